@@ -1,0 +1,86 @@
+"""The whole exception tree. A message says what is wrong, where, and what to do next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class HpoError(Exception):
+    """Something failed that is not the user's mistake; the CLI prints it and exits with 1."""
+
+    exit_code = 1
+
+
+class UserError(HpoError):
+    """A mistake in what the user gave; the CLI prints it and exits with 2."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in a study file: where it is, what is wrong and what would be right."""
+
+    message: str
+    key: str = ""
+    line: int | None = None
+    hint: str = ""
+
+
+class StudyFileError(UserError):
+    """A study file with mistakes; carries every one of them, not only the first."""
+
+    def __init__(self, source: str, problems: list[Problem]) -> None:
+        self.source = source
+        self.problems = problems
+        super().__init__(f"{source}: {len(problems)} mistake(s) in the study file\n" + self._listing())
+
+    def _listing(self) -> str:
+        return "\n".join(_problem_line(self.source, problem) for problem in self.problems)
+
+
+def _problem_line(source: str, problem: Problem) -> str:
+    place = source if problem.line is None else f"{source}:{problem.line}"
+    key = f" {problem.key}:" if problem.key else ""
+    hint = f" ({problem.hint})" if problem.hint else ""
+    return f"  {place}:{key} {problem.message}{hint}"
+
+
+class ConfigurationError(UserError):
+    """A configuration that cannot be trained."""
+
+
+class UnknownStudyError(UserError):
+    """No study of that name or file; the message lists the known ones."""
+
+
+class StudyChangedError(UserError):
+    """A resume with another study file or other data than the study began with."""
+
+
+class DataError(UserError):
+    """A data set that is missing, damaged or unusable; names the file and the ways to get data."""
+
+
+class DeviceError(UserError):
+    """A device or precision that this machine does not have."""
+
+
+class StorageError(HpoError):
+    """The database cannot be reached, read or written."""
+
+
+class StorageUrlError(UserError):
+    """A storage URL that is malformed or names an engine that is not supported."""
+
+
+class QueryError(UserError):
+    """SQL that is wrong or not allowed here (`hpo query` only reads)."""
+
+
+class LeaseLostError(HpoError):
+    """Another worker holds the slot now; this one drops the trial quietly."""
+
+
+class WorkerError(HpoError):
+    """A local worker process died or could not be started."""

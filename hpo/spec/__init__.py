@@ -1,0 +1,1 @@
+"""What is asked for: configurations, spaces and study files."""

@@ -1,0 +1,185 @@
+"""Configuration: every hyperparameter of a trial, in one flat, typed, frozen model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DatasetName = Literal["auto", "cifar10", "folder", "synthetic"]
+Preprocessing = Literal[
+    "none",
+    "zero_center",
+    "per_channel_center",
+    "standardize",
+    "standardize_pixel",
+    "minmax",
+    "pca",
+    "whiten",
+    "zca",
+]
+Augmentation = Literal["none", "flip", "flip_crop", "flip_crop_cutout"]
+Activation = Literal[
+    "sigmoid",
+    "tanh",
+    "lecun_tanh",
+    "relu",
+    "leaky_relu",
+    "prelu",
+    "rrelu",
+    "elu",
+    "selu",
+    "gelu",
+    "silu",
+    "softplus",
+    "maxout",
+    "linear",
+]
+Initializer = Literal[
+    "zeros",
+    "constant",
+    "small_gaussian",
+    "gaussian",
+    "xavier",
+    "he",
+    "lecun",
+    "orthogonal",
+    "lsuv",
+]
+BatchNorm = Literal["none", "before", "after"]
+Norm = Literal["batch", "layer", "group"]
+OptimizerName = Literal["sgd", "adagrad", "rmsprop", "adam", "adamw"]
+Schedule = Literal["constant", "step", "exponential", "inverse_time", "cosine", "one_cycle"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+Condition = Mapping[str, tuple[Any, ...]]
+
+
+def _hyper(default: Any, description: str, when: Condition | None = None, **limits: Any) -> Any:
+    """A hyperparameter: its default, what it means, and the values of other fields under which it applies."""
+    extra = {"when": {name: list(values) for name, values in when.items()}} if when else None
+    return Field(default=default, description=description, json_schema_extra=extra, **limits)
+
+
+class Configuration(BaseModel):
+    """All hyperparameters of a trial. Adding one is one field here; nothing else defines a hyperparameter."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    # --- data ---
+    dataset: DatasetName = _hyper("auto", "which images; auto is CIFAR-10 if it can be had, else synthetic")
+    data_root: str | None = _hyper(
+        None, "folder with train/<class>/ (and test/<class>/) images", {"dataset": ("folder",)}
+    )
+    train_images: int | None = _hyper(
+        None, "how many images to train on (stratified); empty for all that are not held out", ge=1
+    )
+    val_fraction: float = _hyper(0.1, "share of the training split held out for validation", gt=0, le=0.5)
+    preprocessing: Preprocessing = _hyper("standardize", "how pixels are centred, scaled or decorrelated")
+    pca_components: int = _hyper(
+        256, "principal components kept", {"preprocessing": ("pca", "whiten")}, ge=1, le=3072
+    )
+    whiten_epsilon: float = _hyper(
+        1e-2,
+        "added to each variance before division, in units of pixels scaled to [0, 1], squared",
+        {"preprocessing": ("whiten", "zca")},
+        gt=0,
+    )
+    augmentation: Augmentation = _hyper("flip_crop", "random changes of each training image")
+    augmentation_strength: float = _hyper(
+        1.0,
+        "1 shifts by up to 4 pixels and cuts 8 x 8 pixels out; scales both",
+        {"augmentation": ("flip_crop", "flip_crop_cutout")},
+        ge=0,
+        le=3,
+    )
+
+    # --- model ---
+    model: str = _hyper("convnet", "a bundled network, or your own factory as package.module:function")
+    width: int = _hyper(16, "channels of the first stage (mlp: 16 x width hidden units)", ge=1, le=1024)
+    depth: int | None = _hyper(None, "layers, as the model counts them; empty for its own default", ge=1, le=200)
+    activation: Activation = _hyper("relu", "the nonlinearity after each hidden layer")
+    negative_slope: float = _hyper(
+        0.01, "slope for negative inputs", {"activation": ("leaky_relu",)}, ge=0, lt=1
+    )
+    elu_alpha: float = _hyper(1.0, "ELU's limit for very negative inputs", {"activation": ("elu",)}, gt=0)
+    maxout_pieces: int = _hyper(2, "linear pieces of which maxout takes the largest", {"activation": ("maxout",)}, ge=2, le=16)
+    initializer: Initializer = _hyper("he", "how weights start")
+    init_distribution: Literal["normal", "uniform"] = _hyper(
+        "normal", "the law that weights are drawn from", {"initializer": ("xavier", "he", "lecun")}
+    )
+    init_std: float = _hyper(0.05, "standard deviation of the weights", {"initializer": ("gaussian",)}, gt=0)
+    init_constant: float = _hyper(0.01, "the value of every weight", {"initializer": ("constant",)})
+    batch_norm: BatchNorm = _hyper("before", "normalization before or after each activation, or none")
+    norm: Norm = _hyper("batch", "what kind of normalization", {"batch_norm": ("before", "after")})
+    norm_momentum: float = _hyper(
+        0.1, "weight of the new batch in the running statistics", {"norm": ("batch",)}, gt=0, le=1
+    )
+    norm_epsilon: float = _hyper(
+        1e-5, "added to the variance before division", {"batch_norm": ("before", "after")}, gt=0
+    )
+    norm_groups: int = _hyper(8, "most groups of channels", {"norm": ("group",)}, ge=1)
+
+    # --- regularization (never on biases and norm parameters unless regularize_all) ---
+    weight_decay: float = _hyper(5e-4, "L2 penalty w -= lr * weight_decay * w (decoupled for adamw)", ge=0)
+    l1: float = _hyper(0.0, "L1 penalty", ge=0)
+    regularize_all: bool = _hyper(False, "apply weight decay and L1 to biases and norm parameters too")
+    dropout: float = _hyper(0.0, "probability that an activation is dropped", ge=0, lt=1)
+    dropout_kind: Literal["plain", "spatial"] = _hyper(
+        "plain", "drop single activations (in the head) or whole channels (after each stage)"
+    )
+    max_norm: float | None = _hyper(None, "largest L2 norm of a unit's incoming weights; empty for none", gt=0)
+    label_smoothing: float = _hyper(0.0, "share of the target spread over all classes", ge=0, lt=1)
+
+    # --- optimization ---
+    optimizer: OptimizerName = _hyper("sgd", "the update rule")
+    lr: float = _hyper(0.05, "peak learning rate", gt=0)
+    momentum: float = _hyper(0.9, "velocity kept per step", {"optimizer": ("sgd", "rmsprop")}, ge=0, lt=1)
+    nesterov: bool = _hyper(False, "look ahead along the velocity", {"optimizer": ("sgd",)})
+    beta1: float = _hyper(0.9, "decay of the mean gradient", {"optimizer": ("adam", "adamw")}, ge=0, lt=1)
+    beta2: float = _hyper(
+        0.999, "decay of the mean squared gradient", {"optimizer": ("adam", "adamw")}, ge=0, lt=1
+    )
+    rms_decay: float = _hyper(
+        0.99, "decay of the mean squared gradient", {"optimizer": ("rmsprop",)}, ge=0, lt=1
+    )
+    optimizer_epsilon: float = _hyper(
+        1e-8, "added to the denominator", {"optimizer": ("adagrad", "rmsprop", "adam", "adamw")}, gt=0
+    )
+    schedule: Schedule = _hyper("cosine", "how lr changes over training")
+    warmup_epochs: float = _hyper(0.0, "epochs over which lr rises linearly from 0", ge=0)
+    step_epochs: int = _hyper(10, "epochs between two drops of lr", {"schedule": ("step",)}, ge=1)
+    lr_decay: float = _hyper(
+        0.1,
+        "factor per drop (step), per epoch (exponential), or rate k of 1/(1 + k * epoch) (inverse_time)",
+        {"schedule": ("step", "exponential", "inverse_time")},
+        gt=0,
+    )
+    final_lr_fraction: float = _hyper(
+        0.0, "lr at the end, as a share of the peak", {"schedule": ("cosine", "one_cycle")}, ge=0, le=1
+    )
+    gradient_clip: float | None = _hyper(None, "largest global L2 norm of the gradient; empty for none", gt=0)
+    batch_size: int = _hyper(64, "images per step", ge=1)
+    epochs: int = _hyper(5, "passes over the training images", ge=1)
+    precision: Precision = _hyper("auto", "auto picks bf16 where it was measured to be faster")
+
+    def applicable(self) -> dict[str, Any]:
+        """Every field's value, ``None`` where the field has no effect (momentum under adam)."""
+        values = self.model_dump()
+        return {name: value if applies(name, values) else None for name, value in values.items()}
+
+
+def conditions(name: str) -> dict[str, tuple[Any, ...]]:
+    """The values of other fields under which the field ``name`` has an effect; empty if always."""
+    extra = Configuration.model_fields[name].json_schema_extra
+    when = extra.get("when", {}) if isinstance(extra, dict) else {}
+    assert isinstance(when, dict)
+    return {field: tuple(values) for field, values in when.items()}  # type: ignore[arg-type]
+
+
+def applies(name: str, values: Mapping[str, Any]) -> bool:
+    """Whether the field ``name`` has an effect, given the values of all fields."""
+    return all(
+        values[field] in allowed and applies(field, values) for field, allowed in conditions(name).items()
+    )

@@ -1,0 +1,130 @@
+"""Distributions over hyperparameters, and the space that a study searches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Scalar: TypeAlias = bool | int | float | str | None
+Range: TypeAlias = tuple[float, float]
+
+
+class _Distribution(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    when: dict[str, Scalar | list[Scalar]] = Field(
+        default_factory=dict, description="drawn only if these other fields have these values"
+    )
+
+    def active(self, values: Mapping[str, Any]) -> bool:
+        """Whether ``when`` holds for the values drawn or fixed so far."""
+        return all(
+            name in values and values[name] in (wanted if isinstance(wanted, list) else [wanted])
+            for name, wanted in self.when.items()
+        )
+
+
+class _Interval(_Distribution):
+    @property
+    def bounds(self) -> Range:
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _ordered(self) -> _Interval:
+        low, high = self.bounds
+        if not low < high:
+            raise ValueError(f"the low end {low:g} is not below the high end {high:g}")
+        return self
+
+    def extremes(self) -> list[Any]:
+        """The values at the ends, for checks against other fields."""
+        return list(self.bounds)
+
+
+class Log(_Interval):
+    """Uniform in the exponent: ``{log: [1e-4, 1]}``."""
+
+    log: Range
+
+    @property
+    def bounds(self) -> Range:
+        return self.log
+
+    @model_validator(mode="after")
+    def _positive(self) -> Log:
+        if self.log[0] <= 0:
+            raise ValueError(f"a log scale needs a low end above 0, not {self.log[0]:g}")
+        return self
+
+    def draw(self, u: float) -> float:
+        """The value at quantile ``u`` in [0, 1)."""
+        low, high = math.log(self.log[0]), math.log(self.log[1])
+        return min(self.log[1], max(self.log[0], math.exp(low + u * (high - low))))
+
+
+class Uniform(_Interval):
+    """Uniform between the ends: ``{uniform: [0.8, 0.99]}``."""
+
+    uniform: Range
+
+    @property
+    def bounds(self) -> Range:
+        return self.uniform
+
+    def draw(self, u: float) -> float:
+        """The value at quantile ``u`` in [0, 1)."""
+        return self.uniform[0] + u * (self.uniform[1] - self.uniform[0])
+
+
+class Integer(_Interval):
+    """Uniform over whole numbers, both ends included: ``{int: [2, 5]}``."""
+
+    int_: tuple[int, int] = Field(alias="int")
+
+    @property
+    def bounds(self) -> Range:
+        return self.int_
+
+    def extremes(self) -> list[Any]:
+        """The values at the ends, for checks against other fields."""
+        return list(self.int_)
+
+    def draw(self, u: float) -> int:
+        """The value at quantile ``u`` in [0, 1)."""
+        low, high = self.int_
+        return low + min(high - low, math.floor(u * (high - low + 1)))
+
+
+class Choice(_Distribution):
+    """One of a list, each as likely: ``{choice: [relu, tanh]}``."""
+
+    choice: Annotated[list[Scalar], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Choice:
+        keys = [repr(value) for value in self.choice]
+        repeated = sorted({key for key in keys if keys.count(key) > 1})
+        if repeated:
+            raise ValueError(f"repeated in choice: {', '.join(repeated)}")
+        return self
+
+    def extremes(self) -> list[Any]:
+        """Every value, for checks against other fields."""
+        return list(self.choice)
+
+    def draw(self, u: float) -> Scalar:
+        """The value at quantile ``u`` in [0, 1)."""
+        return self.choice[min(len(self.choice) - 1, math.floor(u * len(self.choice)))]
+
+
+Distribution: TypeAlias = Log | Uniform | Integer | Choice
+KINDS: dict[str, type[Log] | type[Uniform] | type[Integer] | type[Choice]] = {
+    "log": Log,
+    "uniform": Uniform,
+    "int": Integer,
+    "choice": Choice,
+}
+Kind = Literal["log", "uniform", "int", "choice"]

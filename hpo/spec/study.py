@@ -1,0 +1,47 @@
+"""StudySpec: what a study file says, validated."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hpo.spec.configuration import Configuration
+from hpo.spec.space import Distribution
+
+SamplerName = Literal["random", "grid"]
+
+
+class StudySpec(BaseModel):
+    """A study: what is fixed, what is searched, how many trials, and how they are watched."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    study: str = Field(
+        description="the study's name, unique in the database; running it again resumes it",
+        min_length=1,
+        max_length=200,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+    )
+    seed: int = Field(default=0, description="every draw of the study follows from it", ge=0, lt=2**63)
+    objective: Literal["val_accuracy"] = Field(
+        default="val_accuracy", description="what the study maximizes; the test split is never looked at"
+    )
+    trials: int = Field(description="how many configurations are tried", ge=1, le=1_000_000)
+    sampler: SamplerName = Field(
+        default="random",
+        description="random draws each value afresh; grid goes through the product of all choices, "
+        "again and again with new weights if trials exceed it",
+    )
+    fixed: dict[str, Any] = Field(default_factory=dict, description="hyperparameters with one value")
+    space: dict[str, Distribution] = Field(default_factory=dict, description="hyperparameters searched")
+    checks: Literal["off", "standard"] = Field(
+        default="standard", description="how closely trials are watched"
+    )
+
+    def configuration(self, drawn: dict[str, Any]) -> Configuration:
+        """The configuration that the drawn values and the fixed ones make.
+
+        Raises ``pydantic.ValidationError`` if a value does not fit its field.
+        """
+        return Configuration(**{**self.fixed, **drawn})
