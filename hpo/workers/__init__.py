@@ -1,0 +1,1 @@
+"""Processes that claim slots and train them."""

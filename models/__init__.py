@@ -1,0 +1,1 @@
+"""Networks and their parts; imports nothing from the rest of hpo."""

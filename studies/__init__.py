@@ -1,0 +1,1 @@
+"""Bundled studies, each runnable as it is."""
