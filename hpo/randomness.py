@@ -35,6 +35,6 @@ class Key:
         return np.random.Generator(np.random.Philox(key=self._bits()))
 
     def _bits(self) -> int:
-        parts = [self.seed, *self.path]
-        text = "/".join(f"{type(part).__name__}:{part}" for part in parts)
+        # repr keeps 1 and "1" apart, and quotes whatever a name contains.
+        text = repr((self.seed, *self.path))
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")

@@ -1,0 +1,52 @@
+# Two commands do everything on a machine with Python 3.11+ and make: `make study` and `make test`.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STUDY  ?= quickstart
+
+.DEFAULT_GOAL := help
+.PHONY: help study test test-unit test-all test-slow lint format bench clean
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+study: $(VENV)/installed ## install what is needed and run a study (STUDY=quickstart)
+	@$(BIN)/hpo run $(STUDY)
+
+test: $(VENV)/installed-dev ## install what is needed and run the test suite (about 5 minutes)
+	@$(BIN)/pytest -m "not slow"
+
+test-unit: $(VENV)/installed-dev ## only the unit tests (under a minute)
+	@$(BIN)/pytest -m "not slow" tests/unit
+
+test-slow: $(VENV)/installed-dev ## only the long tests
+	@$(BIN)/pytest -m slow
+
+test-all: test test-slow ## every test, the long ones too
+
+lint: $(VENV)/installed-dev ## ruff (lint and format), mypy --strict, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy hpo models
+	@$(BIN)/lint-imports
+
+format: $(VENV)/installed-dev ## let ruff rewrite what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"hpo needs Python 3.11 or newer; $(PYTHON) is {v[0]}.{v[1]}. Try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing hpo into $(VENV) (once; PyTorch is large)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing hpo and its development tools into $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(VENV)/installed

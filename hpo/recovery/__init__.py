@@ -1,0 +1,1 @@
+"""What makes a stopped or killed worker harmless."""
