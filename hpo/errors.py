@@ -25,6 +25,8 @@ class Problem:
     key: str = ""
     line: int | None = None
     hint: str = ""
+    source: str = ""
+    """Where it was said, if not in the file itself (``--set lr=fast``)."""
 
 
 class StudyFileError(UserError):
@@ -33,14 +35,15 @@ class StudyFileError(UserError):
     def __init__(self, source: str, problems: list[Problem]) -> None:
         self.source = source
         self.problems = problems
-        super().__init__(f"{source}: {len(problems)} mistake(s) in the study file\n" + self._listing())
+        count = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
+        super().__init__(f"{count} in the study {source}\n{self._listing()}")
 
     def _listing(self) -> str:
         return "\n".join(_problem_line(self.source, problem) for problem in self.problems)
 
 
 def _problem_line(source: str, problem: Problem) -> str:
-    place = source if problem.line is None else f"{source}:{problem.line}"
+    place = problem.source or (source if problem.line is None else f"{source}:{problem.line}")
     key = f" {problem.key}:" if problem.key else ""
     hint = f" ({problem.hint})" if problem.hint else ""
     return f"  {place}:{key} {problem.message}{hint}"

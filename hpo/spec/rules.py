@@ -18,11 +18,22 @@ class Rule:
     message: Callable[[Values], str]
 
 
+MODEL_DEPTHS: dict[str, tuple[Callable[[int], bool], str]] = {
+    "convnet": (lambda d: d <= 20, "use 1 to 20 convolutions"),
+    "vgg": (lambda d: d in (6, 8, 11, 13), "use 6, 8, 11 or 13"),
+    "resnet": (lambda d: d >= 8 and (d - 2) % 6 == 0, "use 6n + 2: 8, 14, 20, 26, 32 ..."),
+    "fitnet": (lambda d: d == 17, "FitNet-4 has 17 layers: leave depth out"),
+    "mlp": (lambda d: d <= 50, "use 1 to 50 hidden layers"),
+}
+"""The bundled models: which depths each can have, and how to say so."""
+
 RULES: tuple[Rule, ...] = (
     Rule(
         ("warmup_epochs", "epochs"),
         lambda v: bool(v["warmup_epochs"] > v["epochs"]),
-        lambda v: f"a warm-up of {v['warmup_epochs']:g} epochs is longer than the training ({v['epochs']} epochs)",
+        lambda v: (
+            f"a warm-up of {v['warmup_epochs']:g} epochs is longer than the training ({v['epochs']} epochs)"
+        ),
     ),
     Rule(
         ("nesterov", "optimizer", "momentum"),
@@ -50,19 +61,26 @@ RULES: tuple[Rule, ...] = (
         lambda v: "batch normalization needs batch_size of 2 or more",
     ),
     Rule(
+        ("preprocessing", "pca_components", "train_images"),
+        lambda v: (
+            v["preprocessing"] in ("pca", "whiten")
+            and v["train_images"] is not None
+            and v["pca_components"] > v["train_images"]
+        ),
+        lambda v: (
+            f"pca_components {v['pca_components']} is more than {v['train_images']} train_images determine"
+        ),
+    ),
+    Rule(
         ("model", "depth"),
-        lambda v: v["depth"] is not None and v["model"] in _DEPTHS and not _DEPTHS[v["model"]][0](v["depth"]),
-        lambda v: f"model {v['model']} has no depth {v['depth']}; {_DEPTHS[v['model']][1]}",
+        lambda v: (
+            v["depth"] is not None
+            and v["model"] in MODEL_DEPTHS
+            and not MODEL_DEPTHS[v["model"]][0](v["depth"])
+        ),
+        lambda v: f"model {v['model']} has no depth {v['depth']}; {MODEL_DEPTHS[v['model']][1]}",
     ),
 )
-
-_DEPTHS: dict[str, tuple[Callable[[int], bool], str]] = {
-    "convnet": (lambda d: d <= 20, "use 1 to 20 convolutions"),
-    "vgg": (lambda d: d in (6, 8, 11, 13), "use 6, 8, 11 or 13"),
-    "resnet": (lambda d: d >= 8 and (d - 2) % 6 == 0, "use 6n + 2: 8, 14, 20, 26, 32 ..."),
-    "fitnet": (lambda d: d == 17, "FitNet-4 has 17 layers: leave depth out"),
-    "mlp": (lambda d: d <= 50, "use 1 to 50 hidden layers"),
-}
 
 
 def broken_rules(values: Values) -> list[str]:

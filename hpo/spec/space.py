@@ -43,6 +43,10 @@ class _Interval(_Distribution):
         """The values at the ends, for checks against other fields."""
         return list(self.bounds)
 
+    def can_be(self, value: Any) -> bool:
+        """Whether ``value`` may be drawn; one number of a range never is."""
+        return False
+
 
 class Log(_Interval):
     """Uniform in the exponent: ``{log: [1e-4, 1]}``."""
@@ -89,8 +93,13 @@ class Integer(_Interval):
         return self.int_
 
     def extremes(self) -> list[Any]:
-        """The values at the ends, for checks against other fields."""
-        return list(self.int_)
+        """The values at the ends, or every value if they are few: some depths are impossible in between."""
+        low, high = self.int_
+        return list(range(low, high + 1)) if high - low < 200 else [low, high]
+
+    def can_be(self, value: Any) -> bool:
+        """Whether ``value`` may be drawn."""
+        return isinstance(value, int) and self.int_[0] <= value <= self.int_[1]
 
     def draw(self, u: float) -> int:
         """The value at quantile ``u`` in [0, 1)."""
@@ -115,6 +124,10 @@ class Choice(_Distribution):
         """Every value, for checks against other fields."""
         return list(self.choice)
 
+    def can_be(self, value: Any) -> bool:
+        """Whether ``value`` may be drawn."""
+        return value in self.choice
+
     def draw(self, u: float) -> Scalar:
         """The value at quantile ``u`` in [0, 1)."""
         return self.choice[min(len(self.choice) - 1, math.floor(u * len(self.choice)))]
@@ -128,3 +141,24 @@ KINDS: dict[str, type[Log] | type[Uniform] | type[Integer] | type[Choice]] = {
     "choice": Choice,
 }
 Kind = Literal["log", "uniform", "int", "choice"]
+
+
+def drawing_order(space: Mapping[str, Distribution]) -> list[str]:
+    """The names of a space, each after those that its ``when`` names.
+
+    Where ``when`` goes in a circle, the circle is cut at an arbitrary place; ``load.py`` refuses such spaces.
+    """
+    order: dict[str, None] = {}
+    entered: set[str] = set()
+
+    def place(name: str) -> None:
+        if name not in space or name in entered:
+            return
+        entered.add(name)
+        for parent in space[name].when:
+            place(parent)
+        order[name] = None
+
+    for name in space:
+        place(name)
+    return list(order)

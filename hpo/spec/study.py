@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from hpo.spec.configuration import Configuration
 from hpo.spec.space import Distribution
+
+NAME_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")
+"""What may name a study: it stands in commands, file names and URLs."""
 
 SamplerName = Literal["random", "grid"]
 
@@ -19,9 +23,7 @@ class StudySpec(BaseModel):
 
     study: str = Field(
         description="the study's name, unique in the database; running it again resumes it",
-        min_length=1,
-        max_length=200,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        pattern=NAME_PATTERN.pattern,
     )
     seed: int = Field(default=0, description="every draw of the study follows from it", ge=0, lt=2**63)
     objective: Literal["val_accuracy"] = Field(

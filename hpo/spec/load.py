@@ -1,0 +1,186 @@
+"""A study file → ``StudySpec``, or every mistake in it at once: line, key, what is wrong, what is right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hpo.errors import Problem, StudyFileError
+from hpo.spec.crosscheck import (
+    Draft,
+    contradictions,
+    drop_what_overrides_switch_off,
+    grid_problems,
+    when_problems,
+)
+from hpo.spec.distributions import read_distribution
+from hpo.spec.fields import HYPERPARAMETERS, FieldType, WrongValue, field_type, show
+from hpo.spec.nearest import did_you_mean
+from hpo.spec.overrides import apply_overrides
+from hpo.spec.rules import MODEL_DEPTHS
+from hpo.spec.source import bundled_studies, read_source
+from hpo.spec.space import Choice, drawing_order
+from hpo.spec.study import NAME_PATTERN, StudySpec
+from hpo.spec.yaml_tree import Leaf, Node, Place, Table, read_tree
+
+__all__ = ["bundled_studies", "drawing_order", "load_study", "parse_study"]
+
+
+def load_study(source: str, overrides: Sequence[str] = ()) -> StudySpec:
+    """The study in a file or of a bundled name, with ``key=value`` overrides applied.
+
+    Raises ``UnknownStudyError`` if there is no such study, ``StudyFileError`` with all its mistakes.
+    """
+    text, name = read_source(source)
+    return parse_study(text, name, overrides)
+
+
+def parse_study(text: str, source: str, overrides: Sequence[str] = ()) -> StudySpec:
+    """The study that ``text`` describes; ``source`` is its name in messages. Raises ``StudyFileError``."""
+    problems: list[Problem] = []
+    tree = read_tree(text, source, problems)
+    if not isinstance(tree, Table):
+        raise StudyFileError(source, [*problems, _not_a_study(tree)])
+    tree = apply_overrides(tree, overrides, problems)
+    given = _top_level(tree, problems)
+    draft = Draft()
+    _read_section(tree, "fixed", draft, _read_fixed, problems)
+    _read_section(tree, "space", draft, _read_searched, problems)
+    drop_what_overrides_switch_off(draft)
+    problems += [*_in_both(tree), *_unknown_models(draft), *when_problems(draft), *contradictions(draft)]
+    if given.get("sampler") == "grid":
+        problems += grid_problems(draft)
+    if problems:
+        raise StudyFileError(source, sorted(problems, key=lambda p: (bool(p.source), p.line or 0)))
+    return StudySpec(**given, fixed=draft.fixed, space=draft.space)
+
+
+def _not_a_study(node: Node) -> Problem:
+    if isinstance(node, Leaf) and node.value is None:
+        return Problem("is empty", hint="a study needs at least study, trials and space")
+    return node.place.problem("", "is not a study", "a study file is made of lines like trials: 20")
+
+
+_SECTIONS = ("fixed", "space")
+
+
+def _single_values() -> dict[str, FieldType]:
+    fields = {name: field_type(StudySpec, name) for name in StudySpec.model_fields if name not in _SECTIONS}
+    assert all(fields.values()), "load.py must learn to read the new key"
+    return {name: field for name, field in fields.items() if field is not None}
+
+
+STUDY_KEYS: dict[str, FieldType] = _single_values()
+"""Every key of a study file that has a single value."""
+
+
+def _top_level(tree: Table, problems: list[Problem]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for key, node in tree.entries.items():
+        if key in STUDY_KEYS:
+            try:
+                given[key] = STUDY_KEYS[key].accept(node)
+                if key == "study":
+                    _check_name(given[key])
+            except WrongValue as mistake:
+                problems.append(node.place.problem(key, mistake.message, mistake.hint))
+        elif key not in _SECTIONS:
+            problems.append(tree.keys[key].problem("", f"unknown key {show(repr(key))}", _known_key(key)))
+    for name, field in STUDY_KEYS.items():
+        if field.required and name not in tree.entries:
+            problems.append(Problem("is missing", name, hint=_EXAMPLES[name]))
+    return given
+
+
+_EXAMPLES = {"study": "e.g. study: my-first", "trials": "e.g. trials: 20"}
+
+
+def _known_key(key: str) -> str:
+    if key in HYPERPARAMETERS:
+        return "a hyperparameter belongs under fixed or space"
+    return did_you_mean(key, [*STUDY_KEYS, *_SECTIONS]) or f"known: {', '.join(StudySpec.model_fields)}"
+
+
+def _check_name(name: str) -> None:
+    if not NAME_PATTERN.fullmatch(name):
+        hint = "letters, digits, '.', '_' and '-', at most 200, beginning with a letter or digit"
+        raise WrongValue(f"{show(repr(name))} cannot name a study", hint)
+
+
+def _read_section(
+    tree: Table,
+    section: str,
+    draft: Draft,
+    read: Callable[[Draft, FieldType, Node, list[Problem]], None],
+    problems: list[Problem],
+) -> None:
+    node = tree.entries.get(section)
+    if node is None or (isinstance(node, Leaf) and node.value is None):
+        return
+    if not isinstance(node, Table):
+        problems.append(
+            node.place.problem(section, "is not a mapping of hyperparameters", "e.g. lr: 0.05 below it")
+        )
+        return
+    for name, entry in node.entries.items():
+        field = HYPERPARAMETERS.get(name)
+        if field is None:
+            problems.append(_unknown_hyperparameter(name, node.keys[name]))
+            continue
+        draft.places[name] = node.keys[name]
+        read(draft, field, entry, problems)
+
+
+def _unknown_hyperparameter(name: str, place: Place) -> Problem:
+    if name in StudySpec.model_fields:
+        return place.problem("", f"{name} is no hyperparameter", "it belongs at the top level of the file")
+    hint = did_you_mean(name, HYPERPARAMETERS) or "all of them: docs/study-files.md"
+    return place.problem("", f"there is no hyperparameter {show(repr(name))}", hint)
+
+
+def _read_fixed(draft: Draft, field: FieldType, node: Node, problems: list[Problem]) -> None:
+    try:
+        if isinstance(node, Table):
+            raise WrongValue("a mapping is not a value", "a distribution belongs under space")
+        draft.fixed[field.name] = field.accept(node)
+    except WrongValue as mistake:
+        draft.unreadable.add(field.name)
+        problems.append(node.place.problem(field.name, mistake.message, mistake.hint))
+
+
+def _read_searched(draft: Draft, field: FieldType, node: Node, problems: list[Problem]) -> None:
+    distribution = read_distribution(field, node, problems)
+    if distribution is None:
+        draft.unreadable.add(field.name)
+    else:
+        draft.space[field.name] = distribution
+
+
+def _in_both(tree: Table) -> list[Problem]:
+    fixed, space = (tree.entries.get(section) for section in _SECTIONS)
+    if not isinstance(fixed, Table) or not isinstance(space, Table):
+        return []
+    return [
+        space.keys[name].problem(
+            name, f"is both fixed ({_where(fixed.keys[name])}) and searched", "keep one of them"
+        )
+        for name in space.entries
+        if name in fixed.entries
+    ]
+
+
+def _where(place: Place) -> str:
+    return place.source or f"line {place.line}"
+
+
+def _unknown_models(draft: Draft) -> list[Problem]:
+    searched = draft.space.get("model")
+    names = list(searched.choice) if isinstance(searched, Choice) else [draft.fixed.get("model")]
+    hint = f"bundled: {', '.join(MODEL_DEPTHS)}; your own: package.module:function"
+    return [
+        draft.place("model").problem(
+            "model", f"there is no model {show(repr(name))}", did_you_mean(name, MODEL_DEPTHS) or hint
+        )
+        for name in names
+        if isinstance(name, str) and name not in MODEL_DEPTHS and ":" not in name
+    ]

@@ -1,0 +1,44 @@
+"""What a mistyped name was probably meant to be."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+# Names that other libraries give to our hyperparameters, too far away in spelling to be found by it.
+_SYNONYMS = {
+    "learning_rate": "lr",
+    "bs": "batch_size",
+    "channels": "width",
+    "filters": "width",
+    "layers": "depth",
+    "l2": "weight_decay",
+    "nonlinearity": "activation",
+    "weight_init": "initializer",
+    "init": "initializer",
+    "bn": "batch_norm",
+    "lr_scheduler": "schedule",
+    "scheduler": "schedule",
+    "clip": "gradient_clip",
+    "grad_clip": "gradient_clip",
+    "smoothing": "label_smoothing",
+    "n_trials": "trials",
+    "name": "study",
+}
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known name most like ``word``, if any is like it."""
+    names = list(known)
+    lower = word.lower()
+    synonym = _SYNONYMS.get(lower)
+    if synonym in names:
+        return synonym
+    found = difflib.get_close_matches(lower[:100], names, n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``did you mean relu?``, or an empty text."""
+    found = nearest(word, known)
+    return f"did you mean {found}?" if found else ""

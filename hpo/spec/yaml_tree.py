@@ -1,0 +1,265 @@
+"""YAML as a tree whose every value knows its line; safe to read from anyone.
+
+Values are resolved as in YAML 1.2: ``1e-4`` is a number, ``off`` and ``none`` are words (the YAML 1.1 of most
+Python programs makes them a text and a boolean).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    StreamEndEvent,
+)
+from yaml.reader import Reader
+
+from hpo.errors import Problem, StudyFileError
+
+MAX_VALUES = 10_000  # after aliases are written out; a study file has tens
+MAX_DEPTH = 20
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_NULL = re.compile(r"~|null|Null|NULL|", re.ASCII)
+_BOOL = re.compile(r"(true|True|TRUE)|(false|False|FALSE)")
+_INT = re.compile(r"[-+]?[0-9]+(_[0-9]+)*", re.ASCII)
+_FLOAT = re.compile(
+    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf)|\.(nan|NaN)", re.ASCII
+)
+_MAX_DIGITS = 400  # longer ones stay text: int() refuses thousands of digits
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something was said: a line of the file, or (``source``) an override on the command line."""
+
+    line: int | None = None
+    source: str = ""
+
+    def problem(self, key: str, message: str, hint: str = "") -> Problem:
+        """A mistake at this place."""
+        return Problem(message, key, self.line, hint, self.source)
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One value; ``text`` is how it was written."""
+
+    value: bool | int | float | str | None
+    text: str
+    place: Place
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list."""
+
+    items: tuple[Node, ...]
+    place: Place
+
+
+@dataclass(frozen=True)
+class Table:
+    """A mapping; ``keys`` says where each key stands."""
+
+    entries: dict[str, Node]
+    keys: dict[str, Place]
+    place: Place
+
+    def with_entry(self, key: str, node: Node) -> Table:
+        """This table with one entry set."""
+        return replace(self, entries={**self.entries, key: node}, keys={**self.keys, key: node.place})
+
+    def without(self, *names: str) -> Table:
+        """This table with some entries left out."""
+        entries = {key: node for key, node in self.entries.items() if key not in names}
+        return replace(self, entries=entries)
+
+
+Node: TypeAlias = Leaf | Items | Table
+
+
+def read_tree(text: str, source: str, problems: list[Problem], *, override: bool = False) -> Node:
+    """The one document in ``text``; mistakes that can be read past are added to ``problems``.
+
+    Raises ``StudyFileError`` where reading cannot go on. With ``override``, ``source`` is each value's place.
+    """
+    builder = _Builder(source if override else "", problems)
+    strange = Reader.NON_PRINTABLE.search(text)
+    try:
+        if strange is not None:
+            raise _Unreadable(
+                text.count("\n", 0, strange.start()) + 1, f"an unprintable character {strange.group()!r}"
+            )
+        return builder.document(yaml.parse(text, Loader=_Loader))
+    except yaml.MarkedYAMLError as error:
+        problem = _syntax_problem(error, text, builder.source)
+    except _Unreadable as stop:
+        line = None if override else stop.line
+        problem = Problem(stop.message, "", line, stop.hint, builder.source)
+    raise StudyFileError(source, [*problems, problem])
+
+
+class _Unreadable(Exception):  # noqa: N818 - becomes a Problem, is never shown as an exception
+    def __init__(self, line: int, message: str, hint: str = "") -> None:
+        self.line, self.message, self.hint = line, message, hint
+
+
+@dataclass
+class _Builder:
+    source: str
+    problems: list[Problem]
+    anchors: dict[str, tuple[Node, int] | None] = field(default_factory=dict)
+    count: int = 0
+
+    def document(self, events: Iterator[Event]) -> Node:
+        node: Node | None = None
+        for event in events:
+            if isinstance(event, DocumentStartEvent):
+                if node is not None:
+                    raise _Unreadable(
+                        self._line(event), "a second YAML document begins here (---)", "one study a file"
+                    )
+                node = self._node(next(events), events, depth=0)
+            elif isinstance(event, StreamEndEvent):
+                break
+        return node if node is not None else Leaf(None, "", self._place(1))
+
+    def _node(self, event: Event, events: Iterator[Event], depth: int) -> Node:
+        line = self._line(event)
+        if isinstance(event, AliasEvent):
+            return self._alias(event, line)
+        assert isinstance(event, NodeEvent)
+        self._count(1, line)
+        before = self.count
+        if isinstance(event, ScalarEvent | CollectionStartEvent) and event.tag not in (None, "!"):
+            raise _Unreadable(
+                line, f"tags such as {event.tag.rpartition(':')[2]} are not used in study files"
+            )
+        if event.anchor is not None:
+            self.anchors[event.anchor] = None
+        if isinstance(event, ScalarEvent):
+            plain = event.implicit[0] and not event.style
+            value = resolve(event.value) if plain else event.value
+            node: Node = Leaf(value, event.value, self._place(line))
+        elif depth >= MAX_DEPTH:
+            raise _Unreadable(line, f"more than {MAX_DEPTH} levels of nesting")
+        elif isinstance(event, MappingStartEvent):
+            node = self._table(events, line, depth + 1)
+        else:
+            node = self._items(events, line, depth + 1)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = (node, self.count - before + 1)
+        return node
+
+    def _items(self, events: Iterator[Event], line: int, depth: int) -> Items:
+        items: list[Node] = []
+        while not isinstance(event := next(events), SequenceEndEvent):
+            items.append(self._node(event, events, depth))
+        return Items(tuple(items), self._place(line))
+
+    def _table(self, events: Iterator[Event], line: int, depth: int) -> Table:
+        entries: dict[str, Node] = {}
+        keys: dict[str, Place] = {}
+        while not isinstance(event := next(events), MappingEndEvent):
+            key = self._node(event, events, depth)
+            if not isinstance(key, Leaf):
+                raise _Unreadable(self._line(event), "a list or mapping cannot be a key")
+            node = self._node(next(events), events, depth)
+            if key.text in entries:
+                first = keys[key.text].line
+                where = "" if first is None else f" first on line {first}, again here"
+                self.problems.append(
+                    key.place.problem(key.text, f"given twice:{where}" if where else "given twice")
+                )
+                continue
+            entries[key.text], keys[key.text] = node, key.place
+        return Table(entries, keys, self._place(line))
+
+    def _alias(self, event: AliasEvent, line: int) -> Node:
+        if event.anchor not in self.anchors:
+            raise _Unreadable(line, f"*{event.anchor} refers to nothing: no &{event.anchor} stands above it")
+        found = self.anchors[event.anchor]
+        if found is None:
+            raise _Unreadable(line, f"*{event.anchor} refers to itself")
+        node, size = found
+        self._count(size, line)
+        return node
+
+    def _count(self, values: int, line: int) -> None:
+        self.count += values
+        if self.count > MAX_VALUES:
+            raise _Unreadable(
+                line, f"more than {MAX_VALUES:,} values (aliases written out); this is no study file"
+            )
+
+    def _line(self, event: Event) -> int:
+        return event.start_mark.line + 1 if event.start_mark else 1
+
+    def _place(self, line: int) -> Place:
+        return Place(None, self.source) if self.source else Place(line)
+
+
+def resolve(text: str) -> bool | int | float | str | None:
+    """What an unquoted word means in YAML 1.2's core schema, with ``_`` allowed between digits."""
+    if _NULL.fullmatch(text):
+        return None
+    if found := _BOOL.fullmatch(text):
+        return found.group(1) is not None
+    if len(text) > _MAX_DIGITS:
+        return text
+    if _INT.fullmatch(text):
+        return int(text)
+    if _FLOAT.fullmatch(text):
+        return float(
+            text.replace(".inf", "inf").replace(".Inf", "inf").replace(".nan", "nan").replace(".NaN", "nan")
+        )
+    return text
+
+
+def plain(node: Node) -> Any:
+    """The values of a node without their places."""
+    if isinstance(node, Leaf):
+        return node.value
+    if isinstance(node, Items):
+        return [plain(item) for item in node.items]
+    return {key: plain(entry) for key, entry in node.entries.items()}
+
+
+_SYNTAX_HINTS = {
+    "mapping values are not allowed": "is the indentation off, or does a text with ': ' lack quotes?",
+    "found character that cannot start any token": "indent with spaces, not tabs; a text that begins with a "
+    "special character needs quotes",
+    "found character '\\t'": "indent with spaces, not tabs",
+    "could not find expected ':'": "write key: value, with a space after the colon",
+    "did not find expected key": "is the indentation off?",
+    "expected <block end>": "is the indentation off?",
+    "did not find expected ',' or ']'": "a list is closed with ]",
+    "expected ',' or ']'": "a list is closed with ]",
+    "did not find expected ',' or '}'": "a mapping in braces is closed with }",
+    "expected ',' or '}'": "a mapping in braces is closed with }",
+}
+
+
+def _syntax_problem(error: yaml.MarkedYAMLError, text: str, source: str) -> Problem:
+    what = error.problem or "unknown error"
+    mark = error.problem_mark or error.context_mark
+    line = mark.line + 1 if mark else None
+    if line is not None and line > len(text.splitlines()) and error.context_mark:
+        line = error.context_mark.line + 1
+    hint = next((hint for part, hint in _SYNTAX_HINTS.items() if part in what), "")
+    if source:
+        return Problem(f"not readable as YAML: {what}", "", None, hint, source)
+    return Problem(f"not readable as YAML: {what}", "", line, hint)
