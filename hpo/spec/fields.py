@@ -205,8 +205,10 @@ def number(value: float) -> str:
     """A number as a person writes it: ``0.05``, ``1e-4``, ``3072``."""
     if isinstance(value, int) and abs(value) < 10**15:
         return str(value)
-    text = f"{value:g}"
+    text = f"{value:.5e}" if 0 < abs(value) < 0.01 else f"{value:g}"
     mantissa, letter, exponent = text.partition("e")
+    if "." in mantissa and letter:
+        mantissa = mantissa.rstrip("0").rstrip(".")
     return f"{mantissa}e{int(exponent)}" if letter else text
 
 

@@ -34,8 +34,11 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     synonym = _SYNONYMS.get(lower)
     if synonym in names:
         return synonym
-    found = difflib.get_close_matches(lower[:100], names, n=1, cutoff=0.6)
-    return found[0] if found else None
+    found = difflib.get_close_matches(lower[:100], names, n=1, cutoff=0.65)
+    if found:
+        return found[0]
+    begins = [name for name in names if len(name) >= 3 and (lower.startswith(name) or name.startswith(lower))]
+    return begins[0] if begins and len(lower) >= 3 else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -243,6 +243,8 @@ _SYNTAX_HINTS = {
     "found character that cannot start any token": "indent with spaces, not tabs; a text that begins with a "
     "special character needs quotes",
     "found character '\\t'": "indent with spaces, not tabs",
+    "tab character": "indent with spaces, not tabs",
+    "found unexpected ':'": "write key: value, with a space after the colon",
     "could not find expected ':'": "write key: value, with a space after the colon",
     "did not find expected key": "is the indentation off?",
     "expected <block end>": "is the indentation off?",
