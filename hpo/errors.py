@@ -69,6 +69,10 @@ class DeviceError(UserError):
     """A device or precision that this machine does not have."""
 
 
+class OutOfMemoryError(HpoError):
+    """A trial needs more memory than the device has; names its batch size and width."""
+
+
 class StorageError(HpoError):
     """The database cannot be reached, read or written."""
 
