@@ -19,6 +19,8 @@ from hpo.spec.yaml_tree import Items, Leaf, Node
 
 Kind = Literal["number", "whole", "flag", "word", "text"]
 _KINDS: dict[type, Kind] = {bool: "flag", int: "whole", float: "number", str: "text"}
+# What a database column holds, and up to where a float still counts by ones.
+_TOO_LARGE: dict[type, int] = {int: 2**63, float: 2**53}
 _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
 
 
@@ -115,6 +117,8 @@ class FieldType:
         if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
             raise WrongValue(f"{show(leaf)} is not {self._wanted()}")
         self.limits.check(value, show(leaf))
+        if abs(value) >= _TOO_LARGE[type(value)]:
+            raise WrongValue(f"{show(leaf)} is too large")
         return int(value)
 
     def _flag(self, leaf: Leaf) -> bool:

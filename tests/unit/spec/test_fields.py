@@ -27,12 +27,12 @@ def fixed(name: str, value: Any) -> Any:
 _ALONE = sorted(set(HYPERPARAMETERS) - {"model", "depth", "dataset"})
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=300)
 @given(
     st.sampled_from(_ALONE),
     st.sampled_from([-1, 0, 1e-9, 0.25, 0.5, 0.6, 1, 1.5, 2, 3, 16, 17, 3072, 3073, 10**6])
     | st.integers(-5, 5)
-    | st.floats(allow_nan=False, allow_infinity=False),
+    | st.floats(-1e15, 1e15),
 )
 def test_numbers_are_accepted_exactly_where_pydantic_accepts_them(name: str, value: float) -> None:
     field = HYPERPARAMETERS[name]

@@ -77,6 +77,8 @@ def study(fixed: str = "", space: str = "", top: str = "") -> str:
         (study("dropout: 1.0"), "3: dropout: 1.0 is not below 1"),
         (study("val_fraction: 0.6"), "3: val_fraction: 0.6 is above 0.5, the largest allowed"),
         (study("width: 0"), "3: width: 0 is below 1, the smallest allowed"),
+        (study("epochs: 9223372036854775808"), "3: epochs: 9223372036854775808 is too large"),
+        (study("epochs: 1e16"), "3: epochs: 1e16 is too large"),
         (study("width: .inf"), "3: width: .inf is not a whole number"),
         (study("width: .nan"), "3: width: .nan is not a whole number"),
         (study("maxout_pieces: 1"), "3: maxout_pieces: 1 is below 2, the smallest allowed"),

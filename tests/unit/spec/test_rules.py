@@ -74,7 +74,7 @@ _ENTRIES = {
 }
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(st.fixed_dictionaries({}, optional={k: st.sampled_from(v) for k, v in _ENTRIES.items()}))
 def test_what_a_study_draws_breaks_no_rule(entries: dict[str, str]) -> None:
     space = "".join(f"\n  {name}: {entry}" for name, entry in entries.items())
