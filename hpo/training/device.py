@@ -1,0 +1,92 @@
+"""Which device trains, how the cores are shared, and how a process is set up for training."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from hpo.errors import DeviceError
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
+_KEEP_BYTES = 1 << 30
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device that ``auto``, ``cpu``, ``cuda``, ``cuda:<n>`` or ``mps`` means here.
+
+    ``auto`` prefers CUDA, then the CPU. Raises DeviceError, which lists what exists, if it is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in _existing_names():
+        raise DeviceError(
+            f"there is no device {name!r} on this machine; use {_listed(existing_devices())} or auto"
+        )
+    return torch.device(name)
+
+
+def existing_devices() -> list[str]:
+    """The devices of this machine, e.g. ``["cpu", "cuda:0", "cuda:1"]``."""
+    cuda = (
+        [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    )
+    mps = ["mps"] if torch.backends.mps.is_available() else []
+    return ["cpu", *cuda, *mps]
+
+
+def _existing_names() -> set[str]:
+    devices = existing_devices()
+    return {*devices, "cuda"} if "cuda:0" in devices else set(devices)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names)
+
+
+def available_cores() -> int:
+    """The cores that this process may use, by its CPU affinity and, in a container, its CPU quota."""
+    affinity = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    quota = _cgroup_cores(Path("/sys/fs/cgroup/cpu.max"))
+    return affinity if quota is None else max(1, min(affinity, quota))
+
+
+def _cgroup_cores(cpu_max: Path) -> int | None:
+    """Whole cores of a cgroup's quota (``"200000 100000"`` is 2), None if there is none."""
+    try:
+        quota, period = cpu_max.read_text().split()
+    except (OSError, ValueError):  # no cgroup v2, or the root group, which has no limit
+        return None
+    return None if quota == "max" else int(quota) // int(period)
+
+
+def divide_threads(workers: int) -> int:
+    """Threads for each of ``workers`` training processes, so that together they do not exceed the cores."""
+    return max(1, available_cores() // workers)
+
+
+def prepare_process(threads: int) -> None:
+    """Set this process up for training with ``threads`` threads. Call it before the first tensor operation.
+
+    Denormal numbers count as zero: a vanishing net makes millions of them, and each costs a hundred cycles.
+    The pool's threads inherit this only if it is set before they start.
+    """
+    torch.set_flush_denormal(True)
+    torch.set_num_threads(threads)
+    _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc reuse freed blocks instead of returning them to the kernel.
+
+    By default activations are mapped, page by page, and unmapped in every step: 1,600 page faults and a tenth
+    of the CPU time of a step at width 16 (docs/training.md).
+    """
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):  # musl has none
+            libc.mallopt(_M_MMAP_THRESHOLD, _KEEP_BYTES)
+            libc.mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES)

@@ -1,0 +1,45 @@
+"""Loss and accuracy on images that are not trained on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from hpo.training.precision import Resolved, autocast
+from hpo.training.state import ImageSet
+
+EVALUATION_BATCH = {"cpu": 250}
+"""Images at once. On a CPU, activations of more than that leave its caches (docs/training.md)."""
+_EVALUATION_BATCH_ELSEWHERE = 2000
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Mean cross-entropy in nats (without label smoothing) and the share of images classified right."""
+
+    loss: float
+    accuracy: float
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, images: ImageSet, precision: Resolved) -> Evaluation:
+    """Run ``model`` in evaluation mode over all ``images``; one transfer, at the end."""
+    device = images.rows.device
+    size = EVALUATION_BATCH.get(device.type, _EVALUATION_BATCH_ELSEWHERE)
+    training = model.training
+    model.eval()
+    losses, correct = [], []
+    for positions in torch.arange(len(images), device=device).split(size):
+        batch, labels = images.batch(positions)
+        with autocast(device, precision):
+            logits = model(batch.contiguous(memory_format=torch.channels_last))
+        logits = logits.float()
+        losses.append(F.cross_entropy(logits, labels, reduction="sum"))
+        correct.append((logits.argmax(1) == labels).sum())
+    model.train(training)
+    sums = torch.stack([torch.stack(losses), torch.stack(correct).float()]).tolist()
+    return Evaluation(loss=math.fsum(sums[0]) / len(images), accuracy=math.fsum(sums[1]) / len(images))

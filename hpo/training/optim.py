@@ -1,0 +1,223 @@
+"""Optimizers, what is added to their step (L1, max-norm, gradient clipping), and learning-rate schedules.
+
+Formulas and sources are in docs/training.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+
+from hpo.spec.configuration import Configuration
+
+ParameterGroups: TypeAlias = list[dict[str, Any]]
+
+_UNREGULARIZED_MODULES = (
+    nn.modules.batchnorm._NormBase,
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.PReLU,
+)
+ONE_CYCLE_RISE = 0.3
+"""Share of the steps over which one_cycle rises if `warmup_epochs` is 0; torch's OneCycleLR has the same."""
+
+
+def build_optimizer(module: nn.Module, configuration: Configuration) -> Optimizer:
+    """The configuration's optimizer over ``module``'s parameters, at the peak learning rate.
+
+    Weight decay is L2, ``w -= lr * weight_decay * w`` through the gradient (decoupled under adamw).
+    """
+    return OPTIMIZERS[configuration.optimizer](parameter_groups(module, configuration), configuration)
+
+
+def parameter_groups(module: nn.Module, configuration: Configuration) -> ParameterGroups:
+    """Two groups, regularized and not (either may be missing), with their ``weight_decay``."""
+    weights = regularized_parameters(module, configuration)
+    chosen = {id(parameter) for parameter in weights}
+    others = [each for each in module.parameters() if each.requires_grad and id(each) not in chosen]
+    groups = [
+        {"params": weights, "weight_decay": configuration.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def regularized_parameters(module: nn.Module, configuration: Configuration) -> list[nn.Parameter]:
+    """What weight decay and L1 act on: weights; under ``regularize_all`` biases and norm parameters too."""
+    if configuration.regularize_all:
+        return [parameter for parameter in module.parameters() if parameter.requires_grad]
+    return weights_of(module)
+
+
+def weights_of(module: nn.Module) -> list[nn.Parameter]:
+    """The trainable parameters of two or more dimensions that belong to no norm and no PReLU."""
+    found: dict[int, nn.Parameter] = {}
+    for owner in module.modules():
+        if not isinstance(owner, _UNREGULARIZED_MODULES):
+            own = owner.parameters(recurse=False)
+            found |= {id(each): each for each in own if each.requires_grad and each.ndim >= 2}
+    return list(found.values())
+
+
+def _sgd(groups: ParameterGroups, configuration: Configuration) -> Optimizer:
+    return SGD(
+        groups,
+        lr=configuration.lr,
+        momentum=configuration.momentum,
+        nesterov=configuration.nesterov and configuration.momentum > 0,
+        **_implementation(groups),
+    )
+
+
+def _adagrad(groups: ParameterGroups, configuration: Configuration) -> Optimizer:
+    return Adagrad(
+        groups, lr=configuration.lr, eps=configuration.optimizer_epsilon, **_implementation(groups)
+    )
+
+
+def _rmsprop(groups: ParameterGroups, configuration: Configuration) -> Optimizer:
+    return RMSprop(
+        groups,
+        lr=configuration.lr,
+        alpha=configuration.rms_decay,
+        eps=configuration.optimizer_epsilon,
+        momentum=configuration.momentum,
+        foreach=True,  # it has no fused form
+    )
+
+
+def _adam(groups: ParameterGroups, configuration: Configuration) -> Optimizer:
+    return Adam(groups, **_adam_arguments(groups, configuration))
+
+
+def _adamw(groups: ParameterGroups, configuration: Configuration) -> Optimizer:
+    return AdamW(groups, **_adam_arguments(groups, configuration))
+
+
+def _adam_arguments(groups: ParameterGroups, configuration: Configuration) -> dict[str, Any]:
+    return {
+        "lr": configuration.lr,
+        "betas": (configuration.beta1, configuration.beta2),
+        "eps": configuration.optimizer_epsilon,
+        **_implementation(groups),
+    }
+
+
+def _implementation(groups: ParameterGroups) -> dict[str, bool]:
+    """Fused where torch has it (CPU and CUDA): one pass over the memory instead of one for each operation."""
+    fused = all(each.device.type in ("cpu", "cuda") for group in groups for each in group["params"])
+    return {"fused": True} if fused else {"foreach": True}
+
+
+OPTIMIZERS: dict[str, Callable[[ParameterGroups, Configuration], Optimizer]] = {
+    "sgd": _sgd,
+    "adagrad": _adagrad,
+    "rmsprop": _rmsprop,
+    "adam": _adam,
+    "adamw": _adamw,
+}
+
+
+def penalty(module: nn.Module, configuration: Configuration) -> float:
+    """What regularization adds to the loss: weight_decay / 2 * |w|^2 + l1 * |w|_1 over what it acts on."""
+    weights = regularized_parameters(module, configuration)
+    if not weights:
+        return 0.0
+    with torch.no_grad():
+        squares = torch.stack([weight.float().square().sum() for weight in weights]).sum()
+        absolutes = torch.stack([weight.float().abs().sum() for weight in weights]).sum()
+        return float(configuration.weight_decay / 2 * squares + configuration.l1 * absolutes)
+
+
+class StepRegularizer:
+    """What happens to gradients before, and to weights after, each optimizer step; costs nothing if off."""
+
+    def __init__(self, module: nn.Module, configuration: Configuration) -> None:
+        self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        self._weights = weights_of(module)
+        self._l1_parameters = regularized_parameters(module, configuration)
+        self._clip = configuration.gradient_clip
+        self._l1 = configuration.l1
+        self._max_norm = configuration.max_norm
+
+    def before_step(self) -> None:
+        """Clip the gradient of the loss by its global L2 norm, then add L1's subgradient ``l1 * sign(w)``."""
+        if self._clip is not None:
+            nn.utils.clip_grad_norm_(self._parameters, self._clip, foreach=True)
+        if self._l1 > 0:
+            used = [each for each in self._l1_parameters if each.grad is not None]
+            gradients = [each.grad for each in used if each.grad is not None]
+            torch._foreach_add_(gradients, torch._foreach_sign(_detached(used)), alpha=self._l1)
+
+    def after_step(self) -> None:
+        """Scale each unit's incoming weights down to an L2 norm of at most ``max_norm``."""
+        if self._max_norm is not None:
+            for weight in _detached(self._weights):
+                torch.renorm(weight, p=2, dim=0, maxnorm=self._max_norm, out=weight)
+
+
+def _detached(parameters: list[nn.Parameter]) -> list[Tensor]:
+    return [parameter.detach() for parameter in parameters]
+
+
+def learning_rate(configuration: Configuration, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of step ``step``, 0-based over the whole training.
+
+    The first ``warmup_epochs`` rise linearly, lr * (step + 1) / warm-up steps; the schedule's own clock
+    starts after them. The rise of one_cycle is its warm-up: ONE_CYCLE_RISE of all steps unless
+    ``warmup_epochs`` says else.
+    """
+    total = configuration.epochs * steps_per_epoch
+    warmup = _warmup_steps(configuration, steps_per_epoch)
+    if step < warmup:
+        return configuration.lr * (step + 1) / warmup
+    epochs = (step - warmup) / steps_per_epoch
+    progress = (step - warmup) / max(1, total - warmup)
+    return configuration.lr * SCHEDULES[configuration.schedule](configuration, epochs, progress)
+
+
+def _warmup_steps(configuration: Configuration, steps_per_epoch: int) -> int:
+    if configuration.schedule == "one_cycle" and configuration.warmup_epochs == 0:
+        return round(ONE_CYCLE_RISE * configuration.epochs * steps_per_epoch)
+    return round(configuration.warmup_epochs * steps_per_epoch)
+
+
+def _constant(configuration: Configuration, epochs: float, progress: float) -> float:
+    return 1.0
+
+
+def _step(configuration: Configuration, epochs: float, progress: float) -> float:
+    return float(configuration.lr_decay ** math.floor(epochs / configuration.step_epochs))
+
+
+def _exponential(configuration: Configuration, epochs: float, progress: float) -> float:
+    return float(configuration.lr_decay**epochs)
+
+
+def _inverse_time(configuration: Configuration, epochs: float, progress: float) -> float:
+    return 1 / (1 + configuration.lr_decay * epochs)
+
+
+def _cosine(configuration: Configuration, epochs: float, progress: float) -> float:
+    final = configuration.final_lr_fraction
+    return final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def _one_cycle(configuration: Configuration, epochs: float, progress: float) -> float:
+    return 1 - (1 - configuration.final_lr_fraction) * progress
+
+
+SCHEDULES: dict[str, Callable[[Configuration, float, float], float]] = {
+    "constant": _constant,
+    "step": _step,
+    "exponential": _exponential,
+    "inverse_time": _inverse_time,
+    "cosine": _cosine,
+    "one_cycle": _one_cycle,
+}
+"""The share of the peak learning rate, given epochs since the warm-up and progress from 0 to 1 after it."""

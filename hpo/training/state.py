@@ -1,0 +1,155 @@
+"""What a trial trains on, resident on its device; and the hash of what it has learned."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hpo.data.datasets import Dataset
+from hpo.data.preprocess import Preprocessor
+from hpo.data.split import Split
+from hpo.spec.configuration import Configuration
+
+MATRIX_KINDS = ("pca", "whiten", "zca")
+"""Preprocessings that multiply each image by a 3072 x 3072 matrix: done once, not for each batch."""
+_CHUNK_IMAGES = 1024
+_KEPT = 4
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """The images of one role (training, validation, test), ready to be taken in batches."""
+
+    pixels: Tensor
+    """(N, 3, 32, 32): uint8 as stored, or float16 that are preprocessed already."""
+    labels: Tensor
+    """(N,) int64."""
+    rows: Tensor
+    """(n,) int64: which of the N belong to this set."""
+    preprocessor: Preprocessor | None
+    """None where ``pixels`` are preprocessed already."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Preprocessed images (B, 3, 32, 32) float32 and labels (B,) at ``positions`` (B,) within the set."""
+        rows = self.rows.index_select(0, positions)
+        pixels = self.pixels.index_select(0, rows)
+        images = pixels.float() if self.preprocessor is None else self.preprocessor(pixels)
+        return images, self.labels.index_select(0, rows)
+
+    def first(self, count: int) -> tuple[Tensor, Tensor]:
+        """The first ``count`` images (fewer if the set has fewer) and labels, as ``batch`` gives them."""
+        return self.batch(torch.arange(min(count, len(self)), device=self.rows.device))
+
+
+@dataclass(frozen=True)
+class TrialData:
+    """A split data set on a device, and what was fitted to its training images."""
+
+    train: ImageSet
+    val: ImageSet
+    classes: int
+    preprocessor: Preprocessor
+
+
+_Key: TypeAlias = tuple[object, ...]
+_prepared: OrderedDict[_Key, TrialData] = OrderedDict()
+_resident: dict[tuple[str, torch.device], tuple[Tensor, Tensor]] = {}
+
+
+def make_trial_data(
+    configuration: Configuration, dataset: Dataset, split: Split, device: torch.device
+) -> TrialData:
+    """Images on ``device``, with preprocessing fitted to the training rows.
+
+    On a CPU nothing is copied: batches are taken from the memory-mapped cache, which all workers share. A
+    process keeps the last few results, so trials that differ in other hyperparameters pay for this once.
+    """
+    key = _data_key(configuration, dataset, split, device)
+    if key in _prepared:
+        _prepared.move_to_end(key)
+        return _prepared[key]
+    _make_room(configuration.preprocessing)
+    _prepared[key] = _prepare(configuration, dataset, split, device)
+    return _prepared[key]
+
+
+def _data_key(configuration: Configuration, dataset: Dataset, split: Split, device: torch.device) -> _Key:
+    values = configuration.applicable()
+    fitted = tuple(values[name] for name in ("preprocessing", "pca_components", "whiten_epsilon"))
+    rows = hashlib.sha256(split.train.tobytes() + b"|" + split.val.tobytes()).digest()
+    return (dataset.fingerprint, rows, *fitted, device)
+
+
+def _make_room(preprocessing: str) -> None:
+    """Drop the oldest results; of transformed images (300 MB for CIFAR-10) only one set is ever held."""
+    if preprocessing in MATRIX_KINDS:
+        for key in [key for key, data in _prepared.items() if data.train.preprocessor is None]:
+            del _prepared[key]
+    while len(_prepared) >= _KEPT:
+        _prepared.popitem(last=False)
+
+
+def _prepare(configuration: Configuration, dataset: Dataset, split: Split, device: torch.device) -> TrialData:
+    pixels, labels = _on_device(dataset, device)
+    train_rows = torch.from_numpy(split.train).to(device)
+    val_rows = torch.from_numpy(split.val).to(device)
+    preprocessor = Preprocessor.fit(configuration, pixels.index_select(0, train_rows)).to(device)
+    transform = configuration.preprocessing in MATRIX_KINDS
+    make = _transformed if transform else ImageSet
+    return TrialData(
+        train=make(pixels, labels, train_rows, preprocessor),
+        val=make(pixels, labels, val_rows, preprocessor),
+        classes=len(dataset.classes),
+        preprocessor=preprocessor,
+    )
+
+
+def _on_device(dataset: Dataset, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The training split's pixels and labels; a copy on another device is made once and kept."""
+    labels = torch.from_numpy(np.array(dataset.train_labels))
+    if device.type == "cpu":
+        return _shared(dataset.train_images), labels
+    place = (dataset.fingerprint, device)
+    if place not in _resident:
+        _resident.clear()
+        _resident[place] = (_shared(dataset.train_images).to(device), labels.to(device))
+    return _resident[place]
+
+
+def _shared(images: np.ndarray) -> Tensor:
+    """A tensor over the same memory. Nothing writes to it, but torch cannot know that and would warn."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(images)
+
+
+def _transformed(pixels: Tensor, labels: Tensor, rows: Tensor, preprocessor: Preprocessor) -> ImageSet:
+    """Preprocess all rows now. float16 halves the memory; its 11 bits are more than bf16 training reads."""
+    largest = torch.finfo(torch.float16).max
+    done = torch.empty((len(rows), *pixels.shape[1:]), dtype=torch.float16, device=pixels.device)
+    for start in range(0, len(rows), _CHUNK_IMAGES):
+        chunk = rows[start : start + _CHUNK_IMAGES]
+        done[start : start + len(chunk)] = preprocessor(pixels.index_select(0, chunk)).clamp_(
+            -largest, largest
+        )
+    return ImageSet(done, labels.index_select(0, rows), torch.arange(len(rows), device=rows.device), None)
+
+
+def weights_hash(module: nn.Module) -> str:
+    """SHA-256 (hex) over the name, type, shape and bytes of everything in the state dict."""
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
