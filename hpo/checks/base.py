@@ -19,5 +19,5 @@ class Finding:
     threshold: float
     message: str
     remedy: str = ""
-    step: int | None = None
-    epoch: int | None = None
+    step: int = 0
+    """0-based over the whole training; 0 also for what was found before it."""

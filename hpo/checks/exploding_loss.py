@@ -43,12 +43,15 @@ class ExplodingLoss:
             self.first = float(losses[0])
         mean = float(losses.mean())
         if mean > self.threshold:
-            what = f"the loss reached {mean:.3g} by step {step}, more than {FACTOR:g} x the first ({self.first:.3g})"
+            what = (
+                f"the loss reached {mean:.3g} by step {step}, over {FACTOR:g} x the first ({self.first:.3g})"
+            )
             return self._fatal(mean, step, what)
         return None
 
     def _fatal(self, value: float, step: int, message: str) -> Finding:
-        remedy = f"lower lr to {self.lr / 3:.2g} or less (it was {self.lr:.3g}), or add warmup_epochs or gradient_clip"
+        lower = f"lower lr to {self.lr / 3:.2g} or less (it was {self.lr:.3g})"
+        remedy = f"{lower}, or add warmup_epochs or gradient_clip"
         return Finding("exploding_loss", "fatal", value, self.threshold, message, remedy, step=step)
 
     def passed(self, steps: int) -> Finding:

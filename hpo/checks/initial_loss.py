@@ -1,7 +1,7 @@
 """The loss before training: ln C if the network knows nothing, and more once it is regularized.
 
-Source: CS231n lecture 6, "babysitting the learning process": ten classes start at ln 10 = 2.302, and switching
-regularization on must raise that.
+Source: CS231n lecture 6, "babysitting the learning process": ten classes start at ln 10 = 2.302, and
+switching regularization on must raise that.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ def initial_loss(loss: float, classes: int) -> Finding:
             f"the loss is {loss} before the first step; an untrained network of {classes} classes gives "
             f"{expected:.3f}",
             "use initializer: he or xavier, or check the preprocessing",
-            step=0,
         )
     if loss > HIGH * expected:
         return Finding(
@@ -38,7 +37,6 @@ def initial_loss(loss: float, classes: int) -> Finding:
             f"the first loss is {loss:.3f}, far above ln {classes} = {expected:.3f}: the network starts out "
             "confident and wrong",
             "use a smaller initialization (initializer: he, xavier or lsuv), or batch_norm: before",
-            step=0,
         )
     return Finding(
         "initial_loss",
@@ -46,7 +44,6 @@ def initial_loss(loss: float, classes: int) -> Finding:
         loss,
         expected,
         f"the first loss is {loss:.3f}; ln {classes} = {expected:.3f}",
-        step=0,
     )
 
 
@@ -54,7 +51,7 @@ def regularized_loss(loss: float, penalty: float) -> Finding:
     """Check that the regularization penalty (nats, at the first weights) raises the loss."""
     if penalty > 0:
         message = f"regularization raises the first loss from {loss:.3f} to {loss + penalty:.3f}"
-        return Finding("regularized_loss", "pass", penalty, 0.0, message, step=0)
+        return Finding("regularized_loss", "pass", penalty, 0.0, message)
     return Finding(
         "regularized_loss",
         "warn",
@@ -62,5 +59,4 @@ def regularized_loss(loss: float, penalty: float) -> Finding:
         0.0,
         "regularization is on, but does not raise the loss: it acts on no weight, or all of them are zero",
         "check the initializer, or leave weight_decay and l1 at 0",
-        step=0,
     )

@@ -20,7 +20,9 @@ def learned(accuracy: float, classes: int, images: int, lr: float) -> Finding:
     """Compare the best validation accuracy in [0, 1] with what guessing gives on ``images`` images."""
     limit = chance_limit(classes, images)
     if accuracy > limit:
-        return Finding("learned", "pass", accuracy, limit, f"reached {accuracy:.3f}; guessing gives {1 / classes:.3f}")
+        return Finding(
+            "learned", "pass", accuracy, limit, f"reached {accuracy:.3f}; guessing gives {1 / classes:.3f}"
+        )
     return Finding(
         "learned",
         "warn",

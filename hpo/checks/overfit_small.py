@@ -1,7 +1,7 @@
 """Can the network learn twenty examples by heart?
 
-Source: CS231n lecture 6: take the first 20 examples, turn regularization off, and reach a training accuracy of
-1.0. What cannot do that will not learn 45,000.
+Source: CS231n lecture 6: take the first 20 examples, turn regularization off, and reach a training accuracy
+of 1.0. What cannot do that will not learn 45,000.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def balanced_examples(labels: Tensor, count: int = EXAMPLES) -> Tensor:
     return torch.argsort(rank * len(sizes) + labels, stable=True)[:count]
 
 
-def overfit_small(model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> Finding:
+def overfit_small(
+    model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor
+) -> Finding:
     """Train ``model`` on a few examples until it knows them or STEPS are over.
 
     ``model`` is a copy to be thrown away, ``optimizer`` is its own with regularization off; ``images`` is
@@ -62,16 +64,15 @@ def _switch_off_dropout(model: nn.Module) -> None:
 def _finding(accuracy: float, loss: float, step: int, count: int) -> Finding:
     if accuracy == 1.0:
         message = f"learned {count} examples by heart in {step} steps"
-        return Finding("overfit_small", "pass", accuracy, 1.0, message, step=0)
+        return Finding("overfit_small", "pass", accuracy, 1.0, message)
     if not math.isfinite(loss):
         message = f"the loss became {loss} after {step} steps on {count} examples"
-        return Finding("overfit_small", "note", accuracy, 1.0, message, "lower lr", step=0)
+        return Finding("overfit_small", "note", accuracy, 1.0, message, "lower lr")
     return Finding(
         "overfit_small",
         "note",
         accuracy,
         1.0,
         f"knew only {accuracy:.0%} of {count} examples after {step} steps at the full learning rate",
-        "raise lr if the loss hardly moved, lower it if it jumped; or use batch_norm: before and initializer: he",
-        step=0,
+        "raise lr if the loss hardly moved, lower it if it jumped; or use batch_norm: before",
     )

@@ -58,7 +58,7 @@ Condition = Mapping[str, tuple[Any, ...]]
 
 def _hyper(default: Any, description: str, when: Condition | None = None, **limits: Any) -> Any:
     """A hyperparameter: its default, what it means, and the values of other fields under which it applies."""
-    extra = {"when": {name: list(values) for name, values in when.items()}} if when else None
+    extra: Any = {"when": {name: list(values) for name, values in when.items()}} if when else None
     return Field(default=default, description=description, json_schema_extra=extra, **limits)
 
 
@@ -98,13 +98,17 @@ class Configuration(BaseModel):
     # --- model ---
     model: str = _hyper("convnet", "a bundled network, or your own factory as package.module:function")
     width: int = _hyper(16, "channels of the first stage (mlp: 16 x width hidden units)", ge=1, le=1024)
-    depth: int | None = _hyper(None, "layers, as the model counts them; empty for its own default", ge=1, le=200)
+    depth: int | None = _hyper(
+        None, "layers, as the model counts them; empty for its own default", ge=1, le=200
+    )
     activation: Activation = _hyper("relu", "the nonlinearity after each hidden layer")
     negative_slope: float = _hyper(
         0.01, "slope for negative inputs", {"activation": ("leaky_relu",)}, ge=0, lt=1
     )
     elu_alpha: float = _hyper(1.0, "ELU's limit for very negative inputs", {"activation": ("elu",)}, gt=0)
-    maxout_pieces: int = _hyper(2, "linear pieces of which maxout takes the largest", {"activation": ("maxout",)}, ge=2, le=16)
+    maxout_pieces: int = _hyper(
+        2, "linear pieces of which maxout takes the largest", {"activation": ("maxout",)}, ge=2, le=16
+    )
     initializer: Initializer = _hyper("he", "how weights start")
     init_distribution: Literal["normal", "uniform"] = _hyper(
         "normal", "the law that weights are drawn from", {"initializer": ("xavier", "he", "lecun")}
@@ -129,7 +133,9 @@ class Configuration(BaseModel):
     dropout_kind: Literal["plain", "spatial"] = _hyper(
         "plain", "drop single activations (in the head) or whole channels (after each stage)"
     )
-    max_norm: float | None = _hyper(None, "largest L2 norm of a unit's incoming weights; empty for none", gt=0)
+    max_norm: float | None = _hyper(
+        None, "largest L2 norm of a unit's incoming weights; empty for none", gt=0
+    )
     label_smoothing: float = _hyper(0.0, "share of the target spread over all classes", ge=0, lt=1)
 
     # --- optimization ---

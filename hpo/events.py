@@ -1,0 +1,89 @@
+"""What a run tells whoever watches it: small frozen records, in the order in which things happen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+
+@dataclass(frozen=True)
+class StudyReady:
+    """The study is registered, its data are there, and the workers are about to start."""
+
+    study: str
+    dataset: str
+    origin: str
+    trials_done: int
+    trials_total: int
+    workers: int
+    threads_per_worker: int
+    device: str
+    precision: str
+    reclaimed: int = 0
+    """Slots taken back from workers of this host that died."""
+
+
+@dataclass(frozen=True)
+class TrialStarted:
+    """A worker begins (or goes on with) a trial."""
+
+    worker: str
+    number: int
+    slot: int
+    configuration: dict[str, Any]
+    """The searched hyperparameters only."""
+    epochs: int
+    resumed: bool = False
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """One epoch of a trial; losses in nats, accuracies in [0, 1]."""
+
+    worker: str
+    number: int
+    epoch: int
+    epochs: int
+    train_loss: float
+    val_loss: float
+    val_accuracy: float
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class TrialEnded:
+    """A trial is over; ``state`` is complete, pruned or failed."""
+
+    worker: str
+    number: int
+    state: str
+    value: float | None
+    verdict: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class WorkerLost:
+    """A worker process ended that should not have."""
+
+    worker: str
+    message: str
+
+
+Event: TypeAlias = StudyReady | TrialStarted | EpochDone | TrialEnded | WorkerLost
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """How a run ended."""
+
+    study: str
+    finished: int
+    """Trials of the study that are over, whoever ran them."""
+    total: int
+    interrupted: bool
+    seconds: float
+    exit_code: int
+    """0 if every trial is over, 130 or 143 after a signal, 1 otherwise."""
+    problems: list[str] = field(default_factory=list)
+    """What went wrong with workers; empty if all is well."""

@@ -1,0 +1,89 @@
+"""The worker loop, in this process: claim a slot, train it, again, until the study is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from hpo.errors import LeaseLostError, StudyChangedError, UnknownStudyError
+from hpo.queue.identity import worker_id
+from hpo.queue.leases import Lease, claim, release, release_dead_local
+from hpo.queue.registered import find_registered
+from hpo.queue.slots import progress
+from hpo.recovery.signals import StopRequestedError
+from hpo.results.store import ResultsStore
+from hpo.settings import settings
+from hpo.training.device import divide_threads, prepare_process, resolve_device
+from hpo.training.precision import resolve_precision
+from hpo.trial import Workbench, run_trial
+from hpo.workers.base import Emit, Ready, WorkOrder
+from hpo.workers.submit import load_study_images
+
+IDLE_SECONDS = 0.5
+"""How often a worker without a slot looks whether another's lease has ended."""
+
+
+def serve(
+    order: WorkOrder,
+    emit: Emit,
+    check_stop: Callable[[], None],
+    on_ready: Callable[[Ready], None],
+) -> None:
+    """Work until no slot of the study is waiting or held by anyone; ``on_ready`` hears on what.
+
+    Raises ``StopRequestedError`` when ``check_stop`` does, with the lease given back.
+    """
+    threads = divide_threads(order.workers)
+    prepare_process(threads)
+    with ResultsStore(order.storage_url) as store:
+        bench = _workbench(order, store, emit, check_stop)
+        precision = resolve_precision(bench.spec.fixed.get("precision", "auto"), bench.device)
+        on_ready(Ready(str(bench.device), precision, threads))
+        while True:
+            check_stop()
+            lease = claim(store, bench.study_id, bench.worker, bench.lease_seconds)
+            if lease is not None:
+                _work_on(bench, lease)
+            elif _is_over(bench):
+                return
+            elif not release_dead_local(store, bench.study_id):
+                time.sleep(IDLE_SECONDS)
+
+
+def _workbench(
+    order: WorkOrder, store: ResultsStore, emit: Emit, check_stop: Callable[[], None]
+) -> Workbench:
+    study = find_registered(store, order.study)
+    if study is None:
+        raise UnknownStudyError(f"study {order.study} is no longer in the database: was it deleted?")
+    dataset = load_study_images(study.spec, study.dataset)
+    if dataset.fingerprint != study.fingerprint:
+        raise StudyChangedError(
+            f"study {order.study} began with other images than those now at {dataset.origin}"
+        )
+    return Workbench(
+        spec=study.spec,
+        study_id=study.study_id,
+        store=store,
+        dataset=dataset,
+        device=resolve_device(order.device),
+        worker=worker_id(),
+        lease_seconds=settings().lease_seconds,
+        emit=emit,
+        check_stop=check_stop,
+    )
+
+
+def _is_over(bench: Workbench) -> bool:
+    now = progress(bench.store, bench.study_id)
+    return now.done == now.total
+
+
+def _work_on(bench: Workbench, lease: Lease) -> None:
+    try:
+        run_trial(bench, lease)
+    except LeaseLostError:
+        return  # another worker has the slot now, and trains it
+    except StopRequestedError:
+        release(bench.store, lease)
+        raise

@@ -1,0 +1,246 @@
+"""Workers as processes of this machine, and the run that watches over them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import TypeAlias
+
+from hpo.errors import HpoError, UserError, WorkerError
+from hpo.events import Event, RunSummary, StudyReady, WorkerLost
+from hpo.queue.leases import release_dead_local
+from hpo.queue.slots import progress
+from hpo.recovery.signals import StopFlag, StopRequestedError, stop_on_signals
+from hpo.results.store import ResultsStore
+from hpo.spec.study import StudySpec
+from hpo.workers.base import Emit, Ready, WorkOrder
+from hpo.workers.submit import Submitted, submit
+
+STOP_SECONDS = 30.0
+"""How long workers may take to reach a safe point after a signal before they are killed."""
+POLL_SECONDS = 0.2
+MOST_DEATHS = 3
+"""Workers that may die before the run gives up; each is replaced until then."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A worker ended with an error that has words."""
+
+    message: str
+    exit_code: int
+
+
+Message: TypeAlias = Ready | Failed | Event
+
+
+def run_study(spec: StudySpec, storage_url: str, *, workers: int, device: str, on_event: Emit) -> RunSummary:
+    """Submit the study, or take it up again, and serve it with local processes until it is done.
+
+    After SIGINT or SIGTERM the workers stop at a safe point, give their slots back, and the summary says so.
+    Raises ``UserError`` or ``WorkerError`` with a worker's message if no worker can go on.
+    """
+    started = time.monotonic()
+    with stop_on_signals() as stop, _team(workers) as team, ResultsStore(storage_url) as store:
+        submitted = submit(store, spec)
+        order = WorkOrder(storage_url, spec.study, device, workers)
+        watch = _Watch(team, submitted, order, on_event)
+        if submitted.at_start.done < submitted.at_start.total:
+            watch.until_done(stop)
+        team.end()
+        release_dead_local(store, submitted.study_id)
+        now = progress(store, submitted.study_id)
+    return RunSummary(
+        study=spec.study,
+        finished=now.done,
+        total=now.total,
+        interrupted=bool(stop.signum),
+        seconds=time.monotonic() - started,
+        exit_code=stop.exit_code if stop.signum else int(now.done < now.total),
+        problems=watch.problems,
+    )
+
+
+class _Worker:
+    """One worker process: what it says comes through a pipe, what it prints goes to a file."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.output = folder / f"{name}.log"
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_main, args=(theirs, str(self.output)), name=name, daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def last_words(self, lines: int = 5) -> str:
+        """The end of what the process printed."""
+        with suppress(OSError):
+            return "\n".join(self.output.read_text(errors="replace").strip().splitlines()[-lines:])
+        return ""
+
+
+class _Team:
+    """The local workers of one run. They load their libraries while the study is still being submitted."""
+
+    def __init__(self, count: int, folder: Path) -> None:
+        self._folder = folder
+        self._hired = 0
+        self.workers = [self.hire() for _ in range(count)]
+
+    def hire(self) -> _Worker:
+        """One more process."""
+        self._hired += 1
+        return _Worker(f"worker-{self._hired}", self._folder)
+
+    def replace(self, dead: _Worker, order: WorkOrder) -> None:
+        """A new process in the place of a dead one."""
+        new = self.hire()
+        new.pipe.send(order)
+        self.workers[self.workers.index(dead)] = new
+
+    def stop(self) -> None:
+        """Ask every process to stop at a safe point."""
+        for worker in self.workers:
+            if worker.process.is_alive():
+                worker.process.terminate()
+
+    def end(self) -> None:
+        """Kill whatever still runs; may be called again."""
+        for worker in self.workers:
+            if worker.process.is_alive():
+                worker.process.kill()
+            worker.process.join()
+            worker.pipe.close()
+
+
+@contextmanager
+def _team(count: int) -> Iterator[_Team]:
+    folder = Path(tempfile.mkdtemp(prefix="hpo-run-"))
+    team = _Team(count, folder)
+    try:
+        yield team
+    finally:
+        team.end()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Watch:
+    """Passes on what the workers say, until all of them have ended."""
+
+    def __init__(self, team: _Team, submitted: Submitted, order: WorkOrder, emit: Emit) -> None:
+        self.problems: list[str] = []
+        self._team = team
+        self._submitted = submitted
+        self._order = order
+        self._emit = emit
+        self._announced = False
+        self._deaths = 0
+
+    def until_done(self, stop: StopFlag) -> None:
+        for worker in self._team.workers:
+            worker.pipe.send(self._order)
+        deadline: float | None = None
+        running = list(self._team.workers)
+        while running:
+            if stop.signum and deadline is None:
+                self._team.stop()
+                deadline = time.monotonic() + STOP_SECONDS
+            if deadline is not None and time.monotonic() > deadline:
+                return
+            for ready in wait([worker.pipe for worker in running], timeout=POLL_SECONDS):
+                self._listen(next(worker for worker in running if worker.pipe is ready), stop)
+            running = [worker for worker in self._team.workers if not worker.pipe.closed]
+
+    def _listen(self, worker: _Worker, stop: StopFlag) -> None:
+        try:
+            message: Message = worker.pipe.recv()
+        except EOFError:
+            self._ended(worker, stop)
+            return
+        if isinstance(message, Failed):
+            raise UserError(message.message) if message.exit_code == 2 else WorkerError(message.message)
+        if isinstance(message, Ready):
+            self._announce(message)
+        else:
+            self._emit(message)
+
+    def _announce(self, ready: Ready) -> None:
+        if self._announced:
+            return
+        self._announced = True
+        self._emit(
+            StudyReady(
+                study=self._order.study,
+                dataset=self._submitted.dataset,
+                origin=self._submitted.origin,
+                trials_done=self._submitted.at_start.done,
+                trials_total=self._submitted.at_start.total,
+                workers=len(self._team.workers),
+                threads_per_worker=ready.threads,
+                device=ready.device,
+                precision=ready.precision,
+                reclaimed=self._submitted.reclaimed,
+            )
+        )
+
+    def _ended(self, worker: _Worker, stop: StopFlag) -> None:
+        worker.pipe.close()
+        worker.process.join()
+        if worker.process.exitcode == 0 or stop.signum:
+            return
+        self._deaths += 1
+        how = f"{worker.name} died ({_death(worker.process.exitcode)})"
+        message = "\n".join(filter(None, [how, worker.last_words()]))
+        self._emit(WorkerLost(worker.name, message))
+        self.problems.append(message)
+        if self._deaths <= MOST_DEATHS:
+            self._team.replace(worker, self._order)
+
+
+def _death(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        return f"killed by signal {-exit_code}" + (", out of memory?" if exit_code == -9 else "")
+    return f"exit code {exit_code}"
+
+
+def _main(pipe: Connection, output: str) -> None:
+    """A worker process from start to end."""
+    _detach(output)
+    parent = os.getppid()
+    with stop_on_signals() as stop:
+
+        def check() -> None:
+            if os.getppid() != parent:  # nobody listens any more
+                raise StopRequestedError
+            stop.check()
+
+        try:
+            from hpo.workers.inline import serve  # loads torch: only here, never in the parent
+
+            order: WorkOrder = pipe.recv()
+            serve(order, pipe.send, check, on_ready=pipe.send)
+        except (StopRequestedError, EOFError, BrokenPipeError):
+            os._exit(0)
+        except HpoError as error:
+            traceback.print_exc()
+            pipe.send(Failed(str(error), error.exit_code))
+            sys.exit(error.exit_code)
+
+
+def _detach(output: str) -> None:
+    """Own process group (Ctrl-C reaches the parent alone), own log file."""
+    os.setpgrp()
+    log = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)

@@ -1,0 +1,57 @@
+"""Submit a study: settle its images, and write it and its slots into the database, or find it there again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpo.data.datasets import Dataset, load_dataset, resolve_auto
+from hpo.queue.leases import release_dead_local
+from hpo.queue.registered import find_registered
+from hpo.queue.slots import Progress, progress, register_study
+from hpo.results.store import ResultsStore
+from hpo.settings import settings
+from hpo.spec.configuration import Configuration
+from hpo.spec.study import StudySpec
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A study that is in the database, and what it is trained on."""
+
+    study_id: int
+    dataset: str
+    origin: str
+    reclaimed: int
+    """Slots taken back from workers of this host that died."""
+    at_start: Progress
+
+
+def submit(store: ResultsStore, spec: StudySpec) -> Submitted:
+    """Register the study, or take it up again.
+
+    ``dataset: auto`` is decided once: later runs use what it became. Raises ``DataError`` if the images
+    cannot be had, ``StudyChangedError`` if the study or its images are not those it began with.
+    """
+    known = find_registered(store, spec.study)
+    wanted = _setting(spec, "dataset")
+    why = ""
+    if wanted == "auto":
+        wanted, why = (known.dataset, "") if known else resolve_auto(settings())
+    dataset = load_study_images(spec, wanted)
+    study_id = register_study(store, spec, dataset)
+    reclaimed = release_dead_local(store, study_id)
+    origin = f"{dataset.origin}; {why}" if why else dataset.origin
+    return Submitted(study_id, dataset.name, origin, len(reclaimed), progress(store, study_id))
+
+
+def load_study_images(spec: StudySpec, name: str) -> Dataset:
+    """The data set ``name`` (cifar10, folder or synthetic), from the study's folder where it gives one."""
+    root = _setting(spec, "data_root")
+    return load_dataset(name, root=Path(root) if root else None, settings=settings())
+
+
+def _setting(spec: StudySpec, field: str) -> Any:
+    """A study's one value of a field that cannot be searched."""
+    return spec.fixed.get(field, Configuration.model_fields[field].default)

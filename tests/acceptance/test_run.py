@@ -1,0 +1,101 @@
+"""A study from its file to its results, in real processes, also when they are killed."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import optuna
+
+from .conftest import Hpo
+
+
+def _is(kind: str) -> Any:
+    return lambda event: event["event"] == kind
+
+
+def _expect_all_done(hpo: Hpo, trials: int, epochs: int) -> None:
+    """Each slot has one trial that ended, with a curve without holes, and Optuna knows them all."""
+    rows = hpo.rows("select number, state, value, epochs, verdict from results order by number")
+    assert [row["number"] for row in rows] == list(range(trials))
+    assert {row["state"] for row in rows} <= {"complete", "pruned"}
+    assert all(row["verdict"] for row in rows)
+    curves = hpo.rows("select number, count(*) as n, max(epoch) as last from curves group by number")
+    assert all(row["n"] == row["last"] for row in curves)
+    complete = {row["number"] for row in rows if row["state"] == "complete"}
+    assert {row["number"] for row in curves if row["n"] == epochs} >= complete
+    study = optuna.load_study(study_name="tiny", storage=hpo.environment["HPO_STORAGE"])
+    assert len(study.trials) == trials
+    assert all(trial.state.is_finished() for trial in study.trials)
+
+
+def test_a_study_runs_and_a_second_run_trains_nothing(hpo: Hpo) -> None:
+    study = hpo.write_study(trials=3)
+    first = hpo("run", study)
+    assert first.returncode == 0, first.stderr
+    _expect_all_done(hpo, trials=3, epochs=2)
+    attempts = hpo.rows("select count(*) as n from attempts")
+    again = hpo("run", study)
+    assert again.returncode == 0, again.stderr
+    assert hpo.rows("select count(*) as n from attempts") == attempts == [{"n": 3}]
+
+
+def test_more_trials_are_added_to_those_that_are_there(hpo: Hpo) -> None:
+    study = hpo.write_study(trials=2)
+    assert hpo("run", study).returncode == 0
+    before = hpo.rows("select number, lr, weights_hash from results order by number")
+    assert hpo("run", study, "--trials", "4").returncode == 0
+    _expect_all_done(hpo, trials=4, epochs=2)
+    assert hpo.rows("select number, lr, weights_hash from results order by number")[:2] == before
+
+
+def test_a_killed_study_goes_on_and_ends_as_if_nothing_had_happened(hpo: Hpo) -> None:
+    study = hpo.write_study(trials=4, epochs=3)
+    running = hpo.start("run", study, "--workers", "2", "--json")
+    running.wait_for(_is("trial_ended"))
+    running.wait_for(_is("epoch_done"))
+    running.kill_all()
+    resumed = hpo("run", study, "--workers", "2")
+    assert resumed.returncode == 0, resumed.stderr
+    _expect_all_done(hpo, trials=4, epochs=3)
+    killed = hpo.rows("select slot, lr, value, weights_hash from results order by slot")
+    calm = hpo("run", study, "--workers", "2", "--set", "study=calm")
+    assert calm.returncode == 0, calm.stderr
+    same = "select slot, lr, value, weights_hash from results where study = 'calm' order by slot"
+    assert hpo.rows(same) == killed
+
+
+def test_ctrl_c_keeps_what_is_done_and_gives_the_slots_back(hpo: Hpo) -> None:
+    study = hpo.write_study(trials=4, epochs=3)
+    running = hpo.start("run", study, "--workers", "2", "--json")
+    running.wait_for(_is("epoch_done"))
+    running.process.send_signal(signal.SIGINT)
+    code, errors = running.end()
+    assert code == 130, errors
+    assert "Traceback" not in errors
+    assert hpo.rows("select count(*) as n from hpo_slot where state = 'running'") == [{"n": 0}]
+    assert hpo("run", study).returncode == 0
+    _expect_all_done(hpo, trials=4, epochs=3)
+
+
+def test_a_killed_worker_is_replaced(hpo: Hpo) -> None:
+    study = hpo.write_study(trials=3, epochs=3)
+    running = hpo.start("run", study, "--json")
+    running.wait_for(_is("epoch_done"))
+    worker = running.wait_for(_is("epoch_done"))["worker"]
+    pid = int(worker.split(":")[1])
+    next(process for process in running.family() if process.pid == pid).send_signal(signal.SIGKILL)
+    code, errors = running.end()
+    assert code == 0, errors
+    _expect_all_done(hpo, trials=3, epochs=3)
+
+
+def test_an_orphaned_worker_stops(hpo: Hpo) -> None:
+    running = hpo.start("run", hpo.write_study(trials=2, epochs=50), "--json")
+    running.wait_for(_is("epoch_done"))
+    *workers, parent = running.family()
+    parent.send_signal(signal.SIGKILL)
+    assert workers
+    for worker in workers:
+        worker.wait(timeout=30)
+    running.process.communicate()
