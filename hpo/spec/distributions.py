@@ -13,7 +13,7 @@ from hpo.spec.nearest import did_you_mean
 from hpo.spec.space import KINDS, Distribution, Scalar
 from hpo.spec.yaml_tree import Items, Leaf, Node, Table
 
-_ALLOWED: dict[str, tuple[str, ...]] = {
+ALLOWED: dict[str, tuple[str, ...]] = {
     "number": ("log", "uniform", "int", "choice"),
     "whole": ("int", "choice"),
     "flag": ("choice",),
@@ -61,9 +61,9 @@ def _kind(field: FieldType, table: Table, problems: list[Problem]) -> str | None
         problems.append(table.place.problem(field.name, "has no distribution", f"e.g. {example(field)}"))
     if len(kinds) != 1:
         return None
-    if kinds[0] not in _ALLOWED[field.kind]:
+    if kinds[0] not in ALLOWED[field.kind]:
         message = f"{kinds[0]} does not fit {_ARTICLES[field.kind]}"
-        fitting = " or ".join(_ALLOWED[field.kind])
+        fitting = " or ".join(ALLOWED[field.kind])
         problems.append(
             table.keys[kinds[0]].problem(field.name, message, f"use {fitting}, e.g. {example(field)}")
         )

@@ -226,6 +226,10 @@ HYPERPARAMETERS: dict[str, FieldType] = _hyperparameters()
 """Every field of ``Configuration`` by name."""
 
 
+NOT_SEARCHED = ("dataset", "data_root")
+"""What all trials of a study share: a study is tied to its images."""
+
+
 def when_text(name: str) -> str:
     """The condition under which a hyperparameter has an effect, e.g. ``optimizer: sgd, rmsprop``."""
     return "; ".join(

@@ -14,7 +14,7 @@ from hpo.spec.crosscheck import (
     when_problems,
 )
 from hpo.spec.distributions import read_distribution
-from hpo.spec.fields import HYPERPARAMETERS, FieldType, WrongValue, field_type, show
+from hpo.spec.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, WrongValue, field_type, show
 from hpo.spec.nearest import did_you_mean
 from hpo.spec.overrides import apply_overrides
 from hpo.spec.rules import MODEL_DEPTHS
@@ -149,6 +149,13 @@ def _read_fixed(draft: Draft, field: FieldType, node: Node, problems: list[Probl
 
 
 def _read_searched(draft: Draft, field: FieldType, node: Node, problems: list[Problem]) -> None:
+    if field.name in NOT_SEARCHED:
+        place = draft.place(field.name)
+        problems.append(
+            place.problem(field.name, "cannot be searched", "a study has one: put it under fixed")
+        )
+        draft.unreadable.add(field.name)
+        return
     distribution = read_distribution(field, node, problems)
     if distribution is None:
         draft.unreadable.add(field.name)

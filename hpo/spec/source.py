@@ -23,6 +23,18 @@ def bundled_text(name: str) -> str:
     return (resources.files("hpo.studies") / f"{name}.yaml").read_text(encoding="utf-8")
 
 
+def require_bundled(name: str) -> str:
+    """``name``, if a bundled study has it; raises ``UnknownStudyError`` otherwise."""
+    bundled = bundled_studies()
+    if name not in bundled:
+        hint = did_you_mean(name, bundled)
+        shown = f"there is no bundled study {_printable(name)!r}"
+        raise UnknownStudyError(
+            f"{shown}{'; ' + hint if hint else ''}\n  bundled studies: {', '.join(bundled)}"
+        )
+    return name
+
+
 def read_source(source: str) -> tuple[str, str]:
     """The text of a study and the name to call it in messages.
 

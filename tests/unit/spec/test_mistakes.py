@@ -122,6 +122,8 @@ def study(fixed: str = "", space: str = "", top: str = "") -> str:
         (study(space="batch_norm: {choice: [none, none]}"), "4: batch_norm: none stands in choice more than once"),
         (study(space="batch_norm: {choice: [none, befor]}"),
          "4: batch_norm: 'befor' is not one of: none, before, after (did you mean before?)"),
+        (study(space="dataset: {choice: [cifar10, synthetic]}"),
+         "4: dataset: cannot be searched (a study has one: put it under fixed)"),
         # --- when ---
         (study(space="lr: {log: [1e-3, 1], when: sgd}"),
          "4: lr: when needs a mapping (e.g. when: {optimizer: sgd})"),

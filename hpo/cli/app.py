@@ -1,0 +1,93 @@
+"""``hpo``: the commands, and what becomes of errors. Heavy imports are left to each command."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+import hpo
+from hpo.cli.dashboard import dashboard
+from hpo.cli.query import query
+from hpo.cli.run import run
+from hpo.cli.schema import schema
+from hpo.cli.show import show
+from hpo.cli.status import status
+from hpo.cli.studies import studies
+from hpo.errors import HpoError
+
+app = typer.Typer(
+    name="hpo",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+for command in (run, status, show, query, dashboard, studies, schema):
+    app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hpo {hpo.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show where an error came from; may stand anywhere.")
+    ] = False,
+) -> None:
+    """Hyperparameter optimization for small image classifiers that says why trials failed."""
+
+
+def main() -> None:
+    """The ``hpo`` program."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Run one command; its exit code: 0, 1 (failed), 2 (the user's mistake), 130 (Ctrl-C)."""
+    arguments, debug = _without_debug(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without Unicode shows ? for a sparkline
+    try:
+        app(arguments, prog_name="hpo")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(bool(end.code))
+    except HpoError as error:
+        if debug:
+            traceback.print_exc()
+        _say_error(str(error))
+        return error.exit_code
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        _say_error(f"{type(error).__name__}: {error}", "" if debug else _UNEXPECTED)
+        return 1
+    return 0
+
+
+_UNEXPECTED = "This should not happen. Run the command again with --debug to see where it comes from."
+
+
+def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """``--debug`` is taken out wherever it stands before ``--``."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    kept = [argument for argument in arguments[:end] if argument != "--debug"]
+    return [*kept, *arguments[end:]], len(kept) < end
+
+
+def _say_error(message: str, hint: str = "") -> None:
+    from hpo.cli.console import say_error
+
+    say_error(message, hint)

@@ -1,0 +1,82 @@
+"""What is said when a run ends: leaderboard, best configuration, how others failed, what comes next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+from sqlalchemy import Engine
+
+from hpo.cli.console import printable
+from hpo.cli.tables import leaderboard_table, print_unwell, unwell
+from hpo.events import RunSummary
+from hpo.reporting import words
+from hpo.results.query import Leader, leaderboard
+from hpo.results.url import safe_url
+from hpo.settings import settings
+
+_LEADERS = 10
+
+
+def print_ending(
+    console: Console, engine: Engine, storage_url: str, summary: RunSummary, command: Sequence[str]
+) -> None:
+    """Everything about how the run ended; ``command`` is the one that was given, to go on with."""
+    console.print()
+    console.print(_headline(summary))
+    leaders = leaderboard(engine, summary.study, _LEADERS)
+    if leaders:
+        console.print()
+        console.print(leaderboard_table(leaders, console))
+        console.print()
+        console.print(_best(leaders[0], summary.study))
+    print_unwell(console, unwell(storage_url, summary.study))
+    console.print()
+    if summary.finished < summary.total:
+        _print_commands(console, {shlex.join(command): "goes on with the rest"})
+    else:
+        _print_commands(console, _next_commands(summary.study, storage_url))
+
+
+def _headline(summary: RunSummary) -> Text:
+    done = f"{summary.finished} of {words.count(summary.total, 'trial')}"
+    if summary.finished == summary.total:
+        return Text.assemble(
+            (printable(summary.study), "bold"), f"  all {words.count(summary.total, 'trial')} are done",
+            (f"  ({words.duration(summary.seconds)})", "dim"),
+        )  # fmt: skip
+    why = "stopped" if summary.interrupted else "ended early"
+    kept = "they are kept; trials that were running are taken up again"
+    return Text.assemble((f"{why}: ", "bold yellow"), f"{printable(summary.study)} has {done} done; {kept}")
+
+
+def _best(leader: Leader, study: str) -> Text:
+    searched = {name: value for name, value in leader.searched.items() if value is not None}
+    lines = [
+        Text.assemble(
+            ("best", "bold"), f"  trial {leader.number}, val_accuracy {words.accuracy(leader.value)}"
+        )
+    ]
+    width = max((len(name) for name in searched), default=0)
+    lines += [
+        Text(printable(f"  {name:{width}}  {words.setting(value)}")) for name, value in searched.items()
+    ]
+    lines.append(Text(f"  all its settings: hpo show {study} {leader.number}", "dim"))
+    return Text("\n").join(lines)
+
+
+def _next_commands(study: str, storage_url: str) -> dict[str, str]:
+    storage = [] if storage_url == settings().storage else ["--storage", safe_url(storage_url)]
+    sql = f"SELECT number, value, verdict, lr FROM results WHERE study = '{study}'"
+    return {
+        shlex.join(["hpo", "dashboard", *storage]): "curves in a browser",
+        shlex.join(["hpo", "query", *storage]) + f' "{sql}"': "every trial by SQL",
+    }
+
+
+def _print_commands(console: Console, commands: dict[str, str]) -> None:
+    console.print(Text("next", "bold"))
+    for command, what in commands.items():
+        console.print(Text.assemble(f"  {printable(command)}", (f"   {what}", "dim")), soft_wrap=True)

@@ -1,0 +1,170 @@
+"""The view of a run on a terminal, redrawn in place."""
+
+from __future__ import annotations
+
+from threading import Lock
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from hpo.cli.console import printable
+from hpo.cli.progress import Progress, RunningTrial
+from hpo.events import Event, StudyReady, TrialEnded, WorkerLost
+from hpo.reporting import words
+
+# One colour for one thing, here and in every table; told apart by words too, for those who do not see them.
+STATE_STYLES = {"complete": "green", "pruned": "yellow", "failed": "red", "running": "cyan", "waiting": "dim"}
+_REFRESHES = 4  # a second
+_SPARK_WIDTH = 12
+
+
+class LiveView:
+    """Shows a run while it lasts; ``show`` takes its events. The screen is left clean at the end."""
+
+    def __init__(self, console: Console, progress: Progress) -> None:
+        self._progress = progress
+        self._lock = Lock()  # the view is drawn in a thread of its own
+        self._spinner = Spinner("dots", Text("loading libraries and data ...", "dim"))
+        self._live = Live(
+            console=console,
+            get_renderable=self.render,
+            refresh_per_second=_REFRESHES,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def __enter__(self) -> LiveView:
+        self._live.start(refresh=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def show(self, event: Event) -> None:
+        """Take an event into account; what must not vanish with the view is printed above it."""
+        with self._lock:
+            self._progress.apply(event)
+        if isinstance(event, StudyReady):
+            self._live.console.print(heading(event))
+        elif isinstance(event, WorkerLost):
+            self._live.console.print(Text(printable(event.message), "yellow"))
+
+    def render(self) -> RenderableType:
+        """The view as it is now."""
+        with self._lock:
+            return self._drawn()
+
+    def _drawn(self) -> RenderableType:
+        if self._progress.ready is None:
+            return self._spinner
+        parts: list[RenderableType] = [_bar(self._progress, self._progress.ready), _counts(self._progress)]
+        if self._progress.running:
+            parts += [Text(), _running(self._progress)]
+        if self._progress.ended:
+            parts += [Text(), _ended(self._progress)]
+        return Group(*parts)
+
+
+def heading(ready: StudyReady) -> Text:
+    """What runs, on what, with what."""
+    threads = words.count(ready.threads_per_worker, "thread")
+    machine = (
+        f"{words.count(ready.workers, 'worker')} with {threads} each on {ready.device}, {ready.precision}"
+    )
+    lines = [
+        Text.assemble(
+            (printable(ready.study), "bold"), f"  {words.count(ready.trials_total, 'trial')}, {machine}"
+        ),
+        Text(printable(ready.origin), "dim"),
+    ]
+    if ready.trials_done:
+        left = ready.trials_total - ready.trials_done
+        lines.append(Text(f"goes on: {ready.trials_done} trials are done, {left} are left", "dim"))
+    if ready.reclaimed:
+        lines.append(
+            Text(f"{words.count(ready.reclaimed, 'trial')} taken over from workers that died", "yellow")
+        )
+    return Text("\n").join(lines)
+
+
+def _bar(progress: Progress, ready: StudyReady) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column()
+    for _ in range(3):
+        grid.add_column(no_wrap=True)
+    left = progress.seconds_left()
+    grid.add_row(
+        ProgressBar(total=ready.trials_total, completed=progress.done, width=36),
+        Text(f"{progress.done} of {ready.trials_total} trials", "bold"),
+        Text("" if left is None else f"about {words.duration(left)} left"),
+        Text(f"{progress.images_per_second:,.0f} images/s" if progress.rates else "", "dim"),
+    )
+    return grid
+
+
+def _counts(progress: Progress) -> Text:
+    counts = {
+        "running": len(progress.running),
+        **{s: progress.states[s] for s in ("complete", "pruned", "failed")},
+    }
+    parts = [
+        Text(f"{count} {state}", STATE_STYLES[state] if count else "dim") for state, count in counts.items()
+    ]
+    if progress.best is not None:
+        value, number = progress.best
+        parts.append(Text.assemble("best ", (words.accuracy(value), "bold green"), f" (trial {number})"))
+    return Text("   ").join(parts)
+
+
+def _running(progress: Progress) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("trial", no_wrap=True, justify="right")
+    table.add_column("epoch", no_wrap=True, justify="right")
+    table.add_column("validation accuracy", no_wrap=True)
+    table.add_column("train loss", no_wrap=True, justify="right")
+    table.add_column("searched")
+    for number in sorted(progress.running):
+        table.add_row(*_running_row(progress.running[number], progress.best))
+    return table
+
+
+def _running_row(trial: RunningTrial, best: tuple[float, int] | None) -> list[Text]:
+    top = max([*trial.accuracies, best[0] if best else 0.0])
+    spark = words.sparkline(trial.accuracies, 0.0, top, _SPARK_WIDTH) if trial.accuracies else ""
+    last = words.accuracy(trial.accuracies[-1]) if trial.accuracies else "checks before training"
+    return [
+        Text(str(trial.number), "cyan"),
+        Text(f"{trial.epoch}/{trial.epochs}"),
+        Text.assemble((f"{spark} " if spark else "", "cyan"), (last, "" if trial.accuracies else "dim")),
+        Text(words.loss(trial.train_loss)),
+        _cut(words.settings(trial.configuration), "dim"),
+    ]
+
+
+def _ended(progress: Progress) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for justify in ("right", "left", "right"):
+        table.add_column(justify=justify, no_wrap=True)
+    table.add_column()
+    for event in reversed(progress.ended):
+        table.add_row(*_ended_row(event))
+    return table
+
+
+def _ended_row(event: TrialEnded) -> list[Text]:
+    style = STATE_STYLES.get(event.state, "")
+    value = words.accuracy(event.value) if event.state == "complete" else ""
+    return [Text(str(event.number), style), Text(event.state, style), Text(value), _cut(event.verdict)]
+
+
+def _cut(text: str, style: str = "") -> Text:
+    """One line that gives way to the columns beside it: rich shrinks columns that may wrap before others."""
+    return Text(printable(text), style, no_wrap=True, overflow="ellipsis")

@@ -1,0 +1,50 @@
+"""``hpo run``: submit a study, or go on with it, and train it on this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hpo.cli.options import Storage, storage_url
+
+
+def run(
+    study: Annotated[
+        str, typer.Argument(metavar="STUDY", help="A study file, or a bundled study (see `hpo studies`).")
+    ],
+    storage: Storage = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, metavar="N", help="Processes that train at the same time.")
+    ] = 1,
+    trials: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="How many trials, instead of what the file says."),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the file; may be repeated."),
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print events and the summary as JSON, one object a line.")
+    ] = False,
+) -> None:
+    """Train a study's trials; say what won and why others failed.
+
+    Running the same study again goes on with it: trials that are over stay, only the rest is trained.
+    """
+    from hpo.spec.load import load_study
+
+    overrides = [*(changes or []), *([f"trials={trials}"] if trials else [])]
+    spec = load_study(study, overrides)
+
+    from hpo.cli.running import run_as_json, run_for_people
+    from hpo.workers.local import run_study
+
+    url = storage_url(storage)
+    show_run = run_as_json if as_json else run_for_people
+    summary = show_run(
+        lambda on_event: run_study(spec, url, workers=workers, device=device, on_event=on_event), url
+    )
+    raise typer.Exit(summary.exit_code)

@@ -1,0 +1,60 @@
+"""A run from its first event to what is said at its end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TypeAlias
+
+from hpo.cli.console import stdout
+from hpo.cli.ending import print_ending
+from hpo.cli.lines import JsonLines, Lines
+from hpo.cli.live import LiveView
+from hpo.cli.progress import Progress
+from hpo.cli.tables import results, unwell
+from hpo.events import Event, RunSummary, StudyReady
+from hpo.results.query import leaderboard, study_status
+
+Emit: TypeAlias = Callable[[Event], None]
+Runner: TypeAlias = Callable[[Emit], RunSummary]
+
+
+def run_for_people(runner: Runner, url: str) -> RunSummary:
+    """Run with a live view on a terminal, with plain lines elsewhere; then print the ending."""
+    progress = Progress()
+    console = stdout()
+    if console.is_terminal:
+        with LiveView(console, progress) as view:
+            summary = runner(_with_earlier_trials(view.show, progress, url))
+    else:
+        summary = runner(_with_earlier_trials(Lines(sys.stdout, progress).show, progress, url))
+    with results(url) as engine:
+        print_ending(console, engine, url, summary, ["hpo", *sys.argv[1:]])
+    return summary
+
+
+def run_as_json(runner: Runner, url: str) -> RunSummary:
+    """Run with one JSON object a line on stdout; the last is the summary."""
+    lines = JsonLines(sys.stdout)
+    summary = runner(lines.show)
+    with results(url) as engine:
+        leaders = [asdict(leader) for leader in leaderboard(engine, summary.study)]
+    failures = [asdict(failure) for failure in unwell(url, summary.study)]
+    lines.write_summary(summary, best=leaders[0] if leaders else None, leaderboard=leaders, unwell=failures)
+    return summary
+
+
+def _with_earlier_trials(show: Emit, progress: Progress, url: str) -> Emit:
+    """``show``, after the progress has learned, from a study that goes on, what earlier runs left."""
+
+    def shown(event: Event) -> None:
+        if isinstance(event, StudyReady) and event.trials_done:
+            with results(url) as engine:
+                status = study_status(engine, event.study)
+            counts = {state: getattr(status.summary, state) for state in ("complete", "pruned", "failed")}
+            value, number = status.summary.best_value, status.best_number
+            progress.start_from(counts, None if value is None or number is None else (value, number))
+        show(event)
+
+    return shown

@@ -1,0 +1,163 @@
+"""What ``hpo show`` shows of a trial."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from rich.columns import Columns
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hpo.checks.verdict import HEALTHY
+from hpo.cli.console import printable, stdout
+from hpo.cli.lines import to_json
+from hpo.cli.live import STATE_STYLES
+from hpo.cli.tables import plain_table
+from hpo.reporting import words
+from hpo.results.query import Attempt, TrialDetail
+from hpo.results.records import EpochRecord, FindingRecord
+
+_MOST_EPOCHS = 24
+_ERROR_LINES = 8
+_SEVERITY_STYLES = {"pass": "green", "note": "cyan", "warn": "yellow", "fatal": "red"}
+
+
+def print_trial(trial: TrialDetail) -> None:
+    """The whole page, most important first."""
+    console = stdout()
+    console.print(_heading(trial))
+    _print_verdict(console, trial)
+    _print_configuration(console, trial)
+    if trial.curve:
+        _title(console, "curve")
+        console.print(_sparklines(trial.curve))
+        console.print(_curve(trial.curve, trial.best_epoch))
+    if trial.findings:
+        _title(console, "findings")
+        console.print(_findings(trial.findings))
+    if trial.attempts:
+        _title(console, "attempts")
+        console.print(_attempts(trial.attempts))
+    if trial.error:
+        _title(console, "error")
+        for line in trial.error.rstrip().splitlines()[-_ERROR_LINES:]:
+            console.print(Text(f"  {printable(line)}"), soft_wrap=True)
+
+
+def as_json(trial: TrialDetail) -> str:
+    """The same for programs, and nothing left out."""
+    return to_json(asdict(trial))
+
+
+def _title(console: Console, text: str) -> None:
+    console.print()
+    console.print(Text(text, "bold"))
+
+
+def _heading(trial: TrialDetail) -> Text:
+    facts = [f"{words.count(trial.parameters, 'parameter')}"] if trial.parameters else []
+    facts += [words.duration(trial.seconds)] if trial.seconds else []
+    facts += [f"{trial.images_per_second:,.0f} images/s"] if trial.images_per_second else []
+    value = f"  val_accuracy {words.accuracy(trial.value)}" if trial.state == "complete" else ""
+    return Text.assemble(
+        (f"trial {trial.number} of {printable(trial.study)}", "bold"), "  ",
+        (trial.state, STATE_STYLES.get(trial.state, "")), (value, "bold"),
+        (f"  {', '.join([*facts, printable(trial.device)])}", "dim"),
+    )  # fmt: skip
+
+
+def _print_verdict(console: Console, trial: TrialDetail) -> None:
+    if trial.verdict:
+        style = "green" if trial.verdict == HEALTHY else "yellow"
+        console.print(Text(printable(trial.verdict), style), soft_wrap=True)
+    if trial.remedy:
+        console.print(Text.assemble(("try: ", "bold"), printable(trial.remedy)), soft_wrap=True)
+
+
+def _print_configuration(console: Console, trial: TrialDetail) -> None:
+    applied = {name: value for name, value in trial.configuration.items() if value is not None}
+    searched = {name: applied.pop(name) for name in trial.searched if name in applied}
+    if searched:
+        _title(console, "searched")
+        width = max(map(len, searched))
+        for name, value in searched.items():
+            console.print(Text(printable(f"  {name:{width}}  {words.setting(value)}")))
+    _title(console, "fixed or default")
+    entries = [Text(printable(f"  {name} {words.setting(value)}")) for name, value in applied.items()]
+    width = 100 if not console.is_terminal else console.width
+    console.print(Columns(entries, padding=(0, 1), column_first=True, equal=True), width=width)
+
+
+def _sparklines(curve: Sequence[EpochRecord]) -> Text:
+    accuracies = [record.val_accuracy for record in curve]
+    losses = [record.val_loss for record in curve]
+    finite = [loss for loss in losses if math.isfinite(loss)] or [0.0]
+    lowest, highest = min(finite), max(finite)
+    return Text.assemble(
+        ("  val_accuracy ", "dim"), (words.sparkline(accuracies, 0.0, 1.0, 40), "cyan"), "  0 to 1\n",
+        ("  val_loss     ", "dim"), (words.sparkline(losses, lowest, highest, 40), "magenta"),
+        f"  {words.loss(lowest)} to {words.loss(highest)}",
+    )  # fmt: skip
+
+
+def _curve(curve: Sequence[EpochRecord], best_epoch: int | None) -> Table:
+    columns = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "time", "images/s")
+    table = plain_table(*columns, right=columns)
+    for record in _thinned(curve, best_epoch):
+        is_best = record.epoch == best_epoch
+        table.add_row(
+            Text(str(record.epoch)),
+            Text(words.loss(record.train_loss)),
+            Text(words.accuracy(record.train_accuracy)),
+            Text(words.loss(record.val_loss)),
+            Text(words.accuracy(record.val_accuracy), "bold green" if is_best else ""),
+            Text(words.setting(record.lr)),
+            Text(words.duration(record.seconds)),
+            Text(f"{record.images_per_second:,.0f}"),
+        )
+    if len(curve) > _MOST_EPOCHS:
+        table.caption = f"{len(curve)} epochs in all: hpo show --json, or the view curves"
+        table.caption_justify, table.caption_style = "left", "dim"
+    return table
+
+
+def _thinned(curve: Sequence[EpochRecord], best_epoch: int | None) -> list[EpochRecord]:
+    """Evenly spread epochs, with the last and the best among them."""
+    if len(curve) <= _MOST_EPOCHS:
+        return list(curve)
+    kept = {(i + 1) * len(curve) // _MOST_EPOCHS - 1 for i in range(_MOST_EPOCHS)} | {0}
+    return [record for i, record in enumerate(curve) if i in kept or record.epoch == best_epoch]
+
+
+def _findings(findings: Sequence[FindingRecord]) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("check", "", "step"):
+        table.add_column(name, no_wrap=True, justify="right" if name == "step" else "left")
+    table.add_column("what it saw")
+    for finding in findings:
+        where = f"{finding.layer}: " if finding.layer else ""
+        table.add_row(
+            Text(printable(finding.check)),
+            Text(finding.severity, _SEVERITY_STYLES.get(finding.severity, "")),
+            Text(str(finding.step)),
+            Text(printable(where + finding.message)),
+        )
+    return table
+
+
+def _attempts(attempts: Sequence[Attempt]) -> Table:
+    table = plain_table("attempt", "outcome", "epochs", "worker", "device", "begun (UTC)", right=("attempt",))
+    for attempt in attempts:
+        to_epoch = "" if attempt.to_epoch is None else attempt.to_epoch
+        table.add_row(
+            Text(str(attempt.attempt)),
+            Text(attempt.outcome or "running", STATE_STYLES.get(attempt.outcome or "running", "")),
+            Text(f"{attempt.from_epoch} to {to_epoch}"),
+            Text(printable(attempt.worker)),
+            Text(printable(attempt.device)),
+            Text(f"{attempt.started_at:%Y-%m-%d %H:%M:%S}"),
+        )
+    return table

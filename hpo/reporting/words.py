@@ -1,0 +1,67 @@
+"""Numbers, times and hyperparameters as short text, the same everywhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hpo.spec.fields import yaml_text
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: Sequence[float], low: float, high: float, width: int = 20) -> str:
+    """The values as bars between ``low`` and ``high``; ``!`` for what is not finite.
+
+    If there are more than ``width``, the last of each stretch stands for it.
+    """
+    count = min(width, len(values))
+    kept = [values[(i + 1) * len(values) // count - 1] for i in range(count)]
+    span = high - low
+    return "".join(_bar((value - low) / span if span > 0 else 0.0) for value in kept)
+
+
+def _bar(share: float) -> str:
+    if not math.isfinite(share):
+        return "!"
+    return _BARS[min(len(_BARS) - 1, max(0, int(share * len(_BARS))))]
+
+
+def duration(seconds: float) -> str:
+    """``42 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def count(number: int, noun: str) -> str:
+    """``1 trial``, ``1,200 trials``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def loss(value: float | None) -> str:
+    """A loss in nats: ``2.303``, ``1.2e+08``, ``nan``."""
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if abs(value) < 1000 else f"{value:.1e}"
+
+
+def accuracy(value: float | None) -> str:
+    """An accuracy in [0, 1] with as many digits as 10,000 images give it."""
+    return "–" if value is None else f"{value:.4f}"
+
+
+def setting(value: Any) -> str:
+    """The value of a hyperparameter with three significant digits."""
+    if isinstance(value, float) and math.isfinite(value) and value:
+        return yaml_text(float(f"{value:.3g}"))
+    return yaml_text(value)
+
+
+def settings(values: Mapping[str, Any]) -> str:
+    """Hyperparameters in a line: ``lr 0.013, activation relu``."""
+    return ", ".join(f"{name} {setting(value)}" for name, value in values.items())

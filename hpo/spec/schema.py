@@ -1,0 +1,117 @@
+"""The JSON schema of a study file, for editors: names, descriptions, defaults and limits while one types."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hpo.spec.distributions import ALLOWED
+from hpo.spec.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, when_text
+from hpo.spec.load import STUDY_KEYS
+from hpo.spec.study import NAME_PATTERN, StudySpec
+
+Schema = dict[str, Any]
+
+_TYPES = {"number": "number", "whole": "integer", "flag": "boolean", "word": "string", "text": "string"}
+_LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+_KIND_DESCRIPTIONS = {
+    "log": "uniform in the exponent between [low, high]",
+    "uniform": "uniform between [low, high]",
+    "int": "uniform over whole numbers from low to high, both included",
+    "choice": "one of a list, each as likely",
+}
+
+
+def study_schema() -> Schema:
+    """Draft 7, which editors' YAML servers understand; ``hpo.spec.load`` checks more than it can say."""
+    searchable = {name: field for name, field in HYPERPARAMETERS.items() if name not in NOT_SEARCHED}
+    sections: Schema = {
+        "fixed": _section("fixed", {name: _single(field) for name, field in HYPERPARAMETERS.items()}),
+        "space": _section("space", {name: _searched(field) for name, field in searchable.items()}),
+    }
+    keys = {name: _single(field) for name, field in STUDY_KEYS.items()}
+    keys["study"]["pattern"] = NAME_PATTERN.pattern
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "hpo study file",
+        "type": "object",
+        "additionalProperties": False,
+        "required": [name for name, field in STUDY_KEYS.items() if field.required],
+        "properties": {name: {**keys, **sections}[name] for name in StudySpec.model_fields},
+        "definitions": {"when": _when()},
+    }
+
+
+def schema_text() -> str:
+    """The schema as the file that is checked in and written by ``hpo schema``."""
+    return json.dumps(study_schema(), indent=1, ensure_ascii=False) + "\n"
+
+
+def _section(name: str, properties: Schema) -> Schema:
+    return {
+        "type": ["object", "null"],
+        "description": StudySpec.model_fields[name].description,
+        "additionalProperties": False,
+        "properties": properties,
+    }
+
+
+def _single(field: FieldType) -> Schema:
+    schema: Schema = {"description": _description(field), **_value(field)}
+    if not field.required:
+        schema["default"] = field.default
+    return schema
+
+
+def _value(field: FieldType) -> Schema:
+    if field.words:
+        return {"enum": list(field.words)}
+    kind: str | list[str] = _TYPES[field.kind]
+    schema: Schema = {"type": [kind, "null"] if field.optional else kind}
+    for sign, word in _LIMITS.items():
+        limit = getattr(field.limits, sign)
+        if limit is not None:
+            schema[word] = limit
+    return schema
+
+
+def _searched(field: FieldType) -> Schema:
+    return {
+        "description": _description(field),
+        "oneOf": [_distribution(field, kind) for kind in ALLOWED[field.kind]],
+    }
+
+
+def _distribution(field: FieldType, kind: str) -> Schema:
+    if kind == "choice":
+        values: Schema = {"type": "array", "minItems": 1, "uniqueItems": True, "items": _value(field)}
+    else:
+        end = _value(field) | {"type": "integer" if kind == "int" else "number"}
+        if kind == "log" and "minimum" in end:
+            end["exclusiveMinimum"] = max(0, end.pop("minimum"))
+        values = {"type": "array", "minItems": 2, "maxItems": 2, "items": end}
+    values["description"] = _KIND_DESCRIPTIONS[kind]
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [kind],
+        "properties": {kind: values, "when": {"$ref": "#/definitions/when"}},
+    }
+
+
+def _when() -> Schema:
+    """Other fields, each with the value or the values under which the distribution is drawn from."""
+    return {
+        "type": "object",
+        "description": "drawn only if these other hyperparameters have these values",
+        "additionalProperties": False,
+        "properties": {
+            name: {"oneOf": [_value(field), {"type": "array", "minItems": 1, "items": _value(field)}]}
+            for name, field in HYPERPARAMETERS.items()
+        },
+    }
+
+
+def _description(field: FieldType) -> str:
+    when = when_text(field.name) if field.name in HYPERPARAMETERS else ""
+    return f"{field.description} (applies with {when})" if when else field.description
