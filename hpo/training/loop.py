@@ -18,8 +18,9 @@ from hpo.randomness import Key
 from hpo.spec.configuration import Configuration
 from hpo.training.batches import steps_per_epoch, train_batches
 from hpo.training.evaluate import evaluate
-from hpo.training.optim import StepRegularizer, build_optimizer, learning_rate
+from hpo.training.optim import StepRegularizer, build_optimizer
 from hpo.training.precision import Resolved, autocast
+from hpo.training.schedules import learning_rate
 from hpo.training.state import TrialData
 
 

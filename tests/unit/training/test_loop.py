@@ -1,0 +1,265 @@
+"""The training loop: what it computes, what it tells, and that it repeats bit for bit."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hpo.errors import OutOfMemoryError
+from hpo.model_catalog import build_model
+from hpo.randomness import Key
+from hpo.spec.configuration import Configuration
+from hpo.training.batches import train_batches
+from hpo.training.loop import EpochResult, train
+from hpo.training.optim import build_optimizer
+from hpo.training.precision import Resolved
+from hpo.training.schedules import learning_rate
+from hpo.training.state import TrialData, weights_hash
+
+Make = Callable[..., tuple[Configuration, TrialData]]
+CPU = torch.device("cpu")
+KEY = Key(11) / "trial" / 3
+
+
+class Losses:
+    """A watch that remembers."""
+
+    def __init__(self, interval: int = 2, stop_after: int | None = None) -> None:
+        self.interval = interval
+        self.calls: list[tuple[int, list[float]]] = []
+        self._stop_after = stop_after
+
+    def on_steps(self, step: int, losses: Tensor) -> None:
+        self.calls.append((step, losses.tolist()))
+        if self._stop_after is not None and step >= self._stop_after:
+            raise InterruptedError
+
+    @property
+    def values(self) -> list[float]:
+        return [loss for _, losses in self.calls for loss in losses]
+
+
+def _model(configuration: Configuration, data: TrialData, key: Key = KEY) -> nn.Module:
+    return build_model(configuration, classes=10, key=key / "weights", sample=data.train.first(32)[0])
+
+
+def _train(
+    configuration: Configuration,
+    data: TrialData,
+    key: Key = KEY,
+    precision: Resolved = "fp32",
+    watch: Losses | None = None,
+) -> tuple[nn.Module, list[EpochResult]]:
+    model = _model(configuration, data, key)
+    results = train(configuration, model, data, key, CPU, precision, watch=watch or Losses())
+    return model, list(results)
+
+
+def test_it_computes_what_a_plain_loop_computes(make_tiny: Make) -> None:
+    configuration, data = make_tiny(lr=0.05, weight_decay=1e-2, schedule="cosine")
+    plain = _model(configuration, data)
+    optimizer = torch.optim.SGD(
+        [
+            {"params": [p for p in plain.parameters() if p.ndim > 1], "weight_decay": 1e-2},
+            {"params": [p for p in plain.parameters() if p.ndim == 1], "weight_decay": 0.0},
+        ],
+        lr=0.05,
+        momentum=0.9,
+    )
+    losses, right, step = [], [], 0
+    for epoch in (1, 2):
+        for images, labels in train_batches(configuration, data.train, KEY, epoch):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(configuration, step, 3)
+            logits = plain(images.contiguous())
+            loss = -logits.log_softmax(1)[range(len(labels)), labels].mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+            right.append((logits.argmax(1) == labels).float().mean().item())
+            step += 1
+    model, results = _train(configuration, data)
+    for name, expected in plain.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], expected, rtol=1e-4, atol=1e-5)
+    assert [r.train_loss for r in results] == pytest.approx(
+        [sum(losses[:3]) / 3, sum(losses[3:]) / 3], rel=1e-4
+    )
+    assert [r.train_accuracy for r in results] == pytest.approx([sum(right[:3]) / 3, sum(right[3:]) / 3])
+
+
+def test_each_epoch_is_told(make_tiny: Make) -> None:
+    configuration, data = make_tiny(epochs=3, schedule="step", step_epochs=2, lr=0.02)
+    _, results = _train(configuration, data)
+    assert [r.epoch for r in results] == [1, 2, 3]
+    assert [r.lr for r in results] == pytest.approx([0.02, 0.02, 0.002])
+    assert all(r.images == 96 for r in results)
+    assert all(r.images_per_second > r.images / r.seconds > 0 for r in results)
+
+
+def test_it_learns_what_is_easy(make_tiny: Make) -> None:
+    configuration, data = make_tiny(epochs=12, width=8, lr=0.05)
+    _, results = _train(configuration, data)
+    assert results[-1].val_accuracy >= 0.95
+    assert results[-1].train_loss < 0.3 < results[0].train_loss
+
+
+def test_it_learns_in_bf16(make_tiny: Make) -> None:
+    configuration, data = make_tiny(epochs=12, width=8, lr=0.05)
+    model, results = _train(configuration, data, precision="bf16")
+    assert results[-1].val_accuracy >= 0.95
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+
+
+def test_the_same_key_gives_the_same_weights(make_tiny: Make) -> None:
+    configuration, data = make_tiny(augmentation="flip_crop", dropout=0.3, activation="rrelu")
+    first, results = _train(configuration, data)
+    torch.rand(5)
+    again, repeated = _train(configuration, data)
+    other, _ = _train(configuration, data, key=Key(12))
+    assert weights_hash(first) == weights_hash(again)
+    assert [r.train_loss for r in results] == [r.train_loss for r in repeated]
+    assert weights_hash(other) != weights_hash(first)
+
+
+def test_another_process_gives_the_same_weights() -> None:
+    script = Path(__file__).parent / "repeated.py"
+    command = [sys.executable, str(script), str(torch.get_num_threads())]
+    output = subprocess.run(command, capture_output=True, text=True, check=True)
+    expected = runpy.run_path(str(script))["hashes"]()
+    assert json.loads(output.stdout) == expected
+    assert len(set(expected)) == len(expected)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"schedule": "one_cycle", "dropout": 0.3, "augmentation": "flip_crop"},
+        {"optimizer": "adamw", "lr": 1e-3, "activation": "rrelu", "warmup_epochs": 1.5},
+        {"optimizer": "rmsprop", "lr": 1e-3},
+        {"optimizer": "adagrad"},
+    ],
+)
+def test_a_training_goes_on_from_weights_and_optimizer_state(fields: dict[str, Any], make_tiny: Make) -> None:
+    configuration, data = make_tiny(epochs=4, **fields)
+    whole, results = _train(configuration, data)
+
+    model = _model(configuration, data)
+    optimizer = build_optimizer(model, configuration)
+    epochs = train(configuration, model, data, KEY, CPU, "fp32", watch=Losses(), optimizer=optimizer)
+    head = [next(epochs), next(epochs)]
+    saved = copy.deepcopy((model.state_dict(), optimizer.state_dict()))
+    epochs.close()
+
+    resumed = _model(configuration, data, Key(99))
+    resumed.load_state_dict(saved[0])
+    again = build_optimizer(resumed, configuration)
+    again.load_state_dict(saved[1])
+    watch = Losses()
+    tail = list(
+        train(configuration, resumed, data, KEY, CPU, "fp32", watch=watch, optimizer=again, start_epoch=2)
+    )
+    assert weights_hash(resumed) == weights_hash(whole)
+    assert [r.epoch for r in tail] == [3, 4]
+    assert [r.val_loss for r in head + tail] == [r.val_loss for r in results]
+    assert watch.calls[0][0] == 2 * 3 + 1
+
+
+@pytest.mark.parametrize(
+    ("interval", "steps"), [(1, [0, 1, 2, 3, 4, 5]), (2, [1, 2, 4, 5]), (3, [2, 5]), (100, [2, 5])]
+)
+def test_the_watch_sees_each_loss_once(interval: int, steps: list[int], make_tiny: Make) -> None:
+    configuration, data = make_tiny()
+    watch = Losses(interval)
+    _, results = _train(configuration, data, watch=watch)
+    assert [step for step, _ in watch.calls] == steps
+    assert len(watch.values) == 6
+    assert sum(watch.values[:3]) / 3 == pytest.approx(results[0].train_loss, rel=1e-6)
+
+
+def test_the_watch_can_stop_the_training(make_tiny: Make) -> None:
+    configuration, data = make_tiny(epochs=5)
+    watch = Losses(interval=1, stop_after=4)
+    results = []
+    with pytest.raises(InterruptedError):
+        for result in train(configuration, _model(configuration, data), data, KEY, CPU, "fp32", watch=watch):
+            results.append(result)
+    assert len(results) == 1
+    assert len(watch.values) == 5
+
+
+def test_a_loss_of_nan_reaches_the_watch_and_stops_nothing(make_tiny: Make) -> None:
+    configuration, data = make_tiny(lr=1e30, batch_norm="none", schedule="constant")
+    watch = Losses()
+    _, results = _train(configuration, data, watch=watch)
+    assert math.isfinite(watch.values[0])
+    assert not math.isfinite(watch.values[-1])
+    assert len(results) == 2
+    assert not math.isfinite(results[-1].train_loss)
+
+
+def test_label_smoothing_is_its_formula(make_tiny: Make) -> None:
+    """Szegedy et al., CVPR 2016: targets (1 - e) * onehot + e / K."""
+    configuration, data = make_tiny(label_smoothing=0.2, epochs=1)
+    model = _model(configuration, data)
+    images, labels = next(train_batches(configuration, data.train, KEY, 1))
+    logs = copy.deepcopy(model)(images).detach().log_softmax(1)
+    target = torch.full((32, 10), 0.2 / 10)
+    target[range(32), labels] += 0.8
+    watch = Losses(interval=1)
+    list(train(configuration, model, data, KEY, CPU, "fp32", watch=watch))
+    assert watch.values[0] == pytest.approx(float(-(target * logs).sum(1).mean()), rel=1e-5)
+
+
+def test_max_norm_holds_after_training(make_tiny: Make) -> None:
+    configuration, data = make_tiny(max_norm=0.5)
+    model, _ = _train(configuration, data)
+    weights = [p.detach() for p in model.parameters() if p.ndim > 1]
+    assert max(float(w.flatten(1).norm(dim=1).max()) for w in weights) <= 0.5 + 1e-5
+
+
+def test_a_training_set_smaller_than_a_batch_trains(make_tiny: Make) -> None:
+    configuration, data = make_tiny(batch_size=1000)
+    _, results = _train(configuration, data)
+    assert [r.images for r in results] == [96, 96]
+
+
+class Greedy(nn.Module):
+    """Asks for a petabyte, or fails as it is told."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3072, 10)
+        self._failure = failure
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self._failure is not None:
+            raise self._failure
+        return self.layer(images.flatten(1)) + torch.empty(2**50, dtype=torch.uint8).sum()
+
+
+@pytest.mark.parametrize("failure", [None, torch.OutOfMemoryError("CUDA out of memory. Tried ...")])
+def test_out_of_memory_names_batch_size_and_width(failure: Exception | None, make_tiny: Make) -> None:
+    configuration, data = make_tiny(width=7, batch_size=48)
+    epochs = train(configuration, Greedy(failure), data, KEY, CPU, "fp32", watch=Losses())
+    with pytest.raises(OutOfMemoryError, match=r"batch_size 48 at width 7") as caught:
+        next(epochs)
+    assert caught.value.__context__ is None  # its traceback would keep the activations
+
+
+def test_another_runtime_error_stays_what_it_is(make_tiny: Make) -> None:
+    configuration, data = make_tiny()
+    epochs = train(configuration, Greedy(RuntimeError("shape")), data, KEY, CPU, "fp32", watch=Losses())
+    with pytest.raises(RuntimeError, match="shape"):
+        next(epochs)
