@@ -1,0 +1,138 @@
+"""What the networks are made of: blocks of weights, normalization and activation; stages; heads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from torch import nn
+
+from .activations import ACTIVATIONS, filters_per_channel
+from .options import NetworkOptions
+
+Shape = tuple[int, int, int]
+
+
+class Network(nn.Sequential):
+    """Layers in a row, the last weights being the classifier's; logits (B, classes) come out.
+
+    The configuration's initializer sets the weights of a Network; those of any other module stay as they are.
+    """
+
+    def __init__(self, layers: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+
+def named(layers: Mapping[str, nn.Module]) -> nn.Sequential:
+    """Layers in a row with names of their own."""
+    row = nn.Sequential()
+    for name, layer in layers.items():
+        row.add_module(name, layer)
+    return row
+
+
+def conv_block(options: NetworkOptions, inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
+    """A 3 x 3 convolution that keeps the size (at stride 1), normalization and activation."""
+    filters = outputs * filters_per_channel(options)
+    # A normalization right behind subtracts any bias again.
+    conv = nn.Conv2d(inputs, filters, 3, stride, padding=1, bias=options.batch_norm != "before")
+    return named({"conv": conv, **finish(options, filters, outputs, spatial=True)})
+
+
+def dense_block(options: NetworkOptions, inputs: int, outputs: int) -> nn.Sequential:
+    """A fully connected layer, normalization and activation."""
+    units = outputs * filters_per_channel(options)
+    dense = nn.Linear(inputs, units, bias=options.batch_norm != "before")
+    return named({"dense": dense, **finish(options, units, outputs, spatial=False)})
+
+
+def finish(options: NetworkOptions, filters: int, outputs: int, *, spatial: bool) -> dict[str, nn.Module]:
+    """What follows the weights: normalization before or after the activation, or none."""
+    activation = ACTIVATIONS[options.activation](options, outputs)
+    if options.batch_norm == "before":
+        return {"norm": norm(options, filters, spatial=spatial), "activation": activation}
+    if options.batch_norm == "after":
+        return {"activation": activation, "norm": norm(options, outputs, spatial=spatial)}
+    return {"activation": activation}
+
+
+def norm(options: NetworkOptions, channels: int, *, spatial: bool) -> nn.Module:
+    """The chosen normalization of (B, C, H, W), or of (B, C) if not ``spatial``; with scale 1 and shift 0."""
+    return NORMS[options.norm](options, channels, spatial)
+
+
+def _batch_norm(options: NetworkOptions, channels: int, spatial: bool) -> nn.Module:
+    layer = nn.BatchNorm2d if spatial else nn.BatchNorm1d
+    return layer(channels, eps=options.norm_epsilon, momentum=options.norm_momentum)
+
+
+def _layer_norm(options: NetworkOptions, channels: int, spatial: bool) -> nn.Module:
+    """Over channels and places of one image, scale and shift per channel: group norm with one group."""
+    return nn.GroupNorm(1, channels, eps=options.norm_epsilon)
+
+
+def _group_norm(options: NetworkOptions, channels: int, spatial: bool) -> nn.Module:
+    return nn.GroupNorm(group_count(channels, options.norm_groups), channels, eps=options.norm_epsilon)
+
+
+NORMS: dict[str, Callable[[NetworkOptions, int, bool], nn.Module]] = {
+    "batch": _batch_norm,
+    "layer": _layer_norm,
+    "group": _group_norm,
+}
+
+
+def group_count(channels: int, most: int) -> int:
+    """The largest number of groups, at most ``most``, that divides ``channels``."""
+    return next(groups for groups in range(min(most, channels), 0, -1) if channels % groups == 0)
+
+
+def stage(options: NetworkOptions, blocks: Mapping[str, nn.Module], pool: nn.Module | None) -> nn.Sequential:
+    """Blocks at one image size, then pooling, then the dropping of whole channels if that is asked for."""
+    layers = dict(blocks)
+    if pool is not None:
+        layers["pool"] = pool
+    if options.dropout and options.dropout_kind == "spatial":
+        layers["dropout"] = nn.Dropout2d(options.dropout)
+    return named(layers)
+
+
+def conv_stage(
+    options: NetworkOptions, inputs: int, outputs: Sequence[int], pool: nn.Module, *, first: int
+) -> nn.Sequential:
+    """Convolution blocks with so many ``outputs``, named from ``conv<first>`` on, and pooling."""
+    blocks: dict[str, nn.Module] = {}
+    for number, channels in enumerate(outputs, first):
+        blocks[f"conv{number}"] = conv_block(options, inputs, channels)
+        inputs = channels
+    return stage(options, blocks, pool)
+
+
+def conv_stages(
+    options: NetworkOptions, inputs: int, stages: Iterable[tuple[Sequence[int], nn.Module]]
+) -> dict[str, nn.Module]:
+    """Stages ``stage1``, ``stage2`` ... given by the channels of their convolutions and their pooling."""
+    layers: dict[str, nn.Module] = {}
+    first = 1
+    for number, (outputs, pool) in enumerate(stages, 1):
+        layers[f"stage{number}"] = conv_stage(options, inputs, outputs, pool, first=first)
+        inputs, first = outputs[-1], first + len(outputs)
+    return layers
+
+
+def head(
+    options: NetworkOptions, inputs: int, hidden: Sequence[int], classes: int, *, drop_inputs: bool = True
+) -> nn.Sequential:
+    """Dense blocks and the classifier, on flattened features; plain dropout before each of them."""
+    rate = options.dropout if options.dropout_kind == "plain" else 0.0
+    layers: dict[str, nn.Module] = {"flatten": nn.Flatten()}
+    if rate and drop_inputs:
+        layers["dropout"] = nn.Dropout(rate)
+    for number, units in enumerate(hidden, 1):
+        layers[f"dense{number}"] = dense_block(options, inputs, units)
+        if rate:
+            layers[f"dropout{number}"] = nn.Dropout(rate)
+        inputs = units
+    layers["classifier"] = nn.Linear(inputs, classes)
+    return named(layers)
