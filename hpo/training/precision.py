@@ -133,7 +133,7 @@ def measurement(device: torch.device) -> Measurement:
     fresh = Measurement(machine, fp32=speeds["fp32"], bf16=speeds["bf16"], when=when)
     with contextlib.suppress(OSError):  # a cache that cannot be written costs two seconds, not the training
         _write(path, fresh)
-    return _read(path) or fresh  # a worker that measured at the same time may have written last
+    return _read(path) or fresh  # a worker that measured at the same time may have been first
 
 
 def _read(path: Path) -> Measurement | None:
@@ -145,13 +145,20 @@ def _read(path: Path) -> Measurement | None:
 
 
 def _write(path: Path, speed: Measurement) -> None:
+    """Put the measurement there unless another worker was first: all of a study must decide alike."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    with os.fdopen(handle, "w") as file:
-        json.dump(asdict(speed), file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(temporary).replace(path)
+    try:
+        with os.fdopen(handle, "w") as file:
+            json.dump(asdict(speed), file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        if _read(path) is None:
+            path.unlink(missing_ok=True)  # damaged
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
 
 
 def _measure(device: torch.device) -> dict[Resolved, float]:

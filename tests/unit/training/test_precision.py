@@ -77,6 +77,24 @@ def test_a_damaged_cache_file_is_measured_anew(damage: str, fake_speeds: Fake) -
     assert json.loads(file.read_text())["bf16"] == 150.0
 
 
+def test_of_two_workers_that_measure_at_once_the_first_decides(
+    fake_speeds: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_speeds(100.0, 150.0)
+    first: list[Measurement] = []
+
+    def slow(device: torch.device) -> dict[str, float]:
+        if not first:
+            monkeypatch.setattr(module, "_measure", lambda device: {"fp32": 100.0, "bf16": 200.0})
+            first.append(measurement(CPU))
+        return {"fp32": 100.0, "bf16": 50.0}
+
+    monkeypatch.setattr(module, "_measure", slow)
+    second = measurement(CPU)
+    assert second == first[0]
+    assert second.bf16 == 200.0
+
+
 def test_a_cache_that_cannot_be_written_does_not_stop_the_training(fake_speeds: Fake) -> None:
     fake_speeds(100.0, 150.0)
     settings().cache.write_text("a file where a folder should be")
