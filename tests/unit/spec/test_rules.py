@@ -10,7 +10,7 @@ from hpo.errors import StudyFileError
 from hpo.search.draws import draw
 from hpo.spec.configuration import Configuration
 from hpo.spec.load import parse_study
-from hpo.spec.rules import broken_rules
+from hpo.spec.rules import MODEL_DEPTHS, broken_rules
 
 DEFAULTS = Configuration().model_dump()
 
@@ -84,3 +84,18 @@ def test_what_a_study_draws_breaks_no_rule(entries: dict[str, str]) -> None:
         return
     for slot in range(20):
         assert broken_rules(spec.configuration(draw(spec, slot)).model_dump()) == []
+
+
+def test_depths_that_the_rules_allow_can_be_built_and_no_others() -> None:
+    from hpo.model_catalog import network_options
+    from hpo.models.catalog import MODELS
+
+    assert list(MODEL_DEPTHS) == list(MODELS)
+    for model, (allowed, _) in MODEL_DEPTHS.items():
+        for depth in (1, 2, 5, 6, 7, 8, 9, 11, 13, 14, 17):
+            options = network_options(Configuration(model=model, depth=depth, width=1))
+            if allowed(depth):
+                MODELS[model](options, classes=2)
+            elif model not in ("convnet", "mlp"):  # these could be deeper, but would not learn
+                with pytest.raises(ValueError):
+                    MODELS[model](options, classes=2)

@@ -1,0 +1,78 @@
+"""Writes the parts of the documentation that follow from the code: ``python docs/generate.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hpo.spec.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, when_text, yaml_text
+from hpo.spec.load import STUDY_KEYS
+from hpo.spec.rules import MODEL_DEPTHS
+from hpo.spec.schema import schema_text
+
+DOCS = Path(__file__).parent
+SCHEMA = DOCS / "study.schema.json"
+STUDY_FILES = DOCS / "study-files.md"
+
+_VALUES = {"number": "number", "whole": "whole number", "flag": "true or false", "text": "text"}
+
+
+def generated() -> dict[Path, str]:
+    """Each file with what it should hold."""
+    page = STUDY_FILES.read_text(encoding="utf-8")
+    page = with_part(page, "keys", keys_table())
+    return {SCHEMA: schema_text(), STUDY_FILES: with_part(page, "hyperparameters", hyperparameters_table())}
+
+
+def keys_table() -> str:
+    """The keys of a study file that have a single value."""
+    lines = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    lines += [
+        f"| `{field.name}` | {_accepts(field)} | {_default(field)} | {field.description} |"
+        for field in STUDY_KEYS.values()
+    ]
+    return "\n".join(lines)
+
+
+def hyperparameters_table() -> str:
+    """Every field of ``Configuration``."""
+    lines = ["| name | value | default | applies with | meaning |", "|---|---|---|---|---|"]
+    lines += [
+        f"| `{name}` | {_accepts(field)} | {_default(field)} | {when_text(name)} | {_meaning(field)} |"
+        for name, field in HYPERPARAMETERS.items()
+    ]
+    return "\n".join(lines)
+
+
+def with_part(page: str, name: str, text: str) -> str:
+    """The page with the part between its two markers replaced."""
+    begin, end = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{text}\n{end}{after}"
+
+
+def _accepts(field: FieldType) -> str:
+    if field.name == "model":
+        return f"{', '.join(f'`{name}`' for name in MODEL_DEPTHS)}, or `package.module:function`"
+    if field.words:
+        return ", ".join(f"`{word}`" for word in field.words)
+    limits = str(field.limits)
+    value = f"{_VALUES[field.kind]}, {limits}" if limits else _VALUES[field.kind]
+    return f"{value}, or empty" if field.optional else value
+
+
+def _default(field: FieldType) -> str:
+    if field.required:
+        return "required"
+    return "empty" if field.default is None else f"`{yaml_text(field.default)}`"
+
+
+def _meaning(field: FieldType) -> str:
+    text = f"{field.description} (cannot be searched)" if field.name in NOT_SEARCHED else field.description
+    return text.replace("<", "&lt;").replace("*", "\\*")
+
+
+if __name__ == "__main__":
+    for path, text in generated().items():
+        path.write_text(text, encoding="utf-8")
+        print(f"wrote {path}")
