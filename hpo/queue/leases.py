@@ -1,0 +1,107 @@
+"""Leases: a worker's time-limited hold on a slot. The database's clock is the only clock.
+
+A lease that runs out makes its slot claimable again; the next claim raises the slot's token, and from then on
+whatever the former worker writes is refused with ``LeaseLostError``.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Select, or_, select, update
+
+from hpo.errors import LeaseLostError
+from hpo.queue.identity import is_dead_local
+from hpo.results import attempts
+from hpo.results.clock import epoch_now
+from hpo.results.engine import reading, write
+from hpo.results.fence import pass_fence, slot_is
+from hpo.results.store import ResultsStore
+from hpo.results.tables import SlotRow
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A hold on a slot under a fencing token; ``trial_id`` and ``epoch`` say how far earlier workers got."""
+
+    study_id: int
+    stage: str
+    slot: int
+    token: int
+    trial_id: int | None
+    epoch: int
+    worker: str
+    seconds: float
+
+
+def claim(store: ResultsStore, study_id: int, worker: str, lease_seconds: float) -> Lease | None:
+    """Hold the study's lowest slot that is free or whose lease ran out; ``None`` if there is none."""
+
+    def work(connection: Connection) -> Lease | None:
+        key = connection.execute(_claimable(study_id)).one_or_none()
+        if key is None:
+            return None
+        row = connection.execute(
+            update(SlotRow)
+            .where(SlotRow.study_id == study_id, SlotRow.stage == key.stage, SlotRow.slot == key.slot)
+            .values(
+                state="running",
+                worker=worker,
+                token=SlotRow.token + 1,
+                lease_until=epoch_now() + lease_seconds,
+            )
+            .returning(SlotRow.token, SlotRow.trial_id, SlotRow.epoch)
+        ).one()
+        return Lease(study_id, key.stage, key.slot, row.token, row.trial_id, row.epoch, worker, lease_seconds)
+
+    return write(store.engine, work)
+
+
+def renew(store: ResultsStore, lease: Lease) -> None:
+    """Hold the slot for ``lease.seconds`` from now; raises ``LeaseLostError`` if it was taken over."""
+    write(store.engine, lambda connection: pass_fence(connection, lease))
+
+
+def release(store: ResultsStore, lease: Lease) -> None:
+    """Give the slot back, so that the next worker goes on with its trial at once."""
+    _give_back(store, lease, "released")
+
+
+def release_dead_local(store: ResultsStore, study_id: int) -> list[int]:
+    """Give back at once what workers of this machine held when they died; the slots given back."""
+    with reading(store.engine) as connection:
+        running = select(SlotRow.__table__).where(SlotRow.study_id == study_id, SlotRow.state == "running")
+        held = connection.execute(running.order_by(SlotRow.slot)).all()
+    given_back = []
+    for row in held:
+        if not is_dead_local(row.worker):
+            continue
+        lease = Lease(study_id, row.stage, row.slot, row.token, row.trial_id, row.epoch, row.worker, 0.0)
+        # The lease may have run out and been claimed since it was read.
+        with suppress(LeaseLostError):
+            _give_back(store, lease, "lost")
+            given_back.append(row.slot)
+    return given_back
+
+
+def _give_back(store: ResultsStore, lease: Lease, attempt_outcome: str) -> None:
+    def work(connection: Connection) -> None:
+        pass_fence(connection, lease, state="waiting", worker=None, lease_until=None)
+        trial_id = connection.scalar(select(SlotRow.trial_id).where(slot_is(lease)))
+        if trial_id is not None:
+            attempts.end(connection, trial_id, attempt_outcome)
+
+    write(store.engine, work)
+
+
+def _claimable(study_id: int) -> Select[str, int]:
+    free = or_(SlotRow.state == "waiting", SlotRow.lease_until < epoch_now())
+    return (
+        select(SlotRow.stage, SlotRow.slot)
+        # `<> 'done'` is what the partial index says.
+        .where(SlotRow.study_id == study_id, SlotRow.state != "done", free)
+        .order_by(SlotRow.slot)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )

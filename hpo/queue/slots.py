@@ -1,0 +1,182 @@
+"""Slots: a study's planned trials, written when it is submitted."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from optuna.study import StudyDirection
+from sqlalchemy import Connection, delete, func, insert, select, text, update
+
+from hpo.errors import StudyChangedError
+from hpo.results import orphans, provenance
+from hpo.results.clock import utc_now
+from hpo.results.engine import reading, write
+from hpo.results.optuna_storage import optuna_within
+from hpo.results.store import ResultsStore
+from hpo.results.tables import STUDIES, SlotRow, StudyRow, TrialRow
+from hpo.spec.study import StudySpec
+
+STAGE = "main"
+"""The stage of a study that has only one."""
+
+
+class DatasetIdentity(Protocol):
+    """What of a data set is stored with a study, as `hpo.data.datasets.Dataset` has it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def origin(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How many slots of a study are in which state."""
+
+    waiting: int = 0
+    running: int = 0
+    complete: int = 0
+    pruned: int = 0
+    failed: int = 0
+
+    @property
+    def done(self) -> int:
+        """Slots whose trial has ended, in whatever way."""
+        return self.complete + self.pruned + self.failed
+
+    @property
+    def total(self) -> int:
+        """All slots."""
+        return self.waiting + self.running + self.done
+
+
+def register_study(store: ResultsStore, spec: StudySpec, dataset: DatasetIdentity) -> int:
+    """Submit the study and its slots, or find it again; its id.
+
+    More ``trials`` than before add slots; fewer take back those that nobody has begun. Raises
+    ``StudyChangedError`` if anything else of the spec, or the data, is not what the study began with.
+    """
+
+    def work(connection: Connection) -> int:
+        _register_one_at_a_time(connection)
+        orphans.sweep(connection)
+        study_id = connection.scalar(select(STUDIES.c.study_id).where(STUDIES.c.study_name == spec.study))
+        if study_id is None:
+            study_id = _create(connection, spec, dataset)
+        else:
+            _refuse_changes(connection, study_id, spec, dataset)
+            connection.execute(
+                update(StudyRow).where(StudyRow.study_id == study_id).values(spec=_document(spec))
+            )
+        _fit_slots(connection, study_id, spec.trials)
+        return study_id
+
+    return write(store.engine, work)
+
+
+def progress(store: ResultsStore, study_id: int) -> Progress:
+    """How far the study is."""
+    counts = (
+        select(SlotRow.state, TrialRow.outcome, func.count())
+        .outerjoin(TrialRow, TrialRow.trial_id == SlotRow.trial_id)
+        .where(SlotRow.study_id == study_id)
+        .group_by(SlotRow.state, TrialRow.outcome)
+    )
+    by_name: dict[str, int] = {}
+    with reading(store.engine) as connection:
+        for state, outcome, count in connection.execute(counts):
+            name = outcome or "failed" if state == "done" else state
+            by_name[name] = by_name.get(name, 0) + count
+    return Progress(**by_name)
+
+
+def _register_one_at_a_time(connection: Connection) -> None:
+    """SQLite's write transactions are one at a time as they are."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("LOCK TABLE hpo_study IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def _create(connection: Connection, spec: StudySpec, dataset: DatasetIdentity) -> int:
+    uid = uuid.uuid4().hex
+    with optuna_within(connection) as optuna:
+        study_id = optuna.create_new_study([StudyDirection.MAXIMIZE], spec.study)
+        optuna.set_study_user_attr(study_id, orphans.UID_ATTRIBUTE, uid)
+    connection.execute(
+        insert(StudyRow).values(
+            study_id=study_id,
+            name=spec.study,
+            uid=uid,
+            spec=_document(spec),
+            seed=spec.seed,
+            code_version=provenance.code_version(),
+            package_versions=provenance.package_versions(),
+            dataset=dataset.name,
+            dataset_fingerprint=dataset.fingerprint,
+            dataset_origin=dataset.origin,
+            created_at=utc_now(),
+        )
+    )
+    return study_id
+
+
+def _refuse_changes(connection: Connection, study_id: int, spec: StudySpec, dataset: DatasetIdentity) -> None:
+    row = connection.execute(select(StudyRow.__table__).where(StudyRow.study_id == study_id)).one_or_none()
+    if row is None:
+        raise StudyChangedError(
+            f"this database has a study {spec.study} that hpo did not make: give yours another name"
+        )
+    changes = _changes(_document(StudySpec.model_validate(row.spec)), _document(spec))
+    if changes:
+        listed = "\n".join(f"  {change}" for change in changes)
+        raise StudyChangedError(
+            f"study {spec.study} began with other settings:\n{listed}\n"
+            "Give the changed study another name, or go back to the old settings to go on with it."
+        )
+    if row.dataset_fingerprint != dataset.fingerprint:
+        raise StudyChangedError(
+            f"study {spec.study} began with other images: {row.dataset} ({row.dataset_origin}), "
+            f"fingerprint {row.dataset_fingerprint[:12]}; now {dataset.name} ({dataset.origin}), "
+            f"fingerprint {dataset.fingerprint[:12]}. Put the old data back, or give the study another name."
+        )
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    before, after = _flat(old), _flat(new)
+    changed = [key for key in {**before, **after} if before.get(key, _ABSENT) != after.get(key, _ABSENT)]
+    return [f"{key}: {before.get(key, _ABSENT)} -> {after.get(key, _ABSENT)}" for key in changed]
+
+
+_ABSENT = "(not set)"
+
+
+def _flat(document: Mapping[str, Any]) -> dict[str, str]:
+    """Each setting's text by its key in the study file: ``fixed.lr`` for what stands under ``fixed``."""
+    flat = {}
+    for key, value in document.items():
+        inner = value if key in ("fixed", "space") else None
+        entries = {key: value} if inner is None else {f"{key}.{name}": each for name, each in inner.items()}
+        flat.update({name: json.dumps(each, sort_keys=True) for name, each in entries.items()})
+    # How many trials is the one thing that may change.
+    flat.pop("trials", None)
+    return flat
+
+
+def _document(spec: StudySpec) -> dict[str, Any]:
+    return spec.model_dump(mode="json", by_alias=True)
+
+
+def _fit_slots(connection: Connection, study_id: int, trials: int) -> None:
+    of_study = SlotRow.study_id == study_id
+    unbegun = (SlotRow.state == "waiting") & SlotRow.trial_id.is_(None)
+    connection.execute(delete(SlotRow).where(of_study, SlotRow.slot >= trials, unbegun))
+    last = connection.scalar(select(func.max(SlotRow.slot)).where(of_study))
+    first_new = 0 if last is None else last + 1
+    new = [{"study_id": study_id, "stage": STAGE, "slot": slot} for slot in range(first_new, trials)]
+    if new:
+        connection.execute(insert(SlotRow), new)

@@ -1,0 +1,44 @@
+"""Attempts: which worker trained a trial from which epoch to which, and how its go ended."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from hpo.results.clock import utc_now
+from hpo.results.tables import AttemptRow, EpochRow
+
+
+def begin(connection: Connection, trial_id: int, worker: str, device: str, from_epoch: int) -> int:
+    """Open an attempt and close an earlier one that its worker could not; the new one's number, from 1."""
+    end(connection, trial_id, "lost")
+    of_trial = AttemptRow.trial_id == trial_id
+    number = (connection.scalar(select(func.max(AttemptRow.attempt)).where(of_trial)) or 0) + 1
+    host, pid, _ = worker.rsplit(":", 2)
+    connection.execute(
+        insert(AttemptRow).values(
+            trial_id=trial_id,
+            attempt=number,
+            worker=worker,
+            host=host,
+            pid=int(pid),
+            device=device,
+            started_at=utc_now(),
+            from_epoch=from_epoch,
+        )
+    )
+    return number
+
+
+def end(connection: Connection, trial_id: int, outcome: str) -> None:
+    """Close the trial's open attempt, if there is one, at the last epoch recorded."""
+    last_epoch = select(func.coalesce(func.max(EpochRow.epoch), 0)).where(EpochRow.trial_id == trial_id)
+    connection.execute(
+        update(AttemptRow)
+        .where(AttemptRow.trial_id == trial_id, AttemptRow.outcome.is_(None))
+        .values(
+            outcome=outcome,
+            # When a worker was lost is not known, only when somebody noticed.
+            ended_at=None if outcome == "lost" else utc_now(),
+            to_epoch=last_epoch.scalar_subquery(),
+        )
+    )

@@ -1,0 +1,162 @@
+"""Engines for the two databases: ours, Optuna's on the same database, and what their errors mean."""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+
+from hpo.errors import StorageError
+from hpo.results.faults import explain, is_fault, is_transient
+from hpo.results.url import parse_url
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 30.0
+"""How long a connection waits for SQLite's write lock."""
+# One storage per process: Optuna's default of 5 + 10 connections for each of many workers is too much
+# for a server that allows 100.
+_POOL: dict[str, Any] = {"pool_size": 2, "max_overflow": 2}
+_ATTEMPTS = 6
+_JSON = partial(json.dumps, allow_nan=False, ensure_ascii=False)
+
+
+class SqliteConnection(sqlite3.Connection):
+    """A connection with write-ahead logging, so that readers and a writer do not wait for each other."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._use_write_ahead_log()
+        self.execute("PRAGMA foreign_keys=ON")
+
+    def _use_write_ahead_log(self) -> None:
+        """Switch the file over, once in its life; SQLite does not wait for a lock by itself here."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(random.uniform(0.01, 0.05))
+
+
+def open_engine(text: str) -> Engine:
+    """The engine for our own reads and writes; connects only when used."""
+    url = parse_url(text)
+    if url.drivername == "sqlite":
+        engine = create_engine(url, connect_args=_sqlite_arguments(), json_serializer=_JSON, **_POOL)
+        _begin_explicitly(engine)
+        return engine
+    return create_engine(url, json_serializer=_JSON, **_postgresql_options(url))
+
+
+def open_reader(text: str) -> Engine:
+    """An engine that cannot write, and that raises ``StorageError`` where SQLite would create a file."""
+    url = parse_url(text)
+    if url.drivername != "sqlite":
+        options = _postgresql_options(url)
+        return create_engine(url, execution_options={"postgresql_readonly": True}, **options)
+    engine = create_engine(url, creator=partial(connect_read_only, url), **_POOL)
+    _begin_explicitly(engine)
+    return engine
+
+
+def connect_read_only(url: URL) -> sqlite3.Connection:
+    """A connection on which SQLite refuses every write; raises ``StorageError`` if there is no file."""
+    path = str(url.database)
+    if not Path(path).exists():
+        raise StorageError(
+            f"there is no database {path}: run a study first, or name another one with --storage"
+        )
+    location = f"file:{quote(path)}?mode=ro"
+    connection = sqlite3.connect(location, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+    connection.execute("PRAGMA query_only=ON")
+    return connection
+
+
+def optuna_engine_options(url: URL) -> dict[str, Any]:
+    """``engine_kwargs`` that make Optuna's own connections behave like ours."""
+    if url.drivername == "sqlite":
+        return {"connect_args": _sqlite_arguments(), **_POOL}
+    return _postgresql_options(url)
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One write transaction; on SQLite it takes the write lock at its start.
+
+    A transaction that reads first and then writes would otherwise fail at once, without waiting, when another
+    process wrote in between.
+    """
+    with engine.execution_options(sqlite_begin="BEGIN IMMEDIATE").begin() as connection:
+        yield connection
+
+
+def write(engine: Engine, work: Callable[[Connection], T]) -> T:
+    """Run ``work`` in one write transaction, again if the database only hiccuped; what it returns.
+
+    Raises ``StorageError`` when the database stays unusable.
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            with writing(engine) as connection:
+                return work(connection)
+        except DBAPIError as error:
+            if not is_fault(error):
+                raise
+            if attempt == _ATTEMPTS - 1 or not is_transient(error):
+                raise explain(engine.url, error) from error
+        # Jittered, so that workers that collided do not collide again.
+        time.sleep(random.uniform(0.5, 1.0) * 0.05 * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One read transaction; raises ``StorageError`` when the database is unusable."""
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except DBAPIError as error:
+        if not is_fault(error):
+            raise
+        raise explain(engine.url, error) from error
+
+
+def _sqlite_arguments() -> dict[str, Any]:
+    return {"factory": SqliteConnection, "timeout": BUSY_SECONDS}
+
+
+def postgresql_arguments(url: URL) -> dict[str, Any]:
+    """Connection settings that the URL leaves open."""
+    defaults = {"connect_timeout": 10, "application_name": "hpo"}
+    return {name: value for name, value in defaults.items() if name not in url.query}
+
+
+def _postgresql_options(url: URL) -> dict[str, Any]:
+    return {"pool_pre_ping": True, "connect_args": postgresql_arguments(url), **_POOL}
+
+
+def _begin_explicitly(engine: Engine) -> None:
+    """Take BEGIN out of Python's hands, which starts a transaction only at the first write."""
+
+    @event.listens_for(engine, "connect")
+    def _off(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))

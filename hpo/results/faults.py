@@ -1,0 +1,95 @@
+"""What a database's errors mean: which ones pass by themselves, and what to tell a person."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+
+from hpo.errors import StorageError
+from hpo.results.url import passwords, safe_url
+
+# serialization failure, deadlock, admin shutdown, crash shutdown, cannot connect now, too many connections
+_TRANSIENT_STATES = {"40001", "40P01", "57P01", "57P02", "57P03", "53300"}
+_CONNECTION_STATES = "08"
+_NO_PRIVILEGE = "42501"
+
+_SQLITE: tuple[tuple[str, str], ...] = (
+    ("file is not a database", "{path} is not an SQLite database: name another file with --storage"),
+    ("malformed", "{path} is damaged: restore it from a backup, or begin a new one with --storage"),
+    ("readonly database", "{path} cannot be written: allow it (chmod u+w), or use another --storage"),
+    ("database is locked", "{path} was locked by another process for 30 s: end that process, then try again"),
+    ("disk is full", "no space left for {path}: make room, then run the same command again"),
+    ("disk I/O error", "the disk failed while {path} was read or written: see the system log"),
+)
+_POSTGRESQL: tuple[tuple[str, str], ...] = (
+    ("password authentication failed", "the user or the password is wrong"),
+    ("no password supplied", "it wants a password: postgresql://USER:PASSWORD@HOST/DATABASE, or PGPASSWORD"),
+    ("Connection refused", "nothing listens there: is PostgreSQL running, and are host and port right?"),
+    (
+        "timeout",
+        "no answer within the time limit: are host and port right, and does a firewall stand between?",
+    ),
+    ("resolve host", "no such host"),
+    ("too many clients", "all its connections are taken: run fewer workers or raise max_connections"),
+    ("permission denied", "the user lacks the right: it must own the schema or be granted CREATE on it"),
+)
+
+
+def is_fault(error: DBAPIError) -> bool:
+    """Whether the database failed, and not a statement of ours: a bug keeps its name and its traceback."""
+    ours = isinstance(error, IntegrityError | DataError | ProgrammingError)
+    return not ours or _state(error) == _NO_PRIVILEGE
+
+
+def is_transient(error: DBAPIError) -> bool:
+    """Whether the same transaction may well succeed when it is simply run again."""
+    state = _state(error)
+    return (
+        error.connection_invalidated
+        or "database is locked" in str(error.orig)
+        or state in _TRANSIENT_STATES
+        or state.startswith(_CONNECTION_STATES)
+    )
+
+
+def explain(url: URL, error: Exception) -> StorageError:
+    """A driver's or SQLAlchemy's error in a line or two that say what to do, without a password in them."""
+    message = str(error.orig if isinstance(error, DBAPIError) else error)
+    text = _sqlite_text(url, message) if url.drivername == "sqlite" else _postgresql_text(url, message)
+    for secret in passwords(url):
+        text = text.replace(secret, "***")
+    return StorageError(text)
+
+
+def _state(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
+
+
+def _sqlite_text(url: URL, message: str) -> str:
+    path = Path(str(url.database))
+    for sign, text in _SQLITE:
+        if sign in message:
+            return text.format(path=path)
+    if "unable to open database file" in message:
+        return _unopenable(path)
+    return f"{path}: {message}"
+
+
+def _unopenable(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"cannot open {path}: there is no folder {path.parent}"
+    if path.is_dir():
+        return f"cannot open {path}: it is a folder, not a database file"
+    return f"cannot open {path}: allow writing to it and to its folder, or use another --storage"
+
+
+def _postgresql_text(url: URL, message: str) -> str:
+    place = safe_url(url.set(drivername="postgresql").render_as_string(hide_password=False))
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    reason = lines[0] if lines else "no reason given"
+    for sign, hint in _POSTGRESQL:
+        if sign in message:
+            return f"cannot use {place}: {hint}\n({reason})"
+    return f"cannot use {place}: {reason}"

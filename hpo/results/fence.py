@@ -1,0 +1,51 @@
+"""The fence: a write is let through only while its worker holds the slot under the newest token."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from sqlalchemy import ColumnElement, Connection, and_, select, update
+
+from hpo.errors import LeaseLostError
+from hpo.results.clock import epoch_now
+from hpo.results.tables import SlotRow
+
+
+class Hold(Protocol):
+    """A worker's hold on a slot, as `hpo.queue.leases.Lease` is one."""
+
+    @property
+    def study_id(self) -> int: ...
+    @property
+    def stage(self) -> str: ...
+    @property
+    def slot(self) -> int: ...
+    @property
+    def token(self) -> int: ...
+    @property
+    def worker(self) -> str: ...
+    @property
+    def seconds(self) -> float: ...
+
+
+def pass_fence(connection: Connection, hold: Hold, **changes: Any) -> None:
+    """Renew the lease and apply ``changes`` to its slot, or raise ``LeaseLostError``.
+
+    Do this first in a transaction: it locks the slot's row, so that nobody claims the slot before the end.
+    An expired lease that nobody claimed is still good.
+    """
+    renewed = {"lease_until": epoch_now() + hold.seconds, **changes}
+    held = and_(slot_is(hold), SlotRow.token == hold.token, SlotRow.state == "running")
+    if connection.execute(update(SlotRow).where(held).values(renewed)).rowcount != 1:
+        raise LeaseLostError(f"slot {hold.slot} was taken over: {hold.worker} no longer holds it")
+
+
+def ended_by(connection: Connection, hold: Hold) -> bool:
+    """Whether this very hold has ended its slot already, in a transaction whose success was not heard of."""
+    state = select(SlotRow.state).where(slot_is(hold), SlotRow.token == hold.token)
+    return connection.scalar(state) == "done"
+
+
+def slot_is(hold: Hold) -> ColumnElement[bool]:
+    """The condition that picks the hold's slot."""
+    return and_(SlotRow.study_id == hold.study_id, SlotRow.stage == hold.stage, SlotRow.slot == hold.slot)

@@ -1,0 +1,93 @@
+"""Optuna's storage: on its own connections, for samplers and the dashboard, or inside our transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import optuna
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, RDBStorage, get_storage
+from sqlalchemy import Connection, NullPool
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.orm import scoped_session, sessionmaker
+
+from hpo.errors import StorageError
+from hpo.results.engine import optuna_engine_options
+from hpo.results.faults import explain, is_fault
+from hpo.results.url import parse_url
+
+# Optuna tells every new study and trial on stderr; the live view and the one-line-an-epoch log are ours.
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+_ATTEMPTS = 5
+
+
+def open_optuna_storage(url: str) -> BaseStorage:
+    """Optuna's storage for this URL, which keeps finished trials in memory.
+
+    Raises ``StorageError`` if the database is unusable or belongs to another version of Optuna.
+    """
+    parsed = parse_url(url)
+    return get_storage(_open(parsed, optuna_engine_options(parsed)))
+
+
+def make_optuna_tables(url: str) -> None:
+    """Let Optuna make the tables it misses and check the others; raises as ``open_optuna_storage``."""
+    parsed = parse_url(url)
+    arguments = optuna_engine_options(parsed)["connect_args"]
+    _open(parsed, {"connect_args": arguments, "poolclass": NullPool})
+
+
+def _open(url: URL, engine_options: dict[str, Any]) -> RDBStorage:
+    # Optuna formats the URL as a template.
+    template = url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
+    for attempt in range(_ATTEMPTS):
+        try:
+            return RDBStorage(template, engine_kwargs=engine_options)
+        except DBAPIError as error:
+            if attempt == _ATTEMPTS - 1 or not _made_by_another(error):
+                if is_fault(error):
+                    raise explain(url, error) from error
+                raise
+        except RuntimeError as error:
+            raise StorageError(f"Optuna cannot use this database: {error}") from error
+        time.sleep(0.05 * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+def _made_by_another(error: DBAPIError) -> bool:
+    """Whether another process made the same tables or rows at the same moment."""
+    if isinstance(error, OperationalError | ProgrammingError):
+        return "already exists" in str(error.orig)
+    return isinstance(error, IntegrityError)
+
+
+class _Joined(RDBStorage):
+    """Optuna's storage on one open connection; its commits are left to the transaction around it."""
+
+    def __init__(self, connection: Connection) -> None:
+        # Not RDBStorage.__init__: it opens an engine and checks the schema, which `schema.upgrade` has done.
+        self.engine = connection.engine
+        sessions = sessionmaker(connection, join_transaction_mode="rollback_only")
+        self.scoped_session = scoped_session(sessions)
+
+
+@contextmanager
+def optuna_within(connection: Connection) -> Iterator[RDBStorage]:
+    """Optuna's own write methods inside the connection's transaction.
+
+    What Optuna writes and what we write beside it then happen together or not at all: a worker killed
+    anywhere leaves no trial without a slot and no outcome recorded but not told, and a worker that lost its
+    lease while it was paused creates no second trial. Make another write on the connection afterwards: it
+    fails if Optuna rolled the transaction back without a word.
+    """
+    try:
+        yield _Joined(connection)
+    except StorageInternalError as error:
+        if isinstance(error.__cause__, SQLAlchemyError):
+            raise error.__cause__ from error
+        raise

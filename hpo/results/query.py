@@ -1,0 +1,408 @@
+"""Reads: what the command line and reports want to know, as typed rows. SQL from people is in `ad_hoc`.
+
+Each function takes the engine of a `ResultsStore` or of `open_results`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Integer,
+    Row,
+    Select,
+    String,
+    and_,
+    case,
+    column,
+    func,
+    select,
+    table,
+)
+
+from hpo.errors import UnknownStudyError, UserError
+from hpo.results import schema
+from hpo.results.clock import epoch_now
+from hpo.results.engine import open_reader, reading
+from hpo.results.records import EpochRecord, FindingRecord
+from hpo.results.tables import (
+    OUTCOMES,
+    STUDIES,
+    TRIALS,
+    AttemptRow,
+    EpochRow,
+    FindingRow,
+    SlotRow,
+    StudyRow,
+    TrialRow,
+)
+
+# The view that every other view joins.
+_KNOWN = table(
+    "hpo_known_trial",
+    column("trial_id", Integer),
+    column("study", String),
+    column("number", Integer),
+    column("state", String),
+)
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """A study, how many of its slots are in which state, and the best value so far."""
+
+    name: str
+    study_id: int
+    created_at: datetime
+    dataset: str
+    waiting: int
+    running: int
+    complete: int
+    pruned: int
+    failed: int
+    best_value: float | None
+
+    @property
+    def done(self) -> int:
+        """Slots whose trial has ended, in whatever way."""
+        return self.complete + self.pruned + self.failed
+
+    @property
+    def trials(self) -> int:
+        """All slots."""
+        return self.waiting + self.running + self.done
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """A worker with a slot; a lease with no seconds left may be taken over."""
+
+    worker: str
+    stage: str
+    slot: int
+    number: int | None
+    epoch: int
+    lease_seconds_left: float
+
+
+@dataclass(frozen=True)
+class StudyStatus:
+    """A study, its best trial's number, and who is at work on it."""
+
+    summary: StudySummary
+    best_number: int | None
+    workers: tuple[WorkerStatus, ...]
+
+
+@dataclass(frozen=True)
+class Leader:
+    """A complete trial and its rank; ``searched`` holds the hyperparameters that the study varies."""
+
+    rank: int
+    number: int
+    value: float
+    best_epoch: int | None
+    seconds: float | None
+    verdict: str | None
+    searched: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One worker's go at a trial; ``outcome`` is ``None`` while it lasts."""
+
+    attempt: int
+    worker: str
+    device: str
+    started_at: datetime
+    ended_at: datetime | None
+    from_epoch: int
+    to_epoch: int | None
+    outcome: str | None
+
+
+@dataclass(frozen=True)
+class TrialDetail:
+    """Everything about one trial; ``configuration`` has ``None`` where a hyperparameter does not apply."""
+
+    study: str
+    number: int
+    trial_id: int
+    stage: str
+    slot: int
+    state: str
+    value: float | None
+    test_value: float | None
+    best_epoch: int | None
+    verdict: str | None
+    remedy: str | None
+    error: str | None
+    seconds: float | None
+    images_per_second: float | None
+    parameters: int | None
+    weights_hash: str | None
+    worker: str
+    device: str
+    started_at: datetime
+    ended_at: datetime | None
+    configuration: dict[str, Any]
+    searched: tuple[str, ...]
+    curve: tuple[EpochRecord, ...]
+    findings: tuple[FindingRecord, ...]
+    attempts: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True)
+class FailureCause:
+    """Trials that ended early for one reason: the check that stopped them, or the error that was raised."""
+
+    cause: str
+    outcome: str
+    numbers: tuple[int, ...]
+    verdict: str | None
+    """The first of these trials' verdict."""
+
+
+def open_results(url: str) -> Engine:
+    """An engine that only reads; raises ``StorageError`` if hpo has not used this database yet."""
+    engine = open_reader(url)
+    schema.require(engine)
+    return engine
+
+
+def list_studies(engine: Engine) -> list[StudySummary]:
+    """Every study that hpo made, the oldest first."""
+    with reading(engine) as connection:
+        return [_summary(row) for row in connection.execute(_summaries())]
+
+
+def study_status(engine: Engine, name: str) -> StudyStatus:
+    """How far a study is; raises ``UnknownStudyError``."""
+    with reading(engine) as connection:
+        study = _find(connection, name)
+        summary = _summary(connection.execute(_summaries().where(StudyRow.study_id == study.study_id)).one())
+        best = connection.execute(_ranked(study.study_id).limit(1)).one_or_none()
+        workers = connection.execute(_workers(study.study_id)).all()
+    return StudyStatus(
+        summary=summary,
+        best_number=best.number if best else None,
+        workers=tuple(WorkerStatus(*worker) for worker in workers),
+    )
+
+
+def leaderboard(engine: Engine, name: str, count: int = 10) -> list[Leader]:
+    """The best complete trials of a study, best first; raises ``UnknownStudyError``."""
+    with reading(engine) as connection:
+        study = _find(connection, name)
+        rows = connection.execute(_ranked(study.study_id).limit(count)).all()
+    searched = _searched(study)
+    return [
+        Leader(
+            rank=row.rank,
+            number=row.number,
+            value=row.value,
+            best_epoch=row.best_epoch,
+            seconds=row.seconds,
+            verdict=row.verdict,
+            searched={name: row.configuration.get(name) for name in searched},
+        )
+        for row in rows
+    ]
+
+
+def trial_detail(engine: Engine, name: str, number: int) -> TrialDetail:
+    """Everything about a study's trial; raises ``UnknownStudyError``, or ``UserError`` for a wrong number."""
+    with reading(engine) as connection:
+        study = _find(connection, name)
+        row = connection.execute(_trial(study.study_id, number)).one_or_none()
+        if row is None:
+            raise UserError(f"study {name} has no trial {number}: {_numbers(connection, study.study_id)}")
+        of_trial = row.trial_id
+        curve = connection.execute(_table(EpochRow).where(EpochRow.trial_id == of_trial).order_by("epoch"))
+        findings = connection.execute(
+            _table(FindingRow).where(FindingRow.trial_id == of_trial).order_by("id")
+        )
+        attempts = connection.execute(
+            _table(AttemptRow).where(AttemptRow.trial_id == of_trial).order_by("attempt")
+        )
+        return TrialDetail(
+            **{
+                each.name: getattr(row, each.name) for each in fields(TrialDetail) if each.name in row._fields
+            },
+            searched=_searched(study),
+            curve=tuple(_epoch(each) for each in curve),
+            findings=tuple(_finding(each) for each in findings),
+            attempts=tuple(_attempt(each) for each in attempts),
+        )
+
+
+def failure_causes(engine: Engine, name: str) -> list[FailureCause]:
+    """Why trials were pruned or failed, the most frequent reason first; raises ``UnknownStudyError``."""
+    with reading(engine) as connection:
+        rows = connection.execute(_ended_early(_find(connection, name).study_id)).all()
+    groups: dict[tuple[str, str], list[Row[Any]]] = {}
+    for row in rows:
+        cause = row.check_name or _error_name(row.error) or "stopped by the search"
+        groups.setdefault((cause, row.outcome), []).append(row)
+    causes = [
+        FailureCause(cause, outcome, tuple(row.number for row in group), group[0].verdict)
+        for (cause, outcome), group in groups.items()
+    ]
+    return sorted(causes, key=lambda cause: (-len(cause.numbers), cause.cause))
+
+
+def _find(connection: Connection, name: str) -> Row[Any]:
+    row = connection.execute(
+        select(StudyRow.study_id, StudyRow.name, StudyRow.spec)
+        .join(STUDIES, _is_known_study())
+        .where(StudyRow.name == name)
+    ).one_or_none()
+    if row is None:
+        raise UnknownStudyError(_unknown(connection, name))
+    return row
+
+
+def _unknown(connection: Connection, name: str) -> str:
+    names = list(
+        connection.scalars(select(StudyRow.name).join(STUDIES, _is_known_study()).order_by(StudyRow.name))
+    )
+    if not names:
+        return f"there is no study {name}: this database has none yet"
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"there is no study {name} in this database: {hint}It has {', '.join(names)}"
+
+
+def _is_known_study() -> Any:
+    """Whether Optuna still has the study; see `views/hpo_known_trial.sql`."""
+    return and_(STUDIES.c.study_id == StudyRow.study_id, STUDIES.c.study_name == StudyRow.name)
+
+
+def _summaries() -> Select[Any]:
+    def count(condition: Any) -> Any:
+        return func.sum(case((condition, 1), else_=0))
+
+    ended = [count(TrialRow.outcome == outcome).label(outcome) for outcome in OUTCOMES]
+    return (
+        select(
+            StudyRow.name,
+            StudyRow.study_id,
+            StudyRow.created_at,
+            StudyRow.dataset,
+            count(SlotRow.state == "waiting").label("waiting"),
+            count(SlotRow.state == "running").label("running"),
+            *ended,
+            func.max(case((TrialRow.outcome == "complete", TrialRow.value))).label("best_value"),
+        )
+        .join(STUDIES, _is_known_study())
+        .join(SlotRow, SlotRow.study_id == StudyRow.study_id)
+        .outerjoin(TrialRow, TrialRow.trial_id == SlotRow.trial_id)
+        .group_by(StudyRow.study_id, StudyRow.name, StudyRow.created_at, StudyRow.dataset)
+        .order_by(StudyRow.created_at, StudyRow.study_id)
+    )
+
+
+def _summary(row: Row[Any]) -> StudySummary:
+    return StudySummary(**row._mapping)
+
+
+def _workers(study_id: int) -> Select[Any]:
+    return (
+        select(
+            SlotRow.worker,
+            SlotRow.stage,
+            SlotRow.slot,
+            TRIALS.c.number,
+            SlotRow.epoch,
+            SlotRow.lease_until - epoch_now(),
+        )
+        .outerjoin(TRIALS, TRIALS.c.trial_id == SlotRow.trial_id)
+        .where(SlotRow.study_id == study_id, SlotRow.state == "running")
+        .order_by(SlotRow.slot)
+    )
+
+
+def _ranked(study_id: int) -> Select[Any]:
+    """Complete trials, best first, an earlier one before its equals."""
+    return (
+        select(
+            func.rank().over(order_by=TrialRow.value.desc()).label("rank"),
+            _KNOWN.c.number,
+            TrialRow.value,
+            TrialRow.best_epoch,
+            TrialRow.seconds,
+            TrialRow.verdict,
+            TrialRow.configuration,
+        )
+        .join(_KNOWN, _KNOWN.c.trial_id == TrialRow.trial_id)
+        .where(TrialRow.study_id == study_id, _KNOWN.c.state == "complete")
+        .order_by(TrialRow.value.desc(), _KNOWN.c.number)
+    )
+
+
+def _trial(study_id: int, number: int) -> Select[Any]:
+    return (
+        select(TrialRow.__table__, _KNOWN.c.study, _KNOWN.c.number, _KNOWN.c.state)
+        .join(_KNOWN, _KNOWN.c.trial_id == TrialRow.trial_id)
+        .where(TrialRow.study_id == study_id, _KNOWN.c.number == number)
+    )
+
+
+def _ended_early(study_id: int) -> Select[Any]:
+    """Pruned and failed trials, each with the first fatal finding."""
+    first_fatal = (
+        select(func.min(FindingRow.id))
+        .where(FindingRow.trial_id == TrialRow.trial_id, FindingRow.severity == "fatal")
+        .scalar_subquery()
+    )
+    return (
+        select(_KNOWN.c.number, TrialRow.outcome, TrialRow.verdict, TrialRow.error, FindingRow.check_name)
+        .join(_KNOWN, _KNOWN.c.trial_id == TrialRow.trial_id)
+        .outerjoin(FindingRow, FindingRow.id == first_fatal)
+        .where(TrialRow.study_id == study_id, TrialRow.outcome.in_(["pruned", "failed"]))
+        .order_by(_KNOWN.c.number)
+    )
+
+
+def _table(rows: Any) -> Select[Any]:
+    return select(rows.__table__)
+
+
+def _numbers(connection: Connection, study_id: int) -> str:
+    last = connection.scalar(select(func.max(TRIALS.c.number)).where(TRIALS.c.study_id == study_id))
+    return "none has begun yet" if last is None else f"its trials are 0 to {last}"
+
+
+def _searched(study: Row[Any]) -> tuple[str, ...]:
+    return tuple(study.spec.get("space", {}))
+
+
+def _error_name(error: str | None) -> str | None:
+    """The last line of a traceback up to its message: ``ValueError``."""
+    lines: Sequence[str] = (error or "").strip().splitlines()
+    return lines[-1].split(":")[0] if lines else None
+
+
+def _number(value: float | None) -> float:
+    """A stored measurement; NULL is what was not finite."""
+    return float("nan") if value is None else value
+
+
+def _epoch(row: Row[Any]) -> EpochRecord:
+    values: dict[str, Any] = {each.name: _number(row._mapping[each.name]) for each in fields(EpochRecord)}
+    return EpochRecord(**values)
+
+
+def _finding(row: Row[Any]) -> FindingRecord:
+    values = {each.name: row._mapping[each.name] for each in fields(FindingRecord) if each.name != "check"}
+    return FindingRecord(check=row.check_name, **values)
+
+
+def _attempt(row: Row[Any]) -> Attempt:
+    return Attempt(**{each.name: row._mapping[each.name] for each in fields(Attempt)})

@@ -1,0 +1,74 @@
+"""What a worker records about its trial."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+OutcomeState = Literal["complete", "pruned", "failed"]
+Severity = Literal["pass", "note", "warn", "fatal"]
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One point of the curves; ``epoch`` counts from 1, accuracies are in [0, 1]."""
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    lr: float
+    seconds: float
+    images: int
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class FindingRecord:
+    """What a check found at a step; ``layer`` says where, empty for the whole network."""
+
+    check: str
+    severity: Severity
+    step: int
+    epoch: int
+    message: str
+    value: float | None = None
+    threshold: float | None = None
+    remedy: str | None = None
+    layer: str = ""
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """Statistics of the ``position``-th layer on the probe batch at a step."""
+
+    step: int
+    epoch: int
+    position: int
+    layer: str
+    activation_mean: float | None = None
+    activation_std: float | None = None
+    dead: float | None = None
+    saturated: float | None = None
+    gradient_norm: float | None = None
+    update_ratio: float | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended. ``error`` is a traceback; a complete trial's ``value`` is a finite number."""
+
+    state: OutcomeState
+    value: float | None = None
+    verdict: str | None = None
+    remedy: str | None = None
+    error: str | None = None
+    best_epoch: int | None = None
+    parameters: int | None = None
+    weights_hash: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.state == "complete" and (self.value is None or not math.isfinite(self.value)):
+            raise ValueError(f"a complete trial needs a finite value, not {self.value}")

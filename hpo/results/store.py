@@ -1,0 +1,231 @@
+"""Writes: a trial's life from its first instant to its outcome.
+
+Every method is one transaction that begins at the fence: it raises ``LeaseLostError``, and writes nothing, if
+the worker lost its slot; ``StorageError`` if the database is unusable. Every method may be repeated: a worker
+that does not know whether its write went through makes it again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Connection, String, cast, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from hpo.results import attempts, schema
+from hpo.results.clock import utc_now
+from hpo.results.engine import open_engine, write
+from hpo.results.fence import Hold, ended_by, pass_fence, slot_is
+from hpo.results.optuna_storage import optuna_within
+from hpo.results.records import EpochRecord, FindingRecord, LayerRecord, Outcome
+from hpo.results.tables import TRIALS, Base, EpochRow, FindingRow, LayerRow, SlotRow, TrialRow
+
+_TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+
+
+class ResultsStore:
+    """The results database, opened for writing; upgraded first if it is new or old."""
+
+    def __init__(self, url: str) -> None:
+        schema.upgrade(url)
+        self.url = url
+        self.engine = open_engine(url)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    def __enter__(self) -> ResultsStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def begin_trial(
+        self,
+        hold: Hold,
+        *,
+        params: Mapping[str, Any],
+        distributions: Mapping[str, BaseDistribution],
+        configuration: Mapping[str, Any],
+        device: str,
+    ) -> tuple[int, int]:
+        """The slot's trial as (trial_id, number): the one it has, or a new one, RUNNING for Optuna."""
+
+        def work(connection: Connection) -> tuple[int, int]:
+            pass_fence(connection, hold)
+            trial_id = connection.scalar(select(SlotRow.trial_id).where(slot_is(hold)))
+            if trial_id is None:
+                template = _template(hold, params, distributions)
+                with optuna_within(connection) as optuna:
+                    trial_id = optuna.create_new_trial(hold.study_id, template)
+                _insert_trial(connection, hold, trial_id, configuration, device)
+            number = connection.scalar(select(TRIALS.c.number).where(TRIALS.c.trial_id == trial_id))
+            assert number is not None
+            return trial_id, number
+
+        return write(self.engine, work)
+
+    def begin_attempt(self, hold: Hold, trial_id: int, *, device: str, from_epoch: int) -> int:
+        """Note that this worker trains the trial from ``from_epoch`` on; the attempt's number, from 1."""
+
+        def work(connection: Connection) -> int:
+            pass_fence(connection, hold)
+            connection.execute(
+                update(TrialRow)
+                .where(TrialRow.trial_id == trial_id)
+                .values(worker=hold.worker, device=device)
+            )
+            return attempts.begin(connection, trial_id, hold.worker, device, from_epoch)
+
+        return write(self.engine, work)
+
+    def record_epoch(self, hold: Hold, trial_id: int, record: EpochRecord) -> None:
+        """Add a point to the curves, ours and Optuna's."""
+
+        def work(connection: Connection) -> None:
+            pass_fence(connection, hold, epoch=record.epoch)
+            with optuna_within(connection) as optuna:
+                if _is_running(connection, trial_id):
+                    optuna.set_trial_intermediate_value(trial_id, record.epoch, record.val_accuracy)
+            row = {"trial_id": trial_id, **asdict(record), "ended_at": utc_now()}
+            _upsert(connection, EpochRow, ("trial_id", "epoch"), [row])
+
+        write(self.engine, work)
+
+    def record_findings(self, hold: Hold, trial_id: int, records: Sequence[FindingRecord]) -> None:
+        """Store what checks found."""
+        rows = [{"trial_id": trial_id, "check_name": record.check, **asdict(record)} for record in records]
+        for row in rows:
+            del row["check"]
+        self._record(hold, FindingRow, ("trial_id", "check_name", "step", "layer"), rows)
+
+    def record_layers(self, hold: Hold, trial_id: int, records: Sequence[LayerRecord]) -> None:
+        """Store layer statistics."""
+        rows = [{"trial_id": trial_id, **asdict(record)} for record in records]
+        self._record(hold, LayerRow, ("trial_id", "step", "position"), rows)
+
+    def finish_trial(self, hold: Hold, trial_id: int, outcome: Outcome) -> None:
+        """End the trial, its attempt and its slot, and tell Optuna."""
+
+        def work(connection: Connection) -> None:
+            if ended_by(connection, hold):
+                return
+            pass_fence(connection, hold)
+            _tell(connection, trial_id, outcome)
+            _set_outcome(connection, trial_id, outcome)
+            attempts.end(connection, trial_id, outcome.state)
+            pass_fence(connection, hold, state="done", worker=None, lease_until=None)
+
+        write(self.engine, work)
+
+    def _record(
+        self, hold: Hold, table: type[Base], key: tuple[str, ...], rows: list[dict[str, Any]]
+    ) -> None:
+        def work(connection: Connection) -> None:
+            pass_fence(connection, hold)
+            _upsert(connection, table, key, rows)
+
+        if rows:
+            write(self.engine, work)
+
+
+def _template(
+    hold: Hold, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
+) -> FrozenTrial:
+    return FrozenTrial(
+        number=-1,
+        trial_id=-1,
+        state=TrialState.RUNNING,
+        value=None,
+        datetime_start=datetime.now(),
+        datetime_complete=None,
+        params=dict(params),
+        distributions=dict(distributions),
+        user_attrs={"stage": hold.stage, "slot": hold.slot},
+        system_attrs={},
+        intermediate_values={},
+    )
+
+
+def _insert_trial(
+    connection: Connection, hold: Hold, trial_id: int, configuration: Mapping[str, Any], device: str
+) -> None:
+    # SQLite gives the ids of deleted trials out again; what hangs on such an id is not this trial's.
+    connection.execute(delete(TrialRow).where(TrialRow.trial_id == trial_id))
+    connection.execute(
+        insert(TrialRow).values(
+            trial_id=trial_id,
+            study_id=hold.study_id,
+            stage=hold.stage,
+            slot=hold.slot,
+            configuration=dict(configuration),
+            worker=hold.worker,
+            device=device,
+            started_at=utc_now(),
+        )
+    )
+    connection.execute(update(SlotRow).where(slot_is(hold)).values(trial_id=trial_id))
+
+
+def _is_running(connection: Connection, trial_id: int) -> bool:
+    """Whether Optuna still takes writes: a person may have ended the trial with Optuna's tools."""
+    state = select(cast(TRIALS.c.state, String)).where(TRIALS.c.trial_id == trial_id).with_for_update()
+    return connection.scalar(state) == TrialState.RUNNING.name
+
+
+def _tell(connection: Connection, trial_id: int, outcome: Outcome) -> None:
+    if not _is_running(connection, trial_id):
+        return
+    # Short ones only, which the dashboard shows; before the state, since Optuna freezes a finished trial.
+    attributes = {"verdict": outcome.verdict, "remedy": outcome.remedy, "best_epoch": outcome.best_epoch}
+    has_value = outcome.state != "failed" and outcome.value is not None and math.isfinite(outcome.value)
+    with optuna_within(connection) as optuna:
+        for name, value in attributes.items():
+            if value is not None:
+                optuna.set_trial_user_attr(trial_id, name, value)
+        values = [outcome.value] if has_value and outcome.value is not None else None
+        optuna.set_trial_state_values(trial_id, _TOLD[outcome.state], values)
+
+
+def _set_outcome(connection: Connection, trial_id: int, outcome: Outcome) -> None:
+    """Store the outcome; sums over the curve count what earlier workers did for the trial too."""
+    curve = select(
+        func.count(),
+        func.coalesce(func.sum(EpochRow.seconds), 0.0),
+        func.coalesce(func.sum(EpochRow.images), 0),
+    ).where(EpochRow.trial_id == trial_id)
+    epochs, seconds, images = connection.execute(curve).one()
+    fields = {name: value for name, value in asdict(outcome).items() if name != "state"}
+    connection.execute(
+        update(TrialRow)
+        .where(TrialRow.trial_id == trial_id)
+        .values(
+            **fields,
+            outcome=outcome.state,
+            epochs=epochs,
+            seconds=seconds,
+            images=images,
+            images_per_second=images / seconds if seconds else None,
+            ended_at=utc_now(),
+        )
+    )
+
+
+def _upsert(
+    connection: Connection, table: type[Base], key: tuple[str, ...], rows: list[dict[str, Any]]
+) -> None:
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    for row in rows:
+        changed = {name: value for name, value in row.items() if name not in key}
+        statement = dialect.insert(table).values(row)
+        connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed))

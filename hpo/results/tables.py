@@ -1,0 +1,266 @@
+"""Our tables, beside Optuna's in one database.
+
+A number that is not finite (a loss that became NaN) is stored as NULL: SQLite has no NaN, and NULL is what
+averages skip. The finding of the check that saw it says what it was. Times are UTC, without a zone.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from hpo.results import optuna_tables
+
+NAME_LENGTH = 200
+
+SLOT_STATES = ("waiting", "running", "done")
+OUTCOMES = ("complete", "pruned", "failed")
+ATTEMPT_OUTCOMES = (*OUTCOMES, "released", "lost")
+SEVERITIES = ("pass", "note", "warn", "fatal")
+
+
+class Finite(TypeDecorator[float]):
+    """A double; NaN and infinity become NULL."""
+
+    impl = Double
+    cache_ok = True
+
+    def process_bind_param(self, value: float | None, dialect: Dialect) -> float | None:
+        return None if value is None or not math.isfinite(value) else float(value)
+
+
+class Prose(TypeDecorator[str]):
+    """Text from anywhere; what a database cannot hold (NUL, half a character) is replaced."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+
+
+# Elsewhere plain `json`, which keeps the order of a study file's keys; `jsonb` is faster to take apart.
+_Document = JSON().with_variant(JSONB(), "postgresql")
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy reads it so)
+        float: Finite(),
+        str: Text(),
+    }
+
+
+STUDIES, TRIALS = optuna_tables.declare(Base.metadata)
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=f"ck_{column}")
+
+
+class StudyRow(Base):
+    """What a study was asked to do, with which code and data."""
+
+    __tablename__ = "hpo_study"
+
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("studies.study_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    name: Mapped[str] = mapped_column(String(NAME_LENGTH), unique=True)
+    uid: Mapped[str] = mapped_column(String(32))
+    """Also a user attribute of Optuna's study: tells it from a later one that got the same id and name."""
+    spec: Mapped[dict[str, Any]] = mapped_column(JSON)
+    seed: Mapped[int] = mapped_column(BigInteger)
+    code_version: Mapped[str]
+    package_versions: Mapped[dict[str, Any]] = mapped_column(JSON)
+    dataset: Mapped[str]
+    dataset_fingerprint: Mapped[str]
+    dataset_origin: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class TrialRow(Base):
+    """One trial: its configuration from the start, its outcome at the end."""
+
+    __tablename__ = "hpo_trial"
+    __table_args__ = (
+        UniqueConstraint("study_id", "stage", "slot"),
+        _one_of("outcome", OUTCOMES),
+        CheckConstraint("outcome <> 'complete' OR value IS NOT NULL", name="ck_complete_has_value"),
+        CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="ck_ended"),
+    )
+
+    trial_id: Mapped[int] = mapped_column(
+        ForeignKey("trials.trial_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    study_id: Mapped[int] = mapped_column(ForeignKey("hpo_study.study_id", ondelete="CASCADE"))
+    stage: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    slot: Mapped[int]
+    configuration: Mapped[dict[str, Any]] = mapped_column(_Document)
+    outcome: Mapped[str | None] = mapped_column(String(16))
+    value: Mapped[float | None]
+    verdict: Mapped[str | None] = mapped_column(Prose)
+    remedy: Mapped[str | None] = mapped_column(Prose)
+    error: Mapped[str | None] = mapped_column(Prose)
+    best_epoch: Mapped[int | None]
+    epochs: Mapped[int | None]
+    seconds: Mapped[float | None]
+    images: Mapped[int | None] = mapped_column(BigInteger)
+    images_per_second: Mapped[float | None]
+    parameters: Mapped[int | None] = mapped_column(BigInteger)
+    weights_hash: Mapped[str | None]
+    test_value: Mapped[float | None]
+    worker: Mapped[str]
+    device: Mapped[str]
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class SlotRow(Base):
+    """The i-th planned trial of a study: who trains it, until when, and how far it got."""
+
+    __tablename__ = "hpo_slot"
+    __table_args__ = (
+        _one_of("state", SLOT_STATES),
+        CheckConstraint("(state = 'running') = (worker IS NOT NULL)", name="ck_worker"),
+        CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="ck_lease"),
+        Index(
+            "ix_hpo_slot_open",
+            "study_id",
+            "slot",
+            sqlite_where=text("state <> 'done'"),
+            postgresql_where=text("state <> 'done'"),
+        ),
+    )
+
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("hpo_study.study_id", ondelete="CASCADE"), primary_key=True
+    )
+    stage: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    slot: Mapped[int] = mapped_column(primary_key=True)
+    trial_id: Mapped[int | None] = mapped_column(
+        ForeignKey("hpo_trial.trial_id", ondelete="SET NULL"), unique=True
+    )
+    state: Mapped[str] = mapped_column(String(16), server_default="waiting")
+    worker: Mapped[str | None]
+    token: Mapped[int] = mapped_column(server_default="0")
+    lease_until: Mapped[float | None]
+    """Seconds since 1970 by the database's clock."""
+    epoch: Mapped[int] = mapped_column(server_default="0")
+
+
+class AttemptRow(Base):
+    """One worker's go at a trial."""
+
+    __tablename__ = "hpo_attempt"
+    __table_args__ = (_one_of("outcome", ATTEMPT_OUTCOMES),)
+
+    trial_id: Mapped[int] = mapped_column(
+        ForeignKey("hpo_trial.trial_id", ondelete="CASCADE"), primary_key=True
+    )
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    worker: Mapped[str]
+    host: Mapped[str]
+    pid: Mapped[int]
+    device: Mapped[str]
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    from_epoch: Mapped[int]
+    to_epoch: Mapped[int | None]
+    outcome: Mapped[str | None] = mapped_column(String(16))
+
+
+class EpochRow(Base):
+    """One point of a trial's curves."""
+
+    __tablename__ = "hpo_epoch"
+    __table_args__ = (CheckConstraint("epoch >= 1", name="ck_epoch"),)
+
+    trial_id: Mapped[int] = mapped_column(
+        ForeignKey("hpo_trial.trial_id", ondelete="CASCADE"), primary_key=True
+    )
+    epoch: Mapped[int] = mapped_column(primary_key=True)
+    train_loss: Mapped[float | None]
+    train_accuracy: Mapped[float | None]
+    val_loss: Mapped[float | None]
+    val_accuracy: Mapped[float | None]
+    lr: Mapped[float | None]
+    seconds: Mapped[float | None]
+    images: Mapped[int]
+    images_per_second: Mapped[float | None]
+    ended_at: Mapped[datetime]
+
+
+class LayerRow(Base):
+    """Statistics of one layer, read on the probe batch."""
+
+    __tablename__ = "hpo_layer"
+
+    trial_id: Mapped[int] = mapped_column(
+        ForeignKey("hpo_trial.trial_id", ondelete="CASCADE"), primary_key=True
+    )
+    step: Mapped[int] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    """The layer's place from the input, 0 first."""
+    layer: Mapped[str]
+    epoch: Mapped[int]
+    activation_mean: Mapped[float | None]
+    activation_std: Mapped[float | None]
+    dead: Mapped[float | None]
+    """Share of units that are zero for the whole probe batch."""
+    saturated: Mapped[float | None]
+    """Share of activations at the flat ends of the nonlinearity."""
+    gradient_norm: Mapped[float | None]
+    update_ratio: Mapped[float | None]
+    """Norm of one step's update over the norm of the weights."""
+
+
+class FindingRow(Base):
+    """What a check found."""
+
+    __tablename__ = "hpo_finding"
+    __table_args__ = (
+        _one_of("severity", SEVERITIES),
+        UniqueConstraint("trial_id", "check_name", "step", "layer"),
+        Index("ix_hpo_finding_check", "check_name", "severity"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    trial_id: Mapped[int] = mapped_column(ForeignKey("hpo_trial.trial_id", ondelete="CASCADE"))
+    check_name: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    severity: Mapped[str] = mapped_column(String(16))
+    step: Mapped[int]
+    epoch: Mapped[int]
+    layer: Mapped[str] = mapped_column(String(NAME_LENGTH), server_default="")
+    """Where in the network; empty for the whole of it."""
+    value: Mapped[float | None]
+    threshold: Mapped[float | None]
+    message: Mapped[str] = mapped_column(Prose)
+    remedy: Mapped[str | None] = mapped_column(Prose)
+
+
+class SchemaRow(Base):
+    """What the views were made from, so that opening an up-to-date database changes nothing."""
+
+    __tablename__ = "hpo_schema"
+
+    name: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    value: Mapped[str]

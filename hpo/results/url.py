@@ -1,0 +1,65 @@
+"""Storage URLs: which databases are understood, and how a URL is shown without its password."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from sqlalchemy import make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
+
+from hpo.errors import StorageUrlError
+
+_SUPPORTED = "use sqlite:///FILE (such as sqlite:///hpo.db) or postgresql://USER@HOST/DATABASE"
+_POSTGRESQL = {"postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg2"}
+_SECRET_OPTIONS = ("password", "sslpassword")
+
+
+def parse_url(text: str) -> URL:
+    """The URL that SQLAlchemy opens: absolute path for SQLite, psycopg 3 for PostgreSQL.
+
+    Raises ``StorageUrlError`` for another engine and for text that is not a URL.
+    """
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise StorageUrlError(f"{safe_url(text)!r} is not a storage URL: {_SUPPORTED}") from None
+    if url.drivername in ("sqlite", "sqlite+pysqlite"):
+        return _sqlite_url(url, text)
+    if url.drivername in _POSTGRESQL:
+        return _postgresql_url(url)
+    raise StorageUrlError(f"{url.drivername} is not supported: {_SUPPORTED}")
+
+
+def safe_url(text: str) -> str:
+    """The URL as it may be printed or stored: every password in it is replaced by ``***``."""
+    options = "|".join(_SECRET_OPTIONS)
+    text = re.sub(rf"([?&](?:{options})=)[^&]*", r"\1***", text)
+    # The last @ before the host ends the password: a password may hold an @ that nobody escaped.
+    return re.sub(r"(://[^:/?#@]*):[^/?#]*@", r"\1:***@", text)
+
+
+def passwords(url: URL) -> list[str]:
+    """Every secret in the URL, for cutting them out of a driver's message."""
+    options = [url.query.get(name) for name in _SECRET_OPTIONS]
+    return [secret for secret in (url.password, *options) if isinstance(secret, str) and secret]
+
+
+def _sqlite_url(url: URL, text: str) -> URL:
+    if url.host or url.username:
+        raise StorageUrlError(
+            f"{safe_url(text)} has a host: a file's URL has three slashes, sqlite:///hpo.db"
+        )
+    if url.query:
+        raise StorageUrlError(f"{text}: options after ? are not understood for SQLite; {_SUPPORTED}")
+    if not url.database or url.database == ":memory:":
+        raise StorageUrlError("a database in memory cannot be shared with workers: use sqlite:///hpo.db")
+    path = Path(url.database).expanduser().absolute()
+    return URL.create("sqlite", database=str(path))
+
+
+def _postgresql_url(url: URL) -> URL:
+    if not (url.database or "dbname" in url.query):
+        raise StorageUrlError(f"{safe_url(str(url))} names no database: {_SUPPORTED}")
+    return url.set(drivername="postgresql+psycopg")

@@ -1,0 +1,16 @@
+-- Complete trials, best first within each study; equals share a rank.
+SELECT
+    rank() OVER (PARTITION BY t.study_id ORDER BY t.value DESC) AS rank,
+    k.study,
+    t.stage,
+    k.number,
+    t.value,
+    t.test_value,
+    t.best_epoch,
+    t.epochs,
+    t.seconds,
+    t.verdict,
+    t.trial_id
+FROM hpo_trial AS t
+JOIN hpo_known_trial AS k ON k.trial_id = t.trial_id
+WHERE k.state = 'complete'

@@ -1,0 +1,19 @@
+-- One row a trial, with every hyperparameter as a column; NULL where a hyperparameter does not apply.
+SELECT
+    k.study,
+    t.stage,
+    k.number,
+    k.state,
+    t.value,
+    t.best_epoch,
+    t.test_value,
+    t.verdict,
+    /* configuration */
+    t.seconds,
+    t.images_per_second,
+    t.worker,
+    t.started_at AS started,
+    t.ended_at AS finished,
+    t.trial_id
+FROM hpo_trial AS t
+JOIN hpo_known_trial AS k ON k.trial_id = t.trial_id

