@@ -45,7 +45,10 @@ def build_model(
         module = _construct(options, classes, in_shape)
     if isinstance(module, Network):
         generator = torch.Generator().manual_seed(key.integer())
-        initialize(module, options, generator, sample)
+        try:
+            initialize(module, options, generator, sample)
+        except ValueError as error:
+            raise ConfigurationError(f"model {options.model}: {error}") from error
     return module.train()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -73,6 +74,7 @@ NETS = """
 import torch
 from torch import nn
 from hpo.models.convnet import convnet
+from hpo.models.layers import Network
 
 not_callable = 3
 
@@ -89,6 +91,16 @@ class Net(nn.Module):
 
 def ours(options, *, in_shape, classes):
     return convnet(options, in_shape=in_shape, classes=classes)
+
+def only_a_slope(options, *, in_shape, classes):
+    return Network({"flatten": nn.Flatten(), "slope": nn.PReLU(), "few": Ends(classes)})
+
+class Ends(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.classes = classes
+    def forward(self, features):
+        return features[:, : self.classes]
 
 def a_list(options, *, in_shape, classes):
     return [1]
@@ -155,6 +167,17 @@ def test_a_network_of_ours_from_a_users_function_is_initialized() -> None:
     assert torch.equal(weights(theirs), weights(ours))
 
 
+@pytest.mark.usefixtures("nets")
+def test_the_example_in_the_docs_works() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    Path("user_example.py").write_text(example)
+    configuration = Configuration(model="user_example:build", width=2, activation="maxout")
+    # 3 x 3 convolutions of 2 and 4 maxout pairs with batch norm; a classifier of 4 features.
+    expected = (27 * 4 + 8) + (18 * 8 + 16) + (4 * 10 + 10)
+    assert parameter_count(check_model(configuration, classes=10)) == expected
+
+
 WRONG = {
     "user_net:build": "there is no module 'user_net'",
     "user_nets.deep:build": "there is no module 'user_nets.deep'",
@@ -170,6 +193,7 @@ WRONG = {
     "user_nets:other_signature": r"as build\(options, in_shape=\(3, 32, 32\), classes=10\), raised TypeError",
     "user_nets:raises": "raised ZeroDivisionError: division by zero",
     "user_nets:fails_on_images": r"given images of shape \(2, 3, 32, 32\), raised RuntimeError",
+    "user_nets:only_a_slope": "has no linear or convolution layer to initialize",
     "user_nets:Pair": "puts out a tuple, not a tensor",
     "user_nets:Integers": "puts out torch.int64, not floating-point logits",
 }
@@ -181,3 +205,8 @@ def test_what_is_wrong_with_a_users_model_is_said(path: str) -> None:
     with pytest.raises(ConfigurationError, match=WRONG[path]) as caught:
         check_model(Configuration(model=path), classes=10)
     assert "model" in str(caught.value)
+
+
+def test_lsuv_without_a_batch() -> None:
+    with pytest.raises(ConfigurationError, match="model convnet: lsuv needs a batch of images"):
+        build_model(Configuration(width=2, initializer="lsuv"), classes=10, key=KEY, sample=None)
