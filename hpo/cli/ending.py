@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 from sqlalchemy import Engine
 
+from hpo.checks.verdict import HEALTHY
 from hpo.cli.console import printable
 from hpo.cli.tables import leaderboard_table, print_unwell, unwell
 from hpo.events import RunSummary
@@ -63,6 +64,8 @@ def _best(leader: Leader, study: str) -> Text:
     lines += [
         Text(printable(f"  {name:{width}}  {words.setting(value)}")) for name, value in searched.items()
     ]
+    if leader.verdict and leader.verdict != HEALTHY:
+        lines.append(Text(printable(f"  but {leader.verdict}"), "yellow"))
     lines.append(Text(f"  all its settings: hpo show {study} {leader.number}", "dim"))
     return Text("\n").join(lines)
 

@@ -49,7 +49,7 @@ class Lines:
         total = self._progress.ready.trials_total if self._progress.ready else 0
         value = f"  val_accuracy {words.accuracy(event.value)}" if event.state == "complete" else ""
         left = self._progress.seconds_left()
-        time_left = f"  about {words.duration(left)} left" if left else ""
+        time_left = f", about {words.duration(left)} left" if left else ""
         return (
             f"trial {event.number}  {event.state}{value}  {event.verdict}  "
             f"[{self._progress.done} of {total} trials{time_left}]"

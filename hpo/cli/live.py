@@ -86,8 +86,9 @@ def heading(ready: StudyReady) -> Text:
         Text(printable(ready.origin), "dim"),
     ]
     if ready.trials_done:
-        left = ready.trials_total - ready.trials_done
-        lines.append(Text(f"goes on: {ready.trials_done} trials are done, {left} are left", "dim"))
+        done, left = words.count(ready.trials_done, "trial"), ready.trials_total - ready.trials_done
+        be = "is" if ready.trials_done == 1 else "are"
+        lines.append(Text(f"goes on: {done} {be} done, {left} left", "dim"))
     if ready.reclaimed:
         lines.append(
             Text(f"{words.count(ready.reclaimed, 'trial')} taken over from workers that died", "yellow")

@@ -99,9 +99,9 @@ class Unwell:
         lr = ""
         if self.lowest_lr is not None and self.highest_lr is not None:
             low, high = words.setting(self.lowest_lr), words.setting(self.highest_lr)
-            lr = f" (lr {low})" if low == high else f" (lr {low} to {high})"
+            lr = f", lr {low}" if low == high else f", lr {low} to {high}"
         numbers = ", ".join(map(str, self.numbers[:8])) + (" ..." if len(self.numbers) > 8 else "")
-        return f"{self.label}: {words.count(len(self.numbers), 'trial')}{lr}: {numbers}"
+        return f"{self.label}: {words.count(len(self.numbers), 'trial')}{lr} (number {numbers})"
 
 
 def unwell(url: str, study: str) -> list[Unwell]:

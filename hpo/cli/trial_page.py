@@ -115,7 +115,7 @@ def _curve(curve: Sequence[EpochRecord], best_epoch: int | None) -> Table:
             Text(words.loss(record.val_loss)),
             Text(words.accuracy(record.val_accuracy), "bold green" if is_best else ""),
             Text(words.setting(record.lr)),
-            Text(words.duration(record.seconds)),
+            Text(f"{record.seconds:.1f} s"),
             Text(f"{record.images_per_second:,.0f}"),
         )
     if len(curve) > _MOST_EPOCHS:

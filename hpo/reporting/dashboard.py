@@ -54,12 +54,10 @@ def make_app(url: str) -> WsgiApp:
 def make_server(url: str, host: str, port: int) -> DashboardServer:
     """Listen on an address. Raises as ``make_app``, and ``UserError`` if the address cannot be had."""
     app = make_app(url)
-    try:
-        server = create_server(app, host=host, port=port, threads=_THREADS, ident=None)
-    except (OSError, ValueError) as error:
-        raise UserError(_why_not(host, port, error)) from None
+    listening = _listen(host, port)
+    server = create_server(app, sockets=[listening], threads=_THREADS, ident=None)
     shown = f"[{host}]" if ":" in host else host
-    return DashboardServer(f"http://{shown}:{_port(server, port)}/dashboard/", server)
+    return DashboardServer(f"http://{shown}:{listening.getsockname()[1]}/dashboard/", server)
 
 
 def is_local(host: str) -> bool:
@@ -72,8 +70,12 @@ def is_local(host: str) -> bool:
         return False
 
 
-def _port(server: Any, asked: int) -> int:
-    return int(getattr(server, "effective_port", asked))
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family)
+    except (OSError, UnicodeError) as error:  # UnicodeError: no host has such a name
+        raise UserError(_why_not(host, port, error)) from None
 
 
 def _why_not(host: str, port: int, error: Exception) -> str:
@@ -82,7 +84,7 @@ def _why_not(host: str, port: int, error: Exception) -> str:
         return f"port {port} is in use: name another one with --port, or let --port 0 find one"
     if number == errno.EACCES:
         return f"port {port} needs special rights: use one above 1023 with --port"
-    if isinstance(error, socket.gaierror | ValueError) or number == errno.EADDRNOTAVAIL:
+    if isinstance(error, socket.gaierror | UnicodeError) or number == errno.EADDRNOTAVAIL:
         return f"this machine has no address {host}: use --host 127.0.0.1, or 0.0.0.0 for every network"
     return f"cannot listen on {host}:{port}: {error}"
 

@@ -39,12 +39,12 @@ def test_numbers_are_accepted_exactly_where_pydantic_accepts_them(name: str, val
     if field.kind not in ("number", "whole"):
         return
     try:
-        expected = getattr(Configuration(**{name: value}), name)
+        expected = getattr(Configuration.model_validate({name: value}), name)
     except ValidationError:
         with pytest.raises(StudyFileError):
             fixed(name, value)
     else:
-        if broken := broken_rules(Configuration(**{name: value}).model_dump()):
+        if broken := broken_rules(Configuration.model_validate({name: value}).model_dump()):
             with pytest.raises(StudyFileError, match=re.escape(broken[0])):
                 fixed(name, value)
         else:
@@ -55,9 +55,9 @@ def test_numbers_are_accepted_exactly_where_pydantic_accepts_them(name: str, val
 def test_every_word_of_a_list_is_accepted_and_no_other(name: str) -> None:
     if name != "dataset":
         for word in HYPERPARAMETERS[name].words:
-            assert fixed(name, word) == getattr(Configuration(**{name: word}), name)
+            assert fixed(name, word) == getattr(Configuration.model_validate({name: word}), name)
     with pytest.raises(ValidationError):
-        Configuration(**{name: "no such word"})
+        Configuration.model_validate({name: "no such word"})
     with pytest.raises(StudyFileError):
         fixed(name, "no such word")
 

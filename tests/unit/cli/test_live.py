@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from hpo.cli.live import LiveView
+from hpo.cli.progress import Progress
+from hpo.events import EpochDone, Event, StudyReady, TrialEnded, TrialStarted, WorkerLost
+
+EVENTS: list[Event] = [
+    StudyReady("demo", "synthetic", "ten drawn classes", 0, 4, 2, 1, "cpu", "fp32"),
+    TrialStarted("a", 0, 0, {"lr": 0.1, "activation": "[red]relu"}, 4),
+    TrialStarted("b", 1, 1, {"lr": 0.2, "activation": "tanh"}, 4),
+    EpochDone("a", 0, 1, 4, 1.5, 1.6, 0.4, 1000),
+    TrialEnded("b", 1, "pruned", None, "exploded: loss 9.1 at step 30 is over 3 x the first loss 2.31", 2.0),
+    TrialStarted("b", 2, 2, {"lr": 0.3, "activation": "tanh"}, 4),
+    EpochDone("a", 0, 2, 4, 1.2, 1.3, 0.8, 1000),
+]
+
+
+def drawn(width: int, events: list[Event], height: int = 40) -> tuple[LiveView, list[str]]:
+    """The view after the events, as the lines of a terminal of this size."""
+    console = Console(
+        file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None, markup=False
+    )
+    view = LiveView(console, Progress(clock=lambda: 50.0))
+    for event in events:
+        view.show(event)
+    with console.capture() as capture:
+        console.print(view.render())
+    return view, [line.rstrip() for line in capture.get().splitlines()]
+
+
+def test_shows_that_it_is_loading_before_the_study_is_ready() -> None:
+    assert "loading" in drawn(80, [])[1][0]
+
+
+def test_shows_the_study_the_running_trials_and_the_ended_ones() -> None:
+    _, lines = drawn(100, EVENTS)
+    assert "1 of 4 trials" in lines[0]
+    assert "1,000 images/s" in lines[0]
+    assert lines[1] == "2 running   0 complete   1 pruned   0 failed"
+    assert lines[3:6] == [
+        "trial  epoch  validation accuracy     train loss  searched",
+        "    0    2/4  ▅█ 0.8000                    1.200  lr 0.1, activation [red]relu",
+        "    2    0/4  checks before training           –  lr 0.3, activation tanh",
+    ]
+    assert lines[7] == "1  pruned    exploded: loss 9.1 at step 30 is over 3 x the first loss 2.31"
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 200])
+def test_never_wider_than_the_terminal(width: int) -> None:
+    _, lines = drawn(width, EVENTS)
+    assert max(map(len, lines)) <= width
+
+
+def test_the_best_complete_trial_is_named() -> None:
+    _, lines = drawn(100, [*EVENTS, TrialEnded("a", 0, "complete", 0.82, "healthy", 8.0)])
+    assert lines[1].endswith("best 0.8200 (trial 0)")
+
+
+def test_what_must_not_vanish_is_printed_above_and_the_screen_is_left_clean() -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, width=80, force_terminal=True, color_system=None, markup=False)
+    with LiveView(console, Progress()) as view:
+        for event in [*EVENTS, WorkerLost("b", "b died\x1b[2J (killed by signal 9)")]:
+            view.show(event)
+    shown = stream.getvalue()
+    assert "demo  4 trials, 2 workers with 1 thread each on cpu, fp32" in shown
+    assert "b died\\x1b[2J (killed by signal 9)" in shown
+    assert shown.rstrip().endswith("\x1b[?25h") or "\x1b[?25h" in shown  # the cursor is back

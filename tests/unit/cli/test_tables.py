@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from hpo.cli.tables import Unwell, leaderboard_table
+from hpo.results.query import Leader
+
+LEADERS = [
+    Leader(
+        1, 7, 0.81, 4, 61.0, "healthy", {"lr": 0.01, "activation": "leaky_relu", "momentum": None, "width": 8}
+    ),
+    Leader(2, 3, 0.79, 3, 59.0, "healthy", {"lr": 0.5, "activation": "tanh", "momentum": None, "width": 16}),
+]
+
+
+def drawn(width: int) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, markup=False)
+    with console.capture() as capture:
+        console.print(leaderboard_table(LEADERS, console))
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def test_shows_what_was_searched_and_leaves_out_what_never_applied() -> None:
+    assert drawn(200) == [
+        "rank  trial  val_accuracy  best epoch        time    lr  activation  width",
+        "   1      7        0.8100           4  1 min 01 s  0.01  leaky_relu      8",
+        "   2      3        0.7900           3        59 s   0.5  tanh           16",
+    ]
+
+
+def test_on_a_narrow_terminal_whole_columns_are_left_out_and_named() -> None:
+    lines = drawn(64)
+    assert lines[0] == "rank  trial  val_accuracy  best epoch        time    lr"
+    assert lines[-1] == "also searched: activation, width"
+
+
+def test_without_leaders_there_are_only_headings() -> None:
+    assert leaderboard_table([], Console(file=io.StringIO(), width=80)).row_count == 0
+
+
+@pytest.mark.parametrize(
+    ("unwell", "text"),
+    [
+        (Unwell("exploded", (1, 5), 0.5, 2.0), "exploded: 2 trials, lr 0.5 to 2 (number 1, 5)"),
+        (Unwell("error", (4,), 0.1, 0.1), "error: 1 trial, lr 0.1 (number 4)"),
+        (
+            Unwell("bad start", tuple(range(10)), None, None),
+            "bad start: 10 trials (number 0, 1, 2, 3, 4, 5, 6, 7 ...)",
+        ),
+    ],
+)
+def test_what_did_not_go_well_is_a_line(unwell: Unwell, text: str) -> None:
+    assert str(unwell) == text
