@@ -1,0 +1,239 @@
+"""Decoded images on disk: written once as .npy files, then memory-mapped and shared by all workers.
+
+A cache folder appears in one step or not at all. On each load the sizes of its files and a sample of their
+bytes are checked against ``meta.json``: milliseconds, where hashing all of CIFAR-10 would take most of a second.
+That finds truncated, emptied and mixed-up files; a single flipped bit can go unnoticed.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ValidationError
+
+from hpo.data.files import cannot_write, locked, remove_leftovers, sync_folder, temporary_beside, write_file
+
+Bytes = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+
+FORMAT = 1
+SIDE = 32
+IMAGE_SHAPE = (3, SIDE, SIDE)
+_IMAGE_BYTES = 3 * SIDE * SIDE
+_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+_SAMPLES, _SAMPLE_BYTES = 64, 4096
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A split on its way into the cache: labels (N,), and images (n, 3, 32, 32) in the same order."""
+
+    labels: Labels
+    chunks: Iterable[Bytes]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A whole data set on its way into the cache."""
+
+    train: Part
+    test: Part
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where ``count`` images come from.
+
+    ``signature`` changes when the images do. ``decode`` is called if they are not cached; what goes wrong in
+    it is a ``DataError``.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    count: int
+    origin: str
+    signature: str
+    decode: Callable[[], Decoded]
+
+
+class FileMark(BaseModel):
+    """What a file must look like: its size in bytes, and SHA-256 of the sampled ones."""
+
+    size: int
+    sample: str
+
+
+class Meta(BaseModel):
+    """What ``meta.json`` says about a cache folder."""
+
+    format: int
+    classes: tuple[str, ...]
+    origin: str
+    fingerprint: str
+    files: dict[str, FileMark]
+
+
+@dataclass(frozen=True)
+class Cached:
+    """An open cache folder; images are read-only memory maps (N, 3, 32, 32) uint8, labels (N,) int64."""
+
+    meta: Meta
+    arrays: dict[str, npt.NDArray[Any]]
+
+
+class _DamagedError(Exception):
+    """A cache folder that cannot be used; says why."""
+
+
+def cached(source: Source, root: Path) -> Cached:
+    """The decoded images of a source, from ``root`` if they are there, else decoded and put there.
+
+    A damaged cache is rebuilt with a warning. Raises ``DataError`` if it cannot be written or read.
+    """
+    folder = root / "datasets" / f"{source.name}-{source.signature[:16]}"
+    needed = source.count * (_IMAGE_BYTES + 8)
+    try:
+        found = _open_or_warn(folder)
+        if found is None:
+            with locked(folder) as alone:
+                found = _open_or_none(folder) or _build(source, folder, needed, alone)
+        return found
+    except OSError as error:
+        raise cannot_write("the image cache", folder, "HPO_CACHE", error, needed) from error
+
+
+def _open_or_warn(folder: Path) -> Cached | None:
+    try:
+        return _open(folder)
+    except FileNotFoundError:
+        return None
+    except _DamagedError as damage:
+        logger.warning("the image cache %s is damaged (%s); building it again", folder, damage)
+        return None
+
+
+def _open_or_none(folder: Path) -> Cached | None:
+    try:
+        return _open(folder)
+    except (FileNotFoundError, _DamagedError):
+        return None
+
+
+def _open(folder: Path) -> Cached:
+    text = (folder / "meta.json").read_bytes()
+    try:
+        meta = Meta.model_validate_json(text)
+    except ValidationError as error:
+        raise _DamagedError("meta.json cannot be read") from error
+    if meta.format != FORMAT:
+        raise _DamagedError(f"its format is {meta.format}, this version writes {FORMAT}")
+    return Cached(meta, {name: _open_array(folder / f"{name}.npy", meta) for name in _ARRAYS})
+
+
+def _open_array(path: Path, meta: Meta) -> npt.NDArray[Any]:
+    try:
+        whole = meta.files.get(path.name) == _mark(path)
+    except FileNotFoundError as error:
+        raise _DamagedError(f"{path.name} is missing") from error
+    if not whole:
+        raise _DamagedError(f"{path.name} is not what was written")
+    array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
+
+
+def _mark(path: Path) -> FileMark:
+    """Size and sampled checksum: 64 blocks of 4 KiB, evenly spread from the first to the last."""
+    size = path.stat().st_size
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        for i in range(_SAMPLES):
+            handle.seek(max(0, size - _SAMPLE_BYTES) * i // (_SAMPLES - 1))
+            digest.update(handle.read(_SAMPLE_BYTES))
+    return FileMark(size=size, sample=digest.hexdigest())
+
+
+def _build(source: Source, folder: Path, needed: int, alone: bool) -> Cached:
+    if alone:
+        remove_leftovers(folder)
+    temporary = temporary_beside(folder)
+    try:
+        temporary.mkdir()
+        free = shutil.disk_usage(temporary).free
+        if free < needed:
+            raise OSError(errno.ENOSPC, f"{free / 1e6:,.0f} MB are free")
+        _write(source, temporary)
+        _publish(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return _open(folder)
+
+
+def _write(source: Source, folder: Path) -> None:
+    decoded = source.decode()
+    contents = hashlib.sha256(json.dumps(source.classes).encode())
+    for name, part in (("train", decoded.train), ("test", decoded.test)):
+        labels = np.ascontiguousarray(part.labels, dtype="<i8")
+        contents.update(f"{name} {len(labels)}".encode())
+        contents.update(labels.tobytes())
+        write_file(folder / f"{name}_labels.npy", partial(np.save, arr=labels))
+        write_images = partial(_write_images, part=part, update=contents.update)
+        write_file(folder / f"{name}_images.npy", write_images)
+    meta = Meta(
+        format=FORMAT,
+        classes=source.classes,
+        origin=source.origin,
+        fingerprint=contents.hexdigest(),
+        files={path.name: _mark(path) for path in sorted(folder.glob("*.npy"))},
+    )
+    write_file(folder / "meta.json", partial(_write_text, text=meta.model_dump_json(indent=2)))
+
+
+def _write_images(handle: BinaryIO, part: Part, update: Callable[[bytes], None]) -> None:
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(part.labels), *IMAGE_SHAPE)}
+    np.lib.format.write_array_header_1_0(handle, header)
+    written = 0
+    for chunk in part.chunks:
+        data = np.ascontiguousarray(chunk, dtype=np.uint8).tobytes()
+        handle.write(data)
+        update(data)
+        written += len(chunk)
+    assert written == len(part.labels), f"{written} images for {len(part.labels)} labels"
+
+
+def _write_text(handle: BinaryIO, text: str) -> None:
+    handle.write(text.encode())
+
+
+def _publish(temporary: Path, folder: Path) -> None:
+    """Put a finished folder in place. If another process was faster, its equal copy stays."""
+    if folder.exists() and _open_or_none(folder) is None:
+        aside = temporary_beside(folder)
+        folder.replace(aside)
+        shutil.rmtree(aside, ignore_errors=True)
+    try:
+        temporary.replace(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+    sync_folder(folder.parent)
+
+
+def signature(parts: Iterable[Any]) -> str:
+    """SHA-256 of a description of a source, in hexadecimal."""
+    digest = hashlib.sha256()
+    digest.update(os.fsencode("\0".join(str(part) for part in parts)))
+    return digest.hexdigest()

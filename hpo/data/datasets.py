@@ -1,0 +1,101 @@
+"""Data sets by name: where they come from, and the memory-mapped arrays that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hpo.data import synthetic
+from hpo.data.cache import Bytes, Decoded, Labels, Part, Source, cached, signature
+from hpo.data.cifar10 import cifar10_source, found_on_disk, why_not_downloadable
+from hpo.data.folder import FOLDER_HELP, folder_source
+from hpo.data.progress import progress
+from hpo.errors import DataError
+from hpo.settings import Settings
+
+NAMES = ("cifar10", "folder", "synthetic")
+_SYNTHETIC_SEED = 0
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images (N, 3, 32, 32) uint8 in read-only memory maps, labels (N,) int64, and what they are.
+
+    ``fingerprint`` is SHA-256 over classes, labels and pixels; ``origin`` says in words where they came from.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train_images: Bytes
+    train_labels: Labels
+    test_images: Bytes
+    test_labels: Labels
+    fingerprint: str
+    origin: str
+
+
+def resolve_auto(settings: Settings) -> tuple[Literal["cifar10", "synthetic"], str]:
+    """What ``dataset: auto`` is on this machine, and why in words.
+
+    CIFAR-10 if it is on disk or its server answers within ``settings.download_seconds``, else synthetic.
+    """
+    place = found_on_disk(settings.data.expanduser().absolute())
+    if place is not None:
+        return "cifar10", f"CIFAR-10 is at {place}"
+    refusal = why_not_downloadable(settings.download_seconds)
+    if refusal is None:
+        return "cifar10", "the CIFAR-10 server answers; its 170 MB are downloaded once"
+    return "synthetic", f"CIFAR-10 is not in {settings.data} and cannot be downloaded ({refusal})"
+
+
+def load_dataset(name: str, *, root: Path | None = None, settings: Settings) -> Dataset:
+    """The data set ``name`` (cifar10, folder or synthetic), decoded into the cache if it is not there yet.
+
+    ``root`` is the image folder of ``folder``. Raises ``DataError`` if the data are missing or damaged, or if
+    the cache cannot be written.
+    """
+    source = _source(name, root, settings)
+    found = cached(source, settings.cache.expanduser().absolute())
+    return Dataset(
+        name=name,
+        classes=source.classes,
+        fingerprint=found.meta.fingerprint,
+        origin=source.origin,
+        **found.arrays,
+    )
+
+
+def _source(name: str, root: Path | None, settings: Settings) -> Source:
+    if name == "cifar10":
+        return cifar10_source(settings.data)
+    if name == "synthetic":
+        return _synthetic_source()
+    if name != "folder":
+        raise DataError(f"unknown dataset {name!r}; known: auto, {', '.join(NAMES)}")
+    if root is None:
+        raise DataError(f"dataset: folder needs data_root\n{FOLDER_HELP}")
+    return folder_source(root)
+
+
+def _synthetic_source() -> Source:
+    per_class = synthetic.TRAIN_PER_CLASS + synthetic.TEST_PER_CLASS
+    return Source(
+        name="synthetic",
+        classes=synthetic.CLASSES,
+        count=per_class * len(synthetic.CLASSES),
+        origin=f"synthetic pictures, version {synthetic.VERSION}, seed {_SYNTHETIC_SEED}",
+        signature=signature(["synthetic", synthetic.VERSION, _SYNTHETIC_SEED, per_class]),
+        decode=_draw_synthetic,
+    )
+
+
+def _draw_synthetic() -> Decoded:
+    with progress("drawing the synthetic pictures", 1):
+        train, train_labels, test, test_labels = synthetic.make_synthetic(_SYNTHETIC_SEED)
+    return Decoded(Part(train_labels, _whole(train)), Part(test_labels, _whole(test)))
+
+
+def _whole(images: Bytes) -> Iterator[Bytes]:
+    yield images

@@ -1,0 +1,83 @@
+"""Asks for and fetches a file over the network, never waiting without end."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import threading
+import urllib.error
+import urllib.request
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from hpo.data.files import locked, remove_leftovers, write_file
+from hpo.data.progress import progress
+from hpo.errors import DataError
+
+_SILENCE_SECONDS = 30.0  # a download fails after this long without a byte
+_BLOCK = 1 << 18
+
+
+def why_unreachable(url: str, size: int, seconds: float) -> str | None:
+    """``None`` if the server of ``url`` offers a file of ``size`` bytes within ``seconds``, else the reason.
+
+    The question is asked in a thread that is left behind when the time is up: a stalled name look-up obeys no
+    timeout.
+    """
+    answers: list[str | None] = []
+    asking = threading.Thread(target=lambda: answers.append(_refusal(url, size, seconds)), daemon=True)
+    asking.start()
+    asking.join(seconds)
+    return answers[0] if answers else f"no answer within {seconds:g} s"
+
+
+def _refusal(url: str, size: int, seconds: float) -> str | None:
+    try:
+        question = urllib.request.Request(url, method="HEAD")
+        with urllib.request.urlopen(question, timeout=seconds) as answer:
+            offered = answer.headers.get("Content-Length", "none")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return _reason(error)
+    return None if offered == str(size) else f"it offers {offered} bytes instead of {size}"
+
+
+def download(url: str, path: Path, md5: str) -> None:
+    """Fetch ``url`` to ``path``, which appears when it is complete and its checksum is right.
+
+    Raises ``DataError`` if it cannot be fetched, ``OSError`` if it cannot be written.
+    """
+    with locked(path) as alone:
+        if path.exists():  # another process was faster
+            return
+        if alone:
+            remove_leftovers(path)
+        write_file(path, partial(_fetch, url=url, md5=md5))
+
+
+def _fetch(handle: BinaryIO, url: str, md5: str) -> None:
+    digest = hashlib.md5(usedforsecurity=False)
+    try:
+        answer = urllib.request.urlopen(url, timeout=_SILENCE_SECONDS)
+    except (OSError, http.client.HTTPException) as error:
+        raise DataError(f"cannot download {url}: {_reason(error)}") from error
+    total = int(answer.headers.get("Content-Length", 0))
+    with answer, progress(f"downloading {url} ({total / 1e6:,.0f} MB)", total) as advance:
+        while block := _read(answer, url):
+            handle.write(block)
+            digest.update(block)
+            advance(len(block))
+    if digest.hexdigest() != md5:
+        raise DataError(f"the download of {url} is damaged (MD5 {digest.hexdigest()}, expected {md5})")
+
+
+def _read(answer: http.client.HTTPResponse, url: str) -> bytes:
+    try:
+        return answer.read(_BLOCK)
+    except (OSError, http.client.HTTPException) as error:
+        raise DataError(f"the download of {url} broke off: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    return str(reason) or type(reason).__name__

@@ -1,0 +1,90 @@
+"""Files that are complete or absent, also when processes are killed or write at the same time."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from hpo.errors import DataError
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Hold the lock beside ``path``, so that work is not done twice; yields whether it is held.
+
+    It only saves work: where files cannot be locked (some network file systems, Windows) nothing is held, and
+    what is written stays right because it is put in place in one step. A killed holder's lock is released.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("wb") as handle:
+        yield _flock(handle)
+
+
+def _flock(handle: BinaryIO) -> bool:
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def temporary_beside(path: Path) -> Path:
+    """A unique name in the folder of ``path``."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed writers of ``path`` left; only for the holder of its lock."""
+    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def write_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Write a file in one step: a temporary name, fsync, rename. Raises ``OSError``."""
+    temporary = temporary_beside(path)
+    try:
+        with temporary.open("xb") as handle:
+            write(handle)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut, where the system can."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def cannot_write(what: str, path: Path, variable: str, error: OSError, needed_bytes: int) -> DataError:
+    """The error for a write that failed: which file, why, how much room it takes, what to change."""
+    needed = f"{needed_bytes / 1e6:,.0f} MB"
+    if error.errno in _FULL:
+        return DataError(
+            f"the disk is full ({error.strerror}): {what} needs {needed} at {path}\n"
+            f"Free some space, or set {variable} to a folder on another disk."
+        )
+    return DataError(
+        f"cannot write {what} ({needed}) at {path}: {error.strerror or error}\n"
+        f"Set {variable} to a folder that can be written."
+    )

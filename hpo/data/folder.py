@@ -1,0 +1,223 @@
+"""Images in one folder per class: listed, checked, decoded to 32 x 32 RGB."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from hpo.data.cache import SIDE, Bytes, Decoded, Labels, Part, Source, signature
+from hpo.data.progress import progress
+from hpo.errors import DataError
+
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"})
+TEST_SHARE = 0.1
+FOLDER_HELP = (
+    "Expected: ROOT/train/<class>/*.jpg (or png, ...) with two classes or more, and ROOT/test/<class>/*.jpg "
+    "or no ROOT/test at all.\nOr use dataset: cifar10, or dataset: synthetic, which needs no files."
+)
+_CHUNK = 512  # images decoded between two writes
+_SHOWN = 5  # damaged files named in one error
+
+
+class ImageFile(NamedTuple):
+    """An image in a class folder; ``size`` in bytes and ``mtime_ns`` tell whether it has changed."""
+
+    path: str
+    class_name: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies in an image folder, sorted; ``held_out`` says that test was taken out of train."""
+
+    classes: tuple[str, ...]
+    train: list[ImageFile]
+    test: list[ImageFile]
+    held_out: bool
+
+
+def folder_source(root: Path, *, name: str = "folder", advice: str = FOLDER_HELP) -> Source:
+    """The images below ``root``; their listing is read now, their pixels when ``decode`` is called.
+
+    Raises ``DataError`` (ending with ``advice``) for a wrong root, fewer than two classes or an empty class.
+    """
+    root = root.expanduser().absolute()
+    try:
+        listing = list_images(root)
+        origin = f"images in {root} ({len(listing.train):,} train, {len(listing.test):,} test"
+        origin += (
+            f"; no test folder, so {TEST_SHARE:.0%} of each class was held out)" if listing.held_out else ")"
+        )
+        return Source(
+            name=name,
+            classes=listing.classes,
+            count=len(listing.train) + len(listing.test),
+            origin=origin,
+            signature=signature([root, *listing.train, "test", *listing.test]),
+            decode=lambda: _decode(root, listing, advice),
+        )
+    except OSError as error:
+        raise DataError(f"cannot read {error.filename or root}: {error.strerror}\n{advice}") from error
+    except _FolderError as error:
+        raise DataError(f"{error}\n{advice}") from error
+
+
+class _FolderError(Exception):
+    """What is wrong with an image folder, without the advice."""
+
+
+def list_images(root: Path) -> Listing:
+    """Find ``root/train`` and ``root/test``, or take the class folders in ``root`` itself."""
+    if not root.exists():
+        raise _FolderError(f"there is no folder {root}")
+    if not root.is_dir():
+        raise _FolderError(f"{root} is a file, not a folder of images")
+    train_root = root / "train" if (root / "train").is_dir() else root
+    train = _list_classes(train_root)
+    classes = tuple(train)
+    if train_root != root and (root / "test").is_dir():
+        test = _list_classes(root / "test")
+        _check_same_classes(root, set(train), set(test))
+        return Listing(classes, _flat(train), _flat(test), held_out=False)
+    kept, held_out = _hold_out(train_root, train)
+    return Listing(classes, kept, held_out, held_out=True)
+
+
+def _list_classes(folder: Path) -> dict[str, list[ImageFile]]:
+    """The image files of each class folder; raises if a class is empty or there are fewer than two."""
+    entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    names = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+    if not names:
+        loose = sum(_is_image(entry) for entry in entries)
+        raise _FolderError(
+            f"{folder} has no class folders"
+            + (f", only {loose} loose images: put them in one folder per class" if loose else "")
+        )
+    if len(names) == 1:
+        raise _FolderError(f"{folder} has one class only ({names[0]}); a classifier needs two or more")
+    found = {name: sorted(_scan(folder / name, name)) for name in names}
+    empty = [str(folder / name) for name, files in found.items() if not files]
+    if empty:
+        raise _FolderError(f"no images in class folder {', '.join(empty)}")
+    return found
+
+
+def _scan(folder: Path, class_name: str) -> Iterator[ImageFile]:
+    """Every image below a class folder."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from _scan(Path(entry.path), class_name)
+            elif _is_image(entry):
+                status = entry.stat()
+                yield ImageFile(entry.path, class_name, status.st_size, status.st_mtime_ns)
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    return os.path.splitext(entry.name)[1].lower() in EXTENSIONS  # noqa: PTH122 - five times as fast as Path
+
+
+def _flat(found: dict[str, list[ImageFile]]) -> list[ImageFile]:
+    return [file for files in found.values() for file in files]
+
+
+def _check_same_classes(root: Path, train: set[str], test: set[str]) -> None:
+    for other, missing in (("test", train - test), ("train", test - train)):
+        if missing:
+            raise _FolderError(f"{root / other} lacks the class {', '.join(sorted(missing))}")
+
+
+def _hold_out(root: Path, found: dict[str, list[ImageFile]]) -> tuple[list[ImageFile], list[ImageFile]]:
+    """Take a share of each class, at least one image: those whose names hash lowest.
+
+    An image's turn depends on its own name, so adding some leaves most others where they were.
+    """
+    kept: list[ImageFile] = []
+    held_out: list[ImageFile] = []
+    for class_name, files in found.items():
+        if len(files) < 2:
+            raise _FolderError(
+                f"{root / class_name} has one image; at least two are needed to hold one out for test"
+            )
+        by_hash = sorted(files, key=lambda file: _name_hash(file, root))
+        count = max(1, round(TEST_SHARE * len(files)))
+        held_out += sorted(by_hash[:count])
+        kept += sorted(by_hash[count:])
+    return kept, held_out
+
+
+def _name_hash(file: ImageFile, root: Path) -> bytes:
+    return hashlib.sha256(os.fsencode(os.path.relpath(file.path, root))).digest()
+
+
+def _decode(root: Path, listing: Listing, advice: str) -> Decoded:
+    label = {name: i for i, name in enumerate(listing.classes)}
+    files = {"train": listing.train, "test": listing.test}
+    return Decoded(
+        **{
+            part: Part(
+                _labels(members, label), _decode_chunks(members, f"decoding {part} images of {root}", advice)
+            )
+            for part, members in files.items()
+        }
+    )
+
+
+def _labels(files: list[ImageFile], label: dict[str, int]) -> Labels:
+    return np.array([label[file.class_name] for file in files], dtype=np.int64)
+
+
+def _decode_chunks(files: list[ImageFile], what: str, advice: str) -> Iterator[Bytes]:
+    with progress(f"{what} ({len(files):,})", len(files)) as advance, ThreadPoolExecutor() as pool:
+        for start in range(0, len(files), _CHUNK):
+            chunk = files[start : start + _CHUNK]
+            decoded = list(pool.map(_decode_or_reason, chunk))
+            damaged = [
+                f"{file.path}: {image}"
+                for file, image in zip(chunk, decoded, strict=True)
+                if isinstance(image, str)
+            ]
+            if damaged:
+                raise DataError(_damage_report(damaged) + f"\n{advice}")
+            yield np.stack([image for image in decoded if not isinstance(image, str)])
+            advance(len(chunk))
+
+
+def _damage_report(damaged: list[str]) -> str:
+    more = f"\n  and {len(damaged) - _SHOWN} more" if len(damaged) > _SHOWN else ""
+    listing = "".join(f"\n  {line}" for line in damaged[:_SHOWN])
+    return f"{len(damaged)} image(s) cannot be read; repair or remove them:{listing}{more}"
+
+
+def _decode_or_reason(file: ImageFile) -> Bytes | str:
+    """The pixels (3, 32, 32), or why there are none (Pillow raises all of these for damaged files)."""
+    if not file.size:
+        return "the file is empty"
+    try:
+        return decode_image(Path(file.path))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return str(error)
+
+
+def decode_image(path: Path) -> Bytes:
+    """Decode an image to (3, 32, 32) uint8: upright, RGB, squeezed to 32 x 32 without cropping."""
+    with Image.open(path) as image:
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I"):  # 16 bits of grey, which convert() would clip instead of scaling
+            upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+        rgb = upright.convert("RGB")
+        if rgb.size != (SIDE, SIDE):
+            rgb = rgb.resize((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
+        return np.asarray(rgb).transpose(2, 0, 1)

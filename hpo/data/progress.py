@@ -1,0 +1,23 @@
+"""Says on stderr that something slow is going on: a bar on a terminal, one line anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show that ``what`` runs; yields a function that takes how many of ``total`` steps were just done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        console.print(f"{what} ...", markup=False, soft_wrap=True)
+        yield lambda steps: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what.replace("[", r"\["), total=total)
+        yield lambda steps: bar.advance(task, steps)

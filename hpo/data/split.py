@@ -1,0 +1,62 @@
+"""Which training images a trial learns from and which it is validated on: stratified and seeded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpo.data.cache import Labels
+from hpo.errors import DataError
+from hpo.randomness import Key
+
+
+@dataclass(frozen=True)
+class Split:
+    """Sorted, disjoint indices (int64) into the training images."""
+
+    train: Labels
+    val: Labels
+
+
+def split(labels: Labels, val_fraction: float, train_images: int | None, key: Key) -> Split:
+    """Hold out ``val_fraction`` of the images, and keep ``train_images`` of the others (all if ``None``).
+
+    Each class gets its proportional share of either part, give or take one image. The validation images do
+    not depend on ``train_images``, and a smaller training set is part of a larger one. Raises ``DataError`` if
+    a class would be left without images in a part, or if there are fewer than ``train_images``.
+    """
+    order = _stratified_order(labels, key)
+    val, rest = np.split(order, [round(len(labels) * val_fraction)])
+    if train_images is not None and train_images > len(rest):
+        raise DataError(
+            f"train_images is {train_images:,}, but only {len(rest):,} of {len(labels):,} training images "
+            f"are left when val_fraction: {val_fraction:g} is held out"
+        )
+    train = rest[:train_images]
+    classes = np.bincount(labels)
+    _check_every_class("validation", labels[val], classes, f"val_fraction: {val_fraction:g}")
+    _check_every_class("training", labels[train], classes, f"train_images: {train_images or 'all'}")
+    return Split(train=np.sort(train), val=np.sort(val))
+
+
+def _stratified_order(labels: Labels, key: Key) -> Labels:
+    """All indices in an order of which every stretch has each class in proportion.
+
+    The r-th of a class's n images, shuffled, has its turn at (r + 1/2) / n (Sainte-Laguë's way to share out
+    seats, in which nobody loses by there being more to share).
+    """
+    turn = np.empty(len(labels))
+    for c in range(int(labels.max()) + 1):
+        members = np.flatnonzero(labels == c)
+        turn[members] = ((key / "class" / c).numpy().permutation(len(members)) + 0.5) / len(members)
+    return np.argsort(turn, kind="stable").astype(np.int64)
+
+
+def _check_every_class(part: str, labels: Labels, classes: Labels, why: str) -> None:
+    bare = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
+    if len(bare):
+        raise DataError(
+            f"too few images for {part}: {why} leaves {len(labels)} images for {len(classes)} classes, "
+            f"and none of class {bare[0]}, which has {classes[bare[0]]} in the training split"
+        )
