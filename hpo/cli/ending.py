@@ -36,7 +36,8 @@ def print_ending(
     print_unwell(console, unwell(storage_url, summary.study))
     console.print()
     if summary.finished < summary.total:
-        _print_commands(console, {shlex.join(command): "goes on with the rest"})
+        again = shlex.join(safe_url(argument) for argument in command)
+        _print_commands(console, {again: "goes on with the rest"})
     else:
         _print_commands(console, _next_commands(summary.study, storage_url))
 

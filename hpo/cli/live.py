@@ -6,9 +6,10 @@ from threading import Lock
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
+from rich.control import Control
 from rich.live import Live
 from rich.progress_bar import ProgressBar
-from rich.spinner import Spinner
+from rich.segment import ControlType
 from rich.table import Table
 from rich.text import Text
 
@@ -29,7 +30,6 @@ class LiveView:
     def __init__(self, console: Console, progress: Progress) -> None:
         self._progress = progress
         self._lock = Lock()  # the view is drawn in a thread of its own
-        self._spinner = Spinner("dots", Text("loading libraries and data ...", "dim"))
         self._live = Live(
             console=console,
             get_renderable=self.render,
@@ -40,12 +40,14 @@ class LiveView:
         )
 
     def __enter__(self) -> LiveView:
-        self._live.start(refresh=True)
+        # Not drawn in place yet: the making of a data set may show its own progress meanwhile.
+        self._live.console.print(Text("loading libraries and data ...", "dim"), end="\r")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._clear_loading()
         self._live.stop()
 
     def show(self, event: Event) -> None:
@@ -53,7 +55,9 @@ class LiveView:
         with self._lock:
             self._progress.apply(event)
         if isinstance(event, StudyReady):
+            self._clear_loading()
             self._live.console.print(heading(event))
+            self._live.start(refresh=True)
         elif isinstance(event, WorkerLost):
             self._live.console.print(Text(printable(event.message), "yellow"))
 
@@ -62,9 +66,13 @@ class LiveView:
         with self._lock:
             return self._drawn()
 
+    def _clear_loading(self) -> None:
+        if not self._live.is_started:
+            self._live.console.control(Control((ControlType.ERASE_IN_LINE, 2)))
+
     def _drawn(self) -> RenderableType:
         if self._progress.ready is None:
-            return self._spinner
+            return Text()
         parts: list[RenderableType] = [_bar(self._progress, self._progress.ready), _counts(self._progress)]
         if self._progress.running:
             parts += [Text(), _running(self._progress)]

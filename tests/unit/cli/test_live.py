@@ -25,16 +25,20 @@ def drawn(width: int, events: list[Event], height: int = 40) -> tuple[LiveView, 
     console = Console(
         file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None, markup=False
     )
-    view = LiveView(console, Progress(clock=lambda: 50.0))
-    for event in events:
-        view.show(event)
+    with LiveView(console, Progress(clock=lambda: 50.0)) as view:
+        for event in events:
+            view.show(event)
     with console.capture() as capture:
         console.print(view.render())
     return view, [line.rstrip() for line in capture.get().splitlines()]
 
 
-def test_shows_that_it_is_loading_before_the_study_is_ready() -> None:
-    assert "loading" in drawn(80, [])[1][0]
+def test_shows_that_it_is_loading_until_the_study_is_ready() -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, width=80, force_terminal=True, color_system=None, markup=False)
+    with LiveView(console, Progress()):
+        assert stream.getvalue() == "loading libraries and data ...\r"
+    assert stream.getvalue().endswith("\r\x1b[2K")
 
 
 def test_shows_the_study_the_running_trials_and_the_ended_ones() -> None:
