@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from hpo.training.precision import Resolved, autocast
 from hpo.training.state import ImageSet
 
-EVALUATION_BATCH = {"cpu": 250}
+EVALUATION_BATCH = {"cpu": 500}
 """Images at once. On a CPU, activations of more than that leave its caches (docs/training.md)."""
 _EVALUATION_BATCH_ELSEWHERE = 2000
 
