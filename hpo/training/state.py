@@ -13,12 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from hpo.data.datasets import Dataset
-from hpo.data.preprocess import Preprocessor
+from hpo.data.preprocess import AFFINE, Preprocessor
 from hpo.data.split import Split
+from hpo.settings import settings
 from hpo.spec.configuration import Configuration
 
-MATRIX_KINDS = ("pca", "whiten", "zca")
-"""Preprocessings that multiply each image by a 3072 x 3072 matrix: done once, not for each batch."""
 _CHUNK_IMAGES = 1024
 _KEPT = 4
 
@@ -92,7 +91,7 @@ def _data_key(configuration: Configuration, dataset: Dataset, split: Split, devi
 
 def _make_room(preprocessing: str) -> None:
     """Drop the oldest results; of transformed images (300 MB for CIFAR-10) only one set is ever held."""
-    if preprocessing in MATRIX_KINDS:
+    if preprocessing not in AFFINE:
         for key in [key for key, data in _prepared.items() if data.train.preprocessor is None]:
             del _prepared[key]
     while len(_prepared) >= _KEPT:
@@ -103,9 +102,11 @@ def _prepare(configuration: Configuration, dataset: Dataset, split: Split, devic
     pixels, labels = _on_device(dataset, device)
     train_rows = torch.from_numpy(split.train).to(device)
     val_rows = torch.from_numpy(split.val).to(device)
-    preprocessor = Preprocessor.fit(configuration, pixels.index_select(0, train_rows)).to(device)
-    transform = configuration.preprocessing in MATRIX_KINDS
-    make = _transformed if transform else ImageSet
+    train_pixels = pixels.index_select(0, train_rows)
+    preprocessor = Preprocessor.fit(configuration, train_pixels, cache=settings().cache.expanduser())
+    del train_pixels
+    # A product with a 3072 x 3072 matrix costs a good part of a training step: once per image, not per epoch.
+    make = _transformed if preprocessor.is_matrix else ImageSet
     return TrialData(
         train=make(pixels, labels, train_rows, preprocessor),
         val=make(pixels, labels, val_rows, preprocessor),
