@@ -1,7 +1,7 @@
 """Decoded images on disk: written once as .npy files, then memory-mapped and shared by all workers.
 
 A cache folder appears in one step or not at all. On each load the sizes of its files and a sample of their
-bytes are checked against ``meta.json``: milliseconds, where hashing all of CIFAR-10 would take most of a second.
+bytes are checked against ``meta.json``: milliseconds, where hashing CIFAR-10 would take most of a second.
 That finds truncated, emptied and mixed-up files; a single flipped bit can go unnoticed.
 """
 

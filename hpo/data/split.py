@@ -23,8 +23,8 @@ def split(labels: Labels, val_fraction: float, train_images: int | None, key: Ke
     """Hold out ``val_fraction`` of the images, and keep ``train_images`` of the others (all if ``None``).
 
     Each class gets its proportional share of either part, give or take one image. The validation images do
-    not depend on ``train_images``, and a smaller training set is part of a larger one. Raises ``DataError`` if
-    a class would be left without images in a part, or if there are fewer than ``train_images``.
+    not depend on ``train_images``, and a smaller training set is part of a larger one. Raises ``DataError``
+    if a class would be left without images in a part, or if there are fewer than ``train_images``.
     """
     order = _stratified_order(labels, key)
     val, rest = np.split(order, [round(len(labels) * val_fraction)])

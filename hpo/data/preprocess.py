@@ -1,0 +1,266 @@
+"""Preprocessing of images: centring, scaling, decorrelating, with statistics of the training images only.
+
+Every kind is ``pixels * scale + shift`` (pixels from 0 to 255), and for pca, whiten and zca a linear map on
+top, given by principal components: rotate into their basis, scale each coordinate, rotate back. What comes
+out is always an image. docs/data.md has the formulas.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import zipfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hpo.data.files import locked, write_file
+from hpo.errors import ConfigurationError
+from hpo.spec.configuration import Configuration
+
+_LEVELS = 255.0  # grey levels of a byte; statistics are of pixels / 255
+_SMALLEST_SPREAD = 1 / _LEVELS  # a pixel that varies by less than a grey level is not blown up
+_CHUNK = 1024  # images at a time. 1024 * 128**2 = 2**24: see _sums
+
+logger = logging.getLogger(__name__)
+
+Affine: TypeAlias = tuple[Tensor, Tensor]
+"""Centre and spread: pixels in [0, 1] become (pixel - centre) / spread. Float64, (C, 1, 1) or (C, H, W)."""
+
+
+class Preprocessor:
+    """A fitted preprocessing: uint8 images (B, C, H, W) in, float32 images of the same shape out.
+
+    The state is tensors only, so that it can be stored with a model and applied to new images later.
+    """
+
+    def __init__(
+        self, scale: Tensor, shift: Tensor, basis: Tensor | None = None, gain: Tensor | None = None
+    ) -> None:
+        """``scale`` and ``shift`` broadcast to (C, H, W); ``basis`` is (C * H * W, k) and ``gain`` (k,)."""
+        self.scale, self.shift = scale, shift
+        self.basis, self.gain = basis, gain
+        self._map = None if basis is None or gain is None else _square_map(basis, gain)
+
+    @classmethod
+    def fit(cls, configuration: Configuration, images: Tensor, *, cache: Path | None = None) -> Preprocessor:
+        """Fit to training images (N, C, H, W) uint8, on any device; the result is on the same device.
+
+        Principal components take seconds on CIFAR-10; ``cache`` is a folder to keep them in, by a hash of the
+        images. Raises ``ConfigurationError`` if there are fewer pixels than ``pca_components``.
+        """
+        kind = configuration.preprocessing
+        if kind in AFFINE:
+            centre, spread = AFFINE[kind](images)
+            scale, shift = 1 / (_LEVELS * spread), -centre / spread
+            return cls(scale.float(), shift.float())
+        mean, variances, basis = principal_components(images, cache)
+        kept = len(variances) if kind == "zca" else configuration.pca_components
+        if kept > len(variances):
+            raise ConfigurationError(
+                f"pca_components is {kept}, but an image has {len(variances)} values only"
+            )
+        gain = torch.ones_like(variances) if kind == "pca" else _whitening(variances, configuration)
+        scale = torch.full((images.shape[1], 1, 1), 1 / _LEVELS)
+        shift = -mean.reshape(images.shape[1:])
+        parts = (scale, shift, basis[:, :kept].contiguous(), gain[:kept])
+        return cls(*(part.float().to(images.device) for part in parts))
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Preprocess uint8 images (B, C, H, W); float32, in the memory format of the input."""
+        centred = self._centred(images)
+        if self.basis is None or self.gain is None:
+            return centred
+        flat = centred.flatten(1)
+        flat = (flat @ self.basis * self.gain) @ self.basis.T if self._map is None else flat @ self._map
+        result = flat.view(centred.shape)
+        return result if centred.is_contiguous() else result.contiguous(memory_format=torch.channels_last)
+
+    def transform_all(
+        self, images: Tensor, *, dtype: torch.dtype = torch.float32, chunk: int = _CHUNK
+    ) -> Tensor:
+        """Preprocess many images once, ``chunk`` at a time: where a product per batch costs too much."""
+        result = torch.empty_like(images, dtype=dtype)
+        for start in range(0, len(images), chunk):
+            result[start : start + chunk] = self(images[start : start + chunk])
+        return result
+
+    def components(self, images: Tensor) -> Tensor:
+        """Coordinates (B, k) of images in the basis of pca, whiten or zca, where they are uncorrelated."""
+        assert self.basis is not None and self.gain is not None, "only pca, whiten and zca have components"
+        return self._centred(images).flatten(1) @ self.basis * self.gain
+
+    def _centred(self, images: Tensor) -> Tensor:
+        return images.float().mul_(self.scale).add_(self.shift)  # in place: keeps the memory format
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether each batch costs a matrix product."""
+        return self.basis is not None
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that ``from_state`` needs."""
+        parts = {"scale": self.scale, "shift": self.shift, "basis": self.basis, "gain": self.gain}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Tensor]) -> Preprocessor:
+        """The preprocessor whose ``state()`` this is."""
+        return cls(**state)
+
+    def to(self, device: torch.device | str) -> Preprocessor:
+        """The same on another device."""
+        return Preprocessor.from_state({name: part.to(device) for name, part in self.state().items()})
+
+
+def _square_map(basis: Tensor, gain: Tensor) -> Tensor | None:
+    """The whole linear map (d, d), symmetric, where it costs less than two products with ``basis`` (d, k)."""
+    pixels, kept = basis.shape
+    if 2 * kept <= pixels:
+        return None
+    half = basis * gain.sqrt()
+    whole = half @ half.T
+    return (whole + whole.T) / 2
+
+
+def _whitening(variances: Tensor, configuration: Configuration) -> Tensor:
+    return (variances + configuration.whiten_epsilon).rsqrt()
+
+
+def _none(images: Tensor) -> Affine:
+    centre = torch.zeros((images.shape[1], 1, 1), dtype=torch.float64, device=images.device)
+    return centre, torch.ones_like(centre)
+
+
+def _zero_center(images: Tensor) -> Affine:
+    mean, _ = _moments(images)
+    return mean, torch.ones_like(mean)
+
+
+def _per_channel_center(images: Tensor) -> Affine:
+    mean, _ = _channel_moments(images)
+    return mean, torch.ones_like(mean)
+
+
+def _standardize(images: Tensor) -> Affine:
+    mean, square = _channel_moments(images)
+    return mean, _spread(mean, square)
+
+
+def _standardize_pixel(images: Tensor) -> Affine:
+    mean, square = _moments(images)
+    return mean, _spread(mean, square)
+
+
+def _minmax(images: Tensor) -> Affine:
+    """Each pixel and channel from its smallest to its largest training value becomes -1 to 1."""
+    low, high = images.amin(0).double() / _LEVELS, images.amax(0).double() / _LEVELS
+    return (low + high) / 2, ((high - low) / 2).clamp_min(_SMALLEST_SPREAD)
+
+
+AFFINE: dict[str, Callable[[Tensor], Affine]] = {
+    "none": _none,
+    "zero_center": _zero_center,
+    "per_channel_center": _per_channel_center,
+    "standardize": _standardize,
+    "standardize_pixel": _standardize_pixel,
+    "minmax": _minmax,
+}
+
+
+def _moments(images: Tensor) -> Affine:
+    """Mean and mean square of each pixel and channel (C, H, W), from exact integer sums."""
+    total = torch.zeros(images.shape[1:], dtype=torch.int64, device=images.device)
+    square = torch.zeros_like(total)
+    for chunk in images.split(_CHUNK):
+        levels = chunk.int()
+        total += levels.sum(0)
+        square += (levels * levels).sum(0)
+    count = len(images)
+    return total.double() / (count * _LEVELS), square.double() / (count * _LEVELS**2)
+
+
+def _channel_moments(images: Tensor) -> Affine:
+    mean, square = _moments(images)
+    return mean.mean((1, 2), keepdim=True), square.mean((1, 2), keepdim=True)
+
+
+def _spread(mean: Tensor, square: Tensor) -> Tensor:
+    return (square - mean * mean).clamp_min(0).sqrt().clamp_min(_SMALLEST_SPREAD)
+
+
+def principal_components(images: Tensor, cache: Path | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean (d,), variances (d,) in falling order, and components (d, d) in columns, of pixels / 255.
+
+    Float32 on the CPU: the same numbers whether they are computed or come from ``cache``.
+    """
+    if cache is None:
+        return _decompose(images)
+    path = cache / "components" / f"{_content_hash(images)}.npz"
+    try:
+        with locked(path):
+            found = _read_components(path)
+            if found is None:
+                found = _decompose(images)
+                write_file(path, partial(_save_components, found=found))
+    except OSError as error:  # only time is lost without a cache
+        logger.warning("principal components could not be cached at %s: %s", path, error)
+        return _decompose(images)
+    return found
+
+
+def _decompose(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    mean, covariance = mean_and_covariance(images)
+    rising, components = np.linalg.eigh(covariance.cpu().numpy())
+    variances = torch.from_numpy(rising).flip(0).clamp_min(0)
+    return mean.cpu().float(), variances.float(), torch.from_numpy(components).flip(1).float()
+
+
+def mean_and_covariance(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (d,) and covariance (d, d) of pixels / 255 over images (N, ...) uint8; float64, on their device.
+
+    Sums of products are exact: levels minus 128 are at most 128 in size, so 1024 products add up to 2**24 at
+    most and float32 rounds none of them, in any order. It runs at float32 speed and in modest memory.
+    """
+    pixels = images[0].numel()
+    total = torch.zeros(pixels, dtype=torch.float64, device=images.device)
+    products = torch.zeros((pixels, pixels), dtype=torch.float64, device=images.device)
+    for chunk in images.split(_CHUNK):
+        levels = chunk.flatten(1).float() - 128
+        total += levels.sum(0)
+        products += levels.T @ levels
+    mean = total / len(images)
+    covariance = products / len(images) - torch.outer(mean, mean)
+    return (mean + 128) / _LEVELS, covariance / _LEVELS**2
+
+
+def _content_hash(images: Tensor) -> str:
+    digest = hashlib.sha256(str(tuple(images.shape)).encode())
+    for chunk in images.split(_CHUNK):
+        digest.update(chunk.cpu().contiguous().numpy())
+    return digest.hexdigest()[:32]
+
+
+def _save_components(handle: BinaryIO, found: tuple[Tensor, Tensor, Tensor]) -> None:
+    mean, variances, components = (part.numpy() for part in found)
+    np.savez(handle, mean=mean, variances=variances, components=components)
+
+
+def _read_components(path: Path) -> tuple[Tensor, Tensor, Tensor] | None:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            names = ("mean", "variances", "components")
+            mean, variances, components = (torch.from_numpy(arrays[name]) for name in names)
+    except FileNotFoundError:
+        return None
+    except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
+        logger.warning(
+            "the cached principal components %s are damaged (%s); computing them again", path, error
+        )
+        return None
+    return mean, variances, components
