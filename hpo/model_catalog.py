@@ -149,7 +149,6 @@ def _load(path: str) -> Callable[..., object]:
 def _check_output(name: str, module: nn.Module, classes: int, in_shape: ImageShape) -> None:
     """Two images go in, one of zeros and one of noise; logits (2, classes) must come out."""
     images = torch.stack([torch.zeros(in_shape), torch.randn(in_shape)])
-    training = module.training
     module.eval()
     try:
         with torch.no_grad():
@@ -158,8 +157,6 @@ def _check_output(name: str, module: nn.Module, classes: int, in_shape: ImageSha
         raise ConfigurationError(
             _raised(name, f"given images of shape {tuple(images.shape)}", error)
         ) from error
-    finally:
-        module.train(training)
     if not isinstance(logits, Tensor):
         raise ConfigurationError(f"model {name} puts out a {type(logits).__name__}, not a tensor of logits")
     if tuple(logits.shape) != (2, classes):
