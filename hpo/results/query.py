@@ -6,7 +6,6 @@ Each function takes the engine of a `ResultsStore` or of `open_results`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -158,17 +157,6 @@ class TrialDetail:
     attempts: tuple[Attempt, ...]
 
 
-@dataclass(frozen=True)
-class FailureCause:
-    """Trials that ended early for one reason: the check that stopped them, or the error that was raised."""
-
-    cause: str
-    outcome: str
-    numbers: tuple[int, ...]
-    verdict: str | None
-    """The first of these trials' verdict."""
-
-
 def open_results(url: str) -> Engine:
     """An engine that only reads; raises ``StorageError`` if hpo has not used this database yet."""
     engine = open_reader(url)
@@ -240,21 +228,6 @@ def trial_detail(engine: Engine, name: str, number: int) -> TrialDetail:
             findings=tuple(_finding(each) for each in findings),
             attempts=tuple(_attempt(each) for each in attempts),
         )
-
-
-def failure_causes(engine: Engine, name: str) -> list[FailureCause]:
-    """Why trials were pruned or failed, the most frequent reason first; raises ``UnknownStudyError``."""
-    with reading(engine) as connection:
-        rows = connection.execute(_ended_early(_find(connection, name).study_id)).all()
-    groups: dict[tuple[str, str], list[Row[Any]]] = {}
-    for row in rows:
-        cause = row.check_name or _error_name(row.error) or "stopped by the search"
-        groups.setdefault((cause, row.outcome), []).append(row)
-    causes = [
-        FailureCause(cause, outcome, tuple(row.number for row in group), group[0].verdict)
-        for (cause, outcome), group in groups.items()
-    ]
-    return sorted(causes, key=lambda cause: (-len(cause.numbers), cause.cause))
 
 
 def _find(connection: Connection, name: str) -> Row[Any]:
@@ -354,22 +327,6 @@ def _trial(study_id: int, number: int) -> Select[Any]:
     )
 
 
-def _ended_early(study_id: int) -> Select[Any]:
-    """Pruned and failed trials, each with the first fatal finding."""
-    first_fatal = (
-        select(func.min(FindingRow.id))
-        .where(FindingRow.trial_id == TrialRow.trial_id, FindingRow.severity == "fatal")
-        .scalar_subquery()
-    )
-    return (
-        select(_KNOWN.c.number, TrialRow.outcome, TrialRow.verdict, TrialRow.error, FindingRow.check_name)
-        .join(_KNOWN, _KNOWN.c.trial_id == TrialRow.trial_id)
-        .outerjoin(FindingRow, FindingRow.id == first_fatal)
-        .where(TrialRow.study_id == study_id, TrialRow.outcome.in_(["pruned", "failed"]))
-        .order_by(_KNOWN.c.number)
-    )
-
-
 def _table(rows: Any) -> Select[Any]:
     return select(rows.__table__)
 
@@ -381,12 +338,6 @@ def _numbers(connection: Connection, study_id: int) -> str:
 
 def _searched(study: Row[Any]) -> tuple[str, ...]:
     return tuple(study.spec.get("space", {}))
-
-
-def _error_name(error: str | None) -> str | None:
-    """The last line of a traceback up to its message: ``ValueError``."""
-    lines: Sequence[str] = (error or "").strip().splitlines()
-    return lines[-1].split(":")[0] if lines else None
 
 
 def _number(value: float | None) -> float:

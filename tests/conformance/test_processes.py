@@ -2,63 +2,60 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import inspect
 
-from hpo.queue.identity import worker_id
-from hpo.queue.leases import claim
-from hpo.results import schema
+from hpo.queue.slots import register_study
 from hpo.results.store import ResultsStore
 from hpo.results.view_sql import VIEWS
+from hpo.spec.study import StudySpec
 
 PROCESSES = 4
 SLOTS = 40
-SECONDS = 120
 
 
-def _work(url: str, meet: Any, study_id: Any, claims: Any) -> None:
-    """Open the empty database together with the others, then claim slots until none is left."""
-    meet.wait()
-    with ResultsStore(url) as store:
-        meet.wait()
-        meet.wait()
-        mine = []
-        while lease := claim(store, study_id.value, worker_id(), 60.0):
-            mine.append((lease.slot, lease.token))
-        claims.put(mine)
+class Crew:
+    """Processes that do the same thing at the same time."""
+
+    def __init__(self, processes: list[subprocess.Popen[str]]) -> None:
+        self.processes = processes
+        assert self._answers() == ["ready"] * PROCESSES
+
+    def together(self, *order: Any) -> list[Any]:
+        for process in self.processes:
+            assert process.stdin
+            process.stdin.write(json.dumps(order) + "\n")
+            process.stdin.flush()
+        return self._answers()
+
+    def _answers(self) -> list[Any]:
+        return [json.loads(process.stdout.readline()) for process in self.processes if process.stdout]
 
 
-def test_processes_upgrade_at_once_and_claim_no_slot_twice(empty_storage_url: str) -> None:
-    # Each worker is a process of its own; the server that starts them has done the slow imports once.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["hpo.queue.leases"])
-    meet, claims, study_id = context.Barrier(PROCESSES + 1), context.Queue(), context.Value("i")
-    arguments = (empty_storage_url, meet, study_id, claims)
-    workers = [context.Process(target=_work, args=arguments, daemon=True) for _ in range(PROCESSES)]
-    for worker in workers:
-        worker.start()
-    meet.wait(SECONDS)
-    # Everybody upgrades.
-    meet.wait(SECONDS)
+@pytest.fixture(scope="module")
+def crew() -> Iterator[Crew]:
+    command = [sys.executable, str(Path(__file__).with_name("crew.py"))]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with ExitStack() as stack:
+        yield Crew([stack.enter_context(subprocess.Popen(command, **pipes)) for _ in range(PROCESSES)])
+
+
+class Images:
+    name, fingerprint, origin = "synthetic", "f" * 64, "drawn here"
+
+
+def test_processes_upgrade_at_once_and_claim_no_slot_twice(empty_storage_url: str, crew: Crew) -> None:
+    assert crew.together(empty_storage_url, None) == ["upgraded"] * PROCESSES
     with ResultsStore(empty_storage_url) as store:
         assert set(inspect(store.engine).get_view_names()) == set(VIEWS)
-        study_id.value = _register(store)
-        meet.wait(SECONDS)
-        claimed = [claims.get(timeout=SECONDS) for _ in workers]
-    for worker in workers:
-        worker.join(SECONDS)
-    assert [worker.exitcode for worker in workers] == [0] * PROCESSES
-    assert sorted(slot for each in claimed for slot in each) == [(slot, 1) for slot in range(SLOTS)]
-    schema.upgrade(empty_storage_url)
-
-
-def _register(store: ResultsStore) -> int:
-    from hpo.queue.slots import register_study
-    from hpo.spec.study import StudySpec
-
-    class Images:
-        name, fingerprint, origin = "synthetic", "f" * 64, "drawn here"
-
-    return register_study(store, StudySpec(study="many", trials=SLOTS), Images())
+        study_id = register_study(store, StudySpec(study="many", trials=SLOTS), Images())
+    claimed = crew.together(empty_storage_url, study_id)
+    assert sorted(slot for each in claimed for slot in each) == [[slot, 1] for slot in range(SLOTS)]

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from alembic import context
 
+from hpo.results.migrations.env_filter import only_ours
 from hpo.results.schema import VERSION_TABLE
 from hpo.results.tables import Base
-
-
-def only_ours(_item: Any, name: str | None, kind: str, _reflected: bool, _compared: Any) -> bool:
-    """Keep Optuna's tables out, or autogenerate proposes to drop them."""
-    return kind != "table" or (name or "").startswith("hpo_")
-
 
 context.configure(
     connection=context.config.attributes["connection"],
