@@ -1,111 +1,12 @@
-"""Runs the real command in real processes, on tiny studies."""
+"""The `hpo` command for tests, with a database and settings of its own."""
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
-
-STUDY = """\
-study: tiny
-seed: 1
-trials: {trials}
-fixed:
-  dataset: synthetic
-  train_images: 1000
-  width: 4
-  depth: 3
-  epochs: {epochs}
-  batch_size: 50
-space:
-  lr: {{log: [1.0e-3, 1.0]}}
-  activation: {{choice: [relu, tanh]}}
-  batch_norm: {{choice: [none, before]}}
-"""
-
-
-@dataclass
-class Hpo:
-    """The `hpo` command in a folder and environment of its own."""
-
-    folder: Path
-    environment: dict[str, str]
-
-    def write_study(self, trials: int = 4, epochs: int = 2) -> str:
-        path = self.folder / "tiny.yaml"
-        path.write_text(STUDY.format(trials=trials, epochs=epochs))
-        return str(path)
-
-    def __call__(self, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*COMMAND, *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-
-    def rows(self, sql: str) -> list[dict[str, Any]]:
-        done = self("query", "--format", "json", sql)
-        assert done.returncode == 0, done.stderr
-        rows: list[dict[str, Any]] = json.loads(done.stdout)
-        return rows
-
-    def start(self, *arguments: str) -> Running:
-        process = subprocess.Popen(
-            [*COMMAND, *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        return Running(process)
-
-
-COMMAND = [sys.executable, "-m", "hpo"]
-
-
-@dataclass
-class Running:
-    """A command under way that prints JSON lines."""
-
-    process: subprocess.Popen[str]
-
-    def wait_for(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """Read events until one is wanted; the test's time limit is the deadline."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            event: dict[str, Any] = json.loads(line)
-            if wanted(event):
-                return event
-        raise AssertionError(f"the command ended first: {self.end()}")
-
-    def family(self) -> list[psutil.Process]:
-        parent = psutil.Process(self.process.pid)
-        return [*parent.children(recursive=True), parent]
-
-    def kill_all(self) -> None:
-        """SIGKILL to the command and every process it started."""
-        for process in self.family():
-            process.send_signal(signal.SIGKILL)
-        self.process.communicate()
-
-    def end(self) -> tuple[int, str]:
-        """Wait for the end; exit code and standard error."""
-        _, errors = self.process.communicate()
-        return self.process.returncode, errors
+from hpo_command import Hpo
 
 
 @pytest.fixture(scope="session")
@@ -115,7 +16,7 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def hpo(tmp_path: Path, shared_cache: Path, storage_url: str) -> Iterator[Hpo]:
+def hpo(tmp_path: Path, shared_cache: Path, storage_url: str) -> Hpo:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HPO_")}
     environment = kept | {
         "HPO_STORAGE": storage_url,
@@ -124,4 +25,4 @@ def hpo(tmp_path: Path, shared_cache: Path, storage_url: str) -> Iterator[Hpo]:
         "NO_COLOR": "1",
         "COLUMNS": "120",
     }
-    yield Hpo(tmp_path, environment)
+    return Hpo(tmp_path, environment)

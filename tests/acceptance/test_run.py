@@ -6,8 +6,8 @@ import signal
 from typing import Any
 
 import optuna
-
-from .conftest import Hpo
+from hpo_command import Hpo
+from optuna.storages import RDBStorage
 
 
 def _is(kind: str) -> Any:
@@ -24,9 +24,12 @@ def _expect_all_done(hpo: Hpo, trials: int, epochs: int) -> None:
     assert all(row["n"] == row["last"] for row in curves)
     complete = {row["number"] for row in rows if row["state"] == "complete"}
     assert {row["number"] for row in curves if row["n"] == epochs} >= complete
-    study = optuna.load_study(study_name="tiny", storage=hpo.environment["HPO_STORAGE"])
-    assert len(study.trials) == trials
-    assert all(trial.state.is_finished() for trial in study.trials)
+    storage = RDBStorage(hpo.environment["HPO_STORAGE"])
+    found = optuna.load_study(study_name="tiny", storage=storage).trials
+    storage.remove_session()
+    storage.engine.dispose()
+    assert len(found) == trials
+    assert all(trial.state.is_finished() for trial in found)
 
 
 def test_a_study_runs_and_a_second_run_trains_nothing(hpo: Hpo) -> None:

@@ -1,0 +1,155 @@
+"""One study in this process, on both databases: what is stored of trials, good and bad."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import optuna
+import pytest
+import torch
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial
+from sqlalchemy import Engine
+from torch import nn
+
+import hpo.trial
+from hpo.errors import OutOfMemoryError
+from hpo.events import EpochDone, Event, TrialEnded, TrialStarted
+from hpo.results.query import leaderboard, open_results, study_status, trial_detail
+from hpo.results.store import ResultsStore
+from hpo.spec.study import StudySpec
+from hpo.workers.base import Ready, WorkOrder
+from hpo.workers.inline import serve
+from hpo.workers.submit import submit
+
+FIXED: dict[str, Any] = {
+    "dataset": "synthetic",
+    "train_images": 500,
+    "width": 4,
+    "depth": 2,
+    "epochs": 2,
+    "batch_size": 50,
+    "precision": "fp32",
+}
+
+
+def _study(space: dict[str, Any], **fixed: Any) -> StudySpec:
+    return StudySpec.model_validate(
+        {"study": "s", "trials": 2, "sampler": "grid", "fixed": FIXED | fixed, "space": space}
+    )
+
+
+def _run(url: str, spec: StudySpec) -> list[Event]:
+    events: list[Event] = []
+    with ResultsStore(url) as store:
+        submit(store, spec)
+    ready: list[Ready] = []
+    serve(WorkOrder(url, spec.study, "cpu", 2), events.append, lambda: None, ready.append)
+    assert [each.device for each in ready] == ["cpu"]
+    return events
+
+
+@pytest.fixture
+def results(storage_url: str) -> Iterator[Engine]:
+    engine = open_results(storage_url)
+    yield engine
+    engine.dispose()
+
+
+def _optuna_trials(url: str) -> list[FrozenTrial]:
+    storage = RDBStorage(url)
+    trials = optuna.load_study(study_name="s", storage=storage).trials
+    storage.remove_session()
+    storage.engine.dispose()
+    return trials
+
+
+def _ended(events: list[Event]) -> list[TrialEnded]:
+    return [event for event in events if isinstance(event, TrialEnded)]
+
+
+def test_a_sound_and_an_exploding_trial(storage_url: str, results: Engine) -> None:
+    events = _run(storage_url, _study({"lr": {"choice": [0.05, 1e6]}}, batch_norm="none"))
+    assert [event.state for event in _ended(events)] == ["complete", "pruned"]
+    assert [event.number for event in events if isinstance(event, TrialStarted)] == [0, 1]
+    assert [(e.number, e.epoch) for e in events if isinstance(e, EpochDone)][:2] == [(0, 1), (0, 2)]
+
+    sound, exploded = (trial_detail(results, "s", number) for number in (0, 1))
+    assert sound.state == "complete"
+    found = {finding.check: finding for finding in sound.findings}
+    assert set(found) >= {"initial_loss", "regularized_loss", "overfit_small", "exploding_loss", "learned"}
+    assert found["initial_loss"].value == pytest.approx(math.log(10), rel=0.5)
+    assert found["initial_loss"].threshold == pytest.approx(math.log(10))
+    penalty = found["regularized_loss"].value
+    assert penalty is not None and penalty > 0
+
+    assert exploded.state == "pruned"
+    assert exploded.verdict is not None and exploded.verdict.startswith("exploded: ")
+    assert exploded.remedy is not None and "lower lr to 3.3e+05" in exploded.remedy
+    assert [finding.severity for finding in exploded.findings].count("fatal") == 1
+    assert study_status(results, "s").summary.done == 2
+    assert [leader.number for leader in leaderboard(results, "s")] == [0]
+
+    first, second = _optuna_trials(storage_url)
+    assert (first.state.name, second.state.name) == ("COMPLETE", "PRUNED")
+    assert first.value == sound.value
+    assert first.intermediate_values.keys() == {1, 2}
+    assert second.user_attrs["verdict"].startswith("exploded")
+
+
+class _Broken(nn.Module):
+    """Works in evaluation, and so passes the check on start; raises in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = nn.Linear(3 * 32 * 32, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            raise ValueError("no gradient today")
+        logits: torch.Tensor = self.dense(images.flatten(1))
+        return logits
+
+
+def test_a_bug_in_a_trial_fails_it_and_the_study_goes_on(
+    storage_url: str, results: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = hpo.trial.build_model
+
+    def build(configuration: Any, **arguments: Any) -> nn.Module:
+        return _Broken() if configuration.width == 4 else real(configuration, **arguments)
+
+    monkeypatch.setattr(hpo.trial, "build_model", build)
+    events = _run(storage_url, _study({"width": {"choice": [4, 5]}}))
+    assert [event.state for event in _ended(events)] == ["failed", "complete"]
+    failed = trial_detail(results, "s", 0)
+    assert failed.verdict == "error: ValueError: no gradient today"
+    assert failed.error is not None and "in forward" in failed.error
+
+
+def test_running_out_of_memory_fails_the_trial_with_a_remedy(
+    storage_url: str, results: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = hpo.trial.train
+
+    def train(configuration: Any, *arguments: Any, **more: Any) -> Any:
+        if configuration.batch_size == 100:
+            raise OutOfMemoryError("too little memory for batch_size 100 at width 4")
+        return real(configuration, *arguments, **more)
+
+    monkeypatch.setattr(hpo.trial, "train", train)
+    events = _run(storage_url, _study({"batch_size": {"choice": [100, 50]}}))
+    assert [event.state for event in _ended(events)] == ["failed", "complete"]
+    failed = trial_detail(results, "s", 0)
+    assert failed.verdict == "out of memory: too little memory for batch_size 100 at width 4"
+    assert failed.remedy == "lower batch_size or width"
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_without_checks_nothing_is_stopped(storage_url: str, results: Engine) -> None:
+    spec = _study({"lr": {"choice": [0.05, 1e6]}}, batch_norm="none").model_copy(update={"checks": "off"})
+    events = _run(storage_url, spec)
+    assert [event.state for event in _ended(events)] == ["complete", "complete"]
+    assert trial_detail(results, "s", 1).findings == ()
