@@ -43,15 +43,15 @@ def print_ending(
 
 
 def _headline(summary: RunSummary) -> Text:
-    done = f"{summary.finished} of {words.count(summary.total, 'trial')}"
     if summary.finished == summary.total:
         return Text.assemble(
             (printable(summary.study), "bold"), f"  all {words.count(summary.total, 'trial')} are done",
             (f"  ({words.duration(summary.seconds)})", "dim"),
         )  # fmt: skip
     why = "stopped" if summary.interrupted else "ended early"
-    kept = "they are kept; trials that were running are taken up again"
-    return Text.assemble((f"{why}: ", "bold yellow"), f"{printable(summary.study)} has {done} done; {kept}")
+    done = f"{summary.finished} of {words.count(summary.total, 'trial')} of {printable(summary.study)}"
+    kept = "are done and kept; what was running will be taken up again"
+    return Text.assemble((f"{why}: ", "bold yellow"), f"{done} {kept}")
 
 
 def _best(leader: Leader, study: str) -> Text:

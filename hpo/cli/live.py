@@ -8,6 +8,7 @@ from types import TracebackType
 from rich.console import Console, Group, RenderableType
 from rich.control import Control
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.segment import ControlType
 from rich.table import Table
@@ -78,7 +79,8 @@ class LiveView:
             parts += [Text(), _running(self._progress)]
         if self._progress.ended:
             parts += [Text(), _ended(self._progress)]
-        return Group(*parts)
+        # The terminal itself writes ^C at the end of the last line: on a full line it would shift the view.
+        return Padding(Group(*parts), (0, len("^C"), 0, 0))
 
 
 def heading(ready: StudyReady) -> Text:
@@ -141,13 +143,12 @@ def _running(progress: Progress) -> Table:
     table.add_column("train loss", no_wrap=True, justify="right")
     table.add_column("searched")
     for number in sorted(progress.running):
-        table.add_row(*_running_row(progress.running[number], progress.best))
+        table.add_row(*_running_row(progress.running[number]))
     return table
 
 
-def _running_row(trial: RunningTrial, best: tuple[float, int] | None) -> list[Text]:
-    top = max([*trial.accuracies, best[0] if best else 0.0])
-    spark = words.sparkline(trial.accuracies, 0.0, top, _SPARK_WIDTH) if trial.accuracies else ""
+def _running_row(trial: RunningTrial) -> list[Text]:
+    spark = words.sparkline(trial.accuracies, 0.0, 1.0, _SPARK_WIDTH)
     last = words.accuracy(trial.accuracies[-1]) if trial.accuracies else "checks before training"
     return [
         Text(str(trial.number), "cyan"),

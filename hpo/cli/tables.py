@@ -40,46 +40,43 @@ def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
 
 def leaderboard_table(leaders: Sequence[Leader], console: Console) -> Table:
     """The best trials with what was searched, as many of its columns as the console is wide."""
-    names = [name for name in _names(leaders) if any(leader.searched[name] is not None for leader in leaders)]
-    cells = {name: [_cell(leader.searched[name]) for leader in leaders] for name in names}
-    widths = {name: max(len(name), *map(len, cells[name])) + 2 for name in names}
-    free = console.width - _LEADER_WIDTH
-    shown = []
-    for name in names:
-        free -= widths[name]
-        if free < 0:
-            break
-        shown.append(name)
-    numbers = [
-        name for name in shown if not any(isinstance(leader.searched[name], str) for leader in leaders)
-    ]
-    table = plain_table(
-        "rank", "trial", "val_accuracy", "best epoch", "time", *shown, right=[*_LEFT_COLUMNS, *numbers]
-    )
+    names = list(leaders[0].searched) if leaders else []
+    searched = {name: [leader.searched[name] for leader in leaders] for name in names}
+    columns: dict[str, list[str]] = {
+        "rank": [str(leader.rank) for leader in leaders],
+        "trial": [str(leader.number) for leader in leaders],
+        "val_accuracy": [words.accuracy(leader.value) for leader in leaders],
+        **{name: [_cell(value) for value in values] for name, values in searched.items() if _any_set(values)},
+        "best epoch": ["" if leader.best_epoch is None else str(leader.best_epoch) for leader in leaders],
+        "time": ["" if leader.seconds is None else words.duration(leader.seconds) for leader in leaders],
+    }
+    shown = _fitting(columns, console.width)
+    texts = [name for name in names if any(isinstance(value, str) for value in searched[name])]
+    table = plain_table(*shown, right=[name for name in shown if name not in texts])
     for row, leader in enumerate(leaders):
-        table.add_row(*_leader_cells(leader), *(Text(cells[name][row]) for name in shown))
-    if len(shown) < len(names):
-        table.caption = f"also searched: {', '.join(names[len(shown) :])}"
+        style = "bold green" if leader.rank == 1 else ""
+        table.add_row(*(Text(columns[name][row], style if name == "val_accuracy" else "") for name in shown))
+    hidden = [name for name in names if name in columns and name not in shown]
+    if hidden:
+        table.caption = f"also searched: {', '.join(hidden)}"
         table.caption_justify, table.caption_style = "left", "dim"
     return table
 
 
-_LEFT_COLUMNS = ("rank", "trial", "val_accuracy", "best epoch", "time")
-_LEADER_WIDTH = sum(len(name) + 2 for name in _LEFT_COLUMNS) + 6  # a time is up to six characters wider
+def _any_set(values: Sequence[Any]) -> bool:
+    """Whether a hyperparameter applied in any of the trials."""
+    return any(value is not None for value in values)
 
 
-def _names(leaders: Sequence[Leader]) -> list[str]:
-    return list(leaders[0].searched) if leaders else []
-
-
-def _leader_cells(leader: Leader) -> list[Text]:
-    return [
-        Text(str(leader.rank)),
-        Text(str(leader.number)),
-        Text(words.accuracy(leader.value), "bold green" if leader.rank == 1 else ""),
-        Text("" if leader.best_epoch is None else str(leader.best_epoch)),
-        Text("" if leader.seconds is None else words.duration(leader.seconds)),
-    ]
+def _fitting(columns: dict[str, list[str]], width: int) -> list[str]:
+    """The names of the first columns that fit side by side."""
+    shown = []
+    for name, cells in columns.items():
+        width -= max(len(name), *map(len, cells)) + 2 if cells else len(name) + 2
+        if width < 0:
+            break
+        shown.append(name)
+    return shown
 
 
 def _cell(value: Any) -> str:

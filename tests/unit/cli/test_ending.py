@@ -74,7 +74,10 @@ def test_after_ctrl_c_it_says_what_is_kept_and_how_to_go_on(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["/usr/bin/hpo", "run", "my study.yaml", "--set", "lr={log: [1, 2]}"])
     lines = shown(demo, summary(5, interrupted=True), capsys)
-    assert lines[5].startswith("stopped: demo has 5 of 6 trials done; they are kept")
+    assert (
+        lines[5]
+        == "stopped: 5 of 6 trials of demo are done and kept; what was running will be taken up again"
+    )
     assert lines[-2:] == [
         "next",
         "  hpo run 'my study.yaml' --set 'lr={log: [1, 2]}'   goes on with the rest",

@@ -39,9 +39,9 @@ def test_status_of_a_study_shows_workers_leaders_and_failures(demo: str, capsys:
     assert [line.split()[:3] for line in shown if line.startswith("host")] == [["host:1:w", "5", "0"]]
     start = next(i for i, line in enumerate(shown) if line.startswith("rank"))
     assert [line.split() for line in shown[start : start + 3]] == [
-        ["rank", "trial", "val_accuracy", "best", "epoch", "time", "lr", "optimizer", "momentum"],
-        ["1", "1", "0.8125", "2", "4", "s", "0.01", "adam", "–"],
-        ["2", "0", "0.7100", "3", "4", "s", "0.05", "sgd", "0.9"],
+        ["rank", "trial", "val_accuracy", "lr", "optimizer", "momentum", "best", "epoch", "time"],
+        ["1", "1", "0.8125", "0.01", "adam", "–", "2", "4", "s"],
+        ["2", "0", "0.7100", "0.05", "sgd", "0.9", "3", "4", "s"],
     ]
     assert shown[-3:] == [
         "did not go well",

@@ -25,16 +25,16 @@ def drawn(width: int) -> list[str]:
 
 def test_shows_what_was_searched_and_leaves_out_what_never_applied() -> None:
     assert drawn(200) == [
-        "rank  trial  val_accuracy  best epoch        time    lr  activation  width",
-        "   1      7        0.8100           4  1 min 01 s  0.01  leaky_relu      8",
-        "   2      3        0.7900           3        59 s   0.5  tanh           16",
+        "rank  trial  val_accuracy    lr  activation  width  best epoch        time",
+        "   1      7        0.8100  0.01  leaky_relu      8           4  1 min 01 s",
+        "   2      3        0.7900   0.5  tanh           16           3        59 s",
     ]
 
 
 def test_on_a_narrow_terminal_whole_columns_are_left_out_and_named() -> None:
-    lines = drawn(64)
-    assert lines[0] == "rank  trial  val_accuracy  best epoch        time    lr"
-    assert lines[-1] == "also searched: activation, width"
+    lines = drawn(50)
+    assert lines[0] == "rank  trial  val_accuracy    lr  activation"
+    assert lines[-1] == "also searched: width"
 
 
 def test_without_leaders_there_are_only_headings() -> None:
