@@ -30,7 +30,7 @@ def print_ending(
     leaders = leaderboard(engine, summary.study, _LEADERS)
     if leaders:
         console.print()
-        console.print(leaderboard_table(leaders, console))
+        console.print(leaderboard_table(leaders, console.width))
         console.print()
         console.print(_best(leaders[0], summary.study))
     print_unwell(console, unwell(storage_url, summary.study))

@@ -13,34 +13,35 @@ from sqlalchemy import Engine
 from hpo.cli.console import printable, stdout
 from hpo.cli.lines import to_json
 from hpo.cli.live import STATE_STYLES
-from hpo.cli.tables import leaderboard_table, plain_table, print_unwell, unwell
+from hpo.cli.tables import leaderboard_table, print_unwell, table_that_fits, unwell
 from hpo.reporting import words
 from hpo.results.query import StudySummary, WorkerStatus, leaderboard, list_studies, study_status
 
-_STATES = ("running", "waiting", "complete", "pruned", "failed")
+_STATES = ("running", "complete", "pruned", "failed", "waiting")
 
 
 def print_studies(engine: Engine) -> None:
     """Every study, one a line."""
     console = stdout()
     summaries = list_studies(engine)
-    console.print(
-        _studies_table(summaries) if summaries else "no studies yet: `hpo run quickstart` begins one"
-    )
+    if summaries:
+        console.print(_studies_table(summaries, console.width))
+    else:
+        console.print("no studies yet: `hpo run quickstart` begins one")
 
 
 def print_study(engine: Engine, url: str, name: str) -> None:
     """One study: its counts, who works on it, the leaderboard, and what did not go well."""
     console = stdout()
     found = study_status(engine, name)
-    console.print(_studies_table([found.summary]))
+    console.print(_studies_table([found.summary], console.width))
     if found.workers:
         console.print()
-        console.print(_workers_table(found.workers))
+        console.print(_workers_table(found.workers, console.width))
     leaders = leaderboard(engine, name)
     if leaders:
         console.print()
-        console.print(leaderboard_table(leaders, console))
+        console.print(leaderboard_table(leaders, console.width))
     print_unwell(console, unwell(url, name))
 
 
@@ -64,27 +65,34 @@ def _as_dict(summary: StudySummary) -> dict[str, Any]:
     return {**asdict(summary), "done": summary.done, "trials": summary.trials}
 
 
-def _studies_table(summaries: Sequence[StudySummary]) -> Table:
-    numbers = ("done", *_STATES, "best")
-    table = plain_table("study", *numbers, "data", "begun (UTC)", right=numbers)
-    for each in summaries:
-        counts = {state: getattr(each, state) for state in _STATES}
-        table.add_row(
-            Text(printable(each.name), "bold"),
-            f"{each.done}/{each.trials}",
-            *(Text(str(count), STATE_STYLES[state] if count else "dim") for state, count in counts.items()),
-            words.accuracy(each.best_value),
-            Text(printable(each.dataset)),
-            f"{each.created_at:%Y-%m-%d %H:%M}",
-        )
-    return table
+def _studies_table(summaries: Sequence[StudySummary], width: int) -> Table:
+    columns = {
+        "study": [Text(printable(each.name), "bold") for each in summaries],
+        "done": [Text(f"{each.done}/{each.trials}") for each in summaries],
+        "best": [Text(words.accuracy(each.best_value)) for each in summaries],
+        **{state: [_state_count(each, state) for each in summaries] for state in _STATES},
+        "data": [Text(printable(each.dataset)) for each in summaries],
+        "begun (UTC)": [Text(f"{each.created_at:%Y-%m-%d %H:%M}") for each in summaries],
+    }
+    return table_that_fits(columns, width, left=("study", "data", "begun (UTC)"))
 
 
-def _workers_table(workers: Sequence[WorkerStatus]) -> Table:
-    table = plain_table("worker", "trial", "epochs done", "lease", right=("trial", "epochs done"))
-    for worker in workers:
-        left = worker.lease_seconds_left
-        lease = Text(f"{left:.0f} s left") if left > 0 else Text("over: another may take the trial", "yellow")
-        number = "–" if worker.number is None else str(worker.number)
-        table.add_row(Text(printable(worker.worker)), number, str(worker.epoch), lease)
-    return table
+def _state_count(summary: StudySummary, state: str) -> Text:
+    count = getattr(summary, state)
+    return Text(str(count), STATE_STYLES[state] if count else "dim")
+
+
+def _workers_table(workers: Sequence[WorkerStatus], width: int) -> Table:
+    columns = {
+        "worker": [Text(printable(each.worker)) for each in workers],
+        "trial": [Text("–" if each.number is None else str(each.number)) for each in workers],
+        "epochs done": [Text(str(each.epoch)) for each in workers],
+        "lease": [_lease(each.lease_seconds_left) for each in workers],
+    }
+    return table_that_fits(columns, width, left=("worker", "lease"))
+
+
+def _lease(seconds_left: float) -> Text:
+    if seconds_left > 0:
+        return Text(f"{seconds_left:.0f} s left")
+    return Text("over: another may take the trial", "yellow")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -30,53 +30,56 @@ def results(url: str) -> Iterator[Engine]:
         engine.dispose()
 
 
-def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
-    """A table without lines, to be read and to be copied; the columns in ``right`` hold numbers."""
-    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", no_wrap=True)
+def table_that_fits(columns: Mapping[str, Sequence[Text]], width: int, *, left: Collection[str]) -> Table:
+    """A table without lines, of the first columns that fit side by side; rich would cut them all short.
+
+    The columns in ``left`` hold words, the others numbers.
+    """
+    shown: list[str] = []
+    for name, cells in columns.items():
+        width -= max([len(name), *(cell.cell_len for cell in cells)]) + _GAP
+        if width < 0 and shown:
+            break
+        shown.append(name)
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, _GAP, 0, 0))
+    for name in shown:
+        table.add_column(name, justify="left" if name in left else "right", no_wrap=True)
+    for row in zip(*(columns[name] for name in shown), strict=True):
+        table.add_row(*row)
     return table
 
 
-def leaderboard_table(leaders: Sequence[Leader], console: Console) -> Table:
-    """The best trials with what was searched, as many of its columns as the console is wide."""
-    names = list(leaders[0].searched) if leaders else []
-    searched = {name: [leader.searched[name] for leader in leaders] for name in names}
-    columns: dict[str, list[str]] = {
-        "rank": [str(leader.rank) for leader in leaders],
-        "trial": [str(leader.number) for leader in leaders],
-        "val_accuracy": [words.accuracy(leader.value) for leader in leaders],
-        **{name: [_cell(value) for value in values] for name, values in searched.items() if _any_set(values)},
-        "best epoch": ["" if leader.best_epoch is None else str(leader.best_epoch) for leader in leaders],
-        "time": ["" if leader.seconds is None else words.duration(leader.seconds) for leader in leaders],
+_GAP = 2
+
+
+def leaderboard_table(leaders: Sequence[Leader], width: int) -> Table:
+    """The best trials with what was searched; what of it does not fit is named below."""
+    searched = {
+        name: [leader.searched[name] for leader in leaders]
+        for name in (leaders[0].searched if leaders else ())
+        if any(leader.searched[name] is not None for leader in leaders)
     }
-    shown = _fitting(columns, console.width)
-    texts = [name for name in names if any(isinstance(value, str) for value in searched[name])]
-    table = plain_table(*shown, right=[name for name in shown if name not in texts])
-    for row, leader in enumerate(leaders):
-        style = "bold green" if leader.rank == 1 else ""
-        table.add_row(*(Text(columns[name][row], style if name == "val_accuracy" else "") for name in shown))
-    hidden = [name for name in names if name in columns and name not in shown]
+    columns = {
+        "rank": [Text(str(leader.rank)) for leader in leaders],
+        "trial": [Text(str(leader.number)) for leader in leaders],
+        "val_accuracy": [
+            Text(words.accuracy(leader.value), "bold green" if leader.rank == 1 else "") for leader in leaders
+        ],
+        **{name: [Text(_cell(value)) for value in values] for name, values in searched.items()},
+        "best epoch": [
+            Text("" if leader.best_epoch is None else str(leader.best_epoch)) for leader in leaders
+        ],
+        "time": [
+            Text("" if leader.seconds is None else words.duration(leader.seconds)) for leader in leaders
+        ],
+    }
+    texts = [name for name, values in searched.items() if any(isinstance(value, str) for value in values)]
+    table = table_that_fits(columns, width, left=texts)
+    hidden = [name for name in searched if name not in {column.header for column in table.columns}]
     if hidden:
         table.caption = f"also searched: {', '.join(hidden)}"
         table.caption_justify, table.caption_style = "left", "dim"
     return table
-
-
-def _any_set(values: Sequence[Any]) -> bool:
-    """Whether a hyperparameter applied in any of the trials."""
-    return any(value is not None for value in values)
-
-
-def _fitting(columns: dict[str, list[str]], width: int) -> list[str]:
-    """The names of the first columns that fit side by side."""
-    shown = []
-    for name, cells in columns.items():
-        width -= max(len(name), *map(len, cells)) + 2 if cells else len(name) + 2
-        if width < 0:
-            break
-        shown.append(name)
-    return shown
 
 
 def _cell(value: Any) -> str:

@@ -15,7 +15,7 @@ from hpo.checks.verdict import HEALTHY
 from hpo.cli.console import printable, stdout
 from hpo.cli.lines import to_json
 from hpo.cli.live import STATE_STYLES
-from hpo.cli.tables import plain_table
+from hpo.cli.tables import table_that_fits
 from hpo.reporting import words
 from hpo.results.query import Attempt, TrialDetail
 from hpo.results.records import EpochRecord, FindingRecord
@@ -34,13 +34,13 @@ def print_trial(trial: TrialDetail) -> None:
     if trial.curve:
         _title(console, "curve")
         console.print(_sparklines(trial.curve))
-        console.print(_curve(trial.curve, trial.best_epoch))
+        console.print(_curve(trial.curve, trial.best_epoch, console.width))
     if trial.findings:
         _title(console, "findings")
         console.print(_findings(trial.findings))
     if trial.attempts:
         _title(console, "attempts")
-        console.print(_attempts(trial.attempts))
+        console.print(_attempts(trial.attempts, console.width))
     if trial.error:
         _title(console, "error")
         for line in trial.error.rstrip().splitlines()[-_ERROR_LINES:]:
@@ -103,23 +103,26 @@ def _sparklines(curve: Sequence[EpochRecord]) -> Text:
     )  # fmt: skip
 
 
-def _curve(curve: Sequence[EpochRecord], best_epoch: int | None) -> Table:
-    columns = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "time", "images/s")
-    table = plain_table(*columns, right=columns)
-    for record in _thinned(curve, best_epoch):
-        is_best = record.epoch == best_epoch
-        table.add_row(
-            Text(str(record.epoch)),
-            Text(words.loss(record.train_loss)),
-            Text(words.accuracy(record.train_accuracy)),
-            Text(words.loss(record.val_loss)),
-            Text(words.accuracy(record.val_accuracy), "bold green" if is_best else ""),
-            Text(words.setting(record.lr)),
-            Text(f"{record.seconds:.1f} s"),
-            Text(f"{record.images_per_second:,.0f}"),
+def _curve(curve: Sequence[EpochRecord], best_epoch: int | None, width: int) -> Table:
+    shown = _thinned(curve, best_epoch)
+    columns = {
+        "epoch": [Text(str(each.epoch)) for each in shown],
+        "val_accuracy": [
+            Text(words.accuracy(each.val_accuracy), "bold green" if each.epoch == best_epoch else "")
+            for each in shown
+        ],
+        "val_loss": [Text(words.loss(each.val_loss)) for each in shown],
+        "train_loss": [Text(words.loss(each.train_loss)) for each in shown],
+        "train_accuracy": [Text(words.accuracy(each.train_accuracy)) for each in shown],
+        "lr": [Text(words.setting(each.lr)) for each in shown],
+        "time": [Text(f"{each.seconds:.1f} s") for each in shown],
+        "images/s": [Text(f"{each.images_per_second:,.0f}") for each in shown],
+    }
+    table = table_that_fits(columns, width, left=())
+    if len(shown) < len(curve):
+        table.caption = (
+            f"{len(shown)} of {len(curve)} epochs; all of them: hpo show --json, or the view curves"
         )
-    if len(curve) > _MOST_EPOCHS:
-        table.caption = f"{len(curve)} epochs in all: hpo show --json, or the view curves"
         table.caption_justify, table.caption_style = "left", "dim"
     return table
 
@@ -148,16 +151,20 @@ def _findings(findings: Sequence[FindingRecord]) -> Table:
     return table
 
 
-def _attempts(attempts: Sequence[Attempt]) -> Table:
-    table = plain_table("attempt", "outcome", "epochs", "worker", "device", "begun (UTC)", right=("attempt",))
-    for attempt in attempts:
-        to_epoch = "" if attempt.to_epoch is None else attempt.to_epoch
-        table.add_row(
-            Text(str(attempt.attempt)),
-            Text(attempt.outcome or "running", STATE_STYLES.get(attempt.outcome or "running", "")),
-            Text(f"{attempt.from_epoch} to {to_epoch}"),
-            Text(printable(attempt.worker)),
-            Text(printable(attempt.device)),
-            Text(f"{attempt.started_at:%Y-%m-%d %H:%M:%S}"),
-        )
-    return table
+def _attempts(attempts: Sequence[Attempt], width: int) -> Table:
+    columns = {
+        "attempt": [Text(str(each.attempt)) for each in attempts],
+        "outcome": [_outcome(each.outcome or "running") for each in attempts],
+        "epochs": [
+            Text(f"{each.from_epoch} to {'' if each.to_epoch is None else each.to_epoch}")
+            for each in attempts
+        ],
+        "begun (UTC)": [Text(f"{each.started_at:%Y-%m-%d %H:%M:%S}") for each in attempts],
+        "device": [Text(printable(each.device)) for each in attempts],
+        "worker": [Text(printable(each.worker)) for each in attempts],
+    }
+    return table_that_fits(columns, width, left=[name for name in columns if name != "attempt"])
+
+
+def _outcome(outcome: str) -> Text:
+    return Text(outcome, STATE_STYLES.get(outcome, ""))

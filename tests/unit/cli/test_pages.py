@@ -21,17 +21,9 @@ def lines(capsys: Capture, *command: str) -> list[str]:
 
 def test_status_lists_the_studies(demo: str, capsys: Capture) -> None:
     heading, row = lines(capsys, "status")
-    assert heading.split()[:8] == [
-        "study",
-        "done",
-        "running",
-        "waiting",
-        "complete",
-        "pruned",
-        "failed",
-        "best",
-    ]
-    assert row.split()[:9] == ["demo", "5/6", "1", "0", "2", "2", "1", "0.8125", "synthetic"]
+    names = ["study", "done", "best", "running", "complete", "pruned", "failed", "waiting", "data"]
+    assert heading.split()[:9] == names
+    assert row.split()[:9] == ["demo", "5/6", "0.8125", "1", "2", "2", "1", "0", "synthetic"]
 
 
 def test_status_of_a_study_shows_workers_leaders_and_failures(demo: str, capsys: Capture) -> None:
@@ -70,7 +62,7 @@ def test_show_a_good_trial(demo: str, capsys: Capture) -> None:
     assert "  optimizer  adam" in shown
     assert not any("momentum 0.9" in line.split("norm_")[0] for line in shown)  # it has no effect under adam
     assert "  val_accuracy ▂▄▅  0 to 1" in shown
-    assert "    2       1.000          0.5000     1.000        0.4000  0.01  1.5 s     2,000" in shown
+    assert "    2        0.4000     1.000       1.000          0.5000  0.01  1.5 s     2,000" in shown
     assert "initial_loss  pass     0  the first loss is 2.31, ln 10 is 2.303" in shown
 
 

@@ -19,7 +19,7 @@ LEADERS = [
 def drawn(width: int) -> list[str]:
     console = Console(file=io.StringIO(), width=width, markup=False)
     with console.capture() as capture:
-        console.print(leaderboard_table(LEADERS, console))
+        console.print(leaderboard_table(LEADERS, width))
     return [line.rstrip() for line in capture.get().splitlines()]
 
 
@@ -38,7 +38,7 @@ def test_on_a_narrow_terminal_whole_columns_are_left_out_and_named() -> None:
 
 
 def test_without_leaders_there_are_only_headings() -> None:
-    assert leaderboard_table([], Console(file=io.StringIO(), width=80)).row_count == 0
+    assert leaderboard_table([], 80).row_count == 0
 
 
 @pytest.mark.parametrize(
