@@ -7,7 +7,7 @@ SELECT
     t.value,
     t.test_value,
     t.best_epoch,
-    t.epochs,
+    t.epochs AS epochs_done,
     t.seconds,
     t.verdict,
     t.trial_id

@@ -8,12 +8,17 @@ SELECT
     t.best_epoch,
     t.test_value,
     t.verdict,
+    t.remedy,
+    t.epochs AS epochs_done,
     /* configuration */
     t.seconds,
     t.images_per_second,
+    t.parameters,
     t.worker,
     t.started_at AS started,
     t.ended_at AS finished,
+    t.slot,
+    t.weights_hash,
     t.trial_id
 FROM hpo_trial AS t
 JOIN hpo_known_trial AS k ON k.trial_id = t.trial_id
