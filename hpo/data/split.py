@@ -22,7 +22,7 @@ class Split:
 def split(labels: Labels, val_fraction: float, train_images: int | None, key: Key) -> Split:
     """Hold out ``val_fraction`` of the images, and keep ``train_images`` of the others (all if ``None``).
 
-    Each class gets its proportional share of either part, give or take one image. The validation images do
+    Each class gets its proportional share of either part, to an image or two. The validation images do
     not depend on ``train_images``, and a smaller training set is part of a larger one. Raises ``DataError``
     if a class would be left without images in a part, or if there are fewer than ``train_images``.
     """

@@ -1,0 +1,75 @@
+"""Stratified, seeded splits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpo.data.split import split
+from hpo.errors import DataError
+from hpo.randomness import Key
+
+BALANCED = np.tile(np.arange(10), 100)
+LOPSIDED = np.repeat([0, 1, 2], [600, 300, 100])
+
+
+def test_parts_are_disjoint_sorted_and_complete() -> None:
+    parts = split(BALANCED, 0.1, None, Key(0))
+    assert len(parts.val) == 100 and len(parts.train) == 900
+    assert parts.train.dtype == parts.val.dtype == np.int64
+    assert np.array_equal(np.sort(np.concatenate([parts.train, parts.val])), np.arange(1000))
+    assert (np.diff(parts.train) > 0).all() and (np.diff(parts.val) > 0).all()
+
+
+def test_each_class_has_its_share_of_either_part() -> None:
+    parts = split(LOPSIDED, 0.2, 400, Key(0))
+    assert np.bincount(LOPSIDED[parts.val]).tolist() == [120, 60, 20]
+    assert np.bincount(LOPSIDED[parts.train]).tolist() == [240, 120, 40]
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(
+    counts=st.lists(st.integers(20, 60), min_size=2, max_size=6),
+    fraction=st.floats(0.1, 0.5),
+    share=st.floats(0.3, 1),
+)
+def test_shares_are_right_to_an_image_or_two(counts: list[int], fraction: float, share: float) -> None:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    n_val = round(len(labels) * fraction)
+    n_train = round((len(labels) - n_val) * share)
+    parts = split(labels, fraction, n_train, Key(1))
+    assert (len(parts.val), len(parts.train)) == (n_val, n_train)
+    ideal = np.array(counts) / len(labels)
+    assert np.abs(np.bincount(labels[parts.val]) - ideal * n_val).max() <= 1.5
+    assert np.abs(np.bincount(labels[parts.train]) - ideal * n_train).max() <= 2
+
+
+def test_fewer_training_images_are_part_of_more_and_share_the_validation_images() -> None:
+    full, half, tiny = (split(BALANCED, 0.1, n, Key(7)) for n in (None, 450, 33))
+    assert set(tiny.train) < set(half.train) < set(full.train)
+    assert np.array_equal(full.val, half.val) and np.array_equal(full.val, tiny.val)
+
+
+def test_the_key_decides() -> None:
+    one, same, other = (split(BALANCED, 0.1, None, Key(seed)) for seed in (0, 0, 1))
+    assert np.array_equal(one.val, same.val)
+    assert not np.array_equal(one.val, other.val)
+
+
+def test_more_training_images_than_there_are() -> None:
+    with pytest.raises(DataError, match=r"train_images is 950, but only 900 of 1,000 .* val_fraction: 0\.1"):
+        split(BALANCED, 0.1, 950, Key(0))
+
+
+@pytest.mark.parametrize(
+    ("fraction", "train_images", "message"),
+    [
+        (0.005, None, r"too few images for validation: val_fraction: 0\.005 leaves 5 images for 10 classes"),
+        (0.1, 6, r"too few images for training: train_images: 6 leaves 6 images for 10 classes"),
+    ],
+)
+def test_a_class_without_images_in_a_part(fraction: float, train_images: int | None, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        split(BALANCED, fraction, train_images, Key(0))
