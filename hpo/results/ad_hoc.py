@@ -19,6 +19,7 @@ from hpo.errors import QueryError, StorageError
 from hpo.results.engine import connect_read_only, postgresql_arguments
 from hpo.results.faults import explain
 from hpo.results.url import parse_url
+from hpo.results.view_sql import VIEWS
 
 Parameters = Mapping[str, str | int | float | None]
 Row = tuple[Any, ...]
@@ -195,5 +196,7 @@ def _too_slow(timeout: float) -> QueryError:
 
 
 def _nearest(name: str, known: list[str]) -> str:
+    if name in VIEWS:
+        return " (hpo makes it when a study is first run with this database)"
     close = difflib.get_close_matches(name, known, n=3)
     return f" (did you mean {', '.join(close)}?)" if close else ""

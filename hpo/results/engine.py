@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import sqlite3
 import time
@@ -81,10 +82,16 @@ def connect_read_only(url: URL) -> sqlite3.Connection:
         raise StorageError(
             f"there is no database {path}: run a study first, or name another one with --storage"
         )
-    location = f"file:{quote(path)}?mode=ro"
+    location = f"file:{quote(path)}?mode=ro{_immutable(Path(path))}"
     connection = sqlite3.connect(location, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
     connection.execute("PRAGMA query_only=ON")
     return connection
+
+
+def _immutable(path: Path) -> str:
+    """What lets a write-ahead-logged file be read in a folder where SQLite cannot put its lock file."""
+    log = path.with_name(f"{path.name}-wal")
+    return "" if log.exists() or os.access(path.parent, os.W_OK) else "&immutable=1"
 
 
 def optuna_engine_options(url: URL) -> dict[str, Any]:

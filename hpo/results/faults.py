@@ -8,7 +8,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
 from hpo.errors import StorageError
-from hpo.results.url import passwords, safe_url
+from hpo.results.url import passwords, place
 
 # serialization failure, deadlock, admin shutdown, crash shutdown, cannot connect now, too many connections
 _TRANSIENT_STATES = {"40001", "40P01", "57P01", "57P02", "57P03", "53300"}
@@ -32,6 +32,8 @@ _POSTGRESQL: tuple[tuple[str, str], ...] = (
         "no answer within the time limit: are host and port right, and does a firewall stand between?",
     ),
     ("resolve host", "no such host"),
+    ("FATAL:  database", "create it first (createdb), or name another one"),
+    ("depend on it", "your own views stand on hpo's: drop them, open it with hpo, and make them again"),
     ("too many clients", "all its connections are taken: run fewer workers or raise max_connections"),
     ("permission denied", "the user lacks the right: it must own the schema or be granted CREATE on it"),
 )
@@ -57,10 +59,10 @@ def is_transient(error: DBAPIError) -> bool:
 def explain(url: URL, error: Exception) -> StorageError:
     """A driver's or SQLAlchemy's error in a line or two that say what to do, without a password in them."""
     message = str(error.orig if isinstance(error, DBAPIError) else error)
-    text = _sqlite_text(url, message) if url.drivername == "sqlite" else _postgresql_text(url, message)
     for secret in passwords(url):
-        text = text.replace(secret, "***")
-    return StorageError(text)
+        message = message.replace(secret, "***")
+    tell = _sqlite_text if url.drivername == "sqlite" else _postgresql_text
+    return StorageError(tell(url, message))
 
 
 def _state(error: DBAPIError) -> str:
@@ -86,10 +88,9 @@ def _unopenable(path: Path) -> str:
 
 
 def _postgresql_text(url: URL, message: str) -> str:
-    place = safe_url(url.set(drivername="postgresql").render_as_string(hide_password=False))
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     reason = lines[0] if lines else "no reason given"
     for sign, hint in _POSTGRESQL:
         if sign in message:
-            return f"cannot use {place}: {hint}\n({reason})"
-    return f"cannot use {place}: {reason}"
+            return f"cannot use {place(url)}: {hint}\n({reason})"
+    return f"cannot use {place(url)}: {reason}"

@@ -18,7 +18,7 @@ from hpo.results.engine import open_engine, reading, writing
 from hpo.results.faults import explain, is_fault
 from hpo.results.optuna_storage import make_optuna_tables
 from hpo.results.tables import SchemaRow
-from hpo.results.url import safe_url
+from hpo.results.url import place
 
 HEAD = "0001"
 """The newest revision in migrations/versions."""
@@ -54,9 +54,8 @@ def require(engine: Engine) -> None:
     """Raise ``StorageError`` unless hpo has used this database."""
     with reading(engine) as connection:
         if not inspect(connection).has_table(VERSION_TABLE):
-            place = safe_url(engine.url.render_as_string(hide_password=False))
             raise StorageError(
-                f"no study has been run with {place} yet: `hpo run STUDY --storage ...` begins one"
+                f"no study has been run with {place(engine.url)} yet: begin one with `hpo run`"
             )
         _refuse_newer(connection)
 

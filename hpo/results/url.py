@@ -36,8 +36,15 @@ def safe_url(text: str) -> str:
     """The URL as it may be printed or stored: every password in it is replaced by ``***``."""
     options = "|".join(_SECRET_OPTIONS)
     text = re.sub(rf"([?&](?:{options})=)[^&]*", r"\1***", text)
-    # The last @ before the host ends the password: a password may hold an @ that nobody escaped.
-    return re.sub(r"(://[^:/?#@]*):[^/?#]*@", r"\1:***@", text)
+    # Up to the last @: a password may hold any character that nobody escaped.
+    return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", text)
+
+
+def place(url: URL) -> str:
+    """Where the database is, as a message names it: a file's path, or a URL without a password."""
+    if url.drivername == "sqlite":
+        return str(url.database)
+    return safe_url(url.set(drivername="postgresql").render_as_string(hide_password=False))
 
 
 def passwords(url: URL) -> list[str]:
@@ -61,5 +68,7 @@ def _sqlite_url(url: URL, text: str) -> URL:
 
 def _postgresql_url(url: URL) -> URL:
     if not (url.database or "dbname" in url.query):
-        raise StorageUrlError(f"{safe_url(str(url))} names no database: {_SUPPORTED}")
+        raise StorageUrlError(f"{place(url)} names no database: {_SUPPORTED}")
+    if "@" in (url.host or ""):
+        raise StorageUrlError(f"{place(url)}: write an @ in the password as %40")
     return url.set(drivername="postgresql+psycopg")
