@@ -1,0 +1,101 @@
+"""Data sets by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpo.data import cifar10, synthetic
+from hpo.data.datasets import load_dataset, resolve_auto
+from hpo.errors import DataError
+from hpo.settings import Settings
+
+MakeClass = Callable[..., None]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data=tmp_path / "data", cache=tmp_path / "cache", download_seconds=0.5)
+
+
+@pytest.fixture
+def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = synthetic.make_synthetic(0, 4, 2)
+    monkeypatch.setattr(synthetic, "make_synthetic", lambda _: small)
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, refusal: str | None) -> None:
+    monkeypatch.setattr(cifar10, "why_unreachable", lambda url, size, seconds: refusal)
+
+
+def test_auto_is_cifar10_if_it_is_on_disk(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, "must not be asked")
+    place = settings.data / "cifar-10-batches-py"
+    place.mkdir(parents=True)
+    assert resolve_auto(settings) == ("cifar10", f"CIFAR-10 is at {place}")
+
+
+def test_auto_is_cifar10_if_its_server_answers(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, None)
+    name, reason = resolve_auto(settings)
+    assert name == "cifar10" and "downloaded once" in reason
+
+
+def test_auto_is_synthetic_otherwise(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, "no answer within 0.5 s")
+    assert resolve_auto(settings) == (
+        "synthetic",
+        f"CIFAR-10 is not in {settings.data} and cannot be downloaded (no answer within 0.5 s)",
+    )
+
+
+def test_synthetic(settings: Settings, few_pictures: None) -> None:
+    found = load_dataset("synthetic", settings=settings)
+    assert found.name == "synthetic"
+    assert found.classes == synthetic.CLASSES
+    assert found.train_images.shape == (40, 3, 32, 32) and found.test_images.shape == (20, 3, 32, 32)
+    assert found.train_images.dtype == np.uint8 and found.train_labels.dtype == np.int64
+    assert len(found.fingerprint) == 64
+    assert found.origin == "synthetic pictures, version 1, seed 0"
+
+
+def test_the_same_contents_have_the_same_fingerprint_anywhere(tmp_path: Path, make_class: MakeClass) -> None:
+    """The name of the folder, times of files and the cache's place are no part of the data."""
+    for name in ("cat", "dog"):
+        make_class(tmp_path / "one" / name, 5)
+    (tmp_path / "two").mkdir()
+    for path in sorted((tmp_path / "one").rglob("*.png")):
+        copy = tmp_path / "two" / path.relative_to(tmp_path / "one")
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    prints = [
+        load_dataset(
+            "folder", root=tmp_path / name, settings=Settings(cache=tmp_path / f"cache-{name}")
+        ).fingerprint
+        for name in ("one", "two")
+    ]
+    assert prints[0] == prints[1]
+    (tmp_path / "two" / "cat").rename(tmp_path / "two" / "cow")
+    renamed = load_dataset("folder", root=tmp_path / "two", settings=Settings(cache=tmp_path / "cache-two"))
+    assert renamed.fingerprint != prints[0]
+
+
+def test_folder_needs_a_root(settings: Settings) -> None:
+    with pytest.raises(DataError, match="dataset: folder needs data_root\nExpected: ROOT/train"):
+        load_dataset("folder", settings=settings)
+
+
+def test_unknown_names_are_answered_with_the_known(settings: Settings) -> None:
+    with pytest.raises(DataError, match="unknown dataset 'cifar'; known: auto, cifar10, folder, synthetic"):
+        load_dataset("cifar", settings=settings)
+
+
+@pytest.mark.slow
+def test_synthetic_at_full_size_is_what_it_was(settings: Settings) -> None:
+    """Studies store the fingerprint: other bytes on another machine would be refused as other data."""
+    found = load_dataset("synthetic", settings=settings)
+    assert found.fingerprint.startswith("b68ebd79e6fc37ee")
+    assert len(found.train_labels) == 10_000 and len(found.test_labels) == 2_000

@@ -1,0 +1,242 @@
+"""Image folders: what is read from them, and what is said about wrong ones."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hpo.data.cache import Bytes, Part
+from hpo.data.folder import FOLDER_HELP, decode_image, folder_source
+from hpo.errors import DataError
+
+MakeClass = Callable[..., None]
+
+
+@pytest.fixture
+def root(tmp_path: Path, make_class: MakeClass) -> Path:
+    """Two classes, 20 training images each, 4 test images each."""
+    for name in ("cat", "dog"):
+        make_class(tmp_path / "train" / name, 20)
+        make_class(tmp_path / "test" / name, 4)
+    return tmp_path
+
+
+def pixels(part: Part) -> Bytes:
+    return np.concatenate(list(part.chunks))
+
+
+def test_train_and_test_folders(root: Path) -> None:
+    source = folder_source(root)
+    decoded = source.decode()
+    assert source.classes == ("cat", "dog")
+    assert source.count == 48
+    assert source.origin == f"images in {root} (40 train, 8 test)"
+    assert decoded.train.labels.tolist() == [0] * 20 + [1] * 20
+    assert decoded.test.labels.tolist() == [0] * 4 + [1] * 4
+    images = pixels(decoded.train)
+    with Image.open(root / "train" / "dog" / "003.png") as image:
+        assert np.array_equal(images[23], np.moveaxis(np.asarray(image), 2, 0))
+
+
+def test_without_test_folder_a_tenth_of_each_class_is_held_out(tmp_path: Path, make_class: MakeClass) -> None:
+    make_class(tmp_path / "train" / "cat", 30)
+    make_class(tmp_path / "train" / "dog", 9)
+    source = folder_source(tmp_path)
+    decoded = source.decode()
+    assert np.bincount(decoded.test.labels).tolist() == [3, 1]
+    assert np.bincount(decoded.train.labels).tolist() == [27, 8]
+    assert "no test folder, so 10% of each class was held out" in source.origin
+    everything = {image.tobytes() for part in (decoded.train, decoded.test) for image in pixels(part)}
+    assert len(everything) == 39
+    again = folder_source(tmp_path).decode()
+    assert np.array_equal(pixels(again.test), pixels(folder_source(tmp_path).decode().test))
+
+
+def test_adding_an_image_leaves_most_held_out_images_where_they_were(
+    tmp_path: Path, make_class: MakeClass
+) -> None:
+    for name in ("cat", "dog"):
+        make_class(tmp_path / name, 40)
+    before = {image.tobytes() for image in pixels(folder_source(tmp_path).decode().test)}
+    Image.new("RGB", (32, 32)).save(tmp_path / "cat" / "new.png")
+    after = {image.tobytes() for image in pixels(folder_source(tmp_path).decode().test)}
+    assert len(before & after) >= len(before) - 1
+
+
+def test_class_folders_directly_in_the_root(tmp_path: Path, make_class: MakeClass) -> None:
+    make_class(tmp_path / "cat", 10, suffix=".jpg")
+    make_class(tmp_path / "dog" / "nested", 10, suffix=".JPG")
+    source = folder_source(tmp_path)
+    assert source.classes == ("cat", "dog")
+    assert source.count == 20
+
+
+def test_other_files_are_ignored(root: Path) -> None:
+    (root / "train" / "cat" / "notes.txt").write_text("not an image")
+    (root / "train" / "cat" / ".hidden.png").write_text("not an image")
+    (root / "train" / ".git").mkdir()
+    (root / "train" / "readme.md").write_text("")
+    assert folder_source(root).count == 48
+
+
+def test_signature_follows_the_files(root: Path) -> None:
+    first = folder_source(root).signature
+    assert folder_source(root).signature == first
+    path = root / "train" / "cat" / "000.png"
+    Image.new("RGB", (32, 32), "red").save(path)
+    changed = folder_source(root).signature
+    path.unlink()
+    assert len({first, changed, folder_source(root).signature}) == 3
+
+
+def test_images_become_32_by_32_rgb(tmp_path: Path) -> None:
+    """Grey, palette, alpha, 16 bits, large and oblong images of one colour keep that colour."""
+    grey = (100, 100, 100)
+    images = {
+        "grey.png": Image.new("L", (50, 40), 100),
+        "palette.gif": Image.new("RGB", (40, 60), grey).convert("P", palette=Image.Palette.ADAPTIVE),
+        "alpha.png": Image.new("RGBA", (32, 32), (*grey, 255)),
+        "large.jpg": Image.new("RGB", (900, 300), grey),
+        "deep.png": Image.fromarray(np.full((32, 32), 100 * 256 + 7, np.uint16)),
+        "tiny.bmp": Image.new("RGB", (3, 3), grey),
+    }
+    for name, image in images.items():
+        image.save(tmp_path / name)
+        decoded = decode_image(tmp_path / name)
+        assert decoded.shape == (3, 32, 32) and decoded.dtype == np.uint8
+        assert np.abs(decoded.astype(int) - 100).max() <= 2, name
+
+
+def test_oblong_images_are_squeezed_not_cropped(tmp_path: Path) -> None:
+    image = Image.new("RGB", (64, 32), "white")
+    image.paste("black", (0, 0, 32, 32))
+    image.save(tmp_path / "half.png")
+    decoded = decode_image(tmp_path / "half.png")
+    assert (decoded[:, :, :14] < 20).all() and (decoded[:, :, 18:] > 235).all()
+
+
+def test_cameras_orientation_is_followed(tmp_path: Path) -> None:
+    image = Image.new("RGB", (32, 32), "white")
+    image.paste("black", (0, 0, 32, 16))
+    exif = image.getexif()
+    exif[0x0112] = 3  # upside down
+    image.save(tmp_path / "turned.png", exif=exif)
+    decoded = decode_image(tmp_path / "turned.png")
+    assert (decoded[:, 16:] == 0).all() and (decoded[:, :16] == 255).all()
+
+
+def damage_empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def damage_truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:1500])
+
+
+def damage_replace(path: Path) -> None:
+    path.write_text("<html>404</html>")
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (damage_empty, "the file is empty"),
+        (damage_truncate, "truncated"),
+        (damage_replace, "cannot identify image file"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_damaged_images_are_named(
+    root: Path, make_class: MakeClass, damage: Callable[[Path], None], reason: str, suffix: str
+) -> None:
+    make_class(root / "train" / "cat", 2, (64, 64), suffix)
+    path = root / "train" / "cat" / f"001{suffix}"
+    damage(path)
+    with pytest.raises(DataError) as caught:
+        list(folder_source(root).decode().train.chunks)
+    message = str(caught.value)
+    assert message.startswith("1 image(s) cannot be read; repair or remove them:\n")
+    assert f"{path}: " in message and reason in message
+    assert message.endswith(FOLDER_HELP)
+
+
+def test_many_damaged_images_are_counted(root: Path) -> None:
+    for path in (root / "train" / "dog").iterdir():
+        path.write_bytes(b"x")
+    with pytest.raises(DataError, match=r"20 image\(s\) cannot be read(.*\n){6}.*and 15 more"):
+        list(folder_source(root).decode().train.chunks)
+
+
+def test_wrong_roots(tmp_path: Path, make_class: MakeClass) -> None:
+    make_class(tmp_path / "loose", 3)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    for name, said in {
+        "nowhere": "there is no folder {}",
+        "file": "{} is a file, not a folder of images",
+        "empty": "{} has no class folders\n",
+        "loose": "{} has no class folders, only 3 loose images: put them in one folder per class",
+    }.items():
+        with pytest.raises(DataError) as caught:
+            folder_source(tmp_path / name)
+        assert said.format(tmp_path / name) in str(caught.value)
+        assert str(caught.value).endswith(FOLDER_HELP)
+
+
+def test_one_class_only(tmp_path: Path, make_class: MakeClass) -> None:
+    make_class(tmp_path / "train" / "cat")
+    with pytest.raises(DataError, match=r"train has one class only \(cat\); a classifier needs two or more"):
+        folder_source(tmp_path)
+
+
+def test_empty_classes_are_named(root: Path) -> None:
+    for name in ("ant", "bee"):
+        (root / "train" / name).mkdir()
+    with pytest.raises(DataError, match=f"no images in class folder {root}/train/ant, {root}/train/bee\n"):
+        folder_source(root)
+
+
+def test_classes_of_train_and_test_differ(root: Path, make_class: MakeClass) -> None:
+    make_class(root / "train" / "eel")
+    with pytest.raises(DataError, match=r"test lacks the class eel"):
+        folder_source(root)
+
+
+def test_a_class_too_small_to_hold_one_out(tmp_path: Path, make_class: MakeClass) -> None:
+    make_class(tmp_path / "cat", 5)
+    make_class(tmp_path / "dog", 1)
+    with pytest.raises(DataError, match="dog has one image; at least two are needed"):
+        folder_source(tmp_path)
+
+
+def test_a_broken_link_is_named(root: Path) -> None:
+    (root / "train" / "cat" / "gone.png").symlink_to(root / "nowhere.png")
+    with pytest.raises(DataError, match=r"cannot read .*gone\.png: No such file"):
+        folder_source(root)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")
+def test_no_permission(make_class: MakeClass) -> None:
+    """In a folder of its own: pytest's are closed to the user that root becomes here."""
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        root.chmod(0o755)
+        for class_name in ("cat", "dog"):
+            make_class(root / class_name)
+        (root / "cat").chmod(0)
+        user = os.geteuid()
+        try:
+            if user == 0:
+                os.seteuid(65534)
+            with pytest.raises(DataError, match=f"cannot read {root / 'cat'}: Permission denied"):
+                folder_source(root)
+        finally:
+            os.seteuid(user)
+            (root / "cat").chmod(stat.S_IRWXU)

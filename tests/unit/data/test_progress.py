@@ -1,0 +1,26 @@
+"""What is said on stderr while something slow runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from hpo.data.progress import progress
+
+
+def test_one_line_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("decoding [a]", 10) as advance:
+        advance(5)
+        advance(5)
+    captured = capsys.readouterr()
+    assert captured.err == "decoding [a] ...\n"
+    assert captured.out == ""
+
+
+def test_a_bar_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    with progress("decoding [a]", 10) as advance:
+        advance(10)
+    captured = capsys.readouterr()
+    assert "decoding [a]" in captured.err and "100%" in captured.err
+    assert captured.out == ""
