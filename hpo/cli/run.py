@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,8 +17,15 @@ def run(
     ],
     storage: Storage = None,
     workers: Annotated[
-        int, typer.Option(min=1, max=256, metavar="N", help="Processes that train at the same time.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            max=256,
+            metavar="N",
+            help="Processes that train at the same time. [default: one a core, at most 4; 1 on a GPU]",
+            show_default=False,
+        ),
+    ] = None,
     trials: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="How many trials, instead of what the file says."),
@@ -43,8 +52,26 @@ def run(
     from hpo.workers.local import run_study
 
     url = storage_url(storage)
+    count = workers or default_workers(device)
     show_run = run_as_json if as_json else run_for_people
     summary = show_run(
-        lambda on_event: run_study(spec, url, workers=workers, device=device, on_event=on_event), url
+        lambda on_event: run_study(spec, url, workers=count, device=device, on_event=on_event), url
     )
     raise typer.Exit(summary.exit_code)
+
+
+def default_workers(device: str) -> int:
+    """Workers where none are asked for.
+
+    On two cores (Zen 4), two processes with a thread each train 1.07 times as fast as one with two threads at
+    width 16; smaller networks gain more. A GPU is kept busy by one.
+    """
+    if device not in ("auto", "cpu") or (device == "auto" and any(path.exists() for path in _GPU_DRIVERS)):
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, _MOST_WORKERS)
+
+
+# Asking PyTorch would take a second, and the process that starts the workers does not load it.
+_GPU_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))
+_MOST_WORKERS = 4  # each takes half a gigabyte or more
