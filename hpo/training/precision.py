@@ -10,7 +10,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -71,9 +71,10 @@ def explain_precision(device: torch.device) -> str:
     if missing:
         return f"fp32 on {device}: {missing}"
     speed = measurement(device)
+    threads = " on one thread" if device.type == "cpu" else ""
     return (
         f"{speed.faster} on {device}: bf16 trains the default network at {speed.bf16 / speed.fp32:.2f} x the "
-        f"speed of fp32 ({speed.bf16:,.0f} against {speed.fp32:,.0f} images/s; {speed.machine}; "
+        f"speed of fp32 ({speed.bf16:,.0f} against {speed.fp32:,.0f} images/s{threads}; {speed.machine}; "
         f"measured {speed.when})"
     )
 
@@ -112,17 +113,16 @@ def _cpuinfo(field: str) -> str:
     return ""
 
 
-def machine_description(device: torch.device) -> str:
-    """The processor, its threads as this process uses them, and torch's version."""
+def processor(device: torch.device) -> str:
+    """The name of the device's processor."""
     if device.type == "cuda":
-        return f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}"
-    processor = _cpuinfo("model name") or platform.processor() or platform.machine()
-    return f"{processor}, {torch.get_num_threads()} of {os.cpu_count()} threads, torch {torch.__version__}"
+        return torch.cuda.get_device_name(device)
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
 
 
 def measurement(device: torch.device) -> Measurement:
     """This machine's measurement: from the cache, or made now and put there."""
-    machine = machine_description(device)
+    machine = f"{processor(device)}, torch {torch.__version__}"
     name = hashlib.sha256(f"{device.type}|{machine}".encode()).hexdigest()[:16]
     path = settings().cache / f"precision-{name}.json"
     known = _read(path)
@@ -162,18 +162,37 @@ def _write(path: Path, speed: Measurement) -> None:
 
 
 def _measure(device: torch.device) -> dict[Resolved, float]:
-    """Images per second of training steps, formats alternated, the best of several rounds of each."""
+    """Images per second of training steps, formats alternated, the best of several rounds of each.
+
+    On a CPU one thread's own CPU time is read: a busy machine would decide otherwise, and for ever.
+    """
     steps: dict[Resolved, Callable[[], None]] = {"fp32": _step(device, "fp32"), "bf16": _step(device, "bf16")}
     seconds: dict[Resolved, float] = dict.fromkeys(steps, math.inf)
-    for _ in range(1 + _ROUNDS):  # the first round only warms up: the later ones beat it
-        for precision, step in steps.items():
-            _wait(device)
-            started = time.perf_counter()
-            for _ in range(_STEPS):
-                step()
-            _wait(device)
-            seconds[precision] = min(seconds[precision], time.perf_counter() - started)
+    with _one_thread():
+        for _ in range(1 + _ROUNDS):  # the first round only warms up: the later ones beat it
+            for precision, step in steps.items():
+                started = _now(device)
+                for _ in range(_STEPS):
+                    step()
+                seconds[precision] = min(seconds[precision], _now(device) - started)
     return {precision: _STEPS * _BATCH / each for precision, each in seconds.items()}
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+    return time.thread_time()
 
 
 def _step(device: torch.device, precision: Resolved) -> Callable[[], None]:
@@ -195,8 +214,3 @@ def _step(device: torch.device, precision: Resolved) -> Callable[[], None]:
         optimizer.step()
 
     return step
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -55,13 +55,12 @@ def test_a_machine_is_measured_once(fake_speeds: Fake) -> None:
     assert json.loads(file.read_text())["bf16"] == 150.0
 
 
-def test_another_number_of_threads_is_another_machine(
+def test_another_version_of_torch_is_measured_anew(
     fake_speeds: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = fake_speeds(100.0, 150.0)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     measurement(CPU)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(torch, "__version__", "99.0")
     measurement(CPU)
     assert len(calls) == 2
 
@@ -140,7 +139,9 @@ def test_the_explanation_gives_the_numbers(fake_speeds: Fake) -> None:
 def test_the_measurement_trains_in_both_formats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_ROUNDS", 0)
     monkeypatch.setattr(module, "_STEPS", 1)
+    threads = torch.get_num_threads()
     speeds = module._measure(CPU)
+    assert torch.get_num_threads() == threads
     assert set(speeds) == {"fp32", "bf16"}
     assert all(1 < speed < 1e6 for speed in speeds.values())
 
