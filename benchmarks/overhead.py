@@ -1,0 +1,144 @@
+"""What a trial costs beside training and validation: claims, the database, checks, setting up.
+
+    python benchmarks/overhead.py [--trials 6] [--width 16] [--storage sqlite:///...]
+
+Trials of 5 epochs x 10,000 images run in this process. The calls of each part are timed;
+training and validation are what the epochs themselves report. One trial goes before and is not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from machine import images, machine, table
+
+import hpo.trial
+from hpo.checks.babysitter import Babysitter
+from hpo.events import Event, TrialEnded
+from hpo.results.query import open_results, trial_detail
+from hpo.results.store import ResultsStore
+from hpo.spec.study import StudySpec
+from hpo.training.device import available_cores
+from hpo.workers import inline
+from hpo.workers.base import WorkOrder
+from hpo.workers.submit import submit
+
+MOST_OVERHEAD = 0.03
+MOST_CHECKS = 0.02
+PARTS: dict[str, list[tuple[Any, str]]] = {
+    "checks": [(Babysitter, name) for name in ("before", "during", "after")],
+    "database": [
+        *((inline, name) for name in ("claim", "progress")),
+        (hpo.trial, "renew"),
+        *(
+            (ResultsStore, name)
+            for name in ("begin_trial", "begin_attempt", "record_epoch", "record_findings", "finish_trial")
+        ),
+    ],
+    "data": [(hpo.trial, "split"), (hpo.trial, "make_trial_data")],
+    "model": [(hpo.trial, name) for name in ("build_model", "parameter_count", "weights_hash", "penalty")],
+}
+
+
+class Clock:
+    """Seconds by part and trial."""
+
+    def __init__(self) -> None:
+        self.trial = -1
+        self.seconds: dict[str, dict[int, float]] = {part: defaultdict(float) for part in PARTS}
+
+    def watch(self) -> None:
+        """Put a stopwatch around every call of PARTS."""
+        for part, calls in PARTS.items():
+            for owner, name in calls:
+                setattr(owner, name, self._timed(getattr(owner, name), part))
+
+    def _timed(self, call: Callable[..., Any], part: str) -> Callable[..., Any]:
+        def timed(*arguments: Any, **named: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return call(*arguments, **named)
+            finally:
+                self.seconds[part][self.trial] += time.perf_counter() - started
+
+        return timed
+
+
+class Listener:
+    """Takes a run's events; notes when each trial ended."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.ended: list[float] = []
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, TrialEnded):
+            # What comes after this is the next trial's, its claim as well.
+            self.ended.append(time.perf_counter())
+            self.clock.trial = event.number + 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--trials", type=int, default=6)
+    parser.add_argument("--width", type=int, default=16)
+    parser.add_argument("--storage", help="default: a new SQLite file")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        url = arguments.storage or f"sqlite:///{folder}/hpo.db"
+        clock, listener = _run(url, arguments.trials + 1, arguments.width)
+        _report(clock, listener, url, arguments.trials)
+
+
+def _run(url: str, trials: int, width: int) -> tuple[Clock, Listener]:
+    dataset = images()
+    fixed = {"dataset": dataset.name, "train_images": min(10_000, len(dataset.train_labels) * 9 // 10)}
+    spec = StudySpec.model_validate(
+        {
+            "study": "overhead",
+            "trials": trials,
+            "fixed": {**fixed, "width": width, "epochs": 5},
+            "space": {"lr": {"log": [0.01, 0.1]}},
+        }
+    )
+    with ResultsStore(url) as store:
+        submit(store, spec)
+    clock = Clock()
+    listener = Listener(clock)
+    clock.watch()
+    order = WorkOrder(url, spec.study, "auto", workers=available_cores())
+    inline.serve(order, listener, lambda: None, lambda ready: None)
+    return clock, listener
+
+
+def _report(clock: Clock, listener: Listener, url: str, trials: int) -> None:
+    counted = range(1, trials + 1)
+    wall = [listener.ended[trial] - listener.ended[trial - 1] for trial in counted]
+    engine = open_results(url)
+    curves = [trial_detail(engine, "overhead", trial).curve for trial in counted]
+    engine.dispose()
+    trained = [sum(epoch.seconds for epoch in curve) for curve in curves]
+    parts = {part: [clock.seconds[part][trial] for trial in counted] for part in PARTS}
+    # The checks inside an epoch stand in its seconds too; nothing else that is timed does, but renewals.
+    outside = [whole - inside for whole, inside in zip(wall, trained, strict=True)]
+    rows = [_row("trial", wall, wall), _row("training and validation", trained, wall)]
+    rows += [_row(f"  {part}", seconds, wall) for part, seconds in parts.items()]
+    rows.append(_row("not training or validation", outside, wall))
+    print(f"{machine()}; n = {trials} trials of 5 epochs, medians")
+    print(table(["part", "s a trial", "share"], rows))
+    print(f"bars: not training or validation <= {MOST_OVERHEAD:.0%}, checks <= {MOST_CHECKS:.0%}")
+
+
+def _row(part: str, seconds: list[float], wall: list[float]) -> list[str]:
+    share = statistics.median(mine / whole for mine, whole in zip(seconds, wall, strict=True))
+    return [part, f"{statistics.median(seconds):.3f}", f"{share:.2%}"]
+
+
+if __name__ == "__main__":
+    main()
