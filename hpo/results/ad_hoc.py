@@ -83,11 +83,11 @@ def _parameter_names(sql: str) -> list[str]:
 def _sqlite_rows(url: URL, sql: str, params: Parameters, timeout: float) -> Iterator[Row]:
     deadline = time.monotonic() + timeout
     with closing(connect_read_only(url)) as connection:
-        # SQLite makes these two tables at their first use, which the authorizer would take for a write.
-        connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')")
-        connection.set_authorizer(_authorize)
         connection.set_progress_handler(lambda: time.monotonic() > deadline, _PROGRESS_STEPS)
         try:
+            # SQLite makes these two tables at their first use, which the authorizer would take for a write.
+            connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')")
+            connection.set_authorizer(_authorize)
             cursor = connection.execute(sql, params)
             yield tuple(column[0] for column in cursor.description)
             yield from cursor

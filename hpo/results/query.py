@@ -26,10 +26,10 @@ from sqlalchemy import (
 )
 
 from hpo.errors import UnknownStudyError, UserError
-from hpo.results import schema
 from hpo.results.clock import epoch_now
 from hpo.results.engine import open_reader, reading
 from hpo.results.records import EpochRecord, FindingRecord
+from hpo.results.revision import require
 from hpo.results.tables import (
     OUTCOMES,
     STUDIES,
@@ -160,7 +160,7 @@ class TrialDetail:
 def open_results(url: str) -> Engine:
     """An engine that only reads; raises ``StorageError`` if hpo has not used this database yet."""
     engine = open_reader(url)
-    schema.require(engine)
+    require(engine)
     return engine
 
 

@@ -12,17 +12,13 @@ from alembic.config import Config
 from sqlalchemy import Connection, Engine, delete, insert, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
-from hpo.errors import StorageError
 from hpo.results import view_sql
 from hpo.results.engine import open_engine, reading, writing
 from hpo.results.faults import explain, is_fault
 from hpo.results.optuna_storage import make_optuna_tables
+from hpo.results.revision import HEAD, VERSION_TABLE, refuse_newer
 from hpo.results.tables import SchemaRow
-from hpo.results.url import place
 
-HEAD = "0001"
-"""The newest revision in migrations/versions."""
-VERSION_TABLE = "hpo_alembic_version"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # Any constant that no other program uses for its advisory locks: "hpo" in ASCII.
 _LOCK = 0x68706F
@@ -50,33 +46,13 @@ def upgrade(url: str) -> None:
         engine.dispose()
 
 
-def require(engine: Engine) -> None:
-    """Raise ``StorageError`` unless hpo has used this database."""
-    with reading(engine) as connection:
-        if not inspect(connection).has_table(VERSION_TABLE):
-            raise StorageError(
-                f"no study has been run with {place(engine.url)} yet: begin one with `hpo run`"
-            )
-        _refuse_newer(connection)
-
-
 def _is_current(connection: Connection) -> bool:
     if not inspect(connection).has_table(VERSION_TABLE):
         return False
-    if _refuse_newer(connection) != HEAD:
+    if refuse_newer(connection) != HEAD:
         return False
     made_from = connection.scalar(select(SchemaRow.value).where(SchemaRow.name == "views"))
     return made_from == _fingerprint(connection)
-
-
-def _refuse_newer(connection: Connection) -> str | None:
-    revision = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
-    if revision is not None and revision > HEAD:
-        raise StorageError(
-            f"a newer hpo made this database (schema {revision}, this hpo knows {HEAD}): "
-            "update it with `pip install -U hpo`, or use another --storage"
-        )
-    return None if revision is None else str(revision)
 
 
 def _fingerprint(connection: Connection) -> str:

@@ -15,7 +15,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy import Engine, NullPool, create_engine, inspect, text, update
 
 from hpo.errors import StorageError
-from hpo.results import schema, view_sql
+from hpo.results import revision, schema, view_sql
 from hpo.results.engine import open_engine, open_reader, writing
 from hpo.results.migrations import env_filter
 from hpo.results.tables import Base, SchemaRow
@@ -40,7 +40,7 @@ def test_an_empty_database_gets_optunas_tables_ours_and_the_views(empty_storage_
 
 def test_the_migrations_make_what_the_models_say(engine: Engine) -> None:
     with engine.connect() as connection:
-        options = {"include_object": env_filter.only_ours, "version_table": schema.VERSION_TABLE}
+        options = {"include_object": env_filter.only_ours, "version_table": revision.VERSION_TABLE}
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, Base.metadata) == []
 
@@ -48,7 +48,7 @@ def test_the_migrations_make_what_the_models_say(engine: Engine) -> None:
 def test_the_head_in_the_code_is_the_newest_revision() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
-    assert ScriptDirectory.from_config(config).get_heads() == [schema.HEAD]
+    assert ScriptDirectory.from_config(config).get_heads() == [revision.HEAD]
 
 
 def test_opening_a_current_database_is_fast_and_takes_no_lock(storage_url: str) -> None:
@@ -82,7 +82,7 @@ def test_a_newer_hpos_database_is_refused_and_left_alone(engine: Engine, storage
         schema.upgrade(storage_url)
     reader = open_reader(storage_url)
     with pytest.raises(StorageError, match="a newer hpo made this database"):
-        schema.require(reader)
+        revision.require(reader)
     reader.dispose()
 
 
@@ -101,9 +101,9 @@ def test_a_plain_optuna_database_is_read_as_it_is_and_extended_on_demand(empty_s
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
     reader = open_reader(empty_storage_url)
     with pytest.raises(StorageError, match="no study has been run"):
-        schema.require(reader)
+        revision.require(reader)
     schema.upgrade(empty_storage_url)
-    schema.require(reader)
+    revision.require(reader)
     with reader.connect() as connection:
         numbers = connection.scalars(text("SELECT number FROM params WHERE study = 'theirs' ORDER BY number"))
         assert numbers.all() == [0, 1, 2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import context
 
 from hpo.results.migrations.env_filter import only_ours
-from hpo.results.schema import VERSION_TABLE
+from hpo.results.revision import VERSION_TABLE
 from hpo.results.tables import Base
 
 context.configure(

@@ -65,6 +65,12 @@ def test_an_unknown_table_of_ours_says_where_it_comes_from(url: str) -> None:
         run_sql(url, "SELECT * FROM tree")
 
 
+def test_a_file_that_is_no_database_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a database " * 100)
+    with pytest.raises(StorageError, match="is not an SQLite database"):
+        run_sql(f"sqlite:///{tmp_path / 'notes.txt'}", "SELECT 1")
+
+
 def test_a_missing_file_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="there is no database"):
         run_sql(f"sqlite:///{tmp_path / 'missing.db'}", "SELECT 1")

@@ -1,0 +1,34 @@
+"""Which revision of the schema a database has: all that a reader needs to know of migrations."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+from hpo.errors import StorageError
+from hpo.results.engine import reading
+from hpo.results.url import place
+
+HEAD = "0001"
+"""The newest revision in migrations/versions."""
+VERSION_TABLE = "hpo_alembic_version"
+
+
+def require(engine: Engine) -> None:
+    """Raise ``StorageError`` unless hpo has used this database."""
+    with reading(engine) as connection:
+        if not inspect(connection).has_table(VERSION_TABLE):
+            raise StorageError(
+                f"no study has been run with {place(engine.url)} yet: begin one with `hpo run`"
+            )
+        refuse_newer(connection)
+
+
+def refuse_newer(connection: Connection) -> str | None:
+    """The schema's revision, if it has one; raises ``StorageError`` for one that this hpo does not know."""
+    revision = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
+    if revision is not None and revision > HEAD:
+        raise StorageError(
+            f"a newer hpo made this database (schema {revision}, this hpo knows {HEAD}): "
+            "update it with `pip install -U hpo`, or use another --storage"
+        )
+    return None if revision is None else str(revision)
