@@ -3,7 +3,7 @@
     python benchmarks/accuracy.py [--seeds 5] [--epochs 5] [--images 10000] [--width 16]
 
 A seed fixes weights, data order and augmentation, so that the runs of one seed differ in precision alone; the
-split is the same for all. The bar: the mean validation accuracies are within one standard error of each other.
+split is the same for all. The bar: the mean validation accuracies are within one standard error.
 """
 
 from __future__ import annotations

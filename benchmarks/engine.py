@@ -14,8 +14,10 @@ hits all of them. The ratio is the median of the rounds' ratios.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import multiprocessing
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
@@ -146,6 +148,7 @@ def _loader(workers: int) -> Callable[[Configuration, Dataset, torch.device], Ep
             shuffle=True,
             drop_last=True,
             num_workers=workers,
+            multiprocessing_context="fork" if workers and sys.platform == "linux" else None,  # its default
             persistent_workers=workers > 0,
             pin_memory=device.type == "cuda",
         )
@@ -189,11 +192,29 @@ def _serve(side: str, arguments: argparse.Namespace, pipe: Connection) -> None:
     device = resolve_device(arguments.device)
     dataset = images(notice=False)
     epochs: dict[int, Epoch] = {}
-    while (width := pipe.recv()) is not None:
-        if width not in epochs:
-            epochs = {width: SIDES[side](_configuration(arguments, width), dataset, device)}
-            epochs[width]()  # warm-up
-        pipe.send(epochs[width]())
+    with contextlib.suppress(EOFError):  # the parent has gone
+        while True:
+            width = pipe.recv()
+            if width not in epochs:
+                epochs = {width: SIDES[side](_configuration(arguments, width), dataset, device)}
+                epochs[width]()  # warm-up
+            pipe.send(epochs[width]())
+
+
+@contextlib.contextmanager
+def _sides(arguments: argparse.Namespace) -> Iterator[dict[str, Connection]]:
+    """A process for each side, and the pipes to them."""
+    context = multiprocessing.get_context("spawn")
+    pipes: dict[str, Connection] = {}
+    for side in SIDES:
+        pipes[side], theirs = context.Pipe()
+        context.Process(target=_serve, args=(side, arguments, theirs)).start()
+        theirs.close()
+    try:
+        yield pipes
+    finally:
+        for pipe in pipes.values():
+            pipe.close()
 
 
 def _rounds(
@@ -240,15 +261,10 @@ def main() -> None:
     arguments = _arguments()
     print(machine())
     images()
-    context = multiprocessing.get_context("spawn")
-    pipes: dict[str, Connection] = {}
-    for side in SIDES:
-        pipes[side], theirs = context.Pipe()
-        context.Process(target=_serve, args=(side, arguments, theirs)).start()
-        theirs.close()
-    rows = [_row(width, speeds) for width, speeds in _rounds(arguments, pipes)]
-    for pipe in pipes.values():
-        pipe.send(None)
+    device = resolve_device(arguments.device)
+    print(f"ours and limit: {resolve_precision('auto', device)}; the loaders: fp32")
+    with _sides(arguments) as pipes:
+        rows = [_row(width, speeds) for width, speeds in _rounds(arguments, pipes)]
     print(f"images/s of a training epoch of {arguments.images} images, batch size {arguments.batch_size};")
     print(f"medians of n = {arguments.repeats}; bars (the loaders' at widths 16 and 32): {BARS}")
     print(table(["width", *SIDES, *(f"ours / {side}" for side in BARS)], rows))
