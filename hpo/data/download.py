@@ -80,4 +80,5 @@ def _read(answer: http.client.HTTPResponse, url: str) -> bytes:
 
 def _reason(error: Exception) -> str:
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
-    return str(reason) or type(reason).__name__
+    words = reason.strerror if isinstance(reason, OSError) else str(reason)
+    return words or str(reason) or type(reason).__name__

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hpo.data.cache import SIDE, Bytes, Decoded, Labels, Part, Source, signature
 from hpo.data.progress import progress
@@ -207,6 +207,8 @@ def _decode_or_reason(file: ImageFile) -> Bytes | str:
         return "the file is empty"
     try:
         return decode_image(Path(file.path))
+    except UnidentifiedImageError:
+        return "not an image, or one of an unknown format"
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return str(error)
 

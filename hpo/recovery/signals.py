@@ -12,7 +12,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequestedError(BaseException):
-    """Raised at a safe point after a signal. Not an ``Exception``: no handler of a trial's bugs may catch it."""
+    """Raised at a safe point after a signal. Not an ``Exception``: it is not a bug of a trial."""
 
 
 @dataclass

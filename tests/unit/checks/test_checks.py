@@ -14,7 +14,8 @@ from hpo.checks.verdict import verdict
 
 
 @pytest.mark.parametrize(
-    ("loss", "severity"), [(2.302, "pass"), (3.2, "pass"), (5.0, "warn"), (math.nan, "fatal"), (math.inf, "fatal")]
+    ("loss", "severity"),
+    [(2.302, "pass"), (3.2, "pass"), (5.0, "warn"), (math.nan, "fatal"), (math.inf, "fatal")],
 )
 def test_initial_loss_of_ten_classes(loss: float, severity: str) -> None:
     finding = initial_loss(loss, 10)
@@ -110,7 +111,11 @@ def _finding(check: str, severity: str) -> Finding:
 
 
 def test_the_worst_finding_is_the_verdict() -> None:
-    found = [_finding("initial_loss", "warn"), _finding("exploding_loss", "fatal"), _finding("learned", "warn")]
+    found = [
+        _finding("initial_loss", "warn"),
+        _finding("exploding_loss", "fatal"),
+        _finding("learned", "warn"),
+    ]
     assert verdict(found).label == "exploded"
     assert verdict(found).remedy == "fix exploding_loss"
 

@@ -149,7 +149,7 @@ def damage_replace(path: Path) -> None:
     [
         (damage_empty, "the file is empty"),
         (damage_truncate, "truncated"),
-        (damage_replace, "cannot identify image file"),
+        (damage_replace, "not an image"),
     ],
 )
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])

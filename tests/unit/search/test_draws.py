@@ -53,7 +53,9 @@ def test_uniform_follows_its_law(draws: list[dict[str, Any]]) -> None:
     assert stats.kstest(values, stats.uniform(0.1, 0.5).cdf).pvalue > 0.001
 
 
-@pytest.mark.parametrize(("name", "values"), [("width", [3, 4, 5, 6]), ("activation", ["relu", "tanh", "elu"])])
+@pytest.mark.parametrize(
+    ("name", "values"), [("width", [3, 4, 5, 6]), ("activation", ["relu", "tanh", "elu"])]
+)
 def test_each_choice_is_as_likely(draws: list[dict[str, Any]], name: str, values: list[Any]) -> None:
     counts = [sum(d[name] == value for d in draws) for value in values]
     assert sum(counts) == len(draws)
