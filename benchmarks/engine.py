@@ -5,7 +5,8 @@
 `ours` is hpo.training's loop with augmentation, in the precision that it picks for this machine. `loader 0`
 and `loader 2` are the tutorial's loop: PIL images, torchvision transforms, a DataLoader with 0 and 2 loader
 processes, fp32, torch as it comes. `limit` is a bare hand-written loop over batches that lie ready in memory,
-already augmented, with our precision, memory format, threads and optimizer. All train the same network.
+already augmented, with our precision, memory format, threads and optimizer. `per core` is ours as one process
+for each core, with one thread each, summed: what several workers reach. All train the same network.
 
 Each side has a process of its own, and they take turns within a round, so that a busy moment of the machine
 hits all of them. The ratio is the median of the rounds' ratios.
@@ -15,13 +16,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import multiprocessing
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from machine import images, machine, table
@@ -35,7 +37,7 @@ from hpo.model_catalog import build_model
 from hpo.randomness import Key
 from hpo.spec.configuration import Configuration
 from hpo.training.batches import train_batches
-from hpo.training.device import divide_threads, prepare_process, resolve_device
+from hpo.training.device import available_cores, divide_threads, prepare_process, resolve_device
 from hpo.training.loop import train
 from hpo.training.precision import autocast, resolve_precision
 from hpo.training.state import TrialData, make_trial_data
@@ -174,6 +176,7 @@ def _loader(workers: int) -> Callable[[Configuration, Dataset, torch.device], Ep
 
 SIDES: dict[str, Callable[[Configuration, Dataset, torch.device], Epoch]] = {
     "ours": _ours,
+    "per core": _ours,
     "loader 0": _loader(0),
     "loader 2": _loader(2),
     "limit": _limit,
@@ -187,8 +190,8 @@ def _wait(device: torch.device) -> None:
 
 def _serve(side: str, arguments: argparse.Namespace, pipe: Connection) -> None:
     """A side's process: for each width asked for, train an epoch and send its images per second."""
-    if side in ("ours", "limit"):
-        prepare_process(divide_threads(1))
+    if not side.startswith("loader"):
+        prepare_process(divide_threads(_processes(side)))
     device = resolve_device(arguments.device)
     dataset = images(notice=False)
     epochs: dict[int, Epoch] = {}
@@ -197,37 +200,52 @@ def _serve(side: str, arguments: argparse.Namespace, pipe: Connection) -> None:
             width = pipe.recv()
             if width not in epochs:
                 epochs = {width: SIDES[side](_configuration(arguments, width), dataset, device)}
-                epochs[width]()  # warm-up
             pipe.send(epochs[width]())
 
 
+def _processes(side: str) -> int:
+    return available_cores() if side == "per core" else 1
+
+
+Sides: TypeAlias = dict[str, list[Connection]]
+"""The pipes to each side's processes."""
+
+
 @contextlib.contextmanager
-def _sides(arguments: argparse.Namespace) -> Iterator[dict[str, Connection]]:
-    """A process for each side, and the pipes to them."""
+def _sides(arguments: argparse.Namespace) -> Iterator[Sides]:
+    """Start every side's processes; they end when their pipes close."""
     context = multiprocessing.get_context("spawn")
-    pipes: dict[str, Connection] = {}
-    for side in SIDES:
-        pipes[side], theirs = context.Pipe()
-        context.Process(target=_serve, args=(side, arguments, theirs)).start()
-        theirs.close()
+    sides: Sides = {side: [] for side in SIDES}
+    for side, pipes in sides.items():
+        for _ in range(_processes(side)):
+            ours, theirs = context.Pipe()
+            context.Process(target=_serve, args=(side, arguments, theirs)).start()
+            theirs.close()
+            pipes.append(ours)
     try:
-        yield pipes
+        yield sides
     finally:
-        for pipe in pipes.values():
+        for pipe in itertools.chain(*sides.values()):
             pipe.close()
 
 
-def _rounds(
-    arguments: argparse.Namespace, pipes: dict[str, Connection]
-) -> Iterator[tuple[int, dict[str, list[float]]]]:
-    """For each width, each side's images per second in every round; an odd round goes backwards."""
+def _epoch_of(pipes: list[Connection], width: int) -> float:
+    """Images per second of all of a side's processes together."""
+    for pipe in pipes:
+        pipe.send(width)
+    return sum(pipe.recv() for pipe in pipes)
+
+
+def _rounds(arguments: argparse.Namespace, sides: Sides) -> Iterator[tuple[int, dict[str, list[float]]]]:
+    """For each width, each side's images per second in every round; every other round goes backwards."""
     for width in arguments.widths:
-        speeds: dict[str, list[float]] = {side: [] for side in pipes}
-        for number in range(arguments.repeats):
-            sides = list(pipes) if number % 2 == 0 else list(reversed(pipes))
-            for side in sides:
-                pipes[side].send(width)
-                speeds[side].append(pipes[side].recv())
+        speeds: dict[str, list[float]] = {side: [] for side in sides}
+        for number in range(1 + arguments.repeats):
+            order = list(sides) if number % 2 == 0 else list(reversed(sides))
+            for side in order:
+                speed = _epoch_of(sides[side], width)
+                if number > 0:  # the first round warms up
+                    speeds[side].append(speed)
         yield width, speeds
 
 
@@ -263,8 +281,8 @@ def main() -> None:
     images()
     device = resolve_device(arguments.device)
     print(f"ours and limit: {resolve_precision('auto', device)}; the loaders: fp32")
-    with _sides(arguments) as pipes:
-        rows = [_row(width, speeds) for width, speeds in _rounds(arguments, pipes)]
+    with _sides(arguments) as sides:
+        rows = [_row(width, speeds) for width, speeds in _rounds(arguments, sides)]
     print(f"images/s of a training epoch of {arguments.images} images, batch size {arguments.batch_size};")
     print(f"medians of n = {arguments.repeats}; bars (the loaders' at widths 16 and 32): {BARS}")
     print(table(["width", *SIDES, *(f"ours / {side}" for side in BARS)], rows))
