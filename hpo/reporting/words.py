@@ -18,8 +18,8 @@ def sparkline(values: Sequence[float], low: float, high: float, width: int = 20)
     """
     count = min(width, len(values))
     kept = [values[(i + 1) * len(values) // count - 1] for i in range(count)]
-    span = high - low
-    return "".join(_bar((value - low) / span if span > 0 else 0.0) for value in kept)
+    span = high - low or 1.0
+    return "".join(_bar((value - low) / span) for value in kept)
 
 
 def _bar(share: float) -> str:

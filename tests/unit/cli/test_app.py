@@ -63,7 +63,7 @@ def test_a_wrong_command_is_a_users_mistake(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("error", "code", "text"),
     [
-        (UserError("no \x1b[2Jsuch thing"), 2, "error: no \\x1b[2Jsuch thing\n"),
+        (UserError("no \x1b[2J\x9bsuch thing"), 2, "error: no \\x1b[2J\\x9bsuch thing\n"),
         (StorageError("the disk is full"), 1, "error: the disk is full\n"),
         (
             ZeroDivisionError("division by zero"),

@@ -84,6 +84,14 @@ def test_after_ctrl_c_it_says_what_is_kept_and_how_to_go_on(
     ]
 
 
+def test_a_password_is_not_repeated_in_the_command_to_go_on_with(
+    demo: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["hpo", "run", "demo", "--storage=postgresql://me:secret@host/db"])
+    lines = shown(demo, summary(5, interrupted=True), capsys)
+    assert "'--storage=postgresql://me:***@host/db'" in lines[-1]
+
+
 def test_json_ends_with_the_summary(demo: str, capsys: pytest.CaptureFixture[str]) -> None:
     def runner(on_event: object) -> RunSummary:
         assert callable(on_event)

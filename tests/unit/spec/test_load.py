@@ -86,6 +86,16 @@ def test_all_mistakes_come_at_once_in_the_order_of_the_file() -> None:
     assert [int(line.split(":")[0]) for line in found] == [2, 4, 5, 7, 8, 9]
 
 
+def test_nothing_is_concluded_from_a_value_that_cannot_be_read() -> None:
+    assert mistakes(study("epochs: many, warmup_epochs: 50")) == ["3: epochs: 'many' is not a whole number"]
+    assert mistakes(study("warmup_epochs: 50", "epochs: {int: [1, x]}")) == [
+        "4: epochs: 'x' is not a whole number"
+    ]
+    assert mistakes(study("optimizer: sdg", "lr: {log: [1e-3, 1], when: {optimizer: adam}}")) == [
+        "3: optimizer: 'sdg' is not one of: sgd, adagrad, rmsprop, adam, adamw (did you mean sgd?)"
+    ]
+
+
 def test_conditional_values_are_only_combined_where_they_are_drawn() -> None:
     allowed = "optimizer: {choice: [sgd, adam]}, nesterov: {choice: [true, false], when: {optimizer: sgd}}"
     parse_study(study("momentum: 0.9", allowed), "s.yaml")
@@ -146,6 +156,13 @@ class TestOverrides:
 
     def test_what_an_override_switches_off_is_not_searched(self) -> None:
         assert "nesterov" not in parse_study(self.TEXT, "s.yaml", ["optimizer=adam"]).space
+
+    def test_what_depends_on_what_was_switched_off_is_not_searched_either(self) -> None:
+        text = study(
+            space="optimizer: {choice: [sgd, adam]}, nesterov: {choice: [true], when: {optimizer: sgd}}, "
+            "momentum: {uniform: [0.5, 0.9], when: {nesterov: true}}"
+        )
+        assert parse_study(text, "s.yaml", ["optimizer=adam"]).space == {}
 
     def test_nothing_needs_to_be_left_to_search(self) -> None:
         spec = parse_study(self.TEXT, "s.yaml", ["lr=0.1", "width=8", "optimizer=sgd", "nesterov=no"])
