@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from typing import Any
 
@@ -74,7 +75,9 @@ def accuracies(dataset: Dataset, values: dict[str, Any], seeds: int, device: tor
 
 
 def row(name: str, found: list[float], bar: str) -> list[str]:
-    return [name, f"{statistics.mean(found):.1f}", f"{min(found):.1f} to {max(found):.1f}", bar]
+    cells = [name, f"{statistics.mean(found):.1f}", f"{min(found):.1f} to {max(found):.1f}", bar]
+    print("  ".join(cells), file=sys.stderr, flush=True)  # it takes minutes: show that it moves
+    return cells
 
 
 def making_seconds() -> float:
