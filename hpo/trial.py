@@ -3,12 +3,14 @@ results meet."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -132,6 +134,7 @@ class _Trial:
     def _train(self) -> None:
         bench, configuration = self.bench, self.configuration
         data = self._data()
+        self._keep_statistics(data)
         images, labels = self._probe(data)
         model = build_model(configuration, classes=data.classes, key=self.key / "weights", sample=images).to(
             bench.device
@@ -166,6 +169,13 @@ class _Trial:
             Key(bench.spec.seed) / "split",
         )
         return make_trial_data(configuration, bench.dataset, rows, bench.device)
+
+    def _keep_statistics(self, data: TrialData) -> None:
+        """Store what preprocessing learned, so that the trained network can be used on new images."""
+        state = {name: part.cpu() for name, part in data.preprocessor.state().items()}
+        packed = safetensors.torch.save(state)
+        fingerprint = hashlib.sha256(packed).hexdigest()
+        self.bench.store.record_statistics(self.lease, self.trial_id, fingerprint, packed)
 
     def _probe(self, data: TrialData) -> tuple[Tensor, Tensor]:
         """Some training images (n, C, H, W), preprocessed, and their labels (n,), drawn at random."""

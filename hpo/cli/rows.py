@@ -67,7 +67,7 @@ def write_csv(stream: TextIO, columns: Sequence[str], rows: Iterator[Row]) -> No
 
 
 def write_markdown(stream: TextIO, columns: Sequence[str], rows: Iterator[Row]) -> None:
-    """A table for a repository or an issue."""
+    """A table for a README or a chat."""
     stream.write(f"| {' | '.join(map(_markdown, columns))} |\n")
     stream.write(f"|{'|'.join('---' for _ in columns)}|\n")
     for row in rows:

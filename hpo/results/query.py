@@ -38,6 +38,7 @@ from hpo.results.tables import (
     EpochRow,
     FindingRow,
     SlotRow,
+    StatisticsRow,
     StudyRow,
     TrialRow,
 )
@@ -228,6 +229,25 @@ def trial_detail(engine: Engine, name: str, number: int) -> TrialDetail:
             findings=tuple(_finding(each) for each in findings),
             attempts=tuple(_attempt(each) for each in attempts),
         )
+
+
+def preprocessing_state(engine: Engine, name: str, number: int) -> bytes:
+    """What a trial's preprocessing learned: tensors in safetensors format, for ``Preprocessor.from_state``.
+
+    Raises ``UnknownStudyError``, or ``UserError`` if the trial has not got that far.
+    """
+    with reading(engine) as connection:
+        study = _find(connection, name)
+        trial = select(TRIALS.c.trial_id).filter_by(study_id=study.study_id, number=number)
+        state = connection.scalar(
+            select(StatisticsRow.state)
+            .join(TrialRow, StatisticsRow.hash == TrialRow.statistics_hash)
+            .where(TrialRow.trial_id.in_(trial), StatisticsRow.study_id == study.study_id)
+        )
+        if state is None:
+            known = _numbers(connection, study.study_id)
+            raise UserError(f"trial {number} of study {name} has no preprocessing statistics: {known}")
+        return state
 
 
 def _find(connection: Connection, name: str) -> Row[Any]:

@@ -25,7 +25,16 @@ from hpo.results.engine import open_engine, write
 from hpo.results.fence import Hold, ended_by, pass_fence, slot_is
 from hpo.results.optuna_storage import optuna_within
 from hpo.results.records import EpochRecord, FindingRecord, LayerRecord, Outcome
-from hpo.results.tables import TRIALS, Base, EpochRow, FindingRow, LayerRow, SlotRow, TrialRow
+from hpo.results.tables import (
+    TRIALS,
+    Base,
+    EpochRow,
+    FindingRow,
+    LayerRow,
+    SlotRow,
+    StatisticsRow,
+    TrialRow,
+)
 
 _TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
@@ -88,6 +97,20 @@ class ResultsStore:
             return attempts.begin(connection, trial_id, hold.worker, device, from_epoch)
 
         return write(self.engine, work)
+
+    def record_statistics(self, hold: Hold, trial_id: int, fingerprint: str, state: bytes) -> None:
+        """Store what the trial's preprocessing learned, once for all trials of the study that share it."""
+
+        def work(connection: Connection) -> None:
+            pass_fence(connection, hold)
+            key = {"study_id": hold.study_id, "hash": fingerprint}
+            known = select(StatisticsRow.hash).filter_by(**key)
+            if connection.scalar(known) is None:
+                _upsert(connection, StatisticsRow, tuple(key), [key | {"state": state}])
+            trial = update(TrialRow).where(TrialRow.trial_id == trial_id)
+            connection.execute(trial.values(statistics_hash=fingerprint))
+
+        write(self.engine, work)
 
     def record_epoch(self, hold: Hold, trial_id: int, record: EpochRecord) -> None:
         """Add a point to the curves, ours and Optuna's."""

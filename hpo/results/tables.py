@@ -17,7 +17,9 @@ from sqlalchemy import (
     Dialect,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
+    LargeBinary,
     String,
     Text,
     TypeDecorator,
@@ -97,12 +99,29 @@ class StudyRow(Base):
     created_at: Mapped[datetime]
 
 
+class StatisticsRow(Base):
+    """What preprocessing learned from a study's training images; trials with the same share a row."""
+
+    __tablename__ = "hpo_statistics"
+
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("hpo_study.study_id", ondelete="CASCADE"), primary_key=True
+    )
+    hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """SHA-256 (hex) of the tensors."""
+    state: Mapped[bytes] = mapped_column(LargeBinary)
+    """The tensors in safetensors format."""
+
+
 class TrialRow(Base):
     """One trial: its configuration from the start, its outcome at the end."""
 
     __tablename__ = "hpo_trial"
     __table_args__ = (
         UniqueConstraint("study_id", "stage", "slot"),
+        ForeignKeyConstraint(
+            ["study_id", "statistics_hash"], ["hpo_statistics.study_id", "hpo_statistics.hash"]
+        ),
         _one_of("outcome", OUTCOMES),
         CheckConstraint("outcome <> 'complete' OR value IS NOT NULL", name="ck_complete_has_value"),
         CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="ck_ended"),
@@ -127,6 +146,7 @@ class TrialRow(Base):
     images_per_second: Mapped[float | None]
     parameters: Mapped[int | None] = mapped_column(BigInteger)
     weights_hash: Mapped[str | None]
+    statistics_hash: Mapped[str | None] = mapped_column(String(64))
     test_value: Mapped[float | None]
     worker: Mapped[str]
     device: Mapped[str]

@@ -21,7 +21,18 @@ from hpo.results.migrations import env_filter
 from hpo.results.tables import Base, SchemaRow
 from hpo.results.url import parse_url
 
-TABLES = {"study", "trial", "slot", "attempt", "epoch", "layer", "finding", "schema", "alembic_version"}
+TABLES = {
+    "study",
+    "trial",
+    "slot",
+    "statistics",
+    "attempt",
+    "epoch",
+    "layer",
+    "finding",
+    "schema",
+    "alembic_version",
+}
 
 
 @pytest.fixture

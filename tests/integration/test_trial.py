@@ -6,23 +6,34 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
+import safetensors.torch
 import torch
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from torch import nn
 
 import hpo.trial
+from hpo.data.preprocess import Preprocessor
+from hpo.data.split import split
 from hpo.errors import OutOfMemoryError
 from hpo.events import EpochDone, Event, TrialEnded, TrialStarted
-from hpo.results.query import leaderboard, open_results, study_status, trial_detail
+from hpo.randomness import Key
+from hpo.results.query import (
+    leaderboard,
+    open_results,
+    preprocessing_state,
+    study_status,
+    trial_detail,
+)
 from hpo.results.store import ResultsStore
 from hpo.spec.study import StudySpec
 from hpo.workers.base import Ready, WorkOrder
 from hpo.workers.inline import serve
-from hpo.workers.submit import submit
+from hpo.workers.submit import load_study_images, submit
 
 FIXED: dict[str, Any] = {
     "dataset": "synthetic",
@@ -97,6 +108,23 @@ def test_a_sound_and_an_exploding_trial(storage_url: str, results: Engine) -> No
     assert first.value == sound.value
     assert first.intermediate_values.keys() == {1, 2}
     assert second.user_attrs["verdict"].startswith("exploded")
+
+
+def test_what_preprocessing_learned_is_stored_once_for_all_trials_that_share_it(
+    storage_url: str, results: Engine
+) -> None:
+    space = {"preprocessing": {"choice": ["standardize", "minmax"]}}
+    spec = _study(space).model_copy(update={"trials": 4})
+    _run(storage_url, spec)
+    images = load_study_images(spec, "synthetic").test_images[:8]
+    with results.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM hpo_statistics")) == 2
+    state = safetensors.torch.load(preprocessing_state(results, "s", 2))
+    ours = Preprocessor.from_state(state)(torch.from_numpy(np.array(images)))
+    rows = split(load_study_images(spec, "synthetic").train_labels, 0.1, 500, Key(0) / "split").train
+    seen = load_study_images(spec, "synthetic").train_images[rows].astype(np.float64)
+    mean, std = seen.mean((0, 2, 3), keepdims=True)[0], seen.std((0, 2, 3), keepdims=True)[0]
+    np.testing.assert_allclose(ours.numpy(), (images - mean) / std, atol=1e-4)
 
 
 class _Broken(nn.Module):

@@ -16,6 +16,7 @@ _WORD = sa.String(16)
 def upgrade() -> None:
     """Make the tables."""
     _make_study()
+    _make_statistics()
     _make_trial()
     _make_slot()
     _make_attempt()
@@ -47,6 +48,16 @@ def _make_study() -> None:
     )
 
 
+def _make_statistics() -> None:
+    op.create_table(
+        "hpo_statistics",
+        sa.Column("study_id", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("hash", sa.String(64), primary_key=True),
+        sa.Column("state", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["study_id"], ["hpo_study.study_id"], ondelete="CASCADE"),
+    )
+
+
 def _make_trial() -> None:
     op.create_table(
         "hpo_trial",
@@ -67,6 +78,7 @@ def _make_trial() -> None:
         sa.Column("images_per_second", sa.Double()),
         sa.Column("parameters", sa.BigInteger()),
         sa.Column("weights_hash", sa.Text()),
+        sa.Column("statistics_hash", sa.String(64)),
         sa.Column("test_value", sa.Double()),
         sa.Column("worker", sa.Text(), nullable=False),
         sa.Column("device", sa.Text(), nullable=False),
@@ -78,6 +90,9 @@ def _make_trial() -> None:
         sa.CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="ck_ended"),
         sa.ForeignKeyConstraint(["trial_id"], ["trials.trial_id"], ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["study_id"], ["hpo_study.study_id"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["study_id", "statistics_hash"], ["hpo_statistics.study_id", "hpo_statistics.hash"]
+        ),
     )
 
 

@@ -1,0 +1,86 @@
+"""The same configuration trained in two processes gives the same weights, bit for bit, on the CPU."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import get_args
+
+from hpo.spec.configuration import Activation, Configuration
+
+SMALLEST = {"convnet": 2, "vgg": 6, "resnet": 8, "fitnet": None, "mlp": 2}
+
+TRAIN = """
+import json, sys
+import numpy as np
+import torch
+
+from hpo.data.datasets import Dataset
+from hpo.data.split import Split
+from hpo.model_catalog import build_model
+from hpo.randomness import Key
+from hpo.spec.configuration import Configuration
+from hpo.training.device import prepare_process
+from hpo.training.loop import train
+from hpo.training.state import make_trial_data, weights_hash
+
+class Silence:
+    interval = 100
+    def on_steps(self, step, losses):
+        pass
+
+prepare_process(threads=1)
+rng = np.random.default_rng(0)
+images = rng.integers(0, 256, (24, 3, 32, 32), dtype=np.uint8)
+labels = np.arange(24) % 4
+dataset = Dataset("noise", tuple("abcd"), images, labels, images, labels, "0" * 64, "noise")
+rows = Split(np.arange(16), np.arange(16, 24))
+device = torch.device("cpu")
+for line in sys.stdin:
+    configuration = Configuration(**json.loads(line))
+    data = make_trial_data(configuration, dataset, rows, device)
+    key = Key(1) / "trial" / 0
+    model = build_model(configuration, classes=4, key=key / "weights", sample=data.train.first(16)[0])
+    for epoch in train(configuration, model, data, key, device, configuration.precision, watch=Silence()):
+        pass
+    print(weights_hash(model))
+"""
+
+
+def _configurations() -> list[Configuration]:
+    return [
+        Configuration(
+            model=model,
+            depth=depth,
+            width=2,
+            activation=activation,
+            initializer="lsuv",
+            dropout=0.2,
+            dropout_kind="spatial",
+            augmentation="flip_crop_cutout",
+            batch_size=8,
+            epochs=1,
+            precision=precision,
+        )
+        for model, depth in SMALLEST.items()
+        for activation in get_args(Activation)
+        for precision in ("fp32", "bf16" if activation in ("relu", "maxout") else None)
+        if precision
+    ]
+
+
+def _hashes(configurations: list[Configuration]) -> list[str]:
+    lines = "\n".join(json.dumps(each.model_dump()) for each in configurations)
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN], input=lines, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_every_model_and_activation_trains_to_the_same_weights_twice() -> None:
+    configurations = _configurations()
+    first, second = _hashes(configurations), _hashes(configurations[::-1])[::-1]
+    assert len(set(first)) == len(configurations) == len(first)
+    assert first == second
