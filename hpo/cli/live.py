@@ -6,9 +6,9 @@ from threading import Lock
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.control import Control
 from rich.live import Live
-from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.segment import ControlType
 from rich.table import Table
@@ -80,7 +80,7 @@ class LiveView:
         if self._progress.ended:
             parts += [Text(), _ended(self._progress)]
         # The terminal itself writes ^C at the end of the last line: on a full line it would shift the view.
-        return Padding(Group(*parts), (0, len("^C"), 0, 0))
+        return Constrain(Group(*parts), self._live.console.width - len("^C"))
 
 
 def heading(ready: StudyReady) -> Text:
