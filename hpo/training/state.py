@@ -17,6 +17,7 @@ from hpo.data.preprocess import AFFINE, Preprocessor
 from hpo.data.split import Split
 from hpo.settings import settings
 from hpo.spec.configuration import Configuration
+from hpo.training.device import release_freed_memory
 
 _CHUNK_IMAGES = 1024
 _KEPT = 4
@@ -52,7 +53,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class TrialData:
-    """A split data set on a device, and what was fitted to its training images."""
+    """A split data set on a device, and the preprocessing that was fitted to its training images."""
 
     train: ImageSet
     val: ImageSet
@@ -102,17 +103,22 @@ def _prepare(configuration: Configuration, dataset: Dataset, split: Split, devic
     pixels, labels = _on_device(dataset, device)
     train_rows = torch.from_numpy(split.train).to(device)
     val_rows = torch.from_numpy(split.val).to(device)
-    train_pixels = pixels.index_select(0, train_rows)
-    preprocessor = Preprocessor.fit(configuration, train_pixels, cache=settings().cache.expanduser())
-    del train_pixels
-    # A product with a 3072 x 3072 matrix costs a good part of a training step: once per image, not per epoch.
+    preprocessor = _fitted(configuration, pixels.index_select(0, train_rows)).to(device)
+    release_freed_memory()  # the training images once, and for zca ten matrices of 3072 x 3072
+    # A product with such a matrix costs a good part of a training step: once per image, not in every epoch.
     make = _transformed if preprocessor.is_matrix else ImageSet
-    return TrialData(
+    data = TrialData(
         train=make(pixels, labels, train_rows, preprocessor),
         val=make(pixels, labels, val_rows, preprocessor),
         classes=len(dataset.classes),
         preprocessor=preprocessor,
     )
+    release_freed_memory()
+    return data
+
+
+def _fitted(configuration: Configuration, images: Tensor) -> Preprocessor:
+    return Preprocessor.fit(configuration, images, cache=settings().cache.expanduser())
 
 
 def _on_device(dataset: Dataset, device: torch.device) -> tuple[Tensor, Tensor]:
