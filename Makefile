@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STUDY  ?= quickstart
 
 .DEFAULT_GOAL := help
-.PHONY: help study test test-unit test-all test-slow lint format bench clean
+.PHONY: help study test test-unit test-all test-slow lint format docs clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ lint: $(VENV)/installed-dev ## ruff (lint and format), mypy --strict, import-lin
 format: $(VENV)/installed-dev ## let ruff rewrite what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: $(VENV)/installed-dev ## rewrite what is generated: the schema and tables of study files
+	@$(BIN)/python docs/generate.py
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

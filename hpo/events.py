@@ -63,6 +63,13 @@ class TrialEnded:
 
 
 @dataclass(frozen=True)
+class Stopping:
+    """A signal asked the run to stop; its workers go on to a safe point and give their trials back."""
+
+    signum: int
+
+
+@dataclass(frozen=True)
 class WorkerLost:
     """A worker process ended that should not have."""
 
@@ -70,7 +77,7 @@ class WorkerLost:
     message: str
 
 
-Event: TypeAlias = StudyReady | TrialStarted | EpochDone | TrialEnded | WorkerLost
+Event: TypeAlias = StudyReady | TrialStarted | EpochDone | TrialEnded | Stopping | WorkerLost
 
 
 @dataclass(frozen=True)

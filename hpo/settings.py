@@ -6,8 +6,10 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from hpo.errors import UserError
 
 DEFAULT_STORAGE = "sqlite:///hpo.db"
 
@@ -19,7 +21,7 @@ def _cache_home() -> Path:
 class Settings(BaseSettings):
     """What the environment sets: `$HPO_STORAGE`, `$HPO_DATA`, `$HPO_CACHE`, `$HPO_LEASE_SECONDS`."""
 
-    model_config = SettingsConfigDict(env_prefix="HPO_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="HPO_", extra="ignore", env_ignore_empty=True)
 
     storage: str = DEFAULT_STORAGE
     data: Path = Field(default_factory=lambda: _cache_home() / "data")
@@ -34,5 +36,15 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """The settings of this process, read once (tests call `settings.cache_clear()`)."""
-    return Settings()
+    """The settings of this process, read once (tests call `settings.cache_clear()`).
+
+    Raises ``UserError`` that names each variable with a value that does not fit.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "\n".join(
+            f"  $HPO_{str(each['loc'][0]).upper()} = {each['input']!r}: {each['msg']}"
+            for each in error.errors()
+        )
+        raise UserError(f"the environment has values that cannot be used:\n{wrong}") from None

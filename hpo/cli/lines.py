@@ -9,9 +9,9 @@ from dataclasses import asdict
 from typing import Any, TextIO
 
 from hpo.cli.console import printable
-from hpo.cli.live import heading
+from hpo.cli.live import STOPPING, heading
 from hpo.cli.progress import Progress
-from hpo.events import EpochDone, Event, RunSummary, StudyReady, TrialEnded, WorkerLost
+from hpo.events import EpochDone, Event, RunSummary, Stopping, StudyReady, TrialEnded, WorkerLost
 from hpo.reporting import words
 
 
@@ -33,6 +33,8 @@ class Lines:
     def _text(self, event: Event) -> str:
         if isinstance(event, StudyReady):
             return heading(event).plain
+        if isinstance(event, Stopping):
+            return STOPPING
         if isinstance(event, WorkerLost):
             return event.message
         if isinstance(event, TrialEnded):

@@ -16,11 +16,12 @@ from rich.text import Text
 
 from hpo.cli.console import printable
 from hpo.cli.progress import Progress, RunningTrial
-from hpo.events import Event, StudyReady, TrialEnded, WorkerLost
+from hpo.events import Event, Stopping, StudyReady, TrialEnded, WorkerLost
 from hpo.reporting import words
 
 # One colour for one thing, here and in every table; told apart by words too, for those who do not see them.
 STATE_STYLES = {"complete": "green", "pruned": "yellow", "failed": "red", "running": "cyan", "waiting": "dim"}
+STOPPING = "stopping: the workers give their trials back ..."
 _REFRESHES = 4  # a second
 _SPARK_WIDTH = 12
 
@@ -59,6 +60,8 @@ class LiveView:
             self._clear_loading()
             self._live.console.print(heading(event))
             self._live.start(refresh=True)
+        elif isinstance(event, Stopping):
+            self._live.console.print(Text(STOPPING, "yellow"))
         elif isinstance(event, WorkerLost):
             self._live.console.print(Text(printable(event.message), "yellow"))
 

@@ -64,7 +64,7 @@ class Progress:
             self._advance(event)
         elif isinstance(event, TrialEnded):
             self._end(event)
-        else:
+        elif isinstance(event, WorkerLost):
             self._lose(event)
 
     def start_from(self, states: dict[str, int], best: tuple[float, int] | None) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from hpo.errors import HpoError, UserError, WorkerError
-from hpo.events import Event, RunSummary, StudyReady, WorkerLost
+from hpo.events import Event, RunSummary, Stopping, StudyReady, WorkerLost
 from hpo.queue.leases import release_dead_local
 from hpo.queue.slots import progress
 from hpo.recovery.signals import StopFlag, StopRequestedError, stop_on_signals
@@ -83,6 +83,11 @@ class _Worker:
         self.process.start()
         theirs.close()
 
+    def order(self, order: WorkOrder) -> None:
+        """Tell it what to do; if it is dead already, its pipe says so when it is read."""
+        with suppress(BrokenPipeError):
+            self.pipe.send(order)
+
     def last_words(self, lines: int = 5) -> str:
         """The end of what the process printed."""
         with suppress(OSError):
@@ -106,7 +111,7 @@ class _Team:
     def replace(self, dead: _Worker, order: WorkOrder) -> None:
         """A new process in the place of a dead one."""
         new = self.hire()
-        new.pipe.send(order)
+        new.order(order)
         self.workers[self.workers.index(dead)] = new
 
     def stop(self) -> None:
@@ -149,11 +154,12 @@ class _Watch:
 
     def until_done(self, stop: StopFlag) -> None:
         for worker in self._team.workers:
-            worker.pipe.send(self._order)
+            worker.order(self._order)
         deadline: float | None = None
         running = list(self._team.workers)
         while running:
             if stop.signum and deadline is None:
+                self._emit(Stopping(stop.signum))
                 self._team.stop()
                 deadline = time.monotonic() + STOP_SECONDS
             if deadline is not None and time.monotonic() > deadline:
@@ -165,7 +171,7 @@ class _Watch:
     def _listen(self, worker: _Worker, stop: StopFlag) -> None:
         try:
             message: Message = worker.pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionResetError):  # the latter if it died before it read its order
             self._ended(worker, stop)
             return
         if isinstance(message, Failed):
