@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from hpo.errors import LeaseLostError, StudyChangedError, UnknownStudyError
+from hpo.model_catalog import check_model
 from hpo.queue.identity import worker_id
 from hpo.queue.leases import Lease, claim, release, release_dead_local
 from hpo.queue.registered import find_registered
@@ -13,6 +14,7 @@ from hpo.queue.slots import progress
 from hpo.recovery.signals import StopRequestedError
 from hpo.results.store import ResultsStore
 from hpo.settings import settings
+from hpo.spec.study import StudySpec
 from hpo.training.device import divide_threads, prepare_process, resolve_device
 from hpo.training.precision import resolve_precision
 from hpo.trial import Workbench, run_trial
@@ -61,6 +63,7 @@ def _workbench(
         raise StudyChangedError(
             f"study {order.study} began with other images than those now at {dataset.origin}"
         )
+    _check_models(study.spec, len(dataset.classes))
     return Workbench(
         spec=study.spec,
         study_id=study.study_id,
@@ -72,6 +75,13 @@ def _workbench(
         emit=emit,
         check_stop=check_stop,
     )
+
+
+def _check_models(spec: StudySpec, classes: int) -> None:
+    """Refuse a network that cannot be built before anything is trained; raises ``ConfigurationError``."""
+    searched = spec.space.get("model")
+    for name in searched.extremes() if searched else [spec.fixed.get("model", "convnet")]:
+        check_model(spec.configuration({"model": name}), classes=classes)
 
 
 def _is_over(bench: Workbench) -> bool:

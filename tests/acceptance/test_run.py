@@ -6,6 +6,7 @@ import signal
 from typing import Any
 
 import optuna
+import pytest
 from hpo_command import Hpo
 from optuna.storages import RDBStorage
 
@@ -102,3 +103,29 @@ def test_an_orphaned_worker_stops(hpo: Hpo) -> None:
     for worker in workers:
         worker.wait(timeout=30)
     running.process.communicate()
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_a_model_of_ones_own_that_cannot_be_used_is_refused_before_training(hpo: Hpo) -> None:
+    (hpo.folder / "nets.py").write_text(
+        "from torch import nn\n\n\n"
+        "def build(options, *, in_shape, classes):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, classes + 1))\n"
+    )
+    done = hpo("run", hpo.write_study(trials=1), "--set", "model=nets:build")
+    assert done.returncode == 2
+    assert "nets:build" in done.stderr and "(2, 11)" in done.stderr and "(2, 10)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert hpo.rows("select * from results") == []
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_a_model_of_ones_own_is_trained(hpo: Hpo) -> None:
+    (hpo.folder / "nets.py").write_text(
+        "from torch import nn\n\n\n"
+        "def build(options, *, in_shape, classes):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, classes))\n"
+    )
+    done = hpo("run", hpo.write_study(trials=1), "--set", "model=nets:build", "--set", "lr=0.001")
+    assert done.returncode == 0, done.stderr
+    assert hpo.rows("select state, parameters from results") == [{"state": "complete", "parameters": 30730}]
