@@ -107,6 +107,8 @@ def _create(connection: Connection, spec: StudySpec, dataset: DatasetIdentity) -
     with optuna_within(connection) as optuna:
         study_id = optuna.create_new_study([StudyDirection.MAXIMIZE], spec.study)
         optuna.set_study_user_attr(study_id, orphans.UID_ATTRIBUTE, uid)
+        # What `study.set_metric_names` writes: the dashboard's axes then say val_accuracy, not "Objective 0".
+        optuna.set_study_system_attr(study_id, "study:metric_names", [spec.objective])
     connection.execute(
         insert(StudyRow).values(
             study_id=study_id,

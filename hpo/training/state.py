@@ -19,7 +19,7 @@ from hpo.settings import settings
 from hpo.spec.configuration import Configuration
 from hpo.training.device import release_freed_memory
 
-_CHUNK_IMAGES = 1024
+_CHUNK_IMAGES = 256
 _KEPT = 4
 
 

@@ -71,7 +71,9 @@ def results(storage_url: str) -> Iterator[Engine]:
 
 def _optuna_trials(url: str) -> list[FrozenTrial]:
     storage = RDBStorage(url)
-    trials = optuna.load_study(study_name="s", storage=storage).trials
+    study = optuna.load_study(study_name="s", storage=storage)
+    assert study.metric_names == ["val_accuracy"]
+    trials = study.trials
     storage.remove_session()
     storage.engine.dispose()
     return trials

@@ -73,3 +73,9 @@ def test_more_training_images_than_there_are() -> None:
 def test_a_class_without_images_in_a_part(fraction: float, train_images: int | None, message: str) -> None:
     with pytest.raises(DataError, match=message):
         split(BALANCED, fraction, train_images, Key(0))
+
+
+def test_classes_are_shuffled_apart() -> None:
+    """In rows of ten images, one of each class, validation is not made of whole rows."""
+    rows = split(BALANCED, 0.1, None, Key(0)).val // 10
+    assert len(np.unique(rows)) > 40
