@@ -104,7 +104,7 @@ def main() -> None:
     rows += [
         row(name, accuracies(dataset, values, arguments.seeds, device), bar) for name, values, bar in CASES
     ]
-    header = ["trained on 9,000 pictures", "accuracy %", f"{arguments.seeds} seeds", "bar"]
+    header = [f"9,000 pictures, n = {arguments.seeds} seeds", "accuracy, %", "lowest to highest", "bar"]
     print(table(header, rows))
 
 

@@ -40,9 +40,17 @@ def cifar10_advice(data: Path) -> str:
 
 
 def found_on_disk(data: Path) -> Path | None:
-    """Where CIFAR-10 lies below the data folder, if it does; it is not opened here."""
+    """Where CIFAR-10 lies below the data folder, if it does; it is not opened here.
+
+    Raises ``DataError`` if the folder may not be read.
+    """
     places = (data / BATCHES, data / IMAGES, data / ARCHIVE)
-    return next((place for place in places if place.exists()), None)
+    try:
+        return next((place for place in places if place.exists()), None)
+    except OSError as error:
+        raise DataError(
+            f"cannot read {data} ($HPO_DATA): {error.strerror}\n{cifar10_advice(data)}"
+        ) from error
 
 
 def why_not_downloadable(seconds: float) -> str | None:

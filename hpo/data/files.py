@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
 import uuid
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hpo.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -25,6 +28,7 @@ def locked(path: Path) -> Iterator[bool]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("wb") as handle:
+        logger.debug("waiting for the lock of %s", path)
         yield _flock(handle)
 
 

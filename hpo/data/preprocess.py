@@ -89,7 +89,8 @@ class Preprocessor:
         return self._centred(images).flatten(1) @ self.basis * self.gain
 
     def _centred(self, images: Tensor) -> Tensor:
-        return images.float().mul_(self.scale).add_(self.shift)  # in place: keeps the memory format
+        levels = images.to(torch.float32, copy=True)
+        return levels.mul_(self.scale).add_(self.shift)  # in place: keeps the memory format
 
     @property
     def is_matrix(self) -> bool:

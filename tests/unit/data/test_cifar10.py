@@ -228,6 +228,15 @@ def test_an_empty_image_folder(tmp_path: Path) -> None:
     expect_error(tmp_path, f"{tmp_path / 'cifar10'} has no class folders")
 
 
+def test_a_data_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(_: Path) -> bool:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "exists", deny)
+    with pytest.raises(DataError, match=r"cannot read .*HPO_DATA\): Permission denied\nThree ways"):
+        found_on_disk(tmp_path)
+
+
 def test_data_folder_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match=r"at .*file.*\n.*HPO_DATA"):
