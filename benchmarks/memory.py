@@ -4,8 +4,8 @@
 
 The first table runs a study with several local workers on all training images, and gives the unshared memory
 (USS) of each worker process: the most it ever had, and the median. Principal components are in the cache
-before: the one worker that computes them for all, once, needs 200 MB more while it does. The second runs many short trials in one
-worker, and gives its resident memory (RSS) after a few of the first and after the last.
+before: the one worker that computes them for all, once, needs 200 MB more while it does. The second runs many
+short trials in one worker, and gives its resident memory (RSS) after a few of the first and after the last.
 """
 
 from __future__ import annotations
