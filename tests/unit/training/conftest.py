@@ -17,6 +17,12 @@ from hpo.training.state import TrialData, make_trial_data
 TRAIN, VAL = 96, 40
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """These networks are too small for more, and a second thread waits where the machine is busy."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def tiny_dataset() -> Dataset:
     """96 + 40 training images and 20 test images, classes in turn."""
