@@ -233,7 +233,7 @@ def _epoch_of(pipes: list[Connection], width: int) -> float:
     """Images per second of all of a side's processes together."""
     for pipe in pipes:
         pipe.send(width)
-    return sum(pipe.recv() for pipe in pipes)
+    return float(sum(pipe.recv() for pipe in pipes))
 
 
 def _rounds(arguments: argparse.Namespace, sides: Sides) -> Iterator[tuple[int, dict[str, list[float]]]]:

@@ -67,7 +67,7 @@ def _train(
 
 
 def test_it_computes_what_a_plain_loop_computes(make_tiny: Make) -> None:
-    configuration, data = make_tiny(lr=0.05, weight_decay=1e-2, schedule="cosine")
+    configuration, data = make_tiny(lr=0.05, weight_decay=1e-2, l1=1e-3, gradient_clip=0.5)
     plain = _model(configuration, data)
     optimizer = torch.optim.SGD(
         [
@@ -86,6 +86,12 @@ def test_it_computes_what_a_plain_loop_computes(make_tiny: Make) -> None:
             loss = -logits.log_softmax(1)[range(len(labels)), labels].mean()
             optimizer.zero_grad()
             loss.backward()
+            gradients = [(p, p.grad) for p in plain.parameters() if p.grad is not None]
+            length = sum(float(g.square().sum()) for _, g in gradients) ** 0.5
+            for parameter, gradient in gradients:
+                gradient.mul_(min(1.0, 0.5 / length))
+                if parameter.ndim > 1:
+                    gradient.add_(parameter.detach().sign(), alpha=1e-3)
             optimizer.step()
             losses.append(loss.item())
             right.append((logits.argmax(1) == labels).float().mean().item())
@@ -97,6 +103,14 @@ def test_it_computes_what_a_plain_loop_computes(make_tiny: Make) -> None:
         [sum(losses[:3]) / 3, sum(losses[3:]) / 3], rel=1e-4
     )
     assert [r.train_accuracy for r in results] == pytest.approx([sum(right[:3]) / 3, sum(right[3:]) / 3])
+
+
+def test_it_trains_in_training_mode_whatever_the_mode_of_the_model(make_tiny: Make) -> None:
+    configuration, data = make_tiny(epochs=1)
+    expected, _ = _train(configuration, data)
+    model = _model(configuration, data).eval()
+    list(train(configuration, model, data, KEY, CPU, "fp32", watch=Losses()))
+    assert weights_hash(model) == weights_hash(expected)
 
 
 def test_each_epoch_is_told(make_tiny: Make) -> None:
