@@ -122,5 +122,10 @@ def test_the_hash_is_of_names_shapes_and_values() -> None:
     assert weights_hash(nn.Sequential(net[0])) != weights_hash(net)
 
 
+def test_the_hash_is_of_names_too() -> None:
+    layer = nn.Linear(2, 2)
+    assert weights_hash(nn.ModuleDict({"a": layer})) != weights_hash(nn.ModuleDict({"b": layer}))
+
+
 def test_the_hash_takes_any_type() -> None:
     assert weights_hash(nn.Linear(2, 2).to(torch.bfloat16)) != weights_hash(nn.Linear(2, 2))
