@@ -11,8 +11,8 @@ import math
 from hpo.checks.base import Finding
 
 HIGH = 2.0
-"""Warn above this multiple of ln C: confident and wrong, not merely unlucky. The trials of docs/lecture6.md, with
-14 activations and 9 initializers, start between 0.99 and 1.06 x ln C."""
+"""Warn above this multiple of ln C: confident and wrong, not merely unlucky. The trials of docs/lecture6.md,
+with 14 activations and 9 initializers, start between 0.99 and 1.06 x ln C."""
 
 
 def initial_loss(loss: float, classes: int) -> Finding:
