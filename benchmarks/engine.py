@@ -282,7 +282,10 @@ def main() -> None:
     device = resolve_device(arguments.device)
     print(f"ours and limit: {resolve_precision('auto', device)}; the loaders: fp32")
     with _sides(arguments) as sides:
-        rows = [_row(width, speeds) for width, speeds in _rounds(arguments, sides)]
+        rows = []
+        for width, speeds in _rounds(arguments, sides):
+            rows.append(_row(width, speeds))
+            print(f"width {width}: {' | '.join(rows[-1][1:])}", file=sys.stderr, flush=True)
     print(f"images/s of a training epoch of {arguments.images} images, batch size {arguments.batch_size};")
     print(f"medians of n = {arguments.repeats}; bars (the loaders' at widths 16 and 32): {BARS}")
     print(table(["width", *SIDES, *(f"ours / {side}" for side in BARS)], rows))
