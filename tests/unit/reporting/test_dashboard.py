@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
-import threading
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -41,12 +43,15 @@ def test_shows_studies_and_the_curve_of_a_running_trial(url: str) -> None:
     assert (trial["state"], trial["intermediate_values"]) == ("Running", [{"step": 1, "value": 0.25}])
 
 
-def test_serves_on_a_free_port(url: str) -> None:
-    server = make_server(url, "127.0.0.1", 0)
-    threading.Thread(target=server.serve, daemon=True).start()
-    with urlopen(server.address, timeout=30) as response:
-        assert response.status == 200
-    server.close()
+def test_serves_on_a_free_port_until_ctrl_c(url: str) -> None:
+    command = [sys.executable, "-m", "hpo", "dashboard", "--storage", url, "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().split()[0]
+        with urlopen(address, timeout=30) as response:
+            assert response.status == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) in (0, 130)
 
 
 def test_a_port_in_use_is_named(url: str) -> None:
