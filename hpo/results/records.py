@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 OutcomeState = Literal["complete", "pruned", "failed"]
 Severity = Literal["pass", "note", "warn", "fatal"]
@@ -64,6 +65,10 @@ class Outcome:
     value: float | None = None
     verdict: str | None = None
     remedy: str | None = None
+    cause: str | None = None
+    second_cause: str | None = None
+    confidence: float | None = None
+    remedy_change: Mapping[str, Any] | None = None
     error: str | None = None
     best_epoch: int | None = None
     parameters: int | None = None

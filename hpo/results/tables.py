@@ -138,6 +138,13 @@ class TrialRow(Base):
     value: Mapped[float | None]
     verdict: Mapped[str | None] = mapped_column(Prose)
     remedy: Mapped[str | None] = mapped_column(Prose)
+    cause: Mapped[str | None] = mapped_column(String(NAME_LENGTH))
+    """The verdict's root cause by name; 'healthy' where there is none."""
+    second_cause: Mapped[str | None] = mapped_column(String(NAME_LENGTH))
+    confidence: Mapped[float | None]
+    """How sure the verdict is of its cause, 0 to 1."""
+    remedy_change: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """The remedy as fields of a configuration and their new values."""
     error: Mapped[str | None] = mapped_column(Prose)
     best_epoch: Mapped[int | None]
     epochs: Mapped[int | None]

@@ -10,6 +10,7 @@ SELECT
     t.epochs AS epochs_done,
     t.seconds,
     t.verdict,
+    t.cause,
     t.trial_id
 FROM hpo_trial AS t
 JOIN hpo_known_trial AS k ON k.trial_id = t.trial_id

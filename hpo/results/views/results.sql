@@ -8,6 +8,9 @@ SELECT
     t.best_epoch,
     t.test_value,
     t.verdict,
+    t.cause,
+    t.second_cause,
+    t.confidence,
     t.remedy,
     t.epochs AS epochs_done,
     /* configuration */
