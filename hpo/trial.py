@@ -7,15 +7,19 @@ import hashlib
 import math
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.base import Finding
+from hpo.checks.judge import LOOK_STEPS
+from hpo.checks.observations import Snapshot
 from hpo.checks.verdict import verdict
 from hpo.data.datasets import Dataset
 from hpo.data.split import split
@@ -24,21 +28,19 @@ from hpo.events import EpochDone, Event, TrialEnded, TrialStarted
 from hpo.model_catalog import build_model, parameter_count
 from hpo.queue.leases import Lease, renew
 from hpo.randomness import Key
-from hpo.results.records import EpochRecord, FindingRecord, Outcome, OutcomeState
+from hpo.results.records import EpochRecord, FindingRecord, LayerRecord, Outcome, OutcomeState
 from hpo.results.store import ResultsStore
 from hpo.search.draws import draw
 from hpo.search.optuna_space import optuna_distribution
 from hpo.spec.study import StudySpec
+from hpo.training.batches import steps_per_epoch
 from hpo.training.loop import EpochResult, train
 from hpo.training.optim import build_optimizer, penalty
-from hpo.training.precision import resolve_precision
+from hpo.training.precision import Resolved, autocast, resolve_precision
 from hpo.training.state import TrialData, make_trial_data, weights_hash
 
 PROBE_IMAGES = 256
-"""Training images on which data-driven initializers and the first loss are measured."""
-WATCH_STEPS = 20
-"""Steps between two looks at the losses: an explosion costs at most that many steps more."""
-UNREGULARIZED = {"weight_decay": 0.0, "l1": 0.0}
+"""Training images on which data-driven initializers and the checks before training look."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,9 @@ class _Trial:
         self.drawn = draw(bench.spec, lease.slot)
         self.configuration = bench.spec.configuration({**self.drawn, "dataset": bench.dataset.name})
         self.key = Key(bench.spec.seed) / "trial" / lease.slot
-        self.sitter = Babysitter(len(bench.dataset.classes), self.configuration.lr)
         self.trial_id, self.number = self._begin()
         self.findings: list[Finding] = []
+        self.last_layers = -1
         self.curve: list[EpochResult] = []
         self.parameters: int | None = None
         self.weights: str | None = None
@@ -96,16 +98,15 @@ class _Trial:
     def _outcome(self) -> tuple[OutcomeState, str | None]:
         try:
             self._train()
-        except TrialStoppedError as stopped:
-            self._found([stopped.finding])
+        except TrialStoppedError:
             return "pruned", None
         except OutOfMemoryError as exhausted:
-            self._found([_failure("out_of_memory", str(exhausted), "lower batch_size or width")])
+            self._failed("out_of_memory", str(exhausted), "lower batch_size or width")
             return "failed", None
         except LeaseLostError:
             raise
         except Exception as bug:
-            self._found([_failure("error", f"{type(bug).__name__}: {bug}", "")])
+            self._failed("error", f"{type(bug).__name__}: {bug}", "")
             return "failed", traceback.format_exc()
         return "complete", None
 
@@ -136,28 +137,80 @@ class _Trial:
         data = self._data()
         self._keep_statistics(data)
         images, labels = self._probe(data)
-        model = build_model(configuration, classes=data.classes, key=self.key / "weights", sample=images).to(
-            bench.device
-        )
+        model = build_model(configuration, classes=data.classes, key=self.key / "weights", sample=images)
+        model = model.to(bench.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimizer = build_optimizer(model, configuration)
         self.parameters = parameter_count(model)
-        watched = bench.spec.checks != "off"
-        if watched:
-            self._examine(self._check_before(model, images, labels))
         precision = resolve_precision(configuration.precision, bench.device)
-        watch = _Watch(bench, self.lease, self.sitter if watched else None)
-        for epoch in train(configuration, model, data, self.key, bench.device, precision, watch=watch):
-            self._record(epoch)
-        self.weights = weights_hash(model)
-        if watched:
-            best = max(epoch.val_accuracy for epoch in self.curve)
-            self._examine(self.sitter.after(best, len(data.val)))
+        with self._babysitter(model, optimizer, data, precision) as sitter:
+            sitter.before(images, labels, *data.val.first(PROBE_IMAGES), penalty=self._penalty(model))
+            self._report(sitter)
+            watch = _Watch(bench, self.lease, sitter)
+            for epoch in train(
+                configuration,
+                model,
+                data,
+                self.key,
+                bench.device,
+                precision,
+                watch=watch,
+                optimizer=optimizer,
+            ):
+                self._record(epoch)
+                sitter.epoch(**_facts(epoch), val_images=len(data.val))
+                self._report(sitter)
+                bench.check_stop()
+            self.weights = weights_hash(model)
+            sitter.after()
+            self._report(sitter)
 
-    def _examine(self, findings: Sequence[Finding]) -> None:
-        """Record what was found, or raise ``TrialStoppedError`` with what is fatal."""
-        fatal = next((finding for finding in findings if finding.severity == "fatal"), None)
-        self._found([finding for finding in findings if finding is not fatal])
-        if fatal is not None:
-            raise TrialStoppedError(fatal)
+    @contextmanager
+    def _babysitter(
+        self, model: nn.Module, optimizer: Optimizer, data: TrialData, precision: Resolved
+    ) -> Iterator[Babysitter]:
+        """Who watches the training; what was found is stored however it ends."""
+        device, configuration = self.bench.device, self.configuration
+
+        def forward(module: nn.Module, images: Tensor) -> Tensor:
+            with autocast(device, precision):
+                logits: Tensor = module(images.contiguous(memory_format=torch.channels_last))
+            return logits.float()
+
+        sitter = Babysitter(
+            model,
+            optimizer,
+            classes=data.classes,
+            epochs=configuration.epochs,
+            steps_per_epoch=steps_per_epoch(len(data.train), configuration.batch_size),
+            forward=forward,
+            configuration=configuration.applicable(),
+            checks=self.bench.spec.checks,
+        )
+        with sitter:
+            try:
+                yield sitter
+            except TrialStoppedError:
+                self._keep(sitter)
+                raise
+
+    def _report(self, sitter: Babysitter) -> None:
+        """Store what is new, and raise ``TrialStoppedError`` if something is fatal."""
+        self._keep(sitter)
+        stop_if_fatal(self.findings)
+
+    def _keep(self, sitter: Babysitter) -> None:
+        self._found(sitter.findings[len(self.findings) :])
+        fresh = [each for each in sitter.layers if each.step > self.last_layers]
+        if fresh:
+            records = [record for each in fresh for record in _layer_records(each, len(self.curve))]
+            self.bench.store.record_layers(self.lease, self.trial_id, records)
+            self.last_layers = fresh[-1].step
+
+    def _penalty(self, model: nn.Module) -> float | None:
+        """What regularization adds to the first loss; None where it is off."""
+        configuration = self.configuration
+        regularized = configuration.weight_decay > 0 or configuration.l1 > 0
+        return penalty(model, configuration) if regularized else None
 
     def _data(self) -> TrialData:
         bench, configuration = self.bench, self.configuration
@@ -183,18 +236,6 @@ class _Trial:
         positions = torch.randperm(len(data.train), generator=generator)[:PROBE_IMAGES]
         return data.train.batch(positions.to(self.bench.device))
 
-    def _check_before(self, model: nn.Module, images: Tensor, labels: Tensor) -> list[Finding]:
-        configuration = self.configuration
-        regularized = configuration.weight_decay > 0 or configuration.l1 > 0
-        plain = configuration.model_copy(update=UNREGULARIZED)
-        return self.sitter.before(
-            model,
-            images,
-            labels,
-            penalty=penalty(model, configuration) if regularized else None,
-            unregularized=lambda trainee: build_optimizer(trainee, plain),
-        )
-
     def _record(self, epoch: EpochResult) -> None:
         self.curve.append(epoch)
         self.bench.store.record_epoch(self.lease, self.trial_id, EpochRecord(**asdict(epoch)))
@@ -210,7 +251,6 @@ class _Trial:
                 images_per_second=epoch.images_per_second,
             )
         )
-        self.bench.check_stop()
 
     def _found(self, findings: Sequence[Finding]) -> None:
         self.findings += findings
@@ -224,10 +264,16 @@ class _Trial:
                 value=finding.value,
                 threshold=finding.threshold,
                 remedy=finding.remedy or None,
+                layer=finding.layer,
             )
             for finding in findings
         ]
         self.bench.store.record_findings(self.lease, self.trial_id, records)
+
+    def _failed(self, cause: str, message: str, remedy: str) -> None:
+        """The trial cannot go on, for a reason that no check found."""
+        failure = Finding(cause, "fatal", math.nan, math.nan, message, remedy, cause=cause, confidence=1.0)
+        self._found([failure])
 
     def _finish(self, state: OutcomeState, error: str | None, seconds: float) -> None:
         best = max(self.curve, key=lambda epoch: epoch.val_accuracy, default=None)
@@ -237,6 +283,10 @@ class _Trial:
             value=best.val_accuracy if best and state == "complete" else None,
             verdict=said.text,
             remedy=said.remedy or None,
+            cause=said.cause,
+            second_cause=said.second_cause or None,
+            confidence=said.confidence,
+            remedy_change=dict(said.change) or None,
             error=error,
             best_epoch=best.epoch if best else None,
             parameters=self.parameters,
@@ -258,9 +308,9 @@ class _Trial:
 class _Watch:
     """What happens every few training steps: renew the lease, look for a signal, read the losses."""
 
-    interval = WATCH_STEPS
+    interval = LOOK_STEPS
 
-    def __init__(self, bench: Workbench, lease: Lease, sitter: Babysitter | None) -> None:
+    def __init__(self, bench: Workbench, lease: Lease, sitter: Babysitter) -> None:
         self._bench = bench
         self._lease = lease
         self._sitter = sitter
@@ -273,10 +323,39 @@ class _Watch:
         if now - self._renewed > self._bench.lease_seconds / 3:
             renew(self._bench.store, self._lease)
             self._renewed = now
-        finding = self._sitter.during(step, losses) if self._sitter else None
-        if finding is not None:
-            raise TrialStoppedError(finding)
+        self._sitter.steps(losses)
+        stop_if_fatal(self._sitter.findings)
 
 
-def _failure(check: str, message: str, remedy: str) -> Finding:
-    return Finding(check, "fatal", math.nan, math.nan, message, remedy)
+def stop_if_fatal(findings: Sequence[Finding]) -> None:
+    """Raise ``TrialStoppedError`` if one of them is fatal."""
+    fatal = next((finding for finding in findings if finding.severity == "fatal"), None)
+    if fatal is not None:
+        raise TrialStoppedError(fatal)
+
+
+def _facts(epoch: EpochResult) -> dict[str, float]:
+    return {
+        "train_loss": epoch.train_loss,
+        "train_accuracy": epoch.train_accuracy,
+        "val_loss": epoch.val_loss,
+        "val_accuracy": epoch.val_accuracy,
+    }
+
+
+def _layer_records(snapshot: Snapshot, epoch: int) -> list[LayerRecord]:
+    return [
+        LayerRecord(
+            step=snapshot.step,
+            epoch=epoch,
+            position=position,
+            layer=layer.name,
+            activation_mean=layer.mean,
+            activation_std=layer.std,
+            dead=layer.dead,
+            saturated=layer.saturated,
+            gradient_norm=layer.gradient_norm,
+            update_ratio=layer.update_ratio,
+        )
+        for position, layer in enumerate(snapshot.layers)
+    ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 Severity = Literal["pass", "note", "warn", "fatal"]
 SEVERITIES: tuple[Severity, ...] = ("pass", "note", "warn", "fatal")
@@ -21,3 +22,11 @@ class Finding:
     remedy: str = ""
     step: int = 0
     """0-based over the whole training; 0 also for what was found before it."""
+    layer: str = ""
+    """Where in the network; empty for the whole of it."""
+    cause: str = ""
+    """A key of ``causes.CAUSES`` that this finding speaks for; empty if it only describes."""
+    confidence: float = 0.5
+    """How sure this finding alone makes that cause, 0 to 1."""
+    change: Mapping[str, Any] = field(default_factory=dict)
+    """The remedy for programs: configuration fields and their new values, or ``{"code": fix}``."""

@@ -9,54 +9,95 @@ from __future__ import annotations
 import math
 
 from hpo.checks.base import Finding
+from hpo.checks.observations import Observations
+from hpo.checks.remedies import better_start
+from hpo.spec.thresholds import Thresholds
 
-HIGH = 2.0
-"""Warn above this multiple of ln C: confident and wrong, not merely unlucky. The trials of docs/lecture6.md,
-with 14 activations and 9 initializers, start between 0.99 and 1.06 x ln C."""
+_HEAVY = 5.0
+"""Penalty over data loss from which the weights follow the penalty rather than the images."""
 
 
-def initial_loss(loss: float, classes: int) -> Finding:
-    """Compare the data loss of the untrained network (nats, regularization off) with ln ``classes``."""
+def initial_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Compare the data loss of the untrained network (nats, regularization off) with ln C."""
+    assert seen.preflight is not None
+    loss, classes = seen.preflight.loss, seen.setup.classes
     expected = math.log(classes)
+    remedy = better_start(seen)
     if not math.isfinite(loss):
-        return Finding(
-            "initial_loss",
-            "fatal",
-            loss,
-            expected,
+        message = (
             f"the loss is {loss} before the first step; an untrained network of {classes} classes gives "
-            f"{expected:.3f}",
-            "use initializer: he or xavier, or check the preprocessing",
+            f"{expected:.3f}"
         )
-    if loss > HIGH * expected:
-        return Finding(
-            "initial_loss",
-            "warn",
-            loss,
-            HIGH * expected,
+        return [
+            Finding(
+                "initial_loss",
+                "fatal",
+                loss,
+                expected,
+                message,
+                remedy.text,
+                cause="bad_init",
+                confidence=0.9,
+                change=remedy.change,
+            )
+        ]
+    limit = limits.initial_loss_factor * expected
+    if loss > limit:
+        message = (
             f"the first loss is {loss:.3f}, far above ln {classes} = {expected:.3f}: the network starts out "
-            "confident and wrong",
-            "use a smaller initialization (initializer: he, xavier or lsuv), or batch_norm: before",
+            "confident and wrong"
         )
-    return Finding(
-        "initial_loss",
-        "pass",
-        loss,
-        expected,
-        f"the first loss is {loss:.3f}; ln {classes} = {expected:.3f}",
-    )
+        return [
+            Finding(
+                "initial_loss",
+                "warn",
+                loss,
+                limit,
+                message,
+                remedy.text,
+                cause="bad_init",
+                confidence=0.8,
+                change=remedy.change,
+            )
+        ]
+    message = f"the first loss is {loss:.3f}; ln {classes} = {expected:.3f}"
+    return [Finding("initial_loss", "pass", loss, expected, message)]
 
 
-def regularized_loss(loss: float, penalty: float) -> Finding:
-    """Check that the regularization penalty (nats, at the first weights) raises the loss."""
+def regularized_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Check that the regularization penalty (nats, at the first weights) raises the loss, and not too far."""
+    assert seen.preflight is not None
+    loss, penalty = seen.preflight.loss, seen.preflight.penalty
+    if penalty is None:
+        return []
+    if penalty > _HEAVY * loss:
+        message = f"the penalty of {penalty:.3g} outweighs the loss of {loss:.3g}"
+        return [
+            Finding(
+                "regularized_loss",
+                "note",
+                penalty,
+                _HEAVY * loss,
+                message,
+                "lower weight_decay and l1",
+                cause="over_regularized",
+                confidence=0.6,
+                change={"weight_decay": 5e-4, "l1": 0.0},
+            )
+        ]
     if penalty > 0:
         message = f"regularization raises the first loss from {loss:.3f} to {loss + penalty:.3f}"
-        return Finding("regularized_loss", "pass", penalty, 0.0, message)
-    return Finding(
-        "regularized_loss",
-        "warn",
-        penalty,
-        0.0,
-        "regularization is on, but does not raise the loss: it acts on no weight, or all of them are zero",
-        "check the initializer, or leave weight_decay and l1 at 0",
+        return [Finding("regularized_loss", "pass", penalty, 0.0, message)]
+    message = (
+        "regularization is on, but does not raise the loss: it acts on no weight, or all of them are zero"
     )
+    return [
+        Finding(
+            "regularized_loss",
+            "note",
+            penalty,
+            0.0,
+            message,
+            "check the initializer, or leave weight_decay and l1 at 0",
+        )
+    ]

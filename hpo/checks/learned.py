@@ -1,33 +1,44 @@
-"""Did the trial learn anything? Its best validation accuracy against guessing."""
+"""Did the training learn anything? Its best validation accuracy against guessing."""
 
 from __future__ import annotations
 
 import math
 
 from hpo.checks.base import Finding
+from hpo.checks.observations import Observations
+from hpo.spec.thresholds import Thresholds
 
-SIGMAS = 4.0
-"""A network that guesses exceeds chance by four standard errors in 1 of 30,000 epochs."""
 
-
-def chance_limit(classes: int, images: int) -> float:
-    """The accuracy that guessing stays below: 1/C plus four binomial standard errors over ``images``."""
+def chance_limit(classes: int, images: int, sigmas: float) -> float:
+    """The accuracy that guessing stays below: 1/C plus so many binomial standard errors over ``images``."""
     chance = 1 / classes
-    return chance + SIGMAS * math.sqrt(chance * (1 - chance) / images)
+    return chance + sigmas * math.sqrt(chance * (1 - chance) / images)
 
 
-def learned(accuracy: float, classes: int, images: int, lr: float) -> Finding:
-    """Compare the best validation accuracy in [0, 1] with what guessing gives on ``images`` images."""
-    limit = chance_limit(classes, images)
-    if accuracy > limit:
-        return Finding(
-            "learned", "pass", accuracy, limit, f"reached {accuracy:.3f}; guessing gives {1 / classes:.3f}"
-        )
-    return Finding(
-        "learned",
-        "warn",
-        accuracy,
-        limit,
-        f"stayed at chance: the best validation accuracy is {accuracy:.3f}, guessing gives {1 / classes:.3f}",
-        f"change lr (it was {lr:.3g}), or use batch_norm: before, activation: relu and initializer: he",
+def learned(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Compare the best validation accuracy in [0, 1] with what guessing gives on as many images."""
+    accuracies = [value for value in seen.accuracies() if math.isfinite(value)]
+    if not accuracies or not seen.val_images:
+        return []
+    best, classes = max(accuracies), seen.setup.classes
+    limit = chance_limit(classes, seen.val_images, limits.chance_sigmas)
+    if best > limit:
+        message = f"reached {best:.3f}; guessing gives {1 / classes:.3f}"
+        return [Finding("learned", "pass", best, limit, message, step=seen.steps)]
+    message = (
+        f"stayed at chance: the best validation accuracy is {best:.3f}, guessing gives {1 / classes:.3f}"
     )
+    lr = seen.setup.lr
+    return [
+        Finding(
+            "learned",
+            "warn",
+            best,
+            limit,
+            message,
+            f"change lr (it was {lr:.3g}), or use batch_norm: before, activation: relu and initializer: he",
+            step=seen.steps,
+            cause="not_learning",
+            confidence=0.4,
+        )
+    ]

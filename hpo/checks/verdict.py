@@ -1,44 +1,80 @@
-"""Verdict: one sentence on how a trial went, and what to change, out of its findings."""
+"""Verdict: one root cause out of all findings, how sure it is, its evidence and its remedy."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from hpo.checks.base import SEVERITIES, Finding
+from hpo.checks.base import Finding, Severity
+from hpo.checks.causes import CAUSES, HEALTHY
 
-LABELS: dict[str, str] = {
-    "exploding_loss": "exploded",
-    "initial_loss": "bad start",
-    "learned": "did not learn",
-    "regularized_loss": "regularization has no effect",
-    "out_of_memory": "out of memory",
-    "error": "error",
-}
-"""What a verdict calls the trial when this check is its cause; the order is that of causes: the first wins
-among findings of equal severity."""
-
-HEALTHY = "healthy"
+_WEIGHT: dict[Severity, float] = {"pass": 0.0, "note": 0.7, "warn": 1.0, "fatal": 1.0}
+"""How much a finding's confidence counts: a note alone never makes a verdict, but it can name the cause."""
+_EXPLAINED = 0.4
+"""What is left of a cause that another, likely one explains: a cascade is named after its first cause."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """``label`` is one of LABELS or 'healthy'; ``text`` adds the evidence; ``remedy`` is what to change."""
+    """``cause`` and ``second_cause`` are keys of CAUSES, or ``cause`` is 'healthy'; ``text`` gives the evidence."""
 
-    label: str
+    cause: str
     text: str
-    remedy: str
+    remedy: str = ""
+    change: Mapping[str, Any] = field(default_factory=dict)
+    """The remedy for programs: configuration fields and their new values, or ``{"code": fix}``."""
+    confidence: float = 1.0
+    second_cause: str = ""
 
 
 def verdict(findings: Sequence[Finding]) -> Verdict:
-    """The worst finding decides; among equals, the one that LABELS names first. Notes only support it."""
-    bad = [finding for finding in findings if finding.severity in ("warn", "fatal")]
-    if not bad:
-        return Verdict(HEALTHY, HEALTHY, "")
-    order = list(LABELS)
-    cause = max(bad, key=lambda f: (SEVERITIES.index(f.severity), -order.index(f.check)))
-    evidence = [cause.message]
-    if cause.check == "learned":
-        evidence += [f.message for f in findings if f.check == "overfit_small" and f.severity == "note"]
-    label = LABELS[cause.check]
-    return Verdict(label, f"{label}: {'; '.join(evidence)}", cause.remedy)
+    """Healthy unless something is worth a warning; then the likeliest cause that no other likely one explains."""
+    if not any(finding.severity in ("warn", "fatal") for finding in findings):
+        return Verdict(HEALTHY, HEALTHY)
+    scores = _explained(_scores(findings))
+    order = list(CAUSES)
+    ranked = sorted(scores, key=lambda cause: (-round(scores[cause], 3), order.index(cause)))
+    cause = ranked[0]
+    spoke = [finding for finding in findings if finding.cause == cause and finding.severity != "pass"]
+    main = max(spoke, key=lambda finding: finding.confidence * _WEIGHT[finding.severity])
+    advice = next((each for each in [main, *spoke] if each.remedy), main)
+    return Verdict(
+        cause=cause,
+        text=f"{CAUSES[cause].words}: {_evidence(main, findings)}",
+        remedy=advice.remedy,
+        change=advice.change,
+        confidence=round(min(scores[cause], 1.0), 3),
+        second_cause=ranked[1] if len(ranked) > 1 else "",
+    )
+
+
+def _scores(findings: Sequence[Finding]) -> dict[str, float]:
+    """For each cause the chance that not all who speak for it are wrong."""
+    wrong: dict[str, float] = {}
+    for finding in findings:
+        if finding.cause and finding.severity != "pass":
+            doubt = 1 - finding.confidence * _WEIGHT[finding.severity]
+            wrong[finding.cause] = wrong.get(finding.cause, 1.0) * doubt
+    return {cause: 1 - doubt for cause, doubt in wrong.items()}
+
+
+def _explained(scores: Mapping[str, float]) -> dict[str, float]:
+    """Scores with the consequences of likely causes taken down."""
+    reduced = dict(scores)
+    for cause, score in scores.items():
+        for other in CAUSES[cause].explains:
+            if other in scores and score >= 0.5 * scores[other]:
+                reduced[other] = min(reduced[other], _EXPLAINED * scores[other])
+    return reduced
+
+
+def _evidence(main: Finding, findings: Sequence[Finding]) -> str:
+    """The cause's own evidence, and what came of it."""
+    where = f"{main.layer}: " if main.layer else ""
+    outcome = next(
+        (each for each in findings if each.severity == "fatal" and each is not main),
+        next((each for each in findings if each.check == "learned" and each.severity == "warn"), None),
+    )
+    after = f"; {outcome.message}" if outcome is not None and outcome is not main else ""
+    return f"{where}{main.message}{after}"

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 from sqlalchemy import Engine
 
-from hpo.checks.verdict import HEALTHY
+from hpo.checks.causes import HEALTHY
 from hpo.cli.console import printable
 from hpo.cli.tables import leaderboard_table, print_unwell, unwell
 from hpo.events import RunSummary

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine
 
-from hpo.checks.verdict import HEALTHY
+from hpo.checks.causes import HEALTHY
 from hpo.cli.console import printable
 from hpo.reporting import words
 from hpo.results.ad_hoc import run_sql

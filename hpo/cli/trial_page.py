@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hpo.checks.verdict import HEALTHY
+from hpo.checks.causes import HEALTHY
 from hpo.cli.console import printable, stdout
 from hpo.cli.lines import to_json
 from hpo.cli.live import STATE_STYLES

@@ -37,7 +37,7 @@ class StudySpec(BaseModel):
     )
     fixed: dict[str, Any] = Field(default_factory=dict, description="hyperparameters with one value")
     space: dict[str, Distribution] = Field(default_factory=dict, description="hyperparameters searched")
-    checks: Literal["off", "standard"] = Field(
+    checks: Literal["off", "standard", "full"] = Field(
         default="standard", description="how closely trials are watched"
     )
 

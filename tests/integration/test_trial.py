@@ -99,8 +99,8 @@ def test_a_sound_and_an_exploding_trial(storage_url: str, results: Engine) -> No
     assert penalty is not None and penalty > 0
 
     assert exploded.state == "pruned"
-    assert exploded.verdict is not None and exploded.verdict.startswith("exploded: ")
-    assert exploded.remedy is not None and "lower lr to 3.3e+05" in exploded.remedy
+    assert exploded.verdict is not None and exploded.verdict.startswith("learning rate too high: ")
+    assert exploded.remedy is not None and exploded.remedy.startswith("lower lr to ")
     assert [finding.severity for finding in exploded.findings].count("fatal") == 1
     assert study_status(results, "s").summary.done == 2
     assert [leader.number for leader in leaderboard(results, "s")] == [0]
@@ -109,7 +109,7 @@ def test_a_sound_and_an_exploding_trial(storage_url: str, results: Engine) -> No
     assert (first.state.name, second.state.name) == ("COMPLETE", "PRUNED")
     assert first.value == sound.value
     assert first.intermediate_values.keys() == {1, 2}
-    assert second.user_attrs["verdict"].startswith("exploded")
+    assert second.user_attrs["verdict"].startswith("learning rate too high")
 
 
 def test_what_preprocessing_learned_is_stored_once_for_all_trials_that_share_it(

@@ -63,7 +63,7 @@ def study(fixed: str = "", space: str = "", top: str = "") -> str:
         (study(top="seed: 9223372036854775808"), "5: seed: 9223372036854775808 is not below 9.22337e18"),
         (study(top="sampler: random_search"),
          "5: sampler: 'random_search' is not one of: random, grid (did you mean random?)"),
-        (study(top="checks: false"), "5: checks: false is not one of: off, standard (did you mean off?)"),
+        (study(top="checks: false"), "5: checks: false is not one of: off, standard, full (did you mean off?)"),
         (study(top="objective: loss"), "5: objective: 'loss' is not val_accuracy"),
         (study("lr: fast"), "3: lr: 'fast' is not a number"),
         (study("lr: [1, 2]"), "3: lr: a list is not a number"),

@@ -1,0 +1,120 @@
+"""What the loop itself feeds the network, and in which mode it runs it: read in a few chosen passes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from hpo.checks.observations import Fed
+from hpo.checks.probes import NORMS
+
+_LEARNING_PASSES = 2
+"""Passes read after each time that ``expect`` is called: one may be the very first, which has no past."""
+_MODAL = (*NORMS, nn.modules.dropout._DropoutNd)
+
+
+@dataclass
+class _Pass:
+    step: int
+    learning: bool
+    training_mode: bool
+    eval_norms: tuple[str, ...]
+    image_numbers: Tensor
+    """(2,): mean and standard deviation."""
+    stale: list[Tensor] = field(default_factory=list)
+    """Norm of the gradients when backward began, if it has."""
+    last_norm: Tensor | None = None
+
+
+class FeedMeter:
+    """Looks at some of a loop's own forward passes, once it is attached."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._paused = False
+        self._learning_left = 0
+        self._evaluating_left = 0
+        self._passes: list[_Pass] = []
+        self._steps = 0
+        self._norm: Tensor | None = None
+
+    def attach(self) -> RemovableHandle:
+        """Start listening; the handle ends it."""
+        return self._model.register_forward_hook(self._on_forward)
+
+    def expect(self) -> None:
+        """Read the next passes of each kind."""
+        self._learning_left = _LEARNING_PASSES
+        self._evaluating_left = 1
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Passes inside are not the loop's."""
+        before, self._paused = self._paused, True
+        try:
+            yield
+        finally:
+            self._paused = before
+
+    def before_step(self) -> None:
+        """Remember the size of the gradients that the optimizer is about to use."""
+        if self._learning_left > 0:
+            self._norm = self._gradient_norm()
+
+    def after_step(self, step: int) -> None:
+        """Count the step."""
+        self._steps = step + 1
+
+    def read(self) -> list[Fed]:
+        """Bring over what was read, and forget it."""
+        passes, self._passes = self._passes, []
+        return [_fed(each) for each in passes]
+
+    def _on_forward(self, model: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
+        if self._paused or not inputs or not isinstance(output, Tensor):
+            return
+        learning = output.requires_grad
+        if learning and self._learning_left > 0:
+            self._learning_left -= 1
+        elif not learning and self._evaluating_left > 0:
+            self._evaluating_left -= 1
+        else:
+            return
+        std, mean = torch.std_mean(inputs[0].detach().float())
+        seen = _Pass(self._steps, learning, model.training, self._resting(), torch.stack([mean, std]))
+        if learning and self._norm is not None:
+            seen.last_norm = self._norm
+            output.register_hook(lambda gradient: self._on_backward(seen))
+        self._passes.append(seen)
+
+    def _on_backward(self, seen: _Pass) -> None:
+        seen.stale.append(self._gradient_norm())
+
+    def _resting(self) -> tuple[str, ...]:
+        return tuple(
+            name
+            for name, module in self._model.named_modules()
+            if isinstance(module, _MODAL) and not module.training
+        )
+
+    @torch.no_grad()
+    def _gradient_norm(self) -> Tensor:
+        gradients = [each.grad for each in self._model.parameters() if each.grad is not None]
+        if not gradients:
+            return torch.zeros(())
+        norm: Tensor = torch.stack(torch._foreach_norm(gradients)).norm()
+        return norm
+
+
+def _fed(seen: _Pass) -> Fed:
+    mean, std = seen.image_numbers.tolist()
+    stale = math.nan
+    if seen.stale and seen.last_norm is not None:
+        stale = float(seen.stale[0]) / max(float(seen.last_norm), 1e-30)
+    return Fed(seen.step, seen.learning, seen.training_mode, seen.eval_norms, mean, std, stale)

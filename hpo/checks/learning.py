@@ -1,0 +1,60 @@
+"""Does the loss go down at all? At chance it is ln C, and a training that has not left it is told apart from a
+slow one by a straight line through its latest losses."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from hpo.checks.base import Finding
+from hpo.checks.observations import Observations
+from hpo.spec.thresholds import Thresholds
+
+_LEAST_STEPS = 100
+"""Fewer prove nothing: a sound network can need that many to leave chance."""
+_WINDOW = 0.5
+"""Share of the losses so far through which the line is drawn."""
+
+
+def not_learning(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Fatal if, after ``patience`` of the training, the loss is at chance and no trend leads away from it."""
+    total = seen.setup.total_steps
+    steps = seen.steps
+    if total is None or steps < max(_LEAST_STEPS, limits.patience * total):
+        return []
+    chance = math.log(seen.setup.classes)
+    level, slope, error = trend(seen.losses[-int(_WINDOW * steps) :])
+    if level < chance - limits.chance_margin:
+        return []
+    # The most that the loss can fall if it goes on as steeply as the data allow at two standard errors.
+    fall = max(0.0, -(slope - 2 * error)) * (total - steps)
+    if level - fall < chance - 2 * limits.chance_margin:
+        return []
+    message = (
+        f"after {steps} of {total} steps the loss is {level:.3f}, no better than guessing (ln "
+        f"{seen.setup.classes} = {chance:.3f}), and does not fall"
+    )
+    return [
+        Finding(
+            "not_learning",
+            "fatal",
+            level,
+            chance - limits.chance_margin,
+            message,
+            step=steps - 1,
+            cause="not_learning",
+            confidence=0.4,
+        )
+    ]
+
+
+def trend(losses: np.ndarray) -> tuple[float, float, float]:
+    """Level at the end, slope per step, and the slope's standard error, of a line through ``losses`` (n,)."""
+    count = len(losses)
+    steps = np.arange(count) - (count - 1) / 2
+    spread = float((steps**2).sum())
+    slope = float((steps * losses).sum()) / spread
+    rest = losses - losses.mean() - slope * steps
+    error = math.sqrt(float((rest**2).sum()) / max(1, count - 2) / spread)
+    return float(losses.mean() + slope * steps[-1]), slope, error

@@ -1,0 +1,284 @@
+"""Observations: every number that checks read, gathered elsewhere. Small, on the host, and picklable.
+
+Since checks are pure functions of these, a recorded training can be judged again without training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is known of a training before it starts."""
+
+    classes: int
+    optimizer: str
+    """The optimizer's class, in lower case."""
+    lr: float
+    """Peak learning rate."""
+    momentum: float
+    """0 where the optimizer has none; beta1 for Adam's kin."""
+    weight_decay: float
+    epochs: int | None
+    steps_per_epoch: int | None
+    settings: Mapping[str, Any]
+    """The fields of the configuration that apply; empty for a loop that has none."""
+    parameters: int
+    """Trainable parameters, counted by tensor."""
+    frozen: tuple[str, ...]
+    """Parameters with ``requires_grad`` off."""
+    unoptimized: tuple[str, ...]
+    """Trainable parameters that the optimizer does not have."""
+    strangers: int
+    """Parameters of the optimizer that are not the model's."""
+    dropout: float
+    """The largest drop probability in the network."""
+    still_norms: tuple[str, ...]
+    """Batch norms whose running statistics never move (momentum 0)."""
+
+    @property
+    def total_steps(self) -> int | None:
+        """Steps of the whole training, if known."""
+        if self.epochs is None or self.steps_per_epoch is None:
+            return None
+        return self.epochs * self.steps_per_epoch
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """A batch of images as the network gets them."""
+
+    count: int
+    channel_means: tuple[float, ...]
+    channel_stds: tuple[float, ...]
+    mean: float
+    std: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class LabelFacts:
+    """Labels of a batch."""
+
+    counts: tuple[int, ...]
+    """Per class 0 .. classes - 1."""
+    lowest: int
+    highest: int
+
+    @property
+    def total(self) -> int:
+        """Labels inside the range."""
+        return sum(self.counts)
+
+
+@dataclass(frozen=True)
+class LogitFacts:
+    """The outputs of the untrained network on a batch (n, classes)."""
+
+    low: float
+    high: float
+    row_sum_low: float
+    row_sum_high: float
+    between_images: float
+    """Standard deviation over images, averaged over classes."""
+    between_classes: float
+    """Standard deviation over classes, averaged over images."""
+
+
+@dataclass(frozen=True)
+class LossProbe:
+    """What the loss function gives for outputs whose cross-entropy is known; nats."""
+
+    even: float
+    """For equal logits: ln C."""
+    right: float
+    """For logits 20 x one-hot of the right class: almost 0."""
+    wrong: float
+    """For logits 20 x one-hot of the next class: almost 20."""
+    even_twice: float
+    """As ``even``, on a batch of twice as many."""
+
+
+@dataclass(frozen=True)
+class Memorization:
+    """Training on a few examples by heart."""
+
+    examples: int
+    accuracy: float
+    steps: int
+    first_loss: float
+    last_loss: float
+    blank_loss: float
+    """Of the trained copy, with the images replaced by zeros."""
+    unchanged: tuple[str, ...]
+    """Parameters that are bit for bit what they were before."""
+
+
+@dataclass(frozen=True)
+class LayerStatistics:
+    """One layer of weights and what follows it, on the probe batch and in one step; NaN where unknown."""
+
+    name: str
+    nonlinearity: str
+    """The class of the activation behind it; empty if there is none (the classifier)."""
+    mean: float
+    std: float
+    """Of the activations after the nonlinearity."""
+    dead: float
+    """Share of units that are the same for the whole probe batch: zero, for a ReLU."""
+    saturated: float
+    """Share of activations at the flat ends of a sigmoid or tanh; NaN for others."""
+    gradient_norm: float
+    """L2 norm of the weight's gradient in the step."""
+    weight_norm: float
+    update_ratio: float
+    """L2 norm of the step's change over ``weight_norm``."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All layers at a step, in the order of the forward pass."""
+
+    step: int
+    """0-based; -1 before training."""
+    lr: float
+    loss: float
+    """Cross-entropy of the probe batch, normalization on batch statistics, dropout off."""
+    logit_spread: float
+    """Standard deviation of the logits over the probe images, averaged over classes."""
+    layers: tuple[LayerStatistics, ...]
+
+    @property
+    def hidden(self) -> tuple[LayerStatistics, ...]:
+        """All but the classifier."""
+        return self.layers[:-1]
+
+    @property
+    def output_activation(self) -> str:
+        """The nonlinearity behind the classifier; empty if there is none, as there should be."""
+        last = self.layers[-1].nonlinearity if self.layers else ""
+        return "" if last == "LinearActivation" else last
+
+
+@dataclass(frozen=True)
+class ModeGap:
+    """Cross-entropy of the probe batch with batch statistics and with running statistics."""
+
+    step: int
+    """Steps taken so far."""
+    batch_statistics: float
+    running_statistics: float
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What was measured before training."""
+
+    images: ImageFacts
+    labels: LabelFacts
+    val_images: ImageFacts | None
+    val_labels: LabelFacts | None
+    loss: float
+    """Cross-entropy of the untrained network in nats, without penalties."""
+    penalty: float | None
+    """What regularization adds to it; None where it is off."""
+    logits: LogitFacts
+    loss_probe: LossProbe | None
+    memorization: Memorization | None
+    layers: Snapshot
+    without_gradient: tuple[str, ...]
+    """Parameters to which no gradient flows from the loss."""
+    alike: tuple[str, ...]
+    """Hidden layers of which all units have the same weights."""
+    eval_noise: float
+    """Largest difference of the logits between two evaluations of the same images, over their spread."""
+    eval_batch_effect: float
+    """Largest difference between images evaluated alone and in a batch, over the logits' spread."""
+    gradient_error: float | None
+    """Relative error of backward's directional derivative in float64; None where not measured."""
+
+
+@dataclass(frozen=True)
+class Fed:
+    """A forward pass of the loop itself: what the network was fed, and in which mode."""
+
+    step: int
+    """Steps taken so far."""
+    learning: bool
+    """Whether gradients were recorded."""
+    training_mode: bool
+    eval_norms: tuple[str, ...]
+    """Normalization and dropout layers in evaluation mode."""
+    mean: float
+    std: float
+    """Of the images."""
+    stale_gradient: float
+    """Norm of the gradients that were there when backward began, over that of the step before; NaN unknown."""
+
+
+@dataclass(frozen=True)
+class EpochFacts:
+    """The numbers of an epoch; NaN where the loop did not say."""
+
+    epoch: int
+    step: int
+    """Steps taken so far."""
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+
+
+@dataclass
+class Observations:
+    """Everything seen so far."""
+
+    setup: Setup
+    preflight: Preflight | None = None
+    losses: np.ndarray = field(default_factory=lambda: np.empty(0))
+    """(steps,) training losses as the loop reports them."""
+    snapshots: list[Snapshot] = field(default_factory=list)
+    modes: list[ModeGap] = field(default_factory=list)
+    fed: list[Fed] = field(default_factory=list)
+    batch_classes: list[int] = field(default_factory=list)
+    """Different classes in each of the first batches."""
+    curve: list[EpochFacts] = field(default_factory=list)
+    optimizer_steps: int = 0
+    val_images: int | None = None
+    """How many images validation accuracies are measured on."""
+    ended: bool = False
+    """Whether the training has come to its end."""
+
+    @property
+    def steps(self) -> int:
+        """Steps whose losses are known."""
+        return len(self.losses)
+
+    @property
+    def progress(self) -> float:
+        """Share of the training that is over; NaN if its length is not known."""
+        total = self.setup.total_steps
+        return self.steps / total if total else float("nan")
+
+    def until(self, steps: int) -> Observations:
+        """What had been seen after so many steps."""
+        return replace(
+            self,
+            losses=self.losses[:steps],
+            snapshots=[each for each in self.snapshots if each.step < steps],
+            fed=[each for each in self.fed if each.step <= steps],
+            modes=[each for each in self.modes if each.step <= steps],
+            curve=[each for each in self.curve if each.step <= steps],
+            optimizer_steps=min(self.optimizer_steps, steps),
+            ended=False,
+        )
+
+    def accuracies(self) -> Sequence[float]:
+        """Validation accuracies, by epoch."""
+        return [epoch.val_accuracy for epoch in self.curve]

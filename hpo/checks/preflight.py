@@ -1,0 +1,233 @@
+"""What is measured before training: images, labels, outputs, gradients, the loss function, twenty examples."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+
+from hpo.checks.memorize import balanced_examples, memorize
+from hpo.checks.observations import ImageFacts, LabelFacts, LogitFacts, LossProbe, Preflight, Snapshot
+from hpo.checks.probes import (
+    Forward,
+    LayerReader,
+    WeightMotion,
+    layer_weights,
+    pack,
+    undisturbed,
+)
+
+LossFunction = Callable[[Tensor, Tensor], Tensor]
+
+PROBE_IMAGES = 64
+"""A batch on which layers are read: as many as a usual step has."""
+_EVALUATED = 16
+_CONFIDENT = 20.0
+"""A logit that leaves the other classes e^-20."""
+_DOUBLE_IMAGES = 8
+_DOUBLE_STEP = 1e-4
+"""Step of the numeric derivative, relative to the weights' norm: small against kinks, large against rounding."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images (n, C, H, W) as the network gets them, and labels (n,) int64."""
+
+    images: Tensor
+    labels: Tensor
+
+    def first(self, count: int) -> Examples:
+        """The first ``count``."""
+        return Examples(self.images[:count], self.labels[:count])
+
+
+def examine(
+    model: nn.Module,
+    optimizer: Optimizer,
+    train: Examples,
+    val: Examples | None,
+    *,
+    classes: int,
+    forward: Forward,
+    loss_function: LossFunction | None,
+    penalty: float | None,
+    thorough: bool,
+) -> Preflight:
+    """Measure the untrained ``model``, which stays as it is; so do the random generators.
+
+    ``thorough`` adds the numeric gradient check in float64.
+    """
+    devices = [train.images.device] if train.images.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        labels = label_facts(train.labels, classes)
+        probe = Examples(train.images, train.labels.clamp(0, classes - 1))
+        loss, logits, layers, without = _first_step(model, forward, probe.first(PROBE_IMAGES))
+        few = balanced_examples(probe.labels)
+        learnable = math.isfinite(loss)
+        noise, batch_effect = _evaluation(model, forward, probe.images[:_EVALUATED])
+        return Preflight(
+            images=image_facts(train.images),
+            labels=labels,
+            val_images=image_facts(val.images) if val else None,
+            val_labels=label_facts(val.labels, classes) if val else None,
+            loss=loss,
+            penalty=penalty,
+            logits=_logit_facts(logits),
+            loss_probe=_probe_loss(loss_function, probe, classes) if loss_function else None,
+            memorization=memorize(model, optimizer, forward, probe.images[few], probe.labels[few])
+            if learnable
+            else None,
+            layers=layers,
+            without_gradient=without,
+            alike=_alike(model),
+            eval_noise=noise,
+            eval_batch_effect=batch_effect,
+            gradient_error=_gradient_error(model, probe.first(_DOUBLE_IMAGES)) if thorough else None,
+        )
+
+
+def image_facts(images: Tensor) -> ImageFacts:
+    """Of images (n, C, H, W); one transfer."""
+    values = images.detach().float()
+    stds, means = torch.std_mean(values, dim=(0, 2, 3))
+    std, mean = torch.std_mean(values)
+    low, high = values.aminmax()
+    channels = len(means)
+    *numbers, total_mean, total_std, lowest, highest = torch.cat(
+        [means, stds, torch.stack([mean, std, low, high])]
+    ).tolist()
+    return ImageFacts(
+        len(images),
+        tuple(numbers[:channels]),
+        tuple(numbers[channels:]),
+        total_mean,
+        total_std,
+        lowest,
+        highest,
+    )
+
+
+def label_facts(labels: Tensor, classes: int) -> LabelFacts:
+    """Of labels (n,) int64."""
+    inside = labels[(labels >= 0) & (labels < classes)]
+    counts = torch.bincount(inside, minlength=classes)
+    return LabelFacts(tuple(counts.tolist()), int(labels.min()), int(labels.max()))
+
+
+def _first_step(
+    model: nn.Module, forward: Forward, probe: Examples
+) -> tuple[float, Tensor, Snapshot, tuple[str, ...]]:
+    """Loss, logits, layer statistics, and the parameters that no gradient reaches."""
+    reader = LayerReader(model)
+    named = {name: each for name, each in model.named_parameters() if each.requires_grad}
+    with undisturbed(model, batch_statistics=True), torch.enable_grad():
+        with reader.listening():
+            logits = forward(model, probe.images)
+        loss = F.cross_entropy(logits, probe.labels)
+        gradients = torch.autograd.grad(loss, list(named.values()), allow_unused=True) if named else ()
+    by_name = dict(zip(named, gradients, strict=True))
+    norms = {
+        name: gradient.norm()
+        for name in layer_weights(model)
+        if (gradient := by_name.get(_weight_name(name))) is not None
+    }
+    at_rest = WeightMotion.at_rest(layer_weights(model), norms)
+    snapshot = pack(-1, 0.0, loss, logits, reader.sites, at_rest).read()
+    without = tuple(name for name, gradient in by_name.items() if gradient is None)
+    return snapshot.loss, logits.detach(), snapshot, without
+
+
+def _weight_name(module: str) -> str:
+    return f"{module}.weight" if module else "weight"
+
+
+def _logit_facts(logits: Tensor) -> LogitFacts:
+    low, high = logits.aminmax()
+    sums = logits.sum(1)
+    numbers = [low, high, *sums.aminmax(), logits.std(0).mean(), logits.std(1).mean()]
+    return LogitFacts(*torch.stack(numbers).tolist())
+
+
+def _evaluation(model: nn.Module, forward: Forward, images: Tensor) -> tuple[float, float]:
+    """How much logits differ between two evaluations, and between a batch and its halves, over their spread."""
+    with torch.no_grad(), undisturbed(model, batch_statistics=False):
+        whole = forward(model, images)
+        again = forward(model, images)
+        halves = torch.cat([forward(model, half) for half in images.split((len(images) + 1) // 2)])
+    spread = whole.std(0).mean() + 1e-3
+    differences = torch.stack([(again - whole).abs().max(), (halves - whole).abs().max()])
+    noise, effect = (differences / spread).tolist()
+    return noise, effect
+
+
+def _probe_loss(loss_function: LossFunction, probe: Examples, classes: int) -> LossProbe:
+    """The loss function's values for outputs that are known."""
+    labels = probe.labels[:PROBE_IMAGES]
+    right = F.one_hot(labels, classes).float()
+    even = torch.zeros_like(right)
+    outputs = [even, _CONFIDENT * right, _CONFIDENT * right.roll(1, dims=1), torch.cat([even, even])]
+    targets = [labels, labels, labels, torch.cat([labels, labels])]
+    with torch.no_grad():
+        values = [
+            loss_function(output, target).float().mean()
+            for output, target in zip(outputs, targets, strict=True)
+        ]
+    return LossProbe(*torch.stack(values).tolist())
+
+
+def _alike(model: nn.Module) -> tuple[str, ...]:
+    """Hidden layers with two or more units that all have the same weights; the last layer is not hidden."""
+    names, same = [], []
+    for name, weight in list(layer_weights(model).items())[:-1]:
+        rows = weight.detach().flatten(1)
+        if len(rows) > 1:
+            names.append(name)
+            same.append((rows == rows[:1]).all())
+    flags = torch.stack(same).tolist() if same else []
+    return tuple(name for name, alike in zip(names, flags, strict=True) if alike)
+
+
+def _gradient_error(model: nn.Module, probe: Examples) -> float:
+    """Relative error of backward's derivative along each parameter's own random direction; the largest.
+
+    Compares with (L(w + h v) - L(w - h v)) / 2h in float64, normalization on batch statistics. A kink of a ReLU
+    within the step adds a little error; a wrong backward pass is off by its own size.
+    """
+    exact = copy.deepcopy(model).double()
+    images = probe.images.double()
+    worst = 0.0
+    with undisturbed(exact, batch_statistics=True), torch.enable_grad():
+        named = [parameter for parameter in exact.parameters() if parameter.requires_grad]
+        loss = F.cross_entropy(exact(images), probe.labels)
+        gradients = torch.autograd.grad(loss, named, allow_unused=True)
+        scale = math.sqrt(sum(float(each.square().sum()) for each in gradients if each is not None))
+        with torch.no_grad():
+            for parameter, gradient in zip(named, gradients, strict=True):
+                if gradient is not None and scale > 0:
+                    worst = max(worst, _along(exact, images, probe.labels, parameter, gradient, scale))
+    return worst
+
+
+def _along(
+    model: nn.Module, images: Tensor, labels: Tensor, parameter: Tensor, gradient: Tensor, scale: float
+) -> float:
+    """The error in the direction of the gradient itself, where the derivative is largest."""
+    norm = float(gradient.norm())
+    if norm < 1e-6 * scale:
+        return 0.0
+    direction = gradient / norm
+    step = _DOUBLE_STEP * max(float(parameter.norm()), 1e-2)
+    losses = []
+    start = parameter.clone()
+    for sign in (1, -1):
+        parameter.copy_(start + sign * step * direction)
+        losses.append(float(F.cross_entropy(model(images), labels)))
+    parameter.copy_(start)
+    numeric = (losses[0] - losses[1]) / (2 * step)
+    return abs(numeric - norm) / norm
