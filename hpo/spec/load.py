@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hpo.errors import Problem, StudyFileError
@@ -21,6 +22,7 @@ from hpo.spec.rules import MODEL_DEPTHS
 from hpo.spec.source import bundled_studies, read_source
 from hpo.spec.space import Choice, drawing_order
 from hpo.spec.study import NAME_PATTERN, StudySpec
+from hpo.spec.thresholds import Thresholds
 from hpo.spec.yaml_tree import Leaf, Node, Place, Table, read_tree
 
 __all__ = ["bundled_studies", "drawing_order", "load_study", "parse_study"]
@@ -64,8 +66,20 @@ def _not_a_study(node: Node) -> Problem:
 _SECTIONS = ("fixed", "space")
 
 
+def _thresholds() -> dict[str, FieldType]:
+    fields = {name: field_type(Thresholds, name) for name in Thresholds.model_fields}
+    assert all(fields.values()), "every threshold is one simple value"
+    return {name: field for name, field in fields.items() if field is not None}
+
+
+THRESHOLDS: dict[str, FieldType] = _thresholds()
+"""What may stand under ``checks:``."""
+
+
 def _single_values() -> dict[str, FieldType]:
     fields = {name: field_type(StudySpec, name) for name in StudySpec.model_fields if name not in _SECTIONS}
+    preset, description = THRESHOLDS["preset"], StudySpec.model_fields["checks"].description
+    fields["checks"] = replace(preset, name="checks", description=description or "")
     assert all(fields.values()), "load.py must learn to read the new key"
     return {name: field for name, field in fields.items() if field is not None}
 
@@ -78,6 +92,9 @@ def _top_level(tree: Table, problems: list[Problem]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for key, node in tree.entries.items():
         if key in STUDY_KEYS:
+            if key == "checks" and isinstance(node, Table):
+                given[key] = _read_thresholds(node, problems)
+                continue
             try:
                 given[key] = STUDY_KEYS[key].accept(node)
                 if key == "study":
@@ -89,6 +106,22 @@ def _top_level(tree: Table, problems: list[Problem]) -> dict[str, Any]:
     for name, field in STUDY_KEYS.items():
         if field.required and name not in tree.entries:
             problems.append(Problem("is missing", name, hint=_EXAMPLES[name]))
+    return given
+
+
+def _read_thresholds(table: Table, problems: list[Problem]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for name, node in table.entries.items():
+        if name not in THRESHOLDS:
+            hint = did_you_mean(name, THRESHOLDS) or "all of them: docs/checks.md"
+            problems.append(
+                table.keys[name].problem("checks", f"there is no threshold {show(repr(name))}", hint)
+            )
+            continue
+        try:
+            given[name] = THRESHOLDS[name].accept(node)
+        except WrongValue as mistake:
+            problems.append(node.place.problem(name, mistake.message, mistake.hint))
     return given
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hpo.spec.distributions import ALLOWED
 from hpo.spec.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, when_text
-from hpo.spec.load import STUDY_KEYS
+from hpo.spec.load import STUDY_KEYS, THRESHOLDS
 from hpo.spec.study import NAME_PATTERN, StudySpec
 
 Schema = dict[str, Any]
@@ -31,6 +31,7 @@ def study_schema() -> Schema:
     }
     keys = {name: _single(field) for name, field in STUDY_KEYS.items()}
     keys["study"]["pattern"] = NAME_PATTERN.pattern
+    keys["checks"] = _checks(keys["checks"])
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "hpo study file",
@@ -39,6 +40,16 @@ def study_schema() -> Schema:
         "required": [name for name, field in STUDY_KEYS.items() if field.required],
         "properties": {name: {**keys, **sections}[name] for name in StudySpec.model_fields},
         "definitions": {"when": _when()},
+    }
+
+
+def _checks(preset: Schema) -> Schema:
+    thresholds = {name: _single(field) for name, field in THRESHOLDS.items()}
+    mapping: Schema = {"type": "object", "additionalProperties": False, "properties": thresholds}
+    return {
+        "description": preset["description"],
+        "default": preset["default"],
+        "oneOf": [{"enum": preset["enum"]}, mapping],
     }
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
 
 from hpo.spec.configuration import Configuration
 from hpo.spec.space import Distribution
+from hpo.spec.thresholds import Thresholds
 
 NAME_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")
 """What may name a study: it stands in commands, file names and URLs."""
@@ -37,9 +38,21 @@ class StudySpec(BaseModel):
     )
     fixed: dict[str, Any] = Field(default_factory=dict, description="hyperparameters with one value")
     space: dict[str, Distribution] = Field(default_factory=dict, description="hyperparameters searched")
-    checks: Literal["off", "standard", "full"] = Field(
-        default="standard", description="how closely trials are watched"
+    checks: Thresholds = Field(
+        default=Thresholds(),
+        description="how closely trials are watched: a preset, or a mapping with thresholds of its own",
     )
+
+    @field_validator("checks", mode="before")
+    @classmethod
+    def _preset(cls, value: Any) -> Any:
+        return {"preset": value} if isinstance(value, str) else value
+
+    @field_serializer("checks")
+    def _as_written(self, checks: Thresholds) -> Any:
+        """Only what was set, so that a later default does not make it another study."""
+        written = checks.model_dump(exclude_unset=True)
+        return checks.preset if set(written) <= {"preset"} else written
 
     def configuration(self, drawn: dict[str, Any]) -> Configuration:
         """The configuration that the drawn values and the fixed ones make.

@@ -14,6 +14,8 @@ from hpo.errors import StudyFileError, UnknownStudyError, UserError
 from hpo.spec.fields import HYPERPARAMETERS
 from hpo.spec.load import STUDY_KEYS, bundled_studies, load_study, parse_study
 from hpo.spec.space import KINDS, Choice, Integer, Log, Uniform
+from hpo.spec.study import StudySpec
+from hpo.spec.thresholds import Thresholds
 
 
 def mistakes(text: str, *overrides: str) -> list[str]:
@@ -53,7 +55,7 @@ def test_reads_a_whole_study() -> None:
             """),
         "s.yaml",
     )
-    assert (spec.study, spec.seed, spec.trials, spec.sampler, spec.checks) == (
+    assert (spec.study, spec.seed, spec.trials, spec.sampler, spec.checks.preset) == (
         "all-kinds", 7, 3, "random", "off",
     )  # fmt: skip
     assert spec.fixed == {
@@ -145,7 +147,7 @@ class TestOverrides:
                 "dropout=0.5",
             ],
         )  # fmt: skip
-        assert (spec.trials, spec.seed, spec.study, spec.checks) == (9, 3, "other", "off")
+        assert (spec.trials, spec.seed, spec.study, spec.checks.preset) == (9, 3, "other", "off")
         assert spec.fixed == {"epochs": 2, "lr": 0.01, "width": 32, "dropout": 0.5}
         assert list(spec.space) == ["optimizer", "nesterov", "momentum"]
 
@@ -293,3 +295,22 @@ def test_nothing_but_user_errors_ever_comes_out(text: str, overrides: list[str])
         assert str(error)
     else:
         assert spec.trials >= 1
+
+
+def test_checks_may_be_a_preset_or_a_mapping_with_thresholds() -> None:
+    top = "study: s\ntrials: 1\nspace: {lr: {log: [0.1, 1]}}\n"
+    assert parse_study(top + "checks: full", "f").checks == Thresholds(preset="full")
+    spec = parse_study(top + "checks: {preset: full, explosion_factor: 4}", "f")
+    assert (spec.checks.preset, spec.checks.explosion_factor) == ("full", 4.0)
+    assert StudySpec.model_validate(spec.model_dump(mode="json")) == spec
+    assert spec.model_dump(mode="json")["checks"] == {"preset": "full", "explosion_factor": 4.0}
+
+
+def test_every_mistake_in_the_thresholds_is_reported_with_its_line() -> None:
+    text = "study: s\ntrials: 1\nchecks:\n  explosion_facto: 4\n  patience: 2\n  preset: loud\n"
+    with pytest.raises(StudyFileError) as caught:
+        parse_study(text, "f")
+    message = str(caught.value)
+    assert "f:4: checks: there is no threshold 'explosion_facto' (did you mean explosion_factor?)" in message
+    assert "f:5: patience: 2 is above 1" in message
+    assert "f:6: preset: 'loud' is not one of: off, standard, full" in message
