@@ -13,8 +13,7 @@ from dataclasses import asdict, dataclass
 
 import safetensors.torch
 import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import Tensor
 
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.base import Finding
@@ -22,10 +21,10 @@ from hpo.checks.judge import LOOK_STEPS
 from hpo.checks.observations import Snapshot
 from hpo.checks.verdict import verdict
 from hpo.data.datasets import Dataset
-from hpo.data.split import split
 from hpo.errors import LeaseLostError, OutOfMemoryError
 from hpo.events import EpochDone, Event, TrialEnded, TrialStarted
-from hpo.model_catalog import build_model, parameter_count
+from hpo.model_catalog import parameter_count
+from hpo.prepared import prepare
 from hpo.queue.leases import Lease, renew
 from hpo.randomness import Key
 from hpo.results.records import EpochRecord, FindingRecord, LayerRecord, Outcome, OutcomeState
@@ -33,14 +32,8 @@ from hpo.results.store import ResultsStore
 from hpo.search.draws import draw
 from hpo.search.optuna_space import optuna_distribution
 from hpo.spec.study import StudySpec
-from hpo.training.batches import steps_per_epoch
-from hpo.training.loop import EpochResult, train
-from hpo.training.optim import build_optimizer, penalty
-from hpo.training.precision import Resolved, autocast, resolve_precision
-from hpo.training.state import TrialData, make_trial_data, weights_hash
-
-PROBE_IMAGES = 256
-"""Training images on which data-driven initializers and the checks before training look."""
+from hpo.training.loop import EpochResult
+from hpo.training.state import TrialData, weights_hash
 
 
 @dataclass(frozen=True)
@@ -133,59 +126,27 @@ class _Trial:
         return trial_id, number
 
     def _train(self) -> None:
-        bench, configuration = self.bench, self.configuration
-        data = self._data()
-        self._keep_statistics(data)
-        images, labels = self._probe(data)
-        model = build_model(configuration, classes=data.classes, key=self.key / "weights", sample=images)
-        model = model.to(bench.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimizer = build_optimizer(model, configuration)
-        self.parameters = parameter_count(model)
-        precision = resolve_precision(configuration.precision, bench.device)
-        with self._babysitter(model, optimizer, data, precision) as sitter:
-            sitter.before(images, labels, *data.val.first(PROBE_IMAGES), penalty=self._penalty(model))
+        bench = self.bench
+        ready = prepare(
+            self.configuration, bench.dataset, self.key, Key(bench.spec.seed) / "split", bench.device
+        )
+        self._keep_statistics(ready.data)
+        self.parameters = parameter_count(ready.model)
+        with self._watched(ready.babysitter(bench.spec.checks)) as sitter:
+            ready.check_before(sitter)
             self._report(sitter)
-            watch = _Watch(bench, self.lease, sitter)
-            for epoch in train(
-                configuration,
-                model,
-                data,
-                self.key,
-                bench.device,
-                precision,
-                watch=watch,
-                optimizer=optimizer,
-            ):
+            for epoch in ready.epochs(_Watch(bench, self.lease, sitter)):
                 self._record(epoch)
-                sitter.epoch(**_facts(epoch), val_images=len(data.val))
+                ready.tell(sitter, epoch)
                 self._report(sitter)
                 bench.check_stop()
-            self.weights = weights_hash(model)
+            self.weights = weights_hash(ready.model)
             sitter.after()
             self._report(sitter)
 
     @contextmanager
-    def _babysitter(
-        self, model: nn.Module, optimizer: Optimizer, data: TrialData, precision: Resolved
-    ) -> Iterator[Babysitter]:
-        """Who watches the training; what was found is stored however it ends."""
-        device, configuration = self.bench.device, self.configuration
-
-        def forward(module: nn.Module, images: Tensor) -> Tensor:
-            with autocast(device, precision):
-                logits: Tensor = module(images.contiguous(memory_format=torch.channels_last))
-            return logits.float()
-
-        sitter = Babysitter(
-            model,
-            optimizer,
-            classes=data.classes,
-            epochs=configuration.epochs,
-            steps_per_epoch=steps_per_epoch(len(data.train), configuration.batch_size),
-            forward=forward,
-            configuration=configuration.applicable(),
-            checks=self.bench.spec.checks,
-        )
+    def _watched(self, sitter: Babysitter) -> Iterator[Babysitter]:
+        """What ``sitter`` found is stored even if it stops the training between two reports."""
         with sitter:
             try:
                 yield sitter
@@ -206,35 +167,12 @@ class _Trial:
             self.bench.store.record_layers(self.lease, self.trial_id, records)
             self.last_layers = fresh[-1].step
 
-    def _penalty(self, model: nn.Module) -> float | None:
-        """What regularization adds to the first loss; None where it is off."""
-        configuration = self.configuration
-        regularized = configuration.weight_decay > 0 or configuration.l1 > 0
-        return penalty(model, configuration) if regularized else None
-
-    def _data(self) -> TrialData:
-        bench, configuration = self.bench, self.configuration
-        # The split belongs to the study, not to the trial: all trials are judged on the same images.
-        rows = split(
-            bench.dataset.train_labels,
-            configuration.val_fraction,
-            configuration.train_images,
-            Key(bench.spec.seed) / "split",
-        )
-        return make_trial_data(configuration, bench.dataset, rows, bench.device)
-
     def _keep_statistics(self, data: TrialData) -> None:
         """Store what preprocessing learned, so that the trained network can be used on new images."""
         state = {name: part.cpu() for name, part in data.preprocessor.state().items()}
         packed = safetensors.torch.save(state)
         fingerprint = hashlib.sha256(packed).hexdigest()
         self.bench.store.record_statistics(self.lease, self.trial_id, fingerprint, packed)
-
-    def _probe(self, data: TrialData) -> tuple[Tensor, Tensor]:
-        """Some training images (n, C, H, W), preprocessed, and their labels (n,), drawn at random."""
-        generator = torch.Generator().manual_seed((self.key / "probe").integer())
-        positions = torch.randperm(len(data.train), generator=generator)[:PROBE_IMAGES]
-        return data.train.batch(positions.to(self.bench.device))
 
     def _record(self, epoch: EpochResult) -> None:
         self.curve.append(epoch)
@@ -332,15 +270,6 @@ def stop_if_fatal(findings: Sequence[Finding]) -> None:
     fatal = next((finding for finding in findings if finding.severity == "fatal"), None)
     if fatal is not None:
         raise TrialStoppedError(fatal)
-
-
-def _facts(epoch: EpochResult) -> dict[str, float]:
-    return {
-        "train_loss": epoch.train_loss,
-        "train_accuracy": epoch.train_accuracy,
-        "val_loss": epoch.val_loss,
-        "val_accuracy": epoch.val_accuracy,
-    }
 
 
 def _layer_records(snapshot: Snapshot, epoch: int) -> list[LayerRecord]:

@@ -1,0 +1,124 @@
+"""One training, ready to start: a configuration's images, network, optimizer and babysitter, from one key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from hpo.checks.babysitter import Babysitter
+from hpo.checks.base import Finding
+from hpo.data.datasets import Dataset
+from hpo.data.split import split
+from hpo.model_catalog import build_model
+from hpo.randomness import Key
+from hpo.spec.configuration import Configuration
+from hpo.spec.thresholds import Thresholds
+from hpo.training.batches import steps_per_epoch
+from hpo.training.loop import EpochResult, StepWatch, train
+from hpo.training.optim import build_optimizer, penalty
+from hpo.training.precision import Resolved, autocast, resolve_precision
+from hpo.training.state import TrialData, make_trial_data
+
+PROBE_IMAGES = 256
+"""Training images on which data-driven initializers and the checks before training look."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a training needs. Everything random in it is a function of ``key``."""
+
+    configuration: Configuration
+    key: Key
+    device: torch.device
+    precision: Resolved
+    data: TrialData
+    images: Tensor
+    """(n, C, H, W): some training images, preprocessed, drawn at random."""
+    labels: Tensor
+    """(n,): theirs."""
+    model: nn.Module
+    optimizer: Optimizer
+
+    def babysitter(self, limits: Thresholds) -> Babysitter:
+        """Who watches this training; close it in the end."""
+        configuration = self.configuration
+        return Babysitter(
+            self.model,
+            self.optimizer,
+            classes=self.data.classes,
+            epochs=configuration.epochs,
+            steps_per_epoch=steps_per_epoch(len(self.data.train), configuration.batch_size),
+            forward=self._forward,
+            configuration=configuration.applicable(),
+            checks=limits,
+        )
+
+    def check_before(self, sitter: Babysitter) -> list[Finding]:
+        """Let ``sitter`` check everything before the first step."""
+        val = self.data.val.first(PROBE_IMAGES)
+        return sitter.before(self.images, self.labels, *val, penalty=self._penalty())
+
+    def epochs(self, watch: StepWatch) -> Iterator[EpochResult]:
+        """Train, yielding after each epoch; raises what ``train`` raises."""
+        return train(
+            self.configuration,
+            self.model,
+            self.data,
+            self.key,
+            self.device,
+            self.precision,
+            watch=watch,
+            optimizer=self.optimizer,
+        )
+
+    def tell(self, sitter: Babysitter, epoch: EpochResult) -> Finding | None:
+        """Give ``sitter`` the numbers of an epoch; what it returns says to stop."""
+        return sitter.epoch(
+            train_loss=epoch.train_loss,
+            train_accuracy=epoch.train_accuracy,
+            val_loss=epoch.val_loss,
+            val_accuracy=epoch.val_accuracy,
+            val_images=len(self.data.val),
+        )
+
+    def _forward(self, model: nn.Module, images: Tensor) -> Tensor:
+        with autocast(self.device, self.precision):
+            logits: Tensor = model(images.contiguous(memory_format=torch.channels_last))
+        return logits.float()
+
+    def _penalty(self) -> float | None:
+        """What regularization adds to the first loss; None where it is off."""
+        regularized = self.configuration.weight_decay > 0 or self.configuration.l1 > 0
+        return penalty(self.model, self.configuration) if regularized else None
+
+
+def prepare(
+    configuration: Configuration, dataset: Dataset, key: Key, split_key: Key, device: torch.device
+) -> Prepared:
+    """Split and preprocess the images, and build the network and its optimizer on ``device``.
+
+    ``split_key`` belongs to the study, not to the trial: all trials are judged on the same images. Raises
+    ``ConfigurationError``, ``DataError`` or ``DeviceError`` if this cannot be trained.
+    """
+    rows = split(dataset.train_labels, configuration.val_fraction, configuration.train_images, split_key)
+    data = make_trial_data(configuration, dataset, rows, device)
+    generator = torch.Generator().manual_seed((key / "probe").integer())
+    positions = torch.randperm(len(data.train), generator=generator)[:PROBE_IMAGES]
+    images, labels = data.train.batch(positions.to(device))
+    model = build_model(configuration, classes=data.classes, key=key / "weights", sample=images)
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Prepared(
+        configuration=configuration,
+        key=key,
+        device=device,
+        precision=resolve_precision(configuration.precision, device),
+        data=data,
+        images=images,
+        labels=labels,
+        model=model,
+        optimizer=build_optimizer(model, configuration),
+    )
