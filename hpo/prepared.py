@@ -21,7 +21,7 @@ from hpo.training.batches import steps_per_epoch
 from hpo.training.loop import EpochResult, StepWatch, train
 from hpo.training.optim import build_optimizer, penalty
 from hpo.training.precision import Resolved, autocast, resolve_precision
-from hpo.training.state import TrialData, make_trial_data
+from hpo.training.state import ImageSet, TrialData, make_trial_data
 
 PROBE_IMAGES = 256
 """Training images on which data-driven initializers and the checks before training look."""
@@ -59,7 +59,7 @@ class Prepared:
 
     def check_before(self, sitter: Babysitter) -> list[Finding]:
         """Let ``sitter`` check everything before the first step."""
-        val = self.data.val.first(PROBE_IMAGES)
+        val = _drawn(self.data.val, self.key / "probe" / "val", self.device)
         return sitter.before(self.images, self.labels, *val, penalty=self._penalty())
 
     def epochs(self, watch: StepWatch) -> Iterator[EpochResult]:
@@ -106,9 +106,7 @@ def prepare(
     """
     rows = split(dataset.train_labels, configuration.val_fraction, configuration.train_images, split_key)
     data = make_trial_data(configuration, dataset, rows, device)
-    generator = torch.Generator().manual_seed((key / "probe").integer())
-    positions = torch.randperm(len(data.train), generator=generator)[:PROBE_IMAGES]
-    images, labels = data.train.batch(positions.to(device))
+    images, labels = _drawn(data.train, key / "probe", device)
     model = build_model(configuration, classes=data.classes, key=key / "weights", sample=images)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Prepared(
@@ -122,3 +120,10 @@ def prepare(
         model=model,
         optimizer=build_optimizer(model, configuration),
     )
+
+
+def _drawn(images: ImageSet, key: Key, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Some of the images (n, C, H, W), drawn at random (a split is in the order of its classes), and labels (n,)."""
+    generator = torch.Generator().manual_seed(key.integer())
+    positions = torch.randperm(len(images), generator=generator)[:PROBE_IMAGES]
+    return images.batch(positions.to(device))

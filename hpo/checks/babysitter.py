@@ -21,7 +21,7 @@ from hpo.checks.base import Finding
 from hpo.checks.feeding import FeedMeter
 from hpo.checks.judge import LOOK_STEPS, Judge
 from hpo.checks.observations import EpochFacts, ModeGap, Observations, Snapshot
-from hpo.checks.preflight import PROBE_IMAGES, Examples, LossFunction, examine
+from hpo.checks.preflight import SNAPSHOT_IMAGES, Examples, LossFunction, examine
 from hpo.checks.probes import Forward, PendingSnapshot, Probe, StepMeter, WeightMotion, plain_forward
 from hpo.checks.setup import read_setup
 from hpo.checks.verdict import Verdict, verdict
@@ -29,9 +29,9 @@ from hpo.spec.thresholds import Preset, Thresholds, thresholds_of
 
 _FIRST_SNAPSHOTS = (0, 8, 32)
 """0-based steps."""
-_SNAPSHOTS = 10
-"""About how many more over a training of known length: 13 forward passes of a batch."""
-_CLOSEST, _WIDEST = 32, 500
+_SNAPSHOTS = 8
+"""About how many more over a training of known length; each costs about half a step."""
+_CLOSEST, _WIDEST = 48, 500
 _BATCHES_COUNTED = 20
 
 
@@ -132,7 +132,7 @@ class Babysitter:
                 penalty=penalty,
                 thorough=self._limits.thorough,
             )
-        probe = train.first(PROBE_IMAGES)
+        probe = train.first(SNAPSHOT_IMAGES)
         last = self.seen.setup.classes - 1
         self._probe = Probe(self._model, self._forward, probe.images, probe.labels.clamp(0, last))
         return self._add(self._judge.before(self.seen))
@@ -253,8 +253,7 @@ class Babysitter:
         if self._probe is None or (epoch & (epoch - 1) and epoch != self.seen.setup.epochs):
             return
         with self._feed.paused():
-            batch = self._probe.snapshot(self.seen.optimizer_steps, 0.0, None).numbers[0]
-            losses = torch.stack([batch, self._probe.running_loss()]).tolist()
+            losses = torch.stack([self._probe.loss(batch_statistics=each) for each in (True, False)]).tolist()
         self.seen.modes.append(ModeGap(self.seen.steps, *losses))
 
     def _add(self, findings: list[Finding]) -> list[Finding]:

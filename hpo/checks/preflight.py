@@ -27,6 +27,8 @@ LossFunction = Callable[[Tensor, Tensor], Tensor]
 
 PROBE_IMAGES = 64
 """A batch on which layers are read: as many as a usual step has."""
+SNAPSHOT_IMAGES = 32
+"""A batch on which layers are read again and again."""
 _EVALUATED = 16
 _CONFIDENT = 20.0
 """A logit that leaves the other classes e^-20."""

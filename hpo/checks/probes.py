@@ -179,9 +179,9 @@ class Probe:
         loss = F.cross_entropy(logits, self._labels)
         return pack(step, lr, loss, logits, reader.sites, motion or WeightMotion.at_rest(self._weights))
 
-    def running_loss(self) -> Tensor:
-        """Cross-entropy () of the probe batch in evaluation mode."""
-        with torch.no_grad(), undisturbed(self._model, batch_statistics=False):
+    def loss(self, *, batch_statistics: bool) -> Tensor:
+        """Cross-entropy () of the probe batch, normalization on its own statistics or on running ones."""
+        with torch.no_grad(), undisturbed(self._model, batch_statistics=batch_statistics):
             return F.cross_entropy(self._forward(self._model, self._images), self._labels)
 
 

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial
 from sqlalchemy import Engine, text
 from torch import nn
 
-import hpo.trial
+import hpo.prepared
 from hpo.data.preprocess import Preprocessor
 from hpo.data.split import split
 from hpo.errors import OutOfMemoryError
@@ -31,6 +31,7 @@ from hpo.results.query import (
 )
 from hpo.results.store import ResultsStore
 from hpo.spec.study import StudySpec
+from hpo.spec.thresholds import Thresholds
 from hpo.workers.base import Ready, WorkOrder
 from hpo.workers.inline import serve
 from hpo.workers.submit import load_study_images, submit
@@ -146,12 +147,12 @@ class _Broken(nn.Module):
 def test_a_bug_in_a_trial_fails_it_and_the_study_goes_on(
     storage_url: str, results: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = hpo.trial.build_model
+    real = hpo.prepared.build_model
 
     def build(configuration: Any, **arguments: Any) -> nn.Module:
         return _Broken() if configuration.width == 4 else real(configuration, **arguments)
 
-    monkeypatch.setattr(hpo.trial, "build_model", build)
+    monkeypatch.setattr(hpo.prepared, "build_model", build)
     events = _run(storage_url, _study({"width": {"choice": [4, 5]}}))
     assert [event.state for event in _ended(events)] == ["failed", "complete"]
     failed = trial_detail(results, "s", 0)
@@ -162,14 +163,14 @@ def test_a_bug_in_a_trial_fails_it_and_the_study_goes_on(
 def test_running_out_of_memory_fails_the_trial_with_a_remedy(
     storage_url: str, results: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = hpo.trial.train
+    real = hpo.prepared.train
 
     def train(configuration: Any, *arguments: Any, **more: Any) -> Any:
         if configuration.batch_size == 100:
             raise OutOfMemoryError("too little memory for batch_size 100 at width 4")
         return real(configuration, *arguments, **more)
 
-    monkeypatch.setattr(hpo.trial, "train", train)
+    monkeypatch.setattr(hpo.prepared, "train", train)
     events = _run(storage_url, _study({"batch_size": {"choice": [100, 50]}}))
     assert [event.state for event in _ended(events)] == ["failed", "complete"]
     failed = trial_detail(results, "s", 0)
@@ -179,7 +180,9 @@ def test_running_out_of_memory_fails_the_trial_with_a_remedy(
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
 def test_without_checks_nothing_is_stopped(storage_url: str, results: Engine) -> None:
-    spec = _study({"lr": {"choice": [0.05, 1e6]}}, batch_norm="none").model_copy(update={"checks": "off"})
+    spec = _study({"lr": {"choice": [0.05, 1e6]}}, batch_norm="none").model_copy(
+        update={"checks": Thresholds(preset="off")}
+    )
     events = _run(storage_url, spec)
     assert [event.state for event in _ended(events)] == ["complete", "complete"]
     assert trial_detail(results, "s", 1).findings == ()
