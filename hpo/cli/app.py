@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 import hpo
+from hpo.cli.check import check
 from hpo.cli.dashboard import dashboard
 from hpo.cli.query import query
 from hpo.cli.run import run
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (run, status, show, query, dashboard, studies, schema):
+for command in (run, check, status, show, query, dashboard, studies, schema):
     app.command()(command)
 
 

@@ -22,7 +22,7 @@ from hpo.results.records import EpochRecord, FindingRecord
 
 _MOST_EPOCHS = 24
 _ERROR_LINES = 8
-_SEVERITY_STYLES = {"pass": "green", "note": "cyan", "warn": "yellow", "fatal": "red"}
+SEVERITY_STYLES = {"pass": "green", "note": "cyan", "warn": "yellow", "fatal": "red"}
 
 
 def print_trial(trial: TrialDetail) -> None:
@@ -144,7 +144,7 @@ def _findings(findings: Sequence[FindingRecord]) -> Table:
         where = f"{finding.layer}: " if finding.layer else ""
         table.add_row(
             Text(printable(finding.check)),
-            Text(finding.severity, _SEVERITY_STYLES.get(finding.severity, "")),
+            Text(finding.severity, SEVERITY_STYLES.get(finding.severity, "")),
             Text(str(finding.step)),
             Text(printable(where + finding.message)),
         )

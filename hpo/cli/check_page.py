@@ -1,0 +1,148 @@
+"""What ``hpo check`` shows: progress while it trains, then each check with its number, and the verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from hpo.checks.base import Finding
+from hpo.checks.causes import HEALTHY
+from hpo.checks.observations import Snapshot
+from hpo.cli.console import printable, stderr, stdout
+from hpo.cli.lines import to_json
+from hpo.cli.tables import table_that_fits
+from hpo.cli.trial_page import SEVERITY_STYLES
+from hpo.rehearsal import Rehearsal
+from hpo.reporting import words
+from hpo.spec.configuration import Configuration
+from hpo.training.loop import EpochResult
+
+_ORDER = ("fatal", "warn", "note", "pass")
+
+
+@contextmanager
+def following(configuration: Configuration, *, quiet: bool) -> Iterator[Callable[[EpochResult], None]]:
+    """A progress bar on a terminal; call what it gives after each epoch."""
+    console = stderr()
+    if quiet or not console.is_terminal:
+        yield lambda epoch: None
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[said]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("checking", total=configuration.epochs, said="before training")
+
+        def advance(epoch: EpochResult) -> None:
+            said = f"epoch {epoch.epoch}: val_accuracy {words.accuracy(epoch.val_accuracy)}"
+            progress.update(task, advance=1, said=said)
+
+        yield advance
+
+
+def print_report(configuration: Configuration, result: Rehearsal) -> None:
+    """The whole report: what is wrong first."""
+    console = stdout()
+    console.print(_heading(configuration, result))
+    console.print()
+    console.print(_checks_table(result.findings, console.width))
+    if result.layers is not None:
+        console.print()
+        console.print(Text(f"layers at step {result.layers.step}", "bold"))
+        console.print(layers_table(result.layers, console.width))
+    console.print()
+    _print_verdict(console, result)
+
+
+def as_json(configuration: Configuration, result: Rehearsal) -> str:
+    """The same for programs."""
+    return to_json(
+        {
+            "configuration": configuration.applicable(),
+            "steps": result.steps,
+            "curve": [asdict(epoch) for epoch in result.curve],
+            "findings": [asdict(finding) for finding in result.findings],
+            "layers": asdict(result.layers) if result.layers else None,
+            "verdict": asdict(result.verdict),
+            "fatal": result.fatal is not None,
+        }
+    )
+
+
+def layers_table(snapshot: Snapshot, width: int) -> Table:
+    """Each layer's statistics, in the order of the forward pass."""
+    layers = snapshot.layers
+    columns = {
+        "layer": [Text(printable(layer.name)) for layer in layers],
+        "activation": [Text(printable(layer.nonlinearity)) for layer in layers],
+        "mean": [_number(layer.mean) for layer in layers],
+        "std": [_number(layer.std) for layer in layers],
+        "dead": [_share(layer.dead) for layer in layers],
+        "saturated": [_share(layer.saturated) for layer in layers],
+        "gradient": [_number(layer.gradient_norm) for layer in layers],
+        "update / weight": [_number(layer.update_ratio) for layer in layers],
+    }
+    return table_that_fits(columns, width, left=("layer", "activation"))
+
+
+def _heading(configuration: Configuration, result: Rehearsal) -> Text:
+    trained = words.count(result.steps, "step")
+    last = f", val_accuracy {words.accuracy(result.curve[-1].val_accuracy)}" if result.curve else ""
+    return Text.assemble(
+        (f"{configuration.model} on {configuration.dataset}", "bold"),
+        (f"  {trained} of batch {configuration.batch_size}{last}", "dim"),
+    )
+
+
+def _checks_table(findings: tuple[Finding, ...], width: int) -> Table:
+    worst: dict[str, Finding] = {}
+    for finding in findings:
+        known = worst.get(finding.check)
+        if known is None or _ORDER.index(finding.severity) < _ORDER.index(known.severity):
+            worst[finding.check] = finding
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0), width=min(width, 160))
+    for name in ("check", "", "value", "threshold"):
+        table.add_column(name, no_wrap=True, justify="right" if name in ("value", "threshold") else "left")
+    table.add_column("what it saw")
+    for finding in sorted(worst.values(), key=lambda each: _ORDER.index(each.severity)):
+        where = f"{finding.layer}: " if finding.layer else ""
+        what = Text(printable(where + finding.message))
+        if finding.remedy and finding.severity != "pass":
+            what.append(f"\n→ {printable(finding.remedy)}", "bold")
+        table.add_row(
+            Text(finding.check),
+            Text(finding.severity, SEVERITY_STYLES[finding.severity]),
+            _number(finding.value),
+            _number(finding.threshold),
+            what,
+        )
+    return table
+
+
+def _print_verdict(console: Console, result: Rehearsal) -> None:
+    said = result.verdict
+    style = "green" if said.cause == HEALTHY else "yellow"
+    sure = "" if said.cause == HEALTHY else f"  ({said.confidence:.0%} sure)"
+    console.print(
+        Text.assemble(("verdict  ", "bold"), (printable(said.text), style), (sure, "dim")), soft_wrap=True
+    )
+    if said.remedy:
+        console.print(Text.assemble(("try      ", "bold"), printable(said.remedy)), soft_wrap=True)
+
+
+def _number(value: float) -> Text:
+    return Text("–" if math.isnan(value) else f"{value:.3g}")
+
+
+def _share(value: float) -> Text:
+    return Text("–" if math.isnan(value) else f"{value:.0%}")
