@@ -11,10 +11,12 @@ from torch.optim import Optimizer
 
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.base import Finding
+from hpo.checks.observations import Snapshot
 from hpo.data.datasets import Dataset
 from hpo.data.split import split
 from hpo.model_catalog import build_model
 from hpo.randomness import Key
+from hpo.results.records import LayerRecord
 from hpo.spec.configuration import Configuration
 from hpo.spec.thresholds import Thresholds
 from hpo.training.batches import steps_per_epoch
@@ -127,3 +129,22 @@ def _drawn(images: ImageSet, key: Key, device: torch.device) -> tuple[Tensor, Te
     generator = torch.Generator().manual_seed(key.integer())
     positions = torch.randperm(len(images), generator=generator)[:PROBE_IMAGES]
     return images.batch(positions.to(device))
+
+
+def layer_records(snapshot: Snapshot, epoch: int) -> list[LayerRecord]:
+    """A look at the layers, as it is stored and shown."""
+    return [
+        LayerRecord(
+            step=snapshot.step,
+            epoch=epoch,
+            position=position,
+            layer=layer.name,
+            activation_mean=layer.mean,
+            activation_std=layer.std,
+            dead=layer.dead,
+            saturated=layer.saturated,
+            gradient_norm=layer.gradient_norm,
+            update_ratio=layer.update_ratio,
+        )
+        for position, layer in enumerate(snapshot.layers)
+    ]

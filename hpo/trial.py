@@ -18,16 +18,15 @@ from torch import Tensor
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.base import Finding
 from hpo.checks.judge import LOOK_STEPS
-from hpo.checks.observations import Snapshot
 from hpo.checks.verdict import verdict
 from hpo.data.datasets import Dataset
 from hpo.errors import LeaseLostError, OutOfMemoryError
 from hpo.events import EpochDone, Event, TrialEnded, TrialStarted
 from hpo.model_catalog import parameter_count
-from hpo.prepared import prepare
+from hpo.prepared import layer_records, prepare
 from hpo.queue.leases import Lease, renew
 from hpo.randomness import Key
-from hpo.results.records import EpochRecord, FindingRecord, LayerRecord, Outcome, OutcomeState
+from hpo.results.records import EpochRecord, FindingRecord, Outcome, OutcomeState
 from hpo.results.store import ResultsStore
 from hpo.search.draws import draw
 from hpo.search.optuna_space import optuna_distribution
@@ -163,7 +162,7 @@ class _Trial:
         self._found(sitter.findings[len(self.findings) :])
         fresh = [each for each in sitter.layers if each.step > self.last_layers]
         if fresh:
-            records = [record for each in fresh for record in _layer_records(each, len(self.curve))]
+            records = [record for each in fresh for record in layer_records(each, len(self.curve))]
             self.bench.store.record_layers(self.lease, self.trial_id, records)
             self.last_layers = fresh[-1].step
 
@@ -270,21 +269,3 @@ def stop_if_fatal(findings: Sequence[Finding]) -> None:
     fatal = next((finding for finding in findings if finding.severity == "fatal"), None)
     if fatal is not None:
         raise TrialStoppedError(fatal)
-
-
-def _layer_records(snapshot: Snapshot, epoch: int) -> list[LayerRecord]:
-    return [
-        LayerRecord(
-            step=snapshot.step,
-            epoch=epoch,
-            position=position,
-            layer=layer.name,
-            activation_mean=layer.mean,
-            activation_std=layer.std,
-            dead=layer.dead,
-            saturated=layer.saturated,
-            gradient_norm=layer.gradient_norm,
-            update_ratio=layer.update_ratio,
-        )
-        for position, layer in enumerate(snapshot.layers)
-    ]

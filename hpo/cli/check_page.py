@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,11 +13,10 @@ from rich.text import Text
 
 from hpo.checks.base import Finding
 from hpo.checks.causes import HEALTHY
-from hpo.checks.observations import Snapshot
 from hpo.cli.console import printable, stderr, stdout
 from hpo.cli.lines import to_json
-from hpo.cli.tables import table_that_fits
-from hpo.cli.trial_page import SEVERITY_STYLES
+from hpo.cli.trial_page import SEVERITY_STYLES, layers_table, number_cell
+from hpo.prepared import layer_records
 from hpo.rehearsal import Rehearsal
 from hpo.reporting import words
 from hpo.spec.configuration import Configuration
@@ -59,7 +57,7 @@ def print_report(configuration: Configuration, result: Rehearsal) -> None:
     if result.layers is not None:
         console.print()
         console.print(Text(f"layers at step {result.layers.step}", "bold"))
-        console.print(layers_table(result.layers, console.width))
+        console.print(layers_table(layer_records(result.layers, len(result.curve)), console.width))
     console.print()
     _print_verdict(console, result)
 
@@ -77,22 +75,6 @@ def as_json(configuration: Configuration, result: Rehearsal) -> str:
             "fatal": result.fatal is not None,
         }
     )
-
-
-def layers_table(snapshot: Snapshot, width: int) -> Table:
-    """Each layer's statistics, in the order of the forward pass."""
-    layers = snapshot.layers
-    columns = {
-        "layer": [Text(printable(layer.name)) for layer in layers],
-        "activation": [Text(printable(layer.nonlinearity)) for layer in layers],
-        "mean": [_number(layer.mean) for layer in layers],
-        "std": [_number(layer.std) for layer in layers],
-        "dead": [_share(layer.dead) for layer in layers],
-        "saturated": [_share(layer.saturated) for layer in layers],
-        "gradient": [_number(layer.gradient_norm) for layer in layers],
-        "update / weight": [_number(layer.update_ratio) for layer in layers],
-    }
-    return table_that_fits(columns, width, left=("layer", "activation"))
 
 
 def _heading(configuration: Configuration, result: Rehearsal) -> Text:
@@ -122,8 +104,8 @@ def _checks_table(findings: tuple[Finding, ...], width: int) -> Table:
         table.add_row(
             Text(finding.check),
             Text(finding.severity, SEVERITY_STYLES[finding.severity]),
-            _number(finding.value),
-            _number(finding.threshold),
+            number_cell(finding.value),
+            number_cell(finding.threshold),
             what,
         )
     return table
@@ -138,11 +120,3 @@ def _print_verdict(console: Console, result: Rehearsal) -> None:
     )
     if said.remedy:
         console.print(Text.assemble(("try      ", "bold"), printable(said.remedy)), soft_wrap=True)
-
-
-def _number(value: float) -> Text:
-    return Text("–" if math.isnan(value) else f"{value:.3g}")
-
-
-def _share(value: float) -> Text:
-    return Text("–" if math.isnan(value) else f"{value:.0%}")

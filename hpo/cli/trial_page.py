@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hpo.checks.causes import HEALTHY
+from hpo.checks.causes import CAUSES, HEALTHY
 from hpo.cli.console import printable, stdout
 from hpo.cli.lines import to_json
 from hpo.cli.live import STATE_STYLES
 from hpo.cli.tables import table_that_fits
 from hpo.reporting import words
 from hpo.results.query import Attempt, TrialDetail
-from hpo.results.records import EpochRecord, FindingRecord
+from hpo.results.records import EpochRecord, FindingRecord, LayerRecord
 
 _MOST_EPOCHS = 24
 _ERROR_LINES = 8
@@ -38,6 +38,11 @@ def print_trial(trial: TrialDetail) -> None:
     if trial.findings:
         _title(console, "findings")
         console.print(_findings(trial.findings))
+    if trial.layers:
+        step = trial.layers[-1].step
+        _title(console, f"layers at step {step}")
+        last = [layer for layer in trial.layers if layer.step == step]
+        console.print(layers_table(last, console.width))
     if trial.attempts:
         _title(console, "attempts")
         console.print(_attempts(trial.attempts, console.width))
@@ -72,9 +77,15 @@ def _heading(trial: TrialDetail) -> Text:
 def _print_verdict(console: Console, trial: TrialDetail) -> None:
     if trial.verdict:
         style = "green" if trial.verdict == HEALTHY else "yellow"
-        console.print(Text(printable(trial.verdict), style), soft_wrap=True)
+        unsure = trial.confidence is not None and trial.cause not in (None, HEALTHY)
+        sure = f"  ({trial.confidence:.0%} sure{_otherwise(trial.second_cause)})" if unsure else ""
+        console.print(Text.assemble((printable(trial.verdict), style), (sure, "dim")), soft_wrap=True)
     if trial.remedy:
         console.print(Text.assemble(("try: ", "bold"), printable(trial.remedy)), soft_wrap=True)
+
+
+def _otherwise(cause: str | None) -> str:
+    return f", else {CAUSES[cause].words}" if cause in CAUSES else ""
 
 
 def _print_configuration(console: Console, trial: TrialDetail) -> None:
@@ -149,6 +160,29 @@ def _findings(findings: Sequence[FindingRecord]) -> Table:
             Text(printable(where + finding.message)),
         )
     return table
+
+
+def layers_table(layers: Sequence[LayerRecord], width: int) -> Table:
+    """Each layer's statistics at one step, in the order of the forward pass."""
+    columns = {
+        "layer": [Text(printable(layer.layer)) for layer in layers],
+        "mean": [number_cell(layer.activation_mean) for layer in layers],
+        "std": [number_cell(layer.activation_std) for layer in layers],
+        "dead": [_share(layer.dead) for layer in layers],
+        "saturated": [_share(layer.saturated) for layer in layers],
+        "gradient": [number_cell(layer.gradient_norm) for layer in layers],
+        "update / weight": [number_cell(layer.update_ratio) for layer in layers],
+    }
+    return table_that_fits(columns, width, left=("layer",))
+
+
+def number_cell(value: float | None) -> Text:
+    """Three digits, or a dash where there is no number."""
+    return Text("–" if value is None or math.isnan(value) else f"{value:.3g}")
+
+
+def _share(value: float | None) -> Text:
+    return Text("–" if value is None or math.isnan(value) else f"{value:.0%}")
 
 
 def _attempts(attempts: Sequence[Attempt], width: int) -> Table:

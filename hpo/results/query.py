@@ -28,7 +28,7 @@ from sqlalchemy import (
 from hpo.errors import UnknownStudyError, UserError
 from hpo.results.clock import epoch_now
 from hpo.results.engine import open_reader, reading
-from hpo.results.records import EpochRecord, FindingRecord
+from hpo.results.records import EpochRecord, FindingRecord, LayerRecord
 from hpo.results.revision import require
 from hpo.results.tables import (
     OUTCOMES,
@@ -37,6 +37,7 @@ from hpo.results.tables import (
     AttemptRow,
     EpochRow,
     FindingRow,
+    LayerRow,
     SlotRow,
     StatisticsRow,
     StudyRow,
@@ -141,7 +142,11 @@ class TrialDetail:
     test_value: float | None
     best_epoch: int | None
     verdict: str | None
+    cause: str | None
+    second_cause: str | None
+    confidence: float | None
     remedy: str | None
+    remedy_change: dict[str, Any] | None
     error: str | None
     seconds: float | None
     images_per_second: float | None
@@ -155,6 +160,8 @@ class TrialDetail:
     searched: tuple[str, ...]
     curve: tuple[EpochRecord, ...]
     findings: tuple[FindingRecord, ...]
+    layers: tuple[LayerRecord, ...]
+    """Every layer at every step that was looked at, in order."""
     attempts: tuple[Attempt, ...]
 
 
@@ -217,6 +224,9 @@ def trial_detail(engine: Engine, name: str, number: int) -> TrialDetail:
         findings = connection.execute(
             _table(FindingRow).where(FindingRow.trial_id == of_trial).order_by("id")
         )
+        layers = connection.execute(
+            _table(LayerRow).where(LayerRow.trial_id == of_trial).order_by("step", "position")
+        )
         attempts = connection.execute(
             _table(AttemptRow).where(AttemptRow.trial_id == of_trial).order_by("attempt")
         )
@@ -227,6 +237,7 @@ def trial_detail(engine: Engine, name: str, number: int) -> TrialDetail:
             searched=_searched(study),
             curve=tuple(_epoch(each) for each in curve),
             findings=tuple(_finding(each) for each in findings),
+            layers=tuple(_layer(each) for each in layers),
             attempts=tuple(_attempt(each) for each in attempts),
         )
 
@@ -373,6 +384,10 @@ def _epoch(row: Row[Any]) -> EpochRecord:
 def _finding(row: Row[Any]) -> FindingRecord:
     values = {each.name: row._mapping[each.name] for each in fields(FindingRecord) if each.name != "check"}
     return FindingRecord(check=row.check_name, **values)
+
+
+def _layer(row: Row[Any]) -> LayerRecord:
+    return LayerRecord(**{each.name: row._mapping[each.name] for each in fields(LayerRecord)})
 
 
 def _attempt(row: Row[Any]) -> Attempt:
