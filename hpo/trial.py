@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from hpo.checks.babysitter import Babysitter
-from hpo.checks.base import Finding
+from hpo.checks.base import Finding, Remedy
 from hpo.checks.judge import LOOK_STEPS
 from hpo.checks.verdict import verdict
 from hpo.data.datasets import Dataset
@@ -200,7 +200,7 @@ class _Trial:
                 message=finding.message,
                 value=finding.value,
                 threshold=finding.threshold,
-                remedy=finding.remedy or None,
+                remedy=finding.remedy.text or None,
                 layer=finding.layer,
             )
             for finding in findings
@@ -209,7 +209,9 @@ class _Trial:
 
     def _failed(self, cause: str, message: str, remedy: str) -> None:
         """The trial cannot go on, for a reason that no check found."""
-        failure = Finding(cause, "fatal", math.nan, math.nan, message, remedy, cause=cause, confidence=1.0)
+        failure = Finding(
+            cause, "fatal", math.nan, math.nan, message, Remedy(remedy), cause=cause, confidence=1.0
+        )
         self._found([failure])
 
     def _finish(self, state: OutcomeState, error: str | None, seconds: float) -> None:

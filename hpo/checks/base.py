@@ -11,6 +11,18 @@ SEVERITIES: tuple[Severity, ...] = ("pass", "note", "warn", "fatal")
 
 
 @dataclass(frozen=True)
+class Remedy:
+    """What to change: ``text`` for people, ``change`` for programs."""
+
+    text: str
+    change: Mapping[str, Any] = field(default_factory=dict)
+    """Configuration fields and their new values, or ``{"code": fix}`` for a mistake in a loop's code."""
+
+
+NO_REMEDY = Remedy("")
+
+
+@dataclass(frozen=True)
 class Finding:
     """One check's number beside its threshold, what it means in words, and what to change."""
 
@@ -19,7 +31,7 @@ class Finding:
     value: float
     threshold: float
     message: str
-    remedy: str = ""
+    remedy: Remedy = NO_REMEDY
     step: int = 0
     """0-based over the whole training; 0 also for what was found before it."""
     layer: str = ""
@@ -28,5 +40,3 @@ class Finding:
     """A key of ``causes.CAUSES`` that this finding speaks for; empty if it only describes."""
     confidence: float = 0.5
     """How sure this finding alone makes that cause, 0 to 1."""
-    change: Mapping[str, Any] = field(default_factory=dict)
-    """The remedy for programs: configuration fields and their new values, or ``{"code": fix}``."""

@@ -27,10 +27,9 @@ def evaluation(seen: Observations, limits: Thresholds) -> list[Finding]:
                     value,
                     limits.eval_difference,
                     message,
-                    remedy.text,
+                    remedy,
                     cause="eval_mode",
                     confidence=0.6,
-                    change=remedy.change,
                 )
             ]
     return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding
+from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import Observations
 from hpo.spec.thresholds import Thresholds
 
@@ -21,7 +21,7 @@ def gradient_check(seen: Observations, limits: Thresholds) -> list[Finding]:
                 error,
                 limits.gradient_error,
                 f"backward differs from a numeric derivative by {error:.0%}",
-                "check the backward pass of custom layers",
+                Remedy("check the backward pass of custom layers"),
                 cause="wrong_gradient",
                 confidence=0.85,
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding
+from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import better_start
 from hpo.spec.thresholds import Thresholds
@@ -35,10 +35,9 @@ def initial_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
                 loss,
                 expected,
                 message,
-                remedy.text,
+                remedy,
                 cause="bad_init",
                 confidence=0.9,
-                change=remedy.change,
             )
         ]
     limit = limits.initial_loss_factor * expected
@@ -54,10 +53,9 @@ def initial_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
                 loss,
                 limit,
                 message,
-                remedy.text,
+                remedy,
                 cause="bad_init",
                 confidence=0.8,
-                change=remedy.change,
             )
         ]
     message = f"the first loss is {loss:.3f}; ln {classes} = {expected:.3f}"
@@ -79,10 +77,9 @@ def regularized_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
                 penalty,
                 _HEAVY * loss,
                 message,
-                "lower weight_decay and l1",
+                Remedy("lower weight_decay and l1", {"weight_decay": 5e-4, "l1": 0.0}),
                 cause="over_regularized",
                 confidence=0.6,
-                change={"weight_decay": 5e-4, "l1": 0.0},
             )
         ]
     if penalty > 0:
@@ -98,6 +95,6 @@ def regularized_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
             penalty,
             0.0,
             message,
-            "check the initializer, or leave weight_decay and l1 at 0",
+            Remedy("check the initializer, or leave weight_decay and l1 at 0"),
         )
     ]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding
+from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import Observations
-from hpo.checks.remedies import Remedy, fix
+from hpo.checks.remedies import fix
 from hpo.spec.thresholds import Thresholds
 
 
@@ -48,10 +48,9 @@ def _bad(
         value,
         threshold,
         message,
-        remedy.text,
+        remedy,
         cause="input_scale",
         confidence=sure,
-        change=remedy.change,
     )
 
 
@@ -106,9 +105,8 @@ def _compare(
         value,
         threshold,
         message,
-        remedy.text,
+        remedy,
         step=step,
         cause="train_val_mismatch",
         confidence=0.9,
-        change=remedy.change,
     )

@@ -26,10 +26,9 @@ def labels(seen: Observations, limits: Thresholds) -> list[Finding]:
                 value,
                 float(classes - 1),
                 message,
-                remedy.text,
+                remedy,
                 cause="bad_labels",
                 confidence=0.98,
-                change=remedy.change,
             )
         ]
     return [_balance(facts, limits)]
@@ -48,10 +47,9 @@ def _balance(facts: LabelFacts, limits: Thresholds) -> Finding:
             float(len(missing)),
             0.0,
             message,
-            remedy.text,
+            remedy,
             cause="class_imbalance",
             confidence=0.85,
-            change=remedy.change,
         )
     if share > limits.class_share and len(facts.counts) > 2 and facts.total >= 5 * _EXPECTED:
         message = f"{share:.0%} of {facts.total} labels are class {facts.counts.index(max(facts.counts))}"
@@ -61,10 +59,9 @@ def _balance(facts: LabelFacts, limits: Thresholds) -> Finding:
             share,
             limits.class_share,
             message,
-            remedy.text,
+            remedy,
             cause="class_imbalance",
             confidence=0.85,
-            change=remedy.change,
         )
     message = (
         f"{len(facts.counts) - len(missing)} classes among {facts.total} labels, the largest {share:.0%}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding
+from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import Observations
 from hpo.spec.thresholds import Thresholds
 
@@ -36,7 +36,9 @@ def learned(seen: Observations, limits: Thresholds) -> list[Finding]:
             best,
             limit,
             message,
-            f"change lr (it was {lr:.3g}), or use batch_norm: before, activation: relu and initializer: he",
+            Remedy(
+                f"change lr (it was {lr:.3g}), or use batch_norm: before, activation: relu and initializer: he"
+            ),
             step=seen.steps,
             cause="not_learning",
             confidence=0.4,

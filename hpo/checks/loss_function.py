@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding
+from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import LossProbe, Observations
-from hpo.checks.remedies import Remedy, fix
+from hpo.checks.remedies import fix
 from hpo.spec.thresholds import Thresholds
 
 _BLIND = 4.0
@@ -39,10 +39,9 @@ def loss_function(seen: Observations, limits: Thresholds) -> list[Finding]:
             probe.even,
             expected,
             message,
-            remedy.text,
+            remedy,
             cause=cause,
             confidence=0.95,
-            change=remedy.change,
         )
     ]
 
@@ -88,9 +87,8 @@ def first_step_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
             first,
             measured,
             message,
-            remedy.text,
+            remedy,
             cause="wrong_loss",
             confidence=0.85,
-            change=remedy.change,
         )
     ]

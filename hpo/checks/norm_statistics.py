@@ -15,36 +15,31 @@ from hpo.spec.thresholds import Thresholds
 
 def norm_statistics(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Compare losses on the probe batch with batch and with running statistics, after the latest epochs."""
-    remedy = fix("fix_norm_momentum", "use a norm_momentum of about 0.1, and train long enough for it")
     if seen.setup.still_norms:
         message = f"the running statistics of {seen.setup.still_norms[0]} never move: its momentum is 0"
-        return [_warn(0.0, 0.0, message, remedy.text, 0, 0.9, remedy.change)]
+        return [_warn(0.0, 0.0, message, 0, 0.9)]
     gaps = [mode.running_statistics - mode.batch_statistics for mode in seen.modes]
     if len(gaps) < 2 or not all(math.isfinite(gap) for gap in gaps[-2:]):
         return []
-    gap = min(gaps[-2:])
+    gap, latest = min(gaps[-2:]), seen.modes[-1]
     if gap <= limits.mode_gap:
         return []
-    latest = seen.modes[-1]
     message = (
         f"the same images cost {latest.running_statistics:.2f} with running statistics and "
         f"{latest.batch_statistics:.2f} with the batch's own"
     )
-    return [_warn(gap, limits.mode_gap, message, remedy.text, latest.step, 0.6, remedy.change)]
+    return [_warn(gap, limits.mode_gap, message, latest.step, 0.6)]
 
 
-def _warn(
-    value: float, threshold: float, message: str, remedy: str, step: int, sure: float, change: object
-) -> Finding:
+def _warn(value: float, threshold: float, message: str, step: int, sure: float) -> Finding:
     return Finding(
         "norm_statistics",
         "warn",
         value,
         threshold,
         message,
-        remedy,
+        fix("fix_norm_momentum", "use a norm_momentum of about 0.1, and train long enough for it"),
         step=step,
         cause="norm_statistics",
         confidence=sure,
-        change=change,  # type: ignore[arg-type]
     )

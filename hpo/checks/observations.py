@@ -5,6 +5,7 @@ Since checks are pure functions of these, a recorded training can be judged agai
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -278,6 +279,22 @@ class Observations:
             optimizer_steps=min(self.optimizer_steps, steps),
             ended=False,
         )
+
+    @property
+    def latest(self) -> Snapshot | None:
+        """The last look at the layers; the untrained ones before the first."""
+        if self.snapshots:
+            return self.snapshots[-1]
+        return self.preflight.layers if self.preflight else None
+
+    @property
+    def known_curve(self) -> list[EpochFacts]:
+        """Epochs of which everything is known and finite."""
+        return [
+            epoch
+            for epoch in self.curve
+            if all(map(math.isfinite, (epoch.train_accuracy, epoch.val_accuracy, epoch.val_loss)))
+        ]
 
     def accuracies(self) -> Sequence[float]:
         """Validation accuracies, by epoch."""

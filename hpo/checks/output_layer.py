@@ -29,10 +29,9 @@ def output_layer(seen: Observations, limits: Thresholds) -> list[Finding]:
             logits.low,
             0.0,
             message,
-            remedy.text,
+            remedy,
             cause="softmax_twice",
             confidence=0.95,
-            change=remedy.change,
         )
     ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding
+from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import Observations
 from hpo.spec.thresholds import Thresholds
 
@@ -30,12 +30,12 @@ def overfit_small(seen: Observations, limits: Thresholds) -> list[Finding]:
         message = (
             f"the loss became {learned.last_loss} after {learned.steps} steps on {learned.examples} examples"
         )
-        return [Finding("overfit_small", "note", learned.accuracy, 1.0, message, "lower lr")]
+        return [Finding("overfit_small", "note", learned.accuracy, 1.0, message, Remedy("lower lr"))]
     message = (
         f"knew only {learned.accuracy:.0%} of {learned.examples} examples after {learned.steps} steps at the "
         "full learning rate"
     )
-    remedy = "raise lr if the loss hardly moved, lower it if it jumped; or use batch_norm: before"
+    remedy = Remedy("raise lr if the loss hardly moved, lower it if it jumped; or use batch_norm: before")
     return [Finding("overfit_small", "note", learned.accuracy, 1.0, message, remedy)]
 
 
@@ -57,7 +57,7 @@ def looks_at_input(seen: Observations, limits: Thresholds) -> list[Finding]:
             difference,
             _DIFFERENCE,
             message,
-            "look at what reaches the first layer, and whether signals die on the way",
+            Remedy("look at what reaches the first layer, and whether signals die on the way"),
             cause="ignores_input",
             confidence=0.3,
         )

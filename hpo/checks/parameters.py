@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding
+from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import Observations
-from hpo.checks.remedies import Remedy, fix
+from hpo.checks.remedies import fix
 from hpo.spec.thresholds import Thresholds
 
 
@@ -51,10 +51,9 @@ def _warn(check: str, count: int, message: str, remedy: Remedy, cause: str = "fr
         float(count),
         0.0,
         message,
-        remedy.text,
+        remedy,
         cause=cause,
         confidence=0.9,
-        change=remedy.change,
     )
 
 

@@ -5,32 +5,41 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+from hpo.checks.activation_scale import activation_scale
 from hpo.checks.base import Finding
+from hpo.checks.batch_composition import batch_composition
+from hpo.checks.dead_units import dead_units
+from hpo.checks.early_best import early_best
 from hpo.checks.evaluation import evaluation
 from hpo.checks.exploding_loss import exploding_loss, stayed_finite
-from hpo.checks.fit import early_best, overfitting, underfitting, unfinished
 from hpo.checks.gradient_check import gradient_check
+from hpo.checks.gradient_scale import gradient_scale
+from hpo.checks.hidden_softmax import hidden_softmax
 from hpo.checks.initial_loss import initial_loss, regularized_loss
 from hpo.checks.input_scale import input_scale, split_difference
 from hpo.checks.labels import labels
-from hpo.checks.layer_signals import (
-    activation_scale,
-    dead_units,
-    gradient_scale,
-    hidden_softmax,
-    saturated_units,
-)
 from hpo.checks.learned import learned
-from hpo.checks.learning import not_learning
-from hpo.checks.loop_mistakes import batch_composition, stale_gradients, training_mode
 from hpo.checks.loss_function import first_step_loss, loss_function
+from hpo.checks.momentum import momentum
+from hpo.checks.no_update import no_update
 from hpo.checks.norm_statistics import norm_statistics
+from hpo.checks.not_learning import not_learning
 from hpo.checks.observations import Observations
+from hpo.checks.oscillation import oscillation
 from hpo.checks.output_layer import output_layer
 from hpo.checks.overfit_small import looks_at_input, overfit_small
+from hpo.checks.overfitting import overfitting
 from hpo.checks.parameters import gradient_reaches, trained_parameters
+from hpo.checks.plateau import plateau
+from hpo.checks.saturated_units import saturated_units
+from hpo.checks.spikes import spikes
+from hpo.checks.stale_gradients import stale_gradients
 from hpo.checks.symmetric_units import symmetric_units
-from hpo.checks.updates import momentum, no_update, update_ratio
+from hpo.checks.too_slow import too_slow
+from hpo.checks.training_mode import training_mode
+from hpo.checks.underfitting import underfitting
+from hpo.checks.unfinished import unfinished
+from hpo.checks.update_ratio import update_ratio
 from hpo.spec.thresholds import Thresholds
 
 Check: TypeAlias = Callable[[Observations, Thresholds], list[Finding]]
@@ -49,5 +58,8 @@ DURING: tuple[Check, ...] = (
 )
 """At every look."""
 
-AFTER: tuple[Check, ...] = (stayed_finite, learned, overfitting, underfitting, unfinished, early_best)
+AFTER: tuple[Check, ...] = (
+    *(stayed_finite, learned, too_slow, spikes, oscillation),
+    *(overfitting, underfitting, unfinished, early_best, plateau),
+)
 """Once, on the finished training."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
 import numpy as np
 
+from hpo.checks.base import Remedy
 from hpo.checks.observations import Observations
 
 USUAL_UPDATE = {"sgd": 4e-3, "adam": 6e-3, "adamw": 6e-3, "rmsprop": 6e-3, "adagrad": 6e-3}
@@ -15,14 +12,6 @@ USUAL_UPDATE = {"sgd": 4e-3, "adam": 6e-3, "adamw": 6e-3, "rmsprop": 6e-3, "adag
 lecture's 1e-3 is for the whole of a longer training); measured by benchmarks/diagnosis.py."""
 _FALLBACK_UPDATE = 4e-3
 _LARGEST_CHANGE = 1e9
-
-
-@dataclass(frozen=True)
-class Remedy:
-    """``text`` for people, ``change`` for programs."""
-
-    text: str
-    change: Mapping[str, Any] = field(default_factory=dict)
 
 
 def fix(code: str, text: str) -> Remedy:

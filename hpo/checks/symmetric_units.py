@@ -28,10 +28,9 @@ def symmetric_units(seen: Observations, limits: Thresholds) -> list[Finding]:
             float(len(alike)),
             0.0,
             message,
-            remedy.text,
+            remedy,
             layer=alike[0],
             cause="symmetric_units",
             confidence=0.95,
-            change=remedy.change,
         )
     ]

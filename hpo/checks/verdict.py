@@ -38,11 +38,11 @@ def verdict(findings: Sequence[Finding]) -> Verdict:
     cause = ranked[0]
     spoke = [finding for finding in findings if finding.cause == cause and finding.severity != "pass"]
     main = max(spoke, key=lambda finding: finding.confidence * _WEIGHT[finding.severity])
-    advice = next((each for each in [main, *spoke] if each.remedy), main)
+    advice = next((each for each in [main, *spoke] if each.remedy.text), main).remedy
     return Verdict(
         cause=cause,
         text=f"{CAUSES[cause].words}: {_evidence(main, findings)}",
-        remedy=advice.remedy,
+        remedy=advice.text,
         change=advice.change,
         confidence=round(min(scores[cause], 1.0), 3),
         second_cause=ranked[1] if len(ranked) > 1 else "",

@@ -99,8 +99,8 @@ def _checks_table(findings: tuple[Finding, ...], width: int) -> Table:
     for finding in sorted(worst.values(), key=lambda each: _ORDER.index(each.severity)):
         where = f"{finding.layer}: " if finding.layer else ""
         what = Text(printable(where + finding.message))
-        if finding.remedy and finding.severity != "pass":
-            what.append(f"\n→ {printable(finding.remedy)}", "bold")
+        if finding.remedy.text and finding.severity != "pass":
+            what.append(f"\n→ {printable(finding.remedy.text)}", "bold")
         table.add_row(
             Text(finding.check),
             Text(finding.severity, SEVERITY_STYLES[finding.severity]),

@@ -15,20 +15,21 @@ _LEAST_STEPS = 100
 """Fewer prove nothing: a sound network can need that many to leave chance."""
 _WINDOW = 0.5
 """Share of the losses so far through which the line is drawn."""
+_SURE = 2.0
+"""Standard errors that the slope is given the benefit of."""
 
 
 def not_learning(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Fatal if, after ``patience`` of the training, the loss is at chance and no trend leads away from it."""
-    total = seen.setup.total_steps
-    steps = seen.steps
+    total, steps = seen.setup.total_steps, seen.steps
     if total is None or steps < max(_LEAST_STEPS, limits.patience * total):
         return []
     chance = math.log(seen.setup.classes)
     level, slope, error = trend(seen.losses[-int(_WINDOW * steps) :])
-    if level < chance - limits.chance_margin:
+    if not level > chance - limits.chance_margin:
         return []
-    # The most that the loss can fall if it goes on as steeply as the data allow at two standard errors.
-    fall = max(0.0, -(slope - 2 * error)) * (total - steps)
+    # The most that the loss can fall if it goes on as steeply as the data allow.
+    fall = max(0.0, _SURE * error - slope) * (total - steps)
     if level - fall < chance - 2 * limits.chance_margin:
         return []
     message = (

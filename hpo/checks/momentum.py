@@ -1,0 +1,29 @@
+"""Momentum m makes steps 1 / (1 - m) times as long in the end: a thousand times at 0.999."""
+
+from __future__ import annotations
+
+from hpo.checks.base import Finding, Remedy
+from hpo.checks.observations import Observations
+from hpo.spec.thresholds import Thresholds
+
+_EXTREME = 0.99
+"""Sutskever et al. 2013 go to 0.999 only with learning rates lowered to match, over far longer trainings."""
+
+
+def momentum(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Of plain SGD; it supports a verdict, and is none."""
+    value = seen.setup.momentum
+    if seen.setup.optimizer != "sgd" or value <= _EXTREME:
+        return []
+    return [
+        Finding(
+            "momentum",
+            "note",
+            value,
+            _EXTREME,
+            f"momentum {value:g} makes steps {1 / (1 - value):.0f} times as long as the learning rate says",
+            Remedy("lower momentum to 0.9", {"momentum": 0.9}),
+            cause="momentum_too_high",
+            confidence=0.7,
+        )
+    ]

@@ -1,0 +1,35 @@
+"""Does it not even know the training images?
+
+Source: CS231n lecture 6: no gap and both accuracies low calls for a larger network or less regularization.
+"""
+
+from __future__ import annotations
+
+from hpo.checks.base import Finding, Remedy
+from hpo.checks.observations import Observations
+from hpo.spec.thresholds import Thresholds
+
+
+def underfitting(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Training and validation accuracy close to chance at the end of the training."""
+    curve = seen.known_curve
+    if not curve:
+        return []
+    best = max(curve, key=lambda epoch: epoch.train_accuracy)
+    chance = 1 / seen.setup.classes
+    share = (max(best.train_accuracy, best.val_accuracy) - chance) / (1 - chance)
+    if share >= limits.underfit_accuracy:
+        return []
+    return [
+        Finding(
+            "underfitting",
+            "warn",
+            share,
+            limits.underfit_accuracy,
+            f"training accuracy is only {best.train_accuracy:.3f}, and validation accuracy {best.val_accuracy:.3f}",
+            Remedy("use a larger width, less regularization, another lr or more epochs"),
+            step=best.step,
+            cause="underfitting",
+            confidence=0.3,
+        )
+    ]
