@@ -22,7 +22,15 @@ from hpo.checks.feeding import FeedMeter
 from hpo.checks.judge import LOOK_STEPS, Judge
 from hpo.checks.observations import EpochFacts, ModeGap, Observations, Snapshot
 from hpo.checks.preflight import SNAPSHOT_IMAGES, Examples, LossFunction, examine
-from hpo.checks.probes import Forward, PendingSnapshot, Probe, StepMeter, WeightMotion, plain_forward
+from hpo.checks.probes import (
+    Forward,
+    PendingSnapshot,
+    Probe,
+    StepMeter,
+    WeightMotion,
+    layer_weights,
+    plain_forward,
+)
 from hpo.checks.setup import read_setup
 from hpo.checks.verdict import Verdict, verdict
 from hpo.spec.thresholds import Preset, Thresholds, thresholds_of
@@ -129,7 +137,7 @@ class Babysitter:
                 classes=self.seen.setup.classes,
                 forward=self._forward,
                 loss_function=self._loss_function,
-                penalty=penalty,
+                penalty=self._penalty() if penalty is None else penalty,
                 thorough=self._limits.thorough,
             )
         probe = train.first(SNAPSHOT_IMAGES)
@@ -202,6 +210,17 @@ class Babysitter:
     def layers(self) -> Sequence[Snapshot]:
         """Layer statistics so far."""
         return self.seen.snapshots
+
+    def _penalty(self) -> float | None:
+        """What weight decay and L1 add to the loss, as far as the optimizer and the configuration tell."""
+        decay, l1 = self.seen.setup.weight_decay, float(self.seen.setup.settings.get("l1") or 0.0)
+        if decay == 0 and l1 == 0:
+            return None
+        with torch.no_grad():
+            weights = list(layer_weights(self._model).values())
+            squares = sum(float(weight.float().square().sum()) for weight in weights)
+            sizes = sum(float(weight.float().abs().sum()) for weight in weights) if l1 else 0.0
+        return decay / 2 * squares + l1 * sizes
 
     def _listen(self) -> None:
         self._handles = [

@@ -45,7 +45,7 @@ CAUSES: dict[str, Cause] = {
         "batches are not mixed", (*_STALLED, *_APART, "class_imbalance", "lr_too_high")
     ),
     "class_imbalance": Cause("unbalanced classes", (*_STALLED, *_APART)),
-    "train_val_mismatch": Cause("training and validation differ", _APART),
+    "train_val_mismatch": Cause("training and validation differ", (*_APART, "norm_statistics")),
     "input_scale": Cause("images are badly scaled", (*_STALLED, *_WILD, "bad_init", "lr_too_high")),
     "augmentation": Cause("augmentation destroys the images", (*_STALLED, "train_val_mismatch")),
     "momentum_too_high": Cause("momentum too high", (*_WILD, *_STALLED, "lr_too_high")),

@@ -13,6 +13,9 @@ from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.spec.thresholds import Thresholds
 
+_APART = 8.0
+"""Student's t of 256 images of each split; healthy programs stay below 4 (benchmarks/diagnosis.py)."""
+
 
 def input_scale(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Compare the standard deviation and the mean of training images with what networks are made for."""
@@ -65,6 +68,9 @@ def _remedy(seen: Observations) -> Remedy:
 def split_difference(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Compare validation images with training images, as given and as the loop fed them."""
     assert seen.preflight is not None
+    if abs(seen.preflight.split_t) > _APART:
+        message = f"training and validation images look different (t = {seen.preflight.split_t:.0f})"
+        return [_different(abs(seen.preflight.split_t), _APART, message, 0, 0.8)]
     pairs = []
     if seen.preflight.val_images is not None:
         train, val = seen.preflight.images, seen.preflight.val_images
@@ -91,7 +97,6 @@ def _compare(
     scale = max(val_std / std, std / max(val_std, 1e-12))
     if shift <= limits.split_shift and scale <= limits.split_scale:
         return None
-    remedy = fix("same_normalization", "normalize validation images with the training images' statistics")
     message = (
         f"training images have mean {mean:.3g} and standard deviation {std:.3g}, validation images "
         f"{val_mean:.3g} and {val_std:.3g}"
@@ -99,14 +104,18 @@ def _compare(
     value, threshold = (
         (shift, limits.split_shift) if shift > limits.split_shift else (scale, limits.split_scale)
     )
+    return _different(value, threshold, message, step, 0.9)
+
+
+def _different(value: float, threshold: float, message: str, step: int, sure: float) -> Finding:
     return Finding(
         "split_difference",
         "warn",
         value,
         threshold,
         message,
-        remedy,
+        fix("same_normalization", "prepare validation images as those of training, with the same statistics"),
         step=step,
         cause="train_val_mismatch",
-        confidence=0.9,
+        confidence=sure,
     )

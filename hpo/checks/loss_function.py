@@ -11,6 +11,8 @@ from hpo.spec.thresholds import Thresholds
 
 _BLIND = 4.0
 """Nats of a wrong answer given with a logit of 20; cross-entropy gives 20, and 2.5 after a second softmax."""
+_CONFIDENT = 20.0
+"""What cross-entropy gives for an answer that is wrong by 20."""
 _CLOSE = 0.35
 """Share of ln C within which a first loss is ln C."""
 
@@ -51,6 +53,13 @@ def _judge(probe: LossProbe, expected: float) -> tuple[str, str, Remedy] | None:
         return "wrong_loss", f"the loss of equal outputs is {probe.even:.3f}: its sign is wrong", _SIGN
     if probe.even > (1 + _CLOSE) * expected and probe.even_twice > 1.8 * probe.even:
         message = f"the loss grows with the batch ({probe.even:.1f}, twice as many: {probe.even_twice:.1f}): it is a sum"
+        return "wrong_loss", message, _MEAN
+    if probe.even < 0 and probe.right < probe.even < probe.wrong:
+        message = f"the loss of equal outputs is {probe.even:.3f}, not ln C = {expected:.3f}: the logarithm is missing"
+        return "wrong_loss", message, _CROSS_ENTROPY
+    share = probe.wrong / _CONFIDENT
+    if 0 < probe.even < 0.5 * expected and abs(probe.even / expected - share) < 0.1 * share:
+        message = f"the loss is 1/{1 / share:.0f} of cross-entropy: it is divided once too often"
         return "wrong_loss", message, _MEAN
     if abs(probe.even) < 0.01 * expected and probe.right < -1:
         message = f"the loss of equal outputs is {probe.even:.3f}, not ln C = {expected:.3f}: log_softmax is missing"

@@ -140,6 +140,8 @@ class LayerStatistics:
     weight_norm: float
     update_ratio: float
     """L2 norm of the step's change over ``weight_norm``."""
+    mute: float = math.nan
+    """Share of the layer's outputs, before the nonlinearity, that are the same for the whole probe batch."""
 
 
 @dataclass(frozen=True)
@@ -203,6 +205,8 @@ class Preflight:
     """Largest difference between images evaluated alone and in a batch, over the logits' spread."""
     gradient_error: float | None
     """Relative error of backward's directional derivative in float64; None where not measured."""
+    split_t: float = math.nan
+    """Student's t between training and validation images, along the mean training image; NaN if unknown."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ PROBE_IMAGES = 64
 SNAPSHOT_IMAGES = 32
 """A batch on which layers are read again and again."""
 _EVALUATED = 16
+_THUMB = 4
+"""Side of the thumbnails on which the images of the two splits are compared."""
 _CONFIDENT = 20.0
 """A logit that leaves the other classes e^-20."""
 _DOUBLE_IMAGES = 8
@@ -91,6 +93,7 @@ def examine(
             eval_noise=noise,
             eval_batch_effect=batch_effect,
             gradient_error=_gradient_error(model, probe.first(_DOUBLE_IMAGES)) if thorough else None,
+            split_t=_split_t(train.images, val.images) if val else math.nan,
         )
 
 
@@ -113,6 +116,24 @@ def image_facts(images: Tensor) -> ImageFacts:
         lowest,
         highest,
     )
+
+
+def _split_t(train: Tensor, val: Tensor) -> float:
+    """How far validation images lie from training images along the mean training image, as Student's t.
+
+    The direction is taken from one half of the training images and tested on the other, so that it owes nothing
+    to chance. Pictures turned over, or made negatives of, keep mean and standard deviation, and differ in this.
+    """
+    thumbs, others = (
+        F.adaptive_avg_pool2d(images.detach().float(), _THUMB).flatten(1) for images in (train, val)
+    )
+    half = len(thumbs) // 2
+    if half < 2 or len(others) < 2:
+        return math.nan
+    direction = thumbs[:half].mean(0)
+    along, across = thumbs[half:] @ direction, others @ direction
+    spread = (along.var() / len(along) + across.var() / len(across)).sqrt()
+    return float((along.mean() - across.mean()) / spread.clamp(min=1e-12))
 
 
 def label_facts(labels: Tensor, classes: int) -> LabelFacts:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from hpo.checks.activation_scale import activation_scale
 from hpo.checks.base import Finding
 from hpo.checks.batch_composition import batch_composition
+from hpo.checks.clipping import clipping
 from hpo.checks.dead_units import dead_units
 from hpo.checks.early_best import early_best
 from hpo.checks.evaluation import evaluation
@@ -20,6 +21,8 @@ from hpo.checks.input_scale import input_scale, split_difference
 from hpo.checks.labels import labels
 from hpo.checks.learned import learned
 from hpo.checks.loss_function import first_step_loss, loss_function
+from hpo.checks.lost_signal import lost_signal
+from hpo.checks.memorizes_only import memorizes_only
 from hpo.checks.momentum import momentum
 from hpo.checks.no_update import no_update
 from hpo.checks.norm_statistics import norm_statistics
@@ -31,9 +34,13 @@ from hpo.checks.overfit_small import looks_at_input, overfit_small
 from hpo.checks.overfitting import overfitting
 from hpo.checks.parameters import gradient_reaches, trained_parameters
 from hpo.checks.plateau import plateau
+from hpo.checks.regularization import heavy_regularization, shrinking_weights
 from hpo.checks.saturated_units import saturated_units
+from hpo.checks.schedule import schedule
 from hpo.checks.spikes import spikes
+from hpo.checks.split_gap import label_noise, split_gap
 from hpo.checks.stale_gradients import stale_gradients
+from hpo.checks.step_count import step_count
 from hpo.checks.symmetric_units import symmetric_units
 from hpo.checks.too_slow import too_slow
 from hpo.checks.training_mode import training_mode
@@ -48,18 +55,20 @@ Check: TypeAlias = Callable[[Observations, Thresholds], list[Finding]]
 BEFORE: tuple[Check, ...] = (
     *(input_scale, split_difference, labels, initial_loss, regularized_loss, loss_function, output_layer),
     *(trained_parameters, gradient_reaches, symmetric_units, activation_scale, hidden_softmax, dead_units),
-    *(saturated_units, gradient_scale, momentum, overfit_small, looks_at_input, evaluation, gradient_check),
+    *(lost_signal, saturated_units, gradient_scale, momentum, clipping, step_count, heavy_regularization),
+    *(overfit_small, looks_at_input, evaluation, gradient_check),
 )
 """Once, on the untrained network."""
 
 DURING: tuple[Check, ...] = (
     *(exploding_loss, not_learning, first_step_loss, no_update, update_ratio, dead_units, saturated_units),
     *(gradient_scale, training_mode, stale_gradients, batch_composition, split_difference, norm_statistics),
+    *(schedule, shrinking_weights),
 )
 """At every look."""
 
 AFTER: tuple[Check, ...] = (
-    *(stayed_finite, learned, too_slow, spikes, oscillation),
+    *(stayed_finite, learned, too_slow, spikes, oscillation, split_gap, label_noise, memorizes_only),
     *(overfitting, underfitting, unfinished, early_best, plateau),
 )
 """Once, on the finished training."""

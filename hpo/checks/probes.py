@@ -88,6 +88,7 @@ class _Site:
     name: str
     nonlinearity: str = ""
     numbers: list[Tensor] = field(default_factory=list)
+    mute: Tensor | None = None
 
 
 class LayerReader:
@@ -119,7 +120,8 @@ class LayerReader:
             if self.sites and not self.sites[-1].nonlinearity:
                 # No layer made the activation (a function did): what comes in here is it.
                 self.sites[-1].numbers = _numbers(inputs[0].detach(), "")
-            self.sites.append(_Site(name, numbers=_numbers(output.detach(), "")))
+            numbers = _numbers(output.detach(), "")
+            self.sites.append(_Site(name, numbers=numbers, mute=numbers[_ACTIVATION_FIELDS.index("dead")]))
 
         return hook
 
@@ -149,12 +151,12 @@ class PendingSnapshot:
     sites: tuple[tuple[str, str], ...]
     """Name and nonlinearity."""
     numbers: Tensor
-    """(2 + sites * 7,): loss, spread of logits, then for each site what LayerStatistics has."""
+    """(2 + sites * 8,): loss, spread of logits, then for each site what LayerStatistics has."""
 
     def read(self) -> Snapshot:
         """Wait for the device, and bring everything over in one transfer."""
         loss, spread, *rest = self.numbers.tolist()
-        width = len(_ACTIVATION_FIELDS) + 3
+        width = len(_ACTIVATION_FIELDS) + 4
         layers = []
         for index, (name, kind) in enumerate(self.sites):
             layers.append(LayerStatistics(name, kind, *rest[index * width : (index + 1) * width]))
@@ -212,6 +214,7 @@ def pack(
         numbers += site.numbers
         numbers += [motion.gradients.get(site.name, nothing), weight]
         numbers.append(nothing if change is None else change / weight)
+        numbers.append(nothing if site.mute is None else site.mute)
     names = tuple((site.name, site.nonlinearity) for site in sites)
     return PendingSnapshot(step, lr, names, torch.stack([number.float() for number in numbers]))
 

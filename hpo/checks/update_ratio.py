@@ -9,30 +9,31 @@ import math
 
 import numpy as np
 
-from hpo.checks.base import Finding, Remedy
+from hpo.checks.base import Finding
 from hpo.checks.observations import Observations, Snapshot
 from hpo.checks.remedies import lower_lr, raise_lr, update_excess
 from hpo.spec.thresholds import Thresholds
 
 
 def update_ratio(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """The median over layers in the first steps, where the learning rate shows best."""
-    first = next((shot for shot in seen.snapshots if math.isfinite(median_ratio(shot))), None)
-    if first is None:
+    """The first step's, where the learning rate shows best, against what is usual for the optimizer."""
+    excess = update_excess(seen)
+    if excess is None or 1 / limits.update_factor <= excess <= limits.update_factor:
         return []
-    ratio = median_ratio(first)
-    moved = f"step {first.step} changed the weights by {ratio:.2g} of their size; 1e-3 is usual"
-    if ratio > limits.update_ratio_high:
-        return [_note(ratio, limits.update_ratio_high, moved, lower_lr(seen), first.step, "lr_too_high")]
-    if 0 < ratio < limits.update_ratio_low and (update_excess(seen) or 1.0) < 0.1:
-        return [_note(ratio, limits.update_ratio_low, moved, raise_lr(seen), first.step, "lr_too_low")]
-    return []
-
-
-def _note(value: float, threshold: float, message: str, remedy: Remedy, step: int, cause: str) -> Finding:
-    return Finding(
-        "update_ratio", "note", value, threshold, message, remedy, step=step, cause=cause, confidence=0.65
-    )
+    high = excess > 1
+    ratio = median_ratio(seen.snapshots[0])
+    return [
+        Finding(
+            "update_ratio",
+            "note",
+            excess,
+            limits.update_factor if high else 1 / limits.update_factor,
+            f"the first step changed the weights by {ratio:.1e} of their size, {excess:.2g} x what is usual",
+            lower_lr(seen) if high else raise_lr(seen),
+            cause="lr_too_high" if high else "lr_too_low",
+            confidence=0.7,
+        )
+    ]
 
 
 def median_ratio(shot: Snapshot) -> float:

@@ -52,8 +52,7 @@ class Thresholds(BaseModel):
     gradient_ratio: float = _limit(
         1e4, "gradient of the last layer over that of the first, relative to weights", gt=1
     )
-    update_ratio_low: float = _limit(1e-5, "a step's change over the weights' norm", gt=0)
-    update_ratio_high: float = _limit(0.1, "a step's change over the weights' norm", gt=0)
+    update_factor: float = _limit(8.0, "first update over what is usual for the optimizer, or under it", gt=1)
     mode_gap: float = _limit(
         1.0, "nats that running statistics cost against batch statistics on the same images", gt=0
     )

@@ -1,0 +1,79 @@
+"""Is so much forbidden that nothing can be learned? Dropout, smoothing, augmentation, and weights that shrink."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from hpo.checks.base import Finding, Remedy
+from hpo.checks.observations import Observations
+from hpo.spec.thresholds import Thresholds
+
+_DROPOUT = 0.75
+_SMOOTHING = 0.5
+_STRENGTH = 2.0
+_SHRUNK = 0.2
+
+
+def heavy_regularization(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Settings far beyond what is usual; they support a verdict, and are none."""
+    smoothing = _smoothing(seen)
+    if seen.setup.dropout > _DROPOUT:
+        message, change = f"dropout {seen.setup.dropout:g} drops most of each layer", {"dropout": 0.2}
+        return [
+            _note("heavy_regularization", seen.setup.dropout, _DROPOUT, message, change, "over_regularized")
+        ]
+    if smoothing > _SMOOTHING:
+        message, change = f"label smoothing {smoothing:.2f} hides the labels", {"label_smoothing": 0.1}
+        return [_note("heavy_regularization", smoothing, _SMOOTHING, message, change, "over_regularized")]
+    strength = seen.setup.settings.get("augmentation_strength")
+    if strength is not None and strength > _STRENGTH:
+        message = f"augmentation_strength {strength:g} leaves little of an image"
+        change = {"augmentation_strength": 1.0, "augmentation": "flip_crop"}
+        return [_note("heavy_regularization", strength, _STRENGTH, message, change, "augmentation")]
+    return []
+
+
+def shrinking_weights(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """The median over layers of the weights' norm, now over at first: decay wins against the loss."""
+    if len(seen.snapshots) < 2:
+        return []
+    first, last = seen.snapshots[0].layers, seen.snapshots[-1].layers
+    ratios = [
+        now.weight_norm / then.weight_norm
+        for then, now in zip(first, last, strict=False)
+        if then.weight_norm > 0 and math.isfinite(now.weight_norm)
+    ]
+    if not ratios or np.median(ratios) >= _SHRUNK:
+        return []
+    shrunk = float(np.median(ratios))
+    message = f"the weights have shrunk to {shrunk:.1%} of their size by step {seen.snapshots[-1].step}"
+    change = {"weight_decay": 5e-4, "l1": 0.0, "max_norm": None}
+    return [
+        _note(
+            "shrinking_weights", shrunk, _SHRUNK, message, change, "over_regularized", seen.snapshots[-1].step
+        )
+    ]
+
+
+def _smoothing(seen: Observations) -> float:
+    """The label smoothing that the loss function was seen to have, or that the configuration says."""
+    probe = seen.preflight.loss_probe if seen.preflight else None
+    if probe is not None and abs(probe.even - math.log(seen.setup.classes)) < 0.1:
+        return 1 - (probe.wrong - probe.right) / 20
+    return float(seen.setup.settings.get("label_smoothing") or 0.0)
+
+
+def _note(
+    check: str,
+    value: float,
+    threshold: float,
+    message: str,
+    change: dict[str, object],
+    cause: str,
+    step: int = 0,
+) -> Finding:
+    words = ", ".join(f"{name}: {new if new is not None else 'none'}" for name, new in change.items())
+    remedy = Remedy(f"use {words}", change)
+    return Finding(check, "note", value, threshold, message, remedy, step=step, cause=cause, confidence=0.65)

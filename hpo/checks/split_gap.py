@@ -1,0 +1,88 @@
+"""Do training and validation disagree beyond what overfitting explains?"""
+
+from __future__ import annotations
+
+import math
+
+from hpo.checks.base import Finding
+from hpo.checks.observations import EpochFacts, Observations
+from hpo.checks.remedies import fix
+from hpo.spec.thresholds import Thresholds
+
+_GAP = 0.15
+_LOSSES = 1.5
+_NOT_BY_HEART = 0.8
+"""Training accuracy up to which a gap is too early for overfitting."""
+_NOISY = 0.1
+
+
+def split_gap(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """A validation accuracy below chance, or far behind training while that has not learned by heart."""
+    curve = seen.known_curve
+    if len(curve) < 2:
+        return []
+    last, chance = curve[-1], 1 / seen.setup.classes
+    best = max(epoch.val_accuracy for epoch in curve)
+    if best < 0.6 * chance and last.train_accuracy > 2 * chance and (seen.val_images or 0) >= 200:
+        message = f"validation accuracy is {best:.3f}, below guessing, at a training accuracy of {last.train_accuracy:.3f}"
+        return [_warn(best, 0.6 * chance, message, last.step, 0.9)]
+    if all(_apart(epoch) for epoch in curve[:2]) and _apart(last):
+        gap = min(epoch.train_accuracy - epoch.val_accuracy for epoch in (*curve[:2], last))
+        message = (
+            f"from the first epoch on, training accuracy ({last.train_accuracy:.3f}) is far above validation "
+            f"accuracy ({last.val_accuracy:.3f})"
+        )
+        return [_warn(gap, _GAP, message, last.step, 0.6)]
+    return []
+
+
+def _apart(epoch: EpochFacts) -> bool:
+    gap = epoch.train_accuracy - epoch.val_accuracy
+    return (
+        gap > _GAP and epoch.train_accuracy < _NOT_BY_HEART
+    ) and epoch.val_loss > _LOSSES * epoch.train_loss
+
+
+def _warn(value: float, threshold: float, message: str, step: int, sure: float) -> Finding:
+    return Finding(
+        "split_gap",
+        "warn",
+        value,
+        threshold,
+        message,
+        fix("same_normalization", "prepare validation images and labels exactly as those of training"),
+        step=step,
+        cause="train_val_mismatch",
+        confidence=sure,
+    )
+
+
+def label_noise(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Validation far better than training, though nothing makes training harder: its labels are wrong in part."""
+    curve = seen.known_curve
+    setup = seen.setup
+    if not curve or setup.dropout > 0 or (setup.settings.get("label_smoothing") or 0) > 0.2:
+        return []
+    last = curve[-1]
+    lead = last.val_accuracy - last.train_accuracy
+    if lead < _NOISY or last.train_loss - last.val_loss < 2 * _NOISY or not math.isfinite(last.train_loss):
+        return []
+    if (setup.settings.get("augmentation_strength") or 1.0) > 1.5:
+        return []
+    message = (
+        f"validation accuracy {last.val_accuracy:.3f} is far above training accuracy {last.train_accuracy:.3f}: some "
+        "training labels are wrong"
+    )
+    return [
+        Finding(
+            "label_noise",
+            "warn",
+            lead,
+            _NOISY,
+            message,
+            fix("fix_labels", "look at training images beside their labels"),
+            step=last.step,
+            cause="labels_do_not_match",
+            confidence=0.7,
+        )
+    ]
