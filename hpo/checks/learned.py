@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, Remedy
+from hpo.checks.base import Finding
 from hpo.checks.observations import Observations
 from hpo.spec.thresholds import Thresholds
 
@@ -28,7 +28,6 @@ def learned(seen: Observations, limits: Thresholds) -> list[Finding]:
     message = (
         f"stayed at chance: the best validation accuracy is {best:.3f}, guessing gives {1 / classes:.3f}"
     )
-    lr = seen.setup.lr
     return [
         Finding(
             "learned",

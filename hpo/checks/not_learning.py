@@ -9,6 +9,7 @@ import numpy as np
 
 from hpo.checks.base import Finding
 from hpo.checks.observations import Observations
+from hpo.checks.remedies import sound_start
 from hpo.spec.thresholds import Thresholds
 
 _LEAST_STEPS = 100
@@ -43,6 +44,7 @@ def not_learning(seen: Observations, limits: Thresholds) -> list[Finding]:
             level,
             chance - limits.chance_margin,
             message,
+            sound_start(seen),
             step=steps - 1,
             cause="not_learning",
             confidence=0.4,

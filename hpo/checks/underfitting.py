@@ -9,6 +9,8 @@ from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import Observations
 from hpo.spec.thresholds import Thresholds
 
+_USUAL_WIDTH = 8
+
 
 def underfitting(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Training and validation accuracy close to chance at the end of the training."""
@@ -27,9 +29,17 @@ def underfitting(seen: Observations, limits: Thresholds) -> list[Finding]:
             share,
             limits.underfit_accuracy,
             f"training accuracy is only {best.train_accuracy:.3f}, and validation accuracy {best.val_accuracy:.3f}",
-            Remedy("use a larger width, less regularization, another lr or more epochs"),
+            _remedy(seen),
             step=best.step,
             cause="underfitting",
             confidence=0.3,
         )
     ]
+
+
+def _remedy(seen: Observations) -> Remedy:
+    width = seen.setup.settings.get("width")
+    if width is None:
+        return Remedy("use a larger network, less regularization, another lr or more epochs")
+    wider = max(_USUAL_WIDTH, 4 * width)
+    return Remedy(f"use width: {wider}, less regularization, another lr or more epochs", {"width": wider})
