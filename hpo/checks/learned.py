@@ -35,9 +35,7 @@ def learned(seen: Observations, limits: Thresholds) -> list[Finding]:
             best,
             limit,
             message,
-            Remedy(
-                f"change lr (it was {lr:.3g}), or use batch_norm: before, activation: relu and initializer: he"
-            ),
+            sound_start(seen),
             step=seen.steps,
             cause="not_learning",
             confidence=0.4,
