@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from hpo.spec.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, when_text, yaml_text
-from hpo.spec.load import STUDY_KEYS
+from hpo.spec.load import STUDY_KEYS, THRESHOLDS
 from hpo.spec.rules import MODEL_DEPTHS
 from hpo.spec.schema import schema_text
 
 DOCS = Path(__file__).parent
 SCHEMA = DOCS / "study.schema.json"
 STUDY_FILES = DOCS / "study-files.md"
+CHECKS = DOCS / "checks.md"
 
 _VALUES = {"number": "number", "whole": "whole number", "flag": "true or false", "text": "text"}
 
@@ -20,7 +21,12 @@ def generated() -> dict[Path, str]:
     """Each file with what it should hold."""
     page = STUDY_FILES.read_text(encoding="utf-8")
     page = with_part(page, "keys", keys_table())
-    return {SCHEMA: schema_text(), STUDY_FILES: with_part(page, "hyperparameters", hyperparameters_table())}
+    checks = with_part(CHECKS.read_text(encoding="utf-8"), "thresholds", thresholds_table())
+    return {
+        SCHEMA: schema_text(),
+        STUDY_FILES: with_part(page, "hyperparameters", hyperparameters_table()),
+        CHECKS: checks,
+    }
 
 
 def keys_table() -> str:
@@ -29,6 +35,16 @@ def keys_table() -> str:
     lines += [
         f"| `{field.name}` | {_accepts(field)} | {_default(field)} | {field.description} |"
         for field in STUDY_KEYS.values()
+    ]
+    return "\n".join(lines)
+
+
+def thresholds_table() -> str:
+    """What may stand under ``checks:``."""
+    lines = ["| threshold | value | default | meaning |", "|---|---|---|---|"]
+    lines += [
+        f"| `{name}` | {_accepts(field)} | {_default(field)} | {_meaning(field)} |"
+        for name, field in THRESHOLDS.items()
     ]
     return "\n".join(lines)
 

@@ -6,6 +6,7 @@ import math
 
 from hpo.checks.base import Finding
 from hpo.checks.observations import Observations
+from hpo.checks.remedies import sound_start
 from hpo.spec.thresholds import Thresholds
 
 
