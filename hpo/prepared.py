@@ -125,7 +125,7 @@ def prepare(
 
 
 def _drawn(images: ImageSet, key: Key, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Some of the images (n, C, H, W), drawn at random (a split is in the order of its classes), and labels (n,)."""
+    """Some of the images (n, C, H, W), at random (a split is in the order of its classes); labels (n,)."""
     generator = torch.Generator().manual_seed(key.integer())
     positions = torch.randperm(len(images), generator=generator)[:PROBE_IMAGES]
     return images.batch(positions.to(device))

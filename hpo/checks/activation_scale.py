@@ -1,7 +1,7 @@
 """Do activations keep their scale from layer to layer in the untrained network?
 
-Source: CS231n lecture 6, weight initialization: with weights of 0.01 they shrink to nothing in ten layers, with
-large ones they saturate or explode; with Xavier's and He's they keep their standard deviation.
+Source: CS231n lecture 6, weight initialization: with weights of 0.01 they shrink to nothing in ten layers,
+with large ones they saturate or explode; with Xavier's and He's they keep their standard deviation.
 """
 
 from __future__ import annotations

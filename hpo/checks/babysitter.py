@@ -1,4 +1,4 @@
-"""Babysitter: watches a training loop that it does not own, and says what goes wrong, why, and what to change.
+"""Babysitter: watches a training loop that it does not own, and says what goes wrong, why, and what to do.
 
 It measures (``seen``) and reports; it never stops anything itself. Source of the idea: CS231n lecture 6,
 "babysitting the learning process".
@@ -46,10 +46,10 @@ _BATCHES_COUNTED = 20
 class Babysitter:
     """Watches one training of ``model`` by ``optimizer``.
 
-    ``epochs`` and ``steps_per_epoch`` let it judge what can still be reached; ``loss_function(logits, labels)``
-    is tried on outputs whose loss is known; ``forward(model, images)`` is how the loop runs the model, if not
-    plainly; ``configuration`` (fields of ``Configuration``) makes remedies concrete. ``checks`` is a preset or
-    ``Thresholds``. A complete loop is in docs/checks.md.
+    ``epochs`` and ``steps_per_epoch`` let it judge what can still be reached; ``loss_function(logits,
+    labels)`` is tried on outputs whose loss is known; ``forward(model, images)`` is how the loop runs the
+    model, if not plainly; ``configuration`` (fields of ``Configuration``) makes remedies concrete. ``checks``
+    is a preset or ``Thresholds``. A complete loop is in docs/checks.md.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Babysitter:
                 settings=configuration or {},
             )
         )
-        """Every number that the checks read; they can be judged again from it (``hpo.checks.judge.replay``)."""
+        """Every number that the checks read; ``hpo.checks.judge.replay`` judges them again."""
         self.findings: list[Finding] = []
         """What was found so far, in order."""
         self._probe: Probe | None = None

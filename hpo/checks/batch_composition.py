@@ -26,7 +26,8 @@ def batch_composition(seen: Observations, limits: Thresholds) -> list[Finding]:
             "warn",
             float(typical),
             limit,
-            f"half of the first {len(seen.batch_classes)} batches have {typical:g} of {classes} classes or fewer",
+            f"half of the first {len(seen.batch_classes)} batches have {typical:g} of {classes} classes "
+            "or fewer",
             fix("shuffle_batches", "shuffle the training images anew in each epoch"),
             step=len(seen.batch_classes),
             cause="batch_composition",

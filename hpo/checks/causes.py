@@ -1,4 +1,4 @@
-"""Causes: what can be at the root of a training that does not go well, in words, and what follows from what."""
+"""Causes: what can be at the root of a training that does not go well, in words, and what follows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Stop when the loss becomes NaN or infinite, or stays above three times the first.
 
-Source: CS231n lecture 6: "cost > 3 * original cost: stop, it has exploded". Networks with normalization come back
-from such a loss, and some of them end well (benchmarks/diagnosis.py), so it must also have stopped falling.
+Source: CS231n lecture 6: "cost > 3 * original cost: stop, it has exploded". Networks with normalization come
+back from such a loss, and some of them end well (benchmarks/diagnosis.py): it must also have stopped falling.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LARGE = 3.0
 
 
 def exploding_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Look at the latest steps. A lucky first batch does not make the threshold strict: it is at least 3 ln C."""
+    """Look at the latest steps. A lucky first batch does not count: the threshold is at least 3 ln C."""
     losses = seen.losses
     if not len(losses):
         return []

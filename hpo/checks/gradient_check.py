@@ -1,4 +1,4 @@
-"""Is backward the derivative of forward? A numeric check in float64, for layers with a backward of their own."""
+"""Is backward the derivative of forward? A numeric check in float64, for layers with their own backward."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Are the images centred and scaled, and alike in training and validation?
 
-Source: CS231n lecture 6, data preprocessing: zero-centre, normalize, and do to validation images what was done
-to training images.
+Source: CS231n lecture 6, data preprocessing: zero-centre, normalize, and do to validation images what was
+done to training images.
 """
 
 from __future__ import annotations

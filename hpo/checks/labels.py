@@ -17,7 +17,10 @@ def labels(seen: Observations, limits: Thresholds) -> list[Finding]:
     facts, classes = seen.preflight.labels, seen.setup.classes
     if facts.lowest < 0 or facts.highest >= classes:
         remedy = fix("fix_labels", f"number the classes from 0 to {classes - 1}")
-        message = f"labels go from {facts.lowest} to {facts.highest}; {classes} outputs stand for 0 to {classes - 1}"
+        message = (
+            f"labels go from {facts.lowest} to {facts.highest}; {classes} outputs stand for 0 to "
+            f"{classes - 1}"
+        )
         value = float(facts.lowest if facts.lowest < 0 else facts.highest)
         return [
             Finding(

@@ -6,7 +6,6 @@ import math
 
 from hpo.checks.base import Finding
 from hpo.checks.observations import Observations
-from hpo.checks.remedies import sound_start
 from hpo.spec.thresholds import Thresholds
 
 
@@ -36,7 +35,10 @@ def learned(seen: Observations, limits: Thresholds) -> list[Finding]:
             best,
             limit,
             message,
-            sound_start(seen),
+            Remedy(
+                f"change lr (it was {lr:.3g}), or use batch_norm: before, activation: relu and "
+                "initializer: he"
+            ),
             step=seen.steps,
             cause="not_learning",
             confidence=0.4,

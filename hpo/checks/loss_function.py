@@ -1,4 +1,4 @@
-"""Does the loss behave as cross-entropy does? Tried on outputs whose loss is known, or read off the first step."""
+"""Does the loss behave as cross-entropy does? Tried on outputs whose loss is known, and at the first step."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ def loss_function(seen: Observations, limits: Thresholds) -> list[Finding]:
     expected = math.log(seen.setup.classes)
     found = _judge(probe, expected)
     if found is None:
-        message = f"gives {probe.even:.3f} for equal outputs, {probe.right:.2f} for right and {probe.wrong:.1f} for wrong ones"
+        message = (
+            f"gives {probe.even:.3f} for equal outputs, {probe.right:.2f} for right and {probe.wrong:.1f} "
+            "for wrong ones"
+        )
         return [Finding("loss_function", "pass", probe.even, expected, message)]
     cause, message, remedy = found
     return [
@@ -52,7 +55,10 @@ def _judge(probe: LossProbe, expected: float) -> tuple[str, str, Remedy] | None:
     if probe.wrong < probe.right and probe.even < -_CLOSE * expected:
         return "wrong_loss", f"the loss of equal outputs is {probe.even:.3f}: its sign is wrong", _SIGN
     if probe.even > (1 + _CLOSE) * expected and probe.even_twice > 1.8 * probe.even:
-        message = f"the loss grows with the batch ({probe.even:.1f}, twice as many: {probe.even_twice:.1f}): it is a sum"
+        message = (
+            f"the loss grows with the batch ({probe.even:.1f}, twice as many: {probe.even_twice:.1f}): it is "
+            "a sum"
+        )
         return "wrong_loss", message, _MEAN
     if probe.even < 0 and probe.right < probe.even < probe.wrong:
         message = f"the loss of equal outputs is {probe.even:.3f}, not ln C = {expected:.3f}: the logarithm is missing"
@@ -62,10 +68,13 @@ def _judge(probe: LossProbe, expected: float) -> tuple[str, str, Remedy] | None:
         message = f"the loss is 1/{1 / share:.0f} of cross-entropy: it is divided once too often"
         return "wrong_loss", message, _MEAN
     if abs(probe.even) < 0.01 * expected and probe.right < -1:
-        message = f"the loss of equal outputs is {probe.even:.3f}, not ln C = {expected:.3f}: log_softmax is missing"
+        message = f"the loss of equal outputs is {probe.even:.3f}, not ln C = {expected:.3f}: no log_softmax"
         return "wrong_loss", message, _CROSS_ENTROPY
     if abs(probe.even - expected) < _CLOSE * expected and probe.wrong < _BLIND:
-        message = f"an answer that is entirely wrong costs {probe.wrong:.2f}, one that is right {probe.right:.2f}: softmax is applied twice"
+        message = (
+            f"an answer that is entirely wrong costs {probe.wrong:.2f}, one that is right "
+            f"{probe.right:.2f}: softmax is applied twice"
+        )
         return "softmax_twice", message, _BARE
     return None
 

@@ -1,4 +1,4 @@
-"""Do the running statistics of normalization fit the network as it is? On the same images they should cost little.
+"""Do the running statistics of normalization fit the network as it is? On the same images they cost little.
 
 Source: Ioffe & Szegedy 2015: at test time, averages over training take the place of the batch's statistics.
 """

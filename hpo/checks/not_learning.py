@@ -1,5 +1,5 @@
-"""Does the loss go down at all? At chance it is ln C, and a training that has not left it is told apart from a
-slow one by a straight line through its latest losses."""
+"""Does the loss go down at all? At chance it is ln C, and a training that has not left it is told apart from
+a slow one by a straight line through its latest losses."""
 
 from __future__ import annotations
 

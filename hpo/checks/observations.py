@@ -224,7 +224,7 @@ class Fed:
     std: float
     """Of the images."""
     stale_gradient: float
-    """Norm of the gradients that were there when backward began, over that of the step before; NaN unknown."""
+    """Norm of the gradients that were there when backward began, over that of the step before; or NaN."""
 
 
 @dataclass(frozen=True)

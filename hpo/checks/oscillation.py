@@ -1,4 +1,4 @@
-"""Does the training loss swing from step to step instead of coming down? Too large steps, or batches too small."""
+"""Does the training loss swing from step to step instead of coming down? Large steps, or small batches."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Can the network learn twenty examples by heart, and did it look at the images to do so?
 
 Source: CS231n lecture 6: take the first 20 examples, turn regularization off, and reach a training accuracy
-of 1.0. What cannot do that will not learn 45,000. Karpathy, "A recipe for training neural networks": real input
-must do better than zeroed input.
+of 1.0. What cannot do that will not learn 45,000. Karpathy, "A recipe for training neural networks": real
+input must do better than zeroed input.
 """
 
 from __future__ import annotations

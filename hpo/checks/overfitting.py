@@ -25,8 +25,8 @@ def overfitting(seen: Observations, limits: Thresholds) -> list[Finding]:
     if not (gap > limits.overfit_gap and last.val_loss > _TURNED * smallest):
         return []
     message = (
-        f"training accuracy {last.train_accuracy:.3f} against {last.val_accuracy:.3f} in validation, where the "
-        f"loss rose from {smallest:.2f} to {last.val_loss:.2f}"
+        f"training accuracy {last.train_accuracy:.3f} against {last.val_accuracy:.3f} in validation, where "
+        f"the loss rose from {smallest:.2f} to {last.val_loss:.2f}"
     )
     remedy = Remedy(
         "add weight_decay, dropout or augmentation: flip_crop, or stop earlier", {"augmentation": "flip_crop"}

@@ -1,4 +1,4 @@
-"""What is measured before training: images, labels, outputs, gradients, the loss function, twenty examples."""
+"""What is measured before training: images, labels, outputs, gradients, the loss, learning by heart."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _CONFIDENT = 20.0
 """A logit that leaves the other classes e^-20."""
 _DOUBLE_IMAGES = 8
 _DOUBLE_STEP = 1e-4
-"""Step of the numeric derivative, relative to the weights' norm: small against kinks, large against rounding."""
+"""Step of the numeric derivative, relative to the weights' norm: small for kinks, large for rounding."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def _logit_facts(logits: Tensor) -> LogitFacts:
 
 
 def _evaluation(model: nn.Module, forward: Forward, images: Tensor) -> tuple[float, float]:
-    """How much logits differ between two evaluations, and between a batch and its halves, over their spread."""
+    """Differences of logits: two evaluations; a batch and its halves. Both over the spread of logits."""
     with torch.no_grad(), undisturbed(model, batch_statistics=False):
         whole = forward(model, images)
         again = forward(model, images)
@@ -219,8 +219,8 @@ def _alike(model: nn.Module) -> tuple[str, ...]:
 def _gradient_error(model: nn.Module, probe: Examples) -> float:
     """Relative error of backward's derivative along each parameter's own random direction; the largest.
 
-    Compares with (L(w + h v) - L(w - h v)) / 2h in float64, normalization on batch statistics. A kink of a ReLU
-    within the step adds a little error; a wrong backward pass is off by its own size.
+    Compares with (L(w + h v) - L(w - h v)) / 2h in float64, normalization on batch statistics. A kink of a
+    ReLU within the step adds a little error; a wrong backward pass is off by its own size.
     """
     exact = copy.deepcopy(model).double()
     images = probe.images.double()

@@ -27,8 +27,8 @@ _FLAT_ENDS: dict[str, Callable[[Tensor], Tensor]] = {
     "Hardtanh": lambda a: a.abs() >= 1,
     "Softsign": lambda a: a.abs() > 0.98,
 }
-"""Where an activation counts as saturated: its slope is below a tenth of the largest (sigmoid, tanh: 0.08, 0.04
-of it), by the class of the layer."""
+"""Where an activation counts as saturated: its slope is below a tenth of the largest (sigmoid: 0.08, tanh:
+0.04 of it), by the class of the layer."""
 ACTIVATIONS = {
     *_FLAT_ENDS,
     *("ReLU", "ReLU6", "LeakyReLU", "PReLU", "RReLU", "ELU", "SELU", "CELU", "GELU", "SiLU", "Mish"),
@@ -92,7 +92,7 @@ class _Site:
 
 
 class LayerReader:
-    """Listens to one forward pass: which layers were met, in order, and what their activations looked like."""
+    """Listens to one forward pass: which layers were met, in order, and what their activations are like."""
 
     def __init__(self, model: nn.Module) -> None:
         self.sites: list[_Site] = []

@@ -1,6 +1,6 @@
 """Sigmoids and tanhs at their flat ends, where no gradient passes.
 
-Source: CS231n lecture 6, weight initialization: with large weights almost all neurons are saturated at -1 or 1.
+Source: CS231n lecture 6, weight initialization: with large weights almost all neurons saturate at -1 or 1.
 """
 
 from __future__ import annotations

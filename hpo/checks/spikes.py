@@ -1,4 +1,4 @@
-"""Single steps whose loss jumps far above those around them: the learning rate is at its edge, or an image is bad."""
+"""Steps whose loss jumps far above those before: the learning rate is at its edge, or an image is bad."""
 
 from __future__ import annotations
 

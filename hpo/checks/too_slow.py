@@ -41,7 +41,10 @@ def too_slow(seen: Observations, limits: Thresholds) -> list[Finding]:
     typical = float(np.median(known))
     if not straight or typical > _SMALL:
         return []
-    message = f"the loss fell only from {start:.3f} to {end:.3f}, in a line; weights moved by {typical:.1e} of their size a step"
+    message = (
+        f"the loss fell only from {start:.3f} to {end:.3f}, in a line; weights moved by {typical:.1e} of "
+        "their size a step"
+    )
     return [
         Finding(
             "too_slow",

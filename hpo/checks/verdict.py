@@ -17,7 +17,7 @@ _EXPLAINED = 0.4
 
 @dataclass(frozen=True)
 class Verdict:
-    """``cause`` and ``second_cause`` are keys of CAUSES, or ``cause`` is 'healthy'; ``text`` gives the evidence."""
+    """``cause`` is 'healthy' or, as ``second_cause``, a key of CAUSES; ``text`` gives the evidence."""
 
     cause: str
     text: str
@@ -29,7 +29,7 @@ class Verdict:
 
 
 def verdict(findings: Sequence[Finding]) -> Verdict:
-    """Healthy unless something is worth a warning; then the likeliest cause that no other likely one explains."""
+    """Healthy unless something is worth a warning; else the likeliest cause that no likely one explains."""
     if not any(finding.severity in ("warn", "fatal") for finding in findings):
         return Verdict(HEALTHY, HEALTHY)
     scores = _explained(_scores(findings))

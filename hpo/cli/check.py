@@ -27,7 +27,7 @@ def check(
         typer.Option(
             min=0,
             metavar="N",
-            help="Check the study's N-th planned configuration. [default: its fixed values, defaults elsewhere]",
+            help="Check the study's N-th planned configuration. [default: fixed values, defaults elsewhere]",
             show_default=False,
         ),
     ] = None,
