@@ -1,4 +1,4 @@
-"""Is every gradient cut down to next to nothing? A tiny ``gradient_clip`` is a tiny learning rate by another name."""
+"""Is every gradient cut down to next to nothing? A tiny ``gradient_clip`` is a tiny learning rate."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import math
 
 from hpo.checks.base import Finding
 from hpo.checks.observations import Observations
+from hpo.checks.remedies import sound_start
 from hpo.spec.thresholds import Thresholds
 
 
@@ -35,10 +36,7 @@ def learned(seen: Observations, limits: Thresholds) -> list[Finding]:
             best,
             limit,
             message,
-            Remedy(
-                f"change lr (it was {lr:.3g}), or use batch_norm: before, activation: relu and "
-                "initializer: he"
-            ),
+            sound_start(seen),
             step=seen.steps,
             cause="not_learning",
             confidence=0.4,

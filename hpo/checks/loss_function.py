@@ -61,7 +61,7 @@ def _judge(probe: LossProbe, expected: float) -> tuple[str, str, Remedy] | None:
         )
         return "wrong_loss", message, _MEAN
     if probe.even < 0 and probe.right < probe.even < probe.wrong:
-        message = f"the loss of equal outputs is {probe.even:.3f}, not ln C = {expected:.3f}: the logarithm is missing"
+        message = f"the loss of equal outputs is {probe.even:.3f}, not ln C = {expected:.3f}: no logarithm"
         return "wrong_loss", message, _CROSS_ENTROPY
     share = probe.wrong / _CONFIDENT
     if 0 < probe.even < 0.5 * expected and abs(probe.even / expected - share) < 0.1 * share:

@@ -1,4 +1,4 @@
-"""Where does the image get lost? A layer that answers the same to every image, though it should see them differ."""
+"""Where does the image get lost? A layer that answers the same to every image, though they differ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""It can learn twenty examples by heart, and learns nothing from thousands: the labels do not belong to the images.
+"""It learns twenty examples by heart, and nothing from thousands: the labels do not belong to the images.
 
 Source: Zhang et al. 2017, Understanding deep learning requires rethinking generalization: networks fit random
 labels, but only by heart.
@@ -33,8 +33,8 @@ def memorizes_only(seen: Observations, limits: Thresholds) -> list[Finding]:
     if share > _LEARNED or not math.isfinite(ratio) or ratio < _MOVING:
         return []
     message = (
-        f"{learned.examples} examples were learned by heart in {learned.steps} steps, but {seen.steps} steps on "
-        f"all images gave an accuracy of {best:.3f}"
+        f"{learned.examples} examples were learned by heart in {learned.steps} steps, but {seen.steps} steps "
+        f"on all images gave an accuracy of {best:.3f}"
     )
     return [
         Finding(

@@ -121,8 +121,9 @@ def image_facts(images: Tensor) -> ImageFacts:
 def _split_t(train: Tensor, val: Tensor) -> float:
     """How far validation images lie from training images along the mean training image, as Student's t.
 
-    The direction is taken from one half of the training images and tested on the other, so that it owes nothing
-    to chance. Pictures turned over, or made negatives of, keep mean and standard deviation, and differ in this.
+    The direction is taken from one half of the training images and tested on the other, so that it owes
+    nothing to chance. Pictures turned over, or made negatives of, keep mean and standard deviation, and differ
+    in this.
     """
     thumbs, others = (
         F.adaptive_avg_pool2d(images.detach().float(), _THUMB).flatten(1) for images in (train, val)

@@ -1,4 +1,4 @@
-"""Is so much forbidden that nothing can be learned? Dropout, smoothing, augmentation, and weights that shrink."""
+"""Is so much forbidden that nothing can be learned? Dropout, smoothing, augmentation, shrinking weights."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from hpo.checks.observations import Observations
 USUAL_UPDATE = {"sgd": 6e-4, "adam": 1.5e-2, "adamw": 1.5e-2, "rmsprop": 5e-2, "adagrad": 1.5e-2}
 """Median over layers of the first step's change over the weights' norm, at a learning rate that trains well.
 
-SGD's first step has no momentum yet; Adam's is a step of lr for every weight. Measured on the sound programs of
-benchmarks/diagnosis.py: 4e-4 to 2e-3 with SGD, 1.1e-2 to 2.2e-2 with Adam and AdamW.
+SGD's first step has no momentum yet; Adam's is a step of lr for every weight. Measured on the sound programs
+of benchmarks/diagnosis.py: 4e-4 to 2e-3 with SGD, 1.1e-2 to 2.2e-2 with Adam and AdamW.
 """
 _FALLBACK_UPDATE = 1e-3
 _LARGEST_CHANGE = 1e9

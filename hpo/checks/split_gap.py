@@ -24,7 +24,10 @@ def split_gap(seen: Observations, limits: Thresholds) -> list[Finding]:
     last, chance = curve[-1], 1 / seen.setup.classes
     best = max(epoch.val_accuracy for epoch in curve)
     if best < 0.6 * chance and last.train_accuracy > 2 * chance and (seen.val_images or 0) >= 200:
-        message = f"validation accuracy is {best:.3f}, below guessing, at a training accuracy of {last.train_accuracy:.3f}"
+        message = (
+            f"validation accuracy is {best:.3f}, below guessing, at a training accuracy of "
+            f"{last.train_accuracy:.3f}"
+        )
         return [_warn(best, 0.6 * chance, message, last.step, 0.9)]
     if all(_apart(epoch) for epoch in curve[:2]) and _apart(last):
         gap = min(epoch.train_accuracy - epoch.val_accuracy for epoch in (*curve[:2], last))
@@ -58,7 +61,7 @@ def _warn(value: float, threshold: float, message: str, step: int, sure: float) 
 
 
 def label_noise(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Validation far better than training, though nothing makes training harder: its labels are wrong in part."""
+    """Validation far better than training, which nothing makes harder: its labels are wrong in part."""
     curve = seen.known_curve
     setup = seen.setup
     if not curve or setup.dropout > 0 or (setup.settings.get("label_smoothing") or 0) > 0.2:
@@ -70,8 +73,8 @@ def label_noise(seen: Observations, limits: Thresholds) -> list[Finding]:
     if (setup.settings.get("augmentation_strength") or 1.0) > 1.5:
         return []
     message = (
-        f"validation accuracy {last.val_accuracy:.3f} is far above training accuracy {last.train_accuracy:.3f}: some "
-        "training labels are wrong"
+        f"validation accuracy {last.val_accuracy:.3f} is far above training accuracy "
+        f"{last.train_accuracy:.3f}: some training labels are wrong"
     )
     return [
         Finding(

@@ -28,7 +28,8 @@ def underfitting(seen: Observations, limits: Thresholds) -> list[Finding]:
             "warn",
             share,
             limits.underfit_accuracy,
-            f"training accuracy is only {best.train_accuracy:.3f}, and validation accuracy {best.val_accuracy:.3f}",
+            f"training accuracy is only {best.train_accuracy:.3f}, and validation accuracy "
+            f"{best.val_accuracy:.3f}",
             _remedy(seen),
             step=best.step,
             cause="underfitting",
