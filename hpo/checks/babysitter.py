@@ -37,9 +37,9 @@ from hpo.spec.thresholds import Preset, Thresholds, thresholds_of
 
 _FIRST_SNAPSHOTS = (0, 8, 32)
 """0-based steps."""
-_SNAPSHOTS = 8
+_SNAPSHOTS = {"off": 1, "standard": 8, "full": 40}
 """About how many more over a training of known length; each costs about half a step."""
-_CLOSEST, _WIDEST = 48, 500
+_CLOSEST, _WIDEST = {"off": 48, "standard": 48, "full": 10}, 500
 _BATCHES_COUNTED = 20
 
 
@@ -246,8 +246,9 @@ class Babysitter:
         self._feed.after_step(step)
 
     def _is_chosen(self, step: int) -> bool:
-        total = self.seen.setup.total_steps
-        interval = _CLOSEST * 2 if total is None else min(max(total // _SNAPSHOTS, _CLOSEST), _WIDEST)
+        total, preset = self.seen.setup.total_steps, self._limits.preset
+        closest = _CLOSEST[preset]
+        interval = 2 * closest if total is None else min(max(total // _SNAPSHOTS[preset], closest), _WIDEST)
         return step in _FIRST_SNAPSHOTS or (step + 1) % interval == 0
 
     def _take_losses(self) -> list[Tensor]:

@@ -122,8 +122,8 @@ def _split_t(train: Tensor, val: Tensor) -> float:
     """How far validation images lie from training images along the mean training image, as Student's t.
 
     The direction is taken from one half of the training images and tested on the other, so that it owes
-    nothing to chance. Pictures turned over, or made negatives of, keep mean and standard deviation, and differ
-    in this.
+    nothing to chance. Pictures turned over, or made negatives of, keep mean and standard deviation, but not
+    this.
     """
     thumbs, others = (
         F.adaptive_avg_pool2d(images.detach().float(), _THUMB).flatten(1) for images in (train, val)

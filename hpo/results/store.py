@@ -210,7 +210,12 @@ def _tell(connection: Connection, trial_id: int, outcome: Outcome) -> None:
     if not _is_running(connection, trial_id):
         return
     # Short ones only, which the dashboard shows; before the state, since Optuna freezes a finished trial.
-    attributes = {"verdict": outcome.verdict, "remedy": outcome.remedy, "best_epoch": outcome.best_epoch}
+    attributes = {
+        "verdict": outcome.verdict,
+        "cause": outcome.cause,
+        "remedy": outcome.remedy,
+        "best_epoch": outcome.best_epoch,
+    }
     has_value = outcome.state != "failed" and outcome.value is not None and math.isfinite(outcome.value)
     with optuna_within(connection) as optuna:
         for name, value in attributes.items():
