@@ -145,7 +145,7 @@ class Babysitter:
         self._probe = Probe(self._model, self._forward, probe.images, probe.labels.clamp(0, last))
         return self._add(self._judge.before(self.seen))
 
-    def step(self, loss: Tensor, labels: Tensor | None = None) -> Finding | None:
+    def step(self, loss: Tensor | float, labels: Tensor | None = None) -> Finding | None:
         """Take the loss () of a step that was made; a finding that is returned says: stop, it is hopeless.
 
         ``labels`` (B,) of the batch, if given, are checked for its composition. Nothing waits for the device
@@ -153,7 +153,7 @@ class Babysitter:
         """
         if not self._limits.watch:
             return None
-        self._losses.append(loss.detach())
+        self._losses.append(torch.as_tensor(loss).detach())
         if (
             labels is not None
             and len(self.seen.batch_classes) + len(self._classes_of_batches) < _BATCHES_COUNTED

@@ -67,7 +67,8 @@ def _remedy(seen: Observations) -> Remedy:
 
 def split_difference(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Compare validation images with training images, as given and as the loop fed them."""
-    assert seen.preflight is not None
+    if seen.preflight is None:
+        return []
     if abs(seen.preflight.split_t) > _APART:
         message = f"training and validation images look different (t = {seen.preflight.split_t:.0f})"
         return [_different(abs(seen.preflight.split_t), _APART, message, 0, 0.8)]

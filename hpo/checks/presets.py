@@ -18,6 +18,7 @@ from hpo.checks.gradient_scale import gradient_scale
 from hpo.checks.hidden_softmax import hidden_softmax
 from hpo.checks.initial_loss import initial_loss, regularized_loss
 from hpo.checks.input_scale import input_scale, split_difference
+from hpo.checks.label_noise import label_noise
 from hpo.checks.labels import labels
 from hpo.checks.learned import learned
 from hpo.checks.loss_function import first_step_loss, loss_function
@@ -38,7 +39,7 @@ from hpo.checks.regularization import heavy_regularization, shrinking_weights
 from hpo.checks.saturated_units import saturated_units
 from hpo.checks.schedule import schedule
 from hpo.checks.spikes import spikes
-from hpo.checks.split_gap import label_noise, split_gap
+from hpo.checks.split_gap import split_gap
 from hpo.checks.stale_gradients import stale_gradients
 from hpo.checks.step_count import step_count
 from hpo.checks.symmetric_units import symmetric_units

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from hpo.checks.base import Finding
 from hpo.checks.observations import EpochFacts, Observations
 from hpo.checks.remedies import fix
@@ -13,7 +11,6 @@ _GAP = 0.15
 _LOSSES = 1.5
 _NOT_BY_HEART = 0.8
 """Training accuracy up to which a gap is too early for overfitting."""
-_NOISY = 0.1
 
 
 def split_gap(seen: Observations, limits: Thresholds) -> list[Finding]:
@@ -58,34 +55,3 @@ def _warn(value: float, threshold: float, message: str, step: int, sure: float) 
         cause="train_val_mismatch",
         confidence=sure,
     )
-
-
-def label_noise(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Validation far better than training, which nothing makes harder: its labels are wrong in part."""
-    curve = seen.known_curve
-    setup = seen.setup
-    if not curve or setup.dropout > 0 or (setup.settings.get("label_smoothing") or 0) > 0.2:
-        return []
-    last = curve[-1]
-    lead = last.val_accuracy - last.train_accuracy
-    if lead < _NOISY or last.train_loss - last.val_loss < 2 * _NOISY or not math.isfinite(last.train_loss):
-        return []
-    if (setup.settings.get("augmentation_strength") or 1.0) > 1.5:
-        return []
-    message = (
-        f"validation accuracy {last.val_accuracy:.3f} is far above training accuracy "
-        f"{last.train_accuracy:.3f}: some training labels are wrong"
-    )
-    return [
-        Finding(
-            "label_noise",
-            "warn",
-            lead,
-            _NOISY,
-            message,
-            fix("fix_labels", "look at training images beside their labels"),
-            step=last.step,
-            cause="labels_do_not_match",
-            confidence=0.7,
-        )
-    ]
