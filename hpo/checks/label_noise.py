@@ -1,4 +1,4 @@
-"""Is validation far better than training, though nothing makes training harder? Then its labels are wrong in part."""
+"""Is validation far better than training, though nothing makes training harder? Then some labels are wrong."""
 
 from __future__ import annotations
 
