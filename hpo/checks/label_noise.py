@@ -1,4 +1,4 @@
-"""Is validation far better than training, though nothing makes training harder? Then some labels are wrong."""
+"""Is validation far better than training, though nothing makes training harder? Then labels are wrong."""
 
 from __future__ import annotations
 
