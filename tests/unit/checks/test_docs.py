@@ -1,4 +1,4 @@
-"""docs/checks.md keeps its promises: the loop in it runs, and every check and cause in the code is described."""
+"""docs/checks.md keeps its promises: the loop in it runs, and every check in the code is described."""
 
 from __future__ import annotations
 
