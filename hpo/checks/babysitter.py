@@ -89,7 +89,7 @@ class Babysitter:
         self._losses: list[Tensor] = []
         self._classes_of_batches: list[Tensor] = []
         self._pending: list[PendingSnapshot] = []
-        self._feed = FeedMeter(model)
+        self._feed = FeedMeter(model, optimizer)
         self._meter = StepMeter(model)
         self._handles: list[RemovableHandle] = []
         if self._limits.watch:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from hpo.checks.observations import Fed
@@ -35,8 +36,9 @@ class _Pass:
 class FeedMeter:
     """Looks at some of a loop's own forward passes, once it is attached."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, optimizer: Optimizer) -> None:
         self._model = model
+        self._parameters = [each for group in optimizer.param_groups for each in group["params"]]
         self._paused = False
         self._learning_left = 0
         self._evaluating_left = 0
@@ -105,7 +107,7 @@ class FeedMeter:
 
     @torch.no_grad()
     def _gradient_norm(self) -> Tensor:
-        gradients = [each.grad for each in self._model.parameters() if each.grad is not None]
+        gradients = [each.grad for each in self._parameters if each.grad is not None]
         if not gradients:
             return torch.zeros(())
         norm: Tensor = torch.stack(torch._foreach_norm(gradients)).norm()

@@ -13,8 +13,9 @@ from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.spec.thresholds import Thresholds
 
-_APART = 8.0
-"""Student's t of 256 images of each split; healthy programs stay below 4 (benchmarks/diagnosis.py)."""
+LOOKS_DIFFERENT, _CERTAIN = 3.5, 8.0
+"""Student's t from which the images of the two splits differ if their accuracies do too, and from which they
+differ whatever follows: 1 in 2,000 pairs of random halves exceeds the first."""
 
 
 def input_scale(seen: Observations, limits: Thresholds) -> list[Finding]:
@@ -69,9 +70,9 @@ def split_difference(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Compare validation images with training images, as given and as the loop fed them."""
     if seen.preflight is None:
         return []
-    if abs(seen.preflight.split_t) > _APART:
+    if abs(seen.preflight.split_t) > _CERTAIN:
         message = f"training and validation images look different (t = {seen.preflight.split_t:.0f})"
-        return [_different(abs(seen.preflight.split_t), _APART, message, 0, 0.8)]
+        return [_different(abs(seen.preflight.split_t), _CERTAIN, message, 0, 0.8)]
     pairs = []
     if seen.preflight.val_images is not None:
         train, val = seen.preflight.images, seen.preflight.val_images

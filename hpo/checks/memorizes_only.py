@@ -6,35 +6,32 @@ labels, but only by heart.
 
 from __future__ import annotations
 
-import math
-
 from hpo.checks.base import Finding
+from hpo.checks.not_learning import not_learning
 from hpo.checks.observations import Observations
-from hpo.checks.remedies import fix
-from hpo.checks.update_ratio import median_ratio
+from hpo.checks.remedies import fix, update_excess
 from hpo.spec.thresholds import Thresholds
 
-_MOVING = 1e-5
-"""Update ratio below which nothing could have been learned anyway."""
 _LEARNED = 0.03
 """Share of what is possible above chance that counts as learning from thousands."""
 
 
 def memorizes_only(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Judged at the end, where the steps had a sound size."""
+    """Judged once the training is over or given up as ``not_learning``, if its steps had a sound size."""
     learned = seen.preflight.memorization if seen.preflight else None
-    curve = seen.known_curve
-    if learned is None or learned.accuracy < 1.0 or not curve or not seen.snapshots:
+    excess = update_excess(seen)
+    if learned is None or learned.accuracy < 1.0 or excess is None:
+        return []
+    if not (seen.ended or not_learning(seen, limits)):
         return []
     chance = 1 / seen.setup.classes
-    best = max(max(epoch.train_accuracy, epoch.val_accuracy) for epoch in curve)
-    share = (best - chance) / (1 - chance)
-    ratio = median_ratio(seen.snapshots[-1])
-    if share > _LEARNED or not math.isfinite(ratio) or ratio < _MOVING:
+    accuracies = [max(epoch.train_accuracy, epoch.val_accuracy) for epoch in seen.known_curve]
+    share = (max(accuracies, default=chance) - chance) / (1 - chance)
+    if share > _LEARNED or not 1 / limits.update_factor < excess < limits.update_factor:
         return []
     message = (
-        f"{learned.examples} examples were learned by heart in {learned.steps} steps, but {seen.steps} steps "
-        f"on all images gave an accuracy of {best:.3f}"
+        f"{learned.examples} examples were learned by heart in {learned.steps} steps, and {seen.steps} steps "
+        "of a sound size on all images taught nothing"
     )
     return [
         Finding(

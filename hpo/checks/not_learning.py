@@ -8,14 +8,16 @@ import math
 import numpy as np
 
 from hpo.checks.base import Finding
+from hpo.checks.gradient_scale import gradient_scale
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import sound_start
 from hpo.spec.thresholds import Thresholds
 
-_LEAST_STEPS = 100
-"""Fewer prove nothing: a sound network can need that many to leave chance."""
+_LEAST_STEPS = 60
+"""Fewer prove nothing: sound networks need up to 40 to leave chance (benchmarks/diagnosis.py)."""
 _WINDOW = 0.5
 """Share of the losses so far through which the line is drawn."""
+_BY_HEART = 0.5
 _SURE = 2.0
 """Standard errors that the slope is given the benefit of."""
 
@@ -29,9 +31,12 @@ def not_learning(seen: Observations, limits: Thresholds) -> list[Finding]:
     level, slope, error = trend(seen.losses[-int(_WINDOW * steps) :])
     if not level > chance - limits.chance_margin:
         return []
-    # The most that the loss can fall if it goes on as steeply as the data allow.
+    # The most that the loss can fall if it goes on as steeply as the data allow. Where nothing passes the
+    # layers there is no such doubt: a loss that comes down to chance from above will stay there.
     fall = max(0.0, _SURE * error - slope) * (total - steps)
-    if level - fall < chance - 2 * limits.chance_margin:
+    if level - fall < chance - 2 * limits.chance_margin and not (
+        level > chance and _is_blocked(seen, limits)
+    ):
         return []
     message = (
         f"after {steps} of {total} steps the loss is {level:.3f}, no better than guessing (ln "
@@ -50,6 +55,12 @@ def not_learning(seen: Observations, limits: Thresholds) -> list[Finding]:
             confidence=0.4,
         )
     ]
+
+
+def _is_blocked(seen: Observations, limits: Thresholds) -> bool:
+    """Whether gradients vanish on the way, and twenty examples could not be learned by heart either."""
+    learned = seen.preflight.memorization if seen.preflight else None
+    return learned is not None and learned.accuracy < _BY_HEART and bool(gradient_scale(seen, limits))
 
 
 def trend(losses: np.ndarray) -> tuple[float, float, float]:

@@ -13,6 +13,7 @@ from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import Observations
 from hpo.spec.thresholds import Thresholds
 
+_FALLEN = 0.1
 _DIFFERENCE = 0.01
 """Nats that zeroed images must cost a network that has learned from images."""
 
@@ -45,6 +46,8 @@ def looks_at_input(seen: Observations, limits: Thresholds) -> list[Finding]:
     learned = seen.preflight.memorization
     if learned is None or not math.isfinite(learned.last_loss):
         return []
+    if learned.accuracy < 1.0 and learned.first_loss - learned.last_loss < _FALLEN:
+        return []  # what has learned nothing cannot say from what
     difference = learned.blank_loss - learned.last_loss
     if learned.accuracy == 1.0 or abs(difference) > _DIFFERENCE:
         message = f"zeroed images cost {difference:.3g} nats more than real ones"
@@ -59,6 +62,6 @@ def looks_at_input(seen: Observations, limits: Thresholds) -> list[Finding]:
             message,
             Remedy("look at what reaches the first layer, and whether signals die on the way"),
             cause="ignores_input",
-            confidence=0.3,
+            confidence=0.5,
         )
     ]

@@ -121,18 +121,19 @@ def image_facts(images: Tensor) -> ImageFacts:
 def _split_t(train: Tensor, val: Tensor) -> float:
     """How far validation images lie from training images along the mean training image, as Student's t.
 
-    The direction is taken from one half of the training images and tested on the other, so that it owes
-    nothing to chance. Pictures turned over, or made negatives of, keep mean and standard deviation, but not
+    The direction is taken from one half of the training images for the other, so that it owes nothing to
+    chance. Pictures turned over, or made negatives of, keep mean and standard deviation, but not
     this.
     """
     thumbs, others = (
         F.adaptive_avg_pool2d(images.detach().float(), _THUMB).flatten(1) for images in (train, val)
     )
-    half = len(thumbs) // 2
-    if half < 2 or len(others) < 2:
+    halves = thumbs.tensor_split(2)
+    if len(halves[1]) < 2 or len(others) < 2:
         return math.nan
-    direction = thumbs[:half].mean(0)
-    along, across = thumbs[half:] @ direction, others @ direction
+    first, second = (half.mean(0) / half.mean(0).norm().clamp(min=1e-12) for half in halves)
+    along = torch.cat([halves[0] @ second, halves[1] @ first])
+    across = others @ (first + second) / 2
     spread = (along.var() / len(along) + across.var() / len(across)).sqrt()
     return float((along.mean() - across.mean()) / spread.clamp(min=1e-12))
 

@@ -64,7 +64,7 @@ BEFORE: tuple[Check, ...] = (
 DURING: tuple[Check, ...] = (
     *(exploding_loss, not_learning, first_step_loss, no_update, update_ratio, dead_units, saturated_units),
     *(gradient_scale, training_mode, stale_gradients, batch_composition, split_difference, norm_statistics),
-    *(schedule, shrinking_weights),
+    *(schedule, shrinking_weights, memorizes_only),
 )
 """At every look."""
 

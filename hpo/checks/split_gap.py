@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from hpo.checks.base import Finding
+from hpo.checks.input_scale import LOOKS_DIFFERENT
+from hpo.checks.learned import chance_limit
 from hpo.checks.observations import EpochFacts, Observations
 from hpo.checks.remedies import fix
 from hpo.spec.thresholds import Thresholds
@@ -18,14 +20,23 @@ def split_gap(seen: Observations, limits: Thresholds) -> list[Finding]:
     curve = seen.known_curve
     if len(curve) < 2:
         return []
-    last, chance = curve[-1], 1 / seen.setup.classes
+    last = curve[-1]
     best = max(epoch.val_accuracy for epoch in curve)
-    if best < 0.6 * chance and last.train_accuracy > 2 * chance and (seen.val_images or 0) >= 200:
+    guessing = chance_limit(seen.setup.classes, seen.val_images or 1, limits.chance_sigmas)
+    if best < guessing and last.train_accuracy > guessing + _GAP:
         message = (
-            f"validation accuracy is {best:.3f}, below guessing, at a training accuracy of "
+            f"validation accuracy is {best:.3f}, no better than guessing, at a training accuracy of "
             f"{last.train_accuracy:.3f}"
         )
-        return [_warn(best, 0.6 * chance, message, last.step, 0.9)]
+        return [_warn(best, guessing, message, last.step, 0.75)]
+    different = seen.preflight is not None and abs(seen.preflight.split_t) > LOOKS_DIFFERENT
+    if different and last.train_accuracy - last.val_accuracy > _GAP:
+        gap = last.train_accuracy - last.val_accuracy
+        message = (
+            f"training accuracy ({last.train_accuracy:.3f}) is far above validation accuracy "
+            f"({last.val_accuracy:.3f}), and their images look different"
+        )
+        return [_warn(gap, _GAP, message, last.step, 0.75)]
     if all(_apart(epoch) for epoch in curve[:2]) and _apart(last):
         gap = min(epoch.train_accuracy - epoch.val_accuracy for epoch in (*curve[:2], last))
         message = (

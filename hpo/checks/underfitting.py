@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import Observations
+from hpo.checks.regularization import heavy_regularization
 from hpo.spec.thresholds import Thresholds
 
 _USUAL_WIDTH = 8
+_HEAVY = 1.6
+"""Where settings forbid more than is usual, more is asked of the accuracy."""
 
 
 def underfitting(seen: Observations, limits: Thresholds) -> list[Finding]:
@@ -20,14 +23,17 @@ def underfitting(seen: Observations, limits: Thresholds) -> list[Finding]:
     best = max(curve, key=lambda epoch: epoch.train_accuracy)
     chance = 1 / seen.setup.classes
     share = (max(best.train_accuracy, best.val_accuracy) - chance) / (1 - chance)
-    if share >= limits.underfit_accuracy:
+    limit = limits.underfit_accuracy
+    if heavy_regularization(seen, limits):
+        limit *= _HEAVY
+    if share >= limit:
         return []
     return [
         Finding(
             "underfitting",
             "warn",
             share,
-            limits.underfit_accuracy,
+            limit,
             f"training accuracy is only {best.train_accuracy:.3f}, and validation accuracy "
             f"{best.val_accuracy:.3f}",
             _remedy(seen),
