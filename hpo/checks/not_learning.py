@@ -13,8 +13,8 @@ from hpo.checks.observations import Observations
 from hpo.checks.remedies import sound_start
 from hpo.spec.thresholds import Thresholds
 
-_LEAST_STEPS = 60
-"""Fewer prove nothing: sound networks need up to 40 to leave chance (benchmarks/diagnosis.py)."""
+_LEAST_STEPS = 40
+"""Fewer prove nothing. The sound programs of benchmarks/diagnosis.py have left chance by then."""
 _WINDOW = 0.5
 """Share of the losses so far through which the line is drawn."""
 _BY_HEART = 0.5
