@@ -14,7 +14,7 @@ from hpo.checks.remedies import sound_start
 from hpo.spec.thresholds import Thresholds
 
 _LEAST_STEPS = 40
-"""Fewer prove nothing. The sound programs of benchmarks/diagnosis.py have left chance by then."""
+"""Fewer prove nothing: sound programs leave chance between steps 20 and 45 (benchmarks/diagnosis.py)."""
 _WINDOW = 0.5
 """Share of the losses so far through which the line is drawn."""
 _BY_HEART = 0.5
