@@ -11,7 +11,8 @@ from sqlalchemy import Engine
 
 from hpo.checks.causes import HEALTHY
 from hpo.cli.console import printable
-from hpo.cli.tables import leaderboard_table, print_unwell, unwell
+from hpo.cli.diagnosis import print_diagnosis
+from hpo.cli.tables import leaderboard_table
 from hpo.events import RunSummary
 from hpo.reporting import words
 from hpo.results.query import Leader, leaderboard
@@ -33,7 +34,7 @@ def print_ending(
         console.print(leaderboard_table(leaders, console.width))
         console.print()
         console.print(_best(leaders[0], summary.study))
-    print_unwell(console, unwell(storage_url, summary.study))
+    print_diagnosis(console, engine, summary.study)
     console.print()
     if summary.finished < summary.total:
         again = shlex.join(safe_url(argument) for argument in command)

@@ -8,11 +8,12 @@ from dataclasses import asdict
 from typing import TypeAlias
 
 from hpo.cli.console import stdout
+from hpo.cli.diagnosis import as_dict
 from hpo.cli.ending import print_ending
 from hpo.cli.lines import JsonLines, Lines
 from hpo.cli.live import LiveView
 from hpo.cli.progress import Progress
-from hpo.cli.tables import results, unwell
+from hpo.cli.tables import results
 from hpo.events import Event, RunSummary, StudyReady
 from hpo.results.query import leaderboard, study_status
 
@@ -40,8 +41,8 @@ def run_as_json(runner: Runner, url: str) -> RunSummary:
     summary = runner(lines.show)
     with results(url) as engine:
         leaders = [asdict(leader) for leader in leaderboard(engine, summary.study)]
-    failures = [asdict(failure) for failure in unwell(url, summary.study)]
-    lines.write_summary(summary, best=leaders[0] if leaders else None, leaderboard=leaders, unwell=failures)
+        diagnosis = as_dict(engine, summary.study)
+    lines.write_summary(summary, best=leaders[0] if leaders else None, leaderboard=leaders, **diagnosis)
     return summary
 
 

@@ -20,11 +20,10 @@ def status(
     from hpo.cli import study_page
     from hpo.cli.tables import results
 
-    url = storage_url(storage)
-    with results(url) as engine:
+    with results(storage_url(storage)) as engine:
         if as_json:
-            typer.echo(study_page.as_json(engine, url, study))
+            typer.echo(study_page.as_json(engine, study))
         elif study is None:
             study_page.print_studies(engine)
         else:
-            study_page.print_study(engine, url, study)
+            study_page.print_study(engine, study)

@@ -10,10 +10,11 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine
 
+from hpo.cli import diagnosis
 from hpo.cli.console import printable, stdout
 from hpo.cli.lines import to_json
 from hpo.cli.live import STATE_STYLES
-from hpo.cli.tables import leaderboard_table, print_unwell, table_that_fits, unwell
+from hpo.cli.tables import leaderboard_table, table_that_fits
 from hpo.reporting import words
 from hpo.results.query import StudySummary, WorkerStatus, leaderboard, list_studies, study_status
 
@@ -30,8 +31,8 @@ def print_studies(engine: Engine) -> None:
         console.print("no studies yet: `hpo run quickstart` begins one")
 
 
-def print_study(engine: Engine, url: str, name: str) -> None:
-    """One study: its counts, who works on it, the leaderboard, and what did not go well."""
+def print_study(engine: Engine, name: str) -> None:
+    """One study: its counts, who works on it, the leaderboard, what did not go well and what that says."""
     console = stdout()
     found = study_status(engine, name)
     console.print(_studies_table([found.summary], console.width))
@@ -42,10 +43,10 @@ def print_study(engine: Engine, url: str, name: str) -> None:
     if leaders:
         console.print()
         console.print(leaderboard_table(leaders, console.width))
-    print_unwell(console, unwell(url, name))
+    diagnosis.print_diagnosis(console, engine, name)
 
 
-def as_json(engine: Engine, url: str, name: str | None) -> str:
+def as_json(engine: Engine, name: str | None) -> str:
     """The same for programs."""
     if name is None:
         return to_json([_as_dict(summary) for summary in list_studies(engine)])
@@ -56,7 +57,7 @@ def as_json(engine: Engine, url: str, name: str | None) -> str:
             "best_number": found.best_number,
             "workers": [asdict(worker) for worker in found.workers],
             "leaderboard": [asdict(leader) for leader in leaderboard(engine, name)],
-            "unwell": [asdict(failure) for failure in unwell(url, name)],
+            **diagnosis.as_dict(engine, name),
         }
     )
 

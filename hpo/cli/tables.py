@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine
 
-from hpo.checks.causes import HEALTHY
 from hpo.cli.console import printable
 from hpo.reporting import words
-from hpo.results.ad_hoc import run_sql
 from hpo.results.query import Leader, open_results
+
+SEVERITY_STYLES = {"pass": "green", "note": "cyan", "warn": "yellow", "fatal": "red"}
 
 
 @contextmanager
@@ -84,47 +81,3 @@ def leaderboard_table(leaders: Sequence[Leader], width: int) -> Table:
 
 def _cell(value: Any) -> str:
     return "–" if value is None else printable(words.setting(value))
-
-
-@dataclass(frozen=True)
-class Unwell:
-    """Trials that a verdict calls by one name, such as ``exploded``; where ``lr`` was searched, its range."""
-
-    label: str
-    numbers: tuple[int, ...]
-    lowest_lr: float | None
-    highest_lr: float | None
-
-    def __str__(self) -> str:
-        lr = ""
-        if self.lowest_lr is not None and self.highest_lr is not None:
-            low, high = words.setting(self.lowest_lr), words.setting(self.highest_lr)
-            lr = f", lr {low}" if low == high else f", lr {low} to {high}"
-        numbers = ", ".join(map(str, self.numbers[:8])) + (" ..." if len(self.numbers) > 8 else "")
-        return f"{self.label}: {words.count(len(self.numbers), 'trial')}{lr} (number {numbers})"
-
-
-def unwell(url: str, study: str) -> list[Unwell]:
-    """The trials of a study that did not go well, by their verdict's label, the most frequent first."""
-    sql = "SELECT number, state, verdict, lr FROM results WHERE study = :study ORDER BY number"
-    _, rows = run_sql(url, sql, {"study": study})
-    groups: dict[str, list[tuple[int, float | None]]] = defaultdict(list)
-    for number, state, verdict, lr in rows:
-        if state in ("complete", "pruned", "failed") and verdict != HEALTHY:
-            groups[(verdict or state).partition(":")[0]].append((number, lr))
-    found = [_unwell(label, group) for label, group in groups.items()]
-    return sorted(found, key=lambda each: -len(each.numbers))
-
-
-def print_unwell(console: Console, found: Sequence[Unwell]) -> None:
-    """One line for each way in which trials failed."""
-    if found:
-        console.print()
-        console.print(Text("did not go well", "bold"))
-    for each in found:
-        console.print(Text(printable(f"  {each}")), soft_wrap=True)
-
-
-def _unwell(label: str, group: list[tuple[int, float | None]]) -> Unwell:
-    lrs = [lr for _, lr in group if lr is not None]
-    return Unwell(label, tuple(number for number, _ in group), min(lrs, default=None), max(lrs, default=None))

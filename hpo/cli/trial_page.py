@@ -15,14 +15,13 @@ from hpo.checks.causes import CAUSES, HEALTHY
 from hpo.cli.console import printable, stdout
 from hpo.cli.lines import to_json
 from hpo.cli.live import STATE_STYLES
-from hpo.cli.tables import table_that_fits
+from hpo.cli.tables import SEVERITY_STYLES, table_that_fits
 from hpo.reporting import words
 from hpo.results.query import Attempt, TrialDetail
 from hpo.results.records import EpochRecord, FindingRecord, LayerRecord
 
 _MOST_EPOCHS = 24
 _ERROR_LINES = 8
-SEVERITY_STYLES = {"pass": "green", "note": "cyan", "warn": "yellow", "fatal": "red"}
 
 
 def print_trial(trial: TrialDetail) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -33,6 +33,10 @@ class DatasetIdentity(Protocol):
     def fingerprint(self) -> str: ...
     @property
     def origin(self) -> str: ...
+    @property
+    def classes(self) -> Sequence[str]: ...
+    @property
+    def train_labels(self) -> Sized: ...
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,8 @@ def _create(connection: Connection, spec: StudySpec, dataset: DatasetIdentity) -
             dataset=dataset.name,
             dataset_fingerprint=dataset.fingerprint,
             dataset_origin=dataset.origin,
+            classes=len(dataset.classes),
+            train_images=len(dataset.train_labels),
             created_at=utc_now(),
         )
     )

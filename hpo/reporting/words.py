@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hpo.spec.fields import yaml_text
+from hpo.spec.fields import setting as setting
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -53,13 +53,6 @@ def loss(value: float | None) -> str:
 def accuracy(value: float | None) -> str:
     """An accuracy in [0, 1] with as many digits as 10,000 images give it."""
     return "–" if value is None else f"{value:.4f}"
-
-
-def setting(value: Any) -> str:
-    """The value of a hyperparameter with three significant digits."""
-    if isinstance(value, float) and math.isfinite(value) and value:
-        return yaml_text(float(f"{value:.3g}"))
-    return yaml_text(value)
 
 
 def settings(values: Mapping[str, Any]) -> str:

@@ -44,14 +44,14 @@ from hpo.results.tables import (
     TrialRow,
 )
 
-# The view that every other view joins.
-_KNOWN = table(
+KNOWN = table(
     "hpo_known_trial",
     column("trial_id", Integer),
     column("study", String),
     column("number", Integer),
     column("state", String),
 )
+"""The view that every other view joins."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def list_studies(engine: Engine) -> list[StudySummary]:
 def study_status(engine: Engine, name: str) -> StudyStatus:
     """How far a study is; raises ``UnknownStudyError``."""
     with reading(engine) as connection:
-        study = _find(connection, name)
+        study = find_study(connection, name)
         summary = _summary(connection.execute(_summaries().where(StudyRow.study_id == study.study_id)).one())
         best = connection.execute(_ranked(study.study_id).limit(1)).one_or_none()
         workers = connection.execute(_workers(study.study_id)).all()
@@ -195,7 +195,7 @@ def study_status(engine: Engine, name: str) -> StudyStatus:
 def leaderboard(engine: Engine, name: str, count: int = 10) -> list[Leader]:
     """The best complete trials of a study, best first; raises ``UnknownStudyError``."""
     with reading(engine) as connection:
-        study = _find(connection, name)
+        study = find_study(connection, name)
         rows = connection.execute(_ranked(study.study_id).limit(count)).all()
     searched = _searched(study)
     return [
@@ -215,7 +215,7 @@ def leaderboard(engine: Engine, name: str, count: int = 10) -> list[Leader]:
 def trial_detail(engine: Engine, name: str, number: int) -> TrialDetail:
     """Everything about a study's trial; raises ``UnknownStudyError``, or ``UserError`` for a wrong number."""
     with reading(engine) as connection:
-        study = _find(connection, name)
+        study = find_study(connection, name)
         row = connection.execute(_trial(study.study_id, number)).one_or_none()
         if row is None:
             raise UserError(f"study {name} has no trial {number}: {_numbers(connection, study.study_id)}")
@@ -248,7 +248,7 @@ def preprocessing_state(engine: Engine, name: str, number: int) -> bytes:
     Raises ``UnknownStudyError``, or ``UserError`` if the trial has not got that far.
     """
     with reading(engine) as connection:
-        study = _find(connection, name)
+        study = find_study(connection, name)
         trial = select(TRIALS.c.trial_id).filter_by(study_id=study.study_id, number=number)
         state = connection.scalar(
             select(StatisticsRow.state)
@@ -261,7 +261,8 @@ def preprocessing_state(engine: Engine, name: str, number: int) -> bytes:
         return state
 
 
-def _find(connection: Connection, name: str) -> Row[Any]:
+def find_study(connection: Connection, name: str) -> Row[Any]:
+    """A study's id, name and spec; raises ``UnknownStudyError``."""
     row = connection.execute(
         select(StudyRow.study_id, StudyRow.name, StudyRow.spec)
         .join(STUDIES, _is_known_study())
@@ -337,24 +338,24 @@ def _ranked(study_id: int) -> Select[Any]:
     return (
         select(
             func.rank().over(order_by=TrialRow.value.desc()).label("rank"),
-            _KNOWN.c.number,
+            KNOWN.c.number,
             TrialRow.value,
             TrialRow.best_epoch,
             TrialRow.seconds,
             TrialRow.verdict,
             TrialRow.configuration,
         )
-        .join(_KNOWN, _KNOWN.c.trial_id == TrialRow.trial_id)
-        .where(TrialRow.study_id == study_id, _KNOWN.c.state == "complete")
-        .order_by(TrialRow.value.desc(), _KNOWN.c.number)
+        .join(KNOWN, KNOWN.c.trial_id == TrialRow.trial_id)
+        .where(TrialRow.study_id == study_id, KNOWN.c.state == "complete")
+        .order_by(TrialRow.value.desc(), KNOWN.c.number)
     )
 
 
 def _trial(study_id: int, number: int) -> Select[Any]:
     return (
-        select(TrialRow.__table__, _KNOWN.c.study, _KNOWN.c.number, _KNOWN.c.state)
-        .join(_KNOWN, _KNOWN.c.trial_id == TrialRow.trial_id)
-        .where(TrialRow.study_id == study_id, _KNOWN.c.number == number)
+        select(TrialRow.__table__, KNOWN.c.study, KNOWN.c.number, KNOWN.c.state)
+        .join(KNOWN, KNOWN.c.trial_id == TrialRow.trial_id)
+        .where(TrialRow.study_id == study_id, KNOWN.c.number == number)
     )
 
 

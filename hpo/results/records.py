@@ -42,6 +42,18 @@ class FindingRecord:
 
 
 @dataclass(frozen=True)
+class StudyFindingRecord:
+    """What a check found out about a whole study; ``change`` is a JSON merge patch of its file."""
+
+    check: str
+    severity: Literal["note", "warn"]
+    message: str
+    evidence: Mapping[str, Any]
+    remedy: str
+    change: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class LayerRecord:
     """Statistics of the ``position``-th layer on the probe batch at a step."""
 

@@ -37,6 +37,7 @@ SLOT_STATES = ("waiting", "running", "done")
 OUTCOMES = ("complete", "pruned", "failed")
 ATTEMPT_OUTCOMES = (*OUTCOMES, "released", "lost")
 SEVERITIES = ("pass", "note", "warn", "fatal")
+STUDY_SEVERITIES = ("note", "warn")
 
 
 class Finite(TypeDecorator[float]):
@@ -96,6 +97,9 @@ class StudyRow(Base):
     dataset: Mapped[str]
     dataset_fingerprint: Mapped[str]
     dataset_origin: Mapped[str]
+    classes: Mapped[int | None]
+    train_images: Mapped[int | None]
+    """Of the data set, before any are held out."""
     created_at: Mapped[datetime]
 
 
@@ -282,6 +286,29 @@ class FindingRow(Base):
     threshold: Mapped[float | None]
     message: Mapped[str] = mapped_column(Prose)
     remedy: Mapped[str | None] = mapped_column(Prose)
+
+
+class StudyFindingRow(Base):
+    """What the checks of a whole study found, the most useful first."""
+
+    __tablename__ = "hpo_study_finding"
+    __table_args__ = (_one_of("severity", STUDY_SEVERITIES),)
+
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("hpo_study.study_id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True)
+    """From 1."""
+    check_name: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    severity: Mapped[str] = mapped_column(String(16))
+    message: Mapped[str] = mapped_column(Prose)
+    evidence: Mapped[dict[str, Any]] = mapped_column(_Document)
+    remedy: Mapped[str] = mapped_column(Prose)
+    change: Mapped[dict[str, Any]] = mapped_column(_Document)
+    """The remedy as a JSON merge patch of the study file; empty if there is none."""
+    trials_seen: Mapped[int]
+    """Finished trials that it is drawn from."""
+    made_at: Mapped[datetime]
 
 
 class SchemaRow(Base):

@@ -10,7 +10,17 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from hpo.spec.configuration import Configuration
 
-VIEWS = ("hpo_known_trial", "results", "curves", "layers", "findings", "attempts", "leaderboard", "params")
+VIEWS = (
+    "hpo_known_trial",
+    "results",
+    "curves",
+    "layers",
+    "findings",
+    "attempts",
+    "leaderboard",
+    "params",
+    "study_findings",
+)
 """Every view, those that others read first."""
 _FOLDER = Path(__file__).parent / "views"
 _TYPES: dict[type, str] = {bool: "BOOLEAN", int: "INTEGER", float: "DOUBLE PRECISION", str: "TEXT"}

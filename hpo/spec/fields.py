@@ -205,6 +205,13 @@ def yaml_text(value: Any) -> str:
     return str(value)
 
 
+def setting(value: Any) -> str:
+    """The value of a hyperparameter with three significant digits."""
+    if isinstance(value, float) and math.isfinite(value) and value:
+        return yaml_text(float(f"{value:.3g}"))
+    return yaml_text(value)
+
+
 def number(value: float) -> str:
     """A number as a person writes it: ``0.05``, ``1e-4``, ``3072``."""
     if isinstance(value, int) and abs(value) < 10**15:

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TypeAlias
 
+from hpo.diagnosis import refresh
 from hpo.errors import HpoError, UserError, WorkerError
 from hpo.events import Event, RunSummary, Stopping, StudyReady, WorkerLost
 from hpo.queue.leases import release_dead_local
@@ -59,6 +60,7 @@ def run_study(spec: StudySpec, storage_url: str, *, workers: int, device: str, o
             watch.until_done(stop)
         team.end()
         release_dead_local(store, submitted.study_id)
+        refresh(store, spec.study)
         now = progress(store, submitted.study_id)
     return RunSummary(
         study=spec.study,

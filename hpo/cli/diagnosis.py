@@ -1,0 +1,98 @@
+"""How trials failed, and what that says about the study, as `hpo run` and `hpo status` end."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy import Engine
+
+from hpo.checks.study.base import StudyFinding, StudyResults, TrialResult
+from hpo.checks.study.findings import study_findings
+from hpo.checks.causes import HEALTHY
+from hpo.cli.console import printable
+from hpo.cli.tables import SEVERITY_STYLES
+from hpo.diagnosis import study_results
+from hpo.reporting import words
+
+
+def print_diagnosis(console: Console, engine: Engine, study: str) -> None:
+    """One line for each way in which trials failed, then what the study says as a whole; may be nothing."""
+    results = study_results(engine, study)
+    found = study_findings(results)
+    failures = unwell(results, found)
+    if failures:
+        _title(console, "did not go well")
+    for failure in failures:
+        console.print(Text(printable(f"  {failure}")), soft_wrap=True)
+    if found:
+        _title(console, "the study as a whole")
+        console.print(_findings_table(found))
+
+
+def as_dict(engine: Engine, study: str) -> dict[str, Any]:
+    """The same for programs."""
+    results = study_results(engine, study)
+    found = study_findings(results)
+    return {
+        "unwell": [asdict(failure) for failure in unwell(results, found)],
+        "study_findings": [asdict(finding) for finding in found],
+    }
+
+
+@dataclass(frozen=True)
+class Unwell:
+    """Trials that a verdict calls by one name, such as ``exploded``; where ``lr`` was searched, its range.
+
+    The range is left out where a finding says better where they lie.
+    """
+
+    label: str
+    numbers: tuple[int, ...]
+    lowest_lr: float | None
+    highest_lr: float | None
+
+    def __str__(self) -> str:
+        lr = ""
+        if self.lowest_lr is not None and self.highest_lr is not None:
+            low, high = words.setting(self.lowest_lr), words.setting(self.highest_lr)
+            lr = f", lr {low}" if low == high else f", lr {low} to {high}"
+        numbers = ", ".join(map(str, self.numbers[:8])) + (" ..." if len(self.numbers) > 8 else "")
+        return f"{self.label}: {words.count(len(self.numbers), 'trial')}{lr} (number {numbers})"
+
+
+def unwell(results: StudyResults, found: Sequence[StudyFinding]) -> list[Unwell]:
+    """The trials of a study that did not go well, by their verdict's cause, the most frequent first."""
+    groups: dict[str, list[TrialResult]] = defaultdict(list)
+    for trial in results.trials:
+        if trial.cause != HEALTHY:
+            groups[trial.cause].append(trial)
+    located = {finding.evidence.get("cause") for finding in found}
+    failures = [_unwell(cause, trials, cause not in located) for cause, trials in groups.items()]
+    return sorted(failures, key=lambda each: -len(each.numbers))
+
+
+def _unwell(cause: str, trials: Sequence[TrialResult], with_lr: bool) -> Unwell:
+    lrs = [trial.values["lr"] for trial in trials if with_lr and "lr" in trial.values]
+    numbers = tuple(trial.number for trial in trials)
+    return Unwell(cause, numbers, min(lrs, default=None), max(lrs, default=None))
+
+
+def _title(console: Console, text: str) -> None:
+    console.print()
+    console.print(Text(text, "bold"))
+
+
+def _findings_table(found: Sequence[StudyFinding]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for finding in found:
+        severity = Text(f"  {finding.severity}", SEVERITY_STYLES[finding.severity])
+        table.add_row(severity, Text(printable(finding.message)))
+        if finding.remedy:
+            table.add_row("", Text.assemble(("try: ", "bold"), printable(finding.remedy)))
+    return table

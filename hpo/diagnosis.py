@@ -1,0 +1,66 @@
+"""What a study's results say about the study as a whole: from the database to findings, and back into it."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from sqlalchemy import Connection, Engine
+
+from hpo.checks.study.base import StudyFinding, StudyResults, TrialResult
+from hpo.checks.study.findings import study_findings
+from hpo.results import study_findings as stored
+from hpo.results.engine import reading, write
+from hpo.results.records import StudyFindingRecord
+from hpo.results.store import ResultsStore
+from hpo.results.study_findings import FinishedTrial, FinishedTrials, read_finished
+from hpo.spec.configuration import applies
+from hpo.spec.study import StudySpec
+
+
+def study_results(engine: Engine, name: str) -> StudyResults:
+    """A study's finished trials, as its checks read them; raises ``UnknownStudyError``."""
+    with reading(engine) as connection:
+        return _results(read_finished(connection, name))
+
+
+def refresh(store: ResultsStore, name: str) -> list[StudyFinding]:
+    """Find out what the study's trials say by now, and store it in the place of what they said before.
+
+    One transaction, in which nobody else does the same. Raises ``UnknownStudyError``.
+    """
+
+    def work(connection: Connection) -> list[StudyFinding]:
+        stored.lock(connection, name)
+        finished = read_finished(connection, name)
+        found = study_findings(_results(finished))
+        records = [
+            StudyFindingRecord(
+                each.check, each.severity, each.message, each.evidence, each.remedy, each.change
+            )
+            for each in found
+        ]
+        stored.replace(connection, finished.study_id, records, len(finished.trials))
+        return found
+
+    return write(store.engine, work)
+
+
+def _results(finished: FinishedTrials) -> StudyResults:
+    spec = StudySpec.model_validate(finished.spec)
+    trials = tuple(_trial(spec, each) for each in finished.trials)
+    return StudyResults(spec, trials, finished.classes, finished.train_images)
+
+
+def _trial(spec: StudySpec, trial: FinishedTrial) -> TrialResult:
+    return TrialResult(
+        number=trial.number,
+        state=cast(Any, trial.outcome),
+        value=trial.value,
+        cause=trial.cause or cause_of(trial.verdict or trial.outcome),
+        seconds=trial.seconds,
+        values={
+            name: trial.configuration[name]
+            for name, distribution in spec.space.items()
+            if distribution.active(trial.configuration) and applies(name, trial.configuration)
+        },
+    )

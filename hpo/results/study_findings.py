@@ -1,0 +1,103 @@
+"""What the checks of a whole study read, and where their findings are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select
+
+from hpo.results.clock import utc_now
+from hpo.results.query import KNOWN, find_study
+from hpo.results.records import StudyFindingRecord
+from hpo.results.tables import AttemptRow, StudyFindingRow, StudyRow, TrialRow
+
+
+@dataclass(frozen=True)
+class FinishedTrial:
+    """A trial that has ended; ``configuration`` has ``None`` where a hyperparameter did not apply."""
+
+    number: int
+    outcome: str
+    value: float | None
+    verdict: str | None
+    cause: str | None
+    configuration: dict[str, Any]
+    seconds: float
+    """From the start to the end of its attempts."""
+
+
+@dataclass(frozen=True)
+class FinishedTrials:
+    """A study's spec and data set, and its trials that have ended, in the order of their numbers."""
+
+    study_id: int
+    spec: dict[str, Any]
+    classes: int | None
+    train_images: int | None
+    trials: tuple[FinishedTrial, ...]
+
+
+def read_finished(connection: Connection, name: str) -> FinishedTrials:
+    """All that the checks of a study read; raises ``UnknownStudyError``."""
+    found = find_study(connection, name)
+    study = connection.execute(select(StudyRow.__table__).where(StudyRow.study_id == found.study_id)).one()
+    seconds = _seconds(connection, study.study_id)
+    ended = (
+        select(TrialRow.__table__, KNOWN.c.number)
+        .join(KNOWN, KNOWN.c.trial_id == TrialRow.trial_id)
+        .where(TrialRow.study_id == study.study_id, TrialRow.outcome.is_not(None))
+        .order_by(KNOWN.c.number)
+    )
+    return FinishedTrials(
+        study.study_id,
+        study.spec,
+        study.classes,
+        study.train_images,
+        tuple(
+            FinishedTrial(
+                row.number,
+                row.outcome,
+                row.value,
+                row.verdict,
+                row.cause,
+                row.configuration,
+                seconds.get(row.trial_id, 0.0),
+            )
+            for row in connection.execute(ended)
+        ),
+    )
+
+
+def _seconds(connection: Connection, study_id: int) -> dict[int, float]:
+    """How long workers were busy with each trial; what a lost worker did is not known, and not counted."""
+    attempts = (
+        select(AttemptRow.trial_id, AttemptRow.started_at, AttemptRow.ended_at)
+        .join(TrialRow, TrialRow.trial_id == AttemptRow.trial_id)
+        .where(TrialRow.study_id == study_id, AttemptRow.ended_at.is_not(None))
+    )
+    total: dict[int, timedelta] = {}
+    for row in connection.execute(attempts):
+        total[row.trial_id] = total.get(row.trial_id, timedelta()) + (row.ended_at - row.started_at)
+    return {trial_id: duration.total_seconds() for trial_id, duration in total.items()}
+
+
+def lock(connection: Connection, name: str) -> None:
+    """Keep others from replacing the study's findings until the transaction ends."""
+    connection.execute(select(StudyRow.study_id).where(StudyRow.name == name).with_for_update())
+
+
+def replace(
+    connection: Connection, study_id: int, records: Sequence[StudyFindingRecord], trials_seen: int
+) -> None:
+    """Put these findings in the place of the study's former ones."""
+    connection.execute(delete(StudyFindingRow).where(StudyFindingRow.study_id == study_id))
+    for position, record in enumerate(records, start=1):
+        values = {"check_name" if name == "check" else name: value for name, value in asdict(record).items()}
+        connection.execute(
+            insert(StudyFindingRow).values(
+                study_id=study_id, position=position, trials_seen=trials_seen, made_at=utc_now(), **values
+            )
+        )
