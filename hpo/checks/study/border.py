@@ -37,7 +37,7 @@ class _Side:
         self._results, self._name, self._upwards = results, name, upwards
         self._edge = edge(distribution, upwards)
         having = [trial for trial in results.trials if name in trial.values]
-        top = [trial for trial in results.top() if name in trial.values]
+        top = [trial for trial in results.top if name in trial.values]
         self.trials, self.top = len(having), len(top)
         self.outer = sum(map(self._is_outer, having))
         self.top_outer = sum(map(self._is_outer, top))
@@ -59,8 +59,8 @@ class _Side:
             severity="warn",
             message=(
                 f"{self.top_outer} of the best {self.top} trials ({self.outer} of all {self.trials}) have "
-                f"{self._name} {setting(self._edge)} or {side}, the {end} end of its range: better ones may lie "
-                "beyond"
+                f"{self._name} {setting(self._edge)} or {side}, the {end} end of its range: better ones may "
+                "lie beyond"
             ),
             evidence={
                 "name": self._name,

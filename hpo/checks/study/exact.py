@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 from math import lgamma
 
 import numpy as np
@@ -27,6 +28,7 @@ def fisher(hits: int, part: int, all_hits: int, total: int) -> float:
     )
 
 
+@lru_cache(maxsize=10_000)
 def least_p(part: int, all_hits: int, total: int) -> float:
     """The smallest p-value that Fisher's test can give for a part: as many hits as there can be."""
     return fisher(min(part, all_hits), part, all_hits, total)

@@ -45,7 +45,7 @@ def keep_out(results: StudyResults, table: Table, conditions: Sequence[Condition
     Of two conditions the one is given up in which fewer trials learned.
     """
     trials = results.trials
-    best = {trial.number for trial in results.top()}
+    best = {trial.number for trial in results.top}
     offers = []
     for condition in conditions:
         lost = [trial for trial, inside in zip(trials, table.holding(condition), strict=True) if inside]
