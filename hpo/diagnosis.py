@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Engine
 
+from hpo.checks.causes import HEALTHY
 from hpo.checks.study.base import StudyFinding, StudyResults, TrialResult
 from hpo.checks.study.findings import study_findings
 from hpo.results import study_findings as stored
@@ -56,7 +57,7 @@ def _trial(spec: StudySpec, trial: FinishedTrial) -> TrialResult:
         number=trial.number,
         state=cast(Any, trial.outcome),
         value=trial.value,
-        cause=trial.cause or cause_of(trial.verdict or trial.outcome),
+        cause=trial.cause or (HEALTHY if trial.outcome == "complete" else trial.outcome),
         seconds=trial.seconds,
         values={
             name: trial.configuration[name]

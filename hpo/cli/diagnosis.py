@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine
 
+from hpo.checks.causes import CAUSES, HEALTHY
 from hpo.checks.study.base import StudyFinding, StudyResults, TrialResult
 from hpo.checks.study.findings import study_findings
-from hpo.checks.causes import HEALTHY
 from hpo.cli.console import printable
 from hpo.cli.tables import SEVERITY_STYLES
 from hpo.diagnosis import study_results
@@ -47,11 +47,12 @@ def as_dict(engine: Engine, study: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Unwell:
-    """Trials that a verdict calls by one name, such as ``exploded``; where ``lr`` was searched, its range.
+    """Trials with one cause, and what a verdict calls it; where ``lr`` was searched, its range.
 
     The range is left out where a finding says better where they lie.
     """
 
+    cause: str
     label: str
     numbers: tuple[int, ...]
     lowest_lr: float | None
@@ -80,7 +81,8 @@ def unwell(results: StudyResults, found: Sequence[StudyFinding]) -> list[Unwell]
 def _unwell(cause: str, trials: Sequence[TrialResult], with_lr: bool) -> Unwell:
     lrs = [trial.values["lr"] for trial in trials if with_lr and "lr" in trial.values]
     numbers = tuple(trial.number for trial in trials)
-    return Unwell(cause, numbers, min(lrs, default=None), max(lrs, default=None))
+    label = CAUSES[cause].words if cause in CAUSES else cause
+    return Unwell(cause, label, numbers, min(lrs, default=None), max(lrs, default=None))
 
 
 def _title(console: Console, text: str) -> None:

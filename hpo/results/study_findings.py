@@ -22,7 +22,6 @@ class FinishedTrial:
     number: int
     outcome: str
     value: float | None
-    verdict: str | None
     cause: str | None
     configuration: dict[str, Any]
     seconds: float
@@ -61,7 +60,6 @@ def read_finished(connection: Connection, name: str) -> FinishedTrials:
                 row.number,
                 row.outcome,
                 row.value,
-                row.verdict,
                 row.cause,
                 row.configuration,
                 seconds.get(row.trial_id, 0.0),

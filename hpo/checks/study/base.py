@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from hpo.checks.learned import chance_limit
 from hpo.checks.causes import HEALTHY
+from hpo.checks.learned import chance_limit
 from hpo.spec.study import StudySpec
 
 ALPHA = 0.05 / 3
@@ -21,7 +21,8 @@ On the 60 trials of docs/checks.md, dealt out anew 1000 times, it was 0.4 %."""
 class TrialResult:
     """A finished trial; ``values`` are the searched hyperparameters that had an effect in it.
 
-    ``cause`` is the root cause that its verdict names. ``seconds`` is how long workers were busy with it.
+    ``cause`` is a key of CAUSES, or 'healthy'; its outcome if it has no verdict. ``seconds`` is how long
+    workers were busy with it.
     """
 
     number: int
@@ -56,7 +57,7 @@ class StudyResults:
         """The accuracy that guessing stays below; 0 if the data are unknown."""
         if self.classes is None or self.val_images is None:
             return 0.0
-        return chance_limit(self.classes, self.val_images)
+        return chance_limit(self.classes, self.val_images, self.spec.checks.chance_sigmas)
 
     def failed(self, trial: TrialResult) -> bool:
         """Whether it came to nothing: an error, stopped by a check, or finished at chance."""

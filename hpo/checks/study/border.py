@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 
 from hpo.checks.study.base import ALPHA, StudyFinding, StudyResults, TrialResult
+from hpo.checks.study.changes import widen
 from hpo.checks.study.exact import fisher, least_p, level
-from hpo.checks.study.remedies import widen
 from hpo.spec.fields import setting
 from hpo.spec.space import Choice, Distribution, Integer, Log
 

@@ -7,33 +7,49 @@ Which condition separates them best is found by Fisher's exact test, corrected f
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 
+from hpo.checks.causes import CAUSES, HEALTHY
 from hpo.checks.study.base import ALPHA, StudyFinding, StudyResults
+from hpo.checks.study.changes import keep_out
 from hpo.checks.study.conditions import Table, describe
 from hpo.checks.study.regions import FEWEST, Region, find_region
-from hpo.checks.study.remedies import keep_out
-from hpo.checks.causes import HEALTHY
 
-CAME_TO: dict[str, str] = {
-    "bad start": "started badly",
-    "out of memory": "ran out of memory",
+ANY = "any"
+"""In the place of a cause: every trial that came to nothing."""
+VERBS = {
+    "exploding_loss": "exploded",
+    "not_learning": "did not learn",
+    "out_of_memory": "ran out of memory",
     "error": "ended in an error",
+    "underfitting": "underfit",
+    "overfitting": "overfit",
+    ANY: "came to nothing",
 }
-"""What a trial of a cause did, where the cause's name does not say it as ``exploded`` does."""
+"""What a trial of a cause did; other causes are nouns."""
 
 
 def failures(results: StudyResults, table: Table) -> list[StudyFinding]:
-    """One finding for each cause whose trials lie where chance would not put them."""
+    """A finding for each cause whose trials lie where chance would not put them, and for all failures."""
     causes = Counter(trial.cause for trial in results.trials if trial.cause != HEALTHY)
-    tested = [cause for cause, count in causes.most_common() if count >= FEWEST]
-    found = []
-    for cause in tested:
-        hits = np.array([trial.cause == cause for trial in results.trials], bool)
-        region = find_region(results, table, hits, ALPHA / len(tested))
-        if region is not None:
-            found.append(_finding(results, table, cause, causes[cause], *region))
+    hits = {
+        cause: np.array([trial.cause == cause for trial in results.trials], bool)
+        for cause, count in causes.most_common()
+        if count >= FEWEST
+    }
+    hits[ANY] = np.array([results.failed(trial) for trial in results.trials], bool)
+    found: list[StudyFinding] = []
+    places: list[set[Any]] = []
+    for cause, mask in hits.items():
+        region = find_region(results, table, mask, ALPHA / len(hits))
+        if region is None:
+            continue
+        place = {(each.name, each.kind) for each in region[0].conditions}
+        if cause != ANY or place not in places:
+            found.append(_finding(results, table, cause, int(mask.sum()), *region))
+            places.append(place)
     return found
 
 
@@ -43,14 +59,17 @@ def _finding(
     inside = table.holding_all(region.conditions)
     failed = sum(results.failed(trial) for trial, is_in in zip(results.trials, inside, strict=True) if is_in)
     total = len(results.trials)
+    here, elsewhere = f"{region.hits} of {region.size}", f"{count - region.hits} of {total - region.size}"
+    if cause in VERBS:
+        what = f"{here} {VERBS[cause]}; elsewhere {elsewhere}"
+    else:
+        name = CAUSES[cause].words if cause in CAUSES else cause
+        what = f"{name} in {here}; elsewhere in {elsewhere}"
     remedy, change = keep_out(results, table, region.conditions)
     return StudyFinding(
         check="failures",
         severity="warn" if 2 * failed >= region.size else "note",
-        message=(
-            f"{describe(region.conditions)}: {region.hits} of {region.size} {CAME_TO.get(cause, cause)}; "
-            f"elsewhere {count - region.hits} of {total - region.size}"
-        ),
+        message=f"{describe(region.conditions)}: {what}",
         evidence={"cause": cause, **region.evidence(count, total, limit)},
         remedy=remedy,
         change=change,

@@ -12,10 +12,10 @@ from itertools import combinations
 import numpy as np
 
 from hpo.checks.study.base import ALPHA, StudyFinding, StudyResults
+from hpo.checks.study.changes import keep_out
 from hpo.checks.study.conditions import Condition, Mask, Table, choices, describe
 from hpo.checks.study.exact import fisher, level
 from hpo.checks.study.regions import REDUNDANT
-from hpo.checks.study.remedies import keep_out
 
 
 def never_works(results: StudyResults, table: Table) -> list[StudyFinding]:

@@ -9,7 +9,7 @@ import scipy.stats
 
 from hpo.checks.study.conditions import Table
 from hpo.checks.study.failures import failures
-from hpo.checks.study.remedies import apply_change
+from hpo.checks.study.changes import apply_change
 
 
 def explodes_above(threshold: float) -> Any:
