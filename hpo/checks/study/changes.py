@@ -56,6 +56,12 @@ def keep_out(results: StudyResults, table: Table, conditions: Sequence[Condition
         change = _with_dependents(results.spec, change)
         if _is_valid(results.spec, change):
             return words, change
+    if len(conditions) == 2 and not offers:
+        first, second = conditions
+        return (
+            f"search {first} and {second} in separate studies: each is among the best without the other",
+            {},
+        )
     return NO_REMEDY
 
 

@@ -29,7 +29,7 @@ MakeStudy = Callable[..., StudyResults]
 def make_study() -> MakeStudy:
     """A study of ``trials`` trials; ``rule`` gives a trial's cause of failure, or its accuracy.
 
-    ``exploded`` and ``error`` end a trial early; any other cause is that of a complete trial at chance.
+    ``exploding_loss`` and ``error`` end a trial early; any other cause is a complete trial's at chance.
     """
 
     def make(
@@ -49,7 +49,7 @@ def make_study() -> MakeStudy:
 def _trial(number: int, values: Mapping[str, Any], result: str | float) -> TrialResult:
     if isinstance(result, float):
         return TrialResult(number, "complete", result, "healthy", 10.0, values)
-    if result in ("exploded", "error"):
-        state: Any = "pruned" if result == "exploded" else "failed"
+    if result in ("exploding_loss", "error"):
+        state: Any = "pruned" if result == "exploding_loss" else "failed"
         return TrialResult(number, state, None, result, 1.0, values)
     return TrialResult(number, "complete", 0.1, result, 10.0, values)

@@ -11,7 +11,12 @@ from hpo.checks.study.conditions import Condition, Table, choices, short_between
 
 @pytest.mark.parametrize(
     ("low", "high", "log", "short"),
-    [(0.1176, 0.1544, True, 0.13), (0.0302, 0.2227, True, 0.08), (1e-4, 2e-3, True, 4e-4), (4.0, 6.0, False, 5.0)],
+    [
+        (0.1176, 0.1544, True, 0.13),
+        (0.0302, 0.2227, True, 0.08),
+        (1e-4, 2e-3, True, 4e-4),
+        (4.0, 6.0, False, 5.0),
+    ],
 )
 def test_a_threshold_has_as_few_digits_as_tell_the_trials_apart(
     low: float, high: float, log: bool, short: float
@@ -58,7 +63,9 @@ def test_a_condition_holds_only_where_its_hyperparameter_has_an_effect(make_stud
 
 
 def test_choices_are_those_of_the_space(make_study: Any) -> None:
-    space = "\n  nesterov: {choice: [true, false]}\n  gradient_clip: {choice: [none, 1.0]}\n  lr: {log: [0.1, 1]}"
+    space = (
+        "\n  nesterov: {choice: [true, false]}\n  gradient_clip: {choice: [none, 1.0]}\n  lr: {log: [0.1, 1]}"
+    )
     found = choices(make_study(lambda values: 0.5, trials=1, space=space).spec.space)
     assert [str(each) for each in found] == [
         "nesterov true", "nesterov false", "gradient_clip null", "gradient_clip 1",
