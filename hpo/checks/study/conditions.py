@@ -61,11 +61,6 @@ class Table:
             columns[name] = has, np.array([trial.values.get(name) for trial in trials], kind)
         return Table(columns, len(trials))
 
-    def only(self, rows: Mask) -> Table:
-        """The trials of a mask (n,)."""
-        columns = {name: (has[rows], values[rows]) for name, (has, values) in self._columns.items()}
-        return Table(columns, int(rows.sum()))
-
     def distinct(self, name: str) -> list[float]:
         """The values of a number, sorted."""
         has, values = self._columns[name]
@@ -79,7 +74,7 @@ class Table:
         """Which trials (n,) meet the condition; never where its hyperparameter had no effect."""
         has, values = self._columns[condition.name]
         if condition.kind == "is":
-            found = np.array([value == condition.value for value in values], bool)
+            found = values == condition.value
         else:
             found = values > condition.value if condition.kind == "above" else values < condition.value
         return np.array(has & found, bool)

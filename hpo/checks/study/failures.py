@@ -15,7 +15,7 @@ from hpo.checks.causes import CAUSES, HEALTHY
 from hpo.checks.study.base import ALPHA, StudyFinding, StudyResults
 from hpo.checks.study.changes import keep_out
 from hpo.checks.study.conditions import Table, describe
-from hpo.checks.study.regions import FEWEST, Region, find_region
+from hpo.checks.study.regions import FEWEST, Region, Regions
 
 ANY = "any"
 """In the place of a cause: every trial that came to nothing."""
@@ -40,10 +40,11 @@ def failures(results: StudyResults, table: Table) -> list[StudyFinding]:
         if count >= FEWEST
     }
     hits[ANY] = np.array([results.failed(trial) for trial in results.trials], bool)
+    regions = Regions(results.spec, table)
     found: list[StudyFinding] = []
     places: list[set[Any]] = []
     for cause, mask in hits.items():
-        region = find_region(results, table, mask, ALPHA / len(hits))
+        region = regions.find(mask, ALPHA / len(hits))
         if region is None:
             continue
         place = {(each.name, each.kind) for each in region[0].conditions}

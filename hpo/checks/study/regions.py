@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hpo.checks.study.base import StudyResults
 from hpo.checks.study.conditions import Condition, Mask, Table, choices, thresholds
 from hpo.checks.study.exact import fisher, least_p, level
+from hpo.spec.study import StudySpec
 
 FEWEST = 3
 """Hits of which a region is made at least."""
@@ -50,117 +50,134 @@ class Region:
         }
 
 
-def find_region(results: StudyResults, table: Table, hits: Mask, alpha: float) -> tuple[Region, float] | None:
-    """The region of the hits (n,) and the largest p-value that counts; None if chance could make it.
+class Regions:
+    """All regions of a study's space that are tried, for any hits among its trials."""
 
-    One condition if any is good enough, and then a second if it helps within that region (as in T. Hothorn,
-    K. Hornik, A. Zeileis, Unbiased recursive partitioning, 2006); else the best pair.
-    """
-    if hits.sum() < FEWEST:
-        return None
-    space = results.spec.space
-    singles = [(each,) for each in (*choices(space), *thresholds(space, table))]
-    best, limit = _best(singles, table, hits, alpha / 2)
-    if best is None:
-        coarse = [*choices(space), *thresholds(space, table, COARSE)]
-        best, limit = _best(_pairs(coarse), table, hits, alpha / 2)
-        if best is None or _has_redundant(best, table, hits):
+    def __init__(self, spec: StudySpec, table: Table) -> None:
+        self._table = table
+        single = (*choices(spec.space), *thresholds(spec.space, table))
+        coarse = (*choices(spec.space), *thresholds(spec.space, table, COARSE))
+        self._singles = _Candidates.singles(single, table)
+        self._pairs = _Candidates.pairs(coarse, table)
+
+    def find(self, hits: Mask, alpha: float) -> tuple[Region, float] | None:
+        """The region of the hits (n,) and the largest p-value that counts; None if chance could make it.
+
+        One condition if any is good enough, and then a second if it helps within that region (as in T.
+        Hothorn, K. Hornik, A. Zeileis, Unbiased recursive partitioning, 2006); else the best pair.
+        """
+        if hits.sum() < FEWEST:
             return None
-        return _refined(best, singles, table, hits), limit
-    others = [each for each in singles if each[0].name != best.conditions[0].name]
-    inside = table.holding_all(best.conditions)
-    second, _ = _best(others, table.only(inside), hits[inside], alpha)
-    if second is None:
+        best, limit = self._singles.best(hits, alpha / 2)
+        if best is None:
+            best, limit = self._pairs.best(hits, alpha / 2)
+            if best is None or self._has_redundant(best, hits):
+                return None
+            return self._refined(best, hits), limit
+        inside = self._table.holding_all(best.conditions)
+        within = self._singles.without(best.conditions[0].name).only(inside)
+        second, _ = within.best(hits[inside], alpha)
+        if second is None:
+            return best, limit
+        pair = self._measure((*best.conditions, *second.conditions), hits)
+        return self._refined(pair, hits), limit
+
+    def _measure(self, conditions: Sequence[Condition], hits: Mask) -> Region:
+        inside = self._table.holding_all(conditions)
+        has = np.logical_and.reduce([self._table.having(each) for each in conditions])
+        counts = int(hits[inside].sum()), int(inside.sum())
+        return Region(tuple(conditions), *counts, fisher(*counts, int(hits[has].sum()), int(has.sum())))
+
+    def _has_redundant(self, region: Region, hits: Mask) -> bool:
+        """Whether one of two conditions might as well be left out."""
+        for condition in region.conditions:
+            inside = self._table.holding(condition)
+            if fisher(region.hits, region.size, int(hits[inside].sum()), int(inside.sum())) > REDUNDANT:
+                return True
+        return False
+
+    def _refined(self, region: Region, hits: Mask) -> Region:
+        """The same region with the thresholds that fit best; it was found with coarse ones."""
+        for i, condition in enumerate(region.conditions):
+            if condition.kind == "is":
+                continue
+            before, after = region.conditions[:i], region.conditions[i + 1 :]
+            tried = [
+                self._measure((*before, each, *after), hits)
+                for each in self._singles.conditions
+                if (each.name, each.kind) == (condition.name, condition.kind)
+            ]
+            best = min((each for each in tried if each.hits >= FEWEST), key=lambda each: each.p)
+            region = best if best.p < region.p else region
+        return region
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """Regions of one condition or two: candidate k is where conditions first[k] and last[k] both hold.
+
+    ``holds`` (c, n) and ``has`` (c, n) are 1 where a trial meets a condition, and where it has its
+    hyperparameter.
+    """
+
+    conditions: tuple[Condition, ...]
+    holds: _Counts
+    has: _Counts
+    first: _Places
+    last: _Places
+
+    @staticmethod
+    def singles(conditions: Sequence[Condition], table: Table) -> _Candidates:
+        every = np.arange(len(conditions))
+        return _Candidates(tuple(conditions), *_matrices(conditions, table), every, every)
+
+    @staticmethod
+    def pairs(conditions: Sequence[Condition], table: Table) -> _Candidates:
+        names = np.array([each.name for each in conditions])
+        first, last = np.triu_indices(len(conditions), 1)
+        differ = names[first] != names[last]
+        return _Candidates(tuple(conditions), *_matrices(conditions, table), first[differ], last[differ])
+
+    def only(self, rows: Mask) -> _Candidates:
+        """Among the trials of a mask (n,)."""
+        return replace(self, holds=self.holds[:, rows], has=self.has[:, rows])
+
+    def without(self, name: str) -> _Candidates:
+        """Those that do not speak of a hyperparameter."""
+        is_other = np.array([each.name != name for each in self.conditions])
+        keep = is_other[self.first] & is_other[self.last]
+        return replace(self, first=self.first[keep], last=self.last[keep])
+
+    def best(self, hits: Mask, alpha: float) -> tuple[Region | None, float]:
+        """The one that tells hits from others best, if beyond chance; and the p-value needed."""
+        part, total = self._count(self.holds), self._count(self.has)
+        part_hits, total_hits = self._count(self.holds * hits), self._count(self.has * hits)
+        margins = np.stack([part, total_hits, total], axis=1).astype(int).tolist()
+        limit = level((least_p(*each) for each in margins), alpha)
+        best: Region | None = None
+        for k in np.flatnonzero(_worth_saying(part, part_hits, total, total_hits)).tolist():
+            p = fisher(int(part_hits[k]), *margins[k])
+            if p <= limit and (best is None or p < best.p):
+                both = dict.fromkeys((self.conditions[self.first[k]], self.conditions[self.last[k]]))
+                best = Region(tuple(both), int(part_hits[k]), int(part[k]), p)
         return best, limit
-    pair = _measure((*best.conditions, *second.conditions), table, hits)
-    return _refined(pair, singles, table, hits), limit
+
+    def _count(self, matrix: _Counts) -> _Counts:
+        """For each candidate, the trials that both of its rows have."""
+        if np.array_equal(self.first, self.last):
+            single: _Counts = matrix.sum(axis=1)[self.first]
+            return single
+        both: _Counts = (matrix @ matrix.T)[self.first, self.last]
+        return both
 
 
-def _pairs(conditions: Sequence[Condition]) -> list[tuple[Condition, ...]]:
-    return [
-        (first, second)
-        for i, first in enumerate(conditions)
-        for second in conditions[i + 1 :]
-        if first.name != second.name
-    ]
-
-
-def _best(
-    candidates: Sequence[tuple[Condition, ...]], table: Table, hits: Mask, alpha: float
-) -> tuple[Region | None, float]:
-    """The candidate that tells hits from others best, if it does so beyond chance and is worth saying."""
-    part, part_hits, total, total_hits = _count(candidates, table, hits)
-    limit = level(
-        (least_p(*map(int, each)) for each in zip(part, total_hits, total, strict=True)),
-        alpha,
-    )
-    best: Region | None = None
-    for i in np.flatnonzero(_worth_saying(part, part_hits, total, total_hits)).tolist():
-        p = fisher(int(part_hits[i]), int(part[i]), int(total_hits[i]), int(total[i]))
-        if p <= limit and (best is None or p < best.p):
-            best = Region(tuple(candidates[i]), int(part_hits[i]), int(part[i]), p)
-    return best, limit
-
-
-def _count(
-    candidates: Sequence[tuple[Condition, ...]], table: Table, hits: Mask
-) -> tuple[_Counts, _Counts, _Counts, _Counts]:
-    """For each candidate (c,): trials and hits in it, and among all that have its hyperparameters."""
-    single = list(dict.fromkeys(condition for each in candidates for condition in each))
-    place = {condition: i for i, condition in enumerate(single)}
-    first = np.array([place[each[0]] for each in candidates], int)
-    last = np.array([place[each[-1]] for each in candidates], int)
-    holds = np.array([table.holding(each) for each in single], float).reshape(-1, table.size)
-    has = np.array([table.having(each) for each in single], float).reshape(-1, table.size)
-    in_both = _rowwise if np.array_equal(first, last) else _crosswise
-    return (
-        in_both(holds, first, last),
-        in_both(holds * hits, first, last),
-        in_both(has, first, last),
-        in_both(has * hits, first, last),
-    )
-
-
-def _rowwise(matrix: _Counts, first: _Places, _last: _Places) -> _Counts:
-    counts: _Counts = matrix[first].sum(1)
-    return counts
-
-
-def _crosswise(matrix: _Counts, first: _Places, last: _Places) -> _Counts:
-    counts: _Counts = (matrix @ matrix.T)[first, last]
-    return counts
+def _matrices(conditions: Sequence[Condition], table: Table) -> tuple[_Counts, _Counts]:
+    holds, has = ([of(each) for each in conditions] for of in (table.holding, table.having))
+    shape = len(conditions), table.size
+    return np.array(holds, float).reshape(shape), np.array(has, float).reshape(shape)
 
 
 def _worth_saying(part: _Counts, part_hits: _Counts, total: _Counts, total_hits: _Counts) -> Mask:
     elsewhere = (total_hits - part_hits) / np.maximum(total - part, 1)
     share = part_hits / np.maximum(part, 1)
     return (part_hits >= FEWEST) & (share >= SHARE) & (share >= LIFT * elsewhere) & (part < total)
-
-
-def _measure(conditions: tuple[Condition, ...], table: Table, hits: Mask) -> Region:
-    inside = table.holding_all(conditions)
-    has = np.logical_and.reduce([table.having(each) for each in conditions])
-    counts = int(hits[inside].sum()), int(inside.sum())
-    return Region(conditions, *counts, fisher(*counts, int(hits[has].sum()), int(has.sum())))
-
-
-def _has_redundant(region: Region, table: Table, hits: Mask) -> bool:
-    """Whether one of two conditions might as well be left out."""
-    for condition in region.conditions:
-        inside = table.holding(condition)
-        if fisher(region.hits, region.size, int(hits[inside].sum()), int(inside.sum())) > REDUNDANT:
-            return True
-    return False
-
-
-def _refined(region: Region, singles: Sequence[tuple[Condition, ...]], table: Table, hits: Mask) -> Region:
-    """The same region with the thresholds that fit best; it was found with coarse ones."""
-    for i, condition in enumerate(region.conditions):
-        if condition.kind == "is":
-            continue
-        finer = [each for (each,) in singles if (each.name, each.kind) == (condition.name, condition.kind)]
-        others = region.conditions[:i], region.conditions[i + 1 :]
-        tried = [_measure((*others[0], each, *others[1]), table, hits) for each in finer]
-        best = min((each for each in tried if each.hits >= FEWEST), key=lambda each: each.p, default=region)
-        region = best if best.p < region.p else region
-    return region
