@@ -50,6 +50,7 @@ def crew() -> Iterator[Crew]:
 
 class Images:
     name, fingerprint, origin = "synthetic", "f" * 64, "drawn here"
+    classes, train_labels = tuple("0123456789"), range(50_000)
 
 
 def test_processes_upgrade_at_once_and_claim_no_slot_twice(empty_storage_url: str, crew: Crew) -> None:

@@ -30,6 +30,7 @@ TABLES = {
     "epoch",
     "layer",
     "finding",
+    "study_finding",
     "schema",
     "alembic_version",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hpo.checks.study.base import StudyFinding, StudyResults
 
-FEWEST_TRIALS = 5
+FEWEST_TRIALS = 10
 NOTABLE = 0.1
 """Share of the time from which it is said; below, the checks stopped what was hopeless soon enough."""
 LARGE = 0.5

@@ -39,6 +39,8 @@ class _Images:
     name: str = "synthetic"
     fingerprint: str = "f" * 64
     origin: str = "ten drawn classes"
+    classes: tuple[str, ...] = tuple("0123456789")
+    train_labels: range = range(50_000)
 
 
 @pytest.fixture(scope="session")
@@ -49,11 +51,14 @@ def demo_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         study_id = register_study(store, parse_study(STUDY, "demo.yaml"), _Images())
         _trial(store, study_id, {"lr": 0.05, "optimizer": "sgd", "momentum": 0.9}, _complete(0.71, 3))
         _trial(store, study_id, {"lr": 0.01, "optimizer": "adam"}, _complete(0.8125, 2))
-        pruned = Outcome(state="pruned", verdict=_EXPLODED, remedy="lower lr to 0.5 or less")
+        pruned = Outcome(
+            state="pruned", verdict=_EXPLODED, cause="exploding_loss", remedy="lower lr to 0.5 or less"
+        )
         _trial(store, study_id, {"lr": 5.0, "optimizer": "sgd", "momentum": 0.6}, pruned)
         _trial(store, study_id, {"lr": 2.0, "optimizer": "adam"}, pruned)
         failed = Outcome(
             state="failed",
+            cause="error",
             verdict="error: ValueError: \x1b[31mno",
             error="Traceback ...\nValueError: \x1b[31mno",
         )
@@ -74,8 +79,8 @@ def demo(demo_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def _complete(value: float, best_epoch: int) -> Outcome:
     return Outcome(
-        state="complete", value=value, verdict="healthy", best_epoch=best_epoch, parameters=25_000,
-        weights_hash="abc",
+        state="complete", value=value, verdict="healthy", cause="healthy", best_epoch=best_epoch,
+        parameters=25_000, weights_hash="abc",
     )  # fmt: skip
 
 

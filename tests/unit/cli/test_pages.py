@@ -49,7 +49,8 @@ def test_status_as_json(demo: str, capsys: Capture) -> None:
     assert (study["best_number"], study["best_value"]) == (1, 0.8125)
     assert study["leaderboard"][0]["searched"] == {"lr": 0.01, "optimizer": "adam", "momentum": None}
     assert study["unwell"][0] == {
-        "label": "exploded", "numbers": [2, 3], "lowest_lr": 2.0, "highest_lr": 5.0,
+        "cause": "exploding_loss", "label": "exploded", "numbers": [2, 3],
+        "lowest_lr": 2.0, "highest_lr": 5.0,
     }  # fmt: skip
 
 

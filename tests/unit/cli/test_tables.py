@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import io
 
-import pytest
 from rich.console import Console
 
-from hpo.cli.tables import Unwell, leaderboard_table
+from hpo.cli.tables import leaderboard_table
 from hpo.results.query import Leader
 
 LEADERS = [
@@ -39,18 +38,3 @@ def test_on_a_narrow_terminal_whole_columns_are_left_out_and_named() -> None:
 
 def test_without_leaders_there_are_only_headings() -> None:
     assert leaderboard_table([], 80).row_count == 0
-
-
-@pytest.mark.parametrize(
-    ("unwell", "text"),
-    [
-        (Unwell("exploded", (1, 5), 0.5, 2.0), "exploded: 2 trials, lr 0.5 to 2 (number 1, 5)"),
-        (Unwell("error", (4,), 0.1, 0.1), "error: 1 trial, lr 0.1 (number 4)"),
-        (
-            Unwell("bad start", tuple(range(10)), None, None),
-            "bad start: 10 trials (number 0, 1, 2, 3, 4, 5, 6, 7 ...)",
-        ),
-    ],
-)
-def test_what_did_not_go_well_is_a_line(unwell: Unwell, text: str) -> None:
-    assert str(unwell) == text

@@ -48,5 +48,6 @@ def test_trials_that_the_search_ended_early_are_no_failures(make_study: Any) -> 
     assert cost(replace(results, trials=trials)) == []
 
 
-def test_four_trials_are_too_few(make_study: Any) -> None:
-    assert cost(make_study(lambda values: "error", trials=4)) == []
+def test_nine_trials_are_too_few(make_study: Any) -> None:
+    assert cost(make_study(lambda values: "error", trials=9)) == []
+    assert cost(make_study(lambda values: "error", trials=10)) != []
