@@ -15,7 +15,8 @@ from hpo.checks.base import Finding
 from hpo.checks.causes import HEALTHY
 from hpo.cli.console import printable, stderr, stdout
 from hpo.cli.lines import to_json
-from hpo.cli.trial_page import SEVERITY_STYLES, layers_table, number_cell
+from hpo.cli.tables import SEVERITY_STYLES
+from hpo.cli.trial_page import layers_table, number_cell
 from hpo.prepared import layer_records
 from hpo.rehearsal import Rehearsal
 from hpo.reporting import words

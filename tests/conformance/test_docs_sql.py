@@ -10,8 +10,10 @@ import optuna
 import pytest
 from sqlalchemy import inspect
 
+from hpo.results import study_findings
 from hpo.results.ad_hoc import run_sql
-from hpo.results.records import FindingRecord, LayerRecord, Outcome
+from hpo.results.engine import writing
+from hpo.results.records import FindingRecord, LayerRecord, Outcome, StudyFindingRecord
 from hpo.results.view_sql import VIEWS
 from hpo.spec.configuration import Configuration
 
@@ -44,6 +46,9 @@ def url(bench: Any) -> str:
         theirs.optimize(lambda trial: len(trial.suggest_categorical("kernel", ["rbf"])), n_trials=1)
     trial_id, _ = bench.begin(layered)
     bench.store.record_layers(layered, 1, [LayerRecord(9, 1, 0, "conv1", dead=0.1)])
+    remark = StudyFindingRecord("cost", "note", "3 of 6 trials came to nothing", {"share": 0.5}, "", {})
+    with writing(bench.store.engine) as connection:
+        study_findings.replace(connection, study_id, [remark], trials_seen=6)
     return str(bench.store.url)
 
 
