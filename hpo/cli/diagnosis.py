@@ -32,7 +32,12 @@ def print_diagnosis(console: Console, engine: Engine, study: str) -> None:
         console.print(Text(printable(f"  {failure}")), soft_wrap=True)
     if found:
         _title(console, "the study as a whole")
-        console.print(_findings_table(found))
+    for finding in found:
+        severity = Text(f"  {finding.severity}", SEVERITY_STYLES[finding.severity])
+        console.print(_hanging(severity, Text(printable(finding.message))))
+        if finding.remedy:
+            remedy = Text.assemble(("try: ", "bold"), printable(finding.remedy))
+            console.print(_hanging(Text(""), remedy))
 
 
 def as_dict(engine: Engine, study: str) -> dict[str, Any]:
@@ -90,11 +95,9 @@ def _title(console: Console, text: str) -> None:
     console.print(Text(text, "bold"))
 
 
-def _findings_table(found: Sequence[StudyFinding]) -> Table:
-    table = Table.grid(padding=(0, 2))
-    for finding in found:
-        severity = Text(f"  {finding.severity}", SEVERITY_STYLES[finding.severity])
-        table.add_row(severity, Text(printable(finding.message)))
-        if finding.remedy:
-            table.add_row("", Text.assemble(("try: ", "bold"), printable(finding.remedy)))
-    return table
+def _hanging(label: Text, text: Text) -> Table:
+    """A text that goes on below its own beginning where it is wider than the terminal."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(width=len("  warn"))
+    grid.add_row(label, text)
+    return grid

@@ -16,16 +16,21 @@ def fisher(hits: int, part: int, all_hits: int, total: int) -> float:
     The probability that ``hits`` or more of ``part`` trials are hits, when they are drawn from ``total`` with
     ``all_hits`` hits (R. A. Fisher, Statistical Methods for Research Workers, 1934, section 21.02).
     """
-    terms = range(hits, min(part, all_hits) + 1)
-    whole = _log_choose(total, part)
-    return min(
-        1.0,
-        sum(
-            math.exp(_log_choose(all_hits, x) + _log_choose(total - all_hits, part - x) - whole)
-            for x in terms
-            if part - x <= total - all_hits
-        ),
-    )
+    return math.exp(log_fisher(hits, part, all_hits, total))
+
+
+def log_fisher(hits: int, part: int, all_hits: int, total: int) -> float:
+    """The logarithm of that p-value: among thousands of trials, many are 0 as a float."""
+    most = min(part, all_hits)
+    terms = [
+        _log_choose(all_hits, x) + _log_choose(total - all_hits, part - x)
+        for x in range(max(hits, part + all_hits - total), most + 1)
+    ]
+    if not terms:
+        return -math.inf
+    largest = max(terms)
+    whole = math.log(sum(math.exp(term - largest) for term in terms)) + largest
+    return min(0.0, whole - _log_choose(total, part))
 
 
 @lru_cache(maxsize=10_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpo.checks.study.conditions import Condition, Mask, Table, choices, thresholds
-from hpo.checks.study.exact import fisher, least_p, level
+from hpo.checks.study.exact import fisher, least_p, level, log_fisher
 from hpo.spec.study import StudySpec
 
 FEWEST = 3
@@ -30,12 +31,12 @@ _Places = npt.NDArray[np.int_]
 
 @dataclass(frozen=True)
 class Region:
-    """Trials that meet all conditions, and how many are hits; ``p`` is Fisher's, before correction."""
+    """Trials that meet all conditions, and how many are hits; ``log_p`` is Fisher's, before correction."""
 
     conditions: tuple[Condition, ...]
     hits: int
     size: int
-    p: float
+    log_p: float
 
     def evidence(self, all_hits: int, trials: int, limit: float) -> dict[str, Any]:
         """Its numbers for programs; ``limit`` is the largest p-value that counts."""
@@ -45,7 +46,7 @@ class Region:
             "trials": self.size,
             "hits_elsewhere": all_hits - self.hits,
             "trials_elsewhere": trials - self.size,
-            "p_value": self.p,
+            "p_value": math.exp(self.log_p),
             "p_limit": limit,
         }
 
@@ -86,7 +87,7 @@ class Regions:
         inside = self._table.holding_all(conditions)
         has = np.logical_and.reduce([self._table.having(each) for each in conditions])
         counts = int(hits[inside].sum()), int(inside.sum())
-        return Region(tuple(conditions), *counts, fisher(*counts, int(hits[has].sum()), int(has.sum())))
+        return Region(tuple(conditions), *counts, log_fisher(*counts, int(hits[has].sum()), int(has.sum())))
 
     def _has_redundant(self, region: Region, hits: Mask) -> bool:
         """Whether one of two conditions might as well be left out."""
@@ -107,8 +108,8 @@ class Regions:
                 for each in self._singles.conditions
                 if (each.name, each.kind) == (condition.name, condition.kind)
             ]
-            best = min((each for each in tried if each.hits >= FEWEST), key=lambda each: each.p)
-            region = best if best.p < region.p else region
+            best = min((each for each in tried if each.hits >= FEWEST), key=lambda each: each.log_p)
+            region = best if best.log_p < region.log_p else region
         return region
 
 
@@ -156,10 +157,10 @@ class _Candidates:
         limit = level((least_p(*each) for each in margins), alpha)
         best: Region | None = None
         for k in np.flatnonzero(_worth_saying(part, part_hits, total, total_hits)).tolist():
-            p = fisher(int(part_hits[k]), *margins[k])
-            if p <= limit and (best is None or p < best.p):
+            log_p = log_fisher(int(part_hits[k]), *margins[k])
+            if log_p <= math.log(limit) and (best is None or log_p < best.log_p):
                 both = dict.fromkeys((self.conditions[self.first[k]], self.conditions[self.last[k]]))
-                best = Region(tuple(both), int(part_hits[k]), int(part[k]), p)
+                best = Region(tuple(both), int(part_hits[k]), int(part[k]), log_p)
         return best, limit
 
     def _count(self, matrix: _Counts) -> _Counts:

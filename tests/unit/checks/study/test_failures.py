@@ -139,3 +139,11 @@ def test_a_cause_of_trials_that_learned_is_a_note(make_study: Any) -> None:
     (finding,) = failures(results, Table.of(results))
     assert finding.severity == "note"
     assert finding.message.startswith("weight_decay below 1e-4: ")
+
+
+def test_among_thousands_of_trials_the_best_of_certain_thresholds_is_found(make_study: Any) -> None:
+    # The p-values of many thresholds are below the smallest float.
+    results = make_study(explodes_above(0.2), trials=4000)
+    (finding,) = failures(results, Table.of(results))
+    assert finding.evidence["p_value"] == 0.0
+    assert 0.18 < finding.evidence["where"][0]["above"] < 0.22
