@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from typing import Any
 
@@ -51,6 +52,19 @@ def test_more_trials_are_added_to_those_that_are_there(hpo: Hpo) -> None:
     assert hpo("run", study, "--trials", "4").returncode == 0
     _expect_all_done(hpo, trials=4, epochs=2)
     assert hpo.rows("select number, lr, weights_hash from results order by number")[:2] == before
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_what_a_study_says_as_a_whole_is_stored_when_its_run_ends(hpo: Hpo) -> None:
+    study = hpo.write_study(trials=10, epochs=1)
+    done = hpo("run", study, "--set", "lr=1e-9", "--set", "train_images=100")  # nothing is learned
+    assert done.returncode == 0, done.stderr
+    stored = hpo.rows("select check_name, message, trials_seen from study_findings order by position")
+    assert "cost" in {row["check_name"] for row in stored}
+    assert {row["trials_seen"] for row in stored} == {10}
+    shown = json.loads(hpo("status", "tiny", "--json").stdout)["study_findings"]
+    assert [row["message"] for row in stored] == [finding["message"] for finding in shown]
+    assert all(row["message"] in done.stdout for row in stored)
 
 
 def test_a_killed_study_goes_on_and_ends_as_if_nothing_had_happened(hpo: Hpo) -> None:
