@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import scipy.stats
 
+from hpo.checks.study.base import ALPHA
 from hpo.checks.study.changes import apply_change
 from hpo.checks.study.conditions import Table
 from hpo.checks.study.never_works import never_works
@@ -79,6 +80,8 @@ def test_a_grid_with_three_seeds_is_enough(make_study: Any) -> None:
     )
     (finding,) = found(results)
     assert finding.message == "activation sigmoid with batch_norm none: 0 of 3 learned; elsewhere 57 of 57"
+    # The 20 pairs are tests; a single choice, with 6 trials or 30 of which 3 failed, could not be found.
+    assert finding.evidence["p_limit"] == pytest.approx(ALPHA / 20)
 
 
 def test_two_choices_that_are_best_apart_are_kept_apart(make_study: Any) -> None:
