@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def _note(
     value: float,
     threshold: float,
     message: str,
-    change: dict[str, object],
+    change: Mapping[str, object],
     cause: str,
     step: int = 0,
 ) -> Finding:
