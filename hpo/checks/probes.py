@@ -113,11 +113,11 @@ class LayerReader:
             for handle in handles:
                 handle.remove()
 
-    def _on_weights(self, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            if any(site.name == name for site in self.sites):
+    def _on_weights(self, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], object], None]:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
+            if not isinstance(output, Tensor) or any(site.name == name for site in self.sites):
                 return  # a layer that is used twice counts where it is first
-            if self.sites and not self.sites[-1].nonlinearity:
+            if inputs and self.sites and not self.sites[-1].nonlinearity:
                 # No layer made the activation (a function did): what comes in here is it.
                 self.sites[-1].numbers = _numbers(inputs[0].detach(), "")
             numbers = _numbers(output.detach(), "")
