@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -71,16 +71,16 @@ def examine(
     with torch.random.fork_rng(devices=devices):
         labels = label_facts(train.labels, classes)
         probe = Examples(train.images, train.labels.clamp(0, classes - 1))
-        loss, logits, layers, without = _first_step(model, forward, probe.first(PROBE_IMAGES))
+        logits, layers, gradients = _first_step(model, forward, probe.first(PROBE_IMAGES))
         few = balanced_examples(probe.labels)
-        learnable = math.isfinite(loss)
+        learnable = math.isfinite(layers.loss)
         noise, batch_effect = _evaluation(model, forward, probe.images[:_EVALUATED])
         return Preflight(
             images=image_facts(train.images),
             labels=labels,
             val_images=image_facts(val.images) if val else None,
             val_labels=label_facts(val.labels, classes) if val else None,
-            loss=loss,
+            loss=layers.loss,
             penalty=penalty,
             logits=_logit_facts(logits),
             loss_probe=_probe_loss(loss_function, probe, classes) if loss_function else None,
@@ -88,8 +88,8 @@ def examine(
             if learnable
             else None,
             layers=layers,
-            without_gradient=without,
-            alike=_alike(model),
+            without_gradient=tuple(name for name, each in gradients.items() if each is None),
+            alike=_alike(model, gradients),
             eval_noise=noise,
             eval_batch_effect=batch_effect,
             gradient_error=_gradient_error(model, probe.first(_DOUBLE_IMAGES)) if thorough else None,
@@ -147,15 +147,15 @@ def label_facts(labels: Tensor, classes: int) -> LabelFacts:
 
 def _first_step(
     model: nn.Module, forward: Forward, probe: Examples
-) -> tuple[float, Tensor, Snapshot, tuple[str, ...]]:
-    """Loss, logits, layer statistics, and the parameters that no gradient reaches."""
+) -> tuple[Tensor, Snapshot, dict[str, Tensor | None]]:
+    """Logits, layer statistics with the loss, and the gradient by each parameter; None where none arrives."""
     reader = LayerReader(model)
     named = {name: each for name, each in model.named_parameters() if each.requires_grad}
     with undisturbed(model, batch_statistics=True), torch.enable_grad():
         with reader.listening():
             logits = forward(model, probe.images)
         loss = F.cross_entropy(logits, probe.labels)
-        gradients = torch.autograd.grad(loss, list(named.values()), allow_unused=True) if named else ()
+        gradients = _gradients(loss, list(named.values()))
     by_name = dict(zip(named, gradients, strict=True))
     norms = {
         name: gradient.norm()
@@ -164,8 +164,14 @@ def _first_step(
     }
     at_rest = WeightMotion.at_rest(layer_weights(model), norms)
     snapshot = pack(-1, 0.0, loss, logits, reader.sites, at_rest).read()
-    without = tuple(name for name, gradient in by_name.items() if gradient is None)
-    return snapshot.loss, logits.detach(), snapshot, without
+    return logits.detach(), snapshot, by_name
+
+
+def _gradients(loss: Tensor, parameters: list[nn.Parameter]) -> tuple[Tensor | None, ...]:
+    """Of ``loss`` () by each parameter; None where none arrives, also where the whole output is detached."""
+    if not loss.requires_grad:
+        return (None,) * len(parameters)
+    return torch.autograd.grad(loss, parameters, allow_unused=True)
 
 
 def _weight_name(module: str) -> str:
@@ -206,14 +212,20 @@ def _probe_loss(loss_function: LossFunction, probe: Examples, classes: int) -> L
     return LossProbe(*torch.stack(values).tolist())
 
 
-def _alike(model: nn.Module) -> tuple[str, ...]:
-    """Hidden layers with two or more units that all have the same weights; the last layer is not hidden."""
+def _alike(model: nn.Module, gradients: Mapping[str, Tensor | None]) -> tuple[str, ...]:
+    """Hidden layers with two or more units that all have the same weights; the last layer is not hidden.
+
+    A layer of zeros whose units get different gradients is none of them: residual branches may start so.
+    """
     names, same = [], []
     for name, weight in list(layer_weights(model).items())[:-1]:
         rows = weight.detach().flatten(1)
         if len(rows) > 1:
             names.append(name)
-            same.append((rows == rows[:1]).all())
+            gradient = gradients.get(_weight_name(name))
+            parts = torch.zeros_like(rows) if gradient is None else gradient.flatten(1)
+            differ = (rows == 0).all() & ((parts - parts[:1]).abs().max() > 1e-3 * parts.abs().max())
+            same.append((rows == rows[:1]).all() & ~differ)
     flags = torch.stack(same).tolist() if same else []
     return tuple(name for name, alike in zip(names, flags, strict=True) if alike)
 
@@ -229,8 +241,7 @@ def _gradient_error(model: nn.Module, probe: Examples) -> float:
     worst = 0.0
     with undisturbed(exact, batch_statistics=True), torch.enable_grad():
         named = [parameter for parameter in exact.parameters() if parameter.requires_grad]
-        loss = F.cross_entropy(exact(images), probe.labels)
-        gradients = torch.autograd.grad(loss, named, allow_unused=True)
+        gradients = _gradients(_exact_loss(exact, images, probe.labels), named)
         scale = math.sqrt(sum(float(each.square().sum()) for each in gradients if each is not None))
         with torch.no_grad():
             for parameter, gradient in zip(named, gradients, strict=True):
@@ -252,7 +263,13 @@ def _along(
     start = parameter.clone()
     for sign in (1, -1):
         parameter.copy_(start + sign * step * direction)
-        losses.append(float(F.cross_entropy(model(images), labels)))
+        losses.append(float(_exact_loss(model, images, labels)))
     parameter.copy_(start)
     numeric = (losses[0] - losses[1]) / (2 * step)
     return abs(numeric - norm) / norm
+
+
+def _exact_loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy (); a dropout that is called as a function drops the same units every time."""
+    torch.manual_seed(0)
+    return F.cross_entropy(model(images), labels)
