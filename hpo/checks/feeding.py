@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ from hpo.checks.probes import NORMS
 
 _LEARNING_PASSES = 2
 """Passes read after each time that ``expect`` is called: one may be the very first, which has no past."""
+_LEAST_IMAGES = 16
+"""The mean of fewer scatters too much to tell two splits apart by."""
 _MODAL = (*NORMS, nn.modules.dropout._DropoutNd)
 
 
@@ -27,8 +29,8 @@ class _Pass:
     training_mode: bool
     eval_norms: tuple[str, ...]
     image_numbers: Tensor
-    """(2,): mean and standard deviation."""
-    stale: list[Tensor] = field(default_factory=list)
+    """(2,): mean and standard deviation; NaN of a handful of images."""
+    stale: Tensor | None = None
     """Norm of the gradients when backward began, if it has."""
     last_norm: Tensor | None = None
 
@@ -82,21 +84,22 @@ class FeedMeter:
         if self._paused or not inputs or not isinstance(output, Tensor):
             return
         learning = output.requires_grad
-        if learning and self._learning_left > 0:
-            self._learning_left -= 1
-        elif not learning and self._evaluating_left > 0:
-            self._evaluating_left -= 1
-        else:
+        if not (self._learning_left if learning else self._evaluating_left):
             return
-        std, mean = torch.std_mean(inputs[0].detach().float())
-        seen = _Pass(self._steps, learning, model.training, self._resting(), torch.stack([mean, std]))
-        if learning and self._norm is not None:
-            seen.last_norm = self._norm
+        numbers = _image_numbers(inputs[0].detach())
+        seen = _Pass(self._steps, learning, model.training, self._resting(), numbers, last_norm=self._norm)
+        if learning:
+            # Only backward tells: many loops evaluate without no_grad.
             output.register_hook(lambda gradient: self._on_backward(seen))
-        self._passes.append(seen)
+        else:
+            self._evaluating_left -= 1
+            self._passes.append(seen)
 
     def _on_backward(self, seen: _Pass) -> None:
-        seen.stale.append(self._gradient_norm())
+        if self._learning_left > 0 and seen.stale is None:
+            self._learning_left -= 1
+            seen.stale = self._gradient_norm()
+            self._passes.append(seen)
 
     def _resting(self) -> tuple[str, ...]:
         return tuple(
@@ -114,9 +117,17 @@ class FeedMeter:
         return norm
 
 
+def _image_numbers(images: Tensor) -> Tensor:
+    """(2,): mean and standard deviation; NaN of a handful of images."""
+    if len(images) < _LEAST_IMAGES:
+        return torch.full((2,), torch.nan, device=images.device)
+    std, mean = torch.std_mean(images.float())
+    return torch.stack([mean, std])
+
+
 def _fed(seen: _Pass) -> Fed:
     mean, std = seen.image_numbers.tolist()
     stale = math.nan
-    if seen.stale and seen.last_norm is not None:
-        stale = float(seen.stale[0]) / max(float(seen.last_norm), 1e-30)
+    if seen.stale is not None and seen.last_norm is not None:
+        stale = float(seen.stale) / max(float(seen.last_norm), 1e-30)
     return Fed(seen.step, seen.learning, seen.training_mode, seen.eval_norms, mean, std, stale)
