@@ -160,6 +160,7 @@ class Babysitter:
         ):
             counts = torch.bincount(labels.clamp(min=0), minlength=self.seen.setup.classes)
             self._classes_of_batches.append(counts.count_nonzero())
+            self.seen.batch_labels = max(self.seen.batch_labels, len(labels))
         if len(self._losses) < LOOK_STEPS:
             return None
         return self.steps(torch.stack(self._take_losses()))

@@ -42,7 +42,7 @@ def batch_composition(seen: Observations, limits: Thresholds) -> list[Finding]:
 def _expected(seen: Observations) -> float:
     """Different classes in a shuffled batch: all, or fewer where a few classes have nearly all examples."""
     counts = seen.preflight.labels.counts if seen.preflight else ()
-    total, size = sum(counts), int(seen.setup.settings.get("batch_size") or _USUAL_BATCH)
+    total, size = sum(counts), seen.batch_labels or int(seen.setup.settings.get("batch_size") or _USUAL_BATCH)
     if sum(count > 0 for count in counts) <= _SORTED:
-        return float(seen.setup.classes)
+        return seen.setup.classes * (1 - (1 - 1 / seen.setup.classes) ** size)
     return sum(1 - (1 - count / total) ** size for count in counts)

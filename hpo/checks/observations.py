@@ -216,13 +216,13 @@ class Fed:
     step: int
     """Steps taken so far."""
     learning: bool
-    """Whether gradients were recorded."""
+    """Whether backward followed."""
     training_mode: bool
     eval_norms: tuple[str, ...]
     """Normalization and dropout layers in evaluation mode."""
     mean: float
     std: float
-    """Of the images."""
+    """Of the images; NaN if there were too few."""
     stale_gradient: float
     """Norm of the gradients that were there when backward began, over that of the step before; or NaN."""
 
@@ -253,6 +253,8 @@ class Observations:
     fed: list[Fed] = field(default_factory=list)
     batch_classes: list[int] = field(default_factory=list)
     """Different classes in each of the first batches."""
+    batch_labels: int = 0
+    """Labels in the largest of these; 0 if unknown."""
     curve: list[EpochFacts] = field(default_factory=list)
     optimizer_steps: int = 0
     val_images: int | None = None
@@ -279,6 +281,7 @@ class Observations:
             snapshots=[each for each in self.snapshots if each.step < steps],
             fed=[each for each in self.fed if each.step <= steps],
             modes=[each for each in self.modes if each.step <= steps],
+            batch_classes=self.batch_classes[:steps],
             curve=[each for each in self.curve if each.step <= steps],
             optimizer_steps=min(self.optimizer_steps, steps),
             ended=False,
