@@ -1,4 +1,4 @@
-"""Observations of a sound training, in which a test changes what it is about; and what every finding must keep."""
+"""Observations of a sound training, in which a test changes what it is about; what every finding keeps."""
 
 from __future__ import annotations
 

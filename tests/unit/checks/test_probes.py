@@ -1,4 +1,4 @@
-"""Layer statistics against plain autograd and NumPy without hooks, and against CS231n's ten layers of 500 units."""
+"""Layer statistics against plain autograd and NumPy without hooks, and against the ten layers of CS231n."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ class Rows(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(216, 9), nn.Sigmoid())
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(216, 9), nn.Sigmoid()
+        )
         self.classifier = nn.Linear(9, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -224,7 +226,9 @@ def ten_layers(activation: Callable[[], nn.Module], scale: Callable[[int], float
         rows += [linear, activation()]
     model = nn.Sequential(*rows, nn.Linear(500, CLASSES))
     inputs = torch.randn(1000, 500, generator=generator)
-    return Probe(model, plain_forward, inputs, torch.zeros(1000, dtype=torch.int64)).snapshot(0, 0, None).read()
+    return (
+        Probe(model, plain_forward, inputs, torch.zeros(1000, dtype=torch.int64)).snapshot(0, 0, None).read()
+    )
 
 
 def test_lecture_small_weights_shrink_a_tanh_network() -> None:
@@ -243,7 +247,7 @@ def test_lecture_large_weights_saturate_a_tanh_network() -> None:
 
 def test_lecture_he_keeps_a_relu_network_alive() -> None:
     shot = ten_layers(nn.ReLU, lambda inputs: math.sqrt(2 / inputs))
-    # After one layer: half of a Gaussian of variance 2. Of 25 draws, means of all ten layers lie in 0.43 .. 0.68
+    # After one layer: half of a Gaussian of variance 2. In 25 draws, means of all layers lie in 0.43 .. 0.68
     # and standard deviations in 0.66 .. 0.99; the slide's lie in 0.55 .. 0.62 and 0.81 .. 0.89.
     first = shot.layers[0]
     assert first.mean == pytest.approx(1 / math.sqrt(math.pi), rel=0.02)
