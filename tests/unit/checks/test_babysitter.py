@@ -1,0 +1,234 @@
+"""The babysitter in loops as users write them: it changes nothing, and names what is wrong with them."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+from observed import CODE_FIXES, check_finding
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hpo.checks.babysitter import Babysitter
+from hpo.checks.judge import replay
+from hpo.checks.verdict import Verdict
+from hpo.spec.thresholds import Thresholds
+
+CLASSES, BATCH, STEPS = 10, 32, 20
+
+
+def pictures(count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Ten classes told apart by which row is bright, under noise; standardized, mixed."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randperm(count, generator=generator) % CLASSES
+    images = torch.randn(count, 3, 10, 10, generator=generator)
+    images[torch.arange(count), :, labels] += 1.5
+    return (images - images.mean()) / images.std(), labels
+
+
+TRAIN, VAL = pictures(BATCH * STEPS, 1), pictures(400, 2)
+
+
+def network(*last: nn.Module) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        *(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()),
+        *(nn.Linear(200, 32), nn.ReLU(), nn.Linear(32, CLASSES), *last),
+    )
+
+
+@dataclass
+class Program:
+    """A training loop as its author wrote it; mistakes are what a test changes."""
+
+    model: nn.Module = field(default_factory=network)
+    loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy
+    lr: float = 0.05
+    epochs: int = 4
+    parameters: Callable[[nn.Module], Any] = lambda model: model.parameters()
+    zero: bool = True
+    train_mode: bool = True
+    order: Tensor | None = None
+    labels: Tensor = TRAIN[1]
+    checks: Any = "standard"
+    at_once: bool = False
+
+    def run(self) -> Babysitter:
+        model, images, labels = self.model, TRAIN[0], self.labels
+        order = torch.arange(len(labels)) if self.order is None else self.order
+        optimizer = torch.optim.SGD(self.parameters(model), lr=self.lr, momentum=0.9)
+        sitter = Babysitter(
+            model, optimizer, classes=CLASSES, epochs=self.epochs, steps_per_epoch=STEPS,
+            loss_function=self.loss, checks=self.checks,
+        )  # fmt: skip
+        torch.manual_seed(1)
+        found = sitter.before(images[order[:256]], labels[order[:256]], *VAL)
+        if any(finding.severity == "fatal" for finding in found):
+            return sitter
+        for _ in range(self.epochs):
+            if self.train_mode:
+                model.train()
+            losses = []
+            for rows in order.split(BATCH):
+                loss = self.loss(model(images[rows]), labels[rows])
+                if self.zero:
+                    optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                losses.append(loss.detach())
+                if not self.at_once and sitter.step(loss, labels[rows]) is not None:
+                    return sitter
+            if self.at_once and sitter.steps(torch.stack(losses)) is not None:
+                return sitter
+            model.eval()
+            with torch.no_grad():
+                logits, trained = model(VAL[0]), model(images)
+            train_accuracy = float((trained.argmax(1) == labels).float().mean())
+            val_accuracy = float((logits.argmax(1) == VAL[1]).float().mean())
+            facts = {
+                "train_loss": float(torch.stack(losses).mean()),
+                "train_accuracy": train_accuracy,
+                "val_loss": float(F.cross_entropy(logits, VAL[1])),
+                "val_accuracy": val_accuracy,
+            }
+            if sitter.epoch(**facts, val_images=len(VAL[1])) is not None:
+                return sitter
+        sitter.after()
+        return sitter
+
+
+def judged(program: Program) -> Verdict:
+    sitter = program.run()
+    for finding in sitter.findings:
+        check_finding(finding)
+    return sitter.verdict()
+
+
+def test_a_sound_program_is_healthy() -> None:
+    sitter = Program().run()
+    assert sitter.verdict().cause == "healthy"
+    assert [each for each in sitter.findings if each.severity in ("warn", "fatal")] == []
+    assert sitter.seen.curve[-1].val_accuracy > 0.8
+    assert sitter.seen.steps == sitter.seen.optimizer_steps == 80
+
+
+MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
+    "sign": (
+        {"loss": lambda logits, labels: -F.cross_entropy(logits, labels)},
+        "wrong_loss",
+        "fix_loss_sign",
+    ),
+    "sum": (
+        {"loss": lambda logits, labels: F.cross_entropy(logits, labels, reduction="sum")},
+        "wrong_loss",
+        "use_mean_reduction",
+    ),
+    "no log_softmax": ({"loss": F.nll_loss}, "wrong_loss", "use_cross_entropy"),
+    "zero_grad": ({"zero": False}, "stale_gradients", "call_zero_grad"),
+    "half the parameters": (
+        {"parameters": lambda model: model[7].parameters()},
+        "frozen_parameters",
+        "give_all_parameters",
+    ),
+    "train mode": ({"train_mode": False}, "eval_mode", "call_train"),
+    "sorted": ({"order": TRAIN[1].argsort(stable=True)}, "batch_composition", "shuffle_batches"),
+    "labels from 1": ({"labels": TRAIN[1] + 1}, "bad_labels", "fix_labels"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_of_programs_are_named(mistake: str) -> None:
+    changes, cause, code = MISTAKES[mistake]
+    said = judged(Program(**changes))
+    assert said.cause == cause
+    assert said.change == {"code": code} and code in CODE_FIXES
+    assert said.remedy and 0 < said.confidence <= 1
+
+
+def test_a_second_softmax_is_named() -> None:
+    said = judged(Program(model=network(nn.Softmax(1))))
+    assert (said.cause, said.change) == ("softmax_twice", {"code": "remove_output_activation"})
+
+
+def test_a_learning_rate_a_thousand_times_too_high_is_named() -> None:
+    said = judged(Program(lr=50.0))
+    assert said.cause == "lr_too_high" and said.change["lr"] <= 50 / 3
+
+
+def test_off_does_nothing() -> None:
+    sitter = Program(checks="off").run()
+    assert sitter.findings == [] and sitter.seen.steps == 0 and sitter.seen.preflight is None
+    assert sitter.verdict().cause == "healthy"
+
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "batch norm": network,
+    "dropout": lambda: nn.Sequential(
+        nn.Flatten(), nn.Linear(300, 32), nn.Dropout(0.5), nn.Linear(32, CLASSES)
+    ),
+    "rrelu": lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.RReLU(), nn.Flatten(), nn.Linear(256, CLASSES)),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_watched_weights_are_bit_for_bit_those_of_an_unwatched_training(name: str) -> None:
+    states = []
+    for checks in ("off", "full"):
+        torch.manual_seed(3)
+        model = NETWORKS[name]()
+        Program(model=model, epochs=2, lr=0.01, checks=checks).run()
+        states.append(model.state_dict())
+    assert all(torch.equal(each, states[1][key]) for key, each in states[0].items())
+
+
+def hooks(model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    own = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
+    return sum(map(len, own)) + sum(len(each._forward_hooks) for each in model.modules())
+
+
+@pytest.mark.parametrize("end", ["close", "after", "with"])
+def test_hooks_go_and_everything_can_be_collected(end: str) -> None:
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    sitter = Babysitter(model, optimizer, classes=CLASSES)
+    assert hooks(model, optimizer) == 3
+    sitter.before(TRAIN[0][:64], TRAIN[1][:64])
+    if end == "with":
+        with sitter:
+            pass
+    else:
+        getattr(sitter, end)()
+    assert hooks(model, optimizer) == 0
+    alive = weakref.ref(model), weakref.ref(optimizer)
+    del model, optimizer, sitter
+    gc.collect()
+    assert [each() for each in alive] == [None, None]
+
+
+def test_losses_one_by_one_and_at_once_and_replayed_give_the_same() -> None:
+    one, many = Program(lr=5.0).run(), Program(lr=5.0, at_once=True).run()
+    assert one.findings and one.findings == many.findings
+    assert replay(one.seen, Thresholds()) == one.findings
+
+
+def test_a_loop_that_accumulates_gradients_is_healthy() -> None:
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    with Babysitter(model, optimizer, classes=CLASSES, epochs=4, steps_per_epoch=STEPS) as sitter:
+        sitter.before(TRAIN[0][:256], TRAIN[1][:256], *VAL)
+        for _ in range(4):
+            for number, rows in enumerate(torch.arange(len(TRAIN[1])).split(BATCH), 1):
+                loss = F.cross_entropy(model(TRAIN[0][rows]), TRAIN[1][rows])
+                (loss / 2).backward()
+                if number % 2 == 0:
+                    optimizer.step()
+                    optimizer.zero_grad()
+                assert sitter.step(loss, TRAIN[1][rows]) is None
+            sitter.epoch()
+        sitter.after()
+    assert sitter.verdict().cause == "healthy" and sitter.seen.optimizer_steps == 40
