@@ -1,0 +1,66 @@
+"""One cause out of many findings: cascades are named after their beginning."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from hpo.checks.base import Finding, Remedy
+from hpo.checks.causes import CAUSES
+from hpo.checks.verdict import verdict
+
+
+def finding(cause: str, severity: Any = "warn", confidence: float = 0.6, **fields: Any) -> Finding:
+    return Finding("check", severity, 1.0, 0.5, f"saw {cause}", cause=cause, confidence=confidence, **fields)
+
+
+def test_notes_alone_are_healthy() -> None:
+    said = verdict([finding("lr_too_high", "note", 0.9), finding("underfitting", "pass")])
+    assert (said.cause, said.second_cause, said.text, said.change) == ("healthy", "", "healthy", {})
+
+
+def test_a_cascade_is_named_after_its_first_cause() -> None:
+    said = verdict(
+        [
+            finding("lr_too_high", "note", 0.7, remedy=Remedy("lower lr", {"lr": 0.1})),
+            finding("dead_units", "warn", 0.7, layer="conv1"),
+            finding("not_learning", "fatal", 0.4),
+        ]
+    )
+    assert said.cause == "lr_too_high" and said.change == {"lr": 0.1}
+    assert said.text == "learning rate too high: saw lr_too_high; saw not_learning"
+    assert said.second_cause
+
+
+def test_what_speaks_together_is_surer() -> None:
+    """Two of 0.6 and 0.5 are both wrong in 0.4 x 0.5 of all cases."""
+    said = verdict([finding("bad_labels", confidence=0.6), finding("bad_labels", confidence=0.5)])
+    assert said.confidence == pytest.approx(0.8)
+    note = verdict([finding("no_update", "warn", 0.1), finding("bad_init", "note", 0.5)])
+    assert (note.cause, note.confidence) == ("bad_init", pytest.approx(0.35))
+
+
+def test_of_equally_likely_causes_the_first_is_named() -> None:
+    for first, second in pairwise(CAUSES):
+        if first in CAUSES[second].explains or second in CAUSES[first].explains:
+            continue
+        for order in ((first, second), (second, first)):
+            assert verdict([finding(cause) for cause in order]).cause == first
+
+
+@pytest.mark.parametrize("severity", ["warn", "fatal"])
+@pytest.mark.parametrize("confidence", [0.0, 0.5, 1.0])
+def test_confidence_is_a_probability(severity: str, confidence: float) -> None:
+    for cause in CAUSES:
+        said = verdict([finding(cause, severity, confidence)] * 3)
+        assert 0 <= said.confidence <= 1 and said.cause == cause
+        assert said.text.startswith(CAUSES[cause].words)
+
+
+def test_the_advice_is_that_of_the_cause() -> None:
+    without = finding("overfitting", confidence=0.9)
+    advice = finding("overfitting", "note", 0.3, remedy=Remedy("stop earlier", {"epochs": 3}))
+    said = verdict([without, advice])
+    assert (said.remedy, said.change) == ("stop earlier", {"epochs": 3})
