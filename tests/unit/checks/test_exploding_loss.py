@@ -27,7 +27,9 @@ def staying(level: float) -> np.ndarray:
 def test_the_threshold_is_three_times_the_first() -> None:
     assert exploding_loss(seen(losses=staying(LIMIT * 0.999)), LIMITS) == []
     found = one(exploding_loss(seen(losses=staying(LIMIT * 1.001)), LIMITS), "fatal")
-    assert found.threshold == pytest.approx(LIMIT) and found.remedy.change["lr"] == pytest.approx(0.05 / 3, rel=0.05)
+    assert found.threshold == pytest.approx(LIMIT) and found.remedy.change["lr"] == pytest.approx(
+        0.05 / 3, rel=0.05
+    )
     lucky = np.concatenate([[0.1], np.full(2 * WINDOW, LIMIT * 0.999)])
     assert exploding_loss(seen(losses=lucky), LIMITS) == []
 

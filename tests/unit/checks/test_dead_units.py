@@ -1,0 +1,31 @@
+"""Units that answer every image alike."""
+
+from __future__ import annotations
+
+from observed import LIMITS, layer, one, preflight, seen, snapshot
+
+from hpo.checks.dead_units import dead_units
+
+
+def shots(*shares: float, steps: tuple[int, ...] = (0, 8)) -> list:  # type: ignore[type-arg]
+    last = layer("classifier", nonlinearity="", dead=1.0)
+    return [
+        snapshot(layer("conv1", dead=each), last, step=step)
+        for each, step in zip(shares, steps, strict=False)
+    ]
+
+
+def test_just_below_and_just_above() -> None:
+    assert dead_units(seen(snapshots=shots(LIMITS.dead_share - 0.001)), LIMITS) == []
+    found = one(dead_units(seen(snapshots=shots(LIMITS.dead_share + 0.001)), LIMITS), "warn", "dead_units")
+    assert found.layer == "conv1" and "90%" in found.message
+
+
+def test_from_the_start_it_is_the_start() -> None:
+    before = preflight(layers=snapshot(layer("conv1", dead=1.0), layer("classifier", nonlinearity="")))
+    one(dead_units(seen(preflight=before, snapshots=shots(0.95)), LIMITS), "warn", "bad_init")
+
+
+def test_a_whole_layer_in_two_looks_is_hopeless() -> None:
+    one(dead_units(seen(snapshots=shots(1.0, 1.0)), LIMITS), "fatal")
+    one(dead_units(seen(snapshots=shots(0.2, 1.0)), LIMITS), "warn")
