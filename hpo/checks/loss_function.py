@@ -93,7 +93,7 @@ def first_step_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
             f"the first loss is {first:.1f}, {first / measured:.0f} x the mean cross-entropy {measured:.3f}"
         )
         remedy = _MEAN
-    elif first < 0.1 * measured and measured > 0.7 * expected:
+    elif seen.preflight.loss_probe is None and first < 0.1 * measured and measured > 0.7 * expected:
         message = f"the first loss is {first:.3g}, far below the cross-entropy {measured:.3f}"
         remedy = _CROSS_ENTROPY
     else:

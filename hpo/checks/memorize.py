@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import Optimizer
+from torch.optim import LBFGS, Optimizer
 
 from hpo.checks.observations import Memorization
 from hpo.checks.probes import STOCHASTIC, Forward
@@ -30,12 +30,16 @@ def balanced_examples(labels: Tensor, count: int = EXAMPLES) -> Tensor:
 
 def memorize(
     model: nn.Module, optimizer: Optimizer, forward: Forward, images: Tensor, labels: Tensor
-) -> Memorization:
+) -> Memorization | None:
     """Train a copy on ``images`` (n, C, H, W) and ``labels`` (n,) until it knows them or STEPS are over.
 
-    The copy has its own optimizer, at the peak learning rate and without weight decay; dropout is off.
+    The copy has its own optimizer, at the peak learning rate and without weight decay; dropout is off. None
+    where no copy can be trained like that: under L-BFGS, or with weights that torch does not copy.
     """
-    trainee, optimizer = _copies(model, optimizer)
+    copies = _copies(model, optimizer)
+    if copies is None:
+        return None
+    trainee, optimizer = copies
     before = {name: parameter.detach().clone() for name, parameter in trainee.named_parameters()}
     losses: list[float] = []
     accuracy, steps = 0.0, 0
@@ -65,8 +69,14 @@ def memorize(
     )
 
 
-def _copies(model: nn.Module, optimizer: Optimizer) -> tuple[nn.Module, Optimizer]:
+def _copies(model: nn.Module, optimizer: Optimizer) -> tuple[nn.Module, Optimizer] | None:
     """A copy of both, of which the optimizer's parameters are the model's."""
+    leaves = all(parameter.is_leaf for parameter in model.parameters())
+    held = [
+        value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)
+    ]
+    if isinstance(optimizer, LBFGS) or not leaves or not all(tensor.is_leaf for tensor in held):
+        return None
     trainee, copied = copy.deepcopy((model, optimizer))
     trainee.train()
     for module in trainee.modules():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,29 +12,39 @@ from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import Observations
 from hpo.spec.thresholds import Thresholds
 
-_DROPOUT = 0.75
-_SMOOTHING = 0.5
-_STRENGTH = 2.0
 _SHRUNK = 0.2
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """A setting, the most that is usual, what more of it does, and what to set instead."""
+
+    value: float
+    most: float
+    does: str
+    instead: Mapping[str, object]
+    cause: str = "over_regularized"
 
 
 def heavy_regularization(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Settings far beyond what is usual; they support a verdict, and are none."""
-    smoothing = _smoothing(seen)
-    if seen.setup.dropout > _DROPOUT:
-        message, change = f"dropout {seen.setup.dropout:g} drops most of each layer", {"dropout": 0.2}
-        return [
-            _note("heavy_regularization", seen.setup.dropout, _DROPOUT, message, change, "over_regularized")
-        ]
-    if smoothing > _SMOOTHING:
-        message, change = f"label smoothing {smoothing:.2f} hides the labels", {"label_smoothing": 0.1}
-        return [_note("heavy_regularization", smoothing, _SMOOTHING, message, change, "over_regularized")]
-    strength = seen.setup.settings.get("augmentation_strength")
-    if strength is not None and strength > _STRENGTH:
-        message = f"augmentation_strength {strength:g} leaves little of an image"
-        change = {"augmentation_strength": 1.0, "augmentation": "flip_crop"}
-        return [_note("heavy_regularization", strength, _STRENGTH, message, change, "augmentation")]
-    return []
+    strength = float(seen.setup.settings.get("augmentation_strength") or 0.0)
+    settings = (
+        _Setting(seen.setup.dropout, 0.75, "dropout {:g} drops most of each layer", {"dropout": 0.2}),
+        _Setting(_smoothing(seen), 0.5, "label smoothing {:.2f} hides the labels", {"label_smoothing": 0.1}),
+        _Setting(
+            strength,
+            2.0,
+            "augmentation_strength {:g} leaves little of an image",
+            {"augmentation_strength": 1.0, "augmentation": "flip_crop"},
+            "augmentation",
+        ),
+    )
+    heavy = next((each for each in settings if each.value > each.most), None)
+    if heavy is None:
+        return []
+    message = heavy.does.format(heavy.value)
+    return [_note("heavy_regularization", heavy.value, heavy.most, message, heavy.instead, heavy.cause)]
 
 
 def shrinking_weights(seen: Observations, limits: Thresholds) -> list[Finding]:

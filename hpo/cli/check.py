@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from hpo.spec.configuration import Configuration
     from hpo.spec.study import StudySpec
 
+_LEAST_STEPS = 60
+"""Steps of an epoch below which the shortness of the rehearsal itself would be found fault with."""
+
 
 def check(
     study: Annotated[
@@ -80,6 +83,7 @@ def _run(
 ) -> tuple[Configuration, Rehearsal]:
     from hpo.cli.check_page import following
     from hpo.data.datasets import resolve_auto
+    from hpo.errors import UserError
     from hpo.prepared import prepare
     from hpo.randomness import Key
     from hpo.rehearsal import rehearse
@@ -92,10 +96,13 @@ def _run(
     prepare_process(divide_threads(1))
     wanted = str(spec.fixed.get("dataset", "auto"))
     dataset = load_study_images(spec, resolve_auto(settings())[0] if wanted == "auto" else wanted)
+    if trial is not None and trial >= spec.trials:
+        raise UserError(f"study {spec.study} plans trials 0 to {spec.trials - 1}; there is no trial {trial}")
     drawn = {} if trial is None else draw(spec, trial)
     configuration = spec.configuration({**drawn, "dataset": dataset.name})
     held_out = int(len(dataset.train_labels) * configuration.val_fraction)
-    most = min(images, configuration.train_images or len(dataset.train_labels) - held_out)
+    wanted_images = max(images, _LEAST_STEPS * configuration.batch_size)
+    most = min(wanted_images, configuration.train_images or len(dataset.train_labels) - held_out)
     short = configuration.model_copy(
         update={"train_images": most, "epochs": min(epochs, configuration.epochs)}
     )
