@@ -14,13 +14,25 @@ VERSION_TABLE = "hpo_alembic_version"
 
 
 def require(engine: Engine) -> None:
-    """Raise ``StorageError`` unless hpo has used this database."""
+    """Raise ``StorageError`` unless this database has the tables that this hpo reads. Nothing is written."""
     with reading(engine) as connection:
         if not inspect(connection).has_table(VERSION_TABLE):
+            raise StorageError(_without_ours(connection, place(engine.url)))
+        found = refuse_newer(connection)
+        if found != HEAD:
             raise StorageError(
-                f"no study has been run with {place(engine.url)} yet: begin one with `hpo run`"
+                f"an older hpo made {place(engine.url)} (schema {found}, this hpo reads {HEAD}): "
+                "bring it up to date with `hpo db upgrade`, which keeps everything in it"
             )
-        refuse_newer(connection)
+
+
+def _without_ours(connection: Connection, where: str) -> str:
+    if inspect(connection).has_table("studies"):
+        return (
+            f"{where} holds Optuna's studies and none of hpo's: `hpo status` lists them, "
+            "`hpo db upgrade` adds hpo's tables beside Optuna's"
+        )
+    return f"no study has been run with {where} yet: begin one with `hpo run`"
 
 
 def refuse_newer(connection: Connection) -> str | None:

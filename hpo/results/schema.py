@@ -4,36 +4,78 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, delete, insert, inspect, select, text
+from sqlalchemy import Connection, Engine, delete, func, insert, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
+from hpo.errors import UserError
 from hpo.results import view_sql
-from hpo.results.engine import open_engine, reading, writing
+from hpo.results.engine import open_engine, open_reader, reading, writing
 from hpo.results.faults import explain, is_fault
 from hpo.results.optuna_storage import make_optuna_tables
 from hpo.results.revision import HEAD, VERSION_TABLE, refuse_newer
-from hpo.results.tables import SchemaRow
+from hpo.results.tables import STUDIES, SchemaRow
+from hpo.results.url import parse_url, place
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # Any constant that no other program uses for its advisory locks: "hpo" in ASCII.
 _LOCK = 0x68706F
 
 
-def upgrade(url: str) -> None:
+@dataclass(frozen=True)
+class SchemaState:
+    """What a database has of the schema. ``revision`` is None where hpo has no tables."""
+
+    revision: str | None
+    current: bool
+    """Whether all tables and views are those of this hpo."""
+    optuna_studies: int
+    """Studies in Optuna's tables; 0 where there are none."""
+
+    @property
+    def is_optunas_alone(self) -> bool:
+        """Whether somebody's Optuna studies are here and hpo has never been."""
+        return self.revision is None and self.optuna_studies > 0
+
+
+def inspect_schema(url: str) -> SchemaState:
+    """What the database has; reads only, and makes no file.
+
+    Raises ``StorageError`` for a newer hpo's database, and if it is unusable.
+    """
+    parsed = parse_url(url)
+    if parsed.drivername == "sqlite" and not Path(str(parsed.database)).exists():
+        return SchemaState(None, current=False, optuna_studies=0)
+    reader = open_reader(url)
+    try:
+        with reading(reader) as connection:
+            return _state(connection)
+    finally:
+        reader.dispose()
+
+
+def upgrade(url: str, *, adopt: bool = False) -> None:
     """Make every table and view that is missing or old; does nothing, and takes no lock, if all are current.
 
-    Safe in several processes at once. Raises ``StorageError`` for a newer hpo's or another Optuna's database.
+    Safe in several processes at once; a process killed at any instant leaves the schema as it was. Raises
+    ``StorageError`` for a newer hpo's or another Optuna's database, and ``UserError``, unless ``adopt``, for
+    one that holds Optuna's studies and in which hpo has never been.
     """
+    state = inspect_schema(url)
+    if state.current:
+        return
+    if state.is_optunas_alone and not adopt:
+        raise UserError(
+            f"{place(parse_url(url))} holds Optuna's studies, and hpo has no tables there: `hpo db upgrade` adds "
+            "them beside Optuna's, which stay as they are; or use another --storage"
+        )
     engine = open_engine(url)
     try:
-        with reading(engine) as connection:
-            if _is_current(connection):
-                return
         with _one_at_a_time(engine):
             make_optuna_tables(url)
             with writing(engine) as connection:
@@ -44,6 +86,14 @@ def upgrade(url: str) -> None:
         raise explain(engine.url, error) from error
     finally:
         engine.dispose()
+
+
+def _state(connection: Connection) -> SchemaState:
+    tables = inspect(connection)
+    studies = connection.scalar(select(func.count()).select_from(STUDIES)) if tables.has_table("studies") else 0
+    if not tables.has_table(VERSION_TABLE):
+        return SchemaState(None, current=False, optuna_studies=studies or 0)
+    return SchemaState(refuse_newer(connection), _is_current(connection), studies or 0)
 
 
 def _is_current(connection: Connection) -> bool:
