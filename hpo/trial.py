@@ -20,18 +20,20 @@ from hpo.checks.base import Finding, Remedy
 from hpo.checks.judge import LOOK_STEPS
 from hpo.checks.verdict import verdict
 from hpo.data.datasets import Dataset
-from hpo.errors import LeaseLostError, OutOfMemoryError
+from hpo.errors import DeviceError, LeaseLostError, OutOfMemoryError
 from hpo.events import EpochDone, Event, TrialEnded, TrialStarted
 from hpo.model_catalog import parameter_count
 from hpo.prepared import layer_records, prepare
 from hpo.queue.leases import Lease, renew
 from hpo.randomness import Key
-from hpo.results.records import EpochRecord, FindingRecord, Outcome, OutcomeState
+from hpo.results.records import EpochRecord, FindingRecord, Outcome, OutcomeState, Surroundings
 from hpo.results.store import ResultsStore
 from hpo.search.draws import draw
 from hpo.search.optuna_space import optuna_distribution
+from hpo.spec.configuration import Configuration
 from hpo.spec.study import StudySpec
 from hpo.training.loop import EpochResult
+from hpo.training.precision import processor, resolve_precision
 from hpo.training.state import TrialData, weights_hash
 
 
@@ -66,6 +68,15 @@ def run_trial(bench: Workbench, lease: Lease) -> None:
     if another worker has taken the slot, ``StopRequestedError`` after a signal.
     """
     _Trial(bench, lease).run()
+
+
+def surroundings(configuration: Configuration, device: torch.device) -> Surroundings:
+    """On what a trial of this configuration trains in this process."""
+    try:
+        precision = resolve_precision(configuration.precision, device)
+    except DeviceError:  # the training will end with these words
+        precision = None
+    return Surroundings(processor(device), torch.get_num_threads(), precision)
 
 
 class _Trial:
@@ -111,7 +122,13 @@ class _Trial:
             configuration=self.configuration.applicable(),
             device=str(bench.device),
         )
-        bench.store.begin_attempt(self.lease, trial_id, device=str(bench.device), from_epoch=0)
+        bench.store.begin_attempt(
+            self.lease,
+            trial_id,
+            device=str(bench.device),
+            from_epoch=0,
+            surroundings=surroundings(self.configuration, bench.device),
+        )
         bench.emit(
             TrialStarted(
                 worker=bench.worker,

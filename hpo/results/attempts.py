@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from hpo.results import provenance
 from hpo.results.clock import utc_now
+from hpo.results.records import Surroundings
 from hpo.results.tables import AttemptRow, EpochRow
 
 
-def begin(connection: Connection, trial_id: int, worker: str, device: str, from_epoch: int) -> int:
+def begin(
+    connection: Connection, trial_id: int, worker: str, device: str, from_epoch: int, on: Surroundings
+) -> int:
     """Open an attempt and close an earlier one that its worker could not; the new one's number, from 1."""
     end(connection, trial_id, "lost")
     of_trial = AttemptRow.trial_id == trial_id
@@ -22,6 +26,11 @@ def begin(connection: Connection, trial_id: int, worker: str, device: str, from_
             host=host,
             pid=int(pid),
             device=device,
+            processor=on.processor,
+            threads=on.threads,
+            precision=on.precision,
+            code_version=provenance.running_code(),
+            package_versions=provenance.running_packages(),
             started_at=utc_now(),
             from_epoch=from_epoch,
         )

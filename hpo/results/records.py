@@ -70,6 +70,15 @@ class LayerRecord:
 
 
 @dataclass(frozen=True)
+class Surroundings:
+    """On what an attempt trains, besides the device: numbers depend on each. None is not known."""
+
+    processor: str | None = None
+    threads: int | None = None
+    precision: str | None = None
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How a trial ended. ``error`` is a traceback; a complete trial's ``value`` is a finite number."""
 

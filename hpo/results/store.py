@@ -24,7 +24,7 @@ from hpo.results.clock import utc_now
 from hpo.results.engine import open_engine, write
 from hpo.results.fence import Hold, ended_by, pass_fence, slot_is
 from hpo.results.optuna_storage import optuna_within
-from hpo.results.records import EpochRecord, FindingRecord, LayerRecord, Outcome
+from hpo.results.records import EpochRecord, FindingRecord, LayerRecord, Outcome, Surroundings
 from hpo.results.tables import (
     TRIALS,
     Base,
@@ -84,7 +84,15 @@ class ResultsStore:
 
         return write(self.engine, work)
 
-    def begin_attempt(self, hold: Hold, trial_id: int, *, device: str, from_epoch: int) -> int:
+    def begin_attempt(
+        self,
+        hold: Hold,
+        trial_id: int,
+        *,
+        device: str,
+        from_epoch: int,
+        surroundings: Surroundings = Surroundings(),  # noqa: B008 (frozen)
+    ) -> int:
         """Note that this worker trains the trial from ``from_epoch`` on; the attempt's number, from 1."""
 
         def work(connection: Connection) -> int:
@@ -94,7 +102,7 @@ class ResultsStore:
                 .where(TrialRow.trial_id == trial_id)
                 .values(worker=hold.worker, device=device)
             )
-            return attempts.begin(connection, trial_id, hold.worker, device, from_epoch)
+            return attempts.begin(connection, trial_id, hold.worker, device, from_epoch, surroundings)
 
         return write(self.engine, work)
 

@@ -212,6 +212,13 @@ class AttemptRow(Base):
     host: Mapped[str]
     pid: Mapped[int]
     device: Mapped[str]
+    processor: Mapped[str | None]
+    """The device's name, such as the GPU's model; NULL, as in the next four, in an attempt of before 0003."""
+    threads: Mapped[int | None]
+    precision: Mapped[str | None] = mapped_column(String(16))
+    """What `precision` came to: fp32 or bf16."""
+    code_version: Mapped[str | None]
+    package_versions: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     from_epoch: Mapped[int]

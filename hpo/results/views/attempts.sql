@@ -10,6 +10,10 @@ SELECT
     a.host,
     a.pid,
     a.device,
+    a.processor,
+    a.threads,
+    a.precision,
+    a.code_version,
     a.started_at AS started,
     a.ended_at AS ended,
     a.trial_id

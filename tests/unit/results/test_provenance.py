@@ -43,10 +43,18 @@ def test_only_a_repository_that_tracks_the_package_names_its_commit(package: Pat
     commit = git("rev-parse", "HEAD")[:12]
     assert provenance.code_version() == f"0.1.0+{commit}"
     (package / "__init__.py").write_text("A = 2\n")
-    assert provenance.code_version() == f"0.1.0+{commit}-dirty"
+    dirty = provenance.code_version()
+    assert dirty.startswith(f"0.1.0+{commit}-dirty.")
+    (package / "__init__.py").write_text("A = 3\n")
+    assert provenance.code_version() != dirty
 
 
 def test_versions_of_what_numbers_depend_on_are_named() -> None:
     versions = provenance.package_versions()
     assert (versions["python"], versions["numpy"]) == (platform.python_version(), np.__version__)
     assert {"torch", "optuna", "sqlalchemy"} <= set(versions)
+
+
+def test_the_networks_count_as_sources_wherever_they_lie() -> None:
+    names = set(provenance._sources())
+    assert {"trial.py", "models/convnet.py", "models/layers.py"} <= names
