@@ -168,7 +168,11 @@ class TrialDetail:
 def open_results(url: str) -> Engine:
     """An engine that only reads; raises ``StorageError`` if hpo has not used this database yet."""
     engine = open_reader(url)
-    require(engine)
+    try:
+        require(engine)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 

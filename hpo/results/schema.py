@@ -71,8 +71,8 @@ def upgrade(url: str, *, adopt: bool = False) -> None:
         return
     if state.is_optunas_alone and not adopt:
         raise UserError(
-            f"{place(parse_url(url))} holds Optuna's studies, and hpo has no tables there: `hpo db upgrade` adds "
-            "them beside Optuna's, which stay as they are; or use another --storage"
+            f"{place(parse_url(url))} holds Optuna's studies, and hpo has no tables there: `hpo db upgrade` "
+            "adds them beside Optuna's, which stay as they are; or use another --storage"
         )
     engine = open_engine(url)
     try:
@@ -90,7 +90,9 @@ def upgrade(url: str, *, adopt: bool = False) -> None:
 
 def _state(connection: Connection) -> SchemaState:
     tables = inspect(connection)
-    studies = connection.scalar(select(func.count()).select_from(STUDIES)) if tables.has_table("studies") else 0
+    studies = (
+        connection.scalar(select(func.count()).select_from(STUDIES)) if tables.has_table("studies") else 0
+    )
     if not tables.has_table(VERSION_TABLE):
         return SchemaState(None, current=False, optuna_studies=studies or 0)
     return SchemaState(refuse_newer(connection), _is_current(connection), studies or 0)

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from optuna.storages import RDBStorage
 from sqlalchemy import Engine, NullPool, create_engine, inspect, text, update
 
-from hpo.errors import StorageError
+from hpo.errors import StorageError, UserError
 from hpo.results import revision, schema, view_sql
 from hpo.results.engine import open_engine, open_reader, writing
 from hpo.results.migrations import env_filter
@@ -106,15 +106,25 @@ def test_another_optunas_database_is_refused_with_optunas_advice(engine: Engine,
         schema.upgrade(storage_url)
 
 
+def _contents(reader: Engine) -> dict[str, list[object]]:
+    with reader.connect() as connection:
+        names = sorted(inspect(connection).get_table_names())
+        return {name: list(connection.execute(text(f"SELECT * FROM {name}"))) for name in names}
+
+
 def test_a_plain_optuna_database_is_read_as_it_is_and_extended_on_demand(empty_storage_url: str) -> None:
     url = parse_url(empty_storage_url)
     plain = RDBStorage(url.render_as_string(hide_password=False), engine_kwargs={"poolclass": NullPool})
     study = optuna.create_study(study_name="theirs", storage=plain)
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
     reader = open_reader(empty_storage_url)
-    with pytest.raises(StorageError, match="no study has been run"):
+    before = _contents(reader)
+    with pytest.raises(StorageError, match=r"none of hpo's.*hpo db upgrade"):
         revision.require(reader)
-    schema.upgrade(empty_storage_url)
+    with pytest.raises(UserError, match=r"holds Optuna's studies.*hpo db upgrade"):
+        schema.upgrade(empty_storage_url)
+    assert _contents(reader) == before
+    schema.upgrade(empty_storage_url, adopt=True)
     revision.require(reader)
     with reader.connect() as connection:
         numbers = connection.scalars(text("SELECT number FROM params WHERE study = 'theirs' ORDER BY number"))
