@@ -14,9 +14,9 @@ from hpo.cli.console import printable
 from hpo.cli.diagnosis import print_diagnosis
 from hpo.cli.tables import leaderboard_table
 from hpo.events import RunSummary
+from hpo.redact import safe_url
 from hpo.reporting import words
 from hpo.results.query import Leader, leaderboard
-from hpo.results.url import safe_url
 from hpo.settings import settings
 
 _LEADERS = 10

@@ -14,9 +14,9 @@ from sqlalchemy import inspect
 from waitress.server import create_server
 
 from hpo.errors import StorageError, UserError
+from hpo.redact import safe_url
 from hpo.results.engine import open_reader, reading
 from hpo.results.optuna_storage import open_optuna_storage
-from hpo.results.url import safe_url
 
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 

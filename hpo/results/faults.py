@@ -32,6 +32,7 @@ _POSTGRESQL: tuple[tuple[str, str], ...] = (
         "no answer within the time limit: are host and port right, and does a firewall stand between?",
     ),
     ("resolve host", "no such host"),
+    ("FATAL:  role", "the server has no such user: name another one, or make it (createuser)"),
     ("FATAL:  database", "create it first (createdb), or name another one"),
     ("depend on it", "your own views stand on hpo's: drop them, open it with hpo, and make them again"),
     ("too many clients", "all its connections are taken: run fewer workers or raise max_connections"),
@@ -71,6 +72,8 @@ def _state(error: DBAPIError) -> str:
 
 def _sqlite_text(url: URL, message: str) -> str:
     path = Path(str(url.database))
+    if path.is_dir():  # SQLite takes it for a disk that fails
+        return _unopenable(path)
     for sign, text in _SQLITE:
         if sign in message:
             return text.format(path=path)

@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, String, cast, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from hpo.redact import redact
 from hpo.results import attempts, schema
 from hpo.results.clock import utc_now
 from hpo.results.engine import open_engine, write
@@ -152,7 +153,7 @@ class ResultsStore:
             if ended_by(connection, hold):
                 return
             pass_fence(connection, hold)
-            _tell(connection, trial_id, outcome)
+            tell_optuna(connection, trial_id, outcome)
             _set_outcome(connection, trial_id, outcome)
             attempts.end(connection, trial_id, outcome.state)
             pass_fence(connection, hold, state="done", worker=None, lease_until=None)
@@ -214,7 +215,8 @@ def _is_running(connection: Connection, trial_id: int) -> bool:
     return connection.scalar(state) == TrialState.RUNNING.name
 
 
-def _tell(connection: Connection, trial_id: int, outcome: Outcome) -> None:
+def tell_optuna(connection: Connection, trial_id: int, outcome: Outcome) -> None:
+    """End the trial for Optuna too, unless it has ended there."""
     if not _is_running(connection, trial_id):
         return
     # Short ones only, which the dashboard shows; before the state, since Optuna freezes a finished trial.
@@ -228,33 +230,36 @@ def _tell(connection: Connection, trial_id: int, outcome: Outcome) -> None:
     with optuna_within(connection) as optuna:
         for name, value in attributes.items():
             if value is not None:
-                optuna.set_trial_user_attr(trial_id, name, value)
+                said = redact(value) if isinstance(value, str) else value
+                optuna.set_trial_user_attr(trial_id, name, said)
         values = [outcome.value] if has_value and outcome.value is not None else None
         optuna.set_trial_state_values(trial_id, _TOLD[outcome.state], values)
 
 
 def _set_outcome(connection: Connection, trial_id: int, outcome: Outcome) -> None:
-    """Store the outcome; sums over the curve count what earlier workers did for the trial too."""
-    curve = select(
-        func.count(),
-        func.coalesce(func.sum(EpochRow.seconds), 0.0),
-        func.coalesce(func.sum(EpochRow.images), 0),
-    ).where(EpochRow.trial_id == trial_id)
-    epochs, seconds, images = connection.execute(curve).one()
     fields = {name: value for name, value in asdict(outcome).items() if name != "state"}
     connection.execute(
         update(TrialRow)
         .where(TrialRow.trial_id == trial_id)
         .values(
             **fields,
+            **curve_sums(connection, trial_id),
             outcome=outcome.state,
-            epochs=epochs,
-            seconds=seconds,
-            images=images,
-            images_per_second=images / seconds if seconds else None,
             ended_at=utc_now(),
         )
     )
+
+
+def curve_sums(connection: Connection, trial_id: int) -> dict[str, Any]:
+    """The trial's columns that sum its curve up, so that they count what earlier workers did for it too."""
+    curve = select(
+        func.count(),
+        func.coalesce(func.sum(EpochRow.seconds), 0.0),
+        func.coalesce(func.sum(EpochRow.images), 0),
+    ).where(EpochRow.trial_id == trial_id)
+    epochs, seconds, images = connection.execute(curve).one()
+    rate = images / seconds if seconds else None
+    return {"epochs": epochs, "seconds": seconds, "images": images, "images_per_second": rate}
 
 
 def _upsert(

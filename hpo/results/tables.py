@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from hpo.redact import redact
 from hpo.results import optuna_tables
 
 NAME_LENGTH = 200
@@ -51,13 +52,15 @@ class Finite(TypeDecorator[float]):
 
 
 class Prose(TypeDecorator[str]):
-    """Text from anywhere; what a database cannot hold (NUL, half a character) is replaced."""
+    """Text from anywhere, without passwords and what a database cannot hold (NUL, half a character)."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        return None if value is None else value.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+        if value is None:
+            return None
+        return redact(value).encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
 
 
 # Elsewhere plain `json`, which keeps the order of a study file's keys; `jsonb` is faster to take apart.
@@ -218,7 +221,7 @@ class AttemptRow(Base):
     precision: Mapped[str | None] = mapped_column(String(16))
     """What `precision` came to: fp32 or bf16."""
     code_version: Mapped[str | None]
-    package_versions: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    package_versions: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     from_epoch: Mapped[int]

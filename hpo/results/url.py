@@ -1,8 +1,7 @@
-"""Storage URLs: which databases are understood, and how a URL is shown without its password."""
+"""Storage URLs: which databases are understood, and how one is named in a message."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -10,10 +9,10 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
 from hpo.errors import StorageUrlError
+from hpo.redact import SECRET_OPTIONS, safe_url
 
 _SUPPORTED = "use sqlite:///FILE (such as sqlite:///hpo.db) or postgresql://USER@HOST/DATABASE"
 _POSTGRESQL = {"postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg2"}
-_SECRET_OPTIONS = ("password", "sslpassword")
 
 
 def parse_url(text: str) -> URL:
@@ -32,14 +31,6 @@ def parse_url(text: str) -> URL:
     raise StorageUrlError(f"{url.drivername} is not supported: {_SUPPORTED}")
 
 
-def safe_url(text: str) -> str:
-    """The URL as it may be printed or stored: every password in it is replaced by ``***``."""
-    options = "|".join(_SECRET_OPTIONS)
-    text = re.sub(rf"([?&](?:{options})=)[^&]*", r"\1***", text)
-    # Up to the last @: a password may hold any character that nobody escaped.
-    return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", text)
-
-
 def place(url: URL) -> str:
     """Where the database is, as a message names it: a file's path, or a URL without a password."""
     if url.drivername == "sqlite":
@@ -49,7 +40,7 @@ def place(url: URL) -> str:
 
 def passwords(url: URL) -> list[str]:
     """Every secret in the URL, for cutting them out of a driver's message."""
-    options = [url.query.get(name) for name in _SECRET_OPTIONS]
+    options = [url.query.get(name) for name in SECRET_OPTIONS]
     return [secret for secret in (url.password, *options) if isinstance(secret, str) and secret]
 
 

@@ -22,6 +22,7 @@ from hpo.events import Event, RunSummary, Stopping, StudyReady, WorkerLost
 from hpo.queue.leases import release_dead_local
 from hpo.queue.slots import progress
 from hpo.recovery.signals import StopFlag, StopRequestedError, stop_on_signals
+from hpo.redact import redact
 from hpo.results.store import ResultsStore
 from hpo.spec.study import StudySpec
 from hpo.workers.base import Emit, Ready, WorkOrder
@@ -93,7 +94,8 @@ class _Worker:
     def last_words(self, lines: int = 5) -> str:
         """The end of what the process printed."""
         with suppress(OSError):
-            return "\n".join(self.output.read_text(errors="replace").strip().splitlines()[-lines:])
+            written = redact(self.output.read_text(errors="replace"))
+            return "\n".join(written.strip().splitlines()[-lines:])
         return ""
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import StorageUrlError
-from hpo.results.url import parse_url, passwords, place, safe_url
+from hpo.redact import safe_url
+from hpo.results.url import parse_url, passwords, place
 
 
 def test_a_files_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
