@@ -85,6 +85,10 @@ class QueryError(UserError):
     """SQL that is wrong or not allowed here (`hpo query` only reads)."""
 
 
+class StudyExportError(UserError):
+    """A study that cannot be carried over, or a file of one that is damaged, altered or of a newer hpo."""
+
+
 class LeaseLostError(HpoError):
     """Another worker holds the slot now; this one drops the trial quietly."""
 

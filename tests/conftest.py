@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -97,6 +97,25 @@ def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]
     name = f"hpo_{uuid.uuid4().hex[:12]}"
     yield _create_database(server, name, template=request.getfixturevalue("_postgres_template"))
     _drop_database(server, name)
+
+
+@pytest.fixture
+def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """Makes a database of the named engine with every table, as often as it is called; its URL."""
+    made: list[str] = []
+
+    def make(engine: str) -> str:
+        name = f"hpo_{uuid.uuid4().hex[:12]}"
+        if engine == "sqlite":
+            shutil.copy(request.getfixturevalue("_sqlite_template"), tmp_path / f"{name}.db")
+            return f"sqlite:///{tmp_path / f'{name}.db'}"
+        made.append(name)
+        template = request.getfixturevalue("_postgres_template")
+        return _create_database(request.getfixturevalue("postgres_server"), name, template=template)
+
+    yield make
+    for name in made:
+        _drop_database(request.getfixturevalue("postgres_server"), name)
 
 
 def _upgrade(url: str) -> None:

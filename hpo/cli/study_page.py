@@ -16,19 +16,25 @@ from hpo.cli.lines import to_json
 from hpo.cli.live import STATE_STYLES
 from hpo.cli.tables import leaderboard_table, table_that_fits
 from hpo.reporting import words
-from hpo.results.query import StudySummary, WorkerStatus, leaderboard, list_studies, study_status
+from hpo.results.optuna_studies import OptunaStudy, list_optuna_studies
+from hpo.results.query import StudySummary, WorkerStatus, leaderboard, study_status
 
 _STATES = ("running", "complete", "pruned", "failed", "waiting")
 
 
-def print_studies(engine: Engine) -> None:
-    """Every study, one a line."""
+def print_studies(summaries: Sequence[StudySummary], url: str) -> None:
+    """Every study, one a line; those that hpo did not make below, if there are any."""
     console = stdout()
-    summaries = list_studies(engine)
+    theirs = _theirs(summaries, url)
     if summaries:
         console.print(_studies_table(summaries, console.width))
-    else:
+    elif not theirs:
         console.print("no studies yet: `hpo run quickstart` begins one")
+    if theirs:
+        if summaries:
+            console.print()
+        console.print(Text("made with Optuna, not with hpo: the view params has their trials", "dim"))
+        console.print(_optuna_table(theirs, console.width))
 
 
 def print_study(engine: Engine, name: str) -> None:
@@ -46,10 +52,14 @@ def print_study(engine: Engine, name: str) -> None:
     diagnosis.print_diagnosis(console, engine, name)
 
 
-def as_json(engine: Engine, name: str | None) -> str:
-    """The same for programs."""
-    if name is None:
-        return to_json([_as_dict(summary) for summary in list_studies(engine)])
+def all_as_json(summaries: Sequence[StudySummary], url: str) -> str:
+    """Every study for programs; ``made_by`` says which are only Optuna's."""
+    ours = [{"made_by": "hpo", **_as_dict(summary)} for summary in summaries]
+    return to_json([*ours, *({"made_by": "optuna", **asdict(study)} for study in _theirs(summaries, url))])
+
+
+def as_json(engine: Engine, name: str) -> str:
+    """One study for programs."""
     found = study_status(engine, name)
     return to_json(
         {
@@ -60,6 +70,10 @@ def as_json(engine: Engine, name: str | None) -> str:
             **diagnosis.as_dict(engine, name),
         }
     )
+
+
+def _theirs(summaries: Sequence[StudySummary], url: str) -> list[OptunaStudy]:
+    return list_optuna_studies(url, ours={summary.name for summary in summaries})
 
 
 def _as_dict(summary: StudySummary) -> dict[str, Any]:
@@ -78,7 +92,16 @@ def _studies_table(summaries: Sequence[StudySummary], width: int) -> Table:
     return table_that_fits(columns, width, left=("study", "data", "begun (UTC)"))
 
 
-def _state_count(summary: StudySummary, state: str) -> Text:
+def _optuna_table(studies: Sequence[OptunaStudy], width: int) -> Table:
+    columns = {
+        "study": [Text(printable(each.name), "bold") for each in studies],
+        "best": [Text("–" if each.best_value is None else f"{each.best_value:.6g}") for each in studies],
+        **{state: [_state_count(each, state) for each in studies] for state in _STATES},
+    }
+    return table_that_fits(columns, width, left=("study",))
+
+
+def _state_count(summary: StudySummary | OptunaStudy, state: str) -> Text:
     count = getattr(summary, state)
     return Text(str(count), STATE_STYLES[state] if count else "dim")
 

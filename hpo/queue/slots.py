@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from optuna.study import StudyDirection
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from hpo.errors import StudyChangedError
 from hpo.results import orphans, provenance
@@ -68,7 +68,6 @@ def register_study(store: ResultsStore, spec: StudySpec, dataset: DatasetIdentit
     """
 
     def work(connection: Connection) -> int:
-        _register_one_at_a_time(connection)
         orphans.sweep(connection)
         study_id = connection.scalar(select(STUDIES.c.study_id).where(STUDIES.c.study_name == spec.study))
         if study_id is None:
@@ -98,12 +97,6 @@ def progress(store: ResultsStore, study_id: int) -> Progress:
             name = outcome or "failed" if state == "done" else state
             by_name[name] = by_name.get(name, 0) + count
     return Progress(**by_name)
-
-
-def _register_one_at_a_time(connection: Connection) -> None:
-    """SQLite's write transactions are one at a time as they are."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("LOCK TABLE hpo_study IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def _create(connection: Connection, spec: StudySpec, dataset: DatasetIdentity) -> int:

@@ -16,7 +16,7 @@ from psycopg import pq
 from sqlalchemy.engine import URL
 
 from hpo.errors import QueryError, StorageError
-from hpo.results.engine import connect_read_only, postgresql_arguments
+from hpo.results.engine import connect_read_only, lend_params_postgresql, postgresql_arguments
 from hpo.results.faults import explain
 from hpo.results.url import parse_url
 from hpo.results.view_sql import VIEWS
@@ -149,6 +149,7 @@ def _postgresql_rows(url: URL, sql: str, params: Parameters, timeout: float) -> 
 def _connect_postgresql(url: URL, timeout: float) -> psycopg.Connection[Row]:
     location = url.set(drivername="postgresql").render_as_string(hide_password=False)
     connection = psycopg.connect(location, **postgresql_arguments(url))
+    lend_params_postgresql(connection)
     connection.read_only = True
     connection.adapters.register_loader("numeric", _Number)
     connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(int(timeout * 1000))])

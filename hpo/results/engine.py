@@ -8,17 +8,19 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from hpo.errors import StorageError
+from hpo.results import view_sql
 from hpo.results.faults import explain, is_fault, is_transient
 from hpo.results.url import parse_url
 
@@ -84,8 +86,31 @@ def connect_read_only(url: URL) -> sqlite3.Connection:
         )
     location = f"file:{quote(path)}?mode=ro{_immutable(Path(path))}"
     connection = sqlite3.connect(location, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
-    connection.execute("PRAGMA query_only=ON")
+    try:
+        _lend_params(connection)
+        connection.execute("PRAGMA query_only=ON")
+    except sqlite3.Error as error:
+        connection.close()
+        raise explain(url, error) from error
     return connection
+
+
+def _lend_params(connection: sqlite3.Connection) -> None:
+    """Give this connection alone the view `params` if Optuna's tables are there and hpo never was."""
+    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if "trial_params" in names and "params" not in names:
+        connection.execute(f"CREATE TEMP VIEW params AS {view_sql.select_text('params', 'sqlite')}")
+
+
+def lend_params_postgresql(connection: psycopg.Connection[Any]) -> None:
+    """The same on PostgreSQL, for as long as the session lasts, if its user may make temporary views."""
+    ask = "SELECT to_regclass('trial_params') IS NOT NULL AND to_regclass('params') IS NULL"
+    no_right = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
+    with suppress(*no_right), connection.transaction():
+        row = connection.execute(ask).fetchone()
+        if row is not None and row[0]:
+            select = view_sql.select_text("params", "postgresql")
+            connection.execute(f"CREATE TEMP VIEW params AS {select}".encode())
 
 
 def _immutable(path: Path) -> str:

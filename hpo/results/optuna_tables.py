@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Integer, MetaData, String, Table
+from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table
 
 
 def declare(metadata: MetaData) -> tuple[Table, Table]:
@@ -21,5 +21,7 @@ def declare(metadata: MetaData) -> tuple[Table, Table]:
         Column("study_id", Integer),
         # An enum type in PostgreSQL: compare it by `cast(trials.c.state, String)`.
         Column("state", String(8), nullable=False),
+        Column("datetime_start", DateTime),
+        Column("datetime_complete", DateTime),
     )
     return studies, trials

@@ -32,7 +32,11 @@ _TRIALS = text(
 def sweep(connection: Connection) -> None:
     """Delete what a deletion with Optuna's own tools left behind; what hangs on it goes by foreign key.
 
+    Locks out others that would make a study until the transaction's end: do this first when making one.
+
     PostgreSQL's foreign keys leave nothing behind, but Optuna's SQLite connections do not enforce them.
     """
+    if connection.dialect.name == "postgresql":  # SQLite's write transactions are one at a time as they are
+        connection.execute(text("LOCK TABLE hpo_study IN SHARE ROW EXCLUSIVE MODE"))
     connection.execute(_STUDIES, {"attribute": UID_ATTRIBUTE})
     connection.execute(_TRIALS)

@@ -121,6 +121,11 @@ class Attempt:
     attempt: int
     worker: str
     device: str
+    processor: str | None
+    threads: int | None
+    precision: str | None
+    code_version: str | None
+    package_versions: dict[str, str] | None
     started_at: datetime
     ended_at: datetime | None
     from_epoch: int

@@ -130,8 +130,13 @@ def _make_ours(connection: Connection) -> None:
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, HEAD)
+    make_views(connection)
+    connection.execute(delete(SchemaRow).where(SchemaRow.name == "views"))
+    connection.execute(insert(SchemaRow).values(name="views", value=_fingerprint(connection)))
+
+
+def make_views(connection: Connection) -> None:
+    """Every view anew."""
     for statement in view_sql.statements(connection.dialect.name):
         # Without parameters the driver leaves a LIKE pattern's % alone.
         connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
-    connection.execute(delete(SchemaRow).where(SchemaRow.name == "views"))
-    connection.execute(insert(SchemaRow).values(name="views", value=_fingerprint(connection)))

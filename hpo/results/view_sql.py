@@ -34,7 +34,7 @@ _EXTRACT = {
 def statements(dialect: str) -> tuple[str, ...]:
     """What makes all views anew, in order."""
     drops = [f"DROP VIEW IF EXISTS {view}" for view in reversed(VIEWS)]
-    creates = [f"CREATE VIEW {view} AS\n{_select(view, dialect)}" for view in VIEWS]
+    creates = [f"CREATE VIEW {view} AS\n{select_text(view, dialect)}" for view in VIEWS]
     return (*drops, *creates)
 
 
@@ -55,7 +55,8 @@ def column_type(annotation: Any) -> str:
     return _TYPES[kind]
 
 
-def _select(view: str, dialect: str) -> str:
+def select_text(view: str, dialect: str) -> str:
+    """The statement that a view stands for."""
     path = _FOLDER / f"{view}.{dialect}.sql"
     if not path.exists():
         path = _FOLDER / f"{view}.sql"
