@@ -70,6 +70,16 @@ def run_trial(bench: Workbench, lease: Lease) -> None:
     _Trial(bench, lease).run()
 
 
+def trial_key(seed: Key, slot: int) -> Key:
+    """The key of all that is random in the training of a study's slot."""
+    return seed / "trial" / slot
+
+
+def split_key(seed: Key) -> Key:
+    """The key of a study's split: all trials are judged on the same images."""
+    return seed / "split"
+
+
 def surroundings(configuration: Configuration, device: torch.device) -> Surroundings:
     """On what a trial of this configuration trains in this process."""
     try:
@@ -85,7 +95,7 @@ class _Trial:
         self.lease = lease
         self.drawn = draw(bench.spec, lease.slot)
         self.configuration = bench.spec.configuration({**self.drawn, "dataset": bench.dataset.name})
-        self.key = Key(bench.spec.seed) / "trial" / lease.slot
+        self.key = trial_key(Key(bench.spec.seed), lease.slot)
         self.trial_id, self.number = self._begin()
         self.findings: list[Finding] = []
         self.last_layers = -1
@@ -144,7 +154,7 @@ class _Trial:
     def _train(self) -> None:
         bench = self.bench
         ready = prepare(
-            self.configuration, bench.dataset, self.key, Key(bench.spec.seed) / "split", bench.device
+            self.configuration, bench.dataset, self.key, split_key(Key(bench.spec.seed)), bench.device
         )
         self._keep_statistics(ready.data)
         self.parameters = parameter_count(ready.model)

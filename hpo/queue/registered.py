@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 
 from hpo.results.engine import reading
-from hpo.results.store import ResultsStore
 from hpo.results.tables import STUDIES, StudyRow
 from hpo.spec.study import StudySpec
 
@@ -22,14 +21,14 @@ class RegisteredStudy:
     fingerprint: str
 
 
-def find_registered(store: ResultsStore, name: str) -> RegisteredStudy | None:
+def find_registered(engine: Engine, name: str) -> RegisteredStudy | None:
     """The study of that name that hpo made and that Optuna still has; None if there is none."""
     mine = (
         select(StudyRow.study_id, StudyRow.spec, StudyRow.dataset, StudyRow.dataset_fingerprint)
         .join(STUDIES, (STUDIES.c.study_id == StudyRow.study_id) & (STUDIES.c.study_name == StudyRow.name))
         .where(StudyRow.name == name)
     )
-    with reading(store.engine) as connection:
+    with reading(engine) as connection:
         row = connection.execute(mine).one_or_none()
     if row is None:
         return None

@@ -55,7 +55,7 @@ def serve(
 def _workbench(
     order: WorkOrder, store: ResultsStore, emit: Emit, check_stop: Callable[[], None]
 ) -> Workbench:
-    study = find_registered(store, order.study)
+    study = find_registered(store.engine, order.study)
     if study is None:
         raise UnknownStudyError(f"study {order.study} is no longer in the database: was it deleted?")
     dataset = load_study_images(study.spec, study.dataset)

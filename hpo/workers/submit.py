@@ -34,7 +34,7 @@ def submit(store: ResultsStore, spec: StudySpec) -> Submitted:
     ``dataset: auto`` is decided once: later runs use what it became. Raises ``DataError`` if the images
     cannot be had, ``StudyChangedError`` if the study or its images are not those it began with.
     """
-    known = find_registered(store, spec.study)
+    known = find_registered(store.engine, spec.study)
     wanted = _setting(spec, "dataset")
     why = ""
     if wanted == "auto":

@@ -42,7 +42,7 @@ def test_the_spec_comes_back_as_it_was_with_its_keys_in_order(bench: Any) -> Non
     space = {name: {"choice": [1, 2]} for name in ("width", "epochs", "batch_size", "depth")}
     spec = bench.spec(fixed={}, space=space)
     register_study(bench.store, spec, bench.images)
-    found = find_registered(bench.store, "first")
+    found = find_registered(bench.store.engine, "first")
     assert found is not None
     assert found.spec == spec
     assert list(found.spec.space) == list(space)
@@ -94,7 +94,7 @@ def test_a_study_that_hpo_did_not_make_is_left_alone(bench: Any) -> None:
         optuna.create_study(study_name="first", storage=storage)
     with pytest.raises(StudyChangedError, match="hpo did not make"):
         bench.register()
-    assert find_registered(bench.store, "first") is None
+    assert find_registered(bench.store.engine, "first") is None
 
 
 def test_progress_counts_every_state(bench: Any) -> None:
@@ -112,7 +112,7 @@ def test_a_study_deleted_with_optunas_tools_begins_afresh_under_its_name(bench: 
     bench.trial(study_id, Outcome("complete", value=0.9), accuracies=(0.9,))
     with bench.plain_optuna() as storage:
         optuna.delete_study(study_name="first", storage=storage)
-    assert find_registered(bench.store, "first") is None
+    assert find_registered(bench.store.engine, "first") is None
     # Nothing stands in the way of another spec or other images now.
     other = replace(bench.images, fingerprint="0" * 64)
     again = register_study(bench.store, bench.spec(seed=1, trials=2), other)
