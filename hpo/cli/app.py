@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, TextIO, cast
 
 import typer
 
 import hpo
 from hpo.cli.check import check
 from hpo.cli.dashboard import dashboard
+from hpo.cli.db import db
 from hpo.cli.query import query
+from hpo.cli.repeat import repeat
 from hpo.cli.run import run
 from hpo.cli.schema import schema
 from hpo.cli.show import show
 from hpo.cli.status import status
 from hpo.cli.studies import studies
+from hpo.cli.transfer import export_study, import_study
 from hpo.errors import HpoError
+from hpo.redact import Redacted, holds_password
 
 app = typer.Typer(
     name="hpo",
@@ -28,8 +33,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (run, check, status, show, query, dashboard, studies, schema):
+for command in (
+    run,
+    check,
+    status,
+    show,
+    query,
+    repeat,
+    dashboard,
+    export_study,
+    import_study,
+    studies,
+    schema,
+):
     app.command()(command)
+app.add_typer(db)
 
 
 def _version(wanted: bool) -> None:
@@ -61,6 +79,13 @@ def run_command(arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without Unicode shows ? for a sparkline
+    with contextlib.redirect_stderr(cast(TextIO, Redacted(sys.stderr))):
+        if any(map(holds_password, arguments)):
+            _warn_of_password()
+        return _run(arguments, debug)
+
+
+def _run(arguments: Sequence[str], debug: bool) -> int:
     try:
         app(arguments, prog_name="hpo")
     except SystemExit as end:
@@ -86,6 +111,16 @@ def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
     end = arguments.index("--") if "--" in arguments else len(arguments)
     kept = [argument for argument in arguments[:end] if argument != "--debug"]
     return [*kept, *arguments[end:]], len(kept) < end
+
+
+def _warn_of_password() -> None:
+    from hpo.cli.console import stderr
+
+    warning = (
+        "warning: a password in a command can be seen by everyone on this machine (ps): "
+        "put the URL into $HPO_STORAGE, or the password into ~/.pgpass"
+    )
+    stderr().print(warning, style="yellow", soft_wrap=True)
 
 
 def _say_error(message: str, hint: str = "") -> None:

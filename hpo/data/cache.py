@@ -23,7 +23,15 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ValidationError
 
-from hpo.data.files import cannot_write, locked, remove_leftovers, sync_folder, temporary_beside, write_file
+from hpo.data.files import (
+    cannot_write,
+    locked,
+    mark_used,
+    remove_leftovers,
+    sync_folder,
+    temporary_beside,
+    write_file,
+)
 
 Bytes = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -141,7 +149,9 @@ def _open(folder: Path) -> Cached:
         raise _DamagedError("meta.json cannot be read") from error
     if meta.format != FORMAT:
         raise _DamagedError(f"its format is {meta.format}, this version writes {FORMAT}")
-    return Cached(meta, {name: _open_array(folder / f"{name}.npy", meta) for name in _ARRAYS})
+    found = Cached(meta, {name: _open_array(folder / f"{name}.npy", meta) for name in _ARRAYS})
+    mark_used(folder / "meta.json")
+    return found
 
 
 def _open_array(path: Path, meta: Meta) -> npt.NDArray[Any]:

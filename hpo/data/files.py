@@ -8,7 +8,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -68,6 +68,15 @@ def write_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
         sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def mark_used(path: Path) -> None:
+    """Write the time of use to a cached file, by which `hpo db prune` knows what is idle.
+
+    Many disks keep no times of reading. A cache that this user may only read is not marked.
+    """
+    with suppress(OSError):
+        os.utime(path)
 
 
 def sync_folder(folder: Path) -> None:

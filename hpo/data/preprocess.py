@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hpo.data.files import locked, write_file
+from hpo.data.files import locked, mark_used, write_file
 from hpo.errors import ConfigurationError
 from hpo.spec.configuration import Configuration
 
@@ -252,4 +252,5 @@ def _read_components(path: Path) -> tuple[Tensor, Tensor, Tensor] | None:
             "the cached principal components %s are damaged (%s); computing them again", path, error
         )
         return None
+    mark_used(path)
     return mean, variances, components

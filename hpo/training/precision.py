@@ -20,6 +20,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch.nn import functional as F
 
+from hpo.data.files import mark_used
 from hpo.errors import DeviceError
 from hpo.model_catalog import build_model
 from hpo.randomness import Key
@@ -127,6 +128,7 @@ def measurement(device: torch.device) -> Measurement:
     path = settings().cache / f"precision-{name}.json"
     known = _read(path)
     if known is not None:
+        mark_used(path)
         return known
     speeds = _measure(device)
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")

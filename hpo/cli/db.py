@@ -1,0 +1,193 @@
+"""``hpo db``: upkeep of the database and of what hpo keeps on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hpo.cli.options import Json, Storage, storage_url
+
+if TYPE_CHECKING:
+    from hpo.upkeep.check import Problem
+    from hpo.upkeep.prune import Removable
+
+db = typer.Typer(
+    name="db", no_args_is_help=True, help="Upgrade, check and back up the database; remove what is left over."
+)
+
+
+@db.command()
+def upgrade(
+    storage: Storage = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring the database up to this hpo's schema; everything in it is kept.
+
+    In a database of Optuna's alone it adds hpo's tables and views beside Optuna's, which stay as they are.
+    """
+    from hpo.cli.lines import to_json
+    from hpo.cli.upgrade_plan import plan
+    from hpo.results import schema
+    from hpo.results.revision import HEAD
+
+    url = storage_url(storage)
+    before = schema.inspect_schema(url)
+    planned = plan(url, before)
+    if not dry_run:
+        schema.upgrade(url, adopt=True)
+    if as_json:
+        changed = not (dry_run or before.current)
+        typer.echo(to_json({"from": before.revision, "to": HEAD, "changed": changed, "plan": planned}))
+    else:
+        _say(planned if before.current else f"{'would' if dry_run else 'done'}: {planned}")
+
+
+@db.command()
+def check(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Put right what can be without losing anything.")
+    ] = False,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Look for what is wrong in the database. The exit code is 1 if a problem remains."""
+    from dataclasses import asdict
+
+    from hpo.cli.lines import to_json
+    from hpo.upkeep.check import CHECKS, check_database
+
+    problems = check_database(storage_url(storage), repair=repair)
+    remaining = [problem for problem in problems if not (problem.repaired or problem.only_a_note)]
+    if as_json:
+        typer.echo(to_json({"checks": list(CHECKS), "problems": [asdict(problem) for problem in problems]}))
+    else:
+        for problem in problems:
+            _say(_line(problem))
+        _say(_verdict(len(CHECKS), problems, remaining, repair))
+    raise typer.Exit(1 if remaining else 0)
+
+
+@db.command()
+def backup(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to; an earlier backup is replaced.")
+    ],
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Copy an SQLite database while it is in use; for PostgreSQL, say how it is done there."""
+    from hpo.cli.lines import to_json
+    from hpo.data.progress import progress
+    from hpo.upkeep.backup import back_up
+
+    with progress(f"backing up to {output}", total=100) as advance:
+        done = back_up(storage_url(storage), output, _in_percent(advance))
+    if as_json:
+        typer.echo(to_json({"file": str(done.path), "bytes": done.bytes}))
+    else:
+        _say(
+            f"{done.path}  {done.bytes:,} bytes, checked. To restore it: stop all workers, then copy it back"
+        )
+
+
+@db.command()
+def prune(
+    days: Annotated[
+        float, typer.Option(min=0, metavar="N", help="Remove what was not used for so many days.")
+    ] = 30.0,
+    delete: Annotated[bool, typer.Option("--delete", help="Remove it; without this, only list it.")] = False,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Remove what nothing needs: idle caches, leftovers of killed processes, rows of deleted studies.
+
+    It only lists what would go, until --delete says to do it. Caches are made again when they are needed.
+    """
+    from dataclasses import asdict
+
+    from hpo.cli.lines import to_json
+    from hpo.upkeep import prune as pruning
+
+    url = storage_url(storage)
+    files, rows = pruning.find_files(days), _rows_if_ours(url)
+    if delete:
+        freed = pruning.remove_files(files)
+        if rows:
+            pruning.remove_rows(url)
+    if as_json:
+        found = [{**asdict(each), "path": each.path and str(each.path)} for each in (*files, *rows)]
+        typer.echo(to_json({"removed": delete, "found": found}))
+        return
+    for each in (*files, *rows):
+        _say(_removable(each))
+    if not (files or rows):
+        _say("nothing to remove")
+    elif delete:
+        _say(f"removed; {_size(freed)} on disk are free again")
+    else:
+        _say(f"nothing was removed: `hpo db prune --delete` frees {_size(sum(each.bytes for each in files))}")
+
+
+def _rows_if_ours(url: str) -> list[Removable]:
+    """Caches can be pruned where there is no database."""
+    from hpo.results.schema import inspect_schema
+    from hpo.upkeep.prune import find_rows
+
+    return find_rows(url) if inspect_schema(url).revision else []
+
+
+def _line(problem: Problem) -> str:
+    place = " ".join(
+        part
+        for part in (problem.study or "", "" if problem.number is None else f"trial {problem.number}")
+        if part
+    )
+    sign = "note" if problem.only_a_note else "repaired" if problem.repaired else "problem"
+    where = f"{place}: " if place else ""
+    return f"{sign}  {problem.check}  {where}{problem.message} ({problem.remedy})"
+
+
+def _verdict(checks: int, problems: list[Problem], remaining: list[Problem], repair: bool) -> str:
+    from hpo.reporting import words
+
+    if not problems:
+        return f"{words.count(checks, 'check')}, all is well"
+    repaired = sum(problem.repaired for problem in problems)
+    said = f"{words.count(checks, 'check')}, {words.count(len(remaining), 'problem')}"
+    said += f", {repaired} repaired" if repaired else ""
+    if not repair and any(problem.repairable for problem in remaining):
+        said += "; `hpo db check --repair` puts right what can be (back up first: `hpo db backup`)"
+    return said
+
+
+def _removable(each: Removable) -> str:
+    idle = "" if each.idle_days is None else f", idle for {each.idle_days:.0f} days"
+    size = _size(each.bytes) if each.bytes else ""
+    where = f"  {each.path}" if each.path else ""
+    return f"{each.kind}  {each.what}{where}  {size}{idle}".rstrip()
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size:,} bytes"
+
+
+def _in_percent(advance: Callable[[int], None]) -> Callable[[int, int], None]:
+    shown = 0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal shown
+        percent = 100 * done // max(1, total)
+        advance(percent - shown)
+        shown = percent
+
+    return tell
+
+
+def _say(line: str) -> None:
+    from hpo.cli.console import printable, stdout
+
+    stdout().print(printable(line), soft_wrap=True)

@@ -1,0 +1,121 @@
+"""What `hpo db prune` takes away, and what it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+
+import optuna
+import pytest
+from one_of_everything import fill
+from optuna.storages import RDBStorage
+from sqlalchemy import NullPool, text
+
+from hpo.cli.app import run_command
+from hpo.results.store import ResultsStore
+from hpo.settings import settings
+from hpo.upkeep.prune import FILE_KINDS, find_files
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache with an idle and a fresh thing of each kind, and temporary folders beside it."""
+    monkeypatch.setenv("HPO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HPO_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    settings.cache_clear()
+    for name in (
+        "cache/datasets/{}-1/meta.json",
+        "cache/components/{}.npz",
+        "cache/precision-{}.json",
+        "cache/components/.{}.npz.abc.tmp",
+        "data/.cifar-{}.abc.tmp",
+        "tmp/hpo-run-{}/worker-1.log",
+    ):
+        for age, days in (("idle", 40), ("fresh", 0)):
+            path = tmp_path / name.format(age)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x" * 1000)
+            _age(path, days)
+            if "hpo-run" in name:
+                _age(path.parent, days)
+    (tmp_path / "cache" / "datasets" / "idle-1" / "train_images.npy").write_bytes(b"x" * 5000)
+    return tmp_path
+
+
+def _age(path: Path, days: float) -> None:
+    then = time.time() - days * 86_400
+    os.utime(path, (then, then))
+
+
+def _files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def _prune(capsys: Capture, *options: str) -> str:
+    capsys.readouterr()
+    assert run_command(["db", "prune", *options]) == 0, capsys.readouterr().err
+    return capsys.readouterr().out
+
+
+def test_without_delete_it_only_lists(cache: Path, capsys: Capture) -> None:
+    before = _files(cache)
+    said = _prune(capsys, "--storage", f"sqlite:///{cache / 'none.db'}")
+    assert _files(cache) == before
+    assert "decoded images idle-1" in said and "6,000 bytes, idle for 40 days" in said
+    assert "fresh" not in said
+    assert said.splitlines()[-1] == "nothing was removed: `hpo db prune --delete` frees 11,000 bytes"
+
+
+def test_delete_removes_what_is_idle_and_nothing_else(cache: Path, capsys: Capture) -> None:
+    before = _files(cache)
+    said = _prune(capsys, "--delete", "--storage", f"sqlite:///{cache / 'none.db'}")
+    assert said.splitlines()[-1] == "removed; 11,000 bytes on disk are free again"
+    assert _files(cache) == {name for name in before if "idle" not in name}
+    assert _prune(capsys, "--storage", f"sqlite:///{cache / 'none.db'}") == "nothing to remove\n"
+    assert not (cache / "none.db").exists()
+
+
+def test_the_limit_is_in_days(cache: Path, capsys: Capture) -> None:
+    found = json.loads(
+        _prune(capsys, "--json", "--days", "41", "--storage", f"sqlite:///{cache / 'none.db'}")
+    )
+    # A killed writer's leftovers are of no use to anybody, however old they must be else.
+    assert {each["kind"] for each in found["found"]} == {"leftovers"}
+    assert {each.kind for each in find_files(0)} == FILE_KINDS.keys()
+
+
+def test_rows_of_a_deleted_study_go(cache: Path, capsys: Capture) -> None:
+    url = f"sqlite:///{cache / 'hpo.db'}"
+    with ResultsStore(url) as store:
+        fill(store)
+    storage = RDBStorage(url, engine_kwargs={"poolclass": NullPool})
+    optuna.delete_study(study_name="everything", storage=storage)
+    assert "orphans  Optuna no longer has study everything" in _prune(capsys, "--storage", url)
+    _prune(capsys, "--delete", "--storage", url)
+    with ResultsStore(url) as store, closing(store.engine.raw_connection()) as connection:
+        counts = [
+            connection.cursor().execute(f"SELECT count(*) FROM hpo_{table}").fetchone()[0]
+            for table in ("study", "trial", "slot", "epoch", "statistics")
+        ]
+    assert counts == [0] * 5
+
+
+def test_statistics_that_no_trial_refers_to_go(cache: Path, capsys: Capture) -> None:
+    url = f"sqlite:///{cache / 'hpo.db'}"
+    with ResultsStore(url) as store:
+        fill(store)
+        with store.engine.begin() as connection:
+            connection.execute(text("INSERT INTO hpo_statistics VALUES (1, 'abcdef', 'xyz')"))
+    assert "statistics  what preprocessing abcdef of study everything learned" in _prune(
+        capsys, "--storage", url
+    )
+    _prune(capsys, "--delete", "--storage", url)
+    with ResultsStore(url) as store, store.engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM hpo_statistics")) == 2
