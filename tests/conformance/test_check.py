@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +12,13 @@ import optuna
 import pytest
 from one_of_everything import fill
 from optuna.storages import RDBStorage
+from optuna_dashboard import wsgi
 from sqlalchemy import NullPool, create_engine, text
 
 from hpo.cli.app import run_command
 from hpo.errors import StorageError
 from hpo.queue.identity import host
+from hpo.results.optuna_storage import open_optuna_storage
 from hpo.results.store import ResultsStore
 from hpo.results.url import parse_url
 from hpo.upkeep.check import CHECKS, Problem, check_database
@@ -206,6 +209,32 @@ def test_a_study_deleted_with_optunas_tools_leaves_nothing_after_a_repair(
     assert all(each.repaired for each in found(url, repair=True))
     assert found(url) == []
     assert _rows(url) == dict.fromkeys(_rows(url), 0)
+
+
+def test_a_study_deleted_in_the_dashboard_leaves_nothing_at_once(url: str) -> None:
+    """The dashboard's connections are ours, and enforce foreign keys on SQLite too."""
+    with ResultsStore(url) as store, store.engine.connect() as connection:
+        named = text("SELECT study_id FROM studies WHERE study_name = 'everything'")
+        study_id = connection.scalar(named)
+    storage = open_optuna_storage(url)
+    app = wsgi(storage)
+    status: list[str] = []
+    request = {
+        "REQUEST_METHOD": "DELETE",
+        "PATH_INFO": f"/api/studies/{study_id}",
+        "CONTENT_TYPE": "application/json",
+        "CONTENT_LENGTH": "2",
+        "wsgi.input": io.BytesIO(b"{}"),
+        "wsgi.errors": io.StringIO(),
+        "SERVER_NAME": "x",
+        "SERVER_PORT": "80",
+        "wsgi.url_scheme": "http",
+    }
+    list(app(request, lambda said, headers, *_: status.append(said)))
+    storage._backend.engine.dispose()
+    assert status == ["204 No Content"]
+    assert _rows(url) == dict.fromkeys(_rows(url), 0)
+    assert found(url) == []
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)

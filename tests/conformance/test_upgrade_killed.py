@@ -87,3 +87,19 @@ def test_a_new_database_is_finished_by_the_next_command(empty_storage_url: str) 
         assert not schema.inspect_schema(empty_storage_url).current
     schema.upgrade(empty_storage_url)
     assert schema.inspect_schema(empty_storage_url).current
+
+
+def test_processes_that_upgrade_at_once_do_it_once(old: str) -> None:
+    before = dump(old)
+    children = []
+    for _ in range(4):
+        child = os.fork()
+        if child == 0:
+            schema.upgrade(old)
+            os._exit(0)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * len(children)
+    assert schema.inspect_schema(old).current
+    after = dump(old)
+    for table in ("trials", "trial_params", "hpo_epoch", "hpo_slot", "hpo_finding"):
+        assert after[table] == before[table]

@@ -45,7 +45,7 @@ def test_help_takes_less_than_half_a_second_of_the_processor() -> None:
 
 
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("run", "status", "show", "query", "dashboard", "studies", "schema"):
+    for command in ("run", "status", "show", "query", "repeat", "dashboard", "studies", "schema", "db"):
         assert run_command([command, "--help"]) == 0
         assert f"Usage: hpo {command}" in capsys.readouterr().out
 

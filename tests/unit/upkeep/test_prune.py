@@ -9,15 +9,20 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
+import torch
 from one_of_everything import fill
 from optuna.storages import RDBStorage
 from sqlalchemy import NullPool, text
 
 from hpo.cli.app import run_command
+from hpo.data.cache import Decoded, Part, Source, cached
+from hpo.data.preprocess import principal_components
 from hpo.results.store import ResultsStore
 from hpo.settings import settings
+from hpo.training import precision
 from hpo.upkeep.prune import FILE_KINDS, find_files
 
 Capture = pytest.CaptureFixture[str]
@@ -119,3 +124,32 @@ def test_statistics_that_no_trial_refers_to_go(cache: Path, capsys: Capture) -> 
     _prune(capsys, "--delete", "--storage", url)
     with ResultsStore(url) as store, store.engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM hpo_statistics")) == 2
+
+
+def test_what_is_used_is_marked_so_that_it_stays(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A data set, principal components and a measurement, each read again after 40 days."""
+    folder = cache / "cache"
+    images = torch.rand(20, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    labels = np.zeros(2, np.int64)
+    pixels = np.zeros((2, 3, 32, 32), np.uint8)
+    source = Source(
+        "used", ("a",), 4, "here", "0" * 64, lambda: Decoded(Part(labels, [pixels]), Part(labels, [pixels]))
+    )
+    monkeypatch.setattr(precision, "_measure", lambda device: {"fp32": 100.0, "bf16": 150.0})
+
+    def use() -> None:
+        cached(source, folder)
+        principal_components(images, folder)
+        precision.measurement(torch.device("cpu"))
+
+    before = _files(folder)
+    use()
+    made = [folder / name for name in _files(folder) - before if not Path(name).name.startswith(".")]
+    for path in made:
+        _age(path, 40)
+    use()
+    assert {each.path for each in find_files(30)}.isdisjoint({*made, *(path.parent for path in made)})
+    # Made and never used again, they would go.
+    for path in made:
+        _age(path, 40)
+    assert len({each.path for each in find_files(30)} & {*made, *(path.parent for path in made)}) == 3
