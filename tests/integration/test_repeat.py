@@ -104,11 +104,9 @@ def test_what_was_otherwise_then_is_said_before(url: str, capsys: Capture) -> No
     assert run_command(["repeat", "s", "0", "--storage", url]) in (0, 1)
     before_training = capsys.readouterr().out.partition("epoch 1 of 2")[0]
     said = [line.removeprefix("differs from then  ") for line in before_training.splitlines()[1:]]
-    assert said[:2] == [
-        f"code: 0.0.9+old -> {provenance.running_code()}",
-        f"python: 2.7 -> {provenance.package_versions()['python']}",
-    ]
-    assert f"torch: 1.0 -> {torch.__version__}" in said
+    assert said[0] == f"code: 0.0.9+old -> {provenance.running_code()}"
+    now = provenance.package_versions()
+    assert {f"python: 2.7 -> {now['python']}", f"torch: 1.0 -> {now['torch']}"} <= set(said)
     assert "device: cuda:7 -> cpu" in said
     assert f"processor: Z80 -> {processor(torch.device('cpu'))}" in said
     assert "the draw of lr (trained as then): 0.05 -> 0.06" in said
@@ -123,7 +121,10 @@ def test_an_attempt_of_before_0003_says_what_is_not_recorded(url: str, capsys: C
         "UPDATE hpo_attempt SET threads = NULL, code_version = NULL, processor = NULL, precision = NULL, "
         "package_versions = NULL",
     )
-    answer = repeat(capsys, url, code=0 if torch.get_num_threads() == 1 else 1)
+    capsys.readouterr()
+    # With another number of threads the weights may come out otherwise: it is not known how many there were.
+    assert run_command(["repeat", "s", "0", "--json", "--storage", url]) in (0, 1)
+    answer = json.loads(capsys.readouterr().out)
     then = {each["what"]: each["then"] for each in answer["differs_from_then"]}
     assert then == dict.fromkeys(("code", "processor", "threads", "precision"), "not recorded")
 
