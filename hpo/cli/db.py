@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,8 +86,9 @@ def backup(
     from hpo.data.progress import progress
     from hpo.upkeep.backup import back_up
 
-    with progress(f"backing up to {output}", total=100) as advance:
-        done = back_up(storage_url(storage), output, _in_percent(advance))
+    with ExitStack() as stack:
+        begin = partial(progress, f"backing up to {output}", total=100)
+        done = back_up(storage_url(storage), output, _in_percent(lambda: stack.enter_context(begin())))
     if as_json:
         typer.echo(to_json({"file": str(done.path), "bytes": done.bytes}))
     else:
@@ -175,11 +178,14 @@ def _size(size: int) -> str:
     return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size:,} bytes"
 
 
-def _in_percent(advance: Callable[[int], None]) -> Callable[[int, int], None]:
+def _in_percent(begin: Callable[[], Callable[[int], None]]) -> Callable[[int, int], None]:
+    """Shows pages copied as a percentage, from the first one on."""
+    advance: Callable[[int], None] | None = None
     shown = 0
 
     def tell(done: int, total: int) -> None:
-        nonlocal shown
+        nonlocal advance, shown
+        advance = advance or begin()
         percent = 100 * done // max(1, total)
         advance(percent - shown)
         shown = percent
