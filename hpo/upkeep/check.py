@@ -136,8 +136,13 @@ def _missing_views(connection: Connection) -> Sequence[Row]:
 
 def _dead_leases(connection: Connection) -> Sequence[Row]:
     now = connection.scalar(select(epoch_now())) or 0.0
-    held = _by_sql("leases")(connection)
-    return [row for row in held if row["lease_until"] < now or is_dead_local(row["worker"])]
+    found = []
+    for row in _by_sql("leases")(connection):
+        if is_dead_local(row["worker"]):
+            found.append({**row, "detail": "which is dead"})
+        elif row["lease_until"] < now:
+            found.append({**row, "detail": f"whose lease ran out {now - row['lease_until']:,.0f} s ago"})
+    return found
 
 
 def _altered_statistics(connection: Connection) -> Sequence[Row]:
@@ -171,7 +176,7 @@ CHECKS: dict[str, Check] = {
         "the row is removed",
     ),
     "leases": Check(
-        "slot {slot} is held by {worker}, which is dead", _dead_leases, repairs.release,
+        "slot {slot} is held by {worker}, {detail}", _dead_leases, repairs.release,
         "the slot is given back; the next worker goes on with it",
     ),
     "disagreements": Check(
@@ -207,7 +212,7 @@ CHECKS: dict[str, Check] = {
     ),
     "numbers": Check(
         "{detail} trials have this number", _by_sql("numbers"),
-        remedy="Optuna made both; study {study} cannot be exported",
+        remedy="Optuna made both; the study cannot be exported",
     ),
     "statistics": Check(
         "what its preprocessing learned is not stored", _by_sql("statistics"),

@@ -65,7 +65,7 @@ def follow_optuna(connection: Connection, rows: Rows) -> None:
             .where(of_trial)
             .values(
                 outcome=outcome,
-                value=row["value"],
+                **({} if row["value"] is None else {"value": row["value"]}),
                 verdict=func.coalesce(TrialRow.verdict, _BY_A_PERSON),
                 ended_at=func.coalesce(TrialRow.ended_at, utc_now()),
             )

@@ -159,15 +159,16 @@ def test_what_a_repair_does_is_what_it_says(url: str) -> None:
         slot = connection.execute(text("SELECT state, worker FROM hpo_slot WHERE slot = 4")).one()
         attempts = f"SELECT outcome FROM hpo_attempt WHERE trial_id = {_TRIALS['running']} ORDER BY attempt"
         assert connection.scalars(text(attempts)).all() == ["lost", "lost"]
-        outcome = f"SELECT outcome FROM hpo_trial WHERE trial_id = {_TRIALS['first']}"
-        assert connection.scalar(text(outcome)) == "failed"
+        outcome = f"SELECT outcome, value FROM hpo_trial WHERE trial_id = {_TRIALS['first']}"
+        assert tuple(connection.execute(text(outcome)).one()) == ("failed", 0.7)
     assert (states[0], states[2], states[4]) == ("failed", "pruned", "waiting")
     assert tuple(slot) == ("waiting", None)
 
 
 def test_the_lease_of_a_dead_process_of_this_machine_is_found_before_it_runs_out(url: str) -> None:
     damage(url, f"UPDATE hpo_slot SET worker = '{host()}:999999999:1.00' WHERE state = 'running'")
-    assert [each.check for each in found(url)] == ["leases"]
+    (problem,) = found(url)
+    assert problem.message == f"slot 4 is held by {host()}:999999999:1.00, which is dead"
 
 
 @pytest.fixture

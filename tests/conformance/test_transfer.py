@@ -338,6 +338,19 @@ def test_a_file_of_an_older_schema_lacks_the_newer_columns(file: Path, new_datab
     assert {row["code_version"] for row in views(url, "everything")["attempts"]} == {None}
 
 
+def test_rows_that_no_database_takes_are_refused(file: Path, here: str) -> None:
+    """A file whose checksums were made again after it was changed."""
+
+    def nonsense(members: dict[str, bytes]) -> None:
+        members["hpo_slot.jsonl"] = members["hpo_slot.jsonl"].replace(b'"done"', b'"dona"')
+        _resign(members, json.loads(members["manifest.json"])["written_schema"])
+
+    _rewrite(file, nonsense)
+    with pytest.raises(StudyExportError, match="has rows that the database refuses"):
+        import_study(here, file)
+    _expect_nothing_of_it(here)
+
+
 def _resign(members: dict[str, bytes], schema: str) -> None:
     from hashlib import sha256
 

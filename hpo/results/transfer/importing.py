@@ -14,6 +14,7 @@ from typing import Any
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import RDBStorage
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import DataError, IntegrityError
 
 from hpo.errors import StudyExportError, UserError
 from hpo.results import attempts, orphans
@@ -51,7 +52,12 @@ def import_study(url: str, path: Path, name: str | None = None) -> Moved:
     if name is not None and not NAME_PATTERN.match(name):
         raise UserError(f"a study cannot be named {name!r}: use letters, digits, and . _ - after the first")
     with open_archive(path) as archive, ResultsStore(url) as store:
-        return write(store.engine, lambda connection: _Import(connection, archive, name).run())
+        try:
+            return write(store.engine, lambda connection: _Import(connection, archive, name).run())
+        except (IntegrityError, DataError) as error:
+            raise StudyExportError(
+                f"{path} has rows that the database refuses, so nothing was imported ({error.orig})"
+            ) from error
 
 
 @dataclass(frozen=True)
