@@ -81,8 +81,9 @@ def _repaired(name: str, connection: Connection) -> list[Problem]:
     if check.repair is None or not rows:
         return before
     check.repair(connection, rows)
-    left = _found(name, connection)
-    return [replace(problem, repaired=problem not in left) for problem in before]
+    # By place, not by message, in which a time may have passed.
+    left = {(problem.study, problem.number) for problem in _found(name, connection)}
+    return [replace(each, repaired=(each.study, each.number) not in left) for each in before]
 
 
 def _problem(name: str, check: Check, row: Row) -> Problem:
