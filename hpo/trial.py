@@ -26,6 +26,7 @@ from hpo.model_catalog import parameter_count
 from hpo.prepared import layer_records, prepare
 from hpo.queue.leases import Lease, renew
 from hpo.randomness import Key
+from hpo.redact import redact
 from hpo.results.records import EpochRecord, FindingRecord, Outcome, OutcomeState, Surroundings
 from hpo.results.store import ResultsStore
 from hpo.search.draws import draw
@@ -119,7 +120,7 @@ class _Trial:
         except LeaseLostError:
             raise
         except Exception as bug:
-            self._failed("error", f"{type(bug).__name__}: {bug}", "")
+            self._failed("error", redact(f"{type(bug).__name__}: {bug}"), "")
             return "failed", traceback.format_exc()
         return "complete", None
 

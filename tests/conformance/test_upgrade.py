@@ -105,14 +105,15 @@ def test_what_an_old_study_holds_is_read_as_it_was_written(old_url: str) -> None
 def test_an_old_study_goes_on(old_url: str) -> None:
     with ResultsStore(old_url) as store:
         lease = claim(store, 1, "host:2:0.00", 60.0)
-        # The slot that was interrupted, after two epochs.
-        assert lease is not None and (lease.slot, lease.epoch) == (5, 2)
+        # The slot that was running, whose lease has long run out.
+        assert lease is not None and (lease.slot, lease.epoch) == (4, 1)
         assert lease.trial_id is not None
         store.begin_attempt(lease, lease.trial_id, device="cpu", from_epoch=0)
         store.finish_trial(lease, lease.trial_id, Outcome("complete", value=0.9))
         results = open_results(old_url)
-        assert [attempt.outcome for attempt in trial_detail(results, "everything", 5).attempts] == [
-            "released",
+        assert [attempt.outcome for attempt in trial_detail(results, "everything", 4).attempts] == [
+            "lost",
+            "lost",
             "complete",
         ]
         results.dispose()

@@ -146,6 +146,6 @@ def test_an_attempt_records_its_surroundings(url: str) -> None:
     assert row.device == "cpu"
     assert row.processor == processor(torch.device("cpu"))
     assert (row.threads, row.precision in ("fp32", "bf16")) == (torch.get_num_threads(), True)
-    assert row.code_version == provenance.code_version()
+    assert row.code_version == provenance.running_code()
     found = json.loads(versions) if isinstance(versions, str) else versions
     assert found == provenance.package_versions()
