@@ -48,7 +48,9 @@ def _everything_stored(url: str) -> str:
     engine = create_engine(parse_url(url), poolclass=NullPool)
     with engine.connect() as connection:
         tables = inspect(connection).get_table_names()
-        rows = [str(row) for table in tables for row in connection.execute(text(f"SELECT * FROM {table}"))]
+        rows = [
+            str(tuple(row)) for table in tables for row in connection.execute(text(f"SELECT * FROM {table}"))
+        ]
     engine.dispose()
     return "\n".join(rows)
 

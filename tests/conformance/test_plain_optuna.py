@@ -39,7 +39,8 @@ def _everything(url: str) -> str:
         found = inspect(connection)
         names = sorted([*found.get_table_names(), *found.get_view_names()])
         rows = {
-            name: [str(row) for row in connection.execute(text(f"SELECT * FROM {name}"))] for name in names
+            name: [str(tuple(row)) for row in connection.execute(text(f"SELECT * FROM {name}"))]
+            for name in names
         }
     engine.dispose()
     path = parse_url(url).database if url.startswith("sqlite") else None

@@ -40,7 +40,8 @@ def dump(url: str) -> dict[str, list[str]]:
         found = inspect(connection)
         names = sorted([*found.get_table_names(), *found.get_view_names()])
         rows = {
-            name: [str(row) for row in connection.execute(text(f"SELECT * FROM {name}"))] for name in names
+            name: [str(tuple(row)) for row in connection.execute(text(f"SELECT * FROM {name}"))]
+            for name in names
         }
     engine.dispose()
     return rows
