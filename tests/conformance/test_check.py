@@ -191,7 +191,17 @@ def test_a_trial_added_with_optunas_tools_is_only_noted(
 
 def _rows(url: str) -> dict[str, int]:
     with ResultsStore(url) as store, store.engine.connect() as connection:
-        tables = ("study", "statistics", "trial", "slot", "attempt", "epoch", "layer", "finding")
+        tables = (
+            "study",
+            "study_finding",
+            "statistics",
+            "trial",
+            "slot",
+            "attempt",
+            "epoch",
+            "layer",
+            "finding",
+        )
         counts = {each: connection.scalar(text(f"SELECT count(*) FROM hpo_{each}")) for each in tables}
     return {table: count or 0 for table, count in counts.items()}
 

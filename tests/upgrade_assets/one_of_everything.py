@@ -19,7 +19,8 @@ from optuna_study import make_theirs
 
 from hpo.queue.leases import Lease, claim, release
 from hpo.queue.slots import register_study
-from hpo.results.records import EpochRecord, FindingRecord, LayerRecord, Outcome
+from hpo.results import study_findings
+from hpo.results.records import EpochRecord, FindingRecord, LayerRecord, Outcome, StudyFindingRecord
 from hpo.results.store import ResultsStore
 from hpo.results.url import parse_url
 from hpo.spec.study import StudySpec
@@ -37,6 +38,7 @@ class Images:
     """What of a data set is stored with a study."""
 
     name, fingerprint, origin = "synthetic", "f" * 64, "drawn here"
+    classes, train_labels = ("cat", "dog"), (0, 1, 0, 1)
 
 
 def fill(store: ResultsStore) -> None:
@@ -73,6 +75,16 @@ def make_ours(store: ResultsStore, name: str = OURS) -> int:
     interrupted, trial_id = _begin(store, spec, study_id, 0.01)
     _epochs(store, interrupted, trial_id, [0.2, 0.3])
     release(store, interrupted)
+    narrow = StudyFindingRecord(
+        "boundary",
+        "warn",
+        "the best lr is at the edge",
+        {"lr": [0.1, 1e-05 * 21], "edge": None},
+        "widen it",
+        {"lr": 1},
+    )
+    with store.engine.begin() as connection:
+        study_findings.replace(connection, study_id, [narrow], trials_seen=4)
     return study_id
 
 
