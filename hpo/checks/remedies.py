@@ -56,12 +56,18 @@ def two_digits(value: float) -> float:
 
 
 def better_start(seen: Observations) -> Remedy:
-    """Another initializer: He's for rectifiers, Xavier's for what is odd and saturates."""
+    """Another initializer: He's for rectifiers, Xavier's for what is odd and saturates.
+
+    Where that is what the configuration says already, normalization has to help too.
+    """
     odd = seen.setup.settings.get("activation") in ("tanh", "sigmoid", "lecun_tanh")
     name = "xavier" if odd else "he"
-    if seen.setup.settings.get("initializer") == name:
-        return add_norm(seen)
-    return Remedy(f"use initializer: {name}", {"initializer": name})
+    if seen.setup.settings.get("initializer") != name:
+        return Remedy(f"use initializer: {name}", {"initializer": name})
+    return Remedy(
+        f"set the weights as initializer: {name} does, and use batch_norm: before",
+        {"initializer": name, "batch_norm": "before"},
+    )
 
 
 def sound_start(seen: Observations) -> Remedy:
