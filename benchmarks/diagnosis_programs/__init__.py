@@ -1,0 +1,1 @@
+"""Training programs with and without faults, for benchmarks/diagnosis.py."""

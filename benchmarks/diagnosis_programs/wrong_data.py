@@ -1,0 +1,165 @@
+"""Images, labels and batches gone wrong: replacements for a program's parts, each as its mistake is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from diagnosis_programs.program import CLASSES
+from hpo.data.preprocess import Preprocessor
+from hpo.spec.configuration import Configuration
+
+# --- images: (preprocessor, bytes (N, 3, 32, 32)) to float32 ---
+
+
+def raw_bytes(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
+    """0 to 255: scaling was forgotten."""
+    return pixels.float()
+
+
+def scaled_twice(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
+    """Divided by 255 again before the normalization: every image is nearly the same shade."""
+    return (pixels.float() / 255 * preprocessor.scale) + preprocessor.shift
+
+
+def off_centre(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
+    """Divided by the deviation, with a mean added where it should be taken off."""
+    return (pixels.float() * preprocessor.scale) - 2 * preprocessor.shift
+
+
+def in_millionths(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
+    """Centred, and a thousand times too small."""
+    return preprocessor(pixels) / 1000
+
+
+def all_black(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
+    """What a reader gives that fails silently."""
+    return preprocessor(torch.zeros_like(pixels))
+
+
+def normalized_twice(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
+    """The normalization is applied to its own result."""
+    once = preprocessor(pixels)
+    return once * preprocessor.scale * 255 + preprocessor.shift
+
+
+def unnormalized(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
+    """0 to 1, without the normalization."""
+    return pixels.float() / 255
+
+
+def upside_down(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
+    """Read from bottom to top."""
+    return preprocessor(pixels).flip(2)
+
+
+def negatives(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
+    """Black for white."""
+    return preprocessor(255 - pixels)
+
+
+def scrambled(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
+    """Each image's pixels in another random order: colours are left, shapes are not."""
+    images = preprocessor(pixels).flatten(2)
+    generator = torch.Generator().manual_seed(len(images))
+    order = torch.rand((len(images), 1, images.shape[2]), generator=generator).argsort(2)
+    return images.gather(2, order.expand_as(images)).view(-1, 3, 32, 32)
+
+
+# --- augmentation: (configuration, images, generator) to images ---
+
+
+def noisy(configuration: Configuration, images: Tensor, generator: torch.Generator) -> Tensor:
+    """Noise of five times the images' deviation."""
+    return images + 5 * torch.randn(images.shape, generator=generator)
+
+
+def erased(configuration: Configuration, images: Tensor, generator: torch.Generator) -> Tensor:
+    """All but 1 in 50 pixels set to 0."""
+    kept = torch.rand((len(images), 1, 32, 32), generator=generator) < 0.02
+    return images * kept
+
+
+def jittered(configuration: Configuration, images: Tensor, generator: torch.Generator) -> Tensor:
+    """Contrast times -4 to 4: half of the images are negatives."""
+    return images * (8 * torch.rand((len(images), 1, 1, 1), generator=generator) - 4)
+
+
+# --- labels (N,) to labels, training examples to those that are used ---
+
+
+def shuffled(labels: Tensor, generator: torch.Generator) -> Tensor:
+    """In another order than the images."""
+    return labels[torch.randperm(len(labels), generator=generator)]
+
+
+def belonging_to_the_next(labels: Tensor, generator: torch.Generator) -> Tensor:
+    """Off by one example: an image was skipped that its label was not."""
+    return labels.roll(1)
+
+
+def mostly_random(labels: Tensor, generator: torch.Generator) -> Tensor:
+    """Seven of ten drawn at random."""
+    wrong = torch.rand(len(labels), generator=generator) < 0.7
+    return torch.where(wrong, torch.randint(CLASSES, labels.shape, generator=generator), labels)
+
+
+def next_class(labels: Tensor, generator: torch.Generator) -> Tensor:
+    """Numbered from another class on."""
+    return (labels + 1) % CLASSES
+
+
+def from_one(labels: Tensor, generator: torch.Generator) -> Tensor:
+    """1 to 10."""
+    return labels + 1
+
+
+def from_minus_one(labels: Tensor, generator: torch.Generator) -> Tensor:
+    """-1 to 8."""
+    return labels - 1
+
+
+def mostly_zero(labels: Tensor, generator: torch.Generator) -> Tensor:
+    """Nine of ten labels were never written."""
+    return torch.where(torch.rand(len(labels), generator=generator) < 0.9, 0, labels)
+
+
+def nearly_all_one_class(labels: Tensor, generator: torch.Generator) -> Tensor:
+    """Drawn with replacement, 95 % of them of class 3."""
+    weights = torch.where(labels == 3, 0.95 / (labels == 3).sum(), 0.05 / (labels != 3).sum())
+    return torch.multinomial(weights, len(labels), replacement=True, generator=generator)
+
+
+def five_classes(labels: Tensor, generator: torch.Generator) -> Tensor:
+    """Half of the folders were not found."""
+    return torch.nonzero(labels < 5).flatten()
+
+
+# --- batches: (configuration, labels, generator) to the positions of each batch of an epoch ---
+
+
+def sorted_by_class(
+    configuration: Configuration, labels: Tensor, generator: torch.Generator
+) -> Iterator[Tensor]:
+    """As the folders list them: shuffling was forgotten."""
+    size = configuration.batch_size
+    yield from labels.argsort(stable=True)[: len(labels) // size * size].split(size)
+
+
+def one_class_each(
+    configuration: Configuration, labels: Tensor, generator: torch.Generator
+) -> Iterator[Tensor]:
+    """Each batch is drawn from a single class."""
+    for _ in range(len(labels) // configuration.batch_size):
+        members = torch.nonzero(labels == torch.randint(CLASSES, (), generator=generator)).flatten()
+        yield members[torch.randint(len(members), (configuration.batch_size,), generator=generator)]
+
+
+def always_the_first(
+    configuration: Configuration, labels: Tensor, generator: torch.Generator
+) -> Iterator[Tensor]:
+    """The same batch in every step: the iterator is made anew inside of the loop."""
+    for _ in range(len(labels) // configuration.batch_size):
+        yield torch.arange(configuration.batch_size)
