@@ -17,17 +17,14 @@ RATES = [
     Fault("lr_x1000_batch_norm", "rate", "deep_bn", ("lr_too_high",), {"lr": 50.0}),
     Fault("lr_x30", "rate", "elu_vgg", ("lr_too_high",), {"lr": 0.6}),
     Fault("lr_x30_adam", "rate", "relu_adam", ("lr_too_high",), {"lr": 0.06}),
-    Fault("lr_x100_mlp", "rate", "mlp", ("lr_too_high",), {"lr": 2.0}),
     Fault("lr_x100_adamw", "rate", "leaky_adamw", ("lr_too_high",), {"lr": 0.3}),
     Fault("lr_by_1000", "rate", "relu", ("lr_too_low",), {"lr": 2e-5}),
     Fault("lr_by_1000_adam", "rate", "relu_adam", ("lr_too_low",), {"lr": 2e-6}),
     Fault("lr_by_100_batch_norm", "rate", "relu_bn", ("lr_too_low",), {"lr": 5e-4}),
-    Fault("lr_by_1000_mlp", "rate", "tanh_mlp", ("lr_too_low",), {"lr": 1e-6}),
     # Adam divides by its epsilon instead of the gradients' size: every step is a thousand times smaller.
     Fault("adam_epsilon_10", "rate", "relu_adam", ("lr_too_low",), {"optimizer_epsilon": 10.0}),
     # With momentum m a step adds up to lr / (1 - m): here a hundred times that of the base.
     Fault("momentum_0.999", "rate", "relu_bn", ("momentum_too_high", "lr_too_high"), {"momentum": 0.999}),
-    Fault("momentum_0.9995", "rate", "elu_vgg", ("momentum_too_high", "lr_too_high"), {"momentum": 0.9995}),
 ]
 
 SCHEDULES = [
@@ -49,7 +46,6 @@ SCHEDULES = [
     ),
     # A tiny limit is a tiny learning rate by another name.
     Fault("clip_1e-5", "schedule", "relu", ("schedule", "lr_too_low"), {"gradient_clip": 1e-5}),
-    Fault("clip_1e-4_batch_norm", "schedule", "deep_bn", ("schedule", "lr_too_low"), {"gradient_clip": 1e-4}),
     Fault("whole_set_a_batch", "schedule", "relu", ("batch_size",), {"batch_size": 3_000}),
     Fault("batch_1000_adam", "schedule", "relu_adam", ("batch_size",), {"batch_size": 1_000}),
 ]
@@ -79,13 +75,6 @@ STARTS = [
         "relu",
         ("bad_init", "vanishing_gradients"),
         {"initializer": "small_gaussian"},
-    ),
-    Fault(
-        "tiny_weights",
-        "start",
-        "elu_vgg",
-        ("bad_init", "vanishing_gradients"),
-        {"initializer": "gaussian", "init_std": 1e-4},
     ),
     Fault(
         "large_weights",
@@ -139,13 +128,6 @@ STARTS = [
 
 NETWORKS = [
     Fault("deep_sigmoid", "network", "tanh_mlp", ("vanishing_gradients",), {"activation": "sigmoid"}),
-    Fault(
-        "deep_sigmoid_vgg",
-        "network",
-        "elu_vgg",
-        ("vanishing_gradients",),
-        {"activation": "sigmoid", "depth": 8},
-    ),
     Fault(
         "hidden_softmax",
         "network",
@@ -227,7 +209,6 @@ OUTPUTS = [
     )
     for name, base, activation in (
         ("softmax", "relu", nn.Softmax(dim=1)),
-        ("softmax", "leaky_adamw", nn.Softmax(dim=1)),
         ("sigmoid", "relu", nn.Sigmoid()),
         ("relu", "elu_vgg", nn.ReLU()),
         ("tanh", "mlp", nn.Tanh()),
@@ -275,14 +256,6 @@ LOSSES = [
         ("wrong_loss", "softmax_twice"),
         parts={"loss": step.nll_of_probabilities},
         fixes=("use_cross_entropy", "remove_output_activation"),
-    ),
-    Fault(
-        "squared_class_number",
-        "loss",
-        "mlp",
-        ("wrong_loss",),
-        parts={"loss": step.squared_class_number},
-        fixes=("use_cross_entropy",),
     ),
     Fault(
         "half_precision_underflow",
@@ -393,7 +366,6 @@ MODES = [
 
 PENALTIES = [
     Fault("weight_decay_1", "penalty", "relu", ("over_regularized",), {"weight_decay": 1.0}),
-    Fault("weight_decay_1_adam", "penalty", "relu_adam", ("over_regularized",), {"weight_decay": 1.0}),
     Fault("l1_0.1", "penalty", "elu_vgg", ("over_regularized",), {"l1": 0.1}),
     Fault("dropout_0.95", "penalty", "mlp", ("over_regularized",), {"dropout": 0.95}),
     Fault(
@@ -403,7 +375,6 @@ PENALTIES = [
         ("over_regularized",),
         {"dropout": 0.8, "dropout_kind": "spatial"},
     ),
-    Fault("max_norm_0.05", "penalty", "relu", ("over_regularized",), {"max_norm": 0.05}),
     Fault("label_smoothing_0.99", "penalty", "relu", ("over_regularized",), {"label_smoothing": 0.99}),
 ]
 
@@ -412,14 +383,6 @@ IMAGES = [
         "unscaled",
         "images",
         "relu",
-        ("input_scale",),
-        parts={"prepare_train": data.raw_bytes, "prepare_val": data.raw_bytes},
-        fixes=("scale_input", "centre_input"),
-    ),
-    Fault(
-        "unscaled_adam",
-        "images",
-        "tanh_mlp",
         ("input_scale",),
         parts={"prepare_train": data.raw_bytes, "prepare_val": data.raw_bytes},
         fixes=("scale_input", "centre_input"),
@@ -477,7 +440,6 @@ IMAGES = [
         for name, base, prepare in (
             ("normalized_twice", "leaky_adamw", data.normalized_twice),
             ("unnormalized", "relu_bn", data.unnormalized),
-            ("raw_bytes", "elu_vgg", data.raw_bytes),
             ("upside_down", "relu_adam", data.upside_down),
             ("negatives", "relu", data.negatives),
         )
@@ -540,12 +502,6 @@ LABELS = [
             "relu",
             ("bad_labels",),
             {"train_labels": data.from_one, "val_labels": data.from_one},
-        ),
-        (
-            "labels_from_-1",
-            "leaky_adamw",
-            ("bad_labels",),
-            {"train_labels": data.from_minus_one, "val_labels": data.from_minus_one},
         ),
     )
 ]

@@ -1,0 +1,159 @@
+"""Replays the checks on what was recorded, as they would have acted, and counts what they got right."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from diagnosis_programs import fault, healthy
+from diagnosis_programs.fault import Fault
+from diagnosis_programs.faults import FAULTS
+from diagnosis_programs.halves import Half, halves
+from diagnosis_programs.healthy import HEALTHY, trains_well
+from diagnosis_programs.runs import curve_of, seen_of
+from diagnosis_programs.script import Curve
+from hpo.checks.base import Finding
+from hpo.checks.judge import replay
+from hpo.checks.verdict import Verdict, verdict
+from hpo.spec.thresholds import Thresholds
+
+HURTS = 0.03
+"""A fault must cost this much accuracy, in the median of its seeds; a remedy must win back all but this."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the babysitter would have said of a recorded run."""
+
+    curve: Curve
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    steps: int
+
+    @property
+    def alarms(self) -> list[Finding]:
+        """Findings that warn or worse."""
+        return [finding for finding in self.findings if finding.severity in ("warn", "fatal")]
+
+    @property
+    def stopped_at(self) -> float | None:
+        """The share of the training after which it would have been stopped; None if never."""
+        return next((self._share(each) for each in self.findings if each.severity == "fatal"), None)
+
+    @property
+    def noticed_at(self) -> float | None:
+        """The share of the training after which the first alarm was raised; None if none was."""
+        return min((self._share(each) for each in self.alarms), default=None)
+
+    def _share(self, finding: Finding) -> float:
+        return min(1.0, finding.step / self.steps) if self.steps else 0.0
+
+
+def judged(path: Path) -> Judgement:
+    """Replay the checks on the recording at ``path``."""
+    seen = seen_of(path)
+    findings = replay(seen, Thresholds())
+    return Judgement(curve_of(path), verdict(findings), tuple(findings), seen.setup.total_steps or 0)
+
+
+@dataclass(frozen=True)
+class FaultJudged:
+    """A fault's judgements, one per seed, and the accuracy of its sound twins."""
+
+    fault: Fault
+    half: Half
+    judgements: tuple[Judgement, ...]
+    twins: tuple[float, ...]
+
+    @property
+    def damage(self) -> float:
+        """Accuracy that the fault costs, in the median of the seeds."""
+        pairs = zip(self.twins, self.judgements, strict=True)
+        return statistics.median(twin - each.curve.final_accuracy for twin, each in pairs)
+
+    @property
+    def counts(self) -> bool:
+        """Whether it hurts."""
+        return self.damage >= HURTS
+
+    def detected(self) -> int:
+        """Seeds with an alarm."""
+        return sum(bool(each.alarms) for each in self.judgements)
+
+    def named(self, places: int) -> int:
+        """Seeds whose cause is right, among the first ``places`` (1 or 2) that the verdict names."""
+        return sum(
+            any(
+                cause in self.fault.causes
+                for cause in (each.verdict.cause, each.verdict.second_cause)[:places]
+            )
+            for each in self.judgements
+        )
+
+
+def judge_faults(folder: Path, half: Half | None) -> list[FaultJudged]:
+    """Every fault of which all seeds, and its base's, are recorded."""
+    chosen = halves(FAULTS)
+    found = []
+    for name, each in FAULTS.items():
+        paths = [folder / "faults" / f"{name}-{seed}.json" for seed in fault.SEEDS]
+        twins = [folder / "bases" / f"{each.base}-{seed}.json" for seed in fault.SEEDS]
+        if half in (None, chosen[name]) and all(path.exists() for path in (*paths, *twins)):
+            judgements = tuple(judged(path) for path in paths)
+            accuracies = tuple(curve_of(twin).final_accuracy for twin in twins)
+            found.append(FaultJudged(each, chosen[name], judgements, accuracies))
+    return found
+
+
+@dataclass(frozen=True)
+class HealthyJudged:
+    """A sound program's judgements, one per seed."""
+
+    name: str
+    kind: str
+    half: Half
+    judgements: tuple[Judgement, ...]
+    counts: bool
+    """Whether it did train well."""
+
+
+def judge_healthy(folder: Path, half: Half | None) -> list[HealthyJudged]:
+    """Every sound program of which all seeds are recorded; those of both halves are compared."""
+    curves = {name: _accuracies(folder, name) for name in HEALTHY}
+    recorded = {name: each for name, each in curves.items() if len(each) == len(healthy.SEEDS)}
+    chosen = halves(HEALTHY)
+    found = []
+    for name, accuracies in recorded.items():
+        if half not in (None, chosen[name]):
+            continue
+        network = HEALTHY[name].fields.get("model", "convnet")
+        comparable = [
+            statistics.mean(other)
+            for other_name, other in recorded.items()
+            if HEALTHY[other_name].fields.get("model", "convnet") == network
+        ]
+        judgements = tuple(judged(_healthy_path(folder, name, seed)) for seed in healthy.SEEDS)
+        counts = trains_well(accuracies, comparable)
+        found.append(HealthyJudged(name, HEALTHY[name].kind, chosen[name], judgements, counts))
+    return found
+
+
+def _healthy_path(folder: Path, name: str, seed: int) -> Path:
+    return folder / "healthy" / f"{name}-{seed}.json"
+
+
+def _accuracies(folder: Path, name: str) -> list[float]:
+    paths = [_healthy_path(folder, name, seed) for seed in healthy.SEEDS]
+    return [curve_of(path).final_accuracy for path in paths if path.exists()]
+
+
+def share(numerator: int, denominator: int) -> str:
+    """'92.0 % of 75'."""
+    return f"{100 * numerator / denominator:.1f} % of {denominator}" if denominator else "none"
+
+
+def runs_of(judged_programs: Sequence[FaultJudged | HealthyJudged]) -> list[Judgement]:
+    """All runs of these programs."""
+    return [each for program in judged_programs for each in program.judgements]

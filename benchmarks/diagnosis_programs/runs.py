@@ -1,0 +1,107 @@
+"""Runs: every training of the benchmark by name, trained once, and kept with all that the babysitter saw."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pickle
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from diagnosis_programs import fault, healthy
+from diagnosis_programs.bases import BASES
+from diagnosis_programs.faults import FAULTS
+from diagnosis_programs.halves import Half, halves
+from diagnosis_programs.healthy import HEALTHY
+from diagnosis_programs.program import Program
+from diagnosis_programs.script import Curve, Script
+from hpo.checks.observations import Observations
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: a program and a seed."""
+
+    group: str
+    """bases, faults, healthy, repaired or value: a folder of the recording."""
+    name: str
+    seed: int
+    make: Callable[[], Program]
+    watched: bool = True
+
+    def path(self, folder: Path) -> Path:
+        """Where its curve is kept."""
+        return folder / self.group / f"{self.name}-{self.seed}.json"
+
+    def train(self, folder: Path) -> None:
+        """Train it to the end, and keep what came of it."""
+        script = Script(self.make(), self.seed, watched=self.watched)
+        try:
+            curve = script.train()
+        except IndexError as error:  # labels out of range: the script crashes, as a user's would
+            curve = script.curve
+            curve.error = f"{type(error).__name__}: {error}"
+        keep(self.path(folder), curve, script.sitter.seen if self.watched else None)
+
+
+def keep(path: Path, curve: Curve, seen: Observations | None) -> None:
+    """Write both files; the curve last, so that it is there only if all is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if seen is not None:
+        _write(path.with_suffix(".seen"), pickle.dumps(seen))
+    _write(path, json.dumps(dataclasses.asdict(curve)).encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}")
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    Path(temporary).replace(path)
+
+
+def curve_of(path: Path) -> Curve:
+    """The recorded curve."""
+    fields: dict[str, Any] = json.loads(path.read_text())
+    return Curve(**fields)
+
+
+def seen_of(path: Path) -> Observations:
+    """All that the babysitter saw in that run; a pickle, so read no recordings but your own."""
+    seen: Observations = pickle.loads(path.with_suffix(".seen").read_bytes())
+    return seen
+
+
+def recordings(half: Half | None) -> Iterator[Run]:
+    """The sound bases, then faults and healthy programs in turn, of one half or of both."""
+    for name, base in BASES.items():
+        for seed in fault.SEEDS:
+            yield Run("bases", name, seed, partial(_same, base))
+    for group, programs, seeds in _GROUPS:
+        chosen = halves(programs)
+        for name in (name for name in programs if half in (None, chosen[name])):
+            for seed in seeds:
+                yield Run(group, name, seed, partial(_MAKERS[group], name))
+
+
+def _same(program: Program) -> Program:
+    return program
+
+
+def _faulty(name: str) -> Program:
+    return FAULTS[name].faulty()
+
+
+def _sound(name: str) -> Program:
+    return HEALTHY[name].program()
+
+
+_GROUPS: tuple[tuple[str, Any, tuple[int, ...]], ...] = (
+    ("faults", FAULTS, fault.SEEDS),
+    ("healthy", HEALTHY, healthy.SEEDS),
+)
+_MAKERS = {"faults": _faulty, "healthy": _sound}

@@ -1,0 +1,179 @@
+"""What stopping early is worth: a study's random configurations, trained to the end, judged afterwards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from machine import images as load_images
+from torch import Tensor, nn
+
+from diagnosis_programs.judging import Judgement, judged
+from diagnosis_programs.runs import keep
+from diagnosis_programs.script import Curve
+from hpo.checks.babysitter import Babysitter
+from hpo.checks.judge import LOOK_STEPS
+from hpo.checks.learned import chance_limit
+from hpo.data.split import split
+from hpo.model_catalog import build_model
+from hpo.randomness import Key
+from hpo.search.draws import draw
+from hpo.spec.load import load_study
+from hpo.spec.study import StudySpec
+from hpo.training.batches import steps_per_epoch
+from hpo.training.loop import train
+from hpo.training.optim import build_optimizer, penalty
+from hpo.training.precision import autocast, resolve_precision
+from hpo.training.state import make_trial_data
+
+STUDY = "cifar10_random"
+PROBE = 256
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large the trainings are."""
+
+    images: int
+    epochs: int
+    width: int
+
+    def __str__(self) -> str:
+        return f"{self.images:,} training images, {self.epochs} epochs, width {self.width}"
+
+
+@dataclass(frozen=True)
+class ValueRun:
+    """The trial of one slot of the study, never stopped."""
+
+    slot: int
+    size: Size
+
+    def path(self, folder: Path) -> Path:
+        """Where its curve is kept."""
+        size = f"{self.size.images}-{self.size.epochs}-{self.size.width}"
+        return folder / "value" / size / f"{self.slot:03}.json"
+
+    def spec(self) -> StudySpec:
+        """The study, in this size."""
+        fixed = {"train_images": self.size.images, "epochs": self.size.epochs, "width": self.size.width}
+        spec = load_study(STUDY)
+        dataset = load_images(notice=False).name  # the synthetic pictures where there is no CIFAR-10
+        return spec.model_copy(update={"fixed": {**spec.fixed, **fixed, "dataset": dataset}})
+
+    def train(self, folder: Path) -> None:
+        """Train it as ``hpo.trial`` does, but to the end, and keep what came of it."""
+        sitter, curve = _watched_training(self.spec(), self.slot)
+        keep(self.path(folder), curve, sitter.seen)
+
+
+def value_runs(trials: int, size: Size) -> list[ValueRun]:
+    """The first slots of the study."""
+    return [ValueRun(slot, size) for slot in range(trials)]
+
+
+class _Watch:
+    interval = LOOK_STEPS
+
+    def __init__(self, sitter: Babysitter) -> None:
+        self._sitter = sitter
+
+    def on_steps(self, step: int, losses: Tensor) -> None:
+        self._sitter.steps(losses)
+
+
+def _watched_training(spec: StudySpec, slot: int) -> tuple[Babysitter, Curve]:
+    started = time.perf_counter()
+    configuration = spec.configuration(draw(spec, slot))
+    dataset = load_images(notice=False)
+    rows = split(
+        dataset.train_labels, configuration.val_fraction, configuration.train_images, Key(spec.seed) / "split"
+    )
+    data = make_trial_data(configuration, dataset, rows, CPU)
+    key = Key(spec.seed) / "trial" / slot
+    generator = torch.Generator().manual_seed((key / "probe").integer())
+    images, labels = data.train.batch(torch.randperm(len(data.train), generator=generator)[:PROBE])
+    model = build_model(configuration, classes=data.classes, key=key / "weights", sample=images)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = build_optimizer(model, configuration)
+    precision = resolve_precision(configuration.precision, CPU)
+
+    def forward(module: nn.Module, batch: Tensor) -> Tensor:
+        with autocast(CPU, precision):
+            logits: Tensor = module(batch.contiguous(memory_format=torch.channels_last))
+        return logits.float()
+
+    sitter = Babysitter(
+        model,
+        optimizer,
+        classes=data.classes,
+        epochs=configuration.epochs,
+        steps_per_epoch=steps_per_epoch(len(data.train), configuration.batch_size),
+        forward=forward,
+        configuration=configuration.applicable(),
+    )
+    sitter.before(images, labels, *data.val.first(PROBE), penalty=penalty(model, configuration))
+    curve = Curve()
+    watch = _Watch(sitter)
+    for epoch in train(configuration, model, data, key, CPU, precision, watch=watch, optimizer=optimizer):
+        curve.train_loss.append(epoch.train_loss)
+        curve.train_accuracy.append(epoch.train_accuracy)
+        curve.val_loss.append(epoch.val_loss)
+        curve.val_accuracy.append(epoch.val_accuracy)
+        sitter.epoch(**curve.last_epoch(), val_images=len(data.val))
+    sitter.after()
+    curve.seconds = time.perf_counter() - started
+    return sitter, curve
+
+
+@dataclass(frozen=True)
+class Value:
+    """What stopping early would have done to a set of trials; shares in [0, 1]."""
+
+    trials: int
+    hopeless: int
+    """Ended at chance, or exploded."""
+    stopped_hopeless: int
+    saved: float
+    """Share of the hopeless trials' steps that would not have been taken."""
+    stopped_share: float
+    """Mean share of its steps after which a hopeless trial would have been stopped, of those that would."""
+    stopped_others: int
+    """Trials that would have been stopped though they learned something."""
+    stopped_better_half: int
+    saved_of_all: float
+
+
+def value_of(runs: Sequence[ValueRun], folder: Path, val_images: int) -> Value:
+    """Judge recorded runs as they would have been stopped."""
+    judgements = [judged(run.path(folder)) for run in runs]
+    limit = chance_limit(10, val_images)
+    hopeless = [each for each in judgements if is_hopeless(each.curve, limit)]
+    others = [each for each in judgements if not is_hopeless(each.curve, limit)]
+    ranked = sorted(judgements, key=lambda each: -max(each.curve.val_accuracy))
+    caught = [each.stopped_at for each in hopeless if each.stopped_at is not None]
+    return Value(
+        trials=len(judgements),
+        hopeless=len(hopeless),
+        stopped_hopeless=len(caught),
+        saved=_saved(hopeless),
+        stopped_share=sum(caught) / len(caught) if caught else float("nan"),
+        stopped_others=sum(each.stopped_at is not None for each in others),
+        stopped_better_half=sum(each.stopped_at is not None for each in ranked[: len(ranked) // 2]),
+        saved_of_all=_saved(judgements),
+    )
+
+
+def is_hopeless(curve: Curve, limit: float) -> bool:
+    """Ended with an accuracy that guessing reaches, or with a loss that is not a number."""
+    lost = curve.train_loss[-1] != curve.train_loss[-1] or curve.train_loss[-1] == float("inf")
+    return lost or curve.val_accuracy[-1] <= limit
+
+
+def _saved(judgements: Sequence[Judgement]) -> float:
+    kept = [1 - each.stopped_at for each in judgements if each.stopped_at is not None]
+    return sum(kept) / len(judgements) if judgements else float("nan")
