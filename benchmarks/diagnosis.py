@@ -5,17 +5,16 @@
     python benchmarks/diagnosis.py repair FOLDER [--half tuning] [--jobs 2] [--minutes 4]
     python benchmarks/diagnosis.py value FOLDER [--trials 100] [--images 5000] [--epochs 9] [--width 16]
 
-`record` trains faulty and sound programs on a part of CIFAR-10 (the synthetic pictures where there is none) in
-a loop that is not hpo's own, without acting on what is found, and keeps all that the babysitter saw. `judge`
-replays the checks on that, as they would have acted, and prints the tables; `repair` applies each remedy and
-trains again; `value` trains random configurations of studies/cifar10_random.yaml to the end and says what
-stopping early would have saved. Every command goes on where it was left.
+`record` trains faulty and sound programs on a part of CIFAR-10 (the synthetic pictures where there is none),
+in a loop that is not hpo's own, without acting on what is found, and keeps all that the babysitter saw.
+`judge` replays the checks on that, as they would have acted, and prints the tables. `repair` applies each
+remedy and trains again. `value` trains random configurations of studies/cifar10_random.yaml to the end, and
+says what stopping early would have saved. Every command goes on where it was left.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from diagnosis_programs import tables
@@ -103,4 +102,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import torch
 from machine import images as load_images
-from torch import Tensor, nn
+from torch import Tensor
 
 from diagnosis_programs.judging import Judgement, judged
 from diagnosis_programs.runs import keep
@@ -17,20 +18,16 @@ from diagnosis_programs.script import Curve
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.judge import LOOK_STEPS
 from hpo.checks.learned import chance_limit
-from hpo.data.split import split
-from hpo.model_catalog import build_model
+from hpo.prepared import prepare
 from hpo.randomness import Key
 from hpo.search.draws import draw
 from hpo.spec.load import load_study
 from hpo.spec.study import StudySpec
-from hpo.training.batches import steps_per_epoch
-from hpo.training.loop import train
-from hpo.training.optim import build_optimizer, penalty
-from hpo.training.precision import autocast, resolve_precision
-from hpo.training.state import make_trial_data
+from hpo.spec.thresholds import Thresholds
 
 STUDY = "cifar10_random"
-PROBE = 256
+GUESSING_SIGMAS = 4.0
+"""A network that guesses gets this far above chance in 1 of 30,000 validations."""
 CPU = torch.device("cpu")
 
 
@@ -89,43 +86,18 @@ class _Watch:
 def _watched_training(spec: StudySpec, slot: int) -> tuple[Babysitter, Curve]:
     started = time.perf_counter()
     configuration = spec.configuration(draw(spec, slot))
-    dataset = load_images(notice=False)
-    rows = split(
-        dataset.train_labels, configuration.val_fraction, configuration.train_images, Key(spec.seed) / "split"
-    )
-    data = make_trial_data(configuration, dataset, rows, CPU)
     key = Key(spec.seed) / "trial" / slot
-    generator = torch.Generator().manual_seed((key / "probe").integer())
-    images, labels = data.train.batch(torch.randperm(len(data.train), generator=generator)[:PROBE])
-    model = build_model(configuration, classes=data.classes, key=key / "weights", sample=images)
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = build_optimizer(model, configuration)
-    precision = resolve_precision(configuration.precision, CPU)
-
-    def forward(module: nn.Module, batch: Tensor) -> Tensor:
-        with autocast(CPU, precision):
-            logits: Tensor = module(batch.contiguous(memory_format=torch.channels_last))
-        return logits.float()
-
-    sitter = Babysitter(
-        model,
-        optimizer,
-        classes=data.classes,
-        epochs=configuration.epochs,
-        steps_per_epoch=steps_per_epoch(len(data.train), configuration.batch_size),
-        forward=forward,
-        configuration=configuration.applicable(),
-    )
-    sitter.before(images, labels, *data.val.first(PROBE), penalty=penalty(model, configuration))
+    training = prepare(configuration, load_images(notice=False), key, Key(spec.seed) / "split", CPU)
     curve = Curve()
-    watch = _Watch(sitter)
-    for epoch in train(configuration, model, data, key, CPU, precision, watch=watch, optimizer=optimizer):
-        curve.train_loss.append(epoch.train_loss)
-        curve.train_accuracy.append(epoch.train_accuracy)
-        curve.val_loss.append(epoch.val_loss)
-        curve.val_accuracy.append(epoch.val_accuracy)
-        sitter.epoch(**curve.last_epoch(), val_images=len(data.val))
-    sitter.after()
+    with training.babysitter(Thresholds()) as sitter:
+        training.check_before(sitter)
+        for epoch in training.epochs(_Watch(sitter)):
+            curve.train_loss.append(epoch.train_loss)
+            curve.train_accuracy.append(epoch.train_accuracy)
+            curve.val_loss.append(epoch.val_loss)
+            curve.val_accuracy.append(epoch.val_accuracy)
+            training.tell(sitter, epoch)
+        sitter.after()
     curve.seconds = time.perf_counter() - started
     return sitter, curve
 
@@ -151,7 +123,7 @@ class Value:
 def value_of(runs: Sequence[ValueRun], folder: Path, val_images: int) -> Value:
     """Judge recorded runs as they would have been stopped."""
     judgements = [judged(run.path(folder)) for run in runs]
-    limit = chance_limit(10, val_images)
+    limit = chance_limit(10, val_images, GUESSING_SIGMAS)
     hopeless = [each for each in judgements if is_hopeless(each.curve, limit)]
     others = [each for each in judgements if not is_hopeless(each.curve, limit)]
     ranked = sorted(judgements, key=lambda each: -max(each.curve.val_accuracy))
@@ -170,8 +142,7 @@ def value_of(runs: Sequence[ValueRun], folder: Path, val_images: int) -> Value:
 
 def is_hopeless(curve: Curve, limit: float) -> bool:
     """Ended with an accuracy that guessing reaches, or with a loss that is not a number."""
-    lost = curve.train_loss[-1] != curve.train_loss[-1] or curve.train_loss[-1] == float("inf")
-    return lost or curve.val_accuracy[-1] <= limit
+    return not math.isfinite(curve.train_loss[-1]) or curve.val_accuracy[-1] <= limit
 
 
 def _saved(judgements: Sequence[Judgement]) -> float:
