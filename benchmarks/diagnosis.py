@@ -25,7 +25,7 @@ from diagnosis_programs.judging import judge_faults, judge_healthy
 from diagnosis_programs.repair import treatments
 from diagnosis_programs.runs import recordings
 from diagnosis_programs.value import Size, value_of, value_runs
-from machine import images, machine
+from machine import machine
 
 
 def _train(work: list[Work], arguments: argparse.Namespace) -> None:
@@ -34,14 +34,14 @@ def _train(work: list[Work], arguments: argparse.Namespace) -> None:
 
 
 def _record(arguments: argparse.Namespace) -> None:
-    _train(list(recordings(arguments.half)), arguments)
+    _train([*recordings(arguments.half)], arguments)
 
 
 def _judge(arguments: argparse.Namespace) -> None:
     faults = judge_faults(arguments.folder, arguments.half)
     healthy = judge_healthy(arguments.folder, arguments.half)
     print(machine())
-    print(f"{len(faults)} faults and {len(healthy)} sound programs are recorded with all their seeds")
+    print(f"{len(faults)} faults and {len(healthy)} sound programs are recorded")
     for part in (
         tables.summary(faults, healthy),
         tables.fault_rows(faults),
@@ -63,9 +63,8 @@ def _value(arguments: argparse.Namespace) -> None:
     runs = value_runs(arguments.trials, size)
     _train(list(runs), arguments)
     recorded = [run for run in runs if run.path(arguments.folder).exists()]
-    val_images = len(images(notice=False).train_labels) // 10
     print(machine())
-    print(tables.value_table(value_of(recorded, arguments.folder, val_images), size))
+    print(tables.value_table(value_of(recorded, arguments.folder), size))
 
 
 def _arguments() -> argparse.Namespace:

@@ -32,6 +32,11 @@ class Healthy:
     fields: Mapping[str, Any]
     parts: Mapping[str, Any]
 
+    @property
+    def network(self) -> str:
+        """The model, whose other programs it is compared with."""
+        return str(self.fields.get("model", "convnet"))
+
     def program(self) -> Program:
         """The training program."""
         return replace(program(**self.fields), **self.parts)

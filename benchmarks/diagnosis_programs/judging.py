@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from diagnosis_programs.runs import curve_of, seen_of
 from diagnosis_programs.script import Curve
 from hpo.checks.base import Finding
 from hpo.checks.judge import replay
+from hpo.checks.observations import Observations
 from hpo.checks.verdict import Verdict, verdict
 from hpo.spec.thresholds import Thresholds
 
@@ -30,7 +31,7 @@ class Judgement:
     curve: Curve
     verdict: Verdict
     findings: tuple[Finding, ...]
-    steps: int
+    seen: Observations
 
     @property
     def alarms(self) -> list[Finding]:
@@ -48,14 +49,16 @@ class Judgement:
         return min((self._share(each) for each in self.alarms), default=None)
 
     def _share(self, finding: Finding) -> float:
-        return min(1.0, finding.step / self.steps) if self.steps else 0.0
+        total = self.seen.setup.total_steps
+        assert total is not None
+        return min(1.0, finding.step / total)
 
 
 def judged(path: Path) -> Judgement:
     """Replay the checks on the recording at ``path``."""
     seen = seen_of(path)
     findings = replay(seen, Thresholds())
-    return Judgement(curve_of(path), verdict(findings), tuple(findings), seen.setup.total_steps or 0)
+    return Judgement(curve_of(path), verdict(findings), tuple(findings), seen)
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class FaultJudged:
 
     fault: Fault
     half: Half
+    seeds: tuple[int, ...]
     judgements: tuple[Judgement, ...]
     twins: tuple[float, ...]
 
@@ -94,16 +98,19 @@ class FaultJudged:
 
 
 def judge_faults(folder: Path, half: Half | None) -> list[FaultJudged]:
-    """Every fault of which all seeds, and its base's, are recorded."""
+    """Every fault, with those of its seeds that are recorded."""
     chosen = halves(FAULTS)
     found = []
     for name, each in FAULTS.items():
-        paths = [folder / "faults" / f"{name}-{seed}.json" for seed in fault.SEEDS]
-        twins = [folder / "bases" / f"{each.base}-{seed}.json" for seed in fault.SEEDS]
-        if half in (None, chosen[name]) and all(path.exists() for path in (*paths, *twins)):
-            judgements = tuple(judged(path) for path in paths)
-            accuracies = tuple(curve_of(twin).final_accuracy for twin in twins)
-            found.append(FaultJudged(each, chosen[name], judgements, accuracies))
+        if half not in (None, chosen[name]):
+            continue
+        runs = {seed: folder / "faults" / f"{name}-{seed}.json" for seed in fault.SEEDS}
+        twins = {seed: folder / "bases" / f"{each.base}-{seed}.json" for seed in fault.SEEDS}
+        seeds = tuple(seed for seed in fault.SEEDS if runs[seed].exists() and twins[seed].exists())
+        if seeds:
+            judgements = tuple(judged(runs[seed]) for seed in seeds)
+            accuracies = tuple(curve_of(twins[seed]).final_accuracy for seed in seeds)
+            found.append(FaultJudged(each, chosen[name], seeds, judgements, accuracies))
     return found
 
 
@@ -112,7 +119,6 @@ class HealthyJudged:
     """A sound program's judgements, one per seed."""
 
     name: str
-    kind: str
     half: Half
     judgements: tuple[Judgement, ...]
     counts: bool
@@ -120,33 +126,33 @@ class HealthyJudged:
 
 
 def judge_healthy(folder: Path, half: Half | None) -> list[HealthyJudged]:
-    """Every sound program of which all seeds are recorded; those of both halves are compared."""
-    curves = {name: _accuracies(folder, name) for name in HEALTHY}
-    recorded = {name: each for name, each in curves.items() if len(each) == len(healthy.SEEDS)}
+    """Every sound program, with those of its seeds that are recorded; those of both halves are compared."""
+    paths = {name: _recorded(folder, name) for name in HEALTHY}
+    accuracies = {
+        name: [curve_of(path).final_accuracy for path in each] for name, each in paths.items() if each
+    }
     chosen = halves(HEALTHY)
-    found = []
-    for name, accuracies in recorded.items():
-        if half not in (None, chosen[name]):
-            continue
-        network = HEALTHY[name].fields.get("model", "convnet")
-        comparable = [
-            statistics.mean(other)
-            for other_name, other in recorded.items()
-            if HEALTHY[other_name].fields.get("model", "convnet") == network
-        ]
-        judgements = tuple(judged(_healthy_path(folder, name, seed)) for seed in healthy.SEEDS)
-        counts = trains_well(accuracies, comparable)
-        found.append(HealthyJudged(name, HEALTHY[name].kind, chosen[name], judgements, counts))
-    return found
+    return [
+        HealthyJudged(
+            name,
+            chosen[name],
+            tuple(judged(path) for path in paths[name]),
+            trains_well(own, _comparable(name, accuracies)),
+        )
+        for name, own in accuracies.items()
+        if half in (None, chosen[name])
+    ]
 
 
-def _healthy_path(folder: Path, name: str, seed: int) -> Path:
-    return folder / "healthy" / f"{name}-{seed}.json"
+def _comparable(name: str, accuracies: Mapping[str, Sequence[float]]) -> list[float]:
+    """Mean accuracies of all sound programs with the network of this one."""
+    network = HEALTHY[name].network
+    return [statistics.mean(each) for other, each in accuracies.items() if HEALTHY[other].network == network]
 
 
-def _accuracies(folder: Path, name: str) -> list[float]:
-    paths = [_healthy_path(folder, name, seed) for seed in healthy.SEEDS]
-    return [curve_of(path).final_accuracy for path in paths if path.exists()]
+def _recorded(folder: Path, name: str) -> list[Path]:
+    paths = [folder / "healthy" / f"{name}-{seed}.json" for seed in healthy.SEEDS]
+    return [path for path in paths if path.exists()]
 
 
 def share(numerator: int, denominator: int) -> str:

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from diagnosis_programs import fault
 from diagnosis_programs.faults import FAULTS
 from diagnosis_programs.judging import HURTS, FaultJudged
 from diagnosis_programs.program import Program
@@ -58,5 +57,5 @@ def treatments(faults: Sequence[FaultJudged]) -> list[Treatment]:
         Treatment(each.fault.name, seed, judgement.verdict.change, twin)
         for each in faults
         if each.counts and each.fault.repairable
-        for seed, judgement, twin in zip(fault.SEEDS, each.judgements, each.twins, strict=True)
+        for seed, judgement, twin in zip(each.seeds, each.judgements, each.twins, strict=True)
     ]

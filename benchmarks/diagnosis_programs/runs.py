@@ -7,7 +7,7 @@ import json
 import os
 import pickle
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -76,16 +76,20 @@ def seen_of(path: Path) -> Observations:
     return seen
 
 
-def recordings(half: Half | None) -> Iterator[Run]:
-    """The sound bases, then faults and healthy programs in turn, of one half or of both."""
-    for name, base in BASES.items():
-        for seed in fault.SEEDS:
-            yield Run("bases", name, seed, partial(_same, base))
+def recordings(half: Half | None) -> list[Run]:
+    """Bases, faults and healthy programs, of one half or of both: the first seed of all, then the next."""
+    runs = [
+        Run("bases", name, seed, partial(_same, base)) for name, base in BASES.items() for seed in fault.SEEDS
+    ]
     for group, programs, seeds in _GROUPS:
         chosen = halves(programs)
-        for name in (name for name in programs if half in (None, chosen[name])):
-            for seed in seeds:
-                yield Run(group, name, seed, partial(_MAKERS[group], name))
+        runs += [
+            Run(group, name, seed, partial(_MAKERS[group], name))
+            for name in programs
+            for seed in seeds
+            if half in (None, chosen[name])
+        ]
+    return sorted(runs, key=lambda run: run.seed)
 
 
 def _same(program: Program) -> Program:

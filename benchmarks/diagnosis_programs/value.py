@@ -57,10 +57,14 @@ class ValueRun:
 
     def spec(self) -> StudySpec:
         """The study, in this size."""
-        fixed = {"train_images": self.size.images, "epochs": self.size.epochs, "width": self.size.width}
         spec = load_study(STUDY)
-        dataset = load_images(notice=False).name  # the synthetic pictures where there is no CIFAR-10
-        return spec.model_copy(update={"fixed": {**spec.fixed, **fixed, "dataset": dataset}})
+        reduced = {
+            "dataset": load_images(notice=False).name,  # the synthetic pictures where there is no CIFAR-10
+            "train_images": self.size.images,
+            "epochs": self.size.epochs,
+            "width": self.size.width,
+        }
+        return spec.model_copy(update={"fixed": {**spec.fixed, **reduced}})
 
     def train(self, folder: Path) -> None:
         """Train it as ``hpo.trial`` does, but to the end, and keep what came of it."""
@@ -120,12 +124,11 @@ class Value:
     saved_of_all: float
 
 
-def value_of(runs: Sequence[ValueRun], folder: Path, val_images: int) -> Value:
+def value_of(runs: Sequence[ValueRun], folder: Path) -> Value:
     """Judge recorded runs as they would have been stopped."""
     judgements = [judged(run.path(folder)) for run in runs]
-    limit = chance_limit(10, val_images, GUESSING_SIGMAS)
-    hopeless = [each for each in judgements if is_hopeless(each.curve, limit)]
-    others = [each for each in judgements if not is_hopeless(each.curve, limit)]
+    hopeless = [each for each in judgements if is_hopeless(each)]
+    others = [each for each in judgements if not is_hopeless(each)]
     ranked = sorted(judgements, key=lambda each: -max(each.curve.val_accuracy))
     caught = [each.stopped_at for each in hopeless if each.stopped_at is not None]
     return Value(
@@ -140,8 +143,11 @@ def value_of(runs: Sequence[ValueRun], folder: Path, val_images: int) -> Value:
     )
 
 
-def is_hopeless(curve: Curve, limit: float) -> bool:
+def is_hopeless(judgement: Judgement) -> bool:
     """Ended with an accuracy that guessing reaches, or with a loss that is not a number."""
+    curve, seen = judgement.curve, judgement.seen
+    assert seen.val_images is not None
+    limit = chance_limit(seen.setup.classes, seen.val_images, GUESSING_SIGMAS)
     return not math.isfinite(curve.train_loss[-1]) or curve.val_accuracy[-1] <= limit
 
 
