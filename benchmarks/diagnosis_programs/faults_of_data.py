@@ -115,7 +115,7 @@ LABELS = [
             "labels_of_the_next",
             "relu_bn",
             ("labels_do_not_match",),
-            {"train_labels": data.belonging_to_the_next},
+            {"train_labels": data.lagging_behind},
         ),
         ("random_labels_0.7", "leaky_adamw", ("labels_do_not_match",), {"train_labels": data.mostly_random}),
         (

@@ -95,9 +95,12 @@ def shuffled(labels: Tensor, generator: torch.Generator) -> Tensor:
     return labels[torch.randperm(len(labels), generator=generator)]
 
 
-def belonging_to_the_next(labels: Tensor, generator: torch.Generator) -> Tensor:
-    """Off by one example: an image was skipped that its label was not."""
-    return labels.roll(1)
+def lagging_behind(labels: Tensor, generator: torch.Generator) -> Tensor:
+    """Those of images further on: some were skipped whose labels were not.
+
+    By 150 images, since a split is in the order of its classes: shifted by one, hardly a label changes.
+    """
+    return labels.roll(150)
 
 
 def mostly_random(labels: Tensor, generator: torch.Generator) -> Tensor:

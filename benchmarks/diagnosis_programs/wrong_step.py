@@ -101,8 +101,8 @@ def without_step(step: Step) -> None:
 
 
 def in_half_precision(step: Step) -> None:
-    """Gradients pass through float16 with a loss scale a million times too small: most become 0."""
-    scale = 1e-6
+    """Gradients pass through float16 with a loss scale of 1e-7 (1e-6 cost 3 points only): most become 0."""
+    scale = 1e-7
     step.optimizer.zero_grad()
     (step.loss * scale).backward()
     for parameter in step.model.parameters():
