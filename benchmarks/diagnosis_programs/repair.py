@@ -39,12 +39,13 @@ class Treatment:
         make = partial(_treated, self.name, dict(self.change))
         return Run("repaired", f"{self.name}-{digest}", self.seed, make, watched=False)
 
-    def repaired(self, folder: Path) -> bool:
-        """Whether the accuracy is back to that of the sound base; False if it is not recorded."""
+    def repaired(self, folder: Path) -> bool | None:
+        """Whether the accuracy is back to that of the sound base; None if it has not been trained yet."""
         run = self.run()
-        if run is None or not run.path(folder).exists():
+        if run is None:
             return False
-        return curve_of(run.path(folder)).final_accuracy >= self.twin - HURTS
+        path = run.path(folder)
+        return curve_of(path).final_accuracy >= self.twin - HURTS if path.exists() else None
 
 
 def _treated(name: str, change: Mapping[str, Any]) -> Program:
@@ -52,10 +53,11 @@ def _treated(name: str, change: Mapping[str, Any]) -> Program:
 
 
 def treatments(faults: Sequence[FaultJudged]) -> list[Treatment]:
-    """One for each run of the repairable faults that hurt."""
-    return [
+    """One for each run of the repairable faults that hurt; the first seed of all, then the next."""
+    found = [
         Treatment(each.fault.name, seed, judgement.verdict.change, twin)
         for each in faults
         if each.counts and each.fault.repairable
         for seed, judgement, twin in zip(each.seeds, each.judgements, each.twins, strict=True)
     ]
+    return sorted(found, key=lambda treatment: treatment.seed)

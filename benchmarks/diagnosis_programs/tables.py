@@ -115,27 +115,24 @@ def left_out(faults: Sequence[FaultJudged], healthy: Sequence[HealthyJudged]) ->
 
 def repair_table(treatments: Sequence[Treatment], halves: dict[str, Half], folder: Path) -> str:
     """How many faulty runs their remedy brings back, by half; then fault by fault."""
+    done = [(each, back) for each in treatments if (back := each.repaired(folder)) is not None]
     rows = []
     for half in HALVES:
-        chosen = [each for each in treatments if halves[each.name] == half]
-        rows.append([half, ">= 70 %", share(sum(each.repaired(folder) for each in chosen), len(chosen))])
-    names = list(dict.fromkeys(each.name for each in treatments))
-    return "\n\n".join(
-        [
-            table(["half", "bar", "repaired by the remedy"], rows),
-            table(
-                ["fault", "remedy", "repaired"],
-                [_repair_row([t for t in treatments if t.name == name], folder) for name in names],
-            ),
-        ]
-    )
+        chosen = [back for each, back in done if halves[each.name] == half]
+        rows.append([half, ">= 70 %", share(sum(chosen), len(chosen))])
+    names = sorted({each.name for each, _ in done}, key=list(halves).index)
+    header = ["fault", "half", "remedy", "repaired"]
+    each_fault = [
+        _repair_row([pair for pair in done if pair[0].name == name], halves[name]) for name in names
+    ]
+    return f"{table(['half', 'bar', 'repaired by the remedy'], rows)}\n\n{table(header, each_fault)}"
 
 
-def _repair_row(seeds: Sequence[Treatment], folder: Path) -> list[str]:
+def _repair_row(seeds: Sequence[tuple[Treatment, bool]], half: Half) -> list[str]:
     remedies = _counted(
-        ", ".join(f"{name}: {value}" for name, value in each.change.items()) or "-" for each in seeds
+        ", ".join(f"{name}: {value}" for name, value in each.change.items()) or "-" for each, _ in seeds
     )
-    return [seeds[0].name, remedies, f"{sum(each.repaired(folder) for each in seeds)}/{len(seeds)}"]
+    return [seeds[0][0].name, half, remedies, f"{sum(back for _, back in seeds)}/{len(seeds)}"]
 
 
 def value_table(value: Value, size: Size) -> str:
