@@ -20,7 +20,8 @@ from hpo.data.split import split
 from hpo.model_catalog import build_model
 from hpo.randomness import Key
 from hpo.spec.configuration import Configuration
-from hpo.training.device import divide_threads, prepare_process, resolve_device
+from hpo.training.cores import divide_threads
+from hpo.training.device import prepare_process, resolve_device
 from hpo.training.loop import EpochResult, train
 from hpo.training.precision import Resolved, resolve_precision
 from hpo.training.state import TrialData, make_trial_data

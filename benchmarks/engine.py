@@ -37,7 +37,8 @@ from hpo.model_catalog import build_model
 from hpo.randomness import Key
 from hpo.spec.configuration import Configuration
 from hpo.training.batches import train_batches
-from hpo.training.device import available_cores, divide_threads, prepare_process, resolve_device
+from hpo.training.cores import available_cores, divide_threads
+from hpo.training.device import prepare_process, resolve_device
 from hpo.training.loop import train
 from hpo.training.precision import autocast, resolve_precision
 from hpo.training.state import TrialData, make_trial_data

@@ -24,7 +24,7 @@ from hpo.events import Event, TrialEnded
 from hpo.results.query import open_results, trial_detail
 from hpo.results.store import ResultsStore
 from hpo.spec.study import StudySpec
-from hpo.training.device import available_cores
+from hpo.training.cores import available_cores
 from hpo.workers import inline
 from hpo.workers.base import WorkOrder
 from hpo.workers.submit import submit

@@ -26,7 +26,8 @@ from hpo.model_catalog import build_model
 from hpo.randomness import Key
 from hpo.settings import settings
 from hpo.spec.configuration import Configuration
-from hpo.training.device import divide_threads, prepare_process, resolve_device
+from hpo.training.cores import divide_threads
+from hpo.training.device import prepare_process, resolve_device
 from hpo.training.loop import train
 from hpo.training.precision import resolve_precision
 from hpo.training.state import make_trial_data

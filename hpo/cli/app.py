@@ -14,6 +14,7 @@ import hpo
 from hpo.cli.check import check
 from hpo.cli.dashboard import dashboard
 from hpo.cli.db import db
+from hpo.cli.doctor import doctor
 from hpo.cli.query import query
 from hpo.cli.repeat import repeat
 from hpo.cli.run import run
@@ -45,6 +46,7 @@ for command in (
     import_study,
     studies,
     schema,
+    doctor,
 ):
     app.command()(command)
 app.add_typer(db)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -52,7 +50,8 @@ def run(
     from hpo.workers.local import run_study
 
     url = storage_url(storage)
-    count = workers or default_workers(device)
+    count = workers or _default_workers(device)
+    _warn_of_too_many(count)
     show_run = run_as_json if as_json else run_for_people
     summary = show_run(
         lambda on_event: run_study(spec, url, workers=count, device=device, on_event=on_event), url
@@ -60,18 +59,19 @@ def run(
     raise typer.Exit(summary.exit_code)
 
 
-def default_workers(device: str) -> int:
-    """Workers where none are asked for.
+def _default_workers(device: str) -> int:
+    from hpo.cli.console import stderr
+    from hpo.training.cores import default_crew
 
-    On two cores (Zen 4), two processes with a thread each train 1.07 times as fast as one with two threads at
-    width 16; smaller networks gain more. A GPU is kept busy by one.
-    """
-    if device not in ("auto", "cpu") or (device == "auto" and any(path.exists() for path in _GPU_DRIVERS)):
-        return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, _MOST_WORKERS)
+    crew = default_crew(device)
+    stderr().print(f"workers: {crew.workers} ({crew.why}; --workers N for another number)", style="dim")
+    return crew.workers
 
 
-# Asking PyTorch would take a second, and the process that starts the workers does not load it.
-_GPU_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))
-_MOST_WORKERS = 4  # each takes half a gigabyte or more
+def _warn_of_too_many(workers: int) -> None:
+    from hpo.cli.console import stderr
+    from hpo.training.cores import oversubscription
+
+    warning = oversubscription(workers)
+    if warning:
+        stderr().print(f"warning: {warning}", style="yellow", soft_wrap=True)

@@ -1,11 +1,9 @@
-"""Which device trains, how the cores are shared, and how a process is set up for training."""
+"""Which device trains, and how a process is set up for training."""
 
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
-from pathlib import Path
 
 import torch
 
@@ -45,27 +43,6 @@ def _existing_names() -> set[str]:
 
 def _listed(names: list[str]) -> str:
     return ", ".join(names)
-
-
-def available_cores() -> int:
-    """The cores that this process may use, by its CPU affinity and, in a container, its CPU quota."""
-    affinity = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    quota = _cgroup_cores(Path("/sys/fs/cgroup/cpu.max"))
-    return affinity if quota is None else max(1, min(affinity, quota))
-
-
-def _cgroup_cores(cpu_max: Path) -> int | None:
-    """Whole cores of a cgroup's quota (``"200000 100000"`` is 2), None if there is none."""
-    try:
-        quota, period = cpu_max.read_text().split()
-    except (OSError, ValueError):  # no cgroup v2, or the root group, which has no limit
-        return None
-    return None if quota == "max" else int(quota) // int(period)
-
-
-def divide_threads(workers: int) -> int:
-    """Threads for each of ``workers`` training processes, so that together they do not exceed the cores."""
-    return max(1, available_cores() // workers)
 
 
 def prepare_process(threads: int) -> None:

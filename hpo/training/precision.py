@@ -33,7 +33,9 @@ Resolved: TypeAlias = Literal["fp32", "bf16"]
 WORTHWHILE = 1.1
 """bf16 is chosen only if it is this much faster: for less, nobody should give up 16 bits of each number."""
 _CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16", "svebf16"}  # the last two are Arm's
-_BATCH, _STEPS, _ROUNDS = 64, 3, 5
+STEP_IMAGES = 64
+"""Images of a step that is timed."""
+_STEPS, _ROUNDS = 3, 5
 
 
 @dataclass(frozen=True)
@@ -168,20 +170,21 @@ def _measure(device: torch.device) -> dict[Resolved, float]:
 
     On a CPU one thread's own CPU time is read: a busy machine would decide otherwise, and for ever.
     """
-    steps: dict[Resolved, Callable[[], None]] = {"fp32": _step(device, "fp32"), "bf16": _step(device, "bf16")}
+    steps: dict[Resolved, Callable[[], None]] = {"fp32": default_step(device, "fp32"), "bf16": default_step(device, "bf16")}
     seconds: dict[Resolved, float] = dict.fromkeys(steps, math.inf)
-    with _one_thread():
+    with one_thread():
         for _ in range(1 + _ROUNDS):  # the first round only warms up: the later ones beat it
             for precision, step in steps.items():
-                started = _now(device)
+                started = own_time(device)
                 for _ in range(_STEPS):
                     step()
-                seconds[precision] = min(seconds[precision], _now(device) - started)
-    return {precision: _STEPS * _BATCH / each for precision, each in seconds.items()}
+                seconds[precision] = min(seconds[precision], own_time(device) - started)
+    return {precision: _STEPS * STEP_IMAGES / each for precision, each in seconds.items()}
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Use one thread inside."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -190,20 +193,21 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _now(device: torch.device) -> float:
+def own_time(device: torch.device) -> float:
+    """Seconds on a clock that runs while this thread computes; on CUDA, while anything happens."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         return time.perf_counter()
     return time.thread_time()
 
 
-def _step(device: torch.device, precision: Resolved) -> Callable[[], None]:
+def default_step(device: torch.device, precision: Resolved) -> Callable[[], None]:
     """A training step of the default network on one batch of noise."""
     configuration = Configuration()
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(_BATCH, 3, 32, 32, generator=generator)
+    images = torch.randn(STEP_IMAGES, 3, 32, 32, generator=generator)
     images = images.to(device, memory_format=torch.channels_last)
-    labels = torch.randint(10, (_BATCH,), generator=generator).to(device)
+    labels = torch.randint(10, (STEP_IMAGES,), generator=generator).to(device)
     model = build_model(configuration, classes=10, key=Key(0), sample=images.cpu())
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(model, configuration)

@@ -15,7 +15,8 @@ from hpo.recovery.signals import StopRequestedError
 from hpo.results.store import ResultsStore
 from hpo.settings import settings
 from hpo.spec.study import StudySpec
-from hpo.training.device import divide_threads, prepare_process, resolve_device
+from hpo.training.cores import divide_threads
+from hpo.training.device import prepare_process, resolve_device
 from hpo.training.precision import resolve_precision
 from hpo.trial import Workbench, run_trial
 from hpo.workers.base import Emit, Ready, WorkOrder

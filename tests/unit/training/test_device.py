@@ -13,7 +13,8 @@ import torch
 
 from hpo.errors import DeviceError
 from hpo.training import device as module
-from hpo.training.device import available_cores, divide_threads, existing_devices, resolve_device
+from hpo.training.cores import available_cores, divide_threads
+from hpo.training.device import existing_devices, resolve_device
 
 
 def _with_cuda(monkeypatch: pytest.MonkeyPatch, count: int) -> None:

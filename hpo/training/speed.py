@@ -1,0 +1,58 @@
+"""How fast this machine trains, beside what its arithmetic allows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from hpo.training.precision import STEP_IMAGES, Resolved, default_step, one_thread, own_time
+
+EXPECTED_SHARE = 0.3
+"""Of the speed of matrix products, for the default network on a CPU: 0.46 to 0.65 on the two processors that
+were measured (benchmarks/README.md)."""
+_STEPS, _ROUNDS = 3, 4
+_MATRIX = 1024
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Training of the default network in ``precision``: on a CPU with one thread, by its own CPU time."""
+
+    precision: Resolved
+    images_per_second: float
+    share: float
+    """Of the multiplications and additions per second that a matrix product reaches."""
+    undisturbed: float
+    """Share of the time in which the thread really had its core; 1 on an idle machine."""
+
+
+def measure_speed(device: torch.device, precision: Resolved) -> Speed:
+    """Train a few steps; takes one to two seconds. The best of several rounds counts."""
+    step = default_step(device, precision)
+    with FlopCounterMode(display=False) as counter:
+        step()
+    operations: float = counter.get_total_flops()
+    with one_thread():
+        began, began_own = time.perf_counter(), own_time(device)
+        training = min(_seconds(device, step, _STEPS) for _ in range(_ROUNDS)) / _STEPS
+        product = _product(device, precision)
+        peak = 2 * _MATRIX**3 / min(_seconds(device, product, 1) for _ in range(_ROUNDS))
+        own, whole = own_time(device) - began_own, time.perf_counter() - began
+    return Speed(precision, STEP_IMAGES / training, operations / training / peak, min(1.0, own / whole))
+
+
+def _product(device: torch.device, precision: Resolved) -> Callable[[], object]:
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    matrix = torch.ones(_MATRIX, _MATRIX, dtype=dtype, device=device)
+    return lambda: matrix @ matrix
+
+
+def _seconds(device: torch.device, work: Callable[[], object], times: int) -> float:
+    started = own_time(device)
+    for _ in range(times):
+        work()
+    return own_time(device) - started
