@@ -34,6 +34,7 @@ from hpo.search.optuna_space import optuna_distribution
 from hpo.spec.configuration import Configuration
 from hpo.spec.study import StudySpec
 from hpo.training.loop import EpochResult
+from hpo.training.memory import within_memory
 from hpo.training.precision import processor, resolve_precision
 from hpo.training.state import TrialData, weights_hash
 
@@ -111,7 +112,7 @@ class _Trial:
 
     def _outcome(self) -> tuple[OutcomeState, str | None]:
         try:
-            self._train()
+            within_memory(self._train, self.configuration, self.bench.device)
         except TrialStoppedError:
             return "pruned", None
         except OutOfMemoryError as exhausted:

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -13,11 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from hpo.errors import OutOfMemoryError
 from hpo.randomness import Key
 from hpo.spec.configuration import Configuration
 from hpo.training.batches import steps_per_epoch, train_batches
 from hpo.training.evaluate import evaluate
+from hpo.training.memory import within_memory
 from hpo.training.optim import StepRegularizer, build_optimizer
 from hpo.training.precision import Resolved, autocast
 from hpo.training.schedules import learning_rate
@@ -77,7 +78,7 @@ def train(
     """
     training = _Training(configuration, model, data, key, device, precision, watch, optimizer)
     for epoch in range(start_epoch + 1, configuration.epochs + 1):
-        yield training.epoch_within_memory(epoch)
+        yield within_memory(partial(training.epoch, epoch), configuration, device)
 
 
 class _Training:
@@ -107,24 +108,6 @@ class _Training:
         self.optimizer = optimizer or build_optimizer(model, configuration)
         self.regularizer = StepRegularizer(model, configuration)
         self.steps = steps_per_epoch(len(data.train), configuration.batch_size)
-
-    def epoch_within_memory(self, epoch: int) -> EpochResult:
-        """``epoch``, with a failure to get memory told in the user's terms."""
-        try:
-            return self.epoch(epoch)
-        except torch.OutOfMemoryError as error:
-            reason = str(error)
-        except RuntimeError as error:
-            if "DefaultCPUAllocator" not in str(error):
-                raise
-            reason = str(error)
-        # Raised out here, the error does not carry the old traceback, whose frames hold the activations.
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        raise OutOfMemoryError(
-            f"{self.device} has too little memory for batch_size {self.configuration.batch_size} at width "
-            f"{self.configuration.width}; lower one of them ({reason.splitlines()[0]})"
-        )
 
     def epoch(self, epoch: int) -> EpochResult:
         """Train epoch ``epoch`` (from 1), then evaluate; the host waits for the device only at the end."""

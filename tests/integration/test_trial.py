@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -176,6 +180,25 @@ def test_running_out_of_memory_fails_the_trial_with_a_remedy(
     failed = trial_detail(results, "s", 0)
     assert failed.verdict == "out of memory: too little memory for batch_size 100 at width 4"
     assert failed.remedy == "lower batch_size or width"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on address space")
+@pytest.mark.parametrize("checks", ["standard", "off"])
+def test_a_worker_that_runs_out_of_memory_frees_it_and_goes_on(checks: str, tmp_path: Path) -> None:
+    script = Path(__file__).parent / "starved.py"
+    command = [sys.executable, str(script), str(tmp_path), checks]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    told = json.loads(done.stdout)
+    assert told["states"] == ["complete", "failed", "complete"]
+    after_first, after_failure, _ = told["resident"]
+    assert after_failure < 1.05 * after_first
+    engine = open_results(f"sqlite:///{tmp_path / 'hpo.db'}")
+    failed = trial_detail(engine, "s", 1)
+    engine.dispose()
+    assert failed.verdict is not None
+    assert failed.verdict.startswith(
+        "out of memory: cpu has too little memory for batch_size 2000 at width 200"
+    )
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)

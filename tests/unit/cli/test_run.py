@@ -1,46 +1,50 @@
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hpo.cli import run
 from hpo.cli.app import run_command
 from hpo.events import RunSummary
 
 
-@pytest.mark.parametrize(
-    ("device", "cores", "gpu", "workers"),
-    [
-        ("auto", 1, False, 1),
-        ("auto", 2, False, 2),
-        ("cpu", 64, False, 4),
-        ("auto", 64, True, 1),
-        ("cpu", 2, True, 2),
-        ("cuda:1", 8, False, 1),
-        ("mps", 8, False, 1),
-    ],
-)
-def test_default_workers(
-    device: str, cores: int, gpu: bool, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
-    monkeypatch.setattr(run, "_GPU_DRIVERS", (tmp_path,) if gpu else ())
-    assert run.default_workers(device) == workers
-
-
-def test_options_reach_the_run_and_its_exit_code_comes_back(
-    demo: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    asked: dict[str, Any] = {}
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What a run was asked for; nothing is trained."""
+    found: dict[str, Any] = {}
 
     def run_study(spec: Any, url: str, **options: Any) -> RunSummary:
-        asked.update(options, spec=spec, url=url)
+        found.update(options, spec=spec, url=url)
         return RunSummary("demo", 5, 6, True, 1.0, 143)
 
     monkeypatch.setattr("hpo.workers.local.run_study", run_study)
+    return found
+
+
+@pytest.mark.usefixtures("demo")
+def test_the_default_number_of_workers_is_said_with_its_reason(
+    asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hpo.training.cores.available_cores", lambda: 3)
+    run_command(["run", "quickstart", "--device", "cpu"])
+    assert asked["workers"] == 3
+    assert "workers: 3 (one a core" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("demo", "asked")
+def test_more_workers_than_cores_are_warned_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hpo.training.cores.available_cores", lambda: 2)
+    run_command(["run", "quickstart", "--workers", "2"])
+    assert "warning" not in capsys.readouterr().err
+    run_command(["run", "quickstart", "--workers", "5", "--json"])
+    assert "warning: 5 workers share 2 cores" in capsys.readouterr().err
+
+
+def test_options_reach_the_run_and_its_exit_code_comes_back(
+    demo: str, asked: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     options = ["--workers", "3", "--trials", "7", "--set", "epochs=2", "--set", "lr=0.1", "--device", "cpu"]
     assert run_command(["run", "quickstart", *options]) == 143
     assert (asked["workers"], asked["device"], asked["url"]) == (3, "cpu", demo)

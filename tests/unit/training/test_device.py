@@ -1,19 +1,15 @@
-"""Devices, the division of cores, and what a prepared process does."""
+"""Devices, and what a prepared process does."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 from hpo.errors import DeviceError
-from hpo.training import device as module
-from hpo.training.cores import available_cores, divide_threads
 from hpo.training.device import existing_devices, resolve_device
 
 
@@ -46,27 +42,6 @@ def test_cuda_devices_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_auto_prefers_cuda(cuda: int, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _with_cuda(monkeypatch, cuda)
     assert resolve_device("auto") == torch.device(expected)
-
-
-@pytest.mark.parametrize(("workers", "threads"), [(1, 6), (2, 3), (4, 1), (6, 1), (20, 1)])
-def test_threads_of_all_workers_fit_the_cores(
-    workers: int, threads: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "available_cores", lambda: 6)
-    assert divide_threads(workers) == threads
-
-
-def test_cores_are_those_this_process_may_use() -> None:
-    assert 1 <= available_cores() <= (os.cpu_count() or 1)
-
-
-@pytest.mark.parametrize(
-    ("text", "cores"), [("max 100000", None), ("200000 100000", 2), ("50000 100000", 0), ("nonsense", None)]
-)
-def test_a_containers_quota_counts_as_cores(text: str, cores: int | None, tmp_path: Path) -> None:
-    (tmp_path / "cpu.max").write_text(text + "\n")
-    assert module._cgroup_cores(tmp_path / "cpu.max") == cores
-    assert module._cgroup_cores(tmp_path / "missing") is None
 
 
 PREPARED = """

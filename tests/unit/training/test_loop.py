@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from hpo.errors import OutOfMemoryError
 from hpo.model_catalog import build_model
@@ -270,6 +271,69 @@ def test_out_of_memory_names_batch_size_and_width(failure: Exception | None, mak
     with pytest.raises(OutOfMemoryError, match=r"batch_size 48 at width 7") as caught:
         next(epochs)
     assert caught.value.__context__ is None  # its traceback would keep the activations
+
+
+class Waits(TorchDispatchMode):
+    """Notes every operation for which the host waits for a device: a value or a whole tensor is fetched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name = func.name()
+        if name in ("aten::_local_scalar_dense", "aten::item", "aten::nonzero", "aten::masked_select"):
+            self.seen.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"augmentation": "flip_crop_cutout", "gradient_clip": 1.0, "l1": 1e-4, "max_norm": 1.0},
+        {"optimizer": "adamw", "dropout": 0.3, "label_smoothing": 0.1, "activation": "rrelu"},
+        {"optimizer": "rmsprop", "preprocessing": "pca", "pca_components": 8, "activation": "maxout"},
+        {"optimizer": "adagrad", "model": "resnet", "norm": "group"},
+    ],
+)
+def test_no_step_waits_for_the_device(fields: dict[str, Any], make_tiny: Make) -> None:
+    """However many steps an epoch has, the host fetches values as often as with one."""
+
+    def waits(batch_size: int) -> list[str]:
+        configuration, data = make_tiny(epochs=1, batch_size=batch_size, **fields)
+        epochs = train(
+            configuration, _model(configuration, data), data, KEY, CPU, "fp32", watch=_Unread()
+        )
+        with Waits() as mode:
+            next(epochs)
+        return mode.seen
+
+    assert waits(8) == waits(96)  # 12 steps and 1
+
+
+def test_a_value_fetched_in_each_step_would_be_noticed(make_tiny: Make) -> None:
+    configuration, data = make_tiny(epochs=1, batch_size=8)
+
+    class Fetching(nn.Sequential):
+        def forward(self, images: Tensor) -> Tensor:
+            logits: Tensor = super().forward(images)
+            logits.mean().item()
+            return logits
+
+    model = Fetching(*_model(configuration, data).children())
+    with Waits() as mode:
+        next(train(configuration, model, data, KEY, CPU, "fp32", watch=_Unread()))
+    assert len(mode.seen) >= 12
+
+
+class _Unread:
+    interval = 1
+
+    def on_steps(self, step: int, losses: Tensor) -> None:
+        pass
 
 
 def test_another_runtime_error_stays_what_it_is(make_tiny: Make) -> None:
