@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STUDY  ?= quickstart
 
 .DEFAULT_GOAL := help
-.PHONY: help study test test-unit test-all test-slow lint format docs clean
+.PHONY: help study test test-unit test-all test-slow bench lint format docs clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -23,6 +23,10 @@ test-slow: $(VENV)/installed-dev ## only the long tests
 	@$(BIN)/pytest -m slow
 
 test-all: test test-slow ## every test, the long ones too
+
+bench: $(VENV)/installed-dev ## the short benchmarks (about 15 minutes on 2 quiet cores; benchmarks/README.md)
+	@cd benchmarks && for each in "engine.py --widths 16 32" overhead.py "memory.py --trials 30" "accuracy.py --parts precision"; do \
+		echo "== $$each"; ../$(BIN)/python $$each || exit 1; done
 
 lint: $(VENV)/installed-dev ## ruff (lint and format), mypy --strict, import-linter
 	@$(BIN)/ruff check .

@@ -9,17 +9,21 @@ training and validation are what the epochs themselves report. One trial goes be
 from __future__ import annotations
 
 import argparse
+import functools
+import inspect
 import statistics
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any
 
 from machine import images, machine, table
 
+import hpo.prepared
 import hpo.trial
 from hpo.checks.babysitter import Babysitter
+from hpo.checks.feeding import FeedMeter
 from hpo.events import Event, TrialEnded
 from hpo.results.query import open_results, trial_detail
 from hpo.results.store import ResultsStore
@@ -31,27 +35,41 @@ from hpo.workers.submit import submit
 
 MOST_OVERHEAD = 0.03
 MOST_CHECKS = 0.02
+
+
+def _methods(owner: type, *, private: bool) -> list[tuple[Any, str]]:
+    """The methods that a class defines itself, so that none is forgotten when one is added."""
+    return [
+        (owner, name)
+        for name, value in vars(owner).items()
+        if inspect.isfunction(value) and not name.startswith("__") and (private or not name.startswith("_"))
+    ]
+
+
 PARTS: dict[str, list[tuple[Any, str]]] = {
-    "checks": [(Babysitter, name) for name in ("before", "during", "after")],
+    # The private ones too: hooks on the network and the optimizer call them.
+    "checks": [*_methods(Babysitter, private=True), *_methods(FeedMeter, private=True)],
     "database": [
         *((inline, name) for name in ("claim", "progress")),
         (hpo.trial, "renew"),
-        *(
-            (ResultsStore, name)
-            for name in ("begin_trial", "begin_attempt", "record_epoch", "record_findings", "finish_trial")
-        ),
+        *_methods(ResultsStore, private=False),
     ],
-    "data": [(hpo.trial, "split"), (hpo.trial, "make_trial_data")],
-    "model": [(hpo.trial, name) for name in ("build_model", "parameter_count", "weights_hash", "penalty")],
+    "data": [(hpo.prepared, name) for name in ("split", "make_trial_data")],
+    "model": [
+        *((hpo.prepared, name) for name in ("build_model", "build_optimizer", "penalty")),
+        *((hpo.trial, name) for name in ("parameter_count", "weights_hash")),
+    ],
 }
 
 
 class Clock:
-    """Seconds by part and trial."""
+    """Seconds and calls by part and trial; of calls within one another the outermost counts."""
 
     def __init__(self) -> None:
         self.trial = -1
         self.seconds: dict[str, dict[int, float]] = {part: defaultdict(float) for part in PARTS}
+        self.calls: Counter[str] = Counter()
+        self._within = False
 
     def watch(self) -> None:
         """Put a stopwatch around every call of PARTS."""
@@ -60,11 +78,16 @@ class Clock:
                 setattr(owner, name, self._timed(getattr(owner, name), part))
 
     def _timed(self, call: Callable[..., Any], part: str) -> Callable[..., Any]:
+        @functools.wraps(call)
         def timed(*arguments: Any, **named: Any) -> Any:
-            started = time.perf_counter()
+            if self._within:
+                return call(*arguments, **named)
+            started, self._within = time.perf_counter(), True
             try:
                 return call(*arguments, **named)
             finally:
+                self._within = False
+                self.calls[part] += 1
                 self.seconds[part][self.trial] += time.perf_counter() - started
 
         return timed
@@ -118,6 +141,8 @@ def _run(url: str, trials: int, width: int) -> tuple[Clock, Listener]:
 
 
 def _report(clock: Clock, listener: Listener, url: str, trials: int) -> None:
+    untimed = [part for part in PARTS if clock.calls[part] < trials]
+    assert not untimed, f"nothing was timed of {', '.join(untimed)}: do trials call other functions now?"
     counted = range(1, trials + 1)
     wall = [listener.ended[trial] - listener.ended[trial - 1] for trial in counted]
     engine = open_results(url)

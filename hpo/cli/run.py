@@ -20,7 +20,8 @@ def run(
             min=1,
             max=256,
             metavar="N",
-            help="Processes that train at the same time. [default: one a core, at most 4; 1 on a GPU]",
+            help="Processes that train at the same time. "
+            "[default: one a core, at most 4 and one a trial; 1 on a GPU]",
             show_default=False,
         ),
     ] = None,
@@ -50,7 +51,7 @@ def run(
     from hpo.workers.local import run_study
 
     url = storage_url(storage)
-    count = workers or _default_workers(device)
+    count = workers or _default_workers(device, spec.trials)
     _warn_of_too_many(count)
     show_run = run_as_json if as_json else run_for_people
     summary = show_run(
@@ -59,11 +60,11 @@ def run(
     raise typer.Exit(summary.exit_code)
 
 
-def _default_workers(device: str) -> int:
+def _default_workers(device: str, trials: int) -> int:
     from hpo.cli.console import stderr
     from hpo.training.cores import default_crew
 
-    crew = default_crew(device)
+    crew = default_crew(device, trials)
     stderr().print(f"workers: {crew.workers} ({crew.why}; --workers N for another number)", style="dim")
     return crew.workers
 

@@ -21,8 +21,8 @@ class Crew:
     why: str
 
 
-def default_crew(device: str) -> Crew:
-    """The workers for ``device`` where none are asked for.
+def default_crew(device: str, trials: int | None = None) -> Crew:
+    """The workers for a study of so many ``trials`` on ``device`` where none are asked for.
 
     One a core: on two cores that trained more images a second than one process with both, at every width from
     8 to 64 (benchmarks/README.md, `per core` against `ours`). A GPU is kept busy by one.
@@ -32,6 +32,8 @@ def default_crew(device: str) -> Crew:
     if device == "auto" and any(path.exists() for path in _GPU_DRIVERS):
         return Crew(1, "there is a GPU, and one process keeps it busy")
     cores = available_cores()
+    if trials is not None and trials < min(cores, MOST_WORKERS):
+        return Crew(trials, "one a trial, which share the cores")
     if cores > MOST_WORKERS:
         return Crew(MOST_WORKERS, f"{cores} cores, shared by {MOST_WORKERS} to save memory")
     return Crew(cores, "one a core, the fastest on small networks")

@@ -19,7 +19,7 @@ _CPU_SIGNS = ("DefaultCPUAllocator", "std::bad_alloc", "bad allocation")
 
 
 def within_memory(work: Callable[[], T], configuration: Configuration, device: torch.device) -> T:
-    """What ``work`` returns. Raises OutOfMemoryError, which names batch size and width, if memory runs out."""
+    """What ``work`` returns; OutOfMemoryError, which names batch size and width, if there is no memory."""
     try:
         return work()
     except (torch.OutOfMemoryError, MemoryError) as error:

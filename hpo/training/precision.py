@@ -170,7 +170,10 @@ def _measure(device: torch.device) -> dict[Resolved, float]:
 
     On a CPU one thread's own CPU time is read: a busy machine would decide otherwise, and for ever.
     """
-    steps: dict[Resolved, Callable[[], None]] = {"fp32": default_step(device, "fp32"), "bf16": default_step(device, "bf16")}
+    steps: dict[Resolved, Callable[[], None]] = {
+        "fp32": default_step(device, "fp32"),
+        "bf16": default_step(device, "bf16"),
+    }
     seconds: dict[Resolved, float] = dict.fromkeys(steps, math.inf)
     with one_thread():
         for _ in range(1 + _ROUNDS):  # the first round only warms up: the later ones beat it

@@ -45,7 +45,8 @@ def cache() -> Diagnosis:
     free = shutil.disk_usage(existing).free
     said = f"{folder} holds {_contents(folder)}; {free / 1e9:,.1f} GB of disk are free"
     if free < _ROOM_BYTES:
-        return warning(said, f"free {_ROOM_BYTES / 1e9:.1f} GB, or set $HPO_CACHE to a folder on another disk")
+        room = f"{_ROOM_BYTES / 1e9:.1f} GB"
+        return warning(said, f"free {room}, or set $HPO_CACHE to a folder on another disk")
     return ok(said)
 
 

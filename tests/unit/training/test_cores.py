@@ -14,23 +14,32 @@ from hpo.training.cores import available_cores, default_crew, divide_threads, ov
 
 
 @pytest.mark.parametrize(
-    ("device", "cores", "gpu", "workers", "why"),
+    ("device", "trials", "cores", "gpu", "expected"),
     [
-        ("auto", 1, False, 1, "one a core"),
-        ("auto", 2, False, 2, "one a core"),
-        ("cpu", 64, False, 4, "64 cores, shared by 4 to save memory"),
-        ("auto", 64, True, 1, "there is a GPU"),
-        ("cpu", 2, True, 2, "one a core"),
-        ("cuda:1", 8, False, 1, "one process keeps cuda:1 busy"),
-        ("mps", 8, False, 1, "one process keeps mps busy"),
+        ("auto", None, 1, False, (1, "one a core")),
+        ("auto", 12, 2, False, (2, "one a core")),
+        ("cpu", 12, 64, False, (4, "64 cores, shared by 4 to save memory")),
+        ("cpu", 3, 64, False, (3, "one a trial")),
+        ("auto", 1, 2, False, (1, "one a trial")),
+        ("auto", 12, 64, True, (1, "there is a GPU")),
+        ("cpu", 12, 2, True, (2, "one a core")),
+        ("cuda:1", 12, 8, False, (1, "one process keeps cuda:1 busy")),
+        ("mps", 12, 8, False, (1, "one process keeps mps busy")),
     ],
 )
 def test_default_workers(
-    device: str, cores: int, gpu: bool, workers: int, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    device: str,
+    trials: int | None,
+    cores: int,
+    gpu: bool,
+    expected: tuple[int, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "available_cores", lambda: cores)
     monkeypatch.setattr(module, "_GPU_DRIVERS", (tmp_path,) if gpu else ())
-    crew = default_crew(device)
+    crew = default_crew(device, trials)
+    workers, why = expected
     assert crew.workers == workers
     assert why in crew.why
     assert crew.workers * divide_threads(crew.workers) <= cores

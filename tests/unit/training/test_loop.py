@@ -304,9 +304,7 @@ def test_no_step_waits_for_the_device(fields: dict[str, Any], make_tiny: Make) -
 
     def waits(batch_size: int) -> list[str]:
         configuration, data = make_tiny(epochs=1, batch_size=batch_size, **fields)
-        epochs = train(
-            configuration, _model(configuration, data), data, KEY, CPU, "fp32", watch=_Unread()
-        )
+        epochs = train(configuration, _model(configuration, data), data, KEY, CPU, "fp32", watch=_Unread())
         with Waits() as mode:
             next(epochs)
         return mode.seen

@@ -1,0 +1,78 @@
+"""What is said of the database; passwords never are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hpo.reporting.doctor import database as module
+from hpo.reporting.doctor.database import database
+from hpo.results.reach import Reached, reach
+from hpo.results.revision import HEAD
+
+
+def test_a_file_that_is_not_there_yet_is_no_problem_and_is_not_made(tmp_path: Path) -> None:
+    path = tmp_path / "hpo.db"
+    found = database(f"sqlite:///{path}")
+    assert found.condition == "ok"
+    assert str(path) in found.message
+    assert not path.exists()
+
+
+def test_a_file_that_cannot_be_made_is_a_problem(tmp_path: Path) -> None:
+    found = database(f"sqlite:///{tmp_path / 'missing' / 'hpo.db'}")
+    assert found.condition == "problem"
+    assert f"{tmp_path / 'missing'} does not exist" in found.message
+
+
+def test_a_file_that_is_no_database_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "hpo.db").write_text("no database " * 1000)
+    found = database(f"sqlite:///{tmp_path / 'hpo.db'}")
+    assert found.condition == "problem"
+    assert "is not an SQLite database" in found.message
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:s3cret@127.0.0.1:1/x", "mysql://me:s3cret@host/x", "me:s3cret@host"]
+)
+def test_passwords_are_never_told(url: str) -> None:
+    found = database(url)
+    assert found.condition == "problem"
+    assert "s3cret" not in found.message + found.remedy or "://" not in url
+
+
+def test_a_database_in_use_is_described(storage_url: str) -> None:
+    found = database(storage_url)
+    assert found.condition == "ok"
+    assert f"schema {HEAD}, answers in " in found.message
+    kind = "SQLite 3." if storage_url.startswith("sqlite") else "PostgreSQL "
+    assert kind in found.message
+
+
+def test_a_database_without_our_tables_is_described(empty_storage_url: str) -> None:
+    if empty_storage_url.startswith("sqlite"):
+        Path(empty_storage_url.removeprefix("sqlite:///")).touch()
+    assert reach(empty_storage_url).schema is None
+    assert "no study yet" in database(empty_storage_url).message
+
+
+def test_slow_answers_and_old_schemas_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Reached("postgresql://host/x", "PostgreSQL 18", True, "0000", 250.0)
+    monkeypatch.setattr(module, "reach", lambda url: slow)
+    found = database("postgresql://host/x")
+    assert found.condition == "warning"
+    assert f"schema 0000 (`hpo run` brings it to {HEAD}), answers in 250.0 ms" in found.message
+
+
+def test_a_newer_schema_is_a_problem(storage_url: str) -> None:
+    from hpo.results.engine import open_engine, writing
+    from hpo.results.revision import VERSION_TABLE
+
+    engine = open_engine(storage_url)
+    with writing(engine) as connection:
+        connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+    engine.dispose()
+    found = database(storage_url)
+    assert found.condition == "problem"
+    assert "a newer hpo made this database" in found.message
