@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from .airbench import airbench
 from .convnet import convnet
 from .fitnet import fitnet
 from .layers import Network, Shape
@@ -24,5 +25,6 @@ MODELS: dict[str, Builder] = {
     "vgg": vgg,
     "resnet": resnet,
     "fitnet": fitnet,
+    "airbench": airbench,
     "mlp": mlp,
 }

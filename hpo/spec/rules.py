@@ -23,6 +23,7 @@ MODEL_DEPTHS: dict[str, tuple[Callable[[int], bool], str]] = {
     "vgg": (lambda d: d in (6, 8, 11, 13), "use 6, 8, 11 or 13"),
     "resnet": (lambda d: d >= 8 and (d - 2) % 6 == 0, "use 6n + 2: 8, 14, 20, 26, 32 ..."),
     "fitnet": (lambda d: d == 17, "FitNet-4 has 17 layers: leave depth out"),
+    "airbench": (lambda d: d == 7, "airbench has 7 convolutions: leave depth out"),
     "mlp": (lambda d: d <= 50, "use 1 to 50 hidden layers"),
 }
 """The bundled models: which depths each can have, and how to say so."""

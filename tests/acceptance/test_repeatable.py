@@ -9,7 +9,7 @@ from typing import get_args
 
 from hpo.spec.configuration import Activation, Configuration
 
-SMALLEST = {"convnet": 2, "vgg": 6, "resnet": 8, "fitnet": None, "mlp": 2}
+SMALLEST = {"convnet": 2, "vgg": 6, "resnet": 8, "fitnet": None, "airbench": None, "mlp": 2}
 
 TRAIN = """
 import json, sys

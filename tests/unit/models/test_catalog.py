@@ -46,9 +46,14 @@ def test_other_image_shapes_and_one_channel(model: str) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_deepest_and_shallowest(model: str) -> None:
-    depths = {"convnet": (1, 2, 20), "vgg": (6, 13), "resnet": (8, 26), "fitnet": (17,), "mlp": (1, 50)}[
-        model
-    ]
-    for depth in depths:
+    depths = {
+        "convnet": (1, 2, 20),
+        "vgg": (6, 13),
+        "resnet": (8, 26),
+        "fitnet": (17,),
+        "airbench": (7,),
+        "mlp": (1, 50),
+    }
+    for depth in depths[model]:
         network = MODELS[model](NetworkOptions(width=1, depth=depth), classes=3)
         assert network.eval()(torch.randn(2, 3, 32, 32)).shape == (2, 3)

@@ -176,7 +176,7 @@ def test_lsuv_gives_every_layer_unit_variance(activation: str, batch_norm: str) 
     assert classifier == pytest.approx(CLASSIFIER_SCALE**2, rel=0.02)
 
 
-@pytest.mark.parametrize("model", ["fitnet", "resnet", "vgg", "mlp"])
+@pytest.mark.parametrize("model", ["fitnet", "airbench", "resnet", "vgg", "mlp"])
 def test_lsuv_of_deeper_networks(model: str) -> None:
     options = NetworkOptions(initializer="lsuv", width=2, activation="tanh", batch_norm="none", dropout=0.5)
     network = MODELS[model](options, classes=10)

@@ -106,6 +106,7 @@ def test_maxout_makes_k_times_the_filters() -> None:
         ("convnet", "plain", ["head.dropout"]),
         ("convnet", "spatial", ["stage1.dropout", "stage2.dropout", "stage3.dropout"]),
         ("resnet", "spatial", ["stage1.dropout", "stage2.dropout", "stage3.dropout"]),
+        ("airbench", "spatial", ["stage1.dropout", "stage2.dropout", "stage3.dropout"]),
         ("fitnet", "plain", ["head.dropout", "head.dropout1"]),
         ("mlp", "plain", ["head.dropout1", "head.dropout2"]),
         ("mlp", "spatial", ["head.dropout1", "head.dropout2"]),
