@@ -24,7 +24,7 @@ test-slow: $(VENV)/installed-dev ## only the long tests
 
 test-all: test test-slow ## every test, the long ones too
 
-bench: $(VENV)/installed-dev ## the short benchmarks (about 15 minutes on 2 quiet cores; benchmarks/README.md)
+bench: $(VENV)/installed-dev ## the short benchmarks (benchmarks/README.md)
 	@cd benchmarks && for each in "engine.py --widths 16 32" overhead.py "memory.py --trials 30" "accuracy.py --parts precision"; do \
 		echo "== $$each"; ../$(BIN)/python $$each || exit 1; done
 

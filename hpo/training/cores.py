@@ -24,8 +24,8 @@ class Crew:
 def default_crew(device: str, trials: int | None = None) -> Crew:
     """The workers for a study of so many ``trials`` on ``device`` where none are asked for.
 
-    One a core: on two cores that trained more images a second than one process with both, at every width from
-    8 to 64 (benchmarks/README.md, `per core` against `ours`). A GPU is kept busy by one.
+    One a core: on two cores (Zen 4, bf16) 4,038 images/s against 3,769 of one process with both at width 16,
+    and 1,442 against 1,588 at width 32. A GPU is kept busy by one.
     """
     if device not in ("auto", "cpu"):
         return Crew(1, f"one process keeps {device} busy")
@@ -36,7 +36,7 @@ def default_crew(device: str, trials: int | None = None) -> Crew:
         return Crew(trials, "one a trial, which share the cores")
     if cores > MOST_WORKERS:
         return Crew(MOST_WORKERS, f"{cores} cores, shared by {MOST_WORKERS} to save memory")
-    return Crew(cores, "one a core, the fastest on small networks")
+    return Crew(cores, "one a core, the fastest at width 16")
 
 
 def oversubscription(workers: int) -> str | None:

@@ -11,7 +11,7 @@ from hpo.results.reach import Reached, reach
 from hpo.results.revision import HEAD
 
 _SLOW_MS = 100.0
-"""A trial of a few epochs makes some twenty round trips: at this rate they take two seconds of it."""
+"""Each epoch is written in several round trips: above this they would be felt in short trials."""
 
 
 def database(url: str) -> Diagnosis:

@@ -18,7 +18,7 @@ from hpo.training.speed import EXPECTED_SHARE, measure_speed
 _NVIDIA_DRIVER = Path("/dev/nvidiactl")
 _WORKER_BYTES = 700e6  # the most that a worker may take (benchmarks/memory.py)
 _BUSY = 0.8
-"""A thread that gets less of its core than this is disturbed: an idle machine gives 0.97 or more."""
+"""A thread that computes and gets less of its core than this shares it with other programs."""
 
 
 def pytorch() -> Diagnosis:
