@@ -89,7 +89,8 @@ def _run(
     from hpo.rehearsal import rehearse
     from hpo.search.draws import draw
     from hpo.settings import settings
-    from hpo.training.device import divide_threads, prepare_process, resolve_device
+    from hpo.training.cores import divide_threads
+    from hpo.training.device import prepare_process, resolve_device
     from hpo.workers.submit import load_study_images
 
     device = resolve_device(device_name)

@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from hpo.training.precision import STEP_IMAGES, Resolved, default_step, one_thread, own_time
 
 EXPECTED_SHARE = 0.3
-"""Of the speed of matrix products, for the default network on a CPU. Measured: 0.58 to 0.66 in fp32 on a
-Zen 3; 0.46 in bf16 on a Zen 4, from its 2,019 images/s and 199 GFLOP/s a core. Half of that is no accident."""
+"""Of the speed of matrix products, for the default network on a CPU. Measured: 0.47 to 0.66 in fp32 on a busy
+Zen 3; 0.46 in bf16 on a Zen 4, from its 2,019 images/s and 199 GFLOP/s a core. Less is no accident."""
 _STEPS, _ROUNDS = 3, 4
 _MATRIX = 1024
 

@@ -19,7 +19,8 @@ from hpo.results.query import Attempt, TrialDetail, open_results, trial_detail
 from hpo.results.records import EpochRecord
 from hpo.search.draws import draw
 from hpo.spec.configuration import Configuration
-from hpo.training.device import available_cores, existing_devices, prepare_process, resolve_device
+from hpo.training.cores import available_cores
+from hpo.training.device import existing_devices, prepare_process, resolve_device
 from hpo.training.loop import EpochResult
 from hpo.training.precision import Resolved, processor, resolve_precision
 from hpo.training.state import weights_hash
