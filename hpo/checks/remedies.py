@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from hpo.checks.base import Remedy
@@ -14,7 +16,9 @@ SGD's first step has no momentum yet; Adam's is a step of lr for every weight. M
 of benchmarks/diagnosis.py: 4e-4 to 2e-3 with SGD, 1.1e-2 to 2.2e-2 with Adam and AdamW.
 """
 _FALLBACK_UPDATE = 1e-3
-_LARGEST_CHANGE = 1e9
+_LARGEST_CHANGE = 1e3
+"""Of a learning rate that is not beyond all sense: weights that start tiny make any step look long."""
+_SENSIBLE_LR = 100.0
 
 
 def fix(code: str, text: str) -> Remedy:
@@ -25,7 +29,8 @@ def fix(code: str, text: str) -> Remedy:
 def lower_lr(seen: Observations) -> Remedy:
     """A learning rate at which the first updates have their usual size; at most a third of what it was."""
     factor = update_excess(seen)
-    factor = 3.0 if factor is None else min(max(factor, 3.0), _LARGEST_CHANGE)
+    most = _LARGEST_CHANGE if seen.setup.lr <= _SENSIBLE_LR else math.inf
+    factor = 3.0 if factor is None else min(max(factor, 3.0), most)
     lr = two_digits(seen.setup.lr / factor)
     return Remedy(f"lower lr to {lr:g} or less (it was {seen.setup.lr:.3g})", {"lr": lr})
 
