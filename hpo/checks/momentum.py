@@ -15,13 +15,14 @@ def momentum(seen: Observations, limits: Thresholds) -> list[Finding]:
     value = seen.setup.momentum
     if seen.setup.optimizer != "sgd" or value <= _EXTREME:
         return []
+    longer = f"{1 / (1 - value):.0f} times as long as the learning rate says" if value < 1 else "ever longer"
     return [
         Finding(
             "momentum",
             "note",
             value,
             _EXTREME,
-            f"momentum {value:g} makes steps {1 / (1 - value):.0f} times as long as the learning rate says",
+            f"momentum {value:g} makes steps {longer}",
             Remedy("lower momentum to 0.9", {"momentum": 0.9}),
             cause="momentum_too_high",
             confidence=0.7,

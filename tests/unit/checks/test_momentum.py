@@ -1,0 +1,36 @@
+"""Momentum that makes steps a hundred times as long and more."""
+
+from __future__ import annotations
+
+import pytest
+from observed import LIMITS, one, seen, setup
+
+from hpo.checks.momentum import _EXTREME, momentum
+from hpo.checks.observations import Observations
+
+
+def pushed(value: float, optimizer: str = "sgd") -> Observations:
+    return seen(setup=setup(momentum=value, optimizer=optimizer))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.9, _EXTREME])
+def test_usual_momentum_is_quiet(value: float) -> None:
+    assert momentum(pushed(value), LIMITS) == []
+
+
+@pytest.mark.parametrize(("value", "words"), [(0.991, "111 times"), (0.999, "1000 times")])
+def test_more_is_noted(value: float, words: str) -> None:
+    found = one(momentum(pushed(value), LIMITS), "note", "momentum_too_high")
+    assert (found.value, found.threshold) == (value, _EXTREME)
+    assert f"momentum {value:g}" in found.message and words in found.message
+    assert found.remedy.change == {"momentum": 0.9}
+
+
+@pytest.mark.parametrize("value", [1.0, 1.5])
+def test_momentum_that_never_fades_is_noted(value: float) -> None:
+    found = one(momentum(pushed(value), LIMITS), "note", "momentum_too_high")
+    assert f"momentum {value:g} makes steps ever longer" in found.message
+
+
+def test_adams_momentum_is_an_average() -> None:
+    assert momentum(pushed(0.999, "adam"), LIMITS) == []
