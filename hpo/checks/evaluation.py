@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hpo.checks.base import Finding
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
@@ -32,6 +34,8 @@ def evaluation(seen: Observations, limits: Thresholds) -> list[Finding]:
                     confidence=0.6,
                 )
             ]
+    if math.isnan(noise) or math.isnan(effect):
+        return []
     return [
         Finding("evaluation", "pass", noise, limits.eval_difference, "evaluation gives the same answer twice")
     ]

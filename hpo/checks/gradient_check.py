@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import Observations
 from hpo.spec.thresholds import Thresholds
@@ -11,7 +13,7 @@ def gradient_check(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Compare directional derivatives; measured only at the preset ``full``."""
     assert seen.preflight is not None
     error = seen.preflight.gradient_error
-    if error is None:
+    if error is None or math.isnan(error):
         return []
     if error > limits.gradient_error:
         return [

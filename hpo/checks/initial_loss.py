@@ -66,7 +66,7 @@ def regularized_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Check that the regularization penalty (nats, at the first weights) raises the loss, and not too far."""
     assert seen.preflight is not None
     loss, penalty = seen.preflight.loss, seen.preflight.penalty
-    if penalty is None:
+    if penalty is None or not math.isfinite(loss + penalty):
         return []
     if penalty > _HEAVY * loss:
         message = f"the penalty of {penalty:.3g} outweighs the loss of {loss:.3g}"

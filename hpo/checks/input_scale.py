@@ -93,7 +93,7 @@ def split_difference(seen: Observations, limits: Thresholds) -> list[Finding]:
 def _compare(
     mean: float, std: float, val_mean: float, val_std: float, step: int, limits: Thresholds
 ) -> Finding | None:
-    if std <= 0 or not math.isfinite(std) or not math.isfinite(val_std):
+    if std <= 0 or not all(map(math.isfinite, (mean, std, val_mean, val_std))):
         return None
     shift = abs(val_mean - mean) / std
     scale = max(val_std / std, std / max(val_std, 1e-12))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hpo.checks.base import Finding
 from hpo.checks.observations import LogitFacts, Observations
 from hpo.checks.remedies import fix
@@ -17,6 +19,8 @@ def output_layer(seen: Observations, limits: Thresholds) -> list[Finding]:
     message = _what_is_wrong(seen.preflight.logits, seen.preflight.layers.output_activation)
     logits = seen.preflight.logits
     if not message:
+        if math.isnan(logits.low):
+            return []
         text = f"outputs go from {logits.low:.2f} to {logits.high:.2f}"
         return [Finding("output_layer", "pass", logits.high, 0.0, text)]
     remedy = fix(

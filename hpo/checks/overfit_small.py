@@ -44,7 +44,7 @@ def looks_at_input(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Compare the loss on the examples that were learned with that on zeroed images."""
     assert seen.preflight is not None
     learned = seen.preflight.memorization
-    if learned is None or not math.isfinite(learned.last_loss):
+    if learned is None or not math.isfinite(learned.last_loss + learned.blank_loss):
         return []
     if learned.accuracy < 1.0 and learned.first_loss - learned.last_loss < _FALLEN:
         return []  # what has learned nothing cannot say from what
