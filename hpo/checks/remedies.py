@@ -86,7 +86,12 @@ def sound_start(seen: Observations) -> Remedy:
 
 
 def add_norm(seen: Observations) -> Remedy:
-    """Batch normalization, which makes most starts work."""
-    if seen.setup.settings.get("batch_norm") in ("before", "after"):
-        return Remedy("use activation: relu and initializer: he", {"activation": "relu", "initializer": "he"})
-    return Remedy("use batch_norm: before", {"batch_norm": "before"})
+    """Batch normalization, which makes most starts work; where it is on, what else does."""
+    settings = seen.setup.settings
+    if settings.get("batch_norm") not in ("before", "after"):
+        return Remedy("use batch_norm: before", {"batch_norm": "before"})
+    change = {"activation": "relu", "initializer": "he"}
+    wrong = {name: value for name, value in change.items() if settings.get(name) != value}
+    if not wrong:
+        return lower_lr(seen)
+    return Remedy("use " + " and ".join(f"{name}: {value}" for name, value in wrong.items()), wrong)

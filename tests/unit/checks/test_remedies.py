@@ -1,0 +1,106 @@
+"""What to change: concrete where numbers allow it, and never what is so already."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from observed import NAN, check_change, layer, seen, setup, snapshot
+
+from hpo.checks.observations import Observations
+from hpo.checks.remedies import (
+    USUAL_UPDATE,
+    add_norm,
+    better_start,
+    lower_lr,
+    raise_lr,
+    sound_start,
+    two_digits,
+    update_excess,
+)
+
+USUAL = USUAL_UPDATE["sgd"]
+
+
+def updated(*excesses: float, lr: float = 0.05, step: int = 0, optimizer: str = "sgd") -> Observations:
+    """First updates of so many times the usual size in layers, at a learning rate whose peak is 0.05."""
+    ratio = USUAL_UPDATE.get(optimizer, 1e-3)
+    first = snapshot(*(layer(update_ratio=each * ratio) for each in excesses), lr=lr, step=step)
+    return seen(snapshots=[first], setup=setup(optimizer=optimizer))
+
+
+@pytest.mark.parametrize("optimizer", [*USUAL_UPDATE, "rprop"])
+def test_the_excess_is_the_median_over_layers(optimizer: str) -> None:
+    assert update_excess(updated(2.0, 4.0, 100.0, optimizer=optimizer)) == pytest.approx(4.0)
+
+
+def test_the_excess_is_that_at_the_peak() -> None:
+    assert update_excess(updated(1.0, lr=0.005)) == pytest.approx(10.0)
+
+
+def test_layers_that_stand_still_or_are_unknown_do_not_count() -> None:
+    assert update_excess(updated(3.0, 0.0, NAN)) == pytest.approx(3.0)
+    for unknown in (updated(NAN), updated(float("inf")), updated(1.0, step=8), updated(1.0, lr=0.0)):
+        assert update_excess(unknown) is None
+    assert update_excess(seen(snapshots=[])) is None
+
+
+@pytest.mark.parametrize(("excess", "lower", "higher"), [(100.0, 0.0005, 0.15), (0.01, 0.017, 5.0)])
+def test_learning_rates_bring_updates_to_their_usual_size(excess: float, lower: float, higher: float) -> None:
+    """By a factor of at least three."""
+    down, up = lower_lr(updated(excess)), raise_lr(updated(excess))
+    assert down.change == {"lr": lower} and f"lower lr to {lower:g}" in down.text
+    assert up.change == {"lr": higher} and f"about {higher:g} (it was 0.05)" in up.text
+
+
+def test_without_updates_learning_rates_go_by_three_and_by_ten() -> None:
+    assert lower_lr(seen(snapshots=[])).change == {"lr": 0.017}
+    assert raise_lr(seen(snapshots=[])).change == {"lr": 0.5}
+
+
+@pytest.mark.parametrize("excess", [1e-300, 1e300])
+def test_learning_rates_stay_within_what_a_configuration_takes(excess: float) -> None:
+    check_change(lower_lr(updated(excess)).change)
+    check_change(raise_lr(updated(excess)).change)
+
+
+def test_two_digits() -> None:
+    assert [two_digits(each) for each in (0.01666, 1234.0, 0.0, -0.0196)] == [0.017, 1200.0, 0.0, -0.02]
+
+
+def settled(**settings: Any) -> Observations:
+    return seen(setup=setup(settings=settings), snapshots=[])
+
+
+@pytest.mark.parametrize(
+    ("settings", "change"),
+    [
+        ({}, {"initializer": "he"}),
+        ({"activation": "tanh"}, {"initializer": "xavier"}),
+        ({"activation": "relu", "initializer": "xavier"}, {"initializer": "he"}),
+        ({"activation": "sigmoid", "initializer": "xavier"}, {"batch_norm": "before"}),
+        ({"initializer": "he", "batch_norm": "none"}, {"batch_norm": "before"}),
+        (
+            {"activation": "tanh", "initializer": "xavier", "batch_norm": "after"},
+            {"activation": "relu", "initializer": "he"},
+        ),
+    ],
+)
+def test_a_better_start_is_another_initializer_or_normalization(
+    settings: dict[str, Any], change: dict[str, Any]
+) -> None:
+    assert better_start(settled(**settings)).change == change
+
+
+def test_a_sound_start_is_what_is_missing_of_three() -> None:
+    whole = {"batch_norm": "before", "activation": "relu", "initializer": "he"}
+    assert sound_start(settled()).change == whole
+    assert sound_start(settled(**{**whole, "activation": "tanh"})).change == {"activation": "relu"}
+    assert sound_start(settled(**whole)).change == {"lr": 0.017}
+
+
+def test_normalization_is_added_once() -> None:
+    assert add_norm(settled(batch_norm="none")).change == {"batch_norm": "before"}
+    assert add_norm(settled(batch_norm="before", activation="relu")).change == {"initializer": "he"}
+    whole = settled(batch_norm="after", activation="relu", initializer="he")
+    assert add_norm(whole).change == {"lr": 0.017}
