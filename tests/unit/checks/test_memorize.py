@@ -76,6 +76,35 @@ def test_a_loss_that_is_not_finite_ends_it() -> None:
     assert found.steps < STEPS and not math.isfinite(found.last_loss)
 
 
+def test_under_lbfgs_there_is_no_plain_step_to_try() -> None:
+    model = network()
+    before = {name: each.clone() for name, each in model.state_dict().items()}
+    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.1)
+    assert memorize(model, optimizer, plain_forward, IMAGES, LABELS) is None
+    assert all(torch.equal(each, before[name]) for name, each in model.state_dict().items())
+
+
+class Derived(nn.Module):
+    """Holds a weight that autograd has made of another, which torch does not copy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base = nn.Parameter(torch.randn(10, 48))
+        self.weight = self.base * 0.1
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return F.linear(images.flatten(1), self.weight)
+
+
+def test_weights_that_torch_does_not_copy_are_not_tried() -> None:
+    model = nn.Sequential(Derived())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    assert memorize(model, optimizer, plain_forward, IMAGES, LABELS) is None
+    del model[0].weight
+    model[0].weight = model[0].base.detach() * 0.1
+    assert memorize(model, optimizer, plain_forward, IMAGES, LABELS) is not None
+
+
 def test_examples_are_taken_of_each_class_in_turn() -> None:
     labels = torch.tensor([2, 2, 2, 2, 0, 0, 1])
     taken = balanced_examples(labels, 5)
