@@ -18,6 +18,7 @@ Row = tuple[Any, ...]
 Writer = Callable[[TextIO, Sequence[str], Iterator[Row]], None]
 
 _MEASURED = 200  # rows that decide how wide columns are
+_SHORTEST = 16  # to which a column of text is cut
 
 
 def parameters(given: Sequence[str]) -> dict[str, str | int | float | None]:
@@ -33,19 +34,25 @@ def parameters(given: Sequence[str]) -> dict[str, str | int | float | None]:
 
 
 def write_table(stream: TextIO, columns: Sequence[str], rows: Iterator[Row]) -> None:
-    """Aligned columns; one value a line where they are wider than the terminal."""
+    """Aligned columns. On a terminal long texts are cut to fit; if that is not enough, one value a line."""
     first = list(islice(rows, _MEASURED))
     cells = [[_cell(value) for value in row] for row in first]
     names = [printable(name) for name in columns]
     widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(names)]
-    if stream.isatty() and sum(widths) + 2 * len(widths) > shutil.get_terminal_size().columns:
+    right = [any(_is_number(row[i]) for row in first) for i in range(len(names))]
+    longest = list(widths)
+    if stream.isatty() and not _fit(widths, right, shutil.get_terminal_size().columns):
         _write_records(stream, names, chain(first, rows))
         return
-    right = [any(_is_number(row[i]) for row in first) for i in range(len(names))]
-    _write_line(stream, names, widths, right)
+    cut = [width < full for width, full in zip(widths, longest, strict=True)]
+    _write_line(stream, [_cut(name, width) for name, width in zip(names, widths, strict=True)], widths, right)
     _write_line(stream, ["─" * width for width in widths], widths, right)
     for row in chain(first, rows):
-        _write_line(stream, [_cell(value) for value in row], widths, right)
+        texts = [
+            _cut(_cell(value), width) if shorter else _cell(value)
+            for value, width, shorter in zip(row, widths, cut, strict=True)
+        ]
+        _write_line(stream, texts, widths, right)
 
 
 def write_json(stream: TextIO, columns: Sequence[str], rows: Iterator[Row]) -> None:
@@ -82,12 +89,28 @@ WRITERS: dict[str, Writer] = {
 }
 
 
+def _fit(widths: list[int], right: Sequence[bool], terminal: int) -> bool:
+    """Narrow the widest columns of text until a line fits; whether it does."""
+    while (excess := sum(widths) + 2 * (len(widths) - 1) - terminal) > 0:
+        text = [i for i in range(len(widths)) if not right[i] and widths[i] > _SHORTEST]
+        if not text:
+            return False
+        widest = max(text, key=lambda i: widths[i])
+        second = max([widths[i] for i in text if i != widest], default=_SHORTEST)
+        widths[widest] = max(widths[widest] - excess, min(second, widths[widest] - 1), _SHORTEST)
+    return True
+
+
 def _write_line(stream: TextIO, cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> None:
     padded = (
         cell.rjust(width) if to_right else cell.ljust(width)
         for cell, width, to_right in zip(cells, widths, right, strict=True)
     )
     stream.write("  ".join(padded).rstrip() + "\n")
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def _write_records(stream: TextIO, names: Sequence[str], rows: Iterator[Row]) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from hpo.errors import QueryError
 from hpo.results.ad_hoc import run_sql
 from hpo.results.records import Outcome
+from hpo.results.sql_text import parameter_names
 from hpo.results.tables import TrialRow
 
 MANY = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) "
@@ -48,6 +49,17 @@ REFUSED = [
     "EXPLAIN ANALYZE DELETE FROM hpo_trial",
     "SELECT set_config('transaction_read_only', 'off', false)",
     "SELECT * INTO mine FROM hpo_trial",
+    "SELECT * FROM hpo_trial FOR UPDATE",
+    "WITH a AS (SELECT 1) SELECT * FROM a; DROP VIEW results",
+    "DETACH DATABASE main",
+    "REINDEX",
+    "ANALYZE hpo_trial",
+    "LOCK TABLE hpo_trial",
+    "SET statement_timeout = 0",
+    "RESET ALL",
+    "DO $$ BEGIN DELETE FROM hpo_trial; END $$",
+    "CALL something()",
+    "EXPLAIN ANALYZE UPDATE hpo_trial SET value = 1",
     "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
     "BEGIN",
     "",
@@ -61,6 +73,7 @@ MESSAGES = [
     ("SELECT * FROM result", r"result.*did you mean results"),
     ("SELECT FROM WHERE", "(?i)syntax error"),
     ("SELECT :study, :number", "give --param number=... --param study=..."),
+    ("SELECT * FROM hpo_trial; -- one\nSELECT 2", "one statement at a time"),
 ]
 
 
@@ -76,8 +89,9 @@ def ask(url: str, sql: str, **params: Any) -> tuple[list[str], list[Any]]:
 
 
 def test_reads(url: str) -> None:
+    params = {"state": "complete", "low": 0.5, "rank": 1, "count": 1}
     for sql, rows in READS:
-        assert ask(url, sql, state="complete", low=0.5, rank=1, count=1)[1] == rows, sql
+        assert ask(url, sql, **{name: params[name] for name in parameter_names(sql)})[1] == rows, sql
 
 
 def test_a_result_without_rows_has_its_columns(url: str) -> None:
@@ -96,6 +110,19 @@ def test_the_message_says_what_is_wrong(url: str) -> None:
     for sql, message in MESSAGES:
         with pytest.raises(QueryError, match=message):
             ask(url, sql)
+
+
+def test_a_parameter_that_the_query_has_not_is_refused(url: str) -> None:
+    with pytest.raises(QueryError, match=r"no parameter :numbr; it has :number, :study"):
+        ask(url, "SELECT :number, ':no', :study", numbr=1, study="first")
+    with pytest.raises(QueryError, match=r"no parameter :number; it has none"):
+        ask(url, "SELECT 1", number=1)
+
+
+def test_a_value_is_bound_and_never_becomes_sql(bench: Any, url: str) -> None:
+    evil = "'; DELETE FROM hpo_trial; --"
+    sql = "SELECT CAST(:evil AS TEXT), count(*) FROM results WHERE study <> :evil"
+    assert ask(url, sql, evil=evil)[1] == [(evil, 1)]
 
 
 def test_time_runs_out(url: str) -> None:

@@ -82,19 +82,42 @@ def test_rows_are_written_as_they_come() -> None:
         seen_at.clear()
 
 
+def on_a_terminal(columns: int, rows: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The lines that the table's writer puts on a terminal of that width."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    reader, writer = pty.openpty()
+    with os.fdopen(writer, "w") as terminal:
+        WRITERS["table"](terminal, COLUMNS, iter(rows))
+        terminal.write("END\n")
+        terminal.flush()
+        shown = b""
+        while b"END" not in shown:
+            shown += os.read(reader, 1000)
+    os.close(reader)
+    return shown.decode().splitlines()[:-1]
+
+
+def test_long_texts_are_cut_to_fit_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [(0, "exploded: the loss reached 9.1 by step 30", 0.05), (1, "healthy", 0.1)]
+    assert on_a_terminal(40, rows, monkeypatch) == [
+        "number  verdict                       lr",
+        f"──────  {'─' * 26}  ────",
+        "     0  exploded: the loss reache…  0.05",
+        "     1  healthy                      0.1",
+    ]
+    assert on_a_terminal(80, rows, monkeypatch)[2].endswith("by step 30  0.05")
+
+
 def test_a_table_too_wide_for_the_terminal_is_written_one_value_a_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "20")
-    reader, writer = pty.openpty()
-    with os.fdopen(writer, "w") as terminal:
-        WRITERS["table"](terminal, COLUMNS, iter(ROWS[:1]))
-        terminal.flush()
-        shown: list[str] = []
-        while len(shown) < 10:
-            shown += os.read(reader, 1000).decode().split()
-    os.close(reader)
-    assert shown == ["──", "row", "1", "──", "number", "0", "verdict", "healthy", "lr", "0.05"]
+    lines = on_a_terminal(20, ROWS[:1], monkeypatch)
+    assert [line.split() for line in lines] == [
+        ["──", "row", "1", "──"],
+        ["number", "0"],
+        ["verdict", "healthy"],
+        ["lr", "0.05"],
+    ]
 
 
 def test_parameters_are_numbers_where_they_look_so() -> None:

@@ -1,0 +1,17 @@
+-- Activation by batch normalization: the best values
+--
+-- Rows are activations; columns are none, before and after, with the trials behind each value.
+--
+-- :study (text)  the study
+SELECT
+    activation,
+    max(value) FILTER (WHERE batch_norm = 'none') AS best_none,
+    max(value) FILTER (WHERE batch_norm = 'before') AS best_before,
+    max(value) FILTER (WHERE batch_norm = 'after') AS best_after,
+    count(*) FILTER (WHERE batch_norm = 'none') AS trials_none,
+    count(*) FILTER (WHERE batch_norm = 'before') AS trials_before,
+    count(*) FILTER (WHERE batch_norm = 'after') AS trials_after
+FROM results
+WHERE study = :study AND state = 'complete'
+GROUP BY activation
+ORDER BY max(value) DESC, activation

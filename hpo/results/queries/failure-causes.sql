@@ -1,0 +1,44 @@
+-- Why did trials not go well?
+--
+-- Each cause with its trials, its range of learning rates, and an example with its remedy.
+--
+-- :study (text)  the study
+WITH unwell AS (
+    SELECT
+        CASE
+            WHEN verdict IS NULL THEN state
+            WHEN verdict LIKE 'exploded%' THEN 'exploded'
+            WHEN verdict LIKE 'bad start%' THEN 'bad start'
+            WHEN verdict LIKE 'did not learn%' THEN 'did not learn'
+            WHEN verdict LIKE 'error%' THEN 'error'
+            WHEN verdict LIKE 'out of memory%' THEN 'out of memory'
+            ELSE 'other'
+        END AS cause,
+        number,
+        state,
+        lr,
+        seconds,
+        remedy
+    FROM results
+    WHERE study = :study
+        AND state IN ('complete', 'pruned', 'failed')
+        AND (verdict IS NULL OR verdict <> 'healthy')
+        AND NOT (verdict IS NULL AND state = 'complete')
+),
+ordered AS (
+    SELECT cause, number, state, lr, seconds, remedy, row_number() OVER (PARTITION BY cause ORDER BY number) AS place
+    FROM unwell
+)
+SELECT
+    cause,
+    count(*) AS trials,
+    count(*) FILTER (WHERE state = 'pruned') AS pruned,
+    count(*) FILTER (WHERE state = 'failed') AS failed,
+    min(lr) AS lr_lowest,
+    max(lr) AS lr_highest,
+    sum(seconds) AS seconds,
+    min(number) AS example,
+    max(remedy) FILTER (WHERE place = 1) AS remedy
+FROM ordered
+GROUP BY cause
+ORDER BY trials DESC, cause

@@ -1,0 +1,28 @@
+-- Causes of failure by decade of the learning rate
+--
+-- From which rate on do trials blow up, and below which do they not learn?
+--
+-- :study (text)  the study
+WITH decades (low, high) AS (
+    VALUES
+        (0.0, 0.000001), (0.000001, 0.00001), (0.00001, 0.0001), (0.0001, 0.001), (0.001, 0.01),
+        (0.01, 0.1), (0.1, 1.0), (1.0, 10.0), (10.0, NULL)
+),
+tried AS (
+    SELECT lr, state, coalesce(verdict, '') AS verdict
+    FROM results
+    WHERE study = :study AND state IN ('complete', 'pruned', 'failed')
+)
+SELECT
+    d.low AS lr_from,
+    d.high AS lr_below,
+    count(*) AS trials,
+    count(*) FILTER (WHERE t.verdict = 'healthy') AS healthy,
+    count(*) FILTER (WHERE t.verdict LIKE 'exploded%') AS exploded,
+    count(*) FILTER (WHERE t.verdict LIKE 'did not learn%') AS did_not_learn,
+    count(*) FILTER (WHERE t.verdict LIKE 'bad start%') AS bad_start,
+    count(*) FILTER (WHERE t.state = 'failed') AS failed
+FROM decades AS d
+JOIN tried AS t ON t.lr >= d.low AND (d.high IS NULL OR t.lr < d.high)
+GROUP BY d.low, d.high
+ORDER BY d.low
