@@ -25,7 +25,7 @@ import hpo.trial
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.feeding import FeedMeter
 from hpo.events import Event, TrialEnded
-from hpo.results.query import open_results, trial_detail
+from hpo.results.query import results_engine, trial_detail
 from hpo.results.store import ResultsStore
 from hpo.spec.study import StudySpec
 from hpo.training.cores import available_cores
@@ -145,7 +145,7 @@ def _report(clock: Clock, listener: Listener, url: str, trials: int) -> None:
     assert not untimed, f"nothing was timed of {', '.join(untimed)}: do trials call other functions now?"
     counted = range(1, trials + 1)
     wall = [listener.ended[trial] - listener.ended[trial - 1] for trial in counted]
-    engine = open_results(url)
+    engine = results_engine(url)
     curves = [trial_detail(engine, "overhead", trial).curve for trial in counted]
     engine.dispose()
     trained = [sum(epoch.seconds for epoch in curve) for curve in curves]

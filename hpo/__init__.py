@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hpo.checks.babysitter import Babysitter
+    from hpo.results.frames import Results, open_results
 
 __version__ = "0.1.0"
 
-__all__ = ["Babysitter", "__version__"]
+__all__ = ["Babysitter", "Results", "__version__", "open_results"]
+
+# Loaded when they are asked for: `import hpo` and `hpo --help` stay quick without PyTorch and SQLAlchemy.
+_LAZY = {
+    "Babysitter": "hpo.checks.babysitter",
+    "Results": "hpo.results.frames",
+    "open_results": "hpo.results.frames",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Load what needs PyTorch when it is asked for: `import hpo` and `hpo --help` stay quick."""
-    if name == "Babysitter":
-        from hpo.checks.babysitter import Babysitter
+    if name not in _LAZY:
+        raise AttributeError(f"module 'hpo' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
 
-        return Babysitter
-    raise AttributeError(f"module 'hpo' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from hpo.cli.console import printable
 from hpo.reporting import words
-from hpo.results.query import Leader, open_results
+from hpo.results.query import Leader, results_engine
 
 SEVERITY_STYLES = {"pass": "green", "note": "cyan", "warn": "yellow", "fatal": "red"}
 
@@ -20,7 +20,7 @@ SEVERITY_STYLES = {"pass": "green", "note": "cyan", "warn": "yellow", "fatal": "
 @contextmanager
 def results(url: str) -> Iterator[Engine]:
     """The database, for reading; raises ``StorageError`` if hpo has not used it yet."""
-    engine = open_results(url)
+    engine = results_engine(url)
     try:
         yield engine
     finally:

@@ -1,6 +1,6 @@
 """Reads: what the command line and reports want to know, as typed rows. SQL from people is in `ad_hoc`.
 
-Each function takes the engine of a `ResultsStore` or of `open_results`.
+Each function takes the engine of a `ResultsStore` or of `results_engine`.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ class TrialDetail:
     attempts: tuple[Attempt, ...]
 
 
-def open_results(url: str) -> Engine:
+def results_engine(url: str) -> Engine:
     """An engine that only reads; raises ``StorageError`` if hpo has not used this database yet."""
     engine = open_reader(url)
     try:

@@ -38,6 +38,10 @@ class Known:
     best_epoch: int | None
 
     @property
+    def cause(self) -> str:
+        return self.verdict.partition(":")[0]
+
+    @property
     def drawn(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _DISTRIBUTIONS}
 
@@ -94,13 +98,14 @@ def _write(bench: Any, study_id: int, trial: Known) -> None:
             bench.store.record_epoch(lease, trial_id, _epoch(trial, epoch))
         if number == 0:
             bench.store.record_layers(lease, trial_id, [record])
-    severity = {"healthy": "pass", "exploded": "fatal"}.get(trial.verdict.partition(":")[0], "warn")
+    severity = {"healthy": "pass", "exploded": "fatal"}.get(trial.cause, "warn")
     finding = FindingRecord("watch", severity, 9, 1, trial.verdict, 1.0, 2.0, "another lr")  # type: ignore[arg-type]
     bench.store.record_findings(lease, trial_id, [finding])
     outcome = Outcome(
         trial.state,  # type: ignore[arg-type]
         value=trial.value,
         verdict=trial.verdict,
+        cause=trial.cause,
         remedy="another lr",
         best_epoch=trial.best_epoch,
         parameters=100,

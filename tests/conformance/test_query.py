@@ -13,13 +13,13 @@ from sqlalchemy.exc import DBAPIError
 from hpo.errors import UnknownStudyError, UserError
 from hpo.queue.leases import release
 from hpo.results.engine import writing
-from hpo.results.query import leaderboard, list_studies, open_results, study_status, trial_detail
+from hpo.results.query import leaderboard, list_studies, results_engine, study_status, trial_detail
 from hpo.results.records import FindingRecord, Outcome
 
 
 @pytest.fixture
 def engine(bench: Any) -> Iterator[Engine]:
-    opened = open_results(bench.store.url)
+    opened = results_engine(bench.store.url)
     yield opened
     opened.dispose()
 

@@ -28,8 +28,8 @@ from hpo.events import EpochDone, Event, TrialEnded, TrialStarted
 from hpo.randomness import Key
 from hpo.results.query import (
     leaderboard,
-    open_results,
     preprocessing_state,
+    results_engine,
     study_status,
     trial_detail,
 )
@@ -69,7 +69,7 @@ def _run(url: str, spec: StudySpec) -> list[Event]:
 
 @pytest.fixture
 def results(storage_url: str) -> Iterator[Engine]:
-    engine = open_results(storage_url)
+    engine = results_engine(storage_url)
     yield engine
     engine.dispose()
 

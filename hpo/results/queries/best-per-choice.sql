@@ -5,7 +5,7 @@
 -- :study (text)                the study
 -- :most (integer, default 12)  leave out hyperparameters with more different values than this
 WITH chosen AS (
-    SELECT param, value_text, state, value
+    SELECT param, value_text, value_number, state, value
     FROM params
     WHERE study = :study
 ),

@@ -15,7 +15,7 @@ SELECT
     r.batch_norm,
     r.best_epoch,
     r.seconds,
-    r.verdict
+    r.cause
 FROM leaderboard AS l
 JOIN results AS r ON r.trial_id = l.trial_id
 WHERE l.study = :study

@@ -5,15 +5,7 @@
 -- :study (text)  the study
 WITH unwell AS (
     SELECT
-        CASE
-            WHEN verdict IS NULL THEN state
-            WHEN verdict LIKE 'exploded%' THEN 'exploded'
-            WHEN verdict LIKE 'bad start%' THEN 'bad start'
-            WHEN verdict LIKE 'did not learn%' THEN 'did not learn'
-            WHEN verdict LIKE 'error%' THEN 'error'
-            WHEN verdict LIKE 'out of memory%' THEN 'out of memory'
-            ELSE 'other'
-        END AS cause,
+        coalesce(cause, state) AS cause,
         number,
         state,
         lr,
@@ -21,9 +13,7 @@ WITH unwell AS (
         remedy
     FROM results
     WHERE study = :study
-        AND state IN ('complete', 'pruned', 'failed')
-        AND (verdict IS NULL OR verdict <> 'healthy')
-        AND NOT (verdict IS NULL AND state = 'complete')
+        AND (state IN ('pruned', 'failed') OR (state = 'complete' AND cause <> 'healthy'))
 ),
 ordered AS (
     SELECT cause, number, state, lr, seconds, remedy, row_number() OVER (PARTITION BY cause ORDER BY number) AS place

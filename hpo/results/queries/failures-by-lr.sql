@@ -9,20 +9,17 @@ WITH decades (low, high) AS (
         (0.01, 0.1), (0.1, 1.0), (1.0, 10.0), (10.0, NULL)
 ),
 tried AS (
-    SELECT lr, state, coalesce(verdict, '') AS verdict
+    SELECT lr, coalesce(cause, state) AS cause
     FROM results
     WHERE study = :study AND state IN ('complete', 'pruned', 'failed')
 )
 SELECT
     d.low AS lr_from,
     d.high AS lr_below,
+    t.cause,
     count(*) AS trials,
-    count(*) FILTER (WHERE t.verdict = 'healthy') AS healthy,
-    count(*) FILTER (WHERE t.verdict LIKE 'exploded%') AS exploded,
-    count(*) FILTER (WHERE t.verdict LIKE 'did not learn%') AS did_not_learn,
-    count(*) FILTER (WHERE t.verdict LIKE 'bad start%') AS bad_start,
-    count(*) FILTER (WHERE t.state = 'failed') AS failed
+    1.0 * count(*) / sum(count(*)) OVER (PARTITION BY d.low) AS share_of_decade
 FROM decades AS d
 JOIN tried AS t ON t.lr >= d.low AND (d.high IS NULL OR t.lr < d.high)
-GROUP BY d.low, d.high
-ORDER BY d.low
+GROUP BY d.low, d.high, t.cause
+ORDER BY d.low, trials DESC, t.cause

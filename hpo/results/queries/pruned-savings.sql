@@ -9,11 +9,7 @@ WITH pace AS (
     WHERE study = :study AND epochs_done > 0
 )
 SELECT
-    CASE
-        WHEN r.verdict LIKE 'exploded%' THEN 'exploded'
-        WHEN r.verdict LIKE 'did not learn%' THEN 'did not learn'
-        ELSE 'by the search'
-    END AS cause,
+    CASE WHEN r.cause <> 'healthy' THEN r.cause ELSE 'the search' END AS cause,
     count(*) AS pruned,
     sum(r.epochs) AS epochs_planned,
     sum(r.epochs_done) AS epochs_trained,

@@ -1,0 +1,68 @@
+"""The views as SQLAlchemy tables, so that what is read from them has its type on either database.
+
+The SQL of the views is in views/; SQLite itself knows no type of a column that a view computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Boolean, Column, DateTime, Double, Integer, MetaData, Table, Text
+
+from hpo.results.view_sql import column_type
+from hpo.spec.configuration import Configuration
+
+_SQL_TYPES: dict[str, type[Any]] = {
+    "BOOLEAN": Boolean,
+    "INTEGER": Integer,
+    "DOUBLE PRECISION": Double,
+    "TEXT": Text,
+}
+_TRIAL = {"study": Text, "number": Integer}
+_HYPERPARAMETERS: dict[str, type[Any]] = {
+    name: _SQL_TYPES[column_type(field.annotation)] for name, field in Configuration.model_fields.items()
+}
+_COLUMNS: dict[str, Mapping[str, type[Any]]] = {
+    "results": {
+        "study": Text, "stage": Text, "number": Integer, "state": Text, "value": Double,
+        "best_epoch": Integer, "test_value": Double, "verdict": Text, "cause": Text, "second_cause": Text,
+        "confidence": Double, "remedy": Text, "epochs_done": Integer, **_HYPERPARAMETERS, "seconds": Double,
+        "images_per_second": Double, "parameters": Integer, "worker": Text, "started": DateTime,
+        "finished": DateTime, "slot": Integer, "weights_hash": Text, "trial_id": Integer,
+    },
+    "curves": {
+        **_TRIAL, "epoch": Integer, "train_loss": Double, "train_accuracy": Double, "val_loss": Double,
+        "val_accuracy": Double, "lr": Double, "seconds": Double, "images": Integer,
+        "images_per_second": Double, "ended": DateTime, "trial_id": Integer,
+    },
+    "layers": {
+        **_TRIAL, "epoch": Integer, "step": Integer, "position": Integer, "layer": Text,
+        "activation_mean": Double, "activation_std": Double, "dead": Double, "saturated": Double,
+        "gradient_norm": Double, "update_ratio": Double, "trial_id": Integer,
+    },
+    "findings": {
+        **_TRIAL, "check_name": Text, "severity": Text, "epoch": Integer, "step": Integer, "layer": Text,
+        "value": Double, "threshold": Double, "message": Text, "remedy": Text, "trial_id": Integer,
+    },
+    "attempts": {
+        **_TRIAL, "attempt": Integer, "outcome": Text, "from_epoch": Integer, "to_epoch": Integer,
+        "worker": Text, "host": Text, "pid": Integer, "device": Text, "started": DateTime, "ended": DateTime,
+        "trial_id": Integer,
+    },
+    "leaderboard": {
+        "rank": Integer, "study": Text, "stage": Text, "number": Integer, "value": Double,
+        "test_value": Double, "best_epoch": Integer, "epochs_done": Integer, "seconds": Double,
+        "verdict": Text, "cause": Text, "trial_id": Integer,
+    },
+    "params": {
+        **_TRIAL, "state": Text, "value": Double, "param": Text, "value_text": Text, "value_number": Double,
+        "trial_id": Integer,
+    },
+}  # fmt: skip
+_METADATA = MetaData()
+VIEW_TABLES: dict[str, Table] = {
+    view: Table(view, _METADATA, *(Column(name, kind) for name, kind in columns.items()))
+    for view, columns in _COLUMNS.items()
+}
+"""Every view that people ask, by name."""
