@@ -44,7 +44,7 @@ def images(notice: bool = True) -> Dataset:
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table, columns aligned; the first to the left, the others to the right."""
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    rule = ["-" * widths[0], *("-" * max(width - 1, 1) + ":" for width in widths[1:])]
     return "\n".join(_line(row, widths) for row in [header, rule, *rows])
 
 

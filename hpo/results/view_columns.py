@@ -56,8 +56,8 @@ _COLUMNS: dict[str, Mapping[str, type[Any]]] = {
         "verdict": Text, "cause": Text, "trial_id": Integer,
     },
     "params": {
-        **_TRIAL, "state": Text, "value": Double, "param": Text, "value_text": Text, "value_number": Double,
-        "trial_id": Integer,
+        **_TRIAL, "state": Text, "value": Double, "param": Text, "kind": Text, "value_text": Text,
+        "value_number": Double, "stored": Double, "trial_id": Integer,
     },
 }  # fmt: skip
 _METADATA = MetaData()

@@ -89,7 +89,7 @@ def test_the_best_and_the_best_of_each_kind(known: list[Known], answer: Ask) -> 
             max(values.values()),
         )
         assert row["mean"] == pytest.approx(statistics.mean(values.values()))
-    choices = answer("best-per-choice")
+    choices = answer("best-per-choice", study="known")
     assert [row["param"] for row in choices] == ["activation"] * 3 + ["batch_norm"] * 3 + ["batch_size"] * 2
     assert {row["choice"] for row in choices} >= {"32", "64", "relu", "none"}
     assert sum(row["trials"] for row in choices) == 3 * len(known)
@@ -150,6 +150,12 @@ def test_importance_is_epsilon_squared_and_spearmans_correlation(known: list[Kno
     rho = stats.spearmanr([each.lr for each in complete], values).statistic
     assert rows["lr"]["rank_correlation"] == pytest.approx(rho)
     assert (rows["activation"]["rank_correlation"], rows["lr"]["trials"]) == (None, len(complete))
+
+
+def test_importance_where_every_value_is_the_same_is_not_known(bench: Any, answer: Ask) -> None:
+    alike = [Known(**{**vars(each), "value": 0.1, "state": "complete"}) for each in known_trials()[:8]]
+    populate(bench, trials=alike)
+    assert {row["variance_share"] for row in answer("importance")} == {None}
 
 
 def test_the_boundary_names_the_edge_where_the_best_lie(known: list[Known], answer: Ask) -> None:

@@ -1,30 +1,23 @@
 -- Which choice of each searched hyperparameter does best?
 --
--- A number that was drawn from a range has too many values to be listed: see lr-slices and importance.
+-- A number that was drawn from a range has no choices: see lr-slices and importance.
 --
--- :study (text)                the study
--- :most (integer, default 12)  leave out hyperparameters with more different values than this
-WITH chosen AS (
-    SELECT param, value_text, value_number, state, value
+-- :study (text)  the study
+WITH grouped AS (
+    SELECT
+        param,
+        stored,
+        count(*) AS trials,
+        count(*) FILTER (WHERE state = 'complete') AS complete,
+        max(value) FILTER (WHERE state = 'complete') AS best,
+        avg(value) FILTER (WHERE state = 'complete') AS mean,
+        min(trial_id) AS example
     FROM params
-    WHERE study = :study
-),
-few AS (
-    SELECT param
-    FROM chosen
-    GROUP BY param
-    -- Words, or numbers that come again and again.
-    HAVING count(DISTINCT value_text) <= :most
-        AND (count(value_number) = 0 OR 2 * count(DISTINCT value_text) <= count(*))
+    WHERE study = :study AND kind = 'choice'
+    GROUP BY param, stored
 )
-SELECT
-    param,
-    value_text AS choice,
-    count(*) AS trials,
-    count(*) FILTER (WHERE state = 'complete') AS complete,
-    max(value) FILTER (WHERE state = 'complete') AS best,
-    avg(value) FILTER (WHERE state = 'complete') AS mean
-FROM chosen
-WHERE param IN (SELECT param FROM few)
-GROUP BY param, value_text
-ORDER BY param, best DESC NULLS LAST, choice
+SELECT g.param, p.value_text AS choice, g.trials, g.complete, g.best, g.mean
+FROM grouped AS g
+-- The choice in words is read once for each, not for each trial.
+JOIN params AS p ON p.trial_id = g.example AND p.param = g.param
+ORDER BY g.param, g.best DESC NULLS LAST, choice

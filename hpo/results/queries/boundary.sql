@@ -1,6 +1,6 @@
 -- Do the best values lie at the edge of what was tried?
 --
--- If so, search further out on that side.
+-- If so, search further out on that side. Of hyperparameters that are drawn from a range.
 --
 -- position is where the best trials' settings lie among all that were tried, as the share of trials below them: 0 the
 -- lowest, 1 the highest, 0.5 the middle. An edge is named if at least half of the best lie in the outer tenth.
@@ -10,19 +10,19 @@
 WITH tried AS (
     SELECT
         param,
-        value_number,
+        stored,
         state,
-        percent_rank() OVER (PARTITION BY param ORDER BY value_number) AS position,
+        percent_rank() OVER (PARTITION BY param ORDER BY stored) AS position,
         row_number() OVER (
             PARTITION BY param ORDER BY CASE WHEN state = 'complete' THEN value END DESC NULLS LAST, number
         ) AS place
     FROM params
-    WHERE study = :study AND value_number IS NOT NULL
+    WHERE study = :study AND kind <> 'choice'
 ),
 marked AS (
     SELECT
         param,
-        value_number,
+        stored,
         position,
         CASE WHEN state = 'complete' AND place <= :best THEN 1 ELSE 0 END AS is_best
     FROM tried
@@ -30,13 +30,13 @@ marked AS (
 SELECT
     param,
     count(*) AS trials,
-    min(value_number) AS lowest,
-    max(value_number) AS highest,
-    min(value_number) FILTER (WHERE is_best = 1) AS best_lowest,
-    max(value_number) FILTER (WHERE is_best = 1) AS best_highest,
+    min(stored) AS lowest,
+    max(stored) AS highest,
+    min(stored) FILTER (WHERE is_best = 1) AS best_lowest,
+    max(stored) FILTER (WHERE is_best = 1) AS best_highest,
     avg(position) FILTER (WHERE is_best = 1) AS position,
     CASE
-        WHEN min(value_number) = max(value_number) THEN NULL
+        WHEN min(stored) = max(stored) THEN NULL
         WHEN 2 * count(*) FILTER (WHERE is_best = 1 AND position <= 0.1) >= sum(is_best) AND sum(is_best) > 0
             THEN 'low'
         WHEN 2 * count(*) FILTER (WHERE is_best = 1 AND position >= 0.9) >= sum(is_best) AND sum(is_best) > 0

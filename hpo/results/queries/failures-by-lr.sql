@@ -8,7 +8,7 @@ WITH decades (low, high) AS (
         (0.0, 0.000001), (0.000001, 0.00001), (0.00001, 0.0001), (0.0001, 0.001), (0.001, 0.01),
         (0.01, 0.1), (0.1, 1.0), (1.0, 10.0), (10.0, NULL)
 ),
-tried AS (
+tried AS MATERIALIZED (
     SELECT lr, coalesce(cause, state) AS cause
     FROM results
     WHERE study = :study AND state IN ('complete', 'pruned', 'failed')

@@ -10,7 +10,7 @@ WITH slices (low, high) AS (
         (0.1, 0.2), (0.2, 0.5), (0.5, 1.0), (1.0, 2.0),
         (2.0, 5.0), (5.0, 10.0), (10.0, NULL)
 ),
-tried AS (
+tried AS MATERIALIZED (
     SELECT lr, state, value
     FROM results
     WHERE study = :study

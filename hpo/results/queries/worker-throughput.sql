@@ -3,35 +3,42 @@
 -- Epochs, images a second, and how many of its trials it was lost in.
 --
 -- :study (text)  the study
-WITH done AS (
+WITH goes AS MATERIALIZED (
+    SELECT worker, host, device, trial_id, attempt, outcome, from_epoch, to_epoch, started, ended
+    FROM attempts
+    WHERE study = :study
+),
+trained AS (
+    SELECT g.worker, count(*) AS epochs, sum(e.seconds) AS seconds, sum(e.images) AS images
+    FROM goes AS g
+    JOIN hpo_epoch AS e ON e.trial_id = g.trial_id AND e.epoch > g.from_epoch AND e.epoch <= g.to_epoch
+    GROUP BY g.worker
+),
+workers AS (
     SELECT
-        a.worker,
-        a.host,
-        a.device,
-        a.trial_id,
-        a.outcome,
-        a.started,
-        a.ended,
-        count(c.epoch) AS epochs,
-        sum(c.seconds) AS seconds,
-        sum(c.images) AS images
-    FROM attempts AS a
-    LEFT JOIN hpo_epoch AS c ON c.trial_id = a.trial_id AND c.epoch > a.from_epoch AND c.epoch <= a.to_epoch
-    WHERE a.study = :study
-    GROUP BY a.worker, a.host, a.device, a.trial_id, a.attempt, a.outcome, a.started, a.ended
+        worker,
+        min(host) AS host,
+        min(device) AS device,
+        count(DISTINCT trial_id) AS trials,
+        count(*) AS attempts,
+        count(*) FILTER (WHERE outcome = 'lost') AS lost,
+        min(started) AS started,
+        max(ended) AS last_ended
+    FROM goes
+    GROUP BY worker
 )
 SELECT
-    worker,
-    host,
-    device,
-    count(DISTINCT trial_id) AS trials,
-    count(*) AS attempts,
-    count(*) FILTER (WHERE outcome = 'lost') AS lost,
-    sum(epochs) AS epochs,
-    sum(seconds) AS seconds,
-    sum(images) / nullif(sum(seconds), 0) AS images_per_second,
-    min(started) AS started,
-    max(ended) AS last_ended
-FROM done
-GROUP BY worker, host, device
-ORDER BY epochs DESC, worker
+    w.worker,
+    w.host,
+    w.device,
+    w.trials,
+    w.attempts,
+    w.lost,
+    coalesce(t.epochs, 0) AS epochs,
+    t.seconds,
+    t.images / nullif(t.seconds, 0) AS images_per_second,
+    w.started,
+    w.last_ended
+FROM workers AS w
+LEFT JOIN trained AS t ON t.worker = w.worker
+ORDER BY epochs DESC, w.worker

@@ -7,6 +7,11 @@ SELECT
     v.value,
     p.param_name AS param,
     CASE
+        WHEN p.distribution_json LIKE '{"name": "Categorical%' THEN 'choice'
+        WHEN p.distribution_json LIKE '{"name": "Int%' THEN 'integer'
+        ELSE 'number'
+    END AS kind,
+    CASE
         WHEN p.choice IS NOT NULL THEN coalesce(p.choice #>> '{}', 'null')
         WHEN p.distribution_json LIKE '{"name": "Int%' THEN CAST(CAST(p.param_value AS BIGINT) AS TEXT)
         WHEN p.distribution_json NOT LIKE '{"name": "Categorical%' THEN CAST(p.param_value AS TEXT)
@@ -15,6 +20,7 @@ SELECT
         WHEN json_typeof(p.choice) = 'number' THEN CAST(p.choice #>> '{}' AS DOUBLE PRECISION)
         WHEN p.distribution_json NOT LIKE '{"name": "Categorical%' THEN p.param_value
     END AS value_number,
+    p.param_value AS stored,
     o.trial_id
 FROM (
     SELECT

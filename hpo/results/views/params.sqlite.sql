@@ -6,17 +6,40 @@ SELECT
     CASE WHEN o.state = 'FAIL' THEN 'failed' ELSE lower(o.state) END AS state,
     v.value,
     p.param_name AS param,
-    CASE p.kind
-        WHEN 'text' THEN json_extract(p.distribution_json, p.place)
-        WHEN 'number' THEN CAST(p.param_value AS TEXT)
-        WHEN 'whole' THEN CAST(CAST(p.param_value AS INTEGER) AS TEXT)
-        WHEN 'unreadable' THEN NULL
-        ELSE substr(p.choice_and_null, 2, length(p.choice_and_null) - length('[,null]'))
+    CASE
+        WHEN substr(p.distribution_json, 1, 21) = '{"name": "Categorical' THEN 'choice'
+        WHEN substr(p.distribution_json, 1, 13) = '{"name": "Int' THEN 'integer'
+        ELSE 'number'
+    END AS kind,
+    CASE
+        WHEN substr(p.distribution_json, 1, 21) <> '{"name": "Categorical'
+            THEN
+                CASE substr(p.distribution_json, 1, 13)
+                    WHEN '{"name": "Int' THEN CAST(CAST(p.param_value AS INTEGER) AS TEXT)
+                    ELSE CAST(p.param_value AS TEXT)
+                END
+        -- NaN and Infinity among the choices are no JSON.
+        WHEN (instr(p.distribution_json, 'NaN') OR instr(p.distribution_json, 'Infinity'))
+            AND NOT json_valid(p.distribution_json)
+            THEN NULL
+        WHEN json_type(p.distribution_json, p.place) = 'text' THEN json_extract(p.distribution_json, p.place)
+        -- With two paths json_extract gives JSON, "[1e-05,null]": the choice as it was written.
+        ELSE
+            substr(
+                json_extract(p.distribution_json, p.place, '$.none'),
+                2,
+                length(json_extract(p.distribution_json, p.place, '$.none')) - length('[,null]')
+            )
     END AS value_text,
     CASE
-        WHEN p.kind IN ('number', 'whole') THEN p.param_value
-        WHEN p.kind IN ('integer', 'real') THEN CAST(json_extract(p.distribution_json, p.place) AS REAL)
+        WHEN substr(p.distribution_json, 1, 21) <> '{"name": "Categorical' THEN p.param_value
+        WHEN (instr(p.distribution_json, 'NaN') OR instr(p.distribution_json, 'Infinity'))
+            AND NOT json_valid(p.distribution_json)
+            THEN NULL
+        WHEN json_type(p.distribution_json, p.place) IN ('integer', 'real')
+            THEN CAST(json_extract(p.distribution_json, p.place) AS REAL)
     END AS value_number,
+    p.param_value AS stored,
     o.trial_id
 FROM (
     SELECT
@@ -24,24 +47,7 @@ FROM (
         param_name,
         param_value,
         distribution_json,
-        '$.attributes.choices[' || CAST(param_value AS INTEGER) || ']' AS place,
-        CASE
-            -- NaN and Infinity among the choices are no JSON.
-            WHEN NOT json_valid(distribution_json) THEN 'unreadable'
-            WHEN json_extract(distribution_json, '$.name') = 'CategoricalDistribution'
-                THEN json_type(distribution_json, '$.attributes.choices[' || CAST(param_value AS INTEGER) || ']')
-            WHEN json_extract(distribution_json, '$.name') LIKE 'Int%' THEN 'whole'
-            ELSE 'number'
-        END AS kind,
-        -- With two paths json_extract gives JSON, "[1e-05,null]": the choice as it was written.
-        CASE
-            WHEN json_valid(distribution_json)
-                THEN json_extract(
-                    distribution_json,
-                    '$.attributes.choices[' || CAST(param_value AS INTEGER) || ']',
-                    '$.none'
-                )
-        END AS choice_and_null
+        '$.attributes.choices[' || CAST(param_value AS INTEGER) || ']' AS place
     FROM trial_params
 ) AS p
 JOIN trials AS o ON o.trial_id = p.trial_id

