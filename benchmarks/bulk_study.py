@@ -23,7 +23,6 @@ from hpo.spec.study import StudySpec
 
 STUDY = """\
 study: {name}
-seed: {seed}
 trials: {trials}
 fixed: {{dataset: synthetic, epochs: {epochs}}}
 space:
@@ -62,9 +61,14 @@ class Fate:
     best_epoch: int | None
 
 
+def study_file(name: str, trials: int, epochs: int = 20) -> str:
+    """The text of the study's file."""
+    return STUDY.format(name=name, trials=trials, epochs=epochs)
+
+
 def make_study(store: ResultsStore, name: str, trials: int, epochs: int = 20, layers: int = 6) -> int:
     """Submit a study and write all its trials; its id."""
-    spec = parse_study(STUDY.format(name=name, seed=0, trials=trials, epochs=epochs), "bulk")
+    spec = parse_study(study_file(name, trials, epochs), "bulk")
     study_id = register_study(store, spec, Images())
     with writing(store.engine) as connection:
         first = 1 + (connection.scalar(text("SELECT coalesce(max(trial_id), 0) FROM trials")) or 0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import sql_parts
+
 from hpo.spec.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, when_text, yaml_text
 from hpo.spec.load import STUDY_KEYS, THRESHOLDS
 from hpo.spec.rules import MODEL_DEPTHS
@@ -13,6 +15,7 @@ DOCS = Path(__file__).parent
 SCHEMA = DOCS / "study.schema.json"
 STUDY_FILES = DOCS / "study-files.md"
 CHECKS = DOCS / "checks.md"
+SQL = DOCS / "sql.md"
 
 _VALUES = {"number": "number", "whole": "whole number", "flag": "true or false", "text": "text"}
 
@@ -26,6 +29,11 @@ def generated() -> dict[Path, str]:
         SCHEMA: schema_text(),
         STUDY_FILES: with_part(page, "hyperparameters", hyperparameters_table()),
         CHECKS: checks,
+        SQL: with_part(
+            with_part(SQL.read_text(encoding="utf-8"), "questions", sql_parts.questions()),
+            "diagram",
+            sql_parts.diagram(),
+        ),
     }
 
 

@@ -17,8 +17,8 @@ from hpo.errors import UserError
 
 Row = tuple[Any, ...]
 
-_CELLS = 400_000
-"""Values held at a time, and the size of a row group: some 40 MB."""
+_CELLS = 100_000
+"""Values held at a time, and the size of a row group: some 10 MB."""
 _SPOOLED_BYTES = 16 * 2**20
 _LARGEST = 2**63
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Boolean, Column, DateTime, Engine, Integer, Table, Text, select
+from sqlalchemy import Boolean, Column, DateTime, Double, Engine, Integer, Table, Text, select
 
 from hpo.errors import UserError
 from hpo.results.ad_hoc import TIMEOUT_SECONDS, Value
@@ -25,6 +25,7 @@ _DTYPES: dict[type[Any], str] = {
     Boolean: "boolean",
     Text: "string",
     DateTime: "datetime64[us]",
+    Double: "float64",
 }
 _ORDER = ("study", "number", "rank", "epoch", "step", "position", "attempt", "param")
 
@@ -82,6 +83,10 @@ class Results:
         """One row a parameter of any Optuna trial in the database."""
         return self._frame("params", study)
 
+    def study_findings(self, study: str | None = None) -> DataFrame:
+        """One row for each thing that a study's trials say about it as a whole."""
+        return self._frame("study_findings", study)
+
     def query(self, sql_or_name: str, /, *, timeout: float = TIMEOUT_SECONDS, **params: Value) -> DataFrame:
         """The answer to a reading statement, or to a ready question (``hpo query --list``).
 
@@ -118,7 +123,7 @@ class Results:
 
 
 def _dtype(column: Column[Any]) -> str:
-    return _DTYPES.get(type(column.type), "float64")
+    return _DTYPES.get(type(column.type), "object")
 
 
 def _pandas() -> Any:

@@ -129,8 +129,8 @@ class ResultsStore:
             with optuna_within(connection) as optuna:
                 if _is_running(connection, trial_id):
                     optuna.set_trial_intermediate_value(trial_id, record.epoch, record.val_accuracy)
-            row = {"trial_id": trial_id, **asdict(record), "ended_at": utc_now()}
-            _upsert(connection, EpochRow, ("trial_id", "epoch"), [row])
+            row = {"trial_id": trial_id, **asdict(record)}
+            _upsert(connection, EpochRow, ("trial_id", "epoch"), [row], ended_at=utc_now())
 
         write(self.engine, work)
 
@@ -263,10 +263,14 @@ def curve_sums(connection: Connection, trial_id: int) -> dict[str, Any]:
 
 
 def _upsert(
-    connection: Connection, table: type[Base], key: tuple[str, ...], rows: list[dict[str, Any]]
+    connection: Connection,
+    table: type[Base],
+    key: tuple[str, ...],
+    rows: list[dict[str, Any]],
+    **values: Any,
 ) -> None:
+    """Insert the rows, or overwrite those of the same key; all at once, as ``executemany`` does."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    for row in rows:
-        changed = {name: value for name, value in row.items() if name not in key}
-        statement = dialect.insert(table).values(row)
-        connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed))
+    statement = dialect.insert(table).values(values)
+    changed = {name: statement.excluded[name] for name in (*rows[0], *values) if name not in key}
+    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), rows)

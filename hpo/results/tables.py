@@ -64,7 +64,7 @@ class Prose(TypeDecorator[str]):
 
 
 # Elsewhere plain `json`, which keeps the order of a study file's keys; `jsonb` is faster to take apart.
-_Document = JSON().with_variant(JSONB(), "postgresql")
+Document = JSON().with_variant(JSONB(), "postgresql")
 
 
 class Base(DeclarativeBase):
@@ -140,7 +140,7 @@ class TrialRow(Base):
     study_id: Mapped[int] = mapped_column(ForeignKey("hpo_study.study_id", ondelete="CASCADE"))
     stage: Mapped[str] = mapped_column(String(NAME_LENGTH))
     slot: Mapped[int]
-    configuration: Mapped[dict[str, Any]] = mapped_column(_Document)
+    configuration: Mapped[dict[str, Any]] = mapped_column(Document)
     outcome: Mapped[str | None] = mapped_column(String(16))
     value: Mapped[float | None]
     verdict: Mapped[str | None] = mapped_column(Prose)
@@ -312,9 +312,9 @@ class StudyFindingRow(Base):
     check_name: Mapped[str] = mapped_column(String(NAME_LENGTH))
     severity: Mapped[str] = mapped_column(String(16))
     message: Mapped[str] = mapped_column(Prose)
-    evidence: Mapped[dict[str, Any]] = mapped_column(_Document)
+    evidence: Mapped[dict[str, Any]] = mapped_column(Document)
     remedy: Mapped[str] = mapped_column(Prose)
-    change: Mapped[dict[str, Any]] = mapped_column(_Document)
+    change: Mapped[dict[str, Any]] = mapped_column(Document)
     """The remedy as a JSON merge patch of the study file; empty if there is none."""
     trials_seen: Mapped[int]
     """Finished trials that it is drawn from."""

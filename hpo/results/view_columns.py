@@ -10,20 +10,21 @@ from typing import Any
 
 from sqlalchemy import Boolean, Column, DateTime, Double, Integer, MetaData, Table, Text
 
+from hpo.results.tables import Document
 from hpo.results.view_sql import column_type
 from hpo.spec.configuration import Configuration
 
-_SQL_TYPES: dict[str, type[Any]] = {
+_SQL_TYPES: dict[str, Any] = {
     "BOOLEAN": Boolean,
     "INTEGER": Integer,
     "DOUBLE PRECISION": Double,
     "TEXT": Text,
 }
 _TRIAL = {"study": Text, "number": Integer}
-_HYPERPARAMETERS: dict[str, type[Any]] = {
+_HYPERPARAMETERS: dict[str, Any] = {
     name: _SQL_TYPES[column_type(field.annotation)] for name, field in Configuration.model_fields.items()
 }
-_COLUMNS: dict[str, Mapping[str, type[Any]]] = {
+_COLUMNS: dict[str, Mapping[str, Any]] = {
     "results": {
         "study": Text, "stage": Text, "number": Integer, "state": Text, "value": Double,
         "best_epoch": Integer, "test_value": Double, "verdict": Text, "cause": Text, "second_cause": Text,
@@ -58,6 +59,11 @@ _COLUMNS: dict[str, Mapping[str, type[Any]]] = {
     "params": {
         **_TRIAL, "state": Text, "value": Double, "param": Text, "kind": Text, "value_text": Text,
         "value_number": Double, "stored": Double, "trial_id": Integer,
+    },
+    "study_findings": {
+        "study": Text, "position": Integer, "check_name": Text, "severity": Text, "message": Text,
+        "remedy": Text, "change": Document, "evidence": Document, "trials_seen": Integer, "made": DateTime,
+        "study_id": Integer,
     },
 }  # fmt: skip
 _METADATA = MetaData()

@@ -9,7 +9,9 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from hpo.queue.leases import release
-from hpo.results.records import EpochRecord, FindingRecord, LayerRecord, Outcome
+from hpo.results import study_findings
+from hpo.results.engine import writing
+from hpo.results.records import EpochRecord, FindingRecord, LayerRecord, Outcome, StudyFindingRecord
 
 EPOCHS = 4
 _ACTIVATIONS = ("relu", "tanh", "sigmoid")
@@ -74,6 +76,9 @@ def populate(bench: Any, study: str = "known", trials: list[Known] | None = None
     study_id = bench.register(study, trials=len(known) + 1, fixed={"epochs": EPOCHS})
     for trial in known:
         _write(bench, study_id, trial)
+    remark = StudyFindingRecord("cost", "note", "some trials came to nothing", {"share": 0.5}, "", {})
+    with writing(bench.store.engine) as connection:
+        study_findings.replace(connection, study_id, [remark], trials_seen=len(known))
     return known
 
 

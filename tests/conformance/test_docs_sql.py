@@ -1,73 +1,86 @@
-"""docs/sql.md: every statement in it runs, and it lists every column of every view."""
+"""docs/sql.md: everything in it that can be run is run, and it lists every column of every view."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
-from sqlalchemy import inspect
+from population import populate
+from sqlalchemy import JSON, Boolean, DateTime, Double, Integer, Text, inspect
 
-from hpo.results import study_findings
+from hpo.cli.app import run_command
 from hpo.results.ad_hoc import run_sql
-from hpo.results.engine import writing
-from hpo.results.records import FindingRecord, LayerRecord, Outcome, StudyFindingRecord
-from hpo.results.view_sql import VIEWS
+from hpo.results.view_columns import VIEW_TABLES
+from hpo.settings import settings
 from hpo.spec.configuration import Configuration
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sql.md").read_text(encoding="utf-8")
+WORDS = {
+    Boolean: "boolean", DateTime: "timestamp", Double: "double", Integer: "integer", JSON: "json", Text: "text",
+}  # fmt: skip
 
 
 @pytest.fixture
 def url(bench: Any) -> str:
     """A study with something to find for each question."""
-    study_id = bench.register("quickstart", trials=6)
-    bench.trial(study_id, Outcome("complete", value=0.5, verdict="healthy"), (0.4, 0.5), lr=0.02)
-    bench.trial(study_id, Outcome("complete", value=0.7, verdict="healthy"), (0.7,), activation="tanh")
-    lease = bench.claim(study_id)
-    trial_id, _ = bench.begin(lease, lr=0.9)
-    for _ in range(2):  # the first attempt is lost
-        bench.store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
-    bench.store.record_findings(
-        lease,
-        trial_id,
-        [FindingRecord("exploding_loss", "fatal", 5, 0, "the loss grew", 9.0, 7.0, "lower lr")],
-    )
-    bench.store.finish_trial(lease, trial_id, Outcome("pruned", verdict="exploded"))
-    noted = bench.claim(study_id)
-    trial_id, _ = bench.begin(noted)
-    bench.store.record_findings(noted, trial_id, [FindingRecord("learned", "warn", 9, 1, "hardly learned")])
-    bench.store.finish_trial(noted, trial_id, Outcome("complete", value=0.2))
-    layered = bench.claim(study_id)
-    with bench.plain_optuna() as storage:
-        theirs = optuna.create_study(study_name="theirs", storage=storage)
-        theirs.optimize(lambda trial: len(trial.suggest_categorical("kernel", ["rbf"])), n_trials=1)
-    trial_id, _ = bench.begin(layered)
-    bench.store.record_layers(layered, 1, [LayerRecord(9, 1, 0, "conv1", dead=0.1)])
-    remark = StudyFindingRecord("cost", "note", "3 of 6 trials came to nothing", {"share": 0.5}, "", {})
-    with writing(bench.store.engine) as connection:
-        study_findings.replace(connection, study_id, [remark], trials_seen=6)
+    populate(bench, "quickstart")
     return str(bench.store.url)
 
 
-def test_every_statement_finds_something(url: str) -> None:
-    statements = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
-    assert len(statements) >= 12
-    for statement in statements:
+@pytest.fixture
+def theirs(bench: Any) -> None:
+    """A study that another program made."""
+    with bench.plain_optuna() as storage:
+        study = optuna.create_study(study_name="theirs", storage=storage)
+        study.optimize(lambda trial: len(trial.suggest_categorical("kernel", ["rbf"])), n_trials=1)
+
+
+def test_every_statement_finds_something_with_the_columns_of_its_answer(url: str, theirs: None) -> None:
+    statements = re.findall(r"```sql\n(.*?)```\n\n```text\n(.*?)\n", PAGE, re.DOTALL)
+    assert len(statements) == PAGE.count("```sql\n")
+    assert len(statements) >= 15
+    for statement, heading in statements:
         columns, rows = run_sql(url, statement)
-        found = list(rows)
-        assert found, statement
-        assert len(columns) == len(found[0])
+        assert list(rows), statement
+        assert heading.split() == columns, statement
 
 
-def test_every_column_of_every_view_is_listed_in_its_order(bench: Any) -> None:
-    for view in VIEWS[1:]:
+def test_every_command_runs(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HPO_STORAGE", url)
+    monkeypatch.chdir(tmp_path)
+    settings.cache_clear()
+    commands = re.findall(r"^\$ hpo (query .*)$", PAGE, re.MULTILINE)
+    assert len(commands) >= 6
+    for command in commands:
+        assert run_command(shlex.split(command)) == 0, (command, capsys.readouterr().err)
+    assert (tmp_path / "results.csv").read_text().startswith("study,stage,number")
+
+
+def test_the_python_in_it_runs(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, Any] = {}
+    for source in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
+        exec(source.replace("sqlite:///hpo.db", url), names)
+    assert len(names["results"].c) == len(VIEW_TABLES["results"].c)
+    assert {name for name, _ in eval(capsys.readouterr().out)} == {"relu", "tanh", "sigmoid"}
+    assert list(names["steep"].columns) == ["number", "value"]
+
+
+def test_every_column_of_every_view_is_listed_in_its_order_with_its_type(bench: Any) -> None:
+    for view, table in VIEW_TABLES.items():
         section = PAGE.split(f"### {view}\n")[1].split("\n#")[0]
-        listed = re.findall(r"^\| (\*?\w+\*?) \|", section, re.MULTILINE)[1:]
+        listed = re.findall(r"^\| (\*?\w+\*?) \| ?(\w*) \|", section, re.MULTILINE)[1:]
+        typed = [(column.name, WORDS[type(column.type)]) for column in table.c]
         if view == "results":
-            place = listed.index("*hyperparameters*")
-            listed[place : place + 1] = list(Configuration.model_fields)
+            place = listed.index(("*hyperparameters*", ""))
+            count = len(Configuration.model_fields)
+            listed[place : place + 1] = typed[place : place + count]
+            assert [name for name, _ in typed[place : place + count]] == list(Configuration.model_fields)
+        assert listed == typed, view
         columns = [column["name"] for column in inspect(bench.store.engine).get_columns(view)]
-        assert columns == listed, view
+        assert columns == [name for name, _ in typed], view

@@ -3,7 +3,7 @@
 -- Epochs not trained, by cause; seconds are estimated at the study's mean time for an epoch.
 --
 -- :study (text)  the study
-WITH pace AS (
+WITH pace AS MATERIALIZED (
     SELECT sum(seconds) / sum(epochs_done) AS seconds_per_epoch
     FROM results
     WHERE study = :study AND epochs_done > 0
