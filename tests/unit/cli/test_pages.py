@@ -1,4 +1,4 @@
-"""What status, show, query, studies and schema print, from a database with one of everything."""
+"""What status, show, studies and schema print, from a database with one of everything."""
 
 from __future__ import annotations
 
@@ -117,27 +117,6 @@ def test_a_database_that_does_not_exist_is_not_made(
     path = tmp_path / "none.db"
     assert run_command([*command, "--storage", f"sqlite:///{path}"]) == 1
     assert capsys.readouterr().err.startswith(f"error: there is no database {path}")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_query_with_a_parameter(demo: str, capsys: Capture) -> None:
-    sql = "SELECT number, lr FROM results WHERE lr > :low ORDER BY lr"
-    assert [line.split() for line in lines(capsys, "query", sql, "--param", "low=1")] == [
-        ["number", "lr"], ["──────", "──"], ["3", "2"], ["2", "5"],
-    ]  # fmt: skip
-
-
-def test_query_into_a_file(demo: str, tmp_path: Path, capsys: Capture) -> None:
-    path = tmp_path / "best.csv"
-    assert (
-        lines(capsys, "query", "SELECT max(value) AS best FROM results", "--format", "csv", "-o", str(path))
-        == []
-    )
-    assert path.read_text() == "best\n0.8125\n"
-
-
-def test_a_wrong_query_leaves_no_file(demo: str, tmp_path: Path) -> None:
-    assert run_command(["query", "SELECT nix", "-o", str(tmp_path / "out")]) == 2
     assert list(tmp_path.iterdir()) == []
 
 
