@@ -9,12 +9,9 @@ SELECT
     r.test_value,
     r.lr,
     r.weight_decay,
-    r.optimizer,
     r.activation,
     r.initializer,
     r.batch_norm,
-    r.best_epoch,
-    r.seconds,
     r.cause
 FROM leaderboard AS l
 JOIN results AS r ON r.trial_id = l.trial_id

@@ -5,12 +5,12 @@
 -- :study (text)  the study
 WITH unwell AS (
     SELECT
-        coalesce(cause, state) AS cause,
+        CASE WHEN cause = 'healthy' THEN 'ended by the search' ELSE coalesce(cause, state) END AS cause,
         number,
         state,
         lr,
         seconds,
-        remedy
+        CASE WHEN cause <> 'healthy' THEN remedy END AS remedy
     FROM results
     WHERE study = :study
         AND (state IN ('pruned', 'failed') OR (state = 'complete' AND cause <> 'healthy'))

@@ -9,7 +9,12 @@ WITH decades (low, high) AS (
         (0.01, 0.1), (0.1, 1.0), (1.0, 10.0), (10.0, NULL)
 ),
 tried AS MATERIALIZED (
-    SELECT lr, coalesce(cause, state) AS cause
+    SELECT
+        lr,
+        CASE
+            WHEN cause = 'healthy' AND state = 'pruned' THEN 'ended by the search'
+            ELSE coalesce(cause, state)
+        END AS cause
     FROM results
     WHERE study = :study AND state IN ('complete', 'pruned', 'failed')
 )
