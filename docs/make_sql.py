@@ -63,6 +63,7 @@ def main() -> None:
     )
     parser.add_argument("--storage", default="sqlite:///hpo.db")
     url = parser.parse_args().storage
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     make_theirs(url)
     PAGE.write_text(answered(PAGE.read_text(encoding="utf-8"), url), encoding="utf-8")
 

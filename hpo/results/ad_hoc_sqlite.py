@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sqlite3
 import time
@@ -32,6 +33,8 @@ def rows(
     with closing(connect_read_only(url)) as connection:
         connection.set_progress_handler(lambda: time.monotonic() > deadline, _PROGRESS_STEPS)
         try:
+            # SQLite has it only where it was compiled with its mathematical functions.
+            connection.create_function("sqrt", 1, _sqrt, deterministic=True)
             # SQLite makes these two tables at their first use, which the authorizer would take for a write.
             connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')")
             connection.set_authorizer(_authorize)
@@ -46,6 +49,10 @@ def rows(
                 # Ctrl-C arrives inside the progress handler, which cannot let it through.
                 raise KeyboardInterrupt from None
             raise _explained(url, str(error)) from error
+
+
+def _sqrt(value: float | None) -> float | None:
+    return None if value is None or value < 0 else math.sqrt(value)
 
 
 def _authorize(

@@ -134,22 +134,28 @@ def epsilon_squared(groups: list[list[float]]) -> float:
 
 def test_importance_is_epsilon_squared_and_spearmans_correlation(known: list[Known], answer: Ask) -> None:
     rows = {row["param"]: row for row in answer("importance")}
-    complete = [each for each in known if each.value is not None]
-    values = [each.value or 0.0 for each in complete]
+    worst = min(each.value for each in known if each.value is not None)
+    # An exploded trial has no value and counts as the worst one; an error does not count.
+    counted = [
+        Known(**{**vars(each), "value": worst if each.value is None else each.value})
+        for each in known
+        if each.state != "failed"
+    ]
+    values = [each.value or 0.0 for each in counted]
     assert next(iter(rows)) == "lr"
     for name in ("activation", "batch_norm", "batch_size"):
-        kinds = sorted({str(getattr(each, name)) for each in complete})
+        kinds = sorted({str(getattr(each, name)) for each in counted})
         groups = [
-            [each.value or 0.0 for each in complete if str(getattr(each, name)) == kind] for kind in kinds
+            [each.value or 0.0 for each in counted if str(getattr(each, name)) == kind] for kind in kinds
         ]
         assert rows[name]["variance_share"] == pytest.approx(epsilon_squared(groups)), name
         assert rows[name]["groups_compared"] == len(kinds)
-    by_lr = [each.value or 0.0 for each in sorted(complete, key=lambda each: each.lr)]
-    fifths = [list(part) for part in np.array_split(by_lr, 5)]
+    by_lr = [each.value or 0.0 for each in sorted(counted, key=lambda each: each.lr)]
+    fifths = [list(part) for part in np.split(by_lr, [len(by_lr) * part // 5 for part in range(1, 5)])]
     assert rows["lr"]["variance_share"] == pytest.approx(epsilon_squared(fifths))
-    rho = stats.spearmanr([each.lr for each in complete], values).statistic
+    rho = stats.spearmanr([each.lr for each in counted], values).statistic
     assert rows["lr"]["rank_correlation"] == pytest.approx(rho)
-    assert (rows["activation"]["rank_correlation"], rows["lr"]["trials"]) == (None, len(complete))
+    assert (rows["activation"]["rank_correlation"], rows["lr"]["trials"]) == (None, len(counted))
 
 
 def test_importance_where_every_value_is_the_same_is_not_known(bench: Any, answer: Ask) -> None:

@@ -4,19 +4,29 @@
 -- number of groups (epsilon squared, an adjusted R squared): 0 for a hyperparameter that makes no difference, 1 for
 -- one that decides everything. Groups are the choices, or five of equal size for a number from a range.
 -- rank_correlation is Spearman's (of ranges only): its sign says which way is up. Both look at one hyperparameter at
--- a time and see no interaction; trials without a value, such as those that exploded, are not counted.
+-- a time and see no interaction. A trial that was ended without a value, such as one that exploded, counts as the worst
+-- value of the study; one that failed with an error is left out.
 --
 -- :study (text)  the study
-WITH tried AS MATERIALIZED (
+WITH ended AS MATERIALIZED (
     SELECT param, kind, stored, value
     FROM params
-    WHERE study = :study AND state IN ('complete', 'pruned') AND value IS NOT NULL
+    WHERE study = :study AND state IN ('complete', 'pruned')
+),
+worst AS MATERIALIZED (
+    SELECT min(value) AS value
+    FROM ended
+),
+tried AS (
+    SELECT e.param, e.kind, e.stored, coalesce(e.value, w.value) AS value
+    FROM ended AS e
+    CROSS JOIN worst AS w
+    WHERE w.value IS NOT NULL
 ),
 ranked AS MATERIALIZED (
     SELECT
         param,
         value,
-        ntile(5) OVER by_setting AS fifth,
         -- Equal settings share the mean of their ranks, the first and the last of them.
         (rank() OVER by_setting + count(*) OVER by_setting) / 2.0 AS setting_rank,
         (rank() OVER by_value + count(*) OVER by_value) / 2.0 AS value_rank
@@ -26,16 +36,25 @@ ranked AS MATERIALIZED (
         by_setting AS (PARTITION BY param ORDER BY stored),
         by_value AS (PARTITION BY param ORDER BY value)
 ),
+sums AS MATERIALIZED (
+    SELECT
+        param,
+        count(*) AS trials,
+        -- Both rankings have this mean.
+        (count(*) + 1) / 2.0 AS mean,
+        sum(setting_rank * value_rank) AS products,
+        sum(setting_rank * setting_rank) AS setting_squares,
+        sum(value_rank * value_rank) AS value_squares
+    FROM ranked
+    GROUP BY param
+),
 correlated AS (
     SELECT
         param,
-        CASE
-            WHEN count(*) > 2 AND min(setting_rank) < max(setting_rank)
-                THEN 1 - 6 * sum((setting_rank - value_rank) * (setting_rank - value_rank))
-                    / (1.0 * count(*) * (1.0 * count(*) * count(*) - 1))
-        END AS rank_correlation
-    FROM ranked
-    GROUP BY param
+        (products - trials * mean * mean)
+            / nullif(sqrt((setting_squares - trials * mean * mean) * (value_squares - trials * mean * mean)), 0)
+            AS rank_correlation
+    FROM sums
 ),
 grouped AS (
     SELECT param, count(*) AS trials, avg(value) AS mean, sum(value * value) AS squares
@@ -43,9 +62,18 @@ grouped AS (
     WHERE kind = 'choice'
     GROUP BY param, stored
     UNION ALL
-    SELECT param, count(*), avg(value), sum(value * value)
-    FROM ranked
-    GROUP BY param, fifth
+    SELECT r.param, count(*), avg(r.value), sum(r.value * r.value)
+    FROM ranked AS r
+    JOIN sums AS s ON s.param = r.param
+    GROUP BY
+        r.param,
+        CASE
+            WHEN 5 * r.setting_rank <= s.trials THEN 1
+            WHEN 5 * r.setting_rank <= 2 * s.trials THEN 2
+            WHEN 5 * r.setting_rank <= 3 * s.trials THEN 3
+            WHEN 5 * r.setting_rank <= 4 * s.trials THEN 4
+            ELSE 5
+        END
 ),
 summed AS (
     SELECT
