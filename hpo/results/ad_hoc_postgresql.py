@@ -17,6 +17,7 @@ import psycopg
 import psycopg.abc
 from psycopg import pq
 from psycopg.generators import execute
+from psycopg.types.string import TextLoader
 from sqlalchemy.engine import URL
 
 from hpo.errors import QueryError, StorageError
@@ -71,6 +72,8 @@ def _connect(url: URL, timeout: float) -> psycopg.Connection[Any]:
     connection = psycopg.connect(location, **postgresql_arguments(url))
     connection.read_only = True
     connection.adapters.register_loader("numeric", _Number)
+    for kind in ("json", "jsonb"):  # text, as SQLite has it
+        connection.adapters.register_loader(kind, TextLoader)
     connection.execute(_SETTINGS, [str(int(timeout * 1000))])
     return connection
 

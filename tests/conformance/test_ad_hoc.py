@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 import pytest
@@ -142,3 +143,8 @@ def test_sums_of_integers_are_integers_and_averages_floats(url: str) -> None:
     _, (row,) = ask(url, sql)
     assert row == (5, 2.5)
     assert [type(value) for value in row] == [int, float]
+
+
+def test_json_is_text(url: str) -> None:
+    _, ((configuration,),) = ask(url, "SELECT configuration FROM hpo_trial")
+    assert json.loads(configuration)["activation"] == "relu"

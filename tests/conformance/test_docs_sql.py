@@ -20,7 +20,8 @@ from hpo.spec.configuration import Configuration
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sql.md").read_text(encoding="utf-8")
 WORDS = {
-    Boolean: "boolean", DateTime: "timestamp", Double: "double", Integer: "integer", JSON: "json", Text: "text",
+    Boolean: "boolean", DateTime: "timestamp", Double: "double", Integer: "integer", JSON: "json",
+    Text: "text",
 }  # fmt: skip
 
 
