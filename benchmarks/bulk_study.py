@@ -47,6 +47,8 @@ class Images:
     name: str = "synthetic"
     fingerprint: str = "f" * 64
     origin: str = "drawn here"
+    classes: tuple[str, ...] = tuple("0123456789")
+    train_labels: range = range(50_000)
 
 
 @dataclass(frozen=True)

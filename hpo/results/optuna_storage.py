@@ -66,14 +66,18 @@ def _made_by_another(error: DBAPIError) -> bool:
     return isinstance(error, IntegrityError)
 
 
+# Made once, since a sessionmaker makes a class of its own.
+_SESSIONS = sessionmaker(join_transaction_mode="rollback_only")
+
+
 class _Joined(RDBStorage):
     """Optuna's storage on one open connection; its commits are left to the transaction around it."""
 
     def __init__(self, connection: Connection) -> None:
         # Not RDBStorage.__init__: it opens an engine and checks the schema, which `schema.upgrade` has done.
         self.engine = connection.engine
-        sessions = sessionmaker(connection, join_transaction_mode="rollback_only")
-        self.scoped_session = scoped_session(sessions)
+        self.scoped_session = scoped_session(_SESSIONS)
+        self.scoped_session(bind=connection)
 
 
 @contextmanager

@@ -11,12 +11,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from functools import cache
 from types import TracebackType
 from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, String, cast, delete, func, insert, select, update
+from sqlalchemy import Connection, Insert, String, cast, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hpo.redact import redact
@@ -130,7 +131,7 @@ class ResultsStore:
                 if _is_running(connection, trial_id):
                     optuna.set_trial_intermediate_value(trial_id, record.epoch, record.val_accuracy)
             row = {"trial_id": trial_id, **asdict(record)}
-            _upsert(connection, EpochRow, ("trial_id", "epoch"), [row], ended_at=utc_now())
+            _upsert(connection, EpochRow, ("trial_id", "epoch"), [row], now="ended_at")
 
         write(self.engine, work)
 
@@ -267,10 +268,21 @@ def _upsert(
     table: type[Base],
     key: tuple[str, ...],
     rows: list[dict[str, Any]],
-    **values: Any,
+    now: str | None = None,
 ) -> None:
-    """Insert the rows, or overwrite those of the same key; all at once, as ``executemany`` does."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).values(values)
-    changed = {name: statement.excluded[name] for name in (*rows[0], *values) if name not in key}
-    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), rows)
+    """Insert the rows, or overwrite those of the same key, all at once; the column ``now`` gets the time."""
+    statement = _upsert_statement(connection.dialect.name, table, key, tuple(rows[0]), now)
+    connection.execute(statement, rows)
+
+
+@cache
+def _upsert_statement(
+    dialect: str, table: type[Base], key: tuple[str, ...], columns: tuple[str, ...], now: str | None
+) -> Insert:
+    """Built once: that takes longer than to run it."""
+    make = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    statement = make(table).values({now: utc_now()} if now else {})
+    changed = [*columns, now] if now else columns
+    return statement.on_conflict_do_update(
+        index_elements=key, set_={name: statement.excluded[name] for name in changed if name not in key}
+    )
