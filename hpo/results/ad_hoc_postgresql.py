@@ -22,7 +22,7 @@ from sqlalchemy.engine import URL
 
 from hpo.errors import QueryError, StorageError
 from hpo.results.ad_hoc_words import ONE_STATEMENT, nearest, too_slow
-from hpo.results.engine import postgresql_arguments
+from hpo.results.engine import lend_params_postgresql, postgresql_arguments
 from hpo.results.faults import explain
 from hpo.results.sql_text import ONLY_READS, called_functions, parameter_names, replace_parameters
 
@@ -70,6 +70,7 @@ def rows(
 def _connect(url: URL, timeout: float) -> psycopg.Connection[Any]:
     location = url.set(drivername="postgresql").render_as_string(hide_password=False)
     connection = psycopg.connect(location, **postgresql_arguments(url))
+    lend_params_postgresql(connection)
     connection.read_only = True
     connection.adapters.register_loader("numeric", _Number)
     for kind in ("json", "jsonb"):  # text, as SQLite has it

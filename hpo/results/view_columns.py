@@ -48,8 +48,8 @@ _COLUMNS: dict[str, Mapping[str, Any]] = {
     },
     "attempts": {
         **_TRIAL, "attempt": Integer, "outcome": Text, "from_epoch": Integer, "to_epoch": Integer,
-        "worker": Text, "host": Text, "pid": Integer, "device": Text, "started": DateTime, "ended": DateTime,
-        "trial_id": Integer,
+        "worker": Text, "host": Text, "pid": Integer, "device": Text, "processor": Text, "threads": Integer,
+        "precision": Text, "code_version": Text, "started": DateTime, "ended": DateTime, "trial_id": Integer,
     },
     "leaderboard": {
         "rank": Integer, "study": Text, "stage": Text, "number": Integer, "value": Double,

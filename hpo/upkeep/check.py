@@ -14,7 +14,7 @@ from sqlalchemy import Connection, inspect, select, text
 from hpo.queue.identity import is_dead_local
 from hpo.results.clock import epoch_now
 from hpo.results.engine import reading, write
-from hpo.results.query import open_results
+from hpo.results.query import results_engine
 from hpo.results.store import ResultsStore
 from hpo.results.tables import StatisticsRow, StudyRow
 from hpo.results.view_sql import VIEWS
@@ -59,7 +59,7 @@ def check_database(url: str, *, repair: bool = False) -> list[Problem]:
     Without it nothing is written. Raises ``StorageError`` if hpo has not used the database or it is unusable.
     """
     if not repair:
-        engine = open_results(url)
+        engine = results_engine(url)
         try:
             with reading(engine) as connection:
                 return [problem for name in CHECKS for problem in _found(name, connection)]

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from hpo.results import orphans
 from hpo.results.engine import reading, write
-from hpo.results.query import open_results
+from hpo.results.query import results_engine
 from hpo.results.store import ResultsStore
 from hpo.results.tables import StatisticsRow, StudyRow, TrialRow
 from hpo.settings import settings
@@ -49,7 +49,7 @@ def find_files(days: float) -> list[Removable]:
 
 def find_rows(url: str) -> list[Removable]:
     """What may go from the database; reads only. None where there is no database of hpo's."""
-    engine = open_results(url)
+    engine = results_engine(url)
     try:
         with reading(engine) as connection:
             return list(_rows(connection))

@@ -15,7 +15,7 @@ from hpo.prepared import prepare
 from hpo.queue.registered import RegisteredStudy, find_registered
 from hpo.randomness import Key
 from hpo.results import provenance
-from hpo.results.query import Attempt, TrialDetail, open_results, trial_detail
+from hpo.results.query import Attempt, TrialDetail, results_engine, trial_detail
 from hpo.results.records import EpochRecord
 from hpo.search.draws import draw
 from hpo.spec.configuration import Configuration
@@ -72,7 +72,7 @@ class Repeat:
     """
 
     def __init__(self, url: str, study: str, number: int, device: str | None = None) -> None:
-        engine = open_results(url)
+        engine = results_engine(url)
         try:
             self.trial = trial_detail(engine, study, number)
             found = find_registered(engine, study)

@@ -18,7 +18,7 @@ from hpo.errors import StorageError
 from hpo.queue.leases import claim
 from hpo.results import schema
 from hpo.results.engine import open_reader
-from hpo.results.query import list_studies, open_results, trial_detail
+from hpo.results.query import list_studies, results_engine, trial_detail
 from hpo.results.records import Outcome
 from hpo.results.revision import HEAD
 from hpo.results.store import ResultsStore
@@ -85,7 +85,7 @@ def test_an_upgrade_keeps_every_value_of_every_table(old_url: str, engine: Engin
 
 def test_what_an_old_study_holds_is_read_as_it_was_written(old_url: str) -> None:
     schema.upgrade(old_url)
-    results = open_results(old_url)
+    results = results_engine(old_url)
     (study,) = list_studies(results)
     counts = (study.complete, study.pruned, study.failed, study.running, study.waiting)
     assert (study.name, counts, study.best_value) == ("everything", (2, 1, 1, 1, 3), 0.7)
@@ -110,7 +110,7 @@ def test_an_old_study_goes_on(old_url: str) -> None:
         assert lease.trial_id is not None
         store.begin_attempt(lease, lease.trial_id, device="cpu", from_epoch=0)
         store.finish_trial(lease, lease.trial_id, Outcome("complete", value=0.9))
-        results = open_results(old_url)
+        results = results_engine(old_url)
         assert [attempt.outcome for attempt in trial_detail(results, "everything", 4).attempts] == [
             "lost",
             "lost",
@@ -123,7 +123,7 @@ def test_commands_that_read_change_nothing_in_an_old_database(old_url: str, engi
     before = contents(engine)
     views = set(inspect(engine).get_view_names())
     with pytest.raises(StorageError, match=r"an older hpo made .*schema 0001.*`hpo db upgrade`"):
-        open_results(old_url)
+        results_engine(old_url)
     reader = open_reader(old_url)
     with reader.connect() as connection:
         assert connection.scalar(text("SELECT max(value) FROM results")) == 0.7
