@@ -192,7 +192,7 @@ def test_a_worker_that_runs_out_of_memory_frees_it_and_goes_on(checks: str, tmp_
     assert told["states"] == ["complete", "failed", "complete"]
     after_first, after_failure, _ = told["resident"]
     assert after_failure < 1.05 * after_first
-    engine = open_results(f"sqlite:///{tmp_path / 'hpo.db'}")
+    engine = results_engine(f"sqlite:///{tmp_path / 'hpo.db'}")
     failed = trial_detail(engine, "s", 1)
     engine.dispose()
     assert failed.verdict is not None
