@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import Observations
 from hpo.spec.thresholds import Thresholds
@@ -11,15 +13,17 @@ _EXTREME = 0.99
 
 
 def momentum(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Of plain SGD; it supports a verdict, and is none."""
+    """Of plain SGD; worth a warning if it remembers more steps than there are, else a note."""
     value = seen.setup.momentum
     if seen.setup.optimizer != "sgd" or value <= _EXTREME:
         return []
-    longer = f"{1 / (1 - value):.0f} times as long as the learning rate says" if value < 1 else "ever longer"
+    memory = 1 / (1 - value) if value < 1 else math.inf
+    longer = f"{memory:.0f} times as long as the learning rate says" if value < 1 else "ever longer"
+    total = seen.setup.total_steps
     return [
         Finding(
             "momentum",
-            "note",
+            "warn" if total is not None and memory > total else "note",
             value,
             _EXTREME,
             f"momentum {value:g} makes steps {longer}",

@@ -9,7 +9,7 @@ from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import Observations
 from hpo.spec.thresholds import Thresholds
 
-_SEVERE_GAP, _SEVERE_TURN = 0.4, 1.4
+_SEVERE_GAP = 0.4
 """From here on it is worth a warning: most of what it knows is of no use."""
 _TURNED = 1.1
 """A last validation loss of so many times the smallest has turned."""
@@ -31,11 +31,10 @@ def overfitting(seen: Observations, limits: Thresholds) -> list[Finding]:
     remedy = Remedy(
         "add weight_decay, dropout or augmentation: flip_crop, or stop earlier", {"augmentation": "flip_crop"}
     )
-    severe = gap > _SEVERE_GAP and last.val_loss > _SEVERE_TURN * smallest
     return [
         Finding(
             "overfitting",
-            "warn" if severe else "note",
+            "warn" if gap > _SEVERE_GAP else "note",
             gap,
             limits.overfit_gap,
             message,

@@ -36,6 +36,7 @@ from hpo.checks.overfitting import overfitting
 from hpo.checks.parameters import gradient_reaches, trained_parameters
 from hpo.checks.plateau import plateau
 from hpo.checks.regularization import heavy_regularization, shrinking_weights
+from hpo.checks.rough_start import rough_start
 from hpo.checks.saturated_units import saturated_units
 from hpo.checks.schedule import schedule
 from hpo.checks.spikes import spikes
@@ -69,7 +70,7 @@ DURING: tuple[Check, ...] = (
 """At every look."""
 
 AFTER: tuple[Check, ...] = (
-    *(stayed_finite, learned, too_slow, spikes, oscillation, split_gap, label_noise, memorizes_only),
-    *(overfitting, underfitting, unfinished, early_best, plateau),
+    *(stayed_finite, learned, rough_start, too_slow, spikes, oscillation, split_gap, label_noise),
+    *(memorizes_only, overfitting, underfitting, unfinished, early_best, plateau),
 )
 """Once, on the finished training."""

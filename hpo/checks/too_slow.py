@@ -12,12 +12,14 @@ import numpy as np
 from hpo.checks.base import Finding
 from hpo.checks.not_learning import trend
 from hpo.checks.observations import Observations
-from hpo.checks.remedies import raise_lr
+from hpo.checks.remedies import raise_lr, update_excess
 from hpo.checks.update_ratio import median_ratio
 from hpo.spec.thresholds import Thresholds
 
 _LITTLE = 0.25
 """Share of ln C that a training should at least have come down."""
+_BARELY = 0.15
+"""The same where the very first step was far smaller than usual, whatever the line."""
 _STRAIGHT = 0.35
 """In a straight line the second half falls by at least so much of the first's share."""
 _SMALL = 3e-4
@@ -39,10 +41,11 @@ def too_slow(seen: Observations, limits: Thresholds) -> list[Finding]:
         return []
     straight = (middle - end) >= _STRAIGHT * (start - middle)
     typical = float(np.median(known))
-    if not straight or typical > _SMALL:
+    timid = (update_excess(seen) or 1.0) < 1 / limits.update_factor
+    if not (straight and typical < _SMALL) and not (timid and fallen < _BARELY):
         return []
     message = (
-        f"the loss fell only from {start:.3f} to {end:.3f}, in a line; weights moved by {typical:.1e} of "
+        f"the loss fell only from {start:.3f} to {end:.3f}; weights moved by {typical:.1e} of "
         "their size a step"
     )
     return [

@@ -40,7 +40,7 @@ class Thresholds(BaseModel):
 
     # --- during training ---
     explosion_factor: float = _limit(3.0, "loss over the first loss, or over ln C if that is larger", gt=1)
-    spike_factor: float = _limit(2.0, "a step's loss over the mean of the steps around it", gt=1)
+    spike_factor: float = _limit(2.0, "a step's loss over the median of the ten steps before it", gt=1)
     chance_margin: float = _limit(0.02, "nats below ln C that count as having learned something", gt=0)
     patience: float = _limit(
         0.12, "share of the training after which one that is at chance may be stopped", gt=0, le=1

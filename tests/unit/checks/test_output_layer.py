@@ -20,6 +20,7 @@ def outputs(low: float, high: float, sums: tuple[float, float] = (0.0, 0.3), las
 def test_free_outputs_pass(low: float, high: float, last: str) -> None:
     found = one(output_layer(outputs(low, high, last=last), LIMITS), "pass", "")
     assert f"from {low:.2f} to {high:.2f}" in found.message
+    assert (found.value, found.threshold) == (high, 0.0)
 
 
 def test_outputs_that_add_up_to_one_are_probabilities() -> None:
@@ -29,7 +30,7 @@ def test_outputs_that_add_up_to_one_are_probabilities() -> None:
         ((1.0, 1 + 1.1 * _ROW_SUM), "no output is negative"),
     ):
         found = one(output_layer(outputs(0.1, 0.11, sums), LIMITS), "warn", "softmax_twice")
-        assert words in found.message and found.value == 0.1
+        assert words in found.message and (found.value, found.threshold) == (0.1, 0.0)
         assert found.remedy.change == {"code": "remove_output_activation"}
 
 

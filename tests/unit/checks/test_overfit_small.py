@@ -34,6 +34,7 @@ def test_all_but_one_is_noted() -> None:
 @pytest.mark.parametrize("loss", [math.inf, NAN])
 def test_a_loss_that_is_not_finite_calls_for_a_lower_lr(loss: float) -> None:
     found = one(overfit_small(learned(0.1, last=loss, steps=3), LIMITS), "note")
+    assert found.threshold == 1.0
     assert f"became {loss} after 3 steps" in found.message and found.remedy.text == "lower lr"
 
 
@@ -48,6 +49,7 @@ def test_zeroed_images_must_cost_something() -> None:
 
 def test_who_knows_all_has_looked() -> None:
     one(looks_at_input(learned(1.0, more=0.0), LIMITS), "pass")
+    one(looks_at_input(learned(1.0, first=0.45, more=0.0), LIMITS), "pass")
 
 
 def test_who_has_learned_nothing_cannot_say_from_what() -> None:
