@@ -36,7 +36,7 @@ from hpo.data.torchvision_import import import_torchvision
 from hpo.model_catalog import build_model
 from hpo.randomness import Key
 from hpo.spec.configuration import Configuration
-from hpo.training.batches import train_batches
+from hpo.training.batches import EpochBatches
 from hpo.training.cores import available_cores, divide_threads
 from hpo.training.device import prepare_process, resolve_device
 from hpo.training.loop import train
@@ -89,7 +89,7 @@ def _ours(configuration: Configuration, dataset: Dataset, device: torch.device) 
 def _limit(configuration: Configuration, dataset: Dataset, device: torch.device) -> Epoch:
     precision = resolve_precision("auto", device)
     data = _data(configuration, dataset, device)
-    batches = list(train_batches(configuration, data.train, KEY, 1))
+    batches = list(EpochBatches(configuration, data.train, KEY, 1))
     model = _network(configuration).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4, fused=True)
 

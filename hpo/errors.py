@@ -93,5 +93,13 @@ class LeaseLostError(HpoError):
     """Another worker holds the slot now; this one drops the trial quietly."""
 
 
+class CheckpointError(HpoError):
+    """A checkpoint that is damaged or of another version: the one before it is used."""
+
+
+class FailingStudyError(HpoError):
+    """So many trials of a study failed in a row that the next ones would too."""
+
+
 class WorkerError(HpoError):
     """A local worker process died or could not be started."""

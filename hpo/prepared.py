@@ -23,6 +23,7 @@ from hpo.training.batches import steps_per_epoch
 from hpo.training.loop import EpochResult, StepWatch, train
 from hpo.training.optim import build_optimizer, penalty
 from hpo.training.precision import Resolved, autocast, resolve_precision
+from hpo.training.progress import EpochState, StateKeeper
 from hpo.training.state import ImageSet, TrialData, make_trial_data
 
 PROBE_IMAGES = 256
@@ -45,6 +46,11 @@ class Prepared:
     model: nn.Module
     optimizer: Optimizer
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many updates an epoch makes."""
+        return steps_per_epoch(len(self.data.train), self.configuration.batch_size)
+
     def babysitter(self, limits: Thresholds) -> Babysitter:
         """Who watches this training; close it in the end."""
         configuration = self.configuration
@@ -53,7 +59,7 @@ class Prepared:
             self.optimizer,
             classes=self.data.classes,
             epochs=configuration.epochs,
-            steps_per_epoch=steps_per_epoch(len(self.data.train), configuration.batch_size),
+            steps_per_epoch=self.steps_per_epoch,
             forward=self._forward,
             configuration=configuration.applicable(),
             checks=limits,
@@ -64,8 +70,10 @@ class Prepared:
         val = _drawn(self.data.val, self.key / "probe" / "val", self.device)
         return sitter.before(self.images, self.labels, *val, penalty=self._penalty())
 
-    def epochs(self, watch: StepWatch) -> Iterator[EpochResult]:
-        """Train, yielding after each epoch; raises what ``train`` raises."""
+    def epochs(
+        self, watch: StepWatch, start: EpochState | None = None, keeper: StateKeeper | None = None
+    ) -> Iterator[EpochResult]:
+        """Train from ``start`` on, yielding after each epoch; raises what ``train`` raises."""
         return train(
             self.configuration,
             self.model,
@@ -75,6 +83,8 @@ class Prepared:
             self.precision,
             watch=watch,
             optimizer=self.optimizer,
+            start=start,
+            keeper=keeper,
         )
 
     def tell(self, sitter: Babysitter, epoch: EpochResult) -> Finding | None:

@@ -19,7 +19,7 @@ def _cache_home() -> Path:
 
 
 class Settings(BaseSettings):
-    """What the environment sets: `$HPO_STORAGE`, `$HPO_DATA`, `$HPO_CACHE`, `$HPO_LEASE_SECONDS`."""
+    """What the environment sets: `$HPO_STORAGE`, `$HPO_DATA`, `$HPO_CACHE`, `$HPO_LEASE_SECONDS`, ..."""
 
     model_config = SettingsConfigDict(env_prefix="HPO_", extra="ignore", env_ignore_empty=True)
 
@@ -28,6 +28,10 @@ class Settings(BaseSettings):
     """Where data sets lie as they were downloaded or put."""
     cache: Path = Field(default_factory=lambda: _cache_home() / "cache")
     """Where decoded images are cached; safe to delete."""
+    checkpoints: Path = Field(default_factory=lambda given: given["cache"] / "checkpoints")
+    """Where trials under way are saved; on a folder that machines share, each can go on with another's."""
+    checkpoint_seconds: float = Field(default=60.0, ge=0)
+    """How long a trial trains at most between two checkpoints within an epoch, in seconds."""
     lease_seconds: float = Field(default=60.0, gt=0)
     """How long a worker holds a slot without a sign of progress, in seconds."""
     download_seconds: float = Field(default=5.0, gt=0)

@@ -8,7 +8,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 
 import safetensors.torch
@@ -23,19 +23,25 @@ from hpo.data.datasets import Dataset
 from hpo.errors import DeviceError, LeaseLostError, OutOfMemoryError
 from hpo.events import EpochDone, Event, TrialEnded, TrialStarted
 from hpo.model_catalog import parameter_count
-from hpo.prepared import layer_records, prepare
+from hpo.prepared import Prepared, layer_records, prepare
 from hpo.queue.leases import Lease, renew
 from hpo.randomness import Key
+from hpo.recovery.checkpoint import Checkpoints, slot_folder
+from hpo.recovery.faults import fault_point
+from hpo.recovery.signals import StopRequestedError
 from hpo.redact import redact
 from hpo.results.records import EpochRecord, FindingRecord, Outcome, OutcomeState, Surroundings
 from hpo.results.store import ResultsStore
+from hpo.resumption import TrialProgress, capture, restore
 from hpo.search.draws import draw
 from hpo.search.optuna_space import optuna_distribution
+from hpo.settings import settings
 from hpo.spec.configuration import Configuration
 from hpo.spec.study import StudySpec
 from hpo.training.loop import EpochResult
 from hpo.training.memory import within_memory
 from hpo.training.precision import processor, resolve_precision
+from hpo.training.progress import EpochState
 from hpo.training.state import TrialData, weights_hash
 
 
@@ -45,6 +51,7 @@ class Workbench:
 
     spec: StudySpec
     study_id: int
+    study_uid: str
     store: ResultsStore
     dataset: Dataset
     device: torch.device
@@ -55,12 +62,20 @@ class Workbench:
     """Raises ``StopRequestedError`` once this worker shall stop."""
 
 
+MOST_DEATHS = 3
+"""Workers that may die in the same epoch of a trial before it is given up: it seems to kill them."""
+
+
 class TrialStoppedError(Exception):
     """A check ended the training; carries its finding."""
 
     def __init__(self, finding: Finding) -> None:
         self.finding = finding
         super().__init__(finding.message)
+
+
+class _GivenUpError(Exception):
+    """The trial kills its workers; the message says how."""
 
 
 def run_trial(bench: Workbench, lease: Lease) -> None:
@@ -98,16 +113,22 @@ class _Trial:
         self.drawn = draw(bench.spec, lease.slot)
         self.configuration = bench.spec.configuration({**self.drawn, "dataset": bench.dataset.name})
         self.key = trial_key(Key(bench.spec.seed), lease.slot)
+        folder = slot_folder(settings().checkpoints.expanduser(), bench.study_uid, lease.stage, lease.slot)
+        self.saved = Checkpoints(folder, lease.token)
         self.trial_id, self.number = self._begin()
         self.findings: list[Finding] = []
-        self.last_layers = -1
+        self.findings_stored = 0
+        self.layers_stored = -1
         self.curve: list[EpochResult] = []
         self.parameters: int | None = None
         self.weights: str | None = None
 
     def run(self) -> None:
         started = time.monotonic()
-        state, error = self._outcome()
+        with closing(self.saved):
+            state, error = self._outcome()
+        if self.saved.problem:
+            self._note(0, f"not every checkpoint could be written: {self.saved.problem}")
         self._finish(state, error, time.monotonic() - started)
 
     def _outcome(self) -> tuple[OutcomeState, str | None]:
@@ -118,6 +139,9 @@ class _Trial:
         except OutOfMemoryError as exhausted:
             self._failed("out_of_memory", str(exhausted), "lower batch_size or width")
             return "failed", None
+        except _GivenUpError as deaths:
+            self._failed("worker_died", str(deaths), "lower batch_size or width if memory ran out")
+            return "failed", None
         except LeaseLostError:
             raise
         except Exception as bug:
@@ -127,6 +151,7 @@ class _Trial:
 
     def _begin(self) -> tuple[int, int]:
         bench = self.bench
+        fault_point("trial.begin")
         trial_id, number = bench.store.begin_trial(
             self.lease,
             params=self.drawn,
@@ -141,6 +166,7 @@ class _Trial:
             from_epoch=0,
             surroundings=surroundings(self.configuration, bench.device),
         )
+        fault_point("trial.begun")
         bench.emit(
             TrialStarted(
                 worker=bench.worker,
@@ -155,22 +181,53 @@ class _Trial:
 
     def _train(self) -> None:
         bench = self.bench
+        self._give_up_if_it_kills()
         ready = prepare(
             self.configuration, bench.dataset, self.key, split_key(Key(bench.spec.seed)), bench.device
         )
         self._keep_statistics(ready.data)
         self.parameters = parameter_count(ready.model)
         with self._watched(ready.babysitter(bench.spec.checks)) as sitter:
-            ready.check_before(sitter)
-            self._report(sitter)
-            for epoch in ready.epochs(_Watch(bench, self.lease, sitter)):
-                self._record(epoch)
+            start = self._go_on(ready, sitter)
+            if start is None:
+                ready.check_before(sitter)
+            if start is None or start.steps == 0:  # what was found within an epoch is stored at its end
+                self._report(sitter)
+            watch = _Watch(self, ready, sitter)
+            for epoch in ready.epochs(watch, start, watch):
+                self.curve.append(epoch)
                 ready.tell(sitter, epoch)
+                # First, so that a worker killed here trains no epoch again.
+                watch.save(EpochState(epoch.epoch + 1))
+                self._record(epoch)
                 self._report(sitter)
                 bench.check_stop()
             self.weights = weights_hash(ready.model)
             sitter.after()
             self._report(sitter)
+
+    def _give_up_if_it_kills(self) -> None:
+        deaths, epoch = self.bench.store.deaths_in_a_row(self.trial_id)
+        if deaths >= MOST_DEATHS:
+            raise _GivenUpError(f"{deaths} workers in a row died in epoch {epoch} of this trial")
+
+    def _go_on(self, ready: Prepared, sitter: Babysitter) -> EpochState | None:
+        """Take the trial up where an earlier worker left it; None if it starts at its beginning."""
+        if self.lease.trial_id is None:
+            return None
+        progress, refused = restore(self.saved, ready, sitter)
+        epochs, step = (len(progress.curve), progress.step) if progress else (0, -1)
+        self.bench.store.rewind(self.lease, self.trial_id, epoch=epochs, step=step)
+        for place, reason in refused:
+            self._note(place, f"the checkpoint of step {place} was not used: it {reason}")
+        if progress is None:
+            return None
+        self.findings = sitter.findings[: progress.findings_stored]
+        self.findings_stored, self.layers_stored = progress.findings_stored, progress.layers_stored
+        self.curve = progress.curve
+        for epoch in self.curve[self.lease.epoch :]:
+            self._record(epoch)
+        return progress.position
 
     @contextmanager
     def _watched(self, sitter: Babysitter) -> Iterator[Babysitter]:
@@ -188,12 +245,13 @@ class _Trial:
         stop_if_fatal(self.findings)
 
     def _keep(self, sitter: Babysitter) -> None:
-        self._found(sitter.findings[len(self.findings) :])
-        fresh = [each for each in sitter.layers if each.step > self.last_layers]
+        self._found(sitter.findings[self.findings_stored :])
+        self.findings_stored = len(sitter.findings)
+        fresh = [each for each in sitter.layers if each.step > self.layers_stored]
         if fresh:
             records = [record for each in fresh for record in layer_records(each, len(self.curve))]
             self.bench.store.record_layers(self.lease, self.trial_id, records)
-            self.last_layers = fresh[-1].step
+            self.layers_stored = fresh[-1].step
 
     def _keep_statistics(self, data: TrialData) -> None:
         """Store what preprocessing learned, so that the trained network can be used on new images."""
@@ -203,8 +261,9 @@ class _Trial:
         self.bench.store.record_statistics(self.lease, self.trial_id, fingerprint, packed)
 
     def _record(self, epoch: EpochResult) -> None:
-        self.curve.append(epoch)
+        fault_point("trial.epoch")
         self.bench.store.record_epoch(self.lease, self.trial_id, EpochRecord(**asdict(epoch)))
+        fault_point("trial.epoch_stored")
         self.bench.emit(
             EpochDone(
                 worker=self.bench.worker,
@@ -236,6 +295,10 @@ class _Trial:
         ]
         self.bench.store.record_findings(self.lease, self.trial_id, records)
 
+    def _note(self, step: int, message: str) -> None:
+        """Something about the trial's checkpoints that a person may want to know."""
+        self._found([Finding("checkpoint", "note", math.nan, math.nan, message, step=step)])
+
     def _failed(self, cause: str, message: str, remedy: str) -> None:
         """The trial cannot go on, for a reason that no check found."""
         failure = Finding(
@@ -260,7 +323,10 @@ class _Trial:
             parameters=self.parameters,
             weights_hash=self.weights,
         )
+        fault_point("trial.finish")
         self.bench.store.finish_trial(self.lease, self.trial_id, outcome)
+        fault_point("trial.finished")
+        self.saved.remove()
         self.bench.emit(
             TrialEnded(
                 worker=self.bench.worker,
@@ -274,25 +340,44 @@ class _Trial:
 
 
 class _Watch:
-    """What happens every few training steps: renew the lease, look for a signal, read the losses."""
+    """What happens between steps: renew the lease, save the state, look for a signal, read the losses."""
 
     interval = LOOK_STEPS
 
-    def __init__(self, bench: Workbench, lease: Lease, sitter: Babysitter) -> None:
-        self._bench = bench
-        self._lease = lease
+    def __init__(self, trial: _Trial, ready: Prepared, sitter: Babysitter) -> None:
+        self._trial = trial
+        self._ready = ready
         self._sitter = sitter
-        self._renewed = time.monotonic()
+        self._renewed = self._saved = time.monotonic()
 
     def on_steps(self, step: int, losses: Tensor) -> None:
-        """Raises ``TrialStoppedError``, ``StopRequestedError`` or ``LeaseLostError``."""
-        self._bench.check_stop()
-        now = time.monotonic()
-        if now - self._renewed > self._bench.lease_seconds / 3:
-            renew(self._bench.store, self._lease)
-            self._renewed = now
+        """Raises ``TrialStoppedError``."""
         self._sitter.steps(losses)
         stop_if_fatal(self._sitter.findings)
+
+    def is_due(self) -> bool:
+        """Whether to save now: a minute has passed, or this worker shall stop. Raises ``LeaseLostError``."""
+        bench, now = self._trial.bench, time.monotonic()
+        if now - self._renewed > bench.lease_seconds / 3:
+            renew(bench.store, self._trial.lease)
+            self._renewed = now
+        try:
+            bench.check_stop()
+        except StopRequestedError:
+            return True
+        return now - self._saved >= settings().checkpoint_seconds
+
+    def keep(self, state: EpochState) -> None:
+        """Raises ``StopRequestedError``."""
+        self.save(state)
+        self._trial.bench.check_stop()
+
+    def save(self, state: EpochState) -> None:
+        """Save everything as it is at ``state``."""
+        trial = self._trial
+        progress = TrialProgress(state, trial.curve, trial.findings_stored, trial.layers_stored)
+        trial.saved.save(capture(progress, self._ready, self._sitter))
+        self._saved = time.monotonic()
 
 
 def stop_if_fatal(findings: Sequence[Finding]) -> None:

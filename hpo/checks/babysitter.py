@@ -20,6 +20,7 @@ from torch.utils.hooks import RemovableHandle
 from hpo.checks.base import Finding
 from hpo.checks.feeding import FeedMeter
 from hpo.checks.judge import LOOK_STEPS, Judge
+from hpo.checks.memory import Memory
 from hpo.checks.observations import EpochFacts, ModeGap, Observations, Snapshot
 from hpo.checks.preflight import SNAPSHOT_IMAGES, Examples, LossFunction, examine
 from hpo.checks.probes import (
@@ -140,10 +141,22 @@ class Babysitter:
                 penalty=self._penalty() if penalty is None else penalty,
                 thorough=self._limits.thorough,
             )
-        probe = train.first(SNAPSHOT_IMAGES)
-        last = self.seen.setup.classes - 1
-        self._probe = Probe(self._model, self._forward, probe.images, probe.labels.clamp(0, last))
+        self._watch_layers_on(train)
         return self._add(self._judge.before(self.seen))
+
+    def remember(self) -> Memory:
+        """What a babysitter of the same training needs to go on; for a loop that reports by ``steps``."""
+        self._look(None)
+        return Memory(self.seen, self.findings, self._judge.said, self._feed.state())
+
+    def go_on(self, memory: Memory, images: Tensor, labels: Tensor) -> None:
+        """Be the babysitter that gave ``memory``, instead of ``before``, with the same examples."""
+        if not self._limits.watch:
+            return
+        self.seen, self.findings = memory.seen, memory.findings
+        self._judge.said = memory.said
+        self._feed.restore(memory.feed)
+        self._watch_layers_on(Examples(images, labels))
 
     def step(self, loss: Tensor | float, labels: Tensor | None = None) -> Finding | None:
         """Take the loss () of a step that was made; a finding that is returned says: stop, it is hopeless.
@@ -211,6 +224,11 @@ class Babysitter:
     def layers(self) -> Sequence[Snapshot]:
         """Layer statistics so far."""
         return self.seen.snapshots
+
+    def _watch_layers_on(self, train: Examples) -> None:
+        probe = train.first(SNAPSHOT_IMAGES)
+        last = self.seen.setup.classes - 1
+        self._probe = Probe(self._model, self._forward, probe.images, probe.labels.clamp(0, last))
 
     def _penalty(self) -> float | None:
         """What weight decay and L1 add to the loss, as far as the optimizer and the configuration tell."""

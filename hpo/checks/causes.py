@@ -28,6 +28,7 @@ CAUSES: dict[str, Cause] = {
     # mistakes that are certain once they are seen
     "out_of_memory": Cause("out of memory"),
     "error": Cause("error"),
+    "worker_died": Cause("given up"),
     "bad_labels": Cause("labels out of range", (*_STALLED, "class_imbalance", "exploding_loss")),
     "wrong_loss": Cause("wrong loss function", (*_STALLED, *_WILD, "lr_too_high")),
     "softmax_twice": Cause("bounded outputs before cross-entropy", _STALLED),

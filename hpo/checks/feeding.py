@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from hpo.checks.memory import FeedState
 from hpo.checks.observations import Fed
 from hpo.checks.probes import NORMS
 
@@ -74,6 +75,17 @@ class FeedMeter:
     def after_step(self, step: int) -> None:
         """Count the step."""
         self._steps = step + 1
+
+    def state(self) -> FeedState:
+        """What ``restore`` needs, once everything is read."""
+        norm = None if self._norm is None else float(self._norm)
+        return FeedState(self._learning_left, self._evaluating_left, self._steps, norm)
+
+    def restore(self, state: FeedState) -> None:
+        """Go on as the meter that gave this state."""
+        self._learning_left, self._evaluating_left = state.learning_left, state.evaluating_left
+        self._steps = state.steps
+        self._norm = None if state.gradient_norm is None else torch.tensor(state.gradient_norm)
 
     def read(self) -> list[Fed]:
         """Bring over what was read, and forget it."""

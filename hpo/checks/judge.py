@@ -18,7 +18,8 @@ class Judge:
 
     def __init__(self, limits: Thresholds) -> None:
         self._limits = limits
-        self._said: dict[str, int] = {}
+        self.said: dict[str, int] = {}
+        """By check, the rank in SEVERITIES of the worst that was said."""
 
     def before(self, seen: Observations) -> list[Finding]:
         """Findings on the untrained network."""
@@ -38,9 +39,9 @@ class Judge:
 
     def _is_new(self, finding: Finding) -> bool:
         rank = SEVERITIES.index(finding.severity)
-        if self._said.get(finding.check, -1) >= rank:
+        if self.said.get(finding.check, -1) >= rank:
             return False
-        self._said[finding.check] = rank
+        self.said[finding.check] = rank
         return True
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import PlainSerializer, PlainValidator
 
 
 @dataclass(frozen=True)
@@ -240,13 +241,21 @@ class EpochFacts:
     val_accuracy: float
 
 
+Numbers = Annotated[
+    np.ndarray,
+    PlainValidator(lambda given: np.asarray(given, np.float64)),
+    PlainSerializer(np.ndarray.tolist),
+]
+"""An array of float64, a list in JSON."""
+
+
 @dataclass
 class Observations:
     """Everything seen so far."""
 
     setup: Setup
     preflight: Preflight | None = None
-    losses: np.ndarray = field(default_factory=lambda: np.empty(0))
+    losses: Numbers = field(default_factory=lambda: np.empty(0))
     """(steps,) training losses as the loop reports them."""
     snapshots: list[Snapshot] = field(default_factory=list)
     modes: list[ModeGap] = field(default_factory=list)

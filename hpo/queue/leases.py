@@ -15,10 +15,14 @@ from hpo.errors import LeaseLostError
 from hpo.queue.identity import is_dead_local
 from hpo.results import attempts
 from hpo.results.clock import epoch_now
-from hpo.results.engine import reading, write
+from hpo.results.engine import write
 from hpo.results.fence import pass_fence, slot_is
+from hpo.results.patience import PATIENCE, Patience
 from hpo.results.store import ResultsStore
 from hpo.results.tables import SlotRow
+
+RELEASE_SECONDS = 5.0
+"""Who gives a slot back is asked to stop, and does not wait for a database that is away."""
 
 
 @dataclass(frozen=True)
@@ -55,24 +59,23 @@ def claim(store: ResultsStore, study_id: int, worker: str, lease_seconds: float)
         ).one()
         return Lease(study_id, key.stage, key.slot, row.token, row.trial_id, row.epoch, worker, lease_seconds)
 
-    return write(store.engine, work)
+    return store.write(work)
 
 
 def renew(store: ResultsStore, lease: Lease) -> None:
     """Hold the slot for ``lease.seconds`` from now; raises ``LeaseLostError`` if it was taken over."""
-    write(store.engine, lambda connection: pass_fence(connection, lease))
+    store.write(lambda connection: pass_fence(connection, lease))
 
 
 def release(store: ResultsStore, lease: Lease) -> None:
     """Give the slot back, so that the next worker goes on with its trial at once."""
-    _give_back(store, lease, "released")
+    _give_back(store, lease, "released", Patience(RELEASE_SECONDS))
 
 
 def release_dead_local(store: ResultsStore, study_id: int) -> list[int]:
     """Give back at once what workers of this machine held when they died; the slots given back."""
-    with reading(store.engine) as connection:
-        running = select(SlotRow.__table__).where(SlotRow.study_id == study_id, SlotRow.state == "running")
-        held = connection.execute(running.order_by(SlotRow.slot)).all()
+    running = select(SlotRow.__table__).where(SlotRow.study_id == study_id, SlotRow.state == "running")
+    held = store.read(lambda connection: connection.execute(running.order_by(SlotRow.slot)).all())
     given_back = []
     for row in held:
         if not is_dead_local(row.worker):
@@ -80,19 +83,19 @@ def release_dead_local(store: ResultsStore, study_id: int) -> list[int]:
         lease = Lease(study_id, row.stage, row.slot, row.token, row.trial_id, row.epoch, row.worker, 0.0)
         # The lease may have run out and been claimed since it was read.
         with suppress(LeaseLostError):
-            _give_back(store, lease, "lost")
+            _give_back(store, lease, "lost", PATIENCE)
             given_back.append(row.slot)
     return given_back
 
 
-def _give_back(store: ResultsStore, lease: Lease, attempt_outcome: str) -> None:
+def _give_back(store: ResultsStore, lease: Lease, attempt_outcome: str, patience: Patience) -> None:
     def work(connection: Connection) -> None:
         pass_fence(connection, lease, state="waiting", worker=None, lease_until=None)
         trial_id = connection.scalar(select(SlotRow.trial_id).where(slot_is(lease)))
         if trial_id is not None:
             attempts.end(connection, trial_id, attempt_outcome)
 
-    write(store.engine, work)
+    write(store.engine, work, patience)
 
 
 def _claimable(study_id: int) -> Select[str, int]:

@@ -16,6 +16,8 @@ class RegisteredStudy:
     """What a study asks for, and the images it is pinned to."""
 
     study_id: int
+    uid: str
+    """Its own in all databases."""
     spec: StudySpec
     dataset: str
     fingerprint: str
@@ -24,7 +26,7 @@ class RegisteredStudy:
 def find_registered(engine: Engine, name: str) -> RegisteredStudy | None:
     """The study of that name that hpo made and that Optuna still has; None if there is none."""
     mine = (
-        select(StudyRow.study_id, StudyRow.spec, StudyRow.dataset, StudyRow.dataset_fingerprint)
+        select(StudyRow.study_id, StudyRow.uid, StudyRow.spec, StudyRow.dataset, StudyRow.dataset_fingerprint)
         .join(STUDIES, (STUDIES.c.study_id == StudyRow.study_id) & (STUDIES.c.study_name == StudyRow.name))
         .where(StudyRow.name == name)
     )
@@ -33,5 +35,5 @@ def find_registered(engine: Engine, name: str) -> RegisteredStudy | None:
     if row is None:
         return None
     return RegisteredStudy(
-        row.study_id, StudySpec.model_validate(row.spec), row.dataset, row.dataset_fingerprint
+        row.study_id, row.uid, StudySpec.model_validate(row.spec), row.dataset, row.dataset_fingerprint
     )

@@ -14,7 +14,6 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from hpo.errors import StudyChangedError
 from hpo.results import orphans, provenance
 from hpo.results.clock import utc_now
-from hpo.results.engine import reading, write
 from hpo.results.optuna_storage import optuna_within
 from hpo.results.store import ResultsStore
 from hpo.results.tables import STUDIES, SlotRow, StudyRow, TrialRow
@@ -64,7 +63,7 @@ def register_study(store: ResultsStore, spec: StudySpec, dataset: DatasetIdentit
     """Submit the study and its slots, or find it again; its id.
 
     More ``trials`` than before add slots; fewer take back those that nobody has begun. Raises
-    ``StudyChangedError`` if anything else of the spec, or the data, is not what the study began with.
+    ``StudyChangedError`` if the spec would make other trials, or the data are not what the study began with.
     """
 
     def work(connection: Connection) -> int:
@@ -80,7 +79,7 @@ def register_study(store: ResultsStore, spec: StudySpec, dataset: DatasetIdentit
         _fit_slots(connection, study_id, spec.trials)
         return study_id
 
-    return write(store.engine, work)
+    return store.write(work)
 
 
 def progress(store: ResultsStore, study_id: int) -> Progress:
@@ -92,10 +91,9 @@ def progress(store: ResultsStore, study_id: int) -> Progress:
         .group_by(SlotRow.state, TrialRow.outcome)
     )
     by_name: dict[str, int] = {}
-    with reading(store.engine) as connection:
-        for state, outcome, count in connection.execute(counts):
-            name = outcome or "failed" if state == "done" else state
-            by_name[name] = by_name.get(name, 0) + count
+    for state, outcome, count in store.read(lambda connection: connection.execute(counts).all()):
+        name = outcome or "failed" if state == "done" else state
+        by_name[name] = by_name.get(name, 0) + count
     return Progress(**by_name)
 
 
@@ -154,6 +152,8 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 _ABSENT = "(not set)"
+_MAY_CHANGE = ("trials", "max_consecutive_failures")
+"""What makes no trial another one."""
 
 
 def _flat(document: Mapping[str, Any]) -> dict[str, str]:
@@ -163,8 +163,8 @@ def _flat(document: Mapping[str, Any]) -> dict[str, str]:
         inner = value if key in ("fixed", "space") else None
         entries = {key: value} if inner is None else {f"{key}.{name}": each for name, each in inner.items()}
         flat.update({name: json.dumps(each, sort_keys=True) for name, each in entries.items()})
-    # How many trials is the one thing that may change.
-    flat.pop("trials", None)
+    for name in _MAY_CHANGE:
+        flat.pop(name, None)
     return flat
 
 

@@ -38,6 +38,15 @@ def begin(
     return number
 
 
+def goes_on_from(connection: Connection, trial_id: int, epoch: int) -> None:
+    """The open attempt begins after ``epoch`` epochs."""
+    connection.execute(
+        update(AttemptRow)
+        .where(AttemptRow.trial_id == trial_id, AttemptRow.outcome.is_(None))
+        .values(from_epoch=epoch)
+    )
+
+
 def end(connection: Connection, trial_id: int, outcome: str) -> None:
     """Close the trial's open attempt, if there is one, at the last epoch recorded."""
     last_epoch = select(func.coalesce(func.max(EpochRow.epoch), 0)).where(EpochRow.trial_id == trial_id)
@@ -51,3 +60,16 @@ def end(connection: Connection, trial_id: int, outcome: str) -> None:
             to_epoch=last_epoch.scalar_subquery(),
         )
     )
+
+
+def deaths_in_a_row(connection: Connection, trial_id: int) -> tuple[int, int]:
+    """How many workers were lost in the epoch up to which the trial ever came; and that epoch, from 1."""
+    ended = select(AttemptRow.outcome, AttemptRow.to_epoch).where(
+        AttemptRow.trial_id == trial_id, AttemptRow.outcome.is_not(None)
+    )
+    furthest, deaths = -1, 0
+    for outcome, to_epoch in connection.execute(ended.order_by(AttemptRow.attempt)):
+        if (to_epoch or 0) > furthest:
+            furthest, deaths = to_epoch or 0, 0
+        deaths += outcome == "lost"
+    return deaths, furthest + 1

@@ -8,7 +8,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from hpo.errors import StorageError
 from hpo.results import view_sql
 from hpo.results.faults import explain, is_fault, is_transient
+from hpo.results.patience import PATIENCE, Patience
 from hpo.results.url import parse_url
 
 T = TypeVar("T")
@@ -31,7 +32,6 @@ BUSY_SECONDS = 30.0
 # One storage per process: Optuna's default of 5 + 10 connections for each of many workers is too much
 # for a server that allows 100.
 _POOL: dict[str, Any] = {"pool_size": 2, "max_overflow": 2}
-_ATTEMPTS = 6
 _JSON = partial(json.dumps, allow_nan=False, ensure_ascii=False)
 
 
@@ -137,23 +137,35 @@ def writing(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def write(engine: Engine, work: Callable[[Connection], T]) -> T:
-    """Run ``work`` in one write transaction, again if the database only hiccuped; what it returns.
+def write(engine: Engine, work: Callable[[Connection], T], patience: Patience = PATIENCE) -> T:
+    """Run ``work`` in one write transaction, again while the database is only away; what it returns.
 
     Raises ``StorageError`` when the database stays unusable.
     """
-    for attempt in range(_ATTEMPTS):
+    return _tried(engine, writing, work, patience)
+
+
+def read(engine: Engine, work: Callable[[Connection], T], patience: Patience = PATIENCE) -> T:
+    """The same in one read transaction."""
+    return _tried(engine, Engine.connect, work, patience)
+
+
+def _tried(
+    engine: Engine,
+    open_transaction: Callable[[Engine], AbstractContextManager[Connection]],
+    work: Callable[[Connection], T],
+    patience: Patience,
+) -> T:
+    again = patience.pauses()
+    while True:
         try:
-            with writing(engine) as connection:
+            with open_transaction(engine) as connection:
                 return work(connection)
         except DBAPIError as error:
             if not is_fault(error):
                 raise
-            if attempt == _ATTEMPTS - 1 or not is_transient(error):
+            if not is_transient(error) or not again():
                 raise explain(engine.url, error) from error
-        # Jittered, so that workers that collided do not collide again.
-        time.sleep(random.uniform(0.5, 1.0) * 0.05 * 2**attempt)
-    raise AssertionError("unreachable")
 
 
 @contextmanager

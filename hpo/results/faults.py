@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psycopg
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
@@ -13,13 +14,15 @@ from hpo.results.url import passwords, place
 # serialization failure, deadlock, admin shutdown, crash shutdown, cannot connect now, too many connections
 _TRANSIENT_STATES = {"40001", "40P01", "57P01", "57P02", "57P03", "53300"}
 _CONNECTION_STATES = "08"
+# A connection that could not be made has no state: a server that restarts refuses, or is starting up.
+_REFUSED_FOR_GOOD = ("password", "does not exist", "no pg_hba.conf entry", "invalid", "resolve host")
 _NO_PRIVILEGE = "42501"
 
 _SQLITE: tuple[tuple[str, str], ...] = (
     ("file is not a database", "{path} is not an SQLite database: name another file with --storage"),
     ("malformed", "{path} is damaged: restore it from a backup, or begin a new one with --storage"),
     ("readonly database", "{path} cannot be written: allow it (chmod u+w), or use another --storage"),
-    ("database is locked", "{path} was locked by another process for 30 s: end that process, then try again"),
+    ("database is locked", "{path} stays locked by another process: end that process, then try again"),
     ("disk is full", "no space left for {path}: make room, then run the same command again"),
     ("disk I/O error", "the disk failed while {path} was read or written: see the system log"),
 )
@@ -49,6 +52,8 @@ def is_fault(error: DBAPIError) -> bool:
 def is_transient(error: DBAPIError) -> bool:
     """Whether the same transaction may well succeed when it is simply run again."""
     state = _state(error)
+    if isinstance(error.orig, psycopg.OperationalError) and not state:
+        return not any(sign in str(error.orig) for sign in _REFUSED_FOR_GOOD)
     return (
         error.connection_invalidated
         or "database is locked" in str(error.orig)

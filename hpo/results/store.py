@@ -8,12 +8,12 @@ that does not know whether its write went through makes it again.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import cache
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
@@ -23,9 +23,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from hpo.redact import redact
 from hpo.results import attempts, schema
 from hpo.results.clock import utc_now
-from hpo.results.engine import open_engine, write
+from hpo.results.engine import open_engine, read, write
 from hpo.results.fence import Hold, ended_by, pass_fence, slot_is
 from hpo.results.optuna_storage import optuna_within
+from hpo.results.patience import PATIENCE, Patience
 from hpo.results.records import EpochRecord, FindingRecord, LayerRecord, Outcome, Surroundings
 from hpo.results.tables import (
     TRIALS,
@@ -38,16 +39,27 @@ from hpo.results.tables import (
     TrialRow,
 )
 
+T = TypeVar("T")
+
 _TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
 class ResultsStore:
     """The results database, opened for writing; upgraded first if it is new or old."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: Patience = PATIENCE) -> None:
         schema.upgrade(url)
         self.url = url
         self.engine = open_engine(url)
+        self._patience = patience
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` in one write transaction, again while the database is away; what it returns."""
+        return write(self.engine, work, self._patience)
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """The same for reading."""
+        return read(self.engine, work, self._patience)
 
     def close(self) -> None:
         """Close every connection."""
@@ -84,7 +96,7 @@ class ResultsStore:
             assert number is not None
             return trial_id, number
 
-        return write(self.engine, work)
+        return self.write(work)
 
     def begin_attempt(
         self,
@@ -106,7 +118,29 @@ class ResultsStore:
             )
             return attempts.begin(connection, trial_id, hold.worker, device, from_epoch, surroundings)
 
-        return write(self.engine, work)
+        return self.write(work)
+
+    def deaths_in_a_row(self, trial_id: int) -> tuple[int, int]:
+        """How many workers died in the epoch up to which the trial ever came; and that epoch, from 1."""
+        return self.read(lambda connection: attempts.deaths_in_a_row(connection, trial_id))
+
+    def rewind(self, hold: Hold, trial_id: int, *, epoch: int, step: int) -> None:
+        """The open attempt goes on after ``epoch`` whole epochs and ``step`` steps of all (-1: before them).
+
+        What an earlier worker recorded beyond is forgotten: it is trained, and recorded, again.
+        """
+
+        def work(connection: Connection) -> None:
+            pass_fence(connection, hold, epoch=epoch)
+            for row, beyond in (
+                (EpochRow, EpochRow.epoch > epoch),
+                (LayerRow, LayerRow.step >= step),
+                (FindingRow, FindingRow.step > step),
+            ):
+                connection.execute(delete(row).where(row.trial_id == trial_id, beyond))
+            attempts.goes_on_from(connection, trial_id, epoch)
+
+        self.write(work)
 
     def record_statistics(self, hold: Hold, trial_id: int, fingerprint: str, state: bytes) -> None:
         """Store what the trial's preprocessing learned, once for all trials of the study that share it."""
@@ -120,7 +154,7 @@ class ResultsStore:
             trial = update(TrialRow).where(TrialRow.trial_id == trial_id)
             connection.execute(trial.values(statistics_hash=fingerprint))
 
-        write(self.engine, work)
+        self.write(work)
 
     def record_epoch(self, hold: Hold, trial_id: int, record: EpochRecord) -> None:
         """Add a point to the curves, ours and Optuna's."""
@@ -133,7 +167,7 @@ class ResultsStore:
             row = {"trial_id": trial_id, **asdict(record)}
             _upsert(connection, EpochRow, ("trial_id", "epoch"), [row], now="ended_at")
 
-        write(self.engine, work)
+        self.write(work)
 
     def record_findings(self, hold: Hold, trial_id: int, records: Sequence[FindingRecord]) -> None:
         """Store what checks found."""
@@ -159,7 +193,7 @@ class ResultsStore:
             attempts.end(connection, trial_id, outcome.state)
             pass_fence(connection, hold, state="done", worker=None, lease_until=None)
 
-        write(self.engine, work)
+        self.write(work)
 
     def _record(
         self, hold: Hold, table: type[Base], key: tuple[str, ...], rows: list[dict[str, Any]]
@@ -169,7 +203,7 @@ class ResultsStore:
             _upsert(connection, table, key, rows)
 
         if rows:
-            write(self.engine, work)
+            self.write(work)
 
 
 def _template(

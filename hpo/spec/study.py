@@ -36,6 +36,12 @@ class StudySpec(BaseModel):
         description="random draws each value afresh; grid goes through the product of all choices, "
         "again and again with new weights if trials exceed it",
     )
+    max_consecutive_failures: int = Field(
+        default=10,
+        description="trials that may fail in a row (an error, no memory left, workers that die) before the "
+        "study is stopped with a message",
+        ge=1,
+    )
     fixed: dict[str, Any] = Field(default_factory=dict, description="hyperparameters with one value")
     space: dict[str, Distribution] = Field(default_factory=dict, description="hyperparameters searched")
     checks: Thresholds = Field(

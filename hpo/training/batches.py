@@ -29,19 +29,51 @@ def epoch_order(key: Key, epoch: int, images: int) -> Tensor:
     return torch.randperm(images, generator=generator)
 
 
-def train_batches(
-    configuration: Configuration, images: ImageSet, key: Key, epoch: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Augmented images (B, 3, 32, 32) float32, channels last, and labels (B,); no image comes twice."""
-    device = images.rows.device
-    size = configuration.batch_size
-    steps = steps_per_epoch(len(images), size)
-    order = epoch_order(key, epoch, len(images))[: steps * size].to(device)
-    generator = torch.Generator(device).manual_seed((key / "augment" / epoch).integer())
-    together = size * _BATCHES_AT_ONCE.get(device.type, _BATCHES_AT_ONCE_ELSEWHERE)
-    for positions in order.split(together):
-        pixels, labels = images.batch(positions)
-        pixels = augment(
-            pixels, configuration.augmentation, configuration.augmentation_strength, generator
-        ).contiguous(memory_format=torch.channels_last)
-        yield from zip(pixels.split(size), labels.split(size), strict=True)
+class EpochBatches:
+    """The batches of an epoch: augmented images (B, 3, 32, 32) float32, channels last, and labels (B,).
+
+    No image comes twice. ``first_step`` and ``augmentation`` (what ``augmentation_at`` gave for that step) go
+    on within an epoch.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        images: ImageSet,
+        key: Key,
+        epoch: int,
+        first_step: int = 0,
+        augmentation: Tensor | None = None,
+    ) -> None:
+        device, size = images.rows.device, configuration.batch_size
+        self._configuration = configuration
+        self._images = images
+        self._first_step = first_step
+        self._together = _BATCHES_AT_ONCE.get(device.type, _BATCHES_AT_ONCE_ELSEWHERE)
+        self._generator = torch.Generator(device).manual_seed((key / "augment" / epoch).integer())
+        if augmentation is not None:
+            self._generator.set_state(augmentation)
+        self._before = self._generator.get_state()
+        used = steps_per_epoch(len(images), size) * size
+        self._order = epoch_order(key, epoch, len(images))[:used].to(device)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        size = self._configuration.batch_size
+        skipped = self._first_step % self._together
+        left = self._order[(self._first_step - skipped) * size :]
+        for positions in left.split(self._together * size) if len(left) else ():
+            if self._together > 1:
+                self._before = self._generator.get_state()
+            pixels, labels = self._augmented(positions)
+            yield from list(zip(pixels.split(size), labels.split(size), strict=True))[skipped:]
+            skipped = 0
+
+    def augmentation_at(self, step: int) -> Tensor:
+        """The generator's state (bytes,) uint8 from which to go on with ``step``, the next to come."""
+        return self._before if step % self._together else self._generator.get_state()
+
+    def _augmented(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        pixels, labels = self._images.batch(positions)
+        policy, strength = self._configuration.augmentation, self._configuration.augmentation_strength
+        pixels = augment(pixels, policy, strength, self._generator)
+        return pixels.contiguous(memory_format=torch.channels_last), labels

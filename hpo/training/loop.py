@@ -16,11 +16,12 @@ from torch.optim import Optimizer
 
 from hpo.randomness import Key
 from hpo.spec.configuration import Configuration
-from hpo.training.batches import steps_per_epoch, train_batches
+from hpo.training.batches import EpochBatches, steps_per_epoch
 from hpo.training.evaluate import evaluate
 from hpo.training.memory import within_memory
 from hpo.training.optim import StepRegularizer, build_optimizer
 from hpo.training.precision import Resolved, autocast
+from hpo.training.progress import EpochState, StateKeeper, generator_states, restore_generators
 from hpo.training.schedules import learning_rate
 from hpo.training.state import TrialData
 
@@ -68,17 +69,21 @@ def train(
     *,
     watch: StepWatch,
     optimizer: Optimizer | None = None,
-    start_epoch: int = 0,
+    start: EpochState | None = None,
+    keeper: StateKeeper | None = None,
 ) -> Iterator[EpochResult]:
     """Train ``model`` in place on ``device``, yielding after each epoch.
 
-    Order, augmentation and dropout are functions of ``key`` and the epoch: to go on to the same result, the
-    weights and the optimizer's state after ``start_epoch`` epochs are all that is needed. torch's global
-    generators are seeded at each epoch's start. Raises OutOfMemoryError, and whatever ``watch`` raises.
+    Order, augmentation and dropout are functions of ``key`` and the epoch; torch's global generators are
+    seeded at each epoch's start. To go on to the same result, give the weights and the optimizer's state of
+    a moment, and the ``start`` that ``keeper`` was given then (``EpochState(n)`` at the start of epoch n).
+    Raises OutOfMemoryError, and whatever ``watch`` and ``keeper`` raise.
     """
-    training = _Training(configuration, model, data, key, device, precision, watch, optimizer)
-    for epoch in range(start_epoch + 1, configuration.epochs + 1):
-        yield within_memory(partial(training.epoch, epoch), configuration, device)
+    training = _Training(configuration, model, data, key, device, precision, watch, keeper, optimizer)
+    state = start or EpochState()
+    while state.epoch <= configuration.epochs:
+        yield within_memory(partial(training.epoch, state), configuration, device)
+        state = EpochState(state.epoch + 1)
 
 
 class _Training:
@@ -93,6 +98,7 @@ class _Training:
         device: torch.device,
         precision: Resolved,
         watch: StepWatch,
+        keeper: StateKeeper | None,
         optimizer: Optimizer | None,
     ) -> None:
         if device.type == "cuda":
@@ -105,52 +111,34 @@ class _Training:
         self.device = device
         self.precision = precision
         self.watch = watch
+        self.keeper = keeper
         self.optimizer = optimizer or build_optimizer(model, configuration)
         self.regularizer = StepRegularizer(model, configuration)
         self.steps = steps_per_epoch(len(data.train), configuration.batch_size)
 
-    def epoch(self, epoch: int) -> EpochResult:
-        """Train epoch ``epoch`` (from 1), then evaluate; the host waits for the device only at the end."""
-        started = time.perf_counter()
-        torch.manual_seed((self.key / "dropout" / epoch).integer())
-        self.model.train()
-        first = (epoch - 1) * self.steps
-        losses = _LossFeed(self.watch, first, self.steps, self.device)
-        correct = torch.zeros((), dtype=torch.int64, device=self.device)
-        seen = 0
-        for step, (images, labels) in enumerate(self._batches(epoch), first):
-            lr = self._set_lr(step)
-            loss, logits = self._step(images, labels)
-            correct += (logits.argmax(1) == labels).sum()
-            losses.add(loss)
-            seen += len(labels)
-        train_loss = losses.finish()
-        train_accuracy = int(correct) / seen
-        trained = time.perf_counter()
+    def epoch(self, start: EpochState) -> EpochResult:
+        """Train an epoch from ``start`` on, then evaluate; the host waits for the device only at the end."""
+        steps = _EpochSteps(self, start)
+        train_loss, train_accuracy = steps.run()
+        evaluated = time.perf_counter()
         validation = evaluate(self.model, self.data.val, self.precision)
         return EpochResult(
-            epoch=epoch,
+            epoch=start.epoch,
             train_loss=train_loss,
             train_accuracy=train_accuracy,
             val_loss=validation.loss,
             val_accuracy=validation.accuracy,
-            lr=lr,
-            seconds=time.perf_counter() - started,
-            images=seen,
-            images_per_second=seen / (trained - started),
+            lr=learning_rate(self.configuration, start.epoch * self.steps - 1, self.steps),
+            seconds=steps.seconds + time.perf_counter() - evaluated,
+            images=steps.images,
+            images_per_second=steps.images / steps.seconds,
         )
 
-    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        return train_batches(self.configuration, self.data.train, self.key, epoch)
-
-    def _set_lr(self, step: int) -> float:
+    def step(self, step: int, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Update ``step``, 0-based over all; the loss () and the logits (B, classes), fp32, detached."""
         lr = learning_rate(self.configuration, step, self.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        return lr
-
-    def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """One update; the loss () and the logits (B, classes), fp32, detached."""
         with autocast(self.device, self.precision):
             logits = self.model(images)
         logits = logits.float()
@@ -163,18 +151,75 @@ class _Training:
         return loss.detach(), logits.detach()
 
 
+class _EpochSteps:
+    """The steps of one epoch, and what is summed over them."""
+
+    def __init__(self, training: _Training, start: EpochState) -> None:
+        self._training = training
+        self._start = start
+        self._first = (start.epoch - 1) * training.steps
+        self._batches = EpochBatches(
+            training.configuration,
+            training.data.train,
+            training.key,
+            start.epoch,
+            start.steps,
+            start.augmentation,
+        )
+        self._losses = _LossFeed(training.watch, self._first, training.steps, training.device, start)
+        self._correct = torch.tensor(start.correct, device=training.device)
+        self._began = time.perf_counter()
+        self.seconds = start.seconds
+        """Spent on training, by whoever trained it."""
+        self.images = training.steps * min(training.configuration.batch_size, len(training.data.train))
+
+    def run(self) -> tuple[float, float]:
+        """Mean loss and accuracy."""
+        training = self._training
+        torch.manual_seed((training.key / "dropout" / self._start.epoch).integer())
+        if self._start.generators:
+            restore_generators(self._start.generators, training.device)
+        training.model.train()
+        for done, (images, labels) in enumerate(self._batches, self._start.steps + 1):
+            loss, logits = training.step(self._first + done - 1, images, labels)
+            self._correct += (logits.argmax(1) == labels).sum()
+            self._losses.add(loss)
+            if training.keeper is not None and training.keeper.is_due():
+                self._losses.deliver_all()
+                training.keeper.keep(self._state(done))
+        loss_mean = self._losses.finish()
+        accuracy = int(self._correct) / self.images
+        self.seconds += time.perf_counter() - self._began
+        return loss_mean, accuracy
+
+    def _state(self, steps: int) -> EpochState:
+        return EpochState(
+            epoch=self._start.epoch,
+            steps=steps,
+            losses=self._losses.taken(),
+            watched=self._losses.watched,
+            correct=int(self._correct),
+            seconds=self.seconds + time.perf_counter() - self._began,
+            augmentation=self._batches.augmentation_at(steps),
+            generators=generator_states(self._training.device),
+        )
+
+
 class _LossFeed:
     """Collects an epoch's losses on the device and hands them to the watch without stopping it.
 
     From CUDA they are copied to pinned memory in the background, and handed over once they have arrived.
     """
 
-    def __init__(self, watch: StepWatch, first_step: int, steps: int, device: torch.device) -> None:
+    def __init__(
+        self, watch: StepWatch, first_step: int, steps: int, device: torch.device, start: EpochState
+    ) -> None:
         self._watch = watch
         self._first_step = first_step
         self._losses = torch.empty(steps, device=device)
-        self._taken = 0
-        self._sent = 0
+        self._losses[: start.steps] = start.losses
+        self._taken = start.steps
+        self._sent = start.watched
         self._under_way: deque[tuple[int, Tensor, torch.cuda.Event]] = deque()
 
     def add(self, loss: Tensor) -> None:
@@ -190,10 +235,23 @@ class _LossFeed:
         """Hand over the rest, and return the mean loss of the epoch."""
         if self._taken > self._sent:
             self._send()
+        self.deliver_all()
+        return float(self._losses.mean())
+
+    @property
+    def watched(self) -> int:
+        """How many losses are the watch's, or on the way to it."""
+        return self._sent
+
+    def taken(self) -> Tensor:
+        """The losses so far (k,), on the CPU."""
+        return self._losses[: self._taken].cpu().clone()
+
+    def deliver_all(self) -> None:
+        """Wait for the losses on the way, and hand them over."""
         while self._under_way:
             self._under_way[0][2].synchronize()
             self._deliver()
-        return float(self._losses[: self._taken].mean())
 
     def _send(self) -> None:
         latest = self._losses[self._sent : self._taken]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from hpo.errors import LeaseLostError, StudyChangedError, UnknownStudyError
 from hpo.model_catalog import check_model
+from hpo.queue.failures import database_time, stop_if_failing
 from hpo.queue.identity import worker_id
 from hpo.queue.leases import Lease, claim, release, release_dead_local
 from hpo.queue.registered import find_registered
 from hpo.queue.slots import progress
+from hpo.recovery.checkpoint import remove_all
+from hpo.recovery.faults import fault_point
 from hpo.recovery.signals import StopRequestedError
+from hpo.results.patience import Patience
 from hpo.results.store import ResultsStore
 from hpo.settings import settings
 from hpo.spec.study import StudySpec
@@ -34,23 +39,37 @@ def serve(
 ) -> None:
     """Work until no slot of the study is waiting or held by anyone; ``on_ready`` hears on what.
 
-    Raises ``StopRequestedError`` when ``check_stop`` does, with the lease given back.
+    Raises ``StopRequestedError`` when ``check_stop`` does, with the lease given back, and
+    ``FailingStudyError`` when too many trials failed in a row.
     """
     threads = divide_threads(order.workers)
     prepare_process(threads)
-    with ResultsStore(order.storage_url) as store:
+    with ResultsStore(order.storage_url, Patience(sleep=partial(_sleep, check_stop))) as store:
         bench = _workbench(order, store, emit, check_stop)
         precision = resolve_precision(bench.spec.fixed.get("precision", "auto"), bench.device)
         on_ready(Ready(str(bench.device), precision, threads))
+        began = database_time(store)
         while True:
             check_stop()
+            stop_if_failing(store, bench.study_id, bench.spec, began)
+            fault_point("worker.claim")
             lease = claim(store, bench.study_id, bench.worker, bench.lease_seconds)
+            fault_point("worker.claimed")
             if lease is not None:
                 _work_on(bench, lease)
             elif _is_over(bench):
+                remove_all(settings().checkpoints.expanduser(), bench.study_uid)
                 return
             elif not release_dead_local(store, bench.study_id):
-                time.sleep(IDLE_SECONDS)
+                _sleep(check_stop, IDLE_SECONDS)
+
+
+def _sleep(check_stop: Callable[[], None], seconds: float) -> None:
+    """Sleep, but stop when this worker shall."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        check_stop()
+        time.sleep(min(left, IDLE_SECONDS))
 
 
 def _workbench(
@@ -68,6 +87,7 @@ def _workbench(
     return Workbench(
         spec=study.spec,
         study_id=study.study_id,
+        study_uid=study.uid,
         store=store,
         dataset=dataset,
         device=resolve_device(order.device),
@@ -96,5 +116,7 @@ def _work_on(bench: Workbench, lease: Lease) -> None:
     except LeaseLostError:
         return  # another worker has the slot now, and trains it
     except StopRequestedError:
+        fault_point("worker.release")
         release(bench.store, lease)
+        fault_point("worker.released")
         raise

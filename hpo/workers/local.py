@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 from hpo.diagnosis import refresh
 from hpo.errors import HpoError, UserError, WorkerError
-from hpo.events import Event, RunSummary, Stopping, StudyReady, WorkerLost
+from hpo.events import Event, RunSummary, Stopping, StudyReady, TrialEnded, WorkerLost
 from hpo.queue.leases import release_dead_local
 from hpo.queue.slots import progress
 from hpo.recovery.signals import StopFlag, StopRequestedError, stop_on_signals
@@ -32,7 +32,8 @@ STOP_SECONDS = 30.0
 """How long workers may take to reach a safe point after a signal before they are killed."""
 POLL_SECONDS = 0.2
 MOST_DEATHS = 3
-"""Workers that may die before the run gives up; each is replaced until then."""
+"""Times that each worker may die and be replaced before a trial ends again. A trial that kills its workers is
+given up after as many (`hpo.trial.MOST_DEATHS`)."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,7 @@ class _Watch:
         self._emit = emit
         self._announced = False
         self._deaths = 0
+        self._failed: Failed | None = None
 
     def until_done(self, stop: StopFlag) -> None:
         for worker in self._team.workers:
@@ -166,11 +168,20 @@ class _Watch:
                 self._emit(Stopping(stop.signum))
                 self._team.stop()
                 deadline = time.monotonic() + STOP_SECONDS
+            if self._failed and deadline is None:
+                self._team.stop()
+                deadline = time.monotonic() + STOP_SECONDS
             if deadline is not None and time.monotonic() > deadline:
-                return
+                break
             for ready in wait([worker.pipe for worker in running], timeout=POLL_SECONDS):
                 self._listen(next(worker for worker in running if worker.pipe is ready), stop)
             running = [worker for worker in self._team.workers if not worker.pipe.closed]
+        self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failed is not None:
+            kind = UserError if self._failed.exit_code == 2 else WorkerError
+            raise kind(self._failed.message)
 
     def _listen(self, worker: _Worker, stop: StopFlag) -> None:
         try:
@@ -179,10 +190,12 @@ class _Watch:
             self._ended(worker, stop)
             return
         if isinstance(message, Failed):
-            raise UserError(message.message) if message.exit_code == 2 else WorkerError(message.message)
-        if isinstance(message, Ready):
+            self._failed = self._failed or message
+        elif isinstance(message, Ready):
             self._announce(message)
         else:
+            if isinstance(message, TrialEnded):
+                self._deaths = 0
             self._emit(message)
 
     def _announce(self, ready: Ready) -> None:
@@ -207,14 +220,14 @@ class _Watch:
     def _ended(self, worker: _Worker, stop: StopFlag) -> None:
         worker.pipe.close()
         worker.process.join()
-        if worker.process.exitcode == 0 or stop.signum:
+        if worker.process.exitcode == 0 or stop.signum or self._failed:
             return
         self._deaths += 1
         how = f"{worker.name} died ({_death(worker.process.exitcode)})"
         message = "\n".join(filter(None, [how, worker.last_words()]))
         self._emit(WorkerLost(worker.name, message))
         self.problems.append(message)
-        if self._deaths <= MOST_DEATHS:
+        if self._deaths <= MOST_DEATHS * len(self._team.workers):
             self._team.replace(worker, self._order)
 
 

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from hpo.errors import StorageError
-from hpo.results import engine as module
 from hpo.results.engine import connect_read_only, open_engine, open_reader, reading, write, writing
+from hpo.results.patience import Patience
 from hpo.results.url import parse_url
 
 
@@ -59,10 +59,9 @@ def test_a_write_takes_the_lock_at_its_start_and_readers_go_on(engine: Engine) -
 
 
 def test_a_write_is_tried_again_until_the_hiccup_is_over(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+    engine: Engine,
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(module.time, "sleep", waits.append)
     failures = [OperationalError("", {}, sqlite3.OperationalError("database is locked")) for _ in range(3)]
 
     def work(connection: Connection) -> str:
@@ -71,20 +70,20 @@ def test_a_write_is_tried_again_until_the_hiccup_is_over(
             raise failures.pop()
         return "done"
 
-    assert write(engine, work) == "done"
+    assert write(engine, work, Patience(sleep=waits.append)) == "done"
     assert len(waits) == 3
     with reading(engine) as connection:
         assert connection.scalar(text("SELECT count(*) FROM parent")) == 1
 
 
-def test_a_write_gives_up_with_a_message(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
+def test_a_write_gives_up_with_a_message(engine: Engine) -> None:
+    soon = Patience(seconds=0.0)
 
     def fail(message: str) -> None:
         raise OperationalError("", {}, sqlite3.OperationalError(message))
 
-    with pytest.raises(StorageError, match="was locked by another process"):
-        write(engine, lambda connection: fail("database is locked"))
+    with pytest.raises(StorageError, match="stays locked by another process"):
+        write(engine, lambda connection: fail("database is locked"), soon)
     with pytest.raises(StorageError, match="no space left"):
         write(engine, lambda connection: fail("database or disk is full"))
 

@@ -37,6 +37,12 @@ def test_a_broken_rule_of_ours_is_a_bug_and_keeps_its_name() -> None:
         (psycopg.errors.TooManyConnections("too many"), True),
         (psycopg.errors.ConnectionException("gone"), True),
         (psycopg.errors.DiskFull("no space"), False),
+        (psycopg.OperationalError("connection failed: Connection refused"), True),
+        (psycopg.OperationalError("FATAL:  the database system is starting up"), True),
+        (psycopg.OperationalError("FATAL:  sorry, too many clients already"), True),
+        (psycopg.OperationalError("server closed the connection unexpectedly"), True),
+        (psycopg.OperationalError("FATAL:  password authentication failed for user"), False),
+        (psycopg.OperationalError('FATAL:  database "x" does not exist'), False),
     ],
 )
 def test_what_passes_by_itself_is_tried_again(error: Exception, transient: bool) -> None:
@@ -56,7 +62,7 @@ def test_a_lost_connection_is_tried_again() -> None:
         ("file is not a database", "is not an SQLite database: name another file"),
         ("database disk image is malformed", "is damaged: restore it from a backup"),
         ("attempt to write a readonly database", "cannot be written: allow it"),
-        ("database is locked", "was locked by another process for 30 s"),
+        ("database is locked", "stays locked by another process"),
         ("database or disk is full", "no space left for"),
         ("something new", "hpo.db: something new"),
     ],

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hpo.randomness import Key
-from hpo.training.batches import epoch_order, steps_per_epoch, train_batches
+from hpo.training.batches import EpochBatches, epoch_order, steps_per_epoch
 from hpo.training.state import ImageSet
 
 Make = Callable[..., tuple]
@@ -26,7 +26,7 @@ def _epoch(
     make_tiny: Make, images: ImageSet, epoch: int = 1, **fields: object
 ) -> list[tuple[Tensor, Tensor]]:
     configuration, _ = make_tiny(**fields)
-    return list(train_batches(configuration, images, KEY, epoch))
+    return list(EpochBatches(configuration, images, KEY, epoch))
 
 
 def test_each_image_comes_exactly_once(make_tiny: Make) -> None:

@@ -21,10 +21,11 @@ from hpo.errors import OutOfMemoryError
 from hpo.model_catalog import build_model
 from hpo.randomness import Key
 from hpo.spec.configuration import Configuration
-from hpo.training.batches import train_batches
+from hpo.training.batches import EpochBatches
 from hpo.training.loop import EpochResult, train
 from hpo.training.optim import build_optimizer
 from hpo.training.precision import Resolved
+from hpo.training.progress import EpochState
 from hpo.training.schedules import learning_rate
 from hpo.training.state import TrialData, weights_hash
 
@@ -80,7 +81,7 @@ def test_it_computes_what_a_plain_loop_computes(make_tiny: Make) -> None:
     )
     losses, right, step = [], [], 0
     for epoch in (1, 2):
-        for images, labels in train_batches(configuration, data.train, KEY, epoch):
+        for images, labels in EpochBatches(configuration, data.train, KEY, epoch):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(configuration, step, 3)
             logits = plain(images.contiguous())
@@ -183,7 +184,17 @@ def test_a_training_goes_on_from_weights_and_optimizer_state(fields: dict[str, A
     again.load_state_dict(saved[1])
     watch = Losses()
     tail = list(
-        train(configuration, resumed, data, KEY, CPU, "fp32", watch=watch, optimizer=again, start_epoch=2)
+        train(
+            configuration,
+            resumed,
+            data,
+            KEY,
+            CPU,
+            "fp32",
+            watch=watch,
+            optimizer=again,
+            start=EpochState(3),
+        )
     )
     assert weights_hash(resumed) == weights_hash(whole)
     assert [r.epoch for r in tail] == [3, 4]
@@ -228,7 +239,7 @@ def test_label_smoothing_is_its_formula(make_tiny: Make) -> None:
     """Szegedy et al., CVPR 2016: targets (1 - e) * onehot + e / K."""
     configuration, data = make_tiny(label_smoothing=0.2, epochs=1)
     model = _model(configuration, data)
-    images, labels = next(train_batches(configuration, data.train, KEY, 1))
+    images, labels = next(iter(EpochBatches(configuration, data.train, KEY, 1)))
     logs = copy.deepcopy(model)(images).detach().log_softmax(1)
     target = torch.full((32, 10), 0.2 / 10)
     target[range(32), labels] += 0.8

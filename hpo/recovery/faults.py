@@ -1,0 +1,55 @@
+"""Fault injection for tests: a named point at which this process kills or stops itself when told to.
+
+``$HPO_FAULT="checkpoint.replace:2"`` sends SIGKILL to the process the second time that it comes to the point
+of that name; ``"trial.finish:1:STOP"`` sends SIGSTOP,
+and so on. Without the variable a point costs one comparison.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+
+VARIABLE = "HPO_FAULT"
+POINTS = (
+    *("worker.claim", "worker.claimed", "worker.release", "worker.released"),
+    *("trial.begin", "trial.begun", "trial.epoch", "trial.epoch_stored", "trial.finish", "trial.finished"),
+    *("checkpoint.write", "checkpoint.fsync", "checkpoint.replace", "checkpoint.replaced"),
+)
+"""Every point there is: before something, and after it."""
+
+
+@dataclass
+class _Armed:
+    point: str
+    passes_left: int
+    signum: signal.Signals
+
+
+def _read(text: str | None) -> _Armed | None:
+    """Raises ``ValueError`` if there is no such point."""
+    if not text:
+        return None
+    point, count, name = (*text.split(":"), "KILL")[:3]
+    if point not in POINTS:
+        raise ValueError(f"${VARIABLE}: there is no point {point!r}; there are {', '.join(POINTS)}")
+    return _Armed(point, int(count), signal.Signals[f"SIG{name}"])
+
+
+_armed = _read(os.environ.get(VARIABLE))
+
+
+def arm(text: str | None) -> None:
+    """Do as if ``$HPO_FAULT`` were ``text``, from now on."""
+    global _armed
+    _armed = _read(text)
+
+
+def fault_point(name: str) -> None:
+    """Where a test may end this process."""
+    if _armed is None or _armed.point != name:
+        return
+    _armed.passes_left -= 1
+    if _armed.passes_left == 0:
+        os.kill(os.getpid(), _armed.signum)

@@ -1,0 +1,56 @@
+"""Forks workers that have everything loaded. Obeys the lines on its stdin and answers on stdout, in JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from typing import Any
+
+from hpo.recovery import faults
+from hpo.recovery.signals import StopRequestedError, stop_on_signals
+from hpo.workers.base import WorkOrder
+from hpo.workers.inline import serve
+
+
+def work(order: dict[str, Any]) -> int:
+    faults.arm(order["fault"])
+    with stop_on_signals() as stop:
+        try:
+            serve(
+                WorkOrder(order["url"], order["study"], "cpu", workers=2),
+                lambda event: None,
+                stop.check,
+                lambda ready: None,
+            )
+        except StopRequestedError:
+            return stop.exit_code
+    return 0
+
+
+def start(order: dict[str, Any]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 70
+    try:
+        code = work(order)
+    except BaseException:
+        traceback.print_exc()
+    os._exit(code)
+
+
+def wait(pid: int) -> str:
+    """How the worker ended, or that it was stopped."""
+    _, status = os.waitpid(pid, os.WUNTRACED)
+    if os.WIFSTOPPED(status):
+        return "stopped"
+    return f"exit {os.WEXITSTATUS(status)}" if os.WIFEXITED(status) else f"signal {os.WTERMSIG(status)}"
+
+
+print(json.dumps("ready"), flush=True)  # noqa: T201 (its way to answer)
+for line in sys.stdin:
+    order = json.loads(line)
+    answer = wait(order["wait"]) if "wait" in order else start(order)
+    print(json.dumps(answer), flush=True)  # noqa: T201

@@ -1,0 +1,81 @@
+"""A study in which trial after trial fails is stopped, and says why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from torch import Tensor, nn
+
+import hpo.prepared
+from hpo.errors import FailingStudyError
+from hpo.queue.slots import Progress, progress
+from hpo.results.store import ResultsStore
+from hpo.spec.study import StudySpec
+from hpo.workers.base import WorkOrder
+from hpo.workers.inline import serve
+from hpo.workers.submit import submit
+
+
+class _Broken(nn.Module):
+    """Works in evaluation, and so passes the check on start; raises in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = nn.Linear(3 * 32 * 32, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.training:
+            raise ValueError("no gradient today")
+        logits: Tensor = self.dense(images.flatten(1))
+        return logits
+
+
+def _spec(widths: list[int], most: int) -> StudySpec:
+    fixed = {"dataset": "synthetic", "train_images": 100, "epochs": 1, "batch_size": 50, "depth": 2}
+    document = {
+        "study": "s",
+        "trials": len(widths),
+        "sampler": "grid",
+        "fixed": fixed | {"precision": "fp32"},
+    }
+    space = {"width": {"choice": widths}}
+    return StudySpec.model_validate(document | {"space": space, "max_consecutive_failures": most})
+
+
+def _serve(url: str, spec: StudySpec) -> Progress:
+    with ResultsStore(url) as store:
+        study_id = submit(store, spec).study_id
+        try:
+            serve(WorkOrder(url, "s", "cpu", 2), lambda event: None, lambda: None, lambda ready: None)
+        finally:
+            now = progress(store, study_id)
+    return now
+
+
+@pytest.fixture(autouse=True)
+def _broken_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Odd widths are broken."""
+    real = hpo.prepared.build_model
+
+    def build(configuration: Any, **arguments: Any) -> nn.Module:
+        return _Broken() if configuration.width % 2 else real(configuration, **arguments)
+
+    monkeypatch.setattr(hpo.prepared, "build_model", build)
+
+
+def test_it_stops_after_so_many_and_goes_on_when_told_again(storage_url: str) -> None:
+    broken = _spec([1, 3, 5, 7, 9], most=2)
+    told = (
+        r"its last 2 trials failed, number 1 with\n  error: ValueError: no gradient today\nhpo show s 1 says"
+    )
+    with pytest.raises(FailingStudyError, match=told):
+        _serve(storage_url, broken)
+    with pytest.raises(FailingStudyError, match="number 3 with"):
+        _serve(storage_url, broken)
+    assert _serve(storage_url, broken.model_copy(update={"max_consecutive_failures": 9})).failed == 5
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_failures_between_successes_stop_nothing(storage_url: str) -> None:
+    assert _serve(storage_url, _spec([1, 4, 3, 6, 5], most=2)) == Progress(complete=2, failed=3)

@@ -1,0 +1,199 @@
+"""Trials that are stopped again and again end as if nothing had happened: weights, curve, findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from hpo.recovery.signals import StopRequestedError
+from hpo.results.store import ResultsStore
+from hpo.settings import settings
+from hpo.spec.study import StudySpec
+from hpo.workers.base import WorkOrder
+from hpo.workers.inline import serve
+from hpo.workers.submit import submit
+
+FIXED: dict[str, Any] = {
+    "dataset": "synthetic",
+    "train_images": 600,
+    "width": 4,
+    "depth": 2,
+    "epochs": 3,
+    "batch_size": 20,
+    "precision": "fp32",
+    "val_fraction": 0.2,
+}
+KINDS: dict[str, dict[str, Any]] = {
+    "dropout and warm-up": {"dropout": 0.3, "warmup_epochs": 1, "schedule": "cosine"},
+    "rrelu and adam": {"activation": "rrelu", "optimizer": "adam", "lr": 1e-3, "label_smoothing": 0.1},
+    "augmentation and norm": {"augmentation": "flip_crop_cutout", "batch_norm": "after", "momentum": 0.8},
+}
+SOUND_AND_EXPLODING = {"lr": {"choice": [0.02, 1e6]}}
+
+EPOCHS = """
+    SELECT number, epoch, train_loss, train_accuracy, val_loss, val_accuracy, lr, images
+    FROM curves WHERE study = :study ORDER BY number, epoch
+"""
+TRIALS = """
+    SELECT number, slot, state, value, verdict, weights_hash FROM results WHERE study = :study ORDER BY slot
+"""
+FINDINGS = """
+    SELECT t.slot, f.check_name, f.severity, f.step, f.epoch, f.layer, f.value, f.threshold, f.message
+    FROM hpo_finding AS f JOIN hpo_trial AS t ON t.trial_id = f.trial_id
+    JOIN hpo_study AS s ON s.study_id = t.study_id
+    WHERE s.name = :study ORDER BY t.slot, f.check_name, f.step, f.layer
+"""
+LAYERS = """
+    SELECT t.slot, l.step, l.position, l.epoch, l.activation_mean, l.gradient_norm, l.update_ratio
+    FROM hpo_layer AS l JOIN hpo_trial AS t ON t.trial_id = l.trial_id
+    JOIN hpo_study AS s ON s.study_id = t.study_id
+    WHERE s.name = :study ORDER BY t.slot, l.step, l.position
+"""
+ATTEMPTS = """
+    SELECT a.attempt, a.from_epoch, a.to_epoch, a.outcome
+    FROM hpo_attempt AS a JOIN hpo_trial AS t ON t.trial_id = a.trial_id
+    JOIN hpo_study AS s ON s.study_id = t.study_id
+    WHERE s.name = :study AND t.slot = 0 ORDER BY a.attempt
+"""
+
+
+def spec(name: str, **fixed: Any) -> StudySpec:
+    document = {"study": name, "trials": 2, "sampler": "grid", "fixed": FIXED | fixed}
+    return StudySpec.model_validate(document | {"space": SOUND_AND_EXPLODING})
+
+
+def work(url: str, name: str, check_stop: Callable[[], None] = lambda: None) -> None:
+    serve(WorkOrder(url, name, "cpu", 2), lambda event: None, check_stop, lambda ready: None)
+
+
+def rows(url: str, sql: str, study: str) -> list[tuple[Any, ...]]:
+    with ResultsStore(url) as store, store.engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(sql), {"study": study})]
+
+
+def everything(url: str, study: str) -> dict[str, list[tuple[Any, ...]]]:
+    return {name: rows(url, sql, study) for name, sql in ALL.items()}
+
+
+ALL = {"trials": TRIALS, "epochs": EPOCHS, "findings": FINDINGS, "layers": LAYERS}
+
+
+class StopAfter:
+    """A stop request at the ``count``-th look for one: after each step of a training there is one."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+
+    def __call__(self) -> None:
+        self._left -= 1
+        if self._left <= 0:
+            raise StopRequestedError
+
+
+def work_in_pieces(url: str, study: str, piece: int) -> int:
+    """How many workers it took, each of which was stopped after so many looks."""
+    for count in range(1, 100):
+        try:
+            work(url, study, StopAfter(piece))
+        except StopRequestedError:
+            continue
+        return count
+    raise AssertionError("the study does not end")
+
+
+@pytest.mark.parametrize("piece", [11, 33])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_stopped_trials_end_like_calm_ones(storage_url: str, kind: str, piece: int) -> None:
+    with ResultsStore(storage_url) as store:
+        for name in ("calm", "stopped"):
+            submit(store, spec(name, **KINDS[kind]))
+    work(storage_url, "calm")
+    pieces = work_in_pieces(storage_url, "stopped", piece)
+    assert everything(storage_url, "stopped") == everything(storage_url, "calm")
+    assert pieces > 2
+    assert not settings().checkpoints.exists() or not list(settings().checkpoints.rglob("*.json"))
+
+
+def test_attempts_say_from_where_each_worker_went_on(storage_url: str) -> None:
+    with ResultsStore(storage_url) as store:
+        submit(store, spec("calm"))
+        submit(store, spec("stopped"))
+    work(storage_url, "calm")
+    work_in_pieces(storage_url, "stopped", 33)
+    assert rows(storage_url, ATTEMPTS, "stopped") == [
+        (1, 0, 1, "released"),
+        (2, 1, 2, "released"),
+        (3, 2, 3, "complete"),
+    ]
+    assert everything(storage_url, "stopped") == everything(storage_url, "calm")
+
+
+def _checkpoints(suffix: str) -> list[Path]:
+    return sorted(settings().checkpoints.rglob(f"*{suffix}"), key=lambda path: int(path.stem.split("-")[1]))
+
+
+def _notes(url: str) -> list[tuple[Any, ...]]:
+    found = rows(url, FINDINGS, "stopped")
+    return [row for row in found if row[1] == "checkpoint"]
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(storage_url: str) -> None:
+    with ResultsStore(storage_url) as store:
+        submit(store, spec("calm"))
+        submit(store, spec("stopped"))
+    work(storage_url, "calm")
+    with pytest.raises(StopRequestedError):
+        work(storage_url, "stopped", StopAfter(45))
+    before, newest = _checkpoints(".pt")
+    newest.write_bytes(newest.read_bytes()[:-1])
+    work(storage_url, "stopped")
+    (note,) = _notes(storage_url)
+    assert note[2] == "note" and note[8] == (
+        f"the checkpoint of step {int(newest.stem.split('-')[1])} was not used: it is damaged: "
+        "its tensors do not match their checksum"
+    )
+    found, expected = everything(storage_url, "stopped"), everything(storage_url, "calm")
+    found["findings"].remove(note)
+    assert found == expected
+    assert rows(storage_url, ATTEMPTS, "stopped") == [(1, 0, 1, "released"), (2, 1, 3, "complete")]
+    assert not before.exists()
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_without_a_checkpoint_the_trial_starts_again(storage_url: str) -> None:
+    """As on a machine that does not share the folder: what was recorded is replaced, not doubled."""
+    with ResultsStore(storage_url) as store:
+        submit(store, spec("calm"))
+        submit(store, spec("stopped"))
+    work(storage_url, "calm")
+    with pytest.raises(StopRequestedError):
+        work(storage_url, "stopped", StopAfter(45))
+    for path in _checkpoints(".json"):
+        path.unlink()
+    with pytest.raises(StopRequestedError):
+        work(storage_url, "stopped", StopAfter(15))
+    assert rows(storage_url, EPOCHS, "stopped") == []
+    work(storage_url, "stopped")
+    assert everything(storage_url, "stopped") == everything(storage_url, "calm")
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_a_training_goes_on_where_no_checkpoint_can_be_written(
+    storage_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("HPO_CHECKPOINTS", str(tmp_path / "file" / "checkpoints"))
+    settings.cache_clear()
+    with ResultsStore(storage_url) as store:
+        submit(store, spec("stopped"))
+    work(storage_url, "stopped")
+    assert [row[2] for row in rows(storage_url, TRIALS, "stopped")] == ["complete", "pruned"]
+    notes = _notes(storage_url)
+    assert notes and all("not every checkpoint could be written" in note[8] for note in notes)
+    assert "Not a directory" in notes[0][8]

@@ -1,0 +1,43 @@
+"""How long a transaction is tried again, by a clock of the test's own."""
+
+from __future__ import annotations
+
+import pytest
+
+from hpo.results.patience import Patience
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.pauses: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.pauses.append(seconds)
+
+
+def test_pauses_double_up_to_ten_seconds_for_ten_minutes() -> None:
+    clock = Clock()
+    again = Patience(clock=clock, sleep=clock.sleep).pauses()
+    while again():
+        pass
+    assert 600 <= clock.now - 1000 < 610
+    for number, pause in enumerate(clock.pauses):
+        longest = min(0.05 * 2**number, 10.0)
+        assert longest / 2 <= pause <= longest
+    assert len(set(clock.pauses)) == len(clock.pauses)
+
+
+def test_whoever_must_stop_is_not_kept_waiting() -> None:
+    class StopError(BaseException):
+        pass
+
+    def sleep(seconds: float) -> None:
+        raise StopError
+
+    with pytest.raises(StopError):
+        Patience(sleep=sleep).pauses()()
