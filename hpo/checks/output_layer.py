@@ -47,6 +47,6 @@ def _what_is_wrong(logits: LogitFacts, activation: str) -> str:
         return "the outputs add up to 1: they are probabilities, not logits"
     if activation:
         return f"the network ends with {activation}: its outputs are not free, as logits must be"
-    if logits.low >= 0 and logits.between_classes > _ALIKE * logits.high:
+    if logits.low >= 0 and logits.high > 0 and logits.between_classes > _ALIKE * logits.high:
         return f"no output is negative (from {logits.low:.2g} to {logits.high:.2g})"
     return ""

@@ -33,8 +33,8 @@ def rough_start(seen: Observations, limits: Thresholds) -> list[Finding]:
             "warn",
             level,
             _ABOVE,
-            f"the first {_STEPS} steps threw the loss to {level:.1f} x ln C: the first update was {excess:.0f} x "
-            "the usual size",
+            f"the first {_STEPS} steps threw the loss to {level:.1f} x ln C; the first update was "
+            f"{excess:.0f} x the usual size",
             Remedy(f"{lower.text}, or add warmup_epochs", lower.change),
             step=_STEPS,
             cause="lr_too_high",

@@ -18,17 +18,22 @@ def test_usual_momentum_is_quiet(value: float) -> None:
     assert momentum(pushed(value), LIMITS) == []
 
 
-@pytest.mark.parametrize(("value", "words"), [(0.991, "111 times"), (0.999, "1000 times")])
-def test_more_is_noted(value: float, words: str) -> None:
-    found = one(momentum(pushed(value), LIMITS), "note", "momentum_too_high")
+@pytest.mark.parametrize(
+    ("value", "words", "severity"), [(0.991, "111 times", "note"), (0.999, "1000 times", "warn")]
+)
+def test_more_is_noted_and_a_memory_longer_than_the_training_is_worth_a_warning(
+    value: float, words: str, severity: str
+) -> None:
+    assert pushed(value).setup.total_steps == 500
+    found = one(momentum(pushed(value), LIMITS), severity, "momentum_too_high")
     assert (found.value, found.threshold) == (value, _EXTREME)
     assert f"momentum {value:g}" in found.message and words in found.message
     assert found.remedy.change == {"momentum": 0.9}
 
 
 @pytest.mark.parametrize("value", [1.0, 1.5])
-def test_momentum_that_never_fades_is_noted(value: float) -> None:
-    found = one(momentum(pushed(value), LIMITS), "note", "momentum_too_high")
+def test_momentum_that_never_fades_is_worth_a_warning(value: float) -> None:
+    found = one(momentum(pushed(value), LIMITS), "warn", "momentum_too_high")
     assert f"momentum {value:g} makes steps ever longer" in found.message
 
 

@@ -6,7 +6,7 @@ import pytest
 from observed import LIMITS, NAN, epochs, one, seen
 
 from hpo.checks.observations import EpochFacts
-from hpo.checks.overfitting import _SEVERE_GAP, _SEVERE_TURN, _TURNED, overfitting
+from hpo.checks.overfitting import _SEVERE_GAP, _TURNED, overfitting
 
 GAP = LIMITS.overfit_gap
 
@@ -26,8 +26,7 @@ def test_inside_is_quiet(gap: float, turn: float) -> None:
     [
         (GAP + 0.001, _TURNED + 0.001, "note"),
         (_SEVERE_GAP - 0.001, 2.0, "note"),
-        (0.5, _SEVERE_TURN - 0.001, "note"),
-        (_SEVERE_GAP + 0.001, _SEVERE_TURN + 0.001, "warn"),
+        (_SEVERE_GAP + 0.001, _TURNED + 0.001, "warn"),
     ],
 )
 def test_beyond_both_it_overfits(gap: float, turn: float, severity: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from observed import LIMITS, LN10, NAN, layer, one, seen, snapshot
 
 from hpo.checks.observations import Observations
+from hpo.checks.remedies import USUAL_UPDATE
 from hpo.checks.too_slow import _LITTLE, _SMALL, _STRAIGHT, too_slow
 
 STEPS = 400
@@ -42,7 +43,17 @@ def test_beyond_any_of_them_it_is_not() -> None:
 def test_a_second_half_that_falls_less_is_no_line(share: float, count: int) -> None:
     half = np.linspace(0.0, 1.0, STEPS // 2)
     bent = 2.3 - 0.2 * np.concatenate([half, 1 + share * half])
-    assert len(too_slow(slow(bent), LIMITS)) == count
+    assert len(too_slow(slow(bent, ratio=1e-4), LIMITS)) == count
+
+
+def test_a_first_step_far_below_the_usual_is_too_slow_whatever_the_line() -> None:
+    bent = 2.3 - 0.25 * np.minimum(1.0, np.arange(STEPS) / 100)
+    one(
+        too_slow(slow(bent, ratio=USUAL_UPDATE["sgd"] / (1.01 * LIMITS.update_factor)), LIMITS),
+        "warn",
+        "lr_too_low",
+    )
+    assert too_slow(slow(bent, ratio=1.01 * USUAL_UPDATE["sgd"] / LIMITS.update_factor), LIMITS) == []
 
 
 @pytest.mark.parametrize(("steps", "count"), [(39, 0), (40, 1)])
