@@ -6,6 +6,7 @@ A fault counts only if it hurts: the benchmark measures each against its sound b
 from __future__ import annotations
 
 from diagnosis_programs.fault import Fault
+from diagnosis_programs.faults_fresh import FRESH
 from diagnosis_programs.faults_of_code import LOSSES, MODES, NETWORKS, OUTPUTS, UPDATES
 from diagnosis_programs.faults_of_data import AUGMENTATIONS, BATCHES, IMAGES, LABELS
 from diagnosis_programs.faults_of_settings import PENALTIES, RATES, SCHEDULES, STARTS
@@ -16,6 +17,7 @@ FAULTS: dict[str, Fault] = {
         *(RATES, SCHEDULES, STARTS, PENALTIES),
         *(NETWORKS, OUTPUTS, LOSSES, UPDATES, MODES),
         *(IMAGES, AUGMENTATIONS, LABELS, BATCHES),
+        FRESH,
     )
     for fault in group
 }

@@ -1,7 +1,9 @@
 """Which half a program belongs to: thresholds are chosen on the one, and judged on the other.
 
-The rule was written before any threshold was tuned: within each kind in order of a hash of the name, one to
-the tuning half, the next to the checking half, and so on across kinds.
+Since both were seen in the end, there is a third part, "fresh": faults written after all thresholds.
+
+The rule for the two was written before any threshold was tuned: within each kind in order of a hash of the
+name, one to the tuning half, the next to the checking half, and so on across kinds.
 """
 
 from __future__ import annotations
@@ -10,8 +12,12 @@ import hashlib
 from collections.abc import Mapping
 from typing import Literal, Protocol
 
-Half = Literal["tuning", "checking"]
-HALVES: tuple[Half, Half] = ("tuning", "checking")
+from diagnosis_programs.faults_fresh import FRESH
+
+Half = Literal["tuning", "checking", "fresh"]
+HALVES: tuple[Half, ...] = ("tuning", "checking", "fresh")
+_SHARED: tuple[Half, Half] = ("tuning", "checking")
+_FRESH = frozenset(fault.name for fault in FRESH)
 
 
 class Named(Protocol):
@@ -28,8 +34,10 @@ class Named(Protocol):
 
 def halves(programs: Mapping[str, Named]) -> dict[str, Half]:
     """The half of each program, by name."""
-    order = sorted(programs.values(), key=lambda each: (each.kind, _hash(each.name)))
-    return {each.name: HALVES[position % 2] for position, each in enumerate(order)}
+    older = [each for each in programs.values() if each.name not in _FRESH]
+    order = sorted(older, key=lambda each: (each.kind, _hash(each.name)))
+    shared = {each.name: _SHARED[position % 2] for position, each in enumerate(order)}
+    return {**shared, **{name: "fresh" for name in programs if name in _FRESH}}
 
 
 def _hash(name: str) -> str:

@@ -126,7 +126,7 @@ class HealthyJudged:
 
 
 def judge_healthy(folder: Path, half: Half | None) -> list[HealthyJudged]:
-    """Every sound program, with those of its seeds that are recorded; those of both halves are compared."""
+    """Every sound program, with those of its seeds that are recorded; those of all halves are compared."""
     paths = {name: _recorded(folder, name) for name in HEALTHY}
     accuracies = {
         name: [curve_of(path).final_accuracy for path in each] for name, each in paths.items() if each

@@ -77,7 +77,7 @@ def seen_of(path: Path) -> Observations:
 
 
 def recordings(half: Half | None) -> list[Run]:
-    """Bases, faults and healthy programs, of one half or of both: the first seed of all, then the next."""
+    """Bases, faults and healthy programs, of one half or of all: the first seed of all, then the next."""
     runs = [
         Run("bases", name, seed, partial(_same, base)) for name, base in BASES.items() for seed in fault.SEEDS
     ]

@@ -17,7 +17,7 @@ from diagnosis_programs.value import Size, Value
 def summary(faults: Sequence[FaultJudged], healthy: Sequence[HealthyJudged]) -> str:
     """One line for each bar, one column for each half."""
     rows = [[name, bar, *(cell(faults, healthy, half) for half in HALVES)] for name, bar, cell in _LINES]
-    return table(["", "bar", *(f"{half} half" for half in HALVES)], rows)
+    return table(["", "bar", *HALVES], rows)
 
 
 def _counting(faults: Sequence[FaultJudged], half: Half) -> list[FaultJudged]:

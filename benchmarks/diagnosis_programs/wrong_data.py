@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from diagnosis_programs.program import CLASSES
 from hpo.data.preprocess import Preprocessor
@@ -68,6 +69,21 @@ def scrambled(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
     return images.gather(2, order.expand_as(images)).view(-1, 3, 32, 32)
 
 
+def bytes_less_mean(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
+    """-128 to 127: the mean is taken off, and nothing is divided."""
+    return pixels.float() - pixels.float().mean((0, 2, 3), keepdim=True)
+
+
+def as_sixteen_bits(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
+    """Divided by 65,535, the largest number of another format."""
+    return pixels.float() / 65_535
+
+
+def mean_kept(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
+    """Divided by the deviation, the mean not taken off."""
+    return pixels.float() * preprocessor.scale
+
+
 # --- augmentation: (configuration, images, generator) to images ---
 
 
@@ -85,6 +101,21 @@ def erased(configuration: Configuration, images: Tensor, generator: torch.Genera
 def jittered(configuration: Configuration, images: Tensor, generator: torch.Generator) -> Tensor:
     """Contrast times -4 to 4: half of the images are negatives."""
     return images * (8 * torch.rand((len(images), 1, 1, 1), generator=generator) - 4)
+
+
+def blurred(configuration: Configuration, images: Tensor, generator: torch.Generator) -> Tensor:
+    """Four shades are left: made smaller to 2 by 2, and larger again."""
+    return F.interpolate(F.adaptive_avg_pool2d(images, 2), size=images.shape[2:], mode="nearest")
+
+
+def turned(configuration: Configuration, images: Tensor, generator: torch.Generator) -> Tensor:
+    """Each image by a random multiple of 90 degrees, then half of them mirrored."""
+    turns = torch.randint(4, (len(images),), generator=generator).tolist()
+    mirrored = torch.randint(2, (len(images),), generator=generator).tolist()
+    turned_images = [image.rot90(turn, (1, 2)) for image, turn in zip(images, turns, strict=True)]
+    return torch.stack(
+        [image.flip(2) if flip else image for image, flip in zip(turned_images, mirrored, strict=True)]
+    )
 
 
 # --- labels (N,) to labels, training examples to those that are used ---
@@ -124,6 +155,12 @@ def from_minus_one(labels: Tensor, generator: torch.Generator) -> Tensor:
     return labels - 1
 
 
+def often_the_next(labels: Tensor, generator: torch.Generator) -> Tensor:
+    """Six of ten are given the number of the next class: annotators confused the two."""
+    wrong = torch.rand(len(labels), generator=generator) < 0.6
+    return torch.where(wrong, (labels + 1) % CLASSES, labels)
+
+
 def mostly_zero(labels: Tensor, generator: torch.Generator) -> Tensor:
     """Nine of ten labels were never written."""
     return torch.where(torch.rand(len(labels), generator=generator) < 0.9, 0, labels)
@@ -138,6 +175,11 @@ def nearly_all_one_class(labels: Tensor, generator: torch.Generator) -> Tensor:
 def five_classes(labels: Tensor, generator: torch.Generator) -> Tensor:
     """Half of the folders were not found."""
     return torch.nonzero(labels < 5).flatten()
+
+
+def without_last_four(labels: Tensor, generator: torch.Generator) -> Tensor:
+    """Four of the ten classes are missing: the reader stopped early in a sorted file."""
+    return torch.nonzero(labels < 6).flatten()
 
 
 # --- batches: (configuration, labels, generator) to the positions of each batch of an epoch ---
@@ -166,3 +208,29 @@ def always_the_first(
     """The same batch in every step: the iterator is made anew inside of the loop."""
     for _ in range(len(labels) // configuration.batch_size):
         yield torch.arange(configuration.batch_size)
+
+
+def two_classes_each(
+    configuration: Configuration, labels: Tensor, generator: torch.Generator
+) -> Iterator[Tensor]:
+    """Each batch is drawn from two classes, as a sampler for pairs does."""
+    for _ in range(len(labels) // configuration.batch_size):
+        pair = torch.randperm(CLASSES, generator=generator)[:2]
+        members = torch.nonzero(torch.isin(labels, pair)).flatten()
+        yield members[torch.randint(len(members), (configuration.batch_size,), generator=generator)]
+
+
+def short_shuffle_buffer(
+    configuration: Configuration, labels: Tensor, generator: torch.Generator
+) -> Iterator[Tensor]:
+    """Read class by class through a buffer of two batches, from which each next image is drawn."""
+    size = configuration.batch_size
+    buffer: list[int] = []
+    order: list[int] = []
+    for row in labels.argsort(stable=True).tolist():
+        buffer.append(row)
+        if len(buffer) > 2 * size:
+            order.append(buffer.pop(int(torch.randint(len(buffer), (), generator=generator))))
+    rest = torch.randperm(len(buffer), generator=generator).tolist()
+    order += [buffer[place] for place in rest]
+    yield from torch.tensor(order)[: len(order) // size * size].split(size)

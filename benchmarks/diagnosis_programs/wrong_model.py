@@ -122,6 +122,15 @@ def detached_residuals(model: nn.Module) -> nn.Module:
     return model
 
 
+def detached_halfway(model: nn.Module) -> nn.Module:
+    """The input of the middle layer is detached: nothing before it learns."""
+    layers = weight_layers(model)
+    middle = layers[len(layers) // 2]
+    name = next(name for name, layer in model.named_modules() if layer is middle)
+    model.set_submodule(name, nn.Sequential(Detached(), middle))
+    return model
+
+
 class Times(nn.Module):
     """x times a constant."""
 

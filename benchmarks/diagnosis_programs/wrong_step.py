@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -64,6 +67,24 @@ def of_the_classifier(configuration: Configuration, model: nn.Module) -> Optimiz
     return own_optimizer(configuration, weight_layers(model)[-1])
 
 
+def of_vectors_alone(configuration: Configuration, model: nn.Module) -> Optimizer:
+    """Given biases and normalizations alone: the group of those with weight decay was forgotten."""
+    optimizer = own_optimizer(configuration, model)
+    for group in optimizer.param_groups:
+        group["params"] = [parameter for parameter in group["params"] if parameter.ndim <= 1]
+    return optimizer
+
+
+def before_body_is_replaced(configuration: Configuration, model: nn.Module) -> Optimizer:
+    """Made first; then all layers but the classifier are replaced by others, as with a loaded body."""
+    optimizer = own_optimizer(configuration, model)
+    body = weight_layers(model)[:-1]
+    names = [name for name, layer in model.named_modules() if any(layer is each for each in body)]
+    for name in names:
+        model.set_submodule(name, copy.deepcopy(model.get_submodule(name)))
+    return optimizer
+
+
 # --- schedules ---
 
 
@@ -75,6 +96,16 @@ def no_rate(configuration: Configuration, step: int, steps_per_epoch: int) -> fl
 def stepped_every_batch(configuration: Configuration, step: int, steps_per_epoch: int) -> float:
     """A decay of 0.7, meant for each epoch, at each step."""
     return float(configuration.lr * 0.7**step)
+
+
+def cosine_over_one_epoch(configuration: Configuration, step: int, steps_per_epoch: int) -> float:
+    """Its length was that of one epoch: at the end of the first, the rate is 0, and it stays there."""
+    return configuration.lr * (1 + math.cos(math.pi * min(1.0, step / steps_per_epoch))) / 2
+
+
+def thousand_epochs_of_warm_up(configuration: Configuration, step: int, steps_per_epoch: int) -> float:
+    """A warm-up of 1,000 steps, read as epochs."""
+    return configuration.lr * (step + 1) / (1_000 * steps_per_epoch)
 
 
 # --- updates ---
@@ -92,6 +123,13 @@ def zero_grad_too_late(step: Step) -> None:
     step.loss.backward()
     step.optimizer.zero_grad()
     step.optimizer.step()
+
+
+def step_before_backward(step: Step) -> None:
+    """In the wrong order: the gradients are cleared again before the next step."""
+    step.optimizer.zero_grad()
+    step.optimizer.step()
+    step.loss.backward()
 
 
 def without_step(step: Step) -> None:
@@ -123,3 +161,16 @@ def norms_in_eval(model: nn.Module) -> None:
     model.train()
     for layer in batch_norms(model):
         layer.eval()
+
+
+def train_once(model: nn.Module) -> None:
+    """Called before the loop over epochs alone: after the first validation, evaluation mode stays."""
+    if all(layer.num_batches_tracked == 0 for layer in batch_norms(model)):
+        model.train()
+
+
+def eval_without_statistics(model: nn.Module) -> None:
+    """Evaluation with parameters alone: the running statistics were not copied with them."""
+    for layer in batch_norms(model):
+        layer.reset_running_stats()
+    model.eval()

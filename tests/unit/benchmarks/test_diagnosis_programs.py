@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,15 +12,17 @@ import torch
 from diagnosis_programs import script
 from diagnosis_programs.fault import Fault
 from diagnosis_programs.faults import FAULTS
+from diagnosis_programs.faults_fresh import FRESH
 from diagnosis_programs.halves import halves
 from diagnosis_programs.healthy import HEALTHY, trains_well
 from diagnosis_programs.program import CLASSES, Program
+from diagnosis_programs.runs import recordings
 from diagnosis_programs.script import Curve, Script
 
 from hpo.checks.causes import CAUSES
 
 IMAGES = 100
-CRASHES = {"labels_from_1"}
+CRASHES = {"labels_from_1", "labels_from_minus_1"}
 EVERY_FAULT = pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))
 
 
@@ -102,12 +105,37 @@ def test_a_sound_program_learns_by_heart_what_a_faulty_one_cannot() -> None:
 
 
 @pytest.mark.parametrize("programs", [FAULTS, HEALTHY], ids=["faults", "healthy"])
-def test_both_halves_have_of_every_kind(programs: dict[str, Fault]) -> None:
+def test_both_older_halves_have_of_every_kind(programs: dict[str, Fault]) -> None:
     chosen = halves(programs)
     assert set(chosen) == set(programs)
     counts = Counter((programs[name].kind, half) for name, half in chosen.items())
     for kind in {each.kind for each in programs.values()}:
         assert abs(counts[kind, "tuning"] - counts[kind, "checking"]) <= 1
+
+
+@pytest.mark.parametrize(
+    ("programs", "tuning", "digest"),
+    [(FAULTS, 44, "6c6755289df52fd2"), (HEALTHY, 34, "57da55a65a7fd4e7")],
+    ids=["faults", "healthy"],
+)
+def test_programs_stay_in_the_half_on_which_thresholds_were_chosen(
+    programs: dict[str, Fault], tuning: int, digest: str
+) -> None:
+    names = sorted(name for name, half in halves(programs).items() if half == "tuning")
+    assert len(names) == tuning
+    assert hashlib.blake2b(" ".join(names).encode(), digest_size=8).hexdigest() == digest
+
+
+def test_fresh_faults_are_those_of_their_file_and_of_every_kind_of_the_older() -> None:
+    chosen = halves(FAULTS)
+    fresh = {name for name, half in chosen.items() if half == "fresh"}
+    assert fresh == {fault.name for fault in FRESH}
+    assert len(FAULTS) - len(fresh) == 88, "a fresh fault took the name of an older one"
+    assert len(fresh) == len(FRESH) >= 26
+    assert {fault.kind for fault in FRESH} == {each.kind for each in FAULTS.values()}
+    assert "fresh" not in halves(HEALTHY).values()
+    recorded = [run for run in recordings("fresh") if run.group != "bases"]
+    assert {run.name for run in recorded} == fresh
 
 
 def test_there_are_as_many_as_were_promised() -> None:
