@@ -166,15 +166,6 @@ _LOOPS = [
         parts={"update": step.without_zero_grad},
         fixes=("call_zero_grad",),
     ),
-    # From outside as for zero_grad between backward and step.
-    Fault(
-        "step_before_backward",
-        "update",
-        "leaky_adamw",
-        ("no_update", "detached"),
-        parts={"update": step.step_before_backward},
-        fixes=("call_step", "call_zero_grad"),
-    ),
     *(
         Fault(
             name,

@@ -125,13 +125,6 @@ def zero_grad_too_late(step: Step) -> None:
     step.optimizer.step()
 
 
-def step_before_backward(step: Step) -> None:
-    """In the wrong order: the gradients are cleared again before the next step."""
-    step.optimizer.zero_grad()
-    step.optimizer.step()
-    step.loss.backward()
-
-
 def without_step(step: Step) -> None:
     """Gradients are computed, and never used."""
     step.optimizer.zero_grad()
