@@ -15,6 +15,8 @@ from hpo.spec.thresholds import Thresholds
 
 _LEAST_STEPS = 40
 """Fewer prove nothing: sound programs leave chance between steps 20 and 45 (benchmarks/diagnosis.py)."""
+_LATEST = 0.9
+"""Share of the training after which stopping saves nothing: `learned` judges what comes out."""
 _WINDOW = 0.5
 """Share of the losses so far through which the line is drawn."""
 _BY_HEART = 0.5
@@ -25,7 +27,7 @@ _SURE = 2.0
 def not_learning(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Fatal if, after ``patience`` of the training, the loss is at chance and no trend leads away from it."""
     total, steps = seen.setup.total_steps, seen.steps
-    if total is None or steps < max(_LEAST_STEPS, limits.patience * total):
+    if total is None or not max(_LEAST_STEPS, limits.patience * total) <= steps <= _LATEST * total:
         return []
     chance = math.log(seen.setup.classes)
     level, slope, error = trend(seen.losses[-int(_WINDOW * steps) :])

@@ -92,7 +92,7 @@ def test_a_locked_file(tmp_path: Path, capsys: Capture, monkeypatch: pytest.Monk
     with closing(sqlite3.connect(path, isolation_level=None)) as holder:
         holder.execute("BEGIN EXCLUSIVE")
         for command in COMMANDS:
-            assert "was locked by another process" in said(capsys, f"sqlite:///{path}", *command)
+            assert "stays locked by another process" in said(capsys, f"sqlite:///{path}", *command)
         holder.execute("ROLLBACK")
     assert run_command(["db", "upgrade", "--storage", f"sqlite:///{path}"]) == 0
 

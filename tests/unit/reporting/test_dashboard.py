@@ -45,7 +45,12 @@ def test_shows_studies_and_the_curve_of_a_running_trial(url: str) -> None:
 
 def test_serves_on_a_free_port_until_ctrl_c(url: str) -> None:
     command = [sys.executable, "-m", "hpo", "dashboard", "--storage", url, "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell ignores Ctrl-C
+    ) as process:
         assert process.stdout is not None
         address = process.stdout.readline().split()[0]
         with urlopen(address, timeout=30) as response:
