@@ -14,13 +14,14 @@ def hidden_softmax(seen: Observations, limits: Thresholds) -> list[Finding]:
     inside = [layer for layer in seen.preflight.layers.hidden if layer.nonlinearity == "Softmax"]
     if not inside:
         return []
+    where = "a hidden layer" if len(inside) == 1 else f"{len(inside)} hidden layers"
     return [
         Finding(
             "hidden_softmax",
             "warn",
             float(len(inside)),
             0.0,
-            f"softmax is the activation of {len(inside)} hidden layers: signals and gradients shrink in each",
+            f"softmax is the activation of {where}: signals and gradients shrink there",
             fix("replace_hidden_activation", "use relu between layers; softmax belongs into the loss"),
             layer=inside[0].name,
             cause="vanishing_gradients",

@@ -234,20 +234,21 @@ def _gradient_error(model: nn.Module, probe: Examples) -> float:
     """Relative error of backward's derivative along each parameter's own random direction; the largest.
 
     Compares with (L(w + h v) - L(w - h v)) / 2h in float64, normalization on batch statistics. A kink of a
-    ReLU within the step adds a little error; a wrong backward pass is off by its own size.
+    ReLU within the step adds a little error; a wrong backward pass is off by its own size. NaN if a loss or a
+    derivative is.
     """
     exact = copy.deepcopy(model).double()
     images = probe.images.double()
-    worst = 0.0
+    errors = [0.0]
     with undisturbed(exact, batch_statistics=True), torch.enable_grad():
         named = [parameter for parameter in exact.parameters() if parameter.requires_grad]
         gradients = _gradients(_exact_loss(exact, images, probe.labels), named)
         scale = math.sqrt(sum(float(each.square().sum()) for each in gradients if each is not None))
         with torch.no_grad():
             for parameter, gradient in zip(named, gradients, strict=True):
-                if gradient is not None and scale > 0:
-                    worst = max(worst, _along(exact, images, probe.labels, parameter, gradient, scale))
-    return worst
+                if gradient is not None and scale != 0:
+                    errors.append(_along(exact, images, probe.labels, parameter, gradient, scale))
+    return max(errors, key=lambda error: (math.isnan(error), error))
 
 
 def _along(

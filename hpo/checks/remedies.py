@@ -16,6 +16,8 @@ SGD's first step has no momentum yet; Adam's is a step of lr for every weight. M
 of benchmarks/diagnosis.py: 4e-4 to 2e-3 with SGD, 1.1e-2 to 2.2e-2 with Adam and AdamW.
 """
 _FALLBACK_UPDATE = 1e-3
+_START = 0.01
+"""A learning rate to start from where there was none."""
 _LARGEST_CHANGE = 1e3
 """Of a learning rate that is not beyond all sense: weights that start tiny make any step look long."""
 _SENSIBLE_LR = 100.0
@@ -37,6 +39,8 @@ def lower_lr(seen: Observations) -> Remedy:
 
 def raise_lr(seen: Observations) -> Remedy:
     """The same upwards: at least three times as much."""
+    if seen.setup.lr == 0:
+        return Remedy(f"raise lr, which is 0, to about {_START:g}", {"lr": _START})
     factor = update_excess(seen)
     factor = 1 / 10 if factor is None else max(min(factor, 1 / 3), 1 / _LARGEST_CHANGE)
     lr = two_digits(seen.setup.lr / factor)

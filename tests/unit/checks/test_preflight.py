@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from observed import LIMITS, LN10
+from observed import LIMITS, LN10, NAN
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -173,6 +173,23 @@ class WrongSquare(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return gradient
+
+
+class UndefinedBackward(torch.autograd.Function):
+    """The identity, with a derivative that is NaN."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient * NAN
+
+
+def test_a_derivative_that_is_nan_does_not_pass_for_a_right_one() -> None:
+    error = examined(Parts(lambda model, x: UndefinedBackward.apply(x)), thorough=True).gradient_error
+    assert error is not None and math.isnan(error)
 
 
 def test_a_wrong_backward_is_found_and_dropout_as_a_function_is_none() -> None:

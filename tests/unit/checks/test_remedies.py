@@ -58,6 +58,11 @@ def test_without_updates_learning_rates_go_by_three_and_by_ten() -> None:
     assert raise_lr(seen(snapshots=[])).change == {"lr": 0.5}
 
 
+def test_a_learning_rate_of_zero_is_raised_too() -> None:
+    up = raise_lr(seen(setup=setup(lr=0.0)))
+    assert up.change == {"lr": 0.01} and up.text == "raise lr, which is 0, to about 0.01"
+
+
 @pytest.mark.parametrize("excess", [1e-300, 1e300])
 def test_learning_rates_stay_within_what_a_configuration_takes(excess: float) -> None:
     check_change(lower_lr(updated(excess)).change)

@@ -1,4 +1,4 @@
-"""Learning rates that vanish before the middle of the training."""
+"""Learning rates that vanish before the middle of the training, or do not rise."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import pytest
 from observed import LIMITS, NAN, one, seen, setup, snapshot
 
 from hpo.checks.observations import Observations
-from hpo.checks.schedule import _MIDDLE, _VANISHED, schedule
+from hpo.checks.schedule import _EARLY, _MIDDLE, _NOT_RISEN, _VANISHED, schedule
 
 END = int(_MIDDLE * 500)
+EARLY = int(_EARLY * 500)
 
 
 def rates(looks: Iterable[tuple[int, float]]) -> Observations:
@@ -24,6 +25,8 @@ def rates(looks: Iterable[tuple[int, float]]) -> Observations:
         [(0, 0.05), (END - 1, 0.05 * _VANISHED * 1.01)],
         [(0, 0.05), (END, 1e-9)],
         [(0, 1e-9), (8, 0.05)],  # a warm-up
+        [(0, 1e-9), (EARLY - 1, 0.05 * _NOT_RISEN * 0.99)],
+        [(0, 1e-9), (EARLY, 0.05 * _NOT_RISEN * 1.01)],
         [(0, 0.0), (8, 0.0)],
         [(0, NAN), (8, NAN)],
         [],
@@ -39,6 +42,14 @@ def test_a_thousandth_of_the_peak_before_the_middle_is_too_early() -> None:
     assert found.value == pytest.approx(0.99 * _VANISHED) and found.threshold == _VANISHED
     assert found.step == END - 1 and f"from 0.05 to 5.0e-05 by step {END - 1} of 500" in found.message
     assert found.remedy.change == {"schedule": "cosine"}
+
+
+def test_a_rate_far_below_its_peak_after_the_start_has_not_risen() -> None:
+    looks = [(0, 1e-9), (EARLY, 0.05 * _NOT_RISEN * 0.99), (END, 0.05)]
+    found = one(schedule(rates(looks), LIMITS), "warn", "schedule")
+    assert found.value == pytest.approx(0.99 * _NOT_RISEN) and found.threshold == _NOT_RISEN
+    assert found.step == EARLY and f"no more than 2.5e-03 of 0.05 by step {EARLY} of 500" in found.message
+    assert found.remedy.change == {"warmup_epochs": 0}
 
 
 def test_without_a_known_length_there_is_no_middle() -> None:
