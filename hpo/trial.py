@@ -34,9 +34,9 @@ from hpo.results.records import EpochRecord, FindingRecord, Outcome, OutcomeStat
 from hpo.results.store import ResultsStore
 from hpo.resumption import TrialProgress, capture, restore
 from hpo.search.draws import draw
-from hpo.search.optuna_space import optuna_distribution
+from hpo.search.optuna_space import as_parameters
 from hpo.settings import settings
-from hpo.spec.configuration import Configuration
+from hpo.spec.configuration import Configuration, applies
 from hpo.spec.study import StudySpec
 from hpo.training.loop import EpochResult
 from hpo.training.memory import within_memory
@@ -110,8 +110,12 @@ class _Trial:
     def __init__(self, bench: Workbench, lease: Lease) -> None:
         self.bench = bench
         self.lease = lease
-        self.drawn = draw(bench.spec, lease.slot)
-        self.configuration = bench.spec.configuration({**self.drawn, "dataset": bench.dataset.name})
+        spec = bench.spec.giving(lease.given)
+        drawn = draw(spec, lease.slot)
+        self.configuration = spec.configuration({**drawn, "dataset": bench.dataset.name})
+        everything = self.configuration.model_dump()
+        given = {name: value for name, value in lease.given.items() if applies(name, everything)}
+        self.values = {**given, **drawn}
         self.key = trial_key(Key(bench.spec.seed), lease.slot)
         folder = slot_folder(settings().checkpoints.expanduser(), bench.study_uid, lease.stage, lease.slot)
         self.saved = Checkpoints(folder, lease.token)
@@ -152,10 +156,11 @@ class _Trial:
     def _begin(self) -> tuple[int, int]:
         bench = self.bench
         fault_point("trial.begin")
+        parameters = as_parameters(bench.spec.space, self.values)
         trial_id, number = bench.store.begin_trial(
             self.lease,
-            params=self.drawn,
-            distributions={name: optuna_distribution(bench.spec.space[name]) for name in self.drawn},
+            params={name: value for name, (value, _) in parameters.items()},
+            distributions={name: distribution for name, (_, distribution) in parameters.items()},
             configuration=self.configuration.applicable(),
             device=str(bench.device),
         )
@@ -172,7 +177,7 @@ class _Trial:
                 worker=bench.worker,
                 number=number,
                 slot=self.lease.slot,
-                configuration=self.drawn,
+                configuration=self.values,
                 epochs=self.configuration.epochs,
                 resumed=self.lease.trial_id is not None,
             )

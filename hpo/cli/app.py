@@ -15,6 +15,7 @@ from hpo.cli.check import check
 from hpo.cli.dashboard import dashboard
 from hpo.cli.db import db
 from hpo.cli.doctor import doctor
+from hpo.cli.enqueue import enqueue
 from hpo.cli.query import query
 from hpo.cli.repeat import repeat
 from hpo.cli.run import run
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 for command in (
     run,
+    enqueue,
     check,
     status,
     show,

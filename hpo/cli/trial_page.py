@@ -94,7 +94,9 @@ def _print_configuration(console: Console, trial: TrialDetail) -> None:
         _title(console, "searched")
         width = max(map(len, searched))
         for name, value in searched.items():
-            console.print(Text(printable(f"  {name:{width}}  {words.setting(value)}")))
+            line = Text(printable(f"  {name:{width}}  {words.setting(value)}"))
+            given = "  given, not drawn" if name in (trial.given or {}) else ""
+            console.print(line.append(given, "dim"))
     _title(console, "fixed or default")
     entries = [Text(printable(f"  {name} {words.setting(value)}")) for name, value in applied.items()]
     width = 100 if not console.is_terminal else console.width

@@ -7,7 +7,8 @@ whatever the former worker writes is refused with ``LeaseLostError``.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection, Select, or_, select, update
 
@@ -37,6 +38,8 @@ class Lease:
     epoch: int
     worker: str
     seconds: float
+    given: dict[str, Any] = field(default_factory=dict)
+    """Hyperparameters that are not drawn."""
 
 
 def claim(store: ResultsStore, study_id: int, worker: str, lease_seconds: float) -> Lease | None:
@@ -55,9 +58,12 @@ def claim(store: ResultsStore, study_id: int, worker: str, lease_seconds: float)
                 token=SlotRow.token + 1,
                 lease_until=epoch_now() + lease_seconds,
             )
-            .returning(SlotRow.token, SlotRow.trial_id, SlotRow.epoch)
+            .returning(SlotRow.token, SlotRow.trial_id, SlotRow.epoch, SlotRow.given)
         ).one()
-        return Lease(study_id, key.stage, key.slot, row.token, row.trial_id, row.epoch, worker, lease_seconds)
+        return Lease(
+            study_id, key.stage, key.slot, row.token, row.trial_id, row.epoch, worker, lease_seconds,
+            row.given or {},
+        )  # fmt: skip
 
     return store.write(work)
 

@@ -97,6 +97,45 @@ def progress(store: ResultsStore, study_id: int) -> Progress:
     return Progress(**by_name)
 
 
+def enqueue(store: ResultsStore, study_id: int, given: Mapping[str, Any]) -> tuple[int, bool]:
+    """Put a configuration in front of what is drawn; its slot, and whether the study grew by it.
+
+    It takes the place of the next draw, behind configurations that were enqueued before. If every slot has
+    been begun, there is one more, and one more of the study's ``trials``.
+    """
+
+    def work(connection: Connection) -> tuple[int, bool]:
+        of_study = SlotRow.study_id == study_id
+        key = connection.execute(
+            select(SlotRow.stage, SlotRow.slot)
+            .where(of_study, _UNBEGUN, SlotRow.given.is_(None))
+            .order_by(SlotRow.slot)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        ).one_or_none()
+        if key is None:
+            return _append(connection, study_id, given), True
+        at = (of_study, SlotRow.stage == key.stage, SlotRow.slot == key.slot)
+        connection.execute(update(SlotRow).where(*at).values(given=dict(given)))
+        return key.slot, False
+
+    return store.write(work)
+
+
+def _append(connection: Connection, study_id: int, given: Mapping[str, Any]) -> int:
+    """One more slot; its number. The study's row is locked: two of these must not take the same number."""
+    study = select(StudyRow.spec).where(StudyRow.study_id == study_id).with_for_update()
+    spec = connection.execute(study).scalar_one()
+    slot = 1 + (connection.scalar(select(func.max(SlotRow.slot)).where(SlotRow.study_id == study_id)) or 0)
+    connection.execute(insert(SlotRow).values(study_id=study_id, stage=STAGE, slot=slot, given=dict(given)))
+    grown = {**spec, "trials": max(spec["trials"], slot + 1)}
+    connection.execute(update(StudyRow).where(StudyRow.study_id == study_id).values(spec=grown))
+    return slot
+
+
+_UNBEGUN = (SlotRow.state == "waiting") & SlotRow.trial_id.is_(None)
+
+
 def _create(connection: Connection, spec: StudySpec, dataset: DatasetIdentity) -> int:
     uid = uuid.uuid4().hex
     with optuna_within(connection) as optuna:
@@ -174,8 +213,9 @@ def _document(spec: StudySpec) -> dict[str, Any]:
 
 def _fit_slots(connection: Connection, study_id: int, trials: int) -> None:
     of_study = SlotRow.study_id == study_id
-    unbegun = (SlotRow.state == "waiting") & SlotRow.trial_id.is_(None)
-    connection.execute(delete(SlotRow).where(of_study, SlotRow.slot >= trials, unbegun))
+    # What somebody put there is not dropped with what would be drawn.
+    drawn = _UNBEGUN & SlotRow.given.is_(None)
+    connection.execute(delete(SlotRow).where(of_study, SlotRow.slot >= trials, drawn))
     last = connection.scalar(select(func.max(SlotRow.slot)).where(of_study))
     first_new = 0 if last is None else last + 1
     new = [{"study_id": study_id, "stage": STAGE, "slot": slot} for slot in range(first_new, trials)]

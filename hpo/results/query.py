@@ -168,6 +168,8 @@ class TrialDetail:
     layers: tuple[LayerRecord, ...]
     """Every layer at every step that was looked at, in order."""
     attempts: tuple[Attempt, ...]
+    given: dict[str, Any] | None = None
+    """Hyperparameters that were not drawn, but put into its slot."""
 
 
 def results_engine(url: str) -> Engine:
@@ -362,8 +364,9 @@ def _ranked(study_id: int) -> Select[Any]:
 
 def _trial(study_id: int, number: int) -> Select[Any]:
     return (
-        select(TrialRow.__table__, KNOWN.c.study, KNOWN.c.number, KNOWN.c.state)
+        select(TrialRow.__table__, KNOWN.c.study, KNOWN.c.number, KNOWN.c.state, SlotRow.given)
         .join(KNOWN, KNOWN.c.trial_id == TrialRow.trial_id)
+        .outerjoin(SlotRow, SlotRow.trial_id == TrialRow.trial_id)
         .where(TrialRow.study_id == study_id, KNOWN.c.number == number)
     )
 

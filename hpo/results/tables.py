@@ -199,6 +199,8 @@ class SlotRow(Base):
     lease_until: Mapped[float | None]
     """Seconds since 1970 by the database's clock."""
     epoch: Mapped[int] = mapped_column(server_default="0")
+    given: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """Hyperparameters that are not drawn for this slot, and their values."""
 
 
 class AttemptRow(Base):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -20,3 +23,23 @@ def optuna_distribution(distribution: Distribution) -> BaseDistribution:
     if isinstance(distribution, Integer):
         return IntDistribution(int(low), int(high))
     return FloatDistribution(low, high, log=isinstance(distribution, Log))
+
+
+def as_parameters(
+    space: Mapping[str, Distribution], values: Mapping[str, Any]
+) -> dict[str, tuple[Any, BaseDistribution]]:
+    """The values that Optuna can keep as a trial's parameters, each with its distribution.
+
+    A number that was given from outside its range widens it for this trial. A choice from outside the list is
+    left out: Optuna wants the same choices in all trials of a study.
+    """
+    found = {}
+    for name, value in values.items():
+        distribution = space.get(name)
+        if distribution is None or (isinstance(distribution, Choice) and not distribution.can_be(value)):
+            continue
+        theirs = optuna_distribution(distribution)
+        if isinstance(theirs, FloatDistribution | IntDistribution):
+            theirs.low, theirs.high = min(theirs.low, value), max(theirs.high, value)
+        found[name] = (value, theirs)
+    return found

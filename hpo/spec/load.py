@@ -37,13 +37,16 @@ def load_study(source: str, overrides: Sequence[str] = ()) -> StudySpec:
     return parse_study(text, name, overrides)
 
 
-def parse_study(text: str, source: str, overrides: Sequence[str] = ()) -> StudySpec:
-    """The study that ``text`` describes; ``source`` is its name in messages. Raises ``StudyFileError``."""
+def parse_study(text: str, source: str, overrides: Sequence[str] = (), option: str = "--set ") -> StudySpec:
+    """The study that ``text`` describes; ``source`` is its name in messages. Raises ``StudyFileError``.
+
+    ``option`` is what stood before each override.
+    """
     problems: list[Problem] = []
     tree = read_tree(text, source, problems)
     if not isinstance(tree, Table):
         raise StudyFileError(source, [*problems, _not_a_study(tree)])
-    tree = apply_overrides(tree, overrides, problems)
+    tree = apply_overrides(tree, overrides, problems, option)
     given = _top_level(tree, problems)
     draft = Draft()
     _read_section(tree, "fixed", draft, _read_fixed, problems)

@@ -12,18 +12,23 @@ from hpo.spec.study import StudySpec
 from hpo.spec.yaml_tree import Node, Table, read_tree
 
 
-def apply_overrides(tree: Table, overrides: Sequence[str], problems: list[Problem]) -> Table:
+def apply_overrides(
+    tree: Table, overrides: Sequence[str], problems: list[Problem], option: str = "--set "
+) -> Table:
     """The study with every ``key=value`` applied in order; what cannot be applied is added to ``problems``.
 
     A key is that of the file (``trials``, ``fixed.epochs``, ``space.lr.log``) or the name of a
-    hyperparameter, which moves it between ``fixed`` and ``space`` as its value asks.
+    hyperparameter, which moves it between ``fixed`` and ``space`` as its value asks. ``option`` stands before
+    each in messages.
     """
     for override in overrides:
         key, equals, text = override.partition("=")
-        source = _source(override)
+        source = option + _source(override)
         path = key.strip().split(".")
         if not equals:
-            problems.append(Problem("has no =", hint="write key=value, e.g. --set epochs=2", source=source))
+            problems.append(
+                Problem("has no =", hint=f"write key=value, e.g. {option}epochs=2", source=source)
+            )
         elif path[0] not in StudySpec.model_fields and path[0] not in HYPERPARAMETERS:
             hint = did_you_mean(path[0], [*HYPERPARAMETERS, *StudySpec.model_fields])
             problems.append(Problem(f"there is no key {path[0]!r}", hint=hint, source=source))
@@ -39,7 +44,7 @@ def apply_overrides(tree: Table, overrides: Sequence[str], problems: list[Proble
 
 def _source(override: str) -> str:
     printable = override.encode("utf-8", "backslashreplace").decode()
-    return f"--set {printable[:100]}"
+    return printable[:100]
 
 
 def _changed(tree: Table, path: list[str], node: Node) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
@@ -59,6 +60,11 @@ class StudySpec(BaseModel):
         """Only what was set, so that a later default does not make it another study."""
         written = checks.model_dump(exclude_unset=True)
         return checks.preset if set(written) <= {"preset"} else written
+
+    def giving(self, values: Mapping[str, Any]) -> StudySpec:
+        """The same study with some hyperparameters fixed at these values; the draws of others stay."""
+        space = {name: each for name, each in self.space.items() if name not in values}
+        return self.model_copy(update={"fixed": {**self.fixed, **values}, "space": space})
 
     def configuration(self, drawn: dict[str, Any]) -> Configuration:
         """The configuration that the drawn values and the fixed ones make.

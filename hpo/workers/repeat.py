@@ -135,8 +135,11 @@ class Repeat:
         yield Difference("threads", str(then.threads or _UNKNOWN), str(torch.get_num_threads()))
         yield Difference("precision", then.precision or _UNKNOWN, self.precision)
         yield Difference("images", self._study.fingerprint[:12], self._dataset.fingerprint[:12])
-        drawn = draw(self._study.spec, self.trial.slot)
+        given = self.trial.given or {}
+        drawn = draw(self._study.spec.giving(given), self.trial.slot)
         for name in self.trial.searched:
+            if name in given:
+                continue
             was = self.trial.configuration.get(name)
             yield Difference(f"the draw of {name} (trained as then)", str(was), str(drawn.get(name)))
         others = [each for each in self.trial.attempts if each.from_epoch > 0]

@@ -25,6 +25,7 @@ from hpo.data.preprocess import Preprocessor
 from hpo.data.split import split
 from hpo.errors import OutOfMemoryError
 from hpo.events import EpochDone, Event, TrialEnded, TrialStarted
+from hpo.queue.slots import enqueue
 from hpo.randomness import Key
 from hpo.results.query import (
     leaderboard,
@@ -34,6 +35,7 @@ from hpo.results.query import (
     trial_detail,
 )
 from hpo.results.store import ResultsStore
+from hpo.search.draws import draw
 from hpo.spec.study import StudySpec
 from hpo.spec.thresholds import Thresholds
 from hpo.workers.base import Ready, WorkOrder
@@ -115,6 +117,26 @@ def test_a_sound_and_an_exploding_trial(storage_url: str, results: Engine) -> No
     assert first.value == sound.value
     assert first.intermediate_values.keys() == {1, 2}
     assert second.user_attrs["verdict"].startswith("learning rate too high")
+
+
+def test_a_configuration_that_was_given_is_trained_in_the_place_of_a_draw(
+    storage_url: str, results: Engine
+) -> None:
+    spec = _study({"lr": {"log": [1e-3, 1e-2]}, "activation": {"choice": ["relu", "tanh"]}})
+    spec = spec.model_copy(update={"sampler": "random"})
+    with ResultsStore(storage_url) as store:
+        study_id = submit(store, spec).study_id
+        enqueue(store, study_id, {"lr": 0.05, "activation": "elu", "batch_size": 25, "momentum": 0.5})
+    _run(storage_url, spec)
+    given, drawn = (trial_detail(results, "s", number) for number in (0, 1))
+    asked = {name: given.configuration[name] for name in ("lr", "activation", "batch_size", "momentum")}
+    assert asked == given.given == {"lr": 0.05, "activation": "elu", "batch_size": 25, "momentum": 0.5}
+    assert drawn.given is None
+    assert {name: drawn.configuration[name] for name in spec.space} == draw(spec, 1)
+    first, second = _optuna_trials(storage_url)
+    # Not activation: Optuna wants the same choices in all trials.
+    assert first.params == {"lr": 0.05}
+    assert second.params == draw(spec, 1)
 
 
 def test_what_preprocessing_learned_is_stored_once_for_all_trials_that_share_it(

@@ -1,0 +1,44 @@
+"""Known configurations in a study's slots: in front, in order, and kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hpo.queue.slots import enqueue, progress
+from hpo.results.records import Outcome
+from hpo.results.tables import SlotRow, StudyRow
+
+
+def _given(bench: Any) -> dict[int, Any]:
+    return {row.slot: row.given for row in sorted(bench.rows(SlotRow), key=lambda row: row.slot)}
+
+
+def test_a_configuration_takes_the_place_of_the_next_draw(bench: Any) -> None:
+    study_id = bench.register(trials=4)
+    bench.trial(study_id, Outcome("complete", value=0.5))
+    assert bench.claim(study_id).given == {}
+    assert enqueue(bench.store, study_id, {"lr": 0.2}) == (2, False)
+    assert enqueue(bench.store, study_id, {"lr": 0.3, "gradient_clip": None}) == (3, False)
+    assert _given(bench) == {0: None, 1: None, 2: {"lr": 0.2}, 3: {"lr": 0.3, "gradient_clip": None}}
+    assert [bench.claim(study_id).given["lr"] for _ in range(2)] == [0.2, 0.3]
+
+
+def test_a_study_whose_slots_have_all_begun_grows(bench: Any) -> None:
+    study_id = bench.register(trials=1)
+    bench.trial(study_id, Outcome("complete", value=0.5))
+    assert enqueue(bench.store, study_id, {"lr": 0.2}) == (1, True)
+    (study,) = bench.rows(StudyRow)
+    assert study.spec["trials"] == 2
+    # The file still says 1: what was put there stays.
+    assert bench.register(trials=1) == study_id
+    assert progress(bench.store, study_id).waiting == 1
+    assert bench.claim(study_id).given == {"lr": 0.2}
+
+
+def test_fewer_trials_take_back_draws_and_no_configuration_that_was_given(bench: Any) -> None:
+    study_id = bench.register(trials=1)
+    enqueue(bench.store, study_id, {"lr": 0.1})
+    enqueue(bench.store, study_id, {"lr": 0.2})
+    bench.register(trials=4)
+    bench.register(trials=1)
+    assert _given(bench) == {0: {"lr": 0.1}, 1: {"lr": 0.2}}

@@ -1,0 +1,32 @@
+"""`hpo enqueue`, on a study of the database."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hpo.cli.app import run_command
+
+
+@pytest.fixture
+def copied(demo: str, demo_path: Path, tmp_path: Path) -> str:
+    """A database of its own, to write to."""
+    shutil.copy(demo_path, tmp_path / "copy.db")
+    return f"sqlite:///{tmp_path / 'copy.db'}"
+
+
+def test_it_says_which_slot_trains_it(copied: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["enqueue", "demo", "lr=0.5", "optimizer=adam", "--storage", copied]) == 0
+    said = capsys.readouterr().out
+    assert said == "demo  slot 6: lr 0.5, optimizer adam  (one more trial, as all others have begun)\n"
+
+
+def test_mistakes_are_the_users_and_change_nothing(copied: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["enqueue", "demo", "lr=-1", "--storage", copied]) == 2
+    assert "lr=-1: lr: -1 is not above 0" in capsys.readouterr().err
+    assert run_command(["enqueue", "nothing", "lr=1", "--storage", copied]) == 2
+    assert "no study file or bundled study 'nothing'" in capsys.readouterr().err
+    assert run_command(["enqueue", "demo", "lr=0.25", "--storage", copied]) == 0
+    assert "slot 6: lr 0.25" in capsys.readouterr().out
