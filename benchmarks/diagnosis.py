@@ -9,8 +9,11 @@
 in a loop that is not hpo's own, without acting on what is found, and keeps all that the babysitter saw.
 `judge` replays the checks on that, as they would have acted, and prints the tables. `repair` applies each
 remedy and trains again. `value` trains random configurations of studies/cifar10_random.yaml to the end, and
-says what stopping early would have saved. A half is tuning, checking or fresh (faults written after the
-thresholds were chosen). Every command goes on where it was left.
+says what stopping early would have saved. Every command goes on where it was left.
+
+A half is tuning, on which checks, thresholds and the verdict's rules were made, or checking: 48 faults and
+16 sound programs that were written when all of these stood, by an author who had read none of them, and that
+had not been trained before.
 """
 
 from __future__ import annotations
@@ -83,7 +86,7 @@ def _arguments() -> argparse.Namespace:
         command.set_defaults(run=run)
         command.add_argument("folder", type=Path, help="where the recordings are")
         if of_halves:
-            command.add_argument("--half", choices=HALVES, help="only this part (default: all)")
+            command.add_argument("--half", choices=HALVES, help="only this half (default: both)")
         if trains:
             command.add_argument("--jobs", type=int, default=2, help="processes of one thread (default: 2)")
             command.add_argument("--minutes", type=float, help="leave off after so long (default: never)")

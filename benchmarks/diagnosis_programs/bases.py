@@ -24,6 +24,15 @@ def program(**fields: Any) -> Program:
 
 PLAIN_ADAM: dict[str, Any] = {"batch_norm": "none", "optimizer": "adam"}
 
+
+def _own(network: str, width: int) -> dict[str, Any]:
+    return {"model": f"diagnosis_programs.other_networks:{network}", "depth": None, "width": width}
+
+
+LENET: dict[str, Any] = {**_own("lenet", 8), "batch_norm": "none"}
+STRIDED: dict[str, Any] = {**_own("strided", 12), "batch_norm": "none"}
+SEPARABLE: dict[str, Any] = _own("separable", 16)
+
 BASES: dict[str, Program] = {
     "relu": program(batch_norm="none", lr=0.02),
     "relu_bn": program(lr=0.05),
@@ -34,4 +43,25 @@ BASES: dict[str, Program] = {
     "mlp": program(model="mlp", depth=2, batch_norm="none", lr=0.02),
     "tanh_mlp": program(**PLAIN_ADAM, model="mlp", depth=6, activation="tanh", initializer="xavier", lr=1e-3),
     "resnet": program(model="resnet", depth=8, width=4, lr=0.1),
+    # Those of the checking half.
+    "fitnet_bn": program(model="fitnet", depth=None, lr=0.05),
+    "gelu_layer_norm": program(
+        activation="gelu", norm="layer", optimizer="adamw", lr=2e-3, depth=4, width=12, batch_size=40
+    ),
+    "lenet_tanh": program(**LENET, activation="tanh", initializer="xavier", lr=0.02, batch_size=40),
+    "strided_rmsprop": program(
+        **STRIDED, activation="leaky_relu", optimizer="rmsprop", lr=1e-4, warmup_epochs=0.25
+    ),
+    "separable_bn": program(**SEPARABLE, lr=0.1, nesterov=True),
+    "resnet14_group_norm": program(
+        model="resnet", depth=14, width=4, norm="group", norm_groups=2, lr=0.05, batch_size=60
+    ),
+    "selu_mlp": program(
+        model="mlp", depth=5, activation="selu", initializer="lecun", batch_norm="none", lr=5e-3
+    ),
+    "silu_vgg": program(model="vgg", depth=8, width=6, activation="silu", optimizer="adam", lr=2e-3),
+    "centred_adam": program(**PLAIN_ADAM, preprocessing="per_channel_center", depth=2, width=16, lr=1e-3),
+    "maxout_adagrad": program(
+        activation="maxout", batch_norm="none", optimizer="adagrad", width=6, lr=0.01, batch_size=30
+    ),
 }

@@ -19,7 +19,7 @@ class Fault:
 
     name: str
     kind: str
-    """Faults of one kind are shared out evenly between the tuning and the checking half."""
+    """The part of a training that the mistake is in; both halves have of every kind."""
     base: str
     causes: tuple[str, ...]
     """Root causes that count as right: the label, and what would be another name for the same thing."""

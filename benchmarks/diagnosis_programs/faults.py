@@ -5,19 +5,19 @@ A fault counts only if it hurts: the benchmark measures each against its sound b
 
 from __future__ import annotations
 
+from diagnosis_programs import checking_code, checking_data, checking_settings
 from diagnosis_programs.fault import Fault
-from diagnosis_programs.faults_fresh import FRESH
 from diagnosis_programs.faults_of_code import LOSSES, MODES, NETWORKS, OUTPUTS, UPDATES
 from diagnosis_programs.faults_of_data import AUGMENTATIONS, BATCHES, IMAGES, LABELS
 from diagnosis_programs.faults_of_settings import PENALTIES, RATES, SCHEDULES, STARTS
+from diagnosis_programs.faults_varied import VARIED
 
-FAULTS: dict[str, Fault] = {
-    fault.name: fault
-    for group in (
-        *(RATES, SCHEDULES, STARTS, PENALTIES),
-        *(NETWORKS, OUTPUTS, LOSSES, UPDATES, MODES),
-        *(IMAGES, AUGMENTATIONS, LABELS, BATCHES),
-        FRESH,
-    )
-    for fault in group
-}
+_TUNING: list[Fault] = [
+    *(*RATES, *SCHEDULES, *STARTS, *PENALTIES),
+    *(*NETWORKS, *OUTPUTS, *LOSSES, *UPDATES, *MODES),
+    *(*IMAGES, *AUGMENTATIONS, *LABELS, *BATCHES),
+    *VARIED,
+]
+_CHECKING: list[Fault] = [*checking_settings.SETTINGS, *checking_code.CODE, *checking_data.DATA]
+
+FAULTS: dict[str, Fault] = {fault.name: fault for fault in (*_TUNING, *_CHECKING)}

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from diagnosis_programs import fault, healthy
+from diagnosis_programs import fault, sound
 from diagnosis_programs.fault import Fault
 from diagnosis_programs.faults import FAULTS
 from diagnosis_programs.halves import Half, halves
-from diagnosis_programs.healthy import HEALTHY, trains_well
+from diagnosis_programs.healthy import HEALTHY
 from diagnosis_programs.runs import curve_of, seen_of
 from diagnosis_programs.script import Curve
+from diagnosis_programs.sound import trains_well
 from hpo.checks.base import Finding
 from hpo.checks.judge import replay
 from hpo.checks.observations import Observations
@@ -151,7 +152,7 @@ def _comparable(name: str, accuracies: Mapping[str, Sequence[float]]) -> list[fl
 
 
 def _recorded(folder: Path, name: str) -> list[Path]:
-    paths = [folder / "healthy" / f"{name}-{seed}.json" for seed in healthy.SEEDS]
+    paths = [folder / "healthy" / f"{name}-{seed}.json" for seed in sound.SEEDS]
     return [path for path in paths if path.exists()]
 
 

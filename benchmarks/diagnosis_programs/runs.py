@@ -7,13 +7,13 @@ import json
 import os
 import pickle
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from diagnosis_programs import fault, healthy
+from diagnosis_programs import fault, sound
 from diagnosis_programs.bases import BASES
 from diagnosis_programs.faults import FAULTS
 from diagnosis_programs.halves import Half, halves
@@ -78,22 +78,22 @@ def seen_of(path: Path) -> Observations:
 
 def recordings(half: Half | None) -> list[Run]:
     """Bases, faults and healthy programs, of one half or of all: the first seed of all, then the next."""
+    faults, healthy = (_names(programs, half) for programs in (FAULTS, HEALTHY))
+    bases = sorted({FAULTS[name].base for name in faults})
     runs = [
-        Run("bases", name, seed, partial(_same, base)) for name, base in BASES.items() for seed in fault.SEEDS
+        *(Run("bases", name, seed, partial(_base, name)) for name in bases for seed in fault.SEEDS),
+        *(Run("faults", name, seed, partial(_faulty, name)) for name in faults for seed in fault.SEEDS),
+        *(Run("healthy", name, seed, partial(_sound, name)) for name in healthy for seed in sound.SEEDS),
     ]
-    for group, programs, seeds in _GROUPS:
-        chosen = halves(programs)
-        runs += [
-            Run(group, name, seed, partial(_MAKERS[group], name))
-            for name in programs
-            for seed in seeds
-            if half in (None, chosen[name])
-        ]
     return sorted(runs, key=lambda run: run.seed)
 
 
-def _same(program: Program) -> Program:
-    return program
+def _names(programs: Iterable[str], half: Half | None) -> list[str]:
+    return [name for name, its_half in halves(programs).items() if half in (None, its_half)]
+
+
+def _base(name: str) -> Program:
+    return BASES[name]
 
 
 def _faulty(name: str) -> Program:
@@ -102,10 +102,3 @@ def _faulty(name: str) -> Program:
 
 def _sound(name: str) -> Program:
     return HEALTHY[name].program()
-
-
-_GROUPS: tuple[tuple[str, Any, tuple[int, ...]], ...] = (
-    ("faults", FAULTS, fault.SEEDS),
-    ("healthy", HEALTHY, healthy.SEEDS),
-)
-_MAKERS = {"faults": _faulty, "healthy": _sound}

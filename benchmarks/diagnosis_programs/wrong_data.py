@@ -84,6 +84,27 @@ def mean_kept(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
     return pixels.float() * preprocessor.scale
 
 
+def cut_to_integers(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
+    """Scaled to [0, 1] and stored as bytes again: 1 where a pixel was 255, else 0."""
+    return (pixels.float() / 255).to(torch.uint8).float()
+
+
+def constants_of_bytes(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
+    """Mean and deviation are those of bytes, and pixels are in [0, 1]: every image is nearly the same."""
+    return (pixels.float() / 255 - 125) / 63
+
+
+def blue_for_red(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
+    """Read by a library that has blue first."""
+    return preprocessor(pixels.flip(1))
+
+
+def zoomed(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
+    """The middle 16 x 16 pixels, twice as large."""
+    middle = preprocessor(pixels)[:, :, 8:24, 8:24]
+    return F.interpolate(middle, scale_factor=2.0, mode="nearest")
+
+
 # --- augmentation: (configuration, images, generator) to images ---
 
 
@@ -116,6 +137,25 @@ def turned(configuration: Configuration, images: Tensor, generator: torch.Genera
     return torch.stack(
         [image.flip(2) if flip else image for image, flip in zip(turned_images, mirrored, strict=True)]
     )
+
+
+def faint(configuration: Configuration, images: Tensor, generator: torch.Generator) -> Tensor:
+    """Mixup without its labels: 0.15 of the image, 0.85 of another one."""
+    return 0.15 * images + 0.85 * images[torch.randperm(len(images), generator=generator)]
+
+
+def jigsaw(configuration: Configuration, images: Tensor, generator: torch.Generator) -> Tensor:
+    """The 16 tiles of 8 x 8 pixels of each image, in a random order."""
+    tiles = F.unfold(images, 8, stride=8)
+    order = torch.rand((len(images), 1, 16), generator=generator).argsort(2)
+    return F.fold(tiles.gather(2, order.expand_as(tiles)), 32, 8, stride=8)
+
+
+def tiny_crop(configuration: Configuration, images: Tensor, generator: torch.Generator) -> Tensor:
+    """A random 5 x 5 pixels of each image, as large as the image: a crop with far too small a least scale."""
+    corners = torch.randint(28, (len(images), 2), generator=generator).tolist()
+    crops = [image[:, y : y + 5, x : x + 5] for image, (y, x) in zip(images, corners, strict=True)]
+    return F.interpolate(torch.stack(crops), size=images.shape[2:], mode="bilinear")
 
 
 # --- labels (N,) to labels, training examples to those that are used ---
@@ -164,6 +204,26 @@ def often_the_next(labels: Tensor, generator: torch.Generator) -> Tensor:
 def mostly_zero(labels: Tensor, generator: torch.Generator) -> Tensor:
     """Nine of ten labels were never written."""
     return torch.where(torch.rand(len(labels), generator=generator) < 0.9, 0, labels)
+
+
+def reversed_order(labels: Tensor, generator: torch.Generator) -> Tensor:
+    """From the last to the first: nearly class 9 - c for class c, since a split is in class order."""
+    return labels.flip(0)
+
+
+def void(labels: Tensor, generator: torch.Generator) -> Tensor:
+    """255 for one image in twenty, as masks mark what has no class."""
+    return torch.where(torch.rand(len(labels), generator=generator) < 0.05, 255, labels)
+
+
+def half_ignored(labels: Tensor, generator: torch.Generator) -> Tensor:
+    """-100, which cross-entropy leaves out in silence, for five of the classes."""
+    return torch.where(labels >= 5, -100, labels)
+
+
+def long_tail(labels: Tensor, generator: torch.Generator) -> Tensor:
+    """Drawn with replacement, each class 0.4 times as often as the one before it."""
+    return torch.multinomial(0.4**labels, len(labels), replacement=True, generator=generator)
 
 
 def nearly_all_one_class(labels: Tensor, generator: torch.Generator) -> Tensor:
@@ -234,3 +294,13 @@ def short_shuffle_buffer(
     rest = torch.randperm(len(buffer), generator=generator).tolist()
     order += [buffer[place] for place in rest]
     yield from torch.tensor(order)[: len(order) // size * size].split(size)
+
+
+def blocks_in_random_order(
+    configuration: Configuration, labels: Tensor, generator: torch.Generator
+) -> Iterator[Tensor]:
+    """Batches are shuffled, and what is in them is not: each is a run of a list sorted by class."""
+    size = configuration.batch_size
+    blocks = labels.argsort(stable=True)[: len(labels) // size * size].split(size)
+    for place in torch.randperm(len(blocks), generator=generator).tolist():
+        yield blocks[place]

@@ -75,6 +75,39 @@ def broken_weights(model: nn.Module) -> nn.Module:
     return model
 
 
+@torch.no_grad()
+def deviation_without_root(model: nn.Module) -> nn.Module:
+    """He's variance, 2 / n, taken for the standard deviation."""
+    for layer in weight_layers(model):
+        layer.weight.normal_().mul_(2 / layer.weight[0].numel())
+    return model
+
+
+@torch.no_grad()
+def between_minus_one_and_one(model: nn.Module) -> nn.Module:
+    """Uniform on [-1, 1] in every layer, whatever its size."""
+    for layer in weight_layers(model):
+        layer.weight.uniform_(-1, 1)
+    return model
+
+
+@torch.no_grad()
+def zero_scales(model: nn.Module) -> nn.Module:
+    """Every normalization starts at scale 0, which only the last one of a residual branch may."""
+    for layer in batch_norms(model):
+        layer.weight.zero_()
+    return model
+
+
+@torch.no_grad()
+def one_dead_layer(model: nn.Module) -> nn.Module:
+    """Biases of the last hidden layer alone at -20."""
+    bias = weight_layers(model)[-2].bias
+    assert bias is not None
+    bias.fill_(-20)
+    return model
+
+
 def scaled_weights(factor: float) -> Build:
     """All weights, the classifier's too, times ``factor``."""
 
@@ -92,6 +125,14 @@ def frozen(model: nn.Module) -> nn.Module:
     classifier = weight_layers(model)[-1]
     model.requires_grad_(False)
     classifier.requires_grad_(True)
+    return model
+
+
+def frozen_by_name(model: nn.Module) -> nn.Module:
+    """Whatever has "conv" in its name, as the names of blocks have: their normalizations too."""
+    for name, parameter in model.named_parameters():
+        if "conv" in name:
+            parameter.requires_grad_(False)
     return model
 
 
@@ -131,6 +172,34 @@ def detached_halfway(model: nn.Module) -> nn.Module:
     return model
 
 
+class Unrecorded(nn.Module):
+    """Runs its layers under no_grad."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, ...) to features."""
+        features: Tensor = self.inner(x)
+        return features
+
+
+def unrecorded_features(model: nn.Module) -> nn.Module:
+    """All but the head is run under no_grad, left over from evaluation."""
+    assert isinstance(model, nn.Sequential)
+    return nn.Sequential(Unrecorded(nn.Sequential(*list(model)[:-1])), model[-1])
+
+
+class Rounded(nn.Module):
+    """ReLU, then the nearest integer: the derivative is 0 wherever there is one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, ...) to the same."""
+        return x.relu().round()
+
+
 class Times(nn.Module):
     """x times a constant."""
 
@@ -164,3 +233,18 @@ def still_statistics(model: nn.Module) -> nn.Module:
     for layer in batch_norms(model):
         layer.momentum = 0.0
     return model
+
+
+def foreign_statistics(model: nn.Module) -> nn.Module:
+    """Running statistics come from another training, and momentum 0 keeps them."""
+    for layer in batch_norms(model):
+        assert layer.running_mean is not None and layer.running_var is not None
+        layer.running_mean.fill_(2.0)
+        layer.running_var.fill_(9.0)
+        layer.momentum = 0.0
+    return model
+
+
+def in_evaluation(model: nn.Module) -> nn.Module:
+    """Handed over in evaluation mode, as a loaded network is."""
+    return model.eval()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from diagnosis_programs.program import Step, network, own_optimizer
+from diagnosis_programs.program import Step, network, own_optimizer, usual_update
 from diagnosis_programs.wrong_model import batch_norms
 from hpo.models.initializers import weight_layers
 from hpo.randomness import Key
@@ -49,6 +49,32 @@ def squared_class_number(configuration: Configuration, logits: Tensor, labels: T
     return F.mse_loss(logits, labels.float().unsqueeze(1).expand_as(logits))
 
 
+def probability_of_the_truth(configuration: Configuration, logits: Tensor, labels: Tensor) -> Tensor:
+    """The mean probability of the true class, to be made small."""
+    return logits.softmax(1).gather(1, labels.unsqueeze(1)).mean()
+
+
+def easiest_tenth(configuration: Configuration, logits: Tensor, labels: Tensor) -> Tensor:
+    """Mining of hard examples with the order turned round: only the smallest losses of the batch."""
+    losses = F.cross_entropy(logits, labels, reduction="none")
+    return losses.topk(max(1, len(labels) // 10), largest=False).values.mean()
+
+
+def of_mean_logits(configuration: Configuration, logits: Tensor, labels: Tensor) -> Tensor:
+    """The mean over the batch is taken of the logits, before the loss instead of after it."""
+    return F.cross_entropy(logits.mean(0, keepdim=True).expand_as(logits), labels)
+
+
+def labels_of_the_neighbour(configuration: Configuration, logits: Tensor, labels: Tensor) -> Tensor:
+    """Each example with the label of the one before it in the batch."""
+    return F.cross_entropy(logits, labels.roll(1))
+
+
+def squared_error(configuration: Configuration, logits: Tensor, labels: Tensor) -> Tensor:
+    """Summed over the classes of one-hot targets: unusual, and right (Hui & Belkin 2021)."""
+    return (logits - F.one_hot(labels, logits.shape[1])).square().sum(1).mean()
+
+
 def negative_log_likelihood(configuration: Configuration, logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy in its two halves, as it may well be written."""
     return F.nll_loss(F.log_softmax(logits, dim=1), labels)
@@ -85,6 +111,20 @@ def before_body_is_replaced(configuration: Configuration, model: nn.Module) -> O
     return optimizer
 
 
+def of_the_first_stage(configuration: Configuration, model: nn.Module) -> Optimizer:
+    """Given the first child of the network alone."""
+    assert isinstance(model, nn.Sequential)
+    return own_optimizer(configuration, model[0])
+
+
+def maximizing(configuration: Configuration, model: nn.Module) -> Optimizer:
+    """Uphill, as for a reward."""
+    optimizer = own_optimizer(configuration, model)
+    for group in optimizer.param_groups:
+        group["maximize"] = True
+    return optimizer
+
+
 # --- schedules ---
 
 
@@ -106,6 +146,11 @@ def cosine_over_one_epoch(configuration: Configuration, step: int, steps_per_epo
 def thousand_epochs_of_warm_up(configuration: Configuration, step: int, steps_per_epoch: int) -> float:
     """A warm-up of 1,000 steps, read as epochs."""
     return configuration.lr * (step + 1) / (1_000 * steps_per_epoch)
+
+
+def linear_over_ten_steps(configuration: Configuration, step: int, steps_per_epoch: int) -> float:
+    """Falls linearly to 0 over a length that was given in epochs, and is counted in steps."""
+    return configuration.lr * max(0.0, 1 - step / 10)
 
 
 # --- updates ---
@@ -142,11 +187,37 @@ def in_half_precision(step: Step) -> None:
     step.optimizer.step()
 
 
+@torch.no_grad()
+def in_fixed_point(step: Step) -> None:
+    """Weights are kept in steps of 1/64: nearly every update is smaller, and rounded away."""
+    usual_update(step)
+    for parameter in step.model.parameters():
+        parameter.copy_((parameter * 64).round() / 64)
+
+
+def skips_on_overflow(step: Step) -> None:
+    """A fixed loss scale of 2**40: every gradient overflows float16, and every step is left out."""
+    scale = 2.0**40
+    step.optimizer.zero_grad()
+    (step.loss * scale).backward()
+    found = [each.grad for each in step.model.parameters() if each.grad is not None]
+    if all(bool(gradient.half().isfinite().all()) for gradient in found):
+        for gradient in found:
+            gradient.div_(scale)
+        step.optimizer.step()
+
+
 # --- modes ---
 
 
 def stays(model: nn.Module) -> None:
     """The call was forgotten: the mode stays what it was."""
+
+
+def zero_grad_each_epoch(model: nn.Module) -> None:
+    """zero_grad stands at the start of the epoch instead of the step."""
+    model.zero_grad()
+    model.train()
 
 
 def norms_in_eval(model: nn.Module) -> None:

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
+import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
-from diagnosis_programs import script
+from diagnosis_programs import checking_code, checking_data, checking_healthy, checking_settings, script
+from diagnosis_programs.bases import BASES
 from diagnosis_programs.fault import Fault
 from diagnosis_programs.faults import FAULTS
-from diagnosis_programs.faults_fresh import FRESH
-from diagnosis_programs.halves import halves
-from diagnosis_programs.healthy import HEALTHY, trains_well
+from diagnosis_programs.halves import HALVES, Half, halves
+from diagnosis_programs.healthy import HEALTHY
 from diagnosis_programs.program import CLASSES, Program
 from diagnosis_programs.runs import recordings
 from diagnosis_programs.script import Curve, Script
+from diagnosis_programs.sound import trains_well
 
 from hpo.checks.causes import CAUSES
 
 IMAGES = 100
-CRASHES = {"labels_from_1", "labels_from_minus_1"}
+CRASHES = {"labels_from_1", "labels_from_minus_1", "void_labels"}
 EVERY_FAULT = pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))
+
+
+def _by_half(programs: Mapping[str, Any], half: Half) -> dict[str, Any]:
+    return {name: each for name, each in programs.items() if halves(programs)[name] == half}
 
 
 @pytest.fixture(autouse=True)
@@ -104,38 +110,57 @@ def test_a_sound_program_learns_by_heart_what_a_faulty_one_cannot() -> None:
     assert last_loss(FAULTS["step_forgotten"].faulty()) > 2
 
 
-@pytest.mark.parametrize("programs", [FAULTS, HEALTHY], ids=["faults", "healthy"])
-def test_both_older_halves_have_of_every_kind(programs: dict[str, Fault]) -> None:
-    chosen = halves(programs)
-    assert set(chosen) == set(programs)
-    counts = Counter((programs[name].kind, half) for name, half in chosen.items())
-    for kind in {each.kind for each in programs.values()}:
-        assert abs(counts[kind, "tuning"] - counts[kind, "checking"]) <= 1
+def test_the_checking_half_is_what_its_files_list() -> None:
+    files = (checking_settings.SETTINGS, checking_code.CODE, checking_data.DATA)
+    listed = [fault.name for faults in files for fault in faults]
+    assert list(_by_half(FAULTS, "checking")) == listed
+    assert list(_by_half(HEALTHY, "checking")) == [each.name for each in checking_healthy.SOUND]
 
 
 @pytest.mark.parametrize(
-    ("programs", "tuning", "digest"),
-    [(FAULTS, 44, "6c6755289df52fd2"), (HEALTHY, 34, "57da55a65a7fd4e7")],
-    ids=["faults", "healthy"],
+    ("programs", "tuning", "checking"), [(FAULTS, 136, 48), (HEALTHY, 68, 16)], ids=["faults", "healthy"]
 )
-def test_programs_stay_in_the_half_on_which_thresholds_were_chosen(
-    programs: dict[str, Fault], tuning: int, digest: str
+def test_no_program_of_one_half_took_the_name_of_another(
+    programs: Mapping[str, Any], tuning: int, checking: int
 ) -> None:
-    names = sorted(name for name, half in halves(programs).items() if half == "tuning")
-    assert len(names) == tuning
-    assert hashlib.blake2b(" ".join(names).encode(), digest_size=8).hexdigest() == digest
+    assert len(_by_half(programs, "tuning")) == tuning
+    assert len(_by_half(programs, "checking")) == checking
 
 
-def test_fresh_faults_are_those_of_their_file_and_of_every_kind_of_the_older() -> None:
-    chosen = halves(FAULTS)
-    fresh = {name for name, half in chosen.items() if half == "fresh"}
-    assert fresh == {fault.name for fault in FRESH}
-    assert len(FAULTS) - len(fresh) == 88, "a fresh fault took the name of an older one"
-    assert len(fresh) == len(FRESH) >= 26
-    assert {fault.kind for fault in FRESH} == {each.kind for each in FAULTS.values()}
-    assert "fresh" not in halves(HEALTHY).values()
-    recorded = [run for run in recordings("fresh") if run.group != "bases"]
-    assert {run.name for run in recorded} == fresh
+@pytest.mark.parametrize("programs", [FAULTS, HEALTHY], ids=["faults", "healthy"])
+def test_both_halves_have_of_every_kind(programs: Mapping[str, Any]) -> None:
+    kinds = [{each.kind for each in _by_half(programs, half).values()} for half in HALVES]
+    assert kinds[0] == kinds[1]
+
+
+def test_the_checking_half_repeats_nothing_of_the_tuning_half() -> None:
+    seen = [fault.faulty() for fault in _by_half(FAULTS, "tuning").values()]
+    assert not [name for name, fault in _by_half(FAULTS, "checking").items() if fault.faulty() in seen]
+    sound = [*BASES.values(), *(each.program() for each in _by_half(HEALTHY, "tuning").values())]
+    assert not [name for name, each in _by_half(HEALTHY, "checking").items() if each.program() in sound]
+    bases = [{fault.base for fault in _by_half(FAULTS, half).values()} for half in HALVES]
+    assert not bases[0] & bases[1]
+    assert bases[0] | bases[1] == set(BASES)
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_a_half_is_recorded_with_its_own_bases(half: Half) -> None:
+    recorded = {(run.group, run.name) for run in recordings(half)}
+    faults = _by_half(FAULTS, half)
+    assert recorded == {
+        *(("faults", name) for name in faults),
+        *(("bases", fault.base) for fault in faults.values()),
+        *(("healthy", name) for name in _by_half(HEALTHY, half)),
+    }
+    seeds = Counter((run.group, run.name) for run in recordings(half))
+    assert {group: count for (group, _), count in seeds.items()} == {"bases": 3, "faults": 3, "healthy": 2}
+
+
+@pytest.mark.parametrize("name", _by_half(HEALTHY, "checking"))
+def test_a_sound_program_of_the_checking_half_runs(name: str) -> None:
+    curve = _trained(HEALTHY[name].program())
+    assert len(curve.val_accuracy) == 1
+    assert math.isfinite(curve.train_loss[0])
 
 
 def test_there_are_as_many_as_were_promised() -> None:

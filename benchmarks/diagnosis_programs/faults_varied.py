@@ -1,7 +1,4 @@
-"""Faults that came after the thresholds: both older halves had been seen, and none of these had been run.
-
-Other places, sizes and mechanisms of the same kinds of mistakes. No threshold has been chosen on them.
-"""
+"""Faults of every kind in other places, networks and sizes than those of the other files."""
 
 from __future__ import annotations
 
@@ -298,4 +295,4 @@ _BATCHES = [
     )
 ]
 
-FRESH: list[Fault] = [*_SETTINGS, *_NETWORKS, *_LOSSES, *_LOOPS, *_IMAGES, *_LABELS, *_BATCHES]
+VARIED: list[Fault] = [*_SETTINGS, *_NETWORKS, *_LOSSES, *_LOOPS, *_IMAGES, *_LABELS, *_BATCHES]
