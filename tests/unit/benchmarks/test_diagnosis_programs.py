@@ -23,7 +23,7 @@ from diagnosis_programs.sound import trains_well
 
 from hpo.checks.causes import CAUSES
 
-IMAGES = 100
+IMAGES = 40
 CRASHES = {"labels_from_1", "labels_from_minus_1", "void_labels"}
 EVERY_FAULT = pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))
 
