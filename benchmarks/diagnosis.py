@@ -12,8 +12,8 @@ remedy and trains again. `value` trains random configurations of studies/cifar10
 says what stopping early would have saved. Every command goes on where it was left.
 
 A half is tuning, on which checks, thresholds and the verdict's rules were made, or checking: 48 faults and
-16 sound programs that were written when all of these stood, by an author who had read none of them, and that
-had not been trained before.
+16 sound programs that were written last, by an author who had read none of these, and had not been trained on
+images before.
 """
 
 from __future__ import annotations
