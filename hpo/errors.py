@@ -97,6 +97,10 @@ class CheckpointError(HpoError):
     """A checkpoint that is damaged or of another version: the one before it is used."""
 
 
+class ArtifactError(HpoError):
+    """Kept weights that are damaged, or of a newer hpo."""
+
+
 class FailingStudyError(HpoError):
     """So many trials of a study failed in a row that the next ones would too."""
 

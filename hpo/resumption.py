@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.memory import Memory
 from hpo.errors import CheckpointError
+from hpo.keeping import BestWeights
 from hpo.prepared import Prepared
 from hpo.recovery.checkpoint import Checkpoint, Checkpoints
 from hpo.training.loop import EpochResult
@@ -32,6 +33,7 @@ class TrialProgress:
     """The step of the last look at the layers that is."""
     step: int = 0
     """How many steps are done, over all epochs."""
+    best: BestWeights = field(default_factory=BestWeights)
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class _Document:
     findings_stored: int
     layers_stored: int
     curve: list[EpochResult]
+    best_epoch: int
     babysitter: Memory
 
 
@@ -64,6 +67,7 @@ def capture(progress: TrialProgress, ready: Prepared, sitter: Babysitter) -> Che
         findings_stored=progress.findings_stored,
         layers_stored=progress.layers_stored,
         curve=progress.curve,
+        best_epoch=progress.best.epoch,
         babysitter=replace(memory, seen=replace(memory.seen, losses=np.empty(0))),
     )
     tensors = {
@@ -73,6 +77,7 @@ def capture(progress: TrialProgress, ready: Prepared, sitter: Babysitter) -> Che
         "augmentation": position.augmentation,
         "generators": position.generators,
         "losses_seen": torch.from_numpy(memory.seen.losses),
+        "best": progress.best.weights,
     }
     return Checkpoint(_step(position, ready), {"trial": _DOCUMENT.dump_python(document)}, tensors)
 
@@ -112,8 +117,12 @@ def _go_on(checkpoint: Checkpoint, ready: Prepared, sitter: Babysitter) -> Trial
         augmentation=tensors["augmentation"],
         generators=tensors["generators"],
     )
+    best = BestWeights()
+    if document.best_epoch:
+        accuracy = document.curve[document.best_epoch - 1].val_accuracy
+        best = BestWeights(document.best_epoch, accuracy, tensors["best"])
     return TrialProgress(
-        position, document.curve, document.findings_stored, document.layers_stored, checkpoint.step
+        position, document.curve, document.findings_stored, document.layers_stored, checkpoint.step, best
     )
 
 

@@ -18,6 +18,10 @@ def _cache_home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hpo"
 
 
+def _data_home() -> Path:
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "hpo"
+
+
 class Settings(BaseSettings):
     """What the environment sets: `$HPO_STORAGE`, `$HPO_DATA`, `$HPO_CACHE`, `$HPO_LEASE_SECONDS`, ..."""
 
@@ -30,6 +34,8 @@ class Settings(BaseSettings):
     """Where decoded images are cached; safe to delete."""
     checkpoints: Path = Field(default_factory=lambda given: given["cache"] / "checkpoints")
     """Where trials under way are saved; on a folder that machines share, each can go on with another's."""
+    artifacts: Path = Field(default_factory=lambda: _data_home() / "artifacts")
+    """Where the best weights of a study's best trials are kept: results, which no cache can make again."""
     checkpoint_seconds: float = Field(default=60.0, ge=0)
     """How long a trial trains at most between two checkpoints within an epoch, in seconds."""
     lease_seconds: float = Field(default=60.0, gt=0)

@@ -22,6 +22,7 @@ from hpo.checks.verdict import verdict
 from hpo.data.datasets import Dataset
 from hpo.errors import DeviceError, LeaseLostError, OutOfMemoryError
 from hpo.events import EpochDone, Event, TrialEnded, TrialStarted
+from hpo.keeping import BestWeights, TrialIdentity, keep_if_best, remove_superfluous
 from hpo.model_catalog import parameter_count
 from hpo.prepared import Prepared, layer_records, prepare
 from hpo.queue.leases import Lease, renew
@@ -126,13 +127,15 @@ class _Trial:
         self.curve: list[EpochResult] = []
         self.parameters: int | None = None
         self.weights: str | None = None
+        self.statistics: str | None = None
+        self.best = BestWeights()
 
     def run(self) -> None:
         started = time.monotonic()
         with closing(self.saved):
             state, error = self._outcome()
         if self.saved.problem:
-            self._note(0, f"not every checkpoint could be written: {self.saved.problem}")
+            self._note("checkpoint", 0, f"not every checkpoint could be written: {self.saved.problem}")
         self._finish(state, error, time.monotonic() - started)
 
     def _outcome(self) -> tuple[OutcomeState, str | None]:
@@ -201,6 +204,8 @@ class _Trial:
             watch = _Watch(self, ready, sitter)
             for epoch in ready.epochs(watch, start, watch):
                 self.curve.append(epoch)
+                if bench.spec.keep_best:
+                    self.best.offer(epoch, ready.model)
                 ready.tell(sitter, epoch)
                 # First, so that a worker killed here trains no epoch again.
                 watch.save(EpochState(epoch.epoch + 1))
@@ -224,12 +229,12 @@ class _Trial:
         epochs, step = (len(progress.curve), progress.step) if progress else (0, -1)
         self.bench.store.rewind(self.lease, self.trial_id, epoch=epochs, step=step)
         for place, reason in refused:
-            self._note(place, f"the checkpoint of step {place} was not used: it {reason}")
+            self._note("checkpoint", place, f"the checkpoint of step {place} was not used: it {reason}")
         if progress is None:
             return None
         self.findings = sitter.findings[: progress.findings_stored]
         self.findings_stored, self.layers_stored = progress.findings_stored, progress.layers_stored
-        self.curve = progress.curve
+        self.curve, self.best = progress.curve, progress.best
         for epoch in self.curve[self.lease.epoch :]:
             self._record(epoch)
         return progress.position
@@ -262,8 +267,8 @@ class _Trial:
         """Store what preprocessing learned, so that the trained network can be used on new images."""
         state = {name: part.cpu() for name, part in data.preprocessor.state().items()}
         packed = safetensors.torch.save(state)
-        fingerprint = hashlib.sha256(packed).hexdigest()
-        self.bench.store.record_statistics(self.lease, self.trial_id, fingerprint, packed)
+        self.statistics = hashlib.sha256(packed).hexdigest()
+        self.bench.store.record_statistics(self.lease, self.trial_id, self.statistics, packed)
 
     def _record(self, epoch: EpochResult) -> None:
         fault_point("trial.epoch")
@@ -300,9 +305,9 @@ class _Trial:
         ]
         self.bench.store.record_findings(self.lease, self.trial_id, records)
 
-    def _note(self, step: int, message: str) -> None:
-        """Something about the trial's checkpoints that a person may want to know."""
-        self._found([Finding("checkpoint", "note", math.nan, math.nan, message, step=step)])
+    def _note(self, about: str, step: int, message: str) -> None:
+        """Something about the trial's files that a person may want to know."""
+        self._found([Finding(about, "note", math.nan, math.nan, message, step=step)])
 
     def _failed(self, cause: str, message: str, remedy: str) -> None:
         """The trial cannot go on, for a reason that no check found."""
@@ -313,6 +318,8 @@ class _Trial:
 
     def _finish(self, state: OutcomeState, error: str | None, seconds: float) -> None:
         best = max(self.curve, key=lambda epoch: epoch.val_accuracy, default=None)
+        if best and state == "complete":
+            self._keep_weights(best)
         said = verdict(self.findings)
         outcome = Outcome(
             state=state,
@@ -332,6 +339,9 @@ class _Trial:
         self.bench.store.finish_trial(self.lease, self.trial_id, outcome)
         fault_point("trial.finished")
         self.saved.remove()
+        remove_superfluous(
+            self.bench.store, self.bench.study_id, self.bench.study_uid, self.bench.spec.keep_best
+        )
         self.bench.emit(
             TrialEnded(
                 worker=self.bench.worker,
@@ -342,6 +352,23 @@ class _Trial:
                 seconds=seconds,
             )
         )
+
+    def _keep_weights(self, best: EpochResult) -> None:
+        bench = self.bench
+        whose = TrialIdentity(
+            spec=bench.spec,
+            study_uid=bench.study_uid,
+            lease=self.lease,
+            number=self.number,
+            configuration=self.configuration,
+            dataset=bench.dataset,
+            statistics_hash=self.statistics,
+            parameters=self.parameters,
+        )
+        try:
+            keep_if_best(bench.store, whose, best, self.best)
+        except OSError as error:
+            self._note("kept_weights", 0, f"its best weights could not be kept: {error.strerror or error}")
 
 
 class _Watch:
@@ -380,7 +407,9 @@ class _Watch:
     def save(self, state: EpochState) -> None:
         """Save everything as it is at ``state``."""
         trial = self._trial
-        progress = TrialProgress(state, trial.curve, trial.findings_stored, trial.layers_stored)
+        progress = TrialProgress(
+            state, trial.curve, trial.findings_stored, trial.layers_stored, best=trial.best
+        )
         trial.saved.save(capture(progress, self._ready, self._sitter))
         self._saved = time.monotonic()
 

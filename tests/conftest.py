@@ -32,6 +32,7 @@ def _clean_environment(
     home = tmp_path_factory.getbasetemp() / "hpo"
     monkeypatch.setenv("HPO_DATA", str(home / "data"))
     monkeypatch.setenv("HPO_CACHE", str(home / "cache"))
+    monkeypatch.setenv("HPO_ARTIFACTS", str(home / "artifacts"))
     settings.cache_clear()
     yield
     settings.cache_clear()

@@ -106,7 +106,7 @@ def prune(
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Remove what nothing needs: idle caches, leftovers of killed processes, rows of deleted studies.
+    """Remove what nothing needs: idle caches, leftovers of killed processes, what deleted studies left.
 
     It only lists what would go, until --delete says to do it. Caches are made again when they are needed.
     """
@@ -116,7 +116,8 @@ def prune(
     from hpo.upkeep import prune as pruning
 
     url = storage_url(storage)
-    files, rows = pruning.find_files(days), _rows_if_ours(url)
+    rows, weights = _of_database(url)
+    files = [*pruning.find_files(days), *weights]
     if delete:
         freed = pruning.remove_files(files)
         if rows:
@@ -135,12 +136,12 @@ def prune(
         _say(f"nothing was removed: `hpo db prune --delete` frees {_size(sum(each.bytes for each in files))}")
 
 
-def _rows_if_ours(url: str) -> list[Removable]:
-    """Caches can be pruned where there is no database."""
+def _of_database(url: str) -> tuple[list[Removable], list[Removable]]:
+    """Rows, and kept weights, that may go. Caches can be pruned where there is no database."""
     from hpo.results.schema import inspect_schema
-    from hpo.upkeep.prune import find_rows
+    from hpo.upkeep.prune import find_rows, find_weights
 
-    return find_rows(url) if inspect_schema(url).revision else []
+    return (find_rows(url), find_weights(url)) if inspect_schema(url).revision else ([], [])
 
 
 def _line(problem: Problem) -> str:

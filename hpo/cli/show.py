@@ -19,11 +19,13 @@ def show(
     from hpo.cli.tables import results
     from hpo.cli.trial_page import as_json as trial_json
     from hpo.cli.trial_page import print_trial
+    from hpo.recovery.kept import find
     from hpo.results.query import trial_detail
 
     with results(storage_url(storage)) as engine:
         trial = trial_detail(engine, study, number)
+    weights = find(trial.study_uid, number)
     if as_json:
-        typer.echo(trial_json(trial))
+        typer.echo(trial_json(trial, weights))
     else:
-        print_trial(trial)
+        print_trial(trial, weights)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from rich.columns import Columns
 from rich.console import Console
@@ -24,11 +25,13 @@ _MOST_EPOCHS = 24
 _ERROR_LINES = 8
 
 
-def print_trial(trial: TrialDetail) -> None:
-    """The whole page, most important first."""
+def print_trial(trial: TrialDetail, weights: Path | None) -> None:
+    """The whole page, most important first; ``weights`` is where those of its best epoch are kept."""
     console = stdout()
     console.print(_heading(trial))
     _print_verdict(console, trial)
+    if weights:
+        console.print(Text.assemble(("weights: ", "bold"), printable(str(weights))), soft_wrap=True)
     _print_configuration(console, trial)
     if trial.curve:
         _title(console, "curve")
@@ -51,9 +54,9 @@ def print_trial(trial: TrialDetail) -> None:
             console.print(Text(f"  {printable(line)}"), soft_wrap=True)
 
 
-def as_json(trial: TrialDetail) -> str:
+def as_json(trial: TrialDetail, weights: Path | None) -> str:
     """The same for programs, and nothing left out."""
-    return to_json(asdict(trial))
+    return to_json({**asdict(trial), "weights": weights and str(weights)})
 
 
 def _title(console: Console, text: str) -> None:

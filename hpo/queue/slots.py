@@ -191,7 +191,7 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 _ABSENT = "(not set)"
-_MAY_CHANGE = ("trials", "max_consecutive_failures")
+_MAY_CHANGE = ("trials", "max_consecutive_failures", "keep_best")
 """What makes no trial another one."""
 
 

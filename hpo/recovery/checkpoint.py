@@ -25,7 +25,7 @@ import torch
 from hpo.errors import CheckpointError
 from hpo.recovery.faults import fault_point
 
-FORMAT = 1
+FORMAT = 2
 KEPT = 2
 """A second one, for when the last turns out to be damaged."""
 
@@ -51,7 +51,7 @@ def slot_folder(root: Path, study_uid: str, stage: str, slot: int) -> Path:
 
 
 def remove_all(root: Path, study_uid: str) -> None:
-    """The study is over: remove what workers left that were killed when their trials had just ended."""
+    """The study is over: remove what is left."""
     shutil.rmtree(root / study_uid, ignore_errors=True)
 
 

@@ -16,6 +16,7 @@ POINTS = (
     *("worker.claim", "worker.claimed", "worker.release", "worker.released"),
     *("trial.begin", "trial.begun", "trial.epoch", "trial.epoch_stored", "trial.finish", "trial.finished"),
     *("checkpoint.write", "checkpoint.fsync", "checkpoint.replace", "checkpoint.replaced"),
+    *("kept.write", "kept.replace", "kept.replaced"),
 )
 """Every point there is: before something, and after it."""
 

@@ -138,6 +138,7 @@ class TrialDetail:
     """Everything about one trial; ``configuration`` has ``None`` where a hyperparameter does not apply."""
 
     study: str
+    study_uid: str
     number: int
     trial_id: int
     stage: str
@@ -245,6 +246,7 @@ def trial_detail(engine: Engine, name: str, number: int) -> TrialDetail:
             **{
                 each.name: getattr(row, each.name) for each in fields(TrialDetail) if each.name in row._fields
             },
+            study_uid=study.uid,
             searched=_searched(study),
             curve=tuple(_epoch(each) for each in curve),
             findings=tuple(_finding(each) for each in findings),
@@ -273,9 +275,9 @@ def preprocessing_state(engine: Engine, name: str, number: int) -> bytes:
 
 
 def find_study(connection: Connection, name: str) -> Row[Any]:
-    """A study's id, name and spec; raises ``UnknownStudyError``."""
+    """A study's id, uid, name and spec; raises ``UnknownStudyError``."""
     row = connection.execute(
-        select(StudyRow.study_id, StudyRow.name, StudyRow.spec)
+        select(StudyRow.study_id, StudyRow.uid, StudyRow.name, StudyRow.spec)
         .join(STUDIES, _is_known_study())
         .where(StudyRow.name == name)
     ).one_or_none()

@@ -43,6 +43,11 @@ class StudySpec(BaseModel):
         "study is stopped with a message",
         ge=1,
     )
+    keep_best: int = Field(
+        default=5,
+        description="how many trials, the best ones, have the weights of their best epoch kept; 0 for none",
+        ge=0,
+    )
     fixed: dict[str, Any] = Field(default_factory=dict, description="hyperparameters with one value")
     space: dict[str, Distribution] = Field(default_factory=dict, description="hyperparameters searched")
     checks: Thresholds = Field(

@@ -13,12 +13,16 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, delete, func, select
 
+from hpo.recovery import kept
 from hpo.results import orphans
+from hpo.results.best import standing
 from hpo.results.engine import reading, write
 from hpo.results.query import results_engine
 from hpo.results.store import ResultsStore
-from hpo.results.tables import StatisticsRow, StudyRow, TrialRow
+from hpo.results.tables import STUDIES, StatisticsRow, StudyRow, TrialRow
+from hpo.results.url import parse_url, place
 from hpo.settings import settings
+from hpo.spec.study import StudySpec
 from hpo.upkeep.check import CHECKS
 
 DAY = 86_400.0
@@ -55,6 +59,42 @@ def find_rows(url: str) -> list[Removable]:
             return list(_rows(connection))
     finally:
         engine.dispose()
+
+
+def find_weights(url: str) -> list[Removable]:
+    """Kept weights that no trial of this database needs: of a deleted study, or no longer of the best trials.
+
+    Only folders that say that they are of this database: others may share the place.
+    """
+    mine = place(parse_url(url))
+    engine = results_engine(url)
+    try:
+        with reading(engine) as connection:
+            return [
+                each
+                for folder, whose in kept.studies()
+                if whose.get("database") == mine
+                for each in _unneeded(connection, folder, str(whose.get("study")))
+            ]
+    finally:
+        engine.dispose()
+
+
+def _unneeded(connection: Connection, folder: Path, study: str) -> Iterator[Removable]:
+    found = kept.entries(folder.name)
+    row = connection.execute(
+        select(StudyRow.study_id, StudyRow.spec)
+        .join(STUDIES, STUDIES.c.study_id == StudyRow.study_id)
+        .where(StudyRow.uid == folder.name)
+    ).one_or_none()
+    if row is None:
+        yield Removable("weights", f"weights of the deleted study {study}", folder, _size(folder), None)
+        return
+    spec = StudySpec.model_validate(row.spec)
+    now = standing(connection, row.study_id, spec.keep_best)
+    for each in kept.superfluous(found, now.unfinished, now.best):
+        what = f"weights of trial {each.number} of {study}, which is not one of its best {spec.keep_best}"
+        yield Removable("weights", what, each.path, _size(each.path), None)
 
 
 def remove_files(removables: list[Removable]) -> int:
@@ -100,10 +140,18 @@ def _preprocessing(days: float) -> Iterator[Removable]:
         yield from _idle("preprocessing", f"principal components {path.name}", path, path, days)
 
 
+def _checkpoints(days: float) -> Iterator[Removable]:
+    """Trials that were interrupted, and with which nobody has gone on."""
+    for folder in settings().checkpoints.expanduser().absolute().glob("*"):
+        # Written anew at each checkpoint of a trial.
+        newest = max(folder.glob("*"), key=lambda path: path.stat().st_mtime, default=folder)
+        yield from _idle("checkpoints", f"checkpoints of study {folder.name}", folder, newest, days)
+
+
 def _leftovers(_days: float) -> Iterator[Removable]:
     """What killed processes left half-written, and the logs of workers whose run is over."""
     places = (_cache(), _cache() / "datasets", _cache() / "components", settings().data.expanduser())
-    for folder in places:
+    for folder in (*places, *kept.artifacts().glob("*")):
         for path in folder.glob(".*.tmp"):
             yield from _idle("leftovers", f"half-written {path.name}", path, path, _LEFTOVER_DAYS)
     for path in Path(tempfile.gettempdir()).glob("hpo-run-*"):
@@ -113,11 +161,12 @@ def _leftovers(_days: float) -> Iterator[Removable]:
             )
 
 
-# A new kind of thing on disk (artifacts, checkpoints) is one entry here.
+# A new kind of thing on disk that needs no database to judge it is one entry here.
 FILE_KINDS: dict[str, Find] = {
     "images": _images,
     "precision": _precision,
     "preprocessing": _preprocessing,
+    "checkpoints": _checkpoints,
     "leftovers": _leftovers,
 }
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from hpo.errors import LeaseLostError, StudyChangedError, UnknownStudyError
+from hpo.keeping import remove_superfluous
 from hpo.model_catalog import check_model
 from hpo.queue.failures import database_time, stop_if_failing
 from hpo.queue.identity import worker_id
@@ -58,7 +59,7 @@ def serve(
             if lease is not None:
                 _work_on(bench, lease)
             elif _is_over(bench):
-                remove_all(settings().checkpoints.expanduser(), bench.study_uid)
+                _tidy_up(bench)
                 return
             elif not release_dead_local(store, bench.study_id):
                 _sleep(check_stop, IDLE_SECONDS)
@@ -108,6 +109,12 @@ def _check_models(spec: StudySpec, classes: int) -> None:
 def _is_over(bench: Workbench) -> bool:
     now = progress(bench.store, bench.study_id)
     return now.done == now.total
+
+
+def _tidy_up(bench: Workbench) -> None:
+    """Remove what workers left that were killed when their trials had just ended."""
+    remove_all(settings().checkpoints.expanduser(), bench.study_uid)
+    remove_superfluous(bench.store, bench.study_id, bench.study_uid, bench.spec.keep_best)
 
 
 def _work_on(bench: Workbench, lease: Lease) -> None:

@@ -22,6 +22,7 @@ def hpo(tmp_path: Path, shared_cache: Path, storage_url: str) -> Hpo:
         "HPO_STORAGE": storage_url,
         "HPO_CACHE": str(shared_cache),
         "HPO_DATA": str(tmp_path / "data"),
+        "HPO_ARTIFACTS": str(tmp_path / "artifacts"),
         "NO_COLOR": "1",
         "COLUMNS": "120",
     }

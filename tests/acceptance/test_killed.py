@@ -17,6 +17,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy import NullPool, text
 
 from hpo.queue.registered import find_registered
+from hpo.recovery import kept
 from hpo.recovery.faults import POINTS
 from hpo.results.engine import writing
 from hpo.results.store import ResultsStore
@@ -58,6 +59,7 @@ class Zygote:
     def __init__(self, folder: Path, cache: Path) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HPO_")}
         environment |= {"HPO_CACHE": str(cache), "HPO_DATA": str(cache), "OMP_NUM_THREADS": "1"}
+        environment |= {"HPO_ARTIFACTS": str(cache / "artifacts")}
         environment |= {"PYTHONPATH": str(folder), "HPO_CHECKPOINT_SECONDS": "0"}
         self.process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("zygote.py"))],
@@ -111,6 +113,7 @@ def zygote(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Zy
 def _same_settings(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HPO_CACHE", str(cache))
     monkeypatch.setenv("HPO_DATA", str(cache))
+    monkeypatch.setenv("HPO_ARTIFACTS", str(cache / "artifacts"))
     settings.cache_clear()
 
 
@@ -170,6 +173,14 @@ def _checkpoints(url: str) -> list[Path]:
     return sorted((settings().checkpoints / study.uid).rglob("*"))
 
 
+def _expect_its_weights(url: str, token: int) -> None:
+    """Those of the attempt that ended the trial, and nothing that another left."""
+    uid = _rows(url, "SELECT uid FROM hpo_study")[0][0]
+    (entry,) = kept.entries(uid)
+    assert (entry.path.name, entry.token) == (f"trial-0-{token}", token)
+    assert kept.load(entry.path).document["best_epoch"]["epoch"] in (1, 2)
+
+
 def _kill_and_go_on(zygote: Zygote, url: str, fault: str, calm: list[str]) -> None:
     _submit(url, "s")
     assert zygote.run(url, "s", fault) == "signal 9"
@@ -180,6 +191,7 @@ def _kill_and_go_on(zygote: Zygote, url: str, fault: str, calm: list[str]) -> No
     point = fault.split(":")[0]
     once = point in NEVER_BEGUN or point == "trial.finished"
     assert _attempts(url) == (["complete"] if once else ["lost", "complete"])
+    _expect_its_weights(url, token=1 if point in ("worker.claim", "trial.finished") else 2)
 
 
 @SQLITE

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -16,8 +17,8 @@ def trial(epochs: int, best_epoch: int) -> TrialDetail:
         for epoch in range(1, epochs + 1)
     )
     return TrialDetail(
-        study="s", number=0, trial_id=1, stage="main", slot=0, state="complete", value=0.5, test_value=None,
-        best_epoch=best_epoch, verdict="healthy", cause="healthy", second_cause=None, confidence=1.0,
+        study="s", study_uid="u", number=0, trial_id=1, stage="main", slot=0, state="complete", value=0.5,
+        test_value=None, best_epoch=best_epoch, verdict="healthy", cause="healthy", second_cause=None, confidence=1.0,
         remedy=None, remedy_change=None, layers=(), error=None, seconds=1.0, parameters=None,
         images_per_second=None, weights_hash=None, worker="w", device="cpu", started_at=datetime(2026, 1, 1),
         ended_at=None, configuration={}, searched=(), curve=curve, findings=(), attempts=(),
@@ -25,7 +26,7 @@ def trial(epochs: int, best_epoch: int) -> TrialDetail:
 
 
 def shown_epochs(epochs: int, best_epoch: int, capsys: pytest.CaptureFixture[str]) -> tuple[list[int], str]:
-    print_trial(trial(epochs, best_epoch))
+    print_trial(trial(epochs, best_epoch), None)
     lines = capsys.readouterr().out.splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("epoch"))
     rows = [line.split() for line in lines[start + 1 :] if line.split()]
@@ -45,7 +46,12 @@ def test_a_long_curve_is_thinned_but_keeps_its_ends_and_its_best(capsys: pytest.
 
 
 def test_what_is_not_finite_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    print_trial(trial(3, 3))
+    print_trial(trial(3, 3), None)
     out = capsys.readouterr().out
     assert "val_loss     ▁!▁  1.000 to 1.000" in out
     assert "nan" in out
+
+
+def test_it_says_where_the_weights_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    print_trial(trial(1, 1), Path("/kept/uid/trial-0-1"))
+    assert "weights: /kept/uid/trial-0-1" in capsys.readouterr().out.splitlines()

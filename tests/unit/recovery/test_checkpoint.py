@@ -151,12 +151,12 @@ def test_each_bit_of_a_document_is_under_the_checksum(saved: Checkpoints, folder
 def test_a_future_version_is_refused_by_its_number(saved: Checkpoints, folder: Path) -> None:
     _save(saved, 10, 20)
     path = max(folder.glob("*.json"))
-    rest = path.read_bytes().partition(b"\n")[2].replace(b'"format": 1', b'"format": 2')
+    rest = path.read_bytes().partition(b"\n")[2].replace(b'"format": 2', b'"format": 3')
     path.write_bytes(b'{"sha256": "%s",\n' % hashlib.sha256(rest).hexdigest().encode() + rest)
-    assert json.loads(path.read_bytes())["format"] == 2
+    assert json.loads(path.read_bytes())["format"] == 3
     found, refused = _load(folder)
     assert [each.step for each in found] == [10]
-    assert refused == [(20, "has format 2; this version of hpo reads format 1")]
+    assert refused == [(20, "has format 3; this version of hpo reads format 2")]
 
 
 def test_code_in_a_checkpoint_is_not_run(folder: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy import NullPool, text
 from hpo.cli.app import run_command
 from hpo.data.cache import Decoded, Part, Source, cached
 from hpo.data.preprocess import principal_components
+from hpo.recovery.kept import keep
 from hpo.results.store import ResultsStore
 from hpo.settings import settings
 from hpo.training import precision
@@ -33,12 +34,15 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache with an idle and a fresh thing of each kind, and temporary folders beside it."""
     monkeypatch.setenv("HPO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HPO_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("HPO_ARTIFACTS", str(tmp_path / "artifacts"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     settings.cache_clear()
     for name in (
         "cache/datasets/{}-1/meta.json",
         "cache/components/{}.npz",
         "cache/precision-{}.json",
+        "cache/checkpoints/{}/main-0/000001-0000000010.json",
+        "artifacts/uid/.trial-{}.abc.tmp",
         "cache/components/.{}.npz.abc.tmp",
         "data/.cifar-{}.abc.tmp",
         "tmp/hpo-run-{}/worker-1.log",
@@ -48,7 +52,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"x" * 1000)
             _age(path, days)
-            if "hpo-run" in name:
+            if "hpo-run" in name or "checkpoints" in name:
                 _age(path.parent, days)
     (tmp_path / "cache" / "datasets" / "idle-1" / "train_images.npy").write_bytes(b"x" * 5000)
     return tmp_path
@@ -75,13 +79,13 @@ def test_without_delete_it_only_lists(cache: Path, capsys: Capture) -> None:
     assert _files(cache) == before
     assert "decoded images idle-1" in said and "6,000 bytes, idle for 40 days" in said
     assert "fresh" not in said
-    assert said.splitlines()[-1] == "nothing was removed: `hpo db prune --delete` frees 11,000 bytes"
+    assert said.splitlines()[-1] == "nothing was removed: `hpo db prune --delete` frees 13,000 bytes"
 
 
 def test_delete_removes_what_is_idle_and_nothing_else(cache: Path, capsys: Capture) -> None:
     before = _files(cache)
     said = _prune(capsys, "--delete", "--storage", f"sqlite:///{cache / 'none.db'}")
-    assert said.splitlines()[-1] == "removed; 11,000 bytes on disk are free again"
+    assert said.splitlines()[-1] == "removed; 13,000 bytes on disk are free again"
     assert _files(cache) == {name for name in before if "idle" not in name}
     assert _prune(capsys, "--storage", f"sqlite:///{cache / 'none.db'}") == "nothing to remove\n"
     assert not (cache / "none.db").exists()
@@ -153,3 +157,39 @@ def test_what_is_used_is_marked_so_that_it_stays(cache: Path, monkeypatch: pytes
     for path in made:
         _age(path, 40)
     assert len({each.path for each in find_files(30)} & {*made, *(path.parent for path in made)}) == 3
+
+
+def _keep(study: str, uid: str, database: str, number: int) -> Path:
+    whose = {"study": study, "study_uid": uid, "database": database}
+    return keep(uid, number, 1, {"w": torch.zeros(3)}, {"trial": number}, whose)
+
+
+def test_weights_of_a_deleted_study_go_and_those_of_another_database_stay(
+    cache: Path, capsys: Capture
+) -> None:
+    url = f"sqlite:///{cache / 'hpo.db'}"
+    with ResultsStore(url) as store:
+        fill(store)
+        with store.engine.connect() as connection:
+            uid = connection.execute(text("SELECT uid FROM hpo_study")).scalar_one()
+    theirs = _keep("everything", "elsewhere", "/another.db", 0)
+    ours = _keep("everything", uid, str(cache / "hpo.db"), 0)
+    storage = RDBStorage(url, engine_kwargs={"poolclass": NullPool})
+    optuna.delete_study(study_name="everything", storage=storage)
+    said = _prune(capsys, "--delete", "--storage", url)
+    assert f"weights  weights of the deleted study everything  {ours.parent}" in said
+    assert not ours.parent.exists() and theirs.exists()
+
+
+def test_weights_that_are_not_of_the_best_trials_go(cache: Path, capsys: Capture) -> None:
+    """A killed worker left them: those of a pruned trial. One is running and may yet need its own."""
+    url = f"sqlite:///{cache / 'hpo.db'}"
+    with ResultsStore(url) as store:
+        fill(store)
+        with store.engine.connect() as connection:
+            uid = connection.execute(text("SELECT uid FROM hpo_study")).scalar_one()
+    folders = {number: _keep("everything", uid, str(cache / "hpo.db"), number) for number in (0, 1, 2, 4)}
+    said = _prune(capsys, "--storage", url)
+    assert "weights of trial 2 of everything, which is not one of its best 5" in said
+    _prune(capsys, "--delete", "--storage", url)
+    assert [number for number, folder in folders.items() if folder.exists()] == [0, 1, 4]

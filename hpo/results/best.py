@@ -1,0 +1,46 @@
+"""Which trials of a study are its best: on the leaderboard, an earlier trial comes before its equals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, and_, func, or_, select
+
+from hpo.results.tables import TRIALS, SlotRow, TrialRow
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Trials of a study by number: those under way, and the best of those that are over."""
+
+    unfinished: frozenset[int]
+    best: Mapping[int, int]
+    """The token of the attempt that ended it, by number."""
+
+
+def standing(connection: Connection, study_id: int, count: int) -> Standing:
+    """The trials that are not over, and the best ``count``."""
+    mine = TrialRow.study_id == study_id
+    trials = select(TRIALS.c.number).join(TrialRow, TrialRow.trial_id == TRIALS.c.trial_id).where(mine)
+    unfinished = connection.scalars(trials.where(TrialRow.outcome.is_(None)))
+    best = (
+        select(TRIALS.c.number, SlotRow.token)
+        .join(TrialRow, TrialRow.trial_id == TRIALS.c.trial_id)
+        .join(SlotRow, SlotRow.trial_id == TRIALS.c.trial_id)
+        .where(mine, TrialRow.outcome == "complete")
+        .order_by(TrialRow.value.desc(), TRIALS.c.number)
+        .limit(count)
+    )
+    return Standing(frozenset(unfinished), {row.number: row.token for row in connection.execute(best)})
+
+
+def how_many_better(connection: Connection, study_id: int, value: float, number: int) -> int:
+    """How many complete trials stand before one of that value and number."""
+    before = or_(TrialRow.value > value, and_(TrialRow.value == value, TRIALS.c.number < number))
+    counted = (
+        select(func.count())
+        .join(TRIALS, TRIALS.c.trial_id == TrialRow.trial_id)
+        .where(TrialRow.study_id == study_id, TrialRow.outcome == "complete", before)
+    )
+    return connection.scalar(counted.select_from(TrialRow)) or 0

@@ -1,0 +1,32 @@
+"""Which trials are a study's best, on both databases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hpo.results.best import Standing, how_many_better, standing
+from hpo.results.records import Outcome
+
+
+def test_the_best_by_value_and_of_equals_the_earlier(bench: Any) -> None:
+    study_id = bench.register(trials=7)
+    for value in (0.5, 0.9, 0.7, 0.9):
+        bench.trial(study_id, Outcome("complete", value=value))
+    bench.trial(study_id, Outcome("pruned", value=0.99))
+    bench.trial(study_id, Outcome("failed"))
+    bench.begin(bench.claim(study_id))
+    with bench.store.engine.connect() as connection:
+        assert standing(connection, study_id, 3) == Standing(frozenset({6}), {1: 1, 3: 1, 2: 1})
+        assert standing(connection, study_id, 0).best == {}
+        better = [how_many_better(connection, study_id, value, 6) for value in (0.4, 0.5, 0.9, 0.95)]
+    assert better == [4, 4, 2, 0]
+
+
+def test_an_earlier_trial_stands_before_its_equals(bench: Any) -> None:
+    study_id = bench.register(trials=3)
+    first = bench.claim(study_id)
+    _, number = bench.begin(first)
+    bench.trial(study_id, Outcome("complete", value=0.5))
+    with bench.store.engine.connect() as connection:
+        assert (number, how_many_better(connection, study_id, 0.5, number)) == (0, 0)
+        assert how_many_better(connection, study_id, 0.5, 2) == 1
