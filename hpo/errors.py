@@ -57,6 +57,10 @@ class UnknownStudyError(UserError):
     """No study of that name or file; the message lists the known ones."""
 
 
+class StoppedStudyError(UserError):
+    """A study that `hpo stop` stopped, and that nobody has resumed."""
+
+
 class StudyChangedError(UserError):
     """A resume with another study file or other data than the study began with."""
 

@@ -64,9 +64,10 @@ class TrialEnded:
 
 @dataclass(frozen=True)
 class Stopping:
-    """A signal asked the run to stop; its workers go on to a safe point and give their trials back."""
+    """The run was asked to stop; its workers go on to a safe point and give their trials back."""
 
     signum: int
+    """0 if `hpo stop` did."""
 
 
 @dataclass(frozen=True)
@@ -92,5 +93,7 @@ class RunSummary:
     seconds: float
     exit_code: int
     """0 if every trial is over, 130 or 143 after a signal, 1 otherwise."""
+    stopped: bool = False
+    """Whether `hpo stop` ended it."""
     problems: list[str] = field(default_factory=list)
     """What went wrong with workers; empty if all is well."""

@@ -15,6 +15,7 @@ from hpo.checks.observations import Snapshot
 from hpo.data.datasets import Dataset
 from hpo.data.split import split
 from hpo.model_catalog import build_model
+from hpo.pulse import beat
 from hpo.randomness import Key
 from hpo.results.records import LayerRecord
 from hpo.spec.configuration import Configuration
@@ -118,8 +119,10 @@ def prepare(
     """
     rows = split(dataset.train_labels, configuration.val_fraction, configuration.train_images, split_key)
     data = make_trial_data(configuration, dataset, rows, device)
+    beat()
     images, labels = _drawn(data.train, key / "probe", device)
     model = build_model(configuration, classes=data.classes, key=key / "weights", sample=images)
+    beat()
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Prepared(
         configuration=configuration,

@@ -39,7 +39,10 @@ class Settings(BaseSettings):
     checkpoint_seconds: float = Field(default=60.0, ge=0)
     """How long a trial trains at most between two checkpoints within an epoch, in seconds."""
     lease_seconds: float = Field(default=60.0, gt=0)
-    """How long a worker holds a slot without a sign of progress, in seconds."""
+    """How long a worker holds a slot without a sign of life, in seconds."""
+    hung_seconds: float = Field(default=600.0, gt=0)
+    """How long a trial may make no progress (no step, no batch of an evaluation) before it counts as hung, in
+    seconds. As long as torch.distributed waits for NCCL by default."""
     download_seconds: float = Field(default=5.0, gt=0)
     """How long `dataset: auto` waits for the CIFAR-10 server to answer before it settles on synthetic."""
 

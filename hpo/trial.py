@@ -25,7 +25,9 @@ from hpo.events import EpochDone, Event, TrialEnded, TrialStarted
 from hpo.keeping import BestWeights, TrialIdentity, keep_if_best, remove_superfluous
 from hpo.model_catalog import parameter_count
 from hpo.prepared import Prepared, layer_records, prepare
-from hpo.queue.leases import Lease, renew
+from hpo.pulse import heard_by
+from hpo.queue.leases import Lease
+from hpo.queue.renewal import Renewal
 from hpo.randomness import Key
 from hpo.recovery.checkpoint import Checkpoints, slot_folder
 from hpo.recovery.faults import fault_point
@@ -64,7 +66,7 @@ class Workbench:
 
 
 MOST_DEATHS = 3
-"""Workers that may die in the same epoch of a trial before it is given up: it seems to kill them."""
+"""Workers that may die or hang in the same epoch of a trial before it is given up: it seems to kill them."""
 
 
 class TrialStoppedError(Exception):
@@ -76,16 +78,20 @@ class TrialStoppedError(Exception):
 
 
 class _GivenUpError(Exception):
-    """The trial kills its workers; the message says how."""
+    """The trial kills its workers or makes them hang; the message says how."""
 
 
 def run_trial(bench: Workbench, lease: Lease) -> None:
     """Train the configuration of the lease's slot, and record how it went.
 
     A mistake in the trial itself (an exception, no memory left) ends it as failed. Raises ``LeaseLostError``
-    if another worker has taken the slot, ``StopRequestedError`` after a signal.
+    if another worker has taken the slot, or it was given back because the trial hung, ``StopRequestedError``
+    after a signal, ``StudyStoppedError`` after `hpo stop`.
     """
-    _Trial(bench, lease).run()
+    with Renewal(bench.store, lease, settings().hung_seconds) as renewal:
+        trial = _Trial(bench, lease, renewal)
+        with heard_by(trial.progressed):
+            trial.run()
 
 
 def trial_key(seed: Key, slot: int) -> Key:
@@ -108,9 +114,12 @@ def surroundings(configuration: Configuration, device: torch.device) -> Surround
 
 
 class _Trial:
-    def __init__(self, bench: Workbench, lease: Lease) -> None:
+    def __init__(self, bench: Workbench, lease: Lease, renewal: Renewal) -> None:
         self.bench = bench
         self.lease = lease
+        self.renewal = renewal
+        self.training = False
+        """Whether a stop is looked for, and the state saved, between steps."""
         spec = bench.spec.giving(lease.given)
         drawn = draw(spec, lease.slot)
         self.configuration = spec.configuration({**drawn, "dataset": bench.dataset.name})
@@ -120,7 +129,6 @@ class _Trial:
         self.key = trial_key(Key(bench.spec.seed), lease.slot)
         folder = slot_folder(settings().checkpoints.expanduser(), bench.study_uid, lease.stage, lease.slot)
         self.saved = Checkpoints(folder, lease.token)
-        self.trial_id, self.number = self._begin()
         self.findings: list[Finding] = []
         self.findings_stored = 0
         self.layers_stored = -1
@@ -130,8 +138,21 @@ class _Trial:
         self.statistics: str | None = None
         self.best = BestWeights()
 
+    def progressed(self) -> None:
+        """Called whenever the work goes on. Before training there is nothing to save: a stop is at once."""
+        self.renewal.progressed()
+        if not self.training:
+            self.renewal.check_held()
+            self.check_stop()
+
+    def check_stop(self) -> None:
+        """Raises ``StopRequestedError`` after a signal or `hpo stop`."""
+        self.bench.check_stop()
+        self.renewal.check_stop()
+
     def run(self) -> None:
         started = time.monotonic()
+        self.trial_id, self.number = self._begin()
         with closing(self.saved):
             state, error = self._outcome()
         if self.saved.problem:
@@ -202,6 +223,7 @@ class _Trial:
             if start is None or start.steps == 0:  # what was found within an epoch is stored at its end
                 self._report(sitter)
             watch = _Watch(self, ready, sitter)
+            self.training = True
             for epoch in ready.epochs(watch, start, watch):
                 self.curve.append(epoch)
                 if bench.spec.keep_best:
@@ -211,7 +233,7 @@ class _Trial:
                 watch.save(EpochState(epoch.epoch + 1))
                 self._record(epoch)
                 self._report(sitter)
-                bench.check_stop()
+                self.check_stop()
             self.weights = weights_hash(ready.model)
             sitter.after()
             self._report(sitter)
@@ -219,7 +241,7 @@ class _Trial:
     def _give_up_if_it_kills(self) -> None:
         deaths, epoch = self.bench.store.deaths_in_a_row(self.trial_id)
         if deaths >= MOST_DEATHS:
-            raise _GivenUpError(f"{deaths} workers in a row died in epoch {epoch} of this trial")
+            raise _GivenUpError(f"{deaths} workers in a row died or hung in epoch {epoch} of this trial")
 
     def _go_on(self, ready: Prepared, sitter: Babysitter) -> EpochState | None:
         """Take the trial up where an earlier worker left it; None if it starts at its beginning."""
@@ -227,7 +249,7 @@ class _Trial:
             return None
         progress, refused = restore(self.saved, ready, sitter)
         epochs, step = (len(progress.curve), progress.step) if progress else (0, -1)
-        self.bench.store.rewind(self.lease, self.trial_id, epoch=epochs, step=step)
+        recorded = self.bench.store.rewind(self.lease, self.trial_id, epoch=epochs, step=step)
         for place, reason in refused:
             self._note("checkpoint", place, f"the checkpoint of step {place} was not used: it {reason}")
         if progress is None:
@@ -235,7 +257,7 @@ class _Trial:
         self.findings = sitter.findings[: progress.findings_stored]
         self.findings_stored, self.layers_stored = progress.findings_stored, progress.layers_stored
         self.curve, self.best = progress.curve, progress.best
-        for epoch in self.curve[self.lease.epoch :]:
+        for epoch in self.curve[recorded:]:
             self._record(epoch)
         return progress.position
 
@@ -372,7 +394,7 @@ class _Trial:
 
 
 class _Watch:
-    """What happens between steps: renew the lease, save the state, look for a signal, read the losses."""
+    """What happens between steps: is the lease held, is it time to save or to stop; and read the losses."""
 
     interval = LOOK_STEPS
 
@@ -380,7 +402,7 @@ class _Watch:
         self._trial = trial
         self._ready = ready
         self._sitter = sitter
-        self._renewed = self._saved = time.monotonic()
+        self._saved = time.monotonic()
 
     def on_steps(self, step: int, losses: Tensor) -> None:
         """Raises ``TrialStoppedError``."""
@@ -389,20 +411,17 @@ class _Watch:
 
     def is_due(self) -> bool:
         """Whether to save now: a minute has passed, or this worker shall stop. Raises ``LeaseLostError``."""
-        bench, now = self._trial.bench, time.monotonic()
-        if now - self._renewed > bench.lease_seconds / 3:
-            renew(bench.store, self._trial.lease)
-            self._renewed = now
+        self._trial.renewal.check_held()
         try:
-            bench.check_stop()
+            self._trial.check_stop()
         except StopRequestedError:
             return True
-        return now - self._saved >= settings().checkpoint_seconds
+        return time.monotonic() - self._saved >= settings().checkpoint_seconds
 
     def keep(self, state: EpochState) -> None:
         """Raises ``StopRequestedError``."""
         self.save(state)
-        self._trial.bench.check_stop()
+        self._trial.check_stop()
 
     def save(self, state: EpochState) -> None:
         """Save everything as it is at ``state``."""

@@ -12,6 +12,7 @@ from torch.optim import LBFGS, Optimizer
 
 from hpo.checks.observations import Memorization
 from hpo.checks.probes import STOCHASTIC, Forward
+from hpo.pulse import beat
 
 EXAMPLES = 20
 STEPS = 60
@@ -55,6 +56,7 @@ def memorize(
         loss.backward()
         optimizer.step()
         steps += 1
+        beat()
     with torch.no_grad():
         blank = float(F.cross_entropy(forward(trainee, torch.zeros_like(images)), labels))
         unchanged = [name for name, now in trainee.named_parameters() if torch.equal(now, before[name])]

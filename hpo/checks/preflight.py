@@ -22,6 +22,7 @@ from hpo.checks.probes import (
     pack,
     undisturbed,
 )
+from hpo.pulse import beat
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 
@@ -266,6 +267,7 @@ def _along(
         parameter.copy_(start + sign * step * direction)
         losses.append(float(_exact_loss(model, images, labels)))
     parameter.copy_(start)
+    beat()
     numeric = (losses[0] - losses[1]) / (2 * step)
     return abs(numeric - norm) / norm
 

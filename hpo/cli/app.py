@@ -22,6 +22,7 @@ from hpo.cli.run import run
 from hpo.cli.schema import schema
 from hpo.cli.show import show
 from hpo.cli.status import status
+from hpo.cli.stop import resume, stop
 from hpo.cli.studies import studies
 from hpo.cli.transfer import export_study, import_study
 from hpo.errors import HpoError
@@ -38,6 +39,8 @@ app = typer.Typer(
 for command in (
     run,
     enqueue,
+    stop,
+    resume,
     check,
     status,
     show,

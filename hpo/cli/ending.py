@@ -36,7 +36,9 @@ def print_ending(
         console.print(_best(leaders[0], summary.study))
     print_diagnosis(console, engine, summary.study)
     console.print()
-    if summary.finished < summary.total:
+    if summary.stopped:
+        _print_commands(console, {f"hpo resume {summary.study}": "lets workers go on with the rest"})
+    elif summary.finished < summary.total:
         again = shlex.join(safe_url(argument) for argument in command)
         _print_commands(console, {again: "goes on with the rest"})
     else:
@@ -49,7 +51,7 @@ def _headline(summary: RunSummary) -> Text:
             (printable(summary.study), "bold"), f"  all {words.count(summary.total, 'trial')} are done",
             (f"  ({words.duration(summary.seconds)})", "dim"),
         )  # fmt: skip
-    why = "stopped" if summary.interrupted else "ended early"
+    why = "stopped" if summary.interrupted or summary.stopped else "ended early"
     done = f"{summary.finished} of {words.count(summary.total, 'trial')} of {printable(summary.study)}"
     kept = "are done and kept; what was running will be taken up again"
     return Text.assemble((f"{why}: ", "bold yellow"), f"{done} {kept}")

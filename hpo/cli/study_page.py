@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine
@@ -17,7 +18,8 @@ from hpo.cli.live import STATE_STYLES
 from hpo.cli.tables import leaderboard_table, table_that_fits
 from hpo.reporting import words
 from hpo.results.optuna_studies import OptunaStudy, list_optuna_studies
-from hpo.results.query import StudySummary, WorkerStatus, leaderboard, study_status
+from hpo.results.query import StudySummary, leaderboard, study_status
+from hpo.results.work import Interrupted, Work, WorkerStatus
 
 _STATES = ("running", "complete", "pruned", "failed", "waiting")
 
@@ -42,14 +44,29 @@ def print_study(engine: Engine, name: str) -> None:
     console = stdout()
     found = study_status(engine, name)
     console.print(_studies_table([found.summary], console.width))
-    if found.workers:
+    if found.summary.stopped_at:
         console.print()
-        console.print(_workers_table(found.workers, console.width))
+        since = f"stopped since {found.summary.stopped_at:%Y-%m-%d %H:%M} (UTC)"
+        console.print(Text(f"{since}: hpo resume {printable(name)} lets workers go on", "yellow"))
+    _print_work(console, found.work)
     leaders = leaderboard(engine, name)
     if leaders:
         console.print()
         console.print(leaderboard_table(leaders, console.width))
     diagnosis.print_diagnosis(console, engine, name)
+
+
+def _print_work(console: Console, work: Work) -> None:
+    if work.workers:
+        console.print()
+        console.print(_workers_table(work.workers, console.width))
+    if work.interrupted:
+        console.print()
+        console.print(_interrupted_table(work.interrupted, console.width))
+    if set(work.attempts) & {"lost", "hung", "released"}:
+        console.print()
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in work.attempts.items())
+        console.print(Text(f"attempts  {counts}", "dim"))
 
 
 def all_as_json(summaries: Sequence[StudySummary], url: str) -> str:
@@ -65,7 +82,7 @@ def as_json(engine: Engine, name: str) -> str:
         {
             **_as_dict(found.summary),
             "best_number": found.best_number,
-            "workers": [asdict(worker) for worker in found.workers],
+            **asdict(found.work),
             "leaderboard": [asdict(leader) for leader in leaderboard(engine, name)],
             **diagnosis.as_dict(engine, name),
         }
@@ -111,12 +128,31 @@ def _workers_table(workers: Sequence[WorkerStatus], width: int) -> Table:
         "worker": [Text(printable(each.worker)) for each in workers],
         "trial": [Text("–" if each.number is None else str(each.number)) for each in workers],
         "epochs done": [Text(str(each.epoch)) for each in workers],
-        "lease": [_lease(each.lease_seconds_left) for each in workers],
+        "attempt": [Text("–" if each.attempt is None else str(each.attempt)) for each in workers],
+        "last progress": [_ago(each.silent_seconds) for each in workers],
+        "lease until (UTC)": [_lease(each) for each in workers],
     }
-    return table_that_fits(columns, width, left=("worker", "lease"))
+    return table_that_fits(columns, width, left=("worker", "last progress", "lease until (UTC)"))
 
 
-def _lease(seconds_left: float) -> Text:
-    if seconds_left > 0:
-        return Text(f"{seconds_left:.0f} s left")
-    return Text("over: another may take the trial", "yellow")
+def _lease(worker: WorkerStatus) -> Text:
+    until = f"{worker.lease_until:%H:%M:%S}"
+    if worker.lease_seconds_left > 0:
+        return Text(f"{until}, {worker.lease_seconds_left:.0f} s left")
+    return Text(f"{until}, over: another may take the trial", "yellow")
+
+
+def _ago(seconds: float | None) -> Text:
+    return Text("–" if seconds is None else f"{words.duration(max(0.0, seconds))} ago")
+
+
+def _interrupted_table(trials: Sequence[Interrupted], width: int) -> Table:
+    columns = {
+        "waits for a worker": [Text(f"trial {each.number}") for each in trials],
+        "epochs done": [Text(str(each.epoch)) for each in trials],
+        "attempts": [Text(str(each.attempts)) for each in trials],
+        "the last was": [
+            Text(each.outcome or "", "yellow" if each.outcome in ("lost", "hung") else "") for each in trials
+        ],
+    }
+    return table_that_fits(columns, width, left=("waits for a worker", "the last was"))

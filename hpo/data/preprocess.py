@@ -21,6 +21,7 @@ from torch import Tensor
 
 from hpo.data.files import locked, mark_used, write_file
 from hpo.errors import ConfigurationError
+from hpo.pulse import beat
 from hpo.spec.configuration import Configuration
 
 _LEVELS = 255.0  # grey levels of a byte; statistics are of pixels / 255
@@ -223,6 +224,7 @@ def mean_and_covariance(images: Tensor) -> tuple[Tensor, Tensor]:
         levels = chunk.flatten(1).float() - _MIDDLE
         total += levels.sum(0)
         products += levels.T @ levels
+        beat()
     mean = total / len(images)
     covariance = products.div_(len(images)).addr_(mean, mean, alpha=-1).div_(_LEVELS**2)
     return (mean + _MIDDLE) / _LEVELS, covariance

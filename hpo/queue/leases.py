@@ -14,6 +14,8 @@ from sqlalchemy import Connection, Select, or_, select, update
 
 from hpo.errors import LeaseLostError
 from hpo.queue.identity import is_dead_local
+from hpo.queue.stopping import stopped_at
+from hpo.recovery.signals import StudyStoppedError
 from hpo.results import attempts
 from hpo.results.clock import epoch_now
 from hpo.results.engine import write
@@ -43,9 +45,14 @@ class Lease:
 
 
 def claim(store: ResultsStore, study_id: int, worker: str, lease_seconds: float) -> Lease | None:
-    """Hold the study's lowest slot that is free or whose lease ran out; ``None`` if there is none."""
+    """Hold the study's lowest slot that is free or whose lease ran out; ``None`` if there is none.
+
+    Raises ``StudyStoppedError`` after `hpo stop`.
+    """
 
     def work(connection: Connection) -> Lease | None:
+        if stopped_at(connection, study_id) is not None:
+            raise StudyStoppedError
         key = connection.execute(_claimable(study_id)).one_or_none()
         if key is None:
             return None
@@ -57,6 +64,7 @@ def claim(store: ResultsStore, study_id: int, worker: str, lease_seconds: float)
                 worker=worker,
                 token=SlotRow.token + 1,
                 lease_until=epoch_now() + lease_seconds,
+                progress_at=epoch_now(),
             )
             .returning(SlotRow.token, SlotRow.trial_id, SlotRow.epoch, SlotRow.given)
         ).one()
@@ -68,9 +76,15 @@ def claim(store: ResultsStore, study_id: int, worker: str, lease_seconds: float)
     return store.write(work)
 
 
-def renew(store: ResultsStore, lease: Lease) -> None:
-    """Hold the slot for ``lease.seconds`` from now; raises ``LeaseLostError`` if it was taken over."""
-    store.write(lambda connection: pass_fence(connection, lease))
+def renew(
+    store: ResultsStore, lease: Lease, silent_seconds: float = 0.0, patience: Patience = PATIENCE
+) -> None:
+    """Hold the slot for ``lease.seconds`` from now; raises ``LeaseLostError`` if it was taken over.
+
+    ``silent_seconds`` is how long ago its trial last made progress.
+    """
+    progress_at = epoch_now() - silent_seconds
+    write(store.engine, lambda connection: pass_fence(connection, lease, progress_at=progress_at), patience)
 
 
 def release(store: ResultsStore, lease: Lease) -> None:
@@ -78,25 +92,45 @@ def release(store: ResultsStore, lease: Lease) -> None:
     _give_back(store, lease, "released", Patience(RELEASE_SECONDS))
 
 
+def give_back_hung(store: ResultsStore, lease: Lease, patience: Patience) -> None:
+    """Give the slot back because its trial makes no progress; whoever is at it will be refused."""
+    _give_back(store, lease, "hung", patience)
+
+
+def release_hung(store: ResultsStore, study_id: int, worker: str) -> None:
+    """The same for what a worker holds that was killed because it hung."""
+    for lease in _held(store, study_id):
+        if lease.worker == worker:
+            with suppress(LeaseLostError):
+                _give_back(store, lease, "hung", Patience(RELEASE_SECONDS))
+
+
 def release_dead_local(store: ResultsStore, study_id: int) -> list[int]:
     """Give back at once what workers of this machine held when they died; the slots given back."""
-    running = select(SlotRow.__table__).where(SlotRow.study_id == study_id, SlotRow.state == "running")
-    held = store.read(lambda connection: connection.execute(running.order_by(SlotRow.slot)).all())
     given_back = []
-    for row in held:
-        if not is_dead_local(row.worker):
+    for lease in _held(store, study_id):
+        if not is_dead_local(lease.worker):
             continue
-        lease = Lease(study_id, row.stage, row.slot, row.token, row.trial_id, row.epoch, row.worker, 0.0)
         # The lease may have run out and been claimed since it was read.
         with suppress(LeaseLostError):
             _give_back(store, lease, "lost", PATIENCE)
-            given_back.append(row.slot)
+            given_back.append(lease.slot)
     return given_back
+
+
+def _held(store: ResultsStore, study_id: int) -> list[Lease]:
+    running = select(SlotRow.__table__).where(SlotRow.study_id == study_id, SlotRow.state == "running")
+    rows = store.read(lambda connection: connection.execute(running.order_by(SlotRow.slot)).all())
+    return [
+        Lease(study_id, row.stage, row.slot, row.token, row.trial_id, row.epoch, row.worker, 0.0)
+        for row in rows
+    ]
 
 
 def _give_back(store: ResultsStore, lease: Lease, attempt_outcome: str, patience: Patience) -> None:
     def work(connection: Connection) -> None:
-        pass_fence(connection, lease, state="waiting", worker=None, lease_until=None)
+        said = {"progress_at": SlotRow.progress_at}  # giving back is no progress
+        pass_fence(connection, lease, state="waiting", worker=None, lease_until=None, **said)
         trial_id = connection.scalar(select(SlotRow.trial_id).where(slot_is(lease)))
         if trial_id is not None:
             attempts.end(connection, trial_id, attempt_outcome)

@@ -15,6 +15,10 @@ class StopRequestedError(BaseException):
     """Raised at a safe point after a signal. Not an ``Exception``: it is not a bug of a trial."""
 
 
+class StudyStoppedError(StopRequestedError):
+    """The same after `hpo stop`: this worker has nothing more to do for the study."""
+
+
 @dataclass
 class StopFlag:
     """Which signal asked this process to stop; 0 while none did."""

@@ -63,7 +63,7 @@ def end(connection: Connection, trial_id: int, outcome: str) -> None:
 
 
 def deaths_in_a_row(connection: Connection, trial_id: int) -> tuple[int, int]:
-    """How many workers were lost in the epoch up to which the trial ever came; and that epoch, from 1."""
+    """How many workers were lost or hung in the furthest epoch that the trial came to; and that, from 1."""
     ended = select(AttemptRow.outcome, AttemptRow.to_epoch).where(
         AttemptRow.trial_id == trial_id, AttemptRow.outcome.is_not(None)
     )
@@ -71,5 +71,5 @@ def deaths_in_a_row(connection: Connection, trial_id: int) -> tuple[int, int]:
     for outcome, to_epoch in connection.execute(ended.order_by(AttemptRow.attempt)):
         if (to_epoch or 0) > furthest:
             furthest, deaths = to_epoch or 0, 0
-        deaths += outcome == "lost"
+        deaths += outcome in ("lost", "hung")
     return deaths, furthest + 1

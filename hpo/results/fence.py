@@ -34,7 +34,7 @@ def pass_fence(connection: Connection, hold: Hold, **changes: Any) -> None:
     Do this first in a transaction: it locks the slot's row, so that nobody claims the slot before the end.
     An expired lease that nobody claimed is still good.
     """
-    renewed = {"lease_until": epoch_now() + hold.seconds, **changes}
+    renewed = {"lease_until": epoch_now() + hold.seconds, "progress_at": epoch_now(), **changes}
     held = and_(slot_is(hold), SlotRow.token == hold.token, SlotRow.state == "running")
     if connection.execute(update(SlotRow).where(held).values(renewed)).rowcount != 1:
         raise LeaseLostError(f"slot {hold.slot} was taken over: {hold.worker} no longer holds it")

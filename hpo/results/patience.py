@@ -18,7 +18,7 @@ class Patience:
 
     seconds: float = RETRY_SECONDS
     clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], object] = time.sleep
 
     def pauses(self) -> Callable[[], bool]:
         """What to call after each failure: it sleeps, and says whether it is worth another try."""

@@ -26,7 +26,6 @@ from sqlalchemy import (
 )
 
 from hpo.errors import UnknownStudyError, UserError
-from hpo.results.clock import epoch_now
 from hpo.results.engine import open_reader, reading
 from hpo.results.records import EpochRecord, FindingRecord, LayerRecord
 from hpo.results.revision import require
@@ -43,6 +42,7 @@ from hpo.results.tables import (
     StudyRow,
     TrialRow,
 )
+from hpo.results.work import Work, work_on
 
 KNOWN = table(
     "hpo_known_trial",
@@ -68,6 +68,8 @@ class StudySummary:
     pruned: int
     failed: int
     best_value: float | None
+    stopped_at: datetime | None
+    """Since when `hpo stop` holds (UTC)."""
 
     @property
     def done(self) -> int:
@@ -81,24 +83,12 @@ class StudySummary:
 
 
 @dataclass(frozen=True)
-class WorkerStatus:
-    """A worker with a slot; a lease with no seconds left may be taken over."""
-
-    worker: str
-    stage: str
-    slot: int
-    number: int | None
-    epoch: int
-    lease_seconds_left: float
-
-
-@dataclass(frozen=True)
 class StudyStatus:
     """A study, its best trial's number, and who is at work on it."""
 
     summary: StudySummary
     best_number: int | None
-    workers: tuple[WorkerStatus, ...]
+    work: Work
 
 
 @dataclass(frozen=True)
@@ -196,11 +186,11 @@ def study_status(engine: Engine, name: str) -> StudyStatus:
         study = find_study(connection, name)
         summary = _summary(connection.execute(_summaries().where(StudyRow.study_id == study.study_id)).one())
         best = connection.execute(_ranked(study.study_id).limit(1)).one_or_none()
-        workers = connection.execute(_workers(study.study_id)).all()
+        work = work_on(connection, study.study_id)
     return StudyStatus(
         summary=summary,
         best_number=best.number if best else None,
-        workers=tuple(WorkerStatus(*worker) for worker in workers),
+        work=work,
     )
 
 
@@ -313,6 +303,7 @@ def _summaries() -> Select[Any]:
             StudyRow.study_id,
             StudyRow.created_at,
             StudyRow.dataset,
+            StudyRow.stopped_at,
             count(SlotRow.state == "waiting").label("waiting"),
             count(SlotRow.state == "running").label("running"),
             *ended,
@@ -321,29 +312,15 @@ def _summaries() -> Select[Any]:
         .join(STUDIES, _is_known_study())
         .join(SlotRow, SlotRow.study_id == StudyRow.study_id)
         .outerjoin(TrialRow, TrialRow.trial_id == SlotRow.trial_id)
-        .group_by(StudyRow.study_id, StudyRow.name, StudyRow.created_at, StudyRow.dataset)
+        .group_by(
+            StudyRow.study_id, StudyRow.name, StudyRow.created_at, StudyRow.dataset, StudyRow.stopped_at
+        )
         .order_by(StudyRow.created_at, StudyRow.study_id)
     )
 
 
 def _summary(row: Row[Any]) -> StudySummary:
     return StudySummary(**row._mapping)
-
-
-def _workers(study_id: int) -> Select[Any]:
-    return (
-        select(
-            SlotRow.worker,
-            SlotRow.stage,
-            SlotRow.slot,
-            TRIALS.c.number,
-            SlotRow.epoch,
-            SlotRow.lease_until - epoch_now(),
-        )
-        .outerjoin(TRIALS, TRIALS.c.trial_id == SlotRow.trial_id)
-        .where(SlotRow.study_id == study_id, SlotRow.state == "running")
-        .order_by(SlotRow.slot)
-    )
 
 
 def _ranked(study_id: int) -> Select[Any]:

@@ -121,17 +121,18 @@ class ResultsStore:
         return self.write(work)
 
     def deaths_in_a_row(self, trial_id: int) -> tuple[int, int]:
-        """How many workers died in the epoch up to which the trial ever came; and that epoch, from 1."""
+        """How many workers died or hung in the furthest epoch that the trial came to; and that, from 1."""
         return self.read(lambda connection: attempts.deaths_in_a_row(connection, trial_id))
 
-    def rewind(self, hold: Hold, trial_id: int, *, epoch: int, step: int) -> None:
+    def rewind(self, hold: Hold, trial_id: int, *, epoch: int, step: int) -> int:
         """The open attempt goes on after ``epoch`` whole epochs and ``step`` steps of all (-1: before them).
 
-        What an earlier worker recorded beyond is forgotten: it is trained, and recorded, again.
+        What an earlier worker recorded beyond is forgotten: it is trained, and recorded, again. Returns how
+        many epochs are recorded: fewer than ``epoch`` if it died between a checkpoint and its record.
         """
 
-        def work(connection: Connection) -> None:
-            pass_fence(connection, hold, epoch=epoch)
+        def work(connection: Connection) -> int:
+            pass_fence(connection, hold)
             for row, beyond in (
                 (EpochRow, EpochRow.epoch > epoch),
                 (LayerRow, LayerRow.step >= step),
@@ -139,8 +140,12 @@ class ResultsStore:
             ):
                 connection.execute(delete(row).where(row.trial_id == trial_id, beyond))
             attempts.goes_on_from(connection, trial_id, epoch)
+            last = select(func.max(EpochRow.epoch)).where(EpochRow.trial_id == trial_id)
+            recorded = connection.scalar(last) or 0
+            connection.execute(update(SlotRow).where(slot_is(hold)).values(epoch=recorded))
+            return recorded
 
-        self.write(work)
+        return self.write(work)
 
     def record_statistics(self, hold: Hold, trial_id: int, fingerprint: str, state: bytes) -> None:
         """Store what the trial's preprocessing learned, once for all trials of the study that share it."""

@@ -36,7 +36,7 @@ NAME_LENGTH = 200
 
 SLOT_STATES = ("waiting", "running", "done")
 OUTCOMES = ("complete", "pruned", "failed")
-ATTEMPT_OUTCOMES = (*OUTCOMES, "released", "lost")
+ATTEMPT_OUTCOMES = (*OUTCOMES, "released", "lost", "hung")
 SEVERITIES = ("pass", "note", "warn", "fatal")
 STUDY_SEVERITIES = ("note", "warn")
 
@@ -104,6 +104,8 @@ class StudyRow(Base):
     train_images: Mapped[int | None]
     """Of the data set, before any are held out."""
     created_at: Mapped[datetime]
+    stopped_at: Mapped[datetime | None]
+    """Since when `hpo stop` holds; NULL while workers may claim slots."""
 
 
 class StatisticsRow(Base):
@@ -198,6 +200,8 @@ class SlotRow(Base):
     token: Mapped[int] = mapped_column(server_default="0")
     lease_until: Mapped[float | None]
     """Seconds since 1970 by the database's clock."""
+    progress_at: Mapped[float | None]
+    """When its trial last made progress, by the same clock."""
     epoch: Mapped[int] = mapped_column(server_default="0")
     given: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """Hyperparameters that are not drawn for this slot, and their values."""

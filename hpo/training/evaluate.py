@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from hpo.pulse import beat
 from hpo.training.precision import Resolved, autocast
 from hpo.training.state import ImageSet
 
@@ -26,8 +28,16 @@ class Evaluation:
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, images: ImageSet, precision: Resolved) -> Evaluation:
-    """Run ``model`` in evaluation mode over all ``images``; one transfer, at the end."""
+def evaluate(
+    model: nn.Module,
+    images: ImageSet,
+    precision: Resolved,
+    after_batch: Callable[[], None] = lambda: None,
+) -> Evaluation:
+    """Run ``model`` in evaluation mode over all ``images``; one transfer, at the end.
+
+    ``after_batch`` may raise to end it.
+    """
     device = images.rows.device
     size = EVALUATION_BATCH.get(device.type, _EVALUATION_BATCH_ELSEWHERE)
     training = model.training
@@ -40,6 +50,8 @@ def evaluate(model: nn.Module, images: ImageSet, precision: Resolved) -> Evaluat
         logits = logits.float()
         losses.append(F.cross_entropy(logits, labels, reduction="sum"))
         correct.append((logits.argmax(1) == labels).sum())
+        beat()
+        after_batch()
     model.train(training)
     sums = torch.stack([torch.stack(losses), torch.stack(correct).float()]).tolist()
     return Evaluation(loss=math.fsum(sums[0]) / len(images), accuracy=math.fsum(sums[1]) / len(images))

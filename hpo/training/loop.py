@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
+from hpo.pulse import beat
 from hpo.randomness import Key
 from hpo.spec.configuration import Configuration
 from hpo.training.batches import EpochBatches, steps_per_epoch
@@ -121,7 +122,7 @@ class _Training:
         steps = _EpochSteps(self, start)
         train_loss, train_accuracy = steps.run()
         evaluated = time.perf_counter()
-        validation = evaluate(self.model, self.data.val, self.precision)
+        validation = evaluate(self.model, self.data.val, self.precision, steps.keep_if_due)
         return EpochResult(
             epoch=start.epoch,
             train_loss=train_loss,
@@ -168,6 +169,8 @@ class _EpochSteps:
         )
         self._losses = _LossFeed(training.watch, self._first, training.steps, training.device, start)
         self._correct = torch.tensor(start.correct, device=training.device)
+        self._done = start.steps
+        self._running = True
         self._began = time.perf_counter()
         self.seconds = start.seconds
         """Spent on training, by whoever trained it."""
@@ -184,13 +187,21 @@ class _EpochSteps:
             loss, logits = training.step(self._first + done - 1, images, labels)
             self._correct += (logits.argmax(1) == labels).sum()
             self._losses.add(loss)
-            if training.keeper is not None and training.keeper.is_due():
-                self._losses.deliver_all()
-                training.keeper.keep(self._state(done))
+            self._done = done
+            beat()
+            self.keep_if_due()
         loss_mean = self._losses.finish()
         accuracy = int(self._correct) / self.images
         self.seconds += time.perf_counter() - self._began
+        self._running = False
         return loss_mean, accuracy
+
+    def keep_if_due(self) -> None:
+        """Let the keeper have the state after the last step, if it wants it: also within the evaluation."""
+        keeper = self._training.keeper
+        if keeper is not None and keeper.is_due():
+            self._losses.deliver_all()
+            keeper.keep(self._state(self._done))
 
     def _state(self, steps: int) -> EpochState:
         return EpochState(
@@ -199,7 +210,7 @@ class _EpochSteps:
             losses=self._losses.taken(),
             watched=self._losses.watched,
             correct=int(self._correct),
-            seconds=self.seconds + time.perf_counter() - self._began,
+            seconds=self.seconds + (time.perf_counter() - self._began if self._running else 0.0),
             augmentation=self._batches.augmentation_at(steps),
             generators=generator_states(self._training.device),
         )

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from hpo.data.datasets import Dataset
 from hpo.data.preprocess import AFFINE, Preprocessor
 from hpo.data.split import Split
+from hpo.pulse import beat
 from hpo.settings import settings
 from hpo.spec.configuration import Configuration
 from hpo.training.device import release_freed_memory
@@ -149,6 +150,7 @@ def _transformed(pixels: Tensor, labels: Tensor, rows: Tensor, preprocessor: Pre
         done[start : start + len(chunk)] = preprocessor(pixels.index_select(0, chunk)).clamp_(
             -largest, largest
         )
+        beat()
     return ImageSet(done, labels.index_select(0, rows), torch.arange(len(rows), device=rows.device), None)
 
 

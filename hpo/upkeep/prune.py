@@ -157,7 +157,7 @@ def _leftovers(_days: float) -> Iterator[Removable]:
     for path in Path(tempfile.gettempdir()).glob("hpo-run-*"):
         if path.is_dir() and path.stat().st_uid == os.getuid():
             yield from _idle(
-                "leftovers", f"logs of a run that was killed {path.name}", path, path, _LEFTOVER_DAYS
+                "leftovers", f"logs of workers that died {path.name}", path, path, _LEFTOVER_DAYS
             )
 
 

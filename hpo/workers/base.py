@@ -13,8 +13,9 @@ Emit: TypeAlias = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class Ready:
-    """What a worker trains on, once it has looked."""
+    """Who a worker is, and what it trains on, once it has looked."""
 
+    worker: str
     device: str
     precision: str
     threads: int

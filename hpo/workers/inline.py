@@ -9,6 +9,7 @@ from functools import partial
 from hpo.errors import LeaseLostError, StudyChangedError, UnknownStudyError
 from hpo.keeping import remove_superfluous
 from hpo.model_catalog import check_model
+from hpo.pulse import beat
 from hpo.queue.failures import database_time, stop_if_failing
 from hpo.queue.identity import worker_id
 from hpo.queue.leases import Lease, claim, release, release_dead_local
@@ -48,7 +49,7 @@ def serve(
     with ResultsStore(order.storage_url, Patience(sleep=partial(_sleep, check_stop))) as store:
         bench = _workbench(order, store, emit, check_stop)
         precision = resolve_precision(bench.spec.fixed.get("precision", "auto"), bench.device)
-        on_ready(Ready(str(bench.device), precision, threads))
+        on_ready(Ready(bench.worker, str(bench.device), precision, threads))
         began = database_time(store)
         while True:
             check_stop()
@@ -69,6 +70,7 @@ def _sleep(check_stop: Callable[[], None], seconds: float) -> None:
     """Sleep, but stop when this worker shall."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
+        beat()  # who waits for a database that is away does not hang
         check_stop()
         time.sleep(min(left, IDLE_SECONDS))
 

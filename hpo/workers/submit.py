@@ -10,6 +10,7 @@ from hpo.data.datasets import Dataset, load_dataset, resolve_auto
 from hpo.queue.leases import release_dead_local
 from hpo.queue.registered import find_registered
 from hpo.queue.slots import Progress, progress, register_study
+from hpo.queue.stopping import refuse_stopped
 from hpo.results.store import ResultsStore
 from hpo.settings import settings
 from hpo.spec.configuration import Configuration
@@ -32,9 +33,12 @@ def submit(store: ResultsStore, spec: StudySpec) -> Submitted:
     """Register the study, or take it up again.
 
     ``dataset: auto`` is decided once: later runs use what it became. Raises ``DataError`` if the images
-    cannot be had, ``StudyChangedError`` if the study or its images are not those it began with.
+    cannot be had, ``StudyChangedError`` if the study or its images are not those it began with,
+    ``StoppedStudyError`` after `hpo stop`.
     """
     known = find_registered(store.engine, spec.study)
+    if known:
+        refuse_stopped(store, known.study_id, spec.study)
     wanted = _setting(spec, "dataset")
     why = ""
     if wanted == "auto":

@@ -207,6 +207,18 @@ def test_a_worker_killed_at_a_later_pass(zygote: Zygote, storage_url: str, fault
 
 
 @SQLITE
+def test_two_workers_killed_before_they_record_what_is_in_a_checkpoint(
+    zygote: Zygote, storage_url: str, calm: Any
+) -> None:
+    """The second goes on from the checkpoint of an epoch that the first did not record, nor does it."""
+    _submit(storage_url, "s")
+    assert [zygote.run(storage_url, "s", "trial.epoch:1") for _ in range(2)] == ["signal 9"] * 2
+    assert zygote.run(storage_url, "s") == "exit 0"
+    assert _hashes(storage_url) == calm(1)
+    _expect_one_whole_trial(storage_url)
+
+
+@SQLITE
 def test_a_worker_asked_to_stop_within_an_epoch(zygote: Zygote, storage_url: str, calm: Any) -> None:
     _submit(storage_url, "s")
     assert zygote.run(storage_url, "s", "checkpoint.write:5:TERM") == "exit 143"
@@ -272,6 +284,6 @@ def test_a_trial_that_kills_its_workers_is_given_up(
     assert [zygote.run(storage_url, "s") for _ in range(3)] == ["signal 9"] * 3
     assert zygote.run(storage_url, "s") == "exit 0"
     (first, second) = _rows(storage_url, "SELECT state, verdict FROM results ORDER BY slot")
-    assert first == ("failed", "given up: 3 workers in a row died in epoch 1 of this trial")
+    assert first == ("failed", "given up: 3 workers in a row died or hung in epoch 1 of this trial")
     assert second[0] == "complete"
     assert _attempts(storage_url) == ["lost", "lost", "lost", "failed"]

@@ -68,3 +68,12 @@ def test_what_lies_beyond_the_place_is_forgotten(
     assert sorted(row.step for row in bench.rows(FindingRow)) == findings
     assert [row.from_epoch for row in bench.rows(AttemptRow)] == [epoch]
     assert [row.epoch for row in bench.rows(SlotRow)] == [epoch]
+
+
+def test_epochs_that_are_in_a_checkpoint_but_not_recorded_are_to_be_recorded(bench: Any) -> None:
+    lease = bench.claim(bench.register(trials=1))
+    trial_id, _ = bench.begin(lease)
+    bench.store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
+    bench.store.record_epoch(lease, trial_id, bench.record(1))
+    assert bench.store.rewind(lease, trial_id, epoch=3, step=30) == 1
+    assert [row.epoch for row in bench.rows(SlotRow)] == [1]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+import hpo.training.loop
 from hpo.recovery.signals import StopRequestedError
 from hpo.results.store import ResultsStore
 from hpo.settings import settings
@@ -83,19 +84,31 @@ ALL = {"trials": TRIALS, "epochs": EPOCHS, "findings": FINDINGS, "layers": LAYER
 
 
 class StopAfter:
-    """A stop request at the ``count``-th look for one: after each step of a training there is one."""
+    """A stop request after the ``count``-th step from now."""
 
     def __init__(self, count: int) -> None:
-        self._left = count
+        self._last = StopAfter.steps + count
+
+    steps = 0
 
     def __call__(self) -> None:
-        self._left -= 1
-        if self._left <= 0:
+        if StopAfter.steps >= self._last:
             raise StopRequestedError
 
 
+@pytest.fixture(autouse=True)
+def _count_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = hpo.training.loop.beat
+
+    def counted() -> None:
+        StopAfter.steps += 1
+        real()
+
+    monkeypatch.setattr(hpo.training.loop, "beat", counted)
+
+
 def work_in_pieces(url: str, study: str, piece: int) -> int:
-    """How many workers it took, each of which was stopped after so many looks."""
+    """How many workers it took, each of which was stopped after so many steps."""
     for count in range(1, 100):
         try:
             work(url, study, StopAfter(piece))

@@ -19,8 +19,8 @@ TABLES: tuple[Table, ...] = tuple(
     if table.name.startswith("hpo_") and table is not SchemaRow.__table__
 )
 """Every table of ours that hangs on a study, those that others refer to first."""
-_LEFT_OUT = {"study_id", "id", "lease_until"}
-"""Ids of one database, and a time by its clock."""
+_LEFT_OUT = {"study_id", "id", "lease_until", "progress_at"}
+"""Ids of one database, and times by its clock."""
 _ROWS_AT_A_TIME = 1000
 
 
