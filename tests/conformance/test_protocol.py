@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Bench
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
@@ -36,12 +35,12 @@ WORKERS = st.sampled_from(["a:1:0.00", "b:2:0.00", "c:3:0.00"])
 class Protocol(RuleBasedStateMachine):
     """Three workers on two slots."""
 
-    new_url: Callable[[], str]
+    new_bench: Callable[[], Any]
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = ResultsStore(self.new_url())
-        self.bench = Bench(self.store)
+        self.bench = self.new_bench()
+        self.store = self.bench.store
         self.study_id = self.bench.register(trials=SLOTS)
         self.held: dict[str, Lease] = {}
         """What each worker believes to hold."""
@@ -176,17 +175,20 @@ class Protocol(RuleBasedStateMachine):
         assert sorted(trial.number for trial in self.bench.optuna_trials()) == [0, 1]
 
 
+SQLITE = pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+
+
 @pytest.fixture
-def machine(request: pytest.FixtureRequest, tmp_path: Path) -> type[Protocol]:
-    template = request.getfixturevalue("_sqlite_template")
+def machine(bench: Any, tmp_path: Path) -> type[Protocol]:
+    template = Path(bench.store.url.removeprefix("sqlite:///"))
     count = iter(range(1_000_000))
 
-    def new_url() -> str:
-        path = tmp_path / f"{next(count)}.db"
+    def new_bench() -> Any:
+        path = tmp_path / f"copy-{next(count)}.db"
         shutil.copy(template, path)
-        return f"sqlite:///{path}"
+        return type(bench)(ResultsStore(f"sqlite:///{path}"))
 
-    return type("OnSqlite", (Protocol,), {"new_url": staticmethod(new_url)})
+    return type("OnSqlite", (Protocol,), {"new_bench": staticmethod(new_bench)})
 
 
 def explore(machine: type[Protocol], examples: int) -> None:
@@ -203,15 +205,18 @@ def explore(machine: type[Protocol], examples: int) -> None:
     )
 
 
+@SQLITE
 def test_any_order_of_events_leaves_each_trial_trained_once(machine: type[Protocol]) -> None:
     explore(machine, examples=25)
 
 
 @pytest.mark.slow
+@SQLITE
 def test_many_more_orders(machine: type[Protocol]) -> None:
     explore(machine, examples=400)
 
 
+@SQLITE
 def test_without_the_check_of_the_token_it_is_found_broken(
     machine: type[Protocol], monkeypatch: pytest.MonkeyPatch
 ) -> None:
