@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from sqlalchemy import select, update
@@ -191,7 +191,8 @@ def machine(bench: Any, tmp_path: Path) -> type[Protocol]:
     return type("OnSqlite", (Protocol,), {"new_bench": staticmethod(new_bench)})
 
 
-def explore(machine: type[Protocol], examples: int) -> None:
+def explore(machine: type[Protocol], examples: int, quick: bool = False) -> None:
+    """``quick`` makes no effort to find the shortest example."""
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         machine,
         settings=settings(
@@ -199,6 +200,7 @@ def explore(machine: type[Protocol], examples: int) -> None:
             stateful_step_count=25,
             deadline=None,
             derandomize=True,
+            phases=[Phase.generate] if quick else [Phase.generate, Phase.shrink],
             database=None,
             suppress_health_check=list(HealthCheck),
         ),
@@ -207,7 +209,7 @@ def explore(machine: type[Protocol], examples: int) -> None:
 
 @SQLITE
 def test_any_order_of_events_leaves_each_trial_trained_once(machine: type[Protocol]) -> None:
-    explore(machine, examples=25)
+    explore(machine, examples=12)
 
 
 @pytest.mark.slow
@@ -231,4 +233,4 @@ def test_without_the_check_of_the_token_it_is_found_broken(
     for module in (leases, store):
         monkeypatch.setattr(module, "pass_fence", pass_any)
     with pytest.raises(AssertionError, match="and its write was accepted"):
-        explore(machine, examples=200)
+        explore(machine, examples=200, quick=True)
