@@ -41,7 +41,7 @@ def _is(kind: str) -> Any:
 
 
 def _impatient(hpo: Hpo) -> None:
-    hpo.environment |= {"HPO_LEASE_SECONDS": "2", "HPO_HUNG_SECONDS": "3", "PYTHONPATH": str(hpo.folder)}
+    hpo.environment |= {"HPO_LEASE_SECONDS": "5", "HPO_HUNG_SECONDS": "15", "PYTHONPATH": str(hpo.folder)}
     (hpo.folder / "nets.py").write_text(NET.replace("{marker}", str(hpo.folder / "hung-once")))
 
 
@@ -57,7 +57,7 @@ def test_a_trial_that_hangs_loses_its_slot_and_its_worker_is_replaced(hpo: Hpo) 
     running = hpo.start("run", study, "--json", *with_net)
     running.wait_for(_is("epoch_done"))
     lost = running.wait_for(_is("worker_lost"))
-    assert lost["message"].splitlines()[0] == "worker-1 hung: no progress for 3 s; it was killed"
+    assert lost["message"].splitlines()[0] == "worker-1 hung: no progress for 15 s; it was killed"
     code, errors = running.end()
     assert code == 0, errors
     assert _attempts(hpo) == ["hung", "complete"]
