@@ -15,7 +15,7 @@ _NOTES = {
     "hpo_trial.outcome": "complete, pruned, failed; NULL while running",
     "hpo_trial.configuration": "every hyperparameter; null where it has no effect",
     "hpo_statistics.state": "what preprocessing learned, safetensors",
-    "hpo_attempt.outcome": "complete, pruned, failed, released, lost",
+    "hpo_attempt.outcome": "complete, pruned, failed, released, lost, hung",
     "hpo_finding.severity": "pass, note, warn, fatal",
 }
 _TYPES = {"INTEGER": "int", "BIGINT": "bigint", "DOUBLE": "double", "DATETIME": "timestamp", "JSON": "json"}

@@ -20,5 +20,5 @@ WITH goes AS (
 )
 SELECT number, attempt, outcome, from_epoch, to_epoch, host, device, started, ended
 FROM goes
-WHERE attempts > 1 OR outcome IN ('released', 'lost')
+WHERE attempts > 1 OR outcome IN ('released', 'lost', 'hung')
 ORDER BY number, attempt
