@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+import hpo.checks.memorize
+import hpo.training.evaluate
 import hpo.training.loop
+from hpo import pulse
 from hpo.recovery.signals import StopRequestedError
 from hpo.results.store import ResultsStore
 from hpo.settings import settings
@@ -210,3 +214,49 @@ def test_a_training_goes_on_where_no_checkpoint_can_be_written(
     notes = _notes(storage_url)
     assert notes and all("not every checkpoint could be written" in note[8] for note in notes)
     assert "Not a directory" in notes[0][8]
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_a_stop_within_an_evaluation_is_obeyed_there(
+    storage_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state after the epoch's last step is saved, and the evaluation is made again."""
+    with ResultsStore(storage_url) as store:
+        submit(store, spec("calm"))
+        submit(store, spec("stopped"))
+    work(storage_url, "calm")
+    evaluated: list[int] = []
+    monkeypatch.setattr(hpo.training.evaluate, "beat", lambda: evaluated.append(1))
+
+    def stop() -> None:
+        if evaluated:
+            raise StopRequestedError
+
+    with pytest.raises(StopRequestedError):
+        work(storage_url, "stopped", stop)
+    newest = json.loads(_checkpoints(".json")[-1].read_text())["trial"]
+    assert (newest["epoch"], newest["steps"]) == (1, 30)
+    assert rows(storage_url, EPOCHS, "stopped") == []
+    work(storage_url, "stopped")
+    assert everything(storage_url, "stopped") == everything(storage_url, "calm")
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_a_stop_before_training_is_obeyed_there(storage_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ResultsStore(storage_url) as store:
+        submit(store, spec("calm"))
+        submit(store, spec("stopped"))
+    work(storage_url, "calm")
+    looks: list[int] = []
+    monkeypatch.setattr(hpo.checks.memorize, "beat", lambda: (looks.append(1), pulse.beat()))
+
+    def stop() -> None:
+        if looks:
+            raise StopRequestedError
+
+    with pytest.raises(StopRequestedError):
+        work(storage_url, "stopped", stop)
+    assert len(looks) == 1
+    assert rows(storage_url, ATTEMPTS, "stopped") == [(1, 0, 0, "released")]
+    work(storage_url, "stopped", lambda: None)
+    assert everything(storage_url, "stopped") == everything(storage_url, "calm")
