@@ -57,7 +57,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_wrong_command_is_a_users_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["rum"]) == 2
-    assert "Did you mean 'run'?" in capsys.readouterr().err
+    assert "Did you mean 'run'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
