@@ -78,7 +78,11 @@ class OutOfMemoryError(HpoError):
 
 
 class StorageError(HpoError):
-    """The database cannot be reached, read or written."""
+    """The database cannot be reached, read or written; ``passes`` says whether it may well be again soon."""
+
+    def __init__(self, message: str, passes: bool = False) -> None:
+        self.passes = passes
+        super().__init__(message)
 
 
 class StorageUrlError(UserError):

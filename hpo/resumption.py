@@ -15,6 +15,7 @@ from hpo.checks.babysitter import Babysitter
 from hpo.checks.memory import Memory
 from hpo.errors import CheckpointError
 from hpo.keeping import BestWeights
+from hpo.outbox import Unsent
 from hpo.prepared import Prepared
 from hpo.recovery.checkpoint import Checkpoint, Checkpoints
 from hpo.training.loop import EpochResult
@@ -28,9 +29,11 @@ class TrialProgress:
     position: EpochState
     curve: list[EpochResult]
     findings_stored: int = 0
-    """How many of the babysitter's findings are in the database."""
+    """How many of the babysitter's findings are in the database, or unsent."""
     layers_stored: int = -1
     """The step of the last look at the layers that is."""
+    unsent: list[Unsent] = field(default_factory=list)
+    """What the database, being away, did not confirm."""
     step: int = 0
     """How many steps are done, over all epochs."""
     best: BestWeights = field(default_factory=BestWeights)
@@ -47,6 +50,7 @@ class _Document:
     seconds: float
     findings_stored: int
     layers_stored: int
+    unsent: list[Unsent]
     curve: list[EpochResult]
     best_epoch: int
     babysitter: Memory
@@ -66,6 +70,7 @@ def capture(progress: TrialProgress, ready: Prepared, sitter: Babysitter) -> Che
         seconds=position.seconds,
         findings_stored=progress.findings_stored,
         layers_stored=progress.layers_stored,
+        unsent=progress.unsent,
         curve=progress.curve,
         best_epoch=progress.best.epoch,
         babysitter=replace(memory, seen=replace(memory.seen, losses=np.empty(0))),
@@ -122,7 +127,13 @@ def _go_on(checkpoint: Checkpoint, ready: Prepared, sitter: Babysitter) -> Trial
         accuracy = document.curve[document.best_epoch - 1].val_accuracy
         best = BestWeights(document.best_epoch, accuracy, tensors["best"])
     return TrialProgress(
-        position, document.curve, document.findings_stored, document.layers_stored, checkpoint.step, best
+        position,
+        document.curve,
+        document.findings_stored,
+        document.layers_stored,
+        document.unsent,
+        checkpoint.step,
+        best,
     )
 
 

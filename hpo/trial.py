@@ -20,10 +20,11 @@ from hpo.checks.base import Finding, Remedy
 from hpo.checks.judge import LOOK_STEPS
 from hpo.checks.verdict import verdict
 from hpo.data.datasets import Dataset
-from hpo.errors import DeviceError, LeaseLostError, OutOfMemoryError
+from hpo.errors import DeviceError, LeaseLostError, OutOfMemoryError, StorageError
 from hpo.events import EpochDone, Event, TrialEnded, TrialStarted
 from hpo.keeping import BestWeights, TrialIdentity, keep_if_best, remove_superfluous
 from hpo.model_catalog import parameter_count
+from hpo.outbox import Outbox
 from hpo.prepared import Prepared, layer_records, prepare
 from hpo.pulse import heard_by
 from hpo.queue.leases import Lease
@@ -86,7 +87,8 @@ def run_trial(bench: Workbench, lease: Lease) -> None:
 
     A mistake in the trial itself (an exception, no memory left) ends it as failed. Raises ``LeaseLostError``
     if another worker has taken the slot, or it was given back because the trial hung, ``StopRequestedError``
-    after a signal, ``StudyStoppedError`` after `hpo stop`.
+    after a signal, ``StudyStoppedError`` after `hpo stop`, ``StorageError`` if the database is unusable: then
+    the trial goes on from its checkpoint another time.
     """
     with Renewal(bench.store, lease, settings().hung_seconds) as renewal:
         trial = _Trial(bench, lease, renewal)
@@ -150,14 +152,21 @@ class _Trial:
         self.bench.check_stop()
         self.renewal.check_stop()
 
+    def _waits(self) -> None:
+        """For a database that is away: that is no hanging."""
+        self.renewal.progressed()
+        self.check_stop()
+
     def run(self) -> None:
         started = time.monotonic()
         self.trial_id, self.number = self._begin()
-        with closing(self.saved):
-            state, error = self._outcome()
-        if self.saved.problem:
-            self._note("checkpoint", 0, f"not every checkpoint could be written: {self.saved.problem}")
-        self._finish(state, error, time.monotonic() - started)
+        self.outbox = Outbox(self.bench.store, self.lease, self.trial_id)
+        with closing(self.outbox):
+            with closing(self.saved):
+                state, error = self._outcome()
+            if self.saved.problem:
+                self._note("checkpoint", 0, f"not every checkpoint could be written: {self.saved.problem}")
+            self._finish(state, error, time.monotonic() - started)
 
     def _outcome(self) -> tuple[OutcomeState, str | None]:
         try:
@@ -170,7 +179,7 @@ class _Trial:
         except _GivenUpError as deaths:
             self._failed("worker_died", str(deaths), "lower batch_size or width if memory ran out")
             return "failed", None
-        except LeaseLostError:
+        except (LeaseLostError, StorageError):
             raise
         except Exception as bug:
             self._failed("error", redact(f"{type(bug).__name__}: {bug}"), "")
@@ -257,6 +266,7 @@ class _Trial:
         self.findings = sitter.findings[: progress.findings_stored]
         self.findings_stored, self.layers_stored = progress.findings_stored, progress.layers_stored
         self.curve, self.best = progress.curve, progress.best
+        self.outbox.again(progress.unsent)
         for epoch in self.curve[recorded:]:
             self._record(epoch)
         return progress.position
@@ -282,7 +292,7 @@ class _Trial:
         fresh = [each for each in sitter.layers if each.step > self.layers_stored]
         if fresh:
             records = [record for each in fresh for record in layer_records(each, len(self.curve))]
-            self.bench.store.record_layers(self.lease, self.trial_id, records)
+            self.outbox.layers(records)
             self.layers_stored = fresh[-1].step
 
     def _keep_statistics(self, data: TrialData) -> None:
@@ -290,12 +300,10 @@ class _Trial:
         state = {name: part.cpu() for name, part in data.preprocessor.state().items()}
         packed = safetensors.torch.save(state)
         self.statistics = hashlib.sha256(packed).hexdigest()
-        self.bench.store.record_statistics(self.lease, self.trial_id, self.statistics, packed)
+        self.outbox.statistics(self.statistics, packed)
 
     def _record(self, epoch: EpochResult) -> None:
-        fault_point("trial.epoch")
-        self.bench.store.record_epoch(self.lease, self.trial_id, EpochRecord(**asdict(epoch)))
-        fault_point("trial.epoch_stored")
+        self.outbox.epoch(EpochRecord(**asdict(epoch)))
         self.bench.emit(
             EpochDone(
                 worker=self.bench.worker,
@@ -325,7 +333,7 @@ class _Trial:
             )
             for finding in findings
         ]
-        self.bench.store.record_findings(self.lease, self.trial_id, records)
+        self.outbox.findings(records)
 
     def _note(self, about: str, step: int, message: str) -> None:
         """Something about the trial's files that a person may want to know."""
@@ -357,6 +365,7 @@ class _Trial:
             parameters=self.parameters,
             weights_hash=self.weights,
         )
+        self.outbox.flush(self._waits)
         fault_point("trial.finish")
         self.bench.store.finish_trial(self.lease, self.trial_id, outcome)
         fault_point("trial.finished")
@@ -412,6 +421,7 @@ class _Watch:
     def is_due(self) -> bool:
         """Whether to save now: a minute has passed, or this worker shall stop. Raises ``LeaseLostError``."""
         self._trial.renewal.check_held()
+        self._trial.outbox.check()
         try:
             self._trial.check_stop()
         except StopRequestedError:
@@ -426,8 +436,9 @@ class _Watch:
     def save(self, state: EpochState) -> None:
         """Save everything as it is at ``state``."""
         trial = self._trial
+        unsent = trial.outbox.unsent()
         progress = TrialProgress(
-            state, trial.curve, trial.findings_stored, trial.layers_stored, best=trial.best
+            state, trial.curve, trial.findings_stored, trial.layers_stored, unsent, best=trial.best
         )
         trial.saved.save(capture(progress, self._ready, self._sitter))
         self._saved = time.monotonic()

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import psutil
 
-# A process's start is kept in clock ticks since boot; in seconds it moves a little when the clock is set.
-_START_TOLERANCE_SECONDS = 2.0
+# proc(5): field 22 of a process's stat; the first after its name, in parentheses, is field 3.
+_START_TICKS = 22 - 3
 # The inode of the first PID namespace of a Linux machine (PROC_PID_INIT_INO in the kernel's sources).
 _FIRST_NAMESPACE = "pid:[4026531836]"
 
 
 def worker_id() -> str:
     """This process as ``host:pid:start``; the start tells it from a later process with the same pid."""
-    return f"{host()}:{os.getpid()}:{psutil.Process().create_time():.2f}"
+    return f"{host()}:{os.getpid()}:{_start(psutil.Process())}"
 
 
 @cache
@@ -41,6 +41,15 @@ def is_dead_local(worker: str) -> bool:
         process = psutil.Process(int(pid))
         if process.status() == psutil.STATUS_ZOMBIE:
             return True
-        return abs(process.create_time() - float(start)) > _START_TOLERANCE_SECONDS
-    except psutil.NoSuchProcess:
+        return _start(process) != start
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return True
+
+
+def _start(process: psutil.Process) -> str:
+    """When it began, in seconds since the machine did where that is known: the time of day may be set."""
+    stat = Path(f"/proc/{process.pid}/stat")
+    if platform.system() != "Linux":
+        return f"{process.create_time():.2f}"
+    ticks = int(stat.read_text().rpartition(")")[2].split()[_START_TICKS])
+    return f"{ticks / os.sysconf('SC_CLK_TCK'):.2f}"

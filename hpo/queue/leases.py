@@ -19,7 +19,7 @@ from hpo.recovery.signals import StudyStoppedError
 from hpo.results import attempts
 from hpo.results.clock import epoch_now
 from hpo.results.engine import write
-from hpo.results.fence import pass_fence, slot_is
+from hpo.results.fence import holds, pass_fence, slot_is
 from hpo.results.patience import PATIENCE, Patience
 from hpo.results.store import ResultsStore
 from hpo.results.tables import SlotRow
@@ -49,8 +49,12 @@ def claim(store: ResultsStore, study_id: int, worker: str, lease_seconds: float)
 
     Raises ``StudyStoppedError`` after `hpo stop`.
     """
+    claimed: Lease | None = None
 
     def work(connection: Connection) -> Lease | None:
+        nonlocal claimed
+        if claimed is not None and holds(connection, claimed):  # by an earlier try, which did not hear of it
+            return claimed
         if stopped_at(connection, study_id) is not None:
             raise StudyStoppedError
         key = connection.execute(_claimable(study_id)).one_or_none()
@@ -68,10 +72,11 @@ def claim(store: ResultsStore, study_id: int, worker: str, lease_seconds: float)
             )
             .returning(SlotRow.token, SlotRow.trial_id, SlotRow.epoch, SlotRow.given)
         ).one()
-        return Lease(
+        claimed = Lease(
             study_id, key.stage, key.slot, row.token, row.trial_id, row.epoch, worker, lease_seconds,
             row.given or {},
         )  # fmt: skip
+        return claimed
 
     return store.write(work)
 

@@ -38,6 +38,14 @@ def begin(
     return number
 
 
+def is_open(connection: Connection, trial_id: int, attempt: int) -> bool:
+    """Whether there is such an attempt, and it has not ended."""
+    it = select(AttemptRow.attempt).where(
+        AttemptRow.trial_id == trial_id, AttemptRow.attempt == attempt, AttemptRow.outcome.is_(None)
+    )
+    return connection.scalar(it) is not None
+
+
 def goes_on_from(connection: Connection, trial_id: int, epoch: int) -> None:
     """The open attempt begins after ``epoch`` epochs."""
     connection.execute(

@@ -32,6 +32,13 @@ BUSY_SECONDS = 30.0
 # One storage per process: Optuna's default of 5 + 10 connections for each of many workers is too much
 # for a server that allows 100.
 _POOL: dict[str, Any] = {"pool_size": 2, "max_overflow": 2}
+# A network that was cut says nothing: without these the kernel's own limits count, of minutes and hours.
+_NOTICE_CUTS = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
 _JSON = partial(json.dumps, allow_nan=False, ensure_ascii=False)
 
 
@@ -186,7 +193,7 @@ def _sqlite_arguments() -> dict[str, Any]:
 
 def postgresql_arguments(url: URL) -> dict[str, Any]:
     """Connection settings that the URL leaves open."""
-    defaults = {"connect_timeout": 10, "application_name": "hpo"}
+    defaults = {"connect_timeout": 10, "application_name": "hpo", **_NOTICE_CUTS}
     return {name: value for name, value in defaults.items() if name not in url.query}
 
 

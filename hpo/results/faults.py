@@ -39,6 +39,8 @@ _POSTGRESQL: tuple[tuple[str, str], ...] = (
     ("FATAL:  database", "create it first (createdb), or name another one"),
     ("depend on it", "your own views stand on hpo's: drop them, open it with hpo, and make them again"),
     ("too many clients", "all its connections are taken: run fewer workers or raise max_connections"),
+    ("slots are reserved", "all its connections are taken: run fewer workers or raise max_connections"),
+    ("No space left on device", "no space left on its disk: make room, then run the same command again"),
     ("permission denied", "the user lacks the right: it must own the schema or be granted CREATE on it"),
 )
 
@@ -68,7 +70,7 @@ def explain(url: URL, error: Exception) -> StorageError:
     for secret in passwords(url):
         message = message.replace(secret, "***")
     tell = _sqlite_text if url.drivername == "sqlite" else _postgresql_text
-    return StorageError(tell(url, message))
+    return StorageError(tell(url, message), passes=isinstance(error, DBAPIError) and is_transient(error))
 
 
 def _state(error: DBAPIError) -> str:

@@ -35,15 +35,23 @@ def pass_fence(connection: Connection, hold: Hold, **changes: Any) -> None:
     An expired lease that nobody claimed is still good.
     """
     renewed = {"lease_until": epoch_now() + hold.seconds, "progress_at": epoch_now(), **changes}
-    held = and_(slot_is(hold), SlotRow.token == hold.token, SlotRow.state == "running")
-    if connection.execute(update(SlotRow).where(held).values(renewed)).rowcount != 1:
+    if connection.execute(update(SlotRow).where(_held(hold)).values(renewed)).rowcount != 1:
         raise LeaseLostError(f"slot {hold.slot} was taken over: {hold.worker} no longer holds it")
+
+
+def holds(connection: Connection, hold: Hold) -> bool:
+    """Whether the hold is still good."""
+    return connection.scalar(select(SlotRow.slot).where(_held(hold))) is not None
 
 
 def ended_by(connection: Connection, hold: Hold) -> bool:
     """Whether this very hold has ended its slot already, in a transaction whose success was not heard of."""
     state = select(SlotRow.state).where(slot_is(hold), SlotRow.token == hold.token)
     return connection.scalar(state) == "done"
+
+
+def _held(hold: Hold) -> ColumnElement[bool]:
+    return and_(slot_is(hold), SlotRow.token == hold.token, SlotRow.state == "running")
 
 
 def slot_is(hold: Hold) -> ColumnElement[bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from optuna.storages import BaseStorage, RDBStorage, get_storage
 from sqlalchemy import Connection, NullPool
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
-from sqlalchemy.orm import scoped_session, sessionmaker
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from hpo.errors import StorageError
 from hpo.results.engine import optuna_engine_options
@@ -66,8 +66,36 @@ def _made_by_another(error: DBAPIError) -> bool:
     return isinstance(error, IntegrityError)
 
 
+class _DatabaseError(Exception):
+    """Carries what the database raised past Optuna, which would try five times more in a dead transaction."""
+
+    def __init__(self, error: DBAPIError) -> None:
+        self.error = error
+        super().__init__(str(error))
+
+
+class _Session(Session):
+    def execute(self, *arguments: Any, **options: Any) -> Any:
+        with _past_optuna():
+            return super().execute(*arguments, **options)
+
+    def flush(self, objects: Sequence[Any] | None = None) -> None:
+        with _past_optuna():
+            super().flush(objects)
+
+
+@contextmanager
+def _past_optuna() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:  # to which Optuna has an answer
+        raise
+    except DBAPIError as error:
+        raise _DatabaseError(error) from error
+
+
 # Made once, since a sessionmaker makes a class of its own.
-_SESSIONS = sessionmaker(join_transaction_mode="rollback_only")
+_SESSIONS: sessionmaker[Session] = sessionmaker(class_=_Session, join_transaction_mode="rollback_only")
 
 
 class _Joined(RDBStorage):
@@ -91,6 +119,8 @@ def optuna_within(connection: Connection) -> Iterator[RDBStorage]:
     """
     try:
         yield _Joined(connection)
+    except _DatabaseError as carrier:
+        raise carrier.error from None
     except StorageInternalError as error:
         if isinstance(error.__cause__, SQLAlchemyError):
             raise error.__cause__ from error

@@ -6,6 +6,11 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
+
+from hpo.errors import StorageError
+
+T = TypeVar("T")
 
 RETRY_SECONDS = 600.0
 """A restart of PostgreSQL takes seconds, a failover or a cut network minutes."""
@@ -35,6 +40,16 @@ class Patience:
             return True
 
         return again
+
+    def waits_for(self, call: Callable[[], T]) -> T:
+        """What ``call`` returns; again while it raises a ``StorageError`` that may well pass."""
+        again = self.pauses()
+        while True:
+            try:
+                return call()
+            except StorageError as error:
+                if not error.passes or not again():
+                    raise
 
 
 PATIENCE = Patience()

@@ -108,15 +108,21 @@ class ResultsStore:
         surroundings: Surroundings = Surroundings(),  # noqa: B008 (frozen)
     ) -> int:
         """Note that this worker trains the trial from ``from_epoch`` on; the attempt's number, from 1."""
+        begun: int | None = None
 
         def work(connection: Connection) -> int:
+            nonlocal begun
             pass_fence(connection, hold)
+            # An earlier try may have begun it without hearing of it. It counts as nobody's death.
+            if begun is not None and attempts.is_open(connection, trial_id, begun):
+                return begun
             connection.execute(
                 update(TrialRow)
                 .where(TrialRow.trial_id == trial_id)
                 .values(worker=hold.worker, device=device)
             )
-            return attempts.begin(connection, trial_id, hold.worker, device, from_epoch, surroundings)
+            begun = attempts.begin(connection, trial_id, hold.worker, device, from_epoch, surroundings)
+            return begun
 
         return self.write(work)
 

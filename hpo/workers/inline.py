@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
-from hpo.errors import LeaseLostError, StudyChangedError, UnknownStudyError
+from hpo.errors import LeaseLostError, StorageError, StudyChangedError, UnknownStudyError
 from hpo.keeping import remove_superfluous
 from hpo.model_catalog import check_model
 from hpo.pulse import beat
@@ -46,8 +47,10 @@ def serve(
     """
     threads = divide_threads(order.workers)
     prepare_process(threads)
-    with ResultsStore(order.storage_url, Patience(sleep=partial(_sleep, check_stop))) as store:
-        bench = _workbench(order, store, emit, check_stop)
+    patience = Patience(sleep=partial(_sleep, check_stop))
+    # Patient from the start: whoever replaces a dead worker may come while the database is away.
+    with patience.waits_for(lambda: ResultsStore(order.storage_url, patience)) as store:
+        bench = patience.waits_for(lambda: _workbench(order, store, emit, check_stop))
         precision = resolve_precision(bench.spec.fixed.get("precision", "auto"), bench.device)
         on_ready(Ready(bench.worker, str(bench.device), precision, threads))
         began = database_time(store)
@@ -126,6 +129,7 @@ def _work_on(bench: Workbench, lease: Lease) -> None:
         return  # another worker has the slot now, and trains it
     except StopRequestedError:
         fault_point("worker.release")
-        release(bench.store, lease)
+        with suppress(LeaseLostError, StorageError):  # else the lease runs out by itself
+            release(bench.store, lease)
         fault_point("worker.released")
         raise

@@ -1,12 +1,16 @@
-"""The `hpo` command for tests, with a database and settings of its own."""
+"""The `hpo` command for tests, and its workers, with databases and settings of their own."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hpo_command import Hpo
+from workers import Zygote, hashes, submit
+
+from hpo.settings import settings
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +31,65 @@ def hpo(tmp_path: Path, shared_cache: Path, storage_url: str) -> Hpo:
         "COLUMNS": "120",
     }
     return Hpo(tmp_path, environment)
+
+
+POISON = """
+import os, signal
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, poisonous):
+        super().__init__()
+        self.poisonous = poisonous
+        self.dense = nn.Linear(3 * 32 * 32, 10)
+
+    def forward(self, images):
+        if self.training and self.poisonous:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.dense(images.flatten(1))
+
+
+def build(options, *, in_shape, classes):
+    return Net(options.width == 4)
+"""
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def zygote(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Zygote]:
+    folder = tmp_path_factory.mktemp("modules")
+    (folder / "poison.py").write_text(POISON)
+    forker = Zygote(folder, cache)
+    yield forker
+    forker.process.stdin.close()  # type: ignore[union-attr]
+    forker.process.wait()
+    forker.process.stdout.close()  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def same_settings(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HPO_CACHE", str(cache))
+    monkeypatch.setenv("HPO_DATA", str(cache))
+    monkeypatch.setenv("HPO_ARTIFACTS", str(cache / "artifacts"))
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def calm(zygote: Zygote, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], list[str]]:
+    """Weights' hashes of a study of so many trials that nobody disturbs."""
+    known: dict[int, list[str]] = {}
+
+    def of_study(trials: int) -> list[str]:
+        if trials not in known:
+            url = f"sqlite:///{tmp_path_factory.mktemp('calm')}/hpo.db"
+            submit(url, "s", trials)
+            assert zygote.run(url, "s") == "exit 0"
+            known[trials] = hashes(url)
+        return known[trials]
+
+    return of_study

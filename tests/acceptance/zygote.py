@@ -8,13 +8,17 @@ import sys
 import traceback
 from typing import Any
 
+import torch._dynamo  # noqa: F401 (the first step of an optimizer would load it)
+
 from hpo.recovery import faults
 from hpo.recovery.signals import StopRequestedError, stop_on_signals
+from hpo.results import provenance
 from hpo.workers.base import WorkOrder
 from hpo.workers.inline import serve
 
 
 def work(order: dict[str, Any]) -> int:
+    os.environ.update(order["environment"])
     faults.arm(order["fault"])
     with stop_on_signals() as stop:
         try:
@@ -49,6 +53,9 @@ def wait(pid: int) -> str:
     return f"exit {os.WEXITSTATUS(status)}" if os.WIFEXITED(status) else f"signal {os.WTERMSIG(status)}"
 
 
+# Looked up once in a process.
+provenance.running_code()
+provenance.running_packages()
 print(json.dumps("ready"), flush=True)  # noqa: T201 (its way to answer)
 for line in sys.stdin:
     order = json.loads(line)

@@ -15,13 +15,25 @@ from hpo.queue import identity
 def test_a_worker_is_named_by_host_pid_and_start() -> None:
     host, pid, start = identity.worker_id().rsplit(":", 2)
     assert (host, int(pid)) == (identity.host(), os.getpid())
-    assert float(start) == pytest.approx(psutil.Process().create_time(), abs=0.01)
+    since_boot = psutil.Process().create_time() - psutil.boot_time()
+    assert float(start) == pytest.approx(since_boot, abs=0.01)
+
+
+def test_a_worker_lives_on_when_somebody_sets_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = identity.worker_id()
+    started = psutil.Process().create_time()
+    # Linux counts the time of its start from the time of day.
+    later = psutil.boot_time() + 600
+    monkeypatch.setattr("psutil._psplatform.boot_time", lambda: later)
+    assert psutil.Process().create_time() == pytest.approx(started + 600, abs=0.01)
+    assert not identity.is_dead_local(worker)
 
 
 def test_this_process_lives_and_one_that_ended_does_not() -> None:
     assert not identity.is_dead_local(identity.worker_id())
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        worker = f"{identity.host()}:{child.pid}:{psutil.Process(child.pid).create_time():.2f}"
+        since_boot = psutil.Process(child.pid).create_time() - psutil.boot_time()
+        worker = f"{identity.host()}:{child.pid}:{since_boot:.2f}"
         assert not identity.is_dead_local(worker)
         child.kill()
         # Not waited for yet: a zombie trains nothing.

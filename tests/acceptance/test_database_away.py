@@ -1,0 +1,152 @@
+"""A database that crashes, is cut off or stays locked in the middle of a study: nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from servers import Network, Server
+from workers import Zygote, attempts, everything, rows, submit
+
+from hpo.results import schema
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("same_settings")]
+POSTGRES = pytest.mark.postgres
+LONG: dict[str, Any] = {"epochs": 50}
+Calm = Callable[..., dict[str, list[Any]]]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    made = Server()
+    made.start()
+    schema.upgrade(made.url)
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def network(server: Server) -> Iterator[Network]:
+    made = Network(server.port)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def url(server: Server) -> Iterator[str]:
+    """A database with nothing in it; the server has only one."""
+    yield server.url
+    server.empty()
+
+
+@pytest.fixture(scope="module")
+def calm(zygote: Zygote, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Calm:
+    """All that a study leaves which nobody disturbs."""
+    known: dict[int, dict[str, list[Any]]] = {}
+
+    def of_study(trials: int) -> dict[str, list[Any]]:
+        if trials not in known:
+            url = f"sqlite:///{tmp_path_factory.mktemp('calm')}/hpo.db"
+            submit(url, "s", trials, **LONG)
+            assert zygote.run(url, "s") == "exit 0"
+            known[trials] = everything(url)
+        return known[trials]
+
+    return of_study
+
+
+@POSTGRES
+def test_postgresql_is_killed_five_times(zygote: Zygote, server: Server, url: str, calm: Calm) -> None:
+    training = submit(url, "s", 2, **LONG)
+    worker = zygote.start(url, "s")
+    for slot, epoch in ((0, 5), (0, 14), (0, 23), (0, 32), (1, 5)):
+        training.wait_for(slot, epoch)
+        server.kill()
+        training.wait_for(slot, epoch + 6)  # it goes on training
+        server.start()
+    assert zygote.wait(worker) == "exit 0"
+    assert everything(url) == calm(2)
+    assert (attempts(url, 0), attempts(url, 1)) == (["complete"], ["complete"])
+
+
+@POSTGRES
+def test_a_worker_is_cut_off_for_a_minute(zygote: Zygote, url: str, network: Network, calm: Calm) -> None:
+    training = submit(url, "s", 1, **LONG)
+    worker = zygote.start(network.url(url), "s")
+    training.wait_for(0, 5)
+    network.cut()
+    back = threading.Timer(60.0, network.mend)
+    back.start()
+    training.wait_for(0, 40)
+    assert back.is_alive()  # it trained on while it was cut off
+    assert rows(url, "SELECT max(epoch) FROM curves") < [(20,)]
+    assert zygote.wait(worker) == "exit 0"
+    assert everything(url) == calm(1)
+    assert attempts(url) == ["complete"]
+
+
+@POSTGRES
+def test_a_worker_that_is_cut_off_past_its_lease_loses_its_slot_and_takes_the_next(
+    zygote: Zygote, url: str, network: Network, calm: Calm
+) -> None:
+    training = submit(url, "s", 2, **LONG)
+    cut_off = zygote.start(network.url(url), "s", HPO_LEASE_SECONDS="3")
+    training.wait_for(0, 5)
+    network.cut()
+    other = zygote.start(url, "s", "worker.claimed:2:STOP")
+    assert zygote.wait(other) == "stopped"  # it has trained slot 1, and claimed slot 0
+    network.mend()
+    os.kill(other, signal.SIGCONT)
+    assert [zygote.wait(worker) for worker in (cut_off, other)] == ["exit 0", "exit 0"]
+    assert everything(url) == calm(2)
+    assert (attempts(url, 0), attempts(url, 1)) == (["lost", "complete"], ["complete"])
+
+
+@POSTGRES
+def test_a_worker_that_is_stopped_while_it_is_cut_off_leaves_what_is_unsent_to_the_next(
+    zygote: Zygote, url: str, network: Network, calm: Calm
+) -> None:
+    training = submit(url, "s", 1, **LONG)
+    worker = zygote.start(network.url(url), "s", HPO_LEASE_SECONDS="3")
+    training.wait_for(0, 5)
+    network.cut()
+    training.wait_for(0, 25)
+    os.kill(worker, signal.SIGTERM)
+    assert zygote.wait(worker) == "exit 143"
+    assert zygote.run(url, "s") == "exit 0"
+    assert everything(url) == calm(1)
+    assert attempts(url) == ["lost", "complete"]
+
+
+HOLD = """
+import sqlite3, sys, threading
+holder = sqlite3.connect(sys.argv[1], isolation_level=None)
+holder.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+threading.Event().wait(float(sys.argv[2]))
+holder.execute("ROLLBACK")
+"""
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_sqlite_is_locked_by_another_process_for_longer_than_a_connection_waits(
+    zygote: Zygote, storage_url: str, calm: Calm
+) -> None:
+    path = storage_url.removeprefix("sqlite:///")
+    training = submit(storage_url, "s", 1, **LONG)
+    worker = zygote.start(storage_url, "s")
+    training.wait_for(0, 5)
+    with subprocess.Popen([sys.executable, "-c", HOLD, path, "31"], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == b"locked\n"
+        training.wait_for(0, 40)
+        assert holder.poll() is None  # it trained on while the file was locked
+    assert zygote.wait(worker) == "exit 0"
+    assert everything(storage_url) == calm(1)
+    assert attempts(storage_url) == ["complete"]
