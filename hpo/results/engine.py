@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 BUSY_SECONDS = 30.0
 """How long a connection waits for SQLite's write lock."""
+IDLE_SECONDS = 60
+"""How long a transaction on PostgreSQL may wait for its worker."""
 # One storage per process: Optuna's default of 5 + 10 connections for each of many workers is too much
 # for a server that allows 100.
 _POOL: dict[str, Any] = {"pool_size": 2, "max_overflow": 2}
@@ -39,6 +41,7 @@ _NOTICE_CUTS = {
     "keepalives_count": 4,
     "tcp_user_timeout": 30_000,
 }
+_LOCKING = "BEGIN IMMEDIATE"
 _JSON = partial(json.dumps, allow_nan=False, ensure_ascii=False)
 
 
@@ -70,7 +73,9 @@ def open_engine(text: str) -> Engine:
         engine = create_engine(url, connect_args=_sqlite_arguments(), json_serializer=_JSON, **_POOL)
         _begin_explicitly(engine)
         return engine
-    return create_engine(url, json_serializer=_JSON, **_postgresql_options(url))
+    engine = create_engine(url, json_serializer=_JSON, **_postgresql_options(url))
+    _end_forgotten_transactions(engine)
+    return engine
 
 
 def open_reader(text: str) -> Engine:
@@ -140,7 +145,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
     A transaction that reads first and then writes would otherwise fail at once, without waiting, when another
     process wrote in between.
     """
-    with engine.execution_options(sqlite_begin="BEGIN IMMEDIATE").begin() as connection:
+    with engine.execution_options(sqlite_begin=_LOCKING).begin() as connection:
         yield connection
 
 
@@ -201,6 +206,15 @@ def _postgresql_options(url: URL) -> dict[str, Any]:
     return {"pool_pre_ping": True, "connect_args": postgresql_arguments(url), **_POOL}
 
 
+def _end_forgotten_transactions(engine: Engine) -> None:
+    """Let the server end what a paused or vanished worker has open: its locks would stop all others."""
+
+    @event.listens_for(engine, "connect")
+    def _limit(connection: psycopg.Connection[Any], _record: Any) -> None:
+        connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'".encode())
+        connection.commit()
+
+
 def _begin_explicitly(engine: Engine) -> None:
     """Take BEGIN out of Python's hands, which starts a transaction only at the first write."""
 
@@ -210,4 +224,29 @@ def _begin_explicitly(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
+        statement = connection.get_execution_options().get("sqlite_begin", "BEGIN")
+        raw = connection.connection.dbapi_connection
+        if not (isinstance(raw, sqlite3.Connection) and statement == _LOCKING and _lock(raw)):
+            connection.exec_driver_sql(statement)
+
+
+def _lock(connection: sqlite3.Connection) -> bool:
+    """Wait for the write lock, and begin; False if it cannot be had.
+
+    SQLite would look more and more seldom while it waits: with many workers the newest always wins then, and
+    the oldest waits for a minute.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    connection.execute("PRAGMA busy_timeout=0")
+    try:
+        while time.monotonic() < deadline:
+            try:
+                connection.execute(_LOCKING)
+                return True
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error):
+                    return False  # the next try tells it as SQLAlchemy does
+            time.sleep(random.uniform(0.001, 0.01))
+        return False
+    finally:
+        connection.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Insert, String, cast, delete, func, insert, s
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hpo.redact import redact
-from hpo.results import attempts, schema
+from hpo.results import attempts, provenance, schema
 from hpo.results.clock import utc_now
 from hpo.results.engine import open_engine, read, write
 from hpo.results.fence import Hold, ended_by, pass_fence, slot_is
@@ -108,6 +108,9 @@ class ResultsStore:
         surroundings: Surroundings = Surroundings(),  # noqa: B008 (frozen)
     ) -> int:
         """Note that this worker trains the trial from ``from_epoch`` on; the attempt's number, from 1."""
+        # Before the transaction: the first time it takes seconds, and others would wait for the lock.
+        provenance.running_code()
+        provenance.running_packages()
         begun: int | None = None
 
         def work(connection: Connection) -> int:

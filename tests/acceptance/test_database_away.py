@@ -100,7 +100,7 @@ def test_a_worker_that_is_cut_off_past_its_lease_loses_its_slot_and_takes_the_ne
     cut_off = zygote.start(network.url(url), "s", HPO_LEASE_SECONDS="3")
     training.wait_for(0, 5)
     network.cut()
-    other = zygote.start(url, "s", "worker.claimed:2:STOP")
+    other = zygote.start(url, "s", "trial.begin:2:STOP")
     assert zygote.wait(other) == "stopped"  # it has trained slot 1, and claimed slot 0
     network.mend()
     os.kill(other, signal.SIGCONT)
@@ -122,7 +122,7 @@ def test_a_worker_that_is_stopped_while_it_is_cut_off_leaves_what_is_unsent_to_t
     assert zygote.wait(worker) == "exit 143"
     assert zygote.run(url, "s") == "exit 0"
     assert everything(url) == calm(1)
-    assert attempts(url) == ["lost", "complete"]
+    assert attempts(url) == ["lost", "complete"]  # nobody heard that it gave its slot back
 
 
 HOLD = """

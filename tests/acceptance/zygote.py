@@ -13,12 +13,14 @@ import torch._dynamo  # noqa: F401 (the first step of an optimizer would load it
 from hpo.recovery import faults
 from hpo.recovery.signals import StopRequestedError, stop_on_signals
 from hpo.results import provenance
+from hpo.settings import settings
 from hpo.workers.base import WorkOrder
 from hpo.workers.inline import serve
 
 
 def work(order: dict[str, Any]) -> int:
     os.environ.update(order["environment"])
+    settings.cache_clear()
     faults.arm(order["fault"])
     with stop_on_signals() as stop:
         try:

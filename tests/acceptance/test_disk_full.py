@@ -1,0 +1,69 @@
+"""No space left for checkpoints, or for the database: what is told, and that nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hpo_command import Hpo
+
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)]
+RESULTS = "select slot, state, value, weights_hash from results where study = '{}' order by slot"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small disk")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Take all the space that is left."""
+    path = folder / "filler"
+    with suppress(OSError), path.open("wb", buffering=0) as file:
+        while file.write(b"x" * 4096):
+            pass
+    return path
+
+
+def test_a_full_disk_of_checkpoints_is_noted_and_the_training_goes_on(hpo: Hpo, small_disk: Path) -> None:
+    fill(small_disk)
+    hpo.environment["HPO_CHECKPOINTS"] = str(small_disk / "checkpoints")
+    done = hpo("run", hpo.write_study(trials=1), "--set", "lr=0.01")
+    assert done.returncode == 0, done.stderr
+    (row,) = hpo.rows("select state from results")
+    assert row == {"state": "complete"}
+    notes = hpo.rows("select message from findings where check_name = 'checkpoint'")
+    assert notes and all("No space left on device" in note["message"] for note in notes)
+
+
+def test_a_full_disk_of_the_database_is_told_and_the_study_goes_on_when_there_is_room(
+    hpo: Hpo, small_disk: Path
+) -> None:
+    study = hpo.write_study(trials=2)
+    calm = hpo("run", study, "--set", "study=calm")
+    assert calm.returncode == 0, calm.stderr
+    expected = hpo.rows(RESULTS.format("calm"))
+    hpo.environment["HPO_STORAGE"] = f"sqlite:///{small_disk / 'hpo.db'}"
+    assert hpo("db", "upgrade").returncode == 0
+    filler = fill(small_disk)
+    done = hpo("run", study)
+    assert done.returncode == 1
+    assert f"no space left for {small_disk / 'hpo.db'}: make room" in done.stderr
+    assert "Traceback" not in done.stderr
+    filler.unlink()
+    again = hpo("run", study)
+    assert again.returncode == 0, again.stderr
+    assert hpo.rows(RESULTS.format("tiny")) == expected
