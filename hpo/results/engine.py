@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 import psycopg
@@ -225,8 +225,8 @@ def _begin_explicitly(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         statement = connection.get_execution_options().get("sqlite_begin", "BEGIN")
-        raw = connection.connection.dbapi_connection
-        if not (isinstance(raw, sqlite3.Connection) and statement == _LOCKING and _lock(raw)):
+        raw = cast(sqlite3.Connection, connection.connection.dbapi_connection)
+        if statement != _LOCKING or not _lock(raw):
             connection.exec_driver_sql(statement)
 
 
