@@ -16,8 +16,8 @@ from sqlalchemy import Connection, text
 from hpo.queue.slots import register_study
 from hpo.results.engine import writing
 from hpo.results.store import ResultsStore
-from hpo.search.draws import draw
 from hpo.search.optuna_space import optuna_distribution
+from hpo.search.samplers import draw
 from hpo.spec.load import parse_study
 from hpo.spec.study import StudySpec
 

@@ -33,8 +33,8 @@ from hpo.results.ad_hoc import run_sql
 from hpo.results.questions import NAMES, ask, question
 from hpo.results.records import EpochRecord, FindingRecord, LayerRecord, Outcome
 from hpo.results.store import ResultsStore
-from hpo.search.draws import draw
 from hpo.search.optuna_space import optuna_distribution
+from hpo.search.samplers import draw
 from hpo.spec.load import parse_study
 
 ENGINES = ("sqlite", "postgresql")

@@ -8,13 +8,16 @@ import sql_parts
 
 from hpo.spec.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, when_text, yaml_text
 from hpo.spec.load import STUDY_KEYS, THRESHOLDS
+from hpo.spec.method import Method, options_of
 from hpo.spec.rules import MODEL_DEPTHS
+from hpo.spec.sampler import Sampler
 from hpo.spec.schema import schema_text
 
 DOCS = Path(__file__).parent
 SCHEMA = DOCS / "study.schema.json"
 STUDY_FILES = DOCS / "study-files.md"
 CHECKS = DOCS / "checks.md"
+SEARCH = DOCS / "search.md"
 SQL = DOCS / "sql.md"
 
 _VALUES = {"number": "number", "whole": "whole number", "flag": "true or false", "text": "text"}
@@ -29,6 +32,7 @@ def generated() -> dict[Path, str]:
         SCHEMA: schema_text(),
         STUDY_FILES: with_part(page, "hyperparameters", hyperparameters_table()),
         CHECKS: checks,
+        SEARCH: with_part(SEARCH.read_text(encoding="utf-8"), "sampler-options", options_table(Sampler)),
         SQL: with_part(
             with_part(SQL.read_text(encoding="utf-8"), "questions", sql_parts.questions()),
             "diagram",
@@ -53,6 +57,17 @@ def thresholds_table() -> str:
     lines += [
         f"| `{name}` | {_accepts(field)} | {_default(field)} | {_meaning(field)} |"
         for name, field in THRESHOLDS.items()
+    ]
+    return "\n".join(lines)
+
+
+def options_table(method: type[Method]) -> str:
+    """The options of each method that has any."""
+    lines = [f"| {method.__name__.lower()} | option | value | default | meaning |", "|---|---|---|---|---|"]
+    lines += [
+        f"| `{name}` | `{option}` | {_accepts(field)} | {_default(field)} | {field.description} |"
+        for name, options in options_of(method).items()
+        for option, field in options.items()
     ]
     return "\n".join(lines)
 

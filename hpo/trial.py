@@ -37,10 +37,9 @@ from hpo.redact import redact
 from hpo.results.records import EpochRecord, FindingRecord, Outcome, OutcomeState, Surroundings
 from hpo.results.store import ResultsStore
 from hpo.resumption import TrialProgress, capture, restore
-from hpo.search.draws import draw
-from hpo.search.optuna_space import as_parameters
+from hpo.search.suggest import Suggestions
 from hpo.settings import settings
-from hpo.spec.configuration import Configuration, applies
+from hpo.spec.configuration import Configuration
 from hpo.spec.study import StudySpec
 from hpo.training.loop import EpochResult
 from hpo.training.memory import within_memory
@@ -57,6 +56,7 @@ class Workbench:
     study_id: int
     study_uid: str
     store: ResultsStore
+    suggestions: Suggestions
     dataset: Dataset
     device: torch.device
     worker: str
@@ -122,12 +122,6 @@ class _Trial:
         self.renewal = renewal
         self.training = False
         """Whether a stop is looked for, and the state saved, between steps."""
-        spec = bench.spec.giving(lease.given)
-        drawn = draw(spec, lease.slot)
-        self.configuration = spec.configuration({**drawn, "dataset": bench.dataset.name})
-        everything = self.configuration.model_dump()
-        given = {name: value for name, value in lease.given.items() if applies(name, everything)}
-        self.values = {**given, **drawn}
         self.key = trial_key(Key(bench.spec.seed), lease.slot)
         folder = slot_folder(settings().checkpoints.expanduser(), bench.study_uid, lease.stage, lease.slot)
         self.saved = Checkpoints(folder, lease.token)
@@ -159,7 +153,7 @@ class _Trial:
 
     def run(self) -> None:
         started = time.monotonic()
-        self.trial_id, self.number = self._begin()
+        self._begin()
         self.outbox = Outbox(self.bench.store, self.lease, self.trial_id)
         with closing(self.outbox):
             with closing(self.saved):
@@ -186,20 +180,16 @@ class _Trial:
             return "failed", traceback.format_exc()
         return "complete", None
 
-    def _begin(self) -> tuple[int, int]:
+    def _begin(self) -> None:
         bench = self.bench
         fault_point("trial.begin")
-        parameters = as_parameters(bench.spec.space, self.values)
-        trial_id, number = bench.store.begin_trial(
-            self.lease,
-            params={name: value for name, (value, _) in parameters.items()},
-            distributions={name: distribution for name, (_, distribution) in parameters.items()},
-            configuration=self.configuration.applicable(),
-            device=str(bench.device),
+        begun = bench.suggestions.begin(
+            self.lease, bench.spec, self.lease.given, dataset=bench.dataset.name, device=str(bench.device)
         )
+        self.trial_id, self.number, self.configuration = begun.trial_id, begun.number, begun.configuration
         bench.store.begin_attempt(
             self.lease,
-            trial_id,
+            self.trial_id,
             device=str(bench.device),
             from_epoch=0,
             surroundings=surroundings(self.configuration, bench.device),
@@ -208,14 +198,13 @@ class _Trial:
         bench.emit(
             TrialStarted(
                 worker=bench.worker,
-                number=number,
+                number=self.number,
                 slot=self.lease.slot,
-                configuration=self.values,
+                configuration=begun.values,
                 epochs=self.configuration.epochs,
                 resumed=self.lease.trial_id is not None,
             )
         )
-        return trial_id, number
 
     def _train(self) -> None:
         bench = self.bench

@@ -20,7 +20,7 @@ from hpo.checks.judge import LOOK_STEPS
 from hpo.checks.learned import chance_limit
 from hpo.prepared import prepare
 from hpo.randomness import Key
-from hpo.search.draws import draw
+from hpo.search.samplers import draw
 from hpo.spec.load import load_study
 from hpo.spec.study import StudySpec
 from hpo.spec.thresholds import Thresholds

@@ -87,7 +87,7 @@ def _run(
     from hpo.prepared import prepare
     from hpo.randomness import Key
     from hpo.rehearsal import rehearse
-    from hpo.search.draws import draw
+    from hpo.search.samplers import draw
     from hpo.settings import settings
     from hpo.training.cores import divide_threads
     from hpo.training.device import prepare_process, resolve_device

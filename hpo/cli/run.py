@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hpo.cli.options import Storage, storage_url
+
+if TYPE_CHECKING:
+    from hpo.spec.study import StudySpec
 
 
 def run(
@@ -51,6 +54,7 @@ def run(
     from hpo.workers.local import run_study
 
     url = storage_url(storage)
+    _say_how_it_searches(spec)
     count = workers or _default_workers(device, spec.trials)
     _warn_of_too_many(count)
     show_run = run_as_json if as_json else run_for_people
@@ -58,6 +62,16 @@ def run(
         lambda on_event: run_study(spec, url, workers=count, device=device, on_event=on_event), url
     )
     raise typer.Exit(summary.exit_code)
+
+
+def _say_how_it_searches(spec: StudySpec) -> None:
+    from hpo.cli.console import stderr
+    from hpo.search.notices import notes, warnings
+
+    for warning in warnings(spec):
+        stderr().print(f"warning: {warning}", style="yellow", soft_wrap=True)
+    for note in notes(spec):
+        stderr().print(f"note: {note}", style="dim", soft_wrap=True)
 
 
 def _default_workers(device: str, trials: int) -> int:

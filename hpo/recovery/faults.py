@@ -14,7 +14,8 @@ from dataclasses import dataclass
 VARIABLE = "HPO_FAULT"
 POINTS = (
     *("worker.claim", "worker.claimed", "worker.release", "worker.released"),
-    *("trial.begin", "trial.begun", "trial.epoch", "trial.epoch_stored", "trial.finish", "trial.finished"),
+    *("trial.begin", "trial.drawn", "trial.begun"),
+    *("trial.epoch", "trial.epoch_stored", "trial.finish", "trial.finished"),
     *("checkpoint.write", "checkpoint.fsync", "checkpoint.replace", "checkpoint.replaced"),
     *("kept.write", "kept.replace", "kept.replaced"),
 )

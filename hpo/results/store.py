@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import cache
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, TypeVar
 
 from optuna.distributions import BaseDistribution
@@ -42,6 +42,10 @@ from hpo.results.tables import (
 T = TypeVar("T")
 
 _TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+
+
+class OthersBeganError(Exception):
+    """Trials began of which a draw did not know."""
 
 
 class ResultsStore:
@@ -81,22 +85,42 @@ class ResultsStore:
         distributions: Mapping[str, BaseDistribution],
         configuration: Mapping[str, Any],
         device: str,
+        attributes: Mapping[str, Any] = MappingProxyType({}),
+        begun: int | None = None,
     ) -> tuple[int, int]:
-        """The slot's trial as (trial_id, number): the one it has, or a new one, RUNNING for Optuna."""
+        """The slot's trial as (trial_id, number): the one it has, or a new one, RUNNING for Optuna.
+
+        ``attributes`` are for Optuna's samplers. Raises ``OthersBeganError`` if not ``begun`` trials of the
+        stage had begun before.
+        """
 
         def work(connection: Connection) -> tuple[int, int]:
             pass_fence(connection, hold)
             trial_id = connection.scalar(select(SlotRow.trial_id).where(slot_is(hold)))
             if trial_id is None:
-                template = _template(hold, params, distributions)
+                template = _template(hold, params, distributions, attributes)
                 with optuna_within(connection) as optuna:
                     trial_id = optuna.create_new_trial(hold.study_id, template)
+                # Now that Optuna has locked the study: no trial begins before this one has.
+                if begun is not None and _begun(connection, hold) != begun:
+                    raise OthersBeganError
                 _insert_trial(connection, hold, trial_id, configuration, device)
             number = connection.scalar(select(TRIALS.c.number).where(TRIALS.c.trial_id == trial_id))
             assert number is not None
             return trial_id, number
 
         return self.write(work)
+
+    def trial_of(self, hold: Hold) -> tuple[int, int, dict[str, Any]] | None:
+        """The slot's trial as (trial_id, number, configuration), if it has begun."""
+        trial = (
+            select(TrialRow.trial_id, TRIALS.c.number, TrialRow.configuration)
+            .join(SlotRow, SlotRow.trial_id == TrialRow.trial_id)
+            .join(TRIALS, TRIALS.c.trial_id == TrialRow.trial_id)
+            .where(slot_is(hold))
+        )
+        row = self.read(lambda connection: connection.execute(trial).one_or_none())
+        return None if row is None else (row.trial_id, row.number, row.configuration)
 
     def begin_attempt(
         self,
@@ -220,8 +244,17 @@ class ResultsStore:
             self.write(work)
 
 
+def _begun(connection: Connection, hold: Hold) -> int:
+    """How many trials of the stage were begun."""
+    of_stage = (TrialRow.study_id == hold.study_id, TrialRow.stage == hold.stage)
+    return connection.execute(select(func.count()).where(*of_stage)).scalar_one()
+
+
 def _template(
-    hold: Hold, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
+    hold: Hold,
+    params: Mapping[str, Any],
+    distributions: Mapping[str, BaseDistribution],
+    attributes: Mapping[str, Any],
 ) -> FrozenTrial:
     return FrozenTrial(
         number=-1,
@@ -233,7 +266,7 @@ def _template(
         params=dict(params),
         distributions=dict(distributions),
         user_attrs={"stage": hold.stage, "slot": hold.slot},
-        system_attrs={},
+        system_attrs=dict(attributes),
         intermediate_values={},
     )
 

@@ -1,73 +1,126 @@
-"""The configuration of a slot: a pure function of the study and the slot.
+"""The configuration of a slot as a pure function of the study and the slot: random, sobol and grid.
 
 Random rather than grid search, on log scales: Bergstra and Bengio, JMLR 13 (2012); CS231n lecture 6.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Callable, Collection
+from functools import lru_cache
 
 from hpo.randomness import Key
-from hpo.spec.configuration import Configuration
+from hpo.search.points import Values, effect, is_finite, known, points
 from hpo.spec.load import drawing_order
-from hpo.spec.space import Choice, Integer
 from hpo.spec.study import StudySpec
 
+Quantile = Callable[[str], float]
+"""A parameter's name → where in its distribution the value lies, in [0, 1)."""
+Quantiles = Callable[[StudySpec, int], Quantile]
 
-def draw(spec: StudySpec, slot: int) -> dict[str, Any]:
-    """The searched values of slot ``slot`` (0-based), without those that do not apply there."""
-    return DRAWERS[spec.sampler](spec, slot)
+MOST_REDRAWS = 100
+"""How often a slot of a finite space is drawn anew before one of the points that are left is taken."""
 
 
-def _random(spec: StudySpec, slot: int) -> dict[str, Any]:
-    key = Key(spec.seed) / "draw" / slot
-    values: dict[str, Any] = _known(spec)
-    drawn: dict[str, Any] = {}
+def random_draw(spec: StudySpec, slot: int) -> Values:
+    """Each value afresh, by (study seed, slot, name); no point of a finite space twice."""
+    return _distinct(spec, slot, _random_quantiles)
+
+
+def sobol_draw(spec: StudySpec, slot: int) -> Values:
+    """Point ``slot`` of a Sobol sequence scrambled by the study's seed; no point of a finite space twice.
+
+    Each parameter has a dimension of its own, also where it does not apply. Sobol, USSR Comput. Math. 7
+    (1967); scrambling: Matousek, J. Complexity 14 (1998).
+    """
+    return _distinct(spec, slot, _sobol_quantiles)
+
+
+def grid_draw(spec: StudySpec, slot: int) -> Values:
+    """Point ``slot`` of the product of all choices, counted round and round."""
+    every = points(spec)
+    assert every is not None  # load.py refuses an endless grid
+    return every[slot % len(every)]
+
+
+def redraw(spec: StudySpec, slot: int, again: int) -> Values:
+    """The ``again``-th random draw of a slot (from 1) after one that is not wanted."""
+    key = Key(spec.seed) / "draw" / slot / "again" / again
+    return _values(spec, lambda name: (key / name).uniform())
+
+
+def _values(spec: StudySpec, quantile: Quantile) -> Values:
+    """The values at these quantiles, without those that do not apply."""
+    values, drawn = known(spec), {}
     for name in drawing_order(spec.space):
         distribution = spec.space[name]
         if distribution.active(values):
-            values[name] = drawn[name] = distribution.draw((key / name).uniform())
+            values[name] = drawn[name] = distribution.draw(quantile(name))
     return drawn
 
 
-def _grid(spec: StudySpec, slot: int) -> dict[str, Any]:
-    """Slot i is point i of the product of all choices, counted round and round.
+def _random_quantiles(spec: StudySpec, slot: int) -> Quantile:
+    key = Key(spec.seed) / "draw" / slot
+    return lambda name: (key / name).uniform()
 
-    Points that ``when`` makes equal are visited once.
+
+def _sobol_quantiles(spec: StudySpec, slot: int) -> Quantile:
+    from scipy.stats import qmc  # takes half a second to load, which only this sampler needs
+
+    # By name: the order of a space's keys makes no other study of it.
+    dimensions = sorted(spec.space)
+    engine = qmc.Sobol(len(dimensions), scramble=True, rng=(Key(spec.seed) / "sobol").integer())
+    if slot:  # SciPy cannot forward by 0
+        engine.fast_forward(slot)
+    return dict(zip(dimensions, engine.random(1)[0].tolist(), strict=True)).__getitem__
+
+
+def _distinct(spec: StudySpec, slot: int, quantiles: Quantiles) -> Values:
+    if not is_finite(spec):
+        return _values(spec, quantiles(spec, slot))
+    return _sequence(spec.model_dump_json(by_alias=True), quantiles).of(slot)
+
+
+@lru_cache(maxsize=4)
+def _sequence(document: str, quantiles: Quantiles) -> _Sequence:
+    return _Sequence(StudySpec.model_validate_json(document), quantiles)
+
+
+class _Sequence:
+    """The draws of slot 0, 1, 2, ... of a finite space, each unlike those before it.
+
+    A slot has its own draw; where a lower slot has that point, the next of its redraws that none has. So the
+    draw of a slot depends on the study alone. Once every point was drawn, all may come again.
     """
-    points = grid_points(spec)
-    return points[slot % len(points)]
+
+    def __init__(self, spec: StudySpec, quantiles: Quantiles) -> None:
+        self._spec = spec
+        self._quantiles = quantiles
+        self._points = points(spec)
+        self._drawn: list[Values] = []
+        self._taken: set[object] = set()
+
+    def of(self, slot: int) -> Values:
+        while len(self._drawn) <= slot:
+            values = self._next(len(self._drawn))
+            self._drawn.append(values)
+            self._taken.add(effect(self._spec, values))
+        return self._drawn[slot]
+
+    def _next(self, slot: int) -> Values:
+        if self._points is not None and len(self._taken) == len(self._points):
+            self._taken.clear()
+        values = _values(self._spec, self._quantiles(self._spec, slot))
+        for again in range(1, MOST_REDRAWS + 1):
+            if effect(self._spec, values) not in self._taken:
+                return values
+            values = redraw(self._spec, slot, again)
+        return untaken(self._spec, slot, self._taken) or values
 
 
-def grid_points(spec: StudySpec) -> list[dict[str, Any]]:
-    """The distinct points of the product of all choices, the first parameter varying slowest."""
-    points: list[dict[str, Any]] = [{}]
-    fixed = _known(spec)
-    for name in drawing_order(spec.space):
-        distribution = spec.space[name]
-        points = [
-            {**point, name: value} if distribution.active({**fixed, **point}) else point
-            for point in points
-            for value in (_grid_values(distribution) if distribution.active({**fixed, **point}) else [None])
-        ]
-    return points
-
-
-def _grid_values(distribution: Any) -> list[Any]:
-    if isinstance(distribution, Choice):
-        return list(distribution.choice)
-    if isinstance(distribution, Integer):
-        low, high = distribution.int_
-        return list(range(low, high + 1))
-    raise TypeError(f"no grid over {type(distribution).__name__}")  # load.py refuses such studies
-
-
-def _known(spec: StudySpec) -> dict[str, Any]:
-    """Values that hold before anything is drawn: the defaults, then the fixed ones."""
-    defaults = {
-        name: field.default for name, field in Configuration.model_fields.items() if name not in spec.space
-    }
-    return {**defaults, **spec.fixed}
-
-
-DRAWERS = {"random": _random, "grid": _grid}
+def untaken(spec: StudySpec, slot: int, taken: Collection[object]) -> Values | None:
+    """One of the points of a finite space that are left, at random; None if there is none."""
+    left = [point for point in points(spec) or [] if effect(spec, point) not in taken]
+    if not left:
+        return None
+    return left[math.floor((Key(spec.seed) / "draw" / slot / "left").uniform() * len(left))]

@@ -175,6 +175,11 @@ class Configuration(BaseModel):
         values = self.model_dump()
         return {name: value if applies(name, values) else None for name, value in values.items()}
 
+    @classmethod
+    def stored(cls, values: Mapping[str, Any]) -> Configuration:
+        """The configuration that ``applicable`` gave these values."""
+        return cls(**{name: value for name, value in values.items() if value is not None})
+
 
 def conditions(name: str) -> dict[str, tuple[Any, ...]]:
     """The values of other fields under which the field ``name`` has an effect; empty if always."""

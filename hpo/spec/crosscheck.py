@@ -175,3 +175,16 @@ def grid_problems(draft: Draft) -> list[Problem]:
         message = f"the grid has {size} points, more than {MAX_GRID:,}"
         problems.append(draft.place(last).problem("space", message, "use sampler: random"))
     return problems
+
+
+def cmaes_problems(draft: Draft) -> list[Problem]:
+    """A space without a number that every trial has is nothing that CMA-ES could move in."""
+    moving = [
+        each
+        for each in draft.space.values()
+        if not isinstance(each, Choice) and not draft.space.keys() & each.when.keys()
+    ]
+    if moving or draft.unreadable:
+        return []
+    message = "sampler: cmaes needs a number that every trial draws: log, uniform or int"
+    return [Problem(message, "space", hint="use sampler: tpe for choices")]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from hpo.errors import Problem, StudyFileError
 from hpo.spec.crosscheck import (
     Draft,
+    cmaes_problems,
     contradictions,
     drop_what_overrides_switch_off,
     grid_problems,
@@ -16,9 +17,11 @@ from hpo.spec.crosscheck import (
 )
 from hpo.spec.distributions import read_distribution
 from hpo.spec.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, WrongValue, field_type, show
+from hpo.spec.method import Method, options_of
 from hpo.spec.nearest import did_you_mean
 from hpo.spec.overrides import apply_overrides
 from hpo.spec.rules import MODEL_DEPTHS
+from hpo.spec.sampler import Sampler
 from hpo.spec.source import bundled_studies, read_source
 from hpo.spec.space import Choice, drawing_order
 from hpo.spec.study import NAME_PATTERN, StudySpec
@@ -53,11 +56,16 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), option: s
     _read_section(tree, "space", draft, _read_searched, problems)
     drop_what_overrides_switch_off(draft)
     problems += [*_in_both(tree), *_unknown_models(draft), *when_problems(draft), *contradictions(draft)]
-    if given.get("sampler") == "grid":
-        problems += grid_problems(draft)
+    problems += _sampler_problems(given.get("sampler"), draft)
     if problems:
         raise StudyFileError(source, sorted(problems, key=lambda p: (bool(p.source), p.line or 0)))
     return StudySpec(**given, fixed=draft.fixed, space=draft.space)
+
+
+def _sampler_problems(sampler: Any, draft: Draft) -> list[Problem]:
+    wanted = sampler if isinstance(sampler, str) else next(iter(sampler or {}), "")
+    find = {"grid": grid_problems, "cmaes": cmaes_problems}.get(wanted)
+    return find(draft) if find else []
 
 
 def _not_a_study(node: Node) -> Problem:
@@ -79,10 +87,23 @@ THRESHOLDS: dict[str, FieldType] = _thresholds()
 """What may stand under ``checks:``."""
 
 
+METHODS: dict[str, type[Method]] = {"sampler": Sampler}
+"""Every key of a study file that names a method."""
+
+
 def _single_values() -> dict[str, FieldType]:
-    fields = {name: field_type(StudySpec, name) for name in StudySpec.model_fields if name not in _SECTIONS}
-    preset, description = THRESHOLDS["preset"], StudySpec.model_fields["checks"].description
-    fields["checks"] = replace(preset, name="checks", description=description or "")
+    infos = {name: info for name, info in StudySpec.model_fields.items() if name not in _SECTIONS}
+    fields = {name: field_type(StudySpec, name) for name in infos}
+    word = THRESHOLDS["preset"]
+    fields["checks"] = replace(word, name="checks", description=infos["checks"].description or "")
+    for key, method in METHODS.items():
+        fields[key] = replace(
+            word,
+            name=key,
+            words=tuple(method.model_fields),
+            default=infos[key].default.name,
+            description=infos[key].description or "",
+        )
     assert all(fields.values()), "load.py must learn to read the new key"
     return {name: field for name, field in fields.items() if field is not None}
 
@@ -96,7 +117,10 @@ def _top_level(tree: Table, problems: list[Problem]) -> dict[str, Any]:
     for key, node in tree.entries.items():
         if key in STUDY_KEYS:
             if key == "checks" and isinstance(node, Table):
-                given[key] = _read_thresholds(node, problems)
+                given[key] = _read_options(key, _THRESHOLD, THRESHOLDS, node, problems)
+                continue
+            if key in METHODS and isinstance(node, Table):
+                given[key] = _read_method(key, node, problems)
                 continue
             try:
                 given[key] = STUDY_KEYS[key].accept(node)
@@ -112,20 +136,53 @@ def _top_level(tree: Table, problems: list[Problem]) -> dict[str, Any]:
     return given
 
 
-def _read_thresholds(table: Table, problems: list[Problem]) -> dict[str, Any]:
+def _read_method(key: str, table: Table, problems: list[Problem]) -> dict[str, Any]:
+    """A method with options: the one entry of ``table``."""
+    known = options_of(METHODS[key])
+    for name in table.entries:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"known: {', '.join(known)}"
+            problems.append(table.keys[name].problem(key, f"there is no {key} {show(repr(name))}", hint))
+    if len(table.entries) != 1:
+        problems.append(table.place.problem(key, "needs one name", f"e.g. {key}: {{tpe: {{startup: 20}}}}"))
     given: dict[str, Any] = {}
     for name, node in table.entries.items():
-        if name not in THRESHOLDS:
-            hint = did_you_mean(name, THRESHOLDS) or "all of them: docs/checks.md"
-            problems.append(
-                table.keys[name].problem("checks", f"there is no threshold {show(repr(name))}", hint)
-            )
+        if name not in known:
+            continue
+        if isinstance(node, Table):
+            given[name] = _read_options(key, f"{name} has no option", known[name], node, problems)
+        elif isinstance(node, Leaf) and node.value is None:
+            given[name] = {}
+        else:
+            hint = f"e.g. {key}: {name}, or {key}: {{{name}: {{option: value}}}}"
+            problems.append(node.place.problem(key, f"the options of {name} are not a mapping", hint))
+    return given
+
+
+_THRESHOLD = "there is no threshold"
+
+
+def _read_options(
+    key: str, unknown: str, fields: Mapping[str, FieldType], table: Table, problems: list[Problem]
+) -> dict[str, Any]:
+    """The single values in a mapping; ``unknown`` says that one of them does not exist."""
+    given: dict[str, Any] = {}
+    for name, node in table.entries.items():
+        if name not in fields:
+            hint = did_you_mean(name, fields) or _all_of(fields)
+            problems.append(table.keys[name].problem(key, f"{unknown} {show(repr(name))}", hint))
             continue
         try:
-            given[name] = THRESHOLDS[name].accept(node)
+            given[name] = fields[name].accept(node)
         except WrongValue as mistake:
             problems.append(node.place.problem(name, mistake.message, mistake.hint))
     return given
+
+
+def _all_of(fields: Mapping[str, FieldType]) -> str:
+    if fields is THRESHOLDS:
+        return "all of them: docs/checks.md"
+    return f"it has {', '.join(fields)}" if fields else "it has none"
 
 
 _EXAMPLES = {"study": "e.g. study: my-first", "trials": "e.g. trials: 20"}

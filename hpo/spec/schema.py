@@ -7,7 +7,8 @@ from typing import Any
 
 from hpo.spec.distributions import ALLOWED
 from hpo.spec.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, when_text
-from hpo.spec.load import STUDY_KEYS, THRESHOLDS
+from hpo.spec.load import METHODS, STUDY_KEYS, THRESHOLDS
+from hpo.spec.method import Method, options_of, summaries
 from hpo.spec.study import NAME_PATTERN, StudySpec
 
 Schema = dict[str, Any]
@@ -32,6 +33,7 @@ def study_schema() -> Schema:
     keys = {name: _single(field) for name, field in STUDY_KEYS.items()}
     keys["study"]["pattern"] = NAME_PATTERN.pattern
     keys["checks"] = _checks(keys["checks"])
+    keys.update({name: _method(keys[name], method) for name, method in METHODS.items()})
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "hpo study file",
@@ -50,6 +52,31 @@ def _checks(preset: Schema) -> Schema:
         "description": preset["description"],
         "default": preset["default"],
         "oneOf": [{"enum": preset["enum"]}, mapping],
+    }
+
+
+def _method(word: Schema, method: type[Method]) -> Schema:
+    described = summaries(method)
+    mappings = [
+        {
+            "type": "object",
+            "additionalProperties": False,
+            "required": [name],
+            "properties": {
+                name: {
+                    "description": described[name],
+                    "type": ["object", "null"],
+                    "additionalProperties": False,
+                    "properties": {option: _single(field) for option, field in options.items()},
+                }
+            },
+        }
+        for name, options in options_of(method).items()
+    ]
+    return {
+        "description": word["description"],
+        "default": word["default"],
+        "oneOf": [{"enum": word["enum"]}, *mappings],
     }
 
 

@@ -9,13 +9,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
 
 from hpo.spec.configuration import Configuration
+from hpo.spec.sampler import Sampler
 from hpo.spec.space import Distribution
 from hpo.spec.thresholds import Thresholds
 
 NAME_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")
 """What may name a study: it stands in commands, file names and URLs."""
-
-SamplerName = Literal["random", "grid"]
 
 
 class StudySpec(BaseModel):
@@ -32,10 +31,10 @@ class StudySpec(BaseModel):
         default="val_accuracy", description="what the study maximizes; the test split is never looked at"
     )
     trials: int = Field(description="how many configurations are tried", ge=1, le=1_000_000)
-    sampler: SamplerName = Field(
-        default="random",
-        description="random draws each value afresh; grid goes through the product of all choices, "
-        "again and again with new weights if trials exceed it",
+    sampler: Sampler = Field(
+        default=Sampler.model_validate("random"),
+        description="which configurations are tried: a name, or a mapping with options of its own "
+        "(docs/search.md)",
     )
     max_consecutive_failures: int = Field(
         default=10,

@@ -21,6 +21,7 @@ from hpo.recovery.faults import fault_point
 from hpo.recovery.signals import StopRequestedError
 from hpo.results.patience import Patience
 from hpo.results.store import ResultsStore
+from hpo.search.suggest import Suggestions
 from hpo.settings import settings
 from hpo.spec.study import StudySpec
 from hpo.training.cores import divide_threads
@@ -95,6 +96,7 @@ def _workbench(
         study_id=study.study_id,
         study_uid=study.uid,
         store=store,
+        suggestions=Suggestions(store, study.study_id, study.spec.space),
         dataset=dataset,
         device=resolve_device(order.device),
         worker=worker_id(),

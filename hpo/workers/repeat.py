@@ -17,7 +17,7 @@ from hpo.randomness import Key
 from hpo.results import provenance
 from hpo.results.query import Attempt, TrialDetail, results_engine, trial_detail
 from hpo.results.records import EpochRecord
-from hpo.search.draws import draw
+from hpo.search.samplers import PURE, draw
 from hpo.spec.configuration import Configuration
 from hpo.training.cores import available_cores
 from hpo.training.device import existing_devices, prepare_process, resolve_device
@@ -83,9 +83,7 @@ class Repeat:
         self._attempt = _last_attempt(self.trial)
         prepare_process(self._attempt.threads or available_cores())
         self.device = _device(device, self._attempt.device)
-        self.configuration = Configuration(
-            **{name: value for name, value in self.trial.configuration.items() if value is not None}
-        )
+        self.configuration = Configuration.stored(self.trial.configuration)
         self.precision = _precision(self._attempt, self.configuration, self.device)
         self._dataset = load_study_images(self._study.spec, self._study.dataset)
         self.differences = [each for each in self._differences() if each.then != each.now]
@@ -135,19 +133,22 @@ class Repeat:
         yield Difference("threads", str(then.threads or _UNKNOWN), str(torch.get_num_threads()))
         yield Difference("precision", then.precision or _UNKNOWN, self.precision)
         yield Difference("images", self._study.fingerprint[:12], self._dataset.fingerprint[:12])
-        given = self.trial.given or {}
-        drawn = draw(self._study.spec.giving(given), self.trial.slot)
-        for name in self.trial.searched:
-            if name in given:
-                continue
-            was = self.trial.configuration.get(name)
-            yield Difference(f"the draw of {name} (trained as then)", str(was), str(drawn.get(name)))
+        yield from self._other_draws()
         others = [each for each in self.trial.attempts if each.from_epoch > 0]
         for each in others:
             if each.threads != then.threads or each.precision != then.precision:
                 yield Difference(
                     "attempts", f"{len(self.trial.attempts)} with unlike threads or precision", "1"
                 )
+
+    def _other_draws(self) -> Iterator[Difference]:
+        """What would be drawn otherwise today, where that follows from the study alone."""
+        spec, then = self._study.spec.giving(self.trial.given or {}), self.trial.configuration
+        if spec.sampler.name not in PURE:
+            return
+        now = spec.configuration({**draw(spec, self.trial.slot), "dataset": self._study.dataset}).applicable()
+        for name in spec.space:
+            yield Difference(f"the draw of {name} (trained as then)", str(then.get(name)), str(now[name]))
 
 
 _UNKNOWN = "not recorded"

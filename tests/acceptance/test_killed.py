@@ -31,7 +31,7 @@ LATER = [
     *(f"checkpoint.replaced:{count}" for count in (3, 9, 12)),
 ]
 """Within the first epoch, at its end, and within the second."""
-NEVER_BEGUN = ("worker.claim", "worker.claimed", "trial.begin")
+NEVER_BEGUN = ("worker.claim", "worker.claimed", "trial.begin", "trial.drawn")
 
 
 def expect_its_weights(url: str, token: int) -> None:

@@ -35,7 +35,7 @@ from hpo.results.query import (
     trial_detail,
 )
 from hpo.results.store import ResultsStore
-from hpo.search.draws import draw
+from hpo.search.samplers import draw
 from hpo.spec.study import StudySpec
 from hpo.spec.thresholds import Thresholds
 from hpo.workers.base import Ready, WorkOrder

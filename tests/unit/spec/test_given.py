@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hpo.errors import StudyFileError, UserError
-from hpo.search.draws import draw
+from hpo.search.samplers import draw
 from hpo.spec.given import read_given
 from hpo.spec.study import StudySpec
 

@@ -55,7 +55,7 @@ def test_reads_a_whole_study() -> None:
             """),
         "s.yaml",
     )
-    assert (spec.study, spec.seed, spec.trials, spec.sampler, spec.checks.preset) == (
+    assert (spec.study, spec.seed, spec.trials, spec.sampler.name, spec.checks.preset) == (
         "all-kinds", 7, 3, "random", "off",
     )  # fmt: skip
     assert spec.fixed == {

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo.errors import StudyFileError
-from hpo.search.draws import draw
+from hpo.search.samplers import draw
 from hpo.spec.configuration import Configuration
 from hpo.spec.load import parse_study
 from hpo.spec.rules import MODEL_DEPTHS, broken_rules

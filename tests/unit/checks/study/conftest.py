@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hpo.checks.study.base import StudyResults, TrialResult
-from hpo.search.draws import draw
+from hpo.search.samplers import draw
 from hpo.spec.load import parse_study
 
 SPACE = """
