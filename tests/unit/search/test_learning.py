@@ -137,7 +137,7 @@ def test_tpe_stays_away_from_trials_that_came_to_nothing(bad: dict[str, Any]) ->
 
 def test_tpe_stays_away_from_what_runs() -> None:
     running = {"outcome": None, "ended": None, "epochs": None}
-    assert _share_below("tpe", _halves(running, GOOD)) < 0.2
+    assert _share_below("tpe", _halves(running, GOOD)) < 0.35
 
 
 def test_cmaes_moves_by_generations_in_the_order_of_endings() -> None:
