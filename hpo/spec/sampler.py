@@ -31,7 +31,7 @@ class CmaesOptions(ModelOptions):
     """Covariance matrix adaptation."""
 
     population: int | None = Field(
-        default=None, description="trials of a generation; empty for 4 + 3 ln(numbers searched)", ge=2
+        default=None, description="trials of a generation; empty for 4 + 3 ln(numbers searched)", ge=4
     )
 
 
