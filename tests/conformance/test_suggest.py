@@ -199,7 +199,6 @@ def test_the_history_has_every_outcome_and_reads_what_ended_once(bench: Any) -> 
     assert [trial.outcome for trial in before] == ["complete", "pruned", None, None, None]
     bench.store.finish_trial(*_ids(stopped), Outcome("pruned", verdict="", cause="healthy"))
     bench.store.finish_trial(*_ids(failed), Outcome("failed", verdict="", cause="error", error="E"))
-    statements: list[Any] = []
     past = history.look()
     assert [(each.outcome, each.value, each.reached, each.infeasible) for each in past] == [
         ("complete", 0.7, None, False),
