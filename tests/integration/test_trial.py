@@ -53,9 +53,9 @@ FIXED: dict[str, Any] = {
 }
 
 
-def _study(space: dict[str, Any], **fixed: Any) -> StudySpec:
+def _study(space: dict[str, Any], *, sampler: str = "grid", **fixed: Any) -> StudySpec:
     return StudySpec.model_validate(
-        {"study": "s", "trials": 2, "sampler": "grid", "fixed": FIXED | fixed, "space": space}
+        {"study": "s", "trials": 2, "sampler": sampler, "fixed": FIXED | fixed, "space": space}
     )
 
 
@@ -122,8 +122,8 @@ def test_a_sound_and_an_exploding_trial(storage_url: str, results: Engine) -> No
 def test_a_configuration_that_was_given_is_trained_in_the_place_of_a_draw(
     storage_url: str, results: Engine
 ) -> None:
-    spec = _study({"lr": {"log": [1e-3, 1e-2]}, "activation": {"choice": ["relu", "tanh"]}})
-    spec = spec.model_copy(update={"sampler": "random"})
+    space = {"lr": {"log": [1e-3, 1e-2]}, "activation": {"choice": ["relu", "tanh"]}}
+    spec = _study(space, sampler="random")
     with ResultsStore(storage_url) as store:
         study_id = submit(store, spec).study_id
         enqueue(store, study_id, {"lr": 0.05, "activation": "elu", "batch_size": 25, "momentum": 0.5})
