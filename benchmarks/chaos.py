@@ -39,8 +39,8 @@ from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
 from hpo.results.records import EpochRecord, Outcome
 from hpo.results.store import ResultsStore
-from hpo.search.draws import draw
 from hpo.search.optuna_space import optuna_distribution
+from hpo.search.samplers import draw
 from hpo.spec.load import parse_study
 from hpo.spec.study import StudySpec
 
@@ -68,7 +68,8 @@ CREWS = {"sqlite": 8, "postgresql": 16}
 RESULTS = """
     SELECT r.slot, r.number, r.state, r.weights_hash, s.state AS slot_state,
         (SELECT count(*) FROM hpo_epoch AS e WHERE e.trial_id = s.trial_id) AS epochs
-    FROM results AS r JOIN hpo_slot AS s ON s.study_id = r.study_id AND s.slot = r.slot
+    FROM results AS r JOIN hpo_study AS h ON h.name = r.study
+    JOIN hpo_slot AS s ON s.study_id = h.study_id AND s.slot = r.slot
     WHERE r.study = :study ORDER BY r.slot
 """
 

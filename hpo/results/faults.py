@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import psycopg
@@ -16,6 +17,7 @@ _TRANSIENT_STATES = {"40001", "40P01", "57P01", "57P02", "57P03", "53300"}
 _CONNECTION_STATES = "08"
 # A connection that could not be made has no state: a server that restarts refuses, or is starting up.
 _REFUSED_FOR_GOOD = ("password", "does not exist", "no pg_hba.conf entry", "invalid", "resolve host")
+_LEAST_BYTES = 2**20
 _NO_PRIVILEGE = "42501"
 
 _SQLITE: tuple[tuple[str, str], ...] = (
@@ -81,12 +83,18 @@ def _sqlite_text(url: URL, message: str) -> str:
     path = Path(str(url.database))
     if path.is_dir():  # SQLite takes it for a disk that fails
         return _unopenable(path)
+    if "disk I/O error" in message and _is_full(path.parent):  # what SQLite says when it lacks even 32 KiB
+        message = "disk is full"
     for sign, text in _SQLITE:
         if sign in message:
             return text.format(path=path)
     if "unable to open database file" in message:
         return _unopenable(path)
     return f"{path}: {message}"
+
+
+def _is_full(folder: Path) -> bool:
+    return folder.is_dir() and shutil.disk_usage(folder).free < _LEAST_BYTES
 
 
 def _unopenable(path: Path) -> str:

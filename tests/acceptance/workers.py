@@ -55,10 +55,18 @@ class Zygote:
         )
         assert self._answer() == "ready"
 
-    def start(self, url: str, study: str, fault: str | None = None, **environment: str) -> int:
-        """A worker's pid."""
+    def start(
+        self,
+        url: str,
+        study: str,
+        fault: str | None = None,
+        *,
+        dies_after: float | None = None,
+        **environment: str,
+    ) -> int:
+        """A worker's pid; ``dies_after`` so many seconds of CPU it is killed, wherever it is."""
         order = {"url": url, "study": study, "fault": fault, "environment": environment}
-        pid: int = self._ask(order)
+        pid: int = self._ask({**order, "dies_after": dies_after})
         return pid
 
     def wait(self, pid: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -106,3 +107,14 @@ def test_postgresql_errors_say_what_to_do_without_the_password(message: str, tol
     assert told in text
     assert "secret" not in text
     assert len(text.splitlines()) <= 2
+
+
+def test_a_disk_that_is_full_is_told_also_where_sqlite_calls_it_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = parse_url(f"sqlite:///{tmp_path / 'hpo.db'}")
+    failure = wrapped(sqlite3.OperationalError("disk I/O error"))
+    assert "see the system log" in str(explain(url, failure))
+    full = shutil.disk_usage(tmp_path)._replace(free=4095)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: full)
+    assert f"no space left for {tmp_path / 'hpo.db'}: make room" in str(explain(url, failure))
