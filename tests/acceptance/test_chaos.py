@@ -1,0 +1,48 @@
+"""Workers that die again and again, each at a random instant of its work: as if nothing had happened."""
+
+from __future__ import annotations
+
+import random
+import signal
+from typing import Any
+
+import pytest
+from workers import Zygote, attempts, checkpoints, everything, hashes, rows, submit
+
+TRIALS, WORKERS, DEATHS = 6, 3, 12
+LONG: dict[str, Any] = {"epochs": 12}
+SOMETIMES = {"HPO_CHECKPOINT_SECONDS": "0.2"}
+"""Checkpoints, beside those at the ends of epochs."""
+KILLED = f"signal {signal.SIGPROF.value}"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("same_settings")
+def test_workers_die_at_random_instants(zygote: Zygote, storage_url: str, tmp_path: Any) -> None:
+    calm = f"sqlite:///{tmp_path / 'calm.db'}"
+    submit(calm, "s", TRIALS, **LONG)
+    assert zygote.wait(zygote.start(calm, "s", **SOMETIMES)) == "exit 0"
+    submit(storage_url, "s", TRIALS, **LONG)
+    chance, deaths = random.Random(0), 0
+
+    def start(mortal: bool) -> int:
+        dies_after = chance.uniform(0.3, 2.0) if mortal else None
+        return zygote.start(storage_url, "s", dies_after=dies_after, **SOMETIMES)
+
+    crew = [start(mortal=True) for _ in range(WORKERS)]
+    for worker in crew:  # which grows meanwhile
+        ended = zygote.wait(worker)
+        assert ended in ("exit 0", KILLED)
+        if ended == KILLED:
+            deaths += 1
+            crew.append(start(mortal=deaths <= DEATHS - WORKERS))
+    assert deaths >= DEATHS // 2
+    assert hashes(storage_url) == hashes(calm)
+    assert rows(storage_url, "SELECT DISTINCT state FROM hpo_slot") == [("done",)]
+    numbers = rows(storage_url, "SELECT number FROM results ORDER BY number")
+    assert numbers == [(number,) for number in range(TRIALS)]
+    left, expected = everything(storage_url), everything(calm)
+    assert (left["findings"], left["layers"]) == (expected["findings"], expected["layers"])
+    assert len(left["curves"]) == len(set(left["curves"])) == len(expected["curves"])
+    assert all(attempts(storage_url, slot)[-1] == "complete" for slot in range(TRIALS))
+    assert checkpoints(storage_url) == []
