@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hpo.checks.babysitter import Babysitter
+    from hpo.exported.model import ExportedModel, load_exported
     from hpo.results.frames import Results, open_results
 
 __version__ = "0.1.0"
 
-__all__ = ["Babysitter", "Results", "__version__", "open_results"]
+__all__ = ["Babysitter", "ExportedModel", "Results", "__version__", "load_exported", "open_results"]
 
 # Loaded when they are asked for: `import hpo` and `hpo --help` stay quick without PyTorch and SQLAlchemy.
 _LAZY = {
     "Babysitter": "hpo.checks.babysitter",
+    "ExportedModel": "hpo.exported.model",
     "Results": "hpo.results.frames",
+    "load_exported": "hpo.exported.model",
     "open_results": "hpo.results.frames",
 }
 

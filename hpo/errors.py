@@ -97,6 +97,14 @@ class StudyExportError(UserError):
     """A study that cannot be carried over, or a file of one that is damaged, altered or of a newer hpo."""
 
 
+class ExportedFolderError(UserError):
+    """An exported network's folder that is incomplete, damaged or of another version."""
+
+
+class ExportError(HpoError):
+    """A trial that cannot be exported as what was recorded of it."""
+
+
 class LeaseLostError(HpoError):
     """Another worker holds the slot now; this one drops the trial quietly."""
 

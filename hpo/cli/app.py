@@ -16,6 +16,8 @@ from hpo.cli.dashboard import dashboard
 from hpo.cli.db import db
 from hpo.cli.doctor import doctor
 from hpo.cli.enqueue import enqueue
+from hpo.cli.export import export
+from hpo.cli.predict import predict
 from hpo.cli.query import query
 from hpo.cli.repeat import repeat
 from hpo.cli.run import run
@@ -46,6 +48,8 @@ for command in (
     show,
     query,
     repeat,
+    export,
+    predict,
     dashboard,
     export_study,
     import_study,

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
-from hpo.data.cache import SIDE, Bytes, Decoded, Labels, Part, Source, signature
+from hpo.data.cache import Bytes, Decoded, Labels, Part, Source, signature
+from hpo.data.image_file import EXTENSIONS, decode_or_reason
 from hpo.data.progress import progress
 from hpo.errors import DataError
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"})
 TEST_SHARE = 0.1
 FOLDER_HELP = (
     "Expected: ROOT/train/<class>/*.jpg (or png, ...) with two classes or more, and ROOT/test/<class>/*.jpg "
@@ -183,7 +182,7 @@ def _decode_chunks(files: list[ImageFile], what: str, advice: str) -> Iterator[B
     with progress(f"{what} ({len(files):,})", len(files)) as advance, ThreadPoolExecutor() as pool:
         for start in range(0, len(files), _CHUNK):
             chunk = files[start : start + _CHUNK]
-            decoded = list(pool.map(_decode_or_reason, chunk))
+            decoded = list(pool.map(decode_or_reason, (Path(file.path) for file in chunk)))
             damaged = [
                 f"{file.path}: {image}"
                 for file, image in zip(chunk, decoded, strict=True)
@@ -191,7 +190,7 @@ def _decode_chunks(files: list[ImageFile], what: str, advice: str) -> Iterator[B
             ]
             if damaged:
                 raise DataError(_damage_report(damaged) + f"\n{advice}")
-            yield np.stack([image for image in decoded if not isinstance(image, str)])
+            yield np.stack([image.pixels for image in decoded if not isinstance(image, str)])
             advance(len(chunk))
 
 
@@ -199,27 +198,3 @@ def _damage_report(damaged: list[str]) -> str:
     more = f"\n  and {len(damaged) - _SHOWN} more" if len(damaged) > _SHOWN else ""
     listing = "".join(f"\n  {line}" for line in damaged[:_SHOWN])
     return f"{len(damaged)} image(s) cannot be read; repair or remove them:{listing}{more}"
-
-
-def _decode_or_reason(file: ImageFile) -> Bytes | str:
-    """The pixels (3, 32, 32), or why there are none (Pillow raises all of these for damaged files)."""
-    if not file.size:
-        return "the file is empty"
-    try:
-        return decode_image(Path(file.path))
-    except UnidentifiedImageError:
-        return "not an image, or one of an unknown format"
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return str(error)
-
-
-def decode_image(path: Path) -> Bytes:
-    """Decode an image to (3, 32, 32) uint8: upright, RGB, squeezed to 32 x 32 without cropping."""
-    with Image.open(path) as image:
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I"):  # 16 bits of grey, which convert() would clip instead of scaling
-            upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-        rgb = upright.convert("RGB")
-        if rgb.size != (SIDE, SIDE):
-            rgb = rgb.resize((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
-        return np.asarray(rgb).transpose(2, 0, 1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hpo.errors import DeviceError, UserError
 from hpo.prepared import prepare
@@ -88,6 +88,7 @@ class Repeat:
         self._dataset = load_study_images(self._study.spec, self._study.dataset)
         self.differences = [each for each in self._differences() if each.then != each.now]
         self.epochs = self._epochs()
+        self._model: nn.Module | None = None
 
     def run(self) -> Iterator[RepeatedEpoch | Repetition]:
         """Train; each epoch as it ends, then how it all compares."""
@@ -96,6 +97,7 @@ class Repeat:
         ready = prepare(
             as_then, self._dataset, trial_key(seed, self.trial.slot), split_key(seed), self.device
         )
+        self._model = ready.model
         training = ready.epochs(_Unwatched())
         same = []
         for then in self.trial.curve[: self.epochs]:
@@ -110,6 +112,11 @@ class Repeat:
             weights_then=then_hash,
             weights_now=now_hash,
         )
+
+    def weights(self) -> dict[str, Tensor]:
+        """The network's state after the epoch that ``run`` gave last; it changes with the next one."""
+        assert self._model is not None, "run has not begun"
+        return self._model.state_dict()
 
     def _epochs(self) -> int:
         """Those of the stored curve up to its first hole."""

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from hpo.data.cache import Bytes, Part
-from hpo.data.folder import FOLDER_HELP, decode_image, folder_source
+from hpo.data.folder import FOLDER_HELP, folder_source
+from hpo.data.image_file import decode_image
 from hpo.errors import DataError
 
 MakeClass = Callable[..., None]
@@ -109,7 +110,8 @@ def test_images_become_32_by_32_rgb(tmp_path: Path) -> None:
     }
     for name, image in images.items():
         image.save(tmp_path / name)
-        decoded = decode_image(tmp_path / name)
+        decoded, size = decode_image(tmp_path / name)
+        assert size == image.size
         assert decoded.shape == (3, 32, 32) and decoded.dtype == np.uint8
         assert np.abs(decoded.astype(int) - 100).max() <= 2, name
 
@@ -118,7 +120,7 @@ def test_oblong_images_are_squeezed_not_cropped(tmp_path: Path) -> None:
     image = Image.new("RGB", (64, 32), "white")
     image.paste("black", (0, 0, 32, 32))
     image.save(tmp_path / "half.png")
-    decoded = decode_image(tmp_path / "half.png")
+    decoded, _ = decode_image(tmp_path / "half.png")
     assert (decoded[:, :, :14] < 20).all() and (decoded[:, :, 18:] > 235).all()
 
 
@@ -128,7 +130,7 @@ def test_cameras_orientation_is_followed(tmp_path: Path) -> None:
     exif = image.getexif()
     exif[0x0112] = 3  # upside down
     image.save(tmp_path / "turned.png", exif=exif)
-    decoded = decode_image(tmp_path / "turned.png")
+    decoded, _ = decode_image(tmp_path / "turned.png")
     assert (decoded[:, 16:] == 0).all() and (decoded[:, :16] == 255).all()
 
 

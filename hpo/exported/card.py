@@ -1,0 +1,216 @@
+"""The model card: what the network is, how good, on what, and how to repeat it, for a person to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hpo.exported import folder
+from hpo.exported.metrics import Measured
+from hpo.spec.configuration import Configuration
+from hpo.spec.fields import setting
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Where a trained network comes from."""
+
+    study: str
+    trial: int
+    slot: int
+    stage: str
+    seed: int
+    trials_finished: int
+    """Of the study, by the time of the export: the trial may be the best of so many."""
+    is_best: bool
+    searched: tuple[str, ...]
+    parameters: int | None
+    best_epoch: int
+    recorded_accuracy: float
+    test_accuracy: float | None
+    dataset: str
+    fingerprint: str
+    train_images: int
+    verdict: str | None
+    device: str
+    processor: str | None
+    threads: int | None
+    precision: str | None
+    code_version: str | None
+    package_versions: Mapping[str, str]
+    retrained: bool
+    """Whether its weights were not kept but trained again, to the same curve."""
+    no_program: str
+    """Why there is no torch.export program; empty if there is one."""
+
+
+def card(facts: Facts, configuration: Configuration, labels: tuple[str, ...], measured: Measured) -> str:
+    """The text of README.md."""
+    sections = (
+        _head(facts, configuration, labels),
+        _accuracy(facts, measured),
+        _use(facts, labels),
+        _data(facts, configuration, measured),
+        _settings(facts, configuration),
+        _repeat(facts),
+        _files(facts),
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def _head(facts: Facts, configuration: Configuration, labels: tuple[str, ...]) -> str:
+    size = f", {facts.parameters:,} parameters" if facts.parameters else ""
+    return f"""# {facts.study}, trial {facts.trial}
+
+An image classifier: {configuration.model}{size}, for color images of 32 x 32 pixels and {len(labels)} classes
+({", ".join(labels)})."""
+
+
+def _accuracy(facts: Facts, measured: Measured) -> str:
+    low, high = measured.interval
+    lines = [
+        "## Accuracy",
+        "",
+        "| measured on | images | accuracy | 95 % interval |",
+        "|---|---:|---:|---|",
+        f"| validation split | {measured.images:,} | {measured.accuracy:.4f} | {low:.4f} to {high:.4f} |",
+    ]
+    if facts.test_accuracy is not None:
+        lines.append(f"| test split, once, when the study was over | | {facts.test_accuracy:.4f} | |")
+    lines += [
+        "",
+        "Measured with the files of this folder, in single precision, when it was made. The study recorded "
+        f"{facts.recorded_accuracy:.4f}.",
+        *_caveats(facts),
+        "",
+        "| class | validation accuracy |",
+        "|---|---:|",
+        *(f"| {label} | {_share(share)} |" for label, share in measured.per_class.items()),
+    ]
+    return "\n".join(lines)
+
+
+def _caveats(facts: Facts) -> list[str]:
+    chosen = (
+        f"It is the best of {facts.trials_finished:,} trials by this very number, at its best epoch "
+        f"({facts.best_epoch}): expect somewhat less on other images."
+        if facts.is_best
+        else f"Epoch {facts.best_epoch} was chosen by this very number: expect somewhat less on other images."
+    )
+    lines = [chosen]
+    if facts.test_accuracy is None:
+        lines.append("It was not measured on test images.")
+    if facts.verdict and facts.verdict != "healthy":
+        lines.append(f"The training was not all well: {facts.verdict}.")
+    if facts.retrained:
+        lines.append(
+            "Its weights had not been kept: it was trained again for this folder, to the same curve."
+        )
+    return lines
+
+
+def _share(share: float | None) -> str:
+    return "no images" if share is None else f"{share:.3f}"
+
+
+def _use(facts: Facts, labels: tuple[str, ...]) -> str:
+    example = f"""```
+hpo predict . cat.png more/*.jpg --top 3
+```
+
+```python
+model = hpo.load_exported(".")
+probabilities = model.probabilities(images)    # (N, 3, 32, 32) uint8 -> (N, {len(labels)})
+```"""
+    alone = f"""
+
+Without hpo, with PyTorch alone:
+
+```python
+program = torch.export.load("{folder.PROGRAM}").module()
+probabilities = program(images).softmax(1)     # (N, 3, 32, 32) uint8, N of any size, on a CPU
+```"""
+    return (
+        "## Use\n\n"
+        "Images are RGB, 32 x 32, unscaled bytes; preprocessing is part of the network. `hpo predict` "
+        "squeezes others to that size.\n\n"
+        + example
+        + (f"\n\nThere is no {folder.PROGRAM}: {facts.no_program}" if facts.no_program else alone)
+        + "\n\nMeant for images like those it was trained on. It gives one of its classes to any image, "
+        "however unlike, and its probabilities are not calibrated."
+    )
+
+
+def _data(facts: Facts, configuration: Configuration, measured: Measured) -> str:
+    return f"""## Data
+
+- data set: {facts.dataset}; SHA-256 of its classes, labels and pixels `{facts.fingerprint}`
+- training: {facts.train_images:,} images of its training split
+- validation: {measured.images:,} others of its training split, stratified by class, drawn at random from the
+  study's seed ({facts.seed}) and the same for all trials of the study
+- preprocessing: {configuration.preprocessing}, fitted to the training images
+- augmentation while training: {configuration.augmentation}"""
+
+
+def _settings(facts: Facts, configuration: Configuration) -> str:
+    values = configuration.applicable()
+    searched = [name for name in facts.searched if values.get(name) is not None]
+    rows = "\n".join(f"| {name} | {setting(values[name])} |" for name in searched)
+    table = f"| searched | value |\n|---|---|\n{rows}\n\n" if rows else ""
+    return f"## Settings\n\n{table}All others are in `{folder.CONFIGURATION}`."
+
+
+def _repeat(facts: Facts) -> str:
+    where = "\n".join(
+        f"- {name}: {value}"
+        for name, value in {
+            "device": facts.device,
+            "processor": facts.processor,
+            "threads": facts.threads,
+            "precision": facts.precision,
+            "hpo": facts.code_version,
+            **facts.package_versions,
+        }.items()
+        if value is not None
+    )
+    return f"""## How to repeat it
+
+`hpo repeat {facts.study} {facts.trial}`, with the study's database, trains it again and compares every epoch.
+It is slot {facts.slot} of stage {facts.stage} of the study, whose seed is {facts.seed}. It was trained with
+
+{where}"""
+
+
+def _files(facts: Facts) -> str:
+    files = {
+        folder.WEIGHTS: "the weights, as PyTorch names them",
+        folder.PREPROCESSING: "what preprocessing learned from the training images",
+        folder.PROGRAM: "preprocessing and network as a torch.export program",
+        folder.CONFIGURATION: "every hyperparameter",
+        folder.LABELS: "the names of the classes, in the order of the outputs",
+        folder.METRICS: "the numbers above",
+        folder.MANIFEST: "format, versions and checksums",
+    }
+    if facts.no_program:
+        del files[folder.PROGRAM]
+    rows = "\n".join(f"| `{name}` | {what} |" for name, what in files.items())
+    return f"## Files\n\n| file | what it is |\n|---|---|\n{rows}"
+
+
+def metrics_document(facts: Facts, measured: Measured, program_accuracy: float | None) -> dict[str, Any]:
+    """The content of metrics.json."""
+    return {
+        "val_accuracy": measured.accuracy,
+        "val_accuracy_interval_95": measured.interval,
+        "val_loss": measured.loss,
+        "val_images": measured.images,
+        "val_accuracy_recorded": facts.recorded_accuracy,
+        "val_accuracy_of_program": program_accuracy,
+        "test_accuracy": facts.test_accuracy,
+        "per_class": measured.per_class,
+        "made_by": {name: value for name, value in asdict(facts).items() if name not in _ELSEWHERE},
+    }
+
+
+_ELSEWHERE = ("recorded_accuracy", "test_accuracy", "no_program")
