@@ -17,6 +17,7 @@ from hpo.cli.db import db
 from hpo.cli.doctor import doctor
 from hpo.cli.enqueue import enqueue
 from hpo.cli.export import export
+from hpo.cli.importance import importance
 from hpo.cli.predict import predict
 from hpo.cli.query import query
 from hpo.cli.repeat import repeat
@@ -50,6 +51,7 @@ for command in (
     repeat,
     export,
     predict,
+    importance,
     dashboard,
     export_study,
     import_study,

@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from hpo.checks.causes import CAUSES, HEALTHY
 from hpo.checks.study.base import StudyFinding, StudyResults, TrialResult
 from hpo.checks.study.findings import study_findings
+from hpo.checks.study.importance import importance, strongest
 from hpo.cli.console import printable
 from hpo.cli.tables import SEVERITY_STYLES
 from hpo.diagnosis import study_results
@@ -38,6 +39,11 @@ def print_diagnosis(console: Console, engine: Engine, study: str) -> None:
         if finding.remedy:
             remedy = Text.assemble(("try: ", "bold"), printable(finding.remedy))
             console.print(_hanging(Text(""), remedy))
+    matters = strongest(importance(results))
+    if matters:
+        _title(console, "what matters")
+    for statement in matters:
+        console.print(_hanging(Text("  note", SEVERITY_STYLES["note"]), Text(printable(statement))))
 
 
 def as_dict(engine: Engine, study: str) -> dict[str, Any]:
@@ -47,6 +53,7 @@ def as_dict(engine: Engine, study: str) -> dict[str, Any]:
     return {
         "unwell": [asdict(failure) for failure in unwell(results, found)],
         "study_findings": [asdict(finding) for finding in found],
+        "importance": [statement for answer in importance(results) for statement in answer.statements],
     }
 
 
