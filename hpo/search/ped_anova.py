@@ -5,11 +5,15 @@ S. Watanabe, A. Bansal, F. Hutter, PED-ANOVA, IJCAI 2023; Optuna's is its form f
 
 from __future__ import annotations
 
+import warnings
+
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.importance import PedAnovaImportanceEvaluator
 
 from hpo.checks.study.base import StudyResults
-from hpo.search.optuna_space import as_parameters
+from hpo.search.optuna_space import optuna_distribution
+from hpo.spec.space import Choice
 
 BEST_SHARE = 0.1
 FEWEST_BEST = 5
@@ -27,16 +31,32 @@ def best_tenth_shares(results: StudyResults) -> dict[str, float]:
     study = optuna.create_study(direction="maximize")
     learned = {trial.number: trial.value or 0.0 for trial in results.ranked}
     worst = min(learned.values()) - 1.0
-    for trial in results.trials:
-        parameters = as_parameters(results.spec.space, trial.values)
-        study.add_trial(
+    space = {name: _distribution(results, name) for name in results.spec.space}
+    study.add_trials(
+        [
             optuna.trial.create_trial(
-                params={name: value for name, (value, _) in parameters.items()},
-                distributions={name: distribution for name, (_, distribution) in parameters.items()},
+                params=dict(trial.values),
+                distributions={name: space[name] for name in trial.values},
                 value=learned.get(trial.number, worst),
             )
-        )
+            for trial in results.trials
+        ]
+    )
     share = max(BEST_SHARE, FEWEST_BEST / len(results.trials))
-    found = PedAnovaImportanceEvaluator(target_quantile=share).evaluate(study)
+    with warnings.catch_warnings():  # of a hyperparameter that applied in one trial alone
+        warnings.filterwarnings("ignore", message="Some regimes for parameter")
+        found = PedAnovaImportanceEvaluator(target_quantile=share).evaluate(study)
     total = sum(found.values())
     return {name: float(part) / total for name, part in found.items()} if total else {}
+
+
+def _distribution(results: StudyResults, name: str) -> BaseDistribution:
+    """One for all trials, also of those whose values were given from outside the space."""
+    distribution = results.spec.space[name]
+    seen = [trial.values[name] for trial in results.trials if name in trial.values]
+    if isinstance(distribution, Choice):
+        return CategoricalDistribution(list(dict.fromkeys([*distribution.choice, *seen])))
+    theirs = optuna_distribution(distribution)
+    assert isinstance(theirs, FloatDistribution | IntDistribution)
+    theirs.low, theirs.high = min([theirs.low, *seen]), max([theirs.high, *seen])
+    return theirs

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from hpo.data.datasets import Dataset
@@ -127,7 +128,7 @@ class Export:
         labels = self._dataset.classes
         program, no_program = self._program(weights)
         files = {
-            folder.WEIGHTS: safetensors.torch.save({name: each.clone() for name, each in weights.items()}),
+            folder.WEIGHTS: safetensors.torch.save(_packed(weights)),
             folder.PREPROCESSING: self._statistics,
             folder.CONFIGURATION: folder.document(self.configuration.applicable()),
             folder.LABELS: folder.document(labels),
@@ -234,6 +235,11 @@ class Export:
 
 _FEWEST_IMAGES = 2
 """Where ``_TOLERANCE`` is less than an image."""
+
+
+def _packed(weights: Weights) -> dict[str, Tensor]:
+    """As safetensors wants them: in rows, and none a part of another."""
+    return {name: each.clone(memory_format=torch.contiguous_format) for name, each in weights.items()}
 
 
 def check_place(output: Path) -> None:

@@ -16,7 +16,7 @@ Capture = pytest.CaptureFixture[str]
 @pytest.fixture
 def url(bench: Any) -> str:
     """The known trials: from lr 1 on all exploded, and below the accuracy rises with lr."""
-    populate(bench, "known", known_trials(40))
+    populate(bench, "known", known_trials(29))
     return str(bench.store.url)
 
 
@@ -28,15 +28,15 @@ def ask(url: str, capsys: Capture, *command: str) -> str:
 
 def test_it_says_what_decides(url: str, capsys: Capture) -> None:
     found = json.loads(ask(url, capsys, "importance", "known", "--json"))
-    assert (found["study"], found["trials"]) == ("known", 40)
+    assert (found["study"], found["trials"]) == ("known", 29)
     trains, value = found["answers"]
-    assert (trains["question"], trains["trials"]) == ("trains", 40)
-    known = known_trials(40)
-    failed = sum(trial.state != "complete" or (trial.value or 0) < 0.2 for trial in known)
-    assert trains["good"] == 40 - failed
+    assert (trains["question"], trains["trials"]) == ("trains", 29)
+    known = known_trials(29)
+    good = sum(trial.state == "complete" and (trial.value or 0) > 0.11697 for trial in known)
+    assert trains["good"] == good
     assert trains["sure"] == ["lr"] and trains["effects"][0]["name"] == "lr"
     assert trains["statements"][0].startswith("lr explains ")
-    assert value["question"] == "value" and value["trials"] == 40 - failed
+    assert value["question"] == "value" and value["trials"] == good
     assert sum(found["best_tenth"].values()) == pytest.approx(1)
 
 
@@ -46,7 +46,7 @@ def test_the_table_has_every_hyperparameter_and_status_ends_with_the_strongest(
     found = json.loads(ask(url, capsys, "importance", "known", "--json"))
     text = ask(url, capsys, "importance", "known")
     lines = text.splitlines()
-    assert lines[0].startswith("known  40 trials, of which ")
+    assert lines[0].startswith("known  29 trials, of which ")
     assert lines[2].split() == [
         "hyperparameter", "trains", "p", "(trains)", "accuracy", "p", "(accuracy)", "best", "tenth",
     ]  # fmt: skip

@@ -34,13 +34,12 @@ from hpo.workers.submit import submit
 
 Capture = pytest.CaptureFixture[str]
 FIXED = {
-    "dataset": "synthetic",
-    "train_images": 1000,
-    "val_fraction": 0.05,
+    "dataset": "folder",
+    "val_fraction": 0.3,
     "width": 4,
     "depth": 2,
     "epochs": 3,
-    "batch_size": 25,
+    "batch_size": 10,
     "precision": "fp32",
     "augmentation": "none",
 }
@@ -48,7 +47,22 @@ KEPT, NOT_KEPT, EXPLODED = 0, 1, 2
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """80 noisy images of each of three colors, which a small network tells apart quickly, but not all."""
+    folder = tmp_path_factory.mktemp("pictures")
+    random = np.random.default_rng(0)
+    for channel, name in enumerate(("blue", "green", "red")):
+        (folder / name).mkdir()
+        for number in range(80):
+            pixels = random.normal(110, 60, (32, 32, 3)) + random.normal(0, 12, (1, 1, 3))
+            pixels[:, :, 2 - channel] += 10
+            image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+            image.save(folder / name / f"{number:02d}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def url(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A study with two sound trials, of which the better is kept, and one that explodes at once."""
     home = tmp_path_factory.getbasetemp() / "hpo"
     with pytest.MonkeyPatch.context() as patch:
@@ -62,7 +76,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 "trials": 3,
                 "sampler": "grid",
                 "keep_best": 1,
-                "fixed": FIXED,
+                "fixed": {**FIXED, "data_root": str(pictures)},
                 "space": {"lr": {"choice": [0.05, 1e-4, 1e6]}},
             }
         )
@@ -99,7 +113,7 @@ def recorded(url: str, number: int) -> float:
 
 
 def validation(dataset: Dataset) -> tuple[Any, list[str]]:
-    rows = split(dataset.train_labels, 0.05, 1000, split_key(Key(0))).val
+    rows = split(dataset.train_labels, 0.3, None, split_key(Key(0))).val
     return dataset.train_images[rows], [dataset.classes[i] for i in dataset.train_labels[rows]]
 
 
@@ -112,23 +126,23 @@ def predict(capsys: Capture, *arguments: str, code: int = 0) -> tuple[str, str]:
 
 @pytest.mark.parametrize("path", [[], ["--program"]])
 def test_the_folder_gives_the_recorded_accuracy(
-    url: str, exported: Path, tmp_path: Path, capsys: Capture, path: list[str]
+    url: str, pictures: Path, exported: Path, tmp_path: Path, capsys: Capture, path: list[str]
 ) -> None:
     """The validation images as files, through `hpo predict`."""
-    images, labels = validation(load_dataset("synthetic", settings=settings()))
+    images, labels = validation(load_dataset("folder", root=pictures, settings=settings()))
     for number, pixels in enumerate(images):
         Image.fromarray(pixels.transpose(1, 2, 0)).save(tmp_path / f"{number:04d}.png")
-    out, err = predict(capsys, str(exported), str(tmp_path), "--json", "--batch", "100", *path)
+    out, err = predict(capsys, str(exported), str(tmp_path), "--json", "--batch", "20", *path)
     found = json.loads(out)
     assert err == ""
     assert [Path(each["image"]).name for each in found] == [f"{i:04d}.png" for i in range(len(labels))]
     right = sum(each["label"] == label for each, label in zip(found, labels, strict=True))
     assert right / len(labels) == pytest.approx(recorded(url, KEPT), abs=1e-9)
-    assert right > 0.15 * len(labels)  # it has learned something to be measured
+    assert 0.4 * len(labels) < right < len(labels)  # it has learned something, and not everything
 
 
-def test_the_program_needs_nothing_of_hpo(exported: Path) -> None:
-    images, _ = validation(load_dataset("synthetic", settings=settings()))
+def test_the_program_needs_nothing_of_hpo(pictures: Path, exported: Path) -> None:
+    images, _ = validation(load_dataset("folder", root=pictures, settings=settings()))
     program = torch.export.load(exported / PROGRAM).module()
     with torch.no_grad():
         alone = program(torch.from_numpy(images[:9])).softmax(1)

@@ -22,6 +22,8 @@ Question = Literal["trains", "value"]
 ALPHA = 0.05 / 4
 """For each family of tests, of which there are four: two questions, each of single settings and of pairs. At
 most 5 % of studies whose outcomes have nothing to do with their settings get any statement."""
+WORST = 0.25
+"""The share of the trials that trained whose accuracy is called bad, where pairs are looked for."""
 FEWEST_OF_A_KIND = 3
 """Trials that learned, and that did not, before it is asked why."""
 
@@ -30,7 +32,7 @@ FEWEST_OF_A_KIND = 3
 class Answer:
     """What decides one question; ``sure`` names the effects that are beyond chance.
 
-    ``good`` of the ``trials`` trained, or were in the better half.
+    ``good`` of the ``trials`` trained, or were better than the worst quarter.
     """
 
     question: Question
@@ -57,7 +59,7 @@ def importance(results: StudyResults) -> list[Answer]:
     learned = replace(results, trials=tuple(results.ranked))
     values = [trial.value or 0.0 for trial in learned.trials]
     if len(set(values)) > 1:
-        answers.append(_answer("value", learned, np.array(values) < np.median(values), values))
+        answers.append(_answer("value", learned, np.array(values) < np.quantile(values, WORST), values))
     return [answer for answer in answers if answer.effects]
 
 
@@ -107,12 +109,17 @@ def _subject(answer: Answer, effect: Effect) -> str:
 
 def _pair(answer: Answer, found: Interaction) -> str:
     first, second = found.conditions
-    good = "trained" if answer.question == "trains" else "in the better half"
+    said = _trained_of if answer.question == "trains" else _bad_of
+    what = "trained" if answer.question == "trains" else "in the worst quarter"
     return (
-        f"{first} with {second}: {_good(found.both)} {good}; {first} with another {second.name} "
-        f"{_good(found.first)}, {second} with another {first.name} {_good(found.second)}"
+        f"{first} with {second}: {said(found.both)} {what}; {first} with another {second.name} "
+        f"{said(found.first)}, {second} with another {first.name} {said(found.second)}"
     )
 
 
-def _good(cell: Cell) -> str:
+def _trained_of(cell: Cell) -> str:
     return f"{cell.trials - cell.bad} of {cell.trials}"
+
+
+def _bad_of(cell: Cell) -> str:
+    return f"{cell.bad} of {cell.trials}"
