@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from hpo.checks.study.base import StudyResults, TrialResult
-from hpo.search.samplers import draw
 from hpo.search.ped_anova import best_tenth_shares
+from hpo.search.samplers import draw
 from hpo.spec.load import parse_study
 
 STUDY = """
