@@ -3,13 +3,13 @@
     python benchmarks/time_to_target.py [--trials 24] [--epochs 5] [--images 10000] [--width 16]
 
 `plain` is Optuna's own PyTorch example adapted to CIFAR-10: one process, PIL images, torchvision transforms,
-a DataLoader, fp32, a random sampler, no pruning. `ours` is `hpo run` on the same space, with the same network,
-images, epochs and number of trials, as hpo starts it on this machine: start of processes and database
-included. Decoding of the images, once in a machine's life, is not counted for either side.
+a DataLoader, fp32, a random sampler, no pruning. `ours` is `hpo run` on the same space, with the same
+network, images, epochs and number of trials, as hpo starts it on this machine: start of processes and
+database included. Decoding of the images, once in a machine's life, is not counted for either side.
 
 For each seed `plain` runs first, alone, and says when it first had its best value; then `ours` runs, alone,
-until it has a value as good, or all its trials are done. The ratio is of these two times, 0 if ours never gets
-there; the bar is for the median over the seeds.
+until it has a value as good, or all its trials are done. The ratio is of these two times, 0 if ours never
+gets there; the bar is for the median over the seeds.
 """
 
 from __future__ import annotations
