@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import sql_parts
@@ -9,6 +10,7 @@ import sql_parts
 from hpo.spec.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, when_text, yaml_text
 from hpo.spec.load import STUDY_KEYS, THRESHOLDS
 from hpo.spec.method import Method, options_of
+from hpo.spec.read_stages import CONFIRM_KEYS, STAGE_KEYS
 from hpo.spec.rules import MODEL_DEPTHS
 from hpo.spec.sampler import Sampler
 from hpo.spec.schema import schema_text
@@ -26,7 +28,9 @@ _VALUES = {"number": "number", "whole": "whole number", "flag": "true or false",
 def generated() -> dict[Path, str]:
     """Each file with what it should hold."""
     page = STUDY_FILES.read_text(encoding="utf-8")
-    page = with_part(page, "keys", keys_table())
+    page = with_part(page, "keys", single_values_table(STUDY_KEYS, "key"))
+    page = with_part(page, "stages", single_values_table(STAGE_KEYS, "key of a stage"))
+    page = with_part(page, "confirm", single_values_table(CONFIRM_KEYS, "key of `confirm:`"))
     checks = with_part(CHECKS.read_text(encoding="utf-8"), "thresholds", thresholds_table())
     return {
         SCHEMA: schema_text(),
@@ -41,12 +45,12 @@ def generated() -> dict[Path, str]:
     }
 
 
-def keys_table() -> str:
-    """The keys of a study file that have a single value."""
-    lines = ["| key | value | default | meaning |", "|---|---|---|---|"]
+def single_values_table(fields: Mapping[str, FieldType], heading: str) -> str:
+    """Keys of a study file that have a single value."""
+    lines = [f"| {heading} | value | default | meaning |", "|---|---|---|---|"]
     lines += [
         f"| `{field.name}` | {_accepts(field)} | {_default(field)} | {field.description} |"
-        for field in STUDY_KEYS.values()
+        for field in fields.values()
     ]
     return "\n".join(lines)
 

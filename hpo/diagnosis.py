@@ -15,6 +15,7 @@ from hpo.results.records import StudyFindingRecord
 from hpo.results.store import ResultsStore
 from hpo.results.study_findings import FinishedTrial, FinishedTrials, read_finished
 from hpo.spec.configuration import applies
+from hpo.spec.stage import MAIN
 from hpo.spec.study import StudySpec
 
 
@@ -47,8 +48,15 @@ def refresh(store: ResultsStore, name: str) -> list[StudyFinding]:
 
 
 def _results(finished: FinishedTrials) -> StudyResults:
+    """Of a study with stages, the trials of the first, which draws from the space that the study file has."""
     spec = StudySpec.model_validate(finished.spec)
-    trials = tuple(_trial(spec, each) for each in finished.trials)
+    first = spec.stages[0].name if spec.stages else MAIN
+    return results_of(finished, spec, first)
+
+
+def results_of(finished: FinishedTrials, spec: StudySpec, stage: str) -> StudyResults:
+    """The finished trials of one stage; ``spec`` has the space that it draws from."""
+    trials = tuple(_trial(spec, each) for each in finished.trials if each.stage == stage)
     return StudyResults(spec, trials, finished.classes, finished.train_images)
 
 

@@ -13,7 +13,7 @@ from hpo.checks.babysitter import Babysitter
 from hpo.checks.base import Finding
 from hpo.checks.observations import Snapshot
 from hpo.data.datasets import Dataset
-from hpo.data.split import split
+from hpo.data.split import Part, split
 from hpo.model_catalog import build_model
 from hpo.pulse import beat
 from hpo.randomness import Key
@@ -21,11 +21,12 @@ from hpo.results.records import LayerRecord
 from hpo.spec.configuration import Configuration
 from hpo.spec.thresholds import Thresholds
 from hpo.training.batches import steps_per_epoch
+from hpo.training.evaluate import evaluate
 from hpo.training.loop import EpochResult, StepWatch, train
 from hpo.training.optim import build_optimizer, penalty
 from hpo.training.precision import Resolved, autocast, resolve_precision
 from hpo.training.progress import EpochState, StateKeeper
-from hpo.training.state import ImageSet, TrialData, make_trial_data
+from hpo.training.state import ImageSet, TrialData, make_trial_data, test_images
 
 PROBE_IMAGES = 256
 """Training images on which data-driven initializers and the checks before training look."""
@@ -98,6 +99,11 @@ class Prepared:
             val_images=len(self.data.val),
         )
 
+    def test_accuracy(self, dataset: Dataset) -> float:
+        """The share of the test images that the network classifies right, as it is now."""
+        images = test_images(dataset, self.data.preprocessor, self.device)
+        return evaluate(self.model, images, self.precision).accuracy
+
     def _forward(self, model: nn.Module, images: Tensor) -> Tensor:
         with autocast(self.device, self.precision):
             logits: Tensor = model(images.contiguous(memory_format=torch.channels_last))
@@ -110,14 +116,20 @@ class Prepared:
 
 
 def prepare(
-    configuration: Configuration, dataset: Dataset, key: Key, split_key: Key, device: torch.device
+    configuration: Configuration,
+    dataset: Dataset,
+    key: Key,
+    split_key: Key,
+    device: torch.device,
+    part: Part = Part(),  # noqa: B008 (frozen)
 ) -> Prepared:
     """Split and preprocess the images, and build the network and its optimizer on ``device``.
 
     ``split_key`` belongs to the study, not to the trial: all trials are judged on the same images. Raises
     ``ConfigurationError``, ``DataError`` or ``DeviceError`` if this cannot be trained.
     """
-    rows = split(dataset.train_labels, configuration.val_fraction, configuration.train_images, split_key)
+    wanted = configuration.val_fraction, configuration.train_images
+    rows = split(dataset.train_labels, *wanted, split_key, part)
     data = make_trial_data(configuration, dataset, rows, device)
     beat()
     images, labels = _drawn(data.train, key / "probe", device)

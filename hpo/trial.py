@@ -29,6 +29,7 @@ from hpo.prepared import Prepared, layer_records, prepare
 from hpo.pulse import heard_by
 from hpo.queue.leases import Lease
 from hpo.queue.renewal import Renewal
+from hpo.queue.stages import Stage
 from hpo.randomness import Key
 from hpo.recovery.checkpoint import Checkpoints, slot_folder
 from hpo.recovery.faults import fault_point
@@ -62,6 +63,8 @@ class Workbench:
     worker: str
     lease_seconds: float
     emit: Callable[[Event], None]
+    stage: Callable[[str], Stage]
+    """The study's stage of a name."""
     check_stop: Callable[[], None]
     """Raises ``StopRequestedError`` once this worker shall stop."""
 
@@ -96,11 +99,6 @@ def run_trial(bench: Workbench, lease: Lease) -> None:
             trial.run()
 
 
-def trial_key(seed: Key, slot: int) -> Key:
-    """The key of all that is random in the training of a study's slot."""
-    return seed / "trial" / slot
-
-
 def split_key(seed: Key) -> Key:
     """The key of a study's split: all trials are judged on the same images."""
     return seed / "split"
@@ -122,7 +120,8 @@ class _Trial:
         self.renewal = renewal
         self.training = False
         """Whether a stop is looked for, and the state saved, between steps."""
-        self.key = trial_key(Key(bench.spec.seed), lease.slot)
+        self.stage = bench.stage(lease.stage)
+        self.key = self.stage.key(lease.slot)
         folder = slot_folder(settings().checkpoints.expanduser(), bench.study_uid, lease.stage, lease.slot)
         self.saved = Checkpoints(folder, lease.token)
         self.findings: list[Finding] = []
@@ -133,6 +132,7 @@ class _Trial:
         self.weights: str | None = None
         self.statistics: str | None = None
         self.best = BestWeights()
+        self.test_value: float | None = None
 
     def progressed(self) -> None:
         """Called whenever the work goes on. Before training there is nothing to save: a stop is at once."""
@@ -184,7 +184,11 @@ class _Trial:
         bench = self.bench
         fault_point("trial.begin")
         begun = bench.suggestions.begin(
-            self.lease, bench.spec, self.lease.given, dataset=bench.dataset.name, device=str(bench.device)
+            self.lease,
+            self.stage.spec,
+            self.lease.given,
+            dataset=bench.dataset.name,
+            device=str(bench.device),
         )
         self.trial_id, self.number, self.configuration = begun.trial_id, begun.number, begun.configuration
         bench.store.begin_attempt(
@@ -210,8 +214,9 @@ class _Trial:
         bench = self.bench
         self._give_up_if_it_kills()
         ready = prepare(
-            self.configuration, bench.dataset, self.key, split_key(Key(bench.spec.seed)), bench.device
-        )
+            self.configuration, bench.dataset, self.key, split_key(Key(bench.spec.seed)), bench.device,
+            self.stage.part(self.lease.slot),
+        )  # fmt: skip
         self._keep_statistics(ready.data)
         self.parameters = parameter_count(ready.model)
         with self._watched(ready.babysitter(bench.spec.checks)) as sitter:
@@ -233,6 +238,8 @@ class _Trial:
                 self._report(sitter)
                 self.check_stop()
             self.weights = weights_hash(ready.model)
+            if self.stage.kind == "test":
+                self.test_value = ready.test_accuracy(bench.dataset)
             sitter.after()
             self._report(sitter)
 
@@ -337,12 +344,16 @@ class _Trial:
 
     def _finish(self, state: OutcomeState, error: str | None, seconds: float) -> None:
         best = max(self.curve, key=lambda epoch: epoch.val_accuracy, default=None)
-        if best and state == "complete":
+        value = best.val_accuracy if best else None
+        if self.stage.kind == "test" and self.curve:
+            # It has learned its validation images: they say nothing, and choose no epoch.
+            best, value = self.curve[-1], self.test_value
+        elif best and state == "complete":
             self._keep_weights(best)
         said = verdict(self.findings)
         outcome = Outcome(
             state=state,
-            value=best.val_accuracy if best and state == "complete" else None,
+            value=value if state == "complete" else None,
             verdict=said.text,
             remedy=said.remedy or None,
             cause=said.cause,
@@ -353,6 +364,7 @@ class _Trial:
             best_epoch=best.epoch if best else None,
             parameters=self.parameters,
             weights_hash=self.weights,
+            test_value=self.test_value,
         )
         self.outbox.flush(self._waits)
         fault_point("trial.finish")

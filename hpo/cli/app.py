@@ -20,6 +20,7 @@ from hpo.cli.export import export
 from hpo.cli.importance import importance
 from hpo.cli.predict import predict
 from hpo.cli.query import query
+from hpo.cli.refine import refine
 from hpo.cli.repeat import repeat
 from hpo.cli.run import run
 from hpo.cli.schema import schema
@@ -27,6 +28,7 @@ from hpo.cli.show import show
 from hpo.cli.status import status
 from hpo.cli.stop import resume, stop
 from hpo.cli.studies import studies
+from hpo.cli.test import test
 from hpo.cli.transfer import export_study, import_study
 from hpo.errors import HpoError
 from hpo.redact import Redacted, holds_password
@@ -48,6 +50,8 @@ for command in (
     status,
     show,
     query,
+    refine,
+    test,
     repeat,
     export,
     predict,

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from hpo.checks.causes import HEALTHY
 from hpo.cli.console import printable
 from hpo.cli.diagnosis import print_diagnosis
+from hpo.cli.stages_page import print_stages
 from hpo.cli.tables import leaderboard_table
 from hpo.events import RunSummary
 from hpo.redact import safe_url
@@ -34,6 +35,7 @@ def print_ending(
         console.print(leaderboard_table(leaders, console.width))
         console.print()
         console.print(_best(leaders[0], summary.study))
+    print_stages(console, engine, summary.study)
     print_diagnosis(console, engine, summary.study)
     console.print()
     if summary.stopped:

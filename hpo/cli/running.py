@@ -13,6 +13,7 @@ from hpo.cli.ending import print_ending
 from hpo.cli.lines import JsonLines, Lines
 from hpo.cli.live import LiveView
 from hpo.cli.progress import Progress
+from hpo.cli.stages_page import as_dict as stages_as_dict
 from hpo.cli.tables import results
 from hpo.events import Event, RunSummary, StudyReady
 from hpo.results.query import leaderboard, study_status
@@ -41,7 +42,7 @@ def run_as_json(runner: Runner, url: str) -> RunSummary:
     summary = runner(lines.show)
     with results(url) as engine:
         leaders = [asdict(leader) for leader in leaderboard(engine, summary.study)]
-        diagnosis = as_dict(engine, summary.study)
+        diagnosis = {**stages_as_dict(engine, summary.study), **as_dict(engine, summary.study)}
     lines.write_summary(summary, best=leaders[0] if leaders else None, leaderboard=leaders, **diagnosis)
     return summary
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine
 
-from hpo.cli import diagnosis
+from hpo.cli import diagnosis, stages_page
 from hpo.cli.console import printable, stdout
 from hpo.cli.lines import to_json
 from hpo.cli.live import STATE_STYLES
@@ -53,6 +53,7 @@ def print_study(engine: Engine, name: str) -> None:
     if leaders:
         console.print()
         console.print(leaderboard_table(leaders, console.width))
+    stages_page.print_stages(console, engine, name)
     diagnosis.print_diagnosis(console, engine, name)
 
 
@@ -84,6 +85,7 @@ def as_json(engine: Engine, name: str) -> str:
             "best_number": found.best_number,
             **asdict(found.work),
             "leaderboard": [asdict(leader) for leader in leaderboard(engine, name)],
+            **stages_page.as_dict(engine, name),
             **diagnosis.as_dict(engine, name),
         }
     )

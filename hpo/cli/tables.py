@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from hpo.cli.console import printable
 from hpo.reporting import words
 from hpo.results.query import Leader, results_engine
+from hpo.spec.stage import MAIN
 
 SEVERITY_STYLES = {"pass": "green", "note": "cyan", "warn": "yellow", "fatal": "red"}
 
@@ -56,8 +57,10 @@ def leaderboard_table(leaders: Sequence[Leader], width: int) -> Table:
         for name in (leaders[0].searched if leaders else ())
         if any(leader.searched[name] is not None for leader in leaders)
     }
+    stages = [leader.stage for leader in leaders]
     columns = {
         "rank": [Text(str(leader.rank)) for leader in leaders],
+        **({} if set(stages) <= {MAIN} else {"stage": [Text(printable(stage)) for stage in stages]}),
         "trial": [Text(str(leader.number)) for leader in leaders],
         "val_accuracy": [
             Text(words.accuracy(leader.value), "bold green" if leader.rank == 1 else "") for leader in leaders
@@ -70,7 +73,8 @@ def leaderboard_table(leaders: Sequence[Leader], width: int) -> Table:
             Text("" if leader.seconds is None else words.duration(leader.seconds)) for leader in leaders
         ],
     }
-    texts = [name for name, values in searched.items() if any(isinstance(value, str) for value in values)]
+    texts = ["stage"]
+    texts += [name for name, values in searched.items() if any(isinstance(value, str) for value in values)]
     table = table_that_fits(columns, width, left=texts)
     hidden = [name for name in searched if name not in {column.header for column in table.columns}]
     if hidden:

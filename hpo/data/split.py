@@ -19,7 +19,24 @@ class Split:
     val: Labels
 
 
-def split(labels: Labels, val_fraction: float, train_images: int | None, key: Key) -> Split:
+@dataclass(frozen=True)
+class Part:
+    """Which part of the images is held out, where it is not the study's own share ``val_fraction``."""
+
+    folds: int = 0
+    """Hold out one of so many equal parts; 0 for none."""
+    fold: int = 0
+    with_val: bool = False
+    """Train on the validation images too; they stay those that are validated on, and say nothing then."""
+
+
+def split(
+    labels: Labels,
+    val_fraction: float,
+    train_images: int | None,
+    key: Key,
+    part: Part = Part(),
+) -> Split:
     """Hold out ``val_fraction`` of the images, and keep ``train_images`` of the others (all if ``None``).
 
     Each class gets its proportional share of either part, to an image or two. The validation images do
@@ -27,7 +44,13 @@ def split(labels: Labels, val_fraction: float, train_images: int | None, key: Ke
     if a class would be left without images in a part, or if there are fewer than ``train_images``.
     """
     order = _stratified_order(labels, key)
-    val, rest = np.split(order, [round(len(labels) * val_fraction)])
+    if part.folds:
+        dealt = np.array_split(order, part.folds)
+        val = dealt.pop(part.fold)
+        rest = np.concatenate(dealt)
+        val_fraction = 1 / part.folds
+    else:
+        val, rest = np.split(order, [round(len(labels) * val_fraction)])
     if train_images is not None and train_images > len(rest):
         raise DataError(
             f"train_images is {train_images:,}, but only {len(rest):,} of {len(labels):,} training images "
@@ -37,6 +60,8 @@ def split(labels: Labels, val_fraction: float, train_images: int | None, key: Ke
     classes = np.bincount(labels)
     _check_every_class("validation", labels[val], classes, f"val_fraction: {val_fraction:g}")
     _check_every_class("training", labels[train], classes, f"train_images: {train_images or 'all'}")
+    if part.with_val:
+        train = np.concatenate([train, val])
     return Split(train=np.sort(train), val=np.sort(val))
 
 

@@ -11,16 +11,15 @@ from typing import Any, Protocol
 from optuna.study import StudyDirection
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from hpo.errors import StudyChangedError
+from hpo.errors import StudyChangedError, UserError
+from hpo.queue.stages import add_stage, slots_to_come, stage_fixed
 from hpo.results import orphans, provenance
 from hpo.results.clock import utc_now
 from hpo.results.optuna_storage import optuna_within
 from hpo.results.store import ResultsStore
 from hpo.results.tables import STUDIES, SlotRow, StudyRow, TrialRow
+from hpo.spec.stage import MAIN
 from hpo.spec.study import StudySpec
-
-STAGE = "main"
-"""The stage of a study that has only one."""
 
 
 class DatasetIdentity(Protocol):
@@ -47,6 +46,13 @@ class Progress:
     complete: int = 0
     pruned: int = 0
     failed: int = 0
+    to_come: int = 0
+    """Slots of stages that have not begun; some may turn out not to be needed."""
+
+    @property
+    def open(self) -> int:
+        """Slots whose trial has not ended, of the stages that have begun."""
+        return self.waiting + self.running
 
     @property
     def done(self) -> int:
@@ -55,8 +61,8 @@ class Progress:
 
     @property
     def total(self) -> int:
-        """All slots."""
-        return self.waiting + self.running + self.done
+        """All slots, those to come too."""
+        return self.open + self.done + self.to_come
 
 
 def register_study(store: ResultsStore, spec: StudySpec, dataset: DatasetIdentity) -> int:
@@ -69,6 +75,7 @@ def register_study(store: ResultsStore, spec: StudySpec, dataset: DatasetIdentit
     def work(connection: Connection) -> int:
         orphans.sweep(connection)
         study_id = connection.scalar(select(STUDIES.c.study_id).where(STUDIES.c.study_name == spec.study))
+        is_new = study_id is None
         if study_id is None:
             study_id = _create(connection, spec, dataset)
         else:
@@ -76,7 +83,10 @@ def register_study(store: ResultsStore, spec: StudySpec, dataset: DatasetIdentit
             connection.execute(
                 update(StudyRow).where(StudyRow.study_id == study_id).values(spec=_document(spec))
             )
-        _fit_slots(connection, study_id, spec.trials)
+        if not spec.stages:
+            _fit_slots(connection, study_id, spec.trials)
+        elif is_new:
+            _begin_first_stage(connection, study_id, spec, len(dataset.train_labels))
         return study_id
 
     return store.write(work)
@@ -94,14 +104,16 @@ def progress(store: ResultsStore, study_id: int) -> Progress:
     for state, outcome, count in store.read(lambda connection: connection.execute(counts).all()):
         name = outcome or "failed" if state == "done" else state
         by_name[name] = by_name.get(name, 0) + count
-    return Progress(**by_name)
+    to_come = store.read(lambda connection: slots_to_come(connection, study_id))
+    return Progress(**by_name, to_come=to_come)
 
 
 def enqueue(store: ResultsStore, study_id: int, given: Mapping[str, Any]) -> tuple[int, bool]:
     """Put a configuration in front of what is drawn; its slot, and whether the study grew by it.
 
     It takes the place of the next draw, behind configurations that were enqueued before. If every slot has
-    been begun, there is one more, and one more of the study's ``trials``.
+    been begun, there is one more, and one more of the study's ``trials``. Raises ``UserError`` in a study
+    with stages, whose trials are counted.
     """
 
     def work(connection: Connection) -> tuple[int, bool]:
@@ -126,14 +138,26 @@ def _append(connection: Connection, study_id: int, given: Mapping[str, Any]) -> 
     """One more slot; its number. The study's row is locked: two of these must not take the same number."""
     study = select(StudyRow.spec).where(StudyRow.study_id == study_id).with_for_update()
     spec = connection.execute(study).scalar_one()
-    slot = 1 + (connection.scalar(select(func.max(SlotRow.slot)).where(SlotRow.study_id == study_id)) or 0)
-    connection.execute(insert(SlotRow).values(study_id=study_id, stage=STAGE, slot=slot, given=dict(given)))
+    if spec.get("stages"):
+        raise UserError("no slot of the study's stage is free any more: give it a study of its own")
+    of_stage = SlotRow.study_id == study_id, SlotRow.stage == MAIN
+    slot = 1 + (connection.scalar(select(func.max(SlotRow.slot)).where(*of_stage)) or 0)
+    connection.execute(insert(SlotRow).values(study_id=study_id, stage=MAIN, slot=slot, given=dict(given)))
     grown = {**spec, "trials": max(spec["trials"], slot + 1)}
     connection.execute(update(StudyRow).where(StudyRow.study_id == study_id).values(spec=grown))
     return slot
 
 
 _UNBEGUN = (SlotRow.state == "waiting") & SlotRow.trial_id.is_(None)
+
+
+def _begin_first_stage(connection: Connection, study_id: int, spec: StudySpec, images: int) -> None:
+    first = spec.stages[0]
+    add_stage(
+        connection, study_id, first.name, "search",
+        spec=spec, space=spec.space, fixed=stage_fixed(spec, first, images), images=images,
+        given=[None] * (first.trials or 0),
+    )  # fmt: skip
 
 
 def _create(connection: Connection, spec: StudySpec, dataset: DatasetIdentity) -> int:
@@ -212,12 +236,12 @@ def _document(spec: StudySpec) -> dict[str, Any]:
 
 
 def _fit_slots(connection: Connection, study_id: int, trials: int) -> None:
-    of_study = SlotRow.study_id == study_id
+    of_study = (SlotRow.study_id == study_id) & (SlotRow.stage == MAIN)
     # What somebody put there is not dropped with what would be drawn.
     drawn = _UNBEGUN & SlotRow.given.is_(None)
     connection.execute(delete(SlotRow).where(of_study, SlotRow.slot >= trials, drawn))
     last = connection.scalar(select(func.max(SlotRow.slot)).where(of_study))
     first_new = 0 if last is None else last + 1
-    new = [{"study_id": study_id, "stage": STAGE, "slot": slot} for slot in range(first_new, trials)]
+    new = [{"study_id": study_id, "stage": MAIN, "slot": slot} for slot in range(first_new, trials)]
     if new:
         connection.execute(insert(SlotRow), new)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 VARIABLE = "HPO_FAULT"
 POINTS = (
     *("worker.claim", "worker.claimed", "worker.release", "worker.released"),
+    *("worker.advance", "worker.advanced"),
     *("trial.begin", "trial.drawn", "trial.begun"),
     *("trial.epoch", "trial.epoch_stored", "trial.finish", "trial.finished"),
     *("checkpoint.write", "checkpoint.fsync", "checkpoint.replace", "checkpoint.replaced"),

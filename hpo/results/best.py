@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, func, or_, select
 
 from hpo.results.tables import TRIALS, SlotRow, TrialRow
+from hpo.spec.stage import TEST
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def standing(connection: Connection, study_id: int, count: int) -> Standing:
         select(TRIALS.c.number, SlotRow.token)
         .join(TrialRow, TrialRow.trial_id == TRIALS.c.trial_id)
         .join(SlotRow, SlotRow.trial_id == TRIALS.c.trial_id)
-        .where(mine, TrialRow.outcome == "complete")
+        .where(mine, TrialRow.outcome == "complete", TrialRow.stage != TEST)
         .order_by(TrialRow.value.desc(), TRIALS.c.number)
         .limit(count)
     )
@@ -41,6 +42,6 @@ def how_many_better(connection: Connection, study_id: int, value: float, number:
     counted = (
         select(func.count())
         .join(TRIALS, TRIALS.c.trial_id == TrialRow.trial_id)
-        .where(TrialRow.study_id == study_id, TrialRow.outcome == "complete", before)
+        .where(TrialRow.study_id == study_id, TrialRow.outcome == "complete", TrialRow.stage != TEST, before)
     )
     return connection.scalar(counted.select_from(TrialRow)) or 0

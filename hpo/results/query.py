@@ -43,7 +43,10 @@ from hpo.results.tables import (
     TrialRow,
 )
 from hpo.results.work import Work, work_on
+from hpo.spec.stage import MAIN, TEST
 
+_IS_RANKED = TrialRow.stage != TEST
+"""Not the trial that is measured on the test images: its value is of other images."""
 KNOWN = table(
     "hpo_known_trial",
     column("trial_id", Integer),
@@ -102,6 +105,7 @@ class Leader:
     seconds: float | None
     verdict: str | None
     searched: dict[str, Any]
+    stage: str = MAIN
 
 
 @dataclass(frozen=True)
@@ -203,6 +207,7 @@ def leaderboard(engine: Engine, name: str, count: int = 10) -> list[Leader]:
     return [
         Leader(
             rank=row.rank,
+            stage=row.stage,
             number=row.number,
             value=row.value,
             best_epoch=row.best_epoch,
@@ -307,7 +312,9 @@ def _summaries() -> Select[Any]:
             count(SlotRow.state == "waiting").label("waiting"),
             count(SlotRow.state == "running").label("running"),
             *ended,
-            func.max(case((TrialRow.outcome == "complete", TrialRow.value))).label("best_value"),
+            func.max(case((and_(TrialRow.outcome == "complete", _IS_RANKED), TrialRow.value))).label(
+                "best_value"
+            ),
         )
         .join(STUDIES, _is_known_study())
         .join(SlotRow, SlotRow.study_id == StudyRow.study_id)
@@ -328,6 +335,7 @@ def _ranked(study_id: int) -> Select[Any]:
     return (
         select(
             func.rank().over(order_by=TrialRow.value.desc()).label("rank"),
+            TrialRow.stage,
             KNOWN.c.number,
             TrialRow.value,
             TrialRow.best_epoch,
@@ -336,7 +344,7 @@ def _ranked(study_id: int) -> Select[Any]:
             TrialRow.configuration,
         )
         .join(KNOWN, KNOWN.c.trial_id == TrialRow.trial_id)
-        .where(TrialRow.study_id == study_id, KNOWN.c.state == "complete")
+        .where(TrialRow.study_id == study_id, KNOWN.c.state == "complete", _IS_RANKED)
         .order_by(TrialRow.value.desc(), KNOWN.c.number)
     )
 

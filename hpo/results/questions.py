@@ -24,6 +24,7 @@ NAMES = (
     "importance",
     "boundary",
     "progress",
+    "stages",
     "still-improving",
     "overfitting",
     "seed-variance",

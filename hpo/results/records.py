@@ -94,6 +94,7 @@ class Outcome:
     best_epoch: int | None = None
     parameters: int | None = None
     weights_hash: str | None = None
+    test_value: float | None = None
 
     def __post_init__(self) -> None:
         if self.state == "complete" and (self.value is None or not math.isfinite(self.value)):

@@ -12,13 +12,17 @@ from sqlalchemy import Connection, delete, insert, select
 from hpo.results.clock import utc_now
 from hpo.results.query import KNOWN, find_study
 from hpo.results.records import StudyFindingRecord
-from hpo.results.tables import AttemptRow, StudyFindingRow, StudyRow, TrialRow
+from hpo.results.tables import AttemptRow, SlotRow, StudyFindingRow, StudyRow, TrialRow
 
 
 @dataclass(frozen=True)
 class FinishedTrial:
     """A trial that has ended; ``configuration`` has ``None`` where a hyperparameter did not apply."""
 
+    trial_id: int
+    stage: str
+    slot: int
+    given: dict[str, Any]
     number: int
     outcome: str
     value: float | None
@@ -45,8 +49,9 @@ def read_finished(connection: Connection, name: str) -> FinishedTrials:
     study = connection.execute(select(StudyRow.__table__).where(StudyRow.study_id == found.study_id)).one()
     seconds = _seconds(connection, study.study_id)
     ended = (
-        select(TrialRow.__table__, KNOWN.c.number)
+        select(TrialRow.__table__, KNOWN.c.number, SlotRow.given)
         .join(KNOWN, KNOWN.c.trial_id == TrialRow.trial_id)
+        .outerjoin(SlotRow, SlotRow.trial_id == TrialRow.trial_id)
         .where(TrialRow.study_id == study.study_id, TrialRow.outcome.is_not(None))
         .order_by(KNOWN.c.number)
     )
@@ -57,6 +62,10 @@ def read_finished(connection: Connection, name: str) -> FinishedTrials:
         study.train_images,
         tuple(
             FinishedTrial(
+                row.trial_id,
+                row.stage,
+                row.slot,
+                row.given or {},
                 row.number,
                 row.outcome,
                 row.value,

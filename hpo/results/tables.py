@@ -37,6 +37,7 @@ NAME_LENGTH = 200
 SLOT_STATES = ("waiting", "running", "done")
 OUTCOMES = ("complete", "pruned", "failed")
 ATTEMPT_OUTCOMES = (*OUTCOMES, "released", "lost", "hung")
+STAGE_KINDS = ("search", "confirm", "test")
 SEVERITIES = ("pass", "note", "warn", "fatal")
 STUDY_SEVERITIES = ("note", "warn")
 
@@ -205,6 +206,81 @@ class SlotRow(Base):
     epoch: Mapped[int] = mapped_column(server_default="0")
     given: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """Hyperparameters that are not drawn for this slot, and their values."""
+
+
+class StageRow(Base):
+    """A stage of a study that has ``stages:``, written when it begins. Other studies have none."""
+
+    __tablename__ = "hpo_stage"
+    __table_args__ = (UniqueConstraint("study_id", "position"), _one_of("kind", STAGE_KINDS))
+
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("hpo_study.study_id", ondelete="CASCADE"), primary_key=True
+    )
+    stage: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    position: Mapped[int]
+    """From 1."""
+    kind: Mapped[str] = mapped_column(String(16))
+    trials: Mapped[int]
+    """Its slots when it began; 0 if it could not begin, which ends the study."""
+    space: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """What it draws from, as in a study file."""
+    fixed: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """What it fixes besides what the study does."""
+    epochs: Mapped[int | None]
+    """NULL where it is searched, as in the next one."""
+    train_images: Mapped[int | None]
+    made_at: Mapped[datetime]
+
+
+class DecisionRow(Base):
+    """Why a stage is as it is: one decision, on a hyperparameter or a configuration."""
+
+    __tablename__ = "hpo_decision"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["study_id", "stage"], ["hpo_stage.study_id", "hpo_stage.stage"], ondelete="CASCADE"
+        ),
+    )
+
+    study_id: Mapped[int] = mapped_column(primary_key=True)
+    stage: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    """From 1."""
+    subject: Mapped[str]
+    """The hyperparameter; empty where the decision is about the whole stage."""
+    action: Mapped[str] = mapped_column(String(16))
+    message: Mapped[str] = mapped_column(Prose)
+    evidence: Mapped[dict[str, Any]] = mapped_column(Document)
+
+
+class CandidateRow(Base):
+    """A configuration that a stage confirms; what its runs say is added when all are over."""
+
+    __tablename__ = "hpo_candidate"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["study_id", "stage"], ["hpo_stage.study_id", "hpo_stage.stage"], ondelete="CASCADE"
+        ),
+    )
+
+    study_id: Mapped[int] = mapped_column(primary_key=True)
+    stage: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    candidate: Mapped[int] = mapped_column(primary_key=True)
+    """From 0, the best of the search first; slot s trains candidate s modulo their number."""
+    trial_id: Mapped[int] = mapped_column(ForeignKey("hpo_trial.trial_id", ondelete="CASCADE"))
+    """The trial that found it."""
+    search_value: Mapped[float]
+    runs: Mapped[int]
+    completed: Mapped[int | None]
+    rank: Mapped[int | None]
+    mean: Mapped[float | None]
+    low: Mapped[float | None]
+    high: Mapped[float | None]
+    """The mean's 95 % interval."""
+    difference: Mapped[float | None]
+    """To the next in rank, over the runs that both completed."""
+    p_value: Mapped[float | None]
 
 
 class AttemptRow(Base):

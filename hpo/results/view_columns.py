@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Boolean, Column, DateTime, Double, Integer, MetaData, Table, Text
+from sqlalchemy import JSON, Boolean, Column, DateTime, Double, Integer, MetaData, Table, Text
 
 from hpo.results.tables import Document
 from hpo.results.view_sql import column_type
@@ -28,9 +28,10 @@ _COLUMNS: dict[str, Mapping[str, Any]] = {
     "results": {
         "study": Text, "stage": Text, "number": Integer, "state": Text, "value": Double,
         "best_epoch": Integer, "test_value": Double, "verdict": Text, "cause": Text, "second_cause": Text,
-        "confidence": Double, "remedy": Text, "epochs_done": Integer, **_HYPERPARAMETERS, "seconds": Double,
-        "images_per_second": Double, "parameters": Integer, "worker": Text, "started": DateTime,
-        "finished": DateTime, "slot": Integer, "weights_hash": Text, "trial_id": Integer,
+        "confidence": Double, "remedy": Text, "epochs_done": Integer, **_HYPERPARAMETERS,
+        "images": Integer, "seconds": Double, "images_per_second": Double, "parameters": Integer,
+        "worker": Text, "started": DateTime, "finished": DateTime, "slot": Integer, "weights_hash": Text,
+        "trial_id": Integer,
     },
     "curves": {
         **_TRIAL, "epoch": Integer, "train_loss": Double, "train_accuracy": Double, "val_loss": Double,
@@ -53,8 +54,8 @@ _COLUMNS: dict[str, Mapping[str, Any]] = {
     },
     "leaderboard": {
         "rank": Integer, "study": Text, "stage": Text, "number": Integer, "value": Double,
-        "test_value": Double, "best_epoch": Integer, "epochs_done": Integer, "seconds": Double,
-        "verdict": Text, "cause": Text, "trial_id": Integer,
+        "test_value": Double, "best_epoch": Integer, "epochs_done": Integer, "images": Integer,
+        "seconds": Double, "verdict": Text, "cause": Text, "trial_id": Integer,
     },
     "params": {
         **_TRIAL, "state": Text, "value": Double, "param": Text, "kind": Text, "value_text": Text,
@@ -64,6 +65,20 @@ _COLUMNS: dict[str, Mapping[str, Any]] = {
         "study": Text, "position": Integer, "check_name": Text, "severity": Text, "message": Text,
         "remedy": Text, "change": Document, "evidence": Document, "trials_seen": Integer, "made": DateTime,
         "study_id": Integer,
+    },
+    "stages": {
+        "study": Text, "stage": Text, "position": Integer, "kind": Text, "trials": Integer, "done": Integer,
+        "best_value": Double, "epochs": Integer, "train_images": Integer, "images": Integer,
+        "seconds": Double, "space": JSON, "fixed": JSON, "made": DateTime, "study_id": Integer,
+    },
+    "decisions": {
+        "study": Text, "stage": Text, "position": Integer, "subject": Text, "action": Text, "message": Text,
+        "evidence": Document, "study_id": Integer,
+    },
+    "confirmations": {
+        "study": Text, "stage": Text, "rank": Integer, "number": Integer, "search_value": Double,
+        "runs": Integer, "completed": Integer, "mean": Double, "low": Double, "high": Double, "gap": Double,
+        "difference": Double, "p_value": Double, "test_value": Double, "trial_id": Integer,
     },
 }  # fmt: skip
 _METADATA = MetaData()

@@ -20,6 +20,9 @@ VIEWS = (
     "leaderboard",
     "params",
     "study_findings",
+    "stages",
+    "decisions",
+    "confirmations",
 )
 """Every view, those that others read first."""
 _FOLDER = Path(__file__).parent / "views"

@@ -149,7 +149,8 @@ def _with_parents(draft: Draft, names: tuple[str, ...]) -> list[str]:
 def _culprit(draft: Draft, rule: Rule) -> str:
     """The field to blame: one set on the command line, else the one that stands last in the file."""
     given = [name for name in rule.fields if name in draft.places]
-    return max(given, key=lambda name: (bool(draft.places[name].source), draft.places[name].line or 0))
+    order = {name: (bool(place.source), place.line or 0) for name, place in draft.places.items()}
+    return max(given or rule.fields, key=lambda name: order.get(name, (False, 0)))
 
 
 def _searched(draft: Draft, rule: Rule, values: dict[str, Any]) -> str:

@@ -20,10 +20,12 @@ from hpo.spec.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, WrongValue
 from hpo.spec.method import Method, options_of
 from hpo.spec.nearest import did_you_mean
 from hpo.spec.overrides import apply_overrides
+from hpo.spec.read_stages import read_stages, stage_problems
 from hpo.spec.rules import MODEL_DEPTHS
 from hpo.spec.sampler import Sampler
 from hpo.spec.source import bundled_studies, read_source
 from hpo.spec.space import Choice, drawing_order
+from hpo.spec.stage import planned_trials
 from hpo.spec.study import NAME_PATTERN, StudySpec
 from hpo.spec.thresholds import Thresholds
 from hpo.spec.yaml_tree import Leaf, Node, Place, Table, read_tree
@@ -51,12 +53,17 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), option: s
         raise StudyFileError(source, [*problems, _not_a_study(tree)])
     tree = apply_overrides(tree, overrides, problems, option)
     given = _top_level(tree, problems)
+    stages = read_stages(tree.entries.get("stages"), problems)
     draft = Draft()
     _read_section(tree, "fixed", draft, _read_fixed, problems)
     _read_section(tree, "space", draft, _read_searched, problems)
     drop_what_overrides_switch_off(draft)
     problems += [*_in_both(tree), *_unknown_models(draft), *when_problems(draft), *contradictions(draft)]
     problems += _sampler_problems(given.get("sampler"), draft)
+    if stages:
+        problems += stage_problems(tree.entries["stages"], stages, draft)
+        problems += _other_trials(tree, given, planned_trials(stages))
+        given |= {"stages": stages, "trials": planned_trials(stages)}
     if problems:
         raise StudyFileError(source, sorted(problems, key=lambda p: (bool(p.source), p.line or 0)))
     return StudySpec(**given, fixed=draft.fixed, space=draft.space)
@@ -75,6 +82,8 @@ def _not_a_study(node: Node) -> Problem:
 
 
 _SECTIONS = ("fixed", "space")
+_BLOCKS = (*_SECTIONS, "stages")
+"""Keys whose value is not a single one."""
 
 
 def _thresholds() -> dict[str, FieldType]:
@@ -92,7 +101,7 @@ METHODS: dict[str, type[Method]] = {"sampler": Sampler}
 
 
 def _single_values() -> dict[str, FieldType]:
-    infos = {name: info for name, info in StudySpec.model_fields.items() if name not in _SECTIONS}
+    infos = {name: info for name, info in StudySpec.model_fields.items() if name not in _BLOCKS}
     fields = {name: field_type(StudySpec, name) for name in infos}
     word = THRESHOLDS["preset"]
     fields["checks"] = replace(word, name="checks", description=infos["checks"].description or "")
@@ -128,12 +137,22 @@ def _top_level(tree: Table, problems: list[Problem]) -> dict[str, Any]:
                     _check_name(given[key])
             except WrongValue as mistake:
                 problems.append(node.place.problem(key, mistake.message, mistake.hint))
-        elif key not in _SECTIONS:
+        elif key not in _BLOCKS:
             problems.append(tree.keys[key].problem("", f"unknown key {show(repr(key))}", _known_key(key)))
     for name, field in STUDY_KEYS.items():
-        if field.required and name not in tree.entries:
+        in_stages = name == "trials" and "stages" in tree.entries
+        if field.required and name not in tree.entries and not in_stages:
             problems.append(Problem("is missing", name, hint=_EXAMPLES[name]))
     return given
+
+
+def _other_trials(tree: Table, given: Mapping[str, Any], planned: int) -> list[Problem]:
+    """``trials`` beside stages that do not add up to it."""
+    if given.get("trials", planned) == planned:
+        return []
+    hint = "leave it out, and set the trials of each stage"
+    message = f"{given['trials']} is not what the stages add up to, {planned}"
+    return [tree.entries["trials"].place.problem("trials", message, hint)]
 
 
 def _read_method(key: str, table: Table, problems: list[Problem]) -> dict[str, Any]:
@@ -191,7 +210,7 @@ _EXAMPLES = {"study": "e.g. study: my-first", "trials": "e.g. trials: 20"}
 def _known_key(key: str) -> str:
     if key in HYPERPARAMETERS:
         return "a hyperparameter belongs under fixed or space"
-    return did_you_mean(key, [*STUDY_KEYS, *_SECTIONS]) or f"known: {', '.join(StudySpec.model_fields)}"
+    return did_you_mean(key, [*STUDY_KEYS, *_BLOCKS]) or f"known: {', '.join(StudySpec.model_fields)}"
 
 
 def _check_name(name: str) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from hpo.spec.distributions import ALLOWED
 from hpo.spec.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, when_text
 from hpo.spec.load import METHODS, STUDY_KEYS, THRESHOLDS
 from hpo.spec.method import Method, options_of, summaries
+from hpo.spec.read_stages import CONFIRM_KEYS, STAGE_KEYS
+from hpo.spec.stage import STAGE_PATTERN, StageSpec
 from hpo.spec.study import NAME_PATTERN, StudySpec
 
 Schema = dict[str, Any]
@@ -34,12 +37,14 @@ def study_schema() -> Schema:
     keys["study"]["pattern"] = NAME_PATTERN.pattern
     keys["checks"] = _checks(keys["checks"])
     keys.update({name: _method(keys[name], method) for name, method in METHODS.items()})
+    keys["stages"] = _stages()
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "hpo study file",
         "type": "object",
         "additionalProperties": False,
-        "required": [name for name, field in STUDY_KEYS.items() if field.required],
+        "required": [name for name, field in STUDY_KEYS.items() if field.required and name != "trials"],
+        "anyOf": [{"required": ["trials"]}, {"required": ["stages"]}],
         "properties": {name: {**keys, **sections}[name] for name in StudySpec.model_fields},
         "definitions": {"when": _when()},
     }
@@ -78,6 +83,24 @@ def _method(word: Schema, method: type[Method]) -> Schema:
         "default": word["default"],
         "oneOf": [{"enum": word["enum"]}, *mappings],
     }
+
+
+def _stages() -> Schema:
+    confirm = _mapping(CONFIRM_KEYS) | {"description": StageSpec.model_fields["confirm"].description}
+    stage = _mapping(STAGE_KEYS)
+    stage["properties"]["name"]["pattern"] = STAGE_PATTERN.pattern
+    stage["properties"]["confirm"] = confirm
+    return {
+        "description": StudySpec.model_fields["stages"].description,
+        "type": "array",
+        "minItems": 1,
+        "items": stage | {"required": ["name"]},
+    }
+
+
+def _mapping(fields: Mapping[str, FieldType]) -> Schema:
+    properties = {name: _single(field) for name, field in fields.items()}
+    return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
 def schema_text() -> str:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_valid
 from hpo.spec.configuration import Configuration
 from hpo.spec.sampler import Sampler
 from hpo.spec.space import Distribution
+from hpo.spec.stage import StageSpec
 from hpo.spec.thresholds import Thresholds
 
 NAME_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")
@@ -30,7 +31,9 @@ class StudySpec(BaseModel):
     objective: Literal["val_accuracy"] = Field(
         default="val_accuracy", description="what the study maximizes; the test split is never looked at"
     )
-    trials: int = Field(description="how many configurations are tried", ge=1, le=1_000_000)
+    trials: int = Field(
+        description="how many configurations are tried; left out where stages say it", ge=1, le=1_000_000
+    )
     sampler: Sampler = Field(
         default=Sampler.model_validate("random"),
         description="which configurations are tried: a name, or a mapping with options of its own "
@@ -49,6 +52,10 @@ class StudySpec(BaseModel):
     )
     fixed: dict[str, Any] = Field(default_factory=dict, description="hyperparameters with one value")
     space: dict[str, Distribution] = Field(default_factory=dict, description="hyperparameters searched")
+    stages: tuple[StageSpec, ...] = Field(
+        default=(),
+        description="legs of the search, each on what the one before leaves of the space",
+    )
     checks: Thresholds = Field(
         default=Thresholds(),
         description="how closely trials are watched: a preset, or a mapping with thresholds of its own",

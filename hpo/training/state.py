@@ -84,6 +84,13 @@ def make_trial_data(
     return _prepared[key]
 
 
+def test_images(dataset: Dataset, preprocessor: Preprocessor, device: torch.device) -> ImageSet:
+    """The test split on ``device``, preprocessed as the training images were."""
+    labels = torch.from_numpy(np.array(dataset.test_labels)).to(device)
+    rows = torch.arange(len(labels), device=device)
+    return ImageSet(_shared(dataset.test_images).to(device), labels, rows, preprocessor)
+
+
 def _data_key(configuration: Configuration, dataset: Dataset, split: Split, device: torch.device) -> _Key:
     values = configuration.applicable()
     fitted = tuple(values[name] for name in ("preprocessing", "pca_components", "whiten_epsilon"))

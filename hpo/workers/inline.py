@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 
 from hpo.errors import LeaseLostError, StorageError, StudyChangedError, UnknownStudyError
 from hpo.keeping import remove_superfluous
@@ -14,8 +14,9 @@ from hpo.pulse import beat
 from hpo.queue.failures import database_time, stop_if_failing
 from hpo.queue.identity import worker_id
 from hpo.queue.leases import Lease, claim, release, release_dead_local
-from hpo.queue.registered import find_registered
+from hpo.queue.registered import RegisteredStudy, find_registered
 from hpo.queue.slots import progress
+from hpo.queue.stages import Stage, find_stage
 from hpo.recovery.checkpoint import remove_all
 from hpo.recovery.faults import fault_point
 from hpo.recovery.signals import StopRequestedError
@@ -24,6 +25,7 @@ from hpo.results.store import ResultsStore
 from hpo.search.suggest import Suggestions
 from hpo.settings import settings
 from hpo.spec.study import StudySpec
+from hpo.staging import advance
 from hpo.training.cores import divide_threads
 from hpo.training.device import prepare_process, resolve_device
 from hpo.training.precision import resolve_precision
@@ -63,9 +65,12 @@ def serve(
             fault_point("worker.claimed")
             if lease is not None:
                 _work_on(bench, lease)
-            elif _is_over(bench):
-                _tidy_up(bench)
-                return
+            elif not progress(store, bench.study_id).open:
+                fault_point("worker.advance")
+                if not advance(store, bench.spec.study):
+                    _tidy_up(bench)
+                    return
+                fault_point("worker.advanced")
             elif not release_dead_local(store, bench.study_id):
                 _sleep(check_stop, IDLE_SECONDS)
 
@@ -102,8 +107,13 @@ def _workbench(
         worker=worker_id(),
         lease_seconds=settings().lease_seconds,
         emit=emit,
+        stage=cache(partial(_find_stage, store, study)),
         check_stop=check_stop,
     )
+
+
+def _find_stage(store: ResultsStore, study: RegisteredStudy, name: str) -> Stage:
+    return store.read(lambda connection: find_stage(connection, study.study_id, study.spec, name))
 
 
 def _check_models(spec: StudySpec, classes: int) -> None:
@@ -111,11 +121,6 @@ def _check_models(spec: StudySpec, classes: int) -> None:
     searched = spec.space.get("model")
     for name in searched.extremes() if searched else [spec.fixed.get("model", "convnet")]:
         check_model(spec.configuration({"model": name}), classes=classes)
-
-
-def _is_over(bench: Workbench) -> bool:
-    now = progress(bench.store, bench.study_id)
-    return now.done == now.total
 
 
 def _tidy_up(bench: Workbench) -> None:

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from hpo.errors import DeviceError, UserError
 from hpo.prepared import prepare
 from hpo.queue.registered import RegisteredStudy, find_registered
+from hpo.queue.stages import find_stage
 from hpo.randomness import Key
 from hpo.results import provenance
+from hpo.results.engine import reading
 from hpo.results.query import Attempt, TrialDetail, results_engine, trial_detail
 from hpo.results.records import EpochRecord
 from hpo.search.samplers import PURE, draw
@@ -24,7 +26,7 @@ from hpo.training.device import existing_devices, prepare_process, resolve_devic
 from hpo.training.loop import EpochResult
 from hpo.training.precision import Resolved, processor, resolve_precision
 from hpo.training.state import weights_hash
-from hpo.trial import split_key, trial_key
+from hpo.trial import split_key
 from hpo.workers.submit import load_study_images
 
 MEASURED = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr")
@@ -76,9 +78,11 @@ class Repeat:
         try:
             self.trial = trial_detail(engine, study, number)
             found = find_registered(engine, study)
+            assert found is not None  # trial_detail has just read it
+            with reading(engine) as connection:
+                self._stage = find_stage(connection, found.study_id, found.spec, self.trial.stage)
         finally:
             engine.dispose()
-        assert found is not None  # trial_detail has just read it
         self._study: RegisteredStudy = found
         self._attempt = _last_attempt(self.trial)
         prepare_process(self._attempt.threads or available_cores())
@@ -95,8 +99,9 @@ class Repeat:
         seed = Key(self._study.spec.seed)
         as_then = self.configuration.model_copy(update={"precision": self.precision})
         ready = prepare(
-            as_then, self._dataset, trial_key(seed, self.trial.slot), split_key(seed), self.device
-        )
+            as_then, self._dataset, self._stage.key(self.trial.slot), split_key(seed), self.device,
+            self._stage.part(self.trial.slot),
+        )  # fmt: skip
         self._model = ready.model
         training = ready.epochs(_Unwatched())
         same = []
@@ -150,7 +155,7 @@ class Repeat:
 
     def _other_draws(self) -> Iterator[Difference]:
         """What would be drawn otherwise today, where that follows from the study alone."""
-        spec, then = self._study.spec.giving(self.trial.given or {}), self.trial.configuration
+        spec, then = self._stage.spec.giving(self.trial.given or {}), self.trial.configuration
         if spec.sampler.name not in PURE:
             return
         now = spec.configuration({**draw(spec, self.trial.slot), "dataset": self._study.dataset}).applicable()

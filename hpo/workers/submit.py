@@ -15,6 +15,7 @@ from hpo.results.store import ResultsStore
 from hpo.settings import settings
 from hpo.spec.configuration import Configuration
 from hpo.spec.study import StudySpec
+from hpo.staging import refuse_impossible
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def submit(store: ResultsStore, spec: StudySpec) -> Submitted:
     if wanted == "auto":
         wanted, why = (known.dataset, "") if known else resolve_auto(settings())
     dataset = load_study_images(spec, wanted)
+    refuse_impossible(spec, dataset)
     study_id = register_study(store, spec, dataset)
     reclaimed = release_dead_local(store, study_id)
     origin = f"{dataset.origin}; {why}" if why else dataset.origin

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from hpo.model_catalog import build_model
 from hpo.prepared import prepare
+from hpo.queue.stages import main_stage
 from hpo.randomness import Key
 from hpo.recovery import kept
 from hpo.recovery.signals import StopRequestedError
@@ -20,7 +21,7 @@ from hpo.results.store import ResultsStore
 from hpo.settings import settings
 from hpo.spec.study import StudySpec
 from hpo.training.evaluate import evaluate
-from hpo.trial import split_key, trial_key
+from hpo.trial import split_key
 from hpo.workers.base import WorkOrder
 from hpo.workers.inline import serve
 from hpo.workers.submit import load_study_images, submit
@@ -95,7 +96,7 @@ def test_kept_weights_are_those_of_the_best_epoch(storage_url: str) -> None:
         ready = prepare(
             configuration,
             images,
-            trial_key(Key(0), found.document["slot"]),
+            main_stage(study).key(found.document["slot"]),
             split_key(Key(0)),
             torch.device("cpu"),
         )

@@ -90,7 +90,7 @@ def widen(results: StudyResults, name: str, upwards: bool) -> tuple[str, Change]
     distribution = results.spec.space[name]
     assert not isinstance(distribution, Choice)
     low, high = distribution.bounds
-    ends = (low, _beyond(distribution, name, True)) if upwards else (_beyond(distribution, name, False), high)
+    ends = (low, beyond(distribution, name, True)) if upwards else (beyond(distribution, name, False), high)
     if ends == (low, high):
         return NO_REMEDY
     kind, ends_in_file = _range(distribution, *ends)
@@ -106,7 +106,7 @@ def _written(kind: str, ends: Sequence[float]) -> str:
     return f"{{{kind}: [{', '.join(map(yaml_text, ends))}]}}"
 
 
-def _beyond(distribution: Distribution, name: str, upwards: bool) -> float:
+def beyond(distribution: Distribution, name: str, upwards: bool) -> float:
     """The new end: two digits, inside the hyperparameter's limits; the old end if it is one of them."""
     assert not isinstance(distribution, Choice)
     low, high = distribution.bounds

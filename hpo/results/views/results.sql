@@ -14,6 +14,7 @@ SELECT
     t.remedy,
     t.epochs AS epochs_done,
     /* configuration */
+    t.images,
     t.seconds,
     t.images_per_second,
     t.parameters,
