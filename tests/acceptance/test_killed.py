@@ -18,7 +18,7 @@ from hpo.results.store import ResultsStore
 
 pytestmark = pytest.mark.usefixtures("same_settings")
 SQLITE = pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-DYING = [point for point in POINTS if not point.startswith("worker.release")]
+DYING = [point for point in POINTS if not point.startswith(("worker.release", "worker.advance"))]
 LATER = [
     *(f"{point}:1" for point in DYING),
     *("trial.epoch:2", "trial.epoch_stored:2"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.data.split import split
+from hpo.data.split import Part, split
 from hpo.errors import DataError
 from hpo.randomness import Key
 
@@ -79,3 +79,23 @@ def test_classes_are_shuffled_apart() -> None:
     """In rows of ten images, one of each class, validation is not made of whole rows."""
     rows = split(BALANCED, 0.1, None, Key(0)).val // 10
     assert len(np.unique(rows)) > 40
+
+
+def test_folds_are_disjoint_stratified_and_together_everything() -> None:
+    labels = np.repeat(np.arange(10), 50)
+    rows = [split(labels, 0.1, None, Key(0), Part(folds=5, fold=fold)) for fold in range(5)]
+    np.testing.assert_array_equal(np.sort(np.concatenate([each.val for each in rows])), np.arange(500))
+    for each in rows:
+        assert np.bincount(labels[each.val]).tolist() == [10] * 10
+        np.testing.assert_array_equal(np.sort(np.concatenate([each.train, each.val])), np.arange(500))
+    small = split(labels, 0.1, 100, Key(0), Part(folds=5, fold=2))
+    assert set(small.train) < set(rows[2].train)
+    np.testing.assert_array_equal(small.val, rows[2].val)
+
+
+def test_training_and_validation_images_together() -> None:
+    labels = np.repeat(np.arange(10), 50)
+    usual = split(labels, 0.2, 100, Key(0))
+    both = split(labels, 0.2, 100, Key(0), Part(with_val=True))
+    np.testing.assert_array_equal(both.train, np.sort(np.concatenate([usual.train, usual.val])))
+    np.testing.assert_array_equal(both.val, usual.val)

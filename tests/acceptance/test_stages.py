@@ -1,0 +1,100 @@
+"""A search in stages, really trained: from coarse to the test images, killed at its borders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from test_killed import SQLITE, Zygote
+
+from hpo.results.store import ResultsStore
+from hpo.settings import settings
+from hpo.spec.study import StudySpec
+from hpo.workers.submit import submit
+
+STUDY = {
+    "study": "s",
+    "fixed": {"dataset": "synthetic", "train_images": 200, "batch_size": 10, "width": 8, "depth": 2,
+              "epochs": 2, "optimizer": "adam", "augmentation": "none", "precision": "fp32"},
+    "space": {"lr": {"log": [1e-3, 3e-2]}, "activation": {"choice": ["relu", "elu"]}},
+    "stages": [
+        {"name": "coarse", "trials": 6, "epochs": 1},
+        {"name": "fine", "trials": 2},
+        {"name": "confirm", "confirm": {"top": 2, "seeds": 1, "folds": 2}},
+    ],
+    "trials": 6 + 2 + 4 + 1,
+    "checks": "off",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def zygote(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Any:
+    forker = Zygote(tmp_path_factory.mktemp("modules"), cache)
+    yield forker
+    forker.process.stdin.close()  # type: ignore[union-attr]
+    forker.process.wait()
+    forker.process.stdout.close()  # type: ignore[union-attr]
+
+
+@pytest.fixture(autouse=True)
+def _same_settings(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HPO_CACHE", str(cache))
+    monkeypatch.setenv("HPO_DATA", str(cache))
+    settings.cache_clear()
+
+
+def _submit(url: str) -> None:
+    with ResultsStore(url) as store:
+        submit(store, StudySpec.model_validate(STUDY))
+
+
+def _outcome(url: str) -> list[Any]:
+    """What each slot trained and came to."""
+    sql = "SELECT stage, slot, state, lr, activation, value, test_value, weights_hash FROM results"
+    with ResultsStore(url) as store, store.engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(f"{sql} ORDER BY stage, slot"))]
+
+
+@SQLITE
+def test_stages_are_trained_to_the_end_and_a_kill_at_a_border_changes_nothing(
+    zygote: Zygote, storage_url: str, tmp_path: Path
+) -> None:
+    _submit(storage_url)
+    assert zygote.run(storage_url, "s") == "exit 0"
+    calm = _outcome(storage_url)
+    assert [(row[0], row[1]) for row in calm] == [
+        *(("coarse", i) for i in range(6)), *(("confirm", i) for i in range(4)),
+        *(("fine", i) for i in range(2)), ("test", 0),
+    ]  # fmt: skip
+    assert {row[2] for row in calm} == {"complete"}
+    *_, test = calm
+    assert test[5] == test[6]
+    assert [row[6] for row in calm[:-1]] == [None] * 12
+
+    other = f"sqlite:///{tmp_path / 'killed.db'}"
+    _submit(other)
+    for fault in ("worker.advance:1", "worker.advanced:1", "worker.advance:1", "worker.advanced:1"):
+        assert zygote.run(other, "s", fault) == "signal 9"
+    assert zygote.run(other, "s") == "exit 0"
+    assert _outcome(other) == calm
+
+
+@pytest.mark.slow
+@SQLITE
+def test_several_workers_train_the_same_slots_as_one(
+    zygote: Zygote, storage_url: str, tmp_path: Path
+) -> None:
+    _submit(storage_url)
+    workers = [zygote.start(storage_url, "s") for _ in range(3)]
+    assert [zygote.wait(pid) for pid in workers] == ["exit 0"] * 3
+    alone = f"sqlite:///{tmp_path / 'alone.db'}"
+    _submit(alone)
+    assert zygote.run(alone, "s") == "exit 0"
+    assert _outcome(storage_url) == _outcome(alone)
