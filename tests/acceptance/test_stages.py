@@ -16,11 +16,11 @@ from hpo.workers.submit import submit
 
 STUDY = {
     "study": "s",
-    "fixed": {"dataset": "synthetic", "train_images": 200, "batch_size": 10, "width": 8, "depth": 2,
+    "fixed": {"dataset": "synthetic", "train_images": 400, "batch_size": 5, "width": 8, "depth": 2,
               "epochs": 2, "optimizer": "adam", "augmentation": "none", "precision": "fp32"},
-    "space": {"lr": {"log": [1e-3, 3e-2]}, "activation": {"choice": ["relu", "elu"]}},
+    "space": {"lr": {"log": [2e-3, 1e-2]}, "activation": {"choice": ["relu", "elu"]}},
     "stages": [
-        {"name": "coarse", "trials": 6, "epochs": 1},
+        {"name": "coarse", "trials": 6},
         {"name": "fine", "trials": 2},
         {"name": "confirm", "confirm": {"top": 2, "seeds": 1, "folds": 2}},
     ],

@@ -20,7 +20,7 @@ from hpo.results.stages import stages_status
 from hpo.results.store import ResultsStore
 from hpo.results.tables import CandidateRow, DecisionRow, SlotRow, StageRow
 from hpo.results.view_columns import VIEW_TABLES
-from hpo.search.draws import draw
+from hpo.search.samplers import draw
 from hpo.staging import advance, look_again, refined_study
 
 STAGES = [

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hpo.search.draws import draw
+from hpo.search.samplers import draw
 from hpo.search.stages import LEAST_WIDTH, Refined, Tried, refine
 from hpo.spec.space import Choice, Integer, Log, Uniform
 from hpo.spec.study import StudySpec
