@@ -119,6 +119,8 @@ def _one_at_a_time(engine: Engine) -> Iterator[None]:
         yield
         return
     with engine.begin() as connection:
+        # It idles while tables are made on others.
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         yield
 
