@@ -3,8 +3,6 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STUDY  ?= quickstart
-# As many tests at once as there are cores: most of a test's time is one process that starts or waits.
-PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help study test test-unit test-all test-slow bench lint format docs clean
@@ -16,13 +14,13 @@ study: $(VENV)/installed ## install what is needed and run a study (STUDY=quicks
 	@$(BIN)/hpo run $(STUDY)
 
 test: $(VENV)/installed-dev ## install what is needed and run the test suite (under 10 minutes)
-	@$(PYTEST) -m "not slow"
+	@$(BIN)/pytest -m "not slow"
 
 test-unit: $(VENV)/installed-dev ## only the unit tests (under a minute)
-	@$(PYTEST) -m "not slow" tests/unit
+	@$(BIN)/pytest -m "not slow" tests/unit
 
 test-slow: $(VENV)/installed-dev ## only the long tests
-	@$(PYTEST) -m slow
+	@$(BIN)/pytest -m slow
 
 test-all: test test-slow ## every test, the long ones too
 

@@ -54,8 +54,8 @@ class StudyResults:
 
     @cached_property
     def chance_limit(self) -> float:
-        """The accuracy that guessing stays below; 0 if the data are unknown."""
-        if self.classes is None or self.val_images is None:
+        """The accuracy that guessing stays below; 0 if the data are unknown, or too few to hold any out."""
+        if not self.classes or not self.val_images:
             return 0.0
         return chance_limit(self.classes, self.val_images, self.spec.checks.chance_sigmas)
 
