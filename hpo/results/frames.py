@@ -87,6 +87,18 @@ class Results:
         """One row for each thing that a study's trials say about it as a whole."""
         return self._frame("study_findings", study)
 
+    def stages(self, study: str | None = None) -> DataFrame:
+        """One row a stage that has begun."""
+        return self._frame("stages", study)
+
+    def decisions(self, study: str | None = None) -> DataFrame:
+        """One row for each thing that was decided when a stage began."""
+        return self._frame("decisions", study)
+
+    def confirmations(self, study: str | None = None) -> DataFrame:
+        """One row a configuration that was trained again, with what its runs say."""
+        return self._frame("confirmations", study)
+
     def query(self, sql_or_name: str, /, *, timeout: float = TIMEOUT_SECONDS, **params: Value) -> DataFrame:
         """The answer to a reading statement, or to a ready question (``hpo query --list``).
 

@@ -53,7 +53,7 @@ def test_a_studys_status_names_the_best_and_who_is_at_work(bench: Any, engine: E
     bench.claim(study_id, "b:2:0.00", seconds=-1.0)
     status = study_status(engine, "first")
     assert (status.summary.running, status.best_number) == (2, 0)
-    first, second = status.workers
+    first, second = status.work.workers
     assert (first.worker, first.slot, first.number, first.epoch) == ("a:1:0.00", 2, 2, 1)
     assert 50 < first.lease_seconds_left <= 60
     assert (second.worker, second.number) == ("b:2:0.00", None)

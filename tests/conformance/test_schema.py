@@ -31,6 +31,9 @@ TABLES = {
     "layer",
     "finding",
     "study_finding",
+    "stage",
+    "decision",
+    "candidate",
     "schema",
     "alembic_version",
 }

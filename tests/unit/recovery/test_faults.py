@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +20,7 @@ def _disarmed() -> Iterator[None]:
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     signals: list[Any] = []
-    monkeypatch.setattr(os, "kill", lambda pid, signum: signals.append((pid, signum)))
+    monkeypatch.setattr(signal, "raise_signal", signals.append)
     return signals
 
 
@@ -32,13 +31,13 @@ def test_the_named_point_kills_at_its_count_and_no_other(sent: list[Any]) -> Non
     assert sent == []
     faults.fault_point("trial.epoch")
     faults.fault_point("trial.epoch")
-    assert sent == [(os.getpid(), signal.SIGKILL)]
+    assert sent == [signal.SIGKILL]
 
 
 def test_another_signal_can_be_named(sent: list[Any]) -> None:
     faults.arm("worker.claim:1:STOP")
     faults.fault_point("worker.claim")
-    assert sent == [(os.getpid(), signal.SIGSTOP)]
+    assert sent == [signal.SIGSTOP]
 
 
 def test_without_a_name_nothing_happens(sent: list[Any]) -> None:
