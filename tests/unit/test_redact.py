@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TextIO, cast
 
 import pytest
@@ -95,8 +96,11 @@ def test_without_a_password_in_the_command_there_is_no_warning() -> None:
     assert "password" not in done.stderr
 
 
-def test_the_last_words_of_a_worker_are_without_it(tmp_path: Path) -> None:
+def test_what_is_told_and_kept_of_a_dead_worker_is_without_it(tmp_path: Path) -> None:
     worker = object.__new__(_Worker)
+    worker.name, worker.hung, worker.process = "worker-1", False, SimpleNamespace(exitcode=1)
     worker.output = tmp_path / "worker-1.log"
     worker.output.write_text(f"Traceback ...\nOperationalError: postgresql://ada:{SECRET}@db/x\n")
-    assert worker.last_words() == "Traceback ...\nOperationalError: postgresql://ada:***@db/x"
+    said = worker.obituary()
+    assert "OperationalError: postgresql://ada:***@db/x" in said and SECRET not in said
+    assert worker.output.read_text() == "Traceback ...\nOperationalError: postgresql://ada:***@db/x\n"

@@ -25,13 +25,17 @@ def test_the_first_sets_a_flag_and_nothing_else(signum: signal.Signals, exit_cod
 
 
 _PROGRAM = """
-import signal
+import os, signal
 from hpo.recovery.signals import stop_on_signals
+woken, wake = os.pipe()  # a signal that comes before it is waited for is not missed
+os.set_blocking(wake, False)
+signal.set_wakeup_fd(wake)
 with stop_on_signals() as flag:
     print("ready", flush=True)
+    os.read(woken, 1)
+    print("still here", flush=True)
     while True:
         signal.pause()
-        print("still here", flush=True)
 """
 
 

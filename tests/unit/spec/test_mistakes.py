@@ -72,7 +72,7 @@ def study(fixed: str = "", space: str = "", top: str = "") -> str:
         (study(top="sampler: {tpx: {}}"), "5: sampler: there is no sampler 'tpx' (did you mean tpe?)"),
         (study(top="sampler: {tpe: {}, gp: {}}"),
          "5: sampler: needs one name (e.g. sampler: {tpe: {startup: 20}})"),
-        (study(top="sampler: {cmaes: {population: 3}}"), "5: population: 3 is below 4, the smallest allowed"),
+        (study(space="lr: {log: [1e-3, 1]}", top="sampler: {cmaes: {population: 3}}"), "5: population: 3 is below 4, the smallest allowed"),
         (study(top="sampler: [tpe]"), "5: sampler: a list is not one of: random, sobol, grid, tpe, gp, cmaes"),
         (study(top="sampler: cmaes"),
          "space: sampler: cmaes needs a number that every trial draws: log, uniform or int "
