@@ -19,12 +19,14 @@ from one_of_everything import fill, make_ours
 from optuna.distributions import CategoricalDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
-from sqlalchemy import NullPool, text
+from sqlalchemy import NullPool, insert, text
 
 from hpo.errors import StudyExportError, UnknownStudyError, UserError
 from hpo.queue.leases import claim
 from hpo.results import orphans
+from hpo.results.engine import writing
 from hpo.results.store import ResultsStore
+from hpo.results.tables import CandidateRow, DecisionRow, StageRow
 from hpo.results.transfer import exporting, importing, our_part
 from hpo.results.transfer.archive import open_archive
 from hpo.results.transfer.exporting import export_study
@@ -42,7 +44,26 @@ def there(request: pytest.FixtureRequest, new_database: NewDatabase) -> str:
     url = new_database(request.param)
     with ResultsStore(url) as store:
         fill(store)
+        _add_a_stage(store)
     return url
+
+
+def _add_a_stage(store: ResultsStore) -> None:
+    """What a study with stages has besides, for the study `everything`."""
+    with writing(store.engine) as connection:
+        trial_id, study_id = connection.execute(
+            text(
+                "SELECT min(t.trial_id), t.study_id FROM hpo_trial AS t JOIN hpo_study AS s "
+                "ON s.study_id = t.study_id WHERE s.name = 'everything' GROUP BY t.study_id"
+            )
+        ).one()
+        key = {"study_id": study_id, "stage": "main"}
+        searched = {"position": 1, "kind": "search", "trials": 8, "space": {"lr": {"log": [0.01, 1.0]}}}
+        connection.execute(insert(StageRow).values(**key, **searched, fixed={}, made_at=datetime(2026, 1, 2)))
+        decided = {"subject": "lr", "action": "narrowed", "message": "lr: 3 of 8", "evidence": {"best": 3}}
+        connection.execute(insert(DecisionRow).values(**key, position=1, **decided))
+        confirmed = {"candidate": 0, "trial_id": trial_id, "search_value": 0.5, "runs": 2, "mean": 0.45}
+        connection.execute(insert(CandidateRow).values(**key, **confirmed, completed=2, rank=1))
 
 
 @pytest.fixture(params=ENGINES)
