@@ -13,6 +13,14 @@ from workers import Zygote, hashes, submit
 from hpo.settings import settings
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a whole command does is tried on SQLite always, on PostgreSQL with the long tests."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.get_closest_marker("postgres"):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Images are drawn and decoded once for all tests."""

@@ -62,6 +62,7 @@ def _outcome(url: str) -> list[Any]:
         return [tuple(row) for row in connection.execute(text(f"{sql} ORDER BY stage, slot"))]
 
 
+@pytest.mark.slow
 @SQLITE
 def test_stages_are_trained_to_the_end_and_a_kill_at_a_border_changes_nothing(
     zygote: Zygote, storage_url: str, tmp_path: Path
