@@ -18,15 +18,15 @@ worst AS MATERIALIZED (
     FROM ended
 ),
 tried AS (
-    SELECT e.param, e.kind, e.stored, coalesce(e.value, w.value) AS value
-    FROM ended AS e
-    CROSS JOIN worst AS w
-    WHERE w.value IS NOT NULL
+    SELECT param, kind, stored, coalesce(value, (SELECT value FROM worst)) AS value
+    FROM ended
+    WHERE (SELECT value FROM worst) IS NOT NULL
 ),
-ranked AS MATERIALIZED (
+ranked AS (
     SELECT
         param,
         value,
+        count(*) OVER (PARTITION BY param) AS trials,
         -- Equal settings share the mean of their ranks, the first and the last of them.
         (rank() OVER by_setting + count(*) OVER by_setting) / 2.0 AS setting_rank,
         (rank() OVER by_value + count(*) OVER by_value) / 2.0 AS value_rank
@@ -36,23 +36,33 @@ ranked AS MATERIALIZED (
         by_setting AS (PARTITION BY param ORDER BY stored),
         by_value AS (PARTITION BY param ORDER BY value)
 ),
-sums AS MATERIALIZED (
+fifths AS MATERIALIZED (
     SELECT
         param,
         count(*) AS trials,
-        -- Both rankings have this mean.
-        (count(*) + 1) / 2.0 AS mean,
+        avg(value) AS mean,
+        sum(value * value) AS squares,
         sum(setting_rank * value_rank) AS products,
         sum(setting_rank * setting_rank) AS setting_squares,
         sum(value_rank * value_rank) AS value_squares
     FROM ranked
+    GROUP BY param, ceil(5 * setting_rank / trials)
+),
+sums AS (
+    SELECT
+        param,
+        sum(products) AS products,
+        sum(setting_squares) AS setting_squares,
+        sum(value_squares) AS value_squares,
+        -- What each sum is where ranks are independent: both rankings have the mean (n + 1) / 2.
+        sum(trials) * ((sum(trials) + 1) / 2.0) * ((sum(trials) + 1) / 2.0) AS expected
+    FROM fifths
     GROUP BY param
 ),
 correlated AS (
     SELECT
         param,
-        (products - trials * mean * mean)
-            / nullif(sqrt((setting_squares - trials * mean * mean) * (value_squares - trials * mean * mean)), 0)
+        (products - expected) / nullif(sqrt((setting_squares - expected) * (value_squares - expected)), 0)
             AS rank_correlation
     FROM sums
 ),
@@ -62,18 +72,8 @@ grouped AS (
     WHERE kind = 'choice'
     GROUP BY param, stored
     UNION ALL
-    SELECT r.param, count(*), avg(r.value), sum(r.value * r.value)
-    FROM ranked AS r
-    JOIN sums AS s ON s.param = r.param
-    GROUP BY
-        r.param,
-        CASE
-            WHEN 5 * r.setting_rank <= s.trials THEN 1
-            WHEN 5 * r.setting_rank <= 2 * s.trials THEN 2
-            WHEN 5 * r.setting_rank <= 3 * s.trials THEN 3
-            WHEN 5 * r.setting_rank <= 4 * s.trials THEN 4
-            ELSE 5
-        END
+    SELECT param, trials, mean, squares
+    FROM fifths
 ),
 summed AS (
     SELECT
