@@ -17,6 +17,7 @@ from hpo.results.best import how_many_better, standing
 from hpo.results.store import ResultsStore
 from hpo.results.url import parse_url, place
 from hpo.spec.configuration import Configuration
+from hpo.spec.stage import TEST
 from hpo.spec.study import StudySpec
 from hpo.training.loop import EpochResult
 
@@ -34,8 +35,12 @@ class BestWeights:
     def offer(self, result: EpochResult, model: nn.Module) -> None:
         """Take the model's weights after this epoch if it is better than all before it."""
         if result.val_accuracy > self.accuracy:
-            self.epoch, self.accuracy = result.epoch, result.val_accuracy
-            self.weights = {name: each.detach().cpu().clone() for name, each in model.state_dict().items()}
+            self.take(result, model)
+
+    def take(self, result: EpochResult, model: nn.Module) -> None:
+        """Take them whatever came before."""
+        self.epoch, self.accuracy = result.epoch, result.val_accuracy
+        self.weights = {name: each.detach().cpu().clone() for name, each in model.state_dict().items()}
 
 
 @dataclass(frozen=True)
@@ -52,19 +57,26 @@ class TrialIdentity:
     parameters: int | None
 
 
-def keep_if_best(store: ResultsStore, trial: TrialIdentity, best: EpochResult, weights: BestWeights) -> None:
-    """Keep them if the trial, were it over now, would be among the best. Raises ``OSError``.
+def keep_if_best(
+    store: ResultsStore, trial: TrialIdentity, best: EpochResult, value: float, weights: BestWeights
+) -> None:
+    """Keep them if the trial, were it over now with this value, would be among the best. Raises ``OSError``.
 
-    Comes before the trial's end is recorded: a worker that is killed in between keeps them again.
+    What is measured on the test images does not rank, and is always kept. Comes before the trial's end is
+    recorded: a worker that is killed in between keeps them again.
     """
     if weights.weights is None or weights.epoch != best.epoch:  # held from a later epoch on only
         return
-    value, lease = best.val_accuracy, trial.lease
-    better = store.read(lambda connection: how_many_better(connection, lease.study_id, value, trial.number))
-    if better >= trial.spec.keep_best:
-        return
+    lease = trial.lease
+    if lease.stage != TEST:
+        study_id, number = lease.study_id, trial.number
+        better = store.read(lambda connection: how_many_better(connection, study_id, value, number))
+        if better >= trial.spec.keep_best:
+            return
     whose = {"study": trial.spec.study, "study_uid": trial.study_uid, "database": place(parse_url(store.url))}
-    kept.keep(trial.study_uid, trial.number, lease.token, weights.weights, _document(trial, best), whose)
+    kept.keep(
+        trial.study_uid, trial.number, lease.token, weights.weights, _document(trial, best, value), whose
+    )
 
 
 def remove_superfluous(store: ResultsStore, study_id: int, study_uid: str, count: int) -> None:
@@ -75,7 +87,7 @@ def remove_superfluous(store: ResultsStore, study_id: int, study_uid: str, count
         kept.remove(kept.superfluous(found, now.unfinished, now.best))
 
 
-def _document(trial: TrialIdentity, best: EpochResult) -> dict[str, Any]:
+def _document(trial: TrialIdentity, best: EpochResult, value: float) -> dict[str, Any]:
     """What is needed to build the network again and to give it images, and how good it was."""
     configuration = trial.configuration.applicable()
     return {
@@ -85,7 +97,7 @@ def _document(trial: TrialIdentity, best: EpochResult) -> dict[str, Any]:
         "slot": trial.lease.slot,
         "trial": trial.number,
         "objective": trial.spec.objective,
-        "value": best.val_accuracy,
+        "value": value,
         "best_epoch": _finite(asdict(best)),
         "configuration": configuration,
         "parameters": trial.parameters,

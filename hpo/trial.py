@@ -3,29 +3,27 @@ results meet."""
 
 from __future__ import annotations
 
-import hashlib
-import math
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from hpo.checks.babysitter import Babysitter
-from hpo.checks.base import Finding, Remedy
+from hpo.checks.base import Finding
 from hpo.checks.judge import LOOK_STEPS
 from hpo.checks.verdict import verdict
 from hpo.data.datasets import Dataset
 from hpo.errors import DeviceError, LeaseLostError, OutOfMemoryError, StorageError
 from hpo.events import EpochDone, Event, TrialEnded, TrialStarted
+from hpo.journal import Journal
 from hpo.keeping import BestWeights, TrialIdentity, keep_if_best, remove_superfluous
 from hpo.model_catalog import parameter_count
 from hpo.outbox import Outbox
-from hpo.prepared import Prepared, layer_records, prepare
+from hpo.prepared import Prepared, prepare
 from hpo.pulse import heard_by
 from hpo.queue.leases import Lease
 from hpo.queue.renewal import Renewal
@@ -35,7 +33,7 @@ from hpo.recovery.checkpoint import Checkpoints, slot_folder
 from hpo.recovery.faults import fault_point
 from hpo.recovery.signals import StopRequestedError
 from hpo.redact import redact
-from hpo.results.records import EpochRecord, FindingRecord, Outcome, OutcomeState, Surroundings
+from hpo.results.records import Outcome, OutcomeState, Surroundings
 from hpo.results.store import ResultsStore
 from hpo.resumption import TrialProgress, capture, restore
 from hpo.search.suggest import Suggestions
@@ -46,7 +44,7 @@ from hpo.training.loop import EpochResult
 from hpo.training.memory import within_memory
 from hpo.training.precision import processor, resolve_precision
 from hpo.training.progress import EpochState
-from hpo.training.state import TrialData, weights_hash
+from hpo.training.state import weights_hash
 
 
 @dataclass(frozen=True)
@@ -124,10 +122,6 @@ class _Trial:
         self.key = self.stage.key(lease.slot)
         folder = slot_folder(settings().checkpoints.expanduser(), bench.study_uid, lease.stage, lease.slot)
         self.saved = Checkpoints(folder, lease.token)
-        self.findings: list[Finding] = []
-        self.findings_stored = 0
-        self.layers_stored = -1
-        self.curve: list[EpochResult] = []
         self.parameters: int | None = None
         self.weights: str | None = None
         self.statistics: str | None = None
@@ -155,11 +149,14 @@ class _Trial:
         started = time.monotonic()
         self._begin()
         self.outbox = Outbox(self.bench.store, self.lease, self.trial_id)
+        self.journal = Journal(self.outbox)
         with closing(self.outbox):
             with closing(self.saved):
                 state, error = self._outcome()
             if self.saved.problem:
-                self._note("checkpoint", 0, f"not every checkpoint could be written: {self.saved.problem}")
+                self.journal.note(
+                    "checkpoint", 0, f"not every checkpoint could be written: {self.saved.problem}"
+                )
             self._finish(state, error, time.monotonic() - started)
 
     def _outcome(self) -> tuple[OutcomeState, str | None]:
@@ -168,15 +165,15 @@ class _Trial:
         except TrialStoppedError:
             return "pruned", None
         except OutOfMemoryError as exhausted:
-            self._failed("out_of_memory", str(exhausted), "lower batch_size or width")
+            self.journal.fail("out_of_memory", str(exhausted), "lower batch_size or width")
             return "failed", None
         except _GivenUpError as deaths:
-            self._failed("worker_died", str(deaths), "lower batch_size or width if memory ran out")
+            self.journal.fail("worker_died", str(deaths), "lower batch_size or width if memory ran out")
             return "failed", None
         except (LeaseLostError, StorageError):
             raise
         except Exception as bug:
-            self._failed("error", redact(f"{type(bug).__name__}: {bug}"), "")
+            self.journal.fail("error", redact(f"{type(bug).__name__}: {bug}"), "")
             return "failed", traceback.format_exc()
         return "complete", None
 
@@ -217,7 +214,7 @@ class _Trial:
             self.configuration, bench.dataset, self.key, split_key(Key(bench.spec.seed)), bench.device,
             self.stage.part(self.lease.slot),
         )  # fmt: skip
-        self._keep_statistics(ready.data)
+        self.statistics = self.journal.keep_statistics(ready.data)
         self.parameters = parameter_count(ready.model)
         with self._watched(ready.babysitter(bench.spec.checks)) as sitter:
             start = self._go_on(ready, sitter)
@@ -228,9 +225,11 @@ class _Trial:
             watch = _Watch(self, ready, sitter)
             self.training = True
             for epoch in ready.epochs(watch, start, watch):
-                self.curve.append(epoch)
+                self.journal.curve.append(epoch)
                 if bench.spec.keep_best:
-                    self.best.offer(epoch, ready.model)
+                    # Where the validation images are learned too, they choose no epoch.
+                    keep = self.best.take if self.stage.kind == "test" else self.best.offer
+                    keep(epoch, ready.model)
                 ready.tell(sitter, epoch)
                 # First, so that a worker killed here trains no epoch again.
                 watch.save(EpochState(epoch.epoch + 1))
@@ -256,14 +255,14 @@ class _Trial:
         epochs, step = (len(progress.curve), progress.step) if progress else (0, -1)
         recorded = self.bench.store.rewind(self.lease, self.trial_id, epoch=epochs, step=step)
         for place, reason in refused:
-            self._note("checkpoint", place, f"the checkpoint of step {place} was not used: it {reason}")
+            self.journal.note(
+                "checkpoint", place, f"the checkpoint of step {place} was not used: it {reason}"
+            )
         if progress is None:
             return None
-        self.findings = sitter.findings[: progress.findings_stored]
-        self.findings_stored, self.layers_stored = progress.findings_stored, progress.layers_stored
-        self.curve, self.best = progress.curve, progress.best
-        self.outbox.again(progress.unsent)
-        for epoch in self.curve[recorded:]:
+        self.journal.go_on(progress, sitter)
+        self.best = progress.best
+        for epoch in self.journal.curve[recorded:]:
             self._record(epoch)
         return progress.position
 
@@ -274,32 +273,16 @@ class _Trial:
             try:
                 yield sitter
             except TrialStoppedError:
-                self._keep(sitter)
+                self.journal.keep(sitter)
                 raise
 
     def _report(self, sitter: Babysitter) -> None:
         """Store what is new, and raise ``TrialStoppedError`` if something is fatal."""
-        self._keep(sitter)
-        stop_if_fatal(self.findings)
-
-    def _keep(self, sitter: Babysitter) -> None:
-        self._found(sitter.findings[self.findings_stored :])
-        self.findings_stored = len(sitter.findings)
-        fresh = [each for each in sitter.layers if each.step > self.layers_stored]
-        if fresh:
-            records = [record for each in fresh for record in layer_records(each, len(self.curve))]
-            self.outbox.layers(records)
-            self.layers_stored = fresh[-1].step
-
-    def _keep_statistics(self, data: TrialData) -> None:
-        """Store what preprocessing learned, so that the trained network can be used on new images."""
-        state = {name: part.cpu() for name, part in data.preprocessor.state().items()}
-        packed = safetensors.torch.save(state)
-        self.statistics = hashlib.sha256(packed).hexdigest()
-        self.outbox.statistics(self.statistics, packed)
+        self.journal.keep(sitter)
+        stop_if_fatal(self.journal.findings)
 
     def _record(self, epoch: EpochResult) -> None:
-        self.outbox.epoch(EpochRecord(**asdict(epoch)))
+        self.journal.record(epoch)
         self.bench.emit(
             EpochDone(
                 worker=self.bench.worker,
@@ -313,44 +296,15 @@ class _Trial:
             )
         )
 
-    def _found(self, findings: Sequence[Finding]) -> None:
-        self.findings += findings
-        records = [
-            FindingRecord(
-                check=finding.check,
-                severity=finding.severity,
-                step=finding.step,
-                epoch=len(self.curve),
-                message=finding.message,
-                value=finding.value,
-                threshold=finding.threshold,
-                remedy=finding.remedy.text or None,
-                layer=finding.layer,
-            )
-            for finding in findings
-        ]
-        self.outbox.findings(records)
-
-    def _note(self, about: str, step: int, message: str) -> None:
-        """Something about the trial's files that a person may want to know."""
-        self._found([Finding(about, "note", math.nan, math.nan, message, step=step)])
-
-    def _failed(self, cause: str, message: str, remedy: str) -> None:
-        """The trial cannot go on, for a reason that no check found."""
-        failure = Finding(
-            cause, "fatal", math.nan, math.nan, message, Remedy(remedy), cause=cause, confidence=1.0
-        )
-        self._found([failure])
-
     def _finish(self, state: OutcomeState, error: str | None, seconds: float) -> None:
-        best = max(self.curve, key=lambda epoch: epoch.val_accuracy, default=None)
+        best = max(self.journal.curve, key=lambda epoch: epoch.val_accuracy, default=None)
         value = best.val_accuracy if best else None
-        if self.stage.kind == "test" and self.curve:
+        if self.stage.kind == "test" and self.journal.curve:
             # It has learned its validation images: they say nothing, and choose no epoch.
-            best, value = self.curve[-1], self.test_value
-        elif best and state == "complete":
-            self._keep_weights(best)
-        said = verdict(self.findings)
+            best, value = self.journal.curve[-1], self.test_value
+        if best and value is not None and state == "complete":
+            self._keep_weights(best, value)
+        said = verdict(self.journal.findings)
         outcome = Outcome(
             state=state,
             value=value if state == "complete" else None,
@@ -385,7 +339,7 @@ class _Trial:
             )
         )
 
-    def _keep_weights(self, best: EpochResult) -> None:
+    def _keep_weights(self, best: EpochResult, value: float) -> None:
         bench = self.bench
         whose = TrialIdentity(
             spec=bench.spec,
@@ -398,9 +352,11 @@ class _Trial:
             parameters=self.parameters,
         )
         try:
-            keep_if_best(bench.store, whose, best, self.best)
+            keep_if_best(bench.store, whose, best, value, self.best)
         except OSError as error:
-            self._note("kept_weights", 0, f"its best weights could not be kept: {error.strerror or error}")
+            self.journal.note(
+                "kept_weights", 0, f"its best weights could not be kept: {error.strerror or error}"
+            )
 
 
 class _Watch:
@@ -437,9 +393,9 @@ class _Watch:
     def save(self, state: EpochState) -> None:
         """Save everything as it is at ``state``."""
         trial = self._trial
-        unsent = trial.outbox.unsent()
+        journal, unsent = trial.journal, trial.outbox.unsent()
         progress = TrialProgress(
-            state, trial.curve, trial.findings_stored, trial.layers_stored, unsent, best=trial.best
+            state, journal.curve, journal.findings_stored, journal.layers_stored, unsent, best=trial.best
         )
         trial.saved.save(capture(progress, self._ready, self._sitter))
         self._saved = time.monotonic()

@@ -13,27 +13,29 @@ from hpo.spec.stage import TEST
 
 @dataclass(frozen=True)
 class Standing:
-    """Trials of a study by number: those under way, and the best of those that are over."""
+    """Trials of a study by number: those under way, and of those that are over the ones to keep."""
 
     unfinished: frozenset[int]
     best: Mapping[int, int]
-    """The token of the attempt that ended it, by number."""
+    """The token of the attempt that ended it, by number; with those measured on the test images."""
 
 
 def standing(connection: Connection, study_id: int, count: int) -> Standing:
-    """The trials that are not over, and the best ``count``."""
+    """The trials that are not over, the best ``count``, and those measured on the test images."""
     mine = TrialRow.study_id == study_id
     trials = select(TRIALS.c.number).join(TrialRow, TrialRow.trial_id == TRIALS.c.trial_id).where(mine)
     unfinished = connection.scalars(trials.where(TrialRow.outcome.is_(None)))
-    best = (
+    complete = (
         select(TRIALS.c.number, SlotRow.token)
         .join(TrialRow, TrialRow.trial_id == TRIALS.c.trial_id)
         .join(SlotRow, SlotRow.trial_id == TRIALS.c.trial_id)
-        .where(mine, TrialRow.outcome == "complete", TrialRow.stage != TEST)
-        .order_by(TrialRow.value.desc(), TRIALS.c.number)
-        .limit(count)
+        .where(mine, TrialRow.outcome == "complete")
     )
-    return Standing(frozenset(unfinished), {row.number: row.token for row in connection.execute(best)})
+    ranked = complete.where(TrialRow.stage != TEST).order_by(TrialRow.value.desc(), TRIALS.c.number)
+    rows = [*connection.execute(ranked.limit(count))]
+    if count:
+        rows += connection.execute(complete.where(TrialRow.stage == TEST))
+    return Standing(frozenset(unfinished), {row.number: row.token for row in rows})
 
 
 def how_many_better(connection: Connection, study_id: int, value: float, number: int) -> int:

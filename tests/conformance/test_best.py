@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import select, update
+
 from hpo.results.best import Standing, how_many_better, standing
 from hpo.results.records import Outcome
+from hpo.results.tables import TRIALS, TrialRow
+from hpo.spec.stage import TEST
 
 
 def test_the_best_by_value_and_of_equals_the_earlier(bench: Any) -> None:
@@ -20,6 +24,17 @@ def test_the_best_by_value_and_of_equals_the_earlier(bench: Any) -> None:
         assert standing(connection, study_id, 0).best == {}
         better = [how_many_better(connection, study_id, value, 6) for value in (0.4, 0.5, 0.9, 0.95)]
     assert better == [4, 4, 2, 0]
+
+
+def test_trials_measured_on_the_test_images_are_kept_beside_the_best(bench: Any) -> None:
+    study_id = bench.register(trials=3)
+    for value in (0.5, 0.9, 0.6):
+        bench.trial(study_id, Outcome("complete", value=value))
+    with bench.store.engine.begin() as connection:
+        last = select(TRIALS.c.trial_id).where(TRIALS.c.number == 2).scalar_subquery()
+        connection.execute(update(TrialRow).where(TrialRow.trial_id == last).values(stage=TEST))
+        assert standing(connection, study_id, 1).best == {1: 1, 2: 1}
+        assert standing(connection, study_id, 0).best == {}
 
 
 def test_an_earlier_trial_stands_before_its_equals(bench: Any) -> None:
