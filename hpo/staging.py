@@ -358,9 +358,11 @@ def look_again(store: ResultsStore, name: str, number: int) -> int:
 
 def _complete_trial(finished: FinishedTrials, name: str, number: int) -> FinishedTrial:
     trial = next((each for each in finished.trials if each.number == number), None)
-    if trial is None or trial.outcome != "complete" or trial.stage == TEST:
-        what = "has not ended" if trial is None else f"is of stage {trial.stage}, {trial.outcome}"
+    if trial is None:
+        raise UserError(f"study {name} has no trial {number} that is over: `hpo status {name}` lists them")
+    if trial.outcome != "complete" or trial.stage == TEST:
         raise UserError(
-            f"trial {number} of study {name} {what}: only a complete trial of its search can be measured"
+            f"trial {number} of study {name} is of stage {trial.stage}, {trial.outcome}: only a complete "
+            "trial of its search can be measured"
         )
     return trial

@@ -10,7 +10,6 @@ from hpo.cli.options import Storage, storage_url
 
 if TYPE_CHECKING:
     from hpo.queue.registered import RegisteredStudy
-    from hpo.results.store import ResultsStore
 
 
 def enqueue(
@@ -32,24 +31,27 @@ def enqueue(
     from hpo.reporting import words
     from hpo.results.store import ResultsStore
     from hpo.spec.given import read_given
-
-    with ResultsStore(storage_url(storage)) as store:
-        found = _submitted(store, study)
-        given = read_given(found.spec, pairs)
-        slot, grown = put(store, found.study_id, given)
-    place = "one more trial, as all others have begun" if grown else "in the place of its draw"
-    stdout().print(printable(f"{found.spec.study}  slot {slot}: {words.settings(given)}  ({place})"))
-
-
-def _submitted(store: ResultsStore, study: str) -> RegisteredStudy:
-    from hpo.queue.registered import find_registered
     from hpo.spec.load import load_study
     from hpo.workers.submit import submit
 
-    found = find_registered(store.engine, study)
-    if found is None:
-        spec = load_study(study)
-        submit(store, spec)
-        found = find_registered(store.engine, spec.study)
-    assert found is not None
-    return found
+    # Nothing is written before all of it is known to be right.
+    url = storage_url(storage)
+    found = _in_database(url, study)
+    spec = found.spec if found else load_study(study)
+    given = read_given(spec, pairs)
+    with ResultsStore(url) as store:
+        study_id = found.study_id if found else submit(store, spec).study_id
+        slot, grown = put(store, study_id, given)
+    place = "one more trial, as all others have begun" if grown else "in the place of its draw"
+    stdout().print(printable(f"{spec.study}  slot {slot}: {words.settings(given)}  ({place})"))
+
+
+def _in_database(url: str, study: str) -> RegisteredStudy | None:
+    from hpo.cli.tables import results
+    from hpo.queue.registered import find_registered
+    from hpo.results.schema import inspect_schema
+
+    if not inspect_schema(url).revision:
+        return None
+    with results(url) as engine:
+        return find_registered(engine, study)

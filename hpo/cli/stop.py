@@ -20,12 +20,13 @@ def stop(
     storage: Storage = None,
 ) -> None:
     """Stop a study: its workers anywhere save their trials and leave; none begins before `hpo resume`."""
+    from hpo.cli.tables import study_in_database
     from hpo.queue import stopping
     from hpo.reporting import words
     from hpo.results.store import ResultsStore
 
     url = storage_url(storage)
-    study_id = _study_id(url, study)
+    study_id = study_in_database(url, study)
     with ResultsStore(url) as store:
         said = "is stopped" if stopping.stop(store, study_id) else "was stopped already"
         left = stopping.at_work(store, study_id)
@@ -39,11 +40,12 @@ def stop(
 
 def resume(study: _Study, storage: Storage = None) -> None:
     """Let workers go on with a study that `hpo stop` stopped."""
+    from hpo.cli.tables import study_in_database
     from hpo.queue import stopping
     from hpo.results.store import ResultsStore
 
     url = storage_url(storage)
-    study_id = _study_id(url, study)
+    study_id = study_in_database(url, study)
     with ResultsStore(url) as store:
         resumed = stopping.resume(store, study_id)
     typer.echo(
@@ -51,13 +53,3 @@ def resume(study: _Study, storage: Storage = None) -> None:
         if resumed
         else f"{study} was not stopped; nothing was changed"
     )
-
-
-def _study_id(url: str, name: str) -> int:
-    """Raises ``StorageError`` where there is no database: none shall be made here."""
-    from hpo.cli.tables import results
-    from hpo.results.engine import reading
-    from hpo.results.query import find_study
-
-    with results(url) as engine, reading(engine) as connection:
-        return int(find_study(connection, name).study_id)

@@ -12,7 +12,8 @@ from sqlalchemy import Engine
 
 from hpo.cli.console import printable
 from hpo.reporting import words
-from hpo.results.query import Leader, results_engine
+from hpo.results.engine import reading
+from hpo.results.query import Leader, find_study, results_engine
 from hpo.spec.stage import MAIN
 
 SEVERITY_STYLES = {"pass": "green", "note": "cyan", "warn": "yellow", "fatal": "red"}
@@ -26,6 +27,15 @@ def results(url: str) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
+
+
+def study_in_database(url: str, name: str) -> int:
+    """The study's id, before anything is written: where there is no database none shall be made.
+
+    Raises ``StorageError`` or ``UnknownStudyError``.
+    """
+    with results(url) as engine, reading(engine) as connection:
+        return int(find_study(connection, name).study_id)
 
 
 def table_that_fits(columns: Mapping[str, Sequence[Text]], width: int, *, left: Collection[str]) -> Table:

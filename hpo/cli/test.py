@@ -20,11 +20,14 @@ def test(
     several looks chooses the luckiest. Each look is counted. A study that confirms looks by itself.
     """
     from hpo.cli.console import printable, stderr, stdout
+    from hpo.cli.tables import study_in_database
     from hpo.reporting import words
     from hpo.results.store import ResultsStore
     from hpo.staging import look_again
 
-    with ResultsStore(storage_url(storage)) as store:
+    url = storage_url(storage)
+    study_in_database(url, study)
+    with ResultsStore(url) as store:
         looks = look_again(store, study, number)
     if looks:
         warning = (
