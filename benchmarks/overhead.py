@@ -2,8 +2,9 @@
 
     python benchmarks/overhead.py [--trials 6] [--width 16] [--storage sqlite:///...]
 
-Trials of 5 epochs x 10,000 images run in this process. The calls of each part are timed;
-training and validation are what the epochs themselves report. One trial goes before and is not counted.
+Trials of 5 epochs x 10,000 images run in this process. The calls of each part are timed, of the database
+those for which training waits and those of other threads apart; training and validation are what the epochs
+themselves report. One trial goes before and is not counted.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import functools
 import inspect
 import statistics
 import tempfile
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -21,6 +23,7 @@ from typing import Any
 from machine import images, machine, table
 
 import hpo.prepared
+import hpo.queue.renewal
 import hpo.trial
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.feeding import FeedMeter
@@ -51,7 +54,7 @@ PARTS: dict[str, list[tuple[Any, str]]] = {
     "checks": [*_methods(Babysitter, private=True), *_methods(FeedMeter, private=True)],
     "database": [
         *((inline, name) for name in ("claim", "progress")),
-        (hpo.trial, "renew"),
+        (hpo.queue.renewal, "renew"),
         *_methods(ResultsStore, private=False),
     ],
     "data": [(hpo.prepared, name) for name in ("split", "make_trial_data")],
@@ -62,14 +65,19 @@ PARTS: dict[str, list[tuple[Any, str]]] = {
 }
 
 
+BACKGROUND = "database, while training goes on"
+
+
 class Clock:
-    """Seconds and calls by part and trial; of calls within one another the outermost counts."""
+    """Seconds and calls by part and trial; of calls within one another, in a thread, the outermost counts."""
 
     def __init__(self) -> None:
         self.trial = -1
-        self.seconds: dict[str, dict[int, float]] = {part: defaultdict(float) for part in PARTS}
+        self.seconds: dict[str, dict[int, float]] = {
+            part: defaultdict(float) for part in (*PARTS, BACKGROUND)
+        }
         self.calls: Counter[str] = Counter()
-        self._within = False
+        self._within = threading.local()
 
     def watch(self) -> None:
         """Put a stopwatch around every call of PARTS."""
@@ -80,15 +88,16 @@ class Clock:
     def _timed(self, call: Callable[..., Any], part: str) -> Callable[..., Any]:
         @functools.wraps(call)
         def timed(*arguments: Any, **named: Any) -> Any:
-            if self._within:
+            if getattr(self._within, "call", False):
                 return call(*arguments, **named)
-            started, self._within = time.perf_counter(), True
+            waits = threading.current_thread() is threading.main_thread()
+            started, self._within.call = time.perf_counter(), True
             try:
                 return call(*arguments, **named)
             finally:
-                self._within = False
+                self._within.call = False
                 self.calls[part] += 1
-                self.seconds[part][self.trial] += time.perf_counter() - started
+                self.seconds[part if waits else BACKGROUND][self.trial] += time.perf_counter() - started
 
         return timed
 
@@ -149,8 +158,8 @@ def _report(clock: Clock, listener: Listener, url: str, trials: int) -> None:
     curves = [trial_detail(engine, "overhead", trial).curve for trial in counted]
     engine.dispose()
     trained = [sum(epoch.seconds for epoch in curve) for curve in curves]
-    parts = {part: [clock.seconds[part][trial] for trial in counted] for part in PARTS}
-    # The checks inside an epoch stand in its seconds too; nothing else that is timed does, but renewals.
+    parts = {part: [seconds[trial] for trial in counted] for part, seconds in clock.seconds.items()}
+    # The checks inside an epoch stand in its seconds too; nothing else that is timed does.
     outside = [whole - inside for whole, inside in zip(wall, trained, strict=True)]
     rows = [_row("trial", wall, wall), _row("training and validation", trained, wall)]
     rows += [_row(f"  {part}", seconds, wall) for part, seconds in parts.items()]
