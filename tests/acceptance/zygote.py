@@ -11,6 +11,7 @@ from typing import Any
 
 import torch._dynamo  # noqa: F401 (the first step of an optimizer would load it)
 
+import hpo.trial
 from hpo.recovery import faults
 from hpo.recovery.signals import StopRequestedError, stop_on_signals
 from hpo.results import provenance
@@ -23,6 +24,9 @@ def work(order: dict[str, Any]) -> int:
     os.environ.update(order["environment"])
     settings.cache_clear()
     faults.arm(order["fault"])
+    if order["dies_after"]:
+        # Chance may kill one trial as often as one that kills its workers.
+        hpo.trial.MOST_DEATHS = 100
     # Nobody handles SIGPROF: like SIGKILL it ends the process between any two instructions.
     signal.setitimer(signal.ITIMER_PROF, order["dies_after"] or 0)
     with stop_on_signals() as stop:
