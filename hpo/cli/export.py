@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 def export(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="The study's name.")],
     trial: Annotated[
-        int | None, typer.Option(metavar="NUMBER", min=0, help="A trial. [default: the best]")
+        int | None,
+        typer.Option(
+            metavar="NUMBER", min=0, help="A trial. [default: the one measured on test images, else the best]"
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -32,8 +35,8 @@ def export(
     """Write a trained network as a folder that `hpo predict` uses, without a database.
 
     It holds the weights of the trial's best epoch (safetensors), its preprocessing, its settings, the names
-    of the classes, a torch.export program that needs no hpo, and a model card. What is written is measured on
-    the validation split before the folder appears.
+    of the classes, a torch.export program that needs no hpo, and a model card. What is written is measured
+    before the folder appears, on the images on which the trial was.
     """
     from hpo.workers.export import Export, check_place
 
@@ -86,8 +89,8 @@ def _print_text(exported: Exported) -> None:
     program = "" if exported.no_program else f", its program {words.accuracy(exported.program_accuracy)}"
     _say(f"trial {exported.trial} of {exported.study}, {how}  ->  {exported.folder}")
     _say(
-        f"val_accuracy {words.accuracy(measured.accuracy)} on {measured.images:,} images from this folder's "
-        f"files{program}; recorded {words.accuracy(exported.recorded_accuracy)}"
+        f"{exported.measured_on}_accuracy {words.accuracy(measured.accuracy)} on {measured.images:,} images "
+        f"from this folder's files{program}; recorded {words.accuracy(exported.recorded_accuracy)}"
     )
     if exported.no_program:
         _say(f"without a program: {exported.no_program}")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from hpo.exported import folder
 from hpo.exported.metrics import Measured
 from hpo.spec.configuration import Configuration
 from hpo.spec.fields import setting
+
+MeasuredOn = Literal["val", "test"]
+"""The split that a trial's value is of."""
+_SPLITS: dict[MeasuredOn, str] = {"val": "validation", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,10 @@ class Facts:
     searched: tuple[str, ...]
     parameters: int | None
     best_epoch: int
+    measured_on: MeasuredOn
+    look: int
+    """Which one at the study's test images it was, from 1; 0 if none."""
     recorded_accuracy: float
-    test_accuracy: float | None
     dataset: str
     fingerprint: str
     train_images: int
@@ -69,22 +75,19 @@ An image classifier: {configuration.model}{size}, for color images of 32 x 32 pi
 
 def _accuracy(facts: Facts, measured: Measured) -> str:
     low, high = measured.interval
+    split = _SPLITS[facts.measured_on]
     lines = [
         "## Accuracy",
         "",
         "| measured on | images | accuracy | 95 % interval |",
         "|---|---:|---:|---|",
-        f"| validation split | {measured.images:,} | {measured.accuracy:.4f} | {low:.4f} to {high:.4f} |",
-    ]
-    if facts.test_accuracy is not None:
-        lines.append(f"| test split, once, when the study was over | | {facts.test_accuracy:.4f} | |")
-    lines += [
+        f"| {split} split | {measured.images:,} | {measured.accuracy:.4f} | {low:.4f} to {high:.4f} |",
         "",
         "Measured with the files of this folder, in single precision, when it was made. The study recorded "
         f"{facts.recorded_accuracy:.4f}.",
         *_caveats(facts),
         "",
-        "| class | validation accuracy |",
+        f"| class | {split} accuracy |",
         "|---|---:|",
         *(f"| {label} | {_share(share)} |" for label, share in measured.per_class.items()),
     ]
@@ -92,14 +95,8 @@ def _accuracy(facts: Facts, measured: Measured) -> str:
 
 
 def _caveats(facts: Facts) -> list[str]:
-    chosen = (
-        f"It is the best of {facts.trials_finished:,} trials by this very number, at its best epoch "
-        f"({facts.best_epoch}): expect somewhat less on other images."
-        if facts.is_best
-        else f"Epoch {facts.best_epoch} was chosen by this very number: expect somewhat less on other images."
-    )
-    lines = [chosen]
-    if facts.test_accuracy is None:
+    lines = [_chosen(facts)]
+    if facts.measured_on != "test":
         lines.append("It was not measured on test images.")
     if facts.verdict and facts.verdict != "healthy":
         lines.append(f"The training was not all well: {facts.verdict}.")
@@ -108,6 +105,25 @@ def _caveats(facts: Facts) -> list[str]:
             "Its weights had not been kept: it was trained again for this folder, to the same curve."
         )
     return lines
+
+
+def _chosen(facts: Facts) -> str:
+    if facts.measured_on == "test":
+        chosen = "Its settings were chosen without these images, among"
+        if facts.look > 1:
+            chosen = (
+                f"This was look {facts.look} of the study at these images, and no honest one any more, after"
+            )
+        return (
+            f"{chosen} {facts.trials_finished:,} trials. It was trained on training and validation images "
+            "together."
+        )
+    if facts.is_best:
+        return (
+            f"It is the best of {facts.trials_finished:,} trials by this very number, at its best epoch "
+            f"({facts.best_epoch}): expect somewhat less on other images."
+        )
+    return f"Epoch {facts.best_epoch} was chosen by this very number: expect somewhat less on other images."
 
 
 def _share(share: float | None) -> str:
@@ -143,12 +159,17 @@ probabilities = program(images).softmax(1)     # (N, 3, 32, 32) uint8, N of any 
 
 
 def _data(facts: Facts, configuration: Configuration, measured: Measured) -> str:
+    held_out = f"test: all {measured.images:,} images of its test split, by which nothing was chosen"
+    if facts.measured_on == "val":
+        held_out = (
+            f"validation: {measured.images:,} others of its training split, stratified by class, drawn at "
+            f"random\n  from the study's seed ({facts.seed})"
+        )
     return f"""## Data
 
 - data set: {facts.dataset}; SHA-256 of its classes, labels and pixels `{facts.fingerprint}`
 - training: {facts.train_images:,} images of its training split
-- validation: {measured.images:,} others of its training split, stratified by class, drawn at random from the
-  study's seed ({facts.seed}) and the same for all trials of the study
+- {held_out}
 - preprocessing: {configuration.preprocessing}, fitted to the training images
 - augmentation while training: {configuration.augmentation}"""
 
@@ -200,17 +221,17 @@ def _files(facts: Facts) -> str:
 
 def metrics_document(facts: Facts, measured: Measured, program_accuracy: float | None) -> dict[str, Any]:
     """The content of metrics.json."""
+    split = facts.measured_on
     return {
-        "val_accuracy": measured.accuracy,
-        "val_accuracy_interval_95": measured.interval,
-        "val_loss": measured.loss,
-        "val_images": measured.images,
-        "val_accuracy_recorded": facts.recorded_accuracy,
-        "val_accuracy_of_program": program_accuracy,
-        "test_accuracy": facts.test_accuracy,
+        f"{split}_accuracy": measured.accuracy,
+        f"{split}_accuracy_interval_95": measured.interval,
+        f"{split}_loss": measured.loss,
+        f"{split}_images": measured.images,
+        f"{split}_accuracy_recorded": facts.recorded_accuracy,
+        f"{split}_accuracy_of_program": program_accuracy,
         "per_class": measured.per_class,
         "made_by": {name: value for name, value in asdict(facts).items() if name not in _ELSEWHERE},
     }
 
 
-_ELSEWHERE = ("recorded_accuracy", "test_accuracy", "no_program")
+_ELSEWHERE = ("recorded_accuracy", "no_program")

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo.data.datasets import Dataset
@@ -17,14 +19,16 @@ from hpo.data.preprocess import Preprocessor
 from hpo.data.split import Split, split
 from hpo.errors import DataError, ExportError, UserError
 from hpo.exported import folder
-from hpo.exported.card import Facts, card, metrics_document
+from hpo.exported.card import Facts, MeasuredOn, card, metrics_document
 from hpo.exported.metrics import Measured, measure
 from hpo.exported.model import build_network, load_exported
 from hpo.exported.program import PixelNetwork, make_program
 from hpo.model_catalog import IMAGE_SHAPE
 from hpo.queue.registered import RegisteredStudy, find_registered
+from hpo.queue.stages import find_stage
 from hpo.randomness import Key
 from hpo.recovery import kept
+from hpo.results.engine import reading
 from hpo.results.query import (
     TrialDetail,
     leaderboard,
@@ -33,6 +37,7 @@ from hpo.results.query import (
     study_status,
     trial_detail,
 )
+from hpo.results.stages import stages_status
 from hpo.spec.configuration import Configuration
 from hpo.trial import split_key
 from hpo.workers.repeat import Repeat, RepeatedEpoch
@@ -51,6 +56,7 @@ class Exported:
     folder: Path
     study: str
     trial: int
+    measured_on: MeasuredOn
     recorded_accuracy: float
     measured: Measured
     program_accuracy: float | None
@@ -59,7 +65,10 @@ class Exported:
 
 
 class Export:
-    """A complete trial, the best one of its study if no ``number`` is given, ready to be exported.
+    """A complete trial, ready to be exported; if no ``number`` is given, its study's winner.
+
+    That is the one that was measured on the test images, else the best. It is measured on what its value was
+    measured on, so its weights have to give that value.
 
     Raises ``UnknownStudyError``, ``UserError`` for a trial that cannot be exported, and ``DataError`` if the
     study's images are not here: what is exported is measured on them.
@@ -70,7 +79,8 @@ class Export:
         engine = results_engine(url)
         try:
             best = next((each.number for each in leaderboard(engine, study, 1)), None)
-            wanted = best if number is None else number
+            looks = [look.number for look in stages_status(engine, study).looks]
+            wanted = next((each for each in (number, *looks[:1], best) if each is not None), None)
             if wanted is None:
                 raise UserError(f"no trial of {study} is complete yet: there is nothing to export")
             self.trial = trial_detail(engine, study, wanted)
@@ -78,11 +88,15 @@ class Export:
             self._trials_finished = study_status(engine, study).summary.done
             self._statistics = preprocessing_state(engine, study, self.trial.number)
             found = find_registered(engine, study)
+            assert found is not None  # trial_detail has just read it
+            with reading(engine) as connection:
+                self._stage = find_stage(connection, found.study_id, found.spec, self.trial.stage)
         finally:
             engine.dispose()
-        assert found is not None  # trial_detail has just read it
         self._study: RegisteredStudy = found
         self._is_best = self.trial.number == best
+        self._look = looks.index(self.trial.number) + 1 if self.trial.number in looks else 0
+        self.measured_on: MeasuredOn = "test" if self._look else "val"
         self.configuration = _configuration(self.trial)
         self._dataset = self._images()
         self._split = self._rows()
@@ -144,6 +158,7 @@ class Export:
             folder=path,
             study=self.trial.study,
             trial=self.trial.number,
+            measured_on=self.measured_on,
             recorded_accuracy=facts.recorded_accuracy,
             measured=measured,
             program_accuracy=of_program,
@@ -172,16 +187,21 @@ class Export:
 
     def _measure(self, path: Path, *, program: bool = False) -> Measured:
         """Measure what was written, as its users will read it. Raises ``ExportError`` if it is no good."""
-        rows = self._split.val
-        images, labels = self._dataset.train_images[rows], self._dataset.train_labels[rows]
-        measured = measure(load_exported(path, program=program), images, labels)
+        measured = measure(load_exported(path, program=program), *self._images_to_measure())
         recorded = self.trial.value or 0.0
         if abs(measured.accuracy - recorded) > max(_TOLERANCE, _FEWEST_IMAGES / measured.images):
             raise ExportError(
-                f"trial {self.trial.number} was recorded with val_accuracy {recorded:.4f}, but these weights "
-                f"give {measured.accuracy:.4f}: nothing was exported"
+                f"trial {self.trial.number} was recorded with {self.measured_on}_accuracy {recorded:.4f}, "
+                f"but these weights give {measured.accuracy:.4f}: nothing was exported"
             )
         return measured
+
+    def _images_to_measure(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        if self.measured_on == "test":
+            # Copies: PyTorch warns of arrays that may not be written, as those of a mapped file.
+            return np.array(self._dataset.test_images), np.array(self._dataset.test_labels)
+        rows = self._split.val
+        return self._dataset.train_images[rows], self._dataset.train_labels[rows]
 
     def _facts(self, no_program: str) -> Facts:
         trial, study = self.trial, self._study
@@ -199,7 +219,8 @@ class Export:
             parameters=trial.parameters,
             best_epoch=trial.best_epoch,
             recorded_accuracy=trial.value,
-            test_accuracy=trial.test_value,
+            measured_on=self.measured_on,
+            look=self._look,
             dataset=self._dataset.name,
             fingerprint=self._dataset.fingerprint,
             train_images=len(self._split.train),
@@ -230,6 +251,7 @@ class Export:
             self.configuration.val_fraction,
             self.configuration.train_images,
             split_key(Key(self._study.spec.seed)),
+            self._stage.part(self.trial.slot),
         )
 
 

@@ -43,6 +43,7 @@ FIXED = {
     "precision": "fp32",
     "augmentation": "none",
 }
+RATES = {"lr": {"choice": [0.05, 1e-4, 1e6]}}
 KEPT, NOT_KEPT, EXPLODED = 0, 1, 2
 
 
@@ -63,28 +64,33 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A study with two sound trials, of which the better is kept, and one that explodes at once."""
+    """A study with two sound trials, of which the better is kept, and one that explodes at once.
+
+    And the study `staged`, whose winner is confirmed in folds and measured on the test images.
+    """
     home = tmp_path_factory.getbasetemp() / "hpo"
     with pytest.MonkeyPatch.context() as patch:
         for name in ("data", "cache", "artifacts"):
             patch.setenv(f"HPO_{name.upper()}", str(home / name))
         settings.cache_clear()
         url = f"sqlite:///{tmp_path_factory.mktemp('export') / 'hpo.db'}"
-        spec = StudySpec.model_validate(
-            {
-                "study": "s",
-                "trials": 3,
-                "sampler": "grid",
-                "keep_best": 1,
-                "fixed": {**FIXED, "data_root": str(pictures)},
-                "space": {"lr": {"choice": [0.05, 1e-4, 1e6]}},
-            }
-        )
-        with ResultsStore(url) as store:
-            submit(store, spec)
-        serve(WorkOrder(url, "s", "cpu", 2), lambda event: None, lambda: None, lambda ready: None)
+        alike = {"keep_best": 1, "fixed": {**FIXED, "data_root": str(pictures)}}
+        train(url, {"study": "s", "trials": 3, "sampler": "grid", "space": RATES} | alike)
+        stages = [
+            {"name": "search", "trials": 2},
+            {"name": "again", "confirm": {"top": 1, "seeds": 1, "folds": 2}},
+        ]
+        space = {"lr": {"log": [0.03, 0.06]}}
+        train(url, {"study": "staged", "trials": 5, "stages": stages, "space": space} | alike)
         yield url
     settings.cache_clear()
+
+
+def train(url: str, document: dict[str, Any]) -> None:
+    spec = StudySpec.model_validate(document)
+    with ResultsStore(url) as store:
+        submit(store, spec)
+    serve(WorkOrder(url, spec.study, "cpu", 2), lambda event: None, lambda: None, lambda ready: None)
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +112,10 @@ def folder(exported: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(exported, tmp_path / "copy"))
 
 
-def recorded(url: str, number: int) -> float:
+def recorded(url: str, number: int, study: str = "s") -> float:
     with ResultsStore(url) as store, store.engine.connect() as connection:
-        sql = text("SELECT value FROM results WHERE number = :number")
-        return float(connection.execute(sql, {"number": number}).scalar_one())
+        sql = text("SELECT value FROM results WHERE study = :study AND number = :number")
+        return float(connection.execute(sql, {"study": study, "number": number}).scalar_one())
 
 
 def validation(dataset: Dataset) -> tuple[Any, list[str]]:
@@ -155,7 +161,7 @@ def test_metrics_and_card_say_what_was_measured(url: str, exported: Path) -> Non
     assert metrics["val_accuracy"] == pytest.approx(value, abs=1e-6)
     assert metrics["val_accuracy_of_program"] == metrics["val_accuracy"]
     assert metrics["val_accuracy_recorded"] == value
-    assert metrics["test_accuracy"] is None
+    assert not any(name.startswith("test") for name in metrics)
     card = (exported / "README.md").read_text()
     assert f"| validation split | {metrics['val_images']} | {value:.4f} |" in card
     assert "It is the best of 3 trials by this very number" in card
@@ -164,11 +170,37 @@ def test_metrics_and_card_say_what_was_measured(url: str, exported: Path) -> Non
     assert all(name in card for name in hpo.load_exported(exported).labels)
 
 
-def export(url: str, *arguments: str, code: int, capsys: Capture) -> tuple[str, str]:
+def export(url: str, *arguments: str, code: int, capsys: Capture, study: str = "s") -> tuple[str, str]:
     capsys.readouterr()
-    assert run_command(["export", "s", "--storage", url, *arguments]) == code
+    assert run_command(["export", study, "--storage", url, *arguments]) == code
     captured = capsys.readouterr()
     return captured.out, captured.err
+
+
+def test_the_winner_is_the_network_that_was_measured_on_the_test_images(
+    url: str, pictures: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    out, _ = export(url, "-o", str(tmp_path / "x"), "--json", code=0, capsys=capsys, study="staged")
+    found = json.loads(out)
+    dataset = load_dataset("folder", root=pictures, settings=settings())
+    assert (found["trial"], found["measured_on"]) == (4, "test")
+    assert found["retrained"] is False, "its weights are kept, though it does not rank"
+    assert found["measured"]["images"] == len(dataset.test_labels)
+    assert found["measured"]["accuracy"] == pytest.approx(recorded(url, 4, "staged"), abs=1e-6)
+    metrics = json.loads((tmp_path / "x" / METRICS).read_text())
+    assert metrics["test_accuracy"] == metrics["test_accuracy_of_program"] == found["program_accuracy"]
+    card = (tmp_path / "x" / "README.md").read_text()
+    assert f"| test split | {len(dataset.test_labels)} |" in card and "without these images" in card
+    labels = len(dataset.train_labels)
+    assert f"- training: {labels} images of its training split" in card
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_fold_is_measured_on_its_own_images(url: str, tmp_path: Path, capsys: Capture, number: int) -> None:
+    place = ["--trial", str(number), "-o", str(tmp_path / "x")]
+    out, _ = export(url, *place, "--retrain", "--json", code=0, capsys=capsys, study="staged")
+    measured = json.loads(out)["measured"]
+    assert measured["accuracy"] == pytest.approx(recorded(url, number, "staged"), abs=1e-6)
 
 
 def test_weights_that_were_not_kept_are_trained_again(url: str, tmp_path: Path, capsys: Capture) -> None:
