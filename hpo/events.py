@@ -78,7 +78,23 @@ class WorkerLost:
     message: str
 
 
-Event: TypeAlias = StudyReady | TrialStarted | EpochDone | TrialEnded | Stopping | WorkerLost
+@dataclass(frozen=True)
+class DatabaseAway:
+    """A worker has had no answer from the database for some seconds; it trains on, and tries again."""
+
+    worker: str
+
+
+@dataclass(frozen=True)
+class DatabaseBack:
+    """The database answers that worker again."""
+
+    worker: str
+
+
+Event: TypeAlias = (
+    StudyReady | TrialStarted | EpochDone | TrialEnded | Stopping | WorkerLost | DatabaseAway | DatabaseBack
+)
 
 
 @dataclass(frozen=True)

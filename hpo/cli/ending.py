@@ -18,6 +18,7 @@ from hpo.events import RunSummary
 from hpo.redact import safe_url
 from hpo.reporting import words
 from hpo.results.query import Leader, leaderboard
+from hpo.results.stages import stages_status
 from hpo.settings import settings
 
 _LEADERS = 10
@@ -26,10 +27,14 @@ _LEADERS = 10
 def print_ending(
     console: Console, engine: Engine, storage_url: str, summary: RunSummary, command: Sequence[str]
 ) -> None:
-    """Everything about how the run ended; ``command`` is the one that was given, to go on with."""
-    console.print()
-    console.print(_headline(summary))
+    """Everything about how the run ended; ``command`` is the one that was given, to go on with.
+
+    Raises ``StorageError`` before anything is printed.
+    """
     leaders = leaderboard(engine, summary.study, _LEADERS)
+    stages = stages_status(engine, summary.study).stages
+    console.print()
+    console.print(_headline(summary, next((each.stage for each in stages if not each.trials), None)))
     if leaders:
         console.print()
         console.print(leaderboard_table(leaders, console.width))
@@ -41,16 +46,32 @@ def print_ending(
     if summary.stopped:
         _print_commands(console, {f"hpo resume {summary.study}": "lets workers go on with the rest"})
     elif summary.finished < summary.total:
-        again = shlex.join(safe_url(argument) for argument in command)
-        _print_commands(console, {again: "goes on with the rest"})
+        _print_again(console, command)
     else:
         _print_commands(console, _next_commands(summary.study, storage_url))
 
 
-def _headline(summary: RunSummary) -> Text:
+def print_ending_without_database(console: Console, summary: RunSummary, command: Sequence[str]) -> None:
+    """The same of a run that was stopped while the database was away."""
+    console.print()
+    console.print(_headline(summary, None))
+    console.print(Text("the database does not answer: `hpo status` shows the trials when it does", "yellow"))
+    console.print()
+    _print_again(console, command)
+
+
+def _print_again(console: Console, command: Sequence[str]) -> None:
+    again = shlex.join(safe_url(argument) for argument in command)
+    _print_commands(console, {again: "goes on with the rest"})
+
+
+def _headline(summary: RunSummary, ended_at: str | None) -> Text:
+    """``ended_at`` is the stage for which the ones before gave no reason."""
+    trials = words.count(summary.total, "trial")
     if summary.finished == summary.total:
+        said = f"ended before its stage {ended_at}, after {trials}" if ended_at else f"all {trials} are done"
         return Text.assemble(
-            (printable(summary.study), "bold"), f"  all {words.count(summary.total, 'trial')} are done",
+            (printable(summary.study), "bold"), printable(f"  {said}"),
             (f"  ({words.duration(summary.seconds)})", "dim"),
         )  # fmt: skip
     why = "stopped" if summary.interrupted or summary.stopped else "ended early"

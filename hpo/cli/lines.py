@@ -9,9 +9,19 @@ from dataclasses import asdict
 from typing import Any, TextIO
 
 from hpo.cli.console import printable
-from hpo.cli.live import STOPPING, heading
+from hpo.cli.live import AWAY, BACK, STOPPING, heading
 from hpo.cli.progress import Progress
-from hpo.events import EpochDone, Event, RunSummary, Stopping, StudyReady, TrialEnded, WorkerLost
+from hpo.events import (
+    DatabaseAway,
+    DatabaseBack,
+    EpochDone,
+    Event,
+    RunSummary,
+    Stopping,
+    StudyReady,
+    TrialEnded,
+    WorkerLost,
+)
 from hpo.reporting import words
 
 
@@ -37,6 +47,10 @@ class Lines:
             return STOPPING
         if isinstance(event, WorkerLost):
             return event.message
+        if isinstance(event, DatabaseAway):
+            return AWAY
+        if isinstance(event, DatabaseBack):
+            return BACK
         if isinstance(event, TrialEnded):
             return self._ending(event)
         if isinstance(event, EpochDone) and event.epoch < event.epochs:

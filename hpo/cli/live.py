@@ -16,12 +16,18 @@ from rich.text import Text
 
 from hpo.cli.console import printable
 from hpo.cli.progress import Progress, RunningTrial
-from hpo.events import Event, Stopping, StudyReady, TrialEnded, WorkerLost
+from hpo.events import DatabaseAway, DatabaseBack, Event, Stopping, StudyReady, TrialEnded, WorkerLost
 from hpo.reporting import words
+from hpo.results.patience import RETRY_SECONDS
 
 # One colour for one thing, here and in every table; told apart by words too, for those who do not see them.
 STATE_STYLES = {"complete": "green", "pruned": "yellow", "failed": "red", "running": "cyan", "waiting": "dim"}
 STOPPING = "stopping: the workers give their trials back ..."
+AWAY = (
+    "the database does not answer: training goes on, what it finds is kept and written when it answers again"
+    f" (tried for {words.duration(RETRY_SECONDS)})"
+)
+BACK = "the database answers again: nothing was lost"
 _REFRESHES = 4  # a second
 _SPARK_WIDTH = 12
 
@@ -64,6 +70,10 @@ class LiveView:
             self._live.console.print(Text(STOPPING, "yellow"))
         elif isinstance(event, WorkerLost):
             self._live.console.print(Text(printable(event.message), "yellow"))
+        elif isinstance(event, DatabaseAway):
+            self._live.console.print(Text(AWAY, "yellow"))
+        elif isinstance(event, DatabaseBack):
+            self._live.console.print(Text(BACK, "green"))
 
     def render(self) -> RenderableType:
         """The view as it is now."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from hpo.cli.console import stdout
 from hpo.cli.diagnosis import as_dict
-from hpo.cli.ending import print_ending
+from hpo.cli.ending import print_ending, print_ending_without_database
 from hpo.cli.lines import JsonLines, Lines
 from hpo.cli.live import LiveView
 from hpo.cli.progress import Progress
 from hpo.cli.stages_page import as_dict as stages_as_dict
 from hpo.cli.tables import results
+from hpo.errors import StorageError
 from hpo.events import Event, RunSummary, StudyReady
 from hpo.results.query import leaderboard, study_status
 
@@ -31,8 +32,14 @@ def run_for_people(runner: Runner, url: str) -> RunSummary:
             summary = runner(_with_earlier_trials(view.show, progress, url))
     else:
         summary = runner(_with_earlier_trials(Lines(sys.stdout, progress).show, progress, url))
-    with results(url) as engine:
-        print_ending(console, engine, url, summary, ["hpo", *sys.argv[1:]])
+    command = ["hpo", *sys.argv[1:]]
+    try:
+        with results(url) as engine:
+            print_ending(console, engine, url, summary, command)
+    except StorageError as error:
+        if not (summary.interrupted and error.passes):
+            raise
+        print_ending_without_database(console, summary, command)
     return summary
 
 
@@ -40,11 +47,21 @@ def run_as_json(runner: Runner, url: str) -> RunSummary:
     """Run with one JSON object a line on stdout; the last is the summary."""
     lines = JsonLines(sys.stdout)
     summary = runner(lines.show)
-    with results(url) as engine:
-        leaders = [asdict(leader) for leader in leaderboard(engine, summary.study)]
-        diagnosis = {**stages_as_dict(engine, summary.study), **as_dict(engine, summary.study)}
-    lines.write_summary(summary, best=leaders[0] if leaders else None, leaderboard=leaders, **diagnosis)
+    try:
+        found = _found(url, summary.study)
+    except StorageError as error:
+        if not (summary.interrupted and error.passes):
+            raise
+        found = {}  # stopped while the database was away
+    lines.write_summary(summary, **found)
     return summary
+
+
+def _found(url: str, study: str) -> dict[str, Any]:
+    with results(url) as engine:
+        leaders = [asdict(leader) for leader in leaderboard(engine, study)]
+        diagnosis = {**stages_as_dict(engine, study), **as_dict(engine, study)}
+    return {"best": leaders[0] if leaders else None, "leaderboard": leaders, **diagnosis}
 
 
 def _with_earlier_trials(show: Emit, progress: Progress, url: str) -> Emit:

@@ -18,7 +18,6 @@ from hpo.queue.stopping import stopped_at
 from hpo.recovery.signals import StudyStoppedError
 from hpo.results import attempts
 from hpo.results.clock import epoch_now
-from hpo.results.engine import write
 from hpo.results.fence import holds, pass_fence, slot_is
 from hpo.results.patience import PATIENCE, Patience
 from hpo.results.store import ResultsStore
@@ -89,7 +88,7 @@ def renew(
     ``silent_seconds`` is how long ago its trial last made progress.
     """
     progress_at = epoch_now() - silent_seconds
-    write(store.engine, lambda connection: pass_fence(connection, lease, progress_at=progress_at), patience)
+    store.write(lambda connection: pass_fence(connection, lease, progress_at=progress_at), patience)
 
 
 def release(store: ResultsStore, lease: Lease) -> None:
@@ -118,7 +117,7 @@ def release_dead_local(store: ResultsStore, study_id: int) -> list[int]:
             continue
         # The lease may have run out and been claimed since it was read.
         with suppress(LeaseLostError):
-            _give_back(store, lease, "lost", PATIENCE)
+            _give_back(store, lease, "lost")
             given_back.append(lease.slot)
     return given_back
 
@@ -132,7 +131,9 @@ def _held(store: ResultsStore, study_id: int) -> list[Lease]:
     ]
 
 
-def _give_back(store: ResultsStore, lease: Lease, attempt_outcome: str, patience: Patience) -> None:
+def _give_back(
+    store: ResultsStore, lease: Lease, attempt_outcome: str, patience: Patience | None = None
+) -> None:
     def work(connection: Connection) -> None:
         said = {"progress_at": SlotRow.progress_at}  # giving back is no progress
         pass_fence(connection, lease, state="waiting", worker=None, lease_until=None, **said)
@@ -140,7 +141,7 @@ def _give_back(store: ResultsStore, lease: Lease, attempt_outcome: str, patience
         if trial_id is not None:
             attempts.end(connection, trial_id, attempt_outcome)
 
-    write(store.engine, work, patience)
+    store.write(work, patience)
 
 
 def _claimable(study_id: int) -> Select[str, int]:

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from hpo.errors import StorageError
 from hpo.results import view_sql
 from hpo.results.faults import explain, is_fault, is_transient
-from hpo.results.patience import PATIENCE, Patience
+from hpo.results.patience import PATIENCE, Patience, Waiting
 from hpo.results.url import parse_url
 
 T = TypeVar("T")
@@ -168,16 +168,19 @@ def _tried(
     work: Callable[[Connection], T],
     patience: Patience,
 ) -> T:
-    again = patience.pauses()
+    waiting = Waiting(patience)
     while True:
         try:
             with open_transaction(engine) as connection:
-                return work(connection)
+                answer = work(connection)
         except DBAPIError as error:
             if not is_fault(error):
                 raise
-            if not is_transient(error) or not again():
+            if not is_transient(error) or not waiting.again():
                 raise explain(engine.url, error) from error
+        else:
+            waiting.over()
+            return answer
 
 
 @contextmanager

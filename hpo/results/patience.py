@@ -17,39 +17,64 @@ RETRY_SECONDS = 600.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 10.0
 
 
+TELL_SECONDS = 3.0
+"""Shorter waits, as for a lock, nobody needs to hear of."""
+
+
+def _say_nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Patience:
-    """``sleep`` may raise to end the waiting."""
+    """``sleep`` may raise to end the waiting; ``away`` is told of a long wait, ``back`` of its good end."""
 
     seconds: float = RETRY_SECONDS
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = time.sleep
-
-    def pauses(self) -> Callable[[], bool]:
-        """What to call after each failure: it sleeps, and says whether it is worth another try."""
-        deadline = self.clock() + self.seconds
-        pause = FIRST_PAUSE
-
-        def again() -> bool:
-            nonlocal pause
-            if self.clock() >= deadline:
-                return False
-            # Jittered, so that workers that collided do not collide again.
-            self.sleep(random.uniform(0.5, 1.0) * pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
-            return True
-
-        return again
+    away: Callable[[], None] = _say_nothing
+    back: Callable[[], None] = _say_nothing
 
     def waits_for(self, call: Callable[[], T]) -> T:
         """What ``call`` returns; again while it raises a ``StorageError`` that may well pass."""
-        again = self.pauses()
+        waiting = Waiting(self)
         while True:
             try:
-                return call()
+                answer = call()
             except StorageError as error:
-                if not error.passes or not again():
+                if not error.passes or not waiting.again():
                     raise
+            else:
+                waiting.over()
+                return answer
+
+
+class Waiting:
+    """The tries of one transaction."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._began = patience.clock()
+        self._pause = FIRST_PAUSE
+        self._told = False
+
+    def again(self) -> bool:
+        """To call after each failure: it sleeps, and says whether it is worth another try."""
+        waited = self._patience.clock() - self._began
+        if waited >= self._patience.seconds:
+            return False
+        if waited >= TELL_SECONDS and not self._told:
+            self._told = True
+            self._patience.away()
+        # Jittered, so that workers that collided do not collide again.
+        self._patience.sleep(random.uniform(0.5, 1.0) * self._pause)
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        return True
+
+    def over(self) -> None:
+        """To call once it has succeeded."""
+        if self._told:
+            self._patience.back()
 
 
 PATIENCE = Patience()

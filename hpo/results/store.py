@@ -57,9 +57,9 @@ class ResultsStore:
         self.engine = open_engine(url)
         self._patience = patience
 
-    def write(self, work: Callable[[Connection], T]) -> T:
+    def write(self, work: Callable[[Connection], T], patience: Patience | None = None) -> T:
         """Run ``work`` in one write transaction, again while the database is away; what it returns."""
-        return write(self.engine, work, self._patience)
+        return write(self.engine, work, patience or self._patience)
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """The same for reading."""

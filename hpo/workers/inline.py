@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import cache, partial
 
 from hpo.errors import LeaseLostError, StorageError, StudyChangedError, UnknownStudyError
+from hpo.events import DatabaseAway, DatabaseBack
 from hpo.keeping import remove_superfluous
 from hpo.model_catalog import check_model
 from hpo.pulse import beat
@@ -50,7 +51,12 @@ def serve(
     """
     threads = divide_threads(order.workers)
     prepare_process(threads)
-    patience = Patience(sleep=partial(_sleep, check_stop))
+    worker = worker_id()
+    patience = Patience(
+        sleep=partial(_sleep, check_stop),
+        away=lambda: emit(DatabaseAway(worker)),
+        back=lambda: emit(DatabaseBack(worker)),
+    )
     # Patient from the start: whoever replaces a dead worker may come while the database is away.
     with patience.waits_for(lambda: ResultsStore(order.storage_url, patience)) as store:
         bench = patience.waits_for(lambda: _workbench(order, store, emit, check_stop))

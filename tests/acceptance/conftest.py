@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hpo_command import Hpo
-from workers import Zygote, hashes, submit
+from servers import Network, Server
+from workers import LONG, Zygote, everything, hashes, submit
 
+from hpo.results import schema
 from hpo.settings import settings
 
 
@@ -79,6 +82,30 @@ def zygote(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Zy
     forker.process.stdout.close()  # type: ignore[union-attr]
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """A PostgreSQL of these tests alone, which they may kill."""
+    made = Server()
+    made.start()
+    schema.upgrade(made.url)
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def url(server: Server) -> Iterator[str]:
+    """A database with nothing in it; the server has only one."""
+    yield server.url
+    server.empty()
+
+
+@pytest.fixture
+def network(server: Server) -> Iterator[Network]:
+    made = Network(server.port)
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def same_settings(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HPO_CACHE", str(cache))
@@ -98,6 +125,24 @@ def calm(zygote: Zygote, cache: Path, tmp_path_factory: pytest.TempPathFactory) 
             submit(url, "s", trials)
             assert zygote.run(url, "s") == "exit 0"
             known[trials] = hashes(url)
+        return known[trials]
+
+    return of_study
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    zygote: Zygote, cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[int], dict[str, list[Any]]]:
+    """All that a study of so many long trials leaves which nobody disturbs."""
+    known: dict[int, dict[str, list[Any]]] = {}
+
+    def of_study(trials: int) -> dict[str, list[Any]]:
+        if trials not in known:
+            url = f"sqlite:///{tmp_path_factory.mktemp('undisturbed')}/hpo.db"
+            submit(url, "s", trials, **LONG)
+            assert zygote.run(url, "s") == "exit 0"
+            known[trials] = everything(url)
         return known[trials]
 
     return of_study

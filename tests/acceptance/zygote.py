@@ -6,9 +6,11 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 from typing import Any
 
+import time_machine
 import torch._dynamo  # noqa: F401 (the first step of an optimizer would load it)
 
 import hpo.trial
@@ -24,6 +26,8 @@ def work(order: dict[str, Any]) -> int:
     os.environ.update(order["environment"])
     settings.cache_clear()
     faults.arm(order["fault"])
+    if order["clock_ahead"]:
+        time_machine.travel(time.time() + order["clock_ahead"]).start()
     if order["dies_after"]:
         # Chance may kill one trial as often as one that kills its workers.
         hpo.trial.MOST_DEATHS = 100

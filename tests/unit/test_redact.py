@@ -13,7 +13,7 @@ import pytest
 
 from hpo.cli.app import run_command
 from hpo.redact import Redacted, holds_password, redact
-from hpo.workers.local import _Worker
+from hpo.workers.team import Worker
 
 SECRET = "Tr0ub4dor-and-3"
 
@@ -97,7 +97,7 @@ def test_without_a_password_in_the_command_there_is_no_warning() -> None:
 
 
 def test_what_is_told_and_kept_of_a_dead_worker_is_without_it(tmp_path: Path) -> None:
-    worker = object.__new__(_Worker)
+    worker = object.__new__(Worker)
     worker.name, worker.hung, worker.process = "worker-1", False, SimpleNamespace(exitcode=1)
     worker.output = tmp_path / "worker-1.log"
     worker.output.write_text(f"Traceback ...\nOperationalError: postgresql://ada:{SECRET}@db/x\n")

@@ -7,8 +7,10 @@ import sys
 
 import pytest
 
-from hpo.cli.running import run_as_json, run_for_people
+from hpo.cli.running import Runner, run_as_json, run_for_people
+from hpo.errors import StorageError
 from hpo.events import Event, RunSummary, StudyReady, TrialEnded, TrialStarted
+from hpo.results.stages import StagesStatus, StageStatus
 
 EVENTS: list[Event] = [
     StudyReady("demo", "synthetic", "ten drawn classes", 4, 6, 1, 2, "cpu", "fp32"),
@@ -82,6 +84,51 @@ def test_after_ctrl_c_it_says_what_is_kept_and_how_to_go_on(
         "next",
         "  hpo run 'my study.yaml' --set 'lr={log: [1, 2]}'   goes on with the rest",
     ]
+
+
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
+"""A port on which nobody listens."""
+
+
+def runs(result: RunSummary) -> Runner:
+    return lambda on_event: result
+
+
+def test_a_run_that_was_stopped_while_the_database_was_away_ends_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["hpo", "run", "demo"])
+    run_for_people(runs(summary(5, interrupted=True)), NOWHERE)
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[1:] == [
+        "stopped: 5 of 6 trials of demo are done and kept; what was running will be taken up again",
+        "the database does not answer: `hpo status` shows the trials when it does",
+        "",
+        "next",
+        "  hpo run demo   goes on with the rest",
+    ]
+    run_as_json(runs(summary(5, interrupted=True)), NOWHERE)
+    (last,) = capsys.readouterr().out.splitlines()
+    assert json.loads(last)["finished"] == 5 and "best" not in json.loads(last)
+
+
+def test_a_run_that_was_not_stopped_needs_the_database_at_its_end() -> None:
+    for run in (run_for_people, run_as_json):
+        with pytest.raises(StorageError, match="nothing listens there"):
+            run(runs(summary(6)), NOWHERE)
+
+
+def test_a_study_that_ended_before_its_last_stage_says_so(
+    demo: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stages = tuple(
+        StageStatus(name, "search", trials, trials, None, 1, 10, 10 * trials)
+        for name, trials in (("coarse", 6), ("fine", 0))
+    )
+    found = StagesStatus(stages, (), (), ())
+    monkeypatch.setattr("hpo.cli.ending.stages_status", lambda *_: found)
+    lines = shown(demo, summary(6), capsys)
+    assert lines[5] == "demo  ended before its stage fine, after 6 trials  (1 min 05 s)"
 
 
 def test_a_password_is_not_repeated_in_the_command_to_go_on_with(

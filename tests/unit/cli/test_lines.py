@@ -6,7 +6,17 @@ import math
 
 from hpo.cli.lines import JsonLines, Lines
 from hpo.cli.progress import Progress
-from hpo.events import EpochDone, Event, RunSummary, StudyReady, TrialEnded, TrialStarted, WorkerLost
+from hpo.events import (
+    DatabaseAway,
+    DatabaseBack,
+    EpochDone,
+    Event,
+    RunSummary,
+    StudyReady,
+    TrialEnded,
+    TrialStarted,
+    WorkerLost,
+)
 
 EVENTS: list[Event] = [
     StudyReady("demo", "synthetic", "ten drawn classes", 1, 3, 1, 2, "cpu", "bf16", reclaimed=1),
@@ -37,6 +47,16 @@ def test_plain_lines() -> None:
         "trial 2  pruned  exploded: \\x1b[2Jloss 9  [3 of 3 trials]",
         "a died (exit code 1)",
     ]
+
+
+def test_a_database_that_is_away_is_told_and_when_it_is_back() -> None:
+    stream = io.StringIO()
+    lines = Lines(stream, Progress(clock=lambda: 0.0))
+    for event in (DatabaseAway("a"), DatabaseBack("a")):
+        lines.show(event)
+    away, back = stream.getvalue().splitlines()
+    assert away.startswith("the database does not answer: training goes on") and "10 min" in away
+    assert back == "the database answers again: nothing was lost"
 
 
 def test_json_lines_are_valid_json_even_for_what_is_not_a_number() -> None:

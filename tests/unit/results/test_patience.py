@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hpo.results.patience import Patience
+from hpo.errors import StorageError
+from hpo.results.patience import TELL_SECONDS, Patience, Waiting
 
 
 class Clock:
@@ -22,8 +23,8 @@ class Clock:
 
 def test_pauses_double_up_to_ten_seconds_for_ten_minutes() -> None:
     clock = Clock()
-    again = Patience(clock=clock, sleep=clock.sleep).pauses()
-    while again():
+    waiting = Waiting(Patience(clock=clock, sleep=clock.sleep))
+    while waiting.again():
         pass
     assert 600 <= clock.now - 1000 < 610
     for number, pause in enumerate(clock.pauses):
@@ -40,4 +41,24 @@ def test_whoever_must_stop_is_not_kept_waiting() -> None:
         raise StopError
 
     with pytest.raises(StopError):
-        Patience(sleep=sleep).pauses()()
+        Waiting(Patience(sleep=sleep)).again()
+
+
+def test_only_a_long_wait_is_told_and_once() -> None:
+    clock, told = Clock(), list[str]()
+    patience = Patience(
+        clock=clock, sleep=clock.sleep, away=lambda: told.append("away"), back=lambda: told.append("back")
+    )
+    failures = iter(range(20))
+
+    def call() -> str:
+        if next(failures) < fails:
+            raise StorageError("away", passes=True)
+        return "answer"
+
+    fails = 3
+    assert patience.waits_for(call) == "answer"
+    assert (told, clock.now < 1000.0 + TELL_SECONDS) == ([], True)
+    fails = 18
+    assert patience.waits_for(call) == "answer"
+    assert told == ["away", "back"]
