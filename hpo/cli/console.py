@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import sys
 
 from rich.console import Console
 from rich.text import Text
 
-# Names and messages may come from anyone's database; control characters could rewrite the terminal.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+from hpo.reporting.words import printable as printable
+
 _UNWRAPPED = 10_000  # columns of a pipe or a file: lines there are for programs and grep
 
 
@@ -21,11 +20,6 @@ def stdout() -> Console:
 def stderr() -> Console:
     """The console for progress, hints and errors."""
     return _console(stderr=True)
-
-
-def printable(text: str) -> str:
-    """The text without control characters, which are written as ``\\x1b``."""
-    return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
 def say_error(message: str, hint: str = "") -> None:

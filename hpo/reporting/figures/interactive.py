@@ -1,0 +1,126 @@
+"""The same pictures for a page that draws them itself: plotly, as optuna-dashboard shows it.
+
+Numbers go in as lists: plotly writes arrays in a form that older plotly.js cannot read.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import plotly.graph_objects as go
+
+from hpo.checks.causes import HEALTHY
+from hpo.reporting.figures.points import Axis, Point, StudyPicture
+from hpo.reporting.figures.scales import spread
+from hpo.reporting.figures.style import LIGHT, cause_words, plotly_marker
+from hpo.reporting.figures.trial import layer_colour
+from hpo.results.query import TrialDetail
+
+_ALPHA = 0.7
+
+
+def curves_by_verdict(picture: StudyPicture) -> go.Figure:
+    """Every trial's accuracy on validation images by epoch; a cause is shown or hidden by its legend."""
+    figure = go.Figure()
+    for cause in picture.causes:
+        drawn = [point for point in picture.of(cause) if point.curve]
+        xs, ys, tips = _joined(drawn)
+        name = f"{cause_words(cause)} ({picture.count(cause)})"
+        figure.add_scatter(
+            x=xs, y=ys, text=tips, mode="lines+markers", name=name,
+            hovertemplate="%{text}<br>epoch %{x}: %{y:.4f}<extra></extra>", opacity=_ALPHA,
+            line={"color": LIGHT.of(cause), "width": 2 if cause == HEALTHY else 1.5}, connectgaps=False,
+            marker={"symbol": plotly_marker(cause), "size": 5},
+        )  # fmt: skip
+    figure.update_layout(**_layout(f"{picture.study}: curves by verdict"))
+    figure.update_xaxes(title="epochs done", rangemode="tozero")
+    figure.update_yaxes(title=picture.objective)
+    return figure
+
+
+def failures_over(picture: StudyPicture, axis: Axis) -> go.Figure:
+    """Each cause's trials along one hyperparameter."""
+    figure = go.Figure()
+    names = [f"{cause_words(cause)} ({picture.count(cause)})" for cause in picture.causes]
+    for row, (cause, name) in enumerate(zip(picture.causes, names, strict=True)):
+        there = [
+            point for point in picture.of(cause) if axis.position(point.values.get(axis.name)) is not None
+        ]
+        figure.add_scatter(
+            x=[point.values[axis.name] for point in there],
+            y=[row + 0.4 * spread(point.number) for point in there],
+            text=[_tip(point) for point in there], hovertemplate="%{text}<extra></extra>", mode="markers",
+            name=name, opacity=_ALPHA,
+            marker={"color": LIGHT.of(cause), "symbol": plotly_marker(cause), "size": 9},
+        )  # fmt: skip
+    figure.update_layout(**_layout(f"{picture.study}: what went wrong, by {axis.name}"), showlegend=False)
+    figure.update_xaxes(title=axis.label, **_scale(axis))
+    figure.update_yaxes(
+        tickvals=list(range(len(names))), ticktext=names, range=[len(names) - 0.4, -0.6], automargin=True
+    )
+    return figure
+
+
+def layer_health(trial: TrialDetail) -> go.Figure:
+    """The update ratio of each layer over the steps; the lecture wants about 1e-3."""
+    figure = go.Figure()
+    names = list(dict.fromkeys(layer.layer for layer in trial.layers))
+    for place, name in enumerate(names):
+        seen = [(each.step, each.update_ratio) for each in trial.layers if each.layer == name]
+        drawn = [
+            (step, ratio) for step, ratio in seen if ratio is not None and math.isfinite(ratio) and ratio > 0
+        ]
+        figure.add_scatter(
+            x=[step for step, _ in drawn], y=[ratio for _, ratio in drawn], name=name, mode="lines+markers",
+            line={"color": layer_colour(place, len(names))}, marker={"size": 5},
+        )  # fmt: skip
+    figure.add_hline(y=1e-3, line={"color": LIGHT.muted, "dash": "dot", "width": 1})
+    figure.update_layout(**_layout(f"{trial.study}: layers of trial {trial.number}"))
+    figure.update_xaxes(title="step")
+    figure.update_yaxes(title="one step's update / size of the weights", type="log", exponentformat="power")
+    return figure
+
+
+def _joined(points: list[Point]) -> tuple[list[float | None], list[float | None], list[str]]:
+    """All curves as one line with gaps: a trace for each trial would make the page slow."""
+    xs: list[float | None] = []
+    ys: list[float | None] = []
+    tips: list[str] = []
+    for point in points:
+        xs += [*(epoch for epoch, _ in point.curve), None]
+        ys += [*(round(accuracy, 5) for _, accuracy in point.curve), None]
+        tips += [f"trial {point.number}"] * (len(point.curve) + 1)
+    return xs, ys, tips
+
+
+def _tip(point: Point) -> str:
+    escaped = point.tip.replace("&", "&amp;").replace("<", "&lt;")
+    return escaped.replace("\n", "<br>")
+
+
+def _scale(axis: Axis) -> dict[str, Any]:
+    if axis.choices:
+        return {"type": "category", "categoryorder": "array", "categoryarray": list(axis.choices)}
+    if axis.log:
+        return {
+            "type": "log",
+            "range": [math.log10(axis.low), math.log10(axis.high)],
+            "dtick": 1,
+            "exponentformat": "power",
+        }
+    return {"range": [axis.low, axis.high]}
+
+
+def _layout(title: str) -> dict[str, Any]:
+    """Without a ground of its own: the page may be dark."""
+    return {
+        "title": {"text": title.replace("&", "&amp;").replace("<", "&lt;"), "font": {"size": 15}},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"color": LIGHT.families["open"]},
+        "margin": {"l": 60, "r": 20, "t": 50, "b": 50},
+        "template": "none",
+        "xaxis": {"gridcolor": "rgba(128,128,128,0.2)", "zeroline": False},
+        "yaxis": {"gridcolor": "rgba(128,128,128,0.2)", "zeroline": False},
+    }

@@ -1,0 +1,78 @@
+"""Axes of matplotlib for hyperparameters: log where the search is, choices by name."""
+
+from __future__ import annotations
+
+import math
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from hpo.reporting.figures.points import Axis
+from hpo.spec.fields import number
+
+_MARGIN = 0.03
+_LONGEST = 60
+"""Characters of choices side by side before they are slanted."""
+_GOLDEN = 0.6180339887
+
+
+def set_x(axes: Axes, axis: Axis) -> None:
+    """Let x be the hyperparameter, over all of its range."""
+    axes.set_xlabel(axis.label)
+    if axis.choices:
+        axes.set_xlim(-0.6, len(axis.choices) - 0.4)
+        slanted = sum(map(len, axis.choices)) > _LONGEST or len(axis.choices) > 6
+        axes.set_xticks(
+            range(len(axis.choices)),
+            axis.choices,
+            rotation=35 if slanted else 0,
+            ha="right" if slanted else "center",
+            rotation_mode="anchor",
+        )
+        axes.grid(False, axis="x")
+        return
+    if axis.log:
+        margin = (axis.high / axis.low) ** _MARGIN
+        axes.set_xscale("log")
+        axes.set_xlim(axis.low / margin, axis.high * margin)
+        axes.xaxis.set_major_locator(LogLocator(numticks=8))
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        margin = (axis.high - axis.low) * _MARGIN
+        axes.set_xlim(axis.low - margin, axis.high + margin)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+
+
+def x_of(axis: Axis, value: object, trial: int) -> float | None:
+    """Where a trial's value stands on x; those with one choice are spread a little, the same every time."""
+    position = axis.position(value)
+    if position is None:
+        return None
+    if axis.choices:
+        return position * len(axis.choices) - 0.5 + spread(trial) * 0.5
+    return float(value)  # type: ignore[arg-type]
+
+
+def spread(trial: int) -> float:
+    """A number between -0.5 and 0.5 that is as good as random, and always the same for a trial."""
+    return math.modf(trial * _GOLDEN)[0] - 0.5
+
+
+def set_epochs(axes: Axes, last: int) -> None:
+    """Let x be epochs from 0 (before training) to ``last``."""
+    axes.set_xlabel("epochs done")
+    axes.set_xlim(0, max(1, last) * 1.02)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+
+
+def plain_log(axes: Axes) -> None:
+    """A log scale on y with numbers as in study files, and ticks even within one decade."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(numticks=7))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    low, high = axes.get_ylim()
+    if len([tick for tick in axes.yaxis.get_major_locator()() if low <= tick <= high]) < 2:
+        marks = [step * 10**power for power in range(-12, 12) for step in (1, 2, 5)]
+        axes.yaxis.set_major_locator(FixedLocator([mark for mark in marks if low <= mark <= high]))

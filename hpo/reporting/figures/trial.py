@@ -1,0 +1,202 @@
+"""Pictures of one trial: its curves, and what its layers did."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hpo.reporting.figures.canvas import drawing
+from hpo.reporting.figures.scales import plain_log, set_epochs
+from hpo.reporting.figures.style import LIGHT, Theme
+from hpo.reporting.words import printable
+from hpo.results.query import TrialDetail
+from hpo.results.records import EpochRecord, LayerRecord
+from hpo.spec.thresholds import Thresholds
+
+_LOG_FROM = 20.0
+"""A loss that spans more than such a factor is drawn on a log scale."""
+_HEALTHY_UPDATES = (1e-4, 1e-2)
+"""Where the lecture wants updates over weights: about 1e-3 (CS231n, lecture 6)."""
+_VERDICT_WIDTH, _VERDICT_LINES = 58, 3
+_LAYER_COLOURS = "viridis"
+"""Light and dark tell the depth, whoever looks: the input is dark."""
+
+
+def trial_curves(trial: TrialDetail, theme: Theme = LIGHT) -> Figure:
+    """Loss and accuracy of training and validation by epoch, the first loss, and the stop limit."""
+    with drawing(theme):
+        figure = Figure(figsize=(8.2, 3.3), layout="constrained")
+        losses, accuracies = figure.subplots(1, 2)
+        last = max([trial.configuration.get("epochs") or 1, *(each.epoch for each in trial.curve)])
+        for axes in (losses, accuracies):
+            set_epochs(axes, last)
+        _draw_losses(losses, theme, trial)
+        _draw_accuracies(accuracies, theme, trial)
+        return figure
+
+
+def layer_health(trial: TrialDetail, theme: Theme = LIGHT) -> Figure:
+    """Each layer's updates and activations over the steps, and what of it is dead or saturated at the end.
+
+    Only for a trial with ``layers``.
+    """
+    names = list(dict.fromkeys(layer.layer for layer in trial.layers))
+    with drawing(theme):
+        figure = Figure(figsize=(10.4, 3.4 + 0.1 * max(0, len(names) - 8)), layout="constrained")
+        updates, spreads, shares = figure.subplots(1, 3, width_ratios=(1, 1, 0.9))
+        _over_steps(updates, trial.layers, names, "update_ratio")
+        _title(updates, "updates", "one step's update / size of the weights")
+        updates.axhspan(*_HEALTHY_UPDATES, color=theme.families["healthy"], alpha=0.12, linewidth=0, zorder=0)
+        updates.axhline(1e-3, color=theme.families["healthy"], linewidth=0.9, linestyle=(0, (4, 3)))
+        _over_steps(spreads, trial.layers, names, "activation_std")
+        _title(spreads, "activations", "standard deviation")
+        _last_shares(shares, theme, trial.layers, names)
+        return figure
+
+
+def first_loss(trial: TrialDetail) -> float | None:
+    """The loss before the first step (nats), as the check of it saw it."""
+    for finding in trial.findings:
+        if finding.check == "initial_loss" and finding.value is not None and math.isfinite(finding.value):
+            return finding.value
+    return None
+
+
+def stop_limit(trial: TrialDetail) -> float | None:
+    """The loss (nats) at which this training would be, or was, stopped."""
+    for finding in trial.findings:
+        if finding.check == "exploding_loss" and finding.threshold is not None:
+            return finding.threshold
+    first = first_loss(trial)
+    return None if first is None else Thresholds().explosion_factor * first
+
+
+def _draw_losses(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
+    _title(axes, "loss", "cross-entropy (nats)")
+    _pair(axes, theme, trial.curve, "train_loss", "val_loss")
+    first, limit = first_loss(trial), stop_limit(trial)
+    known = [each for record in trial.curve for each in (record.train_loss, record.val_loss)]
+    finite = [loss for loss in known if math.isfinite(loss)]
+    high = max([*finite, limit or 0.0, first or 0.0, 1.0]) * 1.12
+    axes.set_ylim(0, high)
+    if finite and high / max(min(finite), 1e-6) > _LOG_FROM:
+        axes.set_ylim(max(min(finite), 1e-6) / 1.3, high * 1.2)
+        plain_log(axes)
+    if first is not None:
+        axes.plot([0], [first], marker="o", markersize=5, color=theme.ink, clip_on=False, zorder=5)
+        _level(axes, theme.muted, first, f"first loss {first:.3g}")
+    if limit is not None:
+        _level(axes, theme.alarm, limit, f"stop limit {limit:.3g}")
+    if not trial.curve:
+        _say(axes, theme, trial)
+
+
+def _draw_accuracies(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
+    _title(axes, "accuracy", "share of the images")
+    axes.set_ylim(0, 1)
+    _pair(axes, theme, trial.curve, "train_accuracy", "val_accuracy")
+    best = next((each for each in trial.curve if each.epoch == trial.best_epoch), None)
+    if best is not None:
+        axes.plot([best.epoch], [best.val_accuracy], marker="o", markersize=8, markerfacecolor="none",
+                  markeredgewidth=1.6, color=theme.valid, zorder=6, clip_on=False)  # fmt: skip
+        axes.set_title(
+            f"best {best.val_accuracy:.4f}, epoch {best.epoch}", loc="right", color=theme.valid, fontsize=9,
+            fontweight="normal",
+        )  # fmt: skip
+    if trial.curve:
+        axes.legend(loc="lower right")
+
+
+def _pair(axes: Axes, theme: Theme, curve: Sequence[EpochRecord], train: str, valid: str) -> None:
+    epochs = [record.epoch for record in curve]
+    for name, label, colour, dashes in (
+        (train, "training", theme.train, (0, (5, 2))),
+        (valid, "validation", theme.valid, "solid"),
+    ):
+        values = [getattr(record, name) for record in curve]
+        axes.plot(
+            epochs, values, label=label, color=colour, linestyle=dashes, marker="o", markersize=3.5, zorder=4
+        )
+
+
+def _level(axes: Axes, colour: str, value: float, text: str) -> None:
+    axes.axhline(value, color=colour, linewidth=0.9, linestyle=(0, (2, 3)), zorder=1)
+    axes.annotate(
+        text, (1, value), (0, 2), xycoords=("axes fraction", "data"), textcoords="offset points", ha="right",
+        va="bottom", fontsize=8, color=colour,
+    )  # fmt: skip
+
+
+def _say(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
+    """Why there is no curve."""
+    lines = ["no whole epoch", *textwrap.wrap(printable(trial.verdict or ""), _VERDICT_WIDTH)[:_VERDICT_LINES]]
+    axes.text(
+        0.03, 0.05, "\n".join(lines), transform=axes.transAxes, va="bottom", color=theme.alarm, fontsize=8,
+    )  # fmt: skip
+
+
+def _title(axes: Axes, title: str, y_label: str) -> None:
+    axes.set_title(title)
+    axes.set_ylabel(y_label)
+
+
+def _over_steps(axes: Axes, layers: Sequence[LayerRecord], names: Sequence[str], statistic: str) -> None:
+    """One line a layer, by step; zero and what is not finite has no place on a log scale."""
+    found = False
+    for place, name in enumerate(names):
+        seen = [(layer.step, getattr(layer, statistic)) for layer in layers if layer.layer == name]
+        drawn = [
+            (step, value) for step, value in seen if value is not None and math.isfinite(value) and value > 0
+        ]
+        if drawn:
+            found = True
+            axes.plot(
+                *zip(*drawn, strict=True), color=layer_colour(place, len(names)), marker="o", markersize=3
+            )
+    axes.set_xlabel("step")
+    if found:
+        plain_log(axes)
+
+
+def _last_shares(axes: Axes, theme: Theme, layers: Sequence[LayerRecord], names: Sequence[str]) -> None:
+    """Bars of what is dead or saturated at the end; the layers have the colours of their lines."""
+    _title(axes, "at the last look", "")
+    last = {layer.layer: layer for layer in layers}
+    rows = range(len(names))
+    for shift, statistic, alpha in ((-0.19, "dead", 1.0), (0.19, "saturated", 0.45)):
+        widths = [_share(getattr(last[name], statistic)) for name in names]
+        axes.barh(
+            [row + shift for row in rows], widths, height=0.36, color=theme.families["signal"], alpha=alpha,
+            label=statistic,
+        )  # fmt: skip
+    axes.set_yticks(rows, [printable(_short(name)) for name in names])
+    for row in rows:
+        axes.plot(
+            [-0.03], [row], marker="s", markersize=5, color=layer_colour(row, len(names)), clip_on=False
+        )
+    axes.tick_params(axis="y", length=0, pad=13)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("share of the layer")
+    axes.legend(loc="lower right")
+
+
+def layer_colour(place: int, count: int) -> str:
+    """The colour of the ``place``-th of ``count`` layers from the input."""
+    rgba: Any = mpl.colormaps[_LAYER_COLOURS](0.08 + 0.78 * place / max(1, count - 1))
+    return str(mpl.colors.to_hex(rgba))
+
+
+def _share(value: float | None) -> float:
+    return value if value is not None and math.isfinite(value) else 0.0
+
+
+def _short(name: str) -> str:
+    """``stage1.conv1.conv`` without what every name ends with."""
+    return name.removesuffix(".conv")

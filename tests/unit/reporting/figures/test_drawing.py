@@ -1,0 +1,157 @@
+"""Every figure, drawn of a study from a database: what is on it, and what it is to a page."""
+
+from __future__ import annotations
+
+import io
+import re
+import xml.etree.ElementTree as ET
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from PIL import Image
+from sqlalchemy import Engine
+
+from hpo.reporting.figures import interactive, study, trial
+from hpo.reporting.figures.canvas import css, to_png, to_svg, to_svg_file
+from hpo.reporting.figures.points import Axis, Point, StudyPicture, study_picture
+from hpo.reporting.figures.style import DARK, LIGHT
+from hpo.results.query import TrialDetail, trial_detail
+
+
+@pytest.fixture(scope="module")
+def picture(watched: Engine) -> StudyPicture:
+    return study_picture(watched, "watched")
+
+
+@pytest.fixture(scope="module")
+def best(watched: Engine, picture: StudyPicture) -> TrialDetail:
+    return trial_detail(watched, "watched", picture.ranked[0].number)
+
+
+@pytest.fixture(scope="module")
+def curves_svg(picture: StudyPicture) -> str:
+    return to_svg(study.curves_by_verdict(picture), "curves", 'curves of "watched"', picture.tips)
+
+
+def test_a_page_colours_its_figures(curves_svg: str) -> None:
+    assert "var(--healthy)" in curves_svg and "var(--ink)" in curves_svg
+    assert set(re.findall(r"#[0-9a-f]{6}", curves_svg)) == set()
+    assert set(re.findall(r"var\(--(\w+)\)", curves_svg)) <= set(LIGHT.variables)
+
+
+def test_marks_link_to_their_trials_and_say_what_they_are(curves_svg: str, picture: StudyPicture) -> None:
+    best = picture.ranked[0]
+    assert f'<a xlink:href="#trial-{best.number}"' in curves_svg
+    assert f"<title>trial {best.number}, {best.value:.4f}\nhealthy\nlr " in curves_svg
+    numbers = set(map(int, re.findall(r'<a xlink:href="#trial-(\d+)"', curves_svg)))
+    assert numbers == {point.number for point in picture.points if point.curve}
+
+
+def test_an_svg_is_well_formed_and_its_ids_are_its_own(curves_svg: str) -> None:
+    root = ET.fromstring(curves_svg)
+    assert root.get("aria-label") == 'curves of "watched"' and root.get("width") is None
+    assert all(each.get("id", "curves-").startswith("curves-") for each in root.iter())
+    for found in re.findall(r"url\(#([^)]+)\)", curves_svg):
+        assert f'id="{found}"' in curves_svg
+
+
+def test_a_figure_is_drawn_the_same_every_time(picture: StudyPicture) -> None:
+    axis = picture.axes[0]
+    assert to_svg(study.slice_of(picture, axis), "x", "x") == to_svg(study.slice_of(picture, axis), "x", "x")
+
+
+def test_a_file_of_its_own_has_the_colours_of_both_grounds(best: TrialDetail) -> None:
+    text = to_svg_file(trial.trial_curves(best), "a trial")
+    assert css() in text and LIGHT.valid in text and DARK.valid in text
+    ET.fromstring(text)
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+def test_a_png_has_its_themes_ground_and_colours(theme: object, best: TrialDetail) -> None:
+    assert theme in (LIGHT, DARK)
+    chosen = LIGHT if theme is LIGHT else DARK
+    pixels = np.array(Image.open(io.BytesIO(to_png(trial.layer_health(best, chosen), chosen))).convert("RGB"))
+    ground = tuple(int(chosen.surface[i : i + 2], 16) for i in (1, 3, 5))
+    assert tuple(pixels[0, 0]) == ground
+    share = (pixels == ground).all(-1).mean()
+    assert 0.5 < share < 0.98
+
+
+def test_the_first_loss_and_the_stop_limit_are_marked(watched: Engine, best: TrialDetail) -> None:
+    assert trial.first_loss(best) == 2.31
+    assert trial.stop_limit(best) == pytest.approx(3 * 2.31)
+    exploded = next(
+        point.number for point in study_picture(watched, "watched").points if point.cause == "lr_too_high"
+    )
+    detail = trial_detail(watched, "watched", exploded)
+    assert trial.stop_limit(detail) == 6.93
+    text = to_svg(trial.trial_curves(detail), "t", "t")
+    assert ">first loss 2.31<" in text and ">stop limit 6.93<" in text and ">no whole epoch<" in text
+
+
+def test_log_parameters_have_log_axes(picture: StudyPicture) -> None:
+    lr, activation, *_ = picture.axes
+    (axes,) = study.slice_of(picture, lr).axes
+    assert axes.get_xscale() == "log" and axes.get_xlabel() == "lr (log scale)"
+    (axes,) = study.failures_over(picture, lr).axes
+    assert axes.get_xscale() == "log"
+    (axes,) = study.slice_of(picture, activation).axes
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["relu", "tanh", "sigmoid"]
+    assert study.failure_axis(picture) == lr
+
+
+def test_each_trial_is_a_line_across_all_axes(picture: StudyPicture) -> None:
+    (axes,) = study.parallel(picture).axes
+    lines = [line for line in axes.lines if line.get_url()]
+    assert len(lines) == 24
+    best = next(line for line in lines if line.get_url() == f"#trial-{picture.ranked[0].number}")
+    assert best.get_ydata()[-1] == pytest.approx(1.0)  # type: ignore[index]
+    assert best.get_linewidth() > 2
+
+
+def test_odd_choices_are_text(picture: StudyPicture) -> None:
+    odd = Axis("$x_1$", choices=("🦊", "<b>", "漢字"))
+    point = Point(0, "made_up", 0.5, {"$x_1$": "🦊"}, [(1, 0.5)])
+    drawn = StudyPicture("<script>", (odd,), (point,))
+    text = to_svg(study.slice_of(drawn, odd), "odd", "<script>", {0: "</title><script>"})
+    root = ET.fromstring(text)
+    shown = {each.text for each in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"$x_1$", "🦊", "<b>", "漢字"} <= shown and "<script>" not in text
+    to_png(study.parallel(drawn))
+
+
+def test_a_study_without_trials_is_drawn_too() -> None:
+    empty = StudyPicture("empty", (Axis("lr", 1e-3, 1.0, log=True),), ())
+    for figure in (
+        study.curves_by_verdict(empty),
+        study.parallel(empty),
+        study.slice_of(empty, empty.axes[0]),
+    ):
+        assert to_svg(figure, "empty", "empty").startswith("<svg ")
+    assert interactive.curves_by_verdict(empty).data == ()
+
+
+def test_the_users_own_settings_of_matplotlib_stay(picture: StudyPicture) -> None:
+    before = dict(mpl.rcParams)
+    study.parallel(picture)
+    assert dict(mpl.rcParams) == before
+
+
+def test_plotly_draws_the_same_in_plain_numbers(picture: StudyPicture, best: TrialDetail) -> None:
+    curves = interactive.curves_by_verdict(picture)
+    healthy = curves.data[0]
+    assert (
+        healthy.name == f"healthy ({picture.count('healthy')})"
+        and healthy.line.color == LIGHT.families["healthy"]
+    )
+    assert healthy.x[:5] == (1, 2, 3, 4, None)
+    failures = interactive.failures_over(picture, picture.axes[0])
+    assert failures.layout.xaxis.type == "log" and failures.layout.xaxis.range == (-3, 1)
+    assert failures.data[1].marker.color == LIGHT.families["hot"]
+    layers = interactive.layer_health(best)
+    assert [trace.name for trace in layers.data][
+        -1
+    ] == "head.classifier" and layers.layout.yaxis.type == "log"
+    for figure in (curves, failures, layers):
+        assert "bdata" not in figure.to_json(), "older plotly.js cannot read packed arrays"

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import colorsys
+
+import pytest
+
+from hpo.checks.causes import CAUSES, HEALTHY
+from hpo.reporting.figures.style import (
+    DARK,
+    FAMILIES,
+    FAMILY_OF,
+    LIGHT,
+    RUNNING,
+    STOPPED_EARLY,
+    Theme,
+    cause_words,
+    marker,
+    plotly_marker,
+)
+
+# What people with each kind of colour blindness see (full strength), in linear RGB: H. Machado, M. Oliveira,
+# L. Fernandes, IEEE Transactions on Visualization and Computer Graphics 15(6), 2009, table 1.
+_BLINDNESS = {
+    "protanopia": [
+        (0.152286, 1.052583, -0.204868),
+        (0.114503, 0.786281, 0.099216),
+        (-0.003882, -0.048116, 1.051998),
+    ],
+    "deuteranopia": [
+        (0.367322, 0.860646, -0.227968),
+        (0.280085, 0.672501, 0.047413),
+        (-0.01182, 0.04294, 0.968881),
+    ],
+    "tritanopia": [
+        (1.255528, -0.076749, -0.178779),
+        (-0.078411, 0.930809, 0.147602),
+        (0.004733, 0.691367, 0.3039),
+    ],
+}
+
+
+def _linear(colour: str) -> list[float]:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    return [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+
+
+def _lab(linear: list[float]) -> tuple[float, float, float]:
+    r, g, b = (min(1.0, max(0.0, part)) for part in linear)
+    x = (0.4124 * r + 0.3576 * g + 0.1805 * b) / 0.9505
+    y = 0.2126 * r + 0.7152 * g + 0.0722 * b
+    z = (0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.089
+    fx, fy, fz = (t ** (1 / 3) if t > 0.008856 else 7.787 * t + 16 / 116 for t in (x, y, z))
+    return 116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)
+
+
+def _luminance(colour: str) -> float:
+    r, g, b = _linear(colour)
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+def _contrast(first: str, second: str) -> float:
+    low, high = sorted((_luminance(first), _luminance(second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_every_cause_has_a_family_and_no_other() -> None:
+    assert set(FAMILY_OF) == {*CAUSES, HEALTHY, RUNNING, STOPPED_EARLY}
+    assert set(FAMILY_OF.values()) == set(FAMILIES)
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+def test_marks_and_text_stand_out_from_the_ground(theme: Theme) -> None:
+    """WCAG 2.1: 3 to 1 for what carries meaning (1.4.11), 4.5 to 1 for text (1.4.3)."""
+    marks = [*theme.families.values(), theme.train, theme.valid, theme.alarm]
+    assert min(_contrast(colour, theme.surface) for colour in marks) >= 3.0
+    assert min(_contrast(colour, theme.surface) for colour in (theme.ink, theme.muted, theme.alarm)) >= 4.5
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("blindness", _BLINDNESS)
+def test_families_differ_for_the_colour_blind(theme: Theme, blindness: str) -> None:
+    """CIE76: 2.3 is just noticeable side by side; marks apart on a page need several times that."""
+    seen = {
+        name: _lab(
+            [sum(m * c for m, c in zip(row, _linear(colour), strict=True)) for row in _BLINDNESS[blindness]]
+        )
+        for name, colour in theme.families.items()
+    }
+    apart = {
+        (one, other): sum((a - b) ** 2 for a, b in zip(seen[one], seen[other], strict=True)) ** 0.5
+        for one in seen
+        for other in seen
+        if one < other
+    }
+    assert min(apart.values()) > 12, min(apart, key=lambda pair: apart[pair])
+
+
+def test_causes_of_one_colour_have_markers_of_their_own() -> None:
+    for family in FAMILIES:
+        alike = [cause for cause, name in FAMILY_OF.items() if name == family]
+        assert len({marker(cause) for cause in alike}) == len(alike)
+        assert len({plotly_marker(cause) for cause in alike}) == len(alike)
+
+
+def test_no_colour_stands_for_two_things() -> None:
+    """The variables of a page are put in by colour."""
+    for theme in (LIGHT, DARK):
+        assert len(set(theme.variables.values())) == len(theme.variables)
+        assert all(colour == colour.lower() and len(colour) == 7 for colour in theme.variables.values())
+
+
+def test_light_and_dark_have_the_same_hues() -> None:
+    for family in FAMILIES.values():
+        light, dark = (colorsys.rgb_to_hsv(*_linear(each)) for each in (family.light, family.dark))
+        if light[1] > 0.4 and dark[1] > 0.3:
+            assert min(abs(light[0] - dark[0]), 1 - abs(light[0] - dark[0])) < 0.06, family.words
+
+
+def test_a_cause_that_is_not_known_has_words_too() -> None:
+    assert cause_words("lr_too_high") == "learning rate too high"
+    assert cause_words("made_up") == "made up"
