@@ -135,7 +135,10 @@ def _level(axes: Axes, colour: str, value: float, text: str) -> None:
 
 def _say(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
     """Why there is no curve."""
-    lines = ["no whole epoch", *textwrap.wrap(printable(trial.verdict or ""), _VERDICT_WIDTH)[:_VERDICT_LINES]]
+    lines = [
+        "no whole epoch",
+        *textwrap.wrap(printable(trial.verdict or ""), _VERDICT_WIDTH)[:_VERDICT_LINES],
+    ]
     axes.text(
         0.03, 0.05, "\n".join(lines), transform=axes.transAxes, va="bottom", color=theme.alarm, fontsize=8,
     )  # fmt: skip
