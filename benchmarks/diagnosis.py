@@ -11,9 +11,8 @@ in a loop that is not hpo's own, without acting on what is found, and keeps all 
 remedy and trains again. `value` trains random configurations of studies/cifar10_random.yaml to the end, and
 says what stopping early would have saved. Every command goes on where it was left.
 
-A half is tuning, on which checks, thresholds and the verdict's rules were made, or checking: 48 faults and
-16 sound programs that were written last, by an author who had read none of these, and had not been trained on
-images before.
+A half is tuning, on which checks, thresholds and the verdict's rules were made, or checking, which nobody
+looked at meanwhile (diagnosis_programs/halves.py).
 """
 
 from __future__ import annotations

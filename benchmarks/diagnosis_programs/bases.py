@@ -43,7 +43,7 @@ BASES: dict[str, Program] = {
     "mlp": program(model="mlp", depth=2, batch_norm="none", lr=0.02),
     "tanh_mlp": program(**PLAIN_ADAM, model="mlp", depth=6, activation="tanh", initializer="xavier", lr=1e-3),
     "resnet": program(model="resnet", depth=8, width=4, lr=0.1),
-    # Those of the checking half.
+    # Those of the other_*.py files.
     "fitnet_bn": program(model="fitnet", depth=None, lr=0.05),
     "gelu_layer_norm": program(
         activation="gelu", norm="layer", optimizer="adamw", lr=2e-3, depth=4, width=12, batch_size=40

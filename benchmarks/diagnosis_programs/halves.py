@@ -1,10 +1,8 @@
 """Which half a program belongs to: thresholds are chosen on the one, and judged on the other.
 
-The checking half is what the files ``checking_*.py`` list: 48 faults and 16 sound programs, on bases of
-their own. They were written last, by an author who had read no check, threshold or rule of the verdict (of
-the causes, the list alone, for the labels). None had been trained on images by then: that a fault hurts,
-and that a sound program trains well, was expected, not measured. All else is the tuning half. A program for
-whose sake a check, a threshold or a rule is changed belongs to the tuning half from then on.
+The checking half is what the files ``checking_*.py`` list. All else is the tuning half. A program whose
+verdict was looked at while a check, a threshold or a rule could still be changed belongs to the tuning half
+from then on, as those of ``other_*.py`` do, which were a checking half once.
 """
 
 from __future__ import annotations

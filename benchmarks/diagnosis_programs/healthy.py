@@ -10,6 +10,7 @@ from typing import Any
 
 from diagnosis_programs.bases import PLAIN_ADAM
 from diagnosis_programs.checking_healthy import SOUND
+from diagnosis_programs.other_healthy import OTHER_SOUND
 from diagnosis_programs.sound import Healthy, healthy
 from diagnosis_programs.wrong_step import negative_log_likelihood
 
@@ -101,4 +102,4 @@ _TUNING = [
     healthy("code", "log_softmax_and_nll", {"loss": negative_log_likelihood}),
 ]
 
-HEALTHY: dict[str, Healthy] = {each.name: each for each in (*_TUNING, *SOUND)}
+HEALTHY: dict[str, Healthy] = {each.name: each for each in (*_TUNING, *OTHER_SOUND, *SOUND)}

@@ -16,6 +16,7 @@ from diagnosis_programs.fault import Fault
 from diagnosis_programs.faults import FAULTS
 from diagnosis_programs.halves import HALVES, Half, halves
 from diagnosis_programs.healthy import HEALTHY
+from diagnosis_programs.other_healthy import OTHER_SOUND
 from diagnosis_programs.program import CLASSES, Program
 from diagnosis_programs.runs import recordings
 from diagnosis_programs.script import Curve, Script
@@ -29,7 +30,8 @@ EVERY_FAULT = pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS)
 
 
 def _by_half(programs: Mapping[str, Any], half: Half) -> dict[str, Any]:
-    return {name: each for name, each in programs.items() if halves(programs)[name] == half}
+    chosen = halves(programs)
+    return {name: each for name, each in programs.items() if chosen[name] == half}
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +120,7 @@ def test_the_checking_half_is_what_its_files_list() -> None:
 
 
 @pytest.mark.parametrize(
-    ("programs", "tuning", "checking"), [(FAULTS, 136, 48), (HEALTHY, 68, 16)], ids=["faults", "healthy"]
+    ("programs", "tuning", "checking"), [(FAULTS, 184, 0), (HEALTHY, 84, 0)], ids=["faults", "healthy"]
 )
 def test_no_program_of_one_half_took_the_name_of_another(
     programs: Mapping[str, Any], tuning: int, checking: int
@@ -128,9 +130,9 @@ def test_no_program_of_one_half_took_the_name_of_another(
 
 
 @pytest.mark.parametrize("programs", [FAULTS, HEALTHY], ids=["faults", "healthy"])
-def test_both_halves_have_of_every_kind(programs: Mapping[str, Any]) -> None:
+def test_the_checking_half_has_no_kind_that_the_tuning_half_has_not(programs: Mapping[str, Any]) -> None:
     kinds = [{each.kind for each in _by_half(programs, half).values()} for half in HALVES]
-    assert kinds[0] == kinds[1]
+    assert kinds[0] >= kinds[1]
 
 
 def test_the_checking_half_repeats_nothing_of_the_tuning_half() -> None:
@@ -153,11 +155,12 @@ def test_a_half_is_recorded_with_its_own_bases(half: Half) -> None:
         *(("healthy", name) for name in _by_half(HEALTHY, half)),
     }
     seeds = Counter((run.group, run.name) for run in recordings(half))
-    assert {group: count for (group, _), count in seeds.items()} == {"bases": 3, "faults": 3, "healthy": 2}
+    usual = {"bases": 3, "faults": 3, "healthy": 2}
+    assert all(count == usual[group] for (group, _), count in seeds.items())
 
 
-@pytest.mark.parametrize("name", _by_half(HEALTHY, "checking"))
-def test_a_sound_program_of_the_checking_half_runs(name: str) -> None:
+@pytest.mark.parametrize("name", [*(each.name for each in OTHER_SOUND), *_by_half(HEALTHY, "checking")])
+def test_an_unusual_sound_program_runs(name: str) -> None:
     curve = _trained(HEALTHY[name].program())
     assert len(curve.val_accuracy) == 1
     assert math.isfinite(curve.train_loss[0])
