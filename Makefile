@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STUDY  ?= quickstart
+PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help study test test-unit test-all test-slow bench lint format docs clean
@@ -14,13 +15,13 @@ study: $(VENV)/installed ## install what is needed and run a study (STUDY=quicks
 	@$(BIN)/hpo run $(STUDY)
 
 test: $(VENV)/installed-dev ## install what is needed and run the test suite (under 10 minutes)
-	@$(BIN)/pytest -m "not slow"
+	@$(PYTEST) -m "not slow"
 
 test-unit: $(VENV)/installed-dev ## only the unit tests (under a minute)
-	@$(BIN)/pytest -m "not slow" tests/unit
+	@$(PYTEST) -m "not slow" tests/unit
 
 test-slow: $(VENV)/installed-dev ## only the long tests
-	@$(BIN)/pytest -m slow
+	@$(PYTEST) -m slow
 
 test-all: test test-slow ## every test, the long ones too
 
