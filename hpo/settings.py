@@ -6,7 +6,7 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from hpo.errors import UserError
@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     hung_seconds: float = Field(default=600.0, gt=0)
     """How long a trial may make no progress (no step, no batch of an evaluation) before it counts as hung, in
     seconds. As long as torch.distributed waits for NCCL by default."""
+    dashboard_token: SecretStr | None = None
+    """What one logs in with to `hpo dashboard`; without it each start makes its own."""
     download_seconds: float = Field(default=5.0, gt=0)
     """How long `dataset: auto` waits for the CIFAR-10 server to answer before it settles on synthetic."""
 

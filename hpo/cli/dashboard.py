@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hpo.cli.options import Storage, storage_url
+from hpo.errors import UserError
 
 
 def dashboard(
@@ -14,15 +16,72 @@ def dashboard(
     port: Annotated[
         int, typer.Option(min=0, max=65535, metavar="N", help="The port; 0 for any free one.")
     ] = 8080,
+    writable: Annotated[
+        bool, typer.Option("--writable", help="Allow notes, uploads and deleting studies in the browser.")
+    ] = False,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="What to log in with. Others on this machine can see it in the list of processes: better "
+            "set $HPO_DASHBOARD_TOKEN or give --token-file. [default: a new one, printed as a link]",
+            show_default=False,
+        ),
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A file whose first line is the token.")
+    ] = None,
+    no_login: Annotated[
+        bool, typer.Option("--no-login", help="Ask for no token; on addresses of this machine only.")
+    ] = False,
+    trusted_proxy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="A proxy with HTTPS in front, whose X-Forwarded headers are believed."
+        ),
+    ] = None,
     storage: Storage = None,
 ) -> None:
-    """Show curves and trials in a browser (optuna-dashboard)."""
-    from hpo.cli.console import stderr, stdout
-    from hpo.reporting.dashboard import is_local, make_server
+    """Show curves, verdicts and trials in a browser (optuna-dashboard), behind a login and read-only."""
+    from urllib.parse import quote
 
-    server = make_server(storage_url(storage), host, port)
-    if not is_local(host):
-        warning = "there is no login: anyone who reaches this address can read and delete studies"
+    from hpo.cli.console import stderr, stdout
+    from hpo.reporting.dashboard.app import Access
+    from hpo.reporting.dashboard.headers import is_local
+    from hpo.reporting.dashboard.server import make_server
+
+    secret = _token(token, token_file, no_login)
+    access = Access(secret, writable, trusted_proxy)
+    server = make_server(storage_url(storage), host, port, access)
+    if not is_local(host) and trusted_proxy is None:
+        warning = "the login and all you see travel unencrypted: see docs/dashboard.md for HTTPS"
         stderr().print(f"warning: {warning}", style="yellow", soft_wrap=True)
-    stdout().print(f"{server.address}  (Ctrl-C ends it)")
+    link = server.address if secret is None else f"{server.address}?token={quote(secret, safe='')}"
+    mode = "writable" if writable else "read-only"
+    stdout().print(f"{link}  ({mode}; Ctrl-C ends it)", soft_wrap=True)
     server.serve()
+
+
+def _token(given: str | None, file: Path | None, no_login: bool) -> str | None:
+    """What to log in with; None for nothing. Raises ``UserError``."""
+    from hpo.reporting.dashboard.login import checked_token, new_token
+    from hpo.settings import settings
+
+    if sum((given is not None, file is not None, no_login)) > 1:
+        raise UserError("--token, --token-file and --no-login exclude each other: give one of them")
+    if no_login:
+        return None
+    if given is not None:
+        return checked_token(given)
+    if file is not None:
+        return checked_token(_first_line(file))
+    from_environment = settings().dashboard_token
+    return new_token() if from_environment is None else checked_token(from_environment.get_secret_value())
+
+
+def _first_line(file: Path) -> str:
+    try:
+        return file.expanduser().read_text(encoding="utf-8").partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise UserError(f"the token cannot be read from {file}: {reason}") from None

@@ -1,27 +1,25 @@
-"""optuna-dashboard over a study database, served by waitress."""
+"""The dashboard, served by waitress."""
 
 from __future__ import annotations
 
 import errno
 import ipaddress
 import socket
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from optuna_dashboard import wsgi
-from sqlalchemy import inspect
 from waitress.server import create_server
 
-from hpo.errors import StorageError, UserError
-from hpo.redact import safe_url
-from hpo.results.engine import open_reader, reading
-from hpo.results.optuna_storage import open_optuna_storage
-
-WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
+from hpo.errors import UserError
+from hpo.reporting.dashboard.app import Access, make_app
+from hpo.reporting.dashboard.headers import is_local
 
 # Enough for a page's parallel requests; the storage behind them has four connections.
 _THREADS = 4
+# waitress takes a request's body in before the login is looked at. Reading needs none.
+_LARGEST_BODY = 64 * 1024
+_LARGEST_UPLOAD = 32 * 1024 * 1024
+_FORWARDED = {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,7 @@ class DashboardServer:
     """A dashboard that listens already; ``serve`` answers until Ctrl-C."""
 
     address: str
+    """Without a token."""
     _server: Any
 
     def serve(self) -> None:
@@ -40,34 +39,44 @@ class DashboardServer:
         self._server.close()
 
 
-def make_app(url: str) -> WsgiApp:
-    """The dashboard as a WSGI application.
-
-    Raises ``StorageError`` if the database is missing, unusable, or no study was ever made in it.
-    """
-    _require_studies(url)
-    # Optuna's cached storage: with 5,000 trials a page's refetch takes 0.26 s instead of 5.3 s.
-    app: WsgiApp = wsgi(open_optuna_storage(url))
-    return app
-
-
-def make_server(url: str, host: str, port: int) -> DashboardServer:
+def make_server(url: str, host: str, port: int, access: Access) -> DashboardServer:
     """Listen on an address. Raises as ``make_app``, and ``UserError`` if the address cannot be had."""
-    app = make_app(url)
+    if access.token is None and not is_local(host):
+        raise UserError(
+            f"without a login the dashboard may only listen on this machine, and others can reach {host}: "
+            "leave out --no-login, or use --host 127.0.0.1"
+        )
+    proxy = _proxy_options(access.trusted_proxy)
+    app = make_app(url, access)
     listening = _listen(host, port)
-    server = create_server(app, sockets=[listening], threads=_THREADS, ident=None)
+    server = create_server(
+        app,
+        sockets=[listening],
+        threads=_THREADS,
+        ident=None,
+        max_request_body_size=_LARGEST_UPLOAD if access.writable else _LARGEST_BODY,
+        max_request_header_size=32 * 1024,
+        **proxy,
+    )
     shown = f"[{host}]" if ":" in host else host
     return DashboardServer(f"http://{shown}:{listening.getsockname()[1]}/dashboard/", server)
 
 
-def is_local(host: str) -> bool:
-    """Whether only this machine can reach the address."""
-    if host == "localhost":
-        return True
+def _proxy_options(proxy: str | None) -> dict[str, Any]:
+    if proxy is None:
+        return {}
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = str(ipaddress.ip_address(proxy))
     except ValueError:
-        return False
+        raise UserError(
+            f"--trusted-proxy takes the address of a proxy, such as 127.0.0.1, not {proxy}"
+        ) from None
+    return {
+        "trusted_proxy": address,
+        "trusted_proxy_count": 1,
+        "trusted_proxy_headers": _FORWARDED,
+        "clear_untrusted_proxy_headers": True,
+    }
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -87,16 +96,3 @@ def _why_not(host: str, port: int, error: Exception) -> str:
     if isinstance(error, socket.gaierror | UnicodeError) or number == errno.EADDRNOTAVAIL:
         return f"this machine has no address {host}: use --host 127.0.0.1, or 0.0.0.0 for every network"
     return f"cannot listen on {host}:{port}: {error}"
-
-
-def _require_studies(url: str) -> None:
-    engine = open_reader(url)
-    try:
-        with reading(engine) as connection:
-            found = inspect(connection).has_table("studies") and inspect(connection).has_table("trials")
-    finally:
-        engine.dispose()
-    if not found:
-        raise StorageError(
-            f"{safe_url(url)} holds no studies: make some with `hpo run STUDY --storage ...`, or name another"
-        )

@@ -1,0 +1,1 @@
+"""optuna-dashboard over a study database: behind a login, read-only unless it is asked to write."""

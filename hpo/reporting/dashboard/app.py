@@ -1,0 +1,56 @@
+"""optuna-dashboard as a WSGI application, with what hpo puts around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from optuna_dashboard import wsgi
+from sqlalchemy import inspect
+
+from hpo.errors import StorageError
+from hpo.redact import safe_url
+from hpo.reporting.dashboard.answers import WsgiApp
+from hpo.reporting.dashboard.headers import SafeHeaders, SameSite
+from hpo.reporting.dashboard.login import Login, Throttle
+from hpo.reporting.dashboard.routes import AllowedRoutes
+from hpo.results.engine import open_reader, reading
+from hpo.results.optuna_storage import open_optuna_storage
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may do what."""
+
+    token: str | None = None
+    """None for no login."""
+    writable: bool = False
+    trusted_proxy: str | None = None
+    """The address of the proxy in front, whose word on who asks is taken."""
+
+
+def make_app(url: str, access: Access) -> WsgiApp:
+    """The dashboard as a WSGI application.
+
+    Raises ``StorageError`` if the database is missing, unusable, or no study was ever made in it.
+    """
+    _require_studies(url)
+    # Optuna's cached storage: with 5,000 trials a page's refetch takes 0.26 s instead of 5.3 s.
+    dashboard = wsgi(open_optuna_storage(url))
+    dashboard.install(AllowedRoutes(access.writable))
+    app: WsgiApp = dashboard
+    if access.token is not None:
+        app = Login(app, access.token, Throttle())
+    return SafeHeaders(SameSite(app, only_local=access.token is None and access.trusted_proxy is None))
+
+
+def _require_studies(url: str) -> None:
+    engine = open_reader(url)
+    try:
+        with reading(engine) as connection:
+            found = inspect(connection).has_table("studies") and inspect(connection).has_table("trials")
+    finally:
+        engine.dispose()
+    if not found:
+        raise StorageError(
+            f"{safe_url(url)} holds no studies: make some with `hpo run STUDY --storage ...`, or name another"
+        )

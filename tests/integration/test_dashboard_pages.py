@@ -1,0 +1,104 @@
+"""The dashboard in a real browser: log in by the link, look, and fail to delete."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import optuna
+import pytest
+
+NAME = "<img src=x onerror=alert(1)> ../ 🚀"
+
+
+@dataclass
+class Visit:
+    """A page of a browser, and what went wrong on it."""
+
+    page: Any
+    link: str
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port."""
+        return f"http://{urlsplit(self.link).netloc}"
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database with a study of an odd name: two trials with curves, one of them running."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('pages')}/d.db"
+    study = optuna.create_study(storage=url, study_name=NAME, direction="maximize")
+    for value in (0.5, None):
+        trial = study.ask({"lr": optuna.distributions.FloatDistribution(1e-4, 1, log=True)})
+        for step in (1, 2, 3):
+            trial.report(0.1 * step, step)
+        if value is not None:
+            study.tell(trial, value)
+    return url
+
+
+@pytest.fixture(scope="module")
+def link(url: str) -> Iterator[str]:
+    """What `hpo dashboard` prints."""
+    command = [sys.executable, "-m", "hpo", "dashboard", "--storage", url, "--port", "0"]
+    # As in a terminal: a shell in the background has it ignore Ctrl-C.
+    interruptible = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ}, **interruptible
+    ) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().split()[0]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) in (0, 130)
+
+
+@pytest.fixture
+def visit(browser: Any, link: str) -> Iterator[Visit]:
+    """A browser that was never here."""
+    context = browser.new_context()
+    visit = Visit(context.new_page(), link)
+    visit.page.on("pageerror", lambda error: visit.problems.append(str(error)))
+    visit.page.on("console", lambda said: visit.problems.extend([said.text] if said.type == "error" else []))
+    visit.page.on("dialog", lambda dialog: visit.problems.append(f"a script ran: {dialog.message}"))
+    yield visit
+    context.close()
+
+
+def test_without_the_token_there_is_a_form_and_no_data(visit: Visit) -> None:
+    answer = visit.page.goto(f"{visit.origin}/dashboard/studies/1")
+    assert answer.status == 401
+    assert "🚀" not in visit.page.content()
+    visit.page.get_by_label("Token").fill("not the token")
+    visit.page.keyboard.press("Enter")
+    visit.page.get_by_text("This is not the token of this dashboard.").wait_for()
+    assert visit.page.request.get(f"{visit.origin}/api/studies").status == 401
+
+
+def test_the_link_logs_in_and_a_study_shows_its_curves(visit: Visit) -> None:
+    visit.page.goto(visit.link)
+    assert visit.page.url == f"{visit.origin}/dashboard/"  # the token is gone
+    visit.page.get_by_text("🚀").first.click()
+    visit.page.locator("#graph-intermediate-values .scatterlayer .trace").nth(1).wait_for(state="attached")
+    assert visit.page.get_by_text(NAME).first.is_visible()
+    visit.page.goto(f"{visit.origin}/dashboard/studies/1/analytics")
+    visit.page.locator("canvas, svg.main-svg").first.wait_for()
+    assert visit.problems == []
+
+
+def test_a_delete_is_refused(visit: Visit) -> None:
+    visit.page.goto(visit.link)
+    visit.page.get_by_text("🚀").first.wait_for()
+    said = visit.page.evaluate(
+        "fetch('/api/studies/1', {method: 'DELETE', body: '{}'}).then(async r => [r.status, await r.text()])"
+    )
+    assert said[0] == 403
+    assert "read-only" in said[1]
+    assert visit.page.request.get(f"{visit.origin}/api/studies/1").status == 200

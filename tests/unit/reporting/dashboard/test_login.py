@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hpo.errors import UserError
+from hpo.reporting.dashboard.login import Login, Throttle, checked_token, new_token
+
+TOKEN = "a token that is known to one"
+LINK = "a%20token%20that%20is%20known%20to%20one"
+Ask = Callable[..., Any]
+
+
+def page(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("200 OK", [])
+    return [b"secret " + environ["QUERY_STRING"].encode()]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def app(clock: Clock) -> Login:
+    return Login(page, TOKEN, Throttle(clock=clock))
+
+
+def cookie_of(answer: Any) -> str:
+    return answer.headers["Set-Cookie"].partition(";")[0]
+
+
+def test_a_link_logs_in_and_leads_to_the_page_without_the_token(app: Login, ask: Ask) -> None:
+    answer = ask(app, f"/dashboard/studies/1?a=1&token={LINK}&b=%26")
+    assert (answer.status, answer.headers["Location"]) == (303, "/dashboard/studies/1?a=1&b=%26")
+    assert answer.headers["Set-Cookie"].endswith("; Path=/; HttpOnly; SameSite=Lax")
+    assert TOKEN not in answer.headers["Set-Cookie"]
+    assert ask(app, "/api?x=1", HTTP_COOKIE=f"a={{odd; {cookie_of(answer)}").body == b"secret x=1"
+
+
+def test_the_cookie_is_secure_behind_https_and_one_per_port(app: Login, ask: Ask) -> None:
+    secure = ask(app, f"/?token={LINK}", **{"wsgi.url_scheme": "https", "SERVER_PORT": "443"})
+    assert secure.headers["Set-Cookie"].endswith("; Secure")
+    assert ask(app, "/", HTTP_COOKIE=cookie_of(secure), SERVER_PORT="8080").status == 401
+
+
+@pytest.mark.parametrize("path", ["//evil.example/x", "/\\evil.example", "/\r\nX: y"])
+def test_a_link_leads_to_no_other_place(app: Login, ask: Ask, path: str) -> None:
+    to = ask(app, f"{path}?token={LINK}").headers["Location"]
+    assert to[0] == "/" and to[1] not in "/\\" and "\n" not in to
+
+
+def test_a_program_gives_the_token_in_a_header(app: Login, ask: Ask) -> None:
+    assert ask(app, "/", HTTP_AUTHORIZATION=f"Bearer {TOKEN}").body == b"secret "
+    assert ask(app, "/", HTTP_AUTHORIZATION="Bearer another").status == 401
+    assert ask(app, "/", HTTP_AUTHORIZATION=f"Basic {TOKEN}").status == 401
+
+
+@pytest.mark.parametrize("query", ["", "?token=", "?token=%00%FF", f"?token={LINK}x"])
+def test_others_get_nothing(app: Login, ask: Ask, query: str) -> None:
+    answer = ask(app, f"/{query}", HTTP_COOKIE="hpo-dashboard-80=; hpo-dashboard-80=x\xe9; x")
+    assert answer.status == 401
+    assert b"secret" not in answer.body
+
+
+def test_a_person_gets_a_page_with_a_form(app: Login, ask: Ask) -> None:
+    answer = ask(app, "/", HTTP_ACCEPT="text/html,*/*")
+    assert answer.status == 401
+    assert b'<input name="token" type="password"' in answer.body
+
+
+def test_a_thousand_wrong_tokens_are_looked_at_ten_times(app: Login, ask: Ask, clock: Clock) -> None:
+    answers = Counter(ask(app, f"/?token=wrong-{i}").status for i in range(1000))
+    assert answers == {401: 10, 429: 990}
+    # Nor would the right one help to find out that it is right.
+    refused = ask(app, f"/?token={LINK}")
+    assert (refused.status, refused.headers["Retry-After"]) == (429, "7")
+    assert ask(app, f"/?token={LINK}", REMOTE_ADDR="192.0.2.8").status == 303
+    clock.now += 6.5
+    assert ask(app, f"/?token={LINK}").status == 303
+
+
+def test_who_is_in_stays_in_while_others_guess(app: Login, ask: Ask) -> None:
+    cookie = cookie_of(ask(app, f"/?token={LINK}"))
+    for i in range(20):
+        ask(app, f"/?token=wrong-{i}")
+    assert ask(app, "/", HTTP_COOKIE=cookie).status == 200
+    assert ask(app, "/?token=old", HTTP_COOKIE=cookie).status == 303
+
+
+def test_old_cookies_are_no_tries(app: Login, ask: Ask) -> None:
+    """An open window asks every few seconds, also after the server was started again."""
+    statuses = {ask(app, "/", HTTP_COOKIE="hpo-dashboard-80=old").status for _ in range(100)}
+    assert statuses == {401}
+    assert ask(app, f"/?token={LINK}").status == 303
+
+
+def test_a_network_of_ipv6_is_one_address_and_few_are_remembered(clock: Clock) -> None:
+    throttle = Throttle(tries=1, addresses=2, clock=clock)
+    throttle.wrong("2001:db8::1")
+    assert throttle.wait("2001:db8::ffff") == 6.0
+    assert throttle.wait("2001:db8:0:1::1") == 0.0
+    throttle.wrong("192.0.2.1")
+    throttle.wrong("192.0.2.2")
+    assert throttle.wait("2001:db8::1") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("token", "wrong"),
+    [
+        ("short", "5 characters: give it at least 16"),
+        ("sixteen and a bï", "ASCII"),
+        ("x" * 16 + " ", "ASCII"),
+    ],
+)
+def test_a_weak_token_is_refused(token: str, wrong: str) -> None:
+    with pytest.raises(UserError, match=wrong):
+        checked_token(token)
+
+
+def test_new_tokens_are_good_ones() -> None:
+    tokens = {checked_token(new_token()) for _ in range(100)}
+    assert len(tokens) == 100
+    assert min(map(len, tokens)) >= 43  # 256 bits

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.client import HTTPConnection, HTTPMessage
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import optuna
+import pytest
+
+from hpo.errors import StorageError, UserError
+from hpo.reporting.dashboard.app import Access, make_app
+from hpo.reporting.dashboard.server import make_server
+
+TOKEN = "0123456789abcdef"
+ODD_NAMES = ["<script>alert(1)</script>/../../e\u0301🚀", "two\r\nX: lines"]
+Ask = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def odd_url(url: str) -> str:
+    """The database with studies of odd names beside the plain one."""
+    for name in ODD_NAMES:
+        optuna.create_study(storage=url, study_name=name).add_trial(optuna.trial.create_trial(value=1.0))
+    return url
+
+
+@pytest.fixture(scope="module")
+def port(odd_url: str) -> Iterator[int]:
+    """Where `hpo dashboard` answers; ends with Ctrl-C."""
+    command = [sys.executable, "-m", "hpo", "dashboard", "--storage", odd_url, "--port", "0"]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "HPO_DASHBOARD_TOKEN": TOKEN},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell ignores Ctrl-C
+    ) as process:
+        assert process.stdout is not None
+        link, _, rest = process.stdout.readline().partition("  ")
+        assert rest == "(read-only; Ctrl-C ends it)\n"
+        assert link.endswith(f"/dashboard/?token={TOKEN}")
+        yield urlsplit(link).port or 0
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) in (0, 130)
+
+
+def fetch(port: int, path: str, **headers: str) -> tuple[int, HTTPMessage, bytes]:
+    """Status, headers and body."""
+    given = {"Authorization": f"Bearer {TOKEN}", "Accept-Encoding": "gzip", **headers}
+    with closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request("GET", path, headers=given)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+
+
+def test_shows_studies_and_the_curve_of_a_running_trial(url: str, ask: Ask) -> None:
+    app = make_app(url, Access())
+    local = {"HTTP_HOST": "127.0.0.1"}
+    studies = json.loads(ask(app, "/api/studies", **local).body)["study_summaries"]
+    assert studies[0]["study_name"] == "demo"
+    (trial,) = json.loads(ask(app, "/api/studies/1", **local).body)["trials"]
+    assert (trial["state"], trial["intermediate_values"]) == ("Running", [{"step": 1, "value": 0.25}])
+
+
+def test_serves_who_has_the_token(port: int) -> None:
+    assert fetch(port, "/api/studies")[0] == 200
+    status, headers, _ = fetch(port, "/api/studies", Authorization="")
+    assert status == 401
+    assert headers["Server"] is None
+
+
+def test_odd_names_do_no_harm(port: int) -> None:
+    _, _, studies = fetch(port, "/api/studies")
+    assert [each["study_name"] for each in json.loads(studies)["study_summaries"]] == ["demo", *ODD_NAMES]
+    status, headers, table = fetch(port, "/csv/2")
+    assert (status, table.splitlines()[0]) == (200, b"Number,State,Value")
+    assert not set("/<>") & set(headers["Content-Disposition"])
+    status, headers, _ = fetch(port, "/csv/3")  # Bottle will not put the name into a header
+    assert (status, headers["X"]) == (500, None)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../../../etc/passwd",
+        "/static/..%2f..%2f..%2f..%2fetc/passwd",
+        "/static//etc/passwd",
+        "/artifacts/1/../../../etc/passwd",
+        "/artifacts/1/1/..%2f..%2fetc%2fpasswd",
+        "/artifacts/1/1/abc-0",
+        "/artifacts/99/99/abc-0",
+    ],
+)
+def test_no_path_leads_out(port: int, path: str) -> None:
+    status, _, body = fetch(port, path)
+    assert status in (400, 403, 404)
+    assert b"root:" not in body
+
+
+def test_a_huge_upload_is_refused_before_it_is_read(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(
+            b"POST /api/artifacts/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000000\r\n\r\n"
+        )
+        assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_port_in_use_is_named(url: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=f"port {port} is in use: name another one with --port"):
+            make_server(url, "127.0.0.1", port, Access())
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid", "a" * 300])
+def test_an_address_of_another_machine_is_refused(url: str, host: str) -> None:
+    with pytest.raises(UserError, match=f"this machine has no address {host}"):
+        make_server(url, host, 0, Access(TOKEN))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_without_a_login_only_this_machine_is_served(url: str, host: str) -> None:
+    with pytest.raises(UserError, match="without a login the dashboard may only listen on this machine"):
+        make_server(url, host, 0, Access())
+
+
+def test_a_proxy_is_named_by_its_address(url: str) -> None:
+    with pytest.raises(UserError, match="--trusted-proxy takes the address of a proxy"):
+        make_server(url, "127.0.0.1", 0, Access(TOKEN, trusted_proxy="*"))
+
+
+def test_a_database_without_studies_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
+    with pytest.raises(StorageError, match="holds no studies"):
+        make_app(f"sqlite:///{tmp_path}/empty.db", Access())
