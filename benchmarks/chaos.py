@@ -47,6 +47,7 @@ from hpo.spec.study import StudySpec
 STUDY = """
 study: {name}
 trials: {trials}
+max_deaths: 30
 fixed:
   dataset: synthetic
   train_images: {images}

@@ -67,10 +67,6 @@ class Workbench:
     """Raises ``StopRequestedError`` once this worker shall stop."""
 
 
-MOST_DEATHS = 3
-"""Workers that may die or hang in the same epoch of a trial before it is given up: it seems to kill them."""
-
-
 class TrialStoppedError(Exception):
     """A check ended the training; carries its finding."""
 
@@ -244,7 +240,7 @@ class _Trial:
 
     def _give_up_if_it_kills(self) -> None:
         deaths, epoch = self.bench.store.deaths_in_a_row(self.trial_id)
-        if deaths >= MOST_DEATHS:
+        if deaths >= self.bench.spec.max_deaths:
             raise _GivenUpError(f"{deaths} workers in a row died or hung in epoch {epoch} of this trial")
 
     def _go_on(self, ready: Prepared, sitter: Babysitter) -> EpochState | None:

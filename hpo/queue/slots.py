@@ -215,7 +215,7 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 _ABSENT = "(not set)"
-_MAY_CHANGE = ("trials", "max_consecutive_failures", "keep_best")
+_MAY_CHANGE = ("trials", "max_consecutive_failures", "max_deaths", "keep_best")
 """What makes no trial another one."""
 
 

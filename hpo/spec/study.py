@@ -45,6 +45,12 @@ class StudySpec(BaseModel):
         "study is stopped with a message",
         ge=1,
     )
+    max_deaths: int = Field(
+        default=3,
+        description="workers that may die or hang in the same epoch of a trial before it is given up; more "
+        "where machines are taken away at any moment",
+        ge=1,
+    )
     keep_best: int = Field(
         default=5,
         description="how many trials, the best ones, have the weights of their best epoch kept; 0 for none",

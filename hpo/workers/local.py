@@ -34,9 +34,6 @@ from hpo.workers.team import STOP_SECONDS, Failed, Left, Message, Team, Worker, 
 POLL_SECONDS = 0.2
 HUNG_GRACE_SECONDS = 5.0
 """A hung worker gives its slot back by itself, if it still can, before it is killed."""
-MOST_DEATHS = 3
-"""Times that each worker may die and be replaced while no trial gets on. A trial that kills its workers is
-given up after as many (`hpo.trial.MOST_DEATHS`)."""
 
 
 def run_study(spec: StudySpec, storage_url: str, *, workers: int, device: str, on_event: Emit) -> RunSummary:
@@ -92,6 +89,7 @@ class _Run:
         self._emit = emit
         self._announced = False
         self._deaths = 0
+        """Since a trial got on."""
         self._failed: Failed | None = None
         self._away: set[str] = set()
         """Workers that the database does not answer."""
@@ -205,7 +203,8 @@ class _Run:
         message = worker.obituary()
         self._emit(WorkerLost(worker.identity, message))
         self.problems.append(message)
-        if self._deaths <= MOST_DEATHS * len(self._team.workers):
+        # A trial that kills its workers is given up before that.
+        if self._deaths <= self._spec.max_deaths * len(self._team.workers):
             self._team.replace(worker, self._order)
 
     def _kill_hung(self, running: list[Worker]) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import time_machine
 import torch._dynamo  # noqa: F401 (the first step of an optimizer would load it)
 
-import hpo.trial
 from hpo.recovery import faults
 from hpo.recovery.signals import StopRequestedError, stop_on_signals
 from hpo.results import provenance
@@ -28,9 +27,6 @@ def work(order: dict[str, Any]) -> int:
     faults.arm(order["fault"])
     if order["clock_ahead"]:
         time_machine.travel(time.time() + order["clock_ahead"]).start()
-    if order["dies_after"]:
-        # Chance may kill one trial as often as one that kills its workers.
-        hpo.trial.MOST_DEATHS = 100
     # Nobody handles SIGPROF: like SIGKILL it ends the process between any two instructions.
     signal.setitimer(signal.ITIMER_PROF, order["dies_after"] or 0)
     with stop_on_signals() as stop:
