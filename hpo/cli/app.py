@@ -22,6 +22,7 @@ from hpo.cli.predict import predict
 from hpo.cli.query import query
 from hpo.cli.refine import refine
 from hpo.cli.repeat import repeat
+from hpo.cli.report import report
 from hpo.cli.run import run
 from hpo.cli.schema import schema
 from hpo.cli.show import show
@@ -56,6 +57,7 @@ for command in (
     export,
     predict,
     importance,
+    report,
     dashboard,
     export_study,
     import_study,

@@ -14,7 +14,8 @@ from sqlalchemy import Engine
 from hpo.cli.console import printable
 from hpo.cli.tables import table_that_fits
 from hpo.reporting import words
-from hpo.results.stages import Confirmation, StagesStatus, StageStatus, stages_status
+from hpo.reporting.looks import test_lines
+from hpo.results.stages import Confirmation, StageStatus, stages_status
 from hpo.search.confirmation_words import confidence
 
 
@@ -40,17 +41,6 @@ def print_stages(console: Console, engine: Engine, study: str) -> None:
 def as_dict(engine: Engine, study: str) -> dict[str, Any]:
     """The same for programs."""
     return asdict(stages_status(engine, study))
-
-
-def test_lines(found: StagesStatus) -> list[str]:
-    """What the test images said, and a warning if they were looked at more than once."""
-    lines = [f"test accuracy {words.accuracy(look.test_value)} (trial {look.number})" for look in found.looks]
-    if len(found.looks) > 1:
-        lines.append(
-            f"warning: this study has looked at the test images {len(found.looks)} times; only the first "
-            "value is an honest one: choosing among more of them would choose the luckiest"
-        )
-    return lines
 
 
 def _title(console: Console, text: str) -> None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, select
+from sqlalchemy import Connection, Engine, Select, case, func, select
 
 from hpo.results.engine import reading
 from hpo.results.query import KNOWN, find_study
-from hpo.results.tables import EpochRow, StudyRow, TrialRow
+from hpo.results.tables import SEVERITIES, EpochRow, FindingRow, StudyRow, TrialRow
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,27 @@ def study_curves(engine: Engine, name: str, numbers: Collection[int]) -> dict[in
             if number in numbers and accuracy is not None:
                 curves[number].append((epoch, accuracy))
     return curves
+
+
+def checks_by_severity(engine: Engine, name: str) -> dict[str, dict[str, int]]:
+    """In how many trials each check came to which severity at worst; raises ``UnknownStudyError``."""
+    counts: dict[str, dict[str, int]] = defaultdict(dict)
+    worst = func.max(case(*((FindingRow.severity == each, place) for place, each in enumerate(SEVERITIES))))
+    with reading(engine) as connection:
+        per_trial = (
+            select(FindingRow.check_name, worst.label("worst"))
+            .join(KNOWN, KNOWN.c.trial_id == FindingRow.trial_id)
+            .join(TrialRow, TrialRow.trial_id == FindingRow.trial_id)
+            .where(TrialRow.study_id == find_study(connection, name).study_id)
+            .group_by(FindingRow.check_name, FindingRow.trial_id)
+            .subquery()
+        )
+        counted = select(per_trial.c.check_name, per_trial.c.worst, func.count()).group_by(
+            per_trial.c.check_name, per_trial.c.worst
+        )
+        for check, place, count in connection.execute(counted):
+            counts[check][SEVERITIES[place]] = count
+    return counts
 
 
 def _trials(study_id: int) -> Select[Any]:

@@ -20,7 +20,8 @@ _PNG_DPI = 160
 _PROLOGUE = re.compile(r"^.*?(?=<svg )", re.DOTALL)
 _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
 _FONT = re.compile(r"font: (?:(\w+) )?([\d.]+)px [^;\"]*")
-_LINK = re.compile(r'<a xlink:href="#trial-(\d+)"[^>]*>')
+# Matplotlib would open each link in a new window.
+_LINK = re.compile(r'(<a xlink:href="#trial-(\d+)")[^>]*>')
 _NAMES = (
     (re.compile(r'\bid="([^"]+)"'), 'id="{}-'),
     (re.compile(r"url\(#([^)]+)\)"), "url(#{}-"),
@@ -63,7 +64,7 @@ def to_svg(figure: Figure, name: str, label: str, tips: Mapping[int, str] | None
     for variable, colour in LIGHT.variables.items():
         svg = svg.replace(colour, f"var(--{variable})")
     svg = _FONT.sub(lambda found: f"font-size: {found[2]}px; font-weight: {found[1] or 'normal'}", svg)
-    svg = _LINK.sub(lambda found: found.group() + _tip((tips or {}).get(int(found[1]))), svg)
+    svg = _LINK.sub(lambda found: found[1] + ">" + _tip((tips or {}).get(int(found[2]))), svg)
     opening, rest = svg.split(">", 1)
     return f'{_fluid(opening)} role="img" aria-label="{html.escape(label)}">{rest}'
 
@@ -77,7 +78,8 @@ def to_svg_file(figure: Figure, label: str) -> str:
 
 def css() -> str:
     """The colours as CSS variables, dark ones where the reader prefers that."""
-    return f":root {{ {_rules(LIGHT)} }} @media (prefers-color-scheme: dark) {{ :root {{ {_rules(DARK)} }} }}"
+    dark = f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {_rules(DARK)} }} }}"
+    return f":root {{ {_rules(LIGHT)} }} {dark}"
 
 
 def _rules(theme: Theme) -> str:

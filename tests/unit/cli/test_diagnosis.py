@@ -11,10 +11,11 @@ import pytest
 from rich.console import Console
 
 from hpo.cli.app import run_command
-from hpo.cli.diagnosis import Unwell, print_diagnosis
+from hpo.cli.diagnosis import print_diagnosis
 from hpo.cli.tables import results
 from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
+from hpo.reporting.unwell import Unwell
 from hpo.results.records import Outcome
 from hpo.results.store import ResultsStore
 from hpo.spec.load import parse_study

@@ -1,0 +1,1 @@
+"""A study as a page worth sending: what is said, what is drawn, how it looks (templates)."""

@@ -1,0 +1,101 @@
+"""All that a report on a study of hpo's is made from, read once."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+
+from sqlalchemy import Engine
+
+from hpo.checks.study.base import StudyFinding, StudyResults
+from hpo.checks.study.findings import study_findings
+from hpo.checks.study.importance import Answer, importance
+from hpo.diagnosis import study_results
+from hpo.reporting.figures.points import StudyPicture, picture_of
+from hpo.results.overview import StudyOverview, TrialSummary, checks_by_severity, study_overview
+from hpo.results.query import TrialDetail, trial_detail
+from hpo.results.stages import Confirmation, StagesStatus, stages_status
+from hpo.spec.stage import TEST
+from hpo.spec.study import StudySpec
+
+_Z = 1.959964
+"""The normal distribution's 97.5 % quantile."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """A study with everything that its trials say."""
+
+    overview: StudyOverview
+    spec: StudySpec
+    results: StudyResults
+    findings: tuple[StudyFinding, ...]
+    answers: tuple[Answer, ...]
+    stages: StagesStatus
+    picture: StudyPicture
+    checks: dict[str, dict[str, int]]
+    best: TrialDetail | None
+    """The winner of the confirmation, else the trial with the best value."""
+
+    @cached_property
+    def trials(self) -> tuple[TrialSummary, ...]:
+        """All trials but the look at the test images."""
+        return tuple(trial for trial in self.overview.trials if trial.stage != TEST)
+
+    @cached_property
+    def states(self) -> Counter[str]:
+        """How many trials are in which state."""
+        return Counter(trial.state for trial in self.trials)
+
+    @property
+    def done(self) -> int:
+        """Trials that are over."""
+        return sum(self.states[state] for state in ("complete", "pruned", "failed"))
+
+    @property
+    def is_running(self) -> bool:
+        """Whether anything is still to come."""
+        return self.done < max(self.spec.trials, len(self.trials)) and self.overview.stopped_at is None
+
+    @property
+    def winner(self) -> Confirmation | None:
+        """The configuration that won a confirmation, if there was one."""
+        return next((each for each in self.stages.confirmations if each.rank == 1), None)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """In what the best trial's accuracy would be on other images of its kind: Wilson's interval."""
+        if self.best is None or self.best.value is None or not self.results.val_images:
+            return None
+        return wilson(self.best.value, self.results.val_images)
+
+
+def read_material(engine: Engine, name: str) -> Material:
+    """Everything about a study; raises ``UnknownStudyError``."""
+    overview = study_overview(engine, name)
+    results = study_results(engine, name)
+    stages = stages_status(engine, name)
+    picture = picture_of(engine, overview)
+    number = next((each.number for each in stages.confirmations if each.rank == 1), None)
+    if number is None and picture.ranked:
+        number = picture.ranked[0].number
+    return Material(
+        overview=overview,
+        spec=StudySpec.model_validate(overview.spec),
+        results=results,
+        findings=tuple(study_findings(results)),
+        answers=tuple(importance(results)),
+        stages=stages,
+        picture=picture,
+        checks=checks_by_severity(engine, name),
+        best=None if number is None else trial_detail(engine, name, number),
+    )
+
+
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share of ``count`` images (E. B. Wilson, JASA 22, 1927)."""
+    spread = _Z * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
+    middle, scale = share + _Z**2 / (2 * count), 1 + _Z**2 / count
+    return (middle - spread) / scale, (middle + spread) / scale

@@ -1,0 +1,47 @@
+"""The pictures of a report, drawn on demand: as pieces of a page, or as files beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+from matplotlib.figure import Figure
+
+from hpo.reporting.figures import study, trial
+from hpo.reporting.figures.canvas import to_svg, to_svg_file
+from hpo.reporting.figures.points import StudyPicture
+from hpo.results.query import TrialDetail
+
+Draw: TypeAlias = Callable[[], Figure]
+
+
+def drawers(picture: StudyPicture, best: TrialDetail | None) -> dict[str, Draw]:
+    """How each picture that this study can have is drawn, by its name in the report."""
+    found: dict[str, Draw] = {}
+    if best is not None and best.curve:
+        found["winner"] = partial(trial.trial_curves, best)
+    if best is not None and best.layers:
+        found["winner-layers"] = partial(trial.layer_health, best)
+    if not picture.points:
+        return found
+    for place, axis in enumerate(picture.axes):
+        found[f"slice-{place}"] = partial(study.slice_of, picture, axis)
+    if len(picture.axes) > 1:
+        found["parallel"] = partial(study.parallel, picture)
+    if any(point.curve for point in picture.points):
+        found["curves"] = partial(study.curves_by_verdict, picture)
+    along = study.failure_axis(picture)
+    if along is not None:
+        found["failures"] = partial(study.failures_over, picture, along)
+    return found
+
+
+def inline(draw: Draw, name: str, caption: str, picture: StudyPicture) -> str:
+    """The picture as a part of a page, whose marks link to the table of trials."""
+    return to_svg(draw(), name, caption, picture.tips)
+
+
+def as_file(draw: Draw, caption: str) -> str:
+    """The picture as an SVG file."""
+    return to_svg_file(draw(), caption)

@@ -1,0 +1,81 @@
+"""A report as one HTML file that asks nobody for anything, or as Markdown with pictures beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from hpo.reporting.figures.canvas import css
+from hpo.reporting.figures.points import StudyPicture
+from hpo.reporting.report.blocks import Picture, Report
+from hpo.reporting.report.pictures import Draw, as_file, inline
+from hpo.reporting.words import printable
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_MARKDOWN_SIGNS = re.compile(r"([\\`*\[\]<>|])")
+
+
+def to_html(report: Report, picture: StudyPicture, drawers: Mapping[str, Draw]) -> str:
+    """The whole page: every text escaped, every picture inside."""
+    report = report.with_only(frozenset(drawers))
+    figures = {
+        each.name: Markup(inline(drawers[each.name], each.name, each.caption, picture))
+        for each in _pictures(report)
+    }
+    style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
+    template = _environment(autoescape=True).get_template("report.html.j2")
+    return template.render(report=report, figures=figures, style=Markup(css() + "\n" + style))
+
+
+def to_markdown(report: Report, drawers: Mapping[str, Draw], folder: str) -> tuple[str, dict[str, str]]:
+    """The text, which shows the pictures of a folder of that name, and these pictures by their file names.
+
+    Without a folder's name there are no pictures.
+    """
+    report = report.with_only(frozenset(drawers) if folder else frozenset())
+    files = {f"{each.name}.svg": as_file(drawers[each.name], each.caption) for each in _pictures(report)}
+    text = (
+        _environment(autoescape=False)
+        .get_template("report.md.j2")
+        .render(report=report, folder=quote(folder))
+    )
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n", files
+
+
+def markdown_text(text: str) -> str:
+    """The text with nothing in it that Markdown or HTML would act on, on one line."""
+    return _MARKDOWN_SIGNS.sub(r"\\\1", " ".join(printable(text).split()))
+
+
+def _sentence(text: str) -> str:
+    """With a capital letter at its head."""
+    return text[:1].upper() + text[1:]
+
+
+def _pictures(report: Report) -> list[Picture]:
+    return [block for section in report.sections for block in section.blocks if isinstance(block, Picture)]
+
+
+def _environment(autoescape: bool) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_clean,
+    )
+    environment.filters["sentence"] = _sentence
+    environment.filters["md"] = markdown_text
+    return environment
+
+
+def _clean(value: Any) -> Any:
+    """No control character of a stored text comes into a page."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,0 +1,96 @@
+"""The report in a real browser, opened from disk as a reader does: Chromium through Playwright."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_study import watched_study
+
+from hpo.reporting.figures.style import DARK, LIGHT
+from hpo.reporting.report.making import make_report
+
+_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    url = watched_study(folder / "watched.db")
+    place = folder / "report.html"
+    place.write_text(make_report(url, "watched").text, encoding="utf-8")
+    return place
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if _CHROMIUM is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+class _Opened:
+    """A page, with what it asked for and what went wrong."""
+
+    def __init__(self, browser: Any, place: Path, **context: Any) -> None:
+        self.context = browser.new_context(**context)
+        self.page = self.context.new_page()
+        self.requests: list[str] = []
+        self.problems: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("console", lambda message: self.problems.append(message.text))
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.goto(place.as_uri(), wait_until="load")
+
+    def colour(self, selector: str, name: str) -> str:
+        """A computed colour as #rrggbb."""
+        script = f"element => getComputedStyle(element).{name}"
+        text: str = self.page.eval_on_selector(selector, script)
+        red, green, blue = (int(part) for part in text.removeprefix("rgb(").removesuffix(")").split(","))
+        return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_it_opens_from_disk_and_is_readable(browser: Any, page_file: Path, scheme: str, width: int) -> None:
+    opened = _Opened(
+        browser, page_file, color_scheme=scheme, viewport={"width": width, "height": 800}, offline=True
+    )
+    assert opened.requests == [page_file.as_uri()] and opened.problems == []
+    theme = LIGHT if scheme == "light" else DARK
+    assert opened.colour("h1", "color") == theme.ink
+    assert opened.colour("section", "backgroundColor") == theme.surface
+    assert opened.colour("#curves svg text", "fill") in (theme.ink, theme.muted)
+    sideways = opened.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert sideways <= 0, "the page itself never scrolls sideways"
+    heights = opened.page.eval_on_selector_all("figure svg", "all => all.map(each => each.clientHeight)")
+    assert len(heights) >= 8 and min(heights) > 60
+    opened.context.close()
+
+
+def test_a_mark_leads_to_its_trial(browser: Any, page_file: Path) -> None:
+    """Also where the table is folded: the browser opens it."""
+    opened = _Opened(browser, page_file)
+    link = opened.page.locator("#slices svg a:has(use)").first
+    target = link.get_attribute("xlink:href")
+    assert not opened.page.locator(f"tr{target}").is_visible()
+    link.locator("use").click()
+    opened.page.locator(f"tr{target}").wait_for(state="visible", timeout=5000)
+    assert opened.problems == []
+    opened.context.close()
+
+
+def test_on_paper_nothing_is_folded_and_all_is_light(browser: Any, page_file: Path) -> None:
+    opened = _Opened(browser, page_file, color_scheme="dark")
+    opened.page.emulate_media(media="print")
+    assert opened.colour("h1", "color") == LIGHT.ink
+    assert opened.page.locator("pre").first.is_visible()
+    assert opened.page.pdf().startswith(b"%PDF")
+    opened.context.close()

@@ -1,0 +1,243 @@
+"""What a report says, against what is known of the study; what odd texts do in it: nothing."""
+
+from __future__ import annotations
+
+import math
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import optuna
+import pytest
+from scipy.stats import binomtest
+from sqlalchemy import Engine
+from sqlalchemy.pool import NullPool
+
+from hpo.checks.causes import CAUSES
+from hpo.cli.app import run_command
+from hpo.cli.report import file_name
+from hpo.queue.slots import register_study
+from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY
+from hpo.reporting.report.explained import CAUSES_EXPLAINED, LESSONS
+from hpo.reporting.report.making import make_report
+from hpo.reporting.report.material import read_material, wilson
+from hpo.reporting.report.render import markdown_text
+from hpo.results.store import ResultsStore
+from hpo.spec.load import parse_study
+
+Capture = pytest.CaptureFixture[str]
+HOSTILE = '<script>alert("x")</script> ../../🦊 {{ 7*7 }} `$(id)`'
+
+
+class _Page(HTMLParser):
+    """Every element with its attributes, and the text outside of styles."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def count(self, tag: str) -> int:
+        return sum(each == tag for each, _ in self.elements)
+
+
+@pytest.fixture(scope="module")
+def page(watched_path: Path) -> str:
+    return make_report(f"sqlite:///{watched_path}", "watched").text
+
+
+@pytest.fixture(scope="module")
+def parsed(page: str) -> _Page:
+    return _Page(page)
+
+
+def test_it_names_the_best_trial_with_its_interval(parsed: _Page, watched: Engine) -> None:
+    material = read_material(watched, "watched")
+    assert material.best is not None and material.best.value is not None
+    low, high = wilson(material.best.value, 500)
+    said = (
+        f"Trial {material.best.number} is the best, with a validation accuracy of {material.best.value:.4f}"
+    )
+    assert f"{said} (95 % interval {low:.4f} to {high:.4f})" in parsed.text
+    assert "running: 23 of 24 trials done" in parsed.text
+
+
+@pytest.mark.parametrize(("good", "count"), [(5, 10), (0, 20), (859, 1000)])
+def test_wilsons_interval(good: int, count: int) -> None:
+    theirs = binomtest(good, count).proportion_ci(method="wilson")
+    assert wilson(good / count, count) == pytest.approx((theirs.low, theirs.high), abs=1e-6)
+
+
+def test_failures_come_with_reason_example_and_remedy(parsed: _Page) -> None:
+    lrs = [10 ** (4 * ((7 * number) % 24) / 24 - 3) for number in range(24)]
+    exploded = [number for number, lr in enumerate(lrs) if lr >= 1 and number not in (5, 23)]
+    text = parsed.text
+    assert (
+        f"Learning rate too high · {len(exploded)} trials" in text and CAUSES_EXPLAINED["lr_too_high"] in text
+    )
+    assert f"trial {exploded[0]} the loss is 9.1 at step 30, over 3 x the first (2.31)" in text
+    assert "try lower lr to 0.3" in text
+
+
+def test_the_lectures_checks_are_counted(parsed: _Page) -> None:
+    assert "The first loss is ln C" in parsed.text and "seen 24 × passed" in parsed.text
+    assert "Twenty images by heart" not in parsed.text, "nobody made that check"
+
+
+def test_the_page_asks_nobody_for_anything_and_runs_nothing(page: str, parsed: _Page) -> None:
+    assert parsed.count("script") == parsed.count("link") - 1 == parsed.count("iframe") == 0
+    for tag, attributes in parsed.elements:
+        for name in ("href", "src", "xlink:href", "data"):
+            value = attributes.get(name) or "#"
+            assert value.startswith(("#", "data:")), f"<{tag} {name}={value}>"
+        assert not any(name.startswith("on") for name in attributes)
+    without_names = re.sub(r'xmlns(:\w+)?="[^"]*"', "", page)
+    assert not re.search(r"https?://|@import|url\((?!#)", without_names)
+
+
+def test_every_link_has_a_target_and_no_id_comes_twice(parsed: _Page) -> None:
+    ids = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in parsed.elements:
+        for name in ("href", "xlink:href"):
+            target = attributes.get(name) or ""
+            if target.startswith("#"):
+                assert target[1:] in ids
+
+
+def test_odd_texts_of_trials_are_text(page: str, parsed: _Page) -> None:
+    assert "<script>alert(1)</script>" in parsed.text and "{{ 7 * 7 }}" in parsed.text
+    assert "<script" not in page and "\x1b" not in page
+
+
+def test_it_grows_small_with_large_studies(page: str) -> None:
+    assert len(page.encode()) < 700_000
+
+
+def test_the_command_writes_markdown_with_pictures(
+    watched_path: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    place = tmp_path / "my report.md"
+    command = ["report", "watched", "-o", str(place), "--storage", f"sqlite:///{watched_path}"]
+    assert run_command(command) == 0
+    assert f"{place}  (" in capsys.readouterr().out
+    text = place.read_text(encoding="utf-8")
+    assert "## What was found" in text and "\n| rank | trial | accuracy | lr |" in text
+    assert "<script" not in text.replace("\\<", "")
+    shown = set(re.findall(r"!\[[^\]]*\]\(my%20report-pictures/([^)]+)\)", text))
+    pictures = {path.name: path for path in (tmp_path / "my report-pictures").iterdir()}
+    assert shown == set(pictures) and len(shown) > 6
+    for path in pictures.values():
+        ET.fromstring(path.read_text(encoding="utf-8"))
+    assert run_command(command) == 2
+    assert (
+        "is there already: name another file with -o, or replace it with --force" in capsys.readouterr().err
+    )
+    assert run_command([*command, "--force", "--no-pictures"]) == 0
+    assert "![" not in place.read_text(encoding="utf-8")
+
+
+def test_text_in_markdown_is_text() -> None:
+    assert markdown_text("a|b <i>*x*</i>\n[y](z) `c`") == r"a\|b \<i\>\*x\*\</i\> \[y\](z) \`c\`"
+
+
+def test_every_cause_and_each_of_the_lectures_checks_is_explained() -> None:
+    assert set(CAUSES_EXPLAINED) == {*CAUSES, RUNNING, STOPPED_EARLY}
+    text = (Path(__file__).parents[4] / "docs" / "checks.md").read_text(encoding="utf-8")
+    for lesson in LESSONS:
+        assert all(f"`{check}`" in text for check in lesson.checks)
+
+
+@pytest.fixture
+def hostile_url(tmp_path: Path) -> str:
+    """A study that Optuna made, with a name as bad as they come; its values are small where they are good."""
+    url = f"sqlite:///{tmp_path / 'theirs.db'}"
+    storage = optuna.storages.RDBStorage(url, engine_kwargs={"poolclass": NullPool})
+    study = optuna.create_study(study_name=HOSTILE, storage=storage, direction="minimize")
+
+    def objective(trial: optuna.Trial) -> float:
+        rate = trial.suggest_float("<b>rate", 1e-4, 1.0, log=True)
+        kind = trial.suggest_categorical("kind|", ["a", HOSTILE, "$x$"])
+        trial.report(rate, 1)
+        if trial.number == 3:
+            raise optuna.TrialPruned
+        return abs(math.log10(rate) + 2) + (kind == "a")
+
+    study.sampler = optuna.samplers.RandomSampler(seed=0)
+    study.optimize(objective, n_trials=8)
+    storage.engine.dispose()
+    return url
+
+
+def test_a_study_of_optunas_is_reported_with_what_there_is(hostile_url: str) -> None:
+    page = make_report(hostile_url, HOSTILE).text
+    parsed = _Page(page)
+    best = optuna.load_study(study_name=HOSTILE, storage=hostile_url).best_trial
+    assert f"Trial {best.number} has the smallest value: {best.value:.6g}" in parsed.text
+    assert "1 trial was pruned" in parsed.text and "log 0.0001 to 1" in parsed.text
+    assert parsed.count("script") == parsed.count("b") - len(re.findall("<b>", page)) == 0
+    assert parsed.text.count('<script>alert("x")</script>') > 1
+    assert parsed.count("svg") == 4
+    markdown = make_report(hostile_url, HOSTILE, "md", "pictures")
+    assert not re.search(r"(?<!\\)<", markdown.text.replace("\\\\", ""))
+
+
+def test_a_study_before_its_first_trial(storage_with: Callable[[str], str]) -> None:
+    url = storage_with("study: fresh\ntrials: 2\nspace: {lr: {log: [1e-3, 1]}}\n")
+    text = _Page(make_report(url, "fresh").text).text
+    assert "No trial has come to a result yet" in text and "not begun" in text
+
+
+@pytest.fixture
+def storage_with(tmp_path: Path) -> Callable[[str], str]:
+    class Images:
+        name, fingerprint, origin = "synthetic", "f" * 64, "drawn"
+        classes = tuple("0123456789")
+        train_labels = range(100)
+
+    def make(text: str) -> str:
+        url = f"sqlite:///{tmp_path / 'fresh.db'}"
+        with ResultsStore(url) as store:
+            register_study(store, parse_study(text, "fresh.yaml"), Images())  # type: ignore[arg-type]
+        return url
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("study", "place", "message"),
+    [
+        ("watched", "{folder}", "is a folder: name a file in it with -o"),
+        ("watched", "{folder}/no/r.html", "there is no folder {folder}/no"),
+        ("watched", "/proc/r.md", "cannot write /proc/r.md: "),
+        ("wachted", "{folder}/r.html", "did you mean watched?"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    study: str, place: str, message: str, watched_path: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    place, message = (each.format(folder=tmp_path) for each in (place, message))
+    command = ["report", study, "-o", place, "--no-pictures", "--storage", f"sqlite:///{watched_path}"]
+    assert run_command(command) == 2
+    said = capsys.readouterr()
+    assert message in said.err and said.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_named_after_a_study_stays_in_its_folder() -> None:
+    assert file_name("cifar10-random") == "cifar10-random"
+    assert file_name(HOSTILE) == "script-alert-x-script-..-..-7-7-id"
+    assert file_name("../..") == file_name("🦊") == "study"
