@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,6 @@ from report_study import watched_study
 from hpo.reporting.figures.style import DARK, LIGHT
 from hpo.reporting.report.making import make_report
 
-_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -23,17 +19,6 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = folder / "report.html"
     place.write_text(make_report(url, "watched").text, encoding="utf-8")
     return place
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if _CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 class _Opened:
