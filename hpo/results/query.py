@@ -20,6 +20,7 @@ from sqlalchemy import (
     and_,
     case,
     column,
+    exists,
     func,
     select,
     table,
@@ -248,6 +249,27 @@ def trial_detail(engine: Engine, name: str, number: int) -> TrialDetail:
             layers=tuple(_layer(each) for each in layers),
             attempts=tuple(_attempt(each) for each in attempts),
         )
+
+
+def trial_place(engine: Engine, trial_id: int) -> tuple[str, int] | None:
+    """The study and the number of a trial by its id; None if there is none."""
+    with reading(engine) as connection:
+        found = select(KNOWN.c.study, KNOWN.c.number).where(KNOWN.c.trial_id == trial_id)
+        row = connection.execute(found).one_or_none()
+    return None if row is None else (row.study, row.number)
+
+
+def trials_with_layers(engine: Engine, name: str) -> set[int]:
+    """The numbers of a study's trials whose layers were looked at; raises ``UnknownStudyError``."""
+    with reading(engine) as connection:
+        study = find_study(connection, name)
+        looked_at = exists().where(LayerRow.trial_id == TrialRow.trial_id)
+        numbers = (
+            select(KNOWN.c.number)
+            .join(TrialRow, TrialRow.trial_id == KNOWN.c.trial_id)
+            .where(TrialRow.study_id == study.study_id, looked_at)
+        )
+        return set(connection.scalars(numbers))
 
 
 def preprocessing_state(engine: Engine, name: str, number: int) -> bytes:

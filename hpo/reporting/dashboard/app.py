@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
 
+from bottle import HTTPError
+from optuna.artifacts import FileSystemArtifactStore
+from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna_dashboard import wsgi
 from sqlalchemy import inspect
 
 from hpo.errors import StorageError
+from hpo.recovery import kept
 from hpo.redact import safe_url
+from hpo.reporting.dashboard.additions import Additions
 from hpo.reporting.dashboard.answers import WsgiApp
 from hpo.reporting.dashboard.headers import SafeHeaders, SameSite
+from hpo.reporting.dashboard.knowledge import Knowledge
 from hpo.reporting.dashboard.login import Login, Throttle
 from hpo.reporting.dashboard.routes import AllowedRoutes
 from hpo.results.engine import open_reader, reading
@@ -35,12 +43,32 @@ def make_app(url: str, access: Access) -> WsgiApp:
     """
     _require_studies(url)
     # Optuna's cached storage: with 5,000 trials a page's refetch takes 0.26 s instead of 5.3 s.
-    dashboard = wsgi(open_optuna_storage(url))
+    dashboard = wsgi(open_optuna_storage(url), artifact_store=_Uploads(_uploads_folder(access.writable)))
+    # The first to be installed is the last to be asked, inside of the others.
+    dashboard.install(Additions(Knowledge(url)))
     dashboard.install(AllowedRoutes(access.writable))
     app: WsgiApp = dashboard
     if access.token is not None:
         app = Login(app, access.token, Throttle())
     return SafeHeaders(SameSite(app, only_local=access.token is None and access.trusted_proxy is None))
+
+
+class _Uploads(FileSystemArtifactStore):
+    """What people upload, in a folder."""
+
+    def open_reader(self, artifact_id: str) -> BinaryIO:
+        """The file; an HTTP error if it is not here, such as that of another machine."""
+        try:
+            return super().open_reader(artifact_id)
+        except ArtifactNotFound:
+            raise HTTPError(404, "the file of this artifact is not on this machine") from None
+
+
+def _uploads_folder(make: bool) -> Path:
+    folder = kept.artifacts() / "uploads"
+    if make:
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _require_studies(url: str) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import optuna
 import pytest
 
+pytestmark = pytest.mark.slow
 NAME = "<img src=x onerror=alert(1)> ../ 🚀"
 
 
@@ -32,9 +35,11 @@ class Visit:
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A database with a study of an odd name: two trials with curves, one of them running."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('pages')}/d.db"
+def url(watched_path: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A study of hpo's, and one of an odd name: two trials with curves, one of them running."""
+    path = tmp_path_factory.mktemp("pages") / "d.db"
+    shutil.copy(watched_path, path)
+    url = f"sqlite:///{path}"
     study = optuna.create_study(storage=url, study_name=NAME, direction="maximize")
     for value in (0.5, None):
         trial = study.ask({"lr": optuna.distributions.FloatDistribution(1e-4, 1, log=True)})
@@ -88,8 +93,32 @@ def test_the_link_logs_in_and_a_study_shows_its_curves(visit: Visit) -> None:
     visit.page.get_by_text("🚀").first.click()
     visit.page.locator("#graph-intermediate-values .scatterlayer .trace").nth(1).wait_for(state="attached")
     assert visit.page.get_by_text(NAME).first.is_visible()
-    visit.page.goto(f"{visit.origin}/dashboard/studies/1/analytics")
+    visit.page.goto(f"{visit.origin}/dashboard/studies/2/analytics")
     visit.page.locator("canvas, svg.main-svg").first.wait_for()
+    assert visit.problems == []
+
+
+def test_a_study_of_hpo_shows_its_report_and_plots(visit: Visit) -> None:
+    visit.page.goto(visit.link)
+    visit.page.goto(f"{visit.origin}/dashboard/studies/1")
+    for name in ("hpo-curves", "hpo-failures", "hpo-layers"):
+        plot = visit.page.locator(f"[id='user-defined-plot:{name}'] .scatterlayer .trace").first
+        plot.wait_for(state="attached")
+    visit.page.goto(f"{visit.origin}/dashboard/studies/1/note")
+    visit.page.get_by_role("heading", name="What went wrong").wait_for()
+    visit.page.get_by_role("cell", name="learning rate too high").wait_for()
+    assert visit.problems == []
+
+
+def test_a_failed_trial_shows_its_verdict_and_pictures(visit: Visit) -> None:
+    visit.page.goto(visit.link)
+    visit.page.goto(f"{visit.origin}/dashboard/studies/1/trials?numbers=5")
+    visit.page.get_by_text("<script>alert(1)</script>").first.wait_for()
+    for name in ("curves.png", "layers.png"):
+        picture = visit.page.get_by_alt_text(name).first
+        picture.wait_for()
+        visit.page.wait_for_function("one => one.complete", arg=picture.element_handle())
+        assert picture.evaluate("one => one.naturalWidth") > 500
     assert visit.problems == []
 
 

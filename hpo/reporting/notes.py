@@ -1,0 +1,141 @@
+"""What is to say about a study and its trials, as the short Markdown that the dashboard shows."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from hpo.checks.causes import HEALTHY
+from hpo.checks.study.base import StudyFinding
+from hpo.reporting import words
+from hpo.reporting.figures.points import cause_of
+from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY, cause_words
+from hpo.results.overview import StudyOverview, TrialSummary
+from hpo.spec.stage import TEST
+
+_MARKED = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$]|(?<=:)/)")
+_SHOWN = 5
+"""The best trials that are listed, and the failed ones that stand for each cause."""
+
+
+def escaped(text: str) -> str:
+    """Text in which Markdown finds nothing: names and messages may hold anything."""
+    return _MARKED.sub(r"\\\1", " ".join(words.printable(text).split()))
+
+
+def is_unwell(trial: TrialSummary) -> bool:
+    """Whether it is over and something was wrong with it."""
+    return cause_of(trial) not in (HEALTHY, RUNNING, STOPPED_EARLY)
+
+
+def best_trials(overview: StudyOverview, count: int = _SHOWN) -> list[TrialSummary]:
+    """The best complete trials, best first; not the one that is measured on the test images."""
+    ranked = [each for each in overview.trials if each.state == "complete" and each.stage != TEST]
+    valued = [each for each in ranked if each.value is not None]
+    return sorted(valued, key=lambda each: (-(each.value or 0.0), each.number))[:count]
+
+
+def trial_note(trial: TrialSummary, searched: Sequence[str], rank: int | None = None) -> str:
+    """Verdict, evidence and remedy of a trial; ``rank`` if it is one of the best."""
+    parts = []
+    if rank is not None:
+        place = "The best trial" if rank == 1 else f"Number {rank} of the best trials"
+        epoch = f" in epoch {trial.best_epoch}" if trial.best_epoch else ""
+        parts.append(f"**{place}**: accuracy {words.accuracy(trial.value)} on validation images{epoch}.")
+    if trial.cause == HEALTHY:
+        parts.append("Healthy: no check found anything that explains a bad result.")
+    elif trial.cause:
+        sure = "" if trial.confidence is None else f" ({trial.confidence:.0%} sure)"
+        parts.append(f"### {escaped(cause_words(trial.cause))}{sure}")
+        parts.append(escaped(_evidence(trial)))
+    if trial.remedy:
+        parts.append(f"**Try:** {escaped(trial.remedy)}")
+    values = {name: trial.configuration.get(name) for name in searched}
+    settings = words.settings({name: value for name, value in values.items() if value is not None})
+    parts.append(f"With {escaped(settings)}.")
+    return "\n\n".join(part for part in parts if part)
+
+
+def study_note(overview: StudyOverview, findings: Sequence[StudyFinding], study_id: int) -> str:
+    """What was asked, what was found, how trials failed and what to do about it; trials are links."""
+    searched = list(overview.spec.get("space", {}))
+    sections = [
+        _asked(overview, searched),
+        _best(overview, searched, study_id),
+        _failures(overview, study_id),
+        _findings(findings),
+    ]
+    return "\n\n".join(section for section in sections if section)
+
+
+def _evidence(trial: TrialSummary) -> str:
+    verdict = trial.verdict or ""
+    start = f"{cause_words(trial.cause or '')}: "
+    return verdict.removeprefix(start)
+
+
+def _asked(overview: StudyOverview, searched: Sequence[str]) -> str:
+    ended = sum(each.ended_at is not None for each in overview.trials)
+    running = sum(cause_of(each) == RUNNING for each in overview.trials)
+    under_way = f", {running} under way" if running else ""
+    stopped = " The study is stopped: `hpo resume` lets workers go on." if overview.stopped_at else ""
+    return (
+        f"## {escaped(overview.name)}\n\n"
+        f"{words.count(ended, 'trial')} done{under_way}, on {escaped(overview.dataset)}; searched: "
+        f"{escaped(', '.join(searched) or 'nothing')}.{stopped}"
+    )
+
+
+def _best(overview: StudyOverview, searched: Sequence[str], study_id: int) -> str:
+    rows = [
+        [
+            _link(trial, study_id),
+            words.accuracy(trial.value),
+            *(_cell(trial, name) for name in searched),
+            escaped(cause_words(trial.cause or "")),
+        ]
+        for trial in best_trials(overview)
+    ]
+    if not rows:
+        return ""
+    return "### Best trials\n\n" + _table(["trial", "accuracy", *map(escaped, searched), "verdict"], rows)
+
+
+def _failures(overview: StudyOverview, study_id: int) -> str:
+    groups: dict[str, list[TrialSummary]] = defaultdict(list)
+    for trial in filter(is_unwell, overview.trials):
+        groups[cause_of(trial)].append(trial)
+    if not groups:
+        return ""
+    rows = []
+    for cause, trials in sorted(groups.items(), key=lambda each: -len(each[1])):
+        examples = ", ".join(_link(trial, study_id) for trial in trials[:_SHOWN])
+        remedy = next((trial.remedy for trial in trials if trial.remedy), "")
+        rows.append([escaped(cause_words(cause)), str(len(trials)), examples, escaped(remedy or "")])
+    return "### What went wrong\n\n" + _table(["cause", "trials", "such as", "try"], rows)
+
+
+def _findings(findings: Sequence[StudyFinding]) -> str:
+    if not findings:
+        return ""
+    lines = []
+    for finding in findings:
+        remedy = f" **Try:** {escaped(finding.remedy)}" if finding.remedy else ""
+        lines.append(f"- {escaped(finding.message)}.{remedy}")
+    return "### The study as a whole\n\n" + "\n".join(lines)
+
+
+def _link(trial: TrialSummary, study_id: int) -> str:
+    return f"[{trial.number}](/dashboard/studies/{study_id}/trials?numbers={trial.number})"
+
+
+def _cell(trial: TrialSummary, name: str) -> str:
+    value = trial.configuration.get(name)
+    return "–" if value is None else escaped(words.setting(value))
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(head), *map(list, rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from sqlalchemy import Engine
+
+from hpo.checks.study.base import StudyFinding
+from hpo.reporting.notes import best_trials, escaped, is_unwell, study_note, trial_note
+from hpo.results.overview import study_overview
+
+FINDING = StudyFinding("noise", "note", "the best 2 cannot be told apart", {}, "train them *again*", {})
+
+
+def test_markdown_finds_nothing_in_a_text() -> None:
+    text = "a_b *c* [x](http://e) ![y](z) <i> | `d`\n# e \x1b[31m"
+    assert escaped(text) == (r"a\_b \*c\* \[x\]\(http:\//e\) \!\[y\]\(z\) \<i\> \| \`d\` \# e \\x1b\[31m")
+
+
+def test_the_best_come_first_and_failures_by_cause(watched: Engine) -> None:
+    overview = study_overview(watched, "watched")
+    best = best_trials(overview)
+    values = [trial.value for trial in best]
+    assert len(best) == 5 and values == sorted(values, reverse=True)
+    note = study_note(overview, [FINDING], study_id=7)
+    link = f"[{best[0].number}](/dashboard/studies/7/trials?numbers={best[0].number})"
+    assert f"| {link} | {best[0].value:.4f} |" in note
+    exploded = sum(trial.cause == "lr_too_high" for trial in overview.trials)
+    assert f"| learning rate too high | {exploded} | " in note
+    assert note.index("learning rate too high") < note.index("| error | 1 | [5]")
+    assert note.endswith("- the best 2 cannot be told apart. **Try:** train them \\*again\\*")
+
+
+def test_stopped_early_and_running_trials_are_not_unwell(watched: Engine) -> None:
+    trials = study_overview(watched, "watched").trials
+    assert not is_unwell(trials[2]) and not is_unwell(trials[23])
+    assert is_unwell(trials[5])
+
+
+def test_a_best_trial_says_that_it_is(watched: Engine) -> None:
+    overview = study_overview(watched, "watched")
+    best = best_trials(overview)[0]
+    note = trial_note(best, ["lr", "momentum"], rank=1)
+    assert note.startswith(f"**The best trial**: accuracy {best.value:.4f} on validation images in epoch 4.")
+    assert "Healthy" in note and "Try" not in note
+    assert trial_note(best, ["lr"], rank=3).startswith("**Number 3 of the best trials**")
