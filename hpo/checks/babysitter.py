@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from hpo.checks.audit import StepAuditor
 from hpo.checks.base import Finding
 from hpo.checks.feeding import FeedMeter
 from hpo.checks.judge import LOOK_STEPS, Judge
@@ -92,6 +93,7 @@ class Babysitter:
         self._pending: list[PendingSnapshot] = []
         self._feed = FeedMeter(model, optimizer)
         self._meter = StepMeter(model)
+        self._auditor: StepAuditor | None = None
         self._handles: list[RemovableHandle] = []
         if self._limits.watch:
             self._listen()
@@ -109,6 +111,8 @@ class Babysitter:
         for handle in self._handles:
             handle.remove()
         self._handles = []
+        if self._auditor is not None:
+            self._auditor.close()
 
     def before(
         self,
@@ -155,6 +159,8 @@ class Babysitter:
             return
         self.seen, self.findings = memory.seen, memory.findings
         self._judge.said = memory.said
+        if self._auditor is not None and self.seen.optimizer_steps:
+            self._auditor.close()
         self._feed.restore(memory.feed)
         self._watch_layers_on(Examples(images, labels))
 
@@ -167,6 +173,8 @@ class Babysitter:
         if not self._limits.watch:
             return None
         self._losses.append(torch.as_tensor(loss).detach())
+        if self._auditor is not None:
+            self._auditor.reported(self._losses[-1], labels)
         if (
             labels is not None
             and len(self.seen.batch_classes) + len(self._classes_of_batches) < _BATCHES_COUNTED
@@ -242,6 +250,9 @@ class Babysitter:
         return decay / 2 * squares + l1 * sizes
 
     def _listen(self) -> None:
+        self._auditor = StepAuditor(
+            self._model, self._optimizer, self.seen.setup.classes, lambda: self._feed.is_paused
+        )
         self._handles = [
             self._optimizer.register_step_pre_hook(lambda *_: self._before_step()),
             self._optimizer.register_step_post_hook(lambda *_: self._after_step()),
@@ -253,8 +264,12 @@ class Babysitter:
         if self._is_chosen(self.seen.optimizer_steps):
             self._meter.before()
         self._feed.before_step()
+        if self._auditor is not None:
+            self._auditor.before_step()
 
     def _after_step(self) -> None:
+        if self._auditor is not None:
+            self._auditor.after_step()
         step = self.seen.optimizer_steps
         self.seen.optimizer_steps += 1
         if self._probe is not None and self._is_chosen(step):
@@ -283,6 +298,8 @@ class Babysitter:
         seen.snapshots += [pending.read() for pending in self._pending]
         self._pending = []
         seen.fed += self._feed.read()
+        if self._auditor is not None:
+            seen.audits += self._auditor.read()
         if self._classes_of_batches:
             seen.batch_classes += torch.stack(self._classes_of_batches).tolist()
             self._classes_of_batches = []

@@ -9,10 +9,14 @@ HEALTHY = "healthy"
 
 @dataclass(frozen=True)
 class Cause:
-    """``words`` is what a verdict calls it; ``explains`` are causes that are its consequences."""
+    """``words`` is what a verdict calls it; ``explains`` are causes that are its consequences.
+
+    ``resembles`` is the cause that a training looks most like that has this one: the next to think of.
+    """
 
     words: str
     explains: tuple[str, ...] = ()
+    resembles: str = ""
 
 
 _FLAT = ("not_learning", "underfitting")
@@ -23,60 +27,106 @@ _STALLED = (
 )
 _WILD = (*_FLAT, "exploding_loss", "exploding_gradients", "dead_units", "saturated_units")
 _APART = ("overfitting", "not_learning", "labels_do_not_match")
+SYMPTOMS = (*_FLAT, "exploding_loss")
+"""What is named as a cause only where nothing says why."""
 
 CAUSES: dict[str, Cause] = {
     # mistakes that are certain once they are seen
     "out_of_memory": Cause("out of memory"),
     "error": Cause("error"),
     "worker_died": Cause("given up"),
-    "bad_labels": Cause("labels out of range", (*_STALLED, "class_imbalance", "exploding_loss")),
-    "wrong_loss": Cause("wrong loss function", (*_STALLED, *_WILD, "lr_too_high")),
-    "softmax_twice": Cause("bounded outputs before cross-entropy", _STALLED),
-    "no_update": Cause("weights are never updated", (*_STALLED, "frozen_parameters", "detached")),
-    "frozen_parameters": Cause("parameters are not trained", (*_STALLED, "stale_gradients", "lr_too_high")),
-    "detached": Cause("part of the network gets no gradient", (*_STALLED, "lr_too_high")),
-    "stale_gradients": Cause("gradients pile up", (*_STALLED, *_WILD, "lr_too_high", "momentum_too_high")),
-    "eval_mode": Cause(
-        "trained in evaluation mode", (*_STALLED, *_WILD, "norm_statistics", "train_val_mismatch")
+    "bad_labels": Cause(
+        "labels out of range",
+        (*_STALLED, "class_imbalance", "exploding_loss"),
+        resembles="labels_do_not_match",
     ),
-    "wrong_gradient": Cause("wrong backward pass", (*_STALLED, *_WILD)),
+    "wrong_loss": Cause(
+        "wrong loss function", (*_STALLED, *_WILD, "lr_too_high"), resembles="labels_do_not_match"
+    ),
+    "softmax_twice": Cause("bounded outputs before cross-entropy", _STALLED, resembles="wrong_loss"),
+    "no_update": Cause(
+        "weights are never updated",
+        (*_STALLED, "frozen_parameters", "detached"),
+        resembles="frozen_parameters",
+    ),
+    "frozen_parameters": Cause(
+        "parameters are not trained", (*_STALLED, "stale_gradients", "lr_too_high"), resembles="detached"
+    ),
+    "detached": Cause(
+        "part of the network gets no gradient", (*_STALLED, "lr_too_high"), resembles="frozen_parameters"
+    ),
+    "stale_gradients": Cause(
+        "gradients pile up", (*_STALLED, *_WILD, "lr_too_high", "momentum_too_high"), resembles="lr_too_high"
+    ),
+    "eval_mode": Cause(
+        "trained in evaluation mode",
+        (*_STALLED, *_WILD, "norm_statistics", "train_val_mismatch"),
+        resembles="norm_statistics",
+    ),
+    "wrong_gradient": Cause("wrong backward pass", (*_STALLED, *_WILD), resembles="wrong_loss"),
     # data
     "batch_composition": Cause(
-        "batches are not mixed", (*_STALLED, *_APART, "train_val_mismatch", "class_imbalance", "lr_too_high")
+        "batches are not mixed",
+        (*_STALLED, *_APART, "train_val_mismatch", "class_imbalance", "lr_too_high"),
+        resembles="class_imbalance",
     ),
-    "class_imbalance": Cause("unbalanced classes", (*_STALLED, *_APART, "train_val_mismatch")),
-    "norm_statistics": Cause("normalization statistics out of step", (*_APART, "train_val_mismatch")),
-    "train_val_mismatch": Cause("training and validation differ", _APART),
+    "class_imbalance": Cause(
+        "unbalanced classes", (*_STALLED, *_APART, "train_val_mismatch"), resembles="batch_composition"
+    ),
+    "norm_statistics": Cause(
+        "normalization statistics out of step", (*_APART, "train_val_mismatch"), resembles="eval_mode"
+    ),
+    "train_val_mismatch": Cause("training and validation differ", _APART, resembles="augmentation"),
     "input_scale": Cause(
-        "images are badly scaled", (*_STALLED, *_WILD, "bad_init", "lr_too_high", "ignores_input")
+        "images are badly scaled",
+        (*_STALLED, *_WILD, "bad_init", "lr_too_high", "ignores_input"),
+        resembles="ignores_input",
     ),
     # settings
-    "augmentation": Cause("augmentation destroys the images", (*_STALLED, "train_val_mismatch")),
-    "momentum_too_high": Cause("momentum too high", (*_STALLED, *_WILD, "lr_too_high")),
-    "over_regularized": Cause("over-regularized", (*_STALLED, "lr_too_high")),
-    "schedule": Cause("the learning rate vanishes", _STALLED),
-    "batch_size": Cause("too few steps", _STALLED),
+    "augmentation": Cause(
+        "augmentation destroys the images", (*_STALLED, "train_val_mismatch"), resembles="train_val_mismatch"
+    ),
+    "momentum_too_high": Cause(
+        "momentum too high", (*_STALLED, *_WILD, "lr_too_high"), resembles="lr_too_high"
+    ),
+    "over_regularized": Cause("over-regularized", (*_STALLED, "lr_too_high"), resembles="augmentation"),
+    "schedule": Cause(
+        "wrong course of the learning rate", (*_STALLED, *_WILD, "lr_too_high"), resembles="lr_too_low"
+    ),
+    "batch_size": Cause("too few steps", _STALLED, resembles="lr_too_low"),
     # signals
     "ignores_input": Cause(
-        "the network does not look at its input", (*_STALLED, "bad_init", "symmetric_units")
+        "the network does not look at its input",
+        (*_STALLED, "bad_init", "symmetric_units"),
+        resembles="input_scale",
     ),
-    "symmetric_units": Cause("units are identical", (*_STALLED, "lr_too_high")),
-    "bad_init": Cause("bad start", (*_STALLED, *_WILD, "symmetric_units", "lr_too_high")),
+    "symmetric_units": Cause("units are identical", (*_STALLED, "lr_too_high"), resembles="bad_init"),
+    "bad_init": Cause(
+        "bad start", (*_STALLED, *_WILD, "symmetric_units", "lr_too_high"), resembles="vanishing_gradients"
+    ),
     "lr_too_high": Cause(
-        "learning rate too high", (*_WILD, "vanishing_gradients", "norm_statistics", "labels_do_not_match")
+        "learning rate too high",
+        (*_WILD, "vanishing_gradients", "norm_statistics", "labels_do_not_match"),
+        resembles="momentum_too_high",
     ),
     "vanishing_gradients": Cause(
-        "gradients vanish", (*_FLAT, "lr_too_low", "saturated_units", "labels_do_not_match")
+        "gradients vanish",
+        (*_FLAT, "lr_too_low", "saturated_units", "labels_do_not_match"),
+        resembles="bad_init",
     ),
-    "exploding_gradients": Cause("gradients explode", ("exploding_loss", "not_learning")),
-    "dead_units": Cause("dead units", (*_FLAT, "vanishing_gradients", "lr_too_low")),
-    "saturated_units": Cause("saturated units", _FLAT),
-    "lr_too_low": Cause("learning rate too low", _FLAT),
+    "exploding_gradients": Cause(
+        "gradients explode", ("exploding_loss", "not_learning"), resembles="bad_init"
+    ),
+    "dead_units": Cause("dead units", (*_FLAT, "vanishing_gradients", "lr_too_low"), resembles="bad_init"),
+    "saturated_units": Cause("saturated units", _FLAT, resembles="bad_init"),
+    "lr_too_low": Cause("learning rate too low", _FLAT, resembles="schedule"),
     # what is left when nothing says more
-    "labels_do_not_match": Cause("labels do not match the images", (*_FLAT, "overfitting")),
-    "exploding_loss": Cause("exploded"),
-    "not_learning": Cause("did not learn", ("underfitting",)),
-    "underfitting": Cause("underfits"),
-    "overfitting": Cause("overfits"),
+    "labels_do_not_match": Cause(
+        "labels do not match the images", (*_FLAT, "overfitting"), resembles="wrong_loss"
+    ),
+    "exploding_loss": Cause("exploded", resembles="lr_too_high"),
+    "not_learning": Cause("did not learn", ("underfitting",), resembles="labels_do_not_match"),
+    "underfitting": Cause("underfits", resembles="augmentation"),
+    "overfitting": Cause("overfits", resembles="train_val_mismatch"),
 }
 """Every cause by its name: of equally likely ones the first is named."""

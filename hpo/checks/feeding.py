@@ -67,6 +67,11 @@ class FeedMeter:
         finally:
             self._paused = before
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether passes are not the loop's."""
+        return self._paused
+
     def before_step(self) -> None:
         """Remember the size of the gradients that the optimizer is about to use."""
         if self._learning_left > 0:

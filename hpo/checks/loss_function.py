@@ -13,6 +13,8 @@ _BLIND = 4.0
 """Nats of a wrong answer given with a logit of 20; cross-entropy gives 20, and 2.5 after a second softmax."""
 _CONFIDENT = 20.0
 """What cross-entropy gives for an answer that is wrong by 20."""
+_ALIKE = 0.45
+"""Nats by which a right answer must be cheaper than a wrong one; it is by 0.5 after a sigmoid, the least."""
 _CLOSE = 0.35
 """Share of ln C within which a first loss is ln C."""
 
@@ -52,8 +54,11 @@ def loss_function(seen: Observations, limits: Thresholds) -> list[Finding]:
 
 
 def _judge(probe: LossProbe, expected: float) -> tuple[str, str, Remedy] | None:
-    if probe.wrong < probe.right and probe.even < -_CLOSE * expected:
-        return "wrong_loss", f"the loss of equal outputs is {probe.even:.3f}: its sign is wrong", _SIGN
+    if probe.wrong < probe.even < probe.right:
+        message = (
+            f"a right answer costs {probe.right:.2f}, a wrong one {probe.wrong:.2f}: the loss's sign is wrong"
+        )
+        return "wrong_loss", message, _SIGN
     if probe.even > (1 + _CLOSE) * expected and probe.even_twice > 1.8 * probe.even:
         message = (
             f"the loss grows with the batch ({probe.even:.1f}, twice as many: {probe.even_twice:.1f}): it is "
@@ -71,6 +76,9 @@ def _judge(probe: LossProbe, expected: float) -> tuple[str, str, Remedy] | None:
         message = f"the loss of equal outputs is {probe.even:.3f}, not ln C = {expected:.3f}: no log_softmax"
         return "wrong_loss", message, _CROSS_ENTROPY
     if abs(probe.even - expected) < _CLOSE * expected and probe.wrong < _BLIND:
+        if probe.wrong - probe.right < _ALIKE:
+            message = f"right and wrong answers cost the same ({probe.right:.2f} and {probe.wrong:.2f})"
+            return "wrong_loss", message, _CROSS_ENTROPY
         message = (
             f"an answer that is entirely wrong costs {probe.wrong:.2f}, one that is right "
             f"{probe.right:.2f}: softmax is applied twice"

@@ -46,6 +46,9 @@ def _standstill(seen: Observations) -> tuple[str, Remedy] | None:
     """What keeps the weights from moving, and what to do about it."""
     if seen.optimizer_steps == 0:
         return f"{seen.steps} losses were reported, and optimizer.step() was never called", _STEP
+    out_of_reach = {*seen.setup.frozen, *seen.setup.unoptimized}
+    if seen.snapshots and all(f"{each.name}.weight" in out_of_reach for each in seen.snapshots[0].layers):
+        return None  # `trained_parameters` says why
     looks = [shot for shot in seen.snapshots if math.isfinite(_largest_ratio(shot))]
     if len(looks) < 2:
         return None

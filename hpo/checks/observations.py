@@ -42,6 +42,8 @@ class Setup:
     """The largest drop probability in the network."""
     still_norms: tuple[str, ...]
     """Batch norms whose running statistics never move (momentum 0)."""
+    maximizes: bool = False
+    """Whether the optimizer goes uphill."""
 
     @property
     def total_steps(self) -> int | None:
@@ -62,6 +64,25 @@ class ImageFacts:
     std: float
     low: float
     high: float
+    at_end: float = 0.0
+    """Share of the pixels that have the lowest value of all, or the highest, whichever are more."""
+    roughness: tuple[float, ...] = ()
+    """Mean squared difference of neighbouring cells of 1, 2, 4 and 8 pixels, over twice the variance within
+    an image: about 0.1, 0.2, 0.25 and 0.3 for photographs, 1, 1/4, 1/16 and 1/64 for noise."""
+
+
+@dataclass(frozen=True)
+class LabelSignal:
+    """How often a linear model on thumbnails predicts the label of an image that it was not fitted to."""
+
+    train: float
+    """Within the training examples, by cross-validation."""
+    val: float
+    """Within those of validation."""
+    transfer: float
+    """Fitted to training examples, tried on those of validation."""
+    examples: int
+    """How many each was tried on, the smaller of the two splits."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +164,8 @@ class LayerStatistics:
     """L2 norm of the step's change over ``weight_norm``."""
     mute: float = math.nan
     """Share of the layer's outputs, before the nonlinearity, that are the same for the whole probe batch."""
+    crossing: float = math.nan
+    """Share of the units that get values of both signs from the probe batch, before the nonlinearity."""
 
 
 @dataclass(frozen=True)
@@ -208,6 +231,38 @@ class Preflight:
     """Relative error of backward's directional derivative in float64; None where not measured."""
     split_t: float = math.nan
     """Student's t between training and validation images, along the mean training image; NaN if unknown."""
+    signal: LabelSignal | None = None
+    """None without validation examples."""
+
+
+@dataclass(frozen=True)
+class StepAudit:
+    """What the loop did in one of its first steps, against what a sound one does; NaN where unknown."""
+
+    step: int
+    examples: int
+    loss: float
+    """As the loop reported it."""
+    cross_entropy: float
+    """Of the outputs and the labels of that step, nats."""
+    cosine: float
+    """Between the gradients by the logits of the loss and of cross-entropy: 1 in a sound loop."""
+    scale: float
+    """The length of the first along the second, over the second's: 1, or the batch size for a sum."""
+    idle: float
+    """Share of the examples to which the loss gives no gradient."""
+    lead: float
+    """Mean cross-entropy of the others, minus that of all; below 0 if the easy ones are learned from."""
+    gradient_cosine: float
+    """Between the weights' gradients when the optimizer stepped and as backward gave them: 1."""
+    gradient_scale: float
+    """The length of the first along the second, over the second's: 1, or less where gradients are clipped."""
+    lost: float
+    """Share of the entries of backward's gradient that were exactly 0 when the optimizer stepped."""
+    descent: float
+    """Cosine between the change of the weights and the way downhill: 1 for plain SGD, above 0 for others."""
+    kept: float
+    """Share of that change that was still there before the next step: 1."""
 
 
 @dataclass(frozen=True)
@@ -260,6 +315,7 @@ class Observations:
     snapshots: list[Snapshot] = field(default_factory=list)
     modes: list[ModeGap] = field(default_factory=list)
     fed: list[Fed] = field(default_factory=list)
+    audits: list[StepAudit] = field(default_factory=list)
     batch_classes: list[int] = field(default_factory=list)
     """Different classes in each of the first batches."""
     batch_labels: int = 0
@@ -289,6 +345,7 @@ class Observations:
             losses=self.losses[:steps],
             snapshots=[each for each in self.snapshots if each.step < steps],
             fed=[each for each in self.fed if each.step <= steps],
+            audits=[each for each in self.audits if each.step < steps],
             modes=[each for each in self.modes if each.step <= steps],
             batch_classes=self.batch_classes[:steps],
             curve=[each for each in self.curve if each.step <= steps],

@@ -13,7 +13,15 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from hpo.checks.memorize import balanced_examples, memorize
-from hpo.checks.observations import ImageFacts, LabelFacts, LogitFacts, LossProbe, Preflight, Snapshot
+from hpo.checks.observations import (
+    ImageFacts,
+    LabelFacts,
+    LabelSignal,
+    LogitFacts,
+    LossProbe,
+    Preflight,
+    Snapshot,
+)
 from hpo.checks.probes import (
     Forward,
     LayerReader,
@@ -22,6 +30,7 @@ from hpo.checks.probes import (
     pack,
     undisturbed,
 )
+from hpo.checks.signal import label_signal, roughness
 from hpo.pulse import beat
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
@@ -31,6 +40,8 @@ PROBE_IMAGES = 64
 SNAPSHOT_IMAGES = 32
 """A batch on which layers are read again and again."""
 _EVALUATED = 16
+_LEAST_EXAMPLES = 100
+"""With fewer, what a linear model finds is within the reach of chance."""
 _THUMB = 4
 """Side of the thumbnails on which the images of the two splits are compared."""
 _CONFIDENT = 20.0
@@ -95,7 +106,22 @@ def examine(
             eval_batch_effect=batch_effect,
             gradient_error=_gradient_error(model, probe.first(_DOUBLE_IMAGES)) if thorough else None,
             split_t=_split_t(train.images, val.images) if val else math.nan,
+            signal=_signal(train, val, classes) if val else None,
         )
+
+
+def _signal(train: Examples, val: Examples, classes: int) -> LabelSignal | None:
+    """None where a label or a pixel is nonsense, or there are too few to say anything."""
+    splits = (train, val)
+    if min(len(each.labels) for each in splits) < _LEAST_EXAMPLES:
+        return None
+    sound = [
+        (each.labels >= 0).all() & (each.labels < classes).all() & each.images.isfinite().all()
+        for each in splits
+    ]
+    if not bool(torch.stack(sound).all()):
+        return None
+    return label_signal(train.images, train.labels, val.images, val.labels, classes)
 
 
 def image_facts(images: Tensor) -> ImageFacts:
@@ -105,8 +131,9 @@ def image_facts(images: Tensor) -> ImageFacts:
     std, mean = torch.std_mean(values)
     low, high = values.aminmax()
     channels = len(means)
-    *numbers, total_mean, total_std, lowest, highest = torch.cat(
-        [means, stds, torch.stack([mean, std, low, high])]
+    at_end = torch.maximum((values == low).float().mean(), (values == high).float().mean())
+    *numbers, total_mean, total_std, lowest, highest, share_at_end = torch.cat(
+        [means, stds, torch.stack([mean, std, low, high, at_end])]
     ).tolist()
     return ImageFacts(
         len(images),
@@ -116,6 +143,8 @@ def image_facts(images: Tensor) -> ImageFacts:
         total_std,
         lowest,
         highest,
+        share_at_end,
+        roughness(images),
     )
 
 

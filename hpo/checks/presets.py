@@ -10,18 +10,23 @@ from hpo.checks.base import Finding
 from hpo.checks.batch_composition import batch_composition
 from hpo.checks.clipping import clipping
 from hpo.checks.dead_units import dead_units
+from hpo.checks.descent import descent
 from hpo.checks.early_best import early_best
 from hpo.checks.evaluation import evaluation
 from hpo.checks.exploding_loss import exploding_loss, stayed_finite
+from hpo.checks.few_shades import few_shades
 from hpo.checks.gradient_check import gradient_check
 from hpo.checks.gradient_scale import gradient_scale
 from hpo.checks.hidden_softmax import hidden_softmax
+from hpo.checks.image_structure import image_structure
 from hpo.checks.initial_loss import initial_loss, regularized_loss
 from hpo.checks.input_scale import input_scale, split_difference
 from hpo.checks.label_noise import label_noise
+from hpo.checks.label_signal import label_signal
 from hpo.checks.labels import labels
 from hpo.checks.learned import learned
 from hpo.checks.loss_function import first_step_loss, loss_function
+from hpo.checks.loss_gradient import loss_gradient
 from hpo.checks.lost_signal import lost_signal
 from hpo.checks.memorizes_only import memorizes_only
 from hpo.checks.momentum import momentum
@@ -43,19 +48,23 @@ from hpo.checks.spikes import spikes
 from hpo.checks.split_gap import split_gap
 from hpo.checks.stale_gradients import stale_gradients
 from hpo.checks.step_count import step_count
+from hpo.checks.still_layers import still_layers
 from hpo.checks.symmetric_units import symmetric_units
 from hpo.checks.too_slow import too_slow
 from hpo.checks.training_mode import training_mode
 from hpo.checks.underfitting import underfitting
+from hpo.checks.undone_update import undone_update
 from hpo.checks.unfinished import unfinished
 from hpo.checks.update_ratio import update_ratio
+from hpo.checks.used_gradient import used_gradient
 from hpo.spec.thresholds import Thresholds
 
 Check: TypeAlias = Callable[[Observations, Thresholds], list[Finding]]
 """Pure: what has been seen so far, and the thresholds → findings."""
 
 BEFORE: tuple[Check, ...] = (
-    *(input_scale, split_difference, labels, initial_loss, regularized_loss, loss_function, output_layer),
+    *(input_scale, few_shades, split_difference, image_structure, label_signal, labels),
+    *(initial_loss, regularized_loss, loss_function, output_layer),
     *(trained_parameters, gradient_reaches, symmetric_units, activation_scale, hidden_softmax, dead_units),
     *(lost_signal, saturated_units, gradient_scale, momentum, clipping, step_count, heavy_regularization),
     *(overfit_small, looks_at_input, evaluation, gradient_check),
@@ -65,7 +74,8 @@ BEFORE: tuple[Check, ...] = (
 DURING: tuple[Check, ...] = (
     *(exploding_loss, not_learning, first_step_loss, no_update, update_ratio, dead_units, saturated_units),
     *(gradient_scale, training_mode, stale_gradients, batch_composition, split_difference, norm_statistics),
-    *(schedule, shrinking_weights, memorizes_only),
+    *(schedule, shrinking_weights, memorizes_only, loss_gradient, used_gradient, descent, undone_update),
+    *(still_layers,),
 )
 """At every look."""
 

@@ -89,6 +89,7 @@ class _Site:
     nonlinearity: str = ""
     numbers: list[Tensor] = field(default_factory=list)
     mute: Tensor | None = None
+    crossing: Tensor | None = None
 
 
 class LayerReader:
@@ -130,6 +131,14 @@ class LayerReader:
             kind = type(module).__name__
             self.sites[-1].nonlinearity = kind
             self.sites[-1].numbers = _numbers(output.detach(), kind)
+            if not getattr(module, "inplace", False):
+                self.sites[-1].crossing = _crossing(inputs[0].detach())
+
+
+def _crossing(values: Tensor) -> Tensor:
+    """Share () of units whose values (B, units, ...) have both signs."""
+    over = [dim for dim in range(values.dim()) if dim != 1]
+    return ((values.amax(over) > 0) & (values.amin(over) < 0)).float().mean()
 
 
 def _numbers(activations: Tensor, kind: str) -> list[Tensor]:
@@ -156,7 +165,7 @@ class PendingSnapshot:
     def read(self) -> Snapshot:
         """Wait for the device, and bring everything over in one transfer."""
         loss, spread, *rest = self.numbers.tolist()
-        width = len(_ACTIVATION_FIELDS) + 4
+        width = len(_ACTIVATION_FIELDS) + 5
         layers = []
         for index, (name, kind) in enumerate(self.sites):
             layers.append(LayerStatistics(name, kind, *rest[index * width : (index + 1) * width]))
@@ -214,7 +223,7 @@ def pack(
         numbers += site.numbers
         numbers += [motion.gradients.get(site.name, nothing), weight]
         numbers.append(nothing if change is None else change / weight)
-        numbers.append(nothing if site.mute is None else site.mute)
+        numbers += [nothing if each is None else each for each in (site.mute, site.crossing)]
     names = tuple((site.name, site.nonlinearity) for site in sites)
     return PendingSnapshot(step, lr, names, torch.stack([number.float() for number in numbers]))
 

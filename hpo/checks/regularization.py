@@ -13,6 +13,9 @@ from hpo.checks.observations import Observations
 from hpo.spec.thresholds import Thresholds
 
 _SHRUNK = 0.2
+_INDISTINCT = 0.95
+HEAVY_SMOOTHING = 0.5
+"""Label smoothing from which on labels are hardly to be seen; 0.1 is usual (Szegedy et al. 2016)."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,12 @@ def heavy_regularization(seen: Observations, limits: Thresholds) -> list[Finding
     strength = float(seen.setup.settings.get("augmentation_strength") or 0.0)
     settings = (
         _Setting(seen.setup.dropout, 0.75, "dropout {:g} drops most of each layer", {"dropout": 0.2}),
-        _Setting(_smoothing(seen), 0.5, "label smoothing {:.2f} hides the labels", {"label_smoothing": 0.1}),
+        _Setting(
+            smoothing(seen),
+            HEAVY_SMOOTHING,
+            "label smoothing {:.2f} hides the labels",
+            {"label_smoothing": 0.1},
+        ),
         _Setting(
             strength,
             2.0,
@@ -69,12 +77,16 @@ def shrinking_weights(seen: Observations, limits: Thresholds) -> list[Finding]:
     ]
 
 
-def _smoothing(seen: Observations) -> float:
+def smoothing(seen: Observations) -> float:
     """The label smoothing that the loss function was seen to have, or that the configuration says."""
-    probe = seen.preflight.loss_probe if seen.preflight else None
-    if probe is not None and abs(probe.even - math.log(seen.setup.classes)) < 0.1:
-        return 1 - (probe.wrong - probe.right) / 20
-    return float(seen.setup.settings.get("label_smoothing") or 0.0)
+    said = float(seen.setup.settings.get("label_smoothing") or 0.0)
+    probe, classes = seen.preflight.loss_probe if seen.preflight else None, seen.setup.classes
+    if said > 0 or probe is None or abs(probe.even - math.log(classes)) > 0.1:
+        return said
+    found = 1 - (probe.wrong - probe.right) / 20
+    # With a logit of 20, smoothing by s costs a right answer 20 s (1 - 1/C); near 1, labels may be others'.
+    fits = abs(probe.right - 20 * found * (1 - 1 / classes)) < 1
+    return found if fits and found < _INDISTINCT else 0.0
 
 
 def _note(
@@ -88,4 +100,4 @@ def _note(
 ) -> Finding:
     words = ", ".join(f"{name}: {new if new is not None else 'none'}" for name, new in change.items())
     remedy = Remedy(f"use {words}", change)
-    return Finding(check, "note", value, threshold, message, remedy, step=step, cause=cause, confidence=0.65)
+    return Finding(check, "note", value, threshold, message, remedy, step=step, cause=cause, confidence=0.75)

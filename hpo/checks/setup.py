@@ -50,4 +50,5 @@ def read_setup(
             for name, module in model.named_modules()
             if isinstance(module, NORMS) and module.track_running_stats and module.momentum == 0
         ),
+        maximizes=any(group.get("maximize", False) for group in optimizer.param_groups),
     )

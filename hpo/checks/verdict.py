@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hpo.checks.base import Finding, Severity
-from hpo.checks.causes import CAUSES, HEALTHY
+from hpo.checks.causes import CAUSES, HEALTHY, SYMPTOMS
 
 _WEIGHT: dict[Severity, float] = {"pass": 0.0, "note": 0.7, "warn": 1.0, "fatal": 1.0}
 """How much a finding's confidence counts: a note alone never makes a verdict, but it can name the cause."""
 _EXPLAINED = 0.4
 """What is left of a cause that another, likely one explains: a cascade is named after its first cause."""
+_LIKELY = 0.25
+"""Score from which evidence names the second cause; a consequence that a warning names has it."""
+_CONCLUSIVE = 0.9
+"""Confidence from which the first cause needs no second one beside it."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,22 @@ def verdict(findings: Sequence[Finding]) -> Verdict:
         remedy=advice.text,
         change=advice.change,
         confidence=round(min(scores[cause], 1.0), 3),
-        second_cause=ranked[1] if len(ranked) > 1 else "",
+        second_cause=_second(ranked, scores),
     )
+
+
+def _second(ranked: Sequence[str], scores: Mapping[str, float]) -> str:
+    """What it is if it is not the first: the next that has evidence, or else what the first is taken for.
+
+    That something did not learn is no such alternative.
+    """
+    first, *others = ranked
+    likely = [each for each in others if each not in SYMPTOMS and scores[each] >= _LIKELY]
+    if likely:
+        return likely[0]
+    if scores[first] < _CONCLUSIVE and CAUSES[first].resembles:
+        return CAUSES[first].resembles
+    return others[0] if others else ""
 
 
 def _scores(findings: Sequence[Finding]) -> dict[str, float]:

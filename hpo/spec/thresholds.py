@@ -31,6 +31,9 @@ class Thresholds(BaseModel):
         0.5, "difference of the means of training and validation images, in standard deviations", gt=0
     )
     split_scale: float = _limit(2.0, "ratio of the standard deviations of both", gt=1)
+    roughness_ratio: float = _limit(
+        0.4, "roughness of training over validation images at any scale, either way, as a power of 2", gt=0
+    )
     class_share: float = _limit(0.5, "share of one class among the first labels", gt=0, le=1)
     initial_loss_factor: float = _limit(2.0, "first loss over ln C", gt=1)
     gradient_error: float = _limit(0.05, "relative error of backward against a numeric derivative", gt=0)
@@ -55,6 +58,9 @@ class Thresholds(BaseModel):
     update_factor: float = _limit(8.0, "first update over what is usual for the optimizer, or under it", gt=1)
     mode_gap: float = _limit(
         1.0, "nats that running statistics cost against batch statistics on the same images", gt=0
+    )
+    loss_cosine: float = _limit(
+        0.3, "cosine between the gradients of the loss and of cross-entropy by the outputs", gt=0, lt=1
     )
     stale_gradient: float = _limit(
         0.3, "size of the gradients at the start of backward over those of the step before", gt=0

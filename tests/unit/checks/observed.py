@@ -24,6 +24,7 @@ from hpo.checks.observations import (
     Preflight,
     Setup,
     Snapshot,
+    StepAudit,
 )
 from hpo.spec.configuration import Configuration
 from hpo.spec.thresholds import Thresholds
@@ -149,6 +150,12 @@ def fed(step: int = 0, **changes: Any) -> Fed:
     return replace(Fed(step, True, True, (), 0.0, 1.0, NAN), **changes)
 
 
+def audit(step: int = 0, **changes: Any) -> StepAudit:
+    """A step of a sound loop with SGD and momentum."""
+    sound = StepAudit(step, 50, 2.3, 2.3, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.9, 1.0)
+    return replace(sound, **changes)
+
+
 def seen(**changes: Any) -> Observations:
     """A sound training that has ended; ``setup`` and ``preflight`` may be given too."""
     sound: dict[str, Any] = {
@@ -157,6 +164,7 @@ def seen(**changes: Any) -> Observations:
         "losses": falling(500),
         "snapshots": [snapshot(step=step) for step in (0, 8, 32, 95)],
         "fed": [fed(0), fed(1, stale_gradient=0.0), fed(100, learning=False, training_mode=False)],
+        "audits": [audit(step) for step in (0, 1, 2)],
         "batch_classes": [10] * 20,
         "curve": epochs([0.3, 0.4, 0.45, 0.48, 0.485]),
         "optimizer_steps": 500,

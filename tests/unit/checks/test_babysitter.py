@@ -196,7 +196,7 @@ def test_hooks_go_and_everything_can_be_collected(end: str) -> None:
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     sitter = Babysitter(model, optimizer, classes=CLASSES)
-    assert hooks(model, optimizer) == 3
+    assert hooks(model, optimizer) == 4
     sitter.before(TRAIN[0][:64], TRAIN[1][:64])
     if end == "with":
         with sitter:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpo.checks.causes import CAUSES
+from hpo.checks.causes import CAUSES, SYMPTOMS
 
 
 def test_consequences_are_causes_too_and_go_one_way() -> None:
@@ -15,3 +15,10 @@ def test_consequences_are_causes_too_and_go_one_way() -> None:
 def test_words_are_told_apart() -> None:
     words = [cause.words for cause in CAUSES.values()]
     assert len(set(words)) == len(words)
+
+
+def test_what_a_cause_is_taken_for_is_another_cause() -> None:
+    for name, cause in CAUSES.items():
+        assert cause.resembles != name
+        assert not cause.resembles or cause.resembles in CAUSES
+        assert cause.resembles not in SYMPTOMS

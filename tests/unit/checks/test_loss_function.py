@@ -47,6 +47,8 @@ def test_what_is_cross_entropy_passes(loss: Loss) -> None:
         (lambda x, y: F.nll_loss(x.softmax(1), y), "wrong_loss", "use_cross_entropy"),
         (lambda x, y: F.cross_entropy(x.softmax(1), y), "softmax_twice", "remove_output_activation"),
         (lambda x, y: F.cross_entropy(x.sigmoid(), y), "softmax_twice", "remove_output_activation"),
+        (lambda x, y: x.softmax(1).gather(1, y[:, None]).mean(), "wrong_loss", "fix_loss_sign"),
+        (lambda x, y: F.cross_entropy(x.mean(0).expand_as(x), y), "wrong_loss", "use_cross_entropy"),
     ],
 )
 def test_mistakes_are_named(loss: Loss, cause: str, code: str) -> None:

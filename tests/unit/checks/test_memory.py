@@ -20,6 +20,7 @@ from hpo.checks.observations import (
     Observations,
     Setup,
     Snapshot,
+    StepAudit,
 )
 
 _ADAPTER = TypeAdapter(Memory)
@@ -36,6 +37,7 @@ def _seen() -> Observations:
         snapshots=[Snapshot(0, 0.1, 2.3, 0.5, (layer, layer))],
         modes=[ModeGap(8, 1.0, 2.0)],
         fed=[Fed(1, True, True, ("norm",), 0.0, 1.0, math.nan)],
+        audits=[StepAudit(0, 32, 2.3, 2.3, 1.0, math.nan, 0.0, 0.0, 1.0, 1.0, 0.0, 1 / 3, 1.0)],
         batch_classes=[9, 10],
         batch_labels=32,
         curve=[EpochFacts(1, 8, 2.0, 0.2, 2.1, 0.1)],

@@ -37,5 +37,12 @@ def test_momentum_that_never_fades_is_worth_a_warning(value: float) -> None:
     assert f"momentum {value:g} makes steps ever longer" in found.message
 
 
-def test_adams_momentum_is_an_average() -> None:
-    assert momentum(pushed(0.999, "adam"), LIMITS) == []
+def test_adams_momentum_is_an_average_that_may_be_too_long_as_well() -> None:
+    assert momentum(pushed(0.9, "adam"), LIMITS) == []
+    found = one(momentum(pushed(0.999, "adamw"), LIMITS), "warn", "momentum_too_high")
+    assert "momentum 0.999 makes steps the mean of the last 1000 gradients" in found.message
+
+
+def test_rmsprops_momentum_adds_up_as_that_of_sgd() -> None:
+    found = one(momentum(pushed(0.999, "rmsprop"), LIMITS), "warn", "momentum_too_high")
+    assert "1000 times as long" in found.message

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from observed import LIMITS, NAN, falling, layer, one, seen, snapshot
+from observed import LIMITS, NAN, falling, layer, one, seen, setup, snapshot
 
 from hpo.checks.no_update import _LEAST_STEPS, no_update
 from hpo.checks.observations import Snapshot
@@ -42,3 +42,10 @@ def test_steps_without_gradients_move_by_decay_alone() -> None:
 
 def test_unknown_ratios_say_nothing() -> None:
     assert no_update(seen(snapshots=[moving(NAN), moving(NAN), moving(0.0)]), LIMITS) == []
+
+
+def test_weights_that_the_optimizer_does_not_have_are_for_another_check() -> None:
+    names = ("conv1.weight", "classifier.weight")
+    still = [moving(0.0), moving(0.0)]
+    assert no_update(seen(snapshots=still, setup=setup(unoptimized=names)), LIMITS) == []
+    one(no_update(seen(snapshots=still, setup=setup(unoptimized=names[:1])), LIMITS), "warn", "no_update")

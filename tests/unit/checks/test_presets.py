@@ -40,7 +40,7 @@ def test_nothing_seen_yet_is_no_evidence(check: Check) -> None:
         pytest.skip("needs what was measured before training")
     empty = seen(
         setup=setup(epochs=None, steps_per_epoch=None), preflight=None, losses=np.empty(0), snapshots=[],
-        fed=[], batch_classes=[], curve=[], optimizer_steps=0,
+        fed=[], audits=[], batch_classes=[], curve=[], optimizer_steps=0,
     )  # fmt: skip
     assert check(empty, LIMITS) == []
 

@@ -8,7 +8,7 @@ import pytest
 from observed import LIMITS, NAN, one, seen, setup, snapshot
 
 from hpo.checks.observations import Observations
-from hpo.checks.schedule import _EARLY, _MIDDLE, _NOT_RISEN, _VANISHED, schedule
+from hpo.checks.schedule import _BEYOND, _EARLY, _MIDDLE, _NOT_RISEN, _VANISHED, schedule
 
 END = int(_MIDDLE * 500)
 EARLY = int(_EARLY * 500)
@@ -50,6 +50,13 @@ def test_a_rate_far_below_its_peak_after_the_start_has_not_risen() -> None:
     assert found.value == pytest.approx(0.99 * _NOT_RISEN) and found.threshold == _NOT_RISEN
     assert found.step == EARLY and f"no more than 2.5e-03 of 0.05 by step {EARLY} of 500" in found.message
     assert found.remedy.change == {"warmup_epochs": 0}
+
+
+def test_a_rate_that_grows_beyond_its_peak_is_no_schedule() -> None:
+    assert schedule(rates([(0, 0.05), (END + 50, 0.05 * _BEYOND)]), LIMITS) == []
+    found = one(schedule(rates([(0, 0.05), (END, 0.2), (END + 50, 5.0)]), LIMITS), "warn", "schedule")
+    assert found.step == END and f"grown to 0.2, from 0.05, by step {END} of 500" in found.message
+    assert found.remedy.change == {"schedule": "cosine"}
 
 
 def test_without_a_known_length_there_is_no_middle() -> None:

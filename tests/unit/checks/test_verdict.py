@@ -64,3 +64,20 @@ def test_the_advice_is_that_of_the_cause() -> None:
     advice = finding("overfitting", "note", 0.3, remedy=Remedy("stop earlier", {"epochs": 3}))
     said = verdict([without, advice])
     assert (said.remedy, said.change) == ("stop earlier", {"epochs": 3})
+
+
+def test_the_second_cause_is_one_that_could_be_the_first() -> None:
+    """That it did not learn is known; what else may be the reason is not."""
+    said = verdict([finding("softmax_twice", confidence=0.8), finding("not_learning", "fatal", 0.4)])
+    assert (said.cause, said.second_cause) == ("softmax_twice", "wrong_loss")
+    known = verdict([finding("softmax_twice", confidence=0.8), finding("frozen_parameters", confidence=0.3)])
+    assert known.second_cause == "frozen_parameters"
+
+
+def test_a_consequence_that_was_warned_of_is_the_second_cause() -> None:
+    said = verdict([finding("lr_too_high", confidence=0.85), finding("dead_units", confidence=0.7)])
+    assert (said.cause, said.second_cause) == ("lr_too_high", "dead_units")
+
+
+def test_what_is_certain_needs_no_second_cause() -> None:
+    assert verdict([finding("bad_labels", confidence=0.95)]).second_cause == ""
