@@ -41,7 +41,9 @@ CAUSES: dict[str, Cause] = {
         resembles="labels_do_not_match",
     ),
     "wrong_loss": Cause(
-        "wrong loss function", (*_STALLED, *_WILD, "lr_too_high"), resembles="labels_do_not_match"
+        "wrong loss function",
+        (*_STALLED, *_WILD, "lr_too_high", "softmax_twice"),
+        resembles="labels_do_not_match",
     ),
     "softmax_twice": Cause("bounded outputs before cross-entropy", _STALLED, resembles="wrong_loss"),
     "no_update": Cause(
@@ -84,7 +86,9 @@ CAUSES: dict[str, Cause] = {
     ),
     # settings
     "augmentation": Cause(
-        "augmentation destroys the images", (*_STALLED, "train_val_mismatch"), resembles="train_val_mismatch"
+        "augmentation destroys the images",
+        (*_STALLED, *_WILD, "lr_too_high", "train_val_mismatch"),
+        resembles="train_val_mismatch",
     ),
     "momentum_too_high": Cause(
         "momentum too high", (*_STALLED, *_WILD, "lr_too_high"), resembles="lr_too_high"
