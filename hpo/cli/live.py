@@ -87,13 +87,19 @@ class LiveView:
     def _drawn(self) -> RenderableType:
         if self._progress.ready is None:
             return Text()
-        parts: list[RenderableType] = [_bar(self._progress, self._progress.ready), _counts(self._progress)]
-        if self._progress.running:
-            parts += [Text(), _running(self._progress)]
-        if self._progress.ended:
-            parts += [Text(), _ended(self._progress)]
         # The terminal itself writes ^C at the end of the last line: on a full line it would shift the view.
-        return Constrain(Group(*parts), self._live.console.width - len("^C"))
+        return Constrain(Group(*draw(self._progress)), self._live.console.width - len("^C"))
+
+
+def draw(progress: Progress) -> list[RenderableType]:
+    """How a study stands: its bar and counts, each trial under way, the latest of those that ended."""
+    assert progress.ready is not None
+    parts: list[RenderableType] = [_bar(progress, progress.ready), _counts(progress)]
+    if progress.running:
+        parts += [Text(), _running(progress)]
+    if progress.ended:
+        parts += [Text(), _ended(progress)]
+    return parts
 
 
 def heading(ready: StudyReady) -> Text:
@@ -154,13 +160,15 @@ def _running(progress: Progress) -> Table:
     table.add_column("epoch", no_wrap=True, justify="right")
     table.add_column("validation accuracy", no_wrap=True)
     table.add_column("train loss", no_wrap=True, justify="right")
+    table.add_column("images/s", no_wrap=True, justify="right")
     table.add_column("searched")
     for number in sorted(progress.running):
-        table.add_row(*_running_row(progress.running[number]))
+        trial = progress.running[number]
+        table.add_row(*_running_row(trial, progress.rates.get(trial.worker)))
     return table
 
 
-def _running_row(trial: RunningTrial) -> list[Text]:
+def _running_row(trial: RunningTrial, rate: float | None) -> list[Text]:
     spark = words.sparkline(trial.accuracies, 0.0, 1.0, _SPARK_WIDTH)
     last = words.accuracy(trial.accuracies[-1]) if trial.accuracies else "checks before training"
     return [
@@ -168,7 +176,8 @@ def _running_row(trial: RunningTrial) -> list[Text]:
         Text(f"{trial.epoch}/{trial.epochs}"),
         Text.assemble((f"{spark} " if spark else "", "cyan"), (last, "" if trial.accuracies else "dim")),
         Text(words.loss(trial.train_loss)),
-        _cut(words.settings(trial.configuration), "dim"),
+        Text("–" if rate is None else f"{rate:,.0f}"),
+        cut(words.settings(trial.configuration), "dim"),
     ]
 
 
@@ -185,9 +194,9 @@ def _ended(progress: Progress) -> Table:
 def _ended_row(event: TrialEnded) -> list[Text]:
     style = STATE_STYLES.get(event.state, "")
     value = words.accuracy(event.value) if event.state == "complete" else ""
-    return [Text(str(event.number), style), Text(event.state, style), Text(value), _cut(event.verdict)]
+    return [Text(str(event.number), style), Text(event.state, style), Text(value), cut(event.verdict)]
 
 
-def _cut(text: str, style: str = "") -> Text:
+def cut(text: str, style: str = "") -> Text:
     """One line that gives way to the columns beside it: rich shrinks columns that may wrap before others."""
     return Text(printable(text), style, no_wrap=True, overflow="ellipsis")

@@ -15,14 +15,24 @@ def status(
     ] = None,
     storage: Storage = None,
     as_json: Json = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show STUDY as it goes on, until it is over or Ctrl-C.")
+    ] = False,
 ) -> None:
-    """Show how far studies are: all of them, or one in detail."""
+    """Show how far studies are: all of them, or one in detail.
+
+    With --watch, what `hpo run` shows, from any machine that reaches the database; in a pipe, a line for
+    each change.
+    """
     from hpo.cli import study_page
     from hpo.cli.tables import results
     from hpo.results.query import list_studies
     from hpo.results.schema import inspect_schema
 
     url = storage_url(storage)
+    if watch:
+        _watch(url, study, as_json)
+        return
     if study is None and inspect_schema(url).is_optunas_alone:
         if as_json:
             typer.echo(study_page.all_as_json([], url))
@@ -40,3 +50,23 @@ def status(
             typer.echo(study_page.as_json(engine, study))
         else:
             study_page.print_study(engine, study)
+
+
+def _watch(url: str, study: str | None, as_json: bool) -> None:
+    from hpo.cli.tables import results
+    from hpo.cli.watch import watch
+    from hpo.errors import UserError
+    from hpo.results.query import list_studies
+
+    if as_json:
+        raise UserError(
+            "--watch is for people: a program asks `hpo status STUDY --json` when it wants to know"
+        )
+    if study is None:
+        with results(url) as engine:
+            names = [summary.name for summary in list_studies(engine)]
+        if len(names) != 1:
+            there = f": there are {', '.join(names)}" if names else ", of which there are none yet"
+            raise UserError(f"--watch needs the name of a study{there}")
+        study = names[0]
+    watch(url, study)

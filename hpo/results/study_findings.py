@@ -47,7 +47,7 @@ def read_finished(connection: Connection, name: str) -> FinishedTrials:
     """All that the checks of a study read; raises ``UnknownStudyError``."""
     found = find_study(connection, name)
     study = connection.execute(select(StudyRow.__table__).where(StudyRow.study_id == found.study_id)).one()
-    seconds = _seconds(connection, study.study_id)
+    seconds = busy_seconds(connection, study.study_id)
     ended = (
         select(TrialRow.__table__, KNOWN.c.number, SlotRow.given)
         .join(KNOWN, KNOWN.c.trial_id == TrialRow.trial_id)
@@ -78,8 +78,8 @@ def read_finished(connection: Connection, name: str) -> FinishedTrials:
     )
 
 
-def _seconds(connection: Connection, study_id: int) -> dict[int, float]:
-    """How long workers were busy with each trial; what a lost worker did is not known, and not counted."""
+def busy_seconds(connection: Connection, study_id: int) -> dict[int, float]:
+    """How long workers were busy with each trial, by its id. What a lost worker did is not counted."""
     attempts = (
         select(AttemptRow.trial_id, AttemptRow.started_at, AttemptRow.ended_at)
         .join(TrialRow, TrialRow.trial_id == AttemptRow.trial_id)

@@ -48,9 +48,9 @@ def test_shows_the_study_the_running_trials_and_the_ended_ones() -> None:
     lines = [line.rstrip() for line in lines]
     assert lines[1] == "2 running   0 complete   1 pruned   0 failed"
     assert lines[3:6] == [
-        "trial  epoch  validation accuracy     train loss  searched",
-        "    0    2/4  ▄▇ 0.8000                    1.200  lr 0.1, activation [red]relu",
-        "    2    0/4  checks before training           –  lr 0.3, activation tanh",
+        "trial  epoch  validation accuracy     train loss  images/s  searched",
+        "    0    2/4  ▄▇ 0.8000                    1.200     1,000  lr 0.1, activation [red]relu",
+        "    2    0/4  checks before training           –         –  lr 0.3, activation tanh",
     ]
     assert lines[7] == "1  pruned    exploded: loss 9.1 at step 30 is over 3 x the first loss 2.31"
 
