@@ -11,6 +11,7 @@ from hpo.spec.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, when_text,
 from hpo.spec.load import STUDY_KEYS, THRESHOLDS
 from hpo.spec.method import Method, options_of
 from hpo.spec.read_stages import CONFIRM_KEYS, STAGE_KEYS
+from hpo.spec.pruner import Pruner
 from hpo.spec.rules import MODEL_DEPTHS
 from hpo.spec.sampler import Sampler
 from hpo.spec.schema import schema_text
@@ -31,12 +32,13 @@ def generated() -> dict[Path, str]:
     page = with_part(page, "keys", single_values_table(STUDY_KEYS, "key"))
     page = with_part(page, "stages", single_values_table(STAGE_KEYS, "key of a stage"))
     page = with_part(page, "confirm", single_values_table(CONFIRM_KEYS, "key of `confirm:`"))
+    search = with_part(SEARCH.read_text(encoding="utf-8"), "sampler-options", options_table(Sampler))
     checks = with_part(CHECKS.read_text(encoding="utf-8"), "thresholds", thresholds_table())
     return {
         SCHEMA: schema_text(),
         STUDY_FILES: with_part(page, "hyperparameters", hyperparameters_table()),
         CHECKS: checks,
-        SEARCH: with_part(SEARCH.read_text(encoding="utf-8"), "sampler-options", options_table(Sampler)),
+        SEARCH: with_part(search, "pruner-options", options_table(Pruner)),
         SQL: with_part(
             with_part(SQL.read_text(encoding="utf-8"), "questions", sql_parts.questions()),
             "diagram",

@@ -9,13 +9,16 @@ from hpo.results.questions import NAMES, question
 from hpo.results.tables import Base
 
 _NOTES = {
-    "hpo_slot.state": "waiting, running, done",
+    "hpo_slot.state": "waiting, running, paused, done",
     "hpo_slot.token": "raised by each claim",
     "hpo_slot.lease_until": "seconds since 1970, database clock",
     "hpo_trial.outcome": "complete, pruned, failed; NULL while running",
     "hpo_trial.configuration": "every hyperparameter; null where it has no effect",
     "hpo_statistics.state": "what preprocessing learned, safetensors",
-    "hpo_attempt.outcome": "complete, pruned, failed, released, lost, hung",
+    "hpo_attempt.outcome": "complete, pruned, failed, released, lost, hung, paused",
+    "hpo_rung.decision": "goes_on, stopped, paused",
+    "hpo_rung.score": "best validation accuracy so far",
+    "hpo_rung.compared": "trials that had come there",
     "hpo_finding.severity": "pass, note, warn, fatal",
 }
 _TYPES = {"INTEGER": "int", "BIGINT": "bigint", "DOUBLE": "double", "DATETIME": "timestamp", "JSON": "json"}

@@ -63,6 +63,15 @@ class TrialEnded:
 
 
 @dataclass(frozen=True)
+class TrialPaused:
+    """A trial waits at a rung until it is among the best there; ``reason`` says where it stands."""
+
+    worker: str
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Stopping:
     """The run was asked to stop; its workers go on to a safe point and give their trials back."""
 
@@ -93,7 +102,15 @@ class DatabaseBack:
 
 
 Event: TypeAlias = (
-    StudyReady | TrialStarted | EpochDone | TrialEnded | Stopping | WorkerLost | DatabaseAway | DatabaseBack
+    StudyReady
+    | TrialStarted
+    | EpochDone
+    | TrialEnded
+    | TrialPaused
+    | Stopping
+    | WorkerLost
+    | DatabaseAway
+    | DatabaseBack
 )
 
 

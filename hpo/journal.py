@@ -64,6 +64,10 @@ class Journal:
         """Something about the trial's files that a person may want to know."""
         self._found([Finding(about, "note", math.nan, math.nan, message, step=step)])
 
+    def decided(self, finding: Finding) -> None:
+        """What the search decided on the trial."""
+        self._found([finding])
+
     def fail(self, cause: str, message: str, remedy: str) -> None:
         """The trial cannot go on, for a reason that no check found."""
         failure = Finding(

@@ -17,8 +17,9 @@ from hpo.checks.base import Finding
 from hpo.checks.judge import LOOK_STEPS
 from hpo.checks.verdict import verdict
 from hpo.data.datasets import Dataset
+from hpo.early_stopping import EndedEarlyError, decide, ended_early, finding, rung_of
 from hpo.errors import DeviceError, LeaseLostError, OutOfMemoryError, StorageError
-from hpo.events import EpochDone, Event, TrialEnded, TrialStarted
+from hpo.events import EpochDone, Event, TrialEnded, TrialPaused, TrialStarted
 from hpo.journal import Journal
 from hpo.keeping import BestWeights, TrialIdentity, keep_if_best, remove_superfluous
 from hpo.model_catalog import parameter_count
@@ -33,7 +34,7 @@ from hpo.recovery.checkpoint import Checkpoints, slot_folder
 from hpo.recovery.faults import fault_point
 from hpo.recovery.signals import StopRequestedError
 from hpo.redact import redact
-from hpo.results.records import Outcome, OutcomeState, Surroundings
+from hpo.results.records import Decision, Outcome, OutcomeState, Surroundings
 from hpo.results.store import ResultsStore
 from hpo.resumption import TrialProgress, capture, restore
 from hpo.search.suggest import Suggestions
@@ -123,6 +124,8 @@ class _Trial:
         self.statistics: str | None = None
         self.best = BestWeights()
         self.test_value: float | None = None
+        self.decision: Decision | None = None
+        """Why the search stopped or paused the trial."""
 
     def progressed(self) -> None:
         """Called whenever the work goes on. Before training there is nothing to save: a stop is at once."""
@@ -153,12 +156,18 @@ class _Trial:
                 self.journal.note(
                     "checkpoint", 0, f"not every checkpoint could be written: {self.saved.problem}"
                 )
-            self._finish(state, error, time.monotonic() - started)
+            if self.decision is not None and self.decision.action == "paused":
+                self._pause(self.decision)
+            else:
+                self._finish(state, error, time.monotonic() - started)
 
     def _outcome(self) -> tuple[OutcomeState, str | None]:
         try:
             within_memory(self._train, self.configuration, self.bench.device)
         except TrialStoppedError:
+            return "pruned", None
+        except EndedEarlyError as early:
+            self.decision = early.decision
             return "pruned", None
         except OutOfMemoryError as exhausted:
             self.journal.fail("out_of_memory", str(exhausted), "lower batch_size or width")
@@ -218,6 +227,7 @@ class _Trial:
                 ready.check_before(sitter)
             if start is None or start.steps == 0:  # what was found within an epoch is stored at its end
                 self._report(sitter)
+                self._look_at_others(ready)
             watch = _Watch(self, ready, sitter)
             self.training = True
             for epoch in ready.epochs(watch, start, watch):
@@ -231,6 +241,7 @@ class _Trial:
                 watch.save(EpochState(epoch.epoch + 1))
                 self._record(epoch)
                 self._report(sitter)
+                self._look_at_others(ready)
                 self.check_stop()
             self.weights = weights_hash(ready.model)
             if self.stage.kind == "test":
@@ -277,6 +288,17 @@ class _Trial:
         self.journal.keep(sitter)
         stop_if_fatal(self.journal.findings)
 
+    def _look_at_others(self, ready: Prepared) -> None:
+        """At a rung, raise ``EndedEarlyError`` if the search ends the trial there."""
+        pruner = self.stage.spec.pruner.rules
+        rung = rung_of(pruner, self.lease.slot, self.configuration.epochs, self.journal.curve)
+        if pruner is None or rung is None:
+            return
+        decision = decide(self.bench.store, pruner, self.lease, self.trial_id, rung)
+        self.journal.decided(finding(decision, rung, rung.epoch * ready.steps_per_epoch - 1))
+        if decision.action != "goes_on":
+            raise EndedEarlyError(decision)
+
     def _record(self, epoch: EpochResult) -> None:
         self.journal.record(epoch)
         self.bench.emit(
@@ -293,6 +315,35 @@ class _Trial:
         )
 
     def _finish(self, state: OutcomeState, error: str | None, seconds: float) -> None:
+        outcome = self._summed_up(state, error)
+        self.outbox.flush(self._waits)
+        fault_point("trial.finish")
+        self.bench.store.finish_trial(self.lease, self.trial_id, outcome)
+        fault_point("trial.finished")
+        self.saved.remove()
+        remove_superfluous(
+            self.bench.store, self.bench.study_id, self.bench.study_uid, self.bench.spec.keep_best
+        )
+        self.bench.emit(
+            TrialEnded(
+                worker=self.bench.worker,
+                number=self.number,
+                state=state,
+                value=outcome.value,
+                verdict=outcome.verdict or "",
+                seconds=seconds,
+            )
+        )
+
+    def _pause(self, decision: Decision) -> None:
+        """Give the slot back; the checkpoint stays, and what is known now is told if nobody lets it go on."""
+        self.outbox.flush(self._waits)
+        fault_point("trial.pause")
+        self.bench.store.pause_trial(self.lease, self.trial_id, self._summed_up("pruned", None))
+        fault_point("trial.paused")
+        self.bench.emit(TrialPaused(self.bench.worker, self.number, decision.words))
+
+    def _summed_up(self, state: OutcomeState, error: str | None) -> Outcome:
         best = max(self.journal.curve, key=lambda epoch: epoch.val_accuracy, default=None)
         value = best.val_accuracy if best else None
         if self.stage.kind == "test" and self.journal.curve:
@@ -316,24 +367,7 @@ class _Trial:
             weights_hash=self.weights,
             test_value=self.test_value,
         )
-        self.outbox.flush(self._waits)
-        fault_point("trial.finish")
-        self.bench.store.finish_trial(self.lease, self.trial_id, outcome)
-        fault_point("trial.finished")
-        self.saved.remove()
-        remove_superfluous(
-            self.bench.store, self.bench.study_id, self.bench.study_uid, self.bench.spec.keep_best
-        )
-        self.bench.emit(
-            TrialEnded(
-                worker=self.bench.worker,
-                number=self.number,
-                state=state,
-                value=outcome.value,
-                verdict=said.text,
-                seconds=seconds,
-            )
-        )
+        return outcome if self.decision is None else ended_early(outcome, self.decision)
 
     def _keep_weights(self, best: EpochResult, value: float) -> None:
         bench = self.bench

@@ -20,6 +20,7 @@ from hpo.events import (
     Stopping,
     StudyReady,
     TrialEnded,
+    TrialPaused,
     WorkerLost,
 )
 from hpo.reporting import words
@@ -53,6 +54,8 @@ class Lines:
             return BACK
         if isinstance(event, TrialEnded):
             return self._ending(event)
+        if isinstance(event, TrialPaused):
+            return f"trial {event.number}  paused  {event.reason}"
         if isinstance(event, EpochDone) and event.epoch < event.epochs:
             return (
                 f"trial {event.number}  epoch {event.epoch}/{event.epochs}  val_accuracy "

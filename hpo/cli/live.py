@@ -21,7 +21,14 @@ from hpo.reporting import words
 from hpo.results.patience import RETRY_SECONDS
 
 # One colour for one thing, here and in every table; told apart by words too, for those who do not see them.
-STATE_STYLES = {"complete": "green", "pruned": "yellow", "failed": "red", "running": "cyan", "waiting": "dim"}
+STATE_STYLES = {
+    "complete": "green",
+    "pruned": "yellow",
+    "failed": "red",
+    "running": "cyan",
+    "paused": "blue",
+    "waiting": "dim",
+}
 STOPPING = "stopping: the workers give their trials back ..."
 AWAY = (
     "the database does not answer: training goes on, what it finds is kept and written when it answers again"
@@ -143,6 +150,7 @@ def _bar(progress: Progress, ready: StudyReady) -> Table:
 def _counts(progress: Progress) -> Text:
     counts = {
         "running": len(progress.running),
+        **({"paused": len(progress.paused)} if progress.paused else {}),
         **{s: progress.states[s] for s in ("complete", "pruned", "failed")},
     }
     parts = [

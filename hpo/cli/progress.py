@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hpo.events import EpochDone, Event, StudyReady, TrialEnded, TrialStarted, WorkerLost
+from hpo.events import EpochDone, Event, StudyReady, TrialEnded, TrialPaused, TrialStarted, WorkerLost
 
 SHOWN_ENDED = 5
 
@@ -46,6 +46,8 @@ class Progress:
     """Trials by how they ended: complete, pruned, failed; earlier runs of the study included."""
     best: tuple[float, int] | None = None
     """The best value so far and the number of its trial."""
+    paused: set[int] = field(default_factory=set)
+    """Trials that wait at a rung, by number; those of this run only."""
     running: dict[int, RunningTrial] = field(default_factory=dict)
     ended: deque[TrialEnded] = field(default_factory=lambda: deque(maxlen=SHOWN_ENDED))
     lost: list[WorkerLost] = field(default_factory=list)
@@ -64,6 +66,9 @@ class Progress:
             self._advance(event)
         elif isinstance(event, TrialEnded):
             self._end(event)
+        elif isinstance(event, TrialPaused):
+            self.running.pop(event.number, None)
+            self.paused.add(event.number)
         elif isinstance(event, WorkerLost):
             self._lose(event)
 
@@ -96,7 +101,8 @@ class Progress:
         if not known:
             return None
         mean = sum(known) / len(known)
-        unstarted = max(0, self.ready.trials_total - self.done - len(self.running))
+        begun = self.done + len(self.running) + len(self.paused)
+        unstarted = max(0, self.ready.trials_total - begun)
         work = unstarted * mean
         for number, trial in self.running.items():
             promised = expected[number]
@@ -105,6 +111,7 @@ class Progress:
 
     def _start(self, event: TrialStarted) -> None:
         now = self.clock()
+        self.paused.discard(event.number)
         trial = RunningTrial(event.number, event.worker, event.configuration, event.epochs, now, now)
         self.running[event.number] = trial
 
@@ -120,6 +127,7 @@ class Progress:
 
     def _end(self, event: TrialEnded) -> None:
         self.running.pop(event.number, None)
+        self.paused.discard(event.number)
         self.states[event.state] += 1
         self.durations.append(event.seconds)
         self.ended.append(event)

@@ -22,6 +22,7 @@ from hpo.results.query import StudySummary, leaderboard, study_status
 from hpo.results.work import Interrupted, Work, WorkerStatus
 
 _STATES = ("running", "complete", "pruned", "failed", "waiting")
+_OUR_STATES = ("running", "paused", "complete", "pruned", "failed", "waiting")
 
 
 def print_studies(summaries: Sequence[StudySummary], url: str) -> None:
@@ -100,11 +101,12 @@ def _as_dict(summary: StudySummary) -> dict[str, Any]:
 
 
 def _studies_table(summaries: Sequence[StudySummary], width: int) -> Table:
+    states = [state for state in _OUR_STATES if state != "paused" or any(each.paused for each in summaries)]
     columns = {
         "study": [Text(printable(each.name), "bold") for each in summaries],
         "done": [Text(f"{each.done}/{each.trials}") for each in summaries],
         "best": [Text(words.accuracy(each.best_value)) for each in summaries],
-        **{state: [_state_count(each, state) for each in summaries] for state in _STATES},
+        **{state: [_state_count(each, state) for each in summaries] for state in states},
         "data": [Text(printable(each.dataset)) for each in summaries],
         "begun (UTC)": [Text(f"{each.created_at:%Y-%m-%d %H:%M}") for each in summaries],
     }

@@ -82,6 +82,8 @@ def _print_verdict(console: Console, trial: TrialDetail) -> None:
         unsure = trial.confidence is not None and trial.cause not in (None, HEALTHY)
         sure = f"  ({trial.confidence:.0%} sure{_otherwise(trial.second_cause)})" if unsure else ""
         console.print(Text.assemble((printable(trial.verdict), style), (sure, "dim")), soft_wrap=True)
+    if trial.cause == HEALTHY and trial.second_cause in CAUSES:
+        console.print(Text(f"also suspected: {CAUSES[trial.second_cause].words}", "dim"), soft_wrap=True)
     if trial.remedy:
         console.print(Text.assemble(("try: ", "bold"), printable(trial.remedy)), soft_wrap=True)
 

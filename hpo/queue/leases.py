@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Select, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, or_, select, update
 
 from hpo.errors import LeaseLostError
 from hpo.queue.identity import is_dead_local
@@ -59,25 +59,39 @@ def claim(store: ResultsStore, study_id: int, worker: str, lease_seconds: float)
         key = connection.execute(_claimable(study_id)).one_or_none()
         if key is None:
             return None
-        row = connection.execute(
-            update(SlotRow)
-            .where(SlotRow.study_id == study_id, SlotRow.stage == key.stage, SlotRow.slot == key.slot)
-            .values(
-                state="running",
-                worker=worker,
-                token=SlotRow.token + 1,
-                lease_until=epoch_now() + lease_seconds,
-                progress_at=epoch_now(),
-            )
-            .returning(SlotRow.token, SlotRow.trial_id, SlotRow.epoch, SlotRow.given)
-        ).one()
-        claimed = Lease(
-            study_id, key.stage, key.slot, row.token, row.trial_id, row.epoch, worker, lease_seconds,
-            row.given or {},
-        )  # fmt: skip
+        claimed = hold(connection, study_id, key.stage, key.slot, worker, lease_seconds)
         return claimed
 
     return store.write(work)
+
+
+def hold(
+    connection: Connection,
+    study_id: int,
+    stage: str,
+    slot: int,
+    worker: str,
+    lease_seconds: float,
+    *only_if: ColumnElement[bool],
+) -> Lease | None:
+    """Let the worker hold that slot, under a new token; None if it is not as ``only_if`` says."""
+    row = connection.execute(
+        update(SlotRow)
+        .where(SlotRow.study_id == study_id, SlotRow.stage == stage, SlotRow.slot == slot, *only_if)
+        .values(
+            state="running",
+            worker=worker,
+            token=SlotRow.token + 1,
+            lease_until=epoch_now() + lease_seconds,
+            progress_at=epoch_now(),
+        )
+        .returning(SlotRow.token, SlotRow.trial_id, SlotRow.epoch, SlotRow.given)
+    ).one_or_none()
+    if row is None:
+        return None
+    return Lease(
+        study_id, stage, slot, row.token, row.trial_id, row.epoch, worker, lease_seconds, row.given or {}
+    )
 
 
 def renew(

@@ -43,6 +43,7 @@ class Progress:
 
     waiting: int = 0
     running: int = 0
+    paused: int = 0
     complete: int = 0
     pruned: int = 0
     failed: int = 0
@@ -52,7 +53,7 @@ class Progress:
     @property
     def open(self) -> int:
         """Slots whose trial has not ended, of the stages that have begun."""
-        return self.waiting + self.running
+        return self.waiting + self.running + self.paused
 
     @property
     def done(self) -> int:

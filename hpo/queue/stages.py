@@ -24,7 +24,7 @@ class Stage:
     """A stage that has begun.
 
     ``spec`` is the study as this stage has it: its own seed, from the study's and its name, so that its draws
-    are its own; its space and what it fixes.
+    are its own; its space, what it fixes and its pruner.
     """
 
     name: str
@@ -79,7 +79,12 @@ def _stage(spec: StudySpec, row: Any) -> Stage:
         "trials": max(1, row.trials),
         "stages": [],
     }
-    confirmation = next((each.confirm for each in spec.stages if each.name == row.stage), None)
+    said = next((each for each in spec.stages if each.name == row.stage), None)
+    confirmation = said.confirm if said else None
+    if row.kind != "search":
+        own["pruner"] = "none"  # what is confirmed or tested is trained to its end
+    elif said and said.pruner:
+        own["pruner"] = said.pruner.model_dump(mode="json")
     candidates = row.trials // confirmation.runs_each if confirmation else 0
     stage_spec = StudySpec.model_validate(document | own)
     return Stage(row.stage, cast(Kind, row.kind), stage_spec, confirmation, candidates)

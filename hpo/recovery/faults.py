@@ -17,6 +17,7 @@ POINTS = (
     *("worker.advance", "worker.advanced"),
     *("trial.begin", "trial.drawn", "trial.begun"),
     *("trial.epoch", "trial.epoch_stored", "trial.finish", "trial.finished"),
+    *("trial.judge", "trial.judged", "trial.pause", "trial.paused"),
     *("checkpoint.write", "checkpoint.fsync", "checkpoint.replace", "checkpoint.replaced"),
     *("kept.write", "kept.replace", "kept.replaced"),
 )

@@ -44,10 +44,12 @@ def holds(connection: Connection, hold: Hold) -> bool:
     return connection.scalar(select(SlotRow.slot).where(_held(hold))) is not None
 
 
-def ended_by(connection: Connection, hold: Hold) -> bool:
-    """Whether this very hold has ended its slot already, in a transaction whose success was not heard of."""
-    state = select(SlotRow.state).where(slot_is(hold), SlotRow.token == hold.token)
-    return connection.scalar(state) == "done"
+def state_under(connection: Connection, hold: Hold) -> str | None:
+    """The slot's state while this very hold is its newest, else None.
+
+    It is not ``running`` where a transaction went through of which the worker has not heard.
+    """
+    return connection.scalar(select(SlotRow.state).where(slot_is(hold), SlotRow.token == hold.token))
 
 
 def _held(hold: Hold) -> ColumnElement[bool]:

@@ -68,6 +68,7 @@ class StudySummary:
     dataset: str
     waiting: int
     running: int
+    paused: int
     complete: int
     pruned: int
     failed: int
@@ -83,7 +84,7 @@ class StudySummary:
     @property
     def trials(self) -> int:
         """All slots."""
-        return self.waiting + self.running + self.done
+        return self.waiting + self.running + self.paused + self.done
 
 
 @dataclass(frozen=True)
@@ -333,6 +334,7 @@ def _summaries() -> Select[Any]:
             StudyRow.stopped_at,
             count(SlotRow.state == "waiting").label("waiting"),
             count(SlotRow.state == "running").label("running"),
+            count(SlotRow.state == "paused").label("paused"),
             *ended,
             func.max(case((and_(TrialRow.outcome == "complete", _IS_RANKED), TrialRow.value))).label(
                 "best_value"

@@ -42,6 +42,44 @@ class FindingRecord:
 
 
 @dataclass(frozen=True)
+class Rung:
+    """Where a trial is compared with others: ``score`` is its best accuracy up to ``epoch``.
+
+    Only with trials of the same stage and ``bracket`` that are to train as many ``epochs``.
+    """
+
+    epoch: int
+    epochs: int
+    bracket: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A trial's place at a rung: ``rank`` (1 is best) of the ``of`` trials that came there."""
+
+    epoch: int
+    rank: int
+    of: int
+
+
+@dataclass(frozen=True)
+class Paused(Standing):
+    """The best of the trials that are paused at a rung."""
+
+    slot: int
+    trial_id: int
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of a trial at a rung, and why in words."""
+
+    action: Literal["goes_on", "stopped", "paused"]
+    words: str
+
+
+@dataclass(frozen=True)
 class StudyFindingRecord:
     """What a check found out about a whole study; ``change`` is a JSON merge patch of its file."""
 

@@ -21,13 +21,21 @@ from sqlalchemy import Connection, Insert, String, cast, delete, func, insert, s
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hpo.redact import redact
-from hpo.results import attempts, provenance, schema
+from hpo.results import attempts, provenance, rungs, schema
 from hpo.results.clock import utc_now
 from hpo.results.engine import open_engine, read, write
-from hpo.results.fence import Hold, ended_by, pass_fence, slot_is
+from hpo.results.fence import Hold, pass_fence, slot_is, state_under
 from hpo.results.optuna_storage import optuna_within
 from hpo.results.patience import PATIENCE, Patience
-from hpo.results.records import EpochRecord, FindingRecord, LayerRecord, Outcome, Surroundings
+from hpo.results.records import (
+    Decision,
+    EpochRecord,
+    FindingRecord,
+    LayerRecord,
+    Outcome,
+    Rung,
+    Surroundings,
+)
 from hpo.results.tables import (
     TRIALS,
     Base,
@@ -219,15 +227,38 @@ class ResultsStore:
         rows = [{"trial_id": trial_id, **asdict(record)} for record in records]
         self._record(hold, LayerRow, ("trial_id", "step", "position"), rows)
 
+    def judge(self, hold: Hold, trial_id: int, rung: Rung, judge: rungs.Judge) -> Decision:
+        """Decide what becomes of the trial at a rung, by all that have come there, and store it."""
+
+        def work(connection: Connection) -> Decision:
+            pass_fence(connection, hold)
+            return rungs.decide(connection, hold, trial_id, rung, judge)
+
+        return self.write(work)
+
+    def pause_trial(self, hold: Hold, trial_id: int, outcome: Outcome) -> None:
+        """End the attempt and give the slot back, until the trial is let on or ended with ``outcome``."""
+
+        def work(connection: Connection) -> None:
+            if state_under(connection, hold) == "paused":
+                return
+            pass_fence(connection, hold)
+            attempts.end(connection, trial_id, "paused")
+            trial = update(TrialRow).where(TrialRow.trial_id == trial_id)
+            connection.execute(trial.values(**_fields(outcome), **curve_sums(connection, trial_id)))
+            pass_fence(connection, hold, state="paused", worker=None, lease_until=None)
+
+        self.write(work)
+
     def finish_trial(self, hold: Hold, trial_id: int, outcome: Outcome) -> None:
         """End the trial, its attempt and its slot, and tell Optuna."""
 
         def work(connection: Connection) -> None:
-            if ended_by(connection, hold):
+            if state_under(connection, hold) == "done":
                 return
             pass_fence(connection, hold)
             tell_optuna(connection, trial_id, outcome)
-            _set_outcome(connection, trial_id, outcome)
+            set_outcome(connection, trial_id, outcome)
             attempts.end(connection, trial_id, outcome.state)
             pass_fence(connection, hold, state="done", worker=None, lease_until=None)
 
@@ -318,18 +349,22 @@ def tell_optuna(connection: Connection, trial_id: int, outcome: Outcome) -> None
         optuna.set_trial_state_values(trial_id, _TOLD[outcome.state], values)
 
 
-def _set_outcome(connection: Connection, trial_id: int, outcome: Outcome) -> None:
-    fields = {name: value for name, value in asdict(outcome).items() if name != "state"}
+def set_outcome(connection: Connection, trial_id: int, outcome: Outcome) -> None:
+    """Store how the trial ended, and the sums of its curve."""
     connection.execute(
         update(TrialRow)
         .where(TrialRow.trial_id == trial_id)
         .values(
-            **fields,
+            **_fields(outcome),
             **curve_sums(connection, trial_id),
             outcome=outcome.state,
             ended_at=utc_now(),
         )
     )
+
+
+def _fields(outcome: Outcome) -> dict[str, Any]:
+    return {name: value for name, value in asdict(outcome).items() if name != "state"}
 
 
 def curve_sums(connection: Connection, trial_id: int) -> dict[str, Any]:

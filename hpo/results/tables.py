@@ -34,10 +34,11 @@ from hpo.results import optuna_tables
 
 NAME_LENGTH = 200
 
-SLOT_STATES = ("waiting", "running", "done")
+SLOT_STATES = ("waiting", "running", "paused", "done")
 OUTCOMES = ("complete", "pruned", "failed")
-ATTEMPT_OUTCOMES = (*OUTCOMES, "released", "lost", "hung")
+ATTEMPT_OUTCOMES = (*OUTCOMES, "released", "lost", "hung", "paused")
 STAGE_KINDS = ("search", "confirm", "test")
+RUNG_DECISIONS = ("goes_on", "stopped", "paused")
 SEVERITIES = ("pass", "note", "warn", "fatal")
 STUDY_SEVERITIES = ("note", "warn")
 
@@ -309,6 +310,35 @@ class AttemptRow(Base):
     from_epoch: Mapped[int]
     to_epoch: Mapped[int | None]
     outcome: Mapped[str | None] = mapped_column(String(16))
+
+
+class RungRow(Base):
+    """A trial at an epoch at which it was compared with others, and what became of it."""
+
+    __tablename__ = "hpo_rung"
+    __table_args__ = (
+        _one_of("decision", RUNG_DECISIONS),
+        Index("ix_hpo_rung_score", "study_id", "stage", "bracket", "epochs", "epoch", "score"),
+    )
+
+    trial_id: Mapped[int] = mapped_column(
+        ForeignKey("hpo_trial.trial_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    study_id: Mapped[int] = mapped_column(ForeignKey("hpo_study.study_id", ondelete="CASCADE"))
+    stage: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    bracket: Mapped[int]
+    """Hyperband's; 0 elsewhere."""
+    epochs: Mapped[int]
+    """How many the trial is to train; only trials with as many are compared."""
+    score: Mapped[float]
+    """The best validation accuracy up to this epoch."""
+    rank: Mapped[int]
+    """When it was decided; 1 is the best."""
+    compared: Mapped[int]
+    """How many trials had come to the rung by then, this one included."""
+    decision: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str]
 
 
 class EpochRow(Base):

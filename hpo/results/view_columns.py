@@ -27,9 +27,10 @@ _HYPERPARAMETERS: dict[str, Any] = {
 _COLUMNS: dict[str, Mapping[str, Any]] = {
     "results": {
         "study": Text, "stage": Text, "number": Integer, "state": Text, "value": Double,
-        "best_epoch": Integer, "test_value": Double, "verdict": Text, "cause": Text, "second_cause": Text,
-        "confidence": Double, "remedy": Text, "epochs_done": Integer, **_HYPERPARAMETERS,
-        "images": Integer, "seconds": Double, "images_per_second": Double, "parameters": Integer,
+        "best_value": Double, "best_epoch": Integer, "test_value": Double, "verdict": Text, "cause": Text,
+        "second_cause": Text, "confidence": Double, "remedy": Text, "epochs_done": Integer,
+        **_HYPERPARAMETERS, "images": Integer, "seconds": Double, "images_per_second": Double,
+        "parameters": Integer,
         "worker": Text, "started": DateTime, "finished": DateTime, "slot": Integer, "weights_hash": Text,
         "trial_id": Integer,
     },

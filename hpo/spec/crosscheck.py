@@ -11,6 +11,8 @@ from typing import Any
 from hpo.errors import Problem
 from hpo.spec.distributions import describe
 from hpo.spec.fields import HYPERPARAMETERS, show, yaml_text
+from hpo.spec.method import options_of
+from hpo.spec.pruner import Pruner
 from hpo.spec.rules import RULES, Rule
 from hpo.spec.space import Choice, Distribution, Integer, Scalar
 from hpo.spec.yaml_tree import Place
@@ -189,3 +191,33 @@ def cmaes_problems(draft: Draft) -> list[Problem]:
         return []
     message = "sampler: cmaes needs a number that every trial draws: log, uniform or int"
     return [Problem(message, "space", hint="use sampler: tpe for choices")]
+
+
+@dataclass(frozen=True)
+class PrunerGiven:
+    """What stands under a key ``pruner``, a name or a name with options, and where."""
+
+    given: Any
+    place: Place
+
+
+def pruner_problems(pruner: PrunerGiven, draft: Draft) -> list[Problem]:
+    """A pruner whose first look comes when every trial is over."""
+    given = pruner.given
+    name, options = next(iter(given.items()), ("", {})) if isinstance(given, dict) else (given, {})
+    if name not in Pruner.model_fields or "epochs" in draft.unreadable:
+        return []
+    fields = options_of(Pruner)[name]
+    longest = max(draft.space["epochs"].extremes()) if "epochs" in draft.space else draft.constant("epochs")
+    for option, later in _FIRST_LOOK.items():
+        if option not in fields:
+            continue
+        value = options.get(option, fields[option].default)
+        if value + later >= longest:
+            message = f"{name} would stop nothing: {option} is {value}, and trials have {longest} epochs"
+            return [pruner.place.problem("pruner", message, f"lower {option} or raise epochs")]
+    return []
+
+
+_FIRST_LOOK = {"min_epochs": 0, "warmup_epochs": 1}
+"""Options of pruners in epochs, and how many epochs later the first look is."""

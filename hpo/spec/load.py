@@ -9,20 +9,21 @@ from typing import Any
 from hpo.errors import Problem, StudyFileError
 from hpo.spec.crosscheck import (
     Draft,
+    PrunerGiven,
     cmaes_problems,
     contradictions,
     drop_what_overrides_switch_off,
     grid_problems,
+    pruner_problems,
     when_problems,
 )
 from hpo.spec.distributions import read_distribution
 from hpo.spec.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, WrongValue, field_type, show
-from hpo.spec.method import Method, options_of
 from hpo.spec.nearest import did_you_mean
 from hpo.spec.overrides import apply_overrides
+from hpo.spec.read_method import METHODS, method_word, read_method, read_options
 from hpo.spec.read_stages import read_stages, stage_problems
 from hpo.spec.rules import MODEL_DEPTHS
-from hpo.spec.sampler import Sampler
 from hpo.spec.source import bundled_studies, read_source
 from hpo.spec.space import Choice, drawing_order
 from hpo.spec.stage import planned_trials
@@ -60,10 +61,13 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), option: s
     drop_what_overrides_switch_off(draft)
     problems += [*_in_both(tree), *_unknown_models(draft), *when_problems(draft), *contradictions(draft)]
     problems += _sampler_problems(given.get("sampler"), draft)
+    pruner = PrunerGiven(given.get("pruner"), tree.keys.get("pruner", Place()))
     if stages:
-        problems += stage_problems(tree.entries["stages"], stages, draft)
+        problems += stage_problems(tree.entries["stages"], stages, draft, pruner)
         problems += _other_trials(tree, given, planned_trials(stages))
         given |= {"stages": stages, "trials": planned_trials(stages)}
+    else:
+        problems += pruner_problems(pruner, draft)
     if problems:
         raise StudyFileError(source, sorted(problems, key=lambda p: (bool(p.source), p.line or 0)))
     return StudySpec(**given, fixed=draft.fixed, space=draft.space)
@@ -96,23 +100,12 @@ THRESHOLDS: dict[str, FieldType] = _thresholds()
 """What may stand under ``checks:``."""
 
 
-METHODS: dict[str, type[Method]] = {"sampler": Sampler}
-"""Every key of a study file that names a method."""
-
-
 def _single_values() -> dict[str, FieldType]:
     infos = {name: info for name, info in StudySpec.model_fields.items() if name not in _BLOCKS}
     fields = {name: field_type(StudySpec, name) for name in infos}
     word = THRESHOLDS["preset"]
     fields["checks"] = replace(word, name="checks", description=infos["checks"].description or "")
-    for key, method in METHODS.items():
-        fields[key] = replace(
-            word,
-            name=key,
-            words=tuple(method.model_fields),
-            default=infos[key].default.name,
-            description=infos[key].description or "",
-        )
+    fields |= {key: method_word(StudySpec, key) for key in METHODS}
     assert all(fields.values()), "load.py must learn to read the new key"
     return {name: field for name, field in fields.items() if field is not None}
 
@@ -126,13 +119,12 @@ def _top_level(tree: Table, problems: list[Problem]) -> dict[str, Any]:
     for key, node in tree.entries.items():
         if key in STUDY_KEYS:
             if key == "checks" and isinstance(node, Table):
-                given[key] = _read_options(key, _THRESHOLD, THRESHOLDS, node, problems)
+                all_of = "all of them: docs/checks.md"
+                given[key] = read_options(key, "there is no threshold", THRESHOLDS, all_of, node, problems)
                 continue
-            if key in METHODS and isinstance(node, Table):
-                given[key] = _read_method(key, node, problems)
-                continue
+            field = STUDY_KEYS[key]
             try:
-                given[key] = STUDY_KEYS[key].accept(node)
+                given[key] = read_method(key, node, field, problems) if key in METHODS else field.accept(node)
                 if key == "study":
                     _check_name(given[key])
             except WrongValue as mistake:
@@ -155,29 +147,7 @@ def _other_trials(tree: Table, given: Mapping[str, Any], planned: int) -> list[P
     return [tree.entries["trials"].place.problem("trials", message, hint)]
 
 
-def _read_method(key: str, table: Table, problems: list[Problem]) -> dict[str, Any]:
-    """A method with options: the one entry of ``table``."""
-    known = options_of(METHODS[key])
-    for name in table.entries:
-        if name not in known:
-            hint = did_you_mean(name, known) or f"known: {', '.join(known)}"
-            problems.append(table.keys[name].problem(key, f"there is no {key} {show(repr(name))}", hint))
-    if len(table.entries) != 1:
-        problems.append(table.place.problem(key, "needs one name", f"e.g. {key}: {{tpe: {{startup: 20}}}}"))
-    given: dict[str, Any] = {}
-    for name, node in table.entries.items():
-        if name not in known:
-            continue
-        if isinstance(node, Table):
-            given[name] = _read_options(key, f"{name} has no option", known[name], node, problems)
-        elif isinstance(node, Leaf) and node.value is None:
-            given[name] = {}
-        else:
-            hint = f"e.g. {key}: {name}, or {key}: {{{name}: {{option: value}}}}"
-            problems.append(node.place.problem(key, f"the options of {name} are not a mapping", hint))
-    return given
-
-
+_EXAMPLES = {"sampler": "{tpe: {startup: 20}}", "pruner": "{asha: {reduction: 3}}"}
 _THRESHOLD = "there is no threshold"
 
 

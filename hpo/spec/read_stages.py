@@ -9,9 +9,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from hpo.errors import Problem
-from hpo.spec.crosscheck import Draft, contradictions
+from hpo.spec.crosscheck import Draft, PrunerGiven, contradictions, pruner_problems
 from hpo.spec.fields import FieldType, WrongValue, field_type, show
 from hpo.spec.nearest import did_you_mean
+from hpo.spec.read_method import METHODS, method_word, read_method
 from hpo.spec.stage import RESERVED, STAGE_PATTERN, Confirmation, StageSpec
 from hpo.spec.yaml_tree import Items, Leaf, Node, Place, Table
 
@@ -23,7 +24,7 @@ def _single(model: type[BaseModel]) -> dict[str, FieldType]:
     return {name: field for name, field in found.items() if field is not None}
 
 
-STAGE_KEYS: dict[str, FieldType] = _single(StageSpec)
+STAGE_KEYS: dict[str, FieldType] = _single(StageSpec) | {"pruner": method_word(StageSpec, "pruner")}
 """Every key of a stage that has a single value."""
 CONFIRM_KEYS: dict[str, FieldType] = _single(Confirmation)
 """What may stand under ``confirm:``."""
@@ -63,12 +64,18 @@ def _read_stage(table: Table, problems: list[Problem]) -> StageSpec | None:
         problems.append(table.keys["name"].problem("stages", f"{show(repr(name))} cannot name a stage", hint))
     if confirm is None and "trials" not in table.entries:
         problems.append(table.place.problem("stages", f"stage {name} has no trials", "e.g. trials: 20"))
-    for key in ("trials", "keep", "space") if confirm is not None else ():
+    for key, hint in _WITHOUT_CONFIRM.items() if confirm is not None else ():
         if key in table.entries:
             message = f"{key} does not go with confirm"
-            hint = "top, seeds and folds say how many are trained"
             problems.append(table.keys[key].problem("stages", message, hint))
     return StageSpec(**given) if len(problems) == before else None
+
+
+_HOW_MANY = "top, seeds and folds say how many are trained"
+_WITHOUT_CONFIRM = {
+    **dict.fromkeys(("trials", "keep", "space"), _HOW_MANY),
+    "pruner": "what is confirmed is trained to its end",
+}
 
 
 def _read_confirmation(node: Node, problems: list[Problem]) -> Confirmation | None:
@@ -103,8 +110,9 @@ def _values(
     given: dict[str, Any] = {}
     for key, node in table.entries.items():
         if key in fields:
+            field = fields[key]
             try:
-                given[key] = fields[key].accept(node)
+                given[key] = read_method(key, node, field, problems) if key in METHODS else field.accept(node)
             except WrongValue as mistake:
                 problems.append(node.place.problem(key, mistake.message, mistake.hint))
         elif key not in others:
@@ -138,8 +146,10 @@ def _misplaced(stage: StageSpec, before: list[StageSpec], place: Place) -> list[
     return problems
 
 
-def stage_problems(node: Node | None, stages: tuple[StageSpec, ...], draft: Draft) -> list[Problem]:
-    """What stages cannot do with this study's hyperparameters."""
+def stage_problems(
+    node: Node | None, stages: tuple[StageSpec, ...], draft: Draft, pruner: PrunerGiven
+) -> list[Problem]:
+    """What stages cannot do with this study's hyperparameters and its pruner."""
     if not stages:
         return []
     assert isinstance(node, Items)
@@ -160,7 +170,23 @@ def stage_problems(node: Node | None, stages: tuple[StageSpec, ...], draft: Draf
             if problem.message not in known:
                 known.add(problem.message)
                 problems.append(item.place.problem(problem.key, f"in stage {stage.name}: {problem.message}"))
-    return problems
+    return [*problems, *_pruner_problems(node, stages, draft, pruner)]
+
+
+def _pruner_problems(
+    node: Items, stages: tuple[StageSpec, ...], draft: Draft, pruner: PrunerGiven
+) -> list[Problem]:
+    """A stage's own pruner must be of use in it, the study's in one of the stages that have none."""
+    found, of_study = [], []
+    for stage, item in zip(stages, node.items, strict=True):
+        assert isinstance(item, Table)
+        within = _within(stage, draft)
+        if stage.pruner is not None:
+            own = PrunerGiven(stage.pruner.model_dump(), item.keys["pruner"])
+            found += pruner_problems(own, within)
+        elif stage.kind == "search":
+            of_study.append(pruner_problems(pruner, within))
+    return [*found, *(of_study[0] if of_study and all(of_study) else ())]
 
 
 def _within(stage: StageSpec, draft: Draft) -> Draft:

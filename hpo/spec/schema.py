@@ -8,8 +8,10 @@ from typing import Any
 
 from hpo.spec.distributions import ALLOWED
 from hpo.spec.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, when_text
-from hpo.spec.load import METHODS, STUDY_KEYS, THRESHOLDS
+from hpo.spec.load import STUDY_KEYS, THRESHOLDS
 from hpo.spec.method import Method, options_of, summaries
+from hpo.spec.pruner import Pruner
+from hpo.spec.read_method import METHODS
 from hpo.spec.read_stages import CONFIRM_KEYS, STAGE_KEYS
 from hpo.spec.stage import STAGE_PATTERN, StageSpec
 from hpo.spec.study import NAME_PATTERN, StudySpec
@@ -89,6 +91,7 @@ def _stages() -> Schema:
     confirm = _mapping(CONFIRM_KEYS) | {"description": StageSpec.model_fields["confirm"].description}
     stage = _mapping(STAGE_KEYS)
     stage["properties"]["name"]["pattern"] = STAGE_PATTERN.pattern
+    stage["properties"]["pruner"] = _method(stage["properties"]["pruner"], Pruner)
     stage["properties"]["confirm"] = confirm
     return {
         "description": StudySpec.model_fields["stages"].description,

@@ -8,6 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hpo.spec.pruner import Pruner
+
 STAGE_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
 """What may name a stage: it stands in commands, file names and SQL."""
 MAIN, TEST = "main", "test"
@@ -74,6 +76,11 @@ class StageSpec(BaseModel):
         description="share of the trials before, the best of them, whose ranges are kept by refine",
         gt=0,
         le=0.5,
+    )
+    pruner: Pruner | None = Field(
+        default=None,
+        description="what ends its trials early, in place of the study's pruner; a stage's trials are compared "
+        "among themselves only",
     )
     confirm: Confirmation | None = Field(
         default=None, description="train the best configurations of all stages again instead of searching"

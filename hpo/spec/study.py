@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
 
 from hpo.spec.configuration import Configuration
+from hpo.spec.pruner import Pruner
 from hpo.spec.sampler import Sampler
 from hpo.spec.space import Distribution
 from hpo.spec.stage import StageSpec
@@ -38,6 +39,11 @@ class StudySpec(BaseModel):
         default=Sampler.model_validate("random"),
         description="which configurations are tried: a name, or a mapping with options of its own "
         "(docs/search.md)",
+    )
+    pruner: Pruner = Field(
+        default=Pruner.model_validate("none"),
+        description="what ends trials early because others are ahead: a name, or a mapping with options of "
+        "its own (docs/search.md)",
     )
     max_consecutive_failures: int = Field(
         default=10,

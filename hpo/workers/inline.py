@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache, partial
 
 from hpo.errors import LeaseLostError, StorageError, StudyChangedError, UnknownStudyError
-from hpo.events import DatabaseAway, DatabaseBack
+from hpo.events import DatabaseAway, DatabaseBack, TrialEnded
 from hpo.keeping import remove_superfluous
 from hpo.model_catalog import check_model
 from hpo.pulse import beat
 from hpo.queue.failures import database_time, stop_if_failing
 from hpo.queue.identity import worker_id
 from hpo.queue.leases import Lease, claim, release, release_dead_local
+from hpo.queue.paused import claim_promoted, end_paused, paused_stages
 from hpo.queue.registered import RegisteredStudy, find_registered
 from hpo.queue.slots import progress
 from hpo.queue.stages import Stage, find_stage
@@ -23,8 +24,10 @@ from hpo.recovery.faults import fault_point
 from hpo.recovery.signals import StopRequestedError
 from hpo.results.patience import Patience
 from hpo.results.store import ResultsStore
+from hpo.search.pruners import can_pause, promotable, promoted, stopped_at_the_end
 from hpo.search.suggest import Suggestions
 from hpo.settings import settings
+from hpo.spec.pruner import Asha
 from hpo.spec.study import StudySpec
 from hpo.staging import advance
 from hpo.training.cores import divide_threads
@@ -67,10 +70,12 @@ def serve(
             check_stop()
             stop_if_failing(store, bench.study_id, bench.spec, began)
             fault_point("worker.claim")
-            lease = claim(store, bench.study_id, bench.worker, bench.lease_seconds)
+            lease = _claim(bench)
             fault_point("worker.claimed")
             if lease is not None:
                 _work_on(bench, lease)
+            elif _end_paused(bench):
+                continue
             elif not progress(store, bench.study_id).open:
                 fault_point("worker.advance")
                 if not advance(store, bench.spec.study):
@@ -127,6 +132,40 @@ def _check_models(spec: StudySpec, classes: int) -> None:
     searched = spec.space.get("model")
     for name in searched.extremes() if searched else [spec.fixed.get("model", "convnet")]:
         check_model(spec.configuration({"model": name}), classes=classes)
+
+
+def _claim(bench: Workbench) -> Lease | None:
+    """A paused trial that is now among the best before one that nobody has begun."""
+    for stage, pruner in _pausing(bench):
+        choose, say = partial(promotable, pruner), partial(promoted, pruner)
+        lease = claim_promoted(
+            bench.store, bench.study_id, stage, bench.worker, bench.lease_seconds, choose, say
+        )
+        if lease is not None:
+            return lease
+    return claim(bench.store, bench.study_id, bench.worker, bench.lease_seconds)
+
+
+def _end_paused(bench: Workbench) -> bool:
+    """Whether there was a paused trial to end, since none of its stage runs, is to come or may go on."""
+    for stage, pruner in _pausing(bench):
+        choose, say = partial(promotable, pruner), partial(stopped_at_the_end, pruner)
+        ended = end_paused(bench.store, bench.study_id, stage, choose, say)
+        if ended is not None:
+            bench.emit(TrialEnded(bench.worker, ended.number, "pruned", None, ended.verdict, ended.seconds))
+            return True
+    return False
+
+
+def _pausing(bench: Workbench) -> Iterator[tuple[str, Asha]]:
+    """The stages in which trials are paused, each with its pruner."""
+    rules = [bench.spec.pruner.rules, *(each.pruner.rules for each in bench.spec.stages if each.pruner)]
+    if not any(can_pause(each) for each in rules):
+        return  # asks the database nothing
+    for name in paused_stages(bench.store, bench.study_id):
+        pruner = bench.stage(name).spec.pruner.rules
+        assert can_pause(pruner), f"only a pruner that can pause has paused trials of stage {name}"
+        yield name, pruner
 
 
 def _tidy_up(bench: Workbench) -> None:

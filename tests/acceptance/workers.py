@@ -107,12 +107,13 @@ def submit(
     trials: int = 1,
     space: dict[str, Any] | None = None,
     max_deaths: int = 3,
+    pruner: Any = "none",
     **fixed: Any,
 ) -> Training:
     """A study of so many learning rates, or of the values of ``space``."""
     space = space or {"lr": {"choice": [round(0.02 + 0.01 * trial, 2) for trial in range(trials)]}}
     document = {"study": name, "trials": trials, "sampler": "grid", "fixed": FIXED | fixed}
-    document["max_deaths"] = max_deaths
+    document |= {"max_deaths": max_deaths, "pruner": pruner}
     with ResultsStore(url) as store:
         submit_study(store, StudySpec.model_validate(document | {"space": space}))
         study = find_registered(store.engine, name)

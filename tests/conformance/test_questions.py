@@ -14,6 +14,7 @@ from scipy import stats
 
 from hpo.errors import QueryError, UnknownStudyError, UserError
 from hpo.results.questions import NAMES, ask, question
+from hpo.results.records import Outcome
 
 Ask = Callable[..., list[dict[str, Any]]]
 
@@ -156,6 +157,25 @@ def test_importance_is_epsilon_squared_and_spearmans_correlation(known: list[Kno
     rho = stats.spearmanr([each.lr for each in counted], values).statistic
     assert rows["lr"]["rank_correlation"] == pytest.approx(rho)
     assert (rows["activation"]["rank_correlation"], rows["lr"]["trials"]) == (None, len(counted))
+
+
+def test_a_trial_that_the_search_stopped_early_has_not_failed(bench: Any, answer: Ask) -> None:
+    """Tanh was at 0.5 when it was stopped: it counts so, and only what exploded as the worst of all."""
+    study_id = bench.register("known", trials=9)
+    stopped = Outcome("pruned", verdict="stopped early: rank 2 of 2", cause="healthy", best_epoch=2)
+    for value in (0.58, 0.6, 0.62):
+        whole = Outcome("complete", value=value, verdict="healthy", cause="healthy", best_epoch=1)
+        bench.trial(study_id, whole, (value,))
+        bench.trial(study_id, stopped, (0.3, value - 0.1), activation="tanh")
+    bench.trial(
+        study_id, Outcome("pruned", verdict="exploded", cause="exploding_loss"), (), activation="tanh"
+    )
+    assert [(row["cause"], row["trials"]) for row in answer("failure-causes")] == [("exploding_loss", 1)]
+    ended = {row["cause"]: row["pruned"] for row in answer("pruned-savings")}
+    assert ended == {"ended by the search": 3, "exploding_loss": 1}
+    groups = [[0.58, 0.6, 0.62], [0.48, 0.5, 0.52, 0.48]]
+    shares = {row["param"]: row["variance_share"] for row in answer("importance")}
+    assert shares["activation"] == pytest.approx(epsilon_squared(groups))
 
 
 def test_importance_where_every_value_is_the_same_is_not_known(bench: Any, answer: Ask) -> None:

@@ -34,6 +34,7 @@ TABLES = {
     "stage",
     "decision",
     "candidate",
+    "rung",
     "schema",
     "alembic_version",
 }

@@ -86,7 +86,7 @@ def test_an_attempt_that_its_worker_never_ended_is_lost(bench: Any) -> None:
     assert (second.attempt, second.outcome, second.from_epoch) == (2, None, 1)
 
 
-@pytest.mark.parametrize("step", ["_insert_trial", "_set_outcome"])
+@pytest.mark.parametrize("step", ["_insert_trial", "set_outcome"])
 def test_a_worker_killed_between_optunas_write_and_ours_leaves_neither(
     bench: Any, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -106,8 +106,8 @@ def test_a_worker_killed_between_optunas_write_and_ours_leaves_neither(
             with pytest.raises(Killed):
                 bench.begin(lease)
             assert bench.optuna_trials() == []
-        trial_id, _ = bench.begin(lease) if step == "_set_outcome" else (0, 0)
-        if step == "_set_outcome":
+        trial_id, _ = bench.begin(lease) if step == "set_outcome" else (0, 0)
+        if step == "set_outcome":
             patched.setattr(store_module, step, die)
             with pytest.raises(Killed):
                 bench.store.finish_trial(lease, trial_id, Outcome("complete", value=0.5))

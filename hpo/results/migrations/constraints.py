@@ -17,6 +17,11 @@ def change_check(table: str, name: str, old: str, new: str) -> None:
     made_by = connection.scalar(
         text("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = :table"), {"table": table}
     )
+    # They go with the old table. Those that a constraint made have no statement.
+    indexes = connection.scalars(
+        text("SELECT sql FROM sqlite_master WHERE type = 'index' AND tbl_name = :table AND sql IS NOT NULL"),
+        {"table": table},
+    ).all()
     assert old in made_by, f"{table} has no check {old}"
     changed = made_by.replace(old, new).replace(table, f"{table}_new", 1)
     # Views that read the table are left alone when the new one takes its name.
@@ -27,5 +32,6 @@ def change_check(table: str, name: str, old: str, new: str) -> None:
         f"DROP TABLE {table}",
         f"ALTER TABLE {table}_new RENAME TO {table}",
         "PRAGMA legacy_alter_table = OFF",
+        *indexes,
     ):
         op.execute(statement)

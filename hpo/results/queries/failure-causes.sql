@@ -1,19 +1,24 @@
 -- Why did trials not go well?
 --
--- Each cause with its trials, its range of learning rates, and an example with its remedy.
+-- Each cause with its trials, its range of learning rates, and an example with its remedy. A trial that the search
+-- stopped early because others were ahead has not failed.
 --
 -- :study (text)  the study
 WITH unwell AS (
     SELECT
-        CASE WHEN cause = 'healthy' THEN 'ended by the search' ELSE coalesce(cause, state) END AS cause,
+        coalesce(cause, state) AS cause,
         number,
         state,
         lr,
         seconds,
-        CASE WHEN cause <> 'healthy' THEN remedy END AS remedy
+        remedy
     FROM results
     WHERE study = :study
-        AND (state IN ('pruned', 'failed') OR (state = 'complete' AND cause <> 'healthy'))
+        AND (
+            state = 'failed'
+            OR (state = 'pruned' AND coalesce(cause, '') <> 'healthy')
+            OR (state = 'complete' AND cause <> 'healthy')
+        )
 ),
 ordered AS (
     SELECT cause, number, state, lr, seconds, remedy, row_number() OVER (PARTITION BY cause ORDER BY number) AS place

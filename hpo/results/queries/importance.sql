@@ -4,14 +4,19 @@
 -- number of groups (epsilon squared, an adjusted R squared): 0 for a hyperparameter that makes no difference, 1 for
 -- one that decides everything. Groups are the choices, or five of equal size for a number from a range.
 -- rank_correlation is Spearman's (of ranges only): its sign says which way is up. Both look at one hyperparameter at
--- a time and see no interaction. A trial that was ended without a value, such as one that exploded, counts as the worst
--- value of the study; one that failed with an error is left out.
+-- a time and see no interaction. A trial that the search stopped early counts with the best that it had come to, one that
+-- a check ended, such as one that exploded, as the worst value of the study; one that failed with an error is left out.
 --
 -- :study (text)  the study
 WITH ended AS MATERIALIZED (
-    SELECT param, kind, stored, value
-    FROM params
-    WHERE study = :study AND state IN ('complete', 'pruned')
+    SELECT
+        p.param,
+        p.kind,
+        p.stored,
+        CASE WHEN p.value IS NULL AND r.cause = 'healthy' THEN r.best_value ELSE p.value END AS value
+    FROM params AS p
+    LEFT JOIN results AS r ON r.trial_id = p.trial_id
+    WHERE p.study = :study AND p.state IN ('complete', 'pruned')
 ),
 worst AS MATERIALIZED (
     SELECT min(value) AS value

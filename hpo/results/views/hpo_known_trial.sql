@@ -4,9 +4,9 @@ SELECT
     t.trial_id,
     s.name AS study,
     o.number,
-    -- An interrupted trial is running for Optuna; here it waits for the worker that will go on with it.
+    -- An interrupted or paused trial is running for Optuna; here it waits for the worker that will go on with it.
     CASE
-        WHEN q.state = 'waiting' AND t.outcome IS NULL THEN 'waiting'
+        WHEN q.state IN ('waiting', 'paused') AND t.outcome IS NULL THEN q.state
         WHEN CAST(o.state AS TEXT) = 'FAIL' THEN 'failed'
         ELSE lower(CAST(o.state AS TEXT))
     END AS state

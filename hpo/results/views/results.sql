@@ -5,6 +5,7 @@ SELECT
     k.number,
     k.state,
     t.value,
+    b.val_accuracy AS best_value,
     t.best_epoch,
     t.test_value,
     t.verdict,
@@ -26,3 +27,4 @@ SELECT
     t.trial_id
 FROM hpo_trial AS t
 JOIN hpo_known_trial AS k ON k.trial_id = t.trial_id
+LEFT JOIN hpo_epoch AS b ON b.trial_id = t.trial_id AND b.epoch = t.best_epoch

@@ -7,7 +7,8 @@ LEFT JOIN trials AS o ON o.trial_id = t.trial_id
 WHERE s.state <> 'running'
     AND (
         (s.state = 'done' AND t.outcome IS NULL)
-        OR (s.state = 'waiting' AND t.outcome IS NOT NULL)
+        OR (s.state IN ('waiting', 'paused') AND t.outcome IS NOT NULL)
+        OR (s.state = 'paused' AND t.trial_id IS NULL)
         OR coalesce(s.trial_id, -1) <> coalesce(t.trial_id, -1)
     )
 ORDER BY h.name, s.slot

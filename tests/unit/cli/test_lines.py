@@ -14,6 +14,7 @@ from hpo.events import (
     RunSummary,
     StudyReady,
     TrialEnded,
+    TrialPaused,
     TrialStarted,
     WorkerLost,
 )
@@ -25,6 +26,7 @@ EVENTS: list[Event] = [
     EpochDone("a", 1, 2, 2, 1.2, math.nan, 0.55, 2100.4),
     TrialEnded("a", 1, "complete", 0.55, "healthy", 4.0),
     TrialStarted("a", 2, 2, {"lr": 9.0}, 2),
+    TrialPaused("a", 2, "rank 2 of 2 at epoch 1"),
     TrialEnded("a", 2, "pruned", None, "exploded: \x1b[2Jloss 9", 2.0),
     WorkerLost("a", "a died (exit code 1)"),
 ]
@@ -44,6 +46,7 @@ def test_plain_lines() -> None:
         "1 trial taken over from workers that died",
         "trial 1  epoch 1/2  val_accuracy 0.4500  val_loss 1.600  train_loss 1.500  2,100 images/s",
         "trial 1  complete  val_accuracy 0.5500  healthy  [2 of 3 trials, about 4 s left]",
+        "trial 2  paused  rank 2 of 2 at epoch 1",
         "trial 2  pruned  exploded: \\x1b[2Jloss 9  [3 of 3 trials]",
         "a died (exit code 1)",
     ]
@@ -73,6 +76,7 @@ def test_json_lines_are_valid_json_even_for_what_is_not_a_number() -> None:
         "epoch_done",
         "trial_ended",
         "trial_started",
+        "trial_paused",
         "trial_ended",
         "worker_lost",
         "summary",

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from hpo.cli.progress import Progress
-from hpo.events import EpochDone, StudyReady, TrialEnded, TrialStarted, WorkerLost
+from hpo.events import EpochDone, StudyReady, TrialEnded, TrialPaused, TrialStarted, WorkerLost
 
 READY = StudyReady("s", "synthetic", "drawn", 0, 10, 2, 1, "cpu", "fp32")
 
@@ -44,6 +44,18 @@ def test_counts_and_the_best_follow_the_events() -> None:
     assert (progress.done, dict(progress.states)) == (2, {"complete": 1, "pruned": 1})
     assert progress.best == (0.6, 0)  # a stopped trial's value is no rival
     assert progress.running == {}
+
+
+def test_a_paused_trial_neither_runs_nor_is_over() -> None:
+    progress = Progress()
+    for event in (READY, started(0), epoch(0, 1), TrialPaused("a", 0, "rank 2 of 2 at epoch 1")):
+        progress.apply(event)
+    assert (progress.running, progress.paused, progress.done) == ({}, {0}, 0)
+    progress.apply(started(0, "b"))
+    assert (list(progress.running), progress.paused) == ([0], set())
+    for event in (TrialPaused("b", 0, ""), ended(0, "pruned", None)):
+        progress.apply(event)
+    assert (progress.running, progress.paused, progress.done) == ({}, set(), 1)
 
 
 def test_earlier_runs_count() -> None:

@@ -1,0 +1,171 @@
+"""How many epochs a search needs: strategies replayed on recorded learning curves of real trainings.
+
+    python benchmarks/search.py [replay] [--repeats 100]
+    python benchmarks/search.py record --storage sqlite:///FILE --study NAME
+
+`learning_curves.csv.gz` holds configurations that random search drew from the space of the study
+`cifar10_random`, each trained once on real CIFAR-10 images by `hpo run` (its head says with what
+reductions). A replay takes them up in the order of a strategy, with simulated workers for which every epoch
+takes the same time, and ends trials by the same pure functions that `hpo run` uses. The target is the result
+that the best 5 % (or 1 %) of all configurations reach; what counts is the epochs trained, by all workers
+together, until any trial has shown it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from machine import machine, table
+from search_replay.curves import FILE, Curves, Recorded, load, record
+from search_replay.orders import at_random, on_a_grid
+from search_replay.replay import Point, Replay
+
+from hpo.spec.pruner import Asha, Hyperband, Median, Rules
+
+WORKERS = (1, 4, 16, 64, 256)
+BUDGETS = (25, 50, 100, 200, 400, 800)
+ASHA_BAR = 0.25
+"""Asha's epochs to the top 5 %, over those of random search that trains every trial in full, at 4 workers."""
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """An order of configurations and a rule that ends trials early."""
+
+    order: Callable[[Curves, int], list[Recorded]]
+    pruner: Rules | None = None
+    checked: bool = True
+
+
+FULL = "random, in full"
+GRID, RANDOM, ASHA = "grid", "random", "asha"
+STRATEGIES = {
+    FULL: Strategy(at_random, checked=False),
+    RANDOM: Strategy(at_random),
+    GRID: Strategy(on_a_grid),
+    "median": Strategy(at_random, Median()),
+    ASHA: Strategy(at_random, Asha()),
+    "asha, reduction 4": Strategy(at_random, Asha(reduction=4)),
+    "asha, promote": Strategy(at_random, Asha(promote=True)),
+    "hyperband": Strategy(at_random, Hyperband()),
+    "hyperband, promote": Strategy(at_random, Hyperband(promote=True)),
+}
+"""All but the first with the checks, which end hopeless trials as they did when the table was recorded."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    commands = parser.add_subparsers(dest="command")
+    replay = commands.add_parser("replay")
+    recording = commands.add_parser("record")
+    for each in (parser, replay):
+        each.add_argument("--repeats", type=int, default=100)
+    recording.add_argument("--storage", required=True)
+    recording.add_argument("--study", required=True)
+    recording.add_argument(
+        "--head", action="append", default=[], help="a line above the table; may be repeated"
+    )
+    arguments = parser.parse_args()
+    if arguments.command == "record":
+        curves = record(arguments.storage, arguments.study, arguments.head)
+        print(f"{len(curves.trials)} configurations of {curves.epochs} epochs in {FILE}")
+    else:
+        report(load(), arguments.repeats)
+
+
+def report(curves: Curves, repeats: int) -> None:
+    ended = sum(bool(each.cause) for each in curves.trials)
+    best = max(each.best for each in curves.trials)
+    print(
+        f"{len(curves.trials)} configurations of {curves.epochs} epochs, {ended} of them ended by a check; "
+        f"the best {best:.4f}, top 5 % from {curves.threshold(0.05):.4f}, top 1 % from "
+        f"{curves.threshold(0.01):.4f}; n = {repeats} repeats\n{machine()}"
+    )
+    runs = {
+        (name, workers): replays(curves, strategy, workers, repeats)
+        for name, strategy in STRATEGIES.items()
+        for workers in WORKERS
+    }
+    for share in (0.05, 0.01):
+        print(f"\nmedian epochs to the top {share:.0%}, by all workers\n{_to_target(curves, runs, share)}")
+    print(f"\nmedian time to the top 5 %, in epochs of a worker\n{_time_to_target(curves, runs, 0.05)}")
+    print(f"\nmean distance to the best after so many epochs, 4 workers\n{_regret(runs, best)}")
+    _bars(curves, runs)
+
+
+Runs = dict[tuple[str, int], list[list[Point]]]
+
+
+def replays(curves: Curves, strategy: Strategy, workers: int, repeats: int) -> list[list[Point]]:
+    """The same order of configurations for every strategy in a repeat."""
+    return [
+        Replay(strategy.order(curves, seed), curves.epochs, workers, strategy.pruner, strategy.checked).run()
+        for seed in range(repeats)
+    ]
+
+
+def until(run: Sequence[Point], target: float) -> Point | None:
+    """The first point at which the target was reached; None if it never was."""
+    return next((point for point in run if point.best >= target), None)
+
+
+def median_epochs(curves: Curves, runs: list[list[Point]], share: float) -> float:
+    """To the best ``share``; a repeat that never got there counts as infinitely many."""
+    target = curves.threshold(share)
+    reached = [until(run, target) for run in runs]
+    return statistics.median(point.epochs if point else math.inf for point in reached)
+
+
+def _to_target(curves: Curves, runs: Runs, share: float) -> str:
+    rows = []
+    for name in STRATEGIES:
+        epochs = [median_epochs(curves, runs[name, workers], share) for workers in WORKERS]
+        missed = sum(until(run, curves.threshold(share)) is None for run in runs[name, 4])
+        full = median_epochs(curves, runs[FULL, 4], share)
+        ratio = f"{epochs[WORKERS.index(4)] / full:.2f}"
+        rows.append([name, *(f"{each:g}" for each in epochs), ratio, f"{missed / len(runs[name, 4]):.0%}"])
+    header = ["strategy", *(f"{workers} workers" for workers in WORKERS), "4: of in full", "4: never"]
+    return table(header, rows)
+
+
+def _time_to_target(curves: Curves, runs: Runs, share: float) -> str:
+    target, rows = curves.threshold(share), []
+    for name in STRATEGIES:
+        times = []
+        for workers in WORKERS:
+            reached = [until(run, target) for run in runs[name, workers]]
+            times.append(statistics.median(point.time if point else math.inf for point in reached))
+        rows.append([name, *(f"{each:g}" for each in times)])
+    return table(["strategy", *(f"{workers} workers" for workers in WORKERS)], rows)
+
+
+def _regret(runs: Runs, best: float) -> str:
+    rows = []
+    for name in STRATEGIES:
+        regrets = [
+            statistics.mean(best - run[min(budget, len(run)) - 1].best for run in runs[name, 4])
+            for budget in BUDGETS
+        ]
+        rows.append([name, *(f"{each:.4f}" for each in regrets)])
+    return table(["strategy", *(f"{budget} epochs" for budget in BUDGETS)], rows)
+
+
+def _bars(curves: Curves, runs: Runs) -> None:
+    full, at_random, grid, asha = (
+        median_epochs(curves, runs[name, 4], 0.05) for name in (FULL, RANDOM, GRID, ASHA)
+    )
+    print("\nto the top 5 %, 4 workers:")
+    print(f"asha over random in full: {asha / full:.2f} (bar {ASHA_BAR}): {_met(asha / full <= ASHA_BAR)}")
+    print(f"grid needs more than random: {grid:g} against {at_random:g}: {_met(grid > at_random)}")
+
+
+def _met(is_met: bool) -> str:
+    return "met" if is_met else "MISSED"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Recorded learning curves, and strategies of search that are replayed on them."""

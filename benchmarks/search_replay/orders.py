@@ -1,0 +1,61 @@
+"""In which order a strategy takes up configurations of the recorded table."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Iterable
+from typing import Any
+
+from search_replay.curves import Curves, Recorded
+
+CHOICES = ("activation", "initializer", "batch_norm", "optimizer")
+_RANGES = {"lr": (1e-4, 1.0), "weight_decay": (1e-6, 1e-1)}
+LEVELS = 3
+"""Of each number in the grid: both ends of its range and the middle, on the log scale."""
+
+
+def at_random(curves: Curves, seed: int) -> list[Recorded]:
+    """Random search: the table holds random draws; each repeat takes them in another order."""
+    return random.Random(seed).sample(curves.trials, len(curves.trials))
+
+
+def on_a_grid(curves: Curves, seed: int) -> list[Recorded]:
+    """A grid: the product of all choices and of LEVELS values of each number, in random order.
+
+    A point is answered by the recorded configuration nearest to it that was not taken yet.
+    """
+    levels = {name: _levels(low, high) for name, (low, high) in _RANGES.items()}
+    names = [*levels, *CHOICES]
+    choices = [sorted({each.values[name] for each in curves.trials}) for name in CHOICES]
+    points = [dict(zip(names, point, strict=True)) for point in itertools.product(*levels.values(), *choices)]
+    random.Random(seed).shuffle(points)
+    return nearest(curves, points)
+
+
+def nearest(curves: Curves, points: Iterable[dict[str, Any]]) -> list[Recorded]:
+    """For each point the nearest recorded configuration that no earlier point took, while there are any."""
+    left = list(curves.trials)
+    order = []
+    for point in points:
+        if not left:
+            break
+        found = min(left, key=lambda each: (_distance(point, each.values), each.number))
+        left.remove(found)
+        order.append(found)
+    return order
+
+
+def _levels(low: float, high: float) -> list[float]:
+    step = math.log(high / low) / (LEVELS - 1)
+    return [low * math.exp(level * step) for level in range(LEVELS)]
+
+
+def _distance(point: dict[str, Any], values: dict[str, Any]) -> float:
+    """The sum over hyperparameters: 1 for another choice, else the share of the range, on its log scale."""
+    apart = sum(point[name] != values[name] for name in CHOICES)
+    return apart + sum(
+        abs(math.log(point[name] / values[name])) / math.log(high / low)
+        for name, (low, high) in _RANGES.items()
+    )

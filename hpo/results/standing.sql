@@ -1,0 +1,12 @@
+-- How many trials have come to a rung, and how many of them are ahead of one that came there.
+SELECT
+    count(*) AS compared,
+    coalesce(sum(CASE WHEN r.score > :score OR (r.score = :score AND r.trial_id < :trial_id) THEN 1 ELSE 0 END), 0)
+        AS ahead
+FROM hpo_rung AS r
+WHERE r.study_id = :study_id
+    AND r.stage = :stage
+    AND r.bracket = :bracket
+    AND r.epochs = :epochs
+    AND r.epoch = :epoch
+    AND r.trial_id <> :trial_id

@@ -1,0 +1,50 @@
+"""Workers killed where the search decides on a trial: the same trials end, and for the same reasons."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from workers import Zygote, checkpoints, rows, submit
+
+from hpo.recovery.faults import POINTS
+
+pytestmark = pytest.mark.usefixtures("same_settings")
+DECIDING = [point for point in POINTS if point.startswith(("trial.judge", "trial.pause"))]
+PROMOTING = {"asha": {"reduction": 2, "promote": True}}
+RATES = {"lr": {"choice": [1e-5, 0.03, 0.02, 1e-4]}}
+DECIDED = """
+    SELECT t.slot, t.outcome, t.verdict, t.weights_hash, r.epoch, r.score, r.decision, r.reason
+    FROM hpo_trial AS t LEFT JOIN hpo_rung AS r ON r.trial_id = t.trial_id ORDER BY t.slot, r.epoch
+"""
+Decided = list[tuple[Any, ...]]
+
+
+@pytest.fixture(scope="module")
+def decided(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Decided]:
+    """What comes of a study whose trials are paused and promoted, if nobody disturbs it."""
+
+    @functools.cache
+    def of_study() -> Decided:
+        url = f"sqlite:///{tmp_path_factory.mktemp('decided')}/hpo.db"
+        submit(url, "s", 4, RATES, PROMOTING)
+        assert zygote.run(url, "s") == "exit 0"
+        return rows(url, DECIDED)
+
+    return of_study
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("fault", [f"{point}:{count}" for point in DECIDING for count in (1, 3)])
+def test_a_worker_killed_where_the_search_decides(
+    zygote: Zygote, storage_url: str, fault: str, decided: Callable[[], Decided]
+) -> None:
+    submit(storage_url, "s", 4, RATES, PROMOTING)
+    assert zygote.run(storage_url, "s", fault) == "signal 9"
+    submit(storage_url, "s", 4, RATES, PROMOTING)  # takes its trial back at once, as `hpo run` does
+    assert zygote.run(storage_url, "s") == "exit 0"
+    assert rows(storage_url, DECIDED) == decided()
+    assert {outcome for _, outcome, *_ in decided()} == {"complete", "pruned"}
+    assert checkpoints(storage_url) == []

@@ -1,0 +1,182 @@
+"""Real trainings that the search ends early or pauses, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from hpo.diagnosis import study_results
+from hpo.events import Event, TrialEnded, TrialPaused, TrialStarted
+from hpo.recovery.signals import StopRequestedError
+from hpo.results.query import leaderboard, trial_detail
+from hpo.results.store import ResultsStore
+from hpo.settings import settings
+from hpo.spec.study import StudySpec
+from hpo.upkeep.check import check_database
+from hpo.workers.base import WorkOrder
+from hpo.workers.inline import serve
+from hpo.workers.submit import submit
+
+FIXED: dict[str, Any] = {
+    "dataset": "synthetic",
+    "train_images": 200,
+    "width": 4,
+    "depth": 2,
+    "epochs": 3,
+    "batch_size": 20,
+    "precision": "fp32",
+    "val_fraction": 0.02,
+    "schedule": "constant",
+}
+RATES = {"lr": {"choice": [1e-4, 0.05, 3e-4, 2e-4, 0.03, 1.5e-4]}}
+PROMOTE = {"asha": {"reduction": 2, "promote": True}}
+RESULTS = """
+    SELECT slot, number, state, value, weights_hash FROM results WHERE study = :study ORDER BY slot
+"""
+CURVES = (
+    "SELECT number, epoch, train_loss, val_loss, val_accuracy FROM curves WHERE study = :study ORDER BY 1, 2"
+)
+RUNGS = """
+    SELECT t.slot, r.epoch, r.decision FROM hpo_rung AS r JOIN hpo_trial AS t ON t.trial_id = r.trial_id
+    JOIN hpo_study AS s ON s.study_id = t.study_id WHERE s.name = :study ORDER BY t.slot, r.epoch
+"""
+
+
+def spec(name: str, pruner: Any, trials: int = 6) -> StudySpec:
+    document = {"study": name, "trials": trials, "sampler": "grid", "fixed": FIXED, "space": RATES}
+    return StudySpec.model_validate({**document, "pruner": pruner, "checks": "off"})
+
+
+def serve_until(url: str, study: str, check_stop: Callable[[], None] = lambda: None) -> list[Event]:
+    events: list[Event] = []
+    serve(WorkOrder(url, study, "cpu", 2), events.append, check_stop, lambda ready: None)
+    return events
+
+
+def run(url: str, study: StudySpec) -> list[Event]:
+    with ResultsStore(url) as store:
+        submit(store, study)
+    return serve_until(url, study.study)
+
+
+def rows(url: str, sql: str, study: str) -> list[tuple[Any, ...]]:
+    with ResultsStore(url) as store, store.engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(sql), {"study": study})]
+
+
+Rows = dict[str, list[tuple[Any, ...]]]
+
+
+@pytest.fixture(scope="module")
+def _known() -> Rows:
+    return {}
+
+
+@pytest.fixture
+def whole(_known: Rows, tmp_path: Path) -> Rows:
+    """The same trials, each trained to its end; trained once."""
+    if not _known:
+        url = f"sqlite:///{tmp_path}/whole.db"
+        run(url, spec("s", "none"))
+        _known.update(results=rows(url, RESULTS, "s"), curves=rows(url, CURVES, "s"))
+    return _known
+
+
+def first_accuracies(whole: Rows) -> list[float]:
+    return [accuracy for _, epoch, _, _, accuracy in whole["curves"] if epoch == 1]
+
+
+def test_a_trial_below_the_best_share_is_stopped_and_has_not_failed(storage_url: str, whole: Rows) -> None:
+    events = run(storage_url, spec("s", {"asha": {"reduction": 3}}))
+    scores = first_accuracies(whole)
+    ranks = [1 + sum(other >= score for other in scores[:slot]) for slot, score in enumerate(scores)]
+    through = {slot for slot, rank in enumerate(ranks) if rank <= max(1, (slot + 1) // 3)}
+    ended = {event.number: event for event in events if isinstance(event, TrialEnded)}
+    assert {number for number, event in ended.items() if event.state == "complete"} == through
+    assert set(ended) == set(range(6)) and through < set(range(6))
+    out = min(set(range(6)) - through)
+    words = f"rank {ranks[out]} of {out + 1} at epoch 1: not among the best third"
+    assert ended[out].verdict == f"stopped early: {words}"
+    with ResultsStore(storage_url) as store:
+        stopped = trial_detail(store.engine, "s", out)
+        results = study_results(store.engine, "s")
+        leaders = leaderboard(store.engine, "s")
+    assert (stopped.state, stopped.value, stopped.cause) == ("pruned", None, "healthy")
+    assert [epoch.val_accuracy for epoch in stopped.curve] == [scores[out]]
+    (finding,) = [each for each in stopped.findings if each.check == "early_stopping"]
+    assert (finding.severity, finding.epoch, finding.message) == ("note", 1, words)
+    assert not any(results.failed(trial) for trial in results.trials if trial.number == out)
+    assert {leader.number for leader in leaders} == through
+    # Its best so far is kept beside the value, which only complete trials have.
+    best = rows(storage_url, "SELECT number, value, best_value FROM results WHERE study = :study", "s")
+    assert (out, None, scores[out]) in best
+    assert check_database(storage_url) == []
+    assert not settings().checkpoints.exists() or not list(settings().checkpoints.rglob("*.pt"))
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_a_paused_trial_goes_on_as_if_it_had_never_been_paused(storage_url: str, whole: Rows) -> None:
+    events = run(storage_url, spec("s", PROMOTE))
+    found = {row[0]: row for row in rows(storage_url, RESULTS, "s")}
+    complete = [slot for slot, row in found.items() if row[2] == "complete"]
+    assert complete
+    assert all(found[slot] == whole["results"][slot] for slot in complete), "number, value and weights"
+    assert set(rows(storage_url, CURVES, "s")) <= set(whole["curves"])
+    assert {row[2] for row in found.values()} == {"complete", "pruned"}
+    decided = rows(storage_url, RUNGS, "s")
+    scores = first_accuracies(whole)
+    best_half = sorted(range(6), key=lambda slot: (-scores[slot], slot))[:3]
+    assert set(best_half) <= {
+        slot for slot, epoch, decision in decided if (epoch, decision) == (1, "goes_on")
+    }
+    assert {slot for slot, epoch, decision in decided if (epoch, decision) == (2, "goes_on")} == set(complete)
+    paused = {event.number for event in events if isinstance(event, TrialPaused)}
+    went_on = {event.number for event in events if isinstance(event, TrialStarted) and event.resumed}
+    assert went_on and went_on <= paused
+    ended = [event.number for event in events if isinstance(event, TrialEnded)]
+    assert sorted(ended) == list(range(6)), "every trial ends once, for the watchers too"
+    assert check_database(storage_url) == []
+    assert not settings().checkpoints.exists() or not list(settings().checkpoints.rglob("*.pt"))
+
+
+class StopAfter:
+    """A stop request at the ``count``-th look for one."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+
+    def __call__(self) -> None:
+        self._left -= 1
+        if self._left <= 0:
+            raise StopRequestedError
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_a_worker_that_stops_and_comes_back_decides_the_same(storage_url: str) -> None:
+    run(storage_url, spec("calm", PROMOTE))
+    with ResultsStore(storage_url) as store:
+        submit(store, spec("stopped", PROMOTE))
+    pieces = 0
+    while pieces < 100:
+        pieces += 1
+        try:
+            serve_until(storage_url, "stopped", StopAfter(37))
+        except StopRequestedError:
+            continue
+        break
+    assert 3 < pieces < 100
+    for sql in (RESULTS, CURVES, RUNGS):
+        assert rows(storage_url, sql, "stopped") == rows(storage_url, sql, "calm")
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("pruner", [{"median": {"min_trials": 2}}, {"hyperband": {"reduction": 2}}])
+def test_the_other_rules_stop_trials_too(storage_url: str, pruner: Any) -> None:
+    events = run(storage_url, spec("s", pruner))
+    states = {event.number: event.state for event in events if isinstance(event, TrialEnded)}
+    assert set(states) == set(range(6))
+    assert set(states.values()) == {"complete", "pruned"}
