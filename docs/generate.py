@@ -10,8 +10,8 @@ import sql_parts
 from hpo.spec.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, when_text, yaml_text
 from hpo.spec.load import STUDY_KEYS, THRESHOLDS
 from hpo.spec.method import Method, options_of
-from hpo.spec.read_stages import CONFIRM_KEYS, STAGE_KEYS
 from hpo.spec.pruner import Pruner
+from hpo.spec.read_stages import CONFIRM_KEYS, STAGE_KEYS
 from hpo.spec.rules import MODEL_DEPTHS
 from hpo.spec.sampler import Sampler
 from hpo.spec.schema import schema_text

@@ -13,6 +13,7 @@ from hpo.data.cache import Labels
 from hpo.diagnosis import results_of
 from hpo.errors import ConfigurationError, UserError
 from hpo.queue.stages import Stage, add_stage, main_stage, read_stages, stage_fixed
+from hpo.results import rungs
 from hpo.results import study_findings as stored
 from hpo.results.engine import reading
 from hpo.results.query import KNOWN
@@ -49,24 +50,21 @@ def _open_slots(study_id: int) -> Select[Any]:
     return select(func.count()).where(SlotRow.study_id == study_id, SlotRow.state != "done")
 
 
-def refined(finished: FinishedTrials, stage: Stage, keep: float) -> Refined:
+def refined(connection: Connection, finished: FinishedTrials, stage: Stage, keep: float) -> Refined:
     """What the results of a stage leave of its space."""
-    return refine(stage.spec, _tried(finished, stage), keep)
+    stopped = rungs.stopped(connection, finished.study_id)
+    return refine(stage.spec, _tried(finished, stage, stopped), keep)
 
 
-def _tried(finished: FinishedTrials, stage: Stage) -> list[Tried]:
+def _tried(finished: FinishedTrials, stage: Stage, stopped: Mapping[int, tuple[int, float]]) -> list[Tried]:
     """By slot: a trial's number depends on which worker was faster."""
     results = results_of(finished, stage.spec, stage.name)
-    slots = {each.number: each.slot for each in finished.trials}
-    tried = [
-        Tried(
-            slots[each.number],
-            each.value if each.state == "complete" else None,
-            results.failed(each),
-            each.values,
-        )
-        for each in results.trials
-    ]
+    known = {each.number: each for each in finished.trials}
+    tried = []
+    for each in results.trials:
+        epoch, best = stopped.get(known[each.number].trial_id, (None, None))
+        value = each.value if each.state == "complete" else best
+        tried.append(Tried(known[each.number].slot, value, results.failed(each), each.values, epoch))
     return sorted(tried, key=lambda each: each.slot)
 
 
@@ -113,7 +111,7 @@ class _Study:
         if following.space == "same":
             found = keep_all(self.spec)
         else:
-            found = refined(self.finished, last, following.keep)
+            found = refined(self.connection, self.finished, last, following.keep)
         ended = not found.space and not found.fixed
         trials = 0 if ended else following.trials or 0 if found.space else 1
         # What is fixed stays so in the stages after.
@@ -318,9 +316,9 @@ def refined_study(engine: Engine, name: str, keep: float) -> tuple[StudySpec, li
         finished = read_finished(connection, name)
         spec = StudySpec.model_validate(finished.spec)
         begun = read_stages(connection, finished.study_id, spec).values()
-    searches = [each for each in begun if each.kind == "search"]
-    stage = searches[-1] if searches else main_stage(spec)
-    found = refined(finished, stage, keep)
+        searches = [each for each in begun if each.kind == "search"]
+        stage = searches[-1] if searches else main_stage(spec)
+        found = refined(connection, finished, stage, keep)
     tried = sum(each.stage == stage.name for each in finished.trials)
     if not found.space and not found.fixed:
         raise UserError(f"study {name}: {found.decisions[0].message}")

@@ -5,16 +5,13 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from hpo.checks.babysitter import Babysitter
-from hpo.checks.base import Finding
-from hpo.checks.judge import LOOK_STEPS
 from hpo.checks.verdict import verdict
 from hpo.data.datasets import Dataset
 from hpo.early_stopping import EndedEarlyError, decide, ended_early, finding, rung_of
@@ -32,11 +29,10 @@ from hpo.queue.stages import Stage
 from hpo.randomness import Key
 from hpo.recovery.checkpoint import Checkpoints, slot_folder
 from hpo.recovery.faults import fault_point
-from hpo.recovery.signals import StopRequestedError
 from hpo.redact import redact
 from hpo.results.records import Decision, Outcome, OutcomeState, Surroundings
 from hpo.results.store import ResultsStore
-from hpo.resumption import TrialProgress, capture, restore
+from hpo.resumption import restore
 from hpo.search.suggest import Suggestions
 from hpo.settings import settings
 from hpo.spec.configuration import Configuration
@@ -46,6 +42,7 @@ from hpo.training.memory import within_memory
 from hpo.training.precision import processor, resolve_precision
 from hpo.training.progress import EpochState
 from hpo.training.state import weights_hash
+from hpo.watch import TrialStoppedError, Watch, stop_if_fatal
 
 
 @dataclass(frozen=True)
@@ -68,12 +65,6 @@ class Workbench:
     """Raises ``StopRequestedError`` once this worker shall stop."""
 
 
-class TrialStoppedError(Exception):
-    """A check ended the training; carries its finding."""
-
-    def __init__(self, finding: Finding) -> None:
-        self.finding = finding
-        super().__init__(finding.message)
 
 
 class _GivenUpError(Exception):
@@ -228,7 +219,7 @@ class _Trial:
             if start is None or start.steps == 0:  # what was found within an epoch is stored at its end
                 self._report(sitter)
                 self._look_at_others(ready)
-            watch = _Watch(self, ready, sitter)
+            watch = Watch(self, ready, sitter)
             self.training = True
             for epoch in ready.epochs(watch, start, watch):
                 self.journal.curve.append(epoch)
@@ -387,52 +378,3 @@ class _Trial:
             self.journal.note(
                 "kept_weights", 0, f"its best weights could not be kept: {error.strerror or error}"
             )
-
-
-class _Watch:
-    """What happens between steps: is the lease held, is it time to save or to stop; and read the losses."""
-
-    interval = LOOK_STEPS
-
-    def __init__(self, trial: _Trial, ready: Prepared, sitter: Babysitter) -> None:
-        self._trial = trial
-        self._ready = ready
-        self._sitter = sitter
-        self._saved = time.monotonic()
-
-    def on_steps(self, step: int, losses: Tensor) -> None:
-        """Raises ``TrialStoppedError``."""
-        self._sitter.steps(losses)
-        stop_if_fatal(self._sitter.findings)
-
-    def is_due(self) -> bool:
-        """Whether to save now: a minute has passed, or this worker shall stop. Raises ``LeaseLostError``."""
-        self._trial.renewal.check_held()
-        self._trial.outbox.check()
-        try:
-            self._trial.check_stop()
-        except StopRequestedError:
-            return True
-        return time.monotonic() - self._saved >= settings().checkpoint_seconds
-
-    def keep(self, state: EpochState) -> None:
-        """Raises ``StopRequestedError``."""
-        self.save(state)
-        self._trial.check_stop()
-
-    def save(self, state: EpochState) -> None:
-        """Save everything as it is at ``state``."""
-        trial = self._trial
-        journal, unsent = trial.journal, trial.outbox.unsent()
-        progress = TrialProgress(
-            state, journal.curve, journal.findings_stored, journal.layers_stored, unsent, best=trial.best
-        )
-        trial.saved.save(capture(progress, self._ready, self._sitter))
-        self._saved = time.monotonic()
-
-
-def stop_if_fatal(findings: Sequence[Finding]) -> None:
-    """Raise ``TrialStoppedError`` if one of them is fatal."""
-    fatal = next((finding for finding in findings if finding.severity == "fatal"), None)
-    if fatal is not None:
-        raise TrialStoppedError(fatal)

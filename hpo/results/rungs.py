@@ -49,6 +49,14 @@ def best_paused(connection: Connection, study_id: int, stage: str) -> list[Pause
     return [Paused(row.epoch, row.rank, row.compared, row.slot, row.trial_id) for row in rows]
 
 
+def stopped(connection: Connection, study_id: int) -> dict[int, tuple[int, float]]:
+    """Of each trial that was stopped at a rung, by its id: the epoch, and its best accuracy up to it."""
+    rows = select(RungRow.trial_id, RungRow.epoch, RungRow.score).where(
+        RungRow.study_id == study_id, RungRow.decision == "stopped"
+    )
+    return {row.trial_id: (row.epoch, row.score) for row in connection.execute(rows)}
+
+
 def redecide(connection: Connection, paused: Paused, decision: Decision) -> None:
     """Another decision on a trial that is paused at a rung."""
     connection.execute(

@@ -37,10 +37,20 @@ class Tried:
 
     slot: int
     value: float | None
-    """None unless it is complete and learned."""
+    """Its best so far if the search stopped it early; None unless it did, or it is complete."""
     failed: bool
     """Whether it came to nothing: an error, stopped by a check, or finished at chance."""
     values: Mapping[str, Any]
+    stopped_at: int | None = None
+    """The epoch at which the search stopped it because others were ahead; None if it did not."""
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """Complete trials come before those that were stopped early, of these the later stopped.
+
+        Then the better value; of equals the lower slot, which does not depend on who was faster.
+        """
+        return self.stopped_at is not None, -(self.stopped_at or 0), -(self.value or 0.0), self.slot
 
 
 Range: TypeAlias = Log | Uniform | Integer
@@ -102,13 +112,13 @@ def keep_all(spec: StudySpec) -> Refined:
 class _Results:
     trials: Sequence[Tried]
     ranked: list[Tried]
-    """Those that learned, best first; of equals the lower slot, which does not depend on who was faster."""
+    """Those that did not fail, best first."""
     best: list[Tried]
 
     @staticmethod
     def of(trials: Sequence[Tried], keep: float) -> _Results:
         learned = [each for each in trials if each.value is not None and not each.failed]
-        ranked = sorted(learned, key=lambda each: (-(each.value or 0.0), each.slot))
+        ranked = sorted(learned, key=lambda each: each.order)
         return _Results(trials, ranked, ranked[: max(FEWEST_BEST, math.ceil(keep * len(trials)))])
 
     @property

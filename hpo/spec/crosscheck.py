@@ -203,8 +203,10 @@ class PrunerGiven:
 
 def pruner_problems(pruner: PrunerGiven, draft: Draft) -> list[Problem]:
     """A pruner whose first look comes when every trial is over."""
-    given = pruner.given
-    name, options = next(iter(given.items()), ("", {})) if isinstance(given, dict) else (given, {})
+    options: dict[str, Any] = {}
+    name = pruner.given
+    if isinstance(name, dict):
+        name, options = next(iter(name.items()), ("", options))
     if name not in Pruner.model_fields or "epochs" in draft.unreadable:
         return []
     fields = options_of(Pruner)[name]

@@ -1,4 +1,4 @@
-"""A key of a study file that names a method, ``asha`` or ``{asha: {reduction: 3}}``, or the mistakes in it."""
+"""A key of a study file that names a method: ``asha``, ``{asha: {reduction: 3}}``; or the mistakes in it."""
 
 from __future__ import annotations
 

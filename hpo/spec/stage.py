@@ -79,8 +79,8 @@ class StageSpec(BaseModel):
     )
     pruner: Pruner | None = Field(
         default=None,
-        description="what ends its trials early, in place of the study's pruner; a stage's trials are compared "
-        "among themselves only",
+        description="what ends its trials early, in place of the study's pruner; trials of different stages "
+        "are not compared",
     )
     confirm: Confirmation | None = Field(
         default=None, description="train the best configurations of all stages again instead of searching"

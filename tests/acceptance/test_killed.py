@@ -20,9 +20,7 @@ pytestmark = pytest.mark.usefixtures("same_settings")
 SQLITE = pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
 DECIDING = tuple(point for point in POINTS if point.startswith(("trial.judge", "trial.pause")))
 """Only a study with a pruner comes there."""
-DYING = [
-    point for point in POINTS if not point.startswith(("worker.release", "worker.advance", *DECIDING))
-]
+DYING = [point for point in POINTS if not point.startswith(("worker.release", "worker.advance", *DECIDING))]
 LATER = [
     *(f"{point}:1" for point in DYING),
     *("trial.epoch:2", "trial.epoch_stored:2"),

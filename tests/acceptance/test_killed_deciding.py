@@ -29,21 +29,29 @@ def decided(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Callabl
     @functools.cache
     def of_study() -> Decided:
         url = f"sqlite:///{tmp_path_factory.mktemp('decided')}/hpo.db"
-        submit(url, "s", 4, RATES, PROMOTING)
+        submit(url, "s", 4, RATES, pruner=PROMOTING)
         assert zygote.run(url, "s") == "exit 0"
         return rows(url, DECIDED)
 
     return of_study
 
 
-@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("fault", [f"{point}:{count}" for point in DECIDING for count in (1, 3)])
+ON_BOTH = pytest.mark.parametrize(
+    "storage_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
+)
+FAULTS = [f"{point}:{count}" for point in DECIDING for count in (1, 3)]
+PROMOTED = ["worker.claimed:5", "trial.begun:5"]
+"""The four slots have each been claimed once by then: this claim goes on with a paused trial."""
+
+
+@ON_BOTH
+@pytest.mark.parametrize("fault", [*FAULTS, *PROMOTED])
 def test_a_worker_killed_where_the_search_decides(
     zygote: Zygote, storage_url: str, fault: str, decided: Callable[[], Decided]
 ) -> None:
-    submit(storage_url, "s", 4, RATES, PROMOTING)
+    submit(storage_url, "s", 4, RATES, pruner=PROMOTING)
     assert zygote.run(storage_url, "s", fault) == "signal 9"
-    submit(storage_url, "s", 4, RATES, PROMOTING)  # takes its trial back at once, as `hpo run` does
+    submit(storage_url, "s", 4, RATES, pruner=PROMOTING)  # takes its trial back at once, as `hpo run` does
     assert zygote.run(storage_url, "s") == "exit 0"
     assert rows(storage_url, DECIDED) == decided()
     assert {outcome for _, outcome, *_ in decided()} == {"complete", "pruned"}

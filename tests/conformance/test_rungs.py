@@ -10,14 +10,15 @@ from sqlalchemy import event, text
 
 from hpo.errors import LeaseLostError
 from hpo.queue.leases import Lease, claim
-from hpo.queue.paused import claim_promoted, end_paused
-from hpo.queue.slots import STAGE, progress
+from hpo.queue.paused import claim_promoted, end_paused, paused_stages
+from hpo.queue.slots import progress
 from hpo.results.query import list_studies, trial_detail
 from hpo.results.records import Decision, FindingRecord, Outcome, Rung, Standing
 from hpo.results.rungs import CHECK
 from hpo.results.tables import RungRow, SlotRow
 from hpo.search.pruners import judge, promotable, promoted, stopped_at_the_end
 from hpo.spec.pruner import Asha
+from hpo.spec.stage import MAIN
 from hpo.upkeep.check import check_database
 
 HALF = Asha(reduction=2, promote=True)
@@ -53,11 +54,11 @@ def pause(bench: Any, study_id: int, score: float) -> int:
 
 
 def go_on(bench: Any, study_id: int, worker: str = "host:2:0.00") -> Lease | None:
-    return claim_promoted(bench.store, study_id, STAGE, worker, 60.0, CHOOSE, PROMOTED)
+    return claim_promoted(bench.store, study_id, MAIN, worker, 60.0, CHOOSE, PROMOTED)
 
 
 def end(bench: Any, study_id: int) -> bool:
-    return None is not end_paused(bench.store, study_id, STAGE, CHOOSE, STOPPED)
+    return None is not end_paused(bench.store, study_id, MAIN, CHOOSE, STOPPED)
 
 
 def test_a_trial_is_ranked_among_those_that_came_to_the_same_rung(bench: Any) -> None:
@@ -125,9 +126,17 @@ def test_a_paused_trial_is_nobodys_until_it_is_among_the_best(bench: Any) -> Non
     assert {row.trial_id: row.decision for row in bench.rows(RungRow)} == {first: "paused", second: "goes_on"}
     counts = progress(bench.store, study_id)
     assert (counts.waiting, counts.running, counts.paused, counts.done, counts.total) == (1, 1, 1, 0, 3)
+    assert counts.open == 3, "the study is not over while a trial is paused"
     (summary,) = list_studies(bench.store.engine)
     assert (summary.paused, summary.trials) == (1, 3)
     assert check_database(bench.store.url) == []
+
+
+def test_the_stages_with_paused_trials_are_known(bench: Any) -> None:
+    study_id = bench.register(trials=2)
+    assert paused_stages(bench.store, study_id) == []
+    pause(bench, study_id, 0.3)
+    assert paused_stages(bench.store, study_id) == [MAIN]
 
 
 def test_a_new_slot_is_claimed_while_nobody_may_go_on(bench: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections.abc import Callable
@@ -12,15 +13,17 @@ import pytest
 from sqlalchemy import Engine, event, select
 
 from hpo.errors import UserError
-from hpo.queue.leases import claim
+from hpo.queue.leases import Lease, claim
 from hpo.queue.slots import enqueue, progress
 from hpo.queue.stages import find_stage, read_stages
-from hpo.results.records import Outcome
+from hpo.results.records import Decision as RungDecision
+from hpo.results.records import Outcome, Rung
 from hpo.results.stages import stages_status
 from hpo.results.store import ResultsStore
 from hpo.results.tables import CandidateRow, DecisionRow, SlotRow, StageRow
 from hpo.results.view_columns import VIEW_TABLES
 from hpo.search.samplers import draw
+from hpo.spec.pruner import Asha, Median
 from hpo.staging import advance, look_again, refined_study
 
 STAGES = [
@@ -99,6 +102,41 @@ def test_a_stage_begins_when_the_one_before_is_over_and_only_once(bench: Any, st
     (said,) = [row for row in bench.rows(DecisionRow) if row.subject == "lr"]
     assert said.message.startswith("lr: narrowed from log 1e-4 to 1 to log ")
     assert said.evidence["new_range"] == [low, high]
+
+
+def test_a_stage_is_pruned_as_it_says_or_as_the_study_does_and_a_confirmation_never(bench: Any) -> None:
+    own = [{**STAGES[0], "epochs": 3, "pruner": {"asha": {"reduction": 2}}}, *STAGES[1:]]
+    study = {"trials": PLANNED, "stages": own, "pruner": "median"}
+    study_id = bench.register(**study)
+    spec = bench.spec(**study)
+    while advance(bench.store, "first"):
+        finish(bench, study_id)
+    begun = bench.store.read(lambda connection: read_stages(connection, study_id, spec))
+    assert {name: stage.spec.pruner.rules for name, stage in begun.items()} == {
+        "coarse": Asha(reduction=2),
+        "fine": Median(),
+        "confirm": None,
+        "test": None,
+    }
+
+
+def test_the_next_space_follows_from_trials_that_were_stopped_early_too(bench: Any, study_id: int) -> None:
+    def stopped(lease: Lease, trial_id: int, rate: float) -> None:
+        rung = Rung(1, 3, 0, 0.4 - abs(math.log10(rate / 0.01)) / 10)
+        bench.store.judge(lease, trial_id, rung, lambda at: RungDecision("stopped", "rank 9 of 9"))
+
+    rates = [0.0002, 0.009, 0.01, 0.011, *(0.9,) * 8]
+    for slot, rate in enumerate(rates):
+        lease = bench.claim(study_id)
+        trial_id, _ = bench.begin(lease, lr=rate)
+        if slot == 2:
+            bench.store.finish_trial(lease, trial_id, Outcome("complete", value=0.5, cause="healthy"))
+            continue
+        stopped(lease, trial_id, rate)
+        bench.store.finish_trial(lease, trial_id, Outcome("pruned", cause="healthy"))
+    advance(bench.store, "first")
+    (said,) = [row for row in bench.rows(DecisionRow) if row.subject == "lr"]
+    assert (said.evidence["best_low"], said.evidence["best_high"]) == (0.009, 0.011)
 
 
 def test_a_stage_has_draws_of_its_own_within_its_space(bench: Any, study_id: int) -> None:

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
-from sqlalchemy import Engine, NullPool, create_engine, inspect, text
+from sqlalchemy import CheckConstraint, Engine, NullPool, create_engine, inspect, text
 
 from hpo.errors import StorageError
 from hpo.queue.leases import claim
@@ -22,6 +22,7 @@ from hpo.results.query import list_studies, results_engine, trial_detail
 from hpo.results.records import Outcome
 from hpo.results.revision import HEAD
 from hpo.results.store import ResultsStore
+from hpo.results.tables import Base
 from hpo.results.url import parse_url
 
 ASSETS = Path(__file__).parents[1] / "upgrade_assets"
@@ -81,6 +82,18 @@ def test_an_upgrade_keeps_every_value_of_every_table(old_url: str, engine: Engin
     assert contents(engine, like=before) == before
     state = schema.inspect_schema(old_url)
     assert (state.revision, state.current) == (HEAD, True)
+
+
+def test_an_upgrade_keeps_every_index_and_constraint(old_url: str, engine: Engine) -> None:
+    schema.upgrade(old_url)
+    found = inspect(engine)
+    for table in Base.metadata.sorted_tables:
+        assert {each["name"] for each in found.get_indexes(table.name)} >= {
+            index.name for index in table.indexes
+        }, table.name
+        assert {each["name"] for each in found.get_check_constraints(table.name)} == {
+            each.name for each in table.constraints if isinstance(each, CheckConstraint)
+        }, table.name
 
 
 def test_what_an_old_study_holds_is_read_as_it_was_written(old_url: str) -> None:

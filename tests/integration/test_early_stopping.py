@@ -143,6 +143,33 @@ def test_a_paused_trial_goes_on_as_if_it_had_never_been_paused(storage_url: str,
     assert not settings().checkpoints.exists() or not list(settings().checkpoints.rglob("*.pt"))
 
 
+STAGES = [
+    {"name": "coarse", "trials": 4, "epochs": 2, "pruner": PROMOTE},
+    {"name": "fine", "trials": 2, "epochs": 2, "pruner": "none", "space": "same"},
+]
+DECIDED = """
+    SELECT r.stage, count(*) AS met FROM hpo_rung AS r JOIN hpo_study AS s ON s.study_id = r.study_id
+    WHERE s.name = :study GROUP BY r.stage
+"""
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_a_stage_with_paused_trials_ends_before_the_next_begins(storage_url: str) -> None:
+    document = spec("s", "none").model_dump(mode="json", by_alias=True)
+    changes = {"stages": STAGES, "trials": 6, "sampler": "random", "space": {"lr": {"log": [1e-4, 0.1]}}}
+    events = run(storage_url, StudySpec.model_validate({**document, **changes}))
+    by_stage = rows(storage_url, "SELECT stage, state FROM results WHERE study = :study", "s")
+    assert sorted(by_stage) == [
+        *[("coarse", "complete")] * 2,
+        *[("coarse", "pruned")] * 2,
+        *[("fine", "complete")] * 2,
+    ]
+    assert rows(storage_url, DECIDED, "s") == [("coarse", 4)]
+    ended = [event.number for event in events if isinstance(event, TrialEnded)]
+    assert sorted(ended) == list(range(6)) and max(ended[:4]) == 3
+    assert check_database(storage_url) == []
+
+
 class StopAfter:
     """A stop request at the ``count``-th look for one."""
 
@@ -155,6 +182,7 @@ class StopAfter:
             raise StopRequestedError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
 def test_a_worker_that_stops_and_comes_back_decides_the_same(storage_url: str) -> None:
     run(storage_url, spec("calm", PROMOTE))

@@ -173,6 +173,16 @@ def test_a_range_is_kept_if_the_best_are_most_of_all() -> None:
     assert "the best 3 are most of the 5 trials that have it" in messages(found)["lr"]
 
 
+def test_trials_that_were_stopped_early_rank_behind_complete_ones_and_the_later_the_better() -> None:
+    complete = [Tried(0, 0.5, False, {"lr": 0.010}), Tried(1, 0.6, False, {"lr": 0.012})]
+    # Two of four are complete: the third of the best is who came farthest, not who had most so far.
+    late, early = Tried(2, 0.3, False, {"lr": 0.02}, 3), Tried(3, 0.55, False, {"lr": 0.9}, 1)
+    others = [Tried(slot, 0.1, False, {"lr": 0.5}, 1) for slot in range(4, 12)]
+    found = refine(study({"lr": {"log": [1e-4, 1]}}), [*others, early, late, *complete], keep=0.25)
+    low, high = found.decisions[0].evidence["best_low"], found.decisions[0].evidence["best_high"]
+    assert (low, high, found.decisions[0].evidence["best"]) == (0.010, 0.02, 3)
+
+
 def test_nothing_is_left_if_nothing_learned() -> None:
     spec = study({"lr": {"log": [1e-4, 1.0]}})
     found = refine(spec, results(spec, lambda _: None, 12), keep=0.25)

@@ -8,6 +8,7 @@ import pytest
 
 from hpo.errors import StudyFileError
 from hpo.spec.load import bundled_studies, load_study, parse_study
+from hpo.spec.pruner import Asha, Median
 from hpo.spec.stage import Confirmation, StageSpec
 from hpo.spec.study import StudySpec
 from hpo.spec.write import study_text
@@ -48,6 +49,25 @@ def test_stages_are_read_and_add_up() -> None:
     # 20 + 8 + 3 x 2 x 5, and the one that is measured on the test images.
     assert spec.trials == 59
     assert _parse("- {name: only, trials: 4}").trials == 4
+
+
+def test_a_stage_has_its_own_pruner() -> None:
+    stages = "- {name: a, trials: 4, pruner: {asha: {reduction: 4}}}\n- {name: b, trials: 4, pruner: none}"
+    spec = _parse(f"{stages}\n- {{name: c, trials: 4}}", f"{HEAD}pruner: median\n")
+    pruners = [each.pruner and each.pruner.rules for each in spec.stages]
+    assert (spec.pruner.rules, pruners) == (Median(), [Asha(reduction=4), None, None])
+    assert [each.pruner and each.pruner.name for each in spec.stages] == ["asha", "none", None]
+    assert parse_study(study_text(spec), "again.yaml") == spec
+
+
+def test_the_pruner_of_the_study_must_be_of_use_in_one_stage() -> None:
+    head = f"{HEAD}pruner: {{asha: {{min_epochs: 3}}}}\n".replace(", warmup_epochs: 2", "")
+    assert _parse("- {name: a, trials: 4, epochs: 2}\n- {name: b, trials: 4}", head).stages[1].pruner is None
+    (found,) = mistakes("- {name: a, trials: 4, epochs: 2}\n- {name: b, trials: 4, pruner: none}", head)
+    assert found == (
+        "s.yaml:4: pruner: asha would stop nothing: min_epochs is 3, and trials have 2 epochs "
+        "(lower min_epochs or raise epochs)"
+    )
 
 
 def test_a_study_with_stages_is_written_and_read_back() -> None:
@@ -102,6 +122,23 @@ def test_texts_that_would_be_read_as_something_else_are_quoted() -> None:
         (
             "- {name: a, trials: 4}\n- {name: b, trials: 3, confirm: {top: 3}}",
             "s.yaml:6: stages: trials does not go with confirm",
+        ),
+        (
+            "- {name: a, trials: 4}\n- {name: b, pruner: asha, confirm: {top: 3}}",
+            "s.yaml:6: stages: pruner does not go with confirm (what is confirmed is trained to its end)",
+        ),
+        (
+            "- {name: a, trials: 4, pruner: ahsa}",
+            "s.yaml:5: pruner: 'ahsa' is not one of: none, asha, hyperband, median (did you mean asha?)",
+        ),
+        ("- {name: a, trials: 4, pruner: }", "s.yaml:5: pruner: has no value (did you mean none?)"),
+        (
+            "- {name: a, trials: 4, pruner: {asha: {redction: 3}}}",
+            "s.yaml:5: pruner: asha has no option 'redction' (did you mean reduction?)",
+        ),
+        (
+            "- {name: a, trials: 4, epochs: 3, pruner: {asha: {min_epochs: 3}}}",
+            "s.yaml:5: pruner: asha would stop nothing: min_epochs is 3, and trials have 3 epochs",
         ),
         (
             "- {name: a, trials: 4}\n- {name: b, confirm: {top: 1, seeds: 1}}",
