@@ -26,7 +26,7 @@ from hpo.queue.leases import claim
 from hpo.results import orphans
 from hpo.results.engine import writing
 from hpo.results.store import ResultsStore
-from hpo.results.tables import CandidateRow, DecisionRow, StageRow
+from hpo.results.tables import CandidateRow, DecisionRow, RungRow, StageRow
 from hpo.results.transfer import exporting, importing, our_part
 from hpo.results.transfer.archive import open_archive
 from hpo.results.transfer.exporting import export_study
@@ -64,6 +64,9 @@ def _add_a_stage(store: ResultsStore) -> None:
         connection.execute(insert(DecisionRow).values(**key, position=1, **decided))
         confirmed = {"candidate": 0, "trial_id": trial_id, "search_value": 0.5, "runs": 2, "mean": 0.45}
         connection.execute(insert(CandidateRow).values(**key, **confirmed, completed=2, rank=1))
+        rung = {"trial_id": trial_id, "epoch": 1, "bracket": 0, "epochs": 3, "score": 0.3}
+        passed = {"rank": 1, "compared": 2, "decision": "goes_on", "reason": "rank 1 of 2 at epoch 1"}
+        connection.execute(insert(RungRow).values(**key, **rung, **passed))
 
 
 @pytest.fixture(params=ENGINES)
