@@ -37,7 +37,9 @@ def decided(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Callabl
 
 
 ON_BOTH = pytest.mark.parametrize(
-    "storage_url", ["sqlite", pytest.param("postgresql", marks=[pytest.mark.postgres, pytest.mark.slow])], indirect=True
+    "storage_url",
+    ["sqlite", pytest.param("postgresql", marks=[pytest.mark.postgres, pytest.mark.slow])],
+    indirect=True,
 )
 FAULTS = [f"{point}:{count}" for point in DECIDING for count in (1, 3)]
 PROMOTED = ["worker.claimed:5", "trial.begun:5"]
