@@ -36,13 +36,17 @@ def decided(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Callabl
     return of_study
 
 
+SLOW = pytest.mark.slow
 ON_BOTH = pytest.mark.parametrize(
     "storage_url",
-    ["sqlite", pytest.param("postgresql", marks=[pytest.mark.postgres, pytest.mark.slow])],
+    ["sqlite", pytest.param("postgresql", marks=[pytest.mark.postgres, SLOW])],
     indirect=True,
 )
-FAULTS = [f"{point}:{count}" for point in DECIDING for count in (1, 3)]
-PROMOTED = ["worker.claimed:5", "trial.begun:5"]
+FAULTS = [
+    *(f"{point}:1" for point in DECIDING),
+    *(pytest.param(f"{point}:3", marks=SLOW) for point in DECIDING),
+]
+PROMOTED = ["worker.claimed:5", pytest.param("trial.begun:5", marks=SLOW)]
 """The four slots have each been claimed once by then: this claim goes on with a paused trial."""
 
 
