@@ -65,8 +65,6 @@ class Workbench:
     """Raises ``StopRequestedError`` once this worker shall stop."""
 
 
-
-
 class _GivenUpError(Exception):
     """The trial kills its workers or makes them hang; the message says how."""
 
