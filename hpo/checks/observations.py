@@ -165,7 +165,7 @@ class LayerStatistics:
     mute: float = math.nan
     """Share of the layer's outputs, before the nonlinearity, that are the same for the whole probe batch."""
     crossing: float = math.nan
-    """Share of the units that get values of both signs from the probe batch, before the nonlinearity."""
+    """Share of units that get values of both signs, before the nonlinearity; read once, before training."""
 
 
 @dataclass(frozen=True)

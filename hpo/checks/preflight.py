@@ -179,7 +179,7 @@ def _first_step(
     model: nn.Module, forward: Forward, probe: Examples
 ) -> tuple[Tensor, Snapshot, dict[str, Tensor | None]]:
     """Logits, layer statistics with the loss, and the gradient by each parameter; None where none arrives."""
-    reader = LayerReader(model)
+    reader = LayerReader(model, signs=True)
     named = {name: each for name, each in model.named_parameters() if each.requires_grad}
     with undisturbed(model, batch_statistics=True), torch.enable_grad():
         with reader.listening():

@@ -95,8 +95,10 @@ class _Site:
 class LayerReader:
     """Listens to one forward pass: which layers were met, in order, and what their activations are like."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, signs: bool = False) -> None:
+        """``signs`` reads ``crossing`` too."""
         self.sites: list[_Site] = []
+        self._signs = signs
         self._model = model
 
     @contextmanager
@@ -131,7 +133,7 @@ class LayerReader:
             kind = type(module).__name__
             self.sites[-1].nonlinearity = kind
             self.sites[-1].numbers = _numbers(output.detach(), kind)
-            if not getattr(module, "inplace", False):
+            if self._signs and not getattr(module, "inplace", False):
                 self.sites[-1].crossing = _crossing(inputs[0].detach())
 
 
