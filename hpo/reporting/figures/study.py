@@ -15,7 +15,7 @@ from hpo.reporting.figures.canvas import drawing
 from hpo.reporting.figures.points import Axis, Point, StudyPicture
 from hpo.reporting.figures.scales import set_epochs, set_x, spread, x_of
 from hpo.reporting.figures.style import LIGHT, Theme, cause_words, marker
-from hpo.spec.fields import number
+from hpo.spec.fields import number, setting
 
 _ROW_INCHES = 0.34
 _NOTHING = "no value"
@@ -94,12 +94,12 @@ def slice_of(picture: StudyPicture, axis: Axis, theme: Theme = LIGHT) -> Figure:
 
 
 def parallel(picture: StudyPicture, theme: Theme = LIGHT) -> Figure:
-    """Every trial as a line across all hyperparameters to its value, the best ones drawn strongest."""
+    """Every trial as a line across all hyperparameters to its value, the best of what is drawn strongest."""
     axes_list = picture.axes
     values = [point.value for point in picture.points if point.value is not None]
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     outcome = Axis(picture.objective, low, high if high > low else low + 1.0)
-    top = {point.number for point in picture.ranked[: max(3, len(picture.points) // 10)]}
+    top = {point.number for point in picture.ranked[: max(3, len(picture.drawn) // 10)]}
     with drawing(theme):
         figure = Figure(figsize=(max(6.4, 1.35 * (len(axes_list) + 1)), 4.2), layout="constrained")
         axes = figure.add_subplot()
@@ -192,7 +192,7 @@ def _ends(axis: Axis) -> list[tuple[float, str]]:
     if axis.choices:
         return [((place + 0.5) / len(axis.choices), text) for place, text in enumerate(axis.choices)]
     inner = 10 ** np.mean(np.log10([axis.low, axis.high])) if axis.log else (axis.low + axis.high) / 2
-    return [(0.0, number(axis.low)), (0.5, f"{number(float(f'{inner:.2g}'))}"), (1.0, number(axis.high))]
+    return [(0.0, setting(axis.low)), (0.5, number(float(f"{inner:.2g}"))), (1.0, setting(axis.high))]
 
 
 def _line(axes: Axes, theme: Theme, point: Point, axes_list: tuple[Axis, ...], is_top: bool) -> None:

@@ -143,7 +143,7 @@ def _slices(picture: StudyPicture) -> Section | None:
         for place, axis in enumerate(picture.axes)
     ]
     across = Picture(
-        "parallel", "Every trial as a line across all parameters; the best tenth is drawn strongest."
+        "parallel", "Every trial as a line across all parameters; the best ones are drawn strongest."
     )
     return Section("slices", "Parameter by parameter", (*shown, across, *_remark(picture)))
 

@@ -16,6 +16,7 @@ from hpo.reporting.figures.points import StudyPicture
 from hpo.reporting.report.blocks import Picture, Report
 from hpo.reporting.report.pictures import Draw, as_file, inline
 from hpo.reporting.words import printable
+from hpo.spec.fields import HYPERPARAMETERS
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MARKDOWN_SIGNS = re.compile(r"([\\`*\[\]<>|])")
@@ -53,9 +54,10 @@ def markdown_text(text: str) -> str:
     return _MARKDOWN_SIGNS.sub(r"\\\1", " ".join(printable(text).split()))
 
 
-def _sentence(text: str) -> str:
-    """With a capital letter at its head."""
-    return text[:1].upper() + text[1:]
+def sentence(text: str) -> str:
+    """With a capital letter at its head, unless that is a hyperparameter's name."""
+    is_name = re.split(r"[ ,:]", text, maxsplit=1)[0] in HYPERPARAMETERS
+    return text if is_name else text[:1].upper() + text[1:]
 
 
 def _pictures(report: Report) -> list[Picture]:
@@ -71,7 +73,7 @@ def _environment(autoescape: bool) -> Environment:
         lstrip_blocks=True,
         finalize=_clean,
     )
-    environment.filters["sentence"] = _sentence
+    environment.filters["sentence"] = sentence
     environment.filters["md"] = markdown_text
     return environment
 

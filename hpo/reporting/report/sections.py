@@ -101,7 +101,7 @@ def _tiles(material: Material) -> list[Tile]:
                 f"trial {material.best.number}",
             )
         )
-    tiles.append(Tile(f"{learned} of {done}", "trials learned", "of those that are over"))
+    tiles.append(Tile(f"{learned:,} of {done:,}", "trials learned", "of those that are over"))
     tiles.append(Tile(words.duration(seconds), "of training", f"on {_devices(material)}"))
     tiles.append(Tile(f"{images / 1e6:,.2f} M", "images trained on", "epochs x images"))
     return tiles
@@ -231,7 +231,7 @@ def _asked(material: Material) -> Section:
             (
                 ("objective", f"highest {spec.objective.replace('val_', 'validation ')}"),
                 ("images", f"{overview.dataset}: {overview.dataset_origin}"),
-                ("trials", f"{spec.trials}"),
+                ("trials", f"{spec.trials:,}"),
                 ("sampler", spec.sampler.name),
                 ("seed", str(spec.seed)),
                 ("checks", spec.checks.preset),
@@ -287,7 +287,7 @@ def _slices(material: Material) -> Section | None:
         return None
     shown = [Picture(f"slice-{place}", _slice_caption(axis), small=True) for place, axis in enumerate(axes)]
     across = Picture(
-        "parallel", "Every trial as a line across all hyperparameters; the best tenth is drawn strongest."
+        "parallel", "Every trial as a line across all hyperparameters; the best ones are drawn strongest."
     )
     return Section("slices", "Hyperparameter by hyperparameter", (*shown, across, *_remark(material)))
 

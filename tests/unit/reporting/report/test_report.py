@@ -19,11 +19,11 @@ from hpo.checks.causes import CAUSES
 from hpo.cli.app import run_command
 from hpo.cli.report import file_name
 from hpo.queue.slots import register_study
-from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY
+from hpo.reporting.figures.style import LIGHT, RUNNING, STOPPED_EARLY
 from hpo.reporting.report.explained import CAUSES_EXPLAINED, LESSONS
 from hpo.reporting.report.making import make_report
 from hpo.reporting.report.material import read_material, wilson
-from hpo.reporting.report.render import markdown_text
+from hpo.reporting.report.render import markdown_text, sentence
 from hpo.results.store import ResultsStore
 from hpo.spec.load import parse_study
 
@@ -106,6 +106,19 @@ def test_the_page_asks_nobody_for_anything_and_runs_nothing(page: str, parsed: _
         assert not any(name.startswith("on") for name in attributes)
     without_names = re.sub(r'xmlns(:\w+)?="[^"]*"', "", page)
     assert not re.search(r"https?://|@import|url\((?!#)", without_names)
+
+
+def test_the_page_has_no_colour_of_the_pictures_for_something_else(page: str) -> None:
+    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)
+    assert style is not None
+    defined = re.findall(r"--([\w-]+):", style[1])
+    for name in LIGHT.variables:
+        assert defined.count(name) == 2, f"--{name} is light and dark, and nothing else"
+
+
+def test_a_sentence_does_not_change_the_name_of_a_hyperparameter() -> None:
+    assert sentence("lr above 1: exploded") == "lr above 1: exploded"
+    assert sentence("trial 3 wins") == "Trial 3 wins"
 
 
 def test_every_link_has_a_target_and_no_id_comes_twice(parsed: _Page) -> None:
