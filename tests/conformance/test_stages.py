@@ -16,6 +16,7 @@ from hpo.errors import UserError
 from hpo.queue.leases import Lease, claim
 from hpo.queue.slots import enqueue, progress
 from hpo.queue.stages import find_stage, read_stages
+from hpo.reporting.report.making import make_report
 from hpo.results.records import Decision as RungDecision
 from hpo.results.records import Outcome, Rung
 from hpo.results.stages import stages_status
@@ -181,6 +182,12 @@ def test_the_whole_way_to_a_confirmed_winner_and_one_look_at_the_test_images(
     assert [each.rank for each in status.confirmations] == [1, 2]
     winner = status.confirmations[0]
     assert winner.gap == pytest.approx(winner.search_value - winner.mean)
+    report = make_report(bench.store.url, "first", "md").text
+    assert (
+        f"trial {winner.number} wins with a mean validation accuracy of 0.6220 over 2 trainings"
+        in report.lower()
+    )
+    assert "test accuracy 0.6100" in report.lower() and "## Stages and decisions" in report
 
 
 def test_the_test_images_do_not_rank(bench: Any, study_id: int) -> None:
