@@ -6,10 +6,10 @@ STUDY  ?= quickstart
 PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help study test test-unit test-all test-slow bench lint format docs clean
+.PHONY: help study test test-unit test-all test-slow bench lint format docs screenshots clean
 
 help: ## show this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 study: $(VENV)/installed ## install what is needed and run a study (STUDY=quickstart)
 	@$(BIN)/hpo run $(STUDY)
@@ -41,6 +41,9 @@ format: $(VENV)/installed-dev ## let ruff rewrite what it can
 
 docs: $(VENV)/installed-dev ## rewrite what is generated: the schema and tables of study files
 	@$(BIN)/python docs/generate.py
+
+screenshots: $(VENV)/installed-dev ## make the pictures of commands and pages in docs/pictures anew (minutes)
+	@$(BIN)/python docs/pictures/make_screenshots.py
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

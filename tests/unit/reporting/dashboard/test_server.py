@@ -98,6 +98,7 @@ def test_odd_names_do_no_harm(port: int) -> None:
         "/artifacts/1/1/..%2f..%2fetc%2fpasswd",
         "/artifacts/1/1/abc-0",
         "/artifacts/99/99/abc-0",
+        "/artifacts/99/abc-0",
     ],
 )
 def test_no_path_leads_out(port: int, path: str) -> None:
