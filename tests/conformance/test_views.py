@@ -39,12 +39,13 @@ def test_results_has_every_hyperparameter_with_its_type(bench: Any) -> None:
     assert (row["negative_slope"], row["elu_alpha"], row["beta1"]) == (0.01, None, None)
     assert (row["study"], row["stage"], row["number"], row["state"]) == ("first", "main", 0, "running")
     assert (row["value"], row["finished"], row["trial_id"]) == (None, None, trial_id)
-    assert list(row)[:8] == [
+    assert list(row)[:9] == [
         "study",
         "stage",
         "number",
         "state",
         "value",
+        "best_value",
         "best_epoch",
         "test_value",
         "verdict",

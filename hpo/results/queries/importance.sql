@@ -4,18 +4,19 @@
 -- number of groups (epsilon squared, an adjusted R squared): 0 for a hyperparameter that makes no difference, 1 for
 -- one that decides everything. Groups are the choices, or five of equal size for a number from a range.
 -- rank_correlation is Spearman's (of ranges only): its sign says which way is up. Both look at one hyperparameter at
--- a time and see no interaction. A trial that the search stopped early counts with the best that it had come to, one that
--- a check ended, such as one that exploded, as the worst value of the study; one that failed with an error is left out.
+-- a time and see no interaction. A trial that the search stopped early counts with the best that it had come to, one
+-- that a check ended, such as one that exploded, as the worst value of the study; one that failed is left out.
 --
 -- :study (text)  the study
-WITH ended AS MATERIALIZED (
-    SELECT
-        p.param,
-        p.kind,
-        p.stored,
-        CASE WHEN p.value IS NULL AND r.cause = 'healthy' THEN r.best_value ELSE p.value END AS value
+WITH stopped_early AS MATERIALIZED (
+    SELECT trial_id, best_value
+    FROM results
+    WHERE study = :study AND state = 'pruned' AND cause = 'healthy'
+),
+ended AS MATERIALIZED (
+    SELECT p.param, p.kind, p.stored, coalesce(p.value, s.best_value) AS value
     FROM params AS p
-    LEFT JOIN results AS r ON r.trial_id = p.trial_id
+    LEFT JOIN stopped_early AS s ON s.trial_id = p.trial_id
     WHERE p.study = :study AND p.state IN ('complete', 'pruned')
 ),
 worst AS MATERIALIZED (
