@@ -129,7 +129,7 @@ class _Kept(Generic[T]):
             finally:
                 self._lock.release()
         else:
-            Thread(target=self._renew_and_release, name="knowledge", daemon=True).start()
+            Thread(target=self._renew_and_release, name="knowledge").start()
         return self._made[0]
 
     def _renew_and_release(self) -> None:

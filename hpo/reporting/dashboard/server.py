@@ -19,6 +19,8 @@ _THREADS = 4
 # waitress takes a request's body in before the login is looked at. Reading needs none.
 _LARGEST_BODY = 64 * 1024
 _LARGEST_UPLOAD = 32 * 1024 * 1024
+_LONGEST_ANSWER = 60.0
+"""In seconds."""
 _FORWARDED = {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
 
 
@@ -31,8 +33,10 @@ class DashboardServer:
     _server: Any
 
     def serve(self) -> None:
-        """Answer requests; returns after KeyboardInterrupt."""
+        """Answer requests; returns after KeyboardInterrupt, when those begun have been answered."""
         self._server.run()
+        # It waits for 5 s by itself. A thread that draws, in C++, when Python ends would abort the process.
+        self._server.task_dispatcher.shutdown(timeout=_LONGEST_ANSWER)
 
     def close(self) -> None:
         """Stop listening."""
