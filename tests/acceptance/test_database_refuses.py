@@ -53,6 +53,7 @@ def test_transactions_that_cannot_be_serialized_are_run_again(
         for epoch in (3, 10, 20):
             training.wait_for(0, epoch)
             with psycopg.connect(url) as other:
+                other.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
                 other.execute("UPDATE hpo_slot SET worker = worker")
                 wait_until(lambda: _is_blocked(admin))
         assert zygote.wait(worker) == "exit 0"

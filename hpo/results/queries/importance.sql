@@ -14,10 +14,16 @@ WITH stopped_early AS MATERIALIZED (
     WHERE study = :study AND state = 'pruned' AND cause = 'healthy'
 ),
 ended AS MATERIALIZED (
-    SELECT p.param, p.kind, p.stored, coalesce(p.value, s.best_value) AS value
-    FROM params AS p
-    LEFT JOIN stopped_early AS s ON s.trial_id = p.trial_id
-    WHERE p.study = :study AND p.state IN ('complete', 'pruned')
+    SELECT param, kind, stored, value
+    FROM params
+    WHERE
+        study = :study AND state IN ('complete', 'pruned')
+        AND trial_id NOT IN (SELECT s.trial_id FROM stopped_early AS s)
+    UNION ALL
+    SELECT p.param, p.kind, p.stored, s.best_value
+    FROM stopped_early AS s
+    CROSS JOIN params AS p
+    WHERE p.trial_id = s.trial_id
 ),
 worst AS MATERIALIZED (
     SELECT min(value) AS value

@@ -6,7 +6,7 @@ SELECT
     o.number,
     -- An interrupted or paused trial is running for Optuna; here it waits for the worker that will go on with it.
     CASE
-        WHEN q.state IN ('waiting', 'paused') AND t.outcome IS NULL THEN q.state
+        WHEN t.outcome IS NULL AND q.state IN ('waiting', 'paused') THEN q.state
         WHEN CAST(o.state AS TEXT) = 'FAIL' THEN 'failed'
         ELSE lower(CAST(o.state AS TEXT))
     END AS state
