@@ -68,6 +68,7 @@ class Checkpoints:
         """Why the first checkpoint that failed was not written; empty if all were."""
         self._folder = folder
         self._token = token
+        self._saves = 0
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[None] | None = None
 
@@ -78,7 +79,11 @@ class Checkpoints:
         sealed = {"format": FORMAT, "tensors_sha256": _sha256(buffer.getbuffer())}
         text = _encode({**sealed, **checkpoint.document})
         self.wait()
-        self._writing = self._writer.submit(self._write, checkpoint.step, text, buffer.getvalue())
+        # One step may be saved several times. No file is ever written over: whoever is killed between the two
+        # files would leave the tensors of one save with the document of another.
+        self._saves += 1
+        name = f"{self._token:06d}-{checkpoint.step:010d}-{self._saves:08d}"
+        self._writing = self._writer.submit(self._write, name, text, buffer.getvalue())
 
     def wait(self) -> None:
         """Return once the last save is on the disk, or has failed."""
@@ -103,7 +108,9 @@ class Checkpoints:
             try:
                 yield _load(path, step)
             except CheckpointError as error:
-                refuse(step, str(error))
+                # A worker that lost its slot without knowing it may have replaced it meanwhile.
+                if path.exists():
+                    refuse(step, str(error))
 
     def remove(self) -> None:
         """The trial has ended: remove them all."""
@@ -112,9 +119,8 @@ class Checkpoints:
         with suppress(OSError):  # other trials of the study have theirs there
             self._folder.parent.rmdir()
 
-    def _write(self, step: int, text: bytes, tensors: bytes) -> None:
+    def _write(self, name: str, text: bytes, tensors: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        name = f"{self._token:06d}-{step:010d}"
         _write_file(self._folder / f"{name}.pt", tensors)
         _write_file(self._folder / f"{name}.json", text)
         _sync_folder(self._folder)
@@ -124,7 +130,7 @@ class Checkpoints:
             path.with_suffix(".pt").unlink(missing_ok=True)
 
     def _documents(self) -> list[Path]:
-        return sorted(self._folder.glob("[0-9]*-[0-9]*.json"), key=_order, reverse=True)
+        return sorted(self._folder.glob("[0-9]*-[0-9]*-[0-9]*.json"), key=_order, reverse=True)
 
     def _sweep(self) -> None:
         for path in self._folder.glob(".*.tmp"):
@@ -134,9 +140,9 @@ class Checkpoints:
                 path.unlink(missing_ok=True)
 
 
-def _order(path: Path) -> tuple[int, int]:
-    token, step = path.stem.split("-")
-    return int(token), int(step)
+def _order(path: Path) -> tuple[int, int, int]:
+    token, step, save = path.stem.split("-")
+    return int(token), int(step), int(save)
 
 
 def _load(path: Path, step: int) -> Checkpoint:

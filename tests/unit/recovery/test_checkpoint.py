@@ -176,10 +176,53 @@ def test_code_in_a_checkpoint_is_not_run(folder: Path, tmp_path: Path) -> None:
 
 def test_what_killed_writers_left_is_removed(saved: Checkpoints, folder: Path) -> None:
     _save(saved, 10)
-    (folder / ".000001-0000000020.pt.abc.tmp").write_bytes(b"half")
-    (folder / "000001-0000000020.pt").write_bytes(b"no document follows")
+    (folder / ".000001-0000000020-00000002.pt.abc.tmp").write_bytes(b"half")
+    (folder / "000001-0000000020-00000002.pt").write_bytes(b"no document follows")
     assert [each.step for each in _load(folder)[0]] == [10]
     assert len(list(folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize("pass_", [1, 2])
+def test_a_worker_killed_while_it_saves_the_same_step_again_damages_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, pass_: int
+) -> None:
+    """As within the evaluation after an epoch's last step, and at its end."""
+    worker = Checkpoints(folder, token=1)
+    _save(worker, 10, 20)
+    passes = []
+
+    def killed(point: str) -> None:
+        passes.append(point)
+        if passes.count("checkpoint.replace") == pass_:
+            raise SystemExit  # nothing after it happens
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hpo.recovery.checkpoint.fault_point", killed)
+        worker.save(_checkpoint(20, size=50))
+        with pytest.raises(SystemExit):
+            worker.close()
+    found, refused = _load(folder)
+    assert ([each.step for each in found], refused) == ([20, 10], [])
+
+
+def test_of_one_step_the_last_comes_first(saved: Checkpoints, folder: Path) -> None:
+    for size in (10, 20, 30):
+        saved.save(_checkpoint(10, size))
+    saved.wait()
+    found, refused = _load(folder)
+    assert ([len(each.tensors["model"]) for each in found], refused) == ([30, 20], [])
+
+
+def test_one_that_a_worker_replaces_meanwhile_is_not_told_as_damaged(
+    saved: Checkpoints, folder: Path
+) -> None:
+    """A worker that lost its slot without knowing it may still save."""
+    _save(saved, 10, 20)
+    refused: list[tuple[int, str]] = []
+    found = Checkpoints(folder, token=2).newest_first(lambda step, flaw: refused.append((step, flaw)))
+    assert next(found).step == 20
+    _save(saved, 30, 40)
+    assert (list(found), refused) == ([], [])
 
 
 def test_removing_leaves_nothing_of_the_study_but_other_slots(saved: Checkpoints, folder: Path) -> None:

@@ -41,7 +41,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "cache/datasets/{}-1/meta.json",
         "cache/components/{}.npz",
         "cache/precision-{}.json",
-        "cache/checkpoints/{}/main-0/000001-0000000010.json",
+        "cache/checkpoints/{}/main-0/000001-0000000010-00000001.json",
         "artifacts/uid/.trial-{}.abc.tmp",
         "cache/components/.{}.npz.abc.tmp",
         "data/.cifar-{}.abc.tmp",
