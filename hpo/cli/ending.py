@@ -102,6 +102,7 @@ def _next_commands(study: str, storage_url: str) -> dict[str, str]:
     sql = f"SELECT number, value, verdict, lr FROM results WHERE study = '{study}'"
     return {
         shlex.join(["hpo", "dashboard", *storage]): "curves in a browser",
+        shlex.join(["hpo", "report", study, *storage]): "all of it as a page to send",
         shlex.join(["hpo", "query", *storage]) + f' "{sql}"': "every trial by SQL",
     }
 

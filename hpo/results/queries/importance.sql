@@ -8,31 +8,21 @@
 -- that a check ended, such as one that exploded, as the worst value of the study; one that failed is left out.
 --
 -- :study (text)  the study
-WITH stopped_early AS MATERIALIZED (
-    SELECT trial_id, best_value
+WITH counted AS MATERIALIZED (
+    SELECT trial_id, CASE WHEN state = 'pruned' AND cause = 'healthy' THEN best_value ELSE value END AS value
     FROM results
-    WHERE study = :study AND state = 'pruned' AND cause = 'healthy'
-),
-ended AS MATERIALIZED (
-    SELECT param, kind, stored, value
-    FROM params
-    WHERE
-        study = :study AND state IN ('complete', 'pruned')
-        AND trial_id NOT IN (SELECT s.trial_id FROM stopped_early AS s)
-    UNION ALL
-    SELECT p.param, p.kind, p.stored, s.best_value
-    FROM stopped_early AS s
-    CROSS JOIN params AS p
-    WHERE p.trial_id = s.trial_id
+    WHERE study = :study AND state IN ('complete', 'pruned')
 ),
 worst AS MATERIALIZED (
     SELECT min(value) AS value
-    FROM ended
+    FROM counted
 ),
-tried AS (
-    SELECT param, kind, stored, coalesce(value, (SELECT value FROM worst)) AS value
-    FROM ended
-    WHERE (SELECT value FROM worst) IS NOT NULL
+tried AS MATERIALIZED (
+    SELECT p.param, p.kind, p.stored, coalesce(c.value, w.value) AS value
+    FROM worst AS w
+    CROSS JOIN counted AS c
+    CROSS JOIN params AS p
+    WHERE w.value IS NOT NULL AND p.trial_id = c.trial_id AND p.study = :study
 ),
 ranked AS (
     SELECT

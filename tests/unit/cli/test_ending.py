@@ -58,6 +58,7 @@ def test_the_end_of_a_study(demo: str, capsys: pytest.CaptureFixture[str]) -> No
         "",
         "next",
         "  hpo dashboard   curves in a browser",
+        "  hpo report demo   all of it as a page to send",
         "  hpo query \"SELECT number, value, verdict, lr FROM results WHERE study = 'demo'\""
         "   every trial by SQL",
     ]
