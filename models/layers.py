@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from .activations import ACTIVATIONS, filters_per_channel
 from .options import NetworkOptions
@@ -121,6 +122,20 @@ def conv_stages(
     return layers
 
 
+class Classifier(nn.Linear):
+    """The last layer, in fp32 also where the rest trains in bf16.
+
+    With 8 bits of precision, logits between 4 and 8 are multiples of 1/32: too coarse for the loss that they go into.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - nn.Linear calls it so
+        """Features (B, inputs) in any format; logits (B, classes) in the weights' own."""
+        if not torch.is_autocast_enabled(input.device.type):
+            return super().forward(input)
+        with torch.autocast(input.device.type, enabled=False):
+            return super().forward(input.to(self.weight.dtype))
+
+
 def head(
     options: NetworkOptions, inputs: int, hidden: Sequence[int], classes: int, *, drop_inputs: bool = True
 ) -> nn.Sequential:
@@ -134,5 +149,5 @@ def head(
         if rate:
             layers[f"dropout{number}"] = nn.Dropout(rate)
         inputs = units
-    layers["classifier"] = nn.Linear(inputs, classes)
+    layers["classifier"] = Classifier(inputs, classes)
     return named(layers)

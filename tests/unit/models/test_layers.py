@@ -125,3 +125,19 @@ def test_where_dropout_is(model: str, kind: str, places: list[str]) -> None:
 def test_no_dropout_layer_at_rate_zero() -> None:
     network = MODELS["vgg"](NetworkOptions(width=2), classes=10)
     assert not any(isinstance(m, nn.Dropout | nn.Dropout2d) for m in network.modules())
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_logits_are_fp32_where_the_rest_is_bf16(model: str) -> None:
+    network = MODELS[model](NetworkOptions(width=2), classes=10)
+    features: list[Tensor] = []
+    classifier = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
+    classifier.register_forward_hook(lambda layer, inputs, output: features.append(inputs[0]))
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = network(torch.randn(4, 3, 32, 32))
+    logits.sum().backward()
+    assert features[0].dtype == torch.bfloat16
+    assert logits.dtype == torch.float32
+    assert torch.equal(logits, nn.functional.linear(features[0].float(), classifier.weight, classifier.bias))
+    assert classifier.weight.grad is not None
+    assert classifier.weight.grad.dtype == torch.float32
