@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
-from typing import Annotated, TextIO, cast
+from typing import Annotated, NoReturn, TextIO, cast
 
 import typer
 
@@ -87,9 +89,20 @@ def options(
     """Hyperparameter optimization for small image classifiers that says why trials failed."""
 
 
-def main() -> None:
+def main() -> NoReturn:
     """The ``hpo`` program."""
-    sys.exit(run_command(sys.argv[1:]))
+    code = run_command(sys.argv[1:])
+    if any(thread.daemon for thread in threading.enumerate()):
+        _leave(code)
+    sys.exit(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process as it is: Python's own end aborts it where a daemon thread is in C++ code."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more, or it is closed
+            stream.flush()
+    os._exit(code)
 
 
 def run_command(arguments: Sequence[str]) -> int:

@@ -36,6 +36,13 @@ def open_optuna_storage(url: str) -> BaseStorage:
     return get_storage(_open(parsed, optuna_engine_options(parsed)))
 
 
+def close_optuna_storage(storage: BaseStorage) -> None:
+    """Close the connections of what ``open_optuna_storage`` opened, but those in use."""
+    backend = getattr(storage, "_backend", storage)
+    if isinstance(backend, RDBStorage):
+        backend.engine.dispose()
+
+
 def make_optuna_tables(url: str) -> None:
     """Let Optuna make the tables it misses and check the others; raises as ``open_optuna_storage``."""
     parsed = parse_url(url)

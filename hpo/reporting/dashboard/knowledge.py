@@ -77,6 +77,11 @@ class Knowledge:
                     self._pictures.popitem(last=False)
             return drawn
 
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        if self._engine is not None:
+            self._engine.dispose()
+
     def _reader(self) -> Engine:
         if self._engine is None:
             self._engine = results_engine(self._url)

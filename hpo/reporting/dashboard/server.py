@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import logging
 import socket
+import time
 from dataclasses import dataclass
 from typing import Any
 
+from waitress import wasyncore
 from waitress.server import create_server
 
 from hpo.errors import UserError
-from hpo.reporting.dashboard.app import Access, make_app
+from hpo.recovery.signals import stop_on_signals
+from hpo.reporting.dashboard.app import Access, Dashboard, make_app
 from hpo.reporting.dashboard.headers import is_local
 
 # Enough for a page's parallel requests; the storage behind them has four connections.
@@ -19,28 +23,47 @@ _THREADS = 4
 # waitress takes a request's body in before the login is looked at. Reading needs none.
 _LARGEST_BODY = 64 * 1024
 _LARGEST_UPLOAD = 32 * 1024 * 1024
-_LONGEST_ANSWER = 60.0
-"""In seconds."""
+_LONGEST_END = 15.0
+"""How long an end waits for answers that were begun, in seconds."""
+_LOOK_SECONDS = 0.25
+"""How soon a signal is noticed."""
+# It warns of each request that waits for a thread; a browser asks for more at once than there are.
+logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 _FORWARDED = {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
 
 
 @dataclass(frozen=True)
 class DashboardServer:
-    """A dashboard that listens already; ``serve`` answers until Ctrl-C."""
+    """A dashboard that listens already."""
 
     address: str
     """Without a token."""
     _server: Any
+    _sockets: dict[int, Any]
+    _app: Dashboard
 
     def serve(self) -> None:
-        """Answer requests; returns after KeyboardInterrupt, when those begun have been answered."""
-        self._server.run()
-        # It waits for 5 s by itself. A thread that draws, in C++, when Python ends would abort the process.
-        self._server.task_dispatcher.shutdown(timeout=_LONGEST_ANSWER)
+        """Answer requests until SIGINT or SIGTERM, then end those begun. Another signal kills the process.
 
-    def close(self) -> None:
-        """Stop listening."""
-        self._server.close()
+        Its threads are left, idle or at work on an answer that took too long: whoever calls this ends the
+        process with ``os._exit``, since Python's own end aborts it where one of them is in C++ code.
+        """
+        with stop_on_signals() as flag:
+            while not flag.signum:
+                self._wait_for_sockets()
+            self._server.accepting = False
+            deadline = time.monotonic() + _LONGEST_END
+            while self._is_answering() and time.monotonic() < deadline:
+                self._wait_for_sockets()
+            self._app.close()
+
+    def _wait_for_sockets(self) -> None:
+        # Not the server's own `run`: after Ctrl-C it sends nothing more of what its threads still answer.
+        wasyncore.loop(timeout=_LOOK_SECONDS, map=self._sockets, count=1)
+
+    def _is_answering(self) -> bool:
+        channels = self._server.active_channels.values()
+        return any(channel.requests or channel.total_outbufs_len for channel in channels)
 
 
 def make_server(url: str, host: str, port: int, access: Access) -> DashboardServer:
@@ -53,8 +76,10 @@ def make_server(url: str, host: str, port: int, access: Access) -> DashboardServ
     proxy = _proxy_options(access.trusted_proxy)
     app = make_app(url, access)
     listening = _listen(host, port)
+    sockets: dict[int, Any] = {}
     server = create_server(
         app,
+        map=sockets,
         sockets=[listening],
         threads=_THREADS,
         ident=None,
@@ -63,7 +88,7 @@ def make_server(url: str, host: str, port: int, access: Access) -> DashboardServ
         **proxy,
     )
     shown = f"[{host}]" if ":" in host else host
-    return DashboardServer(f"http://{shown}:{listening.getsockname()[1]}/dashboard/", server)
+    return DashboardServer(f"http://{shown}:{listening.getsockname()[1]}/dashboard/", server, sockets, app)
 
 
 def _proxy_options(proxy: str | None) -> dict[str, Any]:
