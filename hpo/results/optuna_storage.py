@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from hpo.errors import StorageError
 from hpo.results.engine import optuna_engine_options
 from hpo.results.faults import explain, is_fault
+from hpo.results.optuna_trials import QuickReader
 from hpo.results.url import parse_url
 
 # Optuna tells every new study and trial on stderr; the live view and the one-line-an-epoch log are ours.
@@ -55,7 +56,7 @@ def _open(url: URL, engine_options: dict[str, Any]) -> RDBStorage:
     template = url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
     for attempt in range(_ATTEMPTS):
         try:
-            return RDBStorage(template, engine_kwargs=engine_options)
+            return QuickReader(template, engine_kwargs=engine_options)
         except DBAPIError as error:
             if attempt == _ATTEMPTS - 1 or not _made_by_another(error):
                 if is_fault(error):

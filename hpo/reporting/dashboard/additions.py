@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
-import textwrap
+import gzip
+import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
-from bottle import HTTPResponse, Route
+from bottle import Bottle, HTTPResponse, Route, request, response
+from optuna.storages import BaseStorage
+from optuna_dashboard._inmemory_cache import InMemoryCache, get_cached_extra_study_property
+from optuna_dashboard._storage import get_trials
 
+from hpo.reporting.dashboard.csv_table import csv_answer
 from hpo.reporting.dashboard.knowledge import Knowledge, StudyKnowledge
+from hpo.reporting.dashboard.trial_texts import TrialTexts, add_to_trial, look_once, shorten
 
 _STUDY = ("GET", "/api/studies/<study_id:int>")
+_CSV = ("GET", "/csv/<study_id:int>")
 _STUDY_ARTIFACT = ("GET", "/artifacts/<study_id:int>/<artifact_id:re:[0-9a-fA-F-]+>")
 _ARTIFACT = ("GET", "/artifacts/<study_id:int>/<trial_id:int>/<artifact_id:re:[0-9a-fA-F-]+>")
-
-
-_SAID_IN_NOTE = ("verdict", "remedy")
-_ATTRIBUTE_WIDTH = 90
-"""The page does not wrap attributes: a long one makes the whole page as wide."""
-_CURVES = 100
-_ENDED = frozenset({"Complete", "Pruned", "Fail"})
+_WORTH_PACKING = 100_000
+"""In characters: what a browser on this machine gets as soon without."""
 
 
 class Additions:
-    """A Bottle plugin: notes, pictures and plots for studies that hpo made."""
+    """A Bottle plugin: notes, pictures and plots for studies that hpo made, and quick answers for all."""
 
     name = "hpo-additions"
     api = 2
 
-    def __init__(self, knowledge: Knowledge) -> None:
-        self._knowledge = knowledge
+    def __init__(self, storage: BaseStorage, knowledge: Knowledge) -> None:
+        self._storage, self._knowledge = storage, knowledge
+        self._cache = InMemoryCache()
+        self._texts = TrialTexts()
+
+    def setup(self, app: Bottle) -> None:
+        """Share the dashboard's cache of trials."""
+        self._cache = app._inmemory_cache
+        look_once(self._cache)
 
     def apply(self, callback: Callable[..., Any], route: Route) -> Callable[..., Any]:
         """What answers the route."""
         place = (route.method, route.rule)
         if place == _STUDY:
             return lambda study_id: self._study(callback, study_id)
+        if place == _CSV:
+            return lambda study_id: csv_answer(self._storage, study_id)
         if place == _STUDY_ARTIFACT:
             return lambda **ids: _stored(callback, **ids)
         if place == _ARTIFACT:
@@ -43,13 +55,33 @@ class Additions:
         return callback
 
     def _study(self, callback: Callable[..., Any], study_id: int) -> Any:
+        after = request.params.get("after", "0")
+        if not (after.isascii() and after.isdecimal()):
+            return callback(study_id=study_id)  # it says what is wrong
+        request.params.replace("after", str(sys.maxsize))  # all but the trials, which are ours to send
         found = callback(study_id=study_id)
-        if isinstance(found, dict) and "trials" in found:
-            thin(found)
-            known = self._knowledge.study(study_id, found["name"])
-            if known is not None:
-                add(found, known, study_id)
-        return found
+        if not (isinstance(found, dict) and "trials" in found):
+            return found
+        known = self._knowledge.study(study_id, found["name"])
+        if known is not None:
+            add(found, known, study_id)
+        del found["trials"]
+        texts = self._trials(study_id, int(after), known, {best["number"] for best in found["best_trials"]})
+        return _packed(f'{json.dumps(found)[:-1]}, "trials": {texts}}}')
+
+    def prepare(self) -> None:
+        """Make the answer for the newest study, which the first visitor most likely asks for."""
+        study = max(self._storage.get_all_studies(), key=lambda each: each._study_id, default=None)
+        if study is not None:
+            trials = get_trials(self._cache, self._storage, study._study_id)
+            get_cached_extra_study_property(self._cache, study._study_id, trials)
+            known = self._knowledge.study(study._study_id, study.study_name)
+            self._trials(study._study_id, 0, known, set())
+
+    def _trials(self, study_id: int, after: int, known: StudyKnowledge | None, best: set[int]) -> str:
+        trials = get_trials(self._cache, self._storage, study_id)[after:]
+        attrs = self._storage.get_study_system_attrs(study_id)
+        return self._texts.of(study_id, trials, attrs, known, best)
 
     def _artifact(self, callback: Callable[..., Any], study_id: int, trial_id: int, artifact_id: str) -> Any:
         if artifact_id[1:2] != "-":  # Optuna's have the names of UUIDs
@@ -58,6 +90,15 @@ class Additions:
         if png is None:
             return _no_picture()
         return HTTPResponse(png, headers={"Content-Type": "image/png"})
+
+
+def _packed(text: str) -> str | bytes:
+    """The answer's body; packed, a study of thousands of trials is a tenth."""
+    response.add_header("Vary", "Accept-Encoding")
+    if len(text) < _WORTH_PACKING or "gzip" not in request.headers.get("Accept-Encoding", ""):
+        return text
+    response.set_header("Content-Encoding", "gzip")
+    return gzip.compress(text.encode(), compresslevel=1)
 
 
 def _stored(callback: Callable[..., Any], **ids: Any) -> Any:
@@ -72,20 +113,6 @@ def _no_picture() -> HTTPResponse:
     return HTTPResponse("there is no such picture\n", 404, {"Content-Type": "text/plain"})
 
 
-def thin(study: dict[str, Any]) -> None:
-    """Leave out the curves of most ended trials where the page could not draw them all.
-
-    It makes a line of its own for each, of which a thousand take a browser ten seconds. Our plot of curves
-    joins them and has more, and each trial's picture has its own.
-    """
-    trials = study["trials"]
-    step = -(-len(trials) // _CURVES)
-    best = {trial["number"] for trial in study["best_trials"]}
-    for trial in trials:
-        if trial["number"] % step and trial["state"] in _ENDED and trial["number"] not in best:
-            trial["intermediate_values"] = []
-
-
 def add(study: dict[str, Any], known: StudyKnowledge, study_id: int) -> None:
     """Add to a study as the dashboard sends it to the page. A note that a person wrote stays."""
     if study["note"]["version"] == 0:
@@ -93,15 +120,6 @@ def add(study: dict[str, Any], known: StudyKnowledge, study_id: int) -> None:
     study["plotly_graph_objects"] += [
         {"id": name, "graph_object": plot} for name, plot in known.plots.items()
     ]
-    for trial in (*study["trials"], *study["best_trials"]):
-        pictures = known.pictures.get(trial["number"], ())
-        trial["artifacts"] = [*pictures, *trial["artifacts"]]
-        for attribute in trial["user_attrs"]:
-            if attribute["key"] in _SAID_IN_NOTE:
-                attribute["value"] = textwrap.shorten(attribute["value"], _ATTRIBUTE_WIDTH, placeholder=" …")
-        if trial["note"]["version"] == 0:
-            # In the note too, where they are large.
-            folder = f"/artifacts/{study_id}/{trial['trial_id']}"
-            shown = [f"![{each['filename']}]({folder}/{each['artifact_id']})" for each in pictures]
-            parts = [known.trial_notes.get(trial["number"], ""), *shown]
-            trial["note"]["body"] = "\n\n".join(filter(None, parts))
+    for trial in study["best_trials"]:
+        shorten(trial)
+        add_to_trial(trial, known, study_id)

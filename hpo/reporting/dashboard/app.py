@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import BinaryIO
 
 from bottle import HTTPError
@@ -40,12 +42,22 @@ class Access:
 class Dashboard:
     """A WSGI application with connections to a database."""
 
-    def __init__(self, app: WsgiApp, *closing: Callable[[], None]) -> None:
-        self._app = app
-        self._closing = closing
+    def __init__(
+        self, app: WsgiApp, prepare: Callable[[], None], closing: Sequence[Callable[[], None]]
+    ) -> None:
+        self._app, self._prepare, self._closing = app, prepare, closing
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         return self._app(environ, start_response)
+
+    def prepare(self) -> None:
+        """Begin with what the first visitor will ask for, in the background."""
+
+        def prepare() -> None:
+            with suppress(Exception):  # whoever asks for it is told
+                self._prepare()
+
+        Thread(target=prepare, name="prepare", daemon=True).start()
 
     def close(self) -> None:
         """Close the connections that no answer is being made with."""
@@ -63,13 +75,14 @@ def make_app(url: str, access: Access) -> Dashboard:
     storage, knowledge = open_optuna_storage(url), Knowledge(url)
     dashboard = wsgi(storage, artifact_store=_Uploads(_uploads_folder(access.writable)))
     # The first to be installed is the last to be asked, inside of the others.
-    dashboard.install(Additions(knowledge))
+    additions = Additions(storage, knowledge)
+    dashboard.install(additions)
     dashboard.install(AllowedRoutes(access.writable))
     app: WsgiApp = dashboard
     if access.token is not None:
         app = Login(app, access.token, Throttle())
     app = SafeHeaders(SameSite(app, only_local=access.token is None and access.trusted_proxy is None))
-    return Dashboard(app, knowledge.close, lambda: close_optuna_storage(storage))
+    return Dashboard(app, additions.prepare, [knowledge.close, lambda: close_optuna_storage(storage)])
 
 
 class _Uploads(FileSystemArtifactStore):

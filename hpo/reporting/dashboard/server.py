@@ -49,6 +49,7 @@ class DashboardServer:
         process with ``os._exit``, since Python's own end aborts it where one of them is in C++ code.
         """
         with stop_on_signals() as flag:
+            self._app.prepare()
             while not flag.signum:
                 self._wait_for_sockets()
             self._server.accepting = False

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ def ask() -> Callable[..., Answer]:
         finally:
             getattr(parts, "close", lambda: None)()
         status, headers = started[-1][:2]
+        if dict(headers).get("Content-Encoding") == "gzip":
+            content = gzip.decompress(content)
         return Answer(int(status.split()[0]), dict(headers), content)
 
     return call

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from hpo.reporting.dashboard.additions import thin
 from hpo.reporting.dashboard.app import Access, make_app
 from hpo.reporting.dashboard.knowledge import Knowledge, _Kept
 
@@ -101,18 +100,6 @@ def test_a_study_that_hpo_does_not_know_stays_as_it_is(url: str, ask: Ask) -> No
         [],
         [],
     )
-
-
-def test_of_thousands_of_curves_a_part_is_sent() -> None:
-    trials = [{"number": i, "state": "Complete", "intermediate_values": [1]} for i in range(5000)]
-    trials[4999]["state"] = "Running"
-    thin({"trials": trials, "best_trials": [trials[7]]})
-    drawn = [trial["number"] for trial in trials if trial["intermediate_values"]]
-    assert len(drawn) == 102
-    assert {0, 50, 7, 4999} <= set(drawn)
-    few = [{"number": i, "state": "Complete", "intermediate_values": [1]} for i in range(100)]
-    thin({"trials": few, "best_trials": []})
-    assert all(trial["intermediate_values"] for trial in few)
 
 
 def test_an_old_value_is_given_while_the_next_is_made(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,63 @@
+"""A study's trials as a CSV file. optuna-dashboard's own fails where the study's name has a line break."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from urllib.parse import quote
+
+import optuna
+from bottle import HTTPResponse, request
+from optuna.storages import BaseStorage
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+
+def csv_answer(storage: BaseStorage, study_id: int) -> HTTPResponse:
+    """The study as a download with optuna-dashboard's columns; of ``?trial_ids=1,2`` those numbers."""
+    try:
+        study = optuna.load_study(study_name=storage.get_study_name_from_id(study_id), storage=storage)
+    except KeyError:
+        return _refused(404, f"there is no study {study_id}")
+    trials = study.get_trials(deepcopy=False)
+    wanted = request.query.get("trial_ids", "")
+    if wanted:
+        try:
+            numbers = {int(number) for number in wanted.split(",")}
+        except ValueError:
+            return _refused(400, "trial_ids takes numbers of trials, such as 1,2")
+        trials = [trial for trial in trials if trial.number in numbers]
+        if not trials:
+            return _refused(404, f"the study has no trials {wanted}")
+    headers = {"Content-Type": "text/csv; charset=utf-8", "Content-Disposition": _download(study.study_name)}
+    return HTTPResponse(_table(study, trials).encode(), headers=headers)
+
+
+def _refused(status: int, reason: str) -> HTTPResponse:
+    return HTTPResponse(f"{reason}\n", status, {"Content-Type": "text/plain; charset=utf-8"})
+
+
+def _download(study: str) -> str:
+    """What tells a browser the file's name, in ASCII and in full."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", study).strip("-.") or "study"
+    full = quote(re.sub(r"[^\w.-]+", "-", study).strip("-.") or "study", safe="")
+    return f"attachment; filename=\"{plain}.csv\"; filename*=UTF-8''{full}.csv"
+
+
+def _table(study: Study, trials: Sequence[FrozenTrial]) -> str:
+    params = sorted({name for trial in trials for name in trial.params})
+    attrs = sorted({name for trial in trials for name in trial.user_attrs})
+    objectives = len(study.directions)
+    values = study.metric_names or (
+        ["Value"] if objectives == 1 else [f"Objective {objective}" for objective in range(objectives)]
+    )
+    text = io.StringIO()
+    rows = csv.writer(text)
+    named = (*(f"Param {name}" for name in params), *(f"UserAttribute {name}" for name in attrs))
+    rows.writerow(["Number", "State", *values, *named])
+    for trial in trials:
+        has = (*map(trial.params.get, params), *map(trial.user_attrs.get, attrs))
+        rows.writerow([trial.number, trial.state.name, *(trial.values or [None] * objectives), *has])
+    return text.getvalue()

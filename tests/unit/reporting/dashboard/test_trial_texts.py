@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna_dashboard import save_note, wsgi
+
+from hpo.reporting.dashboard.app import Access, make_app
+from hpo.reporting.dashboard.trial_texts import TrialTexts, look_once
+
+Ask = Callable[..., Any]
+LOCAL = {"HTTP_HOST": "localhost"}
+SPACE = {
+    "lr": FloatDistribution(1e-4, 1.0, log=True),
+    "layers": IntDistribution(1, 4),
+    "norm": CategoricalDistribution((None, "batch")),
+}
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> optuna.Study:
+    """Trials of every kind, with odd values."""
+    study = optuna.create_study(storage=f"sqlite:///{tmp_path}/d.db", study_name="odd", direction="maximize")
+    curve = {1: 0.5, 2: float("nan"), 3: float("inf"), 4: -float("inf")}
+    params = {"lr": 0.1, "layers": 2, "norm": None}
+    given = {"params": params, "distributions": SPACE, "intermediate_values": curve}
+    study.add_trial(create_trial(value=0.7, user_attrs={"a": [1], "verdict": "x" * 200}, **given))
+    study.add_trial(create_trial(value=float("inf"), params={"lr": 0.2}, distributions={"lr": SPACE["lr"]}))
+    study.add_trial(create_trial(state=TrialState.PRUNED, system_attrs={"constraints": [1.0]}, **given))
+    study.add_trial(create_trial(state=TrialState.FAIL, user_attrs={"b": 1}))
+    study.enqueue_trial({"lr": 0.3, "layers": 1, "norm": "batch"})
+    study.ask(SPACE).report(0.1, 1)
+    study.ask()
+    save_note(study, "a *person* wrote this")
+    return study
+
+
+def url_of(study: optuna.Study) -> str:
+    return str(study._storage._backend.engine.url)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("query", ["", "?after=0", "?after=2", "?after=100", "?after=-1", "?after=x"])
+def test_the_answer_is_that_of_optuna_dashboard(study: optuna.Study, ask: Ask, query: str) -> None:
+    theirs = ask(wsgi(study._storage), f"/api/studies/1{query}")
+    ours = ask(make_app(url_of(study), Access()), f"/api/studies/1{query}", **LOCAL)
+    assert ours.status == theirs.status
+    assert ours.headers["Content-Type"] == theirs.headers["Content-Type"]
+    assert in_order(json.loads(ours.body)) == in_order(json.loads(theirs.body))
+
+
+@pytest.mark.parametrize("query", ["", "?trial_ids=0,2", "?trial_ids=99", "?trial_ids=x"])
+def test_the_table_is_that_of_optuna_dashboard(study: optuna.Study, ask: Ask, query: str) -> None:
+    theirs = ask(wsgi(study._storage), f"/csv/1{query}")
+    ours = ask(make_app(url_of(study), Access()), f"/csv/1{query}", **LOCAL)
+    assert ours.status == theirs.status
+    assert ours.status != 200 or ours.body == theirs.body
+
+
+def in_order(answer: Any) -> Any:
+    """What has no order of its own, sorted."""
+    if isinstance(answer, dict):
+        return {name: in_order(value) for name, value in answer.items()}
+    if isinstance(answer, list):
+        return (
+            sorted(map(in_order, answer), key=repr) if is_unordered(answer) else list(map(in_order, answer))
+        )
+    return answer
+
+
+def is_unordered(items: list[Any]) -> bool:
+    return all(isinstance(each, dict) and ({"key"} <= set(each) or {"pytype"} <= set(each)) for each in items)
+
+
+def test_a_trial_that_ends_is_made_anew(study: optuna.Study) -> None:
+    texts = TrialTexts()
+
+    def sent() -> Any:
+        return json.loads(texts.of(1, study.get_trials(deepcopy=False), {}, None, ()))[4]
+
+    assert sent()["state"] == "Running"
+    study.tell(4, 0.9)
+    assert (sent()["state"], sent()["values"]) == ("Complete", [0.9])
+
+
+def test_what_was_made_of_an_ended_trial_is_kept_for_that_trial_alone() -> None:
+    texts = TrialTexts()
+    trial = with_curve(0)
+    assert json.loads(texts.of(1, [trial], {}, None, ()))[0]["values"] == [0.5]
+    trial.values = [0.6]
+    assert json.loads(texts.of(1, [trial], {}, None, ()))[0]["values"] == [0.5]
+    assert json.loads(texts.of(1, [with_curve(0, value=0.7)], {}, None, ()))[0]["values"] == [0.7]
+
+
+def test_of_thousands_of_curves_a_part_is_sent() -> None:
+    trials = [with_curve(number) for number in range(5000)]
+    trials[4999].state = TrialState.RUNNING
+
+    def drawn(trials: list[FrozenTrial], best: set[int]) -> list[int]:
+        sent = json.loads(TrialTexts().of(1, trials, {}, None, best))
+        return [trial["number"] for trial in sent if trial["intermediate_values"]]
+
+    assert len(drawn(trials, {7})) == 102
+    assert {0, 50, 7, 4999} <= set(drawn(trials, {7}))
+    assert len(drawn(trials[:100], set())) == 100
+
+
+def with_curve(number: int, value: float = 0.5) -> FrozenTrial:
+    trial = create_trial(value=value, intermediate_values={1: 0.5})
+    trial.number = trial._trial_id = number
+    return trial
+
+
+def test_an_ended_trial_is_looked_at_once_for_what_trials_have_in_common(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from optuna_dashboard import _inmemory_cache
+
+    cache = _inmemory_cache.InMemoryCache()
+    look_once(cache)
+    looked: list[int] = []
+    plain = _inmemory_cache._CachedExtraStudyProperty._update_user_attrs
+
+    def look(common: Any, trial: FrozenTrial) -> None:
+        looked.append(trial.number)
+        plain(common, trial)
+
+    monkeypatch.setattr(_inmemory_cache._CachedExtraStudyProperty, "_update_user_attrs", look)
+    trials = [with_curve(number) for number in range(3)]
+    trials[1].state = TrialState.RUNNING
+    for _ in range(2):
+        _inmemory_cache.get_cached_extra_study_property(cache, 1, trials)
+    assert sorted(looked) == [0, 1, 1, 2]
