@@ -69,7 +69,7 @@ def main() -> None:
             submit(store, spec)
         began = time.process_time()
         inline.serve(
-            WorkOrder(url, spec.study, "auto", workers=available_cores()),
+            WorkOrder(url, (spec.study,), "auto", workers=available_cores()),
             lambda event: None,
             lambda: None,
             lambda ready: None,

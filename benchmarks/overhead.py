@@ -144,7 +144,7 @@ def _run(url: str, trials: int, width: int) -> tuple[Clock, Listener]:
     clock = Clock()
     listener = Listener(clock)
     clock.watch()
-    order = WorkOrder(url, spec.study, "auto", workers=available_cores())
+    order = WorkOrder(url, (spec.study,), "auto", workers=available_cores())
     inline.serve(order, listener, lambda: None, lambda ready: None)
     return clock, listener
 

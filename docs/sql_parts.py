@@ -19,6 +19,7 @@ _NOTES = {
     "hpo_rung.decision": "goes_on, stopped, paused",
     "hpo_rung.score": "best validation accuracy so far",
     "hpo_rung.compared": "trials that had come there",
+    "hpo_worker.seen_at": "last sign outside trials, seconds since 1970, database clock",
     "hpo_finding.severity": "pass, note, warn, fatal",
 }
 _TYPES = {"INTEGER": "int", "BIGINT": "bigint", "DOUBLE": "double", "DATETIME": "timestamp", "JSON": "json"}

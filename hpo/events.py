@@ -101,8 +101,47 @@ class DatabaseBack:
     worker: str
 
 
+@dataclass(frozen=True)
+class WorkerReady:
+    """A worker process of a service has its libraries and its device, and looks for studies."""
+
+    worker: str
+    device: str
+    threads: int
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StudyTaken:
+    """A worker turns to a study: its trials from now on are of it."""
+
+    worker: str
+    study: str
+
+
+@dataclass(frozen=True)
+class StudyOver:
+    """A worker has found that every trial of the study is over."""
+
+    worker: str
+    study: str
+
+
+@dataclass(frozen=True)
+class StudySkipped:
+    """A worker passes over a study that it cannot serve; it looks again later."""
+
+    worker: str
+    study: str
+    reason: str
+
+
 Event: TypeAlias = (
     StudyReady
+    | WorkerReady
+    | StudyTaken
+    | StudyOver
+    | StudySkipped
     | TrialStarted
     | EpochDone
     | TrialEnded

@@ -31,8 +31,10 @@ from hpo.cli.show import show
 from hpo.cli.status import status
 from hpo.cli.stop import resume, stop
 from hpo.cli.studies import studies
+from hpo.cli.submit import submit
 from hpo.cli.test import test
 from hpo.cli.transfer import export_study, import_study
+from hpo.cli.worker import worker
 from hpo.errors import HpoError
 from hpo.redact import Redacted, holds_password
 
@@ -46,6 +48,8 @@ app = typer.Typer(
 )
 for command in (
     run,
+    submit,
+    worker,
     enqueue,
     stop,
     resume,

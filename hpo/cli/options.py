@@ -17,6 +17,14 @@ Storage: TypeAlias = Annotated[
     ),
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text.")]
+Tags: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="TAG,...",
+        help="What studies with `needs:` may ask for; on a GPU there is gpu without it.",
+        show_default=False,
+    ),
+]
 
 
 def storage_url(option: str | None) -> str:

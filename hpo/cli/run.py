@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpo.cli.options import Storage, storage_url
+from hpo.cli.options import Storage, Tags, storage_url
 
 if TYPE_CHECKING:
     from hpo.spec.study import StudySpec
@@ -37,6 +37,7 @@ def run(
         typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the file; may be repeated."),
     ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    tags: Tags = "",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print events and the summary as JSON, one object a line.")
     ] = False,
@@ -47,24 +48,31 @@ def run(
     """
     from hpo.spec.load import load_study
 
-    overrides = [*(changes or []), *([f"trials={trials}"] if trials else [])]
-    spec = load_study(study, overrides)
+    spec = load_study(study, overrides(changes, trials))
 
     from hpo.cli.running import run_as_json, run_for_people
+    from hpo.spec.needs import read_tags
     from hpo.workers.local import run_study
 
     url = storage_url(storage)
-    _say_how_it_searches(spec)
-    count = workers or _default_workers(device, spec.trials)
-    _warn_of_too_many(count)
+    say_how_it_searches(spec)
+    count = workers or default_workers(device, spec.trials)
+    warn_of_too_many(count)
+    has = read_tags(tags)
     show_run = run_as_json if as_json else run_for_people
     summary = show_run(
-        lambda on_event: run_study(spec, url, workers=count, device=device, on_event=on_event), url
+        lambda on_event: run_study(spec, url, workers=count, device=device, tags=has, on_event=on_event), url
     )
     raise typer.Exit(summary.exit_code)
 
 
-def _say_how_it_searches(spec: StudySpec) -> None:
+def overrides(changes: list[str] | None, trials: int | None) -> list[str]:
+    """What the command changes of a study file."""
+    return [*(changes or []), *([f"trials={trials}"] if trials else [])]
+
+
+def say_how_it_searches(spec: StudySpec) -> None:
+    """What of its sampler or pruner its owner may want to know first."""
     from hpo.cli.console import stderr
     from hpo.search.notices import notes, warnings
 
@@ -74,16 +82,18 @@ def _say_how_it_searches(spec: StudySpec) -> None:
         stderr().print(f"note: {note}", style="dim", soft_wrap=True)
 
 
-def _default_workers(device: str, trials: int) -> int:
+def default_workers(device: str, trials: int | None, option: str = "--workers") -> int:
+    """How many there are where none are asked for; it is said, with the reason."""
     from hpo.cli.console import stderr
     from hpo.training.cores import default_crew
 
     crew = default_crew(device, trials)
-    stderr().print(f"workers: {crew.workers} ({crew.why}; --workers N for another number)", style="dim")
+    stderr().print(f"workers: {crew.workers} ({crew.why}; {option} N for another number)", style="dim")
     return crew.workers
 
 
-def _warn_of_too_many(workers: int) -> None:
+def warn_of_too_many(workers: int) -> None:
+    """More than there are cores."""
     from hpo.cli.console import stderr
     from hpo.training.cores import oversubscription
 

@@ -115,16 +115,19 @@ def give_back_hung(store: ResultsStore, lease: Lease, patience: Patience) -> Non
     _give_back(store, lease, "hung", patience)
 
 
-def release_hung(store: ResultsStore, study_id: int, worker: str) -> None:
+def release_hung(store: ResultsStore, worker: str) -> None:
     """The same for what a worker holds that was killed because it hung."""
-    for lease in _held(store, study_id):
+    for lease in _held(store, None):
         if lease.worker == worker:
             with suppress(LeaseLostError):
                 _give_back(store, lease, "hung", Patience(RELEASE_SECONDS))
 
 
-def release_dead_local(store: ResultsStore, study_id: int) -> list[int]:
-    """Give back at once what workers of this machine held when they died; the slots given back."""
+def release_dead_local(store: ResultsStore, study_id: int | None) -> list[int]:
+    """Give back at once what workers of this machine held when they died; the slots given back.
+
+    Those of one study, or of all.
+    """
     given_back = []
     for lease in _held(store, study_id):
         if not is_dead_local(lease.worker):
@@ -136,11 +139,14 @@ def release_dead_local(store: ResultsStore, study_id: int) -> list[int]:
     return given_back
 
 
-def _held(store: ResultsStore, study_id: int) -> list[Lease]:
-    running = select(SlotRow.__table__).where(SlotRow.study_id == study_id, SlotRow.state == "running")
-    rows = store.read(lambda connection: connection.execute(running.order_by(SlotRow.slot)).all())
+def _held(store: ResultsStore, study_id: int | None) -> list[Lease]:
+    open_slots = SlotRow.state != "done"  # what the partial index says
+    running = select(SlotRow.__table__).where(open_slots, SlotRow.state == "running").order_by(SlotRow.slot)
+    if study_id is not None:
+        running = running.where(SlotRow.study_id == study_id)
+    rows = store.read(lambda connection: connection.execute(running).all())
     return [
-        Lease(study_id, row.stage, row.slot, row.token, row.trial_id, row.epoch, row.worker, 0.0)
+        Lease(row.study_id, row.stage, row.slot, row.token, row.trial_id, row.epoch, row.worker, 0.0)
         for row in rows
     ]
 

@@ -66,8 +66,10 @@ class Progress:
         return self.open + self.done + self.to_come
 
 
-def register_study(store: ResultsStore, spec: StudySpec, dataset: DatasetIdentity) -> int:
-    """Submit the study and its slots, or find it again; its id.
+def register_study(
+    store: ResultsStore, spec: StudySpec, dataset: DatasetIdentity, priority: int | None = None
+) -> int:
+    """Submit the study and its slots, or find it again; its id. ``priority`` None leaves it as it is, or 0.
 
     More ``trials`` than before add slots; fewer take back those that nobody has begun. Raises
     ``StudyChangedError`` if the spec would make other trials, or the data are not what the study began with.
@@ -84,6 +86,9 @@ def register_study(store: ResultsStore, spec: StudySpec, dataset: DatasetIdentit
             connection.execute(
                 update(StudyRow).where(StudyRow.study_id == study_id).values(spec=_document(spec))
             )
+        if priority is not None:
+            ranked = update(StudyRow).where(StudyRow.study_id == study_id)
+            connection.execute(ranked.values(priority=priority))
         if not spec.stages:
             _fit_slots(connection, study_id, spec.trials)
         elif is_new:
@@ -216,7 +221,7 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 _ABSENT = "(not set)"
-_MAY_CHANGE = ("trials", "max_consecutive_failures", "max_deaths", "keep_best")
+_MAY_CHANGE = ("trials", "max_consecutive_failures", "max_deaths", "keep_best", "needs")
 """What makes no trial another one."""
 
 

@@ -108,6 +108,24 @@ class StudyRow(Base):
     created_at: Mapped[datetime]
     stopped_at: Mapped[datetime | None]
     """Since when `hpo stop` holds; NULL while workers may claim slots."""
+    priority: Mapped[int] = mapped_column(server_default="0")
+    """Workers serve studies of a higher one first."""
+
+
+class WorkerRow(Base):
+    """A worker process that has said that it is there, and has not left yet."""
+
+    __tablename__ = "hpo_worker"
+
+    worker: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    device: Mapped[str]
+    tags: Mapped[list[str]] = mapped_column(JSON)
+    studies: Mapped[list[str]] = mapped_column(JSON)
+    """Those that it serves by name; empty for all."""
+    code_version: Mapped[str]
+    started_at: Mapped[datetime]
+    seen_at: Mapped[float]
+    """Its last sign outside trials, in seconds since 1970 by the database's clock."""
 
 
 class StatisticsRow(Base):

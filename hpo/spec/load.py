@@ -20,6 +20,7 @@ from hpo.spec.crosscheck import (
 from hpo.spec.distributions import read_distribution
 from hpo.spec.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, WrongValue, field_type, show
 from hpo.spec.nearest import did_you_mean
+from hpo.spec.needs import read_needs
 from hpo.spec.overrides import apply_overrides
 from hpo.spec.read_method import METHODS, method_word, read_method, read_options
 from hpo.spec.read_stages import read_stages, stage_problems
@@ -54,6 +55,7 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), option: s
         raise StudyFileError(source, [*problems, _not_a_study(tree)])
     tree = apply_overrides(tree, overrides, problems, option)
     given = _top_level(tree, problems)
+    given["needs"] = read_needs(tree.entries.get("needs"), problems)
     stages = read_stages(tree.entries.get("stages"), problems)
     draft = Draft()
     _read_section(tree, "fixed", draft, _read_fixed, problems)
@@ -86,7 +88,7 @@ def _not_a_study(node: Node) -> Problem:
 
 
 _SECTIONS = ("fixed", "space")
-_BLOCKS = (*_SECTIONS, "stages")
+_BLOCKS = (*_SECTIONS, "stages", "needs")
 """Keys whose value is not a single one."""
 
 

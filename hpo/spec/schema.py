@@ -10,6 +10,7 @@ from hpo.spec.distributions import ALLOWED
 from hpo.spec.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, when_text
 from hpo.spec.load import STUDY_KEYS, THRESHOLDS
 from hpo.spec.method import Method, options_of, summaries
+from hpo.spec.needs import TAG_PATTERN
 from hpo.spec.pruner import Pruner
 from hpo.spec.read_method import METHODS
 from hpo.spec.read_stages import CONFIRM_KEYS, STAGE_KEYS
@@ -40,6 +41,7 @@ def study_schema() -> Schema:
     keys["checks"] = _checks(keys["checks"])
     keys.update({name: _method(keys[name], method) for name, method in METHODS.items()})
     keys["stages"] = _stages()
+    keys["needs"] = _needs()
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "hpo study file",
@@ -98,6 +100,15 @@ def _stages() -> Schema:
         "type": "array",
         "minItems": 1,
         "items": stage | {"required": ["name"]},
+    }
+
+
+def _needs() -> Schema:
+    return {
+        "description": StudySpec.model_fields["needs"].description,
+        "type": "array",
+        "uniqueItems": True,
+        "items": {"type": "string", "pattern": TAG_PATTERN.pattern},
     }
 
 

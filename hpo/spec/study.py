@@ -62,6 +62,9 @@ class StudySpec(BaseModel):
         description="how many trials, the best ones, have the weights of their best epoch kept; 0 for none",
         ge=0,
     )
+    needs: tuple[str, ...] = Field(
+        default=(), description="tags that a worker must have to serve the study; one on a GPU has gpu"
+    )
     fixed: dict[str, Any] = Field(default_factory=dict, description="hyperparameters with one value")
     space: dict[str, Distribution] = Field(default_factory=dict, description="hyperparameters searched")
     stages: tuple[StageSpec, ...] = Field(

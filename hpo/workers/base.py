@@ -17,16 +17,25 @@ class Ready:
 
     worker: str
     device: str
-    precision: str
+    precision: str | None
+    """Of the study; None where a worker serves several."""
     threads: int
+    tags: frozenset[str]
 
 
 @dataclass(frozen=True)
 class WorkOrder:
-    """Which study a worker serves, and with what. Small and picklable: the rest is in the database."""
+    """Which studies a worker serves, and with what. Small and picklable: the rest is in the database."""
 
     storage_url: str
-    study: str
+    studies: tuple[str, ...]
+    """By name; none for every open study of the database."""
     device: str
     workers: int
     """How many workers share this machine's cores."""
+    tags: frozenset[str] = frozenset()
+    """What studies may need; ``gpu`` is added on one."""
+    service: bool = False
+    """Pass over a study that cannot be served; else it ends the worker."""
+    waits: bool = False
+    """Wait for more when every study is over."""

@@ -1,44 +1,38 @@
-"""The worker loop, in this process: claim a slot, train it, again, until the study is done."""
+"""The worker loop, in this process: choose a study, do one thing for it, again."""
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from functools import cache, partial
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
 
-from hpo.errors import LeaseLostError, StorageError, StudyChangedError, UnknownStudyError
-from hpo.events import DatabaseAway, DatabaseBack, TrialEnded
-from hpo.keeping import remove_superfluous
-from hpo.model_catalog import check_model
+from hpo.errors import FailingStudyError, UserError
+from hpo.events import DatabaseAway, DatabaseBack, Event, StudyOver, StudySkipped, StudyTaken
 from hpo.pulse import beat
-from hpo.queue.failures import database_time, stop_if_failing
 from hpo.queue.identity import worker_id
-from hpo.queue.leases import Lease, claim, release, release_dead_local
-from hpo.queue.paused import claim_promoted, end_paused, paused_stages
-from hpo.queue.registered import RegisteredStudy, find_registered
-from hpo.queue.slots import progress
-from hpo.queue.stages import Stage, find_stage
-from hpo.recovery.checkpoint import remove_all
-from hpo.recovery.faults import fault_point
-from hpo.recovery.signals import StopRequestedError
+from hpo.queue.presence import Presence
+from hpo.queue.serving import OpenStudy, open_studies
+from hpo.queue.stopping import stop
+from hpo.recovery.signals import StudyStoppedError
 from hpo.results.patience import Patience
 from hpo.results.store import ResultsStore
-from hpo.search.pruners import can_pause, promotable, promoted, stopped_at_the_end
-from hpo.search.suggest import Suggestions
-from hpo.settings import settings
-from hpo.spec.pruner import Asha
-from hpo.spec.study import StudySpec
-from hpo.staging import advance
+from hpo.spec.needs import GPU, lacking
 from hpo.training.cores import divide_threads
 from hpo.training.device import prepare_process, resolve_device
 from hpo.training.precision import resolve_precision
-from hpo.trial import Workbench, run_trial
 from hpo.workers.base import Emit, Ready, WorkOrder
-from hpo.workers.submit import load_study_images
+from hpo.workers.taken import TakenStudy, take_up
 
 IDLE_SECONDS = 0.5
 """How often a worker without a slot looks whether another's lease has ended."""
+LONGEST_IDLE_SECONDS = 5.0
+"""A service that finds nothing looks ever more seldom, up to this: one read of the database."""
+SKIP_SECONDS = 60.0
+"""For how long a study that cannot be served is passed over."""
+_KEPT = 4
+"""Studies whose images stay open in a worker."""
 
 
 def serve(
@@ -47,9 +41,10 @@ def serve(
     check_stop: Callable[[], None],
     on_ready: Callable[[Ready], None],
 ) -> None:
-    """Work until no slot of the study is waiting or held by anyone; ``on_ready`` hears on what.
+    """Work until no slot of the studies is waiting or held by anyone; ``on_ready`` hears on what.
 
-    Raises ``StopRequestedError`` when ``check_stop`` does, with the lease given back, and
+    Raises ``StopRequestedError`` when ``check_stop`` does, with the lease given back. Unless the order is a
+    service's, raises ``UserError`` if a study cannot be served, ``StudyStoppedError`` after `hpo stop`, and
     ``FailingStudyError`` when too many trials failed in a row.
     """
     threads = divide_threads(order.workers)
@@ -62,28 +57,13 @@ def serve(
     )
     # Patient from the start: whoever replaces a dead worker may come while the database is away.
     with patience.waits_for(lambda: ResultsStore(order.storage_url, patience)) as store:
-        bench = patience.waits_for(lambda: _workbench(order, store, emit, check_stop))
-        precision = resolve_precision(bench.spec.fixed.get("precision", "auto"), bench.device)
-        on_ready(Ready(bench.worker, str(bench.device), precision, threads))
-        began = database_time(store)
-        while True:
-            check_stop()
-            stop_if_failing(store, bench.study_id, bench.spec, began)
-            fault_point("worker.claim")
-            lease = _claim(bench)
-            fault_point("worker.claimed")
-            if lease is not None:
-                _work_on(bench, lease)
-            elif _end_paused(bench):
-                continue
-            elif not progress(store, bench.study_id).open:
-                fault_point("worker.advance")
-                if not advance(store, bench.spec.study):
-                    _tidy_up(bench)
-                    return
-                fault_point("worker.advanced")
-            elif not release_dead_local(store, bench.study_id):
-                _sleep(check_stop, IDLE_SECONDS)
+        loop = _Loop(order, store, patience, emit, check_stop)
+        on_ready(loop.ready(threads))
+        presence = Presence(store, worker, device=str(loop.device), tags=loop.tags, studies=order.studies)
+        try:
+            loop.run(presence)
+        finally:
+            presence.leave()
 
 
 def _sleep(check_stop: Callable[[], None], seconds: float) -> None:
@@ -95,93 +75,149 @@ def _sleep(check_stop: Callable[[], None], seconds: float) -> None:
         time.sleep(min(left, IDLE_SECONDS))
 
 
-def _workbench(
-    order: WorkOrder, store: ResultsStore, emit: Emit, check_stop: Callable[[], None]
-) -> Workbench:
-    study = find_registered(store.engine, order.study)
-    if study is None:
-        raise UnknownStudyError(f"study {order.study} is no longer in the database: was it deleted?")
-    dataset = load_study_images(study.spec, study.dataset)
-    if dataset.fingerprint != study.fingerprint:
-        raise StudyChangedError(
-            f"study {order.study} began with other images than those now at {dataset.origin}"
-        )
-    _check_models(study.spec, len(dataset.classes))
-    return Workbench(
-        spec=study.spec,
-        study_id=study.study_id,
-        study_uid=study.uid,
-        store=store,
-        suggestions=Suggestions(store, study.study_id, study.spec.space),
-        dataset=dataset,
-        device=resolve_device(order.device),
-        worker=worker_id(),
-        lease_seconds=settings().lease_seconds,
-        emit=emit,
-        stage=cache(partial(_find_stage, store, study)),
-        check_stop=check_stop,
-    )
+class _Loop:
+    """A worker that goes from study to study."""
 
+    def __init__(
+        self,
+        order: WorkOrder,
+        store: ResultsStore,
+        patience: Patience,
+        emit: Emit,
+        check_stop: Callable[[], None],
+    ) -> None:
+        self.device = resolve_device(order.device)
+        self.tags = order.tags if self.device.type == "cpu" else order.tags | {GPU}
+        self._order = order
+        self._store = store
+        self._patience = patience
+        self._emit = emit
+        self._check_stop = check_stop
+        self._worker = worker_id()
+        self._taken: dict[int, TakenStudy] = {}
+        """By id, the one that was served last at the end."""
+        self._skipped: dict[int, float] = {}
+        """Until when studies are passed over, by their ids."""
+        self._as_taken: dict[int, OpenStudy] = {}
+        """What the database said of those when they were taken up."""
+        self._since: dict[int, datetime] = {}
+        """Since when failures of a study count here."""
+        self._current = ""
+        self._idle = IDLE_SECONDS
 
-def _find_stage(store: ResultsStore, study: RegisteredStudy, name: str) -> Stage:
-    return store.read(lambda connection: find_stage(connection, study.study_id, study.spec, name))
+    def ready(self, threads: int) -> Ready:
+        """Who this worker is; what one study alone asks for is looked at first."""
+        precision = None
+        if not self._order.service:
+            for name in self._order.studies:
+                taken = self._patience.waits_for(partial(self._take_up, name))
+                self._refuse_needs(taken)
+                self._taken[taken.bench.study_id] = taken
+                precision = resolve_precision(taken.bench.spec.fixed.get("precision", "auto"), self.device)
+        return Ready(self._worker, str(self.device), precision, threads, self.tags)
 
+    def run(self, presence: Presence) -> None:
+        """Until there is nothing more to do, or the worker shall stop."""
+        while True:
+            self._check_stop()
+            studies = open_studies(self._store, self._order.studies)
+            self._let_go(studies)
+            mine = [each for each in studies if self._is_mine(each)]
+            if self._serve_first(mine):
+                self._idle = IDLE_SECONDS
+                continue
+            if not self._order.waits and not mine:
+                return
+            presence.sign()
+            self._rest()
 
-def _check_models(spec: StudySpec, classes: int) -> None:
-    """Refuse a network that cannot be built before anything is trained; raises ``ConfigurationError``."""
-    searched = spec.space.get("model")
-    for name in searched.extremes() if searched else [spec.fixed.get("model", "convnet")]:
-        check_model(spec.configuration({"model": name}), classes=classes)
+    def _rest(self) -> None:
+        """A little longer each time where more may come at any time; jittered, so that workers spread."""
+        _sleep(self._check_stop, self._idle)
+        if self._order.waits:
+            self._idle = min(1.5 * self._idle, LONGEST_IDLE_SECONDS) * random.uniform(0.8, 1.0)
 
-
-def _claim(bench: Workbench) -> Lease | None:
-    """A paused trial that is now among the best before one that nobody has begun."""
-    for stage, pruner in _pausing(bench):
-        choose, say = partial(promotable, pruner), partial(promoted, pruner)
-        lease = claim_promoted(
-            bench.store, bench.study_id, stage, bench.worker, bench.lease_seconds, choose, say
-        )
-        if lease is not None:
-            return lease
-    return claim(bench.store, bench.study_id, bench.worker, bench.lease_seconds)
-
-
-def _end_paused(bench: Workbench) -> bool:
-    """Whether there was a paused trial to end, since none of its stage runs, is to come or may go on."""
-    for stage, pruner in _pausing(bench):
-        choose, say = partial(promotable, pruner), partial(stopped_at_the_end, pruner)
-        ended = end_paused(bench.store, bench.study_id, stage, choose, say)
-        if ended is not None:
-            bench.emit(TrialEnded(bench.worker, ended.number, "pruned", None, ended.verdict, ended.seconds))
+    def _is_mine(self, study: OpenStudy) -> bool:
+        if not self._order.service:
             return True
-    return False
+        passed_over = self._skipped.get(study.study_id, 0.0) > time.monotonic()
+        return not (study.stopped or passed_over or lacking(study.needs, self.tags))
 
+    def _serve_first(self, studies: list[OpenStudy]) -> bool:
+        """Do one thing for the first study for which there is any; False if there is none.
 
-def _pausing(bench: Workbench) -> Iterator[tuple[str, Asha]]:
-    """The stages in which trials are paused, each with its pruner."""
-    rules = [bench.spec.pruner.rules, *(each.pruner.rules for each in bench.spec.stages if each.pruner)]
-    if not any(can_pause(each) for each in rules):
-        return  # asks the database nothing
-    for name in paused_stages(bench.store, bench.study_id):
-        pruner = bench.stage(name).spec.pruner.rules
-        assert can_pause(pruner), f"only a pruner that can pause has paused trials of stage {name}"
-        yield name, pruner
+        Of equals, the one that this worker has not served for the longest time.
+        """
+        places = {study_id: place for place, study_id in enumerate(self._taken)}
+        order = sorted(
+            studies, key=lambda each: (-each.priority, each.at_work, places.get(each.study_id, -1))
+        )
+        return any(self._serve(each) for each in order)
 
+    def _serve(self, study: OpenStudy) -> bool:
+        try:
+            return self._take(study).do_one_thing()
+        except StudyStoppedError:
+            if not self._order.service:
+                raise
+        except FailingStudyError as error:
+            if not self._order.service:
+                raise
+            stop(self._store, study.study_id)
+            self._skip(study, f"{error} It is stopped now: `hpo resume {study.name}` lets workers go on.")
+        except UserError as error:
+            if not self._order.service:
+                raise
+            self._skip(study, str(error))
+        return False
 
-def _tidy_up(bench: Workbench) -> None:
-    """Remove what workers left that were killed when their trials had just ended."""
-    remove_all(settings().checkpoints.expanduser(), bench.study_uid)
-    remove_superfluous(bench.store, bench.study_id, bench.study_uid, bench.spec.keep_best)
+    def _take(self, study: OpenStudy) -> TakenStudy:
+        """As the one served last; of many, those served long ago are let go."""
+        taken = self._taken.pop(study.study_id, None)
+        if taken is None:
+            taken = self._take_up(study.name, self._since.get(study.study_id))
+            self._since[study.study_id] = taken.since
+            self._as_taken[study.study_id] = study
+        self._taken[study.study_id] = taken
+        for other in list(self._taken)[:-_KEPT]:
+            del self._taken[other]
+        return taken
 
+    def _take_up(self, name: str, since: datetime | None = None) -> TakenStudy:
+        return take_up(
+            name, self._store, self._order.device, partial(self._say, name), self._check_stop, since
+        )
 
-def _work_on(bench: Workbench, lease: Lease) -> None:
-    try:
-        run_trial(bench, lease)
-    except LeaseLostError:
-        return  # another worker has the slot now, and trains it
-    except StopRequestedError:
-        fault_point("worker.release")
-        with suppress(LeaseLostError, StorageError):  # else the lease runs out by itself
-            release(bench.store, lease)
-        fault_point("worker.released")
-        raise
+    def _say(self, study: str, event: Event) -> None:
+        if study != self._current:
+            self._current = study
+            self._emit(StudyTaken(self._worker, study))
+        self._emit(event)
+
+    def _skip(self, study: OpenStudy, reason: str) -> None:
+        self._taken.pop(study.study_id, None)
+        self._skipped[study.study_id] = time.monotonic() + SKIP_SECONDS * random.uniform(0.8, 1.2)
+        self._emit(StudySkipped(self._worker, study.name, reason))
+
+    def _let_go(self, still_open: list[OpenStudy]) -> None:
+        """What is over, stopped, deleted or not what it was when it was taken up."""
+        known = {each.study_id: each for each in still_open}
+        for study_id, taken in list(self._taken.items()):
+            if study_id not in known and taken.is_over():
+                taken.end()
+                self._emit(StudyOver(self._worker, taken.bench.spec.study))
+            before = self._as_taken.get(study_id)
+            changed = before is not None and study_id in known and before.identity != known[study_id].identity
+            if study_id not in known or changed:
+                del self._taken[study_id]
+        going_on = {each.study_id for each in still_open if not each.stopped}
+        self._since = {study_id: since for study_id, since in self._since.items() if study_id in going_on}
+
+    def _refuse_needs(self, taken: TakenStudy) -> None:
+        spec = taken.bench.spec
+        missing = lacking(spec.needs, self.tags)
+        if missing:
+            raise UserError(
+                f"study {spec.study} needs {', '.join(missing)}, which workers here do not have: give it "
+                f"with --tags or --device, or hand the study to workers elsewhere with `hpo submit`"
+            )

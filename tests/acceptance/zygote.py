@@ -32,7 +32,7 @@ def work(order: dict[str, Any]) -> int:
     with stop_on_signals() as stop:
         try:
             serve(
-                WorkOrder(order["url"], order["study"], "cpu", workers=2),
+                WorkOrder(order["url"], (order["study"],), "cpu", workers=2),
                 lambda event: None,
                 stop.check,
                 lambda ready: None,

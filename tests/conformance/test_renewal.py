@@ -116,7 +116,7 @@ def test_what_a_killed_worker_held_is_given_back_as_hung(bench: Any) -> None:
     study_id = bench.register(trials=2)
     for worker in ("a:1:0.00", "b:2:0.00"):
         began(bench, bench.claim(study_id, worker))
-    release_hung(bench.store, study_id, "a:1:0.00")
+    release_hung(bench.store, "a:1:0.00")
     states = {row.slot: row.state for row in bench.rows(SlotRow)}
     assert states == {0: "waiting", 1: "running"}
     assert sorted(str(row.outcome) for row in bench.rows(AttemptRow)) == ["None", "hung"]

@@ -51,7 +51,7 @@ def main(url: str, checks: str) -> None:
                 space = psutil.Process().memory_info().vms + ROOM
                 resource.setrlimit(resource.RLIMIT_AS, (space, space))
 
-    serve(WorkOrder(url, spec.study, "cpu", 1), listen, lambda: None, lambda ready: None)
+    serve(WorkOrder(url, (spec.study,), "cpu", 1), listen, lambda: None, lambda ready: None)
     print(json.dumps({"states": states, "resident": resident}))  # noqa: T201
 
 

@@ -53,7 +53,7 @@ def spec(name: str, pruner: Any, trials: int = 6) -> StudySpec:
 
 def serve_until(url: str, study: str, check_stop: Callable[[], None] = lambda: None) -> list[Event]:
     events: list[Event] = []
-    serve(WorkOrder(url, study, "cpu", 2), events.append, check_stop, lambda ready: None)
+    serve(WorkOrder(url, (study,), "cpu", 2), events.append, check_stop, lambda ready: None)
     return events
 
 

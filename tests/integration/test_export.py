@@ -90,7 +90,7 @@ def train(url: str, document: dict[str, Any]) -> None:
     spec = StudySpec.model_validate(document)
     with ResultsStore(url) as store:
         submit(store, spec)
-    serve(WorkOrder(url, spec.study, "cpu", 2), lambda event: None, lambda: None, lambda ready: None)
+    serve(WorkOrder(url, (spec.study,), "cpu", 2), lambda event: None, lambda: None, lambda ready: None)
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,7 @@ def _serve(url: str, spec: StudySpec) -> Progress:
     with ResultsStore(url) as store:
         study_id = submit(store, spec).study_id
         try:
-            serve(WorkOrder(url, "s", "cpu", 2), lambda event: None, lambda: None, lambda ready: None)
+            serve(WorkOrder(url, ("s",), "cpu", 2), lambda event: None, lambda: None, lambda ready: None)
         finally:
             now = progress(store, study_id)
     return now

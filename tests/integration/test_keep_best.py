@@ -53,7 +53,7 @@ def spec(name: str, keep_best: int, trials: int = 5) -> StudySpec:
 def work(url: str, study: StudySpec, check_stop: Callable[[], None] = lambda: None) -> None:
     with ResultsStore(url) as store:
         submit(store, study)
-    serve(WorkOrder(url, study.study, "cpu", 2), lambda event: None, check_stop, lambda ready: None)
+    serve(WorkOrder(url, (study.study,), "cpu", 2), lambda event: None, check_stop, lambda ready: None)
 
 
 def ranking(url: str) -> list[int]:

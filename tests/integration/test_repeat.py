@@ -41,7 +41,7 @@ def url(storage_url: str) -> str:
     )
     with ResultsStore(storage_url) as store:
         submit(store, spec)
-    serve(WorkOrder(storage_url, "s", "cpu", 2), lambda event: None, lambda: None, lambda ready: None)
+    serve(WorkOrder(storage_url, ("s",), "cpu", 2), lambda event: None, lambda: None, lambda ready: None)
     return storage_url
 
 

@@ -72,7 +72,7 @@ def spec(name: str, **fixed: Any) -> StudySpec:
 
 
 def work(url: str, name: str, check_stop: Callable[[], None] = lambda: None) -> None:
-    serve(WorkOrder(url, name, "cpu", 2), lambda event: None, check_stop, lambda ready: None)
+    serve(WorkOrder(url, (name,), "cpu", 2), lambda event: None, check_stop, lambda ready: None)
 
 
 def rows(url: str, sql: str, study: str) -> list[tuple[Any, ...]]:

@@ -64,7 +64,7 @@ def _run(url: str, spec: StudySpec) -> list[Event]:
     with ResultsStore(url) as store:
         submit(store, spec)
     ready: list[Ready] = []
-    serve(WorkOrder(url, spec.study, "cpu", 2), events.append, lambda: None, ready.append)
+    serve(WorkOrder(url, (spec.study,), "cpu", 2), events.append, lambda: None, ready.append)
     assert [each.device for each in ready] == ["cpu"]
     return events
 

@@ -9,14 +9,14 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, DateTime, LargeBinary, Select, Table, and_, insert, select
 
-from hpo.results.tables import TRIALS, Base, SchemaRow, TrialRow
+from hpo.results.tables import TRIALS, Base, SchemaRow, TrialRow, WorkerRow
 
 Row = dict[str, Any]
 
 TABLES: tuple[Table, ...] = tuple(
     table
     for table in Base.metadata.sorted_tables
-    if table.name.startswith("hpo_") and table is not SchemaRow.__table__
+    if table.name.startswith("hpo_") and table not in (SchemaRow.__table__, WorkerRow.__table__)
 )
 """Every table of ours that hangs on a study, those that others refer to first."""
 _LEFT_OUT = {"study_id", "id", "lease_until", "progress_at"}

@@ -1,0 +1,24 @@
+"""Studies with a priority, and the workers that are there."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0009"
+down_revision = "0008"
+
+
+def upgrade() -> None:
+    """Add the column and the table."""
+    op.add_column("hpo_study", sa.Column("priority", sa.Integer(), nullable=False, server_default="0"))
+    op.create_table(
+        "hpo_worker",
+        sa.Column("worker", sa.String(200), primary_key=True),
+        sa.Column("device", sa.Text(), nullable=False),
+        sa.Column("tags", sa.JSON(), nullable=False),
+        sa.Column("studies", sa.JSON(), nullable=False),
+        sa.Column("code_version", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.DateTime(), nullable=False),
+        sa.Column("seen_at", sa.Double(), nullable=False),
+    )

@@ -1,0 +1,129 @@
+"""Worker processes watched over until all have ended: what they say is passed on, dead ones are replaced."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import wait
+
+from hpo.errors import StorageError, UserError, WorkerError
+from hpo.events import DatabaseAway, DatabaseBack, EpochDone, Event, Stopping, TrialEnded, WorkerLost
+from hpo.queue.leases import release_hung
+from hpo.recovery.signals import StopFlag
+from hpo.results.store import ResultsStore
+from hpo.settings import settings
+from hpo.workers.base import Emit, Ready, WorkOrder
+from hpo.workers.team import STOP_SECONDS, Failed, Left, Message, Team, Worker
+
+POLL_SECONDS = 0.2
+HUNG_GRACE_SECONDS = 5.0
+"""A hung worker gives its slot back by itself, if it still can, before it is killed."""
+
+
+class Crew:
+    """A team with one order. When ``most_deaths`` workers died before a trial got on, none is replaced."""
+
+    def __init__(
+        self, team: Team, store: ResultsStore, order: WorkOrder, emit: Emit, most_deaths: int
+    ) -> None:
+        self.problems: list[str] = []
+        self.stopped = False
+        """Whether `hpo stop` ended the work."""
+        self._team = team
+        self._store = store
+        self._order = order
+        self._emit = emit
+        self._most_deaths = most_deaths
+        self._deaths = 0
+        """Since a trial got on."""
+        self._failed: Failed | None = None
+        self._away: set[str] = set()
+        """Workers that the database does not answer."""
+
+    def work(self, stop: StopFlag, on_ready: Callable[[Ready], None]) -> None:
+        """Until all workers have ended. Raises ``UserError`` or ``WorkerError`` with a worker's message."""
+        for worker in self._team.workers:
+            worker.order(self._order)
+        deadline: float | None = None
+        running = list(self._team.workers)
+        while running:
+            if stop.signum and deadline is None:
+                self._emit(Stopping(stop.signum))
+            if (stop.signum or self._failed) and deadline is None:
+                self._team.stop()
+                deadline = time.monotonic() + STOP_SECONDS
+            if deadline is not None and time.monotonic() > deadline:
+                break
+            for ready in wait([worker.pipe for worker in running], timeout=POLL_SECONDS):
+                worker = next(worker for worker in running if worker.pipe is ready)
+                self._listen(worker, on_ready, stop)
+            self._kill_hung(running)
+            running = [worker for worker in self._team.workers if not worker.pipe.closed]
+        self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failed is not None:
+            kind = UserError if self._failed.exit_code == 2 else WorkerError
+            raise kind(self._failed.message)
+
+    def _listen(self, worker: Worker, on_ready: Callable[[Ready], None], stop: StopFlag) -> None:
+        try:
+            message: Message = worker.pipe.recv()
+        except (EOFError, ConnectionResetError):  # the latter if it died before it read its order
+            self._ended(worker, stop)
+            return
+        if isinstance(message, Failed):
+            self._failed = self._failed or message
+        elif isinstance(message, Ready):
+            worker.identity = message.worker
+            on_ready(message)
+        elif isinstance(message, Left):
+            if not self.stopped:
+                self._emit(Stopping(0))
+            self.stopped = True
+        else:
+            self._pass_on(message)
+
+    def _pass_on(self, event: Event) -> None:
+        if isinstance(event, DatabaseAway | DatabaseBack):
+            self._hear_of_the_database(event)
+            return
+        if isinstance(event, EpochDone | TrialEnded):
+            self._deaths = 0
+        self._emit(event)
+
+    def _hear_of_the_database(self, event: DatabaseAway | DatabaseBack) -> None:
+        """Tell it once: what one worker misses, all do."""
+        were_away = bool(self._away)
+        if isinstance(event, DatabaseAway):
+            self._away.add(event.worker)
+        else:
+            self._away.discard(event.worker)
+        if bool(self._away) != were_away:
+            self._emit(event)
+
+    def _ended(self, worker: Worker, stop: StopFlag) -> None:
+        worker.pipe.close()
+        worker.process.join()
+        self._away.discard(worker.identity)
+        if worker.hung:
+            # What it could not give back itself, as when its whole process was frozen.
+            with suppress(StorageError):  # the lease then runs out by itself
+                release_hung(self._store, worker.identity)
+        if worker.process.exitcode == 0 or stop.signum or self._failed:
+            return
+        self._deaths += 1
+        message = worker.obituary()
+        self._emit(WorkerLost(worker.identity, message))
+        self.problems.append(message)
+        # A trial that kills its workers is given up before that.
+        if self._deaths <= self._most_deaths:
+            self._team.replace(worker, self._order)
+
+    def _kill_hung(self, running: list[Worker]) -> None:
+        limit = settings().hung_seconds + HUNG_GRACE_SECONDS
+        for worker in running:
+            if not worker.hung and worker.silent_seconds() > limit:
+                worker.hung = True
+                worker.process.kill()  # its pipe then says that it has ended

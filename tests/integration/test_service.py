@@ -1,0 +1,187 @@
+"""A worker that serves whatever is open, in this process, on both databases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from hpo.errors import UserError
+from hpo.events import Event, StudyOver, StudySkipped, StudyTaken, TrialEnded
+from hpo.queue import stopping
+from hpo.queue.slots import progress
+from hpo.recovery.signals import StopRequestedError
+from hpo.results.store import ResultsStore
+from hpo.results.tables import StudyRow, WorkerRow
+from hpo.spec.study import StudySpec
+from hpo.workers import inline
+from hpo.workers.base import Ready, WorkOrder
+from hpo.workers.inline import serve
+from hpo.workers.submit import submit
+
+FIXED: dict[str, Any] = {
+    "dataset": "synthetic", "train_images": 100, "width": 4, "depth": 2, "epochs": 1, "batch_size": 50,
+    "precision": "fp32",
+}  # fmt: skip
+
+
+def _submit(url: str, name: str, trials: int = 2, priority: int = 0, **changes: Any) -> int:
+    document = {"study": name, "trials": trials, "space": {"lr": {"log": [1e-3, 0.1]}}}
+    spec = StudySpec.model_validate({"fixed": FIXED, **document, **changes})
+    with ResultsStore(url) as store:
+        return submit(store, spec, priority).study_id
+
+
+def _serve(url: str, *names: str, check_stop: Any = None, **options: Any) -> list[Event]:
+    events: list[Event] = []
+    options = {"service": True, **options}
+    order = WorkOrder(url, names, "cpu", 2, **options)
+    serve(order, events.append, check_stop or (lambda: None), lambda ready: None)
+    return events
+
+
+def _trained(events: list[Event]) -> list[str]:
+    """The studies of the trials that ended, in order."""
+    study, found = "", []
+    for event in events:
+        if isinstance(event, StudyTaken):
+            study = event.study
+        elif isinstance(event, TrialEnded):
+            found.append(study)
+    return found
+
+
+def _over(events: list[Event]) -> set[str]:
+    return {event.study for event in events if isinstance(event, StudyOver)}
+
+
+def test_all_open_studies_are_served_by_priority_then_in_turn(storage_url: str) -> None:
+    for name, priority in (("a", 0), ("b", 0), ("urgent", 1)):
+        _submit(storage_url, name, priority=priority)
+    events = _serve(storage_url)
+    assert _trained(events) == ["urgent", "urgent", "a", "b", "a", "b"]
+    assert _over(events) == {"a", "b", "urgent"}
+    with ResultsStore(storage_url) as store, store.engine.connect() as connection:
+        assert connection.execute(select(WorkerRow.worker)).all() == []  # it has left
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_only_named_studies_are_served(storage_url: str) -> None:
+    for name in ("a", "b"):
+        _submit(storage_url, name, trials=1)
+    assert _trained(_serve(storage_url, "b")) == ["b"]
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_a_worker_without_the_tags_leaves_a_study_to_others(storage_url: str) -> None:
+    _submit(storage_url, "plain", trials=1)
+    _submit(storage_url, "large", trials=1, priority=9, needs=["gpu", "big"])
+    assert _trained(_serve(storage_url, tags=frozenset({"big"}))) == ["plain"]
+    assert _trained(_serve(storage_url, tags=frozenset({"big", "gpu"}))) == ["large"]
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_a_run_here_of_a_study_that_needs_more_is_refused(storage_url: str) -> None:
+    _submit(storage_url, "large", needs=["gpu"])
+    with pytest.raises(UserError, match="study large needs gpu, which workers here do not have"):
+        _serve(storage_url, "large", service=False)
+
+
+def test_a_study_whose_images_are_missing_is_passed_over_and_others_are_served(
+    storage_url: str, tmp_path: Path
+) -> None:
+    _submit(storage_url, "good", trials=1)
+    elsewhere = _submit(storage_url, "elsewhere", priority=9)
+    with ResultsStore(storage_url) as store:  # submitted on a machine that has the folder
+        spec = store.read(
+            lambda connection: connection.scalar(select(StudyRow.spec).where(StudyRow.study_id == elsewhere))
+        )
+        fixed = {**spec["fixed"], "dataset": "folder", "data_root": str(tmp_path / "none")}
+        moved = update(StudyRow).where(StudyRow.study_id == elsewhere)
+        values = {"spec": {**spec, "fixed": fixed}, "dataset": "folder"}
+        store.write(lambda connection: connection.execute(moved.values(values)))
+    events = _serve(storage_url)
+    assert _trained(events) == ["good"]
+    (skipped,) = [event for event in events if isinstance(event, StudySkipped)]
+    assert skipped.study == "elsewhere" and str(tmp_path / "none") in skipped.reason
+    with ResultsStore(storage_url) as store:
+        assert progress(store, elsewhere).waiting == 2
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_a_study_of_another_hpo_is_passed_over(storage_url: str) -> None:
+    _submit(storage_url, "good", trials=1)
+    newer = _submit(storage_url, "newer", priority=9)
+    with ResultsStore(storage_url) as store:
+        of_it = update(StudyRow).where(StudyRow.study_id == newer)
+        spec = {"study": "newer", "trials": 2, "telepathy": True}
+        store.write(lambda connection: connection.execute(of_it.values(spec=spec)))
+    events = _serve(storage_url)
+    assert _trained(events) == ["good"]
+    (skipped,) = [event for event in events if isinstance(event, StudySkipped)]
+    assert "study newer was submitted by another hpo" in skipped.reason and "telepathy" in skipped.reason
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_a_study_in_which_all_fails_is_stopped_and_others_go_on(
+    storage_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hpo.trial
+
+    real = hpo.trial.prepare
+
+    def prepare(configuration: Any, *arguments: Any) -> Any:
+        if configuration.width == 5:
+            raise ValueError("no luck")
+        return real(configuration, *arguments)
+
+    monkeypatch.setattr(hpo.trial, "prepare", prepare)
+    bad = _submit(
+        storage_url, "bad", trials=9, priority=1, max_consecutive_failures=2, fixed={**FIXED, "width": 5}
+    )
+    _submit(storage_url, "good", trials=1)
+    events = _serve(storage_url)
+    assert _trained(events) == ["bad", "bad", "good"]
+    (skipped,) = [event for event in events if isinstance(event, StudySkipped)]
+    assert "its last 2 trials failed" in skipped.reason and "hpo resume bad" in skipped.reason
+    with ResultsStore(storage_url) as store:
+        assert store.read(lambda connection: stopping.stopped_at(connection, bad)) is not None
+        # Resumed, it gets as many tries again.
+        stopping.resume(store, bad)
+    assert _trained(_serve(storage_url)) == ["bad", "bad"]
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_a_service_waits_for_what_comes_later_and_a_stopped_study_is_left(
+    storage_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = _submit(storage_url, "first", trials=1)
+    with ResultsStore(storage_url) as store:
+        stopping.stop(store, first)
+    rests = []
+
+    def sleep(check_stop: Any, seconds: float) -> None:
+        rests.append(seconds)
+        if len(rests) == 3:
+            _submit(storage_url, "late", trials=1)
+        if len(rests) == 5:
+            raise StopRequestedError
+
+    monkeypatch.setattr(inline, "_sleep", sleep)
+    events: list[Event] = []
+    with pytest.raises(StopRequestedError):
+        order = WorkOrder(storage_url, (), "cpu", 2, service=True, waits=True)
+        serve(order, events.append, lambda: None, lambda ready: None)
+    assert _trained(events) == ["late"]
+    assert rests[0] == inline.IDLE_SECONDS < rests[1] < rests[2]
+    assert rests[3] == inline.IDLE_SECONDS  # again at once after work
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_a_worker_says_which_tags_it_has(storage_url: str) -> None:
+    ready: list[Ready] = []
+    order = WorkOrder(storage_url, (), "cpu", 2, tags=frozenset({"big"}), service=True)
+    serve(order, lambda event: None, lambda: None, ready.append)
+    assert ready[0].tags == {"big"} and ready[0].precision is None
