@@ -125,10 +125,10 @@ def conv_stages(
 class Classifier(nn.Linear):
     """The last layer, in fp32 also where the rest trains in bf16.
 
-    With 8 bits of precision, logits between 4 and 8 are multiples of 1/32: too coarse for the loss that they go into.
+    With 8 bits of precision, logits between 4 and 8 are multiples of 1/32: too coarse for the loss of them.
     """
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - nn.Linear calls it so
+    def forward(self, input: Tensor) -> Tensor:
         """Features (B, inputs) in any format; logits (B, classes) in the weights' own."""
         if not torch.is_autocast_enabled(input.device.type):
             return super().forward(input)
