@@ -51,6 +51,17 @@ class EpochDone:
 
 
 @dataclass(frozen=True)
+class FindingMade:
+    """A check found something in a trial under way; ``severity`` is note, warn or fatal."""
+
+    worker: str
+    number: int
+    severity: str
+    check: str
+    message: str
+
+
+@dataclass(frozen=True)
 class TrialEnded:
     """A trial is over; ``state`` is complete, pruned or failed."""
 
@@ -144,6 +155,7 @@ Event: TypeAlias = (
     | StudySkipped
     | TrialStarted
     | EpochDone
+    | FindingMade
     | TrialEnded
     | TrialPaused
     | Stopping

@@ -16,7 +16,7 @@ from hpo.checks.verdict import verdict
 from hpo.data.datasets import Dataset
 from hpo.early_stopping import EndedEarlyError, decide, ended_early, finding, rung_of
 from hpo.errors import DeviceError, LeaseLostError, OutOfMemoryError, StorageError
-from hpo.events import EpochDone, Event, TrialEnded, TrialPaused, TrialStarted
+from hpo.events import EpochDone, Event, FindingMade, TrialEnded, TrialPaused, TrialStarted
 from hpo.journal import Journal
 from hpo.keeping import BestWeights, TrialIdentity, keep_if_best, remove_superfluous
 from hpo.model_catalog import parameter_count
@@ -269,13 +269,21 @@ class _Trial:
             try:
                 yield sitter
             except TrialStoppedError:
-                self.journal.keep(sitter)
+                self._keep(sitter)
                 raise
 
     def _report(self, sitter: Babysitter) -> None:
         """Store what is new, and raise ``TrialStoppedError`` if something is fatal."""
-        self.journal.keep(sitter)
+        self._keep(sitter)
         stop_if_fatal(self.journal.findings)
+
+    def _keep(self, sitter: Babysitter) -> None:
+        new = sitter.findings[self.journal.findings_stored :]
+        self.journal.keep(sitter)
+        for each in new:
+            if each.severity != "pass":
+                said = f"{each.layer}: {each.message}" if each.layer else each.message
+                self.bench.emit(FindingMade(self.bench.worker, self.number, each.severity, each.check, said))
 
     def _look_at_others(self, ready: Prepared) -> None:
         """At a rung, raise ``EndedEarlyError`` if the search ends the trial there."""

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from hpo.cli.console import printable
 from hpo.cli.progress import Progress, RunningTrial
+from hpo.cli.tables import SEVERITY_STYLES
 from hpo.events import DatabaseAway, DatabaseBack, Event, Stopping, StudyReady, TrialEnded, WorkerLost
 from hpo.reporting import words
 from hpo.results.patience import RETRY_SECONDS
@@ -99,13 +100,15 @@ class LiveView:
 
 
 def draw(progress: Progress) -> list[RenderableType]:
-    """How a study stands: its bar and counts, each trial under way, the latest of those that ended."""
+    """How a study stands: bar, counts, each trial under way, the latest that ended, the latest findings."""
     assert progress.ready is not None
     parts: list[RenderableType] = [_bar(progress, progress.ready), _counts(progress)]
     if progress.running:
         parts += [Text(), _running(progress)]
     if progress.ended:
         parts += [Text(), _ended(progress)]
+    if progress.findings:
+        parts += [Text(), _findings(progress)]
     return parts
 
 
@@ -203,6 +206,22 @@ def _ended_row(event: TrialEnded) -> list[Text]:
     style = STATE_STYLES.get(event.state, "")
     value = words.accuracy(event.value) if event.state == "complete" else ""
     return [Text(str(event.number), style), Text(event.state, style), Text(value), cut(event.verdict)]
+
+
+def _findings(progress: Progress) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for finding in reversed(progress.findings):
+        table.add_row(
+            Text(str(finding.number), STATE_STYLES["waiting"]),
+            Text(finding.severity, SEVERITY_STYLES.get(finding.severity, "")),
+            Text(printable(finding.check), "dim"),
+            cut(finding.message),
+        )
+    return table
 
 
 def cut(text: str, style: str = "") -> Text:

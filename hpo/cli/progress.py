@@ -8,9 +8,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hpo.events import EpochDone, Event, StudyReady, TrialEnded, TrialPaused, TrialStarted, WorkerLost
+from hpo.events import (
+    EpochDone,
+    Event,
+    FindingMade,
+    StudyReady,
+    TrialEnded,
+    TrialPaused,
+    TrialStarted,
+    WorkerLost,
+)
 
 SHOWN_ENDED = 5
+SHOWN_FINDINGS = 3
 
 
 @dataclass
@@ -50,6 +60,8 @@ class Progress:
     """Trials that wait at a rung, by number; those of this run only."""
     running: dict[int, RunningTrial] = field(default_factory=dict)
     ended: deque[TrialEnded] = field(default_factory=lambda: deque(maxlen=SHOWN_ENDED))
+    findings: deque[FindingMade] = field(default_factory=lambda: deque(maxlen=SHOWN_FINDINGS))
+    """The latest, of trials under way or over."""
     lost: list[WorkerLost] = field(default_factory=list)
     rates: dict[str, float] = field(default_factory=dict)
     """Images per second of each worker's last epoch."""
@@ -64,6 +76,8 @@ class Progress:
             self._start(event)
         elif isinstance(event, EpochDone):
             self._advance(event)
+        elif isinstance(event, FindingMade):
+            self.findings.append(event)
         elif isinstance(event, TrialEnded):
             self._end(event)
         elif isinstance(event, TrialPaused):

@@ -10,15 +10,14 @@ from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from hpo.cli.console import printable, stdout
-from hpo.cli.live import STATE_STYLES, cut, draw
+from hpo.cli.live import draw
 from hpo.cli.progress import Progress, RunningTrial
-from hpo.cli.tables import SEVERITY_STYLES, results
+from hpo.cli.tables import results
 from hpo.errors import StorageError
-from hpo.events import StudyReady, TrialEnded
+from hpo.events import FindingMade, StudyReady, TrialEnded
 from hpo.reporting import words
 from hpo.results.now import EndedNow, RunningNow, StudyNow, study_now
 
@@ -81,10 +80,7 @@ def view(now: StudyNow, clock: Callable[[], float] = time.monotonic) -> Renderab
         title.append("  stopped: hpo resume lets workers go on", "yellow")
     elif not now.running and summary.done < summary.trials:
         title.append(f"  {_NOBODY}", "yellow")
-    parts: list[RenderableType] = [title, *draw(progress)]
-    if now.findings:
-        parts += [Text(), _findings_table(now)]
-    return Group(*parts)
+    return Group(title, *draw(progress))
 
 
 def one_line(now: StudyNow) -> str:
@@ -120,6 +116,9 @@ def progress_of(now: StudyNow, clock: Callable[[], float] = time.monotonic) -> P
     if now.running:  # a study that nobody is at has no time left
         progress.durations = [trial.seconds for trial in now.ended]
     progress.ended.extend(map(_ended, now.ended))
+    progress.findings.extend(
+        FindingMade("", each.number, each.severity, each.check, each.message) for each in now.findings
+    )
     return progress
 
 
@@ -142,19 +141,3 @@ def _running_trial(now: StudyNow, trial: RunningNow, moment: float) -> RunningTr
 
 def _ended(trial: EndedNow) -> TrialEnded:
     return TrialEnded("", trial.number, trial.state, trial.value, trial.verdict or "", trial.seconds)
-
-
-def _findings_table(now: StudyNow) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column()
-    for finding in reversed(now.findings):
-        table.add_row(
-            Text(str(finding.number), STATE_STYLES["waiting"]),
-            Text(finding.severity, SEVERITY_STYLES.get(finding.severity, "")),
-            Text(printable(finding.check), "dim"),
-            cut(finding.message),
-        )
-    return table

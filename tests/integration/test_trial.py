@@ -24,7 +24,7 @@ import hpo.prepared
 from hpo.data.preprocess import Preprocessor
 from hpo.data.split import split
 from hpo.errors import OutOfMemoryError
-from hpo.events import EpochDone, Event, TrialEnded, TrialStarted
+from hpo.events import EpochDone, Event, FindingMade, TrialEnded, TrialStarted
 from hpo.queue.slots import enqueue
 from hpo.randomness import Key
 from hpo.results.query import (
@@ -95,6 +95,10 @@ def test_a_sound_and_an_exploding_trial(storage_url: str, results: Engine) -> No
     assert [event.state for event in _ended(events)] == ["complete", "pruned"]
     assert [event.number for event in events if isinstance(event, TrialStarted)] == [0, 1]
     assert [(e.number, e.epoch) for e in events if isinstance(e, EpochDone)][:2] == [(0, 1), (0, 2)]
+
+    told = [event for event in events if isinstance(event, FindingMade)]
+    assert ("fatal", "exploding_loss") in {(e.severity, e.check) for e in told if e.number == 1}
+    assert all(event.severity != "pass" for event in told)
 
     sound, exploded = (trial_detail(results, "s", number) for number in (0, 1))
     assert sound.state == "complete"

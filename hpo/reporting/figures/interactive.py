@@ -51,7 +51,7 @@ def failures_over(picture: StudyPicture, axis: Axis) -> go.Figure:
             x=[point.values[axis.name] for point in there],
             y=[row + 0.4 * spread(point.number) for point in there],
             text=[_tip(point) for point in there], hovertemplate="%{text}<extra></extra>", mode="markers",
-            name=name, opacity=_ALPHA,
+            name=name, opacity=_ALPHA, cliponaxis=False,
             marker={"color": LIGHT.of(cause), "symbol": plotly_marker(cause), "size": 9},
         )  # fmt: skip
     figure.update_layout(**_layout(f"{picture.study}: what went wrong, by {axis.name}"), showlegend=False)

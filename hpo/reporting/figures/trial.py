@@ -137,7 +137,9 @@ def _say(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
     """Why there is no curve."""
     lines = [
         "no whole epoch",
-        *textwrap.wrap(printable(trial.verdict or ""), _VERDICT_WIDTH)[:_VERDICT_LINES],
+        *textwrap.wrap(
+            printable(trial.verdict or ""), _VERDICT_WIDTH, max_lines=_VERDICT_LINES, placeholder=" …"
+        ),
     ]
     axes.text(
         0.03, 0.05, "\n".join(lines), transform=axes.transAxes, va="bottom", color=theme.alarm, fontsize=8,

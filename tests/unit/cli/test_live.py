@@ -7,7 +7,7 @@ from rich.console import Console
 
 from hpo.cli.live import LiveView
 from hpo.cli.progress import Progress
-from hpo.events import EpochDone, Event, StudyReady, TrialEnded, TrialStarted, WorkerLost
+from hpo.events import EpochDone, Event, FindingMade, StudyReady, TrialEnded, TrialStarted, WorkerLost
 
 EVENTS: list[Event] = [
     StudyReady("demo", "synthetic", "ten drawn classes", 0, 4, 2, 1, "cpu", "fp32"),
@@ -53,6 +53,16 @@ def test_shows_the_study_the_running_trials_and_the_ended_ones() -> None:
         "    2    0/4  checks before training           –         –  lr 0.3, activation tanh",
     ]
     assert lines[7] == "1  pruned    exploded: loss 9.1 at step 30 is over 3 x the first loss 2.31"
+
+
+def test_shows_the_latest_findings_of_running_trials_below() -> None:
+    found = [FindingMade("a", 0, "warn", f"check{i}", f"message [red]{i}\x1b[2J") for i in range(4)]
+    _, lines = drawn(60, [*EVENTS, *found])
+    assert [line.rstrip() for line in lines[9:]] == [
+        "0  warn  check3  message [red]3\\x1b[2J",
+        "0  warn  check2  message [red]2\\x1b[2J",
+        "0  warn  check1  message [red]1\\x1b[2J",
+    ]
 
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 200])

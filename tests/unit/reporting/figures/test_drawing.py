@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
@@ -90,6 +91,16 @@ def test_the_first_loss_and_the_stop_limit_are_marked(watched: Engine, best: Tri
     assert ">first loss 2.31<" in text and ">stop limit 6.93<" in text and ">no whole epoch<" in text
 
 
+def test_a_verdict_that_is_cut_says_so(watched: Engine) -> None:
+    point = next(each for each in study_picture(watched, "watched").points if each.cause == "lr_too_high")
+    detail = trial_detail(watched, "watched", point.number)
+    for verdict, whole in (("word " * 100, False), ("word " * 5, True)):
+        losses = trial.trial_curves(replace(detail, curve=[], verdict=verdict)).axes[0]
+        (said,) = [text.get_text() for text in losses.texts if text.get_text().startswith("no whole epoch")]
+        assert len(said.splitlines()) <= 4
+        assert said.endswith("word" if whole else "word …")
+
+
 def test_log_parameters_have_log_axes(picture: StudyPicture) -> None:
     lr, activation, *_ = picture.axes
     (axes,) = study.slice_of(picture, lr).axes
@@ -149,6 +160,7 @@ def test_plotly_draws_the_same_in_plain_numbers(picture: StudyPicture, best: Tri
     failures = interactive.failures_over(picture, picture.axes[0])
     assert failures.layout.xaxis.type == "log" and failures.layout.xaxis.range == (-3, 1)
     assert failures.data[1].marker.color == LIGHT.families["hot"]
+    assert not any(trace.cliponaxis for trace in failures.data), "marks at the ends of the range are whole"
     layers = interactive.layer_health(best)
     assert [trace.name for trace in layers.data][
         -1
