@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from conftest import Bench
 from sqlalchemy import update
 
 from hpo.queue import presence, stopping
@@ -18,11 +19,11 @@ from hpo.results.tables import StudyRow, WorkerRow
 DONE = Outcome("complete", value=0.5, verdict="healthy", best_epoch=1)
 
 
-def _names(bench: Bench, *names: str) -> list[str]:
+def _names(bench: Any, *names: str) -> list[str]:
     return [each.name for each in open_studies(bench.store, names)]
 
 
-def test_the_highest_priority_comes_first_then_the_fewest_at_work_then_the_oldest(bench: Bench) -> None:
+def test_the_highest_priority_comes_first_then_the_fewest_at_work_then_the_oldest(bench: Any) -> None:
     first, second = bench.register("first"), bench.register("second")
     register_study(bench.store, bench.spec("urgent"), bench.images, priority=5)
     register_study(bench.store, bench.spec("someday"), bench.images, priority=-1)
@@ -37,14 +38,14 @@ def test_the_highest_priority_comes_first_then_the_fewest_at_work_then_the_oldes
     assert _names(bench, "second", "someday", "nothing") == ["second", "someday"]
 
 
-def test_submitting_again_keeps_the_priority_unless_another_is_given(bench: Bench) -> None:
+def test_submitting_again_keeps_the_priority_unless_another_is_given(bench: Any) -> None:
     study_id = register_study(bench.store, bench.spec(), bench.images, priority=3)
     for given, expected in ((None, 3), (0, 0), (-2, -2)):
         assert register_study(bench.store, bench.spec(), bench.images, priority=given) == study_id
         assert [each.priority for each in open_studies(bench.store)] == [expected]
 
 
-def test_what_is_over_is_not_served_and_what_is_stopped_says_so(bench: Bench) -> None:
+def test_what_is_over_is_not_served_and_what_is_stopped_says_so(bench: Any) -> None:
     short, other = bench.register("short", trials=1), bench.register("other", needs=["gpu", "big"])
     bench.trial(short, DONE, (0.5,))
     assert _names(bench) == ["other"]
@@ -55,14 +56,14 @@ def test_what_is_over_is_not_served_and_what_is_stopped_says_so(bench: Bench) ->
     assert not open_studies(bench.store)[0].stopped
 
 
-def test_a_study_between_two_stages_is_served(bench: Bench) -> None:
+def test_a_study_between_two_stages_is_served(bench: Any) -> None:
     stages = [{"name": "a", "trials": 1}, {"name": "b", "trials": 2}]
     study_id = bench.register("staged", trials=3, stages=stages)
     bench.trial(study_id, DONE, (0.5,))
     assert _names(bench) == ["staged"]  # stage b has not begun, and no slot is open
 
 
-def test_a_study_with_other_settings_is_another(bench: Bench) -> None:
+def test_a_study_with_other_settings_is_another(bench: Any) -> None:
     bench.register("first", trials=3)
     (before,) = open_studies(bench.store)
     assert open_studies(bench.store)[0].identity == before.identity
@@ -74,7 +75,7 @@ def test_a_study_with_other_settings_is_another(bench: Bench) -> None:
 
 
 def test_a_worker_is_listed_from_its_arrival_until_it_leaves(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = Presence(bench.store, "host:1:0.00", device="cpu", tags=frozenset({"b", "a"}), studies=("s",))
     other = Presence(bench.store, "host:2:0.00", device="cuda:0")
@@ -94,7 +95,7 @@ def test_a_worker_is_listed_from_its_arrival_until_it_leaves(
     assert [row.worker for row in bench.rows(WorkerRow)] == ["host:1:0.00"]
 
 
-def test_workers_without_a_sign_for_a_day_are_forgotten(bench: Bench) -> None:
+def test_workers_without_a_sign_for_a_day_are_forgotten(bench: Any) -> None:
     Presence(bench.store, "gone:1:0.00", device="cpu")
     Presence(bench.store, "slow:1:0.00", device="cpu")
     with bench.store.engine.begin() as connection:
