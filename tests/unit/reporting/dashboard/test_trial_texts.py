@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from optuna_dashboard import save_note, wsgi
+from optuna_dashboard._serializer import serialize_frozen_trial
 
+from hpo.reporting.dashboard import trial_texts
 from hpo.reporting.dashboard.app import Access, make_app
+from hpo.reporting.dashboard.knowledge import Knowledge
 from hpo.reporting.dashboard.trial_texts import TrialTexts, look_once
 
 Ask = Callable[..., Any]
@@ -60,6 +64,40 @@ def test_the_table_is_that_of_optuna_dashboard(study: optuna.Study, ask: Ask, qu
     ours = ask(make_app(url_of(study), Access()), f"/csv/1{query}", **LOCAL)
     assert ours.status == theirs.status
     assert ours.status != 200 or ours.body == theirs.body
+
+
+def test_a_large_answer_is_packed_for_who_can_unpack_it(study: optuna.Study, ask: Ask) -> None:
+    app = make_app(url_of(study), Access())
+    small = ask(app, "/api/studies/1", **LOCAL)
+    study.add_trial(create_trial(value=0.1, user_attrs={"long": "x" * 100_000}))
+    app = make_app(url_of(study), Access())
+    packed = ask(app, "/api/studies/1", **LOCAL)
+    plain = ask(app, "/api/studies/1", HTTP_ACCEPT_ENCODING="", **LOCAL)
+    encodings = [each.headers.get("Content-Encoding") for each in (small, packed, plain)]
+    assert encodings == [None, "gzip", None]
+    assert packed.body == plain.body
+
+
+def test_the_first_answer_is_made_before_it_is_asked_for(
+    watched_path: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    read = Knowledge._read
+    monkeypatch.setattr(Knowledge, "_read", lambda *given: made.append("known") or read(*given))
+    monkeypatch.setattr(
+        trial_texts,
+        "serialize_frozen_trial",
+        lambda *given: made.append("trial") or serialize_frozen_trial(*given),
+    )
+    app = make_app(f"sqlite:///{watched_path}", Access())
+    app.prepare()
+    (thread,) = [each for each in threading.enumerate() if each.name == "prepare"]
+    thread.join()
+    over = made.count("trial")
+    assert made.count("known") == 1 and over == 24
+    assert ask(app, "/api/studies/1", **LOCAL).status == 200
+    assert made.count("known") == 1
+    assert made.count("trial") == over + 1  # the one that runs
 
 
 def in_order(answer: Any) -> Any:
