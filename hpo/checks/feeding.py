@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from hpo.checks.memory import FeedState
+from hpo.checks.moments import std_mean
 from hpo.checks.observations import Fed
 from hpo.checks.probes import NORMS
 
@@ -138,7 +139,7 @@ def _image_numbers(images: Tensor) -> Tensor:
     """(2,): mean and standard deviation; NaN of a handful of images."""
     if len(images) < _LEAST_IMAGES:
         return torch.full((2,), torch.nan, device=images.device)
-    std, mean = torch.std_mean(images.float())
+    std, mean = std_mean(images.float())
     return torch.stack([mean, std])
 
 

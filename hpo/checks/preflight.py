@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from hpo.checks.memorize import balanced_examples, memorize
+from hpo.checks.moments import std_mean
 from hpo.checks.observations import (
     ImageFacts,
     LabelFacts,
@@ -127,8 +128,8 @@ def _signal(train: Examples, val: Examples, classes: int) -> LabelSignal | None:
 def image_facts(images: Tensor) -> ImageFacts:
     """Of images (n, C, H, W); one transfer."""
     values = images.detach().float()
-    stds, means = torch.std_mean(values, dim=(0, 2, 3))
-    std, mean = torch.std_mean(values)
+    stds, means = (torch.stack(each) for each in zip(*map(std_mean, values.unbind(1)), strict=True))
+    std, mean = std_mean(values)
     low, high = values.aminmax()
     channels = len(means)
     at_end = torch.maximum((values == low).float().mean(), (values == high).float().mean())

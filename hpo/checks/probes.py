@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
+from hpo.checks.moments import std_mean, unit_extremes
 from hpo.checks.observations import LayerStatistics, Snapshot
 
 Forward = Callable[[nn.Module, Tensor], Tensor]
@@ -139,16 +140,15 @@ class LayerReader:
 
 def _crossing(values: Tensor) -> Tensor:
     """Share () of units whose values (B, units, ...) have both signs."""
-    over = [dim for dim in range(values.dim()) if dim != 1]
-    return ((values.amax(over) > 0) & (values.amin(over) < 0)).float().mean()
+    low, high = unit_extremes(values)
+    return ((high > 0) & (low < 0)).float().mean()
 
 
 def _numbers(activations: Tensor, kind: str) -> list[Tensor]:
     """Mean, std, dead share and saturated share () of activations (B, units, ...)."""
     values = activations.float()
-    std, mean = torch.std_mean(values)
-    over = [dim for dim in range(values.dim()) if dim != 1]
-    same = values.amax(over) == values.amin(over) if values.dim() > 1 else torch.zeros(1)
+    std, mean = std_mean(values)
+    same = torch.eq(*unit_extremes(values)) if values.dim() > 1 else torch.zeros(1)
     flat = _FLAT_ENDS[kind](values).float().mean() if kind in _FLAT_ENDS else torch.full_like(mean, torch.nan)
     return [mean, std, same.float().mean(), flat]
 

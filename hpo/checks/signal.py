@@ -26,11 +26,11 @@ def roughness(images: Tensor) -> tuple[float, ...]:
     values = images.detach().float()
     values = values - values.mean((2, 3), keepdim=True)
     variance = values.square().mean()
-    numbers = []
+    cells, numbers = values, []
     for scale in _SCALES:
         if min(values.shape[2:]) < 2 * scale:
             break
-        cells = F.avg_pool2d(values, scale)
+        cells = values if scale == 1 else F.avg_pool2d(cells, 2)
         across = cells.diff(dim=3).square().mean() + cells.diff(dim=2).square().mean()
         numbers.append(across / 4 / variance)
     rough = torch.stack(numbers).tolist() if numbers else []

@@ -15,18 +15,20 @@ def test_noise_has_the_roughness_that_theory_gives() -> None:
     assert roughness(torch.randn(400, 3, 32, 32)) == pytest.approx((1, 1 / 4, 1 / 16, 1 / 64), rel=0.1)
 
 
-def test_numbers_are_those_of_numpy() -> None:
+@pytest.mark.parametrize(("height", "width", "scales"), [(8, 8, 3), (37, 42, 4), (30, 19, 4)])
+def test_numbers_are_those_of_numpy(height: int, width: int, scales: int) -> None:
     torch.manual_seed(0)
-    images = torch.randn(5, 2, 8, 8).cumsum(3)
+    images = torch.randn(5, 2, height, width).cumsum(3)
     values = images.numpy().astype(np.float64)
     values = values - values.mean((2, 3), keepdims=True)
-    cells = values.reshape(5, 2, 4, 2, 4, 2).mean((3, 5))
-    expected = [
-        ((np.diff(each, axis=2) ** 2).mean() + (np.diff(each, axis=3) ** 2).mean()) / 4 / (values**2).mean()
-        for each in (values, cells)
-    ]
-    assert roughness(images)[:2] == pytest.approx(expected, rel=1e-4)
-    assert len(roughness(images)) == 3
+    expected = []
+    for scale in (1, 2, 4, 8)[:scales]:
+        rows, columns = height // scale, width // scale
+        whole = values[:, :, : rows * scale, : columns * scale]
+        cells = whole.reshape(5, 2, rows, scale, columns, scale).mean((3, 5))
+        across = (np.diff(cells, axis=2) ** 2).mean() + (np.diff(cells, axis=3) ** 2).mean()
+        expected.append(across / 4 / (values**2).mean())
+    assert roughness(images) == pytest.approx(expected, rel=1e-4)
 
 
 def test_images_without_variation_have_none() -> None:
