@@ -27,7 +27,7 @@ def test_workers_die_at_random_instants(zygote: Zygote, storage_url: str, tmp_pa
     chance, deaths = random.Random(0), 0
 
     def start(mortal: bool) -> int:
-        dies_after = chance.uniform(0.3, 2.0) if mortal else None
+        dies_after = chance.uniform(0.1, 1.0) if mortal else None
         return zygote.start(storage_url, "s", dies_after=dies_after, **SOMETIMES)
 
     crew = [start(mortal=True) for _ in range(WORKERS)]
