@@ -78,19 +78,26 @@ class WorkerLog:
         details: dict[str, Any],
     ) -> None:
         at = self._clock()
-        message = redact(message)
         if self._as_json:
             line: dict[str, Any] = {"time": at.isoformat(timespec="milliseconds"), "level": level}
             line |= {"event": event, "study": study or None, "trial": trial, "worker": worker or None}
             line |= {"message": message, **details}
-            text = json.dumps(finite(line), ensure_ascii=False, default=str)
+            text = json.dumps(_without_passwords(finite(line)), ensure_ascii=False, default=str)
         else:
             place = [study, "" if trial is None else f"trial {trial}", worker]
-            said = message.replace("\n", "\n  ")
+            said = redact(message).replace("\n", "\n  ")
             text = "  ".join([f"{at:%Y-%m-%d %H:%M:%S}", level, *filter(None, place), said])
             text = "\n".join(map(printable, text.split("\n")))
         self._stream.write(f"{text}\n")
         self._stream.flush()
+
+
+def _without_passwords(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_passwords(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_without_passwords(each) for each in value]
+    return redact(value) if isinstance(value, str) else value
 
 
 def _message(event: Event) -> str:

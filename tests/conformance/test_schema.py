@@ -36,6 +36,7 @@ TABLES = {
     "candidate",
     "rung",
     "schema",
+    "worker",
     "alembic_version",
 }
 
