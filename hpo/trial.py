@@ -6,11 +6,12 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 import torch
 
+from hpo import printed
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.verdict import verdict
 from hpo.data.datasets import Dataset
@@ -23,13 +24,14 @@ from hpo.model_catalog import parameter_count
 from hpo.outbox import Outbox
 from hpo.prepared import Prepared, prepare
 from hpo.pulse import heard_by
-from hpo.queue.leases import Lease
+from hpo.queue.leases import RELEASE_SECONDS, Lease
 from hpo.queue.renewal import Renewal
 from hpo.queue.stages import Stage
 from hpo.randomness import Key
 from hpo.recovery.checkpoint import Checkpoints, slot_folder
 from hpo.recovery.faults import fault_point
 from hpo.redact import redact
+from hpo.results.patience import Patience
 from hpo.results.records import Decision, Outcome, OutcomeState, Surroundings
 from hpo.results.store import ResultsStore
 from hpo.resumption import restore
@@ -80,7 +82,10 @@ def run_trial(bench: Workbench, lease: Lease) -> None:
     with Renewal(bench.store, lease, settings().hung_seconds) as renewal:
         trial = _Trial(bench, lease, renewal)
         with heard_by(trial.progressed):
-            trial.run()
+            try:
+                trial.run()
+            finally:
+                trial.keep_output()
 
 
 def split_key(seed: Key) -> Key:
@@ -115,6 +120,7 @@ class _Trial:
         self.test_value: float | None = None
         self.decision: Decision | None = None
         """Why the search stopped or paused the trial."""
+        self.attempt: int | None = None
 
     def progressed(self) -> None:
         """Called whenever the work goes on. Before training there is nothing to save: a stop is at once."""
@@ -127,6 +133,13 @@ class _Trial:
         """Raises ``StopRequestedError`` after a signal or `hpo stop`."""
         self.bench.check_stop()
         self.renewal.check_stop()
+
+    def keep_output(self) -> None:
+        """What was printed, such as warnings; not waited for where the database is away."""
+        text = printed.take()
+        if text and self.attempt is not None:
+            with suppress(StorageError):
+                self.bench.store.keep_output(self.trial_id, self.attempt, text, Patience(RELEASE_SECONDS))
 
     def _waits(self) -> None:
         """For a database that is away: that is no hanging."""
@@ -182,7 +195,7 @@ class _Trial:
             device=str(bench.device),
         )
         self.trial_id, self.number, self.configuration = begun.trial_id, begun.number, begun.configuration
-        bench.store.begin_attempt(
+        self.attempt = bench.store.begin_attempt(
             self.lease,
             self.trial_id,
             device=str(bench.device),

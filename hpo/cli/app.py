@@ -16,10 +16,12 @@ import hpo
 from hpo.cli.check import check
 from hpo.cli.dashboard import dashboard
 from hpo.cli.db import db
+from hpo.cli.delete import delete
 from hpo.cli.doctor import doctor
 from hpo.cli.enqueue import enqueue
 from hpo.cli.export import export
 from hpo.cli.importance import importance
+from hpo.cli.logs import logs
 from hpo.cli.predict import predict
 from hpo.cli.query import query
 from hpo.cli.refine import refine
@@ -35,6 +37,7 @@ from hpo.cli.submit import submit
 from hpo.cli.test import test
 from hpo.cli.transfer import export_study, import_study
 from hpo.cli.worker import worker
+from hpo.cli.workers import workers
 from hpo.errors import HpoError
 from hpo.redact import Redacted, holds_password
 
@@ -53,9 +56,13 @@ for command in (
     enqueue,
     stop,
     resume,
+    delete,
     check,
     status,
+    studies,
+    workers,
     show,
+    logs,
     query,
     refine,
     test,
@@ -67,7 +74,6 @@ for command in (
     dashboard,
     export_study,
     import_study,
-    studies,
     schema,
     doctor,
 ):

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 def run(
     study: Annotated[
-        str, typer.Argument(metavar="STUDY", help="A study file, or a bundled study (see `hpo studies`).")
+        str,
+        typer.Argument(metavar="STUDY", help="A study file, or a bundled one (`hpo studies --bundled`)."),
     ],
     storage: Storage = None,
     workers: Annotated[

@@ -11,7 +11,8 @@ from hpo.cli.options import Json, Storage, storage_url
 
 def submit(
     study: Annotated[
-        str, typer.Argument(metavar="STUDY", help="A study file, or a bundled study (see `hpo studies`).")
+        str,
+        typer.Argument(metavar="STUDY", help="A study file, or a bundled one (`hpo studies --bundled`)."),
     ],
     storage: Storage = None,
     priority: Annotated[

@@ -70,6 +70,22 @@ def end(connection: Connection, trial_id: int, outcome: str) -> None:
     )
 
 
+def keep_output(connection: Connection, trial_id: int, attempt: int, text: str) -> None:
+    """Store what the attempt's process printed."""
+    it = (AttemptRow.trial_id == trial_id) & (AttemptRow.attempt == attempt)
+    connection.execute(update(AttemptRow).where(it).values(output=text))
+
+
+def keep_last_output(connection: Connection, worker: str, text: str) -> None:
+    """The same for the worker's last attempt that has none: it died and could not say it."""
+    of_worker = select(AttemptRow.trial_id, AttemptRow.attempt, AttemptRow.output).where(
+        AttemptRow.worker == worker
+    )
+    last = connection.execute(of_worker.order_by(AttemptRow.started_at.desc()).limit(1)).one_or_none()
+    if last is not None and last.output is None:
+        keep_output(connection, last.trial_id, last.attempt, text)
+
+
 def deaths_in_a_row(connection: Connection, trial_id: int) -> tuple[int, int]:
     """How many workers were lost or hung in the furthest epoch that the trial came to; and that, from 1."""
     ended = select(AttemptRow.outcome, AttemptRow.to_epoch).where(

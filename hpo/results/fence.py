@@ -53,7 +53,9 @@ def state_under(connection: Connection, hold: Hold) -> str | None:
 
 
 def _held(hold: Hold) -> ColumnElement[bool]:
-    return and_(slot_is(hold), SlotRow.token == hold.token, SlotRow.state == "running")
+    # The worker too: SQLite gives a deleted study's id to the next one, whose tokens begin again.
+    held = SlotRow.token == hold.token, SlotRow.worker == hold.worker, SlotRow.state == "running"
+    return and_(slot_is(hold), *held)
 
 
 def slot_is(hold: Hold) -> ColumnElement[bool]:

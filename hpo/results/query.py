@@ -75,6 +75,7 @@ class StudySummary:
     best_value: float | None
     stopped_at: datetime | None
     """Since when `hpo stop` holds (UTC)."""
+    priority: int
 
     @property
     def done(self) -> int:
@@ -127,6 +128,8 @@ class Attempt:
     from_epoch: int
     to_epoch: int | None
     outcome: str | None
+    output: str | None
+    """The end of what the process printed meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -332,6 +335,7 @@ def _summaries() -> Select[Any]:
             StudyRow.created_at,
             StudyRow.dataset,
             StudyRow.stopped_at,
+            StudyRow.priority,
             count(SlotRow.state == "waiting").label("waiting"),
             count(SlotRow.state == "running").label("running"),
             count(SlotRow.state == "paused").label("paused"),
@@ -344,7 +348,12 @@ def _summaries() -> Select[Any]:
         .join(SlotRow, SlotRow.study_id == StudyRow.study_id)
         .outerjoin(TrialRow, TrialRow.trial_id == SlotRow.trial_id)
         .group_by(
-            StudyRow.study_id, StudyRow.name, StudyRow.created_at, StudyRow.dataset, StudyRow.stopped_at
+            StudyRow.study_id,
+            StudyRow.name,
+            StudyRow.created_at,
+            StudyRow.dataset,
+            StudyRow.stopped_at,
+            StudyRow.priority,
         )
         .order_by(StudyRow.created_at, StudyRow.study_id)
     )

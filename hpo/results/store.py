@@ -161,6 +161,10 @@ class ResultsStore:
 
         return self.write(work)
 
+    def keep_output(self, trial_id: int, attempt: int, text: str, patience: Patience | None = None) -> None:
+        """Store what the process printed in an attempt, also in one that has ended."""
+        self.write(lambda connection: attempts.keep_output(connection, trial_id, attempt, text), patience)
+
     def deaths_in_a_row(self, trial_id: int) -> tuple[int, int]:
         """How many workers died or hung in the furthest epoch that the trial came to; and that, from 1."""
         return self.read(lambda connection: attempts.deaths_in_a_row(connection, trial_id))

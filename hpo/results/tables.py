@@ -328,6 +328,8 @@ class AttemptRow(Base):
     from_epoch: Mapped[int]
     to_epoch: Mapped[int | None]
     outcome: Mapped[str | None] = mapped_column(String(16))
+    output: Mapped[str | None] = mapped_column(Prose)
+    """The end of what its process printed meanwhile; NULL for nothing."""
 
 
 class RungRow(Base):

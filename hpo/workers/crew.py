@@ -11,6 +11,8 @@ from hpo.errors import StorageError, UserError, WorkerError
 from hpo.events import DatabaseAway, DatabaseBack, EpochDone, Event, Stopping, TrialEnded, WorkerLost
 from hpo.queue.leases import release_hung
 from hpo.recovery.signals import StopFlag
+from hpo.results.attempts import keep_last_output
+from hpo.results.patience import Patience
 from hpo.results.store import ResultsStore
 from hpo.settings import settings
 from hpo.workers.base import Emit, Ready, WorkOrder
@@ -114,6 +116,12 @@ class Crew:
         if worker.process.exitcode == 0 or stop.signum or self._failed:
             return
         self._deaths += 1
+        text = worker.printed()
+        if text:
+            with suppress(StorageError):
+                self._store.write(
+                    lambda connection: keep_last_output(connection, worker.identity, text), Patience(0.0)
+                )
         message = worker.obituary()
         self._emit(WorkerLost(worker.identity, message))
         self.problems.append(message)

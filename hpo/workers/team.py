@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 from hpo.errors import HpoError
 from hpo.events import Event
+from hpo.printed import end_of, goes_to
 from hpo.pulse import show_on
 from hpo.recovery.signals import StopRequestedError, StudyStoppedError, stop_on_signals
 from hpo.redact import redact
@@ -71,6 +72,12 @@ class Worker:
         """For how long its trial has made no progress; 0 if it has none."""
         last: float = self._last_progress.value
         return time.monotonic() - last if last else 0.0
+
+    def printed(self) -> str:
+        """The end of what it printed since its last trial ended."""
+        with suppress(OSError):
+            return redact(end_of(self.output))
+        return ""
 
     def obituary(self, lines: int = 5) -> str:
         """How the process ended, the end of what it printed, and where all of it is; that file stays."""
@@ -205,3 +212,4 @@ def _detach(output: str) -> None:
     log = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    goes_to(Path(output))

@@ -84,7 +84,7 @@ def test_errors_are_said_in_words(
         raise error
 
     monkeypatch.setattr("hpo.spec.source.bundled_studies", fail)
-    assert run_command(["studies"]) == code
+    assert run_command(["studies", "--bundled"]) == code
     assert capsys.readouterr().err == text
 
 
@@ -131,7 +131,7 @@ def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("hpo.spec.source.bundled_studies", interrupted)
-    assert run_command(["studies"]) == 130
+    assert run_command(["studies", "--bundled"]) == 130
 
 
 def test_an_ascii_terminal_is_no_error(demo: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,7 +121,9 @@ def test_a_database_that_does_not_exist_is_not_made(
 
 
 def test_studies_are_listed_and_printed(capsys: Capture) -> None:
-    assert any(line.startswith("quickstart") and "12" in line for line in lines(capsys, "studies"))
+    assert any(
+        line.startswith("quickstart") and "12" in line for line in lines(capsys, "studies", "--bundled")
+    )
     assert run_command(["studies", "quickstart"]) == 0
     assert capsys.readouterr().out == bundled_text("quickstart")
     assert run_command(["studies", "quikstart"]) == 2

@@ -1,4 +1,4 @@
-"""Studies with a priority, and the workers that are there."""
+"""Studies with a priority, the workers that are there, and what they print."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ down_revision = "0008"
 
 
 def upgrade() -> None:
-    """Add the column and the table."""
+    """Add the columns and the table."""
+    op.add_column("hpo_attempt", sa.Column("output", sa.Text()))
     op.add_column("hpo_study", sa.Column("priority", sa.Integer(), nullable=False, server_default="0"))
     op.create_table(
         "hpo_worker",
