@@ -6,7 +6,7 @@ import difflib
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -116,11 +116,42 @@ def _users_model(options: NetworkOptions, classes: int, in_shape: ImageShape) ->
     return module
 
 
+_allowed: tuple[str, ...] | None = None
+"""The packages from which networks may be imported; None for all."""
+
+
+def allow_only(packages: Iterable[str] | None) -> None:
+    """From now on this process imports networks from these packages alone; ``*`` or None allows all.
+
+    For a process that trains what others put into a database. Bundled networks are always there.
+    """
+    global _allowed
+    named = None if packages is None else tuple(packages)
+    _allowed = None if named is None or "*" in named else named
+
+
+def _refuse_foreign(path: str, module_name: str) -> None:
+    if _allowed is None or any(
+        module_name == each or module_name.startswith(f"{each}.") for each in _allowed
+    ):
+        return
+    package = module_name.partition(".")[0]
+    raise ConfigurationError(
+        f"model {path} was not imported: this worker may use {_listed(_allowed)}. If you trust its code, "
+        f"start the worker with HPO_ALLOWED_MODELS={','.join([*_allowed, package])}"
+    )
+
+
+def _listed(packages: tuple[str, ...]) -> str:
+    return f"bundled networks and those of {', '.join(packages)}" if packages else "bundled networks alone"
+
+
 def _load(path: str) -> Callable[..., object]:
     """The function that ``package.module:function`` names; modules in the working directory are found too."""
     module_name, _, function_name = path.partition(":")
     if not module_name or not function_name:
         raise ConfigurationError(f"model {path!r} is not of the form package.module:function")
+    _refuse_foreign(path, module_name)
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)  # at the end: it must not hide an installed package

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     hung_seconds: float = Field(default=600.0, gt=0)
     """How long a trial may make no progress (no step, no batch of an evaluation) before it counts as hung, in
     seconds. As long as torch.distributed waits for NCCL by default."""
+    allowed_models: str = ""
+    """Packages, separated by commas, from which `hpo worker` may import networks; * for all.
+    Without it only the bundled ones."""
     dashboard_token: SecretStr | None = None
     """What one logs in with to `hpo dashboard`; without it each start makes its own."""
     download_seconds: float = Field(default=5.0, gt=0)

@@ -10,6 +10,7 @@ from functools import partial
 
 from hpo.errors import FailingStudyError, UserError
 from hpo.events import DatabaseAway, DatabaseBack, Event, StudyOver, StudySkipped, StudyTaken
+from hpo.model_catalog import allow_only
 from hpo.pulse import beat
 from hpo.queue.identity import worker_id
 from hpo.queue.presence import Presence
@@ -18,6 +19,7 @@ from hpo.queue.stopping import stop
 from hpo.recovery.signals import StudyStoppedError
 from hpo.results.patience import Patience
 from hpo.results.store import ResultsStore
+from hpo.settings import settings
 from hpo.spec.needs import GPU, lacking
 from hpo.training.cores import divide_threads
 from hpo.training.device import prepare_process, resolve_device
@@ -49,6 +51,8 @@ def serve(
     """
     threads = divide_threads(order.workers)
     prepare_process(threads)
+    # A run is of a study file that its owner has at hand; what a service finds may be anybody's.
+    allow_only(_allowed_models() if order.service else None)
     worker = worker_id()
     patience = Patience(
         sleep=partial(_sleep, check_stop),
@@ -64,6 +68,10 @@ def serve(
             loop.run(presence)
         finally:
             presence.leave()
+
+
+def _allowed_models() -> list[str]:
+    return [each.strip() for each in settings().allowed_models.split(",") if each.strip()]
 
 
 def _sleep(check_stop: Callable[[], None], seconds: float) -> None:

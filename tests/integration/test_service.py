@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ from sqlalchemy import select, update
 
 from hpo.errors import UserError
 from hpo.events import Event, StudyOver, StudySkipped, StudyTaken, TrialEnded
+from hpo.model_catalog import allow_only
 from hpo.queue import stopping
-from hpo.queue.slots import progress
+from hpo.queue.slots import enqueue, progress
 from hpo.recovery.signals import StopRequestedError
 from hpo.results.store import ResultsStore
 from hpo.results.tables import StudyRow, WorkerRow
+from hpo.settings import settings
 from hpo.spec.study import StudySpec
 from hpo.workers import inline
 from hpo.workers.base import Ready, WorkOrder
@@ -185,3 +188,60 @@ def test_a_worker_says_which_tags_it_has(storage_url: str) -> None:
     order = WorkOrder(storage_url, (), "cpu", 2, tags=frozenset({"big"}), service=True)
     serve(order, lambda event: None, lambda: None, ready.append)
     assert ready[0].tags == {"big"} and ready[0].precision is None
+
+
+FOREIGN = """
+from collections.abc import Iterator
+from pathlib import Path
+
+from torch import nn
+
+Path(__file__).with_name("imported").touch()
+
+
+def build(options, *, in_shape, classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, classes))
+"""
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_networks_of_packages_that_are_not_allowed_are_not_even_imported(
+    storage_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "foreign_nets.py").write_text(FOREIGN)
+    monkeypatch.syspath_prepend(tmp_path)
+    _submit(storage_url, "good", trials=1)
+    _submit(storage_url, "foreign", trials=1, priority=9, fixed={**FIXED, "model": "foreign_nets:build"})
+    events = _serve(storage_url)
+    assert _trained(events) == ["good"]
+    (skipped,) = [event for event in events if isinstance(event, StudySkipped)]
+    assert skipped.reason == (
+        "model foreign_nets:build was not imported: this worker may use bundled networks alone. If you trust "
+        "its code, start the worker with HPO_ALLOWED_MODELS=foreign_nets"
+    )
+    assert not (tmp_path / "imported").exists()
+    monkeypatch.setenv("HPO_ALLOWED_MODELS", "other, foreign_nets")
+    settings.cache_clear()
+    assert _trained(_serve(storage_url)) == ["foreign"]
+    assert (tmp_path / "imported").exists()
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_a_network_that_was_put_into_a_slot_is_refused_too(
+    storage_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slipped_nets.py").write_text(FOREIGN)
+    monkeypatch.syspath_prepend(tmp_path)
+    study_id = _submit(storage_url, "s", trials=1)
+    with ResultsStore(storage_url) as store:
+        enqueue(store, study_id, {"model": "slipped_nets:build"})
+    (ended,) = [event for event in _serve(storage_url) if isinstance(event, TrialEnded)]
+    assert ended.state == "failed" and "model slipped_nets:build was not imported" in ended.verdict
+    assert not (tmp_path / "imported").exists()
+
+
+@pytest.fixture(autouse=True)
+def _any_network_afterwards() -> Iterator[None]:
+    """Other tests of this process name networks of their own."""
+    yield
+    allow_only(None)
