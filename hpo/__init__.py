@@ -6,21 +6,37 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hpo.api import Study, load, run, submit
     from hpo.checks.babysitter import Babysitter
     from hpo.exported.model import ExportedModel, load_exported
     from hpo.results.frames import Results, open_results
 
 __version__ = "0.1.0"
 
-__all__ = ["Babysitter", "ExportedModel", "Results", "__version__", "load_exported", "open_results"]
+__all__ = [
+    "Babysitter",
+    "ExportedModel",
+    "Results",
+    "Study",
+    "__version__",
+    "load",
+    "load_exported",
+    "open_results",
+    "run",
+    "submit",
+]
 
 # Loaded when they are asked for: `import hpo` and `hpo --help` stay quick without PyTorch and SQLAlchemy.
 _LAZY = {
     "Babysitter": "hpo.checks.babysitter",
     "ExportedModel": "hpo.exported.model",
     "Results": "hpo.results.frames",
+    "Study": "hpo.api",
+    "load": "hpo.api",
     "load_exported": "hpo.exported.model",
     "open_results": "hpo.results.frames",
+    "run": "hpo.api",
+    "submit": "hpo.api",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,8 +39,14 @@ class StopFlag:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopFlag]:
-    """While inside, the first SIGINT or SIGTERM sets the flag; the next one has its default effect."""
+    """While inside, the first SIGINT or SIGTERM sets the flag; the next one has its default effect.
+
+    In a thread other than the main one, to which signals do not come, nothing is changed.
+    """
     flag = StopFlag()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
 
     def set_flag(signum: int, _frame: FrameType | None) -> None:
         flag.signum = signum

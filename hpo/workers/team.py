@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeAlias
 
 from hpo.errors import HpoError
@@ -60,7 +61,8 @@ class Worker:
         self._last_progress = context.Value("d", 0.0, lock=False)
         arguments = (theirs, str(self.output), self._last_progress)
         self.process = context.Process(target=_main, args=arguments, name=name, daemon=True)
-        self.process.start()
+        with _without_main():
+            self.process.start()
         theirs.close()
 
     def order(self, order: WorkOrder) -> None:
@@ -135,6 +137,20 @@ class Team:
                 worker.output.unlink(missing_ok=True)
         with suppress(OSError):  # not empty
             self._folder.rmdir()
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """A new process would run the program that starts it once more, for what that defines: nothing here.
+
+    A script that calls `hpo.run` needs no ``if __name__ == "__main__"`` then.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @contextmanager

@@ -1,0 +1,99 @@
+"""Studies from Python; the examples of docs/python.md are run as they stand there, as a script."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hpo
+from hpo.errors import StudyFileError, UnknownStudyError
+from hpo.events import RunSummary
+from hpo.queue.serving import open_studies
+from hpo.recovery.signals import stop_on_signals
+from hpo.results.store import ResultsStore
+
+PAGE = Path(__file__).parents[2] / "docs" / "python.md"
+STUDY: dict[str, Any] = {
+    "study": "mine",
+    "trials": 1,
+    "fixed": {"dataset": "synthetic", "train_images": 500, "width": 4, "depth": 2, "epochs": 1},
+    "space": {"lr": {"log": [1e-3, 1e-1]}},
+}
+CHECKS = """
+assert table["number"].tolist() == [0, 1] and set(table["activation"]) <= {"relu", "tanh"}
+assert status.summary.done == 2 and (best is None) == (not (table["state"] == "complete").any())
+assert set(curves["number"]) <= {0, 1} and len(findings) > 2
+print("waiting", study.status().summary.waiting)
+"""
+
+
+def test_the_examples_of_the_documentation_run_as_a_script(tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert len(blocks) == 4
+    (tmp_path / "script.py").write_text("\n".join([*blocks, CHECKS]))
+    (tmp_path / "mine.yaml").write_text(
+        "study: mine\ntrials: 1\n"
+        "fixed: {dataset: synthetic, train_images: 500, width: 4, depth: 2, epochs: 1}\n"
+        "space: {lr: {log: [1e-3, 1e-1]}}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, env=dict(os.environ)
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ["<hpo.Study from-python: 2 of 2 trials are over>", "2"]
+    assert any(re.match(r"trial 0: (complete|pruned), ", line) for line in lines)
+    assert lines[-1] == "waiting 3"  # of four trials one was run
+
+
+def test_a_study_is_submitted_from_a_mapping_with_changes(storage_url: str) -> None:
+    with hpo.submit(STUDY, storage_url, changes={"epochs": 2}, trials=3, priority=4) as study:
+        assert repr(study) == "<hpo.Study mine: 0 of 3 trials are over>"
+        assert study.best() is None and study.summary is None
+    with ResultsStore(storage_url) as store:
+        (found,) = open_studies(store)
+    assert (found.name, found.priority) == ("mine", 4)
+    with hpo.load("mine", storage_url) as study:
+        assert study.status().summary.waiting == 3
+        assert study.results().empty and study.curves().empty
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_mistakes_are_errors_of_hpo(storage_url: str) -> None:
+    with pytest.raises(StudyFileError, match=r"unknown key 'trails'"):
+        hpo.submit({**STUDY, "trails": 3}, storage_url)
+    hpo.submit(STUDY, storage_url).close()
+    with pytest.raises(UnknownStudyError, match="did you mean mine"):
+        hpo.load("mien", storage_url)
+
+
+@pytest.mark.parametrize(("code", "error"), [(130, KeyboardInterrupt), (143, SystemExit)])
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_a_signal_ends_the_program_after_all_is_saved(
+    storage_url: str, code: int, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "hpo.api.run_study", lambda *_, **__: RunSummary("mine", 0, 1, True, 1.0, exit_code=code)
+    )
+    with pytest.raises(error):
+        hpo.run(STUDY, storage_url)
+
+
+def test_in_a_thread_signals_are_left_to_the_program() -> None:
+    flags = []
+
+    def in_thread() -> None:
+        with stop_on_signals() as stop:
+            flags.append(stop.signum)
+
+    thread = threading.Thread(target=in_thread)
+    thread.start()
+    thread.join()
+    assert flags == [0]
