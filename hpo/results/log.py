@@ -51,10 +51,13 @@ def _entries(trial: TrialDetail, ends: dict[int, datetime]) -> Iterator[LogEntry
         if attempt.outcome:
             said = f"attempt {attempt.attempt} {attempt.outcome} after epoch {attempt.to_epoch or 0}"
             yield LogEntry(attempt.ended_at, "ended", said, attempt.worker)
+    # The trial ends a moment before its last attempt does, in one transaction.
+    ends_at = [trial.ended_at, *(each.ended_at for each in trial.attempts)]
+    over = max((each for each in ends_at if each is not None), default=None)
     if trial.verdict:
-        yield LogEntry(trial.ended_at, "verdict", f"{trial.state}: {trial.verdict}", trial.worker)
+        yield LogEntry(over, "verdict", f"{trial.state}: {trial.verdict}", trial.worker)
     if trial.error:
-        yield LogEntry(trial.ended_at, "error", trial.error.strip(), trial.worker)
+        yield LogEntry(over, "error", trial.error.strip(), trial.worker)
 
 
 def _begun(attempt: Attempt) -> str:

@@ -55,3 +55,49 @@ def test_mistakes_are_said_in_words(hpo: Hpo) -> None:
         done = hpo(*command)
         assert done.returncode == 2 and message in done.stderr, done.stderr
         assert "Traceback" not in done.stderr
+
+
+NOISY = """
+import os, signal
+from pathlib import Path
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.dense = nn.Linear(3 * 32 * 32, classes)
+
+    def forward(self, images):
+        if self.training:
+            mark = Path("died")
+            print("first try" if not mark.exists() else "second try", flush=True)
+            if not mark.exists():
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        return self.dense(images.flatten(1))
+
+
+def build(options, *, in_shape, classes):
+    return Net(classes)
+"""
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_what_workers_print_is_kept_with_their_attempts(hpo: Hpo) -> None:
+    (hpo.folder / "noisy.py").write_text(NOISY)
+    study = hpo.write_study(trials=1, epochs=1)
+    changes = ("--set", "model=noisy:build", "--set", "precision=fp32")
+    assert hpo("submit", study, *changes).returncode == 0
+    refused = hpo("worker", "--slots", "1", "--until-idle")
+    assert refused.returncode == 1 and "HPO_ALLOWED_MODELS=noisy" in refused.stdout
+    assert not (hpo.folder / "died").exists()
+    hpo.environment["HPO_ALLOWED_MODELS"] = "noisy"
+    ended = hpo("worker", "--slots", "1", "--until-idle")
+    assert ended.returncode == 1  # a worker was lost
+    assert "worker-1 died (killed by signal 9" in ended.stdout
+    entries = json.loads(hpo("logs", "tiny", "0", "--json").stdout)
+    said = [each["text"].splitlines()[0] for each in entries if each["kind"] == "printed"]
+    assert said == ["first try", "second try"]
+    kinds = [each["kind"] for each in entries if each["kind"] in ("begun", "printed", "ended")]
+    assert kinds == ["begun", "printed", "ended", "begun", "printed", "ended"]
