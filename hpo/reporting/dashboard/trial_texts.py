@@ -18,7 +18,10 @@ from optuna_dashboard.artifact._backend import list_trial_artifacts
 
 from hpo.reporting.dashboard.knowledge import StudyKnowledge
 
-_CURVES = 100
+_MANY = 100
+"""Of more trials, what the page can do without is left out."""
+_CURVES = 30
+"""What is sent of many: a hundred curves take a browser a second, our plot of them a third of it."""
 _CHANGING = ("note", "artifacts", "intermediate_values")
 """What the page gets of a trial that is over changes with other trials, and with who writes notes."""
 _SAID_IN_NOTE = ("verdict", "remedy")
@@ -31,7 +34,8 @@ class _Text:
     """The JSON of a trial without its end, and of its curve."""
 
     trial: FrozenTrial
-    known: bool
+    form: tuple[bool, bool]
+    """Does hpo know the study? Is the trial one of many?"""
     start: str
     curve: str
 
@@ -54,13 +58,15 @@ class TrialTexts:
     ) -> str:
         """A JSON array. ``attrs``: the study's system attributes; ``best``: numbers of its best trials.
 
-        The curves of most ended trials are left out where the page could not draw them all. It makes a line
-        of its own for each, of which a thousand take a browser ten seconds. Our plot of curves joins them and
-        has more, and each trial's picture has its own.
+        The curves of most ended trials are left out where the page could not draw them all soon: it makes a
+        line of its own for each. Our plot of curves joins them and has more, and each trial's picture its
+        own. Of many trials the distributions of parameters are left out too, half of all text: the page reads
+        them from the study's search space.
         """
+        many = len(trials) > _MANY
         with self._making:
-            starts = [self._text(study_id, trial, known is not None) for trial in trials]
-        step = -(-len(trials) // _CURVES)
+            starts = [self._text(study_id, trial, (known is not None, many)) for trial in trials]
+        step = -(-len(trials) // _CURVES) if many else 1
         texts = []
         for trial, text in zip(trials, starts, strict=True):
             drawn = trial.number % step == 0 or trial.number in best or not trial.state.is_finished()
@@ -69,17 +75,21 @@ class TrialTexts:
             texts.append(f'{text.start}, "intermediate_values": {curve}, {rest}')
         return f"[{', '.join(texts)}]"
 
-    def _text(self, study_id: int, trial: FrozenTrial, known: bool) -> _Text:
+    def _text(self, study_id: int, trial: FrozenTrial, form: tuple[bool, bool]) -> _Text:
         kept = self._kept.get(trial._trial_id)
         # Of another trial, if the database gave the id of a deleted one again.
-        if kept is not None and kept.trial is trial and kept.known == known:
+        if kept is not None and kept.trial is trial and kept.form == form:
             return kept
         whole = serialize_frozen_trial(study_id, trial, {})
         curve = json.dumps(whole["intermediate_values"])
+        known, many = form
         if known:
             shorten(whole)
+        if many:
+            for param in whole["params"]:
+                del param["distribution"]
         start = json.dumps({name: value for name, value in whole.items() if name not in _CHANGING})[:-1]
-        text = _Text(trial, known, start, curve)
+        text = _Text(trial, form, start, curve)
         if trial.state.is_finished():
             self._kept[trial._trial_id] = text
         return text

@@ -143,9 +143,22 @@ def test_of_thousands_of_curves_a_part_is_sent() -> None:
         sent = json.loads(TrialTexts().of(1, trials, {}, None, best))
         return [trial["number"] for trial in sent if trial["intermediate_values"]]
 
-    assert len(drawn(trials, {7})) == 102
-    assert {0, 50, 7, 4999} <= set(drawn(trials, {7}))
+    assert len(drawn(trials, {7})) == 32
+    assert {0, 167, 7, 4999} <= set(drawn(trials, {7}))
     assert len(drawn(trials[:100], set())) == 100
+
+
+def test_of_many_trials_the_distributions_are_left_to_the_search_space() -> None:
+    trials = [
+        create_trial(value=0.5, params={"lr": 0.1}, distributions={"lr": SPACE["lr"]}) for _ in range(101)
+    ]
+    for number, trial in enumerate(trials):
+        trial.number = trial._trial_id = number
+    texts = TrialTexts()
+    for count, whole in ((100, True), (101, False), (100, True)):
+        sent = json.loads(texts.of(1, trials[:count], {}, None, set()))
+        assert {"distribution" in trial["params"][0] for trial in sent} == {whole}
+        assert sent[0]["params"][0]["param_internal_value"] == 0.1
 
 
 def with_curve(number: int, value: float = 0.5) -> FrozenTrial:
