@@ -24,7 +24,9 @@ import numpy.typing as npt
 from pydantic import BaseModel, ValidationError
 
 from hpo.data.files import (
+    FileMark,
     cannot_write,
+    file_mark,
     locked,
     mark_used,
     remove_leftovers,
@@ -41,7 +43,6 @@ SIDE = 32
 IMAGE_SHAPE = (3, SIDE, SIDE)
 _IMAGE_BYTES = 3 * SIDE * SIDE
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
-_SAMPLES, _SAMPLE_BYTES = 64, 4096
 
 logger = logging.getLogger(__name__)
 
@@ -76,13 +77,6 @@ class Source:
     origin: str
     signature: str
     decode: Callable[[], Decoded]
-
-
-class FileMark(BaseModel):
-    """What a file must look like: its size in bytes, and SHA-256 of the sampled ones."""
-
-    size: int
-    sample: str
 
 
 class Meta(BaseModel):
@@ -156,24 +150,13 @@ def _open(folder: Path) -> Cached:
 
 def _open_array(path: Path, meta: Meta) -> npt.NDArray[Any]:
     try:
-        whole = meta.files.get(path.name) == _mark(path)
+        whole = meta.files.get(path.name) == file_mark(path)
     except FileNotFoundError as error:
         raise _DamagedError(f"{path.name} is missing") from error
     if not whole:
         raise _DamagedError(f"{path.name} is not what was written")
     array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     return array
-
-
-def _mark(path: Path) -> FileMark:
-    """Size and sampled checksum: 64 blocks of 4 KiB, evenly spread from the first to the last."""
-    size = path.stat().st_size
-    digest = hashlib.sha256()
-    with path.open("rb") as handle:
-        for i in range(_SAMPLES):
-            handle.seek(max(0, size - _SAMPLE_BYTES) * i // (_SAMPLES - 1))
-            digest.update(handle.read(_SAMPLE_BYTES))
-    return FileMark(size=size, sample=digest.hexdigest())
 
 
 def _build(source: Source, folder: Path, needed: int, alone: bool) -> Cached:
@@ -207,7 +190,7 @@ def _write(source: Source, folder: Path) -> None:
         classes=source.classes,
         origin=source.origin,
         fingerprint=contents.hexdigest(),
-        files={path.name: _mark(path) for path in sorted(folder.glob("*.npy"))},
+        files={path.name: file_mark(path) for path in sorted(folder.glob("*.npy"))},
     )
     write_file(folder / "meta.json", partial(_write_text, text=meta.model_dump_json(indent=2)))
 

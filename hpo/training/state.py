@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -14,11 +16,13 @@ from torch import Tensor, nn
 
 from hpo.data.datasets import Dataset
 from hpo.data.preprocess import AFFINE, Preprocessor
+from hpo.data.preprocessed import Make, preprocessed_images
 from hpo.data.split import Split
 from hpo.pulse import beat
 from hpo.settings import settings
 from hpo.spec.configuration import Configuration
 from hpo.training.device import release_freed_memory
+from hpo.training.precision import processor
 
 _CHUNK_IMAGES = 256
 _KEPT = 4
@@ -72,8 +76,9 @@ def make_trial_data(
 ) -> TrialData:
     """Images on ``device``, with preprocessing fitted to the training rows.
 
-    On a CPU nothing is copied: batches are taken from the memory-mapped cache, which all workers share. A
-    process keeps the last few results, so trials that differ in other hyperparameters pay for this once.
+    On a CPU nothing is copied: batches are taken from the memory-mapped cache, which all workers share, and so
+    are images that are preprocessed beforehand. A process keeps the last few results, so trials that differ in
+    other hyperparameters pay for this once.
     """
     key = _data_key(configuration, dataset, split, device)
     if key in _prepared:
@@ -114,13 +119,12 @@ def _prepare(configuration: Configuration, dataset: Dataset, split: Split, devic
     preprocessor = _fitted(configuration, pixels.index_select(0, train_rows)).to(device)
     release_freed_memory()  # the training images once, and for zca ten matrices of 3072 x 3072
     # A product with such a matrix costs a good part of a training step: once per image, not in every epoch.
-    make = _transformed if preprocessor.is_matrix else ImageSet
-    data = TrialData(
-        train=make(pixels, labels, train_rows, preprocessor),
-        val=make(pixels, labels, val_rows, preprocessor),
-        classes=len(dataset.classes),
-        preprocessor=preprocessor,
-    )
+    if preprocessor.is_matrix:
+        done = _transformed(dataset.fingerprint, pixels, (train_rows, val_rows), preprocessor)
+        train, val = _apart(done, labels, train_rows, val_rows)
+    else:
+        train, val = (ImageSet(pixels, labels, rows, preprocessor) for rows in (train_rows, val_rows))
+    data = TrialData(train, val, len(dataset.classes), preprocessor)
     release_freed_memory()
     return data
 
@@ -148,17 +152,52 @@ def _shared(images: np.ndarray) -> Tensor:
         return torch.from_numpy(images)
 
 
-def _transformed(pixels: Tensor, labels: Tensor, rows: Tensor, preprocessor: Preprocessor) -> ImageSet:
-    """Preprocess all rows now. float16 halves the memory; its 11 bits are more than bf16 training reads."""
+def _transformed(
+    dataset: str, pixels: Tensor, parts: tuple[Tensor, Tensor], preprocessor: Preprocessor
+) -> Tensor:
+    """The images at the rows of both parts, preprocessed now; on a CPU in a file that all workers share.
+
+    float16 halves the memory; its 11 bits are more than bf16 training reads.
+    """
+    shape = (sum(len(rows) for rows in parts), *pixels.shape[1:])
+    chunks = partial(_chunks, pixels, parts, preprocessor)
+    if pixels.device.type == "cpu":
+        name = _transformed_name(dataset, parts, preprocessor)
+        make: Make = lambda: (chunk.numpy() for chunk in chunks())  # noqa: E731
+        return _shared(preprocessed_images(name, shape, make, settings().cache.expanduser()))
+    done = torch.empty(shape, dtype=torch.float16, device=pixels.device)
+    filled = 0
+    for chunk in chunks():
+        done[filled : filled + len(chunk)] = chunk
+        filled += len(chunk)
+    return done
+
+
+def _apart(done: Tensor, labels: Tensor, train: Tensor, val: Tensor) -> tuple[ImageSet, ImageSet]:
+    """Training and validation images, which follow each other in ``done``."""
+    places = torch.arange(len(done), device=done.device).split([len(train), len(val)])
+    mine = labels.index_select(0, torch.cat([train, val]))
+    return ImageSet(done, mine, places[0], None), ImageSet(done, mine, places[1], None)
+
+
+def _chunks(
+    pixels: Tensor, parts: tuple[Tensor, Tensor], preprocessor: Preprocessor
+) -> Iterator[Tensor]:
     largest = torch.finfo(torch.float16).max
-    done = torch.empty((len(rows), *pixels.shape[1:]), dtype=torch.float16, device=pixels.device)
-    for start in range(0, len(rows), _CHUNK_IMAGES):
-        chunk = rows[start : start + _CHUNK_IMAGES]
-        done[start : start + len(chunk)] = preprocessor(pixels.index_select(0, chunk)).clamp_(
-            -largest, largest
-        )
-        beat()
-    return ImageSet(done, labels.index_select(0, rows), torch.arange(len(rows), device=rows.device), None)
+    for rows in parts:
+        for chunk in rows.split(_CHUNK_IMAGES):
+            yield preprocessor(pixels.index_select(0, chunk)).clamp_(-largest, largest).half()
+            beat()
+
+
+def _transformed_name(dataset: str, parts: tuple[Tensor, Tensor], preprocessor: Preprocessor) -> str:
+    """A hash of all that decides each bit: other processors and numbers of threads sum in another order."""
+    where = f"{torch.__version__}|{processor(torch.device('cpu'))}|{torch.get_num_threads()}"
+    digest = hashlib.sha256(f"{dataset}|{where}".encode())
+    for name, part in {"train": parts[0], "val": parts[1], **preprocessor.state()}.items():
+        digest.update(f"|{name}|{tuple(part.shape)}|".encode())
+        digest.update(part.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:32]
 
 
 def weights_hash(module: nn.Module) -> str:

@@ -135,9 +135,12 @@ def _precision(days: float) -> Iterator[Removable]:
 
 
 def _preprocessing(days: float) -> Iterator[Removable]:
-    """Principal components, for whitening: computed again when they are next needed."""
+    """Principal components, and the images whitened with them: computed again when they are next needed."""
     for path in _cache().glob("components/*.npz"):
         yield from _idle("preprocessing", f"principal components {path.name}", path, path, days)
+    for path in _cache().glob("preprocessed/*/images.npy"):
+        name = path.parent.name
+        yield from _idle("preprocessing", f"preprocessed images {name}", path.parent, path, days)
 
 
 def _checkpoints(days: float) -> Iterator[Removable]:
@@ -151,7 +154,7 @@ def _checkpoints(days: float) -> Iterator[Removable]:
 def _leftovers(_days: float) -> Iterator[Removable]:
     """What killed processes left half-written, and the logs of workers whose run is over."""
     places = (_cache(), _cache() / "datasets", _cache() / "components", settings().data.expanduser())
-    for folder in (*places, *kept.artifacts().glob("*")):
+    for folder in (*places, *_cache().glob("preprocessed/*"), *kept.artifacts().glob("*")):
         for path in folder.glob(".*.tmp"):
             yield from _idle("leftovers", f"half-written {path.name}", path, path, _LEFTOVER_DAYS)
     for path in Path(tempfile.gettempdir()).glob("hpo-run-*"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from torch import nn
 from hpo.data.datasets import Dataset
 from hpo.data.preprocess import Preprocessor
 from hpo.data.split import Split
+from hpo.settings import settings
 from hpo.spec.configuration import Configuration
 from hpo.training import state
 from hpo.training.state import ImageSet, make_trial_data, weights_hash
@@ -71,6 +73,52 @@ def test_matrix_preprocessing_is_done_once_in_half_precision(
     assert images.dtype == torch.float32
     assert labels.tolist() == thumbnails.train_labels[96:].tolist()
     torch.testing.assert_close(images, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_preprocessed_images_are_shared_and_bit_for_bit_those_made_here(
+    thumbnails: Dataset, tiny_split: Split
+) -> None:
+    configuration = Configuration(preprocessing="zca")
+    data = make_trial_data(configuration, thumbnails, tiny_split, CPU)
+    assert data.train.pixels.data_ptr() == data.val.pixels.data_ptr()
+    folder = settings().cache / "preprocessed"
+    assert str(folder) in _mapped_at(data.train.pixels)
+    raw = torch.tensor(thumbnails.train_images)
+    for images, rows in ((data.train, tiny_split.train), (data.val, tiny_split.val)):
+        expected = data.preprocessor(raw[rows]).half().float()
+        assert torch.equal(images.first(len(rows))[0], expected)
+    state._prepared.clear()
+    before = set(folder.iterdir())
+    again = make_trial_data(configuration, thumbnails, tiny_split, CPU)
+    assert set(folder.iterdir()) == before
+    assert torch.equal(again.val.pixels, data.val.pixels)
+
+
+def _mapped_at(pixels: torch.Tensor) -> str:
+    """The line of this process's memory map in which the tensor lies."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        first, last = (int(each, 16) for each in line.split()[0].split("-"))
+        if first <= pixels.data_ptr() < last:
+            return line
+    raise AssertionError("the tensor is nowhere in memory")
+
+
+def test_other_threads_or_rows_or_numbers_have_images_of_their_own(
+    thumbnails: Dataset, tiny_split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A matrix product is summed in another order by another number of threads."""
+
+    def place(split: Split = tiny_split, **values: float) -> str:
+        state._prepared.clear()
+        data = make_trial_data(Configuration(preprocessing="zca", **values), thumbnails, split, CPU)  # type: ignore[arg-type]
+        return _mapped_at(data.train.pixels).split()[-1]
+
+    usual = place()
+    swapped = Split(train=tiny_split.train, val=tiny_split.val[::-1].copy())
+    places = [usual, place(swapped), place(whiten_epsilon=0.5)]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 97)
+    places.append(place())
+    assert len(set(places)) == 4
 
 
 def test_the_same_data_are_prepared_once(make_tiny: Make) -> None:

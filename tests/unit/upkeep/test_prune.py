@@ -20,6 +20,7 @@ from sqlalchemy import NullPool, text
 from hpo.cli.app import run_command
 from hpo.data.cache import Decoded, Part, Source, cached
 from hpo.data.preprocess import principal_components
+from hpo.data.preprocessed import preprocessed_images
 from hpo.recovery.kept import keep
 from hpo.results.store import ResultsStore
 from hpo.settings import settings
@@ -40,10 +41,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in (
         "cache/datasets/{}-1/meta.json",
         "cache/components/{}.npz",
+        "cache/preprocessed/{}/images.npy",
         "cache/precision-{}.json",
         "cache/checkpoints/{}/main-0/000001-0000000010-00000001.json",
         "artifacts/uid/.trial-{}.abc.tmp",
         "cache/components/.{}.npz.abc.tmp",
+        "cache/preprocessed/killed/.images.npy.{}.tmp",
         "data/.cifar-{}.abc.tmp",
         "tmp/hpo-run-{}/worker-1.log",
     ):
@@ -79,13 +82,13 @@ def test_without_delete_it_only_lists(cache: Path, capsys: Capture) -> None:
     assert _files(cache) == before
     assert "decoded images idle-1" in said and "6,000 bytes, idle for 40 days" in said
     assert "fresh" not in said
-    assert said.splitlines()[-1] == "nothing was removed: `hpo db prune --delete` frees 13,000 bytes"
+    assert said.splitlines()[-1] == "nothing was removed: `hpo db prune --delete` frees 15,000 bytes"
 
 
 def test_delete_removes_what_is_idle_and_nothing_else(cache: Path, capsys: Capture) -> None:
     before = _files(cache)
     said = _prune(capsys, "--delete", "--storage", f"sqlite:///{cache / 'none.db'}")
-    assert said.splitlines()[-1] == "removed; 13,000 bytes on disk are free again"
+    assert said.splitlines()[-1] == "removed; 15,000 bytes on disk are free again"
     assert _files(cache) == {name for name in before if "idle" not in name}
     assert _prune(capsys, "--storage", f"sqlite:///{cache / 'none.db'}") == "nothing to remove\n"
     assert not (cache / "none.db").exists()
@@ -131,7 +134,7 @@ def test_statistics_that_no_trial_refers_to_go(cache: Path, capsys: Capture) -> 
 
 
 def test_what_is_used_is_marked_so_that_it_stays(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A data set, principal components and a measurement, each read again after 40 days."""
+    """A data set, principal components, preprocessed images and a measurement, each read again after 40 days."""
     folder = cache / "cache"
     images = torch.rand(20, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     labels = np.zeros(2, np.int64)
@@ -144,6 +147,7 @@ def test_what_is_used_is_marked_so_that_it_stays(cache: Path, monkeypatch: pytes
     def use() -> None:
         cached(source, folder)
         principal_components(images, folder)
+        preprocessed_images("used", (2, 3), lambda: [np.zeros((2, 3), np.float16)], folder)
         precision.measurement(torch.device("cpu"))
 
     before = _files(folder)
@@ -156,7 +160,7 @@ def test_what_is_used_is_marked_so_that_it_stays(cache: Path, monkeypatch: pytes
     # Made and never used again, they would go.
     for path in made:
         _age(path, 40)
-    assert len({each.path for each in find_files(30)} & {*made, *(path.parent for path in made)}) == 3
+    assert len({each.path for each in find_files(30)} & {*made, *(path.parent for path in made)}) == 4
 
 
 def _keep(study: str, uid: str, database: str, number: int) -> Path:
