@@ -76,7 +76,7 @@ def _write_images(handle: BinaryIO, shape: tuple[int, ...], make: Make) -> None:
     np.lib.format.write_array_header_1_0(handle, header)
     written = 0
     for chunk in make():
-        handle.write(np.ascontiguousarray(chunk, dtype="<f2"))
+        handle.write(np.ascontiguousarray(chunk, dtype="<f2").data)
         written += len(chunk)
     assert written == shape[0], f"{written} images of {shape[0]}"
 

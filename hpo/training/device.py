@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
 
 import torch
@@ -74,6 +75,17 @@ def release_freed_memory() -> None:
     libc = _glibc()
     if libc is not None:
         libc.malloc_trim(0)
+
+
+def release_trial_memory() -> None:
+    """Free what a trial that is over still holds; call it when nothing refers to the trial any more.
+
+    Networks, hooks and optimizers refer to each other, and Python would look for such circles too seldom: it
+    counts objects, not the megabytes that hang on them. What would stay between them keeps the heap from
+    shrinking, trial by trial.
+    """
+    gc.collect()
+    release_freed_memory()
 
 
 def _glibc() -> ctypes.CDLL | None:

@@ -76,9 +76,9 @@ def make_trial_data(
 ) -> TrialData:
     """Images on ``device``, with preprocessing fitted to the training rows.
 
-    On a CPU nothing is copied: batches are taken from the memory-mapped cache, which all workers share, and so
-    are images that are preprocessed beforehand. A process keeps the last few results, so trials that differ in
-    other hyperparameters pay for this once.
+    On a CPU nothing is copied: batches are taken from the memory-mapped cache, which workers share; images
+    that are preprocessed beforehand are put there too. A process keeps the last few results, so trials that
+    differ in other hyperparameters pay for this once.
     """
     key = _data_key(configuration, dataset, split, device)
     if key in _prepared:
@@ -180,9 +180,7 @@ def _apart(done: Tensor, labels: Tensor, train: Tensor, val: Tensor) -> tuple[Im
     return ImageSet(done, mine, places[0], None), ImageSet(done, mine, places[1], None)
 
 
-def _chunks(
-    pixels: Tensor, parts: tuple[Tensor, Tensor], preprocessor: Preprocessor
-) -> Iterator[Tensor]:
+def _chunks(pixels: Tensor, parts: tuple[Tensor, Tensor], preprocessor: Preprocessor) -> Iterator[Tensor]:
     largest = torch.finfo(torch.float16).max
     for rows in parts:
         for chunk in rows.split(_CHUNK_IMAGES):

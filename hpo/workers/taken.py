@@ -31,7 +31,7 @@ from hpo.settings import settings
 from hpo.spec.pruner import Asha
 from hpo.spec.study import StudySpec
 from hpo.staging import advance
-from hpo.training.device import resolve_device
+from hpo.training.device import release_trial_memory, resolve_device
 from hpo.trial import Workbench, run_trial
 from hpo.workers.base import Emit
 from hpo.workers.submit import load_study_images
@@ -57,6 +57,7 @@ class TakenStudy:
         fault_point("worker.claimed")
         if lease is not None:
             _work_on(bench, lease)
+            release_trial_memory()
             return True
         if _end_paused(bench):
             return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import subprocess
@@ -67,6 +68,32 @@ def _run(url: str, spec: StudySpec) -> list[Event]:
     serve(WorkOrder(url, (spec.study,), "cpu", 2), events.append, lambda: None, ready.append)
     assert [each.device for each in ready] == ["cpu"]
     return events
+
+
+def test_nothing_of_a_trial_is_left_in_memory_when_the_next_begins(tmp_path: Path) -> None:
+    """Python's own collector would come many trials later, so it is switched off here."""
+    url = f"sqlite:///{tmp_path / 'hpo.db'}"
+    spec = _study({"lr": {"choice": [0.01, 0.02]}}, epochs=1)
+    left: list[set[type]] = []
+
+    def look(event: Event) -> None:
+        if isinstance(event, TrialStarted):
+            alive = {id(each): type(each) for each in gc.get_objects() if issubclass(type(each), _HEAVY)}
+            left.append({kind for place, kind in alive.items() if place not in before})
+
+    with ResultsStore(url) as store:
+        submit(store, spec)
+    gc.collect()
+    before = {id(each) for each in gc.get_objects() if issubclass(type(each), _HEAVY)}
+    gc.disable()
+    try:
+        serve(WorkOrder(url, spec.study, "cpu", 2), look, lambda: None, lambda ready: None)
+    finally:
+        gc.enable()
+    assert left == [set(), set()]
+
+
+_HEAVY = (nn.Module, torch.optim.Optimizer)
 
 
 @pytest.fixture

@@ -134,7 +134,7 @@ def test_statistics_that_no_trial_refers_to_go(cache: Path, capsys: Capture) -> 
 
 
 def test_what_is_used_is_marked_so_that_it_stays(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A data set, principal components, preprocessed images and a measurement, each read again after 40 days."""
+    """A data set, components, preprocessed images and a measurement, each read again after 40 days."""
     folder = cache / "cache"
     images = torch.rand(20, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     labels = np.zeros(2, np.int64)
