@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import sys
@@ -200,6 +201,7 @@ def _main(pipe: Connection, output: str, last_progress: Any) -> None:
         try:
             from hpo.workers.inline import serve  # loads torch: only here, never in the parent
 
+            gc.freeze()  # the modules are here to stay: looking for garbage after each trial passes them by
             order: WorkOrder = pipe.recv()
             serve(order, say, check, on_ready=say)
         except StudyStoppedError:
