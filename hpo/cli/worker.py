@@ -55,13 +55,36 @@ def worker(
     from hpo.workers.base import WorkOrder
     from hpo.workers.service import serve_studies
 
+    url = storage_url(storage)
+    _look_for(url, studies or [], must_be_there=until_idle)
     count = slots or default_workers(device, None, "--slots")
     warn_of_too_many(count)
     order = WorkOrder(
-        storage_url(storage), tuple(studies or ()), device, count, read_tags(tags),
+        url, tuple(studies or ()), device, count, read_tags(tags),
         service=True, waits=not until_idle,
     )  # fmt: skip
     log = WorkerLog(sys.stdout, as_json=log_format is LogFormat.JSON)
     summary = serve_studies(order, log.show)
     log.end(summary)
     raise typer.Exit(summary.exit_code)
+
+
+def _look_for(url: str, names: list[str], *, must_be_there: bool) -> None:
+    """A named study that is not in the database may be to come, or be a slip of the pen: say so."""
+    from hpo.cli.console import stderr
+    from hpo.cli.tables import study_in_database
+    from hpo.errors import UnknownStudyError
+    from hpo.results.schema import inspect_schema
+
+    state = inspect_schema(url) if names else None
+    if state is None or (state.revision and not state.current):
+        return  # the worker will upgrade the database, and can read it only then
+    for name in names:
+        try:
+            if not state.revision:
+                raise UnknownStudyError(f"there is no study {name}: no study has been submitted here yet")
+            study_in_database(url, name)
+        except UnknownStudyError as error:
+            if must_be_there:
+                raise
+            stderr().print(f"warning: {error}; it is waited for", style="yellow", soft_wrap=True)

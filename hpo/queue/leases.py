@@ -140,8 +140,7 @@ def release_dead_local(store: ResultsStore, study_id: int | None) -> list[int]:
 
 
 def _held(store: ResultsStore, study_id: int | None) -> list[Lease]:
-    open_slots = SlotRow.state != "done"  # what the partial index says
-    running = select(SlotRow.__table__).where(open_slots, SlotRow.state == "running").order_by(SlotRow.slot)
+    running = select(SlotRow.__table__).where(SlotRow.state == "running").order_by(SlotRow.slot)
     if study_id is not None:
         running = running.where(SlotRow.study_id == study_id)
     rows = store.read(lambda connection: connection.execute(running).all())

@@ -76,5 +76,5 @@ def _held() -> Select[Any]:
         )
         .join(StudyRow, StudyRow.study_id == SlotRow.study_id)
         .outerjoin(KNOWN, KNOWN.c.trial_id == SlotRow.trial_id)
-        .where(SlotRow.state != "done", SlotRow.state == "running")  # the former is what the index says
+        .where(SlotRow.state == "running")
     )

@@ -205,6 +205,12 @@ class SlotRow(Base):
             sqlite_where=text("state <> 'done'"),
             postgresql_where=text("state <> 'done'"),
         ),
+        Index(
+            "ix_hpo_slot_running",
+            "study_id",
+            sqlite_where=text("state = 'running'"),
+            postgresql_where=text("state = 'running'"),
+        ),
     )
 
     study_id: Mapped[int] = mapped_column(

@@ -51,6 +51,7 @@ def test_mistakes_are_said_in_words(hpo: Hpo) -> None:
         (("worker", "--tags", "A B"), "'A B' is no tag"),
         (("worker", "--device", "cuda:7", "--until-idle"), "there is no device 'cuda:7'"),
         (("submit", "nothing.yaml"), "nothing.yaml"),
+        (("worker", "tony", "--until-idle"), "there is no study tony"),
     ):
         done = hpo(*command)
         assert done.returncode == 2 and message in done.stderr, done.stderr

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from population import populate
-from sqlalchemy import text
+from sqlalchemy import event, text
+
+from hpo.queue.serving import open_studies
 
 LOOKUPS = {
     "SELECT * FROM curves WHERE study = 'known' AND number = 3": "hpo_epoch",
@@ -18,6 +20,28 @@ LOOKUPS = {
     "SELECT * FROM params WHERE study = 'known' AND number = 3": "trial_params",
     "SELECT * FROM results WHERE trial_id = 3": "hpo_trial",
 }
+
+
+def test_what_is_open_is_found_by_the_slots_indexes(bench: Any) -> None:
+    """However many slots studies have: a worker asks before each trial."""
+    bench.register("large", trials=500)
+    asked = []
+
+    def hear(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(bench.store.engine, "before_cursor_execute", hear)
+    open_studies(bench.store)
+    event.remove(bench.store.engine, "before_cursor_execute", hear)
+    (sql, parameters), *_ = [each for each in asked if "hpo_slot" in each[0]]
+    with bench.store.engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            plan = [row[0] for row in connection.exec_driver_sql(f"EXPLAIN {sql}", parameters)]
+        else:
+            plan = [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+    assert "ix_hpo_slot_running" in "\n".join(plan), "\n".join(plan)
+    assert "ix_hpo_slot_open" in "\n".join(plan), "\n".join(plan)
 
 
 @pytest.mark.parametrize("sql", LOOKUPS)

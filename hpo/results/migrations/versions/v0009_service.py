@@ -13,6 +13,10 @@ def upgrade() -> None:
     """Add the columns and the table."""
     op.add_column("hpo_attempt", sa.Column("output", sa.Text()))
     op.add_column("hpo_study", sa.Column("priority", sa.Integer(), nullable=False, server_default="0"))
+    running = sa.text("state = 'running'")
+    op.create_index(
+        "ix_hpo_slot_running", "hpo_slot", ["study_id"], sqlite_where=running, postgresql_where=running
+    )
     op.create_table(
         "hpo_worker",
         sa.Column("worker", sa.String(200), primary_key=True),
