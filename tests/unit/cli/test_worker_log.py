@@ -12,6 +12,7 @@ from hpo.cli.worker_log import _SAYINGS, WorkerLog
 from hpo.events import (
     EpochDone,
     Event,
+    FindingMade,
     StudyReady,
     StudySkipped,
     StudyTaken,
@@ -29,6 +30,7 @@ EVENTS: list[Event] = [
     TrialStarted("h:1:a", 3, 3, {"lr": 0.1}, 2),
     StudyTaken("h:2:b", "two"),
     EpochDone("h:2:b", 0, 1, 2, 1.5, math.nan, 0.45, 2100.4),
+    FindingMade("h:1:a", 3, "warn", "dead_units", "half of conv1 is dead"),
     TrialEnded("h:1:a", 3, "complete", 0.55, "healthy", 4.0),
     StudySkipped("h:1:a", "three", "no images at postgresql://ada:secret@db/x\nput them there"),
     WorkerLost("h:2:b", "worker-2 died (exit code 1)"),
@@ -58,6 +60,7 @@ def test_lines_for_people() -> None:
         f"{at}  info  one  trial 3  h:1:a  begins: 2 epochs, lr 0.1",
         f"{at}  info  two  h:2:b  turns to it",
         f"{at}  info  two  trial 0  h:2:b  epoch 1/2, val_accuracy 0.4500, train_loss 1.500, 2,100 images/s",
+        f"{at}  info  one  trial 3  h:1:a  warn dead_units: half of conv1 is dead",
         f"{at}  info  one  trial 3  h:1:a  complete, val_accuracy 0.5500: healthy",
         f"{at}  warning  three  h:1:a  is passed over: no images at postgresql://ada:***@db/x",
         "  put them there",
@@ -79,7 +82,7 @@ def test_every_json_line_has_the_study_the_trial_and_the_worker() -> None:
         "h:2:b",
     )
     assert (epoch["val_loss"], epoch["val_accuracy"]) == (None, 0.45)
-    skipped = lines[7]
+    skipped = lines[8]
     assert (skipped["level"], skipped["study"], skipped["trial"]) == ("warning", "three", None)
     assert "secret" not in json.dumps(lines)
     assert (lines[-1]["event"], lines[-1]["exit_code"]) == ("ended", 1)
