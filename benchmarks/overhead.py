@@ -32,7 +32,7 @@ from hpo.results.query import results_engine, trial_detail
 from hpo.results.store import ResultsStore
 from hpo.spec.study import StudySpec
 from hpo.training.cores import available_cores
-from hpo.workers import inline
+from hpo.workers import inline, taken
 from hpo.workers.base import WorkOrder
 from hpo.workers.submit import submit
 
@@ -53,7 +53,8 @@ PARTS: dict[str, list[tuple[Any, str]]] = {
     # The private ones too: hooks on the network and the optimizer call them.
     "checks": [*_methods(Babysitter, private=True), *_methods(FeedMeter, private=True)],
     "database": [
-        *((inline, name) for name in ("claim", "progress")),
+        (inline, "open_studies"),
+        *((taken, name) for name in ("claim", "progress", "stop_if_failing")),
         (hpo.queue.renewal, "renew"),
         *_methods(ResultsStore, private=False),
     ],
