@@ -21,6 +21,7 @@ from hpo.cli.doctor import doctor
 from hpo.cli.enqueue import enqueue
 from hpo.cli.export import export
 from hpo.cli.importance import importance
+from hpo.cli.init import init
 from hpo.cli.logs import logs
 from hpo.cli.predict import predict
 from hpo.cli.query import query
@@ -50,6 +51,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 for command in (
+    init,
     run,
     submit,
     worker,

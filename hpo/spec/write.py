@@ -20,20 +20,20 @@ def study_text(spec: StudySpec, comments: Sequence[str] = ()) -> str:
     lines = [f"# {comment}".rstrip() for comment in comments] + ([""] if comments else [])
     for key, value in document.items():
         if key in ("fixed", "space") and value:
-            lines += ["", f"{key}:", *(f"  {name}: {_flow(each)}" for name, each in value.items())]
+            lines += ["", f"{key}:", *(f"  {name}: {flow(each)}" for name, each in value.items())]
         elif key == "stages" and value:
-            lines += ["", f"{key}:", *(f"  - {_flow(each)}" for each in value)]
+            lines += ["", f"{key}:", *(f"  - {flow(each)}" for each in value)]
         else:
-            lines.append(f"{key}: {_flow(value)}")
+            lines.append(f"{key}: {flow(value)}")
     return "\n".join(lines) + "\n"
 
 
-def _flow(value: Any) -> str:
-    """A value on one line."""
+def flow(value: Any) -> str:
+    """A value on one line of a study file."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_flow(each)}" for key, each in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {flow(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_flow, value)) + "]"
+        return "[" + ", ".join(map(flow, value)) + "]"
     if isinstance(value, str):
         plain = _PLAIN.fullmatch(value) and value.lower() not in _NOT_TEXT
         return value if plain else json.dumps(value)

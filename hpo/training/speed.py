@@ -9,7 +9,16 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from hpo.training.precision import STEP_IMAGES, Resolved, default_step, one_thread, own_time
+from hpo.training.cores import default_crew, divide_threads
+from hpo.training.device import resolve_device
+from hpo.training.precision import (
+    STEP_IMAGES,
+    Resolved,
+    default_step,
+    one_thread,
+    own_time,
+    resolve_precision,
+)
 
 EXPECTED_SHARE = 0.3
 """Of the speed of matrix products, for the default network on a CPU. Measured: 0.47 to 0.66 in fp32 on a busy
@@ -43,6 +52,19 @@ def measure_speed(device: torch.device, precision: Resolved) -> Speed:
         peak = 2 * _MATRIX**3 / min(_seconds(device, product, 1) for _ in range(_ROUNDS))
         own, whole = own_time(device) - began_own, time.perf_counter() - began
     return Speed(precision, STEP_IMAGES / training, operations / training / peak, min(1.0, own / whole))
+
+
+def crew_speed(trials: int | None = None) -> float:
+    """Images per second that the workers of `hpo run` train together, of a study of so many ``trials``.
+
+    Measured in a few seconds; of the default network, on a machine that has nothing else to do.
+    """
+    device = resolve_device("auto")
+    speed = measure_speed(device, resolve_precision("auto", device)).images_per_second
+    if device.type != "cpu":
+        return speed
+    workers = default_crew("cpu", trials).workers
+    return speed * workers * divide_threads(workers)
 
 
 def _product(device: torch.device, precision: Resolved) -> Callable[[], object]:
