@@ -9,13 +9,14 @@ import typer
 
 from hpo.cli.options import Storage, storage_url
 from hpo.errors import UserError
+from hpo.reporting.dashboard import DEFAULT_PORT
 
 
 def dashboard(
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=0, max=65535, metavar="N", help="The port; 0 for any free one.")
-    ] = 8080,
+    ] = DEFAULT_PORT,
     writable: Annotated[
         bool, typer.Option("--writable", help="Allow notes, uploads and deleting studies in the browser.")
     ] = False,

@@ -7,8 +7,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect, select, text
 
+from hpo.results.clock import epoch_now
 from hpo.results.engine import open_reader, reading
 from hpo.results.revision import VERSION_TABLE, refuse_newer
 from hpo.results.url import parse_url, place
@@ -44,6 +45,23 @@ def reach(url: str) -> Reached:
             known = inspect(connection).has_table(VERSION_TABLE)
             schema = refuse_newer(connection) if known else None
             return Reached(place(parsed), f"{name} {version}", True, schema, _answer_ms(connection))
+    finally:
+        engine.dispose()
+
+
+def seconds_ahead(url: str) -> float:
+    """How far the database's clock is ahead of this machine's; below 0 it is behind.
+
+    It is off by half a round trip at most.
+    Raises ``StorageError`` if the database cannot be read.
+    """
+    engine = open_reader(url)
+    try:
+        with reading(engine) as connection:
+            connection.execute(text("SELECT 1"))  # connecting is not part of the round trip
+            asked = time.time()
+            theirs = connection.scalar(select(epoch_now()))
+            return float(theirs or 0.0) - (asked + time.time()) / 2
     finally:
         engine.dispose()
 

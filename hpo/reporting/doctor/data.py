@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from hpo.data.cifar10 import cifar10_advice, found_on_disk
 from hpo.data.datasets import resolve_auto
 from hpo.errors import DataError
 from hpo.reporting.doctor.diagnosis import Diagnosis, ok, problem, warning
+from hpo.reporting.doctor.disk import existing_part, is_writable
 from hpo.settings import settings
 
 _DECODED_BYTES = 60_000 * 3 * 32 * 32
@@ -36,8 +36,8 @@ def cifar10() -> Diagnosis:
 def cache() -> Diagnosis:
     """Whether the folder for decoded images can be written, what is in it, and how much room there is."""
     folder = settings().cache.expanduser().absolute()
-    existing = next(place for place in (folder, *folder.parents) if place.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+    existing = existing_part(folder)
+    if not is_writable(existing):
         return problem(
             f"decoded images cannot be kept in {folder}: {existing} cannot be written",
             "set $HPO_CACHE to a folder that can be written",

@@ -1,4 +1,4 @@
-"""The database: can it be reached, does this hpo understand it, does it answer quickly?"""
+"""The database: can it be reached, does hpo understand it, how quickly does it answer, by which clock?"""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from pathlib import Path
 
 from hpo.errors import StorageError, StorageUrlError
 from hpo.reporting.doctor.diagnosis import Diagnosis, ok, problem, warning
-from hpo.results.reach import Reached, reach
+from hpo.results.reach import Reached, reach, seconds_ahead
 from hpo.results.revision import HEAD
+from hpo.results.url import parse_url
 
 _SLOW_MS = 100.0
 """Each epoch is written in several round trips: above this they would be felt in short trials."""
+_CLOCKS_APART = 5.0
+"""In seconds. Leases count by the database's clock alone; what suffers is who compares times."""
 
 
 def database(url: str) -> Diagnosis:
@@ -26,6 +29,20 @@ def database(url: str) -> Diagnosis:
     if found.answer_ms > _SLOW_MS:
         return warning(said, "train nearer to the database: every epoch is written there")
     return ok(said)
+
+
+def clock(url: str) -> Diagnosis:
+    """Whether this machine's clock and the database's agree."""
+    if parse_url(url).drivername == "sqlite":
+        return ok("an SQLite database goes by this machine's clock")
+    ahead = seconds_ahead(url)
+    if abs(ahead) <= _CLOCKS_APART:
+        return ok(f"within {abs(ahead):.2f} s of the database's, by which leases count")
+    where = "behind" if ahead > 0 else "ahead of"
+    return warning(
+        f"{abs(ahead):,.0f} s {where} the database's; leases are safe, as they count by the database's alone",
+        "times in logs here and in the database do not fit together: set both clocks by NTP",
+    )
 
 
 def _schema(found: Reached) -> str:

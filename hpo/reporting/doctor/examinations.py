@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from hpo.errors import HpoError
-from hpo.reporting.doctor import data, database, software
+from hpo.reporting.doctor import data, database, disk, port, software
 from hpo.reporting.doctor.diagnosis import Diagnosis, problem
 
 
@@ -66,8 +66,11 @@ EXAMINATIONS: tuple[Examination, ...] = (
     Examination("python", lambda patient: software.python()),
     Examination("packages", lambda patient: software.packages()),
     Examination("database", lambda patient: database.database(patient.storage_url)),
+    Examination("clock", lambda patient: database.clock(patient.storage_url), after="database"),
     Examination("cifar10", lambda patient: data.cifar10(), "looking for CIFAR-10"),
     Examination("cache", lambda patient: data.cache()),
+    Examination("disk", lambda patient: disk.disk(patient.storage_url)),
+    Examination("dashboard", lambda patient: port.dashboard()),
     Examination("pytorch", _pytorch, "loading PyTorch"),
     Examination("devices", _on_device("devices")),
     Examination("workers", _on_device("workers"), after="devices"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hpo.reporting.doctor import database as module
-from hpo.reporting.doctor.database import database
+from hpo.reporting.doctor.database import clock, database
 from hpo.results.reach import Reached, reach
 from hpo.results.revision import HEAD
 
@@ -76,3 +78,26 @@ def test_a_newer_schema_is_a_problem(storage_url: str) -> None:
     found = database(storage_url)
     assert found.condition == "problem"
     assert "a newer hpo made this database" in found.message
+
+
+def test_clocks_are_compared(storage_url: str) -> None:
+    found = clock(storage_url)
+    assert found.condition == "ok"
+    if storage_url.startswith("sqlite"):
+        assert "this machine's clock" in found.message
+    else:
+        assert "of the database's, by which leases count" in found.message
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(("hours", "where"), [(2, "7,200 s ahead of"), (-1, "3,600 s behind")])
+def test_a_clock_that_is_wrong_is_warned_of(
+    hours: int, where: str, new_database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = new_database("postgresql")
+    here = time.time
+    monkeypatch.setattr("hpo.results.reach.time.time", lambda: here() + 3600 * hours)
+    found = clock(url)
+    assert found.condition == "warning"
+    assert f"{where} the database's" in found.message
+    assert "NTP" in found.remedy
