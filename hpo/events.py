@@ -113,6 +113,21 @@ class DatabaseBack:
 
 
 @dataclass(frozen=True)
+class DatabaseRetried:
+    """A worker of a service tries a transaction again, since the database is away or busy."""
+
+    worker: str
+
+
+@dataclass(frozen=True)
+class LeaseLost:
+    """A worker could not renew its lease of a slot in time, or hung: another one goes on with the trial."""
+
+    worker: str
+    slot: int
+
+
+@dataclass(frozen=True)
 class WorkerReady:
     """A worker process of a service has its libraries and its device, and looks for studies."""
 
@@ -162,6 +177,8 @@ Event: TypeAlias = (
     | WorkerLost
     | DatabaseAway
     | DatabaseBack
+    | DatabaseRetried
+    | LeaseLost
 )
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hpo.cli.options import Storage, Tags, storage_url
+
+if TYPE_CHECKING:
+    from hpo.events import Event
+    from hpo.workers.base import Emit
 
 
 class LogFormat(StrEnum):
@@ -41,6 +47,19 @@ def worker(
     log_format: Annotated[
         LogFormat, typer.Option(help="Lines for people, or a JSON object a line.")
     ] = LogFormat.TEXT,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="N",
+            help="Answer Prometheus at this port, without a login; 0 for any free one. [default: do not]",
+            show_default=False,
+        ),
+    ] = None,
+    metrics_host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="The address for it; 0.0.0.0 lets other machines in.")
+    ] = "127.0.0.1",
 ) -> None:
     """Serve every open study of the database, or those named: by priority, then the one least served.
 
@@ -64,9 +83,30 @@ def worker(
         service=True, waits=not until_idle,
     )  # fmt: skip
     log = WorkerLog(sys.stdout, as_json=log_format is LogFormat.JSON)
-    summary = serve_studies(order, log.show)
+    with _counted(log.show, metrics_host, metrics_port) as hear:
+        summary = serve_studies(order, hear)
     log.end(summary)
     raise typer.Exit(summary.exit_code)
+
+
+@contextmanager
+def _counted(show: Emit, host: str, port: int | None) -> Iterator[Emit]:
+    """Hears of events: shows each, and counts it for who asks at this port."""
+    if port is None:
+        yield show
+        return
+    from hpo.cli.console import stderr
+    from hpo.workers.metrics import WorkerMetrics, metrics_served
+
+    metrics = WorkerMetrics()
+
+    def hear(event: Event) -> None:
+        metrics.count(event)
+        show(event)
+
+    with metrics_served(metrics, host, port) as address:
+        stderr().print(f"metrics at {address}", soft_wrap=True)
+        yield hear
 
 
 def _look_for(url: str, names: list[str], *, must_be_there: bool) -> None:

@@ -15,9 +15,11 @@ from hpo.cli.live import AWAY, BACK, STOPPING
 from hpo.events import (
     DatabaseAway,
     DatabaseBack,
+    DatabaseRetried,
     EpochDone,
     Event,
     FindingMade,
+    LeaseLost,
     Stopping,
     StudyOver,
     StudySkipped,
@@ -32,7 +34,9 @@ from hpo.redact import redact
 from hpo.reporting import words
 from hpo.workers.service import ServiceSummary
 
-_WARNINGS = (StudySkipped, WorkerLost, DatabaseAway)
+_WARNINGS = (StudySkipped, WorkerLost, LeaseLost, DatabaseAway)
+_COUNTED = (DatabaseRetried,)
+"""Too many to tell each: `--metrics-port` counts them."""
 
 
 def _utc_now() -> datetime:
@@ -51,6 +55,8 @@ class WorkerLog:
 
     def show(self, event: Event) -> None:
         """Write what happened."""
+        if isinstance(event, _COUNTED):
+            return
         worker = getattr(event, "worker", "")
         if isinstance(event, StudyTaken):
             self._studies[worker] = event.study
@@ -139,6 +145,7 @@ _SAYINGS: dict[type, Callable[[Any], str]] = {
     TrialPaused: lambda event: f"paused: {event.reason}",
     Stopping: lambda event: STOPPING,
     WorkerLost: lambda event: event.message,
+    LeaseLost: lambda event: f"lost its lease of slot {event.slot}: another worker goes on with the trial",
     DatabaseAway: lambda event: AWAY,
     DatabaseBack: lambda event: BACK,
 }

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import typer
 
 from hpo.cli.options import Json, Storage, storage_url
-
-if TYPE_CHECKING:
-    from hpo.results.present import PresentWorker
-
-_SILENT_SECONDS = 60.0
-"""An idle worker gives a sign every 15 s or so."""
 
 
 def workers(storage: Storage = None, as_json: Json = False) -> None:
@@ -23,12 +16,13 @@ def workers(storage: Storage = None, as_json: Json = False) -> None:
     from hpo.cli.console import printable, stdout
     from hpo.cli.lines import to_json
     from hpo.cli.tables import results, table_that_fits
+    from hpo.queue.presence import state_of
     from hpo.reporting import words
     from hpo.results.present import present_workers
 
     with results(storage_url(storage)) as engine:
         found = present_workers(engine)
-    states = [_state(each) for each in found]
+    states = [state_of(each) for each in found]
     if as_json:
         typer.echo(
             to_json([{"state": state, **asdict(each)} for each, state in zip(found, states, strict=True)])
@@ -51,13 +45,3 @@ def workers(storage: Storage = None, as_json: Json = False) -> None:
     console = stdout()
     left = ("worker", "state", "study", "last sign", "device", "tags", "serves")
     console.print(table_that_fits(columns, console.width, left=left))
-
-
-def _state(worker: PresentWorker) -> str:
-    from hpo.queue.identity import is_dead_local
-
-    if is_dead_local(worker.worker):
-        return "dead"
-    if worker.lease_seconds_left is not None:
-        return "at work" if worker.lease_seconds_left > 0 else "silent"
-    return "idle" if worker.silent_seconds < _SILENT_SECONDS else "silent"

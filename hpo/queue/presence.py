@@ -11,14 +11,17 @@ from contextlib import suppress
 from sqlalchemy import Connection, delete, insert, update
 
 from hpo.errors import StorageError
+from hpo.queue.identity import is_dead_local
 from hpo.queue.leases import RELEASE_SECONDS
 from hpo.results import provenance
 from hpo.results.clock import epoch_now, utc_now
 from hpo.results.patience import Patience
+from hpo.results.present import PresentWorker
 from hpo.results.store import ResultsStore
 from hpo.results.tables import WorkerRow
 
 SIGN_SECONDS = 15.0
+SILENT_SECONDS = 4 * SIGN_SECONDS
 FORGOTTEN_SECONDS = 24 * 3600.0
 """Workers that gave no sign for so long are no longer listed."""
 
@@ -69,3 +72,15 @@ class Presence:
         gone = delete(WorkerRow).where(WorkerRow.worker == self._worker)
         with suppress(StorageError):
             self._store.write(lambda connection: connection.execute(gone), Patience(RELEASE_SECONDS))
+
+
+STATES = ("at work", "idle", "silent", "dead")
+
+
+def state_of(worker: PresentWorker) -> str:
+    """One of ``STATES``. Silent: its lease has run out, or it is idle and nothing is heard of it."""
+    if is_dead_local(worker.worker):
+        return "dead"
+    if worker.lease_seconds_left is not None:
+        return "at work" if worker.lease_seconds_left > 0 else "silent"
+    return "idle" if worker.silent_seconds < SILENT_SECONDS else "silent"

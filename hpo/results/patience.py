@@ -27,13 +27,17 @@ def _say_nothing() -> None:
 
 @dataclass(frozen=True)
 class Patience:
-    """``sleep`` may raise to end the waiting; ``away`` is told of a long wait, ``back`` of its good end."""
+    """``sleep`` may raise to end the waiting; ``away`` is told of a long wait, ``back`` of its good end.
+
+    ``again`` is told of each further try.
+    """
 
     seconds: float = RETRY_SECONDS
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = time.sleep
     away: Callable[[], None] = _say_nothing
     back: Callable[[], None] = _say_nothing
+    again: Callable[[], None] = _say_nothing
 
     def waits_for(self, call: Callable[[], T]) -> T:
         """What ``call`` returns; again while it raises a ``StorageError`` that may well pass."""
@@ -66,6 +70,7 @@ class Waiting:
         if waited >= TELL_SECONDS and not self._told:
             self._told = True
             self._patience.away()
+        self._patience.again()
         # Jittered, so that workers that collided do not collide again.
         self._patience.sleep(random.uniform(0.5, 1.0) * self._pause)
         self._pause = min(2 * self._pause, LONGEST_PAUSE)

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 
 from hpo.errors import FailingStudyError, UserError
-from hpo.events import DatabaseAway, DatabaseBack, Event, StudyOver, StudySkipped, StudyTaken
+from hpo.events import DatabaseAway, DatabaseBack, DatabaseRetried, Event, StudyOver, StudySkipped, StudyTaken
 from hpo.model_catalog import allow_only
 from hpo.pulse import beat
 from hpo.queue.identity import worker_id
@@ -58,6 +58,7 @@ def serve(
         sleep=partial(_sleep, check_stop),
         away=lambda: emit(DatabaseAway(worker)),
         back=lambda: emit(DatabaseBack(worker)),
+        again=(lambda: emit(DatabaseRetried(worker))) if order.service else (lambda: None),
     )
     # Patient from the start: whoever replaces a dead worker may come while the database is away.
     with patience.waits_for(lambda: ResultsStore(order.storage_url, patience)) as store:

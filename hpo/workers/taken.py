@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from hpo.diagnosis import refresh
 from hpo.errors import LeaseLostError, StorageError, StudyChangedError, UnknownStudyError, UserError
-from hpo.events import TrialEnded
+from hpo.events import LeaseLost, TrialEnded
 from hpo.keeping import remove_superfluous
 from hpo.model_catalog import check_model
 from hpo.queue.failures import database_time, stop_if_failing
@@ -186,8 +186,8 @@ def _pausing(bench: Workbench) -> Iterator[tuple[str, Asha]]:
 def _work_on(bench: Workbench, lease: Lease) -> None:
     try:
         run_trial(bench, lease)
-    except LeaseLostError:
-        return  # another worker has the slot now, and trains it
+    except LeaseLostError:  # another worker has the slot now, and trains it
+        bench.emit(LeaseLost(bench.worker, lease.slot))
     except StopRequestedError:
         fault_point("worker.release")
         with suppress(LeaseLostError, StorageError):  # else the lease runs out by itself

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from hpo_command import Hpo
@@ -16,7 +18,10 @@ def _is(kind: str) -> Any:
 
 def test_a_worker_takes_what_is_submitted_gives_it_back_on_sigterm_and_another_ends_it(hpo: Hpo) -> None:
     study = hpo.write_study(trials=2, epochs=12)
-    waiting = hpo.start("worker", "--slots", "1", "--tags", "big", "--log-format", "json")
+    options = ("--slots", "1", "--tags", "big", "--log-format", "json", "--metrics-port", "0")
+    waiting = hpo.start("worker", *options)
+    assert waiting.process.stderr is not None
+    metrics = waiting.process.stderr.readline().strip().removeprefix("metrics at ")
     ready = waiting.wait_for(_is("worker_ready"))
     assert (ready["device"], ready["tags"]) == ("cpu", ["big"])
 
@@ -27,6 +32,10 @@ def test_a_worker_takes_what_is_submitted_gives_it_back_on_sigterm_and_another_e
 
     begun = waiting.wait_for(_is("epoch_done"))
     assert (begun["study"], begun["trial"], begun["worker"]) == ("tiny", 0, ready["worker"])
+    with urlopen(metrics, timeout=10) as answer:
+        counts = answer.read().decode().splitlines()
+    assert "hpo_worker_processes 1.0" in counts
+    assert any(re.fullmatch(r'hpo_worker_epochs_total{study="tiny"} [1-9]\d*\.0', line) for line in counts)
     waiting.process.send_signal(signal.SIGTERM)
     last = waiting.wait_for(_is("ended"))
     code, errors = waiting.end()

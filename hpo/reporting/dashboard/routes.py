@@ -1,4 +1,4 @@
-"""Which of optuna-dashboard's routes are served: those listed here, and no other."""
+"""Which routes are served, of optuna-dashboard and of ours: those listed here, and no other."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ READING = frozenset(
     }
 )
 """Routes that change nothing, as (method, rule)."""
+
+OURS = frozenset({("GET", "/metrics")})
+"""Routes that hpo adds, which change nothing."""
 
 WRITING = frozenset(
     {
@@ -65,7 +68,7 @@ class AllowedRoutes:
     api = 2
 
     def __init__(self, writable: bool) -> None:
-        self._allowed = READING | WRITING if writable else READING
+        self._allowed = READING | OURS | WRITING if writable else READING | OURS
 
     def apply(self, callback: Callable[..., Any], route: Route) -> Callable[..., Any]:
         """What answers the route: its own callback, or a refusal."""

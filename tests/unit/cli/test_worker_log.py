@@ -8,7 +8,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any, get_args
 
-from hpo.cli.worker_log import _SAYINGS, WorkerLog
+from hpo.cli.worker_log import _COUNTED, _SAYINGS, WorkerLog
 from hpo.events import (
     EpochDone,
     Event,
@@ -89,4 +89,4 @@ def test_every_json_line_has_the_study_the_trial_and_the_worker() -> None:
 
 
 def test_every_event_of_a_service_has_words() -> None:
-    assert set(_SAYINGS) == set(get_args(Event)) - {StudyReady}
+    assert set(_SAYINGS) == set(get_args(Event)) - {StudyReady, *_COUNTED}

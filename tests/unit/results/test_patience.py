@@ -62,3 +62,12 @@ def test_only_a_long_wait_is_told_and_once() -> None:
     fails = 18
     assert patience.waits_for(call) == "answer"
     assert told == ["away", "back"]
+
+
+def test_each_further_try_is_told() -> None:
+    clock, tries = Clock(), list[float]()
+    waiting = Waiting(Patience(5.0, clock, clock.sleep, again=lambda: tries.append(clock.now)))
+    assert tries == []
+    while waiting.again():
+        pass
+    assert len(tries) == len(clock.pauses) > 5
