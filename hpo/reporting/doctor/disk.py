@@ -22,12 +22,12 @@ def disk(url: str) -> Diagnosis:
     places = {
         "checkpoints ($HPO_CHECKPOINTS)": settings().checkpoints.expanduser().absolute(),
         "kept weights ($HPO_ARTIFACTS)": settings().artifacts.expanduser().absolute(),
-        **_database_file(url),
+        **_database_folder(url),
     }
     refusing = [
         f"{name}: {existing_part(place)} is no folder that can be written"
         for name, place in places.items()
-        if not _takes(place)
+        if not is_writable(existing_part(place))
     ]
     if refusing:
         return warning("; ".join(refusing), "set the variable to a folder that can be written")
@@ -56,14 +56,13 @@ def is_writable(folder: Path) -> bool:
     return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
 
 
-def _takes(place: Path) -> bool:
-    existing = existing_part(place)
-    return os.access(existing, os.W_OK) if existing.is_file() else is_writable(existing)
-
-
-def _database_file(url: str) -> dict[str, Path]:
+def _database_folder(url: str) -> dict[str, Path]:
     try:
         parsed = parse_url(url)
     except StorageUrlError:  # the database's own line says it
         return {}
-    return {"the database": Path(str(parsed.database))} if parsed.drivername == "sqlite" else {}
+    return (
+        {"the database": Path(str(parsed.database)).absolute().parent}
+        if parsed.drivername == "sqlite"
+        else {}
+    )
