@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import socket
-from types import SimpleNamespace
-from typing import Any
 from urllib.request import urlopen
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from hpo.errors import LeaseLostError, UserError
+from hpo.errors import UserError
 from hpo.events import (
     DatabaseAway,
     DatabaseBack,
@@ -24,7 +22,6 @@ from hpo.events import (
     WorkerLost,
     WorkerReady,
 )
-from hpo.workers import taken
 from hpo.workers.metrics import WorkerMetrics, metrics_served
 
 ONE, TWO = "h:1:a", "h:2:b"
@@ -111,13 +108,3 @@ def test_a_port_in_use_is_named_and_a_closed_one_is_free_again() -> None:
 def test_an_address_of_another_machine_is_refused() -> None:
     with pytest.raises(UserError, match="cannot listen on"), metrics_served(WorkerMetrics(), "192.0.2.1", 0):
         pass
-
-
-def test_a_lost_lease_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def lose(*_: Any) -> None:
-        raise LeaseLostError("slot 3 was taken over")
-
-    told: list[Event] = []
-    monkeypatch.setattr(taken, "run_trial", lose)
-    taken._work_on(SimpleNamespace(worker=ONE, emit=told.append), SimpleNamespace(slot=3))  # type: ignore[arg-type]
-    assert told == [LeaseLost(ONE, 3)]
