@@ -149,33 +149,6 @@ def _other_trials(tree: Table, given: Mapping[str, Any], planned: int) -> list[P
     return [tree.entries["trials"].place.problem("trials", message, hint)]
 
 
-_EXAMPLES = {"sampler": "{tpe: {startup: 20}}", "pruner": "{asha: {reduction: 3}}"}
-_THRESHOLD = "there is no threshold"
-
-
-def _read_options(
-    key: str, unknown: str, fields: Mapping[str, FieldType], table: Table, problems: list[Problem]
-) -> dict[str, Any]:
-    """The single values in a mapping; ``unknown`` says that one of them does not exist."""
-    given: dict[str, Any] = {}
-    for name, node in table.entries.items():
-        if name not in fields:
-            hint = did_you_mean(name, fields) or _all_of(fields)
-            problems.append(table.keys[name].problem(key, f"{unknown} {show(repr(name))}", hint))
-            continue
-        try:
-            given[name] = fields[name].accept(node)
-        except WrongValue as mistake:
-            problems.append(node.place.problem(name, mistake.message, mistake.hint))
-    return given
-
-
-def _all_of(fields: Mapping[str, FieldType]) -> str:
-    if fields is THRESHOLDS:
-        return "all of them: docs/checks.md"
-    return f"it has {', '.join(fields)}" if fields else "it has none"
-
-
 _EXAMPLES = {"study": "e.g. study: my-first", "trials": "e.g. trials: 20"}
 
 
