@@ -28,6 +28,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="HPO_", extra="ignore", env_ignore_empty=True)
 
     storage: str = DEFAULT_STORAGE
+    storage_password_file: Path | None = None
+    """A file whose first line is the password of ``storage``; a URL that has one keeps its own."""
     data: Path = Field(default_factory=lambda: _cache_home() / "data")
     """Where data sets lie as they were downloaded or put."""
     cache: Path = Field(default_factory=lambda: _cache_home() / "cache")
@@ -56,13 +58,40 @@ class Settings(BaseSettings):
 def settings() -> Settings:
     """The settings of this process, read once (tests call `settings.cache_clear()`).
 
-    Raises ``UserError`` that names each variable with a value that does not fit.
+    Raises ``UserError`` that names each variable with a value that does not fit, or an unreadable file.
     """
     try:
-        return Settings()
+        return _with_password(Settings())
     except ValidationError as error:
         wrong = "\n".join(
             f"  $HPO_{str(each['loc'][0]).upper()} = {each['input']!r}: {each['msg']}"
             for each in error.errors()
         )
         raise UserError(f"the environment has values that cannot be used:\n{wrong}") from None
+
+
+def _with_password(read: Settings) -> Settings:
+    if read.storage_password_file is None:
+        return read
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    password = first_line(read.storage_password_file, "the database's password")
+    try:
+        url = make_url(read.storage)
+    except (ArgumentError, ValueError):
+        return read  # whoever opens it says what is wrong with it
+    if url.host is None or url.password is not None:
+        return read
+    user, at, place = url.set(password=password).render_as_string(hide_password=False).rpartition("@")
+    # A space would end the URL where passwords are cut out of texts.
+    return read.model_copy(update={"storage": user.replace(" ", "%20") + at + place})
+
+
+def first_line(file: Path, what: str) -> str:
+    """The first line of a file that keeps a secret; raises ``UserError`` that says what cannot be read."""
+    try:
+        return file.expanduser().read_text(encoding="utf-8").partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise UserError(f"{what} cannot be read from {file}: {reason}") from None

@@ -30,7 +30,8 @@ def dashboard(
         ),
     ] = None,
     token_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A file whose first line is the token.")
+        Path | None,
+        typer.Option(metavar="FILE", help="A file whose first line is the token, which is not printed then."),
     ] = None,
     no_login: Annotated[
         bool, typer.Option("--no-login", help="Ask for no token; on addresses of this machine only.")
@@ -57,7 +58,8 @@ def dashboard(
     if not is_local(host) and trusted_proxy is None:
         warning = "the login and all you see travel unencrypted: see docs/dashboard.md for HTTPS"
         stderr().print(f"warning: {warning}", style="yellow", soft_wrap=True)
-    link = server.address if secret is None else f"{server.address}?token={quote(secret, safe='')}"
+    kept_apart = secret is None or token_file is not None  # what is printed may well go into a log
+    link = server.address if kept_apart else f"{server.address}?token={quote(secret or '', safe='')}"
     mode = "writable" if writable else "read-only"
     stdout().print(f"{link}  ({mode}; Ctrl-C ends it)", soft_wrap=True)
     server.serve()
@@ -66,7 +68,7 @@ def dashboard(
 def _token(given: str | None, file: Path | None, no_login: bool) -> str | None:
     """What to log in with; None for nothing. Raises ``UserError``."""
     from hpo.reporting.dashboard.login import checked_token, new_token
-    from hpo.settings import settings
+    from hpo.settings import first_line, settings
 
     if sum((given is not None, file is not None, no_login)) > 1:
         raise UserError("--token, --token-file and --no-login exclude each other: give one of them")
@@ -75,14 +77,6 @@ def _token(given: str | None, file: Path | None, no_login: bool) -> str | None:
     if given is not None:
         return checked_token(given)
     if file is not None:
-        return checked_token(_first_line(file))
+        return checked_token(first_line(file, "the token"))
     from_environment = settings().dashboard_token
     return new_token() if from_environment is None else checked_token(from_environment.get_secret_value())
-
-
-def _first_line(file: Path) -> str:
-    try:
-        return file.expanduser().read_text(encoding="utf-8").partition("\n")[0].strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise UserError(f"the token cannot be read from {file}: {reason}") from None

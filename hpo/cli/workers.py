@@ -3,34 +3,58 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hpo.cli.options import Json, Storage, storage_url
 
+if TYPE_CHECKING:
+    from hpo.results.present import PresentWorker
 
-def workers(storage: Storage = None, as_json: Json = False) -> None:
+_WELL = {"at work", "idle"}
+
+
+def workers(
+    storage: Storage = None,
+    here: Annotated[
+        bool,
+        typer.Option(
+            "--here", help="Only those of this machine or container; exit with 1 unless one is well."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """List the worker processes of all machines: what each is at, and its last sign of life."""
-    from rich.text import Text
-
-    from hpo.cli.console import printable, stdout
+    from hpo.cli.console import stdout
     from hpo.cli.lines import to_json
-    from hpo.cli.tables import results, table_that_fits
+    from hpo.cli.tables import results
+    from hpo.queue.identity import is_local
     from hpo.queue.presence import state_of
-    from hpo.reporting import words
     from hpo.results.present import present_workers
 
     with results(storage_url(storage)) as engine:
-        found = present_workers(engine)
+        found = [each for each in present_workers(engine) if not here or is_local(each.worker)]
     states = [state_of(each) for each in found]
     if as_json:
         typer.echo(
             to_json([{"state": state, **asdict(each)} for each, state in zip(found, states, strict=True)])
         )
-        return
-    if not found:
+    elif not found:
         stdout().print("no worker is there: hpo worker starts some, on any machine")
-        return
+    else:
+        _print(found, states)
+    if here and not set(states) & _WELL:
+        raise typer.Exit(1)
+
+
+def _print(found: list[PresentWorker], states: list[str]) -> None:
+    from rich.text import Text
+
+    from hpo.cli.console import printable, stdout
+    from hpo.cli.tables import table_that_fits
+    from hpo.reporting import words
+
     styles = {"dead": "red", "silent": "yellow", "at work": "cyan", "idle": "dim"}
     columns = {
         "worker": [Text(printable(each.worker)) for each in found],

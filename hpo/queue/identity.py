@@ -32,11 +32,16 @@ def host() -> str:
     return name if namespace == _FIRST_NAMESPACE else f"{name}/{namespace.strip('pid:[]')}"
 
 
+def is_local(worker: str) -> bool:
+    """Whether the worker is of this machine, or of this container."""
+    return worker.rsplit(":", 2)[0] == host()
+
+
 def is_dead_local(worker: str) -> bool:
     """Whether the worker ran on this machine and its process is gone; of other machines nothing is known."""
-    where, pid, start = worker.rsplit(":", 2)
-    if where != host():
+    if not is_local(worker):
         return False
+    _, pid, start = worker.rsplit(":", 2)
     try:
         process = psutil.Process(int(pid))
         if process.status() == psutil.STATUS_ZOMBIE:

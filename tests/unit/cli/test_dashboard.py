@@ -61,10 +61,13 @@ def test_an_option_comes_before_the_environment(options: list[str], token: str |
     assert Served.last.access == Access(token)
 
 
-def test_takes_the_token_from_a_file(tmp_path: Path) -> None:
+def test_takes_the_token_from_a_file_and_keeps_it_to_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "token").write_text(f"{KEPT}\nsecond line\n")
     assert run_command(["dashboard", "--writable", "--token-file", str(tmp_path / "token")]) == 0
     assert Served.last.access == Access(KEPT, writable=True)
+    assert capsys.readouterr().out == "http://127.0.0.1:8080/dashboard/  (writable; Ctrl-C ends it)\n"
 
 
 def test_a_public_address_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:

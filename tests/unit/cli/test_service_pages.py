@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from hpo.cli.app import run_command
 from hpo.queue import stopping
+from hpo.queue.identity import worker_id
 from hpo.queue.presence import Presence
 from hpo.results.store import ResultsStore
 from hpo.settings import settings
@@ -55,6 +57,18 @@ def test_workers_are_listed_with_their_trials(own: str, capsys: Capture) -> None
         ("host:1:w", "at work"),
         ("lab:7:1.00", "idle"),
     ]
+
+
+def test_workers_of_this_machine_are_well_or_the_exit_code_says_so(own: str, capsys: Capture) -> None:
+    assert _out(capsys, "workers", "--here", code=1) == [
+        "no worker is there: hpo worker starts some, on any machine"
+    ]
+    with ResultsStore(own) as store:
+        Presence(store, worker_id(), device="cpu", tags=frozenset(), studies=())
+        assert [line.split()[1] for line in _out(capsys, "workers", "--here")[1:]] == ["idle"]
+        with store.engine.begin() as connection:
+            connection.execute(text("UPDATE hpo_worker SET seen_at = seen_at - 61"))
+    assert [line.split()[1] for line in _out(capsys, "workers", "--here", code=1)[1:]] == ["silent"]
 
 
 def test_a_study_is_deleted_only_when_it_is_said_so(own: str, capsys: Capture) -> None:
