@@ -51,7 +51,8 @@ def test_workers_are_listed_with_their_trials(own: str, capsys: Capture) -> None
     heading, busy, idle = _out(capsys, "workers")
     assert heading.split()[:4] == ["worker", "state", "study", "trial"]
     assert busy.split()[:5] == ["host:1:w", "at", "work", "demo", "5"]
-    assert idle.split() == ["lab:7:1.00", "idle", "–", "–", "0", "s", "ago", "cuda:0", "a100,", "gpu", "demo"]
+    assert idle.split()[:4] == ["lab:7:1.00", "idle", "–", "–"]
+    assert idle.split()[5:] == ["s", "ago", "cuda:0", "a100,", "gpu", "demo"]
     found = json.loads("\n".join(_out(capsys, "workers", "--json")))
     assert [(each["worker"], each["state"]) for each in found] == [
         ("host:1:w", "at work"),
