@@ -42,7 +42,7 @@ def test_a_scraper_needs_the_token(studies: str, ask: Ask) -> None:
     answer = ask(app, "/metrics", HTTP_AUTHORIZATION=f"Bearer {TOKEN}")
     assert answer.status == 200
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
-    assert b'\nhpo_trials{study="three",state="waiting"} 3.0\n' in answer.body
+    assert b'\nhpo_trials{state="waiting",study="three"} 3.0\n' in answer.body
 
 
 @pytest.mark.parametrize("writable", [False, True])
