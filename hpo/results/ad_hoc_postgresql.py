@@ -68,8 +68,9 @@ def rows(
 
 
 def _connect(url: URL, timeout: float) -> psycopg.Connection[Any]:
-    location = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    connection = psycopg.connect(location, **postgresql_arguments(url))
+    # As keywords: SQLAlchemy and libpq write a space in a URL differently.
+    _, keywords = url.set(drivername="postgresql+psycopg").get_dialect()().create_connect_args(url)
+    connection = psycopg.connect(**keywords, **postgresql_arguments(url))
     lend_params_postgresql(connection)
     connection.read_only = True
     connection.adapters.register_loader("numeric", _Number)

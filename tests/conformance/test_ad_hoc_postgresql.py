@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from hpo.errors import QueryError
 from hpo.results.ad_hoc import run_sql
@@ -78,6 +79,11 @@ def test_what_only_looks_like_a_call_is_let_through(url: str) -> None:
         /* lo_export(1) */
     """
     assert list(run_sql(url, sql)[1]) == [("lo_export(1)", " lo_export(1) ", 1.3, 1, True)]
+
+
+def test_a_password_may_have_any_character(url: str) -> None:
+    odd = make_url(url).set(password="a b+c%/@:&'\"ü").render_as_string(hide_password=False)
+    assert list(run_sql(odd, "SELECT 1")[1]) == [(1,)]
 
 
 def test_sleep_ends_with_the_time_limit(url: str) -> None:
