@@ -6,6 +6,7 @@ whose turn does not come, for however long. `tests/conformance/test_protocol.py`
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -133,16 +134,17 @@ def _relative(world: World) -> World:
 
 
 def explore(rules: Rules) -> dict[World, set[World]]:
-    """Every state that can come, and what may follow it. Raises ``BrokenError``."""
+    """Every state that can come, the nearest first, and what may follow it. Raises ``BrokenError``."""
     seen: dict[World, set[World]] = {}
-    ahead = [World()]
+    ahead = deque([World()])
     while ahead:
-        world = ahead.pop()
+        world = ahead.popleft()
         if world in seen:
             continue
         _check(world)
-        seen[world] = set(actions(world, rules))
-        ahead += seen[world]
+        followers = list(actions(world, rules))
+        seen[world] = set(followers)
+        ahead += followers
     return seen
 
 
