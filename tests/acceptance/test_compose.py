@@ -1,0 +1,82 @@
+"""The compose file's services as native processes: a study, two workers, a database that crashes, SIGTERM."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from compose import Compose
+from hpo_command import STUDY
+from servers import Server
+
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
+PASSWORD, TOKEN = "not@ll-letters/", "0123456789abcdef0123"
+
+
+@pytest.fixture
+def database() -> Iterator[Server]:
+    """A PostgreSQL as its image sets it up: a user of its own with a database and a password."""
+    server = Server()
+    server.start()
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE hpo LOGIN PASSWORD '{PASSWORD}'")
+        connection.execute("CREATE DATABASE hpo OWNER hpo")
+        rules = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+        (server.folder / "pg_hba.conf").write_text(rules)
+        connection.execute("SELECT pg_reload_conf()")
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def compose(tmp_path: Path, database: Server) -> Iterator[Compose]:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "database_password").write_text(f"{PASSWORD}\n")
+    (tmp_path / "secrets" / "dashboard_token").write_text(f"{TOKEN}\n")
+    services = Compose(tmp_path, database)
+    yield services
+    services.kill_all()
+
+
+def _wait_for_epoch(compose: Compose, name: str) -> None:
+    while "epoch_done" not in compose.output(name):
+        assert compose.processes[name].poll() is None, compose.output(name)
+        time.sleep(0.1)
+
+
+def test_a_study_is_finished_though_the_database_crashes_and_a_worker_is_taken_away(
+    compose: Compose, database: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "tiny.yaml").write_text(STUDY.format(trials=4, epochs=20))
+    compose.up("dashboard")
+    for number in (1, 2):
+        compose.up("worker", number)
+    compose.wait_until_healthy("worker")
+    compose.wait_until_healthy("dashboard")
+    compose.run("worker", "submit", "tiny.yaml")
+    _wait_for_epoch(compose, "worker")
+    _wait_for_epoch(compose, "worker-2")
+
+    database.kill()
+    assert not compose.healthy("db")
+    database.start()
+    compose.wait_until_healthy("db")
+    assert compose.stop("worker-2") == 143
+    compose.wait_until_healthy("dashboard")
+    while json.loads(compose.run("worker", "studies", "--json"))[0]["done"] < 4:
+        assert compose.processes["worker"].poll() is None, compose.output("worker")
+        time.sleep(0.5)
+
+    assert compose.stop("worker") == 143
+    compose.stop("dashboard")
+    sql = "SELECT number, state, epochs FROM results ORDER BY number"
+    trials = json.loads(compose.run("worker", "query", "--format", "json", sql))
+    assert [trial["number"] for trial in trials] == [0, 1, 2, 3]
+    assert {trial["state"] for trial in trials} <= {"complete", "pruned", "failed"}
+    for name in compose.processes:
+        said = compose.output(name)
+        assert PASSWORD not in said and TOKEN not in said and "Traceback" not in said, said
