@@ -14,7 +14,7 @@ from hpo_command import STUDY
 from servers import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
-PASSWORD, TOKEN = "not@ll-letters/", "0123456789abcdef0123"
+PASSWORD, TOKEN = "not @ll letters/", "0123456789abcdef0123"
 
 
 @pytest.fixture
