@@ -231,10 +231,10 @@ def test_without_the_check_of_the_token_it_is_found_broken(
     """Hypothesis finds a former owner whose write is accepted, and so would in a fence with this hole."""
 
     def pass_any(connection: Any, hold: Any, **changes: Any) -> None:
-        newest = connection.execute(
-            select(SlotRow.token).where(fence.slot_is(hold), SlotRow.state == "running")
-        ).scalar()
-        fence.pass_fence(connection, replace(hold, token=hold.token if newest is None else newest), **changes)
+        running = select(SlotRow.token, SlotRow.worker).where(fence.slot_is(hold), SlotRow.state == "running")
+        newest = connection.execute(running).one_or_none()
+        claims = {} if newest is None else newest._asdict()
+        fence.pass_fence(connection, replace(hold, **claims), **changes)
 
     for module in (leases, store):
         monkeypatch.setattr(module, "pass_fence", pass_any)
