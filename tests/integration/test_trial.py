@@ -87,7 +87,7 @@ def test_nothing_of_a_trial_is_left_in_memory_when_the_next_begins(tmp_path: Pat
     before = {id(each) for each in gc.get_objects() if issubclass(type(each), _HEAVY)}
     gc.disable()
     try:
-        serve(WorkOrder(url, spec.study, "cpu", 2), look, lambda: None, lambda ready: None)
+        serve(WorkOrder(url, (spec.study,), "cpu", 2), look, lambda: None, lambda ready: None)
     finally:
         gc.enable()
     assert left == [set(), set()]
