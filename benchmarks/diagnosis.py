@@ -18,6 +18,7 @@ looked at meanwhile (diagnosis_programs/halves.py).
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from diagnosis_programs import tables
@@ -37,7 +38,7 @@ def _train(work: list[Work], arguments: argparse.Namespace) -> None:
 
 
 def _record(arguments: argparse.Namespace) -> None:
-    _train([*recordings(arguments.half)], arguments)
+    _train([*recordings(arguments.half, arguments.precision)], arguments)
 
 
 def _judge(arguments: argparse.Namespace) -> None:
@@ -57,7 +58,7 @@ def _judge(arguments: argparse.Namespace) -> None:
 def _repair(arguments: argparse.Namespace) -> None:
     all_treatments = treatments(judge_faults(arguments.folder, arguments.half))
     runs = [each.run() for each in all_treatments]
-    _train([run for run in runs if run is not None], arguments)
+    _train([replace(run, precision=arguments.precision) for run in runs if run is not None], arguments)
     print(tables.repair_table(all_treatments, halves(FAULTS), arguments.folder))
 
 
@@ -86,6 +87,8 @@ def _arguments() -> argparse.Namespace:
         command.add_argument("folder", type=Path, help="where the recordings are")
         if of_halves:
             command.add_argument("--half", choices=HALVES, help="only this half (default: both)")
+        if of_halves and trains:
+            command.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
         if trains:
             command.add_argument("--jobs", type=int, default=2, help="processes of one thread (default: 2)")
             command.add_argument("--minutes", type=float, help="leave off after so long (default: never)")

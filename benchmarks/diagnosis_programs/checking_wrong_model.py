@@ -113,7 +113,7 @@ class ByWayOfNumpy(nn.Module):
     """Values go through an array and come back as a new tensor, without their history."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.from_numpy(x.detach().numpy().copy()).to(x.dtype)
+        return torch.from_numpy(x.detach().float().numpy().copy()).to(x.dtype)
 
 
 def classifier_by_way_of_numpy(model: nn.Module) -> nn.Module:

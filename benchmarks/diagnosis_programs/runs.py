@@ -21,6 +21,7 @@ from diagnosis_programs.healthy import HEALTHY
 from diagnosis_programs.program import Program
 from diagnosis_programs.script import Curve, Script
 from hpo.checks.observations import Observations
+from hpo.spec.configuration import Precision
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Run:
     seed: int
     make: Callable[[], Program]
     watched: bool = True
+    precision: Precision = "fp32"
 
     def path(self, folder: Path) -> Path:
         """Where its curve is kept."""
@@ -40,7 +42,7 @@ class Run:
 
     def train(self, folder: Path) -> None:
         """Train it to the end, and keep what came of it."""
-        script = Script(self.make(), self.seed, watched=self.watched)
+        script = Script(self.make(), self.seed, watched=self.watched, precision=self.precision)
         try:
             curve = script.train()
         except IndexError as error:  # labels out of range: the script crashes, as a user's would
@@ -76,7 +78,7 @@ def seen_of(path: Path) -> Observations:
     return seen
 
 
-def recordings(half: Half | None) -> list[Run]:
+def recordings(half: Half | None, precision: Precision = "fp32") -> list[Run]:
     """Bases, faults and healthy programs, of one half or of all: the first seed of all, then the next."""
     faults, healthy = (_names(programs, half) for programs in (FAULTS, HEALTHY))
     bases = sorted({FAULTS[name].base for name in faults})
@@ -85,7 +87,8 @@ def recordings(half: Half | None) -> list[Run]:
         *(Run("faults", name, seed, partial(_faulty, name)) for name in faults for seed in fault.SEEDS),
         *(Run("healthy", name, seed, partial(_sound, name)) for name in healthy for seed in sound.SEEDS),
     ]
-    return sorted(runs, key=lambda run: run.seed)
+    ordered = sorted(runs, key=lambda run: run.seed)
+    return [dataclasses.replace(run, precision=precision) for run in ordered]
 
 
 def _names(programs: Iterable[str], half: Half | None) -> list[str]:

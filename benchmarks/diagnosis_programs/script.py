@@ -21,6 +21,7 @@ from hpo.data.preprocess import Preprocessor
 from hpo.data.split import split
 from hpo.randomness import Key
 from hpo.settings import settings
+from hpo.spec.configuration import Precision
 from hpo.training.optim import StepRegularizer
 from hpo.training.precision import autocast, resolve_precision
 
@@ -78,7 +79,7 @@ def pixels(train_images: int | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 class Script:
     """One program with one seed, set up to be trained."""
 
-    def __init__(self, program: Program, seed: int, *, watched: bool) -> None:
+    def __init__(self, program: Program, seed: int, *, watched: bool, precision: Precision) -> None:
         self.program, self.configuration = program, program.configuration
         key = Key(seed) / "diagnosis"
         torch.manual_seed((key / "dropout").integer())
@@ -89,7 +90,7 @@ class Script:
         self.optimizer = program.optimizer(self.configuration, self.model)
         self.regularizer = StepRegularizer(self.model, self.configuration)
         self.steps_per_epoch = len(list(program.batches(self.configuration, self.labels, self.generator)))
-        self.precision = resolve_precision(self.configuration.precision, CPU)
+        self.precision = resolve_precision(precision, CPU)
         self.curve = Curve()
         self.sitter = Babysitter(
             self.model,

@@ -58,7 +58,7 @@ def _small(program: Program) -> Program:
 
 
 def _trained(program: Program) -> Curve:
-    return Script(_small(program), 0, watched=False).train()
+    return Script(_small(program), 0, watched=False, precision="fp32").train()
 
 
 @EVERY_FAULT
@@ -106,7 +106,11 @@ def test_labels_are_causes_that_a_verdict_can_name(fault: Fault) -> None:
 def test_a_sound_program_learns_by_heart_what_a_faulty_one_cannot() -> None:
     def last_loss(program: Program) -> float:
         longer = _small(program).configuration.model_copy(update={"epochs": 30})
-        return Script(replace(program, configuration=longer), 0, watched=False).train().train_loss[-1]
+        return (
+            Script(replace(program, configuration=longer), 0, watched=False, precision="fp32")
+            .train()
+            .train_loss[-1]
+        )
 
     assert last_loss(FAULTS["step_forgotten"].healthy()) < 0.5
     assert last_loss(FAULTS["step_forgotten"].faulty()) > 2
