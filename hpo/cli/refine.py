@@ -40,5 +40,5 @@ def refine(
         raise UserError(f"a study cannot be named {name!r}: use letters, digits, and . _ - after the first")
     with results(storage_url(storage)) as engine:
         spec, comments = refined_study(engine, study, keep)
-    spec = spec.model_copy(update={"study": name or f"{study}-refined"})
+    spec = spec.model_copy(update={"study": name or f"{study}-refined", "first": ()})
     typer.echo(study_text(spec, comments), nl=False)

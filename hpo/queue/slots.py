@@ -90,7 +90,7 @@ def register_study(
             ranked = update(StudyRow).where(StudyRow.study_id == study_id)
             connection.execute(ranked.values(priority=priority))
         if not spec.stages:
-            _fit_slots(connection, study_id, spec.trials)
+            _fit_slots(connection, study_id, spec)
         elif is_new:
             _begin_first_stage(connection, study_id, spec, len(dataset.train_labels))
         return study_id
@@ -162,7 +162,7 @@ def _begin_first_stage(connection: Connection, study_id: int, spec: StudySpec, i
     add_stage(
         connection, study_id, first.name, "search",
         spec=spec, space=spec.space, fixed=stage_fixed(spec, first, images), images=images,
-        given=[None] * (first.trials or 0),
+        given=[_first(spec, slot) for slot in range(first.trials or 0)],
     )  # fmt: skip
 
 
@@ -241,13 +241,20 @@ def _document(spec: StudySpec) -> dict[str, Any]:
     return spec.model_dump(mode="json", by_alias=True)
 
 
-def _fit_slots(connection: Connection, study_id: int, trials: int) -> None:
+def _first(spec: StudySpec, slot: int) -> dict[str, Any] | None:
+    return spec.first[slot] if slot < len(spec.first) else None
+
+
+def _fit_slots(connection: Connection, study_id: int, spec: StudySpec) -> None:
     of_study = (SlotRow.study_id == study_id) & (SlotRow.stage == MAIN)
     # What somebody put there is not dropped with what would be drawn.
     drawn = _UNBEGUN & SlotRow.given.is_(None)
-    connection.execute(delete(SlotRow).where(of_study, SlotRow.slot >= trials, drawn))
+    connection.execute(delete(SlotRow).where(of_study, SlotRow.slot >= spec.trials, drawn))
     last = connection.scalar(select(func.max(SlotRow.slot)).where(of_study))
     first_new = 0 if last is None else last + 1
-    new = [{"study_id": study_id, "stage": MAIN, "slot": slot} for slot in range(first_new, trials)]
+    new = [
+        {"study_id": study_id, "stage": MAIN, "slot": slot, "given": _first(spec, slot)}
+        for slot in range(first_new, spec.trials)
+    ]
     if new:
         connection.execute(insert(SlotRow), new)

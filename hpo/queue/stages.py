@@ -78,6 +78,7 @@ def _stage(spec: StudySpec, row: Any) -> Stage:
         "space": row.space,
         "trials": max(1, row.trials),
         "stages": [],
+        "first": [],
     }
     said = next((each for each in spec.stages if each.name == row.stage), None)
     confirmation = said.confirm if said else None

@@ -22,6 +22,7 @@ from hpo.spec.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, WrongValue
 from hpo.spec.nearest import did_you_mean
 from hpo.spec.needs import read_needs
 from hpo.spec.overrides import apply_overrides
+from hpo.spec.read_first import first_problems, read_first
 from hpo.spec.read_method import METHODS, method_word, read_method, read_options
 from hpo.spec.read_stages import read_stages, stage_problems
 from hpo.spec.rules import MODEL_DEPTHS
@@ -62,7 +63,8 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), option: s
     _read_section(tree, "space", draft, _read_searched, problems)
     drop_what_overrides_switch_off(draft)
     problems += [*_in_both(tree), *_unknown_models(draft), *when_problems(draft), *contradictions(draft)]
-    problems += _sampler_problems(given.get("sampler"), draft)
+    sampler = _method_name(given.get("sampler"))
+    problems += _sampler_problems(sampler, draft)
     pruner = PrunerGiven(given.get("pruner"), tree.keys.get("pruner", Place()))
     if stages:
         problems += stage_problems(tree.entries["stages"], stages, draft, pruner)
@@ -70,14 +72,21 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), option: s
         given |= {"stages": stages, "trials": planned_trials(stages)}
     else:
         problems += pruner_problems(pruner, draft)
+    first = tree.entries.get("first")
+    given["first"] = read_first(first, draft, problems)
+    trials = stages[0].trials if stages else given.get("trials")
+    problems += first_problems(first, given["first"], trials, sampler)
     if problems:
         raise StudyFileError(source, sorted(problems, key=lambda p: (bool(p.source), p.line or 0)))
     return StudySpec(**given, fixed=draft.fixed, space=draft.space)
 
 
-def _sampler_problems(sampler: Any, draft: Draft) -> list[Problem]:
-    wanted = sampler if isinstance(sampler, str) else next(iter(sampler or {}), "")
-    find = {"grid": grid_problems, "cmaes": cmaes_problems}.get(wanted)
+def _method_name(method: Any) -> str:
+    return method if isinstance(method, str) else next(iter(method or {}), "")
+
+
+def _sampler_problems(sampler: str, draft: Draft) -> list[Problem]:
+    find = {"grid": grid_problems, "cmaes": cmaes_problems}.get(sampler)
     return find(draft) if find else []
 
 
@@ -88,7 +97,7 @@ def _not_a_study(node: Node) -> Problem:
 
 
 _SECTIONS = ("fixed", "space")
-_BLOCKS = (*_SECTIONS, "stages", "needs")
+_BLOCKS = (*_SECTIONS, "stages", "needs", "first")
 """Keys whose value is not a single one."""
 
 

@@ -12,6 +12,7 @@ from hpo.spec.load import STUDY_KEYS, THRESHOLDS
 from hpo.spec.method import Method, options_of, summaries
 from hpo.spec.needs import TAG_PATTERN
 from hpo.spec.pruner import Pruner
+from hpo.spec.read_first import DEFAULTS
 from hpo.spec.read_method import METHODS
 from hpo.spec.read_stages import CONFIRM_KEYS, STAGE_KEYS
 from hpo.spec.stage import STAGE_PATTERN, StageSpec
@@ -42,6 +43,7 @@ def study_schema() -> Schema:
     keys.update({name: _method(keys[name], method) for name, method in METHODS.items()})
     keys["stages"] = _stages()
     keys["needs"] = _needs()
+    keys["first"] = _first()
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "hpo study file",
@@ -109,6 +111,15 @@ def _needs() -> Schema:
         "type": "array",
         "uniqueItems": True,
         "items": {"type": "string", "pattern": TAG_PATTERN.pattern},
+    }
+
+
+def _first() -> Schema:
+    searchable = {name: field for name, field in HYPERPARAMETERS.items() if name not in NOT_SEARCHED}
+    one = {"oneOf": [{"const": DEFAULTS}, _mapping(searchable) | {"minProperties": 1}]}
+    return {
+        "description": StudySpec.model_fields["first"].description,
+        "oneOf": [{"const": DEFAULTS}, {"type": "array", "items": one}],
     }
 
 

@@ -65,6 +65,10 @@ class StudySpec(BaseModel):
     needs: tuple[str, ...] = Field(
         default=(), description="tags that a worker must have to serve the study; one on a GPU has gpu"
     )
+    first: tuple[dict[str, Any], ...] = Field(
+        default=(),
+        description="configurations that are tried before any is drawn: defaults, or a list of them",
+    )
     fixed: dict[str, Any] = Field(default_factory=dict, description="hyperparameters with one value")
     space: dict[str, Distribution] = Field(default_factory=dict, description="hyperparameters searched")
     stages: tuple[StageSpec, ...] = Field(

@@ -21,7 +21,7 @@ def study_text(spec: StudySpec, comments: Sequence[str] = ()) -> str:
     for key, value in document.items():
         if key in ("fixed", "space") and value:
             lines += ["", f"{key}:", *(f"  {name}: {flow(each)}" for name, each in value.items())]
-        elif key == "stages" and value:
+        elif key in ("stages", "first") and value:
             lines += ["", f"{key}:", *(f"  - {flow(each)}" for each in value)]
         else:
             lines.append(f"{key}: {flow(value)}")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from hpo.errors import StudyChangedError
 from hpo.queue.slots import enqueue, progress
 from hpo.results.records import Outcome
 from hpo.results.tables import SlotRow, StudyRow
@@ -42,3 +45,24 @@ def test_fewer_trials_take_back_draws_and_no_configuration_that_was_given(bench:
     bench.register(trials=4)
     bench.register(trials=1)
     assert _given(bench) == {0: {"lr": 0.1}, 1: {"lr": 0.2}}
+
+
+def test_the_study_files_own_configurations_have_the_first_slots(bench: Any) -> None:
+    study_id = bench.register(trials=3, first=[{"lr": 0.2}, {"lr": 0.3}])
+    assert _given(bench) == {0: {"lr": 0.2}, 1: {"lr": 0.3}, 2: None}
+    assert [bench.claim(study_id).given for _ in range(3)] == [{"lr": 0.2}, {"lr": 0.3}, {}]
+    # More trials are draws, and going on with the study changes nothing.
+    bench.register(trials=4, first=[{"lr": 0.2}, {"lr": 0.3}])
+    assert _given(bench)[3] is None
+
+
+def test_other_first_configurations_make_another_study(bench: Any) -> None:
+    bench.register(trials=2, first=[{"lr": 0.2}])
+    with pytest.raises(StudyChangedError, match="first: "):
+        bench.register(trials=2)
+
+
+def test_of_stages_the_first_begins_with_them(bench: Any) -> None:
+    stages = [{"name": "coarse", "trials": 2, "epochs": 1}, {"name": "fine", "trials": 1, "epochs": 1}]
+    bench.register(trials=3, stages=stages, first=[{"lr": 0.2}])
+    assert _given(bench) == {0: {"lr": 0.2}, 1: None}
