@@ -16,6 +16,7 @@ from hpo.queue.stages import Stage, add_stage, main_stage, read_stages, stage_fi
 from hpo.results import rungs
 from hpo.results import study_findings as stored
 from hpo.results.engine import reading
+from hpo.results.notify import tell_idle
 from hpo.results.query import KNOWN
 from hpo.results.store import ResultsStore
 from hpo.results.study_findings import FinishedTrial, FinishedTrials, read_finished
@@ -41,6 +42,7 @@ def advance(store: ResultsStore, name: str) -> bool:
         spec = StudySpec.model_validate(finished.spec)
         if spec.stages and not connection.scalar(_open_slots(finished.study_id)):
             _Study(connection, finished, spec).begin_next()
+            tell_idle(connection)
         return bool(connection.scalar(_open_slots(finished.study_id)))
 
     return store.write(work)

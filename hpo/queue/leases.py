@@ -19,6 +19,7 @@ from hpo.recovery.signals import StudyStoppedError
 from hpo.results import attempts
 from hpo.results.clock import epoch_now
 from hpo.results.fence import holds, pass_fence, slot_is
+from hpo.results.notify import tell_idle
 from hpo.results.patience import PATIENCE, Patience
 from hpo.results.store import ResultsStore
 from hpo.results.tables import SlotRow
@@ -123,27 +124,29 @@ def release_hung(store: ResultsStore, worker: str) -> None:
                 _give_back(store, lease, "hung", Patience(RELEASE_SECONDS))
 
 
-def release_dead_local(store: ResultsStore, study_id: int | None) -> list[int]:
+def release_dead_local(
+    store: ResultsStore, study_id: int | None, patience: Patience | None = None
+) -> list[int]:
     """Give back at once what workers of this machine held when they died; the slots given back.
 
     Those of one study, or of all.
     """
     given_back = []
-    for lease in _held(store, study_id):
+    for lease in _held(store, study_id, patience):
         if not is_dead_local(lease.worker):
             continue
         # The lease may have run out and been claimed since it was read.
         with suppress(LeaseLostError):
-            _give_back(store, lease, "lost")
+            _give_back(store, lease, "lost", patience)
             given_back.append(lease.slot)
     return given_back
 
 
-def _held(store: ResultsStore, study_id: int | None) -> list[Lease]:
+def _held(store: ResultsStore, study_id: int | None, patience: Patience | None = None) -> list[Lease]:
     running = select(SlotRow.__table__).where(SlotRow.state == "running").order_by(SlotRow.slot)
     if study_id is not None:
         running = running.where(SlotRow.study_id == study_id)
-    rows = store.read(lambda connection: connection.execute(running).all())
+    rows = store.read(lambda connection: connection.execute(running).all(), patience)
     return [
         Lease(row.study_id, row.stage, row.slot, row.token, row.trial_id, row.epoch, row.worker, 0.0)
         for row in rows
@@ -159,6 +162,7 @@ def _give_back(
         trial_id = connection.scalar(select(SlotRow.trial_id).where(slot_is(lease)))
         if trial_id is not None:
             attempts.end(connection, trial_id, attempt_outcome)
+        tell_idle(connection)
 
     store.write(work, patience)
 

@@ -12,6 +12,7 @@ from hpo.queue.leases import Lease, hold
 from hpo.queue.stopping import stopped_at
 from hpo.results import rungs
 from hpo.results.fence import holds
+from hpo.results.notify import tell_idle
 from hpo.results.records import Decision, Outcome, Paused
 from hpo.results.store import ResultsStore, set_outcome, tell_optuna
 from hpo.results.tables import TRIALS, FindingRow, SlotRow, TrialRow
@@ -95,6 +96,7 @@ def end_paused(
             _end(connection, study_id, stage, paused, say(paused))
             for paused in rungs.best_paused(connection, study_id, stage)
         )
+        tell_idle(connection)
         return next((ended for ended in ends if ended is not None), None)
 
     return store.write(work)

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, exists, func, or_, select, text
 
 from hpo.queue.stages import slots_to_come
+from hpo.results.clock import epoch_now
 from hpo.results.store import ResultsStore
 from hpo.results.tables import STUDIES, SlotRow, StageRow, StudyRow
 
@@ -22,6 +23,8 @@ class OpenStudy:
     priority: int
     at_work: int
     """Slots that workers hold."""
+    lease_ends: float | None
+    """When the first of their leases runs out unless it is renewed, in seconds from now."""
     needs: tuple[str, ...]
     stopped: bool
     """By `hpo stop`."""
@@ -49,6 +52,7 @@ def _study(row: Row[Any]) -> OpenStudy:
         name=row.name,
         priority=row.priority,
         at_work=row.running,
+        lease_ends=row.lease_ends,
         needs=tuple(needs),
         stopped=row.stopped_at is not None,
         identity=(row.uid, repr(row.spec)),
@@ -59,7 +63,11 @@ def _candidates(names: Collection[str]) -> Select[Any]:
     # Each in the words of a partial index: a study may have a hundred thousand slots.
     is_open = exists().where(SlotRow.study_id == StudyRow.study_id, SlotRow.state != "done")
     running = (
-        select(SlotRow.study_id, func.count().label("running"))
+        select(
+            SlotRow.study_id,
+            func.count().label("running"),
+            (func.min(SlotRow.lease_until) - epoch_now()).label("lease_ends"),
+        )
         .where(SlotRow.state == text("'running'"))
         .group_by(SlotRow.study_id)
         .subquery()
@@ -74,6 +82,7 @@ def _candidates(names: Collection[str]) -> Select[Any]:
             StudyRow.stopped_at,
             is_open.label("open"),
             func.coalesce(running.c.running, 0).label("running"),
+            running.c.lease_ends,
         )
         .join(STUDIES, (STUDIES.c.study_id == StudyRow.study_id) & (STUDIES.c.study_name == StudyRow.name))
         .outerjoin(running, running.c.study_id == StudyRow.study_id)

@@ -15,6 +15,7 @@ from hpo.errors import StudyChangedError, UserError
 from hpo.queue.stages import add_stage, slots_to_come, stage_fixed
 from hpo.results import orphans, provenance
 from hpo.results.clock import utc_now
+from hpo.results.notify import tell_idle
 from hpo.results.optuna_storage import optuna_within
 from hpo.results.store import ResultsStore
 from hpo.results.tables import STUDIES, SlotRow, StudyRow, TrialRow
@@ -77,6 +78,7 @@ def register_study(
 
     def work(connection: Connection) -> int:
         orphans.sweep(connection)
+        tell_idle(connection)
         study_id = connection.scalar(select(STUDIES.c.study_id).where(STUDIES.c.study_name == spec.study))
         is_new = study_id is None
         if study_id is None:
@@ -123,6 +125,7 @@ def enqueue(store: ResultsStore, study_id: int, given: Mapping[str, Any]) -> tup
     """
 
     def work(connection: Connection) -> tuple[int, bool]:
+        tell_idle(connection)
         of_study = SlotRow.study_id == study_id
         key = connection.execute(
             select(SlotRow.stage, SlotRow.slot)

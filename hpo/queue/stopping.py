@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select, update
 from hpo.errors import StoppedStudyError
 from hpo.results.clock import epoch_now, utc_now
 from hpo.results.engine import read
+from hpo.results.notify import tell_idle
 from hpo.results.patience import Patience
 from hpo.results.store import ResultsStore
 from hpo.results.tables import SlotRow, StudyRow
@@ -57,4 +58,9 @@ def _set(store: ResultsStore, study_id: int, *, stopped: bool) -> bool:
         .where(StudyRow.study_id == study_id, now.is_(None) if stopped else now.is_not(None))
         .values(stopped_at=utc_now() if stopped else None)
     )
-    return store.write(lambda connection: connection.execute(change).rowcount) == 1
+
+    def work(connection: Connection) -> bool:
+        tell_idle(connection)
+        return connection.execute(change).rowcount == 1
+
+    return store.write(work)

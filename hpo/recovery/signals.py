@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from types import FrameType
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -59,3 +63,29 @@ def stop_on_signals() -> Iterator[StopFlag]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+
+
+def wait_readable(sources: Sequence[Any], seconds: float) -> bool:
+    """Whether one of them (each with a ``fileno``) can be read, after at most so many seconds.
+
+    A signal ends the waiting too, where Python would go on with it; in another thread than the main one it
+    cannot.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return bool(_wait(sources, seconds))
+    end, signalled = os.pipe()
+    os.set_blocking(signalled, False)
+    before = signal.set_wakeup_fd(signalled)
+    try:
+        return any(each is not end for each in _wait([*sources, end], seconds))
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(end)
+        os.close(signalled)
+
+
+def _wait(sources: Sequence[Any], seconds: float) -> list[Any]:
+    if sources:
+        return wait(sources, seconds)
+    time.sleep(seconds)
+    return []

@@ -25,6 +25,7 @@ from hpo.results import attempts, provenance, rungs, schema
 from hpo.results.clock import utc_now
 from hpo.results.engine import open_engine, read, write
 from hpo.results.fence import Hold, pass_fence, slot_is, state_under
+from hpo.results.notify import tell_idle
 from hpo.results.optuna_storage import optuna_within
 from hpo.results.patience import PATIENCE, Patience
 from hpo.results.records import (
@@ -69,9 +70,9 @@ class ResultsStore:
         """Run ``work`` in one write transaction, again while the database is away; what it returns."""
         return write(self.engine, work, patience or self._patience)
 
-    def read(self, work: Callable[[Connection], T]) -> T:
+    def read(self, work: Callable[[Connection], T], patience: Patience | None = None) -> T:
         """The same for reading."""
-        return read(self.engine, work, self._patience)
+        return read(self.engine, work, patience or self._patience)
 
     def close(self) -> None:
         """Close every connection."""
@@ -236,6 +237,7 @@ class ResultsStore:
 
         def work(connection: Connection) -> Decision:
             pass_fence(connection, hold)
+            tell_idle(connection)  # a paused trial may be among the best of its rung now
             return rungs.decide(connection, hold, trial_id, rung, judge)
 
         return self.write(work)
@@ -251,6 +253,7 @@ class ResultsStore:
             trial = update(TrialRow).where(TrialRow.trial_id == trial_id)
             connection.execute(trial.values(**_fields(outcome), **curve_sums(connection, trial_id)))
             pass_fence(connection, hold, state="paused", worker=None, lease_until=None)
+            tell_idle(connection)
 
         self.write(work)
 
@@ -265,6 +268,7 @@ class ResultsStore:
             set_outcome(connection, trial_id, outcome)
             attempts.end(connection, trial_id, outcome.state)
             pass_fence(connection, hold, state="done", worker=None, lease_until=None)
+            tell_idle(connection)
 
         self.write(work)
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, inspect, select, text
 from hpo.queue.identity import is_dead_local
 from hpo.results.clock import epoch_now
 from hpo.results.engine import reading, write
+from hpo.results.notify import tell_idle
 from hpo.results.query import results_engine
 from hpo.results.store import ResultsStore
 from hpo.results.tables import StatisticsRow, StudyRow
@@ -81,6 +82,7 @@ def _repaired(name: str, connection: Connection) -> list[Problem]:
     if check.repair is None or not rows:
         return before
     check.repair(connection, rows)
+    tell_idle(connection)
     # By place, not by message, in which a time may have passed.
     left = {(problem.study, problem.number) for problem in _found(name, connection)}
     return [replace(each, repaired=(each.study, each.number) not in left) for each in before]

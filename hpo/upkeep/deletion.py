@@ -12,6 +12,7 @@ from hpo.errors import UserError
 from hpo.queue import stopping
 from hpo.recovery import kept
 from hpo.results.engine import reading
+from hpo.results.notify import tell_idle
 from hpo.results.optuna_storage import optuna_within
 from hpo.results.query import StudySummary, find_study, study_status
 from hpo.results.store import ResultsStore
@@ -73,6 +74,7 @@ def delete_study(store: ResultsStore, found: Deletable, *, force: bool) -> None:
         # On PostgreSQL they have gone with Optuna's; on SQLite, Optuna's own tables do not say so.
         connection.execute(delete(TrialRow).where(TrialRow.study_id == study_id))
         connection.execute(delete(StudyRow).where(mine))
+        tell_idle(connection)
 
     store.write(work)
     for folder in found.folders:

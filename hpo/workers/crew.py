@@ -9,7 +9,7 @@ from multiprocessing.connection import wait
 
 from hpo.errors import StorageError, UserError, WorkerError
 from hpo.events import DatabaseAway, DatabaseBack, EpochDone, Event, Stopping, TrialEnded, WorkerLost
-from hpo.queue.leases import release_hung
+from hpo.queue.leases import release_dead_local, release_hung
 from hpo.recovery.signals import StopFlag
 from hpo.results.attempts import keep_last_output
 from hpo.results.patience import Patience
@@ -122,6 +122,8 @@ class Crew:
                 self._store.write(
                     lambda connection: keep_last_output(connection, worker.identity, text), Patience(0.0)
                 )
+        with suppress(StorageError):  # its replacement then does it, or the lease runs out
+            release_dead_local(self._store, None, Patience(0.0))
         message = worker.obituary()
         self._emit(WorkerLost(worker.identity, message))
         self.problems.append(message)

@@ -16,6 +16,7 @@ from hpo.queue.identity import worker_id
 from hpo.queue.presence import Presence
 from hpo.queue.serving import OpenStudy, open_studies
 from hpo.queue.stopping import stop
+from hpo.queue.wakeups import Wakeups
 from hpo.recovery.signals import StudyStoppedError
 from hpo.results.patience import Patience
 from hpo.results.store import ResultsStore
@@ -31,6 +32,10 @@ IDLE_SECONDS = 0.5
 """How often a worker without a slot looks whether another's lease has ended."""
 LONGEST_IDLE_SECONDS = 5.0
 """A service that finds nothing looks ever more seldom, up to this: one read of the database."""
+QUIET_SECONDS = 30.0
+"""How often it looks where it is told of changes: for what nobody tells, and to give a sign."""
+WAKING_SECONDS = 0.1
+"""Idle workers that are told of the same do not all look at the same instant."""
 SKIP_SECONDS = 60.0
 """For how long a study that cannot be served is passed over."""
 _KEPT = 4
@@ -68,6 +73,7 @@ def serve(
         try:
             loop.run(presence)
         finally:
+            loop.wakeups.close()
             presence.leave()
 
 
@@ -113,6 +119,8 @@ class _Loop:
         """Since when failures of a study count here."""
         self._current = ""
         self._idle = IDLE_SECONDS
+        """How long the next rest is; where it is told of changes, how long after that it looks."""
+        self.wakeups = Wakeups(store.engine)
 
     def ready(self, threads: int) -> Ready:
         """Who this worker is; what one study alone asks for is looked at first."""
@@ -138,13 +146,40 @@ class _Loop:
             if not self._order.waits and not mine:
                 return
             presence.sign()
-            self._rest()
+            if self.wakeups.listen():
+                self._idle = WAKING_SECONDS
+            elif self.wakeups.listens:
+                self._rest_until_told(mine)
+            else:
+                self._rest()
 
     def _rest(self) -> None:
         """A little longer each time where more may come at any time; jittered, so that workers spread."""
-        _sleep(self._check_stop, self._idle)
-        if self._order.waits:
-            self._idle = min(1.5 * self._idle, LONGEST_IDLE_SECONDS) * random.uniform(0.8, 1.0)
+        self._wait(self._idle)
+        self._rest_longer()
+
+    def _rest_longer(self) -> None:
+        longest = LONGEST_IDLE_SECONDS if self._order.waits else IDLE_SECONDS
+        self._idle = min(1.5 * self._idle, longest) * random.uniform(0.8, 1.0)
+
+    def _rest_until_told(self, studies: list[OpenStudy]) -> None:
+        """Or until a lease of these studies runs out. Who is told for nothing looks ever more seldom."""
+        ends = [max(each.lease_ends, IDLE_SECONDS) for each in studies if each.lease_ends is not None]
+        if not self._wait(min([QUIET_SECONDS * random.uniform(0.8, 1.0), *ends])):
+            self._idle = WAKING_SECONDS
+            return
+        _sleep(self._check_stop, random.uniform(0.0, self._idle))
+        self._rest_longer()
+        self.wakeups.wait(0)  # what was told meanwhile will be seen
+
+    def _wait(self, seconds: float) -> bool:
+        """Whether it was told of a change before so many seconds were over."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._check_stop()
+            if self.wakeups.wait(min(left, IDLE_SECONDS)):
+                return True
+        return False
 
     def _is_mine(self, study: OpenStudy) -> bool:
         if not self._order.service:
@@ -165,7 +200,7 @@ class _Loop:
 
     def _serve(self, study: OpenStudy) -> bool:
         try:
-            return self._take(study).do_one_thing()
+            return self._take(study).do_one_thing(self.wakeups.close)
         except StudyStoppedError:
             if not self._order.service:
                 raise

@@ -44,7 +44,7 @@ class TakenStudy:
         self.bench = bench
         self.since = since
 
-    def do_one_thing(self) -> bool:
+    def do_one_thing(self, before_training: Callable[[], None]) -> bool:
         """Train a trial, or end a paused one, or begin the next stage; False if there was none of it.
 
         Raises ``FailingStudyError`` when too many trials failed in a row, ``StudyStoppedError`` after
@@ -56,6 +56,7 @@ class TakenStudy:
         lease = _claim(bench)
         fault_point("worker.claimed")
         if lease is not None:
+            before_training()
             _work_on(bench, lease)
             release_trial_memory()
             return True

@@ -165,14 +165,15 @@ def test_a_service_waits_for_what_comes_later_and_a_stopped_study_is_left(
         stopping.stop(store, first)
     rests = []
 
-    def sleep(check_stop: Any, seconds: float) -> None:
+    def wait(loop: Any, seconds: float) -> bool:
         rests.append(seconds)
         if len(rests) == 3:
             _submit(storage_url, "late", trials=1)
         if len(rests) == 5:
             raise StopRequestedError
+        return False
 
-    monkeypatch.setattr(inline, "_sleep", sleep)
+    monkeypatch.setattr(inline._Loop, "_wait", wait)
     events: list[Event] = []
     with pytest.raises(StopRequestedError):
         order = WorkOrder(storage_url, (), "cpu", 2, service=True, waits=True)

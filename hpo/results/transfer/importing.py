@@ -19,6 +19,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from hpo.errors import StudyExportError, UserError
 from hpo.results import attempts, orphans
 from hpo.results.engine import write
+from hpo.results.notify import tell_idle
 from hpo.results.optuna_storage import optuna_within
 from hpo.results.store import ResultsStore
 from hpo.results.tables import STUDIES, AttemptRow, SlotRow, StudyRow
@@ -84,6 +85,7 @@ class _Import:
             study_id = self._write(storage)
             self._release(study_id)
             self._compare(storage, study_id)
+        tell_idle(self.connection)
         return self.tally.moved(self.names.study)
 
     def _refuse_taken(self) -> None:

@@ -1,0 +1,117 @@
+"""An idle worker asks the database nothing, and is told of what comes, after a restart of the server too."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from servers import Server
+from sqlalchemy import Engine, event
+from workers import rows, submit, wait_until
+
+from hpo.events import Event, TrialEnded
+from hpo.queue.wakeups import Wakeups
+from hpo.recovery.signals import StopRequestedError
+from hpo.workers import inline
+from hpo.workers.base import WorkOrder
+from hpo.workers.inline import serve
+
+pytestmark = [pytest.mark.usefixtures("same_settings"), pytest.mark.timeout(100)]
+
+
+class Idler:
+    """A worker in this thread, whose rests another can watch; by itself it looks after 2 minutes."""
+
+    def __init__(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(inline, "QUIET_SECONDS", 150.0)
+        self.events: list[Event] = []
+        self.statements: list[str] = []
+        self.rests = 0
+        self.over = threading.Event()
+        self._url = url
+        self._wait = Wakeups.wait
+        monkeypatch.setattr(Wakeups, "wait", lambda wakeups, seconds: self._rest(wakeups, seconds))
+
+    def _rest(self, wakeups: Wakeups, seconds: float) -> bool:
+        told = self._wait(wakeups, min(seconds, 0.05))
+        self.rests = 0 if told else self.rests + 1
+        return told
+
+    def serve(self) -> None:
+        """Until it is over."""
+        mine = threading.get_ident()
+
+        def hear(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            if threading.get_ident() == mine:
+                self.statements.append(statement)
+
+        event.listen(Engine, "before_cursor_execute", hear)
+        try:
+            with pytest.raises(StopRequestedError):
+                order = WorkOrder(self._url, (), "cpu", 2, service=True, waits=True)
+                serve(order, self.events.append, self._check_stop, lambda ready: None)
+        finally:
+            event.remove(Engine, "before_cursor_execute", hear)
+
+    def _check_stop(self) -> None:
+        if self.over.is_set():
+            raise StopRequestedError
+
+    def wait_until_at_rest(self, rests: int = 3) -> None:
+        """It has gone to rest, and rests on, each time for a twentieth of a second."""
+        self.rests = 0
+        wait_until(lambda: self.rests >= rests)
+
+    def trained(self) -> int:
+        return sum(isinstance(each, TrialEnded) for each in self.events)
+
+
+def _in_another_thread(work: Callable[[], None], idler: Idler) -> Callable[[], None]:
+    """Call what it returns to hear how the work ended; the worker ends with it."""
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as failure:
+            failures.append(failure)
+        finally:
+            idler.over.set()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+
+    def join() -> None:
+        thread.join()
+        if failures:
+            raise failures[0]
+
+    return join
+
+
+def test_it_asks_nothing_until_it_is_told(server: Server, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    idler = Idler(url, monkeypatch)
+
+    def scenario() -> None:
+        idler.wait_until_at_rest()
+        before = len(idler.statements)
+        assert before > 0  # it has looked
+        idler.wait_until_at_rest(20)
+        assert idler.statements[before:] == []
+        submit(url, "first")
+        wait_until(lambda: idler.trained() == 1)
+        idler.wait_until_at_rest()
+        server.kill()
+        server.start()
+        idler.wait_until_at_rest()
+        submit(url, "second")
+        wait_until(lambda: idler.trained() == 2)
+        idler.wait_until_at_rest()
+
+    ended = _in_another_thread(scenario, idler)
+    idler.serve()
+    ended()
+    listening = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+    assert rows(url, listening) == [(0,)]  # it has left, and taken its connection with it
