@@ -136,6 +136,42 @@ def prune(
         _say(f"nothing was removed: `hpo db prune --delete` frees {_size(sum(each.bytes for each in files))}")
 
 
+@db.command()
+def roles(
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Run it, as the owner of hpo's tables, instead of printing it.")
+    ] = False,
+    logins: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--login",
+            metavar="ROLE=FILE",
+            help="With --apply: let it log in with the password in the file's first line. Repeat it.",
+        ),
+    ] = None,
+    storage: Storage = None,
+) -> None:
+    """Print the SQL that makes PostgreSQL roles for viewers, workers and those who submit studies.
+
+    Tables are then changed by their owner alone, and no worker can change a study. It may be run again at any
+    time; `hpo db upgrade` keeps the roles up to date.
+    """
+    from hpo.cli.role_sql import as_script, read_logins
+    from hpo.errors import UserError
+    from hpo.results.roles import ROLES
+    from hpo.results.roles import apply as apply_roles
+
+    passwords = read_logins(logins or [])
+    if apply:
+        apply_roles(storage_url(storage), passwords)
+        for role, purpose in ROLES.items():
+            _say(f"{role}  {purpose}{', with a login of its own' if role in passwords else ''}")
+    elif passwords:
+        raise UserError("--login needs --apply: a password is not printed")
+    else:
+        typer.echo(as_script())
+
+
 def _of_database(url: str) -> tuple[list[Removable], list[Removable]]:
     """Rows, and kept weights, that may go. Caches can be pruned where there is no database."""
     from hpo.results.schema import inspect_schema

@@ -43,7 +43,13 @@ _POSTGRESQL: tuple[tuple[str, str], ...] = (
     ("too many clients", "all its connections are taken: run fewer workers or raise max_connections"),
     ("slots are reserved", "all its connections are taken: run fewer workers or raise max_connections"),
     ("No space left on device", "no space left on its disk: make room, then run the same command again"),
-    ("permission denied", "the user lacks the right: it must own the schema or be granted CREATE on it"),
+    ("to create role", "the user may not make roles: let an administrator run what `hpo db roles` prints"),
+    (
+        "permission denied for schema",
+        "the user lacks the right: it must own the schema or be granted CREATE on it",
+    ),
+    ("must be owner", "only the owner of hpo's tables may do this: let it run `hpo db upgrade`"),
+    ("permission denied", "its user may not do this: `hpo db roles` has who may read, work and submit"),
 )
 
 

@@ -62,10 +62,18 @@ def _open(url: URL, engine_options: dict[str, Any]) -> RDBStorage:
                 if is_fault(error):
                     raise explain(url, error) from error
                 raise
+        except StorageInternalError as error:
+            raise _explained(url, error) from error
         except RuntimeError as error:
             raise StorageError(f"Optuna cannot use this database: {error}") from error
         time.sleep(0.05 * 2**attempt)
     raise AssertionError("unreachable")
+
+
+def _explained(url: URL, error: StorageInternalError) -> Exception:
+    """What Optuna did not understand, such as that this user may not read its tables."""
+    cause = error.__cause__
+    return explain(url, cause) if isinstance(cause, DBAPIError) and is_fault(cause) else error
 
 
 def _made_by_another(error: DBAPIError) -> bool:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, delete, func, insert, inspect, select
 from sqlalchemy.exc import DBAPIError
 
 from hpo.errors import UserError
-from hpo.results import view_sql
+from hpo.results import roles, view_sql
 from hpo.results.engine import open_engine, open_reader, reading, writing
 from hpo.results.faults import explain, is_fault
 from hpo.results.optuna_storage import make_optuna_tables
@@ -138,7 +138,8 @@ def _make_ours(connection: Connection) -> None:
 
 
 def make_views(connection: Connection) -> None:
-    """Every view anew."""
+    """Every view anew, for those who could read the former ones."""
     for statement in view_sql.statements(connection.dialect.name):
         # Without parameters the driver leaves a LIKE pattern's % alone.
         connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+    roles.renew(connection)
