@@ -44,7 +44,7 @@ _WORKER_RIGHTS = {
     "hpo_rung": "INSERT, UPDATE",
     "hpo_slot": "INSERT, UPDATE",
     "hpo_stage": "INSERT, UPDATE",
-    "hpo_statistics": "INSERT",
+    "hpo_statistics": "INSERT, UPDATE",
     # A study that fails is stopped; what it trains cannot be changed.
     "hpo_study": "UPDATE (stopped_at)",
     "hpo_study_finding": "INSERT, DELETE",

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,18 @@ class Compose:
 
     def run(self, service: str, *arguments: str) -> str:
         """What a command of the image prints, started as `docker compose run SERVICE ...`."""
-        done = subprocess.run(
+        done = self._run(service, arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def refused(self, service: str, *arguments: str) -> str:
+        """What the same says that must fail."""
+        done = self._run(service, arguments)
+        assert done.returncode and "Traceback" not in done.stderr, done.stdout + done.stderr
+        return done.stderr
+
+    def _run(self, service: str, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [*self._entrypoint(), *arguments],
             env=self._environment(service),
             cwd=self._folder,
@@ -67,8 +79,6 @@ class Compose:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
 
     def healthy(self, service: str) -> bool:
         """Whether the health check of the service is content."""

@@ -15,15 +15,19 @@ from servers import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 PASSWORD, TOKEN = "not @ll letters/", "0123456789abcdef0123"
+SECRETS = {
+    "database_password": PASSWORD, "dashboard_token": TOKEN, "viewer_password": "read $ only",
+    "worker_password": "w'rk\"er", "submitter_password": "s%bmitter",
+}  # fmt: skip
 
 
 @pytest.fixture
 def database() -> Iterator[Server]:
-    """A PostgreSQL as its image sets it up: a user of its own with a database and a password."""
+    """A PostgreSQL as its image sets it up: a superuser of its own with a database and a password."""
     server = Server()
     server.start()
     with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute(f"CREATE ROLE hpo LOGIN PASSWORD '{PASSWORD}'")
+        connection.execute(f"CREATE ROLE hpo SUPERUSER LOGIN PASSWORD '{PASSWORD}'")
         connection.execute("CREATE DATABASE hpo OWNER hpo")
         rules = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
         (server.folder / "pg_hba.conf").write_text(rules)
@@ -35,8 +39,8 @@ def database() -> Iterator[Server]:
 @pytest.fixture
 def compose(tmp_path: Path, database: Server) -> Iterator[Compose]:
     (tmp_path / "secrets").mkdir()
-    (tmp_path / "secrets" / "database_password").write_text(f"{PASSWORD}\n")
-    (tmp_path / "secrets" / "dashboard_token").write_text(f"{TOKEN}\n")
+    for name, secret in SECRETS.items():
+        (tmp_path / "secrets" / name).write_text(f"{secret}\n")
     services = Compose(tmp_path, database)
     yield services
     services.kill_all()
@@ -57,7 +61,7 @@ def test_a_study_is_finished_though_the_database_crashes_and_a_worker_is_taken_a
         compose.up("worker", number)
     compose.wait_until_healthy("worker")
     compose.wait_until_healthy("dashboard")
-    compose.run("worker", "submit", "tiny.yaml")
+    compose.run("hpo", "submit", "tiny.yaml")
     _wait_for_epoch(compose, "worker")
     _wait_for_epoch(compose, "worker-2")
 
@@ -67,16 +71,18 @@ def test_a_study_is_finished_though_the_database_crashes_and_a_worker_is_taken_a
     compose.wait_until_healthy("db")
     assert compose.stop("worker-2") == 143
     compose.wait_until_healthy("dashboard")
-    while json.loads(compose.run("worker", "studies", "--json"))[0]["done"] < 4:
+    while json.loads(compose.run("hpo", "studies", "--json"))[0]["done"] < 4:
         assert compose.processes["worker"].poll() is None, compose.output("worker")
         time.sleep(0.5)
 
     assert compose.stop("worker") == 143
     compose.stop("dashboard")
     sql = "SELECT number, state, epochs FROM results ORDER BY number"
-    trials = json.loads(compose.run("worker", "query", "--format", "json", sql))
+    trials = json.loads(compose.run("dashboard", "query", "--format", "json", sql))
     assert [trial["number"] for trial in trials] == [0, 1, 2, 3]
     assert {trial["state"] for trial in trials} <= {"complete", "pruned", "failed"}
     for name in compose.processes:
         said = compose.output(name)
-        assert PASSWORD not in said and TOKEN not in said and "Traceback" not in said, said
+        assert not any(secret in said for secret in SECRETS.values()) and "Traceback" not in said, said
+    refused = compose.refused("dashboard", "submit", "tiny.yaml"), compose.refused("worker", "stop", "tiny")
+    assert all("its user may not do this" in said for said in refused)

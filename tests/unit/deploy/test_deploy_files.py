@@ -48,7 +48,7 @@ def test_services_wait_for_each_other_restart_and_keep_secrets() -> None:
     compose = yaml.safe_load(COMPOSE_FILES[0].read_text())
     services: dict[str, Any] = compose["services"]
     for name, service in services.items():
-        assert service["restart"] == ("no" if name == "migrate" else "unless-stopped")
+        assert service["restart"] == ("no" if name in ("migrate", "roles", "hpo") else "unless-stopped")
         assert "healthcheck" in service
         for other, how in service.get("depends_on", {}).items():
             healthy = not services[other]["healthcheck"].get("disable")
