@@ -70,7 +70,8 @@ def trend(losses: np.ndarray) -> tuple[float, float, float]:
     count = len(losses)
     steps = np.arange(count) - (count - 1) / 2
     spread = float((steps**2).sum())
-    slope = float((steps * losses).sum()) / spread
-    rest = losses - losses.mean() - slope * steps
-    error = math.sqrt(float((rest**2).sum()) / max(1, count - 2) / spread)
-    return float(losses.mean() + slope * steps[-1]), slope, error
+    with np.errstate(invalid="ignore", over="ignore"):  # losses that exploded: what comes out is nan
+        slope = float((steps * losses).sum()) / spread
+        rest = losses - losses.mean() - slope * steps
+        error = math.sqrt(float((rest**2).sum()) / max(1, count - 2) / spread)
+        return float(losses.mean() + slope * steps[-1]), slope, error

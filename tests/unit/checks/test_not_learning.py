@@ -46,3 +46,8 @@ def test_it_waits() -> None:
     early = max(40, math.ceil(LIMITS.patience * 500)) - 2
     assert not_learning(seen(losses=flat(LN10, early)), LIMITS) == []
     assert not_learning(seen(losses=np.full(300, np.nan)), LIMITS) == []
+
+
+def test_losses_that_exploded_are_no_line() -> None:
+    """And no warning: pytest takes those for errors."""
+    assert math.isnan(trend(np.array([2.3, np.inf, np.nan]))[0])
