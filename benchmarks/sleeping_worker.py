@@ -1,0 +1,141 @@
+"""A worker whose trials train nothing: an epoch is a sleep. All else is what workers do, without torch."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+from hpo.outbox import Outbox
+from hpo.queue import renewal
+from hpo.queue.failures import database_time, stop_if_failing
+from hpo.queue.identity import worker_id
+from hpo.queue.leases import Lease, claim
+from hpo.queue.presence import Presence
+from hpo.queue.registered import RegisteredStudy, find_registered
+from hpo.queue.renewal import Renewal
+from hpo.queue.serving import open_studies
+from hpo.results.records import EpochRecord, FindingRecord, LayerRecord, Outcome
+from hpo.results.store import ResultsStore
+from hpo.search.suggest import Suggestions
+
+EPOCHS, EPOCH_SECONDS, LEASE_SECONDS, HUNG_SECONDS = 9, 1.0, 60.0, 600.0
+CHECKS = ("initial_loss", "regularized_loss", "overfit_small", "learned")
+
+
+def an_epoch(epoch: int) -> EpochRecord:
+    """A point of the curves."""
+    return EpochRecord(epoch, 2.3 / epoch, 0.5, 2.4 / epoch, 0.5, 0.1, 1.0, 10_000, 1e4)
+
+
+def six_layers(epoch: int) -> list[LayerRecord]:
+    """What a probe reads at its end."""
+    return [LayerRecord(epoch, epoch, i, f"conv{i}", 0.4, 0.8, 0.1, 0.0, 1e-2, 1e-3) for i in range(6)]
+
+
+@dataclass
+class Told:
+    """What a worker did within the time that counts, and the seconds that it waited."""
+
+    begins: float
+    ends: float
+    claims: list[float] = field(default_factory=list)
+    begun: list[float] = field(default_factory=list)
+    """Trials."""
+    records: list[float] = field(default_factory=list)
+
+    def note(self, waits: list[float], began: float) -> None:
+        """Something that began then is over now."""
+        now = time.monotonic()
+        if self.begins <= now < self.ends:
+            waits.append(now - began)
+
+
+class TimedStore(ResultsStore):
+    """Notes how long each record of an epoch took."""
+
+    def __init__(self, url: str, told: Told) -> None:
+        super().__init__(url)
+        self._told = told
+
+    def record_epoch(self, hold: Any, trial_id: int, record: EpochRecord) -> None:
+        began = time.monotonic()
+        super().record_epoch(hold, trial_id, record)
+        self._told.note(self._told.records, began)
+
+
+class Worker:
+    """A worker that sleeps where others train; ``speed`` times as fast as the clock, ``epochs`` a trial."""
+
+    def __init__(
+        self, store: ResultsStore, study: RegisteredStudy, speed: float, epochs: int, told: Told
+    ) -> None:
+        self._store = store
+        self._study = study
+        self._speed = speed
+        self._epochs = epochs
+        self._told = told
+        self._since = database_time(store)
+        self._suggestions = Suggestions(store, study.study_id, study.spec.space)
+        self._random = random.Random(os.getpid())
+
+    def work(self) -> None:
+        """As `hpo.workers.inline` and `hpo.workers.taken` do. The first trial is short: ends shall spread."""
+        epochs = self._random.randint(1, self._epochs)
+        self._sleep(self._random.random())
+        while time.monotonic() < self._told.ends:
+            open_studies(self._store)
+            stop_if_failing(self._store, self._study.study_id, self._study.spec, self._since)
+            began = time.monotonic()
+            lease = claim(self._store, self._study.study_id, worker_id(), LEASE_SECONDS / self._speed)
+            self._told.note(self._told.claims, began)
+            assert lease is not None
+            with Renewal(self._store, lease, HUNG_SECONDS) as held:
+                self._train(lease, held, epochs)
+            epochs = self._epochs
+
+    def _train(self, lease: Lease, held: Renewal, epochs: int) -> None:
+        """As `hpo.trial` does."""
+        store = self._store
+        began = time.monotonic()
+        begun = self._suggestions.begin(lease, self._study.spec, {}, dataset="synthetic", device="cpu")
+        self._told.note(self._told.begun, began)
+        store.begin_attempt(lease, begun.trial_id, device="cpu", from_epoch=0)
+        store.deaths_in_a_row(begun.trial_id)
+        with closing(Outbox(store, lease, begun.trial_id)) as outbox:
+            found = [FindingRecord(check, "pass", 0, 0, "as expected", 2.3, 2.3) for check in CHECKS]
+            outbox.findings(found)
+            for epoch in range(1, epochs + 1):
+                self._sleep(self._random.uniform(0.9, 1.1))
+                if time.monotonic() >= self._told.ends:
+                    return
+                outbox.epoch(an_epoch(epoch))
+                outbox.layers(six_layers(epoch))
+                held.progressed()
+                held.check_held()
+                outbox.check()
+            outbox.flush(held.progressed)
+            store.finish_trial(lease, begun.trial_id, Outcome("complete", 0.5, "healthy", cause="healthy"))
+
+    def _sleep(self, epochs: float) -> None:
+        time.sleep(epochs * EPOCH_SECONDS / self._speed)
+
+
+def serve(url: str, name: str, speed: float, epochs: int, times: Any, gate: Any, said: Any) -> None:
+    """A worker process."""
+    renewal.LOOK_SECONDS /= speed
+    told = Told(0.0, 0.0)
+    with TimedStore(url, told) as store:
+        study = find_registered(store.engine, name)
+        assert study is not None
+        worker = Worker(store, study, speed, epochs, told)
+        presence = Presence(store, worker_id(), device="cpu")
+        gate.wait()
+        told.begins, told.ends = times
+        worker.work()
+        said.put(told)
+        gate.wait()  # until all is counted
+        presence.leave()

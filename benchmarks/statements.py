@@ -1,0 +1,71 @@
+"""The very statements of a recorded epoch, replayed by pgbench: its clients cost next to nothing."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from sqlalchemy import event
+
+from hpo.results.store import ResultsStore
+
+_FIRST_TRIAL = 70_000_001
+"""Numbers that nothing else in the statements has."""
+EPOCH = 90_000_001
+
+
+def number_trials_from_here(store: ResultsStore) -> None:
+    """The next trial of the database is the first of the replay."""
+    with psycopg.connect(store.url) as connection:
+        connection.execute(f"ALTER SEQUENCE trials_trial_id_seq RESTART WITH {_FIRST_TRIAL}".encode())
+
+
+@contextmanager
+def _heard(store: ResultsStore) -> Iterator[list[bytes]]:
+    """The statements that go to the database meanwhile, with their values in them."""
+    said: list[bytes] = []
+
+    def hear(_connection: Any, cursor: Any, statement: str, values: Any, _context: Any, many: bool) -> None:
+        client = psycopg.ClientCursor(cursor.connection)
+        said.extend(client.mogrify(statement, each).encode() for each in (values if many else [values]))
+
+    event.listen(store.engine, "before_cursor_execute", hear)
+    try:
+        yield said
+    finally:
+        event.remove(store.engine, "before_cursor_execute", hear)
+
+
+def script(store: ResultsStore, transactions: list[Callable[[], None]]) -> str:
+    """What they send for the replay's first trial and ``EPOCH``, for any client's trial and epoch."""
+    parts = [r"\set trial " + f"{_FIRST_TRIAL} + :client_id", r"\set epoch random(1, 80000000)"]
+    for transaction in transactions:
+        with _heard(store) as said:
+            transaction()
+        parts += ["BEGIN;", *(f"{_for_any(each.decode())};" for each in said), "COMMIT;"]
+    return "\n".join(parts) + "\n"
+
+
+def _for_any(statement: str) -> str:
+    text = " ".join(statement.split()).replace(str(_FIRST_TRIAL), ":trial").replace(str(EPOCH), ":epoch")
+    return re.sub(r"(hpo_slot\.slot = )0\b", r"\1:client_id", text)
+
+
+def replay(
+    url: str, programs: Path, folder: Path, text: str, clients: int, rate: float, seconds: float
+) -> list[float]:
+    """Record so many epochs a second over so many connections; how long each took since it was due."""
+    file, log = folder / "epoch.sql", folder / f"log-{rate:g}"
+    file.write_text(text)
+    command = [
+        programs / "pgbench", "--no-vacuum", "--protocol=prepared", f"--client={clients}", "--jobs=1",
+        f"--time={seconds:.0f}", f"--rate={rate}", f"--file={file}", "--log", f"--log-prefix={log}", url,
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True)
+    lines = [line.split() for each in folder.glob(f"{log.name}.*") for line in each.read_text().splitlines()]
+    return sorted(int(line[2]) / 1e6 for line in lines)
