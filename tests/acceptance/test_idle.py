@@ -11,7 +11,7 @@ from servers import Server
 from sqlalchemy import Engine, event
 from workers import rows, submit, wait_until
 
-from hpo.events import Event, TrialEnded
+from hpo.events import Event, TrialEnded, TrialStarted
 from hpo.queue.wakeups import Wakeups
 from hpo.recovery.signals import StopRequestedError
 from hpo.workers import inline
@@ -29,12 +29,14 @@ class Idler:
         self.events: list[Event] = []
         self.statements: list[str] = []
         self.rests = 0
+        self.heard_in_training: list[bool] = []
         self.over = threading.Event()
         self._url = url
         self._wait = Wakeups.wait
         monkeypatch.setattr(Wakeups, "wait", lambda wakeups, seconds: self._rest(wakeups, seconds))
 
     def _rest(self, wakeups: Wakeups, seconds: float) -> bool:
+        self._wakeups = wakeups
         told = self._wait(wakeups, min(seconds, 0.05))
         self.rests = 0 if told else self.rests + 1
         return told
@@ -51,9 +53,14 @@ class Idler:
         try:
             with pytest.raises(StopRequestedError):
                 order = WorkOrder(self._url, (), "cpu", 2, service=True, waits=True)
-                serve(order, self.events.append, self._check_stop, lambda ready: None)
+                serve(order, self._hear, self._check_stop, lambda ready: None)
         finally:
             event.remove(Engine, "before_cursor_execute", hear)
+
+    def _hear(self, said: Event) -> None:
+        self.events.append(said)
+        if isinstance(said, TrialStarted):
+            self.heard_in_training.append(self._wakeups.listens)
 
     def _check_stop(self) -> None:
         if self.over.is_set():
@@ -113,5 +120,6 @@ def test_it_asks_nothing_until_it_is_told(server: Server, url: str, monkeypatch:
     ended = _in_another_thread(scenario, idler)
     idler.serve()
     ended()
+    assert idler.heard_in_training == [False, False]
     listening = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
     assert rows(url, listening) == [(0,)]  # it has left, and taken its connection with it
