@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from hpo.checks.babysitter import Babysitter
     from hpo.exported.model import ExportedModel, load_exported
     from hpo.results.frames import Results, open_results
+    from hpo.workers.on_ray.shares import RayWorkers
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Babysitter",
     "ExportedModel",
+    "RayWorkers",
     "Results",
     "Study",
     "__version__",
@@ -30,6 +32,7 @@ __all__ = [
 _LAZY = {
     "Babysitter": "hpo.checks.babysitter",
     "ExportedModel": "hpo.exported.model",
+    "RayWorkers": "hpo.workers.on_ray.shares",
     "Results": "hpo.results.frames",
     "Study": "hpo.api",
     "load": "hpo.api",

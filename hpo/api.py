@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from hpo.errors import UserError
 from hpo.events import Event, RunSummary
 from hpo.results.engine import reading
 from hpo.results.frames import Results
@@ -20,6 +21,8 @@ from hpo.spec.study import StudySpec
 from hpo.training.cores import default_crew
 from hpo.workers.base import Emit
 from hpo.workers.local import run_study
+from hpo.workers.on_ray.run import run_on_ray
+from hpo.workers.on_ray.shares import RayWorkers
 from hpo.workers.submit import submit as put
 
 if TYPE_CHECKING:
@@ -38,26 +41,27 @@ def run(
     workers: int | None = None,
     device: str = "auto",
     tags: Iterable[str] = (),
+    ray: RayWorkers | None = None,
     on_event: Emit | None = None,
 ) -> Study:
-    """Train a study's trials on this machine, or what is left of them; its results.
+    """Train a study's trials, or what is left of them, on this machine or a Ray cluster; its results.
 
     ``changes`` are values other than the file's (``{"epochs": 3}``), ``workers`` is how many processes train
-    (as many as cores by default), ``on_event`` hears of each epoch and trial (`hpo.events`). Ctrl-C saves the
-    trials under way, then raises ``KeyboardInterrupt``; calling it again goes on. Whether all trials are over
-    is in ``summary``. Raises ``UserError`` for mistakes, ``StorageError``, and ``WorkerError`` if no worker
-    can go on.
+    (as many as cores by default), ``ray`` has actors of a Ray cluster train instead, ``on_event`` hears of
+    each epoch and trial (`hpo.events`). Ctrl-C saves the trials under way, then raises
+    ``KeyboardInterrupt``; calling it again goes on. Whether all trials are over is in ``summary``. Raises
+    ``UserError`` for mistakes, ``StorageError``, and ``WorkerError`` if no worker can go on.
     """
     spec = _spec(study, changes, trials)
     url = storage or settings().storage
-    summary = run_study(
-        spec,
-        url,
-        workers=workers or default_crew(device, spec.trials).workers,
-        device=device,
-        tags=frozenset(tags),
-        on_event=on_event or _say_nothing,
-    )
+    hear, has = on_event or _say_nothing, frozenset(tags)
+    if ray is None:
+        count = workers or default_crew(device, spec.trials).workers
+        summary = run_study(spec, url, workers=count, device=device, tags=has, on_event=hear)
+    elif workers is not None:
+        raise UserError("workers is for processes of this machine: use max_workers of hpo.RayWorkers")
+    else:
+        summary = run_on_ray(spec, url, workers=ray, device=device, tags=has, on_event=hear)
     if summary.exit_code == 128 + signal.SIGINT:
         raise KeyboardInterrupt
     if summary.exit_code == 128 + signal.SIGTERM:

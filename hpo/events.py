@@ -99,6 +99,27 @@ class WorkerLost:
 
 
 @dataclass(frozen=True)
+class ClusterJoined:
+    """A Ray cluster is there whose nodes can serve the study."""
+
+    hosts: tuple[str, ...]
+    workers: int
+    each: str
+    """What a worker holds of a node, in words."""
+    idle_gpus: int
+    """GPUs of the cluster where no worker was to have any."""
+
+
+@dataclass(frozen=True)
+class WorkersWaiting:
+    """Workers of a cluster have waited for some seconds for a node that has room for them."""
+
+    waiting: int
+    workers: int
+    """Of all, those that wait too."""
+
+
+@dataclass(frozen=True)
 class DatabaseAway:
     """A worker has had no answer from the database for some seconds; it trains on, and tries again."""
 
@@ -175,6 +196,8 @@ Event: TypeAlias = (
     | TrialPaused
     | Stopping
     | WorkerLost
+    | ClusterJoined
+    | WorkersWaiting
     | DatabaseAway
     | DatabaseBack
     | DatabaseRetried

@@ -23,6 +23,7 @@ from hpo.cli.export import export
 from hpo.cli.importance import importance
 from hpo.cli.init import init
 from hpo.cli.logs import logs
+from hpo.cli.options import with_ray_address
 from hpo.cli.predict import predict
 from hpo.cli.query import query
 from hpo.cli.refine import refine
@@ -131,7 +132,7 @@ def run_command(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str], debug: bool) -> int:
     try:
-        app(arguments, prog_name="hpo")
+        app(with_ray_address(arguments) if "--ray" in arguments else arguments, prog_name="hpo")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(bool(end.code))
     except HpoError as error:

@@ -9,9 +9,10 @@ from dataclasses import asdict
 from typing import Any, TextIO
 
 from hpo.cli.console import printable
-from hpo.cli.live import AWAY, BACK, STOPPING, heading
+from hpo.cli.live import AWAY, BACK, STOPPING, heading, joined, waiting
 from hpo.cli.progress import Progress
 from hpo.events import (
+    ClusterJoined,
     DatabaseAway,
     DatabaseBack,
     EpochDone,
@@ -22,6 +23,7 @@ from hpo.events import (
     TrialEnded,
     TrialPaused,
     WorkerLost,
+    WorkersWaiting,
 )
 from hpo.reporting import words
 
@@ -48,6 +50,10 @@ class Lines:
             return STOPPING
         if isinstance(event, WorkerLost):
             return event.message
+        if isinstance(event, ClusterJoined):
+            return joined(event)
+        if isinstance(event, WorkersWaiting):
+            return waiting(event)
         if isinstance(event, DatabaseAway):
             return AWAY
         if isinstance(event, DatabaseBack):

@@ -17,7 +17,17 @@ from rich.text import Text
 from hpo.cli.console import printable
 from hpo.cli.progress import Progress, RunningTrial
 from hpo.cli.tables import SEVERITY_STYLES
-from hpo.events import DatabaseAway, DatabaseBack, Event, Stopping, StudyReady, TrialEnded, WorkerLost
+from hpo.events import (
+    ClusterJoined,
+    DatabaseAway,
+    DatabaseBack,
+    Event,
+    Stopping,
+    StudyReady,
+    TrialEnded,
+    WorkerLost,
+    WorkersWaiting,
+)
 from hpo.reporting import words
 from hpo.results.patience import RETRY_SECONDS
 
@@ -38,6 +48,7 @@ AWAY = (
 BACK = "the database answers again: nothing was lost"
 _REFRESHES = 4  # a second
 _SPARK_WIDTH = 12
+_HOSTS = 8
 
 
 class LiveView:
@@ -57,7 +68,7 @@ class LiveView:
 
     def __enter__(self) -> LiveView:
         # Not drawn in place yet: the making of a data set may show its own progress meanwhile.
-        self._live.console.print(Text("loading libraries and data ...", "dim"), end="\r")
+        self._say_loading()
         return self
 
     def __exit__(
@@ -78,6 +89,12 @@ class LiveView:
             self._live.console.print(Text(STOPPING, "yellow"))
         elif isinstance(event, WorkerLost):
             self._live.console.print(Text(printable(event.message), "yellow"))
+        elif isinstance(event, ClusterJoined):
+            self._clear_loading()
+            self._live.console.print(Text(joined(event), "dim"))
+            self._say_loading()
+        elif isinstance(event, WorkersWaiting):
+            self._live.console.print(Text(waiting(event), "yellow"))
         elif isinstance(event, DatabaseAway):
             self._live.console.print(Text(AWAY, "yellow"))
         elif isinstance(event, DatabaseBack):
@@ -87,6 +104,9 @@ class LiveView:
         """The view as it is now."""
         with self._lock:
             return self._drawn()
+
+    def _say_loading(self) -> None:
+        self._live.console.print(Text("loading libraries and data ...", "dim"), end="\r")
 
     def _clear_loading(self) -> None:
         if not self._live.is_started:
@@ -133,6 +153,20 @@ def heading(ready: StudyReady) -> Text:
             Text(f"{words.count(ready.reclaimed, 'trial')} taken over from workers that died", "yellow")
         )
     return Text("\n").join(lines)
+
+
+def joined(event: ClusterJoined) -> str:
+    """What is said of a cluster."""
+    hosts = ", ".join(map(printable, event.hosts[:_HOSTS])) + (" ..." if len(event.hosts) > _HOSTS else "")
+    gpus = words.count(event.idle_gpus, "GPU")
+    idle = f"; {gpus} unused: --gpus-per-worker 1, or a share, changes that" if event.idle_gpus else ""
+    nodes, workers = words.count(len(event.hosts), "node"), words.count(event.workers, "worker")
+    return f"Ray on {nodes} ({hosts}): {workers} with {event.each} each{idle}"
+
+
+def waiting(event: WorkersWaiting) -> str:
+    """What is said of workers that have no node."""
+    return f"{event.waiting} of {words.count(event.workers, 'worker')} still wait for room on the Ray cluster"
 
 
 def _bar(progress: Progress, ready: StudyReady) -> Table:

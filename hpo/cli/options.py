@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, TypeAlias
 
 import typer
@@ -25,6 +26,31 @@ Tags: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+
+
+Ray: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="[ADDRESS]",
+        help="Train on a Ray cluster: HOST:PORT, ray://HOST:PORT, auto or local. "
+        "[default: $RAY_ADDRESS, else a Ray that is started here for the run]",
+        show_default=False,
+    ),
+]
+
+
+def with_ray_address(arguments: Sequence[str]) -> list[str]:
+    """``--ray`` may stand alone: only what looks like a cluster's address after it is one."""
+    from hpo.workers.on_ray.shares import is_address
+
+    joined, rest = [], list(arguments)
+    while rest:
+        each = rest.pop(0)
+        if each == "--ray":
+            each = f"--ray={rest.pop(0) if rest and is_address(rest[0]) else ''}"
+        joined.append(each)
+    return joined
 
 
 def storage_url(option: str | None) -> str:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from hpo.cli.options import Storage, Tags, storage_url
+from hpo.cli.options import Ray, Storage, Tags, storage_url
 
 if TYPE_CHECKING:
+    from hpo.events import RunSummary
     from hpo.spec.study import StudySpec
+    from hpo.workers.on_ray.shares import RayWorkers
+
+    Train: TypeAlias = Callable[..., RunSummary]
 
 
 def run(
@@ -39,6 +45,29 @@ def run(
     ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     tags: Tags = "",
+    ray: Ray = None,
+    cpus_per_worker: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N", help="With --ray: what each worker holds. [default: 1]", show_default=False
+        ),
+    ] = None,
+    gpus_per_worker: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N",
+            help="With --ray: the same of GPUs; 0.25 lets four workers share one. [default: 0]",
+            show_default=False,
+        ),
+    ] = None,
+    max_workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="With --ray: at most so many. [default: what the cluster has room for, one a trial]",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print events and the summary as JSON, one object a line.")
     ] = False,
@@ -53,18 +82,47 @@ def run(
 
     from hpo.cli.running import run_as_json, run_for_people
     from hpo.spec.needs import read_tags
-    from hpo.workers.local import run_study
 
+    cluster = _ray_workers(ray, cpus_per_worker, gpus_per_worker, max_workers, workers)
     url = storage_url(storage)
     say_how_it_searches(spec)
-    count = workers or default_workers(device, spec.trials)
-    warn_of_too_many(count)
     has = read_tags(tags)
+    train = _on_ray(cluster, device) if cluster else _here(workers, device, spec.trials)
     show_run = run_as_json if as_json else run_for_people
-    summary = show_run(
-        lambda on_event: run_study(spec, url, workers=count, device=device, tags=has, on_event=on_event), url
-    )
+    summary = show_run(lambda on_event: train(spec, url, on_event=on_event, tags=has), url)
     raise typer.Exit(summary.exit_code)
+
+
+def _here(workers: int | None, device: str, trials: int) -> Train:
+    from hpo.workers.local import run_study
+
+    count = workers or default_workers(device, trials)
+    warn_of_too_many(count)
+    return partial(run_study, workers=count, device=device)
+
+
+def _on_ray(workers: RayWorkers, device: str) -> Train:
+    from hpo.workers.on_ray.run import run_on_ray
+
+    return partial(run_on_ray, workers=workers, device=device)
+
+
+def _ray_workers(
+    address: str | None, cpus: float | None, gpus: float | None, most: int | None, local: int | None
+) -> RayWorkers | None:
+    """None if it is not to be on Ray; raises ``UserError`` for options that do not go together."""
+    from hpo.errors import UserError
+    from hpo.workers.on_ray.shares import RayWorkers
+
+    given = {"--cpus-per-worker": cpus, "--gpus-per-worker": gpus, "--max-workers": most}
+    if address is None:
+        for option, value in given.items():
+            if value is not None:
+                raise UserError(f"{option} is for workers on a Ray cluster: say --ray too")
+        return None
+    if local is not None:
+        raise UserError("--workers is for processes of this machine: with --ray use --max-workers")
+    return RayWorkers(address or None, 1.0 if cpus is None else cpus, gpus or 0.0, most)
 
 
 def overrides(changes: list[str] | None, trials: int | None) -> list[str]:

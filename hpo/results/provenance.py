@@ -23,8 +23,13 @@ def code_version() -> str:
     """
     commit = _commit()
     if commit is None:
-        return f"{version('hpo')}+sources.{_sources_hash()}"
+        return sources()
     return f"{version('hpo')}+{commit}" + (f".{_sources_hash()}" if commit.endswith("-dirty") else "")
+
+
+def sources() -> str:
+    """hpo's version with a hash of its sources: the same wherever the same code is, however it came there."""
+    return f"{version('hpo')}+sources.{_sources_hash()}"
 
 
 def package_versions() -> dict[str, str]:

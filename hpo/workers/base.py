@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from hpo.errors import HpoError
 from hpo.events import Event
+from hpo.recovery.signals import StopRequestedError, StudyStoppedError
 
 Emit: TypeAlias = Callable[[Event], None]
 
@@ -39,3 +42,37 @@ class WorkOrder:
     """Pass over a study that cannot be served; else it ends the worker."""
     waits: bool = False
     """Wait for more when every study is over."""
+    threads: int | None = None
+    """For PyTorch; None for this worker's share of the machine's cores."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A worker ended with an error that has words."""
+
+    message: str
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class Left:
+    """A worker left because of `hpo stop`."""
+
+
+Message: TypeAlias = Ready | Failed | Left | Event
+Say: TypeAlias = Callable[[Message], None]
+
+
+def work_and_say(work: Callable[[], None], say: Say) -> int:
+    """Do a worker's work, and say how it ended if not as planned; the process's exit code."""
+    try:
+        work()
+    except StudyStoppedError:
+        say(Left())
+    except StopRequestedError:
+        pass
+    except HpoError as error:
+        traceback.print_exc()
+        say(Failed(str(error), error.exit_code))
+        return error.exit_code
+    return 0

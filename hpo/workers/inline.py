@@ -54,7 +54,7 @@ def serve(
     service's, raises ``UserError`` if a study cannot be served, ``StudyStoppedError`` after `hpo stop`, and
     ``FailingStudyError`` when too many trials failed in a row.
     """
-    threads = divide_threads(order.workers)
+    threads = order.threads or divide_threads(order.workers)
     prepare_process(threads)
     # A run is of a study file that its owner has at hand; what a service finds may be anybody's.
     allow_only(_allowed_models() if order.service else None)

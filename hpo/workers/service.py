@@ -14,8 +14,8 @@ from hpo.results.patience import Patience
 from hpo.results.store import ResultsStore
 from hpo.workers.base import Emit, Ready, WorkOrder
 from hpo.workers.crew import Crew
-from hpo.workers.local import sleep_until_signal
 from hpo.workers.team import open_team
+from hpo.workers.through import sleep_until_signal
 
 MOST_DEATHS = 20
 """Workers of a slot that may die before a trial gets on; then the service ends, for its launcher to see."""
@@ -50,12 +50,12 @@ def serve_studies(order: WorkOrder, on_event: Emit) -> ServiceSummary:
                 crew.work(stop, service.announce)
                 team.end()
                 release_dead_local(store, None)
-    failed = bool(service.skipped or crew.problems)
+    failed = bool(service.skipped or crew.heard.problems)
     return ServiceSummary(
         exit_code=stop.exit_code if stop.signum else int(failed),
         seconds=time.monotonic() - started,
         skipped=service.skipped,
-        problems=crew.problems,
+        problems=crew.heard.problems,
     )
 
 

@@ -9,42 +9,22 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any
 
-from hpo.errors import HpoError
-from hpo.events import Event
 from hpo.printed import end_of, goes_to
 from hpo.pulse import show_on
-from hpo.recovery.signals import StopRequestedError, StudyStoppedError, stop_on_signals
+from hpo.recovery.signals import StopRequestedError, stop_on_signals
 from hpo.redact import redact
 from hpo.settings import settings
-from hpo.workers.base import Ready, WorkOrder
+from hpo.workers.base import Message, WorkOrder, work_and_say
 
 STOP_SECONDS = 30.0
 """How long workers may take to reach a safe point after a signal before they are killed."""
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A worker ended with an error that has words."""
-
-    message: str
-    exit_code: int
-
-
-@dataclass(frozen=True)
-class Left:
-    """A worker left because of `hpo stop`."""
-
-
-Message: TypeAlias = Ready | Failed | Left | Event
 
 
 class Worker:
@@ -198,21 +178,21 @@ def _main(pipe: Connection, output: str, last_progress: Any) -> None:
                 raise StopRequestedError
             stop.check()
 
-        try:
+        def work() -> None:
             from hpo.workers.inline import serve  # loads torch: only here, never in the parent
 
             gc.freeze()  # the modules are here to stay: looking for garbage after each trial passes them by
             order: WorkOrder = pipe.recv()
             serve(order, say, check, on_ready=say)
-        except StudyStoppedError:
-            say(Left())
+
+        try:
+            code = work_and_say(work, say)
+        except (EOFError, BrokenPipeError):
             os._exit(0)
-        except (StopRequestedError, EOFError, BrokenPipeError):
-            os._exit(0)
-        except HpoError as error:
-            traceback.print_exc()
-            say(Failed(str(error), error.exit_code))
-            sys.exit(error.exit_code)
+        # As it is: a thread that still waits for the database, or its place in C++ code, is not waited for.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _end_after_parent() -> None:
