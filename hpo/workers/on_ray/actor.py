@@ -43,6 +43,14 @@ class News:
     """The file on its node into which it prints."""
 
 
+class ActorGoneError(Exception):
+    """An actor did not answer: it died, or its node did. Unless ``for_good``, Ray starts it again."""
+
+    def __init__(self, reason: str, for_good: bool) -> None:
+        self.for_good = for_good
+        super().__init__(reason)
+
+
 class _Clock:
     """When the last sign of progress came."""
 

@@ -22,7 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from hpo.errors import UserError
 from hpo.printed import end_of
 from hpo.workers.base import WorkOrder
-from hpo.workers.on_ray.actor import News, RayWorker
+from hpo.workers.on_ray.actor import ActorGoneError, News, RayWorker
 from hpo.workers.on_ray.nodes import Report, examination
 from hpo.workers.on_ray.shares import AUTO, LOCAL, Node, RayWorkers, place
 
@@ -32,14 +32,6 @@ EXAMINE_SECONDS = 120.0
 READ_SECONDS = 10.0
 _STORE_BYTES = 100 * 2**20  # of shared memory, for objects; a third of the machine's memory by default
 _NOT_SENT = ["**/.git", "**/__pycache__", "**/*.db"]
-
-
-class ActorGoneError(Exception):
-    """An actor did not answer: it died, or its node did. Unless ``for_good``, Ray starts it again."""
-
-    def __init__(self, reason: str, for_good: bool) -> None:
-        self.for_good = for_good
-        super().__init__(reason)
 
 
 class Actor:

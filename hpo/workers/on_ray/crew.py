@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from hpo.errors import StorageError
 from hpo.events import Stopping, WorkersWaiting
@@ -17,9 +18,11 @@ from hpo.results.store import ResultsStore
 from hpo.settings import settings
 from hpo.workers.base import Emit, Failed, Ready
 from hpo.workers.crew import HUNG_GRACE_SECONDS, POLL_SECONDS, Hearer
-from hpo.workers.on_ray.actor import News
-from hpo.workers.on_ray.cluster import Actor, ActorGoneError, Cluster
+from hpo.workers.on_ray.actor import ActorGoneError, News
 from hpo.workers.team import STOP_SECONDS
+
+if TYPE_CHECKING:
+    from hpo.workers.on_ray.cluster import Actor, Cluster
 
 ASK_AGAIN_SECONDS = 0.5
 """Between questions to an actor that Ray is starting again."""

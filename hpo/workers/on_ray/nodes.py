@@ -8,6 +8,7 @@ from typing import Any
 
 from hpo.errors import UserError
 from hpo.results.provenance import sources
+from hpo.workers.on_ray.shares import Node
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,17 @@ def examination() -> Callable[[str, list[str]], dict[str, Any]]:
     return examine
 
 
-def refuse_unfit(reports: Sequence[Report]) -> None:
-    """Raises ``UserError`` that lists every node with what it lacks, and what to do."""
+def fit_nodes(nodes: Sequence[Node], reports: Sequence[Report]) -> list[Node]:
+    """Those that said something: Ray lists a node that was killed for some seconds more.
+
+    Raises ``UserError`` that lists every node with what it lacks and what to do, or if none said anything.
+    """
     here = sources()
-    said = [f"  {each.host}: {what}" for each in reports for what in _lacks(each, here)]
+    answered = [report for report in reports if not report.problem]
+    said = [f"  {each.host}: {what}" for each in answered or reports for what in _lacks(each, here)]
     if said:
         raise UserError("these nodes of the Ray cluster cannot serve the study:\n" + "\n".join(said))
+    return [node for node, report in zip(nodes, reports, strict=True) if not report.problem]
 
 
 def _lacks(report: Report, here: str) -> list[str]:

@@ -19,13 +19,13 @@ from hpo.results.url import parse_url
 from hpo.spec.study import StudySpec
 from hpo.workers.base import Emit, WorkOrder
 from hpo.workers.on_ray.code import user_code
-from hpo.workers.on_ray.nodes import refuse_unfit
+from hpo.workers.on_ray.crew import RayCrew
+from hpo.workers.on_ray.nodes import fit_nodes
 from hpo.workers.on_ray.shares import Node, RayWorkers, crew_size
 from hpo.workers.through import see_through
 
 if TYPE_CHECKING:
     from hpo.workers.on_ray.cluster import Cluster
-    from hpo.workers.on_ray.crew import RayCrew
 
 _KEPT_HERE = ("HPO_STORAGE", "HPO_STORAGE_PASSWORD_FILE", "HPO_DASHBOARD_TOKEN")
 """Variables that workers do not get: the URL goes to them by itself, the others are none of theirs."""
@@ -53,9 +53,9 @@ def run_on_ray(
     with _joined()(workers.address, code.sent) as cluster:
         nodes = cluster.nodes()
         _refuse_sqlite(url, cluster, nodes)
-        count = crew_size(workers, nodes, spec.trials)
         whole_url = _with_password(url).render_as_string(hide_password=False)
-        refuse_unfit(cluster.examine(nodes, whole_url, code.modules))
+        nodes = fit_nodes(nodes, cluster.examine(nodes, whole_url, code.modules))
+        count = crew_size(workers, nodes, spec.trials)
         idle = 0 if workers.gpus_per_worker else int(sum(node.gpus for node in nodes))
         on_event(ClusterJoined(tuple(node.host for node in nodes), count, workers.in_words(), idle))
         order = WorkOrder(whole_url, (spec.study,), device, count, tags, threads=workers.threads)
@@ -64,8 +64,6 @@ def run_on_ray(
         with stop_on_signals() as stop:
 
             def gather(store: ResultsStore, emit: Emit) -> RayCrew:
-                from hpo.workers.on_ray.crew import RayCrew
-
                 # A trial that kills its workers is given up before so many of them are dead.
                 most_deaths = spec.max_deaths * count
                 return RayCrew(

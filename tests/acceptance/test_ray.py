@@ -1,0 +1,176 @@
+"""`hpo run --ray` on a real Ray cluster of two nodes, one of which is killed in mid-study."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from hpo_command import Hpo
+from sqlalchemy import make_url
+
+pytestmark = pytest.mark.slow
+pytest.importorskip("ray")
+
+STUDY = """\
+study: tiny
+trials: 4
+checks: off
+fixed:
+  {dataset: synthetic, train_images: 1000, epochs: 10, batch_size: 50, model: ray_nets:build, precision: fp32}
+space:
+  lr: {log: [1.0e-4, 1.0e-3]}
+"""
+SECRET = "c0rrect-horse"
+NETS = """
+import time
+from torch import nn
+
+
+def build(options, *, in_shape, classes):
+    print("built from", __file__, flush=True)
+    return Net(classes)
+
+
+class Net(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.dense = nn.Linear(3 * 32 * 32, classes)
+
+    def forward(self, images):
+        if self.training:
+            time.sleep(0.02)
+        return self.dense(images.flatten(1))
+"""
+
+
+@dataclass
+class Nodes:
+    """Two nodes of one CPU each."""
+
+    address: str
+    raylets: list[int]
+    folder: Path
+    process: subprocess.Popen[str]
+
+    def kill_second(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write("kill\n")
+        self.process.stdin.flush()
+
+    def node_of(self, worker: str) -> int:
+        """0 or 1, by the raylet that started the worker's process."""
+        return self.raylets.index(psutil.Process(int(worker.split(":")[1])).ppid())
+
+    def logs(self) -> str:
+        """All that Ray has written."""
+        files = [path for path in self.folder.rglob("*") if path.is_file()]
+        return "\n".join(path.read_text(errors="replace") for path in files)
+
+
+@pytest.fixture(scope="module")
+def ray_folder() -> Iterator[Path]:
+    """Short: Ray puts sockets there, whose paths must not be longer than 107 bytes."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _nodes(hpo: Hpo, folder: Path) -> Iterator[Nodes]:
+    # What workers are told comes with the run, not with the environment of the nodes.
+    environment = {name: value for name, value in hpo.environment.items() if not name.startswith("HPO_")}
+    environment |= {"RAY_TMPDIR": str(folder), "RAY_USAGE_STATS_ENABLED": "0"}
+    process = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("ray_nodes.py")],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield Nodes(**json.loads(process.stdout.readline()), folder=folder, process=process)
+    finally:
+        process.communicate(timeout=60)
+
+
+@pytest.fixture
+def secretive(hpo: Hpo) -> Hpo:
+    """The command with a password in its storage; the test's server trusts anyone."""
+    url = make_url(hpo.environment["HPO_STORAGE"]).set(password=SECRET)
+    storage = {"HPO_STORAGE": url.render_as_string(hide_password=False)}
+    return replace(hpo, environment=hpo.environment | storage)
+
+
+def _is(kind: str) -> Any:
+    return lambda event: event["event"] == kind
+
+
+@pytest.mark.parametrize("storage_url", ["postgresql"], indirect=True)
+def test_a_node_dies_and_a_run_is_stopped_and_each_trial_ends_once(
+    secretive: Hpo, ray_folder: Path, tmp_path: Path
+) -> None:
+    hpo = secretive
+    hpo.environment["HPO_LEASE_SECONDS"] = "5"
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "ray_nets.py").write_text(NETS)
+    hpo.environment["PYTHONPATH"] = str(library)
+    (hpo.folder / "tiny.yaml").write_text(STUDY)
+    with _nodes(hpo, ray_folder) as nodes:
+        command = ("run", "tiny.yaml", "--ray", nodes.address, "--json")
+        running = hpo.start(*command)
+        assert running.wait_for(_is("cluster_joined"))["workers"] == 2
+        lost = running.wait_for(lambda e: e["event"] == "epoch_done" and nodes.node_of(e["worker"]) == 1)
+        nodes.kill_second()
+        death = running.wait_for(_is("worker_lost"))
+        assert death["worker"] == lost["worker"]
+        running.wait_for(_is("trial_ended"))
+        # The worker that is left saves its trial and gives it back.
+        running.wait_for(_is("epoch_done"))
+        running.process.send_signal(signal.SIGINT)
+        summary = running.wait_for(_is("summary"))
+        code, errors = running.end()
+        assert (code, summary["exit_code"]) == (130, 130), errors
+        assert "Traceback" not in errors and "raylet" not in errors
+        status = json.loads(hpo("status", "tiny", "--json").stdout)
+        assert status["workers"] == []
+        assert {each["outcome"] for each in status["interrupted"]} <= {"released", "lost"}
+        assert "released" in {each["outcome"] for each in status["interrupted"]}
+
+        ended = hpo(*command)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert SECRET not in ended.stdout + ended.stderr + nodes.logs()
+        assert not any(
+            SECRET in " ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"])
+        )
+    _each_ended_once(hpo, lost["number"])
+
+
+def _each_ended_once(hpo: Hpo, lost: int) -> None:
+    trials = hpo.rows("SELECT number, state FROM results ORDER BY number")
+    assert [each["number"] for each in trials] == [0, 1, 2, 3]
+    assert {each["state"] for each in trials} <= {"complete", "pruned", "failed"}
+    curves = hpo.rows("SELECT number, count(*) AS epochs, max(epoch) AS last FROM curves GROUP BY number")
+    assert all(each["epochs"] == each["last"] for each in curves)  # none is missing, none is there twice
+    outcomes: dict[int, list[str]] = {}
+    for row in hpo.rows("SELECT number, outcome FROM attempts ORDER BY number, attempt"):
+        outcomes.setdefault(row["number"], []).append(row["outcome"])
+    assert "lost" in outcomes[lost]
+    for each in outcomes.values():
+        assert set(each[:-1]) <= {"lost", "released"} and each[-1] not in {"lost", "released"}
+    checked = hpo("db", "check")
+    assert checked.returncode == 0, checked.stdout
