@@ -18,6 +18,7 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from machine import machine, table
 from search_replay.curves import FILE, Curves, Recorded, load, record
@@ -65,14 +66,19 @@ def main() -> None:
     for each in (parser, replay):
         each.add_argument("--repeats", type=int, default=100)
     recording.add_argument("--storage", required=True)
-    recording.add_argument("--study", required=True)
+    recording.add_argument("--study", default="cifar10-curves")
+    recording.add_argument("--to", type=Path, default=FILE, help="the file, if not the one that is replayed")
     recording.add_argument(
         "--head", action="append", default=[], help="a line above the table; may be repeated"
     )
     arguments = parser.parse_args()
     if arguments.command == "record":
-        curves = record(arguments.storage, arguments.study, arguments.head)
-        print(f"{len(curves.trials)} configurations of {curves.epochs} epochs in {FILE}")
+        curves = record(arguments.storage, arguments.study, arguments.head, arguments.to)
+        repeated = sum(bool(each.again) for each in curves.trials)
+        print(
+            f"{len(curves.trials)} configurations of {curves.epochs} epochs, {repeated} of them also with "
+            f"other seeds, in {arguments.to}"
+        )
     else:
         report(load(), arguments.repeats)
 
