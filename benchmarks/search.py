@@ -24,6 +24,7 @@ from machine import machine, table
 from search_replay.curves import FILE, Curves, Recorded, load, record
 from search_replay.orders import at_random, on_a_grid
 from search_replay.replay import Point, Replay
+from search_replay.staged import Picked, Plan, coarse_to_fine, plain, plain_confirmed, recorded_spec
 
 from hpo.spec.pruner import Asha, Hyperband, Median, Rules
 
@@ -31,6 +32,16 @@ WORKERS = (1, 4, 16, 64, 256)
 BUDGETS = (25, 50, 100, 200, 400, 800)
 ASHA_BAR = 0.25
 """Asha's epochs to the top 5 %, over those of random search that trains every trial in full, at 4 workers."""
+STAGED_BAR = 0.75
+"""The share of repeats in which coarse to fine ends with a better configuration than random search, at 4 workers."""
+PLANS = (Plan(24, 12), Plan(48, 24), Plan(96, 48))
+BAR_PLAN = PLANS[1]
+RIVALS = {
+    "random": lambda curves, plan, budget, seed: plain(curves, budget, seed),
+    "random, in full": lambda curves, plan, budget, seed: plain(curves, budget, seed, checked=False),
+    "random, confirmed": plain_confirmed,
+}
+"""What coarse to fine is compared with at an equal budget of epochs."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +111,11 @@ def report(curves: Curves, repeats: int) -> None:
         print(f"\nmedian epochs to the top {share:.0%}, by all workers\n{_to_target(curves, runs, share)}")
     print(f"\nmedian time to the top 5 %, in epochs of a worker\n{_time_to_target(curves, runs, 0.05)}")
     print(f"\nmean distance to the best after so many epochs, 4 workers\n{_regret(runs, best)}")
-    _bars(curves, runs)
+    duels = staged(curves, repeats)
+    print(
+        f"\ncoarse to fine, confirmed, against random search of as many epochs, 4 workers\n{_staged(duels)}"
+    )
+    _bars(curves, runs, duels)
 
 
 Runs = dict[tuple[str, int], list[list[Point]]]
@@ -160,13 +175,59 @@ def _regret(runs: Runs, best: float) -> str:
     return table(["strategy", *(f"{budget} epochs" for budget in BUDGETS)], rows)
 
 
-def _bars(curves: Curves, runs: Runs) -> None:
+@dataclass(frozen=True)
+class Duels:
+    """Coarse to fine against one rival, repeat by repeat, with the same order of configurations."""
+
+    ours: list[Picked]
+    theirs: list[Picked]
+
+    def share(self, sign: int) -> float:
+        """Of the repeats: better (1), the same (0), worse (-1)."""
+        differences = [a.value - b.value for a, b in zip(self.ours, self.theirs, strict=True)]
+        return statistics.mean((each > 0) - (each < 0) == sign for each in differences)
+
+
+def staged(curves: Curves, repeats: int) -> dict[tuple[Plan, str], Duels]:
+    """Every plan against every rival at 4 workers; the rival has the epochs that the plan took in that repeat."""
+    spec, duels = recorded_spec(), {}
+    for plan in PLANS:
+        ours = [coarse_to_fine(spec, curves, plan, 4, seed) for seed in range(repeats)]
+        for name, rival in RIVALS.items():
+            theirs = [rival(curves, plan, each.epochs, seed) for seed, each in enumerate(ours)]
+            duels[plan, name] = Duels(ours, theirs)
+    return duels
+
+
+def _staged(duels: dict[tuple[Plan, str], Duels]) -> str:
+    rows = []
+    for (plan, name), each in duels.items():
+        means = [statistics.mean(one.value for one in side) for side in (each.ours, each.theirs)]
+        rows.append(
+            [
+                f"{plan.coarse} + {plan.fine} trials, {plan.top} x {plan.seeds}",
+                name,
+                f"{statistics.median(one.epochs for one in each.ours):g}",
+                *(f"{mean:.4f}" for mean in means),
+                *(f"{each.share(sign):.0%}" for sign in (1, 0, -1)),
+            ]
+        )
+    header = ["stages", "against", "epochs", "judged", "the other", "better", "the same", "worse"]
+    return table(header, rows)
+
+
+def _bars(curves: Curves, runs: Runs, duels: dict[tuple[Plan, str], Duels]) -> None:
     full, at_random, grid, asha = (
         median_epochs(curves, runs[name, 4], 0.05) for name in (FULL, RANDOM, GRID, ASHA)
     )
+    better = duels[BAR_PLAN, RANDOM].share(1)
     print("\nto the top 5 %, 4 workers:")
     print(f"asha over random in full: {asha / full:.2f} (bar {ASHA_BAR}): {_met(asha / full <= ASHA_BAR)}")
     print(f"grid needs more than random: {grid:g} against {at_random:g}: {_met(grid > at_random)}")
+    print(
+        f"coarse to fine, confirmed, is better than random in {better:.0%} of the repeats "
+        f"(bar {STAGED_BAR:.0%}): {_met(better >= STAGED_BAR)}"
+    )
 
 
 def _met(is_met: bool) -> str:

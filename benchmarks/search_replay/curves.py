@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from hpo.results.query import results_engine
 
@@ -18,8 +18,10 @@ FILE = Path(__file__).parents[1] / "learning_curves.csv.gz"
 SEARCHED = ("lr", "weight_decay", "activation", "initializer", "batch_norm", "optimizer", "momentum")
 CONFIRMING = "again"
 """The stage of recording.yaml that trains the best configurations with other seeds."""
-AGAIN, EPOCH, ENDED = "again_", "epoch_", "ended"
+AGAIN, SHORT_EPOCH, EPOCH, ENDED = "again_", "short_epoch_", "epoch_", "ended"
 """How columns begin, and what stands for a training with another seed that a check ended."""
+SHORT, SHORT_ENDED_BY = "-short", "short_ended_by"
+"""What is behind the name of the study of short trainings, and the column with what ended them."""
 _TRIALS = text(
     f"SELECT trial_id, slot, stage, epochs, cause, state, {', '.join(SEARCHED)} FROM results "
     "WHERE study = :study AND stage <> 'test' AND state IN ('complete', 'pruned') ORDER BY slot"
@@ -35,7 +37,8 @@ class Recorded:
 
     ``cause`` is why a check ended it, after which its curve may have no epoch; empty if it was trained to its
     end. ``again`` has the results of the trainings with other seeds, as many as there were of this
-    configuration, None of one that a check ended.
+    configuration, None of one that a check ended. ``short`` is the curve of a training of few epochs, with a
+    schedule of its own, and ``short_cause`` why a check ended that.
     """
 
     number: int
@@ -43,6 +46,8 @@ class Recorded:
     curve: tuple[float, ...]
     cause: str
     again: tuple[float | None, ...] = ()
+    short: tuple[float, ...] = ()
+    short_cause: str = ""
 
     @property
     def best(self) -> float:
@@ -56,6 +61,7 @@ class Curves:
 
     epochs: int
     trials: tuple[Recorded, ...]
+    short_epochs: int = 0
 
     def threshold(self, share: float) -> float:
         """The result that ``share`` of all configurations reach."""
@@ -64,58 +70,96 @@ class Curves:
 
 
 def record(url: str, study: str, head: Sequence[str], path: Path = FILE) -> Curves:
-    """Write the study's finished trials to a file, ``head`` above them as comments; numbered by slot."""
-    drawn, again, curves = _read(url, study)
-    repeats = max((len(each) for each in again.values()), default=0)
-    epochs = max(row.epochs for row in drawn)
-    lines = io.StringIO()
-    lines.writelines(f"# {line}\n" for line in head)
-    writer = csv.writer(lines, lineterminator="\n")
-    numbered = [f"{AGAIN}{i}" for i in range(1, repeats + 1)]
-    points = [f"{EPOCH}{epoch}" for epoch in range(1, epochs + 1)]
-    writer.writerow(["number", *SEARCHED, "ended_by", *numbered, *points])
-    for row in drawn:
-        values = [f"{value:.6g}" if isinstance(value, float) else value for value in _searched(row)]
-        ended_by = "" if row.state == "complete" else row.cause
-        others = again.get(_searched(row), [])
-        accuracies = [f"{accuracy:.4f}" for accuracy in curves.get(row.trial_id, [])]
-        padding = [""] * (epochs - len(accuracies))
-        writer.writerow(
-            [row.slot, *values, ended_by, *others, *[""] * (repeats - len(others)), *accuracies, *padding]
-        )
-    with gzip.GzipFile(path, "wb", mtime=0) as file:
-        file.write(lines.getvalue().encode())
+    """Write the study's finished trials to a file, ``head`` above them as comments; numbered by slot.
+
+    Those of the study with SHORT behind its name stand beside them.
+    """
+    engine = results_engine(url)
+    with engine.connect() as connection:
+        trials, short = _read(connection, study), _read(connection, study + SHORT)
+    engine.dispose()
+    drawn = [each for each in trials if each.stage != CONFIRMING]
+    again: dict[tuple[Any, ...], list[str]] = {}
+    for each in trials:
+        if each.stage == CONFIRMING:
+            again.setdefault(each.searched, []).append(ENDED if each.ended_by else f"{max(each.curve):.4f}")
+    shorts = {each.searched: each for each in short}
+    rows = [
+        {
+            "number": each.slot,
+            **{
+                name: f"{value:.6g}" if isinstance(value, float) else value
+                for name, value in zip(SEARCHED, each.searched, strict=True)
+            },
+            "ended_by": each.ended_by,
+            **_numbered(AGAIN, again.get(each.searched, [])),
+            **_shown(shorts.get(each.searched)),
+            **_numbered(EPOCH, [f"{accuracy:.4f}" for accuracy in each.curve]),
+        }
+        for each in drawn
+    ]
+    _write(path, head, rows)
     return load(path)
 
 
-def _read(url: str, study: str) -> tuple[list[Any], dict[tuple[Any, ...], list[str]], dict[int, list[float]]]:
-    """The trials that were drawn, the results of their configurations with other seeds, and all curves."""
-    engine = results_engine(url)
-    with engine.connect() as connection:
-        trials = connection.execute(_TRIALS, {"study": study}).all()
-        points = connection.execute(_CURVES, {"study": study}).all()
-    engine.dispose()
+@dataclass(frozen=True)
+class _Trained:
+    slot: int
+    stage: str
+    searched: tuple[Any, ...]
+    ended_by: str
+    curve: tuple[float, ...]
+
+
+def _read(connection: Connection, study: str) -> list[_Trained]:
     curves: dict[int, list[float]] = {}
-    for point in points:
+    for point in connection.execute(_CURVES, {"study": study}):
         curves.setdefault(point.trial_id, []).append(point.val_accuracy)
-    again: dict[tuple[Any, ...], list[str]] = {}
-    for row in trials:
-        if row.stage == CONFIRMING:
-            result = f"{max(curves[row.trial_id]):.4f}" if row.state == "complete" else ENDED
-            again.setdefault(_searched(row), []).append(result)
-    return [row for row in trials if row.stage != CONFIRMING], again, curves
+    return [
+        _Trained(
+            row.slot,
+            row.stage,
+            tuple(row[-len(SEARCHED) :]),
+            "" if row.state == "complete" else row.cause,
+            tuple(curves.get(row.trial_id, [])),
+        )
+        for row in connection.execute(_TRIALS, {"study": study})
+    ]
 
 
-def _searched(row: Any) -> tuple[Any, ...]:
-    return tuple(row[-len(SEARCHED) :])
+def _shown(short: _Trained | None) -> dict[str, str]:
+    if short is None:
+        return {}
+    return {
+        SHORT_ENDED_BY: short.ended_by,
+        **_numbered(SHORT_EPOCH, [f"{accuracy:.4f}" for accuracy in short.curve]),
+    }
+
+
+def _numbered(begin: str, values: Sequence[str]) -> dict[str, str]:
+    return {f"{begin}{i}": value for i, value in enumerate(values, start=1)}
+
+
+def _write(path: Path, head: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+    """The columns in the order in which the longest rows have them."""
+    begins = ("number", *SEARCHED, "ended_by", AGAIN, SHORT_ENDED_BY, SHORT_EPOCH, EPOCH)
+    known = dict.fromkeys(name for row in sorted(rows, key=len, reverse=True) for name in row)
+    columns = [name for begin in begins for name in known if name.startswith(begin)]
+    lines = io.StringIO()
+    lines.writelines(f"# {line}\n" for line in head)
+    writer = csv.DictWriter(lines, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    with gzip.GzipFile(path, "wb", mtime=0) as file:
+        file.write(lines.getvalue().encode())
 
 
 def load(path: Path = FILE) -> Curves:
     """The recorded table."""
     lines = [line for line in gzip.decompress(path.read_bytes()).decode().splitlines() if line[0] != "#"]
     rows = list(csv.DictReader(lines))
-    points = sum(name.startswith(EPOCH) for name in rows[0])
-    return Curves(points, tuple(_recorded(row) for row in rows))
+    points = [sum(name.startswith(begin) for name in rows[0]) for begin in (EPOCH, SHORT_EPOCH)]
+    return Curves(points[0], tuple(_recorded(row) for row in rows), points[1])
 
 
 def _recorded(row: dict[str, str]) -> Recorded:
@@ -123,9 +167,15 @@ def _recorded(row: dict[str, str]) -> Recorded:
     values: dict[str, Any] = {
         name: (float(row[name]) if row[name] else None) if name in numbers else row[name] for name in SEARCHED
     }
-    curve = tuple(float(value) for value in _columns(row, EPOCH))
-    again = tuple(None if value == ENDED else float(value) for value in _columns(row, AGAIN))
-    return Recorded(int(row["number"]), values, curve, row["ended_by"], again)
+    return Recorded(
+        number=int(row["number"]),
+        values=values,
+        curve=tuple(float(value) for value in _columns(row, EPOCH)),
+        cause=row["ended_by"],
+        again=tuple(None if value == ENDED else float(value) for value in _columns(row, AGAIN)),
+        short=tuple(float(value) for value in _columns(row, SHORT_EPOCH)),
+        short_cause=row.get(SHORT_ENDED_BY, ""),
+    )
 
 
 def _columns(row: dict[str, str], begin: str) -> list[str]:

@@ -6,8 +6,10 @@ Every epoch takes one unit of time. What happens at the same instant happens in 
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from hpo.results.records import Standing
 from hpo.search.pruners import bracket_of, can_pause, judge, promotable, rungs
@@ -24,17 +26,28 @@ class Point:
     best: float
 
 
+State = Literal["running", "complete", "hopeless", "stopped", "paused"]
+
+
 @dataclass
-class _Trial:
+class Taken:
+    """A configuration that a replay took up: how far it was trained, and what ended it."""
+
     slot: int
     recorded: Recorded
     bracket: int
     done: int = 0
+    state: State = "running"
+
+    @property
+    def best(self) -> float:
+        """Its best accuracy so far. A curve that a check cut short stays low."""
+        return max(self.recorded.curve[: self.done], default=0.0)
 
 
 @dataclass(frozen=True)
 class _Waiting(Standing):
-    trial: _Trial
+    trial: Taken
 
 
 @dataclass
@@ -42,7 +55,8 @@ class Replay:
     """One study: trials taken up in ``order`` by ``workers`` workers, ended early by ``pruner``.
 
     ``checked`` says whether the checks end hopeless trials as they did when the curves were recorded; without
-    them such a trial is trained to its end and stays where it was.
+    them such a trial is trained to its end and stays where it was. ``taken`` has all trials, by slot, once
+    the study has run.
     """
 
     order: Sequence[Recorded]
@@ -50,14 +64,16 @@ class Replay:
     workers: int
     pruner: Rules | None = None
     checked: bool = True
-    _scores: dict[tuple[int, int], dict[int, float]] = field(default_factory=dict)
-    _paused: dict[tuple[int, int], list[_Trial]] = field(default_factory=dict)
+    taken: list[Taken] = field(default_factory=list)
+    _scores: dict[tuple[int, int], list[tuple[float, int]]] = field(default_factory=dict)
+    _paused: dict[tuple[int, int], list[Taken]] = field(default_factory=dict)
 
     def run(self) -> list[Point]:
         """A point for each epoch, in the order in which they end."""
-        fresh = iter([self._trial(slot, each) for slot, each in enumerate(self.order)])
+        self.taken = [self._trial(slot, each) for slot, each in enumerate(self.order)]
+        fresh = iter(self.taken)
         waiting = next(fresh, None)
-        ends: list[tuple[int, int, _Trial]] = []
+        ends: list[tuple[int, int, Taken]] = []
         idle = list(range(self.workers))
         points: list[Point] = []
         now, best = 0, 0.0
@@ -72,52 +88,51 @@ class Replay:
             if not ends:
                 return points
             now, worker, trial = heapq.heappop(ends)
-            best = max(best, self._advance(trial))
+            trial.done += 1
+            best = max(best, trial.best)
             points.append(Point(len(points) + 1, now, best))
-            if self._goes_on(trial):
+            trial.state = self._after_epoch(trial)
+            if trial.state == "running":
                 heapq.heappush(ends, (now + 1, worker, trial))
             else:
                 idle.append(worker)
 
-    def _trial(self, slot: int, recorded: Recorded) -> _Trial:
+    def _trial(self, slot: int, recorded: Recorded) -> Taken:
         bracket = bracket_of(self.pruner, self.epochs, slot) if self.pruner else 0
-        return _Trial(slot, recorded, bracket)
+        return Taken(slot, recorded, bracket)
 
-    def _advance(self, trial: _Trial) -> float:
-        """Train an epoch more; the trial's best accuracy so far. A curve that a check cut short stays low."""
-        trial.done += 1
-        return max(trial.recorded.curve[: trial.done], default=0.0)
-
-    def _goes_on(self, trial: _Trial) -> bool:
+    def _after_epoch(self, trial: Taken) -> State:
+        if self.checked and trial.recorded.cause and trial.done >= len(trial.recorded.curve):
+            return "hopeless"
         if trial.done >= self.epochs:
-            return False
-        if self.checked and trial.done >= len(trial.recorded.curve):
-            return False
+            return "complete"
         if self.pruner is None or trial.done not in rungs(self.pruner, self.epochs, trial.bracket):
-            return True
+            return "running"
         rung = (trial.bracket, trial.done)
-        self._scores.setdefault(rung, {})[trial.slot] = max(trial.recorded.curve[: trial.done], default=0.0)
+        insort(self._scores.setdefault(rung, []), _place(trial))
         action = judge(self.pruner, self._standing(rung, trial)).action
         if action == "paused":
             self._paused.setdefault(rung, []).append(trial)
-        return action == "goes_on"
+        return "running" if action == "goes_on" else action
 
-    def _standing(self, rung: tuple[int, int], trial: _Trial) -> _Waiting:
+    def _standing(self, rung: tuple[int, int], trial: Taken) -> _Waiting:
         scores = self._scores[rung]
-        mine = (-scores[trial.slot], trial.slot)
-        ahead = sum((-score, slot) < mine for slot, score in scores.items())
-        return _Waiting(rung[1], ahead + 1, len(scores), trial)
+        return _Waiting(rung[1], bisect_left(scores, _place(trial)) + 1, len(scores), trial)
 
-    def _promoted(self, closing: bool) -> _Trial | None:
+    def _promoted(self, closing: bool) -> Taken | None:
         if not can_pause(self.pruner):
             return None
         best = [
-            min((self._standing(rung, each) for each in paused), key=lambda each: each.rank)
-            for rung, paused in self._paused.items()
-            if paused
+            self._standing(rung, min(paused, key=_place)) for rung, paused in self._paused.items() if paused
         ]
         chosen = promotable(self.pruner, best, closing)
         if chosen is None:
             return None
         self._paused[chosen.trial.bracket, chosen.epoch].remove(chosen.trial)
+        chosen.trial.state = "running"
         return chosen.trial
+
+
+def _place(trial: Taken) -> tuple[float, int]:
+    """The better comes first, of equals the older."""
+    return -trial.best, trial.slot

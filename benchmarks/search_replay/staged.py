@@ -1,0 +1,183 @@
+"""A search in stages replayed: coarse, fine, confirmed; by the rules that `hpo run` begins a stage with.
+
+The table stands for the space. The coarse stage draws from all of it; the fine stage from those
+configurations that lie in what `refine` leaves and that the coarse one did not take; so nothing beyond the
+recorded ranges is searched where a range is widened. The confirmation trains the best again, with the
+recorded trainings of other seeds.
+
+Whatever a search picks is judged by one training that had no part in the choice: each other seed is the judge
+in turn, and the confirmation has the rest. A search that does not confirm picks its best value, and is judged
+by the same trainings. A configuration without recorded other seeds is not confirmed; if plain search picks
+one, its own value stands, which flatters plain search.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hpo.checks.causes import HEALTHY
+from hpo.checks.study.base import StudyResults, TrialResult
+from hpo.search.confirmation import confirm
+from hpo.search.stages import Refined, Tried, refine
+from hpo.spec.load import load_study
+from hpo.spec.pruner import Asha, Rules
+from hpo.spec.space import Choice
+from hpo.spec.stage import Confirmation
+from hpo.spec.study import StudySpec
+from search_replay.curves import Curves, Recorded
+from search_replay.replay import Replay, Taken
+
+CLASSES, TRAIN_IMAGES = 10, 50_000
+"""Of CIFAR-10, of which the validation images of the recording are a part."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study file's stages: trials of a coarse and a fine one, and how many of the best are confirmed."""
+
+    coarse: int
+    fine: int
+    top: int = 3
+    seeds: int = 2
+    keep: float = 0.25
+    pruner: Rules | None = field(default_factory=Asha)
+
+
+@dataclass(frozen=True)
+class Picked:
+    """What a search gave: the judged value of what it picked, and the epochs that it trained."""
+
+    value: float
+    epochs: int
+
+
+def recorded_spec() -> StudySpec:
+    """The study whose trials the table has."""
+    return load_study(str(Path(__file__).with_name("recording.yaml")))
+
+
+def coarse_to_fine(spec: StudySpec, curves: Curves, plan: Plan, workers: int, seed: int) -> Picked:
+    """One study in stages, and the judged value of the winner."""
+    order = random.Random(seed).sample(curves.trials, len(curves.trials))
+    coarse = _train(order[: plan.coarse], curves, plan, workers)
+    found = refine(spec, tried(spec, coarse.taken, curves), plan.keep)
+    left = [each for each in order[plan.coarse :] if inside(found, each)]
+    fine = _train(left[: plan.fine], curves, plan, workers)
+    candidates = best_of([*coarse.taken, *fine.taken])
+    searched = sum(each.done for each in (*coarse.taken, *fine.taken))
+    return confirmed(candidates, curves, plan, searched)
+
+
+def confirmed(candidates: Sequence[Recorded], curves: Curves, plan: Plan, searched: int) -> Picked:
+    """The judged value of the confirmed winner of the best ``plan.top`` of the candidates."""
+    best = [each for each in candidates if each.again][: plan.top]
+    epochs = searched + len(best) * plan.seeds * curves.epochs
+    judges = _judges(best)
+    values = [_judged(_winner(best, plan, judge), judge) for judge in judges]
+    return Picked(statistics.mean(values) if values else 0.0, epochs)
+
+
+def plain(curves: Curves, budget: int, seed: int, checked: bool = True) -> Picked:
+    """Random search that trains to the end until the budget is spent, and believes its best value.
+
+    The trial in which the budget ends is trained to its end.
+    """
+    taken, spent = _until(curves, budget, seed, checked)
+    candidates = best_of(taken)
+    if not candidates:
+        return Picked(0.0, spent)
+    best = candidates[0]
+    judges = _judges([best])
+    values = [_judged(best, judge) for judge in judges] or [best.best]
+    return Picked(statistics.mean(values), spent)
+
+
+def plain_confirmed(curves: Curves, plan: Plan, budget: int, seed: int) -> Picked:
+    """Random search in full that spends a part of the same budget on a confirmation as in ``plan``."""
+    confirmation = plan.top * plan.seeds * curves.epochs
+    taken, spent = _until(curves, budget - confirmation, seed, checked=True)
+    return confirmed(best_of(taken), curves, plan, spent)
+
+
+def tried(spec: StudySpec, taken: Sequence[Taken], curves: Curves) -> list[Tried]:
+    """What `hpo run` would know of a stage's trials."""
+    results = StudyResults(spec, tuple(_result(spec, each) for each in taken), CLASSES, TRAIN_IMAGES)
+    found = []
+    for trial, result in zip(taken, results.trials, strict=True):
+        stopped_at = trial.done if trial.state in ("stopped", "paused") else None
+        value = None if trial.state == "hopeless" else trial.best
+        found.append(Tried(trial.slot, value, results.failed(result), result.values, stopped_at))
+    return found
+
+
+def inside(found: Refined, each: Recorded) -> bool:
+    """Whether a configuration may be drawn from what is left of a space."""
+    for name, distribution in found.space.items():
+        value = each.values[name]
+        if value is None:
+            continue
+        if isinstance(distribution, Choice):
+            if not distribution.can_be(value):
+                return False
+        elif not distribution.bounds[0] <= value <= distribution.bounds[1]:
+            return False
+    return all(each.values[name] in (value, None) for name, value in found.fixed.items())
+
+
+def best_of(taken: Sequence[Taken]) -> list[Recorded]:
+    """Those trained to their end, best first; of equals, the one that was taken first."""
+    complete = [each for each in taken if each.state == "complete"]
+    return [each.recorded for each in sorted(complete, key=lambda each: -each.best)]
+
+
+def _train(order: Sequence[Recorded], curves: Curves, plan: Plan, workers: int) -> Replay:
+    replay = Replay(order, curves.epochs, workers, plan.pruner)
+    replay.run()
+    return replay
+
+
+def _until(curves: Curves, budget: int, seed: int, checked: bool) -> tuple[list[Taken], int]:
+    """Trials one after the other until ``budget`` epochs are spent."""
+    order = random.Random(seed).sample(curves.trials, len(curves.trials))
+    replay = Replay(order, curves.epochs, 1, checked=checked)
+    replay.run()
+    spent = 0
+    for count, trial in enumerate(replay.taken):
+        if spent >= budget:
+            return replay.taken[:count], spent
+        spent += trial.done
+    return replay.taken, spent
+
+
+def _result(spec: StudySpec, trial: Taken) -> TrialResult:
+    values = {
+        name: trial.recorded.values[name] for name in spec.space if trial.recorded.values[name] is not None
+    }
+    complete = trial.state == "complete"
+    cause = trial.recorded.cause if trial.state == "hopeless" else HEALTHY
+    return TrialResult(
+        trial.slot, "complete" if complete else "pruned", trial.best if complete else None, cause, 0.0, values
+    )
+
+
+def _judges(chosen: Sequence[Recorded]) -> range:
+    """The other seeds with which all of them were trained."""
+    return range(min((len(each.again) for each in chosen), default=0))
+
+
+def _judged(chosen: Recorded, judge: int) -> float:
+    """A training that a check ended is worth nothing."""
+    return chosen.again[judge] or 0.0
+
+
+def _winner(best: Sequence[Recorded], plan: Plan, judge: int) -> Recorded:
+    confirmation = Confirmation(top=plan.top, seeds=plan.seeds)
+    values = []
+    for each in best:
+        runs = [value for seed, value in enumerate(each.again) if seed != judge]
+        values.append({(seed, None): value for seed, value in enumerate(runs[: plan.seeds])})
+    return best[confirm(confirmation, values)[0].candidate]
