@@ -24,7 +24,7 @@ from machine import machine, table
 from search_replay.curves import FILE, Curves, Recorded, load, record
 from search_replay.orders import at_random, on_a_grid
 from search_replay.replay import Point, Replay
-from search_replay.staged import Picked, Plan, coarse_to_fine, plain, plain_confirmed, recorded_spec
+from search_replay.staged import Leg, Picked, Plan, coarse_to_fine, plain, plain_confirmed, recorded_spec
 
 from hpo.spec.pruner import Asha, Hyperband, Median, Rules
 
@@ -33,9 +33,16 @@ BUDGETS = (25, 50, 100, 200, 400, 800)
 ASHA_BAR = 0.25
 """Asha's epochs to the top 5 %, over those of random search that trains every trial in full, at 4 workers."""
 STAGED_BAR = 0.75
-"""The share of repeats in which coarse to fine ends with a better configuration than random search, at 4 workers."""
-PLANS = (Plan(24, 12), Plan(48, 24), Plan(96, 48))
-BAR_PLAN = PLANS[1]
+"""In how many repeats coarse to fine ends with a better configuration than random search, at 4 workers."""
+SHORT = "48 short, 24 in full"
+PLANS = {
+    "24 short, 12 in full": Plan(Leg(24, short=True), Leg(12)),
+    SHORT: Plan(Leg(48, short=True), Leg(24)),
+    "48 short, 48 asha": Plan(Leg(48, short=True), Leg(48, pruner=Asha())),
+    "48 short, 48 hyperband": Plan(Leg(48, short=True), Leg(48, pruner=Hyperband())),
+    "48 asha, 48 asha": Plan(Leg(48, pruner=Asha()), Leg(48, pruner=Asha())),
+}
+"""By what the coarse and the fine stage train; then the best 3 twice again."""
 RIVALS = {
     "random": lambda curves, plan, budget, seed: plain(curves, budget, seed),
     "random, in full": lambda curves, plan, budget, seed: plain(curves, budget, seed, checked=False),
@@ -188,24 +195,24 @@ class Duels:
         return statistics.mean((each > 0) - (each < 0) == sign for each in differences)
 
 
-def staged(curves: Curves, repeats: int) -> dict[tuple[Plan, str], Duels]:
-    """Every plan against every rival at 4 workers; the rival has the epochs that the plan took in that repeat."""
+def staged(curves: Curves, repeats: int) -> dict[tuple[str, str], Duels]:
+    """Every plan against every rival, which has the epochs that the plan took in that repeat."""
     spec, duels = recorded_spec(), {}
-    for plan in PLANS:
+    for what, plan in PLANS.items():
         ours = [coarse_to_fine(spec, curves, plan, 4, seed) for seed in range(repeats)]
         for name, rival in RIVALS.items():
             theirs = [rival(curves, plan, each.epochs, seed) for seed, each in enumerate(ours)]
-            duels[plan, name] = Duels(ours, theirs)
+            duels[what, name] = Duels(ours, theirs)
     return duels
 
 
-def _staged(duels: dict[tuple[Plan, str], Duels]) -> str:
+def _staged(duels: dict[tuple[str, str], Duels]) -> str:
     rows = []
-    for (plan, name), each in duels.items():
+    for (what, name), each in duels.items():
         means = [statistics.mean(one.value for one in side) for side in (each.ours, each.theirs)]
         rows.append(
             [
-                f"{plan.coarse} + {plan.fine} trials, {plan.top} x {plan.seeds}",
+                what,
                 name,
                 f"{statistics.median(one.epochs for one in each.ours):g}",
                 *(f"{mean:.4f}" for mean in means),
@@ -216,11 +223,11 @@ def _staged(duels: dict[tuple[Plan, str], Duels]) -> str:
     return table(header, rows)
 
 
-def _bars(curves: Curves, runs: Runs, duels: dict[tuple[Plan, str], Duels]) -> None:
+def _bars(curves: Curves, runs: Runs, duels: dict[tuple[str, str], Duels]) -> None:
     full, at_random, grid, asha = (
         median_epochs(curves, runs[name, 4], 0.05) for name in (FULL, RANDOM, GRID, ASHA)
     )
-    better = duels[BAR_PLAN, RANDOM].share(1)
+    better = duels[SHORT, RANDOM].share(1)
     print("\nto the top 5 %, 4 workers:")
     print(f"asha over random in full: {asha / full:.2f} (bar {ASHA_BAR}): {_met(asha / full <= ASHA_BAR)}")
     print(f"grid needs more than random: {grid:g} against {at_random:g}: {_met(grid > at_random)}")

@@ -6,7 +6,7 @@ import csv
 import gzip
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,12 @@ class Curves:
     trials: tuple[Recorded, ...]
     short_epochs: int = 0
 
+    @property
+    def shortened(self) -> Curves:
+        """The same configurations with their short trainings."""
+        trials = tuple(replace(each, curve=each.short, cause=each.short_cause) for each in self.trials)
+        return Curves(self.short_epochs, trials)
+
     def threshold(self, share: float) -> float:
         """The result that ``share`` of all configurations reach."""
         best = sorted((each.best for each in self.trials), reverse=True)
@@ -98,7 +104,7 @@ def record(url: str, study: str, head: Sequence[str], path: Path = FILE) -> Curv
         }
         for each in drawn
     ]
-    _write(path, head, rows)
+    write(path, head, rows)
     return load(path)
 
 
@@ -140,8 +146,8 @@ def _numbered(begin: str, values: Sequence[str]) -> dict[str, str]:
     return {f"{begin}{i}": value for i, value in enumerate(values, start=1)}
 
 
-def _write(path: Path, head: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
-    """The columns in the order in which the longest rows have them."""
+def write(path: Path, head: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+    """The table, ``head`` above it as comments; a row has the columns that it has a value for."""
     begins = ("number", *SEARCHED, "ended_by", AGAIN, SHORT_ENDED_BY, SHORT_EPOCH, EPOCH)
     known = dict.fromkeys(name for row in sorted(rows, key=len, reverse=True) for name in row)
     columns = [name for begin in begins for name in known if name.startswith(begin)]

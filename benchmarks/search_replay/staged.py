@@ -16,7 +16,7 @@ from __future__ import annotations
 import random
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from hpo.checks.causes import HEALTHY
@@ -24,7 +24,7 @@ from hpo.checks.study.base import StudyResults, TrialResult
 from hpo.search.confirmation import confirm
 from hpo.search.stages import Refined, Tried, refine
 from hpo.spec.load import load_study
-from hpo.spec.pruner import Asha, Rules
+from hpo.spec.pruner import Rules
 from hpo.spec.space import Choice
 from hpo.spec.stage import Confirmation
 from hpo.spec.study import StudySpec
@@ -36,15 +36,23 @@ CLASSES, TRAIN_IMAGES = 10, 50_000
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A study file's stages: trials of a coarse and a fine one, and how many of the best are confirmed."""
+class Leg:
+    """A stage that searches: how many trials, of few epochs or all, and what ends them early."""
 
-    coarse: int
-    fine: int
+    trials: int
+    short: bool = False
+    pruner: Rules | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study file's stages: a coarse and a fine one, and how many of the best are confirmed."""
+
+    coarse: Leg
+    fine: Leg
     top: int = 3
     seeds: int = 2
     keep: float = 0.25
-    pruner: Rules | None = field(default_factory=Asha)
 
 
 @dataclass(frozen=True)
@@ -62,14 +70,13 @@ def recorded_spec() -> StudySpec:
 
 def coarse_to_fine(spec: StudySpec, curves: Curves, plan: Plan, workers: int, seed: int) -> Picked:
     """One study in stages, and the judged value of the winner."""
-    order = random.Random(seed).sample(curves.trials, len(curves.trials))
-    coarse = _train(order[: plan.coarse], curves, plan, workers)
-    found = refine(spec, tried(spec, coarse.taken, curves), plan.keep)
-    left = [each for each in order[plan.coarse :] if inside(found, each)]
-    fine = _train(left[: plan.fine], curves, plan, workers)
-    candidates = best_of([*coarse.taken, *fine.taken])
-    searched = sum(each.done for each in (*coarse.taken, *fine.taken))
-    return confirmed(candidates, curves, plan, searched)
+    order = random.Random(seed).sample(range(len(curves.trials)), len(curves.trials))
+    coarse = _train(plan.coarse, order, curves, workers)
+    found = refine(spec, tried(spec, coarse), plan.keep)
+    left = [each for each in order[plan.coarse.trials :] if inside(found, curves.trials[each])]
+    fine = _train(plan.fine, left, curves, workers)
+    searched = sum(each.done for each in (*coarse, *fine))
+    return confirmed(best_of([*coarse, *fine]), curves, plan, searched)
 
 
 def confirmed(candidates: Sequence[Recorded], curves: Curves, plan: Plan, searched: int) -> Picked:
@@ -103,7 +110,7 @@ def plain_confirmed(curves: Curves, plan: Plan, budget: int, seed: int) -> Picke
     return confirmed(best_of(taken), curves, plan, spent)
 
 
-def tried(spec: StudySpec, taken: Sequence[Taken], curves: Curves) -> list[Tried]:
+def tried(spec: StudySpec, taken: Sequence[Taken]) -> list[Tried]:
     """What `hpo run` would know of a stage's trials."""
     results = StudyResults(spec, tuple(_result(spec, each) for each in taken), CLASSES, TRAIN_IMAGES)
     found = []
@@ -134,10 +141,12 @@ def best_of(taken: Sequence[Taken]) -> list[Recorded]:
     return [each.recorded for each in sorted(complete, key=lambda each: -each.best)]
 
 
-def _train(order: Sequence[Recorded], curves: Curves, plan: Plan, workers: int) -> Replay:
-    replay = Replay(order, curves.epochs, workers, plan.pruner)
+def _train(leg: Leg, order: Sequence[int], curves: Curves, workers: int) -> list[Taken]:
+    """The first configurations of the order, by their places in the table."""
+    table = curves.shortened if leg.short else curves
+    replay = Replay([table.trials[each] for each in order[: leg.trials]], table.epochs, workers, leg.pruner)
     replay.run()
-    return replay
+    return replay.taken
 
 
 def _until(curves: Curves, budget: int, seed: int, checked: bool) -> tuple[list[Taken], int]:
