@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import psycopg
 import pytest
+from one_of_everything import make_ours
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import make_url
 
 from hpo.cli.app import run_command
+from hpo.errors import StorageError
+from hpo.queue import stopping
+from hpo.recovery.signals import StopRequestedError
+from hpo.reporting.dashboard.app import Access, Dashboard, make_app
+from hpo.results import schema, study_findings
+from hpo.results.records import StudyFindingRecord
 from hpo.results.roles import ROLES, SUBMITTER, VIEWER, WORKER, apply
 from hpo.results.store import ResultsStore
+from hpo.settings import settings
 from hpo.spec.study import StudySpec
+from hpo.upkeep.check import check_database
 from hpo.workers.base import WorkOrder
 from hpo.workers.inline import serve
 from hpo.workers.submit import submit
@@ -25,28 +36,27 @@ FIXED: dict[str, Any] = {
     "dataset": "synthetic", "train_images": 100, "width": 4, "depth": 2, "epochs": 2, "batch_size": 25,
     "precision": "fp32",
 }  # fmt: skip
+NARROW = {"lr": {"log": [2e-3, 1e-2]}}
 STAGED = {
-    "study": "staged",
-    "trials": 7,
-    "pruner": {"asha": {"reduction": 2, "min_epochs": 1}},
-    "fixed": FIXED,
-    "space": {"lr": {"log": [1e-3, 0.1]}, "preprocessing": {"choice": ["standardize", "zca"]}},
-    "stages": [
-        {"name": "coarse", "trials": 4},
-        {"name": "sure", "confirm": {"top": 2, "seeds": 1}},
-    ],
-}
+    "study": "staged", "trials": 8, "checks": "off", "fixed": FIXED, "space": NARROW,
+    "stages": [{"name": "coarse", "trials": 3}, {"name": "sure", "confirm": {"top": 2, "seeds": 2}}],
+}  # fmt: skip
+PRUNED = {
+    "study": "pruned", "trials": 3, "sampler": "cmaes", "pruner": {"asha": {"reduction": 2, "min_epochs": 1}},
+    "fixed": {**FIXED, "preprocessing": "zca"}, "space": {**NARROW, "momentum": {"uniform": [0.5, 0.9]}},
+}  # fmt: skip
+OTHER = "study: other\ntrials: 1\nfixed: {dataset: synthetic, epochs: 1}\nspace: {lr: {log: [0.001, 1]}}\n"
 READS = [
-    ("status",), ("status", "staged"), ("studies",), ("workers",), ("show", "staged", "0"),
-    ("logs", "staged", "0"), ("query", "SELECT number, value FROM results"), ("query", "--list"),
-    ("query", "best"), ("importance", "staged"), ("report", "staged", "-o", "report.html"),
-    ("export-study", "staged", "-o", "staged.zip"), ("export", "staged", "-o", "net"),
-    ("refine", "staged"), ("repeat", "staged", "0"), ("db", "check"), ("db", "upgrade"), ("db", "prune"),
+    ("status",), ("status", "staged"), ("studies",), ("workers",), ("show", "pruned", "0"),
+    ("logs", "pruned", "0"), ("query", "SELECT number, value FROM results"), ("query", "best"),
+    ("importance", "staged"), ("report", "staged", "-o", "report.html"), ("refine", "staged"),
+    ("export-study", "staged", "-o", "staged.zip"), ("repeat", "staged", "0"),
+    ("db", "check"), ("db", "upgrade"), ("db", "prune"),
 ]  # fmt: skip
 WRITES = [
-    ("run", "other.yaml", "--workers", "1"), ("submit", "other.yaml"), ("worker", "--slots", "1", "--until-idle"),
-    ("enqueue", "staged", "lr=0.05"), ("stop", "staged"), ("resume", "staged"), ("delete", "staged", "--yes"),
-    ("db", "check", "--repair"), ("db", "roles", "--apply"),
+    ("run", "other.yaml", "--workers", "1"), ("submit", "other.yaml"), ("enqueue", "pruned", "lr=0.005"),
+    ("worker", "--slots", "1", "--until-idle"), ("stop", "staged"), ("resume", "staged"),
+    ("delete", "staged", "--yes"), ("db", "roles", "--apply"),
 ]  # fmt: skip
 
 
@@ -117,34 +127,127 @@ def test_a_worker_cannot_change_what_is_trained_or_how_it_is_stored(as_user: Cal
         )  # fmt: skip
 
 
-def _train(url: str, document: dict[str, Any], submitter_url: str) -> None:
-    with ResultsStore(submitter_url) as store:
-        submit(store, StudySpec.model_validate(document))
-    order = WorkOrder(url, (document["study"],), "cpu", 1, service=True)
-    serve(order, lambda event: None, lambda: None, lambda ready: None)
+def _train(worker_url: str, interrupted_after: int | None = None) -> None:
+    calls = iter(range(10**9))
+
+    def check_stop() -> None:
+        if next(calls) == interrupted_after:
+            raise StopRequestedError
+
+    order = WorkOrder(worker_url, (), "cpu", 1, service=True)
+    with suppress(StopRequestedError):
+        serve(order, lambda event: None, check_stop, lambda ready: None)
 
 
+def _inserted(connection: psycopg.Connection[Any]) -> set[str]:
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    sql = "SELECT relname FROM pg_stat_user_tables WHERE n_tup_ins > 0"
+    return {name for (name,) in connection.execute(sql)}
+
+
+def _may_insert(connection: psycopg.Connection[Any], role: str) -> set[str]:
+    sql = "SELECT has_table_privilege(%s, %s, 'INSERT')"
+    return {
+        name
+        for name in _relations(connection, "r")
+        if connection.execute(sql, [role, name]).fetchone()[0]  # type: ignore[index]
+    }
+
+
+@pytest.mark.slow
 def test_studies_are_trained_by_workers_and_read_by_viewers(
     as_user: Callable[[str], str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    with ResultsStore(as_user(SUBMITTER)) as store:
+        ids = [submit(store, StudySpec.model_validate(each)).study_id for each in (STAGED, PRUNED)]
+    _train(as_user(WORKER), interrupted_after=40)
+    _train(as_user(WORKER))
+    with ResultsStore(as_user(WORKER)) as store:
+        noticed = StudyFindingRecord("cost", "note", "little came of it", {}, "", {})
+        store.write(lambda connection: study_findings.replace(connection, ids[0], [noticed], 3))
+        assert stopping.stop(store, ids[0]) and stopping.resume(store, ids[0])
+    with psycopg.connect(as_user(VIEWER), autocommit=True) as connection:
+        ended = connection.execute("SELECT study, count(*) FROM results WHERE state <> 'running' GROUP BY 1")
+        assert dict(ended.fetchall()) == {"staged": 8, "pruned": 3}
+        assert connection.execute("SELECT count(*) FROM attempts WHERE outcome = 'released'").fetchone() == (
+            1,
+        )
+        # No right that is not used.
+        assert _may_insert(connection, WORKER) - _inserted(connection) == set()
+
     monkeypatch.chdir(tmp_path)
-    _train(as_user(WORKER), STAGED, as_user(SUBMITTER))
-    with psycopg.connect(as_user(VIEWER)) as connection:
-        for row in connection.execute(
-            "SELECT relname, n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_user_tables ORDER BY 1"
-        ):
-            print(row)
-        for row in connection.execute("SELECT number, stage, state, verdict FROM results"):
-            print(row)
+    Path("other.yaml").write_text(OTHER)
+    monkeypatch.setenv("HPO_STORAGE", as_user(VIEWER))
+    settings.cache_clear()
     for command in READS:
-        code = run_command([*command, "--storage", as_user(VIEWER)])
-        said = capsys.readouterr()
-        print(command, code, said.err[-300:])
+        assert run_command(command) == 0, (command, capsys.readouterr().err)
+    capsys.readouterr()
     for command in WRITES:
-        code = run_command([*command, "--storage", as_user(VIEWER)])
-        said = capsys.readouterr()
-        print(command, code, said.err[-300:])
-    assert 0
+        assert run_command(command) == 1, command
+        said = capsys.readouterr().err
+        assert "its user may not do this: `hpo db roles`" in said and "Traceback" not in said, (command, said)
+
+
+def _status(app: Dashboard, path: str) -> str:
+    statuses: list[str] = []
+    environ: dict[str, Any] = {"PATH_INFO": path}
+    setup_testing_defaults(environ)
+    b"".join(app(environ, lambda status, *_: statuses.append(status)))  # type: ignore[func-returns-value,arg-type,return-value]
+    return statuses[-1]
+
+
+def test_the_dashboard_shows_a_viewer_everything(as_user: Callable[[str], str]) -> None:
+    with ResultsStore(as_user(SUBMITTER)) as store:
+        make_ours(store, "shown")
+    app = make_app(as_user(VIEWER), Access())
+    for path in ("/api/studies", "/api/studies/1", "/api/meta", "/metrics", "/csv/1"):
+        assert _status(app, path) == "200 OK", path
+    app.close()
+
+
+def test_an_upgrade_and_a_repair_leave_the_roles_their_rights(as_user: Callable[[str], str]) -> None:
+    with psycopg.connect(as_user(OWNER), autocommit=True) as connection:
+        connection.execute("UPDATE hpo_schema SET value = 'of another hpo' WHERE name = 'views'")
+        schema.upgrade(as_user(OWNER))
+        with psycopg.connect(as_user(VIEWER)) as viewer:
+            viewer.execute("SELECT * FROM results")
+        connection.execute("DROP VIEW attempts")
+        assert [each.check for each in check_database(as_user(OWNER), repair=True)] == ["views"]
+        with psycopg.connect(as_user(VIEWER)) as viewer:
+            viewer.execute("SELECT * FROM attempts")
+        connection.execute("UPDATE hpo_schema SET value = 'of another hpo' WHERE name = 'views'")
+    with pytest.raises(
+        StorageError, match="only the owner of hpo's tables may do this: let it run `hpo db up"
+    ):
+        schema.upgrade(as_user(WORKER))
+
+
+def test_a_database_without_roles_grants_nothing_at_an_upgrade(new_database: Callable[[str], str]) -> None:
+    url = new_database("postgresql")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {VIEWER}")  # of another database
+        try:
+            connection.execute("UPDATE hpo_schema SET value = 'of another hpo' WHERE name = 'views'")
+            schema.upgrade(url)
+            asked = connection.execute(f"SELECT has_table_privilege('{VIEWER}', 'results', 'SELECT')")
+            assert asked.fetchone() == (False,)
+        finally:
+            connection.execute(f"DROP ROLE {VIEWER}")
+
+
+def test_the_script_does_the_same_and_takes_back_what_is_too_much(
+    as_user: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["db", "roles"]) == 0
+    script = capsys.readouterr().out
+    with psycopg.connect(as_user(OWNER), autocommit=True) as connection:
+        connection.execute(f"GRANT DELETE ON trials TO {WORKER}")
+        connection.execute(f"REVOKE SELECT ON results FROM {VIEWER}")
+        connection.execute(script.encode())
+    with psycopg.connect(as_user(WORKER), autocommit=True) as connection:
+        _refuses(connection, "DELETE FROM trials")
+    with psycopg.connect(as_user(VIEWER), autocommit=True) as connection:
+        connection.execute("SELECT * FROM results")
