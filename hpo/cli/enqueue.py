@@ -36,7 +36,7 @@ def enqueue(
 
     # Nothing is written before all of it is known to be right.
     url = storage_url(storage)
-    found = _in_database(url, study)
+    found = in_database(url, study)
     spec = found.spec if found else load_study(study)
     given = read_given(spec, pairs)
     with ResultsStore(url) as store:
@@ -46,7 +46,8 @@ def enqueue(
     stdout().print(printable(f"{spec.study}  slot {slot}: {words.settings(given)}  ({place})"))
 
 
-def _in_database(url: str, study: str) -> RegisteredStudy | None:
+def in_database(url: str, study: str) -> RegisteredStudy | None:
+    """The study of that name, if there is a database and it has one."""
     from hpo.cli.tables import results
     from hpo.queue.registered import find_registered
     from hpo.results.schema import inspect_schema

@@ -76,15 +76,19 @@ def run(
 
     Running the same study again goes on with it: trials that are over stay, only the rest is trained.
     """
+    from hpo.errors import UnknownStudyError
     from hpo.spec.load import load_study
 
-    spec = load_study(study, overrides(changes, trials))
+    url = storage_url(storage)
+    try:
+        spec = load_study(study, overrides(changes, trials))
+    except UnknownStudyError as error:
+        raise UnknownStudyError(f"{error}{_served_without_file(url, study)}") from None
 
     from hpo.cli.running import run_as_json, run_for_people
     from hpo.spec.needs import read_tags
 
     cluster = _ray_workers(ray, cpus_per_worker, gpus_per_worker, max_workers, workers)
-    url = storage_url(storage)
     say_how_it_searches(spec)
     has = read_tags(tags)
     train = _on_ray(cluster, device) if cluster else _here(workers, device, spec.trials)
@@ -123,6 +127,21 @@ def _ray_workers(
     if local is not None:
         raise UserError("--workers is for processes of this machine: with --ray use --max-workers")
     return RayWorkers(address or None, 1.0 if cpus is None else cpus, gpus or 0.0, most)
+
+
+def _served_without_file(url: str, name: str) -> str:
+    """What to do where the database has the study; nothing else is known of it here."""
+    from hpo.cli.enqueue import in_database
+    from hpo.errors import HpoError
+
+    try:
+        known = in_database(url, name)
+    except HpoError:
+        return ""
+    if known is None:
+        return ""
+    command = f"hpo worker {name} --until-idle"
+    return f"\n  the database has a study of that name: `{command}` goes on with it as it was submitted"
 
 
 def overrides(changes: list[str] | None, trials: int | None) -> list[str]:

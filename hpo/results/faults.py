@@ -16,7 +16,7 @@ from hpo.results.url import passwords, place
 _TRANSIENT_STATES = {"40001", "40P01", "57P01", "57P02", "57P03", "53300"}
 _CONNECTION_STATES = "08"
 # A connection that could not be made has no state: a server that restarts refuses, or is starting up.
-_REFUSED_FOR_GOOD = ("password", "does not exist", "no pg_hba.conf entry", "invalid", "resolve host")
+_REFUSED_FOR_GOOD = ("password", "does not exist", "no pg_hba.conf entry", "invalid", "resolve host", "not permitted")
 _LEAST_BYTES = 2**20
 _NO_PRIVILEGE = "42501"
 
@@ -37,6 +37,7 @@ _POSTGRESQL: tuple[tuple[str, str], ...] = (
         "no answer within the time limit: are host and port right, and does a firewall stand between?",
     ),
     ("resolve host", "no such host"),
+    ("not permitted to log in", "this role may not log in: make a user in it, or see hpo db roles --login"),
     ("FATAL:  role", "the server has no such user: name another one, or make it (createuser)"),
     ("FATAL:  database", "create it first (createdb), or name another one"),
     ("depend on it", "your own views stand on hpo's: drop them, open it with hpo, and make them again"),

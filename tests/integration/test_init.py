@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,3 +24,34 @@ def test_the_file_runs_as_it_is(
     few = ["--set", "train_images=200", "--workers", "1"]
     assert run_command(["run", "study.yaml", "--storage", "sqlite:///study.db", *few]) == 0
     assert "study  all 1 trial" in capsys.readouterr().out
+
+
+def test_three_answers_on_a_terminal_write_a_file_that_runs(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "hpo"]
+    with subprocess.Popen(
+        [*command, "init"], cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as asking:
+        os.close(theirs)
+        said = ""
+        for question, answer in (
+            ("1. Which", "pets"),
+            ("no folder", "synthetic"),
+            ("2. How", "1x1"),
+            ("3. What", ""),
+        ):
+            said = _until(ours, question, said)
+            os.write(ours, f"{answer}\n".encode())
+        _until(ours, "hpo run study.yaml", said)
+        assert asking.wait(timeout=60) == 0
+    os.close(ours)
+    few = ["--set", "train_images=200", "--workers", "1"]
+    done = subprocess.run([*command, "run", "study.yaml", *few], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "study  all 1 trial" in done.stdout, done.stderr
+
+
+def _until(terminal: int, wanted: str, said: str) -> str:
+    """Read until it was said, from where it was; what comes after."""
+    while wanted not in said:
+        said += os.read(terminal, 4096).decode()
+    return said.partition(wanted)[2]

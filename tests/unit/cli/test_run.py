@@ -51,3 +51,14 @@ def test_options_reach_the_run_and_its_exit_code_comes_back(
     spec = asked["spec"]
     assert (spec.trials, spec.fixed["epochs"], spec.fixed["lr"]) == (7, 2, 0.1)
     assert "stopped: 5 of 6 trials of demo" in capsys.readouterr().out
+
+
+def test_a_study_of_the_database_without_its_file_is_left_to_workers(
+    demo: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["run", "demo", "--storage", demo]) == 2
+    assert "`hpo worker demo --until-idle` goes on with it as it was submitted" in capsys.readouterr().err
+    for name, storage in (("nothing", demo), ("demo", "sqlite:///missing.db"), ("demo", "mysql://x/y")):
+        assert run_command(["run", name, "--storage", storage]) == 2
+        said = capsys.readouterr().err
+        assert "no study file or bundled study" in said and "hpo worker" not in said

@@ -44,6 +44,7 @@ def test_a_broken_rule_of_ours_is_a_bug_and_keeps_its_name() -> None:
         (psycopg.OperationalError("server closed the connection unexpectedly"), True),
         (psycopg.OperationalError("FATAL:  password authentication failed for user"), False),
         (psycopg.OperationalError('FATAL:  database "x" does not exist'), False),
+        (psycopg.OperationalError('FATAL:  role "hpo_viewer" is not permitted to log in'), False),
     ],
 )
 def test_what_passes_by_itself_is_tried_again(error: Exception, transient: bool) -> None:
@@ -98,6 +99,10 @@ def test_a_file_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
         ('FATAL:  role "me" does not exist', 'role "me" does not exist'),
         ("connection timeout expired", "no answer within the time limit"),
         ("permission denied for schema public", "the user lacks the right"),
+        ("permission denied for table hpo_study", "its user may not do this"),
+        ("must be owner of view results", "only the owner of hpo's tables may do this"),
+        ("permission denied to create role", "may not make roles"),
+        ('FATAL:  role "hpo_viewer" is not permitted to log in', "this role may not log in"),
         ("invalid option secret", "invalid option ***"),
     ],
 )
