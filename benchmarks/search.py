@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from machine import machine, table
-from search_replay.curves import FILE, Curves, Recorded, load, record
+from search_replay.curves import FILE, Curves, Recorded, load, record, repeat
 from search_replay.orders import at_random, on_a_grid
 from search_replay.replay import Point, Replay
 from search_replay.staged import Leg, Picked, Plan, coarse_to_fine, plain, plain_confirmed, recorded_spec
@@ -85,12 +85,19 @@ def main() -> None:
         each.add_argument("--repeats", type=int, default=100)
     recording.add_argument("--storage", required=True)
     recording.add_argument("--study", default="cifar10-curves")
+    repeating = commands.add_parser("repeat")
+    repeating.add_argument("--storage", required=True)
+    repeating.add_argument("--study", default="cifar10-curves")
+    repeating.add_argument("--top", type=int, default=32, help="how many of the best configurations")
+    repeating.add_argument("--seeds", type=int, default=3, help="trainings of each")
     recording.add_argument("--to", type=Path, default=FILE, help="the file, if not the one that is replayed")
     recording.add_argument(
         "--head", action="append", default=[], help="a line above the table; may be repeated"
     )
     arguments = parser.parse_args()
-    if arguments.command == "record":
+    if arguments.command == "repeat":
+        print(repeat(arguments.storage, arguments.study, arguments.top, arguments.seeds))
+    elif arguments.command == "record":
         curves = record(arguments.storage, arguments.study, arguments.head, arguments.to)
         repeated = sum(bool(each.again) for each in curves.trials)
         print(

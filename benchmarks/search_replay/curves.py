@@ -12,7 +12,11 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from hpo.queue.slots import enqueue
 from hpo.results.query import results_engine
+from hpo.results.store import ResultsStore
+from hpo.spec.load import load_study
+from hpo.workers.submit import submit
 
 FILE = Path(__file__).parents[1] / "learning_curves.csv.gz"
 SEARCHED = ("lr", "weight_decay", "activation", "initializer", "batch_norm", "optimizer", "momentum")
@@ -20,8 +24,9 @@ CONFIRMING = "again"
 """The stage of recording.yaml that trains the best configurations with other seeds."""
 AGAIN, SHORT_EPOCH, EPOCH, ENDED = "again_", "short_epoch_", "epoch_", "ended"
 """How columns begin, and what stands for a training with another seed that a check ended."""
-SHORT, SHORT_ENDED_BY = "-short", "short_ended_by"
-"""What is behind the name of the study of short trainings, and the column with what ended them."""
+REPEATED, SHORT, SHORT_ENDED_BY = "-again", "-short", "short_ended_by"
+"""What is behind the names of the studies of other seeds and of short trainings; what ended the latter."""
+STUDY = Path(__file__).with_name("recording.yaml")
 _TRIALS = text(
     f"SELECT trial_id, slot, stage, epochs, cause, state, {', '.join(SEARCHED)} FROM results "
     "WHERE study = :study AND stage <> 'test' AND state IN ('complete', 'pruned') ORDER BY slot"
@@ -75,6 +80,21 @@ class Curves:
         return best[max(1, round(share * len(best))) - 1]
 
 
+def repeat(url: str, study: str, top: int, seeds: int) -> str:
+    """Plan a study that trains the best configurations so far again with other seeds; how to run it."""
+    with ResultsStore(url) as store:
+        with store.engine.connect() as connection:
+            drawn = [each for each in _read(connection, study) if not each.ended_by]
+        best = sorted(drawn, key=lambda each: -max(each.curve))[:top]
+        stage = f"stages=[{{name: draw, trials: {len(best) * seeds}, epochs: {len(best[0].curve)}}}]"
+        spec = load_study(str(STUDY), [f"study={study}{REPEATED}", stage])
+        study_id = submit(store, spec).study_id
+        for each in best * seeds:
+            values = zip(SEARCHED, each.searched, strict=True)
+            enqueue(store, study_id, {name: value for name, value in values if value is not None})
+    return f"hpo run {STUDY} --storage {url} --set study={spec.study} --set {stage!r}"
+
+
 def record(url: str, study: str, head: Sequence[str], path: Path = FILE) -> Curves:
     """Write the study's finished trials to a file, ``head`` above them as comments; numbered by slot.
 
@@ -82,13 +102,12 @@ def record(url: str, study: str, head: Sequence[str], path: Path = FILE) -> Curv
     """
     engine = results_engine(url)
     with engine.connect() as connection:
-        trials, short = _read(connection, study), _read(connection, study + SHORT)
+        trials, repeated, short = (_read(connection, study + end) for end in ("", REPEATED, SHORT))
     engine.dispose()
     drawn = [each for each in trials if each.stage != CONFIRMING]
     again: dict[tuple[Any, ...], list[str]] = {}
-    for each in trials:
-        if each.stage == CONFIRMING:
-            again.setdefault(each.searched, []).append(ENDED if each.ended_by else f"{max(each.curve):.4f}")
+    for each in [each for each in trials if each.stage == CONFIRMING] + repeated:
+        again.setdefault(each.searched, []).append(ENDED if each.ended_by else f"{max(each.curve):.4f}")
     shorts = {each.searched: each for each in short}
     rows = [
         {
