@@ -16,7 +16,14 @@ from hpo.results.url import passwords, place
 _TRANSIENT_STATES = {"40001", "40P01", "57P01", "57P02", "57P03", "53300"}
 _CONNECTION_STATES = "08"
 # A connection that could not be made has no state: a server that restarts refuses, or is starting up.
-_REFUSED_FOR_GOOD = ("password", "does not exist", "no pg_hba.conf entry", "invalid", "resolve host", "not permitted")
+_REFUSED_FOR_GOOD = (
+    "password",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "invalid",
+    "resolve host",
+    "not permitted",
+)
 _LEAST_BYTES = 2**20
 _NO_PRIVILEGE = "42501"
 
