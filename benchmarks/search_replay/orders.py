@@ -14,6 +14,9 @@ CHOICES = ("activation", "initializer", "batch_norm", "optimizer")
 _RANGES = {"lr": (1e-4, 1.0), "weight_decay": (1e-6, 1e-1)}
 LEVELS = 3
 """Of each number in the grid: both ends of its range and the middle, on the log scale."""
+LR_WEIGHT = 8
+"""Half a decade of learning rate, an eighth of its range, counts as much as another choice: it decides most,
+and a grid answered at other learning rates would be none."""
 
 
 def at_random(curves: Curves, seed: int) -> list[Recorded]:
@@ -54,8 +57,8 @@ def _levels(low: float, high: float) -> list[float]:
 
 def _distance(point: dict[str, Any], values: dict[str, Any]) -> float:
     """The sum over hyperparameters: 1 for another choice, else the share of the range, on its log scale."""
-    apart = sum(point[name] != values[name] for name in CHOICES)
-    return apart + sum(
-        abs(math.log(point[name] / values[name])) / math.log(high / low)
-        for name, (low, high) in _RANGES.items()
-    )
+    apart = float(sum(point[name] != values[name] for name in CHOICES))
+    for name, (low, high) in _RANGES.items():
+        weight = LR_WEIGHT if name == "lr" else 1
+        apart += weight * abs(math.log(point[name] / values[name])) / math.log(high / low)
+    return apart

@@ -9,6 +9,7 @@ Usage: python docs/pictures/make_grid_and_random.py
 
 from __future__ import annotations
 
+import math
 import random
 import sys
 from pathlib import Path
@@ -65,14 +66,14 @@ def draw(figure: SubFigure, curves: Curves, points: np.ndarray, title: str, colo
     square.plot(LR[1] + points[:, 0] * 4, DECAY[1] + points[:, 1] * 5, "o", color=colour, markersize=8)
     for lr in np.unique(points[:, 0]):
         square.axvline(LR[1] + lr * 4, color=colour, linewidth=0.6, alpha=0.5)
-    _label(top, square, right)
+    _label(top, square, right, most=math.ceil(10 * max(trial.best for trial in curves.trials)) / 10)
 
 
-def _label(top: Axes, square: Axes, right: Axes) -> None:
+def _label(top: Axes, square: Axes, right: Axes, most: float) -> None:
     square.set(xlim=LR[1:], ylim=DECAY[1:], xlabel="learning rate, log10 (important)")
     square.set_ylabel("weight decay, log10 (unimportant)")
-    top.set(ylim=(0.0, 0.6), ylabel="accuracy")
-    right.set(xlim=(0.0, 0.6), xlabel="accuracy")
+    top.set(ylim=(0.0, most), ylabel="accuracy")
+    right.set(xlim=(0.0, most), xlabel="accuracy")
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from pathlib import Path
 from typing import Any
@@ -171,3 +172,10 @@ def test_an_order_takes_every_configuration_at_most_once() -> None:
     for order in (at_random(curves, 1), on_a_grid(curves, 1)):
         assert sorted(each.number for each in order) == list(range(50))
     assert at_random(curves, 1) != at_random(curves, 2)
+
+
+def test_a_grid_is_answered_near_its_learning_rates() -> None:
+    """The first answers lie at both ends of the range and in its middle, whatever the choices."""
+    order = on_a_grid(landscape(300), 1)[:30]
+    places = [math.log10(each.values["lr"]) for each in order]
+    assert all(min(abs(place - level) for level in (-4, -2, 0)) < 0.5 for place in places)
