@@ -17,7 +17,7 @@ import argparse
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from machine import machine, table
@@ -61,6 +61,7 @@ class Strategy:
 
 
 FULL = "random, in full"
+LIMIT = "limit: an oracle"
 GRID, RANDOM, ASHA = "grid", "random", "asha"
 STRATEGIES = {
     FULL: Strategy(at_random, checked=False),
@@ -143,6 +144,16 @@ def replays(curves: Curves, strategy: Strategy, workers: int, repeats: int) -> l
     ]
 
 
+def at_the_limit(curves: Curves, share: float, workers: int, repeats: int) -> list[list[Point]]:
+    """An oracle in place of a pruner: it ends after an epoch whatever will not come to the best ``share``."""
+    target = curves.threshold(share)
+    known = [
+        each if each.best >= target else replace(each, curve=each.curve[:1], cause="known")
+        for each in curves.trials
+    ]
+    return replays(replace(curves, trials=tuple(known)), Strategy(at_random), workers, repeats)
+
+
 def until(run: Sequence[Point], target: float) -> Point | None:
     """The first point at which the target was reached; None if it never was."""
     return next((point for point in run if point.best >= target), None)
@@ -156,8 +167,10 @@ def median_epochs(curves: Curves, runs: list[list[Point]], share: float) -> floa
 
 
 def _to_target(curves: Curves, runs: Runs, share: float) -> str:
+    repeats = len(runs[FULL, 4])
+    runs = runs | {(LIMIT, workers): at_the_limit(curves, share, workers, repeats) for workers in WORKERS}
     rows = []
-    for name in STRATEGIES:
+    for name in (*STRATEGIES, LIMIT):
         epochs = [median_epochs(curves, runs[name, workers], share) for workers in WORKERS]
         missed = sum(until(run, curves.threshold(share)) is None for run in runs[name, 4])
         full = median_epochs(curves, runs[FULL, 4], share)
@@ -236,7 +249,9 @@ def _bars(curves: Curves, runs: Runs, duels: dict[tuple[str, str], Duels]) -> No
     )
     better = duels[SHORT, RANDOM].share(1)
     print("\nto the top 5 %, 4 workers:")
+    limit = median_epochs(curves, at_the_limit(curves, 0.05, 4, len(runs[FULL, 4])), 0.05)
     print(f"asha over random in full: {asha / full:.2f} (bar {ASHA_BAR}): {_met(asha / full <= ASHA_BAR)}")
+    print(f"asha over an oracle, which ends all others after one epoch: {asha / limit:.2f}")
     print(f"grid needs more than random: {grid:g} against {at_random:g}: {_met(grid > at_random)}")
     print(
         f"coarse to fine, confirmed, is better than random in {better:.0%} of the repeats "

@@ -15,7 +15,7 @@ from hpo.results.records import Decision, Outcome, Rung
 from hpo.results.rungs import CHECK
 from hpo.results.store import ResultsStore
 from hpo.search.pruners import bracket_of, judge, rungs
-from hpo.spec.pruner import Rules
+from hpo.spec.pruner import Asha, Rules
 from hpo.training.loop import EpochResult
 
 
@@ -43,6 +43,24 @@ def decide(store: ResultsStore, pruner: Rules, lease: Lease, trial_id: int, rung
     decision = store.judge(lease, trial_id, rung, partial(judge, pruner))
     fault_point("trial.judged")
     return decision
+
+
+def fall_behind(
+    store: ResultsStore, pruner: Rules | None, lease: Lease, trial_id: int, epochs: int, done: int
+) -> None:
+    """A check ended the trial after ``done`` epochs: it counts as the last at the rungs that are left.
+
+    The best share is one of all trials, as in the published algorithm, where hopeless ones come to the rung
+    too. Were they left out, the more the checks end, the more of the sound ones would be stopped. The median
+    rule compares only those that came.
+    """
+    if not isinstance(pruner, Asha):
+        return
+    bracket = bracket_of(pruner, epochs, lease.slot)
+    decision = Decision("stopped", f"a check ended it after {done} epochs: it counts as the last")
+    for epoch in rungs(pruner, epochs, bracket):
+        if epoch >= done:
+            store.judge(lease, trial_id, Rung(epoch, epochs, bracket, 0.0), lambda _: decision)
 
 
 def finding(decision: Decision, rung: Rung, step: int) -> Finding:

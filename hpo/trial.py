@@ -15,7 +15,7 @@ from hpo import printed
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.verdict import verdict
 from hpo.data.datasets import Dataset
-from hpo.early_stopping import EndedEarlyError, decide, ended_early, finding, rung_of
+from hpo.early_stopping import EndedEarlyError, decide, ended_early, fall_behind, finding, rung_of
 from hpo.errors import DeviceError, LeaseLostError, OutOfMemoryError, StorageError
 from hpo.events import EpochDone, Event, FindingMade, TrialEnded, TrialPaused, TrialStarted
 from hpo.journal import Journal
@@ -167,6 +167,8 @@ class _Trial:
         try:
             within_memory(self._train, self.configuration, self.bench.device)
         except TrialStoppedError:
+            pruner, done = self.stage.spec.pruner.rules, len(self.journal.curve)
+            fall_behind(self.bench.store, pruner, self.lease, self.trial_id, self.configuration.epochs, done)
             return "pruned", None
         except EndedEarlyError as early:
             self.decision = early.decision

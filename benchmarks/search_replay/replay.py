@@ -13,7 +13,7 @@ from typing import Literal
 
 from hpo.results.records import Standing
 from hpo.search.pruners import bracket_of, can_pause, judge, promotable, rungs
-from hpo.spec.pruner import Rules
+from hpo.spec.pruner import Asha, Rules
 from search_replay.curves import Recorded
 
 
@@ -103,6 +103,7 @@ class Replay:
 
     def _after_epoch(self, trial: Taken) -> State:
         if self.checked and trial.recorded.cause and trial.done >= len(trial.recorded.curve):
+            self._fall_behind(trial)
             return "hopeless"
         if trial.done >= self.epochs:
             return "complete"
@@ -114,6 +115,13 @@ class Replay:
         if action == "paused":
             self._paused.setdefault(rung, []).append(trial)
         return "running" if action == "goes_on" else action
+
+    def _fall_behind(self, trial: Taken) -> None:
+        """It counts as the last where asha compares, as in `hpo.early_stopping`."""
+        if isinstance(self.pruner, Asha):
+            for epoch in rungs(self.pruner, self.epochs, trial.bracket):
+                if epoch >= trial.done:
+                    insort(self._scores.setdefault((trial.bracket, epoch), []), (0.0, trial.slot))
 
     def _standing(self, rung: tuple[int, int], trial: Taken) -> _Waiting:
         scores = self._scores[rung]

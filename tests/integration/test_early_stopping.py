@@ -90,6 +90,22 @@ def first_accuracies(whole: Rows) -> list[float]:
     return [accuracy for _, epoch, _, _, accuracy in whole["curves"] if epoch == 1]
 
 
+def test_a_trial_that_a_check_ended_counts_as_the_last_at_every_rung(storage_url: str) -> None:
+    document = spec("s", {"asha": {"reduction": 2}}, trials=4).model_dump(mode="json", by_alias=True)
+    rates = {"lr": {"choice": [0.05, 1e6, 1e7, 3e-4]}}
+    run(storage_url, StudySpec.model_validate({**document, "space": rates, "checks": "standard"}))
+    with ResultsStore(storage_url) as store:
+        results = study_results(store.engine, "s")
+    assert [each.number for each in results.trials if results.failed(each)] == [1, 2]
+    decided = rows(storage_url, RUNGS, "s")
+    assert [row for row in decided if row[0] in (1, 2)] == [
+        (slot, epoch, "stopped") for slot in (1, 2) for epoch in (1, 2)
+    ]
+    # It is the second of the two that came there, and of four in all.
+    assert (3, 1, "goes_on") in decided
+    assert check_database(storage_url) == []
+
+
 def test_a_trial_below_the_best_share_is_stopped_and_has_not_failed(storage_url: str, whole: Rows) -> None:
     events = run(storage_url, spec("s", {"asha": {"reduction": 3}}))
     scores = first_accuracies(whole)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from search import at_the_limit
 from search_replay.curves import Curves, Recorded, load, write
 from search_replay.orders import at_random, on_a_grid
 from search_replay.replay import Replay
@@ -69,6 +70,13 @@ def test_asha_stops_who_is_behind_at_a_rung() -> None:
     assert [(each.state, each.done) for each in replay.taken] == [
         ("complete", 4), ("stopped", 1), ("complete", 4), ("stopped", 2)
     ]  # fmt: skip
+
+
+def test_a_hopeless_trial_counts_as_the_last_at_the_rungs() -> None:
+    hopeless = [recorded(i, 0.1, cause="lr_too_high") for i in (1, 2)]
+    replay = Replay([rising(0, 0.6), *hopeless, rising(3, 0.5)], 4, 1, Asha(reduction=2))
+    replay.run()
+    assert (replay.taken[3].state, replay.taken[3].done) == ("complete", 4), "second of four, not of two"
 
 
 def test_a_paused_trial_goes_on_once_it_is_among_the_best() -> None:
@@ -175,7 +183,14 @@ def test_an_order_takes_every_configuration_at_most_once() -> None:
 
 
 def test_a_grid_is_answered_near_its_learning_rates() -> None:
-    """The first answers lie at both ends of the range and in its middle, whatever the choices."""
+    """The first answers lie about both ends of the range and its middle, to which it is a decade at most."""
     order = on_a_grid(landscape(300), 1)[:30]
     places = [math.log10(each.values["lr"]) for each in order]
-    assert all(min(abs(place - level) for level in (-4, -2, 0)) < 0.5 for place in places)
+    apart = [min(abs(place - level) for level in (-4, -2, 0)) for place in places]
+    assert sum(apart) / len(apart) < 0.35, "half a decade, were they random"
+
+
+def test_an_oracle_trains_an_epoch_of_each_but_the_best() -> None:
+    curves = Curves(4, (rising(0, 0.5), rising(1, 0.6), rising(2, 0.9), recorded(3, cause="bad_init")))
+    (run,) = at_the_limit(curves, 0.25, workers=1, repeats=1)
+    assert (len(run), run[-1].best) == (4 + 3, 0.9)
