@@ -22,7 +22,7 @@ from pathlib import Path
 
 from machine import machine, table
 from search_replay.curves import FILE, Curves, Recorded, load, record, repeat
-from search_replay.orders import at_random, on_a_grid
+from search_replay.orders import at_random, on_a_grid, on_a_shuffled_grid
 from search_replay.replay import Point, Replay
 from search_replay.staged import Leg, Picked, Plan, coarse_to_fine, plain, plain_confirmed, recorded_spec
 
@@ -62,11 +62,12 @@ class Strategy:
 
 FULL = "random, in full"
 LIMIT = "limit: an oracle"
-GRID, RANDOM, ASHA = "grid", "random", "asha"
+GRID, SHUFFLED, RANDOM, ASHA = "grid", "grid, shuffled", "random", "asha"
 STRATEGIES = {
     FULL: Strategy(at_random, checked=False),
     RANDOM: Strategy(at_random),
     GRID: Strategy(on_a_grid),
+    SHUFFLED: Strategy(on_a_shuffled_grid),
     "median": Strategy(at_random, Median()),
     ASHA: Strategy(at_random, Asha()),
     "asha, reduction 4": Strategy(at_random, Asha(reduction=4)),
@@ -117,8 +118,12 @@ def report(curves: Curves, repeats: int) -> None:
         f"the best {best:.4f}, top 5 % from {curves.threshold(0.05):.4f}, top 1 % from "
         f"{curves.threshold(0.01):.4f}; n = {repeats} repeats\n{machine()}"
     )
+    orders = {
+        order: [order(curves, seed) for seed in range(repeats)]
+        for order in {each.order for each in STRATEGIES.values()}
+    }
     runs = {
-        (name, workers): replays(curves, strategy, workers, repeats)
+        (name, workers): replays(orders[strategy.order], curves.epochs, strategy, workers)
         for name, strategy in STRATEGIES.items()
         for workers in WORKERS
     }
@@ -136,22 +141,22 @@ def report(curves: Curves, repeats: int) -> None:
 Runs = dict[tuple[str, int], list[list[Point]]]
 
 
-def replays(curves: Curves, strategy: Strategy, workers: int, repeats: int) -> list[list[Point]]:
-    """The same order of configurations for every strategy in a repeat."""
-    return [
-        Replay(strategy.order(curves, seed), curves.epochs, workers, strategy.pruner, strategy.checked).run()
-        for seed in range(repeats)
-    ]
+def replays(
+    orders: Sequence[Sequence[Recorded]], epochs: int, strategy: Strategy, workers: int
+) -> list[list[Point]]:
+    """A repeat for each order; strategies with the same kind of order get the same ones."""
+    return [Replay(order, epochs, workers, strategy.pruner, strategy.checked).run() for order in orders]
 
 
 def at_the_limit(curves: Curves, share: float, workers: int, repeats: int) -> list[list[Point]]:
     """An oracle in place of a pruner: it ends after an epoch whatever will not come to the best ``share``."""
     target = curves.threshold(share)
-    known = [
+    known = tuple(
         each if each.best >= target else replace(each, curve=each.curve[:1], cause="known")
         for each in curves.trials
-    ]
-    return replays(replace(curves, trials=tuple(known)), Strategy(at_random), workers, repeats)
+    )
+    orders = [at_random(replace(curves, trials=known), seed) for seed in range(repeats)]
+    return replays(orders, curves.epochs, STRATEGIES[RANDOM], workers)
 
 
 def until(run: Sequence[Point], target: float) -> Point | None:
@@ -244,15 +249,18 @@ def _staged(duels: dict[tuple[str, str], Duels]) -> str:
 
 
 def _bars(curves: Curves, runs: Runs, duels: dict[tuple[str, str], Duels]) -> None:
-    full, at_random, grid, asha = (
-        median_epochs(curves, runs[name, 4], 0.05) for name in (FULL, RANDOM, GRID, ASHA)
+    full, drawn, grid, shuffled, asha = (
+        median_epochs(curves, runs[name, 4], 0.05) for name in (FULL, RANDOM, GRID, SHUFFLED, ASHA)
     )
     better = duels[SHORT, RANDOM].share(1)
     print("\nto the top 5 %, 4 workers:")
     limit = median_epochs(curves, at_the_limit(curves, 0.05, 4, len(runs[FULL, 4])), 0.05)
     print(f"asha over random in full: {asha / full:.2f} (bar {ASHA_BAR}): {_met(asha / full <= ASHA_BAR)}")
     print(f"asha over an oracle, which ends all others after one epoch: {asha / limit:.2f}")
-    print(f"grid needs more than random: {grid:g} against {at_random:g}: {_met(grid > at_random)}")
+    print(
+        f"grid needs more than random: {grid:g} against {drawn:g}: {_met(grid > drawn)}; "
+        f"shuffled, which no sampler of hpo does: {shuffled:g}"
+    )
     print(
         f"coarse to fine, confirmed, is better than random in {better:.0%} of the repeats "
         f"(bar {STAGED_BAR:.0%}): {_met(better >= STAGED_BAR)}"

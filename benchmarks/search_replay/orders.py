@@ -25,16 +25,28 @@ def at_random(curves: Curves, seed: int) -> list[Recorded]:
 
 
 def on_a_grid(curves: Curves, seed: int) -> list[Recorded]:
-    """A grid: the product of all choices and of LEVELS values of each number, in random order.
+    """A grid in order, as `sampler: grid` takes it: the first hyperparameter varies slowest.
 
-    A point is answered by the recorded configuration nearest to it that was not taken yet.
+    The product of all choices and of LEVELS values of each number; each repeat names the hyperparameters in
+    another order. A point is answered by the recorded configuration nearest to it that was not taken yet.
     """
-    levels = {name: _levels(low, high) for name, (low, high) in _RANGES.items()}
-    names = [*levels, *CHOICES]
-    choices = [sorted({each.values[name] for each in curves.trials}) for name in CHOICES]
-    points = [dict(zip(names, point, strict=True)) for point in itertools.product(*levels.values(), *choices)]
+    values = _values(curves)
+    names = random.Random(seed).sample(list(values), len(values))
+    product = itertools.product(*(values[name] for name in names))
+    return nearest(curves, (dict(zip(names, point, strict=True)) for point in product))
+
+
+def on_a_shuffled_grid(curves: Curves, seed: int) -> list[Recorded]:
+    """The same points in random order, which is kinder to a grid that is cut short."""
+    values = _values(curves)
+    points = [dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())]
     random.Random(seed).shuffle(points)
     return nearest(curves, points)
+
+
+def _values(curves: Curves) -> dict[str, list[Any]]:
+    levels: dict[str, list[Any]] = {name: _levels(low, high) for name, (low, high) in _RANGES.items()}
+    return levels | {name: sorted({each.values[name] for each in curves.trials}) for name in CHOICES}
 
 
 def nearest(curves: Curves, points: Iterable[dict[str, Any]]) -> list[Recorded]:

@@ -38,11 +38,14 @@ class Taken:
     bracket: int
     done: int = 0
     state: State = "running"
+    best: float = 0.0
+    """Its best accuracy so far. A curve that a check cut short stays where it was."""
 
-    @property
-    def best(self) -> float:
-        """Its best accuracy so far. A curve that a check cut short stays low."""
-        return max(self.recorded.curve[: self.done], default=0.0)
+    def advance(self) -> None:
+        """Train an epoch more."""
+        if self.done < len(self.recorded.curve):
+            self.best = max(self.best, self.recorded.curve[self.done])
+        self.done += 1
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Replay:
             if not ends:
                 return points
             now, worker, trial = heapq.heappop(ends)
-            trial.done += 1
+            trial.advance()
             best = max(best, trial.best)
             points.append(Point(len(points) + 1, now, best))
             trial.state = self._after_epoch(trial)

@@ -358,11 +358,11 @@ class RungRow(Base):
     epochs: Mapped[int]
     """How many the trial is to train; only trials with as many are compared."""
     score: Mapped[float]
-    """The best validation accuracy up to this epoch."""
+    """The best validation accuracy up to this epoch; 0 of a trial that a check ended, which counts as the last."""
     rank: Mapped[int]
     """When it was decided; 1 is the best."""
     compared: Mapped[int]
-    """How many trials had come to the rung by then, this one included."""
+    """How many trials had come to the rung by then, or been ended by a check before; this one included."""
     decision: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from search import at_the_limit
 from search_replay.curves import Curves, Recorded, load, write
-from search_replay.orders import at_random, on_a_grid
+from search_replay.orders import at_random, on_a_grid, on_a_shuffled_grid
 from search_replay.replay import Replay
 from search_replay.staged import (
     Leg,
@@ -177,14 +177,14 @@ def test_coarse_to_fine_finds_more_than_plain_search_where_one_number_matters() 
 
 def test_an_order_takes_every_configuration_at_most_once() -> None:
     curves = landscape(50)
-    for order in (at_random(curves, 1), on_a_grid(curves, 1)):
+    for order in (at_random(curves, 1), on_a_grid(curves, 1), on_a_shuffled_grid(curves, 1)):
         assert sorted(each.number for each in order) == list(range(50))
     assert at_random(curves, 1) != at_random(curves, 2)
 
 
 def test_a_grid_is_answered_near_its_learning_rates() -> None:
     """The first answers lie about both ends of the range and its middle, to which it is a decade at most."""
-    order = on_a_grid(landscape(300), 1)[:30]
+    order = on_a_shuffled_grid(landscape(300), 1)[:30]
     places = [math.log10(each.values["lr"]) for each in order]
     apart = [min(abs(place - level) for level in (-4, -2, 0)) for place in places]
     assert sum(apart) / len(apart) < 0.35, "half a decade, were they random"
