@@ -69,7 +69,7 @@ class Replay:
     checked: bool = True
     taken: list[Taken] = field(default_factory=list)
     _scores: dict[tuple[int, int], list[tuple[float, int]]] = field(default_factory=dict)
-    _paused: dict[tuple[int, int], list[Taken]] = field(default_factory=dict)
+    _paused: dict[tuple[int, int], list[tuple[float, int]]] = field(default_factory=dict)
 
     def run(self) -> list[Point]:
         """A point for each epoch, in the order in which they end."""
@@ -116,7 +116,7 @@ class Replay:
         insort(self._scores.setdefault(rung, []), _place(trial))
         action = judge(self.pruner, self._standing(rung, trial)).action
         if action == "paused":
-            self._paused.setdefault(rung, []).append(trial)
+            insort(self._paused.setdefault(rung, []), _place(trial))
         return "running" if action == "goes_on" else action
 
     def _fall_behind(self, trial: Taken) -> None:
@@ -134,12 +134,12 @@ class Replay:
         if not can_pause(self.pruner):
             return None
         best = [
-            self._standing(rung, min(paused, key=_place)) for rung, paused in self._paused.items() if paused
+            self._standing(rung, self.taken[paused[0][1]]) for rung, paused in self._paused.items() if paused
         ]
         chosen = promotable(self.pruner, best, closing)
         if chosen is None:
             return None
-        self._paused[chosen.trial.bracket, chosen.epoch].remove(chosen.trial)
+        self._paused[chosen.trial.bracket, chosen.epoch].pop(0)
         chosen.trial.state = "running"
         return chosen.trial
 

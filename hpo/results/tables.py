@@ -358,7 +358,7 @@ class RungRow(Base):
     epochs: Mapped[int]
     """How many the trial is to train; only trials with as many are compared."""
     score: Mapped[float]
-    """The best validation accuracy up to this epoch; 0 of a trial that a check ended, which counts as the last."""
+    """The best validation accuracy up to this epoch; 0 of a trial that a check ended, which is the last."""
     rank: Mapped[int]
     """When it was decided; 1 is the best."""
     compared: Mapped[int]
