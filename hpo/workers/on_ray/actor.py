@@ -74,7 +74,7 @@ class RayWorker:
             os.chdir(folder)
         self._order = order
         self._leave = leave
-        self._output = _print_to_file()
+        self._output: Path | None = None
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._clock = _Clock()
         show_on(self._clock)
@@ -87,6 +87,7 @@ class RayWorker:
         """What happened since the last call; waits for something at most ``ANSWER_SECONDS``."""
         self._asked = time.monotonic()
         if self._serving is None:
+            self._output = _print_to_file()
             self._serving = threading.Thread(target=self._serve, name="serve", daemon=True)
             self._serving.start()
             return self._news((), over=False)  # so that it is known who dies, if it dies at once
@@ -101,7 +102,7 @@ class RayWorker:
         last = self._clock.value
         silent = time.monotonic() - last if last else 0.0
         if over:
-            shutil.rmtree(self._output.parent, ignore_errors=True)
+            self._remove_output()
         return News(worker_id(), messages, silent, over, str(self._output))
 
     def _heard(self, seconds: float) -> list[Message]:
@@ -136,8 +137,12 @@ class RayWorker:
         self._stop.set()
         if self._serving is not None:
             self._serving.join(STOP_SECONDS)
-        shutil.rmtree(self._output.parent, ignore_errors=True)
+        self._remove_output()
         self._leave()
+
+    def _remove_output(self) -> None:
+        if self._output is not None:
+            shutil.rmtree(self._output.parent, ignore_errors=True)
 
 
 def _print_to_file() -> Path:

@@ -140,10 +140,8 @@ def connected(address: str | None, code: Sequence[Path]) -> Iterator[Cluster]:
     if ray.is_initialized():
         yield Cluster(address)
         return
-    if address == AUTO:
-        address = _of_this_machine()
     if address != LOCAL:
-        _refuse_silent(address)
+        _refuse_silent(_of_this_machine() if address == AUTO else address)
     _join(address, code)
     try:
         yield Cluster(address)

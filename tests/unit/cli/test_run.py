@@ -6,6 +6,7 @@ import pytest
 
 from hpo.cli.app import run_command
 from hpo.events import RunSummary
+from hpo.workers.on_ray.shares import RayWorkers
 
 
 @pytest.fixture
@@ -62,3 +63,62 @@ def test_a_study_of_the_database_without_its_file_is_left_to_workers(
         assert run_command(["run", name, "--storage", storage]) == 2
         said = capsys.readouterr().err
         assert "no study file or bundled study" in said and "hpo worker" not in said
+
+
+@pytest.fixture
+def on_ray(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What a run on Ray was asked for; nothing is trained."""
+    found: dict[str, Any] = {}
+
+    def run_on_ray(spec: Any, url: str, **options: Any) -> RunSummary:
+        found.update(options)
+        return RunSummary("demo", 5, 6, True, 1.0, 143)
+
+    monkeypatch.setattr("hpo.workers.on_ray.run.run_on_ray", run_on_ray)
+    return found
+
+
+@pytest.mark.usefixtures("demo")
+@pytest.mark.parametrize(
+    ("arguments", "workers"),
+    [
+        (["--ray", "quickstart"], RayWorkers()),
+        (["quickstart", "--ray"], RayWorkers()),
+        (["quickstart", "--ray", "--max-workers", "3"], RayWorkers(max_workers=3)),
+        (["--ray", "auto", "quickstart"], RayWorkers("auto")),
+        (["quickstart", "--ray=head:6379", "--cpus-per-worker", "4", "--gpus-per-worker", "0.25"],
+         RayWorkers("head:6379", 4, 0.25)),
+    ],
+)  # fmt: skip
+def test_ray_may_stand_without_an_address(
+    on_ray: dict[str, Any], arguments: list[str], workers: RayWorkers
+) -> None:
+    assert run_command(["run", *arguments]) == 143
+    assert on_ray["workers"] == workers
+
+
+@pytest.mark.usefixtures("demo", "on_ray", "asked")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--max-workers", "2"], "--max-workers is for workers on a Ray cluster: say --ray too"),
+        (["--cpus-per-worker", "2"], "--cpus-per-worker is for workers on a Ray cluster"),
+        (["--ray", "--workers", "2"], "with --ray use --max-workers"),
+        (["--ray", "--gpus-per-worker", "1.5"], "--gpus-per-worker 1.5: Ray gives a share of one, or whole"),
+        (["--ray=somewhere"], "'somewhere' is not the address of a Ray cluster"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["run", "quickstart", *options]) == 2
+    assert message in capsys.readouterr().err.replace("\n", " ")
+
+
+@pytest.mark.usefixtures("demo")
+def test_without_ray_it_is_said_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hpo.workers.on_ray.run.find_spec", lambda name: None)
+    assert run_command(["run", "quickstart", "--ray"]) == 2
+    assert "pip install 'hpo[ray]'" in capsys.readouterr().err
