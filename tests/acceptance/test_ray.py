@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 import signal
 import subprocess
@@ -174,3 +175,25 @@ def _each_ended_once(hpo: Hpo, lost: int) -> None:
         assert set(each[:-1]) <= {"lost", "released"} and each[-1] not in {"lost", "released"}
     checked = hpo("db", "check")
     assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_from_python_on_a_ray_of_its_own_with_sqlite(hpo: Hpo, ray_folder: Path) -> None:
+    study = hpo.write_study(trials=2, epochs=1)
+    program = f"""
+import hpo, ray
+study = hpo.run({study!r}, ray=hpo.RayWorkers("local", max_workers=1))
+print(study, study.summary.exit_code, ray.is_initialized(), list(study.attempts().host.unique()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        cwd=hpo.folder,
+        env=hpo.environment | {"RAY_TMPDIR": str(ray_folder)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    host = platform.node()
+    assert done.stdout == f"<hpo.Study tiny: 2 of 2 trials are over> 0 False ['{host}']\n", done.stderr
+    assert "raylet" not in done.stderr and "Traceback" not in done.stderr
