@@ -36,9 +36,18 @@ FIXED: dict[str, Any] = {
     "dataset": "synthetic", "train_images": 100, "width": 4, "depth": 2, "epochs": 2, "batch_size": 25,
     "precision": "fp32",
 }  # fmt: skip
+LEARNING = {
+    **FIXED,
+    "train_images": 400,
+    "width": 8,
+    "batch_size": 5,
+    "optimizer": "adam",
+    "augmentation": "none",
+}
+"""Well enough that there is something to confirm."""
 NARROW = {"lr": {"log": [2e-3, 1e-2]}}
 STAGED = {
-    "study": "staged", "trials": 8, "checks": "off", "fixed": FIXED, "space": NARROW,
+    "study": "staged", "trials": 8, "checks": "off", "fixed": LEARNING, "space": NARROW,
     "stages": [{"name": "coarse", "trials": 3}, {"name": "sure", "confirm": {"top": 2, "seeds": 2}}],
 }  # fmt: skip
 PRUNED = {
