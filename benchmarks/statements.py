@@ -43,7 +43,7 @@ def _heard(store: ResultsStore) -> Iterator[list[bytes]]:
 
 def script(store: ResultsStore, transactions: list[Callable[[], None]]) -> str:
     """What they send for the replay's first trial and ``EPOCH``, for any client's trial and epoch."""
-    parts = [r"\set trial " + f"{_FIRST_TRIAL} + :client_id", r"\set epoch random(1, 80000000)"]
+    parts = [r"\set trial " + f"{_FIRST_TRIAL} + :client_id", r"\set epoch random(1, 2000000000)"]
     for transaction in transactions:
         with _heard(store) as said:
             transaction()
