@@ -31,7 +31,7 @@ ELSEWHERE = {
 }
 """Commands that are not run here, and why."""
 CHANGED = {
-    "hpo dashboard": "hpo dashboard --port 0 --token readme-token",
+    "hpo dashboard": "hpo dashboard --port 0",
     "hpo worker --slots 2": "hpo worker --slots 2 --until-idle",
     "hpo delete my-first": "hpo delete my-first --yes",
     "hpo submit my-first.yaml --priority 5":

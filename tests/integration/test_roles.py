@@ -16,6 +16,7 @@ from sqlalchemy import make_url
 
 from hpo.cli.app import run_command
 from hpo.errors import StorageError
+from hpo.events import EpochDone, Event
 from hpo.queue import stopping
 from hpo.recovery.signals import StopRequestedError
 from hpo.reporting.dashboard.app import Access, Dashboard, make_app
@@ -136,16 +137,21 @@ def test_a_worker_cannot_change_what_is_trained_or_how_it_is_stored(as_user: Cal
         )  # fmt: skip
 
 
-def _train(worker_url: str, interrupted_after: int | None = None) -> None:
-    calls = iter(range(10**9))
+def _train(worker_url: str, *, interrupted: bool = False) -> None:
+    """Until there is nothing more to do; or until the first epoch, when a signal comes."""
+    epochs: list[Event] = []
+
+    def hear(event: Event) -> None:
+        if isinstance(event, EpochDone):
+            epochs.append(event)
 
     def check_stop() -> None:
-        if next(calls) == interrupted_after:
+        if interrupted and epochs:
             raise StopRequestedError
 
     order = WorkOrder(worker_url, (), "cpu", 1, service=True)
     with suppress(StopRequestedError):
-        serve(order, lambda event: None, check_stop, lambda ready: None)
+        serve(order, hear, check_stop, lambda ready: None)
 
 
 def _inserted(connection: psycopg.Connection[Any]) -> set[str]:
@@ -172,7 +178,7 @@ def test_studies_are_trained_by_workers_and_read_by_viewers(
 ) -> None:
     with ResultsStore(as_user(SUBMITTER)) as store:
         ids = [submit(store, StudySpec.model_validate(each)).study_id for each in (STAGED, PRUNED)]
-    _train(as_user(WORKER), interrupted_after=40)
+    _train(as_user(WORKER), interrupted=True)
     _train(as_user(WORKER))
     with ResultsStore(as_user(WORKER)) as store:
         noticed = StudyFindingRecord("cost", "note", "little came of it", {}, "", {})
