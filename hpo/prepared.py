@@ -170,6 +170,9 @@ def layer_records(snapshot: Snapshot, epoch: int) -> list[LayerRecord]:
             saturated=layer.saturated,
             gradient_norm=layer.gradient_norm,
             update_ratio=layer.update_ratio,
+            activation_low=layer.low,
+            activation_high=layer.high,
+            activation_counts=layer.counts or None,
         )
         for position, layer in enumerate(snapshot.layers)
     ]

@@ -276,14 +276,25 @@ class Babysitter:
             motion = self._meter.after()
             lr = float(self._optimizer.param_groups[0]["lr"])
             with self._feed.paused():
-                self._pending.append(self._probe.snapshot(step, lr, motion))
+                histograms = self._takes_histograms(step)
+                self._pending.append(self._probe.snapshot(step, lr, motion, histograms=histograms))
         self._feed.after_step(step)
 
     def _is_chosen(self, step: int) -> bool:
+        return step in _FIRST_SNAPSHOTS or (step + 1) % self._interval() == 0
+
+    def _takes_histograms(self, step: int) -> bool:
+        """Of a chosen step: in the first looks, then each time twice as far, and at the end."""
+        interval, total = self._interval(), self.seen.setup.total_steps
+        looks = (step + 1) // interval
+        is_last = total is not None and step + interval >= total
+        return step in _FIRST_SNAPSHOTS or is_last or looks & (looks - 1) == 0
+
+    def _interval(self) -> int:
+        """Steps from a look at the layers to the next."""
         total, preset = self.seen.setup.total_steps, self._limits.preset
         closest = _CLOSEST[preset]
-        interval = 2 * closest if total is None else min(max(total // _SNAPSHOTS[preset], closest), _WIDEST)
-        return step in _FIRST_SNAPSHOTS or (step + 1) % interval == 0
+        return 2 * closest if total is None else min(max(total // _SNAPSHOTS[preset], closest), _WIDEST)
 
     def _take_losses(self) -> list[Tensor]:
         waiting, self._losses = self._losses, []

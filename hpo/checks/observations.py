@@ -166,6 +166,12 @@ class LayerStatistics:
     """Share of the layer's outputs, before the nonlinearity, that are the same for the whole probe batch."""
     crossing: float = math.nan
     """Share of units that get values of both signs, before the nonlinearity; read once, before training."""
+    low: float = math.nan
+    high: float = math.nan
+    """Of a sample of the activations."""
+    counts: tuple[int, ...] = ()
+    """How many of the sample lie in each of as many bins of the same width from ``low`` to ``high``; empty in
+    looks that take no histogram, and of values that are not finite."""
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
+from hpo.checks.histograms import BINS, histogram, sample
 from hpo.checks.moments import std_mean, unit_extremes
 from hpo.checks.observations import LayerStatistics, Snapshot
 
@@ -91,15 +93,17 @@ class _Site:
     numbers: list[Tensor] = field(default_factory=list)
     mute: Tensor | None = None
     crossing: Tensor | None = None
+    sample: Tensor | None = None
+    """(n,) of the activations, for a histogram."""
 
 
 class LayerReader:
     """Listens to one forward pass: which layers were met, in order, and what their activations are like."""
 
-    def __init__(self, model: nn.Module, *, signs: bool = False) -> None:
-        """``signs`` reads ``crossing`` too."""
+    def __init__(self, model: nn.Module, *, signs: bool = False, samples: bool = False) -> None:
+        """``signs`` reads ``crossing`` too, ``samples`` what histograms are made of."""
         self.sites: list[_Site] = []
-        self._signs = signs
+        self._signs, self._samples = signs, samples
         self._model = model
 
     @contextmanager
@@ -123,19 +127,25 @@ class LayerReader:
                 return  # a layer that is used twice counts where it is first
             if inputs and self.sites and not self.sites[-1].nonlinearity:
                 # No layer made the activation (a function did): what comes in here is it.
-                self.sites[-1].numbers = _numbers(inputs[0].detach(), "")
-            numbers = _numbers(output.detach(), "")
-            self.sites.append(_Site(name, numbers=numbers, mute=numbers[_ACTIVATION_FIELDS.index("dead")]))
+                self._read(self.sites[-1], inputs[0].detach())
+            site = _Site(name)
+            self._read(site, output.detach())
+            site.mute = site.numbers[_ACTIVATION_FIELDS.index("dead")]
+            self.sites.append(site)
 
         return hook
 
     def _on_activation(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if self.sites and not self.sites[-1].nonlinearity:
-            kind = type(module).__name__
-            self.sites[-1].nonlinearity = kind
-            self.sites[-1].numbers = _numbers(output.detach(), kind)
+            self.sites[-1].nonlinearity = type(module).__name__
+            self._read(self.sites[-1], output.detach())
             if self._signs and not getattr(module, "inplace", False):
                 self.sites[-1].crossing = _crossing(inputs[0].detach())
+
+    def _read(self, site: _Site, activations: Tensor) -> None:
+        site.numbers = _numbers(activations, site.nonlinearity)
+        if self._samples:
+            site.sample = sample(activations)
 
 
 def _crossing(values: Tensor) -> Tensor:
@@ -153,6 +163,14 @@ def _numbers(activations: Tensor, kind: str) -> list[Tensor]:
     return [mean, std, same.float().mean(), flat]
 
 
+def _counted(numbers: Sequence[float]) -> tuple[float, float, tuple[int, ...]]:
+    """Lowest, highest and counts of a histogram as it came from the device, if one did and is of numbers."""
+    if not numbers or not all(map(math.isfinite, numbers[:2])):
+        return math.nan, math.nan, ()
+    low, high, *counts = numbers
+    return low, high, tuple(map(int, counts))
+
+
 @dataclass(frozen=True)
 class PendingSnapshot:
     """A snapshot whose numbers are still on the device."""
@@ -162,15 +180,21 @@ class PendingSnapshot:
     sites: tuple[tuple[str, str], ...]
     """Name and nonlinearity."""
     numbers: Tensor
-    """(2 + sites * 8,): loss, spread of logits, then for each site what LayerStatistics has."""
+    """(2 + sites * 9,): loss, spread of logits, then for each site what LayerStatistics has. Where samples
+    were taken, (sites * (2 + BINS),) of histograms follow."""
 
     def read(self) -> Snapshot:
         """Wait for the device, and bring everything over in one transfer."""
         loss, spread, *rest = self.numbers.tolist()
         width = len(_ACTIVATION_FIELDS) + 5
+        counted = rest[len(self.sites) * width :]
         layers = []
         for index, (name, kind) in enumerate(self.sites):
-            layers.append(LayerStatistics(name, kind, *rest[index * width : (index + 1) * width]))
+            numbers = rest[index * width : (index + 1) * width]
+            given = counted[index * (2 + BINS) : (index + 1) * (2 + BINS)]
+            low, high, counts = _counted(given)
+            layer = LayerStatistics(name, kind, *numbers)
+            layers.append(replace(layer, low=low, high=high, counts=counts))
         return Snapshot(self.step, self.lr, loss, spread, tuple(layers))
 
 
@@ -184,9 +208,11 @@ class Probe:
         self._labels = labels
         self._weights = layer_weights(model)
 
-    def snapshot(self, step: int, lr: float, motion: WeightMotion | None) -> PendingSnapshot:
+    def snapshot(
+        self, step: int, lr: float, motion: WeightMotion | None, *, histograms: bool = False
+    ) -> PendingSnapshot:
         """Layer statistics now; ``motion`` is what the last step did to the weights."""
-        reader = LayerReader(self._model)
+        reader = LayerReader(self._model, samples=histograms)
         with torch.no_grad(), undisturbed(self._model, batch_statistics=True), reader.listening():
             logits = self._forward(self._model, self._images)
         loss = F.cross_entropy(logits, self._labels)
@@ -227,7 +253,9 @@ def pack(
         numbers.append(nothing if change is None else change / weight)
         numbers += [nothing if each is None else each for each in (site.mute, site.crossing)]
     names = tuple((site.name, site.nonlinearity) for site in sites)
-    return PendingSnapshot(step, lr, names, torch.stack([number.float() for number in numbers]))
+    counted = [histogram(site.sample) for site in sites if site.sample is not None]
+    packed = torch.cat([torch.stack([number.float() for number in numbers]), *counted])
+    return PendingSnapshot(step, lr, names, packed)
 
 
 class StepMeter:

@@ -420,7 +420,9 @@ def _finding(row: Row[Any]) -> FindingRecord:
 
 
 def _layer(row: Row[Any]) -> LayerRecord:
-    return LayerRecord(**{each.name: row._mapping[each.name] for each in fields(LayerRecord)})
+    values = {each.name: row._mapping[each.name] for each in fields(LayerRecord)}
+    counts = values["activation_counts"]
+    return LayerRecord(**values | {"activation_counts": None if counts is None else tuple(counts)})
 
 
 def _attempt(row: Row[Any]) -> Attempt:

@@ -105,6 +105,10 @@ class LayerRecord:
     saturated: float | None = None
     gradient_norm: float | None = None
     update_ratio: float | None = None
+    activation_low: float | None = None
+    activation_high: float | None = None
+    activation_counts: tuple[int, ...] | None = None
+    """Of a sample, in as many bins of the same width from low to high; None where no histogram was taken."""
 
 
 @dataclass(frozen=True)

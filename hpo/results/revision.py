@@ -8,7 +8,7 @@ from hpo.errors import StorageError
 from hpo.results.engine import reading
 from hpo.results.url import place
 
-HEAD = "0009"
+HEAD = "0010"
 """The newest revision in migrations/versions."""
 VERSION_TABLE = "hpo_alembic_version"
 

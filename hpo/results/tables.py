@@ -1,12 +1,7 @@
-"""Our tables, beside Optuna's in one database.
-
-A number that is not finite (a loss that became NaN) is stored as NULL: SQLite has no NaN, and NULL is what
-averages skip. The finding of the check that saw it says what it was. Times are UTC, without a zone.
-"""
+"""Our tables, beside Optuna's in one database."""
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
 from typing import Any
 
@@ -14,25 +9,19 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
-    Dialect,
-    Double,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
     LargeBinary,
     String,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from hpo.redact import redact
 from hpo.results import optuna_tables
-
-NAME_LENGTH = 200
+from hpo.results.columns import NAME_LENGTH, Document, Finite, Prose, one_of
 
 SLOT_STATES = ("waiting", "running", "paused", "done")
 OUTCOMES = ("complete", "pruned", "failed")
@@ -43,32 +32,6 @@ SEVERITIES = ("pass", "note", "warn", "fatal")
 STUDY_SEVERITIES = ("note", "warn")
 
 
-class Finite(TypeDecorator[float]):
-    """A double; NaN and infinity become NULL."""
-
-    impl = Double
-    cache_ok = True
-
-    def process_bind_param(self, value: float | None, dialect: Dialect) -> float | None:
-        return None if value is None or not math.isfinite(value) else float(value)
-
-
-class Prose(TypeDecorator[str]):
-    """Text from anywhere, without passwords and what a database cannot hold (NUL, half a character)."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        if value is None:
-            return None
-        return redact(value).encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
-
-
-# Elsewhere plain `json`, which keeps the order of a study file's keys; `jsonb` is faster to take apart.
-Document = JSON().with_variant(JSONB(), "postgresql")
-
-
 class Base(DeclarativeBase):
     type_annotation_map = {  # noqa: RUF012 (SQLAlchemy reads it so)
         float: Finite(),
@@ -77,11 +40,6 @@ class Base(DeclarativeBase):
 
 
 STUDIES, TRIALS = optuna_tables.declare(Base.metadata)
-
-
-def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
-    listed = ", ".join(f"'{value}'" for value in values)
-    return CheckConstraint(f"{column} IN ({listed})", name=f"ck_{column}")
 
 
 class StudyRow(Base):
@@ -151,7 +109,7 @@ class TrialRow(Base):
         ForeignKeyConstraint(
             ["study_id", "statistics_hash"], ["hpo_statistics.study_id", "hpo_statistics.hash"]
         ),
-        _one_of("outcome", OUTCOMES),
+        one_of("outcome", OUTCOMES),
         CheckConstraint("outcome <> 'complete' OR value IS NOT NULL", name="ck_complete_has_value"),
         CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="ck_ended"),
     )
@@ -195,7 +153,7 @@ class SlotRow(Base):
 
     __tablename__ = "hpo_slot"
     __table_args__ = (
-        _one_of("state", SLOT_STATES),
+        one_of("state", SLOT_STATES),
         CheckConstraint("(state = 'running') = (worker IS NOT NULL)", name="ck_worker"),
         CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="ck_lease"),
         Index(
@@ -237,7 +195,7 @@ class StageRow(Base):
     """A stage of a study that has ``stages:``, written when it begins. Other studies have none."""
 
     __tablename__ = "hpo_stage"
-    __table_args__ = (UniqueConstraint("study_id", "position"), _one_of("kind", STAGE_KINDS))
+    __table_args__ = (UniqueConstraint("study_id", "position"), one_of("kind", STAGE_KINDS))
 
     study_id: Mapped[int] = mapped_column(
         ForeignKey("hpo_study.study_id", ondelete="CASCADE"), primary_key=True
@@ -312,7 +270,7 @@ class AttemptRow(Base):
     """One worker's go at a trial."""
 
     __tablename__ = "hpo_attempt"
-    __table_args__ = (_one_of("outcome", ATTEMPT_OUTCOMES),)
+    __table_args__ = (one_of("outcome", ATTEMPT_OUTCOMES),)
 
     trial_id: Mapped[int] = mapped_column(
         ForeignKey("hpo_trial.trial_id", ondelete="CASCADE"), primary_key=True
@@ -343,7 +301,7 @@ class RungRow(Base):
 
     __tablename__ = "hpo_rung"
     __table_args__ = (
-        _one_of("decision", RUNG_DECISIONS),
+        one_of("decision", RUNG_DECISIONS),
         Index("ix_hpo_rung_score", "study_id", "stage", "bracket", "epochs", "epoch", "score"),
     )
 
@@ -410,6 +368,11 @@ class LayerRow(Base):
     gradient_norm: Mapped[float | None]
     update_ratio: Mapped[float | None]
     """Norm of one step's update over the norm of the weights."""
+    activation_low: Mapped[float | None]
+    activation_high: Mapped[float | None]
+    activation_counts: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
+    """How many of a sample of activations lie in each of as many bins of the same width from low to high;
+    NULL, as these two, where no histogram was taken."""
 
 
 class FindingRow(Base):
@@ -417,7 +380,7 @@ class FindingRow(Base):
 
     __tablename__ = "hpo_finding"
     __table_args__ = (
-        _one_of("severity", SEVERITIES),
+        one_of("severity", SEVERITIES),
         UniqueConstraint("trial_id", "check_name", "step", "layer"),
         Index("ix_hpo_finding_check", "check_name", "severity"),
     )
@@ -440,7 +403,7 @@ class StudyFindingRow(Base):
     """What the checks of a whole study found, the most useful first."""
 
     __tablename__ = "hpo_study_finding"
-    __table_args__ = (_one_of("severity", STUDY_SEVERITIES),)
+    __table_args__ = (one_of("severity", STUDY_SEVERITIES),)
 
     study_id: Mapped[int] = mapped_column(
         ForeignKey("hpo_study.study_id", ondelete="CASCADE"), primary_key=True

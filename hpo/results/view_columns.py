@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import JSON, Boolean, Column, DateTime, Double, Integer, MetaData, Table, Text
 
-from hpo.results.tables import Document
+from hpo.results.columns import Document
 from hpo.results.view_sql import column_type
 from hpo.spec.configuration import Configuration
 
@@ -42,7 +42,8 @@ _COLUMNS: dict[str, Mapping[str, Any]] = {
     "layers": {
         **_TRIAL, "epoch": Integer, "step": Integer, "position": Integer, "layer": Text,
         "activation_mean": Double, "activation_std": Double, "dead": Double, "saturated": Double,
-        "gradient_norm": Double, "update_ratio": Double, "trial_id": Integer,
+        "gradient_norm": Double, "update_ratio": Double, "activation_low": Double, "activation_high": Double,
+        "activation_counts": JSON, "trial_id": Integer,
     },
     "findings": {
         **_TRIAL, "check_name": Text, "severity": Text, "epoch": Integer, "step": Integer, "layer": Text,

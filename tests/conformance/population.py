@@ -98,7 +98,10 @@ def _write(bench: Any, study_id: int, trial: Known) -> None:
         lease = bench.claim(study_id, worker="host9:1:0.00")
         bench.store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
     for epoch, layer in itertools.product(range(1, trial.epochs_done + 1), range(2)):
-        record = LayerRecord(10 * epoch, epoch, layer, f"conv{layer}", 0.0, 1.0, 0.5 / epoch, 0.0, 1.0, 1e-3)
+        record = LayerRecord(
+            10 * epoch, epoch, layer, f"conv{layer}", 0.0, 1.0, 0.5 / epoch, 0.0, 1.0, 1e-3,
+            *((-1.5, 0.1, (7, 0, 3)) if epoch == 1 else ()),
+        )  # fmt: skip
         if layer == 0:
             bench.store.record_epoch(lease, trial_id, _epoch(trial, epoch))
         if number == 0:

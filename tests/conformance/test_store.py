@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -14,6 +15,7 @@ from hpo.errors import LeaseLostError
 from hpo.queue.leases import release, renew
 from hpo.queue.slots import progress
 from hpo.results import store as store_module
+from hpo.results.query import trial_detail
 from hpo.results.records import FindingRecord, LayerRecord, Outcome
 from hpo.results.tables import AttemptRow, EpochRow, FindingRow, LayerRow, SlotRow, TrialRow
 
@@ -139,6 +141,21 @@ def test_a_write_whose_success_was_not_heard_of_is_made_again_without_harm(bench
     assert progress(bench.store, study_id).pruned == 1
     with pytest.raises(LeaseLostError):
         renew(bench.store, lease)
+
+
+def test_a_histogram_is_read_as_it_was_written(bench: Any) -> None:
+    lease = bench.claim(bench.register())
+    trial_id, number = bench.begin(lease)
+    counted = LayerRecord(
+        7, 1, 0, "conv", activation_low=-1 / 3, activation_high=2.0, activation_counts=(5, 0, 7)
+    )
+    without = LayerRecord(15, 1, 0, "conv", activation_low=math.nan, activation_high=math.nan)
+    bench.store.record_layers(lease, trial_id, [counted, without])
+    written = trial_detail(bench.store.engine, "first", number).layers
+    assert written == (counted, replace(without, activation_low=None, activation_high=None))
+    nulls = select(LayerRow.step).where(LayerRow.activation_counts.is_(None))
+    with bench.store.engine.connect() as connection:
+        assert connection.scalars(nulls).all() == [15]
 
 
 def test_numbers_that_are_not_finite_are_null(bench: Any) -> None:

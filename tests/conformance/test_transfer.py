@@ -137,7 +137,7 @@ def _common(value: Any) -> Any:
         return int(value)
     if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:.*", value):
         return datetime.fromisoformat(value).isoformat()
-    return json.loads(value) if isinstance(value, str) and value.startswith("{") else value
+    return json.loads(value) if isinstance(value, str) and value.startswith(("{", "[")) else value
 
 
 def optunas(url: str, study: str) -> list[Any]:

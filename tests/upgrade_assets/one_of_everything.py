@@ -120,8 +120,10 @@ def _begin(
     )
     store.record_findings(lease, trial_id, [finding, odd])
     layers = [
-        LayerRecord(20, 1, place, f"conv{place}", dead=0.1 * place, gradient_norm=math.nan)
-        for place in (0, 1)
+        LayerRecord(20, 1, 0, "conv0", dead=0.0, gradient_norm=math.nan),
+        LayerRecord(
+            20, 1, 1, "conv1", dead=0.1, activation_low=-1.5, activation_high=0.1, activation_counts=(7, 0, 3)
+        ),
     ]
     store.record_layers(lease, trial_id, layers)
     return lease, trial_id

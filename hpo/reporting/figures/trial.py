@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
-from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hpo.reporting.figures.activations import (
+    draw_histograms,
+    layer_colour,
+    short_name,
+    with_histograms,
+)
 from hpo.reporting.figures.canvas import drawing
 from hpo.reporting.figures.scales import plain_log, set_epochs
 from hpo.reporting.figures.style import LIGHT, Theme
@@ -24,8 +28,6 @@ _LOG_FROM = 20.0
 _HEALTHY_UPDATES = (1e-4, 1e-2)
 """Where the lecture wants updates over weights: about 1e-3 (CS231n, lecture 6)."""
 _VERDICT_WIDTH, _VERDICT_LINES = 58, 3
-_LAYER_COLOURS = "viridis"
-"""Light and dark tell the depth, whoever looks: the input is dark."""
 
 
 def trial_curves(trial: TrialDetail, theme: Theme = LIGHT) -> Figure:
@@ -44,12 +46,15 @@ def trial_curves(trial: TrialDetail, theme: Theme = LIGHT) -> Figure:
 def layer_health(trial: TrialDetail, theme: Theme = LIGHT) -> Figure:
     """Each layer's updates and activations over the steps, and what of it is dead or saturated at the end.
 
-    Only for a trial with ``layers``.
+    Below them histograms of its activations, where any were taken. Only for a trial with ``layers``.
     """
     names = list(dict.fromkeys(layer.layer for layer in trial.layers))
+    counted = with_histograms(trial.layers)
+    heights = [3.4 + 0.1 * max(0, len(names) - 8), *([2.3] if counted else [])]
     with drawing(theme):
-        figure = Figure(figsize=(10.4, 3.4 + 0.1 * max(0, len(names) - 8)), layout="constrained")
-        updates, spreads, shares = figure.subplots(1, 3, width_ratios=(1, 1, 0.9))
+        figure = Figure(figsize=(10.4, sum(heights)), layout="constrained")
+        above, *below = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
+        updates, spreads, shares = above.subplots(1, 3, width_ratios=(1, 1, 0.9))
         _over_steps(updates, trial.layers, names, "update_ratio")
         _title(updates, "updates", "one step's update / size of the weights")
         updates.axhspan(*_HEALTHY_UPDATES, color=theme.families["healthy"], alpha=0.12, linewidth=0, zorder=0)
@@ -57,6 +62,8 @@ def layer_health(trial: TrialDetail, theme: Theme = LIGHT) -> Figure:
         _over_steps(spreads, trial.layers, names, "activation_std")
         _title(spreads, "activations", "standard deviation")
         _last_shares(shares, theme, trial.layers, names)
+        for part in below:
+            draw_histograms(part, theme, counted, names)
         return figure
 
 
@@ -180,7 +187,7 @@ def _last_shares(axes: Axes, theme: Theme, layers: Sequence[LayerRecord], names:
             [row + shift for row in rows], widths, height=0.36, color=theme.families["signal"], alpha=alpha,
             label=statistic,
         )  # fmt: skip
-    axes.set_yticks(rows, [printable(_short(name)) for name in names])
+    axes.set_yticks(rows, [printable(short_name(name)) for name in names])
     for row in rows:
         axes.plot(
             [-0.03], [row], marker="s", markersize=5, color=layer_colour(row, len(names)), clip_on=False
@@ -192,16 +199,5 @@ def _last_shares(axes: Axes, theme: Theme, layers: Sequence[LayerRecord], names:
     axes.legend(loc="lower right")
 
 
-def layer_colour(place: int, count: int) -> str:
-    """The colour of the ``place``-th of ``count`` layers from the input."""
-    rgba: Any = mpl.colormaps[_LAYER_COLOURS](0.08 + 0.78 * place / max(1, count - 1))
-    return str(mpl.colors.to_hex(rgba))
-
-
 def _share(value: float | None) -> float:
     return value if value is not None and math.isfinite(value) else 0.0
-
-
-def _short(name: str) -> str:
-    """``stage1.conv1.conv`` without what every name ends with."""
-    return name.removesuffix(".conv")

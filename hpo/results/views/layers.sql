@@ -12,6 +12,9 @@ SELECT
     l.saturated,
     l.gradient_norm,
     l.update_ratio,
+    l.activation_low,
+    l.activation_high,
+    l.activation_counts,
     l.trial_id
 FROM hpo_layer AS l
 JOIN hpo_known_trial AS k ON k.trial_id = l.trial_id

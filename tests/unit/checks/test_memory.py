@@ -30,7 +30,9 @@ def _seen() -> Observations:
     setup = Setup(
         10, "sgd", 0.1, 0.9, 0.0, 2, 8, {"l1": 0.0, "schedule": "cosine"}, 5, (), ("a",), 0, 0.0, ()
     )
-    layer = LayerStatistics("conv", "ReLU", 0.1, 1.0, 0.0, math.nan, 1 / 3, 2.0, math.inf)
+    layer = LayerStatistics(
+        "conv", "ReLU", 0.1, 1.0, 0.0, math.nan, 1 / 3, 2.0, math.inf, low=-1 / 3, high=2.0, counts=(5, 0, 7)
+    )
     return Observations(
         setup,
         losses=np.array([2.3, math.nan, math.inf]),

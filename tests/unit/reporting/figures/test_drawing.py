@@ -167,3 +167,44 @@ def test_plotly_draws_the_same_in_plain_numbers(picture: StudyPicture, best: Tri
     ] == "head.classifier" and layers.layout.yaxis.type == "log"
     for figure in (curves, failures, layers):
         assert "bdata" not in figure.to_json(), "older plotly.js cannot read packed arrays"
+
+
+def test_histograms_stand_where_their_activations_lie(best: TrialDetail) -> None:
+    plain = trial.layer_health(best)
+    assert len(plain.axes) == 3
+    layers = tuple(
+        replace(each, activation_low=-2.0, activation_high=6.0, activation_counts=(4, 0, 0, 16))
+        if each.position < 2
+        else each
+        for each in best.layers
+    )
+    figure = trial.layer_health(replace(best, layers=layers))
+    titles = [axes.get_title(loc="left") for axes in figure.axes[3:]]
+    assert titles == ["stage1.conv1", "stage2.conv2", "head.classifier"]
+    looks = sorted({each.step for each in layers})
+    first, _, classifier = figure.axes[3:]
+    assert len(first.collections) == len(looks) > 1
+    assert not classifier.collections
+    for place, drawn in enumerate(first.collections):
+        outline = drawn.get_paths()[0].vertices
+        assert (outline[:, 1].min(), outline[:, 1].max()) == (-2.0, 6.0)
+        assert outline[:, 0].min() == place
+        # The fullest bin is the highest: 4 to 6; a quarter as many are half as wide.
+        widths = {y: outline[outline[:, 1] == y][:, 0].max() - place for y in (-2.0, 6.0)}
+        assert widths[6.0] == pytest.approx(2 * widths[-2.0]) and widths[6.0] < 1
+
+
+def test_histograms_of_very_different_spread_are_readable(best: TrialDetail) -> None:
+    grown = tuple(
+        replace(each, activation_low=-float(each.step**3), activation_high=0.0, activation_counts=(1, 2))
+        for each in best.layers
+    )
+    axes = trial.layer_health(replace(best, layers=grown)).axes[3]
+    assert axes.get_yscale() == "symlog"
+    same = tuple(
+        replace(each, activation_low=0.0, activation_high=0.0, activation_counts=(2048, 0))
+        for each in best.layers
+    )
+    axes = trial.layer_health(replace(best, layers=same)).axes[3]
+    assert axes.get_yscale() == "linear"
+    assert all(line.get_ydata().tolist() == [0.0, 0.0] for line in axes.lines[:-1])

@@ -1,0 +1,114 @@
+"""Histograms of a trial's activations over its steps, a panel a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
+
+from hpo.reporting.figures.style import Theme
+from hpo.reporting.words import printable
+from hpo.results.records import LayerRecord
+
+MOST_PANELS = 8
+"""Of more layers, as many from the first to the last are drawn."""
+_LAYER_COLOURS = "viridis"
+"""Light and dark tell the depth, whoever looks: the input is dark."""
+_WIDEST = 0.92
+"""Of the way to the next histogram."""
+_SPREAD_LOG = 30.0
+"""Spreads that differ by such a factor are drawn on a symmetric log scale."""
+_LABELS = 4
+_LONGEST_NAME = 15
+
+
+def with_histograms(layers: Sequence[LayerRecord]) -> list[LayerRecord]:
+    """Those looks at layers that counted activations."""
+    return [layer for layer in layers if layer.activation_counts]
+
+
+def draw_histograms(
+    figure: Figure | SubFigure, theme: Theme, layers: Sequence[LayerRecord], names: Sequence[str]
+) -> None:
+    """``names`` are all layers from the input; ``layers`` have counts."""
+    shown = _some(range(len(names)), MOST_PANELS)
+    steps = sorted({layer.step for layer in layers})
+    panels = figure.subplots(1, len(shown), squeeze=False)[0]
+    for axes, place in zip(panels, shown, strict=True):
+        mine = [layer for layer in layers if layer.layer == names[place]]
+        _draw(axes, theme, mine, steps, layer_colour(place, len(names)))
+        axes.set_title(_in_two(printable(short_name(names[place]))), fontsize=8)
+    panels[0].set_ylabel("activation")
+    figure.supxlabel(
+        "step (the wider, the more of the activations: the root of their share)",
+        fontsize=8,
+        color=theme.muted,
+    )
+
+
+def layer_colour(place: int, count: int) -> str:
+    """The colour of the ``place``-th of ``count`` layers from the input."""
+    rgba: Any = mpl.colormaps[_LAYER_COLOURS](0.08 + 0.78 * place / max(1, count - 1))
+    return str(mpl.colors.to_hex(rgba))
+
+
+def short_name(name: str) -> str:
+    """``stage1.conv1.conv`` without what every name ends with."""
+    return name.removesuffix(".conv")
+
+
+def _in_two(name: str) -> str:
+    """A long name on two lines: panels are narrow."""
+    start, dot, end = name.partition(".")
+    return f"{start}{dot}\n{end}" if len(name) > _LONGEST_NAME and dot else name
+
+
+def _draw(axes: Axes, theme: Theme, layers: Sequence[LayerRecord], steps: Sequence[int], colour: str) -> None:
+    for layer in layers:
+        low, high, counts = layer.activation_low, layer.activation_high, layer.activation_counts
+        if low is None or high is None or not counts:
+            continue
+        base = steps.index(layer.step)
+        if low == high:
+            axes.plot([base, base + _WIDEST], [low, low], color=colour, linewidth=1.6)
+            continue
+        edges = np.linspace(low, high, len(counts) + 1)
+        widths = np.sqrt(np.array(counts) / max(counts)) * _WIDEST
+        axes.fill_betweenx(
+            edges, base, base + np.append(widths, widths[-1]), step="post", color=colour, linewidth=0
+        )
+    _set_values(axes, layers)
+    _set_steps(axes, steps)
+    axes.axhline(0, color=theme.muted, linewidth=0.7, zorder=0)
+
+
+def _set_values(axes: Axes, layers: Sequence[LayerRecord]) -> None:
+    axes.tick_params(labelsize=7)
+    axes.locator_params(axis="y", nbins=5)
+    reach = [max(abs(layer.activation_low or 0.0), abs(layer.activation_high or 0.0)) for layer in layers]
+    seen = [each for each in reach if each > 0]
+    if seen and max(seen) > _SPREAD_LOG * min(seen):
+        axes.set_yscale("symlog", linthresh=min(seen))
+        locator = SymmetricalLogLocator(base=10, linthresh=min(seen))
+        locator.set_params(numticks=7)
+        axes.yaxis.set_major_locator(locator)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _set_steps(axes: Axes, steps: Sequence[int]) -> None:
+    axes.set_xlim(-0.15, len(steps))
+    labelled = _some(range(len(steps)), _LABELS)
+    axes.set_xticks(labelled, [f"{steps[each]:,}" for each in labelled], rotation=35, ha="right")
+    axes.grid(visible=False, axis="x")
+
+
+def _some(places: Sequence[int], most: int) -> list[int]:
+    """At most so many of the places, from the first to the last."""
+    if len(places) <= most:
+        return list(places)
+    return [places[round(each)] for each in np.linspace(0, len(places) - 1, most)]
