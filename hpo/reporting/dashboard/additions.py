@@ -15,8 +15,11 @@ from optuna_dashboard._storage import get_trials
 
 from hpo.reporting.dashboard.csv_table import csv_answer
 from hpo.reporting.dashboard.knowledge import Knowledge, StudyKnowledge
+from hpo.reporting.dashboard.page import page_answer, static_answer, the_script
 from hpo.reporting.dashboard.trial_texts import TrialTexts, add_to_trial, look_once, shorten
 
+_PAGE = ("GET", "/dashboard<:re:(/.*)?>")
+_STATIC = ("GET", "/static/<filename:path>")
 _STUDY = ("GET", "/api/studies/<study_id:int>")
 _CSV = ("GET", "/csv/<study_id:int>")
 _STUDY_ARTIFACT = ("GET", "/artifacts/<study_id:int>/<artifact_id:re:[0-9a-fA-F-]+>")
@@ -46,6 +49,10 @@ class Additions:
         place = (route.method, route.rule)
         if place == _STUDY:
             return lambda study_id: self._study(callback, study_id)
+        if place == _PAGE:
+            return lambda: page_answer(callback)
+        if place == _STATIC:
+            return lambda filename: static_answer(callback, filename)
         if place == _CSV:
             return lambda study_id: csv_answer(self._storage, study_id)
         if place == _STUDY_ARTIFACT:
@@ -70,7 +77,8 @@ class Additions:
         return _packed(f'{json.dumps(found)[:-1]}, "trials": {texts}}}')
 
     def prepare(self) -> None:
-        """Make the answer for the newest study, which the first visitor most likely asks for."""
+        """Make the answers for the newest study, which the first visitor most likely asks for."""
+        the_script()
         study = max(self._storage.get_all_studies(), key=lambda each: each._study_id, default=None)
         if study is not None:
             trials = get_trials(self._cache, self._storage, study._study_id)

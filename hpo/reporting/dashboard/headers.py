@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hpo.reporting.dashboard.answers import Environ, StartResponse, WsgiApp, answer
+from hpo.reporting.dashboard.page import VERSIONED
 
 _PAGE_POLICY = "; ".join(
     [
@@ -32,8 +33,12 @@ _FOR_ALL = [
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), microphone=(), geolocation=()"),
 ]
-# Pages and answers change; the script has the date of its file, and artifacts never change.
-_CACHING = {"/static/": "private, no-cache", "/artifacts/": "private, max-age=86400, immutable"}
+# Pages and answers change; files have the date of theirs, and artifacts never change.
+_CACHING = {
+    VERSIONED: "private, max-age=31536000, immutable",
+    "/static/": "private, no-cache",
+    "/artifacts/": "private, max-age=86400, immutable",
+}
 _OURS = frozenset({"content-security-policy", "access-control-allow-origin", "cache-control"})
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 

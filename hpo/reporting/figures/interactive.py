@@ -28,10 +28,16 @@ def curves_by_verdict(picture: StudyPicture) -> go.Figure:
         xs, ys, tips = _joined(drawn)
         name = f"{cause_words(cause)} ({picture.count(cause)})"
         figure.add_scatter(
-            x=xs, y=ys, text=tips, mode="lines+markers", name=name,
-            hovertemplate="%{text}<br>epoch %{x}: %{y:.4f}<extra></extra>", opacity=_ALPHA,
-            line={"color": LIGHT.of(cause), "width": 2 if cause == HEALTHY else 1.5}, connectgaps=False,
-            marker={"symbol": plotly_marker(cause), "size": 5},
+            x=xs, y=ys, text=tips, mode="lines", name=name, legendgroup=cause, showlegend=False,
+            hovertemplate="%{text}<br>epoch %{x}: %{y:.4f}<extra></extra>", connectgaps=False,
+            opacity=_ALPHA,
+            line={"color": LIGHT.of(cause), "width": 2 if cause == HEALTHY else 1.5},
+        )  # fmt: skip
+        # A mark for each epoch would be thousands of elements of the page.
+        figure.add_scatter(
+            x=[point.curve[-1][0] for point in drawn], y=[round(point.curve[-1][1], 5) for point in drawn],
+            mode="markers", name=name, legendgroup=cause, opacity=_ALPHA, hoverinfo="skip",
+            marker={"color": LIGHT.of(cause), "symbol": plotly_marker(cause), "size": 6},
         )  # fmt: skip
     figure.update_layout(**_layout(f"{picture.study}: curves by verdict"))
     figure.update_xaxes(title="epochs done", rangemode="tozero")

@@ -47,6 +47,14 @@ def url(watched_path: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
             trial.report(0.1 * step, step)
         if value is not None:
             study.tell(trial, value)
+    many = optuna.create_study(storage=url, study_name="many")
+    lr = {"lr": optuna.distributions.FloatDistribution(1e-4, 1, log=True)}
+    many.add_trials(
+        optuna.trial.create_trial(
+            value=place, params={"lr": 0.5**place}, distributions=lr, intermediate_values={1: 0.5}
+        )
+        for place in [0.1 * each for each in range(120)]
+    )
     return url
 
 
@@ -120,6 +128,36 @@ def test_a_failed_trial_shows_its_verdict_and_pictures(visit: Visit) -> None:
         visit.page.wait_for_function("one => one.complete", arg=picture.element_handle())
         assert picture.evaluate("one => one.naturalWidth") > 500
     assert visit.problems == []
+
+
+def test_a_large_study_is_drawn_as_far_as_it_is_seen(visit: Visit) -> None:
+    visit.page.goto(visit.link)
+    visit.page.goto(f"{visit.origin}/dashboard/studies/3")
+    timeline = visit.page.locator("#graph-timeline")
+    count = "timeline => timeline.querySelectorAll('.barlayer .point').length"
+    timeline.locator(".barlayer .point").first.wait_for(state="attached")
+    assert timeline.evaluate(count) == 100
+    timeline.hover()
+    timeline.locator("[data-title='Autoscale']").click()
+    visit.page.wait_for_function(f"timeline => ({count})(timeline) === 120", arg=timeline.element_handle())
+    lines = visit.page.locator("#graph-intermediate-values")
+    drawn = lines.evaluate("plot => [plot.data.length, plot.data.every(trace => trace.x.length > 0)]")
+    assert drawn == [30, True]
+    assert visit.problems == []
+
+
+def test_what_the_script_asks_for_is_asked_for_once(visit: Visit) -> None:
+    """By the page, before the script runs: an address that differs in a letter would be asked for twice."""
+    asked: list[str] = []
+    visit.page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    visit.page.goto(visit.link)
+    asked.clear()
+    visit.page.goto(f"{visit.origin}/dashboard/studies/1")
+    visit.page.locator("[id='user-defined-plot:hpo-curves'] .main-svg").first.wait_for()
+    assert asked.count("/api/studies/1") == 1
+    assert asked.index("/api/studies/1") < asked.index(
+        next(each for each in asked if each.endswith("bundle.js"))
+    )
 
 
 def test_a_delete_is_refused(visit: Visit) -> None:
