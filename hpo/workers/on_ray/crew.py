@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hpo.errors import StorageError
 from hpo.events import Stopping, WorkersWaiting
-from hpo.queue.leases import release_hung
+from hpo.queue.leases import release_dead_local, release_hung
 from hpo.recovery.signals import StopFlag
 from hpo.redact import redact
 from hpo.results.attempts import keep_last_output
@@ -168,6 +168,8 @@ class RayCrew:
                 release_hung(self._store, worker)
         if not (stop.signum or self.heard.failed):
             obituary = self._obituary(placed)
+            with suppress(StorageError):  # as above; of other machines nothing is known
+                release_dead_local(self._store, None, Patience(0.0))
             if self.heard.lost(worker, obituary) > self._most_deaths:
                 self._dismiss(placed)
         placed.identity, placed.ready, placed.hung = "", False, False

@@ -75,6 +75,7 @@ Watch = Callable[..., tuple[list[Event], RayCrew]]
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     monkeypatch.setattr("hpo.workers.on_ray.crew.ASK_AGAIN_SECONDS", 0.0)
     monkeypatch.setattr("hpo.workers.on_ray.crew.release_hung", lambda store, worker: None)
+    monkeypatch.setattr("hpo.workers.on_ray.crew.release_dead_local", lambda store, study, patience: [])
 
     def watch(*actors: _Actor, most_deaths: int = 9, stop: StopFlag | None = None) -> Any:
         told: list[Event] = []
