@@ -166,7 +166,9 @@ class RayCrew:
         if placed.hung:
             with suppress(StorageError):  # the lease then runs out by itself
                 release_hung(self._store, worker)
-        if not (stop.signum or self.heard.failed):
+        if stop.signum or self.heard.failed:
+            self._dismiss(placed)  # once started again it would begin anew
+        else:
             obituary = self._obituary(placed)
             with suppress(StorageError):  # as above; of other machines nothing is known
                 release_dead_local(self._store, None, Patience(0.0))

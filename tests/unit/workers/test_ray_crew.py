@@ -165,6 +165,25 @@ def test_after_a_signal_those_that_work_stop_and_those_that_wait_are_dismissed(w
     assert (works.done[0], waits.done) == ("stop", ["kill"])
 
 
+def test_one_that_dies_after_a_signal_does_not_begin_anew(watch: Watch) -> None:
+    stop = StopFlag()
+
+    class Dies(_Actor):
+        def stop(self) -> None:
+            self.done.append("stop")
+            self.answers = [RESTARTS, _news("h:2:b"), _news("h:2:b")]
+
+        def ask(self) -> None:
+            super().ask()
+            stop.signum = 15
+
+    actor = Dies(_news("h:1:a"), _news("h:1:a"))
+    told, _ = watch(actor, stop=stop)
+    assert told == [Stopping(15)]
+    assert actor.done == ["stop", "kill"]
+    assert len(actor.answers) == 2
+
+
 def test_one_that_hangs_is_killed_and_started_again(watch: Watch) -> None:
     actor = _Actor(_news("h:1:a", silent=700.0), RESTARTS, _news("h:2:b", over=True))
     told, _ = watch(actor)
