@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -205,12 +206,23 @@ def test_every_command_does_what_is_shown(tmp_path: Path, stranger: dict[str, st
 
 def _visit(command: str, folder: Path, environment: dict[str, str]) -> str:
     """What the dashboard says when it starts; its address answers, and Ctrl-C ends it."""
-    words = ["bash", "-c", f"exec {command}"]
-    with subprocess.Popen(words, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    process = subprocess.Popen(
+        shlex.split(command),
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        # Where this test runs in the background of a shell, that has switched Ctrl-C off.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    try:
         assert process.stdout is not None
         line = process.stdout.readline()
         with urlopen(line.split()[0], timeout=30) as answer:
             assert answer.status == 200
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) in (0, 130)
+    finally:
+        process.kill()
+        process.communicate()
     return line
