@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from hpo.cli.worker_log import _COUNTED, _SAYINGS, WorkerLog
 from hpo.events import (
+    ClusterJoined,
     EpochDone,
     Event,
     FindingMade,
@@ -20,6 +21,7 @@ from hpo.events import (
     TrialStarted,
     WorkerLost,
     WorkerReady,
+    WorkersWaiting,
 )
 from hpo.workers.service import ServiceSummary
 
@@ -35,6 +37,8 @@ EVENTS: list[Event] = [
     StudySkipped("h:1:a", "three", "no images at postgresql://ada:secret@db/x\nput them there"),
     WorkerLost("h:2:b", "worker-2 died (exit code 1)"),
 ]
+OF_A_RUN = (StudyReady, ClusterJoined, WorkersWaiting)
+"""What a service never emits: `hpo run` begins a study, on a Ray cluster if so asked."""
 SUMMARY = ServiceSummary(1, 61.0, {"three": "no images"}, [])
 
 
@@ -89,4 +93,4 @@ def test_every_json_line_has_the_study_the_trial_and_the_worker() -> None:
 
 
 def test_every_event_of_a_service_has_words() -> None:
-    assert set(_SAYINGS) == set(get_args(Event)) - {StudyReady, *_COUNTED}
+    assert set(_SAYINGS) == set(get_args(Event)) - {*OF_A_RUN, *_COUNTED}
