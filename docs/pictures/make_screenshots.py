@@ -132,7 +132,7 @@ def draw_dashboard(browser: Any, link: str, number: str) -> None:
     pages = {
         "dashboard.png": (study, "[id='user-defined-plot:hpo-layers'] .trace", 2060),
         "dashboard-note.png": (f"{study}/note", "h3", 900),
-        "dashboard-trial.png": (f"{study}/trials?numbers={number}", "img[alt='layers.png']", 1400),
+        "dashboard-trial.png": (f"{study}/trials?numbers={number}", "img[alt='layers.png']", 1520),
     }
     for name, (path, drawn, height) in pages.items():
         page.set_viewport_size({"width": 1400, "height": height})
