@@ -84,5 +84,8 @@ def test_a_study_is_finished_though_the_database_crashes_and_a_worker_is_taken_a
     for name in compose.processes:
         said = compose.output(name)
         assert not any(secret in said for secret in SECRETS.values()) and "Traceback" not in said, said
-    refused = compose.refused("dashboard", "submit", "tiny.yaml"), compose.refused("worker", "stop", "tiny")
+    refused = (
+        compose.refused("dashboard", "submit", "tiny.yaml"),
+        compose.refused("worker", "delete", "tiny", "--yes"),
+    )
     assert all("its user may not do this" in said for said in refused)

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
 import yaml
@@ -218,7 +218,7 @@ def _visit(command: str, folder: Path, environment: dict[str, str]) -> str:
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        with urlopen(line.split()[0], timeout=30) as answer:
+        with build_opener(HTTPCookieProcessor()).open(line.split()[0], timeout=30) as answer:
             assert answer.status == 200
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) in (0, 130)
