@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import optuna
-import optuna.storages._rdb.models  # Optuna would load it within the first transaction
+from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
+from optuna.storages._rdb import models  # Optuna would load it within the first transaction
 from sqlalchemy import Connection, NullPool
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
@@ -123,6 +124,29 @@ class _Joined(RDBStorage):
         self.engine = connection.engine
         self.scoped_session = scoped_session(_SESSIONS)
         self.scoped_session(bind=connection)
+
+    def _set_trial_param_without_commit(
+        self,
+        session: Session,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+        previous_distribution: BaseDistribution | None = None,
+    ) -> None:
+        """Add it, to be written with the trial's others at once.
+
+        Optuna reads the trial, and an earlier distribution, for each parameter again, while all who begin
+        a trial of the study wait. The trial was made a moment ago; a study's distributions stay the same.
+        """
+        session.add(
+            models.TrialParamModel(
+                trial_id=trial_id,
+                param_name=param_name,
+                param_value=param_value_internal,
+                distribution_json=distribution_to_json(distribution),
+            )
+        )
 
 
 @contextmanager

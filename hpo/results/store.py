@@ -313,8 +313,9 @@ def _template(
 def _insert_trial(
     connection: Connection, hold: Hold, trial_id: int, configuration: Mapping[str, Any], device: str
 ) -> None:
-    # SQLite gives the ids of deleted trials out again; what hangs on such an id is not this trial's.
-    connection.execute(delete(TrialRow).where(TrialRow.trial_id == trial_id))
+    if connection.dialect.name == "sqlite":
+        # It gives the ids of deleted trials out again; what hangs on such an id is not this trial's.
+        connection.execute(delete(TrialRow).where(TrialRow.trial_id == trial_id))
     connection.execute(
         insert(TrialRow).values(
             trial_id=trial_id,

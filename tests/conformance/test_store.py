@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.trial import TrialState
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from hpo.errors import LeaseLostError
 from hpo.queue.leases import release, renew
@@ -54,6 +54,21 @@ def test_a_trial_is_told_to_optuna_with_params_curve_and_verdict(bench: Any) -> 
     assert (slot.state, slot.trial_id, slot.worker, slot.epoch) == ("done", trial_id, None, 3)
     (attempt,) = bench.rows(AttemptRow)
     assert (attempt.host, attempt.pid, attempt.outcome, attempt.to_epoch) == ("host", 1, "complete", 3)
+
+
+def test_whoever_begins_a_trial_lets_the_others_wait_for_few_statements(bench: Any) -> None:
+    """Optuna locks the study meanwhile, and would read two rows and write one for each parameter."""
+    study_id = bench.register()
+    lease = bench.claim(study_id)
+    said: list[str] = []
+
+    def hear(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        said.append(statement)
+
+    event.listen(bench.store.engine, "before_cursor_execute", hear)
+    bench.begin(lease)
+    event.remove(bench.store.engine, "before_cursor_execute", hear)
+    assert not [each for each in said if "FROM trial_params" in each]
 
 
 def test_the_next_worker_goes_on_with_the_same_trial_and_number(bench: Any) -> None:
