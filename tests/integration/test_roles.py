@@ -52,7 +52,8 @@ STAGED = {
     "stages": [{"name": "coarse", "trials": 3}, {"name": "sure", "confirm": {"top": 2, "seeds": 2}}],
 }  # fmt: skip
 PRUNED = {
-    "study": "pruned", "trials": 3, "sampler": "cmaes", "pruner": {"asha": {"reduction": 2, "min_epochs": 1}},
+    "study": "pruned", "trials": 3, "sampler": {"cmaes": {"startup": 1}},
+    "pruner": {"asha": {"reduction": 2, "min_epochs": 1}},
     "fixed": {**FIXED, "preprocessing": "zca"}, "space": {**NARROW, "momentum": {"uniform": [0.5, 0.9]}},
 }  # fmt: skip
 OTHER = "study: other\ntrials: 1\nfixed: {dataset: synthetic, epochs: 1}\nspace: {lr: {log: [0.001, 1]}}\n"
