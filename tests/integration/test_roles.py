@@ -59,7 +59,8 @@ PRUNED = {
 OTHER = "study: other\ntrials: 1\nfixed: {dataset: synthetic, epochs: 1}\nspace: {lr: {log: [0.001, 1]}}\n"
 READS = [
     ("status",), ("status", "staged"), ("studies",), ("workers",), ("show", "pruned", "0"),
-    ("logs", "pruned", "0"), ("query", "SELECT number, value FROM results"), ("query", "best", "--param", "study=staged"),
+    ("logs", "pruned", "0"), ("query", "SELECT number, value FROM results"),
+    ("query", "best", "--param", "study=staged"),
     ("importance", "staged"), ("report", "staged", "-o", "report.html"), ("refine", "staged"),
     ("export-study", "staged", "-o", "staged.zip"), ("repeat", "staged", "0"),
     ("db", "check"), ("db", "upgrade"), ("db", "prune"),
