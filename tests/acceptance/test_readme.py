@@ -29,6 +29,7 @@ ELSEWHERE = {
     "make test": "is what runs this test",
     "source .venv/bin/activate": "this test has that folder on its path",
     "docker compose up": "no engine is here: tests/acceptance/test_compose.py runs the services",
+    "hpo run my-first.yaml --ray": "tests/acceptance/test_ray.py has a cluster",
 }
 """Commands that are not run here, and why."""
 CHANGED = {
