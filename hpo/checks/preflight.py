@@ -31,6 +31,7 @@ from hpo.checks.probes import (
     pack,
     undisturbed,
 )
+from hpo.checks.rounding import in_full_precision
 from hpo.checks.signal import label_signal, roughness
 from hpo.pulse import beat
 
@@ -85,6 +86,7 @@ def examine(
         labels = label_facts(train.labels, classes)
         probe = Examples(train.images, train.labels.clamp(0, classes - 1))
         logits, layers, gradients = _first_step(model, forward, probe.first(PROBE_IMAGES))
+        layers = in_full_precision(layers, model, forward, probe.images[:PROBE_IMAGES])
         few = balanced_examples(probe.labels)
         learnable = math.isfinite(layers.loss)
         noise, batch_effect = _evaluation(model, forward, probe.images[:_EVALUATED])

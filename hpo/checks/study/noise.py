@@ -34,7 +34,7 @@ def noise(results: StudyResults) -> list[StudyFinding]:
     """A note if others are within the noise of the best, and how large that is."""
     images = results.val_images
     groups = _groups(results.ranked)
-    if images is None or len(groups) < 2:
+    if not images or len(groups) < 2:
         return []
     seed_variance, repeats = _seed_variance(groups)
     best = groups[0]
