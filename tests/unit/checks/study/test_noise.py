@@ -71,5 +71,9 @@ def test_nothing_is_said_where_the_images_are_not_known(make_study: Any) -> None
     assert noise(make_study(lambda values: 0.5, trials=4, train_images=None)) == []
 
 
+def test_nothing_is_said_where_there_are_none(make_study: Any) -> None:
+    assert noise(make_study(lambda values: 0.5, trials=4, train_images=4)) == []
+
+
 def test_trials_at_chance_are_not_compared(make_study: Any) -> None:
     assert noise(with_values(make_study(lambda values: 0.5, trials=4), [0.3, 0.1, 0.1, 0.1])) == []
