@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
-from hpo.checks.moments import unit_extremes
 from hpo.checks.observations import Snapshot
-from hpo.checks.probes import undisturbed, weight_modules
+from hpo.checks.probes import LayerReader, undisturbed
 
 _MUTE = 0.99
 _SHORT = (torch.bfloat16, torch.float16)
@@ -19,42 +20,40 @@ _SHORT = (torch.bfloat16, torch.float16)
 def in_full_precision(
     snapshot: Snapshot, model: nn.Module, forward: Callable[[nn.Module, Tensor], Tensor], images: Tensor
 ) -> Snapshot:
-    """The snapshot with ``mute`` of silent layers as fp32 has it, on ``images`` (n, C, H, W).
+    """The snapshot with ``mute`` of its layers as fp32 has it, on ``images`` (n, C, H, W).
 
-    Only layers whose outputs were all the same are computed again, each from what came into it.
+    Measured only if a layer is silent: one more forward pass.
     """
-    silent = {layer.name for layer in snapshot.layers if layer.mute > _MUTE}
-    if not silent:
+    if not any(layer.mute > _MUTE for layer in snapshot.layers):
         return snapshot
-    mute: dict[str, float] = {}
-
-    def listen(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], object], None]:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
-            if name not in mute and isinstance(output, Tensor) and output.dtype in _SHORT:
-                mute[name] = _share_of_mute(module, *inputs)
-
-        return hook
-
-    handles = [
-        module.register_forward_hook(listen(name))
-        for name, module in weight_modules(model).items()
-        if name in silent
-    ]
-    try:
-        with torch.no_grad(), undisturbed(model, batch_statistics=True):
-            forward(model, images)
-    finally:
-        for handle in handles:
-            handle.remove()
+    reader = LayerReader(model)
+    with (
+        torch.no_grad(),
+        undisturbed(model, batch_statistics=True),
+        reader.listening(),
+        _FullPrecision(images.device.type),
+    ):
+        forward(model, images)
+    mute = {site.name: float(site.mute) for site in reader.sites if site.mute is not None}
     layers = tuple(replace(layer, mute=mute.get(layer.name, layer.mute)) for layer in snapshot.layers)
     return replace(snapshot, layers=layers)
 
 
-def _share_of_mute(module: nn.Module, values: Tensor, *_: object) -> float:
-    """Share of units whose outputs are the same for all of ``values`` (n, ...), computed in fp32."""
-    weight = module.get_parameter("weight")
-    with torch.autocast(values.device.type, enabled=False):
-        output = type(module).forward(module, values.to(weight.dtype))
-    if output.dim() < 2:
-        return 1.0
-    return float(torch.eq(*unit_extremes(output.float())).float().mean())
+class _FullPrecision(TorchFunctionMode):
+    """Every function of torch works in fp32, within ``torch.autocast`` too."""
+
+    def __init__(self, device_type: str) -> None:
+        super().__init__()
+        self._device_type = device_type
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        with torch.autocast(self._device_type, enabled=False):
+            return func(*_wide(tuple(args)), **{name: _wide(each) for name, each in (kwargs or {}).items()})
+
+
+def _wide(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.float() if value.dtype in _SHORT else value
+    return type(value)(map(_wide, value)) if type(value) in (tuple, list) else value
