@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from hpo.reporting.figures.style import Theme
 from hpo.reporting.words import printable
@@ -23,8 +24,12 @@ _WIDEST = 0.92
 """Of the way to the next histogram."""
 _SPREAD_LOG = 30.0
 """Spreads that differ by such a factor are drawn on a symmetric log scale."""
-_LABELS = 4
+_STEPS_LABELLED = 4
+_LABELS_A_SIDE = 3
+_CLOSEST = 0.7
+"""The label next to 0 is at least so much of the usual distance away from it."""
 _LONGEST_NAME = 15
+_MINUS = "\N{MINUS SIGN}"
 
 
 def with_histograms(layers: Sequence[LayerRecord]) -> list[LayerRecord]:
@@ -79,9 +84,15 @@ def _draw(axes: Axes, theme: Theme, layers: Sequence[LayerRecord], steps: Sequen
             continue
         edges = np.linspace(low, high, len(counts) + 1)
         widths = np.sqrt(np.array(counts) / max(counts)) * _WIDEST
-        axes.fill_betweenx(
-            edges, base, base + np.append(widths, widths[-1]), step="post", color=colour, linewidth=0
-        )
+        axes.stairs(
+            base + widths,
+            edges,
+            baseline=base,
+            orientation="horizontal",
+            fill=True,
+            color=colour,
+            linewidth=0,
+        )  # fmt: skip
     _set_values(axes, layers)
     _set_steps(axes, steps)
     axes.axhline(0, color=theme.muted, linewidth=0.7, zorder=0)
@@ -94,15 +105,26 @@ def _set_values(axes: Axes, layers: Sequence[LayerRecord]) -> None:
     seen = [each for each in reach if each > 0]
     if seen and max(seen) > _SPREAD_LOG * min(seen):
         axes.set_yscale("symlog", linthresh=min(seen))
-        locator = SymmetricalLogLocator(base=10, linthresh=min(seen))
-        locator.set_params(numticks=7)
-        axes.yaxis.set_major_locator(locator)
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_major_locator(FixedLocator(symmetric_ticks(min(seen), max(seen))))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", _MINUS)))
+        axes.yaxis.set_minor_locator(NullLocator())
+
+
+def symmetric_ticks(linear: float, most: float) -> list[float]:
+    """0 and powers of ten up to ``most`` on both sides, apart from each other on a symmetric log scale.
+
+    The scale is linear up to ``linear``, which takes as much room as a decade.
+    """
+    top = math.floor(math.log10(most))
+    zero = math.log10(linear) - 1
+    apart = max(1, math.ceil((top - zero) / _LABELS_A_SIDE))
+    exponents = [each for each in range(top, math.floor(zero), -apart) if each - zero >= _CLOSEST * apart]
+    return [*(-(10.0**each) for each in exponents), 0.0, *(10.0**each for each in reversed(exponents))]
 
 
 def _set_steps(axes: Axes, steps: Sequence[int]) -> None:
     axes.set_xlim(-0.15, len(steps))
-    labelled = _some(range(len(steps)), _LABELS)
+    labelled = _some(range(len(steps)), _STEPS_LABELLED)
     axes.set_xticks(labelled, [f"{steps[each]:,}" for each in labelled], rotation=35, ha="right")
     axes.grid(visible=False, axis="x")
 

@@ -20,6 +20,8 @@ _PNG_DPI = 160
 _PROLOGUE = re.compile(r"^.*?(?=<svg )", re.DOTALL)
 _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
 _FONT = re.compile(r"font: (?:(\w+) )?([\d.]+)px [^;\"]*")
+_PLACES = re.compile(r'(?<= d=")[^"]+|(?<= [xy]=")[^"]+')
+_DIGITS = re.compile(r"(\.\d\d)\d+")
 # Matplotlib would open each link in a new window.
 _LINK = re.compile(r'(<a xlink:href="#trial-(\d+)")[^>]*>')
 _NAMES = (
@@ -59,6 +61,9 @@ def to_svg(figure: Figure, name: str, label: str, tips: Mapping[int, str] | None
             buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
         )
     svg = _METADATA.sub("", _PROLOGUE.sub("", buffer.getvalue()))
+    svg = _PLACES.sub(
+        lambda found: _DIGITS.sub(r"\1", found.group()), svg
+    )  # hundredths of a point are enough
     for pattern, new in _NAMES:
         svg = pattern.sub(partial(_renamed, new.format(name)), svg)
     for variable, colour in LIGHT.variables.items():
@@ -84,6 +89,11 @@ def css() -> str:
 
 def _rules(theme: Theme) -> str:
     return " ".join(f"--{name}: {colour};" for name, colour in theme.variables.items())
+
+
+def _in_hundredths(found: re.Match[str]) -> str:
+    """Places to a hundredth of a point: nobody sees more, and pages get smaller."""
+    return _DIGITS.sub(r"\1", found.group())
 
 
 def _renamed(before: str, found: re.Match[str]) -> str:

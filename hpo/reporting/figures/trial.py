@@ -196,7 +196,10 @@ def _last_shares(axes: Axes, theme: Theme, layers: Sequence[LayerRecord], names:
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlim(0, 1)
     axes.set_xlabel("share of the layer")
-    axes.legend(loc="lower right")
+    axes.legend(
+        loc="lower right", bbox_to_anchor=(1.03, 1.0), ncols=2, fontsize=8, borderaxespad=0.2,
+        handlelength=1.0, handletextpad=0.4, columnspacing=1.0,
+    )  # fmt: skip
 
 
 def _share(value: float | None) -> float:

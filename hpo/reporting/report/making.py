@@ -57,4 +57,5 @@ def _of_ours(url: str, study: str) -> tuple[Report, StudyPicture, dict[str, Draw
         material = read_material(engine, study)
     finally:
         engine.dispose()
-    return report_of(material), material.picture, drawers(material.picture, material.best)
+    pictures = drawers(material.picture, material.best, material.examples.values())
+    return report_of(material), material.picture, pictures

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,13 +14,19 @@ from hpo.checks.study.base import StudyFinding, StudyResults
 from hpo.checks.study.findings import study_findings
 from hpo.checks.study.importance import Answer, importance
 from hpo.diagnosis import study_results
+from hpo.reporting.figures.activations import with_histograms
 from hpo.reporting.figures.points import StudyPicture, picture_of
+from hpo.reporting.unwell import Unwell, unwell
 from hpo.results.overview import StudyOverview, TrialSummary, checks_by_severity, study_overview
 from hpo.results.query import TrialDetail, trial_detail
 from hpo.results.stages import Confirmation, StagesStatus, stages_status
 from hpo.spec.stage import TEST
 from hpo.spec.study import StudySpec
 
+EXAMPLES = 3
+"""Trials that are named for each cause."""
+MOST_EXAMPLES = 4
+"""Failed trials whose layers are drawn: one of each of the most frequent causes."""
 _Z = 1.959964
 """The normal distribution's 97.5 % quantile."""
 
@@ -38,6 +45,10 @@ class Material:
     checks: dict[str, dict[str, int]]
     best: TrialDetail | None
     """The winner of the confirmation, else the trial with the best value."""
+    failures: tuple[Unwell, ...]
+    """What did not go well, the most frequent cause first."""
+    examples: dict[str, TrialDetail]
+    """By cause the first such trial that has histograms of its activations."""
 
     @cached_property
     def trials(self) -> tuple[TrialSummary, ...]:
@@ -81,17 +92,34 @@ def read_material(engine: Engine, name: str) -> Material:
     number = next((each.number for each in stages.confirmations if each.rank == 1), None)
     if number is None and picture.ranked:
         number = picture.ranked[0].number
+    findings = tuple(study_findings(results))
+    failures = tuple(unwell(results, findings))
     return Material(
         overview=overview,
         spec=StudySpec.model_validate(overview.spec),
         results=results,
-        findings=tuple(study_findings(results)),
+        findings=findings,
         answers=tuple(importance(results)),
         stages=stages,
         picture=picture,
         checks=checks_by_severity(engine, name),
         best=None if number is None else trial_detail(engine, name, number),
+        failures=failures,
+        examples=_examples(engine, name, failures),
     )
+
+
+def _examples(engine: Engine, study: str, failures: Sequence[Unwell]) -> dict[str, TrialDetail]:
+    found: dict[str, TrialDetail] = {}
+    for failure in failures:
+        for number in failure.numbers[:EXAMPLES]:
+            trial = trial_detail(engine, study, number)
+            if with_histograms(trial.layers):
+                found[failure.cause] = trial
+                break
+        if len(found) == MOST_EXAMPLES:
+            break
+    return found
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TypeAlias
 
@@ -16,9 +16,13 @@ from hpo.results.query import TrialDetail
 Draw: TypeAlias = Callable[[], Figure]
 
 
-def drawers(picture: StudyPicture, best: TrialDetail | None) -> dict[str, Draw]:
+def drawers(
+    picture: StudyPicture, best: TrialDetail | None, failed: Iterable[TrialDetail] = ()
+) -> dict[str, Draw]:
     """How each picture that this study can have is drawn, by its name in the report."""
-    found: dict[str, Draw] = {}
+    found: dict[str, Draw] = {
+        layers_picture(each.number): partial(trial.layer_health, each) for each in failed
+    }
     if best is not None and best.curve:
         found["winner"] = partial(trial.trial_curves, best)
     if best is not None and best.layers:
@@ -35,6 +39,11 @@ def drawers(picture: StudyPicture, best: TrialDetail | None) -> dict[str, Draw]:
     if along is not None:
         found["failures"] = partial(study.failures_over, picture, along)
     return found
+
+
+def layers_picture(number: int) -> str:
+    """The name of the picture of a failed trial's layers."""
+    return f"trial-{number}-layers"
 
 
 def inline(draw: Draw, name: str, caption: str, picture: StudyPicture) -> str:

@@ -27,14 +27,13 @@ from hpo.reporting.report.blocks import (
     Tile,
 )
 from hpo.reporting.report.explained import CAUSES_EXPLAINED
-from hpo.reporting.report.material import Material
-from hpo.reporting.unwell import unwell
+from hpo.reporting.report.material import EXAMPLES, Material
+from hpo.reporting.report.pictures import layers_picture
 from hpo.search.confirmation_words import TOLD_APART
 from hpo.spec.distributions import describe
 from hpo.spec.write import study_text
 
 _LEADERS = 10
-_EXAMPLES = 3
 _MOST_ROWS = 500
 """Trials in the table of all; the pictures show no more either."""
 
@@ -115,10 +114,9 @@ def _short(material: Material) -> list[str]:
     """The result, what decides it, what goes wrong, and what to do about it."""
     said = [_result(material)]
     said += [each.statements[0] for each in material.answers if each.statements]
-    failures = unwell(material.results, material.findings)
-    if failures:
+    if material.failures:
         lost = sum(map(material.results.failed, material.results.trials))
-        worst = failures[0]
+        worst = material.failures[0]
         said.append(
             f"{lost} of {words.count(len(material.results.trials), 'trial')} came to nothing, most often "
             f"with the verdict “{worst.label}” ({words.count(len(worst.numbers), 'trial')})"
@@ -308,16 +306,15 @@ def _remark(material: Material) -> list[Block]:
 
 
 def _failures(material: Material) -> Section | None:
-    failures = unwell(material.results, material.findings)
-    if not failures:
+    if not material.failures:
         return None
     axis = failure_axis(material.picture)
     blocks: list[Block] = []
     if axis is not None:
         blocks.append(Picture("failures", f"What became of the trials, along {axis.name}."))
     summaries = {trial.number: trial for trial in material.trials}
-    for failure in failures:
-        examples = [summaries[number] for number in failure.numbers[:_EXAMPLES]]
+    for failure in material.failures:
+        examples = [summaries[number] for number in failure.numbers[:EXAMPLES]]
         remedy = next((each.remedy for each in examples if each.remedy), "")
         blocks.append(
             Note(
@@ -328,6 +325,11 @@ def _failures(material: Material) -> Section | None:
                 remedy,
             )
         )
+        if failure.cause in material.examples:
+            number = material.examples[failure.cause].number
+            blocks.append(
+                Picture(layers_picture(number), f"Trial {number}, layer by layer while it trained.")
+            )
     return Section("failures", "What did not go well, and why", tuple(blocks))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,11 @@ _DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "activation": CategoricalDistribution(["relu", "tanh", "sigmoid"]),
     "optimizer": CategoricalDistribution(["sgd", "adam"]),
     "momentum": FloatDistribution(0.5, 0.9),
+}
+_HISTOGRAM: dict[str, Any] = {
+    "activation_low": -3.0,
+    "activation_high": 5.0,
+    "activation_counts": (1, 4, 9, 4),
 }
 EXPLODED = "learning rate too high: the loss is 9.1 at step 30, over 3 x the first (2.31)"
 
@@ -104,6 +109,9 @@ def _trial(store: ResultsStore, study_id: int, number: int) -> None:
         record = EpochRecord(epoch, 2.0 / epoch, value + 0.05, 2.1 / epoch, value, 0.01, 1.5, 4500, 3000.0)
         store.record_epoch(lease, trial_id, record)
         store.record_layers(lease, trial_id, [_layer(epoch, place) for place in range(3)])
+    if ended is not None and ended.cause == "lr_too_high":
+        first = [_layer(0, place) for place in range(3)]
+        store.record_layers(lease, trial_id, [replace(each, **_HISTOGRAM) for each in first])
     if ended is not None:
         store.finish_trial(lease, trial_id, ended)
 
@@ -126,5 +134,5 @@ def _findings(ended: Outcome | None) -> list[FindingRecord]:
 def _layer(epoch: int, place: int) -> LayerRecord:
     name = ("stage1.conv1.conv", "stage2.conv2.conv", "head.classifier")[place]
     return LayerRecord(
-        10 * epoch, epoch, place, name, 0.1, 1.0 / (1 + place), 0.2 * place, 0.1, 0.5, 1e-3 / epoch
+        10 * epoch, epoch, place, name, 0.1, 1.0 / (1 + place), 0.2 * place, 0.1, 0.5, 1e-3 / (1 + epoch)
     )

@@ -10,10 +10,12 @@ from dataclasses import replace
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.scale import SymmetricalLogTransform
 from PIL import Image
 from sqlalchemy import Engine
 
 from hpo.reporting.figures import interactive, study, trial
+from hpo.reporting.figures.activations import symmetric_ticks
 from hpo.reporting.figures.canvas import css, to_png, to_svg, to_svg_file
 from hpo.reporting.figures.points import Axis, Point, StudyPicture, study_picture
 from hpo.reporting.figures.style import DARK, LIGHT
@@ -183,10 +185,10 @@ def test_histograms_stand_where_their_activations_lie(best: TrialDetail) -> None
     assert titles == ["stage1.conv1", "stage2.conv2", "head.classifier"]
     looks = sorted({each.step for each in layers})
     first, _, classifier = figure.axes[3:]
-    assert len(first.collections) == len(looks) > 1
-    assert not classifier.collections
-    for place, drawn in enumerate(first.collections):
-        outline = drawn.get_paths()[0].vertices
+    assert len(first.patches) == len(looks) > 1
+    assert not classifier.patches
+    for place, drawn in enumerate(first.patches):
+        outline = drawn.get_path().vertices
         assert (outline[:, 1].min(), outline[:, 1].max()) == (-2.0, 6.0)
         assert outline[:, 0].min() == place
         # The fullest bin is the highest: 4 to 6; a quarter as many are half as wide.
@@ -208,3 +210,13 @@ def test_histograms_of_very_different_spread_are_readable(best: TrialDetail) -> 
     axes = trial.layer_health(replace(best, layers=same)).axes[3]
     assert axes.get_yscale() == "linear"
     assert all(line.get_ydata().tolist() == [0.0, 0.0] for line in axes.lines[:-1])
+
+
+@pytest.mark.parametrize(
+    ("linear", "most"), [(1e-9, 3.0), (1e-3, 1.0), (0.02, 1.0), (1e-20, 50.0), (1.0, 1e12), (0.3, 11.0)]
+)
+def test_labels_around_0_do_not_overlap(linear: float, most: float) -> None:
+    ticks = symmetric_ticks(linear, most)
+    assert 0.0 in ticks and ticks == sorted(ticks) and 5 <= len(ticks) <= 7
+    places = SymmetricalLogTransform(10, linear, 1).transform(np.array([-most, *ticks, most]))
+    assert np.diff(places[1:-1]).min() > 0.1 * (places[-1] - places[0])

@@ -92,6 +92,14 @@ def test_failures_come_with_reason_example_and_remedy(parsed: _Page) -> None:
     assert "try lower lr to 0.3" in text
 
 
+def test_the_layers_of_a_failure_are_drawn_where_they_were_looked_at(page: str, watched: Engine) -> None:
+    examples = read_material(watched, "watched").examples
+    assert examples.keys() == {"lr_too_high"}, "nobody looked into the trial that ended with an error"
+    number = examples["lr_too_high"].number
+    assert page.count(f'aria-label="Trial {number}, layer by layer while it trained."') == 1
+    assert page.count("layer by layer while it trained") == 2
+
+
 def test_the_lectures_checks_are_counted(parsed: _Page) -> None:
     assert "The first loss is ln C" in parsed.text and "seen 24 × passed" in parsed.text
     assert "Twenty images by heart" not in parsed.text, "nobody made that check"
