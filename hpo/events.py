@@ -21,6 +21,8 @@ class StudyReady:
     precision: str
     reclaimed: int = 0
     """Slots taken back from workers of this host that died."""
+    costs: tuple[tuple[int, float], ...] = ()
+    """(trials, cost of each) stage after stage; the cost is in passes over all training images."""
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,25 @@ labels, but only by heart.
 
 from __future__ import annotations
 
+import math
+
 from hpo.checks.base import Finding
-from hpo.checks.not_learning import not_learning
+from hpo.checks.not_learning import not_learning, trend
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix, update_excess
 from hpo.spec.thresholds import Thresholds
 
 _LEARNED = 0.03
 """Share of what is possible above chance that counts as learning from thousands."""
+_HIGHEST = 1.25
+"""Of ln C. A network that finds nothing to learn comes to ln C; one that is thrown about stays above."""
 
 
 def memorizes_only(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Judged once the training is over or given up as ``not_learning``, if its steps had a sound size."""
+    """Judged once the training is over or given up as ``not_learning``, if its steps had a sound size.
+
+    That is so if its first updates had one and its losses have not stayed far above chance.
+    """
     learned = seen.preflight.memorization if seen.preflight else None
     excess = update_excess(seen)
     if learned is None or learned.accuracy < 1.0 or excess is None:
@@ -28,6 +35,9 @@ def memorizes_only(seen: Observations, limits: Thresholds) -> list[Finding]:
     accuracies = [max(epoch.train_accuracy, epoch.val_accuracy) for epoch in seen.known_curve]
     share = (max(accuracies, default=chance) - chance) / (1 - chance)
     if share > _LEARNED or not 1 / limits.update_factor < excess < limits.update_factor:
+        return []
+    level, _, _ = trend(seen.losses[len(seen.losses) // 2 :])
+    if level > _HIGHEST * math.log(seen.setup.classes):
         return []
     message = (
         f"{learned.examples} examples were learned by heart in {learned.steps} steps, and {seen.steps} steps "

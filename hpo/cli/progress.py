@@ -65,8 +65,8 @@ class Progress:
     lost: list[WorkerLost] = field(default_factory=list)
     rates: dict[str, float] = field(default_factory=dict)
     """Images per second of each worker's last epoch."""
-    durations: list[float] = field(default_factory=list)
-    """Seconds that this run's ended trials took."""
+    durations: dict[int, float] = field(default_factory=dict)
+    """Seconds that this run's ended trials took, by number."""
 
     def apply(self, event: Event) -> None:
         """Take one more event into account."""
@@ -104,24 +104,39 @@ class Progress:
     def seconds_left(self) -> float | None:
         """The time until the last trial ends, if those to come are like those that were; ``None`` if unknown.
 
-        Trials that run count with what their epochs promise: else the first estimates would rest on the short
-        trials alone, which were stopped early.
+        A trial is expected to take the longer, the more it costs: more epochs, more images. Trials that run
+        count with what their epochs promise: else the first estimates would rest on the short trials alone,
+        which were stopped early.
         """
         if self.ready is None:
             return None
         now = self.clock()
         expected = {number: trial.expected_seconds(now) for number, trial in self.running.items()}
-        known = [*self.durations, *(seconds for seconds in expected.values() if seconds is not None)]
+        known = self.durations | {number: each for number, each in expected.items() if each is not None}
         if not known:
             return None
-        mean = sum(known) / len(known)
+        pace = sum(known.values()) / sum(map(self._cost, known))
         begun = self.done + len(self.running) + len(self.paused)
         unstarted = max(0, self.ready.trials_total - begun)
-        work = unstarted * mean
+        work = pace * (self._cost_of_first(begun + unstarted) - self._cost_of_first(begun))
         for number, trial in self.running.items():
             promised = expected[number]
-            work += max(0.0, (mean if promised is None else promised) - (now - trial.began))
+            work += max(
+                0.0, (pace * self._cost(number) if promised is None else promised) - (now - trial.began)
+            )
         return work / max(1, min(self.ready.workers, unstarted + len(self.running)))
+
+    def _cost(self, number: int) -> float:
+        return self._cost_of_first(number + 1) - self._cost_of_first(number)
+
+    def _cost_of_first(self, count: int) -> float:
+        """The costs of so many trials in the order of their numbers, which is that of the stages."""
+        costs = (self.ready.costs if self.ready else ()) or ((0, 1.0),)
+        cost = 0.0
+        for trials, each in costs:
+            cost += min(count, trials) * each
+            count -= min(count, trials)
+        return cost + count * costs[-1][1]
 
     def _start(self, event: TrialStarted) -> None:
         now = self.clock()
@@ -143,7 +158,7 @@ class Progress:
         self.running.pop(event.number, None)
         self.paused.discard(event.number)
         self.states[event.state] += 1
-        self.durations.append(event.seconds)
+        self.durations[event.number] = event.seconds
         self.ended.append(event)
         # Only complete trials compete: the value of a stopped one belongs to fewer epochs.
         if (

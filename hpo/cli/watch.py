@@ -104,7 +104,16 @@ def progress_of(now: StudyNow, clock: Callable[[], float] = time.monotonic) -> P
     workers = len({trial.worker for trial in now.running})
     progress = Progress(clock=lambda: moment)
     progress.ready = StudyReady(
-        summary.name, summary.dataset, "", summary.done, summary.trials, workers, 0, "", ""
+        study=summary.name,
+        dataset=summary.dataset,
+        origin="",
+        trials_done=summary.done,
+        trials_total=summary.trials,
+        workers=workers,
+        threads_per_worker=0,
+        device="",
+        precision="",
+        costs=now.costs,
     )
     progress.states.update({state: getattr(summary, state) for state in ("complete", "pruned", "failed")})
     if summary.best_value is not None and now.status.best_number is not None:
@@ -114,7 +123,7 @@ def progress_of(now: StudyNow, clock: Callable[[], float] = time.monotonic) -> P
         if trial.curve and trial.curve[-1].images_per_second:
             progress.rates[trial.worker] = trial.curve[-1].images_per_second
     if now.running:  # a study that nobody is at has no time left
-        progress.durations = [trial.seconds for trial in now.ended]
+        progress.durations = {trial.number: trial.seconds for trial in now.ended}
     progress.ended.extend(map(_ended, now.ended))
     progress.findings.extend(
         FindingMade("", each.number, each.severity, each.check, each.message) for each in now.findings

@@ -13,6 +13,7 @@ from hpo.results.engine import reading
 from hpo.results.query import KNOWN, StudyStatus, find_study, study_status
 from hpo.results.study_findings import busy_seconds
 from hpo.results.tables import AttemptRow, EpochRow, FindingRow, SlotRow, TrialRow
+from hpo.spec.study import StudySpec
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class StudyNow:
 
     status: StudyStatus
     searched: tuple[str, ...]
+    costs: tuple[tuple[int, float], ...]
+    """(trials, cost of each) stage after stage (``StudySpec.trial_costs``)."""
     running: tuple[RunningNow, ...]
     ended: tuple[EndedNow, ...]
     """All of them, the latest last."""
@@ -85,6 +88,7 @@ def study_now(engine: Engine, name: str, findings: int = 3) -> StudyNow:
         return StudyNow(
             status=status,
             searched=tuple(spec.get("space", {})),
+            costs=StudySpec.model_validate(spec).trial_costs,
             running=tuple(_running(connection, study_id, now)),
             ended=tuple(
                 EndedNow(row.number, row.outcome, row.value, row.verdict, busy.get(row.trial_id, 0.0))

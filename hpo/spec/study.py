@@ -91,6 +91,15 @@ class StudySpec(BaseModel):
         written = checks.model_dump(exclude_unset=True)
         return checks.preset if set(written) <= {"preset"} else written
 
+    @property
+    def trial_costs(self) -> tuple[tuple[int, float], ...]:
+        """(trials, cost of each) stage after stage; the cost is in passes over all training images."""
+        epochs = self.fixed.get("epochs", Configuration.model_fields["epochs"].default)
+        costs = tuple((stage.planned, (stage.epochs or epochs) * stage.data) for stage in self.stages)
+        if any(stage.confirm for stage in self.stages):
+            costs += ((1, costs[-1][1]),)  # on the test images
+        return costs or ((self.trials, float(epochs)),)
+
     def giving(self, values: Mapping[str, Any]) -> StudySpec:
         """The same study with some hyperparameters fixed at these values; the draws of others stay."""
         space = {name: each for name, each in self.space.items() if name not in values}

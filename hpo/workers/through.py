@@ -121,5 +121,6 @@ class _Run:
                 device=ready.device,
                 precision=ready.precision,
                 reclaimed=submitted.reclaimed,
+                costs=self._spec.trial_costs,
             )
         )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from observed import LIMITS, LN10, NAN, epochs, layer, one, preflight, seen, snapshot
 
-from hpo.checks.memorizes_only import _LEARNED, memorizes_only
+from hpo.checks.memorizes_only import _HIGHEST, _LEARNED, memorizes_only
 from hpo.checks.observations import Memorization, Observations
 from hpo.checks.remedies import USUAL_UPDATE
 
@@ -50,6 +50,14 @@ def test_before_the_end_only_where_nothing_is_learned() -> None:
     flat = np.full(250, LN10)
     one(memorizes_only(trained(ended=False, losses=flat), LIMITS), "note")
     assert memorizes_only(trained(ended=False), LIMITS) == []
+
+
+@pytest.mark.parametrize(("factor", "count"), [(0.999, 1), (1.001, 0)])
+def test_losses_far_above_chance_speak_of_steps_that_are_too_long(factor: float, count: int) -> None:
+    """lr 0.09 with SGD on CIFAR-10: the first updates were of the usual size, the loss stayed at 4.8."""
+    losses = np.full(500, factor * _HIGHEST * LN10)
+    losses[:250] = 9.0
+    assert len(memorizes_only(trained(losses=losses), LIMITS)) == count
 
 
 @pytest.mark.parametrize("facts", [None, preflight(memorization=None), heart(0.95)])

@@ -4,8 +4,19 @@ import pytest
 
 from hpo.cli.progress import Progress
 from hpo.events import EpochDone, StudyReady, TrialEnded, TrialPaused, TrialStarted, WorkerLost
+from hpo.spec.load import parse_study
 
 READY = StudyReady("s", "synthetic", "drawn", 0, 10, 2, 1, "cpu", "fp32")
+
+
+STAGED = """\
+study: staged
+fixed: {dataset: synthetic}
+space: {lr: {log: [1e-3, 1]}}
+stages:
+  - {name: coarse, trials: 4, epochs: 2, data: 0.2}
+  - {name: confirm, epochs: 7, confirm: {top: 1, seeds: 2}}
+"""
 
 
 class Clock:
@@ -107,6 +118,26 @@ def test_time_left_is_not_fooled_by_trials_that_stopped_early() -> None:
     progress.apply(epoch(1, 1, "b"))
     progress.apply(ended(0, "pruned", None, seconds=2.0))
     assert progress.seconds_left() == pytest.approx((8 * 5 + 6) / 2)
+
+
+def test_time_left_knows_that_later_stages_cost_more() -> None:
+    """Four trials of 2 passes over a fifth of the images, two of 7 over all, one on the test images."""
+    spec = parse_study(STAGED, "staged.yaml")
+    assert spec.trial_costs == ((4, 0.4), (2, 7.0), (1, 7.0))
+    progress = Progress(ready=StudyReady("s", "d", "o", 0, 7, 1, 1, "cpu", "fp32", costs=spec.trial_costs))
+    for number in range(4):
+        progress.apply(ended(number, seconds=4.0))
+    assert progress.seconds_left() == pytest.approx(3 * 70.0)
+    progress.apply(ended(4, seconds=60.0))
+    assert progress.seconds_left() == pytest.approx(2 * 7.0 * (16 + 60) / (1.6 + 7))
+
+
+def test_trials_beyond_the_plan_cost_what_the_last_stage_does() -> None:
+    ready = StudyReady("s", "d", "o", 0, 6, 1, 1, "cpu", "fp32", costs=((2, 1.0), (2, 3.0)))
+    progress = Progress(ready=ready)
+    for number in range(4):
+        progress.apply(ended(number, seconds=(2.0, 2.0, 6.0, 6.0)[number]))
+    assert progress.seconds_left() == pytest.approx(12.0)
 
 
 def test_a_resumed_trial_counts_only_the_epochs_that_were_left() -> None:
