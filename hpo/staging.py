@@ -181,10 +181,12 @@ class _Study:
         for each in ranking:
             self._store(stage.name, each)
         numbers = {row.candidate: (row.number, row.search_value) for row in candidates}
-        best_found = max(
-            (each.value or 0.0 for each in self._searched() if each.outcome == "complete"), default=0.0
+        best = max(
+            (each for each in self._searched() if each.value is not None), key=lambda each: each.value or 0.0
         )
-        decisions = words.confirmed(stage.confirmation, ranking, numbers, best_found)
+        again = next(each for each in self.finished.trials if each.stage == stage.name)
+        as_long = _budget(best) == _budget(again)
+        decisions = words.confirmed(stage.confirmation, ranking, numbers, best.value or 0.0, as_long)
         winner = ranking[0]
         wins = winner.completed == stage.confirmation.runs_each
         names = [name for name in ("epochs", "train_images") if name in stage.spec.fixed]
@@ -272,6 +274,11 @@ class _Study:
                     study_id=self.study_id, stage=stage, position=position, **asdict(decision)
                 )
             )
+
+
+def _budget(trial: FinishedTrial) -> tuple[int, int | None]:
+    """Epochs, and images a pass where they are not all."""
+    return trial.configuration["epochs"], trial.configuration["train_images"]
 
 
 def _slot_given(connection: Connection, study_id: int, stage: str, slot: int) -> dict[str, Any]:

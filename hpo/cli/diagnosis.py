@@ -23,12 +23,14 @@ def print_diagnosis(console: Console, engine: Engine, study: str) -> None:
     results = study_results(engine, study)
     found = study_findings(results)
     failures = unwell(results, found)
+    stages = results.spec.stages  # the first one draws from all of the space: what its trials say is shown
+    where = f" in stage {stages[0].name}" if stages else ""
     if failures:
-        _title(console, "did not go well")
+        _title(console, f"did not go well{where}")
     for failure in failures:
         console.print(Text(printable(f"  {failure}")), soft_wrap=True)
     if found:
-        _title(console, "the study as a whole")
+        _title(console, f"the study as a whole, by what was seen{where}" if where else "the study as a whole")
     for finding in found:
         severity = Text(f"  {finding.severity}", SEVERITY_STYLES[finding.severity])
         console.print(_hanging(severity, Text(printable(finding.message))))

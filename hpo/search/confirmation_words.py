@@ -47,10 +47,12 @@ def confirmed(
     ranking: Sequence[Confirmed],
     found: Mapping[int, tuple[int, float]],
     best_found: float,
+    as_long: bool,
 ) -> list[Decision]:
     """The winner and how sure that is; the others; and how much better the search made it look.
 
-    ``found`` has the number and the search value of each candidate's trial.
+    ``found`` has the number and the search value of each candidate's trial. ``as_long`` says whether the
+    trial of ``best_found`` had the epochs and images of a confirming run: else the values do not compare.
     """
     winner = ranking[0]
     if winner.completed < confirmation.runs_each or winner.mean is None:
@@ -59,10 +61,11 @@ def confirmed(
     decisions = [_winner(winner, ranking, found)]
     decisions += [_other(each, confirmation, found) for each in ranking[1:]]
     gap = best_found - winner.mean
-    message = (
-        f"the best value of the search was {best_found:.4f}, the winner's mean is {winner.mean:.4f}: "
-        f"{abs(gap):.4f} {'less, the winner' if gap > 0 else 'more, so no winner'}'s curse"
-    )
+    said = f"the best value of the search was {best_found:.4f}, the winner's mean is {winner.mean:.4f}: "
+    if as_long:
+        message = f"{said}{abs(gap):.4f} {'less, the winner' if gap > 0 else 'more, so no winner'}'s curse"
+    else:
+        message = f"{said}not after as many epochs and images, so neither speaks of a winner's curse"
     evidence = {"best_of_search": best_found, "confirmed": winner.mean, "gap": gap}
     return [*decisions, Decision("", "keep", message, evidence)]
 

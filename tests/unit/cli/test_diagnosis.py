@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -41,8 +42,11 @@ class _Images:
 @pytest.fixture(scope="module")
 def exploding(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A study whose trials exploded above lr 0.1, and were good below."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('exploding') / 'hpo.db'}"
-    spec = parse_study(STUDY, "made-up.yaml")
+    return _exploding(f"sqlite:///{tmp_path_factory.mktemp('exploding') / 'hpo.db'}", STUDY)
+
+
+def _exploding(url: str, study: str) -> str:
+    spec = parse_study(study, "made-up.yaml")
     with ResultsStore(url) as store:
         study_id = register_study(store, spec, _Images())
         for i in range(24):
@@ -96,6 +100,16 @@ EXPECTED = [
 
 def test_failures_with_a_place_are_told_without_a_range(exploding: str) -> None:
     assert shown(exploding, 200)[: len(EXPECTED)] == EXPECTED
+
+
+def test_of_a_study_in_stages_it_is_said_which_is_meant(tmp_path: Path) -> None:
+    stages = "stages: [{name: coarse, trials: 24}, {name: fine, trials: 4}]"
+    url = _exploding(f"sqlite:///{tmp_path / 'hpo.db'}", STUDY.replace("trials: 24", stages))
+    titles = [line for line in shown(url, 200) if line and not line.startswith(" ")]
+    assert titles[:2] == [
+        "did not go well in stage coarse",
+        "the study as a whole, by what was seen in stage coarse",
+    ]
 
 
 def test_on_80_columns_a_finding_goes_on_below_its_own_text(exploding: str) -> None:

@@ -63,14 +63,15 @@ def test_a_configuration_that_came_to_nothing_once_does_not_win() -> None:
 def test_no_run_no_value() -> None:
     (only,) = confirm(Confirmation(top=1, seeds=2), [_values(None, None)])
     assert (only.completed, only.mean, only.low) == (0, None, None)
-    (decision,) = confirmed(Confirmation(top=1, seeds=2), [only], {0: (3, 0.8)}, 0.8)
+    (decision,) = confirmed(Confirmation(top=1, seeds=2), [only], {0: (3, 0.8)}, 0.8, as_long=True)
     assert decision.action == "end"
     assert decision.message.startswith("no configuration completed all its runs")
 
 
 def test_it_is_said_in_words_with_the_winners_curse() -> None:
     ranking = confirm(SEEDS, [_values(0.70, 0.74, 0.71, 0.73), _values(0.69, 0.72, 0.70, 0.73)])
-    said = [each.message for each in confirmed(SEEDS, ranking, {0: (31, 0.76), 1: (7, 0.75)}, 0.76)]
+    numbers = {0: (31, 0.76), 1: (7, 0.75)}
+    said = [each.message for each in confirmed(SEEDS, ranking, numbers, 0.76, as_long=True)]
     assert said == [
         "trial 31 wins: 0.7200 ± 0.0291 (95%, 4 runs), 0.7600 in the search; 0.0100 ahead of trial 7, which "
         "may be chance (p = 0.092); it is trained on training and validation images and measured on the test "
@@ -79,6 +80,10 @@ def test_it_is_said_in_words_with_the_winners_curse() -> None:
         "the best value of the search was 0.7600, the winner's mean is 0.7200: 0.0400 less, the winner's "
         "curse",
     ]
+    assert confirmed(SEEDS, ranking, numbers, 0.76, as_long=False)[-1].message == (
+        "the best value of the search was 0.7600, the winner's mean is 0.7200: not after as many epochs and "
+        "images, so neither speaks of a winner's curse"
+    )
 
 
 def test_fewer_than_asked_for_is_said_and_none_ends_the_study() -> None:
