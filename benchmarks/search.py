@@ -37,12 +37,13 @@ STAGED_BAR = 0.75
 STAGED = "48 asha, 48 asha"
 PLANS = {
     STAGED: Plan(Leg(48, pruner=Asha()), Leg(48, pruner=Asha())),
+    "96 asha, 48 asha, once": Plan(Leg(96, pruner=Asha()), Leg(48, pruner=Asha()), seeds=1),
     "48 and 48, promote": Plan(Leg(48, pruner=Asha(promote=True)), Leg(48, pruner=Asha(promote=True))),
     "24 short, 12 in full": Plan(Leg(24, short=True), Leg(12)),
     "48 short, 24 in full": Plan(Leg(48, short=True), Leg(24)),
     "48 short, 48 asha": Plan(Leg(48, short=True), Leg(48, pruner=Asha())),
 }
-"""By what the coarse and the fine stage train; then the best 3 twice again."""
+"""By what the coarse and the fine stage train; then the best 3 twice again, or once."""
 RIVALS = {
     "random": lambda curves, plan, budget, seed: plain(curves, budget, seed),
     "random, in full": lambda curves, plan, budget, seed: plain(curves, budget, seed, checked=False),
