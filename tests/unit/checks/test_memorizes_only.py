@@ -60,6 +60,11 @@ def test_losses_far_above_chance_speak_of_steps_that_are_too_long(factor: float,
     assert len(memorizes_only(trained(losses=losses), LIMITS)) == count
 
 
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_a_training_of_hardly_a_step_is_judged_too(steps: int) -> None:
+    assert len(memorizes_only(trained(losses=np.full(steps, LN10)), LIMITS)) == 1
+
+
 @pytest.mark.parametrize("facts", [None, preflight(memorization=None), heart(0.95)])
 def test_without_knowing_them_by_heart_it_is_quiet(facts: Any) -> None:
     assert memorizes_only(trained(preflight=facts), LIMITS) == []
