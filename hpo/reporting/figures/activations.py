@@ -92,7 +92,7 @@ def _draw(axes: Axes, theme: Theme, layers: Sequence[LayerRecord], steps: Sequen
             fill=True,
             color=colour,
             linewidth=0,
-        )  # fmt: skip
+        )
     _set_values(axes, layers)
     _set_steps(axes, steps)
     axes.axhline(0, color=theme.muted, linewidth=0.7, zorder=0)

@@ -61,9 +61,7 @@ def to_svg(figure: Figure, name: str, label: str, tips: Mapping[int, str] | None
             buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
         )
     svg = _METADATA.sub("", _PROLOGUE.sub("", buffer.getvalue()))
-    svg = _PLACES.sub(
-        lambda found: _DIGITS.sub(r"\1", found.group()), svg
-    )  # hundredths of a point are enough
+    svg = _PLACES.sub(_in_hundredths, svg)
     for pattern, new in _NAMES:
         svg = pattern.sub(partial(_renamed, new.format(name)), svg)
     for variable, colour in LIGHT.variables.items():
