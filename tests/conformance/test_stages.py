@@ -182,12 +182,26 @@ def test_the_whole_way_to_a_confirmed_winner_and_one_look_at_the_test_images(
     assert [each.rank for each in status.confirmations] == [1, 2]
     winner = status.confirmations[0]
     assert winner.gap == pytest.approx(winner.search_value - winner.mean)
+    said = [each.message for each in status.decisions if each.stage == "test"]
+    assert "not after as many epochs and images" in said[-1], "the best of the search is a coarse trial"
     report = make_report(bench.store.url, "first", "md").text
     assert (
         f"trial {winner.number} wins with a mean validation accuracy of 0.6220 over 2 trainings"
         in report.lower()
     )
     assert "test accuracy 0.6100" in report.lower() and "## Stages and decisions" in report
+
+
+def test_the_winners_curse_is_told_by_values_after_like_trainings(bench: Any, study_id: int) -> None:
+    """The best of the search is one of the fine stage, which trains as long as the confirmation."""
+
+    def rule(stage: str, slot: int, values: dict[str, Any]) -> Outcome:
+        return Outcome("complete", value=0.8 if stage == "fine" else 0.7 + slot / 1e3)
+
+    while advance(bench.store, "first"):
+        finish(bench, study_id, rule)
+    said = [each.message for each in stages_status(bench.store.engine, "first").decisions]
+    assert said[-1].endswith("less, the winner's curse")
 
 
 def test_the_test_images_do_not_rank(bench: Any, study_id: int) -> None:

@@ -178,7 +178,7 @@ def _over_steps(axes: Axes, layers: Sequence[LayerRecord], names: Sequence[str],
 
 def _last_shares(axes: Axes, theme: Theme, layers: Sequence[LayerRecord], names: Sequence[str]) -> None:
     """Bars of what is dead or saturated at the end; the layers have the colours of their lines."""
-    _title(axes, "at the last look", "")
+    _title(axes, "last look", "")
     last = {layer.layer: layer for layer in layers}
     rows = range(len(names))
     for shift, statistic, alpha in ((-0.19, "dead", 1.0), (0.19, "saturated", 0.45)):

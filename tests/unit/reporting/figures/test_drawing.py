@@ -212,6 +212,11 @@ def test_histograms_of_very_different_spread_are_readable(best: TrialDetail) -> 
     assert all(line.get_ydata().tolist() == [0.0, 0.0] for line in axes.lines[:-1])
 
 
+def test_places_in_a_page_have_at_most_two_digits(curves_svg: str) -> None:
+    places = re.findall(r' (?:d|x|y)="([^"]*)"', curves_svg)
+    assert len(places) > 10 and not any(re.search(r"\.\d{3}", each) for each in places)
+
+
 @pytest.mark.parametrize(
     ("linear", "most"), [(1e-9, 3.0), (1e-3, 1.0), (0.02, 1.0), (1e-20, 50.0), (1.0, 1e12), (0.3, 11.0)]
 )
