@@ -34,16 +34,19 @@ ASHA_BAR = 0.25
 """Asha's epochs to the top 5 %, over those of random search that trains every trial in full, at 4 workers."""
 STAGED_BAR = 0.75
 """In how many repeats coarse to fine ends with a better configuration than random search, at 4 workers."""
-STAGED = "48 asha, 48 asha"
+STAGED = "48 short, 48 around"
+_PROMOTE = Asha(promote=True)
+_SHORT = Leg(48, short=True, pruner=_PROMOTE)
+_AROUND = Leg(48, short=True, pruner=_PROMOTE, space="around", keep=0.15)
+_LONGER = Leg(3, carry=3)
 PLANS = {
-    STAGED: Plan(Leg(48, pruner=Asha()), Leg(48, pruner=Asha())),
-    "96 asha, 48 asha, once": Plan(Leg(96, pruner=Asha()), Leg(48, pruner=Asha()), seeds=1),
-    "48 and 48, promote": Plan(Leg(48, pruner=Asha(promote=True)), Leg(48, pruner=Asha(promote=True))),
-    "24 short, 12 in full": Plan(Leg(24, short=True), Leg(12)),
-    "48 short, 24 in full": Plan(Leg(48, short=True), Leg(24)),
-    "48 short, 48 asha": Plan(Leg(48, short=True), Leg(48, pruner=Asha())),
+    STAGED: Plan((_SHORT, _AROUND, _LONGER), top=2),
+    "48 short, 48 refined": Plan((_SHORT, replace(_AROUND, space="refine"), _LONGER), top=2),
+    "96 short": Plan((replace(_SHORT, trials=96), _LONGER), top=2),
+    "24 short, 24 around": Plan((replace(_SHORT, trials=24), replace(_AROUND, trials=24), _LONGER), top=2),
+    "48 asha, 48 asha": Plan((Leg(48, pruner=Asha()), Leg(48, pruner=Asha()))),
 }
-"""By what the coarse and the fine stage train; then the best 3 twice again, or once."""
+"""By what is searched, on few epochs or all; then the best 3 in full, and the best 2 or 3 twice again."""
 RIVALS = {
     "random": lambda curves, plan, budget, seed: plain(curves, budget, seed),
     "random, in full": lambda curves, plan, budget, seed: plain(curves, budget, seed, checked=False),
@@ -225,7 +228,7 @@ def staged(curves: Curves, repeats: int) -> dict[tuple[str, str], Duels]:
     """Every plan against every rival, which has the epochs that the plan took in that repeat."""
     spec, duels = recorded_spec(), {}
     for what, plan in PLANS.items():
-        if plan.coarse.short and not curves.short_epochs:
+        if plan.legs[0].short and not curves.short_epochs:
             continue
         ours = [coarse_to_fine(spec, curves, plan, 4, seed) for seed in range(repeats)]
         for name, rival in RIVALS.items():

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, Select, func, insert, select, update
 from hpo.data.cache import Labels
 from hpo.diagnosis import results_of
 from hpo.errors import ConfigurationError, UserError
-from hpo.queue.stages import Stage, add_stage, main_stage, read_stages, stage_fixed
+from hpo.queue.stages import Stage, add_stage, main_stage, read_stages, stage_fixed, stage_seed
 from hpo.results import rungs
 from hpo.results import study_findings as stored
 from hpo.results.engine import reading
@@ -22,6 +22,7 @@ from hpo.results.store import ResultsStore
 from hpo.results.study_findings import FinishedTrial, FinishedTrials, read_finished
 from hpo.results.tables import CandidateRow, DecisionRow, SlotRow, StageRow
 from hpo.search import confirmation_words as words
+from hpo.search.around import carried, drawn_around, draws_around
 from hpo.search.confirmation import Confirmed, Values, confirm, run_of
 from hpo.search.stages import Decision, Refined, Tried, keep_all, refine
 from hpo.spec.configuration import applies
@@ -114,12 +115,36 @@ class _Study:
             found = keep_all(self.spec)
         else:
             found = refined(self.connection, self.finished, last, following.keep)
-        ended = not found.space and not found.fixed
-        trials = 0 if ended else following.trials or 0 if found.space else 1
         # What is fixed stays so in the stages after.
         fixed = {**self._fixed_before(last), **found.fixed, **stage_fixed(self.spec, following, self.images)}
-        self._add(following.name, "search", found.space, fixed, [None] * trials)
-        self._say(following.name, found.decisions)
+        ended = not found.space and not found.fixed
+        best = [] if ended else self._best(following.carry)
+        given: list[dict[str, Any] | None] = [each.given for each in best]
+        decisions = [*found.decisions]
+        if following.space == "around" and found.space:
+            given += self._around(following, found, fixed, given)
+            decisions.append(self._drawn_around(found, last))
+        elif found.space:
+            given += [None] * (following.planned - len(best))
+        elif not ended and not best:
+            given = [None]
+        if best:
+            decisions.append(carried([(each.trial.number, each.trial.stage, each.value) for each in best]))
+        self._add(following.name, "search", found.space, fixed, given)
+        self._say(following.name, decisions)
+
+    def _around(
+        self, following: StageSpec, found: Refined, fixed: dict[str, Any], planned: Sequence[Any]
+    ) -> list[dict[str, Any]]:
+        """The configurations of the slots after those that are planned."""
+        own = {"seed": stage_seed(self.spec, following.name), "space": found.space}
+        spec = self.spec.model_copy(update={**own, "fixed": {**self.spec.fixed, **fixed}})
+        slots = range(len(planned), following.planned)
+        return draws_around(spec, [each.values for each in found.best], slots, planned)
+
+    def _drawn_around(self, found: Refined, last: Stage) -> Decision:
+        of_stage = {each.slot: each.number for each in self.finished.trials if each.stage == last.name}
+        return drawn_around([of_stage[each.slot] for each in found.best], len(of_stage), last.name)
 
     def _fixed_before(self, stage: Stage) -> dict[str, Any]:
         """The searched hyperparameters that an earlier stage fixed."""

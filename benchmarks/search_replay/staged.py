@@ -1,9 +1,9 @@
 """A search in stages replayed: coarse, fine, confirmed; by the rules that `hpo run` begins a stage with.
 
-The table stands for the space. The coarse stage draws from all of it; the fine stage from those
-configurations that lie in what `refine` leaves and that the coarse one did not take; so nothing beyond the
-recorded ranges is searched where a range is widened. The confirmation trains the best again, with the
-recorded trainings of other seeds.
+The table stands for the space. The first stage draws from all of it; a later one from those configurations
+that lie in what `refine` leaves and that no stage took before, at random or with the odds of `around`; so
+nothing beyond the recorded ranges is searched where a range is widened. What a stage carries is trained again
+with its epochs. The confirmation trains the best again, with the recorded trainings of other seeds.
 
 Whatever a search picks is judged by one training that had no part in the choice: each other seed is the judge
 in turn, and the confirmation has the rest. A search that does not confirm picks its best value, and is judged
@@ -18,6 +18,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from hpo.checks.causes import HEALTHY
 from hpo.checks.study.base import StudyResults, TrialResult
@@ -29,6 +30,7 @@ from hpo.spec.space import Choice
 from hpo.spec.stage import Confirmation
 from hpo.spec.study import StudySpec
 from search_replay.curves import Curves, Recorded
+from search_replay.nearby import in_order
 from search_replay.replay import Replay, Taken
 
 CLASSES, TRAIN_IMAGES = 10, 50_000
@@ -37,22 +39,26 @@ CLASSES, TRAIN_IMAGES = 10, 50_000
 
 @dataclass(frozen=True)
 class Leg:
-    """A stage that searches: how many trials, of few epochs or all, and what ends them early."""
+    """A stage that searches: how many trials, of few epochs or all, what ends them early, what they are.
+
+    ``space``, ``keep`` and ``carry`` as in a study file; they say nothing of the first stage.
+    """
 
     trials: int
     short: bool = False
     pruner: Rules | None = None
+    space: Literal["refine", "around"] = "refine"
+    keep: float = 0.25
+    carry: int = 0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A study file's stages: a coarse and a fine one, and how many of the best are confirmed."""
+    """A study file's stages: those that search, and how many of the best are confirmed."""
 
-    coarse: Leg
-    fine: Leg
+    legs: tuple[Leg, ...]
     top: int = 3
     seeds: int = 2
-    keep: float = 0.25
 
 
 @dataclass(frozen=True)
@@ -71,12 +77,33 @@ def recorded_spec() -> StudySpec:
 def coarse_to_fine(spec: StudySpec, curves: Curves, plan: Plan, workers: int, seed: int) -> Picked:
     """One study in stages, and the judged value of the winner."""
     order = random.Random(seed).sample(range(len(curves.trials)), len(curves.trials))
-    coarse = _train(plan.coarse, order, curves, workers)
-    found = refine(spec, tried(spec, coarse), plan.keep)
-    left = [each for each in order[plan.coarse.trials :] if inside(found, curves.trials[each])]
-    fine = _train(plan.fine, left, curves, workers)
-    searched = sum(each.done for each in (*coarse, *fine))
-    return confirmed(best_of([*coarse, *fine]), curves, plan, searched)
+    place_of = {each.number: place for place, each in enumerate(curves.trials)}
+    stages: list[list[Taken]] = []
+    for leg in plan.legs:
+        places = order[: leg.trials]
+        if stages:
+            found = refine(spec, tried(spec, stages[-1]), leg.keep)
+            spec = spec.model_copy(update={"space": found.space, "fixed": {**spec.fixed, **found.fixed}})
+            best = best_of([taken for stage in stages for taken in stage])
+            carried = [place_of[each.number] for each in best[: leg.carry]]
+            left = _left(found, leg, curves, order, seed * 10 + len(stages))
+            places = [*carried, *left[: leg.trials - len(carried)]]
+        # What was drawn is not drawn again.
+        order = [each for each in order if each not in places]
+        stages.append(_train(leg, places, curves, workers))
+    searched = sum(each.done for stage in stages for each in stage)
+    whole = [taken for leg, stage in zip(plan.legs, stages, strict=True) if not leg.short for taken in stage]
+    return confirmed(best_of(whole), curves, plan, searched)
+
+
+def _left(found: Refined, leg: Leg, curves: Curves, order: Sequence[int], seed: int) -> list[int]:
+    """What may be drawn of the table after ``found``, in the order in which it is."""
+    left = [each for each in order if inside(found, curves.trials[each])]
+    if leg.space != "around" or not found.best:
+        return left
+    best = [each.values for each in found.best]
+    drawn = in_order([curves.trials[each].values for each in left], best, found.space, seed)
+    return [left[place] for place in drawn]
 
 
 def confirmed(candidates: Sequence[Recorded], curves: Curves, plan: Plan, searched: int) -> Picked:
@@ -141,10 +168,9 @@ def best_of(taken: Sequence[Taken]) -> list[Recorded]:
     return [each.recorded for each in sorted(complete, key=lambda each: -each.best)]
 
 
-def _train(leg: Leg, order: Sequence[int], curves: Curves, workers: int) -> list[Taken]:
-    """The first configurations of the order, by their places in the table."""
+def _train(leg: Leg, places: Sequence[int], curves: Curves, workers: int) -> list[Taken]:
     table = curves.shortened if leg.short else curves
-    replay = Replay([table.trials[each] for each in order[: leg.trials]], table.epochs, workers, leg.pruner)
+    replay = Replay([table.trials[each] for each in places], table.epochs, workers, leg.pruner)
     replay.run()
     return replay.taken
 

@@ -100,7 +100,8 @@ def _print_configuration(console: Console, trial: TrialDetail) -> None:
         width = max(map(len, searched))
         for name, value in searched.items():
             line = Text(printable(f"  {name:{width}}  {words.setting(value)}"))
-            given = "  given, not drawn" if name in (trial.given or {}) else ""
+            is_given = name in (trial.given or {}) and not trial.is_drawn_around
+            given = "  given, not drawn" if is_given else ""
             console.print(line.append(given, "dim"))
     _title(console, "fixed or default")
     entries = [Text(printable(f"  {name} {words.setting(value)}")) for name, value in applied.items()]

@@ -73,7 +73,7 @@ def read_stages(connection: Connection, study_id: int, spec: StudySpec) -> dict[
 def _stage(spec: StudySpec, row: Any) -> Stage:
     document = spec.model_dump(mode="json", by_alias=True)
     own = {
-        "seed": (Key(spec.seed) / "stage" / row.stage).integer(),
+        "seed": stage_seed(spec, row.stage),
         "fixed": {**spec.fixed, **row.fixed},
         "space": row.space,
         "trials": max(1, row.trials),
@@ -89,6 +89,11 @@ def _stage(spec: StudySpec, row: Any) -> Stage:
     candidates = row.trials // confirmation.runs_each if confirmation else 0
     stage_spec = StudySpec.model_validate(document | own)
     return Stage(row.stage, cast(Kind, row.kind), stage_spec, confirmation, candidates)
+
+
+def stage_seed(spec: StudySpec, stage: str) -> int:
+    """The seed of a stage's draws and trainings."""
+    return (Key(spec.seed) / "stage" / stage).integer()
 
 
 def add_stage(

@@ -44,7 +44,7 @@ from hpo.results.tables import (
     TrialRow,
 )
 from hpo.results.work import Work, work_on
-from hpo.spec.stage import MAIN, TEST
+from hpo.spec.stage import MAIN, TEST, drawn_around
 
 _IS_RANKED = TrialRow.stage != TEST
 """Not the trial that is measured on the test images: its value is of other images."""
@@ -169,7 +169,9 @@ class TrialDetail:
     """Every layer at every step that was looked at, in order."""
     attempts: tuple[Attempt, ...]
     given: dict[str, Any] | None = None
-    """Hyperparameters that were not drawn, but put into its slot."""
+    """Hyperparameters that were put into its slot before it began."""
+    is_drawn_around: bool = False
+    """Whether they were drawn around the best configurations of the stage before."""
 
 
 def results_engine(url: str) -> Engine:
@@ -247,6 +249,7 @@ def trial_detail(engine: Engine, name: str, number: int) -> TrialDetail:
                 each.name: getattr(row, each.name) for each in fields(TrialDetail) if each.name in row._fields
             },
             study_uid=study.uid,
+            is_drawn_around=drawn_around(study.spec.get("stages") or (), row.stage, row.slot),
             searched=_searched(study),
             curve=tuple(_epoch(each) for each in curve),
             findings=tuple(_finding(each) for each in findings),

@@ -54,7 +54,7 @@ class Tried:
 
 
 Range: TypeAlias = Log | Uniform | Integer
-Action = Literal["keep", "narrow", "widen", "move", "drop", "fix", "leave_out", "end"]
+Action = Literal["keep", "narrow", "widen", "move", "drop", "fix", "leave_out", "end", "around", "carry"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ class Refined:
     space: dict[str, Distribution]
     fixed: dict[str, Any]
     decisions: tuple[Decision, ...]
+    best: tuple[Tried, ...] = ()
+    """The trials that it follows from, best first."""
 
 
 def refine(spec: StudySpec, trials: Sequence[Tried], keep: float) -> Refined:
@@ -99,7 +101,7 @@ def refine(spec: StudySpec, trials: Sequence[Tried], keep: float) -> Refined:
         del space[name]
         message = f"{name}: left out, since it is drawn only with choices that were dropped"
         decisions.append(Decision(name, "leave_out", message, {}))
-    return Refined(space, fixed, tuple(decisions))
+    return Refined(space, fixed, tuple(decisions), tuple(results.best))
 
 
 def keep_all(spec: StudySpec) -> Refined:

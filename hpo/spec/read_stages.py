@@ -73,7 +73,7 @@ def _read_stage(table: Table, problems: list[Problem]) -> StageSpec | None:
 
 _HOW_MANY = "top, seeds and folds say how many are trained"
 _WITHOUT_CONFIRM = {
-    **dict.fromkeys(("trials", "keep", "space"), _HOW_MANY),
+    **dict.fromkeys(("trials", "keep", "space", "carry"), _HOW_MANY),
     "pruner": "what is confirmed is trained to its end",
 }
 
@@ -135,7 +135,7 @@ def _misplaced(stage: StageSpec, before: list[StageSpec], place: Place) -> list[
         message = f"{stage.name} comes after the confirmation"
         problems.append(place.problem("stages", message, "confirm is the last stage"))
     elif stage.confirm:
-        found = sum(each.trials or 0 for each in before)
+        found = sum(each.planned for each in before)
         if found < stage.confirm.top:
             message = (
                 f"{stage.name} confirms the best {stage.confirm.top}, but only {found} trials come before it"
@@ -143,7 +143,26 @@ def _misplaced(stage: StageSpec, before: list[StageSpec], place: Place) -> list[
             problems.append(
                 place.problem("stages", message, f"top: {found} or less" if found else "search first")
             )
-    return problems
+    return [*problems, *_without_results(stage, before, place)]
+
+
+def _without_results(stage: StageSpec, before: list[StageSpec], place: Place) -> list[Problem]:
+    """What a stage wants of the trials before it, more than there are."""
+    found = sum(each.planned for each in before)
+    if not before:
+        wanted = {"space: around": stage.space == "around", "carry": stage.carry > 0}
+        hint = "it goes with a later stage"
+        return [
+            place.problem("stages", f"{stage.name} has {key}, but no stage comes before it", hint)
+            for key, is_wanted in wanted.items()
+            if is_wanted
+        ]
+    most = min(found, stage.planned)
+    if stage.kind == "confirm" or stage.carry <= most:
+        return []
+    what = f"it has {most} trials" if most < found else f"only {found} trials come before it"
+    message = f"{stage.name} begins with the best {stage.carry}, but {what}"
+    return [place.problem("stages", message, f"carry: {most} or less")]
 
 
 def stage_problems(

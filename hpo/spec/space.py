@@ -48,6 +48,10 @@ class _Interval(_Distribution):
         return False
 
 
+def _share(value: float, low: float, high: float) -> float:
+    return min(1.0, max(0.0, (value - low) / (high - low)))
+
+
 class Log(_Interval):
     """Uniform in the exponent: ``{log: [1e-4, 1]}``."""
 
@@ -68,6 +72,10 @@ class Log(_Interval):
         low, high = math.log(self.log[0]), math.log(self.log[1])
         return min(self.log[1], max(self.log[0], math.exp(low + u * (high - low))))
 
+    def quantile(self, value: float) -> float:
+        """Where ``value`` lies in the range, on its scale: what ``draw`` takes; within [0, 1]."""
+        return _share(math.log(value) if value > 0 else -math.inf, *map(math.log, self.log))
+
 
 class Uniform(_Interval):
     """Uniform between the ends: ``{uniform: [0.8, 0.99]}``."""
@@ -81,6 +89,10 @@ class Uniform(_Interval):
     def draw(self, u: float) -> float:
         """The value at quantile ``u`` in [0, 1)."""
         return self.uniform[0] + u * (self.uniform[1] - self.uniform[0])
+
+    def quantile(self, value: float) -> float:
+        """Where ``value`` lies in the range: what ``draw`` takes; within [0, 1]."""
+        return _share(value, *self.uniform)
 
 
 class Integer(_Interval):
@@ -105,6 +117,11 @@ class Integer(_Interval):
         """The value at quantile ``u`` in [0, 1)."""
         low, high = self.int_
         return low + min(high - low, math.floor(u * (high - low + 1)))
+
+    def quantile(self, value: float) -> float:
+        """Where ``value`` lies in the range: the middle of what ``draw`` takes to it; within [0, 1]."""
+        low, high = self.int_
+        return _share(value + 0.5, low, high + 1)
 
 
 class Choice(_Distribution):

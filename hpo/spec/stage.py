@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -66,16 +66,24 @@ class StageSpec(BaseModel):
         gt=0,
         le=1,
     )
-    space: Literal["refine", "same"] = Field(
+    space: Literal["refine", "around", "same"] = Field(
         default="refine",
-        description="refine draws from what the results of the stage before leave of its space, same from "
-        "all of the study's, as the first stage does",
+        description="refine draws from what the results of the stage before leave of its space, around near "
+        "its best configurations within that, same from all of the study's, as the first stage does",
     )
     keep: float = Field(
         default=0.25,
-        description="share of the trials before, the best of them, whose ranges are kept by refine",
+        description="share of the trials before, the best of them, whose ranges are kept by refine and which "
+        "around draws near",
         gt=0,
         le=0.5,
+    )
+    carry: int = Field(
+        default=0,
+        description="how many of its trials are the best configurations of all stages before, trained again "
+        "with its epochs and images",
+        ge=0,
+        le=1_000_000,
     )
     pruner: Pruner | None = Field(
         default=None,
@@ -100,3 +108,11 @@ class StageSpec(BaseModel):
 def planned_trials(stages: Sequence[StageSpec]) -> int:
     """All trials of a study with these stages, the one that is measured on the test images included."""
     return sum(stage.planned for stage in stages) + any(stage.confirm for stage in stages)
+
+
+def drawn_around(stages: Sequence[Mapping[str, Any]], stage: str, slot: int) -> bool:
+    """Whether a slot's configuration was drawn around others, by a stored study's ``stages``."""
+    return any(
+        each["name"] == stage and each.get("space") == "around" and slot >= each.get("carry", 0)
+        for each in stages
+    )

@@ -17,6 +17,7 @@ from hpo.queue.leases import Lease, claim
 from hpo.queue.slots import enqueue, progress
 from hpo.queue.stages import find_stage, read_stages
 from hpo.reporting.report.making import make_report
+from hpo.results.query import trial_detail
 from hpo.results.records import Decision as RungDecision
 from hpo.results.records import Outcome, Rung
 from hpo.results.stages import stages_status
@@ -148,6 +149,54 @@ def test_a_stage_has_draws_of_its_own_within_its_space(bench: Any, study_id: int
     low, high = stage.space["lr"]["log"]
     assert all(low <= values["lr"] <= high for values in fine)
     assert not {values["lr"] for values in coarse} & {values["lr"] for values in fine}
+
+
+AROUND = [STAGES[0], {**STAGES[1], "space": "around", "carry": 2, "trials": 6}, STAGES[2]]
+
+
+def test_a_stage_begins_with_the_best_and_draws_around_the_best_of_the_one_before(bench: Any) -> None:
+    study = {"trials": PLANNED + 2, "stages": AROUND}
+    study_id = bench.register(**study)
+    coarse = finish(bench, study_id)
+    advance(bench.store, "first")
+    (stage,) = bench.rows(StageRow, stage="fine")
+    slots = sorted(bench.rows(SlotRow, stage="fine"), key=lambda row: row.slot)
+    ranked = sorted(enumerate(coarse), key=lambda each: good("coarse", *each).value or 0.0, reverse=True)
+    assert [row.given["lr"] for row in slots[:2]] == [values["lr"] for _, values in ranked[:2]]
+    low, high = stage.space["lr"]["log"]
+    drawn = [row.given for row in slots[2:]]
+    assert len({each["lr"] for each in drawn}) == 4
+    assert all(low <= each["lr"] <= high for each in drawn)
+    said = {row.action: row for row in bench.rows(DecisionRow, stage="fine")}
+    assert said["around"].message.startswith("drawn around the best 3 of 12 trials of coarse: numbers move")
+    numbers = said["carry"].evidence["trials"]
+    assert said["carry"].message.startswith(
+        f"begins with the best 2 so far, trained with this stage's epochs and images: trial {numbers[0]} of "
+        f"coarse (0."
+    )
+    assert set(numbers) < set(said["around"].evidence["trials"])
+    fine = finish(bench, study_id)
+    assert [each["lr"] for each in fine] == [row.given["lr"] for row in slots]
+
+
+def test_what_is_drawn_around_others_is_not_called_given(bench: Any) -> None:
+    study_id = bench.register(trials=PLANNED + 2, stages=AROUND)
+    finish(bench, study_id)
+    advance(bench.store, "first")
+    finish(bench, study_id)
+    engine = bench.store.engine
+    assert [trial_detail(engine, "first", number).is_drawn_around for number in range(11, 18)] == [
+        False, False, False, True, True, True, True,
+    ]  # fmt: skip
+
+
+def test_a_stage_may_be_nothing_but_the_best_configurations(bench: Any) -> None:
+    stages = [STAGES[0], {**STAGES[1], "carry": 4}, STAGES[2]]
+    study_id = bench.register(trials=PLANNED, stages=stages)
+    finish(bench, study_id)
+    advance(bench.store, "first")
+    assert all(row.given for row in bench.rows(SlotRow, stage="fine"))
+    assert len(bench.rows(SlotRow, stage="fine")) == 4
 
 
 def test_the_whole_way_to_a_confirmed_winner_and_one_look_at_the_test_images(

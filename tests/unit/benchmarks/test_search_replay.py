@@ -128,7 +128,7 @@ def test_the_winner_of_a_confirmation_is_judged_by_a_seed_it_was_not_chosen_by()
     lucky = rising(0, 0.9, again=(0.9, 0.3, 0.3))
     steady = rising(1, 0.8, again=(0.5, 0.5, 0.5))
     curves = Curves(4, (lucky, steady))
-    plan = Plan(Leg(1), Leg(1), top=2, seeds=2)
+    plan = Plan((Leg(1), Leg(1)), top=2, seeds=2)
     picked = confirmed([lucky, steady], curves, plan, searched=8)
     # Seed 0 judges steady, chosen by the others; seeds 1 and 2 judge lucky, which seed 0 made look good.
     assert picked.value == pytest.approx((0.5 + 0.3 + 0.3) / 3)
@@ -162,7 +162,7 @@ def landscape(count: int) -> Curves:
 
 def test_coarse_to_fine_finds_more_than_plain_search_where_one_number_matters() -> None:
     curves, spec = landscape(200), recorded_spec()
-    plan = Plan(Leg(24, short=True), Leg(12))
+    plan = Plan((Leg(24, short=True), Leg(12)))
     ours = [coarse_to_fine(spec, curves, plan, 4, seed) for seed in range(10)]
     assert {each.epochs for each in ours} == {24 * 1 + 12 * 4 + 3 * 2 * 4}
     theirs = [plain(curves, each.epochs, seed) for seed, each in enumerate(ours)]

@@ -150,6 +150,28 @@ def test_texts_that_would_be_read_as_something_else_are_quoted() -> None:
         ),
         ("- {name: a, trials: 4}\n- {name: b, confirm: {tops: 1}}", "s.yaml:6: confirm: unknown key 'tops'"),
         (
+            "- {name: a, trials: 4, space: around}",
+            "s.yaml:5: stages: a has space: around, but no stage comes before it (it goes",
+        ),
+        ("- {name: a, trials: 4, carry: 1}", "s.yaml:5: stages: a has carry, but no stage comes before it"),
+        (
+            "- {name: a, trials: 4}\n- {name: b, trials: 9, carry: 5}",
+            "s.yaml:6: stages: b begins with the best 5, but only 4 trials come before it (carry: 4 or less)",
+        ),
+        (
+            "- {name: a, trials: 4}\n- {name: b, trials: 2, carry: 3}",
+            "s.yaml:6: stages: b begins with the best 3, but it has 2 trials (carry: 2 or less)",
+        ),
+        ("- {name: a, trials: 4}\n- {name: b, trials: 2, carry: -1}", "s.yaml:6: carry: -1 is below 0"),
+        (
+            "- {name: a, trials: 4}\n- {name: b, trials: 2, space: near}",
+            "s.yaml:6: space: 'near' is not one of: refine, around, same",
+        ),
+        (
+            "- {name: a, trials: 4}\n- {name: b, confirm: {}, carry: 1}",
+            "s.yaml:6: stages: carry does not go with confirm",
+        ),
+        (
             "- {name: a, trials: 4}\n- {name: b, confirm: {}}\n- {name: c, trials: 1}",
             "s.yaml:7: stages: c comes after the confirmation (confirm is the last stage)",
         ),
