@@ -1,7 +1,7 @@
 """How many epochs a search needs: strategies replayed on recorded learning curves of real trainings.
 
-    python benchmarks/search.py [replay] [--repeats 100]
-    python benchmarks/search.py record --storage sqlite:///FILE --study NAME
+    python benchmarks/search.py [replay] [--repeats 100] [--numbers 0-359]
+    python benchmarks/search.py record --storage sqlite:///FILE --study NAME [--study NAME]
 
 `learning_curves.csv.gz` holds configurations that random search drew from the space of the study
 `cifar10_random`, each trained once on real CIFAR-10 images by `hpo run` (its head says with what
@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from machine import machine, table
-from search_replay.curves import FILE, Curves, Recorded, load, record, repeat
+from search_replay.curves import FILE, Curves, Recorded, load, record
 from search_replay.orders import at_random, on_a_grid, on_a_shuffled_grid
 from search_replay.replay import Point, Replay
 from search_replay.staged import Leg, Picked, Plan, coarse_to_fine, plain, plain_confirmed, recorded_spec
@@ -89,21 +89,15 @@ def main() -> None:
     recording = commands.add_parser("record")
     for each in (parser, replay):
         each.add_argument("--repeats", type=int, default=100)
+        each.add_argument("--numbers", type=_numbers, help="only these configurations, e.g. 0-359")
     recording.add_argument("--storage", required=True)
-    recording.add_argument("--study", default="cifar10-curves")
-    repeating = commands.add_parser("repeat")
-    repeating.add_argument("--storage", required=True)
-    repeating.add_argument("--study", default="cifar10-curves")
-    repeating.add_argument("--top", type=int, default=32, help="how many of the best configurations")
-    repeating.add_argument("--seeds", type=int, default=3, help="trainings of each")
+    recording.add_argument("--study", action="append", required=True, help="may be repeated")
     recording.add_argument("--to", type=Path, default=FILE, help="the file, if not the one that is replayed")
     recording.add_argument(
         "--head", action="append", default=[], help="a line above the table; may be repeated"
     )
     arguments = parser.parse_args()
-    if arguments.command == "repeat":
-        print(repeat(arguments.storage, arguments.study, arguments.top, arguments.seeds))
-    elif arguments.command == "record":
+    if arguments.command == "record":
         curves = record(arguments.storage, arguments.study, arguments.head, arguments.to)
         repeated = sum(bool(each.again) for each in curves.trials)
         print(
@@ -111,7 +105,13 @@ def main() -> None:
             f"other seeds, in {arguments.to}"
         )
     else:
-        report(load(), arguments.repeats)
+        curves = load()
+        report(curves.part(*arguments.numbers) if arguments.numbers else curves, arguments.repeats)
+
+
+def _numbers(text: str) -> tuple[int, int]:
+    first, last = text.split("-")
+    return int(first), int(last)
 
 
 def report(curves: Curves, repeats: int) -> None:

@@ -12,11 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from hpo.queue.slots import enqueue
 from hpo.results.query import results_engine
-from hpo.results.store import ResultsStore
-from hpo.spec.load import load_study
-from hpo.workers.submit import submit
 
 FILE = Path(__file__).parents[1] / "learning_curves.csv.gz"
 SEARCHED = ("lr", "weight_decay", "activation", "initializer", "batch_norm", "optimizer", "momentum")
@@ -24,9 +20,8 @@ CONFIRMING = "again"
 """The stage of recording.yaml that trains the best configurations with other seeds."""
 AGAIN, SHORT_EPOCH, EPOCH, ENDED = "again_", "short_epoch_", "epoch_", "ended"
 """How columns begin, and what stands for a training with another seed that a check ended."""
-REPEATED, SHORT, SHORT_ENDED_BY = "-again", "-short", "short_ended_by"
-"""What is behind the names of the studies of other seeds and of short trainings; what ended the latter."""
-STUDY = Path(__file__).with_name("recording.yaml")
+SHORT, SHORT_ENDED_BY = "-short", "short_ended_by"
+"""What is behind the names of the studies of short trainings, and what ended these."""
 _TRIALS = text(
     f"SELECT trial_id, slot, stage, epochs, cause, state, {', '.join(SEARCHED)} FROM results "
     "WHERE study = :study AND stage <> 'test' AND state IN ('complete', 'pruned') ORDER BY slot"
@@ -68,6 +63,10 @@ class Curves:
     trials: tuple[Recorded, ...]
     short_epochs: int = 0
 
+    def part(self, first: int, last: int) -> Curves:
+        """The configurations of these numbers, both included."""
+        return replace(self, trials=tuple(each for each in self.trials if first <= each.number <= last))
+
     @property
     def shortened(self) -> Curves:
         """The same configurations with their short trainings."""
@@ -80,38 +79,33 @@ class Curves:
         return best[max(1, round(share * len(best))) - 1]
 
 
-def repeat(url: str, study: str, top: int, seeds: int) -> str:
-    """Plan a study that trains the best configurations so far again with other seeds; how to run it."""
-    with ResultsStore(url) as store:
-        with store.engine.connect() as connection:
-            drawn = [each for each in _read(connection, study) if not each.ended_by]
-        best = sorted(drawn, key=lambda each: -max(each.curve))[:top]
-        stage = f"stages=[{{name: draw, trials: {len(best) * seeds}, epochs: {len(best[0].curve)}}}]"
-        spec = load_study(str(STUDY), [f"study={study}{REPEATED}", stage])
-        study_id = submit(store, spec).study_id
-        for each in best * seeds:
-            values = zip(SEARCHED, each.searched, strict=True)
-            enqueue(store, study_id, {name: value for name, value in values if value is not None})
-    return f"hpo run {STUDY} --storage {url} --set study={spec.study} --set {stage!r}"
+def record(url: str, studies: Sequence[str], head: Sequence[str], path: Path = FILE) -> Curves:
+    """Write the studies' finished trials to a file, ``head`` above them as comments.
 
-
-def record(url: str, study: str, head: Sequence[str], path: Path = FILE) -> Curves:
-    """Write the study's finished trials to a file, ``head`` above them as comments; numbered by slot.
-
-    Those of the study with SHORT behind its name stand beside them.
+    Numbered by slot, those of a later study after those of the one before; beside them the short trainings,
+    which are of the study with SHORT behind the name.
     """
     engine = results_engine(url)
+    rows: list[dict[str, Any]] = []
     with engine.connect() as connection:
-        trials, repeated, short = (_read(connection, study + end) for end in ("", REPEATED, SHORT))
+        for study in studies:
+            rows += _rows(connection, study, number=len(rows))
     engine.dispose()
+    write(path, head, rows)
+    return load(path)
+
+
+def _rows(connection: Connection, study: str, number: int) -> list[dict[str, Any]]:
+    trials, short = _read(connection, study), _read(connection, study + SHORT)
     drawn = [each for each in trials if each.stage != CONFIRMING]
     again: dict[tuple[Any, ...], list[str]] = {}
-    for each in [each for each in trials if each.stage == CONFIRMING] + repeated:
-        again.setdefault(each.searched, []).append(ENDED if each.ended_by else f"{max(each.curve):.4f}")
+    for each in trials:
+        if each.stage == CONFIRMING:
+            again.setdefault(each.searched, []).append(ENDED if each.ended_by else f"{max(each.curve):.4f}")
     shorts = {each.searched: each for each in short}
-    rows = [
+    return [
         {
-            "number": each.slot,
+            "number": number + each.slot,
             **{
                 name: f"{value:.6g}" if isinstance(value, float) else value
                 for name, value in zip(SEARCHED, each.searched, strict=True)
@@ -123,8 +117,6 @@ def record(url: str, study: str, head: Sequence[str], path: Path = FILE) -> Curv
         }
         for each in drawn
     ]
-    write(path, head, rows)
-    return load(path)
 
 
 @dataclass(frozen=True)

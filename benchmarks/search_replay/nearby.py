@@ -1,7 +1,7 @@
 """Draws around the best configurations, answered by recorded ones.
 
-The recorded configurations are draws from the whole space. Taken one after the other with odds in proportion to
-the density of `hpo.search.around` at each, they are draws from that density, as far as the table reaches.
+The recorded configurations are draws from the whole space. Taken one after the other with odds in proportion
+to the density of `hpo.search.around` at each, they are draws from that density, as far as the table reaches.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def in_order(
 ) -> list[int]:
     """The candidates' places, in the order in which they are drawn around ``best``."""
     generator = random.Random(seed)
-    # Of independent exponential times with these rates, each is the first with odds in proportion to its rate.
+    # Of independent exponential times each is the first with odds in proportion to its rate.
     times = [generator.expovariate(1.0) / (density(each, best, space) + 1e-300) for each in candidates]
     return sorted(range(len(candidates)), key=times.__getitem__)
 

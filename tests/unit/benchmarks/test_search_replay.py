@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from search import at_the_limit
 from search_replay.curves import Curves, Recorded, load, write
+from search_replay.nearby import density, in_order
 from search_replay.orders import at_random, on_a_grid, on_a_shuffled_grid
 from search_replay.replay import Replay
 from search_replay.staged import (
@@ -24,6 +27,8 @@ from search_replay.staged import (
     tried,
 )
 
+from hpo.search.around import draws_around
+from hpo.search.samplers import draw
 from hpo.search.stages import Refined
 from hpo.spec.pruner import Asha
 from hpo.spec.space import Choice, Log
@@ -173,6 +178,51 @@ def test_coarse_to_fine_finds_more_than_plain_search_where_one_number_matters() 
     )
     assert regret < plain_regret / 2
     assert plain_regret < confirmed_regret, "the confirmation costs trials, and nothing is noisy here"
+
+
+def test_draws_around_the_best_are_answered_with_the_odds_of_hpo_run() -> None:
+    spec = recorded_spec().model_copy(update={"trials": 4000})
+    slow = {**VALUES, "lr": 1e-3}
+    fast = {**VALUES, "lr": 0.1, "optimizer": "sgd", "momentum": 0.9, "batch_norm": "none"}
+    drawn = [draw(spec, slot) for slot in range(4000)]
+    weights = [density(values, [slow, fast], spec.space) for values in drawn]
+    assert sum(weights) / len(weights) == pytest.approx(1.0, rel=0.1)
+    exact = draws_around(spec, [without_none(slow), without_none(fast)], range(4000), [])
+
+    def share(values: Sequence[dict[str, Any]], odds: Sequence[float], **wanted: Any) -> float:
+        having = sum(
+            odd
+            for each, odd in zip(values, odds, strict=True)
+            if all(each[name] == value for name, value in wanted.items()) and each["lr"] > 1e-2
+        )
+        return having / sum(odds)
+
+    for wanted in (
+        {"optimizer": "sgd"},
+        {"optimizer": "adam"},
+        {"batch_norm": "none"},
+        {"activation": "elu"},
+    ):
+        one, other = share(drawn, weights, **wanted), share(exact, [1.0] * 4000, **wanted)
+        assert one == pytest.approx(other, abs=0.05), wanted
+    best = in_order(drawn[:50], [drawn[7]], spec.space, seed=0)
+    assert sorted(best) == list(range(50))
+    assert sum(in_order(drawn[:50], [drawn[7]], spec.space, seed).index(7) < 10 for seed in range(20)) > 10
+
+
+def without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def test_a_search_that_carries_the_best_trains_it_in_full() -> None:
+    curves, spec = landscape(200), recorded_spec()
+    plan = Plan((Leg(24, short=True), Leg(24, short=True, space="around"), Leg(2, carry=2)), top=2)
+    ours = [coarse_to_fine(spec, curves, plan, 4, seed) for seed in range(10)]
+    assert {each.epochs for each in ours} == {48 * 1 + 2 * 4 + 2 * 2 * 4}
+    parted = replace(curves, trials=curves.trials[50:])
+    assert coarse_to_fine(spec, parted, plan, 4, 0).value > 0.6, "numbers are not places"
+    theirs = [plain(curves, each.epochs, seed) for seed, each in enumerate(ours)]
+    assert sum(each.value for each in ours) > sum(each.value for each in theirs)
 
 
 def test_an_order_takes_every_configuration_at_most_once() -> None:
