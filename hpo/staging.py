@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 from sqlalchemy import Connection, Engine, Select, func, insert, select, update
 
-from hpo.data.cache import Labels
 from hpo.diagnosis import results_of
-from hpo.errors import ConfigurationError, UserError
+from hpo.errors import UserError
 from hpo.queue.stages import Stage, add_stage, main_stage, read_stages, stage_fixed, stage_seed
 from hpo.results import rungs
 from hpo.results import study_findings as stored
@@ -311,34 +309,6 @@ def _slot_given(connection: Connection, study_id: int, stage: str, slot: int) ->
         SlotRow.study_id == study_id, SlotRow.stage == stage, SlotRow.slot == slot
     )
     return dict(connection.scalar(given) or {})
-
-
-class TrainingLabels(Protocol):
-    """What of a data set decides whether stages can work on it."""
-
-    @property
-    def train_labels(self) -> Labels: ...
-
-
-def refuse_impossible(spec: StudySpec, dataset: TrainingLabels) -> None:
-    """Raise ``ConfigurationError`` for stages that cannot work on these images."""
-    labels = dataset.train_labels
-    rarest = int(np.bincount(labels).min()) if len(labels) else 0
-    for stage in spec.stages:
-        fixed = stage_fixed(spec, stage, len(labels))
-        images = fixed.get("train_images")
-        batch = spec.fixed.get("batch_size", 0)
-        if images is not None and images < max(batch, len(np.unique(labels))):
-            raise ConfigurationError(
-                f"stage {stage.name}: data: {stage.data:g} is {images} training images, fewer than "
-                + (f"batch_size {batch}" if images < batch else "there are classes")
-            )
-        folds = stage.confirm.folds if stage.confirm else 0
-        if folds > rarest:
-            raise ConfigurationError(
-                f"stage {stage.name}: folds: {folds} is more than the {rarest} training images of the rarest "
-                f"class, and each fold needs one of each class; use {rarest} folds or fewer"
-            )
 
 
 def refined_study(engine: Engine, name: str, keep: float) -> tuple[StudySpec, list[str]]:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from hpo.data.datasets import Dataset, load_dataset, resolve_auto
 from hpo.queue.leases import release_dead_local
+from hpo.queue.refusals import refuse_impossible
 from hpo.queue.registered import find_registered
 from hpo.queue.slots import Progress, progress, register_study
 from hpo.queue.stopping import refuse_stopped
@@ -18,7 +19,6 @@ from hpo.results.tables import StudyRow
 from hpo.settings import settings
 from hpo.spec.configuration import Configuration
 from hpo.spec.study import StudySpec
-from hpo.staging import refuse_impossible
 
 
 @dataclass(frozen=True)

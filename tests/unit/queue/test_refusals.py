@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hpo.errors import ConfigurationError
+from hpo.queue.refusals import refuse_impossible
 from hpo.spec.load import parse_study
-from hpo.staging import refuse_impossible
 
 
 class _Images:
