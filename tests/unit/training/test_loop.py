@@ -9,6 +9,7 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -306,7 +307,7 @@ class Waits(TorchDispatchMode):
         {},
         {"augmentation": "flip_crop_cutout", "gradient_clip": 1.0, "l1": 1e-4, "max_norm": 1.0},
         {"optimizer": "adamw", "dropout": 0.3, "label_smoothing": 0.1, "activation": "rrelu"},
-        {"optimizer": "rmsprop", "preprocessing": "pca", "pca_components": 8, "activation": "maxout"},
+        {"optimizer": "rmsprop", "activation": "maxout"},
         {"optimizer": "adagrad", "model": "resnet", "norm": "group"},
     ],
 )
@@ -321,6 +322,22 @@ def test_no_step_waits_for_the_device(fields: dict[str, Any], make_tiny: Make) -
         return mode.seen
 
     assert waits(8) == waits(96)  # 12 steps and 1
+
+
+def test_no_step_waits_for_images_that_were_preprocessed_beforehand(make_tiny: Make) -> None:
+    def waits(batch_size: int) -> list[str]:
+        configuration, data = make_tiny(epochs=1, batch_size=batch_size)
+        train_set, val_set = (
+            replace(each, pixels=data.preprocessor(each.pixels).half(), preprocessor=None)
+            for each in (data.train, data.val)
+        )
+        data = replace(data, train=train_set, val=val_set)
+        epochs = train(configuration, _model(configuration, data), data, KEY, CPU, "fp32", watch=_Unread())
+        with Waits() as mode:
+            next(epochs)
+        return mode.seen
+
+    assert waits(8) == waits(96)
 
 
 def test_a_value_fetched_in_each_step_would_be_noticed(make_tiny: Make) -> None:
