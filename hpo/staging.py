@@ -109,27 +109,31 @@ class _Study:
         if following.confirm is not None:
             self._begin_confirmation(following)
             return
-        if following.space == "same":
-            found = keep_all(self.spec)
-        else:
-            found = refined(self.connection, self.finished, last, following.keep)
+        best = self._best(following.carry)
+        draws = len(best) < following.planned
+        found = self._space_after(last, following) if draws else Refined(dict(last.spec.space), {}, ())
         # What is fixed stays so in the stages after.
         fixed = {**self._fixed_before(last), **found.fixed, **stage_fixed(self.spec, following, self.images)}
-        ended = not found.space and not found.fixed
-        best = [] if ended else self._best(following.carry)
+        if draws and not found.space and not found.fixed:
+            best = []  # the study ends here
         given: list[dict[str, Any] | None] = [each.given for each in best]
         decisions = [*found.decisions]
-        if following.space == "around" and found.space:
+        if draws and found.space and following.space == "around":
             given += self._around(following, found, fixed, given)
             decisions.append(self._drawn_around(found, last))
         elif found.space:
             given += [None] * (following.planned - len(best))
-        elif not ended and not best:
-            given = [None]
+        elif found.fixed and not best:
+            given = [None]  # all of it is fixed: one configuration
         if best:
             decisions.append(carried([(each.trial.number, each.trial.stage, each.value) for each in best]))
         self._add(following.name, "search", found.space, fixed, given)
         self._say(following.name, decisions)
+
+    def _space_after(self, last: Stage, following: StageSpec) -> Refined:
+        if following.space == "same":
+            return keep_all(self.spec)
+        return refined(self.connection, self.finished, last, following.keep)
 
     def _around(
         self, following: StageSpec, found: Refined, fixed: dict[str, Any], planned: Sequence[Any]

@@ -197,6 +197,9 @@ def test_a_stage_may_be_nothing_but_the_best_configurations(bench: Any) -> None:
     advance(bench.store, "first")
     assert all(row.given for row in bench.rows(SlotRow, stage="fine"))
     assert len(bench.rows(SlotRow, stage="fine")) == 4
+    assert [row.action for row in bench.rows(DecisionRow, stage="fine")] == ["carry"]
+    coarse, fine = sorted(bench.rows(StageRow), key=lambda row: row.position)
+    assert fine.space == coarse.space
 
 
 def test_the_whole_way_to_a_confirmed_winner_and_one_look_at_the_test_images(
