@@ -21,10 +21,10 @@ STUDY = {
     "space": {"lr": {"log": [2e-3, 1e-2]}, "activation": {"choice": ["relu", "elu"]}},
     "stages": [
         {"name": "coarse", "trials": 6},
-        {"name": "fine", "trials": 2},
+        {"name": "fine", "trials": 3, "space": "around", "carry": 1},
         {"name": "confirm", "confirm": {"top": 2, "seeds": 1, "folds": 2}},
     ],
-    "trials": 6 + 2 + 4 + 1,
+    "trials": 6 + 3 + 4 + 1,
     "checks": "off",
 }  # fmt: skip
 
@@ -72,12 +72,12 @@ def test_stages_are_trained_to_the_end_and_a_kill_at_a_border_changes_nothing(
     calm = _outcome(storage_url)
     assert [(row[0], row[1]) for row in calm] == [
         *(("coarse", i) for i in range(6)), *(("confirm", i) for i in range(4)),
-        *(("fine", i) for i in range(2)), ("test", 0),
+        *(("fine", i) for i in range(3)), ("test", 0),
     ]  # fmt: skip
     assert {row[2] for row in calm} == {"complete"}
     *_, test = calm
     assert test[5] == test[6]
-    assert [row[6] for row in calm[:-1]] == [None] * 12
+    assert [row[6] for row in calm[:-1]] == [None] * 13
 
     other = f"sqlite:///{tmp_path / 'killed.db'}"
     _submit(other)
