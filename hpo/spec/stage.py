@@ -68,12 +68,12 @@ class StageSpec(BaseModel):
     )
     space: Literal["refine", "around", "same"] = Field(
         default="refine",
-        description="refine draws from what the results of the stage before leave of its space, around near "
-        "its best configurations within that, same from all of the study's, as the first stage does",
+        description="where draws come from. refine: what the results of the stage before leave of its space; "
+        "around: near its best configurations, within that; same: all of the study's, as in the first stage",
     )
     keep: float = Field(
         default=0.25,
-        description="share of the trials before, the best of them, whose ranges are kept by refine and which "
+        description="share of the trials before, the best of them, whose ranges refine keeps, and which "
         "around draws near",
         gt=0,
         le=0.5,
