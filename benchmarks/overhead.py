@@ -28,8 +28,9 @@ import hpo.trial
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.feeding import FeedMeter
 from hpo.events import Event, TrialEnded
-from hpo.results.query import results_engine, trial_detail
+from hpo.results.query import results_engine
 from hpo.results.store import ResultsStore
+from hpo.results.trial_query import trial_detail
 from hpo.spec.study import StudySpec
 from hpo.training.cores import available_cores
 from hpo.workers import inline, taken

@@ -13,8 +13,9 @@ from hpo.errors import UserError
 from hpo.events import Event, RunSummary
 from hpo.results.engine import reading
 from hpo.results.frames import Results
-from hpo.results.query import StudyStatus, TrialDetail, find_study, study_status, trial_detail
+from hpo.results.query import StudyStatus, find_study, study_status
 from hpo.results.store import ResultsStore
+from hpo.results.trial_query import TrialDetail, trial_detail
 from hpo.settings import settings
 from hpo.spec.load import load_study, parse_study
 from hpo.spec.study import StudySpec

@@ -20,7 +20,7 @@ def show(
     from hpo.cli.trial_page import as_json as trial_json
     from hpo.cli.trial_page import print_trial
     from hpo.recovery.kept import find
-    from hpo.results.query import trial_detail
+    from hpo.results.trial_query import trial_detail
 
     with results(storage_url(storage)) as engine:
         trial = trial_detail(engine, study, number)

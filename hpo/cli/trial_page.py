@@ -18,8 +18,8 @@ from hpo.cli.lines import to_json
 from hpo.cli.live import STATE_STYLES
 from hpo.cli.tables import SEVERITY_STYLES, table_that_fits
 from hpo.reporting import words
-from hpo.results.query import Attempt, TrialDetail
 from hpo.results.records import EpochRecord, FindingRecord, LayerRecord
+from hpo.results.trial_query import Attempt, TrialDetail
 
 _MOST_EPOCHS = 24
 _ERROR_LINES = 8

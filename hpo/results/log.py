@@ -9,8 +9,8 @@ from datetime import datetime
 from sqlalchemy import Engine, select
 
 from hpo.results.engine import reading
-from hpo.results.query import Attempt, TrialDetail, trial_detail
 from hpo.results.tables import EpochRow
+from hpo.results.trial_query import Attempt, TrialDetail, trial_detail
 
 
 @dataclass(frozen=True)

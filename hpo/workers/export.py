@@ -29,15 +29,9 @@ from hpo.queue.stages import find_stage
 from hpo.randomness import Key
 from hpo.recovery import kept
 from hpo.results.engine import reading
-from hpo.results.query import (
-    TrialDetail,
-    leaderboard,
-    preprocessing_state,
-    results_engine,
-    study_status,
-    trial_detail,
-)
+from hpo.results.query import leaderboard, results_engine, study_status
 from hpo.results.stages import stages_status
+from hpo.results.trial_query import TrialDetail, preprocessing_state, trial_detail
 from hpo.spec.configuration import Configuration
 from hpo.trial import split_key
 from hpo.workers.repeat import Repeat, RepeatedEpoch

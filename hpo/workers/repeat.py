@@ -17,8 +17,9 @@ from hpo.queue.stages import find_stage
 from hpo.randomness import Key
 from hpo.results import provenance
 from hpo.results.engine import reading
-from hpo.results.query import Attempt, TrialDetail, results_engine, trial_detail
+from hpo.results.query import results_engine
 from hpo.results.records import EpochRecord
+from hpo.results.trial_query import Attempt, TrialDetail, trial_detail
 from hpo.search.samplers import PURE, draw
 from hpo.spec.configuration import Configuration
 from hpo.training.cores import available_cores

@@ -13,8 +13,9 @@ from sqlalchemy.exc import DBAPIError
 from hpo.errors import UnknownStudyError, UserError
 from hpo.queue.leases import release
 from hpo.results.engine import writing
-from hpo.results.query import leaderboard, list_studies, results_engine, study_status, trial_detail
+from hpo.results.query import leaderboard, list_studies, results_engine, study_status
 from hpo.results.records import FindingRecord, Outcome
+from hpo.results.trial_query import trial_detail
 
 
 @pytest.fixture

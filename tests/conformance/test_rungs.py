@@ -12,10 +12,11 @@ from hpo.errors import LeaseLostError
 from hpo.queue.leases import Lease, claim
 from hpo.queue.paused import claim_promoted, end_paused, paused_stages
 from hpo.queue.slots import progress
-from hpo.results.query import list_studies, trial_detail
+from hpo.results.query import list_studies
 from hpo.results.records import Decision, FindingRecord, Outcome, Rung, Standing
 from hpo.results.rungs import CHECK
 from hpo.results.tables import RungRow, SlotRow
+from hpo.results.trial_query import trial_detail
 from hpo.search.pruners import judge, promotable, promoted, stopped_at_the_end
 from hpo.spec.pruner import Asha
 from hpo.spec.stage import MAIN

@@ -17,12 +17,12 @@ from hpo.queue.leases import Lease, claim
 from hpo.queue.slots import enqueue, progress
 from hpo.queue.stages import find_stage, read_stages
 from hpo.reporting.report.making import make_report
-from hpo.results.query import trial_detail
 from hpo.results.records import Decision as RungDecision
 from hpo.results.records import Outcome, Rung
 from hpo.results.stages import stages_status
 from hpo.results.store import ResultsStore
 from hpo.results.tables import CandidateRow, DecisionRow, SlotRow, StageRow
+from hpo.results.trial_query import trial_detail
 from hpo.results.view_columns import VIEW_TABLES
 from hpo.search.samplers import draw
 from hpo.spec.pruner import Asha, Median

@@ -15,9 +15,9 @@ from hpo.errors import LeaseLostError
 from hpo.queue.leases import release, renew
 from hpo.queue.slots import progress
 from hpo.results import store as store_module
-from hpo.results.query import trial_detail
 from hpo.results.records import FindingRecord, LayerRecord, Outcome
 from hpo.results.tables import AttemptRow, EpochRow, FindingRow, LayerRow, SlotRow, TrialRow
+from hpo.results.trial_query import trial_detail
 
 
 def test_a_trial_is_told_to_optuna_with_params_curve_and_verdict(bench: Any) -> None:

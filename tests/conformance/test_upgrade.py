@@ -18,11 +18,12 @@ from hpo.errors import StorageError
 from hpo.queue.leases import claim
 from hpo.results import schema
 from hpo.results.engine import open_reader
-from hpo.results.query import list_studies, results_engine, trial_detail
+from hpo.results.query import list_studies, results_engine
 from hpo.results.records import Outcome
 from hpo.results.revision import HEAD
 from hpo.results.store import ResultsStore
 from hpo.results.tables import Base
+from hpo.results.trial_query import trial_detail
 from hpo.results.url import parse_url
 
 ASSETS = Path(__file__).parents[1] / "upgrade_assets"

@@ -12,8 +12,9 @@ from sqlalchemy import text
 from hpo.diagnosis import study_results
 from hpo.events import Event, TrialEnded, TrialPaused, TrialStarted
 from hpo.recovery.signals import StopRequestedError
-from hpo.results.query import leaderboard, trial_detail
+from hpo.results.query import leaderboard
 from hpo.results.store import ResultsStore
+from hpo.results.trial_query import trial_detail
 from hpo.settings import settings
 from hpo.spec.study import StudySpec
 from hpo.upkeep.check import check_database

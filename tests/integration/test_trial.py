@@ -28,14 +28,9 @@ from hpo.errors import OutOfMemoryError
 from hpo.events import EpochDone, Event, FindingMade, TrialEnded, TrialStarted
 from hpo.queue.slots import enqueue
 from hpo.randomness import Key
-from hpo.results.query import (
-    leaderboard,
-    preprocessing_state,
-    results_engine,
-    study_status,
-    trial_detail,
-)
+from hpo.results.query import leaderboard, results_engine, study_status
 from hpo.results.store import ResultsStore
+from hpo.results.trial_query import preprocessing_state, trial_detail
 from hpo.search.samplers import draw
 from hpo.spec.study import StudySpec
 from hpo.spec.thresholds import Thresholds

@@ -25,7 +25,8 @@ from hpo.reporting.figures.style import RUNNING
 from hpo.reporting.figures.trial import layer_health, trial_curves
 from hpo.reporting.notes import best_trials, is_unwell, study_note, trial_note
 from hpo.results.overview import StudyOverview, study_overview
-from hpo.results.query import TrialDetail, results_engine, trial_detail, trial_place, trials_with_layers
+from hpo.results.query import results_engine
+from hpo.results.trial_query import TrialDetail, trial_detail, trial_place, trials_with_layers
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from hpo.reporting.figures.activations import layer_colour
 from hpo.reporting.figures.points import Axis, Point, StudyPicture
 from hpo.reporting.figures.scales import spread
 from hpo.reporting.figures.style import LIGHT, cause_words, plotly_marker
-from hpo.results.query import TrialDetail
+from hpo.results.trial_query import TrialDetail
 
 _ALPHA = 0.7
 

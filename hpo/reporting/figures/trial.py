@@ -19,8 +19,8 @@ from hpo.reporting.figures.canvas import drawing
 from hpo.reporting.figures.scales import plain_log, set_epochs
 from hpo.reporting.figures.style import LIGHT, Theme
 from hpo.reporting.words import printable
-from hpo.results.query import TrialDetail
 from hpo.results.records import EpochRecord, LayerRecord
+from hpo.results.trial_query import TrialDetail
 from hpo.spec.thresholds import Thresholds
 
 _LOG_FROM = 20.0

@@ -18,8 +18,8 @@ from hpo.reporting.figures.activations import with_histograms
 from hpo.reporting.figures.points import StudyPicture, picture_of
 from hpo.reporting.unwell import Unwell, unwell
 from hpo.results.overview import StudyOverview, TrialSummary, checks_by_severity, study_overview
-from hpo.results.query import TrialDetail, trial_detail
 from hpo.results.stages import Confirmation, StagesStatus, stages_status
+from hpo.results.trial_query import TrialDetail, trial_detail
 from hpo.spec.stage import TEST
 from hpo.spec.study import StudySpec
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from hpo.reporting.figures import study, trial
 from hpo.reporting.figures.canvas import to_svg, to_svg_file
 from hpo.reporting.figures.points import StudyPicture
-from hpo.results.query import TrialDetail
+from hpo.results.trial_query import TrialDetail
 
 Draw: TypeAlias = Callable[[], Figure]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from hpo.cli.trial_page import print_trial
-from hpo.results.query import TrialDetail
 from hpo.results.records import EpochRecord
+from hpo.results.trial_query import TrialDetail
 
 
 def trial(epochs: int, best_epoch: int) -> TrialDetail:

@@ -19,7 +19,7 @@ from hpo.reporting.figures.activations import symmetric_ticks
 from hpo.reporting.figures.canvas import css, to_png, to_svg, to_svg_file
 from hpo.reporting.figures.points import Axis, Point, StudyPicture, study_picture
 from hpo.reporting.figures.style import DARK, LIGHT
-from hpo.results.query import TrialDetail, trial_detail
+from hpo.results.trial_query import TrialDetail, trial_detail
 
 
 @pytest.fixture(scope="module")

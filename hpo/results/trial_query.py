@@ -1,0 +1,203 @@
+"""Reads: everything about one trial, as typed rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, Select, exists, func, select
+
+from hpo.errors import UserError
+from hpo.results.engine import reading
+from hpo.results.query import KNOWN, find_study, searched_names
+from hpo.results.records import EpochRecord, FindingRecord, LayerRecord
+from hpo.results.tables import (
+    TRIALS,
+    AttemptRow,
+    EpochRow,
+    FindingRow,
+    LayerRow,
+    SlotRow,
+    StatisticsRow,
+    TrialRow,
+)
+from hpo.spec.stage import drawn_around
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One worker's go at a trial; ``outcome`` is ``None`` while it lasts."""
+
+    attempt: int
+    worker: str
+    device: str
+    processor: str | None
+    threads: int | None
+    precision: str | None
+    code_version: str | None
+    package_versions: dict[str, str] | None
+    started_at: datetime
+    ended_at: datetime | None
+    from_epoch: int
+    to_epoch: int | None
+    outcome: str | None
+    output: str | None
+    """The end of what the process printed meanwhile."""
+
+
+@dataclass(frozen=True)
+class TrialDetail:
+    """Everything about one trial; ``configuration`` has ``None`` where a hyperparameter does not apply."""
+
+    study: str
+    study_uid: str
+    number: int
+    trial_id: int
+    stage: str
+    slot: int
+    state: str
+    value: float | None
+    test_value: float | None
+    best_epoch: int | None
+    verdict: str | None
+    cause: str | None
+    second_cause: str | None
+    confidence: float | None
+    remedy: str | None
+    remedy_change: dict[str, Any] | None
+    error: str | None
+    seconds: float | None
+    images_per_second: float | None
+    parameters: int | None
+    weights_hash: str | None
+    worker: str
+    device: str
+    started_at: datetime
+    ended_at: datetime | None
+    configuration: dict[str, Any]
+    searched: tuple[str, ...]
+    curve: tuple[EpochRecord, ...]
+    findings: tuple[FindingRecord, ...]
+    layers: tuple[LayerRecord, ...]
+    """Every layer at every step that was looked at, in order."""
+    attempts: tuple[Attempt, ...]
+    given: dict[str, Any] | None = None
+    """Hyperparameters that were put into its slot before it began."""
+    is_drawn_around: bool = False
+    """Whether they were drawn around the best configurations of the stage before."""
+
+
+def trial_detail(engine: Engine, name: str, number: int) -> TrialDetail:
+    """Everything about a study's trial; raises ``UnknownStudyError``, or ``UserError`` for a wrong number."""
+    with reading(engine) as connection:
+        study = find_study(connection, name)
+        row = connection.execute(_trial(study.study_id, number)).one_or_none()
+        if row is None:
+            raise UserError(f"study {name} has no trial {number}: {_numbers(connection, study.study_id)}")
+        of_trial = row.trial_id
+        curve = connection.execute(_table(EpochRow).where(EpochRow.trial_id == of_trial).order_by("epoch"))
+        findings = connection.execute(
+            _table(FindingRow).where(FindingRow.trial_id == of_trial).order_by("id")
+        )
+        layers = connection.execute(
+            _table(LayerRow).where(LayerRow.trial_id == of_trial).order_by("step", "position")
+        )
+        attempts = connection.execute(
+            _table(AttemptRow).where(AttemptRow.trial_id == of_trial).order_by("attempt")
+        )
+        return TrialDetail(
+            **{
+                each.name: getattr(row, each.name) for each in fields(TrialDetail) if each.name in row._fields
+            },
+            study_uid=study.uid,
+            is_drawn_around=drawn_around(study.spec.get("stages") or (), row.stage, row.slot),
+            searched=searched_names(study),
+            curve=tuple(_epoch(each) for each in curve),
+            findings=tuple(_finding(each) for each in findings),
+            layers=tuple(_layer(each) for each in layers),
+            attempts=tuple(_attempt(each) for each in attempts),
+        )
+
+
+def trial_place(engine: Engine, trial_id: int) -> tuple[str, int] | None:
+    """The study and the number of a trial by its id; None if there is none."""
+    with reading(engine) as connection:
+        found = select(KNOWN.c.study, KNOWN.c.number).where(KNOWN.c.trial_id == trial_id)
+        row = connection.execute(found).one_or_none()
+    return None if row is None else (row.study, row.number)
+
+
+def trials_with_layers(engine: Engine, name: str) -> set[int]:
+    """The numbers of a study's trials whose layers were looked at; raises ``UnknownStudyError``."""
+    with reading(engine) as connection:
+        study = find_study(connection, name)
+        looked_at = exists().where(LayerRow.trial_id == TrialRow.trial_id)
+        numbers = (
+            select(KNOWN.c.number)
+            .join(TrialRow, TrialRow.trial_id == KNOWN.c.trial_id)
+            .where(TrialRow.study_id == study.study_id, looked_at)
+        )
+        return set(connection.scalars(numbers))
+
+
+def preprocessing_state(engine: Engine, name: str, number: int) -> bytes:
+    """What a trial's preprocessing learned: tensors in safetensors format, for ``Preprocessor.from_state``.
+
+    Raises ``UnknownStudyError``, or ``UserError`` if the trial has not got that far.
+    """
+    with reading(engine) as connection:
+        study = find_study(connection, name)
+        trial = select(TRIALS.c.trial_id).filter_by(study_id=study.study_id, number=number)
+        state = connection.scalar(
+            select(StatisticsRow.state)
+            .join(TrialRow, StatisticsRow.hash == TrialRow.statistics_hash)
+            .where(TrialRow.trial_id.in_(trial), StatisticsRow.study_id == study.study_id)
+        )
+        if state is None:
+            known = _numbers(connection, study.study_id)
+            raise UserError(f"trial {number} of study {name} has no preprocessing statistics: {known}")
+        return state
+
+
+def _trial(study_id: int, number: int) -> Select[Any]:
+    return (
+        select(TrialRow.__table__, KNOWN.c.study, KNOWN.c.number, KNOWN.c.state, SlotRow.given)
+        .join(KNOWN, KNOWN.c.trial_id == TrialRow.trial_id)
+        .outerjoin(SlotRow, SlotRow.trial_id == TrialRow.trial_id)
+        .where(TrialRow.study_id == study_id, KNOWN.c.number == number)
+    )
+
+
+def _numbers(connection: Connection, study_id: int) -> str:
+    last = connection.scalar(select(func.max(TRIALS.c.number)).where(TRIALS.c.study_id == study_id))
+    return "none has begun yet" if last is None else f"its trials are 0 to {last}"
+
+
+def _number(value: float | None) -> float:
+    """A stored measurement; NULL is what was not finite."""
+    return float("nan") if value is None else value
+
+
+def _epoch(row: Row[Any]) -> EpochRecord:
+    values: dict[str, Any] = {each.name: _number(row._mapping[each.name]) for each in fields(EpochRecord)}
+    return EpochRecord(**values)
+
+
+def _finding(row: Row[Any]) -> FindingRecord:
+    values = {each.name: row._mapping[each.name] for each in fields(FindingRecord) if each.name != "check"}
+    return FindingRecord(check=row.check_name, **values)
+
+
+def _layer(row: Row[Any]) -> LayerRecord:
+    values = {each.name: row._mapping[each.name] for each in fields(LayerRecord)}
+    counts = values["activation_counts"]
+    return LayerRecord(**values | {"activation_counts": None if counts is None else tuple(counts)})
+
+
+def _attempt(row: Row[Any]) -> Attempt:
+    return Attempt(**{each.name: row._mapping[each.name] for each in fields(Attempt)})
+
+
+def _table(rows: Any) -> Select[Any]:
+    return select(rows.__table__)
