@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+from moving import add_a_stage, write_file
+from one_of_everything import fill, make_ours
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
@@ -20,6 +23,8 @@ from hpo.results.records import EpochRecord, Outcome
 from hpo.results.store import ResultsStore
 from hpo.spec.study import StudySpec
 
+ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+NewDatabase = Callable[[str], str]
 DISTRIBUTIONS = {
     "lr": FloatDistribution(1e-4, 1.0, log=True),
     "activation": CategoricalDistribution(["relu", "tanh"]),
@@ -119,3 +124,37 @@ def store(storage_url: str) -> Iterator[ResultsStore]:
 @pytest.fixture
 def bench(store: ResultsStore) -> Bench:
     return Bench(store)
+
+
+@pytest.fixture(params=ENGINES)
+def there(request: pytest.FixtureRequest, new_database: NewDatabase) -> str:
+    """The database that a study comes from."""
+    url = new_database(request.param)
+    with ResultsStore(url) as store:
+        fill(store)
+        add_a_stage(store)
+    return url
+
+
+@pytest.fixture(params=ENGINES)
+def here(request: pytest.FixtureRequest, new_database: NewDatabase) -> str:
+    """The database that it goes to, with a study of its own, so that ids differ."""
+    url = new_database(request.param)
+    with ResultsStore(url) as store:
+        make_ours(store, "already-here")
+    return url
+
+
+@pytest.fixture
+def full(new_database: NewDatabase) -> str:
+    """An SQLite database with both studies."""
+    url = new_database("sqlite")
+    with ResultsStore(url) as store:
+        fill(store)
+    return url
+
+
+@pytest.fixture
+def file(tmp_path: Path, full: str) -> Path:
+    """The study `everything` as a file."""
+    return write_file(full, "everything", tmp_path)
