@@ -24,6 +24,7 @@ from hpo.results.store import ResultsStore
 from hpo.results.tables import CandidateRow, DecisionRow, SlotRow, StageRow
 from hpo.results.trial_query import trial_detail
 from hpo.results.view_columns import VIEW_TABLES
+from hpo.search.around import draws_around
 from hpo.search.samplers import draw
 from hpo.spec.pruner import Asha, Median
 from hpo.staging import advance, look_again, refined_study
@@ -174,7 +175,12 @@ def test_a_stage_begins_with_the_best_and_draws_around_the_best_of_the_one_befor
         f"begins with the best 2 so far, trained with this stage's epochs and images: trial {numbers[0]} of "
         f"coarse (0."
     )
-    assert set(numbers) < set(said["around"].evidence["trials"])
+    around = said["around"].evidence["trials"]
+    assert set(numbers) < set(around)
+    begun = bench.store.read(lambda connection: read_stages(connection, study_id, bench.spec(**study)))
+    best = [coarse[number] for number in around]
+    planned = [row.given for row in slots[:2]]
+    assert drawn == draws_around(begun["fine"].spec, best, range(2, 6), planned)
     fine = finish(bench, study_id)
     assert [each["lr"] for each in fine] == [row.given["lr"] for row in slots]
 

@@ -94,3 +94,16 @@ def test_no_point_of_a_finite_space_comes_twice_until_all_are_taken() -> None:
     found = draws_around(spec, [planned], range(5), [planned])
     assert len({effect(spec, each) for each in [planned, *found]}) == 6
     assert len(draws_around(spec, [planned], range(7), [planned])) == 7
+
+
+def test_what_is_drawn_again_in_a_finite_space_is_near_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def distance() -> float:
+        found = [
+            draws_around(study({"depth": {"int": [1, 30]}}, seed), [{"depth": 1}], range(8), [{"depth": 1}])
+            for seed in range(100)
+        ]
+        return float(np.mean([each["depth"] - 1 for of_seed in found for each in of_seed]))
+
+    near = distance()
+    monkeypatch.setattr("hpo.search.around.MOST_REDRAWS", 0)  # then any point that is left
+    assert near < distance() - 1
