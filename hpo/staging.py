@@ -118,6 +118,8 @@ class _Study:
             best = []  # the study ends here
         given: list[dict[str, Any] | None] = [each.given for each in best]
         decisions = [*found.decisions]
+        if best:
+            decisions.append(carried([(each.trial.number, each.trial.stage, each.value) for each in best]))
         if draws and found.space and following.space == "around":
             given += self._around(following, found, fixed, given)
             decisions.append(self._drawn_around(found, last))
@@ -125,8 +127,6 @@ class _Study:
             given += [None] * (following.planned - len(best))
         elif found.fixed and not best:
             given = [None]  # all of it is fixed: one configuration
-        if best:
-            decisions.append(carried([(each.trial.number, each.trial.stage, each.value) for each in best]))
         self._add(following.name, "search", found.space, fixed, given)
         self._say(following.name, decisions)
 

@@ -102,5 +102,6 @@ def drawn_around(trials: Sequence[int], of: int, before: str) -> Decision:
 def carried(best: Sequence[Trained]) -> Decision:
     """Which configurations are trained again, in words."""
     those = ", ".join(f"trial {number} of {stage} ({setting(value)})" for number, stage, value in best)
-    message = f"begins with the best {len(best)} so far, trained with this stage's epochs and images: {those}"
+    which = f"best {len(best)}" if len(best) > 1 else "best"
+    message = f"begins with the {which} so far, trained with this stage's epochs and images: {those}"
     return Decision("", "carry", message, {"trials": [number for number, _, _ in best]})
