@@ -98,8 +98,10 @@ def coarse_to_fine(spec: StudySpec, curves: Curves, plan: Plan, workers: int, se
 
 def _left(found: Refined, leg: Leg, curves: Curves, order: Sequence[int], seed: int) -> list[int]:
     """What may be drawn of the table after ``found``, in the order in which it is."""
+    if not found.best:
+        return []  # nothing learned: the study ends
     left = [each for each in order if inside(found, curves.trials[each])]
-    if leg.space != "around" or not found.best:
+    if leg.space != "around":
         return left
     best = [each.values for each in found.best]
     drawn = in_order([curves.trials[each].values for each in left], best, found.space, seed)

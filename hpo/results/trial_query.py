@@ -15,6 +15,7 @@ from hpo.results.records import EpochRecord, FindingRecord, LayerRecord
 from hpo.results.tables import (
     TRIALS,
     AttemptRow,
+    DecisionRow,
     EpochRow,
     FindingRow,
     LayerRow,
@@ -22,7 +23,6 @@ from hpo.results.tables import (
     StatisticsRow,
     TrialRow,
 )
-from hpo.spec.stage import drawn_around
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def trial_detail(engine: Engine, name: str, number: int) -> TrialDetail:
                 each.name: getattr(row, each.name) for each in fields(TrialDetail) if each.name in row._fields
             },
             study_uid=study.uid,
-            is_drawn_around=drawn_around(study.spec.get("stages") or (), row.stage, row.slot),
+            is_drawn_around=_is_drawn_around(connection, row),
             searched=searched_names(study),
             curve=tuple(_epoch(each) for each in curve),
             findings=tuple(_finding(each) for each in findings),
@@ -167,6 +167,15 @@ def _trial(study_id: int, number: int) -> Select[Any]:
         .outerjoin(SlotRow, SlotRow.trial_id == TrialRow.trial_id)
         .where(TrialRow.study_id == study_id, KNOWN.c.number == number)
     )
+
+
+def _is_drawn_around(connection: Connection, trial: Row[Any]) -> bool:
+    """By what its stage decided: it draws around others, in the slots after those that it carries."""
+    decisions = select(DecisionRow.action, DecisionRow.evidence).where(
+        DecisionRow.study_id == trial.study_id, DecisionRow.stage == trial.stage
+    )
+    found = {row.action: row.evidence for row in connection.execute(decisions)}
+    return "around" in found and trial.slot >= len(found.get("carry", {}).get("trials", ()))
 
 
 def _numbers(connection: Connection, study_id: int) -> str:

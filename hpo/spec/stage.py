@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -108,11 +108,3 @@ class StageSpec(BaseModel):
 def planned_trials(stages: Sequence[StageSpec]) -> int:
     """All trials of a study with these stages, the one that is measured on the test images included."""
     return sum(stage.planned for stage in stages) + any(stage.confirm for stage in stages)
-
-
-def drawn_around(stages: Sequence[Mapping[str, Any]], stage: str, slot: int) -> bool:
-    """Whether a slot's configuration was drawn around others, by a stored study's ``stages``."""
-    return any(
-        each["name"] == stage and each.get("space") == "around" and slot >= each.get("carry", 0)
-        for each in stages
-    )

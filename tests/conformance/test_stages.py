@@ -196,6 +196,21 @@ def test_what_is_drawn_around_others_is_not_called_given(bench: Any) -> None:
     ]  # fmt: skip
 
 
+def test_fewer_learned_than_a_stage_wants_to_begin_with(bench: Any) -> None:
+    stages = [STAGES[0], {**AROUND[1], "carry": 5}, STAGES[2]]
+    study_id = bench.register(trials=PLANNED + 2, stages=stages)
+
+    def few(stage: str, slot: int, values: dict[str, Any]) -> Outcome:
+        sound = stage == "fine" or slot < 3
+        return good(stage, slot, values) if sound else Outcome("pruned", cause="lr_too_high")
+
+    finish(bench, study_id, few)
+    advance(bench.store, "first")
+    finish(bench, study_id, few)
+    drawn = [trial_detail(bench.store.engine, "first", 12 + slot).is_drawn_around for slot in range(6)]
+    assert drawn == [False, False, False, True, True, True]
+
+
 def test_a_stage_may_be_nothing_but_the_best_configurations(bench: Any) -> None:
     stages = [STAGES[0], {**STAGES[1], "carry": 4}, STAGES[2]]
     study_id = bench.register(trials=PLANNED, stages=stages)
