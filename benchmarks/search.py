@@ -106,11 +106,17 @@ def main() -> None:
         )
     else:
         curves = load()
-        report(curves.part(*arguments.numbers) if arguments.numbers else curves, arguments.repeats)
+        if arguments.numbers:
+            curves = curves.part(*arguments.numbers)
+        if not curves.trials:
+            parser.error("argument --numbers: the table has no configuration of these numbers")
+        report(curves, arguments.repeats)
 
 
 def _numbers(text: str) -> tuple[int, int]:
-    first, last = text.split("-")
+    first, separator, last = text.partition("-")
+    if not (separator and first.isdecimal() and last.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no range of numbers, e.g. 0-359")
     return int(first), int(last)
 
 
