@@ -399,6 +399,35 @@ def test_the_space_that_is_left_as_a_study(bench: Any, study_id: int) -> None:
     assert comments[1].startswith("  lr: narrowed from log 1e-4 to 1 to log ")
 
 
+def test_a_report_says_that_a_study_in_stages_is_over_and_counts_only_what_came_to_nothing(
+    bench: Any, study_id: int
+) -> None:
+    def rule(stage: str, slot: int, values: dict[str, Any]) -> Outcome:
+        if stage == "coarse" and slot < 2:
+            return Outcome("pruned", cause="lr_too_high")
+        # It learned, though the checks had something to say.
+        cause = "lr_too_high" if stage == "coarse" and slot == 2 else "healthy"
+        return Outcome("complete", value=good(stage, slot, values).value, cause=cause)
+
+    while advance(bench.store, "first"):
+        assert "finished" not in _state_and_summary(bench)
+        finish(bench, study_id, rule)
+    said = _state_and_summary(bench)
+    assert "finished" in said
+    assert "came to nothing, most often with the verdict “learning rate too high” (2 trials)" in said
+
+
+def test_a_report_of_a_study_that_ended_in_a_stage_says_finished(bench: Any, study_id: int) -> None:
+    finish(bench, study_id, lambda stage, slot, values: Outcome("pruned", cause="lr_too_high"))
+    assert not advance(bench.store, "first")
+    assert "finished" in _state_and_summary(bench)
+
+
+def _state_and_summary(bench: Any) -> str:
+    page = make_report(bench.store.url, "first", "md").text
+    return page[: page.index("What was asked")]
+
+
 def test_each_look_at_the_test_images_is_counted(bench: Any) -> None:
     study_id = bench.register(trials=1)
     finish(bench, study_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,20 +54,23 @@ class Material:
         """All trials but the look at the test images."""
         return tuple(trial for trial in self.overview.trials if trial.stage != TEST)
 
-    @cached_property
-    def states(self) -> Counter[str]:
-        """How many trials are in which state."""
-        return Counter(trial.state for trial in self.trials)
-
     @property
     def done(self) -> int:
         """Trials that are over."""
-        return sum(self.states[state] for state in ("complete", "pruned", "failed"))
+        return sum(trial.state in ("complete", "pruned", "failed") for trial in self.overview.trials)
+
+    @property
+    def total(self) -> int:
+        """Trials that are over, under way or to come: fewer than planned where stages ended early."""
+        begun = self.stages.stages
+        if begun and (begun[-1].stage == TEST or not begun[-1].trials):
+            return sum(each.trials for each in begun)
+        return max(self.spec.trials, len(self.overview.trials))
 
     @property
     def is_running(self) -> bool:
         """Whether anything is still to come."""
-        return self.done < max(self.spec.trials, len(self.trials)) and self.overview.stopped_at is None
+        return self.done < self.total and self.overview.stopped_at is None
 
     @property
     def winner(self) -> Confirmation | None:

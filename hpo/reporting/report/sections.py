@@ -78,8 +78,7 @@ def _state(material: Material) -> str:
         return "stopped"
     if not material.trials:
         return "not begun"
-    total = max(material.spec.trials, len(material.trials))
-    return f"running: {material.done} of {total} trials done" if material.is_running else "finished"
+    return f"running: {material.done} of {material.total} trials done" if material.is_running else "finished"
 
 
 def _tiles(material: Material) -> list[Tile]:
@@ -114,12 +113,14 @@ def _short(material: Material) -> list[str]:
     """The result, what decides it, what goes wrong, and what to do about it."""
     said = [_result(material)]
     said += [each.statements[0] for each in material.answers if each.statements]
-    if material.failures:
-        lost = sum(map(material.results.failed, material.results.trials))
-        worst = material.failures[0]
+    results = material.results
+    lost = {each.number for each in results.trials if results.failed(each)}
+    if lost and material.failures:
+        worst = max(material.failures, key=lambda each: len(lost.intersection(each.numbers)))
+        with_it = words.count(len(lost.intersection(worst.numbers)), "trial")
         said.append(
-            f"{lost} of {words.count(len(material.results.trials), 'trial')} came to nothing, most often "
-            f"with the verdict “{worst.label}” ({words.count(len(worst.numbers), 'trial')})"
+            f"{len(lost)} of {words.count(len(results.trials), 'trial')} came to nothing, most often with "
+            f"the verdict “{worst.label}” ({with_it})"
         )
     advice = next((each for each in material.findings if each.remedy), None)
     return [*said, f"{advice.message}; next: {advice.remedy}"] if advice else said
