@@ -26,19 +26,20 @@ import torch
 from machine import images, machine, table
 from torch import Tensor, nn
 
+from hpo.config.configuration import Configuration
+from hpo.config.parsing.load import load_study
 from hpo.data.datasets import Dataset
 from hpo.data.split import split
 from hpo.errors import DeviceError
-from hpo.model_catalog import build_model
-from hpo.randomness import Key
-from hpo.spec.configuration import Configuration
-from hpo.spec.load import load_study
+from hpo.records import EpochResult
+from hpo.rng import Key
 from hpo.training.cores import divide_threads
+from hpo.training.data import ImageSet, TrialData, make_trial_data
 from hpo.training.device import prepare_process, resolve_device
 from hpo.training.evaluate import evaluate
-from hpo.training.loop import EpochResult, train
+from hpo.training.loop import train
+from hpo.training.model_factory import build_model
 from hpo.training.precision import Resolved, resolve_precision
-from hpo.training.state import ImageSet, TrialData, make_trial_data
 
 BEST_STUDY = "cifar10_best"
 LEAST_ACCURACY = 0.86

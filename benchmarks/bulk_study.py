@@ -13,13 +13,13 @@ from typing import Any
 from optuna.distributions import distribution_to_json
 from sqlalchemy import Connection, text
 
+from hpo.config.parsing.load import parse_study
+from hpo.config.study import StudySpec
 from hpo.queue.slots import register_study
-from hpo.results.engine import writing
-from hpo.results.store import ResultsStore
-from hpo.search.optuna_space import optuna_distribution
-from hpo.search.samplers import draw
-from hpo.spec.load import parse_study
-from hpo.spec.study import StudySpec
+from hpo.search.samplers.registry import draw
+from hpo.storage.engine import writing
+from hpo.storage.optuna.distributions import optuna_distribution
+from hpo.storage.store import ResultsStore
 
 STUDY = """\
 study: {name}

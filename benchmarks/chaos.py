@@ -36,15 +36,15 @@ from database import server
 from machine import machine, table
 from sqlalchemy import text
 
-from hpo.queue.identity import worker_id
+from hpo.config.parsing.load import parse_study
+from hpo.config.study import StudySpec
 from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
-from hpo.results.records import EpochRecord, Outcome
-from hpo.results.store import ResultsStore
-from hpo.search.optuna_space import optuna_distribution
-from hpo.search.samplers import draw
-from hpo.spec.load import parse_study
-from hpo.spec.study import StudySpec
+from hpo.records import EpochRecord, Outcome
+from hpo.search.samplers.registry import draw
+from hpo.storage.identity import worker_id
+from hpo.storage.optuna.distributions import optuna_distribution
+from hpo.storage.store import ResultsStore
 
 STUDY = """
 study: {name}

@@ -17,13 +17,13 @@ from typing import Any
 
 from machine import images, machine, table
 
-import hpo.trial
-from hpo.recovery.checkpoint import Checkpoints
-from hpo.results.store import ResultsStore
-from hpo.spec.study import StudySpec
+import hpo.trial.run
+from hpo.config.study import StudySpec
+from hpo.storage.store import ResultsStore
 from hpo.training.cores import available_cores
-from hpo.workers import inline
-from hpo.workers.base import WorkOrder
+from hpo.trial.checkpoint_files import Checkpoints
+from hpo.workers import loop
+from hpo.workers.messages import WorkOrder
 from hpo.workers.submit import submit
 
 
@@ -61,14 +61,14 @@ def main() -> None:
     document = {"study": "checkpoints", "trials": arguments.trials, "space": space}
     spec = StudySpec.model_validate(document | {"fixed": {**fixed, "width": arguments.width, "epochs": 5}})
     saving, writing = Stopwatch(), Stopwatch()
-    saving.around(hpo.trial._Watch, "save")
+    saving.around(hpo.trial.run._Watch, "save")
     writing.around(Checkpoints, "_write")
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/hpo.db"
         with ResultsStore(url) as store:
             submit(store, spec)
         began = time.process_time()
-        inline.serve(
+        loop.serve(
             WorkOrder(url, (spec.study,), "auto", workers=available_cores()),
             lambda event: None,
             lambda: None,

@@ -31,7 +31,7 @@ import bulk_study
 import machine
 from playwright.sync_api import BrowserContext, BrowserType, sync_playwright
 
-from hpo.results.store import ResultsStore
+from hpo.storage.store import ResultsStore
 
 TOKEN = "benchmark-token-0"
 ROW = "{:>7}  {:>9}  {:>10}  {:>11}  {:>9}  {:>10}  {:>9}"

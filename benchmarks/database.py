@@ -27,15 +27,16 @@ from bulk_study import Images, make_study, study_file
 from machine import machine, table
 from sqlalchemy import make_url, text
 
-from hpo.queue.leases import Lease, claim
+from hpo.config.parsing.load import parse_study
+from hpo.queries.saved_queries import NAMES, ask, question
+from hpo.queries.sql import run_sql
+from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
-from hpo.results.ad_hoc import run_sql
-from hpo.results.questions import NAMES, ask, question
-from hpo.results.records import EpochRecord, FindingRecord, LayerRecord, Outcome
-from hpo.results.store import ResultsStore
-from hpo.search.optuna_space import optuna_distribution
-from hpo.search.samplers import draw
-from hpo.spec.load import parse_study
+from hpo.records import EpochRecord, FindingRecord, LayerRecord, Outcome
+from hpo.search.samplers.registry import draw
+from hpo.storage.fence import Lease
+from hpo.storage.optuna.distributions import optuna_distribution
+from hpo.storage.store import ResultsStore
 
 ENGINES = ("sqlite", "postgresql")
 QUESTION_SECONDS, VIEW_SECONDS = 0.3, 1.0

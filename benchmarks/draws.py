@@ -16,13 +16,13 @@ from bulk_study import make_study, study_file
 from machine import machine, table
 from sqlalchemy import text
 
-from hpo.results.engine import writing
-from hpo.results.store import ResultsStore
-from hpo.search.learning import population
-from hpo.search.samplers import LEARNING
+from hpo.config.parsing.load import parse_study
+from hpo.config.study import StudySpec
+from hpo.search.samplers.optuna import population
+from hpo.search.samplers.registry import LEARNING
 from hpo.search.suggest import Suggestions
-from hpo.spec.load import parse_study
-from hpo.spec.study import StudySpec
+from hpo.storage.engine import writing
+from hpo.storage.store import ResultsStore
 from hpo.training.device import prepare_process
 
 _GENERATIONS = """

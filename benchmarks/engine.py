@@ -30,18 +30,18 @@ from machine import images, machine, table
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hpo.config.configuration import Configuration
+from hpo.data.cifar10 import import_torchvision
 from hpo.data.datasets import Dataset
 from hpo.data.split import split
-from hpo.data.torchvision_import import import_torchvision
-from hpo.model_catalog import build_model
-from hpo.randomness import Key
-from hpo.spec.configuration import Configuration
+from hpo.rng import Key
 from hpo.training.batches import EpochBatches
 from hpo.training.cores import available_cores, divide_threads
+from hpo.training.data import TrialData, make_trial_data
 from hpo.training.device import prepare_process, resolve_device
 from hpo.training.loop import train
+from hpo.training.model_factory import build_model
 from hpo.training.precision import autocast, resolve_precision
-from hpo.training.state import TrialData, make_trial_data
 
 BARS = {"loader 0": 3.0, "loader 2": 3.0, "limit": 0.92}
 BARRED_WIDTHS = (16, 32)

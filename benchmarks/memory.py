@@ -24,15 +24,15 @@ import psutil
 import torch
 from machine import images, machine, table
 
+from hpo.config.configuration import Configuration
+from hpo.config.study import StudySpec
 from hpo.data.datasets import load_dataset
 from hpo.data.split import split
 from hpo.events import Event, TrialEnded
-from hpo.randomness import Key
+from hpo.rng import Key
 from hpo.settings import settings
-from hpo.spec.configuration import Configuration
-from hpo.spec.study import StudySpec
-from hpo.training.state import make_trial_data
-from hpo.workers.local import run_study
+from hpo.training.data import make_trial_data
+from hpo.workers.run import run_study
 
 SEED = 0
 MOST_UNSHARED_MB = 700

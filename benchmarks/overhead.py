@@ -22,19 +22,19 @@ from typing import Any
 
 from machine import images, machine, table
 
-import hpo.prepared
-import hpo.queue.renewal
-import hpo.trial
+import hpo.queue.lease_keeper
+import hpo.trial.run
+import hpo.trial.setup
 from hpo.checks.babysitter import Babysitter
-from hpo.checks.feeding import FeedMeter
+from hpo.checks.measure.inputs import ForwardMonitor
+from hpo.config.study import StudySpec
 from hpo.events import Event, TrialEnded
-from hpo.results.query import results_engine
-from hpo.results.store import ResultsStore
-from hpo.results.trial_query import trial_detail
-from hpo.spec.study import StudySpec
+from hpo.queries.trial import trial_detail
+from hpo.storage.store import ResultsStore
+from hpo.storage.studies import results_engine
 from hpo.training.cores import available_cores
-from hpo.workers import inline, taken
-from hpo.workers.base import WorkOrder
+from hpo.workers import loop, study_runner
+from hpo.workers.messages import WorkOrder
 from hpo.workers.submit import submit
 
 MOST_OVERHEAD = 0.03
@@ -52,17 +52,17 @@ def _methods(owner: type, *, private: bool) -> list[tuple[Any, str]]:
 
 PARTS: dict[str, list[tuple[Any, str]]] = {
     # The private ones too: hooks on the network and the optimizer call them.
-    "checks": [*_methods(Babysitter, private=True), *_methods(FeedMeter, private=True)],
+    "checks": [*_methods(Babysitter, private=True), *_methods(ForwardMonitor, private=True)],
     "database": [
-        (inline, "open_studies"),
-        *((taken, name) for name in ("claim", "progress", "stop_if_failing")),
-        (hpo.queue.renewal, "renew"),
+        (loop, "open_studies"),
+        *((study_runner, name) for name in ("claim", "progress", "stop_if_failing")),
+        (hpo.queue.lease_keeper, "renew"),
         *_methods(ResultsStore, private=False),
     ],
-    "data": [(hpo.prepared, name) for name in ("split", "make_trial_data")],
+    "data": [(hpo.trial.setup, name) for name in ("split", "make_trial_data")],
     "model": [
-        *((hpo.prepared, name) for name in ("build_model", "build_optimizer", "penalty")),
-        *((hpo.trial, name) for name in ("parameter_count", "weights_hash")),
+        *((hpo.trial.setup, name) for name in ("build_model", "build_optimizer", "penalty")),
+        *((hpo.trial.run, name) for name in ("parameter_count", "weights_hash")),
     ],
 }
 
@@ -147,7 +147,7 @@ def _run(url: str, trials: int, width: int) -> tuple[Clock, Listener]:
     listener = Listener(clock)
     clock.watch()
     order = WorkOrder(url, (spec.study,), "auto", workers=available_cores())
-    inline.serve(order, listener, lambda: None, lambda ready: None)
+    loop.serve(order, listener, lambda: None, lambda ready: None)
     return clock, listener
 
 

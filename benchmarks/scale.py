@@ -44,14 +44,14 @@ from sleeping_worker import EPOCH_SECONDS, EPOCHS, Told, an_epoch, serve, six_la
 from sqlalchemy import make_url
 from statements import EPOCH, number_trials_from_here, replay, script
 
-from hpo.queue.identity import worker_id
+from hpo import provenance
+from hpo.config.parsing.load import parse_study
 from hpo.queue.leases import claim
-from hpo.queue.registered import find_registered
 from hpo.queue.slots import register_study
-from hpo.results import provenance
-from hpo.results.store import ResultsStore
 from hpo.search.suggest import Suggestions
-from hpo.spec.load import parse_study
+from hpo.storage.identity import worker_id
+from hpo.storage.store import ResultsStore
+from hpo.storage.studies import find_registered
 
 CREWS = (1, 4, 16, 64)
 SPEEDS = (2, 3, 4, 6)

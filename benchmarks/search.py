@@ -26,7 +26,7 @@ from search_replay.orders import at_random, on_a_grid, on_a_shuffled_grid
 from search_replay.replay import Point, Replay
 from search_replay.staged import Leg, Picked, Plan, coarse_to_fine, plain, plain_confirmed, recorded_spec
 
-from hpo.spec.pruner import Asha, Hyperband, Median, Rules
+from hpo.config.methods import Asha, Hyperband, Median, Rules
 
 WORKERS = (1, 4, 16, 64, 256)
 BUDGETS = (25, 50, 100, 200, 400, 800)

@@ -9,18 +9,19 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from hpo.outbox import Outbox
-from hpo.queue import renewal
-from hpo.queue.failures import database_time, stop_if_failing
-from hpo.queue.identity import worker_id
-from hpo.queue.leases import Lease, claim
-from hpo.queue.presence import Presence
-from hpo.queue.registered import RegisteredStudy, find_registered
-from hpo.queue.renewal import Renewal
-from hpo.queue.serving import open_studies
-from hpo.results.records import EpochRecord, FindingRecord, LayerRecord, Outcome
-from hpo.results.store import ResultsStore
+from hpo.queue import lease_keeper
+from hpo.queue.control import database_time, stop_if_failing
+from hpo.queue.lease_keeper import LeaseKeeper
+from hpo.queue.leases import claim
+from hpo.queue.scheduling import open_studies
+from hpo.queue.worker_registry import WorkerRegistration
+from hpo.records import EpochRecord, FindingRecord, LayerRecord, Outcome
 from hpo.search.suggest import Suggestions
+from hpo.storage.fence import Lease
+from hpo.storage.identity import worker_id
+from hpo.storage.store import ResultsStore
+from hpo.storage.studies import RegisteredStudy, find_registered
+from hpo.trial.writer import BackgroundWriter
 
 EPOCHS, EPOCH_SECONDS, LEASE_SECONDS, HUNG_SECONDS = 9, 1.0, 60.0, 600.0
 CHECKS = ("initial_loss", "regularized_loss", "overfit_small", "learned")
@@ -83,7 +84,7 @@ class Worker:
         self._random = random.Random(os.getpid())
 
     def work(self) -> None:
-        """As `hpo.workers.inline` and `hpo.workers.taken` do. The first trial is short: ends shall spread."""
+        """As `hpo.workers.loop` and `hpo.workers.study_runner` do. The first trial is short: ends shall spread."""
         epochs = self._random.randint(1, self._epochs)
         self._sleep(self._random.random())
         while time.monotonic() < self._told.ends:
@@ -93,19 +94,19 @@ class Worker:
             lease = claim(self._store, self._study.study_id, worker_id(), LEASE_SECONDS / self._speed)
             self._told.note(self._told.claims, began)
             assert lease is not None
-            with Renewal(self._store, lease, HUNG_SECONDS) as held:
+            with LeaseKeeper(self._store, lease, HUNG_SECONDS) as held:
                 self._train(lease, held, epochs)
             epochs = self._epochs
 
-    def _train(self, lease: Lease, held: Renewal, epochs: int) -> None:
-        """As `hpo.trial` does."""
+    def _train(self, lease: Lease, held: LeaseKeeper, epochs: int) -> None:
+        """As `hpo.trial.run` does."""
         store = self._store
         began = time.monotonic()
         begun = self._suggestions.begin(lease, self._study.spec, {}, dataset="synthetic", device="cpu")
         self._told.note(self._told.begun, began)
         store.begin_attempt(lease, begun.trial_id, device="cpu", from_epoch=0)
         store.deaths_in_a_row(begun.trial_id)
-        with closing(Outbox(store, lease, begun.trial_id)) as outbox:
+        with closing(BackgroundWriter(store, lease, begun.trial_id)) as outbox:
             found = [FindingRecord(check, "pass", 0, 0, "as expected", 2.3, 2.3) for check in CHECKS]
             outbox.findings(found)
             for epoch in range(1, epochs + 1):
@@ -126,13 +127,13 @@ class Worker:
 
 def serve(url: str, name: str, speed: float, epochs: int, times: Any, gate: Any, said: Any) -> None:
     """A worker process."""
-    renewal.LOOK_SECONDS /= speed
+    lease_keeper.LOOK_SECONDS /= speed
     told = Told(0.0, 0.0)
     with TimedStore(url, told) as store:
         study = find_registered(store.engine, name)
         assert study is not None
         worker = Worker(store, study, speed, epochs, told)
-        presence = Presence(store, worker_id(), device="cpu")
+        presence = WorkerRegistration(store, worker_id(), device="cpu")
         gate.wait()
         told.begins, told.ends = times
         worker.work()

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import event
 
-from hpo.results.store import ResultsStore
+from hpo.storage.store import ResultsStore
 
 _FIRST_TRIAL = 70_000_001
 """Numbers that nothing else in the statements has."""

@@ -19,18 +19,18 @@ import torch
 from machine import machine, table
 from torch import Tensor
 
+from hpo.config.configuration import Configuration
 from hpo.data.datasets import Dataset, load_dataset
 from hpo.data.split import split
 from hpo.data.synthetic import make_synthetic
-from hpo.model_catalog import build_model
-from hpo.randomness import Key
+from hpo.rng import Key
 from hpo.settings import settings
-from hpo.spec.configuration import Configuration
 from hpo.training.cores import divide_threads
+from hpo.training.data import make_trial_data
 from hpo.training.device import prepare_process, resolve_device
 from hpo.training.loop import train
+from hpo.training.model_factory import build_model
 from hpo.training.precision import resolve_precision
-from hpo.training.state import make_trial_data
 
 # An mlp whose activation is the identity is a linear classifier.
 LINEAR: dict[str, Any] = {

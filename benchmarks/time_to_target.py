@@ -42,13 +42,12 @@ from machine import images, machine, table
 from torch import Tensor
 from torch.nn import functional as F
 
+from hpo.config.configuration import Configuration
+from hpo.data.cifar10 import import_torchvision
 from hpo.data.datasets import Dataset
-from hpo.data.split import split
-from hpo.data.torchvision_import import import_torchvision
-from hpo.model_catalog import build_model
-from hpo.randomness import Key
-from hpo.spec.configuration import Configuration
-from hpo.trial import split_key
+from hpo.data.split import split, split_key
+from hpo.rng import Key
+from hpo.training.model_factory import build_model
 
 BAR, GOAL = 8.0, 15.0
 SCHEDULES = ("cosine", "constant")

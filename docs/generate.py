@@ -7,14 +7,12 @@ from pathlib import Path
 
 import sql_parts
 
-from hpo.spec.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, when_text, yaml_text
-from hpo.spec.load import STUDY_KEYS, THRESHOLDS
-from hpo.spec.method import Method, options_of
-from hpo.spec.pruner import Pruner
-from hpo.spec.read_stages import CONFIRM_KEYS, STAGE_KEYS
-from hpo.spec.rules import MODEL_DEPTHS
-from hpo.spec.sampler import Sampler
-from hpo.spec.schema import schema_text
+from hpo.config.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, when_text, yaml_text
+from hpo.config.methods import NamedChoice, Pruner, Sampler, options_of
+from hpo.config.parsing.consistency import MODEL_DEPTHS
+from hpo.config.parsing.load import STUDY_KEYS, THRESHOLDS
+from hpo.config.parsing.stages import CONFIRM_KEYS, STAGE_KEYS
+from hpo.config.schema import schema_text
 
 DOCS = Path(__file__).parent
 SCHEMA = DOCS / "study.schema.json"
@@ -67,7 +65,7 @@ def thresholds_table() -> str:
     return "\n".join(lines)
 
 
-def options_table(method: type[Method]) -> str:
+def options_table(method: type[NamedChoice]) -> str:
     """The options of each method that has any."""
     lines = [f"| {method.__name__.lower()} | option | value | default | meaning |", "|---|---|---|---|---|"]
     lines += [

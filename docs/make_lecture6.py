@@ -11,7 +11,7 @@ import statistics
 from collections import defaultdict
 from dataclasses import dataclass
 
-from hpo.results.ad_hoc import run_sql
+from hpo.queries.sql import run_sql
 
 CHANCE = "did not learn"
 

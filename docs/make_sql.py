@@ -15,8 +15,8 @@ from pathlib import Path
 
 import optuna
 
-from hpo.cli.rows import write_table
-from hpo.results.ad_hoc import run_sql
+from hpo.cli.views.rows import write_table
+from hpo.queries.sql import run_sql
 
 PAGE = Path(__file__).parent / "sql.md"
 MOST_LINES = 14

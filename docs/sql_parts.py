@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import Column, ForeignKeyConstraint, LargeBinary, Table
 from sqlalchemy.dialects import sqlite
 
-from hpo.results.questions import NAMES, question
-from hpo.results.tables import Base
+from hpo.queries.saved_queries import NAMES, question
+from hpo.storage.tables import Base
 
 _NOTES = {
     "hpo_slot.state": "waiting, running, paused, done",

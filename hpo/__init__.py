@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hpo.api import Study, load, run, submit
+    from hpo.artifacts.model import ExportedModel, load_exported
     from hpo.checks.babysitter import Babysitter
-    from hpo.exported.model import ExportedModel, load_exported
-    from hpo.results.frames import Results, open_results
-    from hpo.workers.on_ray.shares import RayWorkers
+    from hpo.queries.frames import Results, open_results
+    from hpo.workers.ray.resources import RayWorkers
 
 __version__ = "0.1.0"
 
@@ -31,13 +31,13 @@ __all__ = [
 # Loaded when they are asked for: `import hpo` and `hpo --help` stay quick without PyTorch and SQLAlchemy.
 _LAZY = {
     "Babysitter": "hpo.checks.babysitter",
-    "ExportedModel": "hpo.exported.model",
-    "RayWorkers": "hpo.workers.on_ray.shares",
-    "Results": "hpo.results.frames",
+    "ExportedModel": "hpo.artifacts.model",
+    "RayWorkers": "hpo.workers.ray.resources",
+    "Results": "hpo.queries.frames",
     "Study": "hpo.api",
     "load": "hpo.api",
-    "load_exported": "hpo.exported.model",
-    "open_results": "hpo.results.frames",
+    "load_exported": "hpo.artifacts.model",
+    "open_results": "hpo.queries.frames",
     "run": "hpo.api",
     "submit": "hpo.api",
 }

@@ -9,21 +9,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from hpo.config.parsing.load import load_study, parse_study
+from hpo.config.study import StudySpec
 from hpo.errors import UserError
 from hpo.events import Event, RunSummary
-from hpo.results.engine import reading
-from hpo.results.frames import Results
-from hpo.results.query import StudyStatus, find_study, study_status
-from hpo.results.store import ResultsStore
-from hpo.results.trial_query import TrialDetail, trial_detail
+from hpo.queries.frames import Results
+from hpo.queries.study import StudyStatus, study_status
+from hpo.queries.trial import TrialDetail, trial_detail
 from hpo.settings import settings
-from hpo.spec.load import load_study, parse_study
-from hpo.spec.study import StudySpec
+from hpo.storage.engine import reading
+from hpo.storage.store import ResultsStore
+from hpo.storage.studies import find_study
 from hpo.training.cores import default_crew
-from hpo.workers.base import Emit
-from hpo.workers.local import run_study
-from hpo.workers.on_ray.run import run_on_ray
-from hpo.workers.on_ray.shares import RayWorkers
+from hpo.workers.messages import Emit
+from hpo.workers.ray.resources import RayWorkers
+from hpo.workers.ray.run import run_on_ray
+from hpo.workers.run import run_study
 from hpo.workers.submit import submit as put
 
 if TYPE_CHECKING:

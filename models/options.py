@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """What every network here takes; meaning, limits and defaults are `hpo.spec.configuration`'s."""
+    """What every network here takes; meaning, limits and defaults are `hpo.config.configuration`'s."""
 
     model: str = "convnet"
     width: int = 16

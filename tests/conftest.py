@@ -130,7 +130,7 @@ def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cal
 
 
 def _upgrade(url: str) -> None:
-    from hpo.results import schema
+    from hpo.storage import schema
 
     schema.upgrade(url)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from diagnosis_programs.program import Program
-from hpo.spec.configuration import Configuration
+from hpo.config.configuration import Configuration
 
 COMMON: dict[str, Any] = {
     "train_images": 3_000,

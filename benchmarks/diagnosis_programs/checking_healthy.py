@@ -13,9 +13,9 @@ from diagnosis_programs.bases import LENET, PLAIN_ADAM, checking_network
 from diagnosis_programs.program import CLASSES, Step
 from diagnosis_programs.sound import Healthy, healthy
 from diagnosis_programs.wrong_model import changed
+from hpo.config.configuration import Configuration
 from hpo.data.preprocess import Preprocessor
 from hpo.models.initializers import weight_layers
-from hpo.spec.configuration import Configuration
 
 
 def _one_against_all(configuration: Configuration, logits: Tensor, labels: Tensor) -> Tensor:

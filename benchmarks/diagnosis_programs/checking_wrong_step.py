@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from diagnosis_programs.program import CLASSES, Step, usual_update
-from hpo.spec.configuration import Configuration
+from hpo.config.configuration import Configuration
 from hpo.training.optim import build_optimizer
 
 # --- losses ---

@@ -8,7 +8,7 @@ from typing import Any
 
 from diagnosis_programs.bases import BASES
 from diagnosis_programs.program import Program
-from hpo.spec.configuration import Configuration
+from hpo.config.configuration import Configuration
 
 SEEDS = (0, 1, 2)
 

@@ -19,7 +19,7 @@ from hpo.checks.base import Finding
 from hpo.checks.judge import replay
 from hpo.checks.observations import Observations
 from hpo.checks.verdict import Verdict, verdict
-from hpo.spec.thresholds import Thresholds
+from hpo.config.thresholds import Thresholds
 
 HURTS = 0.03
 """A fault must cost this much accuracy, in the median of its seeds; a remedy must win back all but this."""

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
+from hpo.config.configuration import Configuration
 from hpo.data.augment import augment
 from hpo.data.preprocess import Preprocessor
-from hpo.model_catalog import build_model
-from hpo.randomness import Key
-from hpo.spec.configuration import Configuration
+from hpo.rng import Key
+from hpo.training.model_factory import build_model
 from hpo.training.optim import StepRegularizer, build_optimizer
 from hpo.training.schedules import learning_rate
 

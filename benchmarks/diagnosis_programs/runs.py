@@ -21,7 +21,7 @@ from diagnosis_programs.healthy import HEALTHY
 from diagnosis_programs.program import Program
 from diagnosis_programs.script import Curve, Script
 from hpo.checks.observations import Observations
-from hpo.spec.configuration import Precision
+from hpo.config.configuration import Precision
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ from diagnosis_programs.runs import keep
 from diagnosis_programs.script import Curve
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.judge import LOOK_STEPS
-from hpo.checks.learned import chance_limit
-from hpo.prepared import prepare
-from hpo.randomness import Key
-from hpo.search.samplers import draw
-from hpo.spec.load import load_study
-from hpo.spec.study import StudySpec
-from hpo.spec.thresholds import Thresholds
+from hpo.checks.rules.learned import chance_limit
+from hpo.config.parsing.load import load_study
+from hpo.config.study import StudySpec
+from hpo.config.thresholds import Thresholds
+from hpo.rng import Key
+from hpo.search.samplers.registry import draw
+from hpo.trial.setup import prepare
 
 STUDY = "cifar10_random"
 GUESSING_SIGMAS = 4.0
@@ -67,7 +67,7 @@ class ValueRun:
         return spec.model_copy(update={"fixed": {**spec.fixed, **reduced}})
 
     def train(self, folder: Path) -> None:
-        """Train it as ``hpo.trial`` does, but to the end, and keep what came of it."""
+        """Train it as ``hpo.trial.run`` does, but to the end, and keep what came of it."""
         sitter, curve = _watched_training(self.spec(), self.slot)
         keep(self.path(folder), curve, sitter.seen)
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from diagnosis_programs.program import CLASSES
+from hpo.config.configuration import Configuration
 from hpo.data.preprocess import Preprocessor
-from hpo.spec.configuration import Configuration
 
 # --- images: (preprocessor, bytes (N, 3, 32, 32)) to float32 ---
 

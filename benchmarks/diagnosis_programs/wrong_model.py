@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from diagnosis_programs.program import network
+from hpo.config.configuration import Configuration
 from hpo.models.activations import named_activation_layers
 from hpo.models.initializers import weight_layers
-from hpo.randomness import Key
-from hpo.spec.configuration import Configuration
+from hpo.rng import Key
 
 Build = Callable[[Configuration, Key, Tensor], nn.Module]
 Change = Callable[[nn.Module], nn.Module]

@@ -12,9 +12,9 @@ from torch.optim import Optimizer
 
 from diagnosis_programs.program import Step, network, own_optimizer, usual_update
 from diagnosis_programs.wrong_model import batch_norms
+from hpo.config.configuration import Configuration
 from hpo.models.initializers import weight_layers
-from hpo.randomness import Key
-from hpo.spec.configuration import Configuration
+from hpo.rng import Key
 
 # --- losses ---
 

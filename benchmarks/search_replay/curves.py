@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from hpo.results.query import results_engine
+from hpo.storage.studies import results_engine
 
 FILE = Path(__file__).parents[1] / "learning_curves.csv.gz"
 SEARCHED = ("lr", "weight_decay", "activation", "initializer", "batch_norm", "optimizer", "momentum")

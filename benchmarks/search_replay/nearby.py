@@ -1,7 +1,7 @@
 """Draws around the best configurations, answered by recorded ones.
 
 The recorded configurations are draws from the whole space. Taken one after the other with odds in proportion
-to the density of `hpo.search.around` at each, they are draws from that density, as far as the table reaches.
+to the density of `hpo.stages.around` at each, they are draws from that density, as far as the table reaches.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 from typing import Any
 
-from hpo.search.around import CHANGE, REACH
-from hpo.spec.space import Choice, Distribution
+from hpo.config.space import Choice, Distribution
+from hpo.stages.around import CHANGE, REACH
 
 _NORMAL = NormalDist()
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hpo.results.records import Standing
+from hpo.config.methods import Asha, Rules
+from hpo.records import Standing
 from hpo.search.pruners import bracket_of, can_pause, judge, promotable, rungs
-from hpo.spec.pruner import Asha, Rules
 from search_replay.curves import Recorded
 
 
@@ -120,7 +120,7 @@ class Replay:
         return "running" if action == "goes_on" else action
 
     def _fall_behind(self, trial: Taken) -> None:
-        """It counts as the last where asha compares, as in `hpo.early_stopping`."""
+        """It counts as the last where asha compares, as in `hpo.trial.pruning`."""
         if isinstance(self.pruner, Asha):
             for epoch in rungs(self.pruner, self.epochs, trial.bracket):
                 if epoch >= trial.done:

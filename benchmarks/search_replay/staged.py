@@ -21,14 +21,13 @@ from pathlib import Path
 from typing import Literal
 
 from hpo.checks.causes import HEALTHY
-from hpo.checks.study.base import StudyResults, TrialResult
-from hpo.search.confirmation import confirm
-from hpo.search.stages import Refined, Tried, refine
-from hpo.spec.load import load_study
-from hpo.spec.pruner import Rules
-from hpo.spec.space import Choice
-from hpo.spec.stage import Confirmation
-from hpo.spec.study import StudySpec
+from hpo.config.methods import Rules
+from hpo.config.parsing.load import load_study
+from hpo.config.space import Choice
+from hpo.config.study import Confirmation, StudySpec
+from hpo.diagnosis.base import StudyResults, TrialResult
+from hpo.stages.confirm import confirm
+from hpo.stages.refine import Refined, StageTrial, refine
 from search_replay.curves import Curves, Recorded
 from search_replay.nearby import in_order
 from search_replay.replay import Replay, Taken
@@ -139,14 +138,14 @@ def plain_confirmed(curves: Curves, plan: Plan, budget: int, seed: int) -> Picke
     return confirmed(best_of(taken), curves, plan, spent)
 
 
-def tried(spec: StudySpec, taken: Sequence[Taken]) -> list[Tried]:
+def tried(spec: StudySpec, taken: Sequence[Taken]) -> list[StageTrial]:
     """What `hpo run` would know of a stage's trials."""
     results = StudyResults(spec, tuple(_result(spec, each) for each in taken), CLASSES, TRAIN_IMAGES)
     found = []
     for trial, result in zip(taken, results.trials, strict=True):
         stopped_at = trial.done if trial.state in ("stopped", "paused") else None
         value = None if trial.state == "hopeless" else trial.best
-        found.append(Tried(trial.slot, value, results.failed(result), result.values, stopped_at))
+        found.append(StageTrial(trial.slot, value, results.failed(result), result.values, stopped_at))
     return found
 
 

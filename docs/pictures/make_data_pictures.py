@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 
+from hpo.config.configuration import Configuration, Preprocessing
 from hpo.data.datasets import load_dataset
 from hpo.data.preprocess import Preprocessor
 from hpo.data.synthetic import CLASSES, SIDE, Bytes
 from hpo.settings import settings
-from hpo.spec.configuration import Configuration, Preprocessing
 
 HERE = Path(__file__).parent
 GAP = 2  # pixels between two pictures

@@ -1,1 +1,1 @@
-"""Checks that read numbers and return findings, and the verdict they add up to."""
+"""Checks of a training: they read numbers and return findings."""

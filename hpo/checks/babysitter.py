@@ -17,14 +17,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from hpo.checks.audit import StepAuditor
 from hpo.checks.base import Finding
-from hpo.checks.feeding import FeedMeter
 from hpo.checks.judge import LOOK_STEPS, Judge
-from hpo.checks.memory import Memory
-from hpo.checks.observations import EpochFacts, ModeGap, Observations, Snapshot
-from hpo.checks.preflight import SNAPSHOT_IMAGES, Examples, LossFunction, examine
-from hpo.checks.probes import (
+from hpo.checks.measure.audit import StepAuditor
+from hpo.checks.measure.inputs import ForwardMonitor
+from hpo.checks.measure.preflight import SNAPSHOT_IMAGES, Examples, LossFunction, examine
+from hpo.checks.measure.probes import (
     Forward,
     PendingSnapshot,
     Probe,
@@ -33,9 +31,11 @@ from hpo.checks.probes import (
     layer_weights,
     plain_forward,
 )
-from hpo.checks.setup import read_setup
+from hpo.checks.measure.setup import read_setup
+from hpo.checks.observations import EpochFacts, ModeGap, Observations, Snapshot
+from hpo.checks.state import BabysitterState
 from hpo.checks.verdict import Verdict, verdict
-from hpo.spec.thresholds import Preset, Thresholds, thresholds_of
+from hpo.config.thresholds import Preset, Thresholds, thresholds_of
 
 _FIRST_SNAPSHOTS = (0, 8, 32)
 """0-based steps."""
@@ -91,7 +91,7 @@ class Babysitter:
         self._losses: list[Tensor] = []
         self._classes_of_batches: list[Tensor] = []
         self._pending: list[PendingSnapshot] = []
-        self._feed = FeedMeter(model, optimizer)
+        self._feed = ForwardMonitor(model, optimizer)
         self._meter = StepMeter(model)
         self._auditor: StepAuditor | None = None
         self._handles: list[RemovableHandle] = []
@@ -148,12 +148,12 @@ class Babysitter:
         self._watch_layers_on(train)
         return self._add(self._judge.before(self.seen))
 
-    def remember(self) -> Memory:
+    def remember(self) -> BabysitterState:
         """What a babysitter of the same training needs to go on; for a loop that reports by ``steps``."""
         self._look(None)
-        return Memory(self.seen, self.findings, self._judge.said, self._feed.state())
+        return BabysitterState(self.seen, self.findings, self._judge.said, self._feed.state())
 
-    def go_on(self, memory: Memory, images: Tensor, labels: Tensor) -> None:
+    def go_on(self, memory: BabysitterState, images: Tensor, labels: Tensor) -> None:
         """Be the babysitter that gave ``memory``, instead of ``before``, with the same examples."""
         if not self._limits.watch:
             return

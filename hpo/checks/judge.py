@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from hpo.checks.base import SEVERITIES, Finding
 from hpo.checks.observations import Observations
-from hpo.checks.presets import AFTER, BEFORE, DURING, Check
-from hpo.spec.thresholds import Thresholds
+from hpo.checks.registry import AFTER, BEFORE, DURING, Check
+from hpo.config.thresholds import Thresholds
 
 LOOK_STEPS = 20
 """Steps between two looks: an explosion costs at most that many steps more."""

@@ -272,7 +272,7 @@ class StepAudit:
 
 
 @dataclass(frozen=True)
-class Fed:
+class ForwardRecord:
     """A forward pass of the loop itself: what the network was fed, and in which mode."""
 
     step: int
@@ -320,7 +320,7 @@ class Observations:
     """(steps,) training losses as the loop reports them."""
     snapshots: list[Snapshot] = field(default_factory=list)
     modes: list[ModeGap] = field(default_factory=list)
-    fed: list[Fed] = field(default_factory=list)
+    fed: list[ForwardRecord] = field(default_factory=list)
     audits: list[StepAudit] = field(default_factory=list)
     batch_classes: list[int] = field(default_factory=list)
     """Different classes in each of the first batches."""

@@ -13,33 +13,33 @@ from typing import Annotated, NoReturn, TextIO, cast
 import typer
 
 import hpo
-from hpo.cli.check import check
-from hpo.cli.dashboard import dashboard
-from hpo.cli.db import db
-from hpo.cli.delete import delete
-from hpo.cli.doctor import doctor
-from hpo.cli.enqueue import enqueue
-from hpo.cli.export import export
-from hpo.cli.importance import importance
-from hpo.cli.init import init
-from hpo.cli.logs import logs
+from hpo.cli.commands.check import check
+from hpo.cli.commands.dashboard import dashboard
+from hpo.cli.commands.db import db
+from hpo.cli.commands.delete import delete
+from hpo.cli.commands.doctor import doctor
+from hpo.cli.commands.enqueue import enqueue
+from hpo.cli.commands.evaluate import test
+from hpo.cli.commands.export import export
+from hpo.cli.commands.importance import importance
+from hpo.cli.commands.init import init
+from hpo.cli.commands.logs import logs
+from hpo.cli.commands.predict import predict
+from hpo.cli.commands.query import query
+from hpo.cli.commands.refine import refine
+from hpo.cli.commands.repeat import repeat
+from hpo.cli.commands.report import report
+from hpo.cli.commands.run import run
+from hpo.cli.commands.schema import schema
+from hpo.cli.commands.show import show
+from hpo.cli.commands.status import status
+from hpo.cli.commands.stop import resume, stop
+from hpo.cli.commands.studies import studies
+from hpo.cli.commands.submit import submit
+from hpo.cli.commands.transfer import export_study, import_study
+from hpo.cli.commands.worker import worker
+from hpo.cli.commands.workers import workers
 from hpo.cli.options import with_ray_address
-from hpo.cli.predict import predict
-from hpo.cli.query import query
-from hpo.cli.refine import refine
-from hpo.cli.repeat import repeat
-from hpo.cli.report import report
-from hpo.cli.run import run
-from hpo.cli.schema import schema
-from hpo.cli.show import show
-from hpo.cli.status import status
-from hpo.cli.stop import resume, stop
-from hpo.cli.studies import studies
-from hpo.cli.submit import submit
-from hpo.cli.test import test
-from hpo.cli.transfer import export_study, import_study
-from hpo.cli.worker import worker
-from hpo.cli.workers import workers
 from hpo.errors import HpoError
 from hpo.redact import Redacted, holds_password
 

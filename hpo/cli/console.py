@@ -7,7 +7,7 @@ import sys
 from rich.console import Console
 from rich.text import Text
 
-from hpo.reporting.words import printable as printable
+from hpo.reporting.formatting import printable as printable
 
 _UNWRAPPED = 10_000  # columns of a pipe or a file: lines there are for programs and grep
 

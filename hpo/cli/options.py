@@ -42,7 +42,7 @@ Ray: TypeAlias = Annotated[
 
 def with_ray_address(arguments: Sequence[str]) -> list[str]:
     """``--ray`` may stand alone: only what looks like a cluster's address after it is one."""
-    from hpo.workers.on_ray.shares import is_address
+    from hpo.workers.ray.resources import is_address
 
     joined, rest = [], list(arguments)
     while rest:

@@ -1,1 +1,1 @@
-"""Images: data sets, splits, preprocessing, augmentation."""
+"""Data sets: loading, splitting, preprocessing, augmentation."""

@@ -3,19 +3,52 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import shutil
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from hpo.data.cache import Bytes, Decoded, Part, Source, signature
 from hpo.data.download import download, why_unreachable
-from hpo.data.files import cannot_write, temporary_beside
 from hpo.data.folder import folder_source
-from hpo.data.torchvision_import import import_torchvision
 from hpo.errors import DataError
+from hpo.files import cannot_write, temporary_beside
+
+_declared: list[Any] = []  # a torch Library undoes its declarations when it is collected
+
+
+def import_torchvision() -> ModuleType:
+    """The package with ``torchvision.datasets`` loaded. Raises ``ImportError`` if it is not installed."""
+    try:
+        return _import()
+    except RuntimeError as error:
+        if "torchvision::nms does not exist" not in str(error):
+            raise
+        _declare_operators()
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        return _import()
+
+
+def _import() -> ModuleType:
+    importlib.import_module("torchvision.datasets")
+    return sys.modules["torchvision"]
+
+
+def _declare_operators() -> None:
+    from torch.library import Library
+
+    library = Library("torchvision", "DEF")
+    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _declared.append(library)
+
 
 BATCHES = "cifar-10-batches-py"
 ARCHIVE = "cifar-10-python.tar.gz"

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from hpo.config.configuration import Configuration
+from hpo.config.study import StudySpec
 from hpo.data import synthetic
 from hpo.data.cache import Bytes, Decoded, Labels, Part, Source, cached, signature
 from hpo.data.cifar10 import cifar10_source, found_on_disk, why_not_downloadable
 from hpo.data.folder import FOLDER_HELP, folder_source
 from hpo.data.progress import progress
 from hpo.errors import DataError
-from hpo.settings import Settings
+from hpo.settings import Settings, settings
 
 NAMES = ("cifar10", "folder", "synthetic")
 _SYNTHETIC_SEED = 0
@@ -99,3 +101,14 @@ def _draw_synthetic() -> Decoded:
 
 def _whole(images: Bytes) -> Iterator[Bytes]:
     yield images
+
+
+def load_study_images(spec: StudySpec, name: str) -> Dataset:
+    """The data set ``name`` (cifar10, folder or synthetic), from the study's folder where it gives one."""
+    root = _setting(spec, "data_root")
+    return load_dataset(name, root=Path(root) if root else None, settings=settings())
+
+
+def _setting(spec: StudySpec, field: str) -> Any:
+    """A study's one value of a field that cannot be searched."""
+    return spec.fixed.get(field, Configuration.model_fields[field].default)

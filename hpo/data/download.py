@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from hpo.data.files import locked, remove_leftovers, write_file
 from hpo.data.progress import progress
 from hpo.errors import DataError
+from hpo.files import locked, remove_leftovers, write_file
 
 _SILENCE_SECONDS = 30.0  # a download fails after this long without a byte
 _BLOCK = 1 << 18

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hpo.data.cache import Bytes, Decoded, Labels, Part, Source, signature
-from hpo.data.image_file import EXTENSIONS, decode_or_reason
+from hpo.data.images import EXTENSIONS, decode_or_reason
 from hpo.data.progress import progress
 from hpo.errors import DataError
 

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hpo.data.files import locked, mark_used, write_file
+from hpo.config.configuration import Configuration
 from hpo.errors import ConfigurationError
-from hpo.pulse import beat
-from hpo.spec.configuration import Configuration
+from hpo.files import locked, mark_used, write_file
+from hpo.heartbeat import beat
 
 _LEVELS = 255.0  # grey levels of a byte; statistics are of pixels / 255
 _SMALLEST_SPREAD = 1 / _LEVELS  # a pixel that varies by less than a grey level is not blown up

@@ -8,7 +8,7 @@ import numpy as np
 
 from hpo.data.cache import Labels
 from hpo.errors import DataError
-from hpo.randomness import Key
+from hpo.rng import Key
 
 
 @dataclass(frozen=True)
@@ -85,3 +85,8 @@ def _check_every_class(part: str, labels: Labels, classes: Labels, why: str) -> 
             f"too few images for {part}: {why} leaves {len(labels)} images for {len(classes)} classes, "
             f"and none of class {bare[0]}, which has {classes[bare[0]]} in the training split"
         )
+
+
+def split_key(seed: Key) -> Key:
+    """The key of a study's split: all trials are judged on the same images."""
+    return seed / "split"

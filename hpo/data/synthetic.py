@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hpo.randomness import Key
+from hpo.rng import Key
 
 Floats = npt.NDArray[np.floating[Any]]  # float32 throughout
 Bytes = npt.NDArray[np.uint8]

@@ -1,1 +1,1 @@
-"""Who trains which slot, and until when."""
+"""Slots and leases: which worker trains which trial."""

@@ -7,41 +7,23 @@ whatever the former worker writes is refused with ``LeaseLostError``.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, or_, select, update
 
 from hpo.errors import LeaseLostError
-from hpo.queue.identity import is_dead_local
-from hpo.queue.stopping import stopped_at
-from hpo.recovery.signals import StudyStoppedError
-from hpo.results import attempts
-from hpo.results.clock import epoch_now
-from hpo.results.fence import holds, pass_fence, slot_is
-from hpo.results.notify import tell_idle
-from hpo.results.patience import PATIENCE, Patience
-from hpo.results.store import ResultsStore
-from hpo.results.tables import SlotRow
+from hpo.queue.control import stopped_at
+from hpo.signals import StudyStoppedError
+from hpo.storage import attempts
+from hpo.storage.column_types import epoch_now
+from hpo.storage.fence import Lease, holds, pass_fence, slot_is
+from hpo.storage.identity import is_dead_local
+from hpo.storage.notify import notify_idle_workers
+from hpo.storage.retry import PATIENCE, RetryPolicy
+from hpo.storage.store import ResultsStore
+from hpo.storage.tables import SlotRow
 
 RELEASE_SECONDS = 5.0
 """Who gives a slot back is asked to stop, and does not wait for a database that is away."""
-
-
-@dataclass(frozen=True)
-class Lease:
-    """A hold on a slot under a fencing token; ``trial_id`` and ``epoch`` say how far earlier workers got."""
-
-    study_id: int
-    stage: str
-    slot: int
-    token: int
-    trial_id: int | None
-    epoch: int
-    worker: str
-    seconds: float
-    given: dict[str, Any] = field(default_factory=dict)
-    """Hyperparameters that are not drawn."""
 
 
 def claim(store: ResultsStore, study_id: int, worker: str, lease_seconds: float) -> Lease | None:
@@ -96,7 +78,7 @@ def hold(
 
 
 def renew(
-    store: ResultsStore, lease: Lease, silent_seconds: float = 0.0, patience: Patience = PATIENCE
+    store: ResultsStore, lease: Lease, silent_seconds: float = 0.0, patience: RetryPolicy = PATIENCE
 ) -> None:
     """Hold the slot for ``lease.seconds`` from now; raises ``LeaseLostError`` if it was taken over.
 
@@ -108,10 +90,10 @@ def renew(
 
 def release(store: ResultsStore, lease: Lease) -> None:
     """Give the slot back, so that the next worker goes on with its trial at once."""
-    _give_back(store, lease, "released", Patience(RELEASE_SECONDS))
+    _give_back(store, lease, "released", RetryPolicy(RELEASE_SECONDS))
 
 
-def give_back_hung(store: ResultsStore, lease: Lease, patience: Patience) -> None:
+def give_back_hung(store: ResultsStore, lease: Lease, patience: RetryPolicy) -> None:
     """Give the slot back because its trial makes no progress; whoever is at it will be refused."""
     _give_back(store, lease, "hung", patience)
 
@@ -121,11 +103,11 @@ def release_hung(store: ResultsStore, worker: str) -> None:
     for lease in _held(store, None):
         if lease.worker == worker:
             with suppress(LeaseLostError):
-                _give_back(store, lease, "hung", Patience(RELEASE_SECONDS))
+                _give_back(store, lease, "hung", RetryPolicy(RELEASE_SECONDS))
 
 
 def release_dead_local(
-    store: ResultsStore, study_id: int | None, patience: Patience | None = None
+    store: ResultsStore, study_id: int | None, patience: RetryPolicy | None = None
 ) -> list[int]:
     """Give back at once what workers of this machine held when they died; the slots given back.
 
@@ -142,7 +124,7 @@ def release_dead_local(
     return given_back
 
 
-def _held(store: ResultsStore, study_id: int | None, patience: Patience | None = None) -> list[Lease]:
+def _held(store: ResultsStore, study_id: int | None, patience: RetryPolicy | None = None) -> list[Lease]:
     running = select(SlotRow.__table__).where(SlotRow.state == "running").order_by(SlotRow.slot)
     if study_id is not None:
         running = running.where(SlotRow.study_id == study_id)
@@ -154,7 +136,7 @@ def _held(store: ResultsStore, study_id: int | None, patience: Patience | None =
 
 
 def _give_back(
-    store: ResultsStore, lease: Lease, attempt_outcome: str, patience: Patience | None = None
+    store: ResultsStore, lease: Lease, attempt_outcome: str, patience: RetryPolicy | None = None
 ) -> None:
     def work(connection: Connection) -> None:
         said = {"progress_at": SlotRow.progress_at}  # giving back is no progress
@@ -162,7 +144,7 @@ def _give_back(
         trial_id = connection.scalar(select(SlotRow.trial_id).where(slot_is(lease)))
         if trial_id is not None:
             attempts.end(connection, trial_id, attempt_outcome)
-        tell_idle(connection)
+        notify_idle_workers(connection)
 
     store.write(work, patience)
 

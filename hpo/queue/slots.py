@@ -11,16 +11,16 @@ from typing import Any, Protocol
 from optuna.study import StudyDirection
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from hpo import provenance
+from hpo.config.study import MAIN, StudySpec
 from hpo.errors import StudyChangedError, UserError
-from hpo.queue.stages import add_stage, slots_to_come, stage_fixed
-from hpo.results import orphans, provenance
-from hpo.results.clock import utc_now
-from hpo.results.notify import tell_idle
-from hpo.results.optuna_storage import optuna_within
-from hpo.results.store import ResultsStore
-from hpo.results.tables import STUDIES, SlotRow, StudyRow, TrialRow
-from hpo.spec.stage import MAIN
-from hpo.spec.study import StudySpec
+from hpo.stages.store import add_stage, slots_to_come, stage_fixed
+from hpo.storage import orphans
+from hpo.storage.column_types import utc_now
+from hpo.storage.notify import notify_idle_workers
+from hpo.storage.optuna.storage import optuna_within
+from hpo.storage.store import ResultsStore
+from hpo.storage.tables import STUDIES, SlotRow, StudyRow, TrialRow
 
 
 class DatasetIdentity(Protocol):
@@ -78,7 +78,7 @@ def register_study(
 
     def work(connection: Connection) -> int:
         orphans.sweep(connection)
-        tell_idle(connection)
+        notify_idle_workers(connection)
         study_id = connection.scalar(select(STUDIES.c.study_id).where(STUDIES.c.study_name == spec.study))
         is_new = study_id is None
         if study_id is None:
@@ -125,7 +125,7 @@ def enqueue(store: ResultsStore, study_id: int, given: Mapping[str, Any]) -> tup
     """
 
     def work(connection: Connection) -> tuple[int, bool]:
-        tell_idle(connection)
+        notify_idle_workers(connection)
         of_study = SlotRow.study_id == study_id
         key = connection.execute(
             select(SlotRow.stage, SlotRow.slot)

@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from hpo.checks.causes import HEALTHY
-from hpo.checks.study.base import StudyFinding
-from hpo.reporting import words
+from hpo.config.study import TEST
+from hpo.diagnosis.base import StudyFinding
+from hpo.queries.study import StudyOverview, TrialSummary
+from hpo.reporting import formatting
 from hpo.reporting.figures.points import cause_of
 from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY, cause_words
-from hpo.results.overview import StudyOverview, TrialSummary
-from hpo.spec.stage import TEST
 
 _MARKED = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$]|(?<=:)/)")
 _SHOWN = 5
@@ -21,7 +21,7 @@ _SHOWN = 5
 
 def escaped(text: str) -> str:
     """Text in which Markdown finds nothing: names and messages may hold anything."""
-    return _MARKED.sub(r"\\\1", " ".join(words.printable(text).split()))
+    return _MARKED.sub(r"\\\1", " ".join(formatting.printable(text).split()))
 
 
 def is_unwell(trial: TrialSummary) -> bool:
@@ -42,7 +42,7 @@ def trial_note(trial: TrialSummary, searched: Sequence[str], rank: int | None = 
     if rank is not None:
         place = "The best trial" if rank == 1 else f"Number {rank} of the best trials"
         epoch = f" in epoch {trial.best_epoch}" if trial.best_epoch else ""
-        parts.append(f"**{place}**: accuracy {words.accuracy(trial.value)} on validation images{epoch}.")
+        parts.append(f"**{place}**: accuracy {formatting.accuracy(trial.value)} on validation images{epoch}.")
     if trial.cause == HEALTHY:
         parts.append("Healthy: no check found anything that explains a bad result.")
     elif trial.cause:
@@ -52,7 +52,7 @@ def trial_note(trial: TrialSummary, searched: Sequence[str], rank: int | None = 
     if trial.remedy:
         parts.append(f"**Try:** {escaped(trial.remedy)}")
     values = {name: trial.configuration.get(name) for name in searched}
-    settings = words.settings({name: value for name, value in values.items() if value is not None})
+    settings = formatting.settings({name: value for name, value in values.items() if value is not None})
     parts.append(f"With {escaped(settings)}.")
     return "\n\n".join(part for part in parts if part)
 
@@ -82,7 +82,7 @@ def _asked(overview: StudyOverview, searched: Sequence[str]) -> str:
     stopped = " The study is stopped: `hpo resume` lets workers go on." if overview.stopped_at else ""
     return (
         f"## {escaped(overview.name)}\n\n"
-        f"{words.count(ended, 'trial')} done{under_way}, on {escaped(overview.dataset)}; searched: "
+        f"{formatting.count(ended, 'trial')} done{under_way}, on {escaped(overview.dataset)}; searched: "
         f"{escaped(', '.join(searched) or 'nothing')}.{stopped}"
     )
 
@@ -91,7 +91,7 @@ def _best(overview: StudyOverview, searched: Sequence[str], study_id: int) -> st
     rows = [
         [
             _link(trial, study_id),
-            words.accuracy(trial.value),
+            formatting.accuracy(trial.value),
             *(_cell(trial, name) for name in searched),
             escaped(cause_words(trial.cause or "")),
         ]
@@ -132,7 +132,7 @@ def _link(trial: TrialSummary, study_id: int) -> str:
 
 def _cell(trial: TrialSummary, name: str) -> str:
     value = trial.configuration.get(name)
-    return "–" if value is None else escaped(words.setting(value))
+    return "–" if value is None else escaped(formatting.setting(value))
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -1,1 +1,1 @@
-"""Which configuration a slot gets."""
+"""Search: samplers and pruners."""

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TypeGuard, TypeVar
 
-from hpo.results.records import Decision, Standing
-from hpo.spec.pruner import Asha, Hyperband, Median, Rules
+from hpo.config.methods import Asha, Hyperband, Median, Rules
+from hpo.records import Decision, Standing
 
 Place = TypeVar("Place", bound=Standing)
 

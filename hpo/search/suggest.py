@@ -7,18 +7,17 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hpo.recovery.faults import fault_point
-from hpo.results.fence import Hold
-from hpo.results.history import History
-from hpo.results.store import OthersBeganError, ResultsStore
-from hpo.search.draws import random_draw, untaken
-from hpo.search.learning import Draw, searched_values
-from hpo.search.optuna_space import as_parameters
-from hpo.search.points import effect, is_finite
-from hpo.search.samplers import LEARNING, draw
-from hpo.spec.configuration import Configuration, applies
-from hpo.spec.space import Distribution
-from hpo.spec.study import StudySpec
+from hpo.config.configuration import Configuration, applies
+from hpo.config.space import Distribution
+from hpo.config.study import StudySpec
+from hpo.search.history import History
+from hpo.search.samplers.optuna import Draw, searched_values
+from hpo.search.samplers.pure import effect, is_finite, random_draw, untaken
+from hpo.search.samplers.registry import LEARNING, draw
+from hpo.storage.fence import Lease
+from hpo.storage.optuna.distributions import as_parameters
+from hpo.storage.store import OthersBeganError, ResultsStore
+from hpo.testing.faults import fault_point
 
 MOST_TRIES = 3
 """Draws of which others that began meanwhile must have known; with many workers there is always one."""
@@ -54,7 +53,7 @@ class Suggestions:
         self._histories: dict[str, History] = {}
 
     def begin(
-        self, hold: Hold, spec: StudySpec, given: Mapping[str, Any], *, dataset: str, device: str
+        self, hold: Lease, spec: StudySpec, given: Mapping[str, Any], *, dataset: str, device: str
     ) -> Begun:
         """Register the slot's trial with what was given and drawn for it, or find it registered.
 
@@ -98,7 +97,7 @@ class Suggestions:
 
     def _register(
         self,
-        hold: Hold,
+        hold: Lease,
         spec: StudySpec,
         given: Mapping[str, Any],
         suggestion: Suggestion,

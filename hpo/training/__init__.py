@@ -1,1 +1,1 @@
-"""Training one network; knows no database, no Optuna, no command line."""
+"""The training loop."""

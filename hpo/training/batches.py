@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from hpo.config.configuration import Configuration
 from hpo.data.augment import augment
-from hpo.randomness import Key
-from hpo.spec.configuration import Configuration
-from hpo.training.state import ImageSet
+from hpo.rng import Key
+from hpo.training.data import ImageSet
 
 _BATCHES_AT_ONCE = {"cpu": 1}
 """Batches that are gathered and augmented together: one on a CPU, whose caches they should fit in."""

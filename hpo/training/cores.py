@@ -14,29 +14,29 @@ _GPU_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))
 
 
 @dataclass(frozen=True)
-class Crew:
+class MachineShare:
     """How many worker processes train on this machine, and why so many."""
 
     workers: int
     why: str
 
 
-def default_crew(device: str, trials: int | None = None) -> Crew:
+def default_crew(device: str, trials: int | None = None) -> MachineShare:
     """The workers for a study of so many ``trials`` on ``device`` where none are asked for.
 
     One a core: on two cores (Zen 4, bf16) 4,038 images/s against 3,769 of one process with both at width 16,
     and 1,442 against 1,588 at width 32. A GPU is kept busy by one.
     """
     if device not in ("auto", "cpu"):
-        return Crew(1, f"one process keeps {device} busy")
+        return MachineShare(1, f"one process keeps {device} busy")
     if device == "auto" and any(path.exists() for path in _GPU_DRIVERS):
-        return Crew(1, "there is a GPU, and one process keeps it busy")
+        return MachineShare(1, "there is a GPU, and one process keeps it busy")
     cores = available_cores()
     if trials is not None and trials < min(cores, MOST_WORKERS):
-        return Crew(trials, "one a trial, which share the cores")
+        return MachineShare(trials, "one a trial, which share the cores")
     if cores > MOST_WORKERS:
-        return Crew(MOST_WORKERS, f"{cores} cores, shared by {MOST_WORKERS} to save memory")
-    return Crew(cores, "one a core, the fastest at width 16")
+        return MachineShare(MOST_WORKERS, f"{cores} cores, shared by {MOST_WORKERS} to save memory")
+    return MachineShare(cores, "one a core, the fastest at width 16")
 
 
 def oversubscription(workers: int) -> str | None:

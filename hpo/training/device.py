@@ -1,14 +1,18 @@
-"""Which device trains, and how a process is set up for training."""
+"""Devices: choosing one, preparing the process for it, and running out of its memory."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import re
 import sys
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 
-from hpo.errors import DeviceError
+from hpo.config.configuration import Configuration
+from hpo.errors import DeviceError, OutOfMemoryError
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
 _KEEP_BYTES = 1 << 30
@@ -93,3 +97,37 @@ def _glibc() -> ctypes.CDLL | None:
         return None
     libc = ctypes.CDLL(None)
     return libc if hasattr(libc, "malloc_trim") else None  # musl has neither
+
+
+T = TypeVar("T")
+
+_CPU_SIGNS = ("DefaultCPUAllocator", "std::bad_alloc", "bad allocation")
+"""What torch's RuntimeErrors say where the system gives no memory; it has no class of its own for them."""
+
+
+def translating_oom(work: Callable[[], T], configuration: Configuration, device: torch.device) -> T:
+    """What ``work`` returns; OutOfMemoryError, which names batch size and width, if there is no memory."""
+    try:
+        return work()
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        reason = str(error)
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in _CPU_SIGNS):
+            raise
+        reason = str(error)
+    # Raised out here, the error does not carry the old traceback, whose frames hold the activations.
+    release_freed_memory()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    raise OutOfMemoryError(
+        f"{device} has too little memory for batch_size {configuration.batch_size} at width "
+        f"{configuration.width}; lower one of them ({_asked(reason)})"
+    )
+
+
+def _asked(reason: str) -> str:
+    """How much was asked for, if the allocator says so; else what it says."""
+    found = re.search(r"allocate (\d+) bytes", reason)
+    if found:
+        return f"{int(found[1]) / 1e9:.2f} GB more were asked for"
+    return reason.partition("\n")[0] or "it gives no reason"

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from hpo.pulse import beat
+from hpo.heartbeat import beat
+from hpo.training.data import ImageSet
 from hpo.training.precision import Resolved, autocast
-from hpo.training.state import ImageSet
 
 EVALUATION_BATCH = {"cpu": 500}
 """Images at once. On a CPU, activations of more than that leave its caches (docs/training.md)."""

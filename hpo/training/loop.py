@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -14,39 +13,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from hpo.pulse import beat
-from hpo.randomness import Key
-from hpo.spec.configuration import Configuration
+from hpo.config.configuration import Configuration
+from hpo.heartbeat import beat
+from hpo.records import EpochResult
+from hpo.rng import Key
 from hpo.training.batches import EpochBatches, steps_per_epoch
+from hpo.training.data import TrialData
+from hpo.training.device import translating_oom
 from hpo.training.evaluate import evaluate
-from hpo.training.memory import within_memory
 from hpo.training.optim import StepRegularizer, build_optimizer
 from hpo.training.precision import Resolved, autocast
-from hpo.training.progress import EpochState, StateKeeper, generator_states, restore_generators
 from hpo.training.schedules import learning_rate
-from hpo.training.state import TrialData
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """One epoch; losses in nats, accuracies in [0, 1]."""
-
-    epoch: int
-    """Counts from 1."""
-    train_loss: float
-    """Mean over the steps, with label smoothing, augmentation and dropout, without penalties."""
-    train_accuracy: float
-    val_loss: float
-    """Plain cross-entropy on the validation images."""
-    val_accuracy: float
-    lr: float
-    """Of the last step."""
-    seconds: float
-    """Training and validation."""
-    images: int
-    """Images trained on."""
-    images_per_second: float
-    """Training alone, with augmentation."""
+from hpo.training.state import CheckpointHook, EpochState, generator_states, restore_generators
 
 
 class StepWatch(Protocol):
@@ -71,7 +49,7 @@ def train(
     watch: StepWatch,
     optimizer: Optimizer | None = None,
     start: EpochState | None = None,
-    keeper: StateKeeper | None = None,
+    keeper: CheckpointHook | None = None,
 ) -> Iterator[EpochResult]:
     """Train ``model`` in place on ``device``, yielding after each epoch.
 
@@ -83,7 +61,7 @@ def train(
     training = _Training(configuration, model, data, key, device, precision, watch, keeper, optimizer)
     state = start or EpochState()
     while state.epoch <= configuration.epochs:
-        yield within_memory(partial(training.epoch, state), configuration, device)
+        yield translating_oom(partial(training.epoch, state), configuration, device)
         state = EpochState(state.epoch + 1)
 
 
@@ -99,7 +77,7 @@ class _Training:
         device: torch.device,
         precision: Resolved,
         watch: StepWatch,
-        keeper: StateKeeper | None,
+        keeper: CheckpointHook | None,
         optimizer: Optimizer | None,
     ) -> None:
         if device.type == "cuda":

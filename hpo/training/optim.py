@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
-from hpo.spec.configuration import Configuration
+from hpo.config.configuration import Configuration
 
 ParameterGroups: TypeAlias = list[dict[str, Any]]
 

@@ -20,12 +20,12 @@ from typing import Literal, TypeAlias
 import torch
 from torch.nn import functional as F
 
-from hpo.data.files import mark_used
+from hpo.config.configuration import Configuration, Precision
 from hpo.errors import DeviceError
-from hpo.model_catalog import build_model
-from hpo.randomness import Key
+from hpo.files import mark_used
+from hpo.rng import Key
 from hpo.settings import settings
-from hpo.spec.configuration import Configuration, Precision
+from hpo.training.model_factory import build_model
 from hpo.training.optim import build_optimizer
 
 Resolved: TypeAlias = Literal["fp32", "bf16"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from hpo.spec.configuration import Configuration
+from hpo.config.configuration import Configuration
 
 ONE_CYCLE_RISE = 0.3
 """Share of the steps over which one_cycle rises if ``warmup_epochs`` is 0, as in torch's OneCycleLR."""

@@ -1,1 +1,1 @@
-"""Processes that claim slots and train them."""
+"""Worker processes: started, supervised, and the loop that they run."""

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from sqlalchemy import select
 
-from hpo.data.datasets import Dataset, load_dataset, resolve_auto
+from hpo.config.study import StudySpec
+from hpo.data.datasets import _setting, load_study_images, resolve_auto
+from hpo.queue.control import refuse_stopped
 from hpo.queue.leases import release_dead_local
-from hpo.queue.refusals import refuse_impossible
-from hpo.queue.registered import find_registered
 from hpo.queue.slots import Progress, progress, register_study
-from hpo.queue.stopping import refuse_stopped
-from hpo.results.store import ResultsStore
-from hpo.results.tables import StudyRow
 from hpo.settings import settings
-from hpo.spec.configuration import Configuration
-from hpo.spec.study import StudySpec
+from hpo.stages.validate import refuse_impossible
+from hpo.storage.store import ResultsStore
+from hpo.storage.studies import find_registered
+from hpo.storage.tables import StudyRow
 
 
 @dataclass(frozen=True)
@@ -61,14 +58,3 @@ def submit(store: ResultsStore, spec: StudySpec, priority: int | None = None) ->
 def _priority(store: ResultsStore, study_id: int) -> int:
     known = select(StudyRow.priority).where(StudyRow.study_id == study_id)
     return store.read(lambda connection: connection.execute(known).scalar_one())
-
-
-def load_study_images(spec: StudySpec, name: str) -> Dataset:
-    """The data set ``name`` (cifar10, folder or synthetic), from the study's folder where it gives one."""
-    root = _setting(spec, "data_root")
-    return load_dataset(name, root=Path(root) if root else None, settings=settings())
-
-
-def _setting(spec: StudySpec, field: str) -> Any:
-    """A study's one value of a field that cannot be searched."""
-    return spec.fixed.get(field, Configuration.model_fields[field].default)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hpo_command import Hpo
-from servers import Network, Server
-from workers import LONG, Zygote, everything, hashes, submit
 
-from hpo.results import schema
 from hpo.settings import settings
+from hpo.storage import schema
+from tests.helpers.hpo_command import Hpo
+from tests.helpers.killable_workers import LONG, Zygote, everything, hashes, submit
+from tests.helpers.servers import Network, Server
 
 
 @pytest.hookimpl(tryfirst=True)

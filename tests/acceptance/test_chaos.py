@@ -7,7 +7,8 @@ import signal
 from typing import Any
 
 import pytest
-from workers import Zygote, attempts, checkpoints, everything, hashes, rows, submit
+
+from tests.helpers.killable_workers import Zygote, attempts, checkpoints, everything, hashes, rows, submit
 
 TRIALS, WORKERS, DEATHS = 6, 3, 12
 LONG: dict[str, Any] = {"epochs": 12}

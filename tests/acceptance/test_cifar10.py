@@ -6,7 +6,8 @@ import os
 from dataclasses import replace
 
 import pytest
-from hpo_command import Hpo
+
+from tests.helpers.hpo_command import Hpo
 
 IMAGES = os.environ.get("HPO_TEST_CIFAR10")
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from workers import LONG, Zygote, attempts, everything, rows, submit
+
+from tests.helpers.killable_workers import LONG, Zygote, attempts, everything, rows, submit
 
 pytestmark = [
     pytest.mark.slow,

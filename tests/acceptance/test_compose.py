@@ -9,9 +9,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from compose import Compose
-from hpo_command import STUDY
-from servers import Server
+
+from tests.helpers.compose_services import Compose
+from tests.helpers.hpo_command import STUDY
+from tests.helpers.servers import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 PASSWORD, TOKEN = "not @ll letters/", "0123456789abcdef0123"

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hpo_command import Hpo
-from servers import Network, Server
-from workers import LONG, Zygote, attempts, everything, rows, submit
+
+from tests.helpers.hpo_command import Hpo
+from tests.helpers.killable_workers import LONG, Zygote, attempts, everything, rows, submit
+from tests.helpers.servers import Network, Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("same_settings")]
 POSTGRES = pytest.mark.postgres

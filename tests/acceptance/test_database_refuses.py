@@ -7,10 +7,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from hpo_command import Hpo
-from servers import Server, fill, small_disk_at
 from sqlalchemy import make_url
-from workers import LONG, Zygote, attempts, everything, rows, submit, wait_until
+
+from tests.helpers.hpo_command import Hpo
+from tests.helpers.killable_workers import LONG, Zygote, attempts, everything, rows, submit, wait_until
+from tests.helpers.servers import Server, fill, small_disk_at
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.usefixtures("same_settings")]
 Undisturbed = Callable[[int], dict[str, list[Any]]]

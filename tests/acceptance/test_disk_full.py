@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hpo_command import Hpo
-from servers import fill, small_disk_at
+
+from tests.helpers.hpo_command import Hpo
+from tests.helpers.servers import fill, small_disk_at
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)]
 RESULTS = "select slot, state, value, weights_hash from results where study = '{}' order by slot"

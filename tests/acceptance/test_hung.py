@@ -7,7 +7,8 @@ from typing import Any
 
 import psutil
 import pytest
-from hpo_command import Hpo
+
+from tests.helpers.hpo_command import Hpo
 
 NET = """\
 import threading

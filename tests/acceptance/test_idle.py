@@ -7,16 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from servers import Server
 from sqlalchemy import Engine, event
-from workers import rows, submit, wait_until
 
 from hpo.events import Event, TrialEnded, TrialStarted
-from hpo.queue.wakeups import Wakeups
-from hpo.recovery.signals import StopRequestedError
-from hpo.workers import inline
-from hpo.workers.base import WorkOrder
-from hpo.workers.inline import serve
+from hpo.queue.listener import Wakeups
+from hpo.signals import StopRequestedError
+from hpo.workers import loop
+from hpo.workers.loop import serve
+from hpo.workers.messages import WorkOrder
+from tests.helpers.killable_workers import rows, submit, wait_until
+from tests.helpers.servers import Server
 
 pytestmark = [pytest.mark.usefixtures("same_settings"), pytest.mark.timeout(100)]
 
@@ -25,7 +25,7 @@ class Idler:
     """A worker in this thread, whose rests another can watch; by itself it looks after 2 minutes."""
 
     def __init__(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(inline, "QUIET_SECONDS", 150.0)
+        monkeypatch.setattr(loop, "QUIET_SECONDS", 150.0)
         self.events: list[Event] = []
         self.statements: list[str] = []
         self.rests = 0

@@ -9,12 +9,20 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from workers import Zygote, attempts, checkpoints, expect_one_whole_trial, hashes, rows, submit
 
-from hpo.recovery import kept
-from hpo.recovery.faults import POINTS
-from hpo.results.engine import writing
-from hpo.results.store import ResultsStore
+from hpo.artifacts import store as kept
+from hpo.storage.engine import writing
+from hpo.storage.store import ResultsStore
+from hpo.testing.faults import POINTS
+from tests.helpers.killable_workers import (
+    Zygote,
+    attempts,
+    checkpoints,
+    expect_one_whole_trial,
+    hashes,
+    rows,
+    submit,
+)
 
 pytestmark = pytest.mark.usefixtures("same_settings")
 SQLITE = pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)

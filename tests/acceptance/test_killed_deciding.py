@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from workers import Zygote, checkpoints, rows, submit
 
-from hpo.recovery.faults import POINTS
+from hpo.testing.faults import POINTS
+from tests.helpers.killable_workers import Zygote, checkpoints, rows, submit
 
 pytestmark = pytest.mark.usefixtures("same_settings")
 DECIDING = [point for point in POINTS if point.startswith(("trial.judge", "trial.pause"))]

@@ -12,8 +12,9 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
-from hpo_command import COMMAND, Hpo
 from pyarrow import parquet
+
+from tests.helpers.hpo_command import COMMAND, Hpo
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 FEW, MANY = 100_000, 1_000_000

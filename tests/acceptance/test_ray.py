@@ -17,8 +17,10 @@ from typing import Any
 
 import psutil
 import pytest
-from hpo_command import Hpo
 from sqlalchemy import make_url
+
+from tests import helpers
+from tests.helpers.hpo_command import Hpo
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("ray")
@@ -93,7 +95,7 @@ def _nodes(hpo: Hpo, folder: Path) -> Iterator[Nodes]:
     environment = {name: value for name, value in hpo.environment.items() if not name.startswith("HPO_")}
     environment |= {"RAY_TMPDIR": str(folder), "RAY_USAGE_STATS_ENABLED": "0"}
     process = subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("ray_nodes.py")],
+        [sys.executable, Path(helpers.__file__).with_name("ray_nodes.py")],
         cwd=folder,
         env=environment,
         stdin=subprocess.PIPE,

@@ -14,12 +14,12 @@ from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
 import yaml
-from hpo_arguments import complaint
 from PIL import Image
 
+from hpo.config.parsing.load import parse_study
 from hpo.data import synthetic
-from hpo.randomness import Key
-from hpo.spec.load import parse_study
+from hpo.rng import Key
+from tests.helpers.hpo_arguments import complaint
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import get_args
 
-from hpo.spec.configuration import Activation, Configuration
+from hpo.config.configuration import Activation, Configuration
 
 SMALLEST = {"convnet": 2, "vgg": 6, "resnet": 8, "fitnet": None, "airbench": None, "mlp": 2}
 
@@ -18,12 +18,12 @@ import torch
 
 from hpo.data.datasets import Dataset
 from hpo.data.split import Split
-from hpo.model_catalog import build_model
-from hpo.randomness import Key
-from hpo.spec.configuration import Configuration
+from hpo.training.model_factory import build_model
+from hpo.rng import Key
+from hpo.config.configuration import Configuration
 from hpo.training.device import prepare_process
 from hpo.training.loop import train
-from hpo.training.state import make_trial_data, weights_hash
+from hpo.training.data import make_trial_data, weights_hash
 
 class Silence:
     interval = 100

@@ -8,8 +8,9 @@ from typing import Any
 
 import optuna
 import pytest
-from hpo_command import Hpo
 from optuna.storages import RDBStorage
+
+from tests.helpers.hpo_command import Hpo
 
 
 def _is(kind: str) -> Any:

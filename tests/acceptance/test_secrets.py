@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hpo_command import Hpo
 from sqlalchemy import NullPool, create_engine, inspect, make_url, text
 
-from hpo.results.url import parse_url
+from hpo.storage.url import parse_url
+from tests.helpers.hpo_command import Hpo
 
 SECRET = "Tr0ub4dor-and-3"
 pytestmark = pytest.mark.postgres

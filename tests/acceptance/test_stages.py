@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from test_killed import SQLITE, Zygote
 
-from hpo.results.store import ResultsStore
+from hpo.config.study import StudySpec
 from hpo.settings import settings
-from hpo.spec.study import StudySpec
+from hpo.storage.store import ResultsStore
 from hpo.workers.submit import submit
+from tests.acceptance.test_killed import SQLITE, Zygote
 
 STUDY = {
     "study": "s",

@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from hpo_command import Hpo
+
+from tests.helpers.hpo_command import Hpo
 
 
 def _is(kind: str) -> Any:

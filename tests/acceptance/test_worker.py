@@ -9,7 +9,8 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from hpo_command import Hpo
+
+from tests.helpers.hpo_command import Hpo
 
 
 def _is(kind: str) -> Any:

@@ -15,9 +15,9 @@ import pytest
 import hpo
 from hpo.errors import StudyFileError, UnknownStudyError
 from hpo.events import RunSummary
-from hpo.queue.serving import open_studies
-from hpo.recovery.signals import stop_on_signals
-from hpo.results.store import ResultsStore
+from hpo.queue.scheduling import open_studies
+from hpo.signals import stop_on_signals
+from hpo.storage.store import ResultsStore
 
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 STUDY: dict[str, Any] = {

@@ -8,13 +8,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from one_of_everything import fill
 
 from hpo.errors import StorageError, UserError
-from hpo.results.store import ResultsStore
-from hpo.upkeep import backup as module
-from hpo.upkeep.backup import back_up
-from hpo.upkeep.check import check_database
+from hpo.maintenance import backup as module
+from hpo.maintenance.backup import back_up
+from hpo.maintenance.check import check_database
+from hpo.storage.store import ResultsStore
+from tests.helpers.one_of_everything import fill
 
 
 @pytest.fixture

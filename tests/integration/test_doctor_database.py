@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from hpo.reporting.doctor import database as module
-from hpo.reporting.doctor.database import clock, database
-from hpo.results.reach import Reached, reach
-from hpo.results.revision import HEAD
+from hpo.reporting.doctor import checks as module
+from hpo.reporting.doctor.checks import clock, database
+from hpo.storage.ping import DatabaseInfo, reach
+from hpo.storage.revision import HEAD
 
 
 def test_a_file_that_is_not_there_yet_is_no_problem_and_is_not_made(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_database_without_our_tables_is_described(empty_storage_url: str) -> N
 
 
 def test_slow_answers_and_old_schemas_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = Reached("postgresql://host/x", "PostgreSQL 18", True, "0000", 250.0)
+    slow = DatabaseInfo("postgresql://host/x", "PostgreSQL 18", True, "0000", 250.0)
     monkeypatch.setattr(module, "reach", lambda url: slow)
     found = database("postgresql://host/x")
     assert found.condition == "warning"
@@ -68,8 +68,8 @@ def test_slow_answers_and_old_schemas_are_told(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_newer_schema_is_a_problem(storage_url: str) -> None:
-    from hpo.results.engine import open_engine, writing
-    from hpo.results.revision import VERSION_TABLE
+    from hpo.storage.engine import open_engine, writing
+    from hpo.storage.revision import VERSION_TABLE
 
     engine = open_engine(storage_url)
     with writing(engine) as connection:
@@ -96,7 +96,7 @@ def test_a_clock_that_is_wrong_is_warned_of(
 ) -> None:
     url = new_database("postgresql")
     here = time.time
-    monkeypatch.setattr("hpo.results.reach.time.time", lambda: here() + 3600 * hours)
+    monkeypatch.setattr("hpo.storage.ping.time.time", lambda: here() + 3600 * hours)
     found = clock(url)
     assert found.condition == "warning"
     assert f"{where} the database's" in found.message

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from hpo.diagnosis import study_results
+from hpo.config.study import StudySpec
+from hpo.diagnosis.refresh import study_results
 from hpo.events import Event, TrialEnded, TrialPaused, TrialStarted
-from hpo.recovery.signals import StopRequestedError
-from hpo.results.query import leaderboard
-from hpo.results.store import ResultsStore
-from hpo.results.trial_query import trial_detail
+from hpo.maintenance.check import check_database
+from hpo.queries.study import leaderboard
+from hpo.queries.trial import trial_detail
 from hpo.settings import settings
-from hpo.spec.study import StudySpec
-from hpo.upkeep.check import check_database
-from hpo.workers.base import WorkOrder
-from hpo.workers.inline import serve
+from hpo.signals import StopRequestedError
+from hpo.storage.store import ResultsStore
+from hpo.workers.loop import serve
+from hpo.workers.messages import WorkOrder
 from hpo.workers.submit import submit
 
 FIXED: dict[str, Any] = {

@@ -17,19 +17,18 @@ from PIL import Image
 from sqlalchemy import text
 
 import hpo
+from hpo.artifacts import store as kept
+from hpo.artifacts.bundle import MANIFEST, METRICS, PROGRAM, WEIGHTS
 from hpo.cli.app import run_command
+from hpo.config.study import StudySpec
 from hpo.data.datasets import Dataset, load_dataset
-from hpo.data.split import split
-from hpo.exported.folder import MANIFEST, METRICS, PROGRAM, WEIGHTS
-from hpo.queue.registered import find_registered
-from hpo.randomness import Key
-from hpo.recovery import kept
-from hpo.results.store import ResultsStore
+from hpo.data.split import split, split_key
+from hpo.rng import Key
 from hpo.settings import settings
-from hpo.spec.study import StudySpec
-from hpo.trial import split_key
-from hpo.workers.base import WorkOrder
-from hpo.workers.inline import serve
+from hpo.storage.store import ResultsStore
+from hpo.storage.studies import find_registered
+from hpo.workers.loop import serve
+from hpo.workers.messages import WorkOrder
 from hpo.workers.submit import submit
 
 Capture = pytest.CaptureFixture[str]

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from torch import Tensor, nn
 
-import hpo.prepared
+import hpo.trial.setup
+from hpo.config.study import StudySpec
 from hpo.errors import FailingStudyError
 from hpo.queue.slots import Progress, progress
-from hpo.results.store import ResultsStore
-from hpo.spec.study import StudySpec
-from hpo.workers.base import WorkOrder
-from hpo.workers.inline import serve
+from hpo.storage.store import ResultsStore
+from hpo.workers.loop import serve
+from hpo.workers.messages import WorkOrder
 from hpo.workers.submit import submit
 
 
@@ -56,12 +56,12 @@ def _serve(url: str, spec: StudySpec) -> Progress:
 @pytest.fixture(autouse=True)
 def _broken_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Odd widths are broken."""
-    real = hpo.prepared.build_model
+    real = hpo.trial.setup.build_model
 
     def build(configuration: Any, **arguments: Any) -> nn.Module:
         return _Broken() if configuration.width % 2 else real(configuration, **arguments)
 
-    monkeypatch.setattr(hpo.prepared, "build_model", build)
+    monkeypatch.setattr(hpo.trial.setup, "build_model", build)
 
 
 def test_it_stops_after_so_many_and_goes_on_when_told_again(storage_url: str) -> None:

@@ -11,20 +11,21 @@ import pytest
 import torch
 from sqlalchemy import text
 
-from hpo.model_catalog import build_model
-from hpo.prepared import prepare
-from hpo.queue.stages import main_stage
-from hpo.randomness import Key
-from hpo.recovery import kept
-from hpo.recovery.signals import StopRequestedError
-from hpo.results.store import ResultsStore
+from hpo.artifacts import store as kept
+from hpo.config.study import StudySpec
+from hpo.data.datasets import load_study_images
+from hpo.data.split import split_key
+from hpo.rng import Key
 from hpo.settings import settings
-from hpo.spec.study import StudySpec
+from hpo.signals import StopRequestedError
+from hpo.stages.store import main_stage
+from hpo.storage.store import ResultsStore
 from hpo.training.evaluate import evaluate
-from hpo.trial import split_key
-from hpo.workers.base import WorkOrder
-from hpo.workers.inline import serve
-from hpo.workers.submit import load_study_images, submit
+from hpo.training.model_factory import build_model
+from hpo.trial.setup import prepare
+from hpo.workers.loop import serve
+from hpo.workers.messages import WorkOrder
+from hpo.workers.submit import submit
 
 FIXED = {
     "dataset": "synthetic",

@@ -13,19 +13,18 @@ import numpy as np
 import optuna
 import pytest
 import torch
-from one_of_everything import fill
 from optuna.storages import RDBStorage
 from sqlalchemy import NullPool, text
 
+from hpo.artifacts.store import keep
 from hpo.cli.app import run_command
-from hpo.data.cache import Decoded, Part, Source, cached
+from hpo.data.cache import Decoded, Part, Source, cached, preprocessed_images
 from hpo.data.preprocess import principal_components
-from hpo.data.preprocessed import preprocessed_images
-from hpo.recovery.kept import keep
-from hpo.results.store import ResultsStore
+from hpo.maintenance.prune import FILE_KINDS, find_files
 from hpo.settings import settings
+from hpo.storage.store import ResultsStore
 from hpo.training import precision
-from hpo.upkeep.prune import FILE_KINDS, find_files
+from tests.helpers.one_of_everything import fill
 
 Capture = pytest.CaptureFixture[str]
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 from sqlalchemy import text
 
+from hpo import provenance
 from hpo.cli.app import run_command
-from hpo.results import provenance
-from hpo.results.store import ResultsStore
-from hpo.spec.study import StudySpec
+from hpo.config.study import StudySpec
+from hpo.storage.store import ResultsStore
 from hpo.training.precision import processor
-from hpo.workers.base import WorkOrder
-from hpo.workers.inline import serve
+from hpo.workers.loop import serve
+from hpo.workers.messages import WorkOrder
 from hpo.workers.submit import submit
 
 Capture = pytest.CaptureFixture[str]

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_study import watched_study
 
 from hpo.reporting.figures.style import DARK, LIGHT
-from hpo.reporting.report.making import make_report
+from hpo.reporting.report.build import make_report
+from tests.helpers.report_study import watched_study
 
 
 @pytest.fixture(scope="module")

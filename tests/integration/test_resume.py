@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-import hpo.checks.memorize
+import hpo.checks.measure.memorize
 import hpo.training.evaluate
 import hpo.training.loop
-from hpo import pulse
-from hpo.recovery.signals import StopRequestedError
-from hpo.results.store import ResultsStore
+from hpo import heartbeat
+from hpo.config.study import StudySpec
 from hpo.settings import settings
-from hpo.spec.study import StudySpec
-from hpo.workers.base import WorkOrder
-from hpo.workers.inline import serve
+from hpo.signals import StopRequestedError
+from hpo.storage.store import ResultsStore
+from hpo.workers.loop import serve
+from hpo.workers.messages import WorkOrder
 from hpo.workers.submit import submit
 
 FIXED: dict[str, Any] = {
@@ -248,7 +248,7 @@ def test_a_stop_before_training_is_obeyed_there(storage_url: str, monkeypatch: p
         submit(store, spec("stopped"))
     work(storage_url, "calm")
     looks: list[int] = []
-    monkeypatch.setattr(hpo.checks.memorize, "beat", lambda: (looks.append(1), pulse.beat()))
+    monkeypatch.setattr(hpo.checks.measure.memorize, "beat", lambda: (looks.append(1), heartbeat.beat()))
 
     def stop() -> None:
         if looks:

@@ -10,26 +10,27 @@ from wsgiref.util import setup_testing_defaults
 
 import psycopg
 import pytest
-from one_of_everything import Images, make_ours
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import make_url
 
 from hpo.cli.app import run_command
+from hpo.config.study import StudySpec
+from hpo.diagnosis import store as study_findings
 from hpo.errors import StorageError
 from hpo.events import EpochDone, Event
-from hpo.queue import stopping
-from hpo.recovery.signals import StopRequestedError
+from hpo.maintenance.check import check_database
+from hpo.queue import control
+from hpo.records import StudyFindingRecord
 from hpo.reporting.dashboard.app import Access, Dashboard, make_app
-from hpo.results import schema, study_findings
-from hpo.results.records import StudyFindingRecord
-from hpo.results.roles import ROLES, SUBMITTER, VIEWER, WORKER, apply
-from hpo.results.store import ResultsStore
 from hpo.settings import settings
-from hpo.spec.study import StudySpec
-from hpo.upkeep.check import check_database
-from hpo.workers.base import WorkOrder
-from hpo.workers.inline import serve
+from hpo.signals import StopRequestedError
+from hpo.storage import schema
+from hpo.storage.roles import ROLES, SUBMITTER, VIEWER, WORKER, apply
+from hpo.storage.store import ResultsStore
+from hpo.workers.loop import serve
+from hpo.workers.messages import WorkOrder
 from hpo.workers.submit import submit
+from tests.helpers.one_of_everything import Images, make_ours
 
 pytestmark = pytest.mark.postgres
 OWNER = "hpo_test_owner"
@@ -185,7 +186,7 @@ def test_studies_are_trained_by_workers_and_read_by_viewers(
     with ResultsStore(as_user(WORKER)) as store:
         noticed = StudyFindingRecord("cost", "note", "little came of it", {}, "", {})
         store.write(lambda connection: study_findings.replace(connection, ids[0], [noticed], 3))
-        assert stopping.stop(store, ids[0]) and stopping.resume(store, ids[0])
+        assert control.stop(store, ids[0]) and control.resume(store, ids[0])
     with psycopg.connect(as_user(VIEWER), autocommit=True) as connection:
         ended = connection.execute("SELECT study, count(*) FROM results WHERE state <> 'running' GROUP BY 1")
         assert dict(ended.fetchall()) == {"staged": 8, "pruned": 3}

@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from hpo.config.study import StudySpec
 from hpo.errors import UserError
 from hpo.events import Event, StudyOver, StudySkipped, StudyTaken, TrialEnded
-from hpo.model_catalog import allow_only
-from hpo.queue import stopping
+from hpo.queue import control
 from hpo.queue.slots import enqueue, progress
-from hpo.recovery.signals import StopRequestedError
-from hpo.results.store import ResultsStore
-from hpo.results.tables import StudyRow, WorkerRow
 from hpo.settings import settings
-from hpo.spec.study import StudySpec
-from hpo.workers import inline
-from hpo.workers.base import Ready, WorkOrder
-from hpo.workers.inline import serve
+from hpo.signals import StopRequestedError
+from hpo.storage.store import ResultsStore
+from hpo.storage.tables import StudyRow, WorkerRow
+from hpo.training.model_factory import allow_only
+from hpo.workers import loop as inline
+from hpo.workers.loop import serve
+from hpo.workers.messages import Ready, WorkOrder
 from hpo.workers.submit import submit
 
 FIXED: dict[str, Any] = {
@@ -131,16 +131,16 @@ def test_a_study_of_another_hpo_is_passed_over(storage_url: str) -> None:
 def test_a_study_in_which_all_fails_is_stopped_and_others_go_on(
     storage_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import hpo.trial
+    import hpo.trial.run
 
-    real = hpo.trial.prepare
+    real = hpo.trial.run.prepare
 
     def prepare(configuration: Any, *arguments: Any) -> Any:
         if configuration.width == 5:
             raise ValueError("no luck")
         return real(configuration, *arguments)
 
-    monkeypatch.setattr(hpo.trial, "prepare", prepare)
+    monkeypatch.setattr(hpo.trial.run, "prepare", prepare)
     bad = _submit(
         storage_url, "bad", trials=9, priority=1, max_consecutive_failures=2, fixed={**FIXED, "width": 5}
     )
@@ -150,9 +150,9 @@ def test_a_study_in_which_all_fails_is_stopped_and_others_go_on(
     (skipped,) = [event for event in events if isinstance(event, StudySkipped)]
     assert "its last 2 trials failed" in skipped.reason and "hpo resume bad" in skipped.reason
     with ResultsStore(storage_url) as store:
-        assert store.read(lambda connection: stopping.stopped_at(connection, bad)) is not None
+        assert store.read(lambda connection: control.stopped_at(connection, bad)) is not None
         # Resumed, it gets as many tries again.
-        stopping.resume(store, bad)
+        control.resume(store, bad)
     assert _trained(_serve(storage_url)) == ["bad", "bad"]
 
 
@@ -162,7 +162,7 @@ def test_a_service_waits_for_what_comes_later_and_a_stopped_study_is_left(
 ) -> None:
     first = _submit(storage_url, "first", trials=1)
     with ResultsStore(storage_url) as store:
-        stopping.stop(store, first)
+        control.stop(store, first)
     rests = []
 
     def wait(loop: Any, seconds: float) -> bool:

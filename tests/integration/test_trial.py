@@ -21,22 +21,25 @@ from optuna.trial import FrozenTrial
 from sqlalchemy import Engine, text
 from torch import nn
 
-import hpo.prepared
+import hpo.trial.setup
+from hpo.config.study import StudySpec
+from hpo.config.thresholds import Thresholds
+from hpo.data.datasets import load_study_images
 from hpo.data.preprocess import Preprocessor
 from hpo.data.split import split
 from hpo.errors import OutOfMemoryError
 from hpo.events import EpochDone, Event, FindingMade, TrialEnded, TrialStarted
+from hpo.queries.study import leaderboard, study_status
+from hpo.queries.trial import preprocessing_state, trial_detail
 from hpo.queue.slots import enqueue
-from hpo.randomness import Key
-from hpo.results.query import leaderboard, results_engine, study_status
-from hpo.results.store import ResultsStore
-from hpo.results.trial_query import preprocessing_state, trial_detail
-from hpo.search.samplers import draw
-from hpo.spec.study import StudySpec
-from hpo.spec.thresholds import Thresholds
-from hpo.workers.base import Ready, WorkOrder
-from hpo.workers.inline import serve
-from hpo.workers.submit import load_study_images, submit
+from hpo.rng import Key
+from hpo.search.samplers.registry import draw
+from hpo.storage.store import ResultsStore
+from hpo.storage.studies import results_engine
+from hpo.workers.loop import serve
+from hpo.workers.messages import Ready, WorkOrder
+from hpo.workers.submit import submit
+from tests import helpers
 
 FIXED: dict[str, Any] = {
     "dataset": "synthetic",
@@ -199,12 +202,12 @@ class _Broken(nn.Module):
 def test_a_bug_in_a_trial_fails_it_and_the_study_goes_on(
     storage_url: str, results: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = hpo.prepared.build_model
+    real = hpo.trial.setup.build_model
 
     def build(configuration: Any, **arguments: Any) -> nn.Module:
         return _Broken() if configuration.width == 4 else real(configuration, **arguments)
 
-    monkeypatch.setattr(hpo.prepared, "build_model", build)
+    monkeypatch.setattr(hpo.trial.setup, "build_model", build)
     events = _run(storage_url, _study({"width": {"choice": [4, 5]}}))
     assert [event.state for event in _ended(events)] == ["failed", "complete"]
     failed = trial_detail(results, "s", 0)
@@ -215,14 +218,14 @@ def test_a_bug_in_a_trial_fails_it_and_the_study_goes_on(
 def test_running_out_of_memory_fails_the_trial_with_a_remedy(
     storage_url: str, results: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = hpo.prepared.train
+    real = hpo.trial.setup.train
 
     def train(configuration: Any, *arguments: Any, **more: Any) -> Any:
         if configuration.batch_size == 100:
             raise OutOfMemoryError("too little memory for batch_size 100 at width 4")
         return real(configuration, *arguments, **more)
 
-    monkeypatch.setattr(hpo.prepared, "train", train)
+    monkeypatch.setattr(hpo.trial.setup, "train", train)
     events = _run(storage_url, _study({"batch_size": {"choice": [100, 50]}}))
     assert [event.state for event in _ended(events)] == ["failed", "complete"]
     failed = trial_detail(results, "s", 0)
@@ -233,7 +236,7 @@ def test_running_out_of_memory_fails_the_trial_with_a_remedy(
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on address space")
 @pytest.mark.parametrize("checks", ["standard", "off"])
 def test_a_worker_that_runs_out_of_memory_frees_it_and_goes_on(checks: str, tmp_path: Path) -> None:
-    script = Path(__file__).parent / "starved.py"
+    script = Path(helpers.__file__).with_name("starved.py")
     command = [sys.executable, str(script), str(tmp_path), checks]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     told = json.loads(done.stdout)

@@ -13,7 +13,7 @@ import pytest
 
 from hpo.cli.app import run_command
 from hpo.redact import Redacted, holds_password, redact
-from hpo.workers.team import Worker
+from hpo.workers.process import Worker
 
 SECRET = "Tr0ub4dor-and-3"
 

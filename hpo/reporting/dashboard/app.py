@@ -16,18 +16,18 @@ from optuna_dashboard import wsgi
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from sqlalchemy import inspect
 
+from hpo.artifacts import store
 from hpo.errors import StorageError
-from hpo.recovery import kept
 from hpo.redact import safe_url
-from hpo.reporting.dashboard.additions import Additions
-from hpo.reporting.dashboard.answers import Environ, StartResponse, WsgiApp
+from hpo.reporting.dashboard.annotations import Annotations
 from hpo.reporting.dashboard.headers import SafeHeaders, SameSite
-from hpo.reporting.dashboard.knowledge import Knowledge
 from hpo.reporting.dashboard.login import Login, Throttle
+from hpo.reporting.dashboard.plugin import Plugin
 from hpo.reporting.dashboard.routes import AllowedRoutes
-from hpo.reporting.metrics import database_metrics
-from hpo.results.engine import open_reader, reading
-from hpo.results.optuna_storage import close_optuna_storage, open_optuna_storage
+from hpo.reporting.dashboard.wsgi import Environ, StartResponse, WsgiApp
+from hpo.reporting.prometheus import database_metrics
+from hpo.storage.engine import open_reader, reading
+from hpo.storage.optuna.storage import close_optuna_storage, open_optuna_storage
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,11 @@ def make_app(url: str, access: Access) -> Dashboard:
     """
     _require_studies(url)
     # Optuna's cached storage: with 5,000 trials a page's refetch takes 0.26 s instead of 5.3 s.
-    storage, knowledge = open_optuna_storage(url), Knowledge(url)
+    storage, knowledge = open_optuna_storage(url), Annotations(url)
     dashboard = wsgi(storage, artifact_store=_Uploads(_uploads_folder(access.writable)))
     dashboard.route("/metrics", callback=lambda: _metrics(url))
     # The first to be installed is the last to be asked, inside of the others.
-    additions = Additions(storage, knowledge)
+    additions = Plugin(storage, knowledge)
     dashboard.install(additions)
     dashboard.install(AllowedRoutes(access.writable))
     app: WsgiApp = dashboard
@@ -108,7 +108,7 @@ class _Uploads(FileSystemArtifactStore):
 
 
 def _uploads_folder(make: bool) -> Path:
-    folder = kept.artifacts() / "uploads"
+    folder = store.artifacts() / "uploads"
     if make:
         folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -8,8 +8,8 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from hpo.reporting.dashboard.answers import Environ, StartResponse, WsgiApp, answer
-from hpo.reporting.dashboard.page import VERSIONED
+from hpo.reporting.dashboard.bundle import VERSIONED
+from hpo.reporting.dashboard.wsgi import Environ, StartResponse, WsgiApp, answer
 
 _PAGE_POLICY = "; ".join(
     [

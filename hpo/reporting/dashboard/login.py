@@ -14,7 +14,7 @@ from threading import Lock
 from urllib.parse import parse_qsl, quote, urlencode
 
 from hpo.errors import UserError
-from hpo.reporting.dashboard.answers import Environ, Headers, StartResponse, WsgiApp, answer
+from hpo.reporting.dashboard.wsgi import Environ, Headers, StartResponse, WsgiApp, answer
 
 SHORTEST_TOKEN = 16
 """In characters: 64 bits if they are random hexadecimal digits, at one try every six seconds."""

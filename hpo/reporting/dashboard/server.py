@@ -14,9 +14,9 @@ from waitress import wasyncore
 from waitress.server import create_server
 
 from hpo.errors import UserError
-from hpo.recovery.signals import stop_on_signals
 from hpo.reporting.dashboard.app import Access, Dashboard, make_app
 from hpo.reporting.dashboard.headers import is_local
+from hpo.signals import stop_on_signals
 
 # Enough for a page's parallel requests; the storage behind them has four connections.
 _THREADS = 4

@@ -16,7 +16,7 @@ from optuna_dashboard._note import get_note_from_system_attrs
 from optuna_dashboard._serializer import serialize_frozen_trial
 from optuna_dashboard.artifact._backend import list_trial_artifacts
 
-from hpo.reporting.dashboard.knowledge import StudyKnowledge
+from hpo.reporting.dashboard.annotations import StudyKnowledge
 
 _MANY = 100
 """Of more trials, what the page can do without is left out."""

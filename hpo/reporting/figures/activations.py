@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from hpo.records import LayerRecord
 from hpo.reporting.figures.style import Theme
-from hpo.reporting.words import printable
-from hpo.results.records import LayerRecord
+from hpo.reporting.formatting import printable
 
 MOST_PANELS = 8
 """Of more layers, as many from the first to the last are drawn."""

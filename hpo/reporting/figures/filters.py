@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from safetensors import safe_open
 
-from hpo.recovery.kept import WEIGHTS
+from hpo.artifacts.store import WEIGHTS
 from hpo.reporting.figures.canvas import drawing
 from hpo.reporting.figures.style import LIGHT, Theme
 

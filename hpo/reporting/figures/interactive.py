@@ -11,11 +11,11 @@ from typing import Any
 import plotly.graph_objects as go
 
 from hpo.checks.causes import HEALTHY
+from hpo.queries.trial import TrialDetail
 from hpo.reporting.figures.activations import layer_colour
 from hpo.reporting.figures.points import Axis, Point, StudyPicture
 from hpo.reporting.figures.scales import spread
 from hpo.reporting.figures.style import LIGHT, cause_words, plotly_marker
-from hpo.results.trial_query import TrialDetail
 
 _ALPHA = 0.7
 

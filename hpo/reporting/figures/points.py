@@ -12,14 +12,13 @@ from typing import Any
 from sqlalchemy import Engine
 
 from hpo.checks.causes import HEALTHY
+from hpo.config.configuration import applies
+from hpo.config.fields import setting
+from hpo.config.space import Choice, Distribution, Log
+from hpo.config.study import TEST, StudySpec
+from hpo.queries.study import StudyOverview, TrialSummary, study_curves, study_overview
 from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY, cause_words
-from hpo.reporting.words import printable
-from hpo.results.overview import StudyOverview, TrialSummary, study_curves, study_overview
-from hpo.spec.configuration import applies
-from hpo.spec.fields import setting
-from hpo.spec.space import Choice, Distribution, Log
-from hpo.spec.stage import TEST
-from hpo.spec.study import StudySpec
+from hpo.reporting.formatting import printable
 
 MOST_DRAWN = 400
 """More would be a blot, and a page of many megabytes: of a larger study every k-th trial is drawn."""

@@ -7,8 +7,8 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from hpo.config.fields import number
 from hpo.reporting.figures.points import Axis
-from hpo.spec.fields import number
 
 _MARGIN = 0.03
 _LONGEST = 60

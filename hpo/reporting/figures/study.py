@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from hpo.checks.causes import HEALTHY
+from hpo.config.fields import number, setting
 from hpo.reporting.figures.canvas import drawing
 from hpo.reporting.figures.points import Axis, Point, StudyPicture
 from hpo.reporting.figures.scales import set_epochs, set_x, spread, x_of
 from hpo.reporting.figures.style import LIGHT, Theme, cause_words, marker
-from hpo.spec.fields import number, setting
 
 _ROW_INCHES = 0.34
 _NOTHING = "no value"

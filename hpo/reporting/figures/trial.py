@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hpo.config.thresholds import Thresholds
+from hpo.queries.trial import TrialDetail
+from hpo.records import EpochRecord, LayerRecord
 from hpo.reporting.figures.activations import (
     draw_histograms,
     layer_colour,
@@ -18,10 +21,7 @@ from hpo.reporting.figures.activations import (
 from hpo.reporting.figures.canvas import drawing
 from hpo.reporting.figures.scales import plain_log, set_epochs
 from hpo.reporting.figures.style import LIGHT, Theme
-from hpo.reporting.words import printable
-from hpo.results.records import EpochRecord, LayerRecord
-from hpo.results.trial_query import TrialDetail
-from hpo.spec.thresholds import Thresholds
+from hpo.reporting.formatting import printable
 
 _LOG_FROM = 20.0
 """A loss that spans more than such a factor is drawn on a log scale."""

@@ -10,11 +10,11 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 import hpo
 from hpo.checks.causes import HEALTHY
-from hpo.reporting import words
+from hpo.reporting import formatting
 from hpo.reporting.figures.points import Axis, Point, StudyPicture, choice_text
 from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY
 from hpo.reporting.report.blocks import Block, Facts, Paragraph, Picture, Report, Section, Table, Tile
-from hpo.results.optuna_history import OptunaHistory, OptunaTrial
+from hpo.storage.optuna.foreign import OptunaHistory, OptunaTrial
 
 _CAUSES = {
     "complete": HEALTHY,
@@ -81,7 +81,7 @@ def _tiles(history: OptunaHistory, picture: StudyPicture, states: Counter[str]) 
         seconds = sum(
             (trial.ended - trial.started).total_seconds() for trial in ended if trial.ended and trial.started
         )
-        tiles.append(Tile(words.duration(seconds), "in trials", "from start to end of each"))
+        tiles.append(Tile(formatting.duration(seconds), "in trials", "from start to end of each"))
     return tuple(tiles)
 
 
@@ -93,7 +93,9 @@ def _short(history: OptunaHistory, picture: StudyPicture, states: Counter[str]) 
         said = [f"trial {best.number} has the {extreme} {picture.objective}: {best.value:.6g}"]
     others = {"pruned": "was pruned", "fail": "failed"}
     said += [
-        f"{words.count(states[state], 'trial')} {text}" for state, text in others.items() if states[state]
+        f"{formatting.count(states[state], 'trial')} {text}"
+        for state, text in others.items()
+        if states[state]
     ]
     if len(history.directions) > 1:
         said.append(f"it has {len(history.directions)} objectives; the pictures are of the first")
@@ -109,7 +111,7 @@ def _found(history: OptunaHistory, picture: StudyPicture) -> Section:
         "What was found",
         (
             Paragraph(f"Trial {best.number} has the best {picture.objective}, {best.value:.6g}."),
-            Facts(tuple((name, words.setting(value)) for name, value in best.values.items())),
+            Facts(tuple((name, formatting.setting(value)) for name, value in best.values.items())),
             _table(picture, picture.ranked[:_LEADERS]),
         ),
     )
@@ -176,7 +178,7 @@ def _table(picture: StudyPicture, points: list[Point], targets: bool = False) ->
             str(point.number),
             "–" if point.value is None else f"{point.value:.6g}",
             states[point.cause],
-            *(words.setting(point.values[name]) if name in point.values else "–" for name in names),
+            *(formatting.setting(point.values[name]) if name in point.values else "–" for name in names),
         )
         for point in points
     )
@@ -186,5 +188,5 @@ def _table(picture: StudyPicture, points: list[Point], targets: bool = False) ->
         rows,
         right=frozenset({"trial", "value", *numeric}),
         trials=tuple(point.number for point in points) if targets else (),
-        summary=words.count(len(points), "trial") if targets else "",
+        summary=formatting.count(len(points), "trial") if targets else "",
     )

@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 from matplotlib.figure import Figure
 
+from hpo.queries.trial import TrialDetail
 from hpo.reporting.figures import study, trial
 from hpo.reporting.figures.canvas import to_svg, to_svg_file
 from hpo.reporting.figures.points import StudyPicture
-from hpo.results.trial_query import TrialDetail
 
 Draw: TypeAlias = Callable[[], Figure]
 

@@ -11,12 +11,12 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from hpo.config.fields import HYPERPARAMETERS
 from hpo.reporting.figures.canvas import css
 from hpo.reporting.figures.points import StudyPicture
+from hpo.reporting.formatting import printable
 from hpo.reporting.report.blocks import Picture, Report
 from hpo.reporting.report.pictures import Draw, as_file, inline
-from hpo.reporting.words import printable
-from hpo.spec.fields import HYPERPARAMETERS
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MARKDOWN_SIGNS = re.compile(r"([\\`*\[\]<>|])")

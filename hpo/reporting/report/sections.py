@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 
 import hpo
 from hpo.checks.causes import CAUSES, HEALTHY
-from hpo.reporting import words
+from hpo.config.parsing.space import describe
+from hpo.config.write import study_text
+from hpo.reporting import formatting
 from hpo.reporting.figures.points import Axis, Point
 from hpo.reporting.figures.study import failure_axis
 from hpo.reporting.figures.style import cause_words, family
-from hpo.reporting.looks import test_lines
-from hpo.reporting.report.background import check_section, cost_section, repeat_section, spent
+from hpo.reporting.formatting import test_lines
+from hpo.reporting.report.appendix import check_section, cost_section, repeat_section, spent
 from hpo.reporting.report.blocks import (
     Block,
     Code,
@@ -26,19 +28,17 @@ from hpo.reporting.report.blocks import (
     Table,
     Tile,
 )
-from hpo.reporting.report.explained import CAUSES_EXPLAINED
-from hpo.reporting.report.material import EXAMPLES, Material
+from hpo.reporting.report.data import EXAMPLES, ReportData
+from hpo.reporting.report.glossary import CAUSES_EXPLAINED
 from hpo.reporting.report.pictures import layers_picture
-from hpo.search.confirmation_words import TOLD_APART
-from hpo.spec.distributions import describe
-from hpo.spec.write import study_text
+from hpo.stages.wording import TOLD_APART
 
 _LEADERS = 10
 _MOST_ROWS = 500
 """Trials in the table of all; the pictures show no more either."""
 
 
-def report_of(material: Material) -> Report:
+def report_of(material: ReportData) -> Report:
     """The whole report, with the names of all pictures that can be made for it."""
     sections = [
         _found(material),
@@ -66,14 +66,14 @@ def report_of(material: Material) -> Report:
     )
 
 
-def _subtitle(material: Material) -> str:
-    searched = words.count(len(material.spec.space), "hyperparameter")
+def _subtitle(material: ReportData) -> str:
+    searched = formatting.count(len(material.spec.space), "hyperparameter")
     images = material.overview.train_images
     of = f" ({images:,} training images)" if images else ""
     return f"A search over {searched} of a small image classifier on {material.overview.dataset}{of}"
 
 
-def _state(material: Material) -> str:
+def _state(material: ReportData) -> str:
     if material.overview.stopped_at is not None:
         return "stopped"
     if not material.trials:
@@ -81,35 +81,37 @@ def _state(material: Material) -> str:
     return f"running: {material.done} of {material.total} trials done" if material.is_running else "finished"
 
 
-def _tiles(material: Material) -> list[Tile]:
+def _tiles(material: ReportData) -> list[Tile]:
     learned, done = len(material.results.ranked), len(material.results.trials)
     seconds, images = spent(material)
     tiles = []
     if material.winner is not None and material.winner.mean is not None:
         tiles.append(
             Tile(
-                words.accuracy(material.winner.mean), "confirmed accuracy", f"trial {material.winner.number}"
+                formatting.accuracy(material.winner.mean),
+                "confirmed accuracy",
+                f"trial {material.winner.number}",
             )
         )
     elif material.best is not None:
         tiles.append(
             Tile(
-                words.accuracy(material.best.value),
+                formatting.accuracy(material.best.value),
                 "best validation accuracy",
                 f"trial {material.best.number}",
             )
         )
     tiles.append(Tile(f"{learned:,} of {done:,}", "trials learned", "of those that are over"))
-    tiles.append(Tile(words.duration(seconds), "of training", f"on {_devices(material)}"))
+    tiles.append(Tile(formatting.duration(seconds), "of training", f"on {_devices(material)}"))
     tiles.append(Tile(f"{images / 1e6:,.2f} M", "images trained on", "epochs x images"))
     return tiles
 
 
-def _devices(material: Material) -> str:
+def _devices(material: ReportData) -> str:
     return ", ".join(dict.fromkeys(trial.device for trial in material.trials)) or "nothing yet"
 
 
-def _short(material: Material) -> list[str]:
+def _short(material: ReportData) -> list[str]:
     """The result, what decides it, what goes wrong, and what to do about it."""
     said = [_result(material)]
     said += [each.statements[0] for each in material.answers if each.statements]
@@ -117,21 +119,21 @@ def _short(material: Material) -> list[str]:
     lost = {each.number for each in results.trials if results.failed(each)}
     if lost and material.failures:
         worst = max(material.failures, key=lambda each: len(lost.intersection(each.numbers)))
-        with_it = words.count(len(lost.intersection(worst.numbers)), "trial")
+        with_it = formatting.count(len(lost.intersection(worst.numbers)), "trial")
         said.append(
-            f"{len(lost)} of {words.count(len(results.trials), 'trial')} came to nothing, most often with "
+            f"{len(lost)} of {formatting.count(len(results.trials), 'trial')} came to nothing, most often with "
             f"the verdict “{worst.label}” ({with_it})"
         )
     advice = next((each for each in material.findings if each.remedy), None)
     return [*said, f"{advice.message}; next: {advice.remedy}"] if advice else said
 
 
-def _result(material: Material) -> str:
+def _result(material: ReportData) -> str:
     winner, best = material.winner, material.best
     if winner is not None and winner.mean is not None:
         return (
             f"trial {winner.number} wins with a mean validation accuracy of {winner.mean:.4f} over "
-            f"{words.count(winner.completed or 0, 'training')}{_sure_of(winner.low, winner.high)}"
+            f"{formatting.count(winner.completed or 0, 'training')}{_sure_of(winner.low, winner.high)}"
         )
     if best is None or best.value is None:
         return "no trial has a result yet"
@@ -145,13 +147,13 @@ def _sure_of(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f" (95 % interval {low:.4f} to {high:.4f})"
 
 
-def _found(material: Material) -> Section:
+def _found(material: ReportData) -> Section:
     best = material.best
     if best is None:
         text = "No trial has come to a result yet; the report grows with the study."
         return Section("found", "What was found", (Paragraph(text),))
     applied = {name: best.configuration[name] for name in best.searched}
-    pairs = ((name, words.setting(value)) for name, value in applied.items() if value is not None)
+    pairs = ((name, formatting.setting(value)) for name, value in applied.items() if value is not None)
     blocks: list[Block] = [
         Paragraph(f"{_result(material)}. {_how_sure(material)}"),
         *(Paragraph(line) for line in test_lines(material.stages)),
@@ -169,7 +171,7 @@ def _found(material: Material) -> Section:
     return Section("found", "What was found", (*blocks, *_leaderboard(material)))
 
 
-def _how_sure(material: Material) -> str:
+def _how_sure(material: ReportData) -> str:
     winner = material.winner
     if winner is not None and winner.p_value is not None:
         apart = "so it can be told apart" if winner.p_value <= TOLD_APART else "which may be chance"
@@ -187,7 +189,7 @@ def _how_sure(material: Material) -> str:
     )
 
 
-def _leaderboard(material: Material) -> list[Block]:
+def _leaderboard(material: ReportData) -> list[Block]:
     ranked = material.picture.ranked[:_LEADERS]
     if len(ranked) < 2:
         return []
@@ -195,7 +197,7 @@ def _leaderboard(material: Material) -> list[Block]:
 
 
 def _trials_table(
-    material: Material, points: list[Point], ranks: bool = False, summary: str = "", targets: bool = False
+    material: ReportData, points: list[Point], ranks: bool = False, summary: str = "", targets: bool = False
 ) -> Table:
     summaries = {trial.number: trial for trial in material.trials}
     names = [
@@ -204,10 +206,10 @@ def _trials_table(
     rows = []
     for rank, point in enumerate(points, start=1):
         trial = summaries[point.number]
-        searched = [words.setting(point.values[name]) if name in point.values else "–" for name in names]
-        seconds = "–" if trial.seconds is None else words.duration(trial.seconds)
+        searched = [formatting.setting(point.values[name]) if name in point.values else "–" for name in names]
+        seconds = "–" if trial.seconds is None else formatting.duration(trial.seconds)
         verdict = [] if ranks else [cause_words(point.cause)]
-        row = [str(point.number), words.accuracy(point.value), *verdict, *searched, seconds]
+        row = [str(point.number), formatting.accuracy(point.value), *verdict, *searched, seconds]
         rows.append(tuple([str(rank), *row] if ranks else row))
     head = ["trial", "accuracy", *([] if ranks else ["verdict"]), *names, "time"]
     numeric = {axis.name for axis in material.picture.axes if not axis.choices}
@@ -220,7 +222,7 @@ def _trials_table(
     )
 
 
-def _asked(material: Material) -> Section:
+def _asked(material: ReportData) -> Section:
     spec, overview = material.spec, material.overview
     rows = tuple((name, describe(each), _when(each.when)) for name, each in spec.space.items())
     conditional = any(row[2] for row in rows)
@@ -246,11 +248,11 @@ def _when(condition: Mapping[str, object]) -> str:
     parts = []
     for name, wanted in condition.items():
         values = wanted if isinstance(wanted, list) else [wanted]
-        parts.append(f"{name} is {' or '.join(map(words.setting, values))}")
+        parts.append(f"{name} is {' or '.join(map(formatting.setting, values))}")
     return ", ".join(parts)
 
 
-def _matters(material: Material) -> Section:
+def _matters(material: ReportData) -> Section:
     said = [statement for answer in material.answers for statement in answer.statements]
     title = "What matters"
     if not material.answers:
@@ -268,7 +270,7 @@ def _matters(material: Material) -> Section:
     return Section("matters", title, tuple(blocks))
 
 
-def _shares(material: Material) -> Table:
+def _shares(material: ReportData) -> Table:
     titles = {"trains": "whether it trains", "value": "how well it trains"}
     names = list(dict.fromkeys(each.name for answer in material.answers for each in answer.effects))
     head, columns = ["hyperparameter"], [names]
@@ -280,7 +282,7 @@ def _shares(material: Material) -> Table:
     return Table(tuple(head), tuple(zip(*columns, strict=True)), right=frozenset(head[1:]))
 
 
-def _slices(material: Material) -> Section | None:
+def _slices(material: ReportData) -> Section | None:
     axes = material.picture.axes
     if not axes or not material.picture.points:
         return None
@@ -295,18 +297,18 @@ def _slice_caption(axis: Axis) -> str:
     return f"Validation accuracy against {axis.name}."
 
 
-def _curves(material: Material) -> Section | None:
+def _curves(material: ReportData) -> Section | None:
     if not any(point.curve for point in material.picture.points):
         return None
     caption = "Every training, in the colour of its verdict; the best one is drawn strongest."
     return Section("curves", "How the trainings went", (Picture("curves", caption), *_remark(material)))
 
 
-def _remark(material: Material) -> list[Block]:
+def _remark(material: ReportData) -> list[Block]:
     return [Paragraph(f"{material.picture.remark}.", quiet=True)] if material.picture.remark else []
 
 
-def _failures(material: Material) -> Section | None:
+def _failures(material: ReportData) -> Section | None:
     if not material.failures:
         return None
     axis = failure_axis(material.picture)
@@ -319,7 +321,7 @@ def _failures(material: Material) -> Section | None:
         remedy = next((each.remedy for each in examples if each.remedy), "")
         blocks.append(
             Note(
-                f"{failure.label} · {words.count(len(failure.numbers), 'trial')}",
+                f"{failure.label} · {formatting.count(len(failure.numbers), 'trial')}",
                 CAUSES_EXPLAINED.get(failure.cause, ""),
                 family(failure.cause),
                 tuple((each.number, _evidence(each.verdict)) for each in examples),
@@ -341,7 +343,7 @@ def _evidence(verdict: str | None) -> str:
     return rest if colon and head in known else verdict or "no verdict"
 
 
-def _stages(material: Material) -> Section | None:
+def _stages(material: ReportData) -> Section | None:
     stages = material.stages
     if not stages.stages:
         return None
@@ -350,7 +352,7 @@ def _stages(material: Material) -> Section | None:
             each.stage,
             f"{each.done}/{each.trials}",
             "–" if each.epochs is None else str(each.epochs),
-            words.accuracy(each.best_value),
+            formatting.accuracy(each.best_value),
             f"{each.images:,}",
         )
         for each in stages.stages
@@ -363,7 +365,7 @@ def _stages(material: Material) -> Section | None:
     return Section("stages", "Stages and decisions", tuple(blocks))
 
 
-def _borders(material: Material) -> Section | None:
+def _borders(material: ReportData) -> Section | None:
     if not material.findings:
         return None
     notes = [
@@ -373,13 +375,13 @@ def _borders(material: Material) -> Section | None:
     return Section("space", "What the trials say about the search", tuple(notes))
 
 
-def _all_trials(material: Material) -> Section | None:
+def _all_trials(material: ReportData) -> Section | None:
     points = list(material.picture.drawn)
     if not points:
         return None
     hidden = len(material.picture.points) - len(points)
     blocks: list[Block] = [
-        _trials_table(material, points, summary=words.count(len(points), "trial"), targets=True)
+        _trials_table(material, points, summary=formatting.count(len(points), "trial"), targets=True)
     ]
     if hidden:
         blocks.append(Paragraph(f"{hidden:,} more are in the database: hpo query best.", quiet=True))

@@ -27,11 +27,11 @@ from search_replay.staged import (
     tried,
 )
 
-from hpo.search.around import draws_around
-from hpo.search.samplers import draw
-from hpo.search.stages import Refined
-from hpo.spec.pruner import Asha
-from hpo.spec.space import Choice, Log
+from hpo.config.methods import Asha
+from hpo.config.space import Choice, Log
+from hpo.search.samplers.registry import draw
+from hpo.stages.around import draws_around
+from hpo.stages.refine import Refined
 
 VALUES: dict[str, Any] = {
     "lr": 0.01,

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 import torch
-from observed import CODE_FIXES, check_finding
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.judge import replay
 from hpo.checks.verdict import Verdict
-from hpo.spec.thresholds import Thresholds
+from hpo.config.thresholds import Thresholds
+from tests.helpers.observed import CODE_FIXES, check_finding
 
 CLASSES, BATCH, STEPS = 10, 32, 20
 

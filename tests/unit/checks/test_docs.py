@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.checks.presets import AFTER, BEFORE, DURING
+from hpo.checks.registry import AFTER, BEFORE, DURING
 
 PAGE = (Path(__file__).parents[3] / "docs" / "checks.md").read_text(encoding="utf-8")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from observed import LIMITS, LN10, falling, layer, seen, snapshot
 
 from hpo.checks import judge as judging
 from hpo.checks.base import Finding, Severity
 from hpo.checks.judge import LOOK_STEPS, Judge, replay
 from hpo.checks.observations import Observations
-from hpo.spec.thresholds import Thresholds
+from hpo.config.thresholds import Thresholds
+from tests.helpers.observed import LIMITS, LN10, falling, layer, seen, snapshot
 
 
 @pytest.mark.parametrize(

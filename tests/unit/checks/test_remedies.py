@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from observed import NAN, check_change, layer, seen, setup, snapshot
 
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import (
@@ -18,6 +17,7 @@ from hpo.checks.remedies import (
     two_digits,
     update_excess,
 )
+from tests.helpers.observed import NAN, check_change, layer, seen, setup, snapshot
 
 USUAL = USUAL_UPDATE["sgd"]
 

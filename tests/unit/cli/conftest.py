@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
+from hpo.config.parsing.load import parse_study
 from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
-from hpo.results.records import EpochRecord, FindingRecord, Outcome
-from hpo.results.store import ResultsStore
+from hpo.records import EpochRecord, FindingRecord, Outcome
 from hpo.settings import settings
-from hpo.spec.load import parse_study
+from hpo.storage.store import ResultsStore
 
 STUDY = """\
 study: demo

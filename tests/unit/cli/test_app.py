@@ -83,7 +83,7 @@ def test_errors_are_said_in_words(
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr("hpo.spec.source.bundled_studies", fail)
+    monkeypatch.setattr("hpo.config.parsing.source.bundled_studies", fail)
     assert run_command(["studies", "--bundled"]) == code
     assert capsys.readouterr().err == text
 
@@ -130,7 +130,7 @@ def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hpo.spec.source.bundled_studies", interrupted)
+    monkeypatch.setattr("hpo.config.parsing.source.bundled_studies", interrupted)
     assert run_command(["studies", "--bundled"]) == 130
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from hpo.cli.app import run_command
-from hpo.spec.schema import schema_text
-from hpo.spec.source import bundled_text
+from hpo.config.parsing.source import bundled_text
+from hpo.config.schema import schema_text
 
 Capture = pytest.CaptureFixture[str]
 

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import text
 
 from hpo.cli.app import run_command
-from hpo.queue import stopping
-from hpo.queue.identity import worker_id
-from hpo.queue.presence import Presence
-from hpo.results.store import ResultsStore
+from hpo.queue import control
+from hpo.queue.worker_registry import WorkerRegistration
 from hpo.settings import settings
+from hpo.storage.identity import worker_id
+from hpo.storage.store import ResultsStore
 
 Capture = pytest.CaptureFixture[str]
 
@@ -40,14 +40,16 @@ def test_studies_have_state_progress_best_and_priority(own: str, capsys: Capture
     assert heading.split()[:7] == ["study", "state", "priority", "done", "running", "best", "data"]
     assert row.split()[:7] == ["demo", "running", "0", "5/6", "1", "0.8125", "synthetic"]
     with ResultsStore(own) as store:
-        stopping.stop(store, 1)
+        control.stop(store, 1)
     (study,) = json.loads("\n".join(_out(capsys, "studies", "--json")))
     assert (study["study"], study["state"], study["done"], study["trials"]) == ("demo", "stopped", 5, 6)
 
 
 def test_workers_are_listed_with_their_trials(own: str, capsys: Capture) -> None:
     with ResultsStore(own) as store:
-        Presence(store, "lab:7:1.00", device="cuda:0", tags=frozenset({"gpu", "a100"}), studies=("demo",))
+        WorkerRegistration(
+            store, "lab:7:1.00", device="cuda:0", tags=frozenset({"gpu", "a100"}), studies=("demo",)
+        )
     heading, busy, idle = _out(capsys, "workers")
     assert heading.split()[:4] == ["worker", "state", "study", "trial"]
     assert busy.split()[:5] == ["host:1:w", "at", "work", "demo", "5"]
@@ -65,7 +67,7 @@ def test_workers_of_this_machine_are_well_or_the_exit_code_says_so(own: str, cap
         "no worker is there: hpo worker starts some, on any machine"
     ]
     with ResultsStore(own) as store:
-        Presence(store, worker_id(), device="cpu", tags=frozenset(), studies=())
+        WorkerRegistration(store, worker_id(), device="cpu", tags=frozenset(), studies=())
         assert [line.split()[1] for line in _out(capsys, "workers", "--here")[1:]] == ["idle"]
         with store.engine.begin() as connection:
             connection.execute(text("UPDATE hpo_worker SET seen_at = seen_at - 61"))

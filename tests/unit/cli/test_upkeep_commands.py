@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hpo.cli.app import run_command
-from hpo.results.revision import HEAD
+from hpo.storage.revision import HEAD
 
 ASSETS = Path(__file__).parents[2] / "upgrade_assets"
 Capture = pytest.CaptureFixture[str]

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hpo.config.configuration import Augmentation
 from hpo.data.augment import augment, cutout, flip_and_crop
-from hpo.spec.configuration import Augmentation
 
 POLICIES = get_args(Augmentation)
 

@@ -206,7 +206,7 @@ def test_processes_that_build_at_once_agree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lockable: bool
 ) -> None:
     if not lockable:
-        monkeypatch.setattr("hpo.data.files._flock", lambda _: False)
+        monkeypatch.setattr("hpo.files._flock", lambda _: False)
     root, begun = tmp_path / "cache", tmp_path / "begun"
     with start_builder(root, begun, 0.2) as builder:
         wait_for(begun)

@@ -18,8 +18,15 @@ import pytest
 
 from hpo.data import cifar10
 from hpo.data.cache import Bytes, Part
-from hpo.data.cifar10 import ARCHIVE, BATCHES, CLASSES, cifar10_advice, cifar10_source, found_on_disk
-from hpo.data.torchvision_import import import_torchvision
+from hpo.data.cifar10 import (
+    ARCHIVE,
+    BATCHES,
+    CLASSES,
+    cifar10_advice,
+    cifar10_source,
+    found_on_disk,
+    import_torchvision,
+)
 from hpo.errors import DataError
 
 MakeClass = Callable[..., None]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from hpo.data.cache import Bytes, Part
 from hpo.data.folder import FOLDER_HELP, folder_source
-from hpo.data.image_file import decode_image
+from hpo.data.images import decode_image
 from hpo.errors import DataError
 
 MakeClass = Callable[..., None]

@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from hpo.config.configuration import Configuration
 from hpo.data import preprocess
 from hpo.data.preprocess import AFFINE, Preprocessor, mean_and_covariance, principal_components
 from hpo.errors import ConfigurationError
-from hpo.spec.configuration import Configuration
 
 SHAPE = (3, 4, 4)
 PIXELS = 48

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hpo.data.split import Part, split
 from hpo.errors import DataError
-from hpo.randomness import Key
+from hpo.rng import Key
 
 BALANCED = np.tile(np.arange(10), 100)
 LOPSIDED = np.repeat([0, 1, 2], [600, 300, 100])

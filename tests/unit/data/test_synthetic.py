@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hpo.data.synthetic import CLASSES, SHAPES, TEXTURES, Floats, draw, make_synthetic
-from hpo.randomness import Key
+from hpo.rng import Key
 
 
 def grid(half_width: float, step: float) -> tuple[Floats, Floats]:

@@ -12,14 +12,14 @@ from typing import Any
 import promql_parser
 import pytest
 import yaml
-from one_of_everything import make_ours
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hpo.events import EpochDone, LeaseLost, StudyTaken, TrialEnded, WorkerReady
-from hpo.reporting.metrics import database_metrics
-from hpo.results.store import ResultsStore
+from hpo.reporting.prometheus import database_metrics
+from hpo.storage.store import ResultsStore
 from hpo.workers.metrics import WorkerMetrics
+from tests.helpers.one_of_everything import make_ours
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "deploy" / "grafana"

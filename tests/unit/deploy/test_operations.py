@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from hpo_arguments import complaint
+
+from tests.helpers.hpo_arguments import complaint
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "operations.md").read_text()
@@ -64,7 +65,7 @@ def test_the_wheel_of_the_instructions_is_of_this_version() -> None:
 
 
 def test_each_role_is_told_with_what_it_is_for() -> None:
-    from hpo.results.roles import ROLES
+    from hpo.storage.roles import ROLES
 
     told = {row[0].strip("`"): row[2] for row in _rows("role | may | for")}
     assert set(told) == {*ROLES, "the owner"}

@@ -9,7 +9,7 @@ import sys
 import psutil
 import pytest
 
-from hpo.queue import identity
+from hpo.storage import identity
 
 
 def test_a_worker_is_named_by_host_pid_and_start() -> None:

@@ -1,7 +1,7 @@
 """The protocol of leases as a model of which every state is visited: two workers, one slot, two epochs.
 
 Each action is one transaction, or something that befalls a worker between two of them. A paused worker is one
-whose turn does not come, for however long. `tests/conformance/test_protocol.py` holds the code to the same.
+whose turn does not come, for however long. `tests/database/test_protocol.py` holds the code to the same.
 """
 
 from __future__ import annotations

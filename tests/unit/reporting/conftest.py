@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from report_study import watched_study
 from sqlalchemy import Engine
 
-from hpo.results.query import results_engine
+from hpo.storage.studies import results_engine
+from tests.helpers.report_study import watched_study
 
 
 @pytest.fixture(scope="session")

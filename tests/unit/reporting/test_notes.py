@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from sqlalchemy import Engine
 
-from hpo.checks.study.base import StudyFinding
+from hpo.diagnosis.base import StudyFinding
+from hpo.queries.study import study_overview
 from hpo.reporting.notes import best_trials, escaped, is_unwell, study_note, trial_note
-from hpo.results.overview import study_overview
 
 FINDING = StudyFinding("noise", "note", "the best 2 cannot be told apart", {}, "train them *again*", {})
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from hpo.results.records import Standing
+from hpo.config.methods import Asha, Hyperband, Median
+from hpo.records import Standing
 from hpo.search.pruners import bracket_of, judge, promotable, promoted, rungs, stopped_at_the_end
-from hpo.spec.pruner import Asha, Hyperband, Median
 
 
 def test_rungs_are_the_powers_of_the_reduction() -> None:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from hpo.config.configuration import Configuration
 from hpo.data.datasets import Dataset
 from hpo.data.split import Split
-from hpo.spec.configuration import Configuration
-from hpo.training.state import TrialData, make_trial_data
+from hpo.training.data import TrialData, make_trial_data
 
 TRAIN, VAL = 96, 40
 

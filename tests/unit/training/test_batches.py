@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from hpo.randomness import Key
+from hpo.rng import Key
 from hpo.training.batches import EpochBatches, epoch_order, steps_per_epoch
-from hpo.training.state import ImageSet
+from hpo.training.data import ImageSet
 
 Make = Callable[..., tuple]
 KEY = Key(5) / "trial" / 0

@@ -18,17 +18,19 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from hpo.config.configuration import Configuration
 from hpo.errors import OutOfMemoryError
-from hpo.model_catalog import build_model
-from hpo.randomness import Key
-from hpo.spec.configuration import Configuration
+from hpo.records import EpochResult
+from hpo.rng import Key
 from hpo.training.batches import EpochBatches
-from hpo.training.loop import EpochResult, train
+from hpo.training.data import TrialData, weights_hash
+from hpo.training.loop import train
+from hpo.training.model_factory import build_model
 from hpo.training.optim import build_optimizer
 from hpo.training.precision import Resolved
-from hpo.training.progress import EpochState
 from hpo.training.schedules import learning_rate
-from hpo.training.state import TrialData, weights_hash
+from hpo.training.state import EpochState
+from tests import helpers
 
 Make = Callable[..., tuple[Configuration, TrialData]]
 CPU = torch.device("cpu")
@@ -151,7 +153,7 @@ def test_the_same_key_gives_the_same_weights(make_tiny: Make) -> None:
 
 
 def test_another_process_gives_the_same_weights() -> None:
-    script = Path(__file__).parent / "repeated.py"
+    script = Path(helpers.__file__).with_name("repeated.py")
     command = [sys.executable, str(script), str(torch.get_num_threads())]
     output = subprocess.run(command, capture_output=True, text=True, check=True)
     expected = runpy.run_path(str(script))["hashes"]()

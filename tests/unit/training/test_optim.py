@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from hpo.spec.configuration import Configuration
+from hpo.config.configuration import Configuration
 from hpo.training.optim import StepRegularizer, build_optimizer, parameter_groups, penalty, weights_of
 
 Array = npt.NDArray[np.float64]

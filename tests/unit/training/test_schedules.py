@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from hpo.spec.configuration import Configuration
+from hpo.config.configuration import Configuration
 from hpo.training.schedules import SCHEDULES, learning_rate
 
 LR, PER_EPOCH = 0.4, 7

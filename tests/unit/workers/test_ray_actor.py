@@ -12,12 +12,12 @@ import pytest
 
 from hpo.errors import UserError
 from hpo.events import LeaseLost
-from hpo.queue.identity import worker_id
-from hpo.recovery.signals import StopRequestedError
-from hpo.workers import inline
-from hpo.workers.base import Failed, Ready, WorkOrder
-from hpo.workers.on_ray import actor
-from hpo.workers.on_ray.actor import News, RayWorker
+from hpo.signals import StopRequestedError
+from hpo.storage.identity import worker_id
+from hpo.workers import loop
+from hpo.workers.messages import Failed, Ready, WorkOrder
+from hpo.workers.ray import actor
+from hpo.workers.ray.actor import News, RayWorker
 
 READY = Ready("h:1:a", "cpu", "fp32", 1, frozenset())
 ORDER = WorkOrder("sqlite:///none.db", ("s",), "cpu", 1)
@@ -31,7 +31,7 @@ def hire(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tuple
         monkeypatch.setattr(actor, "_print_to_file", lambda: tmp_path / "out" / "1.log")
         monkeypatch.setattr(actor, "ANSWER_SECONDS", 0.05)
         monkeypatch.setattr(actor, "show_on", lambda clock: None)
-        monkeypatch.setattr(inline, "serve", serve)
+        monkeypatch.setattr(loop, "serve", serve)
         monkeypatch.chdir(tmp_path)
         left = threading.Event()
         return RayWorker(ORDER, environment, str(tmp_path), left.set), left

@@ -9,10 +9,10 @@ import pytest
 
 from hpo.errors import UserError, WorkerError
 from hpo.events import Event, LeaseLost, Stopping, WorkerLost
-from hpo.recovery.signals import StopFlag
-from hpo.workers.base import Failed, Message, Ready
-from hpo.workers.on_ray.actor import ActorGoneError, News
-from hpo.workers.on_ray.crew import RayCrew
+from hpo.signals import StopFlag
+from hpo.workers.messages import Failed, Message, Ready
+from hpo.workers.ray.actor import ActorGoneError, News
+from hpo.workers.ray.supervisor import RaySupervisor
 
 Answer = News | ActorGoneError
 
@@ -68,19 +68,19 @@ class _Store:
     def write(self, work: Any, patience: Any = None) -> None: ...
 
 
-Watch = Callable[..., tuple[list[Event], RayCrew]]
+Watch = Callable[..., tuple[list[Event], RaySupervisor]]
 
 
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
-    monkeypatch.setattr("hpo.workers.on_ray.crew.ASK_AGAIN_SECONDS", 0.0)
-    monkeypatch.setattr("hpo.workers.on_ray.crew.release_hung", lambda store, worker: None)
-    monkeypatch.setattr("hpo.workers.on_ray.crew.release_dead_local", lambda store, study, patience: [])
+    monkeypatch.setattr("hpo.workers.ray.supervisor.ASK_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr("hpo.workers.ray.supervisor.release_hung", lambda store, worker: None)
+    monkeypatch.setattr("hpo.workers.ray.supervisor.release_dead_local", lambda store, study, patience: [])
 
     def watch(*actors: _Actor, most_deaths: int = 9, stop: StopFlag | None = None) -> Any:
         told: list[Event] = []
         waiting = iter(actors)
-        crew: Any = RayCrew(
+        crew: Any = RaySupervisor(
             _Cluster(),
             lambda: next(waiting),
             len(actors),

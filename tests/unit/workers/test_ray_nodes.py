@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from hpo.config.study import StudySpec
 from hpo.errors import ConfigurationError, UserError
-from hpo.results.provenance import sources
-from hpo.spec.study import StudySpec
-from hpo.workers.on_ray.code import user_code
-from hpo.workers.on_ray.nodes import Report, examination, fit_nodes
-from hpo.workers.on_ray.shares import Node
+from hpo.provenance import sources
+from hpo.workers.ray.nodes import Report, examination, fit_nodes, user_code
+from hpo.workers.ray.resources import Node
 
 NODES = [Node("a", "lab-1", 1, 0), Node("b", "lab-2", 1, 0)]
 
@@ -39,8 +38,8 @@ def test_each_node_says_what_it_lacks() -> None:
 def test_a_node_without_hpo_can_be_examined(monkeypatch: pytest.MonkeyPatch) -> None:
     cloudpickle = pytest.importorskip("ray.cloudpickle")
     sent = cloudpickle.dumps(examination())
-    monkeypatch.setitem(sys.modules, "hpo.workers.on_ray.nodes", None)  # cannot be imported
-    monkeypatch.setitem(sys.modules, "hpo.results.provenance", None)
+    monkeypatch.setitem(sys.modules, "hpo.workers.ray.nodes", None)  # cannot be imported
+    monkeypatch.setitem(sys.modules, "hpo.provenance", None)
     assert cloudpickle.loads(sent)("sqlite:///x.db", [])["hpo"] == "0.1.0"
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from hpo.errors import UserError
-from hpo.results.url import parse_url
-from hpo.workers.on_ray import run
-from hpo.workers.on_ray.shares import Node
+from hpo.storage.url import parse_url
+from hpo.workers.ray import run
+from hpo.workers.ray.resources import Node
 
 
 class _Cluster:

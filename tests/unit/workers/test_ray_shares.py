@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hpo.errors import UserError
-from hpo.workers.on_ray.shares import Node, RayWorkers, crew_size, is_address, place
+from hpo.workers.ray.resources import Node, RayWorkers, crew_size, is_address, place
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from hpo.config.parsing.load import parse_study
 from hpo.queue.slots import register_study
 from hpo.reporting.dashboard.app import Access, make_app
-from hpo.results.store import ResultsStore
-from hpo.spec.load import parse_study
+from hpo.storage.store import ResultsStore
 
 TOKEN = "0123456789abcdef"
 Ask = Callable[..., Any]

@@ -14,8 +14,8 @@ from optuna_dashboard import save_note, wsgi
 from optuna_dashboard._serializer import serialize_frozen_trial
 
 from hpo.reporting.dashboard import trial_texts
+from hpo.reporting.dashboard.annotations import Annotations
 from hpo.reporting.dashboard.app import Access, make_app
-from hpo.reporting.dashboard.knowledge import Knowledge
 from hpo.reporting.dashboard.trial_texts import TrialTexts, look_once
 
 Ask = Callable[..., Any]
@@ -82,8 +82,8 @@ def test_the_first_answer_is_made_before_it_is_asked_for(
     watched_path: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[str] = []
-    read = Knowledge._read
-    monkeypatch.setattr(Knowledge, "_read", lambda *given: made.append("known") or read(*given))
+    read = Annotations._read
+    monkeypatch.setattr(Annotations, "_read", lambda *given: made.append("known") or read(*given))
     monkeypatch.setattr(
         trial_texts,
         "serialize_frozen_trial",

@@ -14,12 +14,12 @@ from matplotlib.scale import SymmetricalLogTransform
 from PIL import Image
 from sqlalchemy import Engine
 
+from hpo.queries.trial import TrialDetail, trial_detail
 from hpo.reporting.figures import interactive, study, trial
 from hpo.reporting.figures.activations import symmetric_ticks
 from hpo.reporting.figures.canvas import css, to_png, to_svg, to_svg_file
 from hpo.reporting.figures.points import Axis, Point, StudyPicture, study_picture
 from hpo.reporting.figures.style import DARK, LIGHT
-from hpo.results.trial_query import TrialDetail, trial_detail
 
 
 @pytest.fixture(scope="module")

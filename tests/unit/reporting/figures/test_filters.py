@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from hpo.recovery.kept import WEIGHTS
+from hpo.artifacts.store import WEIGHTS
 from hpo.reporting.figures.filters import first_layer, first_layer_filters
 
 

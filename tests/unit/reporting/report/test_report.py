@@ -17,15 +17,15 @@ from sqlalchemy.pool import NullPool
 
 from hpo.checks.causes import CAUSES
 from hpo.cli.app import run_command
-from hpo.cli.report import file_name
+from hpo.cli.commands.report import file_name
+from hpo.config.parsing.load import parse_study
 from hpo.queue.slots import register_study
 from hpo.reporting.figures.style import LIGHT, RUNNING, STOPPED_EARLY
-from hpo.reporting.report.explained import CAUSES_EXPLAINED, LESSONS
-from hpo.reporting.report.making import make_report
-from hpo.reporting.report.material import read_material, wilson
+from hpo.reporting.report.build import make_report
+from hpo.reporting.report.data import read_material, wilson
+from hpo.reporting.report.glossary import CAUSES_EXPLAINED, LESSONS
 from hpo.reporting.report.render import markdown_text, sentence
-from hpo.results.store import ResultsStore
-from hpo.spec.load import parse_study
+from hpo.storage.store import ResultsStore
 
 Capture = pytest.CaptureFixture[str]
 HOSTILE = '<script>alert("x")</script> ../../🦊 {{ 7*7 }} `$(id)`'

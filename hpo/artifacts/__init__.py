@@ -1,0 +1,1 @@
+"""Trained networks on disk: best weights, exported bundles and their cards."""

@@ -1,0 +1,237 @@
+"""The model card: what the network is, how good, on what, and how to repeat it, for a person to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from hpo.artifacts import bundle
+from hpo.artifacts.metrics import Measured
+from hpo.config.configuration import Configuration
+from hpo.config.fields import setting
+
+MeasuredOn = Literal["val", "test"]
+"""The split that a trial's value is of."""
+_SPLITS: dict[MeasuredOn, str] = {"val": "validation", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Where a trained network comes from."""
+
+    study: str
+    trial: int
+    slot: int
+    stage: str
+    seed: int
+    trials_finished: int
+    """Of the study, by the time of the export: the trial may be the best of so many."""
+    is_best: bool
+    searched: tuple[str, ...]
+    parameters: int | None
+    best_epoch: int
+    measured_on: MeasuredOn
+    look: int
+    """Which one at the study's test images it was, from 1; 0 if none."""
+    recorded_accuracy: float
+    dataset: str
+    fingerprint: str
+    train_images: int
+    verdict: str | None
+    device: str
+    processor: str | None
+    threads: int | None
+    precision: str | None
+    code_version: str | None
+    package_versions: Mapping[str, str]
+    retrained: bool
+    """Whether its weights were not kept but trained again, to the same curve."""
+    no_program: str
+    """Why there is no torch.export program; empty if there is one."""
+
+
+def card(facts: Facts, configuration: Configuration, labels: tuple[str, ...], measured: Measured) -> str:
+    """The text of README.md."""
+    sections = (
+        _head(facts, configuration, labels),
+        _accuracy(facts, measured),
+        _use(facts, labels),
+        _data(facts, configuration, measured),
+        _settings(facts, configuration),
+        _repeat(facts),
+        _files(facts),
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def _head(facts: Facts, configuration: Configuration, labels: tuple[str, ...]) -> str:
+    size = f", {facts.parameters:,} parameters" if facts.parameters else ""
+    return f"""# {facts.study}, trial {facts.trial}
+
+An image classifier: {configuration.model}{size}, for color images of 32 x 32 pixels and {len(labels)} classes
+({", ".join(labels)})."""
+
+
+def _accuracy(facts: Facts, measured: Measured) -> str:
+    low, high = measured.interval
+    split = _SPLITS[facts.measured_on]
+    lines = [
+        "## Accuracy",
+        "",
+        "| measured on | images | accuracy | 95 % interval |",
+        "|---|---:|---:|---|",
+        f"| {split} split | {measured.images:,} | {measured.accuracy:.4f} | {low:.4f} to {high:.4f} |",
+        "",
+        "Measured with the files of this folder, in single precision, when it was made. The study recorded "
+        f"{facts.recorded_accuracy:.4f}.",
+        *_caveats(facts),
+        "",
+        f"| class | {split} accuracy |",
+        "|---|---:|",
+        *(f"| {label} | {_share(share)} |" for label, share in measured.per_class.items()),
+    ]
+    return "\n".join(lines)
+
+
+def _caveats(facts: Facts) -> list[str]:
+    lines = [_chosen(facts)]
+    if facts.measured_on != "test":
+        lines.append("It was not measured on test images.")
+    if facts.verdict and facts.verdict != "healthy":
+        lines.append(f"The training was not all well: {facts.verdict}.")
+    if facts.retrained:
+        lines.append(
+            "Its weights had not been kept: it was trained again for this folder, to the same curve."
+        )
+    return lines
+
+
+def _chosen(facts: Facts) -> str:
+    if facts.measured_on == "test":
+        chosen = "Its settings were chosen without these images, among"
+        if facts.look > 1:
+            chosen = (
+                f"This was look {facts.look} of the study at these images, and no honest one any more, after"
+            )
+        return (
+            f"{chosen} {facts.trials_finished:,} trials. It was trained on training and validation images "
+            "together."
+        )
+    if facts.is_best:
+        return (
+            f"It is the best of {facts.trials_finished:,} trials by this very number, at its best epoch "
+            f"({facts.best_epoch}): expect somewhat less on other images."
+        )
+    return f"Epoch {facts.best_epoch} was chosen by this very number: expect somewhat less on other images."
+
+
+def _share(share: float | None) -> str:
+    return "no images" if share is None else f"{share:.3f}"
+
+
+def _use(facts: Facts, labels: tuple[str, ...]) -> str:
+    example = f"""```
+hpo predict . cat.png more/*.jpg --top 3
+```
+
+```python
+model = hpo.load_exported(".")
+probabilities = model.probabilities(images)    # (N, 3, 32, 32) uint8 -> (N, {len(labels)})
+```"""
+    alone = f"""
+
+Without hpo, with PyTorch alone:
+
+```python
+program = torch.export.load("{bundle.PROGRAM}").module()
+probabilities = program(images).softmax(1)     # (N, 3, 32, 32) uint8, N of any size, on a CPU
+```"""
+    return (
+        "## Use\n\n"
+        "Images are RGB, 32 x 32, unscaled bytes; preprocessing is part of the network. `hpo predict` "
+        "squeezes others to that size.\n\n"
+        + example
+        + (f"\n\nThere is no {bundle.PROGRAM}: {facts.no_program}" if facts.no_program else alone)
+        + "\n\nMeant for images like those it was trained on. It gives one of its classes to any image, "
+        "however unlike, and its probabilities are not calibrated."
+    )
+
+
+def _data(facts: Facts, configuration: Configuration, measured: Measured) -> str:
+    held_out = f"test: all {measured.images:,} images of its test split, by which nothing was chosen"
+    if facts.measured_on == "val":
+        held_out = (
+            f"validation: {measured.images:,} others of its training split, stratified by class, drawn at "
+            f"random\n  from the study's seed ({facts.seed})"
+        )
+    return f"""## Data
+
+- data set: {facts.dataset}; SHA-256 of its classes, labels and pixels `{facts.fingerprint}`
+- training: {facts.train_images:,} images of its training split
+- {held_out}
+- preprocessing: {configuration.preprocessing}, fitted to the training images
+- augmentation while training: {configuration.augmentation}"""
+
+
+def _settings(facts: Facts, configuration: Configuration) -> str:
+    values = configuration.applicable()
+    searched = [name for name in facts.searched if values.get(name) is not None]
+    rows = "\n".join(f"| {name} | {setting(values[name])} |" for name in searched)
+    table = f"| searched | value |\n|---|---|\n{rows}\n\n" if rows else ""
+    return f"## Settings\n\n{table}All others are in `{bundle.CONFIGURATION}`."
+
+
+def _repeat(facts: Facts) -> str:
+    where = "\n".join(
+        f"- {name}: {value}"
+        for name, value in {
+            "device": facts.device,
+            "processor": facts.processor,
+            "threads": facts.threads,
+            "precision": facts.precision,
+            "hpo": facts.code_version,
+            **facts.package_versions,
+        }.items()
+        if value is not None
+    )
+    return f"""## How to repeat it
+
+`hpo repeat {facts.study} {facts.trial}`, with the study's database, trains it again and compares every epoch.
+It is slot {facts.slot} of stage {facts.stage} of the study, whose seed is {facts.seed}. It was trained with
+
+{where}"""
+
+
+def _files(facts: Facts) -> str:
+    files = {
+        bundle.WEIGHTS: "the weights, as PyTorch names them",
+        bundle.PREPROCESSING: "what preprocessing learned from the training images",
+        bundle.PROGRAM: "preprocessing and network as a torch.export program",
+        bundle.CONFIGURATION: "every hyperparameter",
+        bundle.LABELS: "the names of the classes, in the order of the outputs",
+        bundle.METRICS: "the numbers above",
+        bundle.MANIFEST: "format, versions and checksums",
+    }
+    if facts.no_program:
+        del files[bundle.PROGRAM]
+    rows = "\n".join(f"| `{name}` | {what} |" for name, what in files.items())
+    return f"## Files\n\n| file | what it is |\n|---|---|\n{rows}"
+
+
+def metrics_document(facts: Facts, measured: Measured, program_accuracy: float | None) -> dict[str, Any]:
+    """The content of metrics.json."""
+    split = facts.measured_on
+    return {
+        f"{split}_accuracy": measured.accuracy,
+        f"{split}_accuracy_interval_95": measured.interval,
+        f"{split}_loss": measured.loss,
+        f"{split}_images": measured.images,
+        f"{split}_accuracy_recorded": facts.recorded_accuracy,
+        f"{split}_accuracy_of_program": program_accuracy,
+        "per_class": measured.per_class,
+        "made_by": {name: value for name, value in asdict(facts).items() if name not in _ELSEWHERE},
+    }
+
+
+_ELSEWHERE = ("recorded_accuracy", "no_program")

@@ -1,0 +1,178 @@
+"""An exported network on new images: tensors or files in, probabilities of the labels out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from hpo.artifacts.bundle import CONFIGURATION, LABELS, PREPROCESSING, PROGRAM, WEIGHTS, ExportedFolder
+from hpo.artifacts.program import PixelFunction, PixelNetwork, load_program
+from hpo.config.configuration import Configuration
+from hpo.data.cache import Bytes
+from hpo.data.images import Picture, decode_or_reason
+from hpo.data.preprocess import Preprocessor
+from hpo.errors import ConfigurationError, DataError, ExportedFolderError
+from hpo.rng import Key
+from hpo.training.evaluate import EVALUATION_BATCH
+from hpo.training.model_factory import IMAGE_SHAPE, build_model
+
+BATCH = EVALUATION_BATCH["cpu"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The most probable labels of an image file, best first, and the (width, height) that it had."""
+
+    path: Path
+    labels: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """An image file that cannot be read, and why."""
+
+    path: Path
+    reason: str
+
+
+class ExportedModel:
+    """A trained network with its preprocessing and the names of its classes. Made by ``load_exported``."""
+
+    def __init__(
+        self,
+        logits: PixelFunction,
+        labels: tuple[str, ...],
+        configuration: Configuration,
+        device: torch.device,
+    ) -> None:
+        self._logits = logits
+        self._device = device
+        self.labels = labels
+        self.configuration = configuration
+
+    @torch.inference_mode()
+    def probabilities(self, images: Tensor | Bytes, batch: int = BATCH) -> Tensor:
+        """Probabilities (N, classes) float32 of images (N, 3, 32, 32) uint8, RGB, 0 to 255; on the CPU.
+
+        Raises ``DataError`` for images of another type or shape.
+        """
+        pixels = torch.as_tensor(images)
+        if pixels.dtype != torch.uint8 or tuple(pixels.shape[1:]) != IMAGE_SHAPE:
+            wanted = ", ".join(map(str, IMAGE_SHAPE))
+            raise DataError(
+                f"images of type {pixels.dtype} and shape {tuple(pixels.shape)}; needed are torch.uint8 and "
+                f"(N, {wanted}), unscaled pixels from 0 to 255"
+            )
+        parts = [self._logits(part.to(self._device)).softmax(1).cpu() for part in pixels.split(batch)]
+        return torch.cat(parts) if len(pixels) else torch.empty((0, len(self.labels)))
+
+    def predict_files(
+        self, paths: Sequence[Path], top: int = 1, batch: int = BATCH
+    ) -> Iterator[Prediction | Unreadable]:
+        """What each image file shows, in order, ``batch`` at a time: any number of files fits in memory.
+
+        Images of another size are squeezed to 32 x 32, as training images are.
+        """
+        with ThreadPoolExecutor() as pool:
+            for start in range(0, len(paths), batch):
+                chunk = paths[start : start + batch]
+                yield from self._predict(chunk, list(pool.map(decode_or_reason, chunk)), top)
+
+    def _predict(
+        self, paths: Sequence[Path], decoded: Sequence[Picture | str], top: int
+    ) -> Iterator[Prediction | Unreadable]:
+        pictures = [each for each in decoded if not isinstance(each, str)]
+        found: Iterator[tuple[list[float], list[int]]] = iter(())
+        if pictures:
+            probabilities = self.probabilities(np.stack([each.pixels for each in pictures]), len(pictures))
+            best, order = probabilities.topk(min(top, len(self.labels)))
+            found = iter(zip(best.tolist(), order.tolist(), strict=True))
+        for path, each in zip(paths, decoded, strict=True):
+            if isinstance(each, str):
+                yield Unreadable(path, each)
+                continue
+            shares, places = next(found)
+            yield Prediction(path, tuple(self.labels[i] for i in places), tuple(shares), each.size)
+
+
+def load_exported(folder: str | Path, *, program: bool = False, device: str = "cpu") -> ExportedModel:
+    """The network that `hpo export` wrote into ``folder``; its files are checked against their checksums.
+
+    With ``program``, its torch.export program runs instead of hpo's network with its weights: on the CPU, and
+    without a user's own model code. Raises ``ExportedFolderError``.
+    """
+    exported = ExportedFolder(Path(folder))
+    configuration = _configuration(exported)
+    labels = _labels(exported)
+    if program:
+        return ExportedModel(_program(exported), labels, configuration, torch.device("cpu"))
+    preprocessor = Preprocessor.from_state(_tensors(exported, PREPROCESSING)).to(device)
+    network = _network(exported, configuration, len(labels))
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return ExportedModel(PixelNetwork(network, preprocessor), labels, configuration, torch.device(device))
+
+
+def _configuration(exported: ExportedFolder) -> Configuration:
+    values = _json(exported, CONFIGURATION)
+    try:
+        return Configuration(**{name: value for name, value in values.items() if value is not None})
+    except ValidationError as error:
+        fields = ", ".join(str(each["loc"][0]) for each in error.errors())
+        raise exported.damaged(CONFIGURATION, f"is not of this version of hpo (see {fields})") from error
+
+
+def _labels(exported: ExportedFolder) -> tuple[str, ...]:
+    return tuple(map(str, _json(exported, LABELS)))
+
+
+def _json(exported: ExportedFolder, name: str) -> Any:
+    return json.loads(exported.read(name))
+
+
+def _tensors(exported: ExportedFolder, name: str) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load(exported.read(name))
+    except SafetensorError as error:
+        raise exported.damaged(name, f"is not a safetensors file ({error})") from error
+
+
+def _program(exported: ExportedFolder) -> PixelFunction:
+    if PROGRAM not in exported:
+        raise ExportedFolderError(f"{exported.path} has no {PROGRAM}: its README.md says why")
+    return load_program(exported.read(PROGRAM))
+
+
+def _network(exported: ExportedFolder, configuration: Configuration, classes: int) -> nn.Module:
+    try:
+        network = build_network(configuration, classes)
+    except ConfigurationError as error:
+        if PROGRAM not in exported:
+            raise
+        raise ConfigurationError(f"{error}\n{PROGRAM} needs no code of yours: use --program") from error
+    try:
+        network.load_state_dict(_tensors(exported, WEIGHTS))
+    except RuntimeError as error:
+        raise exported.damaged(
+            WEIGHTS, f"holds the weights of another network than {configuration.model} builds now"
+        ) from error
+    return network
+
+
+def build_network(configuration: Configuration, classes: int) -> nn.Module:
+    """The configuration's network, to put trained weights into."""
+    # Some initializers look at training images; what they set is overwritten.
+    plain = configuration.model_copy(update={"initializer": "zeros"})
+    return build_model(plain, classes=classes, key=Key(0), sample=None)

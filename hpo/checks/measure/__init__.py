@@ -1,0 +1,1 @@
+"""Measurements that the rules read: probes, preflight, statistics of layers."""

@@ -1,0 +1,95 @@
+"""Train a copy of a network on a few examples by heart, and see what it has learned from them."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import LBFGS, Optimizer
+
+from hpo.checks.measure.probes import STOCHASTIC, Forward
+from hpo.checks.observations import Memorization
+from hpo.heartbeat import beat
+
+EXAMPLES = 20
+STEPS = 60
+"""Most steps taken. Of those that learn them, half need 11 or fewer (docs/checks.md)."""
+
+
+def balanced_examples(labels: Tensor, count: int = EXAMPLES) -> Tensor:
+    """Indices (count,) of the first examples of each class in turn; ``labels`` is (N,) int64."""
+    order = torch.argsort(labels, stable=True)
+    sizes = torch.bincount(labels)
+    starts = torch.cumsum(sizes, 0) - sizes
+    rank = torch.empty_like(labels)
+    rank[order] = torch.arange(len(labels), device=labels.device) - starts[labels[order]]
+    return torch.argsort(rank * len(sizes) + labels, stable=True)[:count]
+
+
+def memorize(
+    model: nn.Module, optimizer: Optimizer, forward: Forward, images: Tensor, labels: Tensor
+) -> Memorization | None:
+    """Train a copy on ``images`` (n, C, H, W) and ``labels`` (n,) until it knows them or STEPS are over.
+
+    The copy has its own optimizer, at the peak learning rate and without weight decay; dropout is off. None
+    where no copy can be trained like that: under L-BFGS, or with weights that torch does not copy.
+    """
+    copies = _copies(model, optimizer)
+    if copies is None:
+        return None
+    trainee, optimizer = copies
+    before = {name: parameter.detach().clone() for name, parameter in trainee.named_parameters()}
+    losses: list[float] = []
+    accuracy, steps = 0.0, 0
+    while True:
+        logits = forward(trainee, images)
+        loss = F.cross_entropy(logits, labels)
+        hits = (logits.argmax(1) == labels).float().mean()
+        accuracy, value = torch.stack([hits, loss.detach()]).tolist()
+        losses.append(value)
+        if accuracy == 1.0 or not math.isfinite(value) or steps == STEPS or not loss.requires_grad:
+            break
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        steps += 1
+        beat()
+    with torch.no_grad():
+        blank = float(F.cross_entropy(forward(trainee, torch.zeros_like(images)), labels))
+        unchanged = [name for name, now in trainee.named_parameters() if torch.equal(now, before[name])]
+    return Memorization(
+        examples=len(labels),
+        accuracy=accuracy,
+        steps=steps,
+        first_loss=losses[0],
+        last_loss=losses[-1],
+        blank_loss=blank,
+        unchanged=tuple(unchanged) if steps > 0 else (),
+    )
+
+
+def _copies(model: nn.Module, optimizer: Optimizer) -> tuple[nn.Module, Optimizer] | None:
+    """A copy of both, of which the optimizer's parameters are the model's."""
+    leaves = all(parameter.is_leaf for parameter in model.parameters())
+    held = [
+        value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)
+    ]
+    if isinstance(optimizer, LBFGS) or not leaves or not all(tensor.is_leaf for tensor in held):
+        return None
+    trainee, copied = copy.deepcopy((model, optimizer))
+    trainee.train()
+    for module in trainee.modules():
+        if isinstance(module, STOCHASTIC):
+            module.eval()
+    for group in copied.param_groups:
+        group["lr"] = peak_lr(group)
+        group["weight_decay"] = 0.0
+    return trainee, copied
+
+
+def peak_lr(group: dict[str, float]) -> float:
+    """The largest learning rate that a parameter group will see, as far as torch's schedulers tell."""
+    return max(float(group.get(name) or 0.0) for name in ("lr", "initial_lr", "max_lr"))

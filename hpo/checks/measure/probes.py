@@ -1,0 +1,290 @@
+"""Layer statistics on a probe batch: hooks that exist only while they read, and one transfer a snapshot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.hooks import RemovableHandle
+
+from hpo.checks.measure.statistics import BINS, histogram, sample, std_mean, unit_extremes
+from hpo.checks.observations import LayerStatistics, Snapshot
+
+Forward = Callable[[nn.Module, Tensor], Tensor]
+"""How a loop runs its model on images (B, C, H, W); logits (B, classes) float32 come out."""
+
+STOCHASTIC = (nn.modules.dropout._DropoutNd, nn.RReLU)
+NORMS = (nn.modules.batchnorm._NormBase,)
+
+_FLAT_ENDS: dict[str, Callable[[Tensor], Tensor]] = {
+    "Sigmoid": lambda a: torch.minimum(a, 1 - a) < 0.02,
+    "Tanh": lambda a: a.abs() > 0.98,
+    "LecunTanh": lambda a: a.abs() > 0.98 * 1.7159,
+    "Hardsigmoid": lambda a: (a <= 0) | (a >= 1),
+    "Hardtanh": lambda a: a.abs() >= 1,
+    "Softsign": lambda a: a.abs() > 0.98,
+}
+"""Where an activation counts as saturated: its slope is below a tenth of the largest (sigmoid: 0.08, tanh:
+0.04 of it), by the class of the layer."""
+ACTIVATIONS = {
+    *_FLAT_ENDS,
+    *("ReLU", "ReLU6", "LeakyReLU", "PReLU", "RReLU", "ELU", "SELU", "CELU", "GELU", "SiLU", "Mish"),
+    *("Softplus", "Hardswish", "LogSigmoid", "Maxout", "LinearActivation", "Softmax", "Threshold"),
+}
+_ACTIVATION_FIELDS = ("mean", "std", "dead", "saturated")
+
+
+def plain_forward(model: nn.Module, images: Tensor) -> Tensor:
+    """The forward pass of a loop that says nothing else."""
+    logits: Tensor = model(images)
+    return logits.float()
+
+
+@contextmanager
+def undisturbed(model: nn.Module, *, batch_statistics: bool) -> Iterator[None]:
+    """Run ``model`` inside without a trace: modes, buffers and random generators are as before afterwards.
+
+    Dropout and randomized activations are off; normalization is on batch statistics, or on running ones.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    devices = {buffer.device for buffer in model.parameters() if buffer.device.type == "cuda"}
+    with torch.random.fork_rng(devices=[device.index for device in devices]):
+        for module, _ in modes:
+            module.training = batch_statistics and not isinstance(module, STOCHASTIC)
+        try:
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+            with torch.no_grad():
+                for buffer, before in buffers:
+                    buffer.copy_(before)
+
+
+def weight_modules(model: nn.Module) -> dict[str, nn.Module]:
+    """The modules with a weight of two or more dimensions of their own, by name."""
+    found = {}
+    for name, module in model.named_modules():
+        weight = module._parameters.get("weight")
+        if weight is not None and weight.ndim >= 2 and not isinstance(module, nn.Embedding):
+            found[name] = module
+    return found
+
+
+def layer_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The weights of these modules."""
+    found = {name: module._parameters["weight"] for name, module in weight_modules(model).items()}
+    return {name: weight for name, weight in found.items() if weight is not None}
+
+
+@dataclass
+class _Site:
+    """A layer of weights met in the forward pass, with numbers () of what follows it."""
+
+    name: str
+    nonlinearity: str = ""
+    numbers: list[Tensor] = field(default_factory=list)
+    mute: Tensor | None = None
+    crossing: Tensor | None = None
+    sample: Tensor | None = None
+    """(n,) of the activations, for a histogram."""
+
+
+class LayerReader:
+    """Listens to one forward pass: which layers were met, in order, and what their activations are like."""
+
+    def __init__(self, model: nn.Module, *, signs: bool = False, samples: bool = False) -> None:
+        """``signs`` reads ``crossing`` too, ``samples`` what histograms are made of."""
+        self.sites: list[_Site] = []
+        self._signs, self._samples = signs, samples
+        self._model = model
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Statistics are taken of what runs inside."""
+        handles: list[RemovableHandle] = []
+        for name, module in weight_modules(self._model).items():
+            handles.append(module.register_forward_hook(self._on_weights(name)))
+        for module in self._model.modules():
+            if type(module).__name__ in ACTIVATIONS:
+                handles.append(module.register_forward_hook(self._on_activation))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _on_weights(self, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], object], None]:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
+            if not isinstance(output, Tensor) or any(site.name == name for site in self.sites):
+                return  # a layer that is used twice counts where it is first
+            if inputs and self.sites and not self.sites[-1].nonlinearity:
+                # No layer made the activation (a function did): what comes in here is it.
+                self._read(self.sites[-1], inputs[0].detach())
+            site = _Site(name)
+            self._read(site, output.detach())
+            site.mute = site.numbers[_ACTIVATION_FIELDS.index("dead")]
+            self.sites.append(site)
+
+        return hook
+
+    def _on_activation(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if self.sites and not self.sites[-1].nonlinearity:
+            self.sites[-1].nonlinearity = type(module).__name__
+            self._read(self.sites[-1], output.detach())
+            if self._signs and not getattr(module, "inplace", False):
+                self.sites[-1].crossing = _crossing(inputs[0].detach())
+
+    def _read(self, site: _Site, activations: Tensor) -> None:
+        site.numbers = _numbers(activations, site.nonlinearity)
+        if self._samples:
+            site.sample = sample(activations)
+
+
+def _crossing(values: Tensor) -> Tensor:
+    """Share () of units whose values (B, units, ...) have both signs."""
+    low, high = unit_extremes(values)
+    return ((high > 0) & (low < 0)).float().mean()
+
+
+def _numbers(activations: Tensor, kind: str) -> list[Tensor]:
+    """Mean, std, dead share and saturated share () of activations (B, units, ...)."""
+    values = activations.float()
+    std, mean = std_mean(values)
+    same = torch.eq(*unit_extremes(values)) if values.dim() > 1 else torch.zeros(1)
+    flat = _FLAT_ENDS[kind](values).float().mean() if kind in _FLAT_ENDS else torch.full_like(mean, torch.nan)
+    return [mean, std, same.float().mean(), flat]
+
+
+def _counted(numbers: Sequence[float]) -> tuple[float, float, tuple[int, ...]]:
+    """Lowest, highest and counts of a histogram as it came from the device, if one did and is of numbers."""
+    if not numbers or not all(map(math.isfinite, numbers[:2])):
+        return math.nan, math.nan, ()
+    low, high, *counts = numbers
+    return low, high, tuple(map(int, counts))
+
+
+@dataclass(frozen=True)
+class PendingSnapshot:
+    """A snapshot whose numbers are still on the device."""
+
+    step: int
+    lr: float
+    sites: tuple[tuple[str, str], ...]
+    """Name and nonlinearity."""
+    numbers: Tensor
+    """(2 + sites * 9,): loss, spread of logits, then for each site what LayerStatistics has. Where samples
+    were taken, (sites * (2 + BINS),) of histograms follow."""
+
+    def read(self) -> Snapshot:
+        """Wait for the device, and bring everything over in one transfer."""
+        loss, spread, *rest = self.numbers.tolist()
+        width = len(_ACTIVATION_FIELDS) + 5
+        counted = rest[len(self.sites) * width :]
+        layers = []
+        for index, (name, kind) in enumerate(self.sites):
+            numbers = rest[index * width : (index + 1) * width]
+            given = counted[index * (2 + BINS) : (index + 1) * (2 + BINS)]
+            low, high, counts = _counted(given)
+            layer = LayerStatistics(name, kind, *numbers)
+            layers.append(replace(layer, low=low, high=high, counts=counts))
+        return Snapshot(self.step, self.lr, loss, spread, tuple(layers))
+
+
+class Probe:
+    """Reads every layer of ``model`` on one fixed batch."""
+
+    def __init__(self, model: nn.Module, forward: Forward, images: Tensor, labels: Tensor) -> None:
+        self._model = model
+        self._forward = forward
+        self._images = images
+        self._labels = labels
+        self._weights = layer_weights(model)
+
+    def snapshot(
+        self, step: int, lr: float, motion: WeightMotion | None, *, histograms: bool = False
+    ) -> PendingSnapshot:
+        """Layer statistics now; ``motion`` is what the last step did to the weights."""
+        reader = LayerReader(self._model, samples=histograms)
+        with torch.no_grad(), undisturbed(self._model, batch_statistics=True), reader.listening():
+            logits = self._forward(self._model, self._images)
+        loss = F.cross_entropy(logits, self._labels)
+        return pack(step, lr, loss, logits, reader.sites, motion or WeightMotion.at_rest(self._weights))
+
+    def loss(self, *, batch_statistics: bool) -> Tensor:
+        """Cross-entropy () of the probe batch, normalization on its own statistics or on running ones."""
+        with torch.no_grad(), undisturbed(self._model, batch_statistics=batch_statistics):
+            return F.cross_entropy(self._forward(self._model, self._images), self._labels)
+
+
+@dataclass(frozen=True)
+class WeightMotion:
+    """Norms () of gradients, weights and changes in a step, by the name of the layer."""
+
+    gradients: dict[str, Tensor]
+    weights: dict[str, Tensor]
+    changes: dict[str, Tensor]
+
+    @classmethod
+    def at_rest(cls, weights: dict[str, Tensor], gradients: dict[str, Tensor] | None = None) -> WeightMotion:
+        """Of weights that no step has changed."""
+        norms = torch._foreach_norm([weight.detach() for weight in weights.values()]) if weights else []
+        return cls(gradients or {}, dict(zip(weights, norms, strict=True)), {})
+
+
+def pack(
+    step: int, lr: float, loss: Tensor, logits: Tensor, sites: Sequence[_Site], motion: WeightMotion
+) -> PendingSnapshot:
+    """Everything of a snapshot in one tensor on the device."""
+    nothing = torch.full_like(loss, torch.nan, dtype=torch.float32)
+    numbers = [loss.detach().float(), logits.detach().std(0).mean()]
+    for site in sites:
+        weight = motion.weights.get(site.name, nothing)
+        change = motion.changes.get(site.name)
+        numbers += site.numbers
+        numbers += [motion.gradients.get(site.name, nothing), weight]
+        numbers.append(nothing if change is None else change / weight)
+        numbers += [nothing if each is None else each for each in (site.mute, site.crossing)]
+    names = tuple((site.name, site.nonlinearity) for site in sites)
+    counted = [histogram(site.sample) for site in sites if site.sample is not None]
+    packed = torch.cat([torch.stack([number.float() for number in numbers]), *counted])
+    return PendingSnapshot(step, lr, names, packed)
+
+
+class StepMeter:
+    """Measures, in chosen steps of an optimizer, gradients before and changes after it."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._weights = layer_weights(model)
+        self._before: list[Tensor] = []
+        self._gradients: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def before(self) -> None:
+        """Just before the optimizer's step."""
+        given = {name: weight.grad for name, weight in self._weights.items() if weight.grad is not None}
+        norms = torch._foreach_norm(list(given.values())) if given else []
+        self._gradients = dict(zip(given, norms, strict=True))
+        self._before = [weight.detach().clone() for weight in self._weights.values()]
+
+    @torch.no_grad()
+    def after(self) -> WeightMotion:
+        """Just after it."""
+        if not self._weights:
+            return WeightMotion({}, {}, {})
+        now = [weight.detach() for weight in self._weights.values()]
+        weights = torch._foreach_norm(self._before)
+        changes = torch._foreach_norm(torch._foreach_sub(now, self._before))
+        self._before = []
+        names = list(self._weights)
+        return WeightMotion(
+            self._gradients,
+            dict(zip(names, weights, strict=True)),
+            dict(zip(names, changes, strict=True)),
+        )

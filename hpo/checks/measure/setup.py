@@ -1,0 +1,54 @@
+"""What can be read off a model and an optimizer before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from hpo.checks.measure.memorize import peak_lr
+from hpo.checks.measure.probes import NORMS
+from hpo.checks.observations import Setup
+
+_Dropout = nn.modules.dropout._DropoutNd
+
+
+def read_setup(
+    model: nn.Module,
+    optimizer: Optimizer,
+    *,
+    classes: int,
+    epochs: int | None,
+    steps_per_epoch: int | None,
+    settings: Mapping[str, Any],
+) -> Setup:
+    """The facts of a training that is about to start."""
+    named = dict(model.named_parameters())
+    optimized = {id(each) for group in optimizer.param_groups for each in group["params"]}
+    largest = max(optimizer.param_groups, key=peak_lr)
+    betas = largest.get("betas", (0.0, 0.0))
+    return Setup(
+        classes=classes,
+        optimizer=type(optimizer).__name__.lower(),
+        lr=peak_lr(largest),
+        momentum=float(largest.get("momentum", betas[0])),
+        weight_decay=max(float(group.get("weight_decay", 0.0)) for group in optimizer.param_groups),
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+        settings=dict(settings),
+        parameters=sum(each.requires_grad for each in named.values()),
+        frozen=tuple(name for name, each in named.items() if not each.requires_grad),
+        unoptimized=tuple(
+            name for name, each in named.items() if each.requires_grad and id(each) not in optimized
+        ),
+        strangers=len(optimized - {id(each) for each in named.values()}),
+        dropout=max((module.p for module in model.modules() if isinstance(module, _Dropout)), default=0.0),
+        still_norms=tuple(
+            name
+            for name, module in model.named_modules()
+            if isinstance(module, NORMS) and module.track_running_stats and module.momentum == 0
+        ),
+        maximizes=any(group.get("maximize", False) for group in optimizer.param_groups),
+    )

@@ -1,0 +1,86 @@
+"""Presets: which checks run when. Every check has the same form, so this list is all there is to know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from hpo.checks.base import Finding
+from hpo.checks.observations import Observations
+from hpo.checks.rules.activation_scale import activation_scale
+from hpo.checks.rules.batch_composition import batch_composition
+from hpo.checks.rules.clipping import clipping
+from hpo.checks.rules.dead_units import dead_units
+from hpo.checks.rules.descent import descent
+from hpo.checks.rules.early_best import early_best
+from hpo.checks.rules.evaluation import evaluation
+from hpo.checks.rules.exploding_loss import exploding_loss, stayed_finite
+from hpo.checks.rules.few_shades import few_shades
+from hpo.checks.rules.gradient_check import gradient_check
+from hpo.checks.rules.gradient_scale import gradient_scale
+from hpo.checks.rules.hidden_softmax import hidden_softmax
+from hpo.checks.rules.image_structure import image_structure
+from hpo.checks.rules.initial_loss import initial_loss, regularized_loss
+from hpo.checks.rules.input_scale import input_scale, split_difference
+from hpo.checks.rules.label_noise import label_noise
+from hpo.checks.rules.label_signal import label_signal
+from hpo.checks.rules.labels import labels
+from hpo.checks.rules.learned import learned
+from hpo.checks.rules.loss_function import first_step_loss, loss_function
+from hpo.checks.rules.loss_gradient import loss_gradient
+from hpo.checks.rules.lost_signal import lost_signal
+from hpo.checks.rules.memorizes_only import memorizes_only
+from hpo.checks.rules.momentum import momentum
+from hpo.checks.rules.no_update import no_update
+from hpo.checks.rules.norm_statistics import norm_statistics
+from hpo.checks.rules.not_learning import not_learning
+from hpo.checks.rules.oscillation import oscillation
+from hpo.checks.rules.output_layer import output_layer
+from hpo.checks.rules.overfit_small import looks_at_input, overfit_small
+from hpo.checks.rules.overfitting import overfitting
+from hpo.checks.rules.parameters import gradient_reaches, trained_parameters
+from hpo.checks.rules.plateau import plateau
+from hpo.checks.rules.regularization import heavy_regularization, shrinking_weights
+from hpo.checks.rules.rough_start import rough_start
+from hpo.checks.rules.saturated_units import saturated_units
+from hpo.checks.rules.schedule import schedule
+from hpo.checks.rules.spikes import spikes
+from hpo.checks.rules.split_gap import split_gap
+from hpo.checks.rules.stale_gradients import stale_gradients
+from hpo.checks.rules.step_count import step_count
+from hpo.checks.rules.still_layers import still_layers
+from hpo.checks.rules.symmetric_units import symmetric_units
+from hpo.checks.rules.too_slow import too_slow
+from hpo.checks.rules.training_mode import training_mode
+from hpo.checks.rules.underfitting import underfitting
+from hpo.checks.rules.undone_update import undone_update
+from hpo.checks.rules.unfinished import unfinished
+from hpo.checks.rules.update_ratio import update_ratio
+from hpo.checks.rules.used_gradient import used_gradient
+from hpo.config.thresholds import Thresholds
+
+Check: TypeAlias = Callable[[Observations, Thresholds], list[Finding]]
+"""Pure: what has been seen so far, and the thresholds → findings."""
+
+BEFORE: tuple[Check, ...] = (
+    *(input_scale, few_shades, split_difference, image_structure, label_signal, labels),
+    *(initial_loss, regularized_loss, loss_function, output_layer),
+    *(trained_parameters, gradient_reaches, symmetric_units, activation_scale, hidden_softmax, dead_units),
+    *(lost_signal, saturated_units, gradient_scale, momentum, clipping, step_count, heavy_regularization),
+    *(overfit_small, looks_at_input, evaluation, gradient_check),
+)
+"""Once, on the untrained network."""
+
+DURING: tuple[Check, ...] = (
+    *(exploding_loss, not_learning, first_step_loss, no_update, update_ratio, dead_units, saturated_units),
+    *(gradient_scale, training_mode, stale_gradients, batch_composition, split_difference, norm_statistics),
+    *(schedule, shrinking_weights, memorizes_only, loss_gradient, used_gradient, descent, undone_update),
+    *(still_layers,),
+)
+"""At every look."""
+
+AFTER: tuple[Check, ...] = (
+    *(stayed_finite, learned, rough_start, too_slow, spikes, oscillation, split_gap, label_noise),
+    *(memorizes_only, overfitting, underfitting, unfinished, early_best, plateau),
+)
+"""Once, on the finished training."""

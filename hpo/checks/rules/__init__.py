@@ -1,0 +1,1 @@
+"""The rules: each module is one check, a pure function of observations."""

@@ -1,0 +1,68 @@
+"""Units that give the same output whatever the image: dead ReLUs, above all.
+
+Source: CS231n lecture 6, activation functions: "dead ReLU will never activate, and never update".
+"""
+
+from __future__ import annotations
+
+from hpo.checks.base import Finding
+from hpo.checks.observations import Observations, Snapshot
+from hpo.checks.remedies import add_norm, better_start, fix
+from hpo.config.thresholds import Thresholds
+
+_ALL = 0.999
+_CROSSING = 0.5
+"""Share of units whose inputs have both signs, which no ReLU answers with the same for every image."""
+_ACTIVATION = fix("replace_hidden_activation", "use relu between layers, which lets all above 0 through")
+
+
+def dead_units(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """The hidden layer with most. All of a layer's, in two looks in a row: nothing can pass it any more."""
+    latest = seen.latest
+    if latest is None or not latest.hidden:
+        return []
+    worst = max(latest.hidden, key=lambda layer: layer.dead)
+    if not worst.dead >= limits.dead_share:
+        return []
+    step = max(latest.step, 0)
+    from_start = seen.preflight is not None and _dead(seen.preflight.layers, worst.name) >= limits.dead_share
+    whole = worst.dead > _ALL and len(seen.snapshots) > 1 and _dead(seen.snapshots[-2], worst.name) > _ALL
+    when = "from the start" if from_start else f"by step {step}"
+    deaf = from_start and _crossing(seen, worst.name) > _CROSSING
+    if deaf:
+        when += f", though their inputs have both signs: {worst.nonlinearity} hardly lets any through"
+    return [
+        Finding(
+            "dead_units",
+            "fatal" if whole else "warn",
+            worst.dead,
+            limits.dead_share,
+            f"{worst.dead:.0%} of the units give the same output for every image, {when}",
+            _ACTIVATION if deaf else better_start(seen) if from_start else add_norm(seen),
+            step=step,
+            layer=worst.name,
+            cause=_cause(seen, worst.name, from_start=from_start and not deaf),
+            confidence=0.7,
+        )
+    ]
+
+
+def _cause(seen: Observations, name: str, *, from_start: bool) -> str:
+    """Units that were alive when their gradient was exactly 0 did not lose it by dying."""
+    layers = [
+        layer for shot in seen.snapshots if shot.step > 0 for layer in shot.layers if layer.name == name
+    ]
+    if any(layer.gradient_norm == 0 and layer.dead < _CROSSING for layer in layers):
+        return "vanishing_gradients"
+    return "bad_init" if from_start else "dead_units"
+
+
+def _crossing(seen: Observations, name: str) -> float:
+    """Share of units that got values of both signs before training; 0 if unknown."""
+    layers = seen.preflight.layers.layers if seen.preflight else ()
+    found = next((layer.crossing for layer in layers if layer.name == name), 0.0)
+    return found if found == found else 0.0
+
+
+def _dead(snapshot: Snapshot, name: str) -> float:
+    return next((layer.dead for layer in snapshot.layers if layer.name == name), 0.0)

@@ -1,0 +1,32 @@
+"""Is backward the derivative of forward? A numeric check in float64, for layers with their own backward."""
+
+from __future__ import annotations
+
+import math
+
+from hpo.checks.base import Finding, Remedy
+from hpo.checks.observations import Observations
+from hpo.config.thresholds import Thresholds
+
+
+def gradient_check(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Compare directional derivatives; measured only at the preset ``full``."""
+    assert seen.preflight is not None
+    error = seen.preflight.gradient_error
+    if error is None or math.isnan(error):
+        return []
+    if error > limits.gradient_error:
+        return [
+            Finding(
+                "gradient_check",
+                "warn",
+                error,
+                limits.gradient_error,
+                f"backward differs from a numeric derivative by {error:.0%}",
+                Remedy("check the backward pass of custom layers"),
+                cause="wrong_gradient",
+                confidence=0.85,
+            )
+        ]
+    message = f"backward agrees with a numeric derivative to {error:.1e}"
+    return [Finding("gradient_check", "pass", error, limits.gradient_error, message)]

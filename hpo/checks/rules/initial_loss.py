@@ -1,0 +1,100 @@
+"""The loss before training: ln C if the network knows nothing, and more once it is regularized.
+
+Source: CS231n lecture 6, "babysitting the learning process": ten classes start at ln 10 = 2.302, and
+switching regularization on must raise that.
+"""
+
+from __future__ import annotations
+
+import math
+
+from hpo.checks.base import Finding, Remedy
+from hpo.checks.observations import Observations
+from hpo.checks.remedies import better_start
+from hpo.config.thresholds import Thresholds
+
+_HEAVY = 5.0
+"""Penalty over data loss from which the weights follow the penalty rather than the images."""
+
+
+def initial_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Compare the data loss of the untrained network (nats, regularization off) with ln C."""
+    assert seen.preflight is not None
+    loss, classes = seen.preflight.loss, seen.setup.classes
+    expected = math.log(classes)
+    remedy = better_start(seen)
+    if not math.isfinite(loss):
+        message = (
+            f"the loss is {loss} before the first step; an untrained network of {classes} classes gives "
+            f"{expected:.3f}"
+        )
+        return [
+            Finding(
+                "initial_loss",
+                "fatal",
+                loss,
+                expected,
+                message,
+                remedy,
+                cause="bad_init",
+                confidence=0.9,
+            )
+        ]
+    limit = limits.initial_loss_factor * expected
+    if loss > limit:
+        message = (
+            f"the first loss is {loss:.3f}, far above ln {classes} = {expected:.3f}: the network starts out "
+            "confident and wrong"
+        )
+        return [
+            Finding(
+                "initial_loss",
+                "warn",
+                loss,
+                limit,
+                message,
+                remedy,
+                cause="bad_init",
+                confidence=0.8,
+            )
+        ]
+    message = f"the first loss is {loss:.3f}; ln {classes} = {expected:.3f}"
+    return [Finding("initial_loss", "pass", loss, expected, message)]
+
+
+def regularized_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Check that the regularization penalty (nats, at the first weights) raises the loss, and not too far."""
+    assert seen.preflight is not None
+    loss, penalty = seen.preflight.loss, seen.preflight.penalty
+    if penalty is None or not math.isfinite(loss + penalty):
+        return []
+    if penalty > _HEAVY * loss:
+        message = f"the penalty of {penalty:.3g} outweighs the loss of {loss:.3g}"
+        return [
+            Finding(
+                "regularized_loss",
+                "note",
+                penalty,
+                _HEAVY * loss,
+                message,
+                Remedy("lower weight_decay and l1", {"weight_decay": 5e-4, "l1": 0.0}),
+                cause="over_regularized",
+                confidence=0.6,
+            )
+        ]
+    if penalty > 0:
+        message = f"regularization raises the first loss from {loss:.3f} to {loss + penalty:.3f}"
+        return [Finding("regularized_loss", "pass", penalty, 0.0, message)]
+    message = (
+        "regularization is on, but does not raise the loss: it acts on no weight, or all of them are zero"
+    )
+    return [
+        Finding(
+            "regularized_loss",
+            "note",
+            penalty,
+            0.0,
+            message,
+            Remedy("check the initializer, or leave weight_decay and l1 at 0"),
+        )
+    ]

@@ -1,0 +1,46 @@
+"""Does it know the training images better than it should?
+
+Source: CS231n lecture 6: a big gap between training and validation accuracy is overfitting.
+"""
+
+from __future__ import annotations
+
+from hpo.checks.base import Finding, Remedy
+from hpo.checks.observations import Observations
+from hpo.config.thresholds import Thresholds
+
+_SEVERE_GAP = 0.4
+"""From here on it is worth a warning: most of what it knows is of no use."""
+_TURNED = 1.1
+"""A last validation loss of so many times the smallest has turned."""
+
+
+def overfitting(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Training accuracy far above validation accuracy, while the validation loss has turned."""
+    curve = seen.known_curve
+    if not curve:
+        return []
+    last, smallest = curve[-1], min(epoch.val_loss for epoch in curve)
+    gap = last.train_accuracy - last.val_accuracy
+    if not (gap > limits.overfit_gap and last.val_loss > _TURNED * smallest):
+        return []
+    message = (
+        f"training accuracy {last.train_accuracy:.3f} against {last.val_accuracy:.3f} in validation, where "
+        f"the loss rose from {smallest:.2f} to {last.val_loss:.2f}"
+    )
+    remedy = Remedy(
+        "add weight_decay, dropout or augmentation: flip_crop, or stop earlier", {"augmentation": "flip_crop"}
+    )
+    return [
+        Finding(
+            "overfitting",
+            "warn" if gap > _SEVERE_GAP else "note",
+            gap,
+            limits.overfit_gap,
+            message,
+            remedy,
+            step=last.step,
+            cause="overfitting",
+            confidence=0.6,
+        )
+    ]

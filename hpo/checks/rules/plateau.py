@@ -1,0 +1,26 @@
+"""Has the validation loss stood still for the second half of the training, above what training reached?"""
+
+from __future__ import annotations
+
+from hpo.checks.base import Finding, Remedy
+from hpo.checks.observations import Observations
+from hpo.config.thresholds import Thresholds
+
+_LEAST_EPOCHS = 6
+_STILL = 0.01
+"""Relative improvement of the best validation loss in the second half."""
+
+
+def plateau(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """The second half improved on the best validation loss of the first by less than 1 %."""
+    curve = seen.known_curve
+    if len(curve) < _LEAST_EPOCHS:
+        return []
+    half = len(curve) // 2
+    before, after = (min(epoch.val_loss for epoch in part) for part in (curve[:half], curve[half:]))
+    gain = (before - after) / before if before > 0 else 0.0
+    if gain > _STILL:
+        return []
+    message = f"the best validation loss was {before:.3f} halfway and {after:.3f} at the end"
+    remedy = Remedy("lower lr on the way (schedule: cosine), or stop earlier")
+    return [Finding("plateau", "note", gain, _STILL, message, remedy, step=curve[-1].step)]

@@ -1,0 +1,43 @@
+"""Did the first steps throw the network far off? It may have come back, and still be worse for it.
+
+Source: Goyal et al. 2017, Accurate, large minibatch SGD: a learning rate that is fine later on can do damage
+in the first steps, which a warm-up avoids.
+"""
+
+from __future__ import annotations
+
+import math
+
+from hpo.checks.base import Finding, Remedy
+from hpo.checks.observations import Observations
+from hpo.checks.remedies import lower_lr, update_excess
+from hpo.config.thresholds import Thresholds
+
+_STEPS = 20
+_ABOVE = 1.5
+"""Mean loss of the first steps over ln C; the sound programs of benchmarks/diagnosis.py stay below 1.3."""
+
+
+def rough_start(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """The mean loss of the first steps, where the first update was far too large; judged at the end."""
+    excess = update_excess(seen)
+    if not seen.ended or seen.steps < 2 * _STEPS or excess is None or excess < limits.update_factor:
+        return []
+    level = float(seen.losses[:_STEPS].mean()) / math.log(seen.setup.classes)
+    if not level > _ABOVE:
+        return []
+    lower = lower_lr(seen)
+    return [
+        Finding(
+            "rough_start",
+            "warn",
+            level,
+            _ABOVE,
+            f"the first {_STEPS} steps threw the loss to {level:.1f} x ln C; the first update was "
+            f"{excess:.0f} x the usual size",
+            Remedy(f"{lower.text}, or add warmup_epochs", lower.change),
+            step=_STEPS,
+            cause="lr_too_high",
+            confidence=0.7,
+        )
+    ]

@@ -1,0 +1,28 @@
+"""Steps whose loss jumps far above those before: the learning rate is at its edge, or an image is bad."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hpo.checks.base import Finding
+from hpo.checks.observations import Observations
+from hpo.checks.remedies import lower_lr
+from hpo.config.thresholds import Thresholds
+
+_AROUND = 10
+"""Steps before it that a step is compared with."""
+
+
+def spikes(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """The highest jump over the median of the steps before; judged once, at the end."""
+    losses = seen.losses
+    if not seen.ended or len(losses) < 4 * _AROUND or not np.isfinite(losses).all():
+        return []
+    windows = np.lib.stride_tricks.sliding_window_view(losses, _AROUND)[:-1]
+    ratios = losses[_AROUND:] / np.maximum(np.median(windows, axis=1), 0.1)
+    step = int(ratios.argmax()) + _AROUND
+    highest = float(ratios.max())
+    if highest <= limits.spike_factor:
+        return []
+    message = f"the loss jumped to {losses[step]:.2f}, {highest:.1f} x that of the steps before"
+    return [Finding("spikes", "note", highest, limits.spike_factor, message, lower_lr(seen), step=step)]

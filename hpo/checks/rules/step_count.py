@@ -1,0 +1,28 @@
+"""Are there enough steps? A few dozen updates cannot train a network, however many images each has seen."""
+
+from __future__ import annotations
+
+from hpo.checks.base import Finding, Remedy
+from hpo.checks.observations import Observations
+from hpo.config.thresholds import Thresholds
+
+_FEW = 50
+
+
+def step_count(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """The steps of the whole training, where its length is known."""
+    total = seen.setup.total_steps
+    if total is None or total >= _FEW:
+        return []
+    return [
+        Finding(
+            "step_count",
+            "warn",
+            float(total),
+            float(_FEW),
+            f"the whole training has only {total} steps",
+            Remedy("use batch_size: 64, or more epochs", {"batch_size": 64}),
+            cause="batch_size",
+            confidence=0.85,
+        )
+    ]

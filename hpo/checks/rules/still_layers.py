@@ -1,0 +1,70 @@
+"""Do some layers stand still while others learn, though the optimizer has them all?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from hpo.checks.base import Finding, Remedy
+from hpo.checks.observations import LayerStatistics, Observations
+from hpo.checks.remedies import fix
+from hpo.config.thresholds import Thresholds
+
+_AFTER = 8
+"""Steps after which a branch that starts at zero (a residual's, or the classifier) has opened."""
+_LEAST_LOOKS = 2
+_ALIVE = 0.5
+
+
+def still_layers(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Layers whose gradient, or whose change, was exactly 0 at every look."""
+    looks = [shot for shot in seen.snapshots if shot.step >= _AFTER and shot.lr > 0]
+    if len(looks) < _LEAST_LOOKS or seen.preflight is None:
+        return []
+    said = {*seen.setup.frozen, *seen.setup.unoptimized, *seen.preflight.without_gradient}
+    start = {layer.name: layer for layer in seen.preflight.layers.layers}
+    by_name: dict[str, list[LayerStatistics]] = {}
+    for shot in looks:
+        for layer in shot.layers:
+            by_name.setdefault(layer.name, []).append(layer)
+    if not any(layer.update_ratio > 0 for layers in by_name.values() for layer in layers):
+        return []
+    for name, layers in by_name.items():
+        alive = name in start and start[name].dead < _ALIVE and start[name].gradient_norm >= 0
+        if not alive or f"{name}.weight" in said:
+            continue
+        found = _judge(layers)
+        if found is not None:
+            cause, message, remedy = found
+            return [
+                Finding(
+                    "still_layers",
+                    "warn",
+                    0.0,
+                    0.0,
+                    f"{message}, in {len(looks)} looks",
+                    remedy,
+                    step=looks[-1].step,
+                    layer=name,
+                    cause=cause,
+                    confidence=0.85,
+                )
+            ]
+    return []
+
+
+def _judge(layers: Sequence[LayerStatistics]) -> tuple[str, str, Remedy] | None:
+    if all(layer.gradient_norm == 0 for layer in layers):
+        remedy = fix("replace_hidden_activation", "use an activation with a derivative: rounding has none")
+        return (
+            "vanishing_gradients",
+            "its gradient is exactly 0, though its units were alive at first",
+            remedy,
+        )
+    if all(layer.update_ratio == 0 for layer in layers):
+        if all(math.isnan(layer.gradient_norm) for layer in layers):
+            remedy = fix("reattach", "look for what cuts this layer off once training has begun")
+            return "detached", "no gradient has come to it since training began", remedy
+        remedy = fix("unfreeze", "give its parameter group a learning rate, and keep requires_grad on")
+        return "frozen_parameters", "it has a gradient, and is never changed", remedy
+    return None

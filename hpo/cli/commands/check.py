@@ -1,0 +1,112 @@
+"""``hpo check``: is this configuration sound? Checks before training, and a short watched training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hpo.cli.options import Json
+
+if TYPE_CHECKING:
+    from hpo.config.configuration import Configuration
+    from hpo.config.study import StudySpec
+    from hpo.trial.dry_run import Rehearsal
+
+_LEAST_STEPS = 60
+"""Steps of an epoch below which the shortness of the rehearsal itself would be found fault with."""
+
+
+def check(
+    study: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY|MODULE:BUILD",
+            help="A study file, a bundled study, or a network of your own as package.module:function.",
+        ),
+    ],
+    trial: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Check the study's N-th planned configuration. [default: fixed values, defaults elsewhere]",
+            show_default=False,
+        ),
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Length of the watched training.")] = 2,
+    images: Annotated[
+        int, typer.Option(min=64, metavar="N", help="Most training images of an epoch.")
+    ] = 6400,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the file; may be repeated."),
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Check one configuration before you search: each check with its number, its threshold and the remedy.
+
+    Exits with 1 if something is fatal.
+    """
+    spec = _spec(study, changes or [])
+
+    from hpo.cli.views.check import as_json as report_json
+    from hpo.cli.views.check import print_report
+
+    configuration, result = _run(spec, trial, epochs, images, device, quiet=as_json)
+    if as_json:
+        typer.echo(report_json(configuration, result))
+    else:
+        print_report(configuration, result)
+    raise typer.Exit(int(result.fatal is not None))
+
+
+def _spec(source: str, changes: list[str]) -> StudySpec:
+    """The study, or one that has nothing but the network that ``source`` names; always with checks on."""
+    from pathlib import Path
+
+    from hpo.config.parsing.load import load_study, parse_study
+
+    if ":" in source and not Path(source).exists():
+        text = f"study: check\ntrials: 1\nfixed:\n  model: '{source}'\nspace: {{}}\n"
+        spec = parse_study(text, source, changes)
+    else:
+        spec = load_study(source, changes)
+    if spec.checks.watch:
+        return spec
+    return spec.model_copy(update={"checks": spec.checks.model_copy(update={"preset": "standard"})})
+
+
+def _run(
+    spec: StudySpec, trial: int | None, epochs: int, images: int, device_name: str, *, quiet: bool
+) -> tuple[Configuration, Rehearsal]:
+    from hpo.cli.views.check import following
+    from hpo.data.datasets import load_study_images, resolve_auto
+    from hpo.errors import UserError
+    from hpo.rng import Key
+    from hpo.search.samplers.registry import draw
+    from hpo.settings import settings
+    from hpo.training.cores import divide_threads
+    from hpo.training.device import prepare_process, resolve_device
+    from hpo.trial.dry_run import rehearse
+    from hpo.trial.setup import prepare
+
+    device = resolve_device(device_name)
+    prepare_process(divide_threads(1))
+    wanted = str(spec.fixed.get("dataset", "auto"))
+    dataset = load_study_images(spec, resolve_auto(settings())[0] if wanted == "auto" else wanted)
+    if trial is not None and trial >= spec.trials:
+        raise UserError(f"study {spec.study} plans trials 0 to {spec.trials - 1}; there is no trial {trial}")
+    drawn = {} if trial is None else draw(spec, trial)
+    configuration = spec.configuration({**drawn, "dataset": dataset.name})
+    held_out = int(len(dataset.train_labels) * configuration.val_fraction)
+    wanted_images = max(images, _LEAST_STEPS * configuration.batch_size)
+    most = min(wanted_images, configuration.train_images or len(dataset.train_labels) - held_out)
+    short = configuration.model_copy(
+        update={"train_images": most, "epochs": min(epochs, configuration.epochs)}
+    )
+    key = Key(spec.seed) / "trial" / (trial or 0)
+    with following(short, quiet=quiet) as on_epoch:
+        ready = prepare(short, dataset, key, Key(spec.seed) / "split", device)
+        return short, rehearse(ready, spec.checks, on_epoch)

@@ -1,0 +1,170 @@
+"""``hpo init``: a first study file."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from hpo.config.template import Images, Length
+
+T = TypeVar("T")
+_MINUTES = "20"
+
+
+class SearchName(StrEnum):
+    """What a first study searches."""
+
+    LECTURE = "lecture"
+    REGULARIZATION = "regularization"
+
+
+def init(
+    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="The file to write.")] = Path("study.yaml"),
+    images: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="cifar10, synthetic, or a folder with one folder of images per class. [default: cifar10 if "
+            "it is on this machine, else synthetic]",
+            show_default=False,
+        ),
+    ] = None,
+    length: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help=f"Minutes on this machine (30), or trials x epochs (20x5). [default: {_MINUTES}]",
+            show_default=False,
+        ),
+    ] = None,
+    search: Annotated[
+        SearchName | None,
+        typer.Option(
+            help="All choices of the lecture, or only learning rate and regularization. [default: lecture]",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a study file with comments. It asks three questions on a terminal if no option answers one."""
+    from hpo.config.parsing.load import parse_study
+    from hpo.config.template import SEARCHES, first_study, name_from, parse_length
+    from hpo.errors import UserError
+    from hpo.files import write_text
+
+    if file.exists() and not force:
+        raise UserError(f"{file} is there already: name another file, or replace it with --force")
+    asks = sys.stdin.isatty() and (images, length, search) == (None, None, None)
+    answer = _ask if asks else _take_default
+    which = _images(images) if images is not None else answer(_IMAGES, _default_images(), _images)
+    how_long = parse_length(length) if length is not None else answer(_LENGTH, _MINUTES, parse_length)
+    what = search or answer(_SEARCH, SearchName.LECTURE.value, _search)
+    planned, about, takes = _plan(how_long, which)
+    text = first_study(name_from(file.stem), which, planned, SEARCHES[what.value], takes)
+    parse_study(text, str(file))
+    write_text(file, text)
+    _say(file, planned, about)
+
+
+_IMAGES = """\
+1. Which images?
+   cifar10    60,000 photographs in 10 classes; 170 MB, downloaded once
+   synthetic  pictures that hpo draws itself
+   or a folder of your own, with one folder of images per class"""
+_LENGTH = """\
+2. How long?
+   minutes on this machine, such as 30; or trials x epochs, such as 20x5"""
+_SEARCH = """\
+3. What to search?
+   lecture         activation, initializer, normalization, optimizer, learning rate, weight decay
+   regularization  learning rate, weight decay, dropout and label smoothing of one sound network"""
+
+
+def _ask(question: str, default: str, read: Callable[[str], T]) -> T:
+    """Ask until there is an answer that can be read."""
+    from hpo.cli.console import say_error
+    from hpo.errors import HpoError
+
+    typer.echo(question)
+    while True:
+        try:
+            return read(typer.prompt("  ", default=default, prompt_suffix=""))
+        except HpoError as error:
+            say_error(str(error))
+
+
+def _take_default(question: str, default: str, read: Callable[[str], T]) -> T:
+    return read(default)
+
+
+def _search(name: str) -> SearchName:
+    from hpo.errors import UserError
+
+    try:
+        return SearchName(name.strip())
+    except ValueError:
+        raise UserError(f"{name!r} is none of {', '.join(SearchName)}") from None
+
+
+def _default_images() -> str:
+    from hpo.data.cifar10 import found_on_disk
+    from hpo.settings import settings
+
+    on_disk = found_on_disk(settings().data.expanduser().absolute()) is not None
+    return "cifar10" if on_disk else "synthetic"
+
+
+def _images(name: str) -> Images:
+    """Raises ``DataError`` for a folder that is none of images."""
+    from hpo.config.template import Images
+    from hpo.data import synthetic
+    from hpo.data.folder import folder_source, list_images
+
+    name = name.strip()
+    if name == "cifar10":
+        return Images("cifar10", available=50_000, classes=10)
+    classes = len(synthetic.CLASSES)
+    if name == "synthetic":
+        return Images("synthetic", available=synthetic.TRAIN_PER_CLASS * classes, classes=classes)
+    root = Path(name).expanduser().absolute()
+    found = folder_source(root)
+    return Images("folder", len(list_images(root).train), len(found.classes), str(root))
+
+
+def _plan(how_long: float | Length, images: Images) -> tuple[Length, str, str]:
+    """How many trials and epochs, how long that takes at this machine's speed, and a comment on it."""
+    from hpo.cli.console import stderr
+    from hpo.config.template import Length, fitting
+    from hpo.reporting import formatting
+    from hpo.training.speed import crew_speed
+
+    if stderr().is_terminal:
+        stderr().print("measuring this machine's training speed ...", style="dim")
+    if isinstance(how_long, Length):
+        speed, length = crew_speed(how_long.trials), how_long
+    else:
+        speed = crew_speed()
+        length = fitting(60 * how_long * speed, images)
+    work = length.work(images)
+    about = formatting.duration(work / speed)
+    comment = (
+        f"How long it takes: about {about}, and less where trials are stopped early: {work:,} images\n"
+        f"(trials x epochs x images) at {speed:,.0f} images/s, this machine's speed if nothing else runs."
+    )
+    return length, about, comment
+
+
+def _say(file: Path, length: Length, about: str) -> None:
+    from hpo.cli.console import printable, stdout
+    from hpo.reporting import formatting
+
+    size = f"{formatting.count(length.trials, 'trial')}, {formatting.count(length.epochs, 'epoch')} each"
+    stdout().print(printable(f"{file}  {size}, about {about} on this machine"), soft_wrap=True)
+    stdout().print(printable(f"hpo run {shlex.quote(str(file))}"), soft_wrap=True)

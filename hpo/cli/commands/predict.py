@@ -1,0 +1,116 @@
+"""``hpo predict``: what images show, by an exported network."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from hpo.cli.options import Json
+from hpo.errors import DataError, UserError
+
+if TYPE_CHECKING:
+    from hpo.artifacts.model import Prediction, Unreadable
+
+Row: TypeAlias = tuple[Any, ...]
+
+
+def predict(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What `hpo export` wrote.")],
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE...", help="Image files, folders of them, or patterns.")
+    ],
+    top: Annotated[
+        int, typer.Option(min=1, metavar="K", help="How many of the most probable labels to show.")
+    ] = 3,
+    batch: Annotated[int, typer.Option(min=1, metavar="N", help="Images at once.")] = 500,
+    program: Annotated[
+        bool, typer.Option("--program", help="Run its torch.export program instead of hpo's network.")
+    ] = False,
+    device: Annotated[str, typer.Option(metavar="NAME", help="Where to compute: auto, cpu, cuda.")] = "auto",
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what images show, with probabilities. Needs the folder alone, and no database.
+
+    Images that are not 32 x 32 are squeezed to it. Those that cannot be read are told at the end; the exit
+    code is then 2.
+    """
+    if as_csv and as_json:
+        raise UserError("give --csv or --json, not both")
+    from hpo.artifacts.model import load_exported
+    from hpo.cli.views.rows import WRITERS
+    from hpo.data.images import image_paths
+    from hpo.training.device import resolve_device
+
+    paths = image_paths(images)
+    model = load_exported(folder, program=program, device=str(resolve_device(device)))
+    tally = _Tally()
+    predictions = tally.counting(model.predict_files(paths, top, batch))
+    shown = min(top, len(model.labels))
+    if as_json:
+        WRITERS["json"](sys.stdout, _OBJECT, map(_object, predictions))
+    else:
+        rows = (_flat(each, shown) for each in predictions)
+        WRITERS["csv" if as_csv else "table"](sys.stdout, _header(shown), rows)
+    sys.stdout.flush()  # before what is said on the other stream
+    tally.tell(len(paths))
+
+
+class _Tally:
+    """What is to be said about the images when all are done."""
+
+    def __init__(self) -> None:
+        self._resized = 0
+        self._unreadable: list[Unreadable] = []
+
+    def counting(self, predictions: Iterator[Prediction | Unreadable]) -> Iterator[Prediction]:
+        """The predictions alone."""
+        from hpo.artifacts.model import Unreadable
+        from hpo.data.cache import SIDE
+
+        for each in predictions:
+            if isinstance(each, Unreadable):
+                self._unreadable.append(each)
+                continue
+            self._resized += each.size != (SIDE, SIDE)
+            yield each
+
+    def tell(self, count: int) -> None:
+        """Raises ``DataError`` if not every image could be read."""
+        from hpo.cli.console import stderr
+
+        if self._resized:
+            note = f"{self._resized:,} of {count:,} images were not 32 x 32: squeezed to it, sides and all"
+            stderr().print(note, style="dim", soft_wrap=True)
+        if self._unreadable:
+            listed = "".join(f"\n  {each.path}: {each.reason}" for each in self._unreadable[:_SHOWN])
+            more = len(self._unreadable) - _SHOWN
+            listed += f"\n  and {more:,} more" if more > 0 else ""
+            raise DataError(f"{len(self._unreadable):,} of {count:,} images cannot be read:{listed}")
+
+
+_SHOWN = 10
+_OBJECT = ("image", "label", "probability", "top", "size")
+
+
+def _object(prediction: Prediction) -> Row:
+    top = [
+        {"label": label, "probability": probability}
+        for label, probability in zip(prediction.labels, prediction.probabilities, strict=True)
+    ]
+    first = prediction.labels[0], prediction.probabilities[0]
+    return (str(prediction.path), *first, top, list(prediction.size))
+
+
+def _header(shown: int) -> list[str]:
+    others = [name for place in range(2, shown + 1) for name in (f"label_{place}", f"probability_{place}")]
+    return ["image", "label", "probability", *others]
+
+
+def _flat(prediction: Prediction, shown: int) -> Row:
+    pairs = zip(prediction.labels[:shown], prediction.probabilities[:shown], strict=True)
+    return (str(prediction.path), *(each for label, share in pairs for each in (label, round(share, 4))))

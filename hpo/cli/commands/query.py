@@ -1,0 +1,137 @@
+"""``hpo query``: SQL or a ready question over all results."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hpo.cli.options import Storage, storage_url
+from hpo.errors import UserError
+
+
+class Format(StrEnum):
+    """How rows are written."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    markdown = "markdown"
+    parquet = "parquet"
+
+
+_SUFFIXES = {
+    ".txt": Format.table, ".json": Format.json, ".csv": Format.csv, ".md": Format.markdown,
+    ".parquet": Format.parquet,
+}  # fmt: skip
+
+
+def query(
+    sql: Annotated[
+        str | None,
+        typer.Argument(metavar="SQL|NAME", help="One statement that only reads, or a ready question."),
+    ] = None,
+    list_questions: Annotated[bool, typer.Option("--list", help="List the ready questions.")] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print a ready question's SQL and parameters, and do not ask it.")
+    ] = False,
+    params: Annotated[
+        list[str] | None,
+        typer.Option("--param", "-p", metavar="NAME=VALUE", help="The value of :NAME; may be repeated."),
+    ] = None,
+    output_format: Annotated[
+        Format | None,
+        typer.Option("--format", help="How to write the rows. [default: as FILE is called, else table]"),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file.")
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Give up after so many seconds.")
+    ] = 30.0,
+    storage: Storage = None,
+) -> None:
+    """Ask the database, in SQL or with a ready question.
+
+    The views are results (one row a trial, each hyperparameter a column), curves, findings, layers, attempts,
+    leaderboard, and params (of every Optuna study in the database).
+    """
+    from hpo.cli.views.rows import parameters
+    from hpo.queries.saved_queries import ask, question
+
+    wanted = output_format or _format_of(output)
+    if list_questions:
+        _write_list(wanted, output)
+        return
+    if sql is None:
+        raise UserError('give a statement (hpo query "SELECT ...") or a name from `hpo query --list`')
+    if show:
+        sys.stdout.write(question(sql).sql)
+        return
+    columns, rows = ask(storage_url(storage), sql, parameters(params or []), timeout)
+    with closing(rows):
+        _write(wanted, output, columns, rows)
+
+
+def _format_of(output: Path | None) -> Format:
+    if output is None or not output.suffix:
+        return Format.table
+    try:
+        return _SUFFIXES[output.suffix.lower()]
+    except KeyError:
+        known = ", ".join(_SUFFIXES)
+        raise UserError(
+            f"{output}: {output.suffix} is no known format ({known}); give another name, or --format"
+        ) from None
+
+
+def _write_list(wanted: Format, output: Path | None) -> None:
+    from rich.text import Text
+
+    from hpo.cli.console import stdout
+    from hpo.cli.views.tables import table_that_fits
+    from hpo.queries.saved_queries import NAMES, question
+
+    listed = [(each.name, each.title, " ".join(map(str, each.parameters))) for each in map(question, NAMES)]
+    header = ["name", "question", "parameters"]
+    if wanted is not Format.table or output is not None:
+        _write(wanted, output, header, iter(listed))
+        return
+    console = stdout()
+    columns = {name: [Text(row[i]) for row in listed] for i, name in enumerate(header)}
+    console.print(table_that_fits(columns, console.width, left=header))
+
+
+def _write(
+    wanted: Format, output: Path | None, columns: Sequence[str], rows: Iterator[tuple[Any, ...]]
+) -> None:
+    if wanted is Format.parquet:
+        _write_parquet(output, columns, rows)
+        return
+    from hpo.cli.views.rows import WRITERS
+    from hpo.files import replacing
+
+    writer = WRITERS[wanted.value]
+    if output is None:
+        writer(sys.stdout, columns, rows)
+        return
+    with replacing(output) as file:
+        writer(file, columns, rows)
+
+
+def _write_parquet(output: Path | None, columns: Sequence[str], rows: Iterator[tuple[Any, ...]]) -> None:
+    from hpo.cli.views.rows import write_parquet
+    from hpo.files import replacing_bytes
+
+    if output is not None:
+        with replacing_bytes(output) as file:
+            write_parquet(file, columns, rows)
+        return
+    if sys.stdout.isatty():
+        raise UserError("parquet is not for a terminal: add -o FILE, or > FILE")
+    write_parquet(sys.stdout.buffer, columns, rows)

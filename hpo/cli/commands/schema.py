@@ -1,0 +1,23 @@
+"""``hpo schema``: the JSON schema of study files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def schema(
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file.")
+    ] = None,
+) -> None:
+    """Print the JSON schema of study files, for editors."""
+    from hpo.config.schema import schema_text
+    from hpo.files import write_text
+
+    if output is None:
+        typer.echo(schema_text(), nl=False)
+    else:
+        write_text(output, schema_text())

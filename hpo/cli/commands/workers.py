@@ -1,0 +1,70 @@
+"""``hpo workers``: who is there."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hpo.cli.options import Json, Storage, storage_url
+
+if TYPE_CHECKING:
+    from hpo.queries.workers import PresentWorker
+
+_WELL = {"at work", "idle"}
+
+
+def workers(
+    storage: Storage = None,
+    here: Annotated[
+        bool,
+        typer.Option(
+            "--here", help="Only those of this machine or container; exit with 1 unless one is well."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List the worker processes of all machines: what each is at, and its last sign of life."""
+    from hpo.cli.console import stdout
+    from hpo.cli.views.lines import to_json
+    from hpo.cli.views.tables import results
+    from hpo.queries.workers import present_workers, state_of
+    from hpo.storage.identity import is_local
+
+    with results(storage_url(storage)) as engine:
+        found = [each for each in present_workers(engine) if not here or is_local(each.worker)]
+    states = [state_of(each) for each in found]
+    if as_json:
+        typer.echo(
+            to_json([{"state": state, **asdict(each)} for each, state in zip(found, states, strict=True)])
+        )
+    elif not found:
+        stdout().print("no worker is there: hpo worker starts some, on any machine")
+    else:
+        _print(found, states)
+    if here and not set(states) & _WELL:
+        raise typer.Exit(1)
+
+
+def _print(found: list[PresentWorker], states: list[str]) -> None:
+    from rich.text import Text
+
+    from hpo.cli.console import printable, stdout
+    from hpo.cli.views.tables import table_that_fits
+    from hpo.reporting import formatting
+
+    styles = {"dead": "red", "silent": "yellow", "at work": "cyan", "idle": "dim"}
+    columns = {
+        "worker": [Text(printable(each.worker)) for each in found],
+        "state": [Text(state, styles[state]) for state in states],
+        "study": [Text(printable(each.study or "–")) for each in found],
+        "trial": [Text("–" if each.number is None else str(each.number)) for each in found],
+        "last sign": [Text(f"{formatting.duration(each.silent_seconds)} ago") for each in found],
+        "device": [Text(printable(each.device or "–")) for each in found],
+        "tags": [Text(printable(", ".join(each.tags) or "–")) for each in found],
+        "serves": [Text(printable(", ".join(each.serves) or "all")) for each in found],
+    }
+    console = stdout()
+    left = ("worker", "state", "study", "last sign", "device", "tags", "serves")
+    console.print(table_that_fits(columns, console.width, left=left))

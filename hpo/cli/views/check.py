@@ -1,0 +1,123 @@
+"""What ``hpo check`` shows: progress while it trains, then each check with its number, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from hpo.checks.base import Finding
+from hpo.checks.causes import HEALTHY
+from hpo.cli.console import printable, stderr, stdout
+from hpo.cli.views.lines import to_json
+from hpo.cli.views.tables import SEVERITY_STYLES
+from hpo.cli.views.trial import layers_table, number_cell
+from hpo.config.configuration import Configuration
+from hpo.records import EpochResult
+from hpo.reporting import formatting
+from hpo.trial.dry_run import Rehearsal
+from hpo.trial.recorder import layer_records
+
+_ORDER = ("fatal", "warn", "note", "pass")
+
+
+@contextmanager
+def following(configuration: Configuration, *, quiet: bool) -> Iterator[Callable[[EpochResult], None]]:
+    """A progress bar on a terminal; call what it gives after each epoch."""
+    console = stderr()
+    if quiet or not console.is_terminal:
+        yield lambda epoch: None
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[said]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("checking", total=configuration.epochs, said="before training")
+
+        def advance(epoch: EpochResult) -> None:
+            said = f"epoch {epoch.epoch}: val_accuracy {formatting.accuracy(epoch.val_accuracy)}"
+            progress.update(task, advance=1, said=said)
+
+        yield advance
+
+
+def print_report(configuration: Configuration, result: Rehearsal) -> None:
+    """The whole report: what is wrong first."""
+    console = stdout()
+    console.print(_heading(configuration, result))
+    console.print()
+    console.print(_checks_table(result.findings, console.width))
+    if result.layers is not None:
+        console.print()
+        console.print(Text(f"layers at step {result.layers.step}", "bold"))
+        console.print(layers_table(layer_records(result.layers, len(result.curve)), console.width))
+    console.print()
+    _print_verdict(console, result)
+
+
+def as_json(configuration: Configuration, result: Rehearsal) -> str:
+    """The same for programs."""
+    return to_json(
+        {
+            "configuration": configuration.applicable(),
+            "steps": result.steps,
+            "curve": [asdict(epoch) for epoch in result.curve],
+            "findings": [asdict(finding) for finding in result.findings],
+            "layers": asdict(result.layers) if result.layers else None,
+            "verdict": asdict(result.verdict),
+            "fatal": result.fatal is not None,
+        }
+    )
+
+
+def _heading(configuration: Configuration, result: Rehearsal) -> Text:
+    trained = formatting.count(result.steps, "step")
+    last = f", val_accuracy {formatting.accuracy(result.curve[-1].val_accuracy)}" if result.curve else ""
+    return Text.assemble(
+        (f"{configuration.model} on {configuration.dataset}", "bold"),
+        (f"  {trained} of batch {configuration.batch_size}{last}", "dim"),
+    )
+
+
+def _checks_table(findings: tuple[Finding, ...], width: int) -> Table:
+    worst: dict[str, Finding] = {}
+    for finding in findings:
+        known = worst.get(finding.check)
+        if known is None or _ORDER.index(finding.severity) < _ORDER.index(known.severity):
+            worst[finding.check] = finding
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0), width=min(width, 160))
+    for name in ("check", "", "value", "threshold"):
+        table.add_column(name, no_wrap=True, justify="right" if name in ("value", "threshold") else "left")
+    table.add_column("what it saw")
+    for finding in sorted(worst.values(), key=lambda each: _ORDER.index(each.severity)):
+        where = f"{finding.layer}: " if finding.layer else ""
+        what = Text(printable(where + finding.message))
+        if finding.remedy.text and finding.severity != "pass":
+            what.append(f"\n→ {printable(finding.remedy.text)}", "bold")
+        table.add_row(
+            Text(finding.check),
+            Text(finding.severity, SEVERITY_STYLES[finding.severity]),
+            number_cell(finding.value),
+            number_cell(finding.threshold),
+            what,
+        )
+    return table
+
+
+def _print_verdict(console: Console, result: Rehearsal) -> None:
+    said = result.verdict
+    style = "green" if said.cause == HEALTHY else "yellow"
+    sure = "" if said.cause == HEALTHY else f"  ({said.confidence:.0%} sure)"
+    console.print(
+        Text.assemble(("verdict  ", "bold"), (printable(said.text), style), (sure, "dim")), soft_wrap=True
+    )
+    if said.remedy:
+        console.print(Text.assemble(("try      ", "bold"), printable(said.remedy)), soft_wrap=True)

@@ -1,0 +1,113 @@
+"""What is said when a run ends: leaderboard, best configuration, how others failed, what comes next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+from sqlalchemy import Engine
+
+from hpo.checks.causes import HEALTHY
+from hpo.cli.console import printable
+from hpo.cli.views.diagnosis import print_diagnosis
+from hpo.cli.views.stages import print_stages
+from hpo.cli.views.tables import leaderboard_table
+from hpo.events import RunSummary
+from hpo.queries.stages import stages_status
+from hpo.queries.study import Leader, leaderboard
+from hpo.redact import safe_url
+from hpo.reporting import formatting
+from hpo.settings import settings
+
+_LEADERS = 10
+
+
+def print_ending(
+    console: Console, engine: Engine, storage_url: str, summary: RunSummary, command: Sequence[str]
+) -> None:
+    """Everything about how the run ended; ``command`` is the one that was given, to go on with.
+
+    Raises ``StorageError`` before anything is printed.
+    """
+    leaders = leaderboard(engine, summary.study, _LEADERS)
+    stages = stages_status(engine, summary.study).stages
+    console.print()
+    console.print(_headline(summary, next((each.stage for each in stages if not each.trials), None)))
+    if leaders:
+        console.print()
+        console.print(leaderboard_table(leaders, console.width))
+        console.print()
+        console.print(_best(leaders[0], summary.study))
+    print_stages(console, engine, summary.study)
+    print_diagnosis(console, engine, summary.study)
+    console.print()
+    if summary.stopped:
+        _print_commands(console, {f"hpo resume {summary.study}": "lets workers go on with the rest"})
+    elif summary.finished < summary.total:
+        _print_again(console, command)
+    else:
+        _print_commands(console, _next_commands(summary.study, storage_url))
+
+
+def print_ending_without_database(console: Console, summary: RunSummary, command: Sequence[str]) -> None:
+    """The same of a run that was stopped while the database was away."""
+    console.print()
+    console.print(_headline(summary, None))
+    console.print(Text("the database does not answer: `hpo status` shows the trials when it does", "yellow"))
+    console.print()
+    _print_again(console, command)
+
+
+def _print_again(console: Console, command: Sequence[str]) -> None:
+    again = shlex.join(safe_url(argument) for argument in command)
+    _print_commands(console, {again: "goes on with the rest"})
+
+
+def _headline(summary: RunSummary, ended_at: str | None) -> Text:
+    """``ended_at`` is the stage for which the ones before gave no reason."""
+    trials = formatting.count(summary.total, "trial")
+    if summary.finished == summary.total:
+        said = f"ended before its stage {ended_at}, after {trials}" if ended_at else f"all {trials} are done"
+        return Text.assemble(
+            (printable(summary.study), "bold"), printable(f"  {said}"),
+            (f"  ({formatting.duration(summary.seconds)})", "dim"),
+        )  # fmt: skip
+    why = "stopped" if summary.interrupted or summary.stopped else "ended early"
+    done = f"{summary.finished} of {formatting.count(summary.total, 'trial')} of {printable(summary.study)}"
+    kept = "are done and kept; what was running will be taken up again"
+    return Text.assemble((f"{why}: ", "bold yellow"), f"{done} {kept}")
+
+
+def _best(leader: Leader, study: str) -> Text:
+    searched = {name: value for name, value in leader.searched.items() if value is not None}
+    lines = [
+        Text.assemble(
+            ("best", "bold"), f"  trial {leader.number}, val_accuracy {formatting.accuracy(leader.value)}"
+        )
+    ]
+    width = max((len(name) for name in searched), default=0)
+    lines += [
+        Text(printable(f"  {name:{width}}  {formatting.setting(value)}")) for name, value in searched.items()
+    ]
+    if leader.verdict and leader.verdict != HEALTHY:
+        lines.append(Text(printable(f"  but {leader.verdict}"), "yellow"))
+    lines.append(Text(f"  all its settings: hpo show {study} {leader.number}", "dim"))
+    return Text("\n").join(lines)
+
+
+def _next_commands(study: str, storage_url: str) -> dict[str, str]:
+    storage = [] if storage_url == settings().storage else ["--storage", safe_url(storage_url)]
+    sql = f"SELECT number, value, verdict, lr FROM results WHERE study = '{study}'"
+    return {
+        shlex.join(["hpo", "dashboard", *storage]): "curves in a browser",
+        shlex.join(["hpo", "report", study, *storage]): "all of it as a page to send",
+        shlex.join(["hpo", "query", *storage]) + f' "{sql}"': "every trial by SQL",
+    }
+
+
+def _print_commands(console: Console, commands: dict[str, str]) -> None:
+    console.print(Text("next", "bold"))
+    for command, what in commands.items():
+        console.print(Text.assemble(f"  {printable(command)}", (f"   {what}", "dim")), soft_wrap=True)

@@ -1,0 +1,90 @@
+"""A study's stages, the decisions between them and what was confirmed, as `hpo run` and `hpo status` end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy import Engine
+
+from hpo.cli.console import printable
+from hpo.cli.views.tables import table_that_fits
+from hpo.queries.stages import Confirmation, StageStatus, stages_status
+from hpo.reporting import formatting
+from hpo.reporting.formatting import test_lines
+from hpo.stages.wording import confidence
+
+
+def print_stages(console: Console, engine: Engine, study: str) -> None:
+    """Nothing for a study without stages whose test images nobody has looked at."""
+    found = stages_status(engine, study)
+    if found.stages:
+        _title(console, "stages")
+        console.print(_stages_table(found.stages, console.width))
+    for stage in dict.fromkeys(each.stage for each in found.decisions):
+        _title(console, f"how {printable(stage)} follows")
+        for decision in found.decisions:
+            if decision.stage == stage:
+                style = "yellow" if decision.action == "end" else ""
+                console.print(Text(printable(f"  {decision.message}"), style), soft_wrap=True)
+    if any(each.rank for each in found.confirmations):
+        _title(console, "confirmed")
+        console.print(_confirmed_table(found.confirmations, console.width))
+    for line in test_lines(found):
+        console.print(Text(printable(line), "" if len(found.looks) == 1 else "yellow"), soft_wrap=True)
+
+
+def as_dict(engine: Engine, study: str) -> dict[str, Any]:
+    """The same for programs."""
+    return asdict(stages_status(engine, study))
+
+
+def _title(console: Console, text: str) -> None:
+    console.print()
+    console.print(Text(text, "bold"))
+
+
+def _stages_table(stages: Sequence[StageStatus], width: int) -> Table:
+    spent = sum(each.images for each in stages)
+    columns = {
+        "stage": [Text(printable(each.stage)) for each in stages],
+        "trials": [Text(f"{each.done}/{each.trials}") for each in stages],
+        "epochs": [Text(_number(each.epochs)) for each in stages],
+        "images": [Text(_number(each.train_images)) for each in stages],
+        "best": [Text(formatting.accuracy(each.best_value)) for each in stages],
+        "epochs x images": [Text(f"{each.images:,}") for each in stages],
+        "share": [Text(f"{each.images / spent:.0%}" if spent else "–") for each in stages],
+    }
+    return table_that_fits(columns, width, left=("stage",))
+
+
+def _confirmed_table(found: Sequence[Confirmation], width: int) -> Table:
+    columns = {
+        "rank": [Text(_number(each.rank)) for each in found],
+        "trial": [Text(str(each.number)) for each in found],
+        "in the search": [Text(formatting.accuracy(each.search_value)) for each in found],
+        "mean": [
+            Text(formatting.accuracy(each.mean), "bold green" if each.rank == 1 else "") for each in found
+        ],
+        confidence(): [Text(_interval(each)) for each in found],
+        "runs": [Text(f"{each.completed}/{each.runs}") for each in found],
+        "ahead of next": [
+            Text("–" if each.difference is None else f"{each.difference:.4f}") for each in found
+        ],
+        "p": [Text("–" if each.p_value is None else f"{each.p_value:.2g}") for each in found],
+    }
+    return table_that_fits(columns, width, left=())
+
+
+def _interval(each: Confirmation) -> str:
+    if each.low is None or each.high is None:
+        return "–"
+    return f"{formatting.accuracy(each.low)} to {formatting.accuracy(each.high)}"
+
+
+def _number(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"

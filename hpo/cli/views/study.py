@@ -1,0 +1,162 @@
+"""What ``hpo status`` shows: all studies in a table, or one with its workers, its best and its failures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy import Engine
+
+from hpo.cli.console import printable, stdout
+from hpo.cli.views import diagnosis, stages
+from hpo.cli.views.lines import to_json
+from hpo.cli.views.live import STATE_STYLES
+from hpo.cli.views.tables import leaderboard_table, table_that_fits
+from hpo.queries.study import StudySummary, leaderboard, study_status
+from hpo.queries.workers import Interrupted, Work, WorkerStatus
+from hpo.reporting import formatting
+from hpo.storage.optuna.foreign import OptunaStudy, list_optuna_studies
+
+_STATES = ("running", "complete", "pruned", "failed", "waiting")
+_OUR_STATES = ("running", "paused", "complete", "pruned", "failed", "waiting")
+
+
+def print_studies(summaries: Sequence[StudySummary], url: str) -> None:
+    """Every study, one a line; those that hpo did not make below, if there are any."""
+    console = stdout()
+    theirs = _theirs(summaries, url)
+    if summaries:
+        console.print(_studies_table(summaries, console.width))
+    elif not theirs:
+        console.print("no studies yet: `hpo run quickstart` begins one")
+    if theirs:
+        if summaries:
+            console.print()
+        console.print(Text("made with Optuna, not with hpo: the view params has their trials", "dim"))
+        console.print(_optuna_table(theirs, console.width))
+
+
+def print_study(engine: Engine, name: str) -> None:
+    """One study: its counts, who works on it, the leaderboard, what did not go well and what that says."""
+    console = stdout()
+    found = study_status(engine, name)
+    console.print(_studies_table([found.summary], console.width))
+    if found.summary.stopped_at:
+        console.print()
+        since = f"stopped since {found.summary.stopped_at:%Y-%m-%d %H:%M} (UTC)"
+        console.print(Text(f"{since}: hpo resume {printable(name)} lets workers go on", "yellow"))
+    _print_work(console, found.work)
+    leaders = leaderboard(engine, name)
+    if leaders:
+        console.print()
+        console.print(leaderboard_table(leaders, console.width))
+    stages.print_stages(console, engine, name)
+    diagnosis.print_diagnosis(console, engine, name)
+
+
+def _print_work(console: Console, work: Work) -> None:
+    if work.workers:
+        console.print()
+        console.print(_workers_table(work.workers, console.width))
+    if work.interrupted:
+        console.print()
+        console.print(_interrupted_table(work.interrupted, console.width))
+    if set(work.attempts) & {"lost", "hung", "released"}:
+        console.print()
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in work.attempts.items())
+        console.print(Text(f"attempts  {counts}", "dim"))
+
+
+def all_as_json(summaries: Sequence[StudySummary], url: str) -> str:
+    """Every study for programs; ``made_by`` says which are only Optuna's."""
+    ours = [{"made_by": "hpo", **_as_dict(summary)} for summary in summaries]
+    return to_json([*ours, *({"made_by": "optuna", **asdict(study)} for study in _theirs(summaries, url))])
+
+
+def as_json(engine: Engine, name: str) -> str:
+    """One study for programs."""
+    found = study_status(engine, name)
+    return to_json(
+        {
+            **_as_dict(found.summary),
+            "best_number": found.best_number,
+            **asdict(found.work),
+            "leaderboard": [asdict(leader) for leader in leaderboard(engine, name)],
+            **stages.as_dict(engine, name),
+            **diagnosis.as_dict(engine, name),
+        }
+    )
+
+
+def _theirs(summaries: Sequence[StudySummary], url: str) -> list[OptunaStudy]:
+    return list_optuna_studies(url, ours={summary.name for summary in summaries})
+
+
+def _as_dict(summary: StudySummary) -> dict[str, Any]:
+    return {**asdict(summary), "done": summary.done, "trials": summary.trials}
+
+
+def _studies_table(summaries: Sequence[StudySummary], width: int) -> Table:
+    states = [state for state in _OUR_STATES if state != "paused" or any(each.paused for each in summaries)]
+    columns = {
+        "study": [Text(printable(each.name), "bold") for each in summaries],
+        "done": [Text(f"{each.done}/{each.trials}") for each in summaries],
+        "best": [Text(formatting.accuracy(each.best_value)) for each in summaries],
+        **{state: [_state_count(each, state) for each in summaries] for state in states},
+        "data": [Text(printable(each.dataset)) for each in summaries],
+        "begun (UTC)": [Text(f"{each.created_at:%Y-%m-%d %H:%M}") for each in summaries],
+    }
+    return table_that_fits(columns, width, left=("study", "data", "begun (UTC)"))
+
+
+def _optuna_table(studies: Sequence[OptunaStudy], width: int) -> Table:
+    columns = {
+        "study": [Text(printable(each.name), "bold") for each in studies],
+        "best": [Text("–" if each.best_value is None else f"{each.best_value:.6g}") for each in studies],
+        **{state: [_state_count(each, state) for each in studies] for state in _STATES},
+    }
+    return table_that_fits(columns, width, left=("study",))
+
+
+def _state_count(summary: StudySummary | OptunaStudy, state: str) -> Text:
+    count = getattr(summary, state)
+    return Text(str(count), STATE_STYLES[state] if count else "dim")
+
+
+def _workers_table(workers: Sequence[WorkerStatus], width: int) -> Table:
+    columns = {
+        "worker": [Text(printable(each.worker)) for each in workers],
+        "trial": [Text("–" if each.number is None else str(each.number)) for each in workers],
+        "epochs done": [Text(str(each.epoch)) for each in workers],
+        "attempt": [Text("–" if each.attempt is None else str(each.attempt)) for each in workers],
+        "last progress": [_ago(each.silent_seconds) for each in workers],
+        "lease until (UTC)": [_lease(each) for each in workers],
+    }
+    return table_that_fits(columns, width, left=("worker", "last progress", "lease until (UTC)"))
+
+
+def _lease(worker: WorkerStatus) -> Text:
+    until = f"{worker.lease_until:%H:%M:%S}"
+    if worker.lease_seconds_left > 0:
+        return Text(f"{until}, {worker.lease_seconds_left:.0f} s left")
+    return Text(f"{until}, over: another may take the trial", "yellow")
+
+
+def _ago(seconds: float | None) -> Text:
+    return Text("–" if seconds is None else f"{formatting.duration(max(0.0, seconds))} ago")
+
+
+def _interrupted_table(trials: Sequence[Interrupted], width: int) -> Table:
+    columns = {
+        "waits for a worker": [Text(f"trial {each.number}") for each in trials],
+        "epochs done": [Text(str(each.epoch)) for each in trials],
+        "attempts": [Text(str(each.attempts)) for each in trials],
+        "the last was": [
+            Text(each.outcome or "", "yellow" if each.outcome in ("lost", "hung") else "") for each in trials
+        ],
+    }
+    return table_that_fits(columns, width, left=("waits for a worker", "the last was"))

@@ -1,0 +1,99 @@
+"""Tables of trials and studies, as every command shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy import Engine
+
+from hpo.cli.console import printable
+from hpo.config.study import MAIN
+from hpo.queries.study import Leader
+from hpo.reporting import formatting
+from hpo.storage.engine import reading
+from hpo.storage.studies import find_study, results_engine
+
+SEVERITY_STYLES = {"pass": "green", "note": "cyan", "warn": "yellow", "fatal": "red"}
+
+
+@contextmanager
+def results(url: str) -> Iterator[Engine]:
+    """The database, for reading; raises ``StorageError`` if hpo has not used it yet."""
+    engine = results_engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def study_in_database(url: str, name: str) -> int:
+    """The study's id, before anything is written: where there is no database none shall be made.
+
+    Raises ``StorageError`` or ``UnknownStudyError``.
+    """
+    with results(url) as engine, reading(engine) as connection:
+        return int(find_study(connection, name).study_id)
+
+
+def table_that_fits(columns: Mapping[str, Sequence[Text]], width: int, *, left: Collection[str]) -> Table:
+    """A table without lines, of the first columns that fit side by side; rich would cut them all short.
+
+    The columns in ``left`` hold words, the others numbers.
+    """
+    shown: list[str] = []
+    for name, cells in columns.items():
+        width -= max([len(name), *(cell.cell_len for cell in cells)]) + _GAP
+        if width < 0 and shown:
+            break
+        shown.append(name)
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, _GAP, 0, 0))
+    for name in shown:
+        table.add_column(name, justify="left" if name in left else "right", no_wrap=True)
+    for row in zip(*(columns[name] for name in shown), strict=True):
+        table.add_row(*row)
+    return table
+
+
+_GAP = 2
+
+
+def leaderboard_table(leaders: Sequence[Leader], width: int) -> Table:
+    """The best trials with what was searched; what of it does not fit is named below."""
+    searched = {
+        name: [leader.searched[name] for leader in leaders]
+        for name in (leaders[0].searched if leaders else ())
+        if any(leader.searched[name] is not None for leader in leaders)
+    }
+    stages = [leader.stage for leader in leaders]
+    columns = {
+        "rank": [Text(str(leader.rank)) for leader in leaders],
+        **({} if set(stages) <= {MAIN} else {"stage": [Text(printable(stage)) for stage in stages]}),
+        "trial": [Text(str(leader.number)) for leader in leaders],
+        "val_accuracy": [
+            Text(formatting.accuracy(leader.value), "bold green" if leader.rank == 1 else "")
+            for leader in leaders
+        ],
+        **{name: [Text(_cell(value)) for value in values] for name, values in searched.items()},
+        "best epoch": [
+            Text("" if leader.best_epoch is None else str(leader.best_epoch)) for leader in leaders
+        ],
+        "time": [
+            Text("" if leader.seconds is None else formatting.duration(leader.seconds)) for leader in leaders
+        ],
+    }
+    texts = ["stage"]
+    texts += [name for name, values in searched.items() if any(isinstance(value, str) for value in values)]
+    table = table_that_fits(columns, width, left=texts)
+    hidden = [name for name in searched if name not in {column.header for column in table.columns}]
+    if hidden:
+        table.caption = f"also searched: {', '.join(hidden)}"
+        table.caption_justify, table.caption_style = "left", "dim"
+    return table
+
+
+def _cell(value: Any) -> str:
+    return "–" if value is None else printable(formatting.setting(value))

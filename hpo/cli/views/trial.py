@@ -1,0 +1,211 @@
+"""What ``hpo show`` shows of a trial."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.columns import Columns
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hpo.checks.causes import CAUSES, HEALTHY
+from hpo.cli.console import printable, stdout
+from hpo.cli.views.lines import to_json
+from hpo.cli.views.live import STATE_STYLES
+from hpo.cli.views.tables import SEVERITY_STYLES, table_that_fits
+from hpo.queries.trial import Attempt, TrialDetail
+from hpo.records import EpochRecord, FindingRecord, LayerRecord
+from hpo.reporting import formatting
+
+_MOST_EPOCHS = 24
+_ERROR_LINES = 8
+
+
+def print_trial(trial: TrialDetail, weights: Path | None) -> None:
+    """The whole page, most important first; ``weights`` is where those of its best epoch are kept."""
+    console = stdout()
+    console.print(_heading(trial))
+    _print_verdict(console, trial)
+    if weights:
+        console.print(Text.assemble(("weights: ", "bold"), printable(str(weights))), soft_wrap=True)
+    _print_configuration(console, trial)
+    if trial.curve:
+        _title(console, "curve")
+        console.print(_sparklines(trial.curve))
+        console.print(_curve(trial.curve, trial.best_epoch, console.width))
+    if trial.findings:
+        _title(console, "findings")
+        console.print(_findings(trial.findings))
+    if trial.layers:
+        step = trial.layers[-1].step
+        _title(console, f"layers at step {step}")
+        last = [layer for layer in trial.layers if layer.step == step]
+        console.print(layers_table(last, console.width))
+    if trial.attempts:
+        _title(console, "attempts")
+        console.print(_attempts(trial.attempts, console.width))
+    if trial.error:
+        _title(console, "error")
+        for line in trial.error.rstrip().splitlines()[-_ERROR_LINES:]:
+            console.print(Text(f"  {printable(line)}"), soft_wrap=True)
+
+
+def as_json(trial: TrialDetail, weights: Path | None) -> str:
+    """The same for programs, and nothing left out."""
+    return to_json({**asdict(trial), "weights": weights and str(weights)})
+
+
+def _title(console: Console, text: str) -> None:
+    console.print()
+    console.print(Text(text, "bold"))
+
+
+def _heading(trial: TrialDetail) -> Text:
+    facts = [f"{formatting.count(trial.parameters, 'parameter')}"] if trial.parameters else []
+    facts += [formatting.duration(trial.seconds)] if trial.seconds else []
+    facts += [f"{trial.images_per_second:,.0f} images/s"] if trial.images_per_second else []
+    value = f"  val_accuracy {formatting.accuracy(trial.value)}" if trial.state == "complete" else ""
+    return Text.assemble(
+        (f"trial {trial.number} of {printable(trial.study)}", "bold"), "  ",
+        (trial.state, STATE_STYLES.get(trial.state, "")), (value, "bold"),
+        (f"  {', '.join([*facts, printable(trial.device)])}", "dim"),
+    )  # fmt: skip
+
+
+def _print_verdict(console: Console, trial: TrialDetail) -> None:
+    if trial.verdict:
+        style = "green" if trial.verdict == HEALTHY else "yellow"
+        unsure = trial.confidence is not None and trial.cause not in (None, HEALTHY)
+        sure = f"  ({trial.confidence:.0%} sure{_otherwise(trial.second_cause)})" if unsure else ""
+        console.print(Text.assemble((printable(trial.verdict), style), (sure, "dim")), soft_wrap=True)
+    if trial.cause == HEALTHY and trial.second_cause in CAUSES:
+        console.print(Text(f"also suspected: {CAUSES[trial.second_cause].words}", "dim"), soft_wrap=True)
+    if trial.remedy:
+        console.print(Text.assemble(("try: ", "bold"), printable(trial.remedy)), soft_wrap=True)
+
+
+def _otherwise(cause: str | None) -> str:
+    return f", else {CAUSES[cause].words}" if cause in CAUSES else ""
+
+
+def _print_configuration(console: Console, trial: TrialDetail) -> None:
+    applied = {name: value for name, value in trial.configuration.items() if value is not None}
+    searched = {name: applied.pop(name) for name in trial.searched if name in applied}
+    if searched:
+        _title(console, "searched")
+        width = max(map(len, searched))
+        for name, value in searched.items():
+            line = Text(printable(f"  {name:{width}}  {formatting.setting(value)}"))
+            is_given = name in (trial.given or {}) and not trial.is_drawn_around
+            given = "  given, not drawn" if is_given else ""
+            console.print(line.append(given, "dim"))
+    _title(console, "fixed or default")
+    entries = [Text(printable(f"  {name} {formatting.setting(value)}")) for name, value in applied.items()]
+    width = 100 if not console.is_terminal else console.width
+    console.print(Columns(entries, padding=(0, 1), column_first=True, equal=True), width=width)
+
+
+def _sparklines(curve: Sequence[EpochRecord]) -> Text:
+    accuracies = [record.val_accuracy for record in curve]
+    losses = [record.val_loss for record in curve]
+    finite = [loss for loss in losses if math.isfinite(loss)] or [0.0]
+    lowest, highest = min(finite), max(finite)
+    return Text.assemble(
+        ("  val_accuracy ", "dim"), (formatting.sparkline(accuracies, 0.0, 1.0, 40), "cyan"), "  0 to 1\n",
+        ("  val_loss     ", "dim"), (formatting.sparkline(losses, lowest, highest, 40), "magenta"),
+        f"  {formatting.loss(lowest)} to {formatting.loss(highest)}",
+    )  # fmt: skip
+
+
+def _curve(curve: Sequence[EpochRecord], best_epoch: int | None, width: int) -> Table:
+    shown = _thinned(curve, best_epoch)
+    columns = {
+        "epoch": [Text(str(each.epoch)) for each in shown],
+        "val_accuracy": [
+            Text(formatting.accuracy(each.val_accuracy), "bold green" if each.epoch == best_epoch else "")
+            for each in shown
+        ],
+        "val_loss": [Text(formatting.loss(each.val_loss)) for each in shown],
+        "train_loss": [Text(formatting.loss(each.train_loss)) for each in shown],
+        "train_accuracy": [Text(formatting.accuracy(each.train_accuracy)) for each in shown],
+        "lr": [Text(formatting.setting(each.lr)) for each in shown],
+        "time": [Text(f"{each.seconds:.1f} s") for each in shown],
+        "images/s": [Text(f"{each.images_per_second:,.0f}") for each in shown],
+    }
+    table = table_that_fits(columns, width, left=())
+    if len(shown) < len(curve):
+        table.caption = (
+            f"{len(shown)} of {len(curve)} epochs; all of them: hpo show --json, or the view curves"
+        )
+        table.caption_justify, table.caption_style = "left", "dim"
+    return table
+
+
+def _thinned(curve: Sequence[EpochRecord], best_epoch: int | None) -> list[EpochRecord]:
+    """Evenly spread epochs, with the last and the best among them."""
+    if len(curve) <= _MOST_EPOCHS:
+        return list(curve)
+    kept = {(i + 1) * len(curve) // _MOST_EPOCHS - 1 for i in range(_MOST_EPOCHS)} | {0}
+    return [record for i, record in enumerate(curve) if i in kept or record.epoch == best_epoch]
+
+
+def _findings(findings: Sequence[FindingRecord]) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("check", "", "step"):
+        table.add_column(name, no_wrap=True, justify="right" if name == "step" else "left")
+    table.add_column("what it saw")
+    for finding in findings:
+        where = f"{finding.layer}: " if finding.layer else ""
+        table.add_row(
+            Text(printable(finding.check)),
+            Text(finding.severity, SEVERITY_STYLES.get(finding.severity, "")),
+            Text(str(finding.step)),
+            Text(printable(where + finding.message)),
+        )
+    return table
+
+
+def layers_table(layers: Sequence[LayerRecord], width: int) -> Table:
+    """Each layer's statistics at one step, in the order of the forward pass."""
+    columns = {
+        "layer": [Text(printable(layer.layer)) for layer in layers],
+        "mean": [number_cell(layer.activation_mean) for layer in layers],
+        "std": [number_cell(layer.activation_std) for layer in layers],
+        "dead": [_share(layer.dead) for layer in layers],
+        "saturated": [_share(layer.saturated) for layer in layers],
+        "gradient": [number_cell(layer.gradient_norm) for layer in layers],
+        "update / weight": [number_cell(layer.update_ratio) for layer in layers],
+    }
+    return table_that_fits(columns, width, left=("layer",))
+
+
+def number_cell(value: float | None) -> Text:
+    """Three digits, or a dash where there is no number."""
+    return Text("–" if value is None or math.isnan(value) else f"{value:.3g}")
+
+
+def _share(value: float | None) -> Text:
+    return Text("–" if value is None or math.isnan(value) else f"{value:.0%}")
+
+
+def _attempts(attempts: Sequence[Attempt], width: int) -> Table:
+    columns = {
+        "attempt": [Text(str(each.attempt)) for each in attempts],
+        "outcome": [_outcome(each.outcome or "running") for each in attempts],
+        "epochs": [
+            Text(f"{each.from_epoch} to {'' if each.to_epoch is None else each.to_epoch}")
+            for each in attempts
+        ],
+        "begun (UTC)": [Text(f"{each.started_at:%Y-%m-%d %H:%M:%S}") for each in attempts],
+        "device": [Text(printable(each.device)) for each in attempts],
+        "worker": [Text(printable(each.worker)) for each in attempts],
+    }
+    return table_that_fits(columns, width, left=[name for name in columns if name != "attempt"])
+
+
+def _outcome(outcome: str) -> Text:
+    return Text(outcome, STATE_STYLES.get(outcome, ""))

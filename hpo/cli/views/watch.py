@@ -1,0 +1,152 @@
+"""``hpo status --watch``: a study while others train it, redrawn from the database."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from hpo.cli.console import printable, stdout
+from hpo.cli.views.live import draw
+from hpo.cli.views.progress import Progress, RunningTrial
+from hpo.cli.views.tables import results
+from hpo.errors import StorageError
+from hpo.events import FindingMade, StudyReady, TrialEnded
+from hpo.queries.live import EndedNow, RunningNow, StudyNow, study_now
+from hpo.reporting import formatting
+
+INTERVAL_SECONDS = 2.0
+_NOBODY = "no worker is at it: hpo run goes on with it"
+
+
+def watch(url: str, study: str, pause: Callable[[float], Any] = time.sleep) -> None:
+    """Show the study until all of it is over; a line for each change where nobody looks at a terminal.
+
+    Ctrl-C ends it. Raises ``UnknownStudyError``, and ``StorageError`` for a database that cannot be read.
+    """
+    console = stdout()
+    show = _on_terminal if console.is_terminal else _as_lines
+    with suppress(KeyboardInterrupt):
+        show(console, _looks(url, study, pause))
+
+
+def _looks(url: str, study: str, pause: Callable[[float], Any]) -> Iterator[StudyNow | str]:
+    """How the study stands, again and again; what is wrong, where the database does not answer any more."""
+    with results(url) as engine:
+        seen = False
+        while True:
+            try:
+                now = study_now(engine, study)
+            except StorageError as error:
+                if not seen:
+                    raise
+                yield str(error)
+            else:
+                seen = True
+                yield now
+                if now.status.summary.done >= now.status.summary.trials:
+                    return
+            pause(INTERVAL_SECONDS)
+
+
+def _on_terminal(console: Console, looks: Iterator[StudyNow | str]) -> None:
+    with Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
+        for look in looks:
+            shown = Text(printable(look), "yellow") if isinstance(look, str) else view(look)
+            live.update(shown, refresh=True)
+
+
+def _as_lines(_console: Console, looks: Iterator[StudyNow | str]) -> None:
+    last = ""
+    for look in looks:
+        line = printable(look if isinstance(look, str) else one_line(look))
+        if line != last:
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
+        last = line
+
+
+def view(now: StudyNow, clock: Callable[[], float] = time.monotonic) -> RenderableType:
+    """The study as `hpo run` draws it, with the latest findings."""
+    summary, progress = now.status.summary, progress_of(now, clock)
+    title = Text.assemble((printable(summary.name), "bold"), f"  {formatting.count(summary.trials, 'trial')}")
+    if summary.stopped_at is not None:
+        title.append("  stopped: hpo resume lets workers go on", "yellow")
+    elif not now.running and summary.done < summary.trials:
+        title.append(f"  {_NOBODY}", "yellow")
+    return Group(title, *draw(progress))
+
+
+def one_line(now: StudyNow) -> str:
+    """The study in a line that changes only when it does."""
+    summary = now.status.summary
+    counts = ", ".join(
+        f"{number} {state}"
+        for state in ("running", "complete", "pruned", "failed")
+        if (number := getattr(summary, state))
+    )
+    best = ""
+    if summary.best_value is not None:
+        best = f", best {formatting.accuracy(summary.best_value)} (trial {now.status.best_number})"
+    done = f"{summary.done} of {formatting.count(summary.trials, 'trial')} done"
+    return f"{summary.name}  {done}: {counts or 'none begun'}{best}"
+
+
+def progress_of(now: StudyNow, clock: Callable[[], float] = time.monotonic) -> Progress:
+    """What a run that had seen all of it would have added up."""
+    summary, moment = now.status.summary, clock()
+    workers = len({trial.worker for trial in now.running})
+    progress = Progress(clock=lambda: moment)
+    progress.ready = StudyReady(
+        study=summary.name,
+        dataset=summary.dataset,
+        origin="",
+        trials_done=summary.done,
+        trials_total=summary.trials,
+        workers=workers,
+        threads_per_worker=0,
+        device="",
+        precision="",
+        costs=now.costs,
+    )
+    progress.states.update({state: getattr(summary, state) for state in ("complete", "pruned", "failed")})
+    if summary.best_value is not None and now.status.best_number is not None:
+        progress.best = (summary.best_value, now.status.best_number)
+    for trial in now.running:
+        progress.running[trial.number] = _running_trial(now, trial, moment)
+        if trial.curve and trial.curve[-1].images_per_second:
+            progress.rates[trial.worker] = trial.curve[-1].images_per_second
+    if now.running:  # a study that nobody is at has no time left
+        progress.durations = {trial.number: trial.seconds for trial in now.ended}
+    progress.ended.extend(map(_ended, now.ended))
+    progress.findings.extend(
+        FindingMade("", each.number, each.severity, each.check, each.message) for each in now.findings
+    )
+    return progress
+
+
+def _running_trial(now: StudyNow, trial: RunningNow, moment: float) -> RunningTrial:
+    last = trial.curve[-1] if trial.curve else None
+    searched = {name: trial.configuration.get(name) for name in now.searched}
+    return RunningTrial(
+        number=trial.number,
+        worker=trial.worker,
+        configuration={name: value for name, value in searched.items() if value is not None},
+        epochs=trial.configuration["epochs"],
+        began=moment - trial.seconds,
+        epoch_at=moment - (last.seconds_ago if last else trial.seconds),
+        first_epoch=trial.from_epoch,
+        epoch=last.epoch if last else trial.from_epoch,
+        train_loss=last.train_loss if last else None,
+        accuracies=[float("nan") if each.val_accuracy is None else each.val_accuracy for each in trial.curve],
+    )
+
+
+def _ended(trial: EndedNow) -> TrialEnded:
+    return TrialEnded("", trial.number, trial.state, trial.value, trial.verdict or "", trial.seconds)

@@ -1,0 +1,1 @@
+"""Configurations, search spaces and study files."""

@@ -1,0 +1,1 @@
+"""A study file from text to a StudySpec: every mistake is reported with its line."""

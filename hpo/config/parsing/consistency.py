@@ -1,0 +1,306 @@
+"""Mistakes between the parts of a study file, such as a `when` that never holds."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hpo.config.fields import HYPERPARAMETERS, show, yaml_text
+from hpo.config.methods import Pruner, options_of
+from hpo.config.parsing.space import describe
+from hpo.config.parsing.yaml_tree import Place
+from hpo.config.space import Choice, Distribution, Integer, Scalar
+from hpo.errors import Problem
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A contradiction between fields: ``broken`` says whether the values of ``fields`` clash."""
+
+    fields: tuple[str, ...]
+    broken: Callable[[Values], bool]
+    message: Callable[[Values], str]
+
+
+MODEL_DEPTHS: dict[str, tuple[Callable[[int], bool], str]] = {
+    "convnet": (lambda d: d <= 20, "use 1 to 20 convolutions"),
+    "vgg": (lambda d: d in (6, 8, 11, 13), "use 6, 8, 11 or 13"),
+    "resnet": (lambda d: d >= 8 and (d - 2) % 6 == 0, "use 6n + 2: 8, 14, 20, 26, 32 ..."),
+    "fitnet": (lambda d: d == 17, "FitNet-4 has 17 layers: leave depth out"),
+    "airbench": (lambda d: d == 7, "airbench has 7 convolutions: leave depth out"),
+    "mlp": (lambda d: d <= 50, "use 1 to 50 hidden layers"),
+}
+"""The bundled models: which depths each can have, and how to say so."""
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        ("warmup_epochs", "epochs"),
+        lambda v: bool(v["warmup_epochs"] > v["epochs"]),
+        lambda v: (
+            f"a warm-up of {v['warmup_epochs']:g} epochs is longer than the training ({v['epochs']} epochs)"
+        ),
+    ),
+    Rule(
+        ("nesterov", "optimizer", "momentum"),
+        lambda v: bool(v["nesterov"] and v["optimizer"] == "sgd" and v["momentum"] == 0),
+        lambda v: "nesterov needs momentum above 0",
+    ),
+    Rule(
+        ("dataset", "data_root"),
+        lambda v: v["dataset"] == "folder" and not v["data_root"],
+        lambda v: "dataset: folder needs data_root, the folder that holds train/<class>/",
+    ),
+    Rule(
+        ("schedule", "lr_decay"),
+        lambda v: v["schedule"] in ("step", "exponential") and v["lr_decay"] > 1,
+        lambda v: f"lr_decay {v['lr_decay']:g} would raise lr under schedule: {v['schedule']}; use 1 or less",
+    ),
+    Rule(
+        ("batch_size", "train_images"),
+        lambda v: v["train_images"] is not None and v["batch_size"] > v["train_images"],
+        lambda v: f"batch_size {v['batch_size']} is larger than train_images {v['train_images']}",
+    ),
+    Rule(
+        ("batch_size", "batch_norm", "norm"),
+        lambda v: v["batch_size"] == 1 and v["batch_norm"] != "none" and v["norm"] == "batch",
+        lambda v: "batch normalization needs batch_size of 2 or more",
+    ),
+    Rule(
+        ("preprocessing", "pca_components", "train_images"),
+        lambda v: (
+            v["preprocessing"] in ("pca", "whiten")
+            and v["train_images"] is not None
+            and v["pca_components"] > v["train_images"]
+        ),
+        lambda v: (
+            f"pca_components {v['pca_components']} is more than {v['train_images']} train_images determine"
+        ),
+    ),
+    Rule(
+        ("model", "depth"),
+        lambda v: (
+            v["depth"] is not None
+            and v["model"] in MODEL_DEPTHS
+            and not MODEL_DEPTHS[v["model"]][0](v["depth"])
+        ),
+        lambda v: f"model {v['model']} has no depth {v['depth']}; {MODEL_DEPTHS[v['model']][1]}",
+    ),
+)
+
+
+def broken_rules(values: Values) -> list[str]:
+    """The message of each rule that a complete set of values breaks."""
+    return [rule.message(values) for rule in RULES if rule.broken(values)]
+
+
+MAX_COMBINATIONS = 100_000  # per rule; a study of tens of values has hundreds
+MAX_GRID = 100_000
+
+
+@dataclass
+class Draft:
+    """A study being read: what was understood so far, and where each hyperparameter stands."""
+
+    fixed: dict[str, Scalar] = field(default_factory=dict)
+    space: dict[str, Distribution] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
+    unreadable: set[str] = field(default_factory=set)
+    """Hyperparameters with a mistake; nothing is concluded from them."""
+
+    def place(self, name: str) -> Place:
+        """Where a hyperparameter was given."""
+        return self.places.get(name, Place())
+
+    def constant(self, name: str) -> Scalar:
+        """The value of a hyperparameter that is not searched."""
+        default: Scalar = HYPERPARAMETERS[name].default
+        return self.fixed.get(name, default)
+
+    def can_be(self, name: str, value: Scalar) -> bool:
+        """Whether a hyperparameter can take a value in this study."""
+        if name in self.unreadable:
+            return True
+        if name in self.space:
+            return self.space[name].can_be(value)
+        return self.constant(name) == value
+
+
+def drop_what_overrides_switch_off(draft: Draft) -> None:
+    """Leave out of the space what an override made pointless: momentum, after ``--set optimizer=adam``."""
+    overridden = {name for name, place in draft.places.items() if place.source}
+    while dropped := [
+        name
+        for name in draft.space
+        if any(parent in overridden for parent, _ in _impossible_conditions(draft, name))
+    ]:
+        for name in dropped:
+            del draft.space[name]
+        overridden.update(dropped)
+
+
+def when_problems(draft: Draft) -> list[Problem]:
+    """``when`` that goes in a circle or can never hold."""
+    problems = []
+    for name in draft.space:
+        circle = _circle(draft.space, name)
+        if circle:
+            if name == min(circle):
+                text = " → ".join([*circle, circle[0]])
+                problems.append(draft.place(name).problem(name, f"when goes in a circle: {text}"))
+            continue
+        for parent, wanted in _impossible_conditions(draft, name):
+            message = f"is never drawn: {parent} is never {' or '.join(map(yaml_text, wanted))} in this study"
+            problems.append(draft.place(name).problem(name, message, _what_it_is(draft, parent)))
+    return problems
+
+
+def _impossible_conditions(draft: Draft, name: str) -> Iterator[tuple[str, list[Scalar]]]:
+    for parent, wanted in draft.space[name].when.items():
+        values = wanted if isinstance(wanted, list) else [wanted]
+        if not any(draft.can_be(parent, value) for value in values):
+            yield parent, values
+
+
+def _what_it_is(draft: Draft, name: str) -> str:
+    if name in draft.space:
+        return f"{name} is drawn from {describe(draft.space[name])}"
+    how = "fixed at" if name in draft.fixed else "not given, so it is"
+    return f"{name} is {how} {yaml_text(draft.constant(name))}"
+
+
+def _circle(space: dict[str, Distribution], name: str) -> list[str]:
+    """The names on a circle of ``when`` through ``name``, in order; empty if there is none."""
+    paths = [[name]]
+    seen = {name}
+    while paths:
+        path = paths.pop()
+        for parent in space[path[-1]].when:
+            if parent == name:
+                return path
+            if parent in space and parent not in seen:
+                seen.add(parent)
+                paths.append([*path, parent])
+    return []
+
+
+def contradictions(draft: Draft) -> list[Problem]:
+    """Rules that some configuration of the study breaks: one problem a rule, with the values that do."""
+    problems = []
+    for rule in RULES:
+        if draft.unreadable.intersection(rule.fields):
+            continue
+        broken = next((values for values in _combinations(draft, rule) if rule.broken(values)), None)
+        if broken is not None:
+            name = _culprit(draft, rule)
+            problems.append(
+                draft.place(name).problem(name, rule.message(broken), _searched(draft, rule, broken))
+            )
+    return problems
+
+
+def _combinations(draft: Draft, rule: Rule) -> Iterator[dict[str, Any]]:
+    """The values that a rule's fields can have together: the ends of what is searched, as ``when`` allows."""
+    names = _with_parents(draft, rule.fields)
+    candidates = [
+        draft.space[name].extremes() + ([_ABSENT] if draft.space[name].when else [])
+        if name in draft.space
+        else [draft.constant(name)]
+        for name in names
+    ]
+    for combination in itertools.islice(itertools.product(*candidates), MAX_COMBINATIONS):
+        drawn = {name: value for name, value in zip(names, combination, strict=True) if value is not _ABSENT}
+        if all((name in drawn) == draft.space[name].active(drawn) for name in names if name in draft.space):
+            yield {name: drawn.get(name, HYPERPARAMETERS[name].default) for name in names}
+
+
+_ABSENT = object()
+
+
+def _with_parents(draft: Draft, names: tuple[str, ...]) -> list[str]:
+    found = list(names)
+    for name in found:  # grows while it is walked
+        if name in draft.space:
+            found.extend(parent for parent in draft.space[name].when if parent not in found)
+    return found
+
+
+def _culprit(draft: Draft, rule: Rule) -> str:
+    """The field to blame: one set on the command line, else the one that stands last in the file."""
+    given = [name for name in rule.fields if name in draft.places]
+    order = {name: (bool(place.source), place.line or 0) for name, place in draft.places.items()}
+    return max(given or rule.fields, key=lambda name: order.get(name, (False, 0)))
+
+
+def _searched(draft: Draft, rule: Rule, values: dict[str, Any]) -> str:
+    drawn = [f"{name} {show(yaml_text(values[name]))}" for name in rule.fields if name in draft.space]
+    return f"the study can draw {' with '.join(drawn)}" if drawn else ""
+
+
+def grid_problems(draft: Draft) -> list[Problem]:
+    """What a grid cannot go through."""
+    problems = []
+    points = 1
+    for name, distribution in draft.space.items():
+        if isinstance(distribution, Choice):
+            points *= len(distribution.choice)
+        elif isinstance(distribution, Integer):
+            points *= distribution.int_[1] - distribution.int_[0] + 1
+        else:
+            message = f"sampler: grid cannot go through {describe(distribution)}"
+            problems.append(draft.place(name).problem(name, message, "use choice or int, or sampler: random"))
+    if points > MAX_GRID and not problems:
+        size = f"{points:,}" if math.log10(points) < 12 else "more than 1e12"
+        last = next(reversed(draft.space))
+        message = f"the grid has {size} points, more than {MAX_GRID:,}"
+        problems.append(draft.place(last).problem("space", message, "use sampler: random"))
+    return problems
+
+
+def cmaes_problems(draft: Draft) -> list[Problem]:
+    """A space without a number that every trial has is nothing that CMA-ES could move in."""
+    moving = [
+        each
+        for each in draft.space.values()
+        if not isinstance(each, Choice) and not draft.space.keys() & each.when.keys()
+    ]
+    if moving or draft.unreadable:
+        return []
+    message = "sampler: cmaes needs a number that every trial draws: log, uniform or int"
+    return [Problem(message, "space", hint="use sampler: tpe for choices")]
+
+
+@dataclass(frozen=True)
+class PrunerGiven:
+    """What stands under a key ``pruner``, a name or a name with options, and where."""
+
+    given: Any
+    place: Place
+
+
+def pruner_problems(pruner: PrunerGiven, draft: Draft) -> list[Problem]:
+    """A pruner whose first look comes when every trial is over."""
+    options: dict[str, Any] = {}
+    name = pruner.given
+    if isinstance(name, dict):
+        name, options = next(iter(name.items()), ("", options))
+    if name not in Pruner.model_fields or "epochs" in draft.unreadable:
+        return []
+    fields = options_of(Pruner)[name]
+    longest = max(draft.space["epochs"].extremes()) if "epochs" in draft.space else draft.constant("epochs")
+    for option, later in _FIRST_LOOK.items():
+        if option not in fields:
+            continue
+        value = options.get(option, fields[option].default)
+        if value + later >= longest:
+            message = f"{name} would stop nothing: {option} is {value}, and trials have {longest} epochs"
+            return [pruner.place.problem("pruner", message, f"lower {option} or raise epochs")]
+    return []
+
+
+_FIRST_LOOK = {"min_epochs": 0, "warmup_epochs": 1}
+"""Options of pruners in epochs, and how many epochs later the first look is."""

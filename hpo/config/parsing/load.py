@@ -1,0 +1,264 @@
+"""A study file → ``StudySpec``, or every mistake in it at once: line, key, what is wrong, what is right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from hpo.config.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, WrongValue, field_type, show
+from hpo.config.parsing.consistency import (
+    MODEL_DEPTHS,
+    Draft,
+    PrunerGiven,
+    cmaes_problems,
+    contradictions,
+    drop_what_overrides_switch_off,
+    grid_problems,
+    pruner_problems,
+    when_problems,
+)
+from hpo.config.parsing.overrides import apply_overrides
+from hpo.config.parsing.sections import (
+    METHODS,
+    first_problems,
+    method_word,
+    read_first,
+    read_method,
+    read_needs,
+    read_options,
+)
+from hpo.config.parsing.source import bundled_studies, read_source
+from hpo.config.parsing.space import read_distribution
+from hpo.config.parsing.stages import read_stages, stage_problems
+from hpo.config.parsing.yaml_tree import Leaf, Node, Place, Table, read_tree
+from hpo.config.space import Choice, drawing_order
+from hpo.config.study import NAME_PATTERN, StudySpec, planned_trials
+from hpo.config.suggestions import did_you_mean
+from hpo.config.thresholds import Thresholds
+from hpo.errors import Problem, StudyFileError
+
+__all__ = ["bundled_studies", "drawing_order", "load_study", "parse_study"]
+
+
+def load_study(source: str, overrides: Sequence[str] = ()) -> StudySpec:
+    """The study in a file or of a bundled name, with ``key=value`` overrides applied.
+
+    Raises ``UnknownStudyError`` if there is no such study, ``StudyFileError`` with all its mistakes.
+    """
+    text, name = read_source(source)
+    return parse_study(text, name, overrides)
+
+
+def parse_study(text: str, source: str, overrides: Sequence[str] = (), option: str = "--set ") -> StudySpec:
+    """The study that ``text`` describes; ``source`` is its name in messages. Raises ``StudyFileError``.
+
+    ``option`` is what stood before each override.
+    """
+    problems: list[Problem] = []
+    tree = read_tree(text, source, problems)
+    if not isinstance(tree, Table):
+        raise StudyFileError(source, [*problems, _not_a_study(tree)])
+    tree = apply_overrides(tree, overrides, problems, option)
+    given = _top_level(tree, problems)
+    given["needs"] = read_needs(tree.entries.get("needs"), problems)
+    stages = read_stages(tree.entries.get("stages"), problems)
+    draft = Draft()
+    _read_section(tree, "fixed", draft, _read_fixed, problems)
+    _read_section(tree, "space", draft, _read_searched, problems)
+    drop_what_overrides_switch_off(draft)
+    problems += [*_in_both(tree), *_unknown_models(draft), *when_problems(draft), *contradictions(draft)]
+    sampler = _method_name(given.get("sampler"))
+    problems += _sampler_problems(sampler, draft)
+    pruner = PrunerGiven(given.get("pruner"), tree.keys.get("pruner", Place()))
+    if stages:
+        problems += stage_problems(tree.entries["stages"], stages, draft, pruner)
+        problems += _other_trials(tree, given, planned_trials(stages))
+        given |= {"stages": stages, "trials": planned_trials(stages)}
+    else:
+        problems += pruner_problems(pruner, draft)
+    first = tree.entries.get("first")
+    given["first"] = read_first(first, draft, problems)
+    trials = stages[0].trials if stages else given.get("trials")
+    problems += first_problems(first, given["first"], trials, sampler)
+    if problems:
+        raise StudyFileError(source, sorted(problems, key=lambda p: (bool(p.source), p.line or 0)))
+    return StudySpec(**given, fixed=draft.fixed, space=draft.space)
+
+
+def _method_name(method: Any) -> str:
+    return method if isinstance(method, str) else next(iter(method or {}), "")
+
+
+def _sampler_problems(sampler: str, draft: Draft) -> list[Problem]:
+    find = {"grid": grid_problems, "cmaes": cmaes_problems}.get(sampler)
+    return find(draft) if find else []
+
+
+def _not_a_study(node: Node) -> Problem:
+    if isinstance(node, Leaf) and node.value is None:
+        return Problem("is empty", hint="a study needs at least study, trials and space")
+    return node.place.problem("", "is not a study", "a study file is made of lines like trials: 20")
+
+
+_SECTIONS = ("fixed", "space")
+_BLOCKS = (*_SECTIONS, "stages", "needs", "first")
+"""Keys whose value is not a single one."""
+
+
+def _thresholds() -> dict[str, FieldType]:
+    fields = {name: field_type(Thresholds, name) for name in Thresholds.model_fields}
+    assert all(fields.values()), "every threshold is one simple value"
+    return {name: field for name, field in fields.items() if field is not None}
+
+
+THRESHOLDS: dict[str, FieldType] = _thresholds()
+"""What may stand under ``checks:``."""
+
+
+def _single_values() -> dict[str, FieldType]:
+    infos = {name: info for name, info in StudySpec.model_fields.items() if name not in _BLOCKS}
+    fields = {name: field_type(StudySpec, name) for name in infos}
+    word = THRESHOLDS["preset"]
+    fields["checks"] = replace(word, name="checks", description=infos["checks"].description or "")
+    fields |= {key: method_word(StudySpec, key) for key in METHODS}
+    assert all(fields.values()), "load.py must learn to read the new key"
+    return {name: field for name, field in fields.items() if field is not None}
+
+
+STUDY_KEYS: dict[str, FieldType] = _single_values()
+"""Every key of a study file that has a single value."""
+
+
+def _top_level(tree: Table, problems: list[Problem]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for key, node in tree.entries.items():
+        if key in STUDY_KEYS:
+            if key == "checks" and isinstance(node, Table):
+                all_of = "all of them: docs/checks.md"
+                given[key] = read_options(key, "there is no threshold", THRESHOLDS, all_of, node, problems)
+                continue
+            field = STUDY_KEYS[key]
+            try:
+                given[key] = read_method(key, node, field, problems) if key in METHODS else field.accept(node)
+                if key == "study":
+                    _check_name(given[key])
+            except WrongValue as mistake:
+                problems.append(node.place.problem(key, mistake.message, mistake.hint))
+        elif key not in _BLOCKS:
+            problems.append(tree.keys[key].problem("", f"unknown key {show(repr(key))}", _known_key(key)))
+    for name, field in STUDY_KEYS.items():
+        in_stages = name == "trials" and "stages" in tree.entries
+        if field.required and name not in tree.entries and not in_stages:
+            problems.append(Problem("is missing", name, hint=_EXAMPLES[name]))
+    return given
+
+
+def _other_trials(tree: Table, given: Mapping[str, Any], planned: int) -> list[Problem]:
+    """``trials`` beside stages that do not add up to it."""
+    if given.get("trials", planned) == planned:
+        return []
+    hint = "leave it out, and set the trials of each stage"
+    message = f"{given['trials']} is not what the stages add up to, {planned}"
+    return [tree.entries["trials"].place.problem("trials", message, hint)]
+
+
+_EXAMPLES = {"study": "e.g. study: my-first", "trials": "e.g. trials: 20"}
+
+
+def _known_key(key: str) -> str:
+    if key in HYPERPARAMETERS:
+        return "a hyperparameter belongs under fixed or space"
+    return did_you_mean(key, [*STUDY_KEYS, *_BLOCKS]) or f"known: {', '.join(StudySpec.model_fields)}"
+
+
+def _check_name(name: str) -> None:
+    if not NAME_PATTERN.fullmatch(name):
+        hint = "letters, digits, '.', '_' and '-', at most 200, beginning with a letter or digit"
+        raise WrongValue(f"{show(repr(name))} cannot name a study", hint)
+
+
+def _read_section(
+    tree: Table,
+    section: str,
+    draft: Draft,
+    read: Callable[[Draft, FieldType, Node, list[Problem]], None],
+    problems: list[Problem],
+) -> None:
+    node = tree.entries.get(section)
+    if node is None or (isinstance(node, Leaf) and node.value is None):
+        return
+    if not isinstance(node, Table):
+        problems.append(
+            node.place.problem(section, "is not a mapping of hyperparameters", "e.g. lr: 0.05 below it")
+        )
+        return
+    for name, entry in node.entries.items():
+        field = HYPERPARAMETERS.get(name)
+        if field is None:
+            problems.append(_unknown_hyperparameter(name, node.keys[name]))
+            continue
+        draft.places[name] = node.keys[name]
+        read(draft, field, entry, problems)
+
+
+def _unknown_hyperparameter(name: str, place: Place) -> Problem:
+    if name in StudySpec.model_fields:
+        return place.problem("", f"{name} is no hyperparameter", "it belongs at the top level of the file")
+    hint = did_you_mean(name, HYPERPARAMETERS) or "all of them: docs/study-files.md"
+    return place.problem("", f"there is no hyperparameter {show(repr(name))}", hint)
+
+
+def _read_fixed(draft: Draft, field: FieldType, node: Node, problems: list[Problem]) -> None:
+    try:
+        if isinstance(node, Table):
+            raise WrongValue("a mapping is not a value", "a distribution belongs under space")
+        draft.fixed[field.name] = field.accept(node)
+    except WrongValue as mistake:
+        draft.unreadable.add(field.name)
+        problems.append(node.place.problem(field.name, mistake.message, mistake.hint))
+
+
+def _read_searched(draft: Draft, field: FieldType, node: Node, problems: list[Problem]) -> None:
+    if field.name in NOT_SEARCHED:
+        place = draft.place(field.name)
+        problems.append(
+            place.problem(field.name, "cannot be searched", "a study has one: put it under fixed")
+        )
+        draft.unreadable.add(field.name)
+        return
+    distribution = read_distribution(field, node, problems)
+    if distribution is None:
+        draft.unreadable.add(field.name)
+    else:
+        draft.space[field.name] = distribution
+
+
+def _in_both(tree: Table) -> list[Problem]:
+    fixed, space = (tree.entries.get(section) for section in _SECTIONS)
+    if not isinstance(fixed, Table) or not isinstance(space, Table):
+        return []
+    return [
+        space.keys[name].problem(
+            name, f"is both fixed ({_where(fixed.keys[name])}) and searched", "keep one of them"
+        )
+        for name in space.entries
+        if name in fixed.entries
+    ]
+
+
+def _where(place: Place) -> str:
+    return place.source or f"line {place.line}"
+
+
+def _unknown_models(draft: Draft) -> list[Problem]:
+    searched = draft.space.get("model")
+    names = list(searched.choice) if isinstance(searched, Choice) else [draft.fixed.get("model")]
+    hint = f"bundled: {', '.join(MODEL_DEPTHS)}; your own: package.module:function"
+    return [
+        draft.place("model").problem(
+            "model", f"there is no model {show(repr(name))}", did_you_mean(name, MODEL_DEPTHS) or hint
+        )
+        for name in names
+        if isinstance(name, str) and name not in MODEL_DEPTHS and ":" not in name
+    ]

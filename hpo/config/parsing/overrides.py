@@ -1,0 +1,68 @@
+"""``--set key=value``: changes to a study file before it is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hpo.config.fields import HYPERPARAMETERS
+from hpo.config.parsing.yaml_tree import Node, Table, read_tree
+from hpo.config.space import KINDS
+from hpo.config.study import StudySpec
+from hpo.config.suggestions import did_you_mean
+from hpo.errors import Problem, StudyFileError
+
+
+def apply_overrides(
+    tree: Table, overrides: Sequence[str], problems: list[Problem], option: str = "--set "
+) -> Table:
+    """The study with every ``key=value`` applied in order; what cannot be applied is added to ``problems``.
+
+    A key is that of the file (``trials``, ``fixed.epochs``, ``space.lr.log``) or the name of a
+    hyperparameter, which moves it between ``fixed`` and ``space`` as its value asks. ``option`` stands before
+    each in messages.
+    """
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        source = option + _source(override)
+        path = key.strip().split(".")
+        if not equals:
+            problems.append(
+                Problem("has no =", hint=f"write key=value, e.g. {option}epochs=2", source=source)
+            )
+        elif path[0] not in StudySpec.model_fields and path[0] not in HYPERPARAMETERS:
+            hint = did_you_mean(path[0], [*HYPERPARAMETERS, *StudySpec.model_fields])
+            problems.append(Problem(f"there is no key {path[0]!r}", hint=hint, source=source))
+        else:
+            try:
+                node = read_tree(text, source, problems, override=True)
+            except StudyFileError as error:
+                problems.extend(error.problems)
+            else:
+                tree = _changed(tree, path, node)
+    return tree
+
+
+def _source(override: str) -> str:
+    printable = override.encode("utf-8", "backslashreplace").decode()
+    return printable[:100]
+
+
+def _changed(tree: Table, path: list[str], node: Node) -> Table:
+    if path[0] not in StudySpec.model_fields:
+        searched = len(path) > 1 or isinstance(node, Table)
+        path = ["space" if searched else "fixed", *path]
+    if len(path) > 1 and path[0] in ("fixed", "space"):
+        other = tree.entries.get("space" if path[0] == "fixed" else "fixed")
+        if isinstance(other, Table):
+            tree = tree.with_entry("space" if path[0] == "fixed" else "fixed", other.without(path[1]))
+    return _with_value(tree, path, node)
+
+
+def _with_value(table: Table, path: list[str], node: Node) -> Table:
+    first, *rest = path
+    if rest:
+        inner = table.entries.get(first)
+        node = _with_value(inner if isinstance(inner, Table) else Table({}, {}, node.place), rest, node)
+    elif first in KINDS:
+        table = table.without(*KINDS)  # a new kind of distribution replaces the old one
+    return table.with_entry(first, node)

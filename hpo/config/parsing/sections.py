@@ -1,0 +1,218 @@
+"""The `needs`, `first`, `sampler` and `pruner` sections of a study file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import BaseModel
+
+from hpo.config.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, Limits, WrongValue, show
+from hpo.config.methods import NamedChoice, Pruner, Sampler, options_of
+from hpo.config.parsing.consistency import Draft, contradictions
+from hpo.config.parsing.space import describe
+from hpo.config.parsing.yaml_tree import Items, Leaf, Node, Table
+from hpo.config.space import Choice, Distribution, Integer, Scalar
+from hpo.config.suggestions import did_you_mean
+from hpo.errors import Problem, UserError
+
+TAG_PATTERN = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
+GPU = "gpu"
+"""The tag that a worker on a GPU has by itself."""
+_HINT = "small letters, digits, '.', '_' and '-'"
+
+
+def read_needs(node: Node | None, problems: list[Problem]) -> tuple[str, ...]:
+    """The tags that ``node`` lists."""
+    if node is None or (isinstance(node, Leaf) and node.value is None):
+        return ()
+    if not isinstance(node, Items):
+        problems.append(node.place.problem("needs", "is not a list of tags", "e.g. needs: [gpu]"))
+        return ()
+    found = []
+    for item in node.items:
+        text = item.text if isinstance(item, Leaf) else ""
+        if TAG_PATTERN.fullmatch(text):
+            found.append(text)
+        else:
+            shown = show(repr(text)) if isinstance(item, Leaf) else "a list or mapping"
+            problems.append(item.place.problem("needs", f"{shown} is no tag", _HINT))
+    return tuple(dict.fromkeys(found))
+
+
+def read_tags(text: str) -> frozenset[str]:
+    """The tags in ``gpu,big-memory``; raises ``UserError``."""
+    tags = frozenset(each.strip() for each in text.split(",") if each.strip())
+    for tag in sorted(tags):
+        if not TAG_PATTERN.fullmatch(tag):
+            raise UserError(f"{tag!r} is no tag: use {_HINT}, e.g. --tags gpu,big-memory")
+    return tags
+
+
+def lacking(needs: Iterable[str], tags: frozenset[str]) -> tuple[str, ...]:
+    """What a worker with these tags lacks for a study."""
+    return tuple(each for each in needs if each not in tags)
+
+
+DEFAULTS = "defaults"
+_EXAMPLE = "e.g. first: defaults, or first: [{lr: 0.05, activation: relu}]"
+
+Given = dict[str, Scalar]
+
+
+def read_first(node: Node | None, draft: Draft, problems: list[Problem]) -> tuple[Given, ...]:
+    """The configurations that ``node`` lists, each with the values that it gives; the others are drawn."""
+    if node is None or (isinstance(node, Leaf) and node.value is None):
+        return ()
+    items = node.items if isinstance(node, Items) else [node]
+    return tuple(_configuration(item, draft, problems) for item in items)
+
+
+def first_problems(
+    node: Node | None, first: tuple[Given, ...], trials: int | None, sampler: str
+) -> list[Problem]:
+    """What is wrong with as many of them in a study, or a first stage, of ``trials`` trials."""
+    if node is None or not first:
+        return []
+    if sampler == "grid":
+        hint = "leave it out, or use another sampler"
+        return [node.place.problem("first", "would take the place of points of the grid", hint)]
+    if trials is not None and len(first) > trials:
+        message = f"has {len(first)} configurations, more than the {trials} trials to begin with"
+        return [node.place.problem("first", message, "raise trials")]
+    return []
+
+
+def _configuration(node: Node, draft: Draft, problems: list[Problem]) -> Given:
+    if isinstance(node, Leaf) and node.text == DEFAULTS:
+        return _defaults(node, draft, problems)
+    if not isinstance(node, Table) or not node.entries:
+        problems.append(node.place.problem("first", f"{_kind(node)} is no configuration", _EXAMPLE))
+        return {}
+    before = len(problems)
+    given = {name: _value(name, node, problems) for name in node.entries}
+    if len(problems) == before:
+        problems += [node.place.problem("first", each.message, each.hint) for each in _clashes(draft, given)]
+    return given
+
+
+def _kind(node: Node) -> str:
+    if isinstance(node, Leaf):
+        return show(node)
+    return "a list" if isinstance(node, Items) else "an empty mapping"
+
+
+def _defaults(node: Leaf, draft: Draft, problems: list[Problem]) -> Given:
+    """What the study searches, at its defaults, as far as they lie in its space."""
+    defaults = {name: HYPERPARAMETERS[name].default for name in draft.space}
+    given = {name: value for name, value in defaults.items() if _holds(draft.space[name], value)}
+    if not given and draft.space and not draft.unreadable:
+        listed = "; ".join(f"{name} {describe(each)}" for name, each in draft.space.items())
+        message = f"no default lies in the space ({show(listed)})"
+        problems.append(node.place.problem("first", message, _EXAMPLE))
+    return given
+
+
+def _holds(distribution: Distribution, value: Scalar) -> bool:
+    if isinstance(distribution, Choice | Integer):
+        return distribution.can_be(value)
+    low, high = distribution.bounds
+    return isinstance(value, int | float) and low <= value <= high
+
+
+def _value(name: str, table: Table, problems: list[Problem]) -> Scalar:
+    place, node = table.keys[name], table.entries[name]
+    field = HYPERPARAMETERS.get(name)
+    if field is None:
+        hint = did_you_mean(name, HYPERPARAMETERS) or "all of them: docs/study-files.md"
+        problems.append(place.problem("first", f"there is no hyperparameter {show(repr(name))}", hint))
+        return None
+    if name in NOT_SEARCHED:
+        problems.append(place.problem("first", f"{name} cannot be given: all trials of a study share it"))
+        return None
+    try:
+        return field.accept(node)
+    except WrongValue as mistake:
+        problems.append(node.place.problem(f"first: {name}", mistake.message, mistake.hint))
+        return None
+
+
+def _clashes(draft: Draft, given: Given) -> list[Problem]:
+    """Rules that the study keeps, and would break with these values."""
+    space = {name: each for name, each in draft.space.items() if name not in given}
+    known = {problem.message for problem in contradictions(draft)}
+    with_given = replace(draft, fixed={**draft.fixed, **given}, space=space)
+    return [each for each in contradictions(with_given) if each.message not in known]
+
+
+METHODS: dict[str, type[NamedChoice]] = {"sampler": Sampler, "pruner": Pruner}
+"""Every key that names a method."""
+_EXAMPLES = {"sampler": "{tpe: {startup: 20}}", "pruner": "{asha: {reduction: 3}}"}
+
+
+def method_word(model: type[BaseModel], key: str) -> FieldType:
+    """What the key accepts beside a mapping: the names of the methods."""
+    field = model.model_fields[key]
+    default = field.default.name if isinstance(field.default, NamedChoice) else field.default
+    return FieldType(
+        name=key,
+        kind="word",
+        optional=False,  # none is a method
+        words=tuple(METHODS[key].model_fields),
+        limits=Limits(),
+        required=False,
+        default=default,
+        description=field.description or "",
+    )
+
+
+def read_method(key: str, node: Node, word: FieldType, problems: list[Problem]) -> Any:
+    """A method's name, or a mapping of it to its options. Raises ``WrongValue`` for what is neither."""
+    return _with_options(key, node, problems) if isinstance(node, Table) else word.accept(node)
+
+
+def _with_options(key: str, table: Table, problems: list[Problem]) -> dict[str, Any]:
+    known = options_of(METHODS[key])
+    for name in table.entries:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"known: {', '.join(known)}"
+            problems.append(table.keys[name].problem(key, f"there is no {key} {show(repr(name))}", hint))
+    if len(table.entries) != 1:
+        problems.append(table.place.problem(key, "needs one name", f"e.g. {key}: {_EXAMPLES[key]}"))
+    given: dict[str, Any] = {}
+    for name, node in table.entries.items():
+        if name not in known:
+            continue
+        if isinstance(node, Table):
+            all_of = f"it has {', '.join(known[name])}" if known[name] else "it has none"
+            given[name] = read_options(key, f"{name} has no option", known[name], all_of, node, problems)
+        elif isinstance(node, Leaf) and node.value is None:
+            given[name] = {}
+        else:
+            hint = f"e.g. {key}: {name}, or {key}: {{{name}: {{option: value}}}}"
+            problems.append(node.place.problem(key, f"the options of {name} are not a mapping", hint))
+    return given
+
+
+def read_options(
+    key: str,
+    unknown: str,
+    fields: Mapping[str, FieldType],
+    all_of: str,
+    table: Table,
+    problems: list[Problem],
+) -> dict[str, Any]:
+    """The single values in a mapping; ``unknown`` says that one does not exist, ``all_of`` which do."""
+    given: dict[str, Any] = {}
+    for name, node in table.entries.items():
+        if name not in fields:
+            hint = did_you_mean(name, fields) or all_of
+            problems.append(table.keys[name].problem(key, f"{unknown} {show(repr(name))}", hint))
+            continue
+        try:
+            given[name] = fields[name].accept(node)
+        except WrongValue as mistake:
+            problems.append(node.place.problem(name, mistake.message, mistake.hint))
+    return given

@@ -1,0 +1,88 @@
+"""Where a study file comes from: a path, or one of the studies that are installed with hpo."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from hpo.config.suggestions import did_you_mean
+from hpo.errors import Problem, StudyFileError, UnknownStudyError
+
+MAX_BYTES = 1_000_000
+_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def bundled_studies() -> list[str]:
+    """The names of the studies that are installed with hpo, sorted."""
+    files = resources.files("hpo.studies").iterdir()
+    return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+
+
+def bundled_text(name: str) -> str:
+    """The file of a bundled study."""
+    return (resources.files("hpo.studies") / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def require_bundled(name: str) -> str:
+    """``name``, if a bundled study has it; raises ``UnknownStudyError`` otherwise."""
+    bundled = bundled_studies()
+    if name not in bundled:
+        hint = did_you_mean(name, bundled)
+        shown = f"there is no bundled study {_printable(name)!r}"
+        raise UnknownStudyError(
+            f"{shown}{'; ' + hint if hint else ''}\n  bundled studies: {', '.join(bundled)}"
+        )
+    return name
+
+
+def read_source(source: str) -> tuple[str, str]:
+    """The text of a study and the name to call it in messages.
+
+    A file that exists wins over a bundled study of the same name. Raises ``UnknownStudyError`` if there is
+    neither, ``StudyFileError`` if the file cannot be read as text.
+    """
+    bundled = bundled_studies()
+    path = Path(source)
+    try:
+        if source in bundled and not path.is_file():
+            return bundled_text(source), f"{source}.yaml"
+        if path.is_dir():
+            raise StudyFileError(
+                source, [Problem("is a folder, not a study file", hint=_yaml_files_in(path))]
+            )
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise UnknownStudyError(_unknown(source, bundled)) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise StudyFileError(_printable(source), [Problem(f"cannot be read: {reason}")]) from None
+    return _decode(content, source), source
+
+
+def _decode(content: bytes, source: str) -> str:
+    if len(content) > MAX_BYTES:
+        raise StudyFileError(source, [Problem("is larger than 1 MB; a study file has a few kilobytes")])
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        problem = Problem("is not UTF-8 text", line=line, hint="save it with the encoding UTF-8")
+        raise StudyFileError(source, [problem]) from None
+
+
+def _unknown(source: str, bundled: list[str]) -> str:
+    shown = _printable(source)
+    is_path = "/" in source or source.endswith(_SUFFIXES)
+    what = f"there is no file {shown}" if is_path else f"there is no study file or bundled study {shown!r}"
+    hint = did_you_mean(Path(shown).name.removesuffix(".yaml"), bundled)
+    return f"{what}{'; ' + hint if hint else ''}\n  bundled studies: {', '.join(bundled)}"
+
+
+def _printable(source: str) -> str:
+    return source.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")[:300]
+
+
+def _yaml_files_in(folder: Path) -> str:
+    names = sorted(path.name for path in folder.iterdir() if path.suffix in _SUFFIXES)[:5]
+    return f"it holds {', '.join(names)}" if names else ""

@@ -1,0 +1,173 @@
+"""One entry of a study file's ``space:`` → a distribution, or the mistakes in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from hpo.config.fields import HYPERPARAMETERS, FieldType, WrongValue, number, show, yaml_text
+from hpo.config.parsing.yaml_tree import Items, Leaf, Node, Table
+from hpo.config.space import KINDS, Distribution, Scalar
+from hpo.config.suggestions import did_you_mean
+from hpo.errors import Problem
+
+ALLOWED: dict[str, tuple[str, ...]] = {
+    "number": ("log", "uniform", "int", "choice"),
+    "whole": ("int", "choice"),
+    "flag": ("choice",),
+    "word": ("choice",),
+    "text": ("choice",),
+}
+"""Which distributions fit which kind of field; the first is the one to suggest."""
+
+
+def read_distribution(field: FieldType, node: Node, problems: list[Problem]) -> Distribution | None:
+    """The distribution that ``node`` describes for ``field``; ``None``, with ``problems``, if wrong."""
+    before = len(problems)
+    if not isinstance(node, Table):
+        hint = f"a single value belongs under fixed; a searched one is e.g. {example(field)}"
+        problems.append(node.place.problem(field.name, "is not a distribution", hint))
+        return None
+    kind = _kind(field, node, problems)
+    when = _read_when(field.name, node.entries.get("when"), problems)
+    if kind is None:
+        return None
+    values = _values(field, kind, node.entries[kind], problems)
+    if len(problems) > before:
+        return None
+    return KINDS[kind].model_validate({kind: values, "when": when})
+
+
+def example(field: FieldType) -> str:
+    """A distribution that fits the field, as one would write it."""
+    if field.kind == "word":
+        return f"{{choice: [{', '.join(field.words[:3])}]}}"
+    if field.kind in ("flag", "text"):
+        return "{choice: [true, false]}" if field.kind == "flag" else "{choice: [one, other]}"
+    return "{int: [2, 8]}" if field.kind == "whole" else "{log: [1e-4, 1e-1]}"
+
+
+def _kind(field: FieldType, table: Table, problems: list[Problem]) -> str | None:
+    kinds = [key for key in table.entries if key in KINDS]
+    strange = [key for key in table.entries if key not in KINDS and key != "when"]
+    for key in strange:
+        hint = did_you_mean(key, [*KINDS, "when"]) or f"distributions are {', '.join(KINDS)}"
+        problems.append(table.keys[key].problem(field.name, f"{key} is not a distribution", hint))
+    if len(kinds) > 1:
+        problems.append(table.place.problem(field.name, f"has {' and '.join(kinds)}; give one distribution"))
+    elif not kinds and not strange:
+        problems.append(table.place.problem(field.name, "has no distribution", f"e.g. {example(field)}"))
+    if len(kinds) != 1:
+        return None
+    if kinds[0] not in ALLOWED[field.kind]:
+        message = f"{kinds[0]} does not fit {_ARTICLES[field.kind]}"
+        fitting = " or ".join(ALLOWED[field.kind])
+        problems.append(
+            table.keys[kinds[0]].problem(field.name, message, f"use {fitting}, e.g. {example(field)}")
+        )
+        return None
+    return kinds[0]
+
+
+_ARTICLES = {
+    "whole": "a whole number",
+    "flag": "a value that is true or false",
+    "word": "a value from a list",
+    "text": "a text",
+}
+
+
+def _values(field: FieldType, kind: str, node: Node, problems: list[Problem]) -> list[Any]:
+    if kind == "choice":
+        return _choices(field, node, problems)
+    if not isinstance(node, Items) or len(node.items) != 2:
+        problems.append(node.place.problem(field.name, f"{kind} needs two numbers", f"{kind}: [low, high]"))
+        return []
+    if kind == "log" and _not_positive(node.items[0]):
+        message = f"a log scale cannot begin at {show(node.items[0])}"
+        problems.append(node.place.problem(field.name, message, "begin above 0, or use uniform"))
+        return []
+    # An end is a number even where the field may be empty, and whole under int even where it may be broken.
+    ends = replace(field, kind="whole" if kind == "int" else field.kind, optional=False, required=True)
+    bounds = _accepted(ends, node.items, problems)
+    if len(bounds) == 2 and not bounds[0] < bounds[1]:
+        low, high = map(show, node.items)
+        hint = f"{kind}: [{high}, {low}]" if bounds[0] > bounds[1] else "one value belongs under fixed"
+        problems.append(
+            node.place.problem(field.name, f"the low end {low} is not below the high end {high}", hint)
+        )
+    return bounds
+
+
+def _not_positive(node: Node) -> bool:
+    return isinstance(node, Leaf) and isinstance(node.value, int | float) and node.value <= 0
+
+
+def _choices(field: FieldType, node: Node, problems: list[Problem]) -> list[Any]:
+    if not isinstance(node, Items) or not node.items:
+        what = "has nothing to choose from" if isinstance(node, Items) else "choice needs a list"
+        problems.append(node.place.problem(field.name, what, f"e.g. {example(field)}"))
+        return []
+    values = _accepted(field, node.items, problems)
+    repeated = [yaml_text(value) for value, count in Counter(values).items() if count > 1]
+    if repeated:
+        problems.append(
+            node.place.problem(field.name, f"{', '.join(repeated)} stands in choice more than once")
+        )
+    return values
+
+
+def _accepted(field: FieldType, nodes: Sequence[Node], problems: list[Problem]) -> list[Any]:
+    values = []
+    for node in nodes:
+        try:
+            values.append(field.accept(node))
+        except WrongValue as mistake:
+            problems.append(node.place.problem(field.name, mistake.message, mistake.hint))
+    return values
+
+
+def _read_when(name: str, node: Node | None, problems: list[Problem]) -> dict[str, Scalar | list[Scalar]]:
+    if node is None:
+        return {}
+    if not isinstance(node, Table):
+        problems.append(node.place.problem(name, "when needs a mapping", "e.g. when: {optimizer: sgd}"))
+        return {}
+    when: dict[str, Scalar | list[Scalar]] = {}
+    for parent, wanted in node.entries.items():
+        field = HYPERPARAMETERS.get(parent)
+        if field is None:
+            hint = did_you_mean(parent, HYPERPARAMETERS)
+            problems.append(
+                node.keys[parent].problem(
+                    name, f"when: there is no hyperparameter {show(repr(parent))}", hint
+                )
+            )
+        elif isinstance(wanted, Items):
+            when[parent] = _accepted_when(name, field, wanted.items, problems)
+        else:
+            values = _accepted_when(name, field, [wanted], problems)
+            when[parent] = values[0] if values else None
+    return when
+
+
+def _accepted_when(
+    name: str, field: FieldType, nodes: Sequence[Node], problems: list[Problem]
+) -> list[Scalar]:
+    found: list[Problem] = []
+    values = _accepted(field, nodes, found)
+    problems.extend(
+        Problem(f"when: {field.name}: {p.message}", name, p.line, p.hint, p.source) for p in found
+    )
+    return values
+
+
+def describe(distribution: Distribution) -> str:
+    """A distribution in a few characters, e.g. ``log 1e-4 … 1``."""
+    if hasattr(distribution, "choice"):
+        return ", ".join(map(yaml_text, distribution.choice))
+    kind = next(kind for kind, cls in KINDS.items() if isinstance(distribution, cls))
+    low, high = distribution.bounds
+    return f"{kind} {number(low)} to {number(high)}"

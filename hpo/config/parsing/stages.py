@@ -1,0 +1,224 @@
+"""``stages:`` of a study file → ``StageSpec``s, or the mistakes in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import BaseModel
+
+from hpo.config.fields import FieldType, WrongValue, field_type, show
+from hpo.config.parsing.consistency import Draft, PrunerGiven, contradictions, pruner_problems
+from hpo.config.parsing.sections import METHODS, method_word, read_method
+from hpo.config.parsing.yaml_tree import Items, Leaf, Node, Place, Table
+from hpo.config.study import RESERVED, STAGE_PATTERN, Confirmation, StageSpec
+from hpo.config.suggestions import did_you_mean
+from hpo.errors import Problem
+
+_EXAMPLE = "e.g. - {name: coarse, trials: 20, epochs: 2}"
+
+
+def _single(model: type[BaseModel]) -> dict[str, FieldType]:
+    found = {name: field_type(model, name) for name in model.model_fields}
+    return {name: field for name, field in found.items() if field is not None}
+
+
+STAGE_KEYS: dict[str, FieldType] = _single(StageSpec) | {"pruner": method_word(StageSpec, "pruner")}
+"""Every key of a stage that has a single value."""
+CONFIRM_KEYS: dict[str, FieldType] = _single(Confirmation)
+"""What may stand under ``confirm:``."""
+
+
+def read_stages(node: Node | None, problems: list[Problem]) -> tuple[StageSpec, ...]:
+    """The stages that ``node`` lists; none, with ``problems``, if one is wrong."""
+    if node is None or (isinstance(node, Leaf) and node.value is None):
+        return ()
+    if not isinstance(node, Items) or not node.items:
+        problems.append(node.place.problem("stages", "is not a list of stages", _EXAMPLE))
+        return ()
+    before = len(problems)
+    stages: list[StageSpec] = []
+    for item in node.items:
+        if not isinstance(item, Table):
+            problems.append(item.place.problem("stages", f"{show(item)} is not a stage", _EXAMPLE))
+            continue
+        stage = _read_stage(item, problems)
+        if stage is not None:
+            problems += _misplaced(stage, stages, item.place)
+            stages.append(stage)
+    return () if len(problems) > before else tuple(stages)
+
+
+def _read_stage(table: Table, problems: list[Problem]) -> StageSpec | None:
+    before = len(problems)
+    given = _values(table, STAGE_KEYS, ("confirm",), "stages", problems)
+    confirm = table.entries.get("confirm")
+    if confirm is not None:
+        given["confirm"] = _read_confirmation(confirm, problems)
+    name = given.get("name")
+    if "name" not in table.entries:
+        problems.append(table.place.problem("stages", "a stage has no name", _EXAMPLE))
+    elif name is not None and not STAGE_PATTERN.fullmatch(name):
+        hint = "letters, digits, '.', '_' and '-', beginning with a letter or digit"
+        problems.append(table.keys["name"].problem("stages", f"{show(repr(name))} cannot name a stage", hint))
+    if confirm is None and "trials" not in table.entries:
+        problems.append(table.place.problem("stages", f"stage {name} has no trials", "e.g. trials: 20"))
+    for key, hint in _WITHOUT_CONFIRM.items() if confirm is not None else ():
+        if key in table.entries:
+            message = f"{key} does not go with confirm"
+            problems.append(table.keys[key].problem("stages", message, hint))
+    return StageSpec(**given) if len(problems) == before else None
+
+
+_HOW_MANY = "top, seeds and folds say how many are trained"
+_WITHOUT_CONFIRM = {
+    **dict.fromkeys(("trials", "keep", "space", "carry"), _HOW_MANY),
+    "pruner": "what is confirmed is trained to its end",
+}
+
+
+def _read_confirmation(node: Node, problems: list[Problem]) -> Confirmation | None:
+    if not isinstance(node, Table):
+        hint = "e.g. confirm: {top: 3, seeds: 3}"
+        problems.append(node.place.problem("confirm", "needs a mapping", hint))
+        return None
+    before = len(problems)
+    given = _values(node, CONFIRM_KEYS, (), "confirm", problems)
+    if len(problems) > before:
+        return None
+    confirmation = Confirmation(**given)
+    if confirmation.folds == 1:
+        problems.append(
+            node.keys["folds"].problem(
+                "confirm", "folds: 1 leaves nothing to train on", "2 or more, or 0 for none"
+            )
+        )
+    elif confirmation.runs_each < 2:
+        message = "one training of each configuration says nothing about luck"
+        problems.append(node.place.problem("confirm", message, "seeds: 2 or more, or folds: 2 or more"))
+    return confirmation if len(problems) == before else None
+
+
+def _values(
+    table: Table,
+    fields: Mapping[str, FieldType],
+    others: tuple[str, ...],
+    where: str,
+    problems: list[Problem],
+) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for key, node in table.entries.items():
+        if key in fields:
+            field = fields[key]
+            try:
+                given[key] = read_method(key, node, field, problems) if key in METHODS else field.accept(node)
+            except WrongValue as mistake:
+                problems.append(node.place.problem(key, mistake.message, mistake.hint))
+        elif key not in others:
+            known = [*fields, *others]
+            hint = did_you_mean(key, known) or f"known: {', '.join(known)}"
+            problems.append(table.keys[key].problem(where, f"unknown key {show(repr(key))}", hint))
+    return given
+
+
+def _misplaced(stage: StageSpec, before: list[StageSpec], place: Place) -> list[Problem]:
+    """What is wrong with a stage after those before it."""
+    problems = []
+    if stage.name in RESERVED:
+        problems.append(
+            place.problem("stages", f"{stage.name} cannot name a stage", f"{RESERVED[stage.name]}")
+        )
+    if any(each.name == stage.name for each in before):
+        problems.append(place.problem("stages", f"there is another stage {stage.name}", "names must differ"))
+    if any(each.confirm for each in before):
+        message = f"{stage.name} comes after the confirmation"
+        problems.append(place.problem("stages", message, "confirm is the last stage"))
+    elif stage.confirm:
+        found = sum(each.planned for each in before)
+        if found < stage.confirm.top:
+            message = (
+                f"{stage.name} confirms the best {stage.confirm.top}, but only {found} trials come before it"
+            )
+            problems.append(
+                place.problem("stages", message, f"top: {found} or less" if found else "search first")
+            )
+    return [*problems, *_without_results(stage, before, place)]
+
+
+def _without_results(stage: StageSpec, before: list[StageSpec], place: Place) -> list[Problem]:
+    """What a stage wants of the trials before it, more than there are."""
+    found = sum(each.planned for each in before)
+    if not before:
+        wanted = {"space: around": stage.space == "around", "carry": stage.carry > 0}
+        hint = "it goes with a later stage"
+        return [
+            place.problem("stages", f"{stage.name} has {key}, but no stage comes before it", hint)
+            for key, is_wanted in wanted.items()
+            if is_wanted
+        ]
+    most = min(found, stage.planned)
+    if stage.kind == "confirm" or stage.carry <= most:
+        return []
+    what = f"it has {most} trials" if most < found else f"only {found} trials come before it"
+    message = f"{stage.name} begins with the best {stage.carry}, but {what}"
+    return [place.problem("stages", message, f"carry: {most} or less")]
+
+
+def stage_problems(
+    node: Node | None, stages: tuple[StageSpec, ...], draft: Draft, pruner: PrunerGiven
+) -> list[Problem]:
+    """What stages cannot do with this study's hyperparameters and its pruner."""
+    if not stages:
+        return []
+    assert isinstance(node, Items)
+    problems = []
+    if not draft.space and not draft.unreadable:
+        problems.append(node.place.problem("stages", "there is no space to search in stages", "add space:"))
+    known = {problem.message for problem in contradictions(draft)}
+    for stage, item in zip(stages, node.items, strict=True):
+        assert isinstance(item, Table)
+        for key, field, used in (
+            ("epochs", "epochs", stage.epochs is not None),
+            ("data", "train_images", stage.data < 1),
+        ):
+            if used and field in draft.space:
+                message = f"{stage.name} sets {key}, but {field} is searched"
+                problems.append(item.keys[key].problem("stages", message, f"leave {field} out of space"))
+        for problem in contradictions(_within(stage, draft)):
+            if problem.message not in known:
+                known.add(problem.message)
+                problems.append(item.place.problem(problem.key, f"in stage {stage.name}: {problem.message}"))
+    return [*problems, *_pruner_problems(node, stages, draft, pruner)]
+
+
+def _pruner_problems(
+    node: Items, stages: tuple[StageSpec, ...], draft: Draft, pruner: PrunerGiven
+) -> list[Problem]:
+    """A stage's own pruner must be of use in it, the study's in one of the stages that have none."""
+    found, of_study = [], []
+    for stage, item in zip(stages, node.items, strict=True):
+        assert isinstance(item, Table)
+        within = _within(stage, draft)
+        if stage.pruner is not None:
+            own = PrunerGiven(stage.pruner.model_dump(), item.keys["pruner"])
+            found += pruner_problems(own, within)
+        elif stage.kind == "search":
+            of_study.append(pruner_problems(pruner, within))
+    return [*found, *(of_study[0] if of_study and all(of_study) else ())]
+
+
+def _within(stage: StageSpec, draft: Draft) -> Draft:
+    """The study as one stage has it."""
+    fixed = dict(draft.fixed)
+    if stage.epochs is not None and "epochs" not in draft.space:
+        fixed["epochs"] = stage.epochs
+    images = fixed.get("train_images")
+    if isinstance(images, int) and "train_images" not in draft.space:
+        fixed["train_images"] = share_of(images, stage.data)
+    return replace(draft, fixed=fixed)
+
+
+def share_of(images: int, share: float) -> int:
+    """How many images a share of them is, at least one."""
+    return max(1, round(share * images))

@@ -1,0 +1,199 @@
+"""The JSON schema of a study file, for editors: names, descriptions, defaults and limits while one types."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hpo.config.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, when_text
+from hpo.config.methods import NamedChoice, Pruner, options_of, summaries
+from hpo.config.parsing.load import STUDY_KEYS, THRESHOLDS
+from hpo.config.parsing.sections import DEFAULTS, METHODS, TAG_PATTERN
+from hpo.config.parsing.space import ALLOWED
+from hpo.config.parsing.stages import CONFIRM_KEYS, STAGE_KEYS
+from hpo.config.study import NAME_PATTERN, STAGE_PATTERN, StageSpec, StudySpec
+
+Schema = dict[str, Any]
+
+_TYPES = {"number": "number", "whole": "integer", "flag": "boolean", "word": "string", "text": "string"}
+_LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+_KIND_DESCRIPTIONS = {
+    "log": "uniform in the exponent between [low, high]",
+    "uniform": "uniform between [low, high]",
+    "int": "uniform over whole numbers from low to high, both included",
+    "choice": "one of a list, each as likely",
+}
+
+
+def study_schema() -> Schema:
+    """Draft 7, which editors' YAML servers understand; ``hpo.config.parsing.load`` checks more than it can say."""
+    searchable = {name: field for name, field in HYPERPARAMETERS.items() if name not in NOT_SEARCHED}
+    sections: Schema = {
+        "fixed": _section("fixed", {name: _single(field) for name, field in HYPERPARAMETERS.items()}),
+        "space": _section("space", {name: _searched(field) for name, field in searchable.items()}),
+    }
+    keys = {name: _single(field) for name, field in STUDY_KEYS.items()}
+    keys["study"]["pattern"] = NAME_PATTERN.pattern
+    keys["checks"] = _checks(keys["checks"])
+    keys.update({name: _method(keys[name], method) for name, method in METHODS.items()})
+    keys["stages"] = _stages()
+    keys["needs"] = _needs()
+    keys["first"] = _first()
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "hpo study file",
+        "type": "object",
+        "additionalProperties": False,
+        "required": [name for name, field in STUDY_KEYS.items() if field.required and name != "trials"],
+        "anyOf": [{"required": ["trials"]}, {"required": ["stages"]}],
+        "properties": {name: {**keys, **sections}[name] for name in StudySpec.model_fields},
+        "definitions": {"when": _when()},
+    }
+
+
+def _checks(preset: Schema) -> Schema:
+    thresholds = {name: _single(field) for name, field in THRESHOLDS.items()}
+    mapping: Schema = {"type": "object", "additionalProperties": False, "properties": thresholds}
+    return {
+        "description": preset["description"],
+        "default": preset["default"],
+        "oneOf": [{"enum": preset["enum"]}, mapping],
+    }
+
+
+def _method(word: Schema, method: type[NamedChoice]) -> Schema:
+    described = summaries(method)
+    mappings = [
+        {
+            "type": "object",
+            "additionalProperties": False,
+            "required": [name],
+            "properties": {
+                name: {
+                    "description": described[name],
+                    "type": ["object", "null"],
+                    "additionalProperties": False,
+                    "properties": {option: _single(field) for option, field in options.items()},
+                }
+            },
+        }
+        for name, options in options_of(method).items()
+    ]
+    return {
+        "description": word["description"],
+        "default": word["default"],
+        "oneOf": [{"enum": word["enum"]}, *mappings],
+    }
+
+
+def _stages() -> Schema:
+    confirm = _mapping(CONFIRM_KEYS) | {"description": StageSpec.model_fields["confirm"].description}
+    stage = _mapping(STAGE_KEYS)
+    stage["properties"]["name"]["pattern"] = STAGE_PATTERN.pattern
+    stage["properties"]["pruner"] = _method(stage["properties"]["pruner"], Pruner)
+    stage["properties"]["confirm"] = confirm
+    return {
+        "description": StudySpec.model_fields["stages"].description,
+        "type": "array",
+        "minItems": 1,
+        "items": stage | {"required": ["name"]},
+    }
+
+
+def _needs() -> Schema:
+    return {
+        "description": StudySpec.model_fields["needs"].description,
+        "type": "array",
+        "uniqueItems": True,
+        "items": {"type": "string", "pattern": TAG_PATTERN.pattern},
+    }
+
+
+def _first() -> Schema:
+    searchable = {name: field for name, field in HYPERPARAMETERS.items() if name not in NOT_SEARCHED}
+    one = {"oneOf": [{"const": DEFAULTS}, _mapping(searchable) | {"minProperties": 1}]}
+    return {
+        "description": StudySpec.model_fields["first"].description,
+        "oneOf": [{"const": DEFAULTS}, {"type": "array", "items": one}],
+    }
+
+
+def _mapping(fields: Mapping[str, FieldType]) -> Schema:
+    properties = {name: _single(field) for name, field in fields.items()}
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def schema_text() -> str:
+    """The schema as the file that is checked in and written by ``hpo schema``."""
+    return json.dumps(study_schema(), indent=1, ensure_ascii=False) + "\n"
+
+
+def _section(name: str, properties: Schema) -> Schema:
+    return {
+        "type": ["object", "null"],
+        "description": StudySpec.model_fields[name].description,
+        "additionalProperties": False,
+        "properties": properties,
+    }
+
+
+def _single(field: FieldType) -> Schema:
+    schema: Schema = {"description": _description(field), **_value(field)}
+    if not field.required:
+        schema["default"] = field.default
+    return schema
+
+
+def _value(field: FieldType) -> Schema:
+    if field.words:
+        return {"enum": list(field.words)}
+    kind: str | list[str] = _TYPES[field.kind]
+    schema: Schema = {"type": [kind, "null"] if field.optional else kind}
+    for sign, word in _LIMITS.items():
+        limit = getattr(field.limits, sign)
+        if limit is not None:
+            schema[word] = limit
+    return schema
+
+
+def _searched(field: FieldType) -> Schema:
+    return {
+        "description": _description(field),
+        "oneOf": [_distribution(field, kind) for kind in ALLOWED[field.kind]],
+    }
+
+
+def _distribution(field: FieldType, kind: str) -> Schema:
+    if kind == "choice":
+        values: Schema = {"type": "array", "minItems": 1, "uniqueItems": True, "items": _value(field)}
+    else:
+        end = _value(field) | {"type": "integer" if kind == "int" else "number"}
+        if kind == "log" and "minimum" in end:
+            end["exclusiveMinimum"] = max(0, end.pop("minimum"))
+        values = {"type": "array", "minItems": 2, "maxItems": 2, "items": end}
+    values["description"] = _KIND_DESCRIPTIONS[kind]
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [kind],
+        "properties": {kind: values, "when": {"$ref": "#/definitions/when"}},
+    }
+
+
+def _when() -> Schema:
+    """Other fields, each with the value or the values under which the distribution is drawn from."""
+    return {
+        "type": "object",
+        "description": "drawn only if these other hyperparameters have these values",
+        "additionalProperties": False,
+        "properties": {
+            name: {"oneOf": [_value(field), {"type": "array", "minItems": 1, "items": _value(field)}]}
+            for name, field in HYPERPARAMETERS.items()
+        },
+    }
+
+
+def _description(field: FieldType) -> str:
+    when = when_text(field.name) if field.name in HYPERPARAMETERS else ""
+    return f"{field.description} (applies with {when})" if when else field.description

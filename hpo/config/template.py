@@ -1,0 +1,173 @@
+"""A first study file with comments, from three answers: which images, how long, what to search."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from hpo.config.write import flow
+from hpo.errors import UserError
+
+_TRIALS, _EPOCHS = 20, 4
+"""Where there is time for them: random search wants many trials, and few epochs tell the bad ones."""
+_LONGEST_EPOCHS = 10
+_FEWEST_TRIALS, _MOST_TRIALS = 6, 1000
+_FEWEST_IMAGES, _FEWEST_OF_CLASS = 2000, 20
+_HELD_OUT = 0.1
+"""The default of ``val_fraction``."""
+_BATCH = 64
+"""The default of ``batch_size``; of few images there would be too few steps."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Which images; ``available`` are those of the training split, some of which are held out."""
+
+    dataset: Literal["cifar10", "folder", "synthetic"]
+    available: int
+    classes: int
+    root: str | None = None
+
+    @property
+    def trained(self) -> int:
+        """How many an epoch has if all are used."""
+        return max(1, round(self.available * (1 - _HELD_OUT)))
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long a study is; ``train_images`` None for all."""
+
+    trials: int
+    epochs: int = _EPOCHS
+    train_images: int | None = None
+
+    def work(self, images: Images) -> int:
+        """Images to train: trials x epochs x images of an epoch."""
+        return self.trials * self.epochs * (self.train_images or images.trained)
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched: a line about it, and lines of a study file."""
+
+    summary: str
+    fixed: str
+    space: str
+
+
+SEARCHES: dict[str, Search] = {
+    "lecture": Search(
+        "the choices of CS231n lecture 6: activation, initializer, normalization, optimizer, learning rate",
+        fixed="  schedule: cosine        # how lr changes over training",
+        space="""\
+  lr:           {log: [1.0e-4, 1.0]}   # log: as often from 1e-4 to 1e-3 as from 0.1 to 1
+  weight_decay: {log: [1.0e-6, 1.0e-1]}
+  activation:   {choice: [relu, leaky_relu, elu, tanh, sigmoid]}
+  initializer:  {choice: [he, xavier, small_gaussian]}
+  batch_norm:   {choice: [none, before, after]}
+  optimizer:    {choice: [sgd, adam]}
+  momentum:     {uniform: [0.8, 0.99], when: {optimizer: sgd}}   # adam has none""",
+    ),
+    "regularization": Search(
+        "learning rate and regularization of one sound network",
+        fixed="""\
+  activation: relu
+  initializer: he
+  batch_norm: before
+  optimizer: sgd
+  momentum: 0.9
+  nesterov: true
+  schedule: cosine        # how lr changes over training""",
+        space="""\
+  lr:              {log: [1.0e-3, 1.0]}   # log: as often from 1e-3 to 1e-2 as from 0.1 to 1
+  weight_decay:    {log: [1.0e-6, 1.0e-2]}
+  dropout:         {uniform: [0.0, 0.5]}
+  label_smoothing: {uniform: [0.0, 0.2]}""",
+    ),
+}
+
+
+def fitting(work: float, images: Images) -> Length:
+    """What to do with time for so many images: whole epochs before more of them, and both before more trials.
+
+    In less time than the smallest useful study takes, it is that one.
+    """
+    available = images.trained
+    per_epoch = work / (_TRIALS * _EPOCHS)
+    if per_epoch >= available:
+        epochs = min(_LONGEST_EPOCHS, int(work // (_TRIALS * available)))
+        return Length(min(_MOST_TRIALS, int(work // (epochs * available))), epochs)
+    fewest = max(_FEWEST_IMAGES, _FEWEST_OF_CLASS * images.classes)
+    if fewest >= available:
+        return Length(max(_FEWEST_TRIALS, int(work // (_EPOCHS * available))))
+    if per_epoch >= fewest:
+        return Length(_TRIALS, _EPOCHS, int(per_epoch // 100) * 100)
+    return Length(max(_FEWEST_TRIALS, int(work // (_EPOCHS * fewest))), _EPOCHS, fewest)
+
+
+def parse_length(text: str) -> float | Length:
+    """Minutes (``30``), or trials x epochs (``20x5``); raises ``UserError``."""
+    product = re.fullmatch(r"\s*(\d{1,6})\s*[x×*]\s*(\d{1,4})\s*", text)
+    if product and int(product[1]) and int(product[2]):
+        return Length(int(product[1]), int(product[2]))
+    minutes = re.fullmatch(r"\s*(\d{1,6}(?:\.\d+)?)\s*(?:m|min|minutes?)?\s*", text)
+    if minutes and float(minutes[1]):
+        return float(minutes[1])
+    raise UserError(f"{text!r} is no length: give minutes, such as 30, or trials x epochs, such as 20x5")
+
+
+def name_from(stem: str) -> str:
+    """A study's name from a file's."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("._-")[:200] or "my-study"
+
+
+def first_study(name: str, images: Images, length: Length, search: Search, takes: str) -> str:
+    """The file; ``takes`` are lines on how long it will take."""
+    lines = [
+        "# yaml-language-server: $schema=./study.schema.json",
+        "#",
+        "# Written by `hpo init`; change what you like. For editors: `hpo schema -o study.schema.json`.",
+        "#",
+        f"# What it searches: {search.summary}.",
+        *(f"# {line}" for line in takes.splitlines()),
+        "",
+        _line(f"study: {flow(name)}", "its name in the database; running it again goes on with it"),
+        _line("seed: 0", "every draw follows from it"),
+        _line(f"trials: {length.trials}", "configurations to try"),
+        _line("sampler: random", "or sobol, tpe, gp, cmaes (docs/search.md)"),
+        _line("# pruner: asha", "ends trials early that are behind others"),
+        "",
+        "fixed:",
+        *_data(images, length),
+        "  model: convnet",
+        _line("  width: 16", "channels of the first stage"),
+        _line(f"  epochs: {length.epochs}", "passes over the training images"),
+        "  augmentation: flip_crop",
+        search.fixed,
+        "",
+        "space:",
+        search.space,
+        "",
+        _line("checks: standard", "each training is watched; a hopeless one is stopped and told why"),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _data(images: Images, length: Length) -> list[str]:
+    lines = [f"  dataset: {images.dataset}"]
+    if images.root is not None:
+        lines.append(_line(f"  data_root: {flow(images.root)}", "one folder of images per class"))
+    if length.train_images is not None:
+        rest = f"of {images.trained:,}; leave it out for all"
+        lines.append(_line(f"  train_images: {length.train_images}", rest))
+    epoch = length.train_images or images.trained
+    batch = min(_BATCH, max(4, epoch // 10), epoch)
+    if batch < _BATCH:
+        lines.append(_line(f"  batch_size: {batch}", f"{epoch} images to train on are few"))
+    return lines
+
+
+def _line(text: str, comment: str) -> str:
+    return f"{text:<23} # {comment}"

@@ -1,0 +1,1 @@
+"""Findings about a study as a whole, from its trials' results."""

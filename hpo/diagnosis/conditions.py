@@ -1,0 +1,131 @@
+"""Conditions on hyperparameters, ``lr above 0.12``, and which of a study's trials they hold for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from hpo.config.fields import setting
+from hpo.config.space import Choice, Distribution, Integer, Log
+from hpo.diagnosis.base import StudyResults
+
+Mask = npt.NDArray[np.bool_]
+
+MOST_THRESHOLDS = 100
+"""Per hyperparameter: more would cost time and say no more."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One hyperparameter above or below a threshold, or one of its choices."""
+
+    name: str
+    kind: Literal["above", "below", "is"]
+    value: Any
+
+    def __str__(self) -> str:
+        side = "" if self.kind == "is" else f"{self.kind} "
+        return f"{self.name} {side}{setting(self.value)}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs: ``{"name": "lr", "above": 0.12}``."""
+        return {"name": self.name, self.kind: self.value}
+
+
+def describe(conditions: Sequence[Condition]) -> str:
+    """``activation sigmoid with batch_norm none``."""
+    return " with ".join(map(str, conditions))
+
+
+class Table:
+    """The searched values of n trials as a column for each hyperparameter."""
+
+    def __init__(self, columns: Mapping[str, tuple[Mask, npt.NDArray[Any]]], size: int) -> None:
+        self._columns = columns
+        self.size = size
+
+    @staticmethod
+    def of(results: StudyResults) -> Table:
+        """All finished trials of a study."""
+        trials = results.trials
+        columns = {}
+        for name, distribution in results.spec.space.items():
+            has = np.array([name in trial.values for trial in trials], bool)
+            kind: Any = object if isinstance(distribution, Choice) else float
+            columns[name] = has, np.array([trial.values.get(name) for trial in trials], kind)
+        return Table(columns, len(trials))
+
+    def distinct(self, name: str) -> list[float]:
+        """The values of a number, sorted."""
+        has, values = self._columns[name]
+        return np.unique(values[has]).tolist()  # type: ignore[no-any-return]
+
+    def having(self, condition: Condition) -> Mask:
+        """Which trials (n,) have the condition's hyperparameter."""
+        return self._columns[condition.name][0]
+
+    def holding(self, condition: Condition) -> Mask:
+        """Which trials (n,) meet the condition; never where its hyperparameter had no effect."""
+        has, values = self._columns[condition.name]
+        if condition.kind == "is":
+            found = values == condition.value
+        else:
+            found = values > condition.value if condition.kind == "above" else values < condition.value
+        return np.array(has & found, bool)
+
+    def holding_all(self, conditions: Sequence[Condition]) -> Mask:
+        """Which trials (n,) meet all conditions."""
+        return np.array(np.all([self.holding(each) for each in conditions], axis=0), bool)
+
+
+def choices(space: Mapping[str, Distribution]) -> list[Condition]:
+    """Every choice of a space."""
+    return [
+        Condition(name, "is", value)
+        for name, distribution in space.items()
+        if isinstance(distribution, Choice) and len(distribution.choice) > 1
+        for value in distribution.choice
+    ]
+
+
+def thresholds(
+    space: Mapping[str, Distribution], table: Table, most: int = MOST_THRESHOLDS
+) -> list[Condition]:
+    """Both sides of ``most`` thresholds, or fewer, of each searched number, spread over the trials."""
+    return [
+        condition
+        for name, distribution in space.items()
+        if not isinstance(distribution, Choice)
+        for condition in _thresholds(name, distribution, table.distinct(name), most)
+    ]
+
+
+def _thresholds(
+    name: str, distribution: Distribution, seen: Sequence[float], most: int
+) -> Iterator[Condition]:
+    gaps = list(pairwise(seen))
+    for i in np.unique(np.linspace(0, len(gaps) - 1, min(most, len(gaps))).round().astype(int)):
+        below, above = gaps[i]
+        if isinstance(distribution, Integer):
+            yield Condition(name, "above", int(below))
+            yield Condition(name, "below", int(above))
+            continue
+        between = short_between(below, above, isinstance(distribution, Log))
+        yield Condition(name, "above", between)
+        yield Condition(name, "below", between)
+
+
+def short_between(low: float, high: float, log: bool) -> float:
+    """The number with the fewest digits about half-way between two others, on a log scale or a linear one."""
+    middle = math.sqrt(low * high) if log else (low + high) / 2
+    for digits in range(17):
+        short = float(f"{middle:.{digits}e}")
+        if low < short < high:
+            return short
+    return low

@@ -1,0 +1,125 @@
+"""Which hyperparameters matter, for training at all and for the accuracy of what trained; said in words.
+
+Trials that came to nothing are not left out, and not mixed with the others: the first question is about all
+trials, as 1 (it learned) or 0, the second about the values of those that learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from hpo.diagnosis.base import StudyResults
+from hpo.diagnosis.conditions import Mask, Table
+from hpo.diagnosis.effects import Effect, Group, effects, holm
+from hpo.diagnosis.interactions import Cell, Interaction, interactions
+
+Question = Literal["trains", "value"]
+
+ALPHA = 0.05 / 4
+"""For each family of tests, of which there are four: two questions, each of single settings and of pairs. At
+most 5 % of studies whose outcomes have nothing to do with their settings get any statement."""
+WORST = 0.25
+"""The share of the trials that trained whose accuracy is called bad, where pairs are looked for."""
+FEWEST_OF_A_KIND = 3
+"""Trials that learned, and that did not, before it is asked why."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What decides one question; ``sure`` names the effects that are beyond chance.
+
+    ``good`` of the ``trials`` trained, or were better than the worst quarter.
+    """
+
+    question: Question
+    trials: int
+    good: int
+    effects: tuple[Effect, ...]
+    sure: tuple[str, ...]
+    interactions: tuple[Interaction, ...]
+
+    @property
+    def statements(self) -> list[str]:
+        """What is beyond chance, in words and numbers, the strongest first."""
+        effect = _of_training if self.question == "trains" else _of_value
+        said = [effect(self, each) for each in self.effects if each.name in self.sure]
+        return said + [_pair(self, each) for each in self.interactions]
+
+
+def importance(results: StudyResults) -> list[Answer]:
+    """An answer to each question that the study's trials can answer; the same trials give the same."""
+    failed = np.array([results.failed(trial) for trial in results.trials], bool)
+    answers = []
+    if min(failed.sum(), (~failed).sum()) >= FEWEST_OF_A_KIND:
+        answers.append(_answer("trains", results, failed, (~failed).astype(float).tolist()))
+    learned = replace(results, trials=tuple(results.ranked))
+    values = [trial.value or 0.0 for trial in learned.trials]
+    if len(set(values)) > 1:
+        answers.append(_answer("value", learned, np.array(values) < np.quantile(values, WORST), values))
+    return [answer for answer in answers if answer.effects]
+
+
+def strongest(answers: Sequence[Answer]) -> list[str]:
+    """The first statement on each question."""
+    return [answer.statements[0] for answer in answers if answer.statements]
+
+
+def _answer(question: Question, results: StudyResults, bad: Mask, outcomes: Sequence[float]) -> Answer:
+    found = effects(results, results.trials, outcomes)
+    sure = holm([each.p_value for each in found], ALPHA)
+    return Answer(
+        question,
+        trials=len(results.trials),
+        good=int((~bad).sum()),
+        effects=tuple(found),
+        sure=tuple(each.name for each, is_sure in zip(found, sure, strict=True) if is_sure),
+        interactions=tuple(interactions(results, Table.of(results), bad, ALPHA)),
+    )
+
+
+def _of_training(answer: Answer, effect: Effect) -> str:
+    return (
+        f"{_subject(answer, effect)} explains {effect.share:.0%} of whether a trial trains at all: "
+        f"{_trained(effect.best)} did, {_trained(effect.worst)}"
+    )
+
+
+def _trained(group: Group) -> str:
+    return f"{round(group.mean * group.trials)} of {group.trials} at {group.label}"
+
+
+def _of_value(answer: Answer, effect: Effect) -> str:
+    best, worst = effect.best, effect.worst
+    return (
+        f"{_subject(answer, effect)} explains {effect.share:.0%} of the variance of val_accuracy among trials"
+        f" that trained: mean {best.mean:.3f} at {best.label}, {worst.mean:.3f} at {worst.label}"
+    )
+
+
+def _subject(answer: Answer, effect: Effect) -> str:
+    """A conditional hyperparameter is spoken of where it has an effect."""
+    if effect.trials == answer.trials:
+        return effect.name
+    return f"{effect.name} (in the {effect.trials} trials that it is compared in)"
+
+
+def _pair(answer: Answer, found: Interaction) -> str:
+    first, second = found.conditions
+    said = _trained_of if answer.question == "trains" else _bad_of
+    what = "trained" if answer.question == "trains" else "in the worst quarter"
+    return (
+        f"{first} with {second}: {said(found.both)} {what}; {first} with another {second.name} "
+        f"{said(found.first)}, {second} with another {first.name} {said(found.second)}"
+    )
+
+
+def _trained_of(cell: Cell) -> str:
+    return f"{cell.trials - cell.bad} of {cell.trials}"
+
+
+def _bad_of(cell: Cell) -> str:
+    return f"{cell.bad} of {cell.trials}"

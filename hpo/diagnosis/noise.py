@@ -1,0 +1,96 @@
+"""Can the best trials be told apart?
+
+An accuracy on n images has the binomial standard error sqrt(p (1 - p) / n). Configurations that were trained
+more than once also show how far the seed alone moves them; both are added, as variances.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hpo.diagnosis.base import StudyFinding, StudyResults, TrialResult
+
+Z = 1.96
+"""Two accuracies are told apart if they differ by more than this many standard errors: 95 %."""
+FEWEST_REPEATS = 3
+"""Degrees of freedom from which a scatter between seeds is taken seriously."""
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Trials of one configuration, and their mean accuracy."""
+
+    trials: Sequence[TrialResult]
+
+    @property
+    def mean(self) -> float:
+        return sum(trial.value or 0.0 for trial in self.trials) / len(self.trials)
+
+
+def noise(results: StudyResults) -> list[StudyFinding]:
+    """A note if others are within the noise of the best, and how large that is."""
+    images = results.val_images
+    groups = _groups(results.ranked)
+    if not images or len(groups) < 2:
+        return []
+    seed_variance, repeats = _seed_variance(groups)
+    best = groups[0]
+    near = [
+        each for each in groups[1:] if best.mean - each.mean <= _margin(best, each, images, seed_variance)
+    ]
+    if not near:
+        return []
+    margin = _margin(best, near[-1], images, seed_variance)
+    return [_finding(results, best, near, margin, math.sqrt(seed_variance), repeats)]
+
+
+def _groups(ranked: Sequence[TrialResult]) -> list[_Group]:
+    groups: dict[str, list[TrialResult]] = defaultdict(list)
+    for trial in ranked:
+        groups[repr(sorted(trial.values.items()))].append(trial)
+    return sorted(map(_Group, groups.values()), key=lambda group: -group.mean)
+
+
+def _seed_variance(groups: Sequence[_Group]) -> tuple[float, int]:
+    """The variance of one configuration's accuracies, pooled; its degrees of freedom. 0 if hardly known."""
+    repeats = sum(len(group.trials) - 1 for group in groups)
+    if repeats < FEWEST_REPEATS:
+        return 0.0, 0
+    squares = sum(((trial.value or 0.0) - group.mean) ** 2 for group in groups for trial in group.trials)
+    return squares / repeats, repeats
+
+
+def _margin(one: _Group, other: _Group, images: int, seed_variance: float) -> float:
+    """The largest difference of two means that noise explains."""
+    variance = sum(
+        (group.mean * (1 - group.mean) / images) + seed_variance / len(group.trials) for group in (one, other)
+    )
+    return Z * math.sqrt(variance)
+
+
+def _finding(
+    results: StudyResults, best: _Group, near: Sequence[_Group], margin: float, seed_sd: float, repeats: int
+) -> StudyFinding:
+    groups = (best, *near)
+    what = "configurations" if repeats else "trials"
+    scatter = f" and with {seed_sd:.4f} between seeds" if repeats else ""
+    return StudyFinding(
+        check="noise",
+        severity="note",
+        message=(
+            f"the best {len(groups)} {what} ({best.mean:.4f} to {near[-1].mean:.4f}) cannot be told apart: "
+            f"on {results.val_images:,} validation images{scatter}, differences up to {margin:.4f} are noise"
+        ),
+        evidence={
+            "trials": [[trial.number for trial in group.trials] for group in groups],
+            "highest": best.mean,
+            "lowest": near[-1].mean,
+            "margin": margin,
+            "val_images": results.val_images,
+            "seed_deviation": seed_sd if repeats else None,
+        },
+        remedy="train them again with other seeds before believing their order",
+    )

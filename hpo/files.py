@@ -1,0 +1,180 @@
+"""Atomic file writes: a file is complete or absent, also when processes are killed or write at once."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+from pydantic import BaseModel
+
+from hpo.errors import DataError, UserError
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file; raises ``UserError`` if that is not possible."""
+    with replacing(path) as file:
+        file.write(text)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[TextIO]:
+    """A text file to write to, which takes the place of ``path`` only when all is written.
+
+    Raises ``UserError`` if the file cannot be made.
+    """
+    with replacing_bytes(path) as file:
+        text = TextIOWrapper(file, encoding="utf-8", newline="")
+        try:
+            yield text
+        finally:
+            text.detach()
+
+
+@contextmanager
+def replacing_bytes(path: Path) -> Iterator[BinaryIO]:
+    """As ``replacing``, for bytes."""
+    try:
+        if path.exists() and not path.is_file():  # /dev/stdout, a pipe
+            with path.open("wb") as stream:
+                yield stream
+            return
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(name).chmod(0o666 & ~umask)
+        Path(name).replace(path)
+    except BaseException as error:
+        with suppress(OSError):
+            Path(name).unlink()
+        if isinstance(error, OSError):
+            raise _unwritable(path, error) from None
+        raise
+
+
+def _unwritable(path: Path, error: OSError) -> UserError:
+    return UserError(f"cannot write {path}: {error.strerror or error}")
+
+
+logger = logging.getLogger(__name__)
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_SAMPLES, _SAMPLE_BYTES = 64, 4096
+
+
+class FileMark(BaseModel):
+    """What a file must look like: its size in bytes, and SHA-256 of the sampled ones."""
+
+    size: int
+    sample: str
+
+
+def file_mark(path: Path) -> FileMark:
+    """Size and sampled checksum: 64 blocks of 4 KiB, evenly spread from the first to the last."""
+    size = path.stat().st_size
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        for i in range(_SAMPLES):
+            handle.seek(max(0, size - _SAMPLE_BYTES) * i // (_SAMPLES - 1))
+            digest.update(handle.read(_SAMPLE_BYTES))
+    return FileMark(size=size, sample=digest.hexdigest())
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Hold the lock beside ``path``, so that work is not done twice; yields whether it is held.
+
+    It only saves work: where files cannot be locked (some network file systems, Windows) nothing is held, and
+    what is written stays right because it is put in place in one step. A killed holder's lock is released.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("wb") as handle:
+        logger.debug("waiting for the lock of %s", path)
+        yield _flock(handle)
+
+
+def _flock(handle: BinaryIO) -> bool:
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def temporary_beside(path: Path) -> Path:
+    """A unique name in the folder of ``path``."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed writers of ``path`` left; only for the holder of its lock."""
+    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def write_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Write a file in one step: a temporary name, fsync, rename. Raises ``OSError``."""
+    temporary = temporary_beside(path)
+    try:
+        with temporary.open("xb") as handle:
+            write(handle)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def mark_used(path: Path) -> None:
+    """Write the time of use to a cached file, by which `hpo db prune` knows what is idle.
+
+    Many disks keep no times of reading. A cache that this user may only read is not marked.
+    """
+    with suppress(OSError):
+        os.utime(path)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut, where the system can."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def cannot_write(what: str, path: Path, variable: str, error: OSError, needed_bytes: int) -> DataError:
+    """The error for a write that failed: which file, why, how much room it takes, what to change."""
+    needed = f"{needed_bytes / 1e6:,.0f} MB"
+    if error.errno in _FULL:
+        return DataError(
+            f"the disk is full ({error.strerror}): {what} needs {needed} at {path}\n"
+            f"Free some space, or set {variable} to a folder on another disk."
+        )
+    return DataError(
+        f"cannot write {what} ({needed}) at {path}: {error.strerror or error}\n"
+        f"Set {variable} to a folder that can be written."
+    )

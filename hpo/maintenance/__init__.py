@@ -1,0 +1,1 @@
+"""The database checked, repaired, backed up, pruned, moved."""

@@ -1,0 +1,232 @@
+"""Is a database consistent? What is wrong, what can be put right without losing anything, and what cannot."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection, inspect, select, text
+
+from hpo.maintenance import repairs
+from hpo.storage.column_types import epoch_now
+from hpo.storage.engine import reading, write
+from hpo.storage.identity import is_dead_local
+from hpo.storage.notify import notify_idle_workers
+from hpo.storage.store import ResultsStore
+from hpo.storage.studies import results_engine
+from hpo.storage.tables import StatisticsRow, StudyRow
+from hpo.storage.views import VIEWS
+
+Row: TypeAlias = Mapping[str, Any]
+Find: TypeAlias = Callable[[Connection], Sequence[Row]]
+
+_SQL = Path(__file__).parent / "sql"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One way in which a database can be wrong. ``message`` may name a row's columns."""
+
+    message: str
+    find: Find
+    repair: repairs.Repair | None = None
+    remedy: str = ""
+    """What a repair does, or what a person can do where there is none."""
+    only_a_note: bool = False
+    """Odd, but nothing is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a check found in one place."""
+
+    check: str
+    study: str | None
+    number: int | None
+    message: str
+    remedy: str
+    repairable: bool
+    only_a_note: bool
+    repaired: bool = False
+
+
+def check_database(url: str, *, repair: bool = False) -> list[Problem]:
+    """Every problem in the database; with ``repair`` what can be put right is, and marked as repaired.
+
+    Without it nothing is written. Raises ``StorageError`` if hpo has not used the database or it is unusable.
+    """
+    if not repair:
+        engine = results_engine(url)
+        try:
+            with reading(engine) as connection:
+                return [problem for name in CHECKS for problem in _found(name, connection)]
+        finally:
+            engine.dispose()
+    with ResultsStore(url) as store:
+        return [problem for name in CHECKS for problem in write(store.engine, partial(_repaired, name))]
+
+
+def _found(name: str, connection: Connection) -> list[Problem]:
+    check = CHECKS[name]
+    return [_problem(name, check, row) for row in check.find(connection)]
+
+
+def _repaired(name: str, connection: Connection) -> list[Problem]:
+    check = CHECKS[name]
+    rows = check.find(connection)
+    before = [_problem(name, check, row) for row in rows]
+    if check.repair is None or not rows:
+        return before
+    check.repair(connection, rows)
+    notify_idle_workers(connection)
+    # By place, not by message, in which a time may have passed.
+    left = {(problem.study, problem.number) for problem in _found(name, connection)}
+    return [replace(each, repaired=(each.study, each.number) not in left) for each in before]
+
+
+def _problem(name: str, check: Check, row: Row) -> Problem:
+    return Problem(
+        check=name,
+        study=row.get("study"),
+        number=row.get("number"),
+        message=check.message.format(**row),
+        remedy=check.remedy,
+        repairable=check.repair is not None,
+        only_a_note=check.only_a_note,
+    )
+
+
+@cache
+def _statement(name: str) -> str:
+    return (_SQL / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _by_sql(name: str) -> Find:
+    def find(connection: Connection) -> Sequence[Row]:
+        return [dict(row._mapping) for row in connection.execute(text(_statement(name)))]
+
+    return find
+
+
+def _integrity(connection: Connection) -> Sequence[Row]:
+    """SQLite's own check of the file; PostgreSQL has `pg_amcheck`, which needs the server's rights."""
+    if connection.dialect.name != "sqlite":
+        return []
+    said = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+    return [{"detail": line} for line in said if line != "ok"]
+
+
+def _dangling(connection: Connection) -> Sequence[Row]:
+    """Rows that point to nothing; PostgreSQL allows none."""
+    if connection.dialect.name != "sqlite":
+        return []
+    found = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+    return [
+        {"table": table, "rowid": rowid, "detail": parent, "key": key}
+        for table, rowid, parent, key in found
+        if table.startswith("hpo_")
+    ]
+
+
+def _missing_views(connection: Connection) -> Sequence[Row]:
+    there = set(inspect(connection).get_view_names())
+    return [{"detail": view} for view in VIEWS if view not in there]
+
+
+def _dead_leases(connection: Connection) -> Sequence[Row]:
+    now = connection.scalar(select(epoch_now())) or 0.0
+    found = []
+    for row in _by_sql("leases")(connection):
+        if is_dead_local(row["worker"]):
+            found.append({**row, "detail": "which is dead"})
+        elif row["lease_until"] < now:
+            found.append({**row, "detail": f"whose lease ran out {now - row['lease_until']:,.0f} s ago"})
+    return found
+
+
+def _altered_statistics(connection: Connection) -> Sequence[Row]:
+    named = select(StudyRow.name, StatisticsRow.hash, StatisticsRow.state).join(
+        StudyRow, StudyRow.study_id == StatisticsRow.study_id
+    )
+    return [
+        {"study": row.name, "detail": row.hash[:12]}
+        for row in connection.execute(named, execution_options={"yield_per": 1})
+        if hashlib.sha256(row.state).hexdigest() != row.hash
+    ]
+
+
+# In the order in which repairs build on each other.
+CHECKS: dict[str, Check] = {
+    "integrity": Check(
+        "SQLite finds the file damaged: {detail}", _integrity,
+        remedy="restore a backup, or save what can be read with `sqlite3 FILE .recover`",
+    ),
+    "views": Check("the view {detail} is missing", _missing_views, repairs.make_views, "it is made again"),
+    "orphaned_studies": Check(
+        "Optuna no longer has study {detail}", _by_sql("orphaned_studies"), repairs.sweep,
+        "what hpo kept of it is removed",
+    ),
+    "orphaned_trials": Check(
+        "Optuna no longer has the trial of slot {detail}", _by_sql("orphaned_trials"), repairs.sweep,
+        "what hpo kept of it is removed, and its slot is free again",
+    ),
+    "dangling_rows": Check(
+        "{table}: a row belongs to something in {detail} that is gone", _dangling, repairs.drop_dangling,
+        "the row is removed",
+    ),
+    "leases": Check(
+        "slot {slot} is held by {worker}, {detail}", _dead_leases, repairs.release,
+        "the slot is given back; the next worker goes on with it",
+    ),
+    "disagreements": Check(
+        "Optuna has it as {state}, hpo as {detail}", _by_sql("disagreements"), repairs.follow_optuna,
+        "hpo follows Optuna, where an ended trial cannot be changed",
+    ),
+    "slots": Check(
+        "slot {slot} is {detail}, its trial {outcome}", _by_sql("slots"), repairs.fit_slots,
+        "the slot follows its trial; without one it waits to be trained",
+    ),
+    "unplanned": Check(
+        "it has no slot {detail}", _by_sql("unplanned"), repairs.plan, "the slot is added",
+    ),
+    "open_attempts": Check(
+        "attempt {attempt} of {detail} was never ended", _by_sql("open_attempts"), repairs.end_attempts,
+        "it counts as lost",
+    ),
+    "untold": Check(
+        "it ended as {detail}, which Optuna has not been told", _by_sql("untold"), repairs.tell,
+        "Optuna is told",
+    ),
+    "told_twice": Check(
+        "{detail} attempts ended it", _by_sql("told_twice"),
+        remedy="`hpo repeat` says whether the stored result is what its configuration gives",
+    ),
+    "sums": Check(
+        "its count of epochs is {detail}, its curve has {epochs}", _by_sql("sums"), repairs.sum_again,
+        "the sums are made again from the curve",
+    ),
+    "curve_holes": Check(
+        "{detail} epochs of its curve are missing", _by_sql("curve_holes"),
+        remedy="`hpo repeat` shows the whole curve; the stored one stays as it is",
+    ),
+    "numbers": Check(
+        "{detail} trials have this number", _by_sql("numbers"),
+        remedy="Optuna made both; the study cannot be exported",
+    ),
+    "statistics": Check(
+        "what its preprocessing learned is not stored", _by_sql("statistics"),
+        remedy="its network cannot be used on new images; train it again under another study's name",
+    ),
+    "altered_statistics": Check(
+        "what preprocessing {detail} learned is not what was stored", _altered_statistics,
+        remedy="restore a backup",
+    ),
+    "foreign_trials": Check(
+        "hpo did not make it ({detail})", _by_sql("foreign_trials"), only_a_note=True,
+        remedy="hpo leaves it alone; it does not count as one of the study's planned trials",
+    ),
+}  # fmt: skip

@@ -1,0 +1,82 @@
+"""A study taken out of the database, with everything of it that lies on this machine."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, delete, func, select
+
+from hpo.artifacts import store as kept
+from hpo.errors import UserError
+from hpo.queries.study import StudySummary, study_status
+from hpo.queue import control
+from hpo.settings import settings
+from hpo.storage.engine import reading
+from hpo.storage.notify import notify_idle_workers
+from hpo.storage.optuna.storage import optuna_within
+from hpo.storage.store import ResultsStore
+from hpo.storage.studies import find_study
+from hpo.storage.tables import StudyRow, TrialRow
+
+
+@dataclass(frozen=True)
+class Deletable:
+    """What there is of a study."""
+
+    summary: StudySummary
+    uid: str
+    at_work: int
+    """Workers that hold a trial of it under a lease that has not run out."""
+    folders: tuple[Path, ...]
+    """Its checkpoints and kept weights on this machine."""
+    bytes: int
+    """In those folders."""
+
+
+def find_deletable(engine: Engine, name: str) -> Deletable:
+    """What `hpo delete` would remove; raises ``UnknownStudyError``."""
+    status = study_status(engine, name)
+    with reading(engine) as connection:
+        uid = str(find_study(connection, name).uid)
+    at_work = sum(each.lease_seconds_left >= 0 for each in status.work.workers)
+    places = (settings().checkpoints.expanduser() / uid, kept.study_folder(uid))
+    folders = tuple(each for each in places if each.is_dir())
+    size = sum(each.stat().st_size for folder in folders for each in folder.rglob("*") if each.is_file())
+    return Deletable(status.summary, uid, at_work, folders, size)
+
+
+def refuse_held(found: Deletable, *, force: bool) -> None:
+    """Raise ``UserError`` if workers hold trials of it, unless ``force``."""
+    if found.at_work and not force:
+        held = "1 worker holds a trial" if found.at_work == 1 else f"{found.at_work} workers hold trials"
+        name = found.summary.name
+        raise UserError(
+            f"{held} of {name}: `hpo stop {name} --wait` first, or --force, which throws their work away"
+        )
+
+
+def delete_study(store: ResultsStore, found: Deletable, *, force: bool) -> None:
+    """Remove its rows, Optuna's study and its folders here.
+
+    With ``force`` also while workers hold trials of it: what they still write is refused then, and they go on
+    to other work. Raises ``UserError`` without.
+    """
+    study_id = found.summary.study_id
+    refuse_held(replace(found, at_work=control.at_work(store, study_id)), force=force)
+
+    def work(connection: Connection) -> None:
+        mine = (StudyRow.study_id == study_id) & (StudyRow.uid == found.uid)
+        if connection.scalar(select(func.count()).where(mine)) != 1:
+            return  # somebody else was faster
+        with optuna_within(connection) as optuna:
+            optuna.delete_study(study_id)
+        # On PostgreSQL they have gone with Optuna's; on SQLite, Optuna's own tables do not say so.
+        connection.execute(delete(TrialRow).where(TrialRow.study_id == study_id))
+        connection.execute(delete(StudyRow).where(mine))
+        notify_idle_workers(connection)
+
+    store.write(work)
+    for folder in found.folders:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Studies as files: exported from one database, imported into another."""

@@ -1,0 +1,94 @@
+"""Which code made a result: enough to explain and repeat it later."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+_PACKAGES = ("torch", "torchvision", "numpy", "pillow", "optuna", "sqlalchemy")
+_GIT_SECONDS = 5.0
+
+
+def code_version() -> str:
+    """hpo's version and its commit, with a hash of its sources where they are not a commit's.
+
+    ``0.1.0+83bb2bd1c2d3``, ``0.1.0+83bb2bd1c2d3-dirty.4c1f...`` or, without a repository,
+    ``0.1.0+sources.4c1f...``.
+    """
+    commit = _commit()
+    if commit is None:
+        return sources()
+    return f"{version('hpo')}+{commit}" + (f".{_sources_hash()}" if commit.endswith("-dirty") else "")
+
+
+def sources() -> str:
+    """hpo's version with a hash of its sources: the same wherever the same code is, however it came there."""
+    return f"{version('hpo')}+sources.{_sources_hash()}"
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that numbers depend on."""
+    versions = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+@cache
+def running_code() -> str:
+    """``code_version`` as it was when this process first asked: later edits are not what runs."""
+    return code_version()
+
+
+@cache
+def running_packages() -> dict[str, str]:
+    """``package_versions``, looked up once in a process."""
+    return package_versions()
+
+
+def _commit() -> str | None:
+    # An environment may lie inside somebody else's repository: only one that tracks this package counts.
+    if not _git("ls-files", "__init__.py"):
+        return None
+    return _git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+
+
+def _git(*arguments: str) -> str | None:
+    command = ["git", "-C", str(_PACKAGE), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def _sources_hash() -> str:
+    digest = hashlib.sha256()
+    for name, path in sorted(_sources().items()):
+        digest.update(name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _sources() -> dict[str, Path]:
+    """Every file of ours that a number may depend on, by its place in the package.
+
+    In a checkout `hpo.models` lies beside the package, not in it.
+    """
+    folders = {"": _PACKAGE}
+    models = find_spec("hpo.models")
+    if models is not None and models.submodule_search_locations:
+        folders["models/"] = Path(models.submodule_search_locations[0])
+    return {
+        prefix + path.relative_to(folder).as_posix(): path
+        for prefix, folder in folders.items()
+        for path in folder.rglob("*.py")
+    }

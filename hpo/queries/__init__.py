@@ -1,0 +1,1 @@
+"""Reading the database: the SQL behind commands, reports and frames."""

@@ -1,0 +1,146 @@
+"""The results database from Python: pandas frames, and SQLAlchemy with the same names."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Boolean, Column, DateTime, Double, Engine, Integer, Table, Text, select
+
+from hpo.errors import UserError
+from hpo.queries.saved_queries import ask
+from hpo.queries.sql import TIMEOUT_SECONDS, Value
+from hpo.settings import settings
+from hpo.storage.engine import reading
+from hpo.storage.studies import results_engine
+from hpo.storage.tables import Base
+from hpo.storage.views import VIEW_TABLES
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+# pandas' nullable types, so that a missing number leaves integers integers.
+_DTYPES: dict[type[Any], str] = {
+    Integer: "Int64",
+    Boolean: "boolean",
+    Text: "string",
+    DateTime: "datetime64[us]",
+    Double: "float64",
+}
+_ORDER = ("study", "number", "rank", "epoch", "step", "position", "attempt", "param")
+
+
+def open_results(url: str | None = None) -> Results:
+    """Open a results database for reading; ``None`` is ``$HPO_STORAGE``, else ``sqlite:///hpo.db``.
+
+    Raises ``StorageError`` if it is unusable or hpo has not used it yet, ``StorageUrlError`` for a wrong URL.
+    """
+    return Results(url or settings().storage)
+
+
+class Results:
+    """A results database, opened for reading.
+
+    A method for each view gives it as a pandas frame, whole or of one ``study``; the same name in ``views``
+    is its SQLAlchemy table, in ``tables`` are hpo's own (``hpo_trial``, ...), and ``engine`` runs statements
+    on them in a read-only transaction. docs/sql.md describes every column. Frames raise ``UserError``
+    without pandas.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.engine: Engine = results_engine(url)
+        self.views: dict[str, Table] = dict(VIEW_TABLES)
+        self.tables: dict[str, Table] = {
+            name: table for name, table in Base.metadata.tables.items() if name.startswith("hpo_")
+        }
+        self._url = url
+
+    def results(self, study: str | None = None) -> DataFrame:
+        """One row a trial, each hyperparameter a column."""
+        return self._frame("results", study)
+
+    def curves(self, study: str | None = None) -> DataFrame:
+        """One row an epoch."""
+        return self._frame("curves", study)
+
+    def layers(self, study: str | None = None) -> DataFrame:
+        """One row a layer and probe."""
+        return self._frame("layers", study)
+
+    def findings(self, study: str | None = None) -> DataFrame:
+        """One row for each thing that a check found."""
+        return self._frame("findings", study)
+
+    def attempts(self, study: str | None = None) -> DataFrame:
+        """One row a worker's go at a trial."""
+        return self._frame("attempts", study)
+
+    def leaderboard(self, study: str | None = None) -> DataFrame:
+        """Complete trials with their rank within each study."""
+        return self._frame("leaderboard", study)
+
+    def params(self, study: str | None = None) -> DataFrame:
+        """One row a parameter of any Optuna trial in the database."""
+        return self._frame("params", study)
+
+    def study_findings(self, study: str | None = None) -> DataFrame:
+        """One row for each thing that a study's trials say about it as a whole."""
+        return self._frame("study_findings", study)
+
+    def stages(self, study: str | None = None) -> DataFrame:
+        """One row a stage that has begun."""
+        return self._frame("stages", study)
+
+    def decisions(self, study: str | None = None) -> DataFrame:
+        """One row for each thing that was decided when a stage began."""
+        return self._frame("decisions", study)
+
+    def confirmations(self, study: str | None = None) -> DataFrame:
+        """One row a configuration that was trained again, with what its runs say."""
+        return self._frame("confirmations", study)
+
+    def query(self, sql_or_name: str, /, *, timeout: float = TIMEOUT_SECONDS, **params: Value) -> DataFrame:
+        """The answer to a reading statement, or to a ready question (``hpo query --list``).
+
+        ``query("best", study="mine")``, ``query("SELECT lr FROM results WHERE value > :low", low=0.8)``.
+        Raises ``QueryError`` for wrong SQL, for anything but reading, and after ``timeout`` seconds.
+        """
+        pandas = _pandas()
+        columns, rows = ask(self._url, sql_or_name, params, timeout)
+        frame: DataFrame = pandas.DataFrame.from_records(list(rows), columns=columns)
+        return frame
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Results:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _frame(self, view: str, study: str | None) -> DataFrame:
+        pandas = _pandas()
+        table = self.views[view]
+        statement = select(table).order_by(*(table.c[name] for name in _ORDER if name in table.c))
+        if study is not None:
+            statement = statement.where(table.c.study == study)
+        with reading(self.engine) as connection:
+            rows = [tuple(row) for row in connection.execute(statement)]
+        frame: DataFrame = pandas.DataFrame.from_records(rows, columns=list(table.c.keys()))
+        return frame.astype({column.name: _dtype(column) for column in table.c})
+
+
+def _dtype(column: Column[Any]) -> str:
+    return _DTYPES.get(type(column.type), "object")
+
+
+def _pandas() -> Any:
+    try:
+        import pandas
+    except ImportError:
+        raise UserError("frames need pandas: pip install pandas") from None
+    return pandas

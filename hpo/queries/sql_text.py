@@ -1,0 +1,97 @@
+"""Reading an SQL statement as far as must be known before a database runs it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+
+from hpo.errors import QueryError
+from hpo.storage.views import VIEWS
+
+ONE_STATEMENT = "hpo query takes one statement at a time"
+
+
+def too_slow(timeout: float) -> QueryError:
+    """Time is up."""
+    return QueryError(f"no end within {timeout:g} s: narrow the query down, or allow it more time")
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """What to say after an unknown table or column."""
+    if name in (*VIEWS, "studies", "trials"):
+        return " (hpo makes it when a study is first run with this database)"
+    close = difflib.get_close_matches(name, known, n=3)
+    return f" (did you mean {', '.join(close)}?)" if close else ""
+
+
+ONLY_READS = "hpo query only reads: give one SELECT, WITH, VALUES or EXPLAIN that changes nothing"
+_READS = ("SELECT", "WITH", "VALUES", "EXPLAIN", "TABLE")
+_TOKEN = re.compile(
+    r"""
+      (?P<comment> --[^\n\r]* | /\*.*?\*/ )
+    | (?P<string> '(?:[^']|'')*' | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$ )
+    | "(?P<quoted> (?:[^"]|"")* )"
+    | (?P<cast> :: )
+    | :(?P<parameter> [A-Za-z_]\w* )
+    | (?P<word> [^\W\d][\w$]* )
+    | (?P<other> \S )
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+# Forms whose end only PostgreSQL itself can tell for sure, so that a call could hide behind them.
+_UNCLEAR = (
+    (re.compile(r"[eE]'"), "E'...' strings: write the character itself, or chr(10) for a new line"),
+    (re.compile(r"""[uU]&['"]"""), "U& strings and names: write the character itself"),
+)
+
+
+def refuse_writes(sql: str) -> None:
+    """Raise ``QueryError`` unless the statement's first word is one of a read."""
+    for token in _TOKEN.finditer(sql):
+        if token["comment"] is None and token["other"] != "(":
+            if (token["word"] or "").upper() in _READS:
+                return
+            break
+    raise QueryError(ONLY_READS)
+
+
+def parameter_names(sql: str) -> list[str]:
+    """The names after a colon, in the order of their first use; ``::`` is a cast."""
+    return list(dict.fromkeys(token["parameter"] for token in _TOKEN.finditer(sql) if token["parameter"]))
+
+
+def replace_parameters(sql: str, write: Callable[[str], str]) -> str:
+    """The statement with ``write(name)`` in the place of each ``:name``."""
+    return _TOKEN.sub(lambda token: write(token["parameter"]) if token["parameter"] else token.group(), sql)
+
+
+def called_functions(sql: str) -> set[str]:
+    """Every name with a parenthesis after it, as PostgreSQL looks it up: functions, and some keywords.
+
+    Raises ``QueryError`` for ways of writing in which a call could not be told for sure.
+    """
+    names = set()
+    name: str | None = None
+    for token in _TOKEN.finditer(sql):
+        _refuse_unclear(sql, token)
+        if token["comment"] is not None:
+            continue
+        if token["other"] == "(" and name is not None:
+            names.add(name)
+        name = _name(token)
+    return names
+
+
+def _name(token: re.Match[str]) -> str | None:
+    if token["quoted"] is not None:
+        return token["quoted"].replace('""', '"')
+    return token["word"].lower() if token["word"] else None
+
+
+def _refuse_unclear(sql: str, token: re.Match[str]) -> None:
+    if "/*" in (token["comment"] or "")[2:]:
+        raise QueryError("hpo query takes no comment inside a comment")
+    for pattern, what in _UNCLEAR:
+        if token["word"] and pattern.match(sql, token.start()):
+            raise QueryError(f"hpo query takes no {what}")

@@ -1,0 +1,117 @@
+"""What is stored of a study's stages, for people: what was decided, what was confirmed, what was spent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Select, Table, select
+
+from hpo.storage.engine import reading
+from hpo.storage.studies import find_study
+from hpo.storage.views import VIEW_TABLES
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """A stage that has begun; ``images`` are those trained on so far, epochs times images over its trials."""
+
+    stage: str
+    kind: str
+    trials: int
+    done: int
+    best_value: float | None
+    epochs: int | None
+    train_images: int | None
+    images: int
+
+
+@dataclass(frozen=True)
+class DecisionMade:
+    """Why a stage is as it is."""
+
+    stage: str
+    subject: str
+    action: str
+    message: str
+    evidence: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """A configuration that was trained again; ``rank`` and what follows are None until all runs are over."""
+
+    number: int
+    search_value: float
+    runs: int
+    rank: int | None
+    completed: int | None
+    mean: float | None
+    low: float | None
+    high: float | None
+    gap: float | None
+    difference: float | None
+    p_value: float | None
+
+
+@dataclass(frozen=True)
+class TestLook:
+    """A trial whose network was measured on the test images."""
+
+    __test__ = False  # pytest would take it for a class of tests
+
+    number: int
+    test_value: float
+
+
+@dataclass(frozen=True)
+class StagesStatus:
+    """Everything about the stages of a study; no stages and no decisions if it has none."""
+
+    stages: tuple[StageStatus, ...]
+    decisions: tuple[DecisionMade, ...]
+    confirmations: tuple[Confirmation, ...]
+    looks: tuple[TestLook, ...]
+    """Every look at the test images, the first first: only that one was a surprise."""
+
+
+def stages_status(engine: Engine, name: str) -> StagesStatus:
+    """What the stages of a study came to; raises ``UnknownStudyError``."""
+    with reading(engine) as connection:
+        study = find_study(connection, name)
+        staged = bool(study.spec.get("stages"))
+        looks = connection.execute(_looks(name)).all()
+        return StagesStatus(
+            stages=tuple(_rows(connection, "stages", name, StageStatus, "position")) if staged else (),
+            decisions=tuple(_decisions(connection, name)),
+            confirmations=tuple(_rows(connection, "confirmations", name, Confirmation, "rank", "number")),
+            looks=tuple(TestLook(row.number, row.test_value) for row in looks),
+        )
+
+
+def _rows(connection: Connection, view: str, name: str, kind: type[Any], *order: str) -> list[Any]:
+    table = VIEW_TABLES[view]
+    columns = [table.c[each.name] for each in fields(kind)]
+    chosen = select(*columns).where(table.c.study == name).order_by(*(table.c[each] for each in order))
+    return [kind(*row) for row in connection.execute(chosen)]
+
+
+def _decisions(connection: Connection, name: str) -> list[DecisionMade]:
+    decisions, stages = VIEW_TABLES["decisions"], VIEW_TABLES["stages"]
+    wanted = [decisions.c[each.name] for each in fields(DecisionMade)]
+    chosen = (
+        select(*wanted)
+        .join(stages, (stages.c.study == decisions.c.study) & (stages.c.stage == decisions.c.stage))
+        .where(decisions.c.study == name)
+        .order_by(stages.c.position, decisions.c.position)
+    )
+    return [DecisionMade(*row) for row in connection.execute(chosen)]
+
+
+def _looks(name: str) -> Select[Any]:
+    results: Table = VIEW_TABLES["results"]
+    return (
+        select(results.c.number, results.c.test_value)
+        .where(results.c.study == name, results.c.test_value.is_not(None))
+        .order_by(results.c.finished, results.c.number)
+    )

@@ -1,0 +1,303 @@
+"""A study: its status, its best trial, all of its trials."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Row,
+    Select,
+    and_,
+    case,
+    func,
+    select,
+)
+
+from hpo.config.study import MAIN, TEST
+from hpo.queries.workers import Work, work_on
+from hpo.storage.engine import reading
+from hpo.storage.studies import KNOWN, find_study, is_known_study, searched_names
+from hpo.storage.tables import (
+    OUTCOMES,
+    SEVERITIES,
+    STUDIES,
+    EpochRow,
+    FindingRow,
+    SlotRow,
+    StudyRow,
+    TrialRow,
+)
+
+_IS_RANKED = TrialRow.stage != TEST
+"""Not the trial that is measured on the test images: its value is of other images."""
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """A study, how many of its slots are in which state, and the best value so far."""
+
+    name: str
+    study_id: int
+    created_at: datetime
+    dataset: str
+    waiting: int
+    running: int
+    paused: int
+    complete: int
+    pruned: int
+    failed: int
+    best_value: float | None
+    stopped_at: datetime | None
+    """Since when `hpo stop` holds (UTC)."""
+    priority: int
+
+    @property
+    def done(self) -> int:
+        """Slots whose trial has ended, in whatever way."""
+        return self.complete + self.pruned + self.failed
+
+    @property
+    def trials(self) -> int:
+        """All slots."""
+        return self.waiting + self.running + self.paused + self.done
+
+
+@dataclass(frozen=True)
+class StudyStatus:
+    """A study, its best trial's number, and who is at work on it."""
+
+    summary: StudySummary
+    best_number: int | None
+    work: Work
+
+
+@dataclass(frozen=True)
+class Leader:
+    """A complete trial and its rank; ``searched`` holds the hyperparameters that the study varies."""
+
+    rank: int
+    number: int
+    value: float
+    best_epoch: int | None
+    seconds: float | None
+    verdict: str | None
+    searched: dict[str, Any]
+    stage: str = MAIN
+
+
+def list_studies(engine: Engine) -> list[StudySummary]:
+    """Every study that hpo made, the oldest first."""
+    with reading(engine) as connection:
+        return [_summary(row) for row in connection.execute(_summaries())]
+
+
+def study_status(engine: Engine, name: str) -> StudyStatus:
+    """How far a study is; raises ``UnknownStudyError``."""
+    with reading(engine) as connection:
+        study = find_study(connection, name)
+        summary = _summary(connection.execute(_summaries().where(StudyRow.study_id == study.study_id)).one())
+        best = connection.execute(_ranked(study.study_id).limit(1)).one_or_none()
+        work = work_on(connection, study.study_id)
+    return StudyStatus(
+        summary=summary,
+        best_number=best.number if best else None,
+        work=work,
+    )
+
+
+def leaderboard(engine: Engine, name: str, count: int = 10) -> list[Leader]:
+    """The best complete trials of a study, best first; raises ``UnknownStudyError``."""
+    with reading(engine) as connection:
+        study = find_study(connection, name)
+        rows = connection.execute(_ranked(study.study_id).limit(count)).all()
+    searched = searched_names(study)
+    return [
+        Leader(
+            rank=row.rank,
+            stage=row.stage,
+            number=row.number,
+            value=row.value,
+            best_epoch=row.best_epoch,
+            seconds=row.seconds,
+            verdict=row.verdict,
+            searched={name: row.configuration.get(name) for name in searched},
+        )
+        for row in rows
+    ]
+
+
+def _summaries() -> Select[Any]:
+    def count(condition: Any) -> Any:
+        return func.sum(case((condition, 1), else_=0))
+
+    ended = [count(TrialRow.outcome == outcome).label(outcome) for outcome in OUTCOMES]
+    return (
+        select(
+            StudyRow.name,
+            StudyRow.study_id,
+            StudyRow.created_at,
+            StudyRow.dataset,
+            StudyRow.stopped_at,
+            StudyRow.priority,
+            count(SlotRow.state == "waiting").label("waiting"),
+            count(SlotRow.state == "running").label("running"),
+            count(SlotRow.state == "paused").label("paused"),
+            *ended,
+            func.max(case((and_(TrialRow.outcome == "complete", _IS_RANKED), TrialRow.value))).label(
+                "best_value"
+            ),
+        )
+        .join(STUDIES, is_known_study())
+        .join(SlotRow, SlotRow.study_id == StudyRow.study_id)
+        .outerjoin(TrialRow, TrialRow.trial_id == SlotRow.trial_id)
+        .group_by(
+            StudyRow.study_id,
+            StudyRow.name,
+            StudyRow.created_at,
+            StudyRow.dataset,
+            StudyRow.stopped_at,
+            StudyRow.priority,
+        )
+        .order_by(StudyRow.created_at, StudyRow.study_id)
+    )
+
+
+def _summary(row: Row[Any]) -> StudySummary:
+    return StudySummary(**row._mapping)
+
+
+def _ranked(study_id: int) -> Select[Any]:
+    """Complete trials, best first, an earlier one before its equals."""
+    return (
+        select(
+            func.rank().over(order_by=TrialRow.value.desc()).label("rank"),
+            TrialRow.stage,
+            KNOWN.c.number,
+            TrialRow.value,
+            TrialRow.best_epoch,
+            TrialRow.seconds,
+            TrialRow.verdict,
+            TrialRow.configuration,
+        )
+        .join(KNOWN, KNOWN.c.trial_id == TrialRow.trial_id)
+        .where(TrialRow.study_id == study_id, KNOWN.c.state == "complete", _IS_RANKED)
+        .order_by(TrialRow.value.desc(), KNOWN.c.number)
+    )
+
+
+@dataclass(frozen=True)
+class TrialSummary:
+    """A trial that has begun; ``images`` are epochs times images, ``epochs`` those that it completed.
+
+    ``configuration`` has ``None`` where a hyperparameter does not apply.
+    """
+
+    number: int
+    stage: str
+    state: str
+    value: float | None
+    test_value: float | None
+    verdict: str | None
+    cause: str | None
+    confidence: float | None
+    remedy: str | None
+    best_epoch: int | None
+    epochs: int | None
+    seconds: float | None
+    images: int | None
+    images_per_second: float | None
+    device: str
+    worker: str
+    started_at: datetime
+    ended_at: datetime | None
+    configuration: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StudyOverview:
+    """What a study was asked to do, with which code and data, and every trial of it, by number."""
+
+    name: str
+    uid: str
+    spec: dict[str, Any]
+    code_version: str
+    package_versions: dict[str, str]
+    dataset: str
+    dataset_fingerprint: str
+    dataset_origin: str
+    classes: int | None
+    train_images: int | None
+    created_at: datetime
+    stopped_at: datetime | None
+    trials: tuple[TrialSummary, ...]
+
+
+def study_overview(engine: Engine, name: str) -> StudyOverview:
+    """Everything about a study but curves, findings and layers; raises ``UnknownStudyError``."""
+    with reading(engine) as connection:
+        found = find_study(connection, name)
+        row = connection.execute(select(StudyRow.__table__).where(StudyRow.study_id == found.study_id)).one()
+        known = {
+            each.name: getattr(row, each.name) for each in fields(StudyOverview) if each.name != "trials"
+        }
+        trials = connection.execute(_trials(found.study_id))
+        return StudyOverview(**known, trials=tuple(TrialSummary(**each._mapping) for each in trials))
+
+
+def study_curves(engine: Engine, name: str, numbers: Collection[int]) -> dict[int, list[tuple[int, float]]]:
+    """Validation accuracy by epoch of some trials; raises ``UnknownStudyError``."""
+    curves: dict[int, list[tuple[int, float]]] = defaultdict(list)
+    with reading(engine) as connection:
+        for number, epoch, accuracy in connection.execute(_curves(connection, name)):
+            if number in numbers and accuracy is not None:
+                curves[number].append((epoch, accuracy))
+    return curves
+
+
+def checks_by_severity(engine: Engine, name: str) -> dict[str, dict[str, int]]:
+    """In how many trials each check came to which severity at worst; raises ``UnknownStudyError``."""
+    counts: dict[str, dict[str, int]] = defaultdict(dict)
+    worst = func.max(case(*((FindingRow.severity == each, place) for place, each in enumerate(SEVERITIES))))
+    with reading(engine) as connection:
+        per_trial = (
+            select(FindingRow.check_name, worst.label("worst"))
+            .join(KNOWN, KNOWN.c.trial_id == FindingRow.trial_id)
+            .join(TrialRow, TrialRow.trial_id == FindingRow.trial_id)
+            .where(TrialRow.study_id == find_study(connection, name).study_id)
+            .group_by(FindingRow.check_name, FindingRow.trial_id)
+            .subquery()
+        )
+        counted = select(per_trial.c.check_name, per_trial.c.worst, func.count()).group_by(
+            per_trial.c.check_name, per_trial.c.worst
+        )
+        for check, place, count in connection.execute(counted):
+            counts[check][SEVERITIES[place]] = count
+    return counts
+
+
+def _trials(study_id: int) -> Select[Any]:
+    joined = {"number": KNOWN.c.number, "state": KNOWN.c.state}
+    names = [each.name for each in fields(TrialSummary)]
+    columns: list[Any] = [joined[name] if name in joined else getattr(TrialRow, name) for name in names]
+    return (
+        select(*columns)
+        .join(KNOWN, KNOWN.c.trial_id == TrialRow.trial_id)
+        .where(TrialRow.study_id == study_id)
+        .order_by(KNOWN.c.number)
+    )
+
+
+def _curves(connection: Connection, name: str) -> Select[int, int, float | None]:
+    return (
+        select(KNOWN.c.number, EpochRow.epoch, EpochRow.val_accuracy)
+        .join(KNOWN, KNOWN.c.trial_id == EpochRow.trial_id)
+        .join(TrialRow, TrialRow.trial_id == EpochRow.trial_id)
+        .where(TrialRow.study_id == find_study(connection, name).study_id)
+        .order_by(KNOWN.c.number, EpochRow.epoch)
+    )

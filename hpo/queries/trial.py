@@ -1,0 +1,296 @@
+"""One trial: its details and its log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, Select, exists, func, select
+
+from hpo.errors import UserError
+from hpo.records import EpochRecord, FindingRecord, LayerRecord
+from hpo.storage.engine import reading
+from hpo.storage.studies import KNOWN, find_study, searched_names
+from hpo.storage.tables import (
+    TRIALS,
+    AttemptRow,
+    DecisionRow,
+    EpochRow,
+    FindingRow,
+    LayerRow,
+    SlotRow,
+    StatisticsRow,
+    TrialRow,
+)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One worker's go at a trial; ``outcome`` is ``None`` while it lasts."""
+
+    attempt: int
+    worker: str
+    device: str
+    processor: str | None
+    threads: int | None
+    precision: str | None
+    code_version: str | None
+    package_versions: dict[str, str] | None
+    started_at: datetime
+    ended_at: datetime | None
+    from_epoch: int
+    to_epoch: int | None
+    outcome: str | None
+    output: str | None
+    """The end of what the process printed meanwhile."""
+
+
+@dataclass(frozen=True)
+class TrialDetail:
+    """Everything about one trial; ``configuration`` has ``None`` where a hyperparameter does not apply."""
+
+    study: str
+    study_uid: str
+    number: int
+    trial_id: int
+    stage: str
+    slot: int
+    state: str
+    value: float | None
+    test_value: float | None
+    best_epoch: int | None
+    verdict: str | None
+    cause: str | None
+    second_cause: str | None
+    confidence: float | None
+    remedy: str | None
+    remedy_change: dict[str, Any] | None
+    error: str | None
+    seconds: float | None
+    images_per_second: float | None
+    parameters: int | None
+    weights_hash: str | None
+    worker: str
+    device: str
+    started_at: datetime
+    ended_at: datetime | None
+    configuration: dict[str, Any]
+    searched: tuple[str, ...]
+    curve: tuple[EpochRecord, ...]
+    findings: tuple[FindingRecord, ...]
+    layers: tuple[LayerRecord, ...]
+    """Every layer at every step that was looked at, in order."""
+    attempts: tuple[Attempt, ...]
+    given: dict[str, Any] | None = None
+    """Hyperparameters that were put into its slot before it began."""
+    is_drawn_around: bool = False
+    """Whether they were drawn around the best configurations of the stage before."""
+
+
+def trial_detail(engine: Engine, name: str, number: int) -> TrialDetail:
+    """Everything about a study's trial; raises ``UnknownStudyError``, or ``UserError`` for a wrong number."""
+    with reading(engine) as connection:
+        study = find_study(connection, name)
+        row = connection.execute(_trial(study.study_id, number)).one_or_none()
+        if row is None:
+            raise UserError(f"study {name} has no trial {number}: {_numbers(connection, study.study_id)}")
+        of_trial = row.trial_id
+        curve = connection.execute(_table(EpochRow).where(EpochRow.trial_id == of_trial).order_by("epoch"))
+        findings = connection.execute(
+            _table(FindingRow).where(FindingRow.trial_id == of_trial).order_by("id")
+        )
+        layers = connection.execute(
+            _table(LayerRow).where(LayerRow.trial_id == of_trial).order_by("step", "position")
+        )
+        attempts = connection.execute(
+            _table(AttemptRow).where(AttemptRow.trial_id == of_trial).order_by("attempt")
+        )
+        return TrialDetail(
+            **{
+                each.name: getattr(row, each.name) for each in fields(TrialDetail) if each.name in row._fields
+            },
+            study_uid=study.uid,
+            is_drawn_around=_is_drawn_around(connection, row),
+            searched=searched_names(study),
+            curve=tuple(_epoch(each) for each in curve),
+            findings=tuple(_finding(each) for each in findings),
+            layers=tuple(_layer(each) for each in layers),
+            attempts=tuple(_attempt(each) for each in attempts),
+        )
+
+
+def trial_place(engine: Engine, trial_id: int) -> tuple[str, int] | None:
+    """The study and the number of a trial by its id; None if there is none."""
+    with reading(engine) as connection:
+        found = select(KNOWN.c.study, KNOWN.c.number).where(KNOWN.c.trial_id == trial_id)
+        row = connection.execute(found).one_or_none()
+    return None if row is None else (row.study, row.number)
+
+
+def trials_with_layers(engine: Engine, name: str) -> set[int]:
+    """The numbers of a study's trials whose layers were looked at; raises ``UnknownStudyError``."""
+    with reading(engine) as connection:
+        study = find_study(connection, name)
+        looked_at = exists().where(LayerRow.trial_id == TrialRow.trial_id)
+        numbers = (
+            select(KNOWN.c.number)
+            .join(TrialRow, TrialRow.trial_id == KNOWN.c.trial_id)
+            .where(TrialRow.study_id == study.study_id, looked_at)
+        )
+        return set(connection.scalars(numbers))
+
+
+def preprocessing_state(engine: Engine, name: str, number: int) -> bytes:
+    """What a trial's preprocessing learned: tensors in safetensors format, for ``Preprocessor.from_state``.
+
+    Raises ``UnknownStudyError``, or ``UserError`` if the trial has not got that far.
+    """
+    with reading(engine) as connection:
+        study = find_study(connection, name)
+        trial = select(TRIALS.c.trial_id).filter_by(study_id=study.study_id, number=number)
+        state = connection.scalar(
+            select(StatisticsRow.state)
+            .join(TrialRow, StatisticsRow.hash == TrialRow.statistics_hash)
+            .where(TrialRow.trial_id.in_(trial), StatisticsRow.study_id == study.study_id)
+        )
+        if state is None:
+            known = _numbers(connection, study.study_id)
+            raise UserError(f"trial {number} of study {name} has no preprocessing statistics: {known}")
+        return state
+
+
+def _trial(study_id: int, number: int) -> Select[Any]:
+    return (
+        select(TrialRow.__table__, KNOWN.c.study, KNOWN.c.number, KNOWN.c.state, SlotRow.given)
+        .join(KNOWN, KNOWN.c.trial_id == TrialRow.trial_id)
+        .outerjoin(SlotRow, SlotRow.trial_id == TrialRow.trial_id)
+        .where(TrialRow.study_id == study_id, KNOWN.c.number == number)
+    )
+
+
+def _is_drawn_around(connection: Connection, trial: Row[Any]) -> bool:
+    """By what its stage decided: it draws around others, in the slots after those that it carries."""
+    decisions = select(DecisionRow.action, DecisionRow.evidence).where(
+        DecisionRow.study_id == trial.study_id, DecisionRow.stage == trial.stage
+    )
+    found = {row.action: row.evidence for row in connection.execute(decisions)}
+    return "around" in found and trial.slot >= len(found.get("carry", {}).get("trials", ()))
+
+
+def _numbers(connection: Connection, study_id: int) -> str:
+    last = connection.scalar(select(func.max(TRIALS.c.number)).where(TRIALS.c.study_id == study_id))
+    return "none has begun yet" if last is None else f"its trials are 0 to {last}"
+
+
+def _number(value: float | None) -> float:
+    """A stored measurement; NULL is what was not finite."""
+    return float("nan") if value is None else value
+
+
+def _epoch(row: Row[Any]) -> EpochRecord:
+    values: dict[str, Any] = {each.name: _number(row._mapping[each.name]) for each in fields(EpochRecord)}
+    return EpochRecord(**values)
+
+
+def _finding(row: Row[Any]) -> FindingRecord:
+    values = {each.name: row._mapping[each.name] for each in fields(FindingRecord) if each.name != "check"}
+    return FindingRecord(check=row.check_name, **values)
+
+
+def _layer(row: Row[Any]) -> LayerRecord:
+    values = {each.name: row._mapping[each.name] for each in fields(LayerRecord)}
+    counts = values["activation_counts"]
+    return LayerRecord(**values | {"activation_counts": None if counts is None else tuple(counts)})
+
+
+def _attempt(row: Row[Any]) -> Attempt:
+    return Attempt(**{each.name: row._mapping[each.name] for each in fields(Attempt)})
+
+
+def _table(rows: Any) -> Select[Any]:
+    return select(rows.__table__)
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """One thing that happened; ``time`` (UTC) is None where only the order is known."""
+
+    time: datetime | None
+    kind: str
+    """begun, printed, finding, epoch, ended, verdict or error."""
+    text: str
+    worker: str
+    severity: str = ""
+    """Of a finding."""
+
+
+def trial_log(engine: Engine, study: str, number: int) -> list[LogEntry]:
+    """Everything that is stored about how a trial went.
+
+    Raises ``UnknownStudyError``, or ``UserError`` for a wrong number.
+    """
+    trial = trial_detail(engine, study, number)
+    of_trial = select(EpochRow.epoch, EpochRow.ended_at).where(EpochRow.trial_id == trial.trial_id)
+    with reading(engine) as connection:
+        ends = {row.epoch: row.ended_at for row in connection.execute(of_trial)}
+    return list(_entries(trial, ends))
+
+
+def _entries(trial: TrialDetail, ends: dict[int, datetime]) -> Iterator[LogEntry]:
+    done = 0
+    for attempt in trial.attempts:
+        yield LogEntry(attempt.started_at, "begun", _begun(attempt), attempt.worker)
+        is_last = attempt is trial.attempts[-1]
+        last = max(ends, default=0) if is_last or attempt.to_epoch is None else attempt.to_epoch
+        yield from _epochs(trial, ends, done, last, attempt.worker)
+        done = max(done, last)
+        if attempt.output:
+            yield LogEntry(None, "printed", attempt.output, attempt.worker)
+        if attempt.outcome:
+            said = f"attempt {attempt.attempt} {attempt.outcome} after epoch {attempt.to_epoch or 0}"
+            yield LogEntry(attempt.ended_at, "ended", said, attempt.worker)
+    # The trial ends a moment before its last attempt does, in one transaction.
+    ends_at = [trial.ended_at, *(each.ended_at for each in trial.attempts)]
+    over = max((each for each in ends_at if each is not None), default=None)
+    if trial.verdict:
+        yield LogEntry(over, "verdict", f"{trial.state}: {trial.verdict}", trial.worker)
+    if trial.error:
+        yield LogEntry(over, "error", trial.error.strip(), trial.worker)
+
+
+def _begun(attempt: Attempt) -> str:
+    on = attempt.device if attempt.precision is None else f"{attempt.device}, {attempt.precision}"
+    where = f"goes on after epoch {attempt.from_epoch}" if attempt.from_epoch else "begins"
+    return f"attempt {attempt.attempt} {where} on {on}"
+
+
+def _epochs(
+    trial: TrialDetail, ends: dict[int, datetime], done: int, last: int, worker: str
+) -> Iterator[LogEntry]:
+    if done == 0:
+        yield from _findings(trial, 0, worker)
+    for record in trial.curve:
+        if not done < record.epoch <= last:
+            continue
+        said = (
+            f"epoch {record.epoch}: val_accuracy {record.val_accuracy:.4f}, val_loss {record.val_loss:.4g}, "
+            f"train_loss {record.train_loss:.4g}, {record.seconds:.1f} s"
+        )
+        yield LogEntry(ends.get(record.epoch), "epoch", said, worker)
+        yield from _findings(trial, record.epoch, worker)
+
+
+def _findings(trial: TrialDetail, epochs: int, worker: str) -> Iterator[LogEntry]:
+    """What was found when so many epochs were over."""
+    for each in trial.findings:
+        if each.epoch == epochs and each.severity != "pass":
+            layer = f"{each.layer}: " if each.layer else ""
+            yield LogEntry(
+                None,
+                "finding",
+                f"step {each.step} {each.check}: {layer}{each.message}",
+                worker,
+                each.severity,
+            )

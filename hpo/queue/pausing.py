@@ -1,0 +1,179 @@
+"""Trials that are paused at a rung: who goes on with one, and what becomes of those that nobody lets on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection, func, select, update
+
+from hpo.queue.control import stopped_at
+from hpo.queue.leases import hold
+from hpo.records import Decision, Outcome, Paused
+from hpo.storage import rungs
+from hpo.storage.fence import Lease, holds
+from hpo.storage.notify import notify_idle_workers
+from hpo.storage.store import ResultsStore, set_outcome, tell_optuna
+from hpo.storage.tables import TRIALS, FindingRow, SlotRow, TrialRow
+
+Choose: TypeAlias = Callable[[Sequence[Paused], bool], Paused | None]
+"""Which of the best paused trials of each rung goes on; the flag says that no trial runs or is to come."""
+Words: TypeAlias = Callable[[Paused], Decision]
+
+
+@dataclass(frozen=True)
+class EndedPaused:
+    """A paused trial that nobody goes on with; ``seconds`` is how long it was trained."""
+
+    number: int
+    verdict: str
+    seconds: float
+
+
+def paused_stages(store: ResultsStore, study_id: int) -> list[str]:
+    """The stages of the study in which trials are paused."""
+    stages = (
+        select(SlotRow.stage)
+        .where(
+            SlotRow.study_id == study_id,
+            SlotRow.state != "done",  # what the partial index says
+            SlotRow.state == "paused",
+        )
+        .distinct()
+        .order_by(SlotRow.stage)
+    )
+    return list(store.read(lambda connection: connection.scalars(stages).all()))
+
+
+def claim_promoted(
+    store: ResultsStore,
+    study_id: int,
+    stage: str,
+    worker: str,
+    lease_seconds: float,
+    choose: Choose,
+    say: Words,
+) -> Lease | None:
+    """Hold the slot of a paused trial that is now among the best of its rung; None if there is none.
+
+    None too after `hpo stop`.
+    """
+
+    claimed: Lease | None = None
+
+    def work(connection: Connection) -> Lease | None:
+        nonlocal claimed
+        if claimed is not None and holds(connection, claimed):  # by an earlier try, which did not hear of it
+            return claimed
+        if stopped_at(connection, study_id) is not None:
+            return None
+        while (best := _next(connection, study_id, stage, choose)) is not None:
+            claimed = hold(
+                connection, study_id, stage, best.slot, worker, lease_seconds, SlotRow.state == "paused"
+            )
+            if claimed is not None:  # else another worker was faster
+                _redecide(connection, best, say(best))
+                _forget_verdict(connection, best.trial_id)
+                return claimed
+        return None
+
+    return store.write(work)
+
+
+def end_paused(
+    store: ResultsStore, study_id: int, stage: str, choose: Choose, say: Words
+) -> EndedPaused | None:
+    """End one paused trial as pruned, if no trial runs, is to come or may go on; None if there is none.
+
+    One a transaction, so that several workers share them and a killed one leaves the rest to the others.
+    """
+
+    def work(connection: Connection) -> EndedPaused | None:
+        if not _is_closing(connection, study_id, stage) or _next(connection, study_id, stage, choose):
+            return None
+        ends = (
+            _end(connection, study_id, stage, paused, say(paused))
+            for paused in rungs.best_paused(connection, study_id, stage)
+        )
+        notify_idle_workers(connection)
+        return next((ended for ended in ends if ended is not None), None)
+
+    return store.write(work)
+
+
+def _next(connection: Connection, study_id: int, stage: str, choose: Choose) -> Paused | None:
+    return choose(rungs.best_paused(connection, study_id, stage), _is_closing(connection, study_id, stage))
+
+
+def _is_closing(connection: Connection, study_id: int, stage: str) -> bool:
+    open_slots = select(func.count()).where(
+        SlotRow.study_id == study_id,
+        SlotRow.stage == stage,
+        SlotRow.state != "done",  # what the partial index says
+        SlotRow.state.in_(("waiting", "running")),
+    )
+    return connection.scalar(open_slots) == 0
+
+
+def _end(
+    connection: Connection, study_id: int, stage: str, paused: Paused, decision: Decision
+) -> EndedPaused | None:
+    """None if another worker is at it."""
+    held = (
+        select(SlotRow.slot)
+        .where(*_is(study_id, stage, paused.slot), SlotRow.state == "paused")
+        .with_for_update(skip_locked=True)
+    )
+    if connection.execute(held).one_or_none() is None:
+        return None
+    outcome = _outcome(connection, paused.trial_id, decision)
+    tell_optuna(connection, paused.trial_id, outcome)
+    set_outcome(connection, paused.trial_id, outcome)
+    _redecide(connection, paused, decision)
+    slot = update(SlotRow).where(*_is(study_id, stage, paused.slot))
+    connection.execute(slot.values(state="done", token=SlotRow.token + 1))
+    ended = (
+        select(TRIALS.c.number, TrialRow.seconds)
+        .join(TRIALS, TRIALS.c.trial_id == TrialRow.trial_id)
+        .where(TrialRow.trial_id == paused.trial_id)
+    )
+    number, seconds = connection.execute(ended).one()
+    return EndedPaused(number, outcome.verdict or "", seconds or 0.0)
+
+
+def _outcome(connection: Connection, trial_id: int, decision: Decision) -> Outcome:
+    """What was known of the trial when it was paused, with the last word on it."""
+    row = connection.execute(select(TrialRow.__table__).where(TrialRow.trial_id == trial_id)).one()
+    return Outcome(
+        state="pruned",
+        verdict=f"stopped early: {decision.words}",
+        remedy=row.remedy,
+        cause=row.cause,
+        second_cause=row.second_cause,
+        confidence=row.confidence,
+        remedy_change=row.remedy_change,
+        best_epoch=row.best_epoch,
+        parameters=row.parameters,
+    )
+
+
+def _forget_verdict(connection: Connection, trial_id: int) -> None:
+    connection.execute(update(TrialRow).where(TrialRow.trial_id == trial_id).values(verdict=None, cause=None))
+
+
+def _redecide(connection: Connection, paused: Paused, decision: Decision) -> None:
+    rungs.redecide(connection, paused, decision)
+    connection.execute(
+        update(FindingRow)
+        .where(
+            FindingRow.trial_id == paused.trial_id,
+            FindingRow.check_name == rungs.CHECK,
+            FindingRow.epoch == paused.epoch,
+        )
+        .values(message=decision.words, value=paused.rank, threshold=None)
+    )
+
+
+def _is(study_id: int, stage: str, slot: int) -> tuple[Any, ...]:
+    return SlotRow.study_id == study_id, SlotRow.stage == stage, SlotRow.slot == slot

@@ -1,1 +1,0 @@
-"""What makes a stopped or killed worker harmless."""

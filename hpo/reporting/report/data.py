@@ -1,0 +1,130 @@
+"""All that a report on a study of hpo's is made from, read once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from sqlalchemy import Engine
+
+from hpo.config.study import TEST, StudySpec
+from hpo.diagnosis.base import StudyFinding, StudyResults
+from hpo.diagnosis.findings import study_findings
+from hpo.diagnosis.importance import Answer, importance
+from hpo.diagnosis.refresh import study_results
+from hpo.queries.stages import Confirmation, StagesStatus, stages_status
+from hpo.queries.study import StudyOverview, TrialSummary, checks_by_severity, study_overview
+from hpo.queries.trial import TrialDetail, trial_detail
+from hpo.reporting.failures import FailureGroup, unwell
+from hpo.reporting.figures.activations import with_histograms
+from hpo.reporting.figures.points import StudyPicture, picture_of
+
+EXAMPLES = 3
+"""Trials that are named for each cause."""
+MOST_EXAMPLES = 4
+"""Failed trials whose layers are drawn: one of each of the most frequent causes."""
+_Z = 1.959964
+"""The normal distribution's 97.5 % quantile."""
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """A study with everything that its trials say."""
+
+    overview: StudyOverview
+    spec: StudySpec
+    results: StudyResults
+    findings: tuple[StudyFinding, ...]
+    answers: tuple[Answer, ...]
+    stages: StagesStatus
+    picture: StudyPicture
+    checks: dict[str, dict[str, int]]
+    best: TrialDetail | None
+    """The winner of the confirmation, else the trial with the best value."""
+    failures: tuple[FailureGroup, ...]
+    """What did not go well, the most frequent cause first."""
+    examples: dict[str, TrialDetail]
+    """By cause the first such trial that has histograms of its activations."""
+
+    @cached_property
+    def trials(self) -> tuple[TrialSummary, ...]:
+        """All trials but the look at the test images."""
+        return tuple(trial for trial in self.overview.trials if trial.stage != TEST)
+
+    @property
+    def done(self) -> int:
+        """Trials that are over."""
+        return sum(trial.state in ("complete", "pruned", "failed") for trial in self.overview.trials)
+
+    @property
+    def total(self) -> int:
+        """Trials that are over, under way or to come: fewer than planned where stages ended early."""
+        begun = self.stages.stages
+        if begun and (begun[-1].stage == TEST or not begun[-1].trials):
+            return sum(each.trials for each in begun)
+        return max(self.spec.trials, len(self.overview.trials))
+
+    @property
+    def is_running(self) -> bool:
+        """Whether anything is still to come."""
+        return self.done < self.total and self.overview.stopped_at is None
+
+    @property
+    def winner(self) -> Confirmation | None:
+        """The configuration that won a confirmation, if there was one."""
+        return next((each for each in self.stages.confirmations if each.rank == 1), None)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """In what the best trial's accuracy would be on other images of its kind: Wilson's interval."""
+        if self.best is None or self.best.value is None or not self.results.val_images:
+            return None
+        return wilson(self.best.value, self.results.val_images)
+
+
+def read_material(engine: Engine, name: str) -> ReportData:
+    """Everything about a study; raises ``UnknownStudyError``."""
+    overview = study_overview(engine, name)
+    results = study_results(engine, name)
+    stages = stages_status(engine, name)
+    picture = picture_of(engine, overview)
+    number = next((each.number for each in stages.confirmations if each.rank == 1), None)
+    if number is None and picture.ranked:
+        number = picture.ranked[0].number
+    findings = tuple(study_findings(results))
+    failures = tuple(unwell(results, findings))
+    return ReportData(
+        overview=overview,
+        spec=StudySpec.model_validate(overview.spec),
+        results=results,
+        findings=findings,
+        answers=tuple(importance(results)),
+        stages=stages,
+        picture=picture,
+        checks=checks_by_severity(engine, name),
+        best=None if number is None else trial_detail(engine, name, number),
+        failures=failures,
+        examples=_examples(engine, name, failures),
+    )
+
+
+def _examples(engine: Engine, study: str, failures: Sequence[FailureGroup]) -> dict[str, TrialDetail]:
+    found: dict[str, TrialDetail] = {}
+    for failure in failures:
+        for number in failure.numbers[:EXAMPLES]:
+            trial = trial_detail(engine, study, number)
+            if with_histograms(trial.layers):
+                found[failure.cause] = trial
+                break
+        if len(found) == MOST_EXAMPLES:
+            break
+    return found
+
+
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share of ``count`` images (E. B. Wilson, JASA 22, 1927)."""
+    spread = _Z * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
+    middle, scale = share + _Z**2 / (2 * count), 1 + _Z**2 / count
+    return (middle - spread) / scale, (middle + spread) / scale

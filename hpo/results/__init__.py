@@ -1,1 +1,0 @@
-"""The results database: tables, writes, reads."""

@@ -1,0 +1,1 @@
+"""Samplers: pure draws, and those that learn from earlier trials."""

@@ -1,0 +1,198 @@
+"""Samplers that are pure functions of the study and the slot: random, sobol and grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from hpo.config.configuration import Configuration, applies
+from hpo.config.parsing.consistency import MAX_GRID
+from hpo.config.parsing.load import drawing_order
+from hpo.config.space import Choice, Distribution, Integer
+from hpo.config.study import StudySpec
+from hpo.rng import Key
+
+Values: TypeAlias = dict[str, Any]
+"""Searched hyperparameters of a trial, without those that do not apply."""
+
+_DEFAULTS = {name: field.default for name, field in Configuration.model_fields.items()}
+
+
+def known(spec: StudySpec) -> dict[str, Any]:
+    """Values that hold before anything is drawn: the defaults, then the fixed ones."""
+    return {name: value for name, value in {**_DEFAULTS, **spec.fixed}.items() if name not in spec.space}
+
+
+def effect(spec: StudySpec, drawn: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """What of a draw has an effect on the training: two draws with the same are one configuration."""
+    values = {**_DEFAULTS, **spec.fixed, **drawn}
+    return tuple((name, drawn[name]) for name in spec.space if name in drawn and applies(name, values))
+
+
+def points(spec: StudySpec) -> list[Values] | None:
+    """The distinct points of a finite space, the first parameter varying slowest; None if there is no end.
+
+    A space of more than 100,000 points counts as endless.
+    """
+    size = math.prod(_count(each) for each in spec.space.values())
+    return _points(spec.model_dump_json(by_alias=True)) if size <= MAX_GRID else None
+
+
+@lru_cache(maxsize=4)
+def _points(document: str) -> list[Values]:
+    spec = StudySpec.model_validate_json(document)
+    found: list[Values] = [{}]
+    fixed = known(spec)
+    for name in drawing_order(spec.space):
+        values = _every_value(spec.space[name])
+        found = [
+            {**point, name: value} if active else point
+            for point, active in [(each, spec.space[name].active({**fixed, **each})) for each in found]
+            for value in (values if active else [None])
+        ]
+    return list({effect(spec, point): point for point in reversed(found)}.values())[::-1]
+
+
+def is_finite(spec: StudySpec) -> bool:
+    """Whether the space has no range of numbers, so that a draw may come twice."""
+    return all(_count(each) < math.inf for each in spec.space.values())
+
+
+def moving(spec: StudySpec) -> dict[str, Distribution]:
+    """The numbers that every trial of the study draws: what CMA-ES moves in."""
+    before = known(spec)
+    return {
+        name: each
+        for name, each in spec.space.items()
+        if not isinstance(each, Choice) and each.active(before)
+    }
+
+
+def _count(distribution: Distribution) -> float:
+    if isinstance(distribution, Choice):
+        return len(distribution.choice)
+    if isinstance(distribution, Integer):
+        return distribution.int_[1] - distribution.int_[0] + 1
+    return math.inf
+
+
+def _every_value(distribution: Distribution) -> list[Any]:
+    if isinstance(distribution, Choice):
+        return list(distribution.choice)
+    assert isinstance(distribution, Integer)
+    low, high = distribution.int_
+    return list(range(low, high + 1))
+
+
+Quantile = Callable[[str], float]
+"""A parameter's name → where in its distribution the value lies, in [0, 1)."""
+Quantiles = Callable[[StudySpec, int], Quantile]
+
+MOST_REDRAWS = 100
+"""How often a slot of a finite space is drawn anew before one of the points that are left is taken."""
+
+
+def random_draw(spec: StudySpec, slot: int) -> Values:
+    """Each value afresh, by (study seed, slot, name); no point of a finite space twice."""
+    return _distinct(spec, slot, _random_quantiles)
+
+
+def sobol_draw(spec: StudySpec, slot: int) -> Values:
+    """Point ``slot`` of a Sobol sequence scrambled by the study's seed; no point of a finite space twice.
+
+    Each parameter has a dimension of its own, also where it does not apply. Sobol, USSR Comput. Math. 7
+    (1967); scrambling: Matousek, J. Complexity 14 (1998).
+    """
+    return _distinct(spec, slot, _sobol_quantiles)
+
+
+def grid_draw(spec: StudySpec, slot: int) -> Values:
+    """Point ``slot`` of the product of all choices, counted round and round."""
+    every = points(spec)
+    assert every is not None  # load.py refuses an endless grid
+    return every[slot % len(every)]
+
+
+def redraw(spec: StudySpec, slot: int, again: int) -> Values:
+    """The ``again``-th random draw of a slot (from 1) after one that is not wanted."""
+    key = Key(spec.seed) / "draw" / slot / "again" / again
+    return _values(spec, lambda name: (key / name).uniform())
+
+
+def _values(spec: StudySpec, quantile: Quantile) -> Values:
+    """The values at these quantiles, without those that do not apply."""
+    values, drawn = known(spec), {}
+    for name in drawing_order(spec.space):
+        distribution = spec.space[name]
+        if distribution.active(values):
+            values[name] = drawn[name] = distribution.draw(quantile(name))
+    return drawn
+
+
+def _random_quantiles(spec: StudySpec, slot: int) -> Quantile:
+    key = Key(spec.seed) / "draw" / slot
+    return lambda name: (key / name).uniform()
+
+
+def _sobol_quantiles(spec: StudySpec, slot: int) -> Quantile:
+    from scipy.stats import qmc  # takes half a second to load, which only this sampler needs
+
+    # By name: the order of a space's keys makes no other study of it.
+    dimensions = sorted(spec.space)
+    engine = qmc.Sobol(len(dimensions), scramble=True, rng=(Key(spec.seed) / "sobol").integer())
+    if slot:  # SciPy cannot forward by 0
+        engine.fast_forward(slot)
+    return dict(zip(dimensions, engine.random(1)[0].tolist(), strict=True)).__getitem__
+
+
+def _distinct(spec: StudySpec, slot: int, quantiles: Quantiles) -> Values:
+    if not is_finite(spec):
+        return _values(spec, quantiles(spec, slot))
+    return _sequence(spec.model_dump_json(by_alias=True), quantiles).of(slot)
+
+
+@lru_cache(maxsize=4)
+def _sequence(document: str, quantiles: Quantiles) -> _Sequence:
+    return _Sequence(StudySpec.model_validate_json(document), quantiles)
+
+
+class _Sequence:
+    """The draws of slot 0, 1, 2, ... of a finite space, each unlike those before it.
+
+    A slot has its own draw; where a lower slot has that point, the next of its redraws that none has. So the
+    draw of a slot depends on the study alone. Once every point was drawn, all may come again.
+    """
+
+    def __init__(self, spec: StudySpec, quantiles: Quantiles) -> None:
+        self._spec = spec
+        self._quantiles = quantiles
+        self._points = points(spec)
+        self._drawn: list[Values] = []
+        self._taken: set[object] = set()
+
+    def of(self, slot: int) -> Values:
+        while len(self._drawn) <= slot:
+            values = self._next(len(self._drawn))
+            self._drawn.append(values)
+            self._taken.add(effect(self._spec, values))
+        return self._drawn[slot]
+
+    def _next(self, slot: int) -> Values:
+        if self._points is not None and len(self._taken) == len(self._points):
+            self._taken.clear()
+        values = _values(self._spec, self._quantiles(self._spec, slot))
+        for again in range(1, MOST_REDRAWS + 1):
+            if effect(self._spec, values) not in self._taken:
+                return values
+            values = redraw(self._spec, slot, again)
+        return untaken(self._spec, slot, self._taken) or values
+
+
+def untaken(spec: StudySpec, slot: int, taken: Collection[object]) -> Values | None:
+    """One of the points of a finite space that are left, at random; None if there is none."""
+    left = [point for point in points(spec) or [] if effect(spec, point) not in taken]
+    if not left:
+        return None
+    return left[math.floor((Key(spec.seed) / "draw" / slot / "left").uniform() * len(left))]

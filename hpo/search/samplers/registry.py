@@ -1,0 +1,32 @@
+"""The samplers by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from hpo.config.study import StudySpec
+from hpo.search.history import PastTrial
+from hpo.search.samplers.optuna import Draw, cmaes_draw, gp_draw, tpe_draw
+from hpo.search.samplers.pure import Values, grid_draw, random_draw, sobol_draw
+
+PURE: dict[str, Callable[[StudySpec, int], Values]] = {
+    "random": random_draw,
+    "sobol": sobol_draw,
+    "grid": grid_draw,
+}
+"""What follows from the study and the slot alone."""
+
+LEARNING: dict[str, Callable[[StudySpec, int, int, Sequence[PastTrial]], Draw]] = {
+    "tpe": tpe_draw,
+    "gp": gp_draw,
+    "cmaes": cmaes_draw,
+}
+"""What follows from the recorded trials too; the third argument counts redraws from 0."""
+
+
+def draw(spec: StudySpec, slot: int) -> Values:
+    """The searched values of slot ``slot`` (0-based), without those that do not apply there.
+
+    Of a sampler that learns: what it draws before there is anything to learn from.
+    """
+    return PURE.get(spec.sampler.name, random_draw)(spec, slot)

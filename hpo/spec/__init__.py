@@ -1,1 +1,0 @@
-"""What is asked for: configurations, spaces and study files."""

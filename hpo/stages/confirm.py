@@ -1,0 +1,120 @@
+"""Which trainings confirm the best configurations of a study, and what their results say. Pure.
+
+The best of many noisy values is too good (the winner's curse): what counts is the mean of trainings that had
+no part in the choice, with an interval, and whether the runner-up can be told from the winner.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hpo.config.study import Confirmation
+
+LEVEL = 0.95
+"""Coverage of the intervals."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a candidate; ``fold`` is None without folds.
+
+    Runs of the same seed and fold begin with the same weights, order and images: candidates compare in pairs.
+    """
+
+    candidate: int
+    seed: int
+    fold: int | None
+
+
+def run_of(confirmation: Confirmation, candidates: int, slot: int) -> Run:
+    """What slot ``slot`` trains: every candidate once, then every candidate with the next fold or seed."""
+    turn, candidate = divmod(slot, candidates)
+    seed, fold = divmod(turn, max(1, confirmation.folds))
+    return Run(candidate, seed, fold if confirmation.folds else None)
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """What the runs of a candidate say; ``low`` to ``high`` covers its mean with 95 %.
+
+    ``difference`` is to the next in rank, over the runs that both completed, and ``p_value`` is of a paired
+    t-test of it. None where there are too few runs.
+    """
+
+    candidate: int
+    rank: int
+    completed: int
+    mean: float | None
+    low: float | None
+    high: float | None
+    difference: float | None
+    p_value: float | None
+
+
+Values = Mapping[tuple[int, int | None], float | None]
+"""A candidate's value by (seed, fold); None of a run that did not complete."""
+
+
+def confirm(confirmation: Confirmation, values: Sequence[Values]) -> list[Confirmed]:
+    """The candidates by rank. ``values`` has the runs of each.
+
+    A candidate of which a run came to nothing ranks behind all of which none did; of equals, the one that was
+    better in the search is ahead.
+    """
+    done = [[each for each in runs.values() if each is not None] for runs in values]
+    order = sorted(
+        range(len(values)),
+        key=lambda i: (len(values[i]) - len(done[i]), -_mean(done[i]) if done[i] else 0.0, i),
+    )
+    found = []
+    for rank, i in enumerate(order, start=1):
+        following = values[order[rank]] if rank < len(order) else {}
+        difference, p_value = _compared(confirmation, values[i], following)
+        interval = _interval(confirmation, done[i])
+        mean = _mean(done[i]) if done[i] else None
+        found.append(Confirmed(i, rank, len(done[i]), mean, *interval, difference, p_value))
+    return found
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _interval(confirmation: Confirmation, values: Sequence[float]) -> tuple[float | None, float | None]:
+    if len(values) < 2:
+        return None, None
+    from scipy import special  # takes a third of a second to load, which only the end of a study needs
+
+    reach = float(special.stdtrit(len(values) - 1, (1 + LEVEL) / 2)) * _error(confirmation, values)
+    return _mean(values) - reach, _mean(values) + reach
+
+
+def _compared(confirmation: Confirmation, one: Values, other: Values) -> tuple[float | None, float | None]:
+    pairs = [(a, b) for run in one if (a := one[run]) is not None and (b := other.get(run)) is not None]
+    differences = [a - b for a, b in pairs]
+    if not differences:
+        return None, None
+    difference = _mean(differences)
+    if len(differences) < 2:
+        return difference, None
+    error = _error(confirmation, differences)
+    if error == 0:
+        return difference, 1.0 if difference == 0 else 0.0
+    from scipy import special
+
+    return difference, float(2 * special.stdtr(len(differences) - 1, -abs(difference) / error))
+
+
+def _error(confirmation: Confirmation, values: Sequence[float]) -> float:
+    """The standard error of the mean of runs.
+
+    Folds share most of their training images, so their results are not independent: the variance is larger
+    by n_val / n_train (C. Nadeau, Y. Bengio, Inference for the generalization error, Mach. Learn. 52, 2003).
+    """
+    n = len(values)
+    mean = _mean(values)
+    variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
+    overlap = 1 / (confirmation.folds - 1) if confirmation.folds else 0.0
+    return math.sqrt(variance * (1 / n + overlap))

@@ -1,0 +1,1 @@
+"""Writing the database: tables, views, migrations, transactions."""

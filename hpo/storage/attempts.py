@@ -1,0 +1,114 @@
+"""Attempts: which worker trained a trial from which epoch to which, and how its go ended."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from hpo import provenance
+from hpo.records import Runtime
+from hpo.storage.column_types import utc_now
+from hpo.storage.tables import AttemptRow, EpochRow, TrialRow
+
+
+def begin(
+    connection: Connection, trial_id: int, worker: str, device: str, from_epoch: int, on: Runtime
+) -> int:
+    """Open an attempt and close an earlier one that its worker could not; the new one's number, from 1."""
+    end(connection, trial_id, "lost")
+    of_trial = AttemptRow.trial_id == trial_id
+    number = (connection.scalar(select(func.max(AttemptRow.attempt)).where(of_trial)) or 0) + 1
+    host, pid, _ = worker.rsplit(":", 2)
+    connection.execute(
+        insert(AttemptRow).values(
+            trial_id=trial_id,
+            attempt=number,
+            worker=worker,
+            host=host,
+            pid=int(pid),
+            device=device,
+            processor=on.processor,
+            threads=on.threads,
+            precision=on.precision,
+            code_version=provenance.running_code(),
+            package_versions=provenance.running_packages(),
+            started_at=utc_now(),
+            from_epoch=from_epoch,
+        )
+    )
+    return number
+
+
+def is_open(connection: Connection, trial_id: int, attempt: int) -> bool:
+    """Whether there is such an attempt, and it has not ended."""
+    it = select(AttemptRow.attempt).where(
+        AttemptRow.trial_id == trial_id, AttemptRow.attempt == attempt, AttemptRow.outcome.is_(None)
+    )
+    return connection.scalar(it) is not None
+
+
+def goes_on_from(connection: Connection, trial_id: int, epoch: int) -> None:
+    """The open attempt begins after ``epoch`` epochs."""
+    connection.execute(
+        update(AttemptRow)
+        .where(AttemptRow.trial_id == trial_id, AttemptRow.outcome.is_(None))
+        .values(from_epoch=epoch)
+    )
+
+
+def end(connection: Connection, trial_id: int, outcome: str) -> None:
+    """Close the trial's open attempt, if there is one, at the last epoch recorded."""
+    last_epoch = select(func.coalesce(func.max(EpochRow.epoch), 0)).where(EpochRow.trial_id == trial_id)
+    connection.execute(
+        update(AttemptRow)
+        .where(AttemptRow.trial_id == trial_id, AttemptRow.outcome.is_(None))
+        .values(
+            outcome=outcome,
+            # When a worker was lost is not known, only when somebody noticed.
+            ended_at=None if outcome == "lost" else utc_now(),
+            to_epoch=last_epoch.scalar_subquery(),
+        )
+    )
+
+
+def keep_output(connection: Connection, trial_id: int, attempt: int, text: str) -> None:
+    """Store what the attempt's process printed."""
+    it = (AttemptRow.trial_id == trial_id) & (AttemptRow.attempt == attempt)
+    connection.execute(update(AttemptRow).where(it).values(output=text))
+
+
+def keep_last_output(connection: Connection, worker: str, text: str) -> None:
+    """The same for the worker's last attempt that has none: it died and could not say it."""
+    of_worker = select(AttemptRow.trial_id, AttemptRow.attempt, AttemptRow.output).where(
+        AttemptRow.worker == worker
+    )
+    last = connection.execute(of_worker.order_by(AttemptRow.started_at.desc()).limit(1)).one_or_none()
+    if last is not None and last.output is None:
+        keep_output(connection, last.trial_id, last.attempt, text)
+
+
+def deaths_in_a_row(connection: Connection, trial_id: int) -> tuple[int, int]:
+    """How many workers were lost or hung in the furthest epoch that the trial came to; and that, from 1."""
+    ended = select(AttemptRow.outcome, AttemptRow.to_epoch).where(
+        AttemptRow.trial_id == trial_id, AttemptRow.outcome.is_not(None)
+    )
+    furthest, deaths = -1, 0
+    for outcome, to_epoch in connection.execute(ended.order_by(AttemptRow.attempt)):
+        if (to_epoch or 0) > furthest:
+            furthest, deaths = to_epoch or 0, 0
+        deaths += outcome in ("lost", "hung")
+    return deaths, furthest + 1
+
+
+def busy_seconds(connection: Connection, study_id: int) -> dict[int, float]:
+    """How long workers were busy with each trial, by its id. What a lost worker did is not counted."""
+    attempts = (
+        select(AttemptRow.trial_id, AttemptRow.started_at, AttemptRow.ended_at)
+        .join(TrialRow, TrialRow.trial_id == AttemptRow.trial_id)
+        .where(TrialRow.study_id == study_id, AttemptRow.ended_at.is_not(None))
+    )
+    total: dict[int, timedelta] = {}
+    for row in connection.execute(attempts):
+        total[row.trial_id] = total.get(row.trial_id, timedelta()) + (row.ended_at - row.started_at)
+    return {trial_id: duration.total_seconds() for trial_id, duration in total.items()}

@@ -1,0 +1,255 @@
+"""Engines for the two databases: ours, Optuna's on the same database, and what their errors mean."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar, cast
+from urllib.parse import quote
+
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+
+from hpo.errors import StorageError
+from hpo.storage import views
+from hpo.storage.errors import explain, is_fault, is_transient
+from hpo.storage.retry import PATIENCE, RetryPolicy, Waiting
+from hpo.storage.url import parse_url
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 30.0
+"""How long a connection waits for SQLite's write lock."""
+IDLE_SECONDS = 60
+"""How long a transaction on PostgreSQL may wait for its worker."""
+# One storage per process: Optuna's default of 5 + 10 connections for each of many workers is too much
+# for a server that allows 100.
+_POOL: dict[str, Any] = {"pool_size": 2, "max_overflow": 2}
+# A network that was cut says nothing: without these the kernel's own limits count, of minutes and hours.
+_NOTICE_CUTS = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
+_LOCKING = "BEGIN IMMEDIATE"
+_JSON = partial(json.dumps, allow_nan=False, ensure_ascii=False)
+
+
+class SqliteConnection(sqlite3.Connection):
+    """A connection with write-ahead logging, so that readers and a writer do not wait for each other."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._use_write_ahead_log()
+        self.execute("PRAGMA foreign_keys=ON")
+
+    def _use_write_ahead_log(self) -> None:
+        """Switch the file over, once in its life; SQLite does not wait for a lock by itself here."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(random.uniform(0.01, 0.05))
+
+
+def open_engine(text: str) -> Engine:
+    """The engine for our own reads and writes; connects only when used."""
+    url = parse_url(text)
+    if url.drivername == "sqlite":
+        engine = create_engine(url, connect_args=_sqlite_arguments(), json_serializer=_JSON, **_POOL)
+        _begin_explicitly(engine)
+        return engine
+    engine = create_engine(url, json_serializer=_JSON, **_postgresql_options(url))
+    _end_forgotten_transactions(engine)
+    return engine
+
+
+def open_reader(text: str) -> Engine:
+    """An engine that cannot write, and that raises ``StorageError`` where SQLite would create a file."""
+    url = parse_url(text)
+    if url.drivername != "sqlite":
+        options = _postgresql_options(url)
+        return create_engine(url, execution_options={"postgresql_readonly": True}, **options)
+    engine = create_engine(url, creator=partial(connect_read_only, url), **_POOL)
+    _begin_explicitly(engine)
+    return engine
+
+
+def connect_read_only(url: URL) -> sqlite3.Connection:
+    """A connection on which SQLite refuses every write; raises ``StorageError`` if there is no file."""
+    path = str(url.database)
+    if not Path(path).exists():
+        raise StorageError(
+            f"there is no database {path}: run a study first, or name another one with --storage"
+        )
+    location = f"file:{quote(path)}?mode=ro{_immutable(Path(path))}"
+    connection = sqlite3.connect(location, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+    try:
+        _lend_params(connection)
+        connection.execute("PRAGMA query_only=ON")
+    except sqlite3.Error as error:
+        connection.close()
+        raise explain(url, error) from error
+    return connection
+
+
+def _lend_params(connection: sqlite3.Connection) -> None:
+    """Give this connection alone the view `params` if Optuna's tables are there and hpo never was."""
+    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if "trial_params" in names and "params" not in names:
+        connection.execute(f"CREATE TEMP VIEW params AS {views.select_text('params', 'sqlite')}")
+
+
+def lend_params_postgresql(connection: psycopg.Connection[Any]) -> None:
+    """The same on PostgreSQL, for as long as the session lasts, if its user may make temporary views."""
+    ask = "SELECT to_regclass('trial_params') IS NOT NULL AND to_regclass('params') IS NULL"
+    no_right = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
+    with suppress(*no_right), connection.transaction():
+        row = connection.execute(ask).fetchone()
+        if row is not None and row[0]:
+            select = views.select_text("params", "postgresql")
+            connection.execute(f"CREATE TEMP VIEW params AS {select}".encode())
+
+
+def _immutable(path: Path) -> str:
+    """What lets a write-ahead-logged file be read in a folder where SQLite cannot put its lock file."""
+    log = path.with_name(f"{path.name}-wal")
+    return "" if log.exists() or os.access(path.parent, os.W_OK) else "&immutable=1"
+
+
+def optuna_engine_options(url: URL) -> dict[str, Any]:
+    """``engine_kwargs`` that make Optuna's own connections behave like ours."""
+    if url.drivername == "sqlite":
+        return {"connect_args": _sqlite_arguments(), **_POOL}
+    return _postgresql_options(url)
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One write transaction; on SQLite it takes the write lock at its start.
+
+    A transaction that reads first and then writes would otherwise fail at once, without waiting, when another
+    process wrote in between.
+    """
+    with engine.execution_options(sqlite_begin=_LOCKING).begin() as connection:
+        yield connection
+
+
+def write(engine: Engine, work: Callable[[Connection], T], patience: RetryPolicy = PATIENCE) -> T:
+    """Run ``work`` in one write transaction, again while the database is only away; what it returns.
+
+    Raises ``StorageError`` when the database stays unusable.
+    """
+    return _tried(engine, writing, work, patience)
+
+
+def read(engine: Engine, work: Callable[[Connection], T], patience: RetryPolicy = PATIENCE) -> T:
+    """The same in one read transaction."""
+    return _tried(engine, Engine.connect, work, patience)
+
+
+def _tried(
+    engine: Engine,
+    open_transaction: Callable[[Engine], AbstractContextManager[Connection]],
+    work: Callable[[Connection], T],
+    patience: RetryPolicy,
+) -> T:
+    waiting = Waiting(patience)
+    while True:
+        try:
+            with open_transaction(engine) as connection:
+                answer = work(connection)
+        except DBAPIError as error:
+            if not is_fault(error):
+                raise
+            if not is_transient(error) or not waiting.again():
+                raise explain(engine.url, error) from error
+        else:
+            waiting.over()
+            return answer
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One read transaction; raises ``StorageError`` when the database is unusable."""
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except DBAPIError as error:
+        if not is_fault(error):
+            raise
+        raise explain(engine.url, error) from error
+
+
+def _sqlite_arguments() -> dict[str, Any]:
+    return {"factory": SqliteConnection, "timeout": BUSY_SECONDS}
+
+
+def postgresql_arguments(url: URL) -> dict[str, Any]:
+    """Connection settings that the URL leaves open."""
+    defaults = {"connect_timeout": 10, "application_name": "hpo", **_NOTICE_CUTS}
+    return {name: value for name, value in defaults.items() if name not in url.query}
+
+
+def _postgresql_options(url: URL) -> dict[str, Any]:
+    return {"pool_pre_ping": True, "connect_args": postgresql_arguments(url), **_POOL}
+
+
+def _end_forgotten_transactions(engine: Engine) -> None:
+    """Let the server end what a paused or vanished worker has open: its locks would stop all others."""
+
+    @event.listens_for(engine, "connect")
+    def _limit(connection: psycopg.Connection[Any], _record: Any) -> None:
+        connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'".encode())
+        connection.commit()
+
+
+def _begin_explicitly(engine: Engine) -> None:
+    """Take BEGIN out of Python's hands, which starts a transaction only at the first write."""
+
+    @event.listens_for(engine, "connect")
+    def _off(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        statement = connection.get_execution_options().get("sqlite_begin", "BEGIN")
+        raw = cast(sqlite3.Connection, connection.connection.dbapi_connection)
+        if statement != _LOCKING or not _lock(raw):
+            connection.exec_driver_sql(statement)
+
+
+def _lock(connection: sqlite3.Connection) -> bool:
+    """Wait for the write lock, and begin; False if it cannot be had.
+
+    SQLite would look more and more seldom while it waits: with many workers the newest always wins then, and
+    the oldest waits for a minute.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    connection.execute("PRAGMA busy_timeout=0")
+    try:
+        while time.monotonic() < deadline:
+            try:
+                connection.execute(_LOCKING)
+                return True
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error):
+                    return False  # the next try tells it as SQLAlchemy does
+            time.sleep(random.uniform(0.001, 0.01))
+        return False
+    finally:
+        connection.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")

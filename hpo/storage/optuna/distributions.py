@@ -1,0 +1,45 @@
+"""Our distributions in Optuna's words, so that its tables, samplers and dashboard understand them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from hpo.config.space import Choice, Distribution, Integer, Log
+
+
+def optuna_distribution(distribution: Distribution) -> BaseDistribution:
+    """The Optuna distribution with the same support and scale."""
+    if isinstance(distribution, Choice):
+        return CategoricalDistribution(distribution.choice)
+    low, high = distribution.bounds
+    if isinstance(distribution, Integer):
+        return IntDistribution(int(low), int(high))
+    return FloatDistribution(low, high, log=isinstance(distribution, Log))
+
+
+def as_parameters(
+    space: Mapping[str, Distribution], values: Mapping[str, Any]
+) -> dict[str, tuple[Any, BaseDistribution]]:
+    """The values that Optuna can keep as a trial's parameters, each with its distribution.
+
+    A number that was given from outside its range widens it for this trial. A choice from outside the list is
+    left out: Optuna wants the same choices in all trials of a study.
+    """
+    found = {}
+    for name, value in values.items():
+        distribution = space.get(name)
+        if distribution is None or (isinstance(distribution, Choice) and not distribution.can_be(value)):
+            continue
+        theirs = optuna_distribution(distribution)
+        if isinstance(theirs, FloatDistribution | IntDistribution):
+            theirs.low, theirs.high = min(theirs.low, value), max(theirs.high, value)
+        found[name] = (value, theirs)
+    return found

@@ -1,0 +1,97 @@
+"""A submitted study as a worker finds it in the database."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Integer, Row, String, and_, column, select, table
+
+from hpo.config.study import StudySpec
+from hpo.errors import UnknownStudyError
+from hpo.storage.engine import open_reader, reading
+from hpo.storage.revision import require
+from hpo.storage.tables import STUDIES, StudyRow
+
+
+@dataclass(frozen=True)
+class RegisteredStudy:
+    """What a study asks for, and the images it is pinned to."""
+
+    study_id: int
+    uid: str
+    """Its own in all databases."""
+    spec: StudySpec
+    dataset: str
+    fingerprint: str
+
+
+def find_registered(engine: Engine, name: str) -> RegisteredStudy | None:
+    """The study of that name that hpo made and that Optuna still has; None if there is none."""
+    mine = (
+        select(StudyRow.study_id, StudyRow.uid, StudyRow.spec, StudyRow.dataset, StudyRow.dataset_fingerprint)
+        .join(STUDIES, (STUDIES.c.study_id == StudyRow.study_id) & (STUDIES.c.study_name == StudyRow.name))
+        .where(StudyRow.name == name)
+    )
+    with reading(engine) as connection:
+        row = connection.execute(mine).one_or_none()
+    if row is None:
+        return None
+    return RegisteredStudy(
+        row.study_id, row.uid, StudySpec.model_validate(row.spec), row.dataset, row.dataset_fingerprint
+    )
+
+
+KNOWN = table(
+    "hpo_known_trial",
+    column("trial_id", Integer),
+    column("study", String),
+    column("number", Integer),
+    column("state", String),
+)
+"""The view that every other view joins."""
+
+
+def results_engine(url: str) -> Engine:
+    """An engine that only reads; raises ``StorageError`` if hpo has not used this database yet."""
+    engine = open_reader(url)
+    try:
+        require(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def find_study(connection: Connection, name: str) -> Row[Any]:
+    """A study's id, uid, name and spec; raises ``UnknownStudyError``."""
+    row = connection.execute(
+        select(StudyRow.study_id, StudyRow.uid, StudyRow.name, StudyRow.spec)
+        .join(STUDIES, is_known_study())
+        .where(StudyRow.name == name)
+    ).one_or_none()
+    if row is None:
+        raise UnknownStudyError(_unknown(connection, name))
+    return row
+
+
+def searched_names(study: Row[Any]) -> tuple[str, ...]:
+    """The hyperparameters that a study searches."""
+    return tuple(study.spec.get("space", {}))
+
+
+def _unknown(connection: Connection, name: str) -> str:
+    names = list(
+        connection.scalars(select(StudyRow.name).join(STUDIES, is_known_study()).order_by(StudyRow.name))
+    )
+    if not names:
+        return f"there is no study {name}: this database has none yet"
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"there is no study {name} in this database: {hint}It has {', '.join(names)}"
+
+
+def is_known_study() -> Any:
+    """Whether Optuna still has the study; see `views/hpo_known_trial.sql`."""
+    return and_(STUDIES.c.study_id == StudyRow.study_id, STUDIES.c.study_name == StudyRow.name)

@@ -1,0 +1,459 @@
+"""The tables: those of hpo, and the columns of Optuna that hpo reads."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from hpo.storage import tables
+from hpo.storage.column_types import NAME_LENGTH, Document, Finite, Prose, one_of
+
+
+def declare(metadata: MetaData) -> tuple[Table, Table]:
+    """Optuna's ``studies`` and ``trials`` in this metadata, so that our foreign keys find them."""
+    studies = Table(
+        "studies",
+        metadata,
+        Column("study_id", Integer, primary_key=True),
+        Column("study_name", String(512), nullable=False),
+    )
+    trials = Table(
+        "trials",
+        metadata,
+        Column("trial_id", Integer, primary_key=True),
+        Column("number", Integer),
+        Column("study_id", Integer),
+        # An enum type in PostgreSQL: compare it by `cast(trials.c.state, String)`.
+        Column("state", String(8), nullable=False),
+        Column("datetime_start", DateTime),
+        Column("datetime_complete", DateTime),
+    )
+    return studies, trials
+
+
+SLOT_STATES = ("waiting", "running", "paused", "done")
+OUTCOMES = ("complete", "pruned", "failed")
+ATTEMPT_OUTCOMES = (*OUTCOMES, "released", "lost", "hung", "paused")
+STAGE_KINDS = ("search", "confirm", "test")
+RUNG_DECISIONS = ("goes_on", "stopped", "paused")
+SEVERITIES = ("pass", "note", "warn", "fatal")
+STUDY_SEVERITIES = ("note", "warn")
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy reads it so)
+        float: Finite(),
+        str: Text(),
+    }
+
+
+STUDIES, TRIALS = tables.declare(Base.metadata)
+
+
+class StudyRow(Base):
+    """What a study was asked to do, with which code and data."""
+
+    __tablename__ = "hpo_study"
+
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("studies.study_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    name: Mapped[str] = mapped_column(String(NAME_LENGTH), unique=True)
+    uid: Mapped[str] = mapped_column(String(32))
+    """Also a user attribute of Optuna's study: tells it from a later one that got the same id and name."""
+    spec: Mapped[dict[str, Any]] = mapped_column(JSON)
+    seed: Mapped[int] = mapped_column(BigInteger)
+    code_version: Mapped[str]
+    package_versions: Mapped[dict[str, Any]] = mapped_column(JSON)
+    dataset: Mapped[str]
+    dataset_fingerprint: Mapped[str]
+    dataset_origin: Mapped[str]
+    classes: Mapped[int | None]
+    train_images: Mapped[int | None]
+    """Of the data set, before any are held out."""
+    created_at: Mapped[datetime]
+    stopped_at: Mapped[datetime | None]
+    """Since when `hpo stop` holds; NULL while workers may claim slots."""
+    priority: Mapped[int] = mapped_column(server_default="0")
+    """Workers serve studies of a higher one first."""
+
+
+class WorkerRow(Base):
+    """A worker process that has said that it is there, and has not left yet."""
+
+    __tablename__ = "hpo_worker"
+
+    worker: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    device: Mapped[str]
+    tags: Mapped[list[str]] = mapped_column(JSON)
+    studies: Mapped[list[str]] = mapped_column(JSON)
+    """Those that it serves by name; empty for all."""
+    code_version: Mapped[str]
+    started_at: Mapped[datetime]
+    seen_at: Mapped[float]
+    """Its last sign outside trials, in seconds since 1970 by the database's clock."""
+
+
+class StatisticsRow(Base):
+    """What preprocessing learned from a study's training images; trials with the same share a row."""
+
+    __tablename__ = "hpo_statistics"
+
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("hpo_study.study_id", ondelete="CASCADE"), primary_key=True
+    )
+    hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """SHA-256 (hex) of the tensors."""
+    state: Mapped[bytes] = mapped_column(LargeBinary)
+    """The tensors in safetensors format."""
+
+
+class TrialRow(Base):
+    """One trial: its configuration from the start, its outcome at the end."""
+
+    __tablename__ = "hpo_trial"
+    __table_args__ = (
+        UniqueConstraint("study_id", "stage", "slot"),
+        ForeignKeyConstraint(
+            ["study_id", "statistics_hash"], ["hpo_statistics.study_id", "hpo_statistics.hash"]
+        ),
+        one_of("outcome", OUTCOMES),
+        CheckConstraint("outcome <> 'complete' OR value IS NOT NULL", name="ck_complete_has_value"),
+        CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="ck_ended"),
+    )
+
+    trial_id: Mapped[int] = mapped_column(
+        ForeignKey("trials.trial_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    study_id: Mapped[int] = mapped_column(ForeignKey("hpo_study.study_id", ondelete="CASCADE"))
+    stage: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    slot: Mapped[int]
+    configuration: Mapped[dict[str, Any]] = mapped_column(Document)
+    outcome: Mapped[str | None] = mapped_column(String(16))
+    value: Mapped[float | None]
+    verdict: Mapped[str | None] = mapped_column(Prose)
+    remedy: Mapped[str | None] = mapped_column(Prose)
+    cause: Mapped[str | None] = mapped_column(String(NAME_LENGTH))
+    """The verdict's root cause by name; 'healthy' where there is none."""
+    second_cause: Mapped[str | None] = mapped_column(String(NAME_LENGTH))
+    confidence: Mapped[float | None]
+    """How sure the verdict is of its cause, 0 to 1."""
+    remedy_change: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """The remedy as fields of a configuration and their new values."""
+    error: Mapped[str | None] = mapped_column(Prose)
+    best_epoch: Mapped[int | None]
+    epochs: Mapped[int | None]
+    seconds: Mapped[float | None]
+    images: Mapped[int | None] = mapped_column(BigInteger)
+    images_per_second: Mapped[float | None]
+    parameters: Mapped[int | None] = mapped_column(BigInteger)
+    weights_hash: Mapped[str | None]
+    statistics_hash: Mapped[str | None] = mapped_column(String(64))
+    test_value: Mapped[float | None]
+    worker: Mapped[str]
+    device: Mapped[str]
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class SlotRow(Base):
+    """The i-th planned trial of a study: who trains it, until when, and how far it got."""
+
+    __tablename__ = "hpo_slot"
+    __table_args__ = (
+        one_of("state", SLOT_STATES),
+        CheckConstraint("(state = 'running') = (worker IS NOT NULL)", name="ck_worker"),
+        CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="ck_lease"),
+        Index(
+            "ix_hpo_slot_open",
+            "study_id",
+            "slot",
+            sqlite_where=text("state <> 'done'"),
+            postgresql_where=text("state <> 'done'"),
+        ),
+        Index(
+            "ix_hpo_slot_running",
+            "study_id",
+            sqlite_where=text("state = 'running'"),
+            postgresql_where=text("state = 'running'"),
+        ),
+    )
+
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("hpo_study.study_id", ondelete="CASCADE"), primary_key=True
+    )
+    stage: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    slot: Mapped[int] = mapped_column(primary_key=True)
+    trial_id: Mapped[int | None] = mapped_column(
+        ForeignKey("hpo_trial.trial_id", ondelete="SET NULL"), unique=True
+    )
+    state: Mapped[str] = mapped_column(String(16), server_default="waiting")
+    worker: Mapped[str | None]
+    token: Mapped[int] = mapped_column(server_default="0")
+    lease_until: Mapped[float | None]
+    """Seconds since 1970 by the database's clock."""
+    progress_at: Mapped[float | None]
+    """When its trial last made progress, by the same clock."""
+    epoch: Mapped[int] = mapped_column(server_default="0")
+    given: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """Hyperparameters that are not drawn for this slot, and their values."""
+
+
+class StageRow(Base):
+    """A stage of a study that has ``stages:``, written when it begins. Other studies have none."""
+
+    __tablename__ = "hpo_stage"
+    __table_args__ = (UniqueConstraint("study_id", "position"), one_of("kind", STAGE_KINDS))
+
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("hpo_study.study_id", ondelete="CASCADE"), primary_key=True
+    )
+    stage: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    position: Mapped[int]
+    """From 1."""
+    kind: Mapped[str] = mapped_column(String(16))
+    trials: Mapped[int]
+    """Its slots when it began; 0 if it could not begin, which ends the study."""
+    space: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """What it draws from, as in a study file."""
+    fixed: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """What it fixes besides what the study does."""
+    epochs: Mapped[int | None]
+    """NULL where it is searched, as in the next one."""
+    train_images: Mapped[int | None]
+    made_at: Mapped[datetime]
+
+
+class DecisionRow(Base):
+    """Why a stage is as it is: one decision, on a hyperparameter or a configuration."""
+
+    __tablename__ = "hpo_decision"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["study_id", "stage"], ["hpo_stage.study_id", "hpo_stage.stage"], ondelete="CASCADE"
+        ),
+    )
+
+    study_id: Mapped[int] = mapped_column(primary_key=True)
+    stage: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    """From 1."""
+    subject: Mapped[str]
+    """The hyperparameter; empty where the decision is about the whole stage."""
+    action: Mapped[str] = mapped_column(String(16))
+    message: Mapped[str] = mapped_column(Prose)
+    evidence: Mapped[dict[str, Any]] = mapped_column(Document)
+
+
+class CandidateRow(Base):
+    """A configuration that a stage confirms; what its runs say is added when all are over."""
+
+    __tablename__ = "hpo_candidate"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["study_id", "stage"], ["hpo_stage.study_id", "hpo_stage.stage"], ondelete="CASCADE"
+        ),
+    )
+
+    study_id: Mapped[int] = mapped_column(primary_key=True)
+    stage: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    candidate: Mapped[int] = mapped_column(primary_key=True)
+    """From 0, the best of the search first; slot s trains candidate s modulo their number."""
+    trial_id: Mapped[int] = mapped_column(ForeignKey("hpo_trial.trial_id", ondelete="CASCADE"))
+    """The trial that found it."""
+    search_value: Mapped[float]
+    runs: Mapped[int]
+    completed: Mapped[int | None]
+    rank: Mapped[int | None]
+    mean: Mapped[float | None]
+    low: Mapped[float | None]
+    high: Mapped[float | None]
+    """The mean's 95 % interval."""
+    difference: Mapped[float | None]
+    """To the next in rank, over the runs that both completed."""
+    p_value: Mapped[float | None]
+
+
+class AttemptRow(Base):
+    """One worker's go at a trial."""
+
+    __tablename__ = "hpo_attempt"
+    __table_args__ = (one_of("outcome", ATTEMPT_OUTCOMES),)
+
+    trial_id: Mapped[int] = mapped_column(
+        ForeignKey("hpo_trial.trial_id", ondelete="CASCADE"), primary_key=True
+    )
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    worker: Mapped[str]
+    host: Mapped[str]
+    pid: Mapped[int]
+    device: Mapped[str]
+    processor: Mapped[str | None]
+    """The device's name, such as the GPU's model; NULL, as in the next four, in an attempt of before 0003."""
+    threads: Mapped[int | None]
+    precision: Mapped[str | None] = mapped_column(String(16))
+    """What `precision` came to: fp32 or bf16."""
+    code_version: Mapped[str | None]
+    package_versions: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    from_epoch: Mapped[int]
+    to_epoch: Mapped[int | None]
+    outcome: Mapped[str | None] = mapped_column(String(16))
+    output: Mapped[str | None] = mapped_column(Prose)
+    """The end of what its process printed meanwhile; NULL for nothing."""
+
+
+class RungRow(Base):
+    """A trial at an epoch at which it was compared with others, and what became of it."""
+
+    __tablename__ = "hpo_rung"
+    __table_args__ = (
+        one_of("decision", RUNG_DECISIONS),
+        Index("ix_hpo_rung_score", "study_id", "stage", "bracket", "epochs", "epoch", "score"),
+    )
+
+    trial_id: Mapped[int] = mapped_column(
+        ForeignKey("hpo_trial.trial_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    study_id: Mapped[int] = mapped_column(ForeignKey("hpo_study.study_id", ondelete="CASCADE"))
+    stage: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    bracket: Mapped[int]
+    """Hyperband's; 0 elsewhere."""
+    epochs: Mapped[int]
+    """How many the trial is to train; only trials with as many are compared."""
+    score: Mapped[float]
+    """The best validation accuracy up to this epoch; 0 of a trial that a check ended, which is the last."""
+    rank: Mapped[int]
+    """When it was decided; 1 is the best."""
+    compared: Mapped[int]
+    """How many trials had come to the rung by then, or been ended by a check before; this one included."""
+    decision: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str]
+
+
+class EpochRow(Base):
+    """One point of a trial's curves."""
+
+    __tablename__ = "hpo_epoch"
+    __table_args__ = (CheckConstraint("epoch >= 1", name="ck_epoch"),)
+
+    trial_id: Mapped[int] = mapped_column(
+        ForeignKey("hpo_trial.trial_id", ondelete="CASCADE"), primary_key=True
+    )
+    epoch: Mapped[int] = mapped_column(primary_key=True)
+    train_loss: Mapped[float | None]
+    train_accuracy: Mapped[float | None]
+    val_loss: Mapped[float | None]
+    val_accuracy: Mapped[float | None]
+    lr: Mapped[float | None]
+    seconds: Mapped[float | None]
+    images: Mapped[int]
+    images_per_second: Mapped[float | None]
+    ended_at: Mapped[datetime]
+
+
+class LayerRow(Base):
+    """Statistics of one layer, read on the probe batch."""
+
+    __tablename__ = "hpo_layer"
+
+    trial_id: Mapped[int] = mapped_column(
+        ForeignKey("hpo_trial.trial_id", ondelete="CASCADE"), primary_key=True
+    )
+    step: Mapped[int] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    """The layer's place from the input, 0 first."""
+    layer: Mapped[str]
+    epoch: Mapped[int]
+    activation_mean: Mapped[float | None]
+    activation_std: Mapped[float | None]
+    dead: Mapped[float | None]
+    """Share of units that are zero for the whole probe batch."""
+    saturated: Mapped[float | None]
+    """Share of activations at the flat ends of the nonlinearity."""
+    gradient_norm: Mapped[float | None]
+    update_ratio: Mapped[float | None]
+    """Norm of one step's update over the norm of the weights."""
+    activation_low: Mapped[float | None]
+    activation_high: Mapped[float | None]
+    activation_counts: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
+    """How many of a sample of activations lie in each of as many bins of the same width from low to high;
+    NULL, as these two, where no histogram was taken."""
+
+
+class FindingRow(Base):
+    """What a check found."""
+
+    __tablename__ = "hpo_finding"
+    __table_args__ = (
+        one_of("severity", SEVERITIES),
+        UniqueConstraint("trial_id", "check_name", "step", "layer"),
+        Index("ix_hpo_finding_check", "check_name", "severity"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    trial_id: Mapped[int] = mapped_column(ForeignKey("hpo_trial.trial_id", ondelete="CASCADE"))
+    check_name: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    severity: Mapped[str] = mapped_column(String(16))
+    step: Mapped[int]
+    epoch: Mapped[int]
+    layer: Mapped[str] = mapped_column(String(NAME_LENGTH), server_default="")
+    """Where in the network; empty for the whole of it."""
+    value: Mapped[float | None]
+    threshold: Mapped[float | None]
+    message: Mapped[str] = mapped_column(Prose)
+    remedy: Mapped[str | None] = mapped_column(Prose)
+
+
+class StudyFindingRow(Base):
+    """What the checks of a whole study found, the most useful first."""
+
+    __tablename__ = "hpo_study_finding"
+    __table_args__ = (one_of("severity", STUDY_SEVERITIES),)
+
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("hpo_study.study_id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True)
+    """From 1."""
+    check_name: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    severity: Mapped[str] = mapped_column(String(16))
+    message: Mapped[str] = mapped_column(Prose)
+    evidence: Mapped[dict[str, Any]] = mapped_column(Document)
+    remedy: Mapped[str] = mapped_column(Prose)
+    change: Mapped[dict[str, Any]] = mapped_column(Document)
+    """The remedy as a JSON merge patch of the study file; empty if there is none."""
+    trials_seen: Mapped[int]
+    """Finished trials that it is drawn from."""
+    made_at: Mapped[datetime]
+
+
+class SchemaRow(Base):
+    """What the views were made from, so that opening an up-to-date database changes nothing."""
+
+    __tablename__ = "hpo_schema"
+
+    name: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    value: Mapped[str]

@@ -1,0 +1,203 @@
+"""The one way from a configuration to a network: bundled ones by name, a user's own by its dotted path."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from hpo.config.configuration import Configuration
+from hpo.errors import ConfigurationError
+from hpo.models.catalog import MODELS
+from hpo.models.initializers import initialize
+from hpo.models.layers import Network
+from hpo.models.options import NetworkOptions
+from hpo.rng import Key
+
+ImageShape = tuple[int, int, int]
+IMAGE_SHAPE: ImageShape = (3, 32, 32)
+
+
+def build_model(
+    configuration: Configuration,
+    *,
+    classes: int,
+    key: Key,
+    sample: Tensor | None,
+    in_shape: ImageShape = IMAGE_SHAPE,
+) -> nn.Module:
+    """The configuration's network on the CPU in training mode; its weights are a function of ``key``.
+
+    Maps images (B, *in_shape) to logits (B, classes). ``sample`` is a preprocessed batch of training images,
+    for the initializer lsuv. The initializer sets the weights of a ``Network``, as bundled ones are; a user's
+    model of another class keeps its own. ConfigurationError says what is wrong with a user's model.
+    """
+    options = network_options(configuration)
+    with _seeded(key / "construction"):
+        module = _construct(options, classes, in_shape)
+    if isinstance(module, Network):
+        generator = torch.Generator().manual_seed(key.integer())
+        try:
+            initialize(module, options, generator, sample)
+        except ValueError as error:
+            raise ConfigurationError(f"model {options.model}: {error}") from error
+    return module.train()
+
+
+def check_model(
+    configuration: Configuration, *, classes: int, in_shape: ImageShape = IMAGE_SHAPE
+) -> nn.Module:
+    """Build the network once, as a study does at its start; ConfigurationError if it cannot be trained."""
+    key = Key(0) / "check"
+    noise = torch.randn(8, *in_shape, generator=torch.Generator().manual_seed(key.integer()))
+    return build_model(configuration, classes=classes, key=key, sample=noise, in_shape=in_shape)
+
+
+def parameter_count(module: nn.Module) -> int:
+    """How many numbers training sets."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def network_options(configuration: Configuration) -> NetworkOptions:
+    """The part of the configuration that networks take."""
+    return NetworkOptions(
+        **{field.name: getattr(configuration, field.name) for field in fields(NetworkOptions)}
+    )
+
+
+@contextmanager
+def _seeded(key: Key) -> Iterator[None]:
+    """torch's global CPU generator starts at ``key``, and afterwards goes on as if nothing had been drawn."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(key.integer())
+        yield
+
+
+def _construct(options: NetworkOptions, classes: int, in_shape: ImageShape) -> nn.Module:
+    if ":" in options.model:
+        return _users_model(options, classes, in_shape)
+    if options.model not in MODELS:
+        raise ConfigurationError(_unknown_model(options.model))
+    try:
+        network: nn.Module = MODELS[options.model](options, in_shape=in_shape, classes=classes)
+    except ValueError as error:
+        raise ConfigurationError(f"model {options.model}: {error}") from error
+    return network
+
+
+def _unknown_model(name: str) -> str:
+    near = difflib.get_close_matches(name, MODELS, n=1)
+    guess = f"did you mean {near[0]}? " if near else ""
+    known = ", ".join(MODELS)
+    return f"unknown model {name!r}; {guess}known: {known}; or your own as package.module:function"
+
+
+def _users_model(options: NetworkOptions, classes: int, in_shape: ImageShape) -> nn.Module:
+    factory = _load(options.model)
+    try:
+        module = factory(options, in_shape=in_shape, classes=classes)
+    except Exception as error:  # the user's code: whatever it raises is the user's to read, with its cause
+        call = f"build(options, in_shape={in_shape}, classes={classes})"
+        raise ConfigurationError(_raised(options.model, f"called as {call}", error)) from error
+    if not isinstance(module, nn.Module):
+        kind = "a class" if inspect.isclass(module) else f"a {type(module).__name__}"
+        raise ConfigurationError(f"model {options.model} returned {kind}, not a torch.nn.Module object")
+    if parameter_count(module) == 0:
+        raise ConfigurationError(f"model {options.model} has no parameters; there is nothing to train")
+    _check_output(options.model, module, classes, in_shape)
+    return module
+
+
+_allowed: tuple[str, ...] | None = None
+"""The packages from which networks may be imported; None for all."""
+
+
+def allow_only(packages: Iterable[str] | None) -> None:
+    """From now on this process imports networks from these packages alone; ``*`` or None allows all.
+
+    For a process that trains what others put into a database. Bundled networks are always there.
+    """
+    global _allowed
+    named = None if packages is None else tuple(packages)
+    _allowed = None if named is None or "*" in named else named
+
+
+def _refuse_foreign(path: str, module_name: str) -> None:
+    if _allowed is None or any(
+        module_name == each or module_name.startswith(f"{each}.") for each in _allowed
+    ):
+        return
+    package = module_name.partition(".")[0]
+    raise ConfigurationError(
+        f"model {path} was not imported: this worker may use {_listed(_allowed)}. If you trust its code, "
+        f"start the worker with HPO_ALLOWED_MODELS={','.join([*_allowed, package])}"
+    )
+
+
+def _listed(packages: tuple[str, ...]) -> str:
+    return f"bundled networks and those of {', '.join(packages)}" if packages else "bundled networks alone"
+
+
+def _load(path: str) -> Callable[..., object]:
+    """The function that ``package.module:function`` names; modules in the working directory are found too."""
+    module_name, _, function_name = path.partition(":")
+    if not module_name or not function_name:
+        raise ConfigurationError(f"model {path!r} is not of the form package.module:function")
+    _refuse_foreign(path, module_name)
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)  # at the end: it must not hide an installed package
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            raise ConfigurationError(
+                f"model {path}: there is no module {error.name!r} in {here} or among the installed packages"
+            ) from error
+        raise ConfigurationError(_raised(path, "when imported", error)) from error
+    except Exception as error:  # the user's code again
+        raise ConfigurationError(_raised(path, "when imported", error)) from error
+    factory = getattr(module, function_name, None)
+    if factory is None:
+        near = difflib.get_close_matches(function_name, vars(module), n=1)
+        guess = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigurationError(f"model {path}: module {module_name} has no {function_name!r}{guess}")
+    if not callable(factory):
+        raise ConfigurationError(
+            f"model {path}: {function_name} is a {type(factory).__name__}, not a function"
+        )
+    return factory  # type: ignore[no-any-return]
+
+
+def _check_output(name: str, module: nn.Module, classes: int, in_shape: ImageShape) -> None:
+    """Two images go in, one of zeros and one of noise; logits (2, classes) must come out."""
+    images = torch.stack([torch.zeros(in_shape), torch.randn(in_shape)])
+    module.eval()
+    try:
+        with torch.no_grad():
+            logits = module(images)
+    except Exception as error:  # the user's code again
+        raise ConfigurationError(
+            _raised(name, f"given images of shape {tuple(images.shape)}", error)
+        ) from error
+    if not isinstance(logits, Tensor):
+        raise ConfigurationError(f"model {name} puts out a {type(logits).__name__}, not a tensor of logits")
+    if tuple(logits.shape) != (2, classes):
+        raise ConfigurationError(
+            f"model {name} maps images of shape {tuple(images.shape)} to {tuple(logits.shape)}; "
+            f"logits of shape {(2, classes)} are needed, one for each of the {classes} classes"
+        )
+    if not logits.is_floating_point():
+        raise ConfigurationError(f"model {name} puts out {logits.dtype}, not floating-point logits")
+
+
+def _raised(name: str, doing: str, error: Exception) -> str:
+    return f"model {name}, {doing}, raised {type(error).__name__}: {error}"

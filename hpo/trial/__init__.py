@@ -1,0 +1,1 @@
+"""One trial: begin, train, finish."""

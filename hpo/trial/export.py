@@ -1,0 +1,285 @@
+"""A stored trial as a folder that needs no database: its weights, kept or trained again, measured anew."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hpo.artifacts import bundle, store
+from hpo.artifacts.card import Facts, MeasuredOn, card, metrics_document
+from hpo.artifacts.metrics import Measured, measure
+from hpo.artifacts.model import build_network, load_exported
+from hpo.artifacts.program import PixelNetwork, make_program
+from hpo.config.configuration import Configuration
+from hpo.data.datasets import Dataset, load_study_images
+from hpo.data.preprocess import Preprocessor
+from hpo.data.split import Split, split, split_key
+from hpo.errors import DataError, ExportError, UserError
+from hpo.files import temporary_beside
+from hpo.queries.stages import stages_status
+from hpo.queries.study import leaderboard, study_status
+from hpo.queries.trial import TrialDetail, preprocessing_state, trial_detail
+from hpo.rng import Key
+from hpo.stages.store import find_stage
+from hpo.storage.engine import reading
+from hpo.storage.studies import RegisteredStudy, find_registered, results_engine
+from hpo.training.model_factory import IMAGE_SHAPE
+from hpo.trial.reproduce import Repeat, RepeatedEpoch
+
+Weights = Mapping[str, Tensor]
+
+_TOLERANCE = 0.01
+"""Accuracy that rounding may cost: bf16 against fp32, or one device against another, moves a few images."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A folder that was written, and how good what is in it is."""
+
+    folder: Path
+    study: str
+    trial: int
+    measured_on: MeasuredOn
+    recorded_accuracy: float
+    measured: Measured
+    program_accuracy: float | None
+    no_program: str
+    retrained: bool
+
+
+class Export:
+    """A complete trial, ready to be exported; if no ``number`` is given, its study's winner.
+
+    That is the one that was measured on the test images, else the best. It is measured on what its value was
+    measured on, so its weights have to give that value.
+
+    Raises ``UnknownStudyError``, ``UserError`` for a trial that cannot be exported, and ``DataError`` if the
+    study's images are not here: what is exported is measured on them.
+    """
+
+    def __init__(self, url: str, study: str, number: int | None = None) -> None:
+        self._url = url
+        engine = results_engine(url)
+        try:
+            best = next((each.number for each in leaderboard(engine, study, 1)), None)
+            looks = [look.number for look in stages_status(engine, study).looks]
+            wanted = next((each for each in (number, *looks[:1], best) if each is not None), None)
+            if wanted is None:
+                raise UserError(f"no trial of {study} is complete yet: there is nothing to export")
+            self.trial = trial_detail(engine, study, wanted)
+            _check_complete(self.trial)
+            self._trials_finished = study_status(engine, study).summary.done
+            self._statistics = preprocessing_state(engine, study, self.trial.number)
+            found = find_registered(engine, study)
+            assert found is not None  # trial_detail has just read it
+            with reading(engine) as connection:
+                self._stage = find_stage(connection, found.study_id, found.spec, self.trial.stage)
+        finally:
+            engine.dispose()
+        self._study: RegisteredStudy = found
+        self._is_best = self.trial.number == best
+        self._look = looks.index(self.trial.number) + 1 if self.trial.number in looks else 0
+        self.measured_on: MeasuredOn = "test" if self._look else "val"
+        self.configuration = _configuration(self.trial)
+        self._dataset = self._images()
+        self._split = self._rows()
+        self._retrained = False
+
+    def kept_weights(self) -> Weights | None:
+        """The weights of its best epoch, if they were kept. Raises ``ArtifactError`` if they are damaged."""
+        found = store.find(self._study.uid, self.trial.number)
+        return store.load(found).weights if found else None
+
+    def retrain(self, on_epoch: Callable[[], None]) -> Weights:
+        """The weights of its best epoch, trained again; ``on_epoch`` is called as each epoch ends.
+
+        Raises ``ExportError`` if it does not come out as it was recorded.
+        """
+        repeated = Repeat(self._url, self.trial.study, self.trial.number)
+        best: Weights = {}
+        for each in repeated.run():
+            if isinstance(each, RepeatedEpoch):
+                on_epoch()
+                if each.epoch == self.trial.best_epoch:
+                    best = {name: part.detach().cpu().clone() for name, part in repeated.weights().items()}
+            elif not each.matches:
+                raise ExportError(_mismatch(self.trial))
+        self._retrained = True
+        return best
+
+    def write(self, weights: Weights, output: Path) -> Exported:
+        """Write the folder, which appears in one step. Raises ``UserError`` if it cannot be written."""
+        check_place(output)
+        temporary = temporary_beside(output)
+        try:
+            temporary.mkdir()
+            exported = self._fill(weights, temporary)
+            temporary.rename(output)
+        except OSError as error:
+            raise UserError(f"cannot write {output}: {error.strerror or error}") from None
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return replace(exported, folder=output)
+
+    def _fill(self, weights: Weights, path: Path) -> Exported:
+        labels = self._dataset.classes
+        program, no_program = self._program(weights)
+        files = {
+            bundle.WEIGHTS: safetensors.torch.save(_packed(weights)),
+            bundle.PREPROCESSING: self._statistics,
+            bundle.CONFIGURATION: bundle.document(self.configuration.applicable()),
+            bundle.LABELS: bundle.document(labels),
+            **({bundle.PROGRAM: program} if program is not None else {}),
+        }
+        bundle.write_sealed(path, self.trial.study, self.trial.number, files)
+        measured = self._measure(path)
+        of_program = self._measure(path, program=True).accuracy if program is not None else None
+        facts = self._facts(no_program)
+        (path / bundle.METRICS).write_bytes(bundle.document(metrics_document(facts, measured, of_program)))
+        (path / bundle.CARD).write_text(card(facts, self.configuration, labels, measured), encoding="utf-8")
+        return Exported(
+            folder=path,
+            study=self.trial.study,
+            trial=self.trial.number,
+            measured_on=self.measured_on,
+            recorded_accuracy=facts.recorded_accuracy,
+            measured=measured,
+            program_accuracy=of_program,
+            no_program=no_program,
+            retrained=self._retrained,
+        )
+
+    def _program(self, weights: Weights) -> tuple[bytes | None, str]:
+        """The torch.export program; where a user's own network cannot be exported, why."""
+        network = build_network(self.configuration, len(self._dataset.classes))
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ExportError(
+                f"the weights of trial {self.trial.number} do not fit {self.configuration.model} as its code "
+                "builds it now: it has changed since"
+            ) from error
+        model = PixelNetwork(network, Preprocessor.from_state(safetensors.torch.load(self._statistics)))
+        if ":" not in self.configuration.model:
+            return make_program(model, IMAGE_SHAPE), ""
+        try:
+            return make_program(model, IMAGE_SHAPE), ""
+        except Exception as error:  # the user's code: not everything that Python can do can be exported
+            reason = f"torch.export cannot take {self.configuration.model}: {type(error).__name__}: {error}"
+            return None, reason.splitlines()[0]
+
+    def _measure(self, path: Path, *, program: bool = False) -> Measured:
+        """Measure what was written, as its users will read it. Raises ``ExportError`` if it is no good."""
+        measured = measure(load_exported(path, program=program), *self._images_to_measure())
+        recorded = self.trial.value or 0.0
+        if abs(measured.accuracy - recorded) > max(_TOLERANCE, _FEWEST_IMAGES / measured.images):
+            raise ExportError(
+                f"trial {self.trial.number} was recorded with {self.measured_on}_accuracy {recorded:.4f}, "
+                f"but these weights give {measured.accuracy:.4f}: nothing was exported"
+            )
+        return measured
+
+    def _images_to_measure(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        if self.measured_on == "test":
+            # Copies: PyTorch warns of arrays that may not be written, as those of a mapped file.
+            return np.array(self._dataset.test_images), np.array(self._dataset.test_labels)
+        rows = self._split.val
+        return self._dataset.train_images[rows], self._dataset.train_labels[rows]
+
+    def _facts(self, no_program: str) -> Facts:
+        trial, study = self.trial, self._study
+        attempt = trial.attempts[-1]
+        assert trial.value is not None and trial.best_epoch is not None  # it is complete
+        return Facts(
+            study=trial.study,
+            trial=trial.number,
+            slot=trial.slot,
+            stage=trial.stage,
+            seed=study.spec.seed,
+            trials_finished=self._trials_finished,
+            is_best=self._is_best,
+            searched=trial.searched,
+            parameters=trial.parameters,
+            best_epoch=trial.best_epoch,
+            recorded_accuracy=trial.value,
+            measured_on=self.measured_on,
+            look=self._look,
+            dataset=self._dataset.name,
+            fingerprint=self._dataset.fingerprint,
+            train_images=len(self._split.train),
+            verdict=trial.verdict,
+            device=trial.device,
+            processor=attempt.processor,
+            threads=attempt.threads,
+            precision=attempt.precision,
+            code_version=attempt.code_version,
+            package_versions=attempt.package_versions or {},
+            retrained=self._retrained,
+            no_program=no_program,
+        )
+
+    def _images(self) -> Dataset:
+        dataset = load_study_images(self._study.spec, self._study.dataset)
+        if dataset.fingerprint != self._study.fingerprint:
+            raise DataError(
+                f"the images of {self.trial.study} have changed since it began (SHA-256 "
+                f"{self._study.fingerprint[:12]} then, {dataset.fingerprint[:12]} now): the accuracy of an "
+                "exported trial could not be measured on them"
+            )
+        return dataset
+
+    def _rows(self) -> Split:
+        return split(
+            self._dataset.train_labels,
+            self.configuration.val_fraction,
+            self.configuration.train_images,
+            split_key(Key(self._study.spec.seed)),
+            self._stage.part(self.trial.slot),
+        )
+
+
+_FEWEST_IMAGES = 2
+"""Where ``_TOLERANCE`` is less than an image."""
+
+
+def _packed(weights: Weights) -> dict[str, Tensor]:
+    """As safetensors wants them: in rows, and none a part of another."""
+    return {name: each.clone(memory_format=torch.contiguous_format) for name, each in weights.items()}
+
+
+def check_place(output: Path) -> None:
+    """Raises ``UserError`` if a folder cannot be made there."""
+    if output.exists():
+        raise UserError(f"{output} exists already: give another folder with -o, or remove it")
+    if not output.absolute().parent.is_dir():
+        raise UserError(f"there is no folder {output.absolute().parent} to make {output.name} in")
+
+
+def _check_complete(trial: TrialDetail) -> None:
+    if trial.state == "complete":
+        return
+    why = f": {trial.verdict}" if trial.verdict else ""
+    raise UserError(
+        f"trial {trial.number} of {trial.study} is {trial.state}{why}; only complete trials can be exported"
+    )
+
+
+def _configuration(trial: TrialDetail) -> Configuration:
+    values = {name: value for name, value in trial.configuration.items() if value is not None}
+    values.pop("data_root", None)  # a place on this machine, which predictions do not need
+    return Configuration(**values)
+
+
+def _mismatch(trial: TrialDetail) -> str:
+    return (
+        f"trial {trial.number} of {trial.study} did not come out as it was recorded, so it was not exported: "
+        f"`hpo repeat {trial.study} {trial.number}` shows what differs from then"
+    )

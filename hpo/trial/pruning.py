@@ -1,0 +1,75 @@
+"""What the search does with a trial at a rung: from its curve to a decision, its finding and its outcome."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from hpo.checks.base import Finding, Severity
+from hpo.checks.causes import HEALTHY
+from hpo.config.methods import Asha, Rules
+from hpo.records import Decision, EpochResult, Outcome, Rung
+from hpo.search.pruners import bracket_of, judge, rungs
+from hpo.storage.fence import Lease
+from hpo.storage.rungs import CHECK
+from hpo.storage.store import ResultsStore
+from hpo.testing.faults import fault_point
+
+
+class EndedEarlyError(Exception):
+    """The search stops or pauses the trial, because others are ahead."""
+
+    def __init__(self, decision: Decision) -> None:
+        self.decision = decision
+        super().__init__(decision.words)
+
+
+def rung_of(pruner: Rules | None, slot: int, epochs: int, curve: Sequence[EpochResult]) -> Rung | None:
+    """The rung at which a trial of ``epochs`` epochs stands with this curve; None if at none."""
+    if pruner is None:
+        return None
+    bracket = bracket_of(pruner, epochs, slot)
+    if len(curve) not in rungs(pruner, epochs, bracket):
+        return None
+    return Rung(len(curve), epochs, bracket, max(epoch.val_accuracy for epoch in curve))
+
+
+def decide(store: ResultsStore, pruner: Rules, lease: Lease, trial_id: int, rung: Rung) -> Decision:
+    """What becomes of the trial there, by all trials that have come there; stored."""
+    fault_point("trial.judge")
+    decision = store.judge(lease, trial_id, rung, partial(judge, pruner))
+    fault_point("trial.judged")
+    return decision
+
+
+def fall_behind(
+    store: ResultsStore, pruner: Rules | None, lease: Lease, trial_id: int, epochs: int, done: int
+) -> None:
+    """A check ended the trial after ``done`` epochs: it counts as the last at the rungs that are left.
+
+    The best share is one of all trials, as in the published algorithm, where hopeless ones come to the rung
+    too. Were they left out, the more the checks end, the more of the sound ones would be stopped. The median
+    rule compares only those that came.
+    """
+    if not isinstance(pruner, Asha):
+        return
+    bracket = bracket_of(pruner, epochs, lease.slot)
+    decision = Decision("stopped", f"a check ended it after {done} epochs: it counts as the last")
+    for epoch in rungs(pruner, epochs, bracket):
+        if epoch >= done:
+            store.judge(lease, trial_id, Rung(epoch, epochs, bracket, 0.0), lambda _: decision)
+
+
+def finding(decision: Decision, rung: Rung, step: int) -> Finding:
+    """The decision as one of the trial's findings: no fault, and never a verdict by itself."""
+    severity: Severity = "pass" if decision.action == "goes_on" else "note"
+    return Finding(CHECK, severity, rung.score, math.nan, decision.words, step=step)
+
+
+def ended_early(outcome: Outcome, decision: Decision) -> Outcome:
+    """The outcome of a trial that the search ended: what the checks suspect is only its second cause."""
+    suspected = outcome.cause if outcome.cause != HEALTHY else None
+    how = "paused" if decision.action == "paused" else "stopped early"
+    return replace(outcome, verdict=f"{how}: {decision.words}", cause=HEALTHY, second_cause=suspected)

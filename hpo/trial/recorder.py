@@ -1,0 +1,133 @@
+"""What a trial has found and measured so far, on its way to the database."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+import safetensors.torch
+
+from hpo.artifacts.best_weights import BestWeights
+from hpo.checks.babysitter import Babysitter
+from hpo.checks.base import Finding, Remedy
+from hpo.checks.observations import Snapshot
+from hpo.records import EpochRecord, EpochResult, FindingRecord, LayerRecord
+from hpo.training.data import TrialData
+from hpo.training.state import EpochState
+from hpo.trial.writer import BackgroundWriter, Unsent
+
+
+class TrialRecorder:
+    """Tells ``outbox`` each thing once; a checkpoint says how far it came."""
+
+    def __init__(self, outbox: BackgroundWriter) -> None:
+        self._outbox = outbox
+        self.curve: list[EpochResult] = []
+        self.findings: list[Finding] = []
+        self.findings_stored = 0
+        """How many of the babysitter's."""
+        self.layers_stored = -1
+        """The step of the last look at the layers."""
+
+    def go_on(self, progress: TrialProgress, sitter: Babysitter) -> None:
+        """Begin where an earlier worker left the trial."""
+        self.curve = progress.curve
+        self.findings = sitter.findings[: progress.findings_stored]
+        self.findings_stored, self.layers_stored = progress.findings_stored, progress.layers_stored
+        self._outbox.again(progress.unsent)
+
+    def record(self, epoch: EpochResult) -> None:
+        """Add a point of ``curve`` to the stored one."""
+        self._outbox.epoch(EpochRecord(**asdict(epoch)))
+
+    def keep(self, sitter: Babysitter) -> None:
+        """Store what the babysitter has found and read since the last time."""
+        self._found(sitter.findings[self.findings_stored :])
+        self.findings_stored = len(sitter.findings)
+        fresh = [each for each in sitter.layers if each.step > self.layers_stored]
+        if fresh:
+            self._outbox.layers([record for each in fresh for record in layer_records(each, len(self.curve))])
+            self.layers_stored = fresh[-1].step
+
+    def keep_statistics(self, data: TrialData) -> str:
+        """Store what preprocessing learned, so that the network can be used on new images; its SHA-256."""
+        packed = safetensors.torch.save(
+            {name: part.cpu() for name, part in data.preprocessor.state().items()}
+        )
+        fingerprint = hashlib.sha256(packed).hexdigest()
+        self._outbox.statistics(fingerprint, packed)
+        return fingerprint
+
+    def note(self, about: str, step: int, message: str) -> None:
+        """Something about the trial's files that a person may want to know."""
+        self._found([Finding(about, "note", math.nan, math.nan, message, step=step)])
+
+    def decided(self, finding: Finding) -> None:
+        """What the search decided on the trial."""
+        self._found([finding])
+
+    def fail(self, cause: str, message: str, remedy: str) -> None:
+        """The trial cannot go on, for a reason that no check found."""
+        failure = Finding(
+            cause, "fatal", math.nan, math.nan, message, Remedy(remedy), cause=cause, confidence=1.0
+        )
+        self._found([failure])
+
+    def _found(self, findings: Sequence[Finding]) -> None:
+        self.findings += findings
+        records = [
+            FindingRecord(
+                check=finding.check,
+                severity=finding.severity,
+                step=finding.step,
+                epoch=len(self.curve),
+                message=finding.message,
+                value=finding.value,
+                threshold=finding.threshold,
+                remedy=finding.remedy.text or None,
+                layer=finding.layer,
+            )
+            for finding in findings
+        ]
+        self._outbox.findings(records)
+
+
+def layer_records(snapshot: Snapshot, epoch: int) -> list[LayerRecord]:
+    """A look at the layers, as it is stored and shown."""
+    return [
+        LayerRecord(
+            step=snapshot.step,
+            epoch=epoch,
+            position=position,
+            layer=layer.name,
+            activation_mean=layer.mean,
+            activation_std=layer.std,
+            dead=layer.dead,
+            saturated=layer.saturated,
+            gradient_norm=layer.gradient_norm,
+            update_ratio=layer.update_ratio,
+            activation_low=layer.low,
+            activation_high=layer.high,
+            activation_counts=layer.counts or None,
+        )
+        for position, layer in enumerate(snapshot.layers)
+    ]
+
+
+@dataclass(frozen=True)
+class TrialProgress:
+    """How far a trial is; its weights, optimizer and babysitter are elsewhere."""
+
+    position: EpochState
+    curve: list[EpochResult]
+    findings_stored: int = 0
+    """How many of the babysitter's findings are in the database, or unsent."""
+    layers_stored: int = -1
+    """The step of the last look at the layers that is."""
+    unsent: list[Unsent] = field(default_factory=list)
+    """What the database, being away, did not confirm."""
+    step: int = 0
+    """How many steps are done, over all epochs."""
+    best: BestWeights = field(default_factory=BestWeights)

@@ -1,0 +1,208 @@
+"""A stored trial trained again in this process: the same draw, weights, order; nothing of it is written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hpo import provenance
+from hpo.config.configuration import Configuration
+from hpo.data.datasets import load_study_images
+from hpo.data.split import split_key
+from hpo.errors import DeviceError, UserError
+from hpo.queries.trial import Attempt, TrialDetail, trial_detail
+from hpo.records import EpochRecord, EpochResult
+from hpo.rng import Key
+from hpo.search.samplers.registry import PURE, draw
+from hpo.stages.store import find_stage
+from hpo.storage.engine import reading
+from hpo.storage.studies import RegisteredStudy, find_registered, results_engine
+from hpo.training.cores import available_cores
+from hpo.training.data import weights_hash
+from hpo.training.device import existing_devices, prepare_process, resolve_device
+from hpo.training.precision import Resolved, processor, resolve_precision
+from hpo.trial.setup import prepare
+
+MEASURED = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr")
+"""What of an epoch follows from the configuration; its seconds do not."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that was otherwise when the trial was trained."""
+
+    what: str
+    then: str
+    now: str
+
+
+@dataclass(frozen=True)
+class RepeatedEpoch:
+    """An epoch now, and the numbers in which it differs: (then, now) by name."""
+
+    epoch: int
+    val_accuracy: float
+    differences: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """How the whole training compares; None where the stored trial has nothing to compare."""
+
+    same_curve: bool | None
+    same_weights: bool | None
+    weights_then: str | None
+    weights_now: str | None
+
+    @property
+    def matches(self) -> bool:
+        """Whether everything that can be compared is the same."""
+        return False not in (self.same_curve, self.same_weights)
+
+
+class Repeat:
+    """A stored trial, ready to be trained again with the threads and the precision of then.
+
+    ``differences`` are known before anything is trained. Raises ``UnknownStudyError``, ``UserError`` for a
+    trial that has nothing to compare, and ``DataError`` if its images are not here.
+    """
+
+    def __init__(self, url: str, study: str, number: int, device: str | None = None) -> None:
+        engine = results_engine(url)
+        try:
+            self.trial = trial_detail(engine, study, number)
+            found = find_registered(engine, study)
+            assert found is not None  # trial_detail has just read it
+            with reading(engine) as connection:
+                self._stage = find_stage(connection, found.study_id, found.spec, self.trial.stage)
+        finally:
+            engine.dispose()
+        self._study: RegisteredStudy = found
+        self._attempt = _last_attempt(self.trial)
+        prepare_process(self._attempt.threads or available_cores())
+        self.device = _device(device, self._attempt.device)
+        self.configuration = Configuration.stored(self.trial.configuration)
+        self.precision = _precision(self._attempt, self.configuration, self.device)
+        self._dataset = load_study_images(self._study.spec, self._study.dataset)
+        self.differences = [each for each in self._differences() if each.then != each.now]
+        self.epochs = self._epochs()
+        self._model: nn.Module | None = None
+
+    def run(self) -> Iterator[RepeatedEpoch | Repetition]:
+        """Train; each epoch as it ends, then how it all compares."""
+        seed = Key(self._study.spec.seed)
+        as_then = self.configuration.model_copy(update={"precision": self.precision})
+        ready = prepare(
+            as_then, self._dataset, self._stage.key(self.trial.slot), split_key(seed), self.device,
+            self._stage.part(self.trial.slot),
+        )  # fmt: skip
+        self._model = ready.model
+        training = ready.epochs(_Unwatched())
+        same = []
+        for then in self.trial.curve[: self.epochs]:
+            epoch = _compared(then, next(training))
+            same.append(not epoch.differences)
+            yield epoch
+        then_hash = self.trial.weights_hash
+        now_hash = weights_hash(ready.model) if then_hash else None
+        yield Repetition(
+            same_curve=all(same) if same else None,
+            same_weights=then_hash == now_hash if then_hash else None,
+            weights_then=then_hash,
+            weights_now=now_hash,
+        )
+
+    def weights(self) -> dict[str, Tensor]:
+        """The network's state after the epoch that ``run`` gave last; it changes with the next one."""
+        assert self._model is not None, "run has not begun"
+        return self._model.state_dict()
+
+    def _epochs(self) -> int:
+        """Those of the stored curve up to its first hole."""
+        count = 0
+        while count < len(self.trial.curve) and self.trial.curve[count].epoch == count + 1:
+            count += 1
+        if count == 0:
+            raise UserError(
+                f"trial {self.trial.number} of {self.trial.study} has no epoch to compare "
+                f"({self.trial.state}{': ' if self.trial.verdict else ''}{self.trial.verdict or ''})"
+            )
+        return count
+
+    def _differences(self) -> Iterator[Difference]:
+        then, now = self._attempt, provenance.running_packages()
+        yield Difference("code", then.code_version or _UNKNOWN, provenance.running_code())
+        for name, version in (then.package_versions or {}).items():
+            yield Difference(name, version, now.get(name, "not installed"))
+        yield Difference("device", then.device, str(self.device))
+        yield Difference("processor", then.processor or _UNKNOWN, processor(self.device))
+        yield Difference("threads", str(then.threads or _UNKNOWN), str(torch.get_num_threads()))
+        yield Difference("precision", then.precision or _UNKNOWN, self.precision)
+        yield Difference("images", self._study.fingerprint[:12], self._dataset.fingerprint[:12])
+        yield from self._other_draws()
+        others = [each for each in self.trial.attempts if each.from_epoch > 0]
+        for each in others:
+            if each.threads != then.threads or each.precision != then.precision:
+                yield Difference(
+                    "attempts", f"{len(self.trial.attempts)} with unlike threads or precision", "1"
+                )
+
+    def _other_draws(self) -> Iterator[Difference]:
+        """What would be drawn otherwise today, where that follows from the study alone."""
+        spec, then = self._stage.spec.giving(self.trial.given or {}), self.trial.configuration
+        if spec.sampler.name not in PURE:
+            return
+        now = spec.configuration({**draw(spec, self.trial.slot), "dataset": self._study.dataset}).applicable()
+        for name in spec.space:
+            yield Difference(f"the draw of {name} (trained as then)", str(then.get(name)), str(now[name]))
+
+
+_UNKNOWN = "not recorded"
+
+
+class _Unwatched:
+    """The stored trial tells how far to train: no check has to stop it."""
+
+    interval = 1000
+
+    def on_steps(self, step: int, losses: Tensor) -> None:
+        """Look at nothing."""
+
+
+def _last_attempt(trial: TrialDetail) -> Attempt:
+    if not trial.attempts:
+        raise UserError(f"trial {trial.number} of {trial.study} has not been trained yet ({trial.state})")
+    return trial.attempts[-1]
+
+
+def _device(wanted: str | None, then: str) -> torch.device:
+    """The device asked for, else that of then, else, where there is none such, the best one here."""
+    if wanted is not None:
+        return resolve_device(wanted)
+    here = existing_devices()
+    return resolve_device(then if then in here or f"{then}:0" in here else "auto")
+
+
+def _precision(then: Attempt, configuration: Configuration, device: torch.device) -> Resolved:
+    """That of then where this device has it."""
+    wanted: Any = then.precision or configuration.precision
+    try:
+        return resolve_precision(wanted, device)
+    except DeviceError:
+        return "fp32"
+
+
+def _compared(then: EpochRecord, now: EpochResult) -> RepeatedEpoch:
+    pairs = {name: (float(getattr(then, name)), float(getattr(now, name))) for name in MEASURED}
+    differences = {name: pair for name, pair in pairs.items() if not _same(*pair)}
+    return RepeatedEpoch(now.epoch, now.val_accuracy, differences)
+
+
+def _same(then: float, now: float) -> bool:
+    """The database keeps no difference between NaN and infinity."""
+    return then == now or not (math.isfinite(then) or math.isfinite(now))

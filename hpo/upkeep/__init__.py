@@ -1,1 +1,0 @@
-"""Upkeep: a database checked and repaired, backed up, and what is no longer needed removed."""

@@ -1,1 +1,0 @@
-"""Workers as actors on a Ray cluster; `cluster.py` alone imports Ray."""

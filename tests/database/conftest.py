@@ -1,0 +1,161 @@
+"""What the database tests share: a study on either database, and a worker's way through a trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial
+from sqlalchemy import NullPool, select
+
+from hpo.config.study import StudySpec
+from hpo.queue.leases import claim
+from hpo.queue.slots import register_study
+from hpo.records import EpochRecord, Outcome
+from hpo.storage.fence import Lease
+from hpo.storage.store import ResultsStore
+from tests.helpers.moving_studies import add_a_stage, write_file
+from tests.helpers.one_of_everything import fill, make_ours
+
+ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+NewDatabase = Callable[[str], str]
+DISTRIBUTIONS = {
+    "lr": FloatDistribution(1e-4, 1.0, log=True),
+    "activation": CategoricalDistribution(["relu", "tanh"]),
+}
+
+
+@dataclass(frozen=True)
+class Images:
+    """A data set as far as a study stores it."""
+
+    name: str = "synthetic"
+    fingerprint: str = "f" * 64
+    origin: str = "drawn here"
+    classes: tuple[str, ...] = tuple("0123456789")
+    train_labels: range = range(50_000)
+
+
+class Bench:
+    """A store and short ways to do in a test what a worker does."""
+
+    def __init__(self, store: ResultsStore) -> None:
+        self.store = store
+        self.images = Images()
+
+    def spec(self, name: str = "first", trials: int = 3, **changes: Any) -> StudySpec:
+        document = {
+            "study": name,
+            "trials": trials,
+            "fixed": {"epochs": 3},
+            "space": {"lr": {"log": [1e-4, 1.0]}, "activation": {"choice": ["relu", "tanh"]}},
+        }
+        return StudySpec.model_validate({**document, **changes})
+
+    def register(self, name: str = "first", trials: int = 3, **changes: Any) -> int:
+        return register_study(self.store, self.spec(name, trials, **changes), self.images)
+
+    def claim(self, study_id: int, worker: str = "host:1:0.00", seconds: float = 60.0) -> Lease:
+        lease = claim(self.store, study_id, worker, seconds)
+        assert lease is not None
+        return lease
+
+    def begin(self, lease: Lease, **drawn: Any) -> tuple[int, int]:
+        params = {"lr": 0.1, "activation": "relu", **drawn}
+        return self.store.begin_trial(
+            lease,
+            params=params,
+            distributions=DISTRIBUTIONS,
+            configuration=self.spec().configuration(params).applicable(),
+            device="cpu",
+        )
+
+    def trial(self, study_id: int, outcome: Outcome, accuracies: tuple[float, ...] = (), **drawn: Any) -> int:
+        """Run a whole trial; its id."""
+        lease = self.claim(study_id)
+        trial_id, _ = self.begin(lease, **drawn)
+        self.store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
+        for epoch, accuracy in enumerate(accuracies, start=1):
+            self.store.record_epoch(lease, trial_id, self.record(epoch, accuracy))
+        self.store.finish_trial(lease, trial_id, outcome)
+        return trial_id
+
+    @staticmethod
+    def record(epoch: int, accuracy: float = 0.5, **changes: Any) -> EpochRecord:
+        numbers = {
+            "train_loss": 1.5,
+            "train_accuracy": 0.4,
+            "val_loss": 1.6,
+            "val_accuracy": accuracy,
+            "lr": 0.1,
+            "seconds": 2.0,
+            "images": 100,
+            "images_per_second": 50.0,
+        }
+        return EpochRecord(epoch=epoch, **{**numbers, **changes})
+
+    @contextmanager
+    def plain_optuna(self) -> Iterator[RDBStorage]:
+        """Optuna's storage as any program opens it, which knows nothing of hpo."""
+        url = self.store.url.replace("postgresql://", "postgresql+psycopg://")
+        yield RDBStorage(url, engine_kwargs={"poolclass": NullPool})
+
+    def optuna_trials(self, name: str = "first") -> list[FrozenTrial]:
+        with self.plain_optuna() as storage:
+            return optuna.load_study(study_name=name, storage=storage).get_trials()
+
+    def rows(self, table: Any, **where: Any) -> list[Any]:
+        with self.store.engine.connect() as connection:
+            return list(connection.execute(select(table.__table__).filter_by(**where)).all())
+
+
+@pytest.fixture
+def store(storage_url: str) -> Iterator[ResultsStore]:
+    with ResultsStore(storage_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def bench(store: ResultsStore) -> Bench:
+    return Bench(store)
+
+
+@pytest.fixture(params=ENGINES)
+def there(request: pytest.FixtureRequest, new_database: NewDatabase) -> str:
+    """The database that a study comes from."""
+    url = new_database(request.param)
+    with ResultsStore(url) as store:
+        fill(store)
+        add_a_stage(store)
+    return url
+
+
+@pytest.fixture(params=ENGINES)
+def here(request: pytest.FixtureRequest, new_database: NewDatabase) -> str:
+    """The database that it goes to, with a study of its own, so that ids differ."""
+    url = new_database(request.param)
+    with ResultsStore(url) as store:
+        make_ours(store, "already-here")
+    return url
+
+
+@pytest.fixture
+def full(new_database: NewDatabase) -> str:
+    """An SQLite database with both studies."""
+    url = new_database("sqlite")
+    with ResultsStore(url) as store:
+        fill(store)
+    return url
+
+
+@pytest.fixture
+def file(tmp_path: Path, full: str) -> Path:
+    """The study `everything` as a file."""
+    return write_file(full, "everything", tmp_path)

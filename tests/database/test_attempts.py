@@ -1,0 +1,79 @@
+"""Attempts: where a trial's workers died, and what is forgotten when one goes on from an earlier place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hpo.queue.leases import release
+from hpo.records import FindingRecord, LayerRecord
+from hpo.storage import attempts
+from hpo.storage.engine import writing
+from hpo.storage.tables import AttemptRow, EpochRow, FindingRow, LayerRow, SlotRow
+
+
+def _dies(bench: Any, study_id: int, *epochs: int) -> int:
+    """A worker that records these epochs and is then found dead; the trial's id."""
+    lease = bench.claim(study_id)
+    trial_id, _ = bench.begin(lease)
+    bench.store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
+    for epoch in epochs:
+        bench.store.record_epoch(lease, trial_id, bench.record(epoch))
+    with writing(bench.store.engine) as connection:
+        attempts.end(connection, trial_id, "lost")
+    release(bench.store, lease)
+    return int(trial_id)
+
+
+def test_deaths_count_at_the_furthest_place_only(bench: Any) -> None:
+    study_id = bench.register(trials=1)
+    counted = []
+    for epochs in [(), (1,), (), (2, 3), (), (1,)]:
+        trial_id = _dies(bench, study_id, *epochs)
+        counted.append(bench.store.deaths_in_a_row(trial_id))
+    assert counted == [(1, 1), (1, 2), (2, 2), (1, 4), (2, 4), (3, 4)]
+
+
+def test_a_worker_that_was_asked_to_stop_did_not_die(bench: Any) -> None:
+    study_id = bench.register(trials=1)
+    lease = bench.claim(study_id)
+    trial_id, _ = bench.begin(lease)
+    bench.store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
+    release(bench.store, lease)
+    assert bench.store.deaths_in_a_row(trial_id) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "step", "epochs", "layers", "findings"),
+    [(2, 20, [1, 2], [0, 9, 19], [0, 9, 20]), (1, 12, [1], [0, 9], [0, 9]), (0, -1, [], [], [])],
+)
+def test_what_lies_beyond_the_place_is_forgotten(
+    bench: Any, epoch: int, step: int, epochs: list[int], layers: list[int], findings: list[int]
+) -> None:
+    study_id = bench.register(trials=1)
+    lease = bench.claim(study_id)
+    trial_id, _ = bench.begin(lease)
+    store = bench.store
+    store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
+    for each in (1, 2, 3):
+        store.record_epoch(lease, trial_id, bench.record(each))
+    store.record_layers(lease, trial_id, [LayerRecord(each, 1, 0, "conv") for each in (0, 9, 19, 29)])
+    store.record_findings(
+        lease, trial_id, [FindingRecord("learned", "note", each, 1, "said") for each in (0, 9, 20, 30)]
+    )
+    store.rewind(lease, trial_id, epoch=epoch, step=step)
+    assert sorted(row.epoch for row in bench.rows(EpochRow)) == epochs
+    assert sorted(row.step for row in bench.rows(LayerRow)) == layers
+    assert sorted(row.step for row in bench.rows(FindingRow)) == findings
+    assert [row.from_epoch for row in bench.rows(AttemptRow)] == [epoch]
+    assert [row.epoch for row in bench.rows(SlotRow)] == [epoch]
+
+
+def test_epochs_that_are_in_a_checkpoint_but_not_recorded_are_to_be_recorded(bench: Any) -> None:
+    lease = bench.claim(bench.register(trials=1))
+    trial_id, _ = bench.begin(lease)
+    bench.store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
+    bench.store.record_epoch(lease, trial_id, bench.record(1))
+    assert bench.store.rewind(lease, trial_id, epoch=3, step=30) == 1
+    assert [row.epoch for row in bench.rows(SlotRow)] == [1]

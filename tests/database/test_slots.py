@@ -1,0 +1,133 @@
+"""Submitting a study: its slots, and what may change when it is submitted again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import optuna
+import pytest
+
+from hpo.errors import StudyChangedError
+from hpo.queue.leases import release
+from hpo.queue.slots import Progress, progress, register_study
+from hpo.records import Outcome
+from hpo.storage.studies import find_registered
+from hpo.storage.tables import SlotRow, StudyRow, TrialRow
+
+
+def test_a_study_is_submitted_once_with_its_slots(bench: Any) -> None:
+    study_id = bench.register(trials=3)
+    assert bench.register(trials=3) == study_id
+    assert [(row.stage, row.slot, row.state, row.token) for row in bench.rows(SlotRow)] == [
+        ("main", 0, "waiting", 0),
+        ("main", 1, "waiting", 0),
+        ("main", 2, "waiting", 0),
+    ]
+    (study,) = bench.rows(StudyRow)
+    assert (study.name, study.seed, study.dataset, study.dataset_fingerprint) == (
+        "first",
+        0,
+        "synthetic",
+        "f" * 64,
+    )
+    assert study.code_version.startswith("0.1.0+")
+    assert study.package_versions["optuna"] == optuna.__version__
+    with bench.plain_optuna() as storage:
+        found = optuna.load_study(study_name="first", storage=storage)
+        assert (found._study_id, found.direction) == (study_id, optuna.study.StudyDirection.MAXIMIZE)
+
+
+def test_the_spec_comes_back_as_it_was_with_its_keys_in_order(bench: Any) -> None:
+    space = {name: {"choice": [1, 2]} for name in ("width", "epochs", "batch_size", "depth")}
+    spec = bench.spec(fixed={}, space=space)
+    register_study(bench.store, spec, bench.images)
+    found = find_registered(bench.store.engine, "first")
+    assert found is not None
+    assert found.spec == spec
+    assert list(found.spec.space) == list(space)
+
+
+def test_more_trials_add_slots_and_fewer_take_back_those_that_nobody_began(bench: Any) -> None:
+    study_id = bench.register(trials=2)
+    bench.trial(study_id, Outcome("complete", value=0.5))
+    bench.register(trials=5)
+    assert progress(bench.store, study_id) == Progress(waiting=4, complete=1)
+    lease = bench.claim(study_id)
+    bench.begin(lease)
+    release(bench.store, lease)
+    bench.claim(study_id)
+    bench.register(trials=1)
+    # Slot 1 has a trial that somebody began; the others are free again.
+    assert [row.slot for row in bench.rows(SlotRow)] == [0, 1]
+    (study,) = bench.rows(StudyRow)
+    assert study.spec["trials"] == 1
+
+
+def test_a_changed_study_is_refused_with_every_difference(bench: Any) -> None:
+    bench.register()
+    changed = bench.spec(
+        seed=7, fixed={"epochs": 4, "width": 8}, space={"lr": {"log": [1e-5, 1.0]}}, trials=9
+    )
+    with pytest.raises(StudyChangedError) as refused:
+        register_study(bench.store, changed, bench.images)
+    lines = str(refused.value).splitlines()
+    assert sorted(lines[1:-1]) == [
+        "  fixed.epochs: 3 -> 4",
+        "  fixed.width: (not set) -> 8",
+        "  seed: 0 -> 7",
+        '  space.activation: {"choice": ["relu", "tanh"], "when": {}} -> (not set)',
+        '  space.lr: {"log": [0.0001, 1.0], "when": {}} -> {"log": [1e-05, 1.0], "when": {}}',
+    ]
+    assert len(bench.rows(SlotRow)) == 3
+
+
+def test_other_images_are_refused(bench: Any) -> None:
+    bench.register()
+    other = replace(bench.images, fingerprint="0" * 64, origin="somewhere else")
+    with pytest.raises(StudyChangedError, match=r"ffffffffffff; now synthetic \(somewhere else\)"):
+        register_study(bench.store, bench.spec(), other)
+
+
+def test_a_study_that_hpo_did_not_make_is_left_alone(bench: Any) -> None:
+    with bench.plain_optuna() as storage:
+        optuna.create_study(study_name="first", storage=storage)
+    with pytest.raises(StudyChangedError, match="hpo did not make"):
+        bench.register()
+    assert find_registered(bench.store.engine, "first") is None
+
+
+def test_progress_counts_every_state(bench: Any) -> None:
+    study_id = bench.register(trials=6)
+    for outcome in (Outcome("complete", value=0.5), Outcome("pruned"), Outcome("pruned"), Outcome("failed")):
+        bench.trial(study_id, outcome)
+    bench.claim(study_id)
+    now = progress(bench.store, study_id)
+    assert now == Progress(waiting=1, running=1, complete=1, pruned=2, failed=1)
+    assert (now.done, now.total) == (4, 6)
+
+
+def test_a_study_deleted_with_optunas_tools_begins_afresh_under_its_name(bench: Any) -> None:
+    study_id = bench.register()
+    bench.trial(study_id, Outcome("complete", value=0.9), accuracies=(0.9,))
+    with bench.plain_optuna() as storage:
+        optuna.delete_study(study_name="first", storage=storage)
+    assert find_registered(bench.store.engine, "first") is None
+    # Nothing stands in the way of another spec or other images now.
+    other = replace(bench.images, fingerprint="0" * 64)
+    again = register_study(bench.store, bench.spec(seed=1, trials=2), other)
+    assert progress(bench.store, again) == Progress(waiting=2)
+    assert bench.rows(TrialRow) == []
+    assert bench.trial(again, Outcome("complete", value=0.1)) > 0
+    assert [trial.value for trial in bench.optuna_trials()] == [0.1]
+
+
+def test_a_deleted_study_that_optuna_made_again_is_not_taken_for_ours(bench: Any) -> None:
+    """SQLite gives the new study the old one's id."""
+    bench.trial(bench.register(), Outcome("complete", value=0.9))
+    with bench.plain_optuna() as storage:
+        optuna.delete_study(study_name="first", storage=storage)
+        theirs = optuna.create_study(study_name="first", storage=storage)
+        theirs.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+    with pytest.raises(StudyChangedError, match="hpo did not make"):
+        bench.register()

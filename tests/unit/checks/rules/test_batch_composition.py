@@ -1,0 +1,32 @@
+"""Classes in a batch against a shuffled batch of the same size."""
+
+from __future__ import annotations
+
+import pytest
+
+from hpo.checks.observations import LabelFacts
+from hpo.checks.rules.batch_composition import batch_composition
+from tests.helpers.observed import LIMITS, one, preflight, seen
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 8, 64])
+def test_shuffled_batches_of_any_size_are_mixed(size: int) -> None:
+    expected = 10 * (1 - 0.9**size)
+    classes = [round(expected)] * 20
+    assert batch_composition(seen(batch_classes=classes, batch_labels=size), LIMITS) == []
+
+
+def test_sorted_batches_are_not() -> None:
+    found = one(batch_composition(seen(batch_classes=[1] * 20, batch_labels=64), LIMITS), "warn")
+    assert found.cause == "batch_composition" and found.remedy.change == {"code": "shuffle_batches"}
+    assert "1 classes" in found.message and "10.0" in found.message
+
+
+def test_sorted_images_show_few_classes_before_training_too() -> None:
+    facts = preflight(labels=LabelFacts((256,) + (0,) * 9, 0, 0))
+    one(batch_composition(seen(preflight=facts, batch_classes=[1] * 20, batch_labels=64), LIMITS), "warn")
+
+
+@pytest.mark.parametrize(("classes", "found"), [([], 0), ([1] * 4, 0), ([1] * 5, 1)])
+def test_a_handful_of_batches_says_nothing(classes: list[int], found: int) -> None:
+    assert len(batch_composition(seen(batch_classes=classes), LIMITS)) == found

@@ -1,0 +1,45 @@
+"""Units that answer every image alike."""
+
+from __future__ import annotations
+
+from hpo.checks.rules.dead_units import dead_units
+from tests.helpers.observed import LIMITS, layer, one, preflight, seen, snapshot
+
+
+def shots(*shares: float, steps: tuple[int, ...] = (0, 8)) -> list:  # type: ignore[type-arg]
+    last = layer("classifier", nonlinearity="", dead=1.0)
+    return [
+        snapshot(layer("conv1", dead=each), last, step=step)
+        for each, step in zip(shares, steps, strict=False)
+    ]
+
+
+def test_just_below_and_just_above() -> None:
+    assert dead_units(seen(snapshots=shots(LIMITS.dead_share - 0.001)), LIMITS) == []
+    found = one(dead_units(seen(snapshots=shots(LIMITS.dead_share + 0.001)), LIMITS), "warn", "dead_units")
+    assert found.layer == "conv1" and "90%" in found.message
+
+
+def test_from_the_start_it_is_the_start() -> None:
+    before = preflight(layers=snapshot(layer("conv1", dead=1.0), layer("classifier", nonlinearity="")))
+    one(dead_units(seen(preflight=before, snapshots=shots(0.95)), LIMITS), "warn", "bad_init")
+
+
+def test_a_whole_layer_in_two_looks_is_hopeless() -> None:
+    one(dead_units(seen(snapshots=shots(1.0, 1.0)), LIMITS), "fatal")
+    one(dead_units(seen(snapshots=shots(0.2, 1.0)), LIMITS), "warn")
+
+
+def test_an_activation_that_is_deaf_to_both_signs_is_at_fault_itself() -> None:
+    rows = (layer("conv1", dead=1.0, crossing=0.9), layer("classifier", nonlinearity=""))
+    found = one(
+        dead_units(seen(preflight=preflight(layers=snapshot(*rows)), snapshots=shots(0.95)), LIMITS), "warn"
+    )
+    assert found.cause == "dead_units" and found.remedy.change == {"code": "replace_hidden_activation"}
+    assert "their inputs have both signs" in found.message
+
+
+def test_units_that_had_no_gradient_while_they_were_alive_did_not_lose_it_by_dying() -> None:
+    alive = snapshot(layer("conv1", dead=0.1, gradient_norm=0.0), layer("classifier"), step=8)
+    found = one(dead_units(seen(snapshots=[alive, *shots(0.95, steps=(32,))]), LIMITS), "warn")
+    assert found.cause == "vanishing_gradients"

@@ -1,0 +1,43 @@
+"""Training accuracy above validation accuracy, while the validation loss turns."""
+
+from __future__ import annotations
+
+import pytest
+
+from hpo.checks.observations import EpochFacts
+from hpo.checks.rules.overfitting import _SEVERE_GAP, _TURNED, overfitting
+from tests.helpers.observed import LIMITS, NAN, epochs, one, seen
+
+GAP = LIMITS.overfit_gap
+
+
+def apart(gap: float, turn: float) -> list[EpochFacts]:
+    """A last epoch with this gap, and a validation loss of ``turn`` times the smallest, 2.0."""
+    return epochs([0.3, 0.4, 0.5], [0.3, 0.4, 0.5 + gap], [2.5, 2.0, 2.0 * turn])
+
+
+@pytest.mark.parametrize(("gap", "turn"), [(GAP - 0.001, 2.0), (0.5, _TURNED - 0.001), (-0.3, 2.0)])
+def test_inside_is_quiet(gap: float, turn: float) -> None:
+    assert overfitting(seen(curve=apart(gap, turn)), LIMITS) == []
+
+
+@pytest.mark.parametrize(
+    ("gap", "turn", "severity"),
+    [
+        (GAP + 0.001, _TURNED + 0.001, "note"),
+        (_SEVERE_GAP - 0.001, 2.0, "note"),
+        (_SEVERE_GAP + 0.001, _TURNED + 0.001, "warn"),
+    ],
+)
+def test_beyond_both_it_overfits(gap: float, turn: float, severity: str) -> None:
+    found = one(overfitting(seen(curve=apart(gap, turn)), LIMITS), severity, "overfitting")
+    assert found.value == pytest.approx(gap) and found.threshold == GAP and found.step == 300
+    assert f"{0.5 + gap:.3f} against 0.500" in found.message
+    assert f"from 2.00 to {2 * turn:.2f}" in found.message
+    assert found.remedy.change == {"augmentation": "flip_crop"}
+
+
+def test_unknown_epochs_say_nothing() -> None:
+    assert overfitting(seen(curve=[]), LIMITS) == []
+    assert overfitting(seen(curve=epochs([0.5], [NAN], [9.0])), LIMITS) == []
+    assert overfitting(seen(curve=[*apart(0.0, 1.0), *epochs([0.1], [1.0], [NAN])]), LIMITS) == []

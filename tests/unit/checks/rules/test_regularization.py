@@ -1,0 +1,80 @@
+"""Settings that forbid too much, and weights that shrink."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hpo.checks.observations import Snapshot
+from hpo.checks.rules.regularization import _SHRUNK, heavy_regularization, shrinking_weights
+from tests.helpers.observed import LIMITS, LN10, NAN, layer, one, preflight, probed, seen, setup, snapshot
+
+
+def settings(name: str, value: float | None) -> dict[str, Any]:
+    return {"setup": setup(dropout=value) if name == "dropout" else setup(settings={name: value})}
+
+
+MOST = {"dropout": 0.75, "label_smoothing": 0.5, "augmentation_strength": 2.0}
+
+
+@pytest.mark.parametrize("name", MOST)
+def test_the_most_that_is_usual_is_quiet(name: str) -> None:
+    assert heavy_regularization(seen(**settings(name, MOST[name])), LIMITS) == []
+    assert heavy_regularization(seen(**settings(name, 0.0)), LIMITS) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "cause", "words", "change"),
+    [
+        ("dropout", "over_regularized", "dropout 0.76", {"dropout": 0.2}),
+        ("label_smoothing", "over_regularized", "label smoothing 0.51", {"label_smoothing": 0.1}),
+        (
+            "augmentation_strength",
+            "augmentation",
+            "augmentation_strength 2.01",
+            {"augmentation_strength": 1.0, "augmentation": "flip_crop"},
+        ),
+    ],
+)
+def test_more_is_noted(name: str, cause: str, words: str, change: dict[str, Any]) -> None:
+    found = one(heavy_regularization(seen(**settings(name, MOST[name] + 0.01)), LIMITS), "note", cause)
+    assert found.value == pytest.approx(MOST[name] + 0.01) and found.threshold == MOST[name]
+    assert words in found.message and found.remedy.change == change
+    assert all(f"{key}: {value}" in found.remedy.text for key, value in change.items())
+
+
+@pytest.mark.parametrize(("smoothing", "count"), [(0.49, 0), (0.51, 1)])
+def test_smoothing_is_read_off_the_loss_function(smoothing: float, count: int) -> None:
+    """Of logits 20 x one-hot: s (C - 1) / C x 20 nats where right, (1 - s / C) x 20 where wrong."""
+    probe = probed(right=20 * 0.9 * smoothing, wrong=20 * (1 - smoothing / 10))
+    found = heavy_regularization(seen(preflight=preflight(loss_probe=probe)), LIMITS)
+    assert [round(each.value, 6) for each in found] == [smoothing] * count
+
+
+def test_what_is_no_cross_entropy_says_nothing_about_smoothing() -> None:
+    for even in (LN10 + 0.2, NAN):
+        odd = preflight(loss_probe=probed(even=even, wrong=1.0))
+        assert heavy_regularization(seen(preflight=odd), LIMITS) == []
+
+
+def weighing(*norms: float, step: int = 0) -> Snapshot:
+    return snapshot(*(layer(f"conv{at}", weight_norm=norm) for at, norm in enumerate(norms)), step=step)
+
+
+def test_weights_at_a_fifth_are_quiet_and_below_have_shrunk() -> None:
+    first = weighing(1.0, 10.0, 100.0)
+    for share, count in ((_SHRUNK + 0.001, 0), (_SHRUNK - 0.001, 1)):
+        last = weighing(share, 10 * share, 100.0, step=95)
+        found = shrinking_weights(seen(snapshots=[first, last]), LIMITS)
+        assert len(found) == count
+    told = one(found, "note", "over_regularized")
+    assert (told.step, told.threshold) == (95, _SHRUNK) and told.value == pytest.approx(_SHRUNK - 0.001)
+    assert "19.9%" in told.message and "step 95" in told.message
+    assert told.remedy.change == {"weight_decay": 5e-4, "l1": 0.0, "max_norm": None}
+
+
+def test_unknown_weights_say_nothing() -> None:
+    for first, last in ((NAN, 0.1), (1.0, NAN), (0.0, 0.0)):
+        assert shrinking_weights(seen(snapshots=[weighing(first), weighing(last)]), LIMITS) == []
+    assert shrinking_weights(seen(snapshots=[weighing(0.1)]), LIMITS) == []

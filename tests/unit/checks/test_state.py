@@ -1,0 +1,72 @@
+"""What a babysitter remembers survives JSON, and covers every number that is seen."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import fields, replace
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from hpo.checks.base import Finding, Remedy
+from hpo.checks.measure.inputs import FeedState
+from hpo.checks.observations import (
+    EpochFacts,
+    ForwardRecord,
+    LayerStatistics,
+    ModeGap,
+    Observations,
+    Setup,
+    Snapshot,
+    StepAudit,
+)
+from hpo.checks.state import BabysitterState
+
+_ADAPTER = TypeAdapter(BabysitterState)
+
+
+def _seen() -> Observations:
+    setup = Setup(
+        10, "sgd", 0.1, 0.9, 0.0, 2, 8, {"l1": 0.0, "schedule": "cosine"}, 5, (), ("a",), 0, 0.0, ()
+    )
+    layer = LayerStatistics(
+        "conv", "ReLU", 0.1, 1.0, 0.0, math.nan, 1 / 3, 2.0, math.inf, low=-1 / 3, high=2.0, counts=(5, 0, 7)
+    )
+    return Observations(
+        setup,
+        losses=np.array([2.3, math.nan, math.inf]),
+        snapshots=[Snapshot(0, 0.1, 2.3, 0.5, (layer, layer))],
+        modes=[ModeGap(8, 1.0, 2.0)],
+        fed=[ForwardRecord(1, True, True, ("norm",), 0.0, 1.0, math.nan)],
+        audits=[StepAudit(0, 32, 2.3, 2.3, 1.0, math.nan, 0.0, 0.0, 1.0, 1.0, 0.0, 1 / 3, 1.0)],
+        batch_classes=[9, 10],
+        batch_labels=32,
+        curve=[EpochFacts(1, 8, 2.0, 0.2, 2.1, 0.1)],
+        optimizer_steps=3,
+        val_images=100,
+    )
+
+
+def test_it_comes_back_from_json_as_it_was() -> None:
+    finding = Finding(
+        "learned", "warn", math.nan, 0.5, "no", Remedy("more", {"lr": 0.1}), 3, "conv", "c", 0.4
+    )
+    memory = BabysitterState(_seen(), [finding], {"learned": 2}, FeedState(1, 0, 3, 1 / 3))
+    again = _ADAPTER.validate_python(json.loads(json.dumps(_ADAPTER.dump_python(memory))))
+    np.testing.assert_array_equal(again.seen.losses, memory.seen.losses)
+    nothing = np.empty(0)
+    # repr tells NaN from NaN as equal, unlike ==.
+    same = [repr(replace(each, seen=replace(each.seen, losses=nothing))) for each in (memory, again)]
+    assert same[0] == same[1]
+
+
+def test_every_field_of_the_example_is_set() -> None:
+    """So that a new kind of observation is tried here as well."""
+    seen, empty = _seen(), Observations(_seen().setup)
+    unset = [
+        each.name
+        for each in fields(Observations)
+        if repr(getattr(seen, each.name)) == repr(getattr(empty, each.name))
+    ]
+    assert unset == ["setup", "preflight", "ended"]

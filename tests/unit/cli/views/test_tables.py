@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from hpo.cli.views.tables import leaderboard_table
+from hpo.queries.study import Leader
+
+LEADERS = [
+    Leader(
+        1, 7, 0.81, 4, 61.0, "healthy", {"lr": 0.01, "activation": "leaky_relu", "momentum": None, "width": 8}
+    ),
+    Leader(2, 3, 0.79, 3, 59.0, "healthy", {"lr": 0.5, "activation": "tanh", "momentum": None, "width": 16}),
+]
+
+
+def drawn(width: int) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, markup=False)
+    with console.capture() as capture:
+        console.print(leaderboard_table(LEADERS, width))
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def test_shows_what_was_searched_and_leaves_out_what_never_applied() -> None:
+    assert drawn(200) == [
+        "rank  trial  val_accuracy    lr  activation  width  best epoch        time",
+        "   1      7        0.8100  0.01  leaky_relu      8           4  1 min 01 s",
+        "   2      3        0.7900   0.5  tanh           16           3        59 s",
+    ]
+
+
+def test_on_a_narrow_terminal_whole_columns_are_left_out_and_named() -> None:
+    lines = drawn(50)
+    assert lines[0] == "rank  trial  val_accuracy    lr  activation"
+    assert lines[-1] == "also searched: width"
+
+
+def test_without_leaders_there_are_only_headings() -> None:
+    assert leaderboard_table([], 80).row_count == 0

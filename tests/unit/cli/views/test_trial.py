@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from hpo.cli.views.trial import print_trial
+from hpo.queries.trial import TrialDetail
+from hpo.records import EpochRecord
+
+
+def trial(epochs: int, best_epoch: int) -> TrialDetail:
+    curve = tuple(
+        EpochRecord(epoch, 1.0, 0.5, float("nan") if epoch == 2 else 1.0, 0.5, 0.1, 1.0, 10, 10.0)
+        for epoch in range(1, epochs + 1)
+    )
+    return TrialDetail(
+        study="s", study_uid="u", number=0, trial_id=1, stage="main", slot=0, state="complete", value=0.5,
+        test_value=None, best_epoch=best_epoch, verdict="healthy", cause="healthy", second_cause=None,
+        confidence=1.0, remedy=None, remedy_change=None, layers=(), error=None, seconds=1.0, parameters=None,
+        images_per_second=None, weights_hash=None, worker="w", device="cpu", started_at=datetime(2026, 1, 1),
+        ended_at=None, configuration={}, searched=(), curve=curve, findings=(), attempts=(),
+    )  # fmt: skip
+
+
+def shown_epochs(epochs: int, best_epoch: int, capsys: pytest.CaptureFixture[str]) -> tuple[list[int], str]:
+    print_trial(trial(epochs, best_epoch), None)
+    lines = capsys.readouterr().out.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("epoch"))
+    rows = [line.split() for line in lines[start + 1 :] if line.split()]
+    return [int(row[0]) for row in rows if row[1] == "0.5000"], lines[-1].strip()
+
+
+def test_a_short_curve_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown_epochs(24, 24, capsys)[0] == list(range(1, 25))
+
+
+def test_a_long_curve_is_thinned_but_keeps_its_ends_and_its_best(capsys: pytest.CaptureFixture[str]) -> None:
+    epochs, caption = shown_epochs(240, 133, capsys)
+    assert len(epochs) == 26
+    assert {1, 133, 240} <= set(epochs)
+    assert max(later - earlier for earlier, later in pairwise(epochs)) <= 10
+    assert caption == "26 of 240 epochs; all of them: hpo show --json, or the view curves"
+
+
+def test_what_is_not_finite_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    print_trial(trial(3, 3), None)
+    out = capsys.readouterr().out
+    assert "val_loss     ▁!▁  1.000 to 1.000" in out
+    assert "nan" in out
+
+
+def test_it_says_where_the_weights_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    print_trial(trial(1, 1), Path("/kept/uid/trial-0-1"))
+    assert "weights: /kept/uid/trial-0-1" in capsys.readouterr().out.splitlines()

@@ -1,0 +1,66 @@
+"""Known configurations as `hpo enqueue` reads them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hpo.config.parsing.given import read_given
+from hpo.config.study import StudySpec
+from hpo.errors import StudyFileError, UserError
+from hpo.search.samplers.registry import draw
+
+SPEC = StudySpec.model_validate(
+    {
+        "study": "s",
+        "trials": 5,
+        "fixed": {"dataset": "synthetic", "epochs": 3},
+        "space": {
+            "lr": {"log": [1e-4, 0.1]},
+            "optimizer": {"choice": ["sgd", "adam"]},
+            "momentum": {"uniform": [0.8, 0.99], "when": {"optimizer": "sgd"}},
+        },
+    }
+)
+
+
+def test_values_have_the_type_of_their_field_and_may_leave_the_space() -> None:
+    given = read_given(
+        SPEC, ["lr=1", "activation=gelu", "batch_size=1e2", "nesterov=no", "gradient_clip=none"]
+    )
+    assert given == {
+        "lr": 1.0, "activation": "gelu", "batch_size": 100, "nesterov": False, "gradient_clip": None,
+    }  # fmt: skip
+    assert isinstance(given["lr"], float) and isinstance(given["batch_size"], int)
+
+
+def test_what_is_given_switches_conditional_hyperparameters_and_leaves_the_other_draws() -> None:
+    drawn = draw(SPEC, 3)
+    assert draw(SPEC.giving({"optimizer": "adam"}), 3) == {"lr": drawn["lr"]}
+    with_sgd = draw(SPEC.giving({"optimizer": "sgd"}), 3)
+    assert set(with_sgd) == {"lr", "momentum"}
+    assert with_sgd["lr"] == drawn["lr"]
+    assert set(draw(SPEC.giving({"optimizer": "sgd", "momentum": 0.5}), 3)) == {"lr"}
+
+
+@pytest.mark.parametrize(
+    ("pair", "error", "message"),
+    [
+        ("dataset=cifar10", UserError, "dataset cannot be given: all trials of a study share it"),
+        ("lrate=1", UserError, "there is no hyperparameter 'lrate'"),
+        ("trials=3", UserError, "there is no hyperparameter 'trials'"),
+        ("lr={log: [1e-3, 1]}", UserError, "lr needs one value here, e.g. lr=0.05"),
+        ("lr=fast", StudyFileError, "  lr=fast: lr: 'fast' is not a number"),
+        ("lr", StudyFileError, "  lr: has no = (write key=value, e.g. epochs=2)"),
+        (
+            "warmup_epochs=4",
+            StudyFileError,
+            "  warmup_epochs=4: warmup_epochs: a warm-up of 4 epochs is longer",
+        ),
+    ],
+)
+def test_mistakes_are_told_with_what_was_given(pair: str, error: Any, message: str) -> None:
+    with pytest.raises(error) as caught:
+        read_given(SPEC, [pair])
+    assert message in str(caught.value)

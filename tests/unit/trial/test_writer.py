@@ -1,0 +1,163 @@
+"""What is put into the outbox is written in order, whatever the database does meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from threading import Event
+from typing import Any, cast
+
+import pytest
+
+from hpo.errors import LeaseLostError, StorageError
+from hpo.records import EpochRecord, FindingRecord, LayerRecord
+from hpo.trial.writer import BackgroundWriter
+
+
+class Store:
+    """Takes writes while its door is open, and raises what it is told to."""
+
+    def __init__(self) -> None:
+        self.door = Event()
+        self.door.set()
+        self.at_the_door = Event()
+        self.written: list[Any] = []
+        self.raises: list[BaseException] = []
+
+    def _take(self, what: Any) -> None:
+        self.at_the_door.set()
+        self.door.wait()
+        if self.raises:
+            raise self.raises.pop(0)
+        self.written.append(what)
+
+    def record_epoch(self, hold: Any, trial_id: int, record: EpochRecord) -> None:
+        self._take(record.epoch)
+
+    def record_findings(self, hold: Any, trial_id: int, records: list[FindingRecord]) -> None:
+        self._take([record.check for record in records])
+
+    def record_layers(self, hold: Any, trial_id: int, records: list[LayerRecord]) -> None:
+        self._take([record.layer for record in records])
+
+
+def point(epoch: int) -> EpochRecord:
+    return EpochRecord(epoch, 1.0, 0.5, 1.0, 0.5, 0.1, 1.0, 100, 100.0)
+
+
+def finding(check: str) -> FindingRecord:
+    return FindingRecord(check, "note", step=1, epoch=1, message="m")
+
+
+LAYER = LayerRecord(step=1, epoch=1, position=0, layer="conv")
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    made = Store()
+    yield made
+    made.door.set()
+
+
+@pytest.fixture
+def outbox(store: Store) -> Iterator[BackgroundWriter]:
+    made = BackgroundWriter(cast(Any, store), cast(Any, None), 1)
+    yield made
+    store.door.set()
+    made.close()
+
+
+def _wait(outbox: BackgroundWriter) -> None:
+    outbox.flush(lambda: None)
+
+
+def test_writes_are_made_in_order_and_unsent_is_what_is_not_confirmed(
+    store: Store, outbox: BackgroundWriter
+) -> None:
+    store.door.clear()
+    outbox.epoch(point(1))
+    outbox.findings([finding("a"), finding("b")])
+    outbox.layers([LAYER])
+    outbox.findings([])
+    assert outbox.unsent() == [finding("a"), finding("b"), LAYER]
+    assert store.written == []
+    store.door.set()
+    _wait(outbox)
+    assert store.written == [1, ["a", "b"], ["conv"]]
+    assert outbox.unsent() == []
+
+
+def test_what_an_earlier_worker_left_unsent_is_stored_first(store: Store, outbox: BackgroundWriter) -> None:
+    outbox.again([finding("a"), LAYER, finding("b")])
+    outbox.epoch(point(1))
+    _wait(outbox)
+    assert store.written == [["a", "b"], ["conv"], 1]
+
+
+@pytest.mark.parametrize("failure", [LeaseLostError("gone"), StorageError("away")])
+def test_after_a_lost_lease_or_database_nothing_is_written(
+    store: Store, outbox: BackgroundWriter, failure: Exception
+) -> None:
+    store.door.clear()
+    store.raises.append(failure)
+    outbox.findings([finding("a")])
+    outbox.epoch(point(1))
+    store.door.set()
+    for attempt in (lambda: _wait(outbox), outbox.check, lambda: outbox.epoch(point(2))):
+        with pytest.raises(type(failure)):
+            attempt()
+    assert store.written == []
+    assert outbox.unsent() == [finding("a")]
+
+
+def test_a_bug_in_a_write_is_told_once_and_the_failure_can_still_be_written(
+    store: Store, outbox: BackgroundWriter
+) -> None:
+    store.raises.append(ValueError("bug"))
+    outbox.findings([finding("a")])
+    with pytest.raises(ValueError, match="bug"):
+        _wait(outbox)
+    outbox.findings([finding("error")])
+    _wait(outbox)
+    assert store.written == [["error"]]
+
+
+class StopError(BaseException):
+    pass
+
+
+def test_a_wish_to_stop_ends_the_writing_and_not_the_training(store: Store, outbox: BackgroundWriter) -> None:
+    """`check` is asked between steps: the checkpoint comes first there. `flush` has nothing to save."""
+    store.raises.append(StopError())
+    outbox.findings([finding("a")])
+    with pytest.raises(StopError):
+        _wait(outbox)
+    outbox.check()
+    assert outbox.unsent() == [finding("a")]
+
+
+def test_who_waits_for_the_database_can_be_stopped(store: Store, outbox: BackgroundWriter) -> None:
+    store.door.clear()
+    outbox.findings([finding("a")])
+
+    def stop() -> None:
+        raise StopError
+
+    with pytest.raises(StopError):
+        outbox.flush(stop)
+    assert outbox.unsent() == [finding("a")]
+
+
+def test_what_is_under_way_when_it_closes_is_the_last(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpo.trial.writer.CLOSING_SECONDS", 0.01)
+    outbox = BackgroundWriter(cast(Any, store), cast(Any, None), 1)
+    store.door.clear()
+    outbox.findings([finding("a")])
+    outbox.findings([finding("b")])
+    store.at_the_door.wait()
+    outbox.close()
+    store.door.set()
+    for thread in threading.enumerate():
+        if thread.name == "outbox":
+            thread.join()
+    assert store.written == [["a"]]
