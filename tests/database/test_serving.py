@@ -88,7 +88,7 @@ def test_a_worker_is_listed_from_its_arrival_until_it_leaves(
         connection.execute(update(WorkerRow).values(seen_at=epoch_now() - 3600))
     mine.sign()  # too soon to say it again
     ages = {row.worker: row.seen_at for row in bench.rows(WorkerRow)}
-    monkeypatch.setattr(worker_registry, "SIGN_SECONDS", 0.0)
+    monkeypatch.setattr(worker_registry, "HEARTBEAT_SECONDS", 0.0)
     mine.sign()
     (now,) = bench.rows(WorkerRow, worker="host:1:0.00")
     assert now.seen_at > ages["host:1:0.00"] + 3500

@@ -57,4 +57,4 @@ def test_versions_of_what_numbers_depend_on_are_named() -> None:
 
 def test_the_networks_count_as_sources_wherever_they_lie() -> None:
     names = set(provenance._sources())
-    assert {"trial.py", "models/convnet.py", "models/layers.py"} <= names
+    assert {"trial/run.py", "models/convnet.py", "models/layers.py"} <= names

@@ -1,8 +1,8 @@
-"""`hpo db`: upgrade, check, back up, prune and roles."""
+"""``hpo db``: upkeep of the database and of what hpo keeps on this machine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -11,12 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpo.cli.options import Json, Storage, storage_url
-from hpo.errors import UserError
-from hpo.settings import first_line
-from hpo.storage.revision import HEAD
-from hpo.storage.roles import ROLES, statements
-from hpo.storage.schema import SchemaState
-from hpo.storage.url import parse_url, place
 
 if TYPE_CHECKING:
     from hpo.maintenance.check import Problem
@@ -38,6 +32,7 @@ def upgrade(
     In a database of Optuna's alone it adds hpo's tables and views beside Optuna's, which stay as they are.
     """
     from hpo.cli.views.lines import to_json
+    from hpo.cli.views.upgrade import plan
     from hpo.storage import schema
     from hpo.storage.revision import HEAD
 
@@ -161,6 +156,7 @@ def roles(
     Tables are then changed by their owner alone, and no worker can change a study. It may be run again at any
     time; `hpo db upgrade` keeps the roles up to date.
     """
+    from hpo.cli.views.roles import as_script, read_logins
     from hpo.errors import UserError
     from hpo.storage.roles import ROLES
     from hpo.storage.roles import apply as apply_roles
@@ -238,46 +234,3 @@ def _say(line: str) -> None:
     from hpo.cli.console import printable, stdout
 
     stdout().print(printable(line), soft_wrap=True)
-
-
-def as_script() -> str:
-    """One transaction, with a head that says what it is for."""
-    head = [
-        "-- For the owner of hpo's tables, after `hpo db upgrade`: hpo db roles | psql DATABASE",
-        *(f"-- {role} {purpose}" for role, purpose in ROLES.items()),
-        "-- A person or a service: CREATE ROLE ada LOGIN PASSWORD '...' IN ROLE hpo_viewer;",
-    ]
-    return "\n".join([*head, "BEGIN;", *(f"{statement};" for statement in statements()), "COMMIT;"])
-
-
-def read_logins(options: Sequence[str]) -> dict[str, str]:
-    """Passwords by role, from ``ROLE=FILE``; raises ``UserError`` for another role or a file without one."""
-    found = {}
-    for option in options:
-        role, _, name = option.partition("=")
-        if role not in ROLES or not name:
-            raise UserError(f"--login {option}: give it as ROLE=FILE, with a role of {', '.join(ROLES)}")
-        found[role] = first_line(Path(name), f"the password of {role}")
-        if not found[role]:
-            raise UserError(f"{name} has no password in its first line")
-    return found
-
-
-def plan(url: str, state: SchemaState) -> str:
-    """One sentence for each state that a database can be in."""
-    where = place(parse_url(url))
-    if state.current:
-        return f"{where} is current (schema {HEAD})"
-    if state.is_optunas_alone:
-        studies = (
-            "study stays as it is"
-            if state.optuna_studies == 1
-            else f"{state.optuna_studies:,} studies stay as they are"
-        )
-        ours = f"hpo's tables and views (schema {HEAD})"
-        return f"add {ours} to {where}, beside Optuna's, whose {studies}"
-    if state.revision is None:
-        return f"make every table and view (schema {HEAD}) in {where}"
-    if state.revision == HEAD:
-        return f"make the views of {where} anew (schema {HEAD})"
-    return f"upgrade {where} from schema {state.revision} to {HEAD}"

@@ -46,16 +46,16 @@ def diagnose(patient: Environment, announce: Callable[[Probe], None]) -> Iterato
 
 
 def _pytorch(patient: Environment) -> ProbeResult:
-    from hpo.reporting.doctor import checks  # loads PyTorch: what comes before need not wait for it
+    from hpo.reporting.doctor import machine  # loads PyTorch: what comes before need not wait for it
 
-    return checks.pytorch()
+    return machine.pytorch()
 
 
 def _on_device(name: str) -> Callable[[Environment], ProbeResult]:
     def examine(patient: Environment) -> ProbeResult:
-        from hpo.reporting.doctor import checks
+        from hpo.reporting.doctor import machine
 
-        return checks.ON_DEVICE[name](patient.device)
+        return machine.ON_DEVICE[name](patient.device)
 
     return examine
 

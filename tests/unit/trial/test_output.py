@@ -10,17 +10,17 @@ from hpo.trial import output
 PROGRAM = """
 import os, sys, warnings
 from pathlib import Path
-from hpo import printed
+from hpo.trial import output
 
 log = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 os.dup2(log, 1)
 os.dup2(log, 2)
-printed.goes_to(Path(sys.argv[1]))
+output.capture_to(Path(sys.argv[1]))
 print("first")
-assert printed.take() == "first", "with what was still in a buffer"
+assert output.take() == "first", "with what was still in a buffer"
 os.write(2, b"second\\n")
-assert printed.take() == "second", "without what was taken before"
-assert printed.take() == ""
+assert output.take() == "second", "without what was taken before"
+assert output.take() == ""
 print("left")
 """
 

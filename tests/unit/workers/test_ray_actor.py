@@ -30,7 +30,7 @@ def hire(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tuple
         (tmp_path / "out").mkdir()
         monkeypatch.setattr(actor, "_print_to_file", lambda: tmp_path / "out" / "1.log")
         monkeypatch.setattr(actor, "ANSWER_SECONDS", 0.05)
-        monkeypatch.setattr(actor, "show_on", lambda clock: None)
+        monkeypatch.setattr(actor, "publish_to", lambda clock: None)
         monkeypatch.setattr(loop, "serve", serve)
         monkeypatch.chdir(tmp_path)
         left = threading.Event()

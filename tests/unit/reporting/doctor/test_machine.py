@@ -8,13 +8,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from hpo.reporting.doctor import checks
+from hpo.reporting.doctor import machine
 from hpo.training import cores
 from hpo.training.speed import Speed
 
 
 def test_pytorch_is_described() -> None:
-    found = checks.pytorch()
+    found = machine.pytorch()
     assert torch.__version__ in found.message
     assert torch.backends.cpu.get_cpu_capability() in found.message
 
@@ -23,15 +23,15 @@ def test_a_gpu_that_pytorch_does_not_use_is_warned_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(checks, "_NVIDIA_DRIVER", tmp_path)
-    found = checks.pytorch()
+    monkeypatch.setattr(machine, "_NVIDIA_DRIVER", tmp_path)
+    found = machine.pytorch()
     assert found.condition == "warning"
     assert "NVIDIA driver" in found.message
     assert "pytorch.org" in found.remedy
 
 
 def test_the_cpu_and_what_trains_are_named() -> None:
-    found = checks.devices("cpu")
+    found = machine.devices("cpu")
     assert found.condition == "ok"
     assert f"{cores.available_cores()} cores" in found.message
     assert found.message.endswith("trains on cpu")
@@ -39,7 +39,7 @@ def test_the_cpu_and_what_trains_are_named() -> None:
 
 def test_a_device_that_does_not_exist_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    found = checks.devices("cuda")
+    found = machine.devices("cuda")
     assert found.condition == "problem"
     assert "no device 'cuda'" in found.message
 
@@ -61,9 +61,9 @@ def test_speed_is_judged_by_what_the_machine_could_do(
     share: float, undisturbed: float, condition: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     speed = Speed("fp32", 1234.0, share, undisturbed)
-    monkeypatch.setattr(checks, "measure_speed", lambda *_: speed)
-    monkeypatch.setattr(checks, "resolve_precision", lambda *_: "fp32")
-    found = checks.speed("cpu")
+    monkeypatch.setattr(machine, "measure_speed", lambda *_: speed)
+    monkeypatch.setattr(machine, "resolve_precision", lambda *_: "fp32")
+    found = machine.speed("cpu")
     assert found.condition == condition
     assert said in found.message
     assert bool(found.remedy) == (condition == "warning")
@@ -72,8 +72,8 @@ def test_speed_is_judged_by_what_the_machine_could_do(
 @pytest.mark.parametrize(("free", "condition"), [(1.5e9, "ok"), (1.3e9, "warning"), (0.1e9, "warning")])
 def test_workers_need_memory(free: float, condition: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cores, "available_cores", lambda: 2)
-    monkeypatch.setattr(checks.psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
-    found = checks.workers("cpu")
+    monkeypatch.setattr(machine.psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
+    found = machine.workers("cpu")
     assert found.condition == condition
     assert "2 by default, threads each: 1 (one a core" in found.message
     assert ("--workers 1" in found.remedy) == (condition == "warning")

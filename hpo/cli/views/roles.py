@@ -1,0 +1,33 @@
+"""The SQL of roles as a script for psql, and the passwords that are given to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hpo.errors import UserError
+from hpo.settings import first_line
+from hpo.storage.roles import ROLES, statements
+
+
+def as_script() -> str:
+    """One transaction, with a head that says what it is for."""
+    head = [
+        "-- For the owner of hpo's tables, after `hpo db upgrade`: hpo db roles | psql DATABASE",
+        *(f"-- {role} {purpose}" for role, purpose in ROLES.items()),
+        "-- A person or a service: CREATE ROLE ada LOGIN PASSWORD '...' IN ROLE hpo_viewer;",
+    ]
+    return "\n".join([*head, "BEGIN;", *(f"{statement};" for statement in statements()), "COMMIT;"])
+
+
+def read_logins(options: Sequence[str]) -> dict[str, str]:
+    """Passwords by role, from ``ROLE=FILE``; raises ``UserError`` for another role or a file without one."""
+    found = {}
+    for option in options:
+        role, _, name = option.partition("=")
+        if role not in ROLES or not name:
+            raise UserError(f"--login {option}: give it as ROLE=FILE, with a role of {', '.join(ROLES)}")
+        found[role] = first_line(Path(name), f"the password of {role}")
+        if not found[role]:
+            raise UserError(f"{name} has no password in its first line")
+    return found
