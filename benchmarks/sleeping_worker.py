@@ -84,7 +84,7 @@ class Worker:
         self._random = random.Random(os.getpid())
 
     def work(self) -> None:
-        """As `hpo.workers.loop` and `hpo.workers.study_runner` do. The first trial is short: ends shall spread."""
+        """As `hpo.workers.loop` and `study_runner` do. The first trial is short: ends shall spread."""
         epochs = self._random.randint(1, self._epochs)
         self._sleep(self._random.random())
         while time.monotonic() < self._told.ends:

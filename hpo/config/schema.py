@@ -27,7 +27,7 @@ _KIND_DESCRIPTIONS = {
 
 
 def study_schema() -> Schema:
-    """Draft 7, which editors' YAML servers understand; ``hpo.config.parsing.load`` checks more than it can say."""
+    """Draft 7, which editors' YAML servers understand; ``parsing.load`` checks more than it can say."""
     searchable = {name: field for name, field in HYPERPARAMETERS.items() if name not in NOT_SEARCHED}
     sections: Schema = {
         "fixed": _section("fixed", {name: _single(field) for name, field in HYPERPARAMETERS.items()}),

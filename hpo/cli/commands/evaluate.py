@@ -31,8 +31,8 @@ def test(
         looks = look_again(store, study, number)
     if looks:
         warning = (
-            f"warning: this is look {looks + 1} at the test images, after {formatting.count(looks, 'other')}: "
-            "only the first is an honest one"
+            f"warning: this is look {looks + 1} at the test images, "
+            f"after {formatting.count(looks, 'other')}: only the first is an honest one"
         )
         stderr().print(warning, style="yellow", soft_wrap=True)
     stdout().print(printable(f"planned: trial {number} of {study} on the test images; `hpo run` trains it"))

@@ -89,8 +89,8 @@ def _print_text(exported: Exported) -> None:
     program = "" if exported.no_program else f", its program {formatting.accuracy(exported.program_accuracy)}"
     _say(f"trial {exported.trial} of {exported.study}, {how}  ->  {exported.folder}")
     _say(
-        f"{exported.measured_on}_accuracy {formatting.accuracy(measured.accuracy)} on {measured.images:,} images "
-        f"from this folder's files{program}; recorded {formatting.accuracy(exported.recorded_accuracy)}"
+        f"{exported.measured_on}_accuracy {formatting.accuracy(measured.accuracy)} "
+        f"on {measured.images:,} images from this folder's files{program}; recorded {formatting.accuracy(exported.recorded_accuracy)}"
     )
     if exported.no_program:
         _say(f"without a program: {exported.no_program}")

@@ -105,7 +105,8 @@ def _ending(repeated: Repeat, epochs: list[RepeatedEpoch], result: Repetition) -
     )
     return (
         f"does not match: it differs from epoch {first.epoch} on; val_accuracy ended at "
-        f"{formatting.accuracy(last.val_accuracy)}, now at {formatting.accuracy(epochs[-1].val_accuracy)} ({why})"
+        f"{formatting.accuracy(last.val_accuracy)}, "
+        f"now at {formatting.accuracy(epochs[-1].val_accuracy)} ({why})"
     )
 
 

@@ -70,7 +70,8 @@ def _summary(moved: Moved) -> str:
 
     states = ", ".join(f"{count:,} {_STATES.get(state, state)}" for state, count in moved.states.items())
     epochs = moved.rows.get("hpo_epoch.jsonl", 0)
-    return f"{moved.study}  {formatting.count(moved.trials, 'trial')} ({states}), {formatting.count(epochs, 'epoch')}"
+    trials = formatting.count(moved.trials, "trial")
+    return f"{moved.study}  {trials} ({states}), {formatting.count(epochs, 'epoch')}"
 
 
 _STATES = {"fail": "failed"}

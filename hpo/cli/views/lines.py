@@ -77,8 +77,8 @@ class Lines:
         if isinstance(event, EpochDone) and event.epoch < event.epochs:
             return (
                 f"trial {event.number}  epoch {event.epoch}/{event.epochs}  val_accuracy "
-                f"{formatting.accuracy(event.val_accuracy)}  val_loss {formatting.loss(event.val_loss)}  train_loss "
-                f"{formatting.loss(event.train_loss)}  {event.images_per_second:,.0f} images/s"
+                f"{formatting.accuracy(event.val_accuracy)}  val_loss {formatting.loss(event.val_loss)}  "
+                f"train_loss {formatting.loss(event.train_loss)}  {event.images_per_second:,.0f} images/s"
             )
         return ""
 

@@ -135,7 +135,8 @@ def draw(progress: Progress) -> list[RenderableType]:
 def heading(ready: StudyReady) -> Text:
     """What runs, on what, with what."""
     threads = formatting.count(ready.threads_per_worker, "thread")
-    machine = f"{formatting.count(ready.workers, 'worker')} with {threads} each on {ready.device}, {ready.precision}"
+    workers = formatting.count(ready.workers, "worker")
+    machine = f"{workers} with {threads} each on {ready.device}, {ready.precision}"
     lines = [
         Text.assemble(
             (printable(ready.study), "bold"), f"  {formatting.count(ready.trials_total, 'trial')}, {machine}"
@@ -164,7 +165,8 @@ def joined(event: ClusterJoined) -> str:
 
 def waiting(event: WorkersWaiting) -> str:
     """What is said of workers that have no node."""
-    return f"{event.waiting} of {formatting.count(event.workers, 'worker')} still wait for room on the Ray cluster"
+    workers = formatting.count(event.workers, "worker")
+    return f"{event.waiting} of {workers} still wait for room on the Ray cluster"
 
 
 def _bar(progress: Progress, ready: StudyReady) -> Table:

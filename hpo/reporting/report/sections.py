@@ -121,8 +121,8 @@ def _short(material: ReportData) -> list[str]:
         worst = max(material.failures, key=lambda each: len(lost.intersection(each.numbers)))
         with_it = formatting.count(len(lost.intersection(worst.numbers)), "trial")
         said.append(
-            f"{len(lost)} of {formatting.count(len(results.trials), 'trial')} came to nothing, most often with "
-            f"the verdict “{worst.label}” ({with_it})"
+            f"{len(lost)} of {formatting.count(len(results.trials), 'trial')} came to nothing, "
+            f"most often with the verdict “{worst.label}” ({with_it})"
         )
     advice = next((each for each in material.findings if each.remedy), None)
     return [*said, f"{advice.message}; next: {advice.remedy}"] if advice else said
