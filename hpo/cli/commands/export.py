@@ -90,7 +90,8 @@ def _print_text(exported: Exported) -> None:
     _say(f"trial {exported.trial} of {exported.study}, {how}  ->  {exported.folder}")
     _say(
         f"{exported.measured_on}_accuracy {formatting.accuracy(measured.accuracy)} "
-        f"on {measured.images:,} images from this folder's files{program}; recorded {formatting.accuracy(exported.recorded_accuracy)}"
+        f"on {measured.images:,} images "
+        f"from this folder's files{program}; recorded {formatting.accuracy(exported.recorded_accuracy)}"
     )
     if exported.no_program:
         _say(f"without a program: {exported.no_program}")
