@@ -16,8 +16,8 @@ from diagnosis_programs.judging import Judgement, judged
 from diagnosis_programs.runs import keep
 from diagnosis_programs.script import Curve
 from hpo.checks.babysitter import Babysitter
-from hpo.checks.judge import LOOK_STEPS
-from hpo.checks.rules.learned import chance_limit
+from hpo.checks.derived import chance_limit
+from hpo.checks.judge import CHECK_INTERVAL
 from hpo.config.parsing.load import load_study
 from hpo.config.study import StudySpec
 from hpo.config.thresholds import Thresholds
@@ -78,7 +78,7 @@ def value_runs(trials: int, size: Size) -> list[ValueRun]:
 
 
 class _Watch:
-    interval = LOOK_STEPS
+    interval = CHECK_INTERVAL
 
     def __init__(self, sitter: Babysitter) -> None:
         self._sitter = sitter

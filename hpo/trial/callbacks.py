@@ -11,7 +11,7 @@ from torch import Tensor
 from hpo.artifacts.best_weights import BestWeights
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.base import Finding
-from hpo.checks.judge import LOOK_STEPS
+from hpo.checks.judge import CHECK_INTERVAL
 from hpo.queue.lease_keeper import LeaseKeeper
 from hpo.settings import settings
 from hpo.signals import StopRequestedError
@@ -47,7 +47,7 @@ class Watched(Protocol):
 class Watch:
     """What happens between steps: is the lease held, is it time to save or to stop; and read the losses."""
 
-    interval = LOOK_STEPS
+    interval = CHECK_INTERVAL
 
     def __init__(self, trial: Watched, ready: TrialSetup, sitter: Babysitter) -> None:
         self._trial = trial

@@ -45,7 +45,7 @@ _DOCUMENT = TypeAdapter(_Document)
 
 def capture(progress: TrialProgress, ready: TrialSetup, sitter: Babysitter) -> Checkpoint:
     """Everything that ``restore`` needs. Its tensors are the network's own: save before the next step."""
-    position, memory = progress.position, sitter.remember()
+    position, memory = progress.position, sitter.state_dict()
     document = _Document(
         epoch=position.epoch,
         steps=position.steps,
@@ -95,7 +95,7 @@ def _go_on(checkpoint: Checkpoint, ready: TrialSetup, sitter: Babysitter) -> Tri
     ready.model.load_state_dict(tensors["model"])
     ready.optimizer.load_state_dict(tensors["optimizer"])
     document.babysitter.seen.losses = tensors["losses_seen"].numpy()
-    sitter.go_on(document.babysitter, ready.images, ready.labels)
+    sitter.load_state_dict(document.babysitter, ready.images, ready.labels)
     position = EpochState(
         epoch=document.epoch,
         steps=document.steps,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.base import Finding
-from hpo.checks.judge import LOOK_STEPS
+from hpo.checks.judge import CHECK_INTERVAL
 from hpo.checks.observations import Snapshot
 from hpo.checks.verdict import Verdict
 from hpo.config.thresholds import Thresholds
@@ -39,7 +39,7 @@ class _StoppedError(Exception):
 
 
 class _Watch:
-    interval = LOOK_STEPS
+    interval = CHECK_INTERVAL
 
     def __init__(self, sitter: Babysitter) -> None:
         self._sitter = sitter

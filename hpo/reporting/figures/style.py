@@ -201,7 +201,7 @@ def family(cause: str) -> str:
 def cause_words(cause: str) -> str:
     """What a cause is called, as verdicts do."""
     if cause in CAUSES:
-        return CAUSES[cause].words
+        return CAUSES[cause].label
     return cause.replace("_", " ")
 
 

@@ -339,7 +339,7 @@ def _failures(material: ReportData) -> Section | None:
 def _evidence(verdict: str | None) -> str:
     """The verdict without the cause at its head, which the reader knows by then."""
     head, colon, rest = (verdict or "no verdict").partition(": ")
-    known = {cause.words for cause in CAUSES.values()}
+    known = {cause.label for cause in CAUSES.values()}
     return rest if colon and head in known else verdict or "no verdict"
 
 

@@ -7,13 +7,13 @@ from hpo.checks.causes import CAUSES, SYMPTOMS
 
 def test_consequences_are_causes_too_and_go_one_way() -> None:
     for name, cause in CAUSES.items():
-        assert cause.words and name not in cause.explains
+        assert cause.label and name not in cause.explains
         for other in cause.explains:
             assert name not in CAUSES[other].explains, (name, other)
 
 
 def test_words_are_told_apart() -> None:
-    words = [cause.words for cause in CAUSES.values()]
+    words = [cause.label for cause in CAUSES.values()]
     assert len(set(words)) == len(words)
 
 
