@@ -25,7 +25,7 @@ def doctor(
 
     It exits with 1 if there is a problem: something without which studies cannot run.
     """
-    from hpo.cli.views.lines import to_json
+    from hpo.cli.console import to_json
     from hpo.reporting.doctor.run import Environment, diagnose
 
     patient = Environment(storage_url(storage), device)
