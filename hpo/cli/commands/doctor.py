@@ -25,7 +25,7 @@ def doctor(
 
     The exit code is 1 if there is a problem, with which studies cannot run.
     """
-    from hpo.cli.views.lines import to_json
+    from hpo.cli.console import to_json
     from hpo.reporting.doctor.run import Environment, run_checks
 
     results = []
