@@ -415,7 +415,7 @@ def test_a_report_says_that_a_study_in_stages_is_over_and_counts_only_what_came_
         finish(bench, study_id, rule)
     said = _state_and_summary(bench)
     assert "finished" in said
-    assert "came to nothing, most often with the verdict “learning rate too high” (2 trials)" in said
+    assert "failed or did not learn, most often with the verdict “learning rate too high” (2 trials)" in said
 
 
 def test_a_report_of_a_study_that_ended_in_a_stage_says_finished(bench: Any, study_id: int) -> None:
@@ -426,7 +426,7 @@ def test_a_report_of_a_study_that_ended_in_a_stage_says_finished(bench: Any, stu
 
 def _state_and_summary(bench: Any) -> str:
     page = make_report(bench.store.url, "first", "md").text
-    return page[: page.index("What was asked")]
+    return page[: page.index("Setup")]
 
 
 def test_each_look_at_the_test_images_is_counted(bench: Any) -> None:
