@@ -83,11 +83,11 @@ def backup(
 ) -> None:
     """Copy an SQLite database while it is in use; for PostgreSQL, say how it is done there."""
     from hpo.cli.views.lines import to_json
-    from hpo.data.progress import progress
+    from hpo.data.progress import progress_bar
     from hpo.maintenance.backup import back_up
 
     with ExitStack() as stack:
-        begin = partial(progress, f"backing up to {output}", total=100)
+        begin = partial(progress_bar, f"backing up to {output}", total=100)
         done = back_up(storage_url(storage), output, _in_percent(lambda: stack.enter_context(begin())))
     if as_json:
         typer.echo(to_json({"file": str(done.path), "bytes": done.bytes}))

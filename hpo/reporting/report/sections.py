@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import hpo
 from hpo.checks.causes import CAUSES, HEALTHY
-from hpo.config.parsing.space import describe
+from hpo.config.parsing.space import distribution_text
 from hpo.config.write import study_text
 from hpo.reporting import formatting
 from hpo.reporting.figures.points import Axis, Point
@@ -224,7 +224,7 @@ def _trials_table(
 
 def _asked(material: ReportData) -> Section:
     spec, overview = material.spec, material.overview
-    rows = tuple((name, describe(each), _when(each.when)) for name, each in spec.space.items())
+    rows = tuple((name, distribution_text(each), _when(each.when)) for name, each in spec.space.items())
     conditional = any(row[2] for row in rows)
     head = ("hyperparameter", "searched", *(("only if",) if conditional else ()))
     blocks: list[Block] = [
