@@ -15,7 +15,7 @@ ARG TORCH=cpu
 RUN python -m venv /opt/hpo
 # By itself, so that a change of hpo does not fetch it again.
 RUN /opt/hpo/bin/pip install --no-cache-dir --index-url "https://download.pytorch.org/whl/${TORCH}" \
-    "torch>=2.11,<2.14" "torchvision>=0.26,<0.29"
+    "torch>=2.11,<2.16" "torchvision>=0.26,<0.30"
 COPY --from=wheel /wheels /wheels
 RUN /opt/hpo/bin/pip install --no-cache-dir /wheels/hpo-*.whl && /opt/hpo/bin/hpo --version
 

@@ -52,7 +52,7 @@ VARYING = (
     r"\w+ (pass|note|warn|fatal) # .*",
     r"synthetic pictures, version #, seed #;? ?.*",
     r"quickstart # trials, # workers? with # threads? each on .*",
-    r"next: hpo predict \S+ IMAGE\.\.\. its card: \S+",
+    r"next: hpo predict \S+ IMAGE\.\.\. model card: \S+",
     r"rank trial val_accuracy .*|layer mean std .*|.* \(#% sure, else .*\)",
     r"(relu|elu|leaky_relu|tanh|sigmoid) # #",
     r"star\.png( \w+ #){3}",

@@ -81,13 +81,13 @@ def test_without_delete_it_only_lists(cache: Path, capsys: Capture) -> None:
     assert _files(cache) == before
     assert "decoded images idle-1" in said and "6,000 bytes, idle for 40 days" in said
     assert "fresh" not in said
-    assert said.splitlines()[-1] == "nothing was removed: `hpo db prune --delete` frees 15,000 bytes"
+    assert said.splitlines()[-1] == "removed nothing: `hpo db prune --delete` frees 15,000 bytes"
 
 
 def test_delete_removes_what_is_idle_and_nothing_else(cache: Path, capsys: Capture) -> None:
     before = _files(cache)
     said = _prune(capsys, "--delete", "--storage", f"sqlite:///{cache / 'none.db'}")
-    assert said.splitlines()[-1] == "removed; 15,000 bytes on disk are free again"
+    assert said.splitlines()[-1] == "removed; freed 15,000 bytes on disk"
     assert _files(cache) == {name for name in before if "idle" not in name}
     assert _prune(capsys, "--storage", f"sqlite:///{cache / 'none.db'}") == "nothing to remove\n"
     assert not (cache / "none.db").exists()
