@@ -138,3 +138,17 @@ CAUSES: dict[str, Cause] = {
     "overfitting": Cause("overfits", resembles="train_val_mismatch"),
 }
 """Every cause by its name; of equally likely causes the first is named."""
+
+_FORMER_LABELS = (
+    *("bad start", "batches are not mixed", "gradients explode", "gradients pile up", "gradients vanish"),
+    *("normalization statistics out of step", "the network does not look at its input"),
+    *("unbalanced classes", "wrong course of the learning rate"),
+)
+"""Labels in the verdicts of older databases."""
+_LABELS = frozenset({*(cause.label for cause in CAUSES.values()), *_FORMER_LABELS})
+
+
+def evidence(verdict: str) -> str:
+    """Return the text of a verdict without the label that it starts with."""
+    label, colon, rest = verdict.partition(": ")
+    return rest if colon and label in _LABELS else verdict

@@ -92,7 +92,7 @@ def images(**changes: Any) -> ImageFacts:
 
 
 def preflight(**changes: Any) -> Preflight:
-    """Of a sound network: at ln 10, learns by heart, evaluates alike."""
+    """A sound network: loss ln 10, memorizes, evaluates repeatably."""
     sound = Preflight(
         images=images(),
         labels=LabelFacts((25,) * 9 + (31,), 0, 9),
