@@ -23,7 +23,8 @@ from hpo.config.study import StudySpec
 from hpo.config.thresholds import Thresholds
 from hpo.rng import Key
 from hpo.search.samplers.registry import draw
-from hpo.trial.setup import prepare
+from hpo.training.callbacks import Callback
+from hpo.training.setup import prepare
 
 STUDY = "cifar10_random"
 GUESSING_SIGMAS = 4.0
@@ -77,8 +78,10 @@ def value_runs(trials: int, size: Size) -> list[ValueRun]:
     return [ValueRun(slot, size) for slot in range(trials)]
 
 
-class _Watch:
-    interval = LOOK_STEPS
+class _Observe(Callback):
+    """Lets the babysitter see everything, and stops nothing."""
+
+    loss_interval = LOOK_STEPS
 
     def __init__(self, sitter: Babysitter) -> None:
         self._sitter = sitter
