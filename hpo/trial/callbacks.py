@@ -11,12 +11,13 @@ from hpo.artifacts.best_weights import BestWeights
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.base import Finding
 from hpo.checks.judge import LOOK_STEPS
+from hpo.checks.measure.setup import penalty
 from hpo.config.thresholds import Thresholds
 from hpo.records import EpochResult
 from hpo.settings import settings
 from hpo.signals import StopRequestedError
 from hpo.training.callbacks import Callback
-from hpo.training.optim import penalty
+from hpo.training.optim import regularized_parameters
 from hpo.training.setup import TrialSetup
 from hpo.training.state import EpochState
 from hpo.trial.checkpoint import TrialState, capture
@@ -57,9 +58,9 @@ def make_babysitter(setup: TrialSetup, limits: Thresholds) -> Babysitter:
 
 def check_before_training(setup: TrialSetup, babysitter: Babysitter) -> None:
     """Run the checks that come before the first step."""
-    configuration = setup.configuration
-    regularized = configuration.weight_decay > 0 or configuration.l1 > 0
-    added = penalty(setup.model, configuration) if regularized else None
+    decay, l1 = setup.configuration.weight_decay, setup.configuration.l1
+    weights = regularized_parameters(setup.model, setup.configuration)
+    added = penalty(weights, decay, l1) if decay > 0 or l1 > 0 else None
     babysitter.before(*setup.probe_batch(), *setup.val_probe_batch(), penalty=added)
 
 
@@ -113,7 +114,7 @@ class CheckpointCallback(Callback):
         self._saved_at = time.monotonic()
 
     def should_save(self) -> bool:
-        self._control.check_held()
+        self._control.raise_if_lost()
         self._state.recorder.writer.check()
         try:
             self._control.check_stop()

@@ -75,24 +75,24 @@ class TrialControl:
     context: TrialContext
     lease_keeper: LeaseKeeper
 
-    def progress(self) -> None:
+    def heartbeat(self) -> None:
         """Report that the trial makes progress."""
-        self.lease_keeper.progressed()
+        self.lease_keeper.heartbeat()
 
-    def progress_or_stop(self) -> None:
+    def heartbeat_or_stop(self) -> None:
         """Report progress, and stop at once: for work before training, which leaves nothing to save."""
-        self.progress()
-        self.check_held()
+        self.heartbeat()
+        self.raise_if_lost()
         self.check_stop()
 
     def wait(self) -> None:
         """Report progress while the database is unreachable: waiting for it is not a hang."""
-        self.progress()
+        self.heartbeat()
         self.check_stop()
 
-    def check_held(self) -> None:
+    def raise_if_lost(self) -> None:
         """Raise ``LeaseLostError`` if this worker no longer holds the slot."""
-        self.lease_keeper.check_held()
+        self.lease_keeper.raise_if_lost()
 
     def check_stop(self) -> None:
         """Raise ``StopRequestedError`` after a signal, ``StudyStoppedError`` after `hpo stop`."""

@@ -65,7 +65,7 @@ def run_trial(context: TrialContext, lease: Lease) -> None:
     with LeaseKeeper(context.store, lease, settings().hung_seconds) as lease_keeper:
         control = TrialControl(context, lease_keeper)
         begun: BegunTrial | None = None
-        with on_beat(control.progress_or_stop):
+        with on_beat(control.heartbeat_or_stop):
             try:
                 begun = begin(context, lease)
                 with closing(BackgroundWriter(context.store, lease, begun.trial_id)) as writer:
@@ -216,7 +216,7 @@ def _train(
                 findings,
                 pruning,
             ]
-            with on_beat(control.progress):  # from here on the checkpoint callback stops the trial
+            with on_beat(control.heartbeat):  # from here on the checkpoint callback stops the trial
                 for _ in loop.train(setup, callbacks, start):
                     control.check_stop()
                 products.weights_hash = weights_hash(setup.model)

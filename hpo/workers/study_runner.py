@@ -19,7 +19,7 @@ from hpo.events import LeaseLost, TrialEnded
 from hpo.queue.control import database_time, stop_if_failing
 from hpo.queue.leases import claim, release, release_dead_local
 from hpo.queue.pausing import claim_promoted, end_paused, paused_stages
-from hpo.queue.slots import progress
+from hpo.queue.slots import study_progress
 from hpo.search.pruners import can_pause, promotable, promoted, stopped_at_the_end
 from hpo.search.suggest import Suggestions
 from hpo.settings import settings
@@ -34,7 +34,8 @@ from hpo.testing.faults import fault_point
 from hpo.training.device import release_trial_memory, resolve_device
 from hpo.training.model_factory import check_model
 from hpo.trial.checkpoint_files import remove_all
-from hpo.trial.run import TrialContext, run_trial
+from hpo.trial.context import TrialContext
+from hpo.trial.run import run_trial
 from hpo.workers.messages import Emit
 
 
@@ -63,7 +64,7 @@ class StudyRunner:
             return True
         if _end_paused(bench):
             return True
-        if not progress(bench.store, bench.study_id).open:
+        if not study_progress(bench.store, bench.study_id).open:
             fault_point("worker.advance")
             begun = advance(bench.store, bench.spec.study)
             fault_point("worker.advanced")
@@ -72,7 +73,7 @@ class StudyRunner:
 
     def is_over(self) -> bool:
         """Whether all of its trials are over; not if it was deleted."""
-        now = progress(self.bench.store, self.bench.study_id)
+        now = study_progress(self.bench.store, self.bench.study_id)
         return now.done > 0 and now.done == now.total
 
     def end(self) -> None:

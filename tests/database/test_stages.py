@@ -17,7 +17,7 @@ from hpo.errors import UserError
 from hpo.queries.stages import stages_status
 from hpo.queries.trial import trial_detail
 from hpo.queue.leases import claim
-from hpo.queue.slots import enqueue, progress
+from hpo.queue.slots import enqueue, study_progress
 from hpo.records import Decision as RungDecision
 from hpo.records import Outcome, Rung
 from hpo.reporting.report.build import make_report
@@ -81,7 +81,7 @@ def test_only_the_first_stage_is_written_at_first(bench: Any, study_id: int) -> 
     )  # fmt: skip
     # Half of the 45,000 that are not held out.
     assert (stage.train_images, stage.fixed) == (22_500, {"epochs": 1, "train_images": 22_500})
-    now = progress(bench.store, study_id)
+    now = study_progress(bench.store, study_id)
     assert (now.waiting, now.to_come, now.total) == (12, PLANNED - 12, PLANNED)
     assert bench.register(trials=PLANNED, stages=STAGES) == study_id
     assert len(bench.rows(SlotRow)) == 12
@@ -237,7 +237,7 @@ def test_the_whole_way_to_a_confirmed_winner_and_one_look_at_the_test_images(
 
     while advance(bench.store, "first"):
         finish(bench, study_id, rule)
-    assert progress(bench.store, study_id).to_come == 0
+    assert study_progress(bench.store, study_id).to_come == 0
     first, second = sorted(bench.rows(CandidateRow), key=lambda row: row.candidate)
     assert (first.rank, second.rank) == (2, 1)
     assert second.mean == pytest.approx((0.621 + 0.623) / 2)
@@ -312,7 +312,7 @@ def test_a_study_in_which_nothing_learns_ends_with_a_reason(bench: Any, study_id
     (stage,) = bench.rows(StageRow, stage="fine")
     (decision,) = bench.rows(DecisionRow)
     assert (stage.trials, decision.action) == (0, "end")
-    now = progress(bench.store, study_id)
+    now = study_progress(bench.store, study_id)
     assert (now.done, now.total) == (12, 12)
     assert [each.trials for each in stages_status(bench.store.engine, "first").stages] == [12, 0]
 
