@@ -21,7 +21,7 @@ from hpo.config.parsing.load import load_study
 from hpo.config.study import StudySpec
 from hpo.config.thresholds import Thresholds
 from hpo.rng import Key
-from hpo.search.samplers.registry import draw
+from hpo.search.samplers.registry import sample_slot
 from hpo.training.loop import train
 from hpo.training.setup import prepare
 from hpo.trial.callbacks import BabysitterCallback, check_before_training, make_babysitter
@@ -87,7 +87,7 @@ class _Observe(BabysitterCallback):
 
 def _watched_training(spec: StudySpec, slot: int) -> tuple[Babysitter, Curve]:
     started = time.perf_counter()
-    configuration = spec.configuration(draw(spec, slot))
+    configuration = spec.configuration(sample_slot(spec, slot))
     key = Key(spec.seed) / "trial" / slot
     setup = prepare(configuration, load_images(notice=False), key, Key(spec.seed) / "split", CPU)
     curve = Curve()

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from hpo.config.configuration import Configuration
 from hpo.data.datasets import Dataset
-from hpo.data.split import Part, split
+from hpo.data.split import Fold, split
 from hpo.heartbeat import beat
 from hpo.rng import Key
 from hpo.training.batches import steps_per_epoch
@@ -83,7 +83,7 @@ def prepare(
     key: Key,
     split_key: Key,
     device: torch.device,
-    part: Part = Part(),  # noqa: B008 (frozen)
+    fold: Fold = Fold(),  # noqa: B008 (frozen)
 ) -> TrialSetup:
     """Split and preprocess the images, and build the network and its optimizer on ``device``.
 
@@ -91,7 +91,7 @@ def prepare(
     ``ConfigurationError``, ``DataError`` or ``DeviceError`` if this cannot be trained.
     """
     fractions = configuration.val_fraction, configuration.train_images
-    rows = split(dataset.train_labels, *fractions, split_key, part)
+    rows = split(dataset.train_labels, *fractions, split_key, fold)
     data = make_trial_data(configuration, dataset, rows, device)
     beat()
     sample, _ = _draw(data.train, key / "probe", device)

@@ -190,7 +190,7 @@ def _train(
     context, stage = begun.context, begun.stage
     setup = prepare(
         begun.configuration, context.dataset, begun.key, split_key(Key(context.spec.seed)), context.device,
-        stage.part(begun.lease.slot),
+        stage.fold(begun.lease.slot),
     )  # fmt: skip
     products.statistics_hash = recorder.record_statistics(setup.data)
     products.parameters = parameter_count(setup.model)

@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 import pytest
 
+from hpo import __version__
 from hpo.errors import StudyChangedError
 from hpo.queue.leases import release
 from hpo.queue.slots import StudyProgress, register_study, study_progress
@@ -31,7 +32,7 @@ def test_a_study_is_submitted_once_with_its_slots(bench: Any) -> None:
         "synthetic",
         "f" * 64,
     )
-    assert study.code_version.startswith("0.1.0+")
+    assert study.code_version.startswith(f"{__version__}+")
     assert study.package_versions["optuna"] == optuna.__version__
     with bench.plain_optuna() as storage:
         found = optuna.load_study(study_name="first", storage=storage)
