@@ -21,7 +21,7 @@ from hpo.checks.judge import CHECK_INTERVAL, Judge
 from hpo.checks.measure.hooks import LoopHooks
 from hpo.checks.measure.preflight import SNAPSHOT_IMAGES, Examples, LossFunction, examine
 from hpo.checks.measure.probes import Forward, Probe, layer_weights, plain_forward
-from hpo.checks.measure.setup import read_setup
+from hpo.checks.measure.setup import penalty, read_setup
 from hpo.checks.observations import EpochFacts, Observations, Snapshot
 from hpo.checks.state import BabysitterState
 from hpo.checks.verdict import Verdict, verdict
@@ -214,11 +214,7 @@ class Babysitter:
         decay, l1 = self.seen.setup.weight_decay, float(self.seen.setup.settings.get("l1") or 0.0)
         if decay == 0 and l1 == 0:
             return None
-        with torch.no_grad():
-            weights = list(layer_weights(self._model).values())
-            squares = sum(float(weight.float().square().sum()) for weight in weights)
-            sizes = sum(float(weight.float().abs().sum()) for weight in weights) if l1 else 0.0
-        return decay / 2 * squares + l1 * sizes
+        return penalty(list(layer_weights(self._model).values()), decay, l1)
 
     def _take_losses(self) -> list[Tensor]:
         waiting, self._losses = self._losses, []
