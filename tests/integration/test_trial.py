@@ -21,7 +21,8 @@ from optuna.trial import FrozenTrial
 from sqlalchemy import Engine, text
 from torch import nn
 
-import hpo.trial.setup
+import hpo.training.loop
+import hpo.training.setup
 from hpo.config.study import StudySpec
 from hpo.config.thresholds import Thresholds
 from hpo.data.datasets import load_study_images
@@ -32,10 +33,12 @@ from hpo.events import EpochDone, Event, FindingMade, TrialEnded, TrialStarted
 from hpo.queries.study import leaderboard, study_status
 from hpo.queries.trial import preprocessing_state, trial_detail
 from hpo.queue.slots import enqueue
+from hpo.records import EpochResult
 from hpo.rng import Key
-from hpo.search.samplers.registry import draw
+from hpo.search.samplers.registry import sample_slot
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import results_engine
+from hpo.training.setup import TrialSetup
 from hpo.workers.loop import serve
 from hpo.workers.messages import Ready, WorkOrder
 from hpo.workers.submit import submit
@@ -161,11 +164,11 @@ def test_a_configuration_that_was_given_is_trained_in_the_place_of_a_draw(
     asked = {name: given.configuration[name] for name in ("lr", "activation", "batch_size", "momentum")}
     assert asked == given.given == {"lr": 0.05, "activation": "elu", "batch_size": 25, "momentum": 0.5}
     assert drawn.given is None
-    assert {name: drawn.configuration[name] for name in spec.space} == draw(spec, 1)
+    assert {name: drawn.configuration[name] for name in spec.space} == sample_slot(spec, 1)
     first, second = _optuna_trials(storage_url)
     # Not activation: Optuna wants the same choices in all trials.
     assert first.params == {"lr": 0.05}
-    assert second.params == draw(spec, 1)
+    assert second.params == sample_slot(spec, 1)
 
 
 def test_what_preprocessing_learned_is_stored_once_for_all_trials_that_share_it(
@@ -202,12 +205,12 @@ class _Broken(nn.Module):
 def test_a_bug_in_a_trial_fails_it_and_the_study_goes_on(
     storage_url: str, results: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = hpo.trial.setup.build_model
+    real = hpo.training.setup.build_model
 
     def build(configuration: Any, **arguments: Any) -> nn.Module:
         return _Broken() if configuration.width == 4 else real(configuration, **arguments)
 
-    monkeypatch.setattr(hpo.trial.setup, "build_model", build)
+    monkeypatch.setattr(hpo.training.setup, "build_model", build)
     events = _run(storage_url, _study({"width": {"choice": [4, 5]}}))
     assert [event.state for event in _ended(events)] == ["failed", "complete"]
     failed = trial_detail(results, "s", 0)
@@ -218,14 +221,14 @@ def test_a_bug_in_a_trial_fails_it_and_the_study_goes_on(
 def test_running_out_of_memory_fails_the_trial_with_a_remedy(
     storage_url: str, results: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = hpo.trial.setup.train
+    real = hpo.training.loop.train
 
-    def train(configuration: Any, *arguments: Any, **more: Any) -> Any:
-        if configuration.batch_size == 100:
+    def train(setup: TrialSetup, *arguments: Any) -> Iterator[EpochResult]:
+        if setup.configuration.batch_size == 100:
             raise OutOfMemoryError("too little memory for batch_size 100 at width 4")
-        return real(configuration, *arguments, **more)
+        return real(setup, *arguments)
 
-    monkeypatch.setattr(hpo.trial.setup, "train", train)
+    monkeypatch.setattr(hpo.training.loop, "train", train)
     events = _run(storage_url, _study({"batch_size": {"choice": [100, 50]}}))
     assert [event.state for event in _ended(events)] == ["failed", "complete"]
     failed = trial_detail(results, "s", 0)

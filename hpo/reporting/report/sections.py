@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import hpo
 from hpo.checks.causes import HEALTHY
-from hpo.config.parsing.space import describe
+from hpo.config.parsing.space import distribution_text
 from hpo.config.write import study_text
 from hpo.reporting import formatting
 from hpo.reporting.figures.style import family
@@ -118,7 +118,7 @@ def _leaderboard(data: ReportData) -> list[Block]:
 
 def _asked(data: ReportData) -> Section:
     spec, overview = data.spec, data.overview
-    rows = tuple((name, describe(each), _when(each.when)) for name, each in spec.space.items())
+    rows = tuple((name, distribution_text(each), _when(each.when)) for name, each in spec.space.items())
     conditional = any(row[2] for row in rows)
     columns = ("hyperparameter", "searched", *(("only if",) if conditional else ()))
     blocks: list[Block] = [
