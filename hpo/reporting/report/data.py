@@ -19,7 +19,7 @@ from hpo.queries.study import StudyOverview, TrialSummary, checks_by_severity, s
 from hpo.queries.trial import TrialDetail, trial_detail
 from hpo.reporting.failures import FailureGroup, group_failures
 from hpo.reporting.figures.activations import with_histograms
-from hpo.reporting.figures.points import StudyPicture, picture_of
+from hpo.reporting.figures.points import StudyPicture, study_picture
 
 EXAMPLES = 3
 """Trials named for each cause."""
@@ -87,7 +87,7 @@ def read_report_data(engine: Engine, name: str) -> ReportData:
     overview = study_overview(engine, name)
     results = study_results(engine, name)
     stages = stages_status(engine, name)
-    picture = picture_of(engine, overview)
+    picture = study_picture(engine, overview)
     number = next((each.number for each in stages.confirmations if each.rank == 1), None)
     if number is None and picture.ranked:
         number = picture.ranked[0].number
