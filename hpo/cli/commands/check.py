@@ -1,4 +1,4 @@
-"""``hpo check``: is this configuration sound? Checks before training, and a short watched training."""
+"""``hpo check``: check a configuration before training and during a short training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hpo.config.study import StudySpec
     from hpo.trial.dry_run import DryRun
 
-_LEAST_STEPS = 60
+_MIN_STEPS = 60
 """Steps of an epoch below which the checks would report the short length of the dry run itself."""
 
 
@@ -34,9 +34,9 @@ def check(
             show_default=False,
         ),
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Length of the watched training.")] = 2,
+    epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Length of the short training.")] = 2,
     images: Annotated[
-        int, typer.Option(min=64, metavar="N", help="Most training images of an epoch.")
+        int, typer.Option(min=64, metavar="N", help="Largest number of training images per epoch.")
     ] = 6400,
     changes: Annotated[
         list[str] | None,
@@ -45,9 +45,9 @@ def check(
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     as_json: Json = False,
 ) -> None:
-    """Check one configuration before you search: each check with its number, its threshold and the remedy.
+    """Check one configuration before a search: each check with its number, threshold and remedy.
 
-    Exits with 1 if something is fatal.
+    Exits with 1 if a finding is fatal.
     """
     spec = _spec(study, changes or [])
 
@@ -63,7 +63,7 @@ def check(
 
 
 def _spec(source: str, changes: list[str]) -> StudySpec:
-    """The study, or one that has nothing but the network that ``source`` names; always with checks on."""
+    """Return the study, or one with only the network that ``source`` names; checks are always on."""
     from pathlib import Path
 
     from hpo.config.parsing.load import load_study, parse_study
@@ -101,7 +101,7 @@ def _run(
     drawn = {} if trial is None else sample_slot(spec, trial)
     configuration = spec.configuration({**drawn, "dataset": dataset.name})
     held_out = int(len(dataset.train_labels) * configuration.val_fraction)
-    wanted_images = max(images, _LEAST_STEPS * configuration.batch_size)
+    wanted_images = max(images, _MIN_STEPS * configuration.batch_size)
     most = min(wanted_images, configuration.train_images or len(dataset.train_labels) - held_out)
     short = configuration.model_copy(
         update={"train_images": most, "epochs": min(epochs, configuration.epochs)}

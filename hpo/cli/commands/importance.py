@@ -20,10 +20,10 @@ def importance(
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Say which hyperparameters decide whether a trial trains, how well, and which it takes to be the best.
+    """Show which hyperparameters decide whether a trial trains, its accuracy, and its rank.
 
-    Each with its share of the variance and the chance of as much without any effect (p). Statements are made
-    of what is beyond chance alone, over all that was tried.
+    Each with its share of the variance and the probability of as large a share without an effect (p).
+    Sentences name only the effects that are beyond chance, over all tests.
     """
     from hpo.cli.views.tables import results
     from hpo.diagnosis.importance import importance
@@ -40,7 +40,7 @@ def importance(
 
 
 def as_dict(answers: list[Answer]) -> list[dict[str, object]]:
-    """The answers for programs."""
+    """Return the answers for programs."""
     from dataclasses import asdict
 
     return [{**asdict(each), "statements": each.statements} for each in answers]
@@ -71,9 +71,9 @@ def _print_text(found: StudyResults, answers: list[Answer], tenth: dict[str, flo
     console = stdout()
     failed = sum(map(found.failed, found.trials))
     trials = formatting.count(len(found.trials), "trial")
-    console.print(Text(printable(f"{found.spec.study}  {trials}, of which {failed} came to nothing")))
+    console.print(Text(printable(f"{found.spec.study}  {trials}, {failed} of which failed or did not learn")))
     if not answers:
-        console.print("too few trials have ended to say what matters")
+        console.print("too few finished trials to tell what matters")
         return
     names = list(dict.fromkeys(each.name for answer in answers for each in answer.effects))
     columns = {"hyperparameter": [Text(name) for name in names]}
@@ -84,11 +84,11 @@ def _print_text(found: StudyResults, answers: list[Answer], tenth: dict[str, flo
     console.print()
     console.print(table_that_fits(columns, console.width, left=("hyperparameter",)))
     console.print()
-    said = [statement for answer in answers for statement in answer.statements]
-    for statement in said:
+    statements = [statement for answer in answers for statement in answer.statements]
+    for statement in statements:
         console.print(Text(printable(statement)), soft_wrap=True)
-    if not said:
-        console.print("none of it is beyond chance yet")
+    if not statements:
+        console.print("nothing is beyond chance yet")
 
 
 _TITLES = {"trains": "trains", "value": "accuracy"}

@@ -52,7 +52,7 @@ def test_the_end_of_a_study(demo: str, capsys: pytest.CaptureFixture[str]) -> No
         "  all its settings: hpo show demo 1",
     ]
     assert lines[16:] == [
-        "did not go well",
+        "problems",
         "  exploded: 2 trials, lr 2 to 5 (number 2, 3)",
         "  error: 1 trial, lr 0.02 (number 4)",
         "",
