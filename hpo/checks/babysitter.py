@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from hpo.checks.base import Finding
 from hpo.checks.judge import LOOK_STEPS, Judge
 from hpo.checks.measure.audit import StepAuditor
 from hpo.checks.measure.inputs import ForwardMonitor
@@ -36,6 +35,7 @@ from hpo.checks.observations import EpochFacts, ModeGap, Observations, Snapshot
 from hpo.checks.state import BabysitterState
 from hpo.checks.verdict import Verdict, verdict
 from hpo.config.thresholds import Preset, Thresholds, thresholds_of
+from hpo.records import Finding
 
 _FIRST_SNAPSHOTS = (0, 8, 32)
 """0-based steps."""

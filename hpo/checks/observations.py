@@ -13,6 +13,8 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import PlainSerializer, PlainValidator
 
+from hpo.records import LayerStatistics
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -141,37 +143,6 @@ class Memorization:
     """Of the trained copy, with the images replaced by zeros."""
     unchanged: tuple[str, ...]
     """Parameters that are bit for bit what they were before."""
-
-
-@dataclass(frozen=True)
-class LayerStatistics:
-    """One layer of weights and what follows it, on the probe batch and in one step; NaN where unknown."""
-
-    name: str
-    nonlinearity: str
-    """The class of the activation behind it; empty if there is none (the classifier)."""
-    mean: float
-    std: float
-    """Of the activations after the nonlinearity."""
-    dead: float
-    """Share of units that are the same for the whole probe batch: zero, for a ReLU."""
-    saturated: float
-    """Share of activations at the flat ends of a sigmoid or tanh; NaN for others."""
-    gradient_norm: float
-    """L2 norm of the weight's gradient in the step."""
-    weight_norm: float
-    update_ratio: float
-    """L2 norm of the step's change over ``weight_norm``."""
-    mute: float = math.nan
-    """Share of the layer's outputs, before the nonlinearity, that are the same for the whole probe batch."""
-    crossing: float = math.nan
-    """Share of units that get values of both signs, before the nonlinearity; read once, before training."""
-    low: float = math.nan
-    high: float = math.nan
-    """Of a sample of the activations."""
-    counts: tuple[int, ...] = ()
-    """How many of the sample lie in each of as many bins of the same width from ``low`` to ``high``; empty in
-    looks that take no histogram, and of values that are not finite."""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from hpo.checks.base import Remedy
 from hpo.checks.observations import Observations
+from hpo.records import Remedy
 
 USUAL_UPDATE = {"sgd": 6e-4, "adam": 1.5e-2, "adamw": 1.5e-2, "rmsprop": 5e-2, "adagrad": 1.5e-2}
 """Median over layers of the first step's change over the weights' norm, at a learning rate that trains well.

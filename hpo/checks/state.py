@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hpo.checks.base import Finding
 from hpo.checks.observations import Observations
+from hpo.records import Finding
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from hpo.artifacts.best_weights import BestWeights
 from hpo.checks.babysitter import Babysitter
-from hpo.checks.base import Finding
 from hpo.checks.judge import LOOK_STEPS
 from hpo.queue.lease_keeper import LeaseKeeper
+from hpo.records import Finding
 from hpo.settings import settings
 from hpo.signals import StopRequestedError
 from hpo.training.state import EpochState

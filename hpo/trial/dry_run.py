@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from hpo.checks.babysitter import Babysitter
-from hpo.checks.base import Finding
 from hpo.checks.judge import LOOK_STEPS
 from hpo.checks.observations import Snapshot
 from hpo.checks.verdict import Verdict
 from hpo.config.thresholds import Thresholds
-from hpo.records import EpochResult
+from hpo.records import EpochResult, Finding
 from hpo.trial.setup import TrialSetup
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 
 import safetensors.torch
 
 from hpo.artifacts.best_weights import BestWeights
 from hpo.checks.babysitter import Babysitter
-from hpo.checks.base import Finding, Remedy
-from hpo.checks.observations import Snapshot
-from hpo.records import EpochRecord, EpochResult, FindingRecord, LayerRecord
+from hpo.records import EpochResult, Finding, Remedy
 from hpo.training.data import TrialData
 from hpo.training.state import EpochState
 from hpo.trial.writer import BackgroundWriter, Unsent
@@ -40,7 +38,7 @@ class TrialRecorder:
 
     def record(self, epoch: EpochResult) -> None:
         """Add a point of ``curve`` to the stored one."""
-        self._outbox.epoch(EpochRecord(**asdict(epoch)))
+        self._outbox.epoch(epoch)
 
     def keep(self, sitter: Babysitter) -> None:
         """Store what the babysitter has found and read since the last time."""
@@ -48,7 +46,8 @@ class TrialRecorder:
         self.findings_stored = len(sitter.findings)
         fresh = [each for each in sitter.layers if each.step > self.layers_stored]
         if fresh:
-            self._outbox.layers([record for each in fresh for record in layer_records(each, len(self.curve))])
+            epoch = len(self.curve)
+            self._outbox.layers([replace(layer, epoch=epoch) for each in fresh for layer in each.layers])
             self.layers_stored = fresh[-1].step
 
     def keep_statistics(self, data: TrialData) -> str:
@@ -77,43 +76,8 @@ class TrialRecorder:
 
     def _found(self, findings: Sequence[Finding]) -> None:
         self.findings += findings
-        records = [
-            FindingRecord(
-                check=finding.check,
-                severity=finding.severity,
-                step=finding.step,
-                epoch=len(self.curve),
-                message=finding.message,
-                value=finding.value,
-                threshold=finding.threshold,
-                remedy=finding.remedy.text or None,
-                layer=finding.layer,
-            )
-            for finding in findings
-        ]
-        self._outbox.findings(records)
-
-
-def layer_records(snapshot: Snapshot, epoch: int) -> list[LayerRecord]:
-    """A look at the layers, as it is stored and shown."""
-    return [
-        LayerRecord(
-            step=snapshot.step,
-            epoch=epoch,
-            position=position,
-            layer=layer.name,
-            activation_mean=layer.mean,
-            activation_std=layer.std,
-            dead=layer.dead,
-            saturated=layer.saturated,
-            gradient_norm=layer.gradient_norm,
-            update_ratio=layer.update_ratio,
-            activation_low=layer.low,
-            activation_high=layer.high,
-            activation_counts=layer.counts or None,
-        )
-        for position, layer in enumerate(snapshot.layers)
-    ]
+        epoch = len(self.curve)
+        self._outbox.findings([replace(finding, epoch=epoch) for finding in findings])
 
 
 @dataclass(frozen=True)

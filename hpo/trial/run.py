@@ -310,16 +310,7 @@ class _Trial:
     def _record(self, epoch: EpochResult) -> None:
         self.journal.record(epoch)
         self.bench.emit(
-            EpochDone(
-                worker=self.bench.worker,
-                number=self.number,
-                epoch=epoch.epoch,
-                epochs=self.configuration.epochs,
-                train_loss=epoch.train_loss,
-                val_loss=epoch.val_loss,
-                val_accuracy=epoch.val_accuracy,
-                images_per_second=epoch.images_per_second,
-            )
+            EpochDone(self.bench.worker, self.number, epochs=self.configuration.epochs, result=epoch)
         )
 
     def _finish(self, state: OutcomeState, error: str | None, seconds: float) -> None:

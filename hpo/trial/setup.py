@@ -10,13 +10,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hpo.checks.babysitter import Babysitter
-from hpo.checks.base import Finding
 from hpo.config.configuration import Configuration
 from hpo.config.thresholds import Thresholds
 from hpo.data.datasets import Dataset
 from hpo.data.split import Part, split
 from hpo.heartbeat import beat
-from hpo.records import EpochResult
+from hpo.records import EpochResult, Finding
 from hpo.rng import Key
 from hpo.training.batches import steps_per_epoch
 from hpo.training.data import ImageSet, TrialData, make_trial_data, test_images

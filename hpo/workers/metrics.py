@@ -57,7 +57,7 @@ class WorkerMetrics(Collector):
             self._studies[event.worker] = event.study
         elif isinstance(event, EpochDone):
             self._epochs[study] += 1
-            self._speeds[event.worker] = event.images_per_second
+            self._speeds[event.worker] = event.result.images_per_second
         elif isinstance(event, TrialEnded | TrialPaused):
             self._trials[study, event.state if isinstance(event, TrialEnded) else "paused"] += 1
             self._speeds.pop(event.worker, None)

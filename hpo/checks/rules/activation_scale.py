@@ -6,10 +6,10 @@ with large ones they saturate or explode; with Xavier's and He's they keep their
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import better_start
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 
 def activation_scale(seen: Observations, limits: Thresholds) -> list[Finding]:

@@ -6,10 +6,10 @@ the mean over the root mean square of the gradient's entries, which is 0.8 for n
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _UPHILL = -0.2
 _ACROSS, _HEAVY = 0.2, 0.1

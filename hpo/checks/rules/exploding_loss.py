@@ -10,10 +10,10 @@ import math
 
 import numpy as np
 
-from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import lower_lr, update_excess
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 WINDOW = 20
 """Steps whose mean is compared, so that one wild batch does not stop a sound training."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _MOST = 0.9
 """Of handwritten digits (MNIST) 81 % of the pixels are 0, of CIFAR-10 at most 2 %."""

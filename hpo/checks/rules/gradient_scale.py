@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding
-from hpo.checks.observations import LayerStatistics, Observations
+from hpo.checks.observations import Observations
 from hpo.checks.remedies import add_norm
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, LayerStatistics
 
 _LEAST_LAYERS = 3
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 LOOKS_DIFFERENT, _CERTAIN = 3.5, 8.0
 """Student's t from which the images of the two splits differ if their accuracies do too, and from which they

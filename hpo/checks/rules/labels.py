@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding
 from hpo.checks.observations import LabelFacts, Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _EXPECTED = 10
 """Examples of a class that a balanced batch must have before its absence says something: e^-10 by chance."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import sound_start
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 
 def chance_limit(classes: int, images: int, sigmas: float) -> float:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import LossProbe, Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _BLIND = 4.0
 """Nats of a wrong answer given with a logit of 20; cross-entropy gives 20, and 2.5 after a second softmax."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import statistics
 
-from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import Observations, StepAudit
 from hpo.checks.remedies import fix
 from hpo.checks.rules.regularization import HEAVY_SMOOTHING, smoothing
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _IDLE = 0.5
 _LEAD = -0.02

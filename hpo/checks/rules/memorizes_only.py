@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix, update_excess
 from hpo.checks.rules.not_learning import not_learning
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _LEARNED = 0.03
 """Share of what is possible above chance that counts as learning from thousands."""

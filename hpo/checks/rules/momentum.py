@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _EXTREME = 0.99
 """Sutskever et al. 2013 go to 0.999 only with learning rates lowered to match, over far longer trainings."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import Observations, Snapshot
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _LEAST_STEPS = 20
 

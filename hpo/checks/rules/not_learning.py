@@ -7,11 +7,11 @@ import math
 
 import numpy as np
 
-from hpo.checks.base import Finding
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import sound_start
 from hpo.checks.rules.gradient_scale import gradient_scale
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _LEAST_STEPS = 40
 """Fewer prove nothing: sound programs leave chance between steps 20 and 45 (benchmarks/diagnosis.py)."""

@@ -5,9 +5,9 @@ Source: CS231n lecture 6: a big gap between training and validation accuracy is 
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _SEVERE_GAP = 0.4
 """From here on it is worth a warning: most of what it knows is of no use."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _SHRUNK = 0.2
 _INDISTINCT = 0.95

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import lower_lr, update_excess
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _STEPS = 20
 _ABOVE = 1.5

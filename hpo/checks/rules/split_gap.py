@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.checks.rules.input_scale import LOOKS_DIFFERENT
 from hpo.checks.rules.learned import chance_limit
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _GAP = 0.15
 _CARRIES = 0.4

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from hpo.checks.base import Finding, Remedy
-from hpo.checks.observations import LayerStatistics, Observations
+from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, LayerStatistics, Remedy
 
 _AFTER = 8
 """Steps after which a branch that starts at zero (a residual's, or the classifier) has opened."""

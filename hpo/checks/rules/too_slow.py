@@ -9,12 +9,12 @@ import math
 
 import numpy as np
 
-from hpo.checks.base import Finding
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import raise_lr, update_excess
 from hpo.checks.rules.not_learning import trend
 from hpo.checks.rules.update_ratio import median_ratio
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _LITTLE = 0.25
 """Share of ln C that a training should at least have come down."""

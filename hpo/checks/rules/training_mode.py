@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 
 def training_mode(seen: Observations, limits: Thresholds) -> list[Finding]:

@@ -5,10 +5,10 @@ Source: CS231n lecture 6: no gap and both accuracies low calls for a larger netw
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import Observations
 from hpo.checks.rules.regularization import heavy_regularization
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _USUAL_WIDTH = 8
 _HEAVY = 1.6

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 import statistics
 
-from hpo.checks.base import Finding
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.checks.rules.update_ratio import median_ratio
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _KEPT = 0.2
 _SMALL = 0.1

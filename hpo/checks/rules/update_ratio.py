@@ -9,10 +9,10 @@ import math
 
 import numpy as np
 
-from hpo.checks.base import Finding
 from hpo.checks.observations import Observations, Snapshot
 from hpo.checks.remedies import lower_lr, raise_lr, update_excess
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 
 def update_ratio(seen: Observations, limits: Thresholds) -> list[Finding]:

@@ -11,10 +11,10 @@ import math
 import statistics
 from collections.abc import Iterable
 
-from hpo.checks.base import Finding, Remedy, Severity
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy, Severity
 
 _LOST = 0.5
 _ALL = 0.999

@@ -34,6 +34,7 @@ from hpo.events import (
     WorkerLost,
     WorkerReady,
     WorkersWaiting,
+    as_dict,
 )
 from hpo.redact import redact
 from hpo.reporting import formatting
@@ -74,11 +75,12 @@ class Lines:
             return self._ending(event)
         if isinstance(event, TrialPaused):
             return f"trial {event.number}  paused  {event.reason}"
-        if isinstance(event, EpochDone) and event.epoch < event.epochs:
+        if isinstance(event, EpochDone) and event.result.epoch < event.epochs:
+            result = event.result
             return (
-                f"trial {event.number}  epoch {event.epoch}/{event.epochs}  val_accuracy "
-                f"{formatting.accuracy(event.val_accuracy)}  val_loss {formatting.loss(event.val_loss)}  "
-                f"train_loss {formatting.loss(event.train_loss)}  {event.images_per_second:,.0f} images/s"
+                f"trial {event.number}  epoch {result.epoch}/{event.epochs}  val_accuracy "
+                f"{formatting.accuracy(result.val_accuracy)}  val_loss {formatting.loss(result.val_loss)}  "
+                f"train_loss {formatting.loss(result.train_loss)}  {result.images_per_second:,.0f} images/s"
             )
         return ""
 
@@ -101,7 +103,7 @@ class JsonLines:
 
     def show(self, event: Event) -> None:
         """Print an event."""
-        self.write(_snake_case(type(event).__name__), asdict(event))
+        self.write(_snake_case(type(event).__name__), as_dict(event))
 
     def write_summary(self, summary: RunSummary, **more: Any) -> None:
         """Print how the run ended; the last line."""
@@ -163,7 +165,7 @@ class WorkerLog:
             self._studies[worker] = event.study
         study = getattr(event, "study", None) or self._studies.get(worker, "")
         level = "warning" if isinstance(event, _WARNINGS) else "info"
-        details = {name: each for name, each in asdict(event).items() if name not in ("study", "worker")}
+        details = {name: each for name, each in as_dict(event).items() if name not in ("study", "worker")}
         trial = details.pop("number", None)
         self._write(level, _snake_case(type(event).__name__), study, trial, worker, _message(event), details)
 
@@ -223,9 +225,10 @@ def _started(event: TrialStarted) -> str:
 
 
 def _epoch(event: EpochDone) -> str:
+    result = event.result
     return (
-        f"epoch {event.epoch}/{event.epochs}, val_accuracy {formatting.accuracy(event.val_accuracy)}, "
-        f"train_loss {formatting.loss(event.train_loss)}, {event.images_per_second:,.0f} images/s"
+        f"epoch {result.epoch}/{event.epochs}, val_accuracy {formatting.accuracy(result.val_accuracy)}, "
+        f"train_loss {formatting.loss(result.train_loss)}, {result.images_per_second:,.0f} images/s"
     )
 
 

@@ -9,12 +9,10 @@ from dataclasses import fields, replace
 import numpy as np
 from pydantic import TypeAdapter
 
-from hpo.checks.base import Finding, Remedy
 from hpo.checks.measure.inputs import FeedState
 from hpo.checks.observations import (
     EpochFacts,
     ForwardRecord,
-    LayerStatistics,
     ModeGap,
     Observations,
     Setup,
@@ -22,6 +20,7 @@ from hpo.checks.observations import (
     StepAudit,
 )
 from hpo.checks.state import BabysitterState
+from hpo.records import Finding, LayerStatistics, Remedy
 
 _ADAPTER = TypeAdapter(BabysitterState)
 
