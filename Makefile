@@ -1,18 +1,23 @@
-# Two commands do everything on a machine with Python 3.11+ and make: `make study` and `make test`.
+# `make study` runs a first study and `make test` the tests, on a machine with Python 3.11+ and make.
+# `make up` starts hpo for a team, on a machine with Docker.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STUDY  ?= quickstart
+WORKERS ?= 1
 PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help study test test-unit test-all test-slow bench lint format docs screenshots clean
+.PHONY: help study up test test-unit test-all test-slow bench lint types format docs site screenshots clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 study: $(VENV)/installed ## install what is needed and run a study (STUDY=quickstart)
 	@$(BIN)/hpo run $(STUDY)
+
+up: ## start PostgreSQL, the dashboard and workers in containers (WORKERS=1)
+	@WORKERS=$(WORKERS) deploy/up.sh
 
 test: $(VENV)/installed-dev ## install what is needed and run the test suite (under 10 minutes)
 	@$(PYTEST) -m "not slow"
@@ -29,11 +34,14 @@ bench: $(VENV)/installed-dev ## the short benchmarks (benchmarks/README.md)
 	@cd benchmarks && for each in "engine.py --widths 16 32" overhead.py "memory.py --trials 30" "accuracy.py --parts precision"; do \
 		echo "== $$each"; ../$(BIN)/python $$each || exit 1; done
 
-lint: $(VENV)/installed-dev ## ruff (lint and format), mypy --strict, import-linter
+lint: $(VENV)/installed-dev types ## ruff (lint and format), codespell, mypy --strict, import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy hpo models
+	@$(BIN)/codespell
 	@$(BIN)/lint-imports
+
+types: $(VENV)/installed-dev ## mypy --strict
+	@$(BIN)/mypy hpo models
 
 format: $(VENV)/installed-dev ## let ruff rewrite what it can
 	@$(BIN)/ruff check --fix .
@@ -41,6 +49,9 @@ format: $(VENV)/installed-dev ## let ruff rewrite what it can
 
 docs: $(VENV)/installed-dev ## rewrite what is generated: the schema and tables of study files
 	@$(BIN)/python docs/generate.py
+
+site: $(VENV)/installed-dev ## build the documentation site into build/site; a broken link fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 screenshots: $(VENV)/installed-dev ## make the pictures of commands and pages in docs/pictures anew (minutes)
 	@$(BIN)/python docs/pictures/make_screenshots.py
@@ -52,12 +63,21 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"hpo needs Python 3.11 or newer; $(PYTHON) is {v[0]}.{v[1]}. Try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	@$(PYTHON) -m venv $(VENV)
 
+# Without an NVIDIA GPU: PyTorch's CPU build, a tenth of the size of the default one, where pip can find it
+# (PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu lets it). Else the default build is installed.
+define cpu_build
+	@[ -e /dev/nvidiactl ] || ! build=$$($(BIN)/python -m pip index versions torch 2>/dev/null | grep -om1 '[0-9.]*+cpu' | head -1) \
+		|| [ -z "$$build" ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check "torch==$$build"
+endef
+
 $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing hpo into $(VENV) (once; PyTorch is large)"
+	$(cpu_build)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
 $(VENV)/installed-dev: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing hpo and its development tools into $(VENV) (once)"
+	$(cpu_build)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@ $(VENV)/installed

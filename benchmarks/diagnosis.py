@@ -5,14 +5,14 @@
     python benchmarks/diagnosis.py repair FOLDER [--half tuning] [--jobs 2] [--minutes 4]
     python benchmarks/diagnosis.py value FOLDER [--trials 100] [--images 5000] [--epochs 9] [--width 16]
 
-`record` trains faulty and sound programs on a part of CIFAR-10 (the synthetic pictures where there is none),
-in a loop that is not hpo's own, without acting on what is found, and keeps all that the babysitter saw.
-`judge` replays the checks on that, as they would have acted, and prints the tables. `repair` applies each
-remedy and trains again. `value` trains random configurations of studies/cifar10_random.yaml to the end, and
-says what stopping early would have saved. Every command goes on where it was left.
+`record` trains faulty and sound programs on a part of CIFAR-10 (on synthetic images where it is missing) in a
+loop that is not hpo's own, never acts on a finding, and stores everything that the babysitter observed.
+`judge` replays the checks on the recordings, as they would have acted, and prints the tables. `repair`
+applies each remedy and trains again. `value` trains random configurations of studies/cifar10_random.yaml to
+the end and reports what early stopping would have saved. Every command resumes where it was interrupted.
 
-A half is tuning, on which checks, thresholds and the verdict's rules were made, or checking, which nobody
-looked at meanwhile (diagnosis_programs/halves.py).
+The tuning half is where checks, thresholds and the rules of the verdict were chosen; the checking half was
+kept out of sight meanwhile (diagnosis_programs/halves.py).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from diagnosis_programs import tables
-from diagnosis_programs.crew import Work, train_missing
 from diagnosis_programs.faults import FAULTS
 from diagnosis_programs.halves import HALVES, halves
 from diagnosis_programs.judging import judge_faults, judge_healthy
 from diagnosis_programs.repair import treatments
 from diagnosis_programs.runs import recordings
+from diagnosis_programs.training_pool import Work, train_missing
 from diagnosis_programs.value import Size, value_of, value_runs
 from machine import machine
 
@@ -84,14 +84,14 @@ def _arguments() -> argparse.Namespace:
     ):
         command = commands.add_parser(name)
         command.set_defaults(run=run)
-        command.add_argument("folder", type=Path, help="where the recordings are")
+        command.add_argument("folder", type=Path, help="folder of the recordings")
         if of_halves:
             command.add_argument("--half", choices=HALVES, help="only this half (default: both)")
         if of_halves and trains:
             command.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
         if trains:
             command.add_argument("--jobs", type=int, default=2, help="processes of one thread (default: 2)")
-            command.add_argument("--minutes", type=float, help="leave off after so long (default: never)")
+            command.add_argument("--minutes", type=float, help="stop after this time (default: never)")
     value = commands.choices["value"]
     value.add_argument("--trials", type=int, default=100)
     value.add_argument("--images", type=int, default=5_000, help="training images (default: 5000)")

@@ -129,10 +129,10 @@ class Worker:
                     return
                 outbox.epoch(an_epoch(epoch))
                 outbox.layers(six_layers(epoch))
-                held.progressed()
-                held.check_held()
+                held.heartbeat()
+                held.raise_if_lost()
                 outbox.check()
-            outbox.flush(held.progressed)
+            outbox.flush(held.heartbeat)
             store.finish_trial(lease, begun.trial_id, Outcome("complete", 0.5, "healthy", cause="healthy"))
 
     def _sleep(self, epochs: float) -> None:
@@ -141,7 +141,7 @@ class Worker:
 
 def serve(url: str, name: str, speed: float, epochs: int, times: Any, gate: Any, said: Any) -> None:
     """A worker process."""
-    lease_keeper.LOOK_SECONDS /= speed
+    lease_keeper.STOP_POLL_SECONDS /= speed
     told = Told(0.0, 0.0)
     with TimedStore(url, told) as store:
         study = find_registered(store.engine, name)
@@ -153,4 +153,4 @@ def serve(url: str, name: str, speed: float, epochs: int, times: Any, gate: Any,
         worker.work()
         said.put(told)
         gate.wait()  # until all is counted
-        presence.leave()
+        presence.deregister()

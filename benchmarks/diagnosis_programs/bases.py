@@ -26,7 +26,7 @@ PLAIN_ADAM: dict[str, Any] = {"batch_norm": "none", "optimizer": "adam"}
 
 
 def _own(network: str, width: int) -> dict[str, Any]:
-    return {"model": f"diagnosis_programs.other_networks:{network}", "depth": None, "width": width}
+    return {"model": f"diagnosis_programs.former_checking.networks:{network}", "depth": None, "width": width}
 
 
 LENET: dict[str, Any] = {**_own("lenet", 8), "batch_norm": "none"}
@@ -36,7 +36,7 @@ SEPARABLE: dict[str, Any] = _own("separable", 16)
 
 def checking_network(network: str, width: int) -> dict[str, Any]:
     """Fields of the configuration for a network of the checking half."""
-    return {"model": f"diagnosis_programs.checking_networks:{network}", "depth": None, "width": width}
+    return {"model": f"diagnosis_programs.checking.networks:{network}", "depth": None, "width": width}
 
 
 BASES: dict[str, Program] = {
@@ -49,7 +49,7 @@ BASES: dict[str, Program] = {
     "mlp": program(model="mlp", depth=2, batch_norm="none", lr=0.02),
     "tanh_mlp": program(**PLAIN_ADAM, model="mlp", depth=6, activation="tanh", initializer="xavier", lr=1e-3),
     "resnet": program(model="resnet", depth=8, width=4, lr=0.1),
-    # Those of the other_*.py files.
+    # Those of the folder former_checking.
     "fitnet_bn": program(model="fitnet", depth=None, lr=0.05),
     "gelu_layer_norm": program(
         activation="gelu", norm="layer", optimizer="adamw", lr=2e-3, depth=4, width=12, batch_size=40

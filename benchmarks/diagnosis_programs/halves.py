@@ -1,11 +1,8 @@
-"""Which half a program belongs to: thresholds are chosen on the one, and judged on the other.
+"""Which half a program belongs to: thresholds are chosen on one half and judged on the other.
 
-The checking half is what the files ``checking_*.py`` list: 87 faults and 30 sound programs, on bases and
-networks of their own. Their author had read no check, threshold or rule of the verdict (of the causes, the
-list alone, for the labels). Before any verdict on them, each was trained once without the babysitter, and was
-kept if it hurts, or trains well. All else is the tuning half. A program whose verdict was looked at while a
-check, a threshold or a rule could still be changed belongs to the tuning half from then on, as those of
-``other_*.py`` do, which were a checking half once.
+The checking half is the folder ``checking``: 87 faults and 30 sound programs, on bases and networks of their
+own. All else is the tuning half. A program moves to the tuning half, for good, once its verdict is read while
+a check, a threshold or a rule can still change, as those of the folder ``former_checking`` did.
 """
 
 from __future__ import annotations
@@ -13,16 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from diagnosis_programs.checking_code import CODE
-from diagnosis_programs.checking_data import DATA
-from diagnosis_programs.checking_healthy import SOUND
-from diagnosis_programs.checking_settings import SETTINGS
+from diagnosis_programs import checking
 
 Half = Literal["tuning", "checking"]
 HALVES: tuple[Half, ...] = ("tuning", "checking")
-_CHECKING = frozenset(each.name for each in (*SETTINGS, *CODE, *DATA, *SOUND))
+_CHECKING = frozenset(each.name for each in (*checking.FAULTS, *checking.SOUND))
 
 
 def halves(names: Iterable[str]) -> dict[str, Half]:
-    """The half of each fault or sound program, by name."""
+    """Return the half of each fault or sound program, by name."""
     return {name: "checking" if name in _CHECKING else "tuning" for name in names}

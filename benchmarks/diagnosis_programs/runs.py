@@ -1,4 +1,4 @@
-"""Runs: every training of the benchmark by name, trained once, and kept with all that the babysitter saw."""
+"""Every training of the benchmark by name, trained once and stored with the babysitter's observations."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Run:
     precision: Precision = "fp32"
 
     def path(self, folder: Path) -> Path:
-        """Where its curve is kept."""
+        """Return the file of its curve."""
         return folder / self.group / f"{self.name}-{self.seed}.json"
 
     def train(self, folder: Path) -> None:
-        """Train it to the end, and keep what came of it."""
+        """Train to the end and store the result."""
         script = Script(self.make(), self.seed, watched=self.watched, precision=self.precision)
         try:
             curve = script.train()
@@ -52,7 +52,7 @@ class Run:
 
 
 def keep(path: Path, curve: Curve, seen: Observations | None) -> None:
-    """Write both files; the curve last, so that it is there only if all is."""
+    """Write both files, the curve last: it exists only if the recording is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if seen is not None:
         _write(path.with_suffix(".seen"), pickle.dumps(seen))
@@ -67,13 +67,13 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def curve_of(path: Path) -> Curve:
-    """The recorded curve."""
+    """Return the recorded curve."""
     fields: dict[str, Any] = json.loads(path.read_text())
     return Curve(**fields)
 
 
 def seen_of(path: Path) -> Observations:
-    """All that the babysitter saw in that run; a pickle, so read no recordings but your own."""
+    """Return the babysitter's observations of a run. A pickle: load only your own recordings."""
     seen: Observations = pickle.loads(path.with_suffix(".seen").read_bytes())
     return seen
 

@@ -1,4 +1,7 @@
-"""``hpo``: the commands, and what becomes of errors. Heavy imports are left to each command."""
+"""The ``hpo`` program: its commands in groups, and what it does with errors.
+
+Nothing heavy is imported here, so that ``hpo --help`` is quick: each command imports what it needs.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
-from typing import Annotated, NoReturn, TextIO, cast
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, NoReturn, TextIO, cast
 
 import typer
+from typer.core import TyperGroup
 
 import hpo
 from hpo.cli.commands.check import check
@@ -19,7 +23,7 @@ from hpo.cli.commands.db import db
 from hpo.cli.commands.delete import delete
 from hpo.cli.commands.doctor import doctor
 from hpo.cli.commands.enqueue import enqueue
-from hpo.cli.commands.evaluate import test
+from hpo.cli.commands.evaluate import evaluate
 from hpo.cli.commands.export import export
 from hpo.cli.commands.importance import importance
 from hpo.cli.commands.init import init
@@ -43,45 +47,82 @@ from hpo.cli.options import with_ray_address
 from hpo.errors import HpoError
 from hpo.redact import Redacted, holds_password
 
+COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
+    "Start a study": {
+        "init": init,
+        "check": check,
+        "run": run,
+        "submit": submit,
+        "worker": worker,
+        "enqueue": enqueue,
+    },
+    "Look at results": {
+        "studies": studies,
+        "status": status,
+        "show": show,
+        "logs": logs,
+        "workers": workers,
+        "query": query,
+        "dashboard": dashboard,
+    },
+    "Explain results": {
+        "report": report,
+        "importance": importance,
+        "refine": refine,
+    },
+    "Use and share": {
+        "test": evaluate,
+        "repeat": repeat,
+        "export": export,
+        "predict": predict,
+        "export-study": export_study,
+        "import-study": import_study,
+    },
+    "Maintain": {
+        "stop": stop,
+        "resume": resume,
+        "delete": delete,
+        "db": db,
+        "doctor": doctor,
+        "schema": schema,
+    },
+}
+"""Every command by its group, in the order of ``hpo --help``."""
+
+
+class _GroupedCommands(TyperGroup):
+    """``hpo --help`` with one section a group."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # Click's types, which Typer vendors or not
+        """Write each command's first sentence, in one column over all sections."""
+        width = max(map(len, self.commands))
+        for group, names in COMMANDS.items():
+            with formatter.section(group):
+                formatter.write_dl(
+                    [
+                        (
+                            f"{name:{width}}",
+                            self.commands[name].get_short_help_str(formatter.width - width - 4),
+                        )
+                        for name in names
+                    ]
+                )
+
+
 app = typer.Typer(
     name="hpo",
+    cls=_GroupedCommands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (
-    init,
-    run,
-    submit,
-    worker,
-    enqueue,
-    stop,
-    resume,
-    delete,
-    check,
-    status,
-    studies,
-    workers,
-    show,
-    logs,
-    query,
-    refine,
-    test,
-    repeat,
-    export,
-    predict,
-    importance,
-    report,
-    dashboard,
-    export_study,
-    import_study,
-    schema,
-    doctor,
-):
-    app.command()(command)
-app.add_typer(db)
+for name, command in (each for group in COMMANDS.values() for each in group.items()):
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=name)
+    else:
+        app.command(name)(command)
 
 
 def _version(wanted: bool) -> None:
@@ -95,15 +136,16 @@ def options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show where an error came from; may stand anywhere.")
-    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Hyperparameter optimization for small image classifiers that says why trials failed."""
+    """Hyperparameter optimization for small image classifiers that explains why trials fail.
+
+    `hpo COMMAND --help` explains a command. A first study: `hpo run quickstart`.
+    """
 
 
 def main() -> NoReturn:
-    """The ``hpo`` program."""
+    """Run the ``hpo`` program."""
     code = run_command(sys.argv[1:])
     if any(thread.daemon for thread in threading.enumerate()):
         _leave(code)
@@ -111,19 +153,19 @@ def main() -> NoReturn:
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process as it is: Python's own end aborts it where a daemon thread is in C++ code."""
+    """End the process at once: Python's own shutdown aborts if a daemon thread is inside C++ code."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more, or it is closed
+        with contextlib.suppress(OSError, ValueError):  # its reader is gone, or it is closed
             stream.flush()
     os._exit(code)
 
 
 def run_command(arguments: Sequence[str]) -> int:
-    """Run one command; its exit code: 0, 1 (failed), 2 (the user's mistake), 130 (Ctrl-C)."""
+    """Run one command and return its exit code: 0, 1 (failure), 2 (user error), 130 (Ctrl-C)."""
     arguments, debug = _without_debug(arguments)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal without Unicode shows ? for a sparkline
+            stream.reconfigure(errors="replace")  # without Unicode a sparkline becomes question marks
     with contextlib.redirect_stderr(cast(TextIO, Redacted(sys.stderr))):
         if any(map(holds_password, arguments)):
             _warn_of_password()
@@ -138,37 +180,36 @@ def _run(arguments: Sequence[str], debug: bool) -> int:
     except HpoError as error:
         if debug:
             traceback.print_exc()
-        _say_error(str(error))
+        _print_error(str(error))
         return error.exit_code
     except Exception as error:
         if debug:
             traceback.print_exc()
-        _say_error(f"{type(error).__name__}: {error}", "" if debug else _UNEXPECTED)
+        _print_error(f"{type(error).__name__}: {error}", "" if debug else _UNEXPECTED)
         return 1
     return 0
 
 
-_UNEXPECTED = "This should not happen. Run the command again with --debug to see where it comes from."
+_UNEXPECTED = "This should not happen. Run the command again with --debug to see the traceback."
 
 
 def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
-    """``--debug`` is taken out wherever it stands before ``--``."""
+    """Remove ``--debug``, which may be anywhere before ``--``; return the rest and whether it was there."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     kept = [argument for argument in arguments[:end] if argument != "--debug"]
     return [*kept, *arguments[end:]], len(kept) < end
 
 
 def _warn_of_password() -> None:
-    from hpo.cli.console import stderr
+    from hpo.cli.console import print_warning
 
-    warning = (
-        "warning: a password in a command can be seen by everyone on this machine (ps): "
+    print_warning(
+        "everyone on this machine can see a password in a command (ps): "
         "put the URL into $HPO_STORAGE, or the password into ~/.pgpass"
     )
-    stderr().print(warning, style="yellow", soft_wrap=True)
 
 
-def _say_error(message: str, hint: str = "") -> None:
-    from hpo.cli.console import say_error
+def _print_error(message: str, hint: str = "") -> None:
+    from hpo.cli.console import print_error
 
-    say_error(message, hint)
+    print_error(message, hint)

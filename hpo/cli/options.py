@@ -1,28 +1,52 @@
-"""Options that several commands share."""
+"""Arguments and options that several commands share, each declared once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
 
+StudyFile: TypeAlias = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A study file, or a bundled study (`hpo studies --bundled`).")
+]
+StudyName: TypeAlias = Annotated[str, typer.Argument(metavar="STUDY", help="The study's name.")]
+TrialNumber: TypeAlias = Annotated[
+    int, typer.Argument(metavar="NUMBER", help="The trial's number, from 0.", min=0)
+]
 Storage: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--storage",
         metavar="URL",
-        help="The database: sqlite:///FILE or postgresql://USER@HOST/NAME. "
+        help="Database: sqlite:///FILE or postgresql://USER@HOST/NAME. "
         "[default: $HPO_STORAGE, else sqlite:///hpo.db]",
         show_default=False,
     ),
 ]
-Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text.")]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Trials: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--trials", min=1, metavar="N", help="Number of trials, in place of the study file's."),
+]
+Changes: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the study file. Can be repeated."),
+]
+Device: TypeAlias = Annotated[
+    str, typer.Option("--device", metavar="NAME", help="Device: auto, cpu, cuda, cuda:1 or mps.")
+]
+OutputFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write to this file. [default: stdout]"),
+]
 Tags: TypeAlias = Annotated[
     str,
     typer.Option(
+        "--tags",
         metavar="TAG,...",
-        help="What studies with `needs:` may ask for; on a GPU there is gpu without it.",
+        help="Capabilities offered to studies with `needs:`. Workers on a GPU always offer `gpu`.",
         show_default=False,
     ),
 ]
@@ -34,14 +58,17 @@ Ray: TypeAlias = Annotated[
         "--ray",
         metavar="[ADDRESS]",
         help="Train on a Ray cluster: HOST:PORT, ray://HOST:PORT, auto or local. "
-        "[default: $RAY_ADDRESS, else a Ray that is started here for the run]",
+        "[default: $RAY_ADDRESS, else a local Ray, started for this run]",
         show_default=False,
     ),
 ]
 
 
 def with_ray_address(arguments: Sequence[str]) -> list[str]:
-    """``--ray`` may stand alone: only what looks like a cluster's address after it is one."""
+    """Return the arguments with ``--ray=ADDRESS`` in one piece.
+
+    ``--ray`` can stand alone: the argument after it belongs to it only if it looks like an address.
+    """
     from hpo.workers.ray.resources import is_address
 
     joined, rest = [], list(arguments)
@@ -54,7 +81,7 @@ def with_ray_address(arguments: Sequence[str]) -> list[str]:
 
 
 def storage_url(option: str | None) -> str:
-    """The database that a command is to use."""
+    """Return the URL of the database: the option, else the setting."""
     from hpo.settings import settings
 
     return option or settings().storage

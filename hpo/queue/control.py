@@ -17,13 +17,13 @@ from hpo.storage.tables import TRIALS, SlotRow, StudyRow, TrialRow
 
 
 def database_time(store: ResultsStore) -> datetime:
-    """Now, by the database's clock (UTC)."""
+    """Return the current time of the database's clock (UTC)."""
     now: datetime = store.read(lambda connection: connection.execute(select(utc_now())).scalar_one())
     return now
 
 
 def stop_if_failing(store: ResultsStore, study_id: int, spec: StudySpec, since: datetime) -> None:
-    """Raise ``FailingStudyError`` if the last ``max_consecutive_failures`` trials since then all failed."""
+    """Raise ``FailingStudyError`` if the last ``max_consecutive_failures`` trials since ``since`` failed."""
     most = spec.max_consecutive_failures
     last = (
         select(TrialRow.outcome, TrialRow.verdict, TRIALS.c.number)
@@ -37,43 +37,43 @@ def stop_if_failing(store: ResultsStore, study_id: int, spec: StudySpec, since: 
         raise FailingStudyError(
             f"study {spec.study} was stopped: its last {most} trials failed, number {rows[0].number} with\n"
             f"  {rows[0].verdict}\n"
-            f"hpo show {spec.study} {rows[0].number} says more. The same command goes on with the study; "
-            "max_consecutive_failures in its file sets the limit."
+            f"Details: hpo show {spec.study} {rows[0].number}. Run the same command again to resume the "
+            "study; max_consecutive_failures in its file sets the limit."
         )
 
 
 def stop(store: ResultsStore, study_id: int) -> bool:
-    """Refuse claims, and ask every worker to leave at a safe point; False if it was stopped already."""
+    """Refuse claims and ask every worker to stop at a safe point; return False if already stopped."""
     return _set(store, study_id, stopped=True)
 
 
 def resume(store: ResultsStore, study_id: int) -> bool:
-    """Let workers claim slots again; False if it was not stopped."""
+    """Let workers claim slots again; return False if the study was not stopped."""
     return _set(store, study_id, stopped=False)
 
 
 def stopped_at(connection: Connection, study_id: int) -> datetime | None:
-    """Since when the study is stopped (UTC); None if it is not."""
+    """Return when the study was stopped (UTC), or None."""
     return connection.scalar(select(StudyRow.stopped_at).where(StudyRow.study_id == study_id))
 
 
-def is_stopped(store: ResultsStore, study_id: int, patience: RetryPolicy) -> bool:
-    """Whether workers shall leave."""
-    return read(store.engine, lambda connection: stopped_at(connection, study_id), patience) is not None
+def is_stopped(store: ResultsStore, study_id: int, retry: RetryPolicy) -> bool:
+    """Return whether the study is stopped."""
+    return read(store.engine, lambda connection: stopped_at(connection, study_id), retry) is not None
 
 
 def refuse_stopped(store: ResultsStore, study_id: int, name: str) -> None:
-    """Raises ``StoppedStudyError``, with the way out, if the study is stopped."""
+    """Raise ``StoppedStudyError`` if the study is stopped; its message tells how to resume it."""
     since = store.read(lambda connection: stopped_at(connection, study_id))
     if since is not None:
         raise StoppedStudyError(
             f"study {name} was stopped with `hpo stop` on {since:%Y-%m-%d at %H:%M} (UTC). "
-            f"`hpo resume {name}` lets workers go on with it, then run it again"
+            f"Resume it with `hpo resume {name}`, then run it again"
         )
 
 
 def at_work(store: ResultsStore, study_id: int) -> int:
-    """How many workers hold a slot of the study under a lease that has not run out."""
+    """Return how many workers hold a slot of the study under a lease that has not expired."""
     held = select(func.count()).where(SlotRow.study_id == study_id, SlotRow.lease_until >= epoch_now())
     return store.read(lambda connection: connection.scalar(held)) or 0
 

@@ -1,7 +1,8 @@
-"""A lease held from a thread of its own: renewed by time, but only while the trial makes progress.
+"""Renews a lease from a background thread, as long as the trial makes progress.
 
-So a lease can be short, for workers that die, and a long evaluation does not lose it; and a trial that hangs
-does. The database may be away meanwhile: nobody can claim the slot then either, and the training goes on.
+Leases can then be short, so that slots of dead workers are free soon, although a single evaluation may take
+longer than a lease; a trial that hangs loses its slot. While the database is unreachable, training continues:
+no other worker can claim the slot then either.
 """
 
 from __future__ import annotations
@@ -13,24 +14,24 @@ from types import TracebackType
 
 from hpo.errors import LeaseLostError, StorageError
 from hpo.queue.control import is_stopped
-from hpo.queue.leases import RELEASE_SECONDS, give_back_hung, renew
+from hpo.queue.leases import RELEASE_SECONDS, release_as_hung, renew
 from hpo.signals import StudyStoppedError
 from hpo.storage.fence import Lease
 from hpo.storage.retry import RetryPolicy
 from hpo.storage.store import ResultsStore
 
-LOOK_SECONDS = 2.0
-"""How often `hpo stop` is looked for: one small read."""
+STOP_POLL_SECONDS = 2.0
+"""Interval of the check for `hpo stop`: one small read."""
 
 
-class _LeftError(Exception):
-    """The trial is over, and nobody waits for the database any more."""
+class _TrialOverError(Exception):
+    """The trial is over: stop waiting for the database."""
 
 
 class LeaseKeeper:
-    """Holds ``lease`` while inside, and gives it back if no progress is made for ``hung_seconds``.
+    """Context manager that keeps ``lease``, and releases it after ``hung_seconds`` without a heartbeat.
 
-    All but ``look`` is for the thread that trains.
+    All methods except ``tick`` are for the thread that trains.
     """
 
     def __init__(
@@ -44,11 +45,11 @@ class LeaseKeeper:
         self._lease = lease
         self._hung_seconds = hung_seconds
         self._clock = clock
-        self._progressed = self._renewed = clock()
+        self._last_heartbeat = self._renewed = clock()
         self._stopped = False
         self._failure: BaseException | None = None
-        self._left = threading.Event()
-        self._thread = threading.Thread(target=self._hold, name="lease", daemon=True)
+        self._trial_over = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
     def __enter__(self) -> LeaseKeeper:
         self._thread.start()
@@ -57,50 +58,50 @@ class LeaseKeeper:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._left.set()
-        # A thread that waits for a database that is away is left behind: after its slot it can do no harm.
+        self._trial_over.set()
+        # A thread that still waits for the database is abandoned: once the trial is over it can do no harm.
         self._thread.join(RELEASE_SECONDS)
 
-    def progressed(self) -> None:
-        """The training went on."""
-        self._progressed = self._clock()
+    def heartbeat(self) -> None:
+        """Note that the training made progress."""
+        self._last_heartbeat = self._clock()
 
-    def check_held(self) -> None:
-        """Raises ``LeaseLostError`` if the slot is no longer this worker's."""
+    def raise_if_lost(self) -> None:
+        """Raise ``LeaseLostError`` if the slot is no longer this worker's."""
         if self._failure is not None:
             raise self._failure
 
     def check_stop(self) -> None:
-        """Raises ``StudyStoppedError`` after `hpo stop`."""
+        """Raise ``StudyStoppedError`` after `hpo stop`."""
         if self._stopped:
             raise StudyStoppedError
 
-    def look(self) -> None:
-        """Do what is due: renew, or give back; see whether the study is stopped."""
+    def tick(self) -> None:
+        """Do what is due: renew or release the lease, and check whether the study was stopped."""
         now = self._clock()
-        silent = now - self._progressed
-        patience = RetryPolicy(self._lease.seconds / 3, sleep=self._pause)
+        silent = now - self._last_heartbeat
+        retry = RetryPolicy(self._lease.seconds / 3, sleep=self._pause)
         if silent > self._hung_seconds:
-            give_back_hung(self._store, self._lease, patience)
-            raise LeaseLostError(f"slot {self._lease.slot} was given back: no progress for {silent:.0f} s")
+            release_as_hung(self._store, self._lease, retry)
+            raise LeaseLostError(f"slot {self._lease.slot} was released: no progress for {silent:.0f} s")
         if now - self._renewed >= self._lease.seconds / 3:
-            renew(self._store, self._lease, silent, patience)
+            renew(self._store, self._lease, silent, retry)
             self._renewed = now
-        self._stopped = is_stopped(self._store, self._lease.study_id, patience)
+        self._stopped = is_stopped(self._store, self._lease.study_id, retry)
 
     def _pause(self, seconds: float) -> None:
-        if self._left.wait(seconds):
-            raise _LeftError
+        if self._trial_over.wait(seconds):
+            raise _TrialOverError
 
-    def _hold(self) -> None:
-        every = min(LOOK_SECONDS, self._lease.seconds / 3, self._hung_seconds / 3)
-        while not self._left.wait(every):
+    def _keep(self) -> None:
+        every = min(STOP_POLL_SECONDS, self._lease.seconds / 3, self._hung_seconds / 3)
+        while not self._trial_over.wait(every):
             try:
-                self.look()
-            except _LeftError:
+                self.tick()
+            except _TrialOverError:
                 return
             except StorageError:
-                continue  # tried again; a write of the training itself says what is wrong
+                continue  # try again; the training's own writes report what is wrong
             except BaseException as failure:
-                self._failure = failure  # raised where the training asks
+                self._failure = failure  # raised in the training thread by `raise_if_lost`
                 return

@@ -1,4 +1,4 @@
-"""What wakes an idle worker: PostgreSQL's word that there may be something to do, a signal, or time."""
+"""Wakes idle workers: PostgreSQL notifies them of changes (LISTEN/NOTIFY), so that they need not poll."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hpo.storage.notify import CHANNEL
 
 
 class Wakeups:
-    """Listens while its worker is idle, on a connection of the engine's pool. On SQLite it never does."""
+    """Listens for notifications while its worker is idle, on a pooled connection. Never listens on SQLite."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -22,19 +22,19 @@ class Wakeups:
 
     @property
     def listens(self) -> bool:
-        """Whether it hears of changes; if not, somebody has to look for them."""
+        """Whether notifications arrive; if not, the worker has to poll."""
         return self._connection is not None
 
     def listen(self) -> bool:
-        """Hear of all that changes from now on; whether it begins to: what came before is to be looked for.
+        """Start listening; return whether it started, so that the caller checks once for earlier changes.
 
-        False too where there is nothing to hear, and while the database is away.
+        Returns False if it already listens, on SQLite, and while the database is unreachable.
         """
         if self.listens or self._engine.dialect.name != "postgresql":
             return False
         with suppress(DBAPIError):
             connection = self._engine.connect()
-            # No transaction stays open meanwhile.
+            # Keep no transaction open while listening.
             connection = connection.execution_options(isolation_level="AUTOCOMMIT")
             self._connection = connection
             try:
@@ -45,15 +45,15 @@ class Wakeups:
         return False
 
     def wait(self, seconds: float) -> bool:
-        """Whether there may be something to do, after at most so long; False at once after a signal."""
+        """Wait for a notification; return whether there may be work. A signal ends the wait with False."""
         try:
-            return self._heard() or (wait_readable(self._sources(), seconds) and self._heard())
-        except psycopg.OperationalError:  # the server restarts, or the network was cut
+            return self._notified() or (wait_readable(self._sources(), seconds) and self._notified())
+        except psycopg.OperationalError:  # the server restarted, or the network was cut
             self._lose()
             return True
 
     def close(self) -> None:
-        """Give the connection back: who trains hears nothing, and needs it for other things."""
+        """Stop listening and return the connection to the pool: the training needs it."""
         connection = self._connection
         if connection is None:
             return
@@ -73,16 +73,16 @@ class Wakeups:
     def _sources(self) -> list[psycopg.Connection[object]]:
         return [] if self._connection is None else [_driver(self._connection)]
 
-    def _heard(self) -> bool:
-        """Whether anything came since the last time. Raises ``psycopg.OperationalError`` if nothing can."""
+    def _notified(self) -> bool:
+        """Return whether notifications arrived. Raises ``OperationalError`` if the connection broke."""
         if self._connection is None:
             return False
         server = _driver(self._connection).pgconn
         server.consume_input()
-        heard = False
+        notified = False
         while server.notifies() is not None:
-            heard = True
-        return heard
+            notified = True
+        return notified
 
 
 def _driver(connection: Connection) -> psycopg.Connection[object]:

@@ -1,4 +1,4 @@
-"""Trials that are paused at a rung: who goes on with one, and what becomes of those that nobody lets on."""
+"""Paused trials: which of them is resumed next, and how those that are never resumed end."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, func, select, update
 
 from hpo.queue.control import stopped_at
-from hpo.queue.leases import hold
+from hpo.queue.leases import claim_slot, claim_within
 from hpo.records import Decision, Outcome, Paused
 from hpo.storage import rungs
-from hpo.storage.fence import Lease, holds
+from hpo.storage.fence import Lease
 from hpo.storage.notify import notify_idle_workers
 from hpo.storage.store import ResultsStore, set_outcome, tell_optuna
 from hpo.storage.tables import FINDINGS, TRIALS, SlotRow, TrialRow
 
 Choose: TypeAlias = Callable[[Sequence[Paused], bool], Paused | None]
-"""Which of the best paused trials of each rung goes on; the flag says that no trial runs or is to come."""
-Words: TypeAlias = Callable[[Paused], Decision]
+"""Chooses which of the best paused trials of each rung is resumed.
+
+The flag is true when no trial of the stage is waiting or running.
+"""
+Decide: TypeAlias = Callable[[Paused], Decision]
 
 
 @dataclass(frozen=True)
 class EndedPaused:
-    """A paused trial that nobody goes on with; ``seconds`` is how long it was trained."""
+    """A paused trial that was ended; ``seconds`` is its training time."""
 
     number: int
     verdict: str
@@ -32,12 +35,12 @@ class EndedPaused:
 
 
 def paused_stages(store: ResultsStore, study_id: int) -> list[str]:
-    """The stages of the study in which trials are paused."""
+    """Return the stages of the study that have paused trials."""
     stages = (
         select(SlotRow.stage)
         .where(
             SlotRow.study_id == study_id,
-            SlotRow.state != "done",  # what the partial index says
+            SlotRow.state != "done",  # matches the partial index
             SlotRow.state == "paused",
         )
         .distinct()
@@ -53,47 +56,42 @@ def claim_promoted(
     worker: str,
     lease_seconds: float,
     choose: Choose,
-    say: Words,
+    decide: Decide,
 ) -> Lease | None:
-    """Hold the slot of a paused trial that is now among the best of its rung; None if there is none.
+    """Claim the slot of a paused trial that is now among the best of its rung; None if there is none.
 
-    None too after `hpo stop`.
+    Returns None after `hpo stop` too.
     """
 
-    claimed: Lease | None = None
-
-    def work(connection: Connection) -> Lease | None:
-        nonlocal claimed
-        if claimed is not None and holds(connection, claimed):  # by an earlier try, which did not hear of it
-            return claimed
+    def claim_best(connection: Connection) -> Lease | None:
         if stopped_at(connection, study_id) is not None:
             return None
         while (best := _next(connection, study_id, stage, choose)) is not None:
-            claimed = hold(
+            lease = claim_slot(
                 connection, study_id, stage, best.slot, worker, lease_seconds, SlotRow.state == "paused"
             )
-            if claimed is not None:  # else another worker was faster
-                _redecide(connection, best, say(best))
+            if lease is not None:  # else another worker was faster
+                _redecide(connection, best, decide(best))
                 _forget_verdict(connection, best.trial_id)
-                return claimed
+                return lease
         return None
 
-    return store.write(work)
+    return claim_within(store, claim_best)
 
 
 def end_paused(
-    store: ResultsStore, study_id: int, stage: str, choose: Choose, say: Words
+    store: ResultsStore, study_id: int, stage: str, choose: Choose, decide: Decide
 ) -> EndedPaused | None:
-    """End one paused trial as pruned, if no trial runs, is to come or may go on; None if there is none.
+    """End one paused trial as pruned, once no trial is waiting, running or resumable; None if there is none.
 
-    One a transaction, so that several workers share them and a killed one leaves the rest to the others.
+    One per transaction: several workers share the work, and if one is killed the others finish it.
     """
 
     def work(connection: Connection) -> EndedPaused | None:
         if not _is_closing(connection, study_id, stage) or _next(connection, study_id, stage, choose):
             return None
         ends = (
-            _end(connection, study_id, stage, paused, say(paused))
+            _end(connection, study_id, stage, paused, decide(paused))
             for paused in rungs.best_paused(connection, study_id, stage)
         )
         notify_idle_workers(connection)
@@ -110,7 +108,7 @@ def _is_closing(connection: Connection, study_id: int, stage: str) -> bool:
     open_slots = select(func.count()).where(
         SlotRow.study_id == study_id,
         SlotRow.stage == stage,
-        SlotRow.state != "done",  # what the partial index says
+        SlotRow.state != "done",  # matches the partial index
         SlotRow.state.in_(("waiting", "running")),
     )
     return connection.scalar(open_slots) == 0
@@ -119,7 +117,7 @@ def _is_closing(connection: Connection, study_id: int, stage: str) -> bool:
 def _end(
     connection: Connection, study_id: int, stage: str, paused: Paused, decision: Decision
 ) -> EndedPaused | None:
-    """None if another worker is at it."""
+    """Return None if another worker is ending it."""
     held = (
         select(SlotRow.slot)
         .where(*_is(study_id, stage, paused.slot), SlotRow.state == "paused")
@@ -143,7 +141,7 @@ def _end(
 
 
 def _outcome(connection: Connection, trial_id: int, decision: Decision) -> Outcome:
-    """What was known of the trial when it was paused, with the last word on it."""
+    """Return what was known of the trial when it was paused, with the decision as its verdict."""
     row = connection.execute(select(TrialRow.__table__).where(TrialRow.trial_id == trial_id)).one()
     return Outcome(
         state="pruned",

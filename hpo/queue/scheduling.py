@@ -22,20 +22,20 @@ class OpenStudy:
     name: str
     priority: int
     at_work: int
-    """Slots that workers hold."""
+    """Number of slots that workers hold."""
     lease_ends: float | None
-    """When the first of their leases runs out unless it is renewed, in seconds from now."""
+    """Seconds until the first of their leases expires unless it is renewed."""
     needs: tuple[str, ...]
     stopped: bool
-    """By `hpo stop`."""
+    """Whether `hpo stop` stopped it."""
     identity: tuple[str, str]
-    """Its uid and its settings; another one was deleted and made again, or submitted with others."""
+    """Uid and settings; they differ if it was deleted and created again, or submitted with other settings."""
 
 
 def open_studies(store: ResultsStore, names: Collection[str] = ()) -> list[OpenStudy]:
-    """Studies that are not over: those of these names, or all; the first to be served first.
+    """Return the studies that are not over, of these names or all, in the order in which to serve them.
 
-    First the highest priority, then the fewest at work, then the oldest.
+    Highest priority first, then fewest workers, then oldest.
     """
 
     def work(connection: Connection) -> list[OpenStudy]:
@@ -60,7 +60,7 @@ def _study(row: Row[Any]) -> OpenStudy:
 
 
 def _candidates(names: Collection[str]) -> Select[Any]:
-    # Each in the words of a partial index: a study may have a hundred thousand slots.
+    # Each condition matches a partial index: a study may have a hundred thousand slots.
     is_open = exists().where(SlotRow.study_id == StudyRow.study_id, SlotRow.state != "done")
     running = (
         select(
@@ -86,7 +86,7 @@ def _candidates(names: Collection[str]) -> Select[Any]:
         )
         .join(STUDIES, (STUDIES.c.study_id == StudyRow.study_id) & (STUDIES.c.study_name == StudyRow.name))
         .outerjoin(running, running.c.study_id == StudyRow.study_id)
-        # A study with stages may have more to come when all its slots are done.
+        # A study with stages may get more slots when all its slots are done.
         .where(or_(is_open, exists().where(StageRow.study_id == StudyRow.study_id)))
     )
     return found.where(StudyRow.name.in_(names)) if names else found

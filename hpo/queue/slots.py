@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from optuna.study import StudyDirection
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -22,25 +22,13 @@ from hpo.storage.optuna.storage import optuna_within
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import STUDIES, SlotRow, StudyRow, TrialRow
 
-
-class DatasetIdentity(Protocol):
-    """What of a data set is stored with a study, as `hpo.data.datasets.Dataset` has it."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def fingerprint(self) -> str: ...
-    @property
-    def origin(self) -> str: ...
-    @property
-    def classes(self) -> Sequence[str]: ...
-    @property
-    def train_labels(self) -> Sized: ...
+if TYPE_CHECKING:
+    from hpo.data.datasets import Dataset
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How many slots of a study are in which state."""
+class StudyProgress:
+    """Number of slots of a study in each state."""
 
     waiting: int = 0
     running: int = 0
@@ -49,31 +37,32 @@ class Progress:
     pruned: int = 0
     failed: int = 0
     to_come: int = 0
-    """Slots of stages that have not begun; some may turn out not to be needed."""
+    """Slots of stages that have not started; some of them may never be needed."""
 
     @property
     def open(self) -> int:
-        """Slots whose trial has not ended, of the stages that have begun."""
+        """Slots whose trial has not ended, in the stages that have started."""
         return self.waiting + self.running + self.paused
 
     @property
     def done(self) -> int:
-        """Slots whose trial has ended, in whatever way."""
+        """Slots whose trial has ended."""
         return self.complete + self.pruned + self.failed
 
     @property
     def total(self) -> int:
-        """All slots, those to come too."""
+        """All slots, including those to come."""
         return self.open + self.done + self.to_come
 
 
 def register_study(
-    store: ResultsStore, spec: StudySpec, dataset: DatasetIdentity, priority: int | None = None
+    store: ResultsStore, spec: StudySpec, dataset: Dataset, priority: int | None = None
 ) -> int:
-    """Submit the study and its slots, or find it again; its id. ``priority`` None leaves it as it is, or 0.
+    """Create the study and its slots, or update an existing one; return its id.
 
-    More ``trials`` than before add slots; fewer take back those that nobody has begun. Raises
-    ``StudyChangedError`` if the spec would make other trials, or the data are not what the study began with.
+    ``priority`` None keeps the priority, 0 for a new study. More ``trials`` than before add slots, fewer
+    remove slots that have not started. Raises ``StudyChangedError`` if the spec would lead to other trials,
+    or if the data set is not the one that the study was created with.
     """
 
     def work(connection: Connection) -> int:
@@ -94,14 +83,14 @@ def register_study(
         if not spec.stages:
             _fit_slots(connection, study_id, spec)
         elif is_new:
-            _begin_first_stage(connection, study_id, spec, len(dataset.train_labels))
+            _start_first_stage(connection, study_id, spec, len(dataset.train_labels))
         return study_id
 
     return store.write(work)
 
 
-def progress(store: ResultsStore, study_id: int) -> Progress:
-    """How far the study is."""
+def study_progress(store: ResultsStore, study_id: int) -> StudyProgress:
+    """Count the study's slots by state."""
     counts = (
         select(SlotRow.state, TrialRow.outcome, func.count())
         .outerjoin(TrialRow, TrialRow.trial_id == SlotRow.trial_id)
@@ -113,15 +102,15 @@ def progress(store: ResultsStore, study_id: int) -> Progress:
         name = outcome or "failed" if state == "done" else state
         by_name[name] = by_name.get(name, 0) + count
     to_come = store.read(lambda connection: slots_to_come(connection, study_id))
-    return Progress(**by_name, to_come=to_come)
+    return StudyProgress(**by_name, to_come=to_come)
 
 
 def enqueue(store: ResultsStore, study_id: int, given: Mapping[str, Any]) -> tuple[int, bool]:
-    """Put a configuration in front of what is drawn; its slot, and whether the study grew by it.
+    """Enqueue a configuration; return its slot and whether the study got one more trial.
 
-    It takes the place of the next draw, behind configurations that were enqueued before. If every slot has
-    been begun, there is one more, and one more of the study's ``trials``. Raises ``UserError`` in a study
-    with stages, whose trials are counted.
+    It replaces the next draw, after configurations that were enqueued before. If every slot has started, the
+    study gets one more slot and one more of its ``trials``. Raises ``UserError`` for a study with stages,
+    whose number of trials is fixed.
     """
 
     def work(connection: Connection) -> tuple[int, bool]:
@@ -129,7 +118,7 @@ def enqueue(store: ResultsStore, study_id: int, given: Mapping[str, Any]) -> tup
         of_study = SlotRow.study_id == study_id
         key = connection.execute(
             select(SlotRow.stage, SlotRow.slot)
-            .where(of_study, _UNBEGUN, SlotRow.given.is_(None))
+            .where(of_study, _NOT_STARTED, SlotRow.given.is_(None))
             .order_by(SlotRow.slot)
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -144,11 +133,11 @@ def enqueue(store: ResultsStore, study_id: int, given: Mapping[str, Any]) -> tup
 
 
 def _append(connection: Connection, study_id: int, given: Mapping[str, Any]) -> int:
-    """One more slot; its number. The study's row is locked: two of these must not take the same number."""
+    """Add a slot and return its number. Locks the study's row, so that two callers get different numbers."""
     study = select(StudyRow.spec).where(StudyRow.study_id == study_id).with_for_update()
     spec = connection.execute(study).scalar_one()
     if spec.get("stages"):
-        raise UserError("no slot of the study's stage is free any more: give it a study of its own")
+        raise UserError("the study's stage has no free slot left: use a separate study")
     of_stage = SlotRow.study_id == study_id, SlotRow.stage == MAIN
     slot = 1 + (connection.scalar(select(func.max(SlotRow.slot)).where(*of_stage)) or 0)
     connection.execute(insert(SlotRow).values(study_id=study_id, stage=MAIN, slot=slot, given=dict(given)))
@@ -157,10 +146,10 @@ def _append(connection: Connection, study_id: int, given: Mapping[str, Any]) -> 
     return slot
 
 
-_UNBEGUN = (SlotRow.state == "waiting") & SlotRow.trial_id.is_(None)
+_NOT_STARTED = (SlotRow.state == "waiting") & SlotRow.trial_id.is_(None)
 
 
-def _begin_first_stage(connection: Connection, study_id: int, spec: StudySpec, images: int) -> None:
+def _start_first_stage(connection: Connection, study_id: int, spec: StudySpec, images: int) -> None:
     first = spec.stages[0]
     add_stage(
         connection, study_id, first.name, "search",
@@ -169,12 +158,12 @@ def _begin_first_stage(connection: Connection, study_id: int, spec: StudySpec, i
     )  # fmt: skip
 
 
-def _create(connection: Connection, spec: StudySpec, dataset: DatasetIdentity) -> int:
+def _create(connection: Connection, spec: StudySpec, dataset: Dataset) -> int:
     uid = uuid.uuid4().hex
     with optuna_within(connection) as optuna:
         study_id = optuna.create_new_study([StudyDirection.MAXIMIZE], spec.study)
         optuna.set_study_user_attr(study_id, orphans.UID_ATTRIBUTE, uid)
-        # What `study.set_metric_names` writes: the dashboard's axes then say val_accuracy, not "Objective 0".
+        # As `study.set_metric_names` does: the dashboard then labels axes val_accuracy, not "Objective 0".
         optuna.set_study_system_attr(study_id, "study:metric_names", [spec.objective])
     connection.execute(
         insert(StudyRow).values(
@@ -196,24 +185,25 @@ def _create(connection: Connection, spec: StudySpec, dataset: DatasetIdentity) -
     return study_id
 
 
-def _refuse_changes(connection: Connection, study_id: int, spec: StudySpec, dataset: DatasetIdentity) -> None:
+def _refuse_changes(connection: Connection, study_id: int, spec: StudySpec, dataset: Dataset) -> None:
     row = connection.execute(select(StudyRow.__table__).where(StudyRow.study_id == study_id)).one_or_none()
     if row is None:
         raise StudyChangedError(
-            f"this database has a study {spec.study} that hpo did not make: give yours another name"
+            f"this database has a study {spec.study} that was not created by hpo: choose another name"
         )
     changes = _changes(_document(StudySpec.model_validate(row.spec)), _document(spec))
     if changes:
         listed = "\n".join(f"  {change}" for change in changes)
         raise StudyChangedError(
-            f"study {spec.study} began with other settings:\n{listed}\n"
-            "Give the changed study another name, or go back to the old settings to go on with it."
+            f"study {spec.study} was created with different settings:\n{listed}\n"
+            "Give the changed study another name, or restore the old settings to resume it."
         )
     if row.dataset_fingerprint != dataset.fingerprint:
         raise StudyChangedError(
-            f"study {spec.study} began with other images: {row.dataset} ({row.dataset_origin}), "
-            f"fingerprint {row.dataset_fingerprint[:12]}; now {dataset.name} ({dataset.origin}), "
-            f"fingerprint {dataset.fingerprint[:12]}. Put the old data back, or give the study another name."
+            f"study {spec.study} was created with a different data set: {row.dataset} "
+            f"({row.dataset_origin}), fingerprint {row.dataset_fingerprint[:12]}; now {dataset.name} "
+            f"({dataset.origin}), fingerprint {dataset.fingerprint[:12]}. "
+            "Restore the old data, or give the study another name."
         )
 
 
@@ -225,11 +215,11 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 _ABSENT = "(not set)"
 _MAY_CHANGE = ("trials", "max_consecutive_failures", "max_deaths", "keep_best", "needs")
-"""What makes no trial another one."""
+"""Settings that do not change any trial."""
 
 
 def _flat(document: Mapping[str, Any]) -> dict[str, str]:
-    """Each setting's text by its key in the study file: ``fixed.lr`` for what stands under ``fixed``."""
+    """Return each setting as JSON by its key in the study file, such as ``fixed.lr``."""
     flat = {}
     for key, value in document.items():
         inner = value if key in ("fixed", "space") else None
@@ -250,8 +240,8 @@ def _first(spec: StudySpec, slot: int) -> dict[str, Any] | None:
 
 def _fit_slots(connection: Connection, study_id: int, spec: StudySpec) -> None:
     of_study = (SlotRow.study_id == study_id) & (SlotRow.stage == MAIN)
-    # What somebody put there is not dropped with what would be drawn.
-    drawn = _UNBEGUN & SlotRow.given.is_(None)
+    # Enqueued configurations are kept; only slots that would be drawn are removed.
+    drawn = _NOT_STARTED & SlotRow.given.is_(None)
     connection.execute(delete(SlotRow).where(of_study, SlotRow.slot >= spec.trials, drawn))
     last = connection.scalar(select(func.max(SlotRow.slot)).where(of_study))
     first_new = 0 if last is None else last + 1

@@ -1,6 +1,6 @@
-"""Which workers are there: each says so when it comes, now and then without a trial, and when it leaves.
+"""The registry of workers: one row per worker process, with a heartbeat while it is idle.
 
-While it trains, its lease says it.
+While a worker trains, its lease shows that it is alive.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from hpo.storage.store import ResultsStore
 from hpo.storage.tables import WorkerRow
 
 FORGOTTEN_SECONDS = 24 * 3600.0
-"""Workers that gave no sign for so long are no longer listed."""
+"""Workers without a heartbeat for this long are removed from the registry."""
 
 
 class WorkerRegistration:
-    """A worker's row, from its arrival on."""
+    """A worker's row in the registry, written when this object is created."""
 
     def __init__(
         self,
@@ -37,9 +37,9 @@ class WorkerRegistration:
     ) -> None:
         self._store = store
         self._worker = worker
-        self._signed = time.monotonic()
+        self._last_heartbeat = time.monotonic()
 
-        def work(connection: Connection) -> None:
+        def register(connection: Connection) -> None:
             old = WorkerRow.seen_at < epoch_now() - FORGOTTEN_SECONDS
             connection.execute(delete(WorkerRow).where(old | (WorkerRow.worker == worker)))
             connection.execute(
@@ -54,18 +54,18 @@ class WorkerRegistration:
                 )
             )
 
-        store.write(work)
+        store.write(register)
 
-    def sign(self) -> None:
-        """It is still there; said every ``HEARTBEAT_SECONDS``, however often this is called."""
+    def heartbeat(self) -> None:
+        """Record that the worker is alive; writes at most once in ``HEARTBEAT_SECONDS``."""
         now = time.monotonic()
-        if now - self._signed >= HEARTBEAT_SECONDS:
-            self._signed = now
+        if now - self._last_heartbeat >= HEARTBEAT_SECONDS:
+            self._last_heartbeat = now
             mine = update(WorkerRow).where(WorkerRow.worker == self._worker)
             self._store.write(lambda connection: connection.execute(mine.values(seen_at=epoch_now())))
 
-    def leave(self) -> None:
-        """It goes; a database that is away is not waited for."""
-        gone = delete(WorkerRow).where(WorkerRow.worker == self._worker)
+    def deregister(self) -> None:
+        """Remove the row; does not wait long for an unreachable database."""
+        mine = delete(WorkerRow).where(WorkerRow.worker == self._worker)
         with suppress(StorageError):
-            self._store.write(lambda connection: connection.execute(gone), RetryPolicy(RELEASE_SECONDS))
+            self._store.write(lambda connection: connection.execute(mine), RetryPolicy(RELEASE_SECONDS))

@@ -62,7 +62,7 @@ class Watch:
 
     def is_due(self) -> bool:
         """Whether to save now: a minute has passed, or this worker shall stop. Raises ``LeaseLostError``."""
-        self._trial.renewal.check_held()
+        self._trial.renewal.raise_if_lost()
         self._trial.outbox.check()
         try:
             self._trial.check_stop()

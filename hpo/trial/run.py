@@ -120,9 +120,9 @@ class _Trial:
 
     def progressed(self) -> None:
         """Called whenever the work goes on. Before training there is nothing to save: a stop is at once."""
-        self.renewal.progressed()
+        self.renewal.heartbeat()
         if not self.training:
-            self.renewal.check_held()
+            self.renewal.raise_if_lost()
             self.check_stop()
 
     def check_stop(self) -> None:
@@ -139,7 +139,7 @@ class _Trial:
 
     def _waits(self) -> None:
         """For a database that is away: that is no hanging."""
-        self.renewal.progressed()
+        self.renewal.heartbeat()
         self.check_stop()
 
     def run(self) -> None:
@@ -217,7 +217,7 @@ class _Trial:
         self._give_up_if_it_kills()
         ready = prepare(
             self.configuration, bench.dataset, self.key, split_key(Key(bench.spec.seed)), bench.device,
-            self.stage.part(self.lease.slot),
+            self.stage.fold(self.lease.slot),
         )  # fmt: skip
         self.statistics = self.journal.keep_statistics(ready.data)
         self.parameters = parameter_count(ready.model)

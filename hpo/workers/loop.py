@@ -76,7 +76,7 @@ def serve(
             loop.run(presence)
         finally:
             loop.wakeups.close()
-            presence.leave()
+            presence.deregister()
 
 
 def _allowed_models() -> list[str]:
@@ -147,7 +147,7 @@ class _Loop:
                 continue
             if not self._order.waits and not mine:
                 return
-            presence.sign()
+            presence.heartbeat()
             if self.wakeups.listen():
                 self._idle = WAKING_SECONDS
             elif self.wakeups.listens:

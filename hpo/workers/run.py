@@ -13,7 +13,7 @@ from hpo.config.study import StudySpec
 from hpo.diagnosis.refresh import refresh
 from hpo.events import Event, RunSummary, StudyReady, StudySkipped, TrialEnded, WorkerReady
 from hpo.queue.leases import release_dead_local
-from hpo.queue.slots import Progress, progress
+from hpo.queue.slots import StudyProgress, study_progress
 from hpo.signals import StopFlag, StopRequestedError, stop_on_signals
 from hpo.storage.retry import RetryPolicy
 from hpo.storage.store import ResultsStore
@@ -97,9 +97,9 @@ class _Run:
         self.workers.end()
         release_dead_local(self._store, submitted.study_id)
         refresh(self._store, self._spec.study)
-        self._know(progress(self._store, submitted.study_id))
+        self._know(study_progress(self._store, submitted.study_id))
 
-    def _know(self, now: Progress) -> None:
+    def _know(self, now: StudyProgress) -> None:
         self.finished, self.total = now.done, now.total
 
     def _pass_on(self, event: Event) -> None:

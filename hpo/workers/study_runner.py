@@ -19,7 +19,7 @@ from hpo.events import LeaseLost, TrialEnded
 from hpo.queue.control import database_time, stop_if_failing
 from hpo.queue.leases import claim, release, release_dead_local
 from hpo.queue.pausing import claim_promoted, end_paused, paused_stages
-from hpo.queue.slots import progress
+from hpo.queue.slots import study_progress
 from hpo.search.pruners import can_pause, promotable, promoted, stopped_at_the_end
 from hpo.search.suggest import Suggestions
 from hpo.settings import settings
@@ -63,7 +63,7 @@ class StudyRunner:
             return True
         if _end_paused(bench):
             return True
-        if not progress(bench.store, bench.study_id).open:
+        if not study_progress(bench.store, bench.study_id).open:
             fault_point("worker.advance")
             begun = advance(bench.store, bench.spec.study)
             fault_point("worker.advanced")
@@ -72,7 +72,7 @@ class StudyRunner:
 
     def is_over(self) -> bool:
         """Whether all of its trials are over; not if it was deleted."""
-        now = progress(self.bench.store, self.bench.study_id)
+        now = study_progress(self.bench.store, self.bench.study_id)
         return now.done > 0 and now.done == now.total
 
     def end(self) -> None:

@@ -10,7 +10,7 @@ from hpo.config.study import StudySpec
 from hpo.data.datasets import _setting, load_study_images, resolve_auto
 from hpo.queue.control import refuse_stopped
 from hpo.queue.leases import release_dead_local
-from hpo.queue.slots import Progress, progress, register_study
+from hpo.queue.slots import StudyProgress, register_study, study_progress
 from hpo.settings import settings
 from hpo.stages.validate import refuse_impossible
 from hpo.storage.store import ResultsStore
@@ -27,7 +27,7 @@ class Submitted:
     origin: str
     reclaimed: int
     """Slots taken back from workers of this host that died."""
-    at_start: Progress
+    at_start: StudyProgress
     priority: int
 
 
@@ -51,7 +51,12 @@ def submit(store: ResultsStore, spec: StudySpec, priority: int | None = None) ->
     reclaimed = release_dead_local(store, study_id)
     origin = f"{dataset.origin}; {why}" if why else dataset.origin
     return Submitted(
-        study_id, dataset.name, origin, len(reclaimed), progress(store, study_id), _priority(store, study_id)
+        study_id,
+        dataset.name,
+        origin,
+        len(reclaimed),
+        study_progress(store, study_id),
+        _priority(store, study_id),
     )
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from hpo.events import Event, WorkerLost
-from hpo.queue.slots import progress
+from hpo.queue.slots import study_progress
 from hpo.signals import StopFlag
 from hpo.storage import identity
 from hpo.workers.messages import WorkOrder
@@ -23,7 +23,7 @@ def test_its_slot_is_free_before_it_is_replaced(bench: Any) -> None:
     bench.claim(study_id, dead)
     running: list[int] = []
     team: Any = SimpleNamespace(
-        workers=[], replace=lambda *_: running.append(progress(bench.store, study_id).running)
+        workers=[], replace=lambda *_: running.append(study_progress(bench.store, study_id).running)
     )
     worker: Any = SimpleNamespace(
         pipe=SimpleNamespace(close=lambda: None),

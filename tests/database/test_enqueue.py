@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hpo.errors import StudyChangedError
-from hpo.queue.slots import enqueue, progress
+from hpo.queue.slots import enqueue, study_progress
 from hpo.records import Outcome
 from hpo.storage.tables import SlotRow, StudyRow
 
@@ -34,7 +34,7 @@ def test_a_study_whose_slots_have_all_begun_grows(bench: Any) -> None:
     assert study.spec["trials"] == 2
     # The file still says 1: what was put there stays.
     assert bench.register(trials=1) == study_id
-    assert progress(bench.store, study_id).waiting == 1
+    assert study_progress(bench.store, study_id).waiting == 1
     assert bench.claim(study_id).given == {"lr": 0.2}
 
 

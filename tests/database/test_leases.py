@@ -12,7 +12,7 @@ from sqlalchemy import select, text, update
 
 from hpo.errors import LeaseLostError
 from hpo.queue.leases import claim, release, release_dead_local, renew
-from hpo.queue.slots import progress
+from hpo.queue.slots import study_progress
 from hpo.records import Outcome
 from hpo.storage import identity
 from hpo.storage.engine import writing
@@ -78,7 +78,7 @@ def test_every_write_under_a_stale_token_is_refused(bench: Any) -> None:
             write()
     assert bench.begin(fresh) == (trial_id, number)
     store.finish_trial(fresh, trial_id, Outcome("pruned"))
-    assert progress(store, study_id).pruned == 1
+    assert study_progress(store, study_id).pruned == 1
 
 
 def test_an_expired_lease_that_nobody_claimed_still_holds(bench: Any) -> None:
@@ -116,5 +116,5 @@ def test_slots_of_dead_local_workers_come_back_and_no_others(bench: Any) -> None
     for worker in (alive, dead, "elsewhere:1:1.00", earlier):
         bench.claim(study_id, worker)
     assert release_dead_local(bench.store, study_id) == [1, 3]
-    assert progress(bench.store, study_id).running == 2
+    assert study_progress(bench.store, study_id).running == 2
     assert bench.claim(study_id).token == 2

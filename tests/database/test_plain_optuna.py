@@ -80,16 +80,16 @@ def test_what_needs_hpos_tables_says_how_to_get_them_and_adds_none(
 def test_an_upgrade_says_what_it_does_and_keeps_optunas_rows(theirs: str, capsys: Capture) -> None:
     before = _everything(theirs)
     said = _out(capsys, "db", "upgrade", "--dry-run", "--storage", theirs)
-    assert said.startswith("would: add hpo's tables and views") and "whose study stays as it is" in said
+    assert said.startswith("would: add hpo's tables and views") and "whose study stays unchanged" in said
     assert _everything(theirs) == before
     rows = json.loads(before[: before.rindex("}") + 1])
     assert _out(capsys, "db", "upgrade", "--storage", theirs).startswith("done: add hpo's tables")
     after = _everything(theirs)
     kept = json.loads(after[: after.rindex("}") + 1])
     assert {name: kept[name] for name in rows} == rows
-    assert "is current" in _out(capsys, "db", "upgrade", "--storage", theirs)
+    assert "is up to date" in _out(capsys, "db", "upgrade", "--storage", theirs)
     assert len(json.loads(_out(capsys, "status", "--json", "--storage", theirs))) == 1
-    assert _out(capsys, "db", "check", "--storage", theirs).endswith("all is well\n")
+    assert _out(capsys, "db", "check", "--storage", theirs).endswith("no problems\n")
 
 
 def test_a_file_in_a_folder_that_cannot_be_written_is_read(tmp_path: Path, capsys: Capture) -> None:

@@ -100,7 +100,7 @@ class Protocol(RuleBasedStateMachine):
             return
         if hung:
             done = self.writes(
-                worker, lambda lease, trial: leases.give_back_hung(self.store, lease, leases.PATIENCE)
+                worker, lambda lease, trial: leases.release_as_hung(self.store, lease, leases.PATIENCE)
             )
         else:
             done = self.writes(worker, lambda lease, trial: release(self.store, lease))

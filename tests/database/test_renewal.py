@@ -60,16 +60,16 @@ def test_it_renews_each_third_of_the_lease(bench: Any, clock: Clock) -> None:
     held = LeaseKeeper(bench.store, lease, 600.0, clock)
     set_back(bench.store, 19.0)
     clock.now += 19.0
-    held.look()
+    held.tick()
     assert times(bench.store)[0] == pytest.approx(41.0, abs=3)
     clock.now += 1.0
-    held.look()
+    held.tick()
     left, silent = times(bench.store)
     assert left == pytest.approx(60.0, abs=3)
     assert silent == pytest.approx(20.0, abs=3)
-    held.progressed()
+    held.heartbeat()
     clock.now += 20.0
-    held.look()
+    held.tick()
     assert times(bench.store)[1] == pytest.approx(20.0, abs=3)
 
 
@@ -80,7 +80,7 @@ def test_a_long_silence_below_the_limit_keeps_the_slot(bench: Any, clock: Clock)
     for _ in range(29):
         set_back(bench.store, 20.0)
         clock.now += 20.0
-        held.look()
+        held.tick()
         assert claim(bench.store, study_id, "b:2:0.00", 60.0) is None
 
 
@@ -90,8 +90,8 @@ def test_a_trial_that_hangs_loses_its_slot_and_the_next_goes_on_with_it(bench: A
     trial_id = began(bench, lease)
     held = LeaseKeeper(bench.store, lease, 600.0, clock)
     clock.now += 601.0
-    with pytest.raises(LeaseLostError, match="slot 0 was given back: no progress for 601 s"):
-        held.look()
+    with pytest.raises(LeaseLostError, match="slot 0 was released: no progress for 601 s"):
+        held.tick()
     (attempt,) = bench.rows(AttemptRow)
     assert (attempt.outcome, attempt.ended_at is None) == ("hung", False)
     with pytest.raises(LeaseLostError):
@@ -108,7 +108,7 @@ def test_three_that_hang_in_one_epoch_count_as_deaths(bench: Any, clock: Clock) 
     for count in (1, 2, 3):
         lease = bench.claim(study_id, "a:1:0.00")
         trial_id = began(bench, lease)
-        leases.give_back_hung(bench.store, lease, leases.PATIENCE)
+        leases.release_as_hung(bench.store, lease, leases.PATIENCE)
         assert bench.store.deaths_in_a_row(trial_id) == (count, 1)
 
 
@@ -138,17 +138,17 @@ def test_the_thread_holds_the_lease_and_says_when_it_is_lost(bench: Any) -> None
     lease_end = bench.rows(SlotRow)[0].lease_until
     with LeaseKeeper(bench.store, lease, 600.0) as held:
         _until(lambda: bench.rows(SlotRow)[0].lease_until > lease_end + 0.5)  # renewed again and again
-        held.check_held()
+        held.raise_if_lost()
         with writing(bench.store.engine) as connection:
             connection.execute(update(SlotRow).values(token=SlotRow.token + 1))
         _until(lambda: _raises(held))
         with pytest.raises(LeaseLostError, match="slot 0 was taken over"):
-            held.check_held()
+            held.raise_if_lost()
 
 
 def _raises(held: LeaseKeeper) -> bool:
     try:
-        held.check_held()
+        held.raise_if_lost()
     except LeaseLostError:
         return True
     return False
@@ -165,7 +165,7 @@ def test_a_database_that_is_away_ends_nothing(bench: Any, monkeypatch: pytest.Mo
     with LeaseKeeper(bench.store, lease, 600.0) as held:
         monkeypatch.setattr(lease_keeper, "is_stopped", away)
         _until(lambda: len(asked) >= 3)
-        held.check_held()
+        held.raise_if_lost()
         monkeypatch.undo()
         control.stop(bench.store, lease.study_id)
         _until(lambda: _stops(held))

@@ -17,7 +17,7 @@ from hpo.queries.study import list_studies
 from hpo.queries.trial import trial_detail
 from hpo.queue.leases import claim
 from hpo.queue.pausing import claim_promoted, end_paused, paused_stages
-from hpo.queue.slots import progress
+from hpo.queue.slots import study_progress
 from hpo.records import Decision, Finding, Outcome, Rung, Standing
 from hpo.search.pruners import judge, promotable, promoted, stopped_at_the_end
 from hpo.storage.fence import Lease
@@ -127,7 +127,7 @@ def test_a_paused_trial_is_nobodys_until_it_is_among_the_best(bench: Any) -> Non
     detail = trial_detail(bench.store.engine, "first", 1)
     assert (detail.state, detail.verdict) == ("running", None)
     assert {row.trial_id: row.decision for row in bench.rows(RungRow)} == {first: "paused", second: "goes_on"}
-    counts = progress(bench.store, study_id)
+    counts = study_progress(bench.store, study_id)
     assert (counts.waiting, counts.running, counts.paused, counts.done, counts.total) == (1, 1, 1, 0, 3)
     assert counts.open == 3, "the study is not over while a trial is paused"
     (summary,) = list_studies(bench.store.engine)
@@ -166,7 +166,7 @@ def test_paused_trials_end_as_pruned_when_no_trial_runs_or_is_to_come(bench: Any
         lease, lease.trial_id, Outcome("complete", value=0.7, verdict="healthy", cause="healthy")
     )
     assert [end(bench, study_id) for _ in range(3)] == [True, True, False]
-    assert progress(bench.store, study_id).pruned == 2
+    assert study_progress(bench.store, study_id).pruned == 2
     states = [trial.state.name for trial in bench.optuna_trials()]
     assert states == ["PRUNED", "COMPLETE", "PRUNED"]
     last = trial_detail(bench.store.engine, "first", 0)

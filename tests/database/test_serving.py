@@ -86,14 +86,14 @@ def test_a_worker_is_listed_from_its_arrival_until_it_leaves(
     assert rows["host:2:0.00"].device == "cuda:0" and rows["host:2:0.00"].tags == []
     with bench.store.engine.begin() as connection:
         connection.execute(update(WorkerRow).values(seen_at=epoch_now() - 3600))
-    mine.sign()  # too soon to say it again
+    mine.heartbeat()  # too soon to say it again
     ages = {row.worker: row.seen_at for row in bench.rows(WorkerRow)}
     monkeypatch.setattr(worker_registry, "HEARTBEAT_SECONDS", 0.0)
-    mine.sign()
+    mine.heartbeat()
     (now,) = bench.rows(WorkerRow, worker="host:1:0.00")
     assert now.seen_at > ages["host:1:0.00"] + 3500
     assert bench.rows(WorkerRow, worker="host:2:0.00")[0].seen_at == ages["host:2:0.00"]
-    other.leave()
+    other.deregister()
     assert [row.worker for row in bench.rows(WorkerRow)] == ["host:1:0.00"]
 
 

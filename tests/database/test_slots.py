@@ -8,9 +8,10 @@ from typing import Any
 import optuna
 import pytest
 
+from hpo import __version__
 from hpo.errors import StudyChangedError
 from hpo.queue.leases import release
-from hpo.queue.slots import Progress, progress, register_study
+from hpo.queue.slots import StudyProgress, register_study, study_progress
 from hpo.records import Outcome
 from hpo.storage.studies import find_registered
 from hpo.storage.tables import SlotRow, StudyRow, TrialRow
@@ -31,7 +32,7 @@ def test_a_study_is_submitted_once_with_its_slots(bench: Any) -> None:
         "synthetic",
         "f" * 64,
     )
-    assert study.code_version.startswith("0.1.0+")
+    assert study.code_version.startswith(f"{__version__}+")
     assert study.package_versions["optuna"] == optuna.__version__
     with bench.plain_optuna() as storage:
         found = optuna.load_study(study_name="first", storage=storage)
@@ -52,7 +53,7 @@ def test_more_trials_add_slots_and_fewer_take_back_those_that_nobody_began(bench
     study_id = bench.register(trials=2)
     bench.trial(study_id, Outcome("complete", value=0.5))
     bench.register(trials=5)
-    assert progress(bench.store, study_id) == Progress(waiting=4, complete=1)
+    assert study_progress(bench.store, study_id) == StudyProgress(waiting=4, complete=1)
     lease = bench.claim(study_id)
     bench.begin(lease)
     release(bench.store, lease)
@@ -92,7 +93,7 @@ def test_other_images_are_refused(bench: Any) -> None:
 def test_a_study_that_hpo_did_not_make_is_left_alone(bench: Any) -> None:
     with bench.plain_optuna() as storage:
         optuna.create_study(study_name="first", storage=storage)
-    with pytest.raises(StudyChangedError, match="hpo did not make"):
+    with pytest.raises(StudyChangedError, match="was not created by hpo"):
         bench.register()
     assert find_registered(bench.store.engine, "first") is None
 
@@ -102,8 +103,8 @@ def test_progress_counts_every_state(bench: Any) -> None:
     for outcome in (Outcome("complete", value=0.5), Outcome("pruned"), Outcome("pruned"), Outcome("failed")):
         bench.trial(study_id, outcome)
     bench.claim(study_id)
-    now = progress(bench.store, study_id)
-    assert now == Progress(waiting=1, running=1, complete=1, pruned=2, failed=1)
+    now = study_progress(bench.store, study_id)
+    assert now == StudyProgress(waiting=1, running=1, complete=1, pruned=2, failed=1)
     assert (now.done, now.total) == (4, 6)
 
 
@@ -116,7 +117,7 @@ def test_a_study_deleted_with_optunas_tools_begins_afresh_under_its_name(bench: 
     # Nothing stands in the way of another spec or other images now.
     other = replace(bench.images, fingerprint="0" * 64)
     again = register_study(bench.store, bench.spec(seed=1, trials=2), other)
-    assert progress(bench.store, again) == Progress(waiting=2)
+    assert study_progress(bench.store, again) == StudyProgress(waiting=2)
     assert bench.rows(TrialRow) == []
     assert bench.trial(again, Outcome("complete", value=0.1)) > 0
     assert [trial.value for trial in bench.optuna_trials()] == [0.1]
@@ -129,5 +130,5 @@ def test_a_deleted_study_that_optuna_made_again_is_not_taken_for_ours(bench: Any
         optuna.delete_study(study_name="first", storage=storage)
         theirs = optuna.create_study(study_name="first", storage=storage)
         theirs.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
-    with pytest.raises(StudyChangedError, match="hpo did not make"):
+    with pytest.raises(StudyChangedError, match="was not created by hpo"):
         bench.register()

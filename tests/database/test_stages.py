@@ -17,11 +17,11 @@ from hpo.errors import UserError
 from hpo.queries.stages import stages_status
 from hpo.queries.trial import trial_detail
 from hpo.queue.leases import claim
-from hpo.queue.slots import enqueue, progress
+from hpo.queue.slots import enqueue, study_progress
 from hpo.records import Decision as RungDecision
 from hpo.records import Outcome, Rung
 from hpo.reporting.report.build import make_report
-from hpo.search.samplers.registry import draw
+from hpo.search.samplers.registry import sample_slot
 from hpo.stages.advance import advance, look_again, refined_study
 from hpo.stages.around import draws_around
 from hpo.stages.store import find_stage, read_stages
@@ -55,7 +55,7 @@ def finish(bench: Any, study_id: int, rule: Rule = good) -> list[dict[str, Any]]
     trained = []
     while lease := claim(bench.store, study_id, "host:1:0.00", 60.0):
         stage = bench.store.read(lambda connection: find_stage(connection, study_id, spec, lease.stage))
-        values = {**lease.given, **draw(stage.spec.giving(lease.given), lease.slot)}
+        values = {**lease.given, **sample_slot(stage.spec.giving(lease.given), lease.slot)}
         trial_id, _ = bench.store.begin_trial(
             lease, params={}, distributions={}, device="cpu",
             configuration=stage.spec.configuration(values).applicable(),
@@ -81,7 +81,7 @@ def test_only_the_first_stage_is_written_at_first(bench: Any, study_id: int) -> 
     )  # fmt: skip
     # Half of the 45,000 that are not held out.
     assert (stage.train_images, stage.fixed) == (22_500, {"epochs": 1, "train_images": 22_500})
-    now = progress(bench.store, study_id)
+    now = study_progress(bench.store, study_id)
     assert (now.waiting, now.to_come, now.total) == (12, PLANNED - 12, PLANNED)
     assert bench.register(trials=PLANNED, stages=STAGES) == study_id
     assert len(bench.rows(SlotRow)) == 12
@@ -237,7 +237,7 @@ def test_the_whole_way_to_a_confirmed_winner_and_one_look_at_the_test_images(
 
     while advance(bench.store, "first"):
         finish(bench, study_id, rule)
-    assert progress(bench.store, study_id).to_come == 0
+    assert study_progress(bench.store, study_id).to_come == 0
     first, second = sorted(bench.rows(CandidateRow), key=lambda row: row.candidate)
     assert (first.rank, second.rank) == (2, 1)
     assert second.mean == pytest.approx((0.621 + 0.623) / 2)
@@ -312,7 +312,7 @@ def test_a_study_in_which_nothing_learns_ends_with_a_reason(bench: Any, study_id
     (stage,) = bench.rows(StageRow, stage="fine")
     (decision,) = bench.rows(DecisionRow)
     assert (stage.trials, decision.action) == (0, "end")
-    now = progress(bench.store, study_id)
+    now = study_progress(bench.store, study_id)
     assert (now.done, now.total) == (12, 12)
     assert [each.trials for each in stages_status(bench.store.engine, "first").stages] == [12, 0]
 
@@ -329,7 +329,7 @@ def test_the_slots_do_not_depend_on_the_order_in_which_trials_end(bench: Any, st
     spec = bench.spec(trials=PLANNED, stages=STAGES)
     coarse = bench.store.read(lambda connection: read_stages(connection, other, spec))["coarse"]
     for lease in reversed(leases):
-        values = draw(coarse.spec, lease.slot)
+        values = sample_slot(coarse.spec, lease.slot)
         trial_id, _ = bench.begin(lease, **values)
         bench.store.finish_trial(lease, trial_id, ties("coarse", lease.slot, values))
     advance(bench.store, "second")
@@ -415,7 +415,7 @@ def test_a_report_says_that_a_study_in_stages_is_over_and_counts_only_what_came_
         finish(bench, study_id, rule)
     said = _state_and_summary(bench)
     assert "finished" in said
-    assert "came to nothing, most often with the verdict “learning rate too high” (2 trials)" in said
+    assert "failed or did not learn, most often with the verdict “learning rate too high” (2 trials)" in said
 
 
 def test_a_report_of_a_study_that_ended_in_a_stage_says_finished(bench: Any, study_id: int) -> None:
@@ -426,7 +426,7 @@ def test_a_report_of_a_study_that_ended_in_a_stage_says_finished(bench: Any, stu
 
 def _state_and_summary(bench: Any) -> str:
     page = make_report(bench.store.url, "first", "md").text
-    return page[: page.index("What was asked")]
+    return page[: page.index("Setup")]
 
 
 def test_each_look_at_the_test_images_is_counted(bench: Any) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import event, func, select
 from hpo.errors import LeaseLostError
 from hpo.queries.trial import trial_detail
 from hpo.queue.leases import release, renew
-from hpo.queue.slots import progress
+from hpo.queue.slots import study_progress
 from hpo.records import Finding, LayerStatistics, Outcome
 from hpo.storage import store as store_module
 from hpo.storage.tables import EPOCHS, FINDINGS, LAYERS, AttemptRow, SlotRow, TrialRow
@@ -152,7 +152,7 @@ def test_a_write_whose_success_was_not_heard_of_is_made_again_without_harm(bench
     for _ in range(2):
         bench.store.finish_trial(lease, trial_id, Outcome("pruned", value=0.5))
     assert [len(bench.rows(table)) for table in (EPOCHS, FINDINGS, LAYERS)] == [1, 1, 1]
-    assert progress(bench.store, study_id).pruned == 1
+    assert study_progress(bench.store, study_id).pruned == 1
     with pytest.raises(LeaseLostError):
         renew(bench.store, lease)
 
@@ -202,7 +202,7 @@ def test_a_trial_ended_with_optunas_tools_is_ended_here_too(bench: Any) -> None:
     bench.store.finish_trial(lease, trial_id, Outcome("complete", value=0.5))
     (told,) = bench.optuna_trials()
     assert told.state is TrialState.FAIL
-    assert progress(bench.store, study_id).done == 1
+    assert study_progress(bench.store, study_id).done == 1
 
 
 def test_ids_that_sqlite_gives_out_again_bring_nothing_old_with_them(bench: Any) -> None:

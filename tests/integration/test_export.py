@@ -297,7 +297,7 @@ def test_other_sizes_are_squeezed_and_said(exported: Path, tmp_path: Path, capsy
     picture(tmp_path / "a.png"), picture(tmp_path / "b.png", (50, 40))
     out, err = predict(capsys, str(exported), str(tmp_path / "*.png"), "--json")
     assert [each["size"] for each in json.loads(out)] == [[32, 32], [50, 40]]
-    assert err == "1 of 2 images were not 32 x 32: squeezed to it, sides and all\n"
+    assert err == "resized 1 of 2 images to 32 x 32, whatever their aspect ratio\n"
 
 
 def test_what_is_no_image_is_told_after_the_others(exported: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 import hpo.trial.setup
 from hpo.config.study import StudySpec
 from hpo.errors import FailingStudyError
-from hpo.queue.slots import Progress, progress
+from hpo.queue.slots import StudyProgress, study_progress
 from hpo.storage.store import ResultsStore
 from hpo.workers.loop import serve
 from hpo.workers.messages import WorkOrder
@@ -43,13 +43,13 @@ def _spec(widths: list[int], most: int) -> StudySpec:
     return StudySpec.model_validate(document | {"space": space, "max_consecutive_failures": most})
 
 
-def _serve(url: str, spec: StudySpec) -> Progress:
+def _serve(url: str, spec: StudySpec) -> StudyProgress:
     with ResultsStore(url) as store:
         study_id = submit(store, spec).study_id
         try:
             serve(WorkOrder(url, ("s",), "cpu", 2), lambda event: None, lambda: None, lambda ready: None)
         finally:
-            now = progress(store, study_id)
+            now = study_progress(store, study_id)
     return now
 
 
@@ -78,4 +78,4 @@ def test_it_stops_after_so_many_and_goes_on_when_told_again(storage_url: str) ->
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
 def test_failures_between_successes_stop_nothing(storage_url: str) -> None:
-    assert _serve(storage_url, _spec([1, 4, 3, 6, 5], most=2)) == Progress(complete=2, failed=3)
+    assert _serve(storage_url, _spec([1, 4, 3, 6, 5], most=2)) == StudyProgress(complete=2, failed=3)

@@ -18,7 +18,7 @@ from sqlalchemy import NullPool, text
 
 from hpo.artifacts.store import keep
 from hpo.cli.app import run_command
-from hpo.data.cache import Decoded, Part, Source, cached, preprocessed_images
+from hpo.data.cache import Decoded, DecodedSplit, Source, cached, preprocessed_images
 from hpo.data.preprocess import principal_components
 from hpo.maintenance.prune import FILE_KINDS, find_files
 from hpo.settings import settings
@@ -81,13 +81,13 @@ def test_without_delete_it_only_lists(cache: Path, capsys: Capture) -> None:
     assert _files(cache) == before
     assert "decoded images idle-1" in said and "6,000 bytes, idle for 40 days" in said
     assert "fresh" not in said
-    assert said.splitlines()[-1] == "nothing was removed: `hpo db prune --delete` frees 15,000 bytes"
+    assert said.splitlines()[-1] == "removed nothing: `hpo db prune --delete` frees 15,000 bytes"
 
 
 def test_delete_removes_what_is_idle_and_nothing_else(cache: Path, capsys: Capture) -> None:
     before = _files(cache)
     said = _prune(capsys, "--delete", "--storage", f"sqlite:///{cache / 'none.db'}")
-    assert said.splitlines()[-1] == "removed; 15,000 bytes on disk are free again"
+    assert said.splitlines()[-1] == "removed; freed 15,000 bytes on disk"
     assert _files(cache) == {name for name in before if "idle" not in name}
     assert _prune(capsys, "--storage", f"sqlite:///{cache / 'none.db'}") == "nothing to remove\n"
     assert not (cache / "none.db").exists()
@@ -139,7 +139,12 @@ def test_what_is_used_is_marked_so_that_it_stays(cache: Path, monkeypatch: pytes
     labels = np.zeros(2, np.int64)
     pixels = np.zeros((2, 3, 32, 32), np.uint8)
     source = Source(
-        "used", ("a",), 4, "here", "0" * 64, lambda: Decoded(Part(labels, [pixels]), Part(labels, [pixels]))
+        "used",
+        ("a",),
+        4,
+        "here",
+        "0" * 64,
+        lambda: Decoded(DecodedSplit(labels, [pixels]), DecodedSplit(labels, [pixels])),
     )
     monkeypatch.setattr(precision, "_measure", lambda device: {"fp32": 100.0, "bf16": 150.0})
 

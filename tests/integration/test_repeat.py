@@ -103,7 +103,7 @@ def test_what_was_otherwise_then_is_said_before(url: str, capsys: Capture) -> No
     change(url, f"UPDATE hpo_study SET dataset_fingerprint = 'abc', spec = {spec}")
     assert run_command(["repeat", "s", "0", "--storage", url]) in (0, 1)
     before_training = capsys.readouterr().out.partition("epoch 1 of 2")[0]
-    said = [line.removeprefix("differs from then  ") for line in before_training.splitlines()[1:]]
+    said = [line.removeprefix("different now  ") for line in before_training.splitlines()[1:]]
     assert said[0] == f"code: 0.0.9+old -> {provenance.running_code()}"
     now = provenance.package_versions()
     assert {f"python: 2.7 -> {now['python']}", f"torch: 1.0 -> {now['torch']}"} <= set(said)

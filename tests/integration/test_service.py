@@ -13,7 +13,7 @@ from hpo.config.study import StudySpec
 from hpo.errors import UserError
 from hpo.events import Event, StudyOver, StudySkipped, StudyTaken, TrialEnded
 from hpo.queue import control
-from hpo.queue.slots import enqueue, progress
+from hpo.queue.slots import enqueue, study_progress
 from hpo.settings import settings
 from hpo.signals import StopRequestedError
 from hpo.storage.store import ResultsStore
@@ -110,7 +110,7 @@ def test_a_study_whose_images_are_missing_is_passed_over_and_others_are_served(
     (skipped,) = [event for event in events if isinstance(event, StudySkipped)]
     assert skipped.study == "elsewhere" and str(tmp_path / "none") in skipped.reason
     with ResultsStore(storage_url) as store:
-        assert progress(store, elsewhere).waiting == 2
+        assert study_progress(store, elsewhere).waiting == 2
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpo import provenance
+from hpo import __version__, provenance
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_without_a_repository_the_sources_are_hashed(package: Path) -> None:
     before = provenance.code_version()
-    assert before.startswith("0.1.0+sources.")
+    assert before.startswith(f"{__version__}+sources.")
     (package / "__init__.py").write_text("A = 2\n")
     assert provenance.code_version() != before
 
@@ -41,10 +41,10 @@ def test_only_a_repository_that_tracks_the_package_names_its_commit(package: Pat
     git("add", ".")
     git("commit", "--no-verify", "-m", "first")
     commit = git("rev-parse", "HEAD")[:12]
-    assert provenance.code_version() == f"0.1.0+{commit}"
+    assert provenance.code_version() == f"{__version__}+{commit}"
     (package / "__init__.py").write_text("A = 2\n")
     dirty = provenance.code_version()
-    assert dirty.startswith(f"0.1.0+{commit}-dirty.")
+    assert dirty.startswith(f"{__version__}+{commit}-dirty.")
     (package / "__init__.py").write_text("A = 3\n")
     assert provenance.code_version() != dirty
 

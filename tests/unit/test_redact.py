@@ -85,7 +85,7 @@ def test_a_mistaken_command_does_not_repeat_the_password(
     assert run_command(command) in (1, 2)
     shown = capsys.readouterr()
     assert SECRET not in shown.out + shown.err
-    assert "a password in a command can be seen by everyone on this machine" in shown.err
+    assert "everyone on this machine can see a password in a command" in shown.err
 
 
 def test_without_a_password_in_the_command_there_is_no_warning() -> None:

@@ -1,1 +1,1 @@
-"""One module a command."""
+"""One module a command (or pair of commands), independent of each other."""

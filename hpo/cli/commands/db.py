@@ -1,4 +1,4 @@
-"""``hpo db``: upkeep of the database and of what hpo keeps on this machine."""
+"""``hpo db``: maintain the database and the files that hpo keeps on this machine."""
 
 from __future__ import annotations
 
@@ -16,22 +16,20 @@ if TYPE_CHECKING:
     from hpo.maintenance.check import Problem
     from hpo.maintenance.prune import Removable
 
-db = typer.Typer(
-    name="db", no_args_is_help=True, help="Upgrade, check and back up the database; remove what is left over."
-)
+db = typer.Typer(name="db", no_args_is_help=True, help="Upgrade, check, back up and clean the database.")
 
 
 @db.command()
 def upgrade(
     storage: Storage = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Bring the database up to this hpo's schema; everything in it is kept.
+    """Upgrade the database to this version's schema, keeping all data.
 
-    In a database of Optuna's alone it adds hpo's tables and views beside Optuna's, which stay as they are.
+    In a database that only Optuna has used, it adds hpo's tables and views and leaves Optuna's unchanged.
     """
-    from hpo.cli.views.lines import to_json
+    from hpo.cli.console import print_json, print_line
     from hpo.cli.views.upgrade import plan
     from hpo.storage import schema
     from hpo.storage.revision import HEAD
@@ -43,76 +41,84 @@ def upgrade(
         schema.upgrade(url, adopt=True)
     if as_json:
         changed = not (dry_run or before.current)
-        typer.echo(to_json({"from": before.revision, "to": HEAD, "changed": changed, "plan": planned}))
+        print_json({"from": before.revision, "to": HEAD, "changed": changed, "plan": planned})
     else:
-        _say(planned if before.current else f"{'would' if dry_run else 'done'}: {planned}")
+        print_line(planned if before.current else f"{'would' if dry_run else 'done'}: {planned}")
 
 
 @db.command()
 def check(
     repair: Annotated[
-        bool, typer.Option("--repair", help="Put right what can be without losing anything.")
+        bool, typer.Option("--repair", help="Repair what can be repaired without losing data.")
     ] = False,
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Look for what is wrong in the database. The exit code is 1 if a problem remains."""
+    """Check the database for inconsistent or damaged data.
+
+    The exit code is 1 if a problem remains. `hpo check` checks a study's configuration, `hpo doctor` this
+    machine.
+    """
     from dataclasses import asdict
 
-    from hpo.cli.views.lines import to_json
+    from hpo.cli.console import print_json, print_line
     from hpo.maintenance.check import CHECKS, check_database
 
     problems = check_database(storage_url(storage), repair=repair)
     remaining = [problem for problem in problems if not (problem.repaired or problem.only_a_note)]
     if as_json:
-        typer.echo(to_json({"checks": list(CHECKS), "problems": [asdict(problem) for problem in problems]}))
+        print_json({"checks": list(CHECKS), "problems": [asdict(problem) for problem in problems]})
     else:
         for problem in problems:
-            _say(_line(problem))
-        _say(_verdict(len(CHECKS), problems, remaining, repair))
+            print_line(_line(problem))
+        print_line(_verdict(len(CHECKS), problems, remaining, repair))
     raise typer.Exit(1 if remaining else 0)
 
 
 @db.command()
 def backup(
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to; an earlier backup is replaced.")
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The backup; an earlier one is replaced.")
     ],
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Copy an SQLite database while it is in use; for PostgreSQL, say how it is done there."""
-    from hpo.cli.views.lines import to_json
-    from hpo.data.progress import progress
+    """Back up an SQLite database while it is in use.
+
+    For PostgreSQL it names the command that does it.
+    """
+    from hpo.cli.console import print_json, print_line
+    from hpo.data.progress import progress_bar
     from hpo.maintenance.backup import back_up
 
     with ExitStack() as stack:
-        begin = partial(progress, f"backing up to {output}", total=100)
+        begin = partial(progress_bar, f"backing up to {output}", total=100)
         done = back_up(storage_url(storage), output, _in_percent(lambda: stack.enter_context(begin())))
     if as_json:
-        typer.echo(to_json({"file": str(done.path), "bytes": done.bytes}))
+        print_json({"file": str(done.path), "bytes": done.bytes})
     else:
-        _say(
-            f"{done.path}  {done.bytes:,} bytes, checked. To restore it: stop all workers, then copy it back"
+        print_line(
+            f"{done.path}  {done.bytes:,} bytes, verified. To restore it: stop all workers, then copy it back"
         )
 
 
 @db.command()
 def prune(
     days: Annotated[
-        float, typer.Option(min=0, metavar="N", help="Remove what was not used for so many days.")
+        float, typer.Option(min=0, metavar="N", help="Remove what has not been used for N days.")
     ] = 30.0,
-    delete: Annotated[bool, typer.Option("--delete", help="Remove it; without this, only list it.")] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="Remove it instead of listing it.")] = False,
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Remove what nothing needs: idle caches, leftovers of killed processes, what deleted studies left.
+    """List or remove unused caches and leftover files.
 
-    It only lists what would go, until --delete says to do it. Caches are made again when they are needed.
+    These are idle caches, files of killed processes, and what deleted studies left behind. Only --delete
+    removes anything. Caches are rebuilt when they are needed.
     """
     from dataclasses import asdict
 
-    from hpo.cli.views.lines import to_json
+    from hpo.cli.console import print_json, print_line
     from hpo.maintenance import prune as pruning
 
     url = storage_url(storage)
@@ -124,38 +130,43 @@ def prune(
             pruning.remove_rows(url)
     if as_json:
         found = [{**asdict(each), "path": each.path and str(each.path)} for each in (*files, *rows)]
-        typer.echo(to_json({"removed": delete, "found": found}))
+        print_json({"removed": delete, "found": found})
         return
     for each in (*files, *rows):
-        _say(_removable(each))
+        print_line(_removable(each))
     if not (files or rows):
-        _say("nothing to remove")
+        print_line("nothing to remove")
     elif delete:
-        _say(f"removed; {_size(freed)} on disk are free again")
+        print_line(f"removed; freed {_size(freed)} on disk")
     else:
-        _say(f"nothing was removed: `hpo db prune --delete` frees {_size(sum(each.bytes for each in files))}")
+        print_line(
+            f"removed nothing: `hpo db prune --delete` frees {_size(sum(each.bytes for each in files))}"
+        )
 
 
 @db.command()
 def roles(
     apply: Annotated[
-        bool, typer.Option("--apply", help="Run it, as the owner of hpo's tables, instead of printing it.")
+        bool,
+        typer.Option("--apply", help="Run the SQL as the owner of hpo's tables."),
     ] = False,
     logins: Annotated[
         list[str] | None,
         typer.Option(
             "--login",
             metavar="ROLE=FILE",
-            help="With --apply: let it log in with the password in the file's first line. Repeat it.",
+            help="With --apply: let ROLE log in with the password in FILE's first line. Can be repeated.",
         ),
     ] = None,
     storage: Storage = None,
 ) -> None:
-    """Print the SQL that makes PostgreSQL roles for viewers, workers and those who submit studies.
+    """Print or run the SQL that creates the PostgreSQL roles.
 
-    Tables are then changed by their owner alone, and no worker can change a study. It may be run again at any
-    time; `hpo db upgrade` keeps the roles up to date.
+    The roles are for viewers, workers and people who submit studies. Only the owner can then change tables,
+    and no worker can change a study. It can be run again at any time; `hpo db upgrade` keeps the roles up to
+    date.
     """
+    from hpo.cli.console import print_line
     from hpo.cli.views.roles import as_script, read_logins
     from hpo.errors import UserError
     from hpo.storage.roles import ROLES
@@ -165,7 +176,7 @@ def roles(
     if apply:
         apply_roles(storage_url(storage), passwords)
         for role, purpose in ROLES.items():
-            _say(f"{role}  {purpose}{', with a login of its own' if role in passwords else ''}")
+            print_line(f"{role}  {purpose}{', with its own login' if role in passwords else ''}")
     elif passwords:
         raise UserError("--login needs --apply: a password is not printed")
     else:
@@ -173,7 +184,7 @@ def roles(
 
 
 def _of_database(url: str) -> tuple[list[Removable], list[Removable]]:
-    """Rows, and kept weights, that may go. Caches can be pruned where there is no database."""
+    """Return removable rows and kept weights: none without a database, where caches can still be pruned."""
     from hpo.maintenance.prune import find_rows, find_weights
     from hpo.storage.schema import inspect_schema
 
@@ -195,13 +206,13 @@ def _verdict(checks: int, problems: list[Problem], remaining: list[Problem], rep
     from hpo.reporting import formatting
 
     if not problems:
-        return f"{formatting.count(checks, 'check')}, all is well"
+        return f"{formatting.count(checks, 'check')}, no problems"
     repaired = sum(problem.repaired for problem in problems)
-    said = f"{formatting.count(checks, 'check')}, {formatting.count(len(remaining), 'problem')}"
-    said += f", {repaired} repaired" if repaired else ""
+    summary = f"{formatting.count(checks, 'check')}, {formatting.count(len(remaining), 'problem')}"
+    summary += f", {repaired} repaired" if repaired else ""
     if not repair and any(problem.repairable for problem in remaining):
-        said += "; `hpo db check --repair` puts right what can be (back up first: `hpo db backup`)"
-    return said
+        summary += "; `hpo db check --repair` repairs what it can (back up first: `hpo db backup`)"
+    return summary
 
 
 def _removable(each: Removable) -> str:
@@ -216,21 +227,15 @@ def _size(size: int) -> str:
 
 
 def _in_percent(begin: Callable[[], Callable[[int], None]]) -> Callable[[int, int], None]:
-    """Shows pages copied as a percentage, from the first one on."""
+    """Return a callback that shows the pages copied as a percentage, from the first page on."""
     advance: Callable[[int], None] | None = None
     shown = 0
 
-    def tell(done: int, total: int) -> None:
+    def show(done: int, total: int) -> None:
         nonlocal advance, shown
         advance = advance or begin()
         percent = 100 * done // max(1, total)
         advance(percent - shown)
         shown = percent
 
-    return tell
-
-
-def _say(line: str) -> None:
-    from hpo.cli.console import printable, stdout
-
-    stdout().print(printable(line), soft_wrap=True)
+    return show

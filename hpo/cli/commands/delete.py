@@ -1,4 +1,4 @@
-"""``hpo delete``: a study and everything of it."""
+"""``hpo delete``: remove a study and everything it stored."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpo.cli.options import Storage, storage_url
+from hpo.cli.options import Storage, StudyName, storage_url
 
 if TYPE_CHECKING:
     from hpo.maintenance.deletion import Deletable
 
 
 def delete(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="The study's name.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    study: StudyName,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Also while workers hold trials of it: their work is lost.")
+        bool, typer.Option("--force", help="Delete it even while workers train it: their work is lost.")
     ] = False,
     storage: Storage = None,
 ) -> None:
-    """Remove a study: its rows, Optuna's study, its checkpoints and kept weights here. Asks first."""
+    """Delete a study with everything it stored.
+
+    That is its rows, Optuna's study, and its checkpoints and kept weights on this machine. Asks first.
+    """
     from hpo.cli.views.tables import results
     from hpo.maintenance.deletion import delete_study, find_deletable, refuse_held
     from hpo.storage.store import ResultsStore
@@ -34,20 +37,20 @@ def delete(
         _ask(found)
     with ResultsStore(url) as store:
         delete_study(store, found, force=force)
-    typer.echo(f"{study} is deleted")
+    typer.echo(f"deleted {study}")
 
 
 def _ask(found: Deletable) -> None:
     from hpo.errors import UserError
 
-    said = _what(found)
+    contents = _contents(found)
     if not sys.stdin.isatty():
-        raise UserError(f"{said} would be deleted for good; nobody can be asked here: add --yes")
-    if not typer.confirm(f"Delete {said} for good?"):
+        raise UserError(f"this permanently deletes {contents}; without a terminal to confirm, add --yes")
+    if not typer.confirm(f"Permanently delete {contents}?"):
         raise typer.Exit(1)
 
 
-def _what(found: Deletable) -> str:
+def _contents(found: Deletable) -> str:
     from hpo.reporting import formatting
 
     summary = found.summary

@@ -1,25 +1,22 @@
-"""``hpo test``: a trial's configuration, measured on the test images."""
+"""``hpo test``: one evaluation of a trial's configuration on the test images."""
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from hpo.cli.options import Storage, storage_url
+from hpo.cli.options import Storage, StudyName, TrialNumber, storage_url
 
 
-def test(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="The study's name.")],
-    number: Annotated[int, typer.Argument(metavar="NUMBER", help="The trial's number, from 0.", min=0)],
+def evaluate(
+    study: StudyName,
+    number: TrialNumber,
     storage: Storage = None,
 ) -> None:
-    """Plan to measure a trial's configuration on the test images; `hpo run STUDY` does it.
+    """Plan one evaluation of a trial on the test images.
 
-    It is trained on training and validation images. Do this once, for the winner: whoever chooses among
-    several looks chooses the luckiest. Each look is counted. A study that confirms looks by itself.
+    `hpo run STUDY` then trains the trial's configuration on the training and validation images and measures
+    it. Do this once, for the winner: the best of several test results is the luckiest. Every evaluation is
+    counted. A study with a confirmation stage evaluates its winner by itself.
     """
-    from hpo.cli.console import printable, stderr, stdout
+    from hpo.cli.console import print_line, print_warning
     from hpo.cli.views.tables import study_in_database
     from hpo.reporting import formatting
     from hpo.stages.advance import look_again
@@ -30,9 +27,8 @@ def test(
     with ResultsStore(url) as store:
         looks = look_again(store, study, number)
     if looks:
-        warning = (
-            f"warning: this is look {looks + 1} at the test images, "
-            f"after {formatting.count(looks, 'other')}: only the first is an honest one"
+        print_warning(
+            f"this is evaluation {looks + 1} on the test images, "
+            f"after {formatting.count(looks, 'other')}: only the first is unbiased"
         )
-        stderr().print(warning, style="yellow", soft_wrap=True)
-    stdout().print(printable(f"planned: trial {number} of {study} on the test images; `hpo run` trains it"))
+    print_line(f"planned: trial {number} of {study} on the test images; `hpo run {study}` trains it")

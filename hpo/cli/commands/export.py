@@ -1,4 +1,4 @@
-"""``hpo export``: a trained network as a folder."""
+"""``hpo export``: write a trained network as a folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpo.cli.options import Json, Storage, storage_url
+from hpo.cli.options import Json, Storage, StudyName, storage_url
 from hpo.errors import UserError
 
 if TYPE_CHECKING:
@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 
 
 def export(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="The study's name.")],
+    study: StudyName,
     trial: Annotated[
         int | None,
         typer.Option(
-            metavar="NUMBER", min=0, help="A trial. [default: the one measured on test images, else the best]"
+            metavar="NUMBER",
+            min=0,
+            help="The trial. [default: the one evaluated on test images, else the best]",
+            show_default=False,
         ),
     ] = None,
     output: Annotated[
@@ -32,12 +35,15 @@ def export(
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Write a trained network as a folder that `hpo predict` uses, without a database.
+    """Export a trained network as a folder.
 
-    It holds the weights of the trial's best epoch (safetensors), its preprocessing, its settings, the names
-    of the classes, a torch.export program that needs no hpo, and a model card. What is written is measured
-    before the folder appears, on the images on which the trial was.
+    `hpo predict` uses the folder without a database. It holds the weights of the trial's best epoch
+    (safetensors), its preprocessing, its settings, the class names, a torch.export program that runs without
+    hpo, and a model card. Before the folder appears, hpo measures what it wrote on the trial's own images.
     """
+    from dataclasses import asdict
+
+    from hpo.cli.console import print_json
     from hpo.trial.export import Export, check_place
 
     export = Export(storage_url(storage), study, trial)
@@ -50,7 +56,7 @@ def export(
         weights = _retrained(export)
     exported = export.write(weights, place)
     if as_json:
-        _print_json(exported)
+        print_json({**asdict(exported), "folder": str(exported.folder)})
     else:
         _print_text(exported)
 
@@ -61,44 +67,35 @@ def _not_kept(export: Export) -> str:
     took = f", which took {formatting.duration(export.trial.seconds)}" if export.trial.seconds else ""
     return (
         f"the weights of trial {export.trial.number} of {export.trial.study} were not kept: add --retrain to "
-        f"train it again{took}, and to check that it comes out the same"
+        f"train it again{took} and check that the result is the same"
     )
 
 
 def _retrained(export: Export) -> Weights:
-    from hpo.data.progress import progress
+    from hpo.data.progress import progress_bar
 
     what = f"training trial {export.trial.number} of {export.trial.study} again"
-    with progress(what, len(export.trial.curve)) as advance:
+    with progress_bar(what, len(export.trial.curve)) as advance:
         return export.retrain(lambda: advance(1))
 
 
-def _print_json(exported: Exported) -> None:
-    from dataclasses import asdict
-
-    from hpo.cli.views.lines import to_json
-
-    typer.echo(to_json({**asdict(exported), "folder": str(exported.folder)}))
-
-
 def _print_text(exported: Exported) -> None:
+    from hpo.cli.console import print_line
     from hpo.reporting import formatting
 
     measured = exported.measured
-    how = "trained again to the same curve" if exported.retrained else "its kept weights"
-    program = "" if exported.no_program else f", its program {formatting.accuracy(exported.program_accuracy)}"
-    _say(f"trial {exported.trial} of {exported.study}, {how}  ->  {exported.folder}")
-    _say(
+    how = "trained again to the same curve" if exported.retrained else "weights kept from the trial"
+    program = (
+        ""
+        if exported.no_program
+        else f", torch.export program {formatting.accuracy(exported.program_accuracy)}"
+    )
+    print_line(f"trial {exported.trial} of {exported.study}, {how}  ->  {exported.folder}")
+    print_line(
         f"{exported.measured_on}_accuracy {formatting.accuracy(measured.accuracy)} "
         f"on {measured.images:,} images "
-        f"from this folder's files{program}; recorded {formatting.accuracy(exported.recorded_accuracy)}"
+        f"from the exported files{program}; recorded {formatting.accuracy(exported.recorded_accuracy)}"
     )
     if exported.no_program:
-        _say(f"without a program: {exported.no_program}")
-    _say(f"next: hpo predict {exported.folder} IMAGE...   its card: {exported.folder / 'README.md'}")
-
-
-def _say(line: str) -> None:
-    from hpo.cli.console import printable, stdout
-
-    stdout().print(printable(line), soft_wrap=True)
+        print_line(f"no torch.export program: {exported.no_program}")
+    print_line(f"next: hpo predict {exported.folder} IMAGE...   model card: {exported.folder / 'README.md'}")

@@ -47,7 +47,7 @@ def as_dict(answers: list[Answer]) -> list[dict[str, object]]:
 
 
 def _print_json(found: StudyResults, answers: list[Answer], tenth: dict[str, float]) -> None:
-    from hpo.cli.views.lines import to_json
+    from hpo.cli.console import to_json
 
     typer.echo(
         to_json(

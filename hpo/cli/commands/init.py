@@ -89,7 +89,7 @@ _SEARCH = """\
 
 def _ask(question: str, default: str, read: Callable[[str], T]) -> T:
     """Ask until there is an answer that can be read."""
-    from hpo.cli.console import say_error
+    from hpo.cli.console import print_error
     from hpo.errors import HpoError
 
     typer.echo(question)
@@ -97,7 +97,7 @@ def _ask(question: str, default: str, read: Callable[[str], T]) -> T:
         try:
             return read(typer.prompt("  ", default=default, prompt_suffix=""))
         except HpoError as error:
-            say_error(str(error))
+            print_error(str(error))
 
 
 def _take_default(question: str, default: str, read: Callable[[str], T]) -> T:

@@ -1,4 +1,4 @@
-"""``hpo predict``: what images show, by an exported network."""
+"""``hpo predict``: classify images with an exported network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from hpo.cli.options import Json
+from hpo.cli.options import Device, Json
 from hpo.errors import DataError, UserError
 
 if TYPE_CHECKING:
@@ -19,25 +19,24 @@ Row: TypeAlias = tuple[Any, ...]
 
 
 def predict(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What `hpo export` wrote.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that `hpo export` wrote.")],
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGE...", help="Image files, folders of them, or patterns.")
+        list[str],
+        typer.Argument(metavar="IMAGE", help="Image files, folders of images, or patterns."),
     ],
-    top: Annotated[
-        int, typer.Option(min=1, metavar="K", help="How many of the most probable labels to show.")
-    ] = 3,
-    batch: Annotated[int, typer.Option(min=1, metavar="N", help="Images at once.")] = 500,
+    top: Annotated[int, typer.Option(min=1, metavar="K", help="Number of most probable labels to show.")] = 3,
+    batch: Annotated[int, typer.Option(min=1, metavar="N", help="Batch size.")] = 500,
     program: Annotated[
-        bool, typer.Option("--program", help="Run its torch.export program instead of hpo's network.")
+        bool, typer.Option("--program", help="Run the torch.export program in place of hpo's network.")
     ] = False,
-    device: Annotated[str, typer.Option(metavar="NAME", help="Where to compute: auto, cpu, cuda.")] = "auto",
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    device: Device = "auto",
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of text.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Say what images show, with probabilities. Needs the folder alone, and no database.
+    """Classify images with an exported network.
 
-    Images that are not 32 x 32 are squeezed to it. Those that cannot be read are told at the end; the exit
-    code is then 2.
+    It needs the folder alone, no database. Images of another size are resized to 32 x 32. Images that cannot
+    be read are listed at the end, and the exit code is 2.
     """
     if as_csv and as_json:
         raise UserError("give --csv or --json, not both")
@@ -56,19 +55,19 @@ def predict(
     else:
         rows = (_flat(each, shown) for each in predictions)
         WRITERS["csv" if as_csv else "table"](sys.stdout, _header(shown), rows)
-    sys.stdout.flush()  # before what is said on the other stream
-    tally.tell(len(paths))
+    sys.stdout.flush()  # before the notes on stderr
+    tally.report(len(paths))
 
 
 class _Tally:
-    """What is to be said about the images when all are done."""
+    """Counts the images that were resized or could not be read."""
 
     def __init__(self) -> None:
         self._resized = 0
         self._unreadable: list[Unreadable] = []
 
     def counting(self, predictions: Iterator[Prediction | Unreadable]) -> Iterator[Prediction]:
-        """The predictions alone."""
+        """Yield the predictions and count the rest."""
         from hpo.artifacts.model import Unreadable
         from hpo.data.cache import SIDE
 
@@ -79,12 +78,12 @@ class _Tally:
             self._resized += each.size != (SIDE, SIDE)
             yield each
 
-    def tell(self, count: int) -> None:
-        """Raises ``DataError`` if not every image could be read."""
+    def report(self, count: int) -> None:
+        """Print a note on resized images; raises ``DataError`` if an image could not be read."""
         from hpo.cli.console import stderr
 
         if self._resized:
-            note = f"{self._resized:,} of {count:,} images were not 32 x 32: squeezed to it, sides and all"
+            note = f"resized {self._resized:,} of {count:,} images to 32 x 32, whatever their aspect ratio"
             stderr().print(note, style="dim", soft_wrap=True)
         if self._unreadable:
             listed = "".join(f"\n  {each.path}: {each.reason}" for each in self._unreadable[:_SHOWN])

@@ -1,4 +1,4 @@
-"""``hpo query``: SQL or a ready question over all results."""
+"""``hpo query``: SQL or a built-in query over all results."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from hpo.cli.options import Storage, storage_url
+from hpo.cli.options import OutputFile, Storage, storage_url
 from hpo.errors import UserError
 
 
 class Format(StrEnum):
-    """How rows are written."""
+    """Formats of the rows."""
 
     table = "table"
     json = "json"
@@ -34,29 +34,33 @@ _SUFFIXES = {
 def query(
     sql: Annotated[
         str | None,
-        typer.Argument(metavar="SQL|NAME", help="One statement that only reads, or a ready question."),
+        typer.Argument(
+            metavar="SQL|NAME", help="A read-only SQL statement, or the name of a built-in query."
+        ),
     ] = None,
-    list_questions: Annotated[bool, typer.Option("--list", help="List the ready questions.")] = False,
+    list_queries: Annotated[bool, typer.Option("--list", help="List the built-in queries.")] = False,
     show: Annotated[
-        bool, typer.Option("--show", help="Print a ready question's SQL and parameters, and do not ask it.")
+        bool, typer.Option("--show", help="Print the SQL of a built-in query instead of running it.")
     ] = False,
     params: Annotated[
         list[str] | None,
-        typer.Option("--param", "-p", metavar="NAME=VALUE", help="The value of :NAME; may be repeated."),
+        typer.Option("--param", "-p", metavar="NAME=VALUE", help="The value of :NAME. Can be repeated."),
     ] = None,
     output_format: Annotated[
         Format | None,
-        typer.Option("--format", help="How to write the rows. [default: as FILE is called, else table]"),
+        typer.Option(
+            "--format",
+            help="Format of the rows. [default: by the suffix of FILE, else table]",
+            show_default=False,
+        ),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file.")
-    ] = None,
+    output: OutputFile = None,
     timeout: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="Give up after so many seconds.")
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Give up after this time.")
     ] = 30.0,
     storage: Storage = None,
 ) -> None:
-    """Ask the database, in SQL or with a ready question.
+    """Query the results with SQL or a built-in query.
 
     The views are results (one row a trial, each hyperparameter a column), curves, findings, layers, attempts,
     leaderboard, and params (of every Optuna study in the database).
@@ -65,11 +69,11 @@ def query(
     from hpo.queries.saved_queries import ask, question
 
     wanted = output_format or _format_of(output)
-    if list_questions:
+    if list_queries:
         _write_list(wanted, output)
         return
     if sql is None:
-        raise UserError('give a statement (hpo query "SELECT ...") or a name from `hpo query --list`')
+        raise UserError('expected SQL (hpo query "SELECT ...") or a name from `hpo query --list`')
     if show:
         sys.stdout.write(question(sql).sql)
         return
@@ -86,7 +90,7 @@ def _format_of(output: Path | None) -> Format:
     except KeyError:
         known = ", ".join(_SUFFIXES)
         raise UserError(
-            f"{output}: {output.suffix} is no known format ({known}); give another name, or --format"
+            f"{output}: unknown format {output.suffix}; use one of {known}, or --format"
         ) from None
 
 
@@ -133,5 +137,5 @@ def _write_parquet(output: Path | None, columns: Sequence[str], rows: Iterator[t
             write_parquet(file, columns, rows)
         return
     if sys.stdout.isatty():
-        raise UserError("parquet is not for a terminal: add -o FILE, or > FILE")
+        raise UserError("parquet cannot be shown on a terminal: add -o FILE, or > FILE")
     write_parquet(sys.stdout.buffer, columns, rows)

@@ -1,4 +1,4 @@
-"""``hpo status``: how far studies are."""
+"""``hpo status``: progress of all studies, or one in detail."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from hpo.cli.options import Json, Storage, storage_url
 
 def status(
     study: Annotated[
-        str | None, typer.Argument(metavar="[STUDY]", help="Show one study in detail.", show_default=False)
+        str | None,
+        typer.Argument(metavar="STUDY", help="The study's name. [default: all studies]"),
     ] = None,
     storage: Storage = None,
     as_json: Json = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Show STUDY as it goes on, until it is over or Ctrl-C.")
-    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow STUDY until it is done, or Ctrl-C.")] = False,
 ) -> None:
-    """Show how far studies are: all of them, or one in detail.
+    """Show the progress of all studies, or one in detail.
 
-    With --watch, what `hpo run` shows, from any machine that reaches the database; in a pipe, a line for
-    each change.
+    With --watch it shows what `hpo run` shows, from any machine that reaches the database; in a pipe it
+    prints a line for each change.
     """
+    from hpo.cli.console import print_json
     from hpo.cli.views import study as study_page
     from hpo.cli.views.tables import results
     from hpo.queries.study import list_studies
@@ -35,7 +35,7 @@ def status(
         return
     if study is None and inspect_schema(url).is_optunas_alone:
         if as_json:
-            typer.echo(study_page.all_as_json([], url))
+            print_json(study_page.studies_as_dicts([], url))
         else:
             study_page.print_studies([], url)
         return
@@ -43,11 +43,11 @@ def status(
         if study is None:
             summaries = list_studies(engine)
             if as_json:
-                typer.echo(study_page.all_as_json(summaries, url))
+                print_json(study_page.studies_as_dicts(summaries, url))
             else:
                 study_page.print_studies(summaries, url)
         elif as_json:
-            typer.echo(study_page.as_json(engine, study))
+            print_json(study_page.study_as_dict(engine, study))
         else:
             study_page.print_study(engine, study)
 
@@ -60,13 +60,13 @@ def _watch(url: str, study: str | None, as_json: bool) -> None:
 
     if as_json:
         raise UserError(
-            "--watch is for people: a program asks `hpo status STUDY --json` when it wants to know"
+            "--watch and --json exclude each other: a program can call `hpo status STUDY --json` repeatedly"
         )
     if study is None:
         with results(url) as engine:
             names = [summary.name for summary in list_studies(engine)]
         if len(names) != 1:
-            there = f": there are {', '.join(names)}" if names else ", of which there are none yet"
-            raise UserError(f"--watch needs the name of a study{there}")
+            known = f": {', '.join(names)}" if names else "; there are no studies yet"
+            raise UserError(f"--watch needs the name of a study{known}")
         study = names[0]
     watch(url, study)

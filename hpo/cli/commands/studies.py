@@ -1,4 +1,4 @@
-"""``hpo studies``: those of a database, and those that are bundled."""
+"""``hpo studies``: the studies in a database, and the bundled study files."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 def studies(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[BUNDLED]", help="Print a bundled study's file.", show_default=False),
+        typer.Argument(metavar="BUNDLED", help="Print the file of this bundled study."),
     ] = None,
-    bundled: Annotated[bool, typer.Option("--bundled", help="List the bundled studies.")] = False,
+    bundled: Annotated[bool, typer.Option("--bundled", help="List the bundled studies instead.")] = False,
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """List the database's studies with state, progress, best and priority; or those that are bundled."""
+    """List all studies with state, progress and best accuracy.
+
+    They are in the order in which workers serve them. --bundled lists the study files that come with hpo.
+    """
     from hpo.config.parsing.source import bundled_text, require_bundled
 
     if name is not None:
@@ -47,14 +50,13 @@ def _list_bundled() -> None:
 
 
 def _headline(text: str) -> str:
-    """The first sentence of a study's head comment."""
+    """Return the first line of a study file's head comment."""
     comments = (line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#"))
     return next((line for line in comments if line and not line.startswith("yaml-language-server")), "")
 
 
 def _list_stored(url: str, as_json: bool) -> None:
-    from hpo.cli.console import stdout
-    from hpo.cli.views.lines import to_json
+    from hpo.cli.console import print_json, stdout
     from hpo.cli.views.tables import results
     from hpo.queries.study import list_studies
     from hpo.stages.store import slots_to_come
@@ -64,11 +66,9 @@ def _list_stored(url: str, as_json: bool) -> None:
         found = [_row(each, slots_to_come(connection, each.study_id)) for each in list_studies(engine)]
     found.sort(key=lambda each: (each["state"] == "done", -each["priority"]))
     if as_json:
-        typer.echo(to_json(found))
+        print_json(found)
     elif not found:
-        stdout().print(
-            "no study yet: hpo submit or hpo run one; `hpo studies --bundled` lists the bundled ones"
-        )
+        stdout().print("no studies yet: `hpo run quickstart` starts one; `hpo studies --bundled` lists more")
     else:
         _print(found)
 

@@ -40,8 +40,7 @@ def submit(
     Submitting the same study again changes its number of trials or its priority, and nothing else.
     """
     from hpo.cli.commands.run import overrides, say_how_it_searches
-    from hpo.cli.console import printable, stdout
-    from hpo.cli.views.lines import to_json
+    from hpo.cli.console import printable, stdout, to_json
     from hpo.config.parsing.load import load_study
     from hpo.reporting import formatting
     from hpo.storage.store import ResultsStore

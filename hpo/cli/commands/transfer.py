@@ -1,4 +1,4 @@
-"""``hpo export-study`` and ``hpo import-study``: a study as a file."""
+"""``hpo export-study`` and ``hpo import-study``: move a study as a file."""
 
 from __future__ import annotations
 
@@ -15,54 +15,68 @@ if TYPE_CHECKING:
 
 def export_study(
     study: Annotated[
-        str, typer.Argument(metavar="STUDY", help="The study's name; any Optuna study will do.")
+        str, typer.Argument(metavar="STUDY", help="The study's name; it can be any Optuna study.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Write to this file.")],
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Write a study to a file that `hpo import-study` puts into another database.
+    """Write a study to a file for another database.
 
-    Everything about it is in the file, Optuna's part too, as it was at one instant; workers may be at it.
+    The file holds everything about the study, Optuna's part too, as of one instant; workers may be running
+    it. `hpo import-study` reads the file.
     """
+    from dataclasses import asdict
+
+    from hpo.cli.console import print_json, print_line
     from hpo.files import replacing_bytes
     from hpo.maintenance.transfer.exporting import export_study
 
     with replacing_bytes(output) as stream:
         moved = export_study(storage_url(storage), study, stream)
     if as_json:
-        _print_json(moved, output)
+        print_json({**asdict(moved), "file": str(output)})
         return
     size = f" ({output.stat().st_size:,} bytes)" if output.is_file() else ""
-    _say(f"{_summary(moved)}  ->  {output}{size}")
+    print_line(f"{_summary(moved)}  ->  {output}{size}")
     if moved.running:
-        _say(
-            f"{_trials(moved.running)} under way: the file has what is done, and an import waits for a worker"
+        print_line(
+            f"{_trials(moved.running)} running: the file has all epochs so far, and an import can resume"
         )
 
 
 def import_study(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `hpo export-study` wrote.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `hpo export-study` wrote.")],
     name: Annotated[
-        str | None, typer.Option("--as", metavar="NAME", help="The study's name here, if not its old one.")
+        str | None,
+        typer.Option(
+            "--as",
+            metavar="NAME",
+            help="The study's name in this database. [default: its name in the file]",
+            show_default=False,
+        ),
     ] = None,
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Put a study from a file into the database, and hold every row of it to the file.
+    """Import a study that `hpo export-study` wrote.
 
-    All or nothing: a file that is damaged, or a name that is taken, leaves the database as it was.
+    It reads every row back and compares it with the file. All or nothing: a damaged file, or a name that is
+    taken, leaves the database unchanged.
     """
+    from dataclasses import asdict
+
+    from hpo.cli.console import print_json, print_line
     from hpo.maintenance.transfer.importing import import_study
 
     moved = import_study(storage_url(storage), file, name)
     if as_json:
-        _print_json(moved, file)
+        print_json({**asdict(moved), "file": str(file)})
         return
-    _say(f"{_summary(moved)}  <-  {file}")
-    _say(f"read back from the database: all {sum(moved.rows.values()):,} rows are equal to the file's")
+    print_line(f"{_summary(moved)}  <-  {file}")
+    print_line(f"read back from the database: all {sum(moved.rows.values()):,} rows match the file")
     if moved.running:
-        _say(f"{_trials(moved.running)} under way when it was exported; here the next worker goes on with it")
+        print_line(f"{_trials(moved.running)} running at the export; the next worker resumes")
 
 
 def _summary(moved: Moved) -> str:
@@ -79,17 +93,3 @@ _STATES = {"fail": "failed"}
 
 def _trials(count: int) -> str:
     return "1 trial was" if count == 1 else f"{count} trials were"
-
-
-def _print_json(moved: Moved, file: Path) -> None:
-    from dataclasses import asdict
-
-    from hpo.cli.views.lines import to_json
-
-    typer.echo(to_json({**asdict(moved), "file": str(file)}))
-
-
-def _say(line: str) -> None:
-    from hpo.cli.console import printable, stdout
-
-    stdout().print(printable(line), soft_wrap=True)

@@ -26,8 +26,7 @@ def workers(
     as_json: Json = False,
 ) -> None:
     """List the worker processes of all machines: what each is at, and its last sign of life."""
-    from hpo.cli.console import stdout
-    from hpo.cli.views.lines import to_json
+    from hpo.cli.console import stdout, to_json
     from hpo.cli.views.tables import results
     from hpo.queries.workers import present_workers, state_of
     from hpo.storage.identity import is_local

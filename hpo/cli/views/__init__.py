@@ -1,1 +1,1 @@
-"""What commands print: tables, live progress, event lines."""
+"""What commands print, one module a page: tables, live progress, event lines."""

@@ -12,8 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo.checks.causes import HEALTHY
-from hpo.cli.console import printable, stderr, stdout
-from hpo.cli.views.lines import to_json
+from hpo.cli.console import printable, stderr, stdout, to_json
 from hpo.cli.views.tables import SEVERITY_STYLES
 from hpo.cli.views.trial import layers_table, number_cell
 from hpo.config.configuration import Configuration

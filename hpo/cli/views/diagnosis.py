@@ -10,27 +10,29 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine
 
-from hpo.cli.console import printable
+from hpo.cli.console import print_title, printable
 from hpo.cli.views.tables import SEVERITY_STYLES
 from hpo.diagnosis.findings import study_findings
 from hpo.diagnosis.importance import importance, strongest
 from hpo.diagnosis.refresh import study_results
-from hpo.reporting.failures import unwell
+from hpo.reporting.failures import group_failures
 
 
 def print_diagnosis(console: Console, engine: Engine, study: str) -> None:
     """One line for each way in which trials failed, then what the study says as a whole; may be nothing."""
     results = study_results(engine, study)
     found = study_findings(results)
-    failures = unwell(results, found)
+    failures = group_failures(results, found)
     stages = results.spec.stages  # the first one draws from all of the space: what its trials say is shown
     where = f" in stage {stages[0].name}" if stages else ""
     if failures:
-        _title(console, f"did not go well{where}")
+        print_title(console, f"did not go well{where}")
     for failure in failures:
         console.print(Text(printable(f"  {failure}")), soft_wrap=True)
     if found:
-        _title(console, f"the study as a whole, by what was seen{where}" if where else "the study as a whole")
+        print_title(
+            console, f"the study as a whole, by what was seen{where}" if where else "the study as a whole"
+        )
     for finding in found:
         severity = Text(f"  {finding.severity}", SEVERITY_STYLES[finding.severity])
         console.print(_hanging(severity, Text(printable(finding.message))))
@@ -39,7 +41,7 @@ def print_diagnosis(console: Console, engine: Engine, study: str) -> None:
             console.print(_hanging(Text(""), remedy))
     matters = strongest(importance(results))
     if matters:
-        _title(console, "what matters")
+        print_title(console, "what matters")
     for statement in matters:
         console.print(_hanging(Text("  note", SEVERITY_STYLES["note"]), Text(printable(statement))))
 
@@ -49,15 +51,10 @@ def as_dict(engine: Engine, study: str) -> dict[str, Any]:
     results = study_results(engine, study)
     found = study_findings(results)
     return {
-        "unwell": [asdict(failure) for failure in unwell(results, found)],
+        "unwell": [asdict(failure) for failure in group_failures(results, found)],
         "study_findings": [asdict(finding) for finding in found],
         "importance": [statement for answer in importance(results) for statement in answer.statements],
     }
-
-
-def _title(console: Console, text: str) -> None:
-    console.print()
-    console.print(Text(text, "bold"))
 
 
 def _hanging(label: Text, text: Text) -> Table:

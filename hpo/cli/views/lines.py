@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from hpo.cli.console import printable
+from hpo.cli.console import finite, printable
 from hpo.cli.views.live import AWAY, BACK, STOPPING, heading, joined, waiting
 from hpo.cli.views.progress import Progress
 from hpo.events import (
@@ -117,22 +116,6 @@ class JsonLines:
         self._stream.flush()
 
 
-def to_json(value: Any) -> str:
-    """Indented JSON; what is not a finite number is null, and a time is text."""
-    return json.dumps(finite(value), indent=2, ensure_ascii=False, default=str)
-
-
-def finite(value: Any) -> Any:
-    """The value with null for what JSON has no number for."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
 def _snake_case(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
@@ -220,7 +203,7 @@ def _ready(event: WorkerReady) -> str:
 
 
 def _started(event: TrialStarted) -> str:
-    values = formatting.settings(event.configuration)
+    values = formatting.hyperparameters(event.configuration)
     return f"{'goes on' if event.resumed else 'begins'}: {formatting.count(event.epochs, 'epoch')}, {values}"
 
 

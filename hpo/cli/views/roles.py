@@ -1,4 +1,4 @@
-"""The SQL of roles as a script for psql, and the passwords that are given to them."""
+"""The SQL of roles as a script for psql, and the passwords for their logins."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ from hpo.storage.roles import ROLES, statements
 
 
 def as_script() -> str:
-    """One transaction, with a head that says what it is for."""
+    """Return the SQL as one transaction, below comments that explain it."""
     head = [
-        "-- For the owner of hpo's tables, after `hpo db upgrade`: hpo db roles | psql DATABASE",
+        "-- Run as the owner of hpo's tables, after `hpo db upgrade`: hpo db roles | psql DATABASE",
         *(f"-- {role} {purpose}" for role, purpose in ROLES.items()),
-        "-- A person or a service: CREATE ROLE ada LOGIN PASSWORD '...' IN ROLE hpo_viewer;",
+        "-- To add a person or a service: CREATE ROLE ada LOGIN PASSWORD '...' IN ROLE hpo_viewer;",
     ]
     return "\n".join([*head, "BEGIN;", *(f"{statement};" for statement in statements()), "COMMIT;"])
 
 
 def read_logins(options: Sequence[str]) -> dict[str, str]:
-    """Passwords by role, from ``ROLE=FILE``; raises ``UserError`` for another role or a file without one."""
+    """Return passwords by role from ``ROLE=FILE``.
+
+    Raises ``UserError`` for an unknown role or a file without a password.
+    """
     found = {}
     for option in options:
         role, _, name = option.partition("=")
         if role not in ROLES or not name:
-            raise UserError(f"--login {option}: give it as ROLE=FILE, with a role of {', '.join(ROLES)}")
+            raise UserError(f"--login {option}: expected ROLE=FILE, where ROLE is one of {', '.join(ROLES)}")
         found[role] = first_line(Path(name), f"the password of {role}")
         if not found[role]:
-            raise UserError(f"{name} has no password in its first line")
+            raise UserError(f"{name}: there is no password in its first line")
     return found

@@ -11,11 +11,10 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine
 
-from hpo.cli.console import printable
+from hpo.cli.console import print_title, printable
 from hpo.cli.views.tables import table_that_fits
 from hpo.queries.stages import Confirmation, StageStatus, stages_status
 from hpo.reporting import formatting
-from hpo.reporting.formatting import test_lines
 from hpo.stages.wording import confidence
 
 
@@ -23,29 +22,24 @@ def print_stages(console: Console, engine: Engine, study: str) -> None:
     """Nothing for a study without stages whose test images nobody has looked at."""
     found = stages_status(engine, study)
     if found.stages:
-        _title(console, "stages")
+        print_title(console, "stages")
         console.print(_stages_table(found.stages, console.width))
     for stage in dict.fromkeys(each.stage for each in found.decisions):
-        _title(console, f"how {printable(stage)} follows")
+        print_title(console, f"how {printable(stage)} follows")
         for decision in found.decisions:
             if decision.stage == stage:
                 style = "yellow" if decision.action == "end" else ""
                 console.print(Text(printable(f"  {decision.message}"), style), soft_wrap=True)
     if any(each.rank for each in found.confirmations):
-        _title(console, "confirmed")
+        print_title(console, "confirmed")
         console.print(_confirmed_table(found.confirmations, console.width))
-    for line in test_lines(found):
+    for line in formatting.evaluation_lines(found):
         console.print(Text(printable(line), "" if len(found.looks) == 1 else "yellow"), soft_wrap=True)
 
 
 def as_dict(engine: Engine, study: str) -> dict[str, Any]:
     """The same for programs."""
     return asdict(stages_status(engine, study))
-
-
-def _title(console: Console, text: str) -> None:
-    console.print()
-    console.print(Text(text, "bold"))
 
 
 def _stages_table(stages: Sequence[StageStatus], width: int) -> Table:

@@ -1,4 +1,4 @@
-"""What ``hpo status`` shows: all studies in a table, or one with its workers, its best and its failures."""
+"""The pages of ``hpo status``: all studies in a table, or one with its workers, leaderboard and problems."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from sqlalchemy import Engine
 
 from hpo.cli.console import printable, stdout
 from hpo.cli.views import diagnosis, stages
-from hpo.cli.views.lines import to_json
 from hpo.cli.views.live import STATE_STYLES
 from hpo.cli.views.tables import leaderboard_table, table_that_fits
 from hpo.queries.study import StudySummary, leaderboard, study_status
@@ -26,29 +25,29 @@ _OUR_STATES = ("running", "paused", "complete", "pruned", "failed", "waiting")
 
 
 def print_studies(summaries: Sequence[StudySummary], url: str) -> None:
-    """Every study, one a line; those that hpo did not make below, if there are any."""
+    """Print all studies, one a line, and below them the studies that hpo did not create."""
     console = stdout()
     theirs = _theirs(summaries, url)
     if summaries:
         console.print(_studies_table(summaries, console.width))
     elif not theirs:
-        console.print("no studies yet: `hpo run quickstart` begins one")
+        console.print("no studies yet: `hpo run quickstart` starts one")
     if theirs:
         if summaries:
             console.print()
-        console.print(Text("made with Optuna, not with hpo: the view params has their trials", "dim"))
+        console.print(Text("created with Optuna, not with hpo: the view params has their trials", "dim"))
         console.print(_optuna_table(theirs, console.width))
 
 
 def print_study(engine: Engine, name: str) -> None:
-    """One study: its counts, who works on it, the leaderboard, what did not go well and what that says."""
+    """Print one study: counts, workers, leaderboard, stages and diagnosis."""
     console = stdout()
     found = study_status(engine, name)
     console.print(_studies_table([found.summary], console.width))
     if found.summary.stopped_at:
         console.print()
         since = f"stopped since {found.summary.stopped_at:%Y-%m-%d %H:%M} (UTC)"
-        console.print(Text(f"{since}: hpo resume {printable(name)} lets workers go on", "yellow"))
+        console.print(Text(f"{since}: `hpo resume {printable(name)}` resumes it", "yellow"))
     _print_work(console, found.work)
     leaders = leaderboard(engine, name)
     if leaders:
@@ -71,25 +70,23 @@ def _print_work(console: Console, work: Work) -> None:
         console.print(Text(f"attempts  {counts}", "dim"))
 
 
-def all_as_json(summaries: Sequence[StudySummary], url: str) -> str:
-    """Every study for programs; ``made_by`` says which are only Optuna's."""
+def studies_as_dicts(summaries: Sequence[StudySummary], url: str) -> list[dict[str, Any]]:
+    """Return all studies for JSON; ``made_by`` tells hpo's from those of Optuna alone."""
     ours = [{"made_by": "hpo", **_as_dict(summary)} for summary in summaries]
-    return to_json([*ours, *({"made_by": "optuna", **asdict(study)} for study in _theirs(summaries, url))])
+    return [*ours, *({"made_by": "optuna", **asdict(study)} for study in _theirs(summaries, url))]
 
 
-def as_json(engine: Engine, name: str) -> str:
-    """One study for programs."""
+def study_as_dict(engine: Engine, name: str) -> dict[str, Any]:
+    """Return one study for JSON."""
     found = study_status(engine, name)
-    return to_json(
-        {
-            **_as_dict(found.summary),
-            "best_number": found.best_number,
-            **asdict(found.work),
-            "leaderboard": [asdict(leader) for leader in leaderboard(engine, name)],
-            **stages.as_dict(engine, name),
-            **diagnosis.as_dict(engine, name),
-        }
-    )
+    return {
+        **_as_dict(found.summary),
+        "best_number": found.best_number,
+        **asdict(found.work),
+        "leaderboard": [asdict(leader) for leader in leaderboard(engine, name)],
+        **stages.as_dict(engine, name),
+        **diagnosis.as_dict(engine, name),
+    }
 
 
 def _theirs(summaries: Sequence[StudySummary], url: str) -> list[OptunaStudy]:
@@ -108,9 +105,9 @@ def _studies_table(summaries: Sequence[StudySummary], width: int) -> Table:
         "best": [Text(formatting.accuracy(each.best_value)) for each in summaries],
         **{state: [_state_count(each, state) for each in summaries] for state in states},
         "data": [Text(printable(each.dataset)) for each in summaries],
-        "begun (UTC)": [Text(f"{each.created_at:%Y-%m-%d %H:%M}") for each in summaries],
+        "started (UTC)": [Text(f"{each.created_at:%Y-%m-%d %H:%M}") for each in summaries],
     }
-    return table_that_fits(columns, width, left=("study", "data", "begun (UTC)"))
+    return table_that_fits(columns, width, left=("study", "data", "started (UTC)"))
 
 
 def _optuna_table(studies: Sequence[OptunaStudy], width: int) -> Table:
@@ -143,7 +140,7 @@ def _lease(worker: WorkerStatus) -> Text:
     until = f"{worker.lease_until:%H:%M:%S}"
     if worker.lease_seconds_left > 0:
         return Text(f"{until}, {worker.lease_seconds_left:.0f} s left")
-    return Text(f"{until}, over: another may take the trial", "yellow")
+    return Text(f"{until}, expired: another worker can claim the trial", "yellow")
 
 
 def _ago(seconds: float | None) -> Text:
@@ -152,11 +149,11 @@ def _ago(seconds: float | None) -> Text:
 
 def _interrupted_table(trials: Sequence[Interrupted], width: int) -> Table:
     columns = {
-        "waits for a worker": [Text(f"trial {each.number}") for each in trials],
+        "interrupted": [Text(f"trial {each.number}") for each in trials],
         "epochs done": [Text(str(each.epoch)) for each in trials],
         "attempts": [Text(str(each.attempts)) for each in trials],
-        "the last was": [
+        "last outcome": [
             Text(each.outcome or "", "yellow" if each.outcome in ("lost", "hung") else "") for each in trials
         ],
     }
-    return table_that_fits(columns, width, left=("waits for a worker", "the last was"))
+    return table_that_fits(columns, width, left=("interrupted", "last outcome"))

@@ -1,4 +1,4 @@
-"""Tables of trials and studies, as every command shows them."""
+"""Tables of trials and studies that several commands show."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SEVERITY_STYLES = {"pass": "green", "note": "cyan", "warn": "yellow", "fatal": "
 
 @contextmanager
 def results(url: str) -> Iterator[Engine]:
-    """The database, for reading; raises ``StorageError`` if hpo has not used it yet."""
+    """Open the database for reading; raises ``StorageError`` if hpo has not used it yet."""
     engine = results_engine(url)
     try:
         yield engine
@@ -31,7 +31,7 @@ def results(url: str) -> Iterator[Engine]:
 
 
 def study_in_database(url: str, name: str) -> int:
-    """The study's id, before anything is written: where there is no database none shall be made.
+    """Return the study's id, before a command that writes could create a database by mistake.
 
     Raises ``StorageError`` or ``UnknownStudyError``.
     """
@@ -40,9 +40,9 @@ def study_in_database(url: str, name: str) -> int:
 
 
 def table_that_fits(columns: Mapping[str, Sequence[Text]], width: int, *, left: Collection[str]) -> Table:
-    """A table without lines, of the first columns that fit side by side; rich would cut them all short.
+    """Return a table of the first columns that fit side by side (rich would shorten every column).
 
-    The columns in ``left`` hold words, the others numbers.
+    The columns in ``left`` hold text, the others numbers.
     """
     shown: list[str] = []
     for name, cells in columns.items():
@@ -62,7 +62,7 @@ _GAP = 2
 
 
 def leaderboard_table(leaders: Sequence[Leader], width: int) -> Table:
-    """The best trials with what was searched; what of it does not fit is named below."""
+    """Return the best trials with their searched values; a caption names values that do not fit."""
     searched = {
         name: [leader.searched[name] for leader in leaders]
         for name in (leaders[0].searched if leaders else ())

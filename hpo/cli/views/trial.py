@@ -1,4 +1,4 @@
-"""What ``hpo show`` shows of a trial."""
+"""The page of ``hpo show``: one trial."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.columns import Columns
 from rich.console import Console
@@ -13,8 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo.checks.causes import CAUSES, HEALTHY
-from hpo.cli.console import printable, stdout
-from hpo.cli.views.lines import to_json
+from hpo.cli.console import print_title, printable, stdout
 from hpo.cli.views.live import STATE_STYLES
 from hpo.cli.views.tables import SEVERITY_STYLES, table_that_fits
 from hpo.queries.trial import Attempt, TrialDetail
@@ -26,7 +26,7 @@ _ERROR_LINES = 8
 
 
 def print_trial(trial: TrialDetail, weights: Path | None) -> None:
-    """The whole page, most important first; ``weights`` is where those of its best epoch are kept."""
+    """Print the page, most important first; ``weights`` is the folder with those of the best epoch."""
     console = stdout()
     console.print(_heading(trial))
     _print_verdict(console, trial)
@@ -34,40 +34,34 @@ def print_trial(trial: TrialDetail, weights: Path | None) -> None:
         console.print(Text.assemble(("weights: ", "bold"), printable(str(weights))), soft_wrap=True)
     _print_configuration(console, trial)
     if trial.curve:
-        _title(console, "curve")
+        print_title(console, "curve")
         console.print(_sparklines(trial.curve))
         console.print(_curve(trial.curve, trial.best_epoch, console.width))
     if trial.findings:
-        _title(console, "findings")
+        print_title(console, "findings")
         console.print(_findings(trial.findings))
     if trial.layers:
         step = trial.layers[-1].step
-        _title(console, f"layers at step {step}")
+        print_title(console, f"layers at step {step}")
         last = [layer for layer in trial.layers if layer.step == step]
         console.print(layers_table(last, console.width))
     if trial.attempts:
-        _title(console, "attempts")
+        print_title(console, "attempts")
         console.print(_attempts(trial.attempts, console.width))
     if trial.error:
-        _title(console, "error")
+        print_title(console, "error")
         for line in trial.error.rstrip().splitlines()[-_ERROR_LINES:]:
             console.print(Text(f"  {printable(line)}"), soft_wrap=True)
 
 
-def as_json(trial: TrialDetail, weights: Path | None) -> str:
-    """The same for programs, and nothing left out."""
-    values = {
+def trial_as_dict(trial: TrialDetail, weights: Path | None) -> dict[str, Any]:
+    """Return the whole trial for JSON; ``weights`` as for ``print_trial``."""
+    return {
         **asdict(trial),
         "findings": [stored(finding) for finding in trial.findings],
         "layers": [stored(layer) for layer in trial.layers],
         "weights": weights and str(weights),
     }
-    return to_json(values)
-
-
-def _title(console: Console, text: str) -> None:
-    console.print()
-    console.print(Text(text, "bold"))
 
 
 def _heading(trial: TrialDetail) -> Text:
@@ -102,14 +96,14 @@ def _print_configuration(console: Console, trial: TrialDetail) -> None:
     applied = {name: value for name, value in trial.configuration.items() if value is not None}
     searched = {name: applied.pop(name) for name in trial.searched if name in applied}
     if searched:
-        _title(console, "searched")
+        print_title(console, "searched")
         width = max(map(len, searched))
         for name, value in searched.items():
             line = Text(printable(f"  {name:{width}}  {formatting.setting(value)}"))
             is_given = name in (trial.given or {}) and not trial.is_drawn_around
-            given = "  given, not drawn" if is_given else ""
+            given = "  set, not drawn" if is_given else ""
             console.print(line.append(given, "dim"))
-    _title(console, "fixed or default")
+    print_title(console, "fixed or default")
     entries = [Text(printable(f"  {name} {formatting.setting(value)}")) for name, value in applied.items()]
     width = 100 if not console.is_terminal else console.width
     console.print(Columns(entries, padding=(0, 1), column_first=True, equal=True), width=width)
@@ -145,14 +139,14 @@ def _curve(curve: Sequence[EpochResult], best_epoch: int | None, width: int) -> 
     table = table_that_fits(columns, width, left=())
     if len(shown) < len(curve):
         table.caption = (
-            f"{len(shown)} of {len(curve)} epochs; all of them: hpo show --json, or the view curves"
+            f"{len(shown)} of {len(curve)} epochs; all of them: `hpo show --json`, or the view curves"
         )
         table.caption_justify, table.caption_style = "left", "dim"
     return table
 
 
 def _thinned(curve: Sequence[EpochResult], best_epoch: int | None) -> list[EpochResult]:
-    """Evenly spread epochs, with the last and the best among them."""
+    """Return evenly spaced epochs, among them the last and the best."""
     if len(curve) <= _MOST_EPOCHS:
         return list(curve)
     kept = {(i + 1) * len(curve) // _MOST_EPOCHS - 1 for i in range(_MOST_EPOCHS)} | {0}
@@ -163,7 +157,7 @@ def _findings(findings: Sequence[Finding]) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("check", "", "step"):
         table.add_column(name, no_wrap=True, justify="right" if name == "step" else "left")
-    table.add_column("what it saw")
+    table.add_column("finding")
     for finding in findings:
         where = f"{finding.layer}: " if finding.layer else ""
         table.add_row(
@@ -176,7 +170,7 @@ def _findings(findings: Sequence[Finding]) -> Table:
 
 
 def layers_table(layers: Sequence[LayerStatistics], width: int) -> Table:
-    """Each layer's statistics at one step, in the order of the forward pass."""
+    """Return a table of the layers' statistics at one step, in the order of the forward pass."""
     columns = {
         "layer": [Text(printable(layer.name)) for layer in layers],
         "mean": [number_cell(layer.mean) for layer in layers],
@@ -190,7 +184,7 @@ def layers_table(layers: Sequence[LayerStatistics], width: int) -> Table:
 
 
 def number_cell(value: float | None) -> Text:
-    """Three digits, or a dash where there is no number."""
+    """Return the value with three digits, or a dash for None and NaN."""
     return Text("–" if value is None or math.isnan(value) else f"{value:.3g}")
 
 
@@ -206,7 +200,7 @@ def _attempts(attempts: Sequence[Attempt], width: int) -> Table:
             Text(f"{each.from_epoch} to {'' if each.to_epoch is None else each.to_epoch}")
             for each in attempts
         ],
-        "begun (UTC)": [Text(f"{each.started_at:%Y-%m-%d %H:%M:%S}") for each in attempts],
+        "started (UTC)": [Text(f"{each.started_at:%Y-%m-%d %H:%M:%S}") for each in attempts],
         "device": [Text(printable(each.device)) for each in attempts],
         "worker": [Text(printable(each.worker)) for each in attempts],
     }

@@ -1,4 +1,4 @@
-"""What an upgrade does to a database, in words."""
+"""Describe what an upgrade does to a database."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from hpo.storage.url import parse_url, place
 
 
 def plan(url: str, state: SchemaState) -> str:
-    """One sentence for each state that a database can be in."""
+    """Return what ``hpo db upgrade`` would do to a database in this state."""
     where = place(parse_url(url))
     if state.current:
-        return f"{where} is current (schema {HEAD})"
+        return f"{where} is up to date (schema {HEAD})"
     if state.is_optunas_alone:
         studies = (
-            "study stays as it is"
+            "study stays unchanged"
             if state.optuna_studies == 1
-            else f"{state.optuna_studies:,} studies stay as they are"
+            else f"{state.optuna_studies:,} studies stay unchanged"
         )
         ours = f"hpo's tables and views (schema {HEAD})"
         return f"add {ours} to {where}, beside Optuna's, whose {studies}"
     if state.revision is None:
-        return f"make every table and view (schema {HEAD}) in {where}"
+        return f"create all tables and views (schema {HEAD}) in {where}"
     if state.revision == HEAD:
-        return f"make the views of {where} anew (schema {HEAD})"
+        return f"recreate the views of {where} (schema {HEAD})"
     return f"upgrade {where} from schema {state.revision} to {HEAD}"

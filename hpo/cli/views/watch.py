@@ -1,4 +1,4 @@
-"""``hpo status --watch``: a study while others train it, redrawn from the database."""
+"""The page of ``hpo status --watch``: a study while workers train it, redrawn from the database."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from hpo.queries.live import EndedNow, RunningNow, StudyNow, study_now
 from hpo.reporting import formatting
 
 INTERVAL_SECONDS = 2.0
-_NOBODY = "no worker is at it: hpo run goes on with it"
+_NO_WORKER = "no worker is running it; `hpo run` resumes it"
 
 
 def watch(url: str, study: str, pause: Callable[[float], Any] = time.sleep) -> None:
-    """Show the study until all of it is over; a line for each change where nobody looks at a terminal.
+    """Show the study until it is done or Ctrl-C; without a terminal, print a line for each change.
 
-    Ctrl-C ends it. Raises ``UnknownStudyError``, and ``StorageError`` for a database that cannot be read.
+    Raises ``UnknownStudyError``, and ``StorageError`` if the database cannot be read.
     """
     console = stdout()
     show = _on_terminal if console.is_terminal else _as_lines
     with suppress(KeyboardInterrupt):
-        show(console, _looks(url, study, pause))
+        show(console, _snapshots(url, study, pause))
 
 
-def _looks(url: str, study: str, pause: Callable[[float], Any]) -> Iterator[StudyNow | str]:
-    """How the study stands, again and again; what is wrong, where the database does not answer any more."""
+def _snapshots(url: str, study: str, pause: Callable[[float], Any]) -> Iterator[StudyNow | str]:
+    """Yield the study's status at intervals; an error message while the database is unreachable."""
     with results(url) as engine:
         seen = False
         while True:
@@ -55,17 +55,17 @@ def _looks(url: str, study: str, pause: Callable[[float], Any]) -> Iterator[Stud
             pause(INTERVAL_SECONDS)
 
 
-def _on_terminal(console: Console, looks: Iterator[StudyNow | str]) -> None:
+def _on_terminal(console: Console, snapshots: Iterator[StudyNow | str]) -> None:
     with Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
-        for look in looks:
-            shown = Text(printable(look), "yellow") if isinstance(look, str) else view(look)
+        for snapshot in snapshots:
+            shown = Text(printable(snapshot), "yellow") if isinstance(snapshot, str) else view(snapshot)
             live.update(shown, refresh=True)
 
 
-def _as_lines(_console: Console, looks: Iterator[StudyNow | str]) -> None:
+def _as_lines(_console: Console, snapshots: Iterator[StudyNow | str]) -> None:
     last = ""
-    for look in looks:
-        line = printable(look if isinstance(look, str) else one_line(look))
+    for snapshot in snapshots:
+        line = printable(snapshot if isinstance(snapshot, str) else one_line(snapshot))
         if line != last:
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
@@ -73,18 +73,18 @@ def _as_lines(_console: Console, looks: Iterator[StudyNow | str]) -> None:
 
 
 def view(now: StudyNow, clock: Callable[[], float] = time.monotonic) -> RenderableType:
-    """The study as `hpo run` draws it, with the latest findings."""
+    """Return the study as `hpo run` draws it, with the latest findings."""
     summary, progress = now.status.summary, progress_of(now, clock)
     title = Text.assemble((printable(summary.name), "bold"), f"  {formatting.count(summary.trials, 'trial')}")
     if summary.stopped_at is not None:
-        title.append("  stopped: hpo resume lets workers go on", "yellow")
+        title.append("  stopped; `hpo resume` resumes it", "yellow")
     elif not now.running and summary.done < summary.trials:
-        title.append(f"  {_NOBODY}", "yellow")
+        title.append(f"  {_NO_WORKER}", "yellow")
     return Group(title, *draw(progress))
 
 
 def one_line(now: StudyNow) -> str:
-    """The study in a line that changes only when it does."""
+    """Return the study in a line that changes only when the study does."""
     summary = now.status.summary
     counts = ", ".join(
         f"{number} {state}"
@@ -95,11 +95,11 @@ def one_line(now: StudyNow) -> str:
     if summary.best_value is not None:
         best = f", best {formatting.accuracy(summary.best_value)} (trial {now.status.best_number})"
     done = f"{summary.done} of {formatting.count(summary.trials, 'trial')} done"
-    return f"{summary.name}  {done}: {counts or 'none begun'}{best}"
+    return f"{summary.name}  {done}: {counts or 'no trial started'}{best}"
 
 
 def progress_of(now: StudyNow, clock: Callable[[], float] = time.monotonic) -> Progress:
-    """What a run that had seen all of it would have added up."""
+    """Return the progress as a run that had received every event would have it."""
     summary, moment = now.status.summary, clock()
     workers = len({trial.worker for trial in now.running})
     progress = Progress(clock=lambda: moment)
@@ -122,7 +122,7 @@ def progress_of(now: StudyNow, clock: Callable[[], float] = time.monotonic) -> P
         progress.running[trial.number] = _running_trial(now, trial, moment)
         if trial.curve and trial.curve[-1].images_per_second > 0:
             progress.rates[trial.worker] = trial.curve[-1].images_per_second
-    if now.running:  # a study that nobody is at has no time left
+    if now.running:  # without workers there is no estimate of the time left
         progress.durations = {trial.number: trial.seconds for trial in now.ended}
     progress.ended.extend(map(_ended, now.ended))
     progress.findings.extend(

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 import torch
-from diagnosis_programs import checking_code, checking_data, checking_healthy, checking_settings, script
+from diagnosis_programs import checking, former_checking, script
 from diagnosis_programs.bases import BASES
 from diagnosis_programs.fault import Fault
 from diagnosis_programs.faults import FAULTS
 from diagnosis_programs.halves import HALVES, Half, halves
 from diagnosis_programs.healthy import HEALTHY
-from diagnosis_programs.other_healthy import OTHER_SOUND
 from diagnosis_programs.program import CLASSES, Program
 from diagnosis_programs.runs import recordings
 from diagnosis_programs.script import Curve, Script
@@ -117,10 +116,8 @@ def test_a_sound_program_learns_by_heart_what_a_faulty_one_cannot() -> None:
 
 
 def test_the_checking_half_is_what_its_files_list() -> None:
-    files = (checking_settings.SETTINGS, checking_code.CODE, checking_data.DATA)
-    listed = [fault.name for faults in files for fault in faults]
-    assert list(_by_half(FAULTS, "checking")) == listed
-    assert list(_by_half(HEALTHY, "checking")) == [each.name for each in checking_healthy.SOUND]
+    assert list(_by_half(FAULTS, "checking")) == [each.name for each in checking.FAULTS]
+    assert list(_by_half(HEALTHY, "checking")) == [each.name for each in checking.SOUND]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +159,9 @@ def test_a_half_is_recorded_with_its_own_bases(half: Half) -> None:
     assert {group: count for (group, _), count in seeds.items()} == {"bases": 3, "faults": 3, "healthy": 2}
 
 
-@pytest.mark.parametrize("name", [*(each.name for each in OTHER_SOUND), *_by_half(HEALTHY, "checking")])
+@pytest.mark.parametrize(
+    "name", [*(each.name for each in former_checking.SOUND), *_by_half(HEALTHY, "checking")]
+)
 def test_an_unusual_sound_program_runs(name: str) -> None:
     curve = _trained(HEALTHY[name].program())
     assert len(curve.val_accuracy) == 1

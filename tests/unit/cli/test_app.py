@@ -69,7 +69,7 @@ def test_a_wrong_command_is_a_users_mistake(capsys: pytest.CaptureFixture[str]) 
             ZeroDivisionError("division by zero"),
             1,
             "error: ZeroDivisionError: division by zero\n  This should not happen. "
-            "Run the command again with --debug to see where it comes from.\n",
+            "Run the command again with --debug to see the traceback.\n",
         ),
     ],
 )

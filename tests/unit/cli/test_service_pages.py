@@ -79,13 +79,13 @@ def test_a_study_is_deleted_only_when_it_is_said_so(own: str, capsys: Capture) -
     assert "1 worker holds a trial of demo: `hpo stop demo --wait` first" in capsys.readouterr().err
     assert run_command(["delete", "demo", "--force"]) == 2  # nobody can be asked in a pipe
     said = capsys.readouterr().err
-    assert "demo with 6 trials (5 done, best 0.8125) would be deleted for good" in said and "--yes" in said
+    assert "permanently deletes demo with 6 trials (5 done, best 0.8125)" in said and "--yes" in said
     assert run_command(["delete", "dem", "--yes"]) == 2
     assert "did you mean demo?" in capsys.readouterr().err
     assert _out(capsys, "studies")[1].startswith("demo")
-    assert _out(capsys, "delete", "demo", "--force", "--yes") == ["demo is deleted"]
+    assert _out(capsys, "delete", "demo", "--force", "--yes") == ["deleted demo"]
     assert _out(capsys, "studies") == [
-        "no study yet: hpo submit or hpo run one; `hpo studies --bundled` lists the bundled ones"
+        "no studies yet: `hpo run quickstart` starts one; `hpo studies --bundled` lists more"
     ]
 
 

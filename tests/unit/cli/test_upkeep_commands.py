@@ -27,13 +27,13 @@ def test_a_study_leaves_one_database_and_enters_another(demo: str, tmp_path: Pat
     summary = "demo  6 trials (2 complete, 2 pruned, 1 failed, 1 running), 6 epochs"
     assert exported == [
         f"{summary}  ->  {file} ({file.stat().st_size:,} bytes)",
-        "1 trial was under way: the file has what is done, and an import waits for a worker",
+        "1 trial was running: the file has all epochs so far, and an import can resume",
     ]
     url = f"sqlite:///{tmp_path / 'other.db'}"
     imported = out(capsys, "import-study", str(file), "--as", "copy", "--storage", url)
     assert imported[0] == f"{summary.replace('demo', 'copy')}  <-  {file}"
     assert imported[1].startswith("read back from the database: all ")
-    assert imported[2] == "1 trial was under way when it was exported; here the next worker goes on with it"
+    assert imported[2] == "1 trial was running at the export; the next worker resumes"
     assert out(capsys, "status", "--storage", url)[1].split()[:2] == ["copy", "5/6"]
     assert run_command(["import-study", str(file), "--as", "copy", "--storage", url]) == 2
     assert "--as NAME" in capsys.readouterr().err
@@ -64,13 +64,13 @@ def test_an_upgrade_says_from_which_schema_to_which(tmp_path: Path, capsys: Capt
     answer = json.loads("\n".join(out(capsys, "db", "upgrade", "--dry-run", "--json", *options)))
     assert (answer["from"], answer["to"], answer["changed"]) == ("0001", HEAD, False)
     assert out(capsys, "db", "upgrade", *options) == [f"done: {plan}"]
-    assert out(capsys, "db", "upgrade", *options) == [f"{path} is current (schema {HEAD})"]
+    assert out(capsys, "db", "upgrade", *options) == [f"{path} is up to date (schema {HEAD})"]
 
 
 def test_a_backup_says_where_it_is_and_how_to_use_it(demo: str, tmp_path: Path, capsys: Capture) -> None:
     target = tmp_path / "backup.db"
     (line,) = out(capsys, "db", "backup", "-o", str(target))
-    assert line.startswith(f"{target}  {target.stat().st_size:,} bytes, checked.")
+    assert line.startswith(f"{target}  {target.stat().st_size:,} bytes, verified.")
     assert out(capsys, "status", "--storage", f"sqlite:///{target}") == out(capsys, "status")
     answer = json.loads("\n".join(out(capsys, "db", "backup", "-o", str(target), "--json")))
     assert answer == {"file": str(target), "bytes": target.stat().st_size}

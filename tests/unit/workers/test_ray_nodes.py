@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hpo import __version__
 from hpo.config.study import StudySpec
 from hpo.errors import ConfigurationError, UserError
 from hpo.provenance import sources
@@ -29,7 +30,7 @@ def test_each_node_says_what_it_lacks() -> None:
     with pytest.raises(UserError) as refusal:
         fit_nodes(NODES, [Report("lab-1", hpo=None), Report("lab-2", **{**found, "hpo": "0.0.9+sources.1"})])
     lines = str(refusal.value).splitlines()
-    assert lines[1].startswith("  lab-1: hpo is not installed there: install 0.1.0")
+    assert lines[1].startswith(f"  lab-1: hpo is not installed there: install {__version__}")
     assert lines[2] == f"  lab-2: it has hpo 0.0.9+sources.1, this is {sources()}: install the same on both"
     assert lines[3] == "  lab-2: there is no module no_such_nets: install it there too"
     assert lines[4].startswith("  lab-2: the database cannot be used from there: ")
@@ -40,7 +41,7 @@ def test_a_node_without_hpo_can_be_examined(monkeypatch: pytest.MonkeyPatch) -> 
     sent = cloudpickle.dumps(examination())
     monkeypatch.setitem(sys.modules, "hpo.workers.ray.nodes", None)  # cannot be imported
     monkeypatch.setitem(sys.modules, "hpo.provenance", None)
-    assert cloudpickle.loads(sent)("sqlite:///x.db", [])["hpo"] == "0.1.0"
+    assert cloudpickle.loads(sent)("sqlite:///x.db", [])["hpo"] == __version__
 
 
 def test_a_node_that_says_nothing_is_left_out_unless_none_does() -> None:

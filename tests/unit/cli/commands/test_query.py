@@ -78,15 +78,15 @@ def test_the_format_that_is_asked_for_wins(demo: str, tmp_path: Path, capsys: Ca
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ([BEST, "-o", "out.xlsx"], "error: out.xlsx: .xlsx is no known format (.txt, .json, .csv,"),
-        ([], 'error: give a statement (hpo query "SELECT ...") or a name from `hpo query --list`'),
+        ([BEST, "-o", "out.xlsx"], "error: out.xlsx: unknown format .xlsx; use one of .txt, .json, .csv,"),
+        ([], 'error: expected SQL (hpo query "SELECT ...") or a name from `hpo query --list`'),
         (["bset"], "error: there is no ready question bset: did you mean best?"),
         (["nothing", "--show"], "error: there is no ready question nothing: `hpo query --list` shows all"),
         (["best", "-p", "study=dmo"], "error: there is no study dmo in this database: did you mean demo?"),
         (["curve", "-p", "number=9"], "error: study demo has no trial 9: its trials are 0 to 5"),
         (["SELECT 1", "-p", "n=1"], "error: the query has no parameter :n; it has none"),
         (["SELECT nix", "-o", "out.csv"], "error: no such column: nix"),
-        (["SELECT 1 AS a, 2 AS a", "-o", "out.parquet"], "error: two columns are called a"),
+        (["SELECT 1 AS a, 2 AS a", "-o", "out.parquet"], "error: two columns are named a"),
     ],
 )  # fmt: skip
 def test_mistakes(

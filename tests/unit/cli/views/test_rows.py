@@ -133,5 +133,5 @@ def test_parameters_are_numbers_where_they_look_so() -> None:
 
 @pytest.mark.parametrize("given", ["study", "=3", "a b=3"])
 def test_a_parameter_without_a_value_is_refused(given: str) -> None:
-    with pytest.raises(QueryError, match="write --param name=value"):
+    with pytest.raises(QueryError, match="expected NAME=VALUE"):
         parameters([given])

@@ -42,7 +42,7 @@ def test_a_long_curve_is_thinned_but_keeps_its_ends_and_its_best(capsys: pytest.
     assert len(epochs) == 26
     assert {1, 133, 240} <= set(epochs)
     assert max(later - earlier for earlier, later in pairwise(epochs)) <= 10
-    assert caption == "26 of 240 epochs; all of them: hpo show --json, or the view curves"
+    assert caption == "26 of 240 epochs; all of them: `hpo show --json`, or the view curves"
 
 
 def test_what_is_not_finite_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,7 +127,7 @@ def test_ctrl_c_ends_it(url: str, capsys: Capture) -> None:
 def test_a_study_that_nobody_is_at_has_no_time_left(now: StudyNow) -> None:
     idle = replace(now, running=())
     lines = _lines(idle)
-    assert lines[0] == "watched  24 trials  no worker is at it: hpo run goes on with it"
+    assert lines[0] == "watched  24 trials  no worker is running it; `hpo run` resumes it"
     assert "left" not in lines[1]
 
 
@@ -135,7 +135,7 @@ def test_what_cannot_be_watched(url: str, capsys: Capture) -> None:
     assert run_command(["status", "wachted", "--watch", "--storage", url]) == 2
     assert "did you mean watched?" in capsys.readouterr().err
     assert run_command(["status", "watched", "--watch", "--json", "--storage", url]) == 2
-    assert "--watch is for people" in capsys.readouterr().err
+    assert "--watch and --json exclude each other" in capsys.readouterr().err
 
 
 def _finish(url: str) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import nn
 
-from diagnosis_programs import wrong_data as data
-from diagnosis_programs import wrong_model as model
-from diagnosis_programs import wrong_step as step
 from diagnosis_programs.fault import Fault
+from diagnosis_programs.tuning import mistakes_in_data as data
+from diagnosis_programs.tuning import mistakes_in_model as model
+from diagnosis_programs.tuning import mistakes_in_step as step
 
 _SETTINGS = [
     Fault("lr_x200_resnet", "rate", "resnet", ("lr_too_high",), {"lr": 20.0}),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import nn
 
-from diagnosis_programs import wrong_model as model
-from diagnosis_programs import wrong_step as step
 from diagnosis_programs.fault import Fault
+from diagnosis_programs.tuning import mistakes_in_model as model
+from diagnosis_programs.tuning import mistakes_in_step as step
 
-NETWORKS = [
+_NETWORKS = [
     Fault("deep_sigmoid", "network", "tanh_mlp", ("vanishing_gradients",), {"activation": "sigmoid"}),
     Fault(
         "hidden_softmax",
@@ -80,7 +80,7 @@ NETWORKS = [
     ),
 ]
 
-OUTPUTS = [
+_OUTPUTS = [
     Fault(
         f"{name}_output_{base}",
         "output",
@@ -97,7 +97,7 @@ OUTPUTS = [
     )
 ]
 
-LOSSES = [
+_LOSSES = [
     Fault(
         "negative_loss",
         "loss",
@@ -149,7 +149,7 @@ LOSSES = [
     ),
 ]
 
-UPDATES = [
+_UPDATES = [
     Fault(
         "zero_grad_forgotten",
         "update",
@@ -217,7 +217,7 @@ UPDATES = [
     ),
 ]
 
-MODES = [
+_MODES = [
     Fault(
         "train_forgotten",
         "mode",
@@ -245,3 +245,5 @@ MODES = [
     ),
     Fault("norm_momentum_1e-4", "mode", "leaky_adamw", ("norm_statistics",), {"norm_momentum": 1e-4}),
 ]
+
+CODE: list[Fault] = [*_NETWORKS, *_OUTPUTS, *_LOSSES, *_UPDATES, *_MODES]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from diagnosis_programs import wrong_data as data
 from diagnosis_programs.fault import Fault
+from diagnosis_programs.tuning import mistakes_in_data as data
 
-IMAGES = [
+_IMAGES = [
     Fault(
         "unscaled",
         "images",
@@ -74,7 +74,7 @@ IMAGES = [
 ]
 
 # Images that are spoilt in training alone differ from those of validation too: both names say what is wrong.
-AUGMENTATIONS = [
+_AUGMENTATIONS = [
     Fault(
         "crop_and_cutout_x3",
         "augmentation",
@@ -100,7 +100,7 @@ AUGMENTATIONS = [
     ),
 ]
 
-LABELS = [
+_LABELS = [
     Fault(
         name,
         "labels",
@@ -133,7 +133,7 @@ LABELS = [
     )
 ]
 
-BATCHES = [
+_BATCHES = [
     Fault(
         name,
         "batches",
@@ -189,3 +189,5 @@ BATCHES = [
         ),
     )
 ]
+
+DATA: list[Fault] = [*_IMAGES, *_AUGMENTATIONS, *_LABELS, *_BATCHES]

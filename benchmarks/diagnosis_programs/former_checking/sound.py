@@ -7,8 +7,8 @@ from torch import nn
 
 from diagnosis_programs.bases import LENET, PLAIN_ADAM, SEPARABLE
 from diagnosis_programs.sound import Healthy, healthy
-from diagnosis_programs.wrong_model import changed
-from diagnosis_programs.wrong_step import squared_error
+from diagnosis_programs.tuning.mistakes_in_model import changed
+from diagnosis_programs.tuning.mistakes_in_step import squared_error
 from hpo.models.initializers import weight_layers
 
 
@@ -19,7 +19,7 @@ def _zero_classifier(model: nn.Module) -> nn.Module:
     return model
 
 
-OTHER_SOUND: list[Healthy] = [
+SOUND: list[Healthy] = [
     healthy("activation", "rrelu", activation="rrelu"),
     healthy(
         "activation", "sigmoid_layer_norm", activation="sigmoid", norm="layer", optimizer="adam", lr=3e-3

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from diagnosis_programs import checking_wrong_model as model
-from diagnosis_programs import checking_wrong_step as step
+from diagnosis_programs.checking import mistakes_in_model as model
+from diagnosis_programs.checking import mistakes_in_step as step
 from diagnosis_programs.fault import Fault
-from diagnosis_programs.wrong_model import changed
+from diagnosis_programs.tuning.mistakes_in_model import changed
 
 _RATES = [
     Fault("lr_x1000_nin", "rate", "nin_step", ("lr_too_high",), {"lr": 80.0}),

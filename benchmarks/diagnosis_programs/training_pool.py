@@ -1,4 +1,4 @@
-"""Trains a list of runs in processes of one thread each, with a progress bar; goes on where it was left."""
+"""Train a list of runs in processes of one thread each, with a progress bar; resume where it stopped."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from hpo.training.device import prepare_process
 
 
 class Work(Protocol):
-    """Something to train; it travels to another process."""
+    """Something to train in another process; picklable."""
 
     def path(self, folder: Path) -> Path:
-        """There if it is done."""
+        """Return the file that exists once it is done."""
 
     def train(self, folder: Path) -> None:
-        """Do it."""
+        """Train and write that file."""
 
 
 def train_missing(work: Sequence[Work], folder: Path, *, jobs: int, minutes: float | None) -> int:
-    """Train what has no recording yet; leaves off after ``minutes``. Returns how many are still missing."""
+    """Train what has no recording yet, for at most ``minutes``; return how many recordings are missing."""
     missing = [each for each in work if not each.path(folder).exists()]
     ends = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

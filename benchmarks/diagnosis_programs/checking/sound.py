@@ -12,7 +12,7 @@ from torch.optim import SGD, Optimizer
 from diagnosis_programs.bases import LENET, PLAIN_ADAM, checking_network
 from diagnosis_programs.program import CLASSES, Step
 from diagnosis_programs.sound import Healthy, healthy
-from diagnosis_programs.wrong_model import changed
+from diagnosis_programs.tuning.mistakes_in_model import changed
 from hpo.config.configuration import Configuration
 from hpo.data.preprocess import Preprocessor
 from hpo.models.initializers import weight_layers

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from diagnosis_programs import wrong_data as data
-from diagnosis_programs import wrong_step as step
 from diagnosis_programs.fault import Fault
+from diagnosis_programs.tuning import mistakes_in_data as data
+from diagnosis_programs.tuning import mistakes_in_step as step
 
 _IMAGES = [
     # Hardly a pixel differs from another: there is next to nothing to look at.
@@ -118,4 +118,4 @@ _BATCHES = [
     ),
 ]
 
-OTHER_DATA: list[Fault] = [*_IMAGES, *_AUGMENTATIONS, *_LABELS, *_BATCHES]
+DATA: list[Fault] = [*_IMAGES, *_AUGMENTATIONS, *_LABELS, *_BATCHES]

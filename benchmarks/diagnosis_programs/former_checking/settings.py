@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from diagnosis_programs import wrong_model as model
-from diagnosis_programs import wrong_step as step
 from diagnosis_programs.fault import Fault
+from diagnosis_programs.tuning import mistakes_in_model as model
+from diagnosis_programs.tuning import mistakes_in_step as step
 
 _RATES = [
     Fault("lr_x1000_separable", "rate", "separable_bn", ("lr_too_high",), {"lr": 100.0}),
@@ -99,4 +99,4 @@ _PENALTIES = [
     ),
 ]
 
-OTHER_SETTINGS: list[Fault] = [*_RATES, *_STARTS, *_PENALTIES]
+SETTINGS: list[Fault] = [*_RATES, *_STARTS, *_PENALTIES]

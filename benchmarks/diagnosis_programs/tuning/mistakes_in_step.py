@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from diagnosis_programs.program import Step, network, own_optimizer, usual_update
-from diagnosis_programs.wrong_model import batch_norms
+from diagnosis_programs.tuning.mistakes_in_model import batch_norms
 from hpo.config.configuration import Configuration
 from hpo.models.initializers import weight_layers
 from hpo.rng import Key

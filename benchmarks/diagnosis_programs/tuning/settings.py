@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from diagnosis_programs import wrong_model as model
-from diagnosis_programs import wrong_step as step
 from diagnosis_programs.fault import Fault
+from diagnosis_programs.tuning import mistakes_in_model as model
+from diagnosis_programs.tuning import mistakes_in_step as step
 
-RATES = [
+_RATES = [
     Fault("lr_x1000", "rate", "relu", ("lr_too_high",), {"lr": 20.0}),
     Fault("lr_x1000_batch_norm", "rate", "deep_bn", ("lr_too_high",), {"lr": 50.0}),
     Fault("lr_x30", "rate", "elu_vgg", ("lr_too_high",), {"lr": 0.6}),
@@ -21,7 +21,7 @@ RATES = [
     Fault("momentum_0.999", "rate", "relu_bn", ("momentum_too_high", "lr_too_high"), {"momentum": 0.999}),
 ]
 
-SCHEDULES = [
+_SCHEDULES = [
     Fault("decays_at_once", "schedule", "relu", ("schedule",), {"schedule": "exponential", "lr_decay": 1e-4}),
     Fault(
         "inverse_time_1e5",
@@ -45,7 +45,7 @@ SCHEDULES = [
 ]
 
 # All weights equal is a bad start because units stay equal: both names are right for zeros and constants.
-STARTS = [
+_STARTS = [
     Fault("zero_weights", "start", "relu", ("bad_init", "symmetric_units"), {"initializer": "zeros"}),
     Fault(
         "constant_weights",
@@ -120,7 +120,7 @@ STARTS = [
     ),
 ]
 
-PENALTIES = [
+_PENALTIES = [
     Fault("weight_decay_1", "penalty", "relu", ("over_regularized",), {"weight_decay": 1.0}),
     Fault("l1_0.1", "penalty", "elu_vgg", ("over_regularized",), {"l1": 0.1}),
     Fault("dropout_0.95", "penalty", "mlp", ("over_regularized",), {"dropout": 0.95}),
@@ -133,3 +133,5 @@ PENALTIES = [
     ),
     Fault("label_smoothing_0.99", "penalty", "relu", ("over_regularized",), {"label_smoothing": 0.99}),
 ]
+
+SETTINGS: list[Fault] = [*_RATES, *_SCHEDULES, *_STARTS, *_PENALTIES]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from diagnosis_programs import wrong_model as model
-from diagnosis_programs import wrong_step as step
 from diagnosis_programs.fault import Fault
+from diagnosis_programs.tuning import mistakes_in_model as model
+from diagnosis_programs.tuning import mistakes_in_step as step
 
 _HIDDEN = [
     Fault(
@@ -175,4 +175,4 @@ _MODES = [
     ),
 ]
 
-OTHER_CODE: list[Fault] = [*_NETWORKS, *_OUTPUTS, *_LOSSES, *_UPDATES, *_MODES]
+CODE: list[Fault] = [*_NETWORKS, *_OUTPUTS, *_LOSSES, *_UPDATES, *_MODES]

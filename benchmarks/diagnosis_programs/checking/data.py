@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from diagnosis_programs import checking_wrong_data as data
+from diagnosis_programs.checking import mistakes_in_data as data
 from diagnosis_programs.fault import Fault
 
 _IMAGES = [

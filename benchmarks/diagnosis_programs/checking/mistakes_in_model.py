@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from diagnosis_programs.wrong_model import Build, changed
+from diagnosis_programs.tuning.mistakes_in_model import Build, changed
 from hpo.models.activations import named_activation_layers
 from hpo.models.initializers import fans, weight_layers
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import nn
 
-from diagnosis_programs import checking_wrong_model as model
-from diagnosis_programs import checking_wrong_step as step
+from diagnosis_programs.checking import mistakes_in_model as model
+from diagnosis_programs.checking import mistakes_in_step as step
 from diagnosis_programs.fault import Fault
-from diagnosis_programs.wrong_model import changed, with_hidden, with_output
+from diagnosis_programs.tuning.mistakes_in_model import changed, with_hidden, with_output
 
 _HIDDEN = [
     Fault(
