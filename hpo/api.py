@@ -25,7 +25,7 @@ from hpo.workers.messages import Emit
 from hpo.workers.ray.resources import RayWorkers
 from hpo.workers.ray.run import run_on_ray
 from hpo.workers.run import run_study
-from hpo.workers.submit import submit as put
+from hpo.workers.submit import submit_study
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -87,7 +87,7 @@ def submit(
     spec = _spec(study, changes, trials)
     url = storage or settings().storage
     with ResultsStore(url) as store:
-        put(store, spec, priority)
+        submit_study(store, spec, priority)
     return Study(spec.study, url)
 
 

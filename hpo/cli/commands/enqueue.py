@@ -32,7 +32,7 @@ def enqueue(
     from hpo.queue.slots import enqueue as put
     from hpo.reporting import formatting
     from hpo.storage.store import ResultsStore
-    from hpo.workers.submit import submit
+    from hpo.workers.submit import submit_study
 
     # Nothing is written before all of it is known to be right.
     url = storage_url(storage)
@@ -40,7 +40,7 @@ def enqueue(
     spec = found.spec if found else load_study(study)
     given = read_given(spec, pairs)
     with ResultsStore(url) as store:
-        study_id = found.study_id if found else submit(store, spec).study_id
+        study_id = found.study_id if found else submit_study(store, spec).study_id
         slot, grown = put(store, study_id, given)
     place = "one more trial, as all others have begun" if grown else "in the place of its draw"
     stdout().print(printable(f"{spec.study}  slot {slot}: {formatting.settings(given)}  ({place})"))

@@ -44,12 +44,12 @@ def submit(
     from hpo.config.parsing.load import load_study
     from hpo.reporting import formatting
     from hpo.storage.store import ResultsStore
-    from hpo.workers.submit import submit as put
+    from hpo.workers.submit import submit_study
 
     spec = load_study(study, overrides(changes, trials))
     say_how_it_searches(spec)
     with ResultsStore(storage_url(storage)) as store:
-        put_in = put(store, spec, priority)
+        put_in = submit_study(store, spec, priority)
     now = put_in.at_start
     if as_json:
         known = {"study": spec.study, "study_id": put_in.study_id, "trials": now.total, "done": now.done}
