@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 from hpo.config.parsing.load import parse_study
 from hpo.config.study import StudySpec
 from hpo.queue.slots import register_study
-from hpo.search.samplers.registry import draw
+from hpo.search.samplers.registry import sample_slot
 from hpo.storage.engine import writing
 from hpo.storage.optuna.distributions import optuna_distribution
 from hpo.storage.store import ResultsStore
@@ -104,7 +104,7 @@ class _Writer:
         self._connection, self._study_id, self._spec = connection, study_id, spec
         self._first, self._epochs, self._layers = first, epochs, layers
         chance = random.Random(0)
-        self._drawn = [draw(spec, slot) for slot in range(spec.trials)]
+        self._drawn = [sample_slot(spec, slot) for slot in range(spec.trials)]
         self._configurations = [spec.configuration(drawn).applicable() for drawn in self._drawn]
         self._fates = [_fate(each, epochs, chance) for each in self._configurations]
 

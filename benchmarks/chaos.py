@@ -41,7 +41,7 @@ from hpo.config.study import StudySpec
 from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
 from hpo.records import EpochRecord, Outcome
-from hpo.search.samplers.registry import draw
+from hpo.search.samplers.registry import sample_slot
 from hpo.storage.identity import worker_id
 from hpo.storage.optuna.distributions import optuna_distribution
 from hpo.storage.store import ResultsStore
@@ -227,7 +227,7 @@ def contend(url: str, study_id: int, document: dict[str, Any], gate: Any, said: 
             if lease is None:
                 break
             slots.append(lease.slot)
-            params = draw(spec, lease.slot)
+            params = sample_slot(spec, lease.slot)
             trial_id, _ = store.begin_trial(
                 lease,
                 params=params,

@@ -33,7 +33,7 @@ from hpo.queries.sql import run_sql
 from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
 from hpo.records import EpochRecord, FindingRecord, LayerRecord, Outcome
-from hpo.search.samplers.registry import draw
+from hpo.search.samplers.registry import sample_slot
 from hpo.storage.fence import Lease
 from hpo.storage.optuna.distributions import optuna_distribution
 from hpo.storage.store import ResultsStore
@@ -166,7 +166,7 @@ class Runner:
         """Claim a slot and begin its trial."""
         lease = claim(self._store, self._study_id, WORKER, lease_seconds=60.0)
         assert lease is not None
-        params = draw(self._spec, lease.slot)
+        params = sample_slot(self._spec, lease.slot)
         trial_id, _ = self._store.begin_trial(
             lease,
             params=params,

@@ -22,7 +22,7 @@ from hpo.config.parsing.load import load_study
 from hpo.config.study import StudySpec
 from hpo.config.thresholds import Thresholds
 from hpo.rng import Key
-from hpo.search.samplers.registry import draw
+from hpo.search.samplers.registry import sample_slot
 from hpo.trial.setup import prepare
 
 STUDY = "cifar10_random"
@@ -89,7 +89,7 @@ class _Watch:
 
 def _watched_training(spec: StudySpec, slot: int) -> tuple[Babysitter, Curve]:
     started = time.perf_counter()
-    configuration = spec.configuration(draw(spec, slot))
+    configuration = spec.configuration(sample_slot(spec, slot))
     key = Key(spec.seed) / "trial" / slot
     training = prepare(configuration, load_images(notice=False), key, Key(spec.seed) / "split", CPU)
     curve = Curve()

@@ -24,7 +24,7 @@ from hpo.checks.causes import HEALTHY
 from hpo.config.methods import Rules
 from hpo.config.parsing.load import load_study
 from hpo.config.space import Choice
-from hpo.config.study import Confirmation, StudySpec
+from hpo.config.study import ConfirmationSettings, StudySpec
 from hpo.diagnosis.base import StudyResults, TrialResult
 from hpo.stages.confirm import confirm
 from hpo.stages.refine import Refined, StageTrial, refine
@@ -211,7 +211,7 @@ def _judged(chosen: Recorded, judge: int) -> float:
 
 
 def _winner(best: Sequence[Recorded], plan: Plan, judge: int) -> Recorded:
-    confirmation = Confirmation(top=plan.top, seeds=plan.seeds)
+    confirmation = ConfirmationSettings(top=plan.top, seeds=plan.seeds)
     values = []
     for each in best:
         runs = [value for seed, value in enumerate(each.again) if seed != judge]

@@ -20,7 +20,7 @@ from hpo.artifacts.bundle import CONFIGURATION, LABELS, PREPROCESSING, PROGRAM, 
 from hpo.artifacts.program import PixelFunction, PixelNetwork, load_program
 from hpo.config.configuration import Configuration
 from hpo.data.cache import Bytes
-from hpo.data.images import Picture, decode_or_reason
+from hpo.data.images import DecodedImage, decode_or_reason
 from hpo.data.preprocess import Preprocessor
 from hpo.errors import ConfigurationError, DataError, ExportedFolderError
 from hpo.rng import Key
@@ -92,7 +92,7 @@ class ExportedModel:
                 yield from self._predict(chunk, list(pool.map(decode_or_reason, chunk)), top)
 
     def _predict(
-        self, paths: Sequence[Path], decoded: Sequence[Picture | str], top: int
+        self, paths: Sequence[Path], decoded: Sequence[DecodedImage | str], top: int
     ) -> Iterator[Prediction | Unreadable]:
         pictures = [each for each in decoded if not isinstance(each, str)]
         found: Iterator[tuple[list[float], list[int]]] = iter(())

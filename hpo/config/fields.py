@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from hpo.config.configuration import Configuration, conditions
-from hpo.config.parsing.yaml_tree import Items, Leaf, Node
+from hpo.config.parsing.yaml_tree import Node, ScalarNode, SequenceNode
 from hpo.config.suggestions import did_you_mean
 
 Kind = Literal["number", "whole", "flag", "word", "text"]
@@ -44,17 +44,17 @@ class Limits:
     def check(self, value: float, shown: str) -> None:
         """Raise ``WrongValue`` if ``value`` is outside."""
         if self.ge is not None and value < self.ge:
-            raise WrongValue(f"{shown} is below {number(self.ge)}, the smallest allowed")
+            raise WrongValue(f"{shown} is below {number_text(self.ge)}, the smallest allowed")
         if self.gt is not None and value <= self.gt:
-            raise WrongValue(f"{shown} is not above {number(self.gt)}")
+            raise WrongValue(f"{shown} is not above {number_text(self.gt)}")
         if self.le is not None and value > self.le:
-            raise WrongValue(f"{shown} is above {number(self.le)}, the largest allowed")
+            raise WrongValue(f"{shown} is above {number_text(self.le)}, the largest allowed")
         if self.lt is not None and value >= self.lt:
-            raise WrongValue(f"{shown} is not below {number(self.lt)}")
+            raise WrongValue(f"{shown} is not below {number_text(self.lt)}")
 
     def __str__(self) -> str:
         parts = [
-            f"{sign} {number(limit)}"
+            f"{sign} {number_text(limit)}"
             for sign, limit in (("≥", self.ge), (">", self.gt), ("≤", self.le), ("<", self.lt))
             if limit is not None
         ]
@@ -76,14 +76,14 @@ class FieldType:
 
     def accept(self, node: Node) -> bool | int | float | str | None:
         """The field's value that ``node`` says; raises ``WrongValue`` with what is wrong in words."""
-        if not isinstance(node, Leaf):
-            what = "a list" if isinstance(node, Items) else "a mapping"
+        if not isinstance(node, ScalarNode):
+            what = "a list" if isinstance(node, SequenceNode) else "a mapping"
             raise WrongValue(f"{what} is not {self._wanted()}")
         if self.optional and self._says_nothing(node):
             return None
         if node.value is None:
             raise WrongValue("has no value", self._for_null())
-        readers: dict[Kind, Callable[[Leaf], bool | int | float | str]] = {
+        readers: dict[Kind, Callable[[ScalarNode], bool | int | float | str]] = {
             "number": self._number,
             "whole": self._whole,
             "flag": self._flag,
@@ -92,52 +92,54 @@ class FieldType:
         }
         return readers[self.kind](node)
 
-    def _says_nothing(self, leaf: Leaf) -> bool:
+    def _says_nothing(self, leaf: ScalarNode) -> bool:
         return leaf.value is None or (self.kind != "text" and leaf.text in ("none", "None"))
 
     def _for_null(self) -> str:
         if self.kind == "word" and "none" in self.words:
             return "did you mean none?"
-        return "" if self.required else f"the default is {show(self.default)}"
+        return "" if self.required else f"the default is {as_written(self.default)}"
 
-    def _number(self, leaf: Leaf) -> float:
+    def _number(self, leaf: ScalarNode) -> float:
         if isinstance(leaf.value, bool) or not isinstance(leaf.value, int | float):
-            raise WrongValue(f"{show(leaf)} is not {self._wanted()}")
+            raise WrongValue(f"{as_written(leaf)} is not {self._wanted()}")
         try:
             value = float(leaf.value)
         except OverflowError:
             value = math.inf
         if not math.isfinite(value):
-            raise WrongValue(f"{show(leaf)} is not a finite number")
-        self.limits.check(value, show(leaf))
+            raise WrongValue(f"{as_written(leaf)} is not a finite number")
+        self.limits.check(value, as_written(leaf))
         return value
 
-    def _whole(self, leaf: Leaf) -> int:
+    def _whole(self, leaf: ScalarNode) -> int:
         value = leaf.value
         if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
-            raise WrongValue(f"{show(leaf)} is not {self._wanted()}")
-        self.limits.check(value, show(leaf))
+            raise WrongValue(f"{as_written(leaf)} is not {self._wanted()}")
+        self.limits.check(value, as_written(leaf))
         if abs(value) >= _TOO_LARGE[type(value)]:
-            raise WrongValue(f"{show(leaf)} is too large")
+            raise WrongValue(f"{as_written(leaf)} is too large")
         return int(value)
 
-    def _flag(self, leaf: Leaf) -> bool:
+    def _flag(self, leaf: ScalarNode) -> bool:
         word = leaf.text.lower()
         if word not in (*_TRUE, *_FALSE):
-            raise WrongValue(f"{show(leaf)} is not {self._wanted()}")
+            raise WrongValue(f"{as_written(leaf)} is not {self._wanted()}")
         return word in _TRUE
 
-    def _word(self, leaf: Leaf) -> str:
+    def _word(self, leaf: ScalarNode) -> str:
         if leaf.text not in self.words:
             negative = next((word for word in ("none", "off") if word in self.words), "")
             no = leaf.text.lower() in (*_FALSE, "none", "null") and negative
             hint = f"did you mean {negative}?" if no else did_you_mean(leaf.text, self.words)
-            raise WrongValue(f"{show(leaf)} is not {self._wanted()}", hint)
+            raise WrongValue(f"{as_written(leaf)} is not {self._wanted()}", hint)
         return leaf.text
 
-    def _text(self, leaf: Leaf) -> str:
+    def _text(self, leaf: ScalarNode) -> str:
         if not isinstance(leaf.value, str):
-            raise WrongValue(f"{show(leaf)} is not {self._wanted()}", f'in quotes it would be: "{leaf.text}"')
+            raise WrongValue(
+                f"{as_written(leaf)} is not {self._wanted()}", f'in quotes it would be: "{leaf.text}"'
+            )
         return leaf.value
 
     def _wanted(self) -> str:
@@ -186,9 +188,9 @@ _SIGNS = {
 }
 
 
-def show(value: Any) -> str:
+def as_written(value: Any) -> str:
     """A value as it stands in a study file, cut to a readable length; texts are quoted."""
-    if isinstance(value, Leaf):
+    if isinstance(value, ScalarNode):
         is_text = isinstance(value.value, str)
         text = repr(value.text) if is_text else value.text or "null"
     else:
@@ -201,7 +203,7 @@ def yaml_text(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, float):
-        return number(value)
+        return number_text(value)
     return str(value)
 
 
@@ -212,7 +214,7 @@ def setting(value: Any) -> str:
     return yaml_text(value)
 
 
-def number(value: float) -> str:
+def number_text(value: float) -> str:
     """A number as a person writes it: ``0.05``, ``1e-4``, ``3072``."""
     if isinstance(value, int) and abs(value) < 10**15:
         return str(value)

@@ -22,7 +22,7 @@ RESERVED = {
 }
 
 
-class Confirmation(BaseModel):
+class ConfirmationSettings(BaseModel):
     """How the best configurations are trained again, so that a lucky one does not win."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -93,7 +93,7 @@ class StageSpec(BaseModel):
         description="what ends its trials early, in place of the study's pruner; trials of different stages "
         "are not compared",
     )
-    confirm: Confirmation | None = Field(
+    confirm: ConfirmationSettings | None = Field(
         default=None, description="train the best configurations of all stages again instead of searching"
     )
 

@@ -1,11 +1,11 @@
-"""What a mistyped name was probably meant to be."""
+"""Suggest the known name that a mistyped one was probably meant to be."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
-# Names that other libraries give to our hyperparameters, too far away in spelling to be found by it.
+# Other libraries' names of our hyperparameters, spelled too differently for difflib to find.
 _SYNONYMS = {
     "learning_rate": "lr",
     "bs": "batch_size",
@@ -28,7 +28,7 @@ _SYNONYMS = {
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known name most like ``word``, if any is like it."""
+    """Return the known name closest to ``word``, or ``None`` if none is close."""
     names = list(known)
     lower = word.lower()
     synonym = _SYNONYMS.get(lower)
@@ -42,6 +42,6 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``did you mean relu?``, or an empty text."""
+    """Return ``did you mean relu?``, or an empty string."""
     found = nearest(word, known)
     return f"did you mean {found}?" if found else ""

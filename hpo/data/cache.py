@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Part:
+class DecodedSplit:
     """A split on its way into the cache: labels (N,), and images (n, 3, 32, 32) in the same order."""
 
     labels: Labels
@@ -54,8 +54,8 @@ class Part:
 class Decoded:
     """A whole data set on its way into the cache."""
 
-    train: Part
-    test: Part
+    train: DecodedSplit
+    test: DecodedSplit
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def _write(source: Source, folder: Path) -> None:
     write_file(folder / "meta.json", partial(_write_text, text=meta.model_dump_json(indent=2)))
 
 
-def _write_images(handle: BinaryIO, part: Part, update: Callable[[bytes], None]) -> None:
+def _write_images(handle: BinaryIO, part: DecodedSplit, update: Callable[[bytes], None]) -> None:
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(part.labels), *IMAGE_SHAPE)}
     np.lib.format.write_array_header_1_0(handle, header)
     written = 0
@@ -220,7 +220,7 @@ def _publish(temporary: Path, folder: Path) -> None:
     sync_folder(folder.parent)
 
 
-def signature(parts: Iterable[Any]) -> str:
+def source_signature(parts: Iterable[Any]) -> str:
     """SHA-256 of a description of a source, in hexadecimal."""
     digest = hashlib.sha256()
     digest.update(os.fsencode("\0".join(str(part) for part in parts)))

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from hpo.data.cache import Bytes, Decoded, Part, Source, signature
+from hpo.data.cache import Bytes, Decoded, DecodedSplit, Source, source_signature
 from hpo.data.download import download, why_unreachable
 from hpo.data.folder import folder_source
 from hpo.errors import DataError
@@ -180,7 +180,7 @@ def _batch_source(data: Path, advice: str) -> Source:
         classes=CLASSES,
         count=_COUNT,
         origin=f"CIFAR-10 in {folder} (50,000 train, 10,000 test)",
-        signature=signature([folder, *((file.st_size, file.st_mtime_ns) for file in status)]),
+        signature=source_signature([folder, *((file.st_size, file.st_mtime_ns) for file in status)]),
         decode=lambda: _decode(data, advice),
     )
 
@@ -201,9 +201,9 @@ def _decode(data: Path, advice: str) -> Decoded:
     return Decoded(_part(train.data, train.targets), _part(test.data, test.targets))
 
 
-def _part(images: Bytes, targets: list[int]) -> Part:
+def _part(images: Bytes, targets: list[int]) -> DecodedSplit:
     """torchvision's images (N, 32, 32, 3) and labels."""
-    return Part(np.array(targets, dtype=np.int64), _chunks(images))
+    return DecodedSplit(np.array(targets, dtype=np.int64), _chunks(images))
 
 
 def _chunks(images: Bytes) -> Iterator[Bytes]:

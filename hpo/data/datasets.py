@@ -10,10 +10,10 @@ from typing import Any, Literal
 from hpo.config.configuration import Configuration
 from hpo.config.study import StudySpec
 from hpo.data import synthetic
-from hpo.data.cache import Bytes, Decoded, Labels, Part, Source, cached, signature
+from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, cached, source_signature
 from hpo.data.cifar10 import cifar10_source, found_on_disk, why_not_downloadable
 from hpo.data.folder import FOLDER_HELP, folder_source
-from hpo.data.progress import progress
+from hpo.data.progress import progress_bar
 from hpo.errors import DataError
 from hpo.settings import Settings, settings
 
@@ -88,15 +88,15 @@ def _synthetic_source() -> Source:
         classes=synthetic.CLASSES,
         count=per_class * len(synthetic.CLASSES),
         origin=f"synthetic pictures, version {synthetic.VERSION}, seed {_SYNTHETIC_SEED}",
-        signature=signature(["synthetic", synthetic.VERSION, _SYNTHETIC_SEED, per_class]),
+        signature=source_signature(["synthetic", synthetic.VERSION, _SYNTHETIC_SEED, per_class]),
         decode=_draw_synthetic,
     )
 
 
 def _draw_synthetic() -> Decoded:
-    with progress("drawing the synthetic pictures", 1):
+    with progress_bar("drawing the synthetic pictures", 1):
         train, train_labels, test, test_labels = synthetic.make_synthetic(_SYNTHETIC_SEED)
-    return Decoded(Part(train_labels, _whole(train)), Part(test_labels, _whole(test)))
+    return Decoded(DecodedSplit(train_labels, _whole(train)), DecodedSplit(test_labels, _whole(test)))
 
 
 def _whole(images: Bytes) -> Iterator[Bytes]:

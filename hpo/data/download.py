@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from hpo.data.progress import progress
+from hpo.data.progress import progress_bar
 from hpo.errors import DataError
 from hpo.files import locked, remove_leftovers, write_file
 
@@ -62,7 +62,7 @@ def _fetch(handle: BinaryIO, url: str, md5: str) -> None:
     except (OSError, http.client.HTTPException) as error:
         raise DataError(f"cannot download {url}: {_reason(error)}") from error
     total = int(answer.headers.get("Content-Length", 0))
-    with answer, progress(f"downloading {url} ({total / 1e6:,.0f} MB)", total) as advance:
+    with answer, progress_bar(f"downloading {url} ({total / 1e6:,.0f} MB)", total) as advance:
         while block := _read(answer, url):
             handle.write(block)
             digest.update(block)

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hpo.data.cache import Bytes, Decoded, Labels, Part, Source, signature
+from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, source_signature
 from hpo.data.images import EXTENSIONS, decode_or_reason
-from hpo.data.progress import progress
+from hpo.data.progress import progress_bar
 from hpo.errors import DataError
 
 TEST_SHARE = 0.1
@@ -62,7 +62,7 @@ def folder_source(root: Path, *, name: str = "folder", advice: str = FOLDER_HELP
             classes=listing.classes,
             count=len(listing.train) + len(listing.test),
             origin=origin,
-            signature=signature([root, *listing.train, "test", *listing.test]),
+            signature=source_signature([root, *listing.train, "test", *listing.test]),
             decode=lambda: _decode(root, listing, advice),
         )
     except OSError as error:
@@ -166,7 +166,7 @@ def _decode(root: Path, listing: Listing, advice: str) -> Decoded:
     files = {"train": listing.train, "test": listing.test}
     return Decoded(
         **{
-            part: Part(
+            part: DecodedSplit(
                 _labels(members, label), _decode_chunks(members, f"decoding {part} images of {root}", advice)
             )
             for part, members in files.items()
@@ -179,7 +179,7 @@ def _labels(files: list[ImageFile], label: dict[str, int]) -> Labels:
 
 
 def _decode_chunks(files: list[ImageFile], what: str, advice: str) -> Iterator[Bytes]:
-    with progress(f"{what} ({len(files):,})", len(files)) as advance, ThreadPoolExecutor() as pool:
+    with progress_bar(f"{what} ({len(files):,})", len(files)) as advance, ThreadPoolExecutor() as pool:
         for start in range(0, len(files), _CHUNK):
             chunk = files[start : start + _CHUNK]
             decoded = list(pool.map(decode_or_reason, (Path(file.path) for file in chunk)))

@@ -16,14 +16,14 @@ from hpo.errors import DataError
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"})
 
 
-class Picture(NamedTuple):
+class DecodedImage(NamedTuple):
     """Pixels (3, 32, 32) uint8, and the size that the image had: width and height, upright."""
 
     pixels: Bytes
     size: tuple[int, int]
 
 
-def decode_image(path: Path) -> Picture:
+def decode_image(path: Path) -> DecodedImage:
     """Decode an image: upright, RGB, squeezed to 32 x 32 without cropping. Raises what Pillow raises."""
     with Image.open(path) as image:
         upright = ImageOps.exif_transpose(image)
@@ -33,10 +33,10 @@ def decode_image(path: Path) -> Picture:
         size = rgb.size
         if size != (SIDE, SIDE):
             rgb = rgb.resize((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
-        return Picture(np.asarray(rgb).transpose(2, 0, 1), size)
+        return DecodedImage(np.asarray(rgb).transpose(2, 0, 1), size)
 
 
-def decode_or_reason(path: Path) -> Picture | str:
+def decode_or_reason(path: Path) -> DecodedImage | str:
     """The decoded image, or why there is none (Pillow raises all of these for damaged files)."""
     try:
         if not path.stat().st_size:

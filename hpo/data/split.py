@@ -20,14 +20,15 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Which part of the images is held out, where it is not the study's own share ``val_fraction``."""
+class Fold:
+    """Which training images are held out for validation, if not the study's own ``val_fraction``."""
 
-    folds: int = 0
-    """Hold out one of so many equal parts; 0 for none."""
-    fold: int = 0
-    with_val: bool = False
-    """Train on the validation images too; they stay those that are validated on, and say nothing then."""
+    count: int = 0
+    """Number of equal folds; 0 for the study's own split."""
+    index: int = 0
+    """The fold that is held out, from 0."""
+    include_validation: bool = False
+    """Also train on the validation images. Validation accuracy then means nothing."""
 
 
 def split(
@@ -35,7 +36,7 @@ def split(
     val_fraction: float,
     train_images: int | None,
     key: Key,
-    part: Part = Part(),
+    fold: Fold = Fold(),
 ) -> Split:
     """Hold out ``val_fraction`` of the images, and keep ``train_images`` of the others (all if ``None``).
 
@@ -44,11 +45,11 @@ def split(
     if a class would be left without images in a part, or if there are fewer than ``train_images``.
     """
     order = _stratified_order(labels, key)
-    if part.folds:
-        dealt = np.array_split(order, part.folds)
-        val = dealt.pop(part.fold)
-        rest = np.concatenate(dealt)
-        val_fraction = 1 / part.folds
+    if fold.count:
+        folds = np.array_split(order, fold.count)
+        val = folds.pop(fold.index)
+        rest = np.concatenate(folds)
+        val_fraction = 1 / fold.count
     else:
         val, rest = np.split(order, [round(len(labels) * val_fraction)])
     if train_images is not None and train_images > len(rest):
@@ -60,7 +61,7 @@ def split(
     classes = np.bincount(labels)
     _check_every_class("validation", labels[val], classes, f"val_fraction: {val_fraction:g}")
     _check_every_class("training", labels[train], classes, f"train_images: {train_images or 'all'}")
-    if part.with_val:
+    if fold.include_validation:
         train = np.concatenate([train, val])
     return Split(train=np.sort(train), val=np.sort(val))
 

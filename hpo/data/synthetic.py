@@ -156,7 +156,7 @@ def make_synthetic(
     """
     key = Key(seed) / "synthetic"
     per_class = train_per_class + test_per_class
-    images = np.stack([draw(name, per_class, key / name) for name in CLASSES])
+    images = np.stack([draw_class(name, per_class, key / name) for name in CLASSES])
     labels = np.broadcast_to(np.arange(len(CLASSES), dtype=np.int64)[:, None], images.shape[:2])
     train = _shuffled(images[:, :train_per_class], labels[:, :train_per_class], key / "train")
     test = _shuffled(images[:, train_per_class:], labels[:, train_per_class:], key / "test")
@@ -168,7 +168,7 @@ def _shuffled(images: Bytes, labels: Labels, key: Key) -> tuple[Bytes, Labels]:
     return images.reshape(-1, 3, SIDE, SIDE)[order], labels.reshape(-1)[order]
 
 
-def draw(name: str, count: int, key: Key) -> Bytes:
+def draw_class(name: str, count: int, key: Key) -> Bytes:
     """``count`` pictures (count, 3, 32, 32) of one class."""
     starts = range(0, count, _CHUNK)
     return np.concatenate([_draw_chunk(name, min(_CHUNK, count - start), key / start) for start in starts])

@@ -25,10 +25,10 @@ from hpo.queries.sql_text import (
     ONE_STATEMENT,
     ONLY_READS,
     called_functions,
-    nearest,
     parameter_names,
     replace_parameters,
     too_slow,
+    unknown_name_hint,
 )
 from hpo.storage.engine import lend_params_postgresql, postgresql_arguments
 from hpo.storage.errors import explain
@@ -115,7 +115,7 @@ def _explained(url: URL, error: psycopg.Error) -> QueryError | StorageError:
     if "multiple commands" in message:
         return QueryError(ONE_STATEMENT)
     unknown = re.search(r'(column|relation) "?(?:\w+\.)*(\w+)"? does not exist', message)
-    return QueryError(message + (nearest(unknown[2], _names(url, unknown[1])) if unknown else ""))
+    return QueryError(message + (unknown_name_hint(unknown[2], _names(url, unknown[1])) if unknown else ""))
 
 
 def _names(url: URL, kind: str) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.engine import URL
 
 from hpo.errors import QueryError, StorageError
-from hpo.queries.sql_text import ONE_STATEMENT, ONLY_READS, nearest, too_slow
+from hpo.queries.sql_text import ONE_STATEMENT, ONLY_READS, too_slow, unknown_name_hint
 from hpo.storage.engine import connect_read_only
 from hpo.storage.errors import explain
 
@@ -70,7 +70,7 @@ def _explained(url: URL, message: str) -> QueryError | StorageError:
     if re.search("not a database|locked|I/O|malformed$|unable to open", message):
         return explain(url, sqlite3.OperationalError(message))
     unknown = re.match(r"no such (table|column): (?:\w+\.)*(\w+)", message)
-    return QueryError(message + (nearest(unknown[2], _names(url, unknown[1])) if unknown else ""))
+    return QueryError(message + (unknown_name_hint(unknown[2], _names(url, unknown[1])) if unknown else ""))
 
 
 def _names(url: URL, kind: str) -> list[str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable
 
+from hpo.config.suggestions import did_you_mean
 from hpo.errors import QueryError
 from hpo.storage.views import VIEWS
 
@@ -17,12 +17,12 @@ def too_slow(timeout: float) -> QueryError:
     return QueryError(f"no end within {timeout:g} s: narrow the query down, or allow it more time")
 
 
-def nearest(name: str, known: list[str]) -> str:
-    """What to say after an unknown table or column."""
+def unknown_name_hint(name: str, known: list[str]) -> str:
+    """Return the hint that follows an error about an unknown table or column."""
     if name in (*VIEWS, "studies", "trials"):
         return " (hpo makes it when a study is first run with this database)"
-    close = difflib.get_close_matches(name, known, n=3)
-    return f" (did you mean {', '.join(close)}?)" if close else ""
+    hint = did_you_mean(name, known)
+    return f" ({hint})" if hint else ""
 
 
 ONLY_READS = "hpo query only reads: give one SELECT, WITH, VALUES or EXPLAIN that changes nothing"

@@ -1,4 +1,4 @@
-"""The trials of a study that did not go well, by cause, in words."""
+"""Group a study's trials with problems by cause."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hpo.reporting import formatting
 
 @dataclass(frozen=True)
 class FailureGroup:
-    """Trials with one cause, and what a verdict calls it; where ``lr`` was searched, its range.
+    """Trials with one cause, its label in verdicts, and their range of ``lr``, if that was searched.
 
-    The range is left out where a finding says better where they lie.
+    The range is None if a study finding already locates these failures.
     """
 
     cause: str
@@ -33,18 +33,18 @@ class FailureGroup:
         return f"{self.label}: {formatting.count(len(self.numbers), 'trial')}{lr} (number {numbers})"
 
 
-def unwell(results: StudyResults, found: Sequence[StudyFinding]) -> list[FailureGroup]:
-    """The trials of a study that did not go well, by their verdict's cause, the most frequent first."""
+def group_failures(results: StudyResults, found: Sequence[StudyFinding]) -> list[FailureGroup]:
+    """Return the trials that are not healthy by their verdict's cause, the most frequent first."""
     groups: dict[str, list[TrialResult]] = defaultdict(list)
     for trial in results.trials:
         if trial.cause != HEALTHY:
             groups[trial.cause].append(trial)
     located = {finding.evidence.get("cause") for finding in found}
-    failures = [_unwell(cause, trials, cause not in located) for cause, trials in groups.items()]
+    failures = [_group(cause, trials, cause not in located) for cause, trials in groups.items()]
     return sorted(failures, key=lambda each: -len(each.numbers))
 
 
-def _unwell(cause: str, trials: Sequence[TrialResult], with_lr: bool) -> FailureGroup:
+def _group(cause: str, trials: Sequence[TrialResult], with_lr: bool) -> FailureGroup:
     lrs = [trial.values["lr"] for trial in trials if with_lr and "lr" in trial.values]
     numbers = tuple(trial.number for trial in trials)
     label = CAUSES[cause].words if cause in CAUSES else cause

@@ -52,7 +52,9 @@ def trial_note(trial: TrialSummary, searched: Sequence[str], rank: int | None = 
     if trial.remedy:
         parts.append(f"**Try:** {escaped(trial.remedy)}")
     values = {name: trial.configuration.get(name) for name in searched}
-    settings = formatting.settings({name: value for name, value in values.items() if value is not None})
+    settings = formatting.hyperparameters(
+        {name: value for name, value in values.items() if value is not None}
+    )
     parts.append(f"With {escaped(settings)}.")
     return "\n\n".join(part for part in parts if part)
 

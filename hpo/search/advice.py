@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hpo.config.study import StudySpec
-from hpo.search.samplers.pure import moving, points
+from hpo.search.samplers.pure import grid_points, numeric_dimensions
 
 
 def warnings(spec: StudySpec) -> list[str]:
     """What may be a mistake: a grid, where a search is wanted."""
-    every = points(spec)
+    every = grid_points(spec)
     if spec.sampler.name != "grid" or every is None or len(spec.space) < 2:
         return []
     tried = {name: len({repr(point[name]) for point in every if name in point}) for name in spec.space}
@@ -24,13 +24,13 @@ def warnings(spec: StudySpec) -> list[str]:
 
 def notes(spec: StudySpec) -> Iterator[str]:
     """What may be unexpected: repeated configurations, values that are not learned."""
-    every = points(spec)
+    every = grid_points(spec)
     if every is not None and spec.trials > len(every):
         yield (
             f"the space has {len(every)} configurations for {spec.trials} trials: when all are tried, they "
             "come again with new weights"
         )
-    moved = moving(spec)
+    moved = numeric_dimensions(spec)
     others = [name for name in spec.space if name not in moved]
     if spec.sampler.name == "cmaes" and others:
         yield f"cmaes learns {', '.join(moved)}; it has no part in {', '.join(others)}: those are random"

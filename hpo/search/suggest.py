@@ -12,8 +12,8 @@ from hpo.config.space import Distribution
 from hpo.config.study import StudySpec
 from hpo.search.history import History
 from hpo.search.samplers.optuna import Draw, searched_values
-from hpo.search.samplers.pure import effect, is_finite, random_draw, untaken
-from hpo.search.samplers.registry import LEARNING, draw
+from hpo.search.samplers.pure import is_finite, random_draw, signature, unused_point
+from hpo.search.samplers.registry import LEARNING, sample_slot
 from hpo.storage.fence import Lease
 from hpo.storage.optuna.distributions import as_parameters
 from hpo.storage.store import OthersBeganError, ResultsStore
@@ -78,16 +78,16 @@ class Suggestions:
         """The draw of a slot whose trial has not begun."""
         learned = LEARNING.get(spec.sampler.name)
         if learned is None:
-            return Suggestion(Draw(draw(spec, slot), {}))
+            return Suggestion(Draw(sample_slot(spec, slot), {}))
         past = self._history(stage).look()
         if sum(trial.outcome is not None for trial in past) < spec.sampler.options.startup:
             return Suggestion(Draw(random_draw(spec, slot), {}))
-        taken = {effect(spec, searched_values(spec.space, trial.configuration)) for trial in past}
+        taken = {signature(spec, searched_values(spec.space, trial.configuration)) for trial in past}
         for again in range(MOST_REDRAWS if is_finite(spec) else 1):
             found = learned(spec, slot, again, past)
-            if effect(spec, found.values) not in taken:
+            if signature(spec, found.values) not in taken:
                 return Suggestion(found, len(past))
-        other = untaken(spec, slot, taken)
+        other = unused_point(spec, slot, taken)
         return Suggestion(found if other is None else Draw(other, {}), len(past))
 
     def _history(self, stage: str) -> History:

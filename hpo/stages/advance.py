@@ -17,7 +17,7 @@ from hpo.errors import UserError
 from hpo.stages import wording as words
 from hpo.stages.around import carried, drawn_around, draws_around
 from hpo.stages.confirm import Confirmed, Values, confirm, run_of
-from hpo.stages.refine import Decision, Refined, StageTrial, keep_all, refine
+from hpo.stages.refine import Refined, SpaceDecision, StageTrial, refine, same_space
 from hpo.stages.store import Stage, add_stage, main_stage, read_stages, stage_fixed, stage_seed
 from hpo.storage import rungs
 from hpo.storage.engine import reading
@@ -133,7 +133,7 @@ class _Study:
 
     def _space_after(self, last: Stage, following: StageSpec) -> Refined:
         if following.space == "same":
-            return keep_all(self.spec)
+            return same_space(self.spec)
         return refined(self.connection, self.finished, last, following.keep)
 
     def _around(
@@ -145,7 +145,7 @@ class _Study:
         slots = range(len(planned), following.planned)
         return draws_around(spec, [each.values for each in found.best], slots, planned)
 
-    def _drawn_around(self, found: Refined, last: Stage) -> Decision:
+    def _drawn_around(self, found: Refined, last: Stage) -> SpaceDecision:
         of_stage = {each.slot: each.number for each in self.finished.trials if each.stage == last.name}
         return drawn_around([of_stage[each.slot] for each in found.best], len(of_stage), last.name)
 
@@ -295,7 +295,7 @@ class _Study:
             spec=self.spec, space=space, fixed=fixed, images=self.images, given=given,
         )  # fmt: skip
 
-    def _say(self, stage: str, decisions: Sequence[Decision], before: int = 0) -> None:
+    def _say(self, stage: str, decisions: Sequence[SpaceDecision], before: int = 0) -> None:
         for position, decision in enumerate(decisions, start=before + 1):
             self.connection.execute(
                 insert(DecisionRow).values(

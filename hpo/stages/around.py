@@ -17,8 +17,8 @@ from hpo.config.parsing.load import drawing_order
 from hpo.config.space import Choice, Distribution
 from hpo.config.study import StudySpec
 from hpo.rng import Key
-from hpo.search.samplers.pure import MOST_REDRAWS, Values, effect, known, untaken
-from hpo.stages.refine import Decision
+from hpo.search.samplers.pure import MOST_REDRAWS, Values, fixed_values, signature, unused_point
+from hpo.stages.refine import SpaceDecision
 
 REACH = 1 / 3
 """Standard deviation of a number's move, as a share of the stage's range on its scale; it stays within it."""
@@ -38,11 +38,11 @@ def draws_around(
     ``spec`` is the study as the stage has it; ``best`` are the configurations that are drawn around, each as
     likely. Where every point of a finite space is taken, points come again.
     """
-    taken = {effect(spec, each) for each in planned}
+    taken = {signature(spec, each) for each in planned}
     found = []
     for slot in slots:
         values = _untaken(spec, best, slot, taken)
-        taken.add(effect(spec, values))
+        taken.add(signature(spec, values))
         found.append(values)
     return found
 
@@ -50,14 +50,14 @@ def draws_around(
 def _untaken(spec: StudySpec, best: Sequence[Mapping[str, Any]], slot: int, taken: set[Any]) -> Values:
     for again in range(1 + MOST_REDRAWS):
         values = _around_one(spec, best, Key(spec.seed) / "around" / slot / again)
-        if effect(spec, values) not in taken:
+        if signature(spec, values) not in taken:
             return values
-    return untaken(spec, slot, taken) or values
+    return unused_point(spec, slot, taken) or values
 
 
 def _around_one(spec: StudySpec, best: Sequence[Mapping[str, Any]], key: Key) -> Values:
     centre = best[int((key / "centre").uniform() * len(best))]
-    values, drawn = known(spec), {}
+    values, drawn = fixed_values(spec), {}
     for name in drawing_order(spec.space):
         distribution = spec.space[name]
         if distribution.active(values):
@@ -88,19 +88,19 @@ Trained = tuple[int, str, float]
 """A trial's number, its stage and its value."""
 
 
-def drawn_around(trials: Sequence[int], of: int, before: str) -> Decision:
+def drawn_around(trials: Sequence[int], of: int, before: str) -> SpaceDecision:
     """What is drawn around, in words; ``trials`` are the numbers of the best of ``of`` trials."""
     numbers = ", ".join(map(str, trials))
     message = (
         f"drawn around the best {len(trials)} of {of} trials of {before}: numbers move on their scale by "
         f"a third of their range or so, choices change in one of {round(1 / CHANGE)} draws (trials {numbers})"
     )
-    return Decision("", "around", message, {"trials": list(trials), "of": of, "stage": before})
+    return SpaceDecision("", "around", message, {"trials": list(trials), "of": of, "stage": before})
 
 
-def carried(best: Sequence[Trained]) -> Decision:
+def carried(best: Sequence[Trained]) -> SpaceDecision:
     """Which configurations are trained again, in words."""
     those = ", ".join(f"trial {number} of {stage} ({setting(value)})" for number, stage, value in best)
     which = f"best {len(best)}" if len(best) > 1 else "best"
     message = f"begins with the {which} so far, trained with this stage's epochs and images: {those}"
-    return Decision("", "carry", message, {"trials": [number for number, _, _ in best]})
+    return SpaceDecision("", "carry", message, {"trials": [number for number, _, _ in best]})

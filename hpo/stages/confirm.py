@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hpo.config.study import Confirmation
+from hpo.config.study import ConfirmationSettings
 
 LEVEL = 0.95
 """Coverage of the intervals."""
@@ -28,7 +28,7 @@ class Run:
     fold: int | None
 
 
-def run_of(confirmation: Confirmation, candidates: int, slot: int) -> Run:
+def run_of(confirmation: ConfirmationSettings, candidates: int, slot: int) -> Run:
     """What slot ``slot`` trains: every candidate once, then every candidate with the next fold or seed."""
     turn, candidate = divmod(slot, candidates)
     seed, fold = divmod(turn, max(1, confirmation.folds))
@@ -57,7 +57,7 @@ Values = Mapping[tuple[int, int | None], float | None]
 """A candidate's value by (seed, fold); None of a run that did not complete."""
 
 
-def confirm(confirmation: Confirmation, values: Sequence[Values]) -> list[Confirmed]:
+def confirm(confirmation: ConfirmationSettings, values: Sequence[Values]) -> list[Confirmed]:
     """The candidates by rank. ``values`` has the runs of each.
 
     A candidate of which a run came to nothing ranks behind all of which none did; of equals, the one that was
@@ -82,7 +82,9 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _interval(confirmation: Confirmation, values: Sequence[float]) -> tuple[float | None, float | None]:
+def _interval(
+    confirmation: ConfirmationSettings, values: Sequence[float]
+) -> tuple[float | None, float | None]:
     if len(values) < 2:
         return None, None
     from scipy import special  # takes a third of a second to load, which only the end of a study needs
@@ -91,7 +93,9 @@ def _interval(confirmation: Confirmation, values: Sequence[float]) -> tuple[floa
     return _mean(values) - reach, _mean(values) + reach
 
 
-def _compared(confirmation: Confirmation, one: Values, other: Values) -> tuple[float | None, float | None]:
+def _compared(
+    confirmation: ConfirmationSettings, one: Values, other: Values
+) -> tuple[float | None, float | None]:
     pairs = [(a, b) for run in one if (a := one[run]) is not None and (b := other.get(run)) is not None]
     differences = [a - b for a, b in pairs]
     if not differences:
@@ -107,7 +111,7 @@ def _compared(confirmation: Confirmation, one: Values, other: Values) -> tuple[f
     return difference, float(2 * special.stdtr(len(differences) - 1, -abs(difference) / error))
 
 
-def _error(confirmation: Confirmation, values: Sequence[float]) -> float:
+def _error(confirmation: ConfirmationSettings, values: Sequence[float]) -> float:
     """The standard error of the mean of runs.
 
     Folds share most of their training images, so their results are not independent: the variance is larger

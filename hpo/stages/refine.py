@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from hpo.config.fields import HYPERPARAMETERS, setting, yaml_text
 from hpo.config.parsing.consistency import Draft, contradictions
-from hpo.config.parsing.space import describe
+from hpo.config.parsing.space import distribution_text
 from hpo.config.space import Choice, Distribution, Integer, Log, Uniform
 from hpo.config.study import StudySpec
 from hpo.diagnosis.border import edge
@@ -58,7 +58,7 @@ Action = Literal["keep", "narrow", "widen", "move", "drop", "fix", "leave_out", 
 
 
 @dataclass(frozen=True)
-class Decision:
+class SpaceDecision:
     """What becomes of a hyperparameter, in words; ``evidence`` holds the numbers for programs."""
 
     subject: str
@@ -73,7 +73,7 @@ class Refined:
 
     space: dict[str, Distribution]
     fixed: dict[str, Any]
-    decisions: tuple[Decision, ...]
+    decisions: tuple[SpaceDecision, ...]
     best: tuple[StageTrial, ...] = ()
     """The trials that it follows from, best first."""
 
@@ -100,13 +100,13 @@ def refine(spec: StudySpec, trials: Sequence[StageTrial], keep: float) -> Refine
     for name in _never_drawn(space, {**spec.fixed, **fixed}):
         del space[name]
         message = f"{name}: left out, since it is drawn only with choices that were dropped"
-        decisions.append(Decision(name, "leave_out", message, {}))
+        decisions.append(SpaceDecision(name, "leave_out", message, {}))
     return Refined(space, fixed, tuple(decisions), tuple(results.best))
 
 
-def keep_all(spec: StudySpec) -> Refined:
+def same_space(spec: StudySpec) -> Refined:
     """The same space again."""
-    decision = Decision("", "keep", "the whole space is searched, as the study asks", {})
+    decision = SpaceDecision("", "keep", "the whole space is searched, as the study asks", {})
     return Refined(dict(spec.space), {}, (decision,))
 
 
@@ -128,15 +128,15 @@ class _Results:
         return self.ranked[: len(self.trials) // 2]
 
 
-def _nothing_learned(count: int) -> Decision:
+def _nothing_learned(count: int) -> SpaceDecision:
     message = (
         f"none of {count} trials learned, so nothing is left of the space: the study ends here. Search other "
         "ranges or choices in a study with another name; `hpo query failure-causes` says what went wrong"
     )
-    return Decision("", "end", message, {"trials": count, "learned": 0})
+    return SpaceDecision("", "end", message, {"trials": count, "learned": 0})
 
 
-def _refine_choice(name: str, distribution: Choice, results: _Results) -> tuple[Choice, Decision]:
+def _refine_choice(name: str, distribution: Choice, results: _Results) -> tuple[Choice, SpaceDecision]:
     having = [each for each in results.trials if name in each.values]
     reasons = {
         value: reason
@@ -147,13 +147,13 @@ def _refine_choice(name: str, distribution: Choice, results: _Results) -> tuple[
     evidence = {"dropped": list(reasons), "left": left, "trials": len(having)}
     if not reasons:
         message = f"{name}: all {len(left)} choices kept, none was clearly worse than the others"
-        return distribution, Decision(name, "keep", message, evidence)
+        return distribution, SpaceDecision(name, "keep", message, evidence)
     said = "; ".join(f"{yaml_text(value)} dropped, {reason}" for value, reason in reasons.items())
     refined = distribution.model_copy(update={"choice": left})
     if len(left) == 1:
         message = f"{name}: fixed at {yaml_text(left[0])}: {said}"
-        return refined, Decision(name, "fix", message, evidence)
-    return refined, Decision(name, "drop", f"{name}: {said}", evidence)
+        return refined, SpaceDecision(name, "fix", message, evidence)
+    return refined, SpaceDecision(name, "drop", f"{name}: {said}", evidence)
 
 
 def _why_drop(name: str, value: Any, having: Sequence[StageTrial], results: _Results) -> str | None:
@@ -179,21 +179,21 @@ def _why_drop(name: str, value: Any, having: Sequence[StageTrial], results: _Res
 
 def _refine_range(
     spec: StudySpec, name: str, distribution: Range, results: _Results
-) -> tuple[Distribution, Decision]:
+) -> tuple[Distribution, SpaceDecision]:
     having = [each for each in results.trials if name in each.values]
     best = [each.values[name] for each in results.best if name in each.values]
     evidence: dict[str, Any] = {"trials": len(having), "best": len(best), "range": list(distribution.bounds)}
     thin = _too_thin(len(best), len(having))
     if thin:
-        message = f"{name}: kept, {describe(distribution)}: {thin}"
-        return distribution, Decision(name, "keep", message, evidence)
+        message = f"{name}: kept, {distribution_text(distribution)}: {thin}"
+        return distribution, SpaceDecision(name, "keep", message, evidence)
     scale = _Scale.of(distribution)
     low, high = scale.around(best)
     new_low, new_high = scale.inside(low, high)
     sides = []
     for upwards in (False, True):
         if _at_border(distribution, best, upwards):
-            further = _further(spec, name, upwards)
+            further = _extended_bound(spec, name, upwards)
             if further != distribution.bounds[upwards]:
                 sides.append("upper" if upwards else "lower")
                 new_low, new_high = (new_low, further) if upwards else (further, new_high)
@@ -219,7 +219,7 @@ def _at_border(distribution: Distribution, best: Sequence[float], upwards: bool)
     return outer[0] and 2 * sum(outer) >= len(outer)
 
 
-def _further(spec: StudySpec, name: str, upwards: bool) -> float:
+def _extended_bound(spec: StudySpec, name: str, upwards: bool) -> float:
     """The new end of a range that is widened; the old one if the study cannot have values beyond it."""
     distribution = spec.space[name]
     assert not isinstance(distribution, Choice)
@@ -285,19 +285,19 @@ def _said(
     best: Sequence[float],
     sides: Sequence[str],
     evidence: Mapping[str, Any],
-) -> Decision:
+) -> SpaceDecision:
     span = f"between {setting(min(best))} and {setting(max(best))}"
     where = f"the best {len(best)} of {evidence['trials']} trials lie {span}"
     if before == after:
-        return Decision(name, "keep", f"{name}: kept, {describe(before)}: {where}", evidence)
+        return SpaceDecision(name, "keep", f"{name}: kept, {distribution_text(before)}: {where}", evidence)
     assert not isinstance(before, Choice) and not isinstance(after, Choice)
     (old_low, old_high), (new_low, new_high) = before.bounds, after.bounds
     is_cut = new_low > old_low or new_high < old_high
     action: Action = "narrow" if not sides else "move" if is_cut else "widen"
     verb = {"narrow": "narrowed", "move": "moved", "widen": "widened"}[action]
     border = f", at the {' and the '.join(sides)} end: better ones may lie beyond" if sides else ""
-    change = f"{name}: {verb} from {describe(before)} to {describe(after)}"
-    return Decision(name, action, f"{change}: {where}{border}", evidence)
+    change = f"{name}: {verb} from {distribution_text(before)} to {distribution_text(after)}"
+    return SpaceDecision(name, action, f"{change}: {where}{border}", evidence)
 
 
 def _never_drawn(space: Mapping[str, Distribution], fixed: Mapping[str, Any]) -> list[str]:

@@ -9,8 +9,8 @@ from typing import Any, Literal, cast
 from sqlalchemy import Connection, insert, select
 
 from hpo.config.parsing.stages import share_of
-from hpo.config.study import MAIN, TEST, Confirmation, StageSpec, StudySpec
-from hpo.data.split import Part
+from hpo.config.study import MAIN, TEST, ConfirmationSettings, StageSpec, StudySpec
+from hpo.data.split import Fold
 from hpo.rng import Key
 from hpo.storage.column_types import utc_now
 from hpo.storage.tables import SlotRow, StageRow, StudyRow
@@ -29,7 +29,7 @@ class Stage:
     name: str
     kind: Kind
     spec: StudySpec
-    confirmation: Confirmation | None = None
+    confirmation: ConfirmationSettings | None = None
     candidates: int = 0
 
     def key(self, slot: int) -> Key:
@@ -41,14 +41,14 @@ class Stage:
         turn = slot // self.candidates
         return key / "run" / turn
 
-    def part(self, slot: int) -> Part:
-        """Which images a slot trains on, and which it is validated on."""
+    def fold(self, slot: int) -> Fold:
+        """Return which images a slot trains on and which it is validated on."""
         if self.kind == "test":
-            return Part(with_val=True)
+            return Fold(include_validation=True)
         if self.confirmation is None or not self.confirmation.folds:
-            return Part()
+            return Fold()
         folds = self.confirmation.folds
-        return Part(folds=folds, fold=slot // self.candidates % folds)
+        return Fold(folds, slot // self.candidates % folds)
 
 
 def main_stage(spec: StudySpec) -> Stage:

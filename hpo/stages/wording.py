@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hpo.config.study import Confirmation
+from hpo.config.study import ConfirmationSettings
 from hpo.stages.confirm import LEVEL, Confirmed
-from hpo.stages.refine import Decision
+from hpo.stages.refine import SpaceDecision
 
 Candidate = tuple[int, str, float]
 """The number of the trial that found a configuration, its stage and its value."""
@@ -14,13 +14,13 @@ TOLD_APART = 0.05
 """The p-value up to which the winner is said to be ahead."""
 
 
-def chosen(confirmation: Confirmation, candidates: Sequence[Candidate]) -> list[Decision]:
+def chosen(confirmation: ConfirmationSettings, candidates: Sequence[Candidate]) -> list[SpaceDecision]:
     """Which configurations are trained again, and how often."""
     if not candidates:
         message = "no trial learned, so there is nothing to confirm: the study ends here"
-        return [Decision("", "end", message, {})]
+        return [SpaceDecision("", "end", message, {})]
     decisions = [
-        Decision(
+        SpaceDecision(
             f"trial {number}",
             "keep",
             f"trial {number} of stage {stage} ({value:.4f}) is trained again {how_often(confirmation)}",
@@ -30,11 +30,13 @@ def chosen(confirmation: Confirmation, candidates: Sequence[Candidate]) -> list[
     ]
     if len(candidates) < confirmation.top:
         message = f"of the {confirmation.top} that were to be confirmed, only {len(candidates)} learned"
-        decisions.append(Decision("", "keep", message, {"asked": confirmation.top, "found": len(candidates)}))
+        decisions.append(
+            SpaceDecision("", "keep", message, {"asked": confirmation.top, "found": len(candidates)})
+        )
     return decisions
 
 
-def how_often(confirmation: Confirmation) -> str:
+def how_often(confirmation: ConfirmationSettings) -> str:
     """``3 times with other seeds``, ``with 2 seeds in each of 5 folds``."""
     if not confirmation.folds:
         return f"{confirmation.seeds} times with other seeds"
@@ -43,12 +45,12 @@ def how_often(confirmation: Confirmation) -> str:
 
 
 def confirmed(
-    confirmation: Confirmation,
+    confirmation: ConfirmationSettings,
     ranking: Sequence[Confirmed],
     found: Mapping[int, tuple[int, float]],
     best_found: float,
     as_long: bool,
-) -> list[Decision]:
+) -> list[SpaceDecision]:
     """The winner and how sure that is; the others; and how much better the search made it look.
 
     ``found`` has the number and the search value of each candidate's trial. ``as_long`` says whether the
@@ -57,7 +59,7 @@ def confirmed(
     winner = ranking[0]
     if winner.completed < confirmation.runs_each or winner.mean is None:
         message = "no configuration completed all its runs, so none is confirmed: the study ends here"
-        return [Decision("", "end", message, {})]
+        return [SpaceDecision("", "end", message, {})]
     decisions = [_winner(winner, ranking, found)]
     decisions += [_other(each, confirmation, found) for each in ranking[1:]]
     gap = best_found - winner.mean
@@ -67,12 +69,12 @@ def confirmed(
     else:
         message = f"{said}not after as many epochs and images, so neither speaks of a winner's curse"
     evidence = {"best_of_search": best_found, "confirmed": winner.mean, "gap": gap}
-    return [*decisions, Decision("", "keep", message, evidence)]
+    return [*decisions, SpaceDecision("", "keep", message, evidence)]
 
 
 def _winner(
     winner: Confirmed, ranking: Sequence[Confirmed], found: Mapping[int, tuple[int, float]]
-) -> Decision:
+) -> SpaceDecision:
     number, value = found[winner.candidate]
     said = f"trial {number} wins: {mean_text(winner)}, {value:.4f} in the search"
     if len(ranking) > 1 and winner.difference is not None:
@@ -82,10 +84,12 @@ def _winner(
             apart = "told apart" if winner.p_value <= TOLD_APART else "which may be chance"
             said += f", {apart} (p = {winner.p_value:.2g})"
     said += "; it is trained on training and validation images and measured on the test images, once"
-    return Decision(f"trial {number}", "keep", said, _evidence(winner, number, value))
+    return SpaceDecision(f"trial {number}", "keep", said, _evidence(winner, number, value))
 
 
-def _other(each: Confirmed, confirmation: Confirmation, found: Mapping[int, tuple[int, float]]) -> Decision:
+def _other(
+    each: Confirmed, confirmation: ConfirmationSettings, found: Mapping[int, tuple[int, float]]
+) -> SpaceDecision:
     number, value = found[each.candidate]
     failed = confirmation.runs_each - each.completed
     said = f"{mean_text(each)}, {value:.4f} in the search"
@@ -93,15 +97,15 @@ def _other(each: Confirmed, confirmation: Confirmation, found: Mapping[int, tupl
         said = f"{failed} of {confirmation.runs_each} runs came to nothing" + (
             f"; the others: {said}" if each.completed else ""
         )
-    return Decision(f"trial {number}", "drop", f"trial {number}: {said}", _evidence(each, number, value))
+    return SpaceDecision(f"trial {number}", "drop", f"trial {number}: {said}", _evidence(each, number, value))
 
 
-def looked_again(number: int, looks: int) -> Decision:
+def looked_again(number: int, looks: int) -> SpaceDecision:
     """Somebody asked for a look at the test images, after ``looks`` others."""
     said = f"trial {number} is trained on training and validation images and measured on the test images"
     if looks:
         said += f": look {looks + 1}; only the first is an honest one"
-    return Decision(f"trial {number}", "keep", said, {"number": number, "looks_before": looks})
+    return SpaceDecision(f"trial {number}", "keep", said, {"number": number, "looks_before": looks})
 
 
 def confidence() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +9,7 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, Engine, Integer, Row, String, and_, column, select, table
 
 from hpo.config.study import StudySpec
+from hpo.config.suggestions import did_you_mean
 from hpo.errors import UnknownStudyError, UserError
 from hpo.storage.engine import open_reader, reading
 from hpo.storage.revision import require
@@ -97,9 +97,8 @@ def _unknown(connection: Connection, name: str) -> str:
     )
     if not names:
         return f"there is no study {name}: this database has none yet"
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return f"there is no study {name} in this database: {hint}It has {', '.join(names)}"
+    hint = did_you_mean(name, names)
+    return f"there is no study {name} in this database: {hint}{' ' if hint else ''}It has {', '.join(names)}"
 
 
 def is_known_study() -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import sys
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hpo.config.configuration import Configuration
+from hpo.config.suggestions import did_you_mean
 from hpo.errors import ConfigurationError
 from hpo.models.catalog import MODELS
 from hpo.models.initializers import initialize
@@ -94,10 +94,10 @@ def _construct(options: NetworkOptions, classes: int, in_shape: ImageShape) -> n
 
 
 def _unknown_model(name: str) -> str:
-    near = difflib.get_close_matches(name, MODELS, n=1)
-    guess = f"did you mean {near[0]}? " if near else ""
+    hint = did_you_mean(name, MODELS)
     known = ", ".join(MODELS)
-    return f"unknown model {name!r}; {guess}known: {known}; or your own as package.module:function"
+    message = f"unknown model {name!r}; {hint}{' ' if hint else ''}"
+    return f"{message}known: {known}; or your own as package.module:function"
 
 
 def _users_model(options: NetworkOptions, classes: int, in_shape: ImageShape) -> nn.Module:
@@ -167,9 +167,9 @@ def _load(path: str) -> Callable[..., object]:
         raise ConfigurationError(_raised(path, "when imported", error)) from error
     factory = getattr(module, function_name, None)
     if factory is None:
-        near = difflib.get_close_matches(function_name, vars(module), n=1)
-        guess = f"; did you mean {near[0]}?" if near else ""
-        raise ConfigurationError(f"model {path}: module {module_name} has no {function_name!r}{guess}")
+        hint = did_you_mean(function_name, vars(module))
+        message = f"model {path}: module {module_name} has no {function_name!r}"
+        raise ConfigurationError(f"{message}; {hint}" if hint else message)
     if not callable(factory):
         raise ConfigurationError(
             f"model {path}: {function_name} is a {type(factory).__name__}, not a function"

@@ -242,7 +242,7 @@ class Export:
             self.configuration.val_fraction,
             self.configuration.train_images,
             split_key(Key(self._study.spec.seed)),
-            self._stage.part(self.trial.slot),
+            self._stage.fold(self.trial.slot),
         )
 
 

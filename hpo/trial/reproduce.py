@@ -18,7 +18,7 @@ from hpo.errors import DeviceError, UserError
 from hpo.queries.trial import Attempt, TrialDetail, trial_detail
 from hpo.records import EpochRecord, EpochResult
 from hpo.rng import Key
-from hpo.search.samplers.registry import PURE, draw
+from hpo.search.samplers.registry import PURE, sample_slot
 from hpo.stages.store import find_stage
 from hpo.storage.engine import reading
 from hpo.storage.studies import RegisteredStudy, find_registered, results_engine
@@ -99,7 +99,7 @@ class Repeat:
         as_then = self.configuration.model_copy(update={"precision": self.precision})
         ready = prepare(
             as_then, self._dataset, self._stage.key(self.trial.slot), split_key(seed), self.device,
-            self._stage.part(self.trial.slot),
+            self._stage.fold(self.trial.slot),
         )  # fmt: skip
         self._model = ready.model
         training = ready.epochs(_Unwatched())
@@ -157,7 +157,9 @@ class Repeat:
         spec, then = self._stage.spec.giving(self.trial.given or {}), self.trial.configuration
         if spec.sampler.name not in PURE:
             return
-        now = spec.configuration({**draw(spec, self.trial.slot), "dataset": self._study.dataset}).applicable()
+        now = spec.configuration(
+            {**sample_slot(spec, self.trial.slot), "dataset": self._study.dataset}
+        ).applicable()
         for name in spec.space:
             yield Difference(f"the draw of {name} (trained as then)", str(then.get(name)), str(now[name]))
 

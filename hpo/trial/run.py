@@ -217,7 +217,7 @@ class _Trial:
         self._give_up_if_it_kills()
         ready = prepare(
             self.configuration, bench.dataset, self.key, split_key(Key(bench.spec.seed)), bench.device,
-            self.stage.part(self.lease.slot),
+            self.stage.fold(self.lease.slot),
         )  # fmt: skip
         self.statistics = self.journal.keep_statistics(ready.data)
         self.parameters = parameter_count(ready.model)

@@ -14,7 +14,7 @@ from hpo.checks.base import Finding
 from hpo.config.configuration import Configuration
 from hpo.config.thresholds import Thresholds
 from hpo.data.datasets import Dataset
-from hpo.data.split import Part, split
+from hpo.data.split import Fold, split
 from hpo.heartbeat import beat
 from hpo.records import EpochResult
 from hpo.rng import Key
@@ -120,7 +120,7 @@ def prepare(
     key: Key,
     split_key: Key,
     device: torch.device,
-    part: Part = Part(),  # noqa: B008 (frozen)
+    fold: Fold = Fold(),  # noqa: B008 (frozen)
 ) -> TrialSetup:
     """Split and preprocess the images, and build the network and its optimizer on ``device``.
 
@@ -128,7 +128,7 @@ def prepare(
     ``ConfigurationError``, ``DataError`` or ``DeviceError`` if this cannot be trained.
     """
     wanted = configuration.val_fraction, configuration.train_images
-    rows = split(dataset.train_labels, *wanted, split_key, part)
+    rows = split(dataset.train_labels, *wanted, split_key, fold)
     data = make_trial_data(configuration, dataset, rows, device)
     beat()
     images, labels = _drawn(data.train, key / "probe", device)

@@ -182,7 +182,7 @@ def test_every_command_does_what_is_shown(tmp_path: Path, stranger: dict[str, st
     folder = tmp_path / "empty"
     folder.mkdir()
     (folder / "my-first.yaml").write_text(_blocks("yaml")[0])
-    star = synthetic.draw("star", 1, Key(1))[0].transpose(1, 2, 0)
+    star = synthetic.draw_class("star", 1, Key(1))[0].transpose(1, 2, 0)
     Image.fromarray(star).save(folder / "star.png")
     steps = _steps()
     assert len(steps) >= 20

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hpo.search.samplers.registry import draw
+from hpo.search.samplers.registry import sample_slot
 from hpo.storage.tables import SlotRow, TrialRow
 from tests import helpers
 
@@ -35,7 +35,7 @@ def test_any_crew_tries_the_same_configurations(bench: Any, sampler: str) -> Non
         "sampler": sampler,
         "trials": TRIALS,
     }
-    wanted = {slot: draw(bench.spec(**changes), slot) for slot in range(TRIALS)}
+    wanted = {slot: sample_slot(bench.spec(**changes), slot) for slot in range(TRIALS)}
     for name, workers in (("one", 1), ("two", 2), ("eight", 8)):
         study_id = bench.register(name, **changes)
         # Each is killed once, in its second trial; then as many go on.

@@ -21,7 +21,7 @@ from hpo.queue.slots import enqueue, study_progress
 from hpo.records import Decision as RungDecision
 from hpo.records import Outcome, Rung
 from hpo.reporting.report.build import make_report
-from hpo.search.samplers.registry import draw
+from hpo.search.samplers.registry import sample_slot
 from hpo.stages.advance import advance, look_again, refined_study
 from hpo.stages.around import draws_around
 from hpo.stages.store import find_stage, read_stages
@@ -55,7 +55,7 @@ def finish(bench: Any, study_id: int, rule: Rule = good) -> list[dict[str, Any]]
     trained = []
     while lease := claim(bench.store, study_id, "host:1:0.00", 60.0):
         stage = bench.store.read(lambda connection: find_stage(connection, study_id, spec, lease.stage))
-        values = {**lease.given, **draw(stage.spec.giving(lease.given), lease.slot)}
+        values = {**lease.given, **sample_slot(stage.spec.giving(lease.given), lease.slot)}
         trial_id, _ = bench.store.begin_trial(
             lease, params={}, distributions={}, device="cpu",
             configuration=stage.spec.configuration(values).applicable(),
@@ -329,7 +329,7 @@ def test_the_slots_do_not_depend_on_the_order_in_which_trials_end(bench: Any, st
     spec = bench.spec(trials=PLANNED, stages=STAGES)
     coarse = bench.store.read(lambda connection: read_stages(connection, other, spec))["coarse"]
     for lease in reversed(leases):
-        values = draw(coarse.spec, lease.slot)
+        values = sample_slot(coarse.spec, lease.slot)
         trial_id, _ = bench.begin(lease, **values)
         bench.store.finish_trial(lease, trial_id, ties("coarse", lease.slot, values))
     advance(bench.store, "second")
@@ -415,7 +415,7 @@ def test_a_report_says_that_a_study_in_stages_is_over_and_counts_only_what_came_
         finish(bench, study_id, rule)
     said = _state_and_summary(bench)
     assert "finished" in said
-    assert "came to nothing, most often with the verdict “learning rate too high” (2 trials)" in said
+    assert "failed or did not learn, most often with the verdict “learning rate too high” (2 trials)" in said
 
 
 def test_a_report_of_a_study_that_ended_in_a_stage_says_finished(bench: Any, study_id: int) -> None:
@@ -426,7 +426,7 @@ def test_a_report_of_a_study_that_ended_in_a_stage_says_finished(bench: Any, stu
 
 def _state_and_summary(bench: Any) -> str:
     page = make_report(bench.store.url, "first", "md").text
-    return page[: page.index("What was asked")]
+    return page[: page.index("Setup")]
 
 
 def test_each_look_at_the_test_images_is_counted(bench: Any) -> None:

@@ -1,4 +1,4 @@
-"""What is said of the database; passwords never are."""
+"""The doctor's checks of the database; no message holds a password."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hpo.storage.ping import DatabaseInfo, reach
 from hpo.storage.revision import HEAD
 
 
-def test_a_file_that_is_not_there_yet_is_no_problem_and_is_not_made(tmp_path: Path) -> None:
+def test_database_file_that_does_not_exist_is_ok_and_not_created(tmp_path: Path) -> None:
     path = tmp_path / "hpo.db"
     found = database(f"sqlite:///{path}")
     assert found.condition == "ok"
@@ -22,13 +22,13 @@ def test_a_file_that_is_not_there_yet_is_no_problem_and_is_not_made(tmp_path: Pa
     assert not path.exists()
 
 
-def test_a_file_that_cannot_be_made_is_a_problem(tmp_path: Path) -> None:
+def test_database_file_that_cannot_be_created_is_a_problem(tmp_path: Path) -> None:
     found = database(f"sqlite:///{tmp_path / 'missing' / 'hpo.db'}")
     assert found.condition == "problem"
     assert f"{tmp_path / 'missing'} does not exist" in found.message
 
 
-def test_a_file_that_is_no_database_is_a_problem(tmp_path: Path) -> None:
+def test_database_file_of_another_kind_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "hpo.db").write_text("no database " * 1000)
     found = database(f"sqlite:///{tmp_path / 'hpo.db'}")
     assert found.condition == "problem"
@@ -38,13 +38,13 @@ def test_a_file_that_is_no_database_is_a_problem(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url", ["postgresql://me:s3cret@127.0.0.1:1/x", "mysql://me:s3cret@host/x", "me:s3cret@host"]
 )
-def test_passwords_are_never_told(url: str) -> None:
+def test_database_problem_shows_no_password(url: str) -> None:
     found = database(url)
     assert found.condition == "problem"
     assert "s3cret" not in found.message + found.remedy or "://" not in url
 
 
-def test_a_database_in_use_is_described(storage_url: str) -> None:
+def test_database_in_use_is_described(storage_url: str) -> None:
     found = database(storage_url)
     assert found.condition == "ok"
     assert f"schema {HEAD}, answers in " in found.message
@@ -52,22 +52,22 @@ def test_a_database_in_use_is_described(storage_url: str) -> None:
     assert kind in found.message
 
 
-def test_a_database_without_our_tables_is_described(empty_storage_url: str) -> None:
+def test_database_without_hpo_tables_is_described(empty_storage_url: str) -> None:
     if empty_storage_url.startswith("sqlite"):
         Path(empty_storage_url.removeprefix("sqlite:///")).touch()
     assert reach(empty_storage_url).schema is None
-    assert "no study yet" in database(empty_storage_url).message
+    assert "no studies yet" in database(empty_storage_url).message
 
 
-def test_slow_answers_and_old_schemas_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_database_slow_or_with_an_old_schema_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = DatabaseInfo("postgresql://host/x", "PostgreSQL 18", True, "0000", 250.0)
     monkeypatch.setattr(module, "reach", lambda url: slow)
     found = database("postgresql://host/x")
     assert found.condition == "warning"
-    assert f"schema 0000 (`hpo run` brings it to {HEAD}), answers in 250.0 ms" in found.message
+    assert f"schema 0000 (`hpo run` upgrades it to {HEAD}), answers in 250.0 ms" in found.message
 
 
-def test_a_newer_schema_is_a_problem(storage_url: str) -> None:
+def test_database_with_a_newer_schema_is_a_problem(storage_url: str) -> None:
     from hpo.storage.engine import open_engine, writing
     from hpo.storage.revision import VERSION_TABLE
 
@@ -80,18 +80,18 @@ def test_a_newer_schema_is_a_problem(storage_url: str) -> None:
     assert "a newer hpo made this database" in found.message
 
 
-def test_clocks_are_compared(storage_url: str) -> None:
+def test_clock_is_compared_with_the_database(storage_url: str) -> None:
     found = clock(storage_url)
     assert found.condition == "ok"
     if storage_url.startswith("sqlite"):
-        assert "this machine's clock" in found.message
+        assert found.message == "SQLite uses this machine's clock"
     else:
-        assert "of the database's, by which leases count" in found.message
+        assert "of the database's clock, which times the leases" in found.message
 
 
 @pytest.mark.postgres
 @pytest.mark.parametrize(("hours", "where"), [(2, "7,200 s ahead of"), (-1, "3,600 s behind")])
-def test_a_clock_that_is_wrong_is_warned_of(
+def test_clock_that_is_wrong_warns(
     hours: int, where: str, new_database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = new_database("postgresql")

@@ -18,7 +18,7 @@ from sqlalchemy import NullPool, text
 
 from hpo.artifacts.store import keep
 from hpo.cli.app import run_command
-from hpo.data.cache import Decoded, Part, Source, cached, preprocessed_images
+from hpo.data.cache import Decoded, DecodedSplit, Source, cached, preprocessed_images
 from hpo.data.preprocess import principal_components
 from hpo.maintenance.prune import FILE_KINDS, find_files
 from hpo.settings import settings
@@ -139,7 +139,12 @@ def test_what_is_used_is_marked_so_that_it_stays(cache: Path, monkeypatch: pytes
     labels = np.zeros(2, np.int64)
     pixels = np.zeros((2, 3, 32, 32), np.uint8)
     source = Source(
-        "used", ("a",), 4, "here", "0" * 64, lambda: Decoded(Part(labels, [pixels]), Part(labels, [pixels]))
+        "used",
+        ("a",),
+        4,
+        "here",
+        "0" * 64,
+        lambda: Decoded(DecodedSplit(labels, [pixels]), DecodedSplit(labels, [pixels])),
     )
     monkeypatch.setattr(precision, "_measure", lambda device: {"fp32": 100.0, "bf16": 150.0})
 

@@ -33,7 +33,7 @@ from hpo.queries.study import leaderboard, study_status
 from hpo.queries.trial import preprocessing_state, trial_detail
 from hpo.queue.slots import enqueue
 from hpo.rng import Key
-from hpo.search.samplers.registry import draw
+from hpo.search.samplers.registry import sample_slot
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import results_engine
 from hpo.workers.loop import serve
@@ -161,11 +161,11 @@ def test_a_configuration_that_was_given_is_trained_in_the_place_of_a_draw(
     asked = {name: given.configuration[name] for name in ("lr", "activation", "batch_size", "momentum")}
     assert asked == given.given == {"lr": 0.05, "activation": "elu", "batch_size": 25, "momentum": 0.5}
     assert drawn.given is None
-    assert {name: drawn.configuration[name] for name in spec.space} == draw(spec, 1)
+    assert {name: drawn.configuration[name] for name in spec.space} == sample_slot(spec, 1)
     first, second = _optuna_trials(storage_url)
     # Not activation: Optuna wants the same choices in all trials.
     assert first.params == {"lr": 0.05}
-    assert second.params == draw(spec, 1)
+    assert second.params == sample_slot(spec, 1)
 
 
 def test_what_preprocessing_learned_is_stored_once_for_all_trials_that_share_it(

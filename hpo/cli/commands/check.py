@@ -85,7 +85,7 @@ def _run(
     from hpo.data.datasets import choose_dataset, load_study_images
     from hpo.errors import UserError
     from hpo.rng import Key
-    from hpo.search.samplers.registry import draw
+    from hpo.search.samplers.registry import sample_slot
     from hpo.training.cores import divide_threads
     from hpo.training.device import prepare_process, resolve_device
     from hpo.trial.dry_run import rehearse
@@ -96,7 +96,7 @@ def _run(
     dataset = load_study_images(spec, choose_dataset(spec)[0])
     if trial is not None and trial >= spec.trials:
         raise UserError(f"study {spec.study} plans trials 0 to {spec.trials - 1}; there is no trial {trial}")
-    drawn = {} if trial is None else draw(spec, trial)
+    drawn = {} if trial is None else sample_slot(spec, trial)
     configuration = spec.configuration({**drawn, "dataset": dataset.name})
     held_out = int(len(dataset.train_labels) * configuration.val_fraction)
     wanted_images = max(images, _LEAST_STEPS * configuration.batch_size)

@@ -88,11 +88,11 @@ def backup(
     For PostgreSQL it names the command that does it.
     """
     from hpo.cli.console import print_json, print_line
-    from hpo.data.progress import progress
+    from hpo.data.progress import progress_bar
     from hpo.maintenance.backup import back_up
 
     with ExitStack() as stack:
-        begin = partial(progress, f"backing up to {output}", total=100)
+        begin = partial(progress_bar, f"backing up to {output}", total=100)
         done = back_up(storage_url(storage), output, _in_percent(lambda: stack.enter_context(begin())))
     if as_json:
         print_json({"file": str(done.path), "bytes": done.bytes})

@@ -1,4 +1,4 @@
-"""``hpo doctor``: is this machine fit for studies?"""
+"""``hpo doctor``: check this machine."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import typer
 from hpo.cli.options import Json, Storage, storage_url
 
 if TYPE_CHECKING:
-    from hpo.reporting.doctor.checks import ProbeResult
-    from hpo.reporting.doctor.run import Probe
+    from hpo.reporting.doctor.checks import CheckResult
+    from hpo.reporting.doctor.run import DoctorCheck
 
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 _TOPIC_WIDTH = 9
@@ -21,54 +21,52 @@ def doctor(
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     as_json: Json = False,
 ) -> None:
-    """Look at software, database, images, devices and speed; say what to do where something is wrong.
+    """Check software, database, images, devices and speed, and suggest fixes.
 
-    It exits with 1 if there is a problem: something without which studies cannot run.
+    The exit code is 1 if there is a problem, with which studies cannot run.
     """
     from hpo.cli.console import to_json
-    from hpo.reporting.doctor.run import Environment, diagnose
+    from hpo.reporting.doctor.run import Environment, run_checks
 
-    patient = Environment(storage_url(storage), device)
-    found = []
-    for examination, diagnosis in diagnose(patient, _announce):
-        _announced(examination)
-        found.append({"topic": examination.topic, **vars(diagnosis)})
+    results = []
+    for check, result in run_checks(Environment(storage_url(storage), device), _show_progress):
+        _clear_progress(check)
+        results.append({"topic": check.topic, **vars(result)})
         if not as_json:
-            _print(examination.topic, diagnosis)
-    problems = sum(each["condition"] == "problem" for each in found)
+            _print(check.topic, result)
+    problems = sum(each["condition"] == "problem" for each in results)
     if as_json:
-        typer.echo(to_json({"problems": problems, "diagnoses": found}))
+        typer.echo(to_json({"problems": problems, "diagnoses": results}))
     raise typer.Exit(1 if problems else 0)
 
 
-def _announce(examination: Probe) -> None:
-    """On a terminal, say what is waited for."""
+def _show_progress(check: DoctorCheck) -> None:
+    """Show what a slow check is doing, on a terminal."""
     from hpo.cli.console import stderr
 
-    if examination.waiting and stderr().is_terminal:
-        stderr().print(f"{examination.waiting} ...", style="dim", end="\r")
+    if check.progress and stderr().is_terminal:
+        stderr().print(f"{check.progress} ...", style="dim", end="\r")
 
 
-def _announced(examination: Probe) -> None:
-    """Wipe that away."""
+def _clear_progress(check: DoctorCheck) -> None:
     from rich.control import Control
     from rich.segment import ControlType
 
     from hpo.cli.console import stderr
 
-    if examination.waiting and stderr().is_terminal:
+    if check.progress and stderr().is_terminal:
         stderr().control(Control((ControlType.ERASE_IN_LINE, 2)))
 
 
-def _print(topic: str, diagnosis: ProbeResult) -> None:
+def _print(topic: str, result: CheckResult) -> None:
     from rich.text import Text
 
     from hpo.cli.console import printable, stdout
 
-    style = _STYLES[diagnosis.condition]
-    head = Text.assemble((f"{diagnosis.condition:8}", style), f"{topic:{_TOPIC_WIDTH}}  ")
+    style = _STYLES[result.condition]
+    head = Text.assemble((f"{result.condition:8}", style), f"{topic:{_TOPIC_WIDTH}}  ")
     margin = " " * len(head)
-    lines = [*diagnosis.message.splitlines(), *diagnosis.remedy.splitlines()]
+    lines = [*result.message.splitlines(), *result.remedy.splitlines()]
     first, *others = [printable(line) for line in lines]
     console = stdout()
     console.print(head + Text(first), soft_wrap=True)

@@ -43,7 +43,7 @@ def enqueue(
         study_id = found.study_id if found else submit_study(store, spec).study_id
         slot, grown = put(store, study_id, given)
     place = "one more trial, as all others have begun" if grown else "in the place of its draw"
-    stdout().print(printable(f"{spec.study}  slot {slot}: {formatting.settings(given)}  ({place})"))
+    stdout().print(printable(f"{spec.study}  slot {slot}: {formatting.hyperparameters(given)}  ({place})"))
 
 
 def in_database(url: str, study: str) -> RegisteredStudy | None:

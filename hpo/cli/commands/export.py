@@ -72,10 +72,10 @@ def _not_kept(export: Export) -> str:
 
 
 def _retrained(export: Export) -> Weights:
-    from hpo.data.progress import progress
+    from hpo.data.progress import progress_bar
 
     what = f"training trial {export.trial.number} of {export.trial.study} again"
-    with progress(what, len(export.trial.curve)) as advance:
+    with progress_bar(what, len(export.trial.curve)) as advance:
         return export.retrain(lambda: advance(1))
 
 

@@ -1,4 +1,4 @@
-"""``hpo report``: a study as a page to send."""
+"""``hpo report``: a study as a page to share."""
 
 from __future__ import annotations
 
@@ -12,34 +12,36 @@ from hpo.cli.options import Storage, storage_url
 from hpo.errors import UserError
 
 if TYPE_CHECKING:
-    from hpo.reporting.report.build import Made
+    from hpo.reporting.report.build import BuiltReport
 
 _NOT_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def report(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="The study's name; one of Optuna's, too.")],
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="The name of a study of hpo or Optuna.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Where to. [default: STUDY-report.html, or .md]"),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The file to write. [default: STUDY-report.html, or .md]"
+        ),
     ] = None,
     form: Annotated[
         Literal["html", "md"] | None,
         typer.Option(
             "--format",
-            help="html: one file with everything in it; md: for a repository. [default: html, or by FILE]",
+            help="html: one self-contained file; md: Markdown. [default: by the ending of FILE, or html]",
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
     pictures: Annotated[
-        bool, typer.Option(help="With --format md: pictures in a folder beside the file.")
+        bool, typer.Option(help="With md: write pictures to a folder next to the file.")
     ] = True,
     storage: Storage = None,
 ) -> None:
-    """Write a report on a study: what was asked, what was found and how sure that is, what failed and why.
+    """Write a report on a study: setup, results with their confidence, and what failed and why.
 
-    The HTML page asks nobody for anything: it can be sent, printed and kept, and is light or dark as its
-    reader likes it. A study that is under way has one too.
+    The HTML page is self-contained: share it, print it, archive it. It follows the reader's light or dark
+    theme. The study may still be running.
     """
     from hpo.cli.console import stdout
     from hpo.reporting.formatting import printable
@@ -51,37 +53,41 @@ def report(
     place = output or Path(f"{file_name(study)}-report.{wanted}")
     folder = place.with_name(f"{place.stem}-pictures")
     with_folder = wanted == "md" and pictures
-    _refuse_what_is_there(place, folder if with_folder else None, force)
-    made = make_report(storage_url(storage), study, wanted, folder.name if with_folder else "")
-    _write(made, place, folder)
-    beside = f", pictures in {folder}" if made.pictures else ""
-    stdout().print(printable(f"{place}  ({len(made.text.encode()) / 1000:,.0f} kB{beside})"), soft_wrap=True)
+    _refuse_existing(place, folder if with_folder else None, force)
+    built = make_report(storage_url(storage), study, wanted, folder.name if with_folder else "")
+    _write(built, place, folder)
+    pictures_in = f", pictures in {folder}" if built.pictures else ""
+    stdout().print(
+        printable(f"{place}  ({len(built.text.encode()) / 1000:,.0f} kB{pictures_in})"), soft_wrap=True
+    )
 
 
 def file_name(study: str) -> str:
-    """A study's name as a part of a file's name: no folder, nothing that a shell would act on."""
+    """Return the study's name as a part of a file name: without folders and special characters of a shell."""
     return _NOT_A_NAME.sub("-", study).strip("-.")[:100] or "study"
 
 
-def _refuse_what_is_there(place: Path, folder: Path | None, force: bool) -> None:
-    """Before anything is read: drawing takes seconds."""
+def _refuse_existing(place: Path, folder: Path | None, force: bool) -> None:
+    """Raise ``UserError`` for a file that cannot be written, before the report is drawn."""
     if place.is_dir():
-        raise UserError(f"{place} is a folder: name a file in it with -o")
+        raise UserError(f"{place} is a folder: choose a file in it with -o")
     if not place.parent.is_dir():
-        raise UserError(f"cannot write {place}: there is no folder {place.parent}")
+        raise UserError(f"cannot write {place}: the folder {place.parent} does not exist")
     for each in (place, folder):
         if each is not None and each.exists() and not force and (each.is_file() or each.is_dir()):
-            raise UserError(f"{each} is there already: name another file with -o, or replace it with --force")
+            raise UserError(
+                f"{each} already exists: choose another file with -o, or overwrite it with --force"
+            )
 
 
-def _write(made: Made, place: Path, folder: Path) -> None:
+def _write(built: BuiltReport, place: Path, folder: Path) -> None:
     from hpo.files import write_text
 
-    if made.pictures:
+    if built.pictures:
         try:
             folder.mkdir(exist_ok=True)
         except OSError as error:
             raise UserError(f"cannot write {folder}: {error.strerror or error}") from None
-        for name, svg in made.pictures.items():
+        for name, svg in built.pictures.items():
             write_text(folder / name, svg)
-    write_text(place, made.text)
+    write_text(place, built.text)

@@ -15,14 +15,14 @@ from hpo.cli.views.tables import SEVERITY_STYLES
 from hpo.diagnosis.findings import study_findings
 from hpo.diagnosis.importance import importance, strongest
 from hpo.diagnosis.refresh import study_results
-from hpo.reporting.failures import unwell
+from hpo.reporting.failures import group_failures
 
 
 def print_diagnosis(console: Console, engine: Engine, study: str) -> None:
     """One line for each way in which trials failed, then what the study says as a whole; may be nothing."""
     results = study_results(engine, study)
     found = study_findings(results)
-    failures = unwell(results, found)
+    failures = group_failures(results, found)
     stages = results.spec.stages  # the first one draws from all of the space: what its trials say is shown
     where = f" in stage {stages[0].name}" if stages else ""
     if failures:
@@ -51,7 +51,7 @@ def as_dict(engine: Engine, study: str) -> dict[str, Any]:
     results = study_results(engine, study)
     found = study_findings(results)
     return {
-        "unwell": [asdict(failure) for failure in unwell(results, found)],
+        "unwell": [asdict(failure) for failure in group_failures(results, found)],
         "study_findings": [asdict(finding) for finding in found],
         "importance": [statement for answer in importance(results) for statement in answer.statements],
     }

@@ -201,7 +201,7 @@ def _ready(event: WorkerReady) -> str:
 
 
 def _started(event: TrialStarted) -> str:
-    values = formatting.settings(event.configuration)
+    values = formatting.hyperparameters(event.configuration)
     return f"{'goes on' if event.resumed else 'begins'}: {formatting.count(event.epochs, 'epoch')}, {values}"
 
 

@@ -222,7 +222,7 @@ def _running_row(trial: RunningTrial, rate: float | None) -> list[Text]:
         Text.assemble((f"{spark} " if spark else "", "cyan"), (last, "" if trial.accuracies else "dim")),
         Text(formatting.loss(trial.train_loss)),
         Text("–" if rate is None else f"{rate:,.0f}"),
-        cut(formatting.settings(trial.configuration), "dim"),
+        cut(formatting.hyperparameters(trial.configuration), "dim"),
     ]
 
 

@@ -15,7 +15,6 @@ from hpo.cli.console import print_title, printable
 from hpo.cli.views.tables import table_that_fits
 from hpo.queries.stages import Confirmation, StageStatus, stages_status
 from hpo.reporting import formatting
-from hpo.reporting.formatting import test_lines
 from hpo.stages.wording import confidence
 
 
@@ -34,7 +33,7 @@ def print_stages(console: Console, engine: Engine, study: str) -> None:
     if any(each.rank for each in found.confirmations):
         print_title(console, "confirmed")
         console.print(_confirmed_table(found.confirmations, console.width))
-    for line in test_lines(found):
+    for line in formatting.evaluation_lines(found):
         console.print(Text(printable(line), "" if len(found.looks) == 1 else "yellow"), soft_wrap=True)
 
 

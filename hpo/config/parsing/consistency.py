@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hpo.config.fields import HYPERPARAMETERS, show, yaml_text
+from hpo.config.fields import HYPERPARAMETERS, as_written, yaml_text
 from hpo.config.methods import Pruner, options_of
-from hpo.config.parsing.space import describe
+from hpo.config.parsing.space import distribution_text
 from hpo.config.parsing.yaml_tree import Place
 from hpo.config.space import Choice, Distribution, Integer, Scalar
 from hpo.errors import Problem
@@ -168,7 +168,7 @@ def _impossible_conditions(draft: Draft, name: str) -> Iterator[tuple[str, list[
 
 def _what_it_is(draft: Draft, name: str) -> str:
     if name in draft.space:
-        return f"{name} is drawn from {describe(draft.space[name])}"
+        return f"{name} is drawn from {distribution_text(draft.space[name])}"
     how = "fixed at" if name in draft.fixed else "not given, so it is"
     return f"{name} is {how} {yaml_text(draft.constant(name))}"
 
@@ -237,7 +237,7 @@ def _culprit(draft: Draft, rule: Rule) -> str:
 
 
 def _searched(draft: Draft, rule: Rule, values: dict[str, Any]) -> str:
-    drawn = [f"{name} {show(yaml_text(values[name]))}" for name in rule.fields if name in draft.space]
+    drawn = [f"{name} {as_written(yaml_text(values[name]))}" for name in rule.fields if name in draft.space]
     return f"the study can draw {' with '.join(drawn)}" if drawn else ""
 
 
@@ -251,7 +251,7 @@ def grid_problems(draft: Draft) -> list[Problem]:
         elif isinstance(distribution, Integer):
             points *= distribution.int_[1] - distribution.int_[0] + 1
         else:
-            message = f"sampler: grid cannot go through {describe(distribution)}"
+            message = f"sampler: grid cannot go through {distribution_text(distribution)}"
             problems.append(draft.place(name).problem(name, message, "use choice or int, or sampler: random"))
     if points > MAX_GRID and not problems:
         size = f"{points:,}" if math.log10(points) < 12 else "more than 1e12"

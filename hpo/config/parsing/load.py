@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from hpo.config.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, WrongValue, field_type, show
+from hpo.config.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, WrongValue, as_written, field_type
 from hpo.config.parsing.consistency import (
     MODEL_DEPTHS,
     Draft,
@@ -30,8 +30,8 @@ from hpo.config.parsing.sections import (
 )
 from hpo.config.parsing.source import bundled_studies, read_source
 from hpo.config.parsing.space import read_distribution
-from hpo.config.parsing.stages import read_stages, stage_problems
-from hpo.config.parsing.yaml_tree import Leaf, Node, Place, Table, read_tree
+from hpo.config.parsing.stages import parse_stages, stage_problems
+from hpo.config.parsing.yaml_tree import MappingNode, Node, Place, ScalarNode, read_tree
 from hpo.config.space import Choice, drawing_order
 from hpo.config.study import NAME_PATTERN, StudySpec, planned_trials
 from hpo.config.suggestions import did_you_mean
@@ -57,12 +57,12 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), option: s
     """
     problems: list[Problem] = []
     tree = read_tree(text, source, problems)
-    if not isinstance(tree, Table):
+    if not isinstance(tree, MappingNode):
         raise StudyFileError(source, [*problems, _not_a_study(tree)])
     tree = apply_overrides(tree, overrides, problems, option)
     given = _top_level(tree, problems)
     given["needs"] = read_needs(tree.entries.get("needs"), problems)
-    stages = read_stages(tree.entries.get("stages"), problems)
+    stages = parse_stages(tree.entries.get("stages"), problems)
     draft = Draft()
     _read_section(tree, "fixed", draft, _read_fixed, problems)
     _read_section(tree, "space", draft, _read_searched, problems)
@@ -96,7 +96,7 @@ def _sampler_problems(sampler: str, draft: Draft) -> list[Problem]:
 
 
 def _not_a_study(node: Node) -> Problem:
-    if isinstance(node, Leaf) and node.value is None:
+    if isinstance(node, ScalarNode) and node.value is None:
         return Problem("is empty", hint="a study needs at least study, trials and space")
     return node.place.problem("", "is not a study", "a study file is made of lines like trials: 20")
 
@@ -130,11 +130,11 @@ STUDY_KEYS: dict[str, FieldType] = _single_values()
 """Every key of a study file that has a single value."""
 
 
-def _top_level(tree: Table, problems: list[Problem]) -> dict[str, Any]:
+def _top_level(tree: MappingNode, problems: list[Problem]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for key, node in tree.entries.items():
         if key in STUDY_KEYS:
-            if key == "checks" and isinstance(node, Table):
+            if key == "checks" and isinstance(node, MappingNode):
                 all_of = "all of them: docs/checks.md"
                 given[key] = read_options(key, "there is no threshold", THRESHOLDS, all_of, node, problems)
                 continue
@@ -146,7 +146,9 @@ def _top_level(tree: Table, problems: list[Problem]) -> dict[str, Any]:
             except WrongValue as mistake:
                 problems.append(node.place.problem(key, mistake.message, mistake.hint))
         elif key not in _BLOCKS:
-            problems.append(tree.keys[key].problem("", f"unknown key {show(repr(key))}", _known_key(key)))
+            problems.append(
+                tree.keys[key].problem("", f"unknown key {as_written(repr(key))}", _known_key(key))
+            )
     for name, field in STUDY_KEYS.items():
         in_stages = name == "trials" and "stages" in tree.entries
         if field.required and name not in tree.entries and not in_stages:
@@ -154,7 +156,7 @@ def _top_level(tree: Table, problems: list[Problem]) -> dict[str, Any]:
     return given
 
 
-def _other_trials(tree: Table, given: Mapping[str, Any], planned: int) -> list[Problem]:
+def _other_trials(tree: MappingNode, given: Mapping[str, Any], planned: int) -> list[Problem]:
     """``trials`` beside stages that do not add up to it."""
     if given.get("trials", planned) == planned:
         return []
@@ -175,20 +177,20 @@ def _known_key(key: str) -> str:
 def _check_name(name: str) -> None:
     if not NAME_PATTERN.fullmatch(name):
         hint = "letters, digits, '.', '_' and '-', at most 200, beginning with a letter or digit"
-        raise WrongValue(f"{show(repr(name))} cannot name a study", hint)
+        raise WrongValue(f"{as_written(repr(name))} cannot name a study", hint)
 
 
 def _read_section(
-    tree: Table,
+    tree: MappingNode,
     section: str,
     draft: Draft,
     read: Callable[[Draft, FieldType, Node, list[Problem]], None],
     problems: list[Problem],
 ) -> None:
     node = tree.entries.get(section)
-    if node is None or (isinstance(node, Leaf) and node.value is None):
+    if node is None or (isinstance(node, ScalarNode) and node.value is None):
         return
-    if not isinstance(node, Table):
+    if not isinstance(node, MappingNode):
         problems.append(
             node.place.problem(section, "is not a mapping of hyperparameters", "e.g. lr: 0.05 below it")
         )
@@ -206,12 +208,12 @@ def _unknown_hyperparameter(name: str, place: Place) -> Problem:
     if name in StudySpec.model_fields:
         return place.problem("", f"{name} is no hyperparameter", "it belongs at the top level of the file")
     hint = did_you_mean(name, HYPERPARAMETERS) or "all of them: docs/study-files.md"
-    return place.problem("", f"there is no hyperparameter {show(repr(name))}", hint)
+    return place.problem("", f"there is no hyperparameter {as_written(repr(name))}", hint)
 
 
 def _read_fixed(draft: Draft, field: FieldType, node: Node, problems: list[Problem]) -> None:
     try:
-        if isinstance(node, Table):
+        if isinstance(node, MappingNode):
             raise WrongValue("a mapping is not a value", "a distribution belongs under space")
         draft.fixed[field.name] = field.accept(node)
     except WrongValue as mistake:
@@ -234,9 +236,9 @@ def _read_searched(draft: Draft, field: FieldType, node: Node, problems: list[Pr
         draft.space[field.name] = distribution
 
 
-def _in_both(tree: Table) -> list[Problem]:
+def _in_both(tree: MappingNode) -> list[Problem]:
     fixed, space = (tree.entries.get(section) for section in _SECTIONS)
-    if not isinstance(fixed, Table) or not isinstance(space, Table):
+    if not isinstance(fixed, MappingNode) or not isinstance(space, MappingNode):
         return []
     return [
         space.keys[name].problem(
@@ -257,7 +259,7 @@ def _unknown_models(draft: Draft) -> list[Problem]:
     hint = f"bundled: {', '.join(MODEL_DEPTHS)}; your own: package.module:function"
     return [
         draft.place("model").problem(
-            "model", f"there is no model {show(repr(name))}", did_you_mean(name, MODEL_DEPTHS) or hint
+            "model", f"there is no model {as_written(repr(name))}", did_you_mean(name, MODEL_DEPTHS) or hint
         )
         for name in names
         if isinstance(name, str) and name not in MODEL_DEPTHS and ":" not in name

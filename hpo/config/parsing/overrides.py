@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hpo.config.fields import HYPERPARAMETERS
-from hpo.config.parsing.yaml_tree import Node, Table, read_tree
+from hpo.config.parsing.yaml_tree import MappingNode, Node, read_tree
 from hpo.config.space import KINDS
 from hpo.config.study import StudySpec
 from hpo.config.suggestions import did_you_mean
@@ -13,8 +13,8 @@ from hpo.errors import Problem, StudyFileError
 
 
 def apply_overrides(
-    tree: Table, overrides: Sequence[str], problems: list[Problem], option: str = "--set "
-) -> Table:
+    tree: MappingNode, overrides: Sequence[str], problems: list[Problem], option: str = "--set "
+) -> MappingNode:
     """The study with every ``key=value`` applied in order; what cannot be applied is added to ``problems``.
 
     A key is that of the file (``trials``, ``fixed.epochs``, ``space.lr.log``) or the name of a
@@ -47,22 +47,24 @@ def _source(override: str) -> str:
     return printable[:100]
 
 
-def _changed(tree: Table, path: list[str], node: Node) -> Table:
+def _changed(tree: MappingNode, path: list[str], node: Node) -> MappingNode:
     if path[0] not in StudySpec.model_fields:
-        searched = len(path) > 1 or isinstance(node, Table)
+        searched = len(path) > 1 or isinstance(node, MappingNode)
         path = ["space" if searched else "fixed", *path]
     if len(path) > 1 and path[0] in ("fixed", "space"):
         other = tree.entries.get("space" if path[0] == "fixed" else "fixed")
-        if isinstance(other, Table):
+        if isinstance(other, MappingNode):
             tree = tree.with_entry("space" if path[0] == "fixed" else "fixed", other.without(path[1]))
     return _with_value(tree, path, node)
 
 
-def _with_value(table: Table, path: list[str], node: Node) -> Table:
+def _with_value(table: MappingNode, path: list[str], node: Node) -> MappingNode:
     first, *rest = path
     if rest:
         inner = table.entries.get(first)
-        node = _with_value(inner if isinstance(inner, Table) else Table({}, {}, node.place), rest, node)
+        node = _with_value(
+            inner if isinstance(inner, MappingNode) else MappingNode({}, {}, node.place), rest, node
+        )
     elif first in KINDS:
         table = table.without(*KINDS)  # a new kind of distribution replaces the old one
     return table.with_entry(first, node)

@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from hpo.config.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, Limits, WrongValue, show
+from hpo.config.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, Limits, WrongValue, as_written
 from hpo.config.methods import NamedChoice, Pruner, Sampler, options_of
 from hpo.config.parsing.consistency import Draft, contradictions
-from hpo.config.parsing.space import describe
-from hpo.config.parsing.yaml_tree import Items, Leaf, Node, Table
+from hpo.config.parsing.space import distribution_text
+from hpo.config.parsing.yaml_tree import MappingNode, Node, ScalarNode, SequenceNode
 from hpo.config.space import Choice, Distribution, Integer, Scalar
 from hpo.config.suggestions import did_you_mean
 from hpo.errors import Problem, UserError
@@ -26,18 +26,18 @@ _HINT = "small letters, digits, '.', '_' and '-'"
 
 def read_needs(node: Node | None, problems: list[Problem]) -> tuple[str, ...]:
     """The tags that ``node`` lists."""
-    if node is None or (isinstance(node, Leaf) and node.value is None):
+    if node is None or (isinstance(node, ScalarNode) and node.value is None):
         return ()
-    if not isinstance(node, Items):
+    if not isinstance(node, SequenceNode):
         problems.append(node.place.problem("needs", "is not a list of tags", "e.g. needs: [gpu]"))
         return ()
     found = []
     for item in node.items:
-        text = item.text if isinstance(item, Leaf) else ""
+        text = item.text if isinstance(item, ScalarNode) else ""
         if TAG_PATTERN.fullmatch(text):
             found.append(text)
         else:
-            shown = show(repr(text)) if isinstance(item, Leaf) else "a list or mapping"
+            shown = as_written(repr(text)) if isinstance(item, ScalarNode) else "a list or mapping"
             problems.append(item.place.problem("needs", f"{shown} is no tag", _HINT))
     return tuple(dict.fromkeys(found))
 
@@ -64,9 +64,9 @@ Given = dict[str, Scalar]
 
 def read_first(node: Node | None, draft: Draft, problems: list[Problem]) -> tuple[Given, ...]:
     """The configurations that ``node`` lists, each with the values that it gives; the others are drawn."""
-    if node is None or (isinstance(node, Leaf) and node.value is None):
+    if node is None or (isinstance(node, ScalarNode) and node.value is None):
         return ()
-    items = node.items if isinstance(node, Items) else [node]
+    items = node.items if isinstance(node, SequenceNode) else [node]
     return tuple(_configuration(item, draft, problems) for item in items)
 
 
@@ -86,9 +86,9 @@ def first_problems(
 
 
 def _configuration(node: Node, draft: Draft, problems: list[Problem]) -> Given:
-    if isinstance(node, Leaf) and node.text == DEFAULTS:
+    if isinstance(node, ScalarNode) and node.text == DEFAULTS:
         return _defaults(node, draft, problems)
-    if not isinstance(node, Table) or not node.entries:
+    if not isinstance(node, MappingNode) or not node.entries:
         problems.append(node.place.problem("first", f"{_kind(node)} is no configuration", _EXAMPLE))
         return {}
     before = len(problems)
@@ -99,18 +99,18 @@ def _configuration(node: Node, draft: Draft, problems: list[Problem]) -> Given:
 
 
 def _kind(node: Node) -> str:
-    if isinstance(node, Leaf):
-        return show(node)
-    return "a list" if isinstance(node, Items) else "an empty mapping"
+    if isinstance(node, ScalarNode):
+        return as_written(node)
+    return "a list" if isinstance(node, SequenceNode) else "an empty mapping"
 
 
-def _defaults(node: Leaf, draft: Draft, problems: list[Problem]) -> Given:
+def _defaults(node: ScalarNode, draft: Draft, problems: list[Problem]) -> Given:
     """What the study searches, at its defaults, as far as they lie in its space."""
     defaults = {name: HYPERPARAMETERS[name].default for name in draft.space}
     given = {name: value for name, value in defaults.items() if _holds(draft.space[name], value)}
     if not given and draft.space and not draft.unreadable:
-        listed = "; ".join(f"{name} {describe(each)}" for name, each in draft.space.items())
-        message = f"no default lies in the space ({show(listed)})"
+        listed = "; ".join(f"{name} {distribution_text(each)}" for name, each in draft.space.items())
+        message = f"no default lies in the space ({as_written(listed)})"
         problems.append(node.place.problem("first", message, _EXAMPLE))
     return given
 
@@ -122,12 +122,12 @@ def _holds(distribution: Distribution, value: Scalar) -> bool:
     return isinstance(value, int | float) and low <= value <= high
 
 
-def _value(name: str, table: Table, problems: list[Problem]) -> Scalar:
+def _value(name: str, table: MappingNode, problems: list[Problem]) -> Scalar:
     place, node = table.keys[name], table.entries[name]
     field = HYPERPARAMETERS.get(name)
     if field is None:
         hint = did_you_mean(name, HYPERPARAMETERS) or "all of them: docs/study-files.md"
-        problems.append(place.problem("first", f"there is no hyperparameter {show(repr(name))}", hint))
+        problems.append(place.problem("first", f"there is no hyperparameter {as_written(repr(name))}", hint))
         return None
     if name in NOT_SEARCHED:
         problems.append(place.problem("first", f"{name} cannot be given: all trials of a study share it"))
@@ -170,25 +170,27 @@ def method_word(model: type[BaseModel], key: str) -> FieldType:
 
 def read_method(key: str, node: Node, word: FieldType, problems: list[Problem]) -> Any:
     """A method's name, or a mapping of it to its options. Raises ``WrongValue`` for what is neither."""
-    return _with_options(key, node, problems) if isinstance(node, Table) else word.accept(node)
+    return _with_options(key, node, problems) if isinstance(node, MappingNode) else word.accept(node)
 
 
-def _with_options(key: str, table: Table, problems: list[Problem]) -> dict[str, Any]:
+def _with_options(key: str, table: MappingNode, problems: list[Problem]) -> dict[str, Any]:
     known = options_of(METHODS[key])
     for name in table.entries:
         if name not in known:
             hint = did_you_mean(name, known) or f"known: {', '.join(known)}"
-            problems.append(table.keys[name].problem(key, f"there is no {key} {show(repr(name))}", hint))
+            problems.append(
+                table.keys[name].problem(key, f"there is no {key} {as_written(repr(name))}", hint)
+            )
     if len(table.entries) != 1:
         problems.append(table.place.problem(key, "needs one name", f"e.g. {key}: {_EXAMPLES[key]}"))
     given: dict[str, Any] = {}
     for name, node in table.entries.items():
         if name not in known:
             continue
-        if isinstance(node, Table):
+        if isinstance(node, MappingNode):
             all_of = f"it has {', '.join(known[name])}" if known[name] else "it has none"
             given[name] = read_options(key, f"{name} has no option", known[name], all_of, node, problems)
-        elif isinstance(node, Leaf) and node.value is None:
+        elif isinstance(node, ScalarNode) and node.value is None:
             given[name] = {}
         else:
             hint = f"e.g. {key}: {name}, or {key}: {{{name}: {{option: value}}}}"
@@ -201,7 +203,7 @@ def read_options(
     unknown: str,
     fields: Mapping[str, FieldType],
     all_of: str,
-    table: Table,
+    table: MappingNode,
     problems: list[Problem],
 ) -> dict[str, Any]:
     """The single values in a mapping; ``unknown`` says that one does not exist, ``all_of`` which do."""
@@ -209,7 +211,7 @@ def read_options(
     for name, node in table.entries.items():
         if name not in fields:
             hint = did_you_mean(name, fields) or all_of
-            problems.append(table.keys[name].problem(key, f"{unknown} {show(repr(name))}", hint))
+            problems.append(table.keys[name].problem(key, f"{unknown} {as_written(repr(name))}", hint))
             continue
         try:
             given[name] = fields[name].accept(node)

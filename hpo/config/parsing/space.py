@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from hpo.config.fields import HYPERPARAMETERS, FieldType, WrongValue, number, show, yaml_text
-from hpo.config.parsing.yaml_tree import Items, Leaf, Node, Table
+from hpo.config.fields import HYPERPARAMETERS, FieldType, WrongValue, as_written, number_text, yaml_text
+from hpo.config.parsing.yaml_tree import MappingNode, Node, ScalarNode, SequenceNode
 from hpo.config.space import KINDS, Distribution, Scalar
 from hpo.config.suggestions import did_you_mean
 from hpo.errors import Problem
@@ -26,7 +26,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 def read_distribution(field: FieldType, node: Node, problems: list[Problem]) -> Distribution | None:
     """The distribution that ``node`` describes for ``field``; ``None``, with ``problems``, if wrong."""
     before = len(problems)
-    if not isinstance(node, Table):
+    if not isinstance(node, MappingNode):
         hint = f"a single value belongs under fixed; a searched one is e.g. {example(field)}"
         problems.append(node.place.problem(field.name, "is not a distribution", hint))
         return None
@@ -49,7 +49,7 @@ def example(field: FieldType) -> str:
     return "{int: [2, 8]}" if field.kind == "whole" else "{log: [1e-4, 1e-1]}"
 
 
-def _kind(field: FieldType, table: Table, problems: list[Problem]) -> str | None:
+def _kind(field: FieldType, table: MappingNode, problems: list[Problem]) -> str | None:
     kinds = [key for key in table.entries if key in KINDS]
     strange = [key for key in table.entries if key not in KINDS and key != "when"]
     for key in strange:
@@ -82,18 +82,18 @@ _ARTICLES = {
 def _values(field: FieldType, kind: str, node: Node, problems: list[Problem]) -> list[Any]:
     if kind == "choice":
         return _choices(field, node, problems)
-    if not isinstance(node, Items) or len(node.items) != 2:
+    if not isinstance(node, SequenceNode) or len(node.items) != 2:
         problems.append(node.place.problem(field.name, f"{kind} needs two numbers", f"{kind}: [low, high]"))
         return []
     if kind == "log" and _not_positive(node.items[0]):
-        message = f"a log scale cannot begin at {show(node.items[0])}"
+        message = f"a log scale cannot begin at {as_written(node.items[0])}"
         problems.append(node.place.problem(field.name, message, "begin above 0, or use uniform"))
         return []
     # An end is a number even where the field may be empty, and whole under int even where it may be broken.
     ends = replace(field, kind="whole" if kind == "int" else field.kind, optional=False, required=True)
     bounds = _accepted(ends, node.items, problems)
     if len(bounds) == 2 and not bounds[0] < bounds[1]:
-        low, high = map(show, node.items)
+        low, high = map(as_written, node.items)
         hint = f"{kind}: [{high}, {low}]" if bounds[0] > bounds[1] else "one value belongs under fixed"
         problems.append(
             node.place.problem(field.name, f"the low end {low} is not below the high end {high}", hint)
@@ -102,12 +102,12 @@ def _values(field: FieldType, kind: str, node: Node, problems: list[Problem]) ->
 
 
 def _not_positive(node: Node) -> bool:
-    return isinstance(node, Leaf) and isinstance(node.value, int | float) and node.value <= 0
+    return isinstance(node, ScalarNode) and isinstance(node.value, int | float) and node.value <= 0
 
 
 def _choices(field: FieldType, node: Node, problems: list[Problem]) -> list[Any]:
-    if not isinstance(node, Items) or not node.items:
-        what = "has nothing to choose from" if isinstance(node, Items) else "choice needs a list"
+    if not isinstance(node, SequenceNode) or not node.items:
+        what = "has nothing to choose from" if isinstance(node, SequenceNode) else "choice needs a list"
         problems.append(node.place.problem(field.name, what, f"e.g. {example(field)}"))
         return []
     values = _accepted(field, node.items, problems)
@@ -132,7 +132,7 @@ def _accepted(field: FieldType, nodes: Sequence[Node], problems: list[Problem]) 
 def _read_when(name: str, node: Node | None, problems: list[Problem]) -> dict[str, Scalar | list[Scalar]]:
     if node is None:
         return {}
-    if not isinstance(node, Table):
+    if not isinstance(node, MappingNode):
         problems.append(node.place.problem(name, "when needs a mapping", "e.g. when: {optimizer: sgd}"))
         return {}
     when: dict[str, Scalar | list[Scalar]] = {}
@@ -142,10 +142,10 @@ def _read_when(name: str, node: Node | None, problems: list[Problem]) -> dict[st
             hint = did_you_mean(parent, HYPERPARAMETERS)
             problems.append(
                 node.keys[parent].problem(
-                    name, f"when: there is no hyperparameter {show(repr(parent))}", hint
+                    name, f"when: there is no hyperparameter {as_written(repr(parent))}", hint
                 )
             )
-        elif isinstance(wanted, Items):
+        elif isinstance(wanted, SequenceNode):
             when[parent] = _accepted_when(name, field, wanted.items, problems)
         else:
             values = _accepted_when(name, field, [wanted], problems)
@@ -164,10 +164,10 @@ def _accepted_when(
     return values
 
 
-def describe(distribution: Distribution) -> str:
+def distribution_text(distribution: Distribution) -> str:
     """A distribution in a few characters, e.g. ``log 1e-4 … 1``."""
     if hasattr(distribution, "choice"):
         return ", ".join(map(yaml_text, distribution.choice))
     kind = next(kind for kind, cls in KINDS.items() if isinstance(distribution, cls))
     low, high = distribution.bounds
-    return f"{kind} {number(low)} to {number(high)}"
+    return f"{kind} {number_text(low)} to {number_text(high)}"

@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from hpo.config.fields import FieldType, WrongValue, field_type, show
+from hpo.config.fields import FieldType, WrongValue, as_written, field_type
 from hpo.config.parsing.consistency import Draft, PrunerGiven, contradictions, pruner_problems
 from hpo.config.parsing.sections import METHODS, method_word, read_method
-from hpo.config.parsing.yaml_tree import Items, Leaf, Node, Place, Table
-from hpo.config.study import RESERVED, STAGE_PATTERN, Confirmation, StageSpec
+from hpo.config.parsing.yaml_tree import MappingNode, Node, Place, ScalarNode, SequenceNode
+from hpo.config.study import RESERVED, STAGE_PATTERN, ConfirmationSettings, StageSpec
 from hpo.config.suggestions import did_you_mean
 from hpo.errors import Problem
 
@@ -26,22 +26,22 @@ def _single(model: type[BaseModel]) -> dict[str, FieldType]:
 
 STAGE_KEYS: dict[str, FieldType] = _single(StageSpec) | {"pruner": method_word(StageSpec, "pruner")}
 """Every key of a stage that has a single value."""
-CONFIRM_KEYS: dict[str, FieldType] = _single(Confirmation)
+CONFIRM_KEYS: dict[str, FieldType] = _single(ConfirmationSettings)
 """What may stand under ``confirm:``."""
 
 
-def read_stages(node: Node | None, problems: list[Problem]) -> tuple[StageSpec, ...]:
+def parse_stages(node: Node | None, problems: list[Problem]) -> tuple[StageSpec, ...]:
     """The stages that ``node`` lists; none, with ``problems``, if one is wrong."""
-    if node is None or (isinstance(node, Leaf) and node.value is None):
+    if node is None or (isinstance(node, ScalarNode) and node.value is None):
         return ()
-    if not isinstance(node, Items) or not node.items:
+    if not isinstance(node, SequenceNode) or not node.items:
         problems.append(node.place.problem("stages", "is not a list of stages", _EXAMPLE))
         return ()
     before = len(problems)
     stages: list[StageSpec] = []
     for item in node.items:
-        if not isinstance(item, Table):
-            problems.append(item.place.problem("stages", f"{show(item)} is not a stage", _EXAMPLE))
+        if not isinstance(item, MappingNode):
+            problems.append(item.place.problem("stages", f"{as_written(item)} is not a stage", _EXAMPLE))
             continue
         stage = _read_stage(item, problems)
         if stage is not None:
@@ -50,7 +50,7 @@ def read_stages(node: Node | None, problems: list[Problem]) -> tuple[StageSpec, 
     return () if len(problems) > before else tuple(stages)
 
 
-def _read_stage(table: Table, problems: list[Problem]) -> StageSpec | None:
+def _read_stage(table: MappingNode, problems: list[Problem]) -> StageSpec | None:
     before = len(problems)
     given = _values(table, STAGE_KEYS, ("confirm",), "stages", problems)
     confirm = table.entries.get("confirm")
@@ -61,7 +61,9 @@ def _read_stage(table: Table, problems: list[Problem]) -> StageSpec | None:
         problems.append(table.place.problem("stages", "a stage has no name", _EXAMPLE))
     elif name is not None and not STAGE_PATTERN.fullmatch(name):
         hint = "letters, digits, '.', '_' and '-', beginning with a letter or digit"
-        problems.append(table.keys["name"].problem("stages", f"{show(repr(name))} cannot name a stage", hint))
+        problems.append(
+            table.keys["name"].problem("stages", f"{as_written(repr(name))} cannot name a stage", hint)
+        )
     if confirm is None and "trials" not in table.entries:
         problems.append(table.place.problem("stages", f"stage {name} has no trials", "e.g. trials: 20"))
     for key, hint in _WITHOUT_CONFIRM.items() if confirm is not None else ():
@@ -78,8 +80,8 @@ _WITHOUT_CONFIRM = {
 }
 
 
-def _read_confirmation(node: Node, problems: list[Problem]) -> Confirmation | None:
-    if not isinstance(node, Table):
+def _read_confirmation(node: Node, problems: list[Problem]) -> ConfirmationSettings | None:
+    if not isinstance(node, MappingNode):
         hint = "e.g. confirm: {top: 3, seeds: 3}"
         problems.append(node.place.problem("confirm", "needs a mapping", hint))
         return None
@@ -87,7 +89,7 @@ def _read_confirmation(node: Node, problems: list[Problem]) -> Confirmation | No
     given = _values(node, CONFIRM_KEYS, (), "confirm", problems)
     if len(problems) > before:
         return None
-    confirmation = Confirmation(**given)
+    confirmation = ConfirmationSettings(**given)
     if confirmation.folds == 1:
         problems.append(
             node.keys["folds"].problem(
@@ -101,7 +103,7 @@ def _read_confirmation(node: Node, problems: list[Problem]) -> Confirmation | No
 
 
 def _values(
-    table: Table,
+    table: MappingNode,
     fields: Mapping[str, FieldType],
     others: tuple[str, ...],
     where: str,
@@ -118,7 +120,7 @@ def _values(
         elif key not in others:
             known = [*fields, *others]
             hint = did_you_mean(key, known) or f"known: {', '.join(known)}"
-            problems.append(table.keys[key].problem(where, f"unknown key {show(repr(key))}", hint))
+            problems.append(table.keys[key].problem(where, f"unknown key {as_written(repr(key))}", hint))
     return given
 
 
@@ -171,13 +173,13 @@ def stage_problems(
     """What stages cannot do with this study's hyperparameters and its pruner."""
     if not stages:
         return []
-    assert isinstance(node, Items)
+    assert isinstance(node, SequenceNode)
     problems = []
     if not draft.space and not draft.unreadable:
         problems.append(node.place.problem("stages", "there is no space to search in stages", "add space:"))
     known = {problem.message for problem in contradictions(draft)}
     for stage, item in zip(stages, node.items, strict=True):
-        assert isinstance(item, Table)
+        assert isinstance(item, MappingNode)
         for key, field, used in (
             ("epochs", "epochs", stage.epochs is not None),
             ("data", "train_images", stage.data < 1),
@@ -193,12 +195,12 @@ def stage_problems(
 
 
 def _pruner_problems(
-    node: Items, stages: tuple[StageSpec, ...], draft: Draft, pruner: PrunerGiven
+    node: SequenceNode, stages: tuple[StageSpec, ...], draft: Draft, pruner: PrunerGiven
 ) -> list[Problem]:
     """A stage's own pruner must be of use in it, the study's in one of the stages that have none."""
     found, of_study = [], []
     for stage, item in zip(stages, node.items, strict=True):
-        assert isinstance(item, Table)
+        assert isinstance(item, MappingNode)
         within = _within(stage, draft)
         if stage.pruner is not None:
             own = PrunerGiven(stage.pruner.model_dump(), item.keys["pruner"])

@@ -54,7 +54,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Leaf:
+class ScalarNode:
     """One value; ``text`` is how it was written."""
 
     value: bool | int | float | str | None
@@ -63,7 +63,7 @@ class Leaf:
 
 
 @dataclass(frozen=True)
-class Items:
+class SequenceNode:
     """A list."""
 
     items: tuple[Node, ...]
@@ -71,24 +71,24 @@ class Items:
 
 
 @dataclass(frozen=True)
-class Table:
+class MappingNode:
     """A mapping; ``keys`` says where each key stands."""
 
     entries: dict[str, Node]
     keys: dict[str, Place]
     place: Place
 
-    def with_entry(self, key: str, node: Node) -> Table:
+    def with_entry(self, key: str, node: Node) -> MappingNode:
         """This table with one entry set."""
         return replace(self, entries={**self.entries, key: node}, keys={**self.keys, key: node.place})
 
-    def without(self, *names: str) -> Table:
+    def without(self, *names: str) -> MappingNode:
         """This table with some entries left out."""
         entries = {key: node for key, node in self.entries.items() if key not in names}
         return replace(self, entries=entries)
 
 
-Node: TypeAlias = Leaf | Items | Table
+Node: TypeAlias = ScalarNode | SequenceNode | MappingNode
 
 
 def read_tree(text: str, source: str, problems: list[Problem], *, override: bool = False) -> Node:
@@ -135,7 +135,7 @@ class _Builder:
                 node = self._node(next(events), events, depth=0)
             elif isinstance(event, StreamEndEvent):
                 break
-        return node if node is not None else Leaf(None, "", self._place(1))
+        return node if node is not None else ScalarNode(None, "", self._place(1))
 
     def _node(self, event: Event, events: Iterator[Event], depth: int) -> Node:
         line = self._line(event)
@@ -153,7 +153,7 @@ class _Builder:
         if isinstance(event, ScalarEvent):
             plain = event.implicit[0] and not event.style
             value = resolve(event.value) if plain else event.value
-            node: Node = Leaf(value, event.value, self._place(line))
+            node: Node = ScalarNode(value, event.value, self._place(line))
         elif depth >= MAX_DEPTH:
             raise _Unreadable(line, f"more than {MAX_DEPTH} levels of nesting")
         elif isinstance(event, MappingStartEvent):
@@ -164,18 +164,18 @@ class _Builder:
             self.anchors[event.anchor] = (node, self.count - before + 1)
         return node
 
-    def _items(self, events: Iterator[Event], line: int, depth: int) -> Items:
+    def _items(self, events: Iterator[Event], line: int, depth: int) -> SequenceNode:
         items: list[Node] = []
         while not isinstance(event := next(events), SequenceEndEvent):
             items.append(self._node(event, events, depth))
-        return Items(tuple(items), self._place(line))
+        return SequenceNode(tuple(items), self._place(line))
 
-    def _table(self, events: Iterator[Event], line: int, depth: int) -> Table:
+    def _table(self, events: Iterator[Event], line: int, depth: int) -> MappingNode:
         entries: dict[str, Node] = {}
         keys: dict[str, Place] = {}
         while not isinstance(event := next(events), MappingEndEvent):
             key = self._node(event, events, depth)
-            if not isinstance(key, Leaf):
+            if not isinstance(key, ScalarNode):
                 raise _Unreadable(self._line(event), "a list or mapping cannot be a key")
             node = self._node(next(events), events, depth)
             if key.text in entries:
@@ -186,7 +186,7 @@ class _Builder:
                 )
                 continue
             entries[key.text], keys[key.text] = node, key.place
-        return Table(entries, keys, self._place(line))
+        return MappingNode(entries, keys, self._place(line))
 
     def _alias(self, event: AliasEvent, line: int) -> Node:
         if event.anchor not in self.anchors:
@@ -231,9 +231,9 @@ def resolve(text: str) -> bool | int | float | str | None:
 
 def plain(node: Node) -> Any:
     """The values of a node without their places."""
-    if isinstance(node, Leaf):
+    if isinstance(node, ScalarNode):
         return node.value
-    if isinstance(node, Items):
+    if isinstance(node, SequenceNode):
         return [plain(item) for item in node.items]
     return {key: plain(entry) for key, entry in node.entries.items()}
 

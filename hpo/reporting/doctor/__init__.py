@@ -1,1 +1,1 @@
-"""Is this machine fit for studies? ``examinations.py`` lists what is looked at; each is a small function."""
+"""``hpo doctor``: is this machine ready to run studies? ``run.py`` lists the checks; each is a function."""

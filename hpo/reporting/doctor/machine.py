@@ -1,4 +1,4 @@
-"""Processor, devices, number format, speed, and how many workers that makes."""
+"""The checks that load PyTorch: its build, devices, number of workers, precision, training speed."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ import psutil
 import torch
 
 from hpo.errors import DeviceError
-from hpo.reporting.doctor.checks import ProbeResult, ok, problem, warning
+from hpo.reporting.doctor.checks import CheckResult, ok, problem, warning
 from hpo.training.cores import available_cores, default_crew, divide_threads
 from hpo.training.device import existing_devices, resolve_device
 from hpo.training.precision import explain_precision, processor, resolve_precision
 from hpo.training.speed import EXPECTED_SHARE, measure_speed
 
 _NVIDIA_DRIVER = Path("/dev/nvidiactl")
-_WORKER_BYTES = 700e6  # the most that a worker may take (benchmarks/memory.py)
+_WORKER_BYTES = 700e6  # a worker's limit (benchmarks/memory.py)
 _BUSY = 0.8
-"""A thread that computes and gets less of its core than this shares it with other programs."""
+"""A computing thread that gets less of its core than this shares it with other programs."""
 
 
-def pytorch() -> ProbeResult:
-    """How PyTorch was built, and whether that fits the machine."""
+def pytorch() -> CheckResult:
+    """Describe the build of PyTorch, and check that it fits the machine."""
     cuda = f"CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"
     build = f"torch {torch.__version__}, {cuda}, CPU kernels for {torch.backends.cpu.get_cpu_capability()}"
     if _NVIDIA_DRIVER.exists() and not torch.cuda.is_available():
         return warning(
-            f"{build}; this machine has an NVIDIA driver, which PyTorch does not use",
-            "install a build for its version of CUDA: https://pytorch.org/get-started",
+            f"{build}; this machine has an NVIDIA driver, but this PyTorch cannot use it",
+            "install a build for the driver's CUDA version: https://pytorch.org/get-started",
         )
     return ok(build)
 
 
-def devices(device: str) -> ProbeResult:
-    """The devices that exist, and the one that trains."""
+def devices(device: str) -> CheckResult:
+    """List the devices, and name the one that trains."""
     try:
         chosen = resolve_device(device)
     except DeviceError as error:
-        return problem(str(error), "run with a --device of these")
+        return problem(str(error), "use one of these with --device")
     names = [f"{name} ({_described(name)})" for name in existing_devices()]
     return ok(f"{', '.join(names)}; trains on {chosen}")
 
@@ -54,46 +54,48 @@ def _described(name: str) -> str:
     return f"{processor(device)}, {available_cores()} cores, {memory / 2**30:.0f} GiB"
 
 
-def precision(device: str) -> ProbeResult:
-    """What ``precision: auto`` is here, with its measurement."""
+def precision(device: str) -> CheckResult:
+    """Explain what ``precision: auto`` chooses here, with the measurement."""
     return ok(explain_precision(resolve_device(device)))
 
 
-def speed(device: str) -> ProbeResult:
-    """Training speed, beside what matrix products reach here."""
+def speed(device: str) -> CheckResult:
+    """Measure the training speed, and compare it with that of matrix products."""
     place = resolve_device(device)
     found = measure_speed(place, resolve_precision("auto", place))
     on = "one thread" if place.type == "cpu" else str(place)
-    said = f"{on} trains the default network at {found.images_per_second:,.0f} images/s in {found.precision}"
-    if place.type != "cpu":  # its share has been measured on no GPU, so there is nothing to expect
-        return ok(said)
-    said += f", {found.share:.0%} of what matrix products reach (expected: {EXPECTED_SHARE:.0%} or more)"
+    rate = f"{found.images_per_second:,.0f} images/s"
+    message = f"{on} trains the default network at {rate} in {found.precision}"
+    if place.type != "cpu":  # no expected share: it has not been measured on GPUs
+        return ok(message)
+    message += f", {found.share:.0%} of what matrix products reach (expected: {EXPECTED_SHARE:.0%} or more)"
     if found.share < EXPECTED_SHARE:
-        return warning(said, "is the processor throttled? Does PyTorch use oneDNN (torch.__config__.show())?")
+        remedy = "check that the processor is not throttled and PyTorch uses oneDNN: torch.__config__.show()"
+        return warning(message, remedy)
     if found.undisturbed < _BUSY:
         return warning(
-            f"{said}; it had its core for {found.undisturbed:.0%} of the time",
-            "other programs use this machine: end them, or give hpo fewer --workers",
+            f"{message}; it had its core for {found.undisturbed:.0%} of the time",
+            "other programs are using this machine: stop them, or run with fewer --workers",
         )
-    return ok(said)
+    return ok(message)
 
 
-def workers(device: str) -> ProbeResult:
-    """How many ``hpo run`` starts if nobody says, and whether there is memory for them."""
-    crew = default_crew(device)
-    threads = divide_threads(crew.workers)
-    said = f"{crew.workers} by default, threads each: {threads} ({crew.why})"
+def workers(device: str) -> CheckResult:
+    """Report the default number of workers, and check that there is enough memory for them."""
+    share = default_crew(device)
+    threads = divide_threads(share.workers)
+    message = f"{share.workers} by default, threads per worker: {threads} ({share.why})"
     free = psutil.virtual_memory().available
-    if free < crew.workers * _WORKER_BYTES:
+    if free < share.workers * _WORKER_BYTES:
         fitting = max(1, int(free / _WORKER_BYTES))
         return warning(
-            f"{said}; {free / 1e9:.1f} GB of memory are free, each takes up to {_WORKER_BYTES / 1e9} GB",
-            f"run with --workers {fitting}, or end other programs",
+            f"{message}; {free / 1e9:.1f} GB of memory free, a worker needs up to {_WORKER_BYTES / 1e9} GB",
+            f"run with --workers {fitting}, or stop other programs",
         )
-    return ok(said)
+    return ok(message)
 
 
-ON_DEVICE: dict[str, Callable[[str], ProbeResult]] = {
+DEVICE_CHECKS: dict[str, Callable[[str], CheckResult]] = {
     "devices": devices,
     "workers": workers,
     "precision": precision,

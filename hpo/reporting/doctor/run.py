@@ -1,4 +1,4 @@
-"""What ``hpo doctor`` looks at, in this order. One more is one function and one line here."""
+"""The checks of ``hpo doctor``, in order. A new check is one function and one line here."""
 
 from __future__ import annotations
 
@@ -7,71 +7,73 @@ from dataclasses import dataclass
 
 from hpo.errors import HpoError
 from hpo.reporting.doctor import checks
-from hpo.reporting.doctor.checks import ProbeResult, problem
+from hpo.reporting.doctor.checks import CheckResult, problem
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What is examined besides this machine."""
+    """What is checked besides this machine."""
 
     storage_url: str
     device: str
 
 
 @dataclass(frozen=True)
-class Probe:
-    """A thing to look at; ``waiting`` is said where that takes a moment."""
+class DoctorCheck:
+    """A named check; ``progress`` is shown while one that takes a moment runs."""
 
     topic: str
-    examine: Callable[[Environment], ProbeResult]
-    waiting: str = ""
+    run: Callable[[Environment], CheckResult]
+    progress: str = ""
     after: str = ""
-    """The topic without which there is nothing to look at."""
+    """The topic that must not be a problem for this check to run."""
 
 
-def diagnose(patient: Environment, announce: Callable[[Probe], None]) -> Iterator[tuple[Probe, ProbeResult]]:
-    """Examine one thing after the other, each announced; an error that has words is a problem."""
-    ailing: set[str] = set()
-    for examination in EXAMINATIONS:
-        if examination.after in ailing:
+def run_checks(
+    environment: Environment, announce: Callable[[DoctorCheck], None]
+) -> Iterator[tuple[DoctorCheck, CheckResult]]:
+    """Run one check after the other, each announced first; an ``HpoError`` becomes a problem."""
+    failed: set[str] = set()
+    for check in DOCTOR_CHECKS:
+        if check.after in failed:
             continue
-        announce(examination)
+        announce(check)
         try:
-            diagnosis = examination.examine(patient)
+            result = check.run(environment)
         except HpoError as error:
-            diagnosis = problem(str(error), "")
-        if diagnosis.condition == "problem":
-            ailing.add(examination.topic)
-        yield examination, diagnosis
+            result = problem(str(error), "")
+        if result.condition == "problem":
+            failed.add(check.topic)
+        yield check, result
 
 
-def _pytorch(patient: Environment) -> ProbeResult:
-    from hpo.reporting.doctor import machine  # loads PyTorch: what comes before need not wait for it
+def _pytorch(environment: Environment) -> CheckResult:
+    from hpo.reporting.doctor import machine  # loads PyTorch: the checks before it need not wait
 
     return machine.pytorch()
 
 
-def _on_device(name: str) -> Callable[[Environment], ProbeResult]:
-    def examine(patient: Environment) -> ProbeResult:
+def _on_device(topic: str) -> Callable[[Environment], CheckResult]:
+    def run(environment: Environment) -> CheckResult:
         from hpo.reporting.doctor import machine
 
-        return machine.ON_DEVICE[name](patient.device)
+        return machine.DEVICE_CHECKS[topic](environment.device)
 
-    return examine
+    return run
 
 
-EXAMINATIONS: tuple[Probe, ...] = (
-    Probe("python", lambda patient: checks.python()),
-    Probe("packages", lambda patient: checks.packages()),
-    Probe("database", lambda patient: checks.database(patient.storage_url)),
-    Probe("clock", lambda patient: checks.clock(patient.storage_url), after="database"),
-    Probe("cifar10", lambda patient: checks.cifar10(), "looking for CIFAR-10"),
-    Probe("cache", lambda patient: checks.cache()),
-    Probe("disk", lambda patient: checks.disk(patient.storage_url)),
-    Probe("dashboard", lambda patient: checks.dashboard()),
-    Probe("pytorch", _pytorch, "loading PyTorch"),
-    Probe("devices", _on_device("devices")),
-    Probe("workers", _on_device("workers"), after="devices"),
-    Probe("precision", _on_device("precision"), "measuring fp32 and bf16", "devices"),
-    Probe("speed", _on_device("speed"), "measuring the training speed", "devices"),
+DOCTOR_CHECKS: tuple[DoctorCheck, ...] = (
+    DoctorCheck("python", lambda environment: checks.python()),
+    DoctorCheck("packages", lambda environment: checks.packages()),
+    DoctorCheck("database", lambda environment: checks.database(environment.storage_url)),
+    DoctorCheck("clock", lambda environment: checks.clock(environment.storage_url), after="database"),
+    DoctorCheck("cifar10", lambda environment: checks.cifar10(), "looking for CIFAR-10"),
+    DoctorCheck("cache", lambda environment: checks.cache()),
+    DoctorCheck("disk", lambda environment: checks.disk(environment.storage_url)),
+    DoctorCheck("dashboard", lambda environment: checks.dashboard()),
+    DoctorCheck("pytorch", _pytorch, "loading PyTorch"),
+    DoctorCheck("devices", _on_device("devices")),
+    DoctorCheck("workers", _on_device("workers"), after="devices"),
+    DoctorCheck("precision", _on_device("precision"), "measuring fp32 and bf16", "devices"),
+    DoctorCheck("speed", _on_device("speed"), "measuring the training speed", "devices"),
 )

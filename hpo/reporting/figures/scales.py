@@ -7,7 +7,7 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from hpo.config.fields import number
+from hpo.config.fields import number_text
 from hpo.reporting.figures.points import Axis
 
 _MARGIN = 0.03
@@ -41,7 +41,7 @@ def set_x(axes: Axes, axis: Axis) -> None:
         margin = (axis.high - axis.low) * _MARGIN
         axes.set_xlim(axis.low - margin, axis.high + margin)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number_text(value)))
 
 
 def x_of(axis: Axis, value: object, trial: int) -> float | None:
@@ -71,7 +71,7 @@ def plain_log(axes: Axes) -> None:
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(numticks=7))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number_text(value)))
     low, high = axes.get_ylim()
     if len([tick for tick in axes.yaxis.get_major_locator()() if low <= tick <= high]) < 2:
         marks = [step * 10**power for power in range(-12, 12) for step in (1, 2, 5)]

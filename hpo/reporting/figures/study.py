@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from hpo.checks.causes import HEALTHY
-from hpo.config.fields import number, setting
+from hpo.config.fields import number_text, setting
 from hpo.reporting.figures.canvas import drawing
 from hpo.reporting.figures.points import Axis, Point, StudyPicture
 from hpo.reporting.figures.scales import set_epochs, set_x, spread, x_of
@@ -192,7 +192,7 @@ def _ends(axis: Axis) -> list[tuple[float, str]]:
     if axis.choices:
         return [((place + 0.5) / len(axis.choices), text) for place, text in enumerate(axis.choices)]
     inner = 10 ** np.mean(np.log10([axis.low, axis.high])) if axis.log else (axis.low + axis.high) / 2
-    return [(0.0, setting(axis.low)), (0.5, number(float(f"{inner:.2g}"))), (1.0, setting(axis.high))]
+    return [(0.0, setting(axis.low)), (0.5, number_text(float(f"{inner:.2g}"))), (1.0, setting(axis.high))]
 
 
 def _line(axes: Axes, theme: Theme, point: Point, axes_list: tuple[Axis, ...], is_top: bool) -> None:

@@ -1,1 +1,1 @@
-"""A study as a page worth sending: what is said, what is drawn, how it looks (templates)."""
+"""A study as a page to share: its text, its pictures, its look (``templates/``)."""

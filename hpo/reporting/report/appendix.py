@@ -1,4 +1,4 @@
-"""The part of a report that gives ground to the rest: the lecture's checks, costs, how to repeat it."""
+"""The last sections of a report: the lecture's checks, the cost, how to reproduce the results."""
 
 from __future__ import annotations
 
@@ -13,44 +13,43 @@ from hpo.reporting.report.glossary import LESSONS, Lesson
 _PACKAGES = ("hpo", "torch", "torchvision", "optuna", "numpy", "python")
 
 
-def check_section(material: ReportData) -> Section | None:
-    """What the lecture's checks found, each with why one looks."""
-    if not material.checks:
+def checks_section(data: ReportData) -> Section | None:
+    """What the lecture's checks found, each with its reason."""
+    if not data.checks:
         return None
-    lessons = [each for each in LESSONS if any(check in material.checks for check in each.checks)]
-    said = Paragraph(
-        "Each training is watched as Stanford's CS231n, lecture 6, advises. What a check sees is a note, a "
-        "warning, or the end of a hopeless training.",
+    lessons = [each for each in LESSONS if any(check in data.checks for check in each.checks)]
+    intro = Paragraph(
+        "Each training is checked as lecture 6 of Stanford's CS231n recommends. A check that finds something "
+        "leaves a note or a warning, or stops a hopeless training.",
         quiet=True,
     )
-    return Section("checks", "The lecture's checks", (said, *(_lesson(material, each) for each in lessons)))
+    return Section("checks", "The lecture's checks", (intro, *(_lesson(data, each) for each in lessons)))
 
 
-def _lesson(material: ReportData, lesson: Lesson) -> Note:
-    """Why one looks, and what was seen."""
+def _lesson(data: ReportData, lesson: Lesson) -> Note:
+    """Return the reason for a check, with how often it found what."""
     severities = ("pass", "note", "warn", "fatal")
     counts = {
-        each: sum(material.checks.get(check, {}).get(each, 0) for check in lesson.checks)
-        for each in severities
+        each: sum(data.checks.get(check, {}).get(each, 0) for check in lesson.checks) for each in severities
     }
-    names = {"pass": "passed", "note": "a note", "warn": "a warning", "fatal": "ended the training"}
-    said = ", ".join(f"{counts[each]} × {names[each]}" for each in severities if counts[each])
+    names = {"pass": "passed", "note": "a note", "warn": "a warning", "fatal": "stopped the training"}
+    counted = ", ".join(f"{counts[each]} × {names[each]}" for each in severities if counts[each])
     family = "hot" if counts["fatal"] else "generalization" if counts["warn"] else "healthy"
-    return Note(lesson.title, lesson.why, family, remedy=said, action="seen")
+    return Note(lesson.title, lesson.why, family, remedy=counted, action="results")
 
 
-def cost_section(material: ReportData) -> Section | None:
-    """Time, trainings, epochs times images, speed."""
-    if not material.trials:
+def cost_section(data: ReportData) -> Section | None:
+    """Time, trials, epochs times images, speed, workers."""
+    if not data.trials:
         return None
-    seconds, images = spent(material)
-    rates = [each.images_per_second for each in material.trials if each.images_per_second]
-    ends = [each.ended_at for each in material.trials if each.ended_at is not None]
-    begun = min(each.started_at for each in material.trials)
+    seconds, images = total_cost(data)
+    rates = [each.images_per_second for each in data.trials if each.images_per_second]
+    ends = [each.ended_at for each in data.trials if each.ended_at is not None]
+    started = min(each.started_at for each in data.trials)
     pairs = [
-        ("begun", f"{begun:%Y-%m-%d %H:%M} UTC"),
-        ("training time", f"{formatting.duration(seconds)}, over all workers"),
-        ("trainings", formatting.count(len(material.trials), "trial")),
+        ("started", f"{started:%Y-%m-%d %H:%M} UTC"),
+        ("training time", f"{formatting.duration(seconds)}, summed over all workers"),
+        ("trained", formatting.count(len(data.trials), "trial")),
         ("epochs x images", f"{images:,}"),
     ]
     if ends:
@@ -59,40 +58,40 @@ def cost_section(material: ReportData) -> Section | None:
             1,
             (
                 "last result",
-                f"{last:%Y-%m-%d %H:%M} UTC, {formatting.duration((last - begun).total_seconds())} later",
+                f"{last:%Y-%m-%d %H:%M} UTC, {formatting.duration((last - started).total_seconds())} later",
             ),
         )
     if rates:
-        pairs.append(("speed", f"{median(rates):,.0f} images/s (median of the trials)"))
-    pairs.append(("workers", str(len({each.worker for each in material.trials}))))
-    return Section("costs", "What it cost", (Facts(tuple(pairs)),))
+        pairs.append(("speed", f"{median(rates):,.0f} images/s (median over the trials)"))
+    pairs.append(("workers", str(len({each.worker for each in data.trials}))))
+    return Section("costs", "Cost", (Facts(tuple(pairs)),))
 
 
-def spent(material: ReportData) -> tuple[float, int]:
-    """Seconds of training and images trained on (epochs times images), of all trials."""
-    trials = material.overview.trials
+def total_cost(data: ReportData) -> tuple[float, int]:
+    """Return the seconds of training and the images trained on (epochs times images) of all trials."""
+    trials = data.overview.trials
     return sum(each.seconds or 0.0 for each in trials), sum(each.images or 0 for each in trials)
 
 
-def repeat_section(material: ReportData) -> Section:
-    """The commands that do it again, and on what it was done."""
-    overview, best = material.overview, material.best
+def reproduce_section(data: ReportData) -> Section:
+    """The commands that reproduce the results, with package versions and hardware."""
+    overview, best = data.overview, data.best
     name = shlex.quote(overview.name)
     commands = [
         f"hpo run {name}.yaml" if name == overview.name else f"hpo run {shlex.quote(overview.name + '.yaml')}"
     ]
     if best is not None:
-        commands += [f"hpo repeat {name} {best.number}   # train it again: does it come out the same?"]
-        commands += [f"hpo export {name}   # its network, as a folder that needs no database"]
+        commands += [f"hpo repeat {name} {best.number}   # train it again and compare the results"]
+        commands += [f"hpo export {name}   # its network, in a folder that needs no database"]
     packages = {"hpo": overview.code_version, **overview.package_versions}
     shown = [each for each in _PACKAGES if each in packages] + sorted(set(packages) - set(_PACKAGES))
     blocks: list[Block] = [
         Paragraph(
             "The same study file draws the same configurations, with one worker or fifty; on a CPU the same "
-            "packages give the same weights, bit for bit. The study file stands under “What was asked”."
+            "packages give the same weights, bit for bit. The study file is in the section “Setup”."
         ),
         Code("\n".join(commands)),
-        Facts((("images", overview.dataset_origin), ("their fingerprint", overview.dataset_fingerprint))),
+        Facts((("images", overview.dataset_origin), ("image fingerprint", overview.dataset_fingerprint))),
         Table(
             ("package", "version"),
             tuple((each, str(packages[each])) for each in shown),
@@ -101,12 +100,12 @@ def repeat_section(material: ReportData) -> Section:
     ]
     if best is not None and best.attempts:
         last = best.attempts[-1]
-        surroundings = (
+        runtime = (
             last.device,
             last.processor,
             last.threads and formatting.count(last.threads, "thread"),
             last.precision,
         )
-        machine = ", ".join(str(each) for each in surroundings if each)
+        machine = ", ".join(str(each) for each in runtime if each)
         blocks.append(Facts(((f"trial {best.number} ran on", machine),)))
-    return Section("repeat", "How to repeat it", tuple(blocks))
+    return Section("repeat", "How to reproduce it", tuple(blocks))

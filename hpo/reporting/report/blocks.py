@@ -1,4 +1,4 @@
-"""What a report is made of, whether it becomes HTML or Markdown. All texts are plain text."""
+"""The parts of a report, independent of HTML and Markdown. All texts are plain text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import ClassVar, TypeAlias
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A few sentences; ``quiet`` for what is only for those who want to know."""
+    """A few sentences; ``quiet`` for background."""
 
     kind: ClassVar[str] = "paragraph"
     text: str
@@ -34,9 +34,9 @@ class Facts:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns whose names are in ``right`` hold numbers. ``trials`` makes a row the target of links to it.
+    """Rows of cells. Columns named in ``right`` hold numbers; ``trials`` lets links lead to the rows.
 
-    A table with a ``summary`` is folded below it.
+    A table with a ``summary`` is folded under it.
     """
 
     kind: ClassVar[str] = "table"
@@ -49,7 +49,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture by its name, what it shows in a sentence, and whether it may stand beside others."""
+    """A picture by its name, with a caption; ``small`` ones are placed side by side."""
 
     kind: ClassVar[str] = "picture"
     name: str
@@ -59,7 +59,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Note:
-    """Something found, with the trials that show it and what to do; ``family`` gives it its colour."""
+    """A finding with examples and a remedy; ``family`` sets its color."""
 
     kind: ClassVar[str] = "note"
     title: str
@@ -68,12 +68,12 @@ class Note:
     examples: tuple[tuple[int, str], ...] = ()
     remedy: str = ""
     action: str = "try"
-    """What the remedy is called."""
+    """The label of the remedy."""
 
 
 @dataclass(frozen=True)
 class Code:
-    """Text to be copied; folded below its ``summary`` if it has one."""
+    """Text to copy; folded under its ``summary`` if it has one."""
 
     kind: ClassVar[str] = "code"
     text: str
@@ -85,7 +85,7 @@ Block: TypeAlias = Paragraph | Points | Facts | Table | Picture | Note | Code
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report with a title; ``slug`` is its address within the page."""
+    """A titled part of the report; ``slug`` is its anchor."""
 
     slug: str
     title: str
@@ -93,13 +93,13 @@ class Section:
 
     @property
     def runs(self) -> list[tuple[bool, list[Block]]]:
-        """The blocks, small pictures in a row together."""
+        """The blocks, with consecutive small pictures grouped."""
         return [(small, list(blocks)) for small, blocks in groupby(self.blocks, _is_small)]
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A number that one should see first."""
+    """A key number."""
 
     value: str
     label: str
@@ -108,7 +108,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Report:
-    """A whole report; ``short`` is what somebody reads who reads nothing else."""
+    """A whole report; ``short`` is its summary, in sentences."""
 
     study: str
     subtitle: str
@@ -120,7 +120,7 @@ class Report:
     """When and with what."""
 
     def with_only(self, pictures: frozenset[str]) -> Report:
-        """The report without the pictures that could not be made or are not wanted."""
+        """Return the report with these pictures only, without sections that become empty."""
         kept = (
             replace(section, blocks=tuple(each for each in section.blocks if _shown(each, pictures)))
             for section in self.sections

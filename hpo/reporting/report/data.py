@@ -1,4 +1,4 @@
-"""All that a report on a study of hpo's is made from, read once."""
+"""The data of a report on a study that hpo made, read once."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from hpo.diagnosis.refresh import study_results
 from hpo.queries.stages import Confirmation, StagesStatus, stages_status
 from hpo.queries.study import StudyOverview, TrialSummary, checks_by_severity, study_overview
 from hpo.queries.trial import TrialDetail, trial_detail
-from hpo.reporting.failures import FailureGroup, unwell
+from hpo.reporting.failures import FailureGroup, group_failures
 from hpo.reporting.figures.activations import with_histograms
 from hpo.reporting.figures.points import StudyPicture, picture_of
 
 EXAMPLES = 3
-"""Trials that are named for each cause."""
+"""Trials named for each cause."""
 MOST_EXAMPLES = 4
-"""Failed trials whose layers are drawn: one of each of the most frequent causes."""
+"""Failed trials whose layers are drawn: one for each of the most frequent causes."""
 _Z = 1.959964
 """The normal distribution's 97.5 % quantile."""
 
 
 @dataclass(frozen=True)
 class ReportData:
-    """A study with everything that its trials say."""
+    """A study, its trials, and the conclusions from them."""
 
     overview: StudyOverview
     spec: StudySpec
@@ -44,23 +44,23 @@ class ReportData:
     best: TrialDetail | None
     """The winner of the confirmation, else the trial with the best value."""
     failures: tuple[FailureGroup, ...]
-    """What did not go well, the most frequent cause first."""
+    """Trials with problems by cause, the most frequent first."""
     examples: dict[str, TrialDetail]
-    """By cause the first such trial that has histograms of its activations."""
+    """By cause, the first such trial with histograms of its activations."""
 
     @cached_property
     def trials(self) -> tuple[TrialSummary, ...]:
-        """All trials but the look at the test images."""
+        """All trials but the evaluation on the test images."""
         return tuple(trial for trial in self.overview.trials if trial.stage != TEST)
 
     @property
     def done(self) -> int:
-        """Trials that are over."""
+        """The number of ended trials."""
         return sum(trial.state in ("complete", "pruned", "failed") for trial in self.overview.trials)
 
     @property
     def total(self) -> int:
-        """Trials that are over, under way or to come: fewer than planned where stages ended early."""
+        """The number of ended, running and waiting trials: fewer than planned if stages ended early."""
         begun = self.stages.stages
         if begun and (begun[-1].stage == TEST or not begun[-1].trials):
             return sum(each.trials for each in begun)
@@ -68,7 +68,7 @@ class ReportData:
 
     @property
     def is_running(self) -> bool:
-        """Whether anything is still to come."""
+        """Whether trials are still running or waiting."""
         return self.done < self.total and self.overview.stopped_at is None
 
     @property
@@ -78,14 +78,14 @@ class ReportData:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """In what the best trial's accuracy would be on other images of its kind: Wilson's interval."""
+        """The 95 % interval of the best trial's accuracy on its validation images (Wilson)."""
         if self.best is None or self.best.value is None or not self.results.val_images:
             return None
         return wilson(self.best.value, self.results.val_images)
 
 
-def read_material(engine: Engine, name: str) -> ReportData:
-    """Everything about a study; raises ``UnknownStudyError``."""
+def read_report_data(engine: Engine, name: str) -> ReportData:
+    """Read a study. Raises ``UnknownStudyError``."""
     overview = study_overview(engine, name)
     results = study_results(engine, name)
     stages = stages_status(engine, name)
@@ -94,7 +94,7 @@ def read_material(engine: Engine, name: str) -> ReportData:
     if number is None and picture.ranked:
         number = picture.ranked[0].number
     findings = tuple(study_findings(results))
-    failures = tuple(unwell(results, findings))
+    failures = tuple(group_failures(results, findings))
     return ReportData(
         overview=overview,
         spec=StudySpec.model_validate(overview.spec),

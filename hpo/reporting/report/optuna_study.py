@@ -1,4 +1,4 @@
-"""What can be said of a study that hpo did not make: what was asked, the best, how parameters look."""
+"""The report on a study that Optuna made without hpo: setup, best trials, effects of parameters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from hpo.checks.causes import HEALTHY
 from hpo.reporting import formatting
 from hpo.reporting.figures.points import Axis, Point, StudyPicture, choice_text
 from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY
-from hpo.reporting.report.blocks import Block, Facts, Paragraph, Picture, Report, Section, Table, Tile
+from hpo.reporting.report.blocks import Block, Facts, Paragraph, Report, Section, Table, Tile
+from hpo.reporting.report.trials import curves_section, slices_section
 from hpo.storage.optuna.foreign import OptunaHistory, OptunaTrial
 
 _CAUSES = {
@@ -26,8 +27,8 @@ _CAUSES = {
 _LEADERS = 10
 
 
-def picture_of_history(history: OptunaHistory) -> StudyPicture:
-    """The study as pictures see it; of several objectives, the first."""
+def optuna_picture(history: OptunaHistory) -> StudyPicture:
+    """Return the study as the pictures show it; of several objectives, the first."""
     axes = (_axis(name, each) for name, each in history.distributions.items())
     return StudyPicture(
         study=history.name,
@@ -38,25 +39,30 @@ def picture_of_history(history: OptunaHistory) -> StudyPicture:
     )
 
 
-def report_of_history(history: OptunaHistory, picture: StudyPicture) -> Report:
-    """The report, with the names of all pictures that can be made for it."""
+def optuna_report(history: OptunaHistory, picture: StudyPicture) -> Report:
+    """Return the report, with the names of all pictures that can be drawn for it."""
     states = Counter(trial.state for trial in history.trials)
-    sections = [_found(history, picture), _asked(history, picture), _slices(picture), _curves(picture)]
-    sections.append(_trials(picture))
+    sections = [
+        _found(picture),
+        _asked(history),
+        slices_section(picture, "parameter"),
+        curves_section(picture, "Reported values", "The values that each trial reported, by step."),
+        _trials(picture),
+    ]
     running = states["running"] + states["waiting"]
     return Report(
         study=history.name,
-        subtitle="A study made with Optuna, not with hpo: trials were not watched, so there are no verdicts",
-        state=f"{running} of {len(history.trials)} trials are not over" if running else "finished",
+        subtitle="A study made with Optuna, without hpo: trials were not checked and have no verdicts",
+        state=f"{running} of {len(history.trials)} trials have not ended" if running else "finished",
         tiles=_tiles(history, picture, states),
-        short=_short(history, picture, states),
+        short=_summary(history, picture, states),
         sections=tuple(section for section in sections if section is not None),
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC by hpo {hpo.__version__}",
     )
 
 
 def _axis(name: str, distribution: Any) -> Axis | None:
-    """None for a parameter that could take one value alone."""
+    """Return None for a parameter with a single value."""
     if isinstance(distribution, CategoricalDistribution):
         return Axis(name, choices=tuple(dict.fromkeys(map(choice_text, distribution.choices))))
     assert isinstance(distribution, FloatDistribution | IntDistribution)
@@ -85,30 +91,30 @@ def _tiles(history: OptunaHistory, picture: StudyPicture, states: Counter[str]) 
     return tuple(tiles)
 
 
-def _short(history: OptunaHistory, picture: StudyPicture, states: Counter[str]) -> tuple[str, ...]:
-    said = ["no trial has a value yet"]
+def _summary(history: OptunaHistory, picture: StudyPicture, states: Counter[str]) -> tuple[str, ...]:
+    sentences = ["no trial has a value yet"]
     if picture.ranked:
         best = picture.ranked[0]
         extreme = "largest" if picture.maximize else "smallest"
-        said = [f"trial {best.number} has the {extreme} {picture.objective}: {best.value:.6g}"]
+        sentences = [f"trial {best.number} has the {extreme} {picture.objective}: {best.value:.6g}"]
     others = {"pruned": "was pruned", "fail": "failed"}
-    said += [
+    sentences += [
         f"{formatting.count(states[state], 'trial')} {text}"
         for state, text in others.items()
         if states[state]
     ]
     if len(history.directions) > 1:
-        said.append(f"it has {len(history.directions)} objectives; the pictures are of the first")
-    return tuple(said)
+        sentences.append(f"it has {len(history.directions)} objectives; the pictures show the first")
+    return tuple(sentences)
 
 
-def _found(history: OptunaHistory, picture: StudyPicture) -> Section:
+def _found(picture: StudyPicture) -> Section:
     if not picture.ranked:
-        return Section("found", "What was found", (Paragraph("No trial has a value yet."),))
+        return Section("found", "Results", (Paragraph("No trial has a value yet."),))
     best = picture.ranked[0]
     return Section(
         "found",
-        "What was found",
+        "Results",
         (
             Paragraph(f"Trial {best.number} has the best {picture.objective}, {best.value:.6g}."),
             Facts(tuple((name, formatting.setting(value)) for name, value in best.values.items())),
@@ -117,7 +123,7 @@ def _found(history: OptunaHistory, picture: StudyPicture) -> Section:
     )
 
 
-def _asked(history: OptunaHistory, picture: StudyPicture) -> Section:
+def _asked(history: OptunaHistory) -> Section:
     rows = tuple((name, _describe(each)) for name, each in history.distributions.items())
     goals = ", ".join(history.directions)
     blocks: tuple[Block, ...] = (
@@ -125,7 +131,7 @@ def _asked(history: OptunaHistory, picture: StudyPicture) -> Section:
     )
     if rows:
         blocks = (*blocks, Table(("parameter", "searched"), rows))
-    return Section("asked", "What was asked", blocks)
+    return Section("asked", "Setup", blocks)
 
 
 def _describe(distribution: Any) -> str:
@@ -135,33 +141,6 @@ def _describe(distribution: Any) -> str:
         "log " if distribution.log else "whole " if isinstance(distribution, IntDistribution) else "uniform "
     )
     return f"{scale}{distribution.low:g} to {distribution.high:g}"
-
-
-def _slices(picture: StudyPicture) -> Section | None:
-    if not picture.axes or not picture.points:
-        return None
-    shown = [
-        Picture(f"slice-{place}", f"The {picture.objective} against {axis.name}.", small=True)
-        for place, axis in enumerate(picture.axes)
-    ]
-    across = Picture(
-        "parallel", "Every trial as a line across all parameters; the best ones are drawn strongest."
-    )
-    return Section("slices", "Parameter by parameter", (*shown, across, *_remark(picture)))
-
-
-def _curves(picture: StudyPicture) -> Section | None:
-    if not any(point.curve for point in picture.points):
-        return None
-    return Section(
-        "curves",
-        "How the trials went",
-        (Picture("curves", "What each trial reported, by step."), *_remark(picture)),
-    )
-
-
-def _remark(picture: StudyPicture) -> list[Block]:
-    return [Paragraph(f"{picture.remark}.", quiet=True)] if picture.remark else []
 
 
 def _trials(picture: StudyPicture) -> Section | None:

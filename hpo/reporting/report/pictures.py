@@ -1,4 +1,4 @@
-"""The pictures of a report, drawn on demand: as pieces of a page, or as files beside it."""
+"""The pictures of a report, drawn on demand: inline in the page, or as separate files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Draw: TypeAlias = Callable[[], Figure]
 def drawers(
     picture: StudyPicture, best: TrialDetail | None, failed: Iterable[TrialDetail] = ()
 ) -> dict[str, Draw]:
-    """How each picture that this study can have is drawn, by its name in the report."""
+    """Return a function that draws each picture available for this study, by its name in the report."""
     found: dict[str, Draw] = {
         layers_picture(each.number): partial(trial.layer_health, each) for each in failed
     }
@@ -42,15 +42,15 @@ def drawers(
 
 
 def layers_picture(number: int) -> str:
-    """The name of the picture of a failed trial's layers."""
+    """Return the name of the picture of a failed trial's layers."""
     return f"trial-{number}-layers"
 
 
 def inline(draw: Draw, name: str, caption: str, picture: StudyPicture) -> str:
-    """The picture as a part of a page, whose marks link to the table of trials."""
+    """Return the picture as an ``<svg>`` element whose marks link to the table of trials."""
     return to_svg(draw(), name, caption, picture.tips)
 
 
 def as_file(draw: Draw, caption: str) -> str:
-    """The picture as an SVG file."""
+    """Return the picture as an SVG file."""
     return to_svg_file(draw(), caption)

@@ -1,4 +1,4 @@
-"""A report as one HTML file that asks nobody for anything, or as Markdown with pictures beside it."""
+"""Render a report as one self-contained HTML file (no external requests), or as Markdown with pictures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MARKDOWN_SIGNS = re.compile(r"([\\`*\[\]<>|])")
 
 
 def to_html(report: Report, picture: StudyPicture, drawers: Mapping[str, Draw]) -> str:
-    """The whole page: every text escaped, every picture inside."""
+    """Return the page, with every text escaped and every picture inline."""
     report = report.with_only(frozenset(drawers))
     figures = {
         each.name: Markup(inline(drawers[each.name], each.name, each.caption, picture))
@@ -35,9 +35,9 @@ def to_html(report: Report, picture: StudyPicture, drawers: Mapping[str, Draw]) 
 
 
 def to_markdown(report: Report, drawers: Mapping[str, Draw], folder: str) -> tuple[str, dict[str, str]]:
-    """The text, which shows the pictures of a folder of that name, and these pictures by their file names.
+    """Return the text and its pictures by file name; the text links to them in ``folder``.
 
-    Without a folder's name there are no pictures.
+    An empty ``folder`` leaves out the pictures.
     """
     report = report.with_only(frozenset(drawers) if folder else frozenset())
     files = {f"{each.name}.svg": as_file(drawers[each.name], each.caption) for each in _pictures(report)}
@@ -50,12 +50,12 @@ def to_markdown(report: Report, drawers: Mapping[str, Draw], folder: str) -> tup
 
 
 def markdown_text(text: str) -> str:
-    """The text with nothing in it that Markdown or HTML would act on, on one line."""
+    """Escape Markdown and HTML, and join lines."""
     return _MARKDOWN_SIGNS.sub(r"\\\1", " ".join(printable(text).split()))
 
 
 def sentence(text: str) -> str:
-    """With a capital letter at its head, unless that is a hyperparameter's name."""
+    """Capitalize the first letter, unless the text starts with a hyperparameter's name."""
     is_name = re.split(r"[ ,:]", text, maxsplit=1)[0] in HYPERPARAMETERS
     return text if is_name else text[:1].upper() + text[1:]
 
@@ -79,5 +79,5 @@ def _environment(autoescape: bool) -> Environment:
 
 
 def _clean(value: Any) -> Any:
-    """No control character of a stored text comes into a page."""
+    """Escape control characters: texts of a database must not reach the page raw."""
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value

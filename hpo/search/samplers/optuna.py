@@ -26,7 +26,7 @@ from hpo.config.space import Choice, Distribution
 from hpo.config.study import StudySpec
 from hpo.rng import Key
 from hpo.search.history import GENERATION, PastTrial
-from hpo.search.samplers.pure import Values, known, moving, redraw
+from hpo.search.samplers.pure import Values, fixed_values, numeric_dimensions, resample
 from hpo.storage.optuna.distributions import optuna_distribution
 
 Past = Sequence[PastTrial]
@@ -68,8 +68,8 @@ def cmaes_draw(spec: StudySpec, slot: int, again: int, past: Past) -> Draw:
     Optuna would keep the distribution in the database, as a pickle. Here a trial keeps the number of its
     generation, and the generations are told again, in the order in which their trials ended.
     """
-    space = moving(spec)
-    values = redraw(spec, slot, again)
+    space = numeric_dimensions(spec)
+    values = resample(spec, slot, again)
     if not space:
         return Draw(values, {})
     size = population(spec)
@@ -93,7 +93,7 @@ def cmaes_draw(spec: StudySpec, slot: int, again: int, past: Past) -> Draw:
 
 def population(spec: StudySpec) -> int:
     """Trials of a generation; Hansen, arXiv:1604.00772, equation 48."""
-    return spec.sampler.options.population or 4 + math.floor(3 * math.log(len(moving(spec))))
+    return spec.sampler.options.population or 4 + math.floor(3 * math.log(len(numeric_dimensions(spec))))
 
 
 def searched_values(space: Mapping[str, Distribution], configuration: Mapping[str, Any]) -> Values:
@@ -120,7 +120,7 @@ def _ask(
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.add_trials(trials)
     trial = study.ask()
-    values, drawn = known(spec), {}
+    values, drawn = fixed_values(spec), {}
     for name in drawing_order(space):
         if space[name].active(values):
             values[name] = drawn[name] = _suggest(trial, name, optuna_distribution(space[name]))

@@ -20,18 +20,18 @@ Values: TypeAlias = dict[str, Any]
 _DEFAULTS = {name: field.default for name, field in Configuration.model_fields.items()}
 
 
-def known(spec: StudySpec) -> dict[str, Any]:
+def fixed_values(spec: StudySpec) -> dict[str, Any]:
     """Values that hold before anything is drawn: the defaults, then the fixed ones."""
     return {name: value for name, value in {**_DEFAULTS, **spec.fixed}.items() if name not in spec.space}
 
 
-def effect(spec: StudySpec, drawn: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+def signature(spec: StudySpec, drawn: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     """What of a draw has an effect on the training: two draws with the same are one configuration."""
     values = {**_DEFAULTS, **spec.fixed, **drawn}
     return tuple((name, drawn[name]) for name in spec.space if name in drawn and applies(name, values))
 
 
-def points(spec: StudySpec) -> list[Values] | None:
+def grid_points(spec: StudySpec) -> list[Values] | None:
     """The distinct points of a finite space, the first parameter varying slowest; None if there is no end.
 
     A space of more than 100,000 points counts as endless.
@@ -44,7 +44,7 @@ def points(spec: StudySpec) -> list[Values] | None:
 def _points(document: str) -> list[Values]:
     spec = StudySpec.model_validate_json(document)
     found: list[Values] = [{}]
-    fixed = known(spec)
+    fixed = fixed_values(spec)
     for name in drawing_order(spec.space):
         values = _every_value(spec.space[name])
         found = [
@@ -52,7 +52,7 @@ def _points(document: str) -> list[Values]:
             for point, active in [(each, spec.space[name].active({**fixed, **each})) for each in found]
             for value in (values if active else [None])
         ]
-    return list({effect(spec, point): point for point in reversed(found)}.values())[::-1]
+    return list({signature(spec, point): point for point in reversed(found)}.values())[::-1]
 
 
 def is_finite(spec: StudySpec) -> bool:
@@ -60,9 +60,9 @@ def is_finite(spec: StudySpec) -> bool:
     return all(_count(each) < math.inf for each in spec.space.values())
 
 
-def moving(spec: StudySpec) -> dict[str, Distribution]:
+def numeric_dimensions(spec: StudySpec) -> dict[str, Distribution]:
     """The numbers that every trial of the study draws: what CMA-ES moves in."""
-    before = known(spec)
+    before = fixed_values(spec)
     return {
         name: each
         for name, each in spec.space.items()
@@ -110,12 +110,12 @@ def sobol_draw(spec: StudySpec, slot: int) -> Values:
 
 def grid_draw(spec: StudySpec, slot: int) -> Values:
     """Point ``slot`` of the product of all choices, counted round and round."""
-    every = points(spec)
+    every = grid_points(spec)
     assert every is not None  # load.py refuses an endless grid
     return every[slot % len(every)]
 
 
-def redraw(spec: StudySpec, slot: int, again: int) -> Values:
+def resample(spec: StudySpec, slot: int, again: int) -> Values:
     """The ``again``-th random draw of a slot (from 1) after one that is not wanted."""
     key = Key(spec.seed) / "draw" / slot / "again" / again
     return _values(spec, lambda name: (key / name).uniform())
@@ -123,7 +123,7 @@ def redraw(spec: StudySpec, slot: int, again: int) -> Values:
 
 def _values(spec: StudySpec, quantile: Quantile) -> Values:
     """The values at these quantiles, without those that do not apply."""
-    values, drawn = known(spec), {}
+    values, drawn = fixed_values(spec), {}
     for name in drawing_order(spec.space):
         distribution = spec.space[name]
         if distribution.active(values):
@@ -168,7 +168,7 @@ class _Sequence:
     def __init__(self, spec: StudySpec, quantiles: Quantiles) -> None:
         self._spec = spec
         self._quantiles = quantiles
-        self._points = points(spec)
+        self._points = grid_points(spec)
         self._drawn: list[Values] = []
         self._taken: set[object] = set()
 
@@ -176,7 +176,7 @@ class _Sequence:
         while len(self._drawn) <= slot:
             values = self._next(len(self._drawn))
             self._drawn.append(values)
-            self._taken.add(effect(self._spec, values))
+            self._taken.add(signature(self._spec, values))
         return self._drawn[slot]
 
     def _next(self, slot: int) -> Values:
@@ -184,15 +184,15 @@ class _Sequence:
             self._taken.clear()
         values = _values(self._spec, self._quantiles(self._spec, slot))
         for again in range(1, MOST_REDRAWS + 1):
-            if effect(self._spec, values) not in self._taken:
+            if signature(self._spec, values) not in self._taken:
                 return values
-            values = redraw(self._spec, slot, again)
-        return untaken(self._spec, slot, self._taken) or values
+            values = resample(self._spec, slot, again)
+        return unused_point(self._spec, slot, self._taken) or values
 
 
-def untaken(spec: StudySpec, slot: int, taken: Collection[object]) -> Values | None:
+def unused_point(spec: StudySpec, slot: int, taken: Collection[object]) -> Values | None:
     """One of the points of a finite space that are left, at random; None if there is none."""
-    left = [point for point in points(spec) or [] if effect(spec, point) not in taken]
+    left = [point for point in grid_points(spec) or [] if signature(spec, point) not in taken]
     if not left:
         return None
     return left[math.floor((Key(spec.seed) / "draw" / slot / "left").uniform() * len(left))]

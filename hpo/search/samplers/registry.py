@@ -24,7 +24,7 @@ LEARNING: dict[str, Callable[[StudySpec, int, int, Sequence[PastTrial]], Draw]] 
 """What follows from the recorded trials too; the third argument counts redraws from 0."""
 
 
-def draw(spec: StudySpec, slot: int) -> Values:
+def sample_slot(spec: StudySpec, slot: int) -> Values:
     """The searched values of slot ``slot`` (0-based), without those that do not apply there.
 
     Of a sampler that learns: what it draws before there is anything to learn from.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, json_to_distribution
 from sqlalchemy import Connection, DateTime, TextClause, inspect, text
 
+from hpo.config.suggestions import did_you_mean
 from hpo.errors import UnknownStudyError
 from hpo.storage.engine import open_reader, reading
 
@@ -61,9 +61,10 @@ def _require(connection: Connection, name: str) -> None:
         return
     if not names:
         raise UnknownStudyError(f"there is no study {name}: this database has none yet")
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    raise UnknownStudyError(f"there is no study {name} in this database: {hint}It has {', '.join(names)}")
+    hint = did_you_mean(name, names)
+    raise UnknownStudyError(
+        f"there is no study {name} in this database: {hint}{' ' if hint else ''}It has {', '.join(names)}"
+    )
 
 
 def _read(connection: Connection, name: str) -> OptunaHistory:

@@ -29,7 +29,7 @@ from search_replay.staged import (
 
 from hpo.config.methods import Asha
 from hpo.config.space import Choice, Log
-from hpo.search.samplers.registry import draw
+from hpo.search.samplers.registry import sample_slot
 from hpo.stages.around import draws_around
 from hpo.stages.refine import Refined
 
@@ -152,15 +152,15 @@ def test_plain_search_spends_its_budget_and_believes_its_best_value() -> None:
 
 def landscape(count: int) -> Curves:
     """The accuracy falls with the distance of lr to 0.03, on the log scale."""
-    draw = random.Random(0)
+    dice = random.Random(0)
     spec = recorded_spec()
     choices = {name: each.choice for name, each in spec.space.items() if isinstance(each, Choice)}
     trials = []
     for number in range(count):
-        place = draw.uniform(-4, 0)
+        place = dice.uniform(-4, 0)
         value = 0.7 - 0.1 * abs(place + 1.5)
-        others = {name: draw.choice(list(choice)) for name, choice in choices.items()}
-        others |= {"lr": 10**place, "weight_decay": 10 ** draw.uniform(-6, -1), "optimizer": "adam"}
+        others = {name: dice.choice(list(choice)) for name, choice in choices.items()}
+        others |= {"lr": 10**place, "weight_decay": 10 ** dice.uniform(-6, -1), "optimizer": "adam"}
         trials.append(rising(number, value, again=(value,) * 3, short=(value - 0.2,), **others))
     return Curves(4, tuple(trials), 1)
 
@@ -184,7 +184,7 @@ def test_draws_around_the_best_are_answered_with_the_odds_of_hpo_run() -> None:
     spec = recorded_spec().model_copy(update={"trials": 4000})
     slow = {**VALUES, "lr": 1e-3}
     fast = {**VALUES, "lr": 0.1, "optimizer": "sgd", "momentum": 0.9, "batch_norm": "none"}
-    drawn = [draw(spec, slot) for slot in range(4000)]
+    drawn = [sample_slot(spec, slot) for slot in range(4000)]
     weights = [density(values, [slow, fast], spec.space) for values in drawn]
     assert sum(weights) / len(weights) == pytest.approx(1.0, rel=0.1)
     exact = draws_around(spec, [without_none(slow), without_none(fast)], range(4000), [])

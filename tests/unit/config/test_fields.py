@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from hpo.config.configuration import Configuration
-from hpo.config.fields import HYPERPARAMETERS, number, show, when_text, yaml_text
+from hpo.config.fields import HYPERPARAMETERS, as_written, number_text, when_text, yaml_text
 from hpo.config.parsing.consistency import broken_rules
 from hpo.config.parsing.load import parse_study
 from hpo.errors import StudyFileError
@@ -84,7 +84,7 @@ def test_a_flag_is_accepted_as_people_write_it(written: str, value: bool) -> Non
     ],
 )
 def test_numbers_are_shown_as_people_write_them(value: float, text: str) -> None:
-    assert number(value) == text
+    assert number_text(value) == text
 
 
 def test_values_are_shown_as_yaml() -> None:
@@ -95,7 +95,7 @@ def test_values_are_shown_as_yaml() -> None:
         "3",
         "relu",
     ]
-    assert show("x" * 100) == "x" * 50 + "... (100 characters)"
+    assert as_written("x" * 100) == "x" * 50 + "... (100 characters)"
 
 
 def test_conditions_are_shown_in_words() -> None:

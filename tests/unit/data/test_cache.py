@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpo.data.cache import Bytes, Cached, Decoded, Part, Source, cached, signature
+from hpo.data.cache import Bytes, Cached, Decoded, DecodedSplit, Source, cached, source_signature
 from hpo.errors import DataError
 
 CLASSES = ("cat", "dog")
@@ -32,7 +32,7 @@ def chunks() -> Iterator[Bytes]:
 
 
 def decode() -> Decoded:
-    return Decoded(Part(LABELS, chunks()), Part(LABELS[:3], iter([IMAGES[:3]])))
+    return Decoded(DecodedSplit(LABELS, chunks()), DecodedSplit(LABELS[:3], iter([IMAGES[:3]])))
 
 
 def never() -> Decoded:
@@ -40,7 +40,7 @@ def never() -> Decoded:
 
 
 def source(decode: Callable[[], Decoded] = decode, mark: str = "a") -> Source:
-    return Source("pets", CLASSES, 8, "a test", signature([mark]), decode)
+    return Source("pets", CLASSES, 8, "a test", source_signature([mark]), decode)
 
 
 def folder_of(root: Path) -> Path:
@@ -58,6 +58,7 @@ def check(found: Cached) -> None:
 def test_arrays_are_read_only_maps_of_what_was_decoded(tmp_path: Path) -> None:
     found = cached(source(), tmp_path)
     check(found)
+    assert len(found.arrays) == 4
     for array in found.arrays.values():
         assert isinstance(array, np.memmap)
         with pytest.raises(ValueError, match="read-only"):
@@ -146,7 +147,7 @@ def test_maps_of_a_damaged_cache_survive_its_replacement(tmp_path: Path) -> None
 def test_too_little_room_is_known_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(free=20_000))
-    big = Source("pets", CLASSES, 60_000, "a test", signature(["a"]), never)
+    big = Source("pets", CLASSES, 60_000, "a test", source_signature(["a"]), never)
     with pytest.raises(
         DataError, match=r"disk is full \(0 MB are free\).* needs 185 MB at .*pets.*\n.*HPO_CACHE"
     ):
@@ -159,7 +160,11 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(tmp_path: Path) -> None:
         yield IMAGES[:3]
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    full = source(lambda: Decoded(Part(LABELS, decode_until_full()), Part(LABELS[:3], iter([IMAGES[:3]]))))
+    full = source(
+        lambda: Decoded(
+            DecodedSplit(LABELS, decode_until_full()), DecodedSplit(LABELS[:3], iter([IMAGES[:3]]))
+        )
+    )
     with pytest.raises(DataError, match=r"disk is full .*the image cache needs 0 MB at .*datasets.pets-"):
         cached(full, tmp_path)
     assert [path.name for path in (tmp_path / "datasets").iterdir() if path.suffix != ".lock"] == []
@@ -184,7 +189,8 @@ def slow():
     time.sleep(float(sys.argv[3]))
     yield t.IMAGES[3:]
 
-parts = lambda: t.Decoded(t.Part(t.LABELS, slow()), t.Part(t.LABELS[:3], iter([t.IMAGES[:3]])))
+test = t.DecodedSplit(t.LABELS[:3], iter([t.IMAGES[:3]]))
+parts = lambda: t.Decoded(t.DecodedSplit(t.LABELS, slow()), test)
 print(t.cached(t.source(parts), Path(sys.argv[1])).meta.fingerprint)
 """
 

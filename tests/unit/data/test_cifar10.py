@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from hpo.data import cifar10
-from hpo.data.cache import Bytes, Part
+from hpo.data.cache import Bytes, DecodedSplit
 from hpo.data.cifar10 import (
     ARCHIVE,
     BATCHES,
@@ -98,7 +98,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cifar10, "download", fail)
 
 
-def pixels(part: Part) -> Bytes:
+def pixels(part: DecodedSplit) -> Bytes:
     return np.concatenate(list(part.chunks))
 
 

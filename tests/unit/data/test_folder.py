@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hpo.data.cache import Bytes, Part
+from hpo.data.cache import Bytes, DecodedSplit
 from hpo.data.folder import FOLDER_HELP, folder_source
 from hpo.data.images import decode_image
 from hpo.errors import DataError
@@ -29,7 +29,7 @@ def root(tmp_path: Path, make_class: MakeClass) -> Path:
     return tmp_path
 
 
-def pixels(part: Part) -> Bytes:
+def pixels(part: DecodedSplit) -> Bytes:
     return np.concatenate(list(part.chunks))
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from hpo.data.progress import progress
+from hpo.data.progress import progress_bar
 
 
 def test_one_line_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress("decoding [a]", 10) as advance:
+    with progress_bar("decoding [a]", 10) as advance:
         advance(5)
         advance(5)
     captured = capsys.readouterr()
@@ -19,7 +19,7 @@ def test_one_line_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str])
 def test_a_bar_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
-    with progress("decoding [a]", 10) as advance:
+    with progress_bar("decoding [a]", 10) as advance:
         advance(10)
     captured = capsys.readouterr()
     assert "decoding [a]" in captured.err and "100%" in captured.err

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.data.split import Part, split
+from hpo.data.split import Fold, split
 from hpo.errors import DataError
 from hpo.rng import Key
 
@@ -83,12 +83,12 @@ def test_classes_are_shuffled_apart() -> None:
 
 def test_folds_are_disjoint_stratified_and_together_everything() -> None:
     labels = np.repeat(np.arange(10), 50)
-    rows = [split(labels, 0.1, None, Key(0), Part(folds=5, fold=fold)) for fold in range(5)]
+    rows = [split(labels, 0.1, None, Key(0), Fold(5, fold)) for fold in range(5)]
     np.testing.assert_array_equal(np.sort(np.concatenate([each.val for each in rows])), np.arange(500))
     for each in rows:
         assert np.bincount(labels[each.val]).tolist() == [10] * 10
         np.testing.assert_array_equal(np.sort(np.concatenate([each.train, each.val])), np.arange(500))
-    small = split(labels, 0.1, 100, Key(0), Part(folds=5, fold=2))
+    small = split(labels, 0.1, 100, Key(0), Fold(5, 2))
     assert set(small.train) < set(rows[2].train)
     np.testing.assert_array_equal(small.val, rows[2].val)
 
@@ -96,6 +96,6 @@ def test_folds_are_disjoint_stratified_and_together_everything() -> None:
 def test_training_and_validation_images_together() -> None:
     labels = np.repeat(np.arange(10), 50)
     usual = split(labels, 0.2, 100, Key(0))
-    both = split(labels, 0.2, 100, Key(0), Part(with_val=True))
+    both = split(labels, 0.2, 100, Key(0), Fold(include_validation=True))
     np.testing.assert_array_equal(both.train, np.sort(np.concatenate([usual.train, usual.val])))
     np.testing.assert_array_equal(both.val, usual.val)

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from hpo.data.synthetic import CLASSES, SHAPES, TEXTURES, Floats, draw, make_synthetic
+from hpo.data.synthetic import CLASSES, SHAPES, TEXTURES, Floats, draw_class, make_synthetic
 from hpo.rng import Key
 
 
@@ -79,13 +79,13 @@ def test_splits_are_balanced_and_shuffled() -> None:
 
 def test_labels_name_what_was_drawn() -> None:
     train, labels, _, _ = make_synthetic(3, 7, 3)
-    rings = draw("ring", 10, Key(3) / "synthetic" / "ring")[:7]
+    rings = draw_class("ring", 10, Key(3) / "synthetic" / "ring")[:7]
     found = train[labels == CLASSES.index("ring")]
     assert {image.tobytes() for image in found} == {image.tobytes() for image in rings}
 
 
 def test_another_seed_gives_other_pictures() -> None:
-    assert not np.array_equal(draw("disc", 2, Key(0)), draw("disc", 2, Key(1)))
+    assert not np.array_equal(draw_class("disc", 2, Key(0)), draw_class("disc", 2, Key(1)))
 
 
 def test_the_same_bytes_as_when_the_version_was_made() -> None:

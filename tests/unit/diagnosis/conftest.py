@@ -9,7 +9,7 @@ import pytest
 
 from hpo.config.parsing.load import parse_study
 from hpo.diagnosis.base import StudyResults, TrialResult
-from hpo.search.samplers.registry import draw
+from hpo.search.samplers.registry import sample_slot
 
 SPACE = """
   lr:           {log: [1.0e-4, 1.0]}
@@ -39,7 +39,7 @@ def make_study() -> MakeStudy:
         spec = parse_study(text, "made-up.yaml")
         rows = []
         for slot in range(trials):
-            values = draw(spec, slot)
+            values = sample_slot(spec, slot)
             rows.append(_trial(slot, values, rule(values)))
         return StudyResults(spec, tuple(rows), **{"classes": 10, "train_images": 50_000, **data})
 

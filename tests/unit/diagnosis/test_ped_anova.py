@@ -9,7 +9,7 @@ import pytest
 from hpo.config.parsing.load import parse_study
 from hpo.diagnosis.base import StudyResults, TrialResult
 from hpo.diagnosis.ped_anova import best_tenth_shares
-from hpo.search.samplers.registry import draw
+from hpo.search.samplers.registry import sample_slot
 
 STUDY = """
 study: s
@@ -26,7 +26,7 @@ def study(trials: int, rule: Any) -> StudyResults:
     spec = parse_study(STUDY.format(trials=trials), "s.yaml")
     rows = []
     for slot in range(trials):
-        values = draw(spec, slot)
+        values = sample_slot(spec, slot)
         value = rule(values)
         cause, state = ("healthy", "complete") if value is not None else ("exploding_loss", "pruned")
         rows.append(TrialResult(slot, state, value, cause, 1.0, values))  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import pytest
 from hpo.reporting import formatting
 
 
-def test_a_sparkline_spans_its_limits() -> None:
+def test_sparkline_spans_its_limits() -> None:
     assert formatting.sparkline([0, 0.5, 1], 0, 1) == "▁▅█"
     assert formatting.sparkline([-1, 2], 0, 1) == "▁█"
     assert formatting.sparkline([1, 1], 1, 1) == "▁▁"
@@ -15,7 +15,7 @@ def test_a_sparkline_spans_its_limits() -> None:
     assert formatting.sparkline([], 0, 1) == ""
 
 
-def test_a_long_sparkline_is_thinned_and_keeps_its_last_value() -> None:
+def test_sparkline_of_many_values_keeps_the_last() -> None:
     assert formatting.sparkline([0.0] * 99 + [1.0], 0, 1, width=10) == "▁" * 9 + "█"
 
 
@@ -23,7 +23,7 @@ def test_a_long_sparkline_is_thinned_and_keeps_its_last_value() -> None:
     ("seconds", "text"),
     [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")],
 )
-def test_durations(seconds: float, text: str) -> None:
+def test_duration_chooses_its_units(seconds: float, text: str) -> None:
     assert formatting.duration(seconds) == text
 
 
@@ -45,6 +45,6 @@ def test_hyperparameters_are_short() -> None:
         "depth": None,
         "nesterov": True,
     }
-    assert formatting.settings(values) == (
+    assert formatting.hyperparameters(values) == (
         "lr 0.0133, weight_decay 1.23e-5, activation relu, depth null, nesterov true"
     )

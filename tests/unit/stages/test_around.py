@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hpo.config.study import StudySpec
-from hpo.search.samplers.pure import effect
+from hpo.search.samplers.pure import signature
 from hpo.stages.around import CHANGE, REACH, draws_around
 
 SPACE = {
@@ -92,7 +92,7 @@ def test_no_point_of_a_finite_space_comes_twice_until_all_are_taken() -> None:
     spec = study(space)
     planned = {"depth": 3, "activation": "relu"}
     found = draws_around(spec, [planned], range(5), [planned])
-    assert len({effect(spec, each) for each in [planned, *found]}) == 6
+    assert len({signature(spec, each) for each in [planned, *found]}) == 6
     assert len(draws_around(spec, [planned], range(7), [planned])) == 7
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hpo.config.study import Confirmation
+from hpo.config.study import ConfirmationSettings
 from hpo.stages.confirm import confirm, run_of
 from hpo.stages.wording import chosen, confirmed
 
-SEEDS = Confirmation(top=2, seeds=4)
+SEEDS = ConfirmationSettings(top=2, seeds=4)
 
 
 def _values(*runs: float | None) -> dict[tuple[int, int | None], float | None]:
@@ -20,7 +20,7 @@ def _values(*runs: float | None) -> dict[tuple[int, int | None], float | None]:
 
 
 def test_slots_train_every_candidate_once_before_any_twice() -> None:
-    folded = Confirmation(top=3, seeds=2, folds=2)
+    folded = ConfirmationSettings(top=3, seeds=2, folds=2)
     runs = [run_of(folded, 3, slot) for slot in range(3 * folded.runs_each)]
     assert [(run.candidate, run.seed, run.fold) for run in runs[:7]] == [
         (0, 0, 0), (1, 0, 0), (2, 0, 0), (0, 0, 1), (1, 0, 1), (2, 0, 1), (0, 1, 0),
@@ -44,7 +44,7 @@ def test_the_interval_is_students_and_the_difference_is_tested_in_pairs() -> Non
 def test_folds_share_images_so_the_interval_is_wider() -> None:
     values = [0.70, 0.74, 0.71, 0.73, 0.69]
     by_fold = {(0, fold): value for fold, value in enumerate(values)}
-    (only,) = confirm(Confirmation(top=1, seeds=1, folds=5), [by_fold])
+    (only,) = confirm(ConfirmationSettings(top=1, seeds=1, folds=5), [by_fold])
     error = np.std(values, ddof=1) * math.sqrt(
         1 / 5 + 1 / 4
     )  # Nadeau and Bengio (2003), n_val / n_train = 1/4
@@ -61,9 +61,9 @@ def test_a_configuration_that_came_to_nothing_once_does_not_win() -> None:
 
 
 def test_no_run_no_value() -> None:
-    (only,) = confirm(Confirmation(top=1, seeds=2), [_values(None, None)])
+    (only,) = confirm(ConfirmationSettings(top=1, seeds=2), [_values(None, None)])
     assert (only.completed, only.mean, only.low) == (0, None, None)
-    (decision,) = confirmed(Confirmation(top=1, seeds=2), [only], {0: (3, 0.8)}, 0.8, as_long=True)
+    (decision,) = confirmed(ConfirmationSettings(top=1, seeds=2), [only], {0: (3, 0.8)}, 0.8, as_long=True)
     assert decision.action == "end"
     assert decision.message.startswith("no configuration completed all its runs")
 
@@ -87,7 +87,7 @@ def test_it_is_said_in_words_with_the_winners_curse() -> None:
 
 
 def test_fewer_than_asked_for_is_said_and_none_ends_the_study() -> None:
-    said = chosen(Confirmation(top=3, seeds=3), [(4, "fine", 0.8)])
+    said = chosen(ConfirmationSettings(top=3, seeds=3), [(4, "fine", 0.8)])
     assert said[0].message == "trial 4 of stage fine (0.8000) is trained again 3 times with other seeds"
     assert said[1].message == "of the 3 that were to be confirmed, only 1 learned"
     assert [each.action for each in chosen(SEEDS, [])] == ["end"]

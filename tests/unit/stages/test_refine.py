@@ -11,7 +11,7 @@ import pytest
 
 from hpo.config.space import Choice, Integer, Log, Uniform
 from hpo.config.study import StudySpec
-from hpo.search.samplers.registry import draw
+from hpo.search.samplers.registry import sample_slot
 from hpo.stages.refine import LEAST_WIDTH, Refined, StageTrial, refine
 
 Rule = Callable[[dict[str, Any]], float | None]
@@ -25,7 +25,7 @@ def results(spec: StudySpec, rule: Rule, trials: int = 40) -> list[StageTrial]:
     """Drawn configurations, with the accuracy that ``rule`` says; None for what came to nothing."""
     tried = []
     for slot in range(trials):
-        values = draw(spec, slot)
+        values = sample_slot(spec, slot)
         value = rule(values)
         tried.append(StageTrial(slot, value, value is None, values))
     return tried

@@ -8,19 +8,21 @@ import pytest
 
 from hpo.cli.app import run_command
 from hpo.reporting.doctor import run
-from hpo.reporting.doctor.checks import ProbeResult, ok, problem, warning
-from hpo.reporting.doctor.run import Probe
+from hpo.reporting.doctor.checks import CheckResult, ok, problem, warning
+from hpo.reporting.doctor.run import DoctorCheck
 
-FIT = Probe("python", lambda patient: ok("Python 3"))
-SLOW = Probe("speed", lambda patient: warning("slow", "wait\nor do not"), "measuring")
-
-
-def _sick(message: str) -> Probe:
-    return Probe("database", lambda patient: problem(f"{patient.storage_url}: {message}", "mend it"))
+FIT = DoctorCheck("python", lambda environment: ok("Python 3"))
+SLOW = DoctorCheck("speed", lambda environment: warning("slow", "wait\nor do not"), "measuring")
 
 
-def _list(monkeypatch: pytest.MonkeyPatch, *found: Probe) -> None:
-    monkeypatch.setattr(run, "EXAMINATIONS", found)
+def _broken(message: str) -> DoctorCheck:
+    return DoctorCheck(
+        "database", lambda environment: problem(f"{environment.storage_url}: {message}", "mend it")
+    )
+
+
+def _list(monkeypatch: pytest.MonkeyPatch, *found: DoctorCheck) -> None:
+    monkeypatch.setattr(run, "DOCTOR_CHECKS", found)
 
 
 def test_a_line_each_with_remedies_below(
@@ -41,7 +43,7 @@ def test_a_line_each_with_remedies_below(
 def test_a_problem_gives_exit_code_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _list(monkeypatch, _sick("\x1b[31m down"), FIT)
+    _list(monkeypatch, _broken("\x1b[31m down"), FIT)
     assert run_command(["doctor", "--storage", "sqlite:///x.db"]) == 1
     out = capsys.readouterr().out
     assert out.startswith("problem database   sqlite:///x.db: \\x1b[31m down\n")
@@ -49,7 +51,7 @@ def test_a_problem_gives_exit_code_1(
 
 
 def test_json_has_everything(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    _list(monkeypatch, FIT, _sick("down"))
+    _list(monkeypatch, FIT, _broken("down"))
     assert run_command(["doctor", "--json", "--storage", "sqlite:///x.db"]) == 1
     assert json.loads(capsys.readouterr().out) == {
         "problems": 1,
@@ -66,10 +68,10 @@ def test_json_has_everything(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
 
 def test_the_device_is_passed_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def examine(patient: run.Environment) -> ProbeResult:
-        return ok(patient.device)
+    def name_device(environment: run.Environment) -> CheckResult:
+        return ok(environment.device)
 
-    _list(monkeypatch, Probe("devices", examine))
+    _list(monkeypatch, DoctorCheck("devices", name_device))
     run_command(["doctor", "--device", "cuda:1"])
     assert capsys.readouterr().out == "ok      devices    cuda:1\n"
 
@@ -78,5 +80,5 @@ def test_this_machine_is_fit(demo: str, capsys: pytest.CaptureFixture[str]) -> N
     assert run_command(["doctor", "--json", "--device", "cpu", "--storage", demo]) == 0
     told = json.loads(capsys.readouterr().out)
     topics = [each["topic"] for each in told["diagnoses"]]
-    assert topics == [examination.topic for examination in run.EXAMINATIONS]
+    assert topics == [check.topic for check in run.DOCTOR_CHECKS]
     assert "images/s" in told["diagnoses"][-1]["message"]

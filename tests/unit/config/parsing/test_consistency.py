@@ -10,7 +10,7 @@ from hpo.config.configuration import Configuration
 from hpo.config.parsing.consistency import MODEL_DEPTHS, broken_rules
 from hpo.config.parsing.load import parse_study
 from hpo.errors import StudyFileError
-from hpo.search.samplers.registry import draw
+from hpo.search.samplers.registry import sample_slot
 
 DEFAULTS = Configuration().model_dump()
 
@@ -83,7 +83,7 @@ def test_what_a_study_draws_breaks_no_rule(entries: dict[str, str]) -> None:
     except StudyFileError:
         return
     for slot in range(20):
-        assert broken_rules(spec.configuration(draw(spec, slot)).model_dump()) == []
+        assert broken_rules(spec.configuration(sample_slot(spec, slot)).model_dump()) == []
 
 
 def test_depths_that_the_rules_allow_can_be_built_and_no_others() -> None:

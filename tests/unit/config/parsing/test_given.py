@@ -9,7 +9,7 @@ import pytest
 from hpo.config.parsing.given import read_given
 from hpo.config.study import StudySpec
 from hpo.errors import StudyFileError, UserError
-from hpo.search.samplers.registry import draw
+from hpo.search.samplers.registry import sample_slot
 
 SPEC = StudySpec.model_validate(
     {
@@ -36,12 +36,12 @@ def test_values_have_the_type_of_their_field_and_may_leave_the_space() -> None:
 
 
 def test_what_is_given_switches_conditional_hyperparameters_and_leaves_the_other_draws() -> None:
-    drawn = draw(SPEC, 3)
-    assert draw(SPEC.giving({"optimizer": "adam"}), 3) == {"lr": drawn["lr"]}
-    with_sgd = draw(SPEC.giving({"optimizer": "sgd"}), 3)
+    drawn = sample_slot(SPEC, 3)
+    assert sample_slot(SPEC.giving({"optimizer": "adam"}), 3) == {"lr": drawn["lr"]}
+    with_sgd = sample_slot(SPEC.giving({"optimizer": "sgd"}), 3)
     assert set(with_sgd) == {"lr", "momentum"}
     assert with_sgd["lr"] == drawn["lr"]
-    assert set(draw(SPEC.giving({"optimizer": "sgd", "momentum": 0.5}), 3)) == {"lr"}
+    assert set(sample_slot(SPEC.giving({"optimizer": "sgd", "momentum": 0.5}), 3)) == {"lr"}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from hpo.config.methods import Asha, Median
 from hpo.config.parsing.load import bundled_studies, load_study, parse_study
-from hpo.config.study import Confirmation, StageSpec, StudySpec
+from hpo.config.study import ConfirmationSettings, StageSpec, StudySpec
 from hpo.config.write import study_text
 from hpo.errors import StudyFileError
 
@@ -43,7 +43,7 @@ def test_stages_are_read_and_add_up() -> None:
     assert spec.stages == (
         StageSpec(name="coarse", trials=20, epochs=3, data=0.25),
         StageSpec(name="fine", trials=8, keep=0.2),
-        StageSpec(name="sure", confirm=Confirmation(top=3, seeds=2, folds=5)),
+        StageSpec(name="sure", confirm=ConfirmationSettings(top=3, seeds=2, folds=5)),
     )
     # 20 + 8 + 3 x 2 x 5, and the one that is measured on the test images.
     assert spec.trials == 59

@@ -1,4 +1,4 @@
-"""What is said of devices, speed and workers."""
+"""The checks that load PyTorch."""
 
 from __future__ import annotations
 
@@ -13,15 +13,13 @@ from hpo.training import cores
 from hpo.training.speed import Speed
 
 
-def test_pytorch_is_described() -> None:
+def test_pytorch_describes_its_build() -> None:
     found = machine.pytorch()
     assert torch.__version__ in found.message
     assert torch.backends.cpu.get_cpu_capability() in found.message
 
 
-def test_a_gpu_that_pytorch_does_not_use_is_warned_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pytorch_with_an_unused_gpu_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(machine, "_NVIDIA_DRIVER", tmp_path)
     found = machine.pytorch()
@@ -30,14 +28,14 @@ def test_a_gpu_that_pytorch_does_not_use_is_warned_of(
     assert "pytorch.org" in found.remedy
 
 
-def test_the_cpu_and_what_trains_are_named() -> None:
+def test_devices_lists_the_cpu_and_what_trains() -> None:
     found = machine.devices("cpu")
     assert found.condition == "ok"
     assert f"{cores.available_cores()} cores" in found.message
     assert found.message.endswith("trains on cpu")
 
 
-def test_a_device_that_does_not_exist_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_devices_with_an_unknown_device_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     found = machine.devices("cuda")
     assert found.condition == "problem"
@@ -45,7 +43,7 @@ def test_a_device_that_does_not_exist_is_a_problem(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("share", "undisturbed", "condition", "said"),
+    ("share", "undisturbed", "condition", "message"),
     [
         (
             0.55,
@@ -57,23 +55,25 @@ def test_a_device_that_does_not_exist_is_a_problem(monkeypatch: pytest.MonkeyPat
         (0.55, 0.5, "warning", "had its core for 50% of the time"),
     ],
 )
-def test_speed_is_judged_by_what_the_machine_could_do(
-    share: float, undisturbed: float, condition: str, said: str, monkeypatch: pytest.MonkeyPatch
+def test_speed_is_compared_with_matrix_products(
+    share: float, undisturbed: float, condition: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     speed = Speed("fp32", 1234.0, share, undisturbed)
     monkeypatch.setattr(machine, "measure_speed", lambda *_: speed)
     monkeypatch.setattr(machine, "resolve_precision", lambda *_: "fp32")
     found = machine.speed("cpu")
     assert found.condition == condition
-    assert said in found.message
+    assert message in found.message
     assert bool(found.remedy) == (condition == "warning")
 
 
 @pytest.mark.parametrize(("free", "condition"), [(1.5e9, "ok"), (1.3e9, "warning"), (0.1e9, "warning")])
-def test_workers_need_memory(free: float, condition: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_without_enough_memory_warn(
+    free: float, condition: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cores, "available_cores", lambda: 2)
     monkeypatch.setattr(machine.psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
     found = machine.workers("cpu")
     assert found.condition == condition
-    assert "2 by default, threads each: 1 (one a core" in found.message
+    assert "2 by default, threads per worker: 1 (" in found.message
     assert ("--workers 1" in found.remedy) == (condition == "warning")

@@ -1,4 +1,4 @@
-"""The list as a whole: order, what is left out, and errors that have words."""
+"""The list as a whole: its order, skipped checks, errors."""
 
 from __future__ import annotations
 
@@ -9,52 +9,52 @@ import pytest
 
 from hpo.errors import DataError
 from hpo.reporting.doctor import run as module
-from hpo.reporting.doctor.checks import ProbeResult, ok, problem
-from hpo.reporting.doctor.run import EXAMINATIONS, Environment, Probe, diagnose
+from hpo.reporting.doctor.checks import CheckResult, ok, problem
+from hpo.reporting.doctor.run import DOCTOR_CHECKS, DoctorCheck, Environment, run_checks
 
-PATIENT = Environment("sqlite:///hpo.db", "cpu")
+ENVIRONMENT = Environment("sqlite:///hpo.db", "cpu")
 
 
-def _diagnose(monkeypatch: pytest.MonkeyPatch, *examinations: Probe) -> list[tuple[str, ProbeResult]]:
-    monkeypatch.setattr(module, "EXAMINATIONS", examinations)
+def _run(monkeypatch: pytest.MonkeyPatch, *checks: DoctorCheck) -> list[tuple[str, CheckResult]]:
+    monkeypatch.setattr(module, "DOCTOR_CHECKS", checks)
     announced: list[str] = []
     found = [
-        (examination.topic, diagnosis)
-        for examination, diagnosis in diagnose(PATIENT, lambda each: announced.append(each.topic))
+        (check.topic, result)
+        for check, result in run_checks(ENVIRONMENT, lambda each: announced.append(each.topic))
     ]
     assert announced == [topic for topic, _ in found]
     return found
 
 
-def test_what_depends_on_something_broken_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = _diagnose(
+def test_run_checks_skips_what_depends_on_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = _run(
         monkeypatch,
-        Probe("device", lambda patient: problem("none", "buy one")),
-        Probe("speed", lambda patient: ok("fast"), after="device"),
-        Probe("data", lambda patient: ok(patient.storage_url)),
+        DoctorCheck("device", lambda environment: problem("none", "buy one")),
+        DoctorCheck("speed", lambda environment: ok("fast"), after="device"),
+        DoctorCheck("data", lambda environment: ok(environment.storage_url)),
     )
     assert found == [("device", problem("none", "buy one")), ("data", ok("sqlite:///hpo.db"))]
 
 
-def test_an_error_with_words_is_a_problem_and_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(patient: Environment) -> ProbeResult:
+def test_run_checks_reports_an_hpo_error_and_raises_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(environment: Environment) -> CheckResult:
         raise DataError("no images")
 
-    def bug(patient: Environment) -> ProbeResult:
+    def bug(environment: Environment) -> CheckResult:
         raise ZeroDivisionError
 
-    assert _diagnose(monkeypatch, Probe("data", fails)) == [("data", problem("no images", ""))]
+    assert _run(monkeypatch, DoctorCheck("data", fails)) == [("data", problem("no images", ""))]
     with pytest.raises(ZeroDivisionError):
-        _diagnose(monkeypatch, Probe("data", bug))
+        _run(monkeypatch, DoctorCheck("data", bug))
 
 
-def test_what_is_depended_on_comes_before() -> None:
-    topics = [examination.topic for examination in EXAMINATIONS]
-    assert len(set(topics)) == len(topics)
-    for place, examination in enumerate(EXAMINATIONS):
-        assert examination.after in ("", *topics[:place])
+def test_doctor_checks_follow_what_they_depend_on() -> None:
+    topics = [check.topic for check in DOCTOR_CHECKS]
+    assert len(topics) > 10 and len(set(topics)) == len(topics)
+    for place, check in enumerate(DOCTOR_CHECKS):
+        assert check.after in ("", *topics[:place])
 
 
-def test_the_first_lines_do_not_wait_for_pytorch() -> None:
+def test_run_does_not_import_torch() -> None:
     script = "import sys, hpo.reporting.doctor.run; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

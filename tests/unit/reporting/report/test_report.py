@@ -1,4 +1,4 @@
-"""What a report says, against what is known of the study; what odd texts do in it: nothing."""
+"""The text of a report, compared with the study; odd texts in it have no effect."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hpo.config.parsing.load import parse_study
 from hpo.queue.slots import register_study
 from hpo.reporting.figures.style import LIGHT, RUNNING, STOPPED_EARLY
 from hpo.reporting.report.build import make_report
-from hpo.reporting.report.data import read_material, wilson
+from hpo.reporting.report.data import read_report_data, wilson
 from hpo.reporting.report.glossary import CAUSES_EXPLAINED, LESSONS
 from hpo.reporting.report.render import markdown_text, sentence
 from hpo.storage.store import ResultsStore
@@ -64,24 +64,22 @@ def parsed(page: str) -> _Page:
     return _Page(page)
 
 
-def test_it_names_the_best_trial_with_its_interval(parsed: _Page, watched: Engine) -> None:
-    material = read_material(watched, "watched")
-    assert material.best is not None and material.best.value is not None
-    low, high = wilson(material.best.value, 500)
-    said = (
-        f"Trial {material.best.number} is the best, with a validation accuracy of {material.best.value:.4f}"
-    )
-    assert f"{said} (95 % interval {low:.4f} to {high:.4f})" in parsed.text
+def test_report_names_the_best_trial_with_its_interval(parsed: _Page, watched: Engine) -> None:
+    data = read_report_data(watched, "watched")
+    assert data.best is not None and data.best.value is not None
+    low, high = wilson(data.best.value, 500)
+    sentence = f"Trial {data.best.number} is the best, with a validation accuracy of {data.best.value:.4f}"
+    assert f"{sentence} (95 % interval {low:.4f} to {high:.4f})" in parsed.text
     assert "running: 23 of 24 trials done" in parsed.text
 
 
 @pytest.mark.parametrize(("good", "count"), [(5, 10), (0, 20), (859, 1000)])
-def test_wilsons_interval(good: int, count: int) -> None:
+def test_wilson_agrees_with_scipy(good: int, count: int) -> None:
     theirs = binomtest(good, count).proportion_ci(method="wilson")
     assert wilson(good / count, count) == pytest.approx((theirs.low, theirs.high), abs=1e-6)
 
 
-def test_failures_come_with_reason_example_and_remedy(parsed: _Page) -> None:
+def test_report_explains_failures_with_example_and_remedy(parsed: _Page) -> None:
     lrs = [10 ** (4 * ((7 * number) % 24) / 24 - 3) for number in range(24)]
     exploded = [number for number, lr in enumerate(lrs) if lr >= 1 and number not in (5, 23)]
     text = parsed.text
@@ -92,20 +90,20 @@ def test_failures_come_with_reason_example_and_remedy(parsed: _Page) -> None:
     assert "try lower lr to 0.3" in text
 
 
-def test_the_layers_of_a_failure_are_drawn_where_they_were_looked_at(page: str, watched: Engine) -> None:
-    examples = read_material(watched, "watched").examples
-    assert examples.keys() == {"lr_too_high"}, "nobody looked into the trial that ended with an error"
+def test_report_draws_the_layers_of_failures_with_histograms(page: str, watched: Engine) -> None:
+    examples = read_report_data(watched, "watched").examples
+    assert examples.keys() == {"lr_too_high"}, "the trial with an error has no histograms"
     number = examples["lr_too_high"].number
-    assert page.count(f'aria-label="Trial {number}, layer by layer while it trained."') == 1
-    assert page.count("layer by layer while it trained") == 2
+    assert page.count(f'aria-label="The layers of trial {number} during its training."') == 1
+    assert page.count("during its training") == 2
 
 
-def test_the_lectures_checks_are_counted(parsed: _Page) -> None:
-    assert "The first loss is ln C" in parsed.text and "seen 24 × passed" in parsed.text
-    assert "Twenty images by heart" not in parsed.text, "nobody made that check"
+def test_report_counts_results_of_the_lectures_checks(parsed: _Page) -> None:
+    assert "The first loss is ln C" in parsed.text and "results 24 × passed" in parsed.text
+    assert "Overfit twenty images" not in parsed.text, "that check did not run"
 
 
-def test_the_page_asks_nobody_for_anything_and_runs_nothing(page: str, parsed: _Page) -> None:
+def test_html_is_self_contained_and_has_no_script(page: str, parsed: _Page) -> None:
     assert parsed.count("script") == parsed.count("link") - 1 == parsed.count("iframe") == 0
     for tag, attributes in parsed.elements:
         for name in ("href", "src", "xlink:href", "data"):
@@ -116,47 +114,47 @@ def test_the_page_asks_nobody_for_anything_and_runs_nothing(page: str, parsed: _
     assert not re.search(r"https?://|@import|url\((?!#)", without_names)
 
 
-def test_the_page_has_no_colour_of_the_pictures_for_something_else(page: str) -> None:
+def test_html_style_defines_each_color_of_pictures_twice(page: str) -> None:
     style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)
     assert style is not None
     defined = re.findall(r"--([\w-]+):", style[1])
+    assert len(LIGHT.variables) > 10
     for name in LIGHT.variables:
         assert defined.count(name) == 2, f"--{name} is light and dark, and nothing else"
 
 
-def test_a_sentence_does_not_change_the_name_of_a_hyperparameter() -> None:
+def test_sentence_keeps_the_name_of_a_hyperparameter() -> None:
     assert sentence("lr above 1: exploded") == "lr above 1: exploded"
     assert sentence("trial 3 wins") == "Trial 3 wins"
 
 
-def test_every_link_has_a_target_and_no_id_comes_twice(parsed: _Page) -> None:
+def test_html_links_have_targets_and_ids_are_unique(parsed: _Page) -> None:
     ids = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
-    for _, attributes in parsed.elements:
-        for name in ("href", "xlink:href"):
-            target = attributes.get(name) or ""
-            if target.startswith("#"):
-                assert target[1:] in ids
+    links = [
+        attributes.get(name) or "" for _, attributes in parsed.elements for name in ("href", "xlink:href")
+    ]
+    targets = {link[1:] for link in links if link.startswith("#")}
+    assert len(targets) > 24
+    assert targets <= set(ids)
 
 
-def test_odd_texts_of_trials_are_text(page: str, parsed: _Page) -> None:
+def test_html_escapes_odd_texts_of_trials(page: str, parsed: _Page) -> None:
     assert "<script>alert(1)</script>" in parsed.text and "{{ 7 * 7 }}" in parsed.text
     assert "<script" not in page and "\x1b" not in page
 
 
-def test_it_grows_small_with_large_studies(page: str) -> None:
+def test_html_of_24_trials_is_below_700_kb(page: str) -> None:
     assert len(page.encode()) < 700_000
 
 
-def test_the_command_writes_markdown_with_pictures(
-    watched_path: Path, tmp_path: Path, capsys: Capture
-) -> None:
+def test_command_writes_markdown_with_pictures(watched_path: Path, tmp_path: Path, capsys: Capture) -> None:
     place = tmp_path / "my report.md"
     command = ["report", "watched", "-o", str(place), "--storage", f"sqlite:///{watched_path}"]
     assert run_command(command) == 0
     assert f"{place}  (" in capsys.readouterr().out
     text = place.read_text(encoding="utf-8")
-    assert "## What was found" in text and "\n| rank | trial | accuracy | lr |" in text
+    assert "## Results" in text and "\n| rank | trial | accuracy | lr |" in text
     assert "<script" not in text.replace("\\<", "")
     shown = set(re.findall(r"!\[[^\]]*\]\(my%20report-pictures/([^)]+)\)", text))
     pictures = {path.name: path for path in (tmp_path / "my report-pictures").iterdir()}
@@ -165,17 +163,17 @@ def test_the_command_writes_markdown_with_pictures(
         ET.fromstring(path.read_text(encoding="utf-8"))
     assert run_command(command) == 2
     assert (
-        "is there already: name another file with -o, or replace it with --force" in capsys.readouterr().err
+        "already exists: choose another file with -o, or overwrite it with --force" in capsys.readouterr().err
     )
     assert run_command([*command, "--force", "--no-pictures"]) == 0
     assert "![" not in place.read_text(encoding="utf-8")
 
 
-def test_text_in_markdown_is_text() -> None:
+def test_markdown_text_escapes_markup() -> None:
     assert markdown_text("a|b <i>*x*</i>\n[y](z) `c`") == r"a\|b \<i\>\*x\*\</i\> \[y\](z) \`c\`"
 
 
-def test_every_cause_and_each_of_the_lectures_checks_is_explained() -> None:
+def test_glossary_explains_every_cause_and_documented_check() -> None:
     assert set(CAUSES_EXPLAINED) == {*CAUSES, RUNNING, STOPPED_EARLY}
     text = (Path(__file__).parents[4] / "docs" / "checks.md").read_text(encoding="utf-8")
     for lesson in LESSONS:
@@ -184,7 +182,7 @@ def test_every_cause_and_each_of_the_lectures_checks_is_explained() -> None:
 
 @pytest.fixture
 def hostile_url(tmp_path: Path) -> str:
-    """A study that Optuna made, with a name as bad as they come; its values are small where they are good."""
+    """A study that Optuna made, with a hostile name; smaller values are better."""
     url = f"sqlite:///{tmp_path / 'theirs.db'}"
     storage = optuna.storages.RDBStorage(url, engine_kwargs={"poolclass": NullPool})
     study = optuna.create_study(study_name=HOSTILE, storage=storage, direction="minimize")
@@ -203,7 +201,7 @@ def hostile_url(tmp_path: Path) -> str:
     return url
 
 
-def test_a_study_of_optunas_is_reported_with_what_there_is(hostile_url: str) -> None:
+def test_report_of_an_optuna_study_escapes_its_names(hostile_url: str) -> None:
     page = make_report(hostile_url, HOSTILE).text
     parsed = _Page(page)
     best = optuna.load_study(study_name=HOSTILE, storage=hostile_url).best_trial
@@ -216,10 +214,10 @@ def test_a_study_of_optunas_is_reported_with_what_there_is(hostile_url: str) -> 
     assert not re.search(r"(?<!\\)<", markdown.text.replace("\\\\", ""))
 
 
-def test_a_study_before_its_first_trial(storage_with: Callable[[str], str]) -> None:
+def test_report_before_the_first_trial_says_not_started(storage_with: Callable[[str], str]) -> None:
     url = storage_with("study: fresh\ntrials: 2\nspace: {lr: {log: [1e-3, 1]}}\n")
     text = _Page(make_report(url, "fresh").text).text
-    assert "No trial has come to a result yet" in text and "not begun" in text
+    assert "No trial has a result yet" in text and "not started" in text
 
 
 @pytest.fixture
@@ -241,24 +239,24 @@ def storage_with(tmp_path: Path) -> Callable[[str], str]:
 @pytest.mark.parametrize(
     ("study", "place", "message"),
     [
-        ("watched", "{folder}", "is a folder: name a file in it with -o"),
-        ("watched", "{folder}/no/r.html", "there is no folder {folder}/no"),
+        ("watched", "{folder}", "is a folder: choose a file in it with -o"),
+        ("watched", "{folder}/no/r.html", "the folder {folder}/no does not exist"),
         ("watched", "/proc/r.md", "cannot write /proc/r.md: "),
         ("wachted", "{folder}/r.html", "did you mean watched?"),
     ],
 )
-def test_what_cannot_be_is_refused(
+def test_command_refuses_bad_arguments_and_writes_nothing(
     study: str, place: str, message: str, watched_path: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     place, message = (each.format(folder=tmp_path) for each in (place, message))
     command = ["report", study, "-o", place, "--no-pictures", "--storage", f"sqlite:///{watched_path}"]
     assert run_command(command) == 2
-    said = capsys.readouterr()
-    assert message in said.err and said.out == ""
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.out == ""
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_named_after_a_study_stays_in_its_folder() -> None:
+def test_file_name_stays_in_its_folder() -> None:
     assert file_name("cifar10-random") == "cifar10-random"
     assert file_name(HOSTILE) == "script-alert-x-script-..-..-7-7-id"
     assert file_name("../..") == file_name("🦊") == "study"

@@ -8,8 +8,8 @@ from scipy.stats import qmc
 
 from hpo.config.fields import HYPERPARAMETERS
 from hpo.config.study import StudySpec
-from hpo.search.samplers.pure import effect, points, redraw
-from hpo.search.samplers.registry import PURE, draw
+from hpo.search.samplers.pure import grid_points, resample, signature
+from hpo.search.samplers.registry import PURE, sample_slot
 
 SPACE: dict[str, Any] = {
     "lr": {"log": [1e-4, 1.0]},
@@ -36,26 +36,26 @@ def _study(seed: int = 0, space: dict[str, Any] = SPACE, **more: Any) -> StudySp
 @pytest.fixture(scope="module", params=[0, 1, 2])
 def draws(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
     spec = _study(request.param)
-    return [draw(spec, slot) for slot in range(DRAWS)]
+    return [sample_slot(spec, slot) for slot in range(DRAWS)]
 
 
 @pytest.mark.parametrize("sampler", ["random", "sobol", "grid"])
 def test_a_slot_has_one_configuration_in_whatever_order_slots_are_drawn(sampler: str) -> None:
     space = FINITE if sampler == "grid" else SPACE
     forwards, backwards = _study(space=space, sampler=sampler), _study(space=space, sampler=sampler)
-    there = [draw(forwards, slot) for slot in range(6)]
-    back = [draw(backwards, slot) for slot in reversed(range(6))]
+    there = [sample_slot(forwards, slot) for slot in range(6)]
+    back = [sample_slot(backwards, slot) for slot in reversed(range(6))]
     assert there == back[::-1]
 
 
 @pytest.mark.parametrize("sampler", ["random", "sobol"])
 def test_another_seed_gives_other_configurations(sampler: str) -> None:
-    assert draw(_study(seed=0, sampler=sampler), 0) != draw(_study(seed=1, sampler=sampler), 0)
+    assert sample_slot(_study(seed=0, sampler=sampler), 0) != sample_slot(_study(seed=1, sampler=sampler), 0)
 
 
 def test_a_parameter_more_leaves_the_others_as_they_are() -> None:
     smaller = {name: SPACE[name] for name in ("lr", "width")}
-    assert draw(_study(space=smaller), 4)["lr"] == draw(_study(), 4)["lr"]
+    assert sample_slot(_study(space=smaller), 4)["lr"] == sample_slot(_study(), 4)["lr"]
 
 
 def test_log_is_uniform_in_the_exponent(draws: list[dict[str, Any]]) -> None:
@@ -100,24 +100,24 @@ def test_a_conditional_parameter_is_drawn_only_where_it_applies(draws: list[dict
 
 def test_a_condition_on_a_fixed_value_holds() -> None:
     spec = _study(space={"momentum": SPACE["momentum"]}, fixed={"optimizer": "sgd"})
-    assert "momentum" in draw(spec, 0)
+    assert "momentum" in sample_slot(spec, 0)
     spec = _study(space={"momentum": SPACE["momentum"]}, fixed={"optimizer": "adam"})
-    assert "momentum" not in draw(spec, 0)
+    assert "momentum" not in sample_slot(spec, 0)
 
 
 def test_grid_visits_each_point_once_a_round() -> None:
     spec = _study(space=FINITE, sampler="grid")
-    every = points(spec)
+    every = grid_points(spec)
     assert every is not None and len(every) == FINITE_POINTS
     assert all(a != b for a, b in pairwise(sorted(map(repr, every))))
-    assert [draw(spec, slot) for slot in range(2 * FINITE_POINTS)] == every * 2
+    assert [sample_slot(spec, slot) for slot in range(2 * FINITE_POINTS)] == every * 2
 
 
 @pytest.mark.parametrize("sampler", ["random", "sobol"])
 @pytest.mark.parametrize("seed", range(5))
 def test_a_finite_space_has_no_point_twice_before_all_were_tried(sampler: str, seed: int) -> None:
     spec = _study(seed, FINITE, sampler=sampler)
-    tried = [effect(spec, draw(spec, slot)) for slot in range(2 * FINITE_POINTS)]
+    tried = [signature(spec, sample_slot(spec, slot)) for slot in range(2 * FINITE_POINTS)]
     assert len(set(tried[:FINITE_POINTS])) == FINITE_POINTS
     assert len(set(tried[FINITE_POINTS:])) == FINITE_POINTS
     assert tried[:FINITE_POINTS] != tried[FINITE_POINTS:]
@@ -126,8 +126,10 @@ def test_a_finite_space_has_no_point_twice_before_all_were_tried(sampler: str, s
 def test_a_slot_keeps_its_draw_unless_a_lower_one_has_it() -> None:
     spec = _study(space=FINITE)
     endless = _study(space={**FINITE, "lr": SPACE["lr"]})  # never looks for duplicates
-    own = [{k: v for k, v in draw(endless, slot).items() if k != "lr"} for slot in range(FINITE_POINTS)]
-    kept = [draw(spec, slot) == own[slot] for slot in range(FINITE_POINTS)]
+    own = [
+        {k: v for k, v in sample_slot(endless, slot).items() if k != "lr"} for slot in range(FINITE_POINTS)
+    ]
+    kept = [sample_slot(spec, slot) == own[slot] for slot in range(FINITE_POINTS)]
     first = [own[slot] not in own[:slot] for slot in range(FINITE_POINTS)]
     assert kept.count(True) >= FINITE_POINTS // 3
     assert all(first[slot] for slot in range(FINITE_POINTS) if kept[slot])
@@ -135,15 +137,15 @@ def test_a_slot_keeps_its_draw_unless_a_lower_one_has_it() -> None:
 
 def test_the_first_draws_of_a_finite_space_follow_its_law() -> None:
     """Half of the draws are adam, though it has only a third of the points."""
-    first = [draw(_study(seed, FINITE), 0)["optimizer"] for seed in range(400)]
+    first = [sample_slot(_study(seed, FINITE), 0)["optimizer"] for seed in range(400)]
     assert stats.binomtest(first.count("adam"), len(first), 0.5).pvalue > 0.001
 
 
 def test_what_has_no_effect_makes_no_other_configuration() -> None:
     space = {"optimizer": {"choice": ["sgd", "adam"]}, "nesterov": {"choice": [True, False]}}
     spec = _study(space=space)
-    assert len(points(spec) or []) == 3
-    assert len({effect(spec, draw(spec, slot)) for slot in range(3)}) == 3
+    assert len(grid_points(spec) or []) == 3
+    assert len({signature(spec, sample_slot(spec, slot)) for slot in range(3)}) == 3
 
 
 def test_a_rare_point_is_found_without_end() -> None:
@@ -154,19 +156,19 @@ def test_a_rare_point_is_found_without_end() -> None:
         "width": {"int": [1, 100], "when": {"activation": "maxout", "depth": 1}},
     }
     spec = _study(space=space)
-    assert len({effect(spec, draw(spec, slot)) for slot in range(200)}) == 200
+    assert len({signature(spec, sample_slot(spec, slot)) for slot in range(200)}) == 200
 
 
 def test_redraws_are_random_and_differ() -> None:
-    again = [redraw(_study(), 3, each)["lr"] for each in range(1, 2001)]
+    again = [resample(_study(), 3, each)["lr"] for each in range(1, 2001)]
     assert stats.kstest(again, stats.loguniform(1e-4, 1.0).cdf).pvalue > 0.001
-    assert redraw(_study(), 4, 1)["lr"] not in again
+    assert resample(_study(), 4, 1)["lr"] not in again
 
 
 def _unit_cube(sampler: str, seed: int, count: int) -> np.ndarray:
     space = {name: {"uniform": [0.0, 0.9]} for name in ("dropout", "momentum", "beta1", "label_smoothing")}
     spec = _study(seed, space, sampler=sampler)
-    return np.array([list(draw(spec, slot).values()) for slot in range(count)]) / 0.9
+    return np.array([list(sample_slot(spec, slot).values()) for slot in range(count)]) / 0.9
 
 
 @pytest.mark.parametrize("count", [32, 100])
@@ -190,13 +192,13 @@ def test_sobol_has_a_dimension_for_a_parameter_that_does_not_apply() -> None:
     unconditional = SPACE | {"momentum": {"uniform": [0.8, 0.99]}}
     some, every = _study(sampler="sobol"), _study(space=unconditional, sampler="sobol")
     for slot in range(20):
-        drawn = draw(some, slot)
-        assert drawn == {name: draw(every, slot)[name] for name in drawn}
+        drawn = sample_slot(some, slot)
+        assert drawn == {name: sample_slot(every, slot)[name] for name in drawn}
 
 
 def test_sobol_does_not_depend_on_the_order_of_keys() -> None:
     turned = dict(reversed(SPACE.items()))
-    assert draw(_study(space=turned, sampler="sobol"), 7) == draw(_study(sampler="sobol"), 7)
+    assert sample_slot(_study(space=turned, sampler="sobol"), 7) == sample_slot(_study(sampler="sobol"), 7)
 
 
 def test_sobol_has_dimensions_for_all_hyperparameters_there_are() -> None:
@@ -205,9 +207,9 @@ def test_sobol_has_dimensions_for_all_hyperparameters_there_are() -> None:
 
 @pytest.mark.parametrize("sampler", PURE)
 def test_nothing_to_search_is_drawn_as_nothing(sampler: str) -> None:
-    assert [draw(_study(space={}, sampler=sampler), slot) for slot in range(3)] == [{}, {}, {}]
+    assert [sample_slot(_study(space={}, sampler=sampler), slot) for slot in range(3)] == [{}, {}, {}]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes"])
 def test_what_learns_begins_at_random(sampler: str) -> None:
-    assert draw(_study(sampler=sampler), 5) == draw(_study(), 5)
+    assert sample_slot(_study(sampler=sampler), 5) == sample_slot(_study(), 5)

@@ -1,0 +1,87 @@
+"""The head of a report: title, state, key numbers, and the result in a few sentences."""
+
+from __future__ import annotations
+
+from hpo.reporting import formatting
+from hpo.reporting.report.appendix import total_cost
+from hpo.reporting.report.blocks import Tile
+from hpo.reporting.report.data import ReportData
+
+
+def subtitle(data: ReportData) -> str:
+    """Return what was searched, in a phrase."""
+    searched = formatting.count(len(data.spec.space), "hyperparameter")
+    images = data.overview.train_images
+    count = f" ({images:,} training images)" if images else ""
+    return f"A search over {searched} of a small image classifier on {data.overview.dataset}{count}"
+
+
+def state(data: ReportData) -> str:
+    """Return whether the study is running, stopped or finished."""
+    if data.overview.stopped_at is not None:
+        return "stopped"
+    if not data.trials:
+        return "not started"
+    return f"running: {data.done} of {data.total} trials done" if data.is_running else "finished"
+
+
+def tiles(data: ReportData) -> list[Tile]:
+    """Return the key numbers: accuracy, trials that learned, time, images."""
+    learned, done = len(data.results.ranked), len(data.results.trials)
+    seconds, images = total_cost(data)
+    return [
+        *_accuracy_tile(data),
+        Tile(f"{learned:,} of {done:,}", "trials learned", "of the ended trials"),
+        Tile(formatting.duration(seconds), "of training", f"on {_devices(data)}"),
+        Tile(f"{images / 1e6:,.2f} M", "images trained on", "epochs x images"),
+    ]
+
+
+def _accuracy_tile(data: ReportData) -> list[Tile]:
+    if data.winner is not None and data.winner.mean is not None:
+        mean = formatting.accuracy(data.winner.mean)
+        return [Tile(mean, "confirmed accuracy", f"trial {data.winner.number}")]
+    if data.best is not None:
+        value = formatting.accuracy(data.best.value)
+        return [Tile(value, "best validation accuracy", f"trial {data.best.number}")]
+    return []
+
+
+def _devices(data: ReportData) -> str:
+    return ", ".join(dict.fromkeys(trial.device for trial in data.trials)) or "no device yet"
+
+
+def summary(data: ReportData) -> list[str]:
+    """Return the result, what decides it, the most frequent failure, and what to do next."""
+    sentences = [result(data)]
+    sentences += [each.statements[0] for each in data.answers if each.statements]
+    results = data.results
+    failed = {each.number for each in results.trials if results.failed(each)}
+    if failed and data.failures:
+        worst = max(data.failures, key=lambda each: len(failed.intersection(each.numbers)))
+        with_it = formatting.count(len(failed.intersection(worst.numbers)), "trial")
+        sentences.append(
+            f"{len(failed)} of {formatting.count(len(results.trials), 'trial')} failed or did not learn, "
+            f"most often with the verdict “{worst.label}” ({with_it})"
+        )
+    advice = next((each for each in data.findings if each.remedy), None)
+    return [*sentences, f"{advice.message}; next: {advice.remedy}"] if advice else sentences
+
+
+def result(data: ReportData) -> str:
+    """Return the winner or best trial with its accuracy and interval, as a sentence."""
+    winner, best = data.winner, data.best
+    if winner is not None and winner.mean is not None:
+        return (
+            f"trial {winner.number} wins with a mean validation accuracy of {winner.mean:.4f} over "
+            f"{formatting.count(winner.completed or 0, 'training')}{_interval(winner.low, winner.high)}"
+        )
+    if best is None or best.value is None:
+        return "no trial has a result yet"
+    low, high = data.interval or (None, None)
+    sentence = f"trial {best.number} is the best, with a validation accuracy of {best.value:.4f}"
+    return sentence + _interval(low, high)
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f" (95 % interval {low:.4f} to {high:.4f})"
