@@ -124,7 +124,10 @@ def test_a_study_of_another_hpo_is_passed_over(storage_url: str) -> None:
     events = _serve(storage_url)
     assert _trained(events) == ["good"]
     (skipped,) = [event for event in events if isinstance(event, StudySkipped)]
-    assert "study newer was submitted by a different version of hpo" in skipped.reason and "telepathy" in skipped.reason
+    assert (
+        "study newer was submitted by a different version of hpo" in skipped.reason
+        and "telepathy" in skipped.reason
+    )
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)

@@ -64,7 +64,7 @@ def test_workers_are_listed_with_their_trials(own: str, capsys: Capture) -> None
 
 def test_workers_of_this_machine_are_well_or_the_exit_code_says_so(own: str, capsys: Capture) -> None:
     assert _out(capsys, "workers", "--here", code=1) == [
-        "no worker is there: hpo worker starts some, on any machine"
+        "no workers: `hpo worker` starts some, on any machine"
     ]
     with ResultsStore(own) as store:
         WorkerRegistration(store, worker_id(), device="cpu", tags=frozenset(), studies=())

@@ -62,7 +62,7 @@ def _expressions() -> Iterator[str]:
         yield from (target["expr"] for target in panel["targets"])
     for group in yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"]:
         yield from (rule["expr"] for rule in group["rules"])
-    told = (ROOT / "docs" / "operations.md").read_text().partition("Worth an alert:")[2].partition("\n\n")[0]
+    told = (ROOT / "docs" / "operations.md").read_text().partition("Useful alerts:")[2].partition("\n\n")[0]
     yield from (span.replace("\n", " ") for span in re.findall(r"`([^`]*hpo_[^`]*)`", told))
 
 
@@ -102,7 +102,7 @@ def test_every_expression_asks_for_what_is_there(exposed: Exposed) -> None:
 
 def test_the_documents_list_every_metric_with_its_labels(exposed: Exposed) -> None:
     text = (ROOT / "docs" / "operations.md").read_text()
-    text = text.partition("### Watch it with Prometheus")[2].partition("\n### ")[0]
+    text = text.partition("### Monitor with Prometheus")[2].partition("\n### ")[0]
     rows = re.findall(r"^\| (`hpo_[^|]*) \|([^|]*)\|", text, re.MULTILINE)
     told = {
         name: set(labels.replace(" ", "").split(",")) - {""}
