@@ -176,7 +176,7 @@ def test_a_service_waits_for_what_comes_later_and_a_stopped_study_is_left(
             raise StopRequestedError
         return False
 
-    monkeypatch.setattr(inline._Loop, "_wait", wait)
+    monkeypatch.setattr(inline.WorkerLoop, "_wait", wait)
     events: list[Event] = []
     with pytest.raises(StopRequestedError):
         order = WorkOrder(storage_url, (), "cpu", 2, service=True, waits=True)
