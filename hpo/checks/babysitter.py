@@ -31,7 +31,7 @@ from hpo.checks.measure.probes import (
     layer_weights,
     plain_forward,
 )
-from hpo.checks.measure.setup import read_setup
+from hpo.checks.measure.setup import penalty, read_setup
 from hpo.checks.observations import EpochFacts, ModeGap, Observations, Snapshot
 from hpo.checks.state import BabysitterState
 from hpo.checks.verdict import Verdict, verdict
@@ -243,11 +243,7 @@ class Babysitter:
         decay, l1 = self.seen.setup.weight_decay, float(self.seen.setup.settings.get("l1") or 0.0)
         if decay == 0 and l1 == 0:
             return None
-        with torch.no_grad():
-            weights = list(layer_weights(self._model).values())
-            squares = sum(float(weight.float().square().sum()) for weight in weights)
-            sizes = sum(float(weight.float().abs().sum()) for weight in weights) if l1 else 0.0
-        return decay / 2 * squares + l1 * sizes
+        return penalty(list(layer_weights(self._model).values()), decay, l1)
 
     def _listen(self) -> None:
         self._auditor = StepAuditor(

@@ -55,6 +55,13 @@ def remove_all(root: Path, study_uid: str) -> None:
     shutil.rmtree(root / study_uid, ignore_errors=True)
 
 
+def remove_checkpoints(folder: Path) -> None:
+    """Remove a slot's checkpoints, whose trial has ended."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # other trials of the study have theirs there
+        folder.parent.rmdir()
+
+
 class Checkpoints:
     """The checkpoints in ``folder``, for the worker that holds the slot under ``token``.
 
@@ -111,13 +118,6 @@ class Checkpoints:
                 # A worker that lost its slot without knowing it may have replaced it meanwhile.
                 if path.exists():
                     refuse(step, str(error))
-
-    def remove(self) -> None:
-        """The trial has ended: remove them all."""
-        self.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
-        with suppress(OSError):  # other trials of the study have theirs there
-            self._folder.parent.rmdir()
 
     def _write(self, name: str, text: bytes, tensors: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hpo.checks.measure.memorize import peak_lr
@@ -52,3 +53,13 @@ def read_setup(
         ),
         maximizes=any(group.get("maximize", False) for group in optimizer.param_groups),
     )
+
+
+def penalty(weights: Sequence[Tensor], weight_decay: float, l1: float) -> float:
+    """Return what regularization of ``weights`` adds to the loss: weight_decay / 2 * |w|^2 + l1 * |w|_1."""
+    if not weights:
+        return 0.0
+    with torch.no_grad():
+        squares = torch.stack([weight.float().square().sum() for weight in weights]).sum()
+        absolutes = torch.stack([weight.float().abs().sum() for weight in weights]).sum()
+        return float(weight_decay / 2 * squares + l1 * absolutes)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from hpo.trial.checkpoint_files import Checkpoint, Checkpoints, slot_folder
+from hpo.trial.checkpoint_files import Checkpoint, Checkpoints, remove_checkpoints, slot_folder
 
 
 @pytest.fixture
@@ -229,10 +229,11 @@ def test_removing_leaves_nothing_of_the_study_but_other_slots(saved: Checkpoints
     other = Checkpoints(folder.with_name("main-4"), token=1)
     _save(saved, 10)
     _save(other, 10)
-    saved.remove()
-    assert not folder.exists() and folder.parent.exists()
-    other.remove()
+    saved.close()
     other.close()
+    remove_checkpoints(folder)
+    assert not folder.exists() and folder.parent.exists()
+    remove_checkpoints(folder.with_name("main-4"))
     assert not folder.parent.exists()
 
 
@@ -256,5 +257,5 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     saved = Checkpoints(tmp_path / "file" / "uid" / "main-0", token=1)
     _save(saved, 10)
     assert saved.problem.endswith("Not a directory")
-    saved.remove()
     saved.close()
+    remove_checkpoints(tmp_path / "file" / "uid" / "main-0")
