@@ -182,9 +182,9 @@ def test_what_killed_writers_left_is_removed(saved: Checkpoints, folder: Path) -
     assert len(list(folder.iterdir())) == 2
 
 
-@pytest.mark.parametrize("pass_", [1, 2])
+@pytest.mark.parametrize("kill_at", [1, 2])
 def test_a_worker_killed_while_it_saves_the_same_step_again_damages_nothing(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, pass_: int
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kill_at: int
 ) -> None:
     """As within the evaluation after an epoch's last step, and at its end."""
     worker = Checkpoints(folder, token=1)
@@ -193,11 +193,11 @@ def test_a_worker_killed_while_it_saves_the_same_step_again_damages_nothing(
 
     def killed(point: str) -> None:
         passes.append(point)
-        if passes.count("checkpoint.replace") == pass_:
+        if passes.count("checkpoint.replace") == kill_at:
             raise SystemExit  # nothing after it happens
 
     with monkeypatch.context() as patch:
-        patch.setattr("hpo.trial.checkpoint_files.fault_point", killed)
+        patch.setattr("hpo.files.fault_point", killed)
         worker.save(_checkpoint(20, size=50))
         with pytest.raises(SystemExit):
             worker.close()
