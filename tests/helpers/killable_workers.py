@@ -21,7 +21,7 @@ from hpo.settings import settings
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_registered
 from hpo.trial.checkpoint_files import slot_folder
-from hpo.workers.submit import submit as submit_study
+from hpo.workers.submit import submit_study
 from tests.helpers.waiting import wait_until
 
 FIXED = {
