@@ -8,7 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AliasChoices, Field
+from pydantic.fields import FieldInfo
 
 OutcomeState = Literal["complete", "pruned", "failed"]
 Severity = Literal["pass", "note", "warn", "fatal"]
@@ -18,6 +21,12 @@ StudySeverity = Literal["note", "warn"]
 
 _IN_MEMORY = {"stored": False}
 """Marks a field that checks read and that is not stored."""
+
+
+def formerly(name: str, former: str) -> FieldInfo:
+    """Let checkpoints and recordings that have the former name of a field still load."""
+    info: FieldInfo = Field(validation_alias=AliasChoices(name, former))
+    return info
 
 
 def stored_as(name: str) -> dict[str, str]:
@@ -88,12 +97,12 @@ class LayerStatistics:
 
     name: str = field(metadata=stored_as("layer"))
     nonlinearity: str = field(default="", metadata=_IN_MEMORY)
-    """The class of the activation behind it; empty if there is none (the classifier)."""
+    """The class of the activation that follows; empty if there is none (the classifier)."""
     mean: float = field(default=math.nan, metadata=stored_as("activation_mean"))
     std: float = field(default=math.nan, metadata=stored_as("activation_std"))
     """Of the activations after the nonlinearity."""
     dead: float = math.nan
-    """Share of units that are the same for the whole probe batch: zero, for a ReLU."""
+    """Share of units with the same output for the whole probe batch: zero, for a ReLU."""
     saturated: float = math.nan
     """Share of activations at the flat ends of a sigmoid or tanh; NaN for others."""
     gradient_norm: float = math.nan
@@ -101,16 +110,20 @@ class LayerStatistics:
     weight_norm: float = field(default=math.nan, metadata=_IN_MEMORY)
     update_ratio: float = math.nan
     """L2 norm of the step's change over ``weight_norm``."""
-    mute: float = field(default=math.nan, metadata=_IN_MEMORY)
+    constant_outputs: Annotated[float, formerly("constant_outputs", "mute")] = field(
+        default=math.nan, metadata=_IN_MEMORY
+    )
     """Share of the layer's outputs, before the nonlinearity, that are the same for the whole probe batch."""
-    crossing: float = field(default=math.nan, metadata=_IN_MEMORY)
-    """Share of units that get values of both signs, before the nonlinearity; read once, before training."""
+    two_signed: Annotated[float, formerly("two_signed", "crossing")] = field(
+        default=math.nan, metadata=_IN_MEMORY
+    )
+    """Share of units with values of both signs before the nonlinearity; measured once, before training."""
     low: float = field(default=math.nan, metadata=stored_as("activation_low"))
     high: float = field(default=math.nan, metadata=stored_as("activation_high"))
     """Of a sample of the activations."""
     counts: tuple[int, ...] = field(default=(), metadata=stored_as("activation_counts"))
-    """How much of the sample lies in each bin; bins divide ``low`` to ``high`` evenly. Empty without a
-    histogram, and for values that are not finite."""
+    """Histogram of the sample: counts in bins of equal width from ``low`` to ``high``. Empty in snapshots
+    without a histogram and for values that are not finite."""
     step: int = 0
     """0-based over the whole training; -1 before it."""
     epoch: int = 0

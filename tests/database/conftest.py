@@ -113,7 +113,9 @@ class Bench:
 
     def rows(self, table: Any, **where: Any) -> list[Any]:
         with self.store.engine.connect() as connection:
-            return list(connection.execute(select(getattr(table, "__table__", table)).filter_by(**where)).all())
+            return list(
+                connection.execute(select(getattr(table, "__table__", table)).filter_by(**where)).all()
+            )
 
 
 @pytest.fixture

@@ -99,7 +99,8 @@ def test_a_trials_detail_has_everything(bench: Any, engine: Engine) -> None:
     (point,) = detail.curve
     assert (point.epoch, point.val_accuracy, math.isnan(point.val_loss)) == (1, 0.4, True)
     (found,) = detail.findings
-    assert (found.check, found.value, found.threshold, found.step) == ("exploding_loss", None, 3.0, 40)
+    assert (found.check, found.threshold, found.step) == ("exploding_loss", 3.0, 40)
+    assert math.isnan(found.value)
     assert [(each.attempt, each.outcome) for each in detail.attempts] == [(1, "released"), (2, "pruned")]
 
 

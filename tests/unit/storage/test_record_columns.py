@@ -87,7 +87,9 @@ def test_new_field_reaches_json_and_comes_back_from_its_row() -> None:
 
 
 def test_field_in_memory_is_not_stored() -> None:
-    assert {"nonlinearity", "weight_norm", "mute", "crossing"}.isdisjoint(stored_fields(LayerStatistics))
+    assert {"nonlinearity", "weight_norm", "constant_outputs", "two_signed"}.isdisjoint(
+        stored_fields(LayerStatistics)
+    )
     assert {"cause", "confidence"}.isdisjoint(stored_fields(Finding))
 
 
