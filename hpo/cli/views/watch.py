@@ -13,9 +13,9 @@ from rich.live import Live
 from rich.text import Text
 
 from hpo.cli.console import printable, stdout
+from hpo.cli.database import results
 from hpo.cli.views.live import draw
 from hpo.cli.views.progress import RunningTrial, RunProgress
-from hpo.cli.views.tables import results
 from hpo.errors import StorageError
 from hpo.events import FindingMade, StudyReady, TrialEnded
 from hpo.queries.live import EndedNow, RunningNow, StudyNow, study_now
