@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -75,19 +75,3 @@ class StudyResults:
     def top(self) -> list[TrialResult]:
         """The best tenth of all trials, at least three; fewer if fewer learned."""
         return self.ranked[: max(3, len(self.trials) // 10)]
-
-
-@dataclass(frozen=True)
-class StudyFinding:
-    """What a check found out about a study.
-
-    ``evidence`` holds its numbers. ``change`` is the remedy as a JSON merge patch (RFC 7396) of the study
-    file: ``{"space": {"lr": {"log": [1e-4, 0.12]}}}``; empty if none would make a valid file.
-    """
-
-    check: str
-    severity: Literal["note", "warn"]
-    message: str
-    evidence: Mapping[str, Any]
-    remedy: str = ""
-    change: Mapping[str, Any] = field(default_factory=dict)

@@ -9,9 +9,10 @@ import math
 
 from hpo.config.fields import setting
 from hpo.config.space import Choice, Distribution, Integer, Log
-from hpo.diagnosis.base import ALPHA, StudyFinding, StudyResults, TrialResult
+from hpo.diagnosis.base import ALPHA, StudyResults, TrialResult
 from hpo.diagnosis.changes import widen
 from hpo.diagnosis.fisher import fisher, least_p, level
+from hpo.records import StudyFinding
 
 OUTER = 0.1
 """The part of a range, on its own scale, that is its border."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hpo.diagnosis.base import StudyFinding, StudyResults
+from hpo.diagnosis.base import StudyResults
+from hpo.records import StudyFinding
 
 FEWEST_TRIALS = 10
 NOTABLE = 0.1

@@ -11,11 +11,12 @@ from itertools import combinations
 
 import numpy as np
 
-from hpo.diagnosis.base import ALPHA, StudyFinding, StudyResults
+from hpo.diagnosis.base import ALPHA, StudyResults
 from hpo.diagnosis.changes import keep_out
 from hpo.diagnosis.conditions import Condition, Mask, TrialTable, choices, condition_text
 from hpo.diagnosis.fisher import fisher, level
 from hpo.diagnosis.regions import REDUNDANT
+from hpo.records import StudyFinding
 
 
 def never_works(results: StudyResults, table: TrialTable) -> list[StudyFinding]:

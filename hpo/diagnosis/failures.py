@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from hpo.checks.causes import CAUSES, HEALTHY
-from hpo.diagnosis.base import ALPHA, StudyFinding, StudyResults
+from hpo.diagnosis.base import ALPHA, StudyResults
 from hpo.diagnosis.changes import keep_out
 from hpo.diagnosis.conditions import TrialTable, condition_text
 from hpo.diagnosis.regions import FEWEST, Region, Regions
+from hpo.records import StudyFinding
 
 ANY = "any"
 """In place of a cause: every trial that failed or did not learn."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from hpo.diagnosis.base import StudyFinding, StudyResults
+from hpo.diagnosis.base import StudyResults
 from hpo.diagnosis.border import border
 from hpo.diagnosis.conditions import TrialTable
 from hpo.diagnosis.cost import cost
 from hpo.diagnosis.failing_choices import never_works
 from hpo.diagnosis.failures import failures
 from hpo.diagnosis.noise import noise
+from hpo.records import StudyFinding
 
 
 def study_findings(results: StudyResults) -> list[StudyFinding]:

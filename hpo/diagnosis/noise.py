@@ -11,7 +11,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hpo.diagnosis.base import StudyFinding, StudyResults, TrialResult
+from hpo.diagnosis.base import StudyResults, TrialResult
+from hpo.records import StudyFinding
 
 Z = 1.96
 """Two accuracies are distinguishable if they differ by more than this many standard errors: 95 %."""

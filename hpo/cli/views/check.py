@@ -11,16 +11,14 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from hpo.checks.base import Finding
 from hpo.checks.causes import HEALTHY
 from hpo.cli.console import printable, stderr, stdout, to_json
 from hpo.cli.views.tables import SEVERITY_STYLES
 from hpo.cli.views.trial import layers_table, number_cell
 from hpo.config.configuration import Configuration
-from hpo.records import EpochResult
+from hpo.records import EpochResult, Finding
 from hpo.reporting import formatting
 from hpo.trial.dry_run import DryRun
-from hpo.trial.recorder import layer_records
 
 _ORDER = ("fatal", "warn", "note", "pass")
 
@@ -57,7 +55,7 @@ def print_report(configuration: Configuration, result: DryRun) -> None:
     if result.layers is not None:
         console.print()
         console.print(Text(f"layers at step {result.layers.step}", "bold"))
-        console.print(layers_table(layer_records(result.layers, len(result.curve)), console.width))
+        console.print(layers_table(result.layers.layers, console.width))
     console.print()
     _print_verdict(console, result)
 

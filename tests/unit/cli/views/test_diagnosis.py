@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from hpo.cli.app import run_command
+from hpo.cli.database import results
 from hpo.cli.views.diagnosis import print_diagnosis
-from hpo.cli.views.tables import results
 from hpo.config.parsing.load import parse_study
 from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
