@@ -66,7 +66,7 @@ def failures_section(data: ReportData) -> Section | None:
             blocks.append(
                 Picture(layers_picture(number), f"The layers of trial {number} during its training.")
             )
-    return Section("failures", "Problems, and their causes", tuple(blocks))
+    return Section("failures", "Problems and their causes", tuple(blocks))
 
 
 def all_trials_section(data: ReportData) -> Section | None:
