@@ -1,4 +1,4 @@
-"""A study as pictures and reports see it: good trials, failures, one under way, odd texts."""
+"""A study for pictures and reports: good trials, failures, a running trial, odd texts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hpo.storage.store import ResultsStore
 
 TRIALS = 24
 ODD_TEXT = "ValueError: <script>alert(1)</script> \x1b[31m ../../etc/passwd 🦊 $x_1$ {{ 7 * 7 }}"
-"""What an error may say: nothing of it may act on a page or a terminal."""
+"""The message of an error: nothing in it may have an effect on a page or a terminal."""
 STUDY = f"""\
 study: watched
 trials: {TRIALS}
@@ -52,7 +52,7 @@ class _Images:
 
 
 def watched_study(path: Path) -> str:
-    """Make the study in a new SQLite file; the file's URL."""
+    """Create the study in a new SQLite file; return its URL."""
     url = f"sqlite:///{path}"
     with ResultsStore(url) as store:
         study_id = register_study(store, parse_study(STUDY, "watched.yaml"), _Images())
@@ -62,7 +62,7 @@ def watched_study(path: Path) -> str:
 
 
 def drawn(number: int) -> dict[str, Any]:
-    """The hyperparameters of a trial: lr rises over four decades, in a mixed order."""
+    """Return the hyperparameters of a trial: lr covers four decades, in a mixed order."""
     lr = 1e-3 * 10 ** (4 * ((7 * number) % TRIALS) / TRIALS)
     values: dict[str, Any] = {"lr": lr, "activation": ("relu", "tanh", "sigmoid")[number % 3]}
     values["optimizer"] = ("sgd", "adam")[number % 2]
@@ -70,7 +70,7 @@ def drawn(number: int) -> dict[str, Any]:
 
 
 def outcome(number: int) -> Outcome | None:
-    """Exploded from lr 1 on, an error in trial 5, the last one is under way, values rise with lr."""
+    """Return how a trial ends: it explodes from lr 1 on, 5 fails, the last one runs, values rise with lr."""
     lr = drawn(number)["lr"]
     if number == TRIALS - 1:
         return None

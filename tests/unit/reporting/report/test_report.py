@@ -26,6 +26,7 @@ from hpo.reporting.report.data import read_report_data
 from hpo.reporting.report.glossary import CAUSES_EXPLAINED, LESSONS
 from hpo.reporting.report.render import markdown_text, sentence
 from hpo.storage.store import ResultsStore
+from tests.helpers.shared_files import created_once
 
 Capture = pytest.CaptureFixture[str]
 HOSTILE = '<script>alert("x")</script> ../../🦊 {{ 7*7 }} `$(id)`'
@@ -55,8 +56,11 @@ class _Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def page(watched_path: Path) -> str:
-    return make_report(f"sqlite:///{watched_path}", "watched").text
+def page(watched_path: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    def write(path: Path) -> None:
+        path.write_text(make_report(f"sqlite:///{watched_path}", "watched").text, encoding="utf-8")
+
+    return created_once(tmp_path_factory, "watched.html", write).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
