@@ -17,7 +17,7 @@ from typing import Any
 
 from machine import images, machine, table
 
-import hpo.trial.run
+import hpo.trial.callbacks
 from hpo.config.study import StudySpec
 from hpo.storage.store import ResultsStore
 from hpo.training.cores import available_cores
@@ -61,7 +61,7 @@ def main() -> None:
     document = {"study": "checkpoints", "trials": arguments.trials, "space": space}
     spec = StudySpec.model_validate(document | {"fixed": {**fixed, "width": arguments.width, "epochs": 5}})
     saving, writing = Stopwatch(), Stopwatch()
-    saving.around(hpo.trial.run._Watch, "save")
+    saving.around(hpo.trial.callbacks.CheckpointCallback, "_save")
     writing.around(Checkpoints, "_write")
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/hpo.db"

@@ -70,7 +70,7 @@ def _read(terminal: int) -> bytes:
 
 
 def _lines(screen: pyte.Screen) -> list[Text]:
-    """What the screen shows, in its colours, without empty lines at the end."""
+    """What the screen shows, in its colors, without empty lines at the end."""
     lines = []
     for row in range(screen.lines):
         line = Text()
@@ -85,10 +85,10 @@ def _lines(screen: pyte.Screen) -> list[Text]:
 
 
 def _style(cell: Any) -> str:
-    colour = "" if cell.fg == "default" else cell.fg.replace("brown", "yellow")
-    if re.fullmatch(r"[0-9a-f]{6}", colour):
-        colour = f"#{colour}"
-    return f"bold {colour}".strip() if cell.bold else colour
+    color = "" if cell.fg == "default" else cell.fg.replace("brown", "yellow")
+    if re.fullmatch(r"[0-9a-f]{6}", color):
+        color = f"#{color}"
+    return f"bold {color}".strip() if cell.bold else color
 
 
 def draw_terminal(browser: Any, lines: list[Text], to: Path) -> None:

@@ -31,12 +31,12 @@ class BestWeights:
     weights: dict[str, Tensor] | None = None
     """A state dict on the CPU. None where none are kept."""
 
-    def offer(self, result: EpochResult, model: nn.Module) -> None:
+    def update_if_better(self, result: EpochResult, model: nn.Module) -> None:
         """Take the model's weights after this epoch if it is better than all before it."""
         if result.val_accuracy > self.accuracy:
-            self.take(result, model)
+            self.update(result, model)
 
-    def take(self, result: EpochResult, model: nn.Module) -> None:
+    def update(self, result: EpochResult, model: nn.Module) -> None:
         """Take them whatever came before."""
         self.epoch, self.accuracy = result.epoch, result.val_accuracy
         self.weights = {name: each.detach().cpu().clone() for name, each in model.state_dict().items()}

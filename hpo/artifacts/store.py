@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
-import uuid
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo.errors import ArtifactError
+from hpo.files import atomic_folder, write_bytes
 from hpo.settings import settings
 from hpo.testing.faults import fault_point
 
@@ -74,22 +73,15 @@ def keep(
     content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in weights.items()})
     sealed = {"format": FORMAT, "weights_sha256": hashlib.sha256(content).hexdigest(), **document}
     folder = study_folder(study_uid) / f"trial-{number}-{token}"
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:12]}.tmp")
-    try:
-        temporary.mkdir(parents=True)
+    with atomic_folder(folder) as temporary:
         fault_point("kept.write")
-        _write(temporary / WEIGHTS, content)
-        _write(temporary / DOCUMENT, _text(sealed))
-        _sync(temporary)
+        write_bytes(temporary / WEIGHTS, content)
+        write_bytes(temporary / DOCUMENT, _text(sealed))
         fault_point("kept.replace")
-        _say_whose(folder.parent, study)
-        # Only a database that was restored from a backup gives a token again.
+        _write_owner(folder.parent, study)
+        # The folder exists only if a database restored from a backup hands out a token again.
         shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
-        _sync(folder.parent)
-        fault_point("kept.replaced")
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    fault_point("kept.replaced")
     return folder
 
 
@@ -156,25 +148,6 @@ def _text(document: Mapping[str, Any]) -> bytes:
     return (json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def _say_whose(folder: Path, study: Mapping[str, Any]) -> None:
-    path = folder / STUDY
-    if path.exists():
-        return
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
-    _write(temporary, _text(study))
-    temporary.replace(path)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _write_owner(folder: Path, study: Mapping[str, Any]) -> None:
+    if not (folder / STUDY).exists():
+        write_bytes(folder / STUDY, _text(study))

@@ -120,17 +120,6 @@ OPTIMIZERS: dict[str, Callable[[ParameterGroups, Configuration], Optimizer]] = {
 }
 
 
-def penalty(module: nn.Module, configuration: Configuration) -> float:
-    """What regularization adds to the loss: weight_decay / 2 * |w|^2 + l1 * |w|_1 over what it acts on."""
-    weights = regularized_parameters(module, configuration)
-    if not weights:
-        return 0.0
-    with torch.no_grad():
-        squares = torch.stack([weight.float().square().sum() for weight in weights]).sum()
-        absolutes = torch.stack([weight.float().abs().sum() for weight in weights]).sum()
-        return float(configuration.weight_decay / 2 * squares + configuration.l1 * absolutes)
-
-
 class StepRegularizer:
     """What happens to gradients before, and to weights after, each optimizer step; costs nothing if off."""
 

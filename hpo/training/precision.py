@@ -6,9 +6,7 @@ import contextlib
 import hashlib
 import json
 import math
-import os
 import platform
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -22,7 +20,7 @@ from torch.nn import functional as F
 
 from hpo.config.configuration import Configuration, Precision
 from hpo.errors import DeviceError
-from hpo.files import mark_used
+from hpo.files import atomic_file, mark_used
 from hpo.rng import Key
 from hpo.settings import settings
 from hpo.training.model_factory import build_model
@@ -149,20 +147,12 @@ def _read(path: Path) -> Measurement | None:
 
 
 def _write(path: Path, speed: Measurement) -> None:
-    """Put the measurement there unless another worker was first: all of a study must decide alike."""
+    """Save the measurement unless another worker was first: all workers of a study must decide alike."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "w") as file:
-            json.dump(asdict(speed), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        if _read(path) is None:
-            path.unlink(missing_ok=True)  # damaged
-        with contextlib.suppress(FileExistsError):
-            os.link(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    if _read(path) is None:
+        path.unlink(missing_ok=True)  # damaged
+    with atomic_file(path, first_wins=True) as file:
+        file.write(json.dumps(asdict(speed), indent=1).encode())
 
 
 def _measure(device: torch.device) -> dict[Resolved, float]:

@@ -8,10 +8,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import pickle
 import shutil
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -23,6 +21,7 @@ import numpy as np
 import torch
 
 from hpo.errors import CheckpointError
+from hpo.files import atomic_file, sync_folder
 from hpo.testing.faults import fault_point
 
 FORMAT = 2
@@ -53,6 +52,13 @@ def slot_folder(root: Path, study_uid: str, stage: str, slot: int) -> Path:
 def remove_all(root: Path, study_uid: str) -> None:
     """The study is over: remove what is left."""
     shutil.rmtree(root / study_uid, ignore_errors=True)
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove a slot's checkpoints, whose trial has ended."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # other trials of the study have theirs there
+        folder.parent.rmdir()
 
 
 class Checkpoints:
@@ -112,18 +118,12 @@ class Checkpoints:
                 if path.exists():
                     refuse(step, str(error))
 
-    def remove(self) -> None:
-        """The trial has ended: remove them all."""
-        self.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
-        with suppress(OSError):  # other trials of the study have theirs there
-            self._folder.parent.rmdir()
-
     def _write(self, name: str, text: bytes, tensors: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        _write_file(self._folder / f"{name}.pt", tensors)
-        _write_file(self._folder / f"{name}.json", text)
-        _sync_folder(self._folder)
+        for suffix, content in (("pt", tensors), ("json", text)):
+            with atomic_file(self._folder / f"{name}.{suffix}", faults="checkpoint") as file:
+                file.write(content)
+        sync_folder(self._folder)
         fault_point("checkpoint.replaced")
         for path in self._documents()[KEPT:]:
             path.unlink(missing_ok=True)
@@ -188,27 +188,3 @@ def _plain(value: object) -> object:
 
 def _sha256(content: bytes | memoryview) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _write_file(path: Path, content: bytes) -> None:
-    """Put a file in place in one step."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            fault_point("checkpoint.write")
-            file.write(content)
-            file.flush()
-            fault_point("checkpoint.fsync")
-            os.fsync(file.fileno())
-        fault_point("checkpoint.replace")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from hpo.data.datasets import Dataset, load_study_images
 from hpo.data.preprocess import Preprocessor
 from hpo.data.split import Split, split, split_key
 from hpo.errors import DataError, ExportError, UserError
-from hpo.files import temporary_beside
+from hpo.files import atomic_folder
 from hpo.queries.stages import stages_status
 from hpo.queries.study import leaderboard, study_status
 from hpo.queries.trial import TrialDetail, preprocessing_state, trial_detail
@@ -118,15 +117,11 @@ class Export:
     def write(self, weights: Weights, output: Path) -> Exported:
         """Write the folder, which appears in one step. Raises ``UserError`` if it cannot be written."""
         check_place(output)
-        temporary = temporary_beside(output)
         try:
-            temporary.mkdir()
-            exported = self._fill(weights, temporary)
-            temporary.rename(output)
+            with atomic_folder(output) as temporary:
+                exported = self._fill(weights, temporary)
         except OSError as error:
             raise UserError(f"cannot write {output}: {error.strerror or error}") from None
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
         return replace(exported, folder=output)
 
     def _fill(self, weights: Weights, path: Path) -> Exported:

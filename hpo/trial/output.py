@@ -18,7 +18,7 @@ def capture_to(path: Path) -> None:
     _log = path
 
 
-def take() -> str:
+def drain() -> str:
     """The end of what was printed since the last time, which the file then no longer has."""
     if _log is None:
         return ""

@@ -44,7 +44,7 @@ def decide(store: ResultsStore, pruner: Rules, lease: Lease, trial_id: int, rung
     return decision
 
 
-def fall_behind(
+def rank_last_at_remaining_rungs(
     store: ResultsStore, pruner: Rules | None, lease: Lease, trial_id: int, epochs: int, done: int
 ) -> None:
     """A check ended the trial after ``done`` epochs: it counts as the last at the rungs that are left.

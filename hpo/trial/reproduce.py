@@ -25,8 +25,9 @@ from hpo.storage.studies import RegisteredStudy, find_registered, results_engine
 from hpo.training.cores import available_cores
 from hpo.training.data import weights_hash
 from hpo.training.device import existing_devices, prepare_process, resolve_device
+from hpo.training.loop import train
 from hpo.training.precision import Resolved, processor, resolve_precision
-from hpo.trial.setup import prepare
+from hpo.training.setup import prepare
 
 MEASURED = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr")
 """What of an epoch follows from the configuration; its seconds do not."""
@@ -66,7 +67,7 @@ class Repetition:
 
 
 class Repeat:
-    """A stored trial, ready to be trained again with the threads and the precision of then.
+    """A stored trial, setup to be trained again with the threads and the precision of then.
 
     ``differences`` are known before anything is trained. Raises ``UnknownStudyError``, ``UserError`` for a
     trial that has nothing to compare, and ``DataError`` if its images are not here.
@@ -97,19 +98,19 @@ class Repeat:
         """Train; each epoch as it ends, then how it all compares."""
         seed = Key(self._study.spec.seed)
         as_then = self.configuration.model_copy(update={"precision": self.precision})
-        ready = prepare(
+        setup = prepare(
             as_then, self._dataset, self._stage.key(self.trial.slot), split_key(seed), self.device,
             self._stage.fold(self.trial.slot),
         )  # fmt: skip
-        self._model = ready.model
-        training = ready.epochs(_Unwatched())
+        self._model = setup.model
+        epochs = train(setup)
         same = []
         for then in self.trial.curve[: self.epochs]:
-            epoch = _compared(then, next(training))
+            epoch = _compared(then, next(epochs))
             same.append(not epoch.differences)
             yield epoch
         then_hash = self.trial.weights_hash
-        now_hash = weights_hash(ready.model) if then_hash else None
+        now_hash = weights_hash(setup.model) if then_hash else None
         yield Repetition(
             same_curve=all(same) if same else None,
             same_weights=then_hash == now_hash if then_hash else None,
@@ -165,15 +166,6 @@ class Repeat:
 
 
 _UNKNOWN = "not recorded"
-
-
-class _Unwatched:
-    """The stored trial tells how far to train: no check has to stop it."""
-
-    interval = 1000
-
-    def on_steps(self, step: int, losses: Tensor) -> None:
-        """Look at nothing."""
 
 
 def _last_attempt(trial: TrialDetail) -> Attempt:

@@ -70,7 +70,7 @@ class BackgroundWriter:
             send = self._store.record_layers
             self._put(_Write(lambda: send(self._hold, self._trial_id, records), records))
 
-    def again(self, records: Sequence[Unsent]) -> None:
+    def requeue(self, records: Sequence[Unsent]) -> None:
         """Store what an earlier worker's checkpoint says was unsent."""
         self.findings([record for record in records if isinstance(record, FindingRecord)])
         self.layers([record for record in records if isinstance(record, LayerRecord)])
@@ -80,7 +80,7 @@ class BackgroundWriter:
         send = self._store.record_statistics
         self._put(_Write(lambda: send(self._hold, self._trial_id, fingerprint, state)))
 
-    def unsent(self) -> list[Unsent]:
+    def pending(self) -> list[Unsent]:
         """What the database has not confirmed, the oldest first."""
         with self._changed:
             return [record for write in self._writes for record in write.records]

@@ -34,7 +34,8 @@ from hpo.testing.faults import fault_point
 from hpo.training.device import release_trial_memory, resolve_device
 from hpo.training.model_factory import check_model
 from hpo.trial.checkpoint_files import remove_all
-from hpo.trial.run import TrialContext, run_trial
+from hpo.trial.context import TrialContext
+from hpo.trial.run import run_trial
 from hpo.workers.messages import Emit
 
 

@@ -23,12 +23,8 @@ from hpo.rng import Key
 from hpo.config.configuration import Configuration
 from hpo.training.device import prepare_process
 from hpo.training.loop import train
+from hpo.training.setup import TrialSetup
 from hpo.training.data import make_trial_data, weights_hash
-
-class Silence:
-    interval = 100
-    def on_steps(self, step, losses):
-        pass
 
 prepare_process(threads=1)
 rng = np.random.default_rng(0)
@@ -42,7 +38,7 @@ for line in sys.stdin:
     data = make_trial_data(configuration, dataset, rows, device)
     key = Key(1) / "trial" / 0
     model = build_model(configuration, classes=4, key=key / "weights", sample=data.train.first(16)[0])
-    for epoch in train(configuration, model, data, key, device, configuration.precision, watch=Silence()):
+    for epoch in train(TrialSetup.of(configuration, model, data, key, device, configuration.precision)):
         pass
     print(weights_hash(model))
 """

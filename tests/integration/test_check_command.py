@@ -38,7 +38,7 @@ def images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     dataset = Dataset(
         "synthetic", tuple("abcdefghij"), pixels, labels, pixels[:20], labels[:20], "tiny", "made for a test"
     )
-    monkeypatch.setattr("hpo.workers.submit.load_dataset", lambda *_, **__: dataset)
+    monkeypatch.setattr("hpo.data.datasets.load_dataset", lambda *_, **__: dataset)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.yaml").write_text(STUDY)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from torch import Tensor, nn
 
-import hpo.trial.setup
+import hpo.training.setup
 from hpo.config.study import StudySpec
 from hpo.errors import FailingStudyError
 from hpo.queue.slots import StudyProgress, study_progress
@@ -56,12 +56,12 @@ def _serve(url: str, spec: StudySpec) -> StudyProgress:
 @pytest.fixture(autouse=True)
 def _broken_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Odd widths are broken."""
-    real = hpo.trial.setup.build_model
+    real = hpo.training.setup.build_model
 
     def build(configuration: Any, **arguments: Any) -> nn.Module:
         return _Broken() if configuration.width % 2 else real(configuration, **arguments)
 
-    monkeypatch.setattr(hpo.trial.setup, "build_model", build)
+    monkeypatch.setattr(hpo.training.setup, "build_model", build)
 
 
 def test_it_stops_after_so_many_and_goes_on_when_told_again(storage_url: str) -> None:

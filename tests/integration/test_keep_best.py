@@ -22,7 +22,7 @@ from hpo.stages.store import main_stage
 from hpo.storage.store import ResultsStore
 from hpo.training.evaluate import evaluate
 from hpo.training.model_factory import build_model
-from hpo.trial.setup import prepare
+from hpo.training.setup import prepare
 from hpo.workers.loop import serve
 from hpo.workers.messages import WorkOrder
 from hpo.workers.submit import submit

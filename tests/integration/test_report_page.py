@@ -34,8 +34,8 @@ class _Opened:
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.goto(place.as_uri(), wait_until="load")
 
-    def colour(self, selector: str, name: str) -> str:
-        """A computed colour as #rrggbb."""
+    def color(self, selector: str, name: str) -> str:
+        """A computed color as #rrggbb."""
         script = f"element => getComputedStyle(element).{name}"
         text: str = self.page.eval_on_selector(selector, script)
         red, green, blue = (int(part) for part in text.removeprefix("rgb(").removesuffix(")").split(","))
@@ -50,9 +50,9 @@ def test_it_opens_from_disk_and_is_readable(browser: Any, page_file: Path, schem
     )
     assert opened.requests == [page_file.as_uri()] and opened.problems == []
     theme = LIGHT if scheme == "light" else DARK
-    assert opened.colour("h1", "color") == theme.ink
-    assert opened.colour("section", "backgroundColor") == theme.surface
-    assert opened.colour("#curves svg text", "fill") in (theme.ink, theme.muted)
+    assert opened.color("h1", "color") == theme.ink
+    assert opened.color("section", "backgroundColor") == theme.surface
+    assert opened.color("#curves svg text", "fill") in (theme.ink, theme.muted)
     sideways = opened.page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert sideways <= 0, "the page itself never scrolls sideways"
     heights = opened.page.eval_on_selector_all("figure svg", "all => all.map(each => each.clientHeight)")
@@ -75,7 +75,7 @@ def test_a_mark_leads_to_its_trial(browser: Any, page_file: Path) -> None:
 def test_on_paper_nothing_is_folded_and_all_is_light(browser: Any, page_file: Path) -> None:
     opened = _Opened(browser, page_file, color_scheme="dark")
     opened.page.emulate_media(media="print")
-    assert opened.colour("h1", "color") == LIGHT.ink
+    assert opened.color("h1", "color") == LIGHT.ink
     assert opened.page.locator("pre").first.is_visible()
     assert opened.page.pdf().startswith(b"%PDF")
     opened.context.close()

@@ -21,7 +21,8 @@ from optuna.trial import FrozenTrial
 from sqlalchemy import Engine, text
 from torch import nn
 
-import hpo.trial.setup
+import hpo.training.loop
+import hpo.training.setup
 from hpo.config.study import StudySpec
 from hpo.config.thresholds import Thresholds
 from hpo.data.datasets import load_study_images
@@ -32,10 +33,12 @@ from hpo.events import EpochDone, Event, FindingMade, TrialEnded, TrialStarted
 from hpo.queries.study import leaderboard, study_status
 from hpo.queries.trial import preprocessing_state, trial_detail
 from hpo.queue.slots import enqueue
+from hpo.records import EpochResult
 from hpo.rng import Key
 from hpo.search.samplers.registry import sample_slot
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import results_engine
+from hpo.training.setup import TrialSetup
 from hpo.workers.loop import serve
 from hpo.workers.messages import Ready, WorkOrder
 from hpo.workers.submit import submit
@@ -202,12 +205,12 @@ class _Broken(nn.Module):
 def test_a_bug_in_a_trial_fails_it_and_the_study_goes_on(
     storage_url: str, results: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = hpo.trial.setup.build_model
+    real = hpo.training.setup.build_model
 
     def build(configuration: Any, **arguments: Any) -> nn.Module:
         return _Broken() if configuration.width == 4 else real(configuration, **arguments)
 
-    monkeypatch.setattr(hpo.trial.setup, "build_model", build)
+    monkeypatch.setattr(hpo.training.setup, "build_model", build)
     events = _run(storage_url, _study({"width": {"choice": [4, 5]}}))
     assert [event.state for event in _ended(events)] == ["failed", "complete"]
     failed = trial_detail(results, "s", 0)
@@ -218,14 +221,14 @@ def test_a_bug_in_a_trial_fails_it_and_the_study_goes_on(
 def test_running_out_of_memory_fails_the_trial_with_a_remedy(
     storage_url: str, results: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = hpo.trial.setup.train
+    real = hpo.training.loop.train
 
-    def train(configuration: Any, *arguments: Any, **more: Any) -> Any:
-        if configuration.batch_size == 100:
+    def train(setup: TrialSetup, *arguments: Any) -> Iterator[EpochResult]:
+        if setup.configuration.batch_size == 100:
             raise OutOfMemoryError("too little memory for batch_size 100 at width 4")
-        return real(configuration, *arguments, **more)
+        return real(setup, *arguments)
 
-    monkeypatch.setattr(hpo.trial.setup, "train", train)
+    monkeypatch.setattr(hpo.training.loop, "train", train)
     events = _run(storage_url, _study({"batch_size": {"choice": [100, 50]}}))
     assert [event.state for event in _ended(events)] == ["failed", "complete"]
     failed = trial_detail(results, "s", 0)

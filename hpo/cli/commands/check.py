@@ -11,10 +11,10 @@ from hpo.cli.options import Json
 if TYPE_CHECKING:
     from hpo.config.configuration import Configuration
     from hpo.config.study import StudySpec
-    from hpo.trial.dry_run import Rehearsal
+    from hpo.trial.dry_run import DryRun
 
 _LEAST_STEPS = 60
-"""Steps of an epoch below which the shortness of the rehearsal itself would be found fault with."""
+"""Steps of an epoch below which the checks would report the short length of the dry run itself."""
 
 
 def check(
@@ -80,7 +80,7 @@ def _spec(source: str, changes: list[str]) -> StudySpec:
 
 def _run(
     spec: StudySpec, trial: int | None, epochs: int, images: int, device_name: str, *, quiet: bool
-) -> tuple[Configuration, Rehearsal]:
+) -> tuple[Configuration, DryRun]:
     from hpo.cli.views.check import following
     from hpo.data.datasets import load_study_images, resolve_auto
     from hpo.errors import UserError
@@ -89,8 +89,8 @@ def _run(
     from hpo.settings import settings
     from hpo.training.cores import divide_threads
     from hpo.training.device import prepare_process, resolve_device
-    from hpo.trial.dry_run import rehearse
-    from hpo.trial.setup import prepare
+    from hpo.training.setup import prepare
+    from hpo.trial.dry_run import dry_run
 
     device = resolve_device(device_name)
     prepare_process(divide_threads(1))
@@ -108,5 +108,5 @@ def _run(
     )
     key = Key(spec.seed) / "trial" / (trial or 0)
     with following(short, quiet=quiet) as on_epoch:
-        ready = prepare(short, dataset, key, Key(spec.seed) / "split", device)
-        return short, rehearse(ready, spec.checks, on_epoch)
+        setup = prepare(short, dataset, key, Key(spec.seed) / "split", device)
+        return short, dry_run(setup, spec.checks, on_epoch)

@@ -19,7 +19,7 @@ from hpo.cli.views.trial import layers_table, number_cell
 from hpo.config.configuration import Configuration
 from hpo.records import EpochResult
 from hpo.reporting import formatting
-from hpo.trial.dry_run import Rehearsal
+from hpo.trial.dry_run import DryRun
 from hpo.trial.recorder import layer_records
 
 _ORDER = ("fatal", "warn", "note", "pass")
@@ -48,7 +48,7 @@ def following(configuration: Configuration, *, quiet: bool) -> Iterator[Callable
         yield advance
 
 
-def print_report(configuration: Configuration, result: Rehearsal) -> None:
+def print_report(configuration: Configuration, result: DryRun) -> None:
     """The whole report: what is wrong first."""
     console = stdout()
     console.print(_heading(configuration, result))
@@ -62,7 +62,7 @@ def print_report(configuration: Configuration, result: Rehearsal) -> None:
     _print_verdict(console, result)
 
 
-def as_json(configuration: Configuration, result: Rehearsal) -> str:
+def as_json(configuration: Configuration, result: DryRun) -> str:
     """The same for programs."""
     return to_json(
         {
@@ -77,7 +77,7 @@ def as_json(configuration: Configuration, result: Rehearsal) -> str:
     )
 
 
-def _heading(configuration: Configuration, result: Rehearsal) -> Text:
+def _heading(configuration: Configuration, result: DryRun) -> Text:
     trained = formatting.count(result.steps, "step")
     last = f", val_accuracy {formatting.accuracy(result.curve[-1].val_accuracy)}" if result.curve else ""
     return Text.assemble(
@@ -111,7 +111,7 @@ def _checks_table(findings: tuple[Finding, ...], width: int) -> Table:
     return table
 
 
-def _print_verdict(console: Console, result: Rehearsal) -> None:
+def _print_verdict(console: Console, result: DryRun) -> None:
     said = result.verdict
     style = "green" if said.cause == HEALTHY else "yellow"
     sure = "" if said.cause == HEALTHY else f"  ({said.confidence:.0%} sure)"

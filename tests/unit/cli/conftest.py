@@ -1,7 +1,8 @@
-"""A small database as a study leaves it: good trials, an exploded one, one with an error, one under way."""
+"""A small database as a study leaves it: complete, exploded, failed and running trials."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,17 @@ def demo_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def demo(demo_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The URL of the database, which is also the default storage."""
     url = f"sqlite:///{demo_path}"
+    monkeypatch.setenv("HPO_STORAGE", url)
+    settings.cache_clear()
+    yield url
+    settings.cache_clear()
+
+
+@pytest.fixture
+def own_demo(demo_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of a copy of the database that the test may change, which is also the default storage."""
+    shutil.copy(demo_path, tmp_path / "own.db")
+    url = f"sqlite:///{tmp_path / 'own.db'}"
     monkeypatch.setenv("HPO_STORAGE", url)
     settings.cache_clear()
     yield url

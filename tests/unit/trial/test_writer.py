@@ -79,16 +79,16 @@ def test_writes_are_made_in_order_and_unsent_is_what_is_not_confirmed(
     outbox.findings([finding("a"), finding("b")])
     outbox.layers([LAYER])
     outbox.findings([])
-    assert outbox.unsent() == [finding("a"), finding("b"), LAYER]
+    assert outbox.pending() == [finding("a"), finding("b"), LAYER]
     assert store.written == []
     store.door.set()
     _wait(outbox)
     assert store.written == [1, ["a", "b"], ["conv"]]
-    assert outbox.unsent() == []
+    assert outbox.pending() == []
 
 
 def test_what_an_earlier_worker_left_unsent_is_stored_first(store: Store, outbox: BackgroundWriter) -> None:
-    outbox.again([finding("a"), LAYER, finding("b")])
+    outbox.requeue([finding("a"), LAYER, finding("b")])
     outbox.epoch(point(1))
     _wait(outbox)
     assert store.written == [["a", "b"], ["conv"], 1]
@@ -107,7 +107,7 @@ def test_after_a_lost_lease_or_database_nothing_is_written(
         with pytest.raises(type(failure)):
             attempt()
     assert store.written == []
-    assert outbox.unsent() == [finding("a")]
+    assert outbox.pending() == [finding("a")]
 
 
 def test_a_bug_in_a_write_is_told_once_and_the_failure_can_still_be_written(
@@ -133,7 +133,7 @@ def test_a_wish_to_stop_ends_the_writing_and_not_the_training(store: Store, outb
     with pytest.raises(StopError):
         _wait(outbox)
     outbox.check()
-    assert outbox.unsent() == [finding("a")]
+    assert outbox.pending() == [finding("a")]
 
 
 def test_who_waits_for_the_database_can_be_stopped(store: Store, outbox: BackgroundWriter) -> None:
@@ -145,7 +145,7 @@ def test_who_waits_for_the_database_can_be_stopped(store: Store, outbox: Backgro
 
     with pytest.raises(StopError):
         outbox.flush(stop)
-    assert outbox.unsent() == [finding("a")]
+    assert outbox.pending() == [finding("a")]
 
 
 def test_what_is_under_way_when_it_closes_is_the_last(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""`hpo dashboard` ends by Ctrl-C while it draws."""
+"""`hpo dashboard` stops after Ctrl-C while it draws."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ TOKEN = "0123456789abcdef"
 IMPATIENT = """
 import sys
 from hpo.cli.app import main
-from hpo.reporting.dashboard import knowledge, server
-server._LONGEST_END = 0.0
+from hpo.reporting.dashboard import annotations, server
+server._SHUTDOWN_SECONDS = 0.0
 sys.argv[0] = "hpo"
 """
-# Every operation of PyTorch takes Python's lock again in a C++ destructor, which is what aborts.
+# Every operation of PyTorch takes the GIL in a C++ destructor, which is what aborts.
 ENDLESS = """
 import torch
 matrix = torch.rand(200, 200)
@@ -32,7 +32,7 @@ def draw(trial):
     print("drawing", flush=True)
     while True:
         torch.mm(matrix, matrix)
-knowledge.trial_curves = draw
+annotations.trial_curves = draw
 """
 PICTURES = [f"/artifacts/1/{trial}/c-0" for trial in range(1, 13)]
 
@@ -55,7 +55,7 @@ def dashboard(path: Path, *python: str) -> Iterator[tuple[subprocess.Popen[str],
 
 
 def asking(port: int, paths: list[str]) -> tuple[list[Thread], list[bytes]]:
-    """Threads that ask for the paths, and what they got so far, whole answers only."""
+    """Start threads that request the paths; return them and the list of complete answers so far."""
     got: list[bytes] = []
 
     def ask(path: str) -> None:
@@ -73,7 +73,7 @@ def asking(port: int, paths: list[str]) -> tuple[list[Thread], list[bytes]]:
 
 
 def wait_for_first(got: list[bytes]) -> None:
-    """Return when the drawing is under way."""
+    """Wait until the drawing has started."""
     until = time.monotonic() + 60
     while not got and time.monotonic() < until:
         time.sleep(0.005)
@@ -82,7 +82,7 @@ def wait_for_first(got: list[bytes]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_answers_that_were_begun_are_given(watched_path: Path, signum: signal.Signals) -> None:
+def test_shutdown_finishes_answers_in_progress(watched_path: Path, signum: signal.Signals) -> None:
     with dashboard(watched_path, "-m", "hpo") as (process, port):
         threads, got = asking(port, PICTURES)
         wait_for_first(got)
@@ -97,7 +97,7 @@ def test_answers_that_were_begun_are_given(watched_path: Path, signum: signal.Si
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pause", [0.0, 0.03, 0.08])
-def test_it_ends_in_the_middle_of_a_picture(watched_path: Path, pause: float) -> None:
+def test_shutdown_in_the_middle_of_a_picture(watched_path: Path, pause: float) -> None:
     with dashboard(watched_path, "-c", f"{IMPATIENT}main()") as (process, port):
         threads, got = asking(port, PICTURES)
         wait_for_first(got)
@@ -111,7 +111,7 @@ def test_it_ends_in_the_middle_of_a_picture(watched_path: Path, pause: float) ->
 
 
 @pytest.mark.slow
-def test_a_thread_in_native_code_does_not_abort_it(watched_path: Path) -> None:
+def test_shutdown_with_a_thread_in_native_code(watched_path: Path) -> None:
     with dashboard(watched_path, "-c", f"{IMPATIENT}{ENDLESS}main()") as (process, port):
         (thread,), got = asking(port, PICTURES[:1])
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""Who gets the dashboard's /metrics, and what it says where there are none."""
+"""Access to the dashboard's /metrics, and its answer if there are none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Ask = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A database with a study of three trials, none of which has begun."""
+    """A database with a study of three trials, none of which has started."""
     url = f"sqlite:///{tmp_path_factory.mktemp('metrics')}/d.db"
     spec = parse_study("study: three\ntrials: 3\nspace: {lr: {log: [1e-3, 1]}}\n", "three.yaml")
     with ResultsStore(url) as store:
@@ -35,7 +35,7 @@ class _Images:
     train_labels = range(50_000)
 
 
-def test_a_scraper_needs_the_token(studies: str, ask: Ask) -> None:
+def test_metrics_require_the_token(studies: str, ask: Ask) -> None:
     app = make_app(studies, Access(TOKEN))
     assert ask(app, "/metrics").status == 401
     assert ask(app, "/metrics", HTTP_AUTHORIZATION="Bearer 0123456789abcdeX").status == 401
@@ -46,7 +46,7 @@ def test_a_scraper_needs_the_token(studies: str, ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("writable", [False, True])
-def test_it_is_only_read(studies: str, ask: Ask, writable: bool) -> None:
+def test_metrics_never_change_the_database(studies: str, ask: Ask, writable: bool) -> None:
     app = make_app(studies, Access(writable=writable))
     local = {"HTTP_HOST": "127.0.0.1"}
     path = Path(studies.removeprefix("sqlite:///"))
@@ -58,7 +58,7 @@ def test_it_is_only_read(studies: str, ask: Ask, writable: bool) -> None:
     assert ask(app, "/metrics", HTTP_HOST="evil.example").status == 403
 
 
-def test_where_there_are_none_the_scrape_fails_with_the_reason(url: str, ask: Ask) -> None:
+def test_metrics_without_hpo_tables_fail_with_a_reason(url: str, ask: Ask) -> None:
     answer = ask(make_app(url, Access()), "/metrics", HTTP_HOST="127.0.0.1")
     assert answer.status == 503
     assert b"holds Optuna's studies and none of hpo's" in answer.body
