@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from tests.helpers.compose_services import Compose
 from tests.helpers.hpo_command import STUDY
 from tests.helpers.servers import Server
+from tests.helpers.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 PASSWORD, TOKEN = "not @ll letters/", "0123456789abcdef0123"
@@ -48,9 +48,11 @@ def compose(tmp_path: Path, database: Server) -> Iterator[Compose]:
 
 
 def _wait_for_epoch(compose: Compose, name: str) -> None:
-    while "epoch_done" not in compose.output(name):
+    def has_trained() -> bool:
         assert compose.processes[name].poll() is None, compose.output(name)
-        time.sleep(0.1)
+        return "epoch_done" in compose.output(name)
+
+    wait_until(has_trained, f"{name} trains an epoch")
 
 
 def test_a_study_is_finished_though_the_database_crashes_and_a_worker_is_taken_away(
@@ -72,9 +74,13 @@ def test_a_study_is_finished_though_the_database_crashes_and_a_worker_is_taken_a
     compose.wait_until_healthy("db")
     assert compose.stop("worker-2") == 143
     compose.wait_until_healthy("dashboard")
-    while json.loads(compose.run("hpo", "studies", "--json"))[0]["done"] < 4:
+
+    def is_done() -> bool:
         assert compose.processes["worker"].poll() is None, compose.output("worker")
-        time.sleep(0.5)
+        done: int = json.loads(compose.run("hpo", "studies", "--json"))[0]["done"]
+        return done == 4
+
+    wait_until(is_done, "4 trials are done", seconds=200)
 
     assert compose.stop("worker") == 143
     compose.stop("dashboard")

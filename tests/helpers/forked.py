@@ -79,16 +79,20 @@ def run(
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
+def start(arguments: Sequence[str], environment: dict[str, str]) -> int:
+    """``python *arguments`` in the folder of the repository; return its pid, for ``os.waitpid``."""
+    return _zygote().fork(Request(list(arguments), environment, str(_ROOT), [0, 1, 2]), [0, 1, 2])
+
+
 @cache
 def _zygote() -> Forker:
     """Start the zygote of this test process; it ends with it."""
     ours, theirs = channel_pair()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HPO_")}
-    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.helpers.zygote", str(theirs.fileno())],
         cwd=_ROOT,
-        env=environment | one_thread,
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         pass_fds=[theirs.fileno()],
