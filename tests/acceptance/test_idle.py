@@ -109,13 +109,13 @@ def test_it_asks_nothing_until_it_is_told(server: Server, url: str, monkeypatch:
         idler.wait_until_at_rest(20)
         assert idler.statements[before:] == []
         submit(url, "first")
-        wait_until(lambda: idler.trained() == 1, "the first study is trained")
+        wait_until(lambda: idler.trained() == 1, "the end of the first trial")
         idler.wait_until_at_rest()
         server.kill()
         server.start()
         idler.wait_until_at_rest()
         submit(url, "second")
-        wait_until(lambda: idler.trained() == 2, "the second study is trained")
+        wait_until(lambda: idler.trained() == 2, "the end of the second trial")
         idler.wait_until_at_rest()
 
     ended = _in_another_thread(scenario, idler)

@@ -10,11 +10,12 @@ from sqlalchemy import text
 
 from hpo.config.study import StudySpec
 from hpo.storage.store import ResultsStore
-from hpo.workers.submit import submit
+from hpo.workers.submit import submit_study
 from tests.helpers.killable_workers import KillableWorkers
 
 pytestmark = pytest.mark.usefixtures("same_settings")
 SQLITE = pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+
 STUDY = {
     "study": "s",
     "fixed": {"dataset": "synthetic", "train_images": 400, "batch_size": 5, "width": 8, "depth": 2,
@@ -32,7 +33,7 @@ STUDY = {
 
 def _submit(url: str) -> None:
     with ResultsStore(url) as store:
-        submit(store, StudySpec.model_validate(STUDY))
+        submit_study(store, StudySpec.model_validate(STUDY))
 
 
 def _outcome(url: str) -> list[Any]:

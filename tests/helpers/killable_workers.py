@@ -19,7 +19,7 @@ from hpo.settings import settings
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_registered
 from hpo.trial.checkpoint_files import slot_folder
-from hpo.workers.submit import submit as submit_study
+from hpo.workers.submit import submit_study
 from tests.helpers import forked
 from tests.helpers.waiting import wait_until
 
@@ -157,7 +157,7 @@ class Training:
 
     def wait_for(self, slot: int, epoch: int) -> None:
         """Return once the slot's training is in that epoch."""
-        wait_until(lambda: self._epoch(slot) >= epoch, f"slot {slot} trains epoch {epoch}")
+        wait_until(lambda: self._epoch(slot) >= epoch, f"epoch {epoch} of slot {slot}", seconds=240)
 
     def _epoch(self, slot: int) -> int:
         folder = slot_folder(settings().checkpoints, self.uid, "main", slot)

@@ -82,11 +82,10 @@ def _run(
     spec: StudySpec, trial: int | None, epochs: int, images: int, device_name: str, *, quiet: bool
 ) -> tuple[Configuration, DryRun]:
     from hpo.cli.views.check import following
-    from hpo.data.datasets import load_study_images, resolve_auto
+    from hpo.data.datasets import choose_dataset, load_study_images
     from hpo.errors import UserError
     from hpo.rng import Key
     from hpo.search.samplers.registry import sample_slot
-    from hpo.settings import settings
     from hpo.training.cores import divide_threads
     from hpo.training.device import prepare_process, resolve_device
     from hpo.training.setup import prepare
@@ -94,8 +93,7 @@ def _run(
 
     device = resolve_device(device_name)
     prepare_process(divide_threads(1))
-    wanted = str(spec.fixed.get("dataset", "auto"))
-    dataset = load_study_images(spec, resolve_auto(settings())[0] if wanted == "auto" else wanted)
+    dataset = load_study_images(spec, choose_dataset(spec)[0])
     if trial is not None and trial >= spec.trials:
         raise UserError(f"study {spec.study} plans trials 0 to {spec.trials - 1}; there is no trial {trial}")
     drawn = {} if trial is None else sample_slot(spec, trial)
