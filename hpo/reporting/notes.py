@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 
 from hpo.checks.causes import HEALTHY, evidence
 from hpo.config.study import TEST
-from hpo.diagnosis.base import StudyFinding
 from hpo.queries.study import StudyOverview, TrialSummary
+from hpo.records import StudyFinding
 from hpo.reporting import formatting
 from hpo.reporting.figures.points import cause_of
 from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY, cause_label

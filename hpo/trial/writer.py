@@ -10,7 +10,7 @@ from threading import Condition, Thread
 from typing import TypeAlias
 
 from hpo.errors import LeaseLostError, StorageError
-from hpo.records import EpochRecord, FindingRecord, LayerRecord
+from hpo.records import EpochResult, Finding, LayerStatistics
 from hpo.storage.fence import Lease
 from hpo.storage.store import ResultsStore
 from hpo.testing.faults import fault_point
@@ -20,7 +20,7 @@ LOOK_SECONDS = 0.2
 CLOSING_SECONDS = 5.0
 """How long a worker that stops waits for what is unsent: its checkpoint has it too."""
 
-Unsent: TypeAlias = FindingRecord | LayerRecord
+Unsent: TypeAlias = Finding | LayerStatistics
 """What a checkpoint keeps of writes that the database has not confirmed. Epochs are in its curve."""
 
 
@@ -48,7 +48,7 @@ class BackgroundWriter:
         # A daemon: an interpreter that ends does not wait for a server that does not answer.
         Thread(target=self._run, name="outbox", daemon=True).start()
 
-    def epoch(self, record: EpochRecord) -> None:
+    def epoch(self, record: EpochResult) -> None:
         """Add a point to the curves."""
 
         def send() -> None:
@@ -58,13 +58,13 @@ class BackgroundWriter:
 
         self._put(_Write(send))
 
-    def findings(self, records: Sequence[FindingRecord]) -> None:
+    def findings(self, records: Sequence[Finding]) -> None:
         """Store what checks found."""
         if records:
             send = self._store.record_findings
             self._put(_Write(lambda: send(self._hold, self._trial_id, records), records))
 
-    def layers(self, records: Sequence[LayerRecord]) -> None:
+    def layers(self, records: Sequence[LayerStatistics]) -> None:
         """Store layer statistics."""
         if records:
             send = self._store.record_layers
@@ -72,8 +72,8 @@ class BackgroundWriter:
 
     def requeue(self, records: Sequence[Unsent]) -> None:
         """Store what an earlier worker's checkpoint says was unsent."""
-        self.findings([record for record in records if isinstance(record, FindingRecord)])
-        self.layers([record for record in records if isinstance(record, LayerRecord)])
+        self.findings([record for record in records if isinstance(record, Finding)])
+        self.layers([record for record in records if isinstance(record, LayerStatistics)])
 
     def statistics(self, fingerprint: str, state: bytes) -> None:
         """Store what preprocessing learned."""

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpo.cli.options import Changes, Device, Ray, Storage, StudyFile, Tags, Trials, storage_url
+from hpo.cli.options import Changes, Device, Ray, Storage, StudyFile, Tags, Trials, overrides, storage_url
 
 if TYPE_CHECKING:
-    from hpo.config.study import StudySpec
     from hpo.workers.ray.resources import RayWorkers
 
 
@@ -56,7 +55,7 @@ def run(
         bool, typer.Option("--json", help="Print events and the summary as JSON, one object per line.")
     ] = False,
 ) -> None:
-    """Train a study's trials; report which won and why others failed.
+    """Train a study's trials; show the best and why others failed.
 
     Run the same study again to resume it: finished trials are kept, and only the rest is trained.
     """
@@ -69,6 +68,7 @@ def run(
     except UnknownStudyError as error:
         raise UnknownStudyError(f"{error}{_hint_if_in_database(url, study)}") from None
 
+    from hpo.cli.views.notices import print_advice
     from hpo.cli.views.run import JsonRunView, RunView
     from hpo.config.parsing.sections import read_tags
     from hpo.workers.ray.run import run_on_ray
@@ -89,6 +89,8 @@ def run(
 
 
 def _local_workers(wanted: int | None, device: str, trials: int) -> int:
+    from hpo.cli.views.notices import default_workers, warn_if_oversubscribed
+
     count = wanted or default_workers(device, trials)
     warn_if_oversubscribed(count)
     return count
@@ -114,11 +116,11 @@ def _ray_workers(
 
 def _hint_if_in_database(url: str, name: str) -> str:
     """Tell how to resume a study that is in the database, although its file was not found."""
-    from hpo.cli.commands.enqueue import in_database
+    from hpo.cli.database import find_in_database
     from hpo.errors import HpoError
 
     try:
-        known = in_database(url, name)
+        known = find_in_database(url, name)
     except HpoError:
         return ""
     if known is None:
@@ -126,39 +128,3 @@ def _hint_if_in_database(url: str, name: str) -> str:
     return (
         f"\n  the database has a study of that name: `hpo worker {name} --until-idle` resumes it as submitted"
     )
-
-
-def overrides(changes: list[str] | None, trials: int | None) -> list[str]:
-    """Return what the command changes of a study file."""
-    return [*(changes or []), *([f"trials={trials}"] if trials else [])]
-
-
-def print_advice(spec: StudySpec) -> None:
-    """Print warnings and notes about the study's sampler and pruner."""
-    from hpo.cli.console import stderr
-    from hpo.search.advice import notes, warnings
-
-    for warning in warnings(spec):
-        stderr().print(f"warning: {warning}", style="yellow", soft_wrap=True)
-    for note in notes(spec):
-        stderr().print(f"note: {note}", style="dim", soft_wrap=True)
-
-
-def default_workers(device: str, trials: int | None, option: str = "--workers") -> int:
-    """Return the default number of workers; print it with the reason."""
-    from hpo.cli.console import stderr
-    from hpo.training.cores import default_crew
-
-    crew = default_crew(device, trials)
-    stderr().print(f"workers: {crew.workers} ({crew.why}; {option} N for another number)", style="dim")
-    return crew.workers
-
-
-def warn_if_oversubscribed(workers: int) -> None:
-    """Print a warning if there are more workers than cores."""
-    from hpo.cli.console import stderr
-    from hpo.training.cores import oversubscription
-
-    warning = oversubscription(workers)
-    if warning:
-        stderr().print(f"warning: {warning}", style="yellow", soft_wrap=True)

@@ -17,8 +17,11 @@ def stop(
     wait: Annotated[bool, typer.Option("--wait", help="Return when all workers have stopped.")] = False,
     storage: Storage = None,
 ) -> None:
-    """Stop a study on all machines: its workers save and release their trials. `hpo resume` undoes it."""
-    from hpo.cli.views.tables import study_in_database
+    """Stop a study on all machines; its trials are saved.
+
+    Its workers save and release their trials within seconds. `hpo resume` undoes it.
+    """
+    from hpo.cli.database import study_in_database
     from hpo.queue import control
     from hpo.reporting import formatting
     from hpo.storage.store import ResultsStore
@@ -38,8 +41,11 @@ def stop(
 
 
 def resume(study: StudyName, storage: Storage = None) -> None:
-    """Resume a study that `hpo stop` stopped: let workers train its trials again."""
-    from hpo.cli.views.tables import study_in_database
+    """Resume a study that `hpo stop` stopped.
+
+    Workers can train its trials again; this command starts none.
+    """
+    from hpo.cli.database import study_in_database
     from hpo.queue import control
     from hpo.storage.store import ResultsStore
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hpo.cli.options import Changes, Json, Storage, StudyFile, Trials, storage_url
+from hpo.cli.options import Changes, Json, Storage, StudyFile, Trials, overrides, storage_url
 
 
 def submit(
@@ -26,12 +26,13 @@ def submit(
     changes: Changes = None,
     as_json: Json = False,
 ) -> None:
-    """Submit a study for `hpo worker` on any machine. Does not train anything here.
+    """Submit a study for workers on any machine.
 
-    Submit the same study again to change its number of trials or its priority.
+    `hpo worker` trains it; this command trains nothing. Submit the same study again to change its number of
+    trials or its priority.
     """
-    from hpo.cli.commands.run import overrides, print_advice
-    from hpo.cli.console import printable, stdout, to_json
+    from hpo.cli.console import print_json, print_line
+    from hpo.cli.views.notices import print_advice
     from hpo.config.parsing.load import load_study
     from hpo.reporting import formatting
     from hpo.storage.store import ResultsStore
@@ -45,10 +46,10 @@ def submit(
     if as_json:
         known = {"study": spec.study, "study_id": submitted.study_id, "trials": now.total, "done": now.done}
         known |= {"priority": submitted.priority, "needs": list(spec.needs), "dataset": submitted.dataset}
-        typer.echo(to_json(known))
+        print_json(known)
         return
     done = f", {now.done} of them done" if now.done else ""
     needs = f", needs {' and '.join(spec.needs)}" if spec.needs else ""
     line = f"{spec.study}  {formatting.count(now.total, 'trial')}{done}, priority {submitted.priority}{needs}"
-    stdout().print(printable(f"{line}, on {submitted.origin}"), soft_wrap=True)
-    stdout().print(printable(f"`hpo worker` trains it; `hpo status {spec.study} --watch` shows its progress"))
+    print_line(f"{line}, on {submitted.origin}")
+    print_line(f"`hpo worker` trains it; `hpo status {spec.study} --watch` shows its progress")

@@ -26,7 +26,7 @@ class LogFormat(StrEnum):
 def worker(
     studies: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[STUDY]...", help="Names of studies. [default: all]", show_default=False),
+        typer.Argument(metavar="STUDY", help="Names of studies. [default: all]", show_default=False),
     ] = None,
     storage: Storage = None,
     slots: Annotated[
@@ -64,7 +64,7 @@ def worker(
         str, typer.Option(metavar="ADDRESS", help="Address of the metrics; 0.0.0.0 admits other machines.")
     ] = "127.0.0.1",
 ) -> None:
-    """Train the trials of all open studies of the database, or of those named.
+    """Train the trials of all open studies, or of those named.
 
     Serves studies by priority, then those with the fewest workers. On SIGTERM or Ctrl-C it saves and releases
     its trials, so that other workers can resume them, and exits with 143 or 130. With --until-idle it exits
@@ -72,8 +72,8 @@ def worker(
     """
     import sys
 
-    from hpo.cli.commands.run import default_workers, warn_if_oversubscribed
     from hpo.cli.views.lines import WorkerLog
+    from hpo.cli.views.notices import default_workers, warn_if_oversubscribed
     from hpo.config.parsing.sections import read_tags
     from hpo.workers.messages import WorkOrder
     from hpo.workers.service import serve_studies
@@ -115,8 +115,8 @@ def _with_metrics(show: Emit, host: str, port: int | None) -> Iterator[Emit]:
 
 def _check_names(url: str, names: list[str], *, must_exist: bool) -> None:
     """Warn of, or refuse, names that are not in the database: studies to come, or typing errors."""
-    from hpo.cli.console import stderr
-    from hpo.cli.views.tables import study_in_database
+    from hpo.cli.console import print_warning
+    from hpo.cli.database import study_in_database
     from hpo.errors import UnknownStudyError
     from hpo.storage.schema import inspect_schema
 
@@ -131,4 +131,4 @@ def _check_names(url: str, names: list[str], *, must_exist: bool) -> None:
         except UnknownStudyError as error:
             if must_exist:
                 raise
-            stderr().print(f"warning: {error}; waiting for it", style="yellow", soft_wrap=True)
+            print_warning(f"{error}; waiting for it")

@@ -25,9 +25,12 @@ def workers(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """List the worker processes of all machines, with their trials and last heartbeats."""
-    from hpo.cli.console import stdout, to_json
-    from hpo.cli.views.tables import results
+    """List the worker processes on all machines.
+
+    Each with its trial and its last heartbeat.
+    """
+    from hpo.cli.console import print_json, stdout
+    from hpo.cli.database import results
     from hpo.queries.workers import present_workers, state_of
     from hpo.storage.identity import is_local
 
@@ -35,9 +38,7 @@ def workers(
         found = [each for each in present_workers(engine) if not here or is_local(each.worker)]
     states = [state_of(each) for each in found]
     if as_json:
-        typer.echo(
-            to_json([{"state": state, **asdict(each)} for each, state in zip(found, states, strict=True)])
-        )
+        print_json([{"state": state, **asdict(each)} for each, state in zip(found, states, strict=True)])
     elif not found:
         stdout().print("no workers: `hpo worker` starts some, on any machine")
     else:

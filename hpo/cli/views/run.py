@@ -9,13 +9,13 @@ from types import TracebackType
 from typing import Any
 
 from hpo.cli.console import stdout
+from hpo.cli.database import results
 from hpo.cli.views.diagnosis import as_dict
 from hpo.cli.views.lines import JsonLines, Lines
 from hpo.cli.views.live import LiveView
 from hpo.cli.views.progress import RunProgress
 from hpo.cli.views.run_end import print_ending, print_ending_without_database
 from hpo.cli.views.stages import as_dict as stages_as_dict
-from hpo.cli.views.tables import results
 from hpo.errors import StorageError
 from hpo.events import Event, RunSummary, StudyReady
 from hpo.queries.study import leaderboard, study_status

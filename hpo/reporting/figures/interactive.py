@@ -71,9 +71,9 @@ def failures_plot(picture: StudyPicture, axis: Axis) -> go.Figure:
 def layers_plot(trial: TrialDetail) -> go.Figure:
     """Plot the update ratio of each layer over the steps; the lecture expects about 1e-3."""
     figure = go.Figure()
-    names = list(dict.fromkeys(layer.layer for layer in trial.layers))
+    names = list(dict.fromkeys(layer.name for layer in trial.layers))
     for place, name in enumerate(names):
-        seen = [(each.step, each.update_ratio) for each in trial.layers if each.layer == name]
+        seen = [(each.step, each.update_ratio) for each in trial.layers if each.name == name]
         drawn = [
             (step, ratio) for step, ratio in seen if ratio is not None and math.isfinite(ratio) and ratio > 0
         ]
