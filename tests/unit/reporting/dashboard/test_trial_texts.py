@@ -104,7 +104,7 @@ def test_prepare_computes_the_first_answer(
 
 
 def in_order(answer: Any) -> Any:
-    """What has no order of its own, sorted."""
+    """Return the answer with unordered lists sorted."""
     if isinstance(answer, dict):
         return {name: in_order(value) for name, value in answer.items()}
     if isinstance(answer, list):
