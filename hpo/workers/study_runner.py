@@ -33,7 +33,7 @@ from hpo.storage.studies import RegisteredStudy, find_registered
 from hpo.testing.faults import fault_point
 from hpo.training.device import release_trial_memory, resolve_device
 from hpo.training.model_factory import check_model
-from hpo.trial.checkpoint_files import remove_all
+from hpo.trial.checkpoint_files import remove_study_checkpoints
 from hpo.trial.context import TrialContext
 from hpo.trial.run import run_trial
 from hpo.workers.messages import Emit
@@ -81,7 +81,7 @@ class StudyRunner:
         bench = self.bench
         with suppress(UnknownStudyError):  # deleted a moment ago
             refresh(bench.store, bench.spec.study)
-        remove_all(settings().checkpoints.expanduser(), bench.study_uid)
+        remove_study_checkpoints(settings().checkpoints.expanduser(), bench.study_uid)
         delete_stale_weights(bench.store, bench.study_id, bench.study_uid, bench.spec.keep_best)
 
 

@@ -65,7 +65,7 @@ def ranking(url: str) -> list[int]:
 
 def kept_trials() -> dict[str, list[int]]:
     return {
-        str(whose["study"]): sorted(each.number for each in kept.entries(folder.name))
+        str(whose["study"]): sorted(each.number for each in kept.trial_folders(folder.name))
         for folder, whose in kept.studies()
     }
 

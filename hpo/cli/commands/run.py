@@ -163,10 +163,10 @@ def say_how_it_searches(spec: StudySpec) -> None:
 def default_workers(device: str, trials: int | None, option: str = "--workers") -> int:
     """How many there are where none are asked for; it is said, with the reason."""
     from hpo.cli.console import stderr
-    from hpo.training.cores import default_crew
+    from hpo.training.cores import default_workers
 
-    crew = default_crew(device, trials)
-    stderr().print(f"workers: {crew.workers} ({crew.why}; {option} N for another number)", style="dim")
+    crew = default_workers(device, trials)
+    stderr().print(f"workers: {crew.workers} ({crew.reason}; {option} N for another number)", style="dim")
     return crew.workers
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hpo.training import cores as module
-from hpo.training.cores import available_cores, default_crew, divide_threads, oversubscription
+from hpo.training.cores import available_cores, default_workers, divide_threads, oversubscription
 
 
 @pytest.mark.parametrize(
@@ -38,11 +38,11 @@ def test_default_workers(
 ) -> None:
     monkeypatch.setattr(module, "available_cores", lambda: cores)
     monkeypatch.setattr(module, "_GPU_DRIVERS", (tmp_path,) if gpu else ())
-    crew = default_crew(device, trials)
+    found = default_workers(device, trials)
     workers, why = expected
-    assert crew.workers == workers
-    assert why in crew.why
-    assert crew.workers * divide_threads(crew.workers) <= cores
+    assert found.workers == workers
+    assert why in found.reason
+    assert found.workers * divide_threads(found.workers) <= cores
 
 
 @pytest.mark.parametrize(("workers", "threads"), [(1, 6), (2, 3), (4, 1), (6, 1), (20, 1)])
