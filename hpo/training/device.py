@@ -26,7 +26,9 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name not in _existing_names():
-        raise DeviceError(f"this machine has no device {name!r}; use {_listed(existing_devices())} or auto")
+        raise DeviceError(
+            f"there is no device {name!r} on this machine; use {_listed(existing_devices())} or auto"
+        )
     return torch.device(name)
 
 
@@ -52,8 +54,8 @@ def prepare_process(threads: int) -> None:
     """Set this process up for training with ``threads`` threads. Call it before the first tensor operation.
 
     Denormal numbers are flushed to zero: Intel's processors need over a hundred cycles for each (see its
-    optimization manual), and a network with vanishing gradients produces many. The pool's threads inherit this
-    only if it is set before they start.
+    optimization manual), and a network with vanishing gradients produces many. The pool's threads inherit
+    this only if it is set before they start.
     """
     torch.set_flush_denormal(True)
     torch.set_num_threads(threads)

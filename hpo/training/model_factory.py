@@ -161,7 +161,7 @@ def _load(path: str) -> Callable[..., object]:
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
             raise ConfigurationError(
-                f"model {path}: no module {error.name!r} in {here} or among the installed packages"
+                f"model {path}: there is no module {error.name!r} in {here} or among the installed packages"
             ) from error
         raise ConfigurationError(_raised(path, "when imported", error)) from error
     except Exception as error:  # the user's code

@@ -163,7 +163,7 @@ class Repeat:
         ).applicable()
         for name in spec.space:
             yield Difference(
-                f"the draw of {name} (trained with the stored one)", str(then.get(name)), str(now[name])
+                f"the draw of {name} (the stored one is trained)", str(then.get(name)), str(now[name])
             )
 
 
