@@ -24,7 +24,7 @@ from hpo.training.cores import available_cores
 from hpo.trial.checkpoint_files import Checkpoints
 from hpo.workers import loop
 from hpo.workers.messages import WorkOrder
-from hpo.workers.submit import submit
+from hpo.workers.submit import submit_study
 
 
 class Stopwatch:
@@ -66,7 +66,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/hpo.db"
         with ResultsStore(url) as store:
-            submit(store, spec)
+            submit_study(store, spec)
         began = time.process_time()
         loop.serve(
             WorkOrder(url, (spec.study,), "auto", workers=available_cores()),

@@ -36,7 +36,7 @@ from hpo.storage.studies import results_engine
 from hpo.training.cores import available_cores
 from hpo.workers import loop, study_runner
 from hpo.workers.messages import WorkOrder
-from hpo.workers.submit import submit
+from hpo.workers.submit import submit_study
 
 MOST_OVERHEAD = 0.03
 MOST_CHECKS = 0.02
@@ -144,7 +144,7 @@ def _run(url: str, trials: int, width: int) -> tuple[Clock, Listener]:
         }
     )
     with ResultsStore(url) as store:
-        submit(store, spec)
+        submit_study(store, spec)
     clock = Clock()
     listener = Listener(clock)
     clock.watch()

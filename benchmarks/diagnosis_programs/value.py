@@ -16,7 +16,7 @@ from diagnosis_programs.judging import Judgement, judged
 from diagnosis_programs.runs import keep
 from diagnosis_programs.script import Curve
 from hpo.checks.babysitter import Babysitter
-from hpo.checks.rules.learned import chance_limit
+from hpo.checks.derived import chance_limit
 from hpo.config.parsing.load import load_study
 from hpo.config.study import StudySpec
 from hpo.config.thresholds import Thresholds

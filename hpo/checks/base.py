@@ -1,4 +1,4 @@
-"""Finding: what a check saw. Checks are pure: they read numbers and return findings; only trial.py acts."""
+"""Findings and how checks make them. Checks are pure: they read numbers and return findings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_REMEDY = Remedy("")
 
 @dataclass(frozen=True)
 class Finding:
-    """One check's number beside its threshold, what it means in words, and what to change."""
+    """One check's number, its threshold, what it means, and what to change."""
 
     check: str
     severity: Severity
@@ -33,10 +33,38 @@ class Finding:
     message: str
     remedy: Remedy = NO_REMEDY
     step: int = 0
-    """0-based over the whole training; 0 also for what was found before it."""
+    """0-based over the whole training; 0 also for findings before it."""
     layer: str = ""
-    """Where in the network; empty for the whole of it."""
+    """Where in the network; empty for the whole network."""
     cause: str = ""
-    """A key of ``causes.CAUSES`` that this finding speaks for; empty if it only describes."""
+    """A key of ``causes.CAUSES`` that this finding is evidence for; empty if it only describes."""
     confidence: float = 0.5
-    """How sure this finding alone makes that cause, 0 to 1."""
+    """How certain this finding alone makes that cause, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class _FindingOf:
+    """Makes findings of one severity."""
+
+    severity: Severity
+
+    def __call__(
+        self,
+        check: str,
+        value: float,
+        threshold: float,
+        message: str,
+        remedy: Remedy = NO_REMEDY,
+        *,
+        step: int = 0,
+        layer: str = "",
+        cause: str = "",
+        confidence: float = 0.5,
+    ) -> Finding:
+        return Finding(
+            check, self.severity, value, threshold, message, remedy, step, layer, cause, confidence
+        )
+
+
+passed, note, warn, fatal = map(_FindingOf, SEVERITIES)
+"""``warn("labels", value, threshold, message, remedy, cause=...)`` makes a finding."""

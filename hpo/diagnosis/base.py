@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from hpo.checks.causes import HEALTHY
-from hpo.checks.rules.learned import chance_limit
+from hpo.checks.derived import chance_limit
 from hpo.config.study import StudySpec
 
 ALPHA = 0.05 / 3

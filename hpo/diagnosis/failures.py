@@ -64,7 +64,7 @@ def _finding(
     if cause in VERBS:
         what = f"{here} {VERBS[cause]}; elsewhere {elsewhere}"
     else:
-        name = CAUSES[cause].words if cause in CAUSES else cause
+        name = CAUSES[cause].label if cause in CAUSES else cause
         what = f"{name} in {here}; elsewhere in {elsewhere}"
     remedy, change = keep_out(results, table, region.conditions)
     return StudyFinding(

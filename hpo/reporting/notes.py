@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from hpo.checks.causes import HEALTHY
+from hpo.checks.causes import HEALTHY, evidence
 from hpo.config.study import TEST
 from hpo.diagnosis.base import StudyFinding
 from hpo.queries.study import StudyOverview, TrialSummary
@@ -48,7 +48,7 @@ def trial_note(trial: TrialSummary, searched: Sequence[str], rank: int | None = 
     elif trial.cause:
         sure = "" if trial.confidence is None else f" ({trial.confidence:.0%} confidence)"
         parts.append(f"### {escaped(cause_words(trial.cause))}{sure}")
-        parts.append(escaped(_evidence(trial)))
+        parts.append(escaped(evidence(trial.verdict or "")))
     if trial.remedy:
         parts.append(f"**Try:** {escaped(trial.remedy)}")
     values = {name: trial.configuration.get(name) for name in searched}
@@ -69,12 +69,6 @@ def study_note(overview: StudyOverview, findings: Sequence[StudyFinding], study_
         _findings(findings),
     ]
     return "\n\n".join(section for section in sections if section)
-
-
-def _evidence(trial: TrialSummary) -> str:
-    verdict = trial.verdict or ""
-    start = f"{cause_words(trial.cause or '')}: "
-    return verdict.removeprefix(start)
 
 
 def _progress(overview: StudyOverview, searched: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hpo.artifacts.best_weights import BestWeights
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.base import Finding
-from hpo.checks.judge import LOOK_STEPS
+from hpo.checks.judge import CHECK_INTERVAL
 from hpo.checks.measure.setup import penalty
 from hpo.config.thresholds import Thresholds
 from hpo.records import EpochResult
@@ -67,7 +67,7 @@ def check_before_training(setup: TrialSetup, babysitter: Babysitter) -> None:
 class BabysitterCallback(Callback):
     """Passes losses and epochs to the babysitter. Raises ``TrialStoppedError`` when a loss is fatal."""
 
-    loss_interval = LOOK_STEPS
+    loss_interval = CHECK_INTERVAL
 
     def __init__(self, babysitter: Babysitter, val_images: int) -> None:
         self._babysitter = babysitter

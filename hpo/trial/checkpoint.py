@@ -66,7 +66,7 @@ _DOCUMENT = TypeAdapter(_Document)
 
 def capture(state: TrialState, position: EpochState) -> Checkpoint:
     """Return what ``restore`` needs. Its tensors are the network's own: save it before the next step."""
-    recorder, babysitter = state.recorder.state(), state.babysitter.remember()
+    recorder, babysitter = state.recorder.state(), state.babysitter.state_dict()
     document = _Document(
         epoch=position.epoch,
         steps=position.steps,
@@ -118,7 +118,7 @@ def _restore(checkpoint: Checkpoint, state: TrialState) -> Restored:
     setup.model.load_state_dict(tensors["model"])
     setup.optimizer.load_state_dict(tensors["optimizer"])
     document.babysitter.seen.losses = tensors["losses_seen"].numpy()
-    state.babysitter.go_on(document.babysitter, *setup.probe_batch())
+    state.babysitter.load_state_dict(document.babysitter, *setup.probe_batch())
     if document.best_epoch:
         best = state.best
         best.epoch, best.accuracy = document.best_epoch, document.curve[document.best_epoch - 1].val_accuracy

@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import make_url
 
 from tests.helpers.hpo_command import Hpo
-from tests.helpers.killable_workers import LONG, Zygote, attempts, everything, rows, submit, wait_until
+from tests.helpers.killable_workers import LONG, Zygote, attempts, everything, rows, submit
 from tests.helpers.servers import Server, fill, small_disk_at
+from tests.helpers.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.usefixtures("same_settings")]
 Undisturbed = Callable[[int], dict[str, list[Any]]]
@@ -56,7 +57,7 @@ def test_transactions_that_cannot_be_serialized_are_run_again(
             with psycopg.connect(url) as other:
                 other.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
                 other.execute("UPDATE hpo_slot SET worker = worker")
-                wait_until(lambda: _is_blocked(admin))
+                wait_until(lambda: _is_blocked(admin), "a blocked worker")
         assert zygote.wait(worker) == "exit 0"
     finally:
         admin.execute("ALTER DATABASE postgres RESET default_transaction_isolation")

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from hpo.config.study import StudySpec
 from hpo.settings import settings
 from hpo.storage.store import ResultsStore
-from hpo.workers.submit import submit
+from hpo.workers.submit import submit_study
 from tests.acceptance.test_killed import SQLITE, Zygote
 
 STUDY = {
@@ -52,7 +52,7 @@ def _same_settings(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _submit(url: str) -> None:
     with ResultsStore(url) as store:
-        submit(store, StudySpec.model_validate(STUDY))
+        submit_study(store, StudySpec.model_validate(STUDY))
 
 
 def _outcome(url: str) -> list[Any]:

@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +21,8 @@ from hpo.settings import settings
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_registered
 from hpo.trial.checkpoint_files import slot_folder
-from hpo.workers.submit import submit as submit_study
+from hpo.workers.submit import submit_study
+from tests.helpers.waiting import wait_until
 
 FIXED = {
     "dataset": "synthetic",
@@ -171,8 +170,8 @@ class Training:
     uid: str
 
     def wait_for(self, slot: int, epoch: int) -> None:
-        """Return once the slot's training is in that epoch; the test's time limit is the deadline."""
-        wait_until(lambda: self._epoch(slot) >= epoch)
+        """Return once the slot's training is in that epoch."""
+        wait_until(lambda: self._epoch(slot) >= epoch, f"epoch {epoch} of slot {slot}", seconds=240)
 
     def _epoch(self, slot: int) -> int:
         folder = slot_folder(settings().checkpoints, self.uid, "main", slot)
@@ -182,12 +181,6 @@ class Training:
                 epoch: int = json.loads(documents[-1].read_bytes())["trial"]["epoch"]
                 return epoch
         return 0
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Look again and again; the test's time limit is the deadline."""
-    while not condition():
-        time.sleep(0.02)
 
 
 def expect_one_whole_trial(url: str) -> None:

@@ -29,7 +29,7 @@ from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_registered
 from hpo.workers.loop import serve
 from hpo.workers.messages import WorkOrder
-from hpo.workers.submit import submit
+from hpo.workers.submit import submit_study
 
 Capture = pytest.CaptureFixture[str]
 FIXED = {
@@ -88,7 +88,7 @@ def url(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 def train(url: str, document: dict[str, Any]) -> None:
     spec = StudySpec.model_validate(document)
     with ResultsStore(url) as store:
-        submit(store, spec)
+        submit_study(store, spec)
     serve(WorkOrder(url, (spec.study,), "cpu", 2), lambda event: None, lambda: None, lambda ready: None)
 
 

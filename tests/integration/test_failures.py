@@ -14,7 +14,7 @@ from hpo.queue.slots import StudyProgress, study_progress
 from hpo.storage.store import ResultsStore
 from hpo.workers.loop import serve
 from hpo.workers.messages import WorkOrder
-from hpo.workers.submit import submit
+from hpo.workers.submit import submit_study
 
 
 class _Broken(nn.Module):
@@ -45,7 +45,7 @@ def _spec(widths: list[int], most: int) -> StudySpec:
 
 def _serve(url: str, spec: StudySpec) -> StudyProgress:
     with ResultsStore(url) as store:
-        study_id = submit(store, spec).study_id
+        study_id = submit_study(store, spec).study_id
         try:
             serve(WorkOrder(url, ("s",), "cpu", 2), lambda event: None, lambda: None, lambda ready: None)
         finally:

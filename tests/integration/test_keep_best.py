@@ -25,7 +25,7 @@ from hpo.training.model_factory import build_model
 from hpo.training.setup import prepare
 from hpo.workers.loop import serve
 from hpo.workers.messages import WorkOrder
-from hpo.workers.submit import submit
+from hpo.workers.submit import submit_study
 
 FIXED = {
     "dataset": "synthetic",
@@ -53,7 +53,7 @@ def spec(name: str, keep_best: int, trials: int = 5) -> StudySpec:
 
 def work(url: str, study: StudySpec, check_stop: Callable[[], None] = lambda: None) -> None:
     with ResultsStore(url) as store:
-        submit(store, study)
+        submit_study(store, study)
     serve(WorkOrder(url, (study.study,), "cpu", 2), lambda event: None, check_stop, lambda ready: None)
 
 

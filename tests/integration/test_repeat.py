@@ -16,7 +16,7 @@ from hpo.storage.store import ResultsStore
 from hpo.training.precision import processor
 from hpo.workers.loop import serve
 from hpo.workers.messages import WorkOrder
-from hpo.workers.submit import submit
+from hpo.workers.submit import submit_study
 
 Capture = pytest.CaptureFixture[str]
 FIXED = {
@@ -40,7 +40,7 @@ def url(storage_url: str) -> str:
         {"study": "s", "trials": 2, "sampler": "grid", "fixed": FIXED, "space": space}
     )
     with ResultsStore(storage_url) as store:
-        submit(store, spec)
+        submit_study(store, spec)
     serve(WorkOrder(storage_url, ("s",), "cpu", 2), lambda event: None, lambda: None, lambda ready: None)
     return storage_url
 

@@ -29,7 +29,7 @@ from hpo.storage.roles import ROLES, SUBMITTER, VIEWER, WORKER, apply
 from hpo.storage.store import ResultsStore
 from hpo.workers.loop import serve
 from hpo.workers.messages import WorkOrder
-from hpo.workers.submit import submit
+from hpo.workers.submit import submit_study
 from tests.helpers.one_of_everything import Images, make_ours
 
 pytestmark = pytest.mark.postgres
@@ -180,7 +180,7 @@ def test_studies_are_trained_by_workers_and_read_by_viewers(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with ResultsStore(as_user(SUBMITTER)) as store:
-        ids = [submit(store, StudySpec.model_validate(each)).study_id for each in (STAGED, PRUNED)]
+        ids = [submit_study(store, StudySpec.model_validate(each)).study_id for each in (STAGED, PRUNED)]
     _train(as_user(WORKER), interrupted=True)
     _train(as_user(WORKER))
     with ResultsStore(as_user(WORKER)) as store:

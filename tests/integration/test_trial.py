@@ -41,7 +41,7 @@ from hpo.storage.studies import results_engine
 from hpo.training.setup import TrialSetup
 from hpo.workers.loop import serve
 from hpo.workers.messages import Ready, WorkOrder
-from hpo.workers.submit import submit
+from hpo.workers.submit import submit_study
 from tests import helpers
 
 FIXED: dict[str, Any] = {
@@ -64,7 +64,7 @@ def _study(space: dict[str, Any], *, sampler: str = "grid", **fixed: Any) -> Stu
 def _run(url: str, spec: StudySpec) -> list[Event]:
     events: list[Event] = []
     with ResultsStore(url) as store:
-        submit(store, spec)
+        submit_study(store, spec)
     ready: list[Ready] = []
     serve(WorkOrder(url, (spec.study,), "cpu", 2), events.append, lambda: None, ready.append)
     assert [each.device for each in ready] == ["cpu"]
@@ -83,7 +83,7 @@ def test_nothing_of_a_trial_is_left_in_memory_when_the_next_begins(tmp_path: Pat
             left.append({kind for place, kind in alive.items() if place not in before})
 
     with ResultsStore(url) as store:
-        submit(store, spec)
+        submit_study(store, spec)
     gc.collect()
     before = {id(each) for each in gc.get_objects() if issubclass(type(each), _HEAVY)}
     gc.disable()
@@ -157,7 +157,7 @@ def test_a_configuration_that_was_given_is_trained_in_the_place_of_a_draw(
     space = {"lr": {"log": [1e-3, 1e-2]}, "activation": {"choice": ["relu", "tanh"]}}
     spec = _study(space, sampler="random")
     with ResultsStore(storage_url) as store:
-        study_id = submit(store, spec).study_id
+        study_id = submit_study(store, spec).study_id
         enqueue(store, study_id, {"lr": 0.05, "activation": "elu", "batch_size": 25, "momentum": 0.5})
     _run(storage_url, spec)
     given, drawn = (trial_detail(results, "s", number) for number in (0, 1))

@@ -1,4 +1,4 @@
-"""What can be read off a model and an optimizer before anything runs."""
+"""The facts that a model and an optimizer show before anything runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read_setup(
     steps_per_epoch: int | None,
     settings: Mapping[str, Any],
 ) -> Setup:
-    """The facts of a training that is about to start."""
+    """Read the facts of a training that is about to start."""
     named = dict(model.named_parameters())
     optimized = {id(each) for group in optimizer.param_groups for each in group["params"]}
     largest = max(optimizer.param_groups, key=peak_lr)
@@ -44,9 +44,9 @@ def read_setup(
         unoptimized=tuple(
             name for name, each in named.items() if each.requires_grad and id(each) not in optimized
         ),
-        strangers=len(optimized - {id(each) for each in named.values()}),
+        foreign_parameters=len(optimized - {id(each) for each in named.values()}),
         dropout=max((module.p for module in model.modules() if isinstance(module, _Dropout)), default=0.0),
-        still_norms=tuple(
+        frozen_norms=tuple(
             name
             for name, module in model.named_modules()
             if isinstance(module, NORMS) and module.track_running_stats and module.momentum == 0

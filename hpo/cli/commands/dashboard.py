@@ -44,10 +44,13 @@ def dashboard(
     ] = None,
     storage: Storage = None,
 ) -> None:
-    """Show curves, verdicts and trials in a browser (optuna-dashboard), behind a login and read-only."""
+    """Serve the web dashboard (optuna-dashboard).
+
+    It shows studies, trials, curves and verdicts, behind a login and read-only.
+    """
     from urllib.parse import quote
 
-    from hpo.cli.console import stderr, stdout
+    from hpo.cli.console import print_warning, stdout
     from hpo.reporting.dashboard.app import Access
     from hpo.reporting.dashboard.headers import is_local
     from hpo.reporting.dashboard.server import make_server
@@ -56,8 +59,7 @@ def dashboard(
     access = Access(secret, writable, trusted_proxy)
     server = make_server(storage_url(storage), host, port, access)
     if not is_local(host) and trusted_proxy is None:
-        warning = "the token and all data are sent unencrypted: see docs/dashboard.md for HTTPS"
-        stderr().print(f"warning: {warning}", style="yellow", soft_wrap=True)
+        print_warning("the token and all data are sent unencrypted: see docs/dashboard.md for HTTPS")
     without_token = secret is None or token_file is not None  # the output may go into a log
     link = server.address if without_token else f"{server.address}?token={quote(secret or '', safe='')}"
     mode = "writable" if writable else "read-only"

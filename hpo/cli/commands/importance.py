@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from hpo.cli.options import Json, Storage, storage_url
+from hpo.cli.options import Json, Storage, StudyName, storage_url
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -16,16 +14,17 @@ if TYPE_CHECKING:
 
 
 def importance(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="The study's name.")],
+    study: StudyName,
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Say which hyperparameters decide whether a trial trains, how well, and which it takes to be the best.
+    """Show which hyperparameters matter.
 
-    Each with its share of the variance and the chance of as much without any effect (p). Statements are made
-    of what is beyond chance alone, over all that was tried.
+    They can decide whether a trial trains, how well, and whether it is among the best. Each has its share of
+    the variance and a p-value: the chance of such a share without any effect. Only effects beyond chance get
+    a statement.
     """
-    from hpo.cli.views.tables import results
+    from hpo.cli.database import results
     from hpo.diagnosis.importance import importance
     from hpo.diagnosis.ped_anova import best_tenth_shares
     from hpo.diagnosis.refresh import study_results
@@ -47,17 +46,15 @@ def as_dict(answers: list[Answer]) -> list[dict[str, object]]:
 
 
 def _print_json(found: StudyResults, answers: list[Answer], tenth: dict[str, float]) -> None:
-    from hpo.cli.console import to_json
+    from hpo.cli.console import print_json
 
-    typer.echo(
-        to_json(
-            {
-                "study": found.spec.study,
-                "trials": len(found.trials),
-                "answers": as_dict(answers),
-                "best_tenth": tenth,
-            }
-        )
+    print_json(
+        {
+            "study": found.spec.study,
+            "trials": len(found.trials),
+            "answers": as_dict(answers),
+            "best_tenth": tenth,
+        }
     )
 
 

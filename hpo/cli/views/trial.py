@@ -78,13 +78,13 @@ def _print_verdict(console: Console, trial: TrialDetail) -> None:
         sure = f"  ({trial.confidence:.0%} sure{_otherwise(trial.second_cause)})" if unsure else ""
         console.print(Text.assemble((printable(trial.verdict), style), (sure, "dim")), soft_wrap=True)
     if trial.cause == HEALTHY and trial.second_cause in CAUSES:
-        console.print(Text(f"also suspected: {CAUSES[trial.second_cause].words}", "dim"), soft_wrap=True)
+        console.print(Text(f"also suspected: {CAUSES[trial.second_cause].label}", "dim"), soft_wrap=True)
     if trial.remedy:
         console.print(Text.assemble(("try: ", "bold"), printable(trial.remedy)), soft_wrap=True)
 
 
 def _otherwise(cause: str | None) -> str:
-    return f", else {CAUSES[cause].words}" if cause in CAUSES else ""
+    return f", else {CAUSES[cause].label}" if cause in CAUSES else ""
 
 
 def _print_configuration(console: Console, trial: TrialDetail) -> None:

@@ -13,9 +13,9 @@ from rich.live import Live
 from rich.text import Text
 
 from hpo.cli.console import printable, stdout
+from hpo.cli.database import results
 from hpo.cli.views.live import draw
-from hpo.cli.views.progress import Progress, RunningTrial
-from hpo.cli.views.tables import results
+from hpo.cli.views.progress import RunningTrial, RunProgress
 from hpo.errors import StorageError
 from hpo.events import FindingMade, StudyReady, TrialEnded
 from hpo.queries.live import EndedNow, RunningNow, StudyNow, study_now
@@ -98,11 +98,11 @@ def one_line(now: StudyNow) -> str:
     return f"{summary.name}  {done}: {counts or 'no trial started'}{best}"
 
 
-def progress_of(now: StudyNow, clock: Callable[[], float] = time.monotonic) -> Progress:
+def progress_of(now: StudyNow, clock: Callable[[], float] = time.monotonic) -> RunProgress:
     """Return the progress as a run that had received every event would have it."""
     summary, moment = now.status.summary, clock()
     workers = len({trial.worker for trial in now.running})
-    progress = Progress(clock=lambda: moment)
+    progress = RunProgress(clock=lambda: moment)
     progress.ready = StudyReady(
         study=summary.name,
         dataset=summary.dataset,

@@ -201,7 +201,7 @@ def family(cause: str) -> str:
 def cause_words(cause: str) -> str:
     """Return the name of a cause as in verdicts."""
     if cause in CAUSES:
-        return CAUSES[cause].words
+        return CAUSES[cause].label
     return cause.replace("_", " ")
 
 

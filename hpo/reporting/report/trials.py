@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpo.checks.causes import CAUSES
+from hpo.checks.causes import evidence
 from hpo.reporting import formatting
 from hpo.reporting.figures.points import Point, StudyPicture
 from hpo.reporting.figures.study import failure_axis
@@ -57,7 +57,7 @@ def failures_section(data: ReportData) -> Section | None:
                 f"{failure.label} · {formatting.count(len(failure.numbers), 'trial')}",
                 CAUSES_EXPLAINED.get(failure.cause, ""),
                 family(failure.cause),
-                tuple((each.number, _evidence(each.verdict)) for each in examples),
+                tuple((each.number, evidence(each.verdict or "no verdict")) for each in examples),
                 remedy,
             )
         )
@@ -67,13 +67,6 @@ def failures_section(data: ReportData) -> Section | None:
                 Picture(layers_picture(number), f"The layers of trial {number} during its training.")
             )
     return Section("failures", "Problems, and their causes", tuple(blocks))
-
-
-def _evidence(verdict: str | None) -> str:
-    """Return the verdict without the cause it starts with, which the note's title already names."""
-    start, colon, rest = (verdict or "no verdict").partition(": ")
-    known = {cause.words for cause in CAUSES.values()}
-    return rest if colon and start in known else verdict or "no verdict"
 
 
 def all_trials_section(data: ReportData) -> Section | None:

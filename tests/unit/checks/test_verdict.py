@@ -56,7 +56,7 @@ def test_confidence_is_a_probability(severity: str, confidence: float) -> None:
     for cause in CAUSES:
         said = verdict([finding(cause, severity, confidence)] * 3)
         assert 0 <= said.confidence <= 1 and said.cause == cause
-        assert said.text.startswith(CAUSES[cause].words)
+        assert said.text.startswith(CAUSES[cause].label)
 
 
 def test_the_advice_is_that_of_the_cause() -> None:

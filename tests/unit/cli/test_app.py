@@ -66,6 +66,12 @@ def test_help_lists_each_command_once_below_its_group(help_lines: list[str]) -> 
     assert sum(map(len, COMMANDS.values())) == 28
 
 
+def test_help_has_a_whole_sentence_for_each_command(help_lines: list[str]) -> None:
+    commands = [line for line in help_lines[help_lines.index("Start a study:") :] if line.startswith("  ")]
+    assert [line for line in commands if line.endswith("...") or not line.endswith(".")] == []
+    assert [line for line in commands if len(line) > 80] == []
+
+
 def test_version_is_the_packages(capsys: Capture) -> None:
     assert output_lines(capsys, "--version") == [f"hpo {hpo.__version__}"]
 

@@ -27,7 +27,7 @@ def test_workers_lists_each_with_its_trial(own_demo: str, capsys: Capture) -> No
 
 def test_workers_here_exits_with_1_unless_one_is_alive(own_demo: str, capsys: Capture) -> None:
     assert output_lines(capsys, "workers", "--here", code=1) == [
-        "no worker is there: hpo worker starts some, on any machine"
+        "no workers: `hpo worker` starts some, on any machine"
     ]
     with ResultsStore(own_demo) as store:
         WorkerRegistration(store, worker_id(), device="cpu", tags=frozenset(), studies=())

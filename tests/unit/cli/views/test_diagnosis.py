@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from hpo.cli.app import run_command
+from hpo.cli.database import results
 from hpo.cli.views.diagnosis import print_diagnosis
-from hpo.cli.views.tables import results
 from hpo.config.parsing.load import parse_study
 from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
@@ -71,8 +71,8 @@ def _exploding(url: str, study: str) -> str:
         ),
         (FailureGroup("error", "error", (4,), 0.1, 0.1), "error: 1 trial, lr 0.1 (number 4)"),
         (
-            FailureGroup("bad_init", "bad start", tuple(range(10)), None, None),
-            "bad start: 10 trials (number 0, 1, 2, 3, 4, 5, 6, 7 ...)",
+            FailureGroup("bad_init", "bad initialization", tuple(range(10)), None, None),
+            "bad initialization: 10 trials (number 0, 1, 2, 3, 4, 5, 6, 7 ...)",
         ),
     ],
 )
