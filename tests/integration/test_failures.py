@@ -66,9 +66,7 @@ def _broken_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_stops_after_so_many_and_goes_on_when_told_again(storage_url: str) -> None:
     broken = _spec([1, 3, 5, 7, 9], most=2)
-    told = (
-        r"its last 2 trials failed, number 1 with\n  error: ValueError: no gradient today\nhpo show s 1 says"
-    )
+    told = r"its last 2 trials failed, number 1 with\n  error: ValueError: no gradient today\nDetails: hpo show s 1\."
     with pytest.raises(FailingStudyError, match=told):
         _serve(storage_url, broken)
     with pytest.raises(FailingStudyError, match="number 3 with"):
