@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
+
+from hpo.records import EpochResult
 
 
 @dataclass(frozen=True)
@@ -40,16 +42,13 @@ class TrialStarted:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """One epoch of a trial; losses in nats, accuracies in [0, 1]."""
+    """A trial completed an epoch."""
 
     worker: str
     number: int
-    epoch: int
     epochs: int
-    train_loss: float
-    val_loss: float
-    val_accuracy: float
-    images_per_second: float
+    """How many the trial is to train."""
+    result: EpochResult
 
 
 @dataclass(frozen=True)
@@ -205,6 +204,13 @@ Event: TypeAlias = (
     | DatabaseRetried
     | LeaseLost
 )
+
+
+def as_dict(event: Event) -> dict[str, Any]:
+    """Return an event's fields, as JSON has them: the numbers of an epoch lie beside the others."""
+    values = asdict(event)
+    result: dict[str, Any] = values.pop("result", {})
+    return values | result
 
 
 @dataclass(frozen=True)

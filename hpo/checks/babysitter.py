@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from hpo.checks.base import Finding
 from hpo.checks.judge import CHECK_INTERVAL, Judge
 from hpo.checks.measure.hooks import LoopHooks
 from hpo.checks.measure.preflight import SNAPSHOT_IMAGES, Examples, LossFunction, examine
@@ -26,6 +25,7 @@ from hpo.checks.observations import EpochFacts, Observations, Snapshot
 from hpo.checks.state import BabysitterState
 from hpo.checks.verdict import Verdict, verdict
 from hpo.config.thresholds import Preset, Thresholds, thresholds_of
+from hpo.records import Finding
 
 _BATCHES_COUNTED = 20
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpo.checks.observations import LayerStatistics, Observations, Snapshot
+from hpo.checks.observations import Observations, Snapshot
 from hpo.config.thresholds import Thresholds
+from hpo.records import LayerStatistics
 
 USUAL_UPDATE = {"sgd": 6e-4, "adam": 1.5e-2, "adamw": 1.5e-2, "rmsprop": 5e-2, "adagrad": 1.5e-2}
 """Median over layers of the first step's change over the weights' norm, at a learning rate that trains well.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hpo.checks.base import SEVERITIES, Finding
 from hpo.checks.observations import Observations
 from hpo.checks.registry import AFTER, BEFORE, DURING, Check
 from hpo.config.thresholds import Thresholds
+from hpo.records import SEVERITIES, Finding
 
 CHECK_INTERVAL = 20
 """Steps between two rounds of checks; an explosion costs at most that many more steps."""

@@ -11,14 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import AliasChoices, Field, PlainSerializer, PlainValidator
-from pydantic.fields import FieldInfo
+from pydantic import PlainSerializer, PlainValidator
 
-
-def formerly(name: str, former: str) -> FieldInfo:
-    """Let checkpoints and recordings that have the former name of a field still load."""
-    info: FieldInfo = Field(validation_alias=AliasChoices(name, former))
-    return info
+from hpo.records import LayerStatistics, formerly
 
 
 @dataclass(frozen=True)
@@ -148,37 +143,6 @@ class Memorization:
     """Of the trained copy, with the images replaced by zeros."""
     unchanged: tuple[str, ...]
     """Parameters that are bit for bit unchanged."""
-
-
-@dataclass(frozen=True)
-class LayerStatistics:
-    """One layer of weights and what follows it, on the probe batch and in one step; NaN where unknown."""
-
-    name: str
-    nonlinearity: str
-    """The class of the activation that follows; empty if there is none (the classifier)."""
-    mean: float
-    std: float
-    """Of the activations after the nonlinearity."""
-    dead: float
-    """Share of units with the same output for the whole probe batch: zero, for a ReLU."""
-    saturated: float
-    """Share of activations at the flat ends of a sigmoid or tanh; NaN for others."""
-    gradient_norm: float
-    """L2 norm of the weight's gradient in the step."""
-    weight_norm: float
-    update_ratio: float
-    """L2 norm of the step's change over ``weight_norm``."""
-    constant_outputs: Annotated[float, formerly("constant_outputs", "mute")] = math.nan
-    """Share of the layer's outputs, before the nonlinearity, that are the same for the whole probe batch."""
-    two_signed: Annotated[float, formerly("two_signed", "crossing")] = math.nan
-    """Share of units with values of both signs before the nonlinearity; measured once, before training."""
-    low: float = math.nan
-    high: float = math.nan
-    """Of a sample of the activations."""
-    counts: tuple[int, ...] = ()
-    """Histogram of the sample: counts in bins of equal width from ``low`` to ``high``. Empty in snapshots
-    without a histogram and for values that are not finite."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from hpo.checks.base import Finding
 from hpo.checks.observations import Observations
 from hpo.checks.rules.activation_scale import activation_scale
 from hpo.checks.rules.batch_composition import batch_composition
@@ -58,6 +57,7 @@ from hpo.checks.rules.unfinished import unfinished
 from hpo.checks.rules.update_ratio import update_ratio
 from hpo.checks.rules.used_gradient import used_gradient
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 Check: TypeAlias = Callable[[Observations, Thresholds], list[Finding]]
 """A pure function from observations and thresholds to findings."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Remedy
 from hpo.checks.derived import update_excess
 from hpo.checks.observations import Observations
+from hpo.records import Remedy
 
 _START = 0.01
 """Initial learning rate where it was 0."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from hpo.checks.base import Finding
-from hpo.checks.observations import Observations, formerly
+from hpo.checks.observations import Observations
+from hpo.records import Finding, formerly
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hpo.checks.base import Finding, Severity
 from hpo.checks.causes import CAUSES, HEALTHY, SYMPTOMS
+from hpo.records import Finding, Severity
 
 _WEIGHT: dict[Severity, float] = {"pass": 0.0, "note": 0.7, "warn": 1.0, "fatal": 1.0}
 """Weight of a finding's confidence: a note alone never makes a verdict, but it can name the cause."""

@@ -10,10 +10,10 @@ from hpo.checks.causes import HEALTHY
 from hpo.config.configuration import applies
 from hpo.config.study import MAIN, StudySpec
 from hpo.diagnosis import store as stored
-from hpo.diagnosis.base import StudyFinding, StudyResults, TrialResult
+from hpo.diagnosis.base import StudyResults, TrialResult
 from hpo.diagnosis.findings import study_findings
 from hpo.diagnosis.store import FinishedTrial, FinishedTrials, read_finished
-from hpo.records import StudyFindingRecord
+from hpo.records import StudyFinding
 from hpo.storage.engine import reading, write
 from hpo.storage.store import ResultsStore
 
@@ -34,13 +34,7 @@ def refresh(store: ResultsStore, name: str) -> list[StudyFinding]:
         stored.lock(connection, name)
         finished = read_finished(connection, name)
         found = study_findings(_results(finished))
-        records = [
-            StudyFindingRecord(
-                each.check, each.severity, each.message, each.evidence, each.remedy, each.change
-            )
-            for each in found
-        ]
-        stored.replace(connection, finished.study_id, records, len(finished.trials))
+        stored.replace(connection, finished.study_id, found, len(finished.trials))
         return found
 
     return write(store.engine, work)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
-from hpo.records import StudyFindingRecord
+from hpo.records import StudyFinding
 from hpo.storage.attempts import busy_seconds
 from hpo.storage.column_types import utc_now
+from hpo.storage.record_columns import row_of
 from hpo.storage.studies import KNOWN, find_study
-from hpo.storage.tables import SlotRow, StudyFindingRow, StudyRow, TrialRow
+from hpo.storage.tables import STUDY_FINDINGS, SlotRow, StudyRow, TrialRow
 
 
 @dataclass(frozen=True)
@@ -83,15 +84,16 @@ def lock(connection: Connection, name: str) -> None:
     connection.execute(select(StudyRow.study_id).where(StudyRow.name == name).with_for_update())
 
 
-def replace(
-    connection: Connection, study_id: int, records: Sequence[StudyFindingRecord], trials_seen: int
-) -> None:
+def replace(connection: Connection, study_id: int, records: Sequence[StudyFinding], trials_seen: int) -> None:
     """Put these findings in the place of the study's former ones."""
-    connection.execute(delete(StudyFindingRow).where(StudyFindingRow.study_id == study_id))
+    connection.execute(delete(STUDY_FINDINGS).where(STUDY_FINDINGS.c.study_id == study_id))
     for position, record in enumerate(records, start=1):
-        values = {"check_name" if name == "check" else name: value for name, value in asdict(record).items()}
         connection.execute(
-            insert(StudyFindingRow).values(
-                study_id=study_id, position=position, trials_seen=trials_seen, made_at=utc_now(), **values
+            insert(STUDY_FINDINGS).values(
+                study_id=study_id,
+                position=position,
+                trials_seen=trials_seen,
+                made_at=utc_now(),
+                **row_of(record),
             )
         )

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hpo.checks.causes import CAUSES, HEALTHY
-from hpo.diagnosis.base import StudyFinding, StudyResults, TrialResult
+from hpo.diagnosis.base import StudyResults, TrialResult
+from hpo.records import StudyFinding
 from hpo.reporting import formatting
 
 

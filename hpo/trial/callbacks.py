@@ -9,11 +9,10 @@ from torch import Tensor, nn
 
 from hpo.artifacts.best_weights import BestWeights
 from hpo.checks.babysitter import Babysitter
-from hpo.checks.base import Finding
 from hpo.checks.judge import CHECK_INTERVAL
 from hpo.checks.measure.setup import penalty
 from hpo.config.thresholds import Thresholds
-from hpo.records import EpochResult
+from hpo.records import EpochResult, Finding
 from hpo.settings import settings
 from hpo.signals import StopRequestedError
 from hpo.training.callbacks import Callback

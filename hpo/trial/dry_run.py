@@ -6,11 +6,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from hpo.checks.base import Finding
 from hpo.checks.observations import Snapshot
 from hpo.checks.verdict import Verdict
 from hpo.config.thresholds import Thresholds
-from hpo.records import EpochResult
+from hpo.records import EpochResult, Finding
 from hpo.training.callbacks import History
 from hpo.training.loop import train
 from hpo.training.setup import TrialSetup

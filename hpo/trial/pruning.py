@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from hpo.checks.base import Finding, Severity
 from hpo.checks.causes import HEALTHY
 from hpo.config.methods import Asha, Rules
-from hpo.records import Decision, EpochResult, Outcome, Rung
+from hpo.records import Decision, EpochResult, Finding, Outcome, Rung, Severity
 from hpo.search.pruners import bracket_of, judge, rungs
 from hpo.storage.fence import Lease
 from hpo.storage.rungs import CHECK

@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
 import safetensors.torch
 
 from hpo.checks.babysitter import Babysitter
-from hpo.checks.base import Finding, Remedy
-from hpo.checks.observations import Snapshot
 from hpo.events import EpochDone, FindingMade
-from hpo.records import EpochRecord, EpochResult, FindingRecord, LayerRecord
+from hpo.records import EpochResult, Finding, Remedy
 from hpo.training.callbacks import Callback, History
 from hpo.training.data import TrialData
 from hpo.trial.context import BegunTrial
@@ -66,19 +64,8 @@ class TrialRecorder(Callback):
     def on_epoch_end(self, result: EpochResult) -> None:
         """Record an epoch."""
         begun = self._begun
-        self.writer.epoch(EpochRecord(**asdict(result)))
-        begun.context.emit(
-            EpochDone(
-                worker=begun.context.worker,
-                number=begun.number,
-                epoch=result.epoch,
-                epochs=begun.configuration.epochs,
-                train_loss=result.train_loss,
-                val_loss=result.val_loss,
-                val_accuracy=result.val_accuracy,
-                images_per_second=result.images_per_second,
-            )
-        )
+        self.writer.epoch(result)
+        begun.context.emit(EpochDone(begun.context.worker, begun.number, begun.configuration.epochs, result))
 
     def record_findings(self, babysitter: Babysitter) -> None:
         """Record what the babysitter has found and measured since the last time."""
@@ -87,7 +74,8 @@ class TrialRecorder(Callback):
         self._findings_stored = len(babysitter.findings)
         fresh = [each for each in babysitter.layers if each.step > self._layers_stored]
         if fresh:
-            self.writer.layers([record for each in fresh for record in layer_records(each, len(self.curve))])
+            epoch = len(self.curve)
+            self.writer.layers([replace(layer, epoch=epoch) for each in fresh for layer in each.layers])
             self._layers_stored = fresh[-1].step
         for finding in new:
             if finding.severity != "pass":
@@ -124,40 +112,5 @@ class TrialRecorder(Callback):
 
     def _record(self, findings: Sequence[Finding]) -> None:
         self.findings += findings
-        records = [
-            FindingRecord(
-                check=finding.check,
-                severity=finding.severity,
-                step=finding.step,
-                epoch=len(self.curve),
-                message=finding.message,
-                value=finding.value,
-                threshold=finding.threshold,
-                remedy=finding.remedy.text or None,
-                layer=finding.layer,
-            )
-            for finding in findings
-        ]
-        self.writer.findings(records)
-
-
-def layer_records(snapshot: Snapshot, epoch: int) -> list[LayerRecord]:
-    """A look at the layers, as it is stored and shown."""
-    return [
-        LayerRecord(
-            step=snapshot.step,
-            epoch=epoch,
-            position=position,
-            layer=layer.name,
-            activation_mean=layer.mean,
-            activation_std=layer.std,
-            dead=layer.dead,
-            saturated=layer.saturated,
-            gradient_norm=layer.gradient_norm,
-            update_ratio=layer.update_ratio,
-            activation_low=layer.low,
-            activation_high=layer.high,
-            activation_counts=layer.counts or None,
-        )
-        for position, layer in enumerate(snapshot.layers)
-    ]
+        epoch = len(self.curve)
+        self.writer.findings([replace(finding, epoch=epoch) for finding in findings])

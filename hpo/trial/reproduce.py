@@ -16,7 +16,7 @@ from hpo.data.datasets import load_study_images
 from hpo.data.split import split_key
 from hpo.errors import DeviceError, UserError
 from hpo.queries.trial import Attempt, TrialDetail, trial_detail
-from hpo.records import EpochRecord, EpochResult
+from hpo.records import EpochResult
 from hpo.rng import Key
 from hpo.search.samplers.registry import PURE, sample_slot
 from hpo.stages.store import find_stage
@@ -193,7 +193,7 @@ def _precision(then: Attempt, configuration: Configuration, device: torch.device
         return "fp32"
 
 
-def _compared(then: EpochRecord, now: EpochResult) -> RepeatedEpoch:
+def _compared(then: EpochResult, now: EpochResult) -> RepeatedEpoch:
     pairs = {name: (float(getattr(then, name)), float(getattr(now, name))) for name in COMPARED}
     differences = {name: pair for name, pair in pairs.items() if not _same(*pair)}
     return RepeatedEpoch(now.epoch, now.val_accuracy, differences)

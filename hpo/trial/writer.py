@@ -10,7 +10,7 @@ from threading import Condition, Thread
 from typing import TypeAlias
 
 from hpo.errors import LeaseLostError, StorageError
-from hpo.records import EpochRecord, FindingRecord, LayerRecord
+from hpo.records import EpochResult, Finding, LayerStatistics
 from hpo.storage.fence import Lease
 from hpo.storage.store import ResultsStore
 from hpo.testing.faults import fault_point
@@ -20,7 +20,7 @@ POLL_SECONDS = 0.2
 CLOSING_SECONDS = 5.0
 """How long a worker that stops waits for pending records; its checkpoint has them too."""
 
-PendingRecord: TypeAlias = FindingRecord | LayerRecord
+PendingRecord: TypeAlias = Finding | LayerStatistics
 """A record that a checkpoint keeps until the database confirms it. Epochs are kept in its curve."""
 
 
@@ -48,7 +48,7 @@ class BackgroundWriter:
         # A daemon thread: the interpreter does not wait at exit for a server that does not answer.
         Thread(target=self._run, name="writer", daemon=True).start()
 
-    def epoch(self, record: EpochRecord) -> None:
+    def epoch(self, record: EpochResult) -> None:
         """Record an epoch."""
 
         def send() -> None:
@@ -58,13 +58,13 @@ class BackgroundWriter:
 
         self._put(_Write(send))
 
-    def findings(self, records: Sequence[FindingRecord]) -> None:
+    def findings(self, records: Sequence[Finding]) -> None:
         """Record findings."""
         if records:
             send = self._store.record_findings
             self._put(_Write(lambda: send(self._lease, self._trial_id, records), records))
 
-    def layers(self, records: Sequence[LayerRecord]) -> None:
+    def layers(self, records: Sequence[LayerStatistics]) -> None:
         """Record layer statistics."""
         if records:
             send = self._store.record_layers
@@ -72,8 +72,8 @@ class BackgroundWriter:
 
     def requeue(self, records: Sequence[PendingRecord]) -> None:
         """Write what was pending in an earlier worker's checkpoint."""
-        self.findings([record for record in records if isinstance(record, FindingRecord)])
-        self.layers([record for record in records if isinstance(record, LayerRecord)])
+        self.findings([record for record in records if isinstance(record, Finding)])
+        self.layers([record for record in records if isinstance(record, LayerStatistics)])
 
     def statistics(self, fingerprint: str, state: bytes) -> None:
         """Record what preprocessing learned."""

@@ -75,7 +75,7 @@ class WorkerMetrics(Collector):
     @_count.register
     def _(self, event: EpochDone) -> None:
         self._epochs[self._study_of(event)] += 1
-        self._speeds[event.worker] = event.images_per_second
+        self._speeds[event.worker] = event.result.images_per_second
 
     @_count.register
     def _(self, event: TrialEnded | TrialPaused) -> None:

@@ -13,7 +13,7 @@ from hpo.diagnosis import refresh as diagnosis
 from hpo.errors import UnknownStudyError
 from hpo.records import Outcome
 from hpo.storage.store import ResultsStore
-from hpo.storage.tables import StudyFindingRow
+from hpo.storage.tables import STUDY_FINDINGS
 
 LR = {"lr": {"log": [1e-4, 1.0]}, "activation": {"choice": ["relu", "tanh"]}}
 EXPLODED = Outcome("pruned", verdict="exploded: loss", cause="exploding_loss")
@@ -57,11 +57,11 @@ def test_a_refresh_replaces_what_was_said_before(bench: Any) -> None:
     study_id = a_study_that_explodes_above(bench, 0.1, LRS)
     first = diagnosis.refresh(bench.store, "first")
     assert diagnosis.refresh(bench.store, "first") == first
-    assert len(bench.rows(StudyFindingRow)) == len(first)
+    assert len(bench.rows(STUDY_FINDINGS)) == len(first)
     for lr in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
         bench.trial(study_id, good(lr), lr=lr)
     diagnosis.refresh(bench.store, "first")
-    rows = bench.rows(StudyFindingRow)
+    rows = bench.rows(STUDY_FINDINGS)
     assert {row.trials_seen for row in rows} == {32}
     assert not any("exploded" in row.message for row in rows)
 
@@ -148,7 +148,7 @@ def test_many_may_refresh_at_once(bench: Any) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
-    positions = [row.position for row in bench.rows(StudyFindingRow)]
+    positions = [row.position for row in bench.rows(STUDY_FINDINGS)]
     assert sorted(positions) == list(range(1, len(positions) + 1))
 
 

@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from hpo.checks.base import Finding
 from hpo.checks.causes import CAUSES
 from hpo.checks.observations import (
     EpochFacts,
     ForwardRecord,
     ImageFacts,
     LabelFacts,
-    LayerStatistics,
     LogitFacts,
     LossProbe,
     Memorization,
@@ -28,6 +26,7 @@ from hpo.checks.observations import (
 )
 from hpo.config.configuration import Configuration
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, LayerStatistics
 
 LIMITS = Thresholds()
 NAN = math.nan

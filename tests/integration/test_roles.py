@@ -20,7 +20,7 @@ from hpo.errors import StorageError
 from hpo.events import EpochDone, Event
 from hpo.maintenance.check import check_database
 from hpo.queue import control
-from hpo.records import StudyFindingRecord
+from hpo.records import StudyFinding
 from hpo.reporting.dashboard.app import Access, Dashboard, make_app
 from hpo.settings import settings
 from hpo.signals import StopRequestedError
@@ -184,7 +184,7 @@ def test_studies_are_trained_by_workers_and_read_by_viewers(
     _train(as_user(WORKER), interrupted=True)
     _train(as_user(WORKER))
     with ResultsStore(as_user(WORKER)) as store:
-        noticed = StudyFindingRecord("cost", "note", "little came of it", {}, "", {})
+        noticed = StudyFinding("cost", "note", "little came of it", {}, "", {})
         store.write(lambda connection: study_findings.replace(connection, ids[0], [noticed], 3))
         assert control.stop(store, ids[0]) and control.resume(store, ids[0])
     with psycopg.connect(as_user(VIEWER), autocommit=True) as connection:

@@ -122,7 +122,7 @@ def test_a_sound_and_an_exploding_trial(storage_url: str, results: Engine) -> No
     events = _run(storage_url, _study({"lr": {"choice": [0.05, 1e6]}}, batch_norm="none"))
     assert [event.state for event in _ended(events)] == ["complete", "pruned"]
     assert [event.number for event in events if isinstance(event, TrialStarted)] == [0, 1]
-    assert [(e.number, e.epoch) for e in events if isinstance(e, EpochDone)][:2] == [(0, 1), (0, 2)]
+    assert [(e.number, e.result.epoch) for e in events if isinstance(e, EpochDone)][:2] == [(0, 1), (0, 2)]
 
     told = [event for event in events if isinstance(event, FindingMade)]
     assert ("fatal", "exploding_loss") in {(e.severity, e.check) for e in told if e.number == 1}

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
 from hpo.checks.measure.statistics import BINS, histogram, sample, std_mean, unit_extremes
-from hpo.checks.observations import LayerStatistics, Snapshot
+from hpo.checks.observations import Snapshot
+from hpo.records import LayerStatistics
 
 Forward = Callable[[nn.Module, Tensor], Tensor]
 """Runs a model on images (B, C, H, W) and returns logits (B, classes) float32."""
@@ -188,12 +189,14 @@ class PendingSnapshot:
         width = len(_ACTIVATION_FIELDS) + 5
         counted = rest[len(self.sites) * width :]
         layers = []
-        for index, (name, kind) in enumerate(self.sites):
-            numbers = rest[index * width : (index + 1) * width]
-            given = counted[index * (2 + BINS) : (index + 1) * (2 + BINS)]
+        for position, (name, kind) in enumerate(self.sites):
+            numbers = rest[position * width : (position + 1) * width]
+            given = counted[position * (2 + BINS) : (position + 1) * (2 + BINS)]
             low, high, counts = _counted(given)
             layer = LayerStatistics(name, kind, *numbers)
-            layers.append(replace(layer, low=low, high=high, counts=counts))
+            layers.append(
+                replace(layer, low=low, high=high, counts=counts, step=self.step, position=position)
+            )
         return Snapshot(self.step, self.lr, loss, spread, tuple(layers))
 
 

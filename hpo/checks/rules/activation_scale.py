@@ -6,10 +6,11 @@ large weights saturate or explode them; Xavier's and He's initialization keep th
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, note
+from hpo.checks.base import note
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import better_start
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 
 def activation_scale(seen: Observations, limits: Thresholds) -> list[Finding]:

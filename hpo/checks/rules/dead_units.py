@@ -5,10 +5,11 @@ Source: CS231n lecture 6, activation functions: "dead ReLU will never activate, 
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, fatal, warn
+from hpo.checks.base import fatal, warn
 from hpo.checks.observations import Observations, Snapshot
 from hpo.checks.remedies import add_norm, better_start, fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _ALL = 0.999
 _CROSSING = 0.5

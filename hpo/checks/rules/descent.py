@@ -6,10 +6,11 @@ has the mean over the root mean square of the gradient's entries: 0.8 for normal
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, Remedy, note, warn
+from hpo.checks.base import note, warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _UPHILL = -0.2
 _ACROSS, _HEAVY = 0.2, 0.1

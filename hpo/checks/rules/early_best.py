@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, Remedy, note
+from hpo.checks.base import note
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _EARLY = 0.5
 _LEAST_EPOCHS = 4

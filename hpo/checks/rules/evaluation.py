@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, passed, warn
+from hpo.checks.base import passed, warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 
 def evaluation(seen: Observations, limits: Thresholds) -> list[Finding]:

@@ -10,11 +10,12 @@ import math
 
 import numpy as np
 
-from hpo.checks.base import Finding, Remedy, fatal, note, passed
+from hpo.checks.base import fatal, note, passed
 from hpo.checks.derived import update_excess
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import lower_lr
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 WINDOW = 20
 """Steps whose mean is compared, so that one odd batch does not stop a sound training."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, note
+from hpo.checks.base import note
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _MOST = 0.9
 """81 % of the pixels of handwritten digits (MNIST) are 0; in CIFAR-10 it is at most 2 %."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, Remedy, passed, warn
+from hpo.checks.base import passed, warn
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 
 def gradient_check(seen: Observations, limits: Thresholds) -> list[Finding]:

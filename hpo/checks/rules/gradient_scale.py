@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, note
+from hpo.checks.base import note
 from hpo.checks.derived import gradient_ratio
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import add_norm
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 
 def gradient_scale(seen: Observations, limits: Thresholds) -> list[Finding]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, note, passed, warn
+from hpo.checks.base import note, passed, warn
 from hpo.checks.observations import ImageFacts, Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _LEAST_IMAGES = 100
 _NATURAL = 0.8

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, Remedy, fatal, note, passed, warn
+from hpo.checks.base import fatal, note, passed, warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import better_start
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _HEAVY = 5.0
 """Penalty over data loss above which the weights follow the penalty rather than the images."""

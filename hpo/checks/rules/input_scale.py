@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, Remedy, Severity, fatal, passed, warn
+from hpo.checks.base import fatal, passed, warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy, Severity
 
 _CERTAIN = 8.0
 """Student's t above which the images of the two splits certainly differ."""

@@ -6,11 +6,12 @@ Source of the idea: Alain & Bengio 2017, Understanding intermediate layers using
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, Remedy, note, passed
+from hpo.checks.base import note, passed
 from hpo.checks.derived import chance_limit
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _GUESSING = 2.5
 """Standard errors above guessing below which nothing was found."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, fatal, passed, warn
+from hpo.checks.base import fatal, passed, warn
 from hpo.checks.observations import LabelFacts, Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _EXPECTED = 10
 """Expected examples per class above which a missing class is no accident: e^-10 by chance."""

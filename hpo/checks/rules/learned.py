@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, passed, warn
+from hpo.checks.base import passed, warn
 from hpo.checks.derived import chance_limit
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import sound_start
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 
 def learned(seen: Observations, limits: Thresholds) -> list[Finding]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, Remedy, passed, warn
+from hpo.checks.base import passed, warn
 from hpo.checks.observations import LossProbe, Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _BLIND = 4.0
 """Nats of a wrong answer with a logit of 20: 20 for cross-entropy, 2.5 after a second softmax."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import statistics
 
-from hpo.checks.base import Finding, Remedy, warn
+from hpo.checks.base import warn
 from hpo.checks.derived import HEAVY_SMOOTHING, label_smoothing
 from hpo.checks.observations import Observations, StepAudit
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _IDLE = 0.5
 _LEAD = -0.02

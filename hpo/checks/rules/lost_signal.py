@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, warn
+from hpo.checks.base import warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _ALL = 0.999
 

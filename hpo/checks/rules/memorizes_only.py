@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, note
+from hpo.checks.base import note
 from hpo.checks.derived import loss_at_chance, update_excess
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _LEARNED = 0.03
 """Share of the range above chance that counts as learning from thousands."""

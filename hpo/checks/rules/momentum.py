@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, Remedy, note, warn
+from hpo.checks.base import note, warn
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _EXTREME = 0.99
 """Sutskever et al. 2013 use 0.999 only with learning rates lowered to match, in far longer trainings."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, Remedy, warn
+from hpo.checks.base import warn
 from hpo.checks.observations import Observations, Snapshot
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _MIN_STEPS = 20
 _STEP = fix("call_step", "call zero_grad, backward and step, in this order")

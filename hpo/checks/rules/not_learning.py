@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, fatal
+from hpo.checks.base import fatal
 from hpo.checks.derived import loss_at_chance
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import sound_start
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 
 def not_learning(seen: Observations, limits: Thresholds) -> list[Finding]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, passed, warn
+from hpo.checks.base import passed, warn
 from hpo.checks.observations import LogitFacts, Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _ALIKE = 1e-3
 """Outputs that hardly differ between classes come from equal weights and are not bounded."""

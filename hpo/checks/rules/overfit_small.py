@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, Remedy, note, passed
+from hpo.checks.base import note, passed
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _FALLEN = 0.1
 _DIFFERENCE = 0.01

@@ -5,9 +5,10 @@ Source: CS231n lecture 6: a large gap between training and validation accuracy i
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, Remedy, note, warn
+from hpo.checks.base import note, warn
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _SEVERE_GAP = 0.4
 """Above this gap it is a warning: most of what was learned does not generalize."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, Remedy, passed, warn
+from hpo.checks.base import passed, warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 
 def trained_parameters(seen: Observations, limits: Thresholds) -> list[Finding]:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hpo.checks.base import Finding, Remedy, note
+from hpo.checks.base import note
 from hpo.checks.derived import excessive_setting
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _SHRUNK = 0.2
 

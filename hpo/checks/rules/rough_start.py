@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, Remedy, warn
+from hpo.checks.base import warn
 from hpo.checks.derived import update_excess
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import lower_lr
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _STEPS = 20
 _ABOVE = 1.5

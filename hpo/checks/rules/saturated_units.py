@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, note
+from hpo.checks.base import note
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import better_start
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 
 def saturated_units(seen: Observations, limits: Thresholds) -> list[Finding]:

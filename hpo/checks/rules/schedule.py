@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, Remedy, warn
+from hpo.checks.base import warn
 from hpo.checks.observations import Observations, Snapshot
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _VANISHED = 1e-3
 _MIDDLE = 0.6

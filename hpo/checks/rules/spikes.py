@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from hpo.checks.base import Finding, note
+from hpo.checks.base import note
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import lower_lr
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _AROUND = 10
 """Preceding steps that a step is compared with."""

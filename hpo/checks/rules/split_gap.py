@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, warn
+from hpo.checks.base import warn
 from hpo.checks.derived import chance_limit
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _GAP = 0.15
 _DIFFERENT = 3.5

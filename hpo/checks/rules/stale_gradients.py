@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, warn
+from hpo.checks.base import warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 
 def stale_gradients(seen: Observations, limits: Thresholds) -> list[Finding]:

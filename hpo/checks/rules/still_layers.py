@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from hpo.checks.base import Finding, Remedy, warn
-from hpo.checks.observations import LayerStatistics, Observations
+from hpo.checks.base import warn
+from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, LayerStatistics, Remedy
 
 _AFTER = 8
 """Steps after which a branch that starts at zero (residual or classifier) has opened."""

@@ -5,10 +5,11 @@ Source: CS231n lecture 6, weight initialization: all zero (or constant) does not
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, passed, warn
+from hpo.checks.base import passed, warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import better_start
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 
 def symmetric_units(seen: Observations, limits: Thresholds) -> list[Finding]:

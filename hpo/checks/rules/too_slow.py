@@ -9,11 +9,12 @@ import math
 
 import numpy as np
 
-from hpo.checks.base import Finding, warn
+from hpo.checks.base import warn
 from hpo.checks.derived import median_ratio, trend, update_excess
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import raise_lr
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _LITTLE = 0.25
 """Share of ln C by which the loss of a training should at least fall."""

@@ -5,10 +5,11 @@ Source: CS231n lecture 6: no gap and two low accuracies call for a larger networ
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, Remedy, warn
+from hpo.checks.base import warn
 from hpo.checks.derived import excessive_setting
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _USUAL_WIDTH = 8
 _HEAVY = 1.6

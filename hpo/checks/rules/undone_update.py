@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 import statistics
 
-from hpo.checks.base import Finding, warn
+from hpo.checks.base import warn
 from hpo.checks.derived import median_ratio
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _KEPT = 0.2
 _SMALL = 0.1

@@ -5,11 +5,12 @@ Source: CS231n lecture 6: the ratio of updates to weights should be around 1e-3.
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, note
+from hpo.checks.base import note
 from hpo.checks.derived import median_ratio, update_excess
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import lower_lr, raise_lr
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 
 def update_ratio(seen: Observations, limits: Thresholds) -> list[Finding]:

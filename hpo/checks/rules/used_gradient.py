@@ -11,10 +11,11 @@ import math
 import statistics
 from collections.abc import Iterable
 
-from hpo.checks.base import Finding, Remedy, note, warn
+from hpo.checks.base import note, warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _LOST = 0.5
 _ALL = 0.999

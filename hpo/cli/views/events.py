@@ -62,10 +62,11 @@ def _(event: TrialStarted) -> str:
 
 @describe.register
 def _(event: EpochDone) -> str:
+    result = event.result
     return (
-        f"epoch {event.epoch}/{event.epochs}  val_accuracy {formatting.accuracy(event.val_accuracy)}  "
-        f"val_loss {formatting.loss(event.val_loss)}  train_loss {formatting.loss(event.train_loss)}  "
-        f"{event.images_per_second:,.0f} images/s"
+        f"epoch {result.epoch}/{event.epochs}  val_accuracy {formatting.accuracy(result.val_accuracy)}  "
+        f"val_loss {formatting.loss(result.val_loss)}  train_loss {formatting.loss(result.train_loss)}  "
+        f"{result.images_per_second:,.0f} images/s"
     )
 
 

@@ -29,6 +29,7 @@ from hpo.events import (
     TrialPaused,
     WorkerLost,
     WorkersWaiting,
+    as_dict,
 )
 from hpo.redact import redact
 from hpo.reporting import formatting
@@ -56,7 +57,7 @@ class Lines:
     def _text(self, event: Event) -> str:
         if isinstance(event, _OF_A_RUN):
             return describe(event)
-        is_last_epoch = isinstance(event, EpochDone) and event.epoch == event.epochs
+        is_last_epoch = isinstance(event, EpochDone) and event.result.epoch == event.epochs
         if not isinstance(event, _OF_A_TRIAL) or is_last_epoch:
             return ""
         so_far = f"  [{self._so_far()}]" if isinstance(event, TrialEnded) else ""
@@ -77,7 +78,7 @@ class JsonLines:
 
     def show(self, event: Event) -> None:
         """Write an event."""
-        self._write(_snake_case(type(event).__name__), asdict(event))
+        self._write(_snake_case(type(event).__name__), as_dict(event))
 
     def write_summary(self, summary: RunSummary, **more: Any) -> None:
         """Write how the run ended; the last line."""
@@ -122,7 +123,7 @@ class WorkerLog:
             self._studies[worker] = event.study
         study = getattr(event, "study", None) or self._studies.get(worker, "")
         level = "warning" if isinstance(event, _WARNINGS) else "info"
-        details = {name: each for name, each in asdict(event).items() if name not in ("study", "worker")}
+        details = {name: each for name, each in as_dict(event).items() if name not in ("study", "worker")}
         trial = details.pop("number", None)
         self._write(level, _snake_case(type(event).__name__), study, trial, worker, describe(event), details)
 

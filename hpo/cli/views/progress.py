@@ -88,11 +88,12 @@ class RunProgress:
         trial = self.running.get(event.number)
         if trial is None:
             return
+        result = event.result
         if not trial.accuracies:
-            trial.first_epoch = event.epoch - 1
-        trial.epoch, trial.epoch_at, trial.train_loss = event.epoch, self.clock(), event.train_loss
-        trial.accuracies.append(event.val_accuracy)
-        self.rates[event.worker] = event.images_per_second
+            trial.first_epoch = result.epoch - 1
+        trial.epoch, trial.epoch_at, trial.train_loss = result.epoch, self.clock(), result.train_loss
+        trial.accuracies.append(result.val_accuracy)
+        self.rates[event.worker] = result.images_per_second
 
     @apply.register
     def _(self, event: FindingMade) -> None:

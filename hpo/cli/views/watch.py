@@ -120,7 +120,7 @@ def progress_of(now: StudyNow, clock: Callable[[], float] = time.monotonic) -> R
         progress.best = (summary.best_value, now.status.best_number)
     for trial in now.running:
         progress.running[trial.number] = _running_trial(now, trial, moment)
-        if trial.curve and trial.curve[-1].images_per_second:
+        if trial.curve and trial.curve[-1].images_per_second > 0:
             progress.rates[trial.worker] = trial.curve[-1].images_per_second
     if now.running:  # without workers there is no estimate of the time left
         progress.durations = {trial.number: trial.seconds for trial in now.ended}
@@ -140,11 +140,11 @@ def _running_trial(now: StudyNow, trial: RunningNow, moment: float) -> RunningTr
         configuration={name: value for name, value in searched.items() if value is not None},
         epochs=trial.configuration["epochs"],
         began=moment - trial.seconds,
-        epoch_at=moment - (last.seconds_ago if last else trial.seconds),
+        epoch_at=moment - trial.idle_seconds,
         first_epoch=trial.from_epoch,
         epoch=last.epoch if last else trial.from_epoch,
         train_loss=last.train_loss if last else None,
-        accuracies=[float("nan") if each.val_accuracy is None else each.val_accuracy for each in trial.curve],
+        accuracies=[each.val_accuracy for each in trial.curve],
     )
 
 

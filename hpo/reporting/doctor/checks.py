@@ -12,6 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from textwrap import dedent
 from typing import Literal, TypeAlias
 
 from packaging.requirements import Requirement
@@ -148,7 +149,7 @@ def cifar10() -> CheckResult:
     if name == "synthetic":
         return warning(
             f"{why}; dataset: auto generates synthetic images instead",
-            cifar10_advice(data).partition("\n")[2].rpartition("\n")[0].strip(),
+            dedent(cifar10_advice(data).partition("\n")[2].rpartition("\n")[0]).strip(),
         )
     found = found_on_disk(data)
     form = "" if found is None else ", as image files" if (found / "train").is_dir() else ", as downloaded"

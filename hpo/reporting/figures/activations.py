@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from hpo.records import LayerRecord
+from hpo.records import LayerStatistics
 from hpo.reporting.figures.style import Theme
 from hpo.reporting.formatting import printable
 
@@ -32,20 +32,20 @@ _LONGEST_NAME = 15
 _MINUS = "\N{MINUS SIGN}"
 
 
-def with_histograms(layers: Sequence[LayerRecord]) -> list[LayerRecord]:
+def with_histograms(layers: Sequence[LayerStatistics]) -> list[LayerStatistics]:
     """Return the records that have a histogram of activations."""
-    return [layer for layer in layers if layer.activation_counts]
+    return [layer for layer in layers if layer.counts]
 
 
 def draw_histograms(
-    figure: Figure | SubFigure, theme: Theme, layers: Sequence[LayerRecord], names: Sequence[str]
+    figure: Figure | SubFigure, theme: Theme, layers: Sequence[LayerStatistics], names: Sequence[str]
 ) -> None:
     """Draw histograms over the steps, a panel per layer. ``names``: all layers from the input on."""
     shown = _some(range(len(names)), MOST_PANELS)
     steps = sorted({layer.step for layer in layers})
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     for axes, place in zip(panels, shown, strict=True):
-        mine = [layer for layer in layers if layer.layer == names[place]]
+        mine = [layer for layer in layers if layer.name == names[place]]
         _draw(axes, theme, mine, steps, layer_color(place, len(names)))
         axes.set_title(_in_two(printable(short_name(names[place]))), fontsize=8)
     panels[0].set_ylabel("activation")
@@ -73,10 +73,12 @@ def _in_two(name: str) -> str:
     return f"{start}{dot}\n{end}" if len(name) > _LONGEST_NAME and dot else name
 
 
-def _draw(axes: Axes, theme: Theme, layers: Sequence[LayerRecord], steps: Sequence[int], color: str) -> None:
+def _draw(
+    axes: Axes, theme: Theme, layers: Sequence[LayerStatistics], steps: Sequence[int], color: str
+) -> None:
     for layer in layers:
-        low, high, counts = layer.activation_low, layer.activation_high, layer.activation_counts
-        if low is None or high is None or not counts:
+        low, high, counts = layer.low, layer.high, layer.counts
+        if not counts:
             continue
         base = steps.index(layer.step)
         if low == high:
@@ -98,10 +100,10 @@ def _draw(axes: Axes, theme: Theme, layers: Sequence[LayerRecord], steps: Sequen
     axes.axhline(0, color=theme.muted, linewidth=0.7, zorder=0)
 
 
-def _set_values(axes: Axes, layers: Sequence[LayerRecord]) -> None:
+def _set_values(axes: Axes, layers: Sequence[LayerStatistics]) -> None:
     axes.tick_params(labelsize=7)
     axes.locator_params(axis="y", nbins=5)
-    reach = [max(abs(layer.activation_low or 0.0), abs(layer.activation_high or 0.0)) for layer in layers]
+    reach = [max(abs(layer.low), abs(layer.high)) for layer in layers]
     seen = [each for each in reach if each > 0]
     if seen and max(seen) > _SPREAD_LOG * min(seen):
         axes.set_yscale("symlog", linthresh=min(seen))

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from hpo.config.thresholds import Thresholds
 from hpo.queries.trial import TrialDetail
-from hpo.records import EpochRecord, LayerRecord
+from hpo.records import EpochResult, LayerStatistics
 from hpo.reporting.figures.activations import (
     draw_histograms,
     layer_color,
@@ -48,7 +48,7 @@ def layer_health(trial: TrialDetail, theme: Theme = LIGHT) -> Figure:
 
     Histograms of the activations follow below, if there are any. Requires a trial with ``layers``.
     """
-    names = list(dict.fromkeys(layer.layer for layer in trial.layers))
+    names = list(dict.fromkeys(layer.name for layer in trial.layers))
     counted = with_histograms(trial.layers)
     heights = [3.4 + 0.1 * max(0, len(names) - 8), *([2.3] if counted else [])]
     with drawing(theme):
@@ -59,7 +59,7 @@ def layer_health(trial: TrialDetail, theme: Theme = LIGHT) -> Figure:
         _title(updates, "updates", "size of update / size of weights")
         updates.axhspan(*_HEALTHY_UPDATES, color=theme.families["healthy"], alpha=0.12, linewidth=0, zorder=0)
         updates.axhline(1e-3, color=theme.families["healthy"], linewidth=0.9, linestyle=(0, (4, 3)))
-        _over_steps(spreads, trial.layers, names, "activation_std")
+        _over_steps(spreads, trial.layers, names, "std")
         _title(spreads, "activations", "standard deviation")
         _last_shares(shares, theme, trial.layers, names)
         for part in below:
@@ -120,7 +120,7 @@ def _draw_accuracies(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
         axes.legend(loc="lower right")
 
 
-def _pair(axes: Axes, theme: Theme, curve: Sequence[EpochRecord], train: str, valid: str) -> None:
+def _pair(axes: Axes, theme: Theme, curve: Sequence[EpochResult], train: str, valid: str) -> None:
     epochs = [record.epoch for record in curve]
     for name, label, color, dashes in (
         (train, "training", theme.train, (0, (5, 2))),
@@ -158,11 +158,11 @@ def _title(axes: Axes, title: str, y_label: str) -> None:
     axes.set_ylabel(y_label)
 
 
-def _over_steps(axes: Axes, layers: Sequence[LayerRecord], names: Sequence[str], statistic: str) -> None:
+def _over_steps(axes: Axes, layers: Sequence[LayerStatistics], names: Sequence[str], statistic: str) -> None:
     """Draw a line per layer by step, without zeros and non-finite values, which a log scale cannot show."""
     found = False
     for place, name in enumerate(names):
-        seen = [(layer.step, getattr(layer, statistic)) for layer in layers if layer.layer == name]
+        seen = [(layer.step, getattr(layer, statistic)) for layer in layers if layer.name == name]
         drawn = [
             (step, value) for step, value in seen if value is not None and math.isfinite(value) and value > 0
         ]
@@ -176,10 +176,10 @@ def _over_steps(axes: Axes, layers: Sequence[LayerRecord], names: Sequence[str],
         plain_log(axes)
 
 
-def _last_shares(axes: Axes, theme: Theme, layers: Sequence[LayerRecord], names: Sequence[str]) -> None:
+def _last_shares(axes: Axes, theme: Theme, layers: Sequence[LayerStatistics], names: Sequence[str]) -> None:
     """Draw bars of the final dead and saturated shares; layers have the colors of their lines."""
     _title(axes, "final state", "")
-    last = {layer.layer: layer for layer in layers}
+    last = {layer.name: layer for layer in layers}
     rows = range(len(names))
     for shift, statistic, alpha in ((-0.19, "dead", 1.0), (0.19, "saturated", 0.45)):
         widths = [_share(getattr(last[name], statistic)) for name in names]

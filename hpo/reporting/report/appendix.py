@@ -28,14 +28,19 @@ def checks_section(data: ReportData) -> Section | None:
 
 def _lesson(data: ReportData, lesson: Lesson) -> Note:
     """Return the reason for a check, with how often it found what."""
-    severities = ("pass", "note", "warn", "fatal")
     counts = {
-        each: sum(data.checks.get(check, {}).get(each, 0) for check in lesson.checks) for each in severities
+        severity: sum(data.checks.get(check, {}).get(severity, 0) for check in lesson.checks)
+        for severity in ("pass", "note", "warn", "fatal")
     }
-    names = {"pass": "passed", "note": "a note", "warn": "a warning", "fatal": "stopped the training"}
-    counted = ", ".join(f"{counts[each]} × {names[each]}" for each in severities if counts[each])
+    results = {
+        "pass": f"{counts['pass']:,} passed",
+        "note": formatting.count(counts["note"], "note"),
+        "warn": formatting.count(counts["warn"], "warning"),
+        "fatal": f"{counts['fatal']:,} stopped the training",
+    }
+    shown = ", ".join(text for severity, text in results.items() if counts[severity])
     family = "hot" if counts["fatal"] else "generalization" if counts["warn"] else "healthy"
-    return Note(lesson.title, lesson.why, family, remedy=counted, action="results")
+    return Note(lesson.title, lesson.why, family, remedy=shown, action="results")
 
 
 def cost_section(data: ReportData) -> Section | None:
@@ -49,7 +54,7 @@ def cost_section(data: ReportData) -> Section | None:
     pairs = [
         ("started", f"{started:%Y-%m-%d %H:%M} UTC"),
         ("training time", f"{formatting.duration(seconds)}, summed over all workers"),
-        ("trained", formatting.count(len(data.trials), "trial")),
+        ("trials", f"{len(data.trials):,}"),
         ("epochs x images", f"{images:,}"),
     ]
     if ends:

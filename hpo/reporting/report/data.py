@@ -9,7 +9,7 @@ from functools import cached_property
 from sqlalchemy import Engine
 
 from hpo.config.study import TEST, StudySpec
-from hpo.diagnosis.base import StudyFinding, StudyResults
+from hpo.diagnosis.base import StudyResults
 from hpo.diagnosis.findings import study_findings
 from hpo.diagnosis.importance import Answer, importance
 from hpo.diagnosis.refresh import study_results
@@ -17,6 +17,7 @@ from hpo.diagnosis.wilson import wilson_interval
 from hpo.queries.stages import Confirmation, StagesStatus, stages_status
 from hpo.queries.study import StudyOverview, TrialSummary, checks_by_severity, study_overview
 from hpo.queries.trial import TrialDetail, trial_detail
+from hpo.records import StudyFinding
 from hpo.reporting.failures import FailureGroup, group_failures
 from hpo.reporting.figures.activations import with_histograms
 from hpo.reporting.figures.points import StudyPicture, study_picture

@@ -6,7 +6,7 @@ from hpo.checks.causes import evidence
 from hpo.reporting import formatting
 from hpo.reporting.figures.points import Point, StudyPicture
 from hpo.reporting.figures.study import failure_axis
-from hpo.reporting.figures.style import cause_words, family
+from hpo.reporting.figures.style import cause_label, family
 from hpo.reporting.report.blocks import Block, Note, Paragraph, Picture, Section, Table
 from hpo.reporting.report.data import EXAMPLES, ReportData
 from hpo.reporting.report.glossary import CAUSES_EXPLAINED
@@ -66,7 +66,7 @@ def failures_section(data: ReportData) -> Section | None:
             blocks.append(
                 Picture(layers_picture(number), f"The layers of trial {number} during its training.")
             )
-    return Section("failures", "Problems, and their causes", tuple(blocks))
+    return Section("failures", "Problems and their causes", tuple(blocks))
 
 
 def all_trials_section(data: ReportData) -> Section | None:
@@ -97,7 +97,7 @@ def trials_table(
         trial = summaries[point.number]
         searched = [formatting.setting(point.values[name]) if name in point.values else "–" for name in names]
         seconds = "–" if trial.seconds is None else formatting.duration(trial.seconds)
-        verdict = [] if ranks else [cause_words(point.cause)]
+        verdict = [] if ranks else [cause_label(point.cause)]
         row = [str(point.number), formatting.accuracy(point.value), *verdict, *searched, seconds]
         rows.append(tuple([str(rank), *row] if ranks else row))
     head = ["trial", "accuracy", *([] if ranks else ["verdict"]), *names, "time"]

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from hpo.checks import judge as judging
-from hpo.checks.base import Finding, Severity
 from hpo.checks.judge import CHECK_INTERVAL, Judge, replay
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Severity
 from tests.helpers.observed import LIMITS, LN10, falling, layer, seen, snapshot
 
 

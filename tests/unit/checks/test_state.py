@@ -9,11 +9,9 @@ from dataclasses import fields, replace
 import numpy as np
 from pydantic import TypeAdapter
 
-from hpo.checks.base import Finding, Remedy
 from hpo.checks.observations import (
     EpochFacts,
     ForwardRecord,
-    LayerStatistics,
     ModeGap,
     Observations,
     Setup,
@@ -21,6 +19,7 @@ from hpo.checks.observations import (
     StepAudit,
 )
 from hpo.checks.state import BabysitterState, ForwardMonitorState
+from hpo.records import Finding, LayerStatistics, Remedy
 
 _ADAPTER = TypeAdapter(BabysitterState)
 

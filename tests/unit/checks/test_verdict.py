@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from hpo.checks.base import Finding, Remedy
 from hpo.checks.causes import CAUSES
 from hpo.checks.verdict import verdict
+from hpo.records import Finding, Remedy
 
 
 def finding(cause: str, severity: Any = "warn", confidence: float = 0.6, **fields: Any) -> Finding:

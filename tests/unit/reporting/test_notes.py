@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from sqlalchemy import Engine
 
-from hpo.diagnosis.base import StudyFinding
 from hpo.queries.study import study_overview
+from hpo.records import StudyFinding
 from hpo.reporting.notes import best_trials, escaped, has_problem, study_note, trial_note
 
 FINDING = StudyFinding("noise", "note", "the best 2 cannot be told apart", {}, "train them *again*", {})

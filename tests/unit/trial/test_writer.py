@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from threading import Event
@@ -10,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from hpo.errors import LeaseLostError, StorageError
-from hpo.records import EpochRecord, FindingRecord, LayerRecord
+from hpo.records import EpochResult, Finding, LayerStatistics
 from hpo.trial.writer import BackgroundWriter
 
 
@@ -31,25 +32,25 @@ class Store:
             raise self.raises.pop(0)
         self.written.append(what)
 
-    def record_epoch(self, hold: Any, trial_id: int, record: EpochRecord) -> None:
+    def record_epoch(self, hold: Any, trial_id: int, record: EpochResult) -> None:
         self._take(record.epoch)
 
-    def record_findings(self, hold: Any, trial_id: int, records: list[FindingRecord]) -> None:
+    def record_findings(self, hold: Any, trial_id: int, records: list[Finding]) -> None:
         self._take([record.check for record in records])
 
-    def record_layers(self, hold: Any, trial_id: int, records: list[LayerRecord]) -> None:
-        self._take([record.layer for record in records])
+    def record_layers(self, hold: Any, trial_id: int, records: list[LayerStatistics]) -> None:
+        self._take([record.name for record in records])
 
 
-def point(epoch: int) -> EpochRecord:
-    return EpochRecord(epoch, 1.0, 0.5, 1.0, 0.5, 0.1, 1.0, 100, 100.0)
+def point(epoch: int) -> EpochResult:
+    return EpochResult(epoch, 1.0, 0.5, 1.0, 0.5, 0.1, 1.0, 100, 100.0)
 
 
-def finding(check: str) -> FindingRecord:
-    return FindingRecord(check, "note", step=1, epoch=1, message="m")
+def finding(check: str) -> Finding:
+    return Finding(check, "note", math.nan, math.nan, "m", step=1, epoch=1)
 
 
-LAYER = LayerRecord(step=1, epoch=1, position=0, layer="conv")
+LAYER = LayerStatistics("conv", step=1, epoch=1, position=0)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from hpo.checks.base import Finding
 from hpo.checks.rules.lost_signal import lost_signal
+from hpo.records import Finding
 from tests.helpers.observed import LIMITS, seen
 from tests.unit.checks.measure.test_preflight import Parts, examined
 

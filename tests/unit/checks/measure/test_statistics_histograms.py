@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.measure.probes import Probe, plain_forward
 from hpo.checks.measure.statistics import BINS, SAMPLE, histogram, sample
-from hpo.checks.observations import LayerStatistics
+from hpo.records import LayerStatistics
 
 IMAGES, CLASSES = 24, 10
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from hpo.checks.observations import LayerStatistics, Observations
+from hpo.checks.observations import Observations
 from hpo.checks.rules.lost_signal import _ALL, lost_signal
+from hpo.records import LayerStatistics
 from tests.helpers.observed import LIMITS, NAN, images, layer, one, preflight, seen, snapshot
 
 

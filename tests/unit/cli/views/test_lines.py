@@ -9,7 +9,6 @@ from hpo.cli.views.progress import RunProgress
 from hpo.events import (
     DatabaseAway,
     DatabaseBack,
-    EpochDone,
     Event,
     RunSummary,
     StudyReady,
@@ -18,12 +17,13 @@ from hpo.events import (
     TrialStarted,
     WorkerLost,
 )
+from tests.helpers.events import epoch_done
 
 EVENTS: list[Event] = [
     StudyReady("demo", "synthetic", "ten drawn classes", 1, 3, 1, 2, "cpu", "bf16", reclaimed=1),
     TrialStarted("a", 1, 1, {"lr": 0.1}, 2),
-    EpochDone("a", 1, 1, 2, 1.5, 1.6, 0.45, 2100.4),
-    EpochDone("a", 1, 2, 2, 1.2, math.nan, 0.55, 2100.4),
+    epoch_done("a", 1, 1, 2, 1.5, 1.6, 0.45, 2100.4),
+    epoch_done("a", 1, 2, 2, 1.2, math.nan, 0.55, 2100.4),
     TrialEnded("a", 1, "complete", 0.55, "healthy", 4.0),
     TrialStarted("a", 2, 2, {"lr": 9.0}, 2),
     TrialPaused("a", 2, "rank 2 of 2 at epoch 1"),

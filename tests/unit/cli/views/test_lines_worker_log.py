@@ -11,7 +11,6 @@ from typing import Any, get_args
 from hpo.cli.views.events import describe
 from hpo.cli.views.lines import WorkerLog
 from hpo.events import (
-    EpochDone,
     Event,
     FindingMade,
     StudySkipped,
@@ -22,6 +21,7 @@ from hpo.events import (
     WorkerReady,
 )
 from hpo.workers.service import ServiceSummary
+from tests.helpers.events import epoch_done
 
 EVENTS: list[Event] = [
     WorkerReady("h:1:a", "cuda:0", 2, ("a100", "gpu")),
@@ -29,7 +29,7 @@ EVENTS: list[Event] = [
     StudyTaken("h:1:a", "one"),
     TrialStarted("h:1:a", 3, 3, {"lr": 0.1}, 2),
     StudyTaken("h:2:b", "two"),
-    EpochDone("h:2:b", 0, 1, 2, 1.5, math.nan, 0.45, 2100.4),
+    epoch_done("h:2:b", 0, 1, 2, 1.5, math.nan, 0.45, 2100.4),
     FindingMade("h:1:a", 3, "warn", "dead_units", "half of conv1 is dead"),
     TrialEnded("h:1:a", 3, "complete", 0.55, "healthy", 4.0),
     StudySkipped("h:1:a", "three", "no images at postgresql://ada:secret@db/x\nput them there"),

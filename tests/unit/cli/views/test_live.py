@@ -7,16 +7,17 @@ from rich.console import Console
 
 from hpo.cli.views.live import LiveView
 from hpo.cli.views.progress import RunProgress
-from hpo.events import EpochDone, Event, FindingMade, StudyReady, TrialEnded, TrialStarted, WorkerLost
+from hpo.events import Event, FindingMade, StudyReady, TrialEnded, TrialStarted, WorkerLost
+from tests.helpers.events import epoch_done
 
 EVENTS: list[Event] = [
     StudyReady("demo", "synthetic", "ten drawn classes", 0, 4, 2, 1, "cpu", "fp32"),
     TrialStarted("a", 0, 0, {"lr": 0.1, "activation": "[red]relu"}, 4),
     TrialStarted("b", 1, 1, {"lr": 0.2, "activation": "tanh"}, 4),
-    EpochDone("a", 0, 1, 4, 1.5, 1.6, 0.4, 1000),
+    epoch_done("a", 0, 1, 4, 1.5, 1.6, 0.4, 1000),
     TrialEnded("b", 1, "pruned", None, "exploded: loss 9.1 at step 30 is over 3 x the first loss 2.31", 2.0),
     TrialStarted("b", 2, 2, {"lr": 0.3, "activation": "tanh"}, 4),
-    EpochDone("a", 0, 2, 4, 1.2, 1.3, 0.8, 1000),
+    epoch_done("a", 0, 2, 4, 1.2, 1.3, 0.8, 1000),
 ]
 
 

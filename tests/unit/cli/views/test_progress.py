@@ -5,6 +5,7 @@ import pytest
 from hpo.cli.views.progress import RunProgress
 from hpo.config.parsing.load import parse_study
 from hpo.events import EpochDone, StudyReady, TrialEnded, TrialPaused, TrialStarted, WorkerLost
+from tests.helpers.events import epoch_done
 
 READY = StudyReady("s", "synthetic", "drawn", 0, 10, 2, 1, "cpu", "fp32")
 
@@ -32,7 +33,7 @@ def started(number: int, worker: str = "a", epochs: int = 4) -> TrialStarted:
 
 
 def epoch(number: int, at: int, worker: str = "a", accuracy: float = 0.5) -> EpochDone:
-    return EpochDone(worker, number, at, 4, 1.0, 1.1, accuracy, 1000.0)
+    return epoch_done(worker, number, at, 4, 1.0, 1.1, accuracy, 1000.0)
 
 
 def ended(

@@ -10,12 +10,12 @@ import pytest
 
 from hpo.cli.views.trial import print_trial
 from hpo.queries.trial import TrialDetail
-from hpo.records import EpochRecord
+from hpo.records import EpochResult
 
 
 def trial(epochs: int, best_epoch: int) -> TrialDetail:
     curve = tuple(
-        EpochRecord(epoch, 1.0, 0.5, float("nan") if epoch == 2 else 1.0, 0.5, 0.1, 1.0, 10, 10.0)
+        EpochResult(epoch, 1.0, 0.5, float("nan") if epoch == 2 else 1.0, 0.5, 0.1, 1.0, 10, 10.0)
         for epoch in range(1, epochs + 1)
     )
     return TrialDetail(

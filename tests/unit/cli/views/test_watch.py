@@ -15,7 +15,7 @@ from sqlalchemy import select
 from hpo.cli.app import run_command
 from hpo.cli.views import watch as watching
 from hpo.queries.live import StudyNow, study_now
-from hpo.records import EpochRecord, Outcome
+from hpo.records import EpochResult, Outcome
 from hpo.storage.fence import Lease
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import results_engine
@@ -144,7 +144,7 @@ def _finish(url: str) -> None:
             lambda connection: connection.execute(select(SlotRow.__table__).where(SlotRow.slot == 23)).one()
         )
         lease = Lease(slot.study_id, slot.stage, 23, slot.token, slot.trial_id, 2, slot.worker, 3600.0)
-        record = EpochRecord(3, 0.1, 0.99, 0.1, 0.99, 0.01, 1.0, 4500, 3000.0)
+        record = EpochResult(3, 0.1, 0.99, 0.1, 0.99, 0.01, 1.0, 4500, 3000.0)
         store.record_epoch(lease, slot.trial_id, record)
         store.finish_trial(
             lease, slot.trial_id, Outcome("complete", value=0.99, verdict="healthy", cause="healthy")

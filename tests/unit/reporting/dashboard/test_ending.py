@@ -17,13 +17,14 @@ from urllib.parse import urlsplit
 import pytest
 
 TOKEN = "0123456789abcdef"
-IMPATIENT = """
+START = """
 import sys
 from hpo.cli.app import main
 from hpo.reporting.dashboard import annotations, server
-server._SHUTDOWN_SECONDS = 0.0
 sys.argv[0] = "hpo"
 """
+PATIENT = f"{START}server._SHUTDOWN_SECONDS = 120.0\n"  # a loaded machine draws slowly
+IMPATIENT = f"{START}server._SHUTDOWN_SECONDS = 0.0\n"
 # Every operation of PyTorch takes the GIL in a C++ destructor, which is what aborts.
 ENDLESS = """
 import torch
@@ -83,11 +84,11 @@ def wait_for_first(got: list[bytes]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_shutdown_finishes_answers_in_progress(watched_path: Path, signum: signal.Signals) -> None:
-    with dashboard(watched_path, "-m", "hpo") as (process, port):
+    with dashboard(watched_path, "-c", f"{PATIENT}main()") as (process, port):
         threads, got = asking(port, PICTURES)
         wait_for_first(got)
         process.send_signal(signum)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=150)
         for thread in threads:
             thread.join()
     assert (process.returncode, errors) == (0, "")

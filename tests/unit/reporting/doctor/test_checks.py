@@ -87,7 +87,7 @@ def test_cifar10_missing_lists_the_ways_to_get_it(tmp_path: Path) -> None:
     found = checks.cifar10()
     assert found.condition == "warning"
     assert "no route to host" in found.message
-    assert [line.split(".")[0].strip() for line in found.remedy.splitlines()] == ["1", "2", "3"]
+    assert [line.split(".")[0] for line in found.remedy.splitlines()] == ["1", "2", "3"]
     assert str(tmp_path / "data") in found.remedy
 
 

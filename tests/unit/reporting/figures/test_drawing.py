@@ -170,9 +170,7 @@ def test_histograms_cover_their_activations(best: TrialDetail) -> None:
     plain = trial.layer_health(best)
     assert len(plain.axes) == 3
     layers = tuple(
-        replace(each, activation_low=-2.0, activation_high=6.0, activation_counts=(4, 0, 0, 16))
-        if each.position < 2
-        else each
+        replace(each, low=-2.0, high=6.0, counts=(4, 0, 0, 16)) if each.position < 2 else each
         for each in best.layers
     )
     figure = trial.layer_health(replace(best, layers=layers))
@@ -192,16 +190,10 @@ def test_histograms_cover_their_activations(best: TrialDetail) -> None:
 
 
 def test_histograms_of_growing_range_use_a_symlog_scale(best: TrialDetail) -> None:
-    grown = tuple(
-        replace(each, activation_low=-float(each.step**3), activation_high=0.0, activation_counts=(1, 2))
-        for each in best.layers
-    )
+    grown = tuple(replace(each, low=-float(each.step**3), high=0.0, counts=(1, 2)) for each in best.layers)
     axes = trial.layer_health(replace(best, layers=grown)).axes[3]
     assert axes.get_yscale() == "symlog"
-    same = tuple(
-        replace(each, activation_low=0.0, activation_high=0.0, activation_counts=(2048, 0))
-        for each in best.layers
-    )
+    same = tuple(replace(each, low=0.0, high=0.0, counts=(2048, 0)) for each in best.layers)
     axes = trial.layer_health(replace(best, layers=same)).axes[3]
     assert axes.get_yscale() == "linear"
     assert len(axes.lines) > 1
