@@ -48,7 +48,9 @@ def url(watched_path: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
         if value is not None:
             study.tell(trial, value)
     many = optuna.create_study(storage=url, study_name="many")
-    lr = {"lr": optuna.distributions.FloatDistribution(1e-4, 1, log=True)}
+    lr: dict[str, optuna.distributions.BaseDistribution] = {
+        "lr": optuna.distributions.FloatDistribution(1e-4, 1, log=True)
+    }
     many.add_trials(
         optuna.trial.create_trial(
             value=place, params={"lr": 0.5**place}, distributions=lr, intermediate_values={1: 0.5}

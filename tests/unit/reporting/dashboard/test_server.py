@@ -27,7 +27,7 @@ Ask = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def odd_url(url: str) -> str:
-    """The database with studies of odd names beside the plain one."""
+    """The database with studies with odd names in addition to the plain one."""
     for name in ODD_NAMES:
         optuna.create_study(storage=url, study_name=name).add_trial(optuna.trial.create_trial(value=1.0))
     return url
@@ -35,7 +35,7 @@ def odd_url(url: str) -> str:
 
 @pytest.fixture(scope="module")
 def port(odd_url: str) -> Iterator[int]:
-    """Where `hpo dashboard` answers; ends with Ctrl-C."""
+    """The port of a running `hpo dashboard`, which Ctrl-C stops."""
     command = ["-m", "hpo", "dashboard", "--storage", odd_url, "--port", "0"]
     with forked.ForkedPython(
         command,
