@@ -47,7 +47,7 @@ NEVER_BEGUN = ("worker.claim", "worker.claimed", "trial.begin", "trial.drawn")
 def expect_its_weights(url: str, token: int) -> None:
     """Those of the attempt that ended the trial, and nothing that another left."""
     uid = rows(url, "SELECT uid FROM hpo_study")[0][0]
-    (entry,) = kept.entries(uid)
+    (entry,) = kept.trial_folders(uid)
     assert (entry.path.name, entry.token) == (f"trial-0-{token}", token)
     assert kept.load(entry.path).document["best_epoch"]["epoch"] in (1, 2)
 
