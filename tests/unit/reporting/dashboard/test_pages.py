@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +13,8 @@ from urllib.parse import urlsplit
 
 import optuna
 import pytest
+
+from tests.helpers import forked
 
 pytestmark = pytest.mark.slow
 NAME = "<img src=x onerror=alert(1)> ../ 🚀"
@@ -63,15 +63,8 @@ def url(watched_path: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def link(url: str) -> Iterator[str]:
     """What `hpo dashboard` prints."""
-    command = [sys.executable, "-m", "hpo", "dashboard", "--storage", url, "--port", "0"]
-    # As in a terminal: a shell in the background has it ignore Ctrl-C.
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
+    command = ["-m", "hpo", "dashboard", "--storage", url, "--port", "0"]
+    with forked.ForkedPython(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield process.stdout.readline().split()[0]
         process.send_signal(signal.SIGINT)

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.client import HTTPConnection, HTTPMessage
@@ -19,6 +18,7 @@ import pytest
 from hpo.errors import StorageError, UserError
 from hpo.reporting.dashboard.app import Access, make_app
 from hpo.reporting.dashboard.server import make_server
+from tests.helpers import forked
 
 TOKEN = "0123456789abcdef"
 ODD_NAMES = ["<script>alert(1)</script>/../../e\u0301🚀", "two\r\nX: lines"]
@@ -36,13 +36,12 @@ def odd_url(url: str) -> str:
 @pytest.fixture(scope="module")
 def port(odd_url: str) -> Iterator[int]:
     """The port of a running `hpo dashboard`, which Ctrl-C stops."""
-    command = [sys.executable, "-m", "hpo", "dashboard", "--storage", odd_url, "--port", "0"]
-    with subprocess.Popen(
+    command = ["-m", "hpo", "dashboard", "--storage", odd_url, "--port", "0"]
+    with forked.ForkedPython(
         command,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "HPO_DASHBOARD_TOKEN": TOKEN},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell ignores Ctrl-C
     ) as process:
         assert process.stdout is not None
         link, _, rest = process.stdout.readline().partition("  ")
