@@ -82,7 +82,9 @@ def test_check_without_json_prints_a_table(capsys: pytest.CaptureFixture[str]) -
     assert "mlp on synthetic" in shown and "initial_loss" in shown and "verdict" in shown
 
 
-def test_check_of_a_users_network_reads_its_layers(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_check_of_a_users_network_reads_its_layers(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     (tmp_path / "mine_to_check.py").write_text(NETWORK)
     settings = ("dataset=synthetic", "batch_size=8", "augmentation=none", "lr=0.01")
     options = [part for setting in settings for part in ("--set", setting)]
