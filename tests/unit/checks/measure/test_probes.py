@@ -226,9 +226,10 @@ def ten_layers(activation: Callable[[], nn.Module], scale: Callable[[int], float
         rows += [linear, activation()]
     model = nn.Sequential(*rows, nn.Linear(500, CLASSES))
     inputs = torch.randn(1000, 500, generator=generator)
-    return (
-        Probe(model, plain_forward, inputs, torch.zeros(1000, dtype=torch.int64)).snapshot(0, 0, None).read()
-    )
+    probe = Probe(model, plain_forward, inputs, torch.zeros(1000, dtype=torch.int64))
+    snapshot = probe.snapshot(0, 0, None).read()
+    assert len(snapshot.hidden) == 10
+    return snapshot
 
 
 def test_lecture_small_weights_shrink_a_tanh_network() -> None:
