@@ -255,6 +255,7 @@ def test_the_whole_way_to_a_confirmed_winner_and_one_look_at_the_test_images(
     ]  # fmt: skip
     assert [each.rank for each in status.confirmations] == [1, 2]
     winner = status.confirmations[0]
+    assert winner.search_value is not None and winner.mean is not None
     assert winner.gap == pytest.approx(winner.search_value - winner.mean)
     said = [each.message for each in status.decisions if each.stage == "test"]
     assert "not after as many epochs and images" in said[-1], "the best of the search is a coarse trial"

@@ -19,6 +19,7 @@ from hpo.signals import StopRequestedError
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import StudyRow, WorkerRow
 from hpo.training.model_factory import allow_only
+from hpo.training.setup import prepare as real_prepare
 from hpo.workers import loop as inline
 from hpo.workers.loop import serve
 from hpo.workers.messages import Ready, WorkOrder
@@ -101,6 +102,7 @@ def test_a_study_whose_images_are_missing_is_passed_over_and_others_are_served(
         spec = store.read(
             lambda connection: connection.scalar(select(StudyRow.spec).where(StudyRow.study_id == elsewhere))
         )
+        assert spec is not None
         fixed = {**spec["fixed"], "dataset": "folder", "data_root": str(tmp_path / "none")}
         moved = update(StudyRow).where(StudyRow.study_id == elsewhere)
         values = {"spec": {**spec, "fixed": fixed}, "dataset": "folder"}
@@ -136,12 +138,10 @@ def test_a_study_in_which_all_fails_is_stopped_and_others_go_on(
 ) -> None:
     import hpo.trial.run
 
-    real = hpo.trial.run.prepare
-
     def prepare(configuration: Any, *arguments: Any) -> Any:
         if configuration.width == 5:
             raise ValueError("no luck")
-        return real(configuration, *arguments)
+        return real_prepare(configuration, *arguments)
 
     monkeypatch.setattr(hpo.trial.run, "prepare", prepare)
     bad = _submit(
