@@ -144,7 +144,7 @@ def test_ray_run_survives_a_dead_node_and_resumes_after_ctrl_c(
         code, errors = running.end()
         assert (code, summary["exit_code"]) == (130, 130), errors
         assert "Traceback" not in errors and "raylet" not in errors
-        status = json.loads(hpo.here("status", "tiny", "--json").stdout)
+        status = json.loads(hpo("status", "tiny", "--json").stdout)
         assert status["workers"] == []
         assert {each["outcome"] for each in status["interrupted"]} <= {"released", "lost"}
         assert "released" in {each["outcome"] for each in status["interrupted"]}
@@ -170,7 +170,7 @@ def _each_ended_once(hpo: Hpo, lost: int) -> None:
     assert "lost" in outcomes[lost]
     for each in outcomes.values():
         assert set(each[:-1]) <= {"lost", "released"} and each[-1] not in {"lost", "released"}
-    checked = hpo.here("db", "check")
+    checked = hpo("db", "check")
     assert checked.returncode == 0, checked.stdout
 
 

@@ -35,7 +35,7 @@ def _expect_all_done(hpo: Hpo, trials: int, epochs: int) -> None:
 
 def test_run_trains_a_study_once_and_adds_trials_to_it(hpo: Hpo) -> None:
     study = hpo.write_study(trials=2)
-    first = hpo("run", study)
+    first = hpo("run", study, fresh=True)
     assert first.returncode == 0, first.stderr
     _expect_all_done(hpo, trials=2, epochs=2)
     again = hpo("run", study, *ONE)
@@ -58,7 +58,7 @@ def test_run_stores_and_prints_findings_on_the_study(hpo: Hpo) -> None:
     stored = hpo.rows("select check_name, message, trials_seen from study_findings order by position")
     assert "cost" in {row["check_name"] for row in stored}
     assert {row["trials_seen"] for row in stored} == {10}
-    shown = json.loads(hpo.here("status", "tiny", "--json").stdout)["study_findings"]
+    shown = json.loads(hpo("status", "tiny", "--json").stdout)["study_findings"]
     assert [row["message"] for row in stored] == [finding["message"] for finding in shown]
     assert all(row["message"] in done.stdout for row in stored)
 

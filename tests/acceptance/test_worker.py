@@ -21,7 +21,7 @@ def test_worker_releases_a_submitted_study_on_sigterm_and_another_ends_it(hpo: H
     ready = waiting.wait_for("worker_ready")
     assert (ready["device"], ready["tags"]) == ("cpu", ["big"])
 
-    done = hpo.here("submit", study, "--priority", "3", "--json")
+    done = hpo("submit", study, "--priority", "3", "--json")
     assert done.returncode == 0, done.stderr
     submitted = json.loads(done.stdout)
     assert (submitted["study"], submitted["trials"], submitted["priority"]) == ("tiny", 2, 3)
@@ -37,7 +37,7 @@ def test_worker_releases_a_submitted_study_on_sigterm_and_another_ends_it(hpo: H
     code, errors = waiting.end()
     assert (code, last["exit_code"]) == (143, 143), errors
     assert "Traceback" not in errors
-    status = json.loads(hpo.here("status", "tiny", "--json").stdout)
+    status = json.loads(hpo("status", "tiny", "--json").stdout)
     assert status["workers"] == [] and status["interrupted"][0]["outcome"] == "released"
 
     ended = hpo("worker", "tiny", "--slots", "1", "--until-idle")
@@ -88,7 +88,7 @@ def test_output_of_workers_is_kept_with_their_attempts(hpo: Hpo) -> None:
     (hpo.folder / "noisy.py").write_text(NOISY)
     study = hpo.write_study(trials=1, epochs=1)
     changes = ("--set", "model=noisy:build", "--set", "precision=fp32")
-    assert hpo.here("submit", study, *changes).returncode == 0
+    assert hpo("submit", study, *changes).returncode == 0
     refused = hpo("worker", "--slots", "1", "--until-idle")
     assert refused.returncode == 1 and "HPO_ALLOWED_MODELS=noisy" in refused.stdout
     assert not (hpo.folder / "died").exists()
@@ -96,7 +96,7 @@ def test_output_of_workers_is_kept_with_their_attempts(hpo: Hpo) -> None:
     ended = hpo("worker", "--slots", "1", "--until-idle")
     assert ended.returncode == 1  # a worker was lost
     assert "worker-1 died (killed by signal 9" in ended.stdout
-    entries = json.loads(hpo.here("logs", "tiny", "0", "--json").stdout)
+    entries = json.loads(hpo("logs", "tiny", "0", "--json").stdout)
     printed = [each["text"].splitlines()[0] for each in entries if each["kind"] == "printed"]
     assert printed == ["first try", "second try"]
     kinds = [each["kind"] for each in entries if each["kind"] in ("begun", "printed", "ended")]

@@ -1,25 +1,20 @@
-"""Runs the `hpo` command on tiny studies: in a process of its own, or in this one where that is enough."""
+"""Runs the real command in processes of its own, on tiny studies."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import psutil
 
-from hpo.cli.app import run_command
-from hpo.settings import settings
+from tests.helpers import forked
 
 STUDY = """\
 study: tiny
@@ -37,9 +32,6 @@ space:
   activation: {{choice: [relu, tanh]}}
   batch_norm: {{choice: [none, before]}}
 """
-COMMAND = [sys.executable, "-m", "hpo"]
-EVENT_SECONDS = 200.0
-"""An event that has not come by then does not come: the slowest is the first epoch on a busy machine."""
 
 
 @dataclass
@@ -54,41 +46,31 @@ class Hpo:
         path.write_text(STUDY.format(trials=trials, epochs=epochs))
         return str(path)
 
-    def __call__(self, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
-        """Run a command in a process of its own."""
-        return subprocess.run(
-            [*COMMAND, *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-
-    def here(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in this process, which saves starting one: for commands that do not train."""
-        out, err = io.StringIO(), io.StringIO()
-        settings.cache_clear()
-        with (
-            mock.patch.dict(os.environ, self.environment, clear=True),
-            contextlib.chdir(self.folder),
-            contextlib.redirect_stdout(out),
-            contextlib.redirect_stderr(err),
-        ):
-            code = run_command(arguments)
-        settings.cache_clear()
-        return subprocess.CompletedProcess(list(arguments), code, out.getvalue(), err.getvalue())
+    def __call__(
+        self, *arguments: str, timeout: float = 240, fresh: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the command to its end; a ``fresh`` one in an interpreter that loads everything itself."""
+        if fresh:
+            return subprocess.run(
+                [*COMMAND, *arguments],
+                cwd=self.folder,
+                env=self.environment,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+            )
+        return forked.run(["-m", "hpo", *arguments], cwd=self.folder, env=self.environment, timeout=timeout)
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
-        done = self.here("query", "--format", "json", sql)
+        done = self("query", "--format", "json", sql)
         assert done.returncode == 0, done.stderr
         rows: list[dict[str, Any]] = json.loads(done.stdout)
         return rows
 
     def start(self, *arguments: str) -> Running:
-        process = subprocess.Popen(
-            [*COMMAND, *arguments],
+        process = forked.ForkedPython(
+            ["-m", "hpo", *arguments],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -96,6 +78,11 @@ class Hpo:
             text=True,
         )
         return Running(process)
+
+
+COMMAND = [sys.executable, "-m", "hpo"]
+EVENT_SECONDS = 200.0
+"""Longest wait for an event: the slowest is the first epoch on a busy machine."""
 
 
 @dataclass
@@ -107,11 +94,15 @@ class Running:
     def wait_for(self, kind: str, where: Callable[[dict[str, Any]], bool] | None = None) -> dict[str, Any]:
         """Return the next event of that kind for which ``where`` holds; fail if it does not come in time."""
         assert self.process.stdout is not None
-        with self._killed_after(EVENT_SECONDS):
+        watchdog = threading.Timer(EVENT_SECONDS, self.process.kill)
+        watchdog.start()
+        try:
             for line in self.process.stdout:
                 event: dict[str, Any] = json.loads(line)
                 if event["event"] == kind and (where is None or where(event)):
                     return event
+        finally:
+            watchdog.cancel()
         raise AssertionError(f"no {kind} within {EVENT_SECONDS:g} s or before the end: {self.end()}")
 
     def family(self) -> list[psutil.Process]:
@@ -128,12 +119,3 @@ class Running:
         """Wait for the end; exit code and standard error."""
         _, errors = self.process.communicate(timeout=EVENT_SECONDS)
         return self.process.returncode, errors
-
-    @contextlib.contextmanager
-    def _killed_after(self, seconds: float) -> Iterator[None]:
-        watchdog = threading.Timer(seconds, self.process.kill)
-        watchdog.start()
-        try:
-            yield
-        finally:
-            watchdog.cancel()
