@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hpo import provenance
 from hpo.artifacts import store as kept
-from hpo.artifacts.ranking import how_many_better, standing
+from hpo.artifacts.ranking import how_many_better, trials_to_keep
 from hpo.config.configuration import Configuration
 from hpo.config.study import TEST, StudySpec
 from hpo.data.datasets import Dataset
@@ -82,7 +82,7 @@ def delete_stale_weights(store: ResultsStore, study_id: int, study_uid: str, cou
     """Remove what is not of one of the best ``count`` trials; also what workers left that were killed."""
     found = kept.entries(study_uid)
     if found:
-        now = store.read(lambda connection: standing(connection, study_id, count))
+        now = store.read(lambda connection: trials_to_keep(connection, study_id, count))
         kept.remove(kept.superfluous(found, now.unfinished, now.best))
 
 

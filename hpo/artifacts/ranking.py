@@ -12,7 +12,7 @@ from hpo.storage.tables import TRIALS, SlotRow, TrialRow
 
 
 @dataclass(frozen=True)
-class Standing:
+class TrialsToKeep:
     """Trials of a study by number: those under way, and of those that are over the ones to keep."""
 
     unfinished: frozenset[int]
@@ -20,7 +20,7 @@ class Standing:
     """The token of the attempt that ended it, by number; with those measured on the test images."""
 
 
-def standing(connection: Connection, study_id: int, count: int) -> Standing:
+def trials_to_keep(connection: Connection, study_id: int, count: int) -> TrialsToKeep:
     """The trials that are not over, the best ``count``, and those measured on the test images."""
     mine = TrialRow.study_id == study_id
     trials = select(TRIALS.c.number).join(TrialRow, TrialRow.trial_id == TRIALS.c.trial_id).where(mine)
@@ -35,7 +35,7 @@ def standing(connection: Connection, study_id: int, count: int) -> Standing:
     rows = [*connection.execute(ranked.limit(count))]
     if count:
         rows += connection.execute(complete.where(TrialRow.stage == TEST))
-    return Standing(frozenset(unfinished), {row.number: row.token for row in rows})
+    return TrialsToKeep(frozenset(unfinished), {row.number: row.token for row in rows})
 
 
 def how_many_better(connection: Connection, study_id: int, value: float, number: int) -> int:

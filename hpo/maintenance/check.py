@@ -41,7 +41,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Problem:
+class Damage:
     """What a check found in one place."""
 
     check: str
@@ -54,7 +54,7 @@ class Problem:
     repaired: bool = False
 
 
-def check_database(url: str, *, repair: bool = False) -> list[Problem]:
+def check_database(url: str, *, repair: bool = False) -> list[Damage]:
     """Every problem in the database; with ``repair`` what can be put right is, and marked as repaired.
 
     Without it nothing is written. Raises ``StorageError`` if hpo has not used the database or it is unusable.
@@ -63,33 +63,33 @@ def check_database(url: str, *, repair: bool = False) -> list[Problem]:
         engine = results_engine(url)
         try:
             with reading(engine) as connection:
-                return [problem for name in CHECKS for problem in _found(name, connection)]
+                return [damage for name in CHECKS for damage in _found(name, connection)]
         finally:
             engine.dispose()
     with ResultsStore(url) as store:
-        return [problem for name in CHECKS for problem in write(store.engine, partial(_repaired, name))]
+        return [damage for name in CHECKS for damage in write(store.engine, partial(_repaired, name))]
 
 
-def _found(name: str, connection: Connection) -> list[Problem]:
+def _found(name: str, connection: Connection) -> list[Damage]:
     check = CHECKS[name]
-    return [_problem(name, check, row) for row in check.find(connection)]
+    return [_damage(name, check, row) for row in check.find(connection)]
 
 
-def _repaired(name: str, connection: Connection) -> list[Problem]:
+def _repaired(name: str, connection: Connection) -> list[Damage]:
     check = CHECKS[name]
     rows = check.find(connection)
-    before = [_problem(name, check, row) for row in rows]
+    before = [_damage(name, check, row) for row in rows]
     if check.repair is None or not rows:
         return before
     check.repair(connection, rows)
     notify_idle_workers(connection)
     # By place, not by message, in which a time may have passed.
-    left = {(problem.study, problem.number) for problem in _found(name, connection)}
+    left = {(damage.study, damage.number) for damage in _found(name, connection)}
     return [replace(each, repaired=(each.study, each.number) not in left) for each in before]
 
 
-def _problem(name: str, check: Check, row: Row) -> Problem:
-    return Problem(
+def _damage(name: str, check: Check, row: Row) -> Damage:
+    return Damage(
         check=name,
         study=row.get("study"),
         number=row.get("number"),
@@ -165,13 +165,13 @@ CHECKS: dict[str, Check] = {
         "SQLite finds the file damaged: {detail}", _integrity,
         remedy="restore a backup, or save what can be read with `sqlite3 FILE .recover`",
     ),
-    "views": Check("the view {detail} is missing", _missing_views, repairs.make_views, "it is made again"),
+    "views": Check("the view {detail} is missing", _missing_views, repairs.create_views, "it is made again"),
     "orphaned_studies": Check(
-        "Optuna no longer has study {detail}", _by_sql("orphaned_studies"), repairs.sweep,
+        "Optuna no longer has study {detail}", _by_sql("orphaned_studies"), repairs.delete_orphans,
         "what hpo kept of it is removed",
     ),
     "orphaned_trials": Check(
-        "Optuna no longer has the trial of slot {detail}", _by_sql("orphaned_trials"), repairs.sweep,
+        "Optuna no longer has the trial of slot {detail}", _by_sql("orphaned_trials"), repairs.delete_orphans,
         "what hpo kept of it is removed, and its slot is free again",
     ),
     "dangling_rows": Check(

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, delete, func, select
 
 from hpo.artifacts import store as kept
-from hpo.artifacts.ranking import standing
+from hpo.artifacts.ranking import trials_to_keep
 from hpo.config.study import StudySpec
 from hpo.maintenance.check import CHECKS
 from hpo.settings import settings
@@ -91,7 +91,7 @@ def _unneeded(connection: Connection, folder: Path, study: str) -> Iterator[Remo
         yield Removable("weights", f"weights of the deleted study {study}", folder, _size(folder), None)
         return
     spec = StudySpec.model_validate(row.spec)
-    now = standing(connection, row.study_id, spec.keep_best)
+    now = trials_to_keep(connection, row.study_id, spec.keep_best)
     for each in kept.superfluous(found, now.unfinished, now.best):
         what = f"weights of trial {each.number} of {study}, which is not one of its best {spec.keep_best}"
         yield Removable("weights", what, each.path, _size(each.path), None)
@@ -115,7 +115,7 @@ def remove_rows(url: str) -> None:
     """Remove from the database what ``find_rows`` names."""
 
     def work(connection: Connection) -> None:
-        orphans.sweep(connection)
+        orphans.delete_orphans(connection)
         connection.execute(delete(StatisticsRow).where(_unused()))
 
     with ResultsStore(url) as store:

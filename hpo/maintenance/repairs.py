@@ -10,7 +10,8 @@ from sqlalchemy import Connection, func, insert, select, text, update
 from hpo.records import Outcome
 from hpo.storage import attempts, orphans, schema
 from hpo.storage.column_types import utc_now
-from hpo.storage.store import curve_sums, tell_optuna
+from hpo.storage.optuna.trials import finish_in_optuna
+from hpo.storage.store import curve_sums
 from hpo.storage.tables import EPOCHS, AttemptRow, Base, SlotRow, TrialRow
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
@@ -20,14 +21,14 @@ _OUTCOMES = {"complete": "complete", "pruned": "pruned", "fail": "failed"}
 _BY_A_PERSON = "ended with Optuna's tools"
 
 
-def make_views(connection: Connection, rows: Rows) -> None:
+def create_views(connection: Connection, rows: Rows) -> None:
     """Every view anew."""
-    schema.make_views(connection)
+    schema.create_views(connection)
 
 
-def sweep(connection: Connection, rows: Rows) -> None:
+def delete_orphans(connection: Connection, rows: Rows) -> None:
     """Remove what Optuna no longer has."""
-    orphans.sweep(connection)
+    orphans.delete_orphans(connection)
 
 
 def drop_dangling(connection: Connection, rows: Rows) -> None:
@@ -112,7 +113,7 @@ def tell(connection: Connection, rows: Rows) -> None:
             select(TrialRow.__table__).where(TrialRow.trial_id == row["trial_id"])
         ).one()
         outcome = Outcome(ours.outcome, ours.value, ours.verdict, ours.remedy, best_epoch=ours.best_epoch)
-        tell_optuna(connection, row["trial_id"], outcome)
+        finish_in_optuna(connection, row["trial_id"], outcome)
 
 
 def sum_again(connection: Connection, rows: Rows) -> None:

@@ -16,7 +16,7 @@ def epochs_by_study(engine: Engine) -> dict[int, int]:
     return _numbers(engine, select(SlotRow.study_id, func.sum(SlotRow.epoch)).group_by(SlotRow.study_id))
 
 
-def held_by_study(engine: Engine) -> dict[int, int]:
+def held_slots_by_study(engine: Engine) -> dict[int, int]:
     """Slots whose lease has not run out, by the study's id."""
     held = (SlotRow.state != "done", SlotRow.state == "running", SlotRow.lease_until > epoch_now())
     return _numbers(engine, select(SlotRow.study_id, func.count()).where(*held).group_by(SlotRow.study_id))

@@ -142,11 +142,11 @@ def _fill(url: str, ready: Question, given: Mapping[str, Value]) -> dict[str, Va
     if missing:
         raise QueryError(f"{ready.name} needs --param {missing[0]}=...: {_listing(ready)}")
     if _STUDY in known:
-        _refuse_strangers(url, values, studies)
+        _require_known(url, values, studies)
     return values
 
 
-def _refuse_strangers(url: str, values: Mapping[str, Value], studies: list[str]) -> None:
+def _require_known(url: str, values: Mapping[str, Value], studies: list[str]) -> None:
     """An answer about a study or a trial that is not there would be empty without a word."""
     for name in _STUDY_NAMES:
         if name in values and values[name] not in studies:

@@ -30,7 +30,7 @@ from hpo.queries.sql_text import (
     too_slow,
     unknown_name_hint,
 )
-from hpo.storage.engine import lend_params_postgresql, postgresql_arguments
+from hpo.storage.engine import create_temp_params_view_postgresql, postgresql_arguments
 from hpo.storage.errors import explain
 
 # Volatile because their answer changes from moment to moment, not because they do anything.
@@ -78,7 +78,7 @@ def _connect(url: URL, timeout: float) -> psycopg.Connection[Any]:
     # As keywords: SQLAlchemy and libpq write a space in a URL differently.
     _, keywords = url.set(drivername="postgresql+psycopg").get_dialect()().create_connect_args(url)
     connection = psycopg.connect(**keywords, **postgresql_arguments(url))
-    lend_params_postgresql(connection)
+    create_temp_params_view_postgresql(connection)
     connection.read_only = True
     connection.adapters.register_loader("numeric", _Number)
     for kind in ("json", "jsonb"):  # text, as SQLite has it

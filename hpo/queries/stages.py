@@ -27,7 +27,7 @@ class StageStatus:
 
 
 @dataclass(frozen=True)
-class DecisionMade:
+class StageDecision:
     """Why a stage is as it is."""
 
     stage: str
@@ -38,7 +38,7 @@ class DecisionMade:
 
 
 @dataclass(frozen=True)
-class Confirmation:
+class ConfirmationResult:
     """A configuration that was trained again; ``rank`` and what follows are None until all runs are over."""
 
     number: int
@@ -55,7 +55,7 @@ class Confirmation:
 
 
 @dataclass(frozen=True)
-class TestLook:
+class TestEvaluation:
     """A trial whose network was measured on the test images."""
 
     __test__ = False  # pytest would take it for a class of tests
@@ -69,9 +69,9 @@ class StagesStatus:
     """Everything about the stages of a study; no stages and no decisions if it has none."""
 
     stages: tuple[StageStatus, ...]
-    decisions: tuple[DecisionMade, ...]
-    confirmations: tuple[Confirmation, ...]
-    looks: tuple[TestLook, ...]
+    decisions: tuple[StageDecision, ...]
+    confirmations: tuple[ConfirmationResult, ...]
+    looks: tuple[TestEvaluation, ...]
     """Every look at the test images, the first first: only that one was a surprise."""
 
 
@@ -84,8 +84,10 @@ def stages_status(engine: Engine, name: str) -> StagesStatus:
         return StagesStatus(
             stages=tuple(_rows(connection, "stages", name, StageStatus, "position")) if staged else (),
             decisions=tuple(_decisions(connection, name)),
-            confirmations=tuple(_rows(connection, "confirmations", name, Confirmation, "rank", "number")),
-            looks=tuple(TestLook(row.number, row.test_value) for row in looks),
+            confirmations=tuple(
+                _rows(connection, "confirmations", name, ConfirmationResult, "rank", "number")
+            ),
+            looks=tuple(TestEvaluation(row.number, row.test_value) for row in looks),
         )
 
 
@@ -96,16 +98,16 @@ def _rows(connection: Connection, view: str, name: str, kind: type[Any], *order:
     return [kind(*row) for row in connection.execute(chosen)]
 
 
-def _decisions(connection: Connection, name: str) -> list[DecisionMade]:
+def _decisions(connection: Connection, name: str) -> list[StageDecision]:
     decisions, stages = VIEW_TABLES["decisions"], VIEW_TABLES["stages"]
-    wanted = [decisions.c[each.name] for each in fields(DecisionMade)]
+    wanted = [decisions.c[each.name] for each in fields(StageDecision)]
     chosen = (
         select(*wanted)
         .join(stages, (stages.c.study == decisions.c.study) & (stages.c.stage == decisions.c.stage))
         .where(decisions.c.study == name)
         .order_by(stages.c.position, decisions.c.position)
     )
-    return [DecisionMade(*row) for row in connection.execute(chosen)]
+    return [StageDecision(*row) for row in connection.execute(chosen)]
 
 
 def _looks(name: str) -> Select[Any]:

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from hpo.config.study import MAIN, TEST
-from hpo.queries.workers import Work, work_on
+from hpo.queries.workers import Work, study_workers
 from hpo.records import SEVERITIES
 from hpo.storage.engine import reading
 from hpo.storage.studies import KNOWN, find_study, is_known_study, searched_names
@@ -103,7 +103,7 @@ def study_status(engine: Engine, name: str) -> StudyStatus:
         study = find_study(connection, name)
         summary = _summary(connection.execute(_summaries().where(StudyRow.study_id == study.study_id)).one())
         best = connection.execute(_ranked(study.study_id).limit(1)).one_or_none()
-        work = work_on(connection, study.study_id)
+        work = study_workers(connection, study.study_id)
     return StudyStatus(
         summary=summary,
         best_number=best.number if best else None,

@@ -16,7 +16,7 @@ from hpo.storage.tables import TRIALS, AttemptRow, SlotRow, StudyRow, TrialRow, 
 
 
 @dataclass(frozen=True)
-class PresentWorker:
+class WorkerInfo:
     """A worker process; ``study`` and ``number`` are those of the trial that it holds. Times in seconds."""
 
     worker: str
@@ -36,7 +36,7 @@ class PresentWorker:
     """None without a trial; below 0 another worker may take it."""
 
 
-def present_workers(engine: Engine) -> list[PresentWorker]:
+def list_workers(engine: Engine) -> list[WorkerInfo]:
     """Workers that came and have not left, and those that hold a slot; by name."""
     with reading(engine) as connection:
         held = {row.worker: row for row in connection.execute(_held())}
@@ -44,9 +44,9 @@ def present_workers(engine: Engine) -> list[PresentWorker]:
     return [_present(name, known.get(name), held.get(name)) for name in sorted(held.keys() | known.keys())]
 
 
-def _present(name: str, known: Any, held: Any) -> PresentWorker:
+def _present(name: str, known: Any, held: Any) -> WorkerInfo:
     silent = [each.silent for each in (known, held) if each is not None and each.silent is not None]
-    return PresentWorker(
+    return WorkerInfo(
         worker=name,
         device=known.device if known else None,
         tags=tuple(known.tags) if known else (),
@@ -120,7 +120,7 @@ class Work:
     """How many came to what; those under way are ``running``."""
 
 
-def work_on(connection: Connection, study_id: int) -> Work:
+def study_workers(connection: Connection, study_id: int) -> Work:
     """Who is at work on the study now, and what became of those who were."""
     counts = connection.execute(_attempt_counts(study_id))
     return Work(
@@ -185,7 +185,7 @@ def _attempt_counts(study_id: int) -> Select[str | None, int]:
 STATES = ("at work", "idle", "silent", "dead")
 
 
-def state_of(worker: PresentWorker) -> str:
+def state_of(worker: WorkerInfo) -> str:
     """One of ``STATES``. Silent: its lease has run out, or it is idle and nothing is heard of it."""
     if is_dead_local(worker.worker):
         return "dead"

@@ -48,7 +48,7 @@ def is_open(connection: Connection, trial_id: int, attempt: int) -> bool:
     return connection.scalar(it) is not None
 
 
-def goes_on_from(connection: Connection, trial_id: int, epoch: int) -> None:
+def restart_from(connection: Connection, trial_id: int, epoch: int) -> None:
     """The open attempt begins after ``epoch`` epochs."""
     connection.execute(
         update(AttemptRow)
@@ -72,20 +72,20 @@ def end(connection: Connection, trial_id: int, outcome: str) -> None:
     )
 
 
-def keep_output(connection: Connection, trial_id: int, attempt: int, text: str) -> None:
+def store_output(connection: Connection, trial_id: int, attempt: int, text: str) -> None:
     """Store what the attempt's process printed."""
     it = (AttemptRow.trial_id == trial_id) & (AttemptRow.attempt == attempt)
     connection.execute(update(AttemptRow).where(it).values(output=text))
 
 
-def keep_last_output(connection: Connection, worker: str, text: str) -> None:
+def store_last_output(connection: Connection, worker: str, text: str) -> None:
     """The same for the worker's last attempt that has none: it died and could not say it."""
     of_worker = select(AttemptRow.trial_id, AttemptRow.attempt, AttemptRow.output).where(
         AttemptRow.worker == worker
     )
     last = connection.execute(of_worker.order_by(AttemptRow.started_at.desc()).limit(1)).one_or_none()
     if last is not None and last.output is None:
-        keep_output(connection, last.trial_id, last.attempt, text)
+        store_output(connection, last.trial_id, last.attempt, text)
 
 
 def deaths_in_a_row(connection: Connection, trial_id: int) -> tuple[int, int]:

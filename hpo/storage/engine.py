@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from hpo.errors import StorageError
 from hpo.storage import views
 from hpo.storage.errors import explain, is_fault, is_transient
-from hpo.storage.retry import PATIENCE, RetryPolicy, Waiting
+from hpo.storage.retry import DEFAULT_RETRY, RetryPolicy
 from hpo.storage.url import parse_url
 
 T = TypeVar("T")
@@ -99,7 +99,7 @@ def connect_read_only(url: URL) -> sqlite3.Connection:
     location = f"file:{quote(path)}?mode=ro{_immutable(Path(path))}"
     connection = sqlite3.connect(location, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
     try:
-        _lend_params(connection)
+        _create_temp_params_view(connection)
         connection.execute("PRAGMA query_only=ON")
     except sqlite3.Error as error:
         connection.close()
@@ -107,14 +107,14 @@ def connect_read_only(url: URL) -> sqlite3.Connection:
     return connection
 
 
-def _lend_params(connection: sqlite3.Connection) -> None:
+def _create_temp_params_view(connection: sqlite3.Connection) -> None:
     """Give this connection alone the view `params` if Optuna's tables are there and hpo never was."""
     names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     if "trial_params" in names and "params" not in names:
         connection.execute(f"CREATE TEMP VIEW params AS {views.select_text('params', 'sqlite')}")
 
 
-def lend_params_postgresql(connection: psycopg.Connection[Any]) -> None:
+def create_temp_params_view_postgresql(connection: psycopg.Connection[Any]) -> None:
     """The same on PostgreSQL, for as long as the session lasts, if its user may make temporary views."""
     ask = "SELECT to_regclass('trial_params') IS NOT NULL AND to_regclass('params') IS NULL"
     no_right = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
@@ -149,38 +149,39 @@ def writing(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def write(engine: Engine, work: Callable[[Connection], T], patience: RetryPolicy = PATIENCE) -> T:
-    """Run ``work`` in one write transaction, again while the database is only away; what it returns.
+def write(engine: Engine, work: Callable[[Connection], T], retry: RetryPolicy = DEFAULT_RETRY) -> T:
+    """Run ``work`` in one write transaction and return its result; retry while the database is unreachable.
 
-    Raises ``StorageError`` when the database stays unusable.
+    Raises ``StorageError`` if the database stays unusable.
     """
-    return _tried(engine, writing, work, patience)
+    return _retried(engine, writing, work, retry)
 
 
-def read(engine: Engine, work: Callable[[Connection], T], patience: RetryPolicy = PATIENCE) -> T:
-    """The same in one read transaction."""
-    return _tried(engine, Engine.connect, work, patience)
+def read(engine: Engine, work: Callable[[Connection], T], retry: RetryPolicy = DEFAULT_RETRY) -> T:
+    """Run ``work`` in one read transaction; otherwise like ``write``."""
+    return _retried(engine, Engine.connect, work, retry)
 
 
-def _tried(
+def _retried(
     engine: Engine,
     open_transaction: Callable[[Engine], AbstractContextManager[Connection]],
     work: Callable[[Connection], T],
-    patience: RetryPolicy,
+    retry: RetryPolicy,
 ) -> T:
-    waiting = Waiting(patience)
-    while True:
-        try:
-            with open_transaction(engine) as connection:
-                answer = work(connection)
-        except DBAPIError as error:
-            if not is_fault(error):
-                raise
-            if not is_transient(error) or not waiting.again():
-                raise explain(engine.url, error) from error
-        else:
-            waiting.over()
-            return answer
+    def attempt() -> T:
+        with open_transaction(engine) as connection:
+            return work(connection)
+
+    try:
+        return retry.call(attempt, _may_pass)
+    except DBAPIError as error:
+        if not is_fault(error):
+            raise
+        raise explain(engine.url, error) from error
+
+
+def _may_pass(error: Exception) -> bool:
+    return isinstance(error, DBAPIError) and is_fault(error) and is_transient(error)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ _TRIALS = text(
 )
 
 
-def sweep(connection: Connection) -> None:
+def delete_orphans(connection: Connection) -> None:
     """Delete what a deletion with Optuna's own tools left behind; what hangs on it goes by foreign key.
 
     Locks out others that would make a study until the transaction's end: do this first when making one.

@@ -9,13 +9,13 @@ from typing import TypeAlias
 from sqlalchemy import Connection, TextClause, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from hpo.records import Decision, Paused, Rung, Standing
+from hpo.records import Decision, Paused, Rung, RungRank
 from hpo.storage.fence import Lease
 from hpo.storage.tables import RungRow
 
 CHECK = "early_stopping"
 """The name under which decisions stand among a trial's findings."""
-Judge: TypeAlias = Callable[[Standing], Decision]
+Judge: TypeAlias = Callable[[RungRank], Decision]
 
 
 def _statement(name: str) -> TextClause:
@@ -26,7 +26,7 @@ _STANDING = _statement("standing.sql")
 _BEST_PAUSED = _statement("best_paused.sql")
 
 
-def decide(connection: Connection, hold: Lease, trial_id: int, rung: Rung, judge: Judge) -> Decision:
+def decide(connection: Connection, lease: Lease, trial_id: int, rung: Rung, judge: Judge) -> Decision:
     """What becomes of the trial at the rung, by all that have come there; stored with it.
 
     A trial that was let through stays so: a worker that was killed right after it asks again.
@@ -37,9 +37,9 @@ def decide(connection: Connection, hold: Lease, trial_id: int, rung: Rung, judge
     before = connection.execute(known).one_or_none()
     if before is not None and before.decision == "goes_on":
         return Decision("goes_on", before.reason)
-    at = _standing(connection, hold, trial_id, rung)
+    at = _standing(connection, lease, trial_id, rung)
     decision = judge(at)
-    _store(connection, hold, trial_id, rung, at, decision)
+    _store(connection, lease, trial_id, rung, at, decision)
     return decision
 
 
@@ -62,19 +62,19 @@ def redecide(connection: Connection, paused: Paused, decision: Decision) -> None
     connection.execute(
         update(RungRow)
         .where(RungRow.trial_id == paused.trial_id, RungRow.epoch == paused.epoch)
-        .values(rank=paused.rank, compared=paused.of, decision=decision.action, reason=decision.words)
+        .values(rank=paused.rank, compared=paused.of, decision=decision.action, reason=decision.reason)
     )
 
 
-def _standing(connection: Connection, hold: Lease, trial_id: int, rung: Rung) -> Standing:
-    key = {"study_id": hold.study_id, "stage": hold.stage, "bracket": rung.bracket, "epochs": rung.epochs}
+def _standing(connection: Connection, lease: Lease, trial_id: int, rung: Rung) -> RungRank:
+    key = {"study_id": lease.study_id, "stage": lease.stage, "bracket": rung.bracket, "epochs": rung.epochs}
     this = {"epoch": rung.epoch, "score": rung.score, "trial_id": trial_id}
     others = connection.execute(_STANDING, {**key, **this}).one()
-    return Standing(rung.epoch, rank=others.ahead + 1, of=others.compared + 1)
+    return RungRank(rung.epoch, rank=others.ahead + 1, of=others.compared + 1)
 
 
 def _store(
-    connection: Connection, hold: Lease, trial_id: int, rung: Rung, at: Standing, decision: Decision
+    connection: Connection, lease: Lease, trial_id: int, rung: Rung, at: RungRank, decision: Decision
 ) -> None:
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     decided = {
@@ -82,13 +82,13 @@ def _store(
         "rank": at.rank,
         "compared": at.of,
         "decision": decision.action,
-        "reason": decision.words,
+        "reason": decision.reason,
     }
     statement = make(RungRow).values(
         trial_id=trial_id,
         epoch=rung.epoch,
-        study_id=hold.study_id,
-        stage=hold.stage,
+        study_id=lease.study_id,
+        stage=lease.stage,
         bracket=rung.bracket,
         epochs=rung.epochs,
         **decided,

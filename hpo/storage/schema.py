@@ -132,12 +132,12 @@ def _make_ours(connection: Connection) -> None:
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, HEAD)
-    make_views(connection)
+    create_views(connection)
     connection.execute(delete(SchemaRow).where(SchemaRow.name == "views"))
     connection.execute(insert(SchemaRow).values(name="views", value=_fingerprint(connection)))
 
 
-def make_views(connection: Connection) -> None:
+def create_views(connection: Connection) -> None:
     """Every view anew, for those who could read the former ones."""
     for statement in views.statements(connection.dialect.name):
         # Without parameters the driver leaves a LIKE pattern's % alone.

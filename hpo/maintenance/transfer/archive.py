@@ -43,7 +43,7 @@ _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Runtim
 _CHUNK = 1 << 20
 
 
-class Part(BaseModel):
+class ArchivePart(BaseModel):
     """One file in the zip."""
 
     rows: int | None = None
@@ -51,7 +51,7 @@ class Part(BaseModel):
     sha256: str
 
 
-class Manifest(BaseModel):
+class ArchiveManifest(BaseModel):
     """What the file is; ``written_schema`` is the revision of hpo's tables that its rows come from."""
 
     format: str
@@ -60,7 +60,7 @@ class Manifest(BaseModel):
     written_by: str
     written_at: str
     written_schema: str
-    parts: dict[str, Part]
+    parts: dict[str, ArchivePart]
 
 
 class ArchiveWriter:
@@ -68,7 +68,7 @@ class ArchiveWriter:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._zip = zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED)
-        self._parts: dict[str, Part] = {}
+        self._parts: dict[str, ArchivePart] = {}
         self._put(_README, [_README_TEXT.encode()])
 
     def rows(self, name: str, lines: Iterable[bytes]) -> int:
@@ -94,11 +94,13 @@ class ArchiveWriter:
 
     def finish(self, **about: str) -> None:
         """Write the manifest and close the zip."""
-        manifest = Manifest(format=FORMAT, version=VERSION, written_schema=HEAD, parts=self._parts, **about)
+        manifest = ArchiveManifest(
+            format=FORMAT, version=VERSION, written_schema=HEAD, parts=self._parts, **about
+        )
         self._put(MANIFEST, [manifest.model_dump_json(indent=1, exclude_none=True).encode()])
         self._zip.close()
 
-    def _put(self, name: str, chunks: Iterable[bytes]) -> Part:
+    def _put(self, name: str, chunks: Iterable[bytes]) -> ArchivePart:
         info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
         info.compress_type = zipfile.ZIP_DEFLATED
         info.external_attr = 0o644 << 16
@@ -108,7 +110,7 @@ class ArchiveWriter:
                 member.write(chunk)
                 digest.update(chunk)
                 size += len(chunk)
-        return Part(bytes=size, sha256=digest.hexdigest())
+        return ArchivePart(bytes=size, sha256=digest.hexdigest())
 
 
 class Archive:
@@ -130,13 +132,13 @@ class Archive:
         """A binary part by its SHA-256."""
         return self._zip.read(f"blobs/{name}")
 
-    def _manifest(self) -> Manifest:
+    def _manifest(self) -> ArchiveManifest:
         if MANIFEST not in self._zip.namelist():
             raise StudyExportError(f"{self.path} is a zip file, but not one that `hpo export-study` wrote")
         text = self._zip.read(MANIFEST)
         try:
             self._refuse_newer(json.loads(text))
-            return Manifest.model_validate_json(text)
+            return ArchiveManifest.model_validate_json(text)
         except ValidationError as error:
             raise _damaged(self.path, f"{MANIFEST} cannot be read: {error.errors()[0]['msg']}") from None
         except ValueError as error:

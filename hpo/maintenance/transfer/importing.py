@@ -79,7 +79,7 @@ class _Import:
 
     def run(self) -> Moved:
         """Everything, within the caller's transaction."""
-        orphans.sweep(self.connection)
+        orphans.delete_orphans(self.connection)
         self._refuse_taken()
         with optuna_within(self.connection) as storage:
             study_id = self._write(storage)
