@@ -1,4 +1,4 @@
-"""What is stored of a study's stages, for people: what was decided, what was confirmed, what was spent."""
+"""A study's stages as stored: their decisions, confirmations and costs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hpo.storage.views import VIEW_TABLES
 
 @dataclass(frozen=True)
 class StageStatus:
-    """A stage that has begun; ``images`` are those trained on so far, epochs times images over its trials."""
+    """A stage that has begun; ``images`` counts those trained on so far, over all epochs and trials."""
 
     stage: str
     kind: str
@@ -28,7 +28,7 @@ class StageStatus:
 
 @dataclass(frozen=True)
 class StageDecision:
-    """Why a stage is as it is."""
+    """A decision that shaped a stage."""
 
     stage: str
     subject: str
@@ -39,7 +39,7 @@ class StageDecision:
 
 @dataclass(frozen=True)
 class ConfirmationResult:
-    """A configuration that was trained again; ``rank`` and what follows are None until all runs are over."""
+    """A confirmed configuration; ``rank`` and the fields below are None until all runs are over."""
 
     number: int
     search_value: float
@@ -56,7 +56,7 @@ class ConfirmationResult:
 
 @dataclass(frozen=True)
 class TestEvaluation:
-    """A trial whose network was measured on the test images."""
+    """A trial whose network was evaluated on the test images."""
 
     __test__ = False  # pytest would take it for a class of tests
 
@@ -66,17 +66,17 @@ class TestEvaluation:
 
 @dataclass(frozen=True)
 class StagesStatus:
-    """Everything about the stages of a study; no stages and no decisions if it has none."""
+    """Everything about the stages of a study; without stages and decisions if it has none."""
 
     stages: tuple[StageStatus, ...]
     decisions: tuple[StageDecision, ...]
     confirmations: tuple[ConfirmationResult, ...]
     looks: tuple[TestEvaluation, ...]
-    """Every look at the test images, the first first: only that one was a surprise."""
+    """Every evaluation on the test images, in order: only the first is unbiased."""
 
 
 def stages_status(engine: Engine, name: str) -> StagesStatus:
-    """What the stages of a study came to; raises ``UnknownStudyError``."""
+    """Return the stages of a study and their results; raises ``UnknownStudyError``."""
     with reading(engine) as connection:
         study = find_study(connection, name)
         staged = bool(study.spec.get("stages"))

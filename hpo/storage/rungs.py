@@ -1,4 +1,4 @@
-"""Rungs in the database: a trial's place among those it is compared with, and what was decided there."""
+"""Rungs in the database: a trial's rank among those it is compared with, and the decision."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hpo.storage.fence import Lease
 from hpo.storage.tables import RungRow
 
 CHECK = "early_stopping"
-"""The name under which decisions stand among a trial's findings."""
+"""The name of a trial's findings that are decisions at rungs."""
 Judge: TypeAlias = Callable[[RungRank], Decision]
 
 
@@ -27,9 +27,9 @@ _BEST_PAUSED = _statement("best_paused.sql")
 
 
 def decide(connection: Connection, lease: Lease, trial_id: int, rung: Rung, judge: Judge) -> Decision:
-    """What becomes of the trial at the rung, by all that have come there; stored with it.
+    """Decide at the rung whether the trial continues, by all trials that have reached it, and store it.
 
-    A trial that was let through stays so: a worker that was killed right after it asks again.
+    A decision to continue is final: a worker killed right after it asks again.
     """
     known = select(RungRow.decision, RungRow.reason).where(
         RungRow.trial_id == trial_id, RungRow.epoch == rung.epoch
@@ -44,13 +44,13 @@ def decide(connection: Connection, lease: Lease, trial_id: int, rung: Rung, judg
 
 
 def best_paused(connection: Connection, study_id: int, stage: str) -> list[Paused]:
-    """The best of the trials that are paused at each rung, the latest rung first."""
+    """Return the best of the trials that are paused at each rung, the latest rung first."""
     rows = connection.execute(_BEST_PAUSED, {"study_id": study_id, "stage": stage})
     return [Paused(row.epoch, row.rank, row.compared, row.slot, row.trial_id) for row in rows]
 
 
 def stopped(connection: Connection, study_id: int) -> dict[int, tuple[int, float]]:
-    """Of each trial that was stopped at a rung, by its id: the epoch, and its best accuracy up to it."""
+    """Return the epoch and the best accuracy up to it of each trial stopped at a rung, by the trial's id."""
     rows = select(RungRow.trial_id, RungRow.epoch, RungRow.score).where(
         RungRow.study_id == study_id, RungRow.decision == "stopped"
     )
@@ -58,7 +58,7 @@ def stopped(connection: Connection, study_id: int) -> dict[int, tuple[int, float
 
 
 def redecide(connection: Connection, paused: Paused, decision: Decision) -> None:
-    """Another decision on a trial that is paused at a rung."""
+    """Replace the decision on a trial that is paused at a rung."""
     connection.execute(
         update(RungRow)
         .where(RungRow.trial_id == paused.trial_id, RungRow.epoch == paused.epoch)

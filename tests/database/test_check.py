@@ -63,7 +63,7 @@ REPAIRABLE: Damage = {
     ),
     "disagreements": (
         ("UPDATE trials SET state = 'FAIL' WHERE trial_id = {first}",),
-        0, "Optuna has it as fail, hpo as complete",
+        0, "its state is fail in Optuna and complete in hpo",
     ),
     "slots": (
         ("UPDATE hpo_slot SET state = 'waiting' WHERE trial_id = {first}",),
@@ -79,7 +79,7 @@ REPAIRABLE: Damage = {
     ),
     "sums": (
         ("UPDATE hpo_trial SET epochs = 7 WHERE trial_id = {first}",),
-        0, "count of epochs is 7, its curve has 3",
+        0, "number of epochs is 7, but its curve has 3",
     ),
     "views": (("DROP VIEW leaderboard",), None, "the view leaderboard is missing"),
 }  # fmt: skip
@@ -105,11 +105,11 @@ BEYOND_REPAIR: Damage = {
     ),
     "statistics": (
         ("UPDATE hpo_trial SET statistics_hash = NULL WHERE trial_id = {first}",),
-        0, "learned is not stored",
+        0, "statistics are not stored",
     ),
     "altered_statistics": (
         ("INSERT INTO hpo_statistics SELECT study_id, 'a' || substr(hash, 2, 9), state FROM hpo_statistics",),
-        None, "is not what was stored",
+        None, "have changed since they were stored",
     ),
 }  # fmt: skip
 

@@ -135,7 +135,7 @@ def test_a_file_that_may_only_be_read(public: Path) -> None:
     assert _as_nobody("db", "check", "--storage", url) == (0, "")
     code, text = _as_nobody("db", "check", "--repair", "--storage", url)
     assert code == 1
-    assert f"{public / 'hpo.db'} cannot be written: allow it (chmod u+w)" in text
+    assert f"{public / 'hpo.db'} is not writable: make it so (chmod u+w)" in text
     assert (public / "hpo.db").read_bytes() == before
 
 
@@ -145,7 +145,7 @@ def test_an_old_file_that_may_only_be_read(public: Path) -> None:
     before = (public / "hpo.db").read_bytes()
     code, text = _as_nobody("db", "upgrade", "--storage", f"sqlite:///{public / 'hpo.db'}")
     assert code == 1
-    assert "cannot be written: allow it (chmod u+w)" in text and "Traceback" not in text
+    assert "is not writable: make it so (chmod u+w)" in text and "Traceback" not in text
     assert (public / "hpo.db").read_bytes() == before
 
 

@@ -73,12 +73,12 @@ def test_a_log_tells_a_trial_in_the_order_of_time(bench: Any) -> None:
     bench.store.finish_trial(second, trial_id, failed)
     entries = trial_log(bench.store.engine, "first", number)
     assert [(each.kind, each.worker, each.text.splitlines()[0]) for each in entries] == [
-        ("begun", "host:1:0.00", "attempt 1 begins on cpu"),
+        ("begun", "host:1:0.00", "attempt 1 starts on cpu"),
         ("finding", "host:1:0.00", "step 0 at_start: at_start was seen"),
         ("epoch", "host:1:0.00", "epoch 1: val_accuracy 0.2500, val_loss 1.6, train_loss 1.5, 2.0 s"),
         ("printed", "host:1:0.00", "UserWarning: odd"),
         ("ended", "host:1:0.00", "attempt 1 released after epoch 1"),
-        ("begun", "host:2:0.00", "attempt 2 goes on after epoch 1 on cuda:0"),
+        ("begun", "host:2:0.00", "attempt 2 resumes after epoch 1 on cuda:0"),
         ("epoch", "host:2:0.00", "epoch 2: val_accuracy 0.5000, val_loss 1.6, train_loss 1.5, 2.0 s"),
         ("finding", "host:2:0.00", "step 20 late: late was seen"),
         ("ended", "host:2:0.00", "attempt 2 failed after epoch 2"),
@@ -140,7 +140,9 @@ def test_a_study_that_workers_hold_is_deleted_only_by_force(bench: Any, tmp_path
     trial_id, _ = bench.begin(lease)
     found = find_deletable(bench.store.engine, "first")
     assert found.at_work == 1
-    with pytest.raises(UserError, match=r"1 worker holds a trial of first: `hpo stop first --wait` first"):
+    with pytest.raises(
+        UserError, match=r"1 worker holds a trial of first: run `hpo stop first --wait` first"
+    ):
         delete_study(bench.store, found, force=False)
     delete_study(bench.store, found, force=True)
     with pytest.raises(LeaseLostError):

@@ -1,7 +1,7 @@
 """The file: a zip of JSON Lines with a manifest that has the length and SHA-256 of every part.
 
-Zip and JSON are the formats that any language has read for decades; a schema dump or an SQLite file would
-tie the reader to one engine's types. A part is written as it is read, so its size does not matter.
+Every language reads zip and JSON; a schema dump or an SQLite file would tie the reader to one engine's types.
+A part is written while it is read, so its size does not matter.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ blobs/SHA256       binary columns, which a row names by {"sha256": ...}; those o
 One JSON object a line. A float that is not finite is {"$float": "NaN"}, "Infinity" or "-Infinity"; an object
 whose one key begins with $ is wrapped: {"$literally": {...}}. Times are UTC in ISO 8601.
 """
-# What `zipfile` raises for bytes that are no zip, a checksum, an unknown method and an encrypted part.
+# What `zipfile` raises for a file that is not a zip, a wrong checksum, an unknown method, an encrypted part.
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 _CHUNK = 1 << 20
 
@@ -72,7 +72,7 @@ class ArchiveWriter:
         self._put(_README, [_README_TEXT.encode()])
 
     def rows(self, name: str, lines: Iterable[bytes]) -> int:
-        """A part of one line a row; how many there are."""
+        """Write a part with one line per row; return the number of rows."""
         count = 0
 
         def counted() -> Iterator[bytes]:
@@ -86,7 +86,7 @@ class ArchiveWriter:
         return count
 
     def blob(self, content: bytes) -> str:
-        """A binary part, once; its SHA-256."""
+        """Write a binary part, once; return its SHA-256 (hex)."""
         name = hashlib.sha256(content).hexdigest()
         if f"blobs/{name}" not in self._parts:
             self._parts[f"blobs/{name}"] = self._put(f"blobs/{name}", [content])
@@ -114,7 +114,7 @@ class ArchiveWriter:
 
 
 class Archive:
-    """A file whose every part has been checked against the manifest."""
+    """An archive whose parts have all been checked against its manifest."""
 
     def __init__(self, path: Path, opened: zipfile.ZipFile) -> None:
         self.path = path
@@ -123,13 +123,13 @@ class Archive:
         self._check_parts()
 
     def lines(self, name: str) -> Iterator[bytes]:
-        """The lines of a part; none if there is no such part."""
+        """Yield the lines of a part; none if it does not exist."""
         if name in self.manifest.parts:
             with self._zip.open(name) as member:
                 yield from member
 
     def blob(self, name: str) -> bytes:
-        """A binary part by its SHA-256."""
+        """Return a binary part by its SHA-256 (hex)."""
         return self._zip.read(f"blobs/{name}")
 
     def _manifest(self) -> ArchiveManifest:
@@ -174,7 +174,7 @@ class Archive:
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[Archive]:
-    """The file, checked to the last byte. Raises ``StudyExportError`` if it is damaged, altered or newer."""
+    """Open an archive, checked completely. Raises ``StudyExportError`` if it is damaged, altered or newer."""
     with ExitStack() as stack:
         with _read_errors(path):
             opened = stack.enter_context(zipfile.ZipFile(path))
@@ -194,5 +194,5 @@ def _read_errors(path: Path) -> Iterator[None]:
 
 def _damaged(path: Path, why: str) -> StudyExportError:
     return StudyExportError(
-        f"{path} is cut short, altered or no study file ({why}); nothing was imported: export the study again"
+        f"{path} is truncated, altered or not a study file ({why}); nothing was imported: export it again"
     )

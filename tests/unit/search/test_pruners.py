@@ -59,7 +59,7 @@ def test_at_the_end_the_best_of_too_few_goes_on() -> None:
     assert promotable(pausing, [two], closing=False) is None
     assert promotable(pausing, [two], closing=True) is two
     assert promotable(pausing, [RungRank(1, 2, 2)], closing=True) is None
-    assert promoted(pausing, two).words == "rank 1 of 2 at epoch 1: the best of the few that came there now"
+    assert promoted(pausing, two).reason == "rank 1 of 2 at epoch 1: the best of the few that came there now"
     assert stopped_at_the_end(pausing, RungRank(1, 5, 12)).reason == (
         "rank 5 of 12 at epoch 1: not among the best third"
     )
@@ -71,7 +71,7 @@ def test_the_median_rule_stops_the_worse_half_after_its_warm_up() -> None:
     assert actions == ["goes_on"] * 3 + ["stopped"] * 2
     assert [judge(rule, RungRank(2, rank, 6)).action for rank in (3, 4)] == ["goes_on", "stopped"]
     assert judge(rule, RungRank(2, 4, 4)).action == "goes_on"
-    assert judge(rule, RungRank(2, 5, 5)).words == "rank 5 of 5 at epoch 2: below the median"
+    assert judge(rule, RungRank(2, 5, 5)).reason == "rank 5 of 5 at epoch 2: below the median"
 
 
 def test_hyperband_has_the_papers_brackets() -> None:
