@@ -45,7 +45,7 @@ def questions() -> str:
     lines = ["| name | question | parameters |", "|---|---|---|"]
     for ready in map(saved_query, NAMES):
         given = ", ".join(f"`{each}`" for each in ready.parameters)
-        lines.append(f"| [{ready.name}](../hpo/results/queries/{ready.name}.sql) | {ready.title} | {given} |")
+        lines.append(f"| [{ready.name}](../hpo/queries/saved/{ready.name}.sql) | {ready.title} | {given} |")
     return "\n".join(lines)
 
 

@@ -20,7 +20,7 @@ from hpo.settings import settings
 from hpo.storage.engine import reading
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_study
-from hpo.training.cores import default_crew
+from hpo.training.cores import default_workers
 from hpo.workers.messages import Emit
 from hpo.workers.ray.resources import RayWorkers
 from hpo.workers.ray.run import run_on_ray
@@ -58,7 +58,7 @@ def run(
     url = storage or settings().storage
     emit, offered = on_event or _ignore, frozenset(tags)
     if ray is None:
-        count = workers or default_crew(device, spec.trials).workers
+        count = workers or default_workers(device, spec.trials).workers
         summary = run_study(spec, url, workers=count, device=device, tags=offered, on_event=emit)
     elif workers is not None:
         raise UserError("workers is for processes of this machine: use max_workers of hpo.RayWorkers")

@@ -28,12 +28,12 @@ from search_replay.curves import Curves, load  # noqa: E402
 
 LR, DECAY = ("lr", -4.0, 0.0), ("weight_decay", -6.0, -1.0)
 SIDE = 3
-"""Points a side of the grid."""
+"""Points along each side of the grid."""
 BLUE, ORANGE = "#0072B2", "#D55E00"  # Okabe and Ito's color-blind safe palette
 
 
 def reached(curves: Curves, name: str, places: np.ndarray, width: float = 0.35) -> np.ndarray:
-    """The accuracy that the better quarter of the trials near each place (log10) reaches."""
+    """Return the accuracy of the better quarter of the trials near each place (log10)."""
     at = np.log10([trial.values[name] for trial in curves.trials])
     best = np.array([trial.best for trial in curves.trials])
     order = np.argsort(best)
@@ -43,13 +43,13 @@ def reached(curves: Curves, name: str, places: np.ndarray, width: float = 0.35) 
 
 
 def smooth(values: np.ndarray, width: int = 12) -> np.ndarray:
-    """A running mean, so that the curve shows the trend and not single trials."""
+    """Smooth with a running mean, so that the curve shows the trend and not single trials."""
     padded = np.pad(values, width, mode="edge")
     return np.convolve(padded, np.ones(2 * width + 1) / (2 * width + 1), mode="valid")
 
 
 def draw(figure: SubFigure, curves: Curves, points: np.ndarray, title: str, color: str) -> None:
-    """A square of points (n, 2) in [0, 1], with the curve of each hyperparameter along its side."""
+    """Draw a square of points (n, 2) in [0, 1], with the curve of each hyperparameter along its side."""
     top, _, square, right = figure.subplots(
         2, 2, width_ratios=(3, 1), height_ratios=(1, 3), sharex="col", sharey="row"
     ).flat

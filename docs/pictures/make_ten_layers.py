@@ -1,4 +1,4 @@
-"""Draw ten_layers.png: the lecture's ten-layer experiment (CS231n 2016, lecture 5) on this project's parts.
+"""Draw ten_layers.png: the lecture's ten-layer experiment (CS231n 2016, lecture 5) with the layers of hpo.
 
 Usage: python docs/pictures/make_ten_layers.py
 """
@@ -31,7 +31,7 @@ MARKERS = "ovs^"
 
 
 def hidden_values(activation: str, initializer: str, seed: int) -> list[np.ndarray]:
-    """The values of each hidden layer on normal inputs."""
+    """Return the activations of each hidden layer for normal inputs."""
     options = NetworkOptions(activation=activation, initializer=initializer, batch_norm="none")
     network = perceptron(options, inputs=UNITS, hidden=[UNITS] * LAYERS, classes=10)
     generator = torch.Generator().manual_seed(seed)
@@ -47,7 +47,7 @@ def hidden_values(activation: str, initializer: str, seed: int) -> list[np.ndarr
 def draw_histogram(axes: Axes, values: np.ndarray, color: str, *, signed: bool, number: int) -> None:
     low, high = (-1.0, 1.0) if signed else (0.0, 3.0)
     counts, edges = np.histogram(values, bins=40, range=(low, high))
-    # Zeros of ReLU would dwarf everything: the height is cut at three times the next largest bar.
+    # The bar of ReLU's zeros would dwarf the others: the height ends at three times the next largest bar.
     axes.bar(edges[:-1], counts, width=edges[1] - edges[0], align="edge", color=color)
     axes.set_ylim(0, min(counts.max(), 3 * np.sort(counts)[-2] + 1) * 1.05)
     axes.set(xticks=[low, high], yticks=[], xlim=(low, high))

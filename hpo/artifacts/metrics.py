@@ -1,4 +1,4 @@
-"""How good an exported network is: measured through the folder's own paths, on images with labels."""
+"""How good an exported network is, measured with its files on labeled images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Measured:
 
 
 def measure(model: ExportedModel, images: Bytes, labels: Labels) -> Measured:
-    """Classify images (N, 3, 32, 32) uint8 whose labels (N,) are known."""
+    """Classify images (N, 3, 32, 32) uint8 and compare with their labels (N,)."""
     probabilities = model.probabilities(images)
     truth = torch.as_tensor(labels)
     right = probabilities.argmax(1) == truth

@@ -1,7 +1,7 @@
 """The best weights of a study's best trials: a folder for each, with safetensors beside readable JSON.
 
-A folder's name carries the token of the attempt that wrote it, the newest of which counts: a worker that lost
-its slot without knowing it changes nothing. The folder appears in one step.
+A folder's name contains the token of the attempt that wrote it. The newest token counts, so that a worker
+that lost its slot without noticing changes nothing. The folder appears atomically.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NAME = re.compile(r"^\.?trial-(\d+)-(\d+)(\.|$)")
 
 @dataclass(frozen=True)
 class SavedWeights:
-    """The weights of a trial's best epoch, and what they are the weights of."""
+    """The weights of a trial's best epoch, and the document that describes them."""
 
     document: dict[str, Any]
     weights: dict[str, Tensor]
@@ -38,8 +38,8 @@ class SavedWeights:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A folder of a study, whole or half written."""
+class ArtifactFolder:
+    """The folder of a trial, complete or half written."""
 
     path: Path
     number: int
@@ -47,16 +47,16 @@ class Entry:
 
 
 def artifacts() -> Path:
-    """Where kept weights lie: `$HPO_ARTIFACTS`."""
+    """Return the folder of all saved weights: `$HPO_ARTIFACTS`."""
     return settings().artifacts.expanduser().absolute()
 
 
 def study_folder(study_uid: str) -> Path:
-    """Where those of a study lie."""
+    """Return the folder of a study's saved weights."""
     return artifacts() / study_uid
 
 
-def keep(
+def save(
     study_uid: str,
     number: int,
     token: int,
@@ -64,9 +64,9 @@ def keep(
     document: Mapping[str, Any],
     study: Mapping[str, Any],
 ) -> Path:
-    """Write the weights of a trial for the holder of ``token``; the folder. Raises ``OSError``.
+    """Save the weights of a trial for the holder of ``token``, and return their folder. Raises ``OSError``.
 
-    ``study`` says in a file beside it whose folder this is.
+    ``study`` is written into a file beside it, to identify the study's folder.
     """
     import safetensors.torch
 
@@ -86,13 +86,15 @@ def keep(
 
 
 def find(study_uid: str, number: int) -> Path | None:
-    """The folder of a trial's best weights, ``weights.safetensors`` and ``trial.json``; None if not kept."""
-    whole = [entry for entry in entries(study_uid) if entry.number == number and entry.path.name[0] != "."]
-    return max(whole, key=lambda entry: entry.token).path if whole else None
+    """Return the folder with a trial's ``weights.safetensors`` and ``trial.json``; None if there is none."""
+    complete = [
+        each for each in trial_folders(study_uid) if each.number == number and each.path.name[0] != "."
+    ]
+    return max(complete, key=lambda each: each.token).path if complete else None
 
 
 def load(folder: Path) -> SavedWeights:
-    """Read and check what ``keep`` wrote. Raises ``ArtifactError`` if it is damaged or of a newer hpo."""
+    """Read and verify what ``save`` wrote. Raises ``ArtifactError`` if it is damaged or from a newer hpo."""
     import safetensors.torch
 
     try:
@@ -102,7 +104,7 @@ def load(folder: Path) -> SavedWeights:
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be read: {error.strerror or error}") from error
     except (ValueError, LookupError, TypeError) as error:
-        raise ArtifactError(f"{folder / DOCUMENT} is damaged: it is no document of kept weights") from error
+        raise ArtifactError(f"{folder / DOCUMENT} is damaged: it does not describe saved weights") from error
     if version != FORMAT:
         raise ArtifactError(f"{folder} has format {version}; this version of hpo reads format {FORMAT}")
     if hashlib.sha256(content).hexdigest() != checksum:
@@ -110,18 +112,18 @@ def load(folder: Path) -> SavedWeights:
     return SavedWeights(document, safetensors.torch.load(content))
 
 
-def entries(study_uid: str) -> list[Entry]:
-    """Every folder of a study's trials, half written ones too."""
+def trial_folders(study_uid: str) -> list[ArtifactFolder]:
+    """Return the folders of a study's trials, including half-written ones."""
     found = []
     for path in sorted(study_folder(study_uid).glob("*trial-*")):
         match = _NAME.match(path.name)
         if match:
-            found.append(Entry(path, int(match[1]), int(match[2])))
+            found.append(ArtifactFolder(path, int(match[1]), int(match[2])))
     return found
 
 
 def studies() -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The folder of each study, and what it says of itself; a folder that says nothing is left out."""
+    """Yield the folder of each study with the content of its ``study.json``; skip folders without one."""
     for path in sorted(artifacts().glob(f"*/{STUDY}")):
         try:
             yield path.parent, dict(json.loads(path.read_bytes()))
@@ -129,17 +131,19 @@ def studies() -> Iterator[tuple[Path, dict[str, Any]]]:
             continue
 
 
-def superfluous(found: list[Entry], unfinished: Collection[int], wanted: Mapping[int, int]) -> list[Entry]:
-    """Those of ``found`` that nobody needs.
+def stale(
+    found: list[ArtifactFolder], unfinished: Collection[int], wanted: Mapping[int, int]
+) -> list[ArtifactFolder]:
+    """Return the folders that are no longer needed.
 
-    Trials that are ``unfinished`` may still need theirs; of the others only those in ``wanted``, under that
-    token. Read the folder before the database: what it shows then belongs to a trial that the database knows.
+    ``unfinished`` trials may still need theirs; of the others, only those in ``wanted`` with that token stay.
+    List the folders before reading the database: then each belongs to a trial that the database knows.
     """
     return [each for each in found if each.number not in unfinished and wanted.get(each.number) != each.token]
 
 
-def remove(found: list[Entry]) -> None:
-    """Remove them; one that another process removes too is fine."""
+def remove(found: list[ArtifactFolder]) -> None:
+    """Remove the folders. Another process may remove them at the same time."""
     for each in found:
         shutil.rmtree(each.path, ignore_errors=True)
 

@@ -12,7 +12,7 @@ from hpo.queries.study import StudyOverview, TrialSummary
 from hpo.records import StudyFinding
 from hpo.reporting import formatting
 from hpo.reporting.figures.points import cause_of
-from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY, cause_words
+from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY, cause_label
 
 _MARKED = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$]|(?<=:)/)")
 _SHOWN = 5
@@ -47,7 +47,7 @@ def trial_note(trial: TrialSummary, searched: Sequence[str], rank: int | None = 
         parts.append("Healthy: no check found anything that explains a bad result.")
     elif trial.cause:
         sure = "" if trial.confidence is None else f" ({trial.confidence:.0%} confidence)"
-        parts.append(f"### {escaped(cause_words(trial.cause))}{sure}")
+        parts.append(f"### {escaped(cause_label(trial.cause))}{sure}")
         parts.append(escaped(evidence(trial.verdict or "")))
     if trial.remedy:
         parts.append(f"**Try:** {escaped(trial.remedy)}")
@@ -89,7 +89,7 @@ def _best(overview: StudyOverview, searched: Sequence[str], study_id: int) -> st
             _link(trial, study_id),
             formatting.accuracy(trial.value),
             *(_cell(trial, name) for name in searched),
-            escaped(cause_words(trial.cause or "")),
+            escaped(cause_label(trial.cause or "")),
         ]
         for trial in best_trials(overview)
     ]
@@ -108,7 +108,7 @@ def _problems(overview: StudyOverview, study_id: int) -> str:
     for cause, trials in sorted(groups.items(), key=lambda each: -len(each[1])):
         examples = ", ".join(_link(trial, study_id) for trial in trials[:_SHOWN])
         remedy = next((trial.remedy for trial in trials if trial.remedy), "")
-        rows.append([escaped(cause_words(cause)), str(len(trials)), examples, escaped(remedy or "")])
+        rows.append([escaped(cause_label(cause)), str(len(trials)), examples, escaped(remedy or "")])
     return "### Problems\n\n" + _table(["cause", "trials", "examples", "remedy"], rows)
 
 

@@ -20,7 +20,7 @@ from hpo.training.setup import TrialSetup
 from hpo.training.state import EpochState
 from hpo.trial.checkpoint_files import Checkpoint, Checkpoints
 from hpo.trial.recorder import RecorderState, TrialRecorder
-from hpo.trial.writer import Unsent
+from hpo.trial.writer import PendingRecord
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class _Document:
     seconds: float
     findings_stored: int
     layers_stored: int
-    unsent: list[Unsent]
+    unsent: list[PendingRecord]
     curve: list[EpochResult]
     best_epoch: int
     babysitter: BabysitterState
@@ -143,7 +143,7 @@ def _step(position: EpochState, setup: TrialSetup) -> int:
     return (position.epoch - 1) * setup.steps_per_epoch + position.steps
 
 
-def _check_weights(saved: Mapping[str, Any], own: Mapping[str, Tensor]) -> None:
-    shapes = [{name: tuple(tensor.shape) for name, tensor in each.items()} for each in (saved, own)]
+def _check_weights(saved: Mapping[str, Any], current: Mapping[str, Tensor]) -> None:
+    shapes = [{name: tuple(tensor.shape) for name, tensor in each.items()} for each in (saved, current)]
     if shapes[0] != shapes[1]:
-        raise CheckpointError("holds the weights of another network: the model's code has changed")
+        raise CheckpointError("contains the weights of a different network: the model's code has changed")

@@ -15,7 +15,7 @@ from hpo.records import EpochResult, Finding, Remedy
 from hpo.training.callbacks import Callback, History
 from hpo.training.data import TrialData
 from hpo.trial.context import BegunTrial
-from hpo.trial.writer import BackgroundWriter, Unsent
+from hpo.trial.writer import BackgroundWriter, PendingRecord
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class RecorderState:
     """The number of the babysitter's findings that are in the database, or pending."""
     layers_stored: int
     """The step of the last layer statistics that are."""
-    pending: list[Unsent]
+    pending: list[PendingRecord]
     """What the database has not confirmed yet, perhaps because it is unreachable."""
 
 

@@ -11,7 +11,7 @@ from functools import partial
 
 import torch
 
-from hpo.artifacts.best_weights import BestWeights, TrialIdentity, delete_stale_weights, keep_if_best
+from hpo.artifacts.best_weights import BestWeights, TrialIdentity, delete_stale_weights, save_if_best
 from hpo.checks.verdict import verdict
 from hpo.config.configuration import Configuration
 from hpo.data.split import split_key
@@ -336,7 +336,7 @@ def _keep_weights(
         parameters=products.parameters,
     )
     try:
-        keep_if_best(context.store, identity, best, value, products.best)
+        save_if_best(context.store, identity, best, value, products.best)
     except OSError as error:
         recorder.note("kept_weights", 0, f"its best weights could not be kept: {error.strerror or error}")
 

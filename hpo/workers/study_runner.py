@@ -31,7 +31,7 @@ from hpo.storage.studies import RegisteredStudy, find_registered
 from hpo.testing.faults import fault_point
 from hpo.training.device import release_trial_memory, resolve_device
 from hpo.training.model_factory import check_model
-from hpo.trial.checkpoint_files import remove_all
+from hpo.trial.checkpoint_files import remove_study_checkpoints
 from hpo.trial.context import TrialContext
 from hpo.trial.run import run_trial
 from hpo.workers.messages import Emit
@@ -79,7 +79,7 @@ class StudyRunner:
         context = self.context
         with suppress(UnknownStudyError):  # deleted a moment ago
             refresh(context.store, context.spec.study)
-        remove_all(settings().checkpoints.expanduser(), context.study_uid)
+        remove_study_checkpoints(settings().checkpoints.expanduser(), context.study_uid)
         delete_stale_weights(context.store, context.study_id, context.study_uid, context.spec.keep_best)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from hpo.artifacts.ranking import TrialsToKeep, how_many_better, trials_to_keep
+from hpo.artifacts.ranking import TrialsToKeep, count_better, trials_to_keep
 from hpo.config.study import TEST
 from hpo.records import Outcome
 from hpo.storage.tables import TRIALS, TrialRow
@@ -22,7 +22,7 @@ def test_the_best_by_value_and_of_equals_the_earlier(bench: Any) -> None:
     with bench.store.engine.connect() as connection:
         assert trials_to_keep(connection, study_id, 3) == TrialsToKeep(frozenset({6}), {1: 1, 3: 1, 2: 1})
         assert trials_to_keep(connection, study_id, 0).best == {}
-        better = [how_many_better(connection, study_id, value, 6) for value in (0.4, 0.5, 0.9, 0.95)]
+        better = [count_better(connection, study_id, value, 6) for value in (0.4, 0.5, 0.9, 0.95)]
     assert better == [4, 4, 2, 0]
 
 
@@ -43,5 +43,5 @@ def test_an_earlier_trial_stands_before_its_equals(bench: Any) -> None:
     _, number = bench.begin(first)
     bench.trial(study_id, Outcome("complete", value=0.5))
     with bench.store.engine.connect() as connection:
-        assert (number, how_many_better(connection, study_id, 0.5, number)) == (0, 0)
-        assert how_many_better(connection, study_id, 0.5, 2) == 1
+        assert (number, count_better(connection, study_id, 0.5, number)) == (0, 0)
+        assert count_better(connection, study_id, 0.5, 2) == 1

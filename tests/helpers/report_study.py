@@ -1,9 +1,9 @@
-"""A study as pictures and reports see it: good trials, failures, one under way, odd texts."""
+"""A study for pictures and reports: good trials, failures, a running trial, odd texts."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
 from hpo.records import EpochResult, Finding, LayerStatistics, Outcome, Remedy
 from hpo.storage.store import ResultsStore
+from tests.helpers.datasets import blank_dataset
 
 TRIALS = 24
 ODD_TEXT = "ValueError: <script>alert(1)</script> \x1b[31m ../../etc/passwd 🦊 $x_1$ {{ 7 * 7 }}"
-"""What an error may say: nothing of it may act on a page or a terminal."""
+"""The message of an error: nothing in it may have an effect on a page or a terminal."""
 STUDY = f"""\
 study: watched
 trials: {TRIALS}
@@ -42,27 +43,18 @@ _HISTOGRAM: dict[str, Any] = {
 EXPLODED = "learning rate too high: the loss is 9.1 at step 30, over 3 x the first (2.31)"
 
 
-@dataclass(frozen=True)
-class _Images:
-    name: str = "synthetic"
-    fingerprint: str = "f" * 64
-    origin: str = "ten drawn classes"
-    classes: tuple[str, ...] = tuple("0123456789")
-    train_labels: range = range(5_000)
-
-
 def watched_study(path: Path) -> str:
-    """Make the study in a new SQLite file; the file's URL."""
+    """Create the study in a new SQLite file; return its URL."""
     url = f"sqlite:///{path}"
     with ResultsStore(url) as store:
-        study_id = register_study(store, parse_study(STUDY, "watched.yaml"), _Images())
+        study_id = register_study(store, parse_study(STUDY, "watched.yaml"), blank_dataset())
         for number in range(TRIALS):
             _trial(store, study_id, number)
     return url
 
 
 def drawn(number: int) -> dict[str, Any]:
-    """The hyperparameters of a trial: lr rises over four decades, in a mixed order."""
+    """Return the hyperparameters of a trial: lr covers four decades, in a mixed order."""
     lr = 1e-3 * 10 ** (4 * ((7 * number) % TRIALS) / TRIALS)
     values: dict[str, Any] = {"lr": lr, "activation": ("relu", "tanh", "sigmoid")[number % 3]}
     values["optimizer"] = ("sgd", "adam")[number % 2]
@@ -70,7 +62,7 @@ def drawn(number: int) -> dict[str, Any]:
 
 
 def outcome(number: int) -> Outcome | None:
-    """Exploded from lr 1 on, an error in trial 5, the last one is under way, values rise with lr."""
+    """Return how a trial ends: it explodes from lr 1 on, 5 fails, the last one runs, values rise with lr."""
     lr = drawn(number)["lr"]
     if number == TRIALS - 1:
         return None

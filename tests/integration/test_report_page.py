@@ -1,4 +1,4 @@
-"""The report in a real browser, opened from disk as a reader does: Chromium through Playwright."""
+"""The report in a real browser, opened from disk: Chromium driven by Playwright."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ import pytest
 from hpo.reporting.figures.style import DARK, LIGHT
 from hpo.reporting.report.build import make_report
 from tests.helpers.report_study import watched_study
+from tests.helpers.shared_files import created_once
 
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("report")
-    url = watched_study(folder / "watched.db")
-    place = folder / "report.html"
-    place.write_text(make_report(url, "watched").text, encoding="utf-8")
-    return place
+    study = created_once(tmp_path_factory, "watched.db", watched_study)
+
+    def write(path: Path) -> None:
+        path.write_text(make_report(f"sqlite:///{study}", "watched").text, encoding="utf-8")
+
+    return created_once(tmp_path_factory, "watched.html", write)
 
 
 class _Opened:
-    """A page, with what it asked for and what went wrong."""
+    """A page with its requests and errors."""
 
     def __init__(self, browser: Any, place: Path, **context: Any) -> None:
         self.context = browser.new_context(**context)
@@ -35,7 +37,7 @@ class _Opened:
         self.page.goto(place.as_uri(), wait_until="load")
 
     def color(self, selector: str, name: str) -> str:
-        """A computed color as #rrggbb."""
+        """Return a computed color as #rrggbb."""
         script = f"element => getComputedStyle(element).{name}"
         text: str = self.page.eval_on_selector(selector, script)
         red, green, blue = (int(part) for part in text.removeprefix("rgb(").removesuffix(")").split(","))
@@ -44,7 +46,9 @@ class _Opened:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
-def test_it_opens_from_disk_and_is_readable(browser: Any, page_file: Path, scheme: str, width: int) -> None:
+def test_report_opens_from_disk_and_is_readable(
+    browser: Any, page_file: Path, scheme: str, width: int
+) -> None:
     opened = _Opened(
         browser, page_file, color_scheme=scheme, viewport={"width": width, "height": 800}, offline=True
     )
@@ -60,8 +64,8 @@ def test_it_opens_from_disk_and_is_readable(browser: Any, page_file: Path, schem
     opened.context.close()
 
 
-def test_a_mark_leads_to_its_trial(browser: Any, page_file: Path) -> None:
-    """Also where the table is folded: the browser opens it."""
+def test_report_mark_leads_to_its_trial(browser: Any, page_file: Path) -> None:
+    """The table is folded: the browser opens it."""
     opened = _Opened(browser, page_file)
     link = opened.page.locator("#slices svg a:has(use)").first
     target = link.get_attribute("xlink:href")
@@ -72,7 +76,7 @@ def test_a_mark_leads_to_its_trial(browser: Any, page_file: Path) -> None:
     opened.context.close()
 
 
-def test_on_paper_nothing_is_folded_and_all_is_light(browser: Any, page_file: Path) -> None:
+def test_report_on_paper_is_light_and_unfolded(browser: Any, page_file: Path) -> None:
     opened = _Opened(browser, page_file, color_scheme="dark")
     opened.page.emulate_media(media="print")
     assert opened.color("h1", "color") == LIGHT.ink

@@ -220,7 +220,7 @@ def test_networks_of_packages_that_are_not_allowed_are_not_even_imported(
     assert _trained(events) == ["good"]
     (skipped,) = [event for event in events if isinstance(event, StudySkipped)]
     assert skipped.reason == (
-        "model foreign_nets:build was not imported: this worker may use bundled networks alone. If you trust "
+        "model foreign_nets:build was not imported: this worker allows only bundled networks. If you trust "
         "its code, start the worker with HPO_ALLOWED_MODELS=foreign_nets"
     )
     assert not (tmp_path / "imported").exists()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hpo.config.study import StudySpec
     from hpo.trial.dry_run import DryRun
 
-_LEAST_STEPS = 60
+_MIN_STEPS = 60
 """Steps of an epoch below which the checks would report the short length of the dry run itself."""
 
 
@@ -62,7 +62,7 @@ def check(
 
 
 def _spec(source: str, changes: list[str]) -> StudySpec:
-    """The study, or one that has nothing but the network that ``source`` names; always with checks on."""
+    """Return the study, or one with only the network that ``source`` names; checks are always on."""
     from pathlib import Path
 
     from hpo.config.parsing.load import load_study, parse_study
@@ -98,7 +98,7 @@ def _run(
     drawn = {} if trial is None else sample_slot(spec, trial)
     configuration = spec.configuration({**drawn, "dataset": dataset.name})
     held_out = int(len(dataset.train_labels) * configuration.val_fraction)
-    wanted_images = max(images, _LEAST_STEPS * configuration.batch_size)
+    wanted_images = max(images, _MIN_STEPS * configuration.batch_size)
     most = min(wanted_images, configuration.train_images or len(dataset.train_labels) - held_out)
     short = configuration.model_copy(
         update={"train_images": most, "epochs": min(epochs, configuration.epochs)}

@@ -39,7 +39,7 @@ def importance(
 
 
 def as_dict(answers: list[Answer]) -> list[dict[str, object]]:
-    """The answers for programs."""
+    """Return the answers for programs."""
     from dataclasses import asdict
 
     return [{**asdict(each), "statements": each.statements} for each in answers]
@@ -68,9 +68,9 @@ def _print_text(found: StudyResults, answers: list[Answer], tenth: dict[str, flo
     console = stdout()
     failed = sum(map(found.failed, found.trials))
     trials = formatting.count(len(found.trials), "trial")
-    console.print(Text(printable(f"{found.spec.study}  {trials}, of which {failed} came to nothing")))
+    console.print(Text(printable(f"{found.spec.study}  {trials}, {failed} of which failed or did not learn")))
     if not answers:
-        console.print("too few trials have ended to say what matters")
+        console.print("too few finished trials to tell what matters")
         return
     names = list(dict.fromkeys(each.name for answer in answers for each in answer.effects))
     columns = {"hyperparameter": [Text(name) for name in names]}
@@ -81,11 +81,11 @@ def _print_text(found: StudyResults, answers: list[Answer], tenth: dict[str, flo
     console.print()
     console.print(table_that_fits(columns, console.width, left=("hyperparameter",)))
     console.print()
-    said = [statement for answer in answers for statement in answer.statements]
-    for statement in said:
+    statements = [statement for answer in answers for statement in answer.statements]
+    for statement in statements:
         console.print(Text(printable(statement)), soft_wrap=True)
-    if not said:
-        console.print("none of it is beyond chance yet")
+    if not statements:
+        console.print("nothing is beyond chance yet")
 
 
 _TITLES = {"trains": "trains", "value": "accuracy"}

@@ -146,14 +146,14 @@ def _plan(how_long: float | Length, images: Images) -> tuple[Length, str, str]:
     from hpo.cli.console import stderr
     from hpo.config.template import Length, fitting
     from hpo.reporting import formatting
-    from hpo.training.speed import crew_speed
+    from hpo.training.speed import pool_speed
 
     if stderr().is_terminal:
         stderr().print("measuring this machine's training speed ...", style="dim")
     if isinstance(how_long, Length):
-        speed, length = crew_speed(how_long.trials), how_long
+        speed, length = pool_speed(how_long.trials), how_long
     else:
-        speed = crew_speed()
+        speed = pool_speed()
         length = fitting(60 * how_long * speed, images)
     work = length.work(images)
     about = formatting.duration(work / speed)

@@ -1,4 +1,4 @@
-"""What ``hpo check`` shows: progress while it trains, then each check with its number, and the verdict."""
+"""The output of ``hpo check``: progress during the training, then each check and the verdict."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ORDER = ("fatal", "warn", "note", "pass")
 
 @contextmanager
 def following(configuration: Configuration, *, quiet: bool) -> Iterator[Callable[[EpochResult], None]]:
-    """A progress bar on a terminal; call what it gives after each epoch."""
+    """Show a progress bar on a terminal; call the yielded function after each epoch."""
     console = stderr()
     if quiet or not console.is_terminal:
         yield lambda epoch: None
@@ -34,20 +34,20 @@ def following(configuration: Configuration, *, quiet: bool) -> Iterator[Callable
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.fields[said]}"),
+        TextColumn("{task.fields[status]}"),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("checking", total=configuration.epochs, said="before training")
+        task = progress.add_task("checking", total=configuration.epochs, status="before training")
 
         def advance(epoch: EpochResult) -> None:
-            said = f"epoch {epoch.epoch}: val_accuracy {formatting.accuracy(epoch.val_accuracy)}"
-            progress.update(task, advance=1, said=said)
+            status = f"epoch {epoch.epoch}: val_accuracy {formatting.accuracy(epoch.val_accuracy)}"
+            progress.update(task, advance=1, status=status)
 
         yield advance
 
 
 def print_report(configuration: Configuration, result: DryRun) -> None:
-    """The whole report: what is wrong first."""
+    """Print the whole report, the most severe findings first."""
     console = stdout()
     console.print(_heading(configuration, result))
     console.print()
@@ -61,7 +61,7 @@ def print_report(configuration: Configuration, result: DryRun) -> None:
 
 
 def as_json(configuration: Configuration, result: DryRun) -> str:
-    """The same for programs."""
+    """Return the same for programs."""
     return to_json(
         {
             "configuration": configuration.applicable(),
@@ -93,7 +93,7 @@ def _checks_table(findings: tuple[Finding, ...], width: int) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0), width=min(width, 160))
     for name in ("check", "", "value", "threshold"):
         table.add_column(name, no_wrap=True, justify="right" if name in ("value", "threshold") else "left")
-    table.add_column("what it saw")
+    table.add_column("finding")
     for finding in sorted(worst.values(), key=lambda each: _ORDER.index(each.severity)):
         where = f"{finding.layer}: " if finding.layer else ""
         what = Text(printable(where + finding.message))
@@ -110,11 +110,11 @@ def _checks_table(findings: tuple[Finding, ...], width: int) -> Table:
 
 
 def _print_verdict(console: Console, result: DryRun) -> None:
-    said = result.verdict
-    style = "green" if said.cause == HEALTHY else "yellow"
-    sure = "" if said.cause == HEALTHY else f"  ({said.confidence:.0%} sure)"
+    verdict = result.verdict
+    style = "green" if verdict.cause == HEALTHY else "yellow"
+    sure = "" if verdict.cause == HEALTHY else f"  ({verdict.confidence:.0%} sure)"
     console.print(
-        Text.assemble(("verdict  ", "bold"), (printable(said.text), style), (sure, "dim")), soft_wrap=True
+        Text.assemble(("verdict  ", "bold"), (printable(verdict.text), style), (sure, "dim")), soft_wrap=True
     )
-    if said.remedy:
-        console.print(Text.assemble(("try      ", "bold"), printable(said.remedy)), soft_wrap=True)
+    if verdict.remedy:
+        console.print(Text.assemble(("try      ", "bold"), printable(verdict.remedy)), soft_wrap=True)

@@ -18,11 +18,11 @@ def print_advice(spec: StudySpec) -> None:
 
 def default_workers(device: str, trials: int | None, option: str = "--workers") -> int:
     """Return the default number of workers; print it with the reason."""
-    from hpo.training.cores import default_crew
+    from hpo.training import cores
 
-    crew = default_crew(device, trials)
-    stderr().print(f"workers: {crew.workers} ({crew.why}; {option} N for another number)", style="dim")
-    return crew.workers
+    found = cores.default_workers(device, trials)
+    stderr().print(f"workers: {found.workers} ({found.reason}; {option} N for another number)", style="dim")
+    return found.workers
 
 
 def warn_if_oversubscribed(workers: int) -> None:

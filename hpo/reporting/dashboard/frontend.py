@@ -31,7 +31,8 @@ PLOTS = ("graph-timeline", "graph-intermediate-values")
 _FOLDER = Path(optuna_dashboard.__file__).parent
 _SCRIPT = 'src="/static/bundle.js"'
 """How the page refers to the script."""
-_PLOTLY_CALL = re.compile(r"(?<![\w$])([\w$]+)\.react\(")
+_CALL = re.compile(r"\.react\(")
+_LONGEST_NAME = 40
 _STUDY = re.compile(r"/dashboard/studies/([0-9]+)(/|$)")
 
 
@@ -64,11 +65,14 @@ def patch(bundle: str) -> str | None:
 
     Plotly is the one variable whose ``react`` the script calls; it is assigned once, from a module.
     """
-    variables = set(_PLOTLY_CALL.findall(bundle))
-    if len(variables) != 1 or not all(f'"{plot}"' in bundle for plot in PLOTS):
+    callers = {
+        re.split(r"[^\w$]", bundle[max(0, call.start() - _LONGEST_NAME) : call.start()])[-1]
+        for call in _CALL.finditer(bundle)
+    }
+    if len(callers) != 1 or not all(f'"{plot}"' in bundle for plot in PLOTS):
         return None
-    (plotly,) = map(re.escape, variables)
-    text, count = re.subn(rf"\bvar ({plotly})=([\w$]+\(\d+\));", r"var \1=hpoPlotly(\2);", bundle)
+    (plotly,) = map(re.escape, callers)
+    text, count = re.subn(rf"var ({plotly})=([\w$]+\(\d+\));", r"var \1=hpoPlotly(\2);", bundle)
     if count != 1:
         return None
     return resources.files(__package__).joinpath("plots.js").read_text(encoding="utf-8") + text

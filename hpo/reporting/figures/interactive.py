@@ -15,7 +15,7 @@ from hpo.queries.trial import TrialDetail
 from hpo.reporting.figures.activations import layer_color
 from hpo.reporting.figures.points import Axis, Point, StudyPicture
 from hpo.reporting.figures.scales import spread
-from hpo.reporting.figures.style import LIGHT, cause_words, plotly_marker
+from hpo.reporting.figures.style import LIGHT, cause_label, plotly_marker
 
 _ALPHA = 0.7
 
@@ -26,7 +26,7 @@ def curves_plot(picture: StudyPicture) -> go.Figure:
     for cause in picture.causes:
         drawn = [point for point in picture.of(cause) if point.curve]
         xs, ys, tips = _joined(drawn)
-        name = f"{cause_words(cause)} ({picture.count(cause)})"
+        name = f"{cause_label(cause)} ({picture.count(cause)})"
         figure.add_scatter(
             x=xs, y=ys, text=tips, mode="lines", name=name, legendgroup=cause, showlegend=False,
             hovertemplate="%{text}<br>epoch %{x}: %{y:.4f}<extra></extra>", connectgaps=False,
@@ -48,7 +48,7 @@ def curves_plot(picture: StudyPicture) -> go.Figure:
 def failures_plot(picture: StudyPicture, axis: Axis) -> go.Figure:
     """Plot the trials of each cause along one hyperparameter."""
     figure = go.Figure()
-    names = [f"{cause_words(cause)} ({picture.count(cause)})" for cause in picture.causes]
+    names = [f"{cause_label(cause)} ({picture.count(cause)})" for cause in picture.causes]
     for row, (cause, name) in enumerate(zip(picture.causes, names, strict=True)):
         there = [
             point for point in picture.of(cause) if axis.position(point.values.get(axis.name)) is not None

@@ -17,7 +17,7 @@ from hpo.config.fields import setting
 from hpo.config.space import Choice, Distribution, Log
 from hpo.config.study import TEST, StudySpec
 from hpo.queries.study import StudyOverview, TrialSummary, study_curves
-from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY, cause_words
+from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY, cause_label
 from hpo.reporting.formatting import printable
 
 MOST_DRAWN = 400
@@ -87,7 +87,7 @@ class Point:
         """The tooltip of the trial's marks."""
         value = "" if self.value is None else f", {self.value:.4f}"
         searched = "".join(f"\n{name} {setting(value)}" for name, value in self.values.items())
-        return printable(f"trial {self.number}{value}\n{cause_words(self.cause)}{searched}")
+        return printable(f"trial {self.number}{value}\n{cause_label(self.cause)}{searched}")
 
 
 @dataclass(frozen=True)

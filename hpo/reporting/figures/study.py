@@ -15,7 +15,7 @@ from hpo.config.fields import number_text, setting
 from hpo.reporting.figures.canvas import drawing
 from hpo.reporting.figures.points import Axis, Point, StudyPicture
 from hpo.reporting.figures.scales import set_epochs, set_x, spread, x_of
-from hpo.reporting.figures.style import LIGHT, Theme, cause_words, marker
+from hpo.reporting.figures.style import LIGHT, Theme, cause_label, marker
 
 _ROW_INCHES = 0.34
 _NOTHING = "no value"
@@ -54,7 +54,7 @@ def failures_over(picture: StudyPicture, axis: Axis, theme: Theme = LIGHT) -> Fi
         axes = figure.add_subplot()
         set_x(axes, axis)
         axes.set_ylim(len(causes) - 0.45, -0.55)
-        labels = [f"{cause_words(cause)}  {picture.count(cause)}" for cause in causes]
+        labels = [f"{cause_label(cause)}  {picture.count(cause)}" for cause in causes]
         axes.set_yticks(range(len(causes)), labels, color=theme.ink)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
@@ -162,7 +162,7 @@ def _legend(figure: Figure, theme: Theme, picture: StudyPicture) -> None:
         hidden = (
             f"\n{unseen[cause]} without a completed epoch" if unseen[cause] and not picture.remark else ""
         )
-        labels.append(f"{cause_words(cause)}  {picture.count(cause)}{hidden}")
+        labels.append(f"{cause_label(cause)}  {picture.count(cause)}{hidden}")
     figure.legend(handles, labels, loc="outside right upper", labelspacing=0.7)
 
 

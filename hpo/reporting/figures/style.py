@@ -20,7 +20,7 @@ RUNNING, STOPPED_EARLY = "running", "stopped_early"
 class Family:
     """A group of similar causes, and its color on light and dark backgrounds."""
 
-    words: str
+    label: str
     light: str
     dark: str
 
@@ -198,7 +198,7 @@ def family(cause: str) -> str:
     return FAMILY_OF.get(cause, "open")
 
 
-def cause_words(cause: str) -> str:
+def cause_label(cause: str) -> str:
     """Return the name of a cause as in verdicts."""
     if cause in CAUSES:
         return CAUSES[cause].label

@@ -60,9 +60,9 @@ class ReportData:
     @property
     def total(self) -> int:
         """The number of ended, running and waiting trials: fewer than planned if stages ended early."""
-        begun = self.stages.stages
-        if begun and (begun[-1].stage == TEST or not begun[-1].trials):
-            return sum(each.trials for each in begun)
+        started = self.stages.stages
+        if started and (started[-1].stage == TEST or not started[-1].trials):
+            return sum(each.trials for each in started)
         return max(self.spec.trials, len(self.overview.trials))
 
     @property

@@ -29,7 +29,7 @@ def test_the_default_number_of_workers_is_said_with_its_reason(
     monkeypatch.setattr("hpo.training.cores.available_cores", lambda: 3)
     run_command(["run", "quickstart", "--device", "cpu"])
     assert asked["workers"] == 3
-    assert "workers: 3 (one a core" in capsys.readouterr().err
+    assert "workers: 3 (one per core" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("demo", "asked")

@@ -22,7 +22,7 @@ def test_status_of_a_study_shows_workers_leaderboard_and_problems(demo: str, cap
         ["2", "0", "0.7100", "0.05", "sgd", "0.9", "3", "4", "s"],
     ]
     assert shown[-3:] == [
-        "did not go well",
+        "problems",
         "  exploded: 2 trials, lr 2 to 5 (number 2, 3)",
         "  error: 1 trial, lr 0.02 (number 4)",
     ]

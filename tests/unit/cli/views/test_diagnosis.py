@@ -89,7 +89,7 @@ def shown(url: str, width: int) -> list[str]:
 
 EXPECTED = [
     "",
-    "did not go well",
+    "problems",
     "  exploded: 6 trials (number 18, 19, 20, 21, 22, 23)",
     "",
     "the study as a whole",
@@ -107,8 +107,8 @@ def test_of_a_study_in_stages_it_is_said_which_is_meant(tmp_path: Path) -> None:
     url = _exploding(f"sqlite:///{tmp_path / 'hpo.db'}", STUDY.replace("trials: 24", stages))
     titles = [line for line in shown(url, 200) if line and not line.startswith(" ")]
     assert titles[:2] == [
-        "did not go well in stage coarse",
-        "the study as a whole, by what was seen in stage coarse",
+        "problems in stage coarse",
+        "the study as a whole, judged by its trials in stage coarse",
     ]
 
 

@@ -53,7 +53,7 @@ def test_run_view_prints_the_summary_of_a_study(demo: str, capsys: pytest.Captur
         "  details: hpo show demo 1",
     ]
     assert lines[16:] == [
-        "did not go well",
+        "problems",
         "  exploded: 2 trials, lr 2 to 5 (number 2, 3)",
         "  error: 1 trial, lr 0.02 (number 4)",
         "",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,14 +15,17 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.helpers import forked
+
 TOKEN = "0123456789abcdef"
-IMPATIENT = """
+START = """
 import sys
 from hpo.cli.app import main
 from hpo.reporting.dashboard import annotations, server
-server._SHUTDOWN_SECONDS = 0.0
 sys.argv[0] = "hpo"
 """
+PATIENT = f"{START}server._SHUTDOWN_SECONDS = 120.0\n"  # a loaded machine draws slowly
+IMPATIENT = f"{START}server._SHUTDOWN_SECONDS = 0.0\n"
 # Every operation of PyTorch takes the GIL in a C++ destructor, which is what aborts.
 ENDLESS = """
 import torch
@@ -40,14 +42,13 @@ PICTURES = [f"/artifacts/1/{trial}/c-0" for trial in range(1, 13)]
 @contextmanager
 def dashboard(path: Path, *python: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The process, and its port."""
-    command = [sys.executable, *python, "dashboard", "--storage", f"sqlite:///{path}", "--port", "0"]
-    with subprocess.Popen(
+    command = [*python, "dashboard", "--storage", f"sqlite:///{path}", "--port", "0"]
+    with forked.ForkedPython(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "HPO_DASHBOARD_TOKEN": TOKEN},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell ignores Ctrl-C
     ) as process:
         assert process.stdout is not None
         yield process, urlsplit(process.stdout.readline().split()[0]).port or 0
@@ -83,11 +84,11 @@ def wait_for_first(got: list[bytes]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_shutdown_finishes_answers_in_progress(watched_path: Path, signum: signal.Signals) -> None:
-    with dashboard(watched_path, "-m", "hpo") as (process, port):
+    with dashboard(watched_path, "-c", f"{PATIENT}main()") as (process, port):
         threads, got = asking(port, PICTURES)
         wait_for_first(got)
         process.send_signal(signum)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=150)
         for thread in threads:
             thread.join()
     assert (process.returncode, errors) == (0, "")

@@ -13,12 +13,12 @@ from hpo.reporting.figures.style import (
     RUNNING,
     STOPPED_EARLY,
     Theme,
-    cause_words,
+    cause_label,
     marker,
     plotly_marker,
 )
 
-# What people with each kind of color blindness see (full strength), in linear RGB: H. Machado, M. Oliveira,
+# How colors appear with each kind of color blindness (full strength), in linear RGB: H. Machado, M. Oliveira,
 # L. Fernandes, IEEE Transactions on Visualization and Computer Graphics 15(6), 2009, table 1.
 _BLINDNESS = {
     "protanopia": [
@@ -63,13 +63,13 @@ def _contrast(first: str, second: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def test_every_cause_has_a_family_and_no_other() -> None:
+def test_family_of_covers_exactly_the_causes() -> None:
     assert set(FAMILY_OF) == {*CAUSES, HEALTHY, RUNNING, STOPPED_EARLY}
     assert set(FAMILY_OF.values()) == set(FAMILIES)
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
-def test_marks_and_text_stand_out_from_the_ground(theme: Theme) -> None:
+def test_theme_has_enough_contrast(theme: Theme) -> None:
     """WCAG 2.1: 3 to 1 for what carries meaning (1.4.11), 4.5 to 1 for text (1.4.3)."""
     marks = [*theme.families.values(), theme.train, theme.valid, theme.alarm]
     assert min(_contrast(color, theme.surface) for color in marks) >= 3.0
@@ -78,7 +78,7 @@ def test_marks_and_text_stand_out_from_the_ground(theme: Theme) -> None:
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 @pytest.mark.parametrize("blindness", _BLINDNESS)
-def test_families_differ_for_the_color_blind(theme: Theme, blindness: str) -> None:
+def test_theme_families_differ_for_the_color_blind(theme: Theme, blindness: str) -> None:
     """CIE76: 2.3 is just noticeable side by side; marks apart on a page need several times that."""
     seen = {
         name: _lab(
@@ -95,27 +95,28 @@ def test_families_differ_for_the_color_blind(theme: Theme, blindness: str) -> No
     assert min(apart.values()) > 12, min(apart, key=lambda pair: apart[pair])
 
 
-def test_causes_of_one_color_have_markers_of_their_own() -> None:
+def test_marker_differs_among_causes_of_one_color() -> None:
+    assert len(FAMILIES) == 8
     for family in FAMILIES:
         alike = [cause for cause, name in FAMILY_OF.items() if name == family]
-        assert len({marker(cause) for cause in alike}) == len(alike)
+        assert 0 < len({marker(cause) for cause in alike}) == len(alike)
         assert len({plotly_marker(cause) for cause in alike}) == len(alike)
 
 
-def test_no_color_stands_for_two_things() -> None:
-    """The variables of a page are put in by color."""
+def test_theme_colors_are_unique() -> None:
+    """CSS variables replace colors by their value."""
     for theme in (LIGHT, DARK):
         assert len(set(theme.variables.values())) == len(theme.variables)
         assert all(color == color.lower() and len(color) == 7 for color in theme.variables.values())
 
 
-def test_light_and_dark_have_the_same_hues() -> None:
+def test_themes_have_the_same_hues() -> None:
     for family in FAMILIES.values():
         light, dark = (colorsys.rgb_to_hsv(*_linear(each)) for each in (family.light, family.dark))
         if light[1] > 0.4 and dark[1] > 0.3:
-            assert min(abs(light[0] - dark[0]), 1 - abs(light[0] - dark[0])) < 0.06, family.words
+            assert min(abs(light[0] - dark[0]), 1 - abs(light[0] - dark[0])) < 0.06, family.label
 
 
-def test_a_cause_that_is_not_known_has_words_too() -> None:
-    assert cause_words("lr_too_high") == "learning rate too high"
-    assert cause_words("made_up") == "made up"
+def test_cause_label_of_an_unknown_cause() -> None:
+    assert cause_label("lr_too_high") == "learning rate too high"
+    assert cause_label("made_up") == "made up"
