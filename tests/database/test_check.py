@@ -16,7 +16,7 @@ from sqlalchemy import NullPool, create_engine, text
 
 from hpo.cli.app import run_command
 from hpo.errors import StorageError
-from hpo.maintenance.check import CHECKS, Problem, check_database
+from hpo.maintenance.check import CHECKS, Damage, check_database
 from hpo.storage.identity import host
 from hpo.storage.optuna.storage import open_optuna_storage
 from hpo.storage.store import ResultsStore
@@ -43,7 +43,7 @@ def damage(url: str, *statements: str) -> None:
     engine.dispose()
 
 
-def found(url: str, repair: bool = False) -> list[Problem]:
+def found(url: str, repair: bool = False) -> list[Damage]:
     return check_database(url, repair=repair)
 
 
@@ -55,8 +55,8 @@ _OF = {"first": 0, "pruned": 2, "running": 4, "interrupted": 5}
 _TRIALS = {name: _NUMBERED.format(number) for name, number in _OF.items()}
 
 # check -> what breaks it, the trial's number, a part of the message
-Damage = dict[str, tuple[tuple[str, ...], int | None, str]]
-REPAIRABLE: Damage = {
+Cases = dict[str, tuple[tuple[str, ...], int | None, str]]
+REPAIRABLE: Cases = {
     "leases": (
         ("UPDATE hpo_slot SET lease_until = 5.0 WHERE state = 'running'",),
         4, "slot 4 is held by host:1:0.00",
@@ -83,7 +83,7 @@ REPAIRABLE: Damage = {
     ),
     "views": (("DROP VIEW leaderboard",), None, "the view leaderboard is missing"),
 }  # fmt: skip
-BEYOND_REPAIR: Damage = {
+BEYOND_REPAIR: Cases = {
     "curve_holes": (
         (
             "DELETE FROM hpo_epoch WHERE epoch = 2 AND trial_id = {first}",

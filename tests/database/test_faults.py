@@ -191,7 +191,7 @@ def test_a_wrong_password(guarded: str, capsys: Capture, command: tuple[str, ...
 @pytest.mark.postgres
 def test_no_password(guarded: str, capsys: Capture) -> None:
     url = make_url(guarded)._replace(password=None).render_as_string(hide_password=False)
-    assert "it wants a password" in said(capsys, url, "status")
+    assert "it requires a password" in said(capsys, url, "status")
 
 
 @pytest.mark.postgres

@@ -295,7 +295,7 @@ def test_what_is_missing_or_unknown_is_explained(bench: Any, known: list[Known],
         answer("best", study="knwon")
     with pytest.raises(QueryError, match=r"unknown saved query bset: did you mean best\?"):
         answer("bset")
-    with pytest.raises(QueryError, match=r'results is a view, "SELECT \* FROM results" shows it'):
+    with pytest.raises(QueryError, match=r'results is a view: try "SELECT \* FROM results"'):
         answer("results")
     bench.register("other")
     with pytest.raises(
