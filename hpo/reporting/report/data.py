@@ -12,7 +12,7 @@ from hpo.config.study import TEST, StudySpec
 from hpo.diagnosis.base import StudyResults
 from hpo.diagnosis.findings import study_findings
 from hpo.diagnosis.importance import Answer, importance
-from hpo.diagnosis.refresh import study_results
+from hpo.diagnosis.trials import study_results
 from hpo.diagnosis.wilson import wilson_interval
 from hpo.queries.stages import ConfirmationResult, StagesStatus, stages_status
 from hpo.queries.study import StudyOverview, TrialSummary, checks_by_severity, study_overview
