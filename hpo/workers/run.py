@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 
 from hpo.config.study import StudySpec
-from hpo.diagnosis.refresh import refresh
+from hpo.diagnosis.refresh import refresh_findings
 from hpo.events import Event, RunSummary, StudyReady, TrialEnded
 from hpo.queue.leases import release_dead_local
 from hpo.queue.slots import StudyProgress, study_progress
@@ -31,7 +31,7 @@ def run_study(
 ) -> RunSummary:
     """Submit or resume the study and train its trials with local processes until all are over.
 
-    After SIGINT or SIGTERM the workers stop at a safe point and release their slots; the summary says so.
+    After SIGINT or SIGTERM the workers stop at a safe point and release their slots; the summary reports it.
     Raises ``UserError`` or ``WorkerError`` with a worker's message if the study cannot be trained.
     """
     started = time.monotonic()
@@ -84,7 +84,7 @@ class StudyRun:
     def _conclude(self, store: ResultsStore, study_id: int) -> None:
         self._pool.end()
         release_dead_local(store, study_id)
-        refresh(store, self._spec.study)
+        refresh_findings(store, self._spec.study)
         self._update(study_progress(store, study_id))
 
     def _summary(self) -> RunSummary:

@@ -26,7 +26,7 @@ from hpo.signals import StudyStoppedError
 from hpo.storage import fence, store, tables
 from hpo.storage.engine import writing
 from hpo.storage.fence import Lease
-from hpo.storage.retry import PATIENCE
+from hpo.storage.retry import DEFAULT_RETRY
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import AttemptRow, SlotRow, TrialRow
 
@@ -101,7 +101,7 @@ class Protocol(RuleBasedStateMachine):
             return
         if hung:
             done = self.writes(
-                worker, lambda lease, trial: leases.release_as_hung(self.store, lease, PATIENCE)
+                worker, lambda lease, trial: leases.release_as_hung(self.store, lease, DEFAULT_RETRY)
             )
         else:
             done = self.writes(worker, lambda lease, trial: release(self.store, lease))
