@@ -154,7 +154,7 @@ class Repeat:
 
     def _other_draws(self) -> Iterator[Difference]:
         """What would be drawn otherwise today, where that follows from the study alone."""
-        spec, then = self._stage.spec.giving(self.trial.given or {}), self.trial.configuration
+        spec, then = self._stage.spec.with_fixed(self.trial.given or {}), self.trial.configuration
         if spec.sampler.name not in PURE:
             return
         now = spec.configuration(

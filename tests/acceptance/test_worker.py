@@ -58,7 +58,7 @@ def test_a_worker_takes_what_is_submitted_gives_it_back_on_sigterm_and_another_e
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
 def test_mistakes_are_said_in_words(hpo: Hpo) -> None:
     for command, message in (
-        (("worker", "--tags", "A B"), "'A B' is no tag"),
+        (("worker", "--tags", "A B"), "'A B' is not a valid tag"),
         (("worker", "--device", "cuda:7", "--until-idle"), "there is no device 'cuda:7'"),
         (("submit", "nothing.yaml"), "nothing.yaml"),
         (("worker", "tony", "--until-idle"), "there is no study tony"),

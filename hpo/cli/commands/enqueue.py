@@ -27,8 +27,7 @@ def enqueue(
     It takes the place of the study's next draw. Searched hyperparameters that are not given are drawn.
     """
     from hpo.cli.console import printable, stdout
-    from hpo.config.parsing.given import read_given
-    from hpo.config.parsing.load import load_study
+    from hpo.config.parsing.load import load_study, read_assignments
     from hpo.queue.slots import enqueue as put
     from hpo.reporting import formatting
     from hpo.storage.store import ResultsStore
@@ -38,7 +37,7 @@ def enqueue(
     url = storage_url(storage)
     found = in_database(url, study)
     spec = found.spec if found else load_study(study)
-    given = read_given(spec, pairs)
+    given = read_assignments(spec, pairs)
     with ResultsStore(url) as store:
         study_id = found.study_id if found else submit(store, spec).study_id
         slot, grown = put(store, study_id, given)
