@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # hpo as an image: `docker build -t hpo .`, or with CUDA `docker build -t hpo:cuda --build-arg TORCH=cu126 .`
-# What runs is the wheel in /opt/hpo; the sources stay behind in the first stage.
+# The image runs the wheel in /opt/hpo; the sources stay in the first stage.
 
 ARG PYTHON=3.12.11-slim-bookworm
 
@@ -10,10 +10,10 @@ COPY . .
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM python:${PYTHON} AS install
-# Of PyTorch's own index: cpu, or a version of CUDA that it has, such as cu126.
+# A build in PyTorch's own index: cpu, or a CUDA version such as cu126.
 ARG TORCH=cpu
 RUN python -m venv /opt/hpo
-# By itself, so that a change of hpo does not fetch it again.
+# In its own layer, so that a change to hpo does not download it again.
 RUN /opt/hpo/bin/pip install --no-cache-dir --index-url "https://download.pytorch.org/whl/${TORCH}" \
     "torch>=2.11,<2.16" "torchvision>=0.26,<0.30"
 COPY --from=wheel /wheels /wheels

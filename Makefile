@@ -1,18 +1,23 @@
-# Two commands do everything on a machine with Python 3.11+ and make: `make study` and `make test`.
+# `make study` runs a first study and `make test` the tests, on a machine with Python 3.11+ and make.
+# `make up` starts hpo for a team, on a machine with Docker.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STUDY  ?= quickstart
+WORKERS ?= 1
 PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help study test test-unit test-all test-slow bench lint types format docs site screenshots clean
+.PHONY: help study up test test-unit test-all test-slow bench lint types format docs site screenshots clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 study: $(VENV)/installed ## install what is needed and run a study (STUDY=quickstart)
 	@$(BIN)/hpo run $(STUDY)
+
+up: ## start PostgreSQL, the dashboard and workers in containers (WORKERS=1)
+	@WORKERS=$(WORKERS) deploy/up.sh
 
 test: $(VENV)/installed-dev ## install what is needed and run the test suite (under 10 minutes)
 	@$(PYTEST) -m "not slow"

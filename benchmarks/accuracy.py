@@ -24,7 +24,7 @@ import numpy as np
 import psutil
 import torch
 from machine import images, machine, table
-from torch import Tensor, nn
+from torch import nn
 
 from hpo.config.configuration import Configuration
 from hpo.config.parsing.load import load_study
@@ -40,18 +40,12 @@ from hpo.training.evaluate import evaluate
 from hpo.training.loop import train
 from hpo.training.model_factory import build_model
 from hpo.training.precision import Resolved, resolve_precision
+from hpo.training.setup import TrialSetup
 
 BEST_STUDY = "cifar10_best"
 LEAST_ACCURACY = 0.86
 MOST_SECONDS = 900
 PRECISIONS: tuple[Resolved, ...] = ("fp32", "bf16")
-
-
-class _NoWatch:
-    interval = 1000
-
-    def on_steps(self, step: int, losses: Tensor) -> None:
-        pass
 
 
 def _data(configuration: Configuration, dataset: Dataset, device: torch.device) -> TrialData:
@@ -77,7 +71,7 @@ def _train(
 ) -> list[EpochResult]:
     curve = []
     key = Key(seed) / "accuracy"
-    for epoch in train(configuration, model, data, key, device, precision, watch=_NoWatch()):
+    for epoch in train(TrialSetup.of(configuration, model, data, key, device, precision)):
         curve.append(epoch)
         print(f"{precision} seed {seed} epoch {epoch.epoch}: {epoch.val_accuracy:.4f}", file=sys.stderr)
     return curve

@@ -40,7 +40,7 @@ from hpo.config.parsing.load import parse_study
 from hpo.config.study import StudySpec
 from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
-from hpo.records import EpochRecord, Outcome
+from hpo.records import EpochResult, Outcome
 from hpo.search.samplers.registry import sample_slot
 from hpo.storage.identity import worker_id
 from hpo.storage.optuna.distributions import optuna_distribution
@@ -236,7 +236,7 @@ def contend(url: str, study_id: int, document: dict[str, Any], gate: Any, said: 
                 device="cpu",
             )
             store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
-            store.record_epoch(lease, trial_id, EpochRecord(1, 1.0, 0.5, 1.0, 0.5, 0.1, 1.0, 100, 100.0))
+            store.record_epoch(lease, trial_id, EpochResult(1, 1.0, 0.5, 1.0, 0.5, 0.1, 1.0, 100, 100.0))
             store.finish_trial(lease, trial_id, Outcome("complete", value=0.5))
     said.put((claims, slots))
 

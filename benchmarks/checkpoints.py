@@ -17,14 +17,14 @@ from typing import Any
 
 from machine import images, machine, table
 
-import hpo.trial.run
+import hpo.trial.callbacks
 from hpo.config.study import StudySpec
 from hpo.storage.store import ResultsStore
 from hpo.training.cores import available_cores
 from hpo.trial.checkpoint_files import Checkpoints
 from hpo.workers import loop
 from hpo.workers.messages import WorkOrder
-from hpo.workers.submit import submit
+from hpo.workers.submit import submit_study
 
 
 class Stopwatch:
@@ -61,12 +61,12 @@ def main() -> None:
     document = {"study": "checkpoints", "trials": arguments.trials, "space": space}
     spec = StudySpec.model_validate(document | {"fixed": {**fixed, "width": arguments.width, "epochs": 5}})
     saving, writing = Stopwatch(), Stopwatch()
-    saving.around(hpo.trial.run._Watch, "save")
+    saving.around(hpo.trial.callbacks.CheckpointCallback, "_save")
     writing.around(Checkpoints, "_write")
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/hpo.db"
         with ResultsStore(url) as store:
-            submit(store, spec)
+            submit_study(store, spec)
         began = time.process_time()
         loop.serve(
             WorkOrder(url, (spec.study,), "auto", workers=available_cores()),

@@ -1,14 +1,14 @@
-"""How fast the dashboard is with many trials: the study's page in a browser, and the requests behind it.
+"""The speed of the dashboard with many trials: the study's page in a browser, and its requests.
 
     python benchmarks/dashboard.py [--trials 100 1000 5000] [--storage URL]
 
-For each size: a new study in a new database, a new server, and a new browser profile. `first page` is from
-opening the link that the server prints, as soon as it is printed, over the list of studies, to the study's
-curves being drawn. `page` is the study opened again as a person does: in a new tab of the same browser, which
-has the script in its cache and is logged in; the median of five. `request` and `refetch` are what the page
-waits for: all trials, and those since the first that is not over (as it asks every ten seconds); MB is the
-first of them before it is packed. There is no alternative column: Optuna's own server has neither notes nor
-pictures.
+For each size: a new study in a new database, a new server, and a new browser profile. `first page` is the
+time from opening the link that the server prints, as soon as it is printed, over the list of studies, until
+the study's curves are drawn. `page` is the time to open the study again in a new tab of the same browser,
+which is logged in and has cached the script; the median of five. `request` and `refetch` are the requests
+that the page waits for: all trials, and those since the first that has not ended (sent every ten seconds); MB
+is the size of the former before compression. There is no alternative column: Optuna's own server has neither
+notes nor pictures.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ REPEATS = 5
 
 @contextmanager
 def server(url: str) -> Iterator[str]:
-    """`hpo dashboard` on the database; where it answers."""
+    """Run `hpo dashboard` on the database; yield its address."""
     command = [sys.executable, "-m", "hpo", "dashboard", "--storage", url, "--port", "0"]
     given = {**os.environ, "HPO_DASHBOARD_TOKEN": TOKEN}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=given) as process:
@@ -51,18 +51,18 @@ def server(url: str) -> Iterator[str]:
 
 
 def seconds(work: Callable[[], Any]) -> float:
-    """How long it takes."""
+    """Return how long the call takes."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
 
 
 def measure(chromium: BrowserType, program: str, origin: str, trials: int) -> list[float]:
-    """First page, page, request, refetch (s), and megabytes of the request."""
+    """Return first page, page, request, refetch (s), and the megabytes of the request."""
     with tempfile.TemporaryDirectory() as profile:
         context = chromium.launch_persistent_context(profile, executable_path=program, args=["--no-sandbox"])
-        first = seconds(lambda: first_look(context, origin))
-        again = statistics.median(seconds(lambda: look(context, origin)) for _ in range(REPEATS))
+        first = seconds(lambda: log_in_and_open(context, origin))
+        again = statistics.median(seconds(lambda: open_study(context, origin)) for _ in range(REPEATS))
 
         def ask(after: int) -> bytes:
             return bytes(context.request.get(f"{origin}/api/studies/1?after={after}").body())
@@ -74,17 +74,17 @@ def measure(chromium: BrowserType, program: str, origin: str, trials: int) -> li
     return [first, again, request, refetch, size]
 
 
-def first_look(context: BrowserContext, origin: str) -> None:
+def log_in_and_open(context: BrowserContext, origin: str) -> None:
     """Log in by the link, then open the study."""
     page = context.new_page()
     page.goto(f"{origin}/dashboard/?token={TOKEN}")
     page.locator("a, [role=button]").first.wait_for()
     page.close()
-    look(context, origin)
+    open_study(context, origin)
 
 
-def look(context: BrowserContext, origin: str) -> None:
-    """Open the study in a new tab, until optuna-dashboard's chart and ours are there."""
+def open_study(context: BrowserContext, origin: str) -> None:
+    """Open the study in a new tab; return when optuna-dashboard's chart and that of hpo are drawn."""
     page = context.new_page()
     page.goto(f"{origin}/dashboard/studies/1")
     page.locator("#graph-intermediate-values .main-svg").first.wait_for()
@@ -93,13 +93,13 @@ def look(context: BrowserContext, origin: str) -> None:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table of results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--trials", type=int, nargs="+", default=[100, 1000, 5000])
     arguments = parser.parse_args()
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
-        raise SystemExit("there is no Chromium here: `apt-get install chromium`")
+        raise SystemExit("Chromium is not installed: `apt-get install chromium`")
     print(machine.machine())
     print(ROW.format("trials", "epochs", "first page", "page (n=5)", "request", "refetch", "MB"))
     with sync_playwright() as playwright:

@@ -32,7 +32,7 @@ from hpo.queries.saved_queries import NAMES, ask, question
 from hpo.queries.sql import run_sql
 from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
-from hpo.records import EpochRecord, FindingRecord, LayerRecord, Outcome
+from hpo.records import EpochResult, Finding, LayerStatistics, Outcome
 from hpo.search.samplers.registry import sample_slot
 from hpo.storage.fence import Lease
 from hpo.storage.optuna.distributions import optuna_distribution
@@ -180,21 +180,35 @@ class Runner:
     def finish(self, lease: Lease, trial_id: int) -> None:
         """Record what the checks found, and tell the outcome."""
         checks = ("initial_loss", "regularized_loss", "overfit_small", "learned")
-        findings = [FindingRecord(check, "pass", 0, 0, "as expected", 2.303, 2.303) for check in checks]
+        findings = [Finding(check, "pass", 2.303, 2.303, "as expected") for check in checks]
         self._store.record_findings(lease, trial_id, findings)
         self._store.finish_trial(
             lease, trial_id, Outcome("complete", value=0.8, verdict="healthy", cause="healthy", best_epoch=20)
         )
 
 
-def an_epoch(epoch: int) -> EpochRecord:
+def an_epoch(epoch: int) -> EpochResult:
     """A point of the curves."""
-    return EpochRecord(epoch, 2.3 / epoch, 0.5, 2.4 / epoch, 0.5, 0.1, 2.0, 10_000, 5000.0)
+    return EpochResult(epoch, 2.3 / epoch, 0.5, 2.4 / epoch, 0.5, 0.1, 2.0, 10_000, 5000.0)
 
 
-def six_layers(epoch: int) -> list[LayerRecord]:
+def six_layers(epoch: int) -> list[LayerStatistics]:
     """A probe of six layers."""
-    return [LayerRecord(150 * epoch, epoch, i, f"conv{i}", 0.4, 0.8, 0.1, 0.0, 1e-2, 1e-3) for i in range(6)]
+    return [
+        LayerStatistics(
+            f"conv{i}",
+            step=150 * epoch,
+            epoch=epoch,
+            position=i,
+            mean=0.4,
+            std=0.8,
+            dead=0.1,
+            saturated=0.0,
+            gradient_norm=1e-2,
+            update_ratio=1e-3,
+        )
+        for i in range(6)
+    ]
 
 
 def result(name: str, seconds: Seconds, bar: float) -> list[str]:

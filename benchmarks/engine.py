@@ -36,12 +36,14 @@ from hpo.data.datasets import Dataset
 from hpo.data.split import split
 from hpo.rng import Key
 from hpo.training.batches import EpochBatches
+from hpo.training.callbacks import Callback
 from hpo.training.cores import available_cores, divide_threads
 from hpo.training.data import TrialData, make_trial_data
 from hpo.training.device import prepare_process, resolve_device
 from hpo.training.loop import train
 from hpo.training.model_factory import build_model
 from hpo.training.precision import autocast, resolve_precision
+from hpo.training.setup import TrialSetup
 
 BARS = {"loader 0": 3.0, "loader 2": 3.0, "limit": 0.92}
 BARRED_WIDTHS = (16, 32)
@@ -50,8 +52,8 @@ Epoch = Callable[[], float]
 """Train one epoch; images per second."""
 
 
-class _NoWatch:
-    interval = 20
+class _ReadLosses(Callback):
+    loss_interval = 20
 
     def on_steps(self, step: int, losses: Tensor) -> None:
         losses.sum()
@@ -82,7 +84,8 @@ def _data(configuration: Configuration, dataset: Dataset, device: torch.device) 
 def _ours(configuration: Configuration, dataset: Dataset, device: torch.device) -> Epoch:
     precision = resolve_precision("auto", device)
     data = _data(configuration, dataset, device)
-    epochs = train(configuration, _network(configuration), data, KEY, device, precision, watch=_NoWatch())
+    setup = TrialSetup.of(configuration, _network(configuration), data, KEY, device, precision)
+    epochs = train(setup, [_ReadLosses()])
     return lambda: next(epochs).images_per_second
 
 

@@ -23,8 +23,9 @@ from typing import Any
 from machine import images, machine, table
 
 import hpo.queue.lease_keeper
+import hpo.training.setup
+import hpo.trial.callbacks
 import hpo.trial.run
-import hpo.trial.setup
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.measure.inputs import ForwardMonitor
 from hpo.config.study import StudySpec
@@ -35,7 +36,7 @@ from hpo.storage.studies import results_engine
 from hpo.training.cores import available_cores
 from hpo.workers import loop, study_runner
 from hpo.workers.messages import WorkOrder
-from hpo.workers.submit import submit
+from hpo.workers.submit import submit_study
 
 MOST_OVERHEAD = 0.03
 MOST_CHECKS = 0.02
@@ -59,9 +60,10 @@ PARTS: dict[str, list[tuple[Any, str]]] = {
         (hpo.queue.lease_keeper, "renew"),
         *_methods(ResultsStore, private=False),
     ],
-    "data": [(hpo.trial.setup, name) for name in ("split", "make_trial_data")],
+    "data": [(hpo.training.setup, name) for name in ("split", "make_trial_data")],
     "model": [
-        *((hpo.trial.setup, name) for name in ("build_model", "build_optimizer", "penalty")),
+        *((hpo.training.setup, name) for name in ("build_model", "build_optimizer")),
+        (hpo.trial.callbacks, "penalty"),
         *((hpo.trial.run, name) for name in ("parameter_count", "weights_hash")),
     ],
 }
@@ -142,7 +144,7 @@ def _run(url: str, trials: int, width: int) -> tuple[Clock, Listener]:
         }
     )
     with ResultsStore(url) as store:
-        submit(store, spec)
+        submit_study(store, spec)
     clock = Clock()
     listener = Listener(clock)
     clock.watch()

@@ -15,7 +15,7 @@ from hpo.queue.lease_keeper import LeaseKeeper
 from hpo.queue.leases import claim
 from hpo.queue.scheduling import open_studies
 from hpo.queue.worker_registry import WorkerRegistration
-from hpo.records import EpochRecord, FindingRecord, LayerRecord, Outcome
+from hpo.records import EpochResult, Finding, LayerStatistics, Outcome
 from hpo.search.suggest import Suggestions
 from hpo.storage.fence import Lease
 from hpo.storage.identity import worker_id
@@ -27,14 +27,28 @@ EPOCHS, EPOCH_SECONDS, LEASE_SECONDS, HUNG_SECONDS = 9, 1.0, 60.0, 600.0
 CHECKS = ("initial_loss", "regularized_loss", "overfit_small", "learned")
 
 
-def an_epoch(epoch: int) -> EpochRecord:
+def an_epoch(epoch: int) -> EpochResult:
     """A point of the curves."""
-    return EpochRecord(epoch, 2.3 / epoch, 0.5, 2.4 / epoch, 0.5, 0.1, 1.0, 10_000, 1e4)
+    return EpochResult(epoch, 2.3 / epoch, 0.5, 2.4 / epoch, 0.5, 0.1, 1.0, 10_000, 1e4)
 
 
-def six_layers(epoch: int) -> list[LayerRecord]:
+def six_layers(epoch: int) -> list[LayerStatistics]:
     """What a probe reads at its end."""
-    return [LayerRecord(epoch, epoch, i, f"conv{i}", 0.4, 0.8, 0.1, 0.0, 1e-2, 1e-3) for i in range(6)]
+    return [
+        LayerStatistics(
+            f"conv{i}",
+            step=epoch,
+            epoch=epoch,
+            position=i,
+            mean=0.4,
+            std=0.8,
+            dead=0.1,
+            saturated=0.0,
+            gradient_norm=1e-2,
+            update_ratio=1e-3,
+        )
+        for i in range(6)
+    ]
 
 
 @dataclass
@@ -62,7 +76,7 @@ class TimedStore(ResultsStore):
         super().__init__(url)
         self._told = told
 
-    def record_epoch(self, hold: Any, trial_id: int, record: EpochRecord) -> None:
+    def record_epoch(self, hold: Any, trial_id: int, record: EpochResult) -> None:
         began = time.monotonic()
         super().record_epoch(hold, trial_id, record)
         self._told.note(self._told.records, began)
@@ -107,7 +121,7 @@ class Worker:
         store.begin_attempt(lease, begun.trial_id, device="cpu", from_epoch=0)
         store.deaths_in_a_row(begun.trial_id)
         with closing(BackgroundWriter(store, lease, begun.trial_id)) as outbox:
-            found = [FindingRecord(check, "pass", 0, 0, "as expected", 2.3, 2.3) for check in CHECKS]
+            found = [Finding(check, "pass", 2.3, 2.3, "as expected") for check in CHECKS]
             outbox.findings(found)
             for epoch in range(1, epochs + 1):
                 self._sleep(self._random.uniform(0.9, 1.1))

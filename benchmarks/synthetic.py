@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from machine import machine, table
-from torch import Tensor
 
 from hpo.config.configuration import Configuration
 from hpo.data.datasets import Dataset, load_dataset
@@ -31,6 +30,7 @@ from hpo.training.device import prepare_process, resolve_device
 from hpo.training.loop import train
 from hpo.training.model_factory import build_model
 from hpo.training.precision import resolve_precision
+from hpo.training.setup import TrialSetup
 
 # An mlp whose activation is the identity is a linear classifier.
 LINEAR: dict[str, Any] = {
@@ -50,13 +50,6 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-class _NoWatch:
-    interval = 1000
-
-    def on_steps(self, step: int, losses: Tensor) -> None:
-        pass
-
-
 def accuracies(dataset: Dataset, values: dict[str, Any], seeds: int, device: torch.device) -> list[float]:
     """Best validation accuracy over the epochs, in percent, for each seed."""
     configuration = Configuration(dataset="synthetic", **values)
@@ -70,7 +63,7 @@ def accuracies(dataset: Dataset, values: dict[str, Any], seeds: int, device: tor
         model = build_model(configuration, classes=data.classes, key=key / "weights", sample=sample).to(
             device
         )
-        epochs = train(configuration, model, data, key, device, precision, watch=_NoWatch())
+        epochs = train(TrialSetup.of(configuration, model, data, key, device, precision))
         results.append(100 * max(epoch.val_accuracy for epoch in epochs))
     return results
 

@@ -1,9 +1,9 @@
 #!/bin/bash
-# hpo workers as a Slurm array: `sbatch deploy/slurm.sh`, or with names of studies after it to serve only those.
-# HPO_STORAGE, and HPO_STORAGE_PASSWORD_FILE if it needs a password, must be set where sbatch is called.
+# hpo workers as a Slurm array: `sbatch deploy/slurm.sh`, followed by study names to serve only those.
+# Set HPO_STORAGE, and HPO_STORAGE_PASSWORD_FILE if it needs a password, where you call sbatch.
 #
-# Four tasks work at once; when the time of one is over, the next takes its place and its trials. All end when
-# every study is over.
+# Four tasks run at once; when the time of one is up, the next resumes its trials. All end when every study is
+# done.
 #SBATCH --job-name=hpo
 #SBATCH --array=0-15%4
 #SBATCH --ntasks=1
@@ -11,14 +11,14 @@
 #SBATCH --mem=8G
 #SBATCH --time=04:00:00
 #SBATCH --output=hpo-%A_%a.log
-# SIGTERM two minutes before the time is over: workers save and give their trials back.
+# SIGTERM two minutes before the time is up: workers save and release their trials.
 #SBATCH --signal=TERM@120
-# On GPUs: also
+# On GPUs, also:
 ##SBATCH --gpus-per-task=1
 
 set -euo pipefail
 : "${HPO_STORAGE:?set it to the database, such as postgresql://hpo@db/hpo}"
-# Checkpoints on a folder that all nodes see: with them a trial goes on where another node left it.
+# Checkpoints in a folder that all nodes share, so that any node can resume a trial.
 : "${HPO_CHECKPOINTS:?set it to a folder that all nodes share}"
 : "${HPO_ARTIFACTS:?set it to a folder that all nodes share}"
 

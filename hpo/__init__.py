@@ -1,4 +1,4 @@
-"""hpo: hyperparameter optimization for small image classifiers that says why trials failed."""
+"""hpo: hyperparameter optimization for small image classifiers that tells why trials failed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
     "submit",
 ]
 
-# Loaded when they are asked for: `import hpo` and `hpo --help` stay quick without PyTorch and SQLAlchemy.
+# Loaded on first use: `import hpo` and `hpo --help` stay fast without PyTorch and SQLAlchemy.
 _LAZY = {
     "Babysitter": "hpo.checks.babysitter",
     "ExportedModel": "hpo.artifacts.model",

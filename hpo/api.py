@@ -1,4 +1,4 @@
-"""Studies from Python: what `hpo run`, `hpo submit` and `hpo show` do, for programs and notebooks."""
+"""The Python API: what `hpo run`, `hpo submit` and `hpo show` do, for programs and notebooks."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from hpo.settings import settings
 from hpo.storage.engine import reading
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_study
-from hpo.training.cores import default_crew
+from hpo.training.cores import default_workers
 from hpo.workers.messages import Emit
 from hpo.workers.ray.resources import RayWorkers
 from hpo.workers.ray.run import run_on_ray
 from hpo.workers.run import run_study
-from hpo.workers.submit import submit as put
+from hpo.workers.submit import submit_study
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 StudySource: TypeAlias = str | Path | Mapping[str, Any]
-"""A study file, the name of a bundled study, or what would stand in a study file."""
+"""A study file, the name of a bundled study, or the contents of a study file."""
 
 
 def run(
@@ -46,24 +46,24 @@ def run(
     ray: RayWorkers | None = None,
     on_event: Emit | None = None,
 ) -> Study:
-    """Train a study's trials, or what is left of them, on this machine or a Ray cluster; its results.
+    """Train a study's remaining trials on this machine or on a Ray cluster, and return its results.
 
-    ``changes`` are values other than the file's (``{"epochs": 3}``), ``workers`` is how many processes train
-    (as many as cores by default), ``ray`` has actors of a Ray cluster train instead, ``on_event`` hears of
-    each epoch and trial (`hpo.events`). Ctrl-C saves the trials under way, then raises
-    ``KeyboardInterrupt``; calling it again goes on. Whether all trials are over is in ``summary``. Raises
-    ``UserError`` for mistakes, ``StorageError``, and ``WorkerError`` if no worker can go on.
+    ``changes`` override values of the file (``{"epochs": 3}``), ``workers`` is the number of processes (by
+    default one per core, at most 4), ``ray`` trains with actors of a Ray cluster instead, ``on_event`` is
+    called with each event (`hpo.events`). Ctrl-C saves the running trials, then raises ``KeyboardInterrupt``;
+    the same call resumes the study. ``summary`` tells whether all trials are over. Raises ``UserError`` for
+    mistakes, ``StorageError``, and ``WorkerError`` if no worker can continue.
     """
     spec = _spec(study, changes, trials)
     url = storage or settings().storage
-    hear, has = on_event or _say_nothing, frozenset(tags)
+    emit, offered = on_event or _ignore, frozenset(tags)
     if ray is None:
-        count = workers or default_crew(device, spec.trials).workers
-        summary = run_study(spec, url, workers=count, device=device, tags=has, on_event=hear)
+        count = workers or default_workers(device, spec.trials).workers
+        summary = run_study(spec, url, workers=count, device=device, tags=offered, on_event=emit)
     elif workers is not None:
         raise UserError("workers is for processes of this machine: use max_workers of hpo.RayWorkers")
     else:
-        summary = run_on_ray(spec, url, workers=ray, device=device, tags=has, on_event=hear)
+        summary = run_on_ray(spec, url, workers=ray, device=device, tags=offered, on_event=emit)
     if summary.exit_code == 128 + signal.SIGINT:
         raise KeyboardInterrupt
     if summary.exit_code == 128 + signal.SIGTERM:
@@ -79,34 +79,34 @@ def submit(
     trials: int | None = None,
     priority: int | None = None,
 ) -> Study:
-    """Put a study and its trials into the database, for `hpo worker` anywhere; nothing is trained here.
+    """Submit a study for `hpo worker` on any machine; does not train anything here.
 
-    Workers serve studies of a higher ``priority`` first; None leaves it as it is, 0 for a new study. Raises
-    ``UserError`` for mistakes, ``StorageError``.
+    Workers serve studies of a higher ``priority`` first; None keeps it, 0 for a new study. Raises
+    ``UserError`` for mistakes, and ``StorageError``.
     """
     spec = _spec(study, changes, trials)
     url = storage or settings().storage
     with ResultsStore(url) as store:
-        put(store, spec, priority)
+        submit_study(store, spec, priority)
     return Study(spec.study, url)
 
 
 def load(study: str, storage: str | None = None) -> Study:
-    """The results of a study in the database, whoever trains it. Raises ``UnknownStudyError``."""
+    """Return a study of the database. Raises ``UnknownStudyError``."""
     return Study(study, storage or settings().storage)
 
 
 class Study:
-    """A study's results, read from the database when they are asked for.
+    """A study's results; each method reads the database. A context manager that closes its connections.
 
-    The methods that give frames need pandas and raise ``UserError`` without it; docs/sql.md describes every
-    column. Also a context manager that closes its connections.
+    Methods that return data frames need pandas and raise ``UserError`` without it; docs/sql.md describes
+    their columns.
     """
 
     def __init__(self, name: str, storage: str, summary: RunSummary | None = None) -> None:
         self.name = name
         self.summary = summary
-        """How the run ended; None if it was not run by this object."""
+        """How the run ended; None unless `hpo.run` returned this object."""
         self._results = Results(storage)
         try:
             with reading(self._results.engine) as connection:
@@ -116,40 +116,40 @@ class Study:
             raise
 
     def status(self) -> StudyStatus:
-        """How far it is, and who is at work on it."""
+        """Return the study's progress and its workers."""
         return study_status(self._results.engine, self.name)
 
     def best(self) -> TrialDetail | None:
-        """The complete trial with the highest value; None while there is none."""
+        """Return the complete trial with the highest value, or None."""
         number = self.status().best_number
         return None if number is None else self.trial(number)
 
     def trial(self, number: int) -> TrialDetail:
-        """Everything about one trial; raises ``UserError`` if there is none of that number."""
+        """Return everything about one trial; raises ``UserError`` for an unknown number."""
         return trial_detail(self._results.engine, self.name, number)
 
     def results(self) -> DataFrame:
-        """One row a trial, each hyperparameter a column."""
+        """Return one row per trial, with a column per hyperparameter."""
         return self._results.results(self.name)
 
     def leaderboard(self) -> DataFrame:
-        """Complete trials, the best first."""
+        """Return the complete trials, the best first."""
         return self._results.leaderboard(self.name)
 
     def curves(self) -> DataFrame:
-        """One row an epoch."""
+        """Return one row per epoch."""
         return self._results.curves(self.name)
 
     def layers(self) -> DataFrame:
-        """One row a layer and probe."""
+        """Return one row per layer and probe."""
         return self._results.layers(self.name)
 
     def findings(self) -> DataFrame:
-        """One row for each thing that a check found."""
+        """Return one row per finding of a check."""
         return self._results.findings(self.name)
 
     def attempts(self) -> DataFrame:
-        """One row a worker's go at a trial."""
+        """Return one row per attempt of a worker at a trial."""
         return self._results.attempts(self.name)
 
     def close(self) -> None:
@@ -177,5 +177,5 @@ def _spec(study: StudySource, changes: Mapping[str, Any] | None, trials: int | N
     return load_study(str(study), overrides)
 
 
-def _say_nothing(event: Event) -> None:
+def _ignore(event: Event) -> None:
     pass

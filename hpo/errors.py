@@ -1,4 +1,4 @@
-"""The whole exception tree. A message says what is wrong, where, and what to do next."""
+"""All exceptions of hpo. A message tells what is wrong, where, and what to do next."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 
 class HpoError(Exception):
-    """Something failed that is not the user's mistake; the CLI prints it and exits with 1."""
+    """A failure that is not the user's mistake; the CLI prints it and exits with 1."""
 
     exit_code = 1
 
 
 class UserError(HpoError):
-    """A mistake in what the user gave; the CLI prints it and exits with 2."""
+    """A mistake in the user's input; the CLI prints it and exits with 2."""
 
     exit_code = 2
 
@@ -26,11 +26,11 @@ class Problem:
     line: int | None = None
     hint: str = ""
     source: str = ""
-    """Where it was said, if not in the file itself (``--set lr=fast``)."""
+    """Where it comes from, if not from the file itself (``--set lr=fast``)."""
 
 
 class StudyFileError(UserError):
-    """A study file with mistakes; carries every one of them, not only the first."""
+    """A study file with mistakes; lists all of them."""
 
     def __init__(self, source: str, problems: list[Problem]) -> None:
         self.source = source
@@ -58,27 +58,27 @@ class UnknownStudyError(UserError):
 
 
 class StoppedStudyError(UserError):
-    """A study that `hpo stop` stopped, and that nobody has resumed."""
+    """A study that `hpo stop` stopped and that was not resumed."""
 
 
 class StudyChangedError(UserError):
-    """A resume with another study file or other data than the study began with."""
+    """The study file or the data set differs from the one that the study was created with."""
 
 
 class DataError(UserError):
-    """A data set that is missing, damaged or unusable; names the file and the ways to get data."""
+    """A data set that is missing, damaged or unusable; the message names the file and how to get it."""
 
 
 class DeviceError(UserError):
-    """A device or precision that this machine does not have."""
+    """A device or precision that this machine does not support."""
 
 
 class OutOfMemoryError(HpoError):
-    """A trial needs more memory than the device has; names its batch size and width."""
+    """A trial needs more memory than the device has; the message names its batch size and width."""
 
 
 class StorageError(HpoError):
-    """The database cannot be reached, read or written; ``passes`` says whether it may well be again soon."""
+    """The database cannot be reached, read or written; ``passes`` is true if a retry may succeed."""
 
     def __init__(self, message: str, passes: bool = False) -> None:
         self.passes = passes
@@ -90,11 +90,11 @@ class StorageUrlError(UserError):
 
 
 class QueryError(UserError):
-    """SQL that is wrong or not allowed here (`hpo query` only reads)."""
+    """SQL that is invalid or not allowed here (`hpo query` only reads)."""
 
 
 class StudyExportError(UserError):
-    """A study that cannot be carried over, or a file of one that is damaged, altered or of a newer hpo."""
+    """A study that cannot be exported or imported, such as a damaged or altered file."""
 
 
 class ExportedFolderError(UserError):
@@ -102,23 +102,23 @@ class ExportedFolderError(UserError):
 
 
 class ExportError(HpoError):
-    """A trial that cannot be exported as what was recorded of it."""
+    """A trial that cannot be exported as it was recorded."""
 
 
 class LeaseLostError(HpoError):
-    """Another worker holds the slot now; this one drops the trial quietly."""
+    """Another worker may hold the slot now; this one abandons the trial quietly."""
 
 
 class CheckpointError(HpoError):
-    """A checkpoint that is damaged or of another version: the one before it is used."""
+    """A damaged checkpoint, or one of another version; the one before it is used."""
 
 
 class ArtifactError(HpoError):
-    """Kept weights that are damaged, or of a newer hpo."""
+    """Stored weights that are damaged, or were written by a newer version of hpo."""
 
 
 class FailingStudyError(HpoError):
-    """So many trials of a study failed in a row that the next ones would too."""
+    """Too many trials of a study failed in a row."""
 
 
 class WorkerError(HpoError):

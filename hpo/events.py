@@ -1,14 +1,16 @@
-"""What a run tells whoever watches it: small frozen records, in the order in which things happen."""
+"""Events of a run: small frozen records, emitted in the order in which things happen."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
+
+from hpo.records import EpochResult
 
 
 @dataclass(frozen=True)
 class StudyReady:
-    """The study is registered, its data are there, and the workers are about to start."""
+    """The study is registered, its data set is loaded, and its workers start training."""
 
     study: str
     dataset: str
@@ -20,14 +22,14 @@ class StudyReady:
     device: str
     precision: str
     reclaimed: int = 0
-    """Slots taken back from workers of this host that died."""
+    """Number of slots that dead workers of this machine held; they are free again."""
     costs: tuple[tuple[int, float], ...] = ()
-    """(trials, cost of each) stage after stage; the cost is in passes over all training images."""
+    """(number of trials, cost of each) per stage; the unit is one pass over all training images."""
 
 
 @dataclass(frozen=True)
 class TrialStarted:
-    """A worker begins (or goes on with) a trial."""
+    """A worker starts or resumes a trial."""
 
     worker: str
     number: int
@@ -40,21 +42,18 @@ class TrialStarted:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """One epoch of a trial; losses in nats, accuracies in [0, 1]."""
+    """A trial completed an epoch."""
 
     worker: str
     number: int
-    epoch: int
     epochs: int
-    train_loss: float
-    val_loss: float
-    val_accuracy: float
-    images_per_second: float
+    """How many the trial is to train."""
+    result: EpochResult
 
 
 @dataclass(frozen=True)
 class FindingMade:
-    """A check found something in a trial under way; ``severity`` is note, warn or fatal."""
+    """A check found something in a running trial; ``severity`` is note, warn or fatal."""
 
     worker: str
     number: int
@@ -77,7 +76,7 @@ class TrialEnded:
 
 @dataclass(frozen=True)
 class TrialPaused:
-    """A trial waits at a rung until it is among the best there; ``reason`` says where it stands."""
+    """A trial waits at a rung until it is among the best there; ``reason`` gives its rank."""
 
     worker: str
     number: int
@@ -86,15 +85,15 @@ class TrialPaused:
 
 @dataclass(frozen=True)
 class Stopping:
-    """The run was asked to stop; its workers go on to a safe point and give their trials back."""
+    """The run was asked to stop; its workers save and release their trials at a safe point."""
 
     signum: int
-    """0 if `hpo stop` did."""
+    """0 after `hpo stop`."""
 
 
 @dataclass(frozen=True)
 class WorkerLost:
-    """A worker process ended that should not have."""
+    """A worker process ended unexpectedly."""
 
     worker: str
     message: str
@@ -102,28 +101,28 @@ class WorkerLost:
 
 @dataclass(frozen=True)
 class ClusterJoined:
-    """A Ray cluster is there whose nodes can serve the study."""
+    """The run is connected to a Ray cluster that can serve the study."""
 
     hosts: tuple[str, ...]
     workers: int
     each: str
-    """What a worker holds of a node, in words."""
+    """The resources of each worker, as text."""
     idle_gpus: int
-    """GPUs of the cluster where no worker was to have any."""
+    """GPUs of the cluster that no worker was asked to use."""
 
 
 @dataclass(frozen=True)
 class WorkersWaiting:
-    """Workers of a cluster have waited for some seconds for a node that has room for them."""
+    """Workers have been waiting for some seconds for a node with room for them."""
 
     waiting: int
     workers: int
-    """Of all, those that wait too."""
+    """Number of all workers."""
 
 
 @dataclass(frozen=True)
 class DatabaseAway:
-    """A worker has had no answer from the database for some seconds; it trains on, and tries again."""
+    """The database has not answered a worker for some seconds; the worker trains on and retries."""
 
     worker: str
 
@@ -137,14 +136,14 @@ class DatabaseBack:
 
 @dataclass(frozen=True)
 class DatabaseRetried:
-    """A worker of a service tries a transaction again, since the database is away or busy."""
+    """A worker of a service retries a transaction, because the database is unreachable or busy."""
 
     worker: str
 
 
 @dataclass(frozen=True)
 class LeaseLost:
-    """A worker could not renew its lease of a slot in time, or hung: another one goes on with the trial."""
+    """A worker hung, or could not renew its lease in time: another worker resumes the trial."""
 
     worker: str
     slot: int
@@ -152,7 +151,7 @@ class LeaseLost:
 
 @dataclass(frozen=True)
 class WorkerReady:
-    """A worker process of a service has its libraries and its device, and looks for studies."""
+    """A worker process of a service has loaded its libraries and looks for studies."""
 
     worker: str
     device: str
@@ -162,7 +161,7 @@ class WorkerReady:
 
 @dataclass(frozen=True)
 class StudyTaken:
-    """A worker turns to a study: its trials from now on are of it."""
+    """A worker switches to a study: its following events belong to that study."""
 
     worker: str
     study: str
@@ -170,7 +169,7 @@ class StudyTaken:
 
 @dataclass(frozen=True)
 class StudyOver:
-    """A worker has found that every trial of the study is over."""
+    """Every trial of the study is over."""
 
     worker: str
     study: str
@@ -178,7 +177,7 @@ class StudyOver:
 
 @dataclass(frozen=True)
 class StudySkipped:
-    """A worker passes over a study that it cannot serve; it looks again later."""
+    """A worker skips a study that it cannot serve; it retries later."""
 
     worker: str
     study: str
@@ -207,13 +206,20 @@ Event: TypeAlias = (
 )
 
 
+def as_dict(event: Event) -> dict[str, Any]:
+    """Return an event's fields, as JSON has them: the numbers of an epoch lie beside the others."""
+    values = asdict(event)
+    result: dict[str, Any] = values.pop("result", {})
+    return values | result
+
+
 @dataclass(frozen=True)
 class RunSummary:
     """How a run ended."""
 
     study: str
     finished: int
-    """Trials of the study that are over, whoever ran them."""
+    """Number of the study's trials that are over, including those of earlier runs."""
     total: int
     interrupted: bool
     seconds: float
@@ -222,4 +228,4 @@ class RunSummary:
     stopped: bool = False
     """Whether `hpo stop` ended it."""
     problems: list[str] = field(default_factory=list)
-    """What went wrong with workers; empty if all is well."""
+    """What went wrong with workers; empty if nothing did."""

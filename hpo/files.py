@@ -1,4 +1,4 @@
-"""Atomic file writes: a file is complete or absent, also when processes are killed or write at once."""
+"""Atomic file writes: a file is complete or absent, even if processes are killed or write at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import hashlib
 import logging
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,19 +17,76 @@ from typing import BinaryIO, TextIO
 from pydantic import BaseModel
 
 from hpo.errors import DataError, UserError
+from hpo.testing.faults import fault_point
+
+
+@contextmanager
+def atomic_file(path: Path, *, faults: str = "", first_wins: bool = False) -> Iterator[BinaryIO]:
+    """Open a temporary file that takes the place of ``path`` once all is written and synced to the disk.
+
+    With ``first_wins``, a file that another writer has put there meanwhile stays. ``faults`` is the prefix of
+    this write's fault points. Raises ``OSError``.
+    """
+    temporary = temporary_beside(path)
+    try:
+        with temporary.open("xb") as file:
+            _fault_point(faults, "write")
+            yield file
+            file.flush()
+            _fault_point(faults, "fsync")
+            os.fsync(file.fileno())
+        _fault_point(faults, "replace")
+        if first_wins:
+            with suppress(FileExistsError):
+                os.link(temporary, path)
+        else:
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _fault_point(prefix: str, name: str) -> None:
+    if prefix:
+        fault_point(f"{prefix}.{name}")
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Make a temporary folder that becomes ``folder`` once all is written. Raises ``OSError``."""
+    temporary = temporary_beside(folder)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        sync_folder(temporary)
+        temporary.rename(folder)
+        sync_folder(folder.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file atomically, so that it survives a power cut. Raises ``OSError``."""
+    with atomic_file(path) as file:
+        write(file)
+    sync_folder(path.parent)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` as ``write_file`` does."""
+    write_file(path, lambda file: file.write(content))
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole file; raises ``UserError`` if that is not possible."""
+    """Write an output file of the user's. Raises ``UserError`` if that is not possible."""
     with replacing(path) as file:
         file.write(text)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[TextIO]:
-    """A text file to write to, which takes the place of ``path`` only when all is written.
+    """Open a text file that takes the place of ``path`` once all is written.
 
-    Raises ``UserError`` if the file cannot be made.
+    Raises ``UserError`` if the file cannot be written.
     """
     with replacing_bytes(path) as file:
         text = TextIOWrapper(file, encoding="utf-8", newline="")
@@ -42,30 +98,13 @@ def replacing(path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def replacing_bytes(path: Path) -> Iterator[BinaryIO]:
-    """As ``replacing``, for bytes."""
+    """As ``replacing``, for bytes. A path like /dev/stdout or a pipe is written to directly."""
     try:
-        if path.exists() and not path.is_file():  # /dev/stdout, a pipe
-            with path.open("wb") as stream:
-                yield stream
-            return
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        is_special = path.exists() and not path.is_file()
+        with path.open("wb") if is_special else atomic_file(path) as file:
+            yield file
     except OSError as error:
         raise _unwritable(path, error) from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
-        Path(name).replace(path)
-    except BaseException as error:
-        with suppress(OSError):
-            Path(name).unlink()
-        if isinstance(error, OSError):
-            raise _unwritable(path, error) from None
-        raise
 
 
 def _unwritable(path: Path, error: OSError) -> UserError:
@@ -133,20 +172,6 @@ def remove_leftovers(path: Path) -> None:
             leftover.unlink(missing_ok=True)
 
 
-def write_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Write a file in one step: a temporary name, fsync, rename. Raises ``OSError``."""
-    temporary = temporary_beside(path)
-    try:
-        with temporary.open("xb") as handle:
-            write(handle)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def mark_used(path: Path) -> None:
     """Write the time of use to a cached file, by which `hpo db prune` knows what is idle.
 
@@ -157,7 +182,7 @@ def mark_used(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut, where the system can."""
+    """Make the entries of a folder survive a power cut, where the system can."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -1,6 +1,7 @@
-"""Signs of progress: whoever works says that the work went on, and whoever watches for hung trials hears it.
+"""Heartbeat: work that makes progress calls ``beat``, so that hung trials can be detected.
 
-A process trains one trial at a time, so there is one listener. Its parent may read when the last sign came.
+A process trains one trial at a time, so there is one listener. The parent process may read the time of the
+last beat.
 """
 
 from __future__ import annotations
@@ -14,48 +15,48 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """A number in memory that processes share: the monotonic time of the last sign, 0 where none is due."""
+    """A number in shared memory: the monotonic time of the last beat, 0 if none is expected."""
 
     value: float
 
 
 @dataclass
 class _Listener:
-    hear: Callable[[], None]
+    call: Callable[[], None]
     thread: int
 
 
 _listener: _Listener | None = None
-_shown: Clock | None = None
+_clock: Clock | None = None
 
 
 def beat() -> None:
-    """A step, a batch, a part of something longer is done. Raises what the listener raises."""
-    # A thread in the background that goes on says nothing of the training.
+    """Report progress, such as a finished step or batch. Raises whatever the listener raises."""
+    # Progress of a background thread is not progress of the training.
     if _listener is not None and threading.get_ident() == _listener.thread:
-        _show(time.monotonic())
-        _listener.hear()
+        _publish(time.monotonic())
+        _listener.call()
 
 
 def publish_to(clock: Clock) -> None:
-    """From now on, write there when each sign came."""
-    global _shown
-    _shown = clock
+    """Write the time of each beat to ``clock`` from now on."""
+    global _clock
+    _clock = clock
 
 
 @contextmanager
-def on_beat(hear: Callable[[], None]) -> Iterator[None]:
-    """While inside, ``hear`` hears of each sign that this thread gives."""
+def on_beat(listen: Callable[[], None]) -> Iterator[None]:
+    """Call ``listen`` for each beat of this thread while inside."""
     global _listener
-    before, _listener = _listener, _Listener(hear, threading.get_ident())
-    _show(time.monotonic())
+    before, _listener = _listener, _Listener(listen, threading.get_ident())
+    _publish(time.monotonic())
     try:
         yield
     finally:
         _listener = before
-        _show(0.0)
+        _publish(0.0 if before is None else time.monotonic())
 
 
-def _show(moment: float) -> None:
-    if _shown is not None:
-        _shown.value = moment
+def _publish(moment: float) -> None:
+    if _clock is not None:
+        _clock.value = moment

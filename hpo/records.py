@@ -1,44 +1,170 @@
-"""What a worker records about its trial."""
+"""The records of a study: each is declared here once.
+
+The table's columns, the typed columns of the views, the events and the JSON follow from these fields.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AliasChoices, Field
+from pydantic.fields import FieldInfo
 
 OutcomeState = Literal["complete", "pruned", "failed"]
 Severity = Literal["pass", "note", "warn", "fatal"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+"""The mildest first."""
+StudySeverity = Literal["note", "warn"]
+
+_IN_MEMORY = {"stored": False}
+"""Marks a field that checks read and that is not stored."""
+
+
+def formerly(name: str, former: str) -> FieldInfo:
+    """Let checkpoints and recordings that have the former name of a field still load."""
+    info: FieldInfo = Field(validation_alias=AliasChoices(name, former))
+    return info
+
+
+def stored_as(name: str) -> dict[str, str]:
+    """Return the metadata of a field that the database and the JSON of a trial know by another name."""
+    return {"name": name}
 
 
 @dataclass(frozen=True)
-class EpochRecord:
-    """One point of the curves; ``epoch`` counts from 1, accuracies are in [0, 1]."""
+class EpochResult:
+    """One epoch of a training; losses in nats, accuracies in [0, 1], NaN where a number was not finite."""
 
     epoch: int
+    """Counts from 1."""
     train_loss: float
+    """Mean over the steps, with label smoothing, augmentation and dropout, without penalties."""
     train_accuracy: float
     val_loss: float
+    """Plain cross-entropy on the validation images."""
     val_accuracy: float
     lr: float
+    """Of the last step."""
     seconds: float
+    """Training and validation."""
     images: int
+    """Images trained on."""
     images_per_second: float
+    """Training alone, with augmentation."""
 
 
 @dataclass(frozen=True)
-class FindingRecord:
-    """What a check found at a step; ``layer`` says where, empty for the whole network."""
+class Remedy:
+    """What to change: ``text`` for people, ``change`` for programs."""
+
+    text: str
+    change: Mapping[str, Any] = field(default_factory=dict)
+    """Configuration fields and their new values, or ``{"code": fix}`` for a mistake in a loop's code."""
+
+
+NO_REMEDY = Remedy("")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check's number beside its threshold, what it means, and what to change; NaN for no number."""
 
     check: str
     severity: Severity
-    step: int
-    epoch: int
+    value: float
+    threshold: float
     message: str
-    value: float | None = None
-    threshold: float | None = None
-    remedy: str | None = None
+    remedy: Remedy = NO_REMEDY
+    """Its text alone is stored."""
+    step: int = 0
+    """0-based over the whole training; 0 also for a finding before it."""
     layer: str = ""
+    """Where in the network; empty for the whole network."""
+    cause: str = field(default="", metadata=_IN_MEMORY)
+    """The key of ``causes.CAUSES`` that this finding supports; empty if it only describes."""
+    confidence: float = field(default=0.5, metadata=_IN_MEMORY)
+    """How strongly this finding alone suggests the cause, 0 to 1."""
+    epoch: int = 0
+    """How many epochs were complete when it was recorded."""
+
+
+@dataclass(frozen=True)
+class LayerStatistics:
+    """One layer of weights and what follows it, on the probe batch and in one step; NaN where unknown."""
+
+    name: str = field(metadata=stored_as("layer"))
+    nonlinearity: str = field(default="", metadata=_IN_MEMORY)
+    """The class of the activation that follows; empty if there is none (the classifier)."""
+    mean: float = field(default=math.nan, metadata=stored_as("activation_mean"))
+    std: float = field(default=math.nan, metadata=stored_as("activation_std"))
+    """Of the activations after the nonlinearity."""
+    dead: float = math.nan
+    """Share of units with the same output for the whole probe batch: zero, for a ReLU."""
+    saturated: float = math.nan
+    """Share of activations at the flat ends of a sigmoid or tanh; NaN for others."""
+    gradient_norm: float = math.nan
+    """L2 norm of the weight's gradient in the step."""
+    weight_norm: float = field(default=math.nan, metadata=_IN_MEMORY)
+    update_ratio: float = math.nan
+    """L2 norm of the step's change over ``weight_norm``."""
+    constant_outputs: Annotated[float, formerly("constant_outputs", "mute")] = field(
+        default=math.nan, metadata=_IN_MEMORY
+    )
+    """Share of the layer's outputs, before the nonlinearity, that are the same for the whole probe batch."""
+    two_signed: Annotated[float, formerly("two_signed", "crossing")] = field(
+        default=math.nan, metadata=_IN_MEMORY
+    )
+    """Share of units with values of both signs before the nonlinearity; measured once, before training."""
+    low: float = field(default=math.nan, metadata=stored_as("activation_low"))
+    high: float = field(default=math.nan, metadata=stored_as("activation_high"))
+    """Of a sample of the activations."""
+    counts: tuple[int, ...] = field(default=(), metadata=stored_as("activation_counts"))
+    """Histogram of the sample: counts in bins of equal width from ``low`` to ``high``. Empty in snapshots
+    without a histogram and for values that are not finite."""
+    step: int = 0
+    """0-based over the whole training; -1 before it."""
+    epoch: int = 0
+    """How many epochs were complete when it was recorded."""
+    position: int = 0
+    """The layer's place from the input, 0 first."""
+
+
+@dataclass(frozen=True)
+class StudyFinding:
+    """What a check found out about a whole study."""
+
+    check: str
+    severity: StudySeverity
+    message: str
+    evidence: Mapping[str, Any]
+    """The numbers behind it."""
+    remedy: str = ""
+    change: Mapping[str, Any] = field(default_factory=dict)
+    """The remedy as a JSON merge patch (RFC 7396) of the study file, such as ``{"space": {"lr": {"log":
+    [1e-4, 0.12]}}}``; empty if none would make a valid file."""
+
+
+def stored_fields(record: type) -> dict[str, str]:
+    """Return the fields of a record that are stored, in order: the name in the database of each."""
+    kept = [each for each in fields(record) if each.metadata.get("stored", True)]
+    return {each.name: each.metadata.get("name", each.name) for each in kept}
+
+
+def stored(record: EpochResult | Finding | LayerStatistics | StudyFinding) -> dict[str, Any]:
+    """Return what of a record is stored and shown as JSON, by its names there; None for what is empty."""
+    names = stored_fields(type(record))
+    return {there: _plain(getattr(record, name)) for name, there in names.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Remedy):
+        return value.text or None
+    if isinstance(value, tuple):
+        return list(value) or None
+    return value
 
 
 @dataclass(frozen=True)
@@ -80,38 +206,6 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class StudyFindingRecord:
-    """What a check found out about a whole study; ``change`` is a JSON merge patch of its file."""
-
-    check: str
-    severity: Literal["note", "warn"]
-    message: str
-    evidence: Mapping[str, Any]
-    remedy: str
-    change: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class LayerRecord:
-    """Statistics of the ``position``-th layer on the probe batch at a step."""
-
-    step: int
-    epoch: int
-    position: int
-    layer: str
-    activation_mean: float | None = None
-    activation_std: float | None = None
-    dead: float | None = None
-    saturated: float | None = None
-    gradient_norm: float | None = None
-    update_ratio: float | None = None
-    activation_low: float | None = None
-    activation_high: float | None = None
-    activation_counts: tuple[int, ...] | None = None
-    """Of a sample, in as many bins of the same width from low to high; None where no histogram was taken."""
-
-
-@dataclass(frozen=True)
 class Runtime:
     """On what an attempt trains, besides the device: numbers depend on each. None is not known."""
 
@@ -141,25 +235,3 @@ class Outcome:
     def __post_init__(self) -> None:
         if self.state == "complete" and (self.value is None or not math.isfinite(self.value)):
             raise ValueError(f"a complete trial needs a finite value, not {self.value}")
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """One epoch; losses in nats, accuracies in [0, 1]."""
-
-    epoch: int
-    """Counts from 1."""
-    train_loss: float
-    """Mean over the steps, with label smoothing, augmentation and dropout, without penalties."""
-    train_accuracy: float
-    val_loss: float
-    """Plain cross-entropy on the validation images."""
-    val_accuracy: float
-    lr: float
-    """Of the last step."""
-    seconds: float
-    """Training and validation."""
-    images: int
-    """Images trained on."""
-    images_per_second: float
-    """Training alone, with augmentation."""

@@ -1,4 +1,4 @@
-"""Counter-based randomness: every draw is a function of a key, never of what was drawn before.
+"""Counter-based random numbers: every draw is a function of a key, never of earlier draws.
 
 The same study therefore gives the same configurations, weights, data order and augmentation with one worker
 or fifty, before or after a restart, and no generator state has to be saved.
@@ -14,7 +14,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Key:
-    """A place in the tree of all draws: a seed and the path below it, e.g. ``Key(0) / 7 / "lr"``."""
+    """A node in the tree of all draws: a seed and a path, e.g. ``Key(0) / 7 / "lr"``."""
 
     seed: int
     path: tuple[str | int, ...] = ()
@@ -23,18 +23,18 @@ class Key:
         return Key(self.seed, (*self.path, name))
 
     def integer(self) -> int:
-        """A uniform integer in [0, 2**63), fit for ``torch.Generator.manual_seed``."""
+        """Return a uniform integer in [0, 2**63), as ``torch.Generator.manual_seed`` needs it."""
         return self._bits() >> 1
 
     def uniform(self) -> float:
-        """A uniform float in [0, 1) with 53 random bits."""
+        """Return a uniform float in [0, 1) with 53 random bits."""
         return (self._bits() >> 11) * 2.0**-53
 
     def numpy(self) -> np.random.Generator:
-        """A NumPy generator (Philox) that starts at this key."""
+        """Return a NumPy generator (Philox) that starts at this key."""
         return np.random.Generator(np.random.Philox(key=self._bits()))
 
     def _bits(self) -> int:
-        # repr keeps 1 and "1" apart, and quotes whatever a name contains.
+        # repr distinguishes 1 from "1", and quotes special characters.
         text = repr((self.seed, *self.path))
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")

@@ -23,42 +23,42 @@ def _data_home() -> Path:
 
 
 class Settings(BaseSettings):
-    """What the environment sets: `$HPO_STORAGE`, `$HPO_DATA`, `$HPO_CACHE`, `$HPO_LEASE_SECONDS`, ..."""
+    """Settings from environment variables: `$HPO_STORAGE`, `$HPO_DATA`, `$HPO_LEASE_SECONDS`, ..."""
 
     model_config = SettingsConfigDict(env_prefix="HPO_", extra="ignore", env_ignore_empty=True)
 
     storage: str = DEFAULT_STORAGE
     storage_password_file: Path | None = None
-    """A file whose first line is the password of ``storage``; a URL that has one keeps its own."""
+    """A file whose first line is the password of ``storage``, unless the URL contains one."""
     data: Path = Field(default_factory=lambda: _cache_home() / "data")
-    """Where data sets lie as they were downloaded or put."""
+    """Folder of data sets, as downloaded."""
     cache: Path = Field(default_factory=lambda: _cache_home() / "cache")
-    """Where decoded images are cached; safe to delete."""
+    """Folder of decoded images; safe to delete."""
     checkpoints: Path = Field(default_factory=lambda given: given["cache"] / "checkpoints")
-    """Where trials under way are saved; on a folder that machines share, each can go on with another's."""
+    """Folder of checkpoints; machines that share it can resume each other's trials."""
     artifacts: Path = Field(default_factory=lambda: _data_home() / "artifacts")
-    """Where the best weights of a study's best trials are kept: results, which no cache can make again."""
+    """Folder of the weights of each study's best trials: results, unlike the cache."""
     checkpoint_seconds: float = Field(default=60.0, ge=0)
-    """How long a trial trains at most between two checkpoints within an epoch, in seconds."""
+    """Longest time between two checkpoints within an epoch, in seconds."""
     lease_seconds: float = Field(default=60.0, gt=0)
-    """How long a worker holds a slot without a sign of life, in seconds."""
+    """Duration of a lease, in seconds: a worker without a heartbeat for this long loses its slot."""
     hung_seconds: float = Field(default=600.0, gt=0)
-    """How long a trial may make no progress (no step, no batch of an evaluation) before it counts as hung, in
-    seconds. As long as torch.distributed waits for NCCL by default."""
+    """A trial without progress (a step, a batch of an evaluation) for this long counts as hung, in seconds.
+    The default equals the NCCL timeout of torch.distributed."""
     allowed_models: str = ""
-    """Packages, separated by commas, from which `hpo worker` may import networks; * for all.
-    Without it only the bundled ones."""
+    """Packages from which `hpo worker` may import networks, separated by commas; * for all.
+    By default only the bundled networks are allowed."""
     dashboard_token: SecretStr | None = None
-    """What one logs in with to `hpo dashboard`; without it each start makes its own."""
+    """Login token of `hpo dashboard`; by default each start generates one."""
     download_seconds: float = Field(default=5.0, gt=0)
-    """How long `dataset: auto` waits for the CIFAR-10 server to answer before it settles on synthetic."""
+    """Timeout of the CIFAR-10 server, in seconds, after which `dataset: auto` uses synthetic images."""
 
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """The settings of this process, read once (tests call `settings.cache_clear()`).
+    """Return the settings of this process, read once (tests call `settings.cache_clear()`).
 
-    Raises ``UserError`` that names each variable with a value that does not fit, or an unreadable file.
+    Raises ``UserError`` that names each variable with an invalid value, or an unreadable file.
     """
     try:
         return _with_password(Settings())
@@ -67,7 +67,7 @@ def settings() -> Settings:
             f"  $HPO_{str(each['loc'][0]).upper()} = {each['input']!r}: {each['msg']}"
             for each in error.errors()
         )
-        raise UserError(f"the environment has values that cannot be used:\n{wrong}") from None
+        raise UserError(f"environment variables have invalid values:\n{wrong}") from None
 
 
 def _with_password(read: Settings) -> Settings:
@@ -80,16 +80,16 @@ def _with_password(read: Settings) -> Settings:
     try:
         url = make_url(read.storage)
     except (ArgumentError, ValueError):
-        return read  # whoever opens it says what is wrong with it
+        return read  # opening it reports what is wrong
     if url.host is None or url.password is not None:
         return read
     user, at, place = url.set(password=password).render_as_string(hide_password=False).rpartition("@")
-    # A space would end the URL where passwords are cut out of texts.
+    # `redact` takes a space for the end of a URL.
     return read.model_copy(update={"storage": user.replace(" ", "%20") + at + place})
 
 
 def first_line(file: Path, what: str) -> str:
-    """The first line of a file that keeps a secret; raises ``UserError`` that says what cannot be read."""
+    """Return the first line of a file with a secret; raises ``UserError`` if it cannot be read."""
     try:
         return file.expanduser().read_text(encoding="utf-8").partition("\n")[0].strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM set a flag and nothing else; a second one kills the process as usual."""
+"""SIGINT and SIGTERM set a flag and nothing else; a second one has its default effect."""
 
 from __future__ import annotations
 
@@ -14,38 +14,39 @@ from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SLEEP_SECONDS = 0.2
 
 
 class StopRequestedError(BaseException):
-    """Raised at a safe point after a signal. Not an ``Exception``: it is not a bug of a trial."""
+    """Raised at a safe point after a signal. Not an ``Exception``: it is not a trial's failure."""
 
 
 class StudyStoppedError(StopRequestedError):
-    """The same after `hpo stop`: this worker has nothing more to do for the study."""
+    """Raised at a safe point after `hpo stop`."""
 
 
 @dataclass
 class StopFlag:
-    """Which signal asked this process to stop; 0 while none did."""
+    """The signal that asked this process to stop; 0 until one arrives."""
 
     signum: int = 0
 
     @property
     def exit_code(self) -> int:
-        """The shell's convention: 130 after Ctrl-C, 143 after SIGTERM."""
+        """Exit code by the shell's convention: 130 after Ctrl-C, 143 after SIGTERM."""
         return 128 + self.signum
 
     def check(self) -> None:
-        """Raise ``StopRequestedError`` if a signal has come."""
+        """Raise ``StopRequestedError`` if a signal has arrived."""
         if self.signum:
             raise StopRequestedError
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopFlag]:
-    """While inside, the first SIGINT or SIGTERM sets the flag; the next one has its default effect.
+    """Within the block, the first SIGINT or SIGTERM sets the flag; the next one has its default effect.
 
-    In a thread other than the main one, to which signals do not come, nothing is changed.
+    Changes nothing outside the main thread, which alone receives signals.
     """
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():
@@ -65,11 +66,18 @@ def stop_on_signals() -> Iterator[StopFlag]:
             signal.signal(signum, handler)
 
 
-def wait_readable(sources: Sequence[Any], seconds: float) -> bool:
-    """Whether one of them (each with a ``fileno``) can be read, after at most so many seconds.
+def sleep_until_signal(stop: StopFlag, seconds: float) -> None:
+    """Sleep; raise ``StopRequestedError`` after a signal."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        stop.check()
+        time.sleep(min(left, _SLEEP_SECONDS))
 
-    A signal ends the waiting too, where Python would go on with it; in another thread than the main one it
-    cannot.
+
+def wait_readable(sources: Sequence[Any], seconds: float) -> bool:
+    """Wait up to ``seconds`` until a source (with a ``fileno``) can be read; return whether one can.
+
+    In the main thread a signal ends the wait too, which Python would otherwise resume.
     """
     if threading.current_thread() is not threading.main_thread():
         return bool(_wait(sources, seconds))

@@ -20,19 +20,29 @@ import pytest
 
 from hpo.settings import settings
 
+# Each test process has one core, and its programs too; a second thread would wait for the first in a loop.
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+
 ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The image cache of all test processes: pictures are drawn once."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared-cache"
 
 
 @pytest.fixture(autouse=True)
 def _clean_environment(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, shared_cache: Path
 ) -> Iterator[None]:
-    """Settings come from the test, not from the shell that runs it; the session shares one cache."""
+    """Settings come from the test, not from the shell that runs it."""
     for name in [name for name in os.environ if name.startswith("HPO_") and name != "HPO_TEST_POSTGRES"]:
         monkeypatch.delenv(name)
     home = tmp_path_factory.getbasetemp() / "hpo"
     monkeypatch.setenv("HPO_DATA", str(home / "data"))
-    monkeypatch.setenv("HPO_CACHE", str(home / "cache"))
+    monkeypatch.setenv("HPO_CACHE", str(shared_cache))
     monkeypatch.setenv("HPO_ARTIFACTS", str(home / "artifacts"))
     settings.cache_clear()
     yield

@@ -15,11 +15,11 @@ from diagnosis_programs.healthy import HEALTHY
 from diagnosis_programs.runs import curve_of, seen_of
 from diagnosis_programs.script import Curve
 from diagnosis_programs.sound import trains_well
-from hpo.checks.base import Finding
 from hpo.checks.judge import replay
 from hpo.checks.observations import Observations
 from hpo.checks.verdict import Verdict, verdict
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 HURTS = 0.03
 """A fault must cost this much accuracy, in the median of its seeds; a remedy must win back all but this."""

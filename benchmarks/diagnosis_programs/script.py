@@ -16,10 +16,10 @@ from torch.nn import functional as F
 
 from diagnosis_programs.program import CLASSES, Program, Step
 from hpo.checks.babysitter import Babysitter
-from hpo.checks.base import Finding
 from hpo.config.configuration import Precision
 from hpo.data.preprocess import Preprocessor
 from hpo.data.split import split
+from hpo.records import Finding
 from hpo.rng import Key
 from hpo.settings import settings
 from hpo.training.optim import StepRegularizer

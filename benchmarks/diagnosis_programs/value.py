@@ -16,14 +16,15 @@ from diagnosis_programs.judging import Judgement, judged
 from diagnosis_programs.runs import keep
 from diagnosis_programs.script import Curve
 from hpo.checks.babysitter import Babysitter
-from hpo.checks.judge import LOOK_STEPS
-from hpo.checks.rules.learned import chance_limit
+from hpo.checks.derived import chance_limit
 from hpo.config.parsing.load import load_study
 from hpo.config.study import StudySpec
 from hpo.config.thresholds import Thresholds
 from hpo.rng import Key
 from hpo.search.samplers.registry import sample_slot
-from hpo.trial.setup import prepare
+from hpo.training.loop import train
+from hpo.training.setup import prepare
+from hpo.trial.callbacks import BabysitterCallback, check_before_training, make_babysitter
 
 STUDY = "cifar10_random"
 GUESSING_SIGMAS = 4.0
@@ -68,8 +69,8 @@ class ValueRun:
 
     def train(self, folder: Path) -> None:
         """Train it as ``hpo.trial.run`` does, but to the end, and keep what came of it."""
-        sitter, curve = _watched_training(self.spec(), self.slot)
-        keep(self.path(folder), curve, sitter.seen)
+        babysitter, curve = _watched_training(self.spec(), self.slot)
+        keep(self.path(folder), curve, babysitter.seen)
 
 
 def value_runs(trials: int, size: Size) -> list[ValueRun]:
@@ -77,33 +78,29 @@ def value_runs(trials: int, size: Size) -> list[ValueRun]:
     return [ValueRun(slot, size) for slot in range(trials)]
 
 
-class _Watch:
-    interval = LOOK_STEPS
-
-    def __init__(self, sitter: Babysitter) -> None:
-        self._sitter = sitter
+class _Observe(BabysitterCallback):
+    """Shows the babysitter all losses, and stops nothing."""
 
     def on_steps(self, step: int, losses: Tensor) -> None:
-        self._sitter.steps(losses)
+        self._babysitter.steps(losses)
 
 
 def _watched_training(spec: StudySpec, slot: int) -> tuple[Babysitter, Curve]:
     started = time.perf_counter()
     configuration = spec.configuration(sample_slot(spec, slot))
     key = Key(spec.seed) / "trial" / slot
-    training = prepare(configuration, load_images(notice=False), key, Key(spec.seed) / "split", CPU)
+    setup = prepare(configuration, load_images(notice=False), key, Key(spec.seed) / "split", CPU)
     curve = Curve()
-    with training.babysitter(Thresholds()) as sitter:
-        training.check_before(sitter)
-        for epoch in training.epochs(_Watch(sitter)):
+    with make_babysitter(setup, Thresholds()) as babysitter:
+        check_before_training(setup, babysitter)
+        for epoch in train(setup, [_Observe(babysitter, len(setup.data.val))]):
             curve.train_loss.append(epoch.train_loss)
             curve.train_accuracy.append(epoch.train_accuracy)
             curve.val_loss.append(epoch.val_loss)
             curve.val_accuracy.append(epoch.val_accuracy)
-            training.tell(sitter, epoch)
-        sitter.after()
+        babysitter.after()
     curve.seconds = time.perf_counter() - started
-    return sitter, curve
+    return babysitter, curve
 
 
 @dataclass(frozen=True)

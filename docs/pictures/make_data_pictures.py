@@ -1,4 +1,4 @@
-"""Draw synthetic.png, the contact sheet of the synthetic data set, and preprocessing.png, each kind at work.
+"""Draw synthetic.png, samples of the synthetic data set, and preprocessing.png, the preprocessing steps.
 
 Usage: python docs/pictures/make_data_pictures.py
 """
@@ -29,7 +29,7 @@ CLEAR = (4, 2, 11, 4, 15, 7, 5, 1, 15, 3)  # a picture with little noise of each
 SAYS = {
     "none": "pixels in [0, 1]",
     "zero_center": "minus the mean image",
-    "per_channel_center": "minus the mean colour",
+    "per_channel_center": "minus the mean color",
     "standardize": "minus mean, over deviation\nof each channel",
     "standardize_pixel": "minus mean, over deviation\nof each pixel and channel",
     "minmax": "each pixel's range to [-1, 1]",
@@ -40,7 +40,7 @@ SAYS = {
 
 
 def strip(images: np.ndarray) -> np.ndarray:
-    """Images (n, 3, H, W) side by side (H, W', 3), white between them."""
+    """Place images (n, 3, H, W) side by side (H, W', 3) with white gaps."""
     padded = np.pad(images, ((0, 0), (0, 0), (0, 0), (0, GAP)), constant_values=images.dtype.type(255))
     return np.moveaxis(np.concatenate(padded, axis=2), 0, 2)[:, :-GAP]
 
@@ -64,7 +64,7 @@ def contact_sheet(images: Bytes, labels: np.ndarray) -> None:
 
 
 def visible(values: np.ndarray, kind: str) -> Bytes:
-    """Values as colours: 0 is grey, and 99.5 % of the values of a kind lie between black and white."""
+    """Map values to colors: 0 is gray, and 99.5 % of the values lie between black and white."""
     if kind != "none":
         values = 0.5 + values / (2 * np.quantile(np.abs(values), 0.995))
     return (values.clip(0, 1) * 255).astype(np.uint8)

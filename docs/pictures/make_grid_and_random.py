@@ -28,12 +28,12 @@ from search_replay.curves import Curves, load  # noqa: E402
 
 LR, DECAY = ("lr", -4.0, 0.0), ("weight_decay", -6.0, -1.0)
 SIDE = 3
-"""Points a side of the grid."""
-BLUE, ORANGE = "#0072B2", "#D55E00"  # Okabe and Ito's colour-blind safe palette
+"""Points along each side of the grid."""
+BLUE, ORANGE = "#0072B2", "#D55E00"  # Okabe and Ito's color-blind safe palette
 
 
 def reached(curves: Curves, name: str, places: np.ndarray, width: float = 0.35) -> np.ndarray:
-    """The accuracy that the better quarter of the trials near each place (log10) reaches."""
+    """Return the accuracy of the better quarter of the trials near each place (log10)."""
     at = np.log10([trial.values[name] for trial in curves.trials])
     best = np.array([trial.best for trial in curves.trials])
     order = np.argsort(best)
@@ -43,13 +43,13 @@ def reached(curves: Curves, name: str, places: np.ndarray, width: float = 0.35) 
 
 
 def smooth(values: np.ndarray, width: int = 12) -> np.ndarray:
-    """A running mean, so that the curve shows the trend and not single trials."""
+    """Smooth with a running mean, so that the curve shows the trend and not single trials."""
     padded = np.pad(values, width, mode="edge")
     return np.convolve(padded, np.ones(2 * width + 1) / (2 * width + 1), mode="valid")
 
 
-def draw(figure: SubFigure, curves: Curves, points: np.ndarray, title: str, colour: str) -> None:
-    """A square of points (n, 2) in [0, 1], with the curve of each hyperparameter along its side."""
+def draw(figure: SubFigure, curves: Curves, points: np.ndarray, title: str, color: str) -> None:
+    """Draw a square of points (n, 2) in [0, 1], with the curve of each hyperparameter along its side."""
     top, _, square, right = figure.subplots(
         2, 2, width_ratios=(3, 1), height_ratios=(1, 3), sharex="col", sharey="row"
     ).flat
@@ -62,10 +62,10 @@ def draw(figure: SubFigure, curves: Curves, points: np.ndarray, title: str, colo
         heights = np.interp(marks, at, level)
         line, dots = ((at, level), (marks, heights)) if axes is top else ((level, at), (heights, marks))
         axes.plot(*line, color="0.4")
-        axes.plot(*dots, "o", color=colour, markersize=5, clip_on=False)
-    square.plot(LR[1] + points[:, 0] * 4, DECAY[1] + points[:, 1] * 5, "o", color=colour, markersize=8)
+        axes.plot(*dots, "o", color=color, markersize=5, clip_on=False)
+    square.plot(LR[1] + points[:, 0] * 4, DECAY[1] + points[:, 1] * 5, "o", color=color, markersize=8)
     for lr in np.unique(points[:, 0]):
-        square.axvline(LR[1] + lr * 4, color=colour, linewidth=0.6, alpha=0.5)
+        square.axvline(LR[1] + lr * 4, color=color, linewidth=0.6, alpha=0.5)
     _label(top, square, right, most=math.ceil(10 * max(trial.best for trial in curves.trials)) / 10)
 
 

@@ -1,8 +1,8 @@
 """Screenshots for the README and the docs: `make screenshots`.
 
-A real quickstart study (a few minutes) in a terminal of its own, then its pages in Chromium:
+Runs the quickstart study (a few minutes) in a terminal, then opens its pages in Chromium:
 
-    python docs/pictures/make_screenshots.py [--storage URL]  # of a quickstart that is done
+    python docs/pictures/make_screenshots.py [--storage URL]  # URL: a finished quickstart
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from rich.text import Text
 HERE = Path(__file__).parent
 STUDY = "quickstart"
 RUN = ["run", STUDY, "--set", "dataset=synthetic"]
-"""The pictures that are drawn, for what is shown to be the same everywhere."""
+"""With synthetic images, so that the screenshots are the same everywhere."""
 COLUMNS, LINES = 116, 30
 WANTED = re.compile(r"\b8 of 12 trials")
-"""The moment that is shown: some trials have ended, others run."""
+"""The moment of the screenshot: some trials have ended, others are running."""
 HPO = [sys.executable, "-m", "hpo"]
 FAILED = """SELECT number FROM results WHERE study = 'quickstart' AND state = 'pruned'
             ORDER BY CASE cause WHEN 'vanishing_gradients' THEN 0 ELSE 1 END, number LIMIT 1"""
 
 
 def run_in_terminal(storage: str) -> list[Text]:
-    """Run the study on a terminal; what stood there in the moment that is wanted, else at last."""
+    """Run the study in a terminal; return the screen at the wanted moment, or else at the end."""
     screen = pyte.Screen(COLUMNS, LINES)
     stream = pyte.Stream(screen)
     decode = codecs.getincrementaldecoder("utf-8")("replace").decode
@@ -70,7 +70,7 @@ def _read(terminal: int) -> bytes:
 
 
 def _lines(screen: pyte.Screen) -> list[Text]:
-    """What the screen shows, in its colours, without empty lines at the end."""
+    """Return the screen's lines in color, without empty lines at the end."""
     lines = []
     for row in range(screen.lines):
         line = Text()
@@ -85,14 +85,14 @@ def _lines(screen: pyte.Screen) -> list[Text]:
 
 
 def _style(cell: Any) -> str:
-    colour = "" if cell.fg == "default" else cell.fg.replace("brown", "yellow")
-    if re.fullmatch(r"[0-9a-f]{6}", colour):
-        colour = f"#{colour}"
-    return f"bold {colour}".strip() if cell.bold else colour
+    color = "" if cell.fg == "default" else cell.fg.replace("brown", "yellow")
+    if re.fullmatch(r"[0-9a-f]{6}", color):
+        color = f"#{color}"
+    return f"bold {color}".strip() if cell.bold else color
 
 
 def draw_terminal(browser: Any, lines: list[Text], to: Path) -> None:
-    """The terminal as a picture."""
+    """Draw the terminal as a picture."""
     with Path(os.devnull).open("w") as nowhere:
         console = Console(
             record=True, width=COLUMNS, file=nowhere, color_system="truecolor", force_terminal=True
@@ -100,7 +100,7 @@ def draw_terminal(browser: Any, lines: list[Text], to: Path) -> None:
         for line in lines:
             console.print(line, no_wrap=True, overflow="crop")
         svg = console.export_svg(title=f"hpo run {STUDY}")
-    svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)  # from a server: the page asks nobody
+    svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)  # fonts from a server
     page = browser.new_page(viewport={"width": 1300, "height": 900}, device_scale_factor=1)
     page.set_content(f"<body style='margin:0;width:1280px'>{svg}</body>")
     page.locator("svg").first.screenshot(path=to)
@@ -109,7 +109,7 @@ def draw_terminal(browser: Any, lines: list[Text], to: Path) -> None:
 
 @contextmanager
 def dashboard(storage: str) -> Iterator[str]:
-    """`hpo dashboard`; the link that it prints."""
+    """Run `hpo dashboard`; yield the link that it prints."""
     command = [*HPO, "dashboard", "--storage", storage, "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -118,13 +118,13 @@ def dashboard(storage: str) -> Iterator[str]:
 
 
 def failed_trial(storage: str) -> str:
-    """The number of a trial that failed in an instructive way."""
+    """Return the number of a trial that failed in an instructive way."""
     command = [*HPO, "query", "--storage", storage, "--format", "csv", FAILED]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[1]
 
 
 def draw_dashboard(browser: Any, link: str, number: str) -> None:
-    """The study's page, its note, and a failed trial's page."""
+    """Take the study's page, its note, and a failed trial's page."""
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     origin = f"http://{urlsplit(link).netloc}"
     page.goto(link)
@@ -140,13 +140,13 @@ def draw_dashboard(browser: Any, link: str, number: str) -> None:
         page.locator(drawn).first.wait_for(state="attached")
         page.wait_for_load_state("networkidle")
         page.wait_for_function("() => [...document.images].every(each => each.complete)")
-        page.wait_for_timeout(1500)  # plots move into their places
+        page.wait_for_timeout(1500)  # plots move to their positions
         page.screenshot(path=HERE / name)
     page.close()
 
 
 def draw_report(browser: Any, storage: str, folder: Path) -> None:
-    """The first screen of the report."""
+    """Take the first screen of the report."""
     path = folder / "report.html"
     subprocess.run([*HPO, "report", STUDY, "--storage", storage, "-o", str(path)], check=True)
     page = browser.new_page(viewport={"width": 1200, "height": 900})
@@ -157,13 +157,13 @@ def draw_report(browser: Any, storage: str, folder: Path) -> None:
 
 
 def main() -> None:
-    """Make all of them."""
+    """Take all screenshots."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--storage", help="a database with a quickstart study that is done")
+    parser.add_argument("--storage", help="a database with a finished quickstart study")
     given = parser.parse_args().storage
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
-        raise SystemExit("there is no Chromium here: `apt-get install chromium`")
+        raise SystemExit("Chromium is not installed: `apt-get install chromium`")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         storage = given or f"sqlite:///{folder}/hpo.db"

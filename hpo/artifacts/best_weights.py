@@ -1,4 +1,4 @@
-"""The weights of a trial's best epoch: held as it trains, kept on disk if it is one of its study's best."""
+"""The weights of a trial's best epoch: held while it trains, saved if it is one of the study's best."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from hpo import provenance
-from hpo.artifacts import store as kept
-from hpo.artifacts.ranking import how_many_better, standing
+from hpo.artifacts import store as artifact_store
+from hpo.artifacts.ranking import count_better, trials_to_keep
 from hpo.config.configuration import Configuration
 from hpo.config.study import TEST, StudySpec
 from hpo.data.datasets import Dataset
@@ -23,28 +23,28 @@ from hpo.storage.url import parse_url, place
 
 @dataclass
 class BestWeights:
-    """The weights of the best epoch so far; the first of equals, as the trial's ``best_epoch`` is."""
+    """The weights of the best epoch so far; of equals the first, like the trial's ``best_epoch``."""
 
     epoch: int = 0
-    """0 while there is none."""
+    """0 before the first epoch."""
     accuracy: float = -math.inf
     weights: dict[str, Tensor] | None = None
-    """A state dict on the CPU. None where none are kept."""
+    """A state dict on the CPU; None if none are held."""
 
-    def offer(self, result: EpochResult, model: nn.Module) -> None:
-        """Take the model's weights after this epoch if it is better than all before it."""
+    def update_if_better(self, result: EpochResult, model: nn.Module) -> None:
+        """Copy the model's weights if this epoch is better than all before it."""
         if result.val_accuracy > self.accuracy:
-            self.take(result, model)
+            self.update(result, model)
 
-    def take(self, result: EpochResult, model: nn.Module) -> None:
-        """Take them whatever came before."""
+    def update(self, result: EpochResult, model: nn.Module) -> None:
+        """Copy the model's weights whatever came before."""
         self.epoch, self.accuracy = result.epoch, result.val_accuracy
         self.weights = {name: each.detach().cpu().clone() for name, each in model.state_dict().items()}
 
 
 @dataclass(frozen=True)
 class TrialIdentity:
-    """Whose weights they are."""
+    """The trial that the weights belong to."""
 
     spec: StudySpec
     study_uid: str
@@ -56,38 +56,38 @@ class TrialIdentity:
     parameters: int | None
 
 
-def keep_if_best(
+def save_if_best(
     store: ResultsStore, trial: TrialIdentity, best: EpochResult, value: float, weights: BestWeights
 ) -> None:
-    """Keep them if the trial, were it over now with this value, would be among the best. Raises ``OSError``.
+    """Save the weights if the trial, with this value, ranks among the best. Raises ``OSError``.
 
-    What is measured on the test images does not rank, and is always kept. Comes before the trial's end is
-    recorded: a worker that is killed in between keeps them again.
+    Trials measured on the test images are not ranked; their weights are always saved. Call it before the
+    trial's end is recorded: if the worker is killed in between, the next one saves them again.
     """
-    if weights.weights is None or weights.epoch != best.epoch:  # held from a later epoch on only
+    if weights.weights is None or weights.epoch != best.epoch:  # those of the best epoch were not held
         return
     lease = trial.lease
     if lease.stage != TEST:
         study_id, number = lease.study_id, trial.number
-        better = store.read(lambda connection: how_many_better(connection, study_id, value, number))
+        better = store.read(lambda connection: count_better(connection, study_id, value, number))
         if better >= trial.spec.keep_best:
             return
-    whose = {"study": trial.spec.study, "study_uid": trial.study_uid, "database": place(parse_url(store.url))}
-    kept.keep(
-        trial.study_uid, trial.number, lease.token, weights.weights, _document(trial, best, value), whose
+    owner = {"study": trial.spec.study, "study_uid": trial.study_uid, "database": place(parse_url(store.url))}
+    artifact_store.save(
+        trial.study_uid, trial.number, lease.token, weights.weights, _document(trial, best, value), owner
     )
 
 
 def delete_stale_weights(store: ResultsStore, study_id: int, study_uid: str, count: int) -> None:
-    """Remove what is not of one of the best ``count`` trials; also what workers left that were killed."""
-    found = kept.entries(study_uid)
+    """Remove all weights but those of the best ``count`` trials; also what killed workers left behind."""
+    found = artifact_store.trial_folders(study_uid)
     if found:
-        now = store.read(lambda connection: standing(connection, study_id, count))
-        kept.remove(kept.superfluous(found, now.unfinished, now.best))
+        keep = store.read(lambda connection: trials_to_keep(connection, study_id, count))
+        artifact_store.remove(artifact_store.stale(found, keep.unfinished, keep.best))
 
 
 def _document(trial: TrialIdentity, best: EpochResult, value: float) -> dict[str, Any]:
-    """What is needed to build the network again and to give it images, and how good it was."""
+    """Return what is needed to rebuild the network and to feed it images, and how good it was."""
     configuration = trial.configuration.applicable()
     return {
         "study": trial.spec.study,
@@ -112,5 +112,5 @@ def _document(trial: TrialIdentity, best: EpochResult, value: float) -> dict[str
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
-    """JSON has no number for what is not finite."""
+    """Replace non-finite numbers, which JSON does not have, by None."""
     return {name: value if math.isfinite(value) else None for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""What lies in an exported folder, and that it is whole: every file that is used matches its checksum."""
+"""The files of an exported folder and its manifest: each file that is used must match its checksum."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ PROGRAM = "program.pt2"
 WEIGHTS = "model.safetensors"
 
 
-class Manifest(BaseModel):
-    """What a folder says of itself; ``sha256`` has the checksum (hex) of each file that predictions need."""
+class BundleManifest(BaseModel):
+    """The content of manifest.json; ``sha256`` has the checksum (hex) of each file that predictions need."""
 
     format: int
     hpo: str
@@ -37,9 +37,9 @@ class Manifest(BaseModel):
 
 
 class ExportedFolder:
-    """A folder that `hpo export` wrote; its manifest is read at once, its files when they are asked for.
+    """A folder that `hpo export` wrote. The manifest is read at once, the files when they are needed.
 
-    Raises ``ExportedFolderError`` for a folder that is none, is damaged, or is of another version.
+    Raises ``ExportedFolderError`` if `hpo export` did not write it, or if its format or a file is wrong.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,7 +50,7 @@ class ExportedFolder:
         return name in self.manifest.sha256
 
     def read(self, name: str) -> bytes:
-        """The content of a file, which is what was written."""
+        """Return the content of a file, verified by its checksum."""
         try:
             content = (self.path / name).read_bytes()
         except OSError as error:
@@ -60,15 +60,15 @@ class ExportedFolder:
         return content
 
     def damaged(self, name: str, why: str) -> ExportedFolderError:
-        """The error for a file that cannot be used."""
+        """Return the error for a file that cannot be used."""
         return ExportedFolderError(f"{self.path / name} {why}; export the trial again (`hpo export`)")
 
 
 def write_sealed(path: Path, study: str, trial: int, files: Mapping[str, bytes]) -> None:
-    """Write files into a folder that exists, and their manifest last. Raises ``OSError``."""
+    """Write files into an existing folder, and their manifest last. Raises ``OSError``."""
     for name, content in files.items():
         (path / name).write_bytes(content)
-    manifest = Manifest(
+    manifest = BundleManifest(
         format=FORMAT,
         hpo=hpo.__version__,
         study=study,
@@ -80,17 +80,17 @@ def write_sealed(path: Path, study: str, trial: int, files: Mapping[str, bytes])
 
 
 def document(value: Any) -> bytes:
-    """A JSON document for people and programs."""
+    """Encode a value as indented JSON."""
     return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def _read_manifest(path: Path) -> Manifest:
+def _read_manifest(path: Path) -> BundleManifest:
     if not path.exists():
         raise ExportedFolderError(f"there is no folder {path}")
     try:
         found = json.loads((path / MANIFEST).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
-        raise ExportedFolderError(f"{path} is no folder that `hpo export` wrote: no {MANIFEST}") from None
+        raise ExportedFolderError(f"{path} was not written by `hpo export`: it has no {MANIFEST}") from None
     except (OSError, ValueError) as error:
         raise ExportedFolderError(f"{path / MANIFEST} cannot be read: {error}") from error
     if isinstance(found, dict) and found.get("format", FORMAT) != FORMAT:
@@ -99,7 +99,7 @@ def _read_manifest(path: Path) -> Manifest:
             f"this hpo ({hpo.__version__}) reads format {FORMAT}: use the hpo that wrote it"
         )
     try:
-        return Manifest.model_validate(found)
+        return BundleManifest.model_validate(found)
     except ValidationError as error:
         flaws = ", ".join(str(each["loc"][0]) if each["loc"] else each["msg"] for each in error.errors())
         raise ExportedFolderError(f"{path / MANIFEST} is damaged: see {flaws}") from error

@@ -1,4 +1,4 @@
-"""The model card: what the network is, how good, on what, and how to repeat it, for a person to read."""
+"""The model card: what the network is, how good it is, on which images, and how to reproduce it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from hpo.config.configuration import Configuration
 from hpo.config.fields import setting
 
 MeasuredOn = Literal["val", "test"]
-"""The split that a trial's value is of."""
+"""The split that a trial's value was measured on."""
 _SPLITS: dict[MeasuredOn, str] = {"val": "validation", "test": "test"}
 
 
 @dataclass(frozen=True)
-class Facts:
-    """Where a trained network comes from."""
+class CardFacts:
+    """The origin of a trained network."""
 
     study: str
     trial: int
@@ -26,14 +26,14 @@ class Facts:
     stage: str
     seed: int
     trials_finished: int
-    """Of the study, by the time of the export: the trial may be the best of so many."""
+    """The study's finished trials at the time of the export."""
     is_best: bool
     searched: tuple[str, ...]
     parameters: int | None
     best_epoch: int
     measured_on: MeasuredOn
     look: int
-    """Which one at the study's test images it was, from 1; 0 if none."""
+    """The number of this evaluation on the study's test images, from 1; 0 if there was none."""
     recorded_accuracy: float
     dataset: str
     fingerprint: str
@@ -46,13 +46,13 @@ class Facts:
     code_version: str | None
     package_versions: Mapping[str, str]
     retrained: bool
-    """Whether its weights were not kept but trained again, to the same curve."""
+    """Whether its weights had not been saved, and were trained again to the same curve."""
     no_program: str
     """Why there is no torch.export program; empty if there is one."""
 
 
-def card(facts: Facts, configuration: Configuration, labels: tuple[str, ...], measured: Measured) -> str:
-    """The text of README.md."""
+def card(facts: CardFacts, configuration: Configuration, labels: tuple[str, ...], measured: Measured) -> str:
+    """Return the text of README.md."""
     sections = (
         _head(facts, configuration, labels),
         _accuracy(facts, measured),
@@ -65,7 +65,7 @@ def card(facts: Facts, configuration: Configuration, labels: tuple[str, ...], me
     return "\n\n".join(sections) + "\n"
 
 
-def _head(facts: Facts, configuration: Configuration, labels: tuple[str, ...]) -> str:
+def _head(facts: CardFacts, configuration: Configuration, labels: tuple[str, ...]) -> str:
     size = f", {facts.parameters:,} parameters" if facts.parameters else ""
     return f"""# {facts.study}, trial {facts.trial}
 
@@ -73,7 +73,7 @@ An image classifier: {configuration.model}{size}, for color images of 32 x 32 pi
 ({", ".join(labels)})."""
 
 
-def _accuracy(facts: Facts, measured: Measured) -> str:
+def _accuracy(facts: CardFacts, measured: Measured) -> str:
     low, high = measured.interval
     split = _SPLITS[facts.measured_on]
     lines = [
@@ -83,7 +83,7 @@ def _accuracy(facts: Facts, measured: Measured) -> str:
         "|---|---:|---:|---|",
         f"| {split} split | {measured.images:,} | {measured.accuracy:.4f} | {low:.4f} to {high:.4f} |",
         "",
-        "Measured with the files of this folder, in single precision, when it was made. The study recorded "
+        "Measured with the files of this folder, in single precision, at export. The study recorded "
         f"{facts.recorded_accuracy:.4f}.",
         *_caveats(facts),
         "",
@@ -94,25 +94,26 @@ def _accuracy(facts: Facts, measured: Measured) -> str:
     return "\n".join(lines)
 
 
-def _caveats(facts: Facts) -> list[str]:
+def _caveats(facts: CardFacts) -> list[str]:
     lines = [_chosen(facts)]
     if facts.measured_on != "test":
         lines.append("It was not measured on test images.")
     if facts.verdict and facts.verdict != "healthy":
-        lines.append(f"The training was not all well: {facts.verdict}.")
+        lines.append(f"The checks found a problem in the training: {facts.verdict}.")
     if facts.retrained:
         lines.append(
-            "Its weights had not been kept: it was trained again for this folder, to the same curve."
+            "Its weights had not been saved: it was trained again for this folder, to the same curve."
         )
     return lines
 
 
-def _chosen(facts: Facts) -> str:
+def _chosen(facts: CardFacts) -> str:
     if facts.measured_on == "test":
-        chosen = "Its settings were chosen without these images, among"
+        chosen = "Its settings were chosen without these images, from"
         if facts.look > 1:
             chosen = (
-                f"This was look {facts.look} of the study at these images, and no honest one any more, after"
+                f"This was evaluation {facts.look} of the study on these images: it is no longer unbiased. "
+                "Its settings were chosen from"
             )
         return (
             f"{chosen} {facts.trials_finished:,} trials. It was trained on training and validation images "
@@ -120,17 +121,19 @@ def _chosen(facts: Facts) -> str:
         )
     if facts.is_best:
         return (
-            f"It is the best of {facts.trials_finished:,} trials by this very number, at its best epoch "
-            f"({facts.best_epoch}): expect somewhat less on other images."
+            f"This number also chose the trial from {facts.trials_finished:,} and its best epoch "
+            f"({facts.best_epoch}): expect a slightly lower accuracy on other images."
         )
-    return f"Epoch {facts.best_epoch} was chosen by this very number: expect somewhat less on other images."
+    return (
+        f"This number also chose epoch {facts.best_epoch}: expect a slightly lower accuracy on other images."
+    )
 
 
 def _share(share: float | None) -> str:
     return "no images" if share is None else f"{share:.3f}"
 
 
-def _use(facts: Facts, labels: tuple[str, ...]) -> str:
+def _use(facts: CardFacts, labels: tuple[str, ...]) -> str:
     example = f"""```
 hpo predict . cat.png more/*.jpg --top 3
 ```
@@ -150,20 +153,20 @@ probabilities = program(images).softmax(1)     # (N, 3, 32, 32) uint8, N of any 
     return (
         "## Use\n\n"
         "Images are RGB, 32 x 32, unscaled bytes; preprocessing is part of the network. `hpo predict` "
-        "squeezes others to that size.\n\n"
+        "resizes other images to that size.\n\n"
         + example
         + (f"\n\nThere is no {bundle.PROGRAM}: {facts.no_program}" if facts.no_program else alone)
-        + "\n\nMeant for images like those it was trained on. It gives one of its classes to any image, "
-        "however unlike, and its probabilities are not calibrated."
+        + "\n\nUse it for images like those it was trained on. It assigns one of its classes to every image, "
+        "however different, and its probabilities are not calibrated."
     )
 
 
-def _data(facts: Facts, configuration: Configuration, measured: Measured) -> str:
-    held_out = f"test: all {measured.images:,} images of its test split, by which nothing was chosen"
+def _data(facts: CardFacts, configuration: Configuration, measured: Measured) -> str:
+    held_out = f"test: all {measured.images:,} images of its test split; nothing was chosen by them"
     if facts.measured_on == "val":
         held_out = (
-            f"validation: {measured.images:,} others of its training split, stratified by class, drawn at "
-            f"random\n  from the study's seed ({facts.seed})"
+            f"validation: {measured.images:,} other images of its training split, stratified by class, drawn "
+            f"at random\n  from the study's seed ({facts.seed})"
         )
     return f"""## Data
 
@@ -174,7 +177,7 @@ def _data(facts: Facts, configuration: Configuration, measured: Measured) -> str
 - augmentation while training: {configuration.augmentation}"""
 
 
-def _settings(facts: Facts, configuration: Configuration) -> str:
+def _settings(facts: CardFacts, configuration: Configuration) -> str:
     values = configuration.applicable()
     searched = [name for name in facts.searched if values.get(name) is not None]
     rows = "\n".join(f"| {name} | {setting(values[name])} |" for name in searched)
@@ -182,7 +185,7 @@ def _settings(facts: Facts, configuration: Configuration) -> str:
     return f"## Settings\n\n{table}All others are in `{bundle.CONFIGURATION}`."
 
 
-def _repeat(facts: Facts) -> str:
+def _repeat(facts: CardFacts) -> str:
     where = "\n".join(
         f"- {name}: {value}"
         for name, value in {
@@ -195,17 +198,17 @@ def _repeat(facts: Facts) -> str:
         }.items()
         if value is not None
     )
-    return f"""## How to repeat it
+    return f"""## How to reproduce it
 
-`hpo repeat {facts.study} {facts.trial}`, with the study's database, trains it again and compares every epoch.
-It is slot {facts.slot} of stage {facts.stage} of the study, whose seed is {facts.seed}. It was trained with
+With the study's database, `hpo repeat {facts.study} {facts.trial}` trains it again and compares every epoch.
+It is slot {facts.slot} of stage {facts.stage}; the study's seed is {facts.seed}. It was trained with
 
 {where}"""
 
 
-def _files(facts: Facts) -> str:
+def _files(facts: CardFacts) -> str:
     files = {
-        bundle.WEIGHTS: "the weights, as PyTorch names them",
+        bundle.WEIGHTS: "the weights, under PyTorch's names",
         bundle.PREPROCESSING: "what preprocessing learned from the training images",
         bundle.PROGRAM: "preprocessing and network as a torch.export program",
         bundle.CONFIGURATION: "every hyperparameter",
@@ -219,8 +222,8 @@ def _files(facts: Facts) -> str:
     return f"## Files\n\n| file | what it is |\n|---|---|\n{rows}"
 
 
-def metrics_document(facts: Facts, measured: Measured, program_accuracy: float | None) -> dict[str, Any]:
-    """The content of metrics.json."""
+def metrics_document(facts: CardFacts, measured: Measured, program_accuracy: float | None) -> dict[str, Any]:
+    """Return the content of metrics.json."""
     split = facts.measured_on
     return {
         f"{split}_accuracy": measured.accuracy,

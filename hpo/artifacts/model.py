@@ -1,4 +1,4 @@
-"""An exported network on new images: tensors or files in, probabilities of the labels out."""
+"""An exported network applied to new images: tensors or files in, probabilities of the labels out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BATCH = EVALUATION_BATCH["cpu"]
 
 @dataclass(frozen=True)
 class Prediction:
-    """The most probable labels of an image file, best first, and the (width, height) that it had."""
+    """The most probable labels of an image file, best first, and its original (width, height)."""
 
     path: Path
     labels: tuple[str, ...]
@@ -49,7 +49,7 @@ class Unreadable:
 
 
 class ExportedModel:
-    """A trained network with its preprocessing and the names of its classes. Made by ``load_exported``."""
+    """A trained network with its preprocessing and the names of its classes; see ``load_exported``."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class ExportedModel:
 
     @torch.inference_mode()
     def probabilities(self, images: Tensor | Bytes, batch: int = BATCH) -> Tensor:
-        """Probabilities (N, classes) float32 of images (N, 3, 32, 32) uint8, RGB, 0 to 255; on the CPU.
+        """Return probabilities (N, classes) float32, on the CPU, of RGB images (N, 3, 32, 32) uint8.
 
         Raises ``DataError`` for images of another type or shape.
         """
@@ -73,8 +73,8 @@ class ExportedModel:
         if pixels.dtype != torch.uint8 or tuple(pixels.shape[1:]) != IMAGE_SHAPE:
             wanted = ", ".join(map(str, IMAGE_SHAPE))
             raise DataError(
-                f"images of type {pixels.dtype} and shape {tuple(pixels.shape)}; needed are torch.uint8 and "
-                f"(N, {wanted}), unscaled pixels from 0 to 255"
+                f"images have type {pixels.dtype} and shape {tuple(pixels.shape)}; expected torch.uint8 and "
+                f"(N, {wanted}) with unscaled pixels from 0 to 255"
             )
         parts = [self._logits(part.to(self._device)).softmax(1).cpu() for part in pixels.split(batch)]
         return torch.cat(parts) if len(pixels) else torch.empty((0, len(self.labels)))
@@ -82,9 +82,9 @@ class ExportedModel:
     def predict_files(
         self, paths: Sequence[Path], top: int = 1, batch: int = BATCH
     ) -> Iterator[Prediction | Unreadable]:
-        """What each image file shows, in order, ``batch`` at a time: any number of files fits in memory.
+        """Yield the prediction for each image file, in order. Only ``batch`` images are in memory at once.
 
-        Images of another size are squeezed to 32 x 32, as training images are.
+        Images of another size are resized to 32 x 32, as training images are.
         """
         with ThreadPoolExecutor() as pool:
             for start in range(0, len(paths), batch):
@@ -109,7 +109,7 @@ class ExportedModel:
 
 
 def load_exported(folder: str | Path, *, program: bool = False, device: str = "cpu") -> ExportedModel:
-    """The network that `hpo export` wrote into ``folder``; its files are checked against their checksums.
+    """Load the network that `hpo export` wrote into ``folder``, and verify the checksums of its files.
 
     With ``program``, its torch.export program runs instead of hpo's network with its weights: on the CPU, and
     without a user's own model code. Raises ``ExportedFolderError``.
@@ -131,7 +131,7 @@ def _configuration(exported: ExportedFolder) -> Configuration:
         return Configuration(**{name: value for name, value in values.items() if value is not None})
     except ValidationError as error:
         fields = ", ".join(str(each["loc"][0]) for each in error.errors())
-        raise exported.damaged(CONFIGURATION, f"is not of this version of hpo (see {fields})") from error
+        raise exported.damaged(CONFIGURATION, f"does not fit this version of hpo (see {fields})") from error
 
 
 def _labels(exported: ExportedFolder) -> tuple[str, ...]:
@@ -151,7 +151,7 @@ def _tensors(exported: ExportedFolder, name: str) -> dict[str, Tensor]:
 
 def _program(exported: ExportedFolder) -> PixelFunction:
     if PROGRAM not in exported:
-        raise ExportedFolderError(f"{exported.path} has no {PROGRAM}: its README.md says why")
+        raise ExportedFolderError(f"{exported.path} has no {PROGRAM}; its README.md explains why")
     return load_program(exported.read(PROGRAM))
 
 
@@ -161,18 +161,18 @@ def _network(exported: ExportedFolder, configuration: Configuration, classes: in
     except ConfigurationError as error:
         if PROGRAM not in exported:
             raise
-        raise ConfigurationError(f"{error}\n{PROGRAM} needs no code of yours: use --program") from error
+        raise ConfigurationError(f"{error}\n{PROGRAM} runs without your code: use --program") from error
     try:
         network.load_state_dict(_tensors(exported, WEIGHTS))
     except RuntimeError as error:
         raise exported.damaged(
-            WEIGHTS, f"holds the weights of another network than {configuration.model} builds now"
+            WEIGHTS, f"contains weights for a different network than {configuration.model} builds now"
         ) from error
     return network
 
 
 def build_network(configuration: Configuration, classes: int) -> nn.Module:
-    """The configuration's network, to put trained weights into."""
-    # Some initializers look at training images; what they set is overwritten.
+    """Return the configuration's network, ready for trained weights."""
+    # Some initializers need training images; the weights that they set would be overwritten.
     plain = configuration.model_copy(update={"initializer": "zeros"})
     return build_model(plain, classes=classes, key=Key(0), sample=None)

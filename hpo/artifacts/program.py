@@ -1,4 +1,4 @@
-"""Preprocessing and network in one: pixels in, logits out; also as a program that runs without hpo's code."""
+"""Preprocessing and network in one module: pixels in, logits out. Also as a program without hpo's code."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from hpo.data.preprocess import Preprocessor
 
 PixelFunction: TypeAlias = Callable[[Tensor], Tensor]
-"""Images (B, C, H, W) uint8 to logits (B, classes) float32."""
+"""Maps images (B, C, H, W) uint8 to logits (B, classes) float32."""
 
 _EXAMPLE_IMAGES = 8
 
 
 class PixelNetwork(nn.Module):
-    """Images (B, C, H, W) uint8 to logits (B, classes) float32, in evaluation mode, in single precision."""
+    """Maps images (B, C, H, W) uint8 to logits (B, classes) float32; evaluates in single precision."""
 
     def __init__(self, network: nn.Module, preprocessor: Preprocessor) -> None:
         super().__init__()
@@ -28,15 +28,15 @@ class PixelNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         pixels = self._preprocessor(images)
-        # As in training: another memory format rounds otherwise.
+        # As in training: another memory format rounds differently.
         logits: Tensor = self.network(pixels.contiguous(memory_format=torch.channels_last))
         return logits.float()
 
 
 def make_program(model: PixelNetwork, image_shape: tuple[int, ...]) -> bytes:
-    """A torch.export program (.pt2) of the model on a CPU, for any number of images (B, *image_shape)."""
+    """Export the model as a torch.export program (.pt2) for the CPU and images (B, *image_shape) of any B."""
     example = torch.zeros((_EXAMPLE_IMAGES, *image_shape), dtype=torch.uint8)
-    # Weights in channels_last would be saved with a warning; the convolutions give the same with these.
+    # Saving channels_last weights would warn; the convolutions give the same result with contiguous ones.
     plain = copy.deepcopy(model).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     with torch.no_grad():
         program = torch.export.export(plain, (example,), dynamic_shapes=({0: torch.export.Dim.AUTO},))
@@ -46,6 +46,6 @@ def make_program(model: PixelNetwork, image_shape: tuple[int, ...]) -> bytes:
 
 
 def load_program(content: bytes) -> PixelFunction:
-    """The program of ``make_program``."""
+    """Load a program that ``make_program`` made."""
     module: PixelFunction = torch.export.load(io.BytesIO(content)).module()
     return module

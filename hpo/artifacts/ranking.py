@@ -1,4 +1,4 @@
-"""Which trials of a study are its best: on the leaderboard, an earlier trial comes before its equals."""
+"""The ranking of a study's trials by value. Of equal trials the earlier one ranks higher."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from hpo.storage.tables import TRIALS, SlotRow, TrialRow
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Trials of a study by number: those under way, and of those that are over the ones to keep."""
+class TrialsToKeep:
+    """The trials of a study, by number, whose weights must stay."""
 
     unfinished: frozenset[int]
     best: Mapping[int, int]
-    """The token of the attempt that ended it, by number; with those measured on the test images."""
+    """By number the token of the last attempt: of the best trials, and of those measured on test images."""
 
 
-def standing(connection: Connection, study_id: int, count: int) -> Standing:
-    """The trials that are not over, the best ``count``, and those measured on the test images."""
+def trials_to_keep(connection: Connection, study_id: int, count: int) -> TrialsToKeep:
+    """Return the unfinished trials, the best ``count``, and those measured on the test images."""
     mine = TrialRow.study_id == study_id
     trials = select(TRIALS.c.number).join(TrialRow, TrialRow.trial_id == TRIALS.c.trial_id).where(mine)
     unfinished = connection.scalars(trials.where(TrialRow.outcome.is_(None)))
@@ -35,11 +35,11 @@ def standing(connection: Connection, study_id: int, count: int) -> Standing:
     rows = [*connection.execute(ranked.limit(count))]
     if count:
         rows += connection.execute(complete.where(TrialRow.stage == TEST))
-    return Standing(frozenset(unfinished), {row.number: row.token for row in rows})
+    return TrialsToKeep(frozenset(unfinished), {row.number: row.token for row in rows})
 
 
-def how_many_better(connection: Connection, study_id: int, value: float, number: int) -> int:
-    """How many complete trials stand before one of that value and number."""
+def count_better(connection: Connection, study_id: int, value: float, number: int) -> int:
+    """Return the number of complete trials that rank above one with this value and number."""
     before = or_(TrialRow.value > value, and_(TrialRow.value == value, TRIALS.c.number < number))
     counted = (
         select(func.count())

@@ -1,23 +1,22 @@
 """The best weights of a study's best trials: a folder for each, with safetensors beside readable JSON.
 
-A folder's name carries the token of the attempt that wrote it, the newest of which counts: a worker that lost
-its slot without knowing it changes nothing. The folder appears in one step.
+A folder's name contains the token of the attempt that wrote it. The newest token counts, so that a worker
+that lost its slot without noticing changes nothing. The folder appears atomically.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
-import uuid
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo.errors import ArtifactError
+from hpo.files import atomic_folder, write_bytes
 from hpo.settings import settings
 from hpo.testing.faults import fault_point
 
@@ -31,7 +30,7 @@ _NAME = re.compile(r"^\.?trial-(\d+)-(\d+)(\.|$)")
 
 @dataclass(frozen=True)
 class SavedWeights:
-    """The weights of a trial's best epoch, and what they are the weights of."""
+    """The weights of a trial's best epoch, and the document that describes them."""
 
     document: dict[str, Any]
     weights: dict[str, Tensor]
@@ -39,8 +38,8 @@ class SavedWeights:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A folder of a study, whole or half written."""
+class ArtifactFolder:
+    """The folder of a trial, complete or half written."""
 
     path: Path
     number: int
@@ -48,16 +47,16 @@ class Entry:
 
 
 def artifacts() -> Path:
-    """Where kept weights lie: `$HPO_ARTIFACTS`."""
+    """Return the folder of all saved weights: `$HPO_ARTIFACTS`."""
     return settings().artifacts.expanduser().absolute()
 
 
 def study_folder(study_uid: str) -> Path:
-    """Where those of a study lie."""
+    """Return the folder of a study's saved weights."""
     return artifacts() / study_uid
 
 
-def keep(
+def save(
     study_uid: str,
     number: int,
     token: int,
@@ -65,42 +64,37 @@ def keep(
     document: Mapping[str, Any],
     study: Mapping[str, Any],
 ) -> Path:
-    """Write the weights of a trial for the holder of ``token``; the folder. Raises ``OSError``.
+    """Save the weights of a trial for the holder of ``token``, and return their folder. Raises ``OSError``.
 
-    ``study`` says in a file beside it whose folder this is.
+    ``study`` is written into a file beside it, to identify the study's folder.
     """
     import safetensors.torch
 
     content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in weights.items()})
     sealed = {"format": FORMAT, "weights_sha256": hashlib.sha256(content).hexdigest(), **document}
     folder = study_folder(study_uid) / f"trial-{number}-{token}"
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:12]}.tmp")
-    try:
-        temporary.mkdir(parents=True)
+    with atomic_folder(folder) as temporary:
         fault_point("kept.write")
-        _write(temporary / WEIGHTS, content)
-        _write(temporary / DOCUMENT, _text(sealed))
-        _sync(temporary)
+        write_bytes(temporary / WEIGHTS, content)
+        write_bytes(temporary / DOCUMENT, _text(sealed))
         fault_point("kept.replace")
-        _say_whose(folder.parent, study)
-        # Only a database that was restored from a backup gives a token again.
+        _write_owner(folder.parent, study)
+        # The folder exists only if a database restored from a backup hands out a token again.
         shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
-        _sync(folder.parent)
-        fault_point("kept.replaced")
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    fault_point("kept.replaced")
     return folder
 
 
 def find(study_uid: str, number: int) -> Path | None:
-    """The folder of a trial's best weights, ``weights.safetensors`` and ``trial.json``; None if not kept."""
-    whole = [entry for entry in entries(study_uid) if entry.number == number and entry.path.name[0] != "."]
-    return max(whole, key=lambda entry: entry.token).path if whole else None
+    """Return the folder with a trial's ``weights.safetensors`` and ``trial.json``; None if there is none."""
+    complete = [
+        each for each in trial_folders(study_uid) if each.number == number and each.path.name[0] != "."
+    ]
+    return max(complete, key=lambda each: each.token).path if complete else None
 
 
 def load(folder: Path) -> SavedWeights:
-    """Read and check what ``keep`` wrote. Raises ``ArtifactError`` if it is damaged or of a newer hpo."""
+    """Read and verify what ``save`` wrote. Raises ``ArtifactError`` if it is damaged or from a newer hpo."""
     import safetensors.torch
 
     try:
@@ -110,7 +104,7 @@ def load(folder: Path) -> SavedWeights:
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be read: {error.strerror or error}") from error
     except (ValueError, LookupError, TypeError) as error:
-        raise ArtifactError(f"{folder / DOCUMENT} is damaged: it is no document of kept weights") from error
+        raise ArtifactError(f"{folder / DOCUMENT} is damaged: it does not describe saved weights") from error
     if version != FORMAT:
         raise ArtifactError(f"{folder} has format {version}; this version of hpo reads format {FORMAT}")
     if hashlib.sha256(content).hexdigest() != checksum:
@@ -118,18 +112,18 @@ def load(folder: Path) -> SavedWeights:
     return SavedWeights(document, safetensors.torch.load(content))
 
 
-def entries(study_uid: str) -> list[Entry]:
-    """Every folder of a study's trials, half written ones too."""
+def trial_folders(study_uid: str) -> list[ArtifactFolder]:
+    """Return the folders of a study's trials, including half-written ones."""
     found = []
     for path in sorted(study_folder(study_uid).glob("*trial-*")):
         match = _NAME.match(path.name)
         if match:
-            found.append(Entry(path, int(match[1]), int(match[2])))
+            found.append(ArtifactFolder(path, int(match[1]), int(match[2])))
     return found
 
 
 def studies() -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The folder of each study, and what it says of itself; a folder that says nothing is left out."""
+    """Yield the folder of each study with the content of its ``study.json``; skip folders without one."""
     for path in sorted(artifacts().glob(f"*/{STUDY}")):
         try:
             yield path.parent, dict(json.loads(path.read_bytes()))
@@ -137,17 +131,19 @@ def studies() -> Iterator[tuple[Path, dict[str, Any]]]:
             continue
 
 
-def superfluous(found: list[Entry], unfinished: Collection[int], wanted: Mapping[int, int]) -> list[Entry]:
-    """Those of ``found`` that nobody needs.
+def stale(
+    found: list[ArtifactFolder], unfinished: Collection[int], wanted: Mapping[int, int]
+) -> list[ArtifactFolder]:
+    """Return the folders that are no longer needed.
 
-    Trials that are ``unfinished`` may still need theirs; of the others only those in ``wanted``, under that
-    token. Read the folder before the database: what it shows then belongs to a trial that the database knows.
+    ``unfinished`` trials may still need theirs; of the others, only those in ``wanted`` with that token stay.
+    List the folders before reading the database: then each belongs to a trial that the database knows.
     """
     return [each for each in found if each.number not in unfinished and wanted.get(each.number) != each.token]
 
 
-def remove(found: list[Entry]) -> None:
-    """Remove them; one that another process removes too is fine."""
+def remove(found: list[ArtifactFolder]) -> None:
+    """Remove the folders. Another process may remove them at the same time."""
     for each in found:
         shutil.rmtree(each.path, ignore_errors=True)
 
@@ -156,25 +152,6 @@ def _text(document: Mapping[str, Any]) -> bytes:
     return (json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def _say_whose(folder: Path, study: Mapping[str, Any]) -> None:
-    path = folder / STUDY
-    if path.exists():
-        return
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
-    _write(temporary, _text(study))
-    temporary.replace(path)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _write_owner(folder: Path, study: Mapping[str, Any]) -> None:
+    if not (folder / STUDY).exists():
+        write_bytes(folder / STUDY, _text(study))

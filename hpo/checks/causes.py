@@ -1,4 +1,4 @@
-"""Causes: what can be at the root of a training that does not go well, and what follows from what."""
+"""The root causes that a verdict can name, and which causes follow from which."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ HEALTHY = "healthy"
 
 @dataclass(frozen=True)
 class Cause:
-    """``words`` is what a verdict calls it; ``explains`` are causes that are its consequences.
+    """A root cause: its ``label`` in verdicts, and the causes it ``explains`` as its consequences.
 
-    ``resembles`` is the cause that a training looks most like that has this one: the next to think of.
+    ``resembles`` is the cause that it is most easily mistaken for: the next to consider.
     """
 
-    words: str
+    label: str
     explains: tuple[str, ...] = ()
     resembles: str = ""
 
 
 _FLAT = ("not_learning", "underfitting")
-"""What every standstill looks like in the end."""
+"""The symptoms of every training that stalls."""
 _STALLED = (
     *_FLAT,
     *("vanishing_gradients", "dead_units", "saturated_units", "lr_too_low", "labels_do_not_match"),
@@ -28,10 +28,10 @@ _STALLED = (
 _WILD = (*_FLAT, "exploding_loss", "exploding_gradients", "dead_units", "saturated_units")
 _APART = ("overfitting", "not_learning", "labels_do_not_match")
 SYMPTOMS = (*_FLAT, "exploding_loss")
-"""What is named as a cause only where nothing says why."""
+"""Named as a cause only where nothing explains them."""
 
 CAUSES: dict[str, Cause] = {
-    # mistakes that are certain once they are seen
+    # mistakes that are certain once observed
     "out_of_memory": Cause("out of memory"),
     "error": Cause("error"),
     "worker_died": Cause("given up"),
@@ -58,7 +58,9 @@ CAUSES: dict[str, Cause] = {
         "part of the network gets no gradient", (*_STALLED, "lr_too_high"), resembles="frozen_parameters"
     ),
     "stale_gradients": Cause(
-        "gradients pile up", (*_STALLED, *_WILD, "lr_too_high", "momentum_too_high"), resembles="lr_too_high"
+        "gradients accumulate",
+        (*_STALLED, *_WILD, "lr_too_high", "momentum_too_high"),
+        resembles="lr_too_high",
     ),
     "eval_mode": Cause(
         "trained in evaluation mode",
@@ -68,15 +70,15 @@ CAUSES: dict[str, Cause] = {
     "wrong_gradient": Cause("wrong backward pass", (*_STALLED, *_WILD), resembles="wrong_loss"),
     # data
     "batch_composition": Cause(
-        "batches are not mixed",
+        "batches are not shuffled",
         (*_STALLED, *_APART, "train_val_mismatch", "class_imbalance", "lr_too_high"),
         resembles="class_imbalance",
     ),
     "class_imbalance": Cause(
-        "unbalanced classes", (*_STALLED, *_APART, "train_val_mismatch"), resembles="batch_composition"
+        "imbalanced classes", (*_STALLED, *_APART, "train_val_mismatch"), resembles="batch_composition"
     ),
     "norm_statistics": Cause(
-        "normalization statistics out of step", (*_APART, "train_val_mismatch"), resembles="eval_mode"
+        "wrong normalization statistics", (*_APART, "train_val_mismatch"), resembles="eval_mode"
     ),
     "train_val_mismatch": Cause("training and validation differ", _APART, resembles="augmentation"),
     "input_scale": Cause(
@@ -95,18 +97,20 @@ CAUSES: dict[str, Cause] = {
     ),
     "over_regularized": Cause("over-regularized", (*_STALLED, "lr_too_high"), resembles="augmentation"),
     "schedule": Cause(
-        "wrong course of the learning rate", (*_STALLED, *_WILD, "lr_too_high"), resembles="lr_too_low"
+        "wrong learning rate schedule", (*_STALLED, *_WILD, "lr_too_high"), resembles="lr_too_low"
     ),
     "batch_size": Cause("too few steps", _STALLED, resembles="lr_too_low"),
     # signals
     "ignores_input": Cause(
-        "the network does not look at its input",
+        "the network ignores its input",
         (*_STALLED, "bad_init", "symmetric_units"),
         resembles="input_scale",
     ),
     "symmetric_units": Cause("units are identical", (*_STALLED, "lr_too_high"), resembles="bad_init"),
     "bad_init": Cause(
-        "bad start", (*_STALLED, *_WILD, "symmetric_units", "lr_too_high"), resembles="vanishing_gradients"
+        "bad initialization",
+        (*_STALLED, *_WILD, "symmetric_units", "lr_too_high"),
+        resembles="vanishing_gradients",
     ),
     "lr_too_high": Cause(
         "learning rate too high",
@@ -114,17 +118,17 @@ CAUSES: dict[str, Cause] = {
         resembles="momentum_too_high",
     ),
     "vanishing_gradients": Cause(
-        "gradients vanish",
+        "vanishing gradients",
         (*_FLAT, "lr_too_low", "saturated_units", "labels_do_not_match"),
         resembles="bad_init",
     ),
     "exploding_gradients": Cause(
-        "gradients explode", ("exploding_loss", "not_learning"), resembles="bad_init"
+        "exploding gradients", ("exploding_loss", "not_learning"), resembles="bad_init"
     ),
     "dead_units": Cause("dead units", (*_FLAT, "vanishing_gradients", "lr_too_low"), resembles="bad_init"),
     "saturated_units": Cause("saturated units", _FLAT, resembles="bad_init"),
     "lr_too_low": Cause("learning rate too low", _FLAT, resembles="schedule"),
-    # what is left when nothing says more
+    # what remains when nothing is more specific
     "labels_do_not_match": Cause(
         "labels do not match the images", (*_FLAT, "overfitting"), resembles="wrong_loss"
     ),
@@ -133,4 +137,18 @@ CAUSES: dict[str, Cause] = {
     "underfitting": Cause("underfits", resembles="augmentation"),
     "overfitting": Cause("overfits", resembles="train_val_mismatch"),
 }
-"""Every cause by its name: of equally likely ones the first is named."""
+"""Every cause by its name; of equally likely causes the first is named."""
+
+_FORMER_LABELS = (
+    *("bad start", "batches are not mixed", "gradients explode", "gradients pile up", "gradients vanish"),
+    *("normalization statistics out of step", "the network does not look at its input"),
+    *("unbalanced classes", "wrong course of the learning rate"),
+)
+"""Labels in the verdicts of older databases."""
+_LABELS = frozenset({*(cause.label for cause in CAUSES.values()), *_FORMER_LABELS})
+
+
+def evidence(verdict: str) -> str:
+    """Return the text of a verdict without the label that it starts with."""
+    label, colon, rest = verdict.partition(": ")
+    return rest if colon and label in _LABELS else verdict

@@ -1,36 +1,36 @@
-"""Judge: runs checks on what has been seen, and reports each finding once, or again when it gets worse."""
+"""The judge runs checks on observations and reports a finding once, and again when it gets worse."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hpo.checks.base import SEVERITIES, Finding
 from hpo.checks.observations import Observations
 from hpo.checks.registry import AFTER, BEFORE, DURING, Check
 from hpo.config.thresholds import Thresholds
+from hpo.records import SEVERITIES, Finding
 
-LOOK_STEPS = 20
-"""Steps between two looks: an explosion costs at most that many steps more."""
+CHECK_INTERVAL = 20
+"""Steps between two rounds of checks; an explosion costs at most that many more steps."""
 
 
 class Judge:
-    """Remembers what it has said of one training."""
+    """Runs the checks of one training and remembers what it has reported."""
 
     def __init__(self, limits: Thresholds) -> None:
         self._limits = limits
-        self.said: dict[str, int] = {}
-        """By check, the rank in SEVERITIES of the worst that was said."""
+        self.reported: dict[str, int] = {}
+        """By check, the rank in SEVERITIES of its worst reported finding."""
 
     def before(self, seen: Observations) -> list[Finding]:
-        """Findings on the untrained network."""
+        """Return the findings on the untrained network."""
         return self._run(BEFORE, seen)
 
     def during(self, seen: Observations) -> list[Finding]:
-        """What is new at a look."""
+        """Return the new findings of a round of checks during training."""
         return self._run(DURING, seen)
 
     def after(self, seen: Observations) -> list[Finding]:
-        """What is new once the training is over."""
+        """Return the new findings on the finished training."""
         return self._run(AFTER, seen)
 
     def _run(self, checks: Iterable[Check], seen: Observations) -> list[Finding]:
@@ -39,19 +39,19 @@ class Judge:
 
     def _is_new(self, finding: Finding) -> bool:
         rank = SEVERITIES.index(finding.severity)
-        if self.said.get(finding.check, -1) >= rank:
+        if self.reported.get(finding.check, -1) >= rank:
             return False
-        self.said[finding.check] = rank
+        self.reported[finding.check] = rank
         return True
 
 
 def replay(seen: Observations, limits: Thresholds, *, acting: bool = True) -> list[Finding]:
-    """Judge a recorded training again, look by look; ``acting`` stops at the first fatal finding."""
+    """Judge a recorded training again, round by round; ``acting`` stops at the first fatal finding."""
     judge = Judge(limits)
     findings = judge.before(seen.until(0)) if seen.preflight is not None else []
     ends = {epoch.step for epoch in seen.curve}
-    looks = sorted({*range(LOOK_STEPS, seen.steps + 1, LOOK_STEPS), *ends})
-    for steps in looks:
+    rounds = sorted({*range(CHECK_INTERVAL, seen.steps + 1, CHECK_INTERVAL), *ends})
+    for steps in rounds:
         if acting and any(finding.severity == "fatal" for finding in findings):
             return findings
         findings += judge.during(seen.until(steps))

@@ -1,6 +1,6 @@
-"""Observations: every number that checks read, gathered elsewhere. Small, on the host, and picklable.
+"""Observations: every number that checks read. Measured elsewhere; small, on the host and picklable.
 
-Since checks are pure functions of these, a recorded training can be judged again without training.
+Checks are pure functions of these, so a recorded training can be judged again without training.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import PlainSerializer, PlainValidator
 
+from hpo.records import LayerStatistics, formerly
+
 
 @dataclass(frozen=True)
 class Setup:
-    """What is known of a training before it starts."""
+    """What is known about a training before it starts."""
 
     classes: int
     optimizer: str
@@ -29,25 +31,25 @@ class Setup:
     epochs: int | None
     steps_per_epoch: int | None
     settings: Mapping[str, Any]
-    """The fields of the configuration that apply; empty for a loop that has none."""
+    """The fields of the configuration that apply; empty for a loop without one."""
     parameters: int
     """Trainable parameters, counted by tensor."""
     frozen: tuple[str, ...]
     """Parameters with ``requires_grad`` off."""
     unoptimized: tuple[str, ...]
-    """Trainable parameters that the optimizer does not have."""
-    strangers: int
-    """Parameters of the optimizer that are not the model's."""
+    """Trainable parameters that are not in the optimizer."""
+    foreign_parameters: Annotated[int, formerly("foreign_parameters", "strangers")]
+    """Parameters in the optimizer that are not the model's."""
     dropout: float
     """The largest drop probability in the network."""
-    still_norms: tuple[str, ...]
-    """Batch norms whose running statistics never move (momentum 0)."""
+    frozen_norms: Annotated[tuple[str, ...], formerly("frozen_norms", "still_norms")]
+    """Batch norms whose running statistics never change (momentum 0)."""
     maximizes: bool = False
-    """Whether the optimizer goes uphill."""
+    """Whether the optimizer maximizes."""
 
     @property
     def total_steps(self) -> int | None:
-        """Steps of the whole training, if known."""
+        """Number of steps of the whole training; None if unknown."""
         if self.epochs is None or self.steps_per_epoch is None:
             return None
         return self.epochs * self.steps_per_epoch
@@ -64,10 +66,10 @@ class ImageFacts:
     std: float
     low: float
     high: float
-    at_end: float = 0.0
-    """Share of the pixels that have the lowest value of all, or the highest, whichever are more."""
+    clipped_share: Annotated[float, formerly("clipped_share", "at_end")] = 0.0
+    """Share of the pixels with the lowest or with the highest value, whichever is larger."""
     roughness: tuple[float, ...] = ()
-    """Mean squared difference of neighbouring cells of 1, 2, 4 and 8 pixels, over twice the variance within
+    """Mean squared difference of neighboring cells of 1, 2, 4 and 8 pixels, over twice the variance within
     an image: about 0.1, 0.2, 0.25 and 0.3 for photographs, 1, 1/4, 1/16 and 1/64 for noise."""
 
 
@@ -78,11 +80,11 @@ class LabelSignal:
     train: float
     """Within the training examples, by cross-validation."""
     val: float
-    """Within those of validation."""
+    """Within the validation examples, by cross-validation."""
     transfer: float
-    """Fitted to training examples, tried on those of validation."""
+    """Fitted to training examples, evaluated on validation examples."""
     examples: int
-    """How many each was tried on, the smaller of the two splits."""
+    """Number of examples it was evaluated on, the smaller of the two splits."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class LabelFacts:
 
     @property
     def total(self) -> int:
-        """Labels inside the range."""
+        """Number of labels inside the range."""
         return sum(self.counts)
 
 
@@ -116,7 +118,7 @@ class LogitFacts:
 
 @dataclass(frozen=True)
 class LossProbe:
-    """What the loss function gives for outputs whose cross-entropy is known; nats."""
+    """The loss function's values for outputs whose cross-entropy is known; nats."""
 
     even: float
     """For equal logits: ln C."""
@@ -125,12 +127,12 @@ class LossProbe:
     wrong: float
     """For logits 20 x one-hot of the next class: almost 20."""
     even_twice: float
-    """As ``even``, on a batch of twice as many."""
+    """As ``even``, on a batch twice as large."""
 
 
 @dataclass(frozen=True)
 class Memorization:
-    """Training on a few examples by heart."""
+    """Result of training on a few examples until they are memorized."""
 
     examples: int
     accuracy: float
@@ -140,38 +142,7 @@ class Memorization:
     blank_loss: float
     """Of the trained copy, with the images replaced by zeros."""
     unchanged: tuple[str, ...]
-    """Parameters that are bit for bit what they were before."""
-
-
-@dataclass(frozen=True)
-class LayerStatistics:
-    """One layer of weights and what follows it, on the probe batch and in one step; NaN where unknown."""
-
-    name: str
-    nonlinearity: str
-    """The class of the activation behind it; empty if there is none (the classifier)."""
-    mean: float
-    std: float
-    """Of the activations after the nonlinearity."""
-    dead: float
-    """Share of units that are the same for the whole probe batch: zero, for a ReLU."""
-    saturated: float
-    """Share of activations at the flat ends of a sigmoid or tanh; NaN for others."""
-    gradient_norm: float
-    """L2 norm of the weight's gradient in the step."""
-    weight_norm: float
-    update_ratio: float
-    """L2 norm of the step's change over ``weight_norm``."""
-    mute: float = math.nan
-    """Share of the layer's outputs, before the nonlinearity, that are the same for the whole probe batch."""
-    crossing: float = math.nan
-    """Share of units that get values of both signs, before the nonlinearity; read once, before training."""
-    low: float = math.nan
-    high: float = math.nan
-    """Of a sample of the activations."""
-    counts: tuple[int, ...] = ()
-    """How many of the sample lie in each of as many bins of the same width from ``low`` to ``high``; empty in
-    looks that take no histogram, and of values that are not finite."""
+    """Parameters that are bit for bit unchanged."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +165,7 @@ class Snapshot:
 
     @property
     def output_activation(self) -> str:
-        """The nonlinearity behind the classifier; empty if there is none, as there should be."""
+        """The nonlinearity after the classifier; empty if there is none, as it should be."""
         last = self.layers[-1].nonlinearity if self.layers else ""
         return "" if last == "LinearActivation" else last
 
@@ -211,7 +182,7 @@ class ModeGap:
 
 @dataclass(frozen=True)
 class Preflight:
-    """What was measured before training."""
+    """Everything that is measured before training."""
 
     images: ImageFacts
     labels: LabelFacts
@@ -220,21 +191,21 @@ class Preflight:
     loss: float
     """Cross-entropy of the untrained network in nats, without penalties."""
     penalty: float | None
-    """What regularization adds to it; None where it is off."""
+    """What regularization adds to the loss; None if it is off."""
     logits: LogitFacts
     loss_probe: LossProbe | None
     memorization: Memorization | None
     layers: Snapshot
     without_gradient: tuple[str, ...]
-    """Parameters to which no gradient flows from the loss."""
-    alike: tuple[str, ...]
-    """Hidden layers of which all units have the same weights."""
+    """Parameters that get no gradient from the loss."""
+    identical_units: Annotated[tuple[str, ...], formerly("identical_units", "alike")]
+    """Hidden layers whose units all have the same weights."""
     eval_noise: float
     """Largest difference of the logits between two evaluations of the same images, over their spread."""
     eval_batch_effect: float
     """Largest difference between images evaluated alone and in a batch, over the logits' spread."""
     gradient_error: float | None
-    """Relative error of backward's directional derivative in float64; None where not measured."""
+    """Relative error of backward's directional derivative in float64; None if not measured."""
     split_t: float = math.nan
     """Student's t between training and validation images, along the mean training image; NaN if unknown."""
     signal: LabelSignal | None = None
@@ -243,37 +214,37 @@ class Preflight:
 
 @dataclass(frozen=True)
 class StepAudit:
-    """What the loop did in one of its first steps, against what a sound one does; NaN where unknown."""
+    """One of the first steps of the loop, compared with a sound step; NaN where unknown."""
 
     step: int
     examples: int
     loss: float
-    """As the loop reported it."""
+    """As reported by the loop."""
     cross_entropy: float
     """Of the outputs and the labels of that step, nats."""
     cosine: float
-    """Between the gradients by the logits of the loss and of cross-entropy: 1 in a sound loop."""
+    """Between the gradients of the loss and of cross-entropy by the logits: 1 in a sound loop."""
     scale: float
-    """The length of the first along the second, over the second's: 1, or the batch size for a sum."""
+    """Projection of the first on the second, over its length: 1, or the batch size for a sum."""
     idle: float
-    """Share of the examples to which the loss gives no gradient."""
+    """Share of the examples that get no gradient from the loss."""
     lead: float
-    """Mean cross-entropy of the others, minus that of all; below 0 if the easy ones are learned from."""
+    """Mean cross-entropy of the other examples minus that of all; below 0 if the loss uses the easy ones."""
     gradient_cosine: float
-    """Between the weights' gradients when the optimizer stepped and as backward gave them: 1."""
+    """Between the weights' gradients at the optimizer step and as backward produced them: 1."""
     gradient_scale: float
-    """The length of the first along the second, over the second's: 1, or less where gradients are clipped."""
+    """Projection of the first on the second, over its length: 1, or less if gradients are clipped."""
     lost: float
-    """Share of the entries of backward's gradient that were exactly 0 when the optimizer stepped."""
+    """Share of the entries of backward's gradient that were exactly 0 at the optimizer step."""
     descent: float
-    """Cosine between the change of the weights and the way downhill: 1 for plain SGD, above 0 for others."""
+    """Cosine between the change of the weights and the negative gradient: 1 for plain SGD, else above 0."""
     kept: float
-    """Share of that change that was still there before the next step: 1."""
+    """Share of that change that remained before the next step: 1."""
 
 
 @dataclass(frozen=True)
 class ForwardRecord:
-    """A forward pass of the loop itself: what the network was fed, and in which mode."""
+    """A forward pass of the loop itself: its images and the network's mode."""
 
     step: int
     """Steps taken so far."""
@@ -284,14 +255,14 @@ class ForwardRecord:
     """Normalization and dropout layers in evaluation mode."""
     mean: float
     std: float
-    """Of the images; NaN if there were too few."""
+    """Of the images; NaN for too few images."""
     stale_gradient: float
-    """Norm of the gradients that were there when backward began, over that of the step before; or NaN."""
+    """Norm of the gradients present when backward began, over that of the previous step; NaN if unknown."""
 
 
 @dataclass(frozen=True)
 class EpochFacts:
-    """The numbers of an epoch; NaN where the loop did not say."""
+    """The numbers of an epoch; NaN where the loop did not report them."""
 
     epoch: int
     step: int
@@ -312,45 +283,45 @@ Numbers = Annotated[
 
 @dataclass
 class Observations:
-    """Everything seen so far."""
+    """Everything observed so far."""
 
     setup: Setup
     preflight: Preflight | None = None
     losses: Numbers = field(default_factory=lambda: np.empty(0))
-    """(steps,) training losses as the loop reports them."""
+    """(steps,) training losses as reported by the loop."""
     snapshots: list[Snapshot] = field(default_factory=list)
     modes: list[ModeGap] = field(default_factory=list)
-    fed: list[ForwardRecord] = field(default_factory=list)
+    forwards: Annotated[list[ForwardRecord], formerly("forwards", "fed")] = field(default_factory=list)
     audits: list[StepAudit] = field(default_factory=list)
     batch_classes: list[int] = field(default_factory=list)
-    """Different classes in each of the first batches."""
+    """Number of classes in each of the first batches."""
     batch_labels: int = 0
-    """Labels in the largest of these; 0 if unknown."""
+    """Number of labels in the largest of these; 0 if unknown."""
     curve: list[EpochFacts] = field(default_factory=list)
     optimizer_steps: int = 0
     val_images: int | None = None
-    """How many images validation accuracies are measured on."""
+    """Number of images that validation accuracies are measured on."""
     ended: bool = False
-    """Whether the training has come to its end."""
+    """Whether the training is over."""
 
     @property
     def steps(self) -> int:
-        """Steps whose losses are known."""
+        """Number of steps whose losses are known."""
         return len(self.losses)
 
     @property
     def progress(self) -> float:
-        """Share of the training that is over; NaN if its length is not known."""
+        """Completed share of the training; NaN if its length is unknown."""
         total = self.setup.total_steps
         return self.steps / total if total else float("nan")
 
     def until(self, steps: int) -> Observations:
-        """What had been seen after so many steps."""
+        """Return what had been observed after this number of steps."""
         return replace(
             self,
             losses=self.losses[:steps],
             snapshots=[each for each in self.snapshots if each.step < steps],
-            fed=[each for each in self.fed if each.step <= steps],
+            forwards=[each for each in self.forwards if each.step <= steps],
             audits=[each for each in self.audits if each.step < steps],
             modes=[each for each in self.modes if each.step <= steps],
             batch_classes=self.batch_classes[:steps],
@@ -361,14 +332,14 @@ class Observations:
 
     @property
     def latest(self) -> Snapshot | None:
-        """The last look at the layers; the untrained ones before the first."""
+        """The latest snapshot; the untrained layers before the first one."""
         if self.snapshots:
             return self.snapshots[-1]
         return self.preflight.layers if self.preflight else None
 
     @property
     def known_curve(self) -> list[EpochFacts]:
-        """Epochs of which everything is known and finite."""
+        """Epochs whose numbers are all known and finite."""
         return [
             epoch
             for epoch in self.curve
@@ -376,5 +347,5 @@ class Observations:
         ]
 
     def accuracies(self) -> Sequence[float]:
-        """Validation accuracies, by epoch."""
+        """Return the validation accuracies by epoch."""
         return [epoch.val_accuracy for epoch in self.curve]

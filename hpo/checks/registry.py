@@ -1,11 +1,10 @@
-"""Presets: which checks run when. Every check has the same form, so this list is all there is to know."""
+"""Which checks run when. Every check has the same signature, so these lists are the whole registry."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TypeAlias
 
-from hpo.checks.base import Finding
 from hpo.checks.observations import Observations
 from hpo.checks.rules.activation_scale import activation_scale
 from hpo.checks.rules.batch_composition import batch_composition
@@ -58,9 +57,10 @@ from hpo.checks.rules.unfinished import unfinished
 from hpo.checks.rules.update_ratio import update_ratio
 from hpo.checks.rules.used_gradient import used_gradient
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 Check: TypeAlias = Callable[[Observations, Thresholds], list[Finding]]
-"""Pure: what has been seen so far, and the thresholds → findings."""
+"""A pure function from observations and thresholds to findings."""
 
 BEFORE: tuple[Check, ...] = (
     *(input_scale, few_shades, split_difference, image_structure, label_signal, labels),
@@ -77,7 +77,7 @@ DURING: tuple[Check, ...] = (
     *(schedule, shrinking_weights, memorizes_only, loss_gradient, used_gradient, descent, undone_update),
     *(still_layers,),
 )
-"""At every look."""
+"""Every CHECK_INTERVAL steps and after every epoch."""
 
 AFTER: tuple[Check, ...] = (
     *(stayed_finite, learned, rough_start, too_slow, spikes, oscillation, split_gap, label_noise),

@@ -1,16 +1,17 @@
-"""Memory: all that a babysitter has to remember for a training that is stopped and goes on elsewhere."""
+"""The state of a babysitter, for a training that stops and resumes elsewhere."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from hpo.checks.base import Finding
 from hpo.checks.observations import Observations
+from hpo.records import Finding, formerly
 
 
 @dataclass(frozen=True)
-class FeedState:
-    """Which of a loop's next passes are read, and what is known of the last step."""
+class ForwardMonitorState:
+    """Which forward passes are recorded next, and what is known of the last step."""
 
     learning_left: int
     evaluating_left: int
@@ -20,10 +21,10 @@ class FeedState:
 
 @dataclass(frozen=True)
 class BabysitterState:
-    """A babysitter between two steps; pydantic turns it into JSON and back."""
+    """A babysitter between two steps; pydantic converts it to JSON and back."""
 
     seen: Observations
     findings: list[Finding]
-    said: dict[str, int]
-    """By check, how severe the worst is that the judge has said."""
-    feed: FeedState
+    reported: Annotated[dict[str, int], formerly("reported", "said")]
+    """By check, the severity of its worst reported finding."""
+    forward_monitor: Annotated[ForwardMonitorState, formerly("forward_monitor", "feed")]

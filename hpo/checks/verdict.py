@@ -1,4 +1,4 @@
-"""Verdict: one root cause out of all findings, how sure it is, its evidence and its remedy."""
+"""The verdict: one root cause from all findings, its confidence, its evidence and its remedy."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hpo.checks.base import Finding, Severity
 from hpo.checks.causes import CAUSES, HEALTHY, SYMPTOMS
+from hpo.records import Finding, Severity
 
 _WEIGHT: dict[Severity, float] = {"pass": 0.0, "note": 0.7, "warn": 1.0, "fatal": 1.0}
-"""How much a finding's confidence counts: a note alone never makes a verdict, but it can name the cause."""
+"""Weight of a finding's confidence: a note alone never makes a verdict, but it can name the cause."""
 _EXPLAINED = 0.4
-"""What is left of a cause that another, likely one explains: a cascade is named after its first cause."""
+"""Factor on a cause that a likely one explains: a cascade is named after its first cause."""
 _LIKELY = 0.25
-"""Score from which evidence names the second cause; a consequence that a warning names has it."""
+"""Score above which evidence names the second cause; a consequence that a warning names reaches it."""
 _CONCLUSIVE = 0.9
-"""Confidence from which the first cause needs no second one beside it."""
+"""Confidence above which the first cause needs no second one."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """``cause`` is 'healthy' or, as ``second_cause``, a key of CAUSES; ``text`` gives the evidence."""
+    """A root cause with its evidence: ``cause`` and ``second_cause`` are keys of CAUSES, or 'healthy'."""
 
     cause: str
     text: str
@@ -33,30 +33,30 @@ class Verdict:
 
 
 def verdict(findings: Sequence[Finding]) -> Verdict:
-    """Healthy unless something is worth a warning; else the likeliest cause that no likely one explains."""
+    """Return healthy without warnings; else the likeliest cause that no other likely cause explains."""
     if not any(finding.severity in ("warn", "fatal") for finding in findings):
         return Verdict(HEALTHY, HEALTHY)
     scores = _explained(_scores(findings))
     order = list(CAUSES)
     ranked = sorted(scores, key=lambda cause: (-round(scores[cause], 3), order.index(cause)))
     cause = ranked[0]
-    spoke = [finding for finding in findings if finding.cause == cause and finding.severity != "pass"]
-    main = max(spoke, key=lambda finding: finding.confidence * _WEIGHT[finding.severity])
-    advice = next((each for each in [main, *spoke] if each.remedy.text), main).remedy
+    evidence = [finding for finding in findings if finding.cause == cause and finding.severity != "pass"]
+    main = max(evidence, key=lambda finding: finding.confidence * _WEIGHT[finding.severity])
+    remedy = next((each for each in [main, *evidence] if each.remedy.text), main).remedy
     return Verdict(
         cause=cause,
-        text=f"{CAUSES[cause].words}: {_evidence(main, findings)}",
-        remedy=advice.text,
-        change=advice.change,
+        text=f"{CAUSES[cause].label}: {_evidence(main, findings)}",
+        remedy=remedy.text,
+        change=remedy.change,
         confidence=round(min(scores[cause], 1.0), 3),
         second_cause=_second(ranked, scores),
     )
 
 
 def _second(ranked: Sequence[str], scores: Mapping[str, float]) -> str:
-    """What it is if it is not the first: the next that has evidence, or else what the first is taken for.
+    """Return the alternative: the next cause with evidence, or the one that the first is mistaken for.
 
-    That something did not learn is no such alternative.
+    Symptoms, such as not learning, are no alternatives.
     """
     first, *others = ranked
     likely = [each for each in others if each not in SYMPTOMS and scores[each] >= _LIKELY]
@@ -68,7 +68,7 @@ def _second(ranked: Sequence[str], scores: Mapping[str, float]) -> str:
 
 
 def _scores(findings: Sequence[Finding]) -> dict[str, float]:
-    """For each cause the chance that not all who speak for it are wrong."""
+    """Return for each cause the probability that not all findings for it are wrong."""
     wrong: dict[str, float] = {}
     for finding in findings:
         if finding.cause and finding.severity != "pass":
@@ -78,7 +78,7 @@ def _scores(findings: Sequence[Finding]) -> dict[str, float]:
 
 
 def _explained(scores: Mapping[str, float]) -> dict[str, float]:
-    """Scores with the consequences of likely causes taken down."""
+    """Lower the scores of the consequences of likely causes."""
     reduced = dict(scores)
     for cause, score in scores.items():
         for other in CAUSES[cause].explains:
@@ -88,7 +88,7 @@ def _explained(scores: Mapping[str, float]) -> dict[str, float]:
 
 
 def _evidence(main: Finding, findings: Sequence[Finding]) -> str:
-    """The cause's own evidence, and what came of it."""
+    """Return the message of the main finding, followed by the outcome of the training."""
     where = f"{main.layer}: " if main.layer else ""
     outcome = next(
         (each for each in findings if each.severity == "fatal" and each is not main),

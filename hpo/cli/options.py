@@ -64,6 +64,11 @@ Ray: TypeAlias = Annotated[
 ]
 
 
+def overrides(changes: Sequence[str] | None, trials: int | None) -> list[str]:
+    """Return the changes of --set and --trials to a study file."""
+    return [*(changes or []), *([f"trials={trials}"] if trials else [])]
+
+
 def with_ray_address(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with ``--ray=ADDRESS`` in one piece.
 

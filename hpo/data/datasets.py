@@ -103,6 +103,12 @@ def _whole(images: Bytes) -> Iterator[Bytes]:
     yield images
 
 
+def choose_dataset(spec: StudySpec) -> tuple[str, str]:
+    """Return the name of the data set for a new study and, if ``dataset: auto`` decided, why."""
+    name: str = _setting(spec, "dataset")
+    return resolve_auto(settings()) if name == "auto" else (name, "")
+
+
 def load_study_images(spec: StudySpec, name: str) -> Dataset:
     """The data set ``name`` (cifar10, folder or synthetic), from the study's folder where it gives one."""
     root = _setting(spec, "data_root")

@@ -1,1 +1,1 @@
-"""Findings about a study as a whole, from its trials' results."""
+"""Findings about a study as a whole, from the results of its trials."""

@@ -1,4 +1,4 @@
-"""Do the best trials lie at the end of a range? Then better ones may lie beyond it.
+"""Do the best trials lie at the end of a range? Then better values may lie beyond it.
 
 Source: CS231n lecture 6, "the best values are at the edge: search further"; the test is Fisher's exact test.
 """
@@ -9,16 +9,17 @@ import math
 
 from hpo.config.fields import setting
 from hpo.config.space import Choice, Distribution, Integer, Log
-from hpo.diagnosis.base import ALPHA, StudyFinding, StudyResults, TrialResult
+from hpo.diagnosis.base import ALPHA, StudyResults, TrialResult
 from hpo.diagnosis.changes import widen
 from hpo.diagnosis.fisher import fisher, least_p, level
+from hpo.records import StudyFinding
 
 OUTER = 0.1
 """The part of a range, on its own scale, that is its border."""
 
 
 def border(results: StudyResults) -> list[StudyFinding]:
-    """A finding for each end of a range at which more of the best tenth lie than chance would put there."""
+    """Report each end of a range with more of the best tenth of the trials than chance explains."""
     sides = [
         _Side(results, name, distribution, upwards)
         for name, distribution in results.spec.space.items()
@@ -31,7 +32,7 @@ def border(results: StudyResults) -> list[StudyFinding]:
 
 
 class _Side:
-    """One end of a range: how many trials lie there, and how many of the best."""
+    """One end of a range, with the number of trials there and of the best among them."""
 
     def __init__(self, results: StudyResults, name: str, distribution: Distribution, upwards: bool) -> None:
         self._results, self._name, self._upwards = results, name, upwards
@@ -49,7 +50,7 @@ class _Side:
         return bool(value >= self._edge if self._upwards else value <= self._edge)
 
     def finding(self, limit: float) -> StudyFinding | None:
-        """None if the range ends where the hyperparameter ends."""
+        """Return the finding; None if the range ends at a limit of the hyperparameter."""
         remedy, change = widen(self._results, self._name, self._upwards)
         if not change:
             return None
@@ -59,8 +60,8 @@ class _Side:
             severity="warn",
             message=(
                 f"{self.top_outer} of the best {self.top} trials ({self.outer} of all {self.trials}) have "
-                f"{self._name} {setting(self._edge)} or {side}, the {end} end of its range: better ones may "
-                "lie beyond"
+                f"{self._name} {setting(self._edge)} or {side}, the {end} end of its range: better "
+                "values may lie beyond it"
             ),
             evidence={
                 "name": self._name,
@@ -78,7 +79,7 @@ class _Side:
 
 
 def edge(distribution: Distribution, upwards: bool) -> float:
-    """Where the border of a range begins, on the range's own scale."""
+    """Return where the border of a range begins, on the scale of the range."""
     assert not isinstance(distribution, Choice)
     low, high = distribution.bounds
     share = 1 - OUTER if upwards else OUTER

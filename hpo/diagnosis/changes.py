@@ -1,4 +1,4 @@
-"""Changes of a study file that keep its trials out of a region, or let them go further."""
+"""Changes of a study file that exclude a region of its space, or widen a range."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from hpo.config.parsing.load import parse_study
 from hpo.config.space import Choice, Distribution, Integer, Log
 from hpo.config.study import StudySpec
 from hpo.diagnosis.base import StudyResults
-from hpo.diagnosis.conditions import Condition, Table
+from hpo.diagnosis.conditions import Condition, TrialTable
 from hpo.errors import StudyFileError
 
 Change = Mapping[str, Any]
 NO_REMEDY: tuple[str, Change] = ("", {})
 WIDER = 1 / 3
-"""By how much of its length a range is widened, on its own scale: a decade for one of three decades."""
+"""Share of its length by which a range is widened, on its scale: one decade for three decades."""
 
 
 def apply_change(spec: StudySpec, change: Change) -> StudySpec:
-    """The study with a JSON merge patch (RFC 7396) applied to its file; raises ``StudyFileError``."""
+    """Apply a JSON merge patch (RFC 7396) to the file of a study. Raises ``StudyFileError``."""
     document = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return parse_study(json.dumps(_merged(document, change)), "the changed study")
 
@@ -39,10 +39,10 @@ def _merged(document: Any, patch: Any) -> Any:
     return merged
 
 
-def keep_out(results: StudyResults, table: Table, conditions: Sequence[Condition]) -> tuple[str, Change]:
-    """How to leave a region out, in words and as a change; nothing if that cuts off one of the best trials.
+def keep_out(results: StudyResults, table: TrialTable, conditions: Sequence[Condition]) -> tuple[str, Change]:
+    """Return how to exclude a region, as text and as a change; nothing if one of the best trials is in it.
 
-    Of two conditions the one is given up in which fewer trials learned.
+    Of two conditions, the one is excluded under which fewer trials learned.
     """
     trials = results.trials
     best = {trial.number for trial in results.top}
@@ -52,10 +52,10 @@ def keep_out(results: StudyResults, table: Table, conditions: Sequence[Condition
         if not best.intersection(trial.number for trial in lost):
             offers.append((sum(not results.failed(trial) for trial in lost), condition))
     for _, condition in sorted(offers, key=lambda offer: offer[0]):
-        words, change = _without(results.spec.space[condition.name], condition)
+        text, change = _without(results.spec.space[condition.name], condition)
         change = _with_dependents(results.spec, change)
         if _is_valid(results.spec, change):
-            return words, change
+            return text, change
     if len(conditions) == 2 and not offers:
         first, second = conditions
         return (
@@ -70,8 +70,8 @@ def _without(distribution: Distribution, condition: Condition) -> tuple[str, Cha
     if isinstance(distribution, Choice):
         left = [value for value in distribution.choice if value != condition.value]
         if len(left) > 1:
-            words = f"leave {yaml_text(condition.value)} out of {name}"
-            return words, {"space": {name: {"choice": left}}}
+            text = f"remove {yaml_text(condition.value)} from {name}"
+            return text, {"space": {name: {"choice": left}}}
         return _fix(name, left[0])
     low, high = distribution.bounds
     low, high = (low, condition.value) if condition.kind == "above" else (condition.value, high)
@@ -86,7 +86,7 @@ def _fix(name: str, value: Any) -> tuple[str, Change]:
 
 
 def widen(results: StudyResults, name: str, upwards: bool) -> tuple[str, Change]:
-    """A range that goes a third of its length further at one end, as far as the hyperparameter can go."""
+    """Widen a range by a third of its length at one end, within the limits of the hyperparameter."""
     distribution = results.spec.space[name]
     assert not isinstance(distribution, Choice)
     low, high = distribution.bounds
@@ -102,12 +102,12 @@ def widen(results: StudyResults, name: str, upwards: bool) -> tuple[str, Change]
 
 
 def _written(kind: str, ends: Sequence[float]) -> str:
-    """A range as it stands in a study file."""
+    """Return a range as a study file spells it."""
     return f"{{{kind}: [{', '.join(map(yaml_text, ends))}]}}"
 
 
 def beyond(distribution: Distribution, name: str, upwards: bool) -> float:
-    """The new end: two digits, inside the hyperparameter's limits; the old end if it is one of them."""
+    """Return the new end: two digits, within the limits; the old end if it is a limit."""
     assert not isinstance(distribution, Choice)
     low, high = distribution.bounds
     old = high if upwards else low
@@ -136,7 +136,7 @@ def _range(distribution: Distribution, low: float, high: float) -> tuple[str, li
 
 
 def _with_dependents(spec: StudySpec, change: Change) -> Change:
-    """The change, and without what is drawn only under a choice that it leaves out."""
+    """Also remove hyperparameters that are drawn only under a choice that the change removes."""
     space, fixed = dict(change["space"]), change.get("fixed", {})
     for name, distribution in spec.space.items():
         for parent, wanted in distribution.when.items():

@@ -1,4 +1,4 @@
-"""Conditions on hyperparameters, ``lr above 0.12``, and which of a study's trials they hold for."""
+"""Conditions on hyperparameters, such as ``lr above 0.12``, and the trials that meet them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from hpo.diagnosis.base import StudyResults
 Mask = npt.NDArray[np.bool_]
 
 MOST_THRESHOLDS = 100
-"""Per hyperparameter: more would cost time and say no more."""
+"""Per hyperparameter: more would cost time without a benefit."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One hyperparameter above or below a threshold, or one of its choices."""
+    """A hyperparameter above or below a threshold, or at one of its choices."""
 
     name: str
     kind: Literal["above", "below", "is"]
@@ -34,44 +34,44 @@ class Condition:
         return f"{self.name} {side}{setting(self.value)}"
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs: ``{"name": "lr", "above": 0.12}``."""
+        """Return the condition for programs: ``{"name": "lr", "above": 0.12}``."""
         return {"name": self.name, self.kind: self.value}
 
 
-def describe(conditions: Sequence[Condition]) -> str:
-    """``activation sigmoid with batch_norm none``."""
+def condition_text(conditions: Sequence[Condition]) -> str:
+    """Return ``activation sigmoid with batch_norm none``."""
     return " with ".join(map(str, conditions))
 
 
-class Table:
-    """The searched values of n trials as a column for each hyperparameter."""
+class TrialTable:
+    """The searched values of n trials, one column per hyperparameter."""
 
     def __init__(self, columns: Mapping[str, tuple[Mask, npt.NDArray[Any]]], size: int) -> None:
         self._columns = columns
         self.size = size
 
     @staticmethod
-    def of(results: StudyResults) -> Table:
-        """All finished trials of a study."""
+    def of(results: StudyResults) -> TrialTable:
+        """Return the table of all finished trials of a study."""
         trials = results.trials
         columns = {}
         for name, distribution in results.spec.space.items():
             has = np.array([name in trial.values for trial in trials], bool)
             kind: Any = object if isinstance(distribution, Choice) else float
             columns[name] = has, np.array([trial.values.get(name) for trial in trials], kind)
-        return Table(columns, len(trials))
+        return TrialTable(columns, len(trials))
 
     def distinct(self, name: str) -> list[float]:
-        """The values of a number, sorted."""
+        """Return the distinct values of a number, sorted."""
         has, values = self._columns[name]
         return np.unique(values[has]).tolist()  # type: ignore[no-any-return]
 
     def having(self, condition: Condition) -> Mask:
-        """Which trials (n,) have the condition's hyperparameter."""
+        """Return which trials (n,) have the condition's hyperparameter."""
         return self._columns[condition.name][0]
 
     def holding(self, condition: Condition) -> Mask:
-        """Which trials (n,) meet the condition; never where its hyperparameter had no effect."""
+        """Return which trials (n,) meet the condition; none where its hyperparameter had no effect."""
         has, values = self._columns[condition.name]
         if condition.kind == "is":
             found = values == condition.value
@@ -80,12 +80,12 @@ class Table:
         return np.array(has & found, bool)
 
     def holding_all(self, conditions: Sequence[Condition]) -> Mask:
-        """Which trials (n,) meet all conditions."""
+        """Return which trials (n,) meet all conditions."""
         return np.array(np.all([self.holding(each) for each in conditions], axis=0), bool)
 
 
 def choices(space: Mapping[str, Distribution]) -> list[Condition]:
-    """Every choice of a space."""
+    """Return a condition for every choice of a space."""
     return [
         Condition(name, "is", value)
         for name, distribution in space.items()
@@ -95,9 +95,9 @@ def choices(space: Mapping[str, Distribution]) -> list[Condition]:
 
 
 def thresholds(
-    space: Mapping[str, Distribution], table: Table, most: int = MOST_THRESHOLDS
+    space: Mapping[str, Distribution], table: TrialTable, most: int = MOST_THRESHOLDS
 ) -> list[Condition]:
-    """Both sides of ``most`` thresholds, or fewer, of each searched number, spread over the trials."""
+    """Return both sides of at most ``most`` thresholds of each searched number, spread over the trials."""
     return [
         condition
         for name, distribution in space.items()
@@ -122,7 +122,7 @@ def _thresholds(
 
 
 def short_between(low: float, high: float, log: bool) -> float:
-    """The number with the fewest digits about half-way between two others, on a log scale or a linear one."""
+    """Return a number with few digits about halfway between two others, on a log or a linear scale."""
     middle = math.sqrt(low * high) if log else (low + high) / 2
     for digits in range(17):
         short = float(f"{middle:.{digits}e}")

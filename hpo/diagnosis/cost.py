@@ -1,18 +1,19 @@
-"""How much of the time went into trials that came to nothing."""
+"""How much of the time was spent on trials that failed or did not learn."""
 
 from __future__ import annotations
 
-from hpo.diagnosis.base import StudyFinding, StudyResults
+from hpo.diagnosis.base import StudyResults
+from hpo.records import StudyFinding
 
 FEWEST_TRIALS = 10
 NOTABLE = 0.1
-"""Share of the time from which it is said; below, the checks stopped what was hopeless soon enough."""
+"""Share of the time above which it is reported; below it, the checks stopped hopeless trials early enough."""
 LARGE = 0.5
-"""Share from which it is a warning: the space is mostly hopeless."""
+"""Share above which it is a warning: most of the space is hopeless."""
 
 
 def cost(results: StudyResults) -> list[StudyFinding]:
-    """A finding if failures took a tenth of the time or more."""
+    """Report failures that took at least a tenth of the time."""
     trials = results.trials
     failed = [trial for trial in trials if results.failed(trial)]
     seconds, wasted = (sum(trial.seconds for trial in each) for each in (trials, failed))
@@ -23,7 +24,10 @@ def cost(results: StudyResults) -> list[StudyFinding]:
         StudyFinding(
             check="cost",
             severity="warn" if share >= LARGE else "note",
-            message=f"{len(failed)} of {len(trials)} trials came to nothing and took {share:.0%} of the time",
+            message=(
+                f"{len(failed)} of {len(trials)} trials failed or did not learn, and "
+                f"took {share:.0%} of the time"
+            ),
             evidence={
                 "failed": len(failed),
                 "trials": len(trials),

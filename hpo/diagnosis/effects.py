@@ -1,4 +1,4 @@
-"""How much each hyperparameter explains of an outcome, one at a time, and whether chance would do as much.
+"""How much of an outcome each hyperparameter explains by itself, and whether chance explains as much.
 
 The share of the variance between groups of trials, corrected for the number of groups: 0 on average where a
 hyperparameter makes no difference (epsilon squared: T. L. Kelley, PNAS 21, 1935). Groups are the choices, or
@@ -20,13 +20,13 @@ from hpo.config.space import Choice
 from hpo.diagnosis.base import StudyResults, TrialResult
 
 FEWEST_TRIALS = 10
-"""Of which a hyperparameter's effect is measured."""
+"""Minimum for measuring the effect of a hyperparameter."""
 FEWEST_IN_GROUP = 3
 GROUPS = 5
-"""Into so many parts of equal size a number's trials are put, or fewer."""
+"""Largest number of groups of equal size for the trials of a number."""
 PERMUTATIONS = 1999
 MOST_TRIALS = 400
-"""More would cost seconds and say no more: of a larger study every k-th trial is looked at."""
+"""More would cost seconds without a benefit: of a larger study, every k-th trial is used."""
 
 _Numbers = npt.NDArray[np.float64]
 _Places = npt.NDArray[np.int_]
@@ -34,7 +34,7 @@ _Places = npt.NDArray[np.int_]
 
 @dataclass(frozen=True)
 class Group:
-    """Trials with one choice, or with numbers from a range, and the mean of their outcomes."""
+    """Trials with one choice, or with numbers from a range, and their mean outcome."""
 
     label: str
     trials: int
@@ -43,9 +43,9 @@ class Group:
 
 @dataclass(frozen=True)
 class Effect:
-    """What a hyperparameter explains of the variance of an outcome, over the trials in which it applies.
+    """The share of an outcome's variance that a hyperparameter explains, over the trials where it applies.
 
-    ``p_value`` is the chance of as large a share if the outcomes had nothing to do with it, by permutation.
+    ``p_value`` is the probability of as large a share if the outcomes did not depend on it, by permutation.
     """
 
     name: str
@@ -66,9 +66,9 @@ class Effect:
 
 
 def effects(results: StudyResults, trials: Sequence[TrialResult], outcomes: Sequence[float]) -> list[Effect]:
-    """Each searched hyperparameter's effect on the outcomes of these trials, the largest first.
+    """Return the effect of each searched hyperparameter on the outcomes of these trials, largest first.
 
-    The same trials give the same numbers. Those with too few trials, or with one setting alone, are left out.
+    Deterministic. Hyperparameters with too few trials or a single setting are left out.
     """
     step = -(-len(trials) // MOST_TRIALS) or 1
     trials, values = trials[::step], np.array(outcomes[::step], float)
@@ -81,7 +81,7 @@ def effects(results: StudyResults, trials: Sequence[TrialResult], outcomes: Sequ
 
 
 def holm(p_values: Sequence[float], alpha: float) -> list[bool]:
-    """Which of many tests count, for a chance of ``alpha`` of any mistake.
+    """Return which of many tests are significant, with a family-wise error rate of ``alpha``.
 
     S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian J. of Statistics 6, 1979.
     """
@@ -117,13 +117,13 @@ def _effect(
 
 
 def _each(values: Sequence[Any]) -> tuple[list[str], _Places]:
-    """A part for each setting."""
+    """Return a group for each setting."""
     distinct = sorted(dict.fromkeys(values), key=lambda value: (str(type(value)), value))
     return [setting(value) for value in distinct], np.array([distinct.index(value) for value in values])
 
 
 def _fifths(values: Sequence[float]) -> tuple[list[str], _Places]:
-    """Parts of about equal size; equal numbers are together."""
+    """Return groups of about equal size; equal numbers share a group."""
     numbers = np.array(values, float)
     parts = max(2, min(GROUPS, len(numbers) // (2 * FEWEST_IN_GROUP)))
     edges = np.unique(np.quantile(numbers, np.arange(1, parts) / parts))
@@ -138,12 +138,12 @@ def _fifths(values: Sequence[float]) -> tuple[list[str], _Places]:
 
 
 def _as_given(number: float, values: Sequence[float]) -> float:
-    """A whole number is written as one."""
+    """Return integers as ``int``."""
     return int(number) if all(isinstance(value, int) for value in values) else float(number)
 
 
 def _share_and_chance(outcomes: _Numbers, places: _Places, groups: int) -> tuple[float, float]:
-    """Epsilon squared, at least 0, and its permutation p-value (with the + 1 that keeps it valid)."""
+    """Return epsilon squared, at least 0, and its permutation p-value (with the + 1 that keeps it valid)."""
     member = np.eye(groups)[places]
     sizes = member.sum(0)
     centred = outcomes - outcomes.mean()

@@ -1,7 +1,7 @@
-"""Choices, and pairs of choices, with which no trial learned anything.
+"""Choices, and pairs of choices, with which no trial learned.
 
-None of n is no news if most trials fail: it is said where so many failures together would be unlikely if
-these trials learned as often as all, by Fisher's exact test over all choices and pairs (Tarone 1990).
+Where most trials fail, 0 of n is no surprise: it is reported where n failures would be unlikely if these
+trials learned as often as all, by Fisher's exact test over all choices and pairs (Tarone 1990).
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from itertools import combinations
 
 import numpy as np
 
-from hpo.diagnosis.base import ALPHA, StudyFinding, StudyResults
+from hpo.diagnosis.base import ALPHA, StudyResults
 from hpo.diagnosis.changes import keep_out
-from hpo.diagnosis.conditions import Condition, Mask, Table, choices, describe
+from hpo.diagnosis.conditions import Condition, Mask, TrialTable, choices, condition_text
 from hpo.diagnosis.fisher import fisher, level
 from hpo.diagnosis.regions import REDUNDANT
+from hpo.records import StudyFinding
 
 
-def never_works(results: StudyResults, table: Table) -> list[StudyFinding]:
-    """One finding for each choice that never learned, and each pair of which neither alone is to blame."""
+def never_works(results: StudyResults, table: TrialTable) -> list[StudyFinding]:
+    """Report each choice that never learned, and each pair that neither choice explains alone."""
     failed = np.array([results.failed(trial) for trial in results.trials], bool)
     single = choices(results.spec.space)
     pairs = [pair for pair in combinations(single, 2) if pair[0].name != pair[1].name]
@@ -40,20 +41,20 @@ def never_works(results: StudyResults, table: Table) -> list[StudyFinding]:
 
 
 def _p_of_none(size: int, failed: Mask) -> float:
-    """How likely it is that ``size`` trials drawn at random all failed; 1 if fewer trials did."""
+    """Return the probability that ``size`` random trials all failed; 1 if fewer trials did."""
     failures = int(failed.sum())
     return fisher(size, size, failures, len(failed)) if size <= failures else 1.0
 
 
-def _is_one_to_blame(conditions: Sequence[Condition], rows: Mask, table: Table, failed: Mask) -> bool:
-    """Whether one of the two fails so often that the other need not be mentioned."""
+def _is_one_to_blame(conditions: Sequence[Condition], rows: Mask, table: TrialTable, failed: Mask) -> bool:
+    """Whether one of the two explains the failures alone."""
     size = int(rows.sum())
     return any(_p_of_none(size, failed[table.holding(each)]) > REDUNDANT for each in conditions)
 
 
 def _finding(
     results: StudyResults,
-    table: Table,
+    table: TrialTable,
     conditions: Sequence[Condition],
     rows: Mask,
     failed: Mask,
@@ -66,7 +67,8 @@ def _finding(
         check="never_works",
         severity="warn",
         message=(
-            f"{describe(conditions)}: 0 of {rows.sum()} learned; elsewhere {elsewhere} of {(~rows).sum()}"
+            f"{condition_text(conditions)}: 0 of {rows.sum()} learned; "
+            f"elsewhere {elsewhere} of {(~rows).sum()}"
         ),
         evidence={
             "where": [each.as_dict() for each in conditions],

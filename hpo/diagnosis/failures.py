@@ -1,6 +1,6 @@
-"""How many trials failed of each cause, and where in the space they lie.
+"""How many trials failed for each cause, and where in the space they lie.
 
-Which condition separates them best is found by Fisher's exact test, corrected for all conditions tried
+The condition that separates them best is found by Fisher's exact test, corrected for all conditions tested
 (Tarone 1990), as a decision tree finds its first split.
 """
 
@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from hpo.checks.causes import CAUSES, HEALTHY
-from hpo.diagnosis.base import ALPHA, StudyFinding, StudyResults
+from hpo.diagnosis.base import ALPHA, StudyResults
 from hpo.diagnosis.changes import keep_out
-from hpo.diagnosis.conditions import Table, describe
+from hpo.diagnosis.conditions import TrialTable, condition_text
 from hpo.diagnosis.regions import FEWEST, Region, Regions
+from hpo.records import StudyFinding
 
 ANY = "any"
-"""In the place of a cause: every trial that came to nothing."""
+"""In place of a cause: every trial that failed or did not learn."""
 VERBS = {
     "exploding_loss": "exploded",
     "not_learning": "did not learn",
@@ -26,13 +27,13 @@ VERBS = {
     "error": "ended in an error",
     "underfitting": "underfit",
     "overfitting": "overfit",
-    ANY: "came to nothing",
+    ANY: "failed or did not learn",
 }
-"""What a trial of a cause did; other causes are nouns."""
+"""Causes as verbs; the labels of other causes are nouns."""
 
 
-def failures(results: StudyResults, table: Table) -> list[StudyFinding]:
-    """A finding for each cause whose trials lie where chance would not put them, and for all failures."""
+def failures(results: StudyResults, table: TrialTable) -> list[StudyFinding]:
+    """Report where the trials of each cause lie, and all failures, where chance does not explain it."""
     causes = Counter(trial.cause for trial in results.trials if trial.cause != HEALTHY)
     hits = {
         cause: np.array([trial.cause == cause for trial in results.trials], bool)
@@ -55,7 +56,7 @@ def failures(results: StudyResults, table: Table) -> list[StudyFinding]:
 
 
 def _finding(
-    results: StudyResults, table: Table, cause: str, count: int, region: Region, limit: float
+    results: StudyResults, table: TrialTable, cause: str, count: int, region: Region, limit: float
 ) -> StudyFinding:
     inside = table.holding_all(region.conditions)
     failed = sum(results.failed(trial) for trial, is_in in zip(results.trials, inside, strict=True) if is_in)
@@ -64,13 +65,13 @@ def _finding(
     if cause in VERBS:
         what = f"{here} {VERBS[cause]}; elsewhere {elsewhere}"
     else:
-        name = CAUSES[cause].words if cause in CAUSES else cause
+        name = CAUSES[cause].label if cause in CAUSES else cause
         what = f"{name} in {here}; elsewhere in {elsewhere}"
     remedy, change = keep_out(results, table, region.conditions)
     return StudyFinding(
         check="failures",
         severity="warn" if 2 * failed >= region.size else "note",
-        message=f"{describe(region.conditions)}: {what}",
+        message=f"{condition_text(region.conditions)}: {what}",
         evidence={"cause": cause, **region.evidence(count, total, limit)},
         remedy=remedy,
         change=change,

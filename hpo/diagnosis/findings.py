@@ -1,30 +1,31 @@
-"""All checks of a whole study, and what they found in the order of its use."""
+"""All checks of a whole study; their findings, the most useful first."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from hpo.diagnosis.base import StudyFinding, StudyResults
+from hpo.diagnosis.base import StudyResults
 from hpo.diagnosis.border import border
-from hpo.diagnosis.conditions import Table
+from hpo.diagnosis.conditions import TrialTable
 from hpo.diagnosis.cost import cost
 from hpo.diagnosis.failing_choices import never_works
 from hpo.diagnosis.failures import failures
 from hpo.diagnosis.noise import noise
+from hpo.records import StudyFinding
 
 
 def study_findings(results: StudyResults) -> list[StudyFinding]:
-    """What a study's finished trials say about it as a whole; the same trials give the same findings."""
+    """Return the findings on a study as a whole, from its finished trials. Deterministic."""
     if not results.trials:
         return []
-    table = Table.of(results)
+    table = TrialTable.of(results)
     never = never_works(results, table)
     where = [each for each in failures(results, table) if not _is_covered(each, never)]
     return [*where, *never, *border(results), *noise(results), *cost(results)]
 
 
 def _is_covered(finding: StudyFinding, never: list[StudyFinding]) -> bool:
-    """Whether it only repeats that a choice never works."""
+    """Whether the finding only repeats that a choice never works."""
     return any(all(condition in _where(finding) for condition in _where(each)) for each in never)
 
 

@@ -1,4 +1,4 @@
-"""Fisher's exact test, and how small a p-value must be when many splits of the same trials are tried."""
+"""Fisher's exact test, and the significance level when many splits of the same trials are tested."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ import numpy as np
 
 
 def fisher(hits: int, part: int, all_hits: int, total: int) -> float:
-    """The one-sided p-value of Fisher's exact test.
+    """Return the one-sided p-value of Fisher's exact test.
 
-    The probability that ``hits`` or more of ``part`` trials are hits, when they are drawn from ``total`` with
-    ``all_hits`` hits (R. A. Fisher, Statistical Methods for Research Workers, 1934, section 21.02).
+    It is the probability that ``hits`` or more of ``part`` trials are hits, when they are drawn from
+    ``total`` with ``all_hits`` hits (R. A. Fisher, Statistical Methods for Research Workers, 1934, section
+    21.02).
     """
     return math.exp(log_fisher(hits, part, all_hits, total))
 
 
 def log_fisher(hits: int, part: int, all_hits: int, total: int) -> float:
-    """The logarithm of that p-value: among thousands of trials, many are 0 as a float."""
+    """Return the logarithm of that p-value: with thousands of trials, many underflow to 0."""
     most = min(part, all_hits)
     terms = [
         _log_choose(all_hits, x) + _log_choose(total - all_hits, part - x)
@@ -35,14 +36,14 @@ def log_fisher(hits: int, part: int, all_hits: int, total: int) -> float:
 
 @lru_cache(maxsize=10_000)
 def least_p(part: int, all_hits: int, total: int) -> float:
-    """The smallest p-value that Fisher's test can give for a part: as many hits as there can be."""
+    """Return the smallest p-value that Fisher's test can give for a part: with as many hits as possible."""
     return fisher(min(part, all_hits), part, all_hits, total)
 
 
 def level(least: Iterable[float], alpha: float) -> float:
-    """The largest p-value that counts in each of many tests, for a chance of ``alpha`` over all of them.
+    """Return the significance level of each of many tests, for a family-wise error rate of ``alpha``.
 
-    Tests that could not reach it, whatever the outcome, are not counted (R. E. Tarone, A modified Bonferroni
+    Tests that could not reach it with any outcome are not counted (R. E. Tarone, A modified Bonferroni
     method for discrete data, Biometrics 46, 1990). ``least`` has each test's smallest possible p-value.
     """
     possible = np.sort(np.fromiter(least, float))

@@ -1,7 +1,7 @@
-"""Which hyperparameters matter, for training at all and for the accuracy of what trained; said in words.
+"""Which hyperparameters matter: for training at all, and for the accuracy of the trials that trained.
 
-Trials that came to nothing are not left out, and not mixed with the others: the first question is about all
-trials, as 1 (it learned) or 0, the second about the values of those that learned.
+Trials that failed or did not learn are neither left out nor mixed with the others: the first question is
+about all trials, as 1 (it learned) or 0, the second about the values of those that learned.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from typing import Literal
 import numpy as np
 
 from hpo.diagnosis.base import StudyResults
-from hpo.diagnosis.conditions import Mask, Table
+from hpo.diagnosis.conditions import Mask, TrialTable
 from hpo.diagnosis.effects import Effect, Group, effects, holm
 from hpo.diagnosis.interactions import Cell, Interaction, interactions
 
 Question = Literal["trains", "value"]
 
 ALPHA = 0.05 / 4
-"""For each family of tests, of which there are four: two questions, each of single settings and of pairs. At
-most 5 % of studies whose outcomes have nothing to do with their settings get any statement."""
+"""For each of four families of tests: two questions, each for single settings and for pairs. At most 5 % of
+studies whose outcomes do not depend on their settings get a statement."""
 WORST = 0.25
-"""The share of the trials that trained whose accuracy is called bad, where pairs are looked for."""
+"""Share of the trained trials whose accuracy counts as bad in the search for pairs."""
 FEWEST_OF_A_KIND = 3
-"""Trials that learned, and that did not, before it is asked why."""
+"""Minimum of trials that learned, and of trials that did not, for the first question."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What decides one question; ``sure`` names the effects that are beyond chance.
+    """The answer to one question; ``sure`` names the effects that are beyond chance.
 
     ``good`` of the ``trials`` trained, or were better than the worst quarter.
     """
@@ -44,14 +44,14 @@ class Answer:
 
     @property
     def statements(self) -> list[str]:
-        """What is beyond chance, in words and numbers, the strongest first."""
+        """The significant effects as sentences, the strongest first."""
         effect = _of_training if self.question == "trains" else _of_value
-        said = [effect(self, each) for each in self.effects if each.name in self.sure]
-        return said + [_pair(self, each) for each in self.interactions]
+        single = [effect(self, each) for each in self.effects if each.name in self.sure]
+        return single + [_pair(self, each) for each in self.interactions]
 
 
 def importance(results: StudyResults) -> list[Answer]:
-    """An answer to each question that the study's trials can answer; the same trials give the same."""
+    """Answer each question for which the study has enough trials. Deterministic."""
     failed = np.array([results.failed(trial) for trial in results.trials], bool)
     answers = []
     if min(failed.sum(), (~failed).sum()) >= FEWEST_OF_A_KIND:
@@ -64,7 +64,7 @@ def importance(results: StudyResults) -> list[Answer]:
 
 
 def strongest(answers: Sequence[Answer]) -> list[str]:
-    """The first statement on each question."""
+    """Return the first statement on each question."""
     return [answer.statements[0] for answer in answers if answer.statements]
 
 
@@ -77,7 +77,7 @@ def _answer(question: Question, results: StudyResults, bad: Mask, outcomes: Sequ
         good=int((~bad).sum()),
         effects=tuple(found),
         sure=tuple(each.name for each, is_sure in zip(found, sure, strict=True) if is_sure),
-        interactions=tuple(interactions(results, Table.of(results), bad, ALPHA)),
+        interactions=tuple(interactions(results, TrialTable.of(results), bad, ALPHA)),
     )
 
 
@@ -101,19 +101,19 @@ def _of_value(answer: Answer, effect: Effect) -> str:
 
 
 def _subject(answer: Answer, effect: Effect) -> str:
-    """A conditional hyperparameter is spoken of where it has an effect."""
+    """Return the name, with the number of trials compared if these are not all."""
     if effect.trials == answer.trials:
         return effect.name
-    return f"{effect.name} (in the {effect.trials} trials that it is compared in)"
+    return f"{effect.name} (in the {effect.trials} trials compared)"
 
 
 def _pair(answer: Answer, found: Interaction) -> str:
     first, second = found.conditions
-    said = _trained_of if answer.question == "trains" else _bad_of
+    count = _trained_of if answer.question == "trains" else _bad_of
     what = "trained" if answer.question == "trains" else "in the worst quarter"
     return (
-        f"{first} with {second}: {said(found.both)} {what}; {first} with another {second.name} "
-        f"{said(found.first)}, {second} with another {first.name} {said(found.second)}"
+        f"{first} with {second}: {count(found.both)} {what}; {first} with another {second.name} "
+        f"{count(found.first)}, {second} with another {first.name} {count(found.second)}"
     )
 
 

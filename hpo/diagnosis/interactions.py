@@ -1,8 +1,8 @@
-"""Pairs of settings that are bad together and not alone: "above lr 0.1 nothing trains without batch norm".
+"""Pairs of settings that are bad only together: "above lr 0.1 nothing trains without batch norm".
 
 For each pair of conditions the trials that meet both are compared with those that meet the first alone, and
-with those that meet the second alone, by Fisher's exact test; the larger p-value counts. A pair is said if
-that is beyond chance over all pairs tried, and if both together do more harm than each does by itself.
+with those that meet the second alone, by Fisher's exact test; the larger p-value counts. A pair is reported
+if that is significant over all pairs tested, and if both together do more harm than each does alone.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from itertools import combinations
 import numpy as np
 
 from hpo.diagnosis.base import StudyResults
-from hpo.diagnosis.conditions import Condition, Mask, Table, choices, thresholds
+from hpo.diagnosis.conditions import Condition, Mask, TrialTable, choices, thresholds
 from hpo.diagnosis.effects import holm
 from hpo.diagnosis.fisher import fisher, level
 from hpo.diagnosis.regions import FEWEST
 
 THRESHOLDS = 5
-"""Per number: the quartiles, and the ends, which no test can use. More would need more evidence for each."""
+"""Per number: the quartiles and the ends, which no test can use. More would need more evidence for each."""
 MORE_HARM = 2.0
-"""So many times as much the second condition must add to the first as the first alone does."""
+"""How many times as much harm the second condition must add as the first does alone."""
 SHARE = 0.5
-"""Share of the trials with both that are bad, at least."""
+"""Minimum share of bad trials among those with both."""
 MOST = 3
-"""Pairs that are said, the surest first."""
+"""Largest number of reported pairs, the most significant first."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Some trials, and how many of them are bad."""
+    """A group of trials, and how many of them are bad."""
 
     bad: int
     trials: int
 
     @property
     def rate(self) -> float:
-        """The share of bad ones; 0 without trials."""
+        """The share of bad trials; 0 without trials."""
         return self.bad / self.trials if self.trials else 0.0
 
 
@@ -56,16 +56,16 @@ class Interaction:
 
     @property
     def is_joint(self) -> bool:
-        """Whether the harm is that of the combination."""
+        """Whether the combination causes the harm."""
         alone = max(self.first.rate, self.second.rate)
         return self.both.rate >= SHARE and self.both.rate - alone >= MORE_HARM * (alone - self.neither.rate)
 
 
-def interactions(results: StudyResults, table: Table, bad: Mask, alpha: float) -> list[Interaction]:
-    """Pairs under which trials of ``table`` are bad (n,), one for each pair of hyperparameters, surest first.
+def interactions(results: StudyResults, table: TrialTable, bad: Mask, alpha: float) -> list[Interaction]:
+    """Return the pairs under which trials of ``table`` are bad (n,), at most one per pair of hyperparameters.
 
-    By Holm's method over all pairs that could reach significance given how many trials they have, whatever
-    these came to (Tarone 1990); so this selection costs nothing.
+    The most significant first, by Holm's method over all pairs that have enough trials to reach significance,
+    whatever their outcomes (Tarone 1990), so this selection costs no power.
     """
     conditions = [*choices(results.spec.space), *thresholds(results.spec.space, table, THRESHOLDS)]
     pairs = [pair for pair in combinations(conditions, 2) if pair[0].name != pair[1].name]
@@ -89,8 +89,8 @@ def interactions(results: StudyResults, table: Table, bad: Mask, alpha: float) -
     return [_refined(each, exact, table, bad) for each in list(best.values())[:MOST]]
 
 
-def _refined(found: Interaction, exact: Sequence[Condition], table: Table, bad: Mask) -> Interaction:
-    """The same pair with the thresholds that fit best; its p-value stays that with which it was found."""
+def _refined(found: Interaction, exact: Sequence[Condition], table: TrialTable, bad: Mask) -> Interaction:
+    """Return the same pair with the thresholds that fit best, and the p-value with which it was found."""
     best = found
     for place, condition in enumerate(found.conditions):
         for each in exact:
@@ -103,8 +103,8 @@ def _refined(found: Interaction, exact: Sequence[Condition], table: Table, bad: 
     return replace(best, p_value=found.p_value)
 
 
-def _least_p(pair: Sequence[Condition], table: Table) -> float:
-    """The p-value if all trials with both were bad and no others: from the numbers of trials alone."""
+def _least_p(pair: Sequence[Condition], table: TrialTable) -> float:
+    """Return the p-value if exactly the trials with both were bad: from the numbers of trials alone."""
     first, second = (table.holding(each) & _having_both(pair, table) for each in pair)
     both = int((first & second).sum())
     if both < FEWEST:
@@ -112,11 +112,11 @@ def _least_p(pair: Sequence[Condition], table: Table) -> float:
     return max(1 / math.comb(int(each.sum()), both) for each in (first, second))
 
 
-def _having_both(pair: Sequence[Condition], table: Table) -> Mask:
+def _having_both(pair: Sequence[Condition], table: TrialTable) -> Mask:
     return np.array(table.having(pair[0]) & table.having(pair[1]), bool)
 
 
-def _interaction(pair: tuple[Condition, Condition], table: Table, bad: Mask) -> Interaction:
+def _interaction(pair: tuple[Condition, Condition], table: TrialTable, bad: Mask) -> Interaction:
     having = _having_both(pair, table)
     first, second = (table.holding(each) for each in pair)
     both = _cell(having & first & second, bad)

@@ -1,7 +1,7 @@
-"""Can the best trials be told apart?
+"""Are the best trials distinguishable?
 
 An accuracy on n images has the binomial standard error sqrt(p (1 - p) / n). Configurations that were trained
-more than once also show how far the seed alone moves them; both are added, as variances.
+more than once also show the effect of the seed; both variances are added.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hpo.diagnosis.base import StudyFinding, StudyResults, TrialResult
+from hpo.diagnosis.base import StudyResults, TrialResult
+from hpo.records import StudyFinding
 
 Z = 1.96
-"""Two accuracies are told apart if they differ by more than this many standard errors: 95 %."""
+"""Two accuracies are distinguishable if they differ by more than this many standard errors: 95 %."""
 FEWEST_REPEATS = 3
-"""Degrees of freedom from which a scatter between seeds is taken seriously."""
+"""Minimum degrees of freedom of the variance between seeds."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class _Group:
 
 
 def noise(results: StudyResults) -> list[StudyFinding]:
-    """A note if others are within the noise of the best, and how large that is."""
+    """Report the trials within the noise of the best, and the size of the noise."""
     images = results.val_images
     groups = _groups(results.ranked)
     if not images or len(groups) < 2:
@@ -55,7 +56,7 @@ def _groups(ranked: Sequence[TrialResult]) -> list[_Group]:
 
 
 def _seed_variance(groups: Sequence[_Group]) -> tuple[float, int]:
-    """The variance of one configuration's accuracies, pooled; its degrees of freedom. 0 if hardly known."""
+    """Return the pooled variance between seeds and its degrees of freedom; 0 with too few repeats."""
     repeats = sum(len(group.trials) - 1 for group in groups)
     if repeats < FEWEST_REPEATS:
         return 0.0, 0
@@ -64,7 +65,7 @@ def _seed_variance(groups: Sequence[_Group]) -> tuple[float, int]:
 
 
 def _margin(one: _Group, other: _Group, images: int, seed_variance: float) -> float:
-    """The largest difference of two means that noise explains."""
+    """Return the largest difference of two means that noise explains."""
     variance = sum(
         (group.mean * (1 - group.mean) / images) + seed_variance / len(group.trials) for group in (one, other)
     )
@@ -81,8 +82,9 @@ def _finding(
         check="noise",
         severity="note",
         message=(
-            f"the best {len(groups)} {what} ({best.mean:.4f} to {near[-1].mean:.4f}) cannot be told apart: "
-            f"on {results.val_images:,} validation images{scatter}, differences up to {margin:.4f} are noise"
+            f"the best {len(groups)} {what} ({best.mean:.4f} to {near[-1].mean:.4f}) cannot be "
+            f"distinguished: on {results.val_images:,} validation images{scatter}, differences up to "
+            f"{margin:.4f} are noise"
         ),
         evidence={
             "trials": [[trial.number for trial in group.trials] for group in groups],
@@ -92,5 +94,5 @@ def _finding(
             "val_images": results.val_images,
             "seed_deviation": seed_sd if repeats else None,
         },
-        remedy="train them again with other seeds before believing their order",
+        remedy="train them again with other seeds before trusting their order",
     )

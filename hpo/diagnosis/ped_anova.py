@@ -1,4 +1,4 @@
-"""Which hyperparameters it takes to be among the best, by Optuna's PED-ANOVA.
+"""Which hyperparameters decide whether a trial is among the best, by Optuna's PED-ANOVA.
 
 S. Watanabe, A. Bansal, F. Hutter, PED-ANOVA, IJCAI 2023; Optuna's is its form for conditional spaces.
 """
@@ -17,14 +17,14 @@ from hpo.storage.optuna.distributions import optuna_distribution
 
 BEST_SHARE = 0.1
 FEWEST_BEST = 5
-"""Trials that Optuna's documentation wants among the best."""
+"""Trials among the best that Optuna's documentation recommends at least."""
 
 
 def best_tenth_shares(results: StudyResults) -> dict[str, float]:
-    """Each hyperparameter's part in being among the best tenth of the trials (five at least); sums to 1.
+    """Return each hyperparameter's share in being among the best tenth (at least five trials); sums to 1.
 
-    A trial that came to nothing, or was stopped early, counts as worse than all others. Empty if fewer than
-    ten trials learned: what is said of five of them would be said of half.
+    A trial that failed, did not learn or was stopped early counts as worse than all others. Empty if fewer
+    than ten trials learned: five of them would be half.
     """
     if len(results.ranked) < 2 * FEWEST_BEST:
         return {}
@@ -43,7 +43,7 @@ def best_tenth_shares(results: StudyResults) -> dict[str, float]:
         ]
     )
     share = max(BEST_SHARE, FEWEST_BEST / len(results.trials))
-    with warnings.catch_warnings():  # of a hyperparameter that applied in one trial alone
+    with warnings.catch_warnings():  # for a hyperparameter that applied in a single trial
         warnings.filterwarnings("ignore", message="Some regimes for parameter")
         found = PedAnovaImportanceEvaluator(target_quantile=share).evaluate(study)
     total = sum(found.values())
@@ -51,7 +51,7 @@ def best_tenth_shares(results: StudyResults) -> dict[str, float]:
 
 
 def _distribution(results: StudyResults, name: str) -> BaseDistribution:
-    """One for all trials, also of those whose values were given from outside the space."""
+    """Return a distribution that also covers given values outside the space."""
     distribution = results.spec.space[name]
     seen = [trial.values[name] for trial in results.trials if name in trial.values]
     if isinstance(distribution, Choice):

@@ -1,4 +1,4 @@
-"""Where in a space some trials lie: the one condition, or the two, that tell them best from the others."""
+"""Where in a space some trials lie: the one or two conditions that separate them best from the others."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from hpo.config.study import StudySpec
-from hpo.diagnosis.conditions import Condition, Mask, Table, choices, thresholds
+from hpo.diagnosis.conditions import Condition, Mask, TrialTable, choices, thresholds
 from hpo.diagnosis.fisher import fisher, least_p, level, log_fisher
 
 FEWEST = 3
-"""Hits of which a region is made at least."""
+"""Minimum of hits in a region."""
 SHARE = 0.5
-"""Share of a region's trials that are hits at least: it has to hold more often than not ..."""
+"""Minimum share of hits among the trials of a region: it has to hold more often than not ..."""
 LIFT = 2.0
-"""... and so many times as often as elsewhere: among thousands of trials, any difference is significant."""
+"""... and this many times as often as elsewhere: with thousands of trials, any difference is significant."""
 COARSE = 7
-"""Thresholds per hyperparameter when pairs of conditions are tried: the octiles."""
+"""Thresholds per hyperparameter when pairs of conditions are tested: the octiles."""
 REDUNDANT = 0.05
-"""A second condition is kept if a part of its size would do as well less often than this."""
+"""A second condition is kept if a random part of its size would do as well less often than this."""
 
 _Counts = npt.NDArray[np.float64]
 _Places = npt.NDArray[np.int_]
@@ -39,7 +39,7 @@ class Region:
     log_p: float
 
     def evidence(self, all_hits: int, trials: int, limit: float) -> dict[str, Any]:
-        """Its numbers for programs; ``limit`` is the largest p-value that counts."""
+        """Return the numbers for programs; ``limit`` is the largest significant p-value."""
         return {
             "where": [each.as_dict() for each in self.conditions],
             "hits": self.hits,
@@ -52,9 +52,9 @@ class Region:
 
 
 class Regions:
-    """All regions of a study's space that are tried, for any hits among its trials."""
+    """All candidate regions of a study's space, for any hits among its trials."""
 
-    def __init__(self, spec: StudySpec, table: Table) -> None:
+    def __init__(self, spec: StudySpec, table: TrialTable) -> None:
         self._table = table
         single = (*choices(spec.space), *thresholds(spec.space, table))
         coarse = (*choices(spec.space), *thresholds(spec.space, table, COARSE))
@@ -62,7 +62,7 @@ class Regions:
         self._pairs = _Candidates.pairs(coarse, table)
 
     def find(self, hits: Mask, alpha: float) -> tuple[Region, float] | None:
-        """The region of the hits (n,) and the largest p-value that counts; None if chance could make it.
+        """Return the region of the hits (n,) and the largest significant p-value; None if chance explains it.
 
         One condition if any is good enough, and then a second if it helps within that region (as in T.
         Hothorn, K. Hornik, A. Zeileis, Unbiased recursive partitioning, 2006); else the best pair.
@@ -90,7 +90,7 @@ class Regions:
         return Region(tuple(conditions), *counts, log_fisher(*counts, int(hits[has].sum()), int(has.sum())))
 
     def _has_redundant(self, region: Region, hits: Mask) -> bool:
-        """Whether one of two conditions might as well be left out."""
+        """Whether one of two conditions is redundant."""
         for condition in region.conditions:
             inside = self._table.holding(condition)
             if fisher(region.hits, region.size, int(hits[inside].sum()), int(inside.sum())) > REDUNDANT:
@@ -98,7 +98,7 @@ class Regions:
         return False
 
     def _refined(self, region: Region, hits: Mask) -> Region:
-        """The same region with the thresholds that fit best; it was found with coarse ones."""
+        """Return the same region, which was found with coarse thresholds, with those that fit best."""
         for i, condition in enumerate(region.conditions):
             if condition.kind == "is":
                 continue
@@ -115,7 +115,7 @@ class Regions:
 
 @dataclass(frozen=True)
 class _Candidates:
-    """Regions of one condition or two: candidate k is where conditions first[k] and last[k] both hold.
+    """Regions of one or two conditions: candidate k is where conditions first[k] and last[k] both hold.
 
     ``holds`` (c, n) and ``has`` (c, n) are 1 where a trial meets a condition, and where it has its
     hyperparameter.
@@ -128,35 +128,35 @@ class _Candidates:
     last: _Places
 
     @staticmethod
-    def singles(conditions: Sequence[Condition], table: Table) -> _Candidates:
+    def singles(conditions: Sequence[Condition], table: TrialTable) -> _Candidates:
         every = np.arange(len(conditions))
         return _Candidates(tuple(conditions), *_matrices(conditions, table), every, every)
 
     @staticmethod
-    def pairs(conditions: Sequence[Condition], table: Table) -> _Candidates:
+    def pairs(conditions: Sequence[Condition], table: TrialTable) -> _Candidates:
         names = np.array([each.name for each in conditions])
         first, last = np.triu_indices(len(conditions), 1)
         differ = names[first] != names[last]
         return _Candidates(tuple(conditions), *_matrices(conditions, table), first[differ], last[differ])
 
     def only(self, rows: Mask) -> _Candidates:
-        """Among the trials of a mask (n,)."""
+        """Return the candidates among the trials of a mask (n,)."""
         return replace(self, holds=self.holds[:, rows], has=self.has[:, rows])
 
     def without(self, name: str) -> _Candidates:
-        """Those that do not speak of a hyperparameter."""
+        """Return the candidates without conditions on a hyperparameter."""
         is_other = np.array([each.name != name for each in self.conditions])
         keep = is_other[self.first] & is_other[self.last]
         return replace(self, first=self.first[keep], last=self.last[keep])
 
     def best(self, hits: Mask, alpha: float) -> tuple[Region | None, float]:
-        """The one that tells hits from others best, if beyond chance; and the p-value needed."""
+        """Return the candidate that separates hits best, if significant, and the p-value needed."""
         part, total = self._count(self.holds), self._count(self.has)
         part_hits, total_hits = self._count(self.holds * hits), self._count(self.has * hits)
         margins = np.stack([part, total_hits, total], axis=1).astype(int).tolist()
         limit = level((least_p(*each) for each in margins), alpha)
         best: Region | None = None
-        for k in np.flatnonzero(_worth_saying(part, part_hits, total, total_hits)).tolist():
+        for k in np.flatnonzero(_worth_reporting(part, part_hits, total, total_hits)).tolist():
             log_p = log_fisher(int(part_hits[k]), *margins[k])
             if log_p <= math.log(limit) and (best is None or log_p < best.log_p):
                 both = dict.fromkeys((self.conditions[self.first[k]], self.conditions[self.last[k]]))
@@ -164,7 +164,7 @@ class _Candidates:
         return best, limit
 
     def _count(self, matrix: _Counts) -> _Counts:
-        """For each candidate, the trials that both of its rows have."""
+        """Count, for each candidate, the trials that both of its rows have."""
         if np.array_equal(self.first, self.last):
             single: _Counts = matrix.sum(axis=1)[self.first]
             return single
@@ -172,13 +172,13 @@ class _Candidates:
         return both
 
 
-def _matrices(conditions: Sequence[Condition], table: Table) -> tuple[_Counts, _Counts]:
+def _matrices(conditions: Sequence[Condition], table: TrialTable) -> tuple[_Counts, _Counts]:
     holds, has = ([of(each) for each in conditions] for of in (table.holding, table.having))
     shape = len(conditions), table.size
     return np.array(holds, float).reshape(shape), np.array(has, float).reshape(shape)
 
 
-def _worth_saying(part: _Counts, part_hits: _Counts, total: _Counts, total_hits: _Counts) -> Mask:
+def _worth_reporting(part: _Counts, part_hits: _Counts, total: _Counts, total_hits: _Counts) -> Mask:
     elsewhere = (total_hits - part_hits) / np.maximum(total - part, 1)
     share = part_hits / np.maximum(part, 1)
     return (part_hits >= FEWEST) & (share >= SHARE) & (share >= LIFT * elsewhere) & (part < total)

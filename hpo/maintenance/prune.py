@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, delete, func, select
 
 from hpo.artifacts import store as kept
-from hpo.artifacts.ranking import standing
+from hpo.artifacts.ranking import trials_to_keep
 from hpo.config.study import StudySpec
 from hpo.maintenance.check import CHECKS
 from hpo.settings import settings
@@ -81,7 +81,7 @@ def find_weights(url: str) -> list[Removable]:
 
 
 def _unneeded(connection: Connection, folder: Path, study: str) -> Iterator[Removable]:
-    found = kept.entries(folder.name)
+    found = kept.trial_folders(folder.name)
     row = connection.execute(
         select(StudyRow.study_id, StudyRow.spec)
         .join(STUDIES, STUDIES.c.study_id == StudyRow.study_id)
@@ -91,8 +91,8 @@ def _unneeded(connection: Connection, folder: Path, study: str) -> Iterator[Remo
         yield Removable("weights", f"weights of the deleted study {study}", folder, _size(folder), None)
         return
     spec = StudySpec.model_validate(row.spec)
-    now = standing(connection, row.study_id, spec.keep_best)
-    for each in kept.superfluous(found, now.unfinished, now.best):
+    now = trials_to_keep(connection, row.study_id, spec.keep_best)
+    for each in kept.stale(found, now.unfinished, now.best):
         what = f"weights of trial {each.number} of {study}, which is not one of its best {spec.keep_best}"
         yield Removable("weights", what, each.path, _size(each.path), None)
 

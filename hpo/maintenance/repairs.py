@@ -11,7 +11,7 @@ from hpo.records import Outcome
 from hpo.storage import attempts, orphans, schema
 from hpo.storage.column_types import utc_now
 from hpo.storage.store import curve_sums, tell_optuna
-from hpo.storage.tables import AttemptRow, Base, EpochRow, SlotRow, TrialRow
+from hpo.storage.tables import EPOCHS, AttemptRow, Base, SlotRow, TrialRow
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
 Repair: TypeAlias = Callable[[Connection, Rows], None]
@@ -97,7 +97,7 @@ def plan(connection: Connection, rows: Rows) -> None:
 def end_attempts(connection: Connection, rows: Rows) -> None:
     """Close attempts that nobody is at, as lost."""
     for row in rows:
-        last = select(func.coalesce(func.max(EpochRow.epoch), 0)).where(EpochRow.trial_id == row["trial_id"])
+        last = select(func.coalesce(func.max(EPOCHS.c.epoch), 0)).where(EPOCHS.c.trial_id == row["trial_id"])
         connection.execute(
             update(AttemptRow)
             .where(AttemptRow.trial_id == row["trial_id"], AttemptRow.attempt == row["attempt"])

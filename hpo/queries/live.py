@@ -10,34 +10,27 @@ from sqlalchemy import Connection, Engine, Select, and_, func, select
 
 from hpo.config.study import StudySpec
 from hpo.queries.study import StudyStatus, study_status
+from hpo.records import EpochResult
 from hpo.storage.attempts import busy_seconds
 from hpo.storage.column_types import utc_now
 from hpo.storage.engine import reading
+from hpo.storage.record_columns import record_of
 from hpo.storage.studies import KNOWN, find_study
-from hpo.storage.tables import AttemptRow, EpochRow, FindingRow, SlotRow, TrialRow
-
-
-@dataclass(frozen=True)
-class EpochNow:
-    """An epoch of a trial under way."""
-
-    epoch: int
-    train_loss: float | None
-    val_accuracy: float | None
-    images_per_second: float | None
-    seconds_ago: float
+from hpo.storage.tables import EPOCHS, FINDINGS, AttemptRow, SlotRow, TrialRow
 
 
 @dataclass(frozen=True)
 class RunningNow:
-    """A trial that a worker has had in hand for ``seconds``, from ``from_epoch`` on."""
+    """A trial that a worker has been training for ``seconds``, from ``from_epoch`` on."""
 
     number: int
     worker: str
     configuration: dict[str, Any]
     seconds: float
     from_epoch: int
-    curve: tuple[EpochNow, ...]
+    curve: tuple[EpochResult, ...]
+    idle_seconds: float
+    """Since its last epoch ended, or since the attempt began."""
 
 
 @dataclass(frozen=True)
@@ -103,13 +96,12 @@ def study_now(engine: Engine, name: str, findings: int = 3) -> StudyNow:
 
 def _running(connection: Connection, study_id: int, now: datetime) -> list[RunningNow]:
     rows = connection.execute(_held(study_id)).all()
-    curves: dict[int, list[EpochNow]] = {row.trial_id: [] for row in rows}
-    wanted = select(EpochRow.__table__).where(EpochRow.trial_id.in_(curves)).order_by("trial_id", "epoch")
-    for row in connection.execute(wanted):
-        ago = (now - row.ended_at).total_seconds()
-        curves[row.trial_id].append(
-            EpochNow(row.epoch, row.train_loss, row.val_accuracy, row.images_per_second, ago)
-        )
+    curves: dict[int, list[EpochResult]] = {row.trial_id: [] for row in rows}
+    last = {row.trial_id: row.started_at for row in rows}
+    epochs = select(EPOCHS).where(EPOCHS.c.trial_id.in_(curves)).order_by("trial_id", "epoch")
+    for row in connection.execute(epochs):
+        curves[row.trial_id].append(record_of(EpochResult, row._asdict()))
+        last[row.trial_id] = row.ended_at
     return [
         RunningNow(
             number=row.number,
@@ -118,6 +110,7 @@ def _running(connection: Connection, study_id: int, now: datetime) -> list[Runni
             seconds=(now - row.started_at).total_seconds(),
             from_epoch=row.from_epoch,
             curve=tuple(curves[row.trial_id]),
+            idle_seconds=(now - last[row.trial_id]).total_seconds(),
         )
         for row in rows
     ]
@@ -153,12 +146,12 @@ def _ended(study_id: int) -> Select[Any]:
 
 
 def _findings(study_id: int, count: int) -> Select[Any]:
-    message = func.coalesce(func.nullif(FindingRow.layer, "") + ": ", "") + FindingRow.message
+    message = func.coalesce(func.nullif(FINDINGS.c.layer, "") + ": ", "") + FINDINGS.c.message
     return (
-        select(KNOWN.c.number, FindingRow.check_name, FindingRow.severity, FindingRow.step, message)
-        .join(KNOWN, KNOWN.c.trial_id == FindingRow.trial_id)
-        .join(TrialRow, TrialRow.trial_id == FindingRow.trial_id)
-        .where(TrialRow.study_id == study_id, FindingRow.severity != "pass")
-        .order_by(FindingRow.id.desc())
+        select(KNOWN.c.number, FINDINGS.c.check_name, FINDINGS.c.severity, FINDINGS.c.step, message)
+        .join(KNOWN, KNOWN.c.trial_id == FINDINGS.c.trial_id)
+        .join(TrialRow, TrialRow.trial_id == FINDINGS.c.trial_id)
+        .where(TrialRow.study_id == study_id, FINDINGS.c.severity != "pass")
+        .order_by(FINDINGS.c.id.desc())
         .limit(count)
     )

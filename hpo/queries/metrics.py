@@ -8,7 +8,7 @@ from sqlalchemy import Engine, Select, func, select
 
 from hpo.storage.column_types import epoch_now
 from hpo.storage.engine import reading
-from hpo.storage.tables import AttemptRow, EpochRow, SlotRow, TrialRow
+from hpo.storage.tables import EPOCHS, AttemptRow, SlotRow, TrialRow
 
 
 def epochs_by_study(engine: Engine) -> dict[int, int]:
@@ -24,12 +24,12 @@ def held_by_study(engine: Engine) -> dict[int, int]:
 
 def speed_by_study(engine: Engine) -> dict[int, float]:
     """Images per second of the trials under way, each in its last epoch, added up; by the study's id."""
-    last = (EpochRow.trial_id == SlotRow.trial_id) & (EpochRow.epoch == SlotRow.epoch)
+    last = (EPOCHS.c.trial_id == SlotRow.trial_id) & (EPOCHS.c.epoch == SlotRow.epoch)
     running = (SlotRow.state != "done", SlotRow.state == "running")
     return _numbers(
         engine,
-        select(SlotRow.study_id, func.sum(EpochRow.images_per_second))
-        .join(EpochRow, last)
+        select(SlotRow.study_id, func.sum(EPOCHS.c.images_per_second))
+        .join(EPOCHS, last)
         .where(*running)
         .group_by(SlotRow.study_id),
     )

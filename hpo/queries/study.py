@@ -21,14 +21,14 @@ from sqlalchemy import (
 
 from hpo.config.study import MAIN, TEST
 from hpo.queries.workers import Work, work_on
+from hpo.records import SEVERITIES
 from hpo.storage.engine import reading
 from hpo.storage.studies import KNOWN, find_study, is_known_study, searched_names
 from hpo.storage.tables import (
+    EPOCHS,
+    FINDINGS,
     OUTCOMES,
-    SEVERITIES,
     STUDIES,
-    EpochRow,
-    FindingRow,
     SlotRow,
     StudyRow,
     TrialRow,
@@ -263,14 +263,14 @@ def study_curves(engine: Engine, name: str, numbers: Collection[int]) -> dict[in
 def checks_by_severity(engine: Engine, name: str) -> dict[str, dict[str, int]]:
     """In how many trials each check came to which severity at worst; raises ``UnknownStudyError``."""
     counts: dict[str, dict[str, int]] = defaultdict(dict)
-    worst = func.max(case(*((FindingRow.severity == each, place) for place, each in enumerate(SEVERITIES))))
+    worst = func.max(case(*((FINDINGS.c.severity == each, place) for place, each in enumerate(SEVERITIES))))
     with reading(engine) as connection:
         per_trial = (
-            select(FindingRow.check_name, worst.label("worst"))
-            .join(KNOWN, KNOWN.c.trial_id == FindingRow.trial_id)
-            .join(TrialRow, TrialRow.trial_id == FindingRow.trial_id)
+            select(FINDINGS.c.check_name, worst.label("worst"))
+            .join(KNOWN, KNOWN.c.trial_id == FINDINGS.c.trial_id)
+            .join(TrialRow, TrialRow.trial_id == FINDINGS.c.trial_id)
             .where(TrialRow.study_id == find_study(connection, name).study_id)
-            .group_by(FindingRow.check_name, FindingRow.trial_id)
+            .group_by(FINDINGS.c.check_name, FINDINGS.c.trial_id)
             .subquery()
         )
         counted = select(per_trial.c.check_name, per_trial.c.worst, func.count()).group_by(
@@ -295,9 +295,9 @@ def _trials(study_id: int) -> Select[Any]:
 
 def _curves(connection: Connection, name: str) -> Select[int, int, float | None]:
     return (
-        select(KNOWN.c.number, EpochRow.epoch, EpochRow.val_accuracy)
-        .join(KNOWN, KNOWN.c.trial_id == EpochRow.trial_id)
-        .join(TrialRow, TrialRow.trial_id == EpochRow.trial_id)
+        select(KNOWN.c.number, EPOCHS.c.epoch, EPOCHS.c.val_accuracy)
+        .join(KNOWN, KNOWN.c.trial_id == EPOCHS.c.trial_id)
+        .join(TrialRow, TrialRow.trial_id == EPOCHS.c.trial_id)
         .where(TrialRow.study_id == find_study(connection, name).study_id)
-        .order_by(KNOWN.c.number, EpochRow.epoch)
+        .order_by(KNOWN.c.number, EPOCHS.c.epoch)
     )

@@ -10,16 +10,17 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, Select, exists, func, select
 
 from hpo.errors import UserError
-from hpo.records import EpochRecord, FindingRecord, LayerRecord
+from hpo.records import EpochResult, Finding, LayerStatistics
 from hpo.storage.engine import reading
+from hpo.storage.record_columns import record_of
 from hpo.storage.studies import KNOWN, find_study, searched_names
 from hpo.storage.tables import (
+    EPOCHS,
+    FINDINGS,
+    LAYERS,
     TRIALS,
     AttemptRow,
     DecisionRow,
-    EpochRow,
-    FindingRow,
-    LayerRow,
     SlotRow,
     StatisticsRow,
     TrialRow,
@@ -78,9 +79,9 @@ class TrialDetail:
     ended_at: datetime | None
     configuration: dict[str, Any]
     searched: tuple[str, ...]
-    curve: tuple[EpochRecord, ...]
-    findings: tuple[FindingRecord, ...]
-    layers: tuple[LayerRecord, ...]
+    curve: tuple[EpochResult, ...]
+    findings: tuple[Finding, ...]
+    layers: tuple[LayerStatistics, ...]
     """Every layer at every step that was looked at, in order."""
     attempts: tuple[Attempt, ...]
     given: dict[str, Any] | None = None
@@ -97,15 +98,13 @@ def trial_detail(engine: Engine, name: str, number: int) -> TrialDetail:
         if row is None:
             raise UserError(f"study {name} has no trial {number}: {_numbers(connection, study.study_id)}")
         of_trial = row.trial_id
-        curve = connection.execute(_table(EpochRow).where(EpochRow.trial_id == of_trial).order_by("epoch"))
-        findings = connection.execute(
-            _table(FindingRow).where(FindingRow.trial_id == of_trial).order_by("id")
-        )
+        curve = connection.execute(select(EPOCHS).where(EPOCHS.c.trial_id == of_trial).order_by("epoch"))
+        findings = connection.execute(select(FINDINGS).where(FINDINGS.c.trial_id == of_trial).order_by("id"))
         layers = connection.execute(
-            _table(LayerRow).where(LayerRow.trial_id == of_trial).order_by("step", "position")
+            select(LAYERS).where(LAYERS.c.trial_id == of_trial).order_by("step", "position")
         )
         attempts = connection.execute(
-            _table(AttemptRow).where(AttemptRow.trial_id == of_trial).order_by("attempt")
+            select(AttemptRow.__table__).where(AttemptRow.trial_id == of_trial).order_by("attempt")
         )
         return TrialDetail(
             **{
@@ -114,9 +113,9 @@ def trial_detail(engine: Engine, name: str, number: int) -> TrialDetail:
             study_uid=study.uid,
             is_drawn_around=_is_drawn_around(connection, row),
             searched=searched_names(study),
-            curve=tuple(_epoch(each) for each in curve),
-            findings=tuple(_finding(each) for each in findings),
-            layers=tuple(_layer(each) for each in layers),
+            curve=tuple(record_of(EpochResult, row._asdict()) for row in curve),
+            findings=tuple(record_of(Finding, row._asdict()) for row in findings),
+            layers=tuple(record_of(LayerStatistics, row._asdict()) for row in layers),
             attempts=tuple(_attempt(each) for each in attempts),
         )
 
@@ -133,7 +132,7 @@ def trials_with_layers(engine: Engine, name: str) -> set[int]:
     """The numbers of a study's trials whose layers were looked at; raises ``UnknownStudyError``."""
     with reading(engine) as connection:
         study = find_study(connection, name)
-        looked_at = exists().where(LayerRow.trial_id == TrialRow.trial_id)
+        looked_at = exists().where(LAYERS.c.trial_id == TrialRow.trial_id)
         numbers = (
             select(KNOWN.c.number)
             .join(TrialRow, TrialRow.trial_id == KNOWN.c.trial_id)
@@ -184,33 +183,8 @@ def _numbers(connection: Connection, study_id: int) -> str:
     return "none has begun yet" if last is None else f"its trials are 0 to {last}"
 
 
-def _number(value: float | None) -> float:
-    """A stored measurement; NULL is what was not finite."""
-    return float("nan") if value is None else value
-
-
-def _epoch(row: Row[Any]) -> EpochRecord:
-    values: dict[str, Any] = {each.name: _number(row._mapping[each.name]) for each in fields(EpochRecord)}
-    return EpochRecord(**values)
-
-
-def _finding(row: Row[Any]) -> FindingRecord:
-    values = {each.name: row._mapping[each.name] for each in fields(FindingRecord) if each.name != "check"}
-    return FindingRecord(check=row.check_name, **values)
-
-
-def _layer(row: Row[Any]) -> LayerRecord:
-    values = {each.name: row._mapping[each.name] for each in fields(LayerRecord)}
-    counts = values["activation_counts"]
-    return LayerRecord(**values | {"activation_counts": None if counts is None else tuple(counts)})
-
-
 def _attempt(row: Row[Any]) -> Attempt:
     return Attempt(**{each.name: row._mapping[each.name] for each in fields(Attempt)})
-
-
-def _table(rows: Any) -> Select[Any]:
-    return select(rows.__table__)
 
 
 @dataclass(frozen=True)
@@ -232,7 +206,7 @@ def trial_log(engine: Engine, study: str, number: int) -> list[LogEntry]:
     Raises ``UnknownStudyError``, or ``UserError`` for a wrong number.
     """
     trial = trial_detail(engine, study, number)
-    of_trial = select(EpochRow.epoch, EpochRow.ended_at).where(EpochRow.trial_id == trial.trial_id)
+    of_trial = select(EPOCHS.c.epoch, EPOCHS.c.ended_at).where(EPOCHS.c.trial_id == trial.trial_id)
     with reading(engine) as connection:
         ends = {row.epoch: row.ended_at for row in connection.execute(of_trial)}
     return list(_entries(trial, ends))

@@ -15,7 +15,7 @@ from hpo.storage import rungs
 from hpo.storage.fence import Lease
 from hpo.storage.notify import notify_idle_workers
 from hpo.storage.store import ResultsStore, set_outcome, tell_optuna
-from hpo.storage.tables import TRIALS, FindingRow, SlotRow, TrialRow
+from hpo.storage.tables import FINDINGS, TRIALS, SlotRow, TrialRow
 
 Choose: TypeAlias = Callable[[Sequence[Paused], bool], Paused | None]
 """Chooses which of the best paused trials of each rung is resumed.
@@ -163,11 +163,11 @@ def _forget_verdict(connection: Connection, trial_id: int) -> None:
 def _redecide(connection: Connection, paused: Paused, decision: Decision) -> None:
     rungs.redecide(connection, paused, decision)
     connection.execute(
-        update(FindingRow)
+        update(FINDINGS)
         .where(
-            FindingRow.trial_id == paused.trial_id,
-            FindingRow.check_name == rungs.CHECK,
-            FindingRow.epoch == paused.epoch,
+            FINDINGS.c.trial_id == paused.trial_id,
+            FINDINGS.c.check_name == rungs.CHECK,
+            FINDINGS.c.epoch == paused.epoch,
         )
         .values(message=decision.words, value=paused.rank, threshold=None)
     )

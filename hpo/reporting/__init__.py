@@ -1,1 +1,1 @@
-"""What people look at: the dashboard, pictures, reports."""
+"""Results for people: dashboard, pictures, reports, Prometheus metrics, ``hpo doctor``."""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hpo.checks.causes import CAUSES, HEALTHY
-from hpo.diagnosis.base import StudyFinding, StudyResults, TrialResult
+from hpo.diagnosis.base import StudyResults, TrialResult
+from hpo.records import StudyFinding
 from hpo.reporting import formatting
 
 
@@ -47,5 +48,5 @@ def group_failures(results: StudyResults, found: Sequence[StudyFinding]) -> list
 def _group(cause: str, trials: Sequence[TrialResult], with_lr: bool) -> FailureGroup:
     lrs = [trial.values["lr"] for trial in trials if with_lr and "lr" in trial.values]
     numbers = tuple(trial.number for trial in trials)
-    label = CAUSES[cause].words if cause in CAUSES else cause
+    label = CAUSES[cause].label if cause in CAUSES else cause
     return FailureGroup(cause, label, numbers, min(lrs, default=None), max(lrs, default=None))

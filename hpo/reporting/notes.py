@@ -1,4 +1,4 @@
-"""What is to say about a study and its trials, as the short Markdown that the dashboard shows."""
+"""The notes of a study and its trials, as short Markdown for the dashboard."""
 
 from __future__ import annotations
 
@@ -6,85 +6,79 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from hpo.checks.causes import HEALTHY
+from hpo.checks.causes import HEALTHY, evidence
 from hpo.config.study import TEST
-from hpo.diagnosis.base import StudyFinding
 from hpo.queries.study import StudyOverview, TrialSummary
+from hpo.records import StudyFinding
 from hpo.reporting import formatting
 from hpo.reporting.figures.points import cause_of
-from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY, cause_words
+from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY, cause_label
 
 _MARKED = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$]|(?<=:)/)")
 _SHOWN = 5
-"""The best trials that are listed, and the failed ones that stand for each cause."""
+"""The number of best trials that are listed, and of examples for each cause of failure."""
 
 
 def escaped(text: str) -> str:
-    """Text in which Markdown finds nothing: names and messages may hold anything."""
+    """Escape Markdown: names and messages may contain anything."""
     return _MARKED.sub(r"\\\1", " ".join(formatting.printable(text).split()))
 
 
-def is_unwell(trial: TrialSummary) -> bool:
-    """Whether it is over and something was wrong with it."""
+def has_problem(trial: TrialSummary) -> bool:
+    """Return whether the trial ended and something was wrong with it."""
     return cause_of(trial) not in (HEALTHY, RUNNING, STOPPED_EARLY)
 
 
 def best_trials(overview: StudyOverview, count: int = _SHOWN) -> list[TrialSummary]:
-    """The best complete trials, best first; not the one that is measured on the test images."""
+    """Return the best complete trials, best first, without evaluations on the test images."""
     ranked = [each for each in overview.trials if each.state == "complete" and each.stage != TEST]
     valued = [each for each in ranked if each.value is not None]
     return sorted(valued, key=lambda each: (-(each.value or 0.0), each.number))[:count]
 
 
 def trial_note(trial: TrialSummary, searched: Sequence[str], rank: int | None = None) -> str:
-    """Verdict, evidence and remedy of a trial; ``rank`` if it is one of the best."""
+    """Return the verdict, evidence and remedy of a trial; ``rank`` is given for one of the best."""
     parts = []
     if rank is not None:
-        place = "The best trial" if rank == 1 else f"Number {rank} of the best trials"
+        place = "The best trial" if rank == 1 else f"Rank {rank} of all trials"
         epoch = f" in epoch {trial.best_epoch}" if trial.best_epoch else ""
         parts.append(f"**{place}**: accuracy {formatting.accuracy(trial.value)} on validation images{epoch}.")
     if trial.cause == HEALTHY:
         parts.append("Healthy: no check found anything that explains a bad result.")
     elif trial.cause:
-        sure = "" if trial.confidence is None else f" ({trial.confidence:.0%} sure)"
-        parts.append(f"### {escaped(cause_words(trial.cause))}{sure}")
-        parts.append(escaped(_evidence(trial)))
+        sure = "" if trial.confidence is None else f" ({trial.confidence:.0%} confidence)"
+        parts.append(f"### {escaped(cause_label(trial.cause))}{sure}")
+        parts.append(escaped(evidence(trial.verdict or "")))
     if trial.remedy:
         parts.append(f"**Try:** {escaped(trial.remedy)}")
     values = {name: trial.configuration.get(name) for name in searched}
     settings = formatting.hyperparameters(
         {name: value for name, value in values.items() if value is not None}
     )
-    parts.append(f"With {escaped(settings)}.")
+    parts.append(f"Hyperparameters: {escaped(settings)}.")
     return "\n\n".join(part for part in parts if part)
 
 
 def study_note(overview: StudyOverview, findings: Sequence[StudyFinding], study_id: int) -> str:
-    """What was asked, what was found, how trials failed and what to do about it; trials are links."""
+    """Return the study's progress, best trials, problems by cause with remedies, and findings."""
     searched = list(overview.spec.get("space", {}))
     sections = [
-        _asked(overview, searched),
+        _progress(overview, searched),
         _best(overview, searched, study_id),
-        _failures(overview, study_id),
+        _problems(overview, study_id),
         _findings(findings),
     ]
     return "\n\n".join(section for section in sections if section)
 
 
-def _evidence(trial: TrialSummary) -> str:
-    verdict = trial.verdict or ""
-    start = f"{cause_words(trial.cause or '')}: "
-    return verdict.removeprefix(start)
-
-
-def _asked(overview: StudyOverview, searched: Sequence[str]) -> str:
+def _progress(overview: StudyOverview, searched: Sequence[str]) -> str:
     ended = sum(each.ended_at is not None for each in overview.trials)
     running = sum(cause_of(each) == RUNNING for each in overview.trials)
-    under_way = f", {running} under way" if running else ""
-    stopped = " The study is stopped: `hpo resume` lets workers go on." if overview.stopped_at else ""
+    running_too = f", {running} running" if running else ""
+    stopped = " The study is stopped: `hpo resume` lets workers continue." if overview.stopped_at else ""
     return (
         f"## {escaped(overview.name)}\n\n"
-        f"{formatting.count(ended, 'trial')} done{under_way}, on {escaped(overview.dataset)}; searched: "
+        f"{formatting.count(ended, 'trial')} done{running_too}, on {escaped(overview.dataset)}; searched: "
         f"{escaped(', '.join(searched) or 'nothing')}.{stopped}"
     )
 
@@ -95,7 +89,7 @@ def _best(overview: StudyOverview, searched: Sequence[str], study_id: int) -> st
             _link(trial, study_id),
             formatting.accuracy(trial.value),
             *(_cell(trial, name) for name in searched),
-            escaped(cause_words(trial.cause or "")),
+            escaped(cause_label(trial.cause or "")),
         ]
         for trial in best_trials(overview)
     ]
@@ -104,9 +98,9 @@ def _best(overview: StudyOverview, searched: Sequence[str], study_id: int) -> st
     return "### Best trials\n\n" + _table(["trial", "accuracy", *map(escaped, searched), "verdict"], rows)
 
 
-def _failures(overview: StudyOverview, study_id: int) -> str:
+def _problems(overview: StudyOverview, study_id: int) -> str:
     groups: dict[str, list[TrialSummary]] = defaultdict(list)
-    for trial in filter(is_unwell, overview.trials):
+    for trial in filter(has_problem, overview.trials):
         groups[cause_of(trial)].append(trial)
     if not groups:
         return ""
@@ -114,8 +108,8 @@ def _failures(overview: StudyOverview, study_id: int) -> str:
     for cause, trials in sorted(groups.items(), key=lambda each: -len(each[1])):
         examples = ", ".join(_link(trial, study_id) for trial in trials[:_SHOWN])
         remedy = next((trial.remedy for trial in trials if trial.remedy), "")
-        rows.append([escaped(cause_words(cause)), str(len(trials)), examples, escaped(remedy or "")])
-    return "### What went wrong\n\n" + _table(["cause", "trials", "such as", "try"], rows)
+        rows.append([escaped(cause_label(cause)), str(len(trials)), examples, escaped(remedy or "")])
+    return "### Problems\n\n" + _table(["cause", "trials", "examples", "remedy"], rows)
 
 
 def _findings(findings: Sequence[StudyFinding]) -> str:
@@ -125,7 +119,7 @@ def _findings(findings: Sequence[StudyFinding]) -> str:
     for finding in findings:
         remedy = f" **Try:** {escaped(finding.remedy)}" if finding.remedy else ""
         lines.append(f"- {escaped(finding.message)}.{remedy}")
-    return "### The study as a whole\n\n" + "\n".join(lines)
+    return "### Findings about the search\n\n" + "\n".join(lines)
 
 
 def _link(trial: TrialSummary, study_id: int) -> str:

@@ -1,4 +1,4 @@
-"""What a database says of its service, in Prometheus' text format."""
+"""The metrics of a database's studies and workers in the text format of Prometheus."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _TRIAL_STATES = ("waiting", "running", "paused", "complete", "pruned", "failed")
 
 
 def database_metrics(url: str) -> bytes:
-    """The metrics now; raises ``StorageError`` if the database cannot be read, or hpo never wrote to it."""
+    """Return the current metrics.
+
+    Raises ``StorageError`` if the database cannot be read or has no tables of hpo.
+    """
     engine = open_reader(url)
     try:
         require(engine)
@@ -38,11 +41,11 @@ class _Database(Collector):
         self._engine = engine
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: registering reads no database."""
+        """Return nothing: registration must not read the database."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric."""
+        """Yield every metric."""
         studies = list_studies(self._engine)
         names = {each.study_id: each.name for each in studies}
         yield _trials(studies)
@@ -50,13 +53,13 @@ class _Database(Collector):
         yield _epochs(names, metrics.epochs_by_study(self._engine))
         yield _by_study(
             "hpo_images_per_second",
-            "Training speed of the trials under way, each in its last epoch, added up.",
+            "Training speed of the running trials, summed; each in its last epoch.",
             names,
             metrics.speed_by_study(self._engine),
         )
         yield _by_study(
             "hpo_slots_held",
-            "Trials that a worker holds under a lease that has not run out.",
+            "Trials that a worker holds under a lease that has not expired.",
             names,
             metrics.held_by_study(self._engine),
         )
@@ -83,7 +86,9 @@ def _best(studies: list[StudySummary]) -> Metric:
 
 
 def _epochs(names: Mapping[int, str], epochs: Mapping[int, int]) -> Metric:
-    family = CounterMetricFamily("hpo_epochs", "Recorded epochs, of trials under way too.", labels=["study"])
+    family = CounterMetricFamily(
+        "hpo_epochs", "Recorded epochs, including those of running trials.", labels=["study"]
+    )
     for study_id, name in names.items():
         family.add_metric([name], float(epochs.get(study_id, 0)))
     return family
@@ -99,7 +104,7 @@ def _by_study(metric: str, about: str, names: Mapping[int, str], values: Mapping
 def _attempts(names: Mapping[int, str], counts: Mapping[tuple[int, str], int]) -> Metric:
     family = CounterMetricFamily(
         "hpo_attempts",
-        "Ended goes of a worker at a trial by outcome; lost: its worker died or could not renew its lease.",
+        "Ended attempts at trials by outcome; lost: the worker died or could not renew its lease.",
         labels=["study", "outcome"],
     )
     for study_id, name in names.items():
@@ -111,7 +116,7 @@ def _attempts(names: Mapping[int, str], counts: Mapping[tuple[int, str], int]) -
 def _workers(engine: Engine) -> Metric:
     family = GaugeMetricFamily(
         "hpo_workers",
-        "Worker processes on all machines by state; alive are those at_work and idle.",
+        "Worker processes on all machines by state; at_work and idle ones are alive.",
         labels=["state"],
     )
     states = [state_of(each) for each in present_workers(engine)]

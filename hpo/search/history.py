@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, column, exists, or_, select, table
 
 from hpo.storage.store import ResultsStore
-from hpo.storage.tables import TRIALS, EpochRow, FindingRow, TrialRow
+from hpo.storage.tables import EPOCHS, FINDINGS, TRIALS, TrialRow
 
 _ATTRIBUTES = table("trial_system_attributes", column("trial_id"), column("key"), column("value_json"))
 """Optuna's table; `ResultsStore.begin_trial` writes to it."""
@@ -73,7 +73,7 @@ class History:
 
 
 def _trials() -> Select[Any]:
-    hopeless = exists().where(FindingRow.trial_id == TrialRow.trial_id, FindingRow.severity == "fatal")
+    hopeless = exists().where(FINDINGS.c.trial_id == TrialRow.trial_id, FINDINGS.c.severity == "fatal")
     return (
         select(
             TrialRow.trial_id,
@@ -83,12 +83,12 @@ def _trials() -> Select[Any]:
             TrialRow.value,
             TrialRow.epochs,
             TrialRow.ended_at.label("ended"),
-            EpochRow.val_accuracy.label("reached"),
+            EPOCHS.c.val_accuracy.label("reached"),
             hopeless.label("hopeless"),
             _ATTRIBUTES.c.value_json.label("generation"),
         )
         .join(TRIALS, TRIALS.c.trial_id == TrialRow.trial_id)
-        .outerjoin(EpochRow, and_(EpochRow.trial_id == TrialRow.trial_id, EpochRow.epoch == TrialRow.epochs))
+        .outerjoin(EPOCHS, and_(EPOCHS.c.trial_id == TrialRow.trial_id, EPOCHS.c.epoch == TrialRow.epochs))
         .outerjoin(
             _ATTRIBUTES, and_(_ATTRIBUTES.c.trial_id == TrialRow.trial_id, _ATTRIBUTES.c.key == GENERATION)
         )

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Select, func, select
 
 from hpo.config.study import MAIN, TEST, StudySpec
-from hpo.diagnosis import store as diagnosis
-from hpo.diagnosis.store import FinishedTrial
+from hpo.diagnosis.refresh import lock_study
+from hpo.diagnosis.trials import FinishedTrial
 from hpo.errors import UserError
 from hpo.stages import wording
 from hpo.stages.plan import evaluated_configuration, next_stage
@@ -35,7 +35,7 @@ def advance(store: ResultsStore, name: str) -> bool:
     """
 
     def work(connection: Connection) -> bool:
-        diagnosis.lock(connection, name)
+        lock_study(connection, name)
         results = read_results(connection, name)
         if results.spec.stages and not connection.scalar(_open_slots(results.study_id)):
             plan = next_stage(results)
@@ -66,7 +66,7 @@ def evaluate_on_test(store: ResultsStore, name: str, number: int) -> int:
     """
 
     def work(connection: Connection) -> int:
-        diagnosis.lock(connection, name)
+        lock_study(connection, name)
         results = read_results(connection, name)
         trial = _complete_trial(results, name, number)
         if any(stage.confirm for stage in results.spec.stages) and TEST not in results.stages:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hpo.config.study import TEST, StageSpec
-from hpo.diagnosis.store import FinishedTrial
+from hpo.diagnosis.trials import FinishedTrial
 from hpo.stages import wording
 from hpo.stages.around import draws_around
 from hpo.stages.confirm import confirm

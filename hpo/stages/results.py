@@ -10,8 +10,7 @@ from sqlalchemy import Connection, and_, func, select
 
 from hpo.config.configuration import applies
 from hpo.config.study import StudySpec
-from hpo.diagnosis.refresh import results_of
-from hpo.diagnosis.store import FinishedTrial, FinishedTrials, read_finished
+from hpo.diagnosis.trials import FinishedTrial, FinishedTrials, read_finished, results_of
 from hpo.stages.confirm import Values, run_of
 from hpo.stages.refine import Refined, StageTrial, refine
 from hpo.stages.store import Stage, read_stages

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from hpo import provenance
 from hpo.records import Runtime
 from hpo.storage.column_types import utc_now
-from hpo.storage.tables import AttemptRow, EpochRow, TrialRow
+from hpo.storage.tables import EPOCHS, AttemptRow, TrialRow
 
 
 def begin(
@@ -59,7 +59,7 @@ def goes_on_from(connection: Connection, trial_id: int, epoch: int) -> None:
 
 def end(connection: Connection, trial_id: int, outcome: str) -> None:
     """Close the trial's open attempt, if there is one, at the last epoch recorded."""
-    last_epoch = select(func.coalesce(func.max(EpochRow.epoch), 0)).where(EpochRow.trial_id == trial_id)
+    last_epoch = select(func.coalesce(func.max(EPOCHS.c.epoch), 0)).where(EPOCHS.c.trial_id == trial_id)
     connection.execute(
         update(AttemptRow)
         .where(AttemptRow.trial_id == trial_id, AttemptRow.outcome.is_(None))

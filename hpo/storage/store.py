@@ -17,15 +17,15 @@ from typing import Any, TypeVar
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, Insert, String, cast, delete, func, insert, select, update
+from sqlalchemy import Connection, Insert, String, Table, cast, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hpo import provenance
 from hpo.records import (
     Decision,
-    EpochRecord,
-    FindingRecord,
-    LayerRecord,
+    EpochResult,
+    Finding,
+    LayerStatistics,
     Outcome,
     Rung,
     Runtime,
@@ -37,13 +37,14 @@ from hpo.storage.engine import open_engine, read, write
 from hpo.storage.fence import Lease, pass_fence, slot_is, state_under
 from hpo.storage.notify import notify_idle_workers
 from hpo.storage.optuna.storage import optuna_within
+from hpo.storage.record_columns import row_of
 from hpo.storage.retry import PATIENCE, RetryPolicy
 from hpo.storage.tables import (
+    EPOCHS,
+    FINDINGS,
+    LAYERS,
     TRIALS,
     Base,
-    EpochRow,
-    FindingRow,
-    LayerRow,
     SlotRow,
     StatisticsRow,
     TrialRow,
@@ -182,14 +183,14 @@ class ResultsStore:
 
         def work(connection: Connection) -> int:
             pass_fence(connection, hold)
-            for row, beyond in (
-                (EpochRow, EpochRow.epoch > epoch),
-                (LayerRow, LayerRow.step >= step),
-                (FindingRow, FindingRow.step > step),
+            for table, beyond in (
+                (EPOCHS, EPOCHS.c.epoch > epoch),
+                (LAYERS, LAYERS.c.step >= step),
+                (FINDINGS, FINDINGS.c.step > step),
             ):
-                connection.execute(delete(row).where(row.trial_id == trial_id, beyond))
+                connection.execute(delete(table).where(table.c.trial_id == trial_id, beyond))
             attempts.goes_on_from(connection, trial_id, epoch)
-            last = select(func.max(EpochRow.epoch)).where(EpochRow.trial_id == trial_id)
+            last = select(func.max(EPOCHS.c.epoch)).where(EPOCHS.c.trial_id == trial_id)
             recorded = connection.scalar(last) or 0
             connection.execute(update(SlotRow).where(slot_is(hold)).values(epoch=recorded))
             return recorded
@@ -210,7 +211,7 @@ class ResultsStore:
 
         self.write(work)
 
-    def record_epoch(self, hold: Lease, trial_id: int, record: EpochRecord) -> None:
+    def record_epoch(self, hold: Lease, trial_id: int, record: EpochResult) -> None:
         """Add a point to the curves, ours and Optuna's."""
 
         def work(connection: Connection) -> None:
@@ -218,22 +219,20 @@ class ResultsStore:
             with optuna_within(connection) as optuna:
                 if _is_running(connection, trial_id):
                     optuna.set_trial_intermediate_value(trial_id, record.epoch, record.val_accuracy)
-            row = {"trial_id": trial_id, **asdict(record)}
-            _upsert(connection, EpochRow, ("trial_id", "epoch"), [row], now="ended_at")
+            row = {"trial_id": trial_id, **row_of(record)}
+            _upsert(connection, EPOCHS, ("trial_id", "epoch"), [row], now="ended_at")
 
         self.write(work)
 
-    def record_findings(self, hold: Lease, trial_id: int, records: Sequence[FindingRecord]) -> None:
+    def record_findings(self, hold: Lease, trial_id: int, records: Sequence[Finding]) -> None:
         """Store what checks found."""
-        rows = [{"trial_id": trial_id, "check_name": record.check, **asdict(record)} for record in records]
-        for row in rows:
-            del row["check"]
-        self._record(hold, FindingRow, ("trial_id", "check_name", "step", "layer"), rows)
+        rows = [{"trial_id": trial_id, **row_of(record)} for record in records]
+        self._record(hold, FINDINGS, ("trial_id", "check_name", "step", "layer"), rows)
 
-    def record_layers(self, hold: Lease, trial_id: int, records: Sequence[LayerRecord]) -> None:
+    def record_layers(self, hold: Lease, trial_id: int, records: Sequence[LayerStatistics]) -> None:
         """Store layer statistics."""
-        rows = [{"trial_id": trial_id, **asdict(record)} for record in records]
-        self._record(hold, LayerRow, ("trial_id", "step", "position"), rows)
+        rows = [{"trial_id": trial_id, **row_of(record)} for record in records]
+        self._record(hold, LAYERS, ("trial_id", "step", "position"), rows)
 
     def judge(self, hold: Lease, trial_id: int, rung: Rung, judge: rungs.Judge) -> Decision:
         """Decide what becomes of the trial at a rung, by all that have come there, and store it."""
@@ -275,9 +274,7 @@ class ResultsStore:
 
         self.write(work)
 
-    def _record(
-        self, hold: Lease, table: type[Base], key: tuple[str, ...], rows: list[dict[str, Any]]
-    ) -> None:
+    def _record(self, hold: Lease, table: Table, key: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
         def work(connection: Connection) -> None:
             pass_fence(connection, hold)
             _upsert(connection, table, key, rows)
@@ -383,9 +380,9 @@ def curve_sums(connection: Connection, trial_id: int) -> dict[str, Any]:
     """The trial's columns that sum its curve up, so that they count what earlier workers did for it too."""
     curve = select(
         func.count(),
-        func.coalesce(func.sum(EpochRow.seconds), 0.0),
-        func.coalesce(func.sum(EpochRow.images), 0),
-    ).where(EpochRow.trial_id == trial_id)
+        func.coalesce(func.sum(EPOCHS.c.seconds), 0.0),
+        func.coalesce(func.sum(EPOCHS.c.images), 0),
+    ).where(EPOCHS.c.trial_id == trial_id)
     epochs, seconds, images = connection.execute(curve).one()
     rate = images / seconds if seconds else None
     return {"epochs": epochs, "seconds": seconds, "images": images, "images_per_second": rate}
@@ -393,7 +390,7 @@ def curve_sums(connection: Connection, trial_id: int) -> dict[str, Any]:
 
 def _upsert(
     connection: Connection,
-    table: type[Base],
+    table: Table | type[Base],
     key: tuple[str, ...],
     rows: list[dict[str, Any]],
     now: str | None = None,
@@ -405,7 +402,7 @@ def _upsert(
 
 @cache
 def _upsert_statement(
-    dialect: str, table: type[Base], key: tuple[str, ...], columns: tuple[str, ...], now: str | None
+    dialect: str, table: Table | type[Base], key: tuple[str, ...], columns: tuple[str, ...], now: str | None
 ) -> Insert:
     """Built once: that takes longer than to run it."""
     make = postgresql.insert if dialect == "postgresql" else sqlite.insert

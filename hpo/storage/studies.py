@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import Connection, Engine, Integer, Row, String, and_, column, select, table
 
 from hpo.config.study import StudySpec
 from hpo.config.suggestions import did_you_mean
-from hpo.errors import UnknownStudyError
+from hpo.errors import UnknownStudyError, UserError
 from hpo.storage.engine import open_reader, reading
 from hpo.storage.revision import require
 from hpo.storage.tables import STUDIES, StudyRow
@@ -28,7 +29,10 @@ class RegisteredStudy:
 
 
 def find_registered(engine: Engine, name: str) -> RegisteredStudy | None:
-    """The study of that name that hpo made and that Optuna still has; None if there is none."""
+    """Return the study of that name that hpo created and Optuna still has, or None.
+
+    Raises ``UserError`` if it was submitted by a version of hpo with settings that this one does not know.
+    """
     mine = (
         select(StudyRow.study_id, StudyRow.uid, StudyRow.spec, StudyRow.dataset, StudyRow.dataset_fingerprint)
         .join(STUDIES, (STUDIES.c.study_id == StudyRow.study_id) & (STUDIES.c.study_name == StudyRow.name))
@@ -38,9 +42,15 @@ def find_registered(engine: Engine, name: str) -> RegisteredStudy | None:
         row = connection.execute(mine).one_or_none()
     if row is None:
         return None
-    return RegisteredStudy(
-        row.study_id, row.uid, StudySpec.model_validate(row.spec), row.dataset, row.dataset_fingerprint
-    )
+    try:
+        spec = StudySpec.model_validate(row.spec)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        raise UserError(
+            f"study {name} was submitted by a different version of hpo and uses settings that this version "
+            f"does not know: {'.'.join(map(str, wrong['loc']))}: {wrong['msg']}"
+        ) from error
+    return RegisteredStudy(row.study_id, row.uid, spec, row.dataset, row.dataset_fingerprint)
 
 
 KNOWN = table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 from sqlalchemy import (
     JSON,
@@ -25,8 +25,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from hpo.storage import tables
+from hpo.records import SEVERITIES, EpochResult, Finding, LayerStatistics, StudyFinding, StudySeverity
 from hpo.storage.column_types import NAME_LENGTH, Document, Finite, Prose, one_of
+from hpo.storage.record_columns import columns_of
 
 
 def declare(metadata: MetaData) -> tuple[Table, Table]:
@@ -56,8 +57,6 @@ OUTCOMES = ("complete", "pruned", "failed")
 ATTEMPT_OUTCOMES = (*OUTCOMES, "released", "lost", "hung", "paused")
 STAGE_KINDS = ("search", "confirm", "test")
 RUNG_DECISIONS = ("goes_on", "stopped", "paused")
-SEVERITIES = ("pass", "note", "warn", "fatal")
-STUDY_SEVERITIES = ("note", "warn")
 
 
 class Base(DeclarativeBase):
@@ -67,7 +66,7 @@ class Base(DeclarativeBase):
     }
 
 
-STUDIES, TRIALS = tables.declare(Base.metadata)
+STUDIES, TRIALS = declare(Base.metadata)
 
 
 class StudyRow(Base):
@@ -353,101 +352,73 @@ class RungRow(Base):
     reason: Mapped[str]
 
 
-class EpochRow(Base):
-    """One point of a trial's curves."""
-
-    __tablename__ = "hpo_epoch"
-    __table_args__ = (CheckConstraint("epoch >= 1", name="ck_epoch"),)
-
-    trial_id: Mapped[int] = mapped_column(
-        ForeignKey("hpo_trial.trial_id", ondelete="CASCADE"), primary_key=True
-    )
-    epoch: Mapped[int] = mapped_column(primary_key=True)
-    train_loss: Mapped[float | None]
-    train_accuracy: Mapped[float | None]
-    val_loss: Mapped[float | None]
-    val_accuracy: Mapped[float | None]
-    lr: Mapped[float | None]
-    seconds: Mapped[float | None]
-    images: Mapped[int]
-    images_per_second: Mapped[float | None]
-    ended_at: Mapped[datetime]
+def _trial_key() -> Column[Any]:
+    return Column("trial_id", ForeignKey("hpo_trial.trial_id", ondelete="CASCADE"), primary_key=True)
 
 
-class LayerRow(Base):
-    """Statistics of one layer, read on the probe batch."""
+EPOCHS = Table(
+    "hpo_epoch",
+    Base.metadata,
+    _trial_key(),
+    *columns_of(EpochResult, Column("epoch", Integer, primary_key=True)),
+    Column("ended_at", DateTime, nullable=False),
+    CheckConstraint("epoch >= 1", name="ck_epoch"),
+)
+"""The points of the curves."""
 
-    __tablename__ = "hpo_layer"
+LAYERS = Table(
+    "hpo_layer",
+    Base.metadata,
+    _trial_key(),
+    *columns_of(
+        LayerStatistics,
+        Column("step", Integer, primary_key=True),
+        Column("position", Integer, primary_key=True),
+    ),
+)
+"""Statistics of layers, measured on the probe batch."""
 
-    trial_id: Mapped[int] = mapped_column(
-        ForeignKey("hpo_trial.trial_id", ondelete="CASCADE"), primary_key=True
-    )
-    step: Mapped[int] = mapped_column(primary_key=True)
-    position: Mapped[int] = mapped_column(primary_key=True)
-    """The layer's place from the input, 0 first."""
-    layer: Mapped[str]
-    epoch: Mapped[int]
-    activation_mean: Mapped[float | None]
-    activation_std: Mapped[float | None]
-    dead: Mapped[float | None]
-    """Share of units that are zero for the whole probe batch."""
-    saturated: Mapped[float | None]
-    """Share of activations at the flat ends of the nonlinearity."""
-    gradient_norm: Mapped[float | None]
-    update_ratio: Mapped[float | None]
-    """Norm of one step's update over the norm of the weights."""
-    activation_low: Mapped[float | None]
-    activation_high: Mapped[float | None]
-    activation_counts: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
-    """How many of a sample of activations lie in each of as many bins of the same width from low to high;
-    NULL, as these two, where no histogram was taken."""
+FINDINGS = Table(
+    "hpo_finding",
+    Base.metadata,
+    Column("id", Integer, primary_key=True),
+    Column("trial_id", ForeignKey("hpo_trial.trial_id", ondelete="CASCADE"), nullable=False),
+    *columns_of(
+        Finding,
+        Column("check_name", String(NAME_LENGTH), nullable=False),
+        Column("severity", String(16), nullable=False),
+        Column("layer", String(NAME_LENGTH), nullable=False, server_default=""),
+        Column("message", Prose, nullable=False),
+        Column("remedy", Prose),
+    ),
+    one_of("severity", SEVERITIES),
+    UniqueConstraint("trial_id", "check_name", "step", "layer"),
+    Index("ix_hpo_finding_check", "check_name", "severity"),
+)
+"""What checks found in trials."""
 
+STUDY_FINDINGS = Table(
+    "hpo_study_finding",
+    Base.metadata,
+    Column("study_id", ForeignKey("hpo_study.study_id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    *columns_of(
+        StudyFinding,
+        Column("check_name", String(NAME_LENGTH), nullable=False),
+        Column("severity", String(16), nullable=False),
+        Column("message", Prose, nullable=False),
+        Column("evidence", Document, nullable=False),
+        Column("remedy", Prose, nullable=False),
+        Column("change", Document, nullable=False),
+    ),
+    Column("trials_seen", Integer, nullable=False),
+    Column("made_at", DateTime, nullable=False),
+    one_of("severity", get_args(StudySeverity)),
+)
+"""What checks of a whole study found, the most useful first.
 
-class FindingRow(Base):
-    """What a check found."""
-
-    __tablename__ = "hpo_finding"
-    __table_args__ = (
-        one_of("severity", SEVERITIES),
-        UniqueConstraint("trial_id", "check_name", "step", "layer"),
-        Index("ix_hpo_finding_check", "check_name", "severity"),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    trial_id: Mapped[int] = mapped_column(ForeignKey("hpo_trial.trial_id", ondelete="CASCADE"))
-    check_name: Mapped[str] = mapped_column(String(NAME_LENGTH))
-    severity: Mapped[str] = mapped_column(String(16))
-    step: Mapped[int]
-    epoch: Mapped[int]
-    layer: Mapped[str] = mapped_column(String(NAME_LENGTH), server_default="")
-    """Where in the network; empty for the whole of it."""
-    value: Mapped[float | None]
-    threshold: Mapped[float | None]
-    message: Mapped[str] = mapped_column(Prose)
-    remedy: Mapped[str | None] = mapped_column(Prose)
-
-
-class StudyFindingRow(Base):
-    """What the checks of a whole study found, the most useful first."""
-
-    __tablename__ = "hpo_study_finding"
-    __table_args__ = (one_of("severity", STUDY_SEVERITIES),)
-
-    study_id: Mapped[int] = mapped_column(
-        ForeignKey("hpo_study.study_id", ondelete="CASCADE"), primary_key=True
-    )
-    position: Mapped[int] = mapped_column(primary_key=True)
-    """From 1."""
-    check_name: Mapped[str] = mapped_column(String(NAME_LENGTH))
-    severity: Mapped[str] = mapped_column(String(16))
-    message: Mapped[str] = mapped_column(Prose)
-    evidence: Mapped[dict[str, Any]] = mapped_column(Document)
-    remedy: Mapped[str] = mapped_column(Prose)
-    change: Mapped[dict[str, Any]] = mapped_column(Document)
-    """The remedy as a JSON merge patch of the study file; empty if there is none."""
-    trials_seen: Mapped[int]
-    """Finished trials that it is drawn from."""
-    made_at: Mapped[datetime]
+``position`` counts from 1; ``trials_seen`` is the number of finished trials that they read.
+"""
 
 
 class SchemaRow(Base):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-from sqlalchemy import JSON, Boolean, Column, DateTime, Double, Integer, MetaData, Table, Text
+from sqlalchemy import Boolean, Column, Double, Integer, MetaData, String, Table, Text
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from hpo.config.configuration import Configuration
-from hpo.storage.column_types import Document
+from hpo.records import EpochResult, LayerStatistics, stored_fields
+from hpo.storage.tables import Base
 
 VIEWS = (
     "hpo_known_trial",
@@ -63,13 +66,14 @@ def column_type(annotation: Any) -> str:
 
 
 def select_text(view: str, dialect: str) -> str:
-    """The statement that a view stands for."""
+    """Return the statement of a view, with the columns that follow from a declaration filled in."""
     path = _FOLDER / f"{view}.{dialect}.sql"
     if not path.exists():
         path = _FOLDER / f"{view}.sql"
-    return path.read_text(encoding="utf-8").replace(
-        "    /* configuration */", _configuration_columns(dialect)
-    )
+    text = path.read_text(encoding="utf-8")
+    text = text.replace("    /* configuration */", _configuration_columns(dialect))
+    text = text.replace("    /* epoch result */", _record_columns(EpochResult, "e", text))
+    return text.replace("    /* layer statistics */", _record_columns(LayerStatistics, "l", text))
 
 
 def _configuration_columns(dialect: str) -> str:
@@ -81,78 +85,79 @@ def _configuration_columns(dialect: str) -> str:
     return "\n".join(f"    {extract} AS {name}," for name, extract in columns)
 
 
+def _record_columns(record: type, alias: str, text: str) -> str:
+    """Return a line for each stored field of a record that the text does not name itself."""
+    columns = [f"    {alias}.{name}," for name in stored_fields(record).values()]
+    return "\n".join(column for column in columns if column not in text)
+
+
 _SQL_TYPES: dict[str, Any] = {
     "BOOLEAN": Boolean,
     "INTEGER": Integer,
     "DOUBLE PRECISION": Double,
     "TEXT": Text,
 }
-_TRIAL = {"study": Text, "number": Integer}
-_HYPERPARAMETERS: dict[str, Any] = {
-    name: _SQL_TYPES[column_type(field.annotation)] for name, field in Configuration.model_fields.items()
-}
-_COLUMNS: dict[str, Mapping[str, Any]] = {
+_COMPUTED: dict[str, dict[str, Any]] = {
+    "hpo_known_trial": {"state": Text},
     "results": {
-        "study": Text, "stage": Text, "number": Integer, "state": Text, "value": Double,
-        "best_value": Double, "best_epoch": Integer, "test_value": Double, "verdict": Text, "cause": Text,
-        "second_cause": Text, "confidence": Double, "remedy": Text, "epochs_done": Integer,
-        **_HYPERPARAMETERS, "images": Integer, "seconds": Double, "images_per_second": Double,
-        "parameters": Integer,
-        "worker": Text, "started": DateTime, "finished": DateTime, "slot": Integer, "weights_hash": Text,
-        "trial_id": Integer,
+        name: _SQL_TYPES[column_type(field.annotation)] for name, field in Configuration.model_fields.items()
     },
-    "curves": {
-        **_TRIAL, "epoch": Integer, "train_loss": Double, "train_accuracy": Double, "val_loss": Double,
-        "val_accuracy": Double, "lr": Double, "seconds": Double, "images": Integer,
-        "images_per_second": Double, "ended": DateTime, "trial_id": Integer,
-    },
-    "layers": {
-        **_TRIAL, "epoch": Integer, "step": Integer, "position": Integer, "layer": Text,
-        "activation_mean": Double, "activation_std": Double, "dead": Double, "saturated": Double,
-        "gradient_norm": Double, "update_ratio": Double, "activation_low": Double, "activation_high": Double,
-        "activation_counts": JSON, "trial_id": Integer,
-    },
-    "findings": {
-        **_TRIAL, "check_name": Text, "severity": Text, "epoch": Integer, "step": Integer, "layer": Text,
-        "value": Double, "threshold": Double, "message": Text, "remedy": Text, "trial_id": Integer,
-    },
-    "attempts": {
-        **_TRIAL, "attempt": Integer, "outcome": Text, "from_epoch": Integer, "to_epoch": Integer,
-        "worker": Text, "host": Text, "pid": Integer, "device": Text, "processor": Text, "threads": Integer,
-        "precision": Text, "code_version": Text, "started": DateTime, "ended": DateTime, "trial_id": Integer,
-    },
-    "leaderboard": {
-        "rank": Integer, "study": Text, "stage": Text, "number": Integer, "value": Double,
-        "test_value": Double, "best_epoch": Integer, "epochs_done": Integer, "images": Integer,
-        "seconds": Double, "verdict": Text, "cause": Text, "trial_id": Integer,
-    },
+    "leaderboard": {"rank": Integer},
     "params": {
-        **_TRIAL, "state": Text, "value": Double, "param": Text, "kind": Text, "value_text": Text,
-        "value_number": Double, "stored": Double, "trial_id": Integer,
-    },
-    "study_findings": {
-        "study": Text, "position": Integer, "check_name": Text, "severity": Text, "message": Text,
-        "remedy": Text, "change": Document, "evidence": Document, "trials_seen": Integer, "made": DateTime,
-        "study_id": Integer,
+        "state": Text,
+        "value": Double,
+        "param": Text,
+        "kind": Text,
+        "value_text": Text,
+        "value_number": Double,
+        "stored": Double,
     },
     "stages": {
-        "study": Text, "stage": Text, "position": Integer, "kind": Text, "trials": Integer, "done": Integer,
-        "best_value": Double, "epochs": Integer, "train_images": Integer, "images": Integer,
-        "seconds": Double, "space": JSON, "fixed": JSON, "made": DateTime, "study_id": Integer,
+        "stage": Text,
+        "position": Integer,
+        "kind": Text,
+        "trials": Integer,
+        "done": Integer,
+        "best_value": Double,
+        "images": Integer,
+        "seconds": Double,
     },
-    "decisions": {
-        "study": Text, "stage": Text, "position": Integer, "subject": Text, "action": Text, "message": Text,
-        "evidence": Document, "study_id": Integer,
-    },
-    "confirmations": {
-        "study": Text, "stage": Text, "rank": Integer, "number": Integer, "search_value": Double,
-        "runs": Integer, "completed": Integer, "mean": Double, "low": Double, "high": Double, "gap": Double,
-        "difference": Double, "p_value": Double, "test_value": Double, "trial_id": Integer,
-    },
-}  # fmt: skip
-_METADATA = MetaData()
-VIEW_TABLES: dict[str, Table] = {
-    view: Table(view, _METADATA, *(Column(name, kind) for name, kind in columns.items()))
-    for view, columns in _COLUMNS.items()
+    "confirmations": {"gap": Double, "test_value": Double},
 }
-"""Every view that people ask, by name."""
+"""The types of columns that are not simply a table's."""
+_SIMPLE: tuple[tuple[type[TypeEngine[Any]], type[TypeEngine[Any]]], ...] = (
+    (Double, Double),
+    (Integer, Integer),
+    (Text, String),
+)
+_SOURCE = re.compile(r"^(?:FROM|JOIN|LEFT JOIN) (\w+) AS (\w+)", re.MULTILINE)
+_COLUMN = re.compile(r"^    (?:(?P<alias>\w+)\.(?P<column>\w+)|\S.*?)(?: AS (?P<name>\w+))?,?$", re.MULTILINE)
+
+
+def _typed_columns(view: str) -> Iterator[Column[Any]]:
+    """Yield what a view selects: the names are those of its SQL, the types those of the tables."""
+    text = select_text(view, "sqlite")
+    selected, _, rest = text.partition("\nFROM ")
+    sources = {alias: name for name, alias in _SOURCE.findall(f"FROM {rest}")}
+    for found in _COLUMN.finditer(selected):
+        name = found["name"] or found["column"]
+        if name is None:
+            continue
+        computed = _COMPUTED.get(view, {}).get(name)
+        yield Column(name, computed or _type_of(sources[found["alias"]], found["column"]))
+
+
+def _type_of(source: str, column: str) -> TypeEngine[Any]:
+    """Return a column's type without what matters only to writing."""
+    tables = _VIEWS.tables if source in _VIEWS.tables else Base.metadata.tables
+    kind = tables[source].c[column].type
+    plain = kind.impl_instance if isinstance(kind, TypeDecorator) else kind
+    simple = (alike() for alike, like in _SIMPLE if isinstance(plain, like))
+    return next(simple, kind)
+
+
+_VIEWS = MetaData()
+for _view in VIEWS:
+    Table(_view, _VIEWS, *_typed_columns(_view))
+VIEW_TABLES: dict[str, Table] = {view: _VIEWS.tables[view] for view in VIEWS if view != "hpo_known_trial"}
+"""Every view that people query, by name."""

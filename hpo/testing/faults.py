@@ -1,8 +1,7 @@
-"""Fault injection for tests: a named point at which this process kills or stops itself when told to.
+"""Fault injection for tests: named points at which this process kills or stops itself on request.
 
-``$HPO_FAULT="checkpoint.replace:2"`` sends SIGKILL to the process the second time that it comes to the point
-of that name; ``"trial.finish:1:STOP"`` sends SIGSTOP,
-and so on. Without the variable a point costs one comparison.
+``$HPO_FAULT="checkpoint.replace:2"`` sends SIGKILL to the process the second time that it reaches this point;
+``"trial.finish:1:STOP"`` sends SIGSTOP, and so on. Without the variable a point costs one comparison.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ POINTS = (
     *("checkpoint.write", "checkpoint.fsync", "checkpoint.replace", "checkpoint.replaced"),
     *("kept.write", "kept.replace", "kept.replaced"),
 )
-"""Every point there is: before something, and after it."""
+"""All points: before something, and after it."""
 
 
 @dataclass
@@ -32,12 +31,12 @@ class _Armed:
 
 
 def _read(text: str | None) -> _Armed | None:
-    """Raises ``ValueError`` if there is no such point."""
+    """Parse the variable. Raises ``ValueError`` for an unknown point."""
     if not text:
         return None
     point, count, name = (*text.split(":"), "KILL")[:3]
     if point not in POINTS:
-        raise ValueError(f"${VARIABLE}: there is no point {point!r}; there are {', '.join(POINTS)}")
+        raise ValueError(f"${VARIABLE}: unknown point {point!r}; known: {', '.join(POINTS)}")
     return _Armed(point, int(count), signal.Signals[f"SIG{name}"])
 
 
@@ -45,16 +44,16 @@ _armed = _read(os.environ.get(VARIABLE))
 
 
 def arm(text: str | None) -> None:
-    """Do as if ``$HPO_FAULT`` were ``text``, from now on."""
+    """Act as if ``$HPO_FAULT`` were ``text`` from now on."""
     global _armed
     _armed = _read(text)
 
 
 def fault_point(name: str) -> None:
-    """Where a test may end this process."""
+    """End or stop this process here if a test has armed this point."""
     if _armed is None or _armed.point != name:
         return
     _armed.passes_left -= 1
     if _armed.passes_left == 0:
-        # To this very thread: a stop that another thread takes first would come some statements later.
+        # To this thread: if another thread received a stop, it would take effect some statements later.
         signal.raise_signal(_armed.signum)

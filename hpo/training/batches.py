@@ -13,18 +13,18 @@ from hpo.rng import Key
 from hpo.training.data import ImageSet
 
 _BATCHES_AT_ONCE = {"cpu": 1}
-"""Batches that are gathered and augmented together: one on a CPU, whose caches they should fit in."""
+"""Batches that are gathered and augmented together: one on a CPU, so that it fits in the caches."""
 _BATCHES_AT_ONCE_ELSEWHERE = 16
-"""On an accelerator each operation costs its launch, whatever its size."""
+"""On an accelerator, launching an operation has a fixed cost."""
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
-    """Full batches only, so that each step weighs the same; a set smaller than that is one batch."""
+    """Return the number of full batches, so that all steps weigh the same; a smaller set is one batch."""
     return max(1, images // batch_size)
 
 
 def epoch_order(key: Key, epoch: int, images: int) -> Tensor:
-    """A permutation (images,) int64 of the positions in the training set; ``epoch`` counts from 1."""
+    """Return a permutation (images,) int64 of positions in the training set; ``epoch`` counts from 1."""
     generator = torch.Generator().manual_seed((key / "order" / epoch).integer())
     return torch.randperm(images, generator=generator)
 
@@ -32,8 +32,8 @@ def epoch_order(key: Key, epoch: int, images: int) -> Tensor:
 class EpochBatches:
     """The batches of an epoch: augmented images (B, 3, 32, 32) float32, channels last, and labels (B,).
 
-    No image comes twice. ``first_step`` and ``augmentation`` (what ``augmentation_at`` gave for that step) go
-    on within an epoch.
+    No image comes twice. ``first_step`` and ``augmentation`` (``augmentation_at`` of that step) resume
+    within an epoch.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class EpochBatches:
             skipped = 0
 
     def augmentation_at(self, step: int) -> Tensor:
-        """The generator's state (bytes,) uint8 from which to go on with ``step``, the next to come."""
+        """Return the generator's state (bytes,) uint8 before ``step``, the next one."""
         return self._before if step % self._together else self._generator.get_state()
 
     def _augmented(self, positions: Tensor) -> tuple[Tensor, Tensor]:

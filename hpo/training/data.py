@@ -1,4 +1,4 @@
-"""What a trial trains on, resident on its device; and the hash of what it has learned."""
+"""The images that a trial trains on, resident on its device; and the hash of its weights."""
 
 from __future__ import annotations
 
@@ -30,35 +30,35 @@ _KEPT = 4
 
 @dataclass(frozen=True)
 class ImageSet:
-    """The images of one role (training, validation, test), ready to be taken in batches."""
+    """The images of one split (training, validation, test), read in batches."""
 
     pixels: Tensor
-    """(N, 3, 32, 32): uint8 as stored, or float16 that are preprocessed already."""
+    """(N, 3, 32, 32): uint8 as stored, or float16 if already preprocessed."""
     labels: Tensor
     """(N,) int64."""
     rows: Tensor
-    """(n,) int64: which of the N belong to this set."""
+    """(n,) int64: the indices of this set's images in ``pixels``."""
     preprocessor: Preprocessor | None
-    """None where ``pixels`` are preprocessed already."""
+    """None if ``pixels`` are already preprocessed."""
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Preprocessed images (B, 3, 32, 32) float32 and labels (B,) at ``positions`` (B,) within the set."""
+        """Return images (B, 3, 32, 32) float32, preprocessed, and labels (B,) at ``positions`` (B,)."""
         rows = self.rows.index_select(0, positions)
         pixels = self.pixels.index_select(0, rows)
         images = pixels.float() if self.preprocessor is None else self.preprocessor(pixels)
         return images, self.labels.index_select(0, rows)
 
     def first(self, count: int) -> tuple[Tensor, Tensor]:
-        """The first ``count`` images (fewer if the set has fewer) and labels, as ``batch`` gives them."""
+        """Return the first ``count`` images and labels (fewer if the set is smaller), like ``batch``."""
         return self.batch(torch.arange(min(count, len(self)), device=self.rows.device))
 
 
 @dataclass(frozen=True)
 class TrialData:
-    """A split data set on a device, and the preprocessing that was fitted to its training images."""
+    """A split data set on a device, and the preprocessing fitted to its training images."""
 
     train: ImageSet
     val: ImageSet
@@ -74,11 +74,11 @@ _resident: dict[tuple[str, torch.device], tuple[Tensor, Tensor]] = {}
 def make_trial_data(
     configuration: Configuration, dataset: Dataset, split: Split, device: torch.device
 ) -> TrialData:
-    """Images on ``device``, with preprocessing fitted to the training rows.
+    """Put the images on ``device``, with preprocessing fitted to the training rows.
 
-    On a CPU nothing is copied: batches are taken from the memory-mapped cache, which workers share; images
-    that are preprocessed beforehand are put there too. A process keeps the last few results, so trials that
-    differ in other hyperparameters pay for this once.
+    On a CPU nothing is copied: batches are read from the memory-mapped cache, which workers share; images
+    preprocessed in advance are stored there too. A process keeps the last few results, so trials that differ
+    only in other hyperparameters pay for this once.
     """
     key = _data_key(configuration, dataset, split, device)
     if key in _prepared:
@@ -90,7 +90,7 @@ def make_trial_data(
 
 
 def test_images(dataset: Dataset, preprocessor: Preprocessor, device: torch.device) -> ImageSet:
-    """The test split on ``device``, preprocessed as the training images were."""
+    """Return the test split on ``device``, preprocessed like the training images."""
     labels = torch.from_numpy(np.array(dataset.test_labels)).to(device)
     rows = torch.arange(len(labels), device=device)
     return ImageSet(_shared(dataset.test_images).to(device), labels, rows, preprocessor)
@@ -104,7 +104,7 @@ def _data_key(configuration: Configuration, dataset: Dataset, split: Split, devi
 
 
 def _make_room(preprocessing: str) -> None:
-    """Drop the oldest results; of transformed images (300 MB for CIFAR-10) only one set is ever held."""
+    """Drop the oldest results. Only one set of transformed images (300 MB for CIFAR-10) is ever held."""
     if preprocessing not in AFFINE:
         for key in [key for key, data in _prepared.items() if data.train.preprocessor is None]:
             del _prepared[key]
@@ -118,7 +118,7 @@ def _prepare(configuration: Configuration, dataset: Dataset, split: Split, devic
     val_rows = torch.from_numpy(split.val).to(device)
     preprocessor = _fitted(configuration, pixels.index_select(0, train_rows)).to(device)
     release_freed_memory()  # the training images once, and for zca ten matrices of 3072 x 3072
-    # A product with such a matrix costs a good part of a training step: once per image, not in every epoch.
+    # The product with such a matrix costs much of a training step: do it once per image, not every epoch.
     if preprocessor.is_matrix:
         done = _transformed(dataset.fingerprint, pixels, (train_rows, val_rows), preprocessor)
         train, val = _apart(done, labels, train_rows, val_rows)
@@ -134,7 +134,7 @@ def _fitted(configuration: Configuration, images: Tensor) -> Preprocessor:
 
 
 def _on_device(dataset: Dataset, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The training split's pixels and labels; a copy on another device is made once and kept."""
+    """Return the training split's pixels and labels; a copy on another device is made once and kept."""
     labels = torch.from_numpy(np.array(dataset.train_labels))
     if device.type == "cpu":
         return _shared(dataset.train_images), labels
@@ -146,7 +146,7 @@ def _on_device(dataset: Dataset, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def _shared(images: np.ndarray) -> Tensor:
-    """A tensor over the same memory. Nothing writes to it, but torch cannot know that and would warn."""
+    """Return a tensor that shares the memory. Nothing writes to it, so torch's warning is suppressed."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(images)
@@ -155,9 +155,9 @@ def _shared(images: np.ndarray) -> Tensor:
 def _transformed(
     dataset: str, pixels: Tensor, parts: tuple[Tensor, Tensor], preprocessor: Preprocessor
 ) -> Tensor:
-    """The images at the rows of both parts, preprocessed now; on a CPU in a file that all workers share.
+    """Preprocess the images at the rows of both parts; on a CPU into a file that all workers share.
 
-    float16 halves the memory; its 11 bits are more than bf16 training reads.
+    float16 halves the memory; its 11 significant bits are more than bf16 training uses.
     """
     shape = (sum(len(rows) for rows in parts), *pixels.shape[1:])
     chunks = partial(_chunks, pixels, parts, preprocessor)
@@ -174,7 +174,7 @@ def _transformed(
 
 
 def _apart(done: Tensor, labels: Tensor, train: Tensor, val: Tensor) -> tuple[ImageSet, ImageSet]:
-    """Training and validation images, which follow each other in ``done``."""
+    """Return the training and the validation images, which follow each other in ``done``."""
     places = torch.arange(len(done), device=done.device).split([len(train), len(val)])
     mine = labels.index_select(0, torch.cat([train, val]))
     return ImageSet(done, mine, places[0], None), ImageSet(done, mine, places[1], None)
@@ -189,7 +189,7 @@ def _chunks(pixels: Tensor, parts: tuple[Tensor, Tensor], preprocessor: Preproce
 
 
 def _transformed_name(dataset: str, parts: tuple[Tensor, Tensor], preprocessor: Preprocessor) -> str:
-    """A hash of all that decides each bit: other processors and numbers of threads sum in another order."""
+    """Hash everything that determines each bit: the order of sums depends on processor and threads."""
     where = f"{torch.__version__}|{processor(torch.device('cpu'))}|{torch.get_num_threads()}"
     digest = hashlib.sha256(f"{dataset}|{where}".encode())
     for name, part in {"train": parts[0], "val": parts[1], **preprocessor.state()}.items():
@@ -199,7 +199,7 @@ def _transformed_name(dataset: str, parts: tuple[Tensor, Tensor], preprocessor: 
 
 
 def weights_hash(module: nn.Module) -> str:
-    """SHA-256 (hex) over the name, type, shape and bytes of everything in the state dict."""
+    """Return the SHA-256 (hex) of the name, type, shape and bytes of all tensors in the state dict."""
     digest = hashlib.sha256()
     for name, tensor in module.state_dict().items():
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())

@@ -1,4 +1,4 @@
-"""Devices: choosing one, preparing the process for it, and running out of its memory."""
+"""Devices: choosing one, preparing the process for it, and handling out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _KEEP_BYTES = 1 << 30
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device that ``auto``, ``cpu``, ``cuda``, ``cuda:<n>`` or ``mps`` means here.
+    """Return the device for ``auto``, ``cpu``, ``cuda``, ``cuda:<n>`` or ``mps``.
 
-    ``auto`` prefers CUDA, then the CPU. Raises DeviceError, which lists what exists, if it is not there.
+    ``auto`` prefers CUDA, then the CPU. Raises ``DeviceError`` if this machine does not have the device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -33,7 +33,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def existing_devices() -> list[str]:
-    """The devices of this machine, e.g. ``["cpu", "cuda:0", "cuda:1"]``."""
+    """Return the devices of this machine, e.g. ``["cpu", "cuda:0", "cuda:1"]``."""
     cuda = (
         [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     )
@@ -53,9 +53,9 @@ def _listed(names: list[str]) -> str:
 def prepare_process(threads: int) -> None:
     """Set this process up for training with ``threads`` threads. Call it before the first tensor operation.
 
-    Denormal numbers count as zero: Intel's processors need over a hundred cycles for each (its optimization
-    manual), and a net whose gradients vanish makes many. The pool's threads inherit this only if it is set
-    before they start.
+    Denormal numbers are flushed to zero: Intel's processors need over a hundred cycles for each (see its
+    optimization manual), and a network with vanishing gradients produces many. The pool's threads inherit
+    this only if it is set before they start.
     """
     torch.set_flush_denormal(True)
     torch.set_num_threads(threads)
@@ -63,9 +63,9 @@ def prepare_process(threads: int) -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Have glibc reuse freed blocks instead of returning them to the kernel.
+    """Make glibc reuse freed blocks instead of returning them to the kernel.
 
-    By default activations are mapped, page by page, and unmapped in every step: 1,600 page faults and a tenth
+    By default, activations are mapped page by page and unmapped in every step: 1,600 page faults and a tenth
     of the CPU time of a step at width 16 (docs/training.md).
     """
     libc = _glibc()
@@ -75,18 +75,17 @@ def _keep_freed_memory() -> None:
 
 
 def release_freed_memory() -> None:
-    """Return what glibc has kept since ``prepare_process``; call it after something large that ends."""
+    """Return the memory that glibc keeps to the kernel; call it after something large was freed."""
     libc = _glibc()
     if libc is not None:
         libc.malloc_trim(0)
 
 
 def release_trial_memory() -> None:
-    """Free what a trial that is over still holds; call it when nothing refers to the trial any more.
+    """Free the memory of a trial that is over; call it when nothing refers to the trial any more.
 
-    Networks, hooks and optimizers refer to each other, and Python would look for such circles too seldom: it
-    counts objects, not the megabytes that hang on them. What would stay between them keeps the heap from
-    shrinking, trial by trial.
+    Networks, hooks and optimizers form reference cycles, which Python would collect too rarely: it counts
+    objects, not their megabytes. Otherwise the heap grows from trial to trial.
     """
     gc.collect()
     release_freed_memory()
@@ -96,17 +95,17 @@ def _glibc() -> ctypes.CDLL | None:
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)
-    return libc if hasattr(libc, "malloc_trim") else None  # musl has neither
+    return libc if hasattr(libc, "malloc_trim") else None  # musl does not
 
 
 T = TypeVar("T")
 
 _CPU_SIGNS = ("DefaultCPUAllocator", "std::bad_alloc", "bad allocation")
-"""What torch's RuntimeErrors say where the system gives no memory; it has no class of its own for them."""
+"""Texts of torch's RuntimeError if the system has too little memory; torch has no class for it."""
 
 
 def translating_oom(work: Callable[[], T], configuration: Configuration, device: torch.device) -> T:
-    """What ``work`` returns; OutOfMemoryError, which names batch size and width, if there is no memory."""
+    """Return ``work()``. Raises ``OutOfMemoryError``, naming batch size and width, if memory runs out."""
     try:
         return work()
     except (torch.OutOfMemoryError, MemoryError) as error:
@@ -115,7 +114,7 @@ def translating_oom(work: Callable[[], T], configuration: Configuration, device:
         if not any(sign in str(error) for sign in _CPU_SIGNS):
             raise
         reason = str(error)
-    # Raised out here, the error does not carry the old traceback, whose frames hold the activations.
+    # Raised here, the error does not carry the old traceback, whose frames hold the activations.
     release_freed_memory()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -126,8 +125,8 @@ def translating_oom(work: Callable[[], T], configuration: Configuration, device:
 
 
 def _asked(reason: str) -> str:
-    """How much was asked for, if the allocator says so; else what it says."""
+    """Return the requested size if the allocator's message contains it, else the message."""
     found = re.search(r"allocate (\d+) bytes", reason)
     if found:
-        return f"{int(found[1]) / 1e9:.2f} GB more were asked for"
-    return reason.partition("\n")[0] or "it gives no reason"
+        return f"{int(found[1]) / 1e9:.2f} GB more were requested"
+    return reason.partition("\n")[0] or "no reason given"

@@ -15,13 +15,13 @@ from hpo.training.data import ImageSet
 from hpo.training.precision import Resolved, autocast
 
 EVALUATION_BATCH = {"cpu": 500}
-"""Images at once. On a CPU, activations of more than that leave its caches (docs/training.md)."""
+"""Images per batch. On a CPU, larger batches' activations do not fit in its caches (docs/training.md)."""
 _EVALUATION_BATCH_ELSEWHERE = 2000
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Mean cross-entropy in nats (without label smoothing) and the share of images classified right."""
+    """Mean cross-entropy in nats (without label smoothing) and the share of images classified correctly."""
 
     loss: float
     accuracy: float
@@ -34,9 +34,9 @@ def evaluate(
     precision: Resolved,
     after_batch: Callable[[], None] = lambda: None,
 ) -> Evaluation:
-    """Run ``model`` in evaluation mode over all ``images``; one transfer, at the end.
+    """Run ``model`` in evaluation mode on all ``images``, with one transfer from the device, at the end.
 
-    ``after_batch`` may raise to end it.
+    Ticks the heartbeat at each batch. ``after_batch`` may raise to stop the evaluation.
     """
     device = images.rows.device
     size = EVALUATION_BATCH.get(device.type, _EVALUATION_BATCH_ELSEWHERE)

@@ -1,259 +1,224 @@
-"""The training loop: tensors in, one result per epoch out. It knows no database, no search and no CLI."""
+"""The training loop of images: tensors in, one result per epoch out. It knows no database and no search."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from torch.optim import Optimizer
 
-from hpo.config.configuration import Configuration
 from hpo.heartbeat import beat
 from hpo.records import EpochResult
-from hpo.rng import Key
-from hpo.training.batches import EpochBatches, steps_per_epoch
-from hpo.training.data import TrialData
+from hpo.training.batches import EpochBatches
+from hpo.training.callbacks import Callback
 from hpo.training.device import translating_oom
 from hpo.training.evaluate import evaluate
-from hpo.training.optim import StepRegularizer, build_optimizer
-from hpo.training.precision import Resolved, autocast
+from hpo.training.optim import StepRegularizer
+from hpo.training.precision import autocast
 from hpo.training.schedules import learning_rate
-from hpo.training.state import CheckpointHook, EpochState, generator_states, restore_generators
-
-
-class StepWatch(Protocol):
-    """Looks at the loss of every step; may raise to stop the training."""
-
-    @property
-    def interval(self) -> int:
-        """About how many steps pass between two looks."""
-
-    def on_steps(self, step: int, losses: Tensor) -> None:
-        """Take the losses (k,) of the last k steps; ``step`` (0-based over all epochs) is the latest."""
+from hpo.training.setup import TrialSetup
+from hpo.training.state import EpochState, generator_states, restore_generators
 
 
 def train(
-    configuration: Configuration,
-    model: nn.Module,
-    data: TrialData,
-    key: Key,
-    device: torch.device,
-    precision: Resolved,
-    *,
-    watch: StepWatch,
-    optimizer: Optimizer | None = None,
-    start: EpochState | None = None,
-    keeper: CheckpointHook | None = None,
+    setup: TrialSetup, callbacks: Sequence[Callback] = (), start: EpochState | None = None
 ) -> Iterator[EpochResult]:
-    """Train ``model`` in place on ``device``, yielding after each epoch.
+    """Train the model in place, yielding after each epoch; ticks the heartbeat at each step and batch.
 
-    Order, augmentation and dropout are functions of ``key`` and the epoch; torch's global generators are
-    seeded at each epoch's start. To go on to the same result, give the weights and the optimizer's state of
-    a moment, and the ``start`` that ``keeper`` was given then (``EpochState(n)`` at the start of epoch n).
-    Raises OutOfMemoryError, and whatever ``watch`` and ``keeper`` raise.
+    Order, augmentation and dropout are functions of the key and the epoch; torch's global generators are
+    seeded at each epoch's start. To resume to the same result, restore the weights and the optimizer's state
+    of a moment, and pass the ``start`` that ``Callback.save`` was given then (``EpochState(n)`` is the start
+    of epoch n). Raises ``OutOfMemoryError``, and whatever the callbacks raise.
     """
-    training = _Training(configuration, model, data, key, device, precision, watch, keeper, optimizer)
     state = start or EpochState()
-    while state.epoch <= configuration.epochs:
-        yield translating_oom(partial(training.epoch, state), configuration, device)
+    for callback in callbacks:
+        callback.on_train_start(state)
+    training = _Training(setup, callbacks)
+    while state.epoch <= setup.configuration.epochs:
+        result = translating_oom(partial(training.epoch, state), setup.configuration, setup.device)
+        for callback in callbacks:
+            callback.on_epoch_end(result)
+        yield result
         state = EpochState(state.epoch + 1)
 
 
 class _Training:
     """One model's training: what stays the same from step to step."""
 
-    def __init__(
-        self,
-        configuration: Configuration,
-        model: nn.Module,
-        data: TrialData,
-        key: Key,
-        device: torch.device,
-        precision: Resolved,
-        watch: StepWatch,
-        keeper: CheckpointHook | None,
-        optimizer: Optimizer | None,
-    ) -> None:
-        if device.type == "cuda":
+    def __init__(self, setup: TrialSetup, callbacks: Sequence[Callback]) -> None:
+        if setup.device.type == "cuda":
             torch.backends.cudnn.benchmark = True
             torch.set_float32_matmul_precision("high")  # TF32
-        self.configuration = configuration
-        self.model: nn.Module = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.data = data
-        self.key = key
-        self.device = device
-        self.precision = precision
-        self.watch = watch
-        self.keeper = keeper
-        self.optimizer = optimizer or build_optimizer(model, configuration)
-        self.regularizer = StepRegularizer(model, configuration)
-        self.steps = steps_per_epoch(len(data.train), configuration.batch_size)
+        self.setup = setup
+        self.callbacks = callbacks
+        self.regularizer = StepRegularizer(setup.model, setup.configuration)
+        self.steps = setup.steps_per_epoch
 
     def epoch(self, start: EpochState) -> EpochResult:
-        """Train an epoch from ``start`` on, then evaluate; the host waits for the device only at the end."""
+        """Train an epoch from ``start``, then evaluate; the host waits for the device only at the end."""
         steps = _EpochSteps(self, start)
         train_loss, train_accuracy = steps.run()
         evaluated = time.perf_counter()
-        validation = evaluate(self.model, self.data.val, self.precision, steps.keep_if_due)
+        setup = self.setup
+        validation = evaluate(setup.model, setup.data.val, setup.precision, steps.save_if_due)
         return EpochResult(
             epoch=start.epoch,
             train_loss=train_loss,
             train_accuracy=train_accuracy,
             val_loss=validation.loss,
             val_accuracy=validation.accuracy,
-            lr=learning_rate(self.configuration, start.epoch * self.steps - 1, self.steps),
+            lr=learning_rate(setup.configuration, start.epoch * self.steps - 1, self.steps),
             seconds=steps.seconds + time.perf_counter() - evaluated,
             images=steps.images,
             images_per_second=steps.images / steps.seconds,
         )
 
     def step(self, step: int, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Update ``step``, 0-based over all; the loss () and the logits (B, classes), fp32, detached."""
-        lr = learning_rate(self.configuration, step, self.steps)
-        for group in self.optimizer.param_groups:
+        """Make update ``step`` (0-based over all); return loss () and logits (B, classes), fp32, detached."""
+        setup = self.setup
+        lr = learning_rate(setup.configuration, step, self.steps)
+        for group in setup.optimizer.param_groups:
             group["lr"] = lr
-        with autocast(self.device, self.precision):
-            logits = self.model(images)
+        with autocast(setup.device, setup.precision):
+            logits = setup.model(images)
         logits = logits.float()
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.configuration.label_smoothing)
-        self.optimizer.zero_grad(set_to_none=True)
+        loss = F.cross_entropy(logits, labels, label_smoothing=setup.configuration.label_smoothing)
+        setup.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.regularizer.before_step()
-        self.optimizer.step()
+        setup.optimizer.step()
         self.regularizer.after_step()
         return loss.detach(), logits.detach()
 
 
 class _EpochSteps:
-    """The steps of one epoch, and what is summed over them."""
+    """The steps of one epoch, and the sums over them."""
 
     def __init__(self, training: _Training, start: EpochState) -> None:
+        setup = training.setup
         self._training = training
+        self._setup = setup
         self._start = start
         self._first = (start.epoch - 1) * training.steps
         self._batches = EpochBatches(
-            training.configuration,
-            training.data.train,
-            training.key,
-            start.epoch,
-            start.steps,
-            start.augmentation,
+            setup.configuration, setup.data.train, setup.key, start.epoch, start.steps, start.augmentation
         )
-        self._losses = _LossFeed(training.watch, self._first, training.steps, training.device, start)
-        self._correct = torch.tensor(start.correct, device=training.device)
+        self._losses = _LossFeed(training, self._first, start)
+        self._correct = torch.tensor(start.correct, device=setup.device)
         self._done = start.steps
         self._running = True
         self._began = time.perf_counter()
         self.seconds = start.seconds
-        """Spent on training, by whoever trained it."""
-        self.images = training.steps * min(training.configuration.batch_size, len(training.data.train))
+        """Training time, including that of earlier workers."""
+        self.images = training.steps * min(setup.configuration.batch_size, len(setup.data.train))
 
     def run(self) -> tuple[float, float]:
-        """Mean loss and accuracy."""
-        training = self._training
-        torch.manual_seed((training.key / "dropout" / self._start.epoch).integer())
+        """Train to the end of the epoch; return the mean loss and the accuracy."""
+        training, setup = self._training, self._setup
+        torch.manual_seed((setup.key / "dropout" / self._start.epoch).integer())
         if self._start.generators:
-            restore_generators(self._start.generators, training.device)
-        training.model.train()
+            restore_generators(self._start.generators, setup.device)
+        setup.model.train()
         for done, (images, labels) in enumerate(self._batches, self._start.steps + 1):
             loss, logits = training.step(self._first + done - 1, images, labels)
             self._correct += (logits.argmax(1) == labels).sum()
             self._losses.add(loss)
             self._done = done
             beat()
-            self.keep_if_due()
+            self.save_if_due()
         loss_mean = self._losses.finish()
         accuracy = int(self._correct) / self.images
         self.seconds += time.perf_counter() - self._began
         self._running = False
         return loss_mean, accuracy
 
-    def keep_if_due(self) -> None:
-        """Let the keeper have the state after the last step, if it wants it: also within the evaluation."""
-        keeper = self._training.keeper
-        if keeper is not None and keeper.is_due():
+    def save_if_due(self) -> None:
+        """Call ``save`` of the callbacks that want it now; also called within the evaluation."""
+        due = [callback for callback in self._training.callbacks if callback.should_save()]
+        if due:
             self._losses.deliver_all()
-            keeper.keep(self._state(self._done))
+            state = self._state(self._done)
+            for callback in due:
+                callback.save(state)
 
     def _state(self, steps: int) -> EpochState:
         return EpochState(
             epoch=self._start.epoch,
             steps=steps,
-            losses=self._losses.taken(),
-            watched=self._losses.watched,
+            losses=self._losses.so_far(),
+            watched=self._losses.sent,
             correct=int(self._correct),
             seconds=self.seconds + (time.perf_counter() - self._began if self._running else 0.0),
             augmentation=self._batches.augmentation_at(steps),
-            generators=generator_states(self._training.device),
+            generators=generator_states(self._setup.device),
         )
 
 
 class _LossFeed:
-    """Collects an epoch's losses on the device and hands them to the watch without stopping it.
+    """Collects an epoch's losses on the device and hands them to the callbacks without stopping it.
 
     From CUDA they are copied to pinned memory in the background, and handed over once they have arrived.
     """
 
-    def __init__(
-        self, watch: StepWatch, first_step: int, steps: int, device: torch.device, start: EpochState
-    ) -> None:
-        self._watch = watch
+    def __init__(self, training: _Training, first_step: int, start: EpochState) -> None:
+        self._callbacks = training.callbacks
+        wanted = [each.loss_interval for each in training.callbacks if each.loss_interval is not None]
+        self._interval = min(wanted, default=sys.maxsize)
         self._first_step = first_step
-        self._losses = torch.empty(steps, device=device)
+        self._losses = torch.empty(training.steps, device=training.setup.device)
         self._losses[: start.steps] = start.losses
-        self._taken = start.steps
-        self._sent = start.watched
+        self._count = start.steps
+        self.sent = start.watched
+        """The number of losses that the callbacks have, or that are on their way to them."""
         self._under_way: deque[tuple[int, Tensor, torch.cuda.Event]] = deque()
 
     def add(self, loss: Tensor) -> None:
-        """Take the next step's loss ()."""
-        self._losses[self._taken] = loss
-        self._taken += 1
-        if self._taken - self._sent >= self._watch.interval:
+        """Add the next step's loss ()."""
+        self._losses[self._count] = loss
+        self._count += 1
+        if self._count - self.sent >= self._interval:
             self._send()
         while self._under_way and self._under_way[0][2].query():
             self._deliver()
 
     def finish(self) -> float:
         """Hand over the rest, and return the mean loss of the epoch."""
-        if self._taken > self._sent:
+        if self._count > self.sent:
             self._send()
         self.deliver_all()
         return float(self._losses.mean())
 
-    @property
-    def watched(self) -> int:
-        """How many losses are the watch's, or on the way to it."""
-        return self._sent
-
-    def taken(self) -> Tensor:
-        """The losses so far (k,), on the CPU."""
-        return self._losses[: self._taken].cpu().clone()
+    def so_far(self) -> Tensor:
+        """Return the losses so far (k,), on the CPU."""
+        return self._losses[: self._count].cpu().clone()
 
     def deliver_all(self) -> None:
-        """Wait for the losses on the way, and hand them over."""
+        """Wait for the losses that are on their way, and hand them over."""
         while self._under_way:
             self._under_way[0][2].synchronize()
             self._deliver()
 
     def _send(self) -> None:
-        latest = self._losses[self._sent : self._taken]
-        self._sent = self._taken
-        last_step = self._first_step + self._taken - 1
+        latest = self._losses[self.sent : self._count]
+        self.sent = self._count
+        last_step = self._first_step + self._count - 1
         if latest.device.type == "cuda":
             arrived = torch.cuda.Event()
             copy = torch.empty(latest.shape, pin_memory=True).copy_(latest, non_blocking=True)
             arrived.record()
             self._under_way.append((last_step, copy, arrived))
         else:
-            self._watch.on_steps(last_step, latest)
+            self._hand_over(last_step, latest)
 
     def _deliver(self) -> None:
         step, losses, _ = self._under_way.popleft()
-        self._watch.on_steps(step, losses)
+        self._hand_over(step, losses)
+
+    def _hand_over(self, step: int, losses: Tensor) -> None:
+        for callback in self._callbacks:
+            callback.on_steps(step, losses)

@@ -1,4 +1,4 @@
-"""The one way from a configuration to a network: bundled ones by name, a user's own by its dotted path."""
+"""Builds the network of a configuration: a bundled one by name, or a user's own by its dotted path."""
 
 from __future__ import annotations
 
@@ -34,11 +34,12 @@ def build_model(
     sample: Tensor | None,
     in_shape: ImageShape = IMAGE_SHAPE,
 ) -> nn.Module:
-    """The configuration's network on the CPU in training mode; its weights are a function of ``key``.
+    """Build the configuration's network on the CPU, in training mode; its weights are a function of ``key``.
 
-    Maps images (B, *in_shape) to logits (B, classes). ``sample`` is a preprocessed batch of training images,
-    for the initializer lsuv. The initializer sets the weights of a ``Network``, as bundled ones are; a user's
-    model of another class keeps its own. ConfigurationError says what is wrong with a user's model.
+    It maps images (B, *in_shape) to logits (B, classes). ``sample`` is a preprocessed batch of training
+    images, for the initializer lsuv. The initializer sets the weights of bundled networks and of a user's
+    ``Network``; other models of a user keep their own. Raises ``ConfigurationError`` if a user's model
+    cannot be used.
     """
     options = network_options(configuration)
     with _seeded(key / "construction"):
@@ -55,19 +56,19 @@ def build_model(
 def check_model(
     configuration: Configuration, *, classes: int, in_shape: ImageShape = IMAGE_SHAPE
 ) -> nn.Module:
-    """Build the network once, as a study does at its start; ConfigurationError if it cannot be trained."""
+    """Build the network before a study starts. Raises ``ConfigurationError`` if it cannot be trained."""
     key = Key(0) / "check"
     noise = torch.randn(8, *in_shape, generator=torch.Generator().manual_seed(key.integer()))
     return build_model(configuration, classes=classes, key=key, sample=noise, in_shape=in_shape)
 
 
 def parameter_count(module: nn.Module) -> int:
-    """How many numbers training sets."""
+    """Return the number of parameters."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 def network_options(configuration: Configuration) -> NetworkOptions:
-    """The part of the configuration that networks take."""
+    """Return the fields of the configuration that networks read."""
     return NetworkOptions(
         **{field.name: getattr(configuration, field.name) for field in fields(NetworkOptions)}
     )
@@ -75,7 +76,7 @@ def network_options(configuration: Configuration) -> NetworkOptions:
 
 @contextmanager
 def _seeded(key: Key) -> Iterator[None]:
-    """torch's global CPU generator starts at ``key``, and afterwards goes on as if nothing had been drawn."""
+    """Seed torch's global CPU generator with ``key`` inside, and restore its state afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(key.integer())
         yield
@@ -104,14 +105,14 @@ def _users_model(options: NetworkOptions, classes: int, in_shape: ImageShape) ->
     factory = _load(options.model)
     try:
         module = factory(options, in_shape=in_shape, classes=classes)
-    except Exception as error:  # the user's code: whatever it raises is the user's to read, with its cause
+    except Exception as error:  # the user's code: show its error
         call = f"build(options, in_shape={in_shape}, classes={classes})"
         raise ConfigurationError(_raised(options.model, f"called as {call}", error)) from error
     if not isinstance(module, nn.Module):
         kind = "a class" if inspect.isclass(module) else f"a {type(module).__name__}"
         raise ConfigurationError(f"model {options.model} returned {kind}, not a torch.nn.Module object")
     if parameter_count(module) == 0:
-        raise ConfigurationError(f"model {options.model} has no parameters; there is nothing to train")
+        raise ConfigurationError(f"model {options.model} has no parameters; nothing to train")
     _check_output(options.model, module, classes, in_shape)
     return module
 
@@ -121,9 +122,9 @@ _allowed: tuple[str, ...] | None = None
 
 
 def allow_only(packages: Iterable[str] | None) -> None:
-    """From now on this process imports networks from these packages alone; ``*`` or None allows all.
+    """Allow this process to import networks only from these packages; ``*`` or None allows all.
 
-    For a process that trains what others put into a database. Bundled networks are always there.
+    For a worker that trains the studies of other users. Bundled networks are always allowed.
     """
     global _allowed
     named = None if packages is None else tuple(packages)
@@ -137,20 +138,20 @@ def _refuse_foreign(path: str, module_name: str) -> None:
         return
     package = module_name.partition(".")[0]
     raise ConfigurationError(
-        f"model {path} was not imported: this worker may use {_listed(_allowed)}. If you trust its code, "
+        f"model {path} was not imported: this worker allows {_listed(_allowed)}. If you trust its code, "
         f"start the worker with HPO_ALLOWED_MODELS={','.join([*_allowed, package])}"
     )
 
 
 def _listed(packages: tuple[str, ...]) -> str:
-    return f"bundled networks and those of {', '.join(packages)}" if packages else "bundled networks alone"
+    return f"bundled networks and those of {', '.join(packages)}" if packages else "only bundled networks"
 
 
 def _load(path: str) -> Callable[..., object]:
-    """The function that ``package.module:function`` names; modules in the working directory are found too."""
+    """Import the function ``package.module:function``, also from the working directory."""
     module_name, _, function_name = path.partition(":")
     if not module_name or not function_name:
-        raise ConfigurationError(f"model {path!r} is not of the form package.module:function")
+        raise ConfigurationError(f"model {path!r} does not have the form package.module:function")
     _refuse_foreign(path, module_name)
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
@@ -163,7 +164,7 @@ def _load(path: str) -> Callable[..., object]:
                 f"model {path}: there is no module {error.name!r} in {here} or among the installed packages"
             ) from error
         raise ConfigurationError(_raised(path, "when imported", error)) from error
-    except Exception as error:  # the user's code again
+    except Exception as error:  # the user's code
         raise ConfigurationError(_raised(path, "when imported", error)) from error
     factory = getattr(module, function_name, None)
     if factory is None:
@@ -178,25 +179,25 @@ def _load(path: str) -> Callable[..., object]:
 
 
 def _check_output(name: str, module: nn.Module, classes: int, in_shape: ImageShape) -> None:
-    """Two images go in, one of zeros and one of noise; logits (2, classes) must come out."""
+    """Check that two images, one of zeros and one of noise, give logits (2, classes)."""
     images = torch.stack([torch.zeros(in_shape), torch.randn(in_shape)])
     module.eval()
     try:
         with torch.no_grad():
             logits = module(images)
-    except Exception as error:  # the user's code again
+    except Exception as error:  # the user's code
         raise ConfigurationError(
             _raised(name, f"given images of shape {tuple(images.shape)}", error)
         ) from error
     if not isinstance(logits, Tensor):
-        raise ConfigurationError(f"model {name} puts out a {type(logits).__name__}, not a tensor of logits")
+        raise ConfigurationError(f"model {name} returns a {type(logits).__name__}, not a tensor of logits")
     if tuple(logits.shape) != (2, classes):
         raise ConfigurationError(
             f"model {name} maps images of shape {tuple(images.shape)} to {tuple(logits.shape)}; "
-            f"logits of shape {(2, classes)} are needed, one for each of the {classes} classes"
+            f"expected logits of shape {(2, classes)}, one for each of the {classes} classes"
         )
     if not logits.is_floating_point():
-        raise ConfigurationError(f"model {name} puts out {logits.dtype}, not floating-point logits")
+        raise ConfigurationError(f"model {name} returns {logits.dtype}, not floating-point logits")
 
 
 def _raised(name: str, doing: str, error: Exception) -> str:

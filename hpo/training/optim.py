@@ -1,4 +1,4 @@
-"""Optimizers, and what is added to their step: L1, max-norm and gradient clipping.
+"""Optimizers, and the additions to their step: L1, max-norm and gradient clipping.
 
 Formulas and sources are in docs/training.md.
 """
@@ -25,7 +25,7 @@ _UNREGULARIZED_MODULES = (
 
 
 def build_optimizer(module: nn.Module, configuration: Configuration) -> Optimizer:
-    """The configuration's optimizer over ``module``'s parameters, at the peak learning rate.
+    """Build the configuration's optimizer for ``module``, at the peak learning rate.
 
     Weight decay is L2, ``w -= lr * weight_decay * w`` through the gradient (decoupled under adamw).
     """
@@ -33,7 +33,7 @@ def build_optimizer(module: nn.Module, configuration: Configuration) -> Optimize
 
 
 def parameter_groups(module: nn.Module, configuration: Configuration) -> ParameterGroups:
-    """Two groups, regularized and not (either may be missing), with their ``weight_decay``."""
+    """Return two parameter groups, regularized and not; an empty one is left out."""
     weights = regularized_parameters(module, configuration)
     chosen = {id(parameter) for parameter in weights}
     others = [each for each in module.parameters() if each.requires_grad and id(each) not in chosen]
@@ -45,14 +45,14 @@ def parameter_groups(module: nn.Module, configuration: Configuration) -> Paramet
 
 
 def regularized_parameters(module: nn.Module, configuration: Configuration) -> list[nn.Parameter]:
-    """What weight decay and L1 act on: weights; under ``regularize_all`` biases and norm parameters too."""
+    """Return what weight decay and L1 act on: weights; with ``regularize_all`` also biases and norms."""
     if configuration.regularize_all:
         return [parameter for parameter in module.parameters() if parameter.requires_grad]
     return weights_of(module)
 
 
 def weights_of(module: nn.Module) -> list[nn.Parameter]:
-    """The trainable parameters of two or more dimensions that belong to no norm and no PReLU."""
+    """Return the trainable parameters with two or more dimensions outside norms and PReLU."""
     found: dict[int, nn.Parameter] = {}
     for owner in module.modules():
         if not isinstance(owner, _UNREGULARIZED_MODULES):
@@ -84,7 +84,7 @@ def _rmsprop(groups: ParameterGroups, configuration: Configuration) -> Optimizer
         alpha=configuration.rms_decay,
         eps=configuration.optimizer_epsilon,
         momentum=configuration.momentum,
-        foreach=True,  # it has no fused form
+        foreach=True,  # torch has no fused RMSprop
     )
 
 
@@ -106,7 +106,7 @@ def _adam_arguments(groups: ParameterGroups, configuration: Configuration) -> di
 
 
 def _implementation(groups: ParameterGroups) -> dict[str, bool]:
-    """Fused where torch has it (CPU and CUDA): one pass over the memory instead of one for each operation."""
+    """Choose fused where torch has it (CPU and CUDA): one pass over memory instead of one per operation."""
     fused = all(each.device.type in ("cpu", "cuda") for group in groups for each in group["params"])
     return {"fused": True} if fused else {"foreach": True}
 
@@ -120,19 +120,8 @@ OPTIMIZERS: dict[str, Callable[[ParameterGroups, Configuration], Optimizer]] = {
 }
 
 
-def penalty(module: nn.Module, configuration: Configuration) -> float:
-    """What regularization adds to the loss: weight_decay / 2 * |w|^2 + l1 * |w|_1 over what it acts on."""
-    weights = regularized_parameters(module, configuration)
-    if not weights:
-        return 0.0
-    with torch.no_grad():
-        squares = torch.stack([weight.float().square().sum() for weight in weights]).sum()
-        absolutes = torch.stack([weight.float().abs().sum() for weight in weights]).sum()
-        return float(configuration.weight_decay / 2 * squares + configuration.l1 * absolutes)
-
-
 class StepRegularizer:
-    """What happens to gradients before, and to weights after, each optimizer step; costs nothing if off."""
+    """Changes gradients before and weights after each optimizer step; costs nothing if off."""
 
     def __init__(self, module: nn.Module, configuration: Configuration) -> None:
         self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]

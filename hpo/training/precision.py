@@ -1,4 +1,4 @@
-"""Which number format trains: bf16 where this machine has units for it and was measured to be faster."""
+"""The number format of training: bf16 if this machine has units for it and it was measured to be faster."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import contextlib
 import hashlib
 import json
 import math
-import os
 import platform
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -22,7 +20,7 @@ from torch.nn import functional as F
 
 from hpo.config.configuration import Configuration, Precision
 from hpo.errors import DeviceError
-from hpo.files import mark_used
+from hpo.files import atomic_file, mark_used
 from hpo.rng import Key
 from hpo.settings import settings
 from hpo.training.model_factory import build_model
@@ -31,16 +29,16 @@ from hpo.training.optim import build_optimizer
 Resolved: TypeAlias = Literal["fp32", "bf16"]
 
 WORTHWHILE = 1.1
-"""bf16 is chosen only if it is this much faster: for less, nobody should give up 16 bits of each number."""
+"""bf16 is chosen only if it is at least this much faster: less does not justify the lost precision."""
 _CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16", "svebf16"}  # the last two are Arm's
 STEP_IMAGES = 64
-"""Images of a step that is timed."""
+"""Images in a timed step."""
 _STEPS, _ROUNDS = 3, 5
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Training speed of the default network in both formats, in images/s, and where it was measured."""
+    """Training speed of the default network in both formats, in images/s, and the machine."""
 
     machine: str
     fp32: float
@@ -49,14 +47,14 @@ class Measurement:
 
     @property
     def faster(self) -> Resolved:
-        """What ``auto`` is here."""
+        """The format that ``auto`` chooses."""
         return "bf16" if self.bf16 >= WORTHWHILE * self.fp32 else "fp32"
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> Resolved:
-    """What ``precision`` means on ``device``; ``auto`` is measured once per machine, in about two seconds.
+    """Return the format for ``precision`` on ``device``; ``auto`` is measured once per machine.
 
-    Raises DeviceError if bf16 is demanded of a device without units for it.
+    Raises ``DeviceError`` if bf16 is requested on a device without units for it.
     """
     if precision == "fp32":
         return "fp32"
@@ -69,7 +67,7 @@ def resolve_precision(precision: Precision, device: torch.device) -> Resolved:
 
 
 def explain_precision(device: torch.device) -> str:
-    """What ``auto`` is on ``device`` and why, in words."""
+    """Explain which format ``auto`` chooses on ``device``."""
     missing = _missing_units(device)
     if missing:
         return f"fp32 on {device}: {missing}"
@@ -83,12 +81,12 @@ def explain_precision(device: torch.device) -> str:
 
 
 def autocast(device: torch.device, precision: Resolved) -> AbstractContextManager[object]:
-    """The context in which a forward pass runs."""
+    """Return the context manager for a forward pass."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def _missing_units(device: torch.device) -> str:
-    """Why ``device`` has no bf16 units; empty if it has them."""
+    """Return why ``device`` cannot run bf16; empty if it can."""
     if device.type == "cuda":
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return ""
@@ -107,7 +105,7 @@ def _cpu_flags() -> set[str]:
 
 
 def _cpuinfo(field: str) -> str:
-    """The first value of a field of /proc/cpuinfo; empty where there is none."""
+    """Return the first value of a field of /proc/cpuinfo; empty if there is none."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             name, _, value = line.partition(":")
@@ -117,14 +115,14 @@ def _cpuinfo(field: str) -> str:
 
 
 def processor(device: torch.device) -> str:
-    """The name of the device's processor."""
+    """Return the name of the device's processor."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return _cpuinfo("model name") or platform.processor() or platform.machine()
 
 
 def measurement(device: torch.device) -> Measurement:
-    """This machine's measurement: from the cache, or made now and put there."""
+    """Return this machine's measurement from the cache, or measure now and cache it."""
     machine = f"{processor(device)}, torch {torch.__version__}"
     name = hashlib.sha256(f"{device.type}|{machine}".encode()).hexdigest()[:16]
     path = settings().cache / f"precision-{name}.json"
@@ -135,13 +133,13 @@ def measurement(device: torch.device) -> Measurement:
     speeds = _measure(device)
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     fresh = Measurement(machine, fp32=speeds["fp32"], bf16=speeds["bf16"], when=when)
-    with contextlib.suppress(OSError):  # a cache that cannot be written costs two seconds, not the training
+    with contextlib.suppress(OSError):  # an unwritable cache costs two seconds, not the training
         _write(path, fresh)
-    return _read(path) or fresh  # a worker that measured at the same time may have been first
+    return _read(path) or fresh  # another worker may have been first
 
 
 def _read(path: Path) -> Measurement | None:
-    """The measurement in a file; None if there is none or it is damaged."""
+    """Read a measurement; None if the file is missing or damaged."""
     try:
         return Measurement(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
@@ -149,26 +147,18 @@ def _read(path: Path) -> Measurement | None:
 
 
 def _write(path: Path, speed: Measurement) -> None:
-    """Put the measurement there unless another worker was first: all of a study must decide alike."""
+    """Save the measurement unless another worker was first: all workers of a study must decide alike."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "w") as file:
-            json.dump(asdict(speed), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        if _read(path) is None:
-            path.unlink(missing_ok=True)  # damaged
-        with contextlib.suppress(FileExistsError):
-            os.link(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    if _read(path) is None:
+        path.unlink(missing_ok=True)  # damaged
+    with atomic_file(path, first_wins=True) as file:
+        file.write(json.dumps(asdict(speed), indent=1).encode())
 
 
 def _measure(device: torch.device) -> dict[Resolved, float]:
-    """Images per second of training steps, formats alternated, the best of several rounds of each.
+    """Measure images per second in both formats, alternating, the best of several rounds.
 
-    On a CPU one thread's own CPU time is read: a busy machine would decide otherwise, and for ever.
+    On a CPU, the CPU time of one thread counts: the result is permanent, and must not depend on other load.
     """
     steps: dict[Resolved, Callable[[], None]] = {
         "fp32": default_step(device, "fp32"),
@@ -176,7 +166,7 @@ def _measure(device: torch.device) -> dict[Resolved, float]:
     }
     seconds: dict[Resolved, float] = dict.fromkeys(steps, math.inf)
     with one_thread():
-        for _ in range(1 + _ROUNDS):  # the first round only warms up: the later ones beat it
+        for _ in range(1 + _ROUNDS):  # the first round is a warm-up
             for precision, step in steps.items():
                 started = own_time(device)
                 for _ in range(_STEPS):
@@ -197,7 +187,7 @@ def one_thread() -> Iterator[None]:
 
 
 def own_time(device: torch.device) -> float:
-    """Seconds on a clock that runs while this thread computes; on CUDA, while anything happens."""
+    """Return this thread's CPU time in seconds; on CUDA, the wall-clock time after a synchronization."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         return time.perf_counter()
@@ -205,7 +195,7 @@ def own_time(device: torch.device) -> float:
 
 
 def default_step(device: torch.device, precision: Resolved) -> Callable[[], None]:
-    """A training step of the default network on one batch of noise."""
+    """Return a training step of the default network on one batch of noise."""
     configuration = Configuration()
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(STEP_IMAGES, 3, 32, 32, generator=generator)

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: a closed form each, so that a resumed trial needs no schedule state.
+"""Learning-rate schedules in closed form, so that a resumed trial needs no schedule state.
 
 Formulas and sources are in docs/training.md.
 """
@@ -15,11 +15,10 @@ ONE_CYCLE_RISE = 0.3
 
 
 def learning_rate(configuration: Configuration, step: int, steps_per_epoch: int) -> float:
-    """The learning rate of step ``step``, 0-based over the whole training.
+    """Return the learning rate of step ``step``, 0-based over the whole training.
 
-    The first ``warmup_epochs`` rise linearly, lr * (step + 1) / warm-up steps; the schedule's own clock
-    starts after them. The rise of one_cycle is its warm-up: ONE_CYCLE_RISE of all steps unless
-    ``warmup_epochs`` says else.
+    It rises linearly over the first ``warmup_epochs``, lr * (step + 1) / warm-up steps; the schedule starts
+    after them. one_cycle's rise is its warm-up: ONE_CYCLE_RISE of all steps unless ``warmup_epochs`` is set.
     """
     total = configuration.epochs * steps_per_epoch
     warmup = _warmup_steps(configuration, steps_per_epoch)

@@ -1,4 +1,4 @@
-"""How fast this machine trains, beside what its arithmetic allows."""
+"""Measures how fast this machine trains, compared with its speed at matrix products."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from hpo.training.cores import default_crew, divide_threads
+from hpo.training.cores import default_workers, divide_threads
 from hpo.training.device import resolve_device
 from hpo.training.precision import (
     STEP_IMAGES,
@@ -22,25 +22,25 @@ from hpo.training.precision import (
 
 EXPECTED_SHARE = 0.3
 """Of the speed of matrix products, for the default network on a CPU. Measured: 0.47 to 0.66 in fp32 on a busy
-Zen 3; 0.46 in bf16 on a Zen 4, from its 2,019 images/s and 199 GFLOP/s a core. Less is no accident."""
+Zen 3; 0.46 in bf16 on a Zen 4, from 2,019 images/s and 199 GFLOP/s per core. Less is not noise."""
 _STEPS, _ROUNDS = 3, 4
 _MATRIX = 1024
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Training of the default network in ``precision``: on a CPU with one thread, by its own CPU time."""
+    """Training speed of the default network; on a CPU with one thread, by its own CPU time."""
 
     precision: Resolved
     images_per_second: float
     share: float
-    """Of the multiplications and additions per second that a matrix product reaches."""
+    """Training's share of the operations per second of a matrix product."""
     undisturbed: float
-    """Share of the time in which the thread really had its core; 1 on an idle machine."""
+    """Share of the time that the thread had its core; 1 on an idle machine."""
 
 
 def measure_speed(device: torch.device, precision: Resolved) -> Speed:
-    """Train a few steps; takes one to two seconds. The best of several rounds counts."""
+    """Train a few steps for one to two seconds. The best of several rounds counts."""
     step = default_step(device, precision)
     with FlopCounterMode(display=False) as counter:
         step()
@@ -54,16 +54,16 @@ def measure_speed(device: torch.device, precision: Resolved) -> Speed:
     return Speed(precision, STEP_IMAGES / training, operations / training / peak, min(1.0, own / whole))
 
 
-def crew_speed(trials: int | None = None) -> float:
-    """Images per second that the workers of `hpo run` train together, of a study of so many ``trials``.
+def pool_speed(trials: int | None = None) -> float:
+    """Return the images per second that the workers of `hpo run` train together, in a study of ``trials``.
 
-    Measured in a few seconds; of the default network, on a machine that has nothing else to do.
+    Measured in a few seconds with the default network, for a machine without other load.
     """
     device = resolve_device("auto")
     speed = measure_speed(device, resolve_precision("auto", device)).images_per_second
     if device.type != "cpu":
         return speed
-    workers = default_crew("cpu", trials).workers
+    workers = default_workers("cpu", trials).workers
     return speed * workers * divide_threads(workers)
 
 

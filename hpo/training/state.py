@@ -1,9 +1,8 @@
-"""Where a training stands between two steps: what it needs to go on, beside weights and optimizer."""
+"""The position of a training between two steps: what it needs to resume, besides weights and optimizer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -11,18 +10,18 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class EpochState:
-    """An epoch under way. ``EpochState(4)`` is where the fourth begins: all else follows from its number."""
+    """An epoch under way. ``EpochState(4)`` is the start of the fourth: the rest follows from its number."""
 
     epoch: int = 1
     """Counts from 1."""
     steps: int = 0
-    """How many of its steps are done."""
+    """The number of its steps that are done."""
     losses: Tensor = field(default_factory=lambda: torch.empty(0))
-    """(steps,) float32, theirs, on the CPU."""
+    """(steps,) float32, the losses of these steps, on the CPU."""
     watched: int = 0
-    """How many of them the watch has been told."""
+    """The number of losses that the callbacks have received."""
     correct: int = 0
-    """Images classified right so far."""
+    """Images classified correctly so far."""
     seconds: float = 0.0
     """Training time so far."""
     augmentation: Tensor | None = None
@@ -31,18 +30,8 @@ class EpochState:
     """States of torch's global generators, by kind of device; empty at an epoch's start."""
 
 
-class CheckpointHook(Protocol):
-    """Keeps a training's state when it wants to; weights and optimizer are the keeper's own to copy."""
-
-    def is_due(self) -> bool:
-        """Whether the state is wanted now. Asked after each step."""
-
-    def keep(self, state: EpochState) -> None:
-        """Take the state; may raise to stop the training."""
-
-
 def generator_states(device: torch.device) -> dict[str, Tensor]:
-    """States (bytes,) uint8 of torch's global generators from which a training on ``device`` draws."""
+    """Return the states (bytes,) uint8 of the global generators that a training on ``device`` draws from."""
     states = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
@@ -52,7 +41,7 @@ def generator_states(device: torch.device) -> dict[str, Tensor]:
 
 
 def restore_generators(states: dict[str, Tensor], device: torch.device) -> None:
-    """Set them to what they were."""
+    """Set the generators back to these states."""
     torch.set_rng_state(states["cpu"])
     if "cuda" in states and device.type == "cuda":
         torch.cuda.set_rng_state(states["cuda"], device)

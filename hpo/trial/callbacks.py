@@ -1,26 +1,29 @@
-"""Between the steps of a training: is the lease held, is it time to save or to stop, what do losses say."""
+"""The callbacks of a trial's training: checks, checkpoints, best weights and pruning."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from hpo.artifacts.best_weights import BestWeights
 from hpo.checks.babysitter import Babysitter
-from hpo.checks.base import Finding
-from hpo.checks.judge import LOOK_STEPS
-from hpo.queue.lease_keeper import LeaseKeeper
+from hpo.checks.judge import CHECK_INTERVAL
+from hpo.checks.measure.setup import penalty
+from hpo.config.thresholds import Thresholds
+from hpo.records import EpochResult, Finding
 from hpo.settings import settings
 from hpo.signals import StopRequestedError
+from hpo.training.callbacks import Callback
+from hpo.training.optim import regularized_parameters
+from hpo.training.setup import TrialSetup
 from hpo.training.state import EpochState
-from hpo.trial.checkpoint import capture
+from hpo.trial.checkpoint import TrialState, capture
 from hpo.trial.checkpoint_files import Checkpoints
-from hpo.trial.recorder import TrialProgress, TrialRecorder
-from hpo.trial.setup import TrialSetup
-from hpo.trial.writer import BackgroundWriter
+from hpo.trial.context import BegunTrial, TrialControl
+from hpo.trial.pruning import EndedEarlyError, decide, finding, rung_of
+from hpo.trial.recorder import TrialRecorder
 
 
 class TrialStoppedError(Exception):
@@ -31,63 +34,139 @@ class TrialStoppedError(Exception):
         super().__init__(finding.message)
 
 
-class Watched(Protocol):
-    """What of a trial is asked and saved while it trains."""
-
-    renewal: LeaseKeeper
-    outbox: BackgroundWriter
-    journal: TrialRecorder
-    saved: Checkpoints
-    best: BestWeights
-
-    def check_stop(self) -> None:
-        """Raises ``StopRequestedError``."""
-
-
-class Watch:
-    """What happens between steps: is the lease held, is it time to save or to stop; and read the losses."""
-
-    interval = LOOK_STEPS
-
-    def __init__(self, trial: Watched, ready: TrialSetup, sitter: Babysitter) -> None:
-        self._trial = trial
-        self._ready = ready
-        self._sitter = sitter
-        self._saved = time.monotonic()
-
-    def on_steps(self, step: int, losses: Tensor) -> None:
-        """Raises ``TrialStoppedError``."""
-        self._sitter.steps(losses)
-        stop_if_fatal(self._sitter.findings)
-
-    def is_due(self) -> bool:
-        """Whether to save now: a minute has passed, or this worker shall stop. Raises ``LeaseLostError``."""
-        self._trial.renewal.raise_if_lost()
-        self._trial.outbox.check()
-        try:
-            self._trial.check_stop()
-        except StopRequestedError:
-            return True
-        return time.monotonic() - self._saved >= settings().checkpoint_seconds
-
-    def keep(self, state: EpochState) -> None:
-        """Raises ``StopRequestedError``."""
-        self.save(state)
-        self._trial.check_stop()
-
-    def save(self, state: EpochState) -> None:
-        """Save everything as it is at ``state``."""
-        trial = self._trial
-        journal, unsent = trial.journal, trial.outbox.unsent()
-        progress = TrialProgress(
-            state, journal.curve, journal.findings_stored, journal.layers_stored, unsent, best=trial.best
-        )
-        trial.saved.save(capture(progress, self._ready, self._sitter))
-        self._saved = time.monotonic()
-
-
 def stop_if_fatal(findings: Sequence[Finding]) -> None:
-    """Raise ``TrialStoppedError`` if one of them is fatal."""
-    fatal = next((finding for finding in findings if finding.severity == "fatal"), None)
+    """Raise ``TrialStoppedError`` if one of the findings is fatal."""
+    fatal = next((each for each in findings if each.severity == "fatal"), None)
     if fatal is not None:
         raise TrialStoppedError(fatal)
+
+
+def make_babysitter(setup: TrialSetup, limits: Thresholds) -> Babysitter:
+    """Return a babysitter for this training. The caller closes it."""
+    return Babysitter(
+        setup.model,
+        setup.optimizer,
+        classes=setup.data.classes,
+        epochs=setup.configuration.epochs,
+        steps_per_epoch=setup.steps_per_epoch,
+        forward=setup.forward,
+        configuration=setup.configuration.applicable(),
+        checks=limits,
+    )
+
+
+def check_before_training(setup: TrialSetup, babysitter: Babysitter) -> None:
+    """Run the checks that come before the first step."""
+    decay, l1 = setup.configuration.weight_decay, setup.configuration.l1
+    weights = regularized_parameters(setup.model, setup.configuration)
+    added = penalty(weights, decay, l1) if decay > 0 or l1 > 0 else None
+    babysitter.before(*setup.probe_batch(), *setup.val_probe_batch(), penalty=added)
+
+
+class BabysitterCallback(Callback):
+    """Passes losses and epochs to the babysitter. Raises ``TrialStoppedError`` when a loss is fatal."""
+
+    loss_interval = CHECK_INTERVAL
+
+    def __init__(self, babysitter: Babysitter, val_images: int) -> None:
+        self._babysitter = babysitter
+        self._val_images = val_images
+
+    def on_steps(self, step: int, losses: Tensor) -> None:
+        self._babysitter.steps(losses)
+        stop_if_fatal(self._babysitter.findings)
+
+    def on_epoch_end(self, result: EpochResult) -> None:
+        # A fatal finding stops the training only after the epoch is saved and recorded.
+        self._babysitter.epoch(
+            train_loss=result.train_loss,
+            train_accuracy=result.train_accuracy,
+            val_loss=result.val_loss,
+            val_accuracy=result.val_accuracy,
+            val_images=self._val_images,
+        )
+
+
+class BestWeightsCallback(Callback):
+    """Holds the weights of the best epoch, or of the last one if the validation images are trained on."""
+
+    def __init__(self, best: BestWeights, model: nn.Module, *, take_last: bool) -> None:
+        self._best = best
+        self._model = model
+        self._take_last = take_last
+
+    def on_epoch_end(self, result: EpochResult) -> None:
+        update = self._best.update if self._take_last else self._best.update_if_better
+        update(result, self._model)
+
+
+class CheckpointCallback(Callback):
+    """Saves the trial at the end of each epoch, once a minute, and before this worker stops.
+
+    Raises ``LeaseLostError`` if the slot is lost, and ``StopRequestedError`` after the last save.
+    """
+
+    def __init__(self, state: TrialState, checkpoints: Checkpoints, control: TrialControl) -> None:
+        self._state = state
+        self._checkpoints = checkpoints
+        self._control = control
+        self._saved_at = time.monotonic()
+
+    def should_save(self) -> bool:
+        self._control.raise_if_lost()
+        self._state.recorder.writer.check()
+        try:
+            self._control.check_stop()
+        except StopRequestedError:
+            return True
+        return time.monotonic() - self._saved_at >= settings().checkpoint_seconds
+
+    def save(self, state: EpochState) -> None:
+        self._save(state)
+        self._control.check_stop()
+
+    def on_epoch_end(self, result: EpochResult) -> None:
+        self._save(EpochState(result.epoch + 1))
+
+    def _save(self, position: EpochState) -> None:
+        self._checkpoints.save(capture(self._state, position))
+        self._saved_at = time.monotonic()
+
+
+class FindingsCallback(Callback):
+    """Records what the babysitter has found. Raises ``TrialStoppedError`` if some of it is fatal."""
+
+    def __init__(self, recorder: TrialRecorder, babysitter: Babysitter) -> None:
+        self._recorder = recorder
+        self._babysitter = babysitter
+
+    def on_epoch_end(self, result: EpochResult) -> None:
+        self.record()
+
+    def record(self) -> None:
+        """Record the findings that are new, and stop if one is fatal."""
+        self._recorder.record_findings(self._babysitter)
+        stop_if_fatal(self._babysitter.findings)
+
+
+class PruningCallback(Callback):
+    """At a rung, raises ``EndedEarlyError`` if the pruner stops or pauses the trial there."""
+
+    def __init__(self, begun: BegunTrial, recorder: TrialRecorder, steps_per_epoch: int) -> None:
+        self._begun = begun
+        self._recorder = recorder
+        self._steps_per_epoch = steps_per_epoch
+
+    def on_epoch_end(self, result: EpochResult) -> None:
+        self.decide()
+
+    def decide(self) -> None:
+        """Compare the trial with the others if it is at a rung; it may be at one when it resumes."""
+        begun, pruner = self._begun, self._begun.stage.spec.pruner.rules
+        rung = rung_of(pruner, begun.lease.slot, begun.configuration.epochs, self._recorder.curve)
+        if pruner is None or rung is None:
+            return
+        decision = decide(begun.context.store, pruner, begun.lease, begun.trial_id, rung)
+        self._recorder.record_decision(finding(decision, rung, rung.epoch * self._steps_per_epoch - 1))
+        if decision.action != "goes_on":
+            raise EndedEarlyError(decision)

@@ -1,4 +1,4 @@
-"""What a checkpoint of a trial holds, and how its training goes on from one."""
+"""What a checkpoint of a trial contains, and how a trial is restored from one."""
 
 from __future__ import annotations
 
@@ -16,16 +16,37 @@ from hpo.checks.babysitter import Babysitter
 from hpo.checks.state import BabysitterState
 from hpo.errors import CheckpointError
 from hpo.records import EpochResult
+from hpo.training.setup import TrialSetup
 from hpo.training.state import EpochState
 from hpo.trial.checkpoint_files import Checkpoint, Checkpoints
-from hpo.trial.recorder import TrialProgress
-from hpo.trial.setup import TrialSetup
-from hpo.trial.writer import Unsent
+from hpo.trial.recorder import RecorderState, TrialRecorder
+from hpo.trial.writer import PendingRecord
+
+
+@dataclass(frozen=True)
+class TrialState:
+    """The parts of a trial that change while it trains, and that a checkpoint holds."""
+
+    setup: TrialSetup
+    """Of it the weights and the optimizer's state."""
+    babysitter: Babysitter
+    recorder: TrialRecorder
+    best: BestWeights
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What ``restore`` has read."""
+
+    position: EpochState
+    recorder: RecorderState
+    step: int
+    """The number of steps that are done, over all epochs."""
 
 
 @dataclass(frozen=True)
 class _Document:
-    """The part of it that is not tensors."""
+    """The part of a checkpoint that is not tensors."""
 
     epoch: int
     steps: int
@@ -34,7 +55,7 @@ class _Document:
     seconds: float
     findings_stored: int
     layers_stored: int
-    unsent: list[Unsent]
+    unsent: list[PendingRecord]
     curve: list[EpochResult]
     best_epoch: int
     babysitter: BabysitterState
@@ -43,59 +64,65 @@ class _Document:
 _DOCUMENT = TypeAdapter(_Document)
 
 
-def capture(progress: TrialProgress, ready: TrialSetup, sitter: Babysitter) -> Checkpoint:
-    """Everything that ``restore`` needs. Its tensors are the network's own: save before the next step."""
-    position, memory = progress.position, sitter.remember()
+def capture(state: TrialState, position: EpochState) -> Checkpoint:
+    """Return what ``restore`` needs. Its tensors are the network's own: save it before the next step."""
+    recorder, babysitter = state.recorder.state(), state.babysitter.state_dict()
     document = _Document(
         epoch=position.epoch,
         steps=position.steps,
         watched=position.watched,
         correct=position.correct,
         seconds=position.seconds,
-        findings_stored=progress.findings_stored,
-        layers_stored=progress.layers_stored,
-        unsent=progress.unsent,
-        curve=progress.curve,
-        best_epoch=progress.best.epoch,
-        babysitter=replace(memory, seen=replace(memory.seen, losses=np.empty(0))),
+        findings_stored=recorder.findings_stored,
+        layers_stored=recorder.layers_stored,
+        unsent=recorder.pending,
+        curve=recorder.curve,
+        best_epoch=state.best.epoch,
+        babysitter=replace(babysitter, seen=replace(babysitter.seen, losses=np.empty(0))),
     )
     tensors = {
-        "model": ready.model.state_dict(),
-        "optimizer": ready.optimizer.state_dict(),
+        "model": state.setup.model.state_dict(),
+        "optimizer": state.setup.optimizer.state_dict(),
         "losses": position.losses,
         "augmentation": position.augmentation,
         "generators": position.generators,
-        "losses_seen": torch.from_numpy(memory.seen.losses),
-        "best": progress.best.weights,
+        "losses_seen": torch.from_numpy(babysitter.seen.losses),
+        "best": state.best.weights,
     }
-    return Checkpoint(_step(position, ready), {"trial": _DOCUMENT.dump_python(document)}, tensors)
+    return Checkpoint(_step(position, state.setup), {"trial": _DOCUMENT.dump_python(document)}, tensors)
 
 
-def restore(
-    saved: Checkpoints, ready: TrialSetup, sitter: Babysitter
-) -> tuple[TrialProgress | None, list[tuple[int, str]]]:
-    """Go on from the newest checkpoint that can be used, if any; step and flaw of each that cannot."""
+def restore(state: TrialState, checkpoints: Checkpoints) -> tuple[Restored | None, list[tuple[int, str]]]:
+    """Restore the newest usable checkpoint, if any.
+
+    Weights, optimizer, babysitter and best weights are put in place; the rest is returned, with the step and
+    the flaw of each checkpoint that cannot be used.
+    """
     refused: list[tuple[int, str]] = []
-    for checkpoint in saved.newest_first(lambda step, flaw: refused.append((step, flaw))):
+    for checkpoint in checkpoints.newest_first(lambda step, flaw: refused.append((step, flaw))):
         try:
-            return _go_on(checkpoint, ready, sitter), refused
+            return _restore(checkpoint, state), refused
         except CheckpointError as error:
             refused.append((checkpoint.step, str(error)))
     return None, refused
 
 
-def _go_on(checkpoint: Checkpoint, ready: TrialSetup, sitter: Babysitter) -> TrialProgress:
-    """Put everything where it was. Raises ``CheckpointError`` if it does not fit."""
+def _restore(checkpoint: Checkpoint, state: TrialState) -> Restored:
+    """Put everything in place. Raises ``CheckpointError`` if it does not fit."""
     try:
         document = _DOCUMENT.validate_python(checkpoint.document["trial"])
     except (KeyError, ValidationError) as error:
         raise CheckpointError("was written by another version of hpo") from error
-    tensors = checkpoint.tensors
-    _check_weights(tensors["model"], ready.model.state_dict())
-    ready.model.load_state_dict(tensors["model"])
-    ready.optimizer.load_state_dict(tensors["optimizer"])
+    setup, tensors = state.setup, checkpoint.tensors
+    _check_weights(tensors["model"], setup.model.state_dict())
+    setup.model.load_state_dict(tensors["model"])
+    setup.optimizer.load_state_dict(tensors["optimizer"])
     document.babysitter.seen.losses = tensors["losses_seen"].numpy()
-    sitter.go_on(document.babysitter, ready.images, ready.labels)
+    state.babysitter.load_state_dict(document.babysitter, *setup.probe_batch())
+    if document.best_epoch:
+        best = state.best
+        best.epoch, best.accuracy = document.best_epoch, document.curve[document.best_epoch - 1].val_accuracy
+        best.weights = tensors["best"]
     position = EpochState(
         epoch=document.epoch,
         steps=document.steps,
@@ -106,26 +133,17 @@ def _go_on(checkpoint: Checkpoint, ready: TrialSetup, sitter: Babysitter) -> Tri
         augmentation=tensors["augmentation"],
         generators=tensors["generators"],
     )
-    best = BestWeights()
-    if document.best_epoch:
-        accuracy = document.curve[document.best_epoch - 1].val_accuracy
-        best = BestWeights(document.best_epoch, accuracy, tensors["best"])
-    return TrialProgress(
-        position,
-        document.curve,
-        document.findings_stored,
-        document.layers_stored,
-        document.unsent,
-        checkpoint.step,
-        best,
+    recorder = RecorderState(
+        document.curve, document.findings_stored, document.layers_stored, document.unsent
     )
+    return Restored(position, recorder, checkpoint.step)
 
 
-def _step(position: EpochState, ready: TrialSetup) -> int:
-    return (position.epoch - 1) * ready.steps_per_epoch + position.steps
+def _step(position: EpochState, setup: TrialSetup) -> int:
+    return (position.epoch - 1) * setup.steps_per_epoch + position.steps
 
 
-def _check_weights(saved: Mapping[str, Any], own: Mapping[str, Tensor]) -> None:
-    shapes = [{name: tuple(tensor.shape) for name, tensor in each.items()} for each in (saved, own)]
+def _check_weights(saved: Mapping[str, Any], current: Mapping[str, Tensor]) -> None:
+    shapes = [{name: tuple(tensor.shape) for name, tensor in each.items()} for each in (saved, current)]
     if shapes[0] != shapes[1]:
-        raise CheckpointError("holds the weights of another network: the model's code has changed")
+        raise CheckpointError("contains the weights of a different network: the model's code has changed")

@@ -1,6 +1,6 @@
-"""Checkpoints of a slot's trial: files from which any worker goes on. Each is complete, or it is not used.
+"""Checkpoint files of a slot's trial, from which any worker resumes. A checkpoint is complete or not used.
 
-A checkpoint is two files: tensors, and a JSON document with the checksum of both, which is put in place last.
+It is two files: tensors, and a JSON document with the checksums of both, which is written last.
 """
 
 from __future__ import annotations
@@ -8,10 +8,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import pickle
 import shutil
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -23,49 +21,57 @@ import numpy as np
 import torch
 
 from hpo.errors import CheckpointError
+from hpo.files import atomic_file, sync_folder
 from hpo.testing.faults import fault_point
 
 FORMAT = 2
 KEPT = 2
-"""A second one, for when the last turns out to be damaged."""
+"""The second one is used if the newest is damaged."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was saved after so many steps."""
+    """What was saved after ``step`` steps."""
 
     step: int
     document: dict[str, Any]
-    """Whatever JSON holds, and floats that are not finite."""
+    """Values that JSON can hold, and non-finite floats."""
     tensors: dict[str, Any]
     """Tensors, and containers of tensors and numbers."""
 
 
 Refuse = Callable[[int, str], None]
-"""Is told of a checkpoint that cannot be used: its step, and why."""
+"""Called for a checkpoint that cannot be used, with its step and the reason."""
 
 
 def slot_folder(root: Path, study_uid: str, stage: str, slot: int) -> Path:
-    """Where a slot's checkpoints lie, whoever trains it."""
+    """Return the folder of a slot's checkpoints, the same for all workers."""
     return root / study_uid / f"{stage}-{slot}"
 
 
-def remove_all(root: Path, study_uid: str) -> None:
-    """The study is over: remove what is left."""
+def remove_study_checkpoints(root: Path, study_uid: str) -> None:
+    """Remove the checkpoints of a study that is over."""
     shutil.rmtree(root / study_uid, ignore_errors=True)
 
 
-class Checkpoints:
-    """The checkpoints in ``folder``, for the worker that holds the slot under ``token``.
+def remove_checkpoints(folder: Path) -> None:
+    """Remove the checkpoints of a slot whose trial has ended."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # other trials of the study have theirs there
+        folder.parent.rmdir()
 
-    ``save`` serializes at once and writes in the background. Nothing raises for a disk that is full or cannot
-    be written: ``problem`` then says so. Newer tokens come first, so that a worker that lost its slot without
-    knowing it changes nothing.
+
+class Checkpoints:
+    """The checkpoints in ``folder``, for the worker that holds the slot with ``token``.
+
+    ``save`` serializes at once and writes in the background. A disk that is full or read-only does not raise;
+    ``problem`` describes it. Newer tokens come first, so that a worker that lost its slot without noticing
+    changes nothing.
     """
 
     def __init__(self, folder: Path, token: int) -> None:
         self.problem = ""
-        """Why the first checkpoint that failed was not written; empty if all were."""
+        """Why a checkpoint was not written (the first such failure); empty if all were."""
         self._folder = folder
         self._token = token
         self._saves = 0
@@ -73,13 +79,13 @@ class Checkpoints:
         self._writing: Future[None] | None = None
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Save it; waits only for the save before it. Its tensors may change afterwards."""
+        """Save a checkpoint. Waits only for the previous save; its tensors may change afterwards."""
         buffer = io.BytesIO()
         torch.save(checkpoint.tensors, buffer)
         sealed = {"format": FORMAT, "tensors_sha256": _sha256(buffer.getbuffer())}
         text = _encode({**sealed, **checkpoint.document})
         self.wait()
-        # One step may be saved several times. No file is ever written over: whoever is killed between the two
+        # One step may be saved several times. No file is ever overwritten: a worker killed between the two
         # files would leave the tensors of one save with the document of another.
         self._saves += 1
         name = f"{self._token:06d}-{checkpoint.step:010d}-{self._saves:08d}"
@@ -96,34 +102,28 @@ class Checkpoints:
         self._writing = None
 
     def close(self) -> None:
-        """Wait for the last save, and end the writer."""
+        """Wait for the last save, and stop the writer thread."""
         self.wait()
         self._writer.shutdown()
 
     def newest_first(self, refuse: Refuse) -> Iterator[Checkpoint]:
-        """The usable checkpoints; also removes what killed workers left half written."""
+        """Yield the usable checkpoints; also remove what killed workers left half written."""
         self._sweep()
         for path in self._documents():
             step = _order(path)[1]
             try:
                 yield _load(path, step)
             except CheckpointError as error:
-                # A worker that lost its slot without knowing it may have replaced it meanwhile.
+                # A worker that lost its slot without noticing may have replaced it meanwhile.
                 if path.exists():
                     refuse(step, str(error))
 
-    def remove(self) -> None:
-        """The trial has ended: remove them all."""
-        self.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
-        with suppress(OSError):  # other trials of the study have theirs there
-            self._folder.parent.rmdir()
-
     def _write(self, name: str, text: bytes, tensors: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        _write_file(self._folder / f"{name}.pt", tensors)
-        _write_file(self._folder / f"{name}.json", text)
-        _sync_folder(self._folder)
+        for suffix, content in (("pt", tensors), ("json", text)):
+            with atomic_file(self._folder / f"{name}.{suffix}", faults="checkpoint") as file:
+                file.write(content)
+        sync_folder(self._folder)
         fault_point("checkpoint.replaced")
         for path in self._documents()[KEPT:]:
             path.unlink(missing_ok=True)
@@ -156,12 +156,12 @@ def _load(path: Path, step: int) -> Checkpoint:
     try:
         loaded = torch.load(io.BytesIO(tensors), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise CheckpointError("is damaged: it holds more than tensors and numbers") from error
+        raise CheckpointError("is damaged: it contains more than tensors and numbers") from error
     return Checkpoint(step, document, loaded)
 
 
 def _encode(document: Mapping[str, Any]) -> bytes:
-    """One line a key; the first holds the checksum of all others."""
+    """Encode the document with one line per key; the first is the checksum of all others."""
     lines = [f"{json.dumps(key)}: {json.dumps(value, default=_plain)}" for key, value in document.items()]
     rest = (",\n".join(lines) + "\n}\n").encode()
     return f'{{"sha256": "{_sha256(rest)}",\n'.encode() + rest
@@ -183,32 +183,8 @@ def _decode(content: bytes) -> dict[str, Any]:
 def _plain(value: object) -> object:
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"{type(value).__name__} does not belong into a checkpoint's document")
+    raise TypeError(f"{type(value).__name__} cannot be stored in a checkpoint's document")
 
 
 def _sha256(content: bytes | memoryview) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _write_file(path: Path, content: bytes) -> None:
-    """Put a file in place in one step."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            fault_point("checkpoint.write")
-            file.write(content)
-            file.flush()
-            fault_point("checkpoint.fsync")
-            os.fsync(file.fileno())
-        fault_point("checkpoint.replace")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

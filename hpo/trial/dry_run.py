@@ -1,71 +1,59 @@
-"""A short watched training of one configuration, outside any study: what `hpo check` runs."""
+"""Dry run: a short training of one configuration under all checks, outside any study, for `hpo check`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
-from torch import Tensor
-
-from hpo.checks.babysitter import Babysitter
-from hpo.checks.base import Finding
-from hpo.checks.judge import LOOK_STEPS
 from hpo.checks.observations import Snapshot
 from hpo.checks.verdict import Verdict
 from hpo.config.thresholds import Thresholds
-from hpo.records import EpochResult
-from hpo.trial.setup import TrialSetup
+from hpo.records import EpochResult, Finding
+from hpo.training.callbacks import History
+from hpo.training.loop import train
+from hpo.training.setup import TrialSetup
+from hpo.trial.callbacks import (
+    BabysitterCallback,
+    TrialStoppedError,
+    check_before_training,
+    make_babysitter,
+    stop_if_fatal,
+)
 
 
 @dataclass(frozen=True)
-class Rehearsal:
-    """How it went."""
+class DryRun:
+    """The result of a dry run."""
 
     findings: tuple[Finding, ...]
     verdict: Verdict
     curve: tuple[EpochResult, ...]
     steps: int
     layers: Snapshot | None
-    """The last look at the layers."""
+    """The last layer statistics."""
 
     @property
     def fatal(self) -> Finding | None:
-        """What ended it before its time."""
+        """The finding that ended it early, if any."""
         return next((finding for finding in self.findings if finding.severity == "fatal"), None)
 
 
-class _StoppedError(Exception):
-    """The babysitter says that it is hopeless."""
-
-
-class _Watch:
-    interval = LOOK_STEPS
-
-    def __init__(self, sitter: Babysitter) -> None:
-        self._sitter = sitter
-
-    def on_steps(self, step: int, losses: Tensor) -> None:
-        if self._sitter.steps(losses) is not None:
-            raise _StoppedError
-
-
-def rehearse(ready: TrialSetup, limits: Thresholds, on_epoch: Callable[[EpochResult], None]) -> Rehearsal:
-    """Check ``ready`` before its training and during it, until it ends or is hopeless.
+def dry_run(setup: TrialSetup, limits: Thresholds, on_epoch: Callable[[EpochResult], None]) -> DryRun:
+    """Check ``setup`` before its training and during it, until it ends or a finding is fatal.
 
     Raises ``OutOfMemoryError``, and whatever the network raises.
     """
-    curve: list[EpochResult] = []
-    with ready.babysitter(limits) as sitter:
-        try:
-            if any(finding.severity == "fatal" for finding in ready.check_before(sitter)):
-                raise _StoppedError
-            for epoch in ready.epochs(_Watch(sitter)):
-                curve.append(epoch)
+    history = History()
+    with make_babysitter(setup, limits) as babysitter:
+        callbacks = [history, BabysitterCallback(babysitter, len(setup.data.val))]
+        with suppress(TrialStoppedError):
+            check_before_training(setup, babysitter)
+            stop_if_fatal(babysitter.findings)
+            for epoch in train(setup, callbacks):
                 on_epoch(epoch)
-                if ready.tell(sitter, epoch) is not None:
-                    raise _StoppedError
-            sitter.after()
-        except _StoppedError:
-            pass
-        layers = sitter.layers[-1] if sitter.layers else None
-        return Rehearsal(tuple(sitter.findings), sitter.verdict(), tuple(curve), sitter.seen.steps, layers)
+                stop_if_fatal(babysitter.findings)
+            babysitter.after()
+        layers = babysitter.layers[-1] if babysitter.layers else None
+        findings, steps = tuple(babysitter.findings), babysitter.seen.steps
+        return DryRun(findings, babysitter.verdict(), tuple(history.curve), steps, layers)

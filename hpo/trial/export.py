@@ -1,8 +1,7 @@
-"""A stored trial as a folder that needs no database: its weights, kept or trained again, measured anew."""
+"""Export of a stored trial to a folder that needs no database: saved or retrained weights, measured again."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo.artifacts import bundle, store
-from hpo.artifacts.card import Facts, MeasuredOn, card, metrics_document
+from hpo.artifacts.card import CardFacts, MeasuredOn, card, metrics_document
 from hpo.artifacts.metrics import Measured, measure
 from hpo.artifacts.model import build_network, load_exported
 from hpo.artifacts.program import PixelNetwork, make_program
@@ -23,7 +22,7 @@ from hpo.data.datasets import Dataset, load_study_images
 from hpo.data.preprocess import Preprocessor
 from hpo.data.split import Split, split, split_key
 from hpo.errors import DataError, ExportError, UserError
-from hpo.files import temporary_beside
+from hpo.files import atomic_folder
 from hpo.queries.stages import stages_status
 from hpo.queries.study import leaderboard, study_status
 from hpo.queries.trial import TrialDetail, preprocessing_state, trial_detail
@@ -37,12 +36,12 @@ from hpo.trial.reproduce import Repeat, RepeatedEpoch
 Weights = Mapping[str, Tensor]
 
 _TOLERANCE = 0.01
-"""Accuracy that rounding may cost: bf16 against fp32, or one device against another, moves a few images."""
+"""Tolerated difference in accuracy: bf16 against fp32, or another device, changes a few images."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A folder that was written, and how good what is in it is."""
+    """The folder that was written, and the accuracy of its network."""
 
     folder: Path
     study: str
@@ -56,13 +55,13 @@ class Exported:
 
 
 class Export:
-    """A complete trial, ready to be exported; if no ``number`` is given, its study's winner.
+    """A complete trial, ready to be exported; by default its study's winner.
 
-    That is the one that was measured on the test images, else the best. It is measured on what its value was
-    measured on, so its weights have to give that value.
+    The winner is the trial that was measured on the test images, else the best one. The export is measured on
+    the same images as the trial's value, so its weights must reproduce that value.
 
     Raises ``UnknownStudyError``, ``UserError`` for a trial that cannot be exported, and ``DataError`` if the
-    study's images are not here: what is exported is measured on them.
+    study's images, which the measurement needs, are not on this machine.
     """
 
     def __init__(self, url: str, study: str, number: int | None = None) -> None:
@@ -94,14 +93,14 @@ class Export:
         self._retrained = False
 
     def kept_weights(self) -> Weights | None:
-        """The weights of its best epoch, if they were kept. Raises ``ArtifactError`` if they are damaged."""
+        """Return the weights of its best epoch if they were saved. Raises ``ArtifactError`` if damaged."""
         found = store.find(self._study.uid, self.trial.number)
         return store.load(found).weights if found else None
 
     def retrain(self, on_epoch: Callable[[], None]) -> Weights:
-        """The weights of its best epoch, trained again; ``on_epoch`` is called as each epoch ends.
+        """Train the trial again and return its best epoch's weights; call ``on_epoch`` after each epoch.
 
-        Raises ``ExportError`` if it does not come out as it was recorded.
+        Raises ``ExportError`` if the result differs from what was recorded.
         """
         repeated = Repeat(self._url, self.trial.study, self.trial.number)
         best: Weights = {}
@@ -116,17 +115,13 @@ class Export:
         return best
 
     def write(self, weights: Weights, output: Path) -> Exported:
-        """Write the folder, which appears in one step. Raises ``UserError`` if it cannot be written."""
-        check_place(output)
-        temporary = temporary_beside(output)
+        """Write the folder, which appears atomically. Raises ``UserError`` if it cannot be written."""
+        check_output(output)
         try:
-            temporary.mkdir()
-            exported = self._fill(weights, temporary)
-            temporary.rename(output)
+            with atomic_folder(output) as temporary:
+                exported = self._fill(weights, temporary)
         except OSError as error:
             raise UserError(f"cannot write {output}: {error.strerror or error}") from None
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
         return replace(exported, folder=output)
 
     def _fill(self, weights: Weights, path: Path) -> Exported:
@@ -158,29 +153,29 @@ class Export:
         )
 
     def _program(self, weights: Weights) -> tuple[bytes | None, str]:
-        """The torch.export program; where a user's own network cannot be exported, why."""
+        """Return the torch.export program, or None with the reason why a user's own network has none."""
         network = build_network(self.configuration, len(self._dataset.classes))
         try:
             network.load_state_dict(weights)
         except RuntimeError as error:
             raise ExportError(
-                f"the weights of trial {self.trial.number} do not fit {self.configuration.model} as its code "
-                "builds it now: it has changed since"
+                f"the weights of trial {self.trial.number} do not fit {self.configuration.model}: its code "
+                "has changed since the training"
             ) from error
         model = PixelNetwork(network, Preprocessor.from_state(safetensors.torch.load(self._statistics)))
         if ":" not in self.configuration.model:
             return make_program(model, IMAGE_SHAPE), ""
         try:
             return make_program(model, IMAGE_SHAPE), ""
-        except Exception as error:  # the user's code: not everything that Python can do can be exported
-            reason = f"torch.export cannot take {self.configuration.model}: {type(error).__name__}: {error}"
+        except Exception as error:  # the user's code: torch.export does not support all of Python
+            reason = f"torch.export failed for {self.configuration.model}: {type(error).__name__}: {error}"
             return None, reason.splitlines()[0]
 
     def _measure(self, path: Path, *, program: bool = False) -> Measured:
-        """Measure what was written, as its users will read it. Raises ``ExportError`` if it is no good."""
+        """Measure the written files as their users load them. Raises ``ExportError`` if the value differs."""
         measured = measure(load_exported(path, program=program), *self._images_to_measure())
         recorded = self.trial.value or 0.0
-        if abs(measured.accuracy - recorded) > max(_TOLERANCE, _FEWEST_IMAGES / measured.images):
+        if abs(measured.accuracy - recorded) > max(_TOLERANCE, _TOLERATED_IMAGES / measured.images):
             raise ExportError(
                 f"trial {self.trial.number} was recorded with {self.measured_on}_accuracy {recorded:.4f}, "
                 f"but these weights give {measured.accuracy:.4f}: nothing was exported"
@@ -189,16 +184,16 @@ class Export:
 
     def _images_to_measure(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         if self.measured_on == "test":
-            # Copies: PyTorch warns of arrays that may not be written, as those of a mapped file.
+            # Copies: PyTorch warns about read-only arrays, such as those of a memory-mapped file.
             return np.array(self._dataset.test_images), np.array(self._dataset.test_labels)
         rows = self._split.val
         return self._dataset.train_images[rows], self._dataset.train_labels[rows]
 
-    def _facts(self, no_program: str) -> Facts:
+    def _facts(self, no_program: str) -> CardFacts:
         trial, study = self.trial, self._study
         attempt = trial.attempts[-1]
         assert trial.value is not None and trial.best_epoch is not None  # it is complete
-        return Facts(
+        return CardFacts(
             study=trial.study,
             trial=trial.number,
             slot=trial.slot,
@@ -230,9 +225,9 @@ class Export:
         dataset = load_study_images(self._study.spec, self._study.dataset)
         if dataset.fingerprint != self._study.fingerprint:
             raise DataError(
-                f"the images of {self.trial.study} have changed since it began (SHA-256 "
+                f"the images of {self.trial.study} have changed since it was created (SHA-256 "
                 f"{self._study.fingerprint[:12]} then, {dataset.fingerprint[:12]} now): the accuracy of an "
-                "exported trial could not be measured on them"
+                "exported trial cannot be measured on them"
             )
         return dataset
 
@@ -246,21 +241,21 @@ class Export:
         )
 
 
-_FEWEST_IMAGES = 2
-"""Where ``_TOLERANCE`` is less than an image."""
+_TOLERATED_IMAGES = 2
+"""The least tolerance in images, if ``_TOLERANCE`` is less."""
 
 
 def _packed(weights: Weights) -> dict[str, Tensor]:
-    """As safetensors wants them: in rows, and none a part of another."""
+    """Copy the weights as safetensors requires: contiguous, without shared memory."""
     return {name: each.clone(memory_format=torch.contiguous_format) for name, each in weights.items()}
 
 
-def check_place(output: Path) -> None:
-    """Raises ``UserError`` if a folder cannot be made there."""
+def check_output(output: Path) -> None:
+    """Raise ``UserError`` if the folder cannot be created."""
     if output.exists():
-        raise UserError(f"{output} exists already: give another folder with -o, or remove it")
+        raise UserError(f"{output} already exists: choose another folder with -o, or remove it")
     if not output.absolute().parent.is_dir():
-        raise UserError(f"there is no folder {output.absolute().parent} to make {output.name} in")
+        raise UserError(f"there is no folder {output.absolute().parent} to create {output.name} in")
 
 
 def _check_complete(trial: TrialDetail) -> None:
@@ -274,12 +269,12 @@ def _check_complete(trial: TrialDetail) -> None:
 
 def _configuration(trial: TrialDetail) -> Configuration:
     values = {name: value for name, value in trial.configuration.items() if value is not None}
-    values.pop("data_root", None)  # a place on this machine, which predictions do not need
+    values.pop("data_root", None)  # a path on this machine, which predictions do not need
     return Configuration(**values)
 
 
 def _mismatch(trial: TrialDetail) -> str:
     return (
-        f"trial {trial.number} of {trial.study} did not come out as it was recorded, so it was not exported: "
-        f"`hpo repeat {trial.study} {trial.number}` shows what differs from then"
+        f"trial {trial.number} of {trial.study} could not be reproduced, so it was not exported: "
+        f"`hpo repeat {trial.study} {trial.number}` shows what differs"
     )

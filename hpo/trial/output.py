@@ -1,4 +1,4 @@
-"""What this process prints, where that goes to a file of its own: kept with the trial that it came in."""
+"""Captured output: what this process prints is recorded with the trial that was running."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import sys
 from pathlib import Path
 
 MOST_BYTES = 65_536
-"""The end of what is printed in a trial; a network that prints at each step would fill the database."""
+"""Only the end of a trial's output is kept; a network that prints at each step would fill the database."""
 
 _log: Path | None = None
 
 
 def capture_to(path: Path) -> None:
-    """From now on, what is printed is in that file, to which this process appends."""
+    """Set the file that this process's stdout and stderr are appended to."""
     global _log
     _log = path
 
 
-def take() -> str:
-    """The end of what was printed since the last time, which the file then no longer has."""
+def drain() -> str:
+    """Return the end of the output since the last call, and empty the file."""
     if _log is None:
         return ""
     sys.stdout.flush()
@@ -30,7 +30,7 @@ def take() -> str:
 
 
 def tail(path: Path) -> str:
-    """The last ``MOST_BYTES`` of a file as text, from the start of a line on."""
+    """Return the last ``MOST_BYTES`` of a file as text, from the start of a line."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - MOST_BYTES))

@@ -1,4 +1,4 @@
-"""What the search does with a trial at a rung: from its curve to a decision, its finding and its outcome."""
+"""Pruning a trial at a rung: from its curve to a decision, a finding and an outcome."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from hpo.checks.base import Finding, Severity
 from hpo.checks.causes import HEALTHY
 from hpo.config.methods import Asha, Rules
-from hpo.records import Decision, EpochResult, Outcome, Rung
+from hpo.records import Decision, EpochResult, Finding, Outcome, Rung, Severity
 from hpo.search.pruners import bracket_of, judge, rungs
 from hpo.storage.fence import Lease
 from hpo.storage.rungs import CHECK
@@ -19,7 +18,7 @@ from hpo.testing.faults import fault_point
 
 
 class EndedEarlyError(Exception):
-    """The search stops or pauses the trial, because others are ahead."""
+    """The pruner stops or pauses the trial because others are ahead."""
 
     def __init__(self, decision: Decision) -> None:
         self.decision = decision
@@ -27,7 +26,7 @@ class EndedEarlyError(Exception):
 
 
 def rung_of(pruner: Rules | None, slot: int, epochs: int, curve: Sequence[EpochResult]) -> Rung | None:
-    """The rung at which a trial of ``epochs`` epochs stands with this curve; None if at none."""
+    """Return the rung that a trial of ``epochs`` epochs has reached with this curve; None if at none."""
     if pruner is None:
         return None
     bracket = bracket_of(pruner, epochs, slot)
@@ -37,21 +36,21 @@ def rung_of(pruner: Rules | None, slot: int, epochs: int, curve: Sequence[EpochR
 
 
 def decide(store: ResultsStore, pruner: Rules, lease: Lease, trial_id: int, rung: Rung) -> Decision:
-    """What becomes of the trial there, by all trials that have come there; stored."""
+    """Compare the trial with all trials that reached the rung, and record the decision."""
     fault_point("trial.judge")
     decision = store.judge(lease, trial_id, rung, partial(judge, pruner))
     fault_point("trial.judged")
     return decision
 
 
-def fall_behind(
+def rank_last_at_remaining_rungs(
     store: ResultsStore, pruner: Rules | None, lease: Lease, trial_id: int, epochs: int, done: int
 ) -> None:
-    """A check ended the trial after ``done`` epochs: it counts as the last at the rungs that are left.
+    """Rank a trial that a check ended after ``done`` epochs last at its remaining rungs.
 
-    The best share is one of all trials, as in the published algorithm, where hopeless ones come to the rung
-    too. Were they left out, the more the checks end, the more of the sound ones would be stopped. The median
-    rule compares only those that came.
+    ASHA promotes a share of all trials, as in the published algorithm, where hopeless ones reach the rung
+    too. If they were left out, the checks would cost sound trials their places. The median rule compares only
+    trials that reached the rung.
     """
     if not isinstance(pruner, Asha):
         return
@@ -63,13 +62,13 @@ def fall_behind(
 
 
 def finding(decision: Decision, rung: Rung, step: int) -> Finding:
-    """The decision as one of the trial's findings: no fault, and never a verdict by itself."""
+    """Return the decision as one of the trial's findings. It is not a problem and never the verdict."""
     severity: Severity = "pass" if decision.action == "goes_on" else "note"
     return Finding(CHECK, severity, rung.score, math.nan, decision.words, step=step)
 
 
 def ended_early(outcome: Outcome, decision: Decision) -> Outcome:
-    """The outcome of a trial that the search ended: what the checks suspect is only its second cause."""
+    """Return the outcome of a trial that the pruner ended; what the checks suspect is its second cause."""
     suspected = outcome.cause if outcome.cause != HEALTHY else None
     how = "paused" if decision.action == "paused" else "stopped early"
     return replace(outcome, verdict=f"{how}: {decision.words}", cause=HEALTHY, second_cause=suspected)

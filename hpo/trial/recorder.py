@@ -1,133 +1,116 @@
-"""What a trial has found and measured so far, on its way to the database."""
+"""Recorder: what a trial has found and measured so far, on its way to the database and to the watchers."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, replace
 
 import safetensors.torch
 
-from hpo.artifacts.best_weights import BestWeights
 from hpo.checks.babysitter import Babysitter
-from hpo.checks.base import Finding, Remedy
-from hpo.checks.observations import Snapshot
-from hpo.records import EpochRecord, EpochResult, FindingRecord, LayerRecord
+from hpo.events import EpochDone, FindingMade
+from hpo.records import EpochResult, Finding, Remedy
+from hpo.training.callbacks import Callback, History
 from hpo.training.data import TrialData
-from hpo.training.state import EpochState
-from hpo.trial.writer import BackgroundWriter, Unsent
+from hpo.trial.context import BegunTrial
+from hpo.trial.writer import BackgroundWriter, PendingRecord
 
 
-class TrialRecorder:
-    """Tells ``outbox`` each thing once; a checkpoint says how far it came."""
+@dataclass(frozen=True)
+class RecorderState:
+    """How far the recording of a trial is."""
 
-    def __init__(self, outbox: BackgroundWriter) -> None:
-        self._outbox = outbox
-        self.curve: list[EpochResult] = []
+    curve: list[EpochResult]
+    findings_stored: int
+    """The number of the babysitter's findings that are in the database, or pending."""
+    layers_stored: int
+    """The step of the last layer statistics that are."""
+    pending: list[PendingRecord]
+    """What the database has not confirmed yet, perhaps because it is unreachable."""
+
+
+class TrialRecorder(Callback):
+    """Records each epoch, finding and layer statistic of a trial once, and emits its events.
+
+    ``history`` belongs before it in the list of callbacks.
+    """
+
+    def __init__(self, begun: BegunTrial, writer: BackgroundWriter) -> None:
+        self.writer = writer
+        self.history = History()
         self.findings: list[Finding] = []
-        self.findings_stored = 0
-        """How many of the babysitter's."""
-        self.layers_stored = -1
-        """The step of the last look at the layers."""
+        self._begun = begun
+        self._findings_stored = 0
+        self._layers_stored = -1
 
-    def go_on(self, progress: TrialProgress, sitter: Babysitter) -> None:
-        """Begin where an earlier worker left the trial."""
-        self.curve = progress.curve
-        self.findings = sitter.findings[: progress.findings_stored]
-        self.findings_stored, self.layers_stored = progress.findings_stored, progress.layers_stored
-        self._outbox.again(progress.unsent)
+    @property
+    def curve(self) -> list[EpochResult]:
+        """The epochs so far."""
+        return self.history.curve
 
-    def record(self, epoch: EpochResult) -> None:
-        """Add a point of ``curve`` to the stored one."""
-        self._outbox.epoch(EpochRecord(**asdict(epoch)))
+    def state(self) -> RecorderState:
+        """Return what ``resume`` needs."""
+        return RecorderState(self.curve, self._findings_stored, self._layers_stored, self.writer.pending())
 
-    def keep(self, sitter: Babysitter) -> None:
-        """Store what the babysitter has found and read since the last time."""
-        self._found(sitter.findings[self.findings_stored :])
-        self.findings_stored = len(sitter.findings)
-        fresh = [each for each in sitter.layers if each.step > self.layers_stored]
+    def resume(self, state: RecorderState, babysitter: Babysitter) -> None:
+        """Start where an earlier worker stopped."""
+        self.history.curve = state.curve
+        self.findings = babysitter.findings[: state.findings_stored]
+        self._findings_stored, self._layers_stored = state.findings_stored, state.layers_stored
+        self.writer.requeue(state.pending)
+
+    def on_epoch_end(self, result: EpochResult) -> None:
+        """Record an epoch."""
+        begun = self._begun
+        self.writer.epoch(result)
+        begun.context.emit(EpochDone(begun.context.worker, begun.number, begun.configuration.epochs, result))
+
+    def record_findings(self, babysitter: Babysitter) -> None:
+        """Record what the babysitter has found and measured since the last time."""
+        new = babysitter.findings[self._findings_stored :]
+        self._record(new)
+        self._findings_stored = len(babysitter.findings)
+        fresh = [each for each in babysitter.layers if each.step > self._layers_stored]
         if fresh:
-            self._outbox.layers([record for each in fresh for record in layer_records(each, len(self.curve))])
-            self.layers_stored = fresh[-1].step
+            epoch = len(self.curve)
+            self.writer.layers([replace(layer, epoch=epoch) for each in fresh for layer in each.layers])
+            self._layers_stored = fresh[-1].step
+        for finding in new:
+            if finding.severity != "pass":
+                self._emit_finding(finding)
 
-    def keep_statistics(self, data: TrialData) -> str:
-        """Store what preprocessing learned, so that the network can be used on new images; its SHA-256."""
+    def record_statistics(self, data: TrialData) -> str:
+        """Record what preprocessing learned, which new images need; return its SHA-256 (hex)."""
         packed = safetensors.torch.save(
             {name: part.cpu() for name, part in data.preprocessor.state().items()}
         )
         fingerprint = hashlib.sha256(packed).hexdigest()
-        self._outbox.statistics(fingerprint, packed)
+        self.writer.statistics(fingerprint, packed)
         return fingerprint
 
     def note(self, about: str, step: int, message: str) -> None:
-        """Something about the trial's files that a person may want to know."""
-        self._found([Finding(about, "note", math.nan, math.nan, message, step=step)])
+        """Record a note on the trial's files."""
+        self._record([Finding(about, "note", math.nan, math.nan, message, step=step)])
 
-    def decided(self, finding: Finding) -> None:
-        """What the search decided on the trial."""
-        self._found([finding])
+    def record_decision(self, finding: Finding) -> None:
+        """Record what the search decided about the trial."""
+        self._record([finding])
 
     def fail(self, cause: str, message: str, remedy: str) -> None:
-        """The trial cannot go on, for a reason that no check found."""
+        """Record why the trial fails, for a reason that no check found."""
         failure = Finding(
             cause, "fatal", math.nan, math.nan, message, Remedy(remedy), cause=cause, confidence=1.0
         )
-        self._found([failure])
+        self._record([failure])
 
-    def _found(self, findings: Sequence[Finding]) -> None:
+    def _emit_finding(self, finding: Finding) -> None:
+        message = f"{finding.layer}: {finding.message}" if finding.layer else finding.message
+        context, number = self._begun.context, self._begun.number
+        context.emit(FindingMade(context.worker, number, finding.severity, finding.check, message))
+
+    def _record(self, findings: Sequence[Finding]) -> None:
         self.findings += findings
-        records = [
-            FindingRecord(
-                check=finding.check,
-                severity=finding.severity,
-                step=finding.step,
-                epoch=len(self.curve),
-                message=finding.message,
-                value=finding.value,
-                threshold=finding.threshold,
-                remedy=finding.remedy.text or None,
-                layer=finding.layer,
-            )
-            for finding in findings
-        ]
-        self._outbox.findings(records)
-
-
-def layer_records(snapshot: Snapshot, epoch: int) -> list[LayerRecord]:
-    """A look at the layers, as it is stored and shown."""
-    return [
-        LayerRecord(
-            step=snapshot.step,
-            epoch=epoch,
-            position=position,
-            layer=layer.name,
-            activation_mean=layer.mean,
-            activation_std=layer.std,
-            dead=layer.dead,
-            saturated=layer.saturated,
-            gradient_norm=layer.gradient_norm,
-            update_ratio=layer.update_ratio,
-            activation_low=layer.low,
-            activation_high=layer.high,
-            activation_counts=layer.counts or None,
-        )
-        for position, layer in enumerate(snapshot.layers)
-    ]
-
-
-@dataclass(frozen=True)
-class TrialProgress:
-    """How far a trial is; its weights, optimizer and babysitter are elsewhere."""
-
-    position: EpochState
-    curve: list[EpochResult]
-    findings_stored: int = 0
-    """How many of the babysitter's findings are in the database, or unsent."""
-    layers_stored: int = -1
-    """The step of the last look at the layers that is."""
-    unsent: list[Unsent] = field(default_factory=list)
-    """What the database, being away, did not confirm."""
-    step: int = 0
-    """How many steps are done, over all epochs."""
-    best: BestWeights = field(default_factory=BestWeights)
+        epoch = len(self.curve)
+        self.writer.findings([replace(finding, epoch=epoch) for finding in findings])

@@ -1,4 +1,4 @@
-"""A stored trial trained again in this process: the same draw, weights, order; nothing of it is written."""
+"""Reproduction of a stored trial: trained again in this process from the same seeds; nothing is written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hpo.data.datasets import load_study_images
 from hpo.data.split import split_key
 from hpo.errors import DeviceError, UserError
 from hpo.queries.trial import Attempt, TrialDetail, trial_detail
-from hpo.records import EpochRecord, EpochResult
+from hpo.records import EpochResult
 from hpo.rng import Key
 from hpo.search.samplers.registry import PURE, sample_slot
 from hpo.stages.store import find_stage
@@ -25,16 +25,17 @@ from hpo.storage.studies import RegisteredStudy, find_registered, results_engine
 from hpo.training.cores import available_cores
 from hpo.training.data import weights_hash
 from hpo.training.device import existing_devices, prepare_process, resolve_device
+from hpo.training.loop import train
 from hpo.training.precision import Resolved, processor, resolve_precision
-from hpo.trial.setup import prepare
+from hpo.training.setup import prepare
 
-MEASURED = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr")
-"""What of an epoch follows from the configuration; its seconds do not."""
+COMPARED = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr")
+"""The numbers of an epoch that are reproducible; its duration is not."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that was otherwise when the trial was trained."""
+    """Something that was different when the trial was trained."""
 
     what: str
     then: str
@@ -43,7 +44,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class RepeatedEpoch:
-    """An epoch now, and the numbers in which it differs: (then, now) by name."""
+    """A repeated epoch, with the numbers that differ: (then, now) by name."""
 
     epoch: int
     val_accuracy: float
@@ -52,7 +53,7 @@ class RepeatedEpoch:
 
 @dataclass(frozen=True)
 class Repetition:
-    """How the whole training compares; None where the stored trial has nothing to compare."""
+    """Whether the whole training is the same; None if the stored trial has nothing to compare."""
 
     same_curve: bool | None
     same_weights: bool | None
@@ -66,10 +67,10 @@ class Repetition:
 
 
 class Repeat:
-    """A stored trial, ready to be trained again with the threads and the precision of then.
+    """A stored trial, ready to be trained again with the number of threads and the precision it had.
 
-    ``differences`` are known before anything is trained. Raises ``UnknownStudyError``, ``UserError`` for a
-    trial that has nothing to compare, and ``DataError`` if its images are not here.
+    ``differences`` are known before the training. Raises ``UnknownStudyError``, ``UserError`` for a trial
+    without epochs to compare, and ``DataError`` if its images are not on this machine.
     """
 
     def __init__(self, url: str, study: str, number: int, device: str | None = None) -> None:
@@ -94,22 +95,22 @@ class Repeat:
         self._model: nn.Module | None = None
 
     def run(self) -> Iterator[RepeatedEpoch | Repetition]:
-        """Train; each epoch as it ends, then how it all compares."""
+        """Train, yielding each epoch as it ends, then the comparison of the whole training."""
         seed = Key(self._study.spec.seed)
-        as_then = self.configuration.model_copy(update={"precision": self.precision})
-        ready = prepare(
-            as_then, self._dataset, self._stage.key(self.trial.slot), split_key(seed), self.device,
+        stored = self.configuration.model_copy(update={"precision": self.precision})
+        setup = prepare(
+            stored, self._dataset, self._stage.key(self.trial.slot), split_key(seed), self.device,
             self._stage.fold(self.trial.slot),
         )  # fmt: skip
-        self._model = ready.model
-        training = ready.epochs(_Unwatched())
+        self._model = setup.model
+        epochs = train(setup)
         same = []
         for then in self.trial.curve[: self.epochs]:
-            epoch = _compared(then, next(training))
+            epoch = _compared(then, next(epochs))
             same.append(not epoch.differences)
             yield epoch
         then_hash = self.trial.weights_hash
-        now_hash = weights_hash(ready.model) if then_hash else None
+        now_hash = weights_hash(setup.model) if then_hash else None
         yield Repetition(
             same_curve=all(same) if same else None,
             same_weights=then_hash == now_hash if then_hash else None,
@@ -118,18 +119,18 @@ class Repeat:
         )
 
     def weights(self) -> dict[str, Tensor]:
-        """The network's state after the epoch that ``run`` gave last; it changes with the next one."""
-        assert self._model is not None, "run has not begun"
+        """Return the network's state after the epoch that ``run`` yielded last; the next one changes it."""
+        assert self._model is not None, "run has not started"
         return self._model.state_dict()
 
     def _epochs(self) -> int:
-        """Those of the stored curve up to its first hole."""
+        """Return the number of epochs of the stored curve before its first gap."""
         count = 0
         while count < len(self.trial.curve) and self.trial.curve[count].epoch == count + 1:
             count += 1
         if count == 0:
             raise UserError(
-                f"trial {self.trial.number} of {self.trial.study} has no epoch to compare "
+                f"trial {self.trial.number} of {self.trial.study} has no epochs to compare "
                 f"({self.trial.state}{': ' if self.trial.verdict else ''}{self.trial.verdict or ''})"
             )
         return count
@@ -144,16 +145,16 @@ class Repeat:
         yield Difference("threads", str(then.threads or _UNKNOWN), str(torch.get_num_threads()))
         yield Difference("precision", then.precision or _UNKNOWN, self.precision)
         yield Difference("images", self._study.fingerprint[:12], self._dataset.fingerprint[:12])
-        yield from self._other_draws()
-        others = [each for each in self.trial.attempts if each.from_epoch > 0]
-        for each in others:
+        yield from self._different_draws()
+        resumed = [each for each in self.trial.attempts if each.from_epoch > 0]
+        for each in resumed:
             if each.threads != then.threads or each.precision != then.precision:
                 yield Difference(
-                    "attempts", f"{len(self.trial.attempts)} with unlike threads or precision", "1"
+                    "attempts", f"{len(self.trial.attempts)} with different threads or precision", "1"
                 )
 
-    def _other_draws(self) -> Iterator[Difference]:
-        """What would be drawn otherwise today, where that follows from the study alone."""
+    def _different_draws(self) -> Iterator[Difference]:
+        """Yield hyperparameters that today's code draws differently; only for samplers that do not learn."""
         spec, then = self._stage.spec.with_fixed(self.trial.given or {}), self.trial.configuration
         if spec.sampler.name not in PURE:
             return
@@ -161,19 +162,12 @@ class Repeat:
             {**sample_slot(spec, self.trial.slot), "dataset": self._study.dataset}
         ).applicable()
         for name in spec.space:
-            yield Difference(f"the draw of {name} (trained as then)", str(then.get(name)), str(now[name]))
+            yield Difference(
+                f"the draw of {name} (the stored one is trained)", str(then.get(name)), str(now[name])
+            )
 
 
 _UNKNOWN = "not recorded"
-
-
-class _Unwatched:
-    """The stored trial tells how far to train: no check has to stop it."""
-
-    interval = 1000
-
-    def on_steps(self, step: int, losses: Tensor) -> None:
-        """Look at nothing."""
 
 
 def _last_attempt(trial: TrialDetail) -> Attempt:
@@ -183,7 +177,7 @@ def _last_attempt(trial: TrialDetail) -> Attempt:
 
 
 def _device(wanted: str | None, then: str) -> torch.device:
-    """The device asked for, else that of then, else, where there is none such, the best one here."""
+    """Return the requested device, else the trial's if this machine has it, else the best one here."""
     if wanted is not None:
         return resolve_device(wanted)
     here = existing_devices()
@@ -191,7 +185,7 @@ def _device(wanted: str | None, then: str) -> torch.device:
 
 
 def _precision(then: Attempt, configuration: Configuration, device: torch.device) -> Resolved:
-    """That of then where this device has it."""
+    """Return the trial's precision if this device supports it, else fp32."""
     wanted: Any = then.precision or configuration.precision
     try:
         return resolve_precision(wanted, device)
@@ -199,12 +193,12 @@ def _precision(then: Attempt, configuration: Configuration, device: torch.device
         return "fp32"
 
 
-def _compared(then: EpochRecord, now: EpochResult) -> RepeatedEpoch:
-    pairs = {name: (float(getattr(then, name)), float(getattr(now, name))) for name in MEASURED}
+def _compared(then: EpochResult, now: EpochResult) -> RepeatedEpoch:
+    pairs = {name: (float(getattr(then, name)), float(getattr(now, name))) for name in COMPARED}
     differences = {name: pair for name, pair in pairs.items() if not _same(*pair)}
     return RepeatedEpoch(now.epoch, now.val_accuracy, differences)
 
 
 def _same(then: float, now: float) -> bool:
-    """The database keeps no difference between NaN and infinity."""
+    """Compare two numbers; the database does not distinguish NaN from infinity."""
     return then == now or not (math.isfinite(then) or math.isfinite(now))

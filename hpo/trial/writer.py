@@ -1,5 +1,5 @@
-"""What a worker writes about its trial, in order and in the background: training goes on while the database
-is away."""
+"""Background writer: records of a trial are written in order while the training continues, even if the
+database is unreachable."""
 
 from __future__ import annotations
 
@@ -10,95 +10,95 @@ from threading import Condition, Thread
 from typing import TypeAlias
 
 from hpo.errors import LeaseLostError, StorageError
-from hpo.records import EpochRecord, FindingRecord, LayerRecord
+from hpo.records import EpochResult, Finding, LayerStatistics
 from hpo.storage.fence import Lease
 from hpo.storage.store import ResultsStore
 from hpo.testing.faults import fault_point
 
-LOOK_SECONDS = 0.2
-"""How often who waits for the database looks whether to stop."""
+POLL_SECONDS = 0.2
+"""Interval at which ``flush`` checks for a stop request."""
 CLOSING_SECONDS = 5.0
-"""How long a worker that stops waits for what is unsent: its checkpoint has it too."""
+"""How long a worker that stops waits for pending records; its checkpoint has them too."""
 
-Unsent: TypeAlias = FindingRecord | LayerRecord
-"""What a checkpoint keeps of writes that the database has not confirmed. Epochs are in its curve."""
+PendingRecord: TypeAlias = Finding | LayerStatistics
+"""A record that a checkpoint keeps until the database confirms it. Epochs are kept in its curve."""
 
 
 @dataclass(frozen=True)
 class _Write:
     send: Callable[[], None]
-    records: Sequence[Unsent] = ()
+    records: Sequence[PendingRecord] = ()
 
 
 class BackgroundWriter:
-    """Each write is one transaction under ``hold``, tried again with the store's patience.
+    """Writes records in a background thread, each in one transaction under ``lease``, with retries.
 
-    ``check`` and ``flush`` raise in the thread that trains what went wrong in the background:
-    ``LeaseLostError`` or ``StorageError``, after which nothing is written any more, or, once, a bug.
+    ``check`` and ``flush`` raise in the training thread what failed in the background: ``LeaseLostError`` or
+    ``StorageError``, after which nothing more is written, or a bug, which is raised once.
     """
 
-    def __init__(self, store: ResultsStore, hold: Lease, trial_id: int) -> None:
+    def __init__(self, store: ResultsStore, lease: Lease, trial_id: int) -> None:
         self._store = store
-        self._hold = hold
+        self._lease = lease
         self._trial_id = trial_id
         self._writes: deque[_Write] = deque()
         self._failure: BaseException | None = None
         self._closed = False
         self._changed = Condition()
-        # A daemon: an interpreter that ends does not wait for a server that does not answer.
-        Thread(target=self._run, name="outbox", daemon=True).start()
+        # A daemon thread: the interpreter does not wait at exit for a server that does not answer.
+        Thread(target=self._run, name="writer", daemon=True).start()
 
-    def epoch(self, record: EpochRecord) -> None:
-        """Add a point to the curves."""
+    def epoch(self, record: EpochResult) -> None:
+        """Record an epoch."""
 
         def send() -> None:
             fault_point("trial.epoch")
-            self._store.record_epoch(self._hold, self._trial_id, record)
+            self._store.record_epoch(self._lease, self._trial_id, record)
             fault_point("trial.epoch_stored")
 
         self._put(_Write(send))
 
-    def findings(self, records: Sequence[FindingRecord]) -> None:
-        """Store what checks found."""
+    def findings(self, records: Sequence[Finding]) -> None:
+        """Record findings."""
         if records:
             send = self._store.record_findings
-            self._put(_Write(lambda: send(self._hold, self._trial_id, records), records))
+            self._put(_Write(lambda: send(self._lease, self._trial_id, records), records))
 
-    def layers(self, records: Sequence[LayerRecord]) -> None:
-        """Store layer statistics."""
+    def layers(self, records: Sequence[LayerStatistics]) -> None:
+        """Record layer statistics."""
         if records:
             send = self._store.record_layers
-            self._put(_Write(lambda: send(self._hold, self._trial_id, records), records))
+            self._put(_Write(lambda: send(self._lease, self._trial_id, records), records))
 
-    def again(self, records: Sequence[Unsent]) -> None:
-        """Store what an earlier worker's checkpoint says was unsent."""
-        self.findings([record for record in records if isinstance(record, FindingRecord)])
-        self.layers([record for record in records if isinstance(record, LayerRecord)])
+    def requeue(self, records: Sequence[PendingRecord]) -> None:
+        """Write what was pending in an earlier worker's checkpoint."""
+        self.findings([record for record in records if isinstance(record, Finding)])
+        self.layers([record for record in records if isinstance(record, LayerStatistics)])
 
     def statistics(self, fingerprint: str, state: bytes) -> None:
-        """Store what preprocessing learned."""
+        """Record what preprocessing learned."""
         send = self._store.record_statistics
-        self._put(_Write(lambda: send(self._hold, self._trial_id, fingerprint, state)))
+        self._put(_Write(lambda: send(self._lease, self._trial_id, fingerprint, state)))
 
-    def unsent(self) -> list[Unsent]:
-        """What the database has not confirmed, the oldest first."""
+    def pending(self) -> list[PendingRecord]:
+        """Return what the database has not confirmed, the oldest first."""
         with self._changed:
             return [record for write in self._writes for record in write.records]
 
     def check(self) -> None:
-        """Raise what ended the writing, if something did."""
-        # Otherwise it is a wish to stop; who trains looks for that by itself, at a safe point.
+        """Raise the error that stopped the writing, if there is one."""
+        # Otherwise it is a stop request; the training checks for those itself, at a safe point.
         if isinstance(self._failure, Exception):
             self._raise()
 
     def flush(self, check_stop: Callable[[], None]) -> None:
-        """Return once all is written; raises as ``check`` does, and what ``check_stop`` raises."""
-        while not self._wait(LOOK_SECONDS):
+        """Wait until everything is written. Raises like ``check``, and whatever ``check_stop`` raises."""
+        while not self._wait(POLL_SECONDS):
             check_stop()
         self._raise()
 
     def close(self) -> None:
-        """End the writer; what it cannot write soon stays unwritten."""
+        """Stop the writer. Records that it cannot write within a few seconds stay unwritten."""
         self._wait(CLOSING_SECONDS)
         with self._changed:
             self._closed = True
@@ -111,7 +111,7 @@ class BackgroundWriter:
             self._changed.notify_all()
 
     def _wait(self, seconds: float) -> bool:
-        """Whether nothing is left to do, perhaps only after a while."""
+        """Wait for the queue to empty; return whether it is, or whether writing failed."""
         with self._changed:
             return self._changed.wait_for(lambda: self._failure is not None or not self._writes, seconds)
 

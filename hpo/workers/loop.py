@@ -1,4 +1,4 @@
-"""The worker loop, in this process: choose a study, do one thing for it, again."""
+"""The worker's main loop: choose a study, do one step for it, repeat."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from hpo.training.device import prepare_process, resolve_device
 from hpo.training.model_factory import allow_only
 from hpo.training.precision import resolve_precision
 from hpo.workers.messages import Emit, Ready, WorkOrder
-from hpo.workers.study_runner import StudyRunner, load_runner
+from hpo.workers.study_runner import StudyRunner, load_study
 
 IDLE_SECONDS = 0.5
-"""How often a worker without a slot looks whether another's lease has ended."""
+"""Interval at which an idle worker checks whether another worker's lease has expired."""
 LONGEST_IDLE_SECONDS = 5.0
-"""A service that finds nothing looks ever more seldom, up to this: one read of the database."""
+"""A service without work backs off to this interval: one read of the database."""
 QUIET_SECONDS = 30.0
-"""How often it looks where it is told of changes: for what nobody tells, and to give a sign."""
+"""Interval where notifications arrive: for changes without one, and for the heartbeat."""
 WAKING_SECONDS = 0.1
-"""Idle workers that are told of the same do not all look at the same instant."""
+"""Spreads idle workers that receive the same notification."""
 SKIP_SECONDS = 60.0
-"""For how long a study that cannot be served is passed over."""
-_KEPT = 4
+"""A study that cannot be served is skipped for this long."""
+_MOST_LOADED = 4
 """Studies whose images stay open in a worker."""
 
 
@@ -48,35 +48,35 @@ def serve(
     check_stop: Callable[[], None],
     on_ready: Callable[[Ready], None],
 ) -> None:
-    """Work until no slot of the studies is waiting or held by anyone; ``on_ready`` hears on what.
+    """Work until no slot of the studies is waiting or held by a worker; ``on_ready`` gets the device used.
 
-    Raises ``StopRequestedError`` when ``check_stop`` does, with the lease given back. Unless the order is a
+    Raises ``StopRequestedError`` when ``check_stop`` does, after releasing the lease. Unless the order is a
     service's, raises ``UserError`` if a study cannot be served, ``StudyStoppedError`` after `hpo stop`, and
     ``FailingStudyError`` when too many trials failed in a row.
     """
     threads = order.threads or divide_threads(order.workers)
     prepare_process(threads)
-    # A run is of a study file that its owner has at hand; what a service finds may be anybody's.
+    # A run's owner has its study file at hand; the studies that a service finds may be anyone's.
     allow_only(_allowed_models() if order.service else None)
     worker = worker_id()
-    patience = RetryPolicy(
+    retry = RetryPolicy(
         sleep=partial(_sleep, check_stop),
         away=lambda: emit(DatabaseAway(worker)),
         back=lambda: emit(DatabaseBack(worker)),
         again=(lambda: emit(DatabaseRetried(worker))) if order.service else (lambda: None),
     )
-    # Patient from the start: whoever replaces a dead worker may come while the database is away.
-    with patience.waits_for(lambda: ResultsStore(order.storage_url, patience)) as store:
-        loop = _Loop(order, store, patience, emit, check_stop)
-        on_ready(loop.ready(threads))
-        presence = WorkerRegistration(
+    # Retry from the start: the replacement of a dead worker may start while the database is unreachable.
+    with retry.waits_for(lambda: ResultsStore(order.storage_url, retry)) as store:
+        loop = WorkerLoop(order, store, retry, emit, check_stop)
+        on_ready(loop.prepare(threads))
+        registration = WorkerRegistration(
             store, worker, device=str(loop.device), tags=loop.tags, studies=order.studies
         )
         try:
-            loop.run(presence)
+            loop.run(registration)
         finally:
             loop.wakeups.close()
-            presence.deregister()
+            registration.deregister()
 
 
 def _allowed_models() -> list[str]:
@@ -84,98 +84,98 @@ def _allowed_models() -> list[str]:
 
 
 def _sleep(check_stop: Callable[[], None], seconds: float) -> None:
-    """Sleep, but stop when this worker shall."""
+    """Sleep, but stop when this worker has to."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
-        beat()  # who waits for a database that is away does not hang
+        beat()  # waiting for an unreachable database is not a hang
         check_stop()
         time.sleep(min(left, IDLE_SECONDS))
 
 
-class _Loop:
-    """A worker that goes from study to study."""
+class WorkerLoop:
+    """The main loop of a worker, which serves one study or several."""
 
     def __init__(
         self,
         order: WorkOrder,
         store: ResultsStore,
-        patience: RetryPolicy,
+        retry: RetryPolicy,
         emit: Emit,
         check_stop: Callable[[], None],
     ) -> None:
         self.device = resolve_device(order.device)
         self.tags = order.tags if self.device.type == "cpu" else order.tags | {GPU}
+        self.wakeups = Wakeups(store.engine)
         self._order = order
         self._store = store
-        self._patience = patience
+        self._retry = retry
         self._emit = emit
         self._check_stop = check_stop
         self._worker = worker_id()
-        self._taken: dict[int, StudyRunner] = {}
-        """By id, the one that was served last at the end."""
-        self._skipped: dict[int, float] = {}
-        """Until when studies are passed over, by their ids."""
-        self._as_taken: dict[int, OpenStudy] = {}
-        """What the database said of those when they were taken up."""
-        self._since: dict[int, datetime] = {}
-        """Since when failures of a study count here."""
+        self._runners: dict[int, StudyRunner] = {}
+        """Loaded studies by id, the most recently served last."""
+        self._loaded_from: dict[int, OpenStudy] = {}
+        """Their state in the database when they were loaded."""
+        self._skipped_until: dict[int, float] = {}
+        self._failures_since: dict[int, datetime] = {}
+        """Start of the count of each study's failures."""
         self._current = ""
+        """The study of the last event."""
         self._idle = IDLE_SECONDS
-        """How long the next rest is; where it is told of changes, how long after that it looks."""
-        self.wakeups = Wakeups(store.engine)
+        """Length of the next rest; where notifications arrive, the delay after one."""
 
-    def ready(self, threads: int) -> Ready:
-        """Who this worker is; what one study alone asks for is looked at first."""
+    def prepare(self, threads: int) -> Ready:
+        """Return what this worker trains on; loads the studies of a run, which must be servable."""
         precision = None
         if not self._order.service:
             for name in self._order.studies:
-                taken = self._patience.waits_for(partial(self._take_up, name))
-                self._refuse_needs(taken)
-                self._taken[taken.bench.study_id] = taken
-                precision = resolve_precision(taken.bench.spec.fixed.get("precision", "auto"), self.device)
+                runner = self._retry.waits_for(partial(self._load, name))
+                self._refuse_needs(runner)
+                self._runners[runner.context.study_id] = runner
+                precision = resolve_precision(runner.context.spec.fixed.get("precision", "auto"), self.device)
         return Ready(self._worker, str(self.device), precision, threads, self.tags)
 
-    def run(self, presence: WorkerRegistration) -> None:
-        """Until there is nothing more to do, or the worker shall stop."""
+    def run(self, registration: WorkerRegistration) -> None:
+        """Run until nothing is left to do; raises ``StopRequestedError`` when the worker has to stop."""
         while True:
             self._check_stop()
             studies = open_studies(self._store, self._order.studies)
-            self._let_go(studies)
-            mine = [each for each in studies if self._is_mine(each)]
-            if self._serve_first(mine):
+            self._unload_finished(studies)
+            servable = [each for each in studies if self._can_serve(each)]
+            if self._serve_first(servable):
                 self._idle = IDLE_SECONDS
                 continue
-            if not self._order.waits and not mine:
+            if not self._order.waits and not servable:
                 return
-            presence.heartbeat()
+            registration.heartbeat()
             if self.wakeups.listen():
                 self._idle = WAKING_SECONDS
             elif self.wakeups.listens:
-                self._rest_until_told(mine)
+                self._rest_until_notified(servable)
             else:
                 self._rest()
 
     def _rest(self) -> None:
-        """A little longer each time where more may come at any time; jittered, so that workers spread."""
         self._wait(self._idle)
-        self._rest_longer()
+        self._back_off()
 
-    def _rest_longer(self) -> None:
+    def _back_off(self) -> None:
+        """Make the next rest longer, with jitter, so that workers spread."""
         longest = LONGEST_IDLE_SECONDS if self._order.waits else IDLE_SECONDS
         self._idle = min(1.5 * self._idle, longest) * random.uniform(0.8, 1.0)
 
-    def _rest_until_told(self, studies: list[OpenStudy]) -> None:
-        """Or until a lease of these studies runs out. Who is told for nothing looks ever more seldom."""
+    def _rest_until_notified(self, studies: list[OpenStudy]) -> None:
+        """Rest until a notification or the end of a lease; back off after notifications without work."""
         ends = [max(each.lease_ends, IDLE_SECONDS) for each in studies if each.lease_ends is not None]
         if not self._wait(min([QUIET_SECONDS * random.uniform(0.8, 1.0), *ends])):
             self._idle = WAKING_SECONDS
             return
         _sleep(self._check_stop, random.uniform(0.0, self._idle))
-        self._rest_longer()
-        self.wakeups.wait(0)  # what was told meanwhile will be seen
+        self._back_off()
+        self.wakeups.wait(0)  # drop notifications of changes that the next read will see
 
     def _wait(self, seconds: float) -> bool:
-        """Whether it was told of a change before so many seconds were over."""
+        """Wait up to ``seconds`` for a notification; return whether one arrived."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self._check_stop()
@@ -183,18 +183,18 @@ class _Loop:
                 return True
         return False
 
-    def _is_mine(self, study: OpenStudy) -> bool:
+    def _can_serve(self, study: OpenStudy) -> bool:
         if not self._order.service:
             return True
-        passed_over = self._skipped.get(study.study_id, 0.0) > time.monotonic()
-        return not (study.stopped or passed_over or lacking(study.needs, self.tags))
+        is_skipped = self._skipped_until.get(study.study_id, 0.0) > time.monotonic()
+        return not (study.stopped or is_skipped or lacking(study.needs, self.tags))
 
     def _serve_first(self, studies: list[OpenStudy]) -> bool:
-        """Do one thing for the first study for which there is any; False if there is none.
+        """Do one step for the first study that has work; return False if none has.
 
-        Of equals, the one that this worker has not served for the longest time.
+        Among equals, first the one that this worker has not served for the longest time.
         """
-        places = {study_id: place for place, study_id in enumerate(self._taken)}
+        places = {study_id: place for place, study_id in enumerate(self._runners)}
         order = sorted(
             studies, key=lambda each: (-each.priority, each.at_work, places.get(each.study_id, -1))
         )
@@ -202,7 +202,7 @@ class _Loop:
 
     def _serve(self, study: OpenStudy) -> bool:
         try:
-            return self._take(study).do_one_thing(self.wakeups.close)
+            return self._load_study(study).step(self.wakeups.close)
         except StudyStoppedError:
             if not self._order.service:
                 raise
@@ -210,60 +210,61 @@ class _Loop:
             if not self._order.service:
                 raise
             stop(self._store, study.study_id)
-            self._skip(study, f"{error} It is stopped now: `hpo resume {study.name}` lets workers go on.")
+            self._skip_for_now(study, f"{error} It is stopped now: `hpo resume {study.name}` resumes it.")
         except UserError as error:
             if not self._order.service:
                 raise
-            self._skip(study, str(error))
+            self._skip_for_now(study, str(error))
         return False
 
-    def _take(self, study: OpenStudy) -> StudyRunner:
-        """As the one served last; of many, those served long ago are let go."""
-        taken = self._taken.pop(study.study_id, None)
-        if taken is None:
-            taken = self._take_up(study.name, self._since.get(study.study_id))
-            self._since[study.study_id] = taken.since
-            self._as_taken[study.study_id] = study
-        self._taken[study.study_id] = taken
-        for other in list(self._taken)[:-_KEPT]:
-            del self._taken[other]
-        return taken
+    def _load_study(self, study: OpenStudy) -> StudyRunner:
+        """Return the study's runner, marked as the most recently served; unload the least recent."""
+        runner = self._runners.pop(study.study_id, None)
+        if runner is None:
+            runner = self._load(study.name, self._failures_since.get(study.study_id))
+            self._failures_since[study.study_id] = runner.failures_since
+            self._loaded_from[study.study_id] = study
+        self._runners[study.study_id] = runner
+        for other in list(self._runners)[:-_MOST_LOADED]:
+            del self._runners[other]
+        return runner
 
-    def _take_up(self, name: str, since: datetime | None = None) -> StudyRunner:
-        return load_runner(
-            name, self._store, self._order.device, partial(self._say, name), self._check_stop, since
-        )
+    def _load(self, name: str, failures_since: datetime | None = None) -> StudyRunner:
+        emit = partial(self._emit_for, name)
+        return load_study(name, self._store, self._order.device, emit, self._check_stop, failures_since)
 
-    def _say(self, study: str, event: Event) -> None:
+    def _emit_for(self, study: str, event: Event) -> None:
         if study != self._current:
             self._current = study
             self._emit(StudyTaken(self._worker, study))
         self._emit(event)
 
-    def _skip(self, study: OpenStudy, reason: str) -> None:
-        self._taken.pop(study.study_id, None)
-        self._skipped[study.study_id] = time.monotonic() + SKIP_SECONDS * random.uniform(0.8, 1.2)
+    def _skip_for_now(self, study: OpenStudy, reason: str) -> None:
+        self._runners.pop(study.study_id, None)
+        self._skipped_until[study.study_id] = time.monotonic() + SKIP_SECONDS * random.uniform(0.8, 1.2)
         self._emit(StudySkipped(self._worker, study.name, reason))
 
-    def _let_go(self, still_open: list[OpenStudy]) -> None:
-        """What is over, stopped, deleted or not what it was when it was taken up."""
+    def _unload_finished(self, still_open: list[OpenStudy]) -> None:
+        """Unload studies that are over, stopped, deleted, or changed since they were loaded."""
         known = {each.study_id: each for each in still_open}
-        for study_id, taken in list(self._taken.items()):
-            if study_id not in known and taken.is_over():
-                taken.end()
-                self._emit(StudyOver(self._worker, taken.bench.spec.study))
-            before = self._as_taken.get(study_id)
+        for study_id, runner in list(self._runners.items()):
+            if study_id not in known and runner.is_over():
+                runner.conclude()
+                self._emit(StudyOver(self._worker, runner.context.spec.study))
+            before = self._loaded_from.get(study_id)
             changed = before is not None and study_id in known and before.identity != known[study_id].identity
             if study_id not in known or changed:
-                del self._taken[study_id]
-        going_on = {each.study_id for each in still_open if not each.stopped}
-        self._since = {study_id: since for study_id, since in self._since.items() if study_id in going_on}
+                del self._runners[study_id]
+        running = {each.study_id for each in still_open if not each.stopped}
+        self._failures_since = {
+            study_id: since for study_id, since in self._failures_since.items() if study_id in running
+        }
 
-    def _refuse_needs(self, taken: StudyRunner) -> None:
-        spec = taken.bench.spec
+    def _refuse_needs(self, runner: StudyRunner) -> None:
+        spec = runner.context.spec
         missing = lacking(spec.needs, self.tags)
         if missing:
             raise UserError(
-                f"study {spec.study} needs {', '.join(missing)}, which workers here do not have: give it "
-                f"with --tags or --device, or hand the study to workers elsewhere with `hpo submit`"
+                f"study {spec.study} needs {', '.join(missing)}, which workers here do not have: add "
+                f"--tags or --device, or submit the study to workers elsewhere with `hpo submit`"
             )

@@ -1,11 +1,13 @@
-"""What the workers of this machine did since they were started, for Prometheus."""
+"""Prometheus metrics of the worker processes that this command started."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import singledispatchmethod
 from threading import Lock
+from typing import Any
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -30,12 +32,12 @@ _STATES = ("complete", "pruned", "failed", "paused")
 
 
 class WorkerMetrics(Collector):
-    """Counts the events of a service; read from another thread."""
+    """Counts the events of a service; another thread reads the counts."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._studies: dict[str, str] = {}
-        """The study that each worker process serves, by its name."""
+        """The study that each worker process serves."""
         self._trials: Counter[tuple[str, str]] = Counter()
         self._epochs: Counter[str] = Counter()
         self._lease_losses: Counter[str] = Counter()
@@ -44,48 +46,65 @@ class WorkerMetrics(Collector):
         self._away = False
         self._processes: set[str] = set()
         self._speeds: dict[str, float] = {}
-        """Images per second of each process in the last epoch of its trial."""
+        """Images per second of each process in the last epoch of its running trial."""
 
     def count(self, event: Event) -> None:
-        """Take an event into account."""
+        """Count an event."""
         with self._lock:
             self._count(event)
 
-    def _count(self, event: Event) -> None:
-        study = self._studies.get(getattr(event, "worker", ""), "")
-        if isinstance(event, StudyTaken):
-            self._studies[event.worker] = event.study
-        elif isinstance(event, EpochDone):
-            self._epochs[study] += 1
-            self._speeds[event.worker] = event.images_per_second
-        elif isinstance(event, TrialEnded | TrialPaused):
-            self._trials[study, event.state if isinstance(event, TrialEnded) else "paused"] += 1
-            self._speeds.pop(event.worker, None)
-        elif isinstance(event, LeaseLost):
-            self._lease_losses[study] += 1
-            self._speeds.pop(event.worker, None)
-        elif isinstance(event, DatabaseRetried):
-            self._retries += 1
-        elif isinstance(event, DatabaseAway | DatabaseBack):
-            self._away = isinstance(event, DatabaseAway)
-        else:
-            self._count_processes(event)
+    @singledispatchmethod
+    def _count(self, event: Any) -> None:
+        """Count an event; most have no metric."""
 
-    def _count_processes(self, event: Event) -> None:
-        if isinstance(event, WorkerReady):
-            self._processes.add(event.worker)
-        elif isinstance(event, WorkerLost):
-            self._lost += 1
-            self._processes.discard(event.worker)
-            self._speeds.pop(event.worker, None)
-            self._studies.pop(event.worker, None)
+    @_count.register
+    def _(self, event: WorkerReady) -> None:
+        self._processes.add(event.worker)
+
+    @_count.register
+    def _(self, event: WorkerLost) -> None:
+        self._lost += 1
+        self._processes.discard(event.worker)
+        self._speeds.pop(event.worker, None)
+        self._studies.pop(event.worker, None)
+
+    @_count.register
+    def _(self, event: StudyTaken) -> None:
+        self._studies[event.worker] = event.study
+
+    @_count.register
+    def _(self, event: EpochDone) -> None:
+        self._epochs[self._study_of(event)] += 1
+        self._speeds[event.worker] = event.result.images_per_second
+
+    @_count.register
+    def _(self, event: TrialEnded | TrialPaused) -> None:
+        state = event.state if isinstance(event, TrialEnded) else "paused"
+        self._trials[self._study_of(event), state] += 1
+        self._speeds.pop(event.worker, None)
+
+    @_count.register
+    def _(self, event: LeaseLost) -> None:
+        self._lease_losses[self._study_of(event)] += 1
+        self._speeds.pop(event.worker, None)
+
+    @_count.register
+    def _(self, event: DatabaseRetried) -> None:
+        self._retries += 1
+
+    @_count.register
+    def _(self, event: DatabaseAway | DatabaseBack) -> None:
+        self._away = isinstance(event, DatabaseAway)
+
+    def _study_of(self, event: EpochDone | TrialEnded | TrialPaused | LeaseLost) -> str:
+        return self._studies.get(event.worker, "")
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing that is known before it happens."""
+        """Declare no metrics up front."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric."""
+        """Return all metrics."""
         with self._lock:
             yield from list(self._families())
 
@@ -100,24 +119,24 @@ class WorkerMetrics(Collector):
         yield _by_study("hpo_worker_epochs", "Epochs trained here.", self._epochs)
         yield _by_study(
             "hpo_worker_lease_losses",
-            "Trials that another worker took over, since their lease could not be renewed in time.",
+            "Trials that other workers took over because a lease was not renewed in time.",
             self._lease_losses,
         )
         yield CounterMetricFamily(
             "hpo_worker_database_retries",
-            "Transactions tried again: the database was away or busy, or refused them for now.",
+            "Retried transactions: the database was unreachable or busy, or refused them for now.",
             self._retries,
         )
         yield CounterMetricFamily(
             "hpo_worker_processes_lost", "Worker processes that died or hung.", self._lost
         )
         yield GaugeMetricFamily(
-            "hpo_worker_database_away", "1 while the database has not answered for seconds.", self._away
+            "hpo_worker_database_away", "1 while the database has not answered for some seconds.", self._away
         )
         yield GaugeMetricFamily("hpo_worker_processes", "Worker processes.", len(self._processes))
         yield GaugeMetricFamily(
             "hpo_worker_images_per_second",
-            "Training speed of the trials under way here, each in its last epoch, added up.",
+            "Training speed of the trials running here: the sum over their last epochs.",
             sum(self._speeds.values()),
         )
 
@@ -131,7 +150,7 @@ def _by_study(name: str, about: str, counts: Counter[str]) -> Metric:
 
 @contextmanager
 def metrics_served(metrics: WorkerMetrics, host: str, port: int) -> Iterator[str]:
-    """Answer at the address that is given, until the block ends; raises ``UserError`` if it cannot be had."""
+    """Serve the metrics within the block and yield their URL; raises ``UserError`` if the port is taken."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(metrics)
     try:
@@ -140,7 +159,7 @@ def metrics_served(metrics: WorkerMetrics, host: str, port: int) -> Iterator[str
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         raise UserError(
             f"--metrics-port: cannot listen on {host}:{port}: {reason}. Each `hpo worker` of a machine needs "
-            "a port of its own; 0 takes any"
+            "a port of its own; 0 takes any free port"
         ) from None
     try:
         shown = f"[{host}]" if ":" in host else host

@@ -1,4 +1,4 @@
-"""Processes of this machine that train: how they are started and asked to stop, what they say and print."""
+"""Worker processes of this machine: a pool that starts and stops them, and what each of them runs."""
 
 from __future__ import annotations
 
@@ -21,19 +21,26 @@ from hpo.redact import redact
 from hpo.settings import settings
 from hpo.signals import StopRequestedError, stop_on_signals
 from hpo.trial.output import capture_to, tail
-from hpo.workers.messages import Message, WorkOrder, run_and_report
+from hpo.workers.messages import (
+    STOP_SECONDS,
+    Crashed,
+    CrashReport,
+    Exited,
+    Message,
+    Ready,
+    Report,
+    WorkOrder,
+    run_and_report,
+)
 
-STOP_SECONDS = 30.0
-"""How long workers may take to reach a safe point after a signal before they are killed."""
+_REPORTED_LINES = 5
 
 
-class Worker:
-    """One worker process: what it says comes through a pipe, what it prints goes to a file."""
+class WorkerProcess:
+    """One worker process; its messages come through a pipe, its output goes to a file."""
 
     def __init__(self, name: str, folder: Path) -> None:
-        self.name = name
-        self.identity = name
-        """As the database knows it, once it has said so."""
+        self.name = self.identity = name
         self.output = folder / f"{name}.log"
         self.hung = False
         self.keeps_output = False
@@ -46,85 +53,130 @@ class Worker:
             self.process.start()
         theirs.close()
 
-    def order(self, order: WorkOrder) -> None:
-        """Tell it what to do; if it is dead already, its pipe says so when it is read."""
+    def send(self, order: WorkOrder) -> None:
+        """Send the order; if the process is dead already, the next ``receive`` reports it."""
         with suppress(BrokenPipeError):
             self.pipe.send(order)
 
+    def receive(self) -> Report:
+        """Return the next message, or how the process ended."""
+        try:
+            message: Message = self.pipe.recv()
+        except (EOFError, ConnectionResetError):  # the latter if it died before it read its order
+            self.pipe.close()
+            self.process.join()
+            return Exited() if self.process.exitcode == 0 else Crashed()
+        if isinstance(message, Ready):
+            self.identity = message.worker
+        return message
+
     def silent_seconds(self) -> float:
-        """For how long its trial has made no progress; 0 if it has none."""
+        """Return the time since its trial last made progress; 0 without a trial."""
         last: float = self._last_progress.value
         return time.monotonic() - last if last else 0.0
 
-    def printed(self) -> str:
-        """The end of what it printed since its last trial ended."""
-        with suppress(OSError):
-            return redact(tail(self.output))
-        return ""
+    def kill(self) -> None:
+        """Kill the process; its pipe then ends."""
+        self.process.kill()
 
-    def obituary(self, lines: int = 5) -> str:
-        """How the process ended, the end of what it printed, and where all of it is; that file stays."""
-        how = f"{self.name} died ({_death(self.process.exitcode)})"
+    def end(self) -> None:
+        """Kill the process if it still runs, and wait for its end."""
+        if self.process.is_alive():
+            self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+    def crash_report(self) -> CrashReport:
+        """Describe its death: the cause, the last lines of its output, and the file, which is kept."""
+        message = f"{self.name} died ({_cause_of_death(self.process.exitcode)})"
         if self.hung:
-            how = f"{self.name} hung: no progress for {settings().hung_seconds:g} s; it was killed"
-        written = ""
+            message = f"{self.name} hung: no progress for {settings().hung_seconds:g} s; it was killed"
+        output = of_last_trial = ""
         with suppress(OSError):
-            written = redact(self.output.read_text(errors="replace")).strip()
-        if not written:
-            return how
-        self.output.write_text(written + "\n")
-        self.keeps_output = True
-        return "\n".join([how, *written.splitlines()[-lines:], f"all that it printed: {self.output}"])
+            of_last_trial = redact(tail(self.output))
+            output = redact(self.output.read_text(errors="replace")).strip()
+        if output:
+            self.output.write_text(output + "\n")
+            self.keeps_output = True
+            last_lines = output.splitlines()[-_REPORTED_LINES:]
+            message = "\n".join([message, *last_lines, f"full output: {self.output}"])
+        return CrashReport(message, of_last_trial)
 
 
 class ProcessPool:
-    """The local workers of one run. They load their libraries while the study is still being submitted."""
+    """Worker processes of one run. They load their libraries while the study is still being submitted."""
 
-    def __init__(self, count: int, folder: Path) -> None:
+    def __init__(self, order: WorkOrder, folder: Path) -> None:
+        self.count = order.workers
+        self._order = order
         self._folder = folder
-        self._hired: list[Worker] = []
-        self.workers = [self.hire() for _ in range(count)]
+        self._spawned: list[WorkerProcess] = []
+        self.running = [self._spawn() for _ in range(order.workers)]
 
-    def hire(self) -> Worker:
-        """One more process."""
-        new = Worker(f"worker-{len(self._hired) + 1}", self._folder)
-        self._hired.append(new)
-        return new
+    def start(self) -> None:
+        """Send every worker its order."""
+        for worker in self.running:
+            worker.send(self._order)
 
-    def replace(self, dead: Worker, order: WorkOrder) -> None:
-        """A new process in the place of a dead one."""
-        new = self.hire()
-        new.order(order)
-        self.workers[self.workers.index(dead)] = new
+    def poll(self, seconds: float) -> Iterator[tuple[WorkerProcess, Report]]:
+        """Yield what workers report; wait at most ``seconds`` for it."""
+        ready = wait([worker.pipe for worker in self.running], timeout=seconds)
+        for worker in [each for each in self.running if each.pipe in ready]:
+            yield worker, worker.receive()
+
+    def restart(self, worker: WorkerProcess) -> None:
+        """Replace a dead process with a new one."""
+        replacement = self._spawn()
+        replacement.send(self._order)
+        self.running[self.running.index(worker)] = replacement
+
+    def remove(self, worker: WorkerProcess) -> None:
+        """Do not replace a process that ended."""
+        self.running.remove(worker)
 
     def stop(self) -> None:
         """Ask every process to stop at a safe point."""
-        for worker in self.workers:
+        for worker in self.running:
             if worker.process.is_alive():
                 worker.process.terminate()
 
     def end(self) -> None:
-        """Kill whatever still runs; may be called again."""
-        for worker in self.workers:
-            if worker.process.is_alive():
-                worker.process.kill()
-            worker.process.join()
-            worker.pipe.close()
+        """Kill all processes that still run; may be called again."""
+        for worker in self.running:
+            worker.end()
+        self.running = []
 
     def remove_output(self) -> None:
-        """Remove what workers printed, but for those that died."""
-        for worker in self._hired:
+        """Delete the output of all processes but those that crashed."""
+        for worker in self._spawned:
             if not worker.keeps_output:
                 worker.output.unlink(missing_ok=True)
         with suppress(OSError):  # not empty
             self._folder.rmdir()
 
+    def _spawn(self) -> WorkerProcess:
+        worker = WorkerProcess(f"worker-{len(self._spawned) + 1}", self._folder)
+        self._spawned.append(worker)
+        return worker
+
+
+@contextmanager
+def open_process_pool(order: WorkOrder) -> Iterator[ProcessPool]:
+    """Provide ``order.workers`` local processes, which end with the block."""
+    folder = Path(tempfile.mkdtemp(prefix="hpo-run-"))
+    pool = ProcessPool(order, folder)
+    try:
+        yield pool
+    finally:
+        pool.end()
+        pool.remove_output()
+
 
 @contextmanager
 def _without_main() -> Iterator[None]:
-    """A new process would run the program that starts it once more, for what that defines: nothing here.
+    """Keep a new process from importing the program that starts it: it needs nothing from there.
 
-    A script that calls `hpo.run` needs no ``if __name__ == "__main__"`` then.
+    A script that calls `hpo.run` then needs no ``if __name__ == "__main__"``.
     """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
@@ -134,26 +186,14 @@ def _without_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-@contextmanager
-def open_process_pool(count: int) -> Iterator[ProcessPool]:
-    """So many local workers, which end with the block."""
-    folder = Path(tempfile.mkdtemp(prefix="hpo-run-"))
-    team = ProcessPool(count, folder)
-    try:
-        yield team
-    finally:
-        team.end()
-        team.remove_output()
-
-
-def _death(exit_code: int | None) -> str:
+def _cause_of_death(exit_code: int | None) -> str:
     if exit_code is not None and exit_code < 0:
         return f"killed by signal {-exit_code}" + (", out of memory?" if exit_code == -9 else "")
     return f"exit code {exit_code}"
 
 
-class _Voice:
-    """What a worker says to its parent, from whichever of its threads."""
+class _Channel:
+    """Sends messages to the parent; all threads of a worker may use it."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
@@ -165,38 +205,38 @@ class _Voice:
 
 
 def _main(pipe: Connection, output: str, last_progress: Any) -> None:
-    """A worker process from start to end."""
+    """Run a worker process from start to end."""
     _detach(output)
     publish_to(last_progress)
     parent = os.getppid()
     threading.Thread(target=_end_after_parent, name="parent", daemon=True).start()
-    say = _Voice(pipe)
+    send = _Channel(pipe)
     with stop_on_signals() as stop:
 
-        def check() -> None:
-            if os.getppid() != parent:  # nobody listens any more
+        def check_stop() -> None:
+            if os.getppid() != parent:  # the parent is gone
                 raise StopRequestedError
             stop.check()
 
         def work() -> None:
             from hpo.workers.loop import serve  # loads torch: only here, never in the parent
 
-            gc.freeze()  # the modules are here to stay: looking for garbage after each trial passes them by
+            gc.freeze()  # modules live for ever: the collection after each trial need not look at them
             order: WorkOrder = pipe.recv()
-            serve(order, say, check, on_ready=say)
+            serve(order, send, check_stop, on_ready=send)
 
         try:
-            code = run_and_report(work, say)
+            code = run_and_report(work, send)
         except (EOFError, BrokenPipeError):
             os._exit(0)
-        # As it is: a thread that still waits for the database, or its place in C++ code, is not waited for.
+        # Exit at once: do not wait for threads that wait for the database, or for destructors of C++ code.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
 
 
 def _end_after_parent() -> None:
-    """A worker without a parent stops at a safe point; one that comes to none is ended all the same."""
+    """End a worker whose parent died, if it does not reach a safe point by itself."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])
@@ -205,7 +245,7 @@ def _end_after_parent() -> None:
 
 
 def _detach(output: str) -> None:
-    """Own process group (Ctrl-C reaches the parent alone), own log file."""
+    """Give the process its own group, so that Ctrl-C reaches only the parent, and its own log file."""
     os.setpgrp()
     log = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)

@@ -1,4 +1,4 @@
-"""A study that a worker has taken up: its workbench, and one thing at a time to do for it."""
+"""A study loaded by a worker, which does one step at a time for it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from contextlib import suppress
 from datetime import datetime
 from functools import cache, partial
 
-from pydantic import ValidationError
-
 from hpo.artifacts.best_weights import delete_stale_weights
 from hpo.config.methods import Asha
 from hpo.config.study import StudySpec
 from hpo.data.datasets import load_study_images
-from hpo.diagnosis.refresh import refresh
-from hpo.errors import LeaseLostError, StorageError, StudyChangedError, UnknownStudyError, UserError
+from hpo.diagnosis.refresh import refresh_findings
+from hpo.errors import LeaseLostError, StorageError, StudyChangedError, UnknownStudyError
 from hpo.events import LeaseLost, TrialEnded
 from hpo.queue.control import database_time, stop_if_failing
 from hpo.queue.leases import claim, release, release_dead_local
@@ -33,98 +31,81 @@ from hpo.storage.studies import RegisteredStudy, find_registered
 from hpo.testing.faults import fault_point
 from hpo.training.device import release_trial_memory, resolve_device
 from hpo.training.model_factory import check_model
-from hpo.trial.checkpoint_files import remove_all
-from hpo.trial.run import TrialContext, run_trial
+from hpo.trial.checkpoint_files import remove_study_checkpoints
+from hpo.trial.context import TrialContext
+from hpo.trial.run import run_trial
 from hpo.workers.messages import Emit
 
 
 class StudyRunner:
-    """What a worker does for one study; failures count that came after ``since``."""
+    """Does a worker's steps for one study; failed trials count from ``failures_since`` on."""
 
-    def __init__(self, bench: TrialContext, since: datetime) -> None:
-        self.bench = bench
-        self.since = since
+    def __init__(self, context: TrialContext, failures_since: datetime) -> None:
+        self.context = context
+        self.failures_since = failures_since
 
-    def do_one_thing(self, before_training: Callable[[], None]) -> bool:
-        """Train a trial, or end a paused one, or begin the next stage; False if there was none of it.
+    def step(self, before_training: Callable[[], None]) -> bool:
+        """Train a trial, end a paused one, or start the next stage; return False if there was nothing to do.
 
         Raises ``FailingStudyError`` when too many trials failed in a row, ``StudyStoppedError`` after
-        `hpo stop`, ``StopRequestedError`` after a signal, with the lease given back.
+        `hpo stop`, ``StopRequestedError`` after a signal, after releasing the lease.
         """
-        bench = self.bench
-        stop_if_failing(bench.store, bench.study_id, bench.spec, self.since)
+        context = self.context
+        stop_if_failing(context.store, context.study_id, context.spec, self.failures_since)
         fault_point("worker.claim")
-        lease = _claim(bench)
+        lease = _claim(context)
         fault_point("worker.claimed")
         if lease is not None:
             before_training()
-            _work_on(bench, lease)
+            _train(context, lease)
             release_trial_memory()
             return True
-        if _end_paused(bench):
+        if _end_paused(context):
             return True
-        if not study_progress(bench.store, bench.study_id).open:
+        if not study_progress(context.store, context.study_id).open:
             fault_point("worker.advance")
-            begun = advance(bench.store, bench.spec.study)
+            advanced = advance(context.store, context.spec.study)
             fault_point("worker.advanced")
-            return begun
-        return bool(release_dead_local(bench.store, bench.study_id))
+            return advanced
+        return bool(release_dead_local(context.store, context.study_id))
 
     def is_over(self) -> bool:
-        """Whether all of its trials are over; not if it was deleted."""
-        now = study_progress(self.bench.store, self.bench.study_id)
+        """Return whether all of its trials are over; False if the study was deleted."""
+        now = study_progress(self.context.store, self.context.study_id)
         return now.done > 0 and now.done == now.total
 
-    def end(self) -> None:
-        """Say what its trials say of it, and remove what workers left that died right after a trial."""
-        bench = self.bench
+    def conclude(self) -> None:
+        """Store the study's findings, and delete files of workers that died right after a trial."""
+        context = self.context
         with suppress(UnknownStudyError):  # deleted a moment ago
-            refresh(bench.store, bench.spec.study)
-        remove_all(settings().checkpoints.expanduser(), bench.study_uid)
-        delete_stale_weights(bench.store, bench.study_id, bench.study_uid, bench.spec.keep_best)
+            refresh_findings(context.store, context.spec.study)
+        remove_study_checkpoints(settings().checkpoints.expanduser(), context.study_uid)
+        delete_stale_weights(context.store, context.study_id, context.study_uid, context.spec.keep_best)
 
 
-def load_runner(
+def load_study(
     name: str,
     store: ResultsStore,
     device: str,
     emit: Emit,
     check_stop: Callable[[], None],
-    since: datetime | None = None,
+    failures_since: datetime | None = None,
 ) -> StudyRunner:
-    """Make ready for a study's trials; ``since`` None is now.
+    """Load a registered study, with its data set; ``failures_since`` None is now.
 
-    Raises ``UserError``: its images are not here or are others than it began with, its network cannot be
-    built, it is no longer in the database or of another hpo.
+    Raises ``UserError`` if its data set is missing or has changed, its network cannot be built, or it was
+    deleted or submitted by a different version of hpo.
     """
-    bench = _workbench(_registered(store, name), store, device, emit, check_stop)
-    return StudyRunner(bench, since or database_time(store))
-
-
-def _registered(store: ResultsStore, name: str) -> RegisteredStudy:
-    """The study as the database has it; raises ``UnknownStudyError``, and ``UserError`` for another hpo's."""
-    try:
-        study = find_registered(store.engine, name)
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        raise UserError(
-            f"study {name} was submitted by another hpo, whose study files have what this one's have not: "
-            f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}"
-        ) from error
+    study = find_registered(store.engine, name)
     if study is None:
         raise UnknownStudyError(f"study {name} is no longer in the database: was it deleted?")
-    return study
-
-
-def _workbench(
-    study: RegisteredStudy, store: ResultsStore, device: str, emit: Emit, check_stop: Callable[[], None]
-) -> TrialContext:
-    name = study.spec.study
     dataset = load_study_images(study.spec, study.dataset)
     if dataset.fingerprint != study.fingerprint:
-        raise StudyChangedError(f"study {name} began with other images than those now at {dataset.origin}")
+        raise StudyChangedError(
+            f"study {name} was created with a different data set than the one now at {dataset.origin}"
+        )
     _check_models(study.spec, len(dataset.classes))
-    return TrialContext(
+    context = TrialContext(
         spec=study.spec,
         study_id=study.study_id,
         study_uid=study.uid,
@@ -138,6 +119,7 @@ def _workbench(
         stage=cache(partial(_find_stage, store, study)),
         check_stop=check_stop,
     )
+    return StudyRunner(context, failures_since or database_time(store))
 
 
 def _find_stage(store: ResultsStore, study: RegisteredStudy, name: str) -> Stage:
@@ -145,54 +127,56 @@ def _find_stage(store: ResultsStore, study: RegisteredStudy, name: str) -> Stage
 
 
 def _check_models(spec: StudySpec, classes: int) -> None:
-    """Refuse a network that cannot be built before anything is trained; raises ``ConfigurationError``."""
+    """Raise ``ConfigurationError`` before any training for a network that cannot be built."""
     searched = spec.space.get("model")
     for name in searched.extremes() if searched else [spec.fixed.get("model", "convnet")]:
         check_model(spec.configuration({"model": name}), classes=classes)
 
 
-def _claim(bench: TrialContext) -> Lease | None:
-    """A paused trial that is now among the best before one that nobody has begun."""
-    for stage, pruner in _pausing(bench):
-        choose, say = partial(promotable, pruner), partial(promoted, pruner)
+def _claim(context: TrialContext) -> Lease | None:
+    """Claim a paused trial that is now among the best, else the next waiting slot."""
+    for stage, pruner in _pausing(context):
+        choose, decide = partial(promotable, pruner), partial(promoted, pruner)
         lease = claim_promoted(
-            bench.store, bench.study_id, stage, bench.worker, bench.lease_seconds, choose, say
+            context.store, context.study_id, stage, context.worker, context.lease_seconds, choose, decide
         )
         if lease is not None:
             return lease
-    return claim(bench.store, bench.study_id, bench.worker, bench.lease_seconds)
+    return claim(context.store, context.study_id, context.worker, context.lease_seconds)
 
 
-def _end_paused(bench: TrialContext) -> bool:
-    """Whether there was a paused trial to end, since none of its stage runs, is to come or may go on."""
-    for stage, pruner in _pausing(bench):
-        choose, say = partial(promotable, pruner), partial(stopped_at_the_end, pruner)
-        ended = end_paused(bench.store, bench.study_id, stage, choose, say)
+def _end_paused(context: TrialContext) -> bool:
+    """End a paused trial that can no longer be resumed; return False if there is none."""
+    for stage, pruner in _pausing(context):
+        choose, decide = partial(promotable, pruner), partial(stopped_at_the_end, pruner)
+        ended = end_paused(context.store, context.study_id, stage, choose, decide)
         if ended is not None:
-            bench.emit(TrialEnded(bench.worker, ended.number, "pruned", None, ended.verdict, ended.seconds))
+            context.emit(
+                TrialEnded(context.worker, ended.number, "pruned", None, ended.verdict, ended.seconds)
+            )
             return True
     return False
 
 
-def _pausing(bench: TrialContext) -> Iterator[tuple[str, Asha]]:
-    """The stages in which trials are paused, each with its pruner."""
-    rules = [bench.spec.pruner.rules, *(each.pruner.rules for each in bench.spec.stages if each.pruner)]
+def _pausing(context: TrialContext) -> Iterator[tuple[str, Asha]]:
+    """Yield the stages that have paused trials, each with its pruner."""
+    rules = [context.spec.pruner.rules, *(each.pruner.rules for each in context.spec.stages if each.pruner)]
     if not any(can_pause(each) for each in rules):
-        return  # asks the database nothing
-    for name in paused_stages(bench.store, bench.study_id):
-        pruner = bench.stage(name).spec.pruner.rules
+        return  # saves a query
+    for name in paused_stages(context.store, context.study_id):
+        pruner = context.stage(name).spec.pruner.rules
         assert can_pause(pruner), f"only a pruner that can pause has paused trials of stage {name}"
         yield name, pruner
 
 
-def _work_on(bench: TrialContext, lease: Lease) -> None:
+def _train(context: TrialContext, lease: Lease) -> None:
     try:
-        run_trial(bench, lease)
+        run_trial(context, lease)
     except LeaseLostError:  # another worker has the slot now, and trains it
-        bench.emit(LeaseLost(bench.worker, lease.slot))
+        context.emit(LeaseLost(context.worker, lease.slot))
     except StopRequestedError:
         fault_point("worker.release")
-        with suppress(LeaseLostError, StorageError):  # else the lease runs out by itself
-            release(bench.store, lease)
+        with suppress(LeaseLostError, StorageError):  # else the lease expires
+            release(context.store, lease)
         fault_point("worker.released")
         raise

@@ -1,4 +1,4 @@
-"""Submit a study: settle its images, and write it and its slots into the database, or find it there again."""
+"""Submit a study: load its data set, then create the study and its slots in the database or update them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from hpo.config.study import StudySpec
-from hpo.data.datasets import _setting, load_study_images, resolve_auto
+from hpo.data.datasets import choose_dataset, load_study_images
 from hpo.queue.control import refuse_stopped
 from hpo.queue.leases import release_dead_local
 from hpo.queue.slots import StudyProgress, register_study, study_progress
-from hpo.settings import settings
 from hpo.stages.validate import refuse_impossible
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_registered
@@ -19,47 +18,43 @@ from hpo.storage.tables import StudyRow
 
 
 @dataclass(frozen=True)
-class Submitted:
-    """A study that is in the database, and what it is trained on."""
+class SubmittedStudy:
+    """A study in the database, and the data set it is trained on."""
 
     study_id: int
     dataset: str
     origin: str
     reclaimed: int
-    """Slots taken back from workers of this host that died."""
-    at_start: StudyProgress
+    """Number of slots that dead workers of this machine held; they are free again."""
+    progress: StudyProgress
     priority: int
 
 
-def submit(store: ResultsStore, spec: StudySpec, priority: int | None = None) -> Submitted:
-    """Register the study, or take it up again; ``priority`` None leaves its own, 0 at first.
+def submit_study(store: ResultsStore, spec: StudySpec, priority: int | None = None) -> SubmittedStudy:
+    """Create the study, or update it if it exists; ``priority`` None keeps its priority, 0 for a new study.
 
-    ``dataset: auto`` is decided once: later runs use what it became. Raises ``DataError`` if the images
-    cannot be had, ``StudyChangedError`` if the study or its images are not those it began with,
+    ``dataset: auto`` is decided by the first submission, for good. Raises ``DataError`` if the data set
+    cannot be loaded, ``StudyChangedError`` if the study or its data set are not those it was created with,
     ``StoppedStudyError`` after `hpo stop`.
     """
-    known = find_registered(store.engine, spec.study)
-    if known:
-        refuse_stopped(store, known.study_id, spec.study)
-    wanted = _setting(spec, "dataset")
-    why = ""
-    if wanted == "auto":
-        wanted, why = (known.dataset, "") if known else resolve_auto(settings())
-    dataset = load_study_images(spec, wanted)
+    registered = find_registered(store.engine, spec.study)
+    if registered:
+        refuse_stopped(store, registered.study_id, spec.study)
+    name, why = (registered.dataset, "") if registered else choose_dataset(spec)
+    dataset = load_study_images(spec, name)
     refuse_impossible(spec, dataset)
     study_id = register_study(store, spec, dataset, priority)
     reclaimed = release_dead_local(store, study_id)
-    origin = f"{dataset.origin}; {why}" if why else dataset.origin
-    return Submitted(
-        study_id,
-        dataset.name,
-        origin,
-        len(reclaimed),
-        study_progress(store, study_id),
-        _priority(store, study_id),
+    return SubmittedStudy(
+        study_id=study_id,
+        dataset=dataset.name,
+        origin=f"{dataset.origin}; {why}" if why else dataset.origin,
+        reclaimed=len(reclaimed),
+        progress=study_progress(store, study_id),
+        priority=_priority(store, study_id),
     )
 
 
 def _priority(store: ResultsStore, study_id: int) -> int:
-    known = select(StudyRow.priority).where(StudyRow.study_id == study_id)
-    return store.read(lambda connection: connection.execute(known).scalar_one())
+    priority = select(StudyRow.priority).where(StudyRow.study_id == study_id)
+    return store.read(lambda connection: connection.execute(priority).scalar_one())

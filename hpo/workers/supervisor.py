@@ -1,11 +1,12 @@
-"""Worker processes watched over until all have ended: what they say is passed on, dead ones are replaced."""
+"""Supervises a pool of workers until all have ended: restarts those that crash, kills those that hang."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from multiprocessing.connection import wait
+from functools import singledispatchmethod
+from typing import Any, Protocol
 
 from hpo.errors import StorageError, UserError, WorkerError
 from hpo.events import DatabaseAway, DatabaseBack, EpochDone, Stopping, TrialEnded, WorkerLost
@@ -15,147 +16,245 @@ from hpo.signals import StopFlag
 from hpo.storage.attempts import keep_last_output
 from hpo.storage.retry import RetryPolicy
 from hpo.storage.store import ResultsStore
-from hpo.workers.messages import Emit, Failed, Message, Ready, StoppedByUser, WorkOrder
-from hpo.workers.process import STOP_SECONDS, ProcessPool, Worker
+from hpo.workers.messages import (
+    STOP_SECONDS,
+    Crashed,
+    CrashReport,
+    Emit,
+    Exited,
+    Failed,
+    Ready,
+    Refused,
+    Report,
+    StoppedByUser,
+)
 
 POLL_SECONDS = 0.2
 HUNG_GRACE_SECONDS = 5.0
-"""A hung worker gives its slot back by itself, if it still can, before it is killed."""
+"""A hung worker that still can releases its slot itself before it is killed."""
+
+
+class WorkerHandle(Protocol):
+    """One worker of a pool."""
+
+    name: str
+    identity: str
+    """The worker's name in the database; equal to ``name`` until it is known."""
+    hung: bool
+    """Whether it was killed because it hung."""
+
+    def silent_seconds(self) -> float:
+        """Return the time since its trial last made progress; 0 without a trial."""
+
+    def kill(self) -> None:
+        """Kill the process; the pool then reports that it crashed."""
+
+    def crash_report(self) -> CrashReport:
+        """Describe its death."""
+
+
+class WorkerPool(Protocol):
+    """Workers with one order: processes of this machine, or actors on a Ray cluster."""
+
+    count: int
+    """Number of workers."""
+
+    @property
+    def running(self) -> Sequence[Any]:
+        """Handles of the workers that have not ended."""
+
+    def start(self) -> None:
+        """Have all workers start to work."""
+
+    def poll(self, seconds: float) -> Iterable[tuple[Any, Report]]:
+        """Yield what happened to workers; wait at most ``seconds`` for something to happen."""
+
+    def restart(self, worker: Any) -> None:
+        """Replace a crashed worker."""
+
+    def remove(self, worker: Any) -> None:
+        """Do not replace a worker that ended."""
+
+    def stop(self) -> None:
+        """Ask every worker to stop at a safe point."""
+
+    def end(self) -> None:
+        """Kill all workers that still run; may be called again."""
 
 
 class WorkerEvents:
-    """What workers say to whoever watches over them: passed on, and what it means for the whole work."""
+    """Passes on what workers report, and keeps what it means for the run as a whole."""
 
-    def __init__(self, emit: Emit) -> None:
+    def __init__(self, emit: Emit, on_ready: Callable[[Ready], None]) -> None:
         self.problems: list[str] = []
+        """What went wrong with workers."""
         self.stopped = False
         """Whether `hpo stop` ended the work."""
-        self.failed: Failed | None = None
-        """What ended it, if a worker said so."""
-        self._emit = emit
-        self._deaths = 0
-        """Since a trial got on."""
+        self.failure: Failed | None = None
+        """The worker's failure that ended the work."""
+        self.emit = emit
+        self._on_ready = on_ready
+        self._crashes = 0
         self._away: set[str] = set()
-        """Workers that the database does not answer."""
+        """Workers that cannot reach the database."""
 
-    def hear(self, message: Message) -> None:
-        """Take in what a worker says, but for who it is."""
-        if isinstance(message, Failed):
-            self.failed = self.failed or message
-        elif isinstance(message, StoppedByUser):
-            if not self.stopped:
-                self._emit(Stopping(0))
-            self.stopped = True
-        elif isinstance(message, DatabaseAway | DatabaseBack):
-            self._hear_of_the_database(message)
-        elif not isinstance(message, Ready):
-            if isinstance(message, EpochDone | TrialEnded):
-                self._deaths = 0
-            self._emit(message)
+    @singledispatchmethod
+    def handle(self, message: Any) -> None:
+        """Handle a worker's message: events without a meaning for the run are passed on."""
+        self.emit(message)
 
-    def leaves(self, worker: str) -> None:
-        """A worker has ended."""
-        self._away.discard(worker)
+    @handle.register
+    def _(self, message: Ready) -> None:
+        self._on_ready(message)
 
-    def lost(self, worker: str, message: str) -> int:
-        """A worker has ended that should not have; how many did since a trial got on."""
-        self._deaths += 1
-        self._emit(WorkerLost(worker, message))
-        self.problems.append(message)
-        return self._deaths
+    @handle.register
+    def _(self, message: Failed) -> None:
+        self.failure = self.failure or message
 
-    def raise_failure(self) -> None:
-        """Raises ``UserError`` or ``WorkerError`` with what a worker said."""
-        if self.failed is not None:
-            kind = UserError if self.failed.exit_code == 2 else WorkerError
-            raise kind(self.failed.message)
+    @handle.register
+    def _(self, message: StoppedByUser) -> None:
+        if not self.stopped:
+            self.emit(Stopping(0))
+        self.stopped = True
 
-    def _hear_of_the_database(self, event: DatabaseAway | DatabaseBack) -> None:
-        """Tell it once: what one worker misses, all do."""
+    @handle.register
+    def _(self, event: EpochDone | TrialEnded) -> None:
+        self._crashes = 0
+        self.emit(event)
+
+    @handle.register
+    def _(self, event: DatabaseAway | DatabaseBack) -> None:
+        # Passed on once: what one worker cannot reach, none can.
         were_away = bool(self._away)
         if isinstance(event, DatabaseAway):
             self._away.add(event.worker)
         else:
             self._away.discard(event.worker)
         if bool(self._away) != were_away:
-            self._emit(event)
+            self.emit(event)
+
+    def worker_exited(self, worker: str) -> None:
+        """Forget a worker that has ended."""
+        self._away.discard(worker)
+
+    def worker_crashed(self, worker: str, message: str) -> int:
+        """Report a crash; return the number of crashes since a trial last made progress."""
+        self._crashes += 1
+        self.emit(WorkerLost(worker, message))
+        self.problems.append(message)
+        return self._crashes
+
+    def raise_failure(self) -> None:
+        """Raise ``UserError`` or ``WorkerError`` if a worker failed."""
+        if self.failure is not None:
+            kind = UserError if self.failure.exit_code == 2 else WorkerError
+            raise kind(self.failure.message)
 
 
 class Supervisor:
-    """A team with one order. When ``most_deaths`` workers died before a trial got on, none is replaced."""
+    """Runs a pool until its workers have ended.
+
+    A crashed worker is restarted, unless more than ``most_crashes`` crashed since a trial last made progress.
+    """
 
     def __init__(
-        self, team: ProcessPool, store: ResultsStore, order: WorkOrder, emit: Emit, most_deaths: int
+        self, pool: WorkerPool, store: ResultsStore, events: WorkerEvents, stop: StopFlag, most_crashes: int
     ) -> None:
-        self.heard = WorkerEvents(emit)
-        self.count = len(team.workers)
-        self._team = team
+        self._pool = pool
         self._store = store
-        self._order = order
-        self._emit = emit
-        self._most_deaths = most_deaths
+        self._events = events
+        self._stop = stop
+        self._most_crashes = most_crashes
+        self._ready: set[str] = set()
+        self._refusals: list[tuple[WorkerHandle, str]] = []
+        """Workers that could not serve, and why; only those not reported yet."""
+        self._served = False
+        """Whether a worker ended because nothing is left to do."""
 
-    def work(self, stop: StopFlag, on_ready: Callable[[Ready], None]) -> None:
-        """Until all workers have ended. Raises ``UserError`` or ``WorkerError`` with a worker's message."""
-        for worker in self._team.workers:
-            worker.order(self._order)
+    def run(self) -> None:
+        """Return when all workers have ended. Raises ``UserError`` or ``WorkerError`` if a worker failed."""
+        self._pool.start()
         deadline: float | None = None
-        running = list(self._team.workers)
-        while running:
-            if stop.signum and deadline is None:
-                self._emit(Stopping(stop.signum))
-            if (stop.signum or self.heard.failed) and deadline is None:
-                self._team.stop()
+        while self._pool.running:
+            if self._is_stopping and deadline is None:
+                if self._stop.signum:
+                    self._events.emit(Stopping(self._stop.signum))
+                self._pool.stop()
                 deadline = time.monotonic() + STOP_SECONDS
             if deadline is not None and time.monotonic() > deadline:
                 break
-            for ready in wait([worker.pipe for worker in running], timeout=POLL_SECONDS):
-                worker = next(worker for worker in running if worker.pipe is ready)
-                self._listen(worker, on_ready, stop)
-            self._kill_hung(running)
-            running = [worker for worker in self._team.workers if not worker.pipe.closed]
-        self.heard.raise_failure()
+            for worker, report in self._pool.poll(POLL_SECONDS):
+                self._handle(report, worker)
+                self._report_refusals()
+            self._kill_hung()
+        self._pool.end()
+        self._raise_failure()
 
-    def end(self) -> None:
-        """Kill whoever still runs."""
-        self._team.end()
+    @property
+    def _is_stopping(self) -> bool:
+        return bool(self._stop.signum or self._events.failure)
 
-    def _listen(self, worker: Worker, on_ready: Callable[[Ready], None], stop: StopFlag) -> None:
-        try:
-            message: Message = worker.pipe.recv()
-        except (EOFError, ConnectionResetError):  # the latter if it died before it read its order
-            self._ended(worker, stop)
+    @singledispatchmethod
+    def _handle(self, report: Any, worker: WorkerHandle) -> None:
+        if isinstance(report, Ready):
+            self._ready.add(worker.name)
+        self._events.handle(report)
+
+    @_handle.register
+    def _(self, report: Exited, worker: WorkerHandle) -> None:
+        self._served |= not report.refused
+        self._note_end(worker)
+        self._pool.remove(worker)
+
+    @_handle.register
+    def _(self, report: Refused, worker: WorkerHandle) -> None:
+        self._ready.discard(worker.name)
+        self._refusals.append((worker, report.reason))
+
+    @_handle.register
+    def _(self, report: Crashed, worker: WorkerHandle) -> None:
+        self._note_end(worker)
+        if self._is_stopping:
+            self._pool.remove(worker)
             return
-        if isinstance(message, Ready):
-            worker.identity = message.worker
-            on_ready(message)
-        self.heard.hear(message)
-
-    def _ended(self, worker: Worker, stop: StopFlag) -> None:
-        worker.pipe.close()
-        worker.process.join()
-        self.heard.leaves(worker.identity)
-        if worker.hung:
-            # What it could not give back itself, as when its whole process was frozen.
-            with suppress(StorageError):  # the lease then runs out by itself
-                release_hung(self._store, worker.identity)
-        if worker.process.exitcode == 0 or stop.signum or self.heard.failed:
-            return
-        text = worker.printed()
-        if text:
+        crash = worker.crash_report()
+        if crash.output:
             with suppress(StorageError):
                 self._store.write(
-                    lambda connection: keep_last_output(connection, worker.identity, text), RetryPolicy(0.0)
+                    lambda connection: keep_last_output(connection, worker.identity, crash.output),
+                    RetryPolicy(0.0),
                 )
-        with suppress(StorageError):  # its replacement then does it, or the lease runs out
+        with suppress(StorageError):  # else its replacement does it, or the lease expires
             release_dead_local(self._store, None, RetryPolicy(0.0))
-        # A trial that kills its workers is given up before that.
-        if self.heard.lost(worker.identity, worker.obituary()) <= self._most_deaths:
-            self._team.replace(worker, self._order)
+        if self._events.worker_crashed(worker.identity, crash.message) <= self._most_crashes:
+            self._pool.restart(worker)
+        else:
+            self._pool.remove(worker)
 
-    def _kill_hung(self, running: list[Worker]) -> None:
+    def _note_end(self, worker: WorkerHandle) -> None:
+        self._ready.discard(worker.name)
+        self._events.worker_exited(worker.identity)
+        if worker.hung:
+            # It may have been unable to release its slot, as when its whole process was frozen.
+            with suppress(StorageError):  # else the lease expires
+                release_hung(self._store, worker.identity)
+
+    def _kill_hung(self) -> None:
         limit = settings().hung_seconds + HUNG_GRACE_SECONDS
-        for worker in running:
+        for worker in self._pool.running:
             if not worker.hung and worker.silent_seconds() > limit:
                 worker.hung = True
-                worker.process.kill()  # its pipe then says that it has ended
+                worker.kill()
+
+    def _report_refusals(self) -> None:
+        """Report workers that cannot serve as lost while others serve; if none can, the run fails instead."""
+        if not any(worker.name in self._ready for worker in self._pool.running):
+            return
+        while self._refusals:
+            worker, reason = self._refusals.pop()
+            self._events.worker_crashed(worker.identity, f"{worker.name} left: {reason}")
+
+    def _raise_failure(self) -> None:
+        self._events.raise_failure()
+        if self._refusals and not (self._served or self._stop.signum or self._events.stopped):
+            raise UserError(self._refusals[0][1])

@@ -12,7 +12,7 @@ import pytest
 from hpo.settings import settings
 from hpo.storage import schema
 from tests.helpers.hpo_command import Hpo
-from tests.helpers.killable_workers import LONG, Zygote, everything, hashes, submit
+from tests.helpers.killable_workers import LONG, KillableWorkers, everything, hashes, submit
 from tests.helpers.servers import Network, Server
 
 
@@ -22,12 +22,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == Path(__file__).parent and item.get_closest_marker("postgres"):
             item.add_marker(pytest.mark.slow)
-
-
-@pytest.fixture(scope="session")
-def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Images are drawn and decoded once for all tests."""
-    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
@@ -66,20 +60,11 @@ def build(options, *, in_shape, classes):
 """
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Zygote]:
+@pytest.fixture(scope="session")
+def killable(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> KillableWorkers:
     folder = tmp_path_factory.mktemp("modules")
     (folder / "poison.py").write_text(POISON)
-    forker = Zygote(folder, cache)
-    yield forker
-    forker.process.stdin.close()  # type: ignore[union-attr]
-    forker.process.wait()
-    forker.process.stdout.close()  # type: ignore[union-attr]
+    return KillableWorkers(folder, shared_cache)
 
 
 @pytest.fixture(scope="module")
@@ -107,15 +92,17 @@ def network(server: Server) -> Iterator[Network]:
 
 
 @pytest.fixture
-def same_settings(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HPO_CACHE", str(cache))
-    monkeypatch.setenv("HPO_DATA", str(cache))
-    monkeypatch.setenv("HPO_ARTIFACTS", str(cache / "artifacts"))
+def same_settings(shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HPO_CACHE", str(shared_cache))
+    monkeypatch.setenv("HPO_DATA", str(shared_cache))
+    monkeypatch.setenv("HPO_ARTIFACTS", str(shared_cache / "artifacts"))
     settings.cache_clear()
 
 
-@pytest.fixture(scope="module")
-def calm(zygote: Zygote, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], list[str]]:
+@pytest.fixture(scope="session")
+def calm(
+    killable: KillableWorkers, shared_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[int], list[str]]:
     """Weights' hashes of a study of so many trials that nobody disturbs."""
     known: dict[int, list[str]] = {}
 
@@ -123,16 +110,16 @@ def calm(zygote: Zygote, cache: Path, tmp_path_factory: pytest.TempPathFactory) 
         if trials not in known:
             url = f"sqlite:///{tmp_path_factory.mktemp('calm')}/hpo.db"
             submit(url, "s", trials)
-            assert zygote.run(url, "s") == "exit 0"
+            assert killable.run(url, "s") == "exit 0"
             known[trials] = hashes(url)
         return known[trials]
 
     return of_study
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def undisturbed(
-    zygote: Zygote, cache: Path, tmp_path_factory: pytest.TempPathFactory
+    killable: KillableWorkers, shared_cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[int], dict[str, list[Any]]]:
     """All that a study of so many long trials leaves which nobody disturbs."""
     known: dict[int, dict[str, list[Any]]] = {}
@@ -141,7 +128,7 @@ def undisturbed(
         if trials not in known:
             url = f"sqlite:///{tmp_path_factory.mktemp('undisturbed')}/hpo.db"
             submit(url, "s", trials, **LONG)
-            assert zygote.run(url, "s") == "exit 0"
+            assert killable.run(url, "s") == "exit 0"
             known[trials] = everything(url)
         return known[trials]
 

@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.killable_workers import Zygote, attempts, checkpoints, everything, hashes, rows, submit
+from tests.helpers.killable_workers import (
+    KillableWorkers,
+    attempts,
+    checkpoints,
+    everything,
+    hashes,
+    rows,
+    submit,
+)
 
 TRIALS, WORKERS, DEATHS = 6, 3, 12
 LONG: dict[str, Any] = {"epochs": 12}
@@ -19,21 +27,21 @@ KILLED = f"signal {signal.SIGPROF.value}"
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("same_settings")
-def test_workers_die_at_random_instants(zygote: Zygote, storage_url: str, tmp_path: Any) -> None:
+def test_workers_die_at_random_instants(killable: KillableWorkers, storage_url: str, tmp_path: Any) -> None:
     calm = f"sqlite:///{tmp_path / 'calm.db'}"
     submit(calm, "s", TRIALS, **LONG)
-    assert zygote.wait(zygote.start(calm, "s", **SOMETIMES)) == "exit 0"
+    assert killable.wait(killable.start(calm, "s", **SOMETIMES)) == "exit 0"
     # Chance may kill one trial as often as if it killed its workers.
     submit(storage_url, "s", TRIALS, max_deaths=DEATHS, **LONG)
     chance, deaths = random.Random(0), 0
 
     def start(mortal: bool) -> int:
         dies_after = chance.uniform(0.1, 1.0) if mortal else None
-        return zygote.start(storage_url, "s", dies_after=dies_after, **SOMETIMES)
+        return killable.start(storage_url, "s", dies_after=dies_after, **SOMETIMES)
 
     crew = [start(mortal=True) for _ in range(WORKERS)]
     for worker in crew:  # which grows meanwhile
-        ended = zygote.wait(worker)
+        ended = killable.wait(worker)
         assert ended in ("exit 0", KILLED)
         if ended == KILLED:
             deaths += 1

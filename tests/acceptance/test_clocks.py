@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.killable_workers import LONG, Zygote, attempts, everything, rows, submit
+from tests.helpers.killable_workers import LONG, KillableWorkers, attempts, everything, rows, submit
 
 pytestmark = [
     pytest.mark.slow,
@@ -25,14 +25,14 @@ Undisturbed = Callable[[int], dict[str, list[Any]]]
 
 @pytest.mark.parametrize("ahead", [TEN_MINUTES, -TEN_MINUTES])
 def test_workers_with_different_clocks_hold_their_slots(
-    zygote: Zygote, storage_url: str, undisturbed: Undisturbed, ahead: float
+    killable: KillableWorkers, storage_url: str, undisturbed: Undisturbed, ahead: float
 ) -> None:
     training = submit(storage_url, "s", 2, **LONG)
-    first = zygote.start(storage_url, "s", clock_ahead=ahead, **SHORT_LEASE)
+    first = killable.start(storage_url, "s", clock_ahead=ahead, **SHORT_LEASE)
     training.wait_for(0, 2)
     # It finds no slot but the second, and then none, for as long as the first is trained.
-    second = zygote.start(storage_url, "s", clock_ahead=-ahead, **SHORT_LEASE)
-    assert [zygote.wait(worker) for worker in (first, second)] == ["exit 0", "exit 0"]
+    second = killable.start(storage_url, "s", clock_ahead=-ahead, **SHORT_LEASE)
+    assert [killable.wait(worker) for worker in (first, second)] == ["exit 0", "exit 0"]
     assert (attempts(storage_url, 0), attempts(storage_url, 1)) == (["complete"], ["complete"])
     assert everything(storage_url) == undisturbed(2)
     assert len(rows(storage_url, "SELECT DISTINCT worker FROM attempts")) == 2
@@ -40,14 +40,14 @@ def test_workers_with_different_clocks_hold_their_slots(
 
 @pytest.mark.parametrize("ahead", [TEN_MINUTES, -TEN_MINUTES])
 def test_a_lease_runs_out_by_the_databases_clock(
-    zygote: Zygote, storage_url: str, undisturbed: Undisturbed, ahead: float
+    killable: KillableWorkers, storage_url: str, undisturbed: Undisturbed, ahead: float
 ) -> None:
     training = submit(storage_url, "s", 1, **LONG)
-    frozen = zygote.start(storage_url, "s", "trial.epoch:5:STOP", clock_ahead=ahead, **SHORT_LEASE)
-    assert zygote.wait(frozen) == "stopped"
-    other = zygote.start(storage_url, "s", clock_ahead=-ahead, **SHORT_LEASE)
+    frozen = killable.start(storage_url, "s", "trial.epoch:5:STOP", clock_ahead=ahead, **SHORT_LEASE)
+    assert killable.wait(frozen) == "stopped"
+    other = killable.start(storage_url, "s", clock_ahead=-ahead, **SHORT_LEASE)
     training.wait_for(0, 20)  # not ten minutes later
-    zygote.wake(frozen)
-    assert [zygote.wait(worker) for worker in (frozen, other)] == ["exit 0", "exit 0"]
+    killable.wake(frozen)
+    assert [killable.wait(worker) for worker in (frozen, other)] == ["exit 0", "exit 0"]
     assert attempts(storage_url) == ["lost", "complete"]
     assert everything(storage_url) == undisturbed(1)

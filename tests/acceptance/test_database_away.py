@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.hpo_command import Hpo
-from tests.helpers.killable_workers import LONG, Zygote, attempts, everything, rows, submit
+from tests.helpers.killable_workers import LONG, KillableWorkers, attempts, everything, rows, submit
 from tests.helpers.servers import Network, Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("same_settings")]
@@ -23,26 +23,26 @@ Undisturbed = Callable[[int], dict[str, list[Any]]]
 
 @POSTGRES
 def test_postgresql_is_killed_five_times(
-    zygote: Zygote, server: Server, url: str, undisturbed: Undisturbed
+    killable: KillableWorkers, server: Server, url: str, undisturbed: Undisturbed
 ) -> None:
     training = submit(url, "s", 2, **LONG)
-    worker = zygote.start(url, "s")
+    worker = killable.start(url, "s")
     for slot, epoch in ((0, 5), (0, 14), (0, 23), (0, 32), (1, 5)):
         training.wait_for(slot, epoch)
         server.kill()
         training.wait_for(slot, epoch + 6)  # it goes on training
         server.start()
-    assert zygote.wait(worker) == "exit 0"
+    assert killable.wait(worker) == "exit 0"
     assert everything(url) == undisturbed(2)
     assert (attempts(url, 0), attempts(url, 1)) == (["complete"], ["complete"])
 
 
 @POSTGRES
 def test_a_worker_is_cut_off_for_a_minute(
-    zygote: Zygote, url: str, network: Network, undisturbed: Undisturbed
+    killable: KillableWorkers, url: str, network: Network, undisturbed: Undisturbed
 ) -> None:
     training = submit(url, "s", 1, **LONG)
-    worker = zygote.start(network.url(url), "s")
+    worker = killable.start(network.url(url), "s")
     training.wait_for(0, 5)
     network.cut()
     back = threading.Timer(60.0, network.mend)
@@ -50,40 +50,40 @@ def test_a_worker_is_cut_off_for_a_minute(
     training.wait_for(0, 40)
     assert back.is_alive()  # it trained on while it was cut off
     assert rows(url, "SELECT max(epoch) FROM curves") < [(20,)]
-    assert zygote.wait(worker) == "exit 0"
+    assert killable.wait(worker) == "exit 0"
     assert everything(url) == undisturbed(1)
     assert attempts(url) == ["complete"]
 
 
 @POSTGRES
 def test_a_worker_that_is_cut_off_past_its_lease_loses_its_slot_and_takes_the_next(
-    zygote: Zygote, url: str, network: Network, undisturbed: Undisturbed
+    killable: KillableWorkers, url: str, network: Network, undisturbed: Undisturbed
 ) -> None:
     training = submit(url, "s", 2, **LONG)
-    cut_off = zygote.start(network.url(url), "s", HPO_LEASE_SECONDS="3")
+    cut_off = killable.start(network.url(url), "s", HPO_LEASE_SECONDS="3")
     training.wait_for(0, 5)
     network.cut()
-    other = zygote.start(url, "s", "trial.begin:2:STOP")
-    assert zygote.wait(other) == "stopped"  # it has trained slot 1, and claimed slot 0
+    other = killable.start(url, "s", "trial.begin:2:STOP")
+    assert killable.wait(other) == "stopped"  # it has trained slot 1, and claimed slot 0
     network.mend()
     os.kill(other, signal.SIGCONT)
-    assert [zygote.wait(worker) for worker in (cut_off, other)] == ["exit 0", "exit 0"]
+    assert [killable.wait(worker) for worker in (cut_off, other)] == ["exit 0", "exit 0"]
     assert everything(url) == undisturbed(2)
     assert (attempts(url, 0), attempts(url, 1)) == (["lost", "complete"], ["complete"])
 
 
 @POSTGRES
 def test_a_worker_that_is_stopped_while_it_is_cut_off_leaves_what_is_unsent_to_the_next(
-    zygote: Zygote, url: str, network: Network, undisturbed: Undisturbed
+    killable: KillableWorkers, url: str, network: Network, undisturbed: Undisturbed
 ) -> None:
     training = submit(url, "s", 1, **LONG)
-    worker = zygote.start(network.url(url), "s", HPO_LEASE_SECONDS="3")
+    worker = killable.start(network.url(url), "s", HPO_LEASE_SECONDS="3")
     training.wait_for(0, 5)
     network.cut()
     training.wait_for(0, 25)
     os.kill(worker, signal.SIGTERM)
-    assert zygote.wait(worker) == "exit 143"
-    assert zygote.run(url, "s") == "exit 0"
+    assert killable.wait(worker) == "exit 143"
+    assert killable.run(url, "s") == "exit 0"
     assert everything(url) == undisturbed(1)
     assert attempts(url) == ["lost", "complete"]  # nobody heard that it gave its slot back
 
@@ -120,16 +120,16 @@ holder.execute("ROLLBACK")
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
 def test_sqlite_is_locked_by_another_process_for_longer_than_a_connection_waits(
-    zygote: Zygote, storage_url: str, undisturbed: Undisturbed
+    killable: KillableWorkers, storage_url: str, undisturbed: Undisturbed
 ) -> None:
     path = storage_url.removeprefix("sqlite:///")
     training = submit(storage_url, "s", 1, **LONG)
-    worker = zygote.start(storage_url, "s")
+    worker = killable.start(storage_url, "s")
     training.wait_for(0, 5)
     with subprocess.Popen([sys.executable, "-c", HOLD, path, "31"], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == b"locked\n"
         training.wait_for(0, 40)
         assert holder.poll() is None  # it trained on while the file was locked
-    assert zygote.wait(worker) == "exit 0"
+    assert killable.wait(worker) == "exit 0"
     assert everything(storage_url) == undisturbed(1)
     assert attempts(storage_url) == ["complete"]

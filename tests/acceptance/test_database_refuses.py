@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import make_url
 
 from tests.helpers.hpo_command import Hpo
-from tests.helpers.killable_workers import LONG, Zygote, attempts, everything, rows, submit, wait_until
+from tests.helpers.killable_workers import LONG, KillableWorkers, attempts, everything, rows, submit
 from tests.helpers.servers import Server, fill, small_disk_at
+from tests.helpers.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.usefixtures("same_settings")]
 Undisturbed = Callable[[int], dict[str, list[Any]]]
@@ -25,12 +26,12 @@ def admin(server: Server) -> Iterator[Admin]:
 
 
 def test_no_connection_is_free_for_a_while(
-    zygote: Zygote, server: Server, url: str, admin: Admin, undisturbed: Undisturbed
+    killable: KillableWorkers, server: Server, url: str, admin: Admin, undisturbed: Undisturbed
 ) -> None:
     training = submit(url, "s", 1, **LONG)
     admin.execute("CREATE ROLE worker LOGIN IN ROLE postgres")
     as_worker = make_url(url).set(username="worker").render_as_string(hide_password=False)
-    worker = zygote.start(as_worker, "s")
+    worker = killable.start(as_worker, "s")
     training.wait_for(0, 5)
     admin.execute("ALTER ROLE worker CONNECTION LIMIT 0")
     admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'worker'")
@@ -38,26 +39,26 @@ def test_no_connection_is_free_for_a_while(
     assert "too many connections" in server.log()
     assert rows(url, "SELECT max(epoch) FROM curves") < [(20,)]
     admin.execute("ALTER ROLE worker CONNECTION LIMIT -1")
-    assert zygote.wait(worker) == "exit 0"
+    assert killable.wait(worker) == "exit 0"
     assert everything(url) == undisturbed(1)
     assert attempts(url) == ["complete"]
 
 
 def test_transactions_that_cannot_be_serialized_are_run_again(
-    zygote: Zygote, server: Server, url: str, admin: Admin, undisturbed: Undisturbed
+    killable: KillableWorkers, server: Server, url: str, admin: Admin, undisturbed: Undisturbed
 ) -> None:
     """Under the strictest isolation, another's change of what a transaction waits for makes it fail."""
     training = submit(url, "s", 1, **LONG)
     admin.execute("ALTER DATABASE postgres SET default_transaction_isolation = 'serializable'")
     try:
-        worker = zygote.start(url, "s")
+        worker = killable.start(url, "s")
         for epoch in (3, 10, 20):
             training.wait_for(0, epoch)
             with psycopg.connect(url) as other:
                 other.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
                 other.execute("UPDATE hpo_slot SET worker = worker")
-                wait_until(lambda: _is_blocked(admin))
-        assert zygote.wait(worker) == "exit 0"
+                wait_until(lambda: _is_blocked(admin), "a blocked worker")
+        assert killable.wait(worker) == "exit 0"
     finally:
         admin.execute("ALTER DATABASE postgres RESET default_transaction_isolation")
     assert server.log().count("could not serialize access due to concurrent update") >= 3

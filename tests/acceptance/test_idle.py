@@ -15,8 +15,9 @@ from hpo.signals import StopRequestedError
 from hpo.workers import loop
 from hpo.workers.loop import serve
 from hpo.workers.messages import WorkOrder
-from tests.helpers.killable_workers import rows, submit, wait_until
+from tests.helpers.killable_workers import rows, submit
 from tests.helpers.servers import Server
+from tests.helpers.waiting import wait_until
 
 pytestmark = [pytest.mark.usefixtures("same_settings"), pytest.mark.timeout(100)]
 
@@ -69,7 +70,7 @@ class Idler:
     def wait_until_at_rest(self, rests: int = 3) -> None:
         """It has gone to rest, and rests on, each time for a twentieth of a second."""
         self.rests = 0
-        wait_until(lambda: self.rests >= rests)
+        wait_until(lambda: self.rests >= rests, f"{rests} rests")
 
     def trained(self) -> int:
         return sum(isinstance(each, TrialEnded) for each in self.events)
@@ -108,13 +109,13 @@ def test_it_asks_nothing_until_it_is_told(server: Server, url: str, monkeypatch:
         idler.wait_until_at_rest(20)
         assert idler.statements[before:] == []
         submit(url, "first")
-        wait_until(lambda: idler.trained() == 1)
+        wait_until(lambda: idler.trained() == 1, "the end of the first trial")
         idler.wait_until_at_rest()
         server.kill()
         server.start()
         idler.wait_until_at_rest()
         submit(url, "second")
-        wait_until(lambda: idler.trained() == 2)
+        wait_until(lambda: idler.trained() == 2, "the end of the second trial")
         idler.wait_until_at_rest()
 
     ended = _in_another_thread(scenario, idler)

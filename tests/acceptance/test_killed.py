@@ -15,7 +15,7 @@ from hpo.storage.engine import writing
 from hpo.storage.store import ResultsStore
 from hpo.testing.faults import POINTS
 from tests.helpers.killable_workers import (
-    Zygote,
+    KillableWorkers,
     attempts,
     checkpoints,
     expect_one_whole_trial,
@@ -47,15 +47,15 @@ NEVER_BEGUN = ("worker.claim", "worker.claimed", "trial.begin", "trial.drawn")
 def expect_its_weights(url: str, token: int) -> None:
     """Those of the attempt that ended the trial, and nothing that another left."""
     uid = rows(url, "SELECT uid FROM hpo_study")[0][0]
-    (entry,) = kept.entries(uid)
+    (entry,) = kept.trial_folders(uid)
     assert (entry.path.name, entry.token) == (f"trial-0-{token}", token)
     assert kept.load(entry.path).document["best_epoch"]["epoch"] in (1, 2)
 
 
-def _kill_and_go_on(zygote: Zygote, url: str, fault: str, calm: list[str]) -> None:
+def _kill_and_go_on(killable: KillableWorkers, url: str, fault: str, calm: list[str]) -> None:
     submit(url, "s")
-    assert zygote.run(url, "s", fault) == "signal 9"
-    assert zygote.run(url, "s") == "exit 0"
+    assert killable.run(url, "s", fault) == "signal 9"
+    assert killable.run(url, "s") == "exit 0"
     assert hashes(url) == calm
     expect_one_whole_trial(url)
     assert checkpoints(url) == []
@@ -67,57 +67,63 @@ def _kill_and_go_on(zygote: Zygote, url: str, fault: str, calm: list[str]) -> No
 
 @SQLITE
 @pytest.mark.parametrize("point", DYING)
-def test_a_worker_killed_at_a_boundary(zygote: Zygote, storage_url: str, point: str, calm: Any) -> None:
-    _kill_and_go_on(zygote, storage_url, f"{point}:1", calm(1))
+def test_a_worker_killed_at_a_boundary(
+    killable: KillableWorkers, storage_url: str, point: str, calm: Any
+) -> None:
+    _kill_and_go_on(killable, storage_url, f"{point}:1", calm(1))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", LATER)
-def test_a_worker_killed_at_a_later_pass(zygote: Zygote, storage_url: str, fault: str, calm: Any) -> None:
-    _kill_and_go_on(zygote, storage_url, fault, calm(1))
+def test_a_worker_killed_at_a_later_pass(
+    killable: KillableWorkers, storage_url: str, fault: str, calm: Any
+) -> None:
+    _kill_and_go_on(killable, storage_url, fault, calm(1))
 
 
 @SQLITE
 def test_two_workers_killed_before_they_record_what_is_in_a_checkpoint(
-    zygote: Zygote, storage_url: str, calm: Any
+    killable: KillableWorkers, storage_url: str, calm: Any
 ) -> None:
     """The second goes on from the checkpoint of an epoch that the first did not record, nor does it."""
     submit(storage_url, "s")
-    assert [zygote.run(storage_url, "s", "trial.epoch:1") for _ in range(2)] == ["signal 9"] * 2
-    assert zygote.run(storage_url, "s") == "exit 0"
+    assert [killable.run(storage_url, "s", "trial.epoch:1") for _ in range(2)] == ["signal 9"] * 2
+    assert killable.run(storage_url, "s") == "exit 0"
     assert hashes(storage_url) == calm(1)
     expect_one_whole_trial(storage_url)
     assert attempts(storage_url) == ["lost", "lost", "complete"]
 
 
 @SQLITE
-def test_a_worker_asked_to_stop_within_an_epoch(zygote: Zygote, storage_url: str, calm: Any) -> None:
+def test_a_worker_asked_to_stop_within_an_epoch(
+    killable: KillableWorkers, storage_url: str, calm: Any
+) -> None:
     submit(storage_url, "s")
-    assert zygote.run(storage_url, "s", "checkpoint.write:5:TERM") == "exit 143"
+    assert killable.run(storage_url, "s", "checkpoint.write:5:TERM") == "exit 143"
     assert rows(storage_url, "SELECT state, epoch FROM hpo_slot") == [("waiting", 0)]
     newest = json.loads(max(checkpoints(storage_url)[1:], key=lambda p: (p.suffix == ".json", p)).read_text())
     assert newest["trial"]["epoch"] == 1 and newest["trial"]["steps"] >= 2
-    assert zygote.run(storage_url, "s", "trial.epoch_stored:1:INT") == "exit 130"
-    assert zygote.run(storage_url, "s") == "exit 0"
+    assert killable.run(storage_url, "s", "trial.epoch_stored:1:INT") == "exit 130"
+    assert killable.run(storage_url, "s") == "exit 0"
     assert hashes(storage_url) == calm(1)
     expect_one_whole_trial(storage_url)
     assert attempts(storage_url) == ["released", "released", "complete"]
 
 
 def test_a_worker_paused_past_its_lease_goes_on_with_the_next_slot(
-    zygote: Zygote, storage_url: str, calm: Any
+    killable: KillableWorkers, storage_url: str, calm: Any
 ) -> None:
     submit(storage_url, "s", 2)
-    paused = zygote.start(storage_url, "s", "trial.epoch:1:STOP")
-    assert zygote.wait(paused) == "stopped"
+    paused = killable.start(storage_url, "s", "trial.epoch:1:STOP")
+    assert killable.wait(paused) == "stopped"
     with ResultsStore(storage_url) as store, writing(store.engine) as connection:
         connection.execute(text("UPDATE hpo_slot SET lease_until = 1 WHERE slot = 0"))
-    other = zygote.start(storage_url, "s", "worker.claim:2:STOP")
-    assert zygote.wait(other) == "stopped"
+    other = killable.start(storage_url, "s", "worker.claim:2:STOP")
+    assert killable.wait(other) == "stopped"
     os.kill(paused, signal.SIGCONT)
-    assert zygote.wait(paused) == "exit 0"
+    assert killable.wait(paused) == "exit 0"
     os.kill(other, signal.SIGCONT)
-    assert zygote.wait(other) == "exit 0"
+    assert killable.wait(other) == "exit 0"
     assert hashes(storage_url) == calm(2)
     assert (attempts(storage_url, 0), attempts(storage_url, 1)) == (["lost", "complete"], ["complete"])
     pids = rows(storage_url, "SELECT pid FROM hpo_attempt ORDER BY started_at")
@@ -125,10 +131,10 @@ def test_a_worker_paused_past_its_lease_goes_on_with_the_next_slot(
 
 
 @SQLITE
-def test_a_trial_that_kills_its_workers_is_given_up(zygote: Zygote, storage_url: str) -> None:
+def test_a_trial_that_kills_its_workers_is_given_up(killable: KillableWorkers, storage_url: str) -> None:
     submit(storage_url, "s", 2, {"width": {"choice": [4, 5]}}, model="poison:build", lr=0.001)
-    assert [zygote.run(storage_url, "s") for _ in range(3)] == ["signal 9"] * 3
-    assert zygote.run(storage_url, "s") == "exit 0"
+    assert [killable.run(storage_url, "s") for _ in range(3)] == ["signal 9"] * 3
+    assert killable.run(storage_url, "s") == "exit 0"
     (first, second) = rows(storage_url, "SELECT state, verdict FROM results ORDER BY slot")
     assert first == ("failed", "given up: 3 workers in a row died or hung in epoch 1 of this trial")
     assert second[0] == "complete"

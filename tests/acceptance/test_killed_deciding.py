@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hpo.testing.faults import POINTS
-from tests.helpers.killable_workers import Zygote, checkpoints, rows, submit
+from tests.helpers.killable_workers import KillableWorkers, checkpoints, rows, submit
 
 pytestmark = pytest.mark.usefixtures("same_settings")
 DECIDING = [point for point in POINTS if point.startswith(("trial.judge", "trial.pause"))]
@@ -23,14 +23,14 @@ Decided = list[tuple[Any, ...]]
 
 
 @pytest.fixture(scope="module")
-def decided(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Decided]:
+def decided(killable: KillableWorkers, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Decided]:
     """What comes of a study whose trials are paused and promoted, if nobody disturbs it."""
 
     @functools.cache
     def of_study() -> Decided:
         url = f"sqlite:///{tmp_path_factory.mktemp('decided')}/hpo.db"
         submit(url, "s", 4, RATES, pruner=PROMOTING)
-        assert zygote.run(url, "s") == "exit 0"
+        assert killable.run(url, "s") == "exit 0"
         return rows(url, DECIDED)
 
     return of_study
@@ -53,12 +53,12 @@ PROMOTED = ["worker.claimed:5", pytest.param("trial.begun:5", marks=SLOW)]
 @ON_BOTH
 @pytest.mark.parametrize("fault", [*FAULTS, *PROMOTED])
 def test_a_worker_killed_where_the_search_decides(
-    zygote: Zygote, storage_url: str, fault: str, decided: Callable[[], Decided]
+    killable: KillableWorkers, storage_url: str, fault: str, decided: Callable[[], Decided]
 ) -> None:
     submit(storage_url, "s", 4, RATES, pruner=PROMOTING)
-    assert zygote.run(storage_url, "s", fault) == "signal 9"
+    assert killable.run(storage_url, "s", fault) == "signal 9"
     submit(storage_url, "s", 4, RATES, pruner=PROMOTING)  # takes its trial back at once, as `hpo run` does
-    assert zygote.run(storage_url, "s") == "exit 0"
+    assert killable.run(storage_url, "s") == "exit 0"
     assert rows(storage_url, DECIDED) == decided()
     assert {outcome for _, outcome, *_ in decided()} == {"complete", "pruned"}
     assert checkpoints(storage_url) == []

@@ -1,4 +1,4 @@
-"""`hpo query` as a process: what Ctrl-C ends, and how much memory a large result takes."""
+"""`hpo query` as a process: Ctrl-C ends it, and a large result needs no more memory than a small one."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 from pyarrow import parquet
 
 from tests.helpers.hpo_command import COMMAND, Hpo
+from tests.helpers.waiting import wait_until
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 FEW, MANY = 100_000, 1_000_000
@@ -30,13 +31,13 @@ def start(hpo: Hpo, *arguments: str) -> subprocess.Popen[str]:
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        # Whoever runs the tests in a shell's background has Ctrl-C ignored, and children inherit that.
+        # A shell that runs the tests in the background ignores Ctrl-C, and children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
 def is_at_work(hpo: Hpo, process: subprocess.Popen[str], mark: str) -> bool:
-    """Whether the query runs: on the server by its own account, on a file once that is open."""
+    """Return whether the query runs: as the server reports, or for SQLite once the file is open."""
     assert process.poll() is None, process.communicate()
     url = hpo.environment["HPO_STORAGE"]
     if url.startswith("sqlite"):
@@ -46,7 +47,7 @@ def is_at_work(hpo: Hpo, process: subprocess.Popen[str], mark: str) -> bool:
 
 
 def active(url: str, mark: str) -> int:
-    """How many of the server's sessions run a statement with that text in it, beside this one."""
+    """Return the number of other sessions on the server that run a statement with that text."""
     sql = """
         SELECT count(*)
         FROM pg_stat_activity
@@ -58,14 +59,13 @@ def active(url: str, mark: str) -> int:
 
 
 @pytest.mark.parametrize("sql", [ENDLESS, "SELECT pg_sleep(200)"], ids=["computing", "sleeping"])
-def test_ctrl_c_ends_the_query_on_the_server_too(hpo: Hpo, sql: str) -> None:
+def test_query_ctrl_c_ends_it_on_the_server_too(hpo: Hpo, sql: str) -> None:
     url = hpo.environment["HPO_STORAGE"]
     if "pg_sleep" in sql and url.startswith("sqlite"):
         pytest.skip("SQLite has no such function")
     mark = "stopped by hand"
     process = start(hpo, f"{sql} -- {mark}", "--timeout", "200", "-o", "out.csv")
-    while not is_at_work(hpo, process, mark):
-        pass
+    wait_until(lambda: is_at_work(hpo, process, mark), "the start of the query")
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=20)
     assert process.returncode == 130
@@ -77,7 +77,7 @@ def test_ctrl_c_ends_the_query_on_the_server_too(hpo: Hpo, sql: str) -> None:
 
 
 def peak_memory(hpo: Hpo, rows: int, path: Path) -> int:
-    """The most bytes that the process held while it wrote so many rows."""
+    """Return the peak memory in bytes of a process that writes this number of rows."""
     sql = (
         f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) "
         f"SELECT i, '{TEXT} ' || CAST(i AS TEXT) AS t FROM n"
@@ -92,7 +92,7 @@ def peak_memory(hpo: Hpo, rows: int, path: Path) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["csv", "json", "md", "parquet"])
-def test_a_million_rows_take_no_more_memory_than_a_tenth_of_them(hpo: Hpo, suffix: str) -> None:
+def test_query_million_rows_need_constant_memory(hpo: Hpo, suffix: str) -> None:
     few = peak_memory(hpo, FEW, hpo.folder / f"few.{suffix}")
     path = hpo.folder / f"many.{suffix}"
     many = peak_memory(hpo, MANY, path)
@@ -102,7 +102,7 @@ def test_a_million_rows_take_no_more_memory_than_a_tenth_of_them(hpo: Hpo, suffi
 
 
 def last_row(path: Path) -> list[str]:
-    """The last row of a file, which is read back whole."""
+    """Return the last row of a file, after reading all of it."""
     if path.suffix == ".parquet":
         table = parquet.read_table(path)
         assert table.num_rows == MANY

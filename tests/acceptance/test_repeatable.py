@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import get_args
 
 from hpo.config.configuration import Activation, Configuration
+from tests.helpers import forked
 
 SMALLEST = {"convnet": 2, "vgg": 6, "resnet": 8, "fitnet": None, "airbench": None, "mlp": 2}
 
@@ -23,12 +22,8 @@ from hpo.rng import Key
 from hpo.config.configuration import Configuration
 from hpo.training.device import prepare_process
 from hpo.training.loop import train
+from hpo.training.setup import TrialSetup
 from hpo.training.data import make_trial_data, weights_hash
-
-class Silence:
-    interval = 100
-    def on_steps(self, step, losses):
-        pass
 
 prepare_process(threads=1)
 rng = np.random.default_rng(0)
@@ -42,7 +37,7 @@ for line in sys.stdin:
     data = make_trial_data(configuration, dataset, rows, device)
     key = Key(1) / "trial" / 0
     model = build_model(configuration, classes=4, key=key / "weights", sample=data.train.first(16)[0])
-    for epoch in train(configuration, model, data, key, device, configuration.precision, watch=Silence()):
+    for epoch in train(TrialSetup.of(configuration, model, data, key, device, configuration.precision)):
         pass
     print(weights_hash(model))
 """
@@ -72,9 +67,7 @@ def _configurations() -> list[Configuration]:
 
 def _hashes(configurations: list[Configuration]) -> list[str]:
     lines = "\n".join(json.dumps(each.model_dump()) for each in configurations)
-    done = subprocess.run(
-        [sys.executable, "-c", TRAIN], input=lines, capture_output=True, text=True, timeout=600, check=False
-    )
+    done = forked.run(["-c", TRAIN], input=lines, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 

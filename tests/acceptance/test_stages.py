@@ -9,10 +9,12 @@ import pytest
 from sqlalchemy import text
 
 from hpo.config.study import StudySpec
-from hpo.settings import settings
 from hpo.storage.store import ResultsStore
-from hpo.workers.submit import submit
-from tests.acceptance.test_killed import SQLITE, Zygote
+from hpo.workers.submit import submit_study
+from tests.helpers.killable_workers import KillableWorkers
+
+pytestmark = pytest.mark.usefixtures("same_settings")
+SQLITE = pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
 
 STUDY = {
     "study": "s",
@@ -29,30 +31,9 @@ STUDY = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Any:
-    forker = Zygote(tmp_path_factory.mktemp("modules"), cache)
-    yield forker
-    forker.process.stdin.close()  # type: ignore[union-attr]
-    forker.process.wait()
-    forker.process.stdout.close()  # type: ignore[union-attr]
-
-
-@pytest.fixture(autouse=True)
-def _same_settings(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HPO_CACHE", str(cache))
-    monkeypatch.setenv("HPO_DATA", str(cache))
-    settings.cache_clear()
-
-
 def _submit(url: str) -> None:
     with ResultsStore(url) as store:
-        submit(store, StudySpec.model_validate(STUDY))
+        submit_study(store, StudySpec.model_validate(STUDY))
 
 
 def _outcome(url: str) -> list[Any]:
@@ -65,10 +46,10 @@ def _outcome(url: str) -> list[Any]:
 @pytest.mark.slow
 @SQLITE
 def test_stages_are_trained_to_the_end_and_a_kill_at_a_border_changes_nothing(
-    zygote: Zygote, storage_url: str, tmp_path: Path
+    killable: KillableWorkers, storage_url: str, tmp_path: Path
 ) -> None:
     _submit(storage_url)
-    assert zygote.run(storage_url, "s") == "exit 0"
+    assert killable.run(storage_url, "s") == "exit 0"
     calm = _outcome(storage_url)
     assert [(row[0], row[1]) for row in calm] == [
         *(("coarse", i) for i in range(6)), *(("confirm", i) for i in range(4)),
@@ -82,20 +63,20 @@ def test_stages_are_trained_to_the_end_and_a_kill_at_a_border_changes_nothing(
     other = f"sqlite:///{tmp_path / 'killed.db'}"
     _submit(other)
     for fault in ("worker.advance:1", "worker.advanced:1", "worker.advance:1", "worker.advanced:1"):
-        assert zygote.run(other, "s", fault) == "signal 9"
-    assert zygote.run(other, "s") == "exit 0"
+        assert killable.run(other, "s", fault) == "signal 9"
+    assert killable.run(other, "s") == "exit 0"
     assert _outcome(other) == calm
 
 
 @pytest.mark.slow
 @SQLITE
 def test_several_workers_train_the_same_slots_as_one(
-    zygote: Zygote, storage_url: str, tmp_path: Path
+    killable: KillableWorkers, storage_url: str, tmp_path: Path
 ) -> None:
     _submit(storage_url)
-    workers = [zygote.start(storage_url, "s") for _ in range(3)]
-    assert [zygote.wait(pid) for pid in workers] == ["exit 0"] * 3
+    workers = [killable.start(storage_url, "s") for _ in range(3)]
+    assert [killable.wait(pid) for pid in workers] == ["exit 0"] * 3
     alone = f"sqlite:///{tmp_path / 'alone.db'}"
     _submit(alone)
-    assert zygote.run(alone, "s") == "exit 0"
+    assert killable.run(alone, "s") == "exit 0"
     assert _outcome(storage_url) == _outcome(alone)

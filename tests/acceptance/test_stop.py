@@ -19,7 +19,7 @@ def test_a_stopped_study_is_left_at_once_and_goes_on_when_it_is_resumed(hpo: Hpo
     running = hpo.start("run", study, "--json", "--workers", "1")
     running.wait_for(_is("epoch_done"))
     said = hpo("stop", "tiny", "--wait")
-    assert (said.returncode, said.stdout) == (0, "tiny is stopped; nobody is at work on it\n")
+    assert (said.returncode, said.stdout) == (0, "tiny is stopped; no worker runs it\n")
     summary = running.wait_for(_is("summary"))
     code, errors = running.end()
     assert (code, summary["stopped"], summary["finished"]) == (1, True, 0), errors
@@ -35,7 +35,7 @@ def test_a_stopped_study_is_left_at_once_and_goes_on_when_it_is_resumed(hpo: Hpo
     assert "study tiny was stopped with `hpo stop` on " in again.stderr and "hpo resume tiny" in again.stderr
     assert hpo.rows("SELECT count(*) AS n FROM attempts") == [{"n": 1}]
 
-    assert "workers may go on with tiny" in hpo("resume", "tiny").stdout
+    assert "tiny is resumed" in hpo("resume", "tiny").stdout
     resumed = hpo.start("run", study, "--json", "--workers", "1")
     # From the epoch where it was, not from its first.
     assert resumed.wait_for(_is("epoch_done"))["epoch"] > waiting["epoch"]

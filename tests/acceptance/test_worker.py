@@ -47,7 +47,7 @@ def test_a_worker_takes_what_is_submitted_gives_it_back_on_sigterm_and_another_e
 
     ended = hpo("worker", "tiny", "--slots", "2", "--until-idle")
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "tiny  trial 0" in ended.stdout and "goes on: 12 epochs" in ended.stdout
+    assert "tiny  trial 0" in ended.stdout and "resumes: 12 epochs" in ended.stdout
     curves = hpo.rows("SELECT number, count(*) AS epochs, max(epoch) AS last FROM curves GROUP BY number")
     assert len(curves) == 2 and all(each["epochs"] == each["last"] for each in curves)
     assert [row["epochs"] for row in curves if row["number"] == 0] == [12]

@@ -18,7 +18,7 @@ from sqlalchemy import NullPool, select
 from hpo.config.study import StudySpec
 from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
-from hpo.records import EpochRecord, Outcome
+from hpo.records import EpochResult, Outcome
 from hpo.storage.fence import Lease
 from hpo.storage.store import ResultsStore
 from tests.helpers.moving_studies import add_a_stage, write_file
@@ -88,7 +88,7 @@ class Bench:
         return trial_id
 
     @staticmethod
-    def record(epoch: int, accuracy: float = 0.5, **changes: Any) -> EpochRecord:
+    def record(epoch: int, accuracy: float = 0.5, **changes: Any) -> EpochResult:
         numbers = {
             "train_loss": 1.5,
             "train_accuracy": 0.4,
@@ -99,7 +99,7 @@ class Bench:
             "images": 100,
             "images_per_second": 50.0,
         }
-        return EpochRecord(epoch=epoch, **{**numbers, **changes})
+        return EpochResult(epoch=epoch, **{**numbers, **changes})
 
     @contextmanager
     def plain_optuna(self) -> Iterator[RDBStorage]:
@@ -113,7 +113,9 @@ class Bench:
 
     def rows(self, table: Any, **where: Any) -> list[Any]:
         with self.store.engine.connect() as connection:
-            return list(connection.execute(select(table.__table__).filter_by(**where)).all())
+            return list(
+                connection.execute(select(getattr(table, "__table__", table)).filter_by(**where)).all()
+            )
 
 
 @pytest.fixture

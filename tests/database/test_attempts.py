@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 
 from hpo.queue.leases import release
-from hpo.records import FindingRecord, LayerRecord
+from hpo.records import Finding, LayerStatistics
 from hpo.storage import attempts
 from hpo.storage.engine import writing
-from hpo.storage.tables import AttemptRow, EpochRow, FindingRow, LayerRow, SlotRow
+from hpo.storage.tables import EPOCHS, FINDINGS, LAYERS, AttemptRow, SlotRow
 
 
 def _dies(bench: Any, study_id: int, *epochs: int) -> int:
@@ -58,14 +59,21 @@ def test_what_lies_beyond_the_place_is_forgotten(
     store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
     for each in (1, 2, 3):
         store.record_epoch(lease, trial_id, bench.record(each))
-    store.record_layers(lease, trial_id, [LayerRecord(each, 1, 0, "conv") for each in (0, 9, 19, 29)])
+    store.record_layers(
+        lease, trial_id, [LayerStatistics("conv", step=each, epoch=1, position=0) for each in (0, 9, 19, 29)]
+    )
     store.record_findings(
-        lease, trial_id, [FindingRecord("learned", "note", each, 1, "said") for each in (0, 9, 20, 30)]
+        lease,
+        trial_id,
+        [
+            Finding("learned", "note", math.nan, math.nan, "said", step=each, epoch=1)
+            for each in (0, 9, 20, 30)
+        ],
     )
     store.rewind(lease, trial_id, epoch=epoch, step=step)
-    assert sorted(row.epoch for row in bench.rows(EpochRow)) == epochs
-    assert sorted(row.step for row in bench.rows(LayerRow)) == layers
-    assert sorted(row.step for row in bench.rows(FindingRow)) == findings
+    assert sorted(row.epoch for row in bench.rows(EPOCHS)) == epochs
+    assert sorted(row.step for row in bench.rows(LAYERS)) == layers
+    assert sorted(row.step for row in bench.rows(FINDINGS)) == findings
     assert [row.from_epoch for row in bench.rows(AttemptRow)] == [epoch]
     assert [row.epoch for row in bench.rows(SlotRow)] == [epoch]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from hpo.artifacts.ranking import Standing, how_many_better, standing
+from hpo.artifacts.ranking import TrialsToKeep, count_better, trials_to_keep
 from hpo.config.study import TEST
 from hpo.records import Outcome
 from hpo.storage.tables import TRIALS, TrialRow
@@ -20,9 +20,9 @@ def test_the_best_by_value_and_of_equals_the_earlier(bench: Any) -> None:
     bench.trial(study_id, Outcome("failed"))
     bench.begin(bench.claim(study_id))
     with bench.store.engine.connect() as connection:
-        assert standing(connection, study_id, 3) == Standing(frozenset({6}), {1: 1, 3: 1, 2: 1})
-        assert standing(connection, study_id, 0).best == {}
-        better = [how_many_better(connection, study_id, value, 6) for value in (0.4, 0.5, 0.9, 0.95)]
+        assert trials_to_keep(connection, study_id, 3) == TrialsToKeep(frozenset({6}), {1: 1, 3: 1, 2: 1})
+        assert trials_to_keep(connection, study_id, 0).best == {}
+        better = [count_better(connection, study_id, value, 6) for value in (0.4, 0.5, 0.9, 0.95)]
     assert better == [4, 4, 2, 0]
 
 
@@ -33,8 +33,8 @@ def test_trials_measured_on_the_test_images_are_kept_beside_the_best(bench: Any)
     with bench.store.engine.begin() as connection:
         last = select(TRIALS.c.trial_id).where(TRIALS.c.number == 2).scalar_subquery()
         connection.execute(update(TrialRow).where(TrialRow.trial_id == last).values(stage=TEST))
-        assert standing(connection, study_id, 1).best == {1: 1, 2: 1}
-        assert standing(connection, study_id, 0).best == {}
+        assert trials_to_keep(connection, study_id, 1).best == {1: 1, 2: 1}
+        assert trials_to_keep(connection, study_id, 0).best == {}
 
 
 def test_an_earlier_trial_stands_before_its_equals(bench: Any) -> None:
@@ -43,5 +43,5 @@ def test_an_earlier_trial_stands_before_its_equals(bench: Any) -> None:
     _, number = bench.begin(first)
     bench.trial(study_id, Outcome("complete", value=0.5))
     with bench.store.engine.connect() as connection:
-        assert (number, how_many_better(connection, study_id, 0.5, number)) == (0, 0)
-        assert how_many_better(connection, study_id, 0.5, 2) == 1
+        assert (number, count_better(connection, study_id, 0.5, number)) == (0, 0)
+        assert count_better(connection, study_id, 0.5, 2) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,11 +13,11 @@ import pytest
 from sqlalchemy import Engine, event, func, select
 
 from hpo.queue.leases import claim, renew
-from hpo.records import FindingRecord, LayerRecord, Outcome
-from hpo.storage.tables import AttemptRow, EpochRow, FindingRow, LayerRow, SlotRow, StatisticsRow, TrialRow
+from hpo.records import Finding, LayerStatistics, Outcome
+from hpo.storage.tables import EPOCHS, FINDINGS, LAYERS, AttemptRow, SlotRow, StatisticsRow, TrialRow
 
-FINDING = FindingRecord("spikes", "note", step=3, epoch=1, message="m")
-LAYER = LayerRecord(step=3, epoch=1, position=0, layer="conv")
+FINDING = Finding("spikes", "note", math.nan, math.nan, "m", step=3, epoch=1)
+LAYER = LayerStatistics("conv", step=3, epoch=1, position=0)
 TRANSACTIONS = 11
 Run = Callable[[Callable[[], Any]], Any]
 
@@ -39,7 +40,7 @@ def _life(bench: Any, study_id: int, run: Run) -> None:
 
 def _expect_each_once(bench: Any, studies: list[str]) -> None:
     """One of everything for each study, which has one slot."""
-    ours = [SlotRow, TrialRow, AttemptRow, EpochRow, FindingRow, LayerRow, StatisticsRow]
+    ours = [SlotRow, TrialRow, AttemptRow, EPOCHS, FINDINGS, LAYERS, StatisticsRow]
     with bench.store.engine.connect() as connection:
         counts = {table: connection.scalar(select(func.count()).select_from(table)) for table in ours}
     assert counts == dict.fromkeys(ours, len(studies))

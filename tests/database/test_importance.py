@@ -46,7 +46,7 @@ def test_the_table_has_every_hyperparameter_and_status_ends_with_the_strongest(
     found = json.loads(ask(url, capsys, "importance", "known", "--json"))
     text = ask(url, capsys, "importance", "known")
     lines = text.splitlines()
-    assert lines[0].startswith("known  29 trials, of which ")
+    assert lines[0].startswith("known  29 trials, ")
     assert lines[2].split() == [
         "hyperparameter", "trains", "p", "(trains)", "accuracy", "p", "(accuracy)", "best", "tenth",
     ]  # fmt: skip
@@ -61,6 +61,6 @@ def test_the_table_has_every_hyperparameter_and_status_ends_with_the_strongest(
 def test_an_unknown_study_and_one_without_trials(bench: Any, capsys: Capture) -> None:
     url = str(bench.store.url)
     bench.register("empty", trials=2)
-    assert "too few trials have ended to say what matters" in ask(url, capsys, "importance", "empty")
+    assert "too few finished trials to tell what matters" in ask(url, capsys, "importance", "empty")
     assert run_command(["importance", "nowhere", "--storage", url]) == 2
     assert "there is no study nowhere" in capsys.readouterr().err

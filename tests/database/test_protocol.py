@@ -23,11 +23,11 @@ from hpo.queue import control, leases
 from hpo.queue.leases import claim, release, renew
 from hpo.records import Outcome
 from hpo.signals import StudyStoppedError
-from hpo.storage import fence, store
+from hpo.storage import fence, store, tables
 from hpo.storage.engine import writing
 from hpo.storage.fence import Lease
 from hpo.storage.store import ResultsStore
-from hpo.storage.tables import AttemptRow, EpochRow, SlotRow, TrialRow
+from hpo.storage.tables import AttemptRow, SlotRow, TrialRow
 
 SLOTS, EPOCHS = 2, 2
 WORKERS = st.sampled_from(["a:1:0.00", "b:2:0.00", "c:3:0.00"])
@@ -169,7 +169,7 @@ class Protocol(RuleBasedStateMachine):
         assert [(row.slot, row.state) for row in self.bench.rows(SlotRow)] == [(0, "done"), (1, "done")]
         trials = self.bench.rows(TrialRow)
         for trial in trials:
-            curve = sorted(row.epoch for row in self.bench.rows(EpochRow, trial_id=trial.trial_id))
+            curve = sorted(row.epoch for row in self.bench.rows(tables.EPOCHS, trial_id=trial.trial_id))
             outcomes = [row.outcome for row in self.bench.rows(AttemptRow, trial_id=trial.trial_id)]
             assert curve == [1, 2]
             assert outcomes.count("complete") == 1 and None not in outcomes

@@ -14,7 +14,7 @@ from hpo.errors import UnknownStudyError, UserError
 from hpo.queries.study import leaderboard, list_studies, study_status
 from hpo.queries.trial import trial_detail
 from hpo.queue.leases import release
-from hpo.records import FindingRecord, Outcome
+from hpo.records import Finding, Outcome, Remedy
 from hpo.storage.engine import writing
 from hpo.storage.studies import results_engine
 
@@ -78,7 +78,9 @@ def test_a_trials_detail_has_everything(bench: Any, engine: Engine) -> None:
     lease = bench.claim(study_id)
     trial_id, number = bench.begin(lease)
     bench.store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
-    finding = FindingRecord("exploding_loss", "fatal", 40, 1, "the loss is NaN", math.nan, 3.0, "lower lr")
+    finding = Finding(
+        "exploding_loss", "fatal", math.nan, 3.0, "the loss is NaN", Remedy("lower lr"), step=40, epoch=1
+    )
     bench.store.record_epoch(lease, trial_id, bench.record(1, 0.4, val_loss=math.nan))
     bench.store.record_findings(lease, trial_id, [finding])
     waiting = trial_detail(engine, "first", number)
@@ -97,7 +99,8 @@ def test_a_trials_detail_has_everything(bench: Any, engine: Engine) -> None:
     (point,) = detail.curve
     assert (point.epoch, point.val_accuracy, math.isnan(point.val_loss)) == (1, 0.4, True)
     (found,) = detail.findings
-    assert (found.check, found.value, found.threshold, found.step) == ("exploding_loss", None, 3.0, 40)
+    assert (found.check, found.threshold, found.step) == ("exploding_loss", 3.0, 40)
+    assert math.isnan(found.value)
     assert [(each.attempt, each.outcome) for each in detail.attempts] == [(1, "released"), (2, "pruned")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,7 @@ from hpo.queries.trial import trial_detail
 from hpo.queue.leases import claim
 from hpo.queue.pausing import claim_promoted, end_paused, paused_stages
 from hpo.queue.slots import study_progress
-from hpo.records import Decision, FindingRecord, Outcome, Rung, Standing
+from hpo.records import Decision, Finding, Outcome, Rung, Standing
 from hpo.search.pruners import judge, promotable, promoted, stopped_at_the_end
 from hpo.storage.fence import Lease
 from hpo.storage.rungs import CHECK
@@ -49,7 +50,7 @@ def pause(bench: Any, study_id: int, score: float) -> int:
     """A whole trial up to its pause at epoch 1; its id."""
     lease = bench.claim(study_id)
     trial_id, _ = enter(bench, lease, score)
-    finding = FindingRecord(CHECK, "note", 0, 1, "rank 1 of 1 at epoch 1")
+    finding = Finding(CHECK, "note", math.nan, math.nan, "rank 1 of 1 at epoch 1", epoch=1)
     bench.store.record_findings(lease, trial_id, [finding])
     bench.store.pause_trial(lease, trial_id, PAUSED)
     return int(trial_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hpo.queries.trial import trial_log
 from hpo.queries.workers import present_workers
 from hpo.queue.leases import release
 from hpo.queue.worker_registry import WorkerRegistration
-from hpo.records import FindingRecord, Outcome
+from hpo.records import Finding, Outcome
 from hpo.settings import settings
 from hpo.storage import attempts
 from hpo.storage.column_types import epoch_now
@@ -50,8 +51,8 @@ def test_workers_are_listed_with_what_they_hold(bench: Any) -> None:
     assert 64 < unknown.silent_seconds < 95
 
 
-def _finding(check: str, epoch: int, severity: str = "warn") -> FindingRecord:
-    return FindingRecord(check, severity, 10 * epoch, epoch, f"{check} was seen")  # type: ignore[arg-type]
+def _finding(check: str, epoch: int, severity: str = "warn") -> Finding:
+    return Finding(check, severity, math.nan, math.nan, f"{check} was seen", step=10 * epoch, epoch=epoch)  # type: ignore[arg-type]
 
 
 def test_a_log_tells_a_trial_in_the_order_of_time(bench: Any) -> None:

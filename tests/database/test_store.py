@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -15,9 +14,9 @@ from hpo.errors import LeaseLostError
 from hpo.queries.trial import trial_detail
 from hpo.queue.leases import release, renew
 from hpo.queue.slots import study_progress
-from hpo.records import FindingRecord, LayerRecord, Outcome
+from hpo.records import Finding, LayerStatistics, Outcome
 from hpo.storage import store as store_module
-from hpo.storage.tables import AttemptRow, EpochRow, FindingRow, LayerRow, SlotRow, TrialRow
+from hpo.storage.tables import EPOCHS, FINDINGS, LAYERS, AttemptRow, SlotRow, TrialRow
 
 
 def test_a_trial_is_told_to_optuna_with_params_curve_and_verdict(bench: Any) -> None:
@@ -86,7 +85,7 @@ def test_the_next_worker_goes_on_with_the_same_trial_and_number(bench: Any) -> N
     bench.store.record_epoch(again, trial_id, bench.record(2, 0.9))
     bench.store.finish_trial(again, trial_id, Outcome("complete", value=0.9))
     assert len(bench.optuna_trials()) == 1
-    assert [row.val_accuracy for row in bench.rows(EpochRow)] == [0.5, 0.9]
+    assert [row.val_accuracy for row in bench.rows(EPOCHS)] == [0.5, 0.9]
     (ours,) = bench.rows(TrialRow)
     assert (ours.worker, ours.device, ours.seconds) == ("other:2:0.00", "cuda", 4.0)
 
@@ -144,15 +143,15 @@ def test_a_write_whose_success_was_not_heard_of_is_made_again_without_harm(bench
     lease = bench.claim(study_id)
     assert bench.begin(lease) == bench.begin(lease)
     trial_id, _ = bench.begin(lease)
-    finding = FindingRecord("loss", "fatal", step=7, epoch=1, message="NaN", value=math.nan)
-    layer = LayerRecord(step=7, epoch=1, position=0, layer="conv1", dead=0.25, activation_std=math.inf)
+    finding = Finding("loss", "fatal", math.nan, math.nan, "NaN", step=7, epoch=1)
+    layer = LayerStatistics("conv1", step=7, epoch=1, position=0, dead=0.25, std=math.inf)
     for _ in range(2):
         bench.store.record_epoch(lease, trial_id, bench.record(1))
         bench.store.record_findings(lease, trial_id, [finding])
         bench.store.record_layers(lease, trial_id, [layer])
     for _ in range(2):
         bench.store.finish_trial(lease, trial_id, Outcome("pruned", value=0.5))
-    assert [len(bench.rows(table)) for table in (EpochRow, FindingRow, LayerRow)] == [1, 1, 1]
+    assert [len(bench.rows(table)) for table in (EPOCHS, FINDINGS, LAYERS)] == [1, 1, 1]
     assert study_progress(bench.store, study_id).pruned == 1
     with pytest.raises(LeaseLostError):
         renew(bench.store, lease)
@@ -161,14 +160,12 @@ def test_a_write_whose_success_was_not_heard_of_is_made_again_without_harm(bench
 def test_a_histogram_is_read_as_it_was_written(bench: Any) -> None:
     lease = bench.claim(bench.register())
     trial_id, number = bench.begin(lease)
-    counted = LayerRecord(
-        7, 1, 0, "conv", activation_low=-1 / 3, activation_high=2.0, activation_counts=(5, 0, 7)
-    )
-    without = LayerRecord(15, 1, 0, "conv", activation_low=math.nan, activation_high=math.nan)
+    counted = LayerStatistics("conv", step=7, epoch=1, position=0, low=-1 / 3, high=2.0, counts=(5, 0, 7))
+    without = LayerStatistics("conv", step=15, epoch=1, position=0, low=math.nan, high=math.nan)
     bench.store.record_layers(lease, trial_id, [counted, without])
     written = trial_detail(bench.store.engine, "first", number).layers
-    assert written == (counted, replace(without, activation_low=None, activation_high=None))
-    nulls = select(LayerRow.step).where(LayerRow.activation_counts.is_(None))
+    assert written == (counted, without)
+    nulls = select(LAYERS.c.step).where(LAYERS.c.activation_counts.is_(None))
     with bench.store.engine.connect() as connection:
         assert connection.scalars(nulls).all() == [15]
 
@@ -179,7 +176,7 @@ def test_numbers_that_are_not_finite_are_null(bench: Any) -> None:
     trial_id, _ = bench.begin(lease)
     bench.store.record_epoch(lease, trial_id, bench.record(1, train_loss=math.nan, val_loss=math.inf))
     bench.store.finish_trial(lease, trial_id, Outcome("pruned", value=math.nan))
-    (epoch,) = bench.rows(EpochRow)
+    (epoch,) = bench.rows(EPOCHS)
     assert (epoch.train_loss, epoch.val_loss, epoch.val_accuracy) == (None, None, 0.5)
     (told,) = bench.optuna_trials()
     assert (told.state, told.value) == (TrialState.PRUNED, None)
@@ -216,6 +213,6 @@ def test_ids_that_sqlite_gives_out_again_bring_nothing_old_with_them(bench: Any)
         optuna.delete_study(study_name="second", storage=storage)
     trial_id = bench.trial(study_id, Outcome("pruned"))
     with bench.store.engine.connect() as connection:
-        epochs = connection.scalar(select(func.count()).where(EpochRow.trial_id == trial_id))
+        epochs = connection.scalar(select(func.count()).where(EPOCHS.c.trial_id == trial_id))
     assert epochs == 0
     assert [row.study_id for row in bench.rows(TrialRow, trial_id=trial_id)] == [study_id]

@@ -10,7 +10,7 @@ import pytest
 
 from hpo.config.study import StudySpec
 from hpo.queue.leases import claim, release
-from hpo.records import FindingRecord, Outcome
+from hpo.records import Finding, Outcome
 from hpo.search import suggest
 from hpo.search.history import History
 from hpo.search.samplers.optuna import searched_values
@@ -58,7 +58,7 @@ class Searcher:
         """Complete with a value; without one a check has stopped it."""
         self.store.begin_attempt(lease, begun.trial_id, device="cpu", from_epoch=0)
         if value is None:
-            fatal = FindingRecord("exploding_loss", "fatal", 3, 0, "the loss became nan")
+            fatal = Finding("exploding_loss", "fatal", math.nan, math.nan, "the loss became nan", step=3)
             self.store.record_findings(lease, begun.trial_id, [fatal])
         outcome = Outcome("pruned" if value is None else "complete", value, verdict="", cause="healthy")
         self.store.finish_trial(lease, begun.trial_id, outcome)

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from hpo.config.configuration import Configuration
 from hpo.queue.leases import release
-from hpo.records import FindingRecord, LayerRecord, Outcome
+from hpo.records import Finding, LayerStatistics, Outcome, Remedy
 
 
 def ask(bench: Any, sql: str) -> list[Any]:
@@ -90,9 +90,13 @@ def test_curves_findings_layers_and_attempts_carry_study_and_number(bench: Any) 
     trial_id, _ = bench.begin(lease)
     bench.store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
     bench.store.record_epoch(lease, trial_id, bench.record(1, 0.25, val_loss=math.nan))
-    finding = FindingRecord("dead_units", "warn", 20, 1, "half is dead", 0.5, 0.4, "lower lr", "conv2")
+    finding = Finding(
+        "dead_units", "warn", 0.5, 0.4, "half is dead", Remedy("lower lr"), step=20, epoch=1, layer="conv2"
+    )
     bench.store.record_findings(lease, trial_id, [finding])
-    bench.store.record_layers(lease, trial_id, [LayerRecord(20, 1, 2, "conv2", dead=0.5)])
+    bench.store.record_layers(
+        lease, trial_id, [LayerStatistics("conv2", step=20, epoch=1, position=2, dead=0.5)]
+    )
     assert ask(bench, "SELECT study, number, epoch, val_accuracy, val_loss, lr FROM curves") == [
         ("first", 0, 1, 0.25, None, 0.1)
     ]

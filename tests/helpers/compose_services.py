@@ -1,4 +1,4 @@
-"""The services of a compose file as processes of this machine: its commands, environment, checks, order."""
+"""The services of a compose file as processes: its commands, environment, health checks and order."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,13 @@ from typing import Any
 import yaml
 
 from tests.helpers.servers import Server, free_port
+from tests.helpers.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 
 
 class Compose:
-    """What `docker compose` would do with the file, on a PostgreSQL that runs already as service `db`."""
+    """Does what `docker compose` would do with the file; a running PostgreSQL stands in for service `db`."""
 
     def __init__(self, folder: Path, server: Server) -> None:
         self._document = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -39,7 +39,7 @@ class Compose:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def up(self, service: str, number: int = 1) -> subprocess.Popen[bytes]:
-        """Start a service once those that it depends on are as it wants them."""
+        """Start a service once those that it depends on are in the state that it needs."""
         for other, how in self._service(service).get("depends_on", {}).items():
             if other != "db" and other not in self.processes:
                 self.up(other)
@@ -60,13 +60,13 @@ class Compose:
         return self.processes[name]
 
     def run(self, service: str, *arguments: str) -> str:
-        """What a command of the image prints, started as `docker compose run SERVICE ...`."""
+        """Return what a command of the image prints, as `docker compose run SERVICE ...` does."""
         done = self._run(service, arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def refused(self, service: str, *arguments: str) -> str:
-        """What the same says that must fail."""
+        """Return what such a command prints on stderr when it must fail."""
         done = self._run(service, arguments)
         assert done.returncode and "Traceback" not in done.stderr, done.stdout + done.stderr
         return done.stderr
@@ -82,7 +82,7 @@ class Compose:
         )
 
     def healthy(self, service: str) -> bool:
-        """Whether the health check of the service is content."""
+        """Return whether the health check of the service succeeds."""
         check = self._service(service)["healthcheck"]
         assert check["test"][0] == "CMD"
         command = [self._here(word) for word in check["test"][1:]]
@@ -94,12 +94,22 @@ class Compose:
         return False
 
     def wait_until_healthy(self, service: str) -> None:
-        while not self.healthy(service):
-            assert service == "db" or self.processes[service].poll() is None, self.output(service)
-            time.sleep(0.5)
+        name = None if service == "db" else service
+        self.wait_until(lambda: self.healthy(service), f"a healthy {service}", name, every=0.5)
+
+    def wait_until(
+        self, condition: Callable[[], bool], what: str, name: str | None, every: float = 0.1
+    ) -> None:
+        """Wait for a condition while the named process runs."""
+
+        def holds() -> bool:
+            assert name is None or self.processes[name].poll() is None, self.output(name)
+            return condition()
+
+        wait_until(holds, what, every=every, details=lambda: self.output(name) if name else "")
 
     def stop(self, name: str) -> int:
-        """SIGTERM, and its exit code, which must come within the grace that the file gives it."""
+        """Send SIGTERM and return the exit code, which must come within the file's grace period."""
         grace = self._service(name.partition("-")[0])["stop_grace_period"]
         self.processes[name].send_signal(signal.SIGTERM)
         return self.processes[name].wait(timeout=float(grace.removesuffix("s")))
@@ -134,7 +144,7 @@ class Compose:
         return {name: self._here(value) for name, value in given.items()}
 
     def _cores(self, service: str) -> Any:
-        """As many cores as the file lets a container have."""
+        """Return a function that limits a process to the cores that the file gives it."""
         if "cpus" not in self._service(service):
             return None
         cores = sorted(os.sched_getaffinity(0))[: int(self._here(self._service(service)["cpus"]))]

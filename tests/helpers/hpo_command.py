@@ -1,4 +1,4 @@
-"""Runs the real command in real processes, on tiny studies."""
+"""Runs the real command in processes of its own, on tiny studies."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+from tests.helpers import forked
 
 STUDY = """\
 study: tiny
@@ -43,16 +45,21 @@ class Hpo:
         path.write_text(STUDY.format(trials=trials, epochs=epochs))
         return str(path)
 
-    def __call__(self, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*COMMAND, *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+    def __call__(
+        self, *arguments: str, timeout: float = 240, fresh: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the command to its end; a ``fresh`` one in an interpreter that loads everything itself."""
+        if fresh:
+            return subprocess.run(
+                [*COMMAND, *arguments],
+                cwd=self.folder,
+                env=self.environment,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+            )
+        return forked.run(["-m", "hpo", *arguments], cwd=self.folder, env=self.environment, timeout=timeout)
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         done = self("query", "--format", "json", sql)
@@ -61,8 +68,8 @@ class Hpo:
         return rows
 
     def start(self, *arguments: str) -> Running:
-        process = subprocess.Popen(
-            [*COMMAND, *arguments],
+        process = forked.ForkedPython(
+            ["-m", "hpo", *arguments],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,

@@ -5,10 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +19,9 @@ from hpo.settings import settings
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_registered
 from hpo.trial.checkpoint_files import slot_folder
-from hpo.workers.submit import submit as submit_study
+from hpo.workers.submit import submit_study
+from tests.helpers import forked
+from tests.helpers.waiting import wait_until
 
 FIXED = {
     "dataset": "synthetic",
@@ -43,22 +41,14 @@ LONG: dict[str, Any] = {"epochs": 50}
 """Long enough for something to happen meanwhile."""
 
 
-class Zygote:
-    """A process that forks workers: loading PyTorch takes longer than these studies."""
+class KillableWorkers:
+    """Starts workers that see the modules of ``folder`` and share ``cache``."""
 
     def __init__(self, folder: Path, cache: Path) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HPO_")}
         environment |= {"HPO_CACHE": str(cache), "HPO_DATA": str(cache), "OMP_NUM_THREADS": "1"}
         environment |= {"HPO_ARTIFACTS": str(cache / "artifacts")}
-        environment |= {"PYTHONPATH": str(folder), "HPO_CHECKPOINT_SECONDS": "0"}
-        self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("zygote.py"))],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._answer() == "ready"
+        self._environment = environment | {"PYTHONPATH": str(folder), "HPO_CHECKPOINT_SECONDS": "0"}
 
     def start(
         self,
@@ -70,35 +60,30 @@ class Zygote:
         clock_ahead: float = 0.0,
         **environment: str,
     ) -> int:
-        """A worker's pid; ``dies_after`` so many seconds of CPU it is killed, wherever it is.
+        """Start a worker; return its pid. It is killed, wherever it is, after ``dies_after`` s of CPU time.
 
         Its clock is ``clock_ahead`` seconds ahead of this machine's.
         """
-        order = {"url": url, "study": study, "fault": fault, "environment": environment}
-        pid: int = self._ask({**order, "dies_after": dies_after, "clock_ahead": clock_ahead})
-        return pid
+        order = {"url": url, "study": study, "fault": fault}
+        order |= {"dies_after": dies_after, "clock_ahead": clock_ahead}
+        program = ["-m", "tests.helpers.killable_worker", json.dumps(order)]
+        return forked.start(program, self._environment | environment)
 
-    def wait(self, pid: int) -> str:
-        ended: str = self._ask({"wait": pid})
-        return ended
+    @staticmethod
+    def wait(pid: int) -> str:
+        """Return how the worker ended, or that it was stopped."""
+        _, status = os.waitpid(pid, os.WUNTRACED)
+        if os.WIFSTOPPED(status):
+            return "stopped"
+        return f"exit {os.WEXITSTATUS(status)}" if os.WIFEXITED(status) else f"signal {os.WTERMSIG(status)}"
 
     @staticmethod
     def wake(pid: int) -> None:
-        """Let a worker that was stopped go on."""
+        """Let a worker that was stopped continue."""
         os.kill(pid, signal.SIGCONT)
 
     def run(self, url: str, study: str, fault: str | None = None) -> str:
         return self.wait(self.start(url, study, fault))
-
-    def _ask(self, order: dict[str, Any]) -> Any:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> Any:
-        assert self.process.stdout is not None
-        return json.loads(self.process.stdout.readline())
 
 
 def submit(
@@ -171,8 +156,8 @@ class Training:
     uid: str
 
     def wait_for(self, slot: int, epoch: int) -> None:
-        """Return once the slot's training is in that epoch; the test's time limit is the deadline."""
-        wait_until(lambda: self._epoch(slot) >= epoch)
+        """Return once the slot's training is in that epoch."""
+        wait_until(lambda: self._epoch(slot) >= epoch, f"epoch {epoch} of slot {slot}", seconds=240)
 
     def _epoch(self, slot: int) -> int:
         folder = slot_folder(settings().checkpoints, self.uid, "main", slot)
@@ -182,12 +167,6 @@ class Training:
                 epoch: int = json.loads(documents[-1].read_bytes())["trial"]["epoch"]
                 return epoch
         return 0
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Look again and again; the test's time limit is the deadline."""
-    while not condition():
-        time.sleep(0.02)
 
 
 def expect_one_whole_trial(url: str) -> None:

@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from hpo.checks.base import Finding
 from hpo.checks.causes import CAUSES
 from hpo.checks.observations import (
     EpochFacts,
     ForwardRecord,
     ImageFacts,
     LabelFacts,
-    LayerStatistics,
     LogitFacts,
     LossProbe,
     Memorization,
@@ -28,6 +26,7 @@ from hpo.checks.observations import (
 )
 from hpo.config.configuration import Configuration
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, LayerStatistics
 
 LIMITS = Thresholds()
 NAN = math.nan
@@ -56,9 +55,9 @@ def setup(**changes: Any) -> Setup:
         parameters=6,
         frozen=(),
         unoptimized=(),
-        strangers=0,
+        foreign_parameters=0,
         dropout=0.0,
-        still_norms=(),
+        frozen_norms=(),
     )
     return replace(sound, **changes)
 
@@ -75,7 +74,7 @@ def layer(name: str = "conv1", **changes: Any) -> LayerStatistics:
         gradient_norm=0.1,
         weight_norm=5.0,
         update_ratio=1e-3,
-        mute=0.0,
+        constant_outputs=0.0,
     )
     return replace(sound, **changes)
 
@@ -92,7 +91,7 @@ def images(**changes: Any) -> ImageFacts:
 
 
 def preflight(**changes: Any) -> Preflight:
-    """Of a sound network: at ln 10, learns by heart, evaluates alike."""
+    """A sound network: loss ln 10, memorizes, evaluates repeatably."""
     sound = Preflight(
         images=images(),
         labels=LabelFacts((25,) * 9 + (31,), 0, 9),
@@ -111,7 +110,7 @@ def preflight(**changes: Any) -> Preflight:
             lr=0.0,
         ),
         without_gradient=(),
-        alike=(),
+        identical_units=(),
         eval_noise=0.0,
         eval_batch_effect=0.0,
         gradient_error=None,
@@ -145,7 +144,7 @@ def epochs(
     return [EpochFacts(number, 100 * number, *facts) for number, facts in enumerate(numbers, 1)]
 
 
-def fed(step: int = 0, **changes: Any) -> ForwardRecord:
+def forward(step: int = 0, **changes: Any) -> ForwardRecord:
     """A pass of the loop in which gradients were recorded."""
     return replace(ForwardRecord(step, True, True, (), 0.0, 1.0, NAN), **changes)
 
@@ -163,7 +162,11 @@ def seen(**changes: Any) -> Observations:
         "preflight": preflight(),
         "losses": falling(500),
         "snapshots": [snapshot(step=step) for step in (0, 8, 32, 95)],
-        "fed": [fed(0), fed(1, stale_gradient=0.0), fed(100, learning=False, training_mode=False)],
+        "forwards": [
+            forward(0),
+            forward(1, stale_gradient=0.0),
+            forward(100, learning=False, training_mode=False),
+        ],
         "audits": [audit(step) for step in (0, 1, 2)],
         "batch_classes": [10] * 20,
         "curve": epochs([0.3, 0.4, 0.45, 0.48, 0.485]),

@@ -17,10 +17,10 @@ import safetensors.numpy
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from hpo.config.study import StudySpec
-from hpo.diagnosis import store as study_findings
+from hpo.diagnosis.refresh import replace_findings
 from hpo.queue.leases import claim, release
 from hpo.queue.slots import register_study
-from hpo.records import EpochRecord, FindingRecord, LayerRecord, Outcome, StudyFindingRecord
+from hpo.records import EpochResult, Finding, LayerStatistics, Outcome, Remedy, StudyFinding
 from hpo.storage.fence import Lease
 from hpo.storage.store import ResultsStore
 from hpo.storage.url import parse_url
@@ -76,7 +76,7 @@ def make_ours(store: ResultsStore, name: str = OURS) -> int:
     interrupted, trial_id = _begin(store, spec, study_id, 0.01)
     _epochs(store, interrupted, trial_id, [0.2, 0.3])
     release(store, interrupted)
-    narrow = StudyFindingRecord(
+    narrow = StudyFinding(
         "boundary",
         "warn",
         "the best lr is at the edge",
@@ -85,7 +85,7 @@ def make_ours(store: ResultsStore, name: str = OURS) -> int:
         {"lr": 1},
     )
     with store.engine.begin() as connection:
-        study_findings.replace(connection, study_id, [narrow], trials_seen=4)
+        replace_findings(connection, study_id, [narrow], trials_seen=4)
     return study_id
 
 
@@ -113,17 +113,15 @@ def _begin(
     store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
     learned = safetensors.numpy.save({"mean": np.arange(3, dtype=np.float32) + lease.slot // 4})
     store.record_statistics(lease, trial_id, hashlib.sha256(learned).hexdigest(), learned)
-    finding = FindingRecord(
-        "initial_loss", "pass", 0, 0, "the first loss is 2.31", value=2.31, threshold=2.303
-    )
-    odd = FindingRecord(
-        "dead_units", "warn", 20, 1, ODD_TEXT, 0.5, math.inf, remedy="lower lr", layer="conv2"
+    finding = Finding("initial_loss", "pass", 2.31, 2.303, "the first loss is 2.31")
+    odd = Finding(
+        "dead_units", "warn", 0.5, math.inf, ODD_TEXT, Remedy("lower lr"), step=20, epoch=1, layer="conv2"
     )
     store.record_findings(lease, trial_id, [finding, odd])
     layers = [
-        LayerRecord(20, 1, 0, "conv0", dead=0.0, gradient_norm=math.nan),
-        LayerRecord(
-            20, 1, 1, "conv1", dead=0.1, activation_low=-1.5, activation_high=0.1, activation_counts=(7, 0, 3)
+        LayerStatistics("conv0", step=20, epoch=1, position=0, dead=0.0, gradient_norm=math.nan),
+        LayerStatistics(
+            "conv1", step=20, epoch=1, position=1, dead=0.1, low=-1.5, high=0.1, counts=(7, 0, 3)
         ),
     ]
     store.record_layers(lease, trial_id, layers)
@@ -133,7 +131,7 @@ def _begin(
 def _epochs(store: ResultsStore, lease: Lease, trial_id: int, curve: list[float]) -> None:
     for epoch, accuracy in enumerate(curve, start=1):
         loss = 2.3 / epoch if math.isfinite(accuracy) else math.inf
-        record = EpochRecord(epoch, loss, accuracy, loss, accuracy, 0.1 / epoch, 1.5, 3000, 2000.0)
+        record = EpochResult(epoch, loss, accuracy, loss, accuracy, 0.1 / epoch, 1.5, 3000, 2000.0)
         store.record_epoch(lease, trial_id, record)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-from hpo.diagnosis import store
+from hpo.diagnosis.refresh import replace_findings
 from hpo.queue.leases import release
-from hpo.records import EpochRecord, FindingRecord, LayerRecord, Outcome, StudyFindingRecord
+from hpo.records import EpochResult, Finding, LayerStatistics, Outcome, Remedy, StudyFinding
 from hpo.storage.engine import writing
 
 EPOCHS = 4
@@ -76,9 +76,9 @@ def populate(bench: Any, study: str = "known", trials: list[Known] | None = None
     study_id = bench.register(study, trials=len(known) + 1, fixed={"epochs": EPOCHS})
     for trial in known:
         _write(bench, study_id, trial)
-    remark = StudyFindingRecord("cost", "note", "some trials came to nothing", {"share": 0.5}, "", {})
+    remark = StudyFinding("cost", "note", "some trials failed", {"share": 0.5}, "", {})
     with writing(bench.store.engine) as connection:
-        store.replace(connection, study_id, [remark], trials_seen=len(known))
+        replace_findings(connection, study_id, [remark], trials_seen=len(known))
     return known
 
 
@@ -98,16 +98,26 @@ def _write(bench: Any, study_id: int, trial: Known) -> None:
         lease = bench.claim(study_id, worker="host9:1:0.00")
         bench.store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
     for epoch, layer in itertools.product(range(1, trial.epochs_done + 1), range(2)):
-        record = LayerRecord(
-            10 * epoch, epoch, layer, f"conv{layer}", 0.0, 1.0, 0.5 / epoch, 0.0, 1.0, 1e-3,
-            *((-1.5, 0.1, (7, 0, 3)) if epoch == 1 else ()),
-        )  # fmt: skip
+        histogram: dict[str, Any] = {"low": -1.5, "high": 0.1, "counts": (7, 0, 3)} if epoch == 1 else {}
+        record = LayerStatistics(
+            f"conv{layer}",
+            step=10 * epoch,
+            epoch=epoch,
+            position=layer,
+            mean=0.0,
+            std=1.0,
+            dead=0.5 / epoch,
+            saturated=0.0,
+            gradient_norm=1.0,
+            update_ratio=1e-3,
+            **histogram,
+        )
         if layer == 0:
             bench.store.record_epoch(lease, trial_id, _epoch(trial, epoch))
         if number == 0:
             bench.store.record_layers(lease, trial_id, [record])
     severity = {"healthy": "pass", "exploded": "fatal"}.get(trial.cause, "warn")
-    finding = FindingRecord("watch", severity, 9, 1, trial.verdict, 1.0, 2.0, "another lr")  # type: ignore[arg-type]
+    finding = Finding("watch", severity, 1.0, 2.0, trial.verdict, Remedy("another lr"), step=9, epoch=1)  # type: ignore[arg-type]
     bench.store.record_findings(lease, trial_id, [finding])
     outcome = Outcome(
         trial.state,  # type: ignore[arg-type]
@@ -122,8 +132,8 @@ def _write(bench: Any, study_id: int, trial: Known) -> None:
     bench.store.finish_trial(lease, trial_id, outcome)
 
 
-def _epoch(trial: Known, epoch: int) -> EpochRecord:
+def _epoch(trial: Known, epoch: int) -> EpochResult:
     value = (trial.value or 0.1) * epoch / EPOCHS
-    return EpochRecord(
+    return EpochResult(
         epoch, 2.0 / epoch, value + 0.1 * trial.lr, 2.1 / epoch, value, trial.lr, 2.0, 100, 50.0
     )

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from hpo.config.configuration import Configuration
 from hpo.data.datasets import Dataset
@@ -19,6 +18,7 @@ from hpo.training.device import prepare_process
 from hpo.training.loop import train
 from hpo.training.model_factory import build_model
 from hpo.training.precision import Resolved
+from hpo.training.setup import TrialSetup
 
 FIELDS: list[dict[str, Any]] = [
     {"activation": "relu"},
@@ -34,13 +34,6 @@ FIELDS: list[dict[str, Any]] = [
         "nesterov": True,
     },
 ]
-
-
-class _NoWatch:
-    interval = 100
-
-    def on_steps(self, step: int, losses: Tensor) -> None:
-        pass
 
 
 def _hash(fields: dict[str, Any], precision: Resolved) -> str:
@@ -60,8 +53,9 @@ def _hash(fields: dict[str, Any], precision: Resolved) -> str:
     device, key = torch.device("cpu"), Key(11) / "trial" / 3
     data = make_trial_data(configuration, dataset, Split(train=np.arange(64), val=np.arange(64, 80)), device)
     model = build_model(configuration, classes=10, key=key / "weights", sample=data.train.first(32)[0])
-    list(train(configuration, model, data, key, device, precision, watch=_NoWatch()))
-    return weights_hash(model)
+    setup = TrialSetup.of(configuration, model, data, key, device, precision)
+    list(train(setup))
+    return weights_hash(setup.model)
 
 
 def hashes() -> list[str]:

@@ -1,9 +1,9 @@
-"""A study as pictures and reports see it: good trials, failures, one under way, odd texts."""
+"""A study for pictures and reports: good trials, failures, a running trial, odd texts."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from hpo.config.parsing.load import parse_study
 from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
-from hpo.records import EpochRecord, FindingRecord, LayerRecord, Outcome
+from hpo.records import EpochResult, Finding, LayerStatistics, Outcome, Remedy
 from hpo.storage.store import ResultsStore
+from tests.helpers.datasets import blank_dataset
 
 TRIALS = 24
 ODD_TEXT = "ValueError: <script>alert(1)</script> \x1b[31m ../../etc/passwd 🦊 $x_1$ {{ 7 * 7 }}"
-"""What an error may say: nothing of it may act on a page or a terminal."""
+"""The message of an error: nothing in it may have an effect on a page or a terminal."""
 STUDY = f"""\
 study: watched
 trials: {TRIALS}
@@ -35,34 +36,25 @@ _DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "momentum": FloatDistribution(0.5, 0.9),
 }
 _HISTOGRAM: dict[str, Any] = {
-    "activation_low": -3.0,
-    "activation_high": 5.0,
-    "activation_counts": (1, 4, 9, 4),
+    "low": -3.0,
+    "high": 5.0,
+    "counts": (1, 4, 9, 4),
 }
 EXPLODED = "learning rate too high: the loss is 9.1 at step 30, over 3 x the first (2.31)"
 
 
-@dataclass(frozen=True)
-class _Images:
-    name: str = "synthetic"
-    fingerprint: str = "f" * 64
-    origin: str = "ten drawn classes"
-    classes: tuple[str, ...] = tuple("0123456789")
-    train_labels: range = range(5_000)
-
-
 def watched_study(path: Path) -> str:
-    """Make the study in a new SQLite file; the file's URL."""
+    """Create the study in a new SQLite file; return its URL."""
     url = f"sqlite:///{path}"
     with ResultsStore(url) as store:
-        study_id = register_study(store, parse_study(STUDY, "watched.yaml"), _Images())
+        study_id = register_study(store, parse_study(STUDY, "watched.yaml"), blank_dataset())
         for number in range(TRIALS):
             _trial(store, study_id, number)
     return url
 
 
 def drawn(number: int) -> dict[str, Any]:
-    """The hyperparameters of a trial: lr rises over four decades, in a mixed order."""
+    """Return the hyperparameters of a trial: lr covers four decades, in a mixed order."""
     lr = 1e-3 * 10 ** (4 * ((7 * number) % TRIALS) / TRIALS)
     values: dict[str, Any] = {"lr": lr, "activation": ("relu", "tanh", "sigmoid")[number % 3]}
     values["optimizer"] = ("sgd", "adam")[number % 2]
@@ -70,7 +62,7 @@ def drawn(number: int) -> dict[str, Any]:
 
 
 def outcome(number: int) -> Outcome | None:
-    """Exploded from lr 1 on, an error in trial 5, the last one is under way, values rise with lr."""
+    """Return how a trial ends: it explodes from lr 1 on, 5 fails, the last one runs, values rise with lr."""
     lr = drawn(number)["lr"]
     if number == TRIALS - 1:
         return None
@@ -106,7 +98,7 @@ def _trial(store: ResultsStore, study_id: int, number: int) -> None:
     store.record_findings(lease, trial_id, _findings(ended))
     for epoch in range(1, _epochs(ended) + 1):
         value = (ended.value if ended and ended.value else 0.4) * epoch / 4
-        record = EpochRecord(epoch, 2.0 / epoch, value + 0.05, 2.1 / epoch, value, 0.01, 1.5, 4500, 3000.0)
+        record = EpochResult(epoch, 2.0 / epoch, value + 0.05, 2.1 / epoch, value, 0.01, 1.5, 4500, 3000.0)
         store.record_epoch(lease, trial_id, record)
         store.record_layers(lease, trial_id, [_layer(epoch, place) for place in range(3)])
     if ended is not None and ended.cause == "lr_too_high":
@@ -124,15 +116,27 @@ def _epochs(ended: Outcome | None) -> int:
     )
 
 
-def _findings(ended: Outcome | None) -> list[FindingRecord]:
-    first = FindingRecord("initial_loss", "pass", 0, 0, "the first loss is 2.310; ln 10 = 2.303", 2.31, 2.303)
+def _findings(ended: Outcome | None) -> list[Finding]:
+    first = Finding("initial_loss", "pass", 2.31, 2.303, "the first loss is 2.310; ln 10 = 2.303")
     if ended is None or ended.cause != "lr_too_high":
         return [first]
-    return [first, FindingRecord("exploding_loss", "fatal", 30, 0, EXPLODED, 9.1, 6.93, "lower lr to 0.3")]
+    return [
+        first,
+        Finding("exploding_loss", "fatal", 9.1, 6.93, EXPLODED, Remedy("lower lr to 0.3"), step=30),
+    ]
 
 
-def _layer(epoch: int, place: int) -> LayerRecord:
+def _layer(epoch: int, place: int) -> LayerStatistics:
     name = ("stage1.conv1.conv", "stage2.conv2.conv", "head.classifier")[place]
-    return LayerRecord(
-        10 * epoch, epoch, place, name, 0.1, 1.0 / (1 + place), 0.2 * place, 0.1, 0.5, 1e-3 / (1 + epoch)
+    return LayerStatistics(
+        name,
+        step=10 * epoch,
+        epoch=epoch,
+        position=place,
+        mean=0.1,
+        std=1.0 / (1 + place),
+        dead=0.2 * place,
+        saturated=0.1,
+        gradient_norm=0.5,
+        update_ratio=1e-3 / (1 + epoch),
     )

@@ -14,7 +14,7 @@ from hpo.events import Event, TrialEnded
 from hpo.storage.store import ResultsStore
 from hpo.workers.loop import serve
 from hpo.workers.messages import WorkOrder
-from hpo.workers.submit import submit
+from hpo.workers.submit import submit_study
 
 ROOM = 700 * 2**20
 FIXED = {
@@ -39,7 +39,7 @@ def main(url: str, checks: str) -> None:
         }
     )
     with ResultsStore(url) as store:
-        submit(store, spec)
+        submit_study(store, spec)
     states: list[str] = []
     resident: list[int] = []
 

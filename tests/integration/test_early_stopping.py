@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from hpo.config.study import StudySpec
-from hpo.diagnosis.refresh import study_results
+from hpo.diagnosis.trials import study_results
 from hpo.events import Event, TrialEnded, TrialPaused, TrialStarted
 from hpo.maintenance.check import check_database
 from hpo.queries.study import leaderboard
@@ -20,7 +20,7 @@ from hpo.signals import StopRequestedError
 from hpo.storage.store import ResultsStore
 from hpo.workers.loop import serve
 from hpo.workers.messages import WorkOrder
-from hpo.workers.submit import submit
+from hpo.workers.submit import submit_study
 
 FIXED: dict[str, Any] = {
     "dataset": "synthetic",
@@ -60,7 +60,7 @@ def serve_until(url: str, study: str, check_stop: Callable[[], None] = lambda: N
 
 def run(url: str, study: StudySpec) -> list[Event]:
     with ResultsStore(url) as store:
-        submit(store, study)
+        submit_study(store, study)
     return serve_until(url, study.study)
 
 
@@ -203,7 +203,7 @@ class StopAfter:
 def test_a_worker_that_stops_and_comes_back_decides_the_same(storage_url: str) -> None:
     run(storage_url, spec("calm", PROMOTE))
     with ResultsStore(storage_url) as store:
-        submit(store, spec("stopped", PROMOTE))
+        submit_study(store, spec("stopped", PROMOTE))
     pieces = 0
     while pieces < 100:
         pieces += 1

@@ -29,7 +29,7 @@ from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_registered
 from hpo.workers.loop import serve
 from hpo.workers.messages import WorkOrder
-from hpo.workers.submit import submit
+from hpo.workers.submit import submit_study
 
 Capture = pytest.CaptureFixture[str]
 FIXED = {
@@ -88,7 +88,7 @@ def url(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 def train(url: str, document: dict[str, Any]) -> None:
     spec = StudySpec.model_validate(document)
     with ResultsStore(url) as store:
-        submit(store, spec)
+        submit_study(store, spec)
     serve(WorkOrder(url, (spec.study,), "cpu", 2), lambda event: None, lambda: None, lambda ready: None)
 
 
@@ -163,7 +163,7 @@ def test_metrics_and_card_say_what_was_measured(url: str, exported: Path) -> Non
     assert not any(name.startswith("test") for name in metrics)
     card = (exported / "README.md").read_text()
     assert f"| validation split | {metrics['val_images']} | {value:.4f} |" in card
-    assert "It is the best of 3 trials by this very number" in card
+    assert "This number also chose the trial from 3" in card
     assert "It was not measured on test images." in card
     assert "| lr | 0.05 |" in card
     assert all(name in card for name in hpo.load_exported(exported).labels)
@@ -223,7 +223,7 @@ def test_a_trial_that_comes_out_otherwise_is_not_exported(url: str, tmp_path: Pa
     _, err = export(url, "--trial", str(NOT_KEPT), "-o", str(place), "--retrain", code=1, capsys=capsys)
     with ResultsStore(url) as store, store.engine.begin() as connection:
         connection.execute(text(sql.format("-")))
-    assert "did not come out as it was recorded" in err and "hpo repeat s 1" in err
+    assert "could not be reproduced" in err and "hpo repeat s 1" in err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -248,9 +248,9 @@ def test_what_cannot_be_exported_is_said(url: str, tmp_path: Path, capsys: Captu
     assert "trial 2 of s is pruned: " in exploded and "only complete trials can be exported" in exploded
     (tmp_path / "there").mkdir()
     there = export(url, "-o", str(tmp_path / "there"), code=2, capsys=capsys)[1]
-    assert "exists already: give another folder with -o" in there
+    assert "already exists: choose another folder with -o" in there
     nowhere = export(url, "-o", str(tmp_path / "no" / "where"), code=2, capsys=capsys)[1]
-    assert f"there is no folder {tmp_path / 'no'} to make where in" in nowhere
+    assert f"there is no folder {tmp_path / 'no'} to create where in" in nowhere
     capsys.readouterr()
     assert run_command(["export", "t", "--storage", url]) == 2
     assert "there is no study t" in capsys.readouterr().err

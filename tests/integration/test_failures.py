@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from torch import Tensor, nn
 
-import hpo.trial.setup
+import hpo.training.setup
 from hpo.config.study import StudySpec
 from hpo.errors import FailingStudyError
 from hpo.queue.slots import StudyProgress, study_progress
 from hpo.storage.store import ResultsStore
 from hpo.workers.loop import serve
 from hpo.workers.messages import WorkOrder
-from hpo.workers.submit import submit
+from hpo.workers.submit import submit_study
 
 
 class _Broken(nn.Module):
@@ -45,7 +45,7 @@ def _spec(widths: list[int], most: int) -> StudySpec:
 
 def _serve(url: str, spec: StudySpec) -> StudyProgress:
     with ResultsStore(url) as store:
-        study_id = submit(store, spec).study_id
+        study_id = submit_study(store, spec).study_id
         try:
             serve(WorkOrder(url, ("s",), "cpu", 2), lambda event: None, lambda: None, lambda ready: None)
         finally:
@@ -56,20 +56,20 @@ def _serve(url: str, spec: StudySpec) -> StudyProgress:
 @pytest.fixture(autouse=True)
 def _broken_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Odd widths are broken."""
-    real = hpo.trial.setup.build_model
+    real = hpo.training.setup.build_model
 
     def build(configuration: Any, **arguments: Any) -> nn.Module:
         return _Broken() if configuration.width % 2 else real(configuration, **arguments)
 
-    monkeypatch.setattr(hpo.trial.setup, "build_model", build)
+    monkeypatch.setattr(hpo.training.setup, "build_model", build)
 
 
-def test_it_stops_after_so_many_and_goes_on_when_told_again(storage_url: str) -> None:
+def test_study_stops_after_consecutive_failures_and_resumes(storage_url: str) -> None:
     broken = _spec([1, 3, 5, 7, 9], most=2)
-    told = (
-        r"its last 2 trials failed, number 1 with\n  error: ValueError: no gradient today\nhpo show s 1 says"
+    message = (
+        r"its last 2 trials failed, number 1 with\n  error: ValueError: no gradient today\nDetails: hpo "
     )
-    with pytest.raises(FailingStudyError, match=told):
+    with pytest.raises(FailingStudyError, match=message):
         _serve(storage_url, broken)
     with pytest.raises(FailingStudyError, match="number 3 with"):
         _serve(storage_url, broken)
@@ -77,5 +77,5 @@ def test_it_stops_after_so_many_and_goes_on_when_told_again(storage_url: str) ->
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_failures_between_successes_stop_nothing(storage_url: str) -> None:
+def test_study_with_scattered_failures_does_not_stop(storage_url: str) -> None:
     assert _serve(storage_url, _spec([1, 4, 3, 6, 5], most=2)) == StudyProgress(complete=2, failed=3)

@@ -22,10 +22,10 @@ from hpo.stages.store import main_stage
 from hpo.storage.store import ResultsStore
 from hpo.training.evaluate import evaluate
 from hpo.training.model_factory import build_model
-from hpo.trial.setup import prepare
+from hpo.training.setup import prepare
 from hpo.workers.loop import serve
 from hpo.workers.messages import WorkOrder
-from hpo.workers.submit import submit
+from hpo.workers.submit import submit_study
 
 FIXED = {
     "dataset": "synthetic",
@@ -53,7 +53,7 @@ def spec(name: str, keep_best: int, trials: int = 5) -> StudySpec:
 
 def work(url: str, study: StudySpec, check_stop: Callable[[], None] = lambda: None) -> None:
     with ResultsStore(url) as store:
-        submit(store, study)
+        submit_study(store, study)
     serve(WorkOrder(url, (study.study,), "cpu", 2), lambda event: None, check_stop, lambda ready: None)
 
 
@@ -65,7 +65,7 @@ def ranking(url: str) -> list[int]:
 
 def kept_trials() -> dict[str, list[int]]:
     return {
-        str(whose["study"]): sorted(each.number for each in kept.entries(folder.name))
+        str(whose["study"]): sorted(each.number for each in kept.trial_folders(folder.name))
         for folder, whose in kept.studies()
     }
 
@@ -86,7 +86,9 @@ def test_kept_weights_are_those_of_the_best_epoch(storage_url: str) -> None:
     study = spec("s", keep_best=5, trials=3)
     work(storage_url, study)
     ((folder, _),) = kept.studies()
-    for number in ranking(storage_url):
+    numbers = ranking(storage_url)
+    assert len(numbers) == 3
+    for number in numbers:
         place = kept.find(folder.name, number)
         assert place is not None
         found = kept.load(place)
@@ -94,17 +96,17 @@ def test_kept_weights_are_those_of_the_best_epoch(storage_url: str) -> None:
             {"lr": found.document["configuration"]["lr"], "dataset": "synthetic"}
         )
         images = load_study_images(study, "synthetic")
-        ready = prepare(
+        setup = prepare(
             configuration,
             images,
             main_stage(study).key(found.document["slot"]),
             split_key(Key(0)),
             torch.device("cpu"),
         )
-        model = build_model(configuration, classes=10, key=Key(99), sample=ready.images)
+        model = build_model(configuration, classes=10, key=Key(99), sample=setup.probe_batch()[0])
         model.load_state_dict(found.weights)
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        said = evaluate(model, ready.data.val, "fp32")
+        said = evaluate(model, setup.data.val, "fp32")
         assert said.accuracy == pytest.approx(found.document["value"], abs=1e-6)
         assert said.loss == pytest.approx(found.document["best_epoch"]["val_loss"], rel=1e-4)
         assert found.document["classes"] == list(images.classes)

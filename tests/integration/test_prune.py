@@ -16,7 +16,7 @@ import torch
 from optuna.storages import RDBStorage
 from sqlalchemy import NullPool, text
 
-from hpo.artifacts.store import keep
+from hpo.artifacts.store import save
 from hpo.cli.app import run_command
 from hpo.data.cache import Decoded, DecodedSplit, Source, cached, preprocessed_images
 from hpo.data.preprocess import principal_components
@@ -169,7 +169,7 @@ def test_what_is_used_is_marked_so_that_it_stays(cache: Path, monkeypatch: pytes
 
 def _keep(study: str, uid: str, database: str, number: int) -> Path:
     whose = {"study": study, "study_uid": uid, "database": database}
-    return keep(uid, number, 1, {"w": torch.zeros(3)}, {"trial": number}, whose)
+    return save(uid, number, 1, {"w": torch.zeros(3)}, {"trial": number}, whose)
 
 
 def test_weights_of_a_deleted_study_go_and_those_of_another_database_stay(

@@ -16,7 +16,7 @@ from hpo.storage.store import ResultsStore
 from hpo.training.precision import processor
 from hpo.workers.loop import serve
 from hpo.workers.messages import WorkOrder
-from hpo.workers.submit import submit
+from hpo.workers.submit import submit_study
 
 Capture = pytest.CaptureFixture[str]
 FIXED = {
@@ -40,7 +40,7 @@ def url(storage_url: str) -> str:
         {"study": "s", "trials": 2, "sampler": "grid", "fixed": FIXED, "space": space}
     )
     with ResultsStore(storage_url) as store:
-        submit(store, spec)
+        submit_study(store, spec)
     serve(WorkOrder(storage_url, ("s",), "cpu", 2), lambda event: None, lambda: None, lambda ready: None)
     return storage_url
 
@@ -109,7 +109,7 @@ def test_what_was_otherwise_then_is_said_before(url: str, capsys: Capture) -> No
     assert {f"python: 2.7 -> {now['python']}", f"torch: 1.0 -> {now['torch']}"} <= set(said)
     assert "device: cuda:7 -> cpu" in said
     assert f"processor: Z80 -> {processor(torch.device('cpu'))}" in said
-    assert "the draw of lr (trained as then): 0.05 -> 0.06" in said
+    assert "the draw of lr (the stored one is trained): 0.05 -> 0.06" in said
     assert any(line.startswith("images: abc -> ") for line in said)
     # The threads of then are used, so they do not differ.
     assert not any(line.startswith("threads") for line in said)
@@ -131,7 +131,7 @@ def test_an_attempt_of_before_0003_says_what_is_not_recorded(url: str, capsys: C
 
 def test_a_trial_without_an_epoch_has_nothing_to_compare(url: str, capsys: Capture) -> None:
     assert run_command(["repeat", "s", "1", "--storage", url]) == 2
-    assert "trial 1 of s has no epoch to compare (pruned: " in capsys.readouterr().err
+    assert "trial 1 of s has no epochs to compare (pruned: " in capsys.readouterr().err
     assert run_command(["repeat", "s", "5", "--storage", url]) == 2
     assert "its trials are 0 to 1" in capsys.readouterr().err
 

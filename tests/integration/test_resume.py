@@ -20,7 +20,7 @@ from hpo.signals import StopRequestedError
 from hpo.storage.store import ResultsStore
 from hpo.workers.loop import serve
 from hpo.workers.messages import WorkOrder
-from hpo.workers.submit import submit
+from hpo.workers.submit import submit_study
 
 FIXED: dict[str, Any] = {
     "dataset": "synthetic",
@@ -128,7 +128,7 @@ def work_in_pieces(url: str, study: str, piece: int) -> int:
 def test_stopped_trials_end_like_calm_ones(storage_url: str, kind: str, piece: int) -> None:
     with ResultsStore(storage_url) as store:
         for name in ("calm", "stopped"):
-            submit(store, spec(name, **KINDS[kind]))
+            submit_study(store, spec(name, **KINDS[kind]))
     work(storage_url, "calm")
     pieces = work_in_pieces(storage_url, "stopped", piece)
     assert everything(storage_url, "stopped") == everything(storage_url, "calm")
@@ -138,8 +138,8 @@ def test_stopped_trials_end_like_calm_ones(storage_url: str, kind: str, piece: i
 
 def test_attempts_say_from_where_each_worker_went_on(storage_url: str) -> None:
     with ResultsStore(storage_url) as store:
-        submit(store, spec("calm"))
-        submit(store, spec("stopped"))
+        submit_study(store, spec("calm"))
+        submit_study(store, spec("stopped"))
     work(storage_url, "calm")
     work_in_pieces(storage_url, "stopped", 33)
     assert rows(storage_url, ATTEMPTS, "stopped") == [
@@ -162,8 +162,8 @@ def _notes(url: str) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
 def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(storage_url: str) -> None:
     with ResultsStore(storage_url) as store:
-        submit(store, spec("calm"))
-        submit(store, spec("stopped"))
+        submit_study(store, spec("calm"))
+        submit_study(store, spec("stopped"))
     work(storage_url, "calm")
     with pytest.raises(StopRequestedError):
         work(storage_url, "stopped", StopAfter(45))
@@ -186,8 +186,8 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(storage_url: st
 def test_without_a_checkpoint_the_trial_starts_again(storage_url: str) -> None:
     """As on a machine that does not share the folder: what was recorded is replaced, not doubled."""
     with ResultsStore(storage_url) as store:
-        submit(store, spec("calm"))
-        submit(store, spec("stopped"))
+        submit_study(store, spec("calm"))
+        submit_study(store, spec("stopped"))
     work(storage_url, "calm")
     with pytest.raises(StopRequestedError):
         work(storage_url, "stopped", StopAfter(45))
@@ -208,7 +208,7 @@ def test_a_training_goes_on_where_no_checkpoint_can_be_written(
     monkeypatch.setenv("HPO_CHECKPOINTS", str(tmp_path / "file" / "checkpoints"))
     settings.cache_clear()
     with ResultsStore(storage_url) as store:
-        submit(store, spec("stopped"))
+        submit_study(store, spec("stopped"))
     work(storage_url, "stopped")
     assert [row[2] for row in rows(storage_url, TRIALS, "stopped")] == ["complete", "pruned"]
     notes = _notes(storage_url)
@@ -222,8 +222,8 @@ def test_a_stop_within_an_evaluation_is_obeyed_there(
 ) -> None:
     """The state after the epoch's last step is saved, and the evaluation is made again."""
     with ResultsStore(storage_url) as store:
-        submit(store, spec("calm"))
-        submit(store, spec("stopped"))
+        submit_study(store, spec("calm"))
+        submit_study(store, spec("stopped"))
     work(storage_url, "calm")
     evaluated: list[int] = []
     monkeypatch.setattr(hpo.training.evaluate, "beat", lambda: evaluated.append(1))
@@ -244,8 +244,8 @@ def test_a_stop_within_an_evaluation_is_obeyed_there(
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
 def test_a_stop_before_training_is_obeyed_there(storage_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with ResultsStore(storage_url) as store:
-        submit(store, spec("calm"))
-        submit(store, spec("stopped"))
+        submit_study(store, spec("calm"))
+        submit_study(store, spec("stopped"))
     work(storage_url, "calm")
     looks: list[int] = []
     monkeypatch.setattr(hpo.checks.measure.memorize, "beat", lambda: (looks.append(1), heartbeat.beat()))

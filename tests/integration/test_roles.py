@@ -15,12 +15,12 @@ from sqlalchemy import make_url
 
 from hpo.cli.app import run_command
 from hpo.config.study import StudySpec
-from hpo.diagnosis import store as study_findings
+from hpo.diagnosis.refresh import replace_findings
 from hpo.errors import StorageError
 from hpo.events import EpochDone, Event
 from hpo.maintenance.check import check_database
 from hpo.queue import control
-from hpo.records import StudyFindingRecord
+from hpo.records import StudyFinding
 from hpo.reporting.dashboard.app import Access, Dashboard, make_app
 from hpo.settings import settings
 from hpo.signals import StopRequestedError
@@ -29,7 +29,7 @@ from hpo.storage.roles import ROLES, SUBMITTER, VIEWER, WORKER, apply
 from hpo.storage.store import ResultsStore
 from hpo.workers.loop import serve
 from hpo.workers.messages import WorkOrder
-from hpo.workers.submit import submit
+from hpo.workers.submit import submit_study
 from tests.helpers.one_of_everything import Images, make_ours
 
 pytestmark = pytest.mark.postgres
@@ -180,12 +180,12 @@ def test_studies_are_trained_by_workers_and_read_by_viewers(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with ResultsStore(as_user(SUBMITTER)) as store:
-        ids = [submit(store, StudySpec.model_validate(each)).study_id for each in (STAGED, PRUNED)]
+        ids = [submit_study(store, StudySpec.model_validate(each)).study_id for each in (STAGED, PRUNED)]
     _train(as_user(WORKER), interrupted=True)
     _train(as_user(WORKER))
     with ResultsStore(as_user(WORKER)) as store:
-        noticed = StudyFindingRecord("cost", "note", "little came of it", {}, "", {})
-        store.write(lambda connection: study_findings.replace(connection, ids[0], [noticed], 3))
+        noticed = StudyFinding("cost", "note", "little came of it", {}, "", {})
+        store.write(lambda connection: replace_findings(connection, ids[0], [noticed], 3))
         assert control.stop(store, ids[0]) and control.resume(store, ids[0])
     with psycopg.connect(as_user(VIEWER), autocommit=True) as connection:
         ended = connection.execute("SELECT study, count(*) FROM results WHERE state <> 'running' GROUP BY 1")

@@ -22,7 +22,7 @@ from hpo.training.model_factory import allow_only
 from hpo.workers import loop as inline
 from hpo.workers.loop import serve
 from hpo.workers.messages import Ready, WorkOrder
-from hpo.workers.submit import submit
+from hpo.workers.submit import submit_study
 
 FIXED: dict[str, Any] = {
     "dataset": "synthetic", "train_images": 100, "width": 4, "depth": 2, "epochs": 1, "batch_size": 50,
@@ -34,7 +34,7 @@ def _submit(url: str, name: str, trials: int = 2, priority: int = 0, **changes: 
     document = {"study": name, "trials": trials, "space": {"lr": {"log": [1e-3, 0.1]}}}
     spec = StudySpec.model_validate({"fixed": FIXED, **document, **changes})
     with ResultsStore(url) as store:
-        return submit(store, spec, priority).study_id
+        return submit_study(store, spec, priority).study_id
 
 
 def _serve(url: str, *names: str, check_stop: Any = None, **options: Any) -> list[Event]:
@@ -124,7 +124,10 @@ def test_a_study_of_another_hpo_is_passed_over(storage_url: str) -> None:
     events = _serve(storage_url)
     assert _trained(events) == ["good"]
     (skipped,) = [event for event in events if isinstance(event, StudySkipped)]
-    assert "study newer was submitted by another hpo" in skipped.reason and "telepathy" in skipped.reason
+    assert (
+        "study newer was submitted by a different version of hpo" in skipped.reason
+        and "telepathy" in skipped.reason
+    )
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
@@ -173,7 +176,7 @@ def test_a_service_waits_for_what_comes_later_and_a_stopped_study_is_left(
             raise StopRequestedError
         return False
 
-    monkeypatch.setattr(inline._Loop, "_wait", wait)
+    monkeypatch.setattr(inline.WorkerLoop, "_wait", wait)
     events: list[Event] = []
     with pytest.raises(StopRequestedError):
         order = WorkOrder(storage_url, (), "cpu", 2, service=True, waits=True)
@@ -217,7 +220,7 @@ def test_networks_of_packages_that_are_not_allowed_are_not_even_imported(
     assert _trained(events) == ["good"]
     (skipped,) = [event for event in events if isinstance(event, StudySkipped)]
     assert skipped.reason == (
-        "model foreign_nets:build was not imported: this worker may use bundled networks alone. If you trust "
+        "model foreign_nets:build was not imported: this worker allows only bundled networks. If you trust "
         "its code, start the worker with HPO_ALLOWED_MODELS=foreign_nets"
     )
     assert not (tmp_path / "imported").exists()

@@ -21,7 +21,8 @@ from optuna.trial import FrozenTrial
 from sqlalchemy import Engine, text
 from torch import nn
 
-import hpo.trial.setup
+import hpo.training.loop
+import hpo.training.setup
 from hpo.config.study import StudySpec
 from hpo.config.thresholds import Thresholds
 from hpo.data.datasets import load_study_images
@@ -32,13 +33,15 @@ from hpo.events import EpochDone, Event, FindingMade, TrialEnded, TrialStarted
 from hpo.queries.study import leaderboard, study_status
 from hpo.queries.trial import preprocessing_state, trial_detail
 from hpo.queue.slots import enqueue
+from hpo.records import EpochResult
 from hpo.rng import Key
 from hpo.search.samplers.registry import sample_slot
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import results_engine
+from hpo.training.setup import TrialSetup
 from hpo.workers.loop import serve
 from hpo.workers.messages import Ready, WorkOrder
-from hpo.workers.submit import submit
+from hpo.workers.submit import submit_study
 from tests import helpers
 
 FIXED: dict[str, Any] = {
@@ -61,7 +64,7 @@ def _study(space: dict[str, Any], *, sampler: str = "grid", **fixed: Any) -> Stu
 def _run(url: str, spec: StudySpec) -> list[Event]:
     events: list[Event] = []
     with ResultsStore(url) as store:
-        submit(store, spec)
+        submit_study(store, spec)
     ready: list[Ready] = []
     serve(WorkOrder(url, (spec.study,), "cpu", 2), events.append, lambda: None, ready.append)
     assert [each.device for each in ready] == ["cpu"]
@@ -80,7 +83,7 @@ def test_nothing_of_a_trial_is_left_in_memory_when_the_next_begins(tmp_path: Pat
             left.append({kind for place, kind in alive.items() if place not in before})
 
     with ResultsStore(url) as store:
-        submit(store, spec)
+        submit_study(store, spec)
     gc.collect()
     before = {id(each) for each in gc.get_objects() if issubclass(type(each), _HEAVY)}
     gc.disable()
@@ -119,7 +122,7 @@ def test_a_sound_and_an_exploding_trial(storage_url: str, results: Engine) -> No
     events = _run(storage_url, _study({"lr": {"choice": [0.05, 1e6]}}, batch_norm="none"))
     assert [event.state for event in _ended(events)] == ["complete", "pruned"]
     assert [event.number for event in events if isinstance(event, TrialStarted)] == [0, 1]
-    assert [(e.number, e.epoch) for e in events if isinstance(e, EpochDone)][:2] == [(0, 1), (0, 2)]
+    assert [(e.number, e.result.epoch) for e in events if isinstance(e, EpochDone)][:2] == [(0, 1), (0, 2)]
 
     told = [event for event in events if isinstance(event, FindingMade)]
     assert ("fatal", "exploding_loss") in {(e.severity, e.check) for e in told if e.number == 1}
@@ -154,7 +157,7 @@ def test_a_configuration_that_was_given_is_trained_in_the_place_of_a_draw(
     space = {"lr": {"log": [1e-3, 1e-2]}, "activation": {"choice": ["relu", "tanh"]}}
     spec = _study(space, sampler="random")
     with ResultsStore(storage_url) as store:
-        study_id = submit(store, spec).study_id
+        study_id = submit_study(store, spec).study_id
         enqueue(store, study_id, {"lr": 0.05, "activation": "elu", "batch_size": 25, "momentum": 0.5})
     _run(storage_url, spec)
     given, drawn = (trial_detail(results, "s", number) for number in (0, 1))
@@ -202,12 +205,12 @@ class _Broken(nn.Module):
 def test_a_bug_in_a_trial_fails_it_and_the_study_goes_on(
     storage_url: str, results: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = hpo.trial.setup.build_model
+    real = hpo.training.setup.build_model
 
     def build(configuration: Any, **arguments: Any) -> nn.Module:
         return _Broken() if configuration.width == 4 else real(configuration, **arguments)
 
-    monkeypatch.setattr(hpo.trial.setup, "build_model", build)
+    monkeypatch.setattr(hpo.training.setup, "build_model", build)
     events = _run(storage_url, _study({"width": {"choice": [4, 5]}}))
     assert [event.state for event in _ended(events)] == ["failed", "complete"]
     failed = trial_detail(results, "s", 0)
@@ -218,14 +221,14 @@ def test_a_bug_in_a_trial_fails_it_and_the_study_goes_on(
 def test_running_out_of_memory_fails_the_trial_with_a_remedy(
     storage_url: str, results: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = hpo.trial.setup.train
+    real = hpo.training.loop.train
 
-    def train(configuration: Any, *arguments: Any, **more: Any) -> Any:
-        if configuration.batch_size == 100:
+    def train(setup: TrialSetup, *arguments: Any) -> Iterator[EpochResult]:
+        if setup.configuration.batch_size == 100:
             raise OutOfMemoryError("too little memory for batch_size 100 at width 4")
-        return real(configuration, *arguments, **more)
+        return real(setup, *arguments)
 
-    monkeypatch.setattr(hpo.trial.setup, "train", train)
+    monkeypatch.setattr(hpo.training.loop, "train", train)
     events = _run(storage_url, _study({"batch_size": {"choice": [100, 50]}}))
     assert [event.state for event in _ended(events)] == ["failed", "complete"]
     failed = trial_detail(results, "s", 0)

@@ -1,4 +1,4 @@
-"""Signs of progress reach the one who listens, from the thread that works, while it works."""
+"""Beats of the working thread reach its listener, and their time the parent process."""
 
 from __future__ import annotations
 
@@ -13,44 +13,54 @@ from hpo import heartbeat
 
 
 @pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     clock = SimpleNamespace(value=-1.0)
-    monkeypatch.setattr(heartbeat, "_shown", clock)
+    monkeypatch.setattr(heartbeat, "_clock", clock)
     yield clock
 
 
-def test_nobody_needs_to_listen() -> None:
+def test_beat_without_listener_does_not_raise() -> None:
     heartbeat.beat()
 
 
-def test_each_sign_is_heard_and_its_time_shown(shown: SimpleNamespace) -> None:
-    heard: list[int] = []
-    with heartbeat.on_beat(lambda: heard.append(1)):
-        began = shown.value
+def test_beat_calls_the_listener_and_publishes_its_time(clock: SimpleNamespace) -> None:
+    calls: list[int] = []
+    with heartbeat.on_beat(lambda: calls.append(1)):
+        began = clock.value
         assert began == pytest.approx(time.monotonic(), abs=5)
-        shown.value = -1.0
+        clock.value = -1.0
         heartbeat.beat()
         heartbeat.beat()
-        assert shown.value >= began
-    assert heard == [1, 1]
-    assert shown.value == 0.0
+        assert clock.value >= began
+    assert calls == [1, 1]
+    assert clock.value == 0.0
     heartbeat.beat()
-    assert heard == [1, 1] and shown.value == 0.0
+    assert calls == [1, 1] and clock.value == 0.0
 
 
-def test_a_thread_in_the_background_says_nothing_of_the_training(shown: SimpleNamespace) -> None:
-    heard: list[int] = []
-    with heartbeat.on_beat(lambda: heard.append(1)):
-        shown.value = -1.0
+def test_beat_of_a_background_thread_is_ignored(clock: SimpleNamespace) -> None:
+    calls: list[int] = []
+    with heartbeat.on_beat(lambda: calls.append(1)):
+        clock.value = -1.0
         other = threading.Thread(target=heartbeat.beat)
         other.start()
         other.join()
-        assert heard == [] and shown.value == -1.0
+        assert calls == [] and clock.value == -1.0
 
 
-def test_what_the_listener_raises_ends_the_work() -> None:
+def test_beat_raises_what_the_listener_raises() -> None:
     def stop() -> None:
         raise KeyError("stop")
 
     with pytest.raises(KeyError), heartbeat.on_beat(stop):
         heartbeat.beat()
+
+
+def test_on_beat_within_another_restores_the_outer_listener(clock: SimpleNamespace) -> None:
+    calls: list[str] = []
+    with heartbeat.on_beat(lambda: calls.append("outer")):
+        with heartbeat.on_beat(lambda: calls.append("inner")):
+            heartbeat.beat()
+        assert clock.value > 0  # a beat is still expected
+        heartbeat.beat()
+    assert calls == ["inner", "outer"]

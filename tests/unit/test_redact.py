@@ -7,13 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 import pytest
 
 from hpo.cli.app import run_command
 from hpo.redact import Redacted, holds_password, redact
-from hpo.workers.process import Worker
+from hpo.workers.process import WorkerProcess
 
 SECRET = "Tr0ub4dor-and-3"
 
@@ -96,11 +96,12 @@ def test_without_a_password_in_the_command_there_is_no_warning() -> None:
     assert "password" not in done.stderr
 
 
-def test_what_is_told_and_kept_of_a_dead_worker_is_without_it(tmp_path: Path) -> None:
-    worker = object.__new__(Worker)
-    worker.name, worker.hung, worker.process = "worker-1", False, SimpleNamespace(exitcode=1)
+def test_crash_report_has_no_password(tmp_path: Path) -> None:
+    worker = object.__new__(WorkerProcess)
+    worker.name, worker.hung, worker.process = "worker-1", False, cast(Any, SimpleNamespace(exitcode=1))
     worker.output = tmp_path / "worker-1.log"
     worker.output.write_text(f"Traceback ...\nOperationalError: postgresql://ada:{SECRET}@db/x\n")
-    said = worker.obituary()
-    assert "OperationalError: postgresql://ada:***@db/x" in said and SECRET not in said
+    report = worker.crash_report()
+    for text in (report.message, report.output):
+        assert "OperationalError: postgresql://ada:***@db/x" in text and SECRET not in text
     assert worker.output.read_text() == "Traceback ...\nOperationalError: postgresql://ada:***@db/x\n"

@@ -1,1 +1,1 @@
-"""Measurements that the rules read: probes, preflight, statistics of layers."""
+"""Measurements that the rules read: hooks, probes, preflight, layer statistics."""

@@ -1,6 +1,6 @@
-"""Audit: what the loop does with a batch in its first steps, from the loss's gradient to the weights.
+"""Audit of the first steps of a loop, from the gradient of the loss to the change of the weights.
 
-Each number is the ratio or the cosine of two vectors that a sound loop has equal, so it needs no scale.
+Each number is the ratio or the cosine of two vectors that are equal in a sound loop, so it needs no scale.
 """
 
 from __future__ import annotations
@@ -19,34 +19,36 @@ from hpo.checks.measure.probes import layer_weights
 from hpo.checks.observations import StepAudit
 
 _STEPS = 3
-"""Audited steps: one can be odd by chance (a rate of 0 at the start of a warm-up, say)."""
+"""Number of audited steps: a single one may be unusual (a rate of 0 at the start of a warm-up, say)."""
 _IDLE = 1e-3
-"""An example whose gradient is below this share of the largest one has no say."""
+"""An example whose gradient is below this share of the largest one is idle."""
 _UNKNOWN = math.nan
 
 
 @dataclass
-class _Pass:
+class _AuditedStep:
+    """A step from its first forward pass on."""
+
     step: int
     output: Tensor
     """Detached; (B, classes) in a sound loop."""
     gradient: Tensor | None = None
-    """Of the loss by the output."""
+    """Of the loss with respect to the output."""
     fresh: dict[int, Tensor] = field(default_factory=dict)
-    """Gradients by watched weights as backward gave them, before anybody changed them."""
+    """Gradients of the watched weights as backward produced them, before anything changed them."""
     before: list[Tensor] = field(default_factory=list)
     after: list[Tensor] = field(default_factory=list)
     has_followers: bool = False
-    """Whether the step has more passes, so that what is reported may be of another one."""
+    """Whether the step has more forward passes, so the reported loss may belong to another one."""
     numbers: dict[str, Tensor] = field(default_factory=dict)
-    """Of StepAudit, () on the device."""
+    """The fields of StepAudit, () on the device."""
 
 
 class StepAuditor:
-    """Follows the first steps of a loop through hooks that end with them.
+    """Audits the first steps of a loop through hooks that are removed after them.
 
-    It reads three layers of weights: the first, the middle and the last that the optimizer has.
-    ``ignoring`` says whether a pass is not the loop's.
+    It reads three layers of weights: the first, the middle and the last in the optimizer. ``ignoring()`` is
+    true during forward passes that are not the loop's.
     """
 
     def __init__(
@@ -54,23 +56,23 @@ class StepAuditor:
     ) -> None:
         self._classes = classes
         self._ignoring = ignoring
-        self._weights = _three(model, optimizer)
+        self._weights = _three_weights(model, optimizer)
         self._left = _STEPS
-        self._open: _Pass | None = None
-        self._last: _Pass | None = None
-        self._done: list[_Pass] = []
+        self._open: _AuditedStep | None = None
+        self._last: _AuditedStep | None = None
+        self._done: list[_AuditedStep] = []
         self._handles: list[RemovableHandle] = []
         self._steps = 0
         self._hook = model.register_forward_hook(self._on_forward)
 
     def close(self) -> None:
-        """Take the hooks off; what was not finished stays unknown."""
+        """Remove the hooks; unfinished audits are dropped."""
         for handle in (self._hook, *self._handles):
             handle.remove()
         self._handles, self._left, self._open = [], 0, None
 
     def before_step(self) -> None:
-        """Just before the optimizer's step: is the gradient that which backward gave?"""
+        """Compare the gradient with that of backward, just before the optimizer steps."""
         with torch.no_grad():
             if self._last is not None:
                 self._last.numbers["kept"] = _kept(self._last, self._weights)
@@ -82,7 +84,7 @@ class StepAuditor:
             self._open.before = [weight.detach().clone() for weight in self._weights]
 
     def after_step(self) -> None:
-        """Just after it: did it go downhill?"""
+        """Compare the change of the weights with the gradient, just after the optimizer stepped."""
         self._steps += 1
         current = self._open
         if current is None or not current.before:
@@ -100,7 +102,7 @@ class StepAuditor:
             self._hook.remove()
 
     def reported(self, loss: Tensor, labels: Tensor | None) -> None:
-        """Take what the loop says of a step: its loss () and the labels (B,) of the batch, if known."""
+        """Take the loss () of a step and the labels (B,) of its batch, if known."""
         current = self._open or self._last
         if current is None or current.gradient is None or "loss" in current.numbers or current.has_followers:
             return
@@ -109,7 +111,7 @@ class StepAuditor:
             current.numbers |= _against_cross_entropy(current, labels, self._classes)
 
     def read(self) -> list[StepAudit]:
-        """Bring over the audits that are finished, and forget them."""
+        """Move the finished audits to the host and forget them."""
         ready = [each for each in self._done if each is not self._last]
         self._done = [each for each in self._done if each is self._last]
         return [_read(each) for each in ready]
@@ -118,9 +120,9 @@ class StepAuditor:
         if self._ignoring() or self._left == 0 or not isinstance(output, Tensor) or not output.requires_grad:
             return
         if self._open is not None and self._open.gradient is not None:
-            self._open.has_followers = True  # a step of several passes is known by its first
+            self._open.has_followers = True  # a step of several passes is audited by its first
             return
-        current = _Pass(self._steps, output.detach())
+        current = _AuditedStep(self._steps, output.detach())
         self._open = current
         for handle in self._handles:
             handle.remove()
@@ -130,13 +132,13 @@ class StepAuditor:
                 self._handles.append(weight.register_hook(_collect(current.fresh, place)))
 
     @staticmethod
-    def _on_backward(current: _Pass, gradient: Tensor) -> None:
+    def _on_backward(current: _AuditedStep, gradient: Tensor) -> None:
         if current.gradient is None:
             current.gradient = gradient.detach()
 
 
-def _three(model: nn.Module, optimizer: Optimizer) -> list[Tensor]:
-    """The first, the middle and the last of the weights that the optimizer has."""
+def _three_weights(model: nn.Module, optimizer: Optimizer) -> list[Tensor]:
+    """Return the first, the middle and the last of the weights in the optimizer."""
     held = {id(each) for group in optimizer.param_groups for each in group["params"]}
     weights = [each for each in layer_weights(model).values() if id(each) in held and each.is_leaf]
     places = sorted({0, len(weights) // 2, len(weights) - 1})
@@ -144,11 +146,11 @@ def _three(model: nn.Module, optimizer: Optimizer) -> list[Tensor]:
 
 
 def _collect(fresh: dict[int, Tensor], place: int) -> Callable[[Tensor], None]:
-    """Adds up what arrives: a weight may be used twice, and a step have several passes."""
+    """Sum the gradients: a weight may be used twice, and a step may have several passes."""
 
     def hook(gradient: Tensor) -> None:
         before = fresh.get(place)
-        # Kept as it came: autograd copies what somebody holds, so that clipping in place does not reach it.
+        # No clone: autograd copies a gradient that is referenced, so in-place clipping does not reach it.
         fresh[place] = gradient if before is None else before + gradient
 
     return hook
@@ -160,7 +162,7 @@ def _dot(one: list[Tensor], other: list[Tensor]) -> Tensor:
 
 
 def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """NaN where nothing is compared with nothing."""
+    """Divide; NaN where the denominator is 0."""
     return torch.where(denominator > 0, numerator / denominator, torch.full_like(numerator, _UNKNOWN))
 
 
@@ -168,8 +170,8 @@ def _cosine(one: list[Tensor], other: list[Tensor]) -> Tensor:
     return _ratio(_dot(one, other), (_dot(one, one) * _dot(other, other)).sqrt())
 
 
-def _fidelity(current: _Pass, weights: list[Tensor]) -> dict[str, Tensor]:
-    """The gradient at the step against the one that backward gave."""
+def _fidelity(current: _AuditedStep, weights: list[Tensor]) -> dict[str, Tensor]:
+    """Compare the gradient at the step with the one that backward produced."""
     places = list(current.fresh)
     if not places:
         return {}
@@ -187,8 +189,8 @@ def _fidelity(current: _Pass, weights: list[Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _descent(current: _Pass, weights: list[Tensor]) -> Tensor:
-    """Cosine between the step and the way downhill."""
+def _descent(current: _AuditedStep, weights: list[Tensor]) -> Tensor:
+    """Return the cosine between the step and the downhill direction."""
     moved = [(a - b, w.grad) for a, b, w in zip(current.after, current.before, weights, strict=True)]
     known = [(change, -gradient.detach()) for change, gradient in moved if gradient is not None]
     if not known:
@@ -197,15 +199,15 @@ def _descent(current: _Pass, weights: list[Tensor]) -> Tensor:
     return _cosine(list(changes), list(downhill))
 
 
-def _kept(last: _Pass, weights: list[Tensor]) -> Tensor:
-    """The share of the last step's change that is still there."""
+def _kept(last: _AuditedStep, weights: list[Tensor]) -> Tensor:
+    """Return the remaining share of the last step's change."""
     changes = [after - before for after, before in zip(last.after, last.before, strict=True)]
     now = [weight.detach() - before for weight, before in zip(weights, last.before, strict=True)]
     return _ratio(_dot(now, changes), _dot(changes, changes))
 
 
-def _against_cross_entropy(current: _Pass, labels: Tensor, classes: int) -> dict[str, Tensor]:
-    """The loss's gradient by the logits, classes centred, against (softmax - one-hot) / B."""
+def _against_cross_entropy(current: _AuditedStep, labels: Tensor, classes: int) -> dict[str, Tensor]:
+    """Compare the loss's gradient by the logits, centered over classes, with (softmax - one-hot) / B."""
     gradient, logits = current.gradient, current.output.float()
     if gradient is None or logits.shape != (len(labels), classes) or labels.is_floating_point():
         return {}
@@ -213,14 +215,14 @@ def _against_cross_entropy(current: _Pass, labels: Tensor, classes: int) -> dict
     usual = (logits.softmax(1) - F.one_hot(inside, classes)) / len(labels)
     given = gradient.float() - gradient.float().mean(1, keepdim=True)
     sizes = given.norm(dim=1)
-    heard = sizes > _IDLE * sizes.max()
+    active = sizes > _IDLE * sizes.max()
     losses = F.cross_entropy(logits, inside, reduction="none")
     return {
         "cross_entropy": losses.mean(),
         "cosine": _cosine([given], [usual]),
         "scale": _ratio((given * usual).sum(), usual.square().sum()),
-        "idle": 1 - heard.float().mean(),
-        "lead": _ratio((losses * heard).sum(), heard.sum().float()) - losses.mean(),
+        "idle": 1 - active.float().mean(),
+        "lead": _ratio((losses * active).sum(), active.sum().float()) - losses.mean(),
     }
 
 
@@ -230,8 +232,8 @@ _NUMBERS = (
 )
 
 
-def _read(audited: _Pass) -> StepAudit:
-    """One transfer."""
+def _read(audited: _AuditedStep) -> StepAudit:
+    """Move the numbers to the host in one transfer."""
     device = audited.output.device
     numbers = [audited.numbers.get(name, torch.full((), _UNKNOWN)) for name in _NUMBERS]
     values = torch.stack([number.float().to(device) for number in numbers]).tolist()

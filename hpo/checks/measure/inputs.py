@@ -1,4 +1,4 @@
-"""What the loop itself feeds the network, and in which mode it runs it: read in a few chosen passes."""
+"""What the loop feeds the network and in which mode: recorded for a few forward passes."""
 
 from __future__ import annotations
 
@@ -15,30 +15,32 @@ from torch.utils.hooks import RemovableHandle
 from hpo.checks.measure.probes import NORMS
 from hpo.checks.measure.statistics import std_mean
 from hpo.checks.observations import ForwardRecord
-from hpo.checks.state import FeedState
+from hpo.checks.state import ForwardMonitorState
 
 _LEARNING_PASSES = 2
-"""Passes read after each time that ``expect`` is called: one may be the very first, which has no past."""
-_LEAST_IMAGES = 16
-"""The mean of fewer scatters too much to tell two splits apart by."""
+"""Passes recorded after each call of ``expect``: one may be the very first, which has no previous step."""
+_MIN_IMAGES = 16
+"""The mean of fewer images scatters too much to compare two splits."""
 _MODAL = (*NORMS, nn.modules.dropout._DropoutNd)
 
 
 @dataclass
-class _Pass:
+class _Forward:
+    """A recorded forward pass with numbers on the device."""
+
     step: int
     learning: bool
     training_mode: bool
     eval_norms: tuple[str, ...]
     image_numbers: Tensor
-    """(2,): mean and standard deviation; NaN of a handful of images."""
+    """(2,): mean and standard deviation; NaN for few images."""
     stale: Tensor | None = None
-    """Norm of the gradients when backward began, if it has."""
+    """Norm of the gradients when backward began, once it has."""
     last_norm: Tensor | None = None
 
 
 class ForwardMonitor:
-    """Looks at some of a loop's own forward passes, once it is attached."""
+    """Records some of a loop's own forward passes, once attached."""
 
     def __init__(self, model: nn.Module, optimizer: Optimizer) -> None:
         self._model = model
@@ -46,22 +48,22 @@ class ForwardMonitor:
         self._paused = False
         self._learning_left = 0
         self._evaluating_left = 0
-        self._passes: list[_Pass] = []
+        self._passes: list[_Forward] = []
         self._steps = 0
         self._norm: Tensor | None = None
 
     def attach(self) -> RemovableHandle:
-        """Start listening; the handle ends it."""
+        """Register the hook and return its handle."""
         return self._model.register_forward_hook(self._on_forward)
 
     def expect(self) -> None:
-        """Read the next passes of each kind."""
+        """Record the next passes of each kind."""
         self._learning_left = _LEARNING_PASSES
         self._evaluating_left = 1
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Passes inside are not the loop's."""
+        """Ignore passes inside: they are not the loop's."""
         before, self._paused = self._paused, True
         try:
             yield
@@ -70,11 +72,11 @@ class ForwardMonitor:
 
     @property
     def is_paused(self) -> bool:
-        """Whether passes are not the loop's."""
+        """Whether passes are ignored."""
         return self._paused
 
     def before_step(self) -> None:
-        """Remember the size of the gradients that the optimizer is about to use."""
+        """Remember the norm of the gradients that the optimizer is about to use."""
         if self._learning_left > 0:
             self._norm = self._gradient_norm()
 
@@ -82,21 +84,21 @@ class ForwardMonitor:
         """Count the step."""
         self._steps = step + 1
 
-    def state(self) -> FeedState:
-        """What ``restore`` needs, once everything is read."""
+    def state(self) -> ForwardMonitorState:
+        """Return what ``restore`` needs, once everything is read."""
         norm = None if self._norm is None else float(self._norm)
-        return FeedState(self._learning_left, self._evaluating_left, self._steps, norm)
+        return ForwardMonitorState(self._learning_left, self._evaluating_left, self._steps, norm)
 
-    def restore(self, state: FeedState) -> None:
-        """Go on as the meter that gave this state."""
+    def restore(self, state: ForwardMonitorState) -> None:
+        """Continue from the state of another monitor."""
         self._learning_left, self._evaluating_left = state.learning_left, state.evaluating_left
         self._steps = state.steps
         self._norm = None if state.gradient_norm is None else torch.tensor(state.gradient_norm)
 
     def read(self) -> list[ForwardRecord]:
-        """Bring over what was read, and forget it."""
+        """Move the records to the host and forget them."""
         passes, self._passes = self._passes, []
-        return [_fed(each) for each in passes]
+        return [_record(each) for each in passes]
 
     def _on_forward(self, model: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
         if self._paused or not inputs or not isinstance(output, Tensor):
@@ -105,21 +107,23 @@ class ForwardMonitor:
         if not (self._learning_left if learning else self._evaluating_left):
             return
         numbers = _image_numbers(inputs[0].detach())
-        seen = _Pass(self._steps, learning, model.training, self._resting(), numbers, last_norm=self._norm)
+        seen = _Forward(
+            self._steps, learning, model.training, self._eval_norms(), numbers, last_norm=self._norm
+        )
         if learning:
-            # Only backward tells: many loops evaluate without no_grad.
+            # Only backward shows it: many loops evaluate without no_grad.
             output.register_hook(lambda gradient: self._on_backward(seen))
         else:
             self._evaluating_left -= 1
             self._passes.append(seen)
 
-    def _on_backward(self, seen: _Pass) -> None:
+    def _on_backward(self, seen: _Forward) -> None:
         if self._learning_left > 0 and seen.stale is None:
             self._learning_left -= 1
             seen.stale = self._gradient_norm()
             self._passes.append(seen)
 
-    def _resting(self) -> tuple[str, ...]:
+    def _eval_norms(self) -> tuple[str, ...]:
         return tuple(
             name
             for name, module in self._model.named_modules()
@@ -136,14 +140,14 @@ class ForwardMonitor:
 
 
 def _image_numbers(images: Tensor) -> Tensor:
-    """(2,): mean and standard deviation; NaN of a handful of images."""
-    if len(images) < _LEAST_IMAGES:
+    """Return the mean and the standard deviation (2,); NaN for few images."""
+    if len(images) < _MIN_IMAGES:
         return torch.full((2,), torch.nan, device=images.device)
     std, mean = std_mean(images.float())
     return torch.stack([mean, std])
 
 
-def _fed(seen: _Pass) -> ForwardRecord:
+def _record(seen: _Forward) -> ForwardRecord:
     mean, std = seen.image_numbers.tolist()
     stale = math.nan
     if seen.stale is not None and seen.last_norm is not None:

@@ -1,4 +1,4 @@
-"""What images are like, and how much of their labels can be told from them, without any network."""
+"""The structure of images, and how well a linear model predicts their labels, without any network."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _SCALES = (1, 2, 4, 8)
 _THUMB = 4
 _FOLDS = 4
 _RIDGE = 0.3
-"""Penalty over the examples' number, for features of variance 1: there are 48 features, and few examples."""
+"""Penalty per example for features of variance 1: there are 48 features and few examples."""
 
 
 def roughness(images: Tensor) -> tuple[float, ...]:
-    """Of images (n, C, H, W), at each scale that has two cells; empty if none of them varies.
+    """Return the roughness of images (n, C, H, W) at each scale with two cells; empty if none of them varies.
 
     The second-order structure function of image statistics: Ruderman & Bialek 1994, Statistics of natural
-    images, find that it grows slowly with the distance in photographs.
+    images, find that in photographs it grows slowly with distance.
     """
     values = images.detach().float()
     values = values - values.mean((2, 3), keepdim=True)
@@ -37,8 +37,8 @@ def roughness(images: Tensor) -> tuple[float, ...]:
     return tuple(rough) if all(map(math.isfinite, rough)) else ()
 
 
-def label_signal(train: Tensor, labels: Tensor, val: Tensor, val_labels: Tensor, classes: int) -> LabelSignal:
-    """How well labels (n,) are told by ridge regression on 4 x 4 thumbnails of images (n, C, H, W)."""
+def linear_probe(train: Tensor, labels: Tensor, val: Tensor, val_labels: Tensor, classes: int) -> LabelSignal:
+    """Predict labels (n,) by ridge regression on 4 x 4 thumbnails of images (n, C, H, W)."""
     thumbs, others = (
         F.adaptive_avg_pool2d(each.detach().float(), _THUMB).flatten(1) for each in (train, val)
     )
@@ -54,7 +54,7 @@ def label_signal(train: Tensor, labels: Tensor, val: Tensor, val_labels: Tensor,
 
 
 def _cross_validated(features: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """The share () of hits on each part of the examples by what was fitted to the others."""
+    """Return the share () of right predictions, each by a model that was fitted to the other folds."""
     part = torch.arange(len(labels), device=labels.device) % _FOLDS
     hits = [
         _hits(
@@ -70,11 +70,11 @@ def _cross_validated(features: Tensor, labels: Tensor, classes: int) -> Tensor:
 
 
 def _hits(features: Tensor, labels: Tensor, others: Tensor, other_labels: Tensor, classes: int) -> Tensor:
-    """1 for each of ``others`` (m, d) whose label is told rightly, else 0."""
+    """Return 1 for each of ``others`` (m, d) whose label is predicted, else 0."""
     std, mean = torch.std_mean(features, 0)
-    fitted, tried = ((each - mean) / std.clamp(min=1e-12) for each in (features, others))
+    fitted, tested = ((each - mean) / std.clamp(min=1e-12) for each in (features, others))
     targets = F.one_hot(labels, classes).float()
     targets = targets - targets.mean(0)
     penalty = _RIDGE * len(labels) * torch.eye(fitted.shape[1], device=fitted.device)
     weights: Tensor = torch.linalg.solve(fitted.T @ fitted + penalty, fitted.T @ targets)
-    return ((tried @ weights).argmax(1) == other_labels).float()
+    return ((tested @ weights).argmax(1) == other_labels).float()

@@ -1,4 +1,4 @@
-"""Train a copy of a network on a few examples by heart, and see what it has learned from them."""
+"""Train a copy of a network on a few examples until it memorizes them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from hpo.heartbeat import beat
 
 EXAMPLES = 20
 STEPS = 60
-"""Most steps taken. Of those that learn them, half need 11 or fewer (docs/checks.md)."""
+"""Largest number of steps. Of the networks that memorize, half need at most 11 (docs/checks.md)."""
 
 
 def balanced_examples(labels: Tensor, count: int = EXAMPLES) -> Tensor:
-    """Indices (count,) of the first examples of each class in turn; ``labels`` is (N,) int64."""
+    """Return indices (count,) of the first examples of each class in turn; ``labels`` is (N,) int64."""
     order = torch.argsort(labels, stable=True)
     sizes = torch.bincount(labels)
     starts = torch.cumsum(sizes, 0) - sizes
@@ -32,10 +32,10 @@ def balanced_examples(labels: Tensor, count: int = EXAMPLES) -> Tensor:
 def memorize(
     model: nn.Module, optimizer: Optimizer, forward: Forward, images: Tensor, labels: Tensor
 ) -> Memorization | None:
-    """Train a copy on ``images`` (n, C, H, W) and ``labels`` (n,) until it knows them or STEPS are over.
+    """Train a copy on ``images`` (n, C, H, W) and ``labels`` (n,) until memorized, at most STEPS.
 
-    The copy has its own optimizer, at the peak learning rate and without weight decay; dropout is off. None
-    where no copy can be trained like that: under L-BFGS, or with weights that torch does not copy.
+    The copy has its own optimizer, at the peak learning rate and without weight decay; dropout is off.
+    Returns None if no copy can be trained: with L-BFGS, or with weights that torch cannot copy.
     """
     copies = _copies(model, optimizer)
     if copies is None:
@@ -72,7 +72,7 @@ def memorize(
 
 
 def _copies(model: nn.Module, optimizer: Optimizer) -> tuple[nn.Module, Optimizer] | None:
-    """A copy of both, of which the optimizer's parameters are the model's."""
+    """Copy both, so that the optimizer's parameters are the model's."""
     leaves = all(parameter.is_leaf for parameter in model.parameters())
     held = [
         value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)
@@ -91,5 +91,5 @@ def _copies(model: nn.Module, optimizer: Optimizer) -> tuple[nn.Module, Optimize
 
 
 def peak_lr(group: dict[str, float]) -> float:
-    """The largest learning rate that a parameter group will see, as far as torch's schedulers tell."""
+    """Return the largest learning rate of a parameter group, as far as torch's schedulers record it."""
     return max(float(group.get(name) or 0.0) for name in ("lr", "initial_lr", "max_lr"))

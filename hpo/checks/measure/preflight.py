@@ -1,4 +1,4 @@
-"""What is measured before training: images, labels, outputs, gradients, the loss, learning by heart."""
+"""Measurements before training: images, labels, outputs, gradients, the loss, memorization."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from hpo.checks.measure.linear_probe import label_signal, roughness
+from hpo.checks.measure.linear_probe import linear_probe, roughness
 from hpo.checks.measure.memorize import balanced_examples, memorize
 from hpo.checks.measure.probes import (
     Forward,
@@ -38,19 +38,19 @@ from hpo.heartbeat import beat
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 
 PROBE_IMAGES = 64
-"""A batch on which layers are read: as many as a usual step has."""
+"""Images on which layers are read before training: the size of a usual batch."""
 SNAPSHOT_IMAGES = 32
-"""A batch on which layers are read again and again."""
+"""Images on which layers are read repeatedly during training."""
 _EVALUATED = 16
-_LEAST_EXAMPLES = 100
-"""With fewer, what a linear model finds is within the reach of chance."""
+_MIN_EXAMPLES = 100
+"""With fewer, a linear model does not exceed chance reliably."""
 _THUMB = 4
-"""Side of the thumbnails on which the images of the two splits are compared."""
+"""Side of the thumbnails on which the two splits are compared."""
 _CONFIDENT = 20.0
 """A logit that leaves the other classes e^-20."""
 _DOUBLE_IMAGES = 8
 _DOUBLE_STEP = 1e-4
-"""Step of the numeric derivative, relative to the weights' norm: small for kinks, large for rounding."""
+"""Step of the numeric derivative over the weights' norm: small for kinks, large for rounding."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Examples:
     labels: Tensor
 
     def first(self, count: int) -> Examples:
-        """The first ``count``."""
+        """Return the first ``count`` examples."""
         return Examples(self.images[:count], self.labels[:count])
 
 
@@ -77,7 +77,7 @@ def examine(
     penalty: float | None,
     thorough: bool,
 ) -> Preflight:
-    """Measure the untrained ``model``, which stays as it is; so do the random generators.
+    """Measure the untrained ``model``; it and the random generators stay as they are.
 
     ``thorough`` adds the numeric gradient check in float64.
     """
@@ -104,7 +104,7 @@ def examine(
             else None,
             layers=layers,
             without_gradient=tuple(name for name, each in gradients.items() if each is None),
-            alike=_alike(model, gradients),
+            identical_units=_identical_units(model, gradients),
             eval_noise=noise,
             eval_batch_effect=batch_effect,
             gradient_error=_gradient_error(model, probe.first(_DOUBLE_IMAGES)) if thorough else None,
@@ -114,9 +114,9 @@ def examine(
 
 
 def _signal(train: Examples, val: Examples, classes: int) -> LabelSignal | None:
-    """None where a label or a pixel is nonsense, or there are too few to say anything."""
+    """Run the linear probe; None if a label or a pixel is invalid or there are too few examples."""
     splits = (train, val)
-    if min(len(each.labels) for each in splits) < _LEAST_EXAMPLES:
+    if min(len(each.labels) for each in splits) < _MIN_EXAMPLES:
         return None
     sound = [
         (each.labels >= 0).all() & (each.labels < classes).all() & each.images.isfinite().all()
@@ -124,19 +124,19 @@ def _signal(train: Examples, val: Examples, classes: int) -> LabelSignal | None:
     ]
     if not bool(torch.stack(sound).all()):
         return None
-    return label_signal(train.images, train.labels, val.images, val.labels, classes)
+    return linear_probe(train.images, train.labels, val.images, val.labels, classes)
 
 
 def image_facts(images: Tensor) -> ImageFacts:
-    """Of images (n, C, H, W); one transfer."""
+    """Describe images (n, C, H, W), in one transfer."""
     values = images.detach().float()
     stds, means = (torch.stack(each) for each in zip(*map(std_mean, values.unbind(1)), strict=True))
     std, mean = std_mean(values)
     low, high = values.aminmax()
     channels = len(means)
-    at_end = torch.maximum((values == low).float().mean(), (values == high).float().mean())
-    *numbers, total_mean, total_std, lowest, highest, share_at_end = torch.cat(
-        [means, stds, torch.stack([mean, std, low, high, at_end])]
+    clipped_share = torch.maximum((values == low).float().mean(), (values == high).float().mean())
+    *numbers, total_mean, total_std, lowest, highest, share_clipped = torch.cat(
+        [means, stds, torch.stack([mean, std, low, high, clipped_share])]
     ).tolist()
     return ImageFacts(
         len(images),
@@ -146,17 +146,16 @@ def image_facts(images: Tensor) -> ImageFacts:
         total_std,
         lowest,
         highest,
-        share_at_end,
+        share_clipped,
         roughness(images),
     )
 
 
 def _split_t(train: Tensor, val: Tensor) -> float:
-    """How far validation images lie from training images along the mean training image, as Student's t.
+    """Return Student's t between training and validation images along the mean training image.
 
-    The direction is taken from one half of the training images for the other, so that it owes nothing to
-    chance. Pictures turned over, or made negatives of, keep mean and standard deviation, but not
-    this.
+    Each half of the training images is projected on the mean of the other, so that the direction is
+    independent of it. Flipped or inverted images keep their mean and standard deviation, but not this.
     """
     thumbs, others = (
         F.adaptive_avg_pool2d(images.detach().float(), _THUMB).flatten(1) for images in (train, val)
@@ -172,7 +171,7 @@ def _split_t(train: Tensor, val: Tensor) -> float:
 
 
 def label_facts(labels: Tensor, classes: int) -> LabelFacts:
-    """Of labels (n,) int64."""
+    """Describe labels (n,) int64."""
     inside = labels[(labels >= 0) & (labels < classes)]
     counts = torch.bincount(inside, minlength=classes)
     return LabelFacts(tuple(counts.tolist()), int(labels.min()), int(labels.max()))
@@ -181,7 +180,7 @@ def label_facts(labels: Tensor, classes: int) -> LabelFacts:
 def _first_step(
     model: nn.Module, forward: Forward, probe: Examples
 ) -> tuple[Tensor, Snapshot, dict[str, Tensor | None]]:
-    """Logits, layer statistics with the loss, and the gradient by each parameter; None where none arrives."""
+    """Return logits, layer statistics with the loss, and each parameter's gradient (None without one)."""
     reader = LayerReader(model, signs=True)
     named = {name: each for name, each in model.named_parameters() if each.requires_grad}
     with undisturbed(model, batch_statistics=True), torch.enable_grad():
@@ -201,7 +200,7 @@ def _first_step(
 
 
 def _gradients(loss: Tensor, parameters: list[nn.Parameter]) -> tuple[Tensor | None, ...]:
-    """Of ``loss`` () by each parameter; None where none arrives, also where the whole output is detached."""
+    """Return the gradient of ``loss`` () by each parameter; None without one or if the loss is detached."""
     if not loss.requires_grad:
         return (None,) * len(parameters)
     return torch.autograd.grad(loss, parameters, allow_unused=True)
@@ -219,7 +218,7 @@ def _logit_facts(logits: Tensor) -> LogitFacts:
 
 
 def _evaluation(model: nn.Module, forward: Forward, images: Tensor) -> tuple[float, float]:
-    """Differences of logits: two evaluations; a batch and its halves. Both over the spread of logits."""
+    """Return differences of logits, of two evaluations and of a batch and its halves, over their spread."""
     with torch.no_grad(), undisturbed(model, batch_statistics=False):
         whole = forward(model, images)
         again = forward(model, images)
@@ -231,7 +230,7 @@ def _evaluation(model: nn.Module, forward: Forward, images: Tensor) -> tuple[flo
 
 
 def _probe_loss(loss_function: LossFunction, probe: Examples, classes: int) -> LossProbe:
-    """The loss function's values for outputs that are known."""
+    """Evaluate the loss function on known outputs."""
     labels = probe.labels[:PROBE_IMAGES]
     right = F.one_hot(labels, classes).float()
     even = torch.zeros_like(right)
@@ -245,10 +244,10 @@ def _probe_loss(loss_function: LossFunction, probe: Examples, classes: int) -> L
     return LossProbe(*torch.stack(values).tolist())
 
 
-def _alike(model: nn.Module, gradients: Mapping[str, Tensor | None]) -> tuple[str, ...]:
-    """Hidden layers with two or more units that all have the same weights; the last layer is not hidden.
+def _identical_units(model: nn.Module, gradients: Mapping[str, Tensor | None]) -> tuple[str, ...]:
+    """Return hidden layers whose two or more units all have the same weights.
 
-    A layer of zeros whose units get different gradients is none of them: residual branches may start so.
+    Layers of zeros whose units get different gradients do not count: residual branches may start like that.
     """
     names, same = [], []
     for name, weight in list(layer_weights(model).items())[:-1]:
@@ -260,14 +259,14 @@ def _alike(model: nn.Module, gradients: Mapping[str, Tensor | None]) -> tuple[st
             differ = (rows == 0).all() & ((parts - parts[:1]).abs().max() > 1e-3 * parts.abs().max())
             same.append((rows == rows[:1]).all() & ~differ)
     flags = torch.stack(same).tolist() if same else []
-    return tuple(name for name, alike in zip(names, flags, strict=True) if alike)
+    return tuple(name for name, is_identical in zip(names, flags, strict=True) if is_identical)
 
 
 def _gradient_error(model: nn.Module, probe: Examples) -> float:
-    """Relative error of backward's derivative along each parameter's own random direction; the largest.
+    """Return the largest relative error of backward's derivative, along each parameter's gradient.
 
     Compares with (L(w + h v) - L(w - h v)) / 2h in float64, normalization on batch statistics. A kink of a
-    ReLU within the step adds a little error; a wrong backward pass is off by its own size. NaN if a loss or a
+    ReLU within the step adds a small error; a wrong backward pass is off by its own size. NaN if a loss or a
     derivative is.
     """
     exact = copy.deepcopy(model).double()
@@ -287,7 +286,7 @@ def _gradient_error(model: nn.Module, probe: Examples) -> float:
 def _along(
     model: nn.Module, images: Tensor, labels: Tensor, parameter: Tensor, gradient: Tensor, scale: float
 ) -> float:
-    """The error in the direction of the gradient itself, where the derivative is largest."""
+    """Return the error along the gradient itself, where the derivative is largest."""
     norm = float(gradient.norm())
     if norm < 1e-6 * scale:
         return 0.0
@@ -305,6 +304,6 @@ def _along(
 
 
 def _exact_loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy (); a dropout that is called as a function drops the same units every time."""
+    """Return the cross-entropy (); functional dropout drops the same units every time."""
     torch.manual_seed(0)
     return F.cross_entropy(model(images), labels)

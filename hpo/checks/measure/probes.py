@@ -1,4 +1,4 @@
-"""Layer statistics on a probe batch: hooks that exist only while they read, and one transfer a snapshot."""
+"""Layer statistics on a probe batch: hooks exist only while they read; one transfer per snapshot."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
 from hpo.checks.measure.statistics import BINS, histogram, sample, std_mean, unit_extremes
-from hpo.checks.observations import LayerStatistics, Snapshot
+from hpo.checks.observations import Snapshot
+from hpo.records import LayerStatistics
 
 Forward = Callable[[nn.Module, Tensor], Tensor]
-"""How a loop runs its model on images (B, C, H, W); logits (B, classes) float32 come out."""
+"""Runs a model on images (B, C, H, W) and returns logits (B, classes) float32."""
 
 STOCHASTIC = (nn.modules.dropout._DropoutNd, nn.RReLU)
 NORMS = (nn.modules.batchnorm._NormBase,)
@@ -29,8 +30,8 @@ _FLAT_ENDS: dict[str, Callable[[Tensor], Tensor]] = {
     "Hardtanh": lambda a: a.abs() >= 1,
     "Softsign": lambda a: a.abs() > 0.98,
 }
-"""Where an activation counts as saturated: its slope is below a tenth of the largest (sigmoid: 0.08, tanh:
-0.04 of it), by the class of the layer."""
+"""Where an activation counts as saturated, by the class of the layer: its slope is below a tenth of the
+largest (sigmoid: 0.08, tanh: 0.04 of it)."""
 ACTIVATIONS = {
     *_FLAT_ENDS,
     *("ReLU", "ReLU6", "LeakyReLU", "PReLU", "RReLU", "ELU", "SELU", "CELU", "GELU", "SiLU", "Mish"),
@@ -40,16 +41,16 @@ _ACTIVATION_FIELDS = ("mean", "std", "dead", "saturated")
 
 
 def plain_forward(model: nn.Module, images: Tensor) -> Tensor:
-    """The forward pass of a loop that says nothing else."""
+    """Run ``model(images)``: the forward pass of a loop that passes no other."""
     logits: Tensor = model(images)
     return logits.float()
 
 
 @contextmanager
 def undisturbed(model: nn.Module, *, batch_statistics: bool) -> Iterator[None]:
-    """Run ``model`` inside without a trace: modes, buffers and random generators are as before afterwards.
+    """Restore the modes and buffers of ``model`` and the random generators afterwards.
 
-    Dropout and randomized activations are off; normalization is on batch statistics, or on running ones.
+    Inside, dropout and randomized activations are off; normalization uses batch or running statistics.
     """
     modes = [(module, module.training) for module in model.modules()]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
@@ -68,7 +69,7 @@ def undisturbed(model: nn.Module, *, batch_statistics: bool) -> Iterator[None]:
 
 
 def weight_modules(model: nn.Module) -> dict[str, nn.Module]:
-    """The modules with a weight of two or more dimensions of their own, by name."""
+    """Return the modules that own a weight of two or more dimensions, by name."""
     found = {}
     for name, module in model.named_modules():
         weight = module._parameters.get("weight")
@@ -78,36 +79,36 @@ def weight_modules(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def layer_weights(model: nn.Module) -> dict[str, Tensor]:
-    """The weights of these modules."""
+    """Return the weights of these modules."""
     found = {name: module._parameters["weight"] for name, module in weight_modules(model).items()}
     return {name: weight for name, weight in found.items() if weight is not None}
 
 
 @dataclass
 class _Site:
-    """A layer of weights met in the forward pass, with numbers () of what follows it."""
+    """A layer with weights in the forward pass, with numbers () of its activations."""
 
     name: str
     nonlinearity: str = ""
     numbers: list[Tensor] = field(default_factory=list)
-    mute: Tensor | None = None
-    crossing: Tensor | None = None
+    constant_outputs: Tensor | None = None
+    two_signed: Tensor | None = None
     sample: Tensor | None = None
     """(n,) of the activations, for a histogram."""
 
 
 class LayerReader:
-    """Listens to one forward pass: which layers were met, in order, and what their activations are like."""
+    """Reads one forward pass: its layers in order, with statistics of their activations."""
 
     def __init__(self, model: nn.Module, *, signs: bool = False, samples: bool = False) -> None:
-        """``signs`` reads ``crossing`` too, ``samples`` what histograms are made of."""
+        """``signs`` also reads ``two_signed``, ``samples`` the values for histograms."""
         self.sites: list[_Site] = []
         self._signs, self._samples = signs, samples
         self._model = model
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Statistics are taken of what runs inside."""
+        """Take statistics of the forward pass inside."""
         handles: list[RemovableHandle] = []
         for name, module in weight_modules(self._model).items():
             handles.append(module.register_forward_hook(self._on_weights(name)))
@@ -123,13 +124,13 @@ class LayerReader:
     def _on_weights(self, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], object], None]:
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
             if not isinstance(output, Tensor) or any(site.name == name for site in self.sites):
-                return  # a layer that is used twice counts where it is first
+                return  # a layer that is used twice counts where it is used first
             if inputs and self.sites and not self.sites[-1].nonlinearity:
-                # No layer made the activation (a function did): what comes in here is it.
+                # A function, not a layer, computed the activation: it is the input of this layer.
                 self._read(self.sites[-1], inputs[0].detach())
             site = _Site(name)
             self._read(site, output.detach())
-            site.mute = site.numbers[_ACTIVATION_FIELDS.index("dead")]
+            site.constant_outputs = site.numbers[_ACTIVATION_FIELDS.index("dead")]
             self.sites.append(site)
 
         return hook
@@ -139,7 +140,7 @@ class LayerReader:
             self.sites[-1].nonlinearity = type(module).__name__
             self._read(self.sites[-1], output.detach())
             if self._signs and not getattr(module, "inplace", False):
-                self.sites[-1].crossing = _crossing(inputs[0].detach())
+                self.sites[-1].two_signed = _two_signed(inputs[0].detach())
 
     def _read(self, site: _Site, activations: Tensor) -> None:
         site.numbers = _numbers(activations, site.nonlinearity)
@@ -147,14 +148,14 @@ class LayerReader:
             site.sample = sample(activations)
 
 
-def _crossing(values: Tensor) -> Tensor:
-    """Share () of units whose values (B, units, ...) have both signs."""
+def _two_signed(values: Tensor) -> Tensor:
+    """Return the share () of units whose values (B, units, ...) have both signs."""
     low, high = unit_extremes(values)
     return ((high > 0) & (low < 0)).float().mean()
 
 
 def _numbers(activations: Tensor, kind: str) -> list[Tensor]:
-    """Mean, std, dead share and saturated share () of activations (B, units, ...)."""
+    """Return mean, std, dead share and saturated share () of activations (B, units, ...)."""
     values = activations.float()
     std, mean = std_mean(values)
     same = torch.eq(*unit_extremes(values)) if values.dim() > 1 else torch.zeros(1)
@@ -163,7 +164,7 @@ def _numbers(activations: Tensor, kind: str) -> list[Tensor]:
 
 
 def _counted(numbers: Sequence[float]) -> tuple[float, float, tuple[int, ...]]:
-    """Lowest, highest and counts of a histogram as it came from the device, if one did and is of numbers."""
+    """Split a histogram from the device into lowest, highest and counts; empty if missing or not finite."""
     if not numbers or not all(map(math.isfinite, numbers[:2])):
         return math.nan, math.nan, ()
     low, high, *counts = numbers
@@ -179,21 +180,23 @@ class PendingSnapshot:
     sites: tuple[tuple[str, str], ...]
     """Name and nonlinearity."""
     numbers: Tensor
-    """(2 + sites * 9,): loss, spread of logits, then for each site what LayerStatistics has. Where samples
-    were taken, (sites * (2 + BINS),) of histograms follow."""
+    """(2 + sites * 9,): loss, spread of logits, then the fields of LayerStatistics of each site; if samples
+    were taken, followed by (sites * (2 + BINS),) of histograms."""
 
     def read(self) -> Snapshot:
-        """Wait for the device, and bring everything over in one transfer."""
+        """Wait for the device and move everything to the host in one transfer."""
         loss, spread, *rest = self.numbers.tolist()
         width = len(_ACTIVATION_FIELDS) + 5
         counted = rest[len(self.sites) * width :]
         layers = []
-        for index, (name, kind) in enumerate(self.sites):
-            numbers = rest[index * width : (index + 1) * width]
-            given = counted[index * (2 + BINS) : (index + 1) * (2 + BINS)]
+        for position, (name, kind) in enumerate(self.sites):
+            numbers = rest[position * width : (position + 1) * width]
+            given = counted[position * (2 + BINS) : (position + 1) * (2 + BINS)]
             low, high, counts = _counted(given)
             layer = LayerStatistics(name, kind, *numbers)
-            layers.append(replace(layer, low=low, high=high, counts=counts))
+            layers.append(
+                replace(layer, low=low, high=high, counts=counts, step=self.step, position=position)
+            )
         return Snapshot(self.step, self.lr, loss, spread, tuple(layers))
 
 
@@ -210,7 +213,7 @@ class Probe:
     def snapshot(
         self, step: int, lr: float, motion: WeightMotion | None, *, histograms: bool = False
     ) -> PendingSnapshot:
-        """Layer statistics now; ``motion`` is what the last step did to the weights."""
+        """Read the layers; ``motion`` is the change of the weights in the last step."""
         reader = LayerReader(self._model, samples=histograms)
         with torch.no_grad(), undisturbed(self._model, batch_statistics=True), reader.listening():
             logits = self._forward(self._model, self._images)
@@ -218,7 +221,7 @@ class Probe:
         return pack(step, lr, loss, logits, reader.sites, motion or WeightMotion.at_rest(self._weights))
 
     def loss(self, *, batch_statistics: bool) -> Tensor:
-        """Cross-entropy () of the probe batch, normalization on its own statistics or on running ones."""
+        """Return the cross-entropy () of the probe batch, with batch statistics or running statistics."""
         with torch.no_grad(), undisturbed(self._model, batch_statistics=batch_statistics):
             return F.cross_entropy(self._forward(self._model, self._images), self._labels)
 
@@ -233,7 +236,7 @@ class WeightMotion:
 
     @classmethod
     def at_rest(cls, weights: dict[str, Tensor], gradients: dict[str, Tensor] | None = None) -> WeightMotion:
-        """Of weights that no step has changed."""
+        """Return the motion of weights that no step has changed."""
         norms = torch._foreach_norm([weight.detach() for weight in weights.values()]) if weights else []
         return cls(gradients or {}, dict(zip(weights, norms, strict=True)), {})
 
@@ -241,7 +244,7 @@ class WeightMotion:
 def pack(
     step: int, lr: float, loss: Tensor, logits: Tensor, sites: Sequence[_Site], motion: WeightMotion
 ) -> PendingSnapshot:
-    """Everything of a snapshot in one tensor on the device."""
+    """Pack a snapshot into one tensor on the device."""
     nothing = torch.full_like(loss, torch.nan, dtype=torch.float32)
     numbers = [loss.detach().float(), logits.detach().std(0).mean()]
     for site in sites:
@@ -250,7 +253,7 @@ def pack(
         numbers += site.numbers
         numbers += [motion.gradients.get(site.name, nothing), weight]
         numbers.append(nothing if change is None else change / weight)
-        numbers += [nothing if each is None else each for each in (site.mute, site.crossing)]
+        numbers += [nothing if each is None else each for each in (site.constant_outputs, site.two_signed)]
     names = tuple((site.name, site.nonlinearity) for site in sites)
     counted = [histogram(site.sample) for site in sites if site.sample is not None]
     packed = torch.cat([torch.stack([number.float() for number in numbers]), *counted])
@@ -258,7 +261,7 @@ def pack(
 
 
 class StepMeter:
-    """Measures, in chosen steps of an optimizer, gradients before and changes after it."""
+    """Measures gradients before a step of the optimizer and changes of the weights after it."""
 
     def __init__(self, model: nn.Module) -> None:
         self._weights = layer_weights(model)
@@ -267,7 +270,7 @@ class StepMeter:
 
     @torch.no_grad()
     def before(self) -> None:
-        """Just before the optimizer's step."""
+        """Measure the gradients, just before the step."""
         given = {name: weight.grad for name, weight in self._weights.items() if weight.grad is not None}
         norms = torch._foreach_norm(list(given.values())) if given else []
         self._gradients = dict(zip(given, norms, strict=True))
@@ -275,7 +278,7 @@ class StepMeter:
 
     @torch.no_grad()
     def after(self) -> WeightMotion:
-        """Just after it."""
+        """Measure the changes, just after the step."""
         if not self._weights:
             return WeightMotion({}, {}, {})
         now = [weight.detach() for weight in self._weights.values()]

@@ -1,4 +1,4 @@
-"""Outputs that differ by less than bf16 or fp16 resolves are not outputs that are all the same."""
+"""Outputs that differ by less than bf16 or fp16 can resolve are not constant."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from torch.overrides import TorchFunctionMode
 from hpo.checks.measure.probes import LayerReader, undisturbed
 from hpo.checks.observations import Snapshot
 
-_MUTE = 0.99
+_CONSTANT = 0.99
 _SHORT = (torch.bfloat16, torch.float16)
 
 
 def in_full_precision(
     snapshot: Snapshot, model: nn.Module, forward: Callable[[nn.Module, Tensor], Tensor], images: Tensor
 ) -> Snapshot:
-    """The snapshot with ``mute`` of its layers as fp32 has it, on ``images`` (n, C, H, W).
+    """Return the snapshot with ``constant_outputs`` measured in fp32 on ``images`` (n, C, H, W).
 
-    Measured only if a layer is silent: one more forward pass.
+    Measured only if a layer has constant outputs: one more forward pass.
     """
-    if not any(layer.mute > _MUTE for layer in snapshot.layers):
+    if not any(layer.constant_outputs > _CONSTANT for layer in snapshot.layers):
         return snapshot
     reader = LayerReader(model)
     with (
@@ -34,13 +34,18 @@ def in_full_precision(
         _FullPrecision(images.device.type),
     ):
         forward(model, images)
-    mute = {site.name: float(site.mute) for site in reader.sites if site.mute is not None}
-    layers = tuple(replace(layer, mute=mute.get(layer.name, layer.mute)) for layer in snapshot.layers)
+    constant_outputs = {
+        site.name: float(site.constant_outputs) for site in reader.sites if site.constant_outputs is not None
+    }
+    layers = tuple(
+        replace(layer, constant_outputs=constant_outputs.get(layer.name, layer.constant_outputs))
+        for layer in snapshot.layers
+    )
     return replace(snapshot, layers=layers)
 
 
 class _FullPrecision(TorchFunctionMode):
-    """Every function of torch works in fp32, within ``torch.autocast`` too."""
+    """Runs every torch function in fp32, also within ``torch.autocast``."""
 
     def __init__(self, device_type: str) -> None:
         super().__init__()

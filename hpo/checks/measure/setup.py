@@ -1,11 +1,12 @@
-"""What can be read off a model and an optimizer before anything runs."""
+"""The facts that a model and an optimizer show before anything runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hpo.checks.measure.memorize import peak_lr
@@ -24,7 +25,7 @@ def read_setup(
     steps_per_epoch: int | None,
     settings: Mapping[str, Any],
 ) -> Setup:
-    """The facts of a training that is about to start."""
+    """Read the facts of a training that is about to start."""
     named = dict(model.named_parameters())
     optimized = {id(each) for group in optimizer.param_groups for each in group["params"]}
     largest = max(optimizer.param_groups, key=peak_lr)
@@ -43,12 +44,22 @@ def read_setup(
         unoptimized=tuple(
             name for name, each in named.items() if each.requires_grad and id(each) not in optimized
         ),
-        strangers=len(optimized - {id(each) for each in named.values()}),
+        foreign_parameters=len(optimized - {id(each) for each in named.values()}),
         dropout=max((module.p for module in model.modules() if isinstance(module, _Dropout)), default=0.0),
-        still_norms=tuple(
+        frozen_norms=tuple(
             name
             for name, module in model.named_modules()
             if isinstance(module, NORMS) and module.track_running_stats and module.momentum == 0
         ),
         maximizes=any(group.get("maximize", False) for group in optimizer.param_groups),
     )
+
+
+def penalty(weights: Sequence[Tensor], weight_decay: float, l1: float) -> float:
+    """Return what regularization of ``weights`` adds to the loss: weight_decay / 2 * |w|^2 + l1 * |w|_1."""
+    if not weights:
+        return 0.0
+    with torch.no_grad():
+        squares = torch.stack([weight.float().square().sum() for weight in weights]).sum()
+        absolutes = torch.stack([weight.float().abs().sum() for weight in weights]).sum()
+        return float(weight_decay / 2 * squares + l1 * absolutes)

@@ -1,22 +1,23 @@
-"""Are the classes mixed within a batch? Sorted images make each step forget the one before."""
+"""Are the classes mixed within a batch? With sorted images each step forgets the previous one."""
 
 from __future__ import annotations
 
 import statistics
 
-from hpo.checks.base import Finding
+from hpo.checks.base import warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _LEAST_BATCHES = 5
 _USUAL_BATCH = 64
 _SORTED = 2
-"""So few classes among the first examples say that these were sorted, not that there are no others."""
+"""With this few classes among the first examples, these were sorted, rather than the rest missing."""
 
 
 def batch_composition(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Different classes in the first batches; known only where the loop gives their labels."""
+    """Count the classes in the first batches; known only where the loop passes their labels."""
     if len(seen.batch_classes) < _LEAST_BATCHES or seen.setup.classes < 3:
         return []
     expected = _expected(seen)
@@ -24,14 +25,13 @@ def batch_composition(seen: Observations, limits: Thresholds) -> list[Finding]:
     if typical > limit:
         return []
     return [
-        Finding(
+        warn(
             "batch_composition",
-            "warn",
             float(typical),
             limit,
             f"half of the first {len(seen.batch_classes)} batches have {typical:g} classes or fewer; "
-            f"shuffled ones would have {expected:.1f}",
-            fix("shuffle_batches", "shuffle the training images anew in each epoch"),
+            f"shuffled batches would have {expected:.1f}",
+            fix("shuffle_batches", "reshuffle the training images in every epoch"),
             step=len(seen.batch_classes),
             cause="batch_composition",
             confidence=0.9,
@@ -40,7 +40,7 @@ def batch_composition(seen: Observations, limits: Thresholds) -> list[Finding]:
 
 
 def _expected(seen: Observations) -> float:
-    """Different classes in a shuffled batch: all, or fewer where a few classes have nearly all examples."""
+    """Return the expected number of classes in a shuffled batch; fewer than C if a few classes dominate."""
     counts = seen.preflight.labels.counts if seen.preflight else ()
     total, size = sum(counts), seen.batch_labels or int(seen.setup.settings.get("batch_size") or _USUAL_BATCH)
     if sum(count > 0 for count in counts) <= _SORTED:

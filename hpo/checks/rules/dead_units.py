@@ -1,23 +1,24 @@
-"""Units that give the same output whatever the image: dead ReLUs, above all.
+"""Do units give the same output for every image? Mostly dead ReLUs.
 
 Source: CS231n lecture 6, activation functions: "dead ReLU will never activate, and never update".
 """
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding
+from hpo.checks.base import fatal, warn
 from hpo.checks.observations import Observations, Snapshot
 from hpo.checks.remedies import add_norm, better_start, fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _ALL = 0.999
 _CROSSING = 0.5
-"""Share of units whose inputs have both signs, which no ReLU answers with the same for every image."""
-_ACTIVATION = fix("replace_hidden_activation", "use relu between layers, which lets all above 0 through")
+"""Share of units whose inputs have both signs: a ReLU's output cannot be constant there."""
+_ACTIVATION = fix("replace_hidden_activation", "use relu between layers, which passes everything above 0")
 
 
 def dead_units(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """The hidden layer with most. All of a layer's, in two looks in a row: nothing can pass it any more."""
+    """Report the hidden layer with the most; fatal if a whole layer is dead in two snapshots in a row."""
     latest = seen.latest
     if latest is None or not latest.hidden:
         return []
@@ -28,13 +29,12 @@ def dead_units(seen: Observations, limits: Thresholds) -> list[Finding]:
     from_start = seen.preflight is not None and _dead(seen.preflight.layers, worst.name) >= limits.dead_share
     whole = worst.dead > _ALL and len(seen.snapshots) > 1 and _dead(seen.snapshots[-2], worst.name) > _ALL
     when = "from the start" if from_start else f"by step {step}"
-    deaf = from_start and _crossing(seen, worst.name) > _CROSSING
+    deaf = from_start and _two_signed(seen, worst.name) > _CROSSING
     if deaf:
-        when += f", though their inputs have both signs: {worst.nonlinearity} hardly lets any through"
+        when += f", although their inputs have both signs: {worst.nonlinearity} passes almost nothing"
     return [
-        Finding(
+        (fatal if whole else warn)(
             "dead_units",
-            "fatal" if whole else "warn",
             worst.dead,
             limits.dead_share,
             f"{worst.dead:.0%} of the units give the same output for every image, {when}",
@@ -57,10 +57,10 @@ def _cause(seen: Observations, name: str, *, from_start: bool) -> str:
     return "bad_init" if from_start else "dead_units"
 
 
-def _crossing(seen: Observations, name: str) -> float:
-    """Share of units that got values of both signs before training; 0 if unknown."""
+def _two_signed(seen: Observations, name: str) -> float:
+    """Return the share of units whose inputs had both signs before training; 0 if unknown."""
     layers = seen.preflight.layers.layers if seen.preflight else ()
-    found = next((layer.crossing for layer in layers if layer.name == name), 0.0)
+    found = next((layer.two_signed for layer in layers if layer.name == name), 0.0)
     return found if found == found else 0.0
 
 

@@ -1,31 +1,31 @@
-"""Is evaluation mode what it should be: the same answer every time, whatever else is in the batch?"""
+"""Is evaluation deterministic and independent of the rest of the batch?"""
 
 from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding
+from hpo.checks.base import passed, warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 
 def evaluation(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Evaluate the same images twice, and alone."""
+    """Compare two evaluations of the same images, and a batch with its halves."""
     assert seen.preflight is not None
     noise, effect = seen.preflight.eval_noise, seen.preflight.eval_batch_effect
     remedy = fix(
-        "call_train", "dropout must follow model.training, and normalization keep running statistics"
+        "call_train", "make dropout follow model.training, and let normalization keep running statistics"
     )
     for value, message in (
-        (noise, "two evaluations of the same images differ: something is random in evaluation mode"),
-        (effect, "an image's outputs depend on what else is in its batch in evaluation mode"),
+        (noise, "two evaluations of the same images differ: evaluation mode is not deterministic"),
+        (effect, "in evaluation mode an image's outputs depend on the other images of its batch"),
     ):
         if value > limits.eval_difference:
             return [
-                Finding(
+                warn(
                     "evaluation",
-                    "warn",
                     value,
                     limits.eval_difference,
                     message,
@@ -36,6 +36,4 @@ def evaluation(seen: Observations, limits: Thresholds) -> list[Finding]:
             ]
     if math.isnan(noise) or math.isnan(effect):
         return []
-    return [
-        Finding("evaluation", "pass", noise, limits.eval_difference, "evaluation gives the same answer twice")
-    ]
+    return [passed("evaluation", noise, limits.eval_difference, "evaluation is repeatable")]

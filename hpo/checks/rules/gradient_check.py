@@ -1,25 +1,25 @@
-"""Is backward the derivative of forward? A numeric check in float64, for layers with their own backward."""
+"""Is backward the derivative of forward? A numeric check in float64, for custom backward passes."""
 
 from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, Remedy
+from hpo.checks.base import passed, warn
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 
 def gradient_check(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Compare directional derivatives; measured only at the preset ``full``."""
+    """Compare directional derivatives; measured only by the preset ``full``."""
     assert seen.preflight is not None
     error = seen.preflight.gradient_error
     if error is None or math.isnan(error):
         return []
     if error > limits.gradient_error:
         return [
-            Finding(
+            warn(
                 "gradient_check",
-                "warn",
                 error,
                 limits.gradient_error,
                 f"backward differs from a numeric derivative by {error:.0%}",
@@ -29,4 +29,4 @@ def gradient_check(seen: Observations, limits: Thresholds) -> list[Finding]:
             )
         ]
     message = f"backward agrees with a numeric derivative to {error:.1e}"
-    return [Finding("gradient_check", "pass", error, limits.gradient_error, message)]
+    return [passed("gradient_check", error, limits.gradient_error, message)]

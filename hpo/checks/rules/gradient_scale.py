@@ -1,4 +1,4 @@
-"""Do gradients arrive at the first layer as they left the last?
+"""Do gradients reach the first layer at the scale they left the last?
 
 Source: Glorot & Bengio 2010; CS231n lecture 6: where activations shrink, so do the gradients of the weights.
 """
@@ -7,37 +7,30 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding
-from hpo.checks.observations import LayerStatistics, Observations
+from hpo.checks.base import note
+from hpo.checks.derived import gradient_ratio
+from hpo.checks.observations import Observations
 from hpo.checks.remedies import add_norm
 from hpo.config.thresholds import Thresholds
-
-_LEAST_LAYERS = 3
+from hpo.records import Finding
 
 
 def gradient_scale(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """The gradient of the first layer against that of the last, each over its weights' norm."""
-    latest = seen.latest
-    known = [(layer, _relative(layer)) for layer in latest.layers] if latest else []
-    known = [(layer, ratio) for layer, ratio in known if math.isfinite(ratio)]
-    if latest is None or len(known) < _LEAST_LAYERS:
+    """Compare the gradient of the first layer with that of the last, each over its weights' norm."""
+    latest, found = seen.latest, gradient_ratio(seen)
+    if latest is None or found is None or found[1] <= limits.gradient_ratio:
         return []
-    (first, low), (_, high) = known[0], known[-1]
-    if low == 0 and high == 0:
-        message = "no gradient arrives at any layer"
-    elif low == 0:
-        message = "no gradient arrives at the first layer"
-    elif high / low > limits.gradient_ratio:
-        message = (
-            f"the first layer's gradient is {high / low:.0e} times smaller than the last's, over the weights"
-        )
+    first, ratio = found
+    if math.isnan(ratio):
+        message = "no gradient reaches any layer"
+    elif math.isinf(ratio):
+        message = "no gradient reaches the first layer"
     else:
-        return []
+        message = f"relative to the weights, the first layer's gradient is {ratio:.0e} times below the last's"
     return [
-        Finding(
+        note(
             "gradient_scale",
-            "note",
-            high / low if low else math.inf,
+            math.inf if math.isnan(ratio) else ratio,
             limits.gradient_ratio,
             message,
             add_norm(seen),
@@ -47,7 +40,3 @@ def gradient_scale(seen: Observations, limits: Thresholds) -> list[Finding]:
             confidence=0.65,
         )
     ]
-
-
-def _relative(layer: LayerStatistics) -> float:
-    return layer.gradient_norm / layer.weight_norm if layer.weight_norm else math.nan

@@ -1,7 +1,7 @@
-"""Are training images as fed of the same kind as validation images? Their roughness at four scales tells.
+"""Do training images, as fed, have the structure of validation images? Compares roughness at four scales.
 
-Noise, erased or exchanged pixels make images rough, enlarging and blurring make them smooth, at the scale of
-what was done; means and standard deviations stay what they were. Source of the measure: Ruderman & Bialek
+Noise and erased or permuted pixels make images rough, enlarging and blurring make them smooth, at the scale
+of the change; means and standard deviations stay the same. Source of the measure: Ruderman & Bialek
 1994, Statistics of natural images.
 """
 
@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding
+from hpo.checks.base import note, passed, warn
 from hpo.checks.observations import ImageFacts, Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _LEAST_IMAGES = 100
 _NATURAL = 0.8
 """log2 of the roughness at 2 pixels over that at 1: 0.75 to 0.83 in 256 images of CIFAR-10, -2 in noise."""
+_MARGIN = 0.1
 _CERTAIN = 2.0
-"""Factors of 4 that no augmentation in use comes to; random resized crops come to 2 or 3."""
+"""A factor of 4, which no common augmentation reaches; random resized crops reach 2 or 3."""
 
 
 def image_structure(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """The largest ratio of roughness, in powers of 2; the side that is unlike photographs was changed."""
+    """Report the largest ratio of roughness in powers of 2; the split less like photographs was changed."""
     assert seen.preflight is not None
     train, val = seen.preflight.images, seen.preflight.val_images
     if val is None or min(train.count, val.count) < _LEAST_IMAGES:
@@ -36,8 +38,8 @@ def image_structure(seen: Observations, limits: Thresholds) -> list[Finding]:
         return []
     largest = max(ratios, key=abs)
     if abs(largest) <= limits.roughness_ratio:
-        message = f"training and validation images are alike at every scale (up to 2^{largest:.2f})"
-        return [Finding("image_structure", "pass", abs(largest), limits.roughness_ratio, message)]
+        message = f"training and validation images are similar at every scale (within 2^{largest:.2f})"
+        return [passed("image_structure", abs(largest), limits.roughness_ratio, message)]
     times, scale = 2 ** abs(largest), 2 ** ratios.index(largest)
     changed_in_validation = _strangeness(val) > _strangeness(train) + _MARGIN
     message = (
@@ -45,13 +47,12 @@ def image_structure(seen: Observations, limits: Thresholds) -> list[Finding]:
         "as validation images"
     )
     if changed_in_validation:
-        remedy = fix("same_normalization", "prepare validation images as those of training")
+        remedy = fix("same_normalization", "prepare validation images like training images")
     else:
-        remedy = fix("weaken_augmentation", "look at training images as they are fed; weaken augmentation")
+        remedy = fix("weaken_augmentation", "inspect training images as they are fed; weaken augmentation")
     return [
-        Finding(
+        (warn if abs(largest) > _CERTAIN else note)(
             "image_structure",
-            "warn" if abs(largest) > _CERTAIN else "note",
             abs(largest),
             limits.roughness_ratio,
             message,
@@ -62,11 +63,8 @@ def image_structure(seen: Observations, limits: Thresholds) -> list[Finding]:
     ]
 
 
-_MARGIN = 0.1
-
-
 def _strangeness(images: ImageFacts) -> float:
-    """How far the growth of the roughness with the scale is from that of photographs."""
+    """Return how far the growth of roughness with scale is from that of photographs."""
     if len(images.roughness) < 2 or min(images.roughness[:2]) <= 0:
         return math.inf
     return abs(math.log2(images.roughness[1] / images.roughness[0]) - _NATURAL)

@@ -1,4 +1,4 @@
-"""The loss before training: ln C if the network knows nothing, and more once it is regularized.
+"""Is the loss before training ln C, as for a network that knows nothing, and more with regularization?
 
 Source: CS231n lecture 6, "babysitting the learning process": ten classes start at ln 10 = 2.302, and
 switching regularization on must raise that.
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, Remedy
+from hpo.checks.base import fatal, note, passed, warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import better_start
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _HEAVY = 5.0
-"""Penalty over data loss from which the weights follow the penalty rather than the images."""
+"""Penalty over data loss above which the weights follow the penalty rather than the images."""
 
 
 def initial_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
@@ -28,42 +29,20 @@ def initial_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
             f"the loss is {loss} before the first step; an untrained network of {classes} classes gives "
             f"{expected:.3f}"
         )
-        return [
-            Finding(
-                "initial_loss",
-                "fatal",
-                loss,
-                expected,
-                message,
-                remedy,
-                cause="bad_init",
-                confidence=0.9,
-            )
-        ]
+        return [fatal("initial_loss", loss, expected, message, remedy, cause="bad_init", confidence=0.9)]
     limit = limits.initial_loss_factor * expected
     if loss > limit:
         message = (
-            f"the first loss is {loss:.3f}, far above ln {classes} = {expected:.3f}: the network starts out "
+            f"the first loss is {loss:.3f}, far above ln {classes} = {expected:.3f}: the network starts "
             "confident and wrong"
         )
-        return [
-            Finding(
-                "initial_loss",
-                "warn",
-                loss,
-                limit,
-                message,
-                remedy,
-                cause="bad_init",
-                confidence=0.8,
-            )
-        ]
+        return [warn("initial_loss", loss, limit, message, remedy, cause="bad_init", confidence=0.8)]
     message = f"the first loss is {loss:.3f}; ln {classes} = {expected:.3f}"
-    return [Finding("initial_loss", "pass", loss, expected, message)]
+    return [passed("initial_loss", loss, expected, message)]
 
 
 def regularized_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Check that the regularization penalty (nats, at the first weights) raises the loss, and not too far."""
+    """Check that the penalty (nats, at the initial weights) raises the loss, but not too far."""
     assert seen.preflight is not None
     loss, penalty = seen.preflight.loss, seen.preflight.penalty
     if penalty is None or not math.isfinite(loss + penalty):
@@ -71,9 +50,8 @@ def regularized_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
     if penalty > _HEAVY * loss:
         message = f"the penalty of {penalty:.3g} outweighs the loss of {loss:.3g}"
         return [
-            Finding(
+            note(
                 "regularized_loss",
-                "note",
                 penalty,
                 _HEAVY * loss,
                 message,
@@ -84,14 +62,13 @@ def regularized_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
         ]
     if penalty > 0:
         message = f"regularization raises the first loss from {loss:.3f} to {loss + penalty:.3f}"
-        return [Finding("regularized_loss", "pass", penalty, 0.0, message)]
+        return [passed("regularized_loss", penalty, 0.0, message)]
     message = (
-        "regularization is on, but does not raise the loss: it acts on no weight, or all of them are zero"
+        "regularization is on but does not raise the loss: it acts on no weight, or all weights are zero"
     )
     return [
-        Finding(
+        note(
             "regularized_loss",
-            "note",
             penalty,
             0.0,
             message,

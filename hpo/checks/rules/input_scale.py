@@ -1,25 +1,25 @@
-"""Are the images centred and scaled, and alike in training and validation?
+"""Are the images centered and scaled, and the same way in training and validation?
 
-Source: CS231n lecture 6, data preprocessing: zero-centre, normalize, and do to validation images what was
-done to training images.
+Source: CS231n lecture 6, data preprocessing: zero-center, normalize, and treat validation images like
+training images.
 """
 
 from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, Remedy
+from hpo.checks.base import fatal, passed, warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy, Severity
 
-LOOKS_DIFFERENT, _CERTAIN = 3.5, 8.0
-"""Student's t from which the images of the two splits differ if their accuracies do too, and from which they
-differ whatever follows: 1 in 2,000 pairs of random halves exceeds the first."""
+_CERTAIN = 8.0
+"""Student's t above which the images of the two splits certainly differ."""
 
 
 def input_scale(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Compare the standard deviation and the mean of training images with what networks are made for."""
+    """Check that training images have a standard deviation and a mean that networks can work with."""
     assert seen.preflight is not None
     images = seen.preflight.images
     if not math.isfinite(images.std) or not math.isfinite(images.mean):
@@ -29,32 +29,25 @@ def input_scale(seen: Observations, limits: Thresholds) -> list[Finding]:
         message = f"every pixel of every image is {images.mean:.3g}"
         return [_bad("warn", 0.0, limits.image_std_low, message, seen, 0.95)]
     if images.std > limits.image_std_high:
-        message = f"pixels have a standard deviation of {images.std:.3g}: they are not scaled to about 1"
+        message = f"pixels have a standard deviation of {images.std:.3g}: scale them to about 1"
         return [_bad("warn", images.std, limits.image_std_high, message, seen, 0.9)]
     if images.std < limits.image_std_low:
-        message = f"pixels have a standard deviation of {images.std:.2g}: they are scaled twice, or too far"
+        message = f"pixels have a standard deviation of {images.std:.2g}: they were scaled twice or too far"
         return [_bad("warn", images.std, limits.image_std_low, message, seen, 0.9)]
     offset = abs(images.mean) / images.std
     if offset > limits.image_offset:
         message = f"pixels have a mean of {images.mean:.3g}, {offset:.1f} standard deviations from 0"
         return [_bad("warn", offset, limits.image_offset, message, seen, 0.7)]
     message = f"pixels have mean {images.mean:.2f} and standard deviation {images.std:.2f}"
-    return [Finding("input_scale", "pass", images.std, limits.image_std_high, message)]
+    return [passed("input_scale", images.std, limits.image_std_high, message)]
 
 
 def _bad(
-    severity: str, value: float, threshold: float, message: str, seen: Observations, sure: float
+    severity: Severity, value: float, threshold: float, message: str, seen: Observations, confidence: float
 ) -> Finding:
     remedy = _remedy(seen)
-    return Finding(
-        "input_scale",
-        "fatal" if severity == "fatal" else "warn",
-        value,
-        threshold,
-        message,
-        remedy,
-        cause="input_scale",
-        confidence=sure,
+    return (fatal if severity == "fatal" else warn)(
+        "input_scale", value, threshold, message, remedy, cause="input_scale", confidence=confidence
     )
 
 
@@ -62,12 +55,13 @@ def _remedy(seen: Observations) -> Remedy:
     if seen.setup.settings.get("preprocessing", "standardize") != "standardize":
         return Remedy("use preprocessing: standardize", {"preprocessing": "standardize"})
     return fix(
-        "scale_input", "subtract the training images' mean and divide by their standard deviation, once"
+        "scale_input",
+        "subtract the training images' mean and divide by their standard deviation, exactly once",
     )
 
 
 def split_difference(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Compare validation images with training images, as given and as the loop fed them."""
+    """Compare validation images with training images, as passed in and as the loop fed them."""
     if seen.preflight is None:
         return []
     if abs(seen.preflight.split_t) > _CERTAIN:
@@ -77,8 +71,8 @@ def split_difference(seen: Observations, limits: Thresholds) -> list[Finding]:
     if seen.preflight.val_images is not None:
         train, val = seen.preflight.images, seen.preflight.val_images
         pairs.append((train.mean, train.std, val.mean, val.std, 0))
-    learning = [fed for fed in seen.fed if fed.learning]
-    evaluating = [fed for fed in seen.fed if not fed.learning]
+    learning = [each for each in seen.forwards if each.learning]
+    evaluating = [each for each in seen.forwards if not each.learning]
     if learning and evaluating:
         pairs.append(
             (learning[0].mean, learning[0].std, evaluating[0].mean, evaluating[0].std, evaluating[0].step)
@@ -109,15 +103,14 @@ def _compare(
     return _different(value, threshold, message, step, 0.9)
 
 
-def _different(value: float, threshold: float, message: str, step: int, sure: float) -> Finding:
-    return Finding(
+def _different(value: float, threshold: float, message: str, step: int, confidence: float) -> Finding:
+    return warn(
         "split_difference",
-        "warn",
         value,
         threshold,
         message,
-        fix("same_normalization", "prepare validation images as those of training, with the same statistics"),
+        fix("same_normalization", "prepare validation images like training images, with the same statistics"),
         step=step,
         cause="train_val_mismatch",
-        confidence=sure,
+        confidence=confidence,
     )

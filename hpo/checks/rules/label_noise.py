@@ -1,20 +1,21 @@
-"""Is validation far better than training, though nothing makes training harder? Then labels are wrong."""
+"""Is validation far better than training although nothing makes training harder? Then labels are wrong."""
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding
+from hpo.checks.base import warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _LEAD = 0.1
 _LOSSES = 0.2
 _HARDER = {"dropout": 0.5, "label_smoothing": 0.2, "augmentation_strength": 1.5}
-"""Settings above which training is harder than validation by themselves."""
+"""Settings above which training is harder than validation anyway."""
 
 
 def label_noise(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """An epoch's accuracy on training images against that on validation images just before it."""
+    """Compare an epoch's training accuracy with the validation accuracy just before it."""
     curve, settings = seen.known_curve, seen.setup.settings
     if len(curve) < 2 or seen.setup.dropout > _HARDER["dropout"]:
         return []
@@ -25,14 +26,13 @@ def label_noise(seen: Observations, limits: Thresholds) -> list[Finding]:
     if not (lead > _LEAD and last.train_loss - before.val_loss > _LOSSES):
         return []
     return [
-        Finding(
+        warn(
             "label_noise",
-            "warn",
             lead,
             _LEAD,
-            f"training accuracy {last.train_accuracy:.3f} stays far below that of validation, "
-            f"{before.val_accuracy:.3f}: some training labels are wrong, or the images spoilt",
-            fix("fix_labels", "look at training images, as they are fed, beside their labels"),
+            f"training accuracy {last.train_accuracy:.3f} stays far below validation accuracy "
+            f"{before.val_accuracy:.3f}: some training labels are wrong or images damaged",
+            fix("fix_labels", "inspect training images, as they are fed, with their labels"),
             step=last.step,
             cause="labels_do_not_match",
             confidence=0.7,

@@ -1,38 +1,30 @@
-"""Are the labels in range, and is every class there? (Two of the first things that go wrong in practice.)"""
+"""Are the labels in range, and is every class present? Both often go wrong in practice."""
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding
+from hpo.checks.base import fatal, passed, warn
 from hpo.checks.observations import LabelFacts, Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _EXPECTED = 10
-"""Examples of a class that a balanced batch must have before its absence says something: e^-10 by chance."""
+"""Expected examples per class above which a missing class is no accident: e^-10 by chance."""
 
 
 def labels(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Check range and balance of the first labels."""
+    """Check the range and the balance of the first labels."""
     assert seen.preflight is not None
     facts, classes = seen.preflight.labels, seen.setup.classes
     if facts.lowest < 0 or facts.highest >= classes:
         remedy = fix("fix_labels", f"number the classes from 0 to {classes - 1}")
         message = (
-            f"labels go from {facts.lowest} to {facts.highest}; {classes} outputs stand for 0 to "
+            f"labels go from {facts.lowest} to {facts.highest}; the {classes} outputs stand for 0 to "
             f"{classes - 1}"
         )
         value = float(facts.lowest if facts.lowest < 0 else facts.highest)
         return [
-            Finding(
-                "labels",
-                "fatal",
-                value,
-                float(classes - 1),
-                message,
-                remedy,
-                cause="bad_labels",
-                confidence=0.98,
-            )
+            fatal("labels", value, float(classes - 1), message, remedy, cause="bad_labels", confidence=0.98)
         ]
     return [_balance(facts, limits)]
 
@@ -41,35 +33,21 @@ def _balance(facts: LabelFacts, limits: Thresholds) -> Finding:
     expected = facts.total / len(facts.counts)
     missing = [label for label, count in enumerate(facts.counts) if count == 0]
     share = max(facts.counts) / facts.total
-    remedy = fix("rebalance", "shuffle the examples, and give every class its share")
+    remedy = fix("rebalance", "shuffle the examples and balance the classes")
     if missing and expected >= _EXPECTED:
-        message = f"no example of {_named(missing)} among {facts.total} labels"
-        return Finding(
-            "labels",
-            "warn",
-            float(len(missing)),
-            0.0,
-            message,
-            remedy,
-            cause="class_imbalance",
-            confidence=0.85,
+        message = f"no examples of {_named(missing)} among {facts.total} labels"
+        return warn(
+            "labels", float(len(missing)), 0.0, message, remedy, cause="class_imbalance", confidence=0.85
         )
     if share > limits.class_share and len(facts.counts) > 2 and facts.total >= 5 * _EXPECTED:
         message = f"{share:.0%} of {facts.total} labels are class {facts.counts.index(max(facts.counts))}"
-        return Finding(
-            "labels",
-            "warn",
-            share,
-            limits.class_share,
-            message,
-            remedy,
-            cause="class_imbalance",
-            confidence=0.85,
+        return warn(
+            "labels", share, limits.class_share, message, remedy, cause="class_imbalance", confidence=0.85
         )
     message = (
         f"{len(facts.counts) - len(missing)} classes among {facts.total} labels, the largest {share:.0%}"
     )
-    return Finding("labels", "pass", share, limits.class_share, message)
+    return passed("labels", share, limits.class_share, message)
 
 
 def _named(classes: list[int]) -> str:

@@ -1,30 +1,31 @@
-"""Does the loss pull outputs towards their labels? Its gradient against cross-entropy's, in the first steps.
+"""Does the loss pull outputs toward their labels? Compares its gradient with that of cross-entropy.
 
-Whatever the loss, an untrained network must be pulled towards the right class: squared error, hinge, smoothed
-and weighted losses all have a cosine of 0.7 and more with (softmax - one-hot) / B there, classes centred.
+Any loss must pull an untrained network toward the right class: squared error, hinge, smoothed and weighted
+losses all have a cosine of at least 0.7 with (softmax - one-hot) / B there, centered over classes.
 """
 
 from __future__ import annotations
 
 import statistics
 
-from hpo.checks.base import Finding, Remedy
+from hpo.checks.base import warn
+from hpo.checks.derived import HEAVY_SMOOTHING, label_smoothing
 from hpo.checks.observations import Observations, StepAudit
 from hpo.checks.remedies import fix
-from hpo.checks.rules.regularization import HEAVY_SMOOTHING, smoothing
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _IDLE = 0.5
 _LEAD = -0.02
-"""Nats below the batch's mean loss: those learned from are the easy ones. Mining takes the hard ones."""
+"""Nats below the mean loss of the batch: the loss uses the easy examples; hard mining uses hard ones."""
 _SIGN = fix("fix_loss_sign", "minimize the cross-entropy: right answers must cost less than wrong ones")
 _CROSS_ENTROPY = fix("use_cross_entropy", "use cross_entropy(logits, labels) with the labels of this batch")
 
 
 def loss_gradient(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Known where the loop gives the labels of its batches."""
+    """Compare the gradients of the first steps; known where the loop passes the labels of its batches."""
     known = [audit for audit in seen.audits if audit.cosine == audit.cosine]
-    if not known or smoothing(seen) > HEAVY_SMOOTHING:
+    if not known or label_smoothing(seen) > HEAVY_SMOOTHING:
         return []
     highest = max(audit.cosine for audit in known)
     found = _judge(known, highest, limits.loss_cosine, seen.setup.maximizes)
@@ -32,9 +33,8 @@ def loss_gradient(seen: Observations, limits: Thresholds) -> list[Finding]:
         return []
     message, remedy = found
     return [
-        Finding(
+        warn(
             "loss_gradient",
-            "warn",
             highest,
             limits.loss_cosine,
             message,
@@ -54,11 +54,11 @@ def _judge(
         return None if maximizes else (message, _SIGN)
     idle = statistics.median(audit.idle for audit in known)
     if idle > _IDLE and max(audit.lead for audit in known) < _LEAD:
-        message = f"{idle:.0%} of each batch get no gradient, and those that do are the easiest"
+        message = f"{idle:.0%} of each batch gets no gradient, and the rest are the easiest examples"
         return message, _CROSS_ENTROPY
     if max(abs(audit.cosine) for audit in known) < limit:
         message = (
-            f"the loss does not pull outputs towards the labels of their batch (cosine {highest:.2f} with "
+            f"the loss does not pull outputs toward the labels of their batch (cosine {highest:.2f} with "
             "cross-entropy)"
         )
         return message, _CROSS_ENTROPY

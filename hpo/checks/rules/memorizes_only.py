@@ -1,35 +1,36 @@
-"""It learns twenty examples by heart, and nothing from thousands: the labels do not belong to the images.
+"""Does it memorize twenty examples but learn nothing from thousands? Then labels do not match images.
 
 Source: Zhang et al. 2017, Understanding deep learning requires rethinking generalization: networks fit random
-labels, but only by heart.
+labels, but only by memorizing.
 """
 
 from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding
+from hpo.checks.base import note
+from hpo.checks.derived import loss_at_chance, update_excess
 from hpo.checks.observations import Observations
-from hpo.checks.remedies import fix, update_excess
-from hpo.checks.rules.not_learning import not_learning
+from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _LEARNED = 0.03
-"""Share of what is possible above chance that counts as learning from thousands."""
+"""Share of the range above chance that counts as learning from thousands."""
 _HIGHEST = 1.25
-"""Of ln C. A network that finds nothing to learn comes to ln C; one that is thrown about stays above."""
+"""Of ln C. A network that finds nothing to learn settles at ln C; an unstable one stays above."""
 
 
 def memorizes_only(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Judged once the training is over or given up as ``not_learning``, if its steps had a sound size.
+    """Judge a training that is over or at chance, if its steps had a sound size.
 
-    That is so if its first updates had one and its losses have not stayed far above chance.
+    They had if the first updates were of usual size and the losses have not stayed far above chance.
     """
-    learned = seen.preflight.memorization if seen.preflight else None
+    memorized = seen.preflight.memorization if seen.preflight else None
     excess = update_excess(seen)
-    if learned is None or learned.accuracy < 1.0 or excess is None:
+    if memorized is None or memorized.accuracy < 1.0 or excess is None:
         return []
-    if not (seen.ended or not_learning(seen, limits)):
+    if not seen.ended and loss_at_chance(seen, limits) is None:
         return []
     chance = 1 / seen.setup.classes
     accuracies = [max(epoch.train_accuracy, epoch.val_accuracy) for epoch in seen.known_curve]
@@ -40,17 +41,16 @@ def memorizes_only(seen: Observations, limits: Thresholds) -> list[Finding]:
     if late.size and late.mean() > _HIGHEST * math.log(seen.setup.classes):
         return []
     message = (
-        f"{learned.examples} examples were learned by heart in {learned.steps} steps, and {seen.steps} steps "
-        "of a sound size on all images taught nothing"
+        f"{memorized.examples} examples were memorized in {memorized.steps} steps, but {seen.steps} steps of "
+        "a sound size on all images taught nothing"
     )
     return [
-        Finding(
+        note(
             "memorizes_only",
-            "note",
             share,
             _LEARNED,
             message,
-            fix("fix_labels", "look at images beside their labels: they may have been shuffled apart"),
+            fix("fix_labels", "inspect images with their labels: they may have been shuffled separately"),
             step=seen.steps,
             cause="labels_do_not_match",
             confidence=0.75,

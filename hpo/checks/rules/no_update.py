@@ -4,62 +4,49 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, Remedy
+from hpo.checks.base import warn
 from hpo.checks.observations import Observations, Snapshot
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
-_LEAST_STEPS = 20
-
-
+_MIN_STEPS = 20
 _STEP = fix("call_step", "call zero_grad, backward and step, in this order")
-_UNDERFLOW = fix(
-    "scale_loss", "gradients underflow: scale the loss before backward, or compute in bf16 or fp32"
-)
-_RATE = Remedy("the learning rate is 0: set lr, or another schedule", {"schedule": "cosine"})
+_UNDERFLOW = fix("scale_loss", "gradients underflow: scale the loss before backward, or use bf16 or fp32")
+_RATE = Remedy("the learning rate is 0: set lr or another schedule", {"schedule": "cosine"})
 
 
 def no_update(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Losses come in, but no step changes a weight."""
-    if seen.steps < _LEAST_STEPS:
+    """Report if losses are reported but no step changes a weight."""
+    if seen.steps < _MIN_STEPS:
         return []
     found = _standstill(seen)
     if found is None:
         return []
     message, remedy = found
     return [
-        Finding(
-            "no_update",
-            "warn",
-            0.0,
-            0.0,
-            message,
-            remedy,
-            step=seen.steps - 1,
-            cause="no_update",
-            confidence=0.95,
-        )
+        warn("no_update", 0.0, 0.0, message, remedy, step=seen.steps - 1, cause="no_update", confidence=0.95)
     ]
 
 
 def _standstill(seen: Observations) -> tuple[str, Remedy] | None:
-    """What keeps the weights from moving, and what to do about it."""
+    """Return what keeps the weights from changing, and the remedy."""
     if seen.optimizer_steps == 0:
-        return f"{seen.steps} losses were reported, and optimizer.step() was never called", _STEP
+        return f"{seen.steps} losses were reported, but optimizer.step() was never called", _STEP
     out_of_reach = {*seen.setup.frozen, *seen.setup.unoptimized}
     if seen.snapshots and all(f"{each.name}.weight" in out_of_reach for each in seen.snapshots[0].layers):
-        return None  # `trained_parameters` says why
-    looks = [shot for shot in seen.snapshots if math.isfinite(_largest_ratio(shot))]
-    if len(looks) < 2:
+        return None  # `trained_parameters` reports this
+    snapshots = [shot for shot in seen.snapshots if math.isfinite(_largest_ratio(shot))]
+    if len(snapshots) < 2:
         return None
-    if all(shot.lr == 0 for shot in looks):
-        return f"the learning rate was 0 in {len(looks)} looks", _RATE
-    if _flows(seen) and not any(map(_has_gradient, looks)):
-        vanished = all(layer.gradient_norm == 0 for shot in looks for layer in shot.layers)
+    if all(shot.lr == 0 for shot in snapshots):
+        return f"the learning rate was 0 in {len(snapshots)} snapshots", _RATE
+    if _flows(seen) and not any(map(_has_gradient, snapshots)):
+        vanished = all(layer.gradient_norm == 0 for shot in snapshots for layer in shot.layers)
         what = "every gradient was exactly 0" if vanished else "no weight had a gradient"
-        message = f"{what} when optimizer.step() was called, in {len(looks)} looks"
+        message = f"{what} when optimizer.step() was called, in {len(snapshots)} snapshots"
         return message, _UNDERFLOW if vanished else _STEP
-    if max(map(_largest_ratio, looks)) == 0:
+    if max(map(_largest_ratio, snapshots)) == 0:
         return f"no weight has changed in {seen.optimizer_steps} steps", _STEP
     return None
 
@@ -70,7 +57,7 @@ def _largest_ratio(shot: Snapshot) -> float:
 
 
 def _flows(seen: Observations) -> bool:
-    """Whether backward gave gradients before training."""
+    """Whether backward produced gradients before training."""
     return seen.preflight is not None and _has_gradient(seen.preflight.layers)
 
 

@@ -1,22 +1,23 @@
-"""Do the running statistics of normalization fit the network as it is? On the same images they cost little.
+"""Do the running statistics of normalization match the network? On the same images they cost little.
 
-Source: Ioffe & Szegedy 2015: at test time, averages over training take the place of the batch's statistics.
+Source: Ioffe & Szegedy 2015: at test time, averages over training replace the statistics of the batch.
 """
 
 from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding
+from hpo.checks.base import warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 
 def norm_statistics(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Compare losses on the probe batch with batch and with running statistics, after the latest epochs."""
-    if seen.setup.still_norms:
-        message = f"the running statistics of {seen.setup.still_norms[0]} never move: its momentum is 0"
+    """Compare probe losses with batch statistics and with running statistics, after the latest epochs."""
+    if seen.setup.frozen_norms:
+        message = f"the running statistics of {seen.setup.frozen_norms[0]} never change: its momentum is 0"
         return [_warn(0.0, 0.0, message, 0, 0.9)]
     gaps = [mode.running_statistics - mode.batch_statistics for mode in seen.modes]
     if len(gaps) < 2 or not all(math.isfinite(gap) for gap in gaps[-2:]):
@@ -26,20 +27,19 @@ def norm_statistics(seen: Observations, limits: Thresholds) -> list[Finding]:
         return []
     message = (
         f"the same images cost {latest.running_statistics:.2f} with running statistics and "
-        f"{latest.batch_statistics:.2f} with the batch's own"
+        f"{latest.batch_statistics:.2f} with batch statistics"
     )
     return [_warn(gap, limits.mode_gap, message, latest.step, 0.6)]
 
 
-def _warn(value: float, threshold: float, message: str, step: int, sure: float) -> Finding:
-    return Finding(
+def _warn(value: float, threshold: float, message: str, step: int, confidence: float) -> Finding:
+    return warn(
         "norm_statistics",
-        "warn",
         value,
         threshold,
         message,
-        fix("fix_norm_momentum", "use a norm_momentum of about 0.1, and train long enough for it"),
+        fix("fix_norm_momentum", "use a norm_momentum of about 0.1 and train long enough for it"),
         step=step,
         cause="norm_statistics",
-        confidence=sure,
+        confidence=confidence,
     )

@@ -1,7 +1,7 @@
-"""Can the network learn twenty examples by heart, and did it look at the images to do so?
+"""Can the network memorize twenty examples, and did it use the images to do so?
 
 Source: CS231n lecture 6: take the first 20 examples, turn regularization off, and reach a training accuracy
-of 1.0. What cannot do that will not learn 45,000. Karpathy, "A recipe for training neural networks": real
+of 1.0. A network that cannot will not learn 45,000. Karpathy, "A recipe for training neural networks": real
 input must do better than zeroed input.
 """
 
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, Remedy
+from hpo.checks.base import note, passed
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _FALLEN = 0.1
 _DIFFERENCE = 0.01
@@ -19,48 +20,48 @@ _DIFFERENCE = 0.01
 
 
 def overfit_small(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """A miss is a note, not a warning: a small lr that learns in epochs does not learn in 60 steps."""
+    """Report a miss as a note: a small lr that learns in epochs need not learn in 60 steps."""
     assert seen.preflight is not None
-    learned = seen.preflight.memorization
-    if learned is None:
+    memorized = seen.preflight.memorization
+    if memorized is None:
         return []
-    if learned.accuracy == 1.0:
-        message = f"learned {learned.examples} examples by heart in {learned.steps} steps"
-        return [Finding("overfit_small", "pass", 1.0, 1.0, message)]
-    if not math.isfinite(learned.last_loss):
+    if memorized.accuracy == 1.0:
+        message = f"memorized {memorized.examples} examples in {memorized.steps} steps"
+        return [passed("overfit_small", 1.0, 1.0, message)]
+    if not math.isfinite(memorized.last_loss):
         message = (
-            f"the loss became {learned.last_loss} after {learned.steps} steps on {learned.examples} examples"
+            f"the loss became {memorized.last_loss} after {memorized.steps} steps on "
+            f"{memorized.examples} examples"
         )
-        return [Finding("overfit_small", "note", learned.accuracy, 1.0, message, Remedy("lower lr"))]
+        return [note("overfit_small", memorized.accuracy, 1.0, message, Remedy("lower lr"))]
     message = (
-        f"knew only {learned.accuracy:.0%} of {learned.examples} examples after {learned.steps} steps at the "
-        "full learning rate"
+        f"memorized only {memorized.accuracy:.0%} of {memorized.examples} examples in "
+        f"{memorized.steps} steps at the full learning rate"
     )
-    remedy = Remedy("raise lr if the loss hardly moved, lower it if it jumped; or use batch_norm: before")
-    return [Finding("overfit_small", "note", learned.accuracy, 1.0, message, remedy)]
+    remedy = Remedy("raise lr if the loss hardly changed, lower it if it jumped; or use batch_norm: before")
+    return [note("overfit_small", memorized.accuracy, 1.0, message, remedy)]
 
 
 def looks_at_input(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Compare the loss on the examples that were learned with that on zeroed images."""
+    """Compare the loss on the memorized examples with that on zeroed images."""
     assert seen.preflight is not None
-    learned = seen.preflight.memorization
-    if learned is None or not math.isfinite(learned.last_loss + learned.blank_loss):
+    memorized = seen.preflight.memorization
+    if memorized is None or not math.isfinite(memorized.last_loss + memorized.blank_loss):
         return []
-    if learned.accuracy < 1.0 and learned.first_loss - learned.last_loss < _FALLEN:
-        return []  # what has learned nothing cannot say from what
-    difference = learned.blank_loss - learned.last_loss
-    if learned.accuracy == 1.0 or abs(difference) > _DIFFERENCE:
+    if memorized.accuracy < 1.0 and memorized.first_loss - memorized.last_loss < _FALLEN:
+        return []  # a network that has learned nothing has used nothing
+    difference = memorized.blank_loss - memorized.last_loss
+    if memorized.accuracy == 1.0 or abs(difference) > _DIFFERENCE:
         message = f"zeroed images cost {difference:.3g} nats more than real ones"
-        return [Finding("looks_at_input", "pass", difference, _DIFFERENCE, message)]
-    message = f"zeroed images give the same loss as real ones ({learned.blank_loss:.3f})"
+        return [passed("looks_at_input", difference, _DIFFERENCE, message)]
+    message = f"zeroed images give the same loss as real ones ({memorized.blank_loss:.3f})"
     return [
-        Finding(
+        note(
             "looks_at_input",
-            "note",
             difference,
             _DIFFERENCE,
             message,
-            Remedy("look at what reaches the first layer, and whether signals die on the way"),
+            Remedy("check what reaches the first layer and whether signals die on the way"),
             cause="ignores_input",
             confidence=0.5,
         )

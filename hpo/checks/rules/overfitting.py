@@ -1,22 +1,23 @@
-"""Does it know the training images better than it should?
+"""Does it fit the training images much better than validation images?
 
-Source: CS231n lecture 6: a big gap between training and validation accuracy is overfitting.
+Source: CS231n lecture 6: a large gap between training and validation accuracy is overfitting.
 """
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, Remedy
+from hpo.checks.base import note, warn
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _SEVERE_GAP = 0.4
-"""From here on it is worth a warning: most of what it knows is of no use."""
+"""Above this gap it is a warning: most of what was learned does not generalize."""
 _TURNED = 1.1
-"""A last validation loss of so many times the smallest has turned."""
+"""A last validation loss above this many times the smallest has turned."""
 
 
 def overfitting(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Training accuracy far above validation accuracy, while the validation loss has turned."""
+    """Report training accuracy far above validation accuracy while the validation loss rises."""
     curve = seen.known_curve
     if not curve:
         return []
@@ -29,12 +30,11 @@ def overfitting(seen: Observations, limits: Thresholds) -> list[Finding]:
         f"the loss rose from {smallest:.2f} to {last.val_loss:.2f}"
     )
     remedy = Remedy(
-        "add weight_decay, dropout or augmentation: flip_crop, or stop earlier", {"augmentation": "flip_crop"}
+        "add weight_decay, dropout or augmentation: flip_crop; or stop earlier", {"augmentation": "flip_crop"}
     )
     return [
-        Finding(
+        (warn if gap > _SEVERE_GAP else note)(
             "overfitting",
-            "warn" if gap > _SEVERE_GAP else "note",
             gap,
             limits.overfit_gap,
             message,

@@ -1,15 +1,16 @@
-"""Does every parameter take part: trainable, in the optimizer, and reached by a gradient?"""
+"""Is every parameter trainable, in the optimizer, and reached by a gradient?"""
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, Remedy
+from hpo.checks.base import passed, warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 
 def trained_parameters(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Parameters that are frozen, or that the optimizer does not have."""
+    """Report parameters that are frozen or not in the optimizer."""
     setup = seen.setup
     found = []
     if setup.frozen:
@@ -20,41 +21,32 @@ def trained_parameters(seen: Observations, limits: Thresholds) -> list[Finding]:
             )
         )
     if setup.unoptimized:
-        message = f"the optimizer does not have {_listed(setup.unoptimized)}"
-        if setup.strangers:
-            message += f", but {setup.strangers} parameters of another model"
+        message = f"the optimizer lacks {_listed(setup.unoptimized)}"
+        if setup.foreign_parameters:
+            message += f" but has {setup.foreign_parameters} parameters of another model"
         remedy = fix(
-            "give_all_parameters", "make the optimizer from model.parameters(), after the model is final"
+            "give_all_parameters", "create the optimizer from model.parameters() once the model is final"
         )
         found.append(_warn("trained_parameters", len(setup.unoptimized), message, remedy))
     if not found:
         message = f"the optimizer has all {setup.parameters} parameters"
-        found.append(Finding("trained_parameters", "pass", 0.0, 0.0, message))
+        found.append(passed("trained_parameters", 0.0, 0.0, message))
     return found[:1]
 
 
 def gradient_reaches(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Parameters to which backward gives no gradient."""
+    """Report parameters that backward gives no gradient."""
     assert seen.preflight is not None
     without = seen.preflight.without_gradient
     if not without:
-        return [Finding("gradient_reaches", "pass", 0.0, 0.0, "a gradient reaches every parameter")]
+        return [passed("gradient_reaches", 0.0, 0.0, "a gradient reaches every parameter")]
     remedy = fix("reattach", "look for detach(), .data, no_grad() or an unused branch in forward")
     message = f"no gradient reaches {_listed(without)}"
     return [_warn("gradient_reaches", len(without), message, remedy, cause="detached")]
 
 
 def _warn(check: str, count: int, message: str, remedy: Remedy, cause: str = "frozen_parameters") -> Finding:
-    return Finding(
-        check,
-        "warn",
-        float(count),
-        0.0,
-        message,
-        remedy,
-        cause=cause,
-        confidence=0.9,
-    )
+    return warn(check, float(count), 0.0, message, remedy, cause=cause, confidence=0.9)
 
 
 def _listed(names: tuple[str, ...], most: int = 3) -> str:

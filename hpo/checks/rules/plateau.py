@@ -1,10 +1,11 @@
-"""Has the validation loss stood still for the second half of the training, above what training reached?"""
+"""Did the validation loss stop improving in the second half of the training?"""
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, Remedy
+from hpo.checks.base import note
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _LEAST_EPOCHS = 6
 _STILL = 0.01
@@ -12,7 +13,7 @@ _STILL = 0.01
 
 
 def plateau(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """The second half improved on the best validation loss of the first by less than 1 %."""
+    """Report a second half that improved the best validation loss by less than 1 %."""
     curve = seen.known_curve
     if len(curve) < _LEAST_EPOCHS:
         return []
@@ -22,5 +23,5 @@ def plateau(seen: Observations, limits: Thresholds) -> list[Finding]:
     if gain > _STILL:
         return []
     message = f"the best validation loss was {before:.3f} halfway and {after:.3f} at the end"
-    remedy = Remedy("lower lr on the way (schedule: cosine), or stop earlier")
-    return [Finding("plateau", "note", gain, _STILL, message, remedy, step=curve[-1].step)]
+    remedy = Remedy("lower lr during training (schedule: cosine), or stop earlier")
+    return [note("plateau", gain, _STILL, message, remedy, step=curve[-1].step)]

@@ -1,25 +1,27 @@
-"""Did the first steps throw the network far off? It may have come back, and still be worse for it.
+"""Did the first steps damage the network? It may recover and still be worse for it.
 
-Source: Goyal et al. 2017, Accurate, large minibatch SGD: a learning rate that is fine later on can do damage
-in the first steps, which a warm-up avoids.
+Source: Goyal et al. 2017, Accurate, large minibatch SGD: a learning rate that is fine later can do damage in
+the first steps, which a warm-up avoids.
 """
 
 from __future__ import annotations
 
 import math
 
-from hpo.checks.base import Finding, Remedy
+from hpo.checks.base import warn
+from hpo.checks.derived import update_excess
 from hpo.checks.observations import Observations
-from hpo.checks.remedies import lower_lr, update_excess
+from hpo.checks.remedies import lower_lr
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _STEPS = 20
 _ABOVE = 1.5
-"""Mean loss of the first steps over ln C; the sound programs of benchmarks/diagnosis.py stay below 1.3."""
+"""Mean loss of the first steps over ln C; sound programs of benchmarks/diagnosis.py stay below 1.3."""
 
 
 def rough_start(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """The mean loss of the first steps, where the first update was far too large; judged at the end."""
+    """Report a high mean loss of the first steps after a far too large first update, at the end."""
     excess = update_excess(seen)
     if not seen.ended or seen.steps < 2 * _STEPS or excess is None or excess < limits.update_factor:
         return []
@@ -28,13 +30,12 @@ def rough_start(seen: Observations, limits: Thresholds) -> list[Finding]:
         return []
     lower = lower_lr(seen)
     return [
-        Finding(
+        warn(
             "rough_start",
-            "warn",
             level,
             _ABOVE,
-            f"the first {_STEPS} steps threw the loss to {level:.1f} x ln C; the first update was "
-            f"{excess:.0f} x the usual size",
+            f"the first {_STEPS} steps drove the loss to {level:.1f}x ln C; the first update was "
+            f"{excess:.0f}x the usual size",
             Remedy(f"{lower.text}, or add warmup_epochs", lower.change),
             step=_STEPS,
             cause="lr_too_high",

@@ -1,22 +1,23 @@
-"""Does the learning rate rise to its peak, not beyond, and does it last? Far below it, training is wasted."""
+"""Does the learning rate reach its peak, stay at or below it, and last long enough?"""
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, Remedy
+from hpo.checks.base import warn
 from hpo.checks.observations import Observations, Snapshot
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _VANISHED = 1e-3
 _MIDDLE = 0.6
 _BEYOND = 3.0
-"""Warm-ups and cycles come up to the peak that the optimizer was made with, and none beyond it."""
+"""Warm-ups and cycles rise to the peak that the optimizer was created with, and no further."""
 _NOT_RISEN = 0.05
 _EARLY = 0.15
-"""By this part of a training any warm-up that ends within it has passed `_NOT_RISEN` of the peak."""
+"""By this share of a training, any warm-up that ends within it has passed `_NOT_RISEN` of the peak."""
 
 
 def schedule(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """The learning rate of the looks over what it should come to, and after its peak over the peak."""
+    """Compare the learning rate of each snapshot with its intended peak, and with the peak so far."""
     total = seen.setup.total_steps
     if total is None or seen.setup.lr <= 0:
         return []
@@ -26,11 +27,11 @@ def schedule(seen: Observations, limits: Thresholds) -> list[Finding]:
         where = f"by step {shot.step} of {total}"
         if _EARLY * total <= shot.step and peak < _NOT_RISEN * seen.setup.lr:
             message = f"lr has risen to no more than {shot.lr:.1e} of {seen.setup.lr:.3g} {where}"
-            remedy = Remedy("use a warm-up of an epoch or none", {"warmup_epochs": 0})
+            remedy = Remedy("use a warm-up of at most one epoch", {"warmup_epochs": 0})
             return [_found(shot, shot.lr / seen.setup.lr, _NOT_RISEN, message, remedy)]
         if shot.lr > _BEYOND * seen.setup.lr:
             message = f"lr has grown to {shot.lr:.3g}, from {seen.setup.lr:.3g}, {where}"
-            remedy = Remedy("use a schedule that falls, as cosine does", {"schedule": "cosine"})
+            remedy = Remedy("use a schedule that falls, such as cosine", {"schedule": "cosine"})
             return [_found(shot, shot.lr / seen.setup.lr, _BEYOND, message, remedy)]
         if shot.step < _MIDDLE * total and peak > 0 and shot.lr < _VANISHED * peak:
             message = f"lr has fallen from {peak:.3g} to {shot.lr:.1e} {where}"
@@ -40,14 +41,6 @@ def schedule(seen: Observations, limits: Thresholds) -> list[Finding]:
 
 
 def _found(shot: Snapshot, value: float, threshold: float, message: str, remedy: Remedy) -> Finding:
-    return Finding(
-        "schedule",
-        "warn",
-        value,
-        threshold,
-        message,
-        remedy,
-        step=shot.step,
-        cause="schedule",
-        confidence=0.9,
+    return warn(
+        "schedule", value, threshold, message, remedy, step=shot.step, cause="schedule", confidence=0.9
     )

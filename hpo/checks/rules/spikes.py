@@ -1,20 +1,21 @@
-"""Steps whose loss jumps far above those before: the learning rate is at its edge, or an image is bad."""
+"""Does the loss jump in single steps? The learning rate is at its limit, or an image is bad."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from hpo.checks.base import Finding
+from hpo.checks.base import note
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import lower_lr
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _AROUND = 10
-"""Steps before it that a step is compared with."""
+"""Preceding steps that a step is compared with."""
 
 
 def spikes(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """The highest jump over the median of the steps before; judged once, at the end."""
+    """Report the highest jump over the median of the preceding steps, once, at the end."""
     losses = seen.losses
     if not seen.ended or len(losses) < 4 * _AROUND or not np.isfinite(losses).all():
         return []
@@ -24,5 +25,5 @@ def spikes(seen: Observations, limits: Thresholds) -> list[Finding]:
     highest = float(ratios.max())
     if highest <= limits.spike_factor:
         return []
-    message = f"the loss jumped to {losses[step]:.2f}, {highest:.1f} x that of the steps before"
-    return [Finding("spikes", "note", highest, limits.spike_factor, message, lower_lr(seen), step=step)]
+    message = f"the loss jumped to {losses[step]:.2f}, {highest:.1f}x the median of the preceding steps"
+    return [note("spikes", highest, limits.spike_factor, message, lower_lr(seen), step=step)]

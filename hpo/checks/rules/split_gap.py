@@ -1,41 +1,44 @@
-"""Do training and validation disagree beyond what overfitting explains?"""
+"""Do training and validation differ more than overfitting explains?"""
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding
+from hpo.checks.base import warn
+from hpo.checks.derived import chance_limit
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
-from hpo.checks.rules.input_scale import LOOKS_DIFFERENT
-from hpo.checks.rules.learned import chance_limit
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _GAP = 0.15
+_DIFFERENT = 3.5
+"""Student's t above which the images of the two splits differ if their accuracies do too; 1 in 2,000 pairs of
+random halves exceeds it."""
 _CARRIES = 0.4
 """Measured on the programs of benchmarks/diagnosis.py: 0.52 and more in 643 epochs of sound trainings below
-`_NOT_BY_HEART`, 0.45 and less with wrong validation images or labels."""
-_NOT_BY_HEART = 0.8
+`_NOT_MEMORIZED`, 0.45 and less with wrong validation images or labels."""
+_NOT_MEMORIZED = 0.8
 """Training accuracy up to which a gap is too early for overfitting."""
 
 
 def split_gap(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """A validation accuracy of guessing, or far behind training while that has not learned by heart."""
+    """Report a validation accuracy at chance, or far behind training before images can be memorized."""
     curve = seen.known_curve
     if len(curve) < 2:
         return []
     last = curve[-1]
     best = max(epoch.val_accuracy for epoch in curve)
-    different = seen.preflight is not None and abs(seen.preflight.split_t) > LOOKS_DIFFERENT
+    different = seen.preflight is not None and abs(seen.preflight.split_t) > _DIFFERENT
     if different and last.train_accuracy - last.val_accuracy > _GAP:
         gap = last.train_accuracy - last.val_accuracy
         message = (
             f"training accuracy ({last.train_accuracy:.3f}) is far above validation accuracy "
-            f"({last.val_accuracy:.3f}), and their images look different"
+            f"({last.val_accuracy:.3f}), and the images of the two splits differ"
         )
         return [_warn(gap, _GAP, message, last.step, 0.75)]
     carried = _carried_over(seen.setup.classes, last.train_accuracy, best)
     guessing = best < chance_limit(seen.setup.classes, seen.val_images or 1, limits.chance_sigmas)
-    if carried < _CARRIES and (guessing or last.train_accuracy < _NOT_BY_HEART):
-        share = f"{carried:.0%} of what training has above guessing"
+    if carried < _CARRIES and (guessing or last.train_accuracy < _NOT_MEMORIZED):
+        share = f"{carried:.0%} of the gain over guessing in training"
         message = (
             f"validation accuracy is {best:.3f} at best, {'no better than guessing' if guessing else share}, "
             f"at a training accuracy of {last.train_accuracy:.3f}"
@@ -45,20 +48,19 @@ def split_gap(seen: Observations, limits: Thresholds) -> list[Finding]:
 
 
 def _carried_over(classes: int, train: float, val: float) -> float:
-    """The share of what training has above guessing that validation has too; 1 if training has little."""
+    """Return the gain of validation over guessing as a share of training's; 1 if training has little."""
     chance = 1 / classes
     return (val - chance) / (train - chance) if train - chance > _GAP else 1.0
 
 
-def _warn(value: float, threshold: float, message: str, step: int, sure: float) -> Finding:
-    return Finding(
+def _warn(value: float, threshold: float, message: str, step: int, confidence: float) -> Finding:
+    return warn(
         "split_gap",
-        "warn",
         value,
         threshold,
         message,
-        fix("same_normalization", "prepare validation images and labels exactly as those of training"),
+        fix("same_normalization", "prepare validation images and labels exactly like those of training"),
         step=step,
         cause="train_val_mismatch",
-        confidence=sure,
+        confidence=confidence,
     )

@@ -1,23 +1,23 @@
-"""Are there enough steps? A few dozen updates cannot train a network, however many images each has seen."""
+"""Are there enough steps? A few dozen updates cannot train a network, whatever the batch size."""
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, Remedy
+from hpo.checks.base import warn
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _FEW = 50
 
 
 def step_count(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """The steps of the whole training, where its length is known."""
+    """Report a training of too few steps, where its length is known."""
     total = seen.setup.total_steps
     if total is None or total >= _FEW:
         return []
     return [
-        Finding(
+        warn(
             "step_count",
-            "warn",
             float(total),
             float(_FEW),
             f"the whole training has only {total} steps",

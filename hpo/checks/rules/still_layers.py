@@ -1,50 +1,50 @@
-"""Do some layers stand still while others learn, though the optimizer has them all?"""
+"""Do some layers never change while others learn, although the optimizer has them all?"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from hpo.checks.base import Finding, Remedy
-from hpo.checks.observations import LayerStatistics, Observations
+from hpo.checks.base import warn
+from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, LayerStatistics, Remedy
 
 _AFTER = 8
-"""Steps after which a branch that starts at zero (a residual's, or the classifier) has opened."""
-_LEAST_LOOKS = 2
+"""Steps after which a branch that starts at zero (residual or classifier) has opened."""
+_MIN_SNAPSHOTS = 2
 _ALIVE = 0.5
 
 
 def still_layers(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Layers whose gradient, or whose change, was exactly 0 at every look."""
-    looks = [shot for shot in seen.snapshots if shot.step >= _AFTER and shot.lr > 0]
-    if len(looks) < _LEAST_LOOKS or seen.preflight is None:
+    """Report a layer whose gradient or change was exactly 0 in every snapshot."""
+    snapshots = [shot for shot in seen.snapshots if shot.step >= _AFTER and shot.lr > 0]
+    if len(snapshots) < _MIN_SNAPSHOTS or seen.preflight is None:
         return []
-    said = {*seen.setup.frozen, *seen.setup.unoptimized, *seen.preflight.without_gradient}
+    reported = {*seen.setup.frozen, *seen.setup.unoptimized, *seen.preflight.without_gradient}
     start = {layer.name: layer for layer in seen.preflight.layers.layers}
     by_name: dict[str, list[LayerStatistics]] = {}
-    for shot in looks:
+    for shot in snapshots:
         for layer in shot.layers:
             by_name.setdefault(layer.name, []).append(layer)
     if not any(layer.update_ratio > 0 for layers in by_name.values() for layer in layers):
         return []
     for name, layers in by_name.items():
         alive = name in start and start[name].dead < _ALIVE and start[name].gradient_norm >= 0
-        if not alive or f"{name}.weight" in said:
+        if not alive or f"{name}.weight" in reported:
             continue
         found = _judge(layers)
         if found is not None:
             cause, message, remedy = found
             return [
-                Finding(
+                warn(
                     "still_layers",
-                    "warn",
                     0.0,
                     0.0,
-                    f"{message}, in {len(looks)} looks",
+                    f"{message}, in {len(snapshots)} snapshots",
                     remedy,
-                    step=looks[-1].step,
+                    step=snapshots[-1].step,
                     layer=name,
                     cause=cause,
                     confidence=0.85,
@@ -58,13 +58,13 @@ def _judge(layers: Sequence[LayerStatistics]) -> tuple[str, str, Remedy] | None:
         remedy = fix("replace_hidden_activation", "use an activation with a derivative: rounding has none")
         return (
             "vanishing_gradients",
-            "its gradient is exactly 0, though its units were alive at first",
+            "its gradient is exactly 0, although its units were alive at first",
             remedy,
         )
     if all(layer.update_ratio == 0 for layer in layers):
         if all(math.isnan(layer.gradient_norm) for layer in layers):
-            remedy = fix("reattach", "look for what cuts this layer off once training has begun")
-            return "detached", "no gradient has come to it since training began", remedy
-        remedy = fix("unfreeze", "give its parameter group a learning rate, and keep requires_grad on")
-        return "frozen_parameters", "it has a gradient, and is never changed", remedy
+            remedy = fix("reattach", "find what detaches this layer once training has begun")
+            return "detached", "no gradient has reached it since training began", remedy
+        remedy = fix("unfreeze", "give its parameter group a learning rate and keep requires_grad on")
+        return "frozen_parameters", "it has a gradient but never changes", remedy
     return None

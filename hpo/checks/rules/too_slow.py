@@ -1,4 +1,4 @@
-"""Does the loss fall too slowly? A straight, shallow line with small updates: the learning rate is too low.
+"""Does the loss fall too slowly? A straight, shallow line with small updates: the learning rate is low.
 
 Source: CS231n lecture 6: "loss barely changing: learning rate is probably too low".
 """
@@ -9,25 +9,25 @@ import math
 
 import numpy as np
 
-from hpo.checks.base import Finding
+from hpo.checks.base import warn
+from hpo.checks.derived import median_ratio, trend, update_excess
 from hpo.checks.observations import Observations
-from hpo.checks.remedies import raise_lr, update_excess
-from hpo.checks.rules.not_learning import trend
-from hpo.checks.rules.update_ratio import median_ratio
+from hpo.checks.remedies import raise_lr
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding
 
 _LITTLE = 0.25
-"""Share of ln C that a training should at least have come down."""
+"""Share of ln C by which the loss of a training should at least fall."""
 _BARELY = 0.15
-"""The same where the very first step was far smaller than usual, whatever the line."""
+"""The same where the first step was far smaller than usual, whatever the shape of the curve."""
 _STRAIGHT = 0.35
-"""In a straight line the second half falls by at least so much of the first's share."""
+"""In a straight line the second half falls by at least this share of the first half's fall."""
 _SMALL = 3e-4
-"""Update ratio below a third of the lecture's 1e-3."""
+"""Update ratio: a third of the lecture's 1e-3."""
 
 
 def too_slow(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Judged on the finished curve: little came down, steadily, in small steps."""
+    """Judge the finished curve: the loss fell little, steadily, in small steps."""
     if not seen.ended or seen.steps < 40 or not np.isfinite(seen.losses).all():
         return []
     half = seen.steps // 2
@@ -45,13 +45,12 @@ def too_slow(seen: Observations, limits: Thresholds) -> list[Finding]:
     if not (straight and typical < _SMALL) and not (timid and fallen < _BARELY):
         return []
     message = (
-        f"the loss fell only from {start:.3f} to {end:.3f}; weights moved by {typical:.1e} of "
-        "their size a step"
+        f"the loss fell only from {start:.3f} to {end:.3f}; weights changed by {typical:.1e} of "
+        "their size per step"
     )
     return [
-        Finding(
+        warn(
             "too_slow",
-            "warn",
             fallen,
             _LITTLE,
             message,

@@ -1,22 +1,23 @@
-"""Does it not even know the training images?
+"""Does it fail to fit even the training images?
 
-Source: CS231n lecture 6: no gap and both accuracies low calls for a larger network or less regularization.
+Source: CS231n lecture 6: no gap and two low accuracies call for a larger network or less regularization.
 """
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, Remedy
+from hpo.checks.base import warn
+from hpo.checks.derived import excessive_setting
 from hpo.checks.observations import Observations
-from hpo.checks.rules.regularization import heavy_regularization
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _USUAL_WIDTH = 8
 _HEAVY = 1.6
-"""Where settings forbid more than is usual, more is asked of the accuracy."""
+"""Where settings regularize more than is usual, more accuracy is required."""
 
 
 def underfitting(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Training and validation accuracy close to chance at the end of the training."""
+    """Report training and validation accuracy close to chance at the end of the training."""
     curve = seen.known_curve
     if not curve:
         return []
@@ -24,17 +25,16 @@ def underfitting(seen: Observations, limits: Thresholds) -> list[Finding]:
     chance = 1 / seen.setup.classes
     share = (max(best.train_accuracy, best.val_accuracy) - chance) / (1 - chance)
     limit = limits.underfit_accuracy
-    if heavy_regularization(seen, limits):
+    if excessive_setting(seen) is not None:
         limit *= _HEAVY
     if share >= limit:
         return []
     return [
-        Finding(
+        warn(
             "underfitting",
-            "warn",
             share,
             limit,
-            f"training accuracy is only {best.train_accuracy:.3f}, and validation accuracy "
+            f"training accuracy is only {best.train_accuracy:.3f} and validation accuracy "
             f"{best.val_accuracy:.3f}",
             _remedy(seen),
             step=best.step,

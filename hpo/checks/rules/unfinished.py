@@ -1,18 +1,19 @@
-"""Was it still improving when it ended?"""
+"""Was it still improving at the end?"""
 
 from __future__ import annotations
 
-from hpo.checks.base import Finding, Remedy
+from hpo.checks.base import note
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Remedy
 
 _STILL = 0.01
-"""Accuracy that the last epoch must have gained to say that more would follow."""
+"""Accuracy that the last epoch must gain for more epochs to be worthwhile."""
 _LEAST_EPOCHS = 4
 
 
 def unfinished(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """The last epoch is the best, by more than a hundredth."""
+    """Report a last epoch that is the best by more than 0.01."""
     curve = seen.known_curve
     if len(curve) < _LEAST_EPOCHS:
         return []
@@ -20,4 +21,4 @@ def unfinished(seen: Observations, limits: Thresholds) -> list[Finding]:
     if gain <= _STILL:
         return []
     message = f"the last epoch still gained {gain:.3f} validation accuracy: more epochs would help"
-    return [Finding("unfinished", "note", gain, _STILL, message, Remedy("raise epochs"), step=curve[-1].step)]
+    return [note("unfinished", gain, _STILL, message, Remedy("raise epochs"), step=curve[-1].step)]

@@ -1,4 +1,4 @@
-"""``hpo check``: is this configuration sound? Checks before training, and a short watched training."""
+"""``hpo check``: check one configuration, before training and in a short dry run."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpo.cli.options import Json
+from hpo.cli.options import Changes, Device, Json
 
 if TYPE_CHECKING:
     from hpo.config.configuration import Configuration
     from hpo.config.study import StudySpec
-    from hpo.trial.dry_run import Rehearsal
+    from hpo.trial.dry_run import DryRun
 
-_LEAST_STEPS = 60
-"""Steps of an epoch below which the shortness of the rehearsal itself would be found fault with."""
+_MIN_STEPS = 60
+"""Steps of an epoch below which the checks would report the short length of the dry run itself."""
 
 
 def check(
@@ -22,7 +22,7 @@ def check(
         str,
         typer.Argument(
             metavar="STUDY|MODULE:BUILD",
-            help="A study file, a bundled study, or a network of your own as package.module:function.",
+            help="A study file, a bundled study, or your own network as package.module:function.",
         ),
     ],
     trial: Annotated[
@@ -30,24 +30,23 @@ def check(
         typer.Option(
             min=0,
             metavar="N",
-            help="Check the study's N-th planned configuration. [default: fixed values, defaults elsewhere]",
+            help="Check the configuration of trial N. [default: the fixed values, else defaults]",
             show_default=False,
         ),
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Length of the watched training.")] = 2,
+    epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Epochs of the dry run.")] = 2,
     images: Annotated[
-        int, typer.Option(min=64, metavar="N", help="Most training images of an epoch.")
+        int, typer.Option(min=64, metavar="N", help="Training images per epoch, at most.")
     ] = 6400,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the file; may be repeated."),
-    ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    changes: Changes = None,
+    device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Check one configuration before you search: each check with its number, its threshold and the remedy.
+    """Check one configuration before you search.
 
-    Exits with 1 if something is fatal.
+    It runs the checks before training and a short dry run, and prints each check with its value, threshold
+    and remedy. It exits with 1 if a finding is fatal. `hpo doctor` checks this machine, `hpo db check` the
+    data in the database.
     """
     spec = _spec(study, changes or [])
 
@@ -63,7 +62,7 @@ def check(
 
 
 def _spec(source: str, changes: list[str]) -> StudySpec:
-    """The study, or one that has nothing but the network that ``source`` names; always with checks on."""
+    """Return the study, or one with only the network that ``source`` names; checks are always on."""
     from pathlib import Path
 
     from hpo.config.parsing.load import load_study, parse_study
@@ -80,33 +79,31 @@ def _spec(source: str, changes: list[str]) -> StudySpec:
 
 def _run(
     spec: StudySpec, trial: int | None, epochs: int, images: int, device_name: str, *, quiet: bool
-) -> tuple[Configuration, Rehearsal]:
+) -> tuple[Configuration, DryRun]:
     from hpo.cli.views.check import following
-    from hpo.data.datasets import load_study_images, resolve_auto
+    from hpo.data.datasets import choose_dataset, load_study_images
     from hpo.errors import UserError
     from hpo.rng import Key
     from hpo.search.samplers.registry import sample_slot
-    from hpo.settings import settings
     from hpo.training.cores import divide_threads
     from hpo.training.device import prepare_process, resolve_device
-    from hpo.trial.dry_run import rehearse
-    from hpo.trial.setup import prepare
+    from hpo.training.setup import prepare
+    from hpo.trial.dry_run import dry_run
 
     device = resolve_device(device_name)
     prepare_process(divide_threads(1))
-    wanted = str(spec.fixed.get("dataset", "auto"))
-    dataset = load_study_images(spec, resolve_auto(settings())[0] if wanted == "auto" else wanted)
+    dataset = load_study_images(spec, choose_dataset(spec)[0])
     if trial is not None and trial >= spec.trials:
         raise UserError(f"study {spec.study} plans trials 0 to {spec.trials - 1}; there is no trial {trial}")
     drawn = {} if trial is None else sample_slot(spec, trial)
     configuration = spec.configuration({**drawn, "dataset": dataset.name})
     held_out = int(len(dataset.train_labels) * configuration.val_fraction)
-    wanted_images = max(images, _LEAST_STEPS * configuration.batch_size)
+    wanted_images = max(images, _MIN_STEPS * configuration.batch_size)
     most = min(wanted_images, configuration.train_images or len(dataset.train_labels) - held_out)
     short = configuration.model_copy(
         update={"train_images": most, "epochs": min(epochs, configuration.epochs)}
     )
     key = Key(spec.seed) / "trial" / (trial or 0)
     with following(short, quiet=quiet) as on_epoch:
-        ready = prepare(short, dataset, key, Key(spec.seed) / "split", device)
-        return short, rehearse(ready, spec.checks, on_epoch)
+        setup = prepare(short, dataset, key, Key(spec.seed) / "split", device)
+        return short, dry_run(setup, spec.checks, on_epoch)

@@ -1,4 +1,4 @@
-"""``hpo dashboard``: curves in a browser."""
+"""``hpo dashboard``: studies in a browser."""
 
 from __future__ import annotations
 
@@ -24,30 +24,33 @@ def dashboard(
         str | None,
         typer.Option(
             metavar="TEXT",
-            help="What to log in with. Others on this machine can see it in the list of processes: better "
-            "set $HPO_DASHBOARD_TOKEN or give --token-file. [default: a new one, printed as a link]",
+            help="The token to log in with. Other users of this machine can see it: prefer "
+            "$HPO_DASHBOARD_TOKEN or --token-file. [default: a new one, printed as a link]",
             show_default=False,
         ),
     ] = None,
     token_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A file whose first line is the token, which is not printed then."),
+        typer.Option(metavar="FILE", help="A file whose first line is the token, which is then not printed."),
     ] = None,
     no_login: Annotated[
-        bool, typer.Option("--no-login", help="Ask for no token; on addresses of this machine only.")
+        bool, typer.Option("--no-login", help="Require no token; only for addresses of this machine.")
     ] = False,
     trusted_proxy: Annotated[
         str | None,
         typer.Option(
-            metavar="ADDRESS", help="A proxy with HTTPS in front, whose X-Forwarded headers are believed."
+            metavar="ADDRESS", help="An HTTPS proxy in front, whose X-Forwarded headers are trusted."
         ),
     ] = None,
     storage: Storage = None,
 ) -> None:
-    """Show curves, verdicts and trials in a browser (optuna-dashboard), behind a login and read-only."""
+    """Serve the web dashboard (optuna-dashboard).
+
+    It shows studies, trials, curves and verdicts, behind a login and read-only.
+    """
     from urllib.parse import quote
 
-    from hpo.cli.console import stderr, stdout
+    from hpo.cli.console import print_warning, stdout
     from hpo.reporting.dashboard.app import Access
     from hpo.reporting.dashboard.headers import is_local
     from hpo.reporting.dashboard.server import make_server
@@ -56,22 +59,21 @@ def dashboard(
     access = Access(secret, writable, trusted_proxy)
     server = make_server(storage_url(storage), host, port, access)
     if not is_local(host) and trusted_proxy is None:
-        warning = "the login and all you see travel unencrypted: see docs/dashboard.md for HTTPS"
-        stderr().print(f"warning: {warning}", style="yellow", soft_wrap=True)
-    kept_apart = secret is None or token_file is not None  # what is printed may well go into a log
-    link = server.address if kept_apart else f"{server.address}?token={quote(secret or '', safe='')}"
+        print_warning("the token and all data are sent unencrypted: see docs/dashboard.md for HTTPS")
+    without_token = secret is None or token_file is not None  # the output may go into a log
+    link = server.address if without_token else f"{server.address}?token={quote(secret or '', safe='')}"
     mode = "writable" if writable else "read-only"
-    stdout().print(f"{link}  ({mode}; Ctrl-C ends it)", soft_wrap=True)
+    stdout().print(f"{link}  ({mode}; press Ctrl-C to stop)", soft_wrap=True)
     server.serve()
 
 
 def _token(given: str | None, file: Path | None, no_login: bool) -> str | None:
-    """What to log in with; None for nothing. Raises ``UserError``."""
+    """Return the token to log in with, or None for no login. Raises ``UserError``."""
     from hpo.reporting.dashboard.login import checked_token, new_token
     from hpo.settings import first_line, settings
 
     if sum((given is not None, file is not None, no_login)) > 1:
-        raise UserError("--token, --token-file and --no-login exclude each other: give one of them")
+        raise UserError("--token, --token-file and --no-login are mutually exclusive: use one of them")
     if no_login:
         return None
     if given is not None:

@@ -25,7 +25,7 @@ def delete(
 
     That is its rows, Optuna's study, and its checkpoints and kept weights on this machine. Asks first.
     """
-    from hpo.cli.views.tables import results
+    from hpo.cli.database import results
     from hpo.maintenance.deletion import delete_study, find_deletable, refuse_held
     from hpo.storage.store import ResultsStore
 

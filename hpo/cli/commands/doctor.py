@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from hpo.cli.options import Json, Storage, storage_url
+from hpo.cli.options import Device, Json, Storage, storage_url
 
 if TYPE_CHECKING:
     from hpo.reporting.doctor.checks import CheckResult
@@ -18,14 +18,16 @@ _TOPIC_WIDTH = 9
 
 def doctor(
     storage: Storage = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Check software, database, images, devices and speed, and suggest fixes.
+    """Check this machine and suggest fixes.
 
-    The exit code is 1 if there is a problem, with which studies cannot run.
+    It checks software, database, images, devices and speed. The exit code is 1 if there is a problem with
+    which studies cannot run. `hpo check` checks a study's configuration, `hpo db check` the data in the
+    database.
     """
-    from hpo.cli.console import to_json
+    from hpo.cli.console import print_json
     from hpo.reporting.doctor.run import Environment, run_checks
 
     results = []
@@ -36,7 +38,7 @@ def doctor(
             _print(check.topic, result)
     problems = sum(each["condition"] == "problem" for each in results)
     if as_json:
-        typer.echo(to_json({"problems": problems, "diagnoses": results}))
+        print_json({"problems": problems, "diagnoses": results})
     raise typer.Exit(1 if problems else 0)
 
 

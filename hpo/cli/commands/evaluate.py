@@ -17,7 +17,7 @@ def evaluate(
     counted. A study with a confirmation stage evaluates its winner by itself.
     """
     from hpo.cli.console import print_line, print_warning
-    from hpo.cli.views.tables import study_in_database
+    from hpo.cli.database import study_in_database
     from hpo.reporting import formatting
     from hpo.stages.advance import evaluate_on_test
     from hpo.storage.store import ResultsStore

@@ -44,11 +44,11 @@ def export(
     from dataclasses import asdict
 
     from hpo.cli.console import print_json
-    from hpo.trial.export import Export, check_place
+    from hpo.trial.export import Export, check_output
 
     export = Export(storage_url(storage), study, trial)
     place = output or Path(f"{study}-trial-{export.trial.number}")
-    check_place(place)
+    check_output(place)
     weights = export.kept_weights()
     if weights is None:
         if not retrain:

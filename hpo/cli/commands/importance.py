@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from hpo.cli.options import Json, Storage, storage_url
+from hpo.cli.options import Json, Storage, StudyName, storage_url
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -16,19 +14,20 @@ if TYPE_CHECKING:
 
 
 def importance(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="The study's name.")],
+    study: StudyName,
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Say which hyperparameters decide whether a trial trains, how well, and which it takes to be the best.
+    """Show which hyperparameters matter.
 
-    Each with its share of the variance and the chance of as much without any effect (p). Statements are made
-    of what is beyond chance alone, over all that was tried.
+    They can decide whether a trial trains, how well, and whether it is among the best. Each has its share of
+    the variance and a p-value: the chance of such a share without any effect. Only effects beyond chance get
+    a statement.
     """
-    from hpo.cli.views.tables import results
+    from hpo.cli.database import results
     from hpo.diagnosis.importance import importance
     from hpo.diagnosis.ped_anova import best_tenth_shares
-    from hpo.diagnosis.refresh import study_results
+    from hpo.diagnosis.trials import study_results
 
     with results(storage_url(storage)) as engine:
         found = study_results(engine, study)
@@ -40,24 +39,22 @@ def importance(
 
 
 def as_dict(answers: list[Answer]) -> list[dict[str, object]]:
-    """The answers for programs."""
+    """Return the answers for programs."""
     from dataclasses import asdict
 
     return [{**asdict(each), "statements": each.statements} for each in answers]
 
 
 def _print_json(found: StudyResults, answers: list[Answer], tenth: dict[str, float]) -> None:
-    from hpo.cli.console import to_json
+    from hpo.cli.console import print_json
 
-    typer.echo(
-        to_json(
-            {
-                "study": found.spec.study,
-                "trials": len(found.trials),
-                "answers": as_dict(answers),
-                "best_tenth": tenth,
-            }
-        )
+    print_json(
+        {
+            "study": found.spec.study,
+            "trials": len(found.trials),
+            "answers": as_dict(answers),
+            "best_tenth": tenth,
+        }
     )
 
 
@@ -71,9 +68,9 @@ def _print_text(found: StudyResults, answers: list[Answer], tenth: dict[str, flo
     console = stdout()
     failed = sum(map(found.failed, found.trials))
     trials = formatting.count(len(found.trials), "trial")
-    console.print(Text(printable(f"{found.spec.study}  {trials}, of which {failed} came to nothing")))
+    console.print(Text(printable(f"{found.spec.study}  {trials}, {failed} of which failed or did not learn")))
     if not answers:
-        console.print("too few trials have ended to say what matters")
+        console.print("too few finished trials to tell what matters")
         return
     names = list(dict.fromkeys(each.name for answer in answers for each in answer.effects))
     columns = {"hyperparameter": [Text(name) for name in names]}
@@ -84,11 +81,11 @@ def _print_text(found: StudyResults, answers: list[Answer], tenth: dict[str, flo
     console.print()
     console.print(table_that_fits(columns, console.width, left=("hyperparameter",)))
     console.print()
-    said = [statement for answer in answers for statement in answer.statements]
-    for statement in said:
+    statements = [statement for answer in answers for statement in answer.statements]
+    for statement in statements:
         console.print(Text(printable(statement)), soft_wrap=True)
-    if not said:
-        console.print("none of it is beyond chance yet")
+    if not statements:
+        console.print("nothing is beyond chance yet")
 
 
 _TITLES = {"trains": "trains", "value": "accuracy"}

@@ -1,4 +1,4 @@
-"""``hpo init``: a first study file."""
+"""``hpo init``: write a first study file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SearchName(StrEnum):
 
 
 def init(
-    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="The file to write.")] = Path("study.yaml"),
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")] = Path("study.yaml"),
     images: Annotated[
         str | None,
         typer.Option(
@@ -51,9 +51,12 @@ def init(
             show_default=False,
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Write a study file with comments. It asks three questions on a terminal if no option answers one."""
+    """Write a study file with comments.
+
+    On a terminal and without options it asks three questions.
+    """
     from hpo.config.parsing.load import parse_study
     from hpo.config.template import SEARCHES, first_study, name_from, parse_length
     from hpo.errors import UserError
@@ -143,14 +146,14 @@ def _plan(how_long: float | Length, images: Images) -> tuple[Length, str, str]:
     from hpo.cli.console import stderr
     from hpo.config.template import Length, fitting_length
     from hpo.reporting import formatting
-    from hpo.training.speed import crew_speed
+    from hpo.training.speed import pool_speed
 
     if stderr().is_terminal:
         stderr().print("measuring this machine's training speed ...", style="dim")
     if isinstance(how_long, Length):
-        speed, length = crew_speed(how_long.trials), how_long
+        speed, length = pool_speed(how_long.trials), how_long
     else:
-        speed = crew_speed()
+        speed = pool_speed()
         length = fitting_length(60 * how_long * speed, images)
     work = length.work(images)
     about = formatting.duration(work / speed)

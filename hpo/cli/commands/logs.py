@@ -20,7 +20,8 @@ def logs(
     from rich.text import Text
 
     from hpo.cli.console import print_json, printable, stdout
-    from hpo.cli.views.tables import SEVERITY_STYLES, results
+    from hpo.cli.database import results
+    from hpo.cli.views.tables import SEVERITY_STYLES
     from hpo.queries.trial import trial_log
 
     with results(storage_url(storage)) as engine:

@@ -1,4 +1,4 @@
-"""``hpo refine``: what a study's results leave of its space, as a study file."""
+"""``hpo refine``: a search space refined by a study's results, as a study file."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from typing import Annotated
 
 import typer
 
-from hpo.cli.options import Storage, storage_url
+from hpo.cli.options import Storage, StudyName, storage_url
 
 
 def refine(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="The study's name.")],
+    study: StudyName,
     keep: Annotated[
         float,
-        typer.Option(
-            min=0.01, max=0.5, metavar="SHARE", help="Keep the ranges of this share, the best trials."
-        ),
+        typer.Option(min=0.01, max=0.5, metavar="SHARE", help="Share of the trials that count as the best."),
     ] = 0.25,
     name: Annotated[
         str | None,
@@ -25,12 +23,13 @@ def refine(
     ] = None,
     storage: Storage = None,
 ) -> None:
-    """Print the space that a study's results leave, as a study file that runs.
+    """Print a search space refined by a study's results.
 
-    It narrows ranges to where the best trials lie, widens those whose best lie at an end, and leaves out
-    choices that did not work; each decision is a comment. Of a study with stages, the last search counts.
+    The output is a study file. Ranges are narrowed to the best trials, and widened where the best are at an
+    end; choices that did not work are removed; comments explain each decision. For a study with stages the
+    last search counts.
     """
-    from hpo.cli.views.tables import results
+    from hpo.cli.database import results
     from hpo.config.study import NAME_PATTERN
     from hpo.config.write import study_text
     from hpo.errors import UserError

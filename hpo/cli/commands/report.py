@@ -38,13 +38,13 @@ def report(
     ] = True,
     storage: Storage = None,
 ) -> None:
-    """Write a report on a study: setup, results with their confidence, and what failed and why.
+    """Write a report on a study as HTML or Markdown.
 
-    The HTML page is self-contained: share it, print it, archive it. It follows the reader's light or dark
+    It covers the setup, the results with their confidence, and what failed and why. The HTML page is
+    self-contained: share it, print it, archive it. It follows the reader's light or dark
     theme. The study may still be running.
     """
-    from hpo.cli.console import stdout
-    from hpo.reporting.formatting import printable
+    from hpo.cli.console import print_line
     from hpo.reporting.report.build import make_report
 
     wanted = form or (
@@ -57,9 +57,7 @@ def report(
     built = make_report(storage_url(storage), study, wanted, folder.name if with_folder else "")
     _write(built, place, folder)
     pictures_in = f", pictures in {folder}" if built.pictures else ""
-    stdout().print(
-        printable(f"{place}  ({len(built.text.encode()) / 1000:,.0f} kB{pictures_in})"), soft_wrap=True
-    )
+    print_line(f"{place}  ({len(built.text.encode()) / 1000:,.0f} kB{pictures_in})")
 
 
 def file_name(study: str) -> str:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
+
+from hpo.cli.options import OutputFile
 
 
 def schema(
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file.")
-    ] = None,
+    output: OutputFile = None,
 ) -> None:
     """Print the JSON schema of study files, for editors."""
     from hpo.config.schema import schema_text

@@ -14,7 +14,7 @@ def show(
     """Show one trial: configuration, curve, findings, verdict."""
     from hpo.artifacts.store import find
     from hpo.cli.console import print_json
-    from hpo.cli.views.tables import results
+    from hpo.cli.database import results
     from hpo.cli.views.trial import print_trial, trial_as_dict
     from hpo.queries.trial import trial_detail
 

@@ -24,8 +24,8 @@ def status(
     prints a line for each change.
     """
     from hpo.cli.console import print_json
+    from hpo.cli.database import results
     from hpo.cli.views import study as study_page
-    from hpo.cli.views.tables import results
     from hpo.queries.study import list_studies
     from hpo.storage.schema import inspect_schema
 
@@ -53,7 +53,7 @@ def status(
 
 
 def _watch(url: str, study: str | None, as_json: bool) -> None:
-    from hpo.cli.views.tables import results
+    from hpo.cli.database import results
     from hpo.cli.views.watch import watch
     from hpo.errors import UserError
     from hpo.queries.study import list_studies

@@ -1,4 +1,4 @@
-"""``hpo stop`` and ``hpo resume``: for all workers of a study, wherever they are."""
+"""``hpo stop`` and ``hpo resume``: for all workers of a study, on all machines."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import Annotated
 
 import typer
 
-from hpo.cli.options import Storage, storage_url
+from hpo.cli.options import Storage, StudyName, storage_url
 
-_LOOK_SECONDS = 0.5
-
-_Study = Annotated[str, typer.Argument(metavar="STUDY", help="The study's name.")]
+_POLL_SECONDS = 0.5
 
 
 def stop(
-    study: _Study,
-    wait: Annotated[bool, typer.Option("--wait", help="Return when all workers have left.")] = False,
+    study: StudyName,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when all workers have stopped.")] = False,
     storage: Storage = None,
 ) -> None:
-    """Stop a study: its workers anywhere save their trials and leave; none begins before `hpo resume`."""
-    from hpo.cli.views.tables import study_in_database
+    """Stop a study on all machines; its trials are saved.
+
+    Its workers save and release their trials within seconds. `hpo resume` undoes it.
+    """
+    from hpo.cli.database import study_in_database
     from hpo.queue import control
     from hpo.reporting import formatting
     from hpo.storage.store import ResultsStore
@@ -28,19 +29,23 @@ def stop(
     url = storage_url(storage)
     study_id = study_in_database(url, study)
     with ResultsStore(url) as store:
-        said = "is stopped" if control.stop(store, study_id) else "was stopped already"
+        state = "is stopped" if control.stop(store, study_id) else "was already stopped"
         left = control.at_work(store, study_id)
         if wait:
             while left:
-                time.sleep(_LOOK_SECONDS)
+                time.sleep(_POLL_SECONDS)
                 left = control.at_work(store, study_id)
-    going = f"{formatting.count(left, 'worker')} will save and leave within seconds: hpo status {study}"
-    typer.echo(f"{study} {said}; {going if left else 'nobody is at work on it'}")
+    workers = formatting.count(left, "worker")
+    rest = f"{workers} will save and stop within seconds: hpo status {study}" if left else "no worker runs it"
+    typer.echo(f"{study} {state}; {rest}")
 
 
-def resume(study: _Study, storage: Storage = None) -> None:
-    """Let workers go on with a study that `hpo stop` stopped."""
-    from hpo.cli.views.tables import study_in_database
+def resume(study: StudyName, storage: Storage = None) -> None:
+    """Resume a study that `hpo stop` stopped.
+
+    Workers can train its trials again; this command starts none.
+    """
+    from hpo.cli.database import study_in_database
     from hpo.queue import control
     from hpo.storage.store import ResultsStore
 
@@ -49,7 +54,7 @@ def resume(study: _Study, storage: Storage = None) -> None:
     with ResultsStore(url) as store:
         resumed = control.resume(store, study_id)
     typer.echo(
-        f"workers may go on with {study}: start them with hpo run"
+        f"{study} is resumed: workers may train it again; `hpo run` starts some"
         if resumed
-        else f"{study} was not stopped; nothing was changed"
+        else f"{study} was not stopped: nothing has changed"
     )

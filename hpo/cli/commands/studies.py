@@ -57,7 +57,7 @@ def _headline(text: str) -> str:
 
 def _list_stored(url: str, as_json: bool) -> None:
     from hpo.cli.console import print_json, stdout
-    from hpo.cli.views.tables import results
+    from hpo.cli.database import results
     from hpo.queries.study import list_studies
     from hpo.stages.store import slots_to_come
     from hpo.storage.engine import reading

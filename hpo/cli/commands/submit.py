@@ -1,4 +1,4 @@
-"""``hpo submit``: hand a study to whoever serves it."""
+"""``hpo submit``: put a study into the database for workers anywhere."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ from typing import Annotated
 
 import typer
 
-from hpo.cli.options import Json, Storage, storage_url
+from hpo.cli.options import Changes, Json, Storage, StudyFile, Trials, overrides, storage_url
 
 
 def submit(
-    study: Annotated[
-        str,
-        typer.Argument(metavar="STUDY", help="A study file, or a bundled one (`hpo studies --bundled`)."),
-    ],
+    study: StudyFile,
     storage: Storage = None,
     priority: Annotated[
         int | None,
@@ -21,43 +18,38 @@ def submit(
             min=-1000,
             max=1000,
             metavar="N",
-            help="Workers serve studies with a higher one first. [default: 0, or as it was]",
+            help="Workers serve studies of higher priority first. [default: 0, or unchanged]",
             show_default=False,
         ),
     ] = None,
-    trials: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="How many trials, instead of what the file says."),
-    ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the file; may be repeated."),
-    ] = None,
+    trials: Trials = None,
+    changes: Changes = None,
     as_json: Json = False,
 ) -> None:
-    """Put a study and its trials into the database, for `hpo worker` anywhere; nothing is trained here.
+    """Submit a study for workers on any machine.
 
-    Submitting the same study again changes its number of trials or its priority, and nothing else.
+    `hpo worker` trains it; this command trains nothing. Submit the same study again to change its number of
+    trials or its priority.
     """
-    from hpo.cli.commands.run import overrides, say_how_it_searches
-    from hpo.cli.console import printable, stdout, to_json
+    from hpo.cli.console import print_json, print_line
+    from hpo.cli.views.notices import print_advice
     from hpo.config.parsing.load import load_study
     from hpo.reporting import formatting
     from hpo.storage.store import ResultsStore
-    from hpo.workers.submit import submit as put
+    from hpo.workers.submit import submit_study
 
     spec = load_study(study, overrides(changes, trials))
-    say_how_it_searches(spec)
+    print_advice(spec)
     with ResultsStore(storage_url(storage)) as store:
-        put_in = put(store, spec, priority)
-    now = put_in.at_start
+        submitted = submit_study(store, spec, priority)
+    now = submitted.progress
     if as_json:
-        known = {"study": spec.study, "study_id": put_in.study_id, "trials": now.total, "done": now.done}
-        known |= {"priority": put_in.priority, "needs": list(spec.needs), "dataset": put_in.dataset}
-        typer.echo(to_json(known))
+        known = {"study": spec.study, "study_id": submitted.study_id, "trials": now.total, "done": now.done}
+        known |= {"priority": submitted.priority, "needs": list(spec.needs), "dataset": submitted.dataset}
+        print_json(known)
         return
     done = f", {now.done} of them done" if now.done else ""
     needs = f", needs {' and '.join(spec.needs)}" if spec.needs else ""
-    line = f"{spec.study}  {formatting.count(now.total, 'trial')}{done}, priority {put_in.priority}{needs}"
-    stdout().print(printable(f"{line}, on {put_in.origin}"), soft_wrap=True)
-    stdout().print(printable(f"hpo worker serves it; hpo status {spec.study} --watch shows how it goes"))
+    line = f"{spec.study}  {formatting.count(now.total, 'trial')}{done}, priority {submitted.priority}{needs}"
+    print_line(f"{line}, on {submitted.origin}")
+    print_line(f"`hpo worker` trains it; `hpo status {spec.study} --watch` shows its progress")

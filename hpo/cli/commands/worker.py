@@ -1,4 +1,4 @@
-"""``hpo worker``: serve the studies of a database, whoever submitted them."""
+"""``hpo worker``: serve the submitted studies of a database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpo.cli.options import Storage, Tags, storage_url
+from hpo.cli.options import Device, Storage, Tags, storage_url
 
 if TYPE_CHECKING:
     from hpo.events import Event
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class LogFormat(StrEnum):
-    """How `hpo worker` writes what happens."""
+    """Format of the log of `hpo worker`."""
 
     TEXT = "text"
     JSON = "json"
@@ -26,7 +26,7 @@ class LogFormat(StrEnum):
 def worker(
     studies: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[STUDY]...", help="Studies by name. [default: all]", show_default=False),
+        typer.Argument(metavar="STUDY", help="Names of studies. [default: all]", show_default=False),
     ] = None,
     storage: Storage = None,
     slots: Annotated[
@@ -35,17 +35,19 @@ def worker(
             min=1,
             max=256,
             metavar="N",
-            help="Trials at the same time, each in a process. [default: one a core, at most 4; 1 on a GPU]",
+            help="Number of trials trained in parallel, each in a process of its own. "
+            "[default: one per core, at most 4; 1 on a GPU]",
             show_default=False,
         ),
     ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    device: Device = "auto",
     tags: Tags = "",
     until_idle: Annotated[
-        bool, typer.Option("--until-idle", help="End when every study is over instead of waiting for more.")
+        bool,
+        typer.Option("--until-idle", help="Exit when all studies are over, instead of waiting for more."),
     ] = False,
     log_format: Annotated[
-        LogFormat, typer.Option(help="Lines for people, or a JSON object a line.")
+        LogFormat, typer.Option(help="Lines of text, or one JSON object per line.")
     ] = LogFormat.TEXT,
     metrics_port: Annotated[
         int | None,
@@ -53,45 +55,47 @@ def worker(
             min=0,
             max=65535,
             metavar="N",
-            help="Answer Prometheus at this port, without a login; 0 for any free one. [default: do not]",
+            help="Serve metrics for Prometheus at this port, without a login; 0 for any free port. "
+            "[default: off]",
             show_default=False,
         ),
     ] = None,
     metrics_host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="The address for it; 0.0.0.0 lets other machines in.")
+        str, typer.Option(metavar="ADDRESS", help="Address of the metrics; 0.0.0.0 admits other machines.")
     ] = "127.0.0.1",
 ) -> None:
-    """Serve every open study of the database, or those named: by priority, then the one least served.
+    """Train the trials of all open studies, or of those named.
 
-    SIGTERM or Ctrl-C: trials are saved, given back at once, and others go on with them. Exits with 143 or
-    130 then; with --until-idle with 0, or 1 if a study could not be served.
+    Serves studies by priority, then those with the fewest workers. On SIGTERM or Ctrl-C it saves and releases
+    its trials, so that other workers can resume them, and exits with 143 or 130. With --until-idle it exits
+    with 0, or with 1 if a study could not be served.
     """
     import sys
 
-    from hpo.cli.commands.run import default_workers, warn_of_too_many
     from hpo.cli.views.lines import WorkerLog
+    from hpo.cli.views.notices import default_workers, warn_if_oversubscribed
     from hpo.config.parsing.sections import read_tags
     from hpo.workers.messages import WorkOrder
-    from hpo.workers.run import serve_studies
+    from hpo.workers.service import serve_studies
 
     url = storage_url(storage)
-    _look_for(url, studies or [], must_be_there=until_idle)
+    _check_names(url, studies or [], must_exist=until_idle)
     count = slots or default_workers(device, None, "--slots")
-    warn_of_too_many(count)
+    warn_if_oversubscribed(count)
     order = WorkOrder(
         url, tuple(studies or ()), device, count, read_tags(tags),
         service=True, waits=not until_idle,
     )  # fmt: skip
     log = WorkerLog(sys.stdout, as_json=log_format is LogFormat.JSON)
-    with _counted(log.show, metrics_host, metrics_port) as hear:
-        summary = serve_studies(order, hear)
+    with _with_metrics(log.show, metrics_host, metrics_port) as on_event:
+        summary = serve_studies(order, on_event)
     log.end(summary)
     raise typer.Exit(summary.exit_code)
 
 
 @contextmanager
-def _counted(show: Emit, host: str, port: int | None) -> Iterator[Emit]:
-    """Hears of events: shows each, and counts it for who asks at this port."""
+def _with_metrics(show: Emit, host: str, port: int | None) -> Iterator[Emit]:
+    """Provide ``show``, or if a port is given a function that counts events for its metrics as well."""
     if port is None:
         yield show
         return
@@ -100,31 +104,31 @@ def _counted(show: Emit, host: str, port: int | None) -> Iterator[Emit]:
 
     metrics = WorkerMetrics()
 
-    def hear(event: Event) -> None:
+    def count_and_show(event: Event) -> None:
         metrics.count(event)
         show(event)
 
     with metrics_served(metrics, host, port) as address:
         stderr().print(f"metrics at {address}", soft_wrap=True)
-        yield hear
+        yield count_and_show
 
 
-def _look_for(url: str, names: list[str], *, must_be_there: bool) -> None:
-    """A named study that is not in the database may be to come, or be a slip of the pen: say so."""
-    from hpo.cli.console import stderr
-    from hpo.cli.views.tables import study_in_database
+def _check_names(url: str, names: list[str], *, must_exist: bool) -> None:
+    """Warn of, or refuse, names that are not in the database: studies to come, or typing errors."""
+    from hpo.cli.console import print_warning
+    from hpo.cli.database import study_in_database
     from hpo.errors import UnknownStudyError
     from hpo.storage.schema import inspect_schema
 
     state = inspect_schema(url) if names else None
     if state is None or (state.revision and not state.current):
-        return  # the worker will upgrade the database, and can read it only then
+        return  # the worker has to upgrade the database before it can be read
     for name in names:
         try:
             if not state.revision:
-                raise UnknownStudyError(f"there is no study {name}: no study has been submitted here yet")
+                raise UnknownStudyError(f"there is no study {name}: this database has none yet")
             study_in_database(url, name)
         except UnknownStudyError as error:
-            if must_be_there:
+            if must_exist:
                 raise
-            stderr().print(f"warning: {error}; it is waited for", style="yellow", soft_wrap=True)
+            print_warning(f"{error}; waiting for it")

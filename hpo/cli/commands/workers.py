@@ -1,4 +1,4 @@
-"""``hpo workers``: who is there."""
+"""``hpo workers``: list the workers of all machines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hpo.cli.options import Json, Storage, storage_url
 if TYPE_CHECKING:
     from hpo.queries.workers import PresentWorker
 
-_WELL = {"at work", "idle"}
+_HEALTHY = {"at work", "idle"}
 
 
 def workers(
@@ -20,14 +20,17 @@ def workers(
     here: Annotated[
         bool,
         typer.Option(
-            "--here", help="Only those of this machine or container; exit with 1 unless one is well."
+            "--here", help="Only workers of this machine or container. Exit with 1 if none is healthy."
         ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """List the worker processes of all machines: what each is at, and its last sign of life."""
-    from hpo.cli.console import stdout, to_json
-    from hpo.cli.views.tables import results
+    """List the worker processes on all machines.
+
+    Each with its trial and its last heartbeat.
+    """
+    from hpo.cli.console import print_json, stdout
+    from hpo.cli.database import results
     from hpo.queries.workers import present_workers, state_of
     from hpo.storage.identity import is_local
 
@@ -35,14 +38,12 @@ def workers(
         found = [each for each in present_workers(engine) if not here or is_local(each.worker)]
     states = [state_of(each) for each in found]
     if as_json:
-        typer.echo(
-            to_json([{"state": state, **asdict(each)} for each, state in zip(found, states, strict=True)])
-        )
+        print_json([{"state": state, **asdict(each)} for each, state in zip(found, states, strict=True)])
     elif not found:
-        stdout().print("no worker is there: hpo worker starts some, on any machine")
+        stdout().print("no workers: `hpo worker` starts some, on any machine")
     else:
         _print(found, states)
-    if here and not set(states) & _WELL:
+    if here and not set(states) & _HEALTHY:
         raise typer.Exit(1)
 
 
@@ -59,11 +60,11 @@ def _print(found: list[PresentWorker], states: list[str]) -> None:
         "state": [Text(state, styles[state]) for state in states],
         "study": [Text(printable(each.study or "–")) for each in found],
         "trial": [Text("–" if each.number is None else str(each.number)) for each in found],
-        "last sign": [Text(f"{formatting.duration(each.silent_seconds)} ago") for each in found],
+        "heartbeat": [Text(f"{formatting.duration(each.silent_seconds)} ago") for each in found],
         "device": [Text(printable(each.device or "–")) for each in found],
         "tags": [Text(printable(", ".join(each.tags) or "–")) for each in found],
         "serves": [Text(printable(", ".join(each.serves) or "all")) for each in found],
     }
     console = stdout()
-    left = ("worker", "state", "study", "last sign", "device", "tags", "serves")
+    left = ("worker", "state", "study", "heartbeat", "device", "tags", "serves")
     console.print(table_that_fits(columns, console.width, left=left))

@@ -1,33 +1,34 @@
-"""What ``hpo check`` shows: progress while it trains, then each check with its number, and the verdict."""
+"""The output of ``hpo check``: progress during the training, then each check and the verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from hpo.checks.base import Finding
 from hpo.checks.causes import HEALTHY
 from hpo.cli.console import printable, stderr, stdout, to_json
 from hpo.cli.views.tables import SEVERITY_STYLES
 from hpo.cli.views.trial import layers_table, number_cell
 from hpo.config.configuration import Configuration
-from hpo.records import EpochResult
+from hpo.records import EpochResult, Finding
 from hpo.reporting import formatting
-from hpo.trial.dry_run import Rehearsal
-from hpo.trial.recorder import layer_records
+from hpo.trial.dry_run import DryRun
 
 _ORDER = ("fatal", "warn", "note", "pass")
+_JSON_NAMES = {"constant_outputs": "mute", "two_signed": "crossing"}
+"""Layer statistics that programs know by another name."""
 
 
 @contextmanager
 def following(configuration: Configuration, *, quiet: bool) -> Iterator[Callable[[EpochResult], None]]:
-    """A progress bar on a terminal; call what it gives after each epoch."""
+    """Show a progress bar on a terminal; call the yielded function after each epoch."""
     console = stderr()
     if quiet or not console.is_terminal:
         yield lambda epoch: None
@@ -36,20 +37,20 @@ def following(configuration: Configuration, *, quiet: bool) -> Iterator[Callable
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.fields[said]}"),
+        TextColumn("{task.fields[status]}"),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("checking", total=configuration.epochs, said="before training")
+        task = progress.add_task("checking", total=configuration.epochs, status="before training")
 
         def advance(epoch: EpochResult) -> None:
-            said = f"epoch {epoch.epoch}: val_accuracy {formatting.accuracy(epoch.val_accuracy)}"
-            progress.update(task, advance=1, said=said)
+            status = f"epoch {epoch.epoch}: val_accuracy {formatting.accuracy(epoch.val_accuracy)}"
+            progress.update(task, advance=1, status=status)
 
         yield advance
 
 
-def print_report(configuration: Configuration, result: Rehearsal) -> None:
-    """The whole report: what is wrong first."""
+def print_report(configuration: Configuration, result: DryRun) -> None:
+    """Print the whole report, the most severe findings first."""
     console = stdout()
     console.print(_heading(configuration, result))
     console.print()
@@ -57,27 +58,31 @@ def print_report(configuration: Configuration, result: Rehearsal) -> None:
     if result.layers is not None:
         console.print()
         console.print(Text(f"layers at step {result.layers.step}", "bold"))
-        console.print(layers_table(layer_records(result.layers, len(result.curve)), console.width))
+        console.print(layers_table(result.layers.layers, console.width))
     console.print()
     _print_verdict(console, result)
 
 
-def as_json(configuration: Configuration, result: Rehearsal) -> str:
-    """The same for programs."""
+def as_json(configuration: Configuration, result: DryRun) -> str:
+    """Return the same for programs."""
     return to_json(
         {
             "configuration": configuration.applicable(),
             "steps": result.steps,
             "curve": [asdict(epoch) for epoch in result.curve],
             "findings": [asdict(finding) for finding in result.findings],
-            "layers": asdict(result.layers) if result.layers else None,
+            "layers": asdict(result.layers, dict_factory=_named) if result.layers else None,
             "verdict": asdict(result.verdict),
             "fatal": result.fatal is not None,
         }
     )
 
 
-def _heading(configuration: Configuration, result: Rehearsal) -> Text:
+def _named(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {_JSON_NAMES.get(name, name): value for name, value in items}
+
+
+def _heading(configuration: Configuration, result: DryRun) -> Text:
     trained = formatting.count(result.steps, "step")
     last = f", val_accuracy {formatting.accuracy(result.curve[-1].val_accuracy)}" if result.curve else ""
     return Text.assemble(
@@ -95,7 +100,7 @@ def _checks_table(findings: tuple[Finding, ...], width: int) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0), width=min(width, 160))
     for name in ("check", "", "value", "threshold"):
         table.add_column(name, no_wrap=True, justify="right" if name in ("value", "threshold") else "left")
-    table.add_column("what it saw")
+    table.add_column("finding")
     for finding in sorted(worst.values(), key=lambda each: _ORDER.index(each.severity)):
         where = f"{finding.layer}: " if finding.layer else ""
         what = Text(printable(where + finding.message))
@@ -111,12 +116,12 @@ def _checks_table(findings: tuple[Finding, ...], width: int) -> Table:
     return table
 
 
-def _print_verdict(console: Console, result: Rehearsal) -> None:
-    said = result.verdict
-    style = "green" if said.cause == HEALTHY else "yellow"
-    sure = "" if said.cause == HEALTHY else f"  ({said.confidence:.0%} sure)"
+def _print_verdict(console: Console, result: DryRun) -> None:
+    verdict = result.verdict
+    style = "green" if verdict.cause == HEALTHY else "yellow"
+    sure = "" if verdict.cause == HEALTHY else f"  ({verdict.confidence:.0%} sure)"
     console.print(
-        Text.assemble(("verdict  ", "bold"), (printable(said.text), style), (sure, "dim")), soft_wrap=True
+        Text.assemble(("verdict  ", "bold"), (printable(verdict.text), style), (sure, "dim")), soft_wrap=True
     )
-    if said.remedy:
-        console.print(Text.assemble(("try      ", "bold"), printable(said.remedy)), soft_wrap=True)
+    if verdict.remedy:
+        console.print(Text.assemble(("try      ", "bold"), printable(verdict.remedy)), soft_wrap=True)

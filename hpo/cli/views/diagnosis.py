@@ -1,4 +1,4 @@
-"""How trials failed, and what that says about the study, as `hpo run` and `hpo status` end."""
+"""Problems of trials and findings on the study, printed at the end of `hpo run` and `hpo status`."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from hpo.cli.console import print_title, printable
 from hpo.cli.views.tables import SEVERITY_STYLES
 from hpo.diagnosis.findings import study_findings
 from hpo.diagnosis.importance import importance, strongest
-from hpo.diagnosis.refresh import study_results
+from hpo.diagnosis.trials import study_results
 from hpo.reporting.failures import group_failures
 
 
 def print_diagnosis(console: Console, engine: Engine, study: str) -> None:
-    """One line for each way in which trials failed, then what the study says as a whole; may be nothing."""
+    """Print a line for each cause of failures, then the findings on the study as a whole, if any."""
     results = study_results(engine, study)
     found = study_findings(results)
     failures = group_failures(results, found)
-    stages = results.spec.stages  # the first one draws from all of the space: what its trials say is shown
+    stages = results.spec.stages  # the first stage draws from the whole space, so its trials are judged
     where = f" in stage {stages[0].name}" if stages else ""
     if failures:
-        print_title(console, f"did not go well{where}")
+        print_title(console, f"problems{where}")
     for failure in failures:
         console.print(Text(printable(f"  {failure}")), soft_wrap=True)
     if found:
         print_title(
-            console, f"the study as a whole, by what was seen{where}" if where else "the study as a whole"
+            console, f"the study as a whole, judged by its trials{where}" if where else "the study as a whole"
         )
     for finding in found:
         severity = Text(f"  {finding.severity}", SEVERITY_STYLES[finding.severity])
@@ -47,7 +47,7 @@ def print_diagnosis(console: Console, engine: Engine, study: str) -> None:
 
 
 def as_dict(engine: Engine, study: str) -> dict[str, Any]:
-    """The same for programs."""
+    """Return the same for programs."""
     results = study_results(engine, study)
     found = study_findings(results)
     return {
@@ -58,7 +58,7 @@ def as_dict(engine: Engine, study: str) -> dict[str, Any]:
 
 
 def _hanging(label: Text, text: Text) -> Table:
-    """A text that goes on below its own beginning where it is wider than the terminal."""
+    """Indent the lines of a text that is wider than the terminal below its first."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(width=len("  warn"))
     grid.add_row(label, text)

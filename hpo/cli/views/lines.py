@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from hpo.cli.console import finite, printable
-from hpo.cli.views.live import AWAY, BACK, STOPPING, heading, joined, waiting
-from hpo.cli.views.progress import Progress
+from hpo.cli.views.events import describe
+from hpo.cli.views.progress import RunProgress
 from hpo.events import (
     ClusterJoined,
     DatabaseAway,
@@ -19,35 +19,35 @@ from hpo.events import (
     DatabaseRetried,
     EpochDone,
     Event,
-    FindingMade,
     LeaseLost,
     RunSummary,
     Stopping,
-    StudyOver,
     StudyReady,
     StudySkipped,
     StudyTaken,
     TrialEnded,
     TrialPaused,
-    TrialStarted,
     WorkerLost,
-    WorkerReady,
     WorkersWaiting,
+    as_dict,
 )
 from hpo.redact import redact
 from hpo.reporting import formatting
-from hpo.workers.run import ServiceSummary
+from hpo.workers.service import ServiceSummary
+
+_OF_A_RUN = (StudyReady, Stopping, WorkerLost, ClusterJoined, WorkersWaiting, DatabaseAway, DatabaseBack)
+_OF_A_TRIAL = (EpochDone, TrialPaused, TrialEnded)
 
 
 class Lines:
-    """At most one line an epoch; the last epoch's is that of the trial's end."""
+    """Writes the events of a run as text: a line per epoch; for the last epoch, that of the trial's end."""
 
-    def __init__(self, stream: TextIO, progress: Progress) -> None:
+    def __init__(self, stream: TextIO, progress: RunProgress) -> None:
         self._stream = stream
         self._progress = progress
 
     def show(self, event: Event) -> None:
-        """Take an event into account and print what it has to say."""
+        """Update the progress, and write the event if it is one of those shown."""
         self._progress.apply(event)
         text = self._text(event)
         if text:
@@ -55,59 +55,36 @@ class Lines:
             self._stream.flush()
 
     def _text(self, event: Event) -> str:
-        if isinstance(event, StudyReady):
-            return heading(event).plain
-        if isinstance(event, Stopping):
-            return STOPPING
-        if isinstance(event, WorkerLost):
-            return event.message
-        if isinstance(event, ClusterJoined):
-            return joined(event)
-        if isinstance(event, WorkersWaiting):
-            return waiting(event)
-        if isinstance(event, DatabaseAway):
-            return AWAY
-        if isinstance(event, DatabaseBack):
-            return BACK
-        if isinstance(event, TrialEnded):
-            return self._ending(event)
-        if isinstance(event, TrialPaused):
-            return f"trial {event.number}  paused  {event.reason}"
-        if isinstance(event, EpochDone) and event.epoch < event.epochs:
-            return (
-                f"trial {event.number}  epoch {event.epoch}/{event.epochs}  val_accuracy "
-                f"{formatting.accuracy(event.val_accuracy)}  val_loss {formatting.loss(event.val_loss)}  "
-                f"train_loss {formatting.loss(event.train_loss)}  {event.images_per_second:,.0f} images/s"
-            )
-        return ""
+        if isinstance(event, _OF_A_RUN):
+            return describe(event)
+        is_last_epoch = isinstance(event, EpochDone) and event.result.epoch == event.epochs
+        if not isinstance(event, _OF_A_TRIAL) or is_last_epoch:
+            return ""
+        so_far = f"  [{self._so_far()}]" if isinstance(event, TrialEnded) else ""
+        return f"trial {event.number}  {describe(event)}{so_far}"
 
-    def _ending(self, event: TrialEnded) -> str:
+    def _so_far(self) -> str:
         total = self._progress.ready.trials_total if self._progress.ready else 0
-        value = f"  val_accuracy {formatting.accuracy(event.value)}" if event.state == "complete" else ""
         left = self._progress.seconds_left()
         time_left = f", about {formatting.duration(left)} left" if left else ""
-        return (
-            f"trial {event.number}  {event.state}{value}  {event.verdict}  "
-            f"[{self._progress.done} of {total} trials{time_left}]"
-        )
+        return f"{self._progress.done} of {total} trials{time_left}"
 
 
 class JsonLines:
-    """One JSON object a line: ``{"event": "epoch_done", ...}``; what is not a finite number is null."""
+    """Writes one JSON object per line, ``{"event": "epoch_done", ...}``; non-finite numbers become null."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def show(self, event: Event) -> None:
-        """Print an event."""
-        self.write(_snake_case(type(event).__name__), asdict(event))
+        """Write an event."""
+        self._write(_snake_case(type(event).__name__), as_dict(event))
 
     def write_summary(self, summary: RunSummary, **more: Any) -> None:
-        """Print how the run ended; the last line."""
-        self.write("summary", {**asdict(summary), **more})
+        """Write how the run ended; the last line."""
+        self._write("summary", {**asdict(summary), **more})
 
-    def write(self, event: str, values: dict[str, Any]) -> None:
-        """Print one object."""
+    def _write(self, event: str, values: dict[str, Any]) -> None:
         self._stream.write(
             json.dumps(finite({"event": event, **values}), ensure_ascii=False, default=str) + "\n"
         )
@@ -119,8 +96,8 @@ def _snake_case(name: str) -> str:
 
 
 _WARNINGS = (StudySkipped, WorkerLost, LeaseLost, DatabaseAway)
-_COUNTED = (DatabaseRetried,)
-"""Too many to tell each: `--metrics-port` counts them."""
+_NOT_LOGGED = (DatabaseRetried,)
+"""Too frequent for a line each: `--metrics-port` counts them."""
 
 
 def _utc_now() -> datetime:
@@ -128,7 +105,7 @@ def _utc_now() -> datetime:
 
 
 class WorkerLog:
-    """Writes the events of a service, as text or as JSON lines, and knows whose trials they are of."""
+    """Writes the events of a service as text or JSON lines, each with the study it belongs to."""
 
     def __init__(self, stream: TextIO, *, as_json: bool, clock: Callable[[], datetime] = _utc_now) -> None:
         self._stream = stream
@@ -138,25 +115,25 @@ class WorkerLog:
         """The study that each worker serves."""
 
     def show(self, event: Event) -> None:
-        """Write what happened."""
-        if isinstance(event, _COUNTED):
+        """Write an event."""
+        if isinstance(event, _NOT_LOGGED):
             return
         worker = getattr(event, "worker", "")
         if isinstance(event, StudyTaken):
             self._studies[worker] = event.study
         study = getattr(event, "study", None) or self._studies.get(worker, "")
         level = "warning" if isinstance(event, _WARNINGS) else "info"
-        details = {name: each for name, each in asdict(event).items() if name not in ("study", "worker")}
+        details = {name: each for name, each in as_dict(event).items() if name not in ("study", "worker")}
         trial = details.pop("number", None)
-        self._write(level, _snake_case(type(event).__name__), study, trial, worker, _message(event), details)
+        self._write(level, _snake_case(type(event).__name__), study, trial, worker, describe(event), details)
 
     def end(self, summary: ServiceSummary) -> None:
         """Write how the service ended; the last line."""
         level = "warning" if summary.exit_code == 1 else "info"
-        said = f"ended after {formatting.duration(summary.seconds)}"
+        message = f"ended after {formatting.duration(summary.seconds)}"
         if summary.skipped:
-            said += f"; not served: {', '.join(summary.skipped)}"
-        self._write(level, "ended", "", None, "", said, asdict(summary))
+            message += f"; not served: {', '.join(summary.skipped)}"
+        self._write(level, "ended", "", None, "", message, asdict(summary))
 
     def _write(
         self,
@@ -176,8 +153,8 @@ class WorkerLog:
             text = json.dumps(_without_passwords(finite(line)), ensure_ascii=False, default=str)
         else:
             place = [study, "" if trial is None else f"trial {trial}", worker]
-            said = redact(message).replace("\n", "\n  ")
-            text = "  ".join([f"{at:%Y-%m-%d %H:%M:%S}", level, *filter(None, place), said])
+            indented = redact(message).replace("\n", "\n  ")
+            text = "  ".join([f"{at:%Y-%m-%d %H:%M:%S}", level, *filter(None, place), indented])
             text = "\n".join(map(printable, text.split("\n")))
         self._stream.write(f"{text}\n")
         self._stream.flush()
@@ -189,47 +166,3 @@ def _without_passwords(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_passwords(each) for each in value]
     return redact(value) if isinstance(value, str) else value
-
-
-def _message(event: Event) -> str:
-    return next((say(event) for kind, say in _SAYINGS.items() if isinstance(event, kind)), "")
-
-
-def _ready(event: WorkerReady) -> str:
-    tags = f", tags {', '.join(event.tags)}" if event.tags else ""
-    return f"ready on {event.device} with {formatting.count(event.threads, 'thread')}{tags}"
-
-
-def _started(event: TrialStarted) -> str:
-    values = formatting.hyperparameters(event.configuration)
-    return f"{'goes on' if event.resumed else 'begins'}: {formatting.count(event.epochs, 'epoch')}, {values}"
-
-
-def _epoch(event: EpochDone) -> str:
-    return (
-        f"epoch {event.epoch}/{event.epochs}, val_accuracy {formatting.accuracy(event.val_accuracy)}, "
-        f"train_loss {formatting.loss(event.train_loss)}, {event.images_per_second:,.0f} images/s"
-    )
-
-
-def _ended(event: TrialEnded) -> str:
-    value = f", val_accuracy {formatting.accuracy(event.value)}" if event.state == "complete" else ""
-    return f"{event.state}{value}: {event.verdict}"
-
-
-_SAYINGS: dict[type, Callable[[Any], str]] = {
-    WorkerReady: _ready,
-    StudyTaken: lambda event: "turns to it",
-    StudyOver: lambda event: "all its trials are over",
-    StudySkipped: lambda event: f"is passed over: {event.reason}",
-    TrialStarted: _started,
-    EpochDone: _epoch,
-    FindingMade: lambda event: f"{event.severity} {event.check}: {event.message}",
-    TrialEnded: _ended,
-    TrialPaused: lambda event: f"paused: {event.reason}",
-    Stopping: lambda event: STOPPING,
-    WorkerLost: lambda event: event.message,
-    LeaseLost: lambda event: f"lost its lease of slot {event.slot}: another worker goes on with the trial",
-    DatabaseAway: lambda event: AWAY,
-    DatabaseBack: lambda event: BACK,
-}

@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo.cli.console import printable
-from hpo.cli.views.progress import Progress, RunningTrial
+from hpo.cli.views.events import describe
+from hpo.cli.views.progress import RunningTrial, RunProgress
 from hpo.cli.views.tables import SEVERITY_STYLES
 from hpo.events import (
     ClusterJoined,
@@ -29,9 +30,8 @@ from hpo.events import (
     WorkersWaiting,
 )
 from hpo.reporting import formatting
-from hpo.storage.retry import RETRY_SECONDS
 
-# One colour for one thing, here and in every table; told apart by words too, for those who do not see them.
+# One color per state, here and in every table; the words alone tell them apart too.
 STATE_STYLES = {
     "complete": "green",
     "pruned": "yellow",
@@ -40,23 +40,25 @@ STATE_STYLES = {
     "paused": "blue",
     "waiting": "dim",
 }
-STOPPING = "stopping: the workers give their trials back ..."
-AWAY = (
-    "the database does not answer: training goes on, what it finds is kept and written when it answers again"
-    f" (tried for {formatting.duration(RETRY_SECONDS)})"
-)
-BACK = "the database answers again: nothing was lost"
+_PRINTED_ABOVE = {
+    ClusterJoined: "dim",
+    DatabaseAway: "yellow",
+    DatabaseBack: "green",
+    Stopping: "yellow",
+    WorkerLost: "yellow",
+    WorkersWaiting: "yellow",
+}
+"""Styles of the events that are printed above the view, so that they stay when it ends."""
 _REFRESHES = 4  # a second
 _SPARK_WIDTH = 12
-_HOSTS = 8
 
 
 class LiveView:
-    """Shows a run while it lasts; ``show`` takes its events. The screen is left clean at the end."""
+    """Shows a run while it lasts, from the events passed to ``show``; clears itself at the end."""
 
-    def __init__(self, console: Console, progress: Progress) -> None:
+    def __init__(self, console: Console, progress: RunProgress) -> None:
         self._progress = progress
-        self._lock = Lock()  # the view is drawn in a thread of its own
+        self._lock = Lock()  # rich draws the view in another thread
         self._live = Live(
             console=console,
             get_renderable=self.render,
@@ -67,8 +69,8 @@ class LiveView:
         )
 
     def __enter__(self) -> LiveView:
-        # Not drawn in place yet: the making of a data set may show its own progress meanwhile.
-        self._say_loading()
+        # Not drawn in place yet: loading a data set may show its own progress first.
+        self._show_loading()
         return self
 
     def __exit__(
@@ -78,35 +80,26 @@ class LiveView:
         self._live.stop()
 
     def show(self, event: Event) -> None:
-        """Take an event into account; what must not vanish with the view is printed above it."""
+        """Update the view; print events that must outlive it above it."""
         with self._lock:
             self._progress.apply(event)
         if isinstance(event, StudyReady):
             self._clear_loading()
             self._live.console.print(heading(event))
             self._live.start(refresh=True)
-        elif isinstance(event, Stopping):
-            self._live.console.print(Text(STOPPING, "yellow"))
-        elif isinstance(event, WorkerLost):
-            self._live.console.print(Text(printable(event.message), "yellow"))
-        elif isinstance(event, ClusterJoined):
+        elif type(event) in _PRINTED_ABOVE:
             self._clear_loading()
-            self._live.console.print(Text(joined(event), "dim"))
-            self._say_loading()
-        elif isinstance(event, WorkersWaiting):
-            self._live.console.print(Text(waiting(event), "yellow"))
-        elif isinstance(event, DatabaseAway):
-            self._live.console.print(Text(AWAY, "yellow"))
-        elif isinstance(event, DatabaseBack):
-            self._live.console.print(Text(BACK, "green"))
+            self._live.console.print(Text(printable(describe(event)), _PRINTED_ABOVE[type(event)]))
+            self._show_loading()
 
     def render(self) -> RenderableType:
-        """The view as it is now."""
+        """Draw the current state."""
         with self._lock:
             return self._drawn()
 
-    def _say_loading(self) -> None:
-        self._live.console.print(Text("loading libraries and data ...", "dim"), end="\r")
+    def _show_loading(self) -> None:
+        if not self._live.is_started:
+            self._live.console.print(Text("loading libraries and data ...", "dim"), end="\r")
 
     def _clear_loading(self) -> None:
         if not self._live.is_started:
@@ -115,12 +108,12 @@ class LiveView:
     def _drawn(self) -> RenderableType:
         if self._progress.ready is None:
             return Text()
-        # The terminal itself writes ^C at the end of the last line: on a full line it would shift the view.
+        # The terminal itself writes ^C at the end of the last line: a full line would shift the view.
         return Constrain(Group(*draw(self._progress)), self._live.console.width - len("^C"))
 
 
-def draw(progress: Progress) -> list[RenderableType]:
-    """How a study stands: bar, counts, each trial under way, the latest that ended, the latest findings."""
+def draw(progress: RunProgress) -> list[RenderableType]:
+    """Draw a study: bar, counts, running trials, the latest that ended, the latest findings."""
     assert progress.ready is not None
     parts: list[RenderableType] = [_bar(progress, progress.ready), _counts(progress)]
     if progress.running:
@@ -133,43 +126,14 @@ def draw(progress: Progress) -> list[RenderableType]:
 
 
 def heading(ready: StudyReady) -> Text:
-    """What runs, on what, with what."""
-    threads = formatting.count(ready.threads_per_worker, "thread")
-    workers = formatting.count(ready.workers, "worker")
-    machine = f"{workers} with {threads} each on {ready.device}, {ready.precision}"
-    lines = [
-        Text.assemble(
-            (printable(ready.study), "bold"), f"  {formatting.count(ready.trials_total, 'trial')}, {machine}"
-        ),
-        Text(printable(ready.origin), "dim"),
-    ]
-    if ready.trials_done:
-        done, left = formatting.count(ready.trials_done, "trial"), ready.trials_total - ready.trials_done
-        be = "is" if ready.trials_done == 1 else "are"
-        lines.append(Text(f"goes on: {done} {be} done, {left} left", "dim"))
-    if ready.reclaimed:
-        lines.append(
-            Text(f"{formatting.count(ready.reclaimed, 'trial')} taken over from workers that died", "yellow")
-        )
-    return Text("\n").join(lines)
+    """Return the heading of a run, with its study in bold."""
+    first, origin, *more = printable(describe(ready)).split("\n")
+    text = Text(first)
+    text.stylize("bold", 0, len(printable(ready.study)))
+    return Text("\n").join([text, Text(origin, "dim"), *(Text(line, "yellow") for line in more)])
 
 
-def joined(event: ClusterJoined) -> str:
-    """What is said of a cluster."""
-    hosts = ", ".join(map(printable, event.hosts[:_HOSTS])) + (" ..." if len(event.hosts) > _HOSTS else "")
-    gpus = formatting.count(event.idle_gpus, "GPU")
-    idle = f"; {gpus} unused: --gpus-per-worker 1, or a share, changes that" if event.idle_gpus else ""
-    nodes, workers = formatting.count(len(event.hosts), "node"), formatting.count(event.workers, "worker")
-    return f"Ray on {nodes} ({hosts}): {workers} with {event.each} each{idle}"
-
-
-def waiting(event: WorkersWaiting) -> str:
-    """What is said of workers that have no node."""
-    workers = formatting.count(event.workers, "worker")
-    return f"{event.waiting} of {workers} still wait for room on the Ray cluster"
-
-
-def _bar(progress: Progress, ready: StudyReady) -> Table:
+def _bar(progress: RunProgress, ready: StudyReady) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column()
     for _ in range(3):
@@ -184,7 +148,7 @@ def _bar(progress: Progress, ready: StudyReady) -> Table:
     return grid
 
 
-def _counts(progress: Progress) -> Text:
+def _counts(progress: RunProgress) -> Text:
     counts = {
         "running": len(progress.running),
         **({"paused": len(progress.paused)} if progress.paused else {}),
@@ -199,7 +163,7 @@ def _counts(progress: Progress) -> Text:
     return Text("   ").join(parts)
 
 
-def _running(progress: Progress) -> Table:
+def _running(progress: RunProgress) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("trial", no_wrap=True, justify="right")
     table.add_column("epoch", no_wrap=True, justify="right")
@@ -226,7 +190,7 @@ def _running_row(trial: RunningTrial, rate: float | None) -> list[Text]:
     ]
 
 
-def _ended(progress: Progress) -> Table:
+def _ended(progress: RunProgress) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     for justify in ("right", "left", "right"):
         table.add_column(justify=justify, no_wrap=True)
@@ -242,7 +206,7 @@ def _ended_row(event: TrialEnded) -> list[Text]:
     return [Text(str(event.number), style), Text(event.state, style), Text(value), cut(event.verdict)]
 
 
-def _findings(progress: Progress) -> Table:
+def _findings(progress: RunProgress) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(justify="right", no_wrap=True)
     table.add_column(no_wrap=True)
@@ -259,5 +223,5 @@ def _findings(progress: Progress) -> Table:
 
 
 def cut(text: str, style: str = "") -> Text:
-    """One line that gives way to the columns beside it: rich shrinks columns that may wrap before others."""
+    """Return one line that shrinks before the columns beside it."""
     return Text(printable(text), style, no_wrap=True, overflow="ellipsis")

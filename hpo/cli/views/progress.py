@@ -1,4 +1,4 @@
-"""How a run stands: what its events add up to. Knows nothing of terminals."""
+"""The state of a run, computed from its events; does not draw anything."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import singledispatchmethod
 from typing import Any
 
 from hpo.events import (
     EpochDone,
-    Event,
     FindingMade,
     StudyReady,
     TrialEnded,
@@ -25,7 +25,7 @@ SHOWN_FINDINGS = 3
 
 @dataclass
 class RunningTrial:
-    """A trial that a worker has in hand; ``began`` and ``epoch_at`` are seconds of the monotonic clock."""
+    """A running trial; ``began`` and ``epoch_at`` are times of the monotonic clock."""
 
     number: int
     worker: str
@@ -39,7 +39,7 @@ class RunningTrial:
     accuracies: list[float] = field(default_factory=list)
 
     def expected_seconds(self, now: float) -> float | None:
-        """How long it takes in all if its epochs go on as they did; ``None`` before the first."""
+        """Return the expected duration of all its epochs; None before the first has ended."""
         done = self.epoch - self.first_epoch
         if done <= 0:
             return None
@@ -47,66 +47,105 @@ class RunningTrial:
 
 
 @dataclass
-class Progress:
-    """The sum of a run's events so far."""
+class RunProgress:
+    """What the events of a run add up to so far."""
 
     clock: Callable[[], float] = time.monotonic
     ready: StudyReady | None = None
     states: Counter[str] = field(default_factory=Counter)
-    """Trials by how they ended: complete, pruned, failed; earlier runs of the study included."""
+    """Ended trials by state (complete, pruned, failed), including those of earlier runs of the study."""
     best: tuple[float, int] | None = None
-    """The best value so far and the number of its trial."""
+    """The best value so far and its trial's number."""
     paused: set[int] = field(default_factory=set)
-    """Trials that wait at a rung, by number; those of this run only."""
+    """Numbers of trials that this run paused."""
     running: dict[int, RunningTrial] = field(default_factory=dict)
     ended: deque[TrialEnded] = field(default_factory=lambda: deque(maxlen=SHOWN_ENDED))
     findings: deque[FindingMade] = field(default_factory=lambda: deque(maxlen=SHOWN_FINDINGS))
-    """The latest, of trials under way or over."""
+    """The latest findings."""
     lost: list[WorkerLost] = field(default_factory=list)
     rates: dict[str, float] = field(default_factory=dict)
     """Images per second of each worker's last epoch."""
     durations: dict[int, float] = field(default_factory=dict)
-    """Seconds that this run's ended trials took, by number."""
+    """Seconds that each trial of this run took, by number."""
 
-    def apply(self, event: Event) -> None:
-        """Take one more event into account."""
-        if isinstance(event, StudyReady):
-            self.ready = event
-        elif isinstance(event, TrialStarted):
-            self._start(event)
-        elif isinstance(event, EpochDone):
-            self._advance(event)
-        elif isinstance(event, FindingMade):
-            self.findings.append(event)
-        elif isinstance(event, TrialEnded):
-            self._end(event)
-        elif isinstance(event, TrialPaused):
-            self.running.pop(event.number, None)
-            self.paused.add(event.number)
-        elif isinstance(event, WorkerLost):
-            self._lose(event)
+    @singledispatchmethod
+    def apply(self, event: Any) -> None:
+        """Update the state with an event; events without a meaning for it are ignored."""
+
+    @apply.register
+    def _(self, event: StudyReady) -> None:
+        self.ready = event
+
+    @apply.register
+    def _(self, event: TrialStarted) -> None:
+        now = self.clock()
+        self.paused.discard(event.number)
+        trial = RunningTrial(event.number, event.worker, event.configuration, event.epochs, now, now)
+        self.running[event.number] = trial
+
+    @apply.register
+    def _(self, event: EpochDone) -> None:
+        trial = self.running.get(event.number)
+        if trial is None:
+            return
+        result = event.result
+        if not trial.accuracies:
+            trial.first_epoch = result.epoch - 1
+        trial.epoch, trial.epoch_at, trial.train_loss = result.epoch, self.clock(), result.train_loss
+        trial.accuracies.append(result.val_accuracy)
+        self.rates[event.worker] = result.images_per_second
+
+    @apply.register
+    def _(self, event: FindingMade) -> None:
+        self.findings.append(event)
+
+    @apply.register
+    def _(self, event: TrialPaused) -> None:
+        self.running.pop(event.number, None)
+        self.paused.add(event.number)
+
+    @apply.register
+    def _(self, event: TrialEnded) -> None:
+        self.running.pop(event.number, None)
+        self.paused.discard(event.number)
+        self.states[event.state] += 1
+        self.durations[event.number] = event.seconds
+        self.ended.append(event)
+        # Only complete trials compete: the value of a stopped one belongs to fewer epochs.
+        if (
+            event.state == "complete"
+            and event.value is not None
+            and (not self.best or event.value > self.best[0])
+        ):
+            self.best = (event.value, event.number)
+
+    @apply.register
+    def _(self, event: WorkerLost) -> None:
+        self.lost.append(event)
+        self.rates.pop(event.worker, None)
+        self.running = {n: trial for n, trial in self.running.items() if trial.worker != event.worker}
 
     def start_from(self, states: dict[str, int], best: tuple[float, int] | None) -> None:
-        """What earlier runs of the study left: trials by how they ended, and the best of them."""
+        """Add the trials of earlier runs of the study, by state, and the best of them."""
         self.states.update(states)
         self.best = best
 
     @property
     def done(self) -> int:
-        """Trials of the study that are over."""
+        """Number of the study's trials that are over."""
         return sum(self.states.values())
 
     @property
     def images_per_second(self) -> float:
-        """All workers together."""
+        """Training speed of all workers together."""
         return sum(self.rates.values())
 
     def seconds_left(self) -> float | None:
-        """The time until the last trial ends, if those to come are like those that were; ``None`` if unknown.
+        """Estimate the time until the last trial ends; None if it cannot be estimated yet.
 
-        A trial is expected to take the longer, the more it costs: more epochs, more images. Trials that run
-        count with what their epochs promise: else the first estimates would rest on the short trials alone,
-        which were stopped early.
+        The duration of a trial is taken as proportional to its cost (epochs, images). Running trials count
+        with the duration that their epochs suggest: otherwise the first estimates would rest on the short
+        trials that were stopped early.
         """
         if self.ready is None:
             return None
@@ -130,45 +169,10 @@ class Progress:
         return self._cost_of_first(number + 1) - self._cost_of_first(number)
 
     def _cost_of_first(self, count: int) -> float:
-        """The costs of so many trials in the order of their numbers, which is that of the stages."""
+        """Return the cost of the first ``count`` trials; trials are numbered in the order of the stages."""
         costs = (self.ready.costs if self.ready else ()) or ((0, 1.0),)
         cost = 0.0
         for trials, each in costs:
             cost += min(count, trials) * each
             count -= min(count, trials)
         return cost + count * costs[-1][1]
-
-    def _start(self, event: TrialStarted) -> None:
-        now = self.clock()
-        self.paused.discard(event.number)
-        trial = RunningTrial(event.number, event.worker, event.configuration, event.epochs, now, now)
-        self.running[event.number] = trial
-
-    def _advance(self, event: EpochDone) -> None:
-        trial = self.running.get(event.number)
-        if trial is None:
-            return
-        if not trial.accuracies:
-            trial.first_epoch = event.epoch - 1
-        trial.epoch, trial.epoch_at, trial.train_loss = event.epoch, self.clock(), event.train_loss
-        trial.accuracies.append(event.val_accuracy)
-        self.rates[event.worker] = event.images_per_second
-
-    def _end(self, event: TrialEnded) -> None:
-        self.running.pop(event.number, None)
-        self.paused.discard(event.number)
-        self.states[event.state] += 1
-        self.durations[event.number] = event.seconds
-        self.ended.append(event)
-        # Only complete trials compete: the value of a stopped one belongs to fewer epochs.
-        if (
-            event.state == "complete"
-            and event.value is not None
-            and (not self.best or event.value > self.best[0])
-        ):
-            self.best = (event.value, event.number)
-
-    def _lose(self, event: WorkerLost) -> None:
-        self.lost.append(event)
-        self.rates.pop(event.worker, None)
-        self.running = {n: trial for n, trial in self.running.items() if trial.worker != event.worker}

@@ -1,4 +1,4 @@
-"""What is said when a run ends: leaderboard, best configuration, how others failed, what comes next."""
+"""The end of a run: leaderboard, best configuration, how others failed, next commands."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LEADERS = 10
 def print_ending(
     console: Console, engine: Engine, storage_url: str, summary: RunSummary, command: Sequence[str]
 ) -> None:
-    """Everything about how the run ended; ``command`` is the one that was given, to go on with.
+    """Print how the run ended; ``command`` is the user's, which resumes the study.
 
     Raises ``StorageError`` before anything is printed.
     """
@@ -44,7 +44,7 @@ def print_ending(
     print_diagnosis(console, engine, summary.study)
     console.print()
     if summary.stopped:
-        _print_commands(console, {f"hpo resume {summary.study}": "lets workers go on with the rest"})
+        _print_commands(console, {f"hpo resume {summary.study}": "lets workers resume the study"})
     elif summary.finished < summary.total:
         _print_again(console, command)
     else:
@@ -52,32 +52,34 @@ def print_ending(
 
 
 def print_ending_without_database(console: Console, summary: RunSummary, command: Sequence[str]) -> None:
-    """The same of a run that was stopped while the database was away."""
+    """Print how a run ended that was stopped while the database was unreachable."""
     console.print()
     console.print(_headline(summary, None))
-    console.print(Text("the database does not answer: `hpo status` shows the trials when it does", "yellow"))
+    console.print(
+        Text("the database does not answer: `hpo status` will show the trials when it does", "yellow")
+    )
     console.print()
     _print_again(console, command)
 
 
 def _print_again(console: Console, command: Sequence[str]) -> None:
     again = shlex.join(safe_url(argument) for argument in command)
-    _print_commands(console, {again: "goes on with the rest"})
+    _print_commands(console, {again: "resumes the study"})
 
 
 def _headline(summary: RunSummary, ended_at: str | None) -> Text:
-    """``ended_at`` is the stage for which the ones before gave no reason."""
+    """``ended_at`` is the first stage that the results of earlier stages made unnecessary."""
     trials = formatting.count(summary.total, "trial")
     if summary.finished == summary.total:
-        said = f"ended before its stage {ended_at}, after {trials}" if ended_at else f"all {trials} are done"
+        outcome = f"ended before stage {ended_at}, after {trials}" if ended_at else f"all {trials} are done"
         return Text.assemble(
-            (printable(summary.study), "bold"), printable(f"  {said}"),
+            (printable(summary.study), "bold"), printable(f"  {outcome}"),
             (f"  ({formatting.duration(summary.seconds)})", "dim"),
         )  # fmt: skip
     why = "stopped" if summary.interrupted or summary.stopped else "ended early"
     done = f"{summary.finished} of {formatting.count(summary.total, 'trial')} of {printable(summary.study)}"
-    kept = "are done and kept; what was running will be taken up again"
-    return Text.assemble((f"{why}: ", "bold yellow"), f"{done} {kept}")
+    resume = "are done; run it again to resume the others"
+    return Text.assemble((f"{why}: ", "bold yellow"), f"{done} {resume}")
 
 
 def _best(leader: Leader, study: str) -> Text:
@@ -93,7 +95,7 @@ def _best(leader: Leader, study: str) -> Text:
     ]
     if leader.verdict and leader.verdict != HEALTHY:
         lines.append(Text(printable(f"  but {leader.verdict}"), "yellow"))
-    lines.append(Text(f"  all its settings: hpo show {study} {leader.number}", "dim"))
+    lines.append(Text(f"  details: hpo show {study} {leader.number}", "dim"))
     return Text("\n").join(lines)
 
 
@@ -102,8 +104,8 @@ def _next_commands(study: str, storage_url: str) -> dict[str, str]:
     sql = f"SELECT number, value, verdict, lr FROM results WHERE study = '{study}'"
     return {
         shlex.join(["hpo", "dashboard", *storage]): "curves in a browser",
-        shlex.join(["hpo", "report", study, *storage]): "all of it as a page to send",
-        shlex.join(["hpo", "query", *storage]) + f' "{sql}"': "every trial by SQL",
+        shlex.join(["hpo", "report", study, *storage]): "everything on one page, to share",
+        shlex.join(["hpo", "query", *storage]) + f' "{sql}"': "all trials with SQL",
     }
 
 

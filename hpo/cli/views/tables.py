@@ -1,42 +1,19 @@
-"""Tables of trials and studies that several commands show."""
+"""Tables that several commands show."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
-from sqlalchemy import Engine
 
 from hpo.cli.console import printable
 from hpo.config.study import MAIN
 from hpo.queries.study import Leader
 from hpo.reporting import formatting
-from hpo.storage.engine import reading
-from hpo.storage.studies import find_study, results_engine
 
 SEVERITY_STYLES = {"pass": "green", "note": "cyan", "warn": "yellow", "fatal": "red"}
-
-
-@contextmanager
-def results(url: str) -> Iterator[Engine]:
-    """Open the database for reading; raises ``StorageError`` if hpo has not used it yet."""
-    engine = results_engine(url)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
-
-
-def study_in_database(url: str, name: str) -> int:
-    """Return the study's id, before a command that writes could create a database by mistake.
-
-    Raises ``StorageError`` or ``UnknownStudyError``.
-    """
-    with results(url) as engine, reading(engine) as connection:
-        return int(find_study(connection, name).study_id)
 
 
 def table_that_fits(columns: Mapping[str, Sequence[Text]], width: int, *, left: Collection[str]) -> Table:

@@ -18,7 +18,7 @@ from hpo.cli.console import print_title, printable, stdout
 from hpo.cli.views.live import STATE_STYLES
 from hpo.cli.views.tables import SEVERITY_STYLES, table_that_fits
 from hpo.queries.trial import Attempt, TrialDetail
-from hpo.records import EpochRecord, FindingRecord, LayerRecord
+from hpo.records import EpochResult, Finding, LayerStatistics, stored
 from hpo.reporting import formatting
 
 _MOST_EPOCHS = 24
@@ -56,7 +56,12 @@ def print_trial(trial: TrialDetail, weights: Path | None) -> None:
 
 def trial_as_dict(trial: TrialDetail, weights: Path | None) -> dict[str, Any]:
     """Return the whole trial for JSON; ``weights`` as for ``print_trial``."""
-    return {**asdict(trial), "weights": weights and str(weights)}
+    return {
+        **asdict(trial),
+        "findings": [stored(finding) for finding in trial.findings],
+        "layers": [stored(layer) for layer in trial.layers],
+        "weights": weights and str(weights),
+    }
 
 
 def _heading(trial: TrialDetail) -> Text:
@@ -78,13 +83,13 @@ def _print_verdict(console: Console, trial: TrialDetail) -> None:
         sure = f"  ({trial.confidence:.0%} sure{_otherwise(trial.second_cause)})" if unsure else ""
         console.print(Text.assemble((printable(trial.verdict), style), (sure, "dim")), soft_wrap=True)
     if trial.cause == HEALTHY and trial.second_cause in CAUSES:
-        console.print(Text(f"also suspected: {CAUSES[trial.second_cause].words}", "dim"), soft_wrap=True)
+        console.print(Text(f"also suspected: {CAUSES[trial.second_cause].label}", "dim"), soft_wrap=True)
     if trial.remedy:
         console.print(Text.assemble(("try: ", "bold"), printable(trial.remedy)), soft_wrap=True)
 
 
 def _otherwise(cause: str | None) -> str:
-    return f", else {CAUSES[cause].words}" if cause in CAUSES else ""
+    return f", else {CAUSES[cause].label}" if cause in CAUSES else ""
 
 
 def _print_configuration(console: Console, trial: TrialDetail) -> None:
@@ -104,7 +109,7 @@ def _print_configuration(console: Console, trial: TrialDetail) -> None:
     console.print(Columns(entries, padding=(0, 1), column_first=True, equal=True), width=width)
 
 
-def _sparklines(curve: Sequence[EpochRecord]) -> Text:
+def _sparklines(curve: Sequence[EpochResult]) -> Text:
     accuracies = [record.val_accuracy for record in curve]
     losses = [record.val_loss for record in curve]
     finite = [loss for loss in losses if math.isfinite(loss)] or [0.0]
@@ -116,7 +121,7 @@ def _sparklines(curve: Sequence[EpochRecord]) -> Text:
     )  # fmt: skip
 
 
-def _curve(curve: Sequence[EpochRecord], best_epoch: int | None, width: int) -> Table:
+def _curve(curve: Sequence[EpochResult], best_epoch: int | None, width: int) -> Table:
     shown = _thinned(curve, best_epoch)
     columns = {
         "epoch": [Text(str(each.epoch)) for each in shown],
@@ -140,7 +145,7 @@ def _curve(curve: Sequence[EpochRecord], best_epoch: int | None, width: int) -> 
     return table
 
 
-def _thinned(curve: Sequence[EpochRecord], best_epoch: int | None) -> list[EpochRecord]:
+def _thinned(curve: Sequence[EpochResult], best_epoch: int | None) -> list[EpochResult]:
     """Return evenly spaced epochs, among them the last and the best."""
     if len(curve) <= _MOST_EPOCHS:
         return list(curve)
@@ -148,7 +153,7 @@ def _thinned(curve: Sequence[EpochRecord], best_epoch: int | None) -> list[Epoch
     return [record for i, record in enumerate(curve) if i in kept or record.epoch == best_epoch]
 
 
-def _findings(findings: Sequence[FindingRecord]) -> Table:
+def _findings(findings: Sequence[Finding]) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("check", "", "step"):
         table.add_column(name, no_wrap=True, justify="right" if name == "step" else "left")
@@ -164,12 +169,12 @@ def _findings(findings: Sequence[FindingRecord]) -> Table:
     return table
 
 
-def layers_table(layers: Sequence[LayerRecord], width: int) -> Table:
+def layers_table(layers: Sequence[LayerStatistics], width: int) -> Table:
     """Return a table of the layers' statistics at one step, in the order of the forward pass."""
     columns = {
-        "layer": [Text(printable(layer.layer)) for layer in layers],
-        "mean": [number_cell(layer.activation_mean) for layer in layers],
-        "std": [number_cell(layer.activation_std) for layer in layers],
+        "layer": [Text(printable(layer.name)) for layer in layers],
+        "mean": [number_cell(layer.mean) for layer in layers],
+        "std": [number_cell(layer.std) for layer in layers],
         "dead": [_share(layer.dead) for layer in layers],
         "saturated": [_share(layer.saturated) for layer in layers],
         "gradient": [number_cell(layer.gradient_norm) for layer in layers],

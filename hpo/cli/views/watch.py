@@ -13,9 +13,9 @@ from rich.live import Live
 from rich.text import Text
 
 from hpo.cli.console import printable, stdout
+from hpo.cli.database import results
 from hpo.cli.views.live import draw
-from hpo.cli.views.progress import Progress, RunningTrial
-from hpo.cli.views.tables import results
+from hpo.cli.views.progress import RunningTrial, RunProgress
 from hpo.errors import StorageError
 from hpo.events import FindingMade, StudyReady, TrialEnded
 from hpo.queries.live import EndedNow, RunningNow, StudyNow, study_now
@@ -98,11 +98,11 @@ def one_line(now: StudyNow) -> str:
     return f"{summary.name}  {done}: {counts or 'no trial started'}{best}"
 
 
-def progress_of(now: StudyNow, clock: Callable[[], float] = time.monotonic) -> Progress:
+def progress_of(now: StudyNow, clock: Callable[[], float] = time.monotonic) -> RunProgress:
     """Return the progress as a run that had received every event would have it."""
     summary, moment = now.status.summary, clock()
     workers = len({trial.worker for trial in now.running})
-    progress = Progress(clock=lambda: moment)
+    progress = RunProgress(clock=lambda: moment)
     progress.ready = StudyReady(
         study=summary.name,
         dataset=summary.dataset,
@@ -120,7 +120,7 @@ def progress_of(now: StudyNow, clock: Callable[[], float] = time.monotonic) -> P
         progress.best = (summary.best_value, now.status.best_number)
     for trial in now.running:
         progress.running[trial.number] = _running_trial(now, trial, moment)
-        if trial.curve and trial.curve[-1].images_per_second:
+        if trial.curve and trial.curve[-1].images_per_second > 0:
             progress.rates[trial.worker] = trial.curve[-1].images_per_second
     if now.running:  # without workers there is no estimate of the time left
         progress.durations = {trial.number: trial.seconds for trial in now.ended}
@@ -140,11 +140,11 @@ def _running_trial(now: StudyNow, trial: RunningNow, moment: float) -> RunningTr
         configuration={name: value for name, value in searched.items() if value is not None},
         epochs=trial.configuration["epochs"],
         began=moment - trial.seconds,
-        epoch_at=moment - (last.seconds_ago if last else trial.seconds),
+        epoch_at=moment - trial.idle_seconds,
         first_epoch=trial.from_epoch,
         epoch=last.epoch if last else trial.from_epoch,
         train_loss=last.train_loss if last else None,
-        accuracies=[float("nan") if each.val_accuracy is None else each.val_accuracy for each in trial.curve],
+        accuracies=[each.val_accuracy for each in trial.curve],
     )
 
 

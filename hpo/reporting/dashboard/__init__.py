@@ -1,4 +1,4 @@
-"""optuna-dashboard over a study database: behind a login, read-only unless it is asked to write."""
+"""optuna-dashboard on a study database: behind a login, and read-only by default."""
 
 DEFAULT_PORT = 8080
-"""Of ``hpo dashboard``."""
+"""The port of ``hpo dashboard``."""

@@ -1,4 +1,4 @@
-"""What hpo knows of a study and Optuna does not: notes, pictures and plots, made as they are asked for."""
+"""What hpo adds to the pages of its studies: notes, pictures and plots, created on request."""
 
 from __future__ import annotations
 
@@ -15,71 +15,71 @@ from sqlalchemy import Engine
 
 from hpo.artifacts import store
 from hpo.diagnosis.findings import study_findings
-from hpo.diagnosis.refresh import study_results
+from hpo.diagnosis.trials import study_results
 from hpo.errors import HpoError, StorageError, UserError
 from hpo.queries.study import StudyOverview, study_overview
 from hpo.queries.trial import TrialDetail, trial_detail, trial_place, trials_with_layers
 from hpo.reporting.figures import interactive
 from hpo.reporting.figures.canvas import to_png
 from hpo.reporting.figures.filters import first_layer, first_layer_filters
-from hpo.reporting.figures.points import StudyPicture, cause_of, picture_of
+from hpo.reporting.figures.points import StudyPicture, cause_of, study_picture
 from hpo.reporting.figures.style import RUNNING
 from hpo.reporting.figures.trial import layer_health, trial_curves
-from hpo.reporting.notes import best_trials, is_unwell, study_note, trial_note
+from hpo.reporting.notes import best_trials, has_problem, study_note, trial_note
 from hpo.storage.studies import results_engine
 
 T = TypeVar("T")
 
 _FRESH_SECONDS = 5.0
-"""How old an answer may be before it is made again, or ten times what that takes if it is longer."""
-_PICTURES_HELD = 256
-"""Of about 60 kB."""
+"""The age at which a value is refreshed, unless ten times the duration of a refresh is longer."""
+_PICTURES_CACHED = 256
+"""Each has about 60 kB."""
 CURVES, LAYERS, FILTERS = "c", "a", "f"
-"""What the names of pictures begin with. The dashboard's route takes hexadecimal digits and dashes."""
+"""The first letter of a picture's name. The dashboard's route takes hexadecimal digits and dashes."""
 _TITLES = {CURVES: "curves", LAYERS: "layers", FILTERS: "first-layer filters"}
 
 
 @dataclass(frozen=True)
-class StudyKnowledge:
-    """What is added to a study's page, by the trials' numbers."""
+class StudyAnnotations:
+    """What is added to a study's page; notes and pictures of trials by number."""
 
     note: str
     trial_notes: Mapping[int, str] = field(default_factory=dict)
     pictures: Mapping[int, list[dict[str, Any]]] = field(default_factory=dict)
     plots: Mapping[str, str] = field(default_factory=dict)
-    """Plotly's JSON by its name in the page."""
+    """Plotly's JSON by its id in the page."""
 
 
 class Annotations:
-    """Reads the database of ``url``; everything it gives is None where hpo does not know the study."""
+    """Reads the database at ``url``. All methods return None for a study that hpo did not make."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._studies: dict[tuple[int, str], _Kept[StudyKnowledge | None]] = {}
+        self._studies: dict[tuple[int, str], _Refreshed[StudyAnnotations | None]] = {}
         self._pictures: OrderedDict[tuple[int, str], bytes] = OrderedDict()
-        # matplotlib's settings are global to the process.
-        self._drawing = Lock()
+        # Matplotlib's settings are global to the process.
+        self._drawing_lock = Lock()
         self._engine: Engine | None = None
 
-    def study(self, study_id: int, name: str) -> StudyKnowledge | None:
-        """Of a study by Optuna's id and name; at most a few seconds old."""
-        known = self._studies.setdefault((study_id, name), _Kept(lambda: self._read(study_id, name)))
-        return known.value()
+    def study(self, study_id: int, name: str) -> StudyAnnotations | None:
+        """Return the annotations of a study by Optuna's id and name, at most a few seconds old."""
+        refreshed = self._studies.setdefault((study_id, name), _Refreshed(lambda: self._read(study_id, name)))
+        return refreshed.value()
 
     def picture(self, trial_id: int, picture: str) -> bytes | None:
-        """A PNG of a trial, by the name that ``study`` gave it."""
-        with self._drawing:
+        """Return a PNG of a trial by the artifact id that ``study`` gave it."""
+        with self._drawing_lock:
             drawn = self._pictures.get((trial_id, picture))
             if drawn is None:
                 drawn = self._draw(trial_id, picture)
             if drawn is not None:
                 self._pictures[trial_id, picture] = drawn
-                if len(self._pictures) > _PICTURES_HELD:
+                if len(self._pictures) > _PICTURES_CACHED:
                     self._pictures.popitem(last=False)
             return drawn
 
     def close(self) -> None:
-        """Close the connections that are not in use."""
+        """Close idle connections."""
         if self._engine is not None:
             self._engine.dispose()
 
@@ -88,15 +88,15 @@ class Annotations:
             self._engine = results_engine(self._url)
         return self._engine
 
-    def _read(self, study_id: int, name: str) -> StudyKnowledge | None:
+    def _read(self, study_id: int, name: str) -> StudyAnnotations | None:
         try:
             engine = self._reader()
             overview = study_overview(engine, name)
             layers = trials_with_layers(engine, name)
-        except (StorageError, UserError):  # not of hpo, of another version of it, or away
+        except (StorageError, UserError):  # not a study of hpo, another version of hpo, or no connection
             return None
         findings = study_findings(study_results(engine, name))
-        return StudyKnowledge(
+        return StudyAnnotations(
             note=study_note(overview, findings, study_id),
             trial_notes=_trial_notes(overview),
             pictures=_pictures(overview, layers),
@@ -114,41 +114,42 @@ class Annotations:
         return to_png(figure) if figure else None
 
 
-class _Kept(Generic[T]):
-    """A value that is made again in the background once it is old: who asks gets the last one meanwhile."""
+class _Refreshed(Generic[T]):
+    """A value that is recomputed in the background once it is old; until then the old one is returned."""
 
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
+    def __init__(self, compute: Callable[[], T]) -> None:
+        self._compute = compute
         self._lock = Lock()
-        self._made: list[T] = []
-        self._again_at = 0.0
+        self._values: list[T] = []
+        """Empty, or the latest one."""
+        self._refresh_at = 0.0
 
     def value(self) -> T:
-        """The value; waits only for the first."""
-        if self._made and time.monotonic() < self._again_at:
-            return self._made[0]
-        if not self._lock.acquire(blocking=not self._made):
-            return self._made[0]
-        if not self._made:
+        """Return the value; only the first call waits for it."""
+        if self._values and time.monotonic() < self._refresh_at:
+            return self._values[0]
+        if not self._lock.acquire(blocking=not self._values):
+            return self._values[0]
+        if not self._values:
             try:
-                self._renew()
+                self._refresh()
             finally:
                 self._lock.release()
         else:
-            Thread(target=self._renew_and_release, name="knowledge").start()
-        return self._made[0]
+            Thread(target=self._refresh_and_release, name="annotations").start()
+        return self._values[0]
 
-    def _renew_and_release(self) -> None:
+    def _refresh_and_release(self) -> None:
         try:
-            self._renew()
+            self._refresh()
         finally:
             self._lock.release()
 
-    def _renew(self) -> None:
-        begun = time.monotonic()
-        self._made = [self._make()]
+    def _refresh(self) -> None:
+        started = time.monotonic()
+        self._values = [self._compute()]
         ended = time.monotonic()
-        self._again_at = ended + max(_FRESH_SECONDS, 10 * (ended - begun))
+        self._refresh_at = ended + max(_FRESH_SECONDS, 10 * (ended - started))
 
 
 def _trial_notes(overview: StudyOverview) -> dict[int, str]:
@@ -157,7 +158,7 @@ def _trial_notes(overview: StudyOverview) -> dict[int, str]:
     return {
         trial.number: trial_note(trial, searched, ranks.get(trial.number))
         for trial in overview.trials
-        if trial.number in ranks or is_unwell(trial)
+        if trial.number in ranks or has_problem(trial)
     }
 
 
@@ -167,10 +168,10 @@ def _pictures(overview: StudyOverview, layers: set[int]) -> dict[int, list[dict[
     now = f"{int(time.time()):x}"
     pictures = {}
     for trial in overview.trials:
-        # A running trial's picture has another name each time: browsers keep pictures by their name.
+        # The picture of a running trial gets a new name each time: browsers cache pictures by name.
         version = now if cause_of(trial) == RUNNING else "0"
         kinds = [CURVES]
-        if trial.number in layers and (trial.number in best or is_unwell(trial)):
+        if trial.number in layers and (trial.number in best or has_problem(trial)):
             kinds.append(LAYERS)
         if trial.number in with_filters:
             kinds.append(FILTERS)
@@ -189,19 +190,19 @@ def _artifact(kind: str, version: str) -> dict[str, Any]:
 
 
 def _plots(engine: Engine, overview: StudyOverview, layers: set[int]) -> dict[str, str]:
-    picture = picture_of(engine, overview)
-    plots = {"hpo-curves": interactive.curves_by_verdict(picture)} if picture.points else {}
+    picture = study_picture(engine, overview)
+    plots = {"hpo-curves": interactive.curves_plot(picture)} if picture.points else {}
     axis = _failure_axis(picture)
     if axis is not None and picture.points:
-        plots["hpo-failures"] = interactive.failures_over(picture, axis)
+        plots["hpo-failures"] = interactive.failures_plot(picture, axis)
     best = next((trial for trial in best_trials(overview) if trial.number in layers), None)
     if best is not None:
-        plots["hpo-layers"] = interactive.layer_health(trial_detail(engine, overview.name, best.number))
+        plots["hpo-layers"] = interactive.layers_plot(trial_detail(engine, overview.name, best.number))
     return {name: _json(plot) for name, plot in plots.items()}
 
 
 def _failure_axis(picture: StudyPicture) -> Any:
-    """The learning rate, which most failures come from; else the first hyperparameter."""
+    """Return the learning rate, which causes most failures, else the first hyperparameter."""
     by_name = {axis.name: axis for axis in picture.axes}
     return by_name.get("lr") or next(iter(by_name.values()), None)
 

@@ -1,4 +1,4 @@
-"""optuna-dashboard as a WSGI application, with what hpo puts around it."""
+"""optuna-dashboard as a WSGI application, wrapped by hpo's login, routes and headers."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ from hpo.storage.optuna.storage import close_optuna_storage, open_optuna_storage
 
 @dataclass(frozen=True)
 class Access:
-    """Who may do what."""
+    """Who may access the dashboard, and what they may do."""
 
     token: str | None = None
-    """None for no login."""
+    """None: no login."""
     writable: bool = False
     trusted_proxy: str | None = None
-    """The address of the proxy in front, whose word on who asks is taken."""
+    """The address of the proxy in front, whose X-Forwarded headers are trusted."""
 
 
 class Dashboard:
-    """A WSGI application with connections to a database."""
+    """A WSGI application with connections to a database, which ``close`` closes."""
 
     def __init__(
         self, app: WsgiApp, prepare: Callable[[], None], closing: Sequence[Callable[[], None]]
@@ -53,43 +53,43 @@ class Dashboard:
         return self._app(environ, start_response)
 
     def prepare(self) -> None:
-        """Begin with what the first visitor will ask for, in the background."""
+        """Compute in the background what the first visitor is likely to request."""
 
         def prepare() -> None:
-            with suppress(Exception):  # whoever asks for it is told
+            with suppress(Exception):  # the request itself will report the error
                 self._prepare()
 
         Thread(target=prepare, name="prepare", daemon=True).start()
 
     def close(self) -> None:
-        """Close the connections that no answer is being made with."""
+        """Close the connections that no request is using."""
         for close in self._closing:
             close()
 
 
 def make_app(url: str, access: Access) -> Dashboard:
-    """The dashboard as a WSGI application.
+    """Return the dashboard as a WSGI application.
 
-    Raises ``StorageError`` if the database is missing, unusable, or no study was ever made in it.
+    Raises ``StorageError`` if the database is missing or unusable, or has no studies.
     """
     _require_studies(url)
     # Optuna's cached storage: with 5,000 trials a page's refetch takes 0.26 s instead of 5.3 s.
-    storage, knowledge = open_optuna_storage(url), Annotations(url)
+    storage, annotations = open_optuna_storage(url), Annotations(url)
     dashboard = wsgi(storage, artifact_store=_Uploads(_uploads_folder(access.writable)))
     dashboard.route("/metrics", callback=lambda: _metrics(url))
-    # The first to be installed is the last to be asked, inside of the others.
-    additions = Plugin(storage, knowledge)
-    dashboard.install(additions)
+    # Installed first, hence applied innermost.
+    plugin = Plugin(storage, annotations)
+    dashboard.install(plugin)
     dashboard.install(AllowedRoutes(access.writable))
     app: WsgiApp = dashboard
     if access.token is not None:
         app = Login(app, access.token, Throttle())
     app = SafeHeaders(SameSite(app, only_local=access.token is None and access.trusted_proxy is None))
-    return Dashboard(app, additions.prepare, [knowledge.close, lambda: close_optuna_storage(storage)])
+    return Dashboard(app, plugin.prepare, [annotations.close, lambda: close_optuna_storage(storage)])
 
 
 def _metrics(url: str) -> HTTPResponse:
-    """Numbers for Prometheus; 503 with the reason where there are none: a failed scrape."""
+    """Answer with the metrics for Prometheus, or with 503 and the reason, which fails the scrape."""
     try:
         return HTTPResponse(database_metrics(url), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
     except StorageError as error:
@@ -97,10 +97,10 @@ def _metrics(url: str) -> HTTPResponse:
 
 
 class _Uploads(FileSystemArtifactStore):
-    """What people upload, in a folder."""
+    """A folder of uploaded artifacts."""
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
-        """The file; an HTTP error if it is not here, such as that of another machine."""
+        """Open the file; HTTP error 404 if it is missing, as on another machine."""
         try:
             return super().open_reader(artifact_id)
         except ArtifactNotFound:
@@ -123,5 +123,6 @@ def _require_studies(url: str) -> None:
         engine.dispose()
     if not found:
         raise StorageError(
-            f"{safe_url(url)} holds no studies: make some with `hpo run STUDY --storage ...`, or name another"
+            f"{safe_url(url)} has no studies: create one with `hpo run STUDY --storage ...`, "
+            "or choose another database"
         )

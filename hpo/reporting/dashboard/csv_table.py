@@ -1,4 +1,4 @@
-"""A study's trials as a CSV file. optuna-dashboard's own fails where the study's name has a line break."""
+"""A study's trials as a CSV file. optuna-dashboard's own route fails if the study's name has a line break."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from optuna.trial import FrozenTrial
 
 
 def csv_answer(storage: BaseStorage, study_id: int) -> HTTPResponse:
-    """The study as a download with optuna-dashboard's columns; of ``?trial_ids=1,2`` those numbers."""
+    """Answer with optuna-dashboard's table as a download; ``?trial_ids=1,2`` selects trials by number."""
     try:
         study = optuna.load_study(study_name=storage.get_study_name_from_id(study_id), storage=storage)
     except KeyError:
-        return _refused(404, f"there is no study {study_id}")
+        return _refused(404, f"study {study_id} does not exist")
     trials = study.get_trials(deepcopy=False)
     wanted = request.query.get("trial_ids", "")
     if wanted:
         try:
             numbers = {int(number) for number in wanted.split(",")}
         except ValueError:
-            return _refused(400, "trial_ids takes numbers of trials, such as 1,2")
+            return _refused(400, "trial_ids must be trial numbers, such as 1,2")
         trials = [trial for trial in trials if trial.number in numbers]
         if not trials:
-            return _refused(404, f"the study has no trials {wanted}")
+            return _refused(404, f"the study has none of the trials {wanted}")
     headers = {"Content-Type": "text/csv; charset=utf-8", "Content-Disposition": _download(study.study_name)}
     return HTTPResponse(_table(study, trials).encode(), headers=headers)
 
@@ -40,7 +40,7 @@ def _refused(status: int, reason: str) -> HTTPResponse:
 
 
 def _download(study: str) -> str:
-    """What tells a browser the file's name, in ASCII and in full."""
+    """Return a Content-Disposition header with the file name in ASCII and in UTF-8."""
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", study).strip("-.") or "study"
     full = quote(re.sub(r"[^\w.-]+", "-", study).strip("-.") or "study", safe="")
     return f"attachment; filename=\"{plain}.csv\"; filename*=UTF-8''{full}.csv"

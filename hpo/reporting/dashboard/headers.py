@@ -1,4 +1,4 @@
-"""What a browser may do with the dashboard's answers, and which requests of other sites are refused."""
+"""Security headers of the dashboard's answers, and the refusal of requests from other sites."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from hpo.reporting.dashboard.bundle import VERSIONED
+from hpo.reporting.dashboard.frontend import VERSIONED
 from hpo.reporting.dashboard.wsgi import Environ, StartResponse, WsgiApp, answer
 
 _PAGE_POLICY = "; ".join(
@@ -24,7 +24,7 @@ _PAGE_POLICY = "; ".join(
         "frame-ancestors 'none'",
     ]
 )
-# An artifact is a file that somebody uploaded: opened by itself, it may run nothing.
+# An artifact is an uploaded file: opened by itself, it must not run scripts.
 _FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox"
 _FOR_ALL = [
     ("X-Content-Type-Options", "nosniff"),
@@ -33,7 +33,7 @@ _FOR_ALL = [
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), microphone=(), geolocation=()"),
 ]
-# Pages and answers change; files have the date of theirs, and artifacts never change.
+# Pages and API answers change; static files are revalidated by date; artifacts never change.
 _CACHING = {
     VERSIONED: "private, max-age=31536000, immutable",
     "/static/": "private, no-cache",
@@ -44,7 +44,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 
 class SafeHeaders:
-    """Replaces the policies of the answers of ``app`` by ours."""
+    """Replaces the policy headers of the answers of ``app``."""
 
     def __init__(self, app: WsgiApp) -> None:
         self._app = app
@@ -66,10 +66,10 @@ def _headers_for(path: str) -> list[tuple[str, str]]:
 
 
 class SameSite:
-    """Refuses changes that another site's page asks for, and hosts that are not this machine's.
+    """Refuses changes requested by pages of other sites, and with ``only_local`` foreign host names.
 
-    ``only_local``: without a login, a site whose name an attacker makes point here (DNS rebinding) could
-    otherwise read everything through a visitor's browser.
+    Without a login, a site whose name an attacker points to this machine (DNS rebinding) could otherwise read
+    everything through a visitor's browser.
     """
 
     def __init__(self, app: WsgiApp, only_local: bool) -> None:
@@ -80,11 +80,11 @@ class SameSite:
         host = environ.get("HTTP_HOST", "")
         if self._only_local and not is_local(_host_of(host)):
             return _refuse(
-                start_response, "without a login the dashboard answers to names of this machine only"
+                start_response, "without a login the dashboard only answers under names of this machine"
             )
         origin = environ.get("HTTP_ORIGIN")
         if environ["REQUEST_METHOD"] not in _SAFE_METHODS and origin and urlsplit(origin).netloc != host:
-            return _refuse(start_response, "a page of another site asked for this change")
+            return _refuse(start_response, "this change was requested by a page of another site")
         return self._app(environ, start_response)
 
 
@@ -100,7 +100,7 @@ def _host_of(header: str) -> str:
 
 
 def is_local(host: str) -> bool:
-    """Whether only this machine can reach the address."""
+    """Return whether the address is reachable from this machine only."""
     if host == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""Who may look: a token, given once by a link, then a cookie."""
+"""The login: a token, given once by a link, then a cookie."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Network
 from threading import Lock
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -17,7 +16,7 @@ from hpo.errors import UserError
 from hpo.reporting.dashboard.wsgi import Environ, Headers, StartResponse, WsgiApp, answer
 
 SHORTEST_TOKEN = 16
-"""In characters: 64 bits if they are random hexadecimal digits, at one try every six seconds."""
+"""In characters: 64 bits if they are random hexadecimal digits, with one guess every six seconds."""
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -29,121 +28,115 @@ input{{font:inherit;width:100%;box-sizing:border-box}}</style>
 <form action="/dashboard/"><label>Token <input name="token" type="password" autofocus></label></form>
 </html>
 """
-_LOGIN_NEEDED = "Open the link that <code>hpo dashboard</code> printed, or give its token here."
+_LOGIN_NEEDED = "Open the link that <code>hpo dashboard</code> printed, or enter its token here."
 _WRONG_TOKEN = "This is not the token of this dashboard."
-_TOO_MANY = "Too many wrong tokens came from your address. Wait {wait} seconds, then try again."
+_TOO_MANY = "Too many wrong tokens from your address. Wait {wait} seconds, then try again."
 
 
 def new_token() -> str:
-    """A token that nobody can guess."""
+    """Return a random token of 256 bits."""
     return secrets.token_urlsafe(32)
 
 
 def checked_token(token: str) -> str:
-    """The token; raises ``UserError`` if it is easily guessed, or would not survive a link."""
+    """Return the token; raise ``UserError`` if it is short or cannot be part of a link."""
     if len(token) < SHORTEST_TOKEN:
         raise UserError(
-            f"the dashboard's token has {len(token)} characters: give it at least {SHORTEST_TOKEN}, "
-            "or give none and let `hpo dashboard` make one"
+            f"the dashboard's token has {len(token)} characters: use at least {SHORTEST_TOKEN}, "
+            "or let `hpo dashboard` generate one"
         )
     if not (token.isascii() and token.isprintable()) or " " in token:
-        raise UserError("the dashboard's token may only have letters, digits and ASCII punctuation")
+        raise UserError("the dashboard's token may only contain ASCII letters, digits and punctuation")
     return token
 
 
 class Throttle:
-    """How often an address may try: ``tries`` at once, then one more every ``seconds``.
+    """Limits the guesses of an address: ``guesses`` at once, then one more every ``seconds``.
 
-    An IPv6 network of 64 bits counts as one address. Of more than ``addresses`` the oldest are forgotten.
+    A user-chosen token may be weak. A /64 network of IPv6, which one attacker may own, counts as one address.
     """
 
     def __init__(
-        self,
-        tries: int = 10,
-        seconds: float = 6.0,
-        addresses: int = 10_000,
-        clock: Callable[[], float] = time.monotonic,
+        self, guesses: int = 10, seconds: float = 6.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._tries, self._seconds, self._addresses, self._clock = tries, seconds, addresses, clock
-        self._free_at: OrderedDict[str, float] = OrderedDict()
-        """When an address will have all its tries again."""
+        self._guesses, self._seconds, self._clock = guesses, seconds, clock
+        self._free_at: dict[str, float] = {}
+        """When an address will have all its guesses again."""
         self._lock = Lock()
 
     def wait(self, address: str) -> float:
-        """Seconds until the address may try again; 0 if it may now."""
+        """Return the seconds until the address may guess again; 0 if it may now."""
         with self._lock:
             ahead = self._free_at.get(_network(address), 0.0) - self._clock()
-        return max(0.0, ahead - (self._tries - 1) * self._seconds)
+        return max(0.0, ahead - (self._guesses - 1) * self._seconds)
 
-    def wrong(self, address: str) -> None:
-        """Count a wrong try."""
+    def count_wrong(self, address: str) -> None:
+        """Count a wrong guess, and forget the addresses that have all their guesses again."""
         network = _network(address)
         with self._lock:
-            self._free_at[network] = max(self._clock(), self._free_at.get(network, 0.0)) + self._seconds
-            self._free_at.move_to_end(network)
-            if len(self._free_at) > self._addresses:
-                self._free_at.popitem(last=False)
+            now = self._clock()
+            self._free_at = {each: free_at for each, free_at in self._free_at.items() if free_at > now}
+            self._free_at[network] = self._free_at.get(network, now) + self._seconds
 
 
 def _network(address: str) -> str:
     try:
-        parsed = ip_address(address)
-    except ValueError:
+        return str(IPv6Network((address, 64), strict=False))
+    except ValueError:  # an IPv4 address, or a proxy's own notation
         return address
-    return str(int(parsed) >> 64) if isinstance(parsed, IPv6Address) else address
 
 
 class Login:
-    """Lets requests through that carry the session's cookie, or the token as ``Authorization: Bearer``.
+    """Lets requests pass that have the session's cookie, or the token as ``Authorization: Bearer``.
 
-    ``?token=...`` sets the cookie and leads to the same page without it, so that the token stays in no
-    history, log or ``Referer``. Sessions end with the server.
+    ``?token=...`` sets the cookie and redirects to the same page without it, so that no history, log or
+    ``Referer`` keeps the token. Sessions end with the server.
     """
 
     def __init__(self, app: WsgiApp, token: str, throttle: Throttle) -> None:
         self._app = app
         self._token = hashlib.sha256(token.encode()).digest()
         self._throttle = throttle
-        # Not made from the token, and too long to guess: a wrong cookie, such as that of an earlier server in
-        # an open window, need not count as a try.
+        # Not derived from the token, and too long to guess: a wrong cookie, such as that of an earlier server
+        # in an open window, does not count as a guess.
         self._session = secrets.token_urlsafe(32)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        known = self._has_cookie(environ)
+        logged_in = self._has_cookie(environ)
         by_link = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)).get("token")
         by_header = _bearer(environ)
-        if known and by_link is None:
+        if logged_in and by_link is None:
             return self._app(environ, start_response)
         given = by_link if by_link is not None else by_header
         if given is None:
             return _refuse(environ, start_response, HTTPStatus.UNAUTHORIZED, _LOGIN_NEEDED)
-        if not known:
+        if not logged_in:
             wait = self._throttle.wait(environ.get("REMOTE_ADDR", ""))
             if wait > 0:
                 return _refuse_for_now(environ, start_response, int(wait) + 1)
             if not self._is_token(given):
-                self._throttle.wrong(environ.get("REMOTE_ADDR", ""))
+                self._throttle.count_wrong(environ.get("REMOTE_ADDR", ""))
                 return _refuse(environ, start_response, HTTPStatus.UNAUTHORIZED, _WRONG_TOKEN)
         if by_link is None:
             return self._app(environ, start_response)
         return self._redirect(environ, start_response)
 
     def _is_token(self, given: str) -> bool:
-        # Digests are of one length: the time says nothing about that of the token either.
+        # Digests have equal lengths: the time does not reveal the token's length either.
         digest = hashlib.sha256(given.encode("utf-8", "surrogateescape")).digest()
         return hmac.compare_digest(digest, self._token)
 
     def _has_cookie(self, environ: Environ) -> bool:
-        # Not http.cookies, which ends at the first cookie that it cannot read, such as another program's.
+        # Not http.cookies, which stops at the first cookie that it cannot parse, such as another program's.
         wanted = f"{_cookie_name(environ)}={self._session}".encode()
         sent = environ.get("HTTP_COOKIE", "").encode("latin-1").split(b";")
         return any(hmac.compare_digest(cookie.strip(), wanted) for cookie in sent)
 
     def _redirect(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         query = [pair for pair in parse_qsl(environ["QUERY_STRING"]) if pair[0] != "token"]
-        # One slash: two would name another host.
+        # One slash: two would lead to another host.
         path = "/" + quote(environ.get("PATH_INFO", "").encode("latin-1")).lstrip("/")
-        # Lax, not Strict: a link from a mail or a chat would come to a page that lacks the cookie.
+        # Lax, not Strict: with Strict, a link in a mail or chat would open the page without the cookie.
         cookie = f"{_cookie_name(environ)}={self._session}; Path=/; HttpOnly; SameSite=Lax"
         if environ.get("wsgi.url_scheme") == "https":
             cookie += "; Secure"
@@ -152,7 +145,7 @@ class Login:
 
 
 def _cookie_name(environ: Environ) -> str:
-    # Browsers keep the cookies of all ports of a host together: two dashboards must not take each other's.
+    # Browsers share cookies among all ports of a host: two dashboards must not use each other's.
     return f"hpo-dashboard-{environ.get('SERVER_PORT', '')}"
 
 

@@ -1,4 +1,4 @@
-"""Which routes are served, of optuna-dashboard and of ours: those listed here, and no other."""
+"""The allowed routes of optuna-dashboard and hpo. All others are refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ READING = frozenset(
 """Routes that change nothing, as (method, rule)."""
 
 OURS = frozenset({("GET", "/metrics")})
-"""Routes that hpo adds, which change nothing."""
+"""Read-only routes that hpo adds."""
 
 WRITING = frozenset(
     {
@@ -53,16 +53,16 @@ WRITING = frozenset(
 )
 """Routes that ``--writable`` adds."""
 
-# Served in no mode, among others: `rename`, which copies the trials to a new study and deletes the old one
-# with all that hpo knows of it; the upgrade of Optuna's tables, which is `hpo db upgrade`'s; and the language
-# model's, which is never set up.
+# Never allowed, among others: `rename`, which copies the trials to a new study and deletes the old one with
+# all of hpo's records; the upgrade of Optuna's tables, which is the job of `hpo db upgrade`; and the routes
+# of the language model, which is never configured.
 
 READ_ONLY = "this dashboard is read-only: start it with `hpo dashboard --writable` to change studies"
 NOT_SERVED = "hpo does not serve this part of optuna-dashboard"
 
 
 class AllowedRoutes:
-    """A Bottle plugin that refuses every route but the allowed ones, also those a later version adds."""
+    """A Bottle plugin that refuses all but the allowed routes, also those that a later version adds."""
 
     name = "hpo-allowed-routes"
     api = 2
@@ -71,7 +71,7 @@ class AllowedRoutes:
         self._allowed = READING | OURS | WRITING if writable else READING | OURS
 
     def apply(self, callback: Callable[..., Any], route: Route) -> Callable[..., Any]:
-        """What answers the route: its own callback, or a refusal."""
+        """Return the route's callback, or one that refuses."""
         place = (route.method, route.rule)
         if place in self._allowed:
             return callback

@@ -1,4 +1,4 @@
-"""The dashboard, served by waitress."""
+"""Serve the dashboard with waitress."""
 
 from __future__ import annotations
 
@@ -20,47 +20,47 @@ from hpo.signals import stop_on_signals
 
 # Enough for a page's parallel requests; the storage behind them has four connections.
 _THREADS = 4
-# waitress takes a request's body in before the login is looked at. Reading needs none.
+# Waitress receives a request's body before the login is checked. Reading needs no body.
 _LARGEST_BODY = 64 * 1024
 _LARGEST_UPLOAD = 32 * 1024 * 1024
-_LONGEST_END = 15.0
-"""How long an end waits for answers that were begun, in seconds."""
-_LOOK_SECONDS = 0.25
+_SHUTDOWN_SECONDS = 15.0
+"""How long a shutdown waits for answers in progress."""
+_POLL_SECONDS = 0.25
 """How soon a signal is noticed."""
-# It warns of each request that waits for a thread; a browser asks for more at once than there are.
+# It warns about each request that waits for a thread; a browser sends more at once than there are threads.
 logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 _FORWARDED = {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
 
 
 @dataclass(frozen=True)
 class DashboardServer:
-    """A dashboard that listens already."""
+    """A dashboard that is already listening."""
 
     address: str
-    """Without a token."""
+    """Its URL, without the token."""
     _server: Any
     _sockets: dict[int, Any]
     _app: Dashboard
 
     def serve(self) -> None:
-        """Answer requests until SIGINT or SIGTERM, then end those begun. Another signal kills the process.
+        """Answer requests until SIGINT or SIGTERM, then finish those in progress. A second one kills it.
 
-        Its threads are left, idle or at work on an answer that took too long: whoever calls this ends the
-        process with ``os._exit``, since Python's own end aborts it where one of them is in C++ code.
+        Threads may remain, idle or with an answer that takes too long. The caller must therefore end the
+        process with ``os._exit``: Python's own shutdown aborts if one of them runs C++ code.
         """
         with stop_on_signals() as flag:
             self._app.prepare()
             while not flag.signum:
                 self._wait_for_sockets()
             self._server.accepting = False
-            deadline = time.monotonic() + _LONGEST_END
+            deadline = time.monotonic() + _SHUTDOWN_SECONDS
             while self._is_answering() and time.monotonic() < deadline:
                 self._wait_for_sockets()
             self._app.close()
 
     def _wait_for_sockets(self) -> None:
-        # Not the server's own `run`: after Ctrl-C it sends nothing more of what its threads still answer.
-        wasyncore.loop(timeout=_LOOK_SECONDS, map=self._sockets, count=1)
+        # Not the server's own `run`: after Ctrl-C it would not send what its threads still compute.
+        wasyncore.loop(timeout=_POLL_SECONDS, map=self._sockets, count=1)
 
     def _is_answering(self) -> bool:
         channels = self._server.active_channels.values()
@@ -68,11 +68,11 @@ class DashboardServer:
 
 
 def make_server(url: str, host: str, port: int, access: Access) -> DashboardServer:
-    """Listen on an address. Raises as ``make_app``, and ``UserError`` if the address cannot be had."""
+    """Listen on an address. Raises as ``make_app``, and ``UserError`` if the address is not available."""
     if access.token is None and not is_local(host):
         raise UserError(
-            f"without a login the dashboard may only listen on this machine, and others can reach {host}: "
-            "leave out --no-login, or use --host 127.0.0.1"
+            f"without a login the dashboard may only listen on this machine, but others can reach {host}: "
+            "remove --no-login, or use --host 127.0.0.1"
         )
     proxy = _proxy_options(access.trusted_proxy)
     app = make_app(url, access)
@@ -99,7 +99,7 @@ def _proxy_options(proxy: str | None) -> dict[str, Any]:
         address = str(ipaddress.ip_address(proxy))
     except ValueError:
         raise UserError(
-            f"--trusted-proxy takes the address of a proxy, such as 127.0.0.1, not {proxy}"
+            f"--trusted-proxy must be the IP address of a proxy, such as 127.0.0.1, not {proxy}"
         ) from None
     return {
         "trusted_proxy": address,
@@ -113,16 +113,16 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family)
-    except (OSError, UnicodeError) as error:  # UnicodeError: no host has such a name
-        raise UserError(_why_not(host, port, error)) from None
+    except (OSError, UnicodeError) as error:  # UnicodeError: not a valid host name
+        raise UserError(_listen_error(host, port, error)) from None
 
 
-def _why_not(host: str, port: int, error: Exception) -> str:
+def _listen_error(host: str, port: int, error: Exception) -> str:
     number = getattr(error, "errno", None)
     if number == errno.EADDRINUSE:
-        return f"port {port} is in use: name another one with --port, or let --port 0 find one"
+        return f"port {port} is in use: choose another one with --port, or let --port 0 find one"
     if number == errno.EACCES:
-        return f"port {port} needs special rights: use one above 1023 with --port"
+        return f"port {port} needs special privileges: choose one above 1023 with --port"
     if isinstance(error, socket.gaierror | UnicodeError) or number == errno.EADDRNOTAVAIL:
         return f"this machine has no address {host}: use --host 127.0.0.1, or 0.0.0.0 for every network"
     return f"cannot listen on {host}:{port}: {error}"

@@ -1,4 +1,4 @@
-"""The trials of a study as JSON for the page; what was made of a trial that is over is kept."""
+"""The trials of a study as JSON for the page. The JSON of ended trials is cached."""
 
 from __future__ import annotations
 
@@ -9,149 +9,121 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
-from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
-from optuna_dashboard._inmemory_cache import InMemoryCache, _CachedExtraStudyProperty
-from optuna_dashboard._note import get_note_from_system_attrs
-from optuna_dashboard._serializer import serialize_frozen_trial
-from optuna_dashboard.artifact._backend import list_trial_artifacts
 
-from hpo.reporting.dashboard.annotations import StudyKnowledge
+from hpo.reporting.dashboard.annotations import StudyAnnotations
+from hpo.reporting.dashboard.internals import (
+    get_note_from_system_attrs,
+    list_trial_artifacts,
+    serialize_frozen_trial,
+)
 
 _MANY = 100
-"""Of more trials, what the page can do without is left out."""
+"""Of more trials, the page gets less of each."""
 _CURVES = 30
-"""What is sent of many: a hundred curves take a browser a second, our plot of them a third of it."""
+"""Curves sent of many trials: a browser needs a second for a hundred, and the plot of hpo a third of that."""
 _CHANGING = ("note", "artifacts", "intermediate_values")
-"""What the page gets of a trial that is over changes with other trials, and with who writes notes."""
-_SAID_IN_NOTE = ("verdict", "remedy")
+"""Parts of an ended trial that still change: with other trials, or when a person writes a note."""
+_IN_NOTE = ("verdict", "remedy")
 _ATTRIBUTE_WIDTH = 90
-"""The page does not wrap attributes: a long one makes the whole page as wide."""
+"""The page does not wrap attributes: a long one makes the whole page that wide."""
 
 
 @dataclass(frozen=True)
-class _Text:
-    """The JSON of a trial without its end, and of its curve."""
+class _CachedText:
+    """The JSON of a trial without its end, and that of its curve."""
 
     trial: FrozenTrial
     form: tuple[bool, bool]
-    """Does hpo know the study? Is the trial one of many?"""
+    """Whether hpo knows the study, and whether the trial is one of many."""
     start: str
     curve: str
 
 
 class TrialTexts:
-    """Trials as optuna-dashboard would send them, with what hpo knows of them."""
+    """Serializes trials as optuna-dashboard does, with the annotations of hpo."""
 
     def __init__(self) -> None:
-        self._kept: dict[int, _Text] = {}
-        # Two visitors that come first: the second gets what is made for the other.
-        self._making = Lock()
+        self._cache: dict[int, _CachedText] = {}
+        # Two first visitors: the second gets what is computed for the other.
+        self._lock = Lock()
 
-    def of(
+    def to_json(
         self,
         study_id: int,
         trials: Sequence[FrozenTrial],
         attrs: Mapping[str, Any],
-        known: StudyKnowledge | None,
+        annotations: StudyAnnotations | None,
         best: Collection[int],
     ) -> str:
-        """A JSON array. ``attrs``: the study's system attributes; ``best``: numbers of its best trials.
+        """Return a JSON array. ``attrs``: the study's system attributes; ``best``: its best trials' numbers.
 
-        The curves of most ended trials are left out where the page could not draw them all soon: it makes a
-        line of its own for each. Our plot of curves joins them and has more, and each trial's picture its
-        own. Of many trials the distributions of parameters are left out too, half of all text: the page reads
-        them from the study's search space.
+        Of many trials, most curves are left out, since the page draws a line for each and could not draw them
+        all in time; the plot of hpo joins them into one line and has more, and each trial has its picture.
+        The distributions of the parameters, half of the text, are left out too: the page takes them from the
+        study's search space.
         """
         many = len(trials) > _MANY
-        with self._making:
-            starts = [self._text(study_id, trial, (known is not None, many)) for trial in trials]
+        form = (annotations is not None, many)
+        with self._lock:
+            cached = [self._text(study_id, trial, form) for trial in trials]
         step = -(-len(trials) // _CURVES) if many else 1
         texts = []
-        for trial, text in zip(trials, starts, strict=True):
-            drawn = trial.number % step == 0 or trial.number in best or not trial.state.is_finished()
-            rest = self._rest(study_id, trial, attrs, known)
-            curve = text.curve if drawn else "[]"
-            texts.append(f'{text.start}, "intermediate_values": {curve}, {rest}')
+        for trial, text in zip(trials, cached, strict=True):
+            with_curve = trial.number % step == 0 or trial.number in best or not trial.state.is_finished()
+            curve = text.curve if with_curve else "[]"
+            end = _changing_part(study_id, trial, attrs, annotations)
+            texts.append(f'{text.start}, "intermediate_values": {curve}, {end}')
         return f"[{', '.join(texts)}]"
 
-    def _text(self, study_id: int, trial: FrozenTrial, form: tuple[bool, bool]) -> _Text:
-        kept = self._kept.get(trial._trial_id)
-        # Of another trial, if the database gave the id of a deleted one again.
-        if kept is not None and kept.trial is trial and kept.form == form:
-            return kept
+    def _text(self, study_id: int, trial: FrozenTrial, form: tuple[bool, bool]) -> _CachedText:
+        cached = self._cache.get(trial._trial_id)
+        # The same trial: a database may reuse the id of a deleted one.
+        if cached is not None and cached.trial is trial and cached.form == form:
+            return cached
         whole = serialize_frozen_trial(study_id, trial, {})
         curve = json.dumps(whole["intermediate_values"])
-        known, many = form
-        if known:
-            shorten(whole)
+        annotated, many = form
+        if annotated:
+            shorten_attributes(whole)
         if many:
             for param in whole["params"]:
                 del param["distribution"]
         start = json.dumps({name: value for name, value in whole.items() if name not in _CHANGING})[:-1]
-        text = _Text(trial, form, start, curve)
+        text = _CachedText(trial, form, start, curve)
         if trial.state.is_finished():
-            self._kept[trial._trial_id] = text
+            self._cache[trial._trial_id] = text
         return text
 
-    def _rest(
-        self, study_id: int, trial: FrozenTrial, attrs: Mapping[str, Any], known: StudyKnowledge | None
-    ) -> str:
-        rest = {
-            "trial_id": trial._trial_id,
-            "number": trial.number,
-            "note": get_note_from_system_attrs(attrs, trial._trial_id),
-            "artifacts": list_trial_artifacts(attrs, trial._system_attrs, trial),
-        }
-        if known is not None:
-            add_to_trial(rest, known, study_id)
-        return json.dumps({"note": rest["note"], "artifacts": rest["artifacts"]})[1:]
+
+def _changing_part(
+    study_id: int, trial: FrozenTrial, attrs: Mapping[str, Any], annotations: StudyAnnotations | None
+) -> str:
+    part = {
+        "trial_id": trial._trial_id,
+        "number": trial.number,
+        "note": get_note_from_system_attrs(attrs, trial._trial_id),
+        "artifacts": list_trial_artifacts(attrs, trial._system_attrs, trial),
+    }
+    if annotations is not None:
+        annotate_trial(part, annotations, study_id)
+    return json.dumps({"note": part["note"], "artifacts": part["artifacts"]})[1:]
 
 
-def shorten(trial: dict[str, Any]) -> None:
+def shorten_attributes(trial: dict[str, Any]) -> None:
     """Cut the attributes that the trial's note has in full."""
     for attribute in trial["user_attrs"]:
-        if attribute["key"] in _SAID_IN_NOTE:
+        if attribute["key"] in _IN_NOTE:
             attribute["value"] = textwrap.shorten(attribute["value"], _ATTRIBUTE_WIDTH, placeholder=" …")
 
 
-def add_to_trial(trial: dict[str, Any], known: StudyKnowledge, study_id: int) -> None:
-    """Add pictures and a note to a trial. A note that a person wrote stays."""
-    pictures = known.pictures.get(trial["number"], ())
+def annotate_trial(trial: dict[str, Any], annotations: StudyAnnotations, study_id: int) -> None:
+    """Add pictures and a note to a trial. A note written by a person stays."""
+    pictures = annotations.pictures.get(trial["number"], ())
     trial["artifacts"] = [*pictures, *trial["artifacts"]]
     if trial["note"]["version"] == 0:
-        # In the note too, where they are large.
+        # Also in the note, where the page shows them large.
         folder = f"/artifacts/{study_id}/{trial['trial_id']}"
-        shown = [f"![{each['filename']}]({folder}/{each['artifact_id']})" for each in pictures]
-        parts = [known.trial_notes.get(trial["number"], ""), *shown]
+        images = [f"![{each['filename']}]({folder}/{each['artifact_id']})" for each in pictures]
+        parts = [annotations.trial_notes.get(trial["number"], ""), *images]
         trial["note"]["body"] = "\n\n".join(filter(None, parts))
-
-
-def look_once(cache: InMemoryCache) -> None:
-    """Let optuna-dashboard look once at a trial that is over for what trials have in common."""
-    cache._cached_extra_study_property_cache = _Common()
-
-
-class _Common(dict[int, "_Seen"]):
-    def get(self, study_id: int, default: Any = None) -> Any:
-        return self.setdefault(study_id, _Seen())
-
-
-class _Seen(_CachedExtraStudyProperty):  # type: ignore[misc]
-    def __init__(self) -> None:
-        super().__init__()
-        self._over: set[int] = set()
-        self._spaces: set[frozenset[tuple[str, BaseDistribution]]] = set()
-
-    def update(self, trials: list[FrozenTrial]) -> None:
-        """Take in trials that are new or were not over."""
-        new = [trial for trial in trials if trial.number not in self._over]
-        self._cursor = -1
-        super().update(new)
-        self._over.update(trial.number for trial in new if trial.state.is_finished())
-
-    def _update_search_space(self, trial: FrozenTrial) -> None:
-        space = frozenset(trial.distributions.items())
-        if space not in self._spaces:
-            super()._update_search_space(trial)
-            self._spaces.add(space)

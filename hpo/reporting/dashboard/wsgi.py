@@ -1,4 +1,4 @@
-"""What WSGI calls take and give, and an answer of our own."""
+"""The types of WSGI, and a function that answers with a text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Headers: TypeAlias = Sequence[tuple[str, str]]
 def answer(
     start_response: StartResponse, status: HTTPStatus, kind: str, text: str, headers: Headers = ()
 ) -> Iterable[bytes]:
-    """Answer a request with a text of this content type."""
+    """Answer a request with a text; ``kind`` is its content type."""
     body = text.encode()
     length = ("Content-Length", str(len(body)))
     start_response(f"{status.value} {status.phrase}", [("Content-Type", kind), length, *headers])

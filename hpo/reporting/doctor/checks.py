@@ -12,6 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from textwrap import dedent
 from typing import Literal, TypeAlias
 
 from packaging.requirements import Requirement
@@ -49,17 +50,17 @@ class CheckResult:
 
 
 def ok(message: str) -> CheckResult:
-    """All is well."""
+    """Return the result that all is well."""
     return CheckResult("ok", message)
 
 
 def warning(message: str, remedy: str) -> CheckResult:
-    """Studies run, but not as well as they could."""
+    """Return the result that studies run, but not as well as they could."""
     return CheckResult("warning", message, remedy)
 
 
 def problem(message: str, remedy: str) -> CheckResult:
-    """Studies cannot run."""
+    """Return the result that studies cannot run."""
     return CheckResult("problem", message, remedy)
 
 
@@ -148,7 +149,7 @@ def cifar10() -> CheckResult:
     if name == "synthetic":
         return warning(
             f"{why}; dataset: auto generates synthetic images instead",
-            cifar10_advice(data).partition("\n")[2].rpartition("\n")[0].strip(),
+            dedent(cifar10_advice(data).partition("\n")[2].rpartition("\n")[0]).strip(),
         )
     found = found_on_disk(data)
     form = "" if found is None else ", as image files" if (found / "train").is_dir() else ", as downloaded"

@@ -10,7 +10,7 @@ import torch
 
 from hpo.errors import DeviceError
 from hpo.reporting.doctor.checks import CheckResult, ok, problem, warning
-from hpo.training.cores import available_cores, default_crew, divide_threads
+from hpo.training.cores import available_cores, default_workers, divide_threads
 from hpo.training.device import existing_devices, resolve_device
 from hpo.training.precision import explain_precision, processor, resolve_precision
 from hpo.training.speed import EXPECTED_SHARE, measure_speed
@@ -82,9 +82,9 @@ def speed(device: str) -> CheckResult:
 
 def workers(device: str) -> CheckResult:
     """Report the default number of workers, and check that there is enough memory for them."""
-    share = default_crew(device)
+    share = default_workers(device)
     threads = divide_threads(share.workers)
-    message = f"{share.workers} by default, threads per worker: {threads} ({share.why})"
+    message = f"{share.workers} by default, threads per worker: {threads} ({share.reason})"
     free = psutil.virtual_memory().available
     if free < share.workers * _WORKER_BYTES:
         fitting = max(1, int(free / _WORKER_BYTES))

@@ -1,1 +1,1 @@
-"""Pictures of studies and trials: matplotlib where nothing moves, plotly where a page draws them."""
+"""Pictures of studies and trials: static ones by Matplotlib, interactive ones by plotly."""

@@ -12,75 +12,77 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from hpo.records import LayerRecord
+from hpo.records import LayerStatistics
 from hpo.reporting.figures.style import Theme
 from hpo.reporting.formatting import printable
 
 MOST_PANELS = 8
-"""Of more layers, as many from the first to the last are drawn."""
-_LAYER_COLOURS = "viridis"
-"""Light and dark tell the depth, whoever looks: the input is dark."""
+"""Of more layers, this many are drawn, evenly spaced from the first to the last."""
+_LAYER_COLORS = "viridis"
+"""Lightness shows the depth, also to color-blind readers: layers near the input are dark."""
 _WIDEST = 0.92
-"""Of the way to the next histogram."""
+"""The share of the distance to the next histogram."""
 _SPREAD_LOG = 30.0
-"""Spreads that differ by such a factor are drawn on a symmetric log scale."""
+"""Ranges that differ by this factor are drawn on a symmetric log scale."""
 _STEPS_LABELLED = 4
 _LABELS_A_SIDE = 3
 _CLOSEST = 0.7
-"""The label next to 0 is at least so much of the usual distance away from it."""
+"""The minimum distance of a label from 0, as a share of the distance between labels."""
 _LONGEST_NAME = 15
 _MINUS = "\N{MINUS SIGN}"
 
 
-def with_histograms(layers: Sequence[LayerRecord]) -> list[LayerRecord]:
-    """Those looks at layers that counted activations."""
-    return [layer for layer in layers if layer.activation_counts]
+def with_histograms(layers: Sequence[LayerStatistics]) -> list[LayerStatistics]:
+    """Return the records that have a histogram of activations."""
+    return [layer for layer in layers if layer.counts]
 
 
 def draw_histograms(
-    figure: Figure | SubFigure, theme: Theme, layers: Sequence[LayerRecord], names: Sequence[str]
+    figure: Figure | SubFigure, theme: Theme, layers: Sequence[LayerStatistics], names: Sequence[str]
 ) -> None:
-    """``names`` are all layers from the input; ``layers`` have counts."""
+    """Draw histograms over the steps, a panel per layer. ``names``: all layers from the input on."""
     shown = _some(range(len(names)), MOST_PANELS)
     steps = sorted({layer.step for layer in layers})
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     for axes, place in zip(panels, shown, strict=True):
-        mine = [layer for layer in layers if layer.layer == names[place]]
-        _draw(axes, theme, mine, steps, layer_colour(place, len(names)))
+        mine = [layer for layer in layers if layer.name == names[place]]
+        _draw(axes, theme, mine, steps, layer_color(place, len(names)))
         axes.set_title(_in_two(printable(short_name(names[place]))), fontsize=8)
     panels[0].set_ylabel("activation")
     figure.supxlabel(
-        "step (the wider, the more of the activations: the root of their share)",
+        "step (width: square root of the share of activations)",
         fontsize=8,
         color=theme.muted,
     )
 
 
-def layer_colour(place: int, count: int) -> str:
-    """The colour of the ``place``-th of ``count`` layers from the input."""
-    rgba: Any = mpl.colormaps[_LAYER_COLOURS](0.08 + 0.78 * place / max(1, count - 1))
+def layer_color(place: int, count: int) -> str:
+    """Return the color of the ``place``-th of ``count`` layers from the input."""
+    rgba: Any = mpl.colormaps[_LAYER_COLORS](0.08 + 0.78 * place / max(1, count - 1))
     return str(mpl.colors.to_hex(rgba))
 
 
 def short_name(name: str) -> str:
-    """``stage1.conv1.conv`` without what every name ends with."""
+    """Return the name without the suffix ``.conv`` that most layers have."""
     return name.removesuffix(".conv")
 
 
 def _in_two(name: str) -> str:
-    """A long name on two lines: panels are narrow."""
+    """Break a long name into two lines: panels are narrow."""
     start, dot, end = name.partition(".")
     return f"{start}{dot}\n{end}" if len(name) > _LONGEST_NAME and dot else name
 
 
-def _draw(axes: Axes, theme: Theme, layers: Sequence[LayerRecord], steps: Sequence[int], colour: str) -> None:
+def _draw(
+    axes: Axes, theme: Theme, layers: Sequence[LayerStatistics], steps: Sequence[int], color: str
+) -> None:
     for layer in layers:
-        low, high, counts = layer.activation_low, layer.activation_high, layer.activation_counts
-        if low is None or high is None or not counts:
+        low, high, counts = layer.low, layer.high, layer.counts
+        if not counts:
             continue
         base = steps.index(layer.step)
         if low == high:
-            axes.plot([base, base + _WIDEST], [low, low], color=colour, linewidth=1.6)
+            axes.plot([base, base + _WIDEST], [low, low], color=color, linewidth=1.6)
             continue
         edges = np.linspace(low, high, len(counts) + 1)
         widths = np.sqrt(np.array(counts) / max(counts)) * _WIDEST
@@ -90,7 +92,7 @@ def _draw(axes: Axes, theme: Theme, layers: Sequence[LayerRecord], steps: Sequen
             baseline=base,
             orientation="horizontal",
             fill=True,
-            color=colour,
+            color=color,
             linewidth=0,
         )
     _set_values(axes, layers)
@@ -98,10 +100,10 @@ def _draw(axes: Axes, theme: Theme, layers: Sequence[LayerRecord], steps: Sequen
     axes.axhline(0, color=theme.muted, linewidth=0.7, zorder=0)
 
 
-def _set_values(axes: Axes, layers: Sequence[LayerRecord]) -> None:
+def _set_values(axes: Axes, layers: Sequence[LayerStatistics]) -> None:
     axes.tick_params(labelsize=7)
     axes.locator_params(axis="y", nbins=5)
-    reach = [max(abs(layer.activation_low or 0.0), abs(layer.activation_high or 0.0)) for layer in layers]
+    reach = [max(abs(layer.low), abs(layer.high)) for layer in layers]
     seen = [each for each in reach if each > 0]
     if seen and max(seen) > _SPREAD_LOG * min(seen):
         axes.set_yscale("symlog", linthresh=min(seen))
@@ -111,9 +113,9 @@ def _set_values(axes: Axes, layers: Sequence[LayerRecord]) -> None:
 
 
 def symmetric_ticks(linear: float, most: float) -> list[float]:
-    """0 and powers of ten up to ``most`` on both sides, apart from each other on a symmetric log scale.
+    """Return 0 and powers of ten up to ``most`` on both sides, spaced apart on a symmetric log scale.
 
-    The scale is linear up to ``linear``, which takes as much room as a decade.
+    The scale is linear up to ``linear``, a range as wide as a decade.
     """
     top = math.floor(math.log10(most))
     zero = math.log10(linear) - 1
@@ -130,7 +132,7 @@ def _set_steps(axes: Axes, steps: Sequence[int]) -> None:
 
 
 def _some(places: Sequence[int], most: int) -> list[int]:
-    """At most so many of the places, from the first to the last."""
+    """Return at most ``most`` of the places, evenly spaced from the first to the last."""
     if len(places) <= most:
         return list(places)
     return [places[round(each)] for each in np.linspace(0, len(places) - 1, most)]

@@ -1,4 +1,4 @@
-"""From a matplotlib figure to a file, or to a piece of a page."""
+"""Convert Matplotlib figures to PNG, SVG elements and SVG files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from hpo.reporting.figures.style import DARK, LIGHT, RC, Theme, colours_of
+from hpo.reporting.figures.style import DARK, LIGHT, RC, Theme, colors_of
 
 _PNG_DPI = 160
 _PROLOGUE = re.compile(r"^.*?(?=<svg )", re.DOTALL)
@@ -22,7 +22,7 @@ _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
 _FONT = re.compile(r"font: (?:(\w+) )?([\d.]+)px [^;\"]*")
 _PLACES = re.compile(r'(?<= d=")[^"]+|(?<= [xy]=")[^"]+')
 _DIGITS = re.compile(r"(\.\d\d)\d+")
-# Matplotlib would open each link in a new window.
+# Matplotlib makes each link open a new window.
 _LINK = re.compile(r'(<a xlink:href="#trial-(\d+)")[^>]*>')
 _NAMES = (
     (re.compile(r'\bid="([^"]+)"'), 'id="{}-'),
@@ -33,16 +33,16 @@ _NAMES = (
 
 @contextmanager
 def drawing(theme: Theme = LIGHT) -> Iterator[None]:
-    """Within it matplotlib draws in the house's style; not for two threads: its settings are global."""
-    settings: Any = RC | colours_of(theme)
+    """Let Matplotlib draw in the style of hpo. Not for two threads: its settings are global."""
+    settings: Any = RC | colors_of(theme)
     with mpl.rc_context(settings), warnings.catch_warnings():
-        # Of names in other scripts: text stays text in an SVG, whose reader has fonts of its own.
+        # Names in other scripts: SVG keeps the text, and the reader's fonts have the glyphs.
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
         yield
 
 
 def to_png(figure: Figure, theme: Theme = LIGHT) -> bytes:
-    """The figure as a PNG on the theme's ground."""
+    """Return the figure as a PNG on the theme's background."""
     buffer = io.BytesIO()
     with drawing(theme):
         figure.savefig(buffer, format="png", dpi=_PNG_DPI, facecolor=theme.surface)
@@ -50,10 +50,10 @@ def to_png(figure: Figure, theme: Theme = LIGHT) -> bytes:
 
 
 def to_svg(figure: Figure, name: str, label: str, tips: Mapping[int, str] | None = None) -> str:
-    """The figure, drawn in light, as an ``<svg>`` element for a page that has the variables of ``css``.
+    """Return the figure in light colors as an ``<svg>`` element for a page with the variables of ``css``.
 
-    ``name`` sets its ids apart from those of the page's other figures, ``label`` says to a screen reader what
-    it shows, ``tips`` are shown for the trials whose marks link to ``#trial-NUMBER``.
+    ``name`` is a prefix that keeps ids unique in the page, ``label`` describes the figure to screen readers,
+    ``tips`` are the tooltips of marks that link to ``#trial-NUMBER``.
     """
     buffer = io.StringIO()
     with drawing(LIGHT):
@@ -64,8 +64,8 @@ def to_svg(figure: Figure, name: str, label: str, tips: Mapping[int, str] | None
     svg = _PLACES.sub(_in_hundredths, svg)
     for pattern, new in _NAMES:
         svg = pattern.sub(partial(_renamed, new.format(name)), svg)
-    for variable, colour in LIGHT.variables.items():
-        svg = svg.replace(colour, f"var(--{variable})")
+    for variable, color in LIGHT.variables.items():
+        svg = svg.replace(color, f"var(--{variable})")
     svg = _FONT.sub(lambda found: f"font-size: {found[2]}px; font-weight: {found[1] or 'normal'}", svg)
     svg = _LINK.sub(lambda found: found[1] + ">" + _tip((tips or {}).get(int(found[2]))), svg)
     opening, rest = svg.split(">", 1)
@@ -73,34 +73,34 @@ def to_svg(figure: Figure, name: str, label: str, tips: Mapping[int, str] | None
 
 
 def to_svg_file(figure: Figure, label: str) -> str:
-    """The figure as a file of its own, which follows its reader's light or dark."""
+    """Return the figure as an SVG file that follows the reader's light or dark theme."""
     opening, rest = to_svg(figure, "figure", label).split(">", 1)
     ground = "svg { background: var(--surface); font-family: system-ui, sans-serif }"
     return f"{opening}><style>{css()} {ground}</style>{rest}"
 
 
 def css() -> str:
-    """The colours as CSS variables, dark ones where the reader prefers that."""
+    """Return the colors as CSS variables, with dark ones for readers who prefer them."""
     dark = f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {_rules(DARK)} }} }}"
     return f":root {{ {_rules(LIGHT)} }} {dark}"
 
 
 def _rules(theme: Theme) -> str:
-    return " ".join(f"--{name}: {colour};" for name, colour in theme.variables.items())
+    return " ".join(f"--{name}: {color};" for name, color in theme.variables.items())
 
 
 def _in_hundredths(found: re.Match[str]) -> str:
-    """Places to a hundredth of a point: nobody sees more, and pages get smaller."""
+    """Round to a hundredth of a point: more is not visible, and pages get smaller."""
     return _DIGITS.sub(r"\1", found.group())
 
 
 def _renamed(before: str, found: re.Match[str]) -> str:
-    """What was found, with ``before`` in the place of what stands in front of the id."""
+    """Return the match with ``before`` in place of the text before the id."""
     return before + found.group()[found.start(1) - found.start() :]
 
 
 def _fluid(opening: str) -> str:
-    """The opening tag without a fixed size: the page says how wide it is."""
+    """Return the opening tag without a fixed size: the page sets the width."""
     width = re.search(r'\bviewBox="0 0 ([\d.]+)', opening)
     assert width is not None, "matplotlib writes a viewBox"
     without = re.sub(r'\s(?:width|height)="[\d.]+pt"', "", opening)

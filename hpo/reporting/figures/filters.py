@@ -1,4 +1,4 @@
-"""What the first layer of a network looks for, as pictures."""
+"""The filters of a network's first layer as pictures."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from hpo.reporting.figures.style import LIGHT, Theme
 
 _COLUMNS = 16
 _CHANNELS = (1, 3)
-"""Of images: grey or colours."""
+"""Of images: gray or RGB."""
 
 
 def first_layer(folder: Path) -> NDArray[np.float32] | None:
-    """The filters that see the image, of kept weights: (filters, channels, height, width).
+    """Return the filters of the first layer from saved weights: (filters, channels, height, width).
 
-    None where the first layer is none, or the weights are gone.
+    Returns None if the first layer is not a convolution, or the weights are gone.
     """
     try:
         with safe_open(folder / WEIGHTS, framework="numpy") as file:
-            for name in file.keys():  # noqa: SIM118 - it is no mapping
+            for name in file.keys():  # noqa: SIM118 - not a mapping
                 shape = file.get_slice(name).get_shape()
                 if len(shape) == 4 and shape[1] in _CHANNELS and shape[2] > 1:
                     filters: NDArray[np.float32] = file.get_tensor(name).astype(np.float32)
@@ -38,7 +38,7 @@ def first_layer(folder: Path) -> NDArray[np.float32] | None:
 
 
 def first_layer_filters(filters: NDArray[np.float32], theme: Theme = LIGHT) -> Figure:
-    """Each filter as a small picture, grey where it is zero; all on one scale."""
+    """Draw each filter as a small picture on a common scale; zero is gray."""
     count = len(filters)
     columns = min(_COLUMNS, count)
     rows = math.ceil(count / columns)
@@ -50,7 +50,7 @@ def first_layer_filters(filters: NDArray[np.float32], theme: Theme = LIGHT) -> F
             each.set_axis_off()
             if place < count:
                 picture = (filters[place].transpose(1, 2, 0) / scale + 1) / 2
-                grey = picture.shape[2] == 1
-                each.imshow(picture[..., 0] if grey else picture, cmap="gray", vmin=0, vmax=1)
+                gray = picture.shape[2] == 1
+                each.imshow(picture[..., 0] if gray else picture, cmap="gray", vmin=0, vmax=1)
         figure.suptitle(f"{count} filters of the first layer", fontsize=10)
     return figure

@@ -1,6 +1,6 @@
-"""The same pictures for a page that draws them itself: plotly, as optuna-dashboard shows it.
+"""Interactive plots for optuna-dashboard, which draws them with plotly.js.
 
-Numbers go in as lists: plotly writes arrays in a form that older plotly.js cannot read.
+Numbers are lists: plotly serializes arrays in a form that older versions of plotly.js cannot read.
 """
 
 from __future__ import annotations
@@ -12,43 +12,43 @@ import plotly.graph_objects as go
 
 from hpo.checks.causes import HEALTHY
 from hpo.queries.trial import TrialDetail
-from hpo.reporting.figures.activations import layer_colour
+from hpo.reporting.figures.activations import layer_color
 from hpo.reporting.figures.points import Axis, Point, StudyPicture
 from hpo.reporting.figures.scales import spread
-from hpo.reporting.figures.style import LIGHT, cause_words, plotly_marker
+from hpo.reporting.figures.style import LIGHT, cause_label, plotly_marker
 
 _ALPHA = 0.7
 
 
-def curves_by_verdict(picture: StudyPicture) -> go.Figure:
-    """Every trial's accuracy on validation images by epoch; a cause is shown or hidden by its legend."""
+def curves_plot(picture: StudyPicture) -> go.Figure:
+    """Plot every trial's validation accuracy by epoch; the legend shows and hides causes."""
     figure = go.Figure()
     for cause in picture.causes:
         drawn = [point for point in picture.of(cause) if point.curve]
         xs, ys, tips = _joined(drawn)
-        name = f"{cause_words(cause)} ({picture.count(cause)})"
+        name = f"{cause_label(cause)} ({picture.count(cause)})"
         figure.add_scatter(
             x=xs, y=ys, text=tips, mode="lines", name=name, legendgroup=cause, showlegend=False,
             hovertemplate="%{text}<br>epoch %{x}: %{y:.4f}<extra></extra>", connectgaps=False,
             opacity=_ALPHA,
             line={"color": LIGHT.of(cause), "width": 2 if cause == HEALTHY else 1.5},
         )  # fmt: skip
-        # A mark for each epoch would be thousands of elements of the page.
+        # A marker per epoch would add thousands of elements to the page.
         figure.add_scatter(
             x=[point.curve[-1][0] for point in drawn], y=[round(point.curve[-1][1], 5) for point in drawn],
             mode="markers", name=name, legendgroup=cause, opacity=_ALPHA, hoverinfo="skip",
             marker={"color": LIGHT.of(cause), "symbol": plotly_marker(cause), "size": 6},
         )  # fmt: skip
     figure.update_layout(**_layout(f"{picture.study}: curves by verdict"))
-    figure.update_xaxes(title="epochs done", rangemode="tozero")
+    figure.update_xaxes(title="epoch", rangemode="tozero")
     figure.update_yaxes(title=picture.objective)
     return figure
 
 
-def failures_over(picture: StudyPicture, axis: Axis) -> go.Figure:
-    """Each cause's trials along one hyperparameter."""
+def failures_plot(picture: StudyPicture, axis: Axis) -> go.Figure:
+    """Plot the trials of each cause along one hyperparameter."""
     figure = go.Figure()
-    names = [f"{cause_words(cause)} ({picture.count(cause)})" for cause in picture.causes]
+    names = [f"{cause_label(cause)} ({picture.count(cause)})" for cause in picture.causes]
     for row, (cause, name) in enumerate(zip(picture.causes, names, strict=True)):
         there = [
             point for point in picture.of(cause) if axis.position(point.values.get(axis.name)) is not None
@@ -60,7 +60,7 @@ def failures_over(picture: StudyPicture, axis: Axis) -> go.Figure:
             name=name, opacity=_ALPHA, cliponaxis=False,
             marker={"color": LIGHT.of(cause), "symbol": plotly_marker(cause), "size": 9},
         )  # fmt: skip
-    figure.update_layout(**_layout(f"{picture.study}: what went wrong, by {axis.name}"), showlegend=False)
+    figure.update_layout(**_layout(f"{picture.study}: verdicts by {axis.name}"), showlegend=False)
     figure.update_xaxes(title=axis.label, **_scale(axis))
     figure.update_yaxes(
         tickvals=list(range(len(names))), ticktext=names, range=[len(names) - 0.4, -0.6], automargin=True
@@ -68,28 +68,28 @@ def failures_over(picture: StudyPicture, axis: Axis) -> go.Figure:
     return figure
 
 
-def layer_health(trial: TrialDetail) -> go.Figure:
-    """The update ratio of each layer over the steps; the lecture wants about 1e-3."""
+def layers_plot(trial: TrialDetail) -> go.Figure:
+    """Plot the update ratio of each layer over the steps; the lecture expects about 1e-3."""
     figure = go.Figure()
-    names = list(dict.fromkeys(layer.layer for layer in trial.layers))
+    names = list(dict.fromkeys(layer.name for layer in trial.layers))
     for place, name in enumerate(names):
-        seen = [(each.step, each.update_ratio) for each in trial.layers if each.layer == name]
+        seen = [(each.step, each.update_ratio) for each in trial.layers if each.name == name]
         drawn = [
             (step, ratio) for step, ratio in seen if ratio is not None and math.isfinite(ratio) and ratio > 0
         ]
         figure.add_scatter(
             x=[step for step, _ in drawn], y=[ratio for _, ratio in drawn], name=name, mode="lines+markers",
-            line={"color": layer_colour(place, len(names))}, marker={"size": 5},
+            line={"color": layer_color(place, len(names))}, marker={"size": 5},
         )  # fmt: skip
     figure.add_hline(y=1e-3, line={"color": LIGHT.muted, "dash": "dot", "width": 1})
     figure.update_layout(**_layout(f"{trial.study}: layers of trial {trial.number}"))
     figure.update_xaxes(title="step")
-    figure.update_yaxes(title="one step's update / size of the weights", type="log", exponentformat="power")
+    figure.update_yaxes(title="size of update / size of weights", type="log", exponentformat="power")
     return figure
 
 
 def _joined(points: list[Point]) -> tuple[list[float | None], list[float | None], list[str]]:
-    """All curves as one line with gaps: a trace for each trial would make the page slow."""
+    """Join all curves into one line with gaps: a trace per trial would make the page slow."""
     xs: list[float | None] = []
     ys: list[float | None] = []
     tips: list[str] = []
@@ -119,7 +119,7 @@ def _scale(axis: Axis) -> dict[str, Any]:
 
 
 def _layout(title: str) -> dict[str, Any]:
-    """Without a ground of its own: the page may be dark."""
+    """Return a layout with a transparent background: the page may be dark."""
     return {
         "title": {"text": title.replace("&", "&amp;").replace("<", "&lt;"), "font": {"size": 15}},
         "paper_bgcolor": "rgba(0,0,0,0)",

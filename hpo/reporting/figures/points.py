@@ -1,4 +1,4 @@
-"""What pictures of a study are drawn from: its trials as points, its hyperparameters as axes."""
+"""The data of a study's pictures: its trials as points, its hyperparameters as axes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from hpo.config.configuration import applies
 from hpo.config.fields import setting
 from hpo.config.space import Choice, Distribution, Log
 from hpo.config.study import TEST, StudySpec
-from hpo.queries.study import StudyOverview, TrialSummary, study_curves, study_overview
-from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY, cause_words
+from hpo.queries.study import StudyOverview, TrialSummary, study_curves
+from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY, cause_label
 from hpo.reporting.formatting import printable
 
 MOST_DRAWN = 400
-"""More would be a blot, and a page of many megabytes: of a larger study every k-th trial is drawn."""
+"""More would overlap, and make a page of many megabytes: of a larger study every k-th trial is drawn."""
 _BEST_DRAWN = 10
-"""So many of the best are always among them."""
+"""This many of the best trials are always drawn."""
 _UNITS = {
     "batch_size": "images a step",
     "depth": "layers",
@@ -46,7 +46,7 @@ _UNITS = {
 
 @dataclass(frozen=True)
 class Axis:
-    """A searched hyperparameter: a range of numbers, or ``choices`` as they are written."""
+    """A searched hyperparameter: a range of numbers, or ``choices`` as text."""
 
     name: str
     low: float = 0.0
@@ -56,13 +56,13 @@ class Axis:
 
     @property
     def label(self) -> str:
-        """The name with what its numbers mean."""
+        """The name with its unit and scale."""
         notes = [_UNITS[self.name]] if self.name in _UNITS else []
         notes += ["log scale"] if self.log else []
         return f"{self.name} ({', '.join(notes)})" if notes else self.name
 
     def position(self, value: Any) -> float | None:
-        """Where a value stands between 0 and 1, the ends included; None where it is not on the axis."""
+        """Return the position of a value in [0, 1], or None if it is not on the axis."""
         if self.choices:
             text = choice_text(value)
             return (self.choices.index(text) + 0.5) / len(self.choices) if text in self.choices else None
@@ -74,7 +74,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Point:
-    """A trial; ``cause`` is its verdict's, or why it has none; ``curve`` holds (epoch, val_accuracy)."""
+    """A trial; ``cause`` is that of its verdict, or its state; ``curve`` has pairs (epoch, val_accuracy)."""
 
     number: int
     cause: str
@@ -84,15 +84,15 @@ class Point:
 
     @property
     def tip(self) -> str:
-        """What a mark says when it is pointed at."""
+        """The tooltip of the trial's marks."""
         value = "" if self.value is None else f", {self.value:.4f}"
         searched = "".join(f"\n{name} {setting(value)}" for name, value in self.values.items())
-        return printable(f"trial {self.number}{value}\n{cause_words(self.cause)}{searched}")
+        return printable(f"trial {self.number}{value}\n{cause_label(self.cause)}{searched}")
 
 
 @dataclass(frozen=True)
 class StudyPicture:
-    """A study, as pictures see it; ``chance`` is the accuracy of guessing, where that is known."""
+    """The data of a study's pictures; ``chance`` is the accuracy of guessing, if known."""
 
     study: str
     axes: tuple[Axis, ...]
@@ -103,51 +103,46 @@ class StudyPicture:
 
     @cached_property
     def drawn(self) -> tuple[Point, ...]:
-        """The trials that pictures show: all of them, or as many as can be told apart."""
+        """The trials that pictures show: all, or a part if there are too many."""
         step = -(-len(self.points) // MOST_DRAWN) or 1
         kept = {point.number for point in (*self.points[::step], *self.ranked[:_BEST_DRAWN])}
         return tuple(point for point in self.points if point.number in kept)
 
     @property
     def remark(self) -> str:
-        """Which trials are drawn, where not all are."""
+        """How many trials are drawn, if not all."""
         all_are = len(self.drawn) == len(self.points)
         return "" if all_are else f"{len(self.drawn)} of {len(self.points):,} trials are drawn"
 
     @property
     def causes(self) -> list[str]:
-        """Every cause that occurs: healthy first, then the most frequent."""
+        """The causes that occur: healthy first, then by frequency."""
         counts = Counter(point.cause for point in self.points)
         return sorted(counts, key=lambda cause: (cause != HEALTHY, -counts[cause], cause))
 
     def of(self, cause: str) -> list[Point]:
-        """The trials with that cause that are drawn."""
+        """Return the drawn trials with this cause."""
         return [point for point in self.drawn if point.cause == cause]
 
     def count(self, cause: str) -> int:
-        """How many trials have that cause, drawn or not."""
+        """Return the number of trials with this cause, drawn or not."""
         return sum(point.cause == cause for point in self.points)
 
     @cached_property
     def ranked(self) -> list[Point]:
-        """Trials with a value, best first."""
+        """The trials with a value, best first."""
         sign = -1 if self.maximize else 1
         valued = [point for point in self.points if point.value is not None]
         return sorted(valued, key=lambda point: (sign * (point.value or 0.0), point.number))
 
     @property
     def tips(self) -> dict[int, str]:
-        """What each trial's marks say."""
+        """The tooltips of the drawn trials by number."""
         return {point.number: point.tip for point in self.drawn}
 
 
-def study_picture(engine: Engine, name: str) -> StudyPicture:
-    """A study of hpo's from its database; raises ``UnknownStudyError``."""
-    return picture_of(engine, study_overview(engine, name))
-
-
-def picture_of(engine: Engine, overview: StudyOverview) -> StudyPicture:
-    """The same, of an overview that was read already. The look at the test images is left out."""
+def study_picture(engine: Engine, overview: StudyOverview) -> StudyPicture:
+    """Read the data of a study's pictures, without evaluations on the test images."""
     spec = StudySpec.model_validate(overview.spec)
     picture = StudyPicture(
         study=overview.name,
@@ -161,12 +156,12 @@ def picture_of(engine: Engine, overview: StudyOverview) -> StudyPicture:
 
 
 def choice_text(value: Any) -> str:
-    """A choice as it stands on an axis."""
+    """Return a choice as the axis shows it."""
     return printable(setting(value))
 
 
 def cause_of(trial: TrialSummary) -> str:
-    """The trial's cause; what stands for it where it is not over, or ended though nothing was wrong."""
+    """Return the cause of a trial's verdict, or ``running`` or ``stopped_early`` in place of one."""
     if trial.state in ("running", "waiting", "paused"):
         return RUNNING
     if trial.state == "complete":
@@ -182,7 +177,7 @@ def _axis(name: str, distribution: Distribution) -> Axis:
 
 
 def _point(spec: StudySpec, trial: TrialSummary) -> Point:
-    """A value counts only for a trial that is complete: that of a stopped one belongs to fewer epochs."""
+    """Only complete trials have a value: that of a stopped one is from fewer epochs."""
     values = {
         name: trial.configuration[name]
         for name, distribution in spec.space.items()

@@ -1,4 +1,4 @@
-"""Axes of matplotlib for hyperparameters: log where the search is, choices by name."""
+"""Matplotlib axes for hyperparameters: log scales as in the search, choices by name."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hpo.reporting.figures.points import Axis
 
 _MARGIN = 0.03
 _LONGEST = 60
-"""Characters of choices side by side before they are slanted."""
+"""Choices with more characters in total are slanted."""
 _GOLDEN = 0.6180339887
 
 
 def set_x(axes: Axes, axis: Axis) -> None:
-    """Let x be the hyperparameter, over all of its range."""
+    """Set up x as the hyperparameter's axis over its whole range."""
     axes.set_xlabel(axis.label)
     if axis.choices:
         axes.set_xlim(-0.6, len(axis.choices) - 0.4)
@@ -45,7 +45,7 @@ def set_x(axes: Axes, axis: Axis) -> None:
 
 
 def x_of(axis: Axis, value: object, trial: int) -> float | None:
-    """Where a trial's value stands on x; those with one choice are spread a little, the same every time."""
+    """Return a value's position on x; trials with one choice are spread a little, reproducibly."""
     position = axis.position(value)
     if position is None:
         return None
@@ -55,19 +55,19 @@ def x_of(axis: Axis, value: object, trial: int) -> float | None:
 
 
 def spread(trial: int) -> float:
-    """A number between -0.5 and 0.5 that is as good as random, and always the same for a trial."""
+    """Return a pseudo-random number in [-0.5, 0.5] that depends on the trial's number only."""
     return math.modf(trial * _GOLDEN)[0] - 0.5
 
 
 def set_epochs(axes: Axes, last: int) -> None:
-    """Let x be epochs from 0 (before training) to ``last``."""
-    axes.set_xlabel("epochs done")
+    """Set up x as epochs from 0 (before training) to ``last``."""
+    axes.set_xlabel("epoch")
     axes.set_xlim(0, max(1, last) * 1.02)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
 
 
 def plain_log(axes: Axes) -> None:
-    """A log scale on y with numbers as in study files, and ticks even within one decade."""
+    """Set up y as a log scale with numbers as in study files, and ticks even within one decade."""
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(numticks=7))
     axes.yaxis.set_minor_locator(NullLocator())

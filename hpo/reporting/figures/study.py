@@ -1,4 +1,4 @@
-"""Pictures of a whole study that do not move: curves by verdict, causes, slices, all dimensions."""
+"""Static pictures of a whole study: curves by verdict, causes, slices, parallel coordinates."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from hpo.config.fields import number_text, setting
 from hpo.reporting.figures.canvas import drawing
 from hpo.reporting.figures.points import Axis, Point, StudyPicture
 from hpo.reporting.figures.scales import set_epochs, set_x, spread, x_of
-from hpo.reporting.figures.style import LIGHT, Theme, cause_words, marker
+from hpo.reporting.figures.style import LIGHT, Theme, cause_label, marker
 
 _ROW_INCHES = 0.34
 _NOTHING = "no value"
-"""What a trial has that was stopped or failed."""
+"""The label of trials that were stopped or failed."""
 
 
 def curves_by_verdict(picture: StudyPicture, theme: Theme = LIGHT) -> Figure:
-    """Every trial's accuracy on validation images by epoch, in its verdict's colour."""
+    """Draw every trial's validation accuracy by epoch, in the color of its verdict."""
     with drawing(theme):
         figure = Figure(figsize=(8.2, 4.1), layout="constrained")
         axes = figure.add_subplot()
@@ -47,14 +47,14 @@ def curves_by_verdict(picture: StudyPicture, theme: Theme = LIGHT) -> Figure:
 
 
 def failures_over(picture: StudyPicture, axis: Axis, theme: Theme = LIGHT) -> Figure:
-    """Each cause's trials along one hyperparameter, those that trained above them."""
+    """Draw the trials of each cause along one hyperparameter, healthy ones at the top."""
     causes = picture.causes
     with drawing(theme):
         figure = Figure(figsize=(8.2, 1.1 + _ROW_INCHES * len(causes)), layout="constrained")
         axes = figure.add_subplot()
         set_x(axes, axis)
         axes.set_ylim(len(causes) - 0.45, -0.55)
-        labels = [f"{cause_words(cause)}  {picture.count(cause)}" for cause in causes]
+        labels = [f"{cause_label(cause)}  {picture.count(cause)}" for cause in causes]
         axes.set_yticks(range(len(causes)), labels, color=theme.ink)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
@@ -68,7 +68,7 @@ def failures_over(picture: StudyPicture, axis: Axis, theme: Theme = LIGHT) -> Fi
 
 
 def slice_of(picture: StudyPicture, axis: Axis, theme: Theme = LIGHT) -> Figure:
-    """The value against one hyperparameter; trials without one lie in a strip below."""
+    """Draw the objective against one hyperparameter, with trials without a value in a strip below."""
     with drawing(theme):
         figure = Figure(figsize=(4.0, 2.9), layout="constrained")
         axes = figure.add_subplot()
@@ -94,7 +94,7 @@ def slice_of(picture: StudyPicture, axis: Axis, theme: Theme = LIGHT) -> Figure:
 
 
 def parallel(picture: StudyPicture, theme: Theme = LIGHT) -> Figure:
-    """Every trial as a line across all hyperparameters to its value, the best of what is drawn strongest."""
+    """Draw every trial as a line across all hyperparameters to its value, the best ones bold."""
     axes_list = picture.axes
     values = [point.value for point in picture.points if point.value is not None]
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
@@ -110,7 +110,7 @@ def parallel(picture: StudyPicture, theme: Theme = LIGHT) -> Figure:
 
 
 def failure_axis(picture: StudyPicture) -> Axis | None:
-    """Along which hyperparameter failures are shown: the learning rate, else a log one, else any."""
+    """Return the axis along which failures are shown: the learning rate, else a log axis, else any."""
     numeric = [axis for axis in picture.axes if not axis.choices]
     order = sorted(numeric, key=lambda axis: (axis.name != "lr", not axis.log))
     return order[0] if order else (picture.axes[0] if picture.axes else None)
@@ -139,7 +139,7 @@ def _curve(axes: Axes, theme: Theme, point: Point, is_best: bool) -> None:
 
 
 def _marks(axes: Axes, theme: Theme, placed: Sequence[tuple[Point, float, float]], size: float) -> None:
-    """The marks of trials with one cause, each a link to its trial."""
+    """Draw the marks of trials with one cause, each a link to its trial."""
     if not placed:
         return
     points, xs, ys = zip(*placed, strict=True)
@@ -152,26 +152,28 @@ def _marks(axes: Axes, theme: Theme, placed: Sequence[tuple[Point, float, float]
 
 
 def _legend(figure: Figure, theme: Theme, picture: StudyPicture) -> None:
-    """Beside the axes: each cause's colour, marker and trials, and how many of them have no curve."""
+    """Draw a legend: each cause's color, marker and number of trials, and how many have no curve."""
     unseen = Counter(point.cause for point in picture.drawn if not point.curve)
     handles, labels = [], []
     for cause in picture.causes:
         handles.append(
             Line2D([], [], color=theme.of(cause), marker=marker(cause), markersize=6, linewidth=1.6)
         )
-        hidden = f"\n{unseen[cause]} without a whole epoch" if unseen[cause] and not picture.remark else ""
-        labels.append(f"{cause_words(cause)}  {picture.count(cause)}{hidden}")
+        hidden = (
+            f"\n{unseen[cause]} without a completed epoch" if unseen[cause] and not picture.remark else ""
+        )
+        labels.append(f"{cause_label(cause)}  {picture.count(cause)}{hidden}")
     figure.legend(handles, labels, loc="outside right upper", labelspacing=0.7)
 
 
 def _name_strip(axes: Axes, strip: float, low: float) -> None:
-    """Call the strip below the values what it is, in the place of a tick."""
+    """Label the strip below the values on the y axis."""
     ticks = [tick for tick in axes.get_yticks() if tick >= low - 1e-12 and tick <= axes.get_ylim()[1]]
     axes.set_yticks([strip, *ticks], [_NOTHING, *(f"{tick:.3g}" for tick in ticks)])
 
 
 def _frame(axes: Axes, theme: Theme, axes_list: tuple[Axis, ...]) -> None:
-    """An upright for each hyperparameter, with its ends or its choices written beside it."""
+    """Draw a vertical axis for each hyperparameter, labeled with its ends or choices."""
     axes.set_axis_off()
     axes.set_xlim(-0.35, len(axes_list) - 0.5)
     axes.set_ylim(-0.16, 1.12)
@@ -196,7 +198,7 @@ def _ends(axis: Axis) -> list[tuple[float, str]]:
 
 
 def _line(axes: Axes, theme: Theme, point: Point, axes_list: tuple[Axis, ...], is_top: bool) -> None:
-    """Where a hyperparameter does not apply the line goes straight on; without a value it ends below."""
+    """Draw a trial's line: it skips hyperparameters that do not apply, and ends below without a value."""
     places: list[tuple[float, float]] = []
     for x, axis in enumerate(axes_list[:-1]):
         position = axis.position(point.values.get(axis.name))

@@ -1,8 +1,8 @@
-"""What every picture shares: one colour for one thing, on light and on dark ground.
+"""The style of all pictures: one color per family of causes, on light and dark backgrounds.
 
 The hues are those of Okabe and Ito (Color Universal Design, 2008), moved apart until people with any kind of
-colour blindness tell every two of them (the tests measure it). What shares a colour has markers of its own,
-so that a picture can be read in grey too.
+color blindness can distinguish every pair (the tests measure it). Causes that share a color have different
+markers, so that a picture is readable in gray, too.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 from hpo.checks.causes import CAUSES, HEALTHY
 
 RUNNING, STOPPED_EARLY = "running", "stopped_early"
-"""What stands in the place of a cause: under way, and pruned though nothing was wrong with it."""
+"""Used in place of a cause: still running, and pruned although nothing was wrong."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """Causes that are alike, and their colour on light and on dark ground."""
+    """A group of similar causes, and its color on light and dark backgrounds."""
 
-    words: str
+    label: str
     light: str
     dark: str
 
@@ -29,11 +29,11 @@ FAMILIES: dict[str, Family] = {
     "healthy": Family("trained", "#0072b2", "#4fa9dd"),
     "hot": Family("steps too large", "#b83400", "#ea6a32"),
     "cold": Family("too little progress", "#2996fb", "#acd9ff"),
-    "signal": Family("the signal is lost", "#a04a84", "#d58dbb"),
-    "generalization": Family("learns the wrong thing", "#c98200", "#f6c43a"),
-    "data": Family("the data", "#00a070", "#2fd6a0"),
-    "code": Family("the program", "#2f353c", "#eef0f2"),
-    "open": Family("not over, or stopped early", "#8793a3", "#707b87"),
+    "signal": Family("signal lost", "#a04a84", "#d58dbb"),
+    "generalization": Family("poor generalization", "#c98200", "#f6c43a"),
+    "data": Family("data", "#00a070", "#2fd6a0"),
+    "code": Family("program", "#2f353c", "#eef0f2"),
+    "open": Family("running or stopped early", "#8793a3", "#707b87"),
 }
 """Every group of causes by name."""
 
@@ -93,12 +93,12 @@ _MARKERS = (
     (">", "triangle-right"),
     ("p", "pentagon"),
 )
-"""Markers as matplotlib and as plotly call them."""
+"""Markers by their names in Matplotlib and plotly."""
 
 
 @dataclass(frozen=True)
 class Theme:
-    """The colours of one ground; ``train`` and ``valid`` are those of the two curves of a trial."""
+    """The colors for one background; ``train`` and ``valid`` are those of a trial's two curves."""
 
     ink: str
     muted: str
@@ -110,12 +110,12 @@ class Theme:
     families: dict[str, str]
 
     def of(self, cause: str) -> str:
-        """The colour of a cause."""
+        """Return the color of a cause."""
         return self.families[family(cause)]
 
     @property
     def variables(self) -> dict[str, str]:
-        """Every colour by the name of its CSS variable."""
+        """The colors by CSS variable name."""
         named = {
             name: getattr(self, name)
             for name in ("ink", "muted", "grid", "surface", "train", "valid", "alarm")
@@ -174,11 +174,11 @@ RC: dict[str, Any] = {
     "svg.hashsalt": "hpo",
     "figure.dpi": 100,
 }
-"""How matplotlib draws, whatever a user's own settings are."""
+"""Settings of Matplotlib, independent of the user's own."""
 
 
-def colours_of(theme: Theme) -> dict[str, Any]:
-    """The theme as matplotlib's settings."""
+def colors_of(theme: Theme) -> dict[str, Any]:
+    """Return the theme as Matplotlib settings."""
     return {
         "text.color": theme.ink,
         "axes.labelcolor": theme.muted,
@@ -194,29 +194,29 @@ def colours_of(theme: Theme) -> dict[str, Any]:
 
 
 def family(cause: str) -> str:
-    """The group of a cause; one that is not known here is shown with what is not over."""
+    """Return the family of a cause; an unknown cause is in the family ``open``."""
     return FAMILY_OF.get(cause, "open")
 
 
-def cause_words(cause: str) -> str:
-    """What a cause is called, as verdicts do."""
+def cause_label(cause: str) -> str:
+    """Return the name of a cause as in verdicts."""
     if cause in CAUSES:
-        return CAUSES[cause].words
+        return CAUSES[cause].label
     return cause.replace("_", " ")
 
 
 def marker(cause: str) -> str:
-    """The cause's marker, as matplotlib calls it."""
+    """Return the cause's marker for Matplotlib."""
     return _MARKERS[_place(cause)][0]
 
 
 def plotly_marker(cause: str) -> str:
-    """The same for plotly."""
+    """Return the cause's marker for plotly."""
     return _MARKERS[_place(cause)][1]
 
 
 def _place(cause: str) -> int:
-    """Families begin with different markers, and the causes of one go on from there."""
+    """Return a cause's marker: families start at different ones, and their causes continue from there."""
     alike = [each for each, name in FAMILY_OF.items() if name == family(cause)]
     within = alike.index(cause) if cause in alike else len(alike)
     return (list(FAMILIES).index(family(cause)) + within) % len(_MARKERS)

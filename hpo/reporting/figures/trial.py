@@ -1,4 +1,4 @@
-"""Pictures of one trial: its curves, and what its layers did."""
+"""Pictures of one trial: its curves, and the health of its layers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 
 from hpo.config.thresholds import Thresholds
 from hpo.queries.trial import TrialDetail
-from hpo.records import EpochRecord, LayerRecord
+from hpo.records import EpochResult, LayerStatistics
 from hpo.reporting.figures.activations import (
     draw_histograms,
-    layer_colour,
+    layer_color,
     short_name,
     with_histograms,
 )
@@ -24,14 +24,14 @@ from hpo.reporting.figures.style import LIGHT, Theme
 from hpo.reporting.formatting import printable
 
 _LOG_FROM = 20.0
-"""A loss that spans more than such a factor is drawn on a log scale."""
+"""A loss that spans more than this factor is drawn on a log scale."""
 _HEALTHY_UPDATES = (1e-4, 1e-2)
-"""Where the lecture wants updates over weights: about 1e-3 (CS231n, lecture 6)."""
+"""The healthy ratio of updates to weights is about 1e-3 (CS231n, lecture 6)."""
 _VERDICT_WIDTH, _VERDICT_LINES = 58, 3
 
 
 def trial_curves(trial: TrialDetail, theme: Theme = LIGHT) -> Figure:
-    """Loss and accuracy of training and validation by epoch, the first loss, and the stop limit."""
+    """Draw training and validation loss and accuracy by epoch, the first loss, and the stop limit."""
     with drawing(theme):
         figure = Figure(figsize=(8.2, 3.3), layout="constrained")
         losses, accuracies = figure.subplots(1, 2)
@@ -44,11 +44,11 @@ def trial_curves(trial: TrialDetail, theme: Theme = LIGHT) -> Figure:
 
 
 def layer_health(trial: TrialDetail, theme: Theme = LIGHT) -> Figure:
-    """Each layer's updates and activations over the steps, and what of it is dead or saturated at the end.
+    """Draw each layer's updates and activations over the steps, and its final dead and saturated shares.
 
-    Below them histograms of its activations, where any were taken. Only for a trial with ``layers``.
+    Histograms of the activations follow below, if there are any. Requires a trial with ``layers``.
     """
-    names = list(dict.fromkeys(layer.layer for layer in trial.layers))
+    names = list(dict.fromkeys(layer.name for layer in trial.layers))
     counted = with_histograms(trial.layers)
     heights = [3.4 + 0.1 * max(0, len(names) - 8), *([2.3] if counted else [])]
     with drawing(theme):
@@ -56,10 +56,10 @@ def layer_health(trial: TrialDetail, theme: Theme = LIGHT) -> Figure:
         above, *below = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
         updates, spreads, shares = above.subplots(1, 3, width_ratios=(1, 1, 0.9))
         _over_steps(updates, trial.layers, names, "update_ratio")
-        _title(updates, "updates", "one step's update / size of the weights")
+        _title(updates, "updates", "size of update / size of weights")
         updates.axhspan(*_HEALTHY_UPDATES, color=theme.families["healthy"], alpha=0.12, linewidth=0, zorder=0)
         updates.axhline(1e-3, color=theme.families["healthy"], linewidth=0.9, linestyle=(0, (4, 3)))
-        _over_steps(spreads, trial.layers, names, "activation_std")
+        _over_steps(spreads, trial.layers, names, "std")
         _title(spreads, "activations", "standard deviation")
         _last_shares(shares, theme, trial.layers, names)
         for part in below:
@@ -68,7 +68,7 @@ def layer_health(trial: TrialDetail, theme: Theme = LIGHT) -> Figure:
 
 
 def first_loss(trial: TrialDetail) -> float | None:
-    """The loss before the first step (nats), as the check of it saw it."""
+    """Return the loss before the first step (nats), from the check of it."""
     for finding in trial.findings:
         if finding.check == "initial_loss" and finding.value is not None and math.isfinite(finding.value):
             return finding.value
@@ -76,7 +76,7 @@ def first_loss(trial: TrialDetail) -> float | None:
 
 
 def stop_limit(trial: TrialDetail) -> float | None:
-    """The loss (nats) at which this training would be, or was, stopped."""
+    """Return the loss (nats) at which this training is or was stopped."""
     for finding in trial.findings:
         if finding.check == "exploding_loss" and finding.threshold is not None:
             return finding.threshold
@@ -101,7 +101,7 @@ def _draw_losses(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
     if limit is not None:
         _level(axes, theme.alarm, limit, f"stop limit {limit:.3g}")
     if not trial.curve:
-        _say(axes, theme, trial)
+        _explain(axes, theme, trial)
 
 
 def _draw_accuracies(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
@@ -120,30 +120,30 @@ def _draw_accuracies(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
         axes.legend(loc="lower right")
 
 
-def _pair(axes: Axes, theme: Theme, curve: Sequence[EpochRecord], train: str, valid: str) -> None:
+def _pair(axes: Axes, theme: Theme, curve: Sequence[EpochResult], train: str, valid: str) -> None:
     epochs = [record.epoch for record in curve]
-    for name, label, colour, dashes in (
+    for name, label, color, dashes in (
         (train, "training", theme.train, (0, (5, 2))),
         (valid, "validation", theme.valid, "solid"),
     ):
         values = [getattr(record, name) for record in curve]
         axes.plot(
-            epochs, values, label=label, color=colour, linestyle=dashes, marker="o", markersize=3.5, zorder=4
+            epochs, values, label=label, color=color, linestyle=dashes, marker="o", markersize=3.5, zorder=4
         )
 
 
-def _level(axes: Axes, colour: str, value: float, text: str) -> None:
-    axes.axhline(value, color=colour, linewidth=0.9, linestyle=(0, (2, 3)), zorder=1)
+def _level(axes: Axes, color: str, value: float, text: str) -> None:
+    axes.axhline(value, color=color, linewidth=0.9, linestyle=(0, (2, 3)), zorder=1)
     axes.annotate(
         text, (1, value), (0, 2), xycoords=("axes fraction", "data"), textcoords="offset points", ha="right",
-        va="bottom", fontsize=8, color=colour,
+        va="bottom", fontsize=8, color=color,
     )  # fmt: skip
 
 
-def _say(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
-    """Why there is no curve."""
+def _explain(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
+    """Explain why there is no curve."""
     lines = [
-        "no whole epoch",
+        "no completed epoch",
         *textwrap.wrap(
             printable(trial.verdict or ""), _VERDICT_WIDTH, max_lines=_VERDICT_LINES, placeholder=" …"
         ),
@@ -158,28 +158,28 @@ def _title(axes: Axes, title: str, y_label: str) -> None:
     axes.set_ylabel(y_label)
 
 
-def _over_steps(axes: Axes, layers: Sequence[LayerRecord], names: Sequence[str], statistic: str) -> None:
-    """One line a layer, by step; zero and what is not finite has no place on a log scale."""
+def _over_steps(axes: Axes, layers: Sequence[LayerStatistics], names: Sequence[str], statistic: str) -> None:
+    """Draw a line per layer by step, without zeros and non-finite values, which a log scale cannot show."""
     found = False
     for place, name in enumerate(names):
-        seen = [(layer.step, getattr(layer, statistic)) for layer in layers if layer.layer == name]
+        seen = [(layer.step, getattr(layer, statistic)) for layer in layers if layer.name == name]
         drawn = [
             (step, value) for step, value in seen if value is not None and math.isfinite(value) and value > 0
         ]
         if drawn:
             found = True
             axes.plot(
-                *zip(*drawn, strict=True), color=layer_colour(place, len(names)), marker="o", markersize=3
+                *zip(*drawn, strict=True), color=layer_color(place, len(names)), marker="o", markersize=3
             )
     axes.set_xlabel("step")
     if found:
         plain_log(axes)
 
 
-def _last_shares(axes: Axes, theme: Theme, layers: Sequence[LayerRecord], names: Sequence[str]) -> None:
-    """Bars of what is dead or saturated at the end; the layers have the colours of their lines."""
-    _title(axes, "last look", "")
-    last = {layer.layer: layer for layer in layers}
+def _last_shares(axes: Axes, theme: Theme, layers: Sequence[LayerStatistics], names: Sequence[str]) -> None:
+    """Draw bars of the final dead and saturated shares; layers have the colors of their lines."""
+    _title(axes, "final state", "")
+    last = {layer.name: layer for layer in layers}
     rows = range(len(names))
     for shift, statistic, alpha in ((-0.19, "dead", 1.0), (0.19, "saturated", 0.45)):
         widths = [_share(getattr(last[name], statistic)) for name in names]
@@ -189,9 +189,7 @@ def _last_shares(axes: Axes, theme: Theme, layers: Sequence[LayerRecord], names:
         )  # fmt: skip
     axes.set_yticks(rows, [printable(short_name(name)) for name in names])
     for row in rows:
-        axes.plot(
-            [-0.03], [row], marker="s", markersize=5, color=layer_colour(row, len(names)), clip_on=False
-        )
+        axes.plot([-0.03], [row], marker="s", markersize=5, color=layer_color(row, len(names)), clip_on=False)
     axes.tick_params(axis="y", length=0, pad=13)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlim(0, 1)

@@ -14,7 +14,7 @@ _PACKAGES = ("hpo", "torch", "torchvision", "optuna", "numpy", "python")
 
 
 def checks_section(data: ReportData) -> Section | None:
-    """What the lecture's checks found, each with its reason."""
+    """Return the results of the lecture's checks, each with its reason."""
     if not data.checks:
         return None
     lessons = [each for each in LESSONS if any(check in data.checks for check in each.checks)]
@@ -28,18 +28,23 @@ def checks_section(data: ReportData) -> Section | None:
 
 def _lesson(data: ReportData, lesson: Lesson) -> Note:
     """Return the reason for a check, with how often it found what."""
-    severities = ("pass", "note", "warn", "fatal")
     counts = {
-        each: sum(data.checks.get(check, {}).get(each, 0) for check in lesson.checks) for each in severities
+        severity: sum(data.checks.get(check, {}).get(severity, 0) for check in lesson.checks)
+        for severity in ("pass", "note", "warn", "fatal")
     }
-    names = {"pass": "passed", "note": "a note", "warn": "a warning", "fatal": "stopped the training"}
-    counted = ", ".join(f"{counts[each]} × {names[each]}" for each in severities if counts[each])
+    results = {
+        "pass": f"{counts['pass']:,} passed",
+        "note": formatting.count(counts["note"], "note"),
+        "warn": formatting.count(counts["warn"], "warning"),
+        "fatal": f"{counts['fatal']:,} stopped the training",
+    }
+    shown = ", ".join(text for severity, text in results.items() if counts[severity])
     family = "hot" if counts["fatal"] else "generalization" if counts["warn"] else "healthy"
-    return Note(lesson.title, lesson.why, family, remedy=counted, action="results")
+    return Note(lesson.title, lesson.why, family, remedy=shown, action="results")
 
 
 def cost_section(data: ReportData) -> Section | None:
-    """Time, trials, epochs times images, speed, workers."""
+    """Return time, trials, epochs times images, speed and workers."""
     if not data.trials:
         return None
     seconds, images = total_cost(data)
@@ -49,7 +54,7 @@ def cost_section(data: ReportData) -> Section | None:
     pairs = [
         ("started", f"{started:%Y-%m-%d %H:%M} UTC"),
         ("training time", f"{formatting.duration(seconds)}, summed over all workers"),
-        ("trained", formatting.count(len(data.trials), "trial")),
+        ("trials", f"{len(data.trials):,}"),
         ("epochs x images", f"{images:,}"),
     ]
     if ends:
@@ -74,7 +79,7 @@ def total_cost(data: ReportData) -> tuple[float, int]:
 
 
 def reproduce_section(data: ReportData) -> Section:
-    """The commands that reproduce the results, with package versions and hardware."""
+    """Return the commands that reproduce the results, with package versions and hardware."""
     overview, best = data.overview, data.best
     name = shlex.quote(overview.name)
     commands = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,23 +9,23 @@ from functools import cached_property
 from sqlalchemy import Engine
 
 from hpo.config.study import TEST, StudySpec
-from hpo.diagnosis.base import StudyFinding, StudyResults
+from hpo.diagnosis.base import StudyResults
 from hpo.diagnosis.findings import study_findings
 from hpo.diagnosis.importance import Answer, importance
-from hpo.diagnosis.refresh import study_results
+from hpo.diagnosis.trials import study_results
+from hpo.diagnosis.wilson import wilson_interval
 from hpo.queries.stages import Confirmation, StagesStatus, stages_status
 from hpo.queries.study import StudyOverview, TrialSummary, checks_by_severity, study_overview
 from hpo.queries.trial import TrialDetail, trial_detail
+from hpo.records import StudyFinding
 from hpo.reporting.failures import FailureGroup, group_failures
 from hpo.reporting.figures.activations import with_histograms
-from hpo.reporting.figures.points import StudyPicture, picture_of
+from hpo.reporting.figures.points import StudyPicture, study_picture
 
 EXAMPLES = 3
 """Trials named for each cause."""
 MOST_EXAMPLES = 4
 """Failed trials whose layers are drawn: one for each of the most frequent causes."""
-_Z = 1.959964
-"""The normal distribution's 97.5 % quantile."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,9 @@ class ReportData:
     @property
     def total(self) -> int:
         """The number of ended, running and waiting trials: fewer than planned if stages ended early."""
-        begun = self.stages.stages
-        if begun and (begun[-1].stage == TEST or not begun[-1].trials):
-            return sum(each.trials for each in begun)
+        started = self.stages.stages
+        if started and (started[-1].stage == TEST or not started[-1].trials):
+            return sum(each.trials for each in started)
         return max(self.spec.trials, len(self.overview.trials))
 
     @property
@@ -81,7 +80,7 @@ class ReportData:
         """The 95 % interval of the best trial's accuracy on its validation images (Wilson)."""
         if self.best is None or self.best.value is None or not self.results.val_images:
             return None
-        return wilson(self.best.value, self.results.val_images)
+        return wilson_interval(self.best.value, self.results.val_images)
 
 
 def read_report_data(engine: Engine, name: str) -> ReportData:
@@ -89,7 +88,7 @@ def read_report_data(engine: Engine, name: str) -> ReportData:
     overview = study_overview(engine, name)
     results = study_results(engine, name)
     stages = stages_status(engine, name)
-    picture = picture_of(engine, overview)
+    picture = study_picture(engine, overview)
     number = next((each.number for each in stages.confirmations if each.rank == 1), None)
     if number is None and picture.ranked:
         number = picture.ranked[0].number
@@ -121,10 +120,3 @@ def _examples(engine: Engine, study: str, failures: Sequence[FailureGroup]) -> d
         if len(found) == MOST_EXAMPLES:
             break
     return found
-
-
-def wilson(share: float, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share of ``count`` images (E. B. Wilson, JASA 22, 1927)."""
-    spread = _Z * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
-    middle, scale = share + _Z**2 / (2 * count), 1 + _Z**2 / count
-    return (middle - spread) / scale, (middle + spread) / scale

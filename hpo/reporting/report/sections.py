@@ -106,8 +106,8 @@ def _confidence(data: ReportData) -> str:
     images = data.results.val_images
     noise = f"The interval is that of one training on {images:,} validation images. " if images else ""
     return (
-        f"{noise}The best of many trials looks better than it is, since it was also the luckiest: only "
-        "trainings with other seeds, or the test images, would tell (stages with confirm)."
+        f"{noise}The best of many trials looks better than it is, since it was also the luckiest. Only "
+        "trainings with other seeds (a stage with confirm) or the test images would tell."
     )
 
 
@@ -206,4 +206,4 @@ def _search(data: ReportData) -> Section | None:
         Note(each.message, family="generalization" if each.severity == "warn" else "cold", remedy=each.remedy)
         for each in data.findings
     ]
-    return Section("space", "What the trials tell about the search", tuple(notes))
+    return Section("space", "Findings about the search", tuple(notes))

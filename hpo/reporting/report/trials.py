@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hpo.checks.causes import CAUSES
+from hpo.checks.causes import evidence
 from hpo.reporting import formatting
 from hpo.reporting.figures.points import Point, StudyPicture
 from hpo.reporting.figures.study import failure_axis
-from hpo.reporting.figures.style import cause_words, family
+from hpo.reporting.figures.style import cause_label, family
 from hpo.reporting.report.blocks import Block, Note, Paragraph, Picture, Section, Table
 from hpo.reporting.report.data import EXAMPLES, ReportData
 from hpo.reporting.report.glossary import CAUSES_EXPLAINED
@@ -14,7 +14,7 @@ from hpo.reporting.report.pictures import layers_picture
 
 
 def slices_section(picture: StudyPicture, noun: str = "hyperparameter") -> Section | None:
-    """The objective against each hyperparameter, and all of them at once."""
+    """Return pictures of the objective against each hyperparameter, and of all hyperparameters at once."""
     if not picture.axes or not picture.points:
         return None
     objective = picture.objective[:1].upper() + picture.objective[1:]
@@ -30,7 +30,7 @@ def slices_section(picture: StudyPicture, noun: str = "hyperparameter") -> Secti
 
 
 def curves_section(picture: StudyPicture, title: str, caption: str) -> Section | None:
-    """The curve of each trial."""
+    """Return the picture of all curves."""
     if not any(point.curve for point in picture.points):
         return None
     return Section("curves", title, (Picture("curves", caption), *_drawn(picture)))
@@ -41,7 +41,7 @@ def _drawn(picture: StudyPicture) -> list[Block]:
 
 
 def failures_section(data: ReportData) -> Section | None:
-    """Each cause of failure with an explanation, examples, a remedy, and the layers of an example."""
+    """Return each cause of problems with an explanation, examples, a remedy, and the layers of an example."""
     if not data.failures:
         return None
     axis = failure_axis(data.picture)
@@ -57,7 +57,7 @@ def failures_section(data: ReportData) -> Section | None:
                 f"{failure.label} · {formatting.count(len(failure.numbers), 'trial')}",
                 CAUSES_EXPLAINED.get(failure.cause, ""),
                 family(failure.cause),
-                tuple((each.number, _evidence(each.verdict)) for each in examples),
+                tuple((each.number, evidence(each.verdict or "no verdict")) for each in examples),
                 remedy,
             )
         )
@@ -66,18 +66,11 @@ def failures_section(data: ReportData) -> Section | None:
             blocks.append(
                 Picture(layers_picture(number), f"The layers of trial {number} during its training.")
             )
-    return Section("failures", "Problems, and their causes", tuple(blocks))
-
-
-def _evidence(verdict: str | None) -> str:
-    """Return the verdict without the cause it starts with, which the note's title already names."""
-    start, colon, rest = (verdict or "no verdict").partition(": ")
-    known = {cause.words for cause in CAUSES.values()}
-    return rest if colon and start in known else verdict or "no verdict"
+    return Section("failures", "Problems and their causes", tuple(blocks))
 
 
 def all_trials_section(data: ReportData) -> Section | None:
-    """A folded table of all trials, which the marks in the pictures link to."""
+    """Return a folded table of all trials, to which the marks in the pictures link."""
     points = list(data.picture.drawn)
     if not points:
         return None
@@ -104,7 +97,7 @@ def trials_table(
         trial = summaries[point.number]
         searched = [formatting.setting(point.values[name]) if name in point.values else "–" for name in names]
         seconds = "–" if trial.seconds is None else formatting.duration(trial.seconds)
-        verdict = [] if ranks else [cause_words(point.cause)]
+        verdict = [] if ranks else [cause_label(point.cause)]
         row = [str(point.number), formatting.accuracy(point.value), *verdict, *searched, seconds]
         rows.append(tuple([str(rank), *row] if ranks else row))
     head = ["trial", "accuracy", *([] if ranks else ["verdict"]), *names, "time"]

@@ -1,4 +1,4 @@
-"""A worker as an actor: the loop of every worker, in a thread, for as long as somebody asks how it goes."""
+"""A worker as a Ray actor: the worker loop runs in a thread, as long as the command that started it polls."""
 
 from __future__ import annotations
 
@@ -20,52 +20,51 @@ from hpo.settings import settings
 from hpo.signals import StopRequestedError
 from hpo.storage.identity import worker_id
 from hpo.trial.output import capture_to
-from hpo.workers.messages import Message, WorkOrder, run_and_report
-from hpo.workers.process import STOP_SECONDS
+from hpo.workers.messages import STOP_SECONDS, Message, WorkOrder, run_and_report
 
 ANSWER_SECONDS = 1.0
-"""How long an answer waits for something to tell."""
-UNASKED_SECONDS = 60.0
-"""A worker that nobody asks for so long stops at a safe point: the command that started it is gone."""
+"""A poll waits up to this long for a message."""
+UNPOLLED_SECONDS = 60.0
+"""A worker that is not polled for this long stops at a safe point: the command that started it is gone."""
 
 
 @dataclass(frozen=True)
-class News:
-    """What a worker did since it was last asked."""
+class WorkerUpdate:
+    """What a worker did since it was last polled."""
 
     worker: str
     messages: tuple[Message, ...]
     silent_seconds: float
-    """For how long its trial has made no progress; 0 if it has none."""
+    """Time since its trial last made progress; 0 without a trial."""
     over: bool
-    """Whether it has ended, and has no more to tell."""
+    """Whether it has ended and has no more messages."""
     output: str
-    """The file on its node into which it prints."""
+    """The file on its node that has its output."""
 
 
 class ActorGoneError(Exception):
-    """An actor did not answer: it died, or its node did. Unless ``for_good``, Ray starts it again."""
+    """An actor did not answer: it died, or its node did. Unless ``for_good``, Ray restarts it."""
 
     def __init__(self, reason: str, for_good: bool) -> None:
         self.for_good = for_good
         super().__init__(reason)
 
 
-class _Clock:
-    """When the last sign of progress came."""
+class _ProgressClock:
+    """The time of the last heartbeat."""
 
     value = 0.0
 
 
 class RayWorker:
-    """Serves as ordered from the first ``go_on`` on; once nobody calls that any more, it saves and leaves.
+    """Serves studies from the first ``poll`` on; when it is no longer polled, it saves its trial and ends.
 
-    ``environment`` are variables for where the node has none of that name, ``folder`` is worked in where the
-    node has it, ``leave`` ends the actor for good.
+    ``environment`` are variables to set unless the node sets them, ``folder`` is the working directory if the
+    node has it, ``end_actor`` ends the actor for good.
     """
 
     def __init__(
-        self, order: WorkOrder, environment: Mapping[str, str], folder: str, leave: Callable[[], None]
+        self, order: WorkOrder, environment: Mapping[str, str], folder: str, end_actor: Callable[[], None]
     ) -> None:
         for name, value in environment.items():
             os.environ.setdefault(name, value)
@@ -73,50 +72,50 @@ class RayWorker:
         with suppress(OSError):
             os.chdir(folder)
         self._order = order
-        self._leave = leave
+        self._end_actor = end_actor
         self._output: Path | None = None
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self._clock = _Clock()
+        self._clock = _ProgressClock()
         publish_to(self._clock)
         self._stop = threading.Event()
         self._serving: threading.Thread | None = None
-        self._asked = time.monotonic()
-        threading.Thread(target=self._leave_when_unasked, name="unasked", daemon=True).start()
+        self._polled = time.monotonic()
+        threading.Thread(target=self._end_when_unpolled, name="unpolled", daemon=True).start()
 
-    def go_on(self) -> News:
-        """What happened since the last call; waits for something at most ``ANSWER_SECONDS``."""
-        self._asked = time.monotonic()
+    def poll(self) -> WorkerUpdate:
+        """Return what happened since the last call; wait up to ``ANSWER_SECONDS`` for a message."""
+        self._polled = time.monotonic()
         if self._serving is None:
             self._output = _print_to_file()
             self._serving = threading.Thread(target=self._serve, name="serve", daemon=True)
             self._serving.start()
-            return self._news((), over=False)  # so that it is known who dies, if it dies at once
+            return self._update((), over=False)  # so that its identity is known, should it die at once
         over = not self._serving.is_alive()
-        return self._news(tuple(self._heard(0.0 if over else ANSWER_SECONDS)), over)
+        return self._update(tuple(self._take_messages(0.0 if over else ANSWER_SECONDS)), over)
 
     def stop(self) -> None:
-        """Save after the step under way, give the slot back, and end."""
+        """Save the trial after the current step, release the slot, and end."""
         self._stop.set()
 
-    def _news(self, messages: tuple[Message, ...], over: bool) -> News:
+    def _update(self, messages: tuple[Message, ...], over: bool) -> WorkerUpdate:
         last = self._clock.value
         silent = time.monotonic() - last if last else 0.0
         if over:
             self._remove_output()
-        return News(worker_id(), messages, silent, over, str(self._output))
+        return WorkerUpdate(worker_id(), messages, silent, over, str(self._output))
 
-    def _heard(self, seconds: float) -> list[Message]:
-        heard: list[Message] = []
+    def _take_messages(self, seconds: float) -> list[Message]:
+        messages: list[Message] = []
         with suppress(queue.Empty):
-            heard.append(self._messages.get(timeout=seconds))
+            messages.append(self._messages.get(timeout=seconds))
             while True:
-                heard.append(self._messages.get_nowait())
-        return heard
+                messages.append(self._messages.get_nowait())
+        return messages
 
     def _serve(self) -> None:
         try:
             run_and_report(self._work, self._messages.put)
-        except BaseException:  # a bug: as with any process, it ends this one
+        except BaseException:  # a bug ends this process, as it does a local one
             traceback.print_exc()
             sys.stdout.flush()
             sys.stderr.flush()
@@ -125,20 +124,20 @@ class RayWorker:
     def _work(self) -> None:
         from hpo.workers.loop import serve  # loads torch
 
-        serve(self._order, self._messages.put, self._check, on_ready=self._messages.put)
+        serve(self._order, self._messages.put, self._check_stop, on_ready=self._messages.put)
 
-    def _check(self) -> None:
+    def _check_stop(self) -> None:
         if self._stop.is_set():
             raise StopRequestedError
 
-    def _leave_when_unasked(self) -> None:
-        while (left := self._asked + UNASKED_SECONDS - time.monotonic()) > 0:
+    def _end_when_unpolled(self) -> None:
+        while (left := self._polled + UNPOLLED_SECONDS - time.monotonic()) > 0:
             time.sleep(left)
         self._stop.set()
         if self._serving is not None:
             self._serving.join(STOP_SECONDS)
         self._remove_output()
-        self._leave()
+        self._end_actor()
 
     def _remove_output(self) -> None:
         if self._output is not None:
@@ -146,7 +145,7 @@ class RayWorker:
 
 
 def _print_to_file() -> Path:
-    """What this process prints from now on is kept with the trials that it came in, as any worker's is."""
+    """Redirect this process's output to a file, from which it is kept with its trials."""
     output = Path(tempfile.mkdtemp(prefix="hpo-run-")) / f"{os.getpid()}.log"
     log = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Ray, as far as hpo uses it: a connection, nodes, actors. No other module imports it."""
+"""The only module that imports Ray: a connection to a cluster, its nodes, and actors on them."""
 
 from __future__ import annotations
 
@@ -22,45 +22,45 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from hpo.errors import UserError
 from hpo.trial.output import tail
 from hpo.workers.messages import WorkOrder
-from hpo.workers.ray.actor import ActorGoneError, News, RayWorker
-from hpo.workers.ray.nodes import Report, examination
+from hpo.workers.ray.actor import ActorGoneError, RayWorker, WorkerUpdate
+from hpo.workers.ray.nodes import NodeReport, node_probe
 from hpo.workers.ray.resources import AUTO, LOCAL, Node, RayWorkers, place
 
 CONNECT_SECONDS = 5.0
 EXAMINE_SECONDS = 120.0
-"""Code is sent to the node and a process started there."""
+"""Time to send code to a node and to start a process there."""
 READ_SECONDS = 10.0
 _STORE_BYTES = 100 * 2**20  # of shared memory, for objects; a third of the machine's memory by default
 _NOT_SENT = ["**/.git", "**/__pycache__", "**/*.db"]
 
 
 class Actor:
-    """A worker as whoever started it holds it: one question at a time is under way."""
+    """A handle of a ``RayWorker`` on the cluster; polls it asynchronously, one call at a time."""
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle
-        self.answer_to_come: Any = None
+        self.pending_answer: Any = None
 
     def ask(self) -> None:
-        """Ask how it goes; the first time, it begins."""
-        self.answer_to_come = self._handle.go_on.remote()
+        """Poll the worker; the first poll makes it start."""
+        self.pending_answer = self._handle.poll.remote()
 
-    def answer(self) -> News:
-        """What it answered; raises ``ActorGoneError``."""
+    def answer(self) -> WorkerUpdate:
+        """Return its answer; raises ``ActorGoneError``."""
         try:
-            news: News = ray.get(self.answer_to_come)
+            update: WorkerUpdate = ray.get(self.pending_answer)
         except RayError as error:
-            raise ActorGoneError(_first_words(error), not isinstance(error, ActorUnavailableError)) from error
-        return news
+            raise ActorGoneError(_last_line(error), not isinstance(error, ActorUnavailableError)) from error
+        return update
 
     def stop(self) -> None:
         """Ask it to stop at a safe point."""
         self._handle.stop.remote()
 
-    def kill(self, start_again: bool = False) -> None:
-        """End its process now."""
+    def kill(self, restart: bool = False) -> None:
+        """Kill its process now."""
         with suppress(RayError):  # it is dead already
-            ray.kill(self._handle, no_restart=not start_again)
+            ray.kill(self._handle, no_restart=not restart)
 
 
 class Cluster:
@@ -70,7 +70,7 @@ class Cluster:
         self.address = address
 
     def nodes(self) -> list[Node]:
-        """Those that are alive."""
+        """Return the nodes that are alive."""
         return [
             Node(
                 each["NodeID"], each["NodeManagerHostname"],
@@ -81,37 +81,37 @@ class Cluster:
         ]  # fmt: skip
 
     def is_this_machine(self) -> bool:
-        """Whether it has one node, on which this process runs."""
+        """Return whether its only node is this machine."""
         nodes = self.nodes()
         from_inside = not self.address.startswith("ray://")
         return len(nodes) == 1 and from_inside and nodes[0].host == platform.node()
 
-    def examine(self, nodes: Sequence[Node], storage_url: str, modules: Sequence[str]) -> list[Report]:
-        """What each node says of itself; ``None`` in it where it did not."""
-        look = ray.remote(num_cpus=0, max_retries=0)(examination())
-        asked = [_on(look, each).remote(storage_url, list(modules)) for each in nodes]
+    def examine(self, nodes: Sequence[Node], storage_url: str, modules: Sequence[str]) -> list[NodeReport]:
+        """Have each node report whether it can serve; a node that does not answer has a ``problem``."""
+        probe = ray.remote(num_cpus=0, max_retries=0)(node_probe())
+        asked = [_on(probe, each).remote(storage_url, list(modules)) for each in nodes]
         ray.wait(asked, num_returns=len(asked), timeout=EXAMINE_SECONDS)
         return [_report(call, node) for call, node in zip(asked, nodes, strict=True)]
 
-    def hire(
+    def start_actor(
         self, order: WorkOrder, shares: RayWorkers, environment: Mapping[str, str], only_on: Node | None
     ) -> Actor:
-        """One worker, which begins when it is asked for the first time."""
+        """Start one worker; it begins to work when it is polled for the first time."""
         worker = ray.remote(RayWorker).options(
             num_cpus=shares.cpus_per_worker,
             num_gpus=shares.gpus_per_worker,
             max_restarts=-1,
-            # `stop` comes through while `go_on` waits.
+            # `stop` must get through while `poll` waits.
             max_concurrency=2,
-            # Ray kills what belongs to a driver that dies; these are to save their trials first.
+            # Ray kills the actors of a driver that dies, unless detached; these save their trials first.
             lifetime="detached",
             scheduling_strategy=None if only_on is None else _at(only_on),
         )
-        return Actor(worker.remote(order, dict(environment), str(Path.cwd()), leave))
+        return Actor(worker.remote(order, dict(environment), str(Path.cwd()), end_this_actor))
 
     def answered(self, actors: Sequence[Actor], seconds: float) -> list[Actor]:
-        """Those of the actors whose answers have come; waits for one so long at most."""
-        calls = {each.answer_to_come: each for each in actors if each.answer_to_come is not None}
+        """Return the actors whose answers have arrived; wait up to ``seconds`` for the first."""
+        calls = {each.pending_answer: each for each in actors if each.pending_answer is not None}
         if not calls:
             threading.Event().wait(seconds)
             return []
@@ -119,7 +119,7 @@ class Cluster:
         return [calls[each] for each in ready]
 
     def read_end(self, host: str, path: str) -> str:
-        """The end of a text file on a node; empty if the node is gone or has no such file."""
+        """Return the end of a text file on a node; empty if the node is gone or has no such file."""
         read = ray.remote(num_cpus=0, max_retries=0)(tail)
         for node in self.nodes():
             if node.host == host:
@@ -131,17 +131,17 @@ class Cluster:
 
 @contextmanager
 def connected(address: str | None, code: Sequence[Path]) -> Iterator[Cluster]:
-    """A connection to a cluster, or to one that is started here and ends with the block.
+    """Connect to a cluster, or start one on this machine that ends with the block.
 
-    ``code`` are packages and modules that its workers get. A connection that the process has is used, and
-    kept. Raises ``UserError`` if the cluster cannot be joined.
+    ``code`` are packages and modules to send to its workers. An existing connection of this process is used
+    and kept. Raises ``UserError`` if the cluster cannot be joined.
     """
     address = address or os.environ.get("RAY_ADDRESS") or LOCAL
     if ray.is_initialized():
         yield Cluster(address)
         return
     if address != LOCAL:
-        _refuse_silent(_of_this_machine() if address == AUTO else address)
+        _refuse_unreachable(_of_this_machine() if address == AUTO else address)
     _join(address, code)
     try:
         yield Cluster(address)
@@ -149,16 +149,16 @@ def connected(address: str | None, code: Sequence[Path]) -> Iterator[Cluster]:
         ray.shutdown()
 
 
-def leave() -> None:
-    """End the actor in which this is called; it is not started again."""
+def end_this_actor() -> None:
+    """End the actor in which this is called; Ray does not restart it."""
     ray.kill(ray.get_runtime_context().current_actor, no_restart=True)
 
 
 def _join(address: str, code: Sequence[Path]) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Workers are told whether to use a GPU: Ray need not hide them, nor warn that it will not.
+    # The order tells workers whether to use a GPU: Ray need not hide GPUs, nor warn that it will not.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # Ray prints what happens to its processes to stdout; the run says what matters of it.
+    # Ray prints what happens to its processes to stdout; the run itself reports what matters.
     ray._private.worker._worker_logs_enabled = False
     starts: dict[str, Any] = (
         {"include_dashboard": False, "object_store_memory": _STORE_BYTES} if address == LOCAL else {}
@@ -172,24 +172,24 @@ def _join(address: str, code: Sequence[Path]) -> None:
             runtime_env=environment, **starts,
         )  # fmt: skip
     except (OSError, RuntimeError, ValueError, ImportError, RayError) as error:
-        raise UserError(f"the Ray cluster at {address} cannot be joined: {_first_words(error)}") from error
+        raise UserError(f"the Ray cluster at {address} cannot be joined: {_last_line(error)}") from error
     finally:
         if in_main_thread:
-            signal.signal(signal.SIGTERM, handler)  # Ray has put its own there
+            signal.signal(signal.SIGTERM, handler)  # Ray installs its own
 
 
 def _of_this_machine() -> str:
-    """The address that `ray start` and `ray.init` leave for others on the machine."""
+    """Return the address that `ray start` and `ray.init` leave in a file of this machine."""
     note = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray" / "ray_current_cluster"
     with suppress(OSError):
         return note.read_text().strip()
     raise UserError(
-        "no Ray runs on this machine: start one with `ray start --head`, or leave the address out"
+        "Ray is not running on this machine: start it with `ray start --head`, or omit the address"
     )
 
 
-def _refuse_silent(address: str) -> None:
-    """Raises ``UserError`` if nothing listens there: Ray would try for minutes."""
+def _refuse_unreachable(address: str) -> None:
+    """Raise ``UserError`` if nothing listens there; Ray itself would try for minutes."""
     try:
         socket.create_connection(place(address), timeout=CONNECT_SECONDS).close()
     except OSError as error:
@@ -204,14 +204,14 @@ def _at(node: Node) -> NodeAffinitySchedulingStrategy:
     return NodeAffinitySchedulingStrategy(node.node_id, soft=False)
 
 
-def _report(call: Any, node: Node) -> Report:
+def _report(call: Any, node: Node) -> NodeReport:
     try:
-        return Report(node.host, **ray.get(call, timeout=0))
+        return NodeReport(node.host, **ray.get(call, timeout=0))
     except RayError as error:
-        return Report(node.host, problem=_first_words(error))
+        return NodeReport(node.host, problem=_last_line(error))
 
 
-def _first_words(error: BaseException) -> str:
-    """Of Ray's many lines, the last: with the error that is at the bottom of it."""
+def _last_line(error: BaseException) -> str:
+    """Return the last of Ray's many lines: it names the underlying error."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

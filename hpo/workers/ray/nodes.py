@@ -1,4 +1,4 @@
-"""Preparing the nodes of a Ray cluster: the user's code, and whether each node can serve."""
+"""Prepares the nodes of a Ray cluster: finds the user's code, and checks whether each node can serve."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from hpo.workers.ray.resources import Node
 
 @dataclass(frozen=True)
 class UserCode:
-    """Modules outside hpo that the study's networks come from."""
+    """Modules outside hpo that define the study's models."""
 
     modules: tuple[str, ...]
     """Top-level names."""
     sent: tuple[Path, ...]
-    """Packages and files of those that are installed nowhere, but lie in a folder here."""
+    """Packages and files to send: those that are not installed, but found in a folder here."""
 
 
 def user_code(spec: StudySpec) -> UserCode:
-    """Where ``model: my_nets.cnn:build`` comes from; raises ``ConfigurationError`` if it is not here."""
+    """Locate the code of models such as ``my_nets.cnn:build``; raises ``ConfigurationError`` if missing."""
     names = sorted({name.partition(":")[0].partition(".")[0] for name in _own_models(spec)} - {"hpo"})
     with _with_this_folder():
         places = {name: _place(name, importlib.util.find_spec(name)) for name in names}
@@ -44,10 +44,10 @@ def _own_models(spec: StudySpec) -> Iterator[str]:
 
 
 def _place(name: str, found: ModuleSpec | None) -> Path | None:
-    """The folder or file to send; None for what is installed."""
+    """Return the folder or file to send; None for installed code."""
     if found is None:
         raise ConfigurationError(
-            f"model {name}: there is no module {name!r} in {Path.cwd()} or among the installed packages"
+            f"model {name}: no module {name!r} in {Path.cwd()} or among the installed packages"
         )
     folders = list(found.submodule_search_locations or [])
     if not folders and not found.has_location:  # part of Python
@@ -66,7 +66,7 @@ def _installed_folders() -> Iterable[str]:
 
 @contextmanager
 def _with_this_folder() -> Iterator[None]:
-    """Modules in the working directory are found, as a worker finds them."""
+    """Search the working directory for modules too, as workers do."""
     sys.path.append(str(Path.cwd()))
     try:
         yield
@@ -75,69 +75,72 @@ def _with_this_folder() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Report:
-    """What a node says of itself."""
+class NodeReport:
+    """What a node reported about itself."""
 
     host: str
     problem: str = ""
-    """Why it says nothing."""
+    """Why it did not answer."""
     hpo: str | None = None
-    """Version and hash of the sources; None if hpo is not there."""
+    """Version and hash of the sources; None if hpo is not installed."""
     missing: tuple[str, ...] = ()
-    """Modules of the user's that are not there."""
+    """The user's modules that are missing."""
     database: str = ""
-    """Why the database cannot be reached."""
+    """Why the database cannot be used."""
 
 
-def examination() -> Callable[[str, list[str]], dict[str, Any]]:
-    """What a node runs. Made here, so that all of it travels: a node without hpo has nothing to import."""
+def node_probe() -> Callable[[str, list[str]], dict[str, Any]]:
+    """Return the function that a node runs.
 
-    def examine(storage_url: str, modules: list[str]) -> dict[str, Any]:
+    It is a closure, so that Ray sends its code: a node without hpo could not import it.
+    """
+
+    def probe(storage_url: str, modules: list[str]) -> dict[str, Any]:
         import importlib.metadata
         import importlib.util
 
-        said: dict[str, Any] = {
+        report: dict[str, Any] = {
             "missing": tuple(name for name in modules if importlib.util.find_spec(name) is None)
         }
         try:
-            said["hpo"] = importlib.metadata.version("hpo")
+            report["hpo"] = importlib.metadata.version("hpo")
             from hpo.provenance import sources
             from hpo.storage.ping import reach
-        except ImportError:  # it is not there, or older than this function
-            return said
-        said["hpo"] = sources()
+        except ImportError:  # hpo is missing, or older than this function
+            return report
+        report["hpo"] = sources()
         try:
             reach(storage_url)
-        except Exception as error:  # whatever it is: it is said where it is read
-            said["database"] = str(error)
-        return said
+        except Exception as error:  # any error is reported to the user
+            report["database"] = str(error)
+        return report
 
-    return examine
+    return probe
 
 
-def fit_nodes(nodes: Sequence[Node], reports: Sequence[Report]) -> list[Node]:
-    """Those that said something: Ray lists a node that was killed for some seconds more.
+def usable_nodes(nodes: Sequence[Node], reports: Sequence[NodeReport]) -> list[Node]:
+    """Return the nodes that answered: Ray still lists a killed node for some seconds.
 
-    Raises ``UserError`` that lists every node with what it lacks and what to do, or if none said anything.
+    Raises ``UserError`` with what each node lacks and what to do about it, or if none answered.
     """
     here = sources()
     answered = [report for report in reports if not report.problem]
-    said = [f"  {each.host}: {what}" for each in answered or reports for what in _lacks(each, here)]
-    if said:
-        raise UserError("these nodes of the Ray cluster cannot serve the study:\n" + "\n".join(said))
+    problems = [f"  {each.host}: {what}" for each in answered or reports for what in _problems(each, here)]
+    if problems:
+        raise UserError("these nodes of the Ray cluster cannot serve the study:\n" + "\n".join(problems))
     return [node for node, report in zip(nodes, reports, strict=True) if not report.problem]
 
 
-def _lacks(report: Report, here: str) -> list[str]:
+def _problems(report: NodeReport, here: str) -> list[str]:
     if report.problem:
-        return [f"it did not say how it is: {report.problem}"]
+        return [f"it did not answer: {report.problem}"]
     if report.hpo is None:
-        return [f"hpo is not installed there: install {here.partition('+')[0]} in the Python that runs Ray"]
+        return [f"hpo is not installed: install {here.partition('+')[0]} in the Python that runs Ray"]
     found = []
     if report.hpo != here:
-        found.append(f"it has hpo {report.hpo}, this is {here}: install the same on both")
+        found.append(f"it has hpo {report.hpo}, this machine has {here}: install the same version")
     if report.missing:
-        found.append(f"there is no module {', '.join(report.missing)}: install it there too")
+        found.append(f"module {', '.join(report.missing)} is missing: install it there too")
     if report.database:
-        found.append(f"the database cannot be used from there: {report.database}")
+        found.append(f"it cannot use the database: {report.database}")
     return found

@@ -1,4 +1,4 @@
-"""What a worker holds of a Ray cluster's nodes, and how many workers there is room for."""
+"""The resources of a worker on a Ray cluster, and the number of workers that fit."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from hpo.errors import UserError
 AUTO, LOCAL = "auto", "local"
 _PLACE = re.compile(r"(ray://)?([\w.-]+|\[[0-9a-fA-F:.]+\]):(\d{1,5})")
 ADDRESSES = (
-    f"HOST:PORT of a cluster that this machine is part of, ray://HOST:PORT from outside, {AUTO} for the one "
-    f"that runs on this machine, or {LOCAL} for one that is started for the run"
+    f"HOST:PORT of a cluster that this machine is part of, ray://HOST:PORT from outside, {AUTO} for one "
+    f"that runs on this machine, or {LOCAL} to start one for the run"
 )
 
 
 def is_address(text: str) -> bool:
-    """Whether it names a Ray cluster."""
+    """Return whether the text is the address of a Ray cluster."""
     return text in (AUTO, LOCAL) or _PLACE.fullmatch(text) is not None
 
 
 def place(address: str) -> tuple[str, int]:
-    """Host and port of an address that has them."""
+    """Return the host and port of an address that has them."""
     found = _PLACE.fullmatch(address)
     assert found is not None, address
     return found[2].strip("[]"), int(found[3])
@@ -31,11 +31,11 @@ def place(address: str) -> tuple[str, int]:
 
 @dataclass(frozen=True)
 class RayWorkers:
-    """Workers as actors on a Ray cluster; shares of a GPU (0.25) let several workers use one.
+    """Workers as actors on a Ray cluster; a fraction of a GPU (0.25) lets several workers share it.
 
-    ``address`` None is `$RAY_ADDRESS`, else a Ray that is started on this machine for the run. Without
-    ``max_workers`` there are as many as the cluster has room for, one a trial at most. Raises ``UserError``
-    for values that Ray cannot give.
+    ``address`` None means `$RAY_ADDRESS` if set, else a cluster started on this machine for the run. Without
+    ``max_workers`` there are as many as fit on the cluster, at most one per trial. Raises ``UserError`` for
+    values that Ray does not accept.
     """
 
     address: str | None = None
@@ -47,43 +47,43 @@ class RayWorkers:
         if self.address is not None and not is_address(self.address):
             raise UserError(f"{self.address!r} is not the address of a Ray cluster: use {ADDRESSES}")
         if not self.cpus_per_worker > 0:
-            raise UserError(f"--cpus-per-worker {self.cpus_per_worker:g}: a worker needs more than no CPU")
+            raise UserError(f"--cpus-per-worker {self.cpus_per_worker:g}: must be more than 0")
         if not self.gpus_per_worker >= 0:
-            raise UserError(f"--gpus-per-worker {self.gpus_per_worker:g}: 0 for none, or more")
+            raise UserError(f"--gpus-per-worker {self.gpus_per_worker:g}: must be 0 or more")
         for option, share in (("cpus", self.cpus_per_worker), ("gpus", self.gpus_per_worker)):
             if share > 1 and share != int(share):
-                raise UserError(f"--{option}-per-worker {share:g}: Ray gives a share of one, or whole ones")
+                raise UserError(f"--{option}-per-worker {share:g}: must be a whole number or less than 1")
         if self.max_workers is not None and self.max_workers < 1:
-            raise UserError(f"--max-workers {self.max_workers}: at least 1")
+            raise UserError(f"--max-workers {self.max_workers}: must be at least 1")
 
     @property
     def threads(self) -> int:
-        """For PyTorch, in each worker."""
+        """Number of PyTorch threads of each worker."""
         return max(1, int(self.cpus_per_worker))
 
     def device(self, wanted: str) -> str:
-        """What workers train on, by what they hold; raises ``UserError`` if that is not what is wanted."""
+        """Return the device that fits these resources; raises ``UserError`` if ``wanted`` is another."""
         fits = ("auto", "cuda") if self.gpus_per_worker else ("auto", "cpu")
         if wanted in fits:
             return fits[1]
         if self.gpus_per_worker:
             raise UserError(
                 f"--device {wanted} with --gpus-per-worker {self.gpus_per_worker:g}: Ray chooses the GPU of "
-                "each worker; leave --device out"
+                "each worker; omit --device"
             )
         raise UserError(
-            f"--device {wanted}: Ray gives a worker no GPU without --gpus-per-worker 1, or a share"
+            f"--device {wanted}: Ray workers have no GPU without --gpus-per-worker 1, or a fraction"
         )
 
     def in_words(self) -> str:
-        """What each worker holds."""
+        """Describe the resources of each worker."""
         gpus = f" and {self.gpus_per_worker:g} GPU" if self.gpus_per_worker else ""
         return f"{self.cpus_per_worker:g} CPU{gpus}"
 
 
 @dataclass(frozen=True)
 class Node:
-    """A machine of a Ray cluster, and what Ray may give away of it."""
+    """A machine of a Ray cluster and the resources that Ray may assign."""
 
     node_id: str
     host: str
@@ -91,19 +91,19 @@ class Node:
     gpus: float
 
     def room(self, shares: RayWorkers) -> int:
-        """How many such workers it holds when nothing else runs there."""
+        """Return how many such workers fit when nothing else runs there."""
         room = _times(shares.cpus_per_worker, self.cpus)
         if shares.gpus_per_worker > 1:
             return min(room, _times(shares.gpus_per_worker, self.gpus))
-        if shares.gpus_per_worker:  # a share is of one GPU, never of two
+        if shares.gpus_per_worker:  # a fraction is of one GPU, never of two
             return min(room, int(self.gpus) * _times(shares.gpus_per_worker, 1.0))
         return room
 
 
-def crew_size(shares: RayWorkers, nodes: Sequence[Node], trials: int) -> int:
-    """How many workers there are: as many as asked for, or as there is room for; one a trial at most.
+def worker_count(shares: RayWorkers, nodes: Sequence[Node], trials: int) -> int:
+    """Return the number of workers: ``max_workers`` or as many as fit, at most one per trial.
 
-    Raises ``UserError`` if no node has room for one, and nobody said that a node will come that has.
+    Raises ``UserError`` if none fits and ``max_workers`` does not ask to wait for more nodes.
     """
     if shares.max_workers is not None:
         return min(shares.max_workers, trials)
@@ -113,9 +113,9 @@ def crew_size(shares: RayWorkers, nodes: Sequence[Node], trials: int) -> int:
     listed = "\n".join(f"  {each.host}: {each.cpus:g} CPU, {each.gpus:g} GPU" for each in nodes)
     raise UserError(
         f"no node of the Ray cluster has {shares.in_words()} for a worker:\n{listed}\n"
-        "Ask for less, or say with --max-workers how many to wait for where an autoscaler brings nodes"
+        "Ask for less or, if an autoscaler adds nodes, set with --max-workers how many workers to wait for"
     )
 
 
 def _times(share: float, whole: float) -> int:
-    return math.floor(whole / share + 1e-6)  # three times 0.3333 are one, for Ray too
+    return math.floor(whole / share + 1e-6)  # three times 0.3333 is one, for Ray too

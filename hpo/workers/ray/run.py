@@ -1,4 +1,4 @@
-"""A run on a Ray cluster: a study submitted, its actors watched over, until it is done."""
+"""A run on a Ray cluster: checks the cluster, then runs the study with a pool of actors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -15,19 +16,18 @@ from hpo.config.study import StudySpec
 from hpo.errors import UserError
 from hpo.events import ClusterJoined, RunSummary
 from hpo.signals import stop_on_signals
-from hpo.storage.store import ResultsStore
 from hpo.storage.url import parse_url
 from hpo.workers.messages import Emit, WorkOrder
-from hpo.workers.ray.nodes import fit_nodes, user_code
-from hpo.workers.ray.resources import Node, RayWorkers, crew_size
-from hpo.workers.ray.supervisor import RaySupervisor
-from hpo.workers.run import see_through
+from hpo.workers.ray.nodes import usable_nodes, user_code
+from hpo.workers.ray.pool import ActorPool
+from hpo.workers.ray.resources import Node, RayWorkers, worker_count
+from hpo.workers.run import StudyRun
 
 if TYPE_CHECKING:
     from hpo.workers.ray.cluster import Cluster
 
 _KEPT_HERE = ("HPO_STORAGE", "HPO_STORAGE_PASSWORD_FILE", "HPO_DASHBOARD_TOKEN")
-"""Variables that workers do not get: the URL goes to them by itself, the others are none of theirs."""
+"""Variables not sent to workers: the URL is part of their order, the others are secrets of this process."""
 
 
 def run_on_ray(
@@ -39,42 +39,34 @@ def run_on_ray(
     on_event: Emit,
     tags: frozenset[str] = frozenset(),
 ) -> RunSummary:
-    """Submit the study, or take it up again, and serve it with actors until it is done.
+    """Submit or resume the study and train its trials with actors until all are over.
 
-    After SIGINT or SIGTERM the actors stop at a safe point, give their slots back, and the summary says so.
-    Raises ``UserError`` if the cluster or a node of it cannot serve, or with a worker's message if none can,
-    and ``WorkerError`` with a worker's message if it fails.
+    After SIGINT or SIGTERM the actors stop at a safe point and release their slots; the summary says so.
+    Raises ``UserError`` if the cluster, one of its nodes or every worker cannot serve the study, and
+    ``WorkerError`` with a worker's message if it fails.
     """
     started = time.monotonic()
     device = workers.device(device)
     url = parse_url(storage_url)
     code = user_code(spec)
-    with _joined()(workers.address, code.sent) as cluster:
+    with _connected()(workers.address, code.sent) as cluster:
         nodes = cluster.nodes()
         _refuse_sqlite(url, cluster, nodes)
         whole_url = _with_password(url).render_as_string(hide_password=False)
-        nodes = fit_nodes(nodes, cluster.examine(nodes, whole_url, code.modules))
-        count = crew_size(workers, nodes, spec.trials)
+        nodes = usable_nodes(nodes, cluster.examine(nodes, whole_url, code.modules))
+        count = worker_count(workers, nodes, spec.trials)
         idle = 0 if workers.gpus_per_worker else int(sum(node.gpus for node in nodes))
         on_event(ClusterJoined(tuple(node.host for node in nodes), count, workers.in_words(), idle))
         order = WorkOrder(whole_url, (spec.study,), device, count, tags, threads=workers.threads)
         only_on = nodes[0] if url.drivername == "sqlite" else None  # nodes may join later
-
+        start_actor = partial(cluster.start_actor, order, workers, _environment(), only_on)
+        pool = ActorPool(cluster, start_actor, count)
         with stop_on_signals() as stop:
-
-            def gather(store: ResultsStore, emit: Emit) -> RaySupervisor:
-                # A trial that kills its workers is given up before so many of them are dead.
-                most_deaths = spec.max_deaths * count
-                return RaySupervisor(
-                    cluster, lambda: cluster.hire(order, workers, _environment(), only_on),
-                    count, store, emit, most_deaths,
-                )  # fmt: skip
-
-            return see_through(spec, storage_url, gather, stop, on_event, started)
+            return StudyRun(spec, storage_url, pool, stop, on_event, started).run()
 
 
-def _joined() -> Callable[..., AbstractContextManager[Cluster]]:
-    """Raises ``UserError`` where Ray is not installed."""
+def _connected() -> Callable[..., AbstractContextManager[Cluster]]:
+    """Return the function that connects to Ray; raises ``UserError`` if Ray is not installed."""
     if find_spec("ray") is None:
         raise UserError("--ray needs Ray: pip install 'hpo[ray]', or pip install ray, on every node")
     from hpo.workers.ray.cluster import connected
@@ -87,20 +79,20 @@ def _refuse_sqlite(url: URL, cluster: Cluster, nodes: list[Node]) -> None:
         return
     hosts = ", ".join(sorted({node.host for node in nodes}))
     raise UserError(
-        f"SQLite is a file of one machine, and the Ray cluster at {cluster.address} has "
+        f"SQLite is a file on one machine, and the Ray cluster at {cluster.address} has "
         f"{len(nodes)} {'node' if len(nodes) == 1 else 'nodes'} ({hosts}): use PostgreSQL, which all of them "
-        "reach: --storage postgresql://USER@HOST/DATABASE"
+        "can reach: --storage postgresql://USER@HOST/DATABASE"
     )
 
 
 def _with_password(url: URL) -> URL:
-    """With what libpq would take from the environment, which nodes do not have."""
+    """Add the password that libpq would take from the environment, which nodes do not share."""
     password = os.environ.get("PGPASSWORD")
     return url.set(password=password) if password and url.host and url.password is None else url
 
 
 def _environment() -> dict[str, str]:
-    """hpo's variables that are set here, for nodes that do not set them."""
+    """Return hpo's variables that are set here, for nodes that do not set them."""
     return {
         name: value
         for name, value in os.environ.items()

@@ -47,7 +47,7 @@ def test_another_format_names_the_version_that_wrote_it(path: Path) -> None:
 def test_what_is_no_exported_folder_is_said(path: Path, tmp_path: Path) -> None:
     with pytest.raises(ExportedFolderError, match="there is no folder"):
         ExportedFolder(tmp_path / "nowhere")
-    with pytest.raises(ExportedFolderError, match=r"no folder that `hpo export` wrote"):
+    with pytest.raises(ExportedFolderError, match=r"was not written by `hpo export`: it has no manifest"):
         ExportedFolder(path / WEIGHTS)
     change(path, sha256=3)
     with pytest.raises(ExportedFolderError, match="is damaged: see sha256"):

@@ -6,18 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy.stats import binomtest
 from torch import Tensor
 
-from hpo.artifacts.metrics import interval, measure
+from hpo.artifacts.metrics import measure
 from hpo.artifacts.model import ExportedModel
 from hpo.config.configuration import Configuration
-
-
-@pytest.mark.parametrize(("hits", "count"), [(0, 20), (1, 3), (431, 500), (5000, 5000)])
-def test_the_interval_is_wilsons(hits: int, count: int) -> None:
-    expected = binomtest(hits, count).proportion_ci(0.95, method="wilson")
-    assert interval(hits, count) == pytest.approx((expected.low, expected.high), abs=1e-5)
 
 
 def test_accuracy_loss_and_classes_of_a_known_answer() -> None:

@@ -79,5 +79,5 @@ def test_tensors_and_arrays_are_the_same(tmp_path: Path) -> None:
     ],
 )
 def test_other_pixels_are_refused(images: Tensor, said: str) -> None:
-    with pytest.raises(DataError, match=rf"{said}.*needed are torch.uint8 and \(N, 3, 32, 32\)"):
+    with pytest.raises(DataError, match=rf"{said}.*expected torch.uint8 and \(N, 3, 32, 32\)"):
         MODEL.probabilities(images)

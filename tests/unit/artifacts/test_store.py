@@ -23,7 +23,7 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _keep(number: int, token: int, value: float = 1.0) -> Path:
     weights = {"conv.weight": torch.full((2, 3, 2, 2), value).to(memory_format=torch.channels_last)}
-    return store.keep("uid", number, token, weights, {"trial": number, "value": value}, WHOSE)
+    return store.save("uid", number, token, weights, {"trial": number, "value": value}, WHOSE)
 
 
 def test_what_comes_back_is_what_went_in() -> None:
@@ -52,7 +52,7 @@ def test_the_newest_attempts_count_even_if_an_older_one_writes_later() -> None:
 def test_the_same_attempts_are_replaced() -> None:
     _keep(3, 1, 1.0)
     assert float(store.load(_keep(3, 1, 2.0)).weights["conv.weight"].mean()) == 2.0
-    assert len(store.entries("uid")) == 1
+    assert len(store.trial_folders("uid")) == 1
 
 
 def test_half_written_ones_are_never_found_but_are_superfluous_once_the_trial_is_over() -> None:
@@ -60,17 +60,17 @@ def test_half_written_ones_are_never_found_but_are_superfluous_once_the_trial_is
     half.mkdir(parents=True)
     (half / "weights.safetensors").write_bytes(b"half")
     assert store.find("uid", 3) is None
-    found = store.entries("uid")
-    assert store.superfluous(found, unfinished={3}, wanted={}) == []
-    assert [each.path for each in store.superfluous(found, unfinished=set(), wanted={})] == [half]
+    found = store.trial_folders("uid")
+    assert store.stale(found, unfinished={3}, wanted={}) == []
+    assert [each.path for each in store.stale(found, unfinished=set(), wanted={})] == [half]
 
 
 def test_only_wanted_and_unfinished_ones_stay() -> None:
     for number, token in [(0, 1), (1, 1), (1, 2), (2, 4), (3, 1)]:
         _keep(number, token)
-    found = store.entries("uid")
-    store.remove(store.superfluous(found, unfinished={3}, wanted={1: 2}))
-    assert [(each.number, each.token) for each in store.entries("uid")] == [(1, 2), (3, 1)]
+    found = store.trial_folders("uid")
+    store.remove(store.stale(found, unfinished={3}, wanted={1: 2}))
+    assert [(each.number, each.token) for each in store.trial_folders("uid")] == [(1, 2), (3, 1)]
 
 
 @pytest.mark.parametrize(

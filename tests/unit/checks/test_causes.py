@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from hpo.checks.causes import CAUSES, SYMPTOMS
+import pytest
+
+from hpo.checks.causes import CAUSES, SYMPTOMS, evidence
+
+EVERY_CAUSE = pytest.mark.parametrize("name", CAUSES)
 
 
-def test_consequences_are_causes_too_and_go_one_way() -> None:
-    for name, cause in CAUSES.items():
-        assert cause.words and name not in cause.explains
-        for other in cause.explains:
-            assert name not in CAUSES[other].explains, (name, other)
+@EVERY_CAUSE
+def test_consequences_are_other_causes_and_go_one_way(name: str) -> None:
+    consequences = CAUSES[name].explains
+    assert name not in consequences
+    assert not [other for other in consequences if name in CAUSES[other].explains]
 
 
-def test_words_are_told_apart() -> None:
-    words = [cause.words for cause in CAUSES.values()]
-    assert len(set(words)) == len(words)
+def test_labels_are_unique() -> None:
+    labels = [cause.label for cause in CAUSES.values()]
+    assert all(labels) and len(set(labels)) == len(labels)
 
 
-def test_what_a_cause_is_taken_for_is_another_cause() -> None:
-    for name, cause in CAUSES.items():
-        assert cause.resembles != name
-        assert not cause.resembles or cause.resembles in CAUSES
-        assert cause.resembles not in SYMPTOMS
+@EVERY_CAUSE
+def test_a_cause_resembles_another_that_is_no_symptom(name: str) -> None:
+    resembles = CAUSES[name].resembles
+    assert resembles in {"", *CAUSES} - {name, *SYMPTOMS}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "text"),
+    [
+        ("learning rate too high: the loss: 9.1", "the loss: 9.1"),
+        ("bad start: units are zero", "units are zero"),
+        ("rank 3: too low", "rank 3: too low"),
+        ("healthy", "healthy"),
+    ],
+    ids=["label", "label of an older version", "no label", "no colon"],
+)
+def test_evidence_is_the_verdict_without_its_label(verdict: str, text: str) -> None:
+    assert evidence(verdict) == text

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from hpo.checks import judge as judging
-from hpo.checks.base import Finding, Severity
-from hpo.checks.judge import LOOK_STEPS, Judge, replay
+from hpo.checks.judge import CHECK_INTERVAL, Judge, replay
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
+from hpo.records import Finding, Severity
 from tests.helpers.observed import LIMITS, LN10, falling, layer, seen, snapshot
 
 
@@ -71,7 +71,7 @@ def exploding(at: int) -> Observations:
     return seen(losses=losses)
 
 
-@pytest.mark.parametrize("at", [0, LOOK_STEPS - 1, LOOK_STEPS, 99])
+@pytest.mark.parametrize("at", [0, CHECK_INTERVAL - 1, CHECK_INTERVAL, 99])
 def test_a_replay_stops_at_the_look_after_the_first_fatal_finding(at: int) -> None:
     findings = replay(exploding(at), LIMITS)
     assert findings[-1].severity == "fatal" and findings[-1].step == at

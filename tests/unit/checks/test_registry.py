@@ -26,7 +26,7 @@ def test_a_sound_training_gives_no_warning(check: Check) -> None:
 def test_numbers_that_are_not_known_are_no_evidence(check: Check) -> None:
     unknown = layer(
         mean=math.nan, std=math.nan, dead=math.nan, gradient_norm=math.nan, weight_norm=math.nan,
-        update_ratio=math.nan, mute=math.nan,
+        update_ratio=math.nan, constant_outputs=math.nan,
     )  # fmt: skip
     shots = [snapshot(unknown, unknown, unknown, step=step) for step in (0, 8)]
     nothing = [math.nan] * 5
@@ -40,7 +40,7 @@ def test_nothing_seen_yet_is_no_evidence(check: Check) -> None:
         pytest.skip("needs what was measured before training")
     empty = seen(
         setup=setup(epochs=None, steps_per_epoch=None), preflight=None, losses=np.empty(0), snapshots=[],
-        fed=[], audits=[], batch_classes=[], curve=[], optimizer_steps=0,
+        forwards=[], audits=[], batch_classes=[], curve=[], optimizer_steps=0,
     )  # fmt: skip
     assert check(empty, LIMITS) == []
 

@@ -1,4 +1,4 @@
-"""What to change: concrete where numbers allow it, and never what is so already."""
+"""Remedies: values where numbers allow it, and never what is set already."""
 
 from __future__ import annotations
 
@@ -6,43 +6,24 @@ from typing import Any
 
 import pytest
 
+from hpo.checks.derived import USUAL_UPDATE
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import (
-    USUAL_UPDATE,
     add_norm,
     better_start,
     lower_lr,
     raise_lr,
     sound_start,
     two_digits,
-    update_excess,
 )
-from tests.helpers.observed import NAN, check_change, layer, seen, setup, snapshot
-
-USUAL = USUAL_UPDATE["sgd"]
+from tests.helpers.observed import check_change, layer, seen, setup, snapshot
 
 
 def updated(*excesses: float, lr: float = 0.05, step: int = 0, optimizer: str = "sgd") -> Observations:
-    """First updates of so many times the usual size in layers, at a learning rate whose peak is 0.05."""
+    """First updates of these multiples of the usual size in layers, at a peak learning rate of 0.05."""
     ratio = USUAL_UPDATE.get(optimizer, 1e-3)
     first = snapshot(*(layer(update_ratio=each * ratio) for each in excesses), lr=lr, step=step)
     return seen(snapshots=[first], setup=setup(optimizer=optimizer))
-
-
-@pytest.mark.parametrize("optimizer", [*USUAL_UPDATE, "rprop"])
-def test_the_excess_is_the_median_over_layers(optimizer: str) -> None:
-    assert update_excess(updated(2.0, 4.0, 100.0, optimizer=optimizer)) == pytest.approx(4.0)
-
-
-def test_the_excess_is_that_at_the_peak() -> None:
-    assert update_excess(updated(1.0, lr=0.005)) == pytest.approx(10.0)
-
-
-def test_layers_that_stand_still_or_are_unknown_do_not_count() -> None:
-    assert update_excess(updated(3.0, 0.0, NAN)) == pytest.approx(3.0)
-    for unknown in (updated(NAN), updated(float("inf")), updated(1.0, step=8), updated(1.0, lr=0.0)):
-        assert update_excess(unknown) is None
-    assert update_excess(seen(snapshots=[])) is None
 
 
 @pytest.mark.parametrize(("excess", "lower", "higher"), [(100.0, 0.0005, 0.15), (0.01, 0.017, 5.0)])

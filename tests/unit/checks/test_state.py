@@ -9,19 +9,17 @@ from dataclasses import fields, replace
 import numpy as np
 from pydantic import TypeAdapter
 
-from hpo.checks.base import Finding, Remedy
-from hpo.checks.measure.inputs import FeedState
 from hpo.checks.observations import (
     EpochFacts,
     ForwardRecord,
-    LayerStatistics,
     ModeGap,
     Observations,
     Setup,
     Snapshot,
     StepAudit,
 )
-from hpo.checks.state import BabysitterState
+from hpo.checks.state import BabysitterState, ForwardMonitorState
+from hpo.records import Finding, LayerStatistics, Remedy
 
 _ADAPTER = TypeAdapter(BabysitterState)
 
@@ -38,7 +36,7 @@ def _seen() -> Observations:
         losses=np.array([2.3, math.nan, math.inf]),
         snapshots=[Snapshot(0, 0.1, 2.3, 0.5, (layer, layer))],
         modes=[ModeGap(8, 1.0, 2.0)],
-        fed=[ForwardRecord(1, True, True, ("norm",), 0.0, 1.0, math.nan)],
+        forwards=[ForwardRecord(1, True, True, ("norm",), 0.0, 1.0, math.nan)],
         audits=[StepAudit(0, 32, 2.3, 2.3, 1.0, math.nan, 0.0, 0.0, 1.0, 1.0, 0.0, 1 / 3, 1.0)],
         batch_classes=[9, 10],
         batch_labels=32,
@@ -52,7 +50,7 @@ def test_it_comes_back_from_json_as_it_was() -> None:
     finding = Finding(
         "learned", "warn", math.nan, 0.5, "no", Remedy("more", {"lr": 0.1}), 3, "conv", "c", 0.4
     )
-    memory = BabysitterState(_seen(), [finding], {"learned": 2}, FeedState(1, 0, 3, 1 / 3))
+    memory = BabysitterState(_seen(), [finding], {"learned": 2}, ForwardMonitorState(1, 0, 3, 1 / 3))
     again = _ADAPTER.validate_python(json.loads(json.dumps(_ADAPTER.dump_python(memory))))
     np.testing.assert_array_equal(again.seen.losses, memory.seen.losses)
     nothing = np.empty(0)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from hpo.checks.base import Finding, Remedy
 from hpo.checks.causes import CAUSES
 from hpo.checks.verdict import verdict
+from hpo.records import Finding, Remedy
 
 
 def finding(cause: str, severity: Any = "warn", confidence: float = 0.6, **fields: Any) -> Finding:
@@ -56,7 +56,7 @@ def test_confidence_is_a_probability(severity: str, confidence: float) -> None:
     for cause in CAUSES:
         said = verdict([finding(cause, severity, confidence)] * 3)
         assert 0 <= said.confidence <= 1 and said.cause == cause
-        assert said.text.startswith(CAUSES[cause].words)
+        assert said.text.startswith(CAUSES[cause].label)
 
 
 def test_the_advice_is_that_of_the_cause() -> None:

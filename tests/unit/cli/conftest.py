@@ -1,7 +1,8 @@
-"""A small database as a study leaves it: good trials, an exploded one, one with an error, one under way."""
+"""A small database as a study leaves it: complete, exploded, failed and running trials."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from hpo.config.parsing.load import parse_study
 from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
-from hpo.records import EpochRecord, FindingRecord, Outcome
+from hpo.records import EpochResult, Finding, Outcome
 from hpo.settings import settings
 from hpo.storage.store import ResultsStore
 
@@ -77,6 +78,17 @@ def demo(demo_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     settings.cache_clear()
 
 
+@pytest.fixture
+def own_demo(demo_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of a copy of the database that the test may change, which is also the default storage."""
+    shutil.copy(demo_path, tmp_path / "own.db")
+    url = f"sqlite:///{tmp_path / 'own.db'}"
+    monkeypatch.setenv("HPO_STORAGE", url)
+    settings.cache_clear()
+    yield url
+    settings.cache_clear()
+
+
 def _complete(value: float, best_epoch: int) -> Outcome:
     return Outcome(
         state="complete", value=value, verdict="healthy", cause="healthy", best_epoch=best_epoch,
@@ -93,15 +105,12 @@ def _trial(store: ResultsStore, study_id: int, params: dict[str, Any], outcome: 
         lease, params=params, distributions=distributions, configuration=configuration, device="cpu"
     )
     store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
-    finding = FindingRecord(
-        check="initial_loss", severity="pass", step=0, epoch=0, value=2.31, threshold=0.1,
-        message="the first loss is 2.31, ln 10 is 2.303",
-    )  # fmt: skip
+    finding = Finding("initial_loss", "pass", 2.31, 0.1, "the first loss is 2.31, ln 10 is 2.303")
     store.record_findings(lease, trial_id, [finding])
     epochs = 0 if outcome is None or outcome.state != "complete" else 3
     for epoch in range(1, epochs + 1):
         loss = 2.0 / epoch
-        record = EpochRecord(epoch, loss, 0.25 * epoch, loss, 0.2 * epoch, params["lr"], 1.5, 3000, 2000.0)
+        record = EpochResult(epoch, loss, 0.25 * epoch, loss, 0.2 * epoch, params["lr"], 1.5, 3000, 2000.0)
         store.record_epoch(lease, trial_id, record)
     if outcome is not None:
         store.finish_trial(lease, trial_id, outcome)

@@ -1,4 +1,4 @@
-"""The program as a whole: help without heavy imports, errors in words, exit codes."""
+"""The program as a whole: quick help in groups, readable errors, exit codes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 import hpo
-from hpo.cli.app import run_command
+from hpo.cli.app import COMMANDS, run_command
 from hpo.errors import StorageError, UserError
+from tests.helpers.command_output import Capture, error_text, output_lines
 
 HEAVY = (
     "torch",
@@ -37,25 +38,55 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_help_takes_less_than_half_a_second_of_the_processor() -> None:
-    """User time: the wall clock of a busy machine says little."""
+def test_help_takes_less_than_half_a_second() -> None:
+    """User time, since the wall clock of a busy machine is no measure."""
     before = os.times()
     subprocess.run([sys.executable, "-m", "hpo", "--help"], capture_output=True, check=True)
     assert os.times().children_user - before.children_user < 0.5
 
 
-def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("run", "status", "show", "query", "repeat", "dashboard", "studies", "schema", "db"):
-        assert run_command([command, "--help"]) == 0
-        assert f"Usage: hpo {command}" in capsys.readouterr().out
+@pytest.mark.parametrize("command", [name for group in COMMANDS.values() for name in group])
+def test_command_help_starts_with_its_usage(command: str, capsys: Capture) -> None:
+    assert output_lines(capsys, command, "--help")[0].startswith(f"Usage: hpo {command}")
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command(["--version"]) == 0
-    assert capsys.readouterr().out == f"hpo {hpo.__version__}\n"
+@pytest.fixture
+def help_lines(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The lines of `hpo --help` on a terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    return output_lines(capsys, "--help")
 
 
-def test_a_wrong_command_is_a_users_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_each_command_once_below_its_group(help_lines: list[str]) -> None:
+    start = help_lines.index("Start a study:")
+    first_words = [
+        line.removesuffix(":") if line[0] != " " else line.split()[0] for line in help_lines[start:] if line
+    ]
+    assert first_words == [word for group, names in COMMANDS.items() for word in (group, *names)]
+    assert sum(map(len, COMMANDS.values())) == 28
+
+
+def test_help_has_a_whole_sentence_for_each_command(help_lines: list[str]) -> None:
+    commands = [line for line in help_lines[help_lines.index("Start a study:") :] if line.startswith("  ")]
+    assert [line for line in commands if line.endswith("...") or not line.endswith(".")] == []
+    assert [line for line in commands if len(line) > 80] == []
+
+
+def test_version_is_the_packages(capsys: Capture) -> None:
+    assert output_lines(capsys, "--version") == [f"hpo {hpo.__version__}"]
+
+
+@pytest.mark.parametrize(
+    "command", [["status"], ["show", "s", "1"], ["query", "SELECT 1"], ["dashboard"]], ids=lambda c: str(c[0])
+)
+def test_reading_command_creates_no_database(command: list[str], tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "none.db"
+    shown = error_text(capsys, *command, "--storage", f"sqlite:///{path}", code=1)
+    assert shown.startswith(f"error: there is no database {path}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_command_suggests_one(capsys: Capture) -> None:
     assert run_command(["rum"]) == 2
     assert "Did you mean 'run'" in capsys.readouterr().err
 
@@ -73,12 +104,12 @@ def test_a_wrong_command_is_a_users_mistake(capsys: pytest.CaptureFixture[str]) 
         ),
     ],
 )
-def test_errors_are_said_in_words(
+def test_error_is_printed_without_traceback(
     error: Exception,
     code: int,
     text: str,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capsys: Capture,
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise error
@@ -91,23 +122,19 @@ def test_errors_are_said_in_words(
 @pytest.mark.parametrize(
     "arguments", [["--debug", "run", "nix"], ["run", "--debug", "nix"], ["run", "nix", "--debug"]]
 )
-def test_debug_shows_where_an_error_came_from(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_debug_prints_the_traceback(arguments: list[str], capsys: Capture) -> None:
     assert run_command(arguments) == 2
     shown = capsys.readouterr().err
     assert "Traceback" in shown
     assert "error: there is no study file or bundled study 'nix'" in shown
 
 
-def test_debug_after_two_dashes_is_an_argument(capsys: pytest.CaptureFixture[str]) -> None:
+def test_debug_after_two_dashes_is_an_argument(capsys: Capture) -> None:
     assert run_command(["run", "--", "--debug"]) == 2
     assert "bundled study '--debug'" in capsys.readouterr().err
 
 
-def test_a_wrong_study_file_is_reported_with_every_mistake(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_study_file_with_mistakes_lists_them_all(tmp_path: Path, capsys: Capture) -> None:
     path = tmp_path / "wrong.yaml"
     path.write_text("study: s\ntrials: 0\nfixed: {lr: fast}\n")
     assert run_command(["run", str(path)]) == 2
@@ -118,7 +145,7 @@ def test_a_wrong_study_file_is_reported_with_every_mistake(
     ]
 
 
-def test_a_reader_that_goes_away_is_no_error(demo: str) -> None:
+def test_closed_pipe_is_no_error(demo: str) -> None:
     sql = "SELECT * FROM results, results r2"
     command = f"{sys.executable} -m hpo query --storage {demo} --format csv '{sql}' | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
@@ -126,7 +153,7 @@ def test_a_reader_that_goes_away_is_no_error(demo: str) -> None:
     assert done.stderr == ""
 
 
-def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt
 
@@ -134,7 +161,7 @@ def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_command(["studies", "--bundled"]) == 130
 
 
-def test_an_ascii_terminal_is_no_error(demo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ascii_terminal_shows_question_marks(demo: str, monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.BytesIO()
     with io.TextIOWrapper(written, encoding="ascii") as stream:
         monkeypatch.setattr(sys, "stdout", stream)

@@ -15,10 +15,11 @@ import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from hpo.events import EpochDone, LeaseLost, StudyTaken, TrialEnded, WorkerReady
+from hpo.events import LeaseLost, StudyTaken, TrialEnded, WorkerReady
 from hpo.reporting.prometheus import database_metrics
 from hpo.storage.store import ResultsStore
 from hpo.workers.metrics import WorkerMetrics
+from tests.helpers.events import epoch_done
 from tests.helpers.one_of_everything import make_ours
 
 ROOT = Path(__file__).parents[3]
@@ -36,7 +37,7 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> Exposed:
         make_ours(store)
     worker = WorkerMetrics()
     for event in (
-        WorkerReady("w", "cpu", 1, ()), StudyTaken("w", "s"), EpochDone("w", 0, 1, 2, 1.0, 1.0, 0.5, 9.0),
+        WorkerReady("w", "cpu", 1, ()), StudyTaken("w", "s"), epoch_done("w", 0, 1, 2, 1.0, 1.0, 0.5, 9.0),
         TrialEnded("w", 0, "complete", 0.5, "healthy", 2.0), LeaseLost("w", 1),
     ):  # fmt: skip
         worker.count(event)
@@ -62,7 +63,7 @@ def _expressions() -> Iterator[str]:
         yield from (target["expr"] for target in panel["targets"])
     for group in yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"]:
         yield from (rule["expr"] for rule in group["rules"])
-    told = (ROOT / "docs" / "operations.md").read_text().partition("Worth an alert:")[2].partition("\n\n")[0]
+    told = (ROOT / "docs" / "operations.md").read_text().partition("Useful alerts:")[2].partition("\n\n")[0]
     yield from (span.replace("\n", " ") for span in re.findall(r"`([^`]*hpo_[^`]*)`", told))
 
 
@@ -102,7 +103,7 @@ def test_every_expression_asks_for_what_is_there(exposed: Exposed) -> None:
 
 def test_the_documents_list_every_metric_with_its_labels(exposed: Exposed) -> None:
     text = (ROOT / "docs" / "operations.md").read_text()
-    text = text.partition("### Watch it with Prometheus")[2].partition("\n### ")[0]
+    text = text.partition("### Monitor with Prometheus")[2].partition("\n### ")[0]
     rows = re.findall(r"^\| (`hpo_[^|]*) \|([^|]*)\|", text, re.MULTILINE)
     told = {
         name: set(labels.replace(" ", "").split(",")) - {""}

@@ -1,12 +1,15 @@
-"""What docs/operations.md says of commands, messages and files is so."""
+"""What docs/operations.md says about commands, messages and files is true."""
 
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+import hpo
+from hpo.storage.roles import ROLES
 from tests.helpers.hpo_arguments import complaint
 
 ROOT = Path(__file__).parents[3]
@@ -19,56 +22,62 @@ def _rows(head: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
 
+def _messages() -> list[str]:
+    tables = TEXT.split("## What can go wrong", 1)[1].split("\n## ", 1)[0]
+    cells = [line.split(" | ")[0] for line in tables.splitlines() if line.startswith("| `")]
+    return [message for cell in cells for message in re.findall(r"`([^`]+)`", cell)]
+
+
+def _commands() -> set[str]:
+    shown = re.findall(r"^\$ (?:.*\| )?(hpo .*?)(?:\s+#.*)?(?: \|.*)?$", TEXT, re.MULTILINE)
+    named = re.findall(r"`(hpo [a-z][^`]*)`", re.sub(r"\n *", " ", TEXT))
+    return {*shown, *named}
+
+
+@cache
 def _sources() -> str:
-    """The program's texts, joined as Python joins them, without what is filled in."""
+    """Return the program's sources with adjacent string literals joined, as Python joins them."""
     code = "\n".join(path.read_text() for path in sorted((ROOT / "hpo").rglob("*.py")))
     return re.sub(r'"\s*\n\s*f?"', "", code)
 
 
-def test_every_message_in_the_tables_is_one_that_hpo_gives() -> None:
-    tables = TEXT.split("## What can go wrong", 1)[1].split("\n## ", 1)[0]
-    cells = [line.split(" | ")[0] for line in tables.splitlines() if line.startswith("| `")]
-    messages = [message for cell in cells for message in re.findall(r"`([^`]+)`", cell)]
-    assert len(messages) > 35
-    sources = _sources()
-    for message in messages:
-        for part in message.split("…"):
-            assert part.strip() in sources, message
+def test_tables_quote_many_messages() -> None:
+    assert len(_messages()) > 35
 
 
-def _commands() -> list[str]:
-    shown = re.findall(r"^\$ (?:.*\| )?(hpo .*?)(?:\s+#.*)?(?: \|.*)?$", TEXT, re.MULTILINE)
-    named = re.findall(r"`(hpo [a-z][^`]*)`", TEXT.replace("\n", " "))
-    return [*shown, *named]
+@pytest.mark.parametrize("message", _messages())
+def test_message_in_a_table_is_one_that_hpo_gives(message: str) -> None:
+    assert [part for part in message.split("…") if part.strip() not in _sources()] == []
 
 
-@pytest.mark.parametrize("command", sorted(set(_commands())))
-def test_every_command_has_what_it_is_given(command: str) -> None:
+@pytest.mark.parametrize("command", sorted(_commands()))
+def test_command_has_the_arguments_that_are_shown(command: str) -> None:
     assert complaint(re.sub(r"[|>].*", "", command).replace("...", "")) == ""
 
 
-def test_links_and_their_headings_are_there() -> None:
+def _links() -> list[tuple[str, str]]:
+    found = re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", TEXT)
+    return sorted({(file, anchor) for file, anchor in found if not file.startswith("http")})
+
+
+@pytest.mark.parametrize(("file", "anchor"), _links())
+def test_link_leads_to_a_file_or_heading(file: str, anchor: str) -> None:
     headings = re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
     anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
-    for file, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", TEXT):
-        if file and not file.startswith("http"):
-            assert (ROOT / "docs" / file).exists(), file
-        elif anchor and not file:
-            assert anchor in anchors, anchor
+    assert (ROOT / "docs" / file).exists() if file else anchor in anchors
 
 
-def test_the_wheel_of_the_instructions_is_of_this_version() -> None:
-    import tomllib
-
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert set(re.findall(r"hpo-([\d.]+)-py3", TEXT)) == {version}
+def test_wheel_in_the_instructions_has_this_version() -> None:
+    assert set(re.findall(r"hpo-([\d.]+)-py3", TEXT)) == {hpo.__version__}
 
 
-def test_each_role_is_told_with_what_it_is_for() -> None:
-    from hpo.storage.roles import ROLES
+def test_table_lists_every_role() -> None:
+    listed = {row[0].strip("`") for row in _rows("role | may | for")}
+    assert listed == {*ROLES, "the owner"}
 
-    told = {row[0].strip("`"): row[2] for row in _rows("role | may | for")}
-    assert set(told) == {*ROLES, "the owner"}
-    for role, purpose in ROLES.items():
-        commands = set(re.findall(r"[a-z-]+", purpose.split(": ")[1])) - {"hpo"}
-        assert commands <= set(re.findall(r"[a-z-]+", told[role])), role
+
+@pytest.mark.parametrize("role", ROLES)
+def test_role_is_listed_with_its_commands(role: str) -> None:
+    (listed,) = [row[2] for row in _rows("role | may | for") if row[0] == f"`{role}`"]
+    commands = set(re.findall(r"[a-z-]+", ROLES[role].split(": ")[1])) - {"hpo"}
+    assert commands and commands <= set(re.findall(r"[a-z-]+", listed))

@@ -21,7 +21,7 @@ def test_the_best_at_the_upper_end_ask_for_more(make_study: Any) -> None:
     inside = sum(lr >= edge for lr in top)
     assert finding.message == (
         f"{inside} of the best 6 trials ({outer} of all 60) have lr 6.31e-3 or more, the upper end of its "
-        "range: better ones may lie beyond"
+        "range: better values may lie beyond it"
     )
     chance = scipy.stats.hypergeom(60, outer, 6).sf(inside - 1)
     assert finding.evidence["p_value"] == pytest.approx(chance)

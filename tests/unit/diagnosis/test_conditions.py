@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.diagnosis.conditions import Condition, Table, choices, short_between, thresholds
+from hpo.diagnosis.conditions import Condition, TrialTable, choices, short_between, thresholds
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_threshold_lies_between(one: float, other: float, log: bool) -> None:
 
 def test_thresholds_split_the_trials_in_every_way(make_study: Any) -> None:
     results = make_study(lambda values: 0.5, trials=12)
-    table = Table.of(results)
+    table = TrialTable.of(results)
     for name in ("lr", "weight_decay"):
         values = [trial.values[name] for trial in results.trials]
         splits = {
@@ -46,13 +46,13 @@ def test_thresholds_split_the_trials_in_every_way(make_study: Any) -> None:
 
 def test_thresholds_of_whole_numbers_are_whole(make_study: Any) -> None:
     results = make_study(lambda values: 0.5, trials=40, space="\n  depth: {int: [3, 5]}")
-    found = {str(each) for each in thresholds(results.spec.space, Table.of(results))}
+    found = {str(each) for each in thresholds(results.spec.space, TrialTable.of(results))}
     assert found == {"depth above 3", "depth above 4", "depth below 4", "depth below 5"}
 
 
 def test_a_condition_holds_only_where_its_hyperparameter_has_an_effect(make_study: Any) -> None:
     results = make_study(lambda values: 0.5, trials=40)
-    table = Table.of(results)
+    table = TrialTable.of(results)
     momentum = Condition("momentum", "above", 0.5)
     is_sgd = [trial.values["optimizer"] == "sgd" for trial in results.trials]
     assert list(table.holding(momentum)) == list(table.having(momentum)) == is_sgd

@@ -21,7 +21,7 @@ def test_the_share_of_time_that_failures_took(make_study: Any) -> None:
     failed = sum(trial.values["lr"] > 0.1 for trial in results.trials)
     (finding,) = cost(lasting(results, 10.0, 10.0))
     assert finding.message == (
-        f"{failed} of 20 trials came to nothing and took {failed / 20:.0%} of the time"
+        f"{failed} of 20 trials failed or did not learn, and took {failed / 20:.0%} of the time"
     )
     assert (finding.severity, finding.evidence["seconds_failed"]) == ("note", failed * 10.0)
 

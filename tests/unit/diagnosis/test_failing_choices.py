@@ -7,12 +7,12 @@ import scipy.stats
 
 from hpo.diagnosis.base import ALPHA
 from hpo.diagnosis.changes import apply_change
-from hpo.diagnosis.conditions import Table
+from hpo.diagnosis.conditions import TrialTable
 from hpo.diagnosis.failing_choices import never_works
 
 
 def found(results: Any) -> list[Any]:
-    return never_works(results, Table.of(results))
+    return never_works(results, TrialTable.of(results))
 
 
 def sigmoid_needs_batch_norm(values: Any) -> str | float:
@@ -36,7 +36,7 @@ def test_a_pair_that_never_learned(make_study: Any) -> None:
     chance = scipy.stats.hypergeom(90, failed, len(stuck)).pmf(len(stuck))
     assert finding.evidence["p_value"] == pytest.approx(chance)
     # elu is best, without batch norm too: only sigmoid can go.
-    assert finding.remedy == "leave sigmoid out of activation"
+    assert finding.remedy == "remove sigmoid from activation"
     changed = apply_change(results.spec, finding.change)
     assert changed.space["activation"].choice == ["relu", "elu", "tanh"]  # type: ignore[union-attr]
 
@@ -45,7 +45,7 @@ def test_a_choice_that_never_learned_is_not_repeated_in_pairs(make_study: Any) -
     results = make_study(lambda values: "not_learning" if values["initializer"] == "small_gaussian" else 0.4)
     (finding,) = found(results)
     assert finding.message.startswith("initializer small_gaussian: 0 of ")
-    assert finding.remedy == "leave small_gaussian out of initializer"
+    assert finding.remedy == "remove small_gaussian from initializer"
 
 
 def test_a_pair_is_not_blamed_for_what_one_of_it_does(make_study: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 
 from hpo.diagnosis.changes import apply_change
-from hpo.diagnosis.conditions import Table
+from hpo.diagnosis.conditions import TrialTable
 from hpo.diagnosis.failures import failures
 
 
@@ -19,7 +19,7 @@ def explodes_above(threshold: float) -> Any:
 
 def test_a_threshold_is_found_and_worded(make_study: Any) -> None:
     results = make_study(explodes_above(0.12))
-    (finding,) = failures(results, Table.of(results))
+    (finding,) = failures(results, TrialTable.of(results))
     lrs = [trial.values["lr"] for trial in results.trials]
     many = sum(lr > 0.12 for lr in lrs)
     (condition,) = finding.evidence["where"]
@@ -42,7 +42,7 @@ def test_exceptions_do_not_hide_the_rule(make_study: Any) -> None:
         return 0.2 if survives else explodes_above(0.12)(values)
 
     results = make_study(rule)
-    (finding,) = failures(results, Table.of(results))
+    (finding,) = failures(results, TrialTable.of(results))
     above = [trial.cause for trial in results.trials if trial.values["lr"] > 0.12]
     assert 0 < above.count("healthy") < 5
     assert finding.message.startswith("lr above 0.1")
@@ -51,7 +51,7 @@ def test_exceptions_do_not_hide_the_rule(make_study: Any) -> None:
 
 def test_a_choice_is_found_and_left_out(make_study: Any) -> None:
     results = make_study(lambda values: "error" if values["optimizer"] == "sgd" else 0.5)
-    (finding,) = failures(results, Table.of(results))
+    (finding,) = failures(results, TrialTable.of(results))
     assert finding.message.startswith("optimizer sgd: ")
     assert "ended in an error; elsewhere 0 of" in finding.message
     assert finding.remedy == "fix optimizer at adam"
@@ -66,7 +66,7 @@ def test_two_conditions_are_found_together(make_study: Any) -> None:
         return "exploding_loss" if values["lr"] > 0.02 and values["optimizer"] == "adam" else 0.5
 
     results = make_study(rule)
-    (finding,) = failures(results, Table.of(results))
+    (finding,) = failures(results, TrialTable.of(results))
     first, second = sorted(finding.evidence["where"], key=lambda each: each["name"])
     assert first["name"] == "lr" and 0.01 < first["above"] < 0.03
     assert second == {"name": "optimizer", "is": "adam"}
@@ -79,7 +79,7 @@ def test_two_numbers_are_found_together_where_neither_alone_would_do(make_study:
         return "exploding_loss" if values["lr"] > 0.05 and values["weight_decay"] > 1e-3 else 0.5
 
     results = make_study(rule, trials=120)
-    (finding,) = failures(results, Table.of(results))
+    (finding,) = failures(results, TrialTable.of(results))
     found = {each["name"]: each["above"] for each in finding.evidence["where"]}
     assert 0.03 < found["lr"] < 0.08 and 5e-4 < found["weight_decay"] < 2e-3
     assert finding.evidence["hits"] == finding.evidence["trials"]
@@ -89,7 +89,7 @@ def test_conditional_hyperparameters_are_compared_where_they_apply(make_study: A
     results = make_study(
         lambda values: "exploding_loss" if values.get("momentum", 0) > 0.95 else 0.5, trials=120
     )
-    (finding,) = failures(results, Table.of(results))
+    (finding,) = failures(results, TrialTable.of(results))
     assert finding.message.startswith("momentum above 0.9")
     sgd = [trial for trial in results.trials if "momentum" in trial.values]
     high = sum(trial.values["momentum"] > 0.95 for trial in sgd)
@@ -104,7 +104,7 @@ def test_each_cause_has_its_own_place(make_study: Any) -> None:
         return explodes_above(0.12)(values)
 
     results = make_study(rule)
-    found = failures(results, Table.of(results))
+    found = failures(results, TrialTable.of(results))
     assert {finding.evidence["cause"]: list(finding.evidence["where"][0]) for finding in found[:2]} == {
         "exploding_loss": ["name", "above"],
         "not_learning": ["name", "below"],
@@ -114,7 +114,7 @@ def test_each_cause_has_its_own_place(make_study: Any) -> None:
 def test_nothing_is_said_on_thin_evidence(make_study: Any) -> None:
     results = make_study(explodes_above(0.12), trials=8)
     assert sum(trial.cause == "exploding_loss" for trial in results.trials) == 2
-    assert failures(results, Table.of(results)) == []
+    assert failures(results, TrialTable.of(results)) == []
 
 
 def test_a_remedy_never_cuts_off_the_best(make_study: Any) -> None:
@@ -124,7 +124,7 @@ def test_a_remedy_never_cuts_off_the_best(make_study: Any) -> None:
 
     results = make_study(rule)
     assert results.top[0].value == 0.9
-    (finding,) = failures(results, Table.of(results))
+    (finding,) = failures(results, TrialTable.of(results))
     assert finding.message.startswith("lr above 0.1")
     assert (finding.remedy, finding.change) == ("", {})
 
@@ -136,7 +136,7 @@ def test_a_cause_of_trials_that_learned_is_a_note(make_study: Any) -> None:
         for trial in results.trials
     )
     results = replace(results, trials=trials)
-    (finding,) = failures(results, Table.of(results))
+    (finding,) = failures(results, TrialTable.of(results))
     assert finding.severity == "note"
     assert finding.message.startswith("weight_decay below 1e-4: ")
 
@@ -144,6 +144,6 @@ def test_a_cause_of_trials_that_learned_is_a_note(make_study: Any) -> None:
 def test_among_thousands_of_trials_the_best_of_certain_thresholds_is_found(make_study: Any) -> None:
     # The p-values of many thresholds are below the smallest float.
     results = make_study(explodes_above(0.2), trials=4000)
-    (finding,) = failures(results, Table.of(results))
+    (finding,) = failures(results, TrialTable.of(results))
     assert finding.evidence["p_value"] == 0.0
     assert 0.18 < finding.evidence["where"][0]["above"] < 0.22

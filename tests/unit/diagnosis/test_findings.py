@@ -102,8 +102,8 @@ def test_failures_that_verdicts_call_by_different_names_are_found_together(make_
     (finding,) = [each for each in study_findings(results) if each.check == "failures"]
     assert finding.evidence["cause"] == "any"
     assert (
-        finding.message.startswith("lr above 0.1: 15 of 15 came to nothing")
-        or "came to nothing" in finding.message
+        finding.message.startswith("lr above 0.1: 15 of 15 failed or did not learn")
+        or "failed or did not learn" in finding.message
     )
 
 

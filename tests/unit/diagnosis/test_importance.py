@@ -56,8 +56,7 @@ def test_a_conditional_hyperparameter_says_how_many_trials_it_is_compared_in(mak
     (value,) = importance(make_study(lambda values: 0.5 + values.get("momentum", 0.0), trials=100))
     count = next(each.trials for each in value.effects if each.name == "momentum")
     assert any(
-        each.startswith(f"momentum (in the {count} trials that it is compared in) explains")
-        for each in value.statements
+        each.startswith(f"momentum (in the {count} trials compared) explains") for each in value.statements
     )
 
 

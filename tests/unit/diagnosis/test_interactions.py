@@ -7,13 +7,13 @@ import pytest
 import scipy.stats
 
 from hpo.diagnosis.base import StudyResults
-from hpo.diagnosis.conditions import Table
+from hpo.diagnosis.conditions import TrialTable
 from hpo.diagnosis.interactions import Interaction, interactions
 
 
 def found(results: StudyResults, alpha: float = 0.05) -> list[Interaction]:
     bad = np.array([results.failed(trial) for trial in results.trials], bool)
-    return interactions(results, Table.of(results), bad, alpha)
+    return interactions(results, TrialTable.of(results), bad, alpha)
 
 
 def dead_without_norm(values: Any) -> str | float:

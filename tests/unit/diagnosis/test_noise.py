@@ -23,7 +23,7 @@ def test_trials_within_the_binomial_error_are_not_told_apart(make_study: Any) ->
     # 5,000 images: the standard error is 0.0071, that of a difference 0.01.
     margin = 1.96 * math.sqrt(0.5 * 0.5 / 5000 + 0.481 * 0.519 / 5000)
     assert finding.message == (
-        "the best 3 trials (0.5000 to 0.4810) cannot be told apart: on 5,000 validation images, "
+        "the best 3 trials (0.5000 to 0.4810) cannot be distinguished: on 5,000 validation images, "
         f"differences up to {margin:.4f} are noise"
     )
     assert finding.evidence["trials"] == [[0], [1], [2]]

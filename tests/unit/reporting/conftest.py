@@ -1,4 +1,4 @@
-"""The watched study, made once."""
+"""The watched study, created once per session."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from sqlalchemy import Engine
 
 from hpo.storage.studies import results_engine
 from tests.helpers.report_study import watched_study
+from tests.helpers.shared_files import created_once
 
 
 @pytest.fixture(scope="session")
 def watched_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The database file; only read from."""
-    path = tmp_path_factory.mktemp("watched") / "watched.db"
-    watched_study(path)
-    return path
+    """The database file, for reading only."""
+    return created_once(tmp_path_factory, "watched.db", watched_study)
 
 
 @pytest.fixture(scope="session")

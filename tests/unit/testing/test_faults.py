@@ -47,5 +47,5 @@ def test_without_a_name_nothing_happens(sent: list[Any]) -> None:
 
 
 def test_a_point_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"there is no point 'trial.middle'; there are worker.claim, "):
+    with pytest.raises(ValueError, match=r"unknown point 'trial.middle'; known: worker.claim, "):
         faults.arm("trial.middle:1")

@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 
 from hpo.training import cores as module
-from hpo.training.cores import available_cores, default_crew, divide_threads, oversubscription
+from hpo.training.cores import available_cores, default_workers, divide_threads, oversubscription
 
 
 @pytest.mark.parametrize(
     ("device", "trials", "cores", "gpu", "expected"),
     [
-        ("auto", None, 1, False, (1, "one a core")),
-        ("auto", 12, 2, False, (2, "one a core")),
+        ("auto", None, 1, False, (1, "one per core")),
+        ("auto", 12, 2, False, (2, "one per core")),
         ("cpu", 12, 64, False, (4, "64 cores, shared by 4 to save memory")),
-        ("cpu", 3, 64, False, (3, "one a trial")),
-        ("auto", 1, 2, False, (1, "one a trial")),
+        ("cpu", 3, 64, False, (3, "one per trial")),
+        ("auto", 1, 2, False, (1, "one per trial")),
         ("auto", 12, 64, True, (1, "there is a GPU")),
-        ("cpu", 12, 2, True, (2, "one a core")),
+        ("cpu", 12, 2, True, (2, "one per core")),
         ("cuda:1", 12, 8, False, (1, "one process keeps cuda:1 busy")),
         ("mps", 12, 8, False, (1, "one process keeps mps busy")),
     ],
@@ -38,11 +38,11 @@ def test_default_workers(
 ) -> None:
     monkeypatch.setattr(module, "available_cores", lambda: cores)
     monkeypatch.setattr(module, "_GPU_DRIVERS", (tmp_path,) if gpu else ())
-    crew = default_crew(device, trials)
+    found = default_workers(device, trials)
     workers, why = expected
-    assert crew.workers == workers
-    assert why in crew.why
-    assert crew.workers * divide_threads(crew.workers) <= cores
+    assert found.workers == workers
+    assert why in found.reason
+    assert found.workers * divide_threads(found.workers) <= cores
 
 
 @pytest.mark.parametrize(("workers", "threads"), [(1, 6), (2, 3), (4, 1), (6, 1), (20, 1)])

@@ -1,4 +1,4 @@
-"""The training loop: what it computes, what it tells, and that it repeats bit for bit."""
+"""The training loop: what it computes, what it passes to callbacks, and that it repeats bit for bit."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ from hpo.errors import OutOfMemoryError
 from hpo.records import EpochResult
 from hpo.rng import Key
 from hpo.training.batches import EpochBatches
+from hpo.training.callbacks import Callback
 from hpo.training.data import TrialData, weights_hash
 from hpo.training.loop import train
 from hpo.training.model_factory import build_model
-from hpo.training.optim import build_optimizer
 from hpo.training.precision import Resolved
 from hpo.training.schedules import learning_rate
+from hpo.training.setup import TrialSetup
 from hpo.training.state import EpochState
 from tests import helpers
 
@@ -37,11 +38,11 @@ CPU = torch.device("cpu")
 KEY = Key(11) / "trial" / 3
 
 
-class Losses:
-    """A watch that remembers."""
+class Losses(Callback):
+    """Remembers the losses."""
 
     def __init__(self, interval: int = 2, stop_after: int | None = None) -> None:
-        self.interval = interval
+        self.loss_interval = interval
         self.calls: list[tuple[int, list[float]]] = []
         self._stop_after = stop_after
 
@@ -59,19 +60,29 @@ def _model(configuration: Configuration, data: TrialData, key: Key = KEY) -> nn.
     return build_model(configuration, classes=10, key=key / "weights", sample=data.train.first(32)[0])
 
 
+def _setup(
+    configuration: Configuration,
+    data: TrialData,
+    key: Key = KEY,
+    precision: Resolved = "fp32",
+    model: nn.Module | None = None,
+) -> TrialSetup:
+    model = _model(configuration, data, key) if model is None else model
+    return TrialSetup.of(configuration, model, data, key, CPU, precision)
+
+
 def _train(
     configuration: Configuration,
     data: TrialData,
     key: Key = KEY,
     precision: Resolved = "fp32",
-    watch: Losses | None = None,
+    losses: Losses | None = None,
 ) -> tuple[nn.Module, list[EpochResult]]:
-    model = _model(configuration, data, key)
-    results = train(configuration, model, data, key, CPU, precision, watch=watch or Losses())
-    return model, list(results)
+    setup = _setup(configuration, data, key, precision)
+    return setup.model, list(train(setup, [losses or Losses()]))
 
 
-def test_it_computes_what_a_plain_loop_computes(make_tiny: Make) -> None:
+def test_train_computes_what_a_plain_loop_computes(make_tiny: Make) -> None:
     configuration, data = make_tiny(lr=0.05, weight_decay=1e-2, l1=1e-3, gradient_clip=0.5)
     plain = _model(configuration, data)
     optimizer = torch.optim.SGD(
@@ -110,15 +121,15 @@ def test_it_computes_what_a_plain_loop_computes(make_tiny: Make) -> None:
     assert [r.train_accuracy for r in results] == pytest.approx([sum(right[:3]) / 3, sum(right[3:]) / 3])
 
 
-def test_it_trains_in_training_mode_whatever_the_mode_of_the_model(make_tiny: Make) -> None:
+def test_train_sets_training_mode(make_tiny: Make) -> None:
     configuration, data = make_tiny(epochs=1)
     expected, _ = _train(configuration, data)
     model = _model(configuration, data).eval()
-    list(train(configuration, model, data, KEY, CPU, "fp32", watch=Losses()))
+    list(train(_setup(configuration, data, model=model)))
     assert weights_hash(model) == weights_hash(expected)
 
 
-def test_each_epoch_is_told(make_tiny: Make) -> None:
+def test_train_yields_the_result_of_each_epoch(make_tiny: Make) -> None:
     configuration, data = make_tiny(epochs=3, schedule="step", step_epochs=2, lr=0.02)
     _, results = _train(configuration, data)
     assert [r.epoch for r in results] == [1, 2, 3]
@@ -127,21 +138,21 @@ def test_each_epoch_is_told(make_tiny: Make) -> None:
     assert all(r.images_per_second > r.images / r.seconds > 0 for r in results)
 
 
-def test_it_learns_what_is_easy(make_tiny: Make) -> None:
+def test_train_learns_easy_images(make_tiny: Make) -> None:
     configuration, data = make_tiny(epochs=12, width=8, lr=0.05)
     _, results = _train(configuration, data)
     assert results[-1].val_accuracy >= 0.95
     assert results[-1].train_loss < 0.3 < results[0].train_loss
 
 
-def test_it_learns_in_bf16(make_tiny: Make) -> None:
+def test_train_in_bf16_learns_and_keeps_fp32_weights(make_tiny: Make) -> None:
     configuration, data = make_tiny(epochs=12, width=8, lr=0.05)
     model, results = _train(configuration, data, precision="bf16")
     assert results[-1].val_accuracy >= 0.95
     assert all(p.dtype == torch.float32 for p in model.parameters())
 
 
-def test_the_same_key_gives_the_same_weights(make_tiny: Make) -> None:
+def test_train_with_the_same_key_gives_the_same_weights(make_tiny: Make) -> None:
     configuration, data = make_tiny(augmentation="flip_crop", dropout=0.3, activation="rrelu")
     first, results = _train(configuration, data)
     torch.rand(5)
@@ -152,7 +163,7 @@ def test_the_same_key_gives_the_same_weights(make_tiny: Make) -> None:
     assert weights_hash(other) != weights_hash(first)
 
 
-def test_another_process_gives_the_same_weights() -> None:
+def test_train_in_another_process_gives_the_same_weights() -> None:
     script = Path(helpers.__file__).with_name("repeated.py")
     command = [sys.executable, str(script), str(torch.get_num_threads())]
     output = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -170,75 +181,61 @@ def test_another_process_gives_the_same_weights() -> None:
         {"optimizer": "adagrad"},
     ],
 )
-def test_a_training_goes_on_from_weights_and_optimizer_state(fields: dict[str, Any], make_tiny: Make) -> None:
+def test_train_from_an_epoch_start_gives_the_same_result(fields: dict[str, Any], make_tiny: Make) -> None:
     configuration, data = make_tiny(epochs=4, **fields)
     whole, results = _train(configuration, data)
 
-    model = _model(configuration, data)
-    optimizer = build_optimizer(model, configuration)
-    epochs = train(configuration, model, data, KEY, CPU, "fp32", watch=Losses(), optimizer=optimizer)
+    begun = _setup(configuration, data)
+    epochs = train(begun)
     head = [next(epochs), next(epochs)]
-    saved = copy.deepcopy((model.state_dict(), optimizer.state_dict()))
+    saved = copy.deepcopy((begun.model.state_dict(), begun.optimizer.state_dict()))
     epochs.close()
 
-    resumed = _model(configuration, data, Key(99))
-    resumed.load_state_dict(saved[0])
-    again = build_optimizer(resumed, configuration)
-    again.load_state_dict(saved[1])
-    watch = Losses()
-    tail = list(
-        train(
-            configuration,
-            resumed,
-            data,
-            KEY,
-            CPU,
-            "fp32",
-            watch=watch,
-            optimizer=again,
-            start=EpochState(3),
-        )
-    )
-    assert weights_hash(resumed) == weights_hash(whole)
+    resumed = _setup(configuration, data, model=_model(configuration, data, Key(99)))
+    resumed.model.load_state_dict(saved[0])
+    resumed.optimizer.load_state_dict(saved[1])
+    losses = Losses()
+    tail = list(train(resumed, [losses], EpochState(3)))
+    assert weights_hash(resumed.model) == weights_hash(whole)
     assert [r.epoch for r in tail] == [3, 4]
     assert [r.val_loss for r in head + tail] == [r.val_loss for r in results]
-    assert watch.calls[0][0] == 2 * 3 + 1
+    assert losses.calls[0][0] == 2 * 3 + 1
 
 
 @pytest.mark.parametrize(
     ("interval", "steps"), [(1, [0, 1, 2, 3, 4, 5]), (2, [1, 2, 4, 5]), (3, [2, 5]), (100, [2, 5])]
 )
-def test_the_watch_sees_each_loss_once(interval: int, steps: list[int], make_tiny: Make) -> None:
+def test_callback_receives_each_loss_once(interval: int, steps: list[int], make_tiny: Make) -> None:
     configuration, data = make_tiny()
-    watch = Losses(interval)
-    _, results = _train(configuration, data, watch=watch)
-    assert [step for step, _ in watch.calls] == steps
-    assert len(watch.values) == 6
-    assert sum(watch.values[:3]) / 3 == pytest.approx(results[0].train_loss, rel=1e-6)
+    losses = Losses(interval)
+    _, results = _train(configuration, data, losses=losses)
+    assert [step for step, _ in losses.calls] == steps
+    assert len(losses.values) == 6
+    assert sum(losses.values[:3]) / 3 == pytest.approx(results[0].train_loss, rel=1e-6)
 
 
-def test_the_watch_can_stop_the_training(make_tiny: Make) -> None:
+def test_callback_that_raises_stops_the_training(make_tiny: Make) -> None:
     configuration, data = make_tiny(epochs=5)
-    watch = Losses(interval=1, stop_after=4)
+    losses = Losses(interval=1, stop_after=4)
     results = []
     with pytest.raises(InterruptedError):
-        for result in train(configuration, _model(configuration, data), data, KEY, CPU, "fp32", watch=watch):
+        for result in train(_setup(configuration, data), [losses]):
             results.append(result)
     assert len(results) == 1
-    assert len(watch.values) == 5
+    assert len(losses.values) == 5
 
 
-def test_a_loss_of_nan_reaches_the_watch_and_stops_nothing(make_tiny: Make) -> None:
+def test_callback_receives_nan_losses_and_training_continues(make_tiny: Make) -> None:
     configuration, data = make_tiny(lr=1e30, batch_norm="none", schedule="constant")
-    watch = Losses()
-    _, results = _train(configuration, data, watch=watch)
-    assert math.isfinite(watch.values[0])
-    assert not math.isfinite(watch.values[-1])
+    losses = Losses()
+    _, results = _train(configuration, data, losses=losses)
+    assert math.isfinite(losses.values[0])
+    assert not math.isfinite(losses.values[-1])
     assert len(results) == 2
     assert not math.isfinite(results[-1].train_loss)
 
 
-def test_label_smoothing_is_its_formula(make_tiny: Make) -> None:
+def test_train_label_smoothing_follows_its_formula(make_tiny: Make) -> None:
     """Szegedy et al., CVPR 2016: targets (1 - e) * onehot + e / K."""
     configuration, data = make_tiny(label_smoothing=0.2, epochs=1)
     model = _model(configuration, data)
@@ -246,19 +243,19 @@ def test_label_smoothing_is_its_formula(make_tiny: Make) -> None:
     logs = copy.deepcopy(model)(images).detach().log_softmax(1)
     target = torch.full((32, 10), 0.2 / 10)
     target[range(32), labels] += 0.8
-    watch = Losses(interval=1)
-    list(train(configuration, model, data, KEY, CPU, "fp32", watch=watch))
-    assert watch.values[0] == pytest.approx(float(-(target * logs).sum(1).mean()), rel=1e-5)
+    losses = Losses(interval=1)
+    list(train(_setup(configuration, data, model=model), [losses]))
+    assert losses.values[0] == pytest.approx(float(-(target * logs).sum(1).mean()), rel=1e-5)
 
 
-def test_max_norm_holds_after_training(make_tiny: Make) -> None:
+def test_train_keeps_max_norm(make_tiny: Make) -> None:
     configuration, data = make_tiny(max_norm=0.5)
     model, _ = _train(configuration, data)
     weights = [p.detach() for p in model.parameters() if p.ndim > 1]
     assert max(float(w.flatten(1).norm(dim=1).max()) for w in weights) <= 0.5 + 1e-5
 
 
-def test_a_training_set_smaller_than_a_batch_trains(make_tiny: Make) -> None:
+def test_train_with_fewer_images_than_a_batch_uses_them_all(make_tiny: Make) -> None:
     configuration, data = make_tiny(batch_size=1000)
     _, results = _train(configuration, data)
     assert [r.images for r in results] == [96, 96]
@@ -279,9 +276,9 @@ class Greedy(nn.Module):
 
 
 @pytest.mark.parametrize("failure", [None, torch.OutOfMemoryError("CUDA out of memory. Tried ...")])
-def test_out_of_memory_names_batch_size_and_width(failure: Exception | None, make_tiny: Make) -> None:
+def test_train_out_of_memory_names_batch_size_and_width(failure: Exception | None, make_tiny: Make) -> None:
     configuration, data = make_tiny(width=7, batch_size=48)
-    epochs = train(configuration, Greedy(failure), data, KEY, CPU, "fp32", watch=Losses())
+    epochs = train(_setup(configuration, data, model=Greedy(failure)))
     with pytest.raises(OutOfMemoryError, match=r"batch_size 48 at width 7") as caught:
         next(epochs)
     assert caught.value.__context__ is None  # its traceback would keep the activations
@@ -313,12 +310,12 @@ class Waits(TorchDispatchMode):
         {"optimizer": "adagrad", "model": "resnet", "norm": "group"},
     ],
 )
-def test_no_step_waits_for_the_device(fields: dict[str, Any], make_tiny: Make) -> None:
+def test_train_step_does_not_wait_for_the_device(fields: dict[str, Any], make_tiny: Make) -> None:
     """However many steps an epoch has, the host fetches values as often as with one."""
 
     def waits(batch_size: int) -> list[str]:
         configuration, data = make_tiny(epochs=1, batch_size=batch_size, **fields)
-        epochs = train(configuration, _model(configuration, data), data, KEY, CPU, "fp32", watch=_Unread())
+        epochs = train(_setup(configuration, data), [_EveryStep()])
         with Waits() as mode:
             next(epochs)
         return mode.seen
@@ -326,7 +323,7 @@ def test_no_step_waits_for_the_device(fields: dict[str, Any], make_tiny: Make) -
     assert waits(8) == waits(96)  # 12 steps and 1
 
 
-def test_no_step_waits_for_images_that_were_preprocessed_beforehand(make_tiny: Make) -> None:
+def test_train_step_on_preprocessed_images_does_not_wait(make_tiny: Make) -> None:
     def waits(batch_size: int) -> list[str]:
         configuration, data = make_tiny(epochs=1, batch_size=batch_size)
         train_set, val_set = (
@@ -334,7 +331,7 @@ def test_no_step_waits_for_images_that_were_preprocessed_beforehand(make_tiny: M
             for each in (data.train, data.val)
         )
         data = replace(data, train=train_set, val=val_set)
-        epochs = train(configuration, _model(configuration, data), data, KEY, CPU, "fp32", watch=_Unread())
+        epochs = train(_setup(configuration, data), [_EveryStep()])
         with Waits() as mode:
             next(epochs)
         return mode.seen
@@ -342,7 +339,7 @@ def test_no_step_waits_for_images_that_were_preprocessed_beforehand(make_tiny: M
     assert waits(8) == waits(96)
 
 
-def test_a_value_fetched_in_each_step_would_be_noticed(make_tiny: Make) -> None:
+def test_waits_counts_a_value_fetched_in_each_step(make_tiny: Make) -> None:
     configuration, data = make_tiny(epochs=1, batch_size=8)
 
     class Fetching(nn.Sequential):
@@ -353,19 +350,16 @@ def test_a_value_fetched_in_each_step_would_be_noticed(make_tiny: Make) -> None:
 
     model = Fetching(*_model(configuration, data).children())
     with Waits() as mode:
-        next(train(configuration, model, data, KEY, CPU, "fp32", watch=_Unread()))
+        next(train(_setup(configuration, data, model=model), [_EveryStep()]))
     assert len(mode.seen) >= 12
 
 
-class _Unread:
-    interval = 1
-
-    def on_steps(self, step: int, losses: Tensor) -> None:
-        pass
+class _EveryStep(Callback):
+    loss_interval = 1
 
 
-def test_another_runtime_error_stays_what_it_is(make_tiny: Make) -> None:
+def test_train_passes_other_runtime_errors_through(make_tiny: Make) -> None:
     configuration, data = make_tiny()
-    epochs = train(configuration, Greedy(RuntimeError("shape")), data, KEY, CPU, "fp32", watch=Losses())
+    epochs = train(_setup(configuration, data, model=Greedy(RuntimeError("shape"))))
     with pytest.raises(RuntimeError, match="shape"):
         next(epochs)

@@ -183,19 +183,19 @@ WRONG = {
     "user_nets.deep:build": "there is no module 'user_nets.deep'",
     "user_nets:biuld": "has no 'biuld'; did you mean build?",
     "user_nets:not_callable": "not_callable is a int, not a function",
-    "user_nets:": "is not of the form package.module:function",
+    "user_nets:": "does not have the form package.module:function",
     "user_broken:build": "when imported, raised ModuleNotFoundError: No module named 'no_such",
     "user_syntax:build": "when imported, raised SyntaxError",
     "user_nets:a_list": "returned a list, not a torch.nn.Module",
     "user_nets:a_class": "returned a class, not a torch.nn.Module object",
     "user_nets:empty": "has no parameters",
-    "user_nets:eleven": r"to \(2, 11\); logits of shape \(2, 10\) are needed",
+    "user_nets:eleven": r"to \(2, 11\); expected logits of shape \(2, 10\)",
     "user_nets:other_signature": r"as build\(options, in_shape=\(3, 32, 32\), classes=10\), raised TypeError",
     "user_nets:raises": "raised ZeroDivisionError: division by zero",
     "user_nets:fails_on_images": r"given images of shape \(2, 3, 32, 32\), raised RuntimeError",
     "user_nets:only_a_slope": "has no linear or convolution layer to initialize",
-    "user_nets:Pair": "puts out a tuple, not a tensor",
-    "user_nets:Integers": "puts out torch.int64, not floating-point logits",
+    "user_nets:Pair": "returns a tuple, not a tensor",
+    "user_nets:Integers": "returns torch.int64, not floating-point logits",
 }
 
 

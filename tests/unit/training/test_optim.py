@@ -10,8 +10,15 @@ import pytest
 import torch
 from torch import nn
 
+from hpo.checks.measure.setup import penalty
 from hpo.config.configuration import Configuration
-from hpo.training.optim import StepRegularizer, build_optimizer, parameter_groups, penalty, weights_of
+from hpo.training.optim import (
+    StepRegularizer,
+    build_optimizer,
+    parameter_groups,
+    regularized_parameters,
+    weights_of,
+)
 
 Array = npt.NDArray[np.float64]
 Rule = Callable[[dict[str, Array], Array, Array, int], Array]
@@ -186,12 +193,14 @@ def test_nothing_changes_where_all_is_off() -> None:
     assert layer.weight.tolist()[0] == [30.0, 4.0]
 
 
-def test_penalty_is_its_formula() -> None:
+def test_penalty_of_regularized_parameters_is_its_formula() -> None:
     layer = _single([[1.0, -2.0], [0.0, 4.0]], [[0.0, 0.0], [0.0, 0.0]])
-    assert penalty(layer, Configuration(weight_decay=0.1, l1=0.01)) == pytest.approx(0.05 * 21 + 0.01 * 7)
-    everything = Configuration(weight_decay=0.1, l1=0.01, regularize_all=True)
-    assert penalty(layer, everything) == pytest.approx(0.05 * (21 + 25) + 0.01 * (7 + 7))
-    assert penalty(layer, Configuration(weight_decay=0.0)) == 0.0
+    weights = regularized_parameters(layer, Configuration())
+    assert penalty(weights, weight_decay=0.1, l1=0.01) == pytest.approx(0.05 * 21 + 0.01 * 7)
+    everything = regularized_parameters(layer, Configuration(regularize_all=True))
+    assert penalty(everything, weight_decay=0.1, l1=0.01) == pytest.approx(0.05 * (21 + 25) + 0.01 * (7 + 7))
+    assert penalty(weights, weight_decay=0.0, l1=0.0) == 0.0
+    assert penalty([], weight_decay=0.1, l1=0.01) == 0.0
 
 
 def test_the_step_is_the_gradient_of_loss_and_penalty() -> None:

@@ -1,4 +1,4 @@
-"""A training that is stopped anywhere goes on, elsewhere, to the same weights bit for bit."""
+"""A training that is stopped anywhere resumes elsewhere to the same weights, bit for bit."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import Tensor
 
 from hpo.config.configuration import Configuration
 from hpo.records import EpochResult
 from hpo.rng import Key
 from hpo.training import batches
 from hpo.training.batches import EpochBatches
+from hpo.training.callbacks import Callback
 from hpo.training.data import TrialData, weights_hash
 from hpo.training.loop import train
 from hpo.training.model_factory import build_model
-from hpo.training.optim import build_optimizer
+from hpo.training.precision import Resolved
+from hpo.training.setup import TrialSetup
 from hpo.training.state import EpochState
 
 Make = Callable[..., tuple[Configuration, TrialData]]
@@ -38,8 +39,8 @@ CONFIGURATIONS: list[dict[str, Any]] = [
 STEPS = 9
 
 
-class _Watch:
-    interval = 2
+class _Losses(Callback):
+    loss_interval = 2
 
     def __init__(self) -> None:
         self.calls: list[tuple[int, list[float]]] = []
@@ -52,62 +53,56 @@ class _StopError(Exception):
     pass
 
 
-class _Keeper:
-    """Keeps the state after ``stop`` steps as bytes, and ends the training."""
+class _StopAndSave(Callback):
+    """Saves the state after ``stop`` steps as bytes, and ends the training."""
 
-    def __init__(self, model: nn.Module, optimizer: Optimizer, stop: int) -> None:
-        self._training = (model, optimizer)
+    def __init__(self, setup: TrialSetup, stop: int) -> None:
+        self._setup = setup
         self._left = stop
-        self.kept = b""
+        self.saved = b""
 
-    def is_due(self) -> bool:
+    def should_save(self) -> bool:
         self._left -= 1
         return self._left == 0
 
-    def keep(self, state: EpochState) -> None:
-        model, optimizer = self._training
+    def save(self, state: EpochState) -> None:
         buffer = io.BytesIO()
-        torch.save((model.state_dict(), optimizer.state_dict(), vars(state)), buffer)
-        self.kept = buffer.getvalue()
+        torch.save((self._setup.model.state_dict(), self._setup.optimizer.state_dict(), vars(state)), buffer)
+        self.saved = buffer.getvalue()
         raise _StopError
 
 
-def _begin(configuration: Configuration, data: TrialData, key: Key = KEY) -> tuple[nn.Module, Optimizer]:
-    model = build_model(configuration, classes=10, key=key / "weights", sample=data.train.first(32)[0])
-    model = model.to(memory_format=torch.channels_last)
-    return model, build_optimizer(model, configuration)
+def _begin(
+    configuration: Configuration, data: TrialData, precision: Resolved = "bf16", weights: Key = KEY
+) -> TrialSetup:
+    sample, _ = data.train.first(32)
+    model = build_model(configuration, classes=10, key=weights / "weights", sample=sample)
+    return TrialSetup.of(configuration, model, data, KEY, CPU, precision)
 
 
-def _whole(configuration: Configuration, data: TrialData) -> tuple[str, list[EpochResult], _Watch]:
-    model, optimizer = _begin(configuration, data)
-    watch = _Watch()
-    results = list(train(configuration, model, data, KEY, CPU, "bf16", watch=watch, optimizer=optimizer))
-    return weights_hash(model), results, watch
+def _whole(configuration: Configuration, data: TrialData) -> tuple[str, list[EpochResult], _Losses]:
+    setup, losses = _begin(configuration, data), _Losses()
+    results = list(train(setup, [losses]))
+    return weights_hash(setup.model), results, losses
 
 
 def _stopped(
     configuration: Configuration, data: TrialData, stop: int
-) -> tuple[str, list[EpochResult], _Watch]:
-    """The same, stopped after ``stop`` steps; what is kept goes into another network's training."""
-    model, optimizer = _begin(configuration, data)
-    watch, keeper, results = _Watch(), _Keeper(model, optimizer, stop), []
-    first = train(
-        configuration, model, data, KEY, CPU, "bf16", watch=watch, optimizer=optimizer, keeper=keeper
-    )
+) -> tuple[str, list[EpochResult], _Losses]:
+    """The same, stopped after ``stop`` steps; what is saved goes into another network's training."""
+    setup, losses, results = _begin(configuration, data), _Losses(), []
+    saving = _StopAndSave(setup, stop)
     with pytest.raises(_StopError):
-        for result in first:
+        for result in train(setup, [losses, saving]):
             results.append(result)
-    weights, moments, state = torch.load(io.BytesIO(keeper.kept), weights_only=True)
+    weights, moments, state = torch.load(io.BytesIO(saving.saved), weights_only=True)
 
-    model, optimizer = _begin(configuration, data, Key(99))
+    setup = _begin(configuration, data, weights=Key(99))
     torch.rand(7)  # the global generator is somewhere else
-    model.load_state_dict(weights)
-    optimizer.load_state_dict(moments)
-    start = EpochState(**state)
-    results += train(
-        configuration, model, data, KEY, CPU, "bf16", watch=watch, optimizer=optimizer, start=start
-    )
-    return weights_hash(model), results, watch
+    setup.model.load_state_dict(weights)
+    setup.optimizer.load_state_dict(moments)
+    results += train(setup, [losses], EpochState(**state))
+    return weights_hash(setup.model), results, losses
 
 
 def _numbers(results: list[EpochResult]) -> list[dict[str, Any]]:
@@ -117,30 +112,27 @@ def _numbers(results: list[EpochResult]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("stop", [1, 5, 6, STEPS])  # after 3, 6 and 9 an epoch's steps are done
 @pytest.mark.parametrize("fields", CONFIGURATIONS, ids=lambda fields: "-".join(map(str, fields.values())))
-def test_a_stopped_training_ends_as_if_nothing_had_happened(
+def test_train_resumed_after_any_step_gives_the_same_result(
     fields: dict[str, Any], stop: int, make_tiny: Make
 ) -> None:
     configuration, data = make_tiny(epochs=3, **fields)
-    weights, results, watch = _whole(configuration, data)
-    again, resumed, watched = _stopped(configuration, data, stop)
+    weights, results, losses = _whole(configuration, data)
+    again, resumed, resumed_losses = _stopped(configuration, data, stop)
     assert again == weights
     assert _numbers(resumed) == _numbers(results)
-    assert watched.calls == watch.calls
+    assert resumed_losses.calls == losses.calls
 
 
-def test_time_spent_before_the_stop_counts(make_tiny: Make) -> None:
+def test_train_counts_the_seconds_before_a_stop(make_tiny: Make) -> None:
     configuration, data = make_tiny(epochs=1)
     state = EpochState(epoch=1, steps=2, losses=torch.ones(2), watched=2, correct=3, seconds=1000.0)
-    model, optimizer = _begin(configuration, data)
-    (result,) = train(
-        configuration, model, data, KEY, CPU, "fp32", watch=_Watch(), optimizer=optimizer, start=state
-    )
+    (result,) = train(_begin(configuration, data, "fp32"), start=state)
     assert result.seconds > 1000
     assert result.images_per_second == pytest.approx(96 / 1000, rel=0.1)
 
 
 @pytest.mark.parametrize("first", range(4))
-def test_batches_made_together_go_on_in_their_middle(
+def test_batches_made_together_resume_in_their_middle(
     first: int, make_tiny: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on an accelerator, where the generator is ahead of the batch that is trained on."""

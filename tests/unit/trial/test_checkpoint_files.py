@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from hpo.trial.checkpoint_files import Checkpoint, Checkpoints, slot_folder
+from hpo.trial.checkpoint_files import Checkpoint, Checkpoints, remove_checkpoints, slot_folder
 
 
 @pytest.fixture
@@ -182,9 +182,9 @@ def test_what_killed_writers_left_is_removed(saved: Checkpoints, folder: Path) -
     assert len(list(folder.iterdir())) == 2
 
 
-@pytest.mark.parametrize("pass_", [1, 2])
+@pytest.mark.parametrize("kill_at", [1, 2])
 def test_a_worker_killed_while_it_saves_the_same_step_again_damages_nothing(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, pass_: int
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kill_at: int
 ) -> None:
     """As within the evaluation after an epoch's last step, and at its end."""
     worker = Checkpoints(folder, token=1)
@@ -193,11 +193,11 @@ def test_a_worker_killed_while_it_saves_the_same_step_again_damages_nothing(
 
     def killed(point: str) -> None:
         passes.append(point)
-        if passes.count("checkpoint.replace") == pass_:
+        if passes.count("checkpoint.replace") == kill_at:
             raise SystemExit  # nothing after it happens
 
     with monkeypatch.context() as patch:
-        patch.setattr("hpo.trial.checkpoint_files.fault_point", killed)
+        patch.setattr("hpo.files.fault_point", killed)
         worker.save(_checkpoint(20, size=50))
         with pytest.raises(SystemExit):
             worker.close()
@@ -229,10 +229,11 @@ def test_removing_leaves_nothing_of_the_study_but_other_slots(saved: Checkpoints
     other = Checkpoints(folder.with_name("main-4"), token=1)
     _save(saved, 10)
     _save(other, 10)
-    saved.remove()
-    assert not folder.exists() and folder.parent.exists()
-    other.remove()
+    saved.close()
     other.close()
+    remove_checkpoints(folder)
+    assert not folder.exists() and folder.parent.exists()
+    remove_checkpoints(folder.with_name("main-4"))
     assert not folder.parent.exists()
 
 
@@ -256,5 +257,5 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     saved = Checkpoints(tmp_path / "file" / "uid" / "main-0", token=1)
     _save(saved, 10)
     assert saved.problem.endswith("Not a directory")
-    saved.remove()
     saved.close()
+    remove_checkpoints(tmp_path / "file" / "uid" / "main-0")

@@ -17,10 +17,10 @@ os.dup2(log, 1)
 os.dup2(log, 2)
 output.capture_to(Path(sys.argv[1]))
 print("first")
-assert output.take() == "first", "with what was still in a buffer"
+assert output.drain() == "first", "with what was still in a buffer"
 os.write(2, b"second\\n")
-assert output.take() == "second", "without what was taken before"
-assert output.take() == ""
+assert output.drain() == "second", "without what was taken before"
+assert output.drain() == ""
 print("left")
 """
 
@@ -32,7 +32,7 @@ def test_what_is_printed_is_taken_once(tmp_path: Path) -> None:
 
 
 def test_a_process_that_prints_to_a_terminal_keeps_nothing() -> None:
-    assert output.take() == ""
+    assert output.drain() == ""
 
 
 def test_of_much_the_end_is_kept_from_the_start_of_a_line_on(tmp_path: Path) -> None:

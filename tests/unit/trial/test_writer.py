@@ -1,7 +1,8 @@
-"""What is put into the outbox is written in order, whatever the database does meanwhile."""
+"""The background writer writes in order, whatever the database does meanwhile."""
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from threading import Event
@@ -10,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from hpo.errors import LeaseLostError, StorageError
-from hpo.records import EpochRecord, FindingRecord, LayerRecord
+from hpo.records import EpochResult, Finding, LayerStatistics
 from hpo.trial.writer import BackgroundWriter
 
 
@@ -31,25 +32,25 @@ class Store:
             raise self.raises.pop(0)
         self.written.append(what)
 
-    def record_epoch(self, hold: Any, trial_id: int, record: EpochRecord) -> None:
+    def record_epoch(self, hold: Any, trial_id: int, record: EpochResult) -> None:
         self._take(record.epoch)
 
-    def record_findings(self, hold: Any, trial_id: int, records: list[FindingRecord]) -> None:
+    def record_findings(self, hold: Any, trial_id: int, records: list[Finding]) -> None:
         self._take([record.check for record in records])
 
-    def record_layers(self, hold: Any, trial_id: int, records: list[LayerRecord]) -> None:
-        self._take([record.layer for record in records])
+    def record_layers(self, hold: Any, trial_id: int, records: list[LayerStatistics]) -> None:
+        self._take([record.name for record in records])
 
 
-def point(epoch: int) -> EpochRecord:
-    return EpochRecord(epoch, 1.0, 0.5, 1.0, 0.5, 0.1, 1.0, 100, 100.0)
+def point(epoch: int) -> EpochResult:
+    return EpochResult(epoch, 1.0, 0.5, 1.0, 0.5, 0.1, 1.0, 100, 100.0)
 
 
-def finding(check: str) -> FindingRecord:
-    return FindingRecord(check, "note", step=1, epoch=1, message="m")
+def finding(check: str) -> Finding:
+    return Finding(check, "note", math.nan, math.nan, "m", step=1, epoch=1)
 
 
-LAYER = LayerRecord(step=1, epoch=1, position=0, layer="conv")
+LAYER = LayerStatistics("conv", step=1, epoch=1, position=0)
 
 
 @pytest.fixture
@@ -60,65 +61,65 @@ def store() -> Iterator[Store]:
 
 
 @pytest.fixture
-def outbox(store: Store) -> Iterator[BackgroundWriter]:
+def writer(store: Store) -> Iterator[BackgroundWriter]:
     made = BackgroundWriter(cast(Any, store), cast(Any, None), 1)
     yield made
     store.door.set()
     made.close()
 
 
-def _wait(outbox: BackgroundWriter) -> None:
-    outbox.flush(lambda: None)
+def _wait(writer: BackgroundWriter) -> None:
+    writer.flush(lambda: None)
 
 
 def test_writes_are_made_in_order_and_unsent_is_what_is_not_confirmed(
-    store: Store, outbox: BackgroundWriter
+    store: Store, writer: BackgroundWriter
 ) -> None:
     store.door.clear()
-    outbox.epoch(point(1))
-    outbox.findings([finding("a"), finding("b")])
-    outbox.layers([LAYER])
-    outbox.findings([])
-    assert outbox.unsent() == [finding("a"), finding("b"), LAYER]
+    writer.epoch(point(1))
+    writer.findings([finding("a"), finding("b")])
+    writer.layers([LAYER])
+    writer.findings([])
+    assert writer.pending() == [finding("a"), finding("b"), LAYER]
     assert store.written == []
     store.door.set()
-    _wait(outbox)
+    _wait(writer)
     assert store.written == [1, ["a", "b"], ["conv"]]
-    assert outbox.unsent() == []
+    assert writer.pending() == []
 
 
-def test_what_an_earlier_worker_left_unsent_is_stored_first(store: Store, outbox: BackgroundWriter) -> None:
-    outbox.again([finding("a"), LAYER, finding("b")])
-    outbox.epoch(point(1))
-    _wait(outbox)
+def test_what_an_earlier_worker_left_unsent_is_stored_first(store: Store, writer: BackgroundWriter) -> None:
+    writer.requeue([finding("a"), LAYER, finding("b")])
+    writer.epoch(point(1))
+    _wait(writer)
     assert store.written == [["a", "b"], ["conv"], 1]
 
 
 @pytest.mark.parametrize("failure", [LeaseLostError("gone"), StorageError("away")])
 def test_after_a_lost_lease_or_database_nothing_is_written(
-    store: Store, outbox: BackgroundWriter, failure: Exception
+    store: Store, writer: BackgroundWriter, failure: Exception
 ) -> None:
     store.door.clear()
     store.raises.append(failure)
-    outbox.findings([finding("a")])
-    outbox.epoch(point(1))
+    writer.findings([finding("a")])
+    writer.epoch(point(1))
     store.door.set()
-    for attempt in (lambda: _wait(outbox), outbox.check, lambda: outbox.epoch(point(2))):
+    for attempt in (lambda: _wait(writer), writer.check, lambda: writer.epoch(point(2))):
         with pytest.raises(type(failure)):
             attempt()
     assert store.written == []
-    assert outbox.unsent() == [finding("a")]
+    assert writer.pending() == [finding("a")]
 
 
 def test_a_bug_in_a_write_is_told_once_and_the_failure_can_still_be_written(
-    store: Store, outbox: BackgroundWriter
+    store: Store, writer: BackgroundWriter
 ) -> None:
     store.raises.append(ValueError("bug"))
-    outbox.findings([finding("a")])
+    writer.findings([finding("a")])
     with pytest.raises(ValueError, match="bug"):
-        _wait(outbox)
-    outbox.findings([finding("error")])
-    _wait(outbox)
+        _wait(writer)
+    writer.findings([finding("error")])
+    _wait(writer)
     assert store.written == [["error"]]
 
 
@@ -126,38 +127,38 @@ class StopError(BaseException):
     pass
 
 
-def test_a_wish_to_stop_ends_the_writing_and_not_the_training(store: Store, outbox: BackgroundWriter) -> None:
+def test_a_wish_to_stop_ends_the_writing_and_not_the_training(store: Store, writer: BackgroundWriter) -> None:
     """`check` is asked between steps: the checkpoint comes first there. `flush` has nothing to save."""
     store.raises.append(StopError())
-    outbox.findings([finding("a")])
+    writer.findings([finding("a")])
     with pytest.raises(StopError):
-        _wait(outbox)
-    outbox.check()
-    assert outbox.unsent() == [finding("a")]
+        _wait(writer)
+    writer.check()
+    assert writer.pending() == [finding("a")]
 
 
-def test_who_waits_for_the_database_can_be_stopped(store: Store, outbox: BackgroundWriter) -> None:
+def test_who_waits_for_the_database_can_be_stopped(store: Store, writer: BackgroundWriter) -> None:
     store.door.clear()
-    outbox.findings([finding("a")])
+    writer.findings([finding("a")])
 
     def stop() -> None:
         raise StopError
 
     with pytest.raises(StopError):
-        outbox.flush(stop)
-    assert outbox.unsent() == [finding("a")]
+        writer.flush(stop)
+    assert writer.pending() == [finding("a")]
 
 
 def test_what_is_under_way_when_it_closes_is_the_last(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hpo.trial.writer.CLOSING_SECONDS", 0.01)
-    outbox = BackgroundWriter(cast(Any, store), cast(Any, None), 1)
+    writer = BackgroundWriter(cast(Any, store), cast(Any, None), 1)
     store.door.clear()
-    outbox.findings([finding("a")])
-    outbox.findings([finding("b")])
+    writer.findings([finding("a")])
+    writer.findings([finding("b")])
     store.at_the_door.wait()
-    outbox.close()
+    writer.close()
     store.door.set()
     for thread in threading.enumerate():
-        if thread.name == "outbox":
+        if thread.name == "writer":
             thread.join()
     assert store.written == [["a"]]

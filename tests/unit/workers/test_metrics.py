@@ -23,13 +23,14 @@ from hpo.events import (
     WorkerReady,
 )
 from hpo.workers.metrics import WorkerMetrics, metrics_served
+from tests.helpers.events import epoch_done
 
 ONE, TWO = "h:1:a", "h:2:b"
 ODD = 'a "b"\\c\nd'  # no study of hpo is called so, but labels must bear it
 
 
 def _epoch(worker: str, speed: float) -> EpochDone:
-    return EpochDone(worker, 0, 1, 2, 1.5, 1.4, 0.5, speed)
+    return epoch_done(worker, 0, 1, 2, 1.5, 1.4, 0.5, speed)
 
 
 EVENTS: tuple[Event, ...] = (

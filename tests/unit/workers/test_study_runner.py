@@ -10,11 +10,13 @@ from hpo.events import Event, LeaseLost
 from hpo.workers import study_runner
 
 
-def test_a_lost_lease_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runner_reports_a_lost_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     def lose(*_: Any) -> None:
         raise LeaseLostError("slot 3 was taken over")
 
-    told: list[Event] = []
+    emitted: list[Event] = []
     monkeypatch.setattr(study_runner, "run_trial", lose)
-    study_runner._work_on(SimpleNamespace(worker="h:1:a", emit=told.append), SimpleNamespace(slot=3))  # type: ignore[arg-type]
-    assert told == [LeaseLost("h:1:a", 3)]
+    context: Any = SimpleNamespace(worker="h:1:a", emit=emitted.append)
+    lease: Any = SimpleNamespace(slot=3)
+    study_runner._train(context, lease)
+    assert emitted == [LeaseLost("h:1:a", 3)]

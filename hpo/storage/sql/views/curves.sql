@@ -2,15 +2,7 @@
 SELECT
     k.study,
     k.number,
-    e.epoch,
-    e.train_loss,
-    e.train_accuracy,
-    e.val_loss,
-    e.val_accuracy,
-    e.lr,
-    e.seconds,
-    e.images,
-    e.images_per_second,
+    /* epoch result */
     e.ended_at AS ended,
     e.trial_id
 FROM hpo_epoch AS e

@@ -56,7 +56,7 @@ def watched(
                 optimizer.step()
                 after(model)
                 sitter.step(loss, labels)
-        sitter.remember()
+        sitter.state_dict()
     return sitter.seen
 
 
@@ -130,7 +130,7 @@ def test_losses_that_are_right_are_quiet(loss: Loss) -> None:
             "away from their labels",
             "fix_loss_sign",
         ),
-        (easiest, "88% of each batch get no gradient", "use_cross_entropy"),
+        (easiest, "88% of each batch gets no gradient", "use_cross_entropy"),
         (
             lambda logits, labels: F.cross_entropy(logits, labels.roll(3)),
             "does not pull",
@@ -248,7 +248,7 @@ def test_without_labels_only_the_loss_is_compared_with_nothing() -> None:
             loss.backward()
             optimizer.step()
             sitter.step(loss)
-        sitter.remember()
+        sitter.state_dict()
     assert len(sitter.seen.audits) == 3
     assert all(math.isnan(audit.cosine) and audit.kept == pytest.approx(1) for audit in sitter.seen.audits)
     assert loss_gradient(sitter.seen, LIMITS) == []
@@ -286,7 +286,7 @@ def test_steps_of_several_passes_are_audited_once_each() -> None:
                 loss.backward()
             optimizer.step()
             sitter.step(loss, labels)
-        sitter.remember()
+        sitter.state_dict()
     assert [audit.step for audit in sitter.seen.audits] == [0, 1, 2]
     for audit in sitter.seen.audits:
         assert audit.gradient_cosine == pytest.approx(1, abs=1e-4)

@@ -80,7 +80,7 @@ def never(loop: Loop) -> None:
 
 
 def stale(passes: list[ForwardRecord]) -> list[float]:
-    return [fed.stale_gradient for fed in passes if math.isfinite(fed.stale_gradient)]
+    return [each.stale_gradient for each in passes if math.isfinite(each.stale_gradient)]
 
 
 @pytest.mark.parametrize("step", [zero_first, zero_between, zero_last, zero_last_in_place])
@@ -125,7 +125,7 @@ def test_only_a_few_passes_are_read_and_paused_ones_are_not() -> None:
         loop.model(IMAGES)
         loop.model(IMAGES)
     passes = loop.meter.read()
-    assert [(fed.step, fed.learning) for fed in passes] == [(0, True), (1, True), (5, False)]
+    assert [(each.step, each.learning) for each in passes] == [(0, True), (1, True), (5, False)]
     assert loop.meter.read() == []
 
 
@@ -133,8 +133,8 @@ def test_images_as_they_were_fed() -> None:
     loop = Loop()
     zero_first(loop)
     array = IMAGES.double().numpy()
-    (fed,) = loop.meter.read()
-    assert (fed.mean, fed.std) == pytest.approx((array.mean(), array.std(ddof=1)), rel=1e-5)
+    (each,) = loop.meter.read()
+    assert (each.mean, each.std) == pytest.approx((array.mean(), array.std(ddof=1)), rel=1e-5)
     loop.backward(IMAGES[:4])
     (few,) = loop.meter.read()
     assert math.isnan(few.mean) and math.isnan(few.std)
@@ -157,4 +157,4 @@ def test_an_evaluation_with_gradients_is_not_training() -> None:
     loop.model(IMAGES)
     loop.model.train()
     zero_first(loop)
-    assert [(fed.learning, fed.eval_norms) for fed in loop.meter.read()] == [(True, ())]
+    assert [(each.learning, each.eval_norms) for each in loop.meter.read()] == [(True, ())]

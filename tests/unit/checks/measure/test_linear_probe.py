@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hpo.checks.measure.linear_probe import label_signal, roughness
+from hpo.checks.measure.linear_probe import linear_probe, roughness
 
 
 def test_noise_has_the_roughness_that_theory_gives() -> None:
@@ -45,10 +45,10 @@ def test_a_linear_model_tells_what_is_there_and_no_more() -> None:
         return torch.randn(256, 3, 8, 8) + shades[labels], labels
 
     (train, labels), (val, val_labels) = split(), split()
-    sound = label_signal(train, labels, val, val_labels, 10)
+    sound = linear_probe(train, labels, val, val_labels, 10)
     assert min(sound.train, sound.val, sound.transfer) > 0.7
     assert sound.examples == 256
-    shuffled = label_signal(train, labels.roll(1), val, val_labels, 10)
+    shuffled = linear_probe(train, labels.roll(1), val, val_labels, 10)
     assert shuffled.train < 0.17 and shuffled.transfer < 0.17 and shuffled.val == sound.val
-    renamed = label_signal(train, labels, val, (val_labels + 1) % 10, 10)
+    renamed = linear_probe(train, labels, val, (val_labels + 1) % 10, 10)
     assert min(renamed.train, renamed.val) > 0.7 and renamed.transfer < 0.1

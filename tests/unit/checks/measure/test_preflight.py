@@ -67,7 +67,7 @@ def test_a_sound_network() -> None:
     assert facts.logits.high == pytest.approx(logits.max(), rel=1e-5)
     assert facts.logits.between_images == pytest.approx(logits.std(0, ddof=1).mean(), rel=1e-4)
     assert facts.logits.between_classes == pytest.approx(logits.std(1, ddof=1).mean(), rel=1e-4)
-    assert facts.without_gradient == facts.alike == ()
+    assert facts.without_gradient == facts.identical_units == ()
     assert facts.eval_noise == 0 and facts.eval_batch_effect < 1e-3
     assert facts.gradient_error is not None and facts.gradient_error < 0.01
     assert facts.memorization is not None and facts.memorization.examples == 20
@@ -112,7 +112,7 @@ def test_constant_weights_make_units_alike(value: float) -> None:
     model.append(nn.Linear(8, CLASSES))
     for parameter in model.parameters():
         nn.init.constant_(parameter, value)
-    assert examined(model).alike == ("1", "3")
+    assert examined(model).identical_units == ("1", "3")
 
 
 def test_a_residual_branch_may_start_at_zero() -> None:
@@ -131,7 +131,7 @@ def test_a_residual_branch_may_start_at_zero() -> None:
             logits: Tensor = self.classifier((x + self.last(x)).mean((2, 3)))
             return logits
 
-    assert examined(Branch()).alike == ()
+    assert examined(Branch()).identical_units == ()
 
 
 def test_a_detached_branch_gets_no_gradient() -> None:

@@ -152,7 +152,7 @@ def test_activations_gradients_and_updates_are_those_without_hooks(build: type[R
         assert layer.mean == pytest.approx(values.mean(), rel=1e-4, abs=1e-6)
         assert layer.std == pytest.approx(values.std(ddof=1), rel=1e-4)
         assert layer.dead == pytest.approx(constant_units(activations))
-        assert layer.mute == pytest.approx(constant_units(outputs))
+        assert layer.constant_outputs == pytest.approx(constant_units(outputs))
         if layer.nonlinearity in FLAT:
             assert layer.saturated == pytest.approx(FLAT[layer.nonlinearity](values).mean(), abs=1e-6)
         else:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from hpo.checks.base import Finding
 from hpo.checks.rules.lost_signal import lost_signal
+from hpo.records import Finding
 from tests.helpers.observed import LIMITS, seen
 from tests.unit.checks.measure.test_preflight import Parts, examined
 
@@ -19,7 +19,7 @@ def in_bf16(model: nn.Module, images: Tensor) -> Tensor:
 
 def _found(model: Parts) -> tuple[list[Finding], float]:
     facts = examined(model, forward=in_bf16)
-    return lost_signal(seen(preflight=facts), LIMITS), facts.layers.layers[0].mute
+    return lost_signal(seen(preflight=facts), LIMITS), facts.layers.layers[0].constant_outputs
 
 
 def _faint() -> Parts:
@@ -42,8 +42,10 @@ def test_outputs_that_differ_in_fp32_alone_are_not_lost() -> None:
 def test_outputs_that_are_the_same_in_fp32_too_are() -> None:
     model = _faint()
     model.conv.register_forward_pre_hook(lambda _, inputs: torch.zeros_like(*inputs))
-    found, mute = _found(model)
-    assert [(each.cause, each.layer) for each in found] == [("ignores_input", "conv")] and mute == 1.0
+    found, constant_outputs = _found(model)
+    assert [(each.cause, each.layer) for each in found] == [
+        ("ignores_input", "conv")
+    ] and constant_outputs == 1.0
 
 
 def test_the_network_is_left_as_it_is() -> None:

@@ -23,8 +23,8 @@ def test_a_sound_setup() -> None:
     model = network()
     setup = read(model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.8, weight_decay=5e-4))
     assert (setup.optimizer, setup.lr, setup.momentum, setup.weight_decay) == ("sgd", 0.1, 0.8, 5e-4)
-    assert (setup.parameters, setup.frozen, setup.unoptimized, setup.strangers) == (6, (), (), 0)
-    assert (setup.dropout, setup.still_norms, setup.total_steps) == (0.6, (), 100)
+    assert (setup.parameters, setup.frozen, setup.unoptimized, setup.foreign_parameters) == (6, (), (), 0)
+    assert (setup.dropout, setup.frozen_norms, setup.total_steps) == (0.6, (), 100)
     assert setup.settings == {"lr": 0.1}
 
 
@@ -36,7 +36,7 @@ def test_what_is_frozen_or_forgotten() -> None:
     setup = read(model, optimizer)
     assert setup.frozen == ("0.weight", "0.bias")
     assert setup.unoptimized == ("1.weight", "1.bias")
-    assert (setup.strangers, setup.momentum, setup.parameters) == (6, 0.7, 4)
+    assert (setup.foreign_parameters, setup.momentum, setup.parameters) == (6, 0.7, 4)
 
 
 def test_the_group_with_the_largest_rate_counts() -> None:
@@ -52,9 +52,9 @@ def test_the_group_with_the_largest_rate_counts() -> None:
 def test_norms_whose_statistics_stand_still() -> None:
     model = network()
     model[1].momentum = 0.0
-    assert read(model, torch.optim.SGD(model.parameters(), lr=0.1)).still_norms == ("1",)
+    assert read(model, torch.optim.SGD(model.parameters(), lr=0.1)).frozen_norms == ("1",)
     model[1].momentum = None  # a cumulative mean moves
-    assert read(model, torch.optim.SGD(model.parameters(), lr=0.1)).still_norms == ()
+    assert read(model, torch.optim.SGD(model.parameters(), lr=0.1)).frozen_norms == ()
     unknown = read_setup(
         model,
         torch.optim.SGD(model.parameters(), lr=0.1),

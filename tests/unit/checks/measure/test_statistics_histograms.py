@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.measure.probes import Probe, plain_forward
 from hpo.checks.measure.statistics import BINS, SAMPLE, histogram, sample
-from hpo.checks.observations import LayerStatistics
+from hpo.records import LayerStatistics
 
 IMAGES, CLASSES = 24, 10
 
@@ -96,10 +96,10 @@ def test_histograms_are_taken_early_then_ever_more_rarely_and_at_the_end(
     with Babysitter(
         model, optimizer, classes=CLASSES, epochs=1, steps_per_epoch=total, checks="standard"
     ) as sitter:
-        sitter.go_on(sitter.remember(), images, labels)
+        sitter.load_state_dict(sitter.state_dict(), images, labels)
         for _ in range(total):
             optimizer.step()
-        sitter.remember()
+        sitter.state_dict()
     taken = [look.step for look in sitter.layers if look.layers[0].counts]
     assert taken == expected
     assert len(sitter.layers) > len(taken)

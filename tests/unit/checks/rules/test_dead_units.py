@@ -31,7 +31,7 @@ def test_a_whole_layer_in_two_looks_is_hopeless() -> None:
 
 
 def test_an_activation_that_is_deaf_to_both_signs_is_at_fault_itself() -> None:
-    rows = (layer("conv1", dead=1.0, crossing=0.9), layer("classifier", nonlinearity=""))
+    rows = (layer("conv1", dead=1.0, two_signed=0.9), layer("classifier", nonlinearity=""))
     found = one(
         dead_units(seen(preflight=preflight(layers=snapshot(*rows)), snapshots=shots(0.95)), LIMITS), "warn"
     )

@@ -23,7 +23,7 @@ def test_the_same_answers_pass(noise: float, effect: float) -> None:
 
 @pytest.mark.parametrize(
     ("noise", "effect", "words"),
-    [(LIMIT * 1.01, 0.0, "two evaluations"), (0.0, LIMIT * 1.01, "in its batch"), (1.0, 2.0, "two evaluat")],
+    [(LIMIT * 1.01, 0.0, "two evaluations"), (0.0, LIMIT * 1.01, "of its batch"), (1.0, 2.0, "two evaluat")],
 )
 def test_others_are_named(noise: float, effect: float, words: str) -> None:
     found = one(evaluation(answers(noise, effect), LIMITS), "warn", "eval_mode")

@@ -32,11 +32,11 @@ def test_up_to_the_limit_it_is_quiet() -> None:
 def test_beyond_it_gradients_vanish() -> None:
     found = one(gradient_scale(looked(gradients(0.999 / RATIO)), LIMITS), "note", "vanishing_gradients")
     assert found.value == pytest.approx(RATIO / 0.999) and found.threshold == RATIO
-    assert (found.layer, found.step) == ("conv1", 8) and "1e+04 times smaller" in found.message
+    assert (found.layer, found.step) == ("conv1", 8) and "1e+04 times below" in found.message
     assert found.remedy.change == {"batch_norm": "before"}
 
 
-@pytest.mark.parametrize(("last", "words"), [(1.0, "at the first layer"), (0.0, "at any layer")])
+@pytest.mark.parametrize(("last", "words"), [(1.0, "reaches the first layer"), (0.0, "reaches any layer")])
 def test_none_at_all(last: float, words: str) -> None:
     found = one(gradient_scale(looked(gradients(0.0, last)), LIMITS), "note")
     assert words in found.message and found.value == math.inf

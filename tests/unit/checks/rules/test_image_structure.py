@@ -15,15 +15,15 @@ from tests.helpers.observed import LIMITS, images, one, preflight, seen
 CIFAR = (0.10, 0.175, 0.245, 0.30)
 
 
-def fed(train: tuple[float, ...], val: tuple[float, ...] = CIFAR, count: int = 256) -> Observations:
+def forward(train: tuple[float, ...], val: tuple[float, ...] = CIFAR, count: int = 256) -> Observations:
     facts = [images(roughness=each, count=count) for each in (train, val)]
     return seen(preflight=preflight(images=facts[0], val_images=facts[1]))
 
 
 def test_what_is_alike_at_every_scale_is_quiet() -> None:
-    one(image_structure(fed((0.13, 0.14, 0.20, 0.27)), LIMITS), "pass")
-    assert image_structure(fed((9.0,) * 4, count=99), LIMITS) == []
-    assert image_structure(fed(()), LIMITS) == []
+    one(image_structure(forward((0.13, 0.14, 0.20, 0.27)), LIMITS), "pass")
+    assert image_structure(forward((9.0,) * 4, count=99), LIMITS) == []
+    assert image_structure(forward(()), LIMITS) == []
     assert image_structure(seen(), LIMITS) == []
 
 
@@ -40,7 +40,7 @@ def test_what_is_alike_at_every_scale_is_quiet() -> None:
 def test_the_side_that_is_unlike_photographs_was_changed(
     train: tuple[float, ...], val: tuple[float, ...], severity: str, cause: str, words: str
 ) -> None:
-    found = one(image_structure(fed(train, val), LIMITS), severity, cause)
+    found = one(image_structure(forward(train, val), LIMITS), severity, cause)
     assert words in found.message
 
 

@@ -1,4 +1,4 @@
-"""Images that are not scaled, not centred, or not alike in training and validation."""
+"""Images that are not scaled, not centered, or not alike in training and validation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from hpo.checks.observations import Observations
 from hpo.checks.rules.input_scale import _CERTAIN, input_scale, split_difference
-from tests.helpers.observed import LIMITS, NAN, fed, images, one, preflight, seen, setup
+from tests.helpers.observed import LIMITS, NAN, forward, images, one, preflight, seen, setup
 
 LOW, HIGH, OFFSET = LIMITS.image_std_low, LIMITS.image_std_high, LIMITS.image_offset
 SHIFT, SCALE = LIMITS.split_shift, LIMITS.split_scale
@@ -28,8 +28,8 @@ def test_inside_passes(mean: float, std: float) -> None:
 @pytest.mark.parametrize(
     ("mean", "std", "value", "threshold", "words"),
     [
-        (0, LOW * 0.99, LOW * 0.99, LOW, "0.02: they are scaled twice"),
-        (0, HIGH * 1.01, HIGH * 1.01, HIGH, "10.1: they are not scaled"),
+        (0, LOW * 0.99, LOW * 0.99, LOW, "0.02: they were scaled twice"),
+        (0, HIGH * 1.01, HIGH * 1.01, HIGH, "10.1: scale them"),
         (2.02 * OFFSET, 2, 1.01 * OFFSET, OFFSET, "4.0 standard deviations from 0"),
         (-1.01 * OFFSET, 1, 1.01 * OFFSET, OFFSET, "mean of -4.04"),
         (0.5, 0, 0, LOW, "every pixel of every image is 0.5"),
@@ -81,10 +81,10 @@ def test_images_that_are_not_alike(mean: float, std: float, value: float, thresh
 
 
 def test_what_the_loop_feeds_counts_too() -> None:
-    passes = [fed(0), fed(100, learning=False, mean=1.1 * SHIFT)]
-    assert one(split_difference(seen(fed=passes), LIMITS), "warn").step == 100
-    assert split_difference(seen(fed=passes[1:]), LIMITS) == []
-    assert split_difference(seen(fed=[fed(0), fed(1, learning=False, mean=SHIFT)]), LIMITS) == []
+    passes = [forward(0), forward(100, learning=False, mean=1.1 * SHIFT)]
+    assert one(split_difference(seen(forwards=passes), LIMITS), "warn").step == 100
+    assert split_difference(seen(forwards=passes[1:]), LIMITS) == []
+    assert split_difference(seen(forwards=[forward(0), forward(1, learning=False, mean=SHIFT)]), LIMITS) == []
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -97,5 +97,8 @@ def test_a_pattern_that_differs_beyond_doubt(sign: int) -> None:
 @pytest.mark.parametrize(("mean", "std"), [(NAN, 2), (1, NAN), (NAN, NAN)])
 def test_unknown_statistics_say_nothing(mean: float, std: float) -> None:
     assert split_difference(splits(mean, std), LIMITS) == []
-    assert split_difference(seen(fed=[fed(0), fed(9, learning=False, mean=mean, std=std)]), LIMITS) == []
+    assert (
+        split_difference(seen(forwards=[forward(0), forward(9, learning=False, mean=mean, std=std)]), LIMITS)
+        == []
+    )
     assert split_difference(seen(preflight=None), LIMITS) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hpo.checks.observations import Snapshot
-from hpo.checks.rules.no_update import _LEAST_STEPS, no_update
+from hpo.checks.rules.no_update import _MIN_STEPS, no_update
 from tests.helpers.observed import LIMITS, NAN, falling, layer, one, seen, setup, snapshot
 
 
@@ -25,7 +25,7 @@ def test_none_in_two_looks_is_not() -> None:
     assert no_update(seen(snapshots=[moving(0.0)]), LIMITS) == []
 
 
-@pytest.mark.parametrize(("steps", "count"), [(_LEAST_STEPS - 1, 0), (_LEAST_STEPS, 1)])
+@pytest.mark.parametrize(("steps", "count"), [(_MIN_STEPS - 1, 0), (_MIN_STEPS, 1)])
 def test_a_step_that_is_never_made(steps: int, count: int) -> None:
     found = no_update(seen(losses=falling(steps), optimizer_steps=0, snapshots=[]), LIMITS)
     assert len(found) == count
@@ -35,7 +35,7 @@ def test_a_step_that_is_never_made(steps: int, count: int) -> None:
 
 def test_steps_without_gradients_move_by_decay_alone() -> None:
     decaying = [moving(1e-4, gradient=0.0), moving(1e-4, gradient=0.0)]
-    assert "in 2 looks" in one(no_update(seen(snapshots=decaying), LIMITS), "warn", "no_update").message
+    assert "in 2 snapshots" in one(no_update(seen(snapshots=decaying), LIMITS), "warn", "no_update").message
     assert no_update(seen(snapshots=[*decaying, moving(1e-4)]), LIMITS) == []
     assert no_update(seen(snapshots=decaying, preflight=None), LIMITS) == []
 

@@ -24,7 +24,7 @@ def test_inside_in_one_of_the_last_two_is_quiet(gaps: tuple[float, ...]) -> None
 def test_beyond_it_twice_in_a_row_it_speaks() -> None:
     found = one(norm_statistics(costing(0.0, 2 * GAP, GAP + 0.01), LIMITS), "warn", "norm_statistics")
     assert found.value == pytest.approx(GAP + 0.01) and found.threshold == GAP
-    assert "1.51 with running" in found.message and "0.50 with the batch" in found.message
+    assert "1.51 with running" in found.message and "0.50 with batch statistics" in found.message
     assert found.step == 300 and found.remedy.change == {"code": "fix_norm_momentum"}
 
 
@@ -34,5 +34,5 @@ def test_unknown_or_few_looks_say_nothing(gaps: tuple[float, ...]) -> None:
 
 
 def test_statistics_that_never_move_need_no_look() -> None:
-    found = one(norm_statistics(seen(setup=setup(still_norms=("norm1", "norm2"))), LIMITS), "warn")
-    assert found.cause == "norm_statistics" and "norm1 never move" in found.message
+    found = one(norm_statistics(seen(setup=setup(frozen_norms=("norm1", "norm2"))), LIMITS), "warn")
+    assert found.cause == "norm_statistics" and "norm1 never change" in found.message

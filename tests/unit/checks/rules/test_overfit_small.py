@@ -22,13 +22,15 @@ def learned(
 
 def test_all_of_them_pass() -> None:
     found = one(overfit_small(learned(steps=11), LIMITS), "pass", "")
-    assert found.value == found.threshold == 1.0 and "20 examples by heart in 11 steps" in found.message
+    assert found.value == found.threshold == 1.0 and "memorized 20 examples in 11 steps" in found.message
 
 
 def test_all_but_one_is_noted() -> None:
     found = one(overfit_small(learned(0.95), LIMITS), "note", "")
     assert (found.value, found.threshold) == (0.95, 1.0)
-    assert "95% of 20 examples after 60 steps" in found.message and "raise lr" in found.remedy.text
+    assert (
+        "memorized only 95% of 20 examples in 60 steps" in found.message and "raise lr" in found.remedy.text
+    )
 
 
 @pytest.mark.parametrize("loss", [math.inf, NAN])

@@ -22,14 +22,16 @@ def test_one_frozen_parameter_is_enough() -> None:
 def test_one_that_the_optimizer_lacks_is_enough() -> None:
     found = one(trained_parameters(seen(setup=setup(unoptimized=NAMES[:1])), LIMITS), "warn")
     assert (found.cause, found.value) == ("frozen_parameters", 1.0)
-    assert found.message == "the optimizer does not have conv1.weight"
+    assert found.message == "the optimizer lacks conv1.weight"
     assert found.remedy.change == {"code": "give_all_parameters"}
 
 
 def test_three_names_are_enough_and_strangers_are_counted() -> None:
-    foreign = seen(setup=setup(unoptimized=NAMES, strangers=5))
+    foreign = seen(setup=setup(unoptimized=NAMES, foreign_parameters=5))
     found = one(trained_parameters(foreign, LIMITS), "warn")
-    assert "conv1.weight, conv1.bias, conv2.weight and 2 more, but 5 parameters of another" in found.message
+    assert (
+        "conv1.weight, conv1.bias, conv2.weight and 2 more but has 5 parameters of another" in found.message
+    )
     assert found.value == 5.0
     three = one(trained_parameters(seen(setup=setup(frozen=NAMES[:3])), LIMITS), "warn")
     assert three.message.endswith("conv1.weight, conv1.bias, conv2.weight")

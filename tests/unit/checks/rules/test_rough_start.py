@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hpo.checks.derived import USUAL_UPDATE
 from hpo.checks.observations import Observations
-from hpo.checks.remedies import USUAL_UPDATE
 from hpo.checks.rules.rough_start import _ABOVE, _STEPS, rough_start
 from tests.helpers.observed import LIMITS, LN10, NAN, layer, one, seen, snapshot
 
@@ -23,7 +23,7 @@ def thrown(level: float, ratio: float = LARGE, steps: int = 200) -> Observations
 def test_a_high_loss_after_a_large_first_step_is_a_rough_start() -> None:
     found = one(rough_start(thrown(_ABOVE + 0.01), LIMITS), "warn", "lr_too_high")
     assert found.value == pytest.approx(_ABOVE + 0.01) and found.threshold == _ABOVE
-    assert "1.5 x ln C" in found.message and "8 x the usual size" in found.message
+    assert "1.5x ln C" in found.message and "8x the usual size" in found.message
     assert found.remedy.change["lr"] < 0.05 and "warmup_epochs" in found.remedy.text
 
 

@@ -28,7 +28,7 @@ def test_the_worst_layer_is_named() -> None:
     found = one(saturated_units(looked(flat(SHARE, SHARE + 0.05, NAN)), LIMITS), "note", "saturated_units")
     assert (found.layer, found.step) == ("conv2", 8)
     assert (found.value, found.threshold) == (SHARE + 0.05, SHARE)
-    assert "95% of the Tanh's" in found.message and found.remedy.change == {"initializer": "xavier"}
+    assert "95% of the Tanh activations" in found.message and found.remedy.change == {"initializer": "xavier"}
 
 
 def test_only_the_latest_look_counts_and_not_the_classifier() -> None:

@@ -26,7 +26,7 @@ def test_up_to_the_factor_it_is_quiet() -> None:
 def test_beyond_it_the_step_is_named(at: int) -> None:
     found = one(spikes(seen(losses=jumping(FACTOR * 1.1, at), snapshots=[]), LIMITS), "note", "")
     assert found.value == pytest.approx(FACTOR * 1.1) and (found.step, found.threshold) == (at, FACTOR)
-    assert "jumped to 4.40, 2.2 x" in found.message and found.remedy.change == {"lr": 0.017}
+    assert "jumped to 4.40, 2.2x" in found.message and found.remedy.change == {"lr": 0.017}
 
 
 def test_the_highest_is_named() -> None:

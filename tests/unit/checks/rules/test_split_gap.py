@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from hpo.checks.observations import EpochFacts
-from hpo.checks.rules.input_scale import LOOKS_DIFFERENT
-from hpo.checks.rules.split_gap import _CARRIES, _GAP, _NOT_BY_HEART, split_gap
+from hpo.checks.rules.split_gap import _CARRIES, _DIFFERENT, _GAP, _NOT_MEMORIZED, split_gap
 from tests.helpers.observed import LIMITS, NAN, epochs, one, preflight, seen
 
 GUESSING = 0.1 + LIMITS.chance_sigmas * math.sqrt(0.1 * 0.9 / 1000)
@@ -51,9 +50,9 @@ def test_guessing_in_both_is_no_gap() -> None:
 @pytest.mark.parametrize(
     ("gap", "split_t", "count"),
     [
-        (_GAP + 0.001, LOOKS_DIFFERENT + 0.1, 1),
-        (_GAP - 0.001, LOOKS_DIFFERENT + 0.1, 0),
-        (_GAP + 0.001, LOOKS_DIFFERENT - 0.1, 0),
+        (_GAP + 0.001, _DIFFERENT + 0.1, 1),
+        (_GAP - 0.001, _DIFFERENT + 0.1, 0),
+        (_GAP + 0.001, _DIFFERENT - 0.1, 0),
         (_GAP + 0.001, NAN, 0),
     ],
 )
@@ -62,7 +61,7 @@ def test_images_that_look_different(gap: float, split_t: float, count: int, sign
     found = split_gap(seen(curve=apart(gap), preflight=facts), LIMITS)
     assert len(found) == count
     if found:
-        assert "images look different" in one(found, "warn", "train_val_mismatch").message
+        assert "images of the two splits differ" in one(found, "warn", "train_val_mismatch").message
         assert found[0].value == pytest.approx(gap) and found[0].threshold == _GAP
 
 
@@ -70,7 +69,7 @@ def test_what_training_learns_and_validation_does_not_show() -> None:
     found = one(split_gap(seen(curve=carrying(_CARRIES - 0.01)), LIMITS), "warn", "train_val_mismatch")
     assert found.value == pytest.approx(_CARRIES - 0.01) and (found.threshold, found.step) == (_CARRIES, 200)
     assert (
-        "is 0.256 at best, 39% of what training has above guessing, at a training accuracy of 0.500"
+        "is 0.256 at best, 39% of the gain over guessing in training, at a training accuracy of 0.500"
         in found.message
     )
     assert found.confidence == 0.6
@@ -81,7 +80,7 @@ def test_what_training_learns_and_validation_does_not_show() -> None:
     [
         {"share": _CARRIES + 0.01},
         {"share": 0.3, "train": 0.1 + _GAP - 0.001},
-        {"share": 0.3, "train": _NOT_BY_HEART + 0.001},
+        {"share": 0.3, "train": _NOT_MEMORIZED + 0.001},
         {"share": 0.3, "count": 1},
     ],
 )

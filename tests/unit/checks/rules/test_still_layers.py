@@ -30,7 +30,7 @@ def test_the_gradient_says_why_a_layer_stands_still() -> None:
     one(still_layers(looks({**still, "gradient_norm": 0.0}), LIMITS), "warn", "vanishing_gradients")
     one(still_layers(looks({**still, "gradient_norm": NAN}), LIMITS), "warn", "detached")
     found = one(still_layers(looks(still), LIMITS), "warn", "frozen_parameters")
-    assert found.layer == "conv1" and found.message.endswith("in 2 looks")
+    assert found.layer == "conv1" and found.message.endswith("in 2 snapshots")
 
 
 def test_what_other_checks_say_is_not_said_again() -> None:

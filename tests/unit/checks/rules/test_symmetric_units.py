@@ -19,7 +19,7 @@ def test_none_passes() -> None:
     [(1, "in conv1"), (3, "in conv1, conv2, conv3"), (5, "conv1, conv2, conv3 and 2 more layers")],
 )
 def test_one_layer_is_enough(count: int, words: str) -> None:
-    facts = preflight(alike=NAMES[:count])
+    facts = preflight(identical_units=NAMES[:count])
     found = one(symmetric_units(seen(preflight=facts), LIMITS), "warn", "symmetric_units")
     assert (found.value, found.threshold, found.layer) == (count, 0.0, "conv1")
     assert found.message.endswith(words) and found.remedy.change == {"initializer": "he"}

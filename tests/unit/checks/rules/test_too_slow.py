@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hpo.checks.derived import USUAL_UPDATE
 from hpo.checks.observations import Observations
-from hpo.checks.remedies import USUAL_UPDATE
 from hpo.checks.rules.too_slow import _LITTLE, _SMALL, _STRAIGHT, too_slow
 from tests.helpers.observed import LIMITS, LN10, NAN, layer, one, seen, snapshot
 

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from hpo.checks.rules.training_mode import training_mode
-from tests.helpers.observed import LIMITS, fed, one, seen
+from tests.helpers.observed import LIMITS, forward, one, seen
 
 NORMS = ("norm1", "norm2", "norm3")
 
 
 def test_evaluation_mode_is_for_passes_without_gradients() -> None:
-    passes = [fed(0), fed(100, learning=False, training_mode=False, eval_norms=NORMS), fed(101)]
-    assert training_mode(seen(fed=passes), LIMITS) == []
-    assert training_mode(seen(fed=[]), LIMITS) == []
+    passes = [forward(0), forward(100, learning=False, training_mode=False, eval_norms=NORMS), forward(101)]
+    assert training_mode(seen(forwards=passes), LIMITS) == []
+    assert training_mode(seen(forwards=[]), LIMITS) == []
 
 
 def test_the_first_wrong_pass_is_named() -> None:
-    passes = [fed(0), fed(100, eval_norms=NORMS[:1]), fed(200, eval_norms=NORMS)]
-    found = one(training_mode(seen(fed=passes), LIMITS), "warn", "eval_mode")
+    passes = [forward(0), forward(100, eval_norms=NORMS[:1]), forward(200, eval_norms=NORMS)]
+    found = one(training_mode(seen(forwards=passes), LIMITS), "warn", "eval_mode")
     assert (found.value, found.threshold, found.step) == (1.0, 0.0, 100)
-    assert found.message == "norm1 in evaluation mode while the network is trained, from step 100 on"
+    assert found.message == "norm1 in evaluation mode during training, from step 100 on"
     assert found.remedy.change == {"code": "call_train"}
 
 
 def test_from_the_start_and_two_names_are_enough() -> None:
-    found = one(training_mode(seen(fed=[fed(0, eval_norms=NORMS)]), LIMITS), "warn")
+    found = one(training_mode(seen(forwards=[forward(0, eval_norms=NORMS)]), LIMITS), "warn")
     assert found.value == 3.0 and found.message.startswith("norm1, norm2 in")
     assert found.message.endswith("from the start")

@@ -14,7 +14,7 @@ def kept(*shares: float, ratio: float = 1e-3) -> Observations:
 
 def test_the_median_decides() -> None:
     found = one(undone_update(kept(1.0, 0.0, 0.1), LIMITS), "warn", "no_update")
-    assert found.value == 0.1 and found.threshold == _KEPT and found.message.startswith("90% of what")
+    assert found.value == 0.1 and found.threshold == _KEPT and found.message.startswith("90% of the change")
     assert undone_update(kept(1.0, 0.0, 0.3), LIMITS) == []
     assert undone_update(kept(NAN), LIMITS) == []
     assert undone_update(seen(snapshots=[]), LIMITS) == []

@@ -42,12 +42,14 @@ def _token_set(monkeypatch: pytest.MonkeyPatch) -> None:
     settings.cache_clear()
 
 
-def test_prints_a_link_with_a_new_token(capsys: pytest.CaptureFixture[str]) -> None:
+def test_dashboard_prints_a_link_with_a_new_token(capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(2):
         assert run_command(["dashboard"]) == 0
         token = Served.last.access.token
         printed = capsys.readouterr().out
-        assert printed == f"http://127.0.0.1:8080/dashboard/?token={token}  (read-only; Ctrl-C ends it)\n"
+        assert (
+            printed == f"http://127.0.0.1:8080/dashboard/?token={token}  (read-only; press Ctrl-C to stop)\n"
+        )
     assert run_command(["dashboard"]) == 0
     assert token is not None and Served.last.access.token not in (None, token)
 
@@ -56,23 +58,23 @@ def test_prints_a_link_with_a_new_token(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("options", "token"), [([], SET), (["--token", GIVEN], GIVEN), (["--no-login"], None)]
 )
-def test_an_option_comes_before_the_environment(options: list[str], token: str | None) -> None:
+def test_dashboard_token_option_beats_the_environment(options: list[str], token: str | None) -> None:
     assert run_command(["dashboard", *options]) == 0
     assert Served.last.access == Access(token)
 
 
-def test_takes_the_token_from_a_file_and_keeps_it_to_itself(
+def test_dashboard_token_from_a_file_is_not_printed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "token").write_text(f"{KEPT}\nsecond line\n")
     assert run_command(["dashboard", "--writable", "--token-file", str(tmp_path / "token")]) == 0
     assert Served.last.access == Access(KEPT, writable=True)
-    assert capsys.readouterr().out == "http://127.0.0.1:8080/dashboard/  (writable; Ctrl-C ends it)\n"
+    assert capsys.readouterr().out == "http://127.0.0.1:8080/dashboard/  (writable; press Ctrl-C to stop)\n"
 
 
-def test_a_public_address_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+def test_dashboard_on_a_public_address_warns(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["dashboard", "--host", "0.0.0.0"]) == 0
-    assert "travel unencrypted" in capsys.readouterr().err
+    assert "are sent unencrypted" in capsys.readouterr().err
     assert run_command(["dashboard", "--host", "0.0.0.0", "--trusted-proxy", "10.0.0.1"]) == 0
     assert capsys.readouterr().err == ""
 
@@ -80,11 +82,11 @@ def test_a_public_address_is_warned_of(capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize(
     ("options", "wrong"),
     [
-        (["--token", "short"], "5 characters: give it at least 16"),
-        (["--token", GIVEN, "--no-login"], "exclude each other: give one of them"),
+        (["--token", "short"], "5 characters: use at least 16"),
+        (["--token", GIVEN, "--no-login"], "are mutually exclusive: use one of them"),
         (["--token-file", "/no/such"], "the token cannot be read from /no/such: No such file or directory"),
     ],
 )
-def test_a_mistake_is_the_users(capsys: Any, options: list[str], wrong: str) -> None:
+def test_dashboard_reports_bad_token_options(capsys: Any, options: list[str], wrong: str) -> None:
     assert run_command(["dashboard", *options]) == 2
     assert wrong in capsys.readouterr().err

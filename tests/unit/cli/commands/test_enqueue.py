@@ -20,7 +20,7 @@ def copied(demo: str, demo_path: Path, tmp_path: Path) -> str:
 def test_it_says_which_slot_trains_it(copied: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["enqueue", "demo", "lr=0.5", "optimizer=adam", "--storage", copied]) == 0
     said = capsys.readouterr().out
-    assert said == "demo  slot 6: lr 0.5, optimizer adam  (one more trial, as all others have begun)\n"
+    assert said == "demo  slot 6: lr 0.5, optimizer adam  (an additional trial: all others have started)\n"
 
 
 def test_mistakes_are_the_users_and_change_nothing(copied: str, capsys: pytest.CaptureFixture[str]) -> None:

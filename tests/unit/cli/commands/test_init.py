@@ -25,7 +25,7 @@ class Terminal(io.StringIO):
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to be in, on a machine that trains 1,000 images/s."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(speed, "crew_speed", lambda trials=None: 1000.0)
+    monkeypatch.setattr(speed, "pool_speed", lambda trials=None: 1000.0)
     return tmp_path
 
 

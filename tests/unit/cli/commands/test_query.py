@@ -1,4 +1,4 @@
-"""`hpo query` as a command; what SQL may do is in tests/database/test_ad_hoc.py."""
+"""`hpo query` as a command; tests/database/test_ad_hoc.py has what SQL can do."""
 
 from __future__ import annotations
 
@@ -10,26 +10,24 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
-from hpo.cli.app import run_command
 from hpo.queries.saved_queries import NAMES, question
+from tests.helpers.command_output import Capture, error_text, output_lines
 
-Capture = pytest.CaptureFixture[str]
 BEST = "SELECT max(value) AS best FROM results"
 
 
 def lines(capsys: Capture, *command: str) -> list[str]:
-    assert run_command(["query", *command]) == 0
-    return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    return output_lines(capsys, "query", *command)
 
 
-def test_a_parameter(demo: str, capsys: Capture) -> None:
+def test_query_parameter_is_filled_in(demo: str, capsys: Capture) -> None:
     sql = "SELECT number, lr FROM results WHERE lr > :low ORDER BY lr"
     assert [line.split() for line in lines(capsys, sql, "--param", "low=1")] == [
         ["number", "lr"], ["──────", "──"], ["3", "2"], ["2", "5"],
     ]  # fmt: skip
 
 
-def test_a_ready_question_by_its_name(demo: str, capsys: Capture) -> None:
+def test_query_built_in_query_runs_by_its_name(demo: str, capsys: Capture) -> None:
     shown = lines(capsys, "best", "-p", "count=1")
     assert shown[0].split()[:3] == ["rank", "number", "value"]
     assert [line.split()[:3] for line in shown[2:]] == [["1", "1", "0.8125"]]
@@ -38,7 +36,7 @@ def test_a_ready_question_by_its_name(demo: str, capsys: Capture) -> None:
     ]  # fmt: skip
 
 
-def test_the_list_of_questions(capsys: Capture) -> None:
+def test_query_list_has_every_built_in_query(capsys: Capture) -> None:
     shown = lines(capsys, "--list")
     assert [line.split()[0] for line in shown[1:]] == list(NAMES)
     assert shown[1].split("  ")[0] == "best"
@@ -49,27 +47,36 @@ def test_the_list_of_questions(capsys: Capture) -> None:
     }  # fmt: skip
 
 
-def test_a_questions_sql(capsys: Capture) -> None:
-    assert run_command(["query", "curve", "--show"]) == 0
-    assert capsys.readouterr().out == question("curve").sql
+def test_query_show_prints_the_sql(capsys: Capture) -> None:
+    assert "\n".join(lines(capsys, "curve", "--show")) + "\n" == question("curve").sql
 
 
-@pytest.mark.parametrize("name", ["out.csv", "out.JSON", "out.md", "out.parquet", "out.txt", "out"])
-def test_a_files_ending_says_its_format(demo: str, tmp_path: Path, capsys: Capture, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("out.csv", "best\n0.8125\n"),
+        ("out.JSON", '[\n{"best": 0.8125}\n]\n'),
+        ("out.md", "| best |\n|---|\n| 0.8125 |\n"),
+        ("out.txt", "  best\n──────\n0.8125\n"),
+        ("out", "  best\n──────\n0.8125\n"),
+    ],
+)
+def test_query_suffix_selects_the_format(
+    demo: str, tmp_path: Path, capsys: Capture, name: str, text: str
+) -> None:
     path = tmp_path / name
     assert lines(capsys, BEST, "-o", str(path)) == []
     assert list(tmp_path.iterdir()) == [path]
-    if name == "out.parquet":
-        assert parquet.read_table(path).to_pylist() == [{"best": 0.8125}]
-        return
-    assert path.read_text() == {
-        "out.csv": "best\n0.8125\n",
-        "out.JSON": '[\n{"best": 0.8125}\n]\n',
-        "out.md": "| best |\n|---|\n| 0.8125 |\n",
-    }.get(name, "  best\n──────\n0.8125\n")
+    assert path.read_text() == text
 
 
-def test_the_format_that_is_asked_for_wins(demo: str, tmp_path: Path, capsys: Capture) -> None:
+def test_query_parquet_suffix_selects_parquet(demo: str, tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "out.parquet"
+    assert lines(capsys, BEST, "-o", str(path)) == []
+    assert parquet.read_table(path).to_pylist() == [{"best": 0.8125}]
+
+
+def test_query_format_wins_over_the_suffix(demo: str, tmp_path: Path, capsys: Capture) -> None:
     path = tmp_path / "out.txt"
     lines(capsys, BEST, "--format", "csv", "-o", str(path))
     assert list(csv.reader(path.read_text().splitlines())) == [["best"], ["0.8125"]]
@@ -87,9 +94,13 @@ def test_the_format_that_is_asked_for_wins(demo: str, tmp_path: Path, capsys: Ca
         (["SELECT 1", "-p", "n=1"], "error: the query has no parameter :n; it has none"),
         (["SELECT nix", "-o", "out.csv"], "error: no such column: nix"),
         (["SELECT 1 AS a, 2 AS a", "-o", "out.parquet"], "error: two columns are named a"),
+        (["SELEC 1"], "error: hpo query only reads"),
+        (["DELETE FROM trials"], "error: hpo query only reads"),
+        (["SELECT :n"], "error: the query has parameters without a value: give --param n=..."),
+        (["SELECT lrr FROM results"], "error: no such column: lrr (did you mean lr"),
     ],
 )  # fmt: skip
-def test_mistakes(
+def test_query_mistake_is_an_error_and_writes_nothing(
     demo: str,
     tmp_path: Path,
     command: list[str],
@@ -98,12 +109,12 @@ def test_mistakes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run_command(["query", *command]) == 2
-    assert capsys.readouterr().err.startswith(message)
+    assert error_text(capsys, "query", *command).startswith(message)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_parquet_is_kept_off_a_terminal(demo: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_query_parquet_is_refused_on_a_terminal(
+    demo: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert run_command(["query", BEST, "--format", "parquet"]) == 2
-    assert "add -o FILE" in capsys.readouterr().err
+    assert "add -o FILE" in error_text(capsys, "query", BEST, "--format", "parquet")

@@ -29,7 +29,7 @@ def test_the_default_number_of_workers_is_said_with_its_reason(
     monkeypatch.setattr("hpo.training.cores.available_cores", lambda: 3)
     run_command(["run", "quickstart", "--device", "cpu"])
     assert asked["workers"] == 3
-    assert "workers: 3 (one a core" in capsys.readouterr().err
+    assert "workers: 3 (one per core" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("demo", "asked")
@@ -58,7 +58,7 @@ def test_a_study_of_the_database_without_its_file_is_left_to_workers(
     demo: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command(["run", "demo", "--storage", demo]) == 2
-    assert "`hpo worker demo --until-idle` goes on with it as it was submitted" in capsys.readouterr().err
+    assert "`hpo worker demo --until-idle` resumes it as submitted" in capsys.readouterr().err
     for name, storage in (("nothing", demo), ("demo", "sqlite:///missing.db"), ("demo", "mysql://x/y")):
         assert run_command(["run", name, "--storage", storage]) == 2
         said = capsys.readouterr().err
@@ -101,10 +101,13 @@ def test_ray_may_stand_without_an_address(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--max-workers", "2"], "--max-workers is for workers on a Ray cluster: say --ray too"),
+        (["--max-workers", "2"], "--max-workers is for workers on a Ray cluster: add --ray"),
         (["--cpus-per-worker", "2"], "--cpus-per-worker is for workers on a Ray cluster"),
         (["--ray", "--workers", "2"], "with --ray use --max-workers"),
-        (["--ray", "--gpus-per-worker", "1.5"], "--gpus-per-worker 1.5: Ray gives a share of one, or whole"),
+        (
+            ["--ray", "--gpus-per-worker", "1.5"],
+            "--gpus-per-worker 1.5: must be a whole number or less than 1",
+        ),
         (["--ray=somewhere"], "'somewhere' is not the address of a Ray cluster"),
     ],
 )

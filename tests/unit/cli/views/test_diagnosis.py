@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from hpo.cli.app import run_command
+from hpo.cli.database import results
 from hpo.cli.views.diagnosis import print_diagnosis
-from hpo.cli.views.tables import results
 from hpo.config.parsing.load import parse_study
 from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
@@ -71,8 +71,8 @@ def _exploding(url: str, study: str) -> str:
         ),
         (FailureGroup("error", "error", (4,), 0.1, 0.1), "error: 1 trial, lr 0.1 (number 4)"),
         (
-            FailureGroup("bad_init", "bad start", tuple(range(10)), None, None),
-            "bad start: 10 trials (number 0, 1, 2, 3, 4, 5, 6, 7 ...)",
+            FailureGroup("bad_init", "bad initialization", tuple(range(10)), None, None),
+            "bad initialization: 10 trials (number 0, 1, 2, 3, 4, 5, 6, 7 ...)",
         ),
     ],
 )
@@ -89,7 +89,7 @@ def shown(url: str, width: int) -> list[str]:
 
 EXPECTED = [
     "",
-    "did not go well",
+    "problems",
     "  exploded: 6 trials (number 18, 19, 20, 21, 22, 23)",
     "",
     "the study as a whole",
@@ -107,8 +107,8 @@ def test_of_a_study_in_stages_it_is_said_which_is_meant(tmp_path: Path) -> None:
     url = _exploding(f"sqlite:///{tmp_path / 'hpo.db'}", STUDY.replace("trials: 24", stages))
     titles = [line for line in shown(url, 200) if line and not line.startswith(" ")]
     assert titles[:2] == [
-        "did not go well in stage coarse",
-        "the study as a whole, by what was seen in stage coarse",
+        "problems in stage coarse",
+        "the study as a whole, judged by its trials in stage coarse",
     ]
 
 

@@ -5,11 +5,10 @@ import json
 import math
 
 from hpo.cli.views.lines import JsonLines, Lines
-from hpo.cli.views.progress import Progress
+from hpo.cli.views.progress import RunProgress
 from hpo.events import (
     DatabaseAway,
     DatabaseBack,
-    EpochDone,
     Event,
     RunSummary,
     StudyReady,
@@ -18,12 +17,13 @@ from hpo.events import (
     TrialStarted,
     WorkerLost,
 )
+from tests.helpers.events import epoch_done
 
 EVENTS: list[Event] = [
     StudyReady("demo", "synthetic", "ten drawn classes", 1, 3, 1, 2, "cpu", "bf16", reclaimed=1),
     TrialStarted("a", 1, 1, {"lr": 0.1}, 2),
-    EpochDone("a", 1, 1, 2, 1.5, 1.6, 0.45, 2100.4),
-    EpochDone("a", 1, 2, 2, 1.2, math.nan, 0.55, 2100.4),
+    epoch_done("a", 1, 1, 2, 1.5, 1.6, 0.45, 2100.4),
+    epoch_done("a", 1, 2, 2, 1.2, math.nan, 0.55, 2100.4),
     TrialEnded("a", 1, "complete", 0.55, "healthy", 4.0),
     TrialStarted("a", 2, 2, {"lr": 9.0}, 2),
     TrialPaused("a", 2, "rank 2 of 2 at epoch 1"),
@@ -32,9 +32,9 @@ EVENTS: list[Event] = [
 ]
 
 
-def test_plain_lines() -> None:
+def test_lines_show_a_run_as_text() -> None:
     stream = io.StringIO()
-    progress = Progress(clock=lambda: 0.0)
+    progress = RunProgress(clock=lambda: 0.0)
     progress.start_from({"complete": 1}, (0.5, 0))
     lines = Lines(stream, progress)
     for event in EVENTS:
@@ -42,8 +42,8 @@ def test_plain_lines() -> None:
     assert stream.getvalue().splitlines() == [
         "demo  3 trials, 1 worker with 2 threads each on cpu, bf16",
         "ten drawn classes",
-        "goes on: 1 trial is done, 2 left",
-        "1 trial taken over from workers that died",
+        "resuming: 1 trial done, 2 left",
+        "reclaimed 1 trial from workers that died",
         "trial 1  epoch 1/2  val_accuracy 0.4500  val_loss 1.600  train_loss 1.500  2,100 images/s",
         "trial 1  complete  val_accuracy 0.5500  healthy  [2 of 3 trials, about 4 s left]",
         "trial 2  paused  rank 2 of 2 at epoch 1",
@@ -52,17 +52,17 @@ def test_plain_lines() -> None:
     ]
 
 
-def test_a_database_that_is_away_is_told_and_when_it_is_back() -> None:
+def test_lines_report_a_database_that_does_not_answer() -> None:
     stream = io.StringIO()
-    lines = Lines(stream, Progress(clock=lambda: 0.0))
+    lines = Lines(stream, RunProgress(clock=lambda: 0.0))
     for event in (DatabaseAway("a"), DatabaseBack("a")):
         lines.show(event)
     away, back = stream.getvalue().splitlines()
-    assert away.startswith("the database does not answer: training goes on") and "10 min" in away
+    assert away.startswith("the database does not answer: training continues") and "10 min" in away
     assert back == "the database answers again: nothing was lost"
 
 
-def test_json_lines_are_valid_json_even_for_what_is_not_a_number() -> None:
+def test_json_lines_are_valid_json_for_numbers_that_are_not_finite() -> None:
     stream = io.StringIO()
     lines = JsonLines(stream)
     for event in EVENTS:

@@ -1,4 +1,4 @@
-"""What `hpo worker` writes of what happens."""
+"""The log of `hpo worker`."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ import math
 from datetime import UTC, datetime
 from typing import Any, get_args
 
-from hpo.cli.views.lines import _COUNTED, _SAYINGS, WorkerLog
+from hpo.cli.views.events import describe
+from hpo.cli.views.lines import WorkerLog
 from hpo.events import (
-    ClusterJoined,
-    EpochDone,
     Event,
     FindingMade,
-    StudyReady,
     StudySkipped,
     StudyTaken,
     TrialEnded,
     TrialStarted,
     WorkerLost,
     WorkerReady,
-    WorkersWaiting,
 )
-from hpo.workers.run import ServiceSummary
+from hpo.workers.service import ServiceSummary
+from tests.helpers.events import epoch_done
 
 EVENTS: list[Event] = [
     WorkerReady("h:1:a", "cuda:0", 2, ("a100", "gpu")),
@@ -31,14 +29,12 @@ EVENTS: list[Event] = [
     StudyTaken("h:1:a", "one"),
     TrialStarted("h:1:a", 3, 3, {"lr": 0.1}, 2),
     StudyTaken("h:2:b", "two"),
-    EpochDone("h:2:b", 0, 1, 2, 1.5, math.nan, 0.45, 2100.4),
+    epoch_done("h:2:b", 0, 1, 2, 1.5, math.nan, 0.45, 2100.4),
     FindingMade("h:1:a", 3, "warn", "dead_units", "half of conv1 is dead"),
     TrialEnded("h:1:a", 3, "complete", 0.55, "healthy", 4.0),
     StudySkipped("h:1:a", "three", "no images at postgresql://ada:secret@db/x\nput them there"),
     WorkerLost("h:2:b", "worker-2 died (exit code 1)"),
 ]
-OF_A_RUN = (StudyReady, ClusterJoined, WorkersWaiting)
-"""What a service never emits: `hpo run` begins a study, on a Ray cluster if so asked."""
 SUMMARY = ServiceSummary(1, 61.0, {"three": "no images"}, [])
 
 
@@ -55,25 +51,26 @@ def _written(*, as_json: bool) -> list[str]:
     return stream.getvalue().splitlines()
 
 
-def test_lines_for_people() -> None:
+def test_worker_log_writes_lines_of_text() -> None:
     at = "2026-11-29 12:00:05"
     assert _written(as_json=False) == [
         f"{at}  info  h:1:a  ready on cuda:0 with 2 threads, tags a100, gpu",
         f"{at}  info  h:2:b  ready on cpu with 1 thread",
-        f"{at}  info  one  h:1:a  turns to it",
-        f"{at}  info  one  trial 3  h:1:a  begins: 2 epochs, lr 0.1",
-        f"{at}  info  two  h:2:b  turns to it",
-        f"{at}  info  two  trial 0  h:2:b  epoch 1/2, val_accuracy 0.4500, train_loss 1.500, 2,100 images/s",
+        f"{at}  info  one  h:1:a  switches to this study",
+        f"{at}  info  one  trial 3  h:1:a  starts: 2 epochs, lr 0.1",
+        f"{at}  info  two  h:2:b  switches to this study",
+        f"{at}  info  two  trial 0  h:2:b  epoch 1/2  val_accuracy 0.4500  "
+        "val_loss nan  train_loss 1.500  2,100 images/s",
         f"{at}  info  one  trial 3  h:1:a  warn dead_units: half of conv1 is dead",
-        f"{at}  info  one  trial 3  h:1:a  complete, val_accuracy 0.5500: healthy",
-        f"{at}  warning  three  h:1:a  is passed over: no images at postgresql://ada:***@db/x",
+        f"{at}  info  one  trial 3  h:1:a  complete  val_accuracy 0.5500  healthy",
+        f"{at}  warning  three  h:1:a  skipped: no images at postgresql://ada:***@db/x",
         "  put them there",
         f"{at}  warning  two  h:2:b  worker-2 died (exit code 1)",
         f"{at}  warning  ended after 1 min 01 s; not served: three",
     ]
 
 
-def test_every_json_line_has_the_study_the_trial_and_the_worker() -> None:
+def test_worker_log_names_study_trial_and_worker_in_each_json_line() -> None:
     lines: list[dict[str, Any]] = [json.loads(line) for line in _written(as_json=True)]
     assert len(lines) == len(EVENTS) + 1
     assert all(line.keys() >= {"time", "level", "event", "study", "trial", "worker"} for line in lines)
@@ -92,5 +89,5 @@ def test_every_json_line_has_the_study_the_trial_and_the_worker() -> None:
     assert (lines[-1]["event"], lines[-1]["exit_code"]) == ("ended", 1)
 
 
-def test_every_event_of_a_service_has_words() -> None:
-    assert set(_SAYINGS) == set(get_args(Event)) - {*OF_A_RUN, *_COUNTED}
+def test_describe_knows_every_event() -> None:
+    assert set(describe.registry) - {object} == set(get_args(Event))

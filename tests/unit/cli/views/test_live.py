@@ -6,17 +6,18 @@ import pytest
 from rich.console import Console
 
 from hpo.cli.views.live import LiveView
-from hpo.cli.views.progress import Progress
-from hpo.events import EpochDone, Event, FindingMade, StudyReady, TrialEnded, TrialStarted, WorkerLost
+from hpo.cli.views.progress import RunProgress
+from hpo.events import Event, FindingMade, StudyReady, TrialEnded, TrialStarted, WorkerLost
+from tests.helpers.events import epoch_done
 
 EVENTS: list[Event] = [
     StudyReady("demo", "synthetic", "ten drawn classes", 0, 4, 2, 1, "cpu", "fp32"),
     TrialStarted("a", 0, 0, {"lr": 0.1, "activation": "[red]relu"}, 4),
     TrialStarted("b", 1, 1, {"lr": 0.2, "activation": "tanh"}, 4),
-    EpochDone("a", 0, 1, 4, 1.5, 1.6, 0.4, 1000),
+    epoch_done("a", 0, 1, 4, 1.5, 1.6, 0.4, 1000),
     TrialEnded("b", 1, "pruned", None, "exploded: loss 9.1 at step 30 is over 3 x the first loss 2.31", 2.0),
     TrialStarted("b", 2, 2, {"lr": 0.3, "activation": "tanh"}, 4),
-    EpochDone("a", 0, 2, 4, 1.2, 1.3, 0.8, 1000),
+    epoch_done("a", 0, 2, 4, 1.2, 1.3, 0.8, 1000),
 ]
 
 
@@ -25,7 +26,7 @@ def drawn(width: int, events: list[Event], height: int = 40) -> tuple[LiveView, 
     console = Console(
         file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None, markup=False
     )
-    with LiveView(console, Progress(clock=lambda: 50.0)) as view:
+    with LiveView(console, RunProgress(clock=lambda: 50.0)) as view:
         for event in events:
             view.show(event)
     with console.capture() as capture:
@@ -36,7 +37,7 @@ def drawn(width: int, events: list[Event], height: int = 40) -> tuple[LiveView, 
 def test_shows_that_it_is_loading_until_the_study_is_ready() -> None:
     stream = io.StringIO()
     console = Console(file=stream, width=80, force_terminal=True, color_system=None, markup=False)
-    with LiveView(console, Progress()):
+    with LiveView(console, RunProgress()):
         assert stream.getvalue() == "loading libraries and data ...\r"
     assert stream.getvalue().endswith("\r\x1b[2K")
 
@@ -80,7 +81,7 @@ def test_the_best_complete_trial_is_named() -> None:
 def test_what_must_not_vanish_is_printed_above_and_the_screen_is_left_clean() -> None:
     stream = io.StringIO()
     console = Console(file=stream, width=80, force_terminal=True, color_system=None, markup=False)
-    with LiveView(console, Progress()) as view:
+    with LiveView(console, RunProgress()) as view:
         for event in [*EVENTS, WorkerLost("b", "b died\x1b[2J (killed by signal 9)")]:
             view.show(event)
     shown = stream.getvalue()

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from hpo.cli.views.progress import Progress
+from hpo.cli.views.progress import RunProgress
 from hpo.config.parsing.load import parse_study
 from hpo.events import EpochDone, StudyReady, TrialEnded, TrialPaused, TrialStarted, WorkerLost
+from tests.helpers.events import epoch_done
 
 READY = StudyReady("s", "synthetic", "drawn", 0, 10, 2, 1, "cpu", "fp32")
 
@@ -32,7 +33,7 @@ def started(number: int, worker: str = "a", epochs: int = 4) -> TrialStarted:
 
 
 def epoch(number: int, at: int, worker: str = "a", accuracy: float = 0.5) -> EpochDone:
-    return EpochDone(worker, number, at, 4, 1.0, 1.1, accuracy, 1000.0)
+    return epoch_done(worker, number, at, 4, 1.0, 1.1, accuracy, 1000.0)
 
 
 def ended(
@@ -42,7 +43,7 @@ def ended(
 
 
 def test_counts_and_the_best_follow_the_events() -> None:
-    progress = Progress()
+    progress = RunProgress()
     for event in (
         READY,
         started(0),
@@ -58,7 +59,7 @@ def test_counts_and_the_best_follow_the_events() -> None:
 
 
 def test_a_paused_trial_neither_runs_nor_is_over() -> None:
-    progress = Progress()
+    progress = RunProgress()
     for event in (READY, started(0), epoch(0, 1), TrialPaused("a", 0, "rank 2 of 2 at epoch 1")):
         progress.apply(event)
     assert (progress.running, progress.paused, progress.done) == ({}, {0}, 0)
@@ -70,7 +71,7 @@ def test_a_paused_trial_neither_runs_nor_is_over() -> None:
 
 
 def test_earlier_runs_count() -> None:
-    progress = Progress()
+    progress = RunProgress()
     progress.start_from({"complete": 3, "failed": 1}, (0.7, 2))
     progress.apply(READY)
     progress.apply(ended(4, value=0.65))
@@ -78,7 +79,7 @@ def test_earlier_runs_count() -> None:
 
 
 def test_rates_of_all_workers_add_up_until_one_is_lost() -> None:
-    progress = Progress()
+    progress = RunProgress()
     for event in (READY, started(0), started(1, "b"), epoch(0, 1), epoch(1, 1, "b")):
         progress.apply(event)
     assert progress.images_per_second == 2000
@@ -88,7 +89,7 @@ def test_rates_of_all_workers_add_up_until_one_is_lost() -> None:
 
 
 def test_time_left_is_unknown_before_the_first_epoch() -> None:
-    progress = Progress()
+    progress = RunProgress()
     assert progress.seconds_left() is None
     progress.apply(READY)
     progress.apply(started(0))
@@ -98,7 +99,7 @@ def test_time_left_is_unknown_before_the_first_epoch() -> None:
 def test_time_left_is_exact_when_all_trials_are_alike() -> None:
     """Ten trials of 8 s on two workers: after 6 s, five rounds less 6 s are left."""
     clock = Clock()
-    progress = Progress(clock=clock)
+    progress = RunProgress(clock=clock)
     for event in (READY, started(0), started(1, "b")):
         progress.apply(event)
     for at in (1, 2, 3):
@@ -111,7 +112,7 @@ def test_time_left_is_exact_when_all_trials_are_alike() -> None:
 def test_time_left_is_not_fooled_by_trials_that_stopped_early() -> None:
     """One was stopped after 2 s; the other, still running, promises 8 s: a new one is expected to take 5."""
     clock = Clock()
-    progress = Progress(clock=clock)
+    progress = RunProgress(clock=clock)
     for event in (READY, started(0), started(1, "b")):
         progress.apply(event)
     clock.now += 2
@@ -124,7 +125,7 @@ def test_time_left_knows_that_later_stages_cost_more() -> None:
     """Four trials of 2 passes over a fifth of the images, two of 7 over all, one on the test images."""
     spec = parse_study(STAGED, "staged.yaml")
     assert spec.trial_costs == ((4, 0.4), (2, 7.0), (1, 7.0))
-    progress = Progress(ready=StudyReady("s", "d", "o", 0, 7, 1, 1, "cpu", "fp32", costs=spec.trial_costs))
+    progress = RunProgress(ready=StudyReady("s", "d", "o", 0, 7, 1, 1, "cpu", "fp32", costs=spec.trial_costs))
     for number in range(4):
         progress.apply(ended(number, seconds=4.0))
     assert progress.seconds_left() == pytest.approx(3 * 70.0)
@@ -134,7 +135,7 @@ def test_time_left_knows_that_later_stages_cost_more() -> None:
 
 def test_trials_beyond_the_plan_cost_what_the_last_stage_does() -> None:
     ready = StudyReady("s", "d", "o", 0, 6, 1, 1, "cpu", "fp32", costs=((2, 1.0), (2, 3.0)))
-    progress = Progress(ready=ready)
+    progress = RunProgress(ready=ready)
     for number in range(4):
         progress.apply(ended(number, seconds=(2.0, 2.0, 6.0, 6.0)[number]))
     assert progress.seconds_left() == pytest.approx(12.0)
@@ -143,7 +144,7 @@ def test_trials_beyond_the_plan_cost_what_the_last_stage_does() -> None:
 def test_a_resumed_trial_counts_only_the_epochs_that_were_left() -> None:
     """Epochs 3 and 4 of 4 are to be done; the third took 2 s, so the fourth is expected to take 2 more."""
     clock = Clock()
-    progress = Progress(clock=clock, ready=StudyReady("s", "d", "o", 0, 1, 1, 1, "cpu", "fp32"))
+    progress = RunProgress(clock=clock, ready=StudyReady("s", "d", "o", 0, 1, 1, 1, "cpu", "fp32"))
     progress.apply(started(0))
     clock.now += 2
     progress.apply(epoch(0, 3))
@@ -151,6 +152,6 @@ def test_a_resumed_trial_counts_only_the_epochs_that_were_left() -> None:
 
 
 def test_an_epoch_of_a_trial_that_is_not_known_is_ignored() -> None:
-    progress = Progress()
+    progress = RunProgress()
     progress.apply(epoch(5, 1))
     assert progress.running == {}

@@ -1,3 +1,5 @@
+"""Each format of a query's rows, read back or compared as text."""
+
 from __future__ import annotations
 
 import csv
@@ -28,7 +30,7 @@ def written(output_format: str, rows: list[tuple[Any, ...]] = ROWS) -> str:
     return stream.getvalue()
 
 
-def test_a_table_is_aligned_and_harmless() -> None:
+def test_table_is_aligned_without_control_characters() -> None:
     assert written("table").splitlines() == [
         "number  verdict                           lr",
         "──────  ──────────────────────────────  ────",
@@ -38,7 +40,7 @@ def test_a_table_is_aligned_and_harmless() -> None:
     ]
 
 
-def test_csv_is_read_back_as_it_was() -> None:
+def test_csv_read_back_has_the_same_values() -> None:
     assert list(csv.reader(io.StringIO(written("csv")))) == [
         COLUMNS,
         ["0", "healthy", "0.05"],
@@ -47,7 +49,7 @@ def test_csv_is_read_back_as_it_was() -> None:
     ]
 
 
-def test_json_is_read_back_with_null_for_what_is_no_number() -> None:
+def test_json_read_back_has_null_for_infinity() -> None:
     objects = json.loads(written("json"))
     assert objects == [
         {"number": 0, "verdict": "healthy", "lr": 0.05},
@@ -57,17 +59,18 @@ def test_json_is_read_back_with_null_for_what_is_no_number() -> None:
     assert json.loads(written("json", [])) == []
 
 
-def test_markdown_escapes_what_would_break_the_table() -> None:
+def test_markdown_escapes_markup() -> None:
     assert written("markdown").splitlines()[3] == '| 11 | said "no", then\\\\nstopped \\| &lt;b> |  |'
 
 
-def test_no_rows_is_a_heading() -> None:
+def test_empty_result_is_a_heading() -> None:
     assert written("table", []).splitlines() == ["number  verdict  lr", "──────  ───────  ──"]
     assert written("csv", []) == "number,verdict,lr\n"
 
 
-def test_rows_are_written_as_they_come() -> None:
-    """A million rows of a result would not fit: no writer may hold more than its first few hundred."""
+@pytest.mark.parametrize("output_format", WRITERS)
+def test_writer_writes_rows_as_they_arrive(output_format: str) -> None:
+    """A million rows may not fit into memory: a writer holds its first few hundred at most."""
     stream = io.StringIO()
     seen_at: list[int] = []
 
@@ -76,14 +79,12 @@ def test_rows_are_written_as_they_come() -> None:
             seen_at.append(stream.tell())
             yield (number, "", 0.1)
 
-    for output_format in WRITERS:
-        WRITERS[output_format](stream, COLUMNS, rows())
-        assert seen_at[-1] > seen_at[-2]
-        seen_at.clear()
+    WRITERS[output_format](stream, COLUMNS, rows())
+    assert seen_at[-1] > seen_at[-2]
 
 
 def on_a_terminal(columns: int, rows: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The lines that the table's writer puts on a terminal of that width."""
+    """Return the lines that the table has on a terminal of that width."""
     monkeypatch.setenv("COLUMNS", str(columns))
     reader, writer = pty.openpty()
     with os.fdopen(writer, "w") as terminal:
@@ -97,7 +98,7 @@ def on_a_terminal(columns: int, rows: list[tuple[Any, ...]], monkeypatch: pytest
     return shown.decode().splitlines()[:-1]
 
 
-def test_long_texts_are_cut_to_fit_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_on_a_terminal_cuts_long_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [(0, "exploded: the loss reached 9.1 by step 30", 0.05), (1, "healthy", 0.1)]
     assert on_a_terminal(40, rows, monkeypatch) == [
         "number  verdict                       lr",
@@ -108,7 +109,7 @@ def test_long_texts_are_cut_to_fit_a_terminal(monkeypatch: pytest.MonkeyPatch) -
     assert on_a_terminal(80, rows, monkeypatch)[2].endswith("by step 30  0.05")
 
 
-def test_a_table_too_wide_for_the_terminal_is_written_one_value_a_line(
+def test_table_on_a_narrow_terminal_has_one_value_a_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lines = on_a_terminal(20, ROWS[:1], monkeypatch)
@@ -120,7 +121,7 @@ def test_a_table_too_wide_for_the_terminal_is_written_one_value_a_line(
     ]
 
 
-def test_parameters_are_numbers_where_they_look_so() -> None:
+def test_parameters_that_look_like_numbers_are_numbers() -> None:
     assert parameters(["study=demo", "n=3", "lr=1e-3", "empty=", "eq=a=b", "word=true"]) == {
         "study": "demo",
         "n": 3,
@@ -132,6 +133,6 @@ def test_parameters_are_numbers_where_they_look_so() -> None:
 
 
 @pytest.mark.parametrize("given", ["study", "=3", "a b=3"])
-def test_a_parameter_without_a_value_is_refused(given: str) -> None:
+def test_parameter_without_name_or_value_is_refused(given: str) -> None:
     with pytest.raises(QueryError, match="expected NAME=VALUE"):
         parameters([given])

@@ -1,3 +1,5 @@
+"""The leaderboard as a table, on wide and narrow terminals."""
+
 from __future__ import annotations
 
 import io
@@ -22,7 +24,7 @@ def drawn(width: int) -> list[str]:
     return [line.rstrip() for line in capture.get().splitlines()]
 
 
-def test_shows_what_was_searched_and_leaves_out_what_never_applied() -> None:
+def test_leaderboard_shows_searched_values_that_applied() -> None:
     assert drawn(200) == [
         "rank  trial  val_accuracy    lr  activation  width  best epoch        time",
         "   1      7        0.8100  0.01  leaky_relu      8           4  1 min 01 s",
@@ -30,11 +32,11 @@ def test_shows_what_was_searched_and_leaves_out_what_never_applied() -> None:
     ]
 
 
-def test_on_a_narrow_terminal_whole_columns_are_left_out_and_named() -> None:
+def test_leaderboard_too_wide_names_hidden_columns() -> None:
     lines = drawn(50)
     assert lines[0] == "rank  trial  val_accuracy    lr  activation"
     assert lines[-1] == "also searched: width"
 
 
-def test_without_leaders_there_are_only_headings() -> None:
+def test_leaderboard_without_leaders_has_no_rows() -> None:
     assert leaderboard_table([], 80).row_count == 0

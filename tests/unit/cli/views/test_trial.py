@@ -1,3 +1,5 @@
+"""The page of `hpo show`: thinned curves, NaN, and the folder of the weights."""
+
 from __future__ import annotations
 
 from datetime import datetime
@@ -8,12 +10,12 @@ import pytest
 
 from hpo.cli.views.trial import print_trial
 from hpo.queries.trial import TrialDetail
-from hpo.records import EpochRecord
+from hpo.records import EpochResult
 
 
 def trial(epochs: int, best_epoch: int) -> TrialDetail:
     curve = tuple(
-        EpochRecord(epoch, 1.0, 0.5, float("nan") if epoch == 2 else 1.0, 0.5, 0.1, 1.0, 10, 10.0)
+        EpochResult(epoch, 1.0, 0.5, float("nan") if epoch == 2 else 1.0, 0.5, 0.1, 1.0, 10, 10.0)
         for epoch in range(1, epochs + 1)
     )
     return TrialDetail(
@@ -33,11 +35,11 @@ def shown_epochs(epochs: int, best_epoch: int, capsys: pytest.CaptureFixture[str
     return [int(row[0]) for row in rows if row[1] == "0.5000"], lines[-1].strip()
 
 
-def test_a_short_curve_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
+def test_short_curve_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown_epochs(24, 24, capsys)[0] == list(range(1, 25))
 
 
-def test_a_long_curve_is_thinned_but_keeps_its_ends_and_its_best(capsys: pytest.CaptureFixture[str]) -> None:
+def test_long_curve_is_thinned_around_ends_and_best(capsys: pytest.CaptureFixture[str]) -> None:
     epochs, caption = shown_epochs(240, 133, capsys)
     assert len(epochs) == 26
     assert {1, 133, 240} <= set(epochs)
@@ -45,13 +47,13 @@ def test_a_long_curve_is_thinned_but_keeps_its_ends_and_its_best(capsys: pytest.
     assert caption == "26 of 240 epochs; all of them: `hpo show --json`, or the view curves"
 
 
-def test_what_is_not_finite_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_nan_loss_is_marked_in_sparkline_and_table(capsys: pytest.CaptureFixture[str]) -> None:
     print_trial(trial(3, 3), None)
     out = capsys.readouterr().out
     assert "val_loss     ▁!▁  1.000 to 1.000" in out
     assert "nan" in out
 
 
-def test_it_says_where_the_weights_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
+def test_trial_page_names_the_folder_of_its_weights(capsys: pytest.CaptureFixture[str]) -> None:
     print_trial(trial(1, 1), Path("/kept/uid/trial-0-1"))
     assert "weights: /kept/uid/trial-0-1" in capsys.readouterr().out.splitlines()

@@ -1,4 +1,4 @@
-"""A study that is watched from outside, while its workers write: against what they wrote."""
+"""`hpo status --watch`, compared with what the study's workers wrote."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy import select
 from hpo.cli.app import run_command
 from hpo.cli.views import watch as watching
 from hpo.queries.live import StudyNow, study_now
-from hpo.records import EpochRecord, Outcome
+from hpo.records import EpochResult, Outcome
 from hpo.storage.fence import Lease
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import results_engine
@@ -53,7 +53,7 @@ def _lines(now: StudyNow, width: int = 120) -> list[str]:
     return [line.rstrip() for line in capture.get().splitlines()]
 
 
-def test_it_shows_what_hpo_run_shows(now: StudyNow) -> None:
+def test_watch_shows_what_hpo_run_shows(now: StudyNow) -> None:
     lines = _lines(now)
     text = "\n".join(lines)
     assert lines[0] == "watched  24 trials"
@@ -66,7 +66,7 @@ def test_it_shows_what_hpo_run_shows(now: StudyNow) -> None:
     assert "22  complete" in text or "22  pruned" in text
 
 
-def test_the_latest_findings_are_shown_and_passes_are_not(now: StudyNow) -> None:
+def test_watch_shows_latest_findings_without_passes(now: StudyNow) -> None:
     exploded = [each for each in range(24) if (found := outcome(each)) and found.cause == "lr_too_high"]
     assert [finding.number for finding in now.findings] == exploded[-3:]
     shown = [line for line in _lines(now) if "exploding_loss" in line]
@@ -74,8 +74,8 @@ def test_the_latest_findings_are_shown_and_passes_are_not(now: StudyNow) -> None
     assert "initial_loss" not in "\n".join(_lines(now))
 
 
-def test_the_time_left_is_that_of_the_trials(now: StudyNow) -> None:
-    """One of four epochs a second ago each: two are left, as long as two took."""
+def test_watch_time_left_follows_from_epoch_times(now: StudyNow) -> None:
+    """Two of four epochs are done: the rest takes as long as these."""
     progress = watching.progress_of(now, clock=lambda: 1000.0)
     trial = progress.running[23]
     assert (trial.epoch, trial.epochs, trial.first_epoch) == (2, 4, 0)
@@ -84,17 +84,18 @@ def test_the_time_left_is_that_of_the_trials(now: StudyNow) -> None:
     assert progress.seconds_left() == pytest.approx(expected)
 
 
-def test_texts_of_trials_do_not_reach_the_terminal(now: StudyNow) -> None:
+def test_watch_escapes_control_characters(now: StudyNow) -> None:
     assert "\x1b" in ODD_TEXT
-    assert all(each.verdict is None or "\x1b" not in line for each in now.ended for line in _lines(now, 400))
+    assert any("\x1b" in (each.verdict or "") for each in now.ended)
+    assert "\x1b" not in "\n".join(_lines(now, 400))
 
 
 @pytest.mark.parametrize("width", [40, 80])
-def test_it_is_never_wider_than_the_terminal(now: StudyNow, width: int) -> None:
+def test_watch_is_not_wider_than_the_terminal(now: StudyNow, width: int) -> None:
     assert max(map(len, _lines(now, width))) <= width
 
 
-def test_in_a_pipe_a_line_a_change_until_all_is_over(url: str, capsys: Capture) -> None:
+def test_watch_in_a_pipe_prints_a_line_per_change(url: str, capsys: Capture) -> None:
     steps: list[Any] = [lambda: None, lambda: _finish(url)]
     watching.watch(url, "watched", pause=lambda seconds: steps.pop(0)())
     before, after = capsys.readouterr().out.splitlines()
@@ -102,9 +103,7 @@ def test_in_a_pipe_a_line_a_change_until_all_is_over(url: str, capsys: Capture) 
     assert after.startswith("watched  24 of 24 trials done: ") and "best 0.9900 (trial 23)" in after
 
 
-def test_a_database_that_cannot_be_read_for_a_while_is_told(
-    url: str, capsys: Capture, tmp_path: Path
-) -> None:
+def test_watch_survives_an_unreadable_database(url: str, capsys: Capture, tmp_path: Path) -> None:
     path = tmp_path / "watched.db"
     whole = path.read_bytes()
     steps: list[Any] = [
@@ -116,7 +115,7 @@ def test_a_database_that_cannot_be_read_for_a_while_is_told(
     assert "23 of 24" in before and "watched.db" in broken and "24 of 24" in after
 
 
-def test_ctrl_c_ends_it(url: str, capsys: Capture) -> None:
+def test_watch_ends_on_ctrl_c(url: str, capsys: Capture) -> None:
     def interrupted(seconds: float) -> None:
         raise KeyboardInterrupt
 
@@ -124,14 +123,14 @@ def test_ctrl_c_ends_it(url: str, capsys: Capture) -> None:
     assert capsys.readouterr().out.startswith("watched  23 of 24")
 
 
-def test_a_study_that_nobody_is_at_has_no_time_left(now: StudyNow) -> None:
+def test_watch_without_workers_has_no_time_left(now: StudyNow) -> None:
     idle = replace(now, running=())
     lines = _lines(idle)
     assert lines[0] == "watched  24 trials  no worker is running it; `hpo run` resumes it"
     assert "left" not in lines[1]
 
 
-def test_what_cannot_be_watched(url: str, capsys: Capture) -> None:
+def test_watch_refuses_unknown_study_and_json(url: str, capsys: Capture) -> None:
     assert run_command(["status", "wachted", "--watch", "--storage", url]) == 2
     assert "did you mean watched?" in capsys.readouterr().err
     assert run_command(["status", "watched", "--watch", "--json", "--storage", url]) == 2
@@ -139,13 +138,13 @@ def test_what_cannot_be_watched(url: str, capsys: Capture) -> None:
 
 
 def _finish(url: str) -> None:
-    """The worker that has the last trial ends it."""
+    """End the last trial, as its worker does."""
     with ResultsStore(url) as store:
         slot = store.read(
             lambda connection: connection.execute(select(SlotRow.__table__).where(SlotRow.slot == 23)).one()
         )
         lease = Lease(slot.study_id, slot.stage, 23, slot.token, slot.trial_id, 2, slot.worker, 3600.0)
-        record = EpochRecord(3, 0.1, 0.99, 0.1, 0.99, 0.01, 1.0, 4500, 3000.0)
+        record = EpochResult(3, 0.1, 0.99, 0.1, 0.99, 0.01, 1.0, 4500, 3000.0)
         store.record_epoch(lease, slot.trial_id, record)
         store.finish_trial(
             lease, slot.trial_id, Outcome("complete", value=0.99, verdict="healthy", cause="healthy")

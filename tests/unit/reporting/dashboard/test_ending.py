@@ -1,11 +1,10 @@
-"""`hpo dashboard` ends by Ctrl-C while it draws."""
+"""`hpo dashboard` stops after Ctrl-C while it draws."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,15 +15,18 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.helpers import forked
+
 TOKEN = "0123456789abcdef"
-IMPATIENT = """
+START = """
 import sys
 from hpo.cli.app import main
-from hpo.reporting.dashboard import knowledge, server
-server._LONGEST_END = 0.0
+from hpo.reporting.dashboard import annotations, server
 sys.argv[0] = "hpo"
 """
-# Every operation of PyTorch takes Python's lock again in a C++ destructor, which is what aborts.
+PATIENT = f"{START}server._SHUTDOWN_SECONDS = 120.0\n"  # a loaded machine draws slowly
+IMPATIENT = f"{START}server._SHUTDOWN_SECONDS = 0.0\n"
+# Every operation of PyTorch takes the GIL in a C++ destructor, which is what aborts.
 ENDLESS = """
 import torch
 matrix = torch.rand(200, 200)
@@ -32,7 +34,7 @@ def draw(trial):
     print("drawing", flush=True)
     while True:
         torch.mm(matrix, matrix)
-knowledge.trial_curves = draw
+annotations.trial_curves = draw
 """
 PICTURES = [f"/artifacts/1/{trial}/c-0" for trial in range(1, 13)]
 
@@ -40,14 +42,13 @@ PICTURES = [f"/artifacts/1/{trial}/c-0" for trial in range(1, 13)]
 @contextmanager
 def dashboard(path: Path, *python: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The process, and its port."""
-    command = [sys.executable, *python, "dashboard", "--storage", f"sqlite:///{path}", "--port", "0"]
-    with subprocess.Popen(
+    command = [*python, "dashboard", "--storage", f"sqlite:///{path}", "--port", "0"]
+    with forked.ForkedPython(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "HPO_DASHBOARD_TOKEN": TOKEN},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell ignores Ctrl-C
     ) as process:
         assert process.stdout is not None
         yield process, urlsplit(process.stdout.readline().split()[0]).port or 0
@@ -55,7 +56,7 @@ def dashboard(path: Path, *python: str) -> Iterator[tuple[subprocess.Popen[str],
 
 
 def asking(port: int, paths: list[str]) -> tuple[list[Thread], list[bytes]]:
-    """Threads that ask for the paths, and what they got so far, whole answers only."""
+    """Start threads that request the paths; return them and the list of complete answers so far."""
     got: list[bytes] = []
 
     def ask(path: str) -> None:
@@ -73,7 +74,7 @@ def asking(port: int, paths: list[str]) -> tuple[list[Thread], list[bytes]]:
 
 
 def wait_for_first(got: list[bytes]) -> None:
-    """Return when the drawing is under way."""
+    """Wait until the drawing has started."""
     until = time.monotonic() + 60
     while not got and time.monotonic() < until:
         time.sleep(0.005)
@@ -82,12 +83,12 @@ def wait_for_first(got: list[bytes]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_answers_that_were_begun_are_given(watched_path: Path, signum: signal.Signals) -> None:
-    with dashboard(watched_path, "-m", "hpo") as (process, port):
+def test_shutdown_finishes_answers_in_progress(watched_path: Path, signum: signal.Signals) -> None:
+    with dashboard(watched_path, "-c", f"{PATIENT}main()") as (process, port):
         threads, got = asking(port, PICTURES)
         wait_for_first(got)
         process.send_signal(signum)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=150)
         for thread in threads:
             thread.join()
     assert (process.returncode, errors) == (0, "")
@@ -97,7 +98,7 @@ def test_answers_that_were_begun_are_given(watched_path: Path, signum: signal.Si
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pause", [0.0, 0.03, 0.08])
-def test_it_ends_in_the_middle_of_a_picture(watched_path: Path, pause: float) -> None:
+def test_shutdown_in_the_middle_of_a_picture(watched_path: Path, pause: float) -> None:
     with dashboard(watched_path, "-c", f"{IMPATIENT}main()") as (process, port):
         threads, got = asking(port, PICTURES)
         wait_for_first(got)
@@ -111,7 +112,7 @@ def test_it_ends_in_the_middle_of_a_picture(watched_path: Path, pause: float) ->
 
 
 @pytest.mark.slow
-def test_a_thread_in_native_code_does_not_abort_it(watched_path: Path) -> None:
+def test_shutdown_with_a_thread_in_native_code(watched_path: Path) -> None:
     with dashboard(watched_path, "-c", f"{IMPATIENT}{ENDLESS}main()") as (process, port):
         (thread,), got = asking(port, PICTURES[:1])
         assert process.stdout is not None

@@ -19,7 +19,7 @@ def anything(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 
 
 @pytest.mark.parametrize("path", ["/", "/dashboard/", "/api/studies", "/artifacts/1/2/abc", "/static/a.js"])
-def test_every_answer_says_what_it_may_be_used_for(ask: Ask, path: str) -> None:
+def test_safe_headers_set_the_policies_of_every_answer(ask: Ask, path: str) -> None:
     headers = ask(SafeHeaders(anything), path).headers
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
@@ -30,7 +30,7 @@ def test_every_answer_says_what_it_may_be_used_for(ask: Ask, path: str) -> None:
     assert headers["Last-Modified"] == "today"
 
 
-def test_an_artifact_may_run_nothing(ask: Ask) -> None:
+def test_safe_headers_let_artifacts_run_nothing(ask: Ask) -> None:
     policy = ask(SafeHeaders(anything), "/artifacts/1/2/abc").headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy and policy.endswith("sandbox")
 
@@ -44,7 +44,7 @@ def test_an_artifact_may_run_nothing(ask: Ask) -> None:
         ("/artifacts/1/abc", "private, max-age=86400, immutable"),
     ],
 )
-def test_what_browsers_may_keep(ask: Ask, path: str, caching: str) -> None:
+def test_safe_headers_set_caching_by_path(ask: Ask, path: str, caching: str) -> None:
     assert ask(SafeHeaders(anything), path).headers["Cache-Control"] == caching
 
 
@@ -59,7 +59,7 @@ def test_what_browsers_may_keep(ask: Ask, path: str, caching: str) -> None:
         ("GET", "https://evil.example", 200),  # its answer is not given to that page
     ],
 )
-def test_pages_of_other_sites_change_nothing(ask: Ask, method: str, origin: str, status: int) -> None:
+def test_same_site_refuses_changes_from_other_sites(ask: Ask, method: str, origin: str, status: int) -> None:
     app = SameSite(anything, only_local=False)
     assert ask(app, "/", method, HTTP_HOST="127.0.0.1:8080", HTTP_ORIGIN=origin).status == status
 
@@ -75,7 +75,7 @@ def test_pages_of_other_sites_change_nothing(ask: Ask, method: str, origin: str,
         ("[", 403),
     ],
 )
-def test_without_a_login_only_names_of_this_machine_are_answered(ask: Ask, host: str, status: int) -> None:
+def test_same_site_only_local_refuses_other_hosts(ask: Ask, host: str, status: int) -> None:
     assert ask(SameSite(anything, only_local=True), "/", HTTP_HOST=host).status == status
     assert ask(SameSite(anything, only_local=False), "/", HTTP_HOST=host).status == 200
 
@@ -91,5 +91,5 @@ def test_without_a_login_only_names_of_this_machine_are_answered(ask: Ask, host:
         ("box", False),
     ],
 )
-def test_only_loopback_addresses_are_local(host: str, local: bool) -> None:
+def test_is_local_only_for_loopback_addresses(host: str, local: bool) -> None:
     assert is_local(host) is local

@@ -1,4 +1,4 @@
-"""Who gets the dashboard's /metrics, and what it says where there are none."""
+"""Access to the dashboard's /metrics, and its answer if there are none."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hpo.config.parsing.load import parse_study
 from hpo.queue.slots import register_study
 from hpo.reporting.dashboard.app import Access, make_app
 from hpo.storage.store import ResultsStore
+from tests.helpers.datasets import blank_dataset
 
 TOKEN = "0123456789abcdef"
 Ask = Callable[..., Any]
@@ -19,23 +20,15 @@ Ask = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A database with a study of three trials, none of which has begun."""
+    """A database with a study of three trials, none of which has started."""
     url = f"sqlite:///{tmp_path_factory.mktemp('metrics')}/d.db"
     spec = parse_study("study: three\ntrials: 3\nspace: {lr: {log: [1e-3, 1]}}\n", "three.yaml")
     with ResultsStore(url) as store:
-        register_study(store, spec, _Images())
+        register_study(store, spec, blank_dataset())
     return url
 
 
-class _Images:
-    name = "synthetic"
-    fingerprint = "f" * 64
-    origin = "ten drawn classes"
-    classes = tuple("0123456789")
-    train_labels = range(50_000)
-
-
-def test_a_scraper_needs_the_token(studies: str, ask: Ask) -> None:
+def test_metrics_require_the_token(studies: str, ask: Ask) -> None:
     app = make_app(studies, Access(TOKEN))
     assert ask(app, "/metrics").status == 401
     assert ask(app, "/metrics", HTTP_AUTHORIZATION="Bearer 0123456789abcdeX").status == 401
@@ -46,7 +39,7 @@ def test_a_scraper_needs_the_token(studies: str, ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("writable", [False, True])
-def test_it_is_only_read(studies: str, ask: Ask, writable: bool) -> None:
+def test_metrics_never_change_the_database(studies: str, ask: Ask, writable: bool) -> None:
     app = make_app(studies, Access(writable=writable))
     local = {"HTTP_HOST": "127.0.0.1"}
     path = Path(studies.removeprefix("sqlite:///"))
@@ -58,7 +51,7 @@ def test_it_is_only_read(studies: str, ask: Ask, writable: bool) -> None:
     assert ask(app, "/metrics", HTTP_HOST="evil.example").status == 403
 
 
-def test_where_there_are_none_the_scrape_fails_with_the_reason(url: str, ask: Ask) -> None:
+def test_metrics_without_hpo_tables_fail_with_a_reason(url: str, ask: Ask) -> None:
     answer = ask(make_app(url, Access()), "/metrics", HTTP_HOST="127.0.0.1")
     assert answer.status == 503
     assert b"holds Optuna's studies and none of hpo's" in answer.body

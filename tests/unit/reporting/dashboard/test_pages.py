@@ -1,12 +1,10 @@
-"""The dashboard in a real browser: log in by the link, look, and fail to delete."""
+"""The dashboard in a real browser: log in by the link, read, and fail to delete."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +14,15 @@ from urllib.parse import urlsplit
 import optuna
 import pytest
 
+from tests.helpers import forked
+
 pytestmark = pytest.mark.slow
 NAME = "<img src=x onerror=alert(1)> ../ 🚀"
 
 
 @dataclass
 class Visit:
-    """A page of a browser, and what went wrong on it."""
+    """A page of a browser, with the errors on it."""
 
     page: Any
     link: str
@@ -36,7 +36,7 @@ class Visit:
 
 @pytest.fixture(scope="module")
 def url(watched_path: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A study of hpo's, and one of an odd name: two trials with curves, one of them running."""
+    """A study of hpo, one with an odd name and a running trial, and one of many trials."""
     path = tmp_path_factory.mktemp("pages") / "d.db"
     shutil.copy(watched_path, path)
     url = f"sqlite:///{path}"
@@ -48,7 +48,9 @@ def url(watched_path: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
         if value is not None:
             study.tell(trial, value)
     many = optuna.create_study(storage=url, study_name="many")
-    lr = {"lr": optuna.distributions.FloatDistribution(1e-4, 1, log=True)}
+    lr: dict[str, optuna.distributions.BaseDistribution] = {
+        "lr": optuna.distributions.FloatDistribution(1e-4, 1, log=True)
+    }
     many.add_trials(
         optuna.trial.create_trial(
             value=place, params={"lr": 0.5**place}, distributions=lr, intermediate_values={1: 0.5}
@@ -61,12 +63,8 @@ def url(watched_path: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def link(url: str) -> Iterator[str]:
     """What `hpo dashboard` prints."""
-    command = [sys.executable, "-m", "hpo", "dashboard", "--storage", url, "--port", "0"]
-    # As in a terminal: a shell in the background has it ignore Ctrl-C.
-    interruptible = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ}, **interruptible
-    ) as process:
+    command = ["-m", "hpo", "dashboard", "--storage", url, "--port", "0"]
+    with forked.ForkedPython(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield process.stdout.readline().split()[0]
         process.send_signal(signal.SIGINT)
@@ -75,17 +73,19 @@ def link(url: str) -> Iterator[str]:
 
 @pytest.fixture
 def visit(browser: Any, link: str) -> Iterator[Visit]:
-    """A browser that was never here."""
+    """A fresh browser profile."""
     context = browser.new_context()
     visit = Visit(context.new_page(), link)
     visit.page.on("pageerror", lambda error: visit.problems.append(str(error)))
-    visit.page.on("console", lambda said: visit.problems.extend([said.text] if said.type == "error" else []))
+    visit.page.on(
+        "console", lambda message: visit.problems.extend([message.text] if message.type == "error" else [])
+    )
     visit.page.on("dialog", lambda dialog: visit.problems.append(f"a script ran: {dialog.message}"))
     yield visit
     context.close()
 
 
-def test_without_the_token_there_is_a_form_and_no_data(visit: Visit) -> None:
+def test_page_without_token_shows_a_form_and_no_data(visit: Visit) -> None:
     answer = visit.page.goto(f"{visit.origin}/dashboard/studies/1")
     assert answer.status == 401
     assert "🚀" not in visit.page.content()
@@ -95,7 +95,7 @@ def test_without_the_token_there_is_a_form_and_no_data(visit: Visit) -> None:
     assert visit.page.request.get(f"{visit.origin}/api/studies").status == 401
 
 
-def test_the_link_logs_in_and_a_study_shows_its_curves(visit: Visit) -> None:
+def test_link_logs_in_and_a_study_shows_its_curves(visit: Visit) -> None:
     visit.page.goto(visit.link)
     assert visit.page.url == f"{visit.origin}/dashboard/"  # the token is gone
     visit.page.get_by_text("🚀").first.click()
@@ -106,19 +106,19 @@ def test_the_link_logs_in_and_a_study_shows_its_curves(visit: Visit) -> None:
     assert visit.problems == []
 
 
-def test_a_study_of_hpo_shows_its_report_and_plots(visit: Visit) -> None:
+def test_study_page_shows_note_and_plots(visit: Visit) -> None:
     visit.page.goto(visit.link)
     visit.page.goto(f"{visit.origin}/dashboard/studies/1")
     for name in ("hpo-curves", "hpo-failures", "hpo-layers"):
         plot = visit.page.locator(f"[id='user-defined-plot:{name}'] .scatterlayer .trace").first
         plot.wait_for(state="attached")
     visit.page.goto(f"{visit.origin}/dashboard/studies/1/note")
-    visit.page.get_by_role("heading", name="What went wrong").wait_for()
+    visit.page.get_by_role("heading", name="Problems").wait_for()
     visit.page.get_by_role("cell", name="learning rate too high").wait_for()
     assert visit.problems == []
 
 
-def test_a_failed_trial_shows_its_verdict_and_pictures(visit: Visit) -> None:
+def test_trial_page_shows_verdict_and_pictures(visit: Visit) -> None:
     visit.page.goto(visit.link)
     visit.page.goto(f"{visit.origin}/dashboard/studies/1/trials?numbers=5")
     visit.page.get_by_text("<script>alert(1)</script>").first.wait_for()
@@ -130,7 +130,7 @@ def test_a_failed_trial_shows_its_verdict_and_pictures(visit: Visit) -> None:
     assert visit.problems == []
 
 
-def test_a_large_study_is_drawn_as_far_as_it_is_seen(visit: Visit) -> None:
+def test_large_study_draws_only_what_is_visible(visit: Visit) -> None:
     visit.page.goto(visit.link)
     visit.page.goto(f"{visit.origin}/dashboard/studies/3")
     timeline = visit.page.locator("#graph-timeline")
@@ -146,8 +146,8 @@ def test_a_large_study_is_drawn_as_far_as_it_is_seen(visit: Visit) -> None:
     assert visit.problems == []
 
 
-def test_what_the_script_asks_for_is_asked_for_once(visit: Visit) -> None:
-    """By the page, before the script runs: an address that differs in a letter would be asked for twice."""
+def test_page_requests_its_study_once(visit: Visit) -> None:
+    """Preloaded before the script runs: an address that differs in a letter would be requested twice."""
     asked: list[str] = []
     visit.page.on("request", lambda request: asked.append(urlsplit(request.url).path))
     visit.page.goto(visit.link)
@@ -160,12 +160,12 @@ def test_what_the_script_asks_for_is_asked_for_once(visit: Visit) -> None:
     )
 
 
-def test_a_delete_is_refused(visit: Visit) -> None:
+def test_delete_is_refused(visit: Visit) -> None:
     visit.page.goto(visit.link)
     visit.page.get_by_text("🚀").first.wait_for()
-    said = visit.page.evaluate(
+    answer = visit.page.evaluate(
         "fetch('/api/studies/1', {method: 'DELETE', body: '{}'}).then(async r => [r.status, await r.text()])"
     )
-    assert said[0] == 403
-    assert "read-only" in said[1]
+    assert answer[0] == 403
+    assert "read-only" in answer[1]
     assert visit.page.request.get(f"{visit.origin}/api/studies/1").status == 200

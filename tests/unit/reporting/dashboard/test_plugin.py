@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hpo.reporting.dashboard.annotations import Annotations, _Kept
+from hpo.reporting.dashboard.annotations import Annotations, _Refreshed
 from hpo.reporting.dashboard.app import Access, make_app
 
 Ask = Callable[..., Any]
@@ -31,7 +31,7 @@ def names_of(trial: Any) -> list[str]:
     return [each["filename"] for each in trial["artifacts"]]
 
 
-def test_nothing_is_written(watched_path: Path, app: Any, ask: Ask) -> None:
+def test_plugin_writes_nothing(watched_path: Path, app: Any, ask: Ask) -> None:
     def content() -> list[str]:
         with closing(sqlite3.connect(watched_path)) as connection:
             return list(connection.iterdump())
@@ -42,8 +42,8 @@ def test_nothing_is_written(watched_path: Path, app: Any, ask: Ask) -> None:
     assert content() == before
 
 
-def test_the_study_has_a_report_and_plots(study: Any) -> None:
-    assert study["note"]["body"].startswith("## watched\n\n23 trials done, 1 under way")
+def test_study_has_a_note_and_plots(study: Any) -> None:
+    assert study["note"]["body"].startswith("## watched\n\n23 trials done, 1 running")
     plots = {each["id"]: json.loads(each["graph_object"]) for each in study["plotly_graph_objects"]}
     assert list(plots) == ["hpo-curves", "hpo-failures", "hpo-layers"]
     assert plots["hpo-failures"]["layout"]["xaxis"]["type"] == "log"
@@ -52,25 +52,25 @@ def test_the_study_has_a_report_and_plots(study: Any) -> None:
     ]  # fmt: skip
 
 
-def test_every_trial_has_its_curves_and_failed_and_best_ones_their_layers(study: Any) -> None:
+def test_trial_has_curves_and_if_best_or_failed_layers(study: Any) -> None:
     by_number = {trial["number"]: trial for trial in study["trials"]}
     best = study["best_trials"][0]["number"]
-    assert all(names_of(trial)[0] == "curves.png" for trial in study["trials"])
+    assert [names_of(trial)[0] for trial in study["trials"]] == 24 * ["curves.png"]
     assert names_of(by_number[best]) == ["curves.png", "layers.png"]
     assert names_of(by_number[5]) == ["curves.png", "layers.png"]  # it failed after an epoch
     assert names_of(by_number[2]) == ["curves.png"]  # nothing was wrong with it
     assert names_of(study["best_trials"][0]) == names_of(by_number[best])
 
 
-def test_a_failed_trial_says_why_and_what_to_do(study: Any) -> None:
+def test_failed_trial_has_verdict_and_remedy_in_its_note(study: Any) -> None:
     exploded = next(trial for trial in study["trials"] if trial["note"]["body"].startswith("### learning"))
     body = exploded["note"]["body"]
-    assert body.startswith("### learning rate too high (85% sure)\n\nthe loss is 9.1 at step 30")
+    assert body.startswith("### learning rate too high (85% confidence)\n\nthe loss is 9.1 at step 30")
     assert "**Try:** lower lr to 0.3" in body
     assert f"![curves.png](/artifacts/1/{exploded['trial_id']}/c-0)" in body
 
 
-def test_what_an_error_says_acts_on_nothing(study: Any) -> None:
+def test_error_message_is_escaped_in_the_note(study: Any) -> None:
     body = study["trials"][5]["note"]["body"]
     assert r"\<script\>alert\(1\)\</script\>" in body
     assert "\x1b" not in body
@@ -78,8 +78,9 @@ def test_what_an_error_says_acts_on_nothing(study: Any) -> None:
     assert attributes["verdict"].startswith("error: ValueError: ") and len(attributes["verdict"]) <= 90
 
 
-def test_pictures_are_drawn_when_they_are_asked_for(app: Any, ask: Ask, study: Any) -> None:
+def test_pictures_are_drawn_on_request(app: Any, ask: Ask, study: Any) -> None:
     trial = study["trials"][5]
+    assert len(trial["artifacts"]) == 2
     for each in trial["artifacts"]:
         path = f"/artifacts/1/{trial['trial_id']}/{each['artifact_id']}"
         answer = ask(app, path, HTTP_HOST="localhost")
@@ -88,11 +89,11 @@ def test_pictures_are_drawn_when_they_are_asked_for(app: Any, ask: Ask, study: A
 
 
 @pytest.mark.parametrize("path", ["1/9999/c-0", "1/1/b-0", "1/1/f-0", "1/1/c"])
-def test_there_are_no_other_pictures(app: Any, ask: Ask, path: str) -> None:
+def test_unknown_picture_is_404(app: Any, ask: Ask, path: str) -> None:
     assert ask(app, f"/artifacts/{path}", HTTP_HOST="localhost").status == 404
 
 
-def test_a_study_that_hpo_does_not_know_stays_as_it_is(url: str, ask: Ask) -> None:
+def test_plain_optuna_study_is_unchanged(url: str, ask: Ask) -> None:
     assert Annotations(url).study(1, "demo") is None
     study = json.loads(ask(make_app(url, Access()), "/api/studies/1", HTTP_HOST="localhost").body)
     assert (study["note"]["body"], study["plotly_graph_objects"], study["trials"][0]["artifacts"]) == (
@@ -102,21 +103,24 @@ def test_a_study_that_hpo_does_not_know_stays_as_it_is(url: str, ask: Ask) -> No
     )
 
 
-def test_an_old_value_is_given_while_the_next_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hpo.reporting.dashboard import annotations as knowledge
+def test_refreshed_returns_the_old_value_during_a_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Callable[[], None]] = []
 
-    started: list[Any] = []
-    made = iter("abc")
-    kept = _Kept(lambda: next(made))
+    def thread(target: Callable[[], None], **_: object) -> Unstarted:
+        started.append(target)
+        return Unstarted()
+
+    values = iter("abc")
+    refreshed = _Refreshed(lambda: next(values))
     now = [0.0]
-    monkeypatch.setattr(knowledge.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(knowledge, "Thread", lambda target, **_: started.append(target) or Unstarted())
-    assert (kept.value(), kept.value()) == ("a", "a")
+    monkeypatch.setattr("hpo.reporting.dashboard.annotations.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("hpo.reporting.dashboard.annotations.Thread", thread)
+    assert (refreshed.value(), refreshed.value()) == ("a", "a")
     now[0] = 5.1
-    assert (kept.value(), kept.value()) == ("a", "a")
-    (renew,) = started
-    renew()
-    assert kept.value() == "b"
+    assert (refreshed.value(), refreshed.value()) == ("a", "a")
+    (refresh,) = started
+    refresh()
+    assert refreshed.value() == "b"
 
 
 class Unstarted:

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.client import HTTPConnection, HTTPMessage
@@ -19,6 +18,7 @@ import pytest
 from hpo.errors import StorageError, UserError
 from hpo.reporting.dashboard.app import Access, make_app
 from hpo.reporting.dashboard.server import make_server
+from tests.helpers import forked
 
 TOKEN = "0123456789abcdef"
 ODD_NAMES = ["<script>alert(1)</script>/../../e\u0301🚀", "two\r\nX: lines"]
@@ -27,7 +27,7 @@ Ask = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def odd_url(url: str) -> str:
-    """The database with studies of odd names beside the plain one."""
+    """The database with studies with odd names in addition to the plain one."""
     for name in ODD_NAMES:
         optuna.create_study(storage=url, study_name=name).add_trial(optuna.trial.create_trial(value=1.0))
     return url
@@ -35,18 +35,17 @@ def odd_url(url: str) -> str:
 
 @pytest.fixture(scope="module")
 def port(odd_url: str) -> Iterator[int]:
-    """Where `hpo dashboard` answers; ends with Ctrl-C."""
-    command = [sys.executable, "-m", "hpo", "dashboard", "--storage", odd_url, "--port", "0"]
-    with subprocess.Popen(
+    """The port of a running `hpo dashboard`, which Ctrl-C stops."""
+    command = ["-m", "hpo", "dashboard", "--storage", odd_url, "--port", "0"]
+    with forked.ForkedPython(
         command,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "HPO_DASHBOARD_TOKEN": TOKEN},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell ignores Ctrl-C
     ) as process:
         assert process.stdout is not None
         link, _, rest = process.stdout.readline().partition("  ")
-        assert rest == "(read-only; Ctrl-C ends it)\n"
+        assert rest == "(read-only; press Ctrl-C to stop)\n"
         assert link.endswith(f"/dashboard/?token={TOKEN}")
         yield urlsplit(link).port or 0
         process.send_signal(signal.SIGINT)
@@ -62,7 +61,7 @@ def fetch(port: int, path: str, **headers: str) -> tuple[int, HTTPMessage, bytes
         return answer.status, answer.headers, answer.read()
 
 
-def test_shows_studies_and_the_curve_of_a_running_trial(url: str, ask: Ask) -> None:
+def test_app_shows_studies_and_the_curve_of_a_running_trial(url: str, ask: Ask) -> None:
     app = make_app(url, Access())
     local = {"HTTP_HOST": "127.0.0.1"}
     studies = json.loads(ask(app, "/api/studies", **local).body)["study_summaries"]
@@ -71,14 +70,14 @@ def test_shows_studies_and_the_curve_of_a_running_trial(url: str, ask: Ask) -> N
     assert (trial["state"], trial["intermediate_values"]) == ("Running", [{"step": 1, "value": 0.25}])
 
 
-def test_serves_who_has_the_token(port: int) -> None:
+def test_server_requires_the_token(port: int) -> None:
     assert fetch(port, "/api/studies")[0] == 200
     status, headers, _ = fetch(port, "/api/studies", Authorization="")
     assert status == 401
     assert headers["Server"] is None
 
 
-def test_odd_names_do_no_harm(port: int) -> None:
+def test_server_with_odd_study_names_is_safe(port: int) -> None:
     _, _, studies = fetch(port, "/api/studies")
     assert [each["study_name"] for each in json.loads(studies)["study_summaries"]] == ["demo", *ODD_NAMES]
     status, headers, table = fetch(port, "/csv/2")
@@ -101,13 +100,13 @@ def test_odd_names_do_no_harm(port: int) -> None:
         "/artifacts/99/abc-0",
     ],
 )
-def test_no_path_leads_out(port: int, path: str) -> None:
+def test_server_serves_no_other_files(port: int, path: str) -> None:
     status, _, body = fetch(port, path)
     assert status in (400, 403, 404)
     assert b"root:" not in body
 
 
-def test_a_huge_upload_is_refused_before_it_is_read(port: int) -> None:
+def test_server_refuses_a_huge_upload_before_reading_it(port: int) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(
             b"POST /api/artifacts/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000000\r\n\r\n"
@@ -115,33 +114,33 @@ def test_a_huge_upload_is_refused_before_it_is_read(port: int) -> None:
         assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_port_in_use_is_named(url: str) -> None:
+def test_make_server_names_a_port_in_use(url: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(UserError, match=f"port {port} is in use: name another one with --port"):
+        with pytest.raises(UserError, match=f"port {port} is in use: choose another one with --port"):
             make_server(url, "127.0.0.1", port, Access())
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid", "a" * 300])
-def test_an_address_of_another_machine_is_refused(url: str, host: str) -> None:
+def test_make_server_refuses_another_machines_address(url: str, host: str) -> None:
     with pytest.raises(UserError, match=f"this machine has no address {host}"):
         make_server(url, host, 0, Access(TOKEN))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
-def test_without_a_login_only_this_machine_is_served(url: str, host: str) -> None:
+def test_make_server_without_login_only_listens_locally(url: str, host: str) -> None:
     with pytest.raises(UserError, match="without a login the dashboard may only listen on this machine"):
         make_server(url, host, 0, Access())
 
 
-def test_a_proxy_is_named_by_its_address(url: str) -> None:
-    with pytest.raises(UserError, match="--trusted-proxy takes the address of a proxy"):
+def test_make_server_refuses_a_proxy_that_is_not_an_address(url: str) -> None:
+    with pytest.raises(UserError, match="--trusted-proxy must be the IP address of a proxy"):
         make_server(url, "127.0.0.1", 0, Access(TOKEN, trusted_proxy="*"))
 
 
-def test_a_database_without_studies_is_refused(tmp_path: Path) -> None:
+def test_make_app_refuses_a_database_without_studies(tmp_path: Path) -> None:
     (tmp_path / "empty.db").touch()
-    with pytest.raises(StorageError, match="holds no studies"):
+    with pytest.raises(StorageError, match="has no studies"):
         make_app(f"sqlite:///{tmp_path}/empty.db", Access())

@@ -11,12 +11,12 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from optuna_dashboard import save_note, wsgi
-from optuna_dashboard._serializer import serialize_frozen_trial
 
 from hpo.reporting.dashboard import trial_texts
-from hpo.reporting.dashboard.annotations import Annotations
+from hpo.reporting.dashboard.annotations import Annotations, StudyAnnotations
 from hpo.reporting.dashboard.app import Access, make_app
-from hpo.reporting.dashboard.trial_texts import TrialTexts, look_once
+from hpo.reporting.dashboard.internals import serialize_frozen_trial
+from hpo.reporting.dashboard.trial_texts import TrialTexts
 
 Ask = Callable[..., Any]
 LOCAL = {"HTTP_HOST": "localhost"}
@@ -33,7 +33,7 @@ def study(tmp_path: Path) -> optuna.Study:
     study = optuna.create_study(storage=f"sqlite:///{tmp_path}/d.db", study_name="odd", direction="maximize")
     curve = {1: 0.5, 2: float("nan"), 3: float("inf"), 4: -float("inf")}
     params = {"lr": 0.1, "layers": 2, "norm": None}
-    given = {"params": params, "distributions": SPACE, "intermediate_values": curve}
+    given: dict[str, Any] = {"params": params, "distributions": SPACE, "intermediate_values": curve}
     study.add_trial(create_trial(value=0.7, user_attrs={"a": [1], "verdict": "x" * 200}, **given))
     study.add_trial(create_trial(value=float("inf"), params={"lr": 0.2}, distributions={"lr": SPACE["lr"]}))
     study.add_trial(create_trial(state=TrialState.PRUNED, system_attrs={"constraints": [1.0]}, **given))
@@ -50,7 +50,7 @@ def url_of(study: optuna.Study) -> str:
 
 
 @pytest.mark.parametrize("query", ["", "?after=0", "?after=2", "?after=100", "?after=-1", "?after=x"])
-def test_the_answer_is_that_of_optuna_dashboard(study: optuna.Study, ask: Ask, query: str) -> None:
+def test_study_details_equal_those_of_optuna_dashboard(study: optuna.Study, ask: Ask, query: str) -> None:
     theirs = ask(wsgi(study._storage), f"/api/studies/1{query}")
     ours = ask(make_app(url_of(study), Access()), f"/api/studies/1{query}", **LOCAL)
     assert ours.status == theirs.status
@@ -58,50 +58,58 @@ def test_the_answer_is_that_of_optuna_dashboard(study: optuna.Study, ask: Ask, q
     assert in_order(json.loads(ours.body)) == in_order(json.loads(theirs.body))
 
 
-@pytest.mark.parametrize("query", ["", "?trial_ids=0,2", "?trial_ids=99", "?trial_ids=x"])
-def test_the_table_is_that_of_optuna_dashboard(study: optuna.Study, ask: Ask, query: str) -> None:
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [("", 200), ("?trial_ids=0,2", 200), ("?trial_ids=99", 404), ("?trial_ids=x", 400)],
+)
+def test_csv_equals_that_of_optuna_dashboard(study: optuna.Study, ask: Ask, query: str, status: int) -> None:
     theirs = ask(wsgi(study._storage), f"/csv/1{query}")
     ours = ask(make_app(url_of(study), Access()), f"/csv/1{query}", **LOCAL)
-    assert ours.status == theirs.status
-    assert ours.status != 200 or ours.body == theirs.body
+    assert ours.status == theirs.status == status
+    assert status != 200 or ours.body == theirs.body
 
 
-def test_a_large_answer_is_packed_for_who_can_unpack_it(study: optuna.Study, ask: Ask) -> None:
+def test_large_answer_is_compressed_if_accepted(study: optuna.Study, ask: Ask) -> None:
     app = make_app(url_of(study), Access())
     small = ask(app, "/api/studies/1", **LOCAL)
     study.add_trial(create_trial(value=0.1, user_attrs={"long": "x" * 100_000}))
     app = make_app(url_of(study), Access())
-    packed = ask(app, "/api/studies/1", **LOCAL)
+    compressed = ask(app, "/api/studies/1", **LOCAL)
     plain = ask(app, "/api/studies/1", HTTP_ACCEPT_ENCODING="", **LOCAL)
-    encodings = [each.headers.get("Content-Encoding") for each in (small, packed, plain)]
+    encodings = [each.headers.get("Content-Encoding") for each in (small, compressed, plain)]
     assert encodings == [None, "gzip", None]
-    assert packed.body == plain.body
+    assert compressed.body == plain.body
 
 
-def test_the_first_answer_is_made_before_it_is_asked_for(
+def test_prepare_computes_the_first_answer(
     watched_path: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[str] = []
     read = Annotations._read
-    monkeypatch.setattr(Annotations, "_read", lambda *given: made.append("known") or read(*given))
-    monkeypatch.setattr(
-        trial_texts,
-        "serialize_frozen_trial",
-        lambda *given: made.append("trial") or serialize_frozen_trial(*given),
-    )
+
+    def count_read(annotations: Annotations, study_id: int, name: str) -> StudyAnnotations | None:
+        made.append("study")
+        return read(annotations, study_id, name)
+
+    def count_trial(*arguments: Any) -> Any:
+        made.append("trial")
+        return serialize_frozen_trial(*arguments)
+
+    monkeypatch.setattr(Annotations, "_read", count_read)
+    monkeypatch.setattr(trial_texts, "serialize_frozen_trial", count_trial)
     app = make_app(f"sqlite:///{watched_path}", Access())
     app.prepare()
     (thread,) = [each for each in threading.enumerate() if each.name == "prepare"]
     thread.join()
     over = made.count("trial")
-    assert made.count("known") == 1 and over == 24
+    assert made.count("study") == 1 and over == 24
     assert ask(app, "/api/studies/1", **LOCAL).status == 200
-    assert made.count("known") == 1
+    assert made.count("study") == 1
     assert made.count("trial") == over + 1  # the one that runs
 
 
 def in_order(answer: Any) -> Any:
-    """What has no order of its own, sorted."""
+    """Return the answer with unordered lists sorted."""
     if isinstance(answer, dict):
         return {name: in_order(value) for name, value in answer.items()}
     if isinstance(answer, list):
@@ -115,32 +123,32 @@ def is_unordered(items: list[Any]) -> bool:
     return all(isinstance(each, dict) and ({"key"} <= set(each) or {"pytype"} <= set(each)) for each in items)
 
 
-def test_a_trial_that_ends_is_made_anew(study: optuna.Study) -> None:
+def test_trial_texts_serializes_a_trial_again_when_it_ends(study: optuna.Study) -> None:
     texts = TrialTexts()
 
     def sent() -> Any:
-        return json.loads(texts.of(1, study.get_trials(deepcopy=False), {}, None, ()))[4]
+        return json.loads(texts.to_json(1, study.get_trials(deepcopy=False), {}, None, ()))[4]
 
     assert sent()["state"] == "Running"
     study.tell(4, 0.9)
     assert (sent()["state"], sent()["values"]) == ("Complete", [0.9])
 
 
-def test_what_was_made_of_an_ended_trial_is_kept_for_that_trial_alone() -> None:
+def test_trial_texts_caches_an_ended_trial_by_identity() -> None:
     texts = TrialTexts()
     trial = with_curve(0)
-    assert json.loads(texts.of(1, [trial], {}, None, ()))[0]["values"] == [0.5]
+    assert json.loads(texts.to_json(1, [trial], {}, None, ()))[0]["values"] == [0.5]
     trial.values = [0.6]
-    assert json.loads(texts.of(1, [trial], {}, None, ()))[0]["values"] == [0.5]
-    assert json.loads(texts.of(1, [with_curve(0, value=0.7)], {}, None, ()))[0]["values"] == [0.7]
+    assert json.loads(texts.to_json(1, [trial], {}, None, ()))[0]["values"] == [0.5]
+    assert json.loads(texts.to_json(1, [with_curve(0, value=0.7)], {}, None, ()))[0]["values"] == [0.7]
 
 
-def test_of_thousands_of_curves_a_part_is_sent() -> None:
+def test_trial_texts_sends_a_part_of_thousands_of_curves() -> None:
     trials = [with_curve(number) for number in range(5000)]
     trials[4999].state = TrialState.RUNNING
 
     def drawn(trials: list[FrozenTrial], best: set[int]) -> list[int]:
-        sent = json.loads(TrialTexts().of(1, trials, {}, None, best))
+        sent = json.loads(TrialTexts().to_json(1, trials, {}, None, best))
         return [trial["number"] for trial in sent if trial["intermediate_values"]]
 
     assert len(drawn(trials, {7})) == 32
@@ -148,7 +156,7 @@ def test_of_thousands_of_curves_a_part_is_sent() -> None:
     assert len(drawn(trials[:100], set())) == 100
 
 
-def test_of_many_trials_the_distributions_are_left_to_the_search_space() -> None:
+def test_trial_texts_of_many_trials_omits_distributions() -> None:
     trials = [
         create_trial(value=0.5, params={"lr": 0.1}, distributions={"lr": SPACE["lr"]}) for _ in range(101)
     ]
@@ -156,7 +164,7 @@ def test_of_many_trials_the_distributions_are_left_to_the_search_space() -> None
         trial.number = trial._trial_id = number
     texts = TrialTexts()
     for count, whole in ((100, True), (101, False), (100, True)):
-        sent = json.loads(texts.of(1, trials[:count], {}, None, set()))
+        sent = json.loads(texts.to_json(1, trials[:count], {}, None, set()))
         assert {"distribution" in trial["params"][0] for trial in sent} == {whole}
         assert sent[0]["params"][0]["param_internal_value"] == 0.1
 
@@ -165,25 +173,3 @@ def with_curve(number: int, value: float = 0.5) -> FrozenTrial:
     trial = create_trial(value=value, intermediate_values={1: 0.5})
     trial.number = trial._trial_id = number
     return trial
-
-
-def test_an_ended_trial_is_looked_at_once_for_what_trials_have_in_common(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from optuna_dashboard import _inmemory_cache
-
-    cache = _inmemory_cache.InMemoryCache()
-    look_once(cache)
-    looked: list[int] = []
-    plain = _inmemory_cache._CachedExtraStudyProperty._update_user_attrs
-
-    def look(common: Any, trial: FrozenTrial) -> None:
-        looked.append(trial.number)
-        plain(common, trial)
-
-    monkeypatch.setattr(_inmemory_cache._CachedExtraStudyProperty, "_update_user_attrs", look)
-    trials = [with_curve(number) for number in range(3)]
-    trials[1].state = TrialState.RUNNING
-    for _ in range(2):
-        _inmemory_cache.get_cached_extra_study_property(cache, 1, trials)
-    assert sorted(looked) == [0, 1, 1, 2]

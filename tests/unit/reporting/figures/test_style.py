@@ -13,12 +13,12 @@ from hpo.reporting.figures.style import (
     RUNNING,
     STOPPED_EARLY,
     Theme,
-    cause_words,
+    cause_label,
     marker,
     plotly_marker,
 )
 
-# What people with each kind of colour blindness see (full strength), in linear RGB: H. Machado, M. Oliveira,
+# How colors appear with each kind of color blindness (full strength), in linear RGB: H. Machado, M. Oliveira,
 # L. Fernandes, IEEE Transactions on Visualization and Computer Graphics 15(6), 2009, table 1.
 _BLINDNESS = {
     "protanopia": [
@@ -39,8 +39,8 @@ _BLINDNESS = {
 }
 
 
-def _linear(colour: str) -> list[float]:
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+def _linear(color: str) -> list[float]:
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     return [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
 
 
@@ -53,8 +53,8 @@ def _lab(linear: list[float]) -> tuple[float, float, float]:
     return 116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)
 
 
-def _luminance(colour: str) -> float:
-    r, g, b = _linear(colour)
+def _luminance(color: str) -> float:
+    r, g, b = _linear(color)
     return 0.2126 * r + 0.7152 * g + 0.0722 * b
 
 
@@ -63,28 +63,28 @@ def _contrast(first: str, second: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def test_every_cause_has_a_family_and_no_other() -> None:
+def test_family_of_covers_exactly_the_causes() -> None:
     assert set(FAMILY_OF) == {*CAUSES, HEALTHY, RUNNING, STOPPED_EARLY}
     assert set(FAMILY_OF.values()) == set(FAMILIES)
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
-def test_marks_and_text_stand_out_from_the_ground(theme: Theme) -> None:
+def test_theme_has_enough_contrast(theme: Theme) -> None:
     """WCAG 2.1: 3 to 1 for what carries meaning (1.4.11), 4.5 to 1 for text (1.4.3)."""
     marks = [*theme.families.values(), theme.train, theme.valid, theme.alarm]
-    assert min(_contrast(colour, theme.surface) for colour in marks) >= 3.0
-    assert min(_contrast(colour, theme.surface) for colour in (theme.ink, theme.muted, theme.alarm)) >= 4.5
+    assert min(_contrast(color, theme.surface) for color in marks) >= 3.0
+    assert min(_contrast(color, theme.surface) for color in (theme.ink, theme.muted, theme.alarm)) >= 4.5
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 @pytest.mark.parametrize("blindness", _BLINDNESS)
-def test_families_differ_for_the_colour_blind(theme: Theme, blindness: str) -> None:
+def test_theme_families_differ_for_the_color_blind(theme: Theme, blindness: str) -> None:
     """CIE76: 2.3 is just noticeable side by side; marks apart on a page need several times that."""
     seen = {
         name: _lab(
-            [sum(m * c for m, c in zip(row, _linear(colour), strict=True)) for row in _BLINDNESS[blindness]]
+            [sum(m * c for m, c in zip(row, _linear(color), strict=True)) for row in _BLINDNESS[blindness]]
         )
-        for name, colour in theme.families.items()
+        for name, color in theme.families.items()
     }
     apart = {
         (one, other): sum((a - b) ** 2 for a, b in zip(seen[one], seen[other], strict=True)) ** 0.5
@@ -95,27 +95,28 @@ def test_families_differ_for_the_colour_blind(theme: Theme, blindness: str) -> N
     assert min(apart.values()) > 12, min(apart, key=lambda pair: apart[pair])
 
 
-def test_causes_of_one_colour_have_markers_of_their_own() -> None:
+def test_marker_differs_among_causes_of_one_color() -> None:
+    assert len(FAMILIES) == 8
     for family in FAMILIES:
         alike = [cause for cause, name in FAMILY_OF.items() if name == family]
-        assert len({marker(cause) for cause in alike}) == len(alike)
+        assert 0 < len({marker(cause) for cause in alike}) == len(alike)
         assert len({plotly_marker(cause) for cause in alike}) == len(alike)
 
 
-def test_no_colour_stands_for_two_things() -> None:
-    """The variables of a page are put in by colour."""
+def test_theme_colors_are_unique() -> None:
+    """CSS variables replace colors by their value."""
     for theme in (LIGHT, DARK):
         assert len(set(theme.variables.values())) == len(theme.variables)
-        assert all(colour == colour.lower() and len(colour) == 7 for colour in theme.variables.values())
+        assert all(color == color.lower() and len(color) == 7 for color in theme.variables.values())
 
 
-def test_light_and_dark_have_the_same_hues() -> None:
+def test_themes_have_the_same_hues() -> None:
     for family in FAMILIES.values():
         light, dark = (colorsys.rgb_to_hsv(*_linear(each)) for each in (family.light, family.dark))
         if light[1] > 0.4 and dark[1] > 0.3:
-            assert min(abs(light[0] - dark[0]), 1 - abs(light[0] - dark[0])) < 0.06, family.words
+            assert min(abs(light[0] - dark[0]), 1 - abs(light[0] - dark[0])) < 0.06, family.label
 
 
-def test_a_cause_that_is_not_known_has_words_too() -> None:
-    assert cause_words("lr_too_high") == "learning rate too high"
-    assert cause_words("made_up") == "made up"
+def test_cause_label_of_an_unknown_cause() -> None:
+    assert cause_label("lr_too_high") == "learning rate too high"
+    assert cause_label("made_up") == "made up"

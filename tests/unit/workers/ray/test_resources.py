@@ -1,4 +1,4 @@
-"""What workers hold of a cluster: checked before Ray is asked for it."""
+"""Resources of workers on a cluster."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from typing import Any
 import pytest
 
 from hpo.errors import UserError
-from hpo.workers.ray.resources import Node, RayWorkers, crew_size, is_address, place
+from hpo.workers.ray.resources import Node, RayWorkers, is_address, place, worker_count
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"cpus_per_worker": 0}, "--cpus-per-worker 0: a worker needs more than no CPU"),
+        ({"cpus_per_worker": 0}, "--cpus-per-worker 0: must be more than 0"),
         ({"cpus_per_worker": float("nan")}, "--cpus-per-worker nan"),
-        ({"cpus_per_worker": 1.5}, "--cpus-per-worker 1.5: Ray gives a share of one, or whole ones"),
+        ({"cpus_per_worker": 1.5}, "--cpus-per-worker 1.5: must be a whole number or less than 1"),
         ({"gpus_per_worker": -1}, "--gpus-per-worker -1"),
-        ({"gpus_per_worker": 2.5}, "--gpus-per-worker 2.5: Ray gives a share of one, or whole ones"),
-        ({"max_workers": 0}, "--max-workers 0: at least 1"),
+        ({"gpus_per_worker": 2.5}, "--gpus-per-worker 2.5: must be a whole number or less than 1"),
+        ({"max_workers": 0}, "--max-workers 0: must be at least 1"),
         ({"address": "quickstart"}, "'quickstart' is not the address of a Ray cluster: use HOST:PORT"),
     ],
 )
-def test_what_ray_cannot_give_is_refused(values: dict[str, Any], message: str) -> None:
+def test_workers_refuse_resources_that_ray_does_not_accept(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as refusal:
         RayWorkers(**values)
     assert message in str(refusal.value)
 
 
-def test_addresses() -> None:
+def test_is_address_knows_the_addresses_of_clusters() -> None:
     for address in ("auto", "local", "head:6379", "10.0.0.7:6379", "ray://head.lab:10001", "[::1]:6379"):
         assert is_address(address) and RayWorkers(address).address == address
     for other in ("", "quickstart", "study.yaml", "http://head:8265", "head", "./a:1/b", "--json"):
@@ -52,26 +52,26 @@ def test_addresses() -> None:
         (1, 1, (16, 0), 0),
     ],
 )
-def test_how_many_workers_a_node_has_room_for(
+def test_node_has_room_for_whole_workers(
     cpus: float, gpus: float, node: tuple[float, float], room: int
 ) -> None:
     shares = RayWorkers(cpus_per_worker=cpus, gpus_per_worker=gpus)
     assert Node("id", "lab-1", *node).room(shares) == room
 
 
-def test_as_many_workers_as_there_is_room_or_trials_for() -> None:
+def test_worker_count_is_limited_by_room_and_trials() -> None:
     nodes = [Node("a", "lab-1", 4, 0), Node("b", "lab-2", 3, 1)]
-    assert crew_size(RayWorkers(), nodes, trials=100) == 7
-    assert crew_size(RayWorkers(), nodes, trials=5) == 5
-    assert crew_size(RayWorkers(max_workers=2), nodes, trials=5) == 2
-    assert crew_size(RayWorkers(cpus_per_worker=64, max_workers=3), nodes, trials=5) == 3  # they wait
+    assert worker_count(RayWorkers(), nodes, trials=100) == 7
+    assert worker_count(RayWorkers(), nodes, trials=5) == 5
+    assert worker_count(RayWorkers(max_workers=2), nodes, trials=5) == 2
+    assert worker_count(RayWorkers(cpus_per_worker=64, max_workers=3), nodes, trials=5) == 3  # they wait
     with pytest.raises(UserError) as refusal:
-        crew_size(RayWorkers(gpus_per_worker=2), nodes, trials=5)
+        worker_count(RayWorkers(gpus_per_worker=2), nodes, trials=5)
     assert "no node of the Ray cluster has 1 CPU and 2 GPU for a worker" in str(refusal.value)
     assert "lab-2: 3 CPU, 1 GPU" in str(refusal.value)
 
 
-def test_the_device_goes_with_the_shares() -> None:
+def test_device_follows_from_the_resources() -> None:
     assert RayWorkers().device("auto") == "cpu"
     assert RayWorkers(gpus_per_worker=0.5).device("auto") == "cuda"
     assert RayWorkers(cpus_per_worker=3).threads == 3

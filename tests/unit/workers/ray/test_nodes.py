@@ -1,4 +1,4 @@
-"""What a node must have, and how it is said when it has not."""
+"""What a node needs to serve, and the message if it lacks something."""
 
 from __future__ import annotations
 
@@ -11,51 +11,56 @@ from hpo import __version__
 from hpo.config.study import StudySpec
 from hpo.errors import ConfigurationError, UserError
 from hpo.provenance import sources
-from hpo.workers.ray.nodes import Report, examination, fit_nodes, user_code
+from hpo.workers.ray.nodes import NodeReport, node_probe, usable_nodes, user_code
 from hpo.workers.ray.resources import Node
 
 NODES = [Node("a", "lab-1", 1, 0), Node("b", "lab-2", 1, 0)]
 
 
-def test_a_node_like_this_one_is_fit(tmp_path: Path) -> None:
-    found = examination()(f"sqlite:///{tmp_path / 'hpo.db'}", ["json"])
+def test_node_like_this_machine_is_usable(tmp_path: Path) -> None:
+    found = node_probe()(f"sqlite:///{tmp_path / 'hpo.db'}", ["json"])
     assert found == {"missing": (), "hpo": sources()}
-    reports = [Report("lab-1", **found), Report("lab-2", **found)]
-    assert fit_nodes(NODES, reports) == NODES
+    reports = [NodeReport("lab-1", **found), NodeReport("lab-2", **found)]
+    assert usable_nodes(NODES, reports) == NODES
 
 
-def test_each_node_says_what_it_lacks() -> None:
-    found = examination()("postgresql://nobody@127.0.0.1:1/none", ["json", "no_such_nets"])
+def test_unusable_nodes_are_listed_with_what_they_lack() -> None:
+    found = node_probe()("postgresql://nobody@127.0.0.1:1/none", ["json", "no_such_nets"])
     assert found["missing"] == ("no_such_nets",) and "127.0.0.1" in found["database"]
     with pytest.raises(UserError) as refusal:
-        fit_nodes(NODES, [Report("lab-1", hpo=None), Report("lab-2", **{**found, "hpo": "0.0.9+sources.1"})])
+        usable_nodes(
+            NODES, [NodeReport("lab-1", hpo=None), NodeReport("lab-2", **{**found, "hpo": "0.0.9+sources.1"})]
+        )
     lines = str(refusal.value).splitlines()
-    assert lines[1].startswith(f"  lab-1: hpo is not installed there: install {__version__}")
-    assert lines[2] == f"  lab-2: it has hpo 0.0.9+sources.1, this is {sources()}: install the same on both"
-    assert lines[3] == "  lab-2: there is no module no_such_nets: install it there too"
-    assert lines[4].startswith("  lab-2: the database cannot be used from there: ")
+    assert lines[1].startswith(f"  lab-1: hpo is not installed: install {__version__}")
+    assert (
+        lines[2]
+        == f"  lab-2: it has hpo 0.0.9+sources.1, this machine has {sources()}: install the same version"
+    )
+    assert lines[3] == "  lab-2: module no_such_nets is missing: install it there too"
+    assert lines[4].startswith("  lab-2: it cannot use the database: ")
 
 
-def test_a_node_without_hpo_can_be_examined(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_node_without_hpo_can_run_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     cloudpickle = pytest.importorskip("ray.cloudpickle")
-    sent = cloudpickle.dumps(examination())
+    sent = cloudpickle.dumps(node_probe())
     monkeypatch.setitem(sys.modules, "hpo.workers.ray.nodes", None)  # cannot be imported
     monkeypatch.setitem(sys.modules, "hpo.provenance", None)
     assert cloudpickle.loads(sent)("sqlite:///x.db", [])["hpo"] == __version__
 
 
-def test_a_node_that_says_nothing_is_left_out_unless_none_does() -> None:
-    gone, well = Report("lab-1", problem="it was killed"), Report("lab-2", hpo=sources())
-    assert fit_nodes(NODES, [gone, well]) == NODES[1:]
-    with pytest.raises(UserError, match="lab-1: it did not say how it is: it was killed"):
-        fit_nodes(NODES[:1], [gone])
+def test_node_without_an_answer_is_left_out_unless_none_answers() -> None:
+    gone, well = NodeReport("lab-1", problem="it was killed"), NodeReport("lab-2", hpo=sources())
+    assert usable_nodes(NODES, [gone, well]) == NODES[1:]
+    with pytest.raises(UserError, match="lab-1: it did not answer: it was killed"):
+        usable_nodes(NODES[:1], [gone])
 
 
 def _study(**fixed: object) -> StudySpec:
     return StudySpec.model_validate({"study": "s", "trials": 1, "fixed": fixed})
 
 
-def test_networks_in_a_folder_are_sent_and_installed_ones_looked_for(
+def test_user_code_in_a_folder_is_sent_and_installed_code_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -68,6 +73,6 @@ def test_networks_in_a_folder_are_sent_and_installed_ones_looked_for(
     assert user_code(_study(model="packed_nets.deep:build")).sent == (tmp_path / "packed_nets",)
     installed = user_code(_study(model="torchvision.models:resnet18"))
     assert (installed.modules, installed.sent) == (("torchvision",), ())
-    with pytest.raises(ConfigurationError, match="there is no module 'nowhere_nets'"):
+    with pytest.raises(ConfigurationError, match="no module 'nowhere_nets'"):
         user_code(_study(model="nowhere_nets:build"))
     assert str(tmp_path) not in sys.path

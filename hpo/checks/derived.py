@@ -1,0 +1,165 @@
+"""Quantities that several rules derive from observations. The rules themselves do not know each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpo.checks.observations import Observations, Snapshot
+from hpo.config.thresholds import Thresholds
+from hpo.records import LayerStatistics
+
+USUAL_UPDATE = {"sgd": 6e-4, "adam": 1.5e-2, "adamw": 1.5e-2, "rmsprop": 5e-2, "adagrad": 1.5e-2}
+"""Median over layers of the first step's change over the weights' norm, at a learning rate that trains well.
+
+SGD's first step has no momentum yet; Adam's changes every weight by lr. Measured on the sound programs of
+benchmarks/diagnosis.py: 4e-4 to 2e-3 with SGD, 1.1e-2 to 2.2e-2 with Adam and AdamW.
+"""
+_FALLBACK_UPDATE = 1e-3
+HEAVY_SMOOTHING = 0.5
+"""Label smoothing above which labels are hardly visible; 0.1 is usual (Szegedy et al. 2016)."""
+_INDISTINCT = 0.95
+_MIN_LAYERS = 3
+_MIN_STEPS = 40
+"""Fewer prove nothing: sound programs leave chance between steps 20 and 45 (benchmarks/diagnosis.py)."""
+_LATEST = 0.9
+"""Share of the training after which stopping saves nothing: `learned` judges the result."""
+_WINDOW = 0.5
+"""Share of the losses so far that the line is fitted to."""
+_MEMORIZED = 0.5
+_SLOPE_ERRORS = 2.0
+"""Standard errors that are granted to the slope."""
+
+
+def chance_limit(classes: int, images: int, sigmas: float) -> float:
+    """Return the accuracy that guessing stays below: 1/C plus ``sigmas`` binomial errors over ``images``."""
+    chance = 1 / classes
+    return chance + sigmas * math.sqrt(chance * (1 - chance) / images)
+
+
+def trend(losses: np.ndarray) -> tuple[float, float, float]:
+    """Fit a line to ``losses`` (n,); return its final level, its slope per step and the slope's error."""
+    count = len(losses)
+    steps = np.arange(count) - (count - 1) / 2
+    spread = float((steps**2).sum())
+    with np.errstate(invalid="ignore", over="ignore"):  # losses that exploded: the result is nan
+        slope = float((steps * losses).sum()) / spread
+        rest = losses - losses.mean() - slope * steps
+        error = math.sqrt(float((rest**2).sum()) / max(1, count - 2) / spread)
+        return float(losses.mean() + slope * steps[-1]), slope, error
+
+
+def median_ratio(snapshot: Snapshot) -> float:
+    """Return the median update ratio over layers; NaN if unknown."""
+    ratios = [layer.update_ratio for layer in snapshot.layers if math.isfinite(layer.update_ratio)]
+    return float(np.median(ratios)) if ratios else math.nan
+
+
+def update_excess(seen: Observations) -> float | None:
+    """Return the first update over its usual size, scaled to the peak learning rate; None if unknown."""
+    if not seen.snapshots or seen.snapshots[0].step > 0 or seen.snapshots[0].lr <= 0:
+        return None
+    first = seen.snapshots[0]
+    ratios = [layer.update_ratio for layer in first.layers if layer.update_ratio > 0]
+    if not ratios or not np.isfinite(ratios).all():
+        return None
+    usual = USUAL_UPDATE.get(seen.setup.optimizer, _FALLBACK_UPDATE)
+    return float(np.median(ratios)) * seen.setup.lr / first.lr / usual
+
+
+def gradient_ratio(seen: Observations) -> tuple[LayerStatistics, float] | None:
+    """Return the first layer, and the gradient of the last over that of the first, each over its weights.
+
+    NaN if no gradient arrives at all, infinity if none arrives at the first layer; None if unknown.
+    """
+    known = [(layer, _relative_gradient(layer)) for layer in seen.latest.layers] if seen.latest else []
+    known = [(layer, ratio) for layer, ratio in known if math.isfinite(ratio)]
+    if len(known) < _MIN_LAYERS:
+        return None
+    (first, low), (_, high) = known[0], known[-1]
+    if low == 0:
+        return first, math.nan if high == 0 else math.inf
+    return first, high / low
+
+
+def _relative_gradient(layer: LayerStatistics) -> float:
+    return layer.gradient_norm / layer.weight_norm if layer.weight_norm else math.nan
+
+
+def loss_at_chance(seen: Observations, limits: Thresholds) -> float | None:
+    """Return the loss of a training that is at chance after ``patience``, and not leaving it; else None.
+
+    A training that has not left chance is told apart from a slow one by a line through its latest losses.
+    """
+    total, steps = seen.setup.total_steps, seen.steps
+    if total is None or not max(_MIN_STEPS, limits.patience * total) <= steps <= _LATEST * total:
+        return None
+    chance = math.log(seen.setup.classes)
+    level, slope, error = trend(seen.losses[-int(_WINDOW * steps) :])
+    if not level > chance - limits.chance_margin:
+        return None
+    # The most that the loss can still fall at the steepest slope that the data allow. Where gradients vanish
+    # there is no such doubt: a loss that comes down to chance from above will stay there.
+    fall = max(0.0, _SLOPE_ERRORS * error - slope) * (total - steps)
+    if level - fall < chance - 2 * limits.chance_margin and not (
+        level > chance and _is_blocked(seen, limits)
+    ):
+        return None
+    return level
+
+
+def _is_blocked(seen: Observations, limits: Thresholds) -> bool:
+    """Whether gradients vanish on the way and twenty examples could not be memorized either."""
+    memorized = seen.preflight.memorization if seen.preflight else None
+    if memorized is None or not memorized.accuracy < _MEMORIZED:
+        return False
+    found = gradient_ratio(seen)
+    return found is not None and not found[1] <= limits.gradient_ratio
+
+
+def label_smoothing(seen: Observations) -> float:
+    """Return the label smoothing that the configuration states or that the loss function was seen to have."""
+    stated = float(seen.setup.settings.get("label_smoothing") or 0.0)
+    probe, classes = seen.preflight.loss_probe if seen.preflight else None, seen.setup.classes
+    if stated > 0 or probe is None or abs(probe.even - math.log(classes)) > 0.1:
+        return stated
+    found = 1 - (probe.wrong - probe.right) / 20
+    # With a logit of 20, smoothing by s costs a right answer 20 s (1 - 1/C); near 1, labels may be others'.
+    fits = abs(probe.right - 20 * found * (1 - 1 / classes)) < 1
+    return found if fits and found < _INDISTINCT else 0.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting that regularizes: its value, the largest usual one, its effect, and what to set instead."""
+
+    value: float
+    most: float
+    effect: str
+    instead: Mapping[str, object]
+    cause: str = "over_regularized"
+
+
+def excessive_setting(seen: Observations) -> Setting | None:
+    """Return the first setting that regularizes far more than is usual, if any."""
+    strength = float(seen.setup.settings.get("augmentation_strength") or 0.0)
+    settings = (
+        Setting(seen.setup.dropout, 0.75, "dropout {:g} drops most of each layer", {"dropout": 0.2}),
+        Setting(
+            label_smoothing(seen),
+            HEAVY_SMOOTHING,
+            "label smoothing {:.2f} hides the labels",
+            {"label_smoothing": 0.1},
+        ),
+        Setting(
+            strength,
+            2.0,
+            "augmentation_strength {:g} leaves little of an image",
+            {"augmentation_strength": 1.0, "augmentation": "flip_crop"},
+            "augmentation",
+        ),
+    )
+    return next((each for each in settings if each.value > each.most), None)

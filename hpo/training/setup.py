@@ -1,0 +1,108 @@
+"""One training, ready to start: a configuration's images, network and optimizer, all from one key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from hpo.config.configuration import Configuration
+from hpo.data.datasets import Dataset
+from hpo.data.split import Fold, split
+from hpo.heartbeat import beat
+from hpo.rng import Key
+from hpo.training.batches import steps_per_epoch
+from hpo.training.data import ImageSet, TrialData, make_trial_data, test_images
+from hpo.training.evaluate import evaluate
+from hpo.training.model_factory import build_model
+from hpo.training.optim import build_optimizer
+from hpo.training.precision import Resolved, autocast, resolve_precision
+
+PROBE_IMAGES = 256
+"""Images that data-driven initializers and the checks before training see."""
+
+
+@dataclass(frozen=True)
+class TrialSetup:
+    """Everything a training needs. Everything random in it is a function of ``key``."""
+
+    configuration: Configuration
+    model: nn.Module
+    """On ``device``, in channels-last format."""
+    optimizer: Optimizer
+    data: TrialData
+    key: Key
+    device: torch.device
+    precision: Resolved
+
+    @classmethod
+    def of(
+        cls,
+        configuration: Configuration,
+        model: nn.Module,
+        data: TrialData,
+        key: Key,
+        device: torch.device,
+        precision: Resolved,
+    ) -> TrialSetup:
+        """Move ``model`` to ``device`` and build its optimizer."""
+        model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimizer = build_optimizer(model, configuration)
+        return cls(configuration, model, optimizer, data, key, device, precision)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The number of optimizer steps in an epoch."""
+        return steps_per_epoch(len(self.data.train), self.configuration.batch_size)
+
+    def forward(self, model: nn.Module, images: Tensor) -> Tensor:
+        """Run ``model`` on images (B, C, H, W) as the training does; returns logits (B, classes) in fp32."""
+        with autocast(self.device, self.precision):
+            logits: Tensor = model(images.contiguous(memory_format=torch.channels_last))
+        return logits.float()
+
+    def probe_batch(self) -> tuple[Tensor, Tensor]:
+        """Draw up to ``PROBE_IMAGES`` training images (n, C, H, W), preprocessed, and their labels (n,)."""
+        return _draw(self.data.train, self.key / "probe", self.device)
+
+    def val_probe_batch(self) -> tuple[Tensor, Tensor]:
+        """Draw as many validation images and labels."""
+        return _draw(self.data.val, self.key / "probe" / "val", self.device)
+
+    def test_accuracy(self, dataset: Dataset) -> float:
+        """Return the share of the test images that the network classifies correctly now."""
+        images = test_images(dataset, self.data.preprocessor, self.device)
+        return evaluate(self.model, images, self.precision).accuracy
+
+
+def prepare(
+    configuration: Configuration,
+    dataset: Dataset,
+    key: Key,
+    split_key: Key,
+    device: torch.device,
+    fold: Fold = Fold(),  # noqa: B008 (frozen)
+) -> TrialSetup:
+    """Split and preprocess the images, and build the network and its optimizer on ``device``.
+
+    ``split_key`` belongs to the study, not to the trial: all trials are validated on the same images. Raises
+    ``ConfigurationError``, ``DataError`` or ``DeviceError`` if this cannot be trained.
+    """
+    fractions = configuration.val_fraction, configuration.train_images
+    rows = split(dataset.train_labels, *fractions, split_key, fold)
+    data = make_trial_data(configuration, dataset, rows, device)
+    beat()
+    sample, _ = _draw(data.train, key / "probe", device)
+    model = build_model(configuration, classes=data.classes, key=key / "weights", sample=sample)
+    beat()
+    precision = resolve_precision(configuration.precision, device)
+    return TrialSetup.of(configuration, model, data, key, device, precision)
+
+
+def _draw(images: ImageSet, key: Key, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Draw images at random, since a split may be sorted by class."""
+    generator = torch.Generator().manual_seed(key.integer())
+    positions = torch.randperm(len(images), generator=generator)[:PROBE_IMAGES]
+    return images.batch(positions.to(device))

@@ -1,0 +1,51 @@
+"""A supervisor over a pool in which a worker crashes while others idle."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+from hpo.events import Event, WorkerLost
+from hpo.queue.slots import study_progress
+from hpo.signals import StopFlag
+from hpo.storage import identity
+from hpo.workers.messages import Crashed, CrashReport
+from hpo.workers.supervisor import Supervisor, WorkerEvents
+
+
+def test_supervisor_releases_the_slot_of_a_crashed_worker_before_restart(bench: Any) -> None:
+    study_id = bench.register()
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as gone:
+        gone.wait()
+    dead = f"{identity.host()}:{gone.pid}:1.00"
+    bench.claim(study_id, dead)
+    worker = SimpleNamespace(
+        name="worker-1", identity=dead, hung=False, silent_seconds=lambda: 0.0,
+        crash_report=lambda: CrashReport("killed", ""),
+    )  # fmt: skip
+    running: list[int] = []
+
+    class Pool:
+        count = 1
+
+        def __init__(self) -> None:
+            self.running: list[Any] = [worker]
+
+        def start(self) -> None: ...
+        def end(self) -> None: ...
+
+        def poll(self, seconds: float) -> list[Any]:
+            return [(worker, Crashed())]
+
+        def restart(self, _: Any) -> None:
+            running.append(study_progress(bench.store, study_id).running)
+            self.running = []
+
+    pool: Any = Pool()
+    emitted: list[Event] = []
+    events = WorkerEvents(emitted.append, lambda ready: None)
+    Supervisor(pool, bench.store, events, StopFlag(), most_crashes=1).run()
+    assert running == [0]
+    assert emitted == [WorkerLost(dead, "killed")]
