@@ -58,7 +58,7 @@ VARYING = (
     r"rank trial val_accuracy .*|layer mean std .*|.* \(#% sure, else .*\)",
     r"(relu|elu|leaky_relu|tanh|sigmoid) # #",
     r"star\.png( \w+ #){3}",
-    r"http://\S+/dashboard/\?token=\S+ \(read-only; Ctrl-C ends it\)",
+    r"http://\S+/dashboard/\?token=\S+ \(read-only; press Ctrl-C to stop\)",
 )
 """Lines whose words depend on the results."""
 

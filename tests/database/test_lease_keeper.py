@@ -9,13 +9,14 @@ import pytest
 from sqlalchemy import select, update
 
 from hpo.errors import LeaseLostError, StorageError
-from hpo.queries.workers import work_on
+from hpo.queries.workers import study_workers
 from hpo.queue import control, lease_keeper, leases
 from hpo.queue.lease_keeper import LeaseKeeper
 from hpo.queue.leases import claim, release, release_hung
 from hpo.signals import StudyStoppedError
 from hpo.storage.column_types import epoch_now
 from hpo.storage.engine import writing
+from hpo.storage.retry import DEFAULT_RETRY
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import AttemptRow, SlotRow
 
@@ -40,6 +41,7 @@ def times(store: ResultsStore) -> tuple[float, float]:
     columns = select(SlotRow.lease_until - epoch_now(), epoch_now() - SlotRow.progress_at)
     with store.engine.connect() as connection:
         left, silent = connection.execute(columns.where(SlotRow.slot == 0)).one()
+    assert left is not None and silent is not None
     return float(left), float(silent)
 
 
@@ -99,7 +101,7 @@ def test_a_trial_that_hangs_loses_its_slot_and_the_next_goes_on_with_it(bench: A
     again = bench.claim(study_id, "b:2:0.00")
     assert (again.trial_id, again.token) == (trial_id, lease.token + 1)
     with bench.store.engine.connect() as connection:
-        work = work_on(connection, study_id)
+        work = study_workers(connection, study_id)
     assert work.attempts == {"hung": 1} and work.workers[0].attempt == 1
 
 
@@ -108,7 +110,7 @@ def test_three_that_hang_in_one_epoch_count_as_deaths(bench: Any, clock: Clock) 
     for count in (1, 2, 3):
         lease = bench.claim(study_id, "a:1:0.00")
         trial_id = began(bench, lease)
-        leases.release_as_hung(bench.store, lease, leases.PATIENCE)
+        leases.release_as_hung(bench.store, lease, DEFAULT_RETRY)
         assert bench.store.deaths_in_a_row(trial_id) == (count, 1)
 
 

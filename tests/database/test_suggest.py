@@ -16,9 +16,9 @@ from hpo.search.history import History
 from hpo.search.samplers.optuna import searched_values
 from hpo.search.samplers.pure import signature
 from hpo.search.samplers.registry import LEARNING, PURE
-from hpo.search.suggest import Begun, Suggestions
+from hpo.search.suggest import RegisteredTrial, Suggestions
 from hpo.storage.fence import Lease
-from hpo.storage.store import OthersBeganError, ResultsStore
+from hpo.storage.store import OtherTrialsStartedError, ResultsStore
 
 WORKER = "host:1:0.00"
 SPACE: dict[str, Any] = {
@@ -47,14 +47,14 @@ class Searcher:
         self.suggestions = Suggestions(bench.store, study_id, spec.space)
 
     def claim(self) -> Lease:
-        lease = claim(self.store, self.study_id, WORKER, 60.0)
+        lease = claim(self.store, self.study_id, WORKER, 3600.0)
         assert lease is not None
         return lease
 
-    def begin(self, lease: Lease) -> Begun:
+    def begin(self, lease: Lease) -> RegisteredTrial:
         return self.suggestions.begin(lease, self.spec, lease.given, dataset="synthetic", device="cpu")
 
-    def end(self, lease: Lease, begun: Begun, value: float | None) -> None:
+    def end(self, lease: Lease, begun: RegisteredTrial, value: float | None) -> None:
         """Complete with a value; without one a check has stopped it."""
         self.store.begin_attempt(lease, begun.trial_id, device="cpu", from_epoch=0)
         if value is None:
@@ -139,7 +139,7 @@ def test_who_draws_without_knowing_another_trial_draws_again(bench: Any, sampler
     stale = worker.suggestions.suggest(worker.spec, "main", mine.slot)
     assert stale.begun == 6
     begun = other.begin(theirs)
-    with pytest.raises(OthersBeganError):
+    with pytest.raises(OtherTrialsStartedError):
         bench.store.begin_trial(
             mine, params={}, distributions={}, configuration={}, device="cpu", begun=stale.begun
         )
@@ -196,11 +196,11 @@ def test_the_history_has_every_outcome_and_reads_what_ended_once(bench: Any) -> 
     bench.store.begin_attempt(stopped[0], stopped[1].trial_id, device="cpu", from_epoch=0)
     for epoch in (1, 2):
         bench.store.record_epoch(stopped[0], stopped[1].trial_id, bench.record(epoch, 0.2 * epoch))
-    before = history.look()
+    before = history.read()
     assert [trial.outcome for trial in before] == ["complete", "pruned", None, None, None]
     bench.store.finish_trial(*_ids(stopped), Outcome("pruned", verdict="", cause="healthy"))
     bench.store.finish_trial(*_ids(failed), Outcome("failed", verdict="", cause="error", error="E"))
-    past = history.look()
+    past = history.read()
     assert [(each.outcome, each.value, each.reached, each.infeasible) for each in past] == [
         ("complete", 0.7, None, False),
         ("pruned", None, None, True),
@@ -216,14 +216,14 @@ def test_the_history_has_every_outcome_and_reads_what_ended_once(bench: Any) -> 
     assert past[0] is before[0] and past[1] is before[1]
 
 
-def _ids(begun: tuple[Lease, Begun]) -> tuple[Lease, int]:
+def _ids(begun: tuple[Lease, RegisteredTrial]) -> tuple[Lease, int]:
     return begun[0], begun[1].trial_id
 
 
 def test_the_generation_of_cmaes_is_kept_where_optuna_keeps_it(bench: Any) -> None:
     worker = searcher(bench, {"cmaes": {"startup": 2, "population": 4}})
     worker.search(12, rate)
-    past = History(bench.store, worker.study_id, "main").look()
+    past = History(bench.store, worker.study_id, "main").read()
     assert [trial.generation for trial in past] == [None, None, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2]
     kept = [trial.system_attrs.get("cma:generation") for trial in bench.optuna_trials("s")]
     assert kept == [trial.generation for trial in past]

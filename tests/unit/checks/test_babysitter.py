@@ -189,8 +189,8 @@ def test_watching_leaves_weights_bit_for_bit_the_same(name: str) -> None:
 
 
 def hooks(model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    own = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
-    return sum(map(len, own)) + sum(len(each._forward_hooks) for each in model.modules())
+    own = len(optimizer._optimizer_step_pre_hooks) + len(optimizer._optimizer_step_post_hooks)
+    return own + sum(len(each._forward_hooks) for each in model.modules())
 
 
 @pytest.mark.parametrize("end", ["close", "after", "with"])
