@@ -43,17 +43,17 @@ lint: $(VENV)/installed-dev types ## ruff (lint and format), codespell, mypy --s
 types: $(VENV)/installed-dev ## mypy --strict
 	@$(BIN)/mypy hpo models
 
-format: $(VENV)/installed-dev ## let ruff rewrite what it can
+format: $(VENV)/installed-dev ## apply the fixes of ruff
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(VENV)/installed-dev ## rewrite what is generated: the schema and tables of study files
+docs: $(VENV)/installed-dev ## regenerate the schema and tables of study files
 	@$(BIN)/python docs/generate.py
 
 site: $(VENV)/installed-dev ## build the documentation site into build/site; a broken link fails
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-screenshots: $(VENV)/installed-dev ## make the pictures of commands and pages in docs/pictures anew (minutes)
+screenshots: $(VENV)/installed-dev ## take the screenshots in docs/pictures again (minutes)
 	@$(BIN)/python docs/pictures/make_screenshots.py
 
 clean: ## remove the virtual environment and caches

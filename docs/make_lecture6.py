@@ -1,4 +1,4 @@
-"""Prints the tables of docs/lecture6.md from a database in which the three studies have run.
+"""Print the tables of docs/lecture6.md from a database with the three studies.
 
 hpo run activations; hpo run initializers; hpo run preprocessing
 python docs/make_lecture6.py [--storage sqlite:///hpo.db]
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from hpo.queries.sql import run_sql
 
-CHANCE = "did not learn"
+EXPLODED, CHANCE = "exploding_loss", "not_learning"
+"""Causes of verdicts."""
 
 
 @dataclass(frozen=True)
@@ -32,36 +33,36 @@ COMPARISONS = (
 )
 
 
-def cell(values: list[float | None], verdicts: list[str]) -> str:
-    """Mean and standard error over the seeds in percent, and how many of them ended badly."""
+def cell(values: list[float | None], causes: list[str]) -> str:
+    """Return mean and standard error over the seeds in percent, and how many seeds failed."""
     got = [100 * value for value in values if value is not None]
-    exploded = sum(verdict.startswith("exploded") for verdict in verdicts)
-    chance = sum(verdict.startswith(CHANCE) for verdict in verdicts)
-    words = [f"{exploded} of {len(values)} exploded"] if exploded else []
-    words += [f"{chance} of {len(values)} at chance"] if chance else []
+    exploded = causes.count(EXPLODED)
+    chance = causes.count(CHANCE)
+    failures = [f"{exploded} of {len(values)} exploded"] if exploded else []
+    failures += [f"{chance} of {len(values)} at chance"] if chance else []
     if not got:
-        return ", ".join(words)
+        return ", ".join(failures)
     error = statistics.stdev(got) / len(got) ** 0.5 if len(got) > 1 else 0.0
-    return "; ".join([f"{statistics.mean(got):.1f} ± {error:.1f}", *words])
+    return "; ".join([f"{statistics.mean(got):.1f} ± {error:.1f}", *failures])
 
 
 def print_table(url: str, comparison: Comparison) -> None:
     across = comparison.across or "'val accuracy, %'"
     _, rows = run_sql(
         url,
-        f"SELECT {comparison.by}, {across}, value, verdict FROM results WHERE study = :study ORDER BY slot",
+        f"SELECT {comparison.by}, {across}, value, cause FROM results WHERE study = :study ORDER BY slot",
         {"study": comparison.study},
     )
     values: dict[tuple[str, str], list[float | None]] = defaultdict(list)
-    verdicts: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for name, column, value, verdict in rows:
+    causes: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name, column, value, cause in rows:
         values[name, column].append(value)
-        verdicts[name, column].append(verdict or "")
+        causes[name, column].append(cause or "")
     columns = list(dict.fromkeys(column for _, column in values))
     heads = [f"{comparison.across} {column}" if comparison.across else column for column in columns]
     print(f"\n| {comparison.by} | " + " | ".join(heads) + " |\n|---" + "|---:" * len(columns) + "|")
     for name in dict.fromkeys(name for name, _ in values):
-        cells = [cell(values[name, column], verdicts[name, column]) for column in columns]
+        cells = [cell(values[name, column], causes[name, column]) for column in columns]
         print(f"| {name} | " + " | ".join(cells) + " |")
 
 

@@ -1,68 +1,54 @@
-"""What a study's results say about the study as a whole: from the database to findings, and back into it."""
+"""The stored findings on a study, replaced as its trials finish."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Sequence
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, delete, insert, select
 
-from hpo.checks.causes import HEALTHY
-from hpo.config.configuration import applies
-from hpo.config.study import MAIN, StudySpec
-from hpo.diagnosis import store as stored
-from hpo.diagnosis.base import StudyResults, TrialResult
 from hpo.diagnosis.findings import study_findings
-from hpo.diagnosis.store import FinishedTrial, FinishedTrials, read_finished
+from hpo.diagnosis.trials import read_finished, results_of_first_stage
 from hpo.records import StudyFinding
-from hpo.storage.engine import reading, write
+from hpo.storage.column_types import utc_now
+from hpo.storage.engine import write
+from hpo.storage.record_columns import row_of
 from hpo.storage.store import ResultsStore
+from hpo.storage.tables import STUDY_FINDINGS, StudyRow
 
 
-def study_results(engine: Engine, name: str) -> StudyResults:
-    """A study's finished trials, as its checks read them; raises ``UnknownStudyError``."""
-    with reading(engine) as connection:
-        return _results(read_finished(connection, name))
+def refresh_findings(store: ResultsStore, name: str) -> list[StudyFinding]:
+    """Diagnose the finished trials of a study and replace its stored findings.
 
-
-def refresh(store: ResultsStore, name: str) -> list[StudyFinding]:
-    """Find out what the study's trials say by now, and store it in the place of what they said before.
-
-    One transaction, in which nobody else does the same. Raises ``UnknownStudyError``.
+    Runs in one transaction that locks the study. Raises ``UnknownStudyError``.
     """
 
     def work(connection: Connection) -> list[StudyFinding]:
-        stored.lock(connection, name)
+        lock_study(connection, name)
         finished = read_finished(connection, name)
-        found = study_findings(_results(finished))
-        stored.replace(connection, finished.study_id, found, len(finished.trials))
+        found = study_findings(results_of_first_stage(finished))
+        replace_findings(connection, finished.study_id, found, len(finished.trials))
         return found
 
     return write(store.engine, work)
 
 
-def _results(finished: FinishedTrials) -> StudyResults:
-    """Of a study with stages, the trials of the first, which draws from the space that the study file has."""
-    spec = StudySpec.model_validate(finished.spec)
-    first = spec.stages[0].name if spec.stages else MAIN
-    return results_of(finished, spec, first)
+def lock_study(connection: Connection, name: str) -> None:
+    """Prevent others from replacing the findings of a study until the transaction ends."""
+    connection.execute(select(StudyRow.study_id).where(StudyRow.name == name).with_for_update())
 
 
-def results_of(finished: FinishedTrials, spec: StudySpec, stage: str) -> StudyResults:
-    """The finished trials of one stage; ``spec`` has the space that it draws from."""
-    trials = tuple(_trial(spec, each) for each in finished.trials if each.stage == stage)
-    return StudyResults(spec, trials, finished.classes, finished.train_images)
-
-
-def _trial(spec: StudySpec, trial: FinishedTrial) -> TrialResult:
-    return TrialResult(
-        number=trial.number,
-        state=cast(Any, trial.outcome),
-        value=trial.value,
-        cause=trial.cause or (HEALTHY if trial.outcome == "complete" else trial.outcome),
-        seconds=trial.seconds,
-        values={
-            name: trial.configuration[name]
-            for name, distribution in spec.space.items()
-            if distribution.active(trial.configuration) and applies(name, trial.configuration)
-        },
-    )
+def replace_findings(
+    connection: Connection, study_id: int, records: Sequence[StudyFinding], trials_seen: int
+) -> None:
+    """Replace the stored findings of a study."""
+    connection.execute(delete(STUDY_FINDINGS).where(STUDY_FINDINGS.c.study_id == study_id))
+    for position, record in enumerate(records, start=1):
+        connection.execute(
+            insert(STUDY_FINDINGS).values(
+                study_id=study_id,
+                position=position,
+                trials_seen=trials_seen,
+                made_at=utc_now(),
+                **row_of(record),
+            )
+        )

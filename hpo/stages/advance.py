@@ -10,9 +10,8 @@ from sqlalchemy import Connection, Engine, Select, func, insert, select, update
 
 from hpo.config.configuration import applies
 from hpo.config.study import MAIN, TEST, StageSpec, StudySpec
-from hpo.diagnosis import store as stored
-from hpo.diagnosis.refresh import results_of
-from hpo.diagnosis.store import FinishedTrial, FinishedTrials, read_finished
+from hpo.diagnosis.refresh import lock_study
+from hpo.diagnosis.trials import FinishedTrial, FinishedTrials, read_finished, results_of
 from hpo.errors import UserError
 from hpo.stages import wording as words
 from hpo.stages.around import carried, drawn_around, draws_around
@@ -35,7 +34,7 @@ def advance(store: ResultsStore, name: str) -> bool:
     """
 
     def work(connection: Connection) -> bool:
-        stored.lock(connection, name)
+        lock_study(connection, name)
         finished = read_finished(connection, name)
         spec = StudySpec.model_validate(finished.spec)
         if spec.stages and not connection.scalar(_open_slots(finished.study_id)):
@@ -351,7 +350,7 @@ def look_again(store: ResultsStore, name: str, number: int) -> int:
     """
 
     def work(connection: Connection) -> int:
-        stored.lock(connection, name)
+        lock_study(connection, name)
         finished = read_finished(connection, name)
         spec = StudySpec.model_validate(finished.spec)
         trial = _complete_trial(finished, name, number)

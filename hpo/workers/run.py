@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 
 from hpo.config.study import StudySpec
-from hpo.diagnosis.refresh import refresh
+from hpo.diagnosis.refresh import refresh_findings
 from hpo.events import Event, RunSummary, StudyReady, TrialEnded
 from hpo.queue.leases import release_dead_local
 from hpo.queue.slots import StudyProgress, study_progress
@@ -84,7 +84,7 @@ class StudyRun:
     def _conclude(self, store: ResultsStore, study_id: int) -> None:
         self._pool.end()
         release_dead_local(store, study_id)
-        refresh(store, self._spec.study)
+        refresh_findings(store, self._spec.study)
         self._update(study_progress(store, study_id))
 
     def _summary(self) -> RunSummary:

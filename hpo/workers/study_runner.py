@@ -11,7 +11,7 @@ from hpo.artifacts.best_weights import delete_stale_weights
 from hpo.config.methods import Asha
 from hpo.config.study import StudySpec
 from hpo.data.datasets import load_study_images
-from hpo.diagnosis.refresh import refresh
+from hpo.diagnosis.refresh import refresh_findings
 from hpo.errors import LeaseLostError, StorageError, StudyChangedError, UnknownStudyError
 from hpo.events import LeaseLost, TrialEnded
 from hpo.queue.control import database_time, stop_if_failing
@@ -78,7 +78,7 @@ class StudyRunner:
         """Store the study's findings, and delete files of workers that died right after a trial."""
         context = self.context
         with suppress(UnknownStudyError):  # deleted a moment ago
-            refresh(context.store, context.spec.study)
+            refresh_findings(context.store, context.spec.study)
         remove_study_checkpoints(settings().checkpoints.expanduser(), context.study_uid)
         delete_stale_weights(context.store, context.study_id, context.study_uid, context.spec.keep_best)
 

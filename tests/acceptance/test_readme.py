@@ -1,7 +1,8 @@
-"""The README as a stranger reads it: every command in it, in order, from an empty folder."""
+"""The README and the tour as a stranger reads them: all commands in order, from an empty folder."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import signal
@@ -22,16 +23,17 @@ from hpo.rng import Key
 from tests.helpers.hpo_arguments import complaint
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+PAGES = {path: (ROOT / path).read_text() for path in ("README.md", "docs/tour.md")}
+TEXT = "\n".join(PAGES.values())
 ELSEWHERE = {
-    "make study STUDY=my.yaml": "the same",
-    "make study": "installs from a registry; its target is looked up, its recipe is `hpo run`",
-    "make test": "is what runs this test",
+    "make study STUDY=my.yaml": "the same as the next",
+    "make study": "installs from a registry; a test looks up its target, whose recipe is `hpo run`",
+    "make test": "runs this test",
+    "make up": "tests/unit/deploy/test_up.py runs it, tests/acceptance/test_compose.py the services",
     "source .venv/bin/activate": "this test has that folder on its path",
-    "docker compose up": "no engine is here: tests/acceptance/test_compose.py runs the services",
     "hpo run my-first.yaml --ray": "tests/acceptance/test_ray.py has a cluster",
 }
-"""Commands that are not run here, and why."""
+"""Commands that this test does not run, and why."""
 CHANGED = {
     "hpo dashboard": "hpo dashboard --port 0",
     "hpo worker --slots 2": "hpo worker --slots 2 --until-idle",
@@ -43,7 +45,7 @@ CHANGED = {
     "hpo init my.yaml --images ~/photos --length 30 --search regularization":
         "hpo init my.yaml --images ~/photos --length 1x1 --search regularization",
 }  # fmt: skip
-"""What would wait for ever, ask, take long, or wants another machine; and what is run in its place."""
+"""Commands that would wait, ask, take long or need another machine, and what runs in their place."""
 VARYING = (
     r"trial # (complete|pruned) .*\[# of # trials(, about # left)?\]",
     r"[a-z ]+: # trials?, lr # .*\(number .*\)",
@@ -58,88 +60,106 @@ VARYING = (
     r"star\.png( \w+ #){3}",
     r"http://\S+/dashboard/\?token=\S+ \(read-only; press Ctrl-C to stop\)",
 )
-"""Lines whose words are results too."""
+"""Lines whose words depend on the results."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A command of the README and the output that is shown below it."""
+    """A command of the pages and the output that they show below it."""
 
     command: str
     shown: list[str]
 
 
 def _blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
 def _steps() -> list[Step]:
-    steps: list[Step] = []
+    """Return the commands in order; one that both pages show is one step, with the lines of both."""
+    steps: dict[str, Step] = {}
     for block in _blocks("console"):
         for line in block.splitlines():
             if line.startswith("$ "):
-                steps.append(Step(re.sub(r"\s+# .*", "", line.removeprefix("$ ")), []))
+                command = re.sub(r"\s+# .*", "", line.removeprefix("$ "))
+                step = steps.setdefault(command, Step(command, []))
             elif line.strip() not in ("", "…"):
-                steps[-1].shown.append(line)
-    return steps
+                step.shown.append(line)
+    return list(steps.values())
 
 
 def _kind(line: str) -> str:
-    """The line without its numbers, durations and widths."""
+    """Return the line without numbers, durations and widths."""
     line = re.sub(r"(?<![\w.])(\d+ (h|min) )*\d+(\.\d+)? (s|min|h)\b", "#", line)
     line = re.sub(r"(?<![A-Za-z_])[-+]?\d+(,\d{3})*(\.\d+)?(e[-+]?\d+)?(?![\w])", "#", line)
     return re.sub(r"\s+", " ", re.sub("─+", "─", line)).strip()
 
 
-def _unlike(shown: list[str], said: str) -> list[str]:
-    """Lines that the README shows and the command did not say, nor one like it."""
-    kinds = {_kind(line) for line in said.splitlines()}
-    return [line for line in shown if not _said(_kind(line), kinds)]
+def _missing(shown: list[str], printed: str) -> list[str]:
+    """Return the lines of a page that the command did not print, nor one of the same kind."""
+    kinds = {_kind(line) for line in printed.splitlines()}
+    return [line for line in shown if not _is_among(_kind(line), kinds)]
 
 
-def _said(kind: str, kinds: set[str]) -> bool:
+def _is_among(kind: str, kinds: set[str]) -> bool:
     alike = [pattern for pattern in VARYING if re.fullmatch(pattern, kind)]
     return kind in kinds or any(re.fullmatch(pattern, other) for pattern in alike for other in kinds)
 
 
-def test_numbers_may_differ_and_words_may_not() -> None:
+def test_lines_are_compared_without_their_numbers() -> None:
     assert _kind("   1      9   0.8590   6.74e-3  relu   1 min 01 s") == "# # # # relu #"
-    assert _unlike(["trial 0  complete  val_accuracy 0.7180"], "trial 3  complete  val_accuracy 0.2") == []
-    assert _unlike(["rank  trial  value"], "rank  trial  val_accuracy") == ["rank  trial  value"]
+    assert _missing(["trial 0  complete  val_accuracy 0.7180"], "trial 3  complete  val_accuracy 0.2") == []
+    assert _missing(["rank  trial  value"], "rank  trial  val_accuracy") == ["rank  trial  value"]
 
 
 def _spans() -> set[str]:
-    """Commands in the running text, as far as they are not placeholders."""
-    prose = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
+    """Return the commands in the running text that are not placeholders."""
+    prose = re.sub(r"^```.*?^```$", "", TEXT, flags=re.MULTILINE | re.DOTALL)
     spans = (re.sub(r"\s+", " ", span) for span in re.findall(r"`([^`]+)`", prose))
     return {span for span in spans if re.match(r"(hpo|make|docker|source|pip) ", span)}
 
 
-def test_every_command_in_the_text_is_one_of_hpo_with_these_options() -> None:
-    for span in _spans() - set(ELSEWHERE):
-        assert any(step.command.startswith(span) for step in _steps()), f"{span} stands in the text alone"
-    for step in _steps():
-        if step.command.startswith("hpo "):
-            assert complaint(step.command) == "", step.command
-        else:
-            assert step.command in {**ELSEWHERE, **CHANGED}, step.command
+@pytest.mark.parametrize("span", sorted(_spans() - set(ELSEWHERE)))
+def test_command_in_the_text_is_also_shown(span: str) -> None:
+    assert any(step.command.startswith(span) for step in _steps())
 
 
-def test_the_targets_of_make_and_the_links_are_there() -> None:
+@pytest.mark.parametrize("command", [step.command for step in _steps()])
+def test_shown_command_has_its_options(command: str) -> None:
+    if command.startswith("hpo "):
+        assert complaint(command) == ""
+    else:
+        assert command in {**ELSEWHERE, **CHANGED}
+
+
+def test_targets_of_make_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    asked = set(re.findall(r"\bmake ([a-z-]+)", "\n".join([*_blocks("console"), *_spans()])))
-    assert {"study", "test"} <= asked <= targets
-    for link in re.findall(r"\]\(([^)#]+)", README):
-        assert link.startswith("https://") or (ROOT / link).exists(), link
+    shown = set(re.findall(r"\bmake ([a-z-]+)", "\n".join([*_blocks("console"), *_spans()])))
+    assert {"study", "test", "up"} <= shown <= targets
 
 
-def test_the_study_file_has_no_mistake() -> None:
+def _links() -> list[str]:
+    found = [
+        (ROOT / page).parent / link
+        for page, text in PAGES.items()
+        for link in re.findall(r"\]\(([^)#]+)", text)
+        if not link.startswith("https://")
+    ]
+    return sorted({os.path.relpath(path, ROOT) for path in found})
+
+
+@pytest.mark.parametrize("path", _links())
+def test_link_leads_to_a_file(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+def test_study_file_has_no_mistake() -> None:
     (text,) = _blocks("yaml")
     spec = parse_study(text, "my-first.yaml")
     assert spec.study == "my-first" and spec.trials == yaml.safe_load(text)["trials"]
 
 
-def test_the_babysitter_of_the_example_watches_a_loop() -> None:
+def test_babysitter_example_watches_a_loop() -> None:
     import torch
     from torch import nn
 
@@ -160,7 +180,7 @@ def test_the_babysitter_of_the_example_watches_a_loop() -> None:
 
 @pytest.fixture
 def stranger(tmp_path: Path) -> dict[str, str]:
-    """The environment of somebody who has just installed hpo: an empty folder, no CIFAR-10, no network."""
+    """The environment after an installation: an empty folder, no CIFAR-10, no network."""
     home = tmp_path / "home"
     for name in ("cat", "dog"):
         (home / "photos" / name).mkdir(parents=True)
@@ -178,7 +198,7 @@ def stranger(tmp_path: Path) -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_every_command_does_what_is_shown(tmp_path: Path, stranger: dict[str, str]) -> None:
+def test_commands_print_what_is_shown(tmp_path: Path, stranger: dict[str, str]) -> None:
     folder = tmp_path / "empty"
     folder.mkdir()
     (folder / "my-first.yaml").write_text(_blocks("yaml")[0])
@@ -194,26 +214,26 @@ def test_every_command_does_what_is_shown(tmp_path: Path, stranger: dict[str, st
             name, _, value = command.removeprefix("export ").partition("=")
             stranger[name] = value
         elif command.startswith("hpo dashboard"):
-            said = _visit(command, folder, stranger)
-            assert _unlike(step.shown, said) == [], said
+            printed = _visit(command, folder, stranger)
+            assert _missing(step.shown, printed) == [], printed
         else:
             done = subprocess.run(
                 ["bash", "-c", command], cwd=folder, env=stranger, capture_output=True, text=True, check=False
             )
-            said = done.stdout + done.stderr
-            assert done.returncode == 0 and "Traceback" not in said, (command, said)
-            assert _unlike(step.shown, said) == [], (command, said)
+            printed = done.stdout + done.stderr
+            assert done.returncode == 0 and "Traceback" not in printed, (command, printed)
+            assert _missing(step.shown, printed) == [], (command, printed)
 
 
 def _visit(command: str, folder: Path, environment: dict[str, str]) -> str:
-    """What the dashboard says when it starts; its address answers, and Ctrl-C ends it."""
+    """Return the line that the dashboard prints at its start; its address must answer, and Ctrl-C end it."""
     process = subprocess.Popen(
         shlex.split(command),
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
         text=True,
-        # Where this test runs in the background of a shell, that has switched Ctrl-C off.
+        # A shell that runs this test in the background has switched Ctrl-C off.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:

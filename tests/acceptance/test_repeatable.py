@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import get_args
 
 from hpo.config.configuration import Activation, Configuration
+from tests.helpers import forked
 
 SMALLEST = {"convnet": 2, "vgg": 6, "resnet": 8, "fitnet": None, "airbench": None, "mlp": 2}
 
@@ -68,9 +67,7 @@ def _configurations() -> list[Configuration]:
 
 def _hashes(configurations: list[Configuration]) -> list[str]:
     lines = "\n".join(json.dumps(each.model_dump()) for each in configurations)
-    done = subprocess.run(
-        [sys.executable, "-c", TRAIN], input=lines, capture_output=True, text=True, timeout=600, check=False
-    )
+    done = forked.run(["-c", TRAIN], input=lines, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 

@@ -37,7 +37,7 @@ def _expect_all_done(hpo: Hpo, trials: int, epochs: int) -> None:
 
 def test_a_study_runs_and_a_second_run_trains_nothing(hpo: Hpo) -> None:
     study = hpo.write_study(trials=3)
-    first = hpo("run", study)
+    first = hpo("run", study, fresh=True)
     assert first.returncode == 0, first.stderr
     _expect_all_done(hpo, trials=3, epochs=2)
     attempts = hpo.rows("select count(*) as n from attempts")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +17,7 @@ from hpo.queue.slots import register_study
 from hpo.storage.store import ResultsStore
 from hpo.storage.views import VIEWS
 from tests import helpers
+from tests.helpers import forked
 
 PROCESSES = 4
 SLOTS = 40
@@ -43,10 +43,12 @@ class Supervisor:
 
 @pytest.fixture(scope="module")
 def crew() -> Iterator[Supervisor]:
-    command = [sys.executable, str(Path(helpers.__file__).with_name("claiming_processes.py"))]
+    command = [str(Path(helpers.__file__).with_name("claiming_processes.py"))]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with ExitStack() as stack:
-        yield Supervisor([stack.enter_context(subprocess.Popen(command, **pipes)) for _ in range(PROCESSES)])
+        yield Supervisor(
+            [stack.enter_context(forked.ForkedPython(command, **pipes)) for _ in range(PROCESSES)]
+        )
 
 
 class Images:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import pytest
 from hpo.search.samplers.registry import sample_slot
 from hpo.storage.tables import SlotRow, TrialRow
 from tests import helpers
+from tests.helpers import forked
 
 TRIALS = 16
 SPACES: dict[str, dict[str, Any]] = {
@@ -69,8 +68,7 @@ def test_eight_learning_workers_share_no_configuration_of_a_finite_space(bench: 
 def _crew(url: str, study: str, workers: int, dies_at: int) -> list[int]:
     """Run so many processes at once; their exit codes."""
     script = str(Path(helpers.__file__).with_name("searching_processes.py"))
-    command = [sys.executable, script, url, study, str(workers), str(dies_at)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = forked.run([script, url, study, str(workers), str(dies_at)])
     assert done.returncode == 0, done.stderr
     codes: list[int] = json.loads(done.stdout)
     return codes

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from hpo.diagnosis import refresh as diagnosis
+from hpo.diagnosis.refresh import refresh_findings
+from hpo.diagnosis.trials import study_results
 from hpo.errors import UnknownStudyError
 from hpo.records import Outcome
 from hpo.storage.store import ResultsStore
@@ -38,7 +39,7 @@ def ask(bench: Any, sql: str) -> list[Any]:
 
 def test_the_view_has_what_the_trials_say(bench: Any) -> None:
     a_study_that_explodes_above(bench, 0.1, LRS)
-    found = diagnosis.refresh(bench.store, "first")
+    found = refresh_findings(bench.store, "first")
     assert found[0].message == "lr above 0.1: 6 of 6 exploded; elsewhere 0 of 18"
     columns = "study, position, check_name, severity, message, remedy, trials_seen"
     rows = ask(bench, f"SELECT {columns} FROM study_findings ORDER BY position")
@@ -55,12 +56,12 @@ def test_the_view_has_what_the_trials_say(bench: Any) -> None:
 
 def test_a_refresh_replaces_what_was_said_before(bench: Any) -> None:
     study_id = a_study_that_explodes_above(bench, 0.1, LRS)
-    first = diagnosis.refresh(bench.store, "first")
-    assert diagnosis.refresh(bench.store, "first") == first
+    first = refresh_findings(bench.store, "first")
+    assert refresh_findings(bench.store, "first") == first
     assert len(bench.rows(STUDY_FINDINGS)) == len(first)
     for lr in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
         bench.trial(study_id, good(lr), lr=lr)
-    diagnosis.refresh(bench.store, "first")
+    refresh_findings(bench.store, "first")
     rows = bench.rows(STUDY_FINDINGS)
     assert {row.trials_seen for row in rows} == {32}
     assert not any("exploded" in row.message for row in rows)
@@ -70,7 +71,7 @@ def test_studies_do_not_mix(bench: Any) -> None:
     a_study_that_explodes_above(bench, 0.1, LRS)
     a_study_that_explodes_above(bench, 0.1, [lr / 10 for lr in LRS], "second")
     for name in ("first", "second"):
-        diagnosis.refresh(bench.store, name)
+        refresh_findings(bench.store, name)
     assert ask(bench, "SELECT DISTINCT study FROM study_findings WHERE check_name = 'failures'") == [
         ("first",)
     ]
@@ -79,7 +80,7 @@ def test_studies_do_not_mix(bench: Any) -> None:
 def test_only_trials_that_have_ended_count(bench: Any) -> None:
     study_id = a_study_that_explodes_above(bench, 0.1, LRS)
     bench.begin(bench.claim(study_id))
-    results = diagnosis.study_results(bench.store.engine, "first")
+    results = study_results(bench.store.engine, "first")
     assert [trial.number for trial in results.trials] == list(range(24))
     assert (results.classes, results.train_images, results.val_images) == (10, 50_000, 5_000)
     assert [trial.values["lr"] for trial in results.trials] == LRS
@@ -96,7 +97,7 @@ def test_the_seconds_of_a_trial_are_those_of_its_attempts(bench: Any) -> None:
                 ),
                 {"begun": begun, "ended": ended, "trial_id": trial_id},
             )
-    (trial,) = diagnosis.study_results(bench.store.engine, "first").trials
+    (trial,) = study_results(bench.store.engine, "first").trials
     assert trial.seconds == 5.0
 
 
@@ -115,20 +116,20 @@ def test_a_hyperparameter_without_effect_is_no_value_of_the_trial(bench: Any) ->
             lease, params={}, distributions={}, configuration=configuration, device="cpu"
         )
         bench.store.finish_trial(lease, trial_id, good(0.1))
-    adam, sgd = diagnosis.study_results(bench.store.engine, "first").trials
+    adam, sgd = study_results(bench.store.engine, "first").trials
     assert adam.values == {"lr": 0.1, "optimizer": "adam", "gradient_clip": None}
     assert sgd.values == {"lr": 0.1, "optimizer": "sgd", "momentum": 0.7, "gradient_clip": 1.0}
 
 
 def test_a_study_before_its_first_trial_has_nothing_to_say(bench: Any) -> None:
     bench.register()
-    assert diagnosis.refresh(bench.store, "first") == []
+    assert refresh_findings(bench.store, "first") == []
 
 
 def test_an_unknown_study_is_refused(bench: Any) -> None:
     bench.register()
     with pytest.raises(UnknownStudyError, match="there is no study frist in this database"):
-        diagnosis.refresh(bench.store, "frist")
+        refresh_findings(bench.store, "frist")
 
 
 def test_many_may_refresh_at_once(bench: Any) -> None:
@@ -138,7 +139,7 @@ def test_many_may_refresh_at_once(bench: Any) -> None:
     def refresh() -> None:
         try:
             with ResultsStore(bench.store.url) as store:
-                diagnosis.refresh(store, "first")
+                refresh_findings(store, "first")
         except BaseException as error:
             failures.append(error)
 
@@ -154,7 +155,7 @@ def test_many_may_refresh_at_once(bench: Any) -> None:
 
 def test_a_deleted_studys_findings_disappear(bench: Any) -> None:
     a_study_that_explodes_above(bench, 0.1, LRS)
-    assert diagnosis.refresh(bench.store, "first")
+    assert refresh_findings(bench.store, "first")
     with bench.plain_optuna() as storage:
         storage.delete_study(storage.get_study_id_from_name("first"))
     assert ask(bench, "SELECT * FROM study_findings") == []

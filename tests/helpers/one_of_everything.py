@@ -17,7 +17,7 @@ import safetensors.numpy
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from hpo.config.study import StudySpec
-from hpo.diagnosis import store as study_findings
+from hpo.diagnosis.refresh import replace_findings
 from hpo.queue.leases import claim, release
 from hpo.queue.slots import register_study
 from hpo.records import EpochResult, Finding, LayerStatistics, Outcome, Remedy, StudyFinding
@@ -85,7 +85,7 @@ def make_ours(store: ResultsStore, name: str = OURS) -> int:
         {"lr": 1},
     )
     with store.engine.begin() as connection:
-        study_findings.replace(connection, study_id, [narrow], trials_seen=4)
+        replace_findings(connection, study_id, [narrow], trials_seen=4)
     return study_id
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-from hpo.diagnosis import store
+from hpo.diagnosis.refresh import replace_findings
 from hpo.queue.leases import release
 from hpo.records import EpochResult, Finding, LayerStatistics, Outcome, Remedy, StudyFinding
 from hpo.storage.engine import writing
@@ -76,9 +76,9 @@ def populate(bench: Any, study: str = "known", trials: list[Known] | None = None
     study_id = bench.register(study, trials=len(known) + 1, fixed={"epochs": EPOCHS})
     for trial in known:
         _write(bench, study_id, trial)
-    remark = StudyFinding("cost", "note", "some trials came to nothing", {"share": 0.5}, "", {})
+    remark = StudyFinding("cost", "note", "some trials failed", {"share": 0.5}, "", {})
     with writing(bench.store.engine) as connection:
-        store.replace(connection, study_id, [remark], trials_seen=len(known))
+        replace_findings(connection, study_id, [remark], trials_seen=len(known))
     return known
 
 

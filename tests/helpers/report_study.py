@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
 from hpo.records import EpochResult, Finding, LayerStatistics, Outcome, Remedy
 from hpo.storage.store import ResultsStore
+from tests.helpers.datasets import blank_dataset
 
 TRIALS = 24
 ODD_TEXT = "ValueError: <script>alert(1)</script> \x1b[31m ../../etc/passwd 🦊 $x_1$ {{ 7 * 7 }}"
@@ -42,20 +43,11 @@ _HISTOGRAM: dict[str, Any] = {
 EXPLODED = "learning rate too high: the loss is 9.1 at step 30, over 3 x the first (2.31)"
 
 
-@dataclass(frozen=True)
-class _Images:
-    name: str = "synthetic"
-    fingerprint: str = "f" * 64
-    origin: str = "ten drawn classes"
-    classes: tuple[str, ...] = tuple("0123456789")
-    train_labels: range = range(5_000)
-
-
 def watched_study(path: Path) -> str:
     """Create the study in a new SQLite file; return its URL."""
     url = f"sqlite:///{path}"
     with ResultsStore(url) as store:
-        study_id = register_study(store, parse_study(STUDY, "watched.yaml"), _Images())
+        study_id = register_study(store, parse_study(STUDY, "watched.yaml"), blank_dataset())
         for number in range(TRIALS):
             _trial(store, study_id, number)
     return url

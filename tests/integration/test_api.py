@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from hpo.events import RunSummary
 from hpo.queue.scheduling import open_studies
 from hpo.signals import stop_on_signals
 from hpo.storage.store import ResultsStore
+from tests.helpers import forked
 
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 STUDY: dict[str, Any] = {
@@ -43,9 +41,7 @@ def test_the_examples_of_the_documentation_run_as_a_script(tmp_path: Path) -> No
         "fixed: {dataset: synthetic, train_images: 500, width: 4, depth: 2, epochs: 1}\n"
         "space: {lr: {log: [1e-3, 1e-1]}}\n"
     )
-    done = subprocess.run(
-        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, env=dict(os.environ)
-    )
+    done = forked.run(["script.py"], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[:2] == ["<hpo.Study from-python: 2 of 2 trials are over>", "2"]

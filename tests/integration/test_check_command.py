@@ -30,7 +30,7 @@ def build(options, in_shape, classes):
 
 @pytest.fixture(autouse=True)
 def images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Ten classes told apart by which rows are bright, in place of a data set."""
+    """Ten classes that differ in which rows are bright, in place of a data set."""
     random = np.random.default_rng(0)
     labels = np.arange(800, dtype=np.int64) % 10
     pixels = random.integers(0, 120, (800, 3, 32, 32)).astype(np.uint8)
@@ -50,50 +50,46 @@ def report(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, An
     return code, json.loads(shown.out)
 
 
-def test_a_study_is_checked_also_where_its_checks_are_off(capsys: pytest.CaptureFixture[str]) -> None:
-    code, said = report(capsys, "tiny.yaml")
-    assert code == 0 and said["fatal"] is False
-    assert said["configuration"]["model"] == "mlp" and len(said["curve"]) == 2
-    checks = {finding["check"] for finding in said["findings"]}
+def test_check_of_a_study_without_checks_runs_them(capsys: pytest.CaptureFixture[str]) -> None:
+    code, result = report(capsys, "tiny.yaml")
+    assert code == 0 and result["fatal"] is False
+    assert result["configuration"]["model"] == "mlp" and len(result["curve"]) == 2
+    checks = {finding["check"] for finding in result["findings"]}
     assert {"input_scale", "initial_loss", "trained_parameters", "exploding_loss"} <= checks
 
 
-def test_a_planned_trial_is_checked(capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_of_a_planned_trial_has_its_configuration(capsys: pytest.CaptureFixture[str]) -> None:
     momenta = [report(capsys, "tiny.yaml", "--trial", str(n))[1]["configuration"]["momentum"] for n in (0, 1)]
     assert momenta[0] != momenta[1] and all(0.5 <= each <= 0.9 for each in momenta)
 
 
-def test_what_is_fatal_exits_with_1(capsys: pytest.CaptureFixture[str]) -> None:
-    code, said = report(capsys, "tiny.yaml", "--set", "lr=1e20")
-    assert code == 1 and said["fatal"] is True
-    assert said["verdict"]["cause"] == "lr_too_high" and said["verdict"]["change"]["lr"] < 1e20
+def test_check_with_a_fatal_finding_exits_with_1(capsys: pytest.CaptureFixture[str]) -> None:
+    code, result = report(capsys, "tiny.yaml", "--set", "lr=1e20")
+    assert code == 1 and result["fatal"] is True
+    assert result["verdict"]["cause"] == "lr_too_high" and result["verdict"]["change"]["lr"] < 1e20
 
 
-def test_names_that_are_not_there_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
-    for source in ("nowhere.yaml", "nowhere:build"):
-        assert run_command(["check", source, "--device", "cpu"]) == 2
-        error = capsys.readouterr().err
-        assert "nowhere" in error and "Traceback" not in error
+@pytest.mark.parametrize("source", ["nowhere.yaml", "nowhere:build"])
+def test_check_of_an_unknown_source_exits_with_2(source: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["check", source, "--device", "cpu"]) == 2
+    error = capsys.readouterr().err
+    assert "nowhere" in error and "Traceback" not in error
 
 
-def test_the_report_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_without_json_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["check", "tiny.yaml", "--device", "cpu"]) == 0
     shown = capsys.readouterr().out
     assert "mlp on synthetic" in shown and "initial_loss" in shown and "verdict" in shown
 
 
-def test_a_network_of_ones_own(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_check_of_a_users_network_reads_its_layers(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     (tmp_path / "mine_to_check.py").write_text(NETWORK)
-    options = [
-        "--set",
-        "dataset=synthetic",
-        "--set",
-        "batch_size=8",
-        "--set",
-        "augmentation=none",
-        "--set",
-        "lr=0.01",
-    ]
-    code, said = report(capsys, "mine_to_check:build", *options)
-    assert code == 0 and said["configuration"]["model"] == "mine_to_check:build"
-    assert [layer["name"] for layer in said["layers"]["layers"]] == ["1", "3"]
+    settings = ("dataset=synthetic", "batch_size=8", "augmentation=none", "lr=0.01")
+    options = [part for setting in settings for part in ("--set", setting)]
+    code, result = report(capsys, "mine_to_check:build", *options)
+    assert code == 0 and result["configuration"]["model"] == "mine_to_check:build"
+    layers = result["layers"]["layers"]
+    assert [layer["name"] for layer in layers] == ["1", "3"]
+    assert layers[0].keys() >= {"nonlinearity", "mean", "std", "dead", "update_ratio", "mute", "crossing"}

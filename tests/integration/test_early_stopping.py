@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from hpo.config.study import StudySpec
-from hpo.diagnosis.refresh import study_results
+from hpo.diagnosis.trials import study_results
 from hpo.events import Event, TrialEnded, TrialPaused, TrialStarted
 from hpo.maintenance.check import check_database
 from hpo.queries.study import leaderboard

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from hpo.cli.app import run_command
+from tests.helpers import forked
 
 
 def test_the_file_runs_as_it_is(
@@ -28,9 +29,8 @@ def test_the_file_runs_as_it_is(
 
 def test_three_answers_on_a_terminal_write_a_file_that_runs(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "hpo"]
     with subprocess.Popen(
-        [*command, "init"], cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs
+        [sys.executable, "-m", "hpo", "init"], cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs
     ) as asking:
         os.close(theirs)
         said = ""
@@ -46,7 +46,7 @@ def test_three_answers_on_a_terminal_write_a_file_that_runs(tmp_path: Path) -> N
         assert asking.wait(timeout=60) == 0
     os.close(ours)
     few = ["--set", "train_images=200", "--workers", "1"]
-    done = subprocess.run([*command, "run", "study.yaml", *few], cwd=tmp_path, capture_output=True, text=True)
+    done = forked.run(["-m", "hpo", "run", "study.yaml", *few], cwd=tmp_path)
     assert done.returncode == 0 and "study  all 1 trial" in done.stdout, done.stderr
 
 

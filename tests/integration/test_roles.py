@@ -15,7 +15,7 @@ from sqlalchemy import make_url
 
 from hpo.cli.app import run_command
 from hpo.config.study import StudySpec
-from hpo.diagnosis import store as study_findings
+from hpo.diagnosis.refresh import replace_findings
 from hpo.errors import StorageError
 from hpo.events import EpochDone, Event
 from hpo.maintenance.check import check_database
@@ -185,7 +185,7 @@ def test_studies_are_trained_by_workers_and_read_by_viewers(
     _train(as_user(WORKER))
     with ResultsStore(as_user(WORKER)) as store:
         noticed = StudyFinding("cost", "note", "little came of it", {}, "", {})
-        store.write(lambda connection: study_findings.replace(connection, ids[0], [noticed], 3))
+        store.write(lambda connection: replace_findings(connection, ids[0], [noticed], 3))
         assert control.stop(store, ids[0]) and control.resume(store, ids[0])
     with psycopg.connect(as_user(VIEWER), autocommit=True) as connection:
         ended = connection.execute("SELECT study, count(*) FROM results WHERE state <> 'running' GROUP BY 1")

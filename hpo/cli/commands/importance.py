@@ -27,7 +27,7 @@ def importance(
     from hpo.cli.database import results
     from hpo.diagnosis.importance import importance
     from hpo.diagnosis.ped_anova import best_tenth_shares
-    from hpo.diagnosis.refresh import study_results
+    from hpo.diagnosis.trials import study_results
 
     with results(storage_url(storage)) as engine:
         found = study_results(engine, study)

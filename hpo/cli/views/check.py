@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
@@ -21,6 +22,8 @@ from hpo.reporting import formatting
 from hpo.trial.dry_run import DryRun
 
 _ORDER = ("fatal", "warn", "note", "pass")
+_JSON_NAMES = {"constant_outputs": "mute", "two_signed": "crossing"}
+"""Layer statistics that programs know by another name."""
 
 
 @contextmanager
@@ -68,11 +71,15 @@ def as_json(configuration: Configuration, result: DryRun) -> str:
             "steps": result.steps,
             "curve": [asdict(epoch) for epoch in result.curve],
             "findings": [asdict(finding) for finding in result.findings],
-            "layers": asdict(result.layers) if result.layers else None,
+            "layers": asdict(result.layers, dict_factory=_named) if result.layers else None,
             "verdict": asdict(result.verdict),
             "fatal": result.fatal is not None,
         }
     )
+
+
+def _named(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {_JSON_NAMES.get(name, name): value for name, value in items}
 
 
 def _heading(configuration: Configuration, result: DryRun) -> Text:

@@ -14,7 +14,7 @@ from hpo.cli.console import print_title, printable
 from hpo.cli.views.tables import SEVERITY_STYLES
 from hpo.diagnosis.findings import study_findings
 from hpo.diagnosis.importance import importance, strongest
-from hpo.diagnosis.refresh import study_results
+from hpo.diagnosis.trials import study_results
 from hpo.reporting.failures import group_failures
 
 

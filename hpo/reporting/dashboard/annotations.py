@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from hpo.artifacts import store
 from hpo.diagnosis.findings import study_findings
-from hpo.diagnosis.refresh import study_results
+from hpo.diagnosis.trials import study_results
 from hpo.errors import HpoError, StorageError, UserError
 from hpo.queries.study import StudyOverview, study_overview
 from hpo.queries.trial import TrialDetail, trial_detail, trial_place, trials_with_layers

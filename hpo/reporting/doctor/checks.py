@@ -50,17 +50,17 @@ class CheckResult:
 
 
 def ok(message: str) -> CheckResult:
-    """All is well."""
+    """Return the result that all is well."""
     return CheckResult("ok", message)
 
 
 def warning(message: str, remedy: str) -> CheckResult:
-    """Studies run, but not as well as they could."""
+    """Return the result that studies run, but not as well as they could."""
     return CheckResult("warning", message, remedy)
 
 
 def problem(message: str, remedy: str) -> CheckResult:
-    """Studies cannot run."""
+    """Return the result that studies cannot run."""
     return CheckResult("problem", message, remedy)
 
 

@@ -12,7 +12,7 @@ from hpo.reporting.doctor.checks import CheckResult, problem
 
 @dataclass(frozen=True)
 class Environment:
-    """What is checked besides this machine."""
+    """What is checked in addition to this machine."""
 
     storage_url: str
     device: str

@@ -14,7 +14,7 @@ _PACKAGES = ("hpo", "torch", "torchvision", "optuna", "numpy", "python")
 
 
 def checks_section(data: ReportData) -> Section | None:
-    """What the lecture's checks found, each with its reason."""
+    """Return the results of the lecture's checks, each with its reason."""
     if not data.checks:
         return None
     lessons = [each for each in LESSONS if any(check in data.checks for check in each.checks)]
@@ -44,7 +44,7 @@ def _lesson(data: ReportData, lesson: Lesson) -> Note:
 
 
 def cost_section(data: ReportData) -> Section | None:
-    """Time, trials, epochs times images, speed, workers."""
+    """Return time, trials, epochs times images, speed and workers."""
     if not data.trials:
         return None
     seconds, images = total_cost(data)
@@ -79,7 +79,7 @@ def total_cost(data: ReportData) -> tuple[float, int]:
 
 
 def reproduce_section(data: ReportData) -> Section:
-    """The commands that reproduce the results, with package versions and hardware."""
+    """Return the commands that reproduce the results, with package versions and hardware."""
     overview, best = data.overview, data.best
     name = shlex.quote(overview.name)
     commands = [

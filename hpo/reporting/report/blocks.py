@@ -117,7 +117,7 @@ class Report:
     short: tuple[str, ...]
     sections: tuple[Section, ...]
     made: str
-    """When and with what."""
+    """The date, and the version of hpo."""
 
     def with_only(self, pictures: frozenset[str]) -> Report:
         """Return the report with these pictures only, without sections that become empty."""

@@ -12,7 +12,7 @@ from hpo.config.study import TEST, StudySpec
 from hpo.diagnosis.base import StudyResults
 from hpo.diagnosis.findings import study_findings
 from hpo.diagnosis.importance import Answer, importance
-from hpo.diagnosis.refresh import study_results
+from hpo.diagnosis.trials import study_results
 from hpo.diagnosis.wilson import wilson_interval
 from hpo.queries.stages import Confirmation, StagesStatus, stages_status
 from hpo.queries.study import StudyOverview, TrialSummary, checks_by_severity, study_overview
@@ -60,9 +60,9 @@ class ReportData:
     @property
     def total(self) -> int:
         """The number of ended, running and waiting trials: fewer than planned if stages ended early."""
-        begun = self.stages.stages
-        if begun and (begun[-1].stage == TEST or not begun[-1].trials):
-            return sum(each.trials for each in begun)
+        started = self.stages.stages
+        if started and (started[-1].stage == TEST or not started[-1].trials):
+            return sum(each.trials for each in started)
         return max(self.spec.trials, len(self.overview.trials))
 
     @property

@@ -14,7 +14,7 @@ from hpo.reporting.report.pictures import layers_picture
 
 
 def slices_section(picture: StudyPicture, noun: str = "hyperparameter") -> Section | None:
-    """The objective against each hyperparameter, and all of them at once."""
+    """Return pictures of the objective against each hyperparameter, and of all hyperparameters at once."""
     if not picture.axes or not picture.points:
         return None
     objective = picture.objective[:1].upper() + picture.objective[1:]
@@ -30,7 +30,7 @@ def slices_section(picture: StudyPicture, noun: str = "hyperparameter") -> Secti
 
 
 def curves_section(picture: StudyPicture, title: str, caption: str) -> Section | None:
-    """The curve of each trial."""
+    """Return the picture of all curves."""
     if not any(point.curve for point in picture.points):
         return None
     return Section("curves", title, (Picture("curves", caption), *_drawn(picture)))
@@ -41,7 +41,7 @@ def _drawn(picture: StudyPicture) -> list[Block]:
 
 
 def failures_section(data: ReportData) -> Section | None:
-    """Each cause of failure with an explanation, examples, a remedy, and the layers of an example."""
+    """Return each cause of problems with an explanation, examples, a remedy, and the layers of an example."""
     if not data.failures:
         return None
     axis = failure_axis(data.picture)
@@ -70,7 +70,7 @@ def failures_section(data: ReportData) -> Section | None:
 
 
 def all_trials_section(data: ReportData) -> Section | None:
-    """A folded table of all trials, which the marks in the pictures link to."""
+    """Return a folded table of all trials, to which the marks in the pictures link."""
     points = list(data.picture.drawn)
     if not points:
         return None

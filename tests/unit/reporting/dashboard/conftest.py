@@ -20,7 +20,7 @@ class Answer:
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A database with a plain Optuna study whose trial still runs."""
+    """A database with a plain Optuna study whose trial is running."""
     url = f"sqlite:///{tmp_path_factory.mktemp('dashboard')}/d.db"
     trial = optuna.create_study(storage=url, study_name="demo", direction="maximize").ask()
     trial.report(0.25, step=1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,6 +14,8 @@ from threading import Thread
 from urllib.parse import urlsplit
 
 import pytest
+
+from tests.helpers import forked
 
 TOKEN = "0123456789abcdef"
 START = """
@@ -41,14 +42,13 @@ PICTURES = [f"/artifacts/1/{trial}/c-0" for trial in range(1, 13)]
 @contextmanager
 def dashboard(path: Path, *python: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The process, and its port."""
-    command = [sys.executable, *python, "dashboard", "--storage", f"sqlite:///{path}", "--port", "0"]
-    with subprocess.Popen(
+    command = [*python, "dashboard", "--storage", f"sqlite:///{path}", "--port", "0"]
+    with forked.ForkedPython(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "HPO_DASHBOARD_TOKEN": TOKEN},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell ignores Ctrl-C
     ) as process:
         assert process.stdout is not None
         yield process, urlsplit(process.stdout.readline().split()[0]).port or 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from optuna_dashboard import _inmemory_cache, save_note, wsgi
@@ -76,7 +76,7 @@ def test_trials_cache_scans_ended_trials_once(monkeypatch: pytest.MonkeyPatch) -
         original(properties, trial)
 
     monkeypatch.setattr(_inmemory_cache._CachedExtraStudyProperty, "_update_user_attrs", scan)
-    lr = {"lr": FloatDistribution(1e-4, 1.0)}
+    lr: dict[str, BaseDistribution] = {"lr": FloatDistribution(1e-4, 1.0)}
     trials = [create_trial(value=0.5, params={"lr": 0.1}, distributions=lr) for _ in range(3)]
     for number, trial in enumerate(trials):
         trial.number = trial._trial_id = number

@@ -38,7 +38,7 @@ def app(clock: Clock) -> Login:
 
 
 def cookie_of(answer: Any) -> str:
-    return answer.headers["Set-Cookie"].partition(";")[0]
+    return str(answer.headers["Set-Cookie"]).partition(";")[0]
 
 
 def test_login_by_link_redirects_without_the_token(app: Login, ask: Ask) -> None:

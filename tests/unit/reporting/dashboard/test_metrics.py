@@ -12,6 +12,7 @@ from hpo.config.parsing.load import parse_study
 from hpo.queue.slots import register_study
 from hpo.reporting.dashboard.app import Access, make_app
 from hpo.storage.store import ResultsStore
+from tests.helpers.datasets import blank_dataset
 
 TOKEN = "0123456789abcdef"
 Ask = Callable[..., Any]
@@ -23,16 +24,8 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> str:
     url = f"sqlite:///{tmp_path_factory.mktemp('metrics')}/d.db"
     spec = parse_study("study: three\ntrials: 3\nspace: {lr: {log: [1e-3, 1]}}\n", "three.yaml")
     with ResultsStore(url) as store:
-        register_study(store, spec, _Images())
+        register_study(store, spec, blank_dataset())
     return url
-
-
-class _Images:
-    name = "synthetic"
-    fingerprint = "f" * 64
-    origin = "ten drawn classes"
-    classes = tuple("0123456789")
-    train_labels = range(50_000)
 
 
 def test_metrics_require_the_token(studies: str, ask: Ask) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +13,8 @@ from urllib.parse import urlsplit
 
 import optuna
 import pytest
+
+from tests.helpers import forked
 
 pytestmark = pytest.mark.slow
 NAME = "<img src=x onerror=alert(1)> ../ 🚀"
@@ -48,7 +48,9 @@ def url(watched_path: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
         if value is not None:
             study.tell(trial, value)
     many = optuna.create_study(storage=url, study_name="many")
-    lr = {"lr": optuna.distributions.FloatDistribution(1e-4, 1, log=True)}
+    lr: dict[str, optuna.distributions.BaseDistribution] = {
+        "lr": optuna.distributions.FloatDistribution(1e-4, 1, log=True)
+    }
     many.add_trials(
         optuna.trial.create_trial(
             value=place, params={"lr": 0.5**place}, distributions=lr, intermediate_values={1: 0.5}
@@ -61,12 +63,8 @@ def url(watched_path: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def link(url: str) -> Iterator[str]:
     """What `hpo dashboard` prints."""
-    command = [sys.executable, "-m", "hpo", "dashboard", "--storage", url, "--port", "0"]
-    # As in a terminal: a shell in the background has it ignore Ctrl-C.
-    interruptible = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ}, **interruptible
-    ) as process:
+    command = ["-m", "hpo", "dashboard", "--storage", url, "--port", "0"]
+    with forked.ForkedPython(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield process.stdout.readline().split()[0]
         process.send_signal(signal.SIGINT)

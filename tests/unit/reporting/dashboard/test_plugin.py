@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from hpo.reporting.dashboard import annotations
 from hpo.reporting.dashboard.annotations import Annotations, _Refreshed
 from hpo.reporting.dashboard.app import Access, make_app
 
@@ -105,12 +104,17 @@ def test_plain_optuna_study_is_unchanged(url: str, ask: Ask) -> None:
 
 
 def test_refreshed_returns_the_old_value_during_a_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[Any] = []
+    started: list[Callable[[], None]] = []
+
+    def thread(target: Callable[[], None], **_: object) -> Unstarted:
+        started.append(target)
+        return Unstarted()
+
     values = iter("abc")
     refreshed = _Refreshed(lambda: next(values))
     now = [0.0]
-    monkeypatch.setattr(annotations.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(annotations, "Thread", lambda target, **_: started.append(target) or Unstarted())
+    monkeypatch.setattr("hpo.reporting.dashboard.annotations.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("hpo.reporting.dashboard.annotations.Thread", thread)
     assert (refreshed.value(), refreshed.value()) == ("a", "a")
     now[0] = 5.1
     assert (refreshed.value(), refreshed.value()) == ("a", "a")

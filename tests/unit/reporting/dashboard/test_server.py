@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.client import HTTPConnection, HTTPMessage
@@ -19,6 +18,7 @@ import pytest
 from hpo.errors import StorageError, UserError
 from hpo.reporting.dashboard.app import Access, make_app
 from hpo.reporting.dashboard.server import make_server
+from tests.helpers import forked
 
 TOKEN = "0123456789abcdef"
 ODD_NAMES = ["<script>alert(1)</script>/../../e\u0301🚀", "two\r\nX: lines"]
@@ -27,7 +27,7 @@ Ask = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def odd_url(url: str) -> str:
-    """The database with studies of odd names beside the plain one."""
+    """The database with studies with odd names in addition to the plain one."""
     for name in ODD_NAMES:
         optuna.create_study(storage=url, study_name=name).add_trial(optuna.trial.create_trial(value=1.0))
     return url
@@ -35,14 +35,13 @@ def odd_url(url: str) -> str:
 
 @pytest.fixture(scope="module")
 def port(odd_url: str) -> Iterator[int]:
-    """Where `hpo dashboard` answers; ends with Ctrl-C."""
-    command = [sys.executable, "-m", "hpo", "dashboard", "--storage", odd_url, "--port", "0"]
-    with subprocess.Popen(
+    """The port of a running `hpo dashboard`, which Ctrl-C stops."""
+    command = ["-m", "hpo", "dashboard", "--storage", odd_url, "--port", "0"]
+    with forked.ForkedPython(
         command,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "HPO_DASHBOARD_TOKEN": TOKEN},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell ignores Ctrl-C
     ) as process:
         assert process.stdout is not None
         link, _, rest = process.stdout.readline().partition("  ")

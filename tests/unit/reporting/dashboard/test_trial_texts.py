@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from optuna_dashboard import save_note, wsgi
 
 from hpo.reporting.dashboard import trial_texts
-from hpo.reporting.dashboard.annotations import Annotations
+from hpo.reporting.dashboard.annotations import Annotations, StudyAnnotations
 from hpo.reporting.dashboard.app import Access, make_app
 from hpo.reporting.dashboard.internals import serialize_frozen_trial
 from hpo.reporting.dashboard.trial_texts import TrialTexts
@@ -33,7 +33,7 @@ def study(tmp_path: Path) -> optuna.Study:
     study = optuna.create_study(storage=f"sqlite:///{tmp_path}/d.db", study_name="odd", direction="maximize")
     curve = {1: 0.5, 2: float("nan"), 3: float("inf"), 4: -float("inf")}
     params = {"lr": 0.1, "layers": 2, "norm": None}
-    given = {"params": params, "distributions": SPACE, "intermediate_values": curve}
+    given: dict[str, Any] = {"params": params, "distributions": SPACE, "intermediate_values": curve}
     study.add_trial(create_trial(value=0.7, user_attrs={"a": [1], "verdict": "x" * 200}, **given))
     study.add_trial(create_trial(value=float("inf"), params={"lr": 0.2}, distributions={"lr": SPACE["lr"]}))
     study.add_trial(create_trial(state=TrialState.PRUNED, system_attrs={"constraints": [1.0]}, **given))
@@ -86,25 +86,30 @@ def test_prepare_computes_the_first_answer(
 ) -> None:
     made: list[str] = []
     read = Annotations._read
-    monkeypatch.setattr(Annotations, "_read", lambda *given: made.append("known") or read(*given))
-    monkeypatch.setattr(
-        trial_texts,
-        "serialize_frozen_trial",
-        lambda *given: made.append("trial") or serialize_frozen_trial(*given),
-    )
+
+    def count_read(annotations: Annotations, study_id: int, name: str) -> StudyAnnotations | None:
+        made.append("study")
+        return read(annotations, study_id, name)
+
+    def count_trial(*arguments: Any) -> Any:
+        made.append("trial")
+        return serialize_frozen_trial(*arguments)
+
+    monkeypatch.setattr(Annotations, "_read", count_read)
+    monkeypatch.setattr(trial_texts, "serialize_frozen_trial", count_trial)
     app = make_app(f"sqlite:///{watched_path}", Access())
     app.prepare()
     (thread,) = [each for each in threading.enumerate() if each.name == "prepare"]
     thread.join()
     over = made.count("trial")
-    assert made.count("known") == 1 and over == 24
+    assert made.count("study") == 1 and over == 24
     assert ask(app, "/api/studies/1", **LOCAL).status == 200
-    assert made.count("known") == 1
+    assert made.count("study") == 1
     assert made.count("trial") == over + 1  # the one that runs
 
 
 def in_order(answer: Any) -> Any:
-    """What has no order of its own, sorted."""
+    """Return the answer with unordered lists sorted."""
     if isinstance(answer, dict):
         return {name: in_order(value) for name, value in answer.items()}
     if isinstance(answer, list):

@@ -6,6 +6,7 @@ import platform
 import socket
 import sys
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,7 +33,7 @@ def _folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _free(monkeypatch: pytest.MonkeyPatch, free: float) -> None:
-    monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    monkeypatch.setattr("hpo.reporting.doctor.checks.shutil.disk_usage", lambda _: SimpleNamespace(free=free))
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     def install(versions: dict[str, str]) -> None:
         def version(name: str) -> str:
             if name not in versions:
-                raise checks.PackageNotFoundError(name)
+                raise PackageNotFoundError(name)
             return versions[name]
 
         monkeypatch.setattr(checks, "version", version)

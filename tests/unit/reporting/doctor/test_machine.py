@@ -72,7 +72,9 @@ def test_workers_without_enough_memory_warn(
     free: float, condition: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cores, "available_cores", lambda: 2)
-    monkeypatch.setattr(machine.psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
+    monkeypatch.setattr(
+        "hpo.reporting.doctor.machine.psutil.virtual_memory", lambda: SimpleNamespace(available=free)
+    )
     found = machine.workers("cpu")
     assert found.condition == condition
     assert "2 by default, threads per worker: 1 (" in found.message

@@ -91,7 +91,7 @@ def test_trial_curves_shorten_a_long_verdict(watched: Engine, picture: StudyPict
     point = next(each for each in picture.points if each.cause == "lr_too_high")
     detail = trial_detail(watched, "watched", point.number)
     for verdict, whole in (("word " * 100, False), ("word " * 5, True)):
-        losses = trial.trial_curves(replace(detail, curve=[], verdict=verdict)).axes[0]
+        losses = trial.trial_curves(replace(detail, curve=(), verdict=verdict)).axes[0]
         texts = [text.get_text() for text in losses.texts]
         (shown,) = [text for text in texts if text.startswith("no completed epoch")]
         assert len(shown.splitlines()) <= 4
@@ -181,7 +181,7 @@ def test_histograms_cover_their_activations(best: TrialDetail) -> None:
     assert len(first.patches) == len(steps) > 1
     assert not classifier.patches
     for place, drawn in enumerate(first.patches):
-        outline = drawn.get_path().vertices
+        outline = np.asarray(drawn.get_path().vertices)
         assert (outline[:, 1].min(), outline[:, 1].max()) == (-2.0, 6.0)
         assert outline[:, 0].min() == place
         # The fullest bin is the highest: 4 to 6; a quarter as many are half as wide.
@@ -197,7 +197,7 @@ def test_histograms_of_growing_range_use_a_symlog_scale(best: TrialDetail) -> No
     axes = trial.layer_health(replace(best, layers=same)).axes[3]
     assert axes.get_yscale() == "linear"
     assert len(axes.lines) > 1
-    assert all(line.get_ydata().tolist() == [0.0, 0.0] for line in axes.lines[:-1])
+    assert all(np.array_equal(line.get_ydata(), [0.0, 0.0]) for line in axes.lines[:-1])
 
 
 def test_svg_coordinates_have_at_most_two_decimals(curves_svg: str) -> None:

@@ -33,7 +33,7 @@ def test_filters_map_zero_to_gray_and_the_maximum_to_white(channels: int) -> Non
     filters = np.zeros((17, channels, 3, 3), np.float32)
     filters[16, :, 1, 1] = 2.0
     figure = first_layer_filters(filters)
-    shown = [axes.get_images()[0].get_array() for axes in figure.axes if axes.get_images()]
+    shown = [np.asarray(axes.get_images()[0].get_array()) for axes in figure.axes if axes.get_images()]
     assert len(shown) == 17 and len(figure.axes) == 32
     assert np.ravel(shown[16][1, 1])[0] == 1.0
     assert np.ravel(shown[0])[0] == 0.5

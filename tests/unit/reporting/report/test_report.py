@@ -26,6 +26,7 @@ from hpo.reporting.report.data import read_report_data
 from hpo.reporting.report.glossary import CAUSES_EXPLAINED, LESSONS
 from hpo.reporting.report.render import markdown_text, sentence
 from hpo.storage.store import ResultsStore
+from tests.helpers.datasets import blank_dataset
 from tests.helpers.shared_files import created_once
 
 Capture = pytest.CaptureFixture[str]
@@ -220,15 +221,10 @@ def test_report_before_the_first_trial_says_not_started(storage_with: Callable[[
 
 @pytest.fixture
 def storage_with(tmp_path: Path) -> Callable[[str], str]:
-    class Images:
-        name, fingerprint, origin = "synthetic", "f" * 64, "drawn"
-        classes = tuple("0123456789")
-        train_labels = range(100)
-
     def make(text: str) -> str:
         url = f"sqlite:///{tmp_path / 'fresh.db'}"
         with ResultsStore(url) as store:
-            register_study(store, parse_study(text, "fresh.yaml"), Images())  # type: ignore[arg-type]
+            register_study(store, parse_study(text, "fresh.yaml"), blank_dataset())
         return url
 
     return make

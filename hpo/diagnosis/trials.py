@@ -1,0 +1,114 @@
+"""The finished trials of a study, read from the database for the checks of the whole study."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlalchemy import Connection, Engine, select
+
+from hpo.checks.causes import HEALTHY
+from hpo.config.configuration import applies
+from hpo.config.study import MAIN, StudySpec
+from hpo.diagnosis.base import StudyResults, TrialResult
+from hpo.storage.attempts import busy_seconds
+from hpo.storage.engine import reading
+from hpo.storage.studies import KNOWN, find_study
+from hpo.storage.tables import SlotRow, StudyRow, TrialRow
+
+
+@dataclass(frozen=True)
+class FinishedTrial:
+    """A finished trial; ``configuration`` has ``None`` where a hyperparameter did not apply."""
+
+    trial_id: int
+    stage: str
+    slot: int
+    given: dict[str, Any]
+    number: int
+    outcome: str
+    value: float | None
+    cause: str | None
+    configuration: dict[str, Any]
+    seconds: float
+    """From the start to the end of each attempt, summed."""
+
+
+@dataclass(frozen=True)
+class FinishedTrials:
+    """The spec and the data set of a study, and its finished trials in the order of their numbers."""
+
+    study_id: int
+    spec: dict[str, Any]
+    classes: int | None
+    train_images: int | None
+    trials: tuple[FinishedTrial, ...]
+
+
+def read_finished(connection: Connection, name: str) -> FinishedTrials:
+    """Read everything that the checks of a study need. Raises ``UnknownStudyError``."""
+    found = find_study(connection, name)
+    study = connection.execute(select(StudyRow.__table__).where(StudyRow.study_id == found.study_id)).one()
+    seconds = busy_seconds(connection, study.study_id)
+    ended = (
+        select(TrialRow.__table__, KNOWN.c.number, SlotRow.given)
+        .join(KNOWN, KNOWN.c.trial_id == TrialRow.trial_id)
+        .outerjoin(SlotRow, SlotRow.trial_id == TrialRow.trial_id)
+        .where(TrialRow.study_id == study.study_id, TrialRow.outcome.is_not(None))
+        .order_by(KNOWN.c.number)
+    )
+    return FinishedTrials(
+        study.study_id,
+        study.spec,
+        study.classes,
+        study.train_images,
+        tuple(
+            FinishedTrial(
+                row.trial_id,
+                row.stage,
+                row.slot,
+                row.given or {},
+                row.number,
+                row.outcome,
+                row.value,
+                row.cause,
+                row.configuration,
+                seconds.get(row.trial_id, 0.0),
+            )
+            for row in connection.execute(ended)
+        ),
+    )
+
+
+def study_results(engine: Engine, name: str) -> StudyResults:
+    """Return the finished trials of a study for its checks. Raises ``UnknownStudyError``."""
+    with reading(engine) as connection:
+        return results_of_first_stage(read_finished(connection, name))
+
+
+def results_of_first_stage(finished: FinishedTrials) -> StudyResults:
+    """Return all trials; of a study with stages, those of the first, which draws from the whole space."""
+    spec = StudySpec.model_validate(finished.spec)
+    first = spec.stages[0].name if spec.stages else MAIN
+    return results_of(finished, spec, first)
+
+
+def results_of(finished: FinishedTrials, spec: StudySpec, stage: str) -> StudyResults:
+    """Return the finished trials of a stage; ``spec`` has the space that it draws from."""
+    trials = tuple(_trial(spec, each) for each in finished.trials if each.stage == stage)
+    return StudyResults(spec, trials, finished.classes, finished.train_images)
+
+
+def _trial(spec: StudySpec, trial: FinishedTrial) -> TrialResult:
+    return TrialResult(
+        number=trial.number,
+        state=cast(Any, trial.outcome),
+        value=trial.value,
+        cause=trial.cause or (HEALTHY if trial.outcome == "complete" else trial.outcome),
+        seconds=trial.seconds,
+        values={
+            name: trial.configuration[name]
+            for name, distribution in spec.space.items()
+            if distribution.active(trial.configuration) and applies(name, trial.configuration)
+        },
+    )
