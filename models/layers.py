@@ -102,7 +102,7 @@ def stage(options: NetworkOptions, blocks: Mapping[str, nn.Module], pool: nn.Mod
 def conv_stage(
     options: NetworkOptions, inputs: int, outputs: Sequence[int], pool: nn.Module, *, first: int
 ) -> nn.Sequential:
-    """Return convolution blocks with these numbers of ``outputs``, named from ``conv<first>``, and pooling."""
+    """Return convolution blocks with these ``outputs``, named from ``conv<first>`` on, and pooling."""
     blocks: dict[str, nn.Module] = {}
     for number, channels in enumerate(outputs, first):
         blocks[f"conv{number}"] = conv_block(options, inputs, channels)
