@@ -136,7 +136,7 @@ def test_rows_come_as_they_are_asked_for(url: str) -> None:
     """Two million rows times themselves: only a stream can show the first three."""
     _, rows = run_sql(url, MANY + "SELECT n.i FROM n", timeout=30.0)
     assert list(itertools.islice(rows, 3)) == [(1,), (2,), (3,)]
-    rows.close()  # type: ignore[attr-defined]
+    rows.close()
 
 
 def test_sums_of_integers_are_integers_and_averages_floats(url: str) -> None:

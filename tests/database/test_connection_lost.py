@@ -41,7 +41,7 @@ def _life(bench: Bench, study_id: int, run: Run) -> None:
 
 def _expect_each_once(bench: Bench, studies: list[str]) -> None:
     """One of everything for each study, which has one slot."""
-    ours = [SlotRow, TrialRow, AttemptRow, EPOCHS, FINDINGS, LAYERS, StatisticsRow]
+    ours: list[Any] = [SlotRow, TrialRow, AttemptRow, EPOCHS, FINDINGS, LAYERS, StatisticsRow]
     with bench.store.engine.connect() as connection:
         counts = {table: connection.scalar(select(func.count()).select_from(table)) for table in ours}
     assert counts == dict.fromkeys(ours, len(studies))

@@ -16,6 +16,7 @@ from hpo.queue.leases import claim, release, release_hung
 from hpo.signals import StudyStoppedError
 from hpo.storage.column_types import epoch_now
 from hpo.storage.engine import writing
+from hpo.storage.retry import DEFAULT_RETRY
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import AttemptRow, SlotRow
 from tests.database.conftest import Bench
@@ -41,6 +42,7 @@ def times(store: ResultsStore) -> tuple[float, float]:
     columns = select(SlotRow.lease_until - epoch_now(), epoch_now() - SlotRow.progress_at)
     with store.engine.connect() as connection:
         left, silent = connection.execute(columns.where(SlotRow.slot == 0)).one()
+    assert left is not None and silent is not None
     return float(left), float(silent)
 
 
@@ -109,7 +111,7 @@ def test_three_that_hang_in_one_epoch_count_as_deaths(bench: Bench, clock: Clock
     for count in (1, 2, 3):
         lease = bench.claim(study_id, "a:1:0.00")
         trial_id = began(bench, lease)
-        leases.release_as_hung(bench.store, lease, leases.DEFAULT_RETRY)
+        leases.release_as_hung(bench.store, lease, DEFAULT_RETRY)
         assert bench.store.deaths_in_a_row(trial_id) == (count, 1)
 
 

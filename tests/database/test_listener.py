@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import QueuePool, text
 
 from hpo.errors import StudyChangedError
 from hpo.maintenance.deletion import delete_study, find_deletable
@@ -42,7 +42,7 @@ def wakeups(bench: Bench) -> Iterator[Wakeups]:
         made = Wakeups(store.engine)
         yield made
         made.close()
-        assert store.engine.pool.checkedout() == 0
+        assert isinstance(store.engine.pool, QueuePool) and store.engine.pool.checkedout() == 0
 
 
 def _submits(bench: Bench, *_: Any) -> None:

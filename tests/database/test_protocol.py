@@ -26,6 +26,7 @@ from hpo.signals import StudyStoppedError
 from hpo.storage import fence, store, tables
 from hpo.storage.engine import writing
 from hpo.storage.fence import Lease
+from hpo.storage.retry import DEFAULT_RETRY
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import AttemptRow, SlotRow, TrialRow
 from tests.database.conftest import Bench
@@ -101,7 +102,7 @@ class Protocol(RuleBasedStateMachine):
             return
         if hung:
             done = self.writes(
-                worker, lambda lease, trial: leases.release_as_hung(self.store, lease, leases.DEFAULT_RETRY)
+                worker, lambda lease, trial: leases.release_as_hung(self.store, lease, DEFAULT_RETRY)
             )
         else:
             done = self.writes(worker, lambda lease, trial: release(self.store, lease))
@@ -200,7 +201,7 @@ def machine(bench: Bench, tmp_path: Path) -> type[Protocol]:
 
 def explore(machine: type[Protocol], examples: int, quick: bool = False) -> None:
     """``quick`` makes no effort to find the shortest example."""
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         machine,
         settings=settings(
             max_examples=examples,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import event, text
@@ -26,7 +26,9 @@ from hpo.storage.tables import RungRow, SlotRow
 from tests.database.conftest import Bench
 
 HALF = Asha(reduction=2, promote=True)
-CHOOSE, PROMOTED, STOPPED = (partial(each, HALF) for each in (promotable, promoted, stopped_at_the_end))
+CHOOSE, PROMOTED, STOPPED = (
+    cast(Any, partial(each, HALF)) for each in (promotable, promoted, stopped_at_the_end)
+)
 PAUSED = Outcome("pruned", verdict="paused: somewhere", cause="healthy", best_epoch=1, parameters=7)
 
 

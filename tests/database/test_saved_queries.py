@@ -83,8 +83,8 @@ def test_the_best_and_the_best_of_each_kind(known: list[Known], answer: Ask) -> 
     assert found[0]["lr"] == complete[0].lr
     for row in answer("best-per-activation"):
         alike = [each for each in known if each.activation == row["activation"]]
-        values = {each.number: each.value for each in alike if each.state == "complete"}
-        assert row["best_number"] == max(values, key=lambda number: values[number] or 0)
+        values = {each.number: each.value or 0 for each in alike if each.state == "complete"}
+        assert row["best_number"] == max(values, key=lambda number: values[number])
         assert (row["trials"], row["complete"], row["best"]) == (
             len(alike),
             len(values),
@@ -98,7 +98,7 @@ def test_the_best_and_the_best_of_each_kind(known: list[Known], answer: Ask) -> 
     for row in answer("activation-batch-norm"):
         for norm in ("none", "before", "after"):
             cell = [
-                each.value
+                each.value or 0
                 for each in complete
                 if (each.activation, each.batch_norm) == (row["activation"], norm)
             ]

@@ -22,7 +22,7 @@ from hpo.records import Decision as RungDecision
 from hpo.records import Outcome, Rung
 from hpo.reporting.report.build import make_report
 from hpo.search.samplers.registry import sample_slot
-from hpo.stages.advance import advance, look_again, refined_study
+from hpo.stages.advance import advance, evaluate_on_test, refined_study
 from hpo.stages.around import draws_around
 from hpo.stages.store import find_stage, read_stages
 from hpo.storage.fence import Lease
@@ -56,7 +56,7 @@ def finish(bench: Bench, study_id: int, rule: Rule = good) -> list[dict[str, Any
     trained = []
     while lease := claim(bench.store, study_id, "host:1:0.00", 60.0):
         stage = bench.store.read(lambda connection: find_stage(connection, study_id, spec, lease.stage))
-        values = {**lease.given, **sample_slot(stage.spec.giving(lease.given), lease.slot)}
+        values = {**lease.given, **sample_slot(stage.spec.with_fixed(lease.given), lease.slot)}
         trial_id, _ = bench.store.begin_trial(
             lease, params={}, distributions={}, device="cpu",
             configuration=stage.spec.configuration(values).applicable(),
@@ -174,7 +174,7 @@ def test_a_stage_begins_with_the_best_and_draws_around_the_best_of_the_one_befor
     assert said["around"].message.startswith("drawn around the best 3 of 12 trials of coarse: numbers move")
     numbers = said["carry"].evidence["trials"]
     assert said["carry"].message.startswith(
-        f"begins with the best 2 so far, trained with this stage's epochs and images: trial {numbers[0]} of "
+        f"starts with the best 2 so far, trained with this stage's epochs and images: trial {numbers[0]} of "
         f"coarse (0."
     )
     around = said["around"].evidence["trials"]
@@ -256,9 +256,10 @@ def test_the_whole_way_to_a_confirmed_winner_and_one_look_at_the_test_images(
     ]  # fmt: skip
     assert [each.rank for each in status.confirmations] == [1, 2]
     winner = status.confirmations[0]
+    assert winner.search_value is not None and winner.mean is not None
     assert winner.gap == pytest.approx(winner.search_value - winner.mean)
     said = [each.message for each in status.decisions if each.stage == "test"]
-    assert "not after as many epochs and images" in said[-1], "the best of the search is a coarse trial"
+    assert "their epochs and images differ" in said[-1], "the best of the search is a coarse trial"
     report = make_report(bench.store.url, "first", "md").text
     assert (
         f"trial {winner.number} wins with a mean validation accuracy of 0.6220 over 2 trainings"
@@ -435,7 +436,7 @@ def _state_and_summary(bench: Bench) -> str:
 def test_each_look_at_the_test_images_is_counted(bench: Bench) -> None:
     study_id = bench.register(trials=1)
     finish(bench, study_id)
-    assert [look_again(bench.store, "first", 0) for _ in range(2)] == [0, 1]
+    assert [evaluate_on_test(bench.store, "first", 0) for _ in range(2)] == [0, 1]
     assert bench.register(trials=1) == study_id
     given = [row.given for row in bench.rows(SlotRow, stage="test")]
     assert len(given) == 2
@@ -447,15 +448,17 @@ def test_each_look_at_the_test_images_is_counted(bench: Bench) -> None:
     status = stages_status(bench.store.engine, "first")
     assert [look.test_value for look in status.looks] == [0.4]
     assert [each.message for each in status.decisions] == [
-        "trial 0 is trained on training and validation images and measured on the test images",
-        "trial 0 is trained on training and validation images and measured on the test images: look 2; only "
-        "the first is an honest one",
+        "trial 0 is trained on training and validation images and evaluated on the test images",
+        "trial 0 is trained on training and validation images and evaluated on the test images: "
+        "evaluation 2; only the first one is unbiased",
     ]
-    with pytest.raises(UserError, match="trial 1 of study first is of stage test, complete"):
-        look_again(bench.store, "first", 1)
+    with pytest.raises(
+        UserError, match="trial 1 of study first is in stage test and its outcome is complete"
+    ):
+        evaluate_on_test(bench.store, "first", 1)
 
 
 def test_a_study_that_confirms_looks_by_itself(bench: Bench, study_id: int) -> None:
     finish(bench, study_id)
-    with pytest.raises(UserError, match="measures its winner by itself"):
-        look_again(bench.store, "first", 0)
+    with pytest.raises(UserError, match="evaluates its winner on the test images after its confirmation"):
+        evaluate_on_test(bench.store, "first", 0)

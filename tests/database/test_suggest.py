@@ -16,7 +16,7 @@ from hpo.search.history import History
 from hpo.search.samplers.optuna import searched_values
 from hpo.search.samplers.pure import signature
 from hpo.search.samplers.registry import LEARNING, PURE
-from hpo.search.suggest import Begun, Suggestions
+from hpo.search.suggest import RegisteredTrial, Suggestions
 from hpo.storage.fence import Lease
 from hpo.storage.store import OtherTrialsStartedError, ResultsStore
 from tests.database.conftest import Bench
@@ -48,14 +48,14 @@ class Searcher:
         self.suggestions = Suggestions(bench.store, study_id, spec.space)
 
     def claim(self) -> Lease:
-        lease = claim(self.store, self.study_id, WORKER, 60.0)
+        lease = claim(self.store, self.study_id, WORKER, 3600.0)
         assert lease is not None
         return lease
 
-    def begin(self, lease: Lease) -> Begun:
+    def begin(self, lease: Lease) -> RegisteredTrial:
         return self.suggestions.begin(lease, self.spec, lease.given, dataset="synthetic", device="cpu")
 
-    def end(self, lease: Lease, begun: Begun, value: float | None) -> None:
+    def end(self, lease: Lease, begun: RegisteredTrial, value: float | None) -> None:
         """Complete with a value; without one a check has stopped it."""
         self.store.begin_attempt(lease, begun.trial_id, device="cpu", from_epoch=0)
         if value is None:
@@ -197,11 +197,11 @@ def test_the_history_has_every_outcome_and_reads_what_ended_once(bench: Bench) -
     bench.store.begin_attempt(stopped[0], stopped[1].trial_id, device="cpu", from_epoch=0)
     for epoch in (1, 2):
         bench.store.record_epoch(stopped[0], stopped[1].trial_id, bench.record(epoch, 0.2 * epoch))
-    before = history.look()
+    before = history.read()
     assert [trial.outcome for trial in before] == ["complete", "pruned", None, None, None]
     bench.store.finish_trial(*_ids(stopped), Outcome("pruned", verdict="", cause="healthy"))
     bench.store.finish_trial(*_ids(failed), Outcome("failed", verdict="", cause="error", error="E"))
-    past = history.look()
+    past = history.read()
     assert [(each.outcome, each.value, each.reached, each.infeasible) for each in past] == [
         ("complete", 0.7, None, False),
         ("pruned", None, None, True),
@@ -217,14 +217,14 @@ def test_the_history_has_every_outcome_and_reads_what_ended_once(bench: Bench) -
     assert past[0] is before[0] and past[1] is before[1]
 
 
-def _ids(begun: tuple[Lease, Begun]) -> tuple[Lease, int]:
+def _ids(begun: tuple[Lease, RegisteredTrial]) -> tuple[Lease, int]:
     return begun[0], begun[1].trial_id
 
 
 def test_the_generation_of_cmaes_is_kept_where_optuna_keeps_it(bench: Bench) -> None:
     worker = searcher(bench, {"cmaes": {"startup": 2, "population": 4}})
     worker.search(12, rate)
-    past = History(bench.store, worker.study_id, "main").look()
+    past = History(bench.store, worker.study_id, "main").read()
     assert [trial.generation for trial in past] == [None, None, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2]
     kept = [trial.system_attrs.get("cma:generation") for trial in bench.optuna_trials("s")]
     assert kept == [trial.generation for trial in past]
