@@ -206,14 +206,17 @@ def test_studies_are_trained_by_workers_and_read_by_viewers(
     for command in WRITES:
         assert run_command(command) == 1, command
         said = capsys.readouterr().err
-        assert "its user may not do this: `hpo db roles`" in said and "Traceback" not in said, (command, said)
+        assert "its user may not do this: see `hpo db roles`" in said and "Traceback" not in said, (
+            command,
+            said,
+        )
 
 
 def _status(app: Dashboard, path: str) -> str:
     statuses: list[str] = []
     environ: dict[str, Any] = {"PATH_INFO": path}
     setup_testing_defaults(environ)
-    b"".join(app(environ, lambda status, *_: statuses.append(status)))  # type: ignore[func-returns-value,arg-type,return-value]
+    b"".join(app(environ, lambda status, *_: statuses.append(status)))
     return statuses[-1]
 
 
