@@ -22,7 +22,8 @@ def _section(title: str) -> str:
 
 
 def _files_of_walk(title: str) -> list[str]:
-    return list(dict.fromkeys(re.findall(r"`((?:hpo|models)/[\w/]+\.\w+)(?::[\w.]+)?`", _section(title))))
+    steps = "\n".join(re.findall(r"^\d+\. .*$", _section(title), flags=re.MULTILINE))
+    return list(dict.fromkeys(re.findall(r"`((?:hpo|models)/[\w/]+\.\w+)(?::[\w.]+)?`", steps)))
 
 
 def _definitions(path: str) -> set[str]:
