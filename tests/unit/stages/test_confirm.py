@@ -43,7 +43,9 @@ def test_the_interval_is_students_and_the_difference_is_tested_in_pairs() -> Non
 
 def test_folds_share_images_so_the_interval_is_wider() -> None:
     values = [0.70, 0.74, 0.71, 0.73, 0.69]
-    by_fold = {(0, fold): value for fold, value in enumerate(values)}
+    by_fold: dict[tuple[int, int | None], float | None] = {
+        (0, fold): value for fold, value in enumerate(values)
+    }
     (only,) = confirm(ConfirmationSettings(top=1, seeds=1, folds=5), [by_fold])
     error = np.std(values, ddof=1) * math.sqrt(
         1 / 5 + 1 / 4

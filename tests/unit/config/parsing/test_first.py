@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import jsonschema
 import pytest
@@ -41,9 +42,10 @@ def test_the_schema_knows_it() -> None:
     schema = study_schema()
     for first in ("defaults", ["defaults", {"lr": 0.05}]):
         jsonschema.validate({"study": "s", "trials": 2, "first": first}, schema)
-    for first in ("default", [{"lr": {"log": [1, 2]}}], [{}], {"lr": 1}):
+    wrong: list[Any] = ["default", [{"lr": {"log": [1, 2]}}], [{}], {"lr": 1}]
+    for each in wrong:
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate({"study": "s", "trials": 2, "first": first}, schema)
+            jsonschema.validate({"study": "s", "trials": 2, "first": each}, schema)
 
 
 @pytest.mark.parametrize(
