@@ -28,7 +28,7 @@ from machine import machine, table
 from sqlalchemy import make_url, text
 
 from hpo.config.parsing.load import parse_study
-from hpo.queries.saved_queries import NAMES, ask, question
+from hpo.queries.saved_queries import NAMES, run_query, saved_query
 from hpo.queries.sql import run_sql
 from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
@@ -115,8 +115,10 @@ def measure_questions(store: ResultsStore, repeats: int) -> list[list[str]]:
     rows = []
     given = {"study": "large", "other": "small", "number": 99}
     for name in NAMES:
-        params = {each.name: given[each.name] for each in question(name).parameters if each.name in given}
-        seconds = seconds_of(lambda name=name, params=params: list(ask(store.url, name, params)[1]), repeats)
+        params = {each.name: given[each.name] for each in saved_query(name).parameters if each.name in given}
+        seconds = seconds_of(
+            lambda name=name, params=params: list(run_query(store.url, name, params)[1]), repeats
+        )
         rows.append(result(name, seconds, QUESTION_SECONDS))
     wide = "SELECT * FROM results WHERE study = 'large'"
     rows.append(

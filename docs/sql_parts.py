@@ -1,11 +1,11 @@
-"""The parts of sql.md that follow from the code: the tables' diagram, and the list of ready questions."""
+"""The parts of sql.md that follow from the code: the tables' diagram, and the list of saved queries."""
 
 from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKeyConstraint, LargeBinary, Table
 from sqlalchemy.dialects import sqlite
 
-from hpo.queries.saved_queries import NAMES, question
+from hpo.queries.saved_queries import NAMES, saved_query
 from hpo.storage.tables import Base
 
 _NOTES = {
@@ -41,11 +41,11 @@ def diagram() -> str:
 
 
 def questions() -> str:
-    """Every ready question."""
+    """Return a table of the saved queries."""
     lines = ["| name | question | parameters |", "|---|---|---|"]
-    for ready in map(question, NAMES):
+    for ready in map(saved_query, NAMES):
         given = ", ".join(f"`{each}`" for each in ready.parameters)
-        lines.append(f"| [{ready.name}](../hpo/results/queries/{ready.name}.sql) | {ready.title} | {given} |")
+        lines.append(f"| [{ready.name}](../hpo/queries/saved/{ready.name}.sql) | {ready.title} | {given} |")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""hpo: hyperparameter optimization for small image classifiers that tells why trials failed."""
+"""hpo: hyperparameter optimization for small image classifiers that explains why trials fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All exceptions of hpo. A message tells what is wrong, where, and what to do next."""
+"""All exceptions of hpo. A message explains what is wrong, where, and what to do next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which code made a result: enough to explain and repeat it later."""
+"""Which code produced a result: enough to explain and reproduce it later."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GIT_SECONDS = 5.0
 
 
 def code_version() -> str:
-    """hpo's version and its commit, with a hash of its sources where they are not a commit's.
+    """Return hpo's version and commit, with a hash of its sources if they differ from the commit's.
 
     ``0.1.0+83bb2bd1c2d3``, ``0.1.0+83bb2bd1c2d3-dirty.4c1f...`` or, without a repository,
     ``0.1.0+sources.4c1f...``.
@@ -28,12 +28,12 @@ def code_version() -> str:
 
 
 def sources() -> str:
-    """hpo's version with a hash of its sources: the same wherever the same code is, however it came there."""
+    """Return hpo's version with a hash of its sources, which is the same for the same code anywhere."""
     return f"{version('hpo')}+sources.{_sources_hash()}"
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that numbers depend on."""
+    """Return the versions of Python and of the packages that results depend on."""
     versions = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -45,18 +45,18 @@ def package_versions() -> dict[str, str]:
 
 @cache
 def running_code() -> str:
-    """``code_version`` as it was when this process first asked: later edits are not what runs."""
+    """Return ``code_version`` as of its first call in this process: later edits are not what runs."""
     return code_version()
 
 
 @cache
 def running_packages() -> dict[str, str]:
-    """``package_versions``, looked up once in a process."""
+    """Return ``package_versions``, looked up once per process."""
     return package_versions()
 
 
 def _commit() -> str | None:
-    # An environment may lie inside somebody else's repository: only one that tracks this package counts.
+    # An environment may lie inside another repository: only one that tracks this package counts.
     if not _git("ls-files", "__init__.py"):
         return None
     return _git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
@@ -79,7 +79,7 @@ def _sources_hash() -> str:
 
 
 def _sources() -> dict[str, Path]:
-    """Every file of ours that a number may depend on, by its place in the package.
+    """Return every file of ours that a result may depend on, by its path in the package.
 
     In a checkout `hpo.models` lies beside the package, not in it.
     """

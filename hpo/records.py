@@ -169,9 +169,9 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Rung:
-    """Where a trial is compared with others: ``score`` is its best accuracy up to ``epoch``.
+    """An epoch at which a trial is compared with others; ``score`` is its best accuracy up to ``epoch``.
 
-    Only with trials of the same stage and ``bracket`` that are to train as many ``epochs``.
+    Only trials of the same stage and ``bracket`` that train for the same number of ``epochs`` are compared.
     """
 
     epoch: int
@@ -181,8 +181,8 @@ class Rung:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """A trial's place at a rung: ``rank`` (1 is best) of the ``of`` trials that came there."""
+class RungRank:
+    """A trial's rank at a rung: ``rank`` (1 is best) of the ``of`` trials that have reached it."""
 
     epoch: int
     rank: int
@@ -190,7 +190,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Paused(Standing):
+class Paused(RungRank):
     """The best of the trials that are paused at a rung."""
 
     slot: int
@@ -199,15 +199,15 @@ class Paused(Standing):
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of a trial at a rung, and why in words."""
+    """Whether a trial continues after a rung, is stopped or paused, and why."""
 
     action: Literal["goes_on", "stopped", "paused"]
-    words: str
+    reason: str
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """On what an attempt trains, besides the device: numbers depend on each. None is not known."""
+    """What an attempt trains on besides the device; results depend on each. None if unknown."""
 
     processor: str | None = None
     threads: int | None = None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hpo.config.methods import Asha, Rules
-from hpo.records import Standing
+from hpo.records import RungRank
 from hpo.search.pruners import bracket_of, can_pause, judge, promotable, rungs
 from search_replay.curves import Recorded
 
@@ -49,7 +49,7 @@ class Taken:
 
 
 @dataclass(frozen=True)
-class _Waiting(Standing):
+class _Waiting(RungRank):
     trial: Taken
 
 

@@ -1,1 +1,1 @@
-"""The database checked, repaired, backed up, pruned, moved."""
+"""Maintenance of the database: check, repair, backup, prune, delete, export and import."""

@@ -1,4 +1,4 @@
-"""A copy of an SQLite database as it is at one instant, while workers go on writing."""
+"""A consistent copy of an SQLite database while workers keep writing."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from hpo.storage.errors import explain
 from hpo.storage.url import parse_url, place
 
 PAGES = 1024
-"""Pages (of 4 KiB) between two looks at the progress."""
+"""Pages (of 4 KiB) between two progress reports."""
 _MAGIC = b"SQLite format 3\x00"
 
-Progress = Callable[[int, int], None]
+BackupProgress = Callable[[int, int], None]
+"""Called with the pages done and the pages in all."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,11 @@ class Backup:
     bytes: int
 
 
-def back_up(url: str, target: Path, progress: Progress) -> Backup:
-    """Copy the database to ``target``, which appears (or is replaced) when the copy is whole and checked.
+def back_up(url: str, target: Path, progress: BackupProgress) -> Backup:
+    """Copy the database to ``target``, which appears (or is replaced) when the copy is complete and checked.
 
-    ``progress`` hears of pages done and pages in all. Raises ``UserError`` for PostgreSQL, with the command
-    that does it there, and for a target that is not a backup; ``StorageError`` if the copy is not sound.
+    Raises ``UserError`` for PostgreSQL, with the command to use there, and for a target that is not a backup;
+    ``StorageError`` if the copy is damaged.
     """
     parsed = parse_url(url)
     if parsed.drivername != "sqlite":
@@ -72,18 +73,18 @@ def _refuse_target(source: Path, target: Path) -> None:
     if not target.exists():
         return
     if target.is_dir():
-        raise UserError(f"{target} is a folder: name a file")
+        raise UserError(f"{target} is a folder: choose a file")
     if source.exists() and target.samefile(source):
-        raise UserError(f"{target} is the database itself: name another file")
+        raise UserError(f"{target} is the database itself: choose another file")
     with target.open("rb") as file:
         if target.stat().st_size and file.read(len(_MAGIC)) != _MAGIC:
-            raise UserError(f"{target} is there and is not an earlier backup: name another file")
+            raise UserError(f"{target} exists and is not an earlier backup: choose another file")
 
 
-def _copy(url: URL, target: Path, progress: Progress) -> None:
+def _copy(url: URL, target: Path, progress: BackupProgress) -> None:
     with closing(connect_read_only(url)) as source:
         try:
-            # Pins the instant: a copy in steps would else begin again at each write of a worker.
+            # Fixes the snapshot: otherwise a copy in steps would restart at each write of a worker.
             source.execute("BEGIN")
             source.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.Error as error:
@@ -94,7 +95,7 @@ def _copy(url: URL, target: Path, progress: Progress) -> None:
                 source.backup(
                     copy, pages=PAGES, progress=lambda _, left, total: progress(total - left, total)
                 )
-                # One file without a log beside it; hpo switches it back when it writes to it.
+                # A single file without a log beside it; hpo switches it back when it writes to it.
                 copy.execute("PRAGMA journal_mode=DELETE")
         except sqlite3.Error as error:
             raise explain(url.set(database=str(target)), error) from error
@@ -104,8 +105,8 @@ def _copy(url: URL, target: Path, progress: Progress) -> None:
 
 def _check(copy: Path) -> None:
     with closing(sqlite3.connect(copy)) as connection:
-        said = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
-    if said != ["ok"]:
+        report = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
+    if report != ["ok"]:
         raise StorageError(
-            f"the copy is not sound and was not kept ({said[0]}): `hpo db check` looks at the database itself"
+            f"the copy is damaged and was discarded ({report[0]}): `hpo db check` checks the database"
         )

@@ -1,4 +1,4 @@
-"""Is a database consistent? What is wrong, what can be put right without losing anything, and what cannot."""
+"""Consistency checks of a database, and repairs that lose nothing."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _SQL = Path(__file__).parent / "sql"
 
 @dataclass(frozen=True)
 class Check:
-    """One way in which a database can be wrong. ``message`` may name a row's columns."""
+    """One kind of damage to a database. ``message`` may refer to a row's columns."""
 
     message: str
     find: Find
     repair: repairs.Repair | None = None
     remedy: str = ""
-    """What a repair does, or what a person can do where there is none."""
+    """What the repair does, or what the user can do if there is none."""
     only_a_note: bool = False
-    """Odd, but nothing is wrong with it."""
+    """Unusual, but not damage."""
 
 
 @dataclass(frozen=True)
-class Problem:
+class Damage:
     """What a check found in one place."""
 
     check: str
@@ -54,42 +54,43 @@ class Problem:
     repaired: bool = False
 
 
-def check_database(url: str, *, repair: bool = False) -> list[Problem]:
-    """Every problem in the database; with ``repair`` what can be put right is, and marked as repaired.
+def check_database(url: str, *, repair: bool = False) -> list[Damage]:
+    """Return all damage in the database; with ``repair`` repair what can be, and mark it as repaired.
 
-    Without it nothing is written. Raises ``StorageError`` if hpo has not used the database or it is unusable.
+    Without ``repair`` nothing is written. Raises ``StorageError`` if hpo has not used the database or it is
+    unusable.
     """
     if not repair:
         engine = results_engine(url)
         try:
             with reading(engine) as connection:
-                return [problem for name in CHECKS for problem in _found(name, connection)]
+                return [damage for name in CHECKS for damage in _found(name, connection)]
         finally:
             engine.dispose()
     with ResultsStore(url) as store:
-        return [problem for name in CHECKS for problem in write(store.engine, partial(_repaired, name))]
+        return [damage for name in CHECKS for damage in write(store.engine, partial(_repaired, name))]
 
 
-def _found(name: str, connection: Connection) -> list[Problem]:
+def _found(name: str, connection: Connection) -> list[Damage]:
     check = CHECKS[name]
-    return [_problem(name, check, row) for row in check.find(connection)]
+    return [_damage(name, check, row) for row in check.find(connection)]
 
 
-def _repaired(name: str, connection: Connection) -> list[Problem]:
+def _repaired(name: str, connection: Connection) -> list[Damage]:
     check = CHECKS[name]
     rows = check.find(connection)
-    before = [_problem(name, check, row) for row in rows]
+    before = [_damage(name, check, row) for row in rows]
     if check.repair is None or not rows:
         return before
     check.repair(connection, rows)
     notify_idle_workers(connection)
-    # By place, not by message, in which a time may have passed.
-    left = {(problem.study, problem.number) for problem in _found(name, connection)}
+    # By place, not by message, which may contain an elapsed time.
+    left = {(damage.study, damage.number) for damage in _found(name, connection)}
     return [replace(each, repaired=(each.study, each.number) not in left) for each in before]
 
 
-def _problem(name: str, check: Check, row: Row) -> Problem:
-    return Problem(
+def _damage(name: str, check: Check, row: Row) -> Damage:
+    return Damage(
         check=name,
         study=row.get("study"),
         number=row.get("number"),
@@ -113,15 +114,15 @@ def _by_sql(name: str) -> Find:
 
 
 def _integrity(connection: Connection) -> Sequence[Row]:
-    """SQLite's own check of the file; PostgreSQL has `pg_amcheck`, which needs the server's rights."""
+    """Run SQLite's own check of the file; PostgreSQL's `pg_amcheck` needs rights on the server."""
     if connection.dialect.name != "sqlite":
         return []
-    said = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
-    return [{"detail": line} for line in said if line != "ok"]
+    report = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+    return [{"detail": line} for line in report if line != "ok"]
 
 
 def _dangling(connection: Connection) -> Sequence[Row]:
-    """Rows that point to nothing; PostgreSQL allows none."""
+    """Find rows that refer to a missing row; PostgreSQL does not allow any."""
     if connection.dialect.name != "sqlite":
         return []
     found = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
@@ -144,7 +145,7 @@ def _dead_leases(connection: Connection) -> Sequence[Row]:
         if is_dead_local(row["worker"]):
             found.append({**row, "detail": "which is dead"})
         elif row["lease_until"] < now:
-            found.append({**row, "detail": f"whose lease ran out {now - row['lease_until']:,.0f} s ago"})
+            found.append({**row, "detail": f"whose lease expired {now - row['lease_until']:,.0f} s ago"})
     return found
 
 
@@ -162,52 +163,54 @@ def _altered_statistics(connection: Connection) -> Sequence[Row]:
 # In the order in which repairs build on each other.
 CHECKS: dict[str, Check] = {
     "integrity": Check(
-        "SQLite finds the file damaged: {detail}", _integrity,
+        "SQLite reports that the file is damaged: {detail}", _integrity,
         remedy="restore a backup, or save what can be read with `sqlite3 FILE .recover`",
     ),
-    "views": Check("the view {detail} is missing", _missing_views, repairs.make_views, "it is made again"),
+    "views": Check(
+        "the view {detail} is missing", _missing_views, repairs.recreate_views, "it is created again",
+    ),
     "orphaned_studies": Check(
-        "Optuna no longer has study {detail}", _by_sql("orphaned_studies"), repairs.sweep,
-        "what hpo kept of it is removed",
+        "Optuna no longer has study {detail}", _by_sql("orphaned_studies"), repairs.delete_orphans,
+        "hpo's rows of it are removed",
     ),
     "orphaned_trials": Check(
-        "Optuna no longer has the trial of slot {detail}", _by_sql("orphaned_trials"), repairs.sweep,
-        "what hpo kept of it is removed, and its slot is free again",
+        "Optuna no longer has the trial of slot {detail}", _by_sql("orphaned_trials"), repairs.delete_orphans,
+        "hpo's rows of it are removed, and its slot is free again",
     ),
     "dangling_rows": Check(
-        "{table}: a row belongs to something in {detail} that is gone", _dangling, repairs.drop_dangling,
+        "{table}: a row refers to a missing row of {detail}", _dangling, repairs.drop_dangling,
         "the row is removed",
     ),
     "leases": Check(
-        "slot {slot} is held by {worker}, {detail}", _dead_leases, repairs.release,
-        "the slot is given back; the next worker goes on with it",
+        "slot {slot} is held by {worker}, {detail}", _dead_leases, repairs.release_slots,
+        "the slot is released; the next worker resumes the trial",
     ),
     "disagreements": Check(
-        "Optuna has it as {state}, hpo as {detail}", _by_sql("disagreements"), repairs.follow_optuna,
-        "hpo follows Optuna, where an ended trial cannot be changed",
+        "its state is {state} in Optuna and {detail} in hpo", _by_sql("disagreements"), repairs.follow_optuna,
+        "hpo takes over Optuna's state, since Optuna does not change an ended trial",
     ),
     "slots": Check(
         "slot {slot} is {detail}, its trial {outcome}", _by_sql("slots"), repairs.fit_slots,
-        "the slot follows its trial; without one it waits to be trained",
+        "the slot takes over the state of its trial; without one it waits to be trained",
     ),
     "unplanned": Check(
-        "it has no slot {detail}", _by_sql("unplanned"), repairs.plan, "the slot is added",
+        "it has no slot {detail}", _by_sql("unplanned"), repairs.add_slots, "the slot is added",
     ),
     "open_attempts": Check(
-        "attempt {attempt} of {detail} was never ended", _by_sql("open_attempts"), repairs.end_attempts,
-        "it counts as lost",
+        "attempt {attempt} of {detail} never ended", _by_sql("open_attempts"), repairs.end_attempts,
+        "it is marked as lost",
     ),
     "untold": Check(
-        "it ended as {detail}, which Optuna has not been told", _by_sql("untold"), repairs.tell,
-        "Optuna is told",
+        "it ended as {detail}, but not in Optuna", _by_sql("untold"), repairs.end_in_optuna,
+        "it is ended in Optuna too",
     ),
     "told_twice": Check(
         "{detail} attempts ended it", _by_sql("told_twice"),
-        remedy="`hpo repeat` says whether the stored result is what its configuration gives",
+        remedy="`hpo repeat` shows whether its configuration reproduces the stored result",
     ),
     "sums": Check(
-        "its count of epochs is {detail}, its curve has {epochs}", _by_sql("sums"), repairs.sum_again,
-        "the sums are made again from the curve",
+        "its number of epochs is {detail}, but its curve has {epochs}", _by_sql("sums"), repairs.sum_again,
+        "the sums are computed again from the curve",
     ),
     "curve_holes": Check(
         "{detail} epochs of its curve are missing", _by_sql("curve_holes"),
@@ -215,18 +218,18 @@ CHECKS: dict[str, Check] = {
     ),
     "numbers": Check(
         "{detail} trials have this number", _by_sql("numbers"),
-        remedy="Optuna made both; the study cannot be exported",
+        remedy="Optuna created both; the study cannot be exported",
     ),
     "statistics": Check(
-        "what its preprocessing learned is not stored", _by_sql("statistics"),
-        remedy="its network cannot be used on new images; train it again under another study's name",
+        "its preprocessing statistics are not stored", _by_sql("statistics"),
+        remedy="its network cannot be used on new images; train it again in another study",
     ),
     "altered_statistics": Check(
-        "what preprocessing {detail} learned is not what was stored", _altered_statistics,
+        "the preprocessing statistics {detail} have changed since they were stored", _altered_statistics,
         remedy="restore a backup",
     ),
     "foreign_trials": Check(
-        "hpo did not make it ({detail})", _by_sql("foreign_trials"), only_a_note=True,
-        remedy="hpo leaves it alone; it does not count as one of the study's planned trials",
+        "hpo did not create it ({detail})", _by_sql("foreign_trials"), only_a_note=True,
+        remedy="hpo ignores it; it does not count as one of the study's planned trials",
     ),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""A study taken out of the database, with everything of it that lies on this machine."""
+"""Deleting a study from the database, with its files on this machine."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from hpo.storage.tables import StudyRow, TrialRow
 
 @dataclass(frozen=True)
 class Deletable:
-    """What there is of a study."""
+    """What deleting a study would remove."""
 
     summary: StudySummary
     uid: str
     at_work: int
-    """Workers that hold a trial of it under a lease that has not run out."""
+    """Workers that hold one of its slots under a lease that has not expired."""
     folders: tuple[Path, ...]
-    """Its checkpoints and kept weights on this machine."""
+    """Its checkpoints and saved weights on this machine."""
     bytes: int
     """In those folders."""
 
 
 def find_deletable(engine: Engine, name: str) -> Deletable:
-    """What `hpo delete` would remove; raises ``UnknownStudyError``."""
+    """Return what `hpo delete` would remove; raises ``UnknownStudyError``."""
     status = study_status(engine, name)
     with reading(engine) as connection:
         uid = str(find_study(connection, name).uid)
@@ -48,20 +48,20 @@ def find_deletable(engine: Engine, name: str) -> Deletable:
 
 
 def refuse_held(found: Deletable, *, force: bool) -> None:
-    """Raise ``UserError`` if workers hold trials of it, unless ``force``."""
+    """Raise ``UserError`` if workers are training its trials, unless ``force``."""
     if found.at_work and not force:
         held = "1 worker holds a trial" if found.at_work == 1 else f"{found.at_work} workers hold trials"
         name = found.summary.name
         raise UserError(
-            f"{held} of {name}: `hpo stop {name} --wait` first, or --force, which throws their work away"
+            f"{held} of {name}: run `hpo stop {name} --wait` first, or use --force, which discards their work"
         )
 
 
 def delete_study(store: ResultsStore, found: Deletable, *, force: bool) -> None:
-    """Remove its rows, Optuna's study and its folders here.
+    """Delete its rows, Optuna's study and its folders on this machine.
 
-    With ``force`` also while workers hold trials of it: what they still write is refused then, and they go on
-    to other work. Raises ``UserError`` without.
+    Raises ``UserError`` while workers are training its trials, unless ``force``: their writes are then
+    refused, and they move on to other work.
     """
     study_id = found.summary.study_id
     refuse_held(replace(found, at_work=control.at_work(store, study_id)), force=force)
@@ -69,10 +69,10 @@ def delete_study(store: ResultsStore, found: Deletable, *, force: bool) -> None:
     def work(connection: Connection) -> None:
         mine = (StudyRow.study_id == study_id) & (StudyRow.uid == found.uid)
         if connection.scalar(select(func.count()).where(mine)) != 1:
-            return  # somebody else was faster
+            return  # another process was faster
         with optuna_within(connection) as optuna:
             optuna.delete_study(study_id)
-        # On PostgreSQL they have gone with Optuna's; on SQLite, Optuna's own tables do not say so.
+        # On PostgreSQL, foreign keys have deleted them; Optuna's SQLite connections do not enforce those.
         connection.execute(delete(TrialRow).where(TrialRow.study_id == study_id))
         connection.execute(delete(StudyRow).where(mine))
         notify_idle_workers(connection)

@@ -1,4 +1,4 @@
-"""What hpo left on this machine and in the database that nothing needs any more."""
+"""Pruning what is no longer needed on this machine and in the database."""
 
 from __future__ import annotations
 
@@ -27,32 +27,32 @@ from hpo.storage.url import parse_url, place
 
 DAY = 86_400.0
 _LEFTOVER_DAYS = 1.0
-"""A temporary file this old belongs to no writer that is still at it: downloading CIFAR-10 takes minutes."""
+"""A temporary file this old has no active writer: downloading CIFAR-10 takes minutes."""
 
 
 @dataclass(frozen=True)
 class Removable:
-    """A thing that may go: ``path`` on this machine, or None for rows of the database."""
+    """Something that can be removed: ``path`` on this machine, or None for rows of the database."""
 
     kind: str
     what: str
     path: Path | None
     bytes: int
     idle_days: float | None
-    """How long nobody has used it."""
+    """Since it was last used."""
 
 
 Find: TypeAlias = Callable[[float], Iterator[Removable]]
-"""Yields what has not been used for so many days."""
+"""Yields what has not been used for this number of days."""
 
 
 def find_files(days: float) -> list[Removable]:
-    """What may go from this machine's cache and temporary folders."""
+    """Return what can be removed from this machine's cache and temporary folders."""
     return [each for find in FILE_KINDS.values() for each in find(days)]
 
 
 def find_rows(url: str) -> list[Removable]:
-    """What may go from the database; reads only. None where there is no database of hpo's."""
+    """Return what can be removed from the database; only reads."""
     engine = results_engine(url)
     try:
         with reading(engine) as connection:
@@ -62,9 +62,9 @@ def find_rows(url: str) -> list[Removable]:
 
 
 def find_weights(url: str) -> list[Removable]:
-    """Kept weights that no trial of this database needs: of a deleted study, or no longer of the best trials.
+    """Return saved weights that are no longer needed: of a deleted study, or not of the best trials any more.
 
-    Only folders that say that they are of this database: others may share the place.
+    Only folders that name this database: others may share the directory.
     """
     mine = place(parse_url(url))
     engine = results_engine(url)
@@ -98,7 +98,7 @@ def _unneeded(connection: Connection, folder: Path, study: str) -> Iterator[Remo
 
 
 def remove_files(removables: list[Removable]) -> int:
-    """Remove them from the disk; the bytes that were freed. What somebody removed meanwhile is fine."""
+    """Remove them from the disk and return the bytes freed; ignores what is already gone."""
     freed = 0
     for each in removables:
         if each.path is None:
@@ -112,10 +112,10 @@ def remove_files(removables: list[Removable]) -> int:
 
 
 def remove_rows(url: str) -> None:
-    """Remove from the database what ``find_rows`` names."""
+    """Delete from the database what ``find_rows`` returns."""
 
     def work(connection: Connection) -> None:
-        orphans.sweep(connection)
+        orphans.delete_orphans(connection)
         connection.execute(delete(StatisticsRow).where(_unused()))
 
     with ResultsStore(url) as store:
@@ -123,19 +123,19 @@ def remove_rows(url: str) -> None:
 
 
 def _images(days: float) -> Iterator[Removable]:
-    """Decoded data sets: made again from the images when they are next needed."""
+    """Yield decoded data sets: recreated from the images when next needed."""
     for meta in _cache().glob("datasets/*/meta.json"):
         yield from _idle("images", f"decoded images {meta.parent.name}", meta.parent, meta, days)
 
 
 def _precision(days: float) -> Iterator[Removable]:
-    """Measurements of bf16 against fp32: made again, in two seconds."""
+    """Yield measurements of bf16 against fp32: repeated in two seconds when next needed."""
     for path in _cache().glob("precision-*.json"):
         yield from _idle("precision", f"a measurement of number formats {path.name}", path, path, days)
 
 
 def _preprocessing(days: float) -> Iterator[Removable]:
-    """Principal components, and the images whitened with them: computed again when they are next needed."""
+    """Yield principal components, and the images whitened with them: recomputed when next needed."""
     for path in _cache().glob("components/*.npz"):
         yield from _idle("preprocessing", f"principal components {path.name}", path, path, days)
     for path in _cache().glob("preprocessed/*/images.npy"):
@@ -144,15 +144,15 @@ def _preprocessing(days: float) -> Iterator[Removable]:
 
 
 def _checkpoints(days: float) -> Iterator[Removable]:
-    """Trials that were interrupted, and with which nobody has gone on."""
+    """Yield checkpoints of interrupted trials that no worker has resumed."""
     for folder in settings().checkpoints.expanduser().absolute().glob("*"):
-        # Written anew at each checkpoint of a trial.
+        # Rewritten at each checkpoint of a trial.
         newest = max(folder.glob("*"), key=lambda path: path.stat().st_mtime, default=folder)
         yield from _idle("checkpoints", f"checkpoints of study {folder.name}", folder, newest, days)
 
 
 def _leftovers(_days: float) -> Iterator[Removable]:
-    """What killed processes left half-written, and the logs of workers whose run is over."""
+    """Yield half-written files of killed processes, and the logs of workers whose run is over."""
     places = (_cache(), _cache() / "datasets", _cache() / "components", settings().data.expanduser())
     for folder in (*places, *_cache().glob("preprocessed/*"), *kept.artifacts().glob("*")):
         for path in folder.glob(".*.tmp"):
@@ -164,7 +164,7 @@ def _leftovers(_days: float) -> Iterator[Removable]:
             )
 
 
-# A new kind of thing on disk that needs no database to judge it is one entry here.
+# A new kind of file that can be judged without a database is one entry here.
 FILE_KINDS: dict[str, Find] = {
     "images": _images,
     "precision": _precision,
@@ -183,7 +183,7 @@ def _rows(connection: Connection) -> Iterator[Removable]:
         StudyRow, StudyRow.study_id == StatisticsRow.study_id
     )
     for name, digest, length in connection.execute(unused.where(_unused())):
-        what = f"what preprocessing {digest[:12]} of study {name} learned, which no trial refers to"
+        what = f"preprocessing statistics {digest[:12]} of study {name}, which no trial refers to"
         yield Removable("statistics", what, None, length, None)
 
 
@@ -195,9 +195,9 @@ def _unused() -> Any:
 
 
 def _idle(kind: str, what: str, path: Path, mark: Path, days: float) -> Iterator[Removable]:
-    """``path``, if ``mark`` was neither read nor written for so long.
+    """Yield ``path`` if ``mark`` was not used for this number of days.
 
-    Whoever uses a thing of the cache writes the time to its mark, as many disks do not keep times of reading.
+    Using an entry of the cache sets the modification time of its mark, as many disks keep no access times.
     """
     try:
         idle = (time.time() - mark.stat().st_mtime) / DAY

@@ -1,4 +1,4 @@
-"""What puts a database right. Each repair gets the rows that its check found in the same transaction."""
+"""Repairs of a database. Each gets the rows that its check found in the same transaction."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from sqlalchemy import Connection, func, insert, select, text, update
 from hpo.records import Outcome
 from hpo.storage import attempts, orphans, schema
 from hpo.storage.column_types import utc_now
-from hpo.storage.store import curve_sums, tell_optuna
+from hpo.storage.optuna.trials import finish_in_optuna
+from hpo.storage.store import curve_sums
 from hpo.storage.tables import EPOCHS, AttemptRow, Base, SlotRow, TrialRow
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
@@ -20,18 +21,18 @@ _OUTCOMES = {"complete": "complete", "pruned": "pruned", "fail": "failed"}
 _BY_A_PERSON = "ended with Optuna's tools"
 
 
-def make_views(connection: Connection, rows: Rows) -> None:
-    """Every view anew."""
-    schema.make_views(connection)
+def recreate_views(connection: Connection, rows: Rows) -> None:
+    """Recreate every view."""
+    schema.create_views(connection)
 
 
-def sweep(connection: Connection, rows: Rows) -> None:
-    """Remove what Optuna no longer has."""
-    orphans.sweep(connection)
+def delete_orphans(connection: Connection, rows: Rows) -> None:
+    """Delete rows whose study or trial Optuna no longer has."""
+    orphans.delete_orphans(connection)
 
 
 def drop_dangling(connection: Connection, rows: Rows) -> None:
-    """Remove rows that belong to nothing; a slot only forgets its trial."""
+    """Delete rows that refer to a missing row; a slot only loses its trial."""
     for row in rows:
         table = Base.metadata.tables[row["table"]]
         if table is SlotRow.__table__ and row["detail"] == TrialRow.__tablename__:
@@ -41,8 +42,8 @@ def drop_dangling(connection: Connection, rows: Rows) -> None:
         connection.execute(statement, {"rowid": row["rowid"]})
 
 
-def release(connection: Connection, rows: Rows) -> None:
-    """Give back slots, unless their worker has shown itself since it was found dead."""
+def release_slots(connection: Connection, rows: Rows) -> None:
+    """Release slots, unless their worker has renewed its lease since the check."""
     for row in rows:
         held = update(SlotRow).where(
             *_slot(row), SlotRow.state == "running", SlotRow.lease_until == row["lease_until"]
@@ -54,7 +55,7 @@ def release(connection: Connection, rows: Rows) -> None:
 
 
 def follow_optuna(connection: Connection, rows: Rows) -> None:
-    """End trials here as Optuna has them; a complete one without a finite value stays as it is."""
+    """End trials as in Optuna; a complete one without a finite value stays as it is."""
     for row in rows:
         outcome = _OUTCOMES[row["state"]]
         if outcome == "complete" and row["value"] is None:
@@ -77,17 +78,17 @@ def follow_optuna(connection: Connection, rows: Rows) -> None:
 
 
 def fit_slots(connection: Connection, rows: Rows) -> None:
-    """Give slots the state of their trial; one without a trial waits for its first."""
+    """Set slots to the state of their trial; one without a trial waits."""
     for row in rows:
         known = {"trial_id": row["trial_id"], "state": "done" if row["outcome"] else "waiting"}
-        # A higher token: no write of an earlier worker may get through.
+        # A higher token, so that writes of an earlier worker are refused.
         fresh = {"epoch": 0} if row["trial_id"] is None else {}
         slot = update(SlotRow).where(*_slot(row))
         connection.execute(slot.values(token=SlotRow.token + 1, **known, **fresh))
 
 
-def plan(connection: Connection, rows: Rows) -> None:
-    """Add the slots of trials that have none."""
+def add_slots(connection: Connection, rows: Rows) -> None:
+    """Add the missing slots of trials."""
     for row in rows:
         state = "done" if row["outcome"] else "waiting"
         values = {"study_id": row["study_id"], "stage": row["stage"], "slot": row["detail"]}
@@ -95,7 +96,7 @@ def plan(connection: Connection, rows: Rows) -> None:
 
 
 def end_attempts(connection: Connection, rows: Rows) -> None:
-    """Close attempts that nobody is at, as lost."""
+    """End attempts without a worker as lost."""
     for row in rows:
         last = select(func.coalesce(func.max(EPOCHS.c.epoch), 0)).where(EPOCHS.c.trial_id == row["trial_id"])
         connection.execute(
@@ -105,18 +106,18 @@ def end_attempts(connection: Connection, rows: Rows) -> None:
         )
 
 
-def tell(connection: Connection, rows: Rows) -> None:
-    """Tell Optuna what trials came to."""
+def end_in_optuna(connection: Connection, rows: Rows) -> None:
+    """End trials in Optuna as they ended in hpo."""
     for row in rows:
         ours = connection.execute(
             select(TrialRow.__table__).where(TrialRow.trial_id == row["trial_id"])
         ).one()
         outcome = Outcome(ours.outcome, ours.value, ours.verdict, ours.remedy, best_epoch=ours.best_epoch)
-        tell_optuna(connection, row["trial_id"], outcome)
+        finish_in_optuna(connection, row["trial_id"], outcome)
 
 
 def sum_again(connection: Connection, rows: Rows) -> None:
-    """Epochs, seconds and images from the curve."""
+    """Compute epochs, seconds and images from the curve."""
     for row in rows:
         _sum(connection, row["trial_id"])
 

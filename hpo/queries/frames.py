@@ -1,4 +1,4 @@
-"""The results database from Python: pandas frames, and SQLAlchemy with the same names."""
+"""The results database from Python: pandas frames, and SQLAlchemy tables of the same names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Boolean, Column, DateTime, Double, Engine, Integer, Table, Text, select
 
 from hpo.errors import UserError
-from hpo.queries.saved_queries import ask
+from hpo.queries.saved_queries import run_query
 from hpo.queries.sql import TIMEOUT_SECONDS, Value
 from hpo.settings import settings
 from hpo.storage.engine import reading
@@ -31,7 +31,7 @@ _ORDER = ("study", "number", "rank", "epoch", "step", "position", "attempt", "pa
 
 
 def open_results(url: str | None = None) -> Results:
-    """Open a results database for reading; ``None`` is ``$HPO_STORAGE``, else ``sqlite:///hpo.db``.
+    """Open a results database for reading; ``None`` means ``$HPO_STORAGE``, else ``sqlite:///hpo.db``.
 
     Raises ``StorageError`` if it is unusable or hpo has not used it yet, ``StorageUrlError`` for a wrong URL.
     """
@@ -41,10 +41,10 @@ def open_results(url: str | None = None) -> Results:
 class Results:
     """A results database, opened for reading.
 
-    A method for each view gives it as a pandas frame, whole or of one ``study``; the same name in ``views``
-    is its SQLAlchemy table, in ``tables`` are hpo's own (``hpo_trial``, ...), and ``engine`` runs statements
-    on them in a read-only transaction. docs/sql.md describes every column. Frames raise ``UserError``
-    without pandas.
+    Each view has a method that returns it as a pandas frame, whole or for one ``study``. ``views`` has the
+    views as SQLAlchemy tables and ``tables`` hpo's own tables (``hpo_trial``, ...); ``engine`` runs
+    statements on them in a read-only transaction. docs/sql.md describes every column. Frames raise
+    ``UserError`` without pandas.
     """
 
     def __init__(self, url: str) -> None:
@@ -56,57 +56,57 @@ class Results:
         self._url = url
 
     def results(self, study: str | None = None) -> DataFrame:
-        """One row a trial, each hyperparameter a column."""
+        """Return one row per trial, with a column per hyperparameter."""
         return self._frame("results", study)
 
     def curves(self, study: str | None = None) -> DataFrame:
-        """One row an epoch."""
+        """Return one row per epoch."""
         return self._frame("curves", study)
 
     def layers(self, study: str | None = None) -> DataFrame:
-        """One row a layer and probe."""
+        """Return one row per layer and probe."""
         return self._frame("layers", study)
 
     def findings(self, study: str | None = None) -> DataFrame:
-        """One row for each thing that a check found."""
+        """Return one row per finding of a check."""
         return self._frame("findings", study)
 
     def attempts(self, study: str | None = None) -> DataFrame:
-        """One row a worker's go at a trial."""
+        """Return one row per attempt at a trial."""
         return self._frame("attempts", study)
 
     def leaderboard(self, study: str | None = None) -> DataFrame:
-        """Complete trials with their rank within each study."""
+        """Return complete trials with their rank within each study."""
         return self._frame("leaderboard", study)
 
     def params(self, study: str | None = None) -> DataFrame:
-        """One row a parameter of any Optuna trial in the database."""
+        """Return one row per parameter of any Optuna trial in the database."""
         return self._frame("params", study)
 
     def study_findings(self, study: str | None = None) -> DataFrame:
-        """One row for each thing that a study's trials say about it as a whole."""
+        """Return one row per finding about a whole study."""
         return self._frame("study_findings", study)
 
     def stages(self, study: str | None = None) -> DataFrame:
-        """One row a stage that has begun."""
+        """Return one row per stage that has begun."""
         return self._frame("stages", study)
 
     def decisions(self, study: str | None = None) -> DataFrame:
-        """One row for each thing that was decided when a stage began."""
+        """Return one row per decision made when a stage began."""
         return self._frame("decisions", study)
 
     def confirmations(self, study: str | None = None) -> DataFrame:
-        """One row a configuration that was trained again, with what its runs say."""
+        """Return one row per confirmed configuration, with the results of its runs."""
         return self._frame("confirmations", study)
 
     def query(self, sql_or_name: str, /, *, timeout: float = TIMEOUT_SECONDS, **params: Value) -> DataFrame:
-        """The answer to a reading statement, or to a ready question (``hpo query --list``).
+        """Return the result of a SELECT statement or of a saved query (``hpo query --list``).
 
         ``query("best", study="mine")``, ``query("SELECT lr FROM results WHERE value > :low", low=0.8)``.
         Raises ``QueryError`` for wrong SQL, for anything but reading, and after ``timeout`` seconds.
         """
         pandas = _pandas()
-        columns, rows = ask(self._url, sql_or_name, params, timeout)
+        columns, rows = run_query(self._url, sql_or_name, params, timeout)
         frame: DataFrame = pandas.DataFrame.from_records(list(rows), columns=columns)
         return frame
 
@@ -142,5 +142,5 @@ def _pandas() -> Any:
     try:
         import pandas
     except ImportError:
-        raise UserError("frames need pandas: pip install pandas") from None
+        raise UserError("frames require pandas: pip install pandas") from None
     return pandas

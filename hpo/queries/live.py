@@ -1,4 +1,4 @@
-"""What goes on in a study at this moment, for whoever watches from anywhere."""
+"""Live status of a study, read from the database."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class EndedNow:
 
 @dataclass(frozen=True)
 class FindingNow:
-    """Something that a check has seen, and not passed."""
+    """A finding that is not a pass."""
 
     number: int
     check: str
@@ -57,7 +57,7 @@ class FindingNow:
 
 @dataclass(frozen=True)
 class StudyNow:
-    """A study as it is: counts and workers, trials under way, the latest of those that are over, findings."""
+    """A study now: counts and workers, running trials, ended trials and findings."""
 
     status: StudyStatus
     searched: tuple[str, ...]
@@ -71,7 +71,7 @@ class StudyNow:
 
 
 def study_now(engine: Engine, name: str, findings: int = 3) -> StudyNow:
-    """How a study stands, with the latest so many findings; raises ``UnknownStudyError``."""
+    """Return the live status of a study with its latest findings; raises ``UnknownStudyError``."""
     status = study_status(engine, name)
     study_id = status.summary.study_id
     with reading(engine) as connection:
@@ -117,7 +117,7 @@ def _running(connection: Connection, study_id: int, now: datetime) -> list[Runni
 
 
 def _held(study_id: int) -> Select[Any]:
-    """Slots in work whose trial has begun, with the attempt that lasts."""
+    """Select the running slots whose trial has started, with its open attempt."""
     lasts = and_(AttemptRow.trial_id == SlotRow.trial_id, AttemptRow.outcome.is_(None))
     return (
         select(

@@ -1,4 +1,4 @@
-"""How much all workers of a database have done and are doing, by study, in a few numbers."""
+"""A few numbers per study for monitoring: what workers have done and are doing."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from hpo.storage.tables import EPOCHS, AttemptRow, SlotRow, TrialRow
 
 
 def epochs_by_study(engine: Engine) -> dict[int, int]:
-    """Recorded epochs, of trials under way too, by the study's id."""
+    """Return the recorded epochs by study id, including those of running trials."""
     return _numbers(engine, select(SlotRow.study_id, func.sum(SlotRow.epoch)).group_by(SlotRow.study_id))
 
 
-def held_by_study(engine: Engine) -> dict[int, int]:
-    """Slots whose lease has not run out, by the study's id."""
+def held_slots_by_study(engine: Engine) -> dict[int, int]:
+    """Return the number of slots whose lease has not expired, by study id."""
     held = (SlotRow.state != "done", SlotRow.state == "running", SlotRow.lease_until > epoch_now())
     return _numbers(engine, select(SlotRow.study_id, func.count()).where(*held).group_by(SlotRow.study_id))
 
 
 def speed_by_study(engine: Engine) -> dict[int, float]:
-    """Images per second of the trials under way, each in its last epoch, added up; by the study's id."""
+    """Return the images per second of the running trials in their last epochs, summed by study id."""
     last = (EPOCHS.c.trial_id == SlotRow.trial_id) & (EPOCHS.c.epoch == SlotRow.epoch)
     running = (SlotRow.state != "done", SlotRow.state == "running")
     return _numbers(
@@ -36,7 +36,7 @@ def speed_by_study(engine: Engine) -> dict[int, float]:
 
 
 def attempts_by_study(engine: Engine) -> dict[tuple[int, str], int]:
-    """How many attempts came to which outcome, by the study's id; those under way are ``running``."""
+    """Return the number of attempts by study id and outcome; open ones are ``running``."""
     counted = (
         select(TrialRow.study_id, func.coalesce(AttemptRow.outcome, "running").label("came_to"), func.count())
         .join(TrialRow, TrialRow.trial_id == AttemptRow.trial_id)

@@ -1,4 +1,4 @@
-"""SQL from people: one statement that only reads, on a connection that cannot write, with a time limit."""
+"""SQL from users: one read-only statement, on a connection that cannot write, with a time limit."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ TIMEOUT_SECONDS = 30.0
 def run_sql(
     url: str, sql: str, params: Parameters | None = None, timeout: float = TIMEOUT_SECONDS
 ) -> tuple[list[str], Rows]:
-    """The column names and the rows of one reading statement, fetched as they are asked for.
+    """Return the column names and the rows of one read-only statement; rows are fetched lazily.
 
     ``:name`` in the statement stands for ``params["name"]``. ``timeout`` in seconds covers fetching too.
-    Close the iterator to end early. Raises ``QueryError`` for wrong SQL, for anything but reading, and when
-    time is up; ``StorageError`` if the database is unusable.
+    Close the iterator to stop early. Raises ``QueryError`` for wrong SQL, for anything but reading, and on
+    timeout; ``StorageError`` if the database is unusable.
     """
     parsed = parse_url(url)
     params = params or {}
@@ -46,4 +46,4 @@ def _refuse_parameters(sql: str, params: Parameters) -> None:
     missing = sorted(set(names) - set(params))
     if missing:
         given = " ".join(f"--param {name}=..." for name in missing)
-        raise QueryError(f"the query has parameters without a value: give {given}")
+        raise QueryError(f"the query has parameters without a value: add {given}")

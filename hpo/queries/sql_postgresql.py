@@ -1,8 +1,8 @@
-"""SQL from people on PostgreSQL: a read-only transaction, and no function that may have an effect.
+"""SQL from users on PostgreSQL: a read-only transaction without functions that have side effects.
 
-A read-only transaction refuses what writes tables, but a function may write a file (`lo_export`), end another
-session (`pg_terminate_backend`), or run a text as SQL (`query_to_xml`). PostgreSQL calls every such function
-VOLATILE: of these, only some that are known to be harmless are let through.
+A read-only transaction refuses writes to tables, but a function may still write a file (`lo_export`), end
+another session (`pg_terminate_backend`) or run text as SQL (`query_to_xml`). PostgreSQL classifies every such
+function as VOLATILE; only volatile functions known to be harmless are allowed.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from hpo.queries.sql_text import (
     too_slow,
     unknown_name_hint,
 )
-from hpo.storage.engine import lend_params_postgresql, postgresql_arguments
+from hpo.storage.engine import create_temp_params_view_postgresql, postgresql_arguments
 from hpo.storage.errors import explain
 
-# Volatile because their answer changes from moment to moment, not because they do anything.
+# Volatile because their result changes over time, not because of a side effect.
 _HARMLESS = {
     "clock_timestamp", "gen_random_uuid", "pg_database_size", "pg_indexes_size", "pg_relation_size",
     "pg_sleep", "pg_sleep_for", "pg_sleep_until", "pg_table_size", "pg_total_relation_size", "random",
@@ -54,7 +54,7 @@ _CHUNK_ROWS = 500
 def rows(
     url: URL, sql: str, params: Mapping[str, Any], timeout: float
 ) -> Generator[tuple[Any, ...], None, None]:
-    """The column names, then the rows."""
+    """Yield the column names, then the rows."""
     names = parameter_names(sql)
     numbered = replace_parameters(sql, lambda name: f"${names.index(name) + 1}")
     functions = called_functions(sql) - _HARMLESS
@@ -68,7 +68,7 @@ def rows(
                 yield from cursor.stream(numbered, [params[name] for name in names], size=chunk)
     except psycopg.errors.QueryCanceled as error:
         if time.monotonic() < deadline:
-            raise QueryError(f"the server ended the query: {error.diag.message_primary}") from None
+            raise QueryError(f"the server canceled the query: {error.diag.message_primary}") from None
         raise too_slow(timeout) from None
     except psycopg.Error as error:
         raise _explained(url, error) from error
@@ -78,7 +78,7 @@ def _connect(url: URL, timeout: float) -> psycopg.Connection[Any]:
     # As keywords: SQLAlchemy and libpq write a space in a URL differently.
     _, keywords = url.set(drivername="postgresql+psycopg").get_dialect()().create_connect_args(url)
     connection = psycopg.connect(**keywords, **postgresql_arguments(url))
-    lend_params_postgresql(connection)
+    create_temp_params_view_postgresql(connection)
     connection.read_only = True
     connection.adapters.register_loader("numeric", _Number)
     for kind in ("json", "jsonb"):  # text, as SQLite has it
@@ -94,7 +94,7 @@ def _refuse_volatile(connection: psycopg.Connection[Any], functions: set[str]) -
 
 
 def _columns(connection: psycopg.Connection[Any], sql: str) -> tuple[str, ...]:
-    """The result's columns, which a stream without rows does not tell; refuses a second statement."""
+    """Return the result's columns, which a stream without rows lacks; refuses a second statement."""
     encoding = connection.info.encoding
     # Not pgconn.prepare: it would keep Ctrl-C waiting for as long as another session holds a lock.
     connection.pgconn.send_prepare(b"", sql.encode(encoding))

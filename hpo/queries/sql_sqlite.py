@@ -1,4 +1,4 @@
-"""SQL from people on SQLite: a file opened for reading, where an authorizer is asked before each action."""
+"""SQL from users on SQLite: a file opened for reading, with an authorizer for each action."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from hpo.queries.sql_text import ONE_STATEMENT, ONLY_READS, too_slow, unknown_na
 from hpo.storage.engine import connect_read_only
 from hpo.storage.errors import explain
 
-# SQLite asks before each action of a statement; these are the ones of a read.
+# SQLite calls the authorizer before each action of a statement; these are the actions of a read.
 _ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
 _FORBIDDEN_FUNCTIONS = {"load_extension", "fts3_tokenizer", "writefile", "edit"}
 _PROGRESS_STEPS = 10_000
-"""SQLite's virtual instructions between two looks at the clock: about a millisecond."""
+"""SQLite's virtual instructions between two checks of the time limit: about a millisecond."""
 
 
 def rows(
     url: URL, sql: str, params: Mapping[str, Any], timeout: float
 ) -> Generator[tuple[Any, ...], None, None]:
-    """The column names, then the rows."""
+    """Yield the column names, then the rows."""
     deadline = time.monotonic() + timeout
     with closing(connect_read_only(url)) as connection:
         connection.set_progress_handler(lambda: time.monotonic() > deadline, _PROGRESS_STEPS)
         try:
-            # SQLite has it only where it was compiled with its mathematical functions.
+            # SQLite has it only if it was compiled with mathematical functions.
             connection.create_function("sqrt", 1, _sqrt, deterministic=True)
-            # SQLite makes these two tables at their first use, which the authorizer would take for a write.
+            # SQLite creates these two tables at their first use, which the authorizer would see as a write.
             connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')")
             connection.set_authorizer(_authorize)
             cursor = connection.execute(sql, params)
             yield tuple(column[0] for column in cursor.description)
             yield from cursor
-        # Two statements at once are a Warning, which is no Error.
+        # Two statements at once raise a Warning, which is not an Error.
         except (sqlite3.Error, sqlite3.Warning) as error:
             if "interrupted" in str(error):
                 if time.monotonic() > deadline:
                     raise too_slow(timeout) from None
-                # Ctrl-C arrives inside the progress handler, which cannot let it through.
+                # Ctrl-C arrives inside the progress handler, which cannot propagate it.
                 raise KeyboardInterrupt from None
             raise _explained(url, str(error)) from error
 

@@ -1,4 +1,4 @@
-"""Reading an SQL statement as far as must be known before a database runs it."""
+"""A scanner for SQL: parameters, function calls and the kind of statement, before it runs."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ ONE_STATEMENT = "hpo query takes one statement at a time"
 
 
 def too_slow(timeout: float) -> QueryError:
-    """Time is up."""
-    return QueryError(f"no end within {timeout:g} s: narrow the query down, or allow it more time")
+    """Return the error for a statement that exceeded the time limit."""
+    return QueryError(
+        f"the query did not finish within {timeout:g} s: narrow it down, or raise the time limit"
+    )
 
 
 def unknown_name_hint(name: str, known: list[str]) -> str:
     """Return the hint that follows an error about an unknown table or column."""
     if name in (*VIEWS, "studies", "trials"):
-        return " (hpo makes it when a study is first run with this database)"
+        return " (hpo creates it when a study is first run with this database)"
     hint = did_you_mean(name, known)
     return f" ({hint})" if hint else ""
 
 
-ONLY_READS = "hpo query only reads: give one SELECT, WITH, VALUES or EXPLAIN that changes nothing"
+ONLY_READS = "hpo query only reads: use one SELECT, WITH, VALUES or EXPLAIN that changes nothing"
 _READS = ("SELECT", "WITH", "VALUES", "EXPLAIN", "TABLE")
 _TOKEN = re.compile(
     r"""
@@ -39,15 +41,15 @@ _TOKEN = re.compile(
     """,
     re.DOTALL | re.VERBOSE,
 )
-# Forms whose end only PostgreSQL itself can tell for sure, so that a call could hide behind them.
+# Forms whose end only PostgreSQL can determine, so that a call could hide behind them.
 _UNCLEAR = (
-    (re.compile(r"[eE]'"), "E'...' strings: write the character itself, or chr(10) for a new line"),
+    (re.compile(r"[eE]'"), "E'...' strings: write the character itself, or chr(10) for a newline"),
     (re.compile(r"""[uU]&['"]"""), "U& strings and names: write the character itself"),
 )
 
 
 def refuse_writes(sql: str) -> None:
-    """Raise ``QueryError`` unless the statement's first word is one of a read."""
+    """Raise ``QueryError`` unless the statement's first keyword is one of a read."""
     for token in _TOKEN.finditer(sql):
         if token["comment"] is None and token["other"] != "(":
             if (token["word"] or "").upper() in _READS:
@@ -57,19 +59,19 @@ def refuse_writes(sql: str) -> None:
 
 
 def parameter_names(sql: str) -> list[str]:
-    """The names after a colon, in the order of their first use; ``::`` is a cast."""
+    """Return the parameter names after a colon, in the order of their first use; ``::`` is a cast."""
     return list(dict.fromkeys(token["parameter"] for token in _TOKEN.finditer(sql) if token["parameter"]))
 
 
 def replace_parameters(sql: str, write: Callable[[str], str]) -> str:
-    """The statement with ``write(name)`` in the place of each ``:name``."""
+    """Return the statement with each ``:name`` replaced by ``write(name)``."""
     return _TOKEN.sub(lambda token: write(token["parameter"]) if token["parameter"] else token.group(), sql)
 
 
 def called_functions(sql: str) -> set[str]:
-    """Every name with a parenthesis after it, as PostgreSQL looks it up: functions, and some keywords.
+    """Return every name followed by a parenthesis, as PostgreSQL looks it up: functions, and some keywords.
 
-    Raises ``QueryError`` for ways of writing in which a call could not be told for sure.
+    Raises ``QueryError`` for syntax in which a call cannot be recognized for certain.
     """
     names = set()
     name: str | None = None
@@ -91,7 +93,7 @@ def _name(token: re.Match[str]) -> str | None:
 
 def _refuse_unclear(sql: str, token: re.Match[str]) -> None:
     if "/*" in (token["comment"] or "")[2:]:
-        raise QueryError("hpo query takes no comment inside a comment")
+        raise QueryError("hpo query does not accept a comment inside a comment")
     for pattern, what in _UNCLEAR:
         if token["word"] and pattern.match(sql, token.start()):
-            raise QueryError(f"hpo query takes no {what}")
+            raise QueryError(f"hpo query does not accept {what}")

@@ -1,4 +1,4 @@
-"""What is stored of a study's stages, for people: what was decided, what was confirmed, what was spent."""
+"""A study's stages as stored: their decisions, confirmations and costs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hpo.storage.views import VIEW_TABLES
 
 @dataclass(frozen=True)
 class StageStatus:
-    """A stage that has begun; ``images`` are those trained on so far, epochs times images over its trials."""
+    """A stage that has begun; ``images`` counts those trained on so far, over all epochs and trials."""
 
     stage: str
     kind: str
@@ -27,8 +27,8 @@ class StageStatus:
 
 
 @dataclass(frozen=True)
-class DecisionMade:
-    """Why a stage is as it is."""
+class StageDecision:
+    """A decision that shaped a stage."""
 
     stage: str
     subject: str
@@ -38,8 +38,8 @@ class DecisionMade:
 
 
 @dataclass(frozen=True)
-class Confirmation:
-    """A configuration that was trained again; ``rank`` and what follows are None until all runs are over."""
+class ConfirmationResult:
+    """A confirmed configuration; ``rank`` and the fields below are None until all runs are over."""
 
     number: int
     search_value: float
@@ -55,8 +55,8 @@ class Confirmation:
 
 
 @dataclass(frozen=True)
-class TestLook:
-    """A trial whose network was measured on the test images."""
+class TestEvaluation:
+    """A trial whose network was evaluated on the test images."""
 
     __test__ = False  # pytest would take it for a class of tests
 
@@ -66,17 +66,17 @@ class TestLook:
 
 @dataclass(frozen=True)
 class StagesStatus:
-    """Everything about the stages of a study; no stages and no decisions if it has none."""
+    """Everything about the stages of a study; without stages and decisions if it has none."""
 
     stages: tuple[StageStatus, ...]
-    decisions: tuple[DecisionMade, ...]
-    confirmations: tuple[Confirmation, ...]
-    looks: tuple[TestLook, ...]
-    """Every look at the test images, the first first: only that one was a surprise."""
+    decisions: tuple[StageDecision, ...]
+    confirmations: tuple[ConfirmationResult, ...]
+    looks: tuple[TestEvaluation, ...]
+    """Every evaluation on the test images, in order: only the first is unbiased."""
 
 
 def stages_status(engine: Engine, name: str) -> StagesStatus:
-    """What the stages of a study came to; raises ``UnknownStudyError``."""
+    """Return the stages of a study and their results; raises ``UnknownStudyError``."""
     with reading(engine) as connection:
         study = find_study(connection, name)
         staged = bool(study.spec.get("stages"))
@@ -84,8 +84,10 @@ def stages_status(engine: Engine, name: str) -> StagesStatus:
         return StagesStatus(
             stages=tuple(_rows(connection, "stages", name, StageStatus, "position")) if staged else (),
             decisions=tuple(_decisions(connection, name)),
-            confirmations=tuple(_rows(connection, "confirmations", name, Confirmation, "rank", "number")),
-            looks=tuple(TestLook(row.number, row.test_value) for row in looks),
+            confirmations=tuple(
+                _rows(connection, "confirmations", name, ConfirmationResult, "rank", "number")
+            ),
+            looks=tuple(TestEvaluation(row.number, row.test_value) for row in looks),
         )
 
 
@@ -96,16 +98,16 @@ def _rows(connection: Connection, view: str, name: str, kind: type[Any], *order:
     return [kind(*row) for row in connection.execute(chosen)]
 
 
-def _decisions(connection: Connection, name: str) -> list[DecisionMade]:
+def _decisions(connection: Connection, name: str) -> list[StageDecision]:
     decisions, stages = VIEW_TABLES["decisions"], VIEW_TABLES["stages"]
-    wanted = [decisions.c[each.name] for each in fields(DecisionMade)]
+    wanted = [decisions.c[each.name] for each in fields(StageDecision)]
     chosen = (
         select(*wanted)
         .join(stages, (stages.c.study == decisions.c.study) & (stages.c.stage == decisions.c.stage))
         .where(decisions.c.study == name)
         .order_by(stages.c.position, decisions.c.position)
     )
-    return [DecisionMade(*row) for row in connection.execute(chosen)]
+    return [StageDecision(*row) for row in connection.execute(chosen)]
 
 
 def _looks(name: str) -> Select[Any]:

@@ -1,4 +1,4 @@
-"""A study: its status, its best trial, all of its trials."""
+"""A study: its status, its leaderboard, and all of its trials."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from hpo.config.study import MAIN, TEST
-from hpo.queries.workers import Work, work_on
+from hpo.queries.workers import Work, study_workers
 from hpo.records import SEVERITIES
 from hpo.storage.engine import reading
 from hpo.storage.studies import KNOWN, find_study, is_known_study, searched_names
@@ -35,12 +35,12 @@ from hpo.storage.tables import (
 )
 
 _IS_RANKED = TrialRow.stage != TEST
-"""Not the trial that is measured on the test images: its value is of other images."""
+"""Without the trial that was evaluated on the test images: its value is not comparable."""
 
 
 @dataclass(frozen=True)
 class StudySummary:
-    """A study, how many of its slots are in which state, and the best value so far."""
+    """A study, its slots by state, and the best value so far."""
 
     name: str
     study_id: int
@@ -54,23 +54,23 @@ class StudySummary:
     failed: int
     best_value: float | None
     stopped_at: datetime | None
-    """Since when `hpo stop` holds (UTC)."""
+    """When `hpo stop` stopped it (UTC)."""
     priority: int
 
     @property
     def done(self) -> int:
-        """Slots whose trial has ended, in whatever way."""
+        """Number of slots whose trial has ended."""
         return self.complete + self.pruned + self.failed
 
     @property
     def trials(self) -> int:
-        """All slots."""
+        """Number of slots."""
         return self.waiting + self.running + self.paused + self.done
 
 
 @dataclass(frozen=True)
 class StudyStatus:
-    """A study, its best trial's number, and who is at work on it."""
+    """A study, its best trial's number, and its workers."""
 
     summary: StudySummary
     best_number: int | None
@@ -79,7 +79,7 @@ class StudyStatus:
 
 @dataclass(frozen=True)
 class Leader:
-    """A complete trial and its rank; ``searched`` holds the hyperparameters that the study varies."""
+    """A complete trial and its rank; ``searched`` has the hyperparameters that the study varies."""
 
     rank: int
     number: int
@@ -92,18 +92,18 @@ class Leader:
 
 
 def list_studies(engine: Engine) -> list[StudySummary]:
-    """Every study that hpo made, the oldest first."""
+    """Return every study that hpo created, the oldest first."""
     with reading(engine) as connection:
         return [_summary(row) for row in connection.execute(_summaries())]
 
 
 def study_status(engine: Engine, name: str) -> StudyStatus:
-    """How far a study is; raises ``UnknownStudyError``."""
+    """Return the status of a study; raises ``UnknownStudyError``."""
     with reading(engine) as connection:
         study = find_study(connection, name)
         summary = _summary(connection.execute(_summaries().where(StudyRow.study_id == study.study_id)).one())
         best = connection.execute(_ranked(study.study_id).limit(1)).one_or_none()
-        work = work_on(connection, study.study_id)
+        work = study_workers(connection, study.study_id)
     return StudyStatus(
         summary=summary,
         best_number=best.number if best else None,
@@ -112,7 +112,7 @@ def study_status(engine: Engine, name: str) -> StudyStatus:
 
 
 def leaderboard(engine: Engine, name: str, count: int = 10) -> list[Leader]:
-    """The best complete trials of a study, best first; raises ``UnknownStudyError``."""
+    """Return the best complete trials of a study, best first; raises ``UnknownStudyError``."""
     with reading(engine) as connection:
         study = find_study(connection, name)
         rows = connection.execute(_ranked(study.study_id).limit(count)).all()
@@ -173,7 +173,7 @@ def _summary(row: Row[Any]) -> StudySummary:
 
 
 def _ranked(study_id: int) -> Select[Any]:
-    """Complete trials, best first, an earlier one before its equals."""
+    """Select complete trials, best first; of equal ones the earlier first."""
     return (
         select(
             func.rank().over(order_by=TrialRow.value.desc()).label("rank"),
@@ -193,7 +193,7 @@ def _ranked(study_id: int) -> Select[Any]:
 
 @dataclass(frozen=True)
 class TrialSummary:
-    """A trial that has begun; ``images`` are epochs times images, ``epochs`` those that it completed.
+    """A trial that has started; ``images`` counts those trained on, ``epochs`` those completed.
 
     ``configuration`` has ``None`` where a hyperparameter does not apply.
     """
@@ -221,7 +221,7 @@ class TrialSummary:
 
 @dataclass(frozen=True)
 class StudyOverview:
-    """What a study was asked to do, with which code and data, and every trial of it, by number."""
+    """A study's specification, its code and data, and all of its trials in the order of their numbers."""
 
     name: str
     uid: str
@@ -239,7 +239,7 @@ class StudyOverview:
 
 
 def study_overview(engine: Engine, name: str) -> StudyOverview:
-    """Everything about a study but curves, findings and layers; raises ``UnknownStudyError``."""
+    """Return a study without curves, findings and layers; raises ``UnknownStudyError``."""
     with reading(engine) as connection:
         found = find_study(connection, name)
         row = connection.execute(select(StudyRow.__table__).where(StudyRow.study_id == found.study_id)).one()
@@ -251,7 +251,7 @@ def study_overview(engine: Engine, name: str) -> StudyOverview:
 
 
 def study_curves(engine: Engine, name: str, numbers: Collection[int]) -> dict[int, list[tuple[int, float]]]:
-    """Validation accuracy by epoch of some trials; raises ``UnknownStudyError``."""
+    """Return the validation accuracy by epoch of these trials; raises ``UnknownStudyError``."""
     curves: dict[int, list[tuple[int, float]]] = defaultdict(list)
     with reading(engine) as connection:
         for number, epoch, accuracy in connection.execute(_curves(connection, name)):
@@ -261,7 +261,7 @@ def study_curves(engine: Engine, name: str, numbers: Collection[int]) -> dict[in
 
 
 def checks_by_severity(engine: Engine, name: str) -> dict[str, dict[str, int]]:
-    """In how many trials each check came to which severity at worst; raises ``UnknownStudyError``."""
+    """Return the number of trials by check and worst severity; raises ``UnknownStudyError``."""
     counts: dict[str, dict[str, int]] = defaultdict(dict)
     worst = func.max(case(*((FINDINGS.c.severity == each, place) for place, each in enumerate(SEVERITIES))))
     with reading(engine) as connection:

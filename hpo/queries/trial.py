@@ -13,7 +13,7 @@ from hpo.errors import UserError
 from hpo.records import EpochResult, Finding, LayerStatistics
 from hpo.storage.engine import reading
 from hpo.storage.record_columns import record_of
-from hpo.storage.studies import KNOWN, find_study, searched_names
+from hpo.storage.studies import KNOWN, find_study, searched_names, unknown_trial
 from hpo.storage.tables import (
     EPOCHS,
     FINDINGS,
@@ -29,7 +29,7 @@ from hpo.storage.tables import (
 
 @dataclass(frozen=True)
 class Attempt:
-    """One worker's go at a trial; ``outcome`` is ``None`` while it lasts."""
+    """One worker's attempt at a trial; ``outcome`` is ``None`` while it is open."""
 
     attempt: int
     worker: str
@@ -45,7 +45,7 @@ class Attempt:
     to_epoch: int | None
     outcome: str | None
     output: str | None
-    """The end of what the process printed meanwhile."""
+    """The last lines that the process printed."""
 
 
 @dataclass(frozen=True)
@@ -82,21 +82,21 @@ class TrialDetail:
     curve: tuple[EpochResult, ...]
     findings: tuple[Finding, ...]
     layers: tuple[LayerStatistics, ...]
-    """Every layer at every step that was looked at, in order."""
+    """Every layer at every probed step, in order."""
     attempts: tuple[Attempt, ...]
     given: dict[str, Any] | None = None
-    """Hyperparameters that were put into its slot before it began."""
+    """Hyperparameters that its slot fixed before it started."""
     is_drawn_around: bool = False
-    """Whether they were drawn around the best configurations of the stage before."""
+    """Whether they were sampled around the best configurations of the previous stage."""
 
 
 def trial_detail(engine: Engine, name: str, number: int) -> TrialDetail:
-    """Everything about a study's trial; raises ``UnknownStudyError``, or ``UserError`` for a wrong number."""
+    """Return all about a trial; raises ``UnknownStudyError``, or ``UserError`` for an unknown number."""
     with reading(engine) as connection:
         study = find_study(connection, name)
         row = connection.execute(_trial(study.study_id, number)).one_or_none()
         if row is None:
-            raise UserError(f"study {name} has no trial {number}: {_numbers(connection, study.study_id)}")
+            raise unknown_trial(name, number, _last_number(connection, study.study_id))
         of_trial = row.trial_id
         curve = connection.execute(select(EPOCHS).where(EPOCHS.c.trial_id == of_trial).order_by("epoch"))
         findings = connection.execute(select(FINDINGS).where(FINDINGS.c.trial_id == of_trial).order_by("id"))
@@ -121,7 +121,7 @@ def trial_detail(engine: Engine, name: str, number: int) -> TrialDetail:
 
 
 def trial_place(engine: Engine, trial_id: int) -> tuple[str, int] | None:
-    """The study and the number of a trial by its id; None if there is none."""
+    """Return the study and the number of a trial by its id, or None."""
     with reading(engine) as connection:
         found = select(KNOWN.c.study, KNOWN.c.number).where(KNOWN.c.trial_id == trial_id)
         row = connection.execute(found).one_or_none()
@@ -129,7 +129,7 @@ def trial_place(engine: Engine, trial_id: int) -> tuple[str, int] | None:
 
 
 def trials_with_layers(engine: Engine, name: str) -> set[int]:
-    """The numbers of a study's trials whose layers were looked at; raises ``UnknownStudyError``."""
+    """Return the numbers of the trials with layer statistics; raises ``UnknownStudyError``."""
     with reading(engine) as connection:
         study = find_study(connection, name)
         looked_at = exists().where(LAYERS.c.trial_id == TrialRow.trial_id)
@@ -142,7 +142,7 @@ def trials_with_layers(engine: Engine, name: str) -> set[int]:
 
 
 def preprocessing_state(engine: Engine, name: str, number: int) -> bytes:
-    """What a trial's preprocessing learned: tensors in safetensors format, for ``Preprocessor.from_state``.
+    """Return what a trial's preprocessing learned, in safetensors format, for ``Preprocessor.from_state``.
 
     Raises ``UnknownStudyError``, or ``UserError`` if the trial has not got that far.
     """
@@ -154,9 +154,10 @@ def preprocessing_state(engine: Engine, name: str, number: int) -> bytes:
             .join(TrialRow, StatisticsRow.hash == TrialRow.statistics_hash)
             .where(TrialRow.trial_id.in_(trial), StatisticsRow.study_id == study.study_id)
         )
+        if state is None and connection.scalar(trial) is None:
+            raise unknown_trial(name, number, _last_number(connection, study.study_id))
         if state is None:
-            known = _numbers(connection, study.study_id)
-            raise UserError(f"trial {number} of study {name} has no preprocessing statistics: {known}")
+            raise UserError(f"trial {number} of study {name} has no preprocessing statistics yet")
         return state
 
 
@@ -170,7 +171,7 @@ def _trial(study_id: int, number: int) -> Select[Any]:
 
 
 def _is_drawn_around(connection: Connection, trial: Row[Any]) -> bool:
-    """By what its stage decided: it draws around others, in the slots after those that it carries."""
+    """Return whether its stage samples around others; the slots that carry configurations come first."""
     decisions = select(DecisionRow.action, DecisionRow.evidence).where(
         DecisionRow.study_id == trial.study_id, DecisionRow.stage == trial.stage
     )
@@ -178,9 +179,11 @@ def _is_drawn_around(connection: Connection, trial: Row[Any]) -> bool:
     return "around" in found and trial.slot >= len(found.get("carry", {}).get("trials", ()))
 
 
-def _numbers(connection: Connection, study_id: int) -> str:
-    last = connection.scalar(select(func.max(TRIALS.c.number)).where(TRIALS.c.study_id == study_id))
-    return "none has begun yet" if last is None else f"its trials are 0 to {last}"
+def _last_number(connection: Connection, study_id: int) -> int | None:
+    last: int | None = connection.scalar(
+        select(func.max(TRIALS.c.number)).where(TRIALS.c.study_id == study_id)
+    )
+    return last
 
 
 def _attempt(row: Row[Any]) -> Attempt:
@@ -189,7 +192,7 @@ def _attempt(row: Row[Any]) -> Attempt:
 
 @dataclass(frozen=True)
 class LogEntry:
-    """One thing that happened; ``time`` (UTC) is None where only the order is known."""
+    """One event of a trial; ``time`` (UTC) is None where only the order is known."""
 
     time: datetime | None
     kind: str
@@ -201,9 +204,9 @@ class LogEntry:
 
 
 def trial_log(engine: Engine, study: str, number: int) -> list[LogEntry]:
-    """Everything that is stored about how a trial went.
+    """Return everything that is stored about the course of a trial.
 
-    Raises ``UnknownStudyError``, or ``UserError`` for a wrong number.
+    Raises ``UnknownStudyError``, or ``UserError`` for an unknown number.
     """
     trial = trial_detail(engine, study, number)
     of_trial = select(EPOCHS.c.epoch, EPOCHS.c.ended_at).where(EPOCHS.c.trial_id == trial.trial_id)
@@ -236,7 +239,7 @@ def _entries(trial: TrialDetail, ends: dict[int, datetime]) -> Iterator[LogEntry
 
 def _begun(attempt: Attempt) -> str:
     on = attempt.device if attempt.precision is None else f"{attempt.device}, {attempt.precision}"
-    where = f"goes on after epoch {attempt.from_epoch}" if attempt.from_epoch else "begins"
+    where = f"resumes after epoch {attempt.from_epoch}" if attempt.from_epoch else "starts"
     return f"attempt {attempt.attempt} {where} on {on}"
 
 
@@ -257,7 +260,7 @@ def _epochs(
 
 
 def _findings(trial: TrialDetail, epochs: int, worker: str) -> Iterator[LogEntry]:
-    """What was found when so many epochs were over."""
+    """Yield the findings recorded after this number of epochs."""
     for each in trial.findings:
         if each.epoch == epochs and each.severity != "pass":
             layer = f"{each.layer}: " if each.layer else ""

@@ -16,14 +16,14 @@ from hpo.storage.tables import TRIALS, AttemptRow, SlotRow, StudyRow, TrialRow, 
 
 
 @dataclass(frozen=True)
-class PresentWorker:
-    """A worker process; ``study`` and ``number`` are those of the trial that it holds. Times in seconds."""
+class WorkerInfo:
+    """A worker process; ``study`` and ``number`` are those of its trial. Times in seconds."""
 
     worker: str
     device: str | None
     tags: tuple[str, ...]
     serves: tuple[str, ...]
-    """The studies that it serves by name; empty for all."""
+    """The studies that it serves; empty for all."""
     code_version: str | None
     started_at: datetime | None
     """UTC."""
@@ -31,22 +31,22 @@ class PresentWorker:
     number: int | None
     epoch: int | None
     silent_seconds: float
-    """Since its last sign: of itself, or of progress in its trial."""
+    """Since its last heartbeat, or the last progress in its trial."""
     lease_seconds_left: float | None
-    """None without a trial; below 0 another worker may take it."""
+    """None without a trial; below 0 another worker may claim the slot."""
 
 
-def present_workers(engine: Engine) -> list[PresentWorker]:
-    """Workers that came and have not left, and those that hold a slot; by name."""
+def list_workers(engine: Engine) -> list[WorkerInfo]:
+    """Return the registered workers and those that hold a slot, by name."""
     with reading(engine) as connection:
         held = {row.worker: row for row in connection.execute(_held())}
         known = {row.worker: row for row in connection.execute(_known())}
     return [_present(name, known.get(name), held.get(name)) for name in sorted(held.keys() | known.keys())]
 
 
-def _present(name: str, known: Any, held: Any) -> PresentWorker:
+def _present(name: str, known: Any, held: Any) -> WorkerInfo:
     silent = [each.silent for each in (known, held) if each is not None and each.silent is not None]
-    return PresentWorker(
+    return WorkerInfo(
         worker=name,
         device=known.device if known else None,
         tags=tuple(known.tags) if known else (),
@@ -83,7 +83,7 @@ def _held() -> Select[Any]:
 
 @dataclass(frozen=True)
 class WorkerStatus:
-    """A worker with a slot; a lease with no seconds left may be taken over. Times by the database's clock."""
+    """A worker with a slot; an expired lease may be taken over. Times by the database's clock."""
 
     worker: str
     stage: str
@@ -91,37 +91,37 @@ class WorkerStatus:
     number: int | None
     epoch: int
     attempt: int | None
-    """Which of the trial's it is; None if the trial has not begun."""
+    """The number of the trial's attempt; None if the trial has not started."""
     lease_until: datetime
     """UTC."""
     lease_seconds_left: float
     silent_seconds: float | None
-    """Since the last sign of progress."""
+    """Since the last progress."""
 
 
 @dataclass(frozen=True)
 class Interrupted:
-    """A trial that waits for a worker to go on with it."""
+    """A trial that waits for a worker to resume it."""
 
     number: int
     epoch: int
     attempts: int
     outcome: str | None
-    """What its last attempt came to: released, lost or hung."""
+    """The outcome of its last attempt: released, lost or hung."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """Everything about the workers of a study."""
+    """The workers of a study, its interrupted trials and its attempts."""
 
     workers: tuple[WorkerStatus, ...]
     interrupted: tuple[Interrupted, ...]
     attempts: dict[str, int]
-    """How many came to what; those under way are ``running``."""
+    """Their number by outcome; open ones are ``running``."""
 
 
-def work_on(connection: Connection, study_id: int) -> Work:
-    """Who is at work on the study now, and what became of those who were."""
+def study_workers(connection: Connection, study_id: int) -> Work:
+    """Return the study's workers, interrupted trials and attempts."""
     counts = connection.execute(_attempt_counts(study_id))
     return Work(
         workers=tuple(_worker(row) for row in connection.execute(_workers(study_id))),
@@ -185,8 +185,8 @@ def _attempt_counts(study_id: int) -> Select[str | None, int]:
 STATES = ("at work", "idle", "silent", "dead")
 
 
-def state_of(worker: PresentWorker) -> str:
-    """One of ``STATES``. Silent: its lease has run out, or it is idle and nothing is heard of it."""
+def state_of(worker: WorkerInfo) -> str:
+    """Return one of ``STATES``. Silent: its lease has expired, or it is idle and sends no heartbeat."""
     if is_dead_local(worker.worker):
         return "dead"
     if worker.lease_seconds_left is not None:

@@ -19,7 +19,7 @@ from hpo.storage.column_types import epoch_now
 from hpo.storage.fence import Lease, holds, pass_fence, slot_is
 from hpo.storage.identity import is_dead_local
 from hpo.storage.notify import notify_idle_workers
-from hpo.storage.retry import PATIENCE, RetryPolicy
+from hpo.storage.retry import DEFAULT_RETRY, RetryPolicy
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import SlotRow
 
@@ -90,7 +90,7 @@ def claim_slot(
 
 
 def renew(
-    store: ResultsStore, lease: Lease, silent_seconds: float = 0.0, retry: RetryPolicy = PATIENCE
+    store: ResultsStore, lease: Lease, silent_seconds: float = 0.0, retry: RetryPolicy = DEFAULT_RETRY
 ) -> None:
     """Extend the lease to ``lease.seconds`` from now; raises ``LeaseLostError`` if it was taken over.
 

@@ -14,7 +14,8 @@ from hpo.records import Decision, Outcome, Paused
 from hpo.storage import rungs
 from hpo.storage.fence import Lease
 from hpo.storage.notify import notify_idle_workers
-from hpo.storage.store import ResultsStore, set_outcome, tell_optuna
+from hpo.storage.optuna.trials import finish_in_optuna
+from hpo.storage.store import ResultsStore, set_outcome
 from hpo.storage.tables import FINDINGS, TRIALS, SlotRow, TrialRow
 
 Choose: TypeAlias = Callable[[Sequence[Paused], bool], Paused | None]
@@ -126,7 +127,7 @@ def _end(
     if connection.execute(held).one_or_none() is None:
         return None
     outcome = _outcome(connection, paused.trial_id, decision)
-    tell_optuna(connection, paused.trial_id, outcome)
+    finish_in_optuna(connection, paused.trial_id, outcome)
     set_outcome(connection, paused.trial_id, outcome)
     _redecide(connection, paused, decision)
     slot = update(SlotRow).where(*_is(study_id, stage, paused.slot))
@@ -145,7 +146,7 @@ def _outcome(connection: Connection, trial_id: int, decision: Decision) -> Outco
     row = connection.execute(select(TrialRow.__table__).where(TrialRow.trial_id == trial_id)).one()
     return Outcome(
         state="pruned",
-        verdict=f"stopped early: {decision.words}",
+        verdict=f"stopped early: {decision.reason}",
         remedy=row.remedy,
         cause=row.cause,
         second_cause=row.second_cause,
@@ -169,7 +170,7 @@ def _redecide(connection: Connection, paused: Paused, decision: Decision) -> Non
             FINDINGS.c.check_name == rungs.CHECK,
             FINDINGS.c.epoch == paused.epoch,
         )
-        .values(message=decision.words, value=paused.rank, threshold=None)
+        .values(message=decision.reason, value=paused.rank, threshold=None)
     )
 
 

@@ -66,7 +66,7 @@ def register_study(
     """
 
     def work(connection: Connection) -> int:
-        orphans.sweep(connection)
+        orphans.delete_orphans(connection)
         notify_idle_workers(connection)
         study_id = connection.scalar(select(STUDIES.c.study_id).where(STUDIES.c.study_name == spec.study))
         is_new = study_id is None

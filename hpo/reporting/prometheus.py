@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from hpo.queries import metrics
 from hpo.queries.study import StudySummary, list_studies
-from hpo.queries.workers import STATES, present_workers, state_of
+from hpo.queries.workers import STATES, list_workers, state_of
 from hpo.storage.engine import open_reader
 from hpo.storage.revision import require
 from hpo.storage.tables import ATTEMPT_OUTCOMES
@@ -61,7 +61,7 @@ class _Database(Collector):
             "hpo_slots_held",
             "Trials that a worker holds under a lease that has not expired.",
             names,
-            metrics.held_by_study(self._engine),
+            metrics.held_slots_by_study(self._engine),
         )
         yield _attempts(names, metrics.attempts_by_study(self._engine))
         yield _workers(self._engine)
@@ -119,7 +119,7 @@ def _workers(engine: Engine) -> Metric:
         "Worker processes on all machines by state; at_work and idle ones are alive.",
         labels=["state"],
     )
-    states = [state_of(each) for each in present_workers(engine)]
+    states = [state_of(each) for each in list_workers(engine)]
     for state in STATES:
         family.add_metric([state.replace(" ", "_")], states.count(state))
     return family

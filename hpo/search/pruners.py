@@ -16,9 +16,9 @@ from functools import lru_cache
 from typing import TypeGuard, TypeVar
 
 from hpo.config.methods import Asha, Hyperband, Median, Rules
-from hpo.records import Decision, Standing
+from hpo.records import Decision, RungRank
 
-Place = TypeVar("Place", bound=Standing)
+Place = TypeVar("Place", bound=RungRank)
 
 
 def bracket_of(pruner: Rules, epochs: int, slot: int) -> int:
@@ -36,7 +36,7 @@ def rungs(pruner: Rules, epochs: int, bracket: int = 0) -> tuple[int, ...]:
     return _halving_rungs(pruner, epochs)[bracket:]
 
 
-def judge(pruner: Rules, at: Standing) -> Decision:
+def judge(pruner: Rules, at: RungRank) -> Decision:
     """What becomes of a trial that stands at a rung."""
     place = _place(at)
     if isinstance(pruner, Median):
@@ -68,14 +68,14 @@ def promotable(pruner: Asha, paused: Sequence[Place], closing: bool) -> Place | 
     return max(able, key=lambda each: each.epoch, default=None)
 
 
-def promoted(pruner: Asha, at: Standing) -> Decision:
+def promoted(pruner: Asha, at: RungRank) -> Decision:
     """What is said of a paused trial that goes on."""
     ahead = at.rank <= at.of // pruner.reduction
     why = f"among the best {_share(pruner.reduction)}" if ahead else "the best of the few that came there"
     return Decision("goes_on", f"{_place(at)}: {why} now")
 
 
-def stopped_at_the_end(pruner: Asha, at: Standing) -> Decision:
+def stopped_at_the_end(pruner: Asha, at: RungRank) -> Decision:
     """What is said of a trial that is still paused when the study ends."""
     return Decision("stopped", f"{_place(at)}: not among the best {_share(pruner.reduction)}")
 
@@ -103,7 +103,7 @@ def _bracket_order(reduction: int, most_rungs: int) -> tuple[int, ...]:
     return tuple(b for _, b in sorted(places))
 
 
-def _place(at: Standing) -> str:
+def _place(at: RungRank) -> str:
     return f"rank {at.rank} of {at.of} at epoch {at.epoch}"
 
 

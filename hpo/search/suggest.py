@@ -16,7 +16,7 @@ from hpo.search.samplers.pure import is_finite, random_draw, signature, unused_p
 from hpo.search.samplers.registry import LEARNING, sample_slot
 from hpo.storage.fence import Lease
 from hpo.storage.optuna.distributions import as_parameters
-from hpo.storage.store import OthersBeganError, ResultsStore
+from hpo.storage.store import OtherTrialsStartedError, ResultsStore
 from hpo.testing.faults import fault_point
 
 MOST_TRIES = 3
@@ -70,7 +70,7 @@ class Suggestions:
             if tries == MOST_TRIES:
                 suggestion = replace(suggestion, begun=None)
             fault_point("trial.drawn")
-            with suppress(OthersBeganError):
+            with suppress(OtherTrialsStartedError):
                 return self._register(hold, drawn_from, given, suggestion, dataset, device)
         raise AssertionError("the last try is accepted whoever began meanwhile")
 

@@ -1,4 +1,4 @@
-"""Attempts: which worker trained a trial from which epoch to which, and how its go ended."""
+"""Attempts: which worker trained which epochs of a trial, and how that attempt ended."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hpo.storage.tables import EPOCHS, AttemptRow, TrialRow
 def begin(
     connection: Connection, trial_id: int, worker: str, device: str, from_epoch: int, on: Runtime
 ) -> int:
-    """Open an attempt and close an earlier one that its worker could not; the new one's number, from 1."""
+    """Open an attempt and return its number, from 1; an earlier one that is still open ends as lost."""
     end(connection, trial_id, "lost")
     of_trial = AttemptRow.trial_id == trial_id
     number = (connection.scalar(select(func.max(AttemptRow.attempt)).where(of_trial)) or 0) + 1
@@ -41,15 +41,15 @@ def begin(
 
 
 def is_open(connection: Connection, trial_id: int, attempt: int) -> bool:
-    """Whether there is such an attempt, and it has not ended."""
+    """Return whether the attempt exists and has not ended."""
     it = select(AttemptRow.attempt).where(
         AttemptRow.trial_id == trial_id, AttemptRow.attempt == attempt, AttemptRow.outcome.is_(None)
     )
     return connection.scalar(it) is not None
 
 
-def goes_on_from(connection: Connection, trial_id: int, epoch: int) -> None:
-    """The open attempt begins after ``epoch`` epochs."""
+def restart_from(connection: Connection, trial_id: int, epoch: int) -> None:
+    """Set the epochs that were complete when the open attempt started."""
     connection.execute(
         update(AttemptRow)
         .where(AttemptRow.trial_id == trial_id, AttemptRow.outcome.is_(None))
@@ -58,38 +58,38 @@ def goes_on_from(connection: Connection, trial_id: int, epoch: int) -> None:
 
 
 def end(connection: Connection, trial_id: int, outcome: str) -> None:
-    """Close the trial's open attempt, if there is one, at the last epoch recorded."""
+    """End the trial's open attempt, if any, at the last recorded epoch."""
     last_epoch = select(func.coalesce(func.max(EPOCHS.c.epoch), 0)).where(EPOCHS.c.trial_id == trial_id)
     connection.execute(
         update(AttemptRow)
         .where(AttemptRow.trial_id == trial_id, AttemptRow.outcome.is_(None))
         .values(
             outcome=outcome,
-            # When a worker was lost is not known, only when somebody noticed.
+            # When a worker was lost is unknown; only when it was noticed.
             ended_at=None if outcome == "lost" else utc_now(),
             to_epoch=last_epoch.scalar_subquery(),
         )
     )
 
 
-def keep_output(connection: Connection, trial_id: int, attempt: int, text: str) -> None:
-    """Store what the attempt's process printed."""
+def store_output(connection: Connection, trial_id: int, attempt: int, text: str) -> None:
+    """Store the output of the attempt's process."""
     it = (AttemptRow.trial_id == trial_id) & (AttemptRow.attempt == attempt)
     connection.execute(update(AttemptRow).where(it).values(output=text))
 
 
-def keep_last_output(connection: Connection, worker: str, text: str) -> None:
-    """The same for the worker's last attempt that has none: it died and could not say it."""
+def store_last_output(connection: Connection, worker: str, text: str) -> None:
+    """Store the output of a worker that died for its last attempt, unless that has some."""
     of_worker = select(AttemptRow.trial_id, AttemptRow.attempt, AttemptRow.output).where(
         AttemptRow.worker == worker
     )
     last = connection.execute(of_worker.order_by(AttemptRow.started_at.desc()).limit(1)).one_or_none()
     if last is not None and last.output is None:
-        keep_output(connection, last.trial_id, last.attempt, text)
+        store_output(connection, last.trial_id, last.attempt, text)
 
 
 def deaths_in_a_row(connection: Connection, trial_id: int) -> tuple[int, int]:
-    """How many workers were lost or hung in the furthest epoch that the trial came to; and that, from 1."""
+    """Return how many workers were lost or hung in the trial's furthest epoch, and that epoch, from 1."""
     ended = select(AttemptRow.outcome, AttemptRow.to_epoch).where(
         AttemptRow.trial_id == trial_id, AttemptRow.outcome.is_not(None)
     )
@@ -102,7 +102,7 @@ def deaths_in_a_row(connection: Connection, trial_id: int) -> tuple[int, int]:
 
 
 def busy_seconds(connection: Connection, study_id: int) -> dict[int, float]:
-    """How long workers were busy with each trial, by its id. What a lost worker did is not counted."""
+    """Return the seconds that workers spent on each trial, by its id, without attempts that were lost."""
     attempts = (
         select(AttemptRow.trial_id, AttemptRow.started_at, AttemptRow.ended_at)
         .join(TrialRow, TrialRow.trial_id == AttemptRow.trial_id)

@@ -1,4 +1,4 @@
-"""Column types, and the time as the database stores it."""
+"""Column types, and the database's clock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class epoch_now(GenericFunction[float]):  # noqa: N801 (a SQL function, named as
 
 
 class utc_now(GenericFunction[Any]):  # noqa: N801
-    """The UTC date and time by the database's clock, without a zone, as Optuna stores its own."""
+    """The UTC date and time by the database's clock, without a zone, as in Optuna's columns."""
 
     type = DateTime()
     inherit_cache = True
@@ -63,7 +63,7 @@ class Finite(TypeDecorator[float]):
 
 
 class Prose(TypeDecorator[str]):
-    """Text from anywhere, without passwords and what a database cannot hold (NUL, half a character)."""
+    """Text from any source, without passwords and without what databases refuse (NUL, lone surrogates)."""
 
     impl = Text
     cache_ok = True
@@ -74,11 +74,11 @@ class Prose(TypeDecorator[str]):
         return redact(value).encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
 
 
-# Elsewhere plain `json`, which keeps the order of a study file's keys; `jsonb` is faster to take apart.
+# Elsewhere plain `json`, which keeps the order of a study file's keys; `jsonb` is faster to query.
 Document = JSON().with_variant(JSONB(), "postgresql")
 
 
 def one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
-    """That the column has one of these values."""
+    """Return the constraint that the column has one of these values."""
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=f"ck_{column}")

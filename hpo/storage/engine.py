@@ -1,4 +1,4 @@
-"""Engines for the two databases: ours, Optuna's on the same database, and what their errors mean."""
+"""Database engines, and transactions with retries, for SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from hpo.errors import StorageError
 from hpo.storage import views
 from hpo.storage.errors import explain, is_fault, is_transient
-from hpo.storage.retry import PATIENCE, RetryPolicy, Waiting
+from hpo.storage.retry import DEFAULT_RETRY, RetryPolicy
 from hpo.storage.url import parse_url
 
 T = TypeVar("T")
@@ -30,11 +30,11 @@ T = TypeVar("T")
 BUSY_SECONDS = 30.0
 """How long a connection waits for SQLite's write lock."""
 IDLE_SECONDS = 60
-"""How long a transaction on PostgreSQL may wait for its worker."""
+"""How long a transaction on PostgreSQL may be idle before the server ends it."""
 # One storage per process: Optuna's default of 5 + 10 connections for each of many workers is too much
 # for a server that allows 100.
 _POOL: dict[str, Any] = {"pool_size": 2, "max_overflow": 2}
-# A network that was cut says nothing: without these the kernel's own limits count, of minutes and hours.
+# A cut network reports nothing: without these, the kernel's own limits of minutes and hours apply.
 _NOTICE_CUTS = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -46,7 +46,7 @@ _JSON = partial(json.dumps, allow_nan=False, ensure_ascii=False)
 
 
 class SqliteConnection(sqlite3.Connection):
-    """A connection with write-ahead logging, so that readers and a writer do not wait for each other."""
+    """A connection with write-ahead logging, so that readers and the writer do not block each other."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -54,7 +54,7 @@ class SqliteConnection(sqlite3.Connection):
         self.execute("PRAGMA foreign_keys=ON")
 
     def _use_write_ahead_log(self) -> None:
-        """Switch the file over, once in its life; SQLite does not wait for a lock by itself here."""
+        """Switch the file over, once; SQLite does not wait for a lock by itself here."""
         deadline = time.monotonic() + BUSY_SECONDS
         while True:
             try:
@@ -67,7 +67,7 @@ class SqliteConnection(sqlite3.Connection):
 
 
 def open_engine(text: str) -> Engine:
-    """The engine for our own reads and writes; connects only when used."""
+    """Return the engine for hpo's reads and writes; it connects when first used."""
     url = parse_url(text)
     if url.drivername == "sqlite":
         engine = create_engine(url, connect_args=_sqlite_arguments(), json_serializer=_JSON, **_POOL)
@@ -79,7 +79,7 @@ def open_engine(text: str) -> Engine:
 
 
 def open_reader(text: str) -> Engine:
-    """An engine that cannot write, and that raises ``StorageError`` where SQLite would create a file."""
+    """Return an engine that cannot write, and raises ``StorageError`` where SQLite would create a file."""
     url = parse_url(text)
     if url.drivername != "sqlite":
         options = _postgresql_options(url)
@@ -90,16 +90,16 @@ def open_reader(text: str) -> Engine:
 
 
 def connect_read_only(url: URL) -> sqlite3.Connection:
-    """A connection on which SQLite refuses every write; raises ``StorageError`` if there is no file."""
+    """Return a connection on which SQLite refuses every write; raises ``StorageError`` without a file."""
     path = str(url.database)
     if not Path(path).exists():
         raise StorageError(
-            f"there is no database {path}: run a study first, or name another one with --storage"
+            f"there is no database {path}: run a study first, or choose another one with --storage"
         )
     location = f"file:{quote(path)}?mode=ro{_immutable(Path(path))}"
     connection = sqlite3.connect(location, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
     try:
-        _lend_params(connection)
+        _create_temp_params_view(connection)
         connection.execute("PRAGMA query_only=ON")
     except sqlite3.Error as error:
         connection.close()
@@ -107,15 +107,15 @@ def connect_read_only(url: URL) -> sqlite3.Connection:
     return connection
 
 
-def _lend_params(connection: sqlite3.Connection) -> None:
-    """Give this connection alone the view `params` if Optuna's tables are there and hpo never was."""
+def _create_temp_params_view(connection: sqlite3.Connection) -> None:
+    """Create the view `params` for this connection, if the database has Optuna's tables but not hpo's."""
     names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     if "trial_params" in names and "params" not in names:
         connection.execute(f"CREATE TEMP VIEW params AS {views.select_text('params', 'sqlite')}")
 
 
-def lend_params_postgresql(connection: psycopg.Connection[Any]) -> None:
-    """The same on PostgreSQL, for as long as the session lasts, if its user may make temporary views."""
+def create_temp_params_view_postgresql(connection: psycopg.Connection[Any]) -> None:
+    """Do the same for a PostgreSQL session, if its user may create temporary views."""
     ask = "SELECT to_regclass('trial_params') IS NOT NULL AND to_regclass('params') IS NULL"
     no_right = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
     with suppress(*no_right), connection.transaction():
@@ -126,13 +126,13 @@ def lend_params_postgresql(connection: psycopg.Connection[Any]) -> None:
 
 
 def _immutable(path: Path) -> str:
-    """What lets a write-ahead-logged file be read in a folder where SQLite cannot put its lock file."""
+    """Return the option to read a write-ahead-logged file where SQLite cannot create its lock file."""
     log = path.with_name(f"{path.name}-wal")
     return "" if log.exists() or os.access(path.parent, os.W_OK) else "&immutable=1"
 
 
 def optuna_engine_options(url: URL) -> dict[str, Any]:
-    """``engine_kwargs`` that make Optuna's own connections behave like ours."""
+    """Return the ``engine_kwargs`` that make Optuna's connections behave like hpo's."""
     if url.drivername == "sqlite":
         return {"connect_args": _sqlite_arguments(), **_POOL}
     return _postgresql_options(url)
@@ -140,7 +140,7 @@ def optuna_engine_options(url: URL) -> dict[str, Any]:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """One write transaction; on SQLite it takes the write lock at its start.
+    """Open one write transaction; on SQLite it takes the write lock at its start.
 
     A transaction that reads first and then writes would otherwise fail at once, without waiting, when another
     process wrote in between.
@@ -149,43 +149,44 @@ def writing(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def write(engine: Engine, work: Callable[[Connection], T], patience: RetryPolicy = PATIENCE) -> T:
-    """Run ``work`` in one write transaction, again while the database is only away; what it returns.
+def write(engine: Engine, work: Callable[[Connection], T], retry: RetryPolicy = DEFAULT_RETRY) -> T:
+    """Run ``work`` in one write transaction and return its result; retry while the database is unreachable.
 
-    Raises ``StorageError`` when the database stays unusable.
+    Raises ``StorageError`` if the database stays unusable.
     """
-    return _tried(engine, writing, work, patience)
+    return _retried(engine, writing, work, retry)
 
 
-def read(engine: Engine, work: Callable[[Connection], T], patience: RetryPolicy = PATIENCE) -> T:
-    """The same in one read transaction."""
-    return _tried(engine, Engine.connect, work, patience)
+def read(engine: Engine, work: Callable[[Connection], T], retry: RetryPolicy = DEFAULT_RETRY) -> T:
+    """Run ``work`` in one read transaction; otherwise like ``write``."""
+    return _retried(engine, Engine.connect, work, retry)
 
 
-def _tried(
+def _retried(
     engine: Engine,
     open_transaction: Callable[[Engine], AbstractContextManager[Connection]],
     work: Callable[[Connection], T],
-    patience: RetryPolicy,
+    retry: RetryPolicy,
 ) -> T:
-    waiting = Waiting(patience)
-    while True:
-        try:
-            with open_transaction(engine) as connection:
-                answer = work(connection)
-        except DBAPIError as error:
-            if not is_fault(error):
-                raise
-            if not is_transient(error) or not waiting.again():
-                raise explain(engine.url, error) from error
-        else:
-            waiting.over()
-            return answer
+    def attempt() -> T:
+        with open_transaction(engine) as connection:
+            return work(connection)
+
+    try:
+        return retry.call(attempt, _may_pass)
+    except DBAPIError as error:
+        if not is_fault(error):
+            raise
+        raise explain(engine.url, error) from error
+
+
+def _may_pass(error: Exception) -> bool:
+    return isinstance(error, DBAPIError) and is_fault(error) and is_transient(error)
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """One read transaction; raises ``StorageError`` when the database is unusable."""
+    """Open one read transaction; raises ``StorageError`` if the database is unusable."""
     try:
         with engine.connect() as connection:
             yield connection
@@ -200,7 +201,7 @@ def _sqlite_arguments() -> dict[str, Any]:
 
 
 def postgresql_arguments(url: URL) -> dict[str, Any]:
-    """Connection settings that the URL leaves open."""
+    """Return the connection settings that the URL does not set."""
     defaults = {"connect_timeout": 10, "application_name": "hpo", **_NOTICE_CUTS}
     return {name: value for name, value in defaults.items() if name not in url.query}
 
@@ -210,7 +211,7 @@ def _postgresql_options(url: URL) -> dict[str, Any]:
 
 
 def _end_forgotten_transactions(engine: Engine) -> None:
-    """Let the server end what a paused or vanished worker has open: its locks would stop all others."""
+    """Let the server end transactions of a suspended or lost worker, whose locks would block the others."""
 
     @event.listens_for(engine, "connect")
     def _limit(connection: psycopg.Connection[Any], _record: Any) -> None:
@@ -219,7 +220,7 @@ def _end_forgotten_transactions(engine: Engine) -> None:
 
 
 def _begin_explicitly(engine: Engine) -> None:
-    """Take BEGIN out of Python's hands, which starts a transaction only at the first write."""
+    """Issue BEGIN ourselves: Python starts a transaction only at the first write."""
 
     @event.listens_for(engine, "connect")
     def _off(connection: sqlite3.Connection, _record: Any) -> None:
@@ -234,10 +235,10 @@ def _begin_explicitly(engine: Engine) -> None:
 
 
 def _lock(connection: sqlite3.Connection) -> bool:
-    """Wait for the write lock, and begin; False if it cannot be had.
+    """Wait for the write lock and begin; return False if it stays taken.
 
-    SQLite would look more and more seldom while it waits: with many workers the newest always wins then, and
-    the oldest waits for a minute.
+    SQLite itself polls less and less often while it waits: with many workers the newest then always wins,
+    and the oldest waits for a minute.
     """
     deadline = time.monotonic() + BUSY_SECONDS
     connection.execute("PRAGMA busy_timeout=0")
@@ -248,7 +249,7 @@ def _lock(connection: sqlite3.Connection) -> bool:
                 return True
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error):
-                    return False  # the next try tells it as SQLAlchemy does
+                    return False  # SQLAlchemy's own BEGIN then raises the error
             time.sleep(random.uniform(0.001, 0.01))
         return False
     finally:

@@ -1,4 +1,4 @@
-"""What a database's errors mean: which ones pass by themselves, and what to tell a person."""
+"""What database errors mean: which are transient, and what to tell the user."""
 
 from __future__ import annotations
 
@@ -29,46 +29,52 @@ _NO_PRIVILEGE = "42501"
 
 _SQLITE: tuple[tuple[str, str], ...] = (
     ("file is not a database", "{path} is not an SQLite database: name another file with --storage"),
-    ("malformed", "{path} is damaged: restore it from a backup, or begin a new one with --storage"),
-    ("readonly database", "{path} cannot be written: allow it (chmod u+w), or use another --storage"),
-    ("database is locked", "{path} stays locked by another process: end that process, then try again"),
-    ("disk is full", "no space left for {path}: make room, then run the same command again"),
+    ("malformed", "{path} is damaged: restore it from a backup, or start a new one with --storage"),
+    ("readonly database", "{path} is not writable: make it so (chmod u+w), or use another --storage"),
+    ("database is locked", "{path} stays locked by another process: stop that process, then try again"),
+    ("disk is full", "no space left for {path}: free some, then run the same command again"),
     ("disk I/O error", "the disk failed while {path} was read or written: see the system log"),
 )
 _POSTGRESQL: tuple[tuple[str, str], ...] = (
     ("password authentication failed", "the user or the password is wrong"),
-    ("no password supplied", "it wants a password: postgresql://USER:PASSWORD@HOST/DATABASE, or PGPASSWORD"),
-    ("Connection refused", "nothing listens there: is PostgreSQL running, and are host and port right?"),
+    (
+        "no password supplied",
+        "it requires a password: postgresql://USER:PASSWORD@HOST/DATABASE, or PGPASSWORD",
+    ),
+    ("Connection refused", "connection refused: is PostgreSQL running, and are host and port right?"),
     (
         "timeout",
-        "no answer within the time limit: are host and port right, and does a firewall stand between?",
+        "no answer within the time limit: are host and port right, or does a firewall block them?",
     ),
     ("resolve host", "no such host"),
-    ("not permitted to log in", "this role may not log in: make a user in it, or see hpo db roles --login"),
-    ("FATAL:  role", "the server has no such user: name another one, or make it (createuser)"),
-    ("FATAL:  database", "create it first (createdb), or name another one"),
-    ("depend on it", "your own views stand on hpo's: drop them, open it with hpo, and make them again"),
+    ("not permitted to log in", "this role cannot log in: create a user in it, or see hpo db roles --login"),
+    ("FATAL:  role", "the server has no such user: use another one, or create it (createuser)"),
+    ("FATAL:  database", "create it first (createdb), or use another one"),
+    (
+        "depend on it",
+        "views of yours depend on hpo's: drop them, open the database with hpo, and create them again",
+    ),
     ("too many clients", "all its connections are taken: run fewer workers or raise max_connections"),
     ("slots are reserved", "all its connections are taken: run fewer workers or raise max_connections"),
-    ("No space left on device", "no space left on its disk: make room, then run the same command again"),
-    ("to create role", "the user may not make roles: let an administrator run what `hpo db roles` prints"),
+    ("No space left on device", "no space left on its disk: free some, then run the same command again"),
+    ("to create role", "the user may not create roles: let an administrator run what `hpo db roles` prints"),
     (
         "permission denied for schema",
         "the user lacks the right: it must own the schema or be granted CREATE on it",
     ),
     ("must be owner", "only the owner of hpo's tables may do this: let it run `hpo db upgrade`"),
-    ("permission denied", "its user may not do this: `hpo db roles` has who may read, work and submit"),
+    ("permission denied", "its user may not do this: see `hpo db roles` for who may read, work and submit"),
 )
 
 
 def is_fault(error: DBAPIError) -> bool:
-    """Whether the database failed, and not a statement of ours: a bug keeps its name and its traceback."""
+    """Return whether the database failed, and not one of our statements, whose bugs keep their traceback."""
     ours = isinstance(error, IntegrityError | DataError | ProgrammingError)
     return not ours or _state(error) == _NO_PRIVILEGE
 
 
 def is_transient(error: DBAPIError) -> bool:
-    """Whether the same transaction may well succeed when it is simply run again."""
+    """Return whether the same transaction may succeed if it is run again."""
     state = _state(error)
     if isinstance(error.orig, psycopg.OperationalError) and not state:
         return not any(sign in str(error.orig) for sign in _REFUSED_FOR_GOOD)
@@ -81,7 +87,7 @@ def is_transient(error: DBAPIError) -> bool:
 
 
 def explain(url: URL, error: Exception) -> StorageError:
-    """A driver's or SQLAlchemy's error in a line or two that say what to do, without a password in them."""
+    """Return a driver's or SQLAlchemy's error as one or two lines that say what to do, without passwords."""
     message = str(error.orig if isinstance(error, DBAPIError) else error)
     for secret in passwords(url):
         message = message.replace(secret, "***")
@@ -95,9 +101,11 @@ def _state(error: DBAPIError) -> str:
 
 def _sqlite_text(url: URL, message: str) -> str:
     path = Path(str(url.database))
-    if path.is_dir():  # SQLite takes it for a disk that fails
+    if path.is_dir():  # which SQLite reports as a disk failure
         return _unopenable(path)
-    if "disk I/O error" in message and _is_full(path.parent):  # what SQLite says when it lacks even 32 KiB
+    if "disk I/O error" in message and _is_full(
+        path.parent
+    ):  # what SQLite reports when even 32 KiB are missing
         message = "disk is full"
     for sign, text in _SQLITE:
         if sign in message:
@@ -116,7 +124,7 @@ def _unopenable(path: Path) -> str:
         return f"cannot open {path}: there is no folder {path.parent}"
     if path.is_dir():
         return f"cannot open {path}: it is a folder, not a database file"
-    return f"cannot open {path}: allow writing to it and to its folder, or use another --storage"
+    return f"cannot open {path}: make it and its folder writable, or use another --storage"
 
 
 def _postgresql_text(url: URL, message: str) -> str:

@@ -1,4 +1,4 @@
-"""The fence: a write is let through only while its worker holds the slot under the newest token."""
+"""Fencing: a write is accepted only while its worker holds the slot under the newest token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hpo.storage.tables import SlotRow
 
 @dataclass(frozen=True)
 class Lease:
-    """A hold on a slot under a fencing token; ``trial_id`` and ``epoch`` say how far earlier workers got."""
+    """A worker's lease of a slot; ``trial_id`` and ``epoch`` are what earlier workers left."""
 
     study_id: int
     stage: str
@@ -25,39 +25,39 @@ class Lease:
     worker: str
     seconds: float
     given: dict[str, Any] = field(default_factory=dict)
-    """Hyperparameters that are not drawn."""
+    """Hyperparameters that are not sampled."""
 
 
-def pass_fence(connection: Connection, hold: Lease, **changes: Any) -> None:
+def pass_fence(connection: Connection, lease: Lease, **changes: Any) -> None:
     """Renew the lease and apply ``changes`` to its slot, or raise ``LeaseLostError``.
 
-    Do this first in a transaction: it locks the slot's row, so that nobody claims the slot before the end.
-    An expired lease that nobody claimed is still good.
+    Do this first in a transaction: it locks the slot's row, so that no other worker claims the slot
+    meanwhile. An expired lease is still valid until another worker claims the slot.
     """
-    renewed = {"lease_until": epoch_now() + hold.seconds, "progress_at": epoch_now(), **changes}
-    if connection.execute(update(SlotRow).where(_held(hold)).values(renewed)).rowcount != 1:
-        raise LeaseLostError(f"slot {hold.slot} was taken over: {hold.worker} no longer holds it")
+    renewed = {"lease_until": epoch_now() + lease.seconds, "progress_at": epoch_now(), **changes}
+    if connection.execute(update(SlotRow).where(_held(lease)).values(renewed)).rowcount != 1:
+        raise LeaseLostError(f"slot {lease.slot} was taken over: {lease.worker} no longer holds it")
 
 
-def holds(connection: Connection, hold: Lease) -> bool:
-    """Whether the hold is still good."""
-    return connection.scalar(select(SlotRow.slot).where(_held(hold))) is not None
+def holds(connection: Connection, lease: Lease) -> bool:
+    """Return whether the lease is still valid."""
+    return connection.scalar(select(SlotRow.slot).where(_held(lease))) is not None
 
 
-def state_under(connection: Connection, hold: Lease) -> str | None:
-    """The slot's state while this very hold is its newest, else None.
+def state_under_lease(connection: Connection, lease: Lease) -> str | None:
+    """Return the slot's state if this lease is its newest, else None.
 
-    It is not ``running`` where a transaction went through of which the worker has not heard.
+    It is not ``running`` after a transaction was committed whose answer the worker did not get.
     """
-    return connection.scalar(select(SlotRow.state).where(slot_is(hold), SlotRow.token == hold.token))
+    return connection.scalar(select(SlotRow.state).where(slot_is(lease), SlotRow.token == lease.token))
 
 
-def _held(hold: Lease) -> ColumnElement[bool]:
-    # The worker too: SQLite gives a deleted study's id to the next one, whose tokens begin again.
-    held = SlotRow.token == hold.token, SlotRow.worker == hold.worker, SlotRow.state == "running"
-    return and_(slot_is(hold), *held)
+def _held(lease: Lease) -> ColumnElement[bool]:
+    # The worker too: SQLite gives a deleted study's id to the next one, whose tokens start again.
+    held = SlotRow.token == lease.token, SlotRow.worker == lease.worker, SlotRow.state == "running"
+    return and_(slot_is(lease), *held)
 
 
-def slot_is(hold: Lease) -> ColumnElement[bool]:
-    """The condition that picks the hold's slot."""
-    return and_(SlotRow.study_id == hold.study_id, SlotRow.stage == hold.stage, SlotRow.slot == hold.slot)
+def slot_is(lease: Lease) -> ColumnElement[bool]:
+    """Return the condition that selects the lease's slot."""
+    return and_(SlotRow.study_id == lease.study_id, SlotRow.stage == lease.stage, SlotRow.slot == lease.slot)

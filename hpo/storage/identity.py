@@ -1,4 +1,4 @@
-"""Who a worker is, and whether a worker of this machine is still alive."""
+"""The identity of a worker, and whether a worker on this machine is still alive."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _FIRST_NAMESPACE = "pid:[4026531836]"
 
 
 def worker_id() -> str:
-    """This process as ``host:pid:start``; the start tells it from a later process with the same pid."""
+    """Return this process as ``host:pid:start``; the start time distinguishes processes with the same pid."""
     return f"{host()}:{os.getpid()}:{_start(psutil.Process())}"
 
 
 @cache
 def host() -> str:
-    """The machine's name, and its PID namespace where that is not the machine's own.
+    """Return the machine's name, with the PID namespace if it is not the machine's own.
 
-    Containers that share a machine's network share its name, but a pid of one means nothing in another.
+    Containers that share a machine's network share its name, but not its pids.
     """
     name = platform.node().replace(":", "-") or "localhost"
     link = Path("/proc/self/ns/pid")
@@ -33,12 +33,12 @@ def host() -> str:
 
 
 def is_local(worker: str) -> bool:
-    """Whether the worker is of this machine, or of this container."""
+    """Return whether the worker runs on this machine, in the same container."""
     return worker.rsplit(":", 2)[0] == host()
 
 
 def is_dead_local(worker: str) -> bool:
-    """Whether the worker ran on this machine and its process is gone; of other machines nothing is known."""
+    """Return whether the worker ran on this machine and its process is gone; False for other machines."""
     if not is_local(worker):
         return False
     _, pid, start = worker.rsplit(":", 2)
@@ -52,7 +52,7 @@ def is_dead_local(worker: str) -> bool:
 
 
 def _start(process: psutil.Process) -> str:
-    """When it began, in seconds since the machine did where that is known: the time of day may be set."""
+    """Return the start time, in seconds since boot on Linux: the time of day may be changed."""
     stat = Path(f"/proc/{process.pid}/stat")
     if platform.system() != "Linux":
         return f"{process.create_time():.2f}"

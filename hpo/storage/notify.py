@@ -1,4 +1,4 @@
-"""Idle workers are told when there may be something to do. On SQLite nobody is told: they look."""
+"""Notifying idle workers that there may be work. On SQLite workers poll instead."""
 
 from __future__ import annotations
 

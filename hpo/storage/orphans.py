@@ -1,4 +1,4 @@
-"""Rows of ours whose study or trial Optuna no longer has."""
+"""Rows of hpo whose study or trial no longer exists in Optuna's tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 UID_ATTRIBUTE = "hpo_study"
 """The user attribute of Optuna's study that holds `hpo_study.uid`."""
 
-# SQLite gives a deleted study's id to the next one, which may have its name too: the uid tells them apart.
+# SQLite gives a deleted study's id to the next one, which may have the same name: the uid differs.
 _STUDIES = text(
     """
     DELETE FROM hpo_study WHERE NOT EXISTS (
@@ -29,14 +29,14 @@ _TRIALS = text(
 )
 
 
-def sweep(connection: Connection) -> None:
-    """Delete what a deletion with Optuna's own tools left behind; what hangs on it goes by foreign key.
+def delete_orphans(connection: Connection) -> None:
+    """Delete what a deletion with Optuna's own tools left behind; foreign keys delete the rest.
 
-    Locks out others that would make a study until the transaction's end: do this first when making one.
+    Blocks others from creating a study until the transaction ends: call this first when creating one.
 
     PostgreSQL's foreign keys leave nothing behind, but Optuna's SQLite connections do not enforce them.
     """
-    if connection.dialect.name == "postgresql":  # SQLite's write transactions are one at a time as they are
+    if connection.dialect.name == "postgresql":  # SQLite runs one write transaction at a time anyway
         connection.execute(text("LOCK TABLE hpo_study IN SHARE ROW EXCLUSIVE MODE"))
     connection.execute(_STUDIES, {"attribute": UID_ATTRIBUTE})
     connection.execute(_TRIALS)

@@ -1,4 +1,4 @@
-"""Whether a database can be reached, and what is in it; changes nothing."""
+"""Testing the connection to a database; changes nothing."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hpo.storage.engine import open_reader, reading
 from hpo.storage.revision import VERSION_TABLE, refuse_newer
 from hpo.storage.url import parse_url, place
 
-_QUESTIONS = 9
+_ROUND_TRIPS = 9
 
 
 @dataclass(frozen=True)
 class DatabaseInfo:
-    """A database that answers, or an SQLite file that is not there yet."""
+    """A database that answers, or an SQLite file that does not exist yet."""
 
     place: str
     """A file's path, or a URL without a password."""
@@ -32,8 +32,8 @@ class DatabaseInfo:
     """The median of a few round trips."""
 
 
-def reach(url: str) -> DatabaseInfo:
-    """Connect and look. Raises ``StorageError`` if it cannot be read or a newer hpo made it."""
+def ping(url: str) -> DatabaseInfo:
+    """Connect and measure. Raises ``StorageError`` if it cannot be read or a newer hpo created it."""
     parsed = parse_url(url)
     name = "SQLite" if parsed.drivername == "sqlite" else "PostgreSQL"
     if name == "SQLite" and not Path(str(parsed.database)).exists():
@@ -50,10 +50,9 @@ def reach(url: str) -> DatabaseInfo:
 
 
 def seconds_ahead(url: str) -> float:
-    """How far the database's clock is ahead of this machine's; below 0 it is behind.
+    """Return how far the database's clock is ahead of this machine's, in seconds; negative if behind.
 
-    It is off by half a round trip at most.
-    Raises ``StorageError`` if the database cannot be read.
+    The error is at most half a round trip. Raises ``StorageError`` if the database cannot be read.
     """
     engine = open_reader(url)
     try:
@@ -68,7 +67,7 @@ def seconds_ahead(url: str) -> float:
 
 def _answer_ms(connection: Connection) -> float:
     seconds = []
-    for _ in range(_QUESTIONS):
+    for _ in range(_ROUND_TRIPS):
         started = time.perf_counter()
         connection.execute(text("SELECT 1")).scalar()
         seconds.append(time.perf_counter() - started)

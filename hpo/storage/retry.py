@@ -1,4 +1,4 @@
-"""Patience: for how long a transaction is tried again while the database is away, and with which pauses."""
+"""Retrying while the database is unreachable: for how long, with which pauses, and who is notified."""
 
 from __future__ import annotations
 
@@ -15,71 +15,56 @@ T = TypeVar("T")
 RETRY_SECONDS = 600.0
 """A restart of PostgreSQL takes seconds, a failover or a cut network minutes."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 10.0
+OUTAGE_SECONDS = 3.0
+"""Shorter waits, as for a lock, are not reported as an outage."""
 
 
-TELL_SECONDS = 3.0
-"""Shorter waits, as for a lock, nobody needs to hear of."""
-
-
-def _say_nothing() -> None:
+def _ignore() -> None:
     pass
+
+
+def passes(error: Exception) -> bool:
+    """Return whether the error is a ``StorageError`` that may go away by itself."""
+    return isinstance(error, StorageError) and error.passes
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """``sleep`` may raise to end the waiting; ``away`` is told of a long wait, ``back`` of its good end.
+    """``sleep`` may raise to end the wait. ``on_retry`` runs before each further attempt.
 
-    ``again`` is told of each further try.
+    ``on_outage`` runs once when the wait gets long, and then ``on_recovery`` if the call succeeds.
     """
 
     seconds: float = RETRY_SECONDS
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = time.sleep
-    away: Callable[[], None] = _say_nothing
-    back: Callable[[], None] = _say_nothing
-    again: Callable[[], None] = _say_nothing
+    on_outage: Callable[[], None] = _ignore
+    on_recovery: Callable[[], None] = _ignore
+    on_retry: Callable[[], None] = _ignore
 
-    def waits_for(self, call: Callable[[], T]) -> T:
-        """What ``call`` returns; again while it raises a ``StorageError`` that may well pass."""
-        waiting = Waiting(self)
+    def call(self, function: Callable[[], T], is_transient: Callable[[Exception], bool] = passes) -> T:
+        """Return what ``function`` returns; call it again while its error is transient and time is left."""
+        started = self.clock()
+        pause = FIRST_PAUSE
+        outage = False
         while True:
             try:
-                answer = call()
-            except StorageError as error:
-                if not error.passes or not waiting.again():
+                result = function()
+            except Exception as error:
+                waited = self.clock() - started
+                if not is_transient(error) or waited >= self.seconds:
                     raise
             else:
-                waiting.over()
-                return answer
+                if outage:
+                    self.on_recovery()
+                return result
+            if waited >= OUTAGE_SECONDS and not outage:
+                outage = True
+                self.on_outage()
+            self.on_retry()
+            # With jitter, so that workers that collided do not collide again.
+            self.sleep(random.uniform(0.5, 1.0) * pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
 
-class Waiting:
-    """The tries of one transaction."""
-
-    def __init__(self, patience: RetryPolicy) -> None:
-        self._patience = patience
-        self._began = patience.clock()
-        self._pause = FIRST_PAUSE
-        self._told = False
-
-    def again(self) -> bool:
-        """To call after each failure: it sleeps, and says whether it is worth another try."""
-        waited = self._patience.clock() - self._began
-        if waited >= self._patience.seconds:
-            return False
-        if waited >= TELL_SECONDS and not self._told:
-            self._told = True
-            self._patience.away()
-        self._patience.again()
-        # Jittered, so that workers that collided do not collide again.
-        self._patience.sleep(random.uniform(0.5, 1.0) * self._pause)
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
-        return True
-
-    def over(self) -> None:
-        """To call once it has succeeded."""
-        if self._told:
-            self._patience.back()
-
-
-PATIENCE = RetryPolicy()
+DEFAULT_RETRY = RetryPolicy()

@@ -1,4 +1,4 @@
-"""Which revision of the schema a database has: all that a reader needs to know of migrations."""
+"""The schema revision of a database: all that a reader needs to know about migrations."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ VERSION_TABLE = "hpo_alembic_version"
 
 
 def require(engine: Engine) -> None:
-    """Raise ``StorageError`` unless this database has the tables that this hpo reads. Nothing is written."""
+    """Raise ``StorageError`` unless the database has the tables that this hpo reads; writes nothing."""
     with reading(engine) as connection:
         if not inspect(connection).has_table(VERSION_TABLE):
             raise StorageError(_without_ours(connection, place(engine.url)))
         found = refuse_newer(connection)
         if found != HEAD:
             raise StorageError(
-                f"an older hpo made {place(engine.url)} (schema {found}, this hpo reads {HEAD}): "
-                "bring it up to date with `hpo db upgrade`, which keeps everything in it"
+                f"an older hpo created {place(engine.url)} (schema {found}, this hpo reads {HEAD}): "
+                "upgrade it with `hpo db upgrade`, which keeps all data"
             )
 
 
 def _without_ours(connection: Connection, where: str) -> str:
     if inspect(connection).has_table("studies"):
         return (
-            f"{where} holds Optuna's studies and none of hpo's: `hpo status` lists them, "
+            f"{where} contains Optuna's studies and none of hpo's: `hpo status` lists them, "
             "`hpo db upgrade` adds hpo's tables beside Optuna's"
         )
-    return f"no study has been run with {where} yet: begin one with `hpo run`"
+    return f"no study has been run with {where} yet: start one with `hpo run`"
 
 
 def refuse_newer(connection: Connection) -> str | None:
-    """The schema's revision, if it has one; raises ``StorageError`` for one that this hpo does not know."""
+    """Return the schema's revision, if any; raises ``StorageError`` if it is newer than this hpo knows."""
     revision = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
     if revision is not None and revision > HEAD:
         raise StorageError(
-            f"a newer hpo made this database (schema {revision}, this hpo knows {HEAD}): "
+            f"a newer hpo created this database (schema {revision}, this hpo knows {HEAD}): "
             "update it with `pip install -U hpo`, or use another --storage"
         )
     return None if revision is None else str(revision)

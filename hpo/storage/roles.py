@@ -1,6 +1,6 @@
 """Least privilege on PostgreSQL: roles that may read, work or submit, and nothing else.
 
-Whoever made the tables owns them, and alone can change them: it upgrades the database and grants these roles.
+The user that created the tables owns them, and alone can change them: it upgrades and grants these roles.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ VIEWER, WORKER, SUBMITTER = "hpo_viewer", "hpo_worker", "hpo_submitter"
 ROLES = {
     VIEWER: "reads: hpo status, studies, workers, show, logs, query, report, dashboard, export-study",
     WORKER: "reads, claims trials, records and ends them: hpo worker",
-    SUBMITTER: "changes all that is recorded: hpo run, submit, enqueue, stop, resume, delete",
+    SUBMITTER: "changes any record: hpo run, submit, enqueue, stop, resume, delete",
 }
-"""Each with what it is for."""
+"""Each role and its purpose."""
 
 _VERSIONS = ("alembic_version", "hpo_alembic_version", "hpo_schema", "version_info")
-"""Which schema this is: for the owner alone to say."""
+"""Tables with the schema version, which only the owner may change."""
 _OPTUNAS = tuple(sorted(OptunaBase.metadata.tables))
 _TABLES = tuple(sorted({*Base.metadata.tables, *_OPTUNAS, *_VERSIONS}))
 _RECORDS = tuple(table for table in _TABLES if table not in _VERSIONS)
@@ -45,12 +45,12 @@ _WORKER_RIGHTS = {
     "hpo_slot": "INSERT, UPDATE",
     "hpo_stage": "INSERT, UPDATE",
     "hpo_statistics": "INSERT, UPDATE",
-    # A study that fails is stopped; what it trains cannot be changed.
+    # A failing study is stopped; what it trains cannot be changed.
     "hpo_study": "UPDATE (stopped_at)",
     "hpo_study_finding": "INSERT, DELETE",
     "hpo_trial": "INSERT, UPDATE, DELETE",
     "hpo_worker": "INSERT, UPDATE, DELETE",
-    # Optuna locks the study's row, for which PostgreSQL wants a right to change it; trials hold this column.
+    # Optuna locks the study's row, for which PostgreSQL requires the right to update a column.
     "studies": "UPDATE (study_id)",
     "trial_intermediate_values": "INSERT, UPDATE",
     "trial_params": "INSERT, UPDATE",
@@ -79,7 +79,7 @@ _GRANTED = text("""
 
 
 def statements() -> tuple[str, ...]:
-    """What makes the roles, where they are missing, and gives each exactly its rights in this database."""
+    """Return the SQL that creates missing roles and grants each exactly its rights in this database."""
     roles = ", ".join(ROLES)
     return (
         *(_CREATE.format(role=role) for role in ROLES),
@@ -89,13 +89,13 @@ def statements() -> tuple[str, ...]:
 
 
 def apply(url: str, passwords: Mapping[str, str]) -> None:
-    """Run the statements, as the owner of the tables; roles with a password may then log in with it.
+    """Run the statements as the owner of the tables; roles with a password can then log in.
 
     Raises ``UserError`` for SQLite, ``StorageError`` without hpo's tables or the right to do it.
     """
     if parse_url(url).drivername == "sqlite":
         raise UserError(
-            "SQLite has no users: who may write its file and folder may change everything (chmod, chown)"
+            "SQLite has no users: write permission on its file and folder allows everything (chmod, chown)"
         )
     engine = open_engine(url)
     try:
@@ -119,14 +119,14 @@ def _run(connection: Connection, statement: str) -> None:
 
 
 def _login(connection: Connection, role: str, password: str) -> str:
-    """With the password's hash: the server's log may have the statement."""
+    """Return the statement with the password's hash, since the server may log it."""
     server = cast("psycopg.Connection[object]", connection.connection.dbapi_connection).pgconn
     hashed = server.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
     return f"ALTER ROLE {role} LOGIN PASSWORD '{hashed}'"
 
 
 def renew(connection: Connection) -> None:
-    """Grant anew where the roles have rights: tables may have come, and views made anew have none."""
+    """Repeat the grants if the roles have rights: new tables and recreated views have none yet."""
     if connection.dialect.name == "postgresql" and connection.scalar(_GRANTED) == len(ROLES):
         for statement in _grants():
             _run(connection, statement)
@@ -150,7 +150,7 @@ def _inserted() -> tuple[str, ...]:
 
 
 def _sequences(tables: tuple[str, ...]) -> list[str]:
-    """Those that number the rows of these tables."""
+    """Return the sequences that number the rows of these tables."""
     known = {**Base.metadata.tables, **OptunaBase.metadata.tables}
     found = []
     for name in tables:

@@ -1,4 +1,4 @@
-"""Rungs in the database: a trial's place among those it is compared with, and what was decided there."""
+"""Rungs in the database: a trial's rank among those it is compared with, and the decision."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TypeAlias
 from sqlalchemy import Connection, TextClause, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from hpo.records import Decision, Paused, Rung, Standing
+from hpo.records import Decision, Paused, Rung, RungRank
 from hpo.storage.fence import Lease
 from hpo.storage.tables import RungRow
 
 CHECK = "early_stopping"
-"""The name under which decisions stand among a trial's findings."""
-Judge: TypeAlias = Callable[[Standing], Decision]
+"""The name of a trial's findings that are decisions at rungs."""
+Judge: TypeAlias = Callable[[RungRank], Decision]
 
 
 def _statement(name: str) -> TextClause:
@@ -26,10 +26,10 @@ _STANDING = _statement("standing.sql")
 _BEST_PAUSED = _statement("best_paused.sql")
 
 
-def decide(connection: Connection, hold: Lease, trial_id: int, rung: Rung, judge: Judge) -> Decision:
-    """What becomes of the trial at the rung, by all that have come there; stored with it.
+def decide(connection: Connection, lease: Lease, trial_id: int, rung: Rung, judge: Judge) -> Decision:
+    """Decide at the rung whether the trial continues, by all trials that have reached it, and store it.
 
-    A trial that was let through stays so: a worker that was killed right after it asks again.
+    A decision to continue is final: a worker killed right after it asks again.
     """
     known = select(RungRow.decision, RungRow.reason).where(
         RungRow.trial_id == trial_id, RungRow.epoch == rung.epoch
@@ -37,20 +37,20 @@ def decide(connection: Connection, hold: Lease, trial_id: int, rung: Rung, judge
     before = connection.execute(known).one_or_none()
     if before is not None and before.decision == "goes_on":
         return Decision("goes_on", before.reason)
-    at = _standing(connection, hold, trial_id, rung)
+    at = _standing(connection, lease, trial_id, rung)
     decision = judge(at)
-    _store(connection, hold, trial_id, rung, at, decision)
+    _store(connection, lease, trial_id, rung, at, decision)
     return decision
 
 
 def best_paused(connection: Connection, study_id: int, stage: str) -> list[Paused]:
-    """The best of the trials that are paused at each rung, the latest rung first."""
+    """Return the best of the trials that are paused at each rung, the latest rung first."""
     rows = connection.execute(_BEST_PAUSED, {"study_id": study_id, "stage": stage})
     return [Paused(row.epoch, row.rank, row.compared, row.slot, row.trial_id) for row in rows]
 
 
 def stopped(connection: Connection, study_id: int) -> dict[int, tuple[int, float]]:
-    """Of each trial that was stopped at a rung, by its id: the epoch, and its best accuracy up to it."""
+    """Return the epoch and the best accuracy up to it of each trial stopped at a rung, by the trial's id."""
     rows = select(RungRow.trial_id, RungRow.epoch, RungRow.score).where(
         RungRow.study_id == study_id, RungRow.decision == "stopped"
     )
@@ -58,23 +58,23 @@ def stopped(connection: Connection, study_id: int) -> dict[int, tuple[int, float
 
 
 def redecide(connection: Connection, paused: Paused, decision: Decision) -> None:
-    """Another decision on a trial that is paused at a rung."""
+    """Replace the decision on a trial that is paused at a rung."""
     connection.execute(
         update(RungRow)
         .where(RungRow.trial_id == paused.trial_id, RungRow.epoch == paused.epoch)
-        .values(rank=paused.rank, compared=paused.of, decision=decision.action, reason=decision.words)
+        .values(rank=paused.rank, compared=paused.of, decision=decision.action, reason=decision.reason)
     )
 
 
-def _standing(connection: Connection, hold: Lease, trial_id: int, rung: Rung) -> Standing:
-    key = {"study_id": hold.study_id, "stage": hold.stage, "bracket": rung.bracket, "epochs": rung.epochs}
+def _standing(connection: Connection, lease: Lease, trial_id: int, rung: Rung) -> RungRank:
+    key = {"study_id": lease.study_id, "stage": lease.stage, "bracket": rung.bracket, "epochs": rung.epochs}
     this = {"epoch": rung.epoch, "score": rung.score, "trial_id": trial_id}
     others = connection.execute(_STANDING, {**key, **this}).one()
-    return Standing(rung.epoch, rank=others.ahead + 1, of=others.compared + 1)
+    return RungRank(rung.epoch, rank=others.ahead + 1, of=others.compared + 1)
 
 
 def _store(
-    connection: Connection, hold: Lease, trial_id: int, rung: Rung, at: Standing, decision: Decision
+    connection: Connection, lease: Lease, trial_id: int, rung: Rung, at: RungRank, decision: Decision
 ) -> None:
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     decided = {
@@ -82,13 +82,13 @@ def _store(
         "rank": at.rank,
         "compared": at.of,
         "decision": decision.action,
-        "reason": decision.words,
+        "reason": decision.reason,
     }
     statement = make(RungRow).values(
         trial_id=trial_id,
         epoch=rung.epoch,
-        study_id=hold.study_id,
-        stage=hold.stage,
+        study_id=lease.study_id,
+        stage=lease.stage,
         bracket=rung.bracket,
         epochs=rung.epochs,
         **decided,

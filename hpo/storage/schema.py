@@ -1,4 +1,4 @@
-"""Making and upgrading the schema: Optuna's tables, ours beside them, and the views."""
+"""Creating and upgrading the schema: Optuna's tables, hpo's beside them, and the views."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ class SchemaState:
 
     revision: str | None
     current: bool
-    """Whether all tables and views are those of this hpo."""
+    """Whether all tables and views are up to date."""
     optuna_studies: int
     """Studies in Optuna's tables; 0 where there are none."""
 
     @property
     def is_optunas_alone(self) -> bool:
-        """Whether somebody's Optuna studies are here and hpo has never been."""
+        """Whether the database contains Optuna's studies but none of hpo's tables."""
         return self.revision is None and self.optuna_studies > 0
 
 
 def inspect_schema(url: str) -> SchemaState:
-    """What the database has; reads only, and makes no file.
+    """Return the state of the database's schema; only reads, and creates no file.
 
-    Raises ``StorageError`` for a newer hpo's database, and if it is unusable.
+    Raises ``StorageError`` if a newer hpo created the database or it is unusable.
     """
     parsed = parse_url(url)
     if parsed.drivername == "sqlite" and not Path(str(parsed.database)).exists():
@@ -60,18 +60,18 @@ def inspect_schema(url: str) -> SchemaState:
 
 
 def upgrade(url: str, *, adopt: bool = False) -> None:
-    """Make every table and view that is missing or old; does nothing, and takes no lock, if all are current.
+    """Create or upgrade every table and view; does nothing, without a lock, if all are current.
 
-    Safe in several processes at once; a process killed at any instant leaves the schema as it was. Raises
-    ``StorageError`` for a newer hpo's or another Optuna's database, and ``UserError``, unless ``adopt``, for
-    one that holds Optuna's studies and in which hpo has never been.
+    Safe in several processes at once; a killed process leaves the schema as it was. Raises ``StorageError``
+    for a database of a newer hpo or another Optuna, and ``UserError``, unless ``adopt``, for one that
+    contains only Optuna's studies.
     """
     state = inspect_schema(url)
     if state.current:
         return
     if state.is_optunas_alone and not adopt:
         raise UserError(
-            f"{place(parse_url(url))} holds Optuna's studies, and hpo has no tables there: `hpo db upgrade` "
+            f"{place(parse_url(url))} contains Optuna's studies but none of hpo's tables: `hpo db upgrade` "
             "adds them beside Optuna's, which stay as they are; or use another --storage"
         )
     engine = open_engine(url)
@@ -114,12 +114,12 @@ def _fingerprint(connection: Connection) -> str:
 
 @contextmanager
 def _one_at_a_time(engine: Engine) -> Iterator[None]:
-    """Hold PostgreSQL's lock for upgrades; SQLite's write lock, taken later, is enough there."""
+    """Hold PostgreSQL's advisory lock for upgrades; on SQLite the write lock, taken later, is enough."""
     if engine.dialect.name != "postgresql":
         yield
         return
     with engine.begin() as connection:
-        # It idles while tables are made on others.
+        # This connection is idle while others create the tables.
         connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         yield
@@ -132,13 +132,13 @@ def _make_ours(connection: Connection) -> None:
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, HEAD)
-    make_views(connection)
+    create_views(connection)
     connection.execute(delete(SchemaRow).where(SchemaRow.name == "views"))
     connection.execute(insert(SchemaRow).values(name="views", value=_fingerprint(connection)))
 
 
-def make_views(connection: Connection) -> None:
-    """Every view anew, for those who could read the former ones."""
+def create_views(connection: Connection) -> None:
+    """Recreate every view, and renew the grants on them."""
     for statement in views.statements(connection.dialect.name):
         # Without parameters the driver leaves a LIKE pattern's % alone.
         connection.exec_driver_sql(statement, execution_options={"no_parameters": True})

@@ -1,7 +1,8 @@
-"""A submitted study as a worker finds it in the database."""
+"""Finding a study by its name, and the errors for studies and trials that do not exist."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +16,23 @@ from hpo.storage.engine import open_reader, reading
 from hpo.storage.revision import require
 from hpo.storage.tables import STUDIES, StudyRow
 
+KNOWN = table(
+    "hpo_known_trial",
+    column("trial_id", Integer),
+    column("study", String),
+    column("number", Integer),
+    column("state", String),
+)
+"""The view that every other view joins."""
+
 
 @dataclass(frozen=True)
 class RegisteredStudy:
-    """What a study asks for, and the images it is pinned to."""
+    """A study's specification and the data set it is bound to."""
 
     study_id: int
     uid: str
-    """Its own in all databases."""
+    """Unique across databases."""
     spec: StudySpec
     dataset: str
     fingerprint: str
@@ -33,13 +43,13 @@ def find_registered(engine: Engine, name: str) -> RegisteredStudy | None:
 
     Raises ``UserError`` if it was submitted by a version of hpo with settings that this one does not know.
     """
-    mine = (
+    study = (
         select(StudyRow.study_id, StudyRow.uid, StudyRow.spec, StudyRow.dataset, StudyRow.dataset_fingerprint)
-        .join(STUDIES, (STUDIES.c.study_id == StudyRow.study_id) & (STUDIES.c.study_name == StudyRow.name))
+        .join(STUDIES, is_known_study())
         .where(StudyRow.name == name)
     )
     with reading(engine) as connection:
-        row = connection.execute(mine).one_or_none()
+        row = connection.execute(study).one_or_none()
     if row is None:
         return None
     try:
@@ -53,18 +63,8 @@ def find_registered(engine: Engine, name: str) -> RegisteredStudy | None:
     return RegisteredStudy(row.study_id, row.uid, spec, row.dataset, row.dataset_fingerprint)
 
 
-KNOWN = table(
-    "hpo_known_trial",
-    column("trial_id", Integer),
-    column("study", String),
-    column("number", Integer),
-    column("state", String),
-)
-"""The view that every other view joins."""
-
-
 def results_engine(url: str) -> Engine:
-    """An engine that only reads; raises ``StorageError`` if hpo has not used this database yet."""
+    """Return an engine that only reads; raises ``StorageError`` if hpo has not used this database yet."""
     engine = open_reader(url)
     try:
         require(engine)
@@ -75,32 +75,41 @@ def results_engine(url: str) -> Engine:
 
 
 def find_study(connection: Connection, name: str) -> Row[Any]:
-    """A study's id, uid, name and spec; raises ``UnknownStudyError``."""
+    """Return a study's id, uid, name and spec; raises ``UnknownStudyError``."""
     row = connection.execute(
         select(StudyRow.study_id, StudyRow.uid, StudyRow.name, StudyRow.spec)
         .join(STUDIES, is_known_study())
         .where(StudyRow.name == name)
     ).one_or_none()
     if row is None:
-        raise UnknownStudyError(_unknown(connection, name))
+        raise unknown_study(name, _known_names(connection))
     return row
 
 
 def searched_names(study: Row[Any]) -> tuple[str, ...]:
-    """The hyperparameters that a study searches."""
+    """Return the names of the hyperparameters that a study searches."""
     return tuple(study.spec.get("space", {}))
 
 
-def _unknown(connection: Connection, name: str) -> str:
-    names = list(
-        connection.scalars(select(StudyRow.name).join(STUDIES, is_known_study()).order_by(StudyRow.name))
-    )
-    if not names:
-        return f"there is no study {name}: this database has none yet"
-    hint = did_you_mean(name, names)
-    return f"there is no study {name} in this database: {hint}{' ' if hint else ''}It has {', '.join(names)}"
+def unknown_study(name: str, known: Collection[str]) -> UnknownStudyError:
+    """Return the error for a study that is not among those that the database has."""
+    if not known:
+        return UnknownStudyError(f"there is no study {name} in this database: it has none yet")
+    hint = f"{did_you_mean(name, known)} It has {', '.join(known)}".strip()
+    return UnknownStudyError(f"there is no study {name} in this database: {hint}")
+
+
+def unknown_trial(study: str, number: object, last: int | None) -> UserError:
+    """Return the error for a trial that a study does not have; ``last`` is its highest number."""
+    numbers = "none has started yet" if last is None else f"its trials are 0 to {last}"
+    return UserError(f"study {study} has no trial {number}: {numbers}")
+
+
+def _known_names(connection: Connection) -> list[str]:
+    names = select(StudyRow.name).join(STUDIES, is_known_study()).order_by(StudyRow.name)
+    return list(connection.scalars(names))
 
 
 def is_known_study() -> Any:
-    """Whether Optuna still has the study; see `views/hpo_known_trial.sql`."""
+    """Return the condition that Optuna still has the study; see `views/hpo_known_trial.sql`."""
     return and_(STUDIES.c.study_id == StudyRow.study_id, STUDIES.c.study_name == StudyRow.name)

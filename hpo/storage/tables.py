@@ -31,7 +31,7 @@ from hpo.storage.record_columns import columns_of
 
 
 def declare(metadata: MetaData) -> tuple[Table, Table]:
-    """Optuna's ``studies`` and ``trials`` in this metadata, so that our foreign keys find them."""
+    """Declare Optuna's ``studies`` and ``trials`` in this metadata, for our foreign keys."""
     studies = Table(
         "studies",
         metadata,
@@ -44,7 +44,7 @@ def declare(metadata: MetaData) -> tuple[Table, Table]:
         Column("trial_id", Integer, primary_key=True),
         Column("number", Integer),
         Column("study_id", Integer),
-        # An enum type in PostgreSQL: compare it by `cast(trials.c.state, String)`.
+        # An enum type in PostgreSQL: compare `cast(trials.c.state, String)`.
         Column("state", String(8), nullable=False),
         Column("datetime_start", DateTime),
         Column("datetime_complete", DateTime),
@@ -70,7 +70,7 @@ STUDIES, TRIALS = declare(Base.metadata)
 
 
 class StudyRow(Base):
-    """What a study was asked to do, with which code and data."""
+    """A study's specification, and the code and data it runs with."""
 
     __tablename__ = "hpo_study"
 
@@ -79,7 +79,7 @@ class StudyRow(Base):
     )
     name: Mapped[str] = mapped_column(String(NAME_LENGTH), unique=True)
     uid: Mapped[str] = mapped_column(String(32))
-    """Also a user attribute of Optuna's study: tells it from a later one that got the same id and name."""
+    """Also a user attribute of Optuna's study; a later study with the same id and name has another."""
     spec: Mapped[dict[str, Any]] = mapped_column(JSON)
     seed: Mapped[int] = mapped_column(BigInteger)
     code_version: Mapped[str]
@@ -89,16 +89,16 @@ class StudyRow(Base):
     dataset_origin: Mapped[str]
     classes: Mapped[int | None]
     train_images: Mapped[int | None]
-    """Of the data set, before any are held out."""
+    """Of the data set, before validation images are held out."""
     created_at: Mapped[datetime]
     stopped_at: Mapped[datetime | None]
-    """Since when `hpo stop` holds; NULL while workers may claim slots."""
+    """When `hpo stop` stopped it; NULL while workers may claim slots."""
     priority: Mapped[int] = mapped_column(server_default="0")
-    """Workers serve studies of a higher one first."""
+    """Workers serve studies with a higher priority first."""
 
 
 class WorkerRow(Base):
-    """A worker process that has said that it is there, and has not left yet."""
+    """A worker process that has registered and not deregistered yet."""
 
     __tablename__ = "hpo_worker"
 
@@ -106,15 +106,15 @@ class WorkerRow(Base):
     device: Mapped[str]
     tags: Mapped[list[str]] = mapped_column(JSON)
     studies: Mapped[list[str]] = mapped_column(JSON)
-    """Those that it serves by name; empty for all."""
+    """The studies that it serves; empty for all."""
     code_version: Mapped[str]
     started_at: Mapped[datetime]
     seen_at: Mapped[float]
-    """Its last sign outside trials, in seconds since 1970 by the database's clock."""
+    """Its last heartbeat outside trials, in seconds since 1970 by the database's clock."""
 
 
 class StatisticsRow(Base):
-    """What preprocessing learned from a study's training images; trials with the same share a row."""
+    """What preprocessing learned from a study's training images; trials with equal statistics share a row."""
 
     __tablename__ = "hpo_statistics"
 
@@ -156,7 +156,7 @@ class TrialRow(Base):
     """The verdict's root cause by name; 'healthy' where there is none."""
     second_cause: Mapped[str | None] = mapped_column(String(NAME_LENGTH))
     confidence: Mapped[float | None]
-    """How sure the verdict is of its cause, 0 to 1."""
+    """The verdict's confidence in its cause, 0 to 1."""
     remedy_change: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """The remedy as fields of a configuration and their new values."""
     error: Mapped[str | None] = mapped_column(Prose)
@@ -176,7 +176,7 @@ class TrialRow(Base):
 
 
 class SlotRow(Base):
-    """The i-th planned trial of a study: who trains it, until when, and how far it got."""
+    """A planned trial of a study: which worker holds it, until when, and its progress."""
 
     __tablename__ = "hpo_slot"
     __table_args__ = (
@@ -215,11 +215,11 @@ class SlotRow(Base):
     """When its trial last made progress, by the same clock."""
     epoch: Mapped[int] = mapped_column(server_default="0")
     given: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    """Hyperparameters that are not drawn for this slot, and their values."""
+    """Hyperparameters that are fixed for this slot, and their values."""
 
 
 class StageRow(Base):
-    """A stage of a study that has ``stages:``, written when it begins. Other studies have none."""
+    """A stage of a study with ``stages:``, written when it begins. Other studies have none."""
 
     __tablename__ = "hpo_stage"
     __table_args__ = (UniqueConstraint("study_id", "position"), one_of("kind", STAGE_KINDS))
@@ -232,19 +232,19 @@ class StageRow(Base):
     """From 1."""
     kind: Mapped[str] = mapped_column(String(16))
     trials: Mapped[int]
-    """Its slots when it began; 0 if it could not begin, which ends the study."""
+    """Number of its slots when it began; 0 if it could not begin, which ends the study."""
     space: Mapped[dict[str, Any]] = mapped_column(JSON)
-    """What it draws from, as in a study file."""
+    """Its search space, as in a study file."""
     fixed: Mapped[dict[str, Any]] = mapped_column(JSON)
-    """What it fixes besides what the study does."""
+    """Values that it fixes in addition to the study's."""
     epochs: Mapped[int | None]
-    """NULL where it is searched, as in the next one."""
+    """NULL if it is searched, as in the next column."""
     train_images: Mapped[int | None]
     made_at: Mapped[datetime]
 
 
 class DecisionRow(Base):
-    """Why a stage is as it is: one decision, on a hyperparameter or a configuration."""
+    """One decision that shaped a stage, on a hyperparameter or a configuration."""
 
     __tablename__ = "hpo_decision"
     __table_args__ = (
@@ -258,14 +258,14 @@ class DecisionRow(Base):
     position: Mapped[int] = mapped_column(primary_key=True)
     """From 1."""
     subject: Mapped[str]
-    """The hyperparameter; empty where the decision is about the whole stage."""
+    """The hyperparameter; empty if the decision is about the whole stage."""
     action: Mapped[str] = mapped_column(String(16))
     message: Mapped[str] = mapped_column(Prose)
     evidence: Mapped[dict[str, Any]] = mapped_column(Document)
 
 
 class CandidateRow(Base):
-    """A configuration that a stage confirms; what its runs say is added when all are over."""
+    """A configuration that a stage confirms; the results are added when all its runs are over."""
 
     __tablename__ = "hpo_candidate"
     __table_args__ = (
@@ -277,7 +277,7 @@ class CandidateRow(Base):
     study_id: Mapped[int] = mapped_column(primary_key=True)
     stage: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
     candidate: Mapped[int] = mapped_column(primary_key=True)
-    """From 0, the best of the search first; slot s trains candidate s modulo their number."""
+    """From 0, the best of the search first; slot s trains candidate s modulo the number of candidates."""
     trial_id: Mapped[int] = mapped_column(ForeignKey("hpo_trial.trial_id", ondelete="CASCADE"))
     """The trial that found it."""
     search_value: Mapped[float]
@@ -294,7 +294,7 @@ class CandidateRow(Base):
 
 
 class AttemptRow(Base):
-    """One worker's go at a trial."""
+    """One worker's attempt at a trial."""
 
     __tablename__ = "hpo_attempt"
     __table_args__ = (one_of("outcome", ATTEMPT_OUTCOMES),)
@@ -308,10 +308,10 @@ class AttemptRow(Base):
     pid: Mapped[int]
     device: Mapped[str]
     processor: Mapped[str | None]
-    """The device's name, such as the GPU's model; NULL, as in the next four, in an attempt of before 0003."""
+    """The device's name, such as the GPU's model; NULL, like the next four, before revision 0003."""
     threads: Mapped[int | None]
     precision: Mapped[str | None] = mapped_column(String(16))
-    """What `precision` came to: fp32 or bf16."""
+    """The resolved `precision`: fp32 or bf16."""
     code_version: Mapped[str | None]
     package_versions: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     started_at: Mapped[datetime]
@@ -320,11 +320,11 @@ class AttemptRow(Base):
     to_epoch: Mapped[int | None]
     outcome: Mapped[str | None] = mapped_column(String(16))
     output: Mapped[str | None] = mapped_column(Prose)
-    """The end of what its process printed meanwhile; NULL for nothing."""
+    """The last lines that its process printed; NULL for none."""
 
 
 class RungRow(Base):
-    """A trial at an epoch at which it was compared with others, and what became of it."""
+    """A trial at an epoch at which it was compared with others, and the decision."""
 
     __tablename__ = "hpo_rung"
     __table_args__ = (
@@ -341,13 +341,13 @@ class RungRow(Base):
     bracket: Mapped[int]
     """Hyperband's; 0 elsewhere."""
     epochs: Mapped[int]
-    """How many the trial is to train; only trials with as many are compared."""
+    """The trial's total number; only trials with the same number are compared."""
     score: Mapped[float]
-    """The best validation accuracy up to this epoch; 0 of a trial that a check ended, which is the last."""
+    """The best validation accuracy up to this epoch; 0 for a trial that a check ended, which ranks last."""
     rank: Mapped[int]
-    """When it was decided; 1 is the best."""
+    """At the time of the decision; 1 is the best."""
     compared: Mapped[int]
-    """How many trials had come to the rung by then, or been ended by a check before; this one included."""
+    """How many trials had reached the rung by then or been ended by a check before, including this one."""
     decision: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str]
 
@@ -422,7 +422,7 @@ STUDY_FINDINGS = Table(
 
 
 class SchemaRow(Base):
-    """What the views were made from, so that opening an up-to-date database changes nothing."""
+    """The fingerprint of the views, so that opening an up-to-date database changes nothing."""
 
     __tablename__ = "hpo_schema"
 

@@ -1,4 +1,4 @@
-"""Storage URLs: which databases are understood, and how one is named in a message."""
+"""Storage URLs: which databases are supported, and how messages name them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _POSTGRESQL = {"postgresql", "postgres", "postgresql+psycopg", "postgresql+psyco
 
 
 def parse_url(text: str) -> URL:
-    """The URL that SQLAlchemy opens: absolute path for SQLite, psycopg 3 for PostgreSQL.
+    """Return the URL that SQLAlchemy opens: absolute path for SQLite, psycopg 3 for PostgreSQL.
 
     Raises ``StorageUrlError`` for another engine and for text that is not a URL.
     """
@@ -32,14 +32,14 @@ def parse_url(text: str) -> URL:
 
 
 def place(url: URL) -> str:
-    """Where the database is, as a message names it: a file's path, or a URL without a password."""
+    """Return the database's location for messages: a file's path, or a URL without a password."""
     if url.drivername == "sqlite":
         return str(url.database)
     return safe_url(url.set(drivername="postgresql").render_as_string(hide_password=False))
 
 
 def passwords(url: URL) -> list[str]:
-    """Every secret in the URL, for cutting them out of a driver's message."""
+    """Return every secret in the URL, to remove them from a driver's message."""
     options = [url.query.get(name) for name in SECRET_OPTIONS]
     return [secret for secret in (url.password, *options) if isinstance(secret, str) and secret]
 
@@ -47,10 +47,10 @@ def passwords(url: URL) -> list[str]:
 def _sqlite_url(url: URL, text: str) -> URL:
     if url.host or url.username:
         raise StorageUrlError(
-            f"{safe_url(text)} has a host: a file's URL has three slashes, sqlite:///hpo.db"
+            f"{safe_url(text)} has a host: the URL of a file has three slashes, sqlite:///hpo.db"
         )
     if url.query:
-        raise StorageUrlError(f"{text}: options after ? are not understood for SQLite; {_SUPPORTED}")
+        raise StorageUrlError(f"{text}: options after ? are not supported for SQLite; {_SUPPORTED}")
     if not url.database or url.database == ":memory:":
         raise StorageUrlError("a database in memory cannot be shared with workers: use sqlite:///hpo.db")
     path = Path(url.database).expanduser().absolute()

@@ -31,7 +31,7 @@ VIEWS = (
     "decisions",
     "confirmations",
 )
-"""Every view, those that others read first."""
+"""Every view, after those that it reads."""
 _FOLDER = Path(__file__).parent / "sql" / "views"
 _TYPES: dict[type, str] = {bool: "BOOLEAN", int: "INTEGER", float: "DOUBLE PRECISION", str: "TEXT"}
 _EXTRACT = {
@@ -42,19 +42,19 @@ _EXTRACT = {
 
 @lru_cache(maxsize=2)
 def statements(dialect: str) -> tuple[str, ...]:
-    """What makes all views anew, in order."""
+    """Return the statements that recreate all views, in order."""
     drops = [f"DROP VIEW IF EXISTS {view}" for view in reversed(VIEWS)]
     creates = [f"CREATE VIEW {view} AS\n{select_text(view, dialect)}" for view in VIEWS]
     return (*drops, *creates)
 
 
 def fingerprint(dialect: str) -> str:
-    """A hash that changes when a view or a field of ``Configuration`` does."""
+    """Return a hash that changes when a view or a field of ``Configuration`` does."""
     return hashlib.sha256("\n".join(statements(dialect)).encode()).hexdigest()
 
 
 def column_type(annotation: Any) -> str:
-    """The SQL type of a field: ``float | None`` is DOUBLE PRECISION, a Literal of words TEXT."""
+    """Return the SQL type of a field: DOUBLE PRECISION for ``float | None``, TEXT for a string Literal."""
     if get_origin(annotation) is Literal:
         kinds = {type(value) for value in get_args(annotation)}
     elif get_origin(annotation) in (Union, types.UnionType):

@@ -22,7 +22,7 @@ class EndedEarlyError(Exception):
 
     def __init__(self, decision: Decision) -> None:
         self.decision = decision
-        super().__init__(decision.words)
+        super().__init__(decision.reason)
 
 
 def rung_of(pruner: Rules | None, slot: int, epochs: int, curve: Sequence[EpochResult]) -> Rung | None:
@@ -64,11 +64,11 @@ def rank_last_at_remaining_rungs(
 def finding(decision: Decision, rung: Rung, step: int) -> Finding:
     """Return the decision as one of the trial's findings. It is not a problem and never the verdict."""
     severity: Severity = "pass" if decision.action == "goes_on" else "note"
-    return Finding(CHECK, severity, rung.score, math.nan, decision.words, step=step)
+    return Finding(CHECK, severity, rung.score, math.nan, decision.reason, step=step)
 
 
 def ended_early(outcome: Outcome, decision: Decision) -> Outcome:
     """Return the outcome of a trial that the pruner ended; what the checks suspect is its second cause."""
     suspected = outcome.cause if outcome.cause != HEALTHY else None
     how = "paused" if decision.action == "paused" else "stopped early"
-    return replace(outcome, verdict=f"{how}: {decision.words}", cause=HEALTHY, second_cause=suspected)
+    return replace(outcome, verdict=f"{how}: {decision.reason}", cause=HEALTHY, second_cause=suspected)

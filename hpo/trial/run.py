@@ -116,7 +116,7 @@ def begin(context: TrialContext, lease: Lease) -> BegunTrial:
         found.trial_id,
         device=str(context.device),
         from_epoch=0,
-        surroundings=_runtime(found.configuration, context.device),
+        runtime=_runtime(found.configuration, context.device),
     )
     fault_point("trial.begun")
     context.emit(
@@ -270,7 +270,7 @@ def _pause(begun: BegunTrial, outcome: Outcome, decision: Decision) -> None:
     fault_point("trial.pause")
     context.store.pause_trial(begun.lease, begun.trial_id, outcome)
     fault_point("trial.paused")
-    context.emit(TrialPaused(context.worker, begun.number, decision.words))
+    context.emit(TrialPaused(context.worker, begun.number, decision.reason))
 
 
 def _end(begun: BegunTrial, outcome: Outcome, seconds: float) -> None:
@@ -346,4 +346,4 @@ def _record_output(context: TrialContext, begun: BegunTrial | None) -> None:
     text = output.drain()
     if text and begun is not None:
         with suppress(StorageError):
-            context.store.keep_output(begun.trial_id, begun.attempt, text, RetryPolicy(RELEASE_SECONDS))
+            context.store.store_output(begun.trial_id, begun.attempt, text, RetryPolicy(RELEASE_SECONDS))

@@ -61,12 +61,12 @@ def serve(
     worker = worker_id()
     retry = RetryPolicy(
         sleep=partial(_sleep, check_stop),
-        away=lambda: emit(DatabaseAway(worker)),
-        back=lambda: emit(DatabaseBack(worker)),
-        again=(lambda: emit(DatabaseRetried(worker))) if order.service else (lambda: None),
+        on_outage=lambda: emit(DatabaseAway(worker)),
+        on_recovery=lambda: emit(DatabaseBack(worker)),
+        on_retry=(lambda: emit(DatabaseRetried(worker))) if order.service else (lambda: None),
     )
     # Retry from the start: the replacement of a dead worker may start while the database is unreachable.
-    with retry.waits_for(lambda: ResultsStore(order.storage_url, retry)) as store:
+    with retry.call(lambda: ResultsStore(order.storage_url, retry)) as store:
         loop = WorkerLoop(order, store, retry, emit, check_stop)
         on_ready(loop.prepare(threads))
         registration = WorkerRegistration(
@@ -129,7 +129,7 @@ class WorkerLoop:
         precision = None
         if not self._order.service:
             for name in self._order.studies:
-                runner = self._retry.waits_for(partial(self._load, name))
+                runner = self._retry.call(partial(self._load, name))
                 self._refuse_needs(runner)
                 self._runners[runner.context.study_id] = runner
                 precision = resolve_precision(runner.context.spec.fixed.get("precision", "auto"), self.device)

@@ -221,7 +221,7 @@ def _main(pipe: Connection, output: str, last_progress: Any) -> None:
         def work() -> None:
             from hpo.workers.loop import serve  # loads torch: only here, never in the parent
 
-            gc.freeze()  # modules live for ever: the collection after each trial need not look at them
+            gc.freeze()  # modules stay: the garbage collection after each trial can skip them
             order: WorkOrder = pipe.recv()
             serve(order, send, check_stop, on_ready=send)
 

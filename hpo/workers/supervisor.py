@@ -13,7 +13,7 @@ from hpo.events import DatabaseAway, DatabaseBack, EpochDone, Stopping, TrialEnd
 from hpo.queue.leases import release_dead_local, release_hung
 from hpo.settings import settings
 from hpo.signals import StopFlag
-from hpo.storage.attempts import keep_last_output
+from hpo.storage.attempts import store_last_output
 from hpo.storage.retry import RetryPolicy
 from hpo.storage.store import ResultsStore
 from hpo.workers.messages import (
@@ -221,7 +221,7 @@ class Supervisor:
         if crash.output:
             with suppress(StorageError):
                 self._store.write(
-                    lambda connection: keep_last_output(connection, worker.identity, crash.output),
+                    lambda connection: store_last_output(connection, worker.identity, crash.output),
                     RetryPolicy(0.0),
                 )
         with suppress(StorageError):  # else its replacement does it, or the lease expires

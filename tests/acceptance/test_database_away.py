@@ -94,17 +94,17 @@ def test_ctrl_c_does_not_wait_for_a_database_that_is_away(hpo: Hpo, server: Serv
     hpo.environment["HPO_STORAGE"] = url
     study = hpo.write_study(trials=2, epochs=40)
     running = hpo.start("run", study, "--json", "--workers", "1")
-    running.wait_for(lambda event: event["event"] == "epoch_done")
+    running.wait_for("epoch_done")
     server.kill()
-    running.wait_for(lambda event: event["event"] == "database_away")
+    running.wait_for("database_away")
     running.process.send_signal(signal.SIGINT)
-    summary = running.wait_for(lambda event: event["event"] == "summary")
+    summary = running.wait_for("summary")
     code, errors = running.end()
     assert (code, summary["interrupted"], summary["finished"], summary["total"]) == (130, True, 0, 2)
     assert "Traceback" not in errors
     server.start()
     resumed = hpo.start("run", study, "--json", "--workers", "1")
-    assert resumed.wait_for(lambda event: event["event"] == "trial_started")["resumed"]
+    assert resumed.wait_for("trial_started")["resumed"]
     resumed.kill_all()
 
 

@@ -89,7 +89,7 @@ def test_a_full_disk_is_told_and_the_study_goes_on_when_there_is_room(
         filler = fill(disk)
         done = hpo("run", study)
         assert done.returncode == 1
-        assert "no space left on its disk: make room, then run the same command again" in done.stderr
+        assert "no space left on its disk: free some, then run the same command again" in done.stderr
         assert "Traceback" not in done.stderr
         filler.unlink()
         again = hpo("run", study)

@@ -43,7 +43,7 @@ def test_a_full_disk_of_the_database_is_told_and_the_study_goes_on_when_there_is
     filler = fill(small_disk)
     done = hpo("run", study)
     assert done.returncode == 1
-    assert f"no space left for {small_disk / 'hpo.db'}: make room" in done.stderr
+    assert f"no space left for {small_disk / 'hpo.db'}: free some" in done.stderr
     assert "Traceback" not in done.stderr
     filler.unlink()
     again = hpo("run", study)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from typing import Any
 
 import psutil
 import pytest
@@ -37,10 +36,6 @@ def build(options, *, in_shape, classes):
 """
 
 
-def _is(kind: str) -> Any:
-    return lambda event: event["event"] == kind
-
-
 def _impatient(hpo: Hpo) -> None:
     hpo.environment |= {"HPO_LEASE_SECONDS": "5", "HPO_HUNG_SECONDS": "15", "PYTHONPATH": str(hpo.folder)}
     (hpo.folder / "nets.py").write_text(NET.replace("{marker}", str(hpo.folder / "hung-once")))
@@ -56,8 +51,8 @@ def test_a_trial_that_hangs_loses_its_slot_and_its_worker_is_replaced(hpo: Hpo) 
     study = hpo.write_study(trials=1, epochs=3)
     with_net = ("--set", "model=nets:build", "--set", "lr=0.001", "--set", "checks=off", "--workers", "1")
     running = hpo.start("run", study, "--json", *with_net)
-    running.wait_for(_is("epoch_done"))
-    lost = running.wait_for(_is("worker_lost"))
+    running.wait_for("epoch_done")
+    lost = running.wait_for("worker_lost")
     assert lost["message"].splitlines()[0] == "worker-1 hung: no progress for 15 s; it was killed"
     code, errors = running.end()
     assert code == 0, errors
@@ -71,9 +66,9 @@ def test_a_trial_that_hangs_loses_its_slot_and_its_worker_is_replaced(hpo: Hpo) 
 def test_a_worker_that_is_frozen_loses_its_slot_and_is_replaced(hpo: Hpo) -> None:
     _impatient(hpo)
     running = hpo.start("run", hpo.write_study(trials=2, epochs=8), "--json", "--workers", "2")
-    pid = int(running.wait_for(_is("epoch_done"))["worker"].split(":")[1])
+    pid = int(running.wait_for("epoch_done")["worker"].split(":")[1])
     psutil.Process(pid).send_signal(signal.SIGSTOP)
-    running.wait_for(_is("worker_lost"))
+    running.wait_for("worker_lost")
     code, errors = running.end()
     assert code == 0, errors
     assert not psutil.pid_exists(pid)
@@ -91,7 +86,7 @@ def test_a_worker_that_hangs_ends_after_its_parent(hpo: Hpo) -> None:
     hpo.environment |= {"HPO_HUNG_SECONDS": "600"}
     with_net = ("--set", "model=nets:build", "--set", "lr=0.001", "--set", "checks=off", "--workers", "1")
     running = hpo.start("run", hpo.write_study(trials=1, epochs=3), "--json", *with_net)
-    running.wait_for(_is("epoch_done"))
+    running.wait_for("epoch_done")
     *workers, parent = running.family()
     parent.send_signal(signal.SIGKILL)
     assert workers

@@ -1,4 +1,4 @@
-"""An idle worker asks the database nothing, and is told of what comes, after a restart of the server too."""
+"""An idle worker sends no queries and is notified of changes, also after a restart of the server."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ pytestmark = [pytest.mark.usefixtures("same_settings"), pytest.mark.timeout(100)
 
 
 class Idler:
-    """A worker in this thread, whose rests another can watch; by itself it looks after 2 minutes."""
+    """A worker in this thread whose rests another thread watches; it polls rarely."""
 
     def __init__(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(loop, "QUIET_SECONDS", 150.0)
         self.events: list[Event] = []
         self.statements: list[str] = []
         self.rests = 0
-        self.heard_in_training: list[bool] = []
+        self.listened_in_training: list[bool] = []
         self.over = threading.Event()
         self._url = url
         self._wait = Wakeups.wait
@@ -43,32 +43,32 @@ class Idler:
         return told
 
     def serve(self) -> None:
-        """Until it is over."""
+        """Serve until it is over."""
         mine = threading.get_ident()
 
-        def hear(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
             if threading.get_ident() == mine:
                 self.statements.append(statement)
 
-        event.listen(Engine, "before_cursor_execute", hear)
+        event.listen(Engine, "before_cursor_execute", note)
         try:
             with pytest.raises(StopRequestedError):
                 order = WorkOrder(self._url, (), "cpu", 2, service=True, waits=True)
-                serve(order, self._hear, self._check_stop, lambda ready: None)
+                serve(order, self._on_event, self._check_stop, lambda ready: None)
         finally:
-            event.remove(Engine, "before_cursor_execute", hear)
+            event.remove(Engine, "before_cursor_execute", note)
 
-    def _hear(self, said: Event) -> None:
-        self.events.append(said)
-        if isinstance(said, TrialStarted):
-            self.heard_in_training.append(self._wakeups.listens)
+    def _on_event(self, emitted: Event) -> None:
+        self.events.append(emitted)
+        if isinstance(emitted, TrialStarted):
+            self.listened_in_training.append(self._wakeups.listens)
 
     def _check_stop(self) -> None:
         if self.over.is_set():
             raise StopRequestedError
 
     def wait_until_at_rest(self, rests: int = 3) -> None:
-        """It has gone to rest, and rests on, each time for a twentieth of a second."""
+        """Wait until it has rested a number of times, each for a twentieth of a second."""
         self.rests = 0
         wait_until(lambda: self.rests >= rests, f"{rests} rests")
 
@@ -77,7 +77,7 @@ class Idler:
 
 
 def _in_another_thread(work: Callable[[], None], idler: Idler) -> Callable[[], None]:
-    """Call what it returns to hear how the work ended; the worker ends with it."""
+    """Start the work; the returned function waits for its end and raises its error."""
     failures: list[BaseException] = []
 
     def run() -> None:
@@ -92,20 +92,23 @@ def _in_another_thread(work: Callable[[], None], idler: Idler) -> Callable[[], N
     thread.start()
 
     def join() -> None:
-        thread.join()
+        thread.join(60)
+        assert not thread.is_alive(), "the scenario did not end within 60 s"
         if failures:
             raise failures[0]
 
     return join
 
 
-def test_it_asks_nothing_until_it_is_told(server: Server, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_worker_sends_no_query_until_it_is_notified(
+    server: Server, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     idler = Idler(url, monkeypatch)
 
     def scenario() -> None:
         idler.wait_until_at_rest()
         before = len(idler.statements)
-        assert before > 0  # it has looked
+        assert before > 0  # it polled
         idler.wait_until_at_rest(20)
         assert idler.statements[before:] == []
         submit(url, "first")
@@ -121,6 +124,6 @@ def test_it_asks_nothing_until_it_is_told(server: Server, url: str, monkeypatch:
     ended = _in_another_thread(scenario, idler)
     idler.serve()
     ended()
-    assert idler.heard_in_training == [False, False]
+    assert idler.listened_in_training == [False, False]
     listening = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
-    assert rows(url, listening) == [(0,)]  # it has left, and taken its connection with it
+    assert rows(url, listening) == [(0,)]  # its connection is closed

@@ -58,7 +58,7 @@ def _everything_stored(url: str) -> str:
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
 def test_password_is_in_no_argument_log_output_or_row(secretive: Hpo, tmp_path: Path) -> None:
     running = secretive.start("run", secretive.write_study(trials=2, epochs=3), "--workers", "2", "--json")
-    running.wait_for(lambda event: event["event"] == "epoch_done")
+    running.wait_for("epoch_done")
     family = running.family()
     assert len(family) >= 3
     for process in family:

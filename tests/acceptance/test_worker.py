@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -13,59 +12,49 @@ import pytest
 from tests.helpers.hpo_command import Hpo
 
 
-def _is(kind: str) -> Any:
-    return lambda event: event["event"] == kind
-
-
-def test_a_worker_takes_what_is_submitted_gives_it_back_on_sigterm_and_another_ends_it(hpo: Hpo) -> None:
-    study = hpo.write_study(trials=2, epochs=12)
+def test_worker_releases_a_submitted_study_on_sigterm_and_another_ends_it(hpo: Hpo) -> None:
+    study = hpo.write_study(trials=2, epochs=6)
     options = ("--slots", "1", "--tags", "big", "--log-format", "json", "--metrics-port", "0")
     waiting = hpo.start("worker", *options)
     assert waiting.process.stderr is not None
     metrics = waiting.process.stderr.readline().strip().removeprefix("metrics at ")
-    ready = waiting.wait_for(_is("worker_ready"))
+    ready = waiting.wait_for("worker_ready")
     assert (ready["device"], ready["tags"]) == ("cpu", ["big"])
 
-    said = hpo("submit", study, "--priority", "3", "--json")
-    assert said.returncode == 0, said.stderr
-    submitted = json.loads(said.stdout)
+    done = hpo("submit", study, "--priority", "3", "--json")
+    assert done.returncode == 0, done.stderr
+    submitted = json.loads(done.stdout)
     assert (submitted["study"], submitted["trials"], submitted["priority"]) == ("tiny", 2, 3)
 
-    begun = waiting.wait_for(_is("epoch_done"))
+    begun = waiting.wait_for("epoch_done")
     assert (begun["study"], begun["trial"], begun["worker"]) == ("tiny", 0, ready["worker"])
     with urlopen(metrics, timeout=10) as answer:
         counts = answer.read().decode().splitlines()
     assert "hpo_worker_processes 1.0" in counts
     assert any(re.fullmatch(r'hpo_worker_epochs_total{study="tiny"} [1-9]\d*\.0', line) for line in counts)
     waiting.process.send_signal(signal.SIGTERM)
-    last = waiting.wait_for(_is("ended"))
+    last = waiting.wait_for("ended")
     code, errors = waiting.end()
     assert (code, last["exit_code"]) == (143, 143), errors
     assert "Traceback" not in errors
     status = json.loads(hpo("status", "tiny", "--json").stdout)
     assert status["workers"] == [] and status["interrupted"][0]["outcome"] == "released"
 
-    ended = hpo("worker", "tiny", "--slots", "2", "--until-idle")
+    ended = hpo("worker", "tiny", "--slots", "1", "--until-idle")
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "tiny  trial 0" in ended.stdout and "resumes: 12 epochs" in ended.stdout
+    assert "tiny  trial 0" in ended.stdout and "resumes: 6 epochs" in ended.stdout
     curves = hpo.rows("SELECT number, count(*) AS epochs, max(epoch) AS last FROM curves GROUP BY number")
     assert len(curves) == 2 and all(each["epochs"] == each["last"] for each in curves)
-    assert [row["epochs"] for row in curves if row["number"] == 0] == [12]
+    assert [row["epochs"] for row in curves if row["number"] == 0] == [6]
     outcomes = hpo.rows("SELECT number, outcome FROM attempts ORDER BY number, attempt")
     assert [row["outcome"] for row in outcomes if row["number"] == 0] == ["released", "complete"]
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_mistakes_are_said_in_words(hpo: Hpo) -> None:
-    for command, message in (
-        (("worker", "--tags", "A B"), "'A B' is no tag"),
-        (("worker", "--device", "cuda:7", "--until-idle"), "there is no device 'cuda:7'"),
-        (("submit", "nothing.yaml"), "nothing.yaml"),
-        (("worker", "tony", "--until-idle"), "there is no study tony"),
-    ):
-        done = hpo(*command)
-        assert done.returncode == 2 and message in done.stderr, done.stderr
-        assert "Traceback" not in done.stderr
+def test_worker_refuses_a_device_that_is_missing(hpo: Hpo) -> None:
+    done = hpo("worker", "--device", "cuda:7", "--until-idle", "--slots", "1")
+    assert done.returncode == 2 and "there is no device 'cuda:7'" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
 
 
 NOISY = """
@@ -95,7 +84,7 @@ def build(options, *, in_shape, classes):
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_what_workers_print_is_kept_with_their_attempts(hpo: Hpo) -> None:
+def test_output_of_workers_is_kept_with_their_attempts(hpo: Hpo) -> None:
     (hpo.folder / "noisy.py").write_text(NOISY)
     study = hpo.write_study(trials=1, epochs=1)
     changes = ("--set", "model=noisy:build", "--set", "precision=fp32")
@@ -108,7 +97,7 @@ def test_what_workers_print_is_kept_with_their_attempts(hpo: Hpo) -> None:
     assert ended.returncode == 1  # a worker was lost
     assert "worker-1 died (killed by signal 9" in ended.stdout
     entries = json.loads(hpo("logs", "tiny", "0", "--json").stdout)
-    said = [each["text"].splitlines()[0] for each in entries if each["kind"] == "printed"]
-    assert said == ["first try", "second try"]
+    printed = [each["text"].splitlines()[0] for each in entries if each["kind"] == "printed"]
+    assert printed == ["first try", "second try"]
     kinds = [each["kind"] for each in entries if each["kind"] in ("begun", "printed", "ended")]
     assert kinds == ["begun", "printed", "ended", "begun", "printed", "ended"]

@@ -87,7 +87,7 @@ def test_a_password_may_have_any_character(url: str) -> None:
 
 
 def test_sleep_ends_with_the_time_limit(url: str) -> None:
-    with pytest.raises(QueryError, match=r"no end within 0\.1 s"):
+    with pytest.raises(QueryError, match=r"did not finish within 0\.1 s"):
         list(run_sql(url, "SELECT pg_sleep(60)", timeout=0.1)[1])
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import NullPool, create_engine, text
 
 from hpo.cli.app import run_command
 from hpo.errors import StorageError
-from hpo.maintenance.check import CHECKS, Problem, check_database
+from hpo.maintenance.check import CHECKS, Damage, check_database
 from hpo.storage.identity import host
 from hpo.storage.optuna.storage import open_optuna_storage
 from hpo.storage.store import ResultsStore
@@ -43,7 +43,7 @@ def damage(url: str, *statements: str) -> None:
     engine.dispose()
 
 
-def found(url: str, repair: bool = False) -> list[Problem]:
+def found(url: str, repair: bool = False) -> list[Damage]:
     return check_database(url, repair=repair)
 
 
@@ -55,15 +55,15 @@ _OF = {"first": 0, "pruned": 2, "running": 4, "interrupted": 5}
 _TRIALS = {name: _NUMBERED.format(number) for name, number in _OF.items()}
 
 # check -> what breaks it, the trial's number, a part of the message
-Damage = dict[str, tuple[tuple[str, ...], int | None, str]]
-REPAIRABLE: Damage = {
+Cases = dict[str, tuple[tuple[str, ...], int | None, str]]
+REPAIRABLE: Cases = {
     "leases": (
         ("UPDATE hpo_slot SET lease_until = 5.0 WHERE state = 'running'",),
         4, "slot 4 is held by host:1:0.00",
     ),
     "disagreements": (
         ("UPDATE trials SET state = 'FAIL' WHERE trial_id = {first}",),
-        0, "Optuna has it as fail, hpo as complete",
+        0, "its state is fail in Optuna and complete in hpo",
     ),
     "slots": (
         ("UPDATE hpo_slot SET state = 'waiting' WHERE trial_id = {first}",),
@@ -79,11 +79,11 @@ REPAIRABLE: Damage = {
     ),
     "sums": (
         ("UPDATE hpo_trial SET epochs = 7 WHERE trial_id = {first}",),
-        0, "count of epochs is 7, its curve has 3",
+        0, "number of epochs is 7, but its curve has 3",
     ),
     "views": (("DROP VIEW leaderboard",), None, "the view leaderboard is missing"),
 }  # fmt: skip
-BEYOND_REPAIR: Damage = {
+BEYOND_REPAIR: Cases = {
     "curve_holes": (
         (
             "DELETE FROM hpo_epoch WHERE epoch = 2 AND trial_id = {first}",
@@ -105,11 +105,11 @@ BEYOND_REPAIR: Damage = {
     ),
     "statistics": (
         ("UPDATE hpo_trial SET statistics_hash = NULL WHERE trial_id = {first}",),
-        0, "learned is not stored",
+        0, "statistics are not stored",
     ),
     "altered_statistics": (
         ("INSERT INTO hpo_statistics SELECT study_id, 'a' || substr(hash, 2, 9), state FROM hpo_statistics",),
-        None, "is not what was stored",
+        None, "have changed since they were stored",
     ),
 }  # fmt: skip
 

@@ -135,7 +135,7 @@ def test_a_file_that_may_only_be_read(public: Path) -> None:
     assert _as_nobody("db", "check", "--storage", url) == (0, "")
     code, text = _as_nobody("db", "check", "--repair", "--storage", url)
     assert code == 1
-    assert f"{public / 'hpo.db'} cannot be written: allow it (chmod u+w)" in text
+    assert f"{public / 'hpo.db'} is not writable: make it so (chmod u+w)" in text
     assert (public / "hpo.db").read_bytes() == before
 
 
@@ -145,7 +145,7 @@ def test_an_old_file_that_may_only_be_read(public: Path) -> None:
     before = (public / "hpo.db").read_bytes()
     code, text = _as_nobody("db", "upgrade", "--storage", f"sqlite:///{public / 'hpo.db'}")
     assert code == 1
-    assert "cannot be written: allow it (chmod u+w)" in text and "Traceback" not in text
+    assert "is not writable: make it so (chmod u+w)" in text and "Traceback" not in text
     assert (public / "hpo.db").read_bytes() == before
 
 
@@ -191,7 +191,7 @@ def test_a_wrong_password(guarded: str, capsys: Capture, command: tuple[str, ...
 @pytest.mark.postgres
 def test_no_password(guarded: str, capsys: Capture) -> None:
     url = make_url(guarded)._replace(password=None).render_as_string(hide_password=False)
-    assert "it wants a password" in said(capsys, url, "status")
+    assert "it requires a password" in said(capsys, url, "status")
 
 
 @pytest.mark.postgres

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, update
 
 from hpo.errors import LeaseLostError, StorageError
-from hpo.queries.workers import work_on
+from hpo.queries.workers import study_workers
 from hpo.queue import control, lease_keeper, leases
 from hpo.queue.lease_keeper import LeaseKeeper
 from hpo.queue.leases import claim, release, release_hung
@@ -99,7 +99,7 @@ def test_a_trial_that_hangs_loses_its_slot_and_the_next_goes_on_with_it(bench: A
     again = bench.claim(study_id, "b:2:0.00")
     assert (again.trial_id, again.token) == (trial_id, lease.token + 1)
     with bench.store.engine.connect() as connection:
-        work = work_on(connection, study_id)
+        work = study_workers(connection, study_id)
     assert work.attempts == {"hung": 1} and work.workers[0].attempt == 1
 
 
@@ -108,7 +108,7 @@ def test_three_that_hang_in_one_epoch_count_as_deaths(bench: Any, clock: Clock) 
     for count in (1, 2, 3):
         lease = bench.claim(study_id, "a:1:0.00")
         trial_id = began(bench, lease)
-        leases.release_as_hung(bench.store, lease, leases.PATIENCE)
+        leases.release_as_hung(bench.store, lease, leases.DEFAULT_RETRY)
         assert bench.store.deaths_in_a_row(trial_id) == (count, 1)
 
 

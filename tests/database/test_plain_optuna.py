@@ -73,7 +73,7 @@ def test_what_needs_hpos_tables_says_how_to_get_them_and_adds_none(
     before = _everything(theirs)
     assert run_command([*command, "--storage", theirs]) in (1, 2)
     said = capsys.readouterr().err
-    assert "holds Optuna's studies" in said and "`hpo db upgrade`" in said
+    assert "contains Optuna's studies" in said and "`hpo db upgrade`" in said
     assert _everything(theirs) == before
 
 

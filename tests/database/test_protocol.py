@@ -100,7 +100,7 @@ class Protocol(RuleBasedStateMachine):
             return
         if hung:
             done = self.writes(
-                worker, lambda lease, trial: leases.release_as_hung(self.store, lease, leases.PATIENCE)
+                worker, lambda lease, trial: leases.release_as_hung(self.store, lease, leases.DEFAULT_RETRY)
             )
         else:
             done = self.writes(worker, lambda lease, trial: release(self.store, lease))

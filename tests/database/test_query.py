@@ -105,13 +105,13 @@ def test_a_trials_detail_has_everything(bench: Any, engine: Engine) -> None:
 
 
 def test_wrong_names_and_numbers_are_explained(bench: Any, engine: Engine) -> None:
-    with pytest.raises(UnknownStudyError, match="no study first: this database has none yet"):
+    with pytest.raises(UnknownStudyError, match="no study first in this database: it has none yet"):
         study_status(engine, "first")
     study_id = bench.register("first")
     bench.register("other")
     with pytest.raises(UnknownStudyError, match=r"did you mean first\? It has first, other"):
         leaderboard(engine, "frist")
-    with pytest.raises(UserError, match="no trial 7: none has begun yet"):
+    with pytest.raises(UserError, match="no trial 7: none has started yet"):
         trial_detail(engine, "first", 7)
     bench.trial(study_id, Outcome("pruned"))
     bench.trial(study_id, Outcome("pruned"))

@@ -18,7 +18,7 @@ from hpo.queries.trial import trial_detail
 from hpo.queue.leases import claim
 from hpo.queue.pausing import claim_promoted, end_paused, paused_stages
 from hpo.queue.slots import study_progress
-from hpo.records import Decision, Finding, Outcome, Rung, Standing
+from hpo.records import Decision, Finding, Outcome, Rung, RungRank
 from hpo.search.pruners import judge, promotable, promoted, stopped_at_the_end
 from hpo.storage.fence import Lease
 from hpo.storage.rungs import CHECK
@@ -29,14 +29,14 @@ CHOOSE, PROMOTED, STOPPED = (partial(each, HALF) for each in (promotable, promot
 PAUSED = Outcome("pruned", verdict="paused: somewhere", cause="healthy", best_epoch=1, parameters=7)
 
 
-def enter(bench: Any, lease: Lease, score: float, **rung: Any) -> tuple[int, Standing]:
+def enter(bench: Any, lease: Lease, score: float, **rung: Any) -> tuple[int, RungRank]:
     """Begin the lease's trial and come to epoch 1 with a score; where it then stands."""
     trial_id, _ = bench.begin(lease)
     bench.store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
     bench.store.record_epoch(lease, trial_id, bench.record(1, score))
-    seen: list[Standing] = []
+    seen: list[RungRank] = []
 
-    def note(at: Standing) -> Decision:
+    def note(at: RungRank) -> Decision:
         seen.append(at)
         return Decision("paused", f"rank {at.rank} of {at.of}")
 
@@ -90,7 +90,7 @@ def test_who_was_let_through_stays_so_and_who_was_not_is_judged_anew(bench: Any)
     first = bench.store.judge(lease, trial_id, rung, lambda at: Decision("stopped", "first"))
     again = bench.store.judge(lease, trial_id, rung, lambda at: Decision("goes_on", "second"))
     kept = bench.store.judge(lease, trial_id, rung, lambda at: Decision("stopped", "third"))
-    assert [first.words, again.words, kept.words] == ["first", "second", "second"]
+    assert [first.reason, again.reason, kept.reason] == ["first", "second", "second"]
     assert kept.action == "goes_on"
     (row,) = bench.rows(RungRow)
     assert (row.decision, row.rank, row.compared, row.score) == ("goes_on", 1, 1, 0.2)

@@ -95,10 +95,10 @@ def test_views_are_made_anew_when_their_text_changed(engine: Engine, storage_url
 def test_a_newer_hpos_database_is_refused_and_left_alone(engine: Engine, storage_url: str) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE hpo_alembic_version SET version_num = '9999'"))
-    with pytest.raises(StorageError, match="a newer hpo made this database"):
+    with pytest.raises(StorageError, match="a newer hpo created this database"):
         schema.upgrade(storage_url)
     reader = open_reader(storage_url)
-    with pytest.raises(StorageError, match="a newer hpo made this database"):
+    with pytest.raises(StorageError, match="a newer hpo created this database"):
         revision.require(reader)
     reader.dispose()
 
@@ -126,7 +126,7 @@ def test_a_plain_optuna_database_is_read_as_it_is_and_extended_on_demand(empty_s
     before = _contents(reader)
     with pytest.raises(StorageError, match=r"none of hpo's.*hpo db upgrade"):
         revision.require(reader)
-    with pytest.raises(UserError, match=r"holds Optuna's studies.*hpo db upgrade"):
+    with pytest.raises(UserError, match=r"contains Optuna's studies.*hpo db upgrade"):
         schema.upgrade(empty_storage_url)
     assert _contents(reader) == before
     schema.upgrade(empty_storage_url, adopt=True)

@@ -14,7 +14,7 @@ from hpo.errors import LeaseLostError, UnknownStudyError, UserError
 from hpo.maintenance.deletion import delete_study, find_deletable
 from hpo.queries.study import list_studies
 from hpo.queries.trial import trial_log
-from hpo.queries.workers import present_workers
+from hpo.queries.workers import list_workers
 from hpo.queue.leases import release
 from hpo.queue.worker_registry import WorkerRegistration
 from hpo.records import Finding, Outcome
@@ -39,7 +39,7 @@ def test_workers_are_listed_with_what_they_hold(bench: Any) -> None:
     with bench.store.engine.begin() as connection:
         theirs = update(SlotRow).where(SlotRow.worker == "unknown:1:0.00")
         connection.execute(theirs.values(lease_until=epoch_now() - 5, progress_at=epoch_now() - 65))
-    busy, idle, unknown = present_workers(bench.store.engine)
+    busy, idle, unknown = list_workers(bench.store.engine)
     assert (busy.worker, busy.device, busy.tags, busy.study) == ("busy:1:0.00", "cuda:0", ("gpu",), "first")
     assert (busy.number, busy.serves) == (0, ())
     assert busy.lease_seconds_left is not None and 50 < busy.lease_seconds_left <= 60
@@ -63,7 +63,7 @@ def test_a_log_tells_a_trial_in_the_order_of_time(bench: Any) -> None:
     early = [_finding("at_start", 0), _finding("fine", 0, "pass")]
     bench.store.record_findings(first, trial_id, early)
     bench.store.record_epoch(first, trial_id, bench.record(1, 0.25))
-    bench.store.keep_output(trial_id, attempt, "UserWarning: odd\n  at line 3")
+    bench.store.store_output(trial_id, attempt, "UserWarning: odd\n  at line 3")
     release(bench.store, first)
     second = bench.claim(study_id, "host:2:0.00")
     bench.store.begin_attempt(second, trial_id, device="cuda:0", from_epoch=1)
@@ -73,12 +73,12 @@ def test_a_log_tells_a_trial_in_the_order_of_time(bench: Any) -> None:
     bench.store.finish_trial(second, trial_id, failed)
     entries = trial_log(bench.store.engine, "first", number)
     assert [(each.kind, each.worker, each.text.splitlines()[0]) for each in entries] == [
-        ("begun", "host:1:0.00", "attempt 1 begins on cpu"),
+        ("begun", "host:1:0.00", "attempt 1 starts on cpu"),
         ("finding", "host:1:0.00", "step 0 at_start: at_start was seen"),
         ("epoch", "host:1:0.00", "epoch 1: val_accuracy 0.2500, val_loss 1.6, train_loss 1.5, 2.0 s"),
         ("printed", "host:1:0.00", "UserWarning: odd"),
         ("ended", "host:1:0.00", "attempt 1 released after epoch 1"),
-        ("begun", "host:2:0.00", "attempt 2 goes on after epoch 1 on cuda:0"),
+        ("begun", "host:2:0.00", "attempt 2 resumes after epoch 1 on cuda:0"),
         ("epoch", "host:2:0.00", "epoch 2: val_accuracy 0.5000, val_loss 1.6, train_loss 1.5, 2.0 s"),
         ("finding", "host:2:0.00", "step 20 late: late was seen"),
         ("ended", "host:2:0.00", "attempt 2 failed after epoch 2"),
@@ -97,8 +97,8 @@ def test_what_a_dead_worker_had_printed_is_kept_with_its_last_attempt(bench: Any
         trial_id, _ = bench.begin(lease)
         bench.store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
     for text_ in ("Killed: postgresql://a:secret@h/d", "told too late"):
-        bench.store.write(lambda connection, said=text_: attempts.keep_last_output(connection, WORKER, said))
-    bench.store.write(lambda connection: attempts.keep_last_output(connection, "another:1:0.00", "x"))
+        bench.store.write(lambda connection, said=text_: attempts.store_last_output(connection, WORKER, said))
+    bench.store.write(lambda connection: attempts.store_last_output(connection, "another:1:0.00", "x"))
     outputs = {row.trial_id: row.output for row in bench.rows(AttemptRow)}
     assert [outputs[key] for key in sorted(outputs)] == [None, "Killed: postgresql://a:***@h/d"]
 
@@ -140,7 +140,9 @@ def test_a_study_that_workers_hold_is_deleted_only_by_force(bench: Any, tmp_path
     trial_id, _ = bench.begin(lease)
     found = find_deletable(bench.store.engine, "first")
     assert found.at_work == 1
-    with pytest.raises(UserError, match=r"1 worker holds a trial of first: `hpo stop first --wait` first"):
+    with pytest.raises(
+        UserError, match=r"1 worker holds a trial of first: run `hpo stop first --wait` first"
+    ):
         delete_study(bench.store, found, force=False)
     delete_study(bench.store, found, force=True)
     with pytest.raises(LeaseLostError):

@@ -18,7 +18,7 @@ from hpo.search.samplers.pure import signature
 from hpo.search.samplers.registry import LEARNING, PURE
 from hpo.search.suggest import Begun, Suggestions
 from hpo.storage.fence import Lease
-from hpo.storage.store import OthersBeganError, ResultsStore
+from hpo.storage.store import OtherTrialsStartedError, ResultsStore
 
 WORKER = "host:1:0.00"
 SPACE: dict[str, Any] = {
@@ -139,7 +139,7 @@ def test_who_draws_without_knowing_another_trial_draws_again(bench: Any, sampler
     stale = worker.suggestions.suggest(worker.spec, "main", mine.slot)
     assert stale.begun == 6
     begun = other.begin(theirs)
-    with pytest.raises(OthersBeganError):
+    with pytest.raises(OtherTrialsStartedError):
         bench.store.begin_trial(
             mine, params={}, distributions={}, configuration={}, device="cpu", begun=stale.begun
         )

@@ -24,7 +24,7 @@ def test_wherever_a_file_is_cut_short_it_is_refused(file: Path, here: str) -> No
     whole = file.read_bytes()
     for length in (0, 1, 100, len(whole) // 2, len(whole) - 1):
         file.write_bytes(whole[:length])
-        with pytest.raises(StudyExportError, match="is cut short, altered or no study file"):
+        with pytest.raises(StudyExportError, match="is truncated, altered or not a study file"):
             import_study(here, file)
     expect_nothing_of_it(here)
 

@@ -137,7 +137,7 @@ def test_an_old_study_goes_on(old_url: str) -> None:
 def test_commands_that_read_change_nothing_in_an_old_database(old_url: str, engine: Engine) -> None:
     before = contents(engine)
     views = set(inspect(engine).get_view_names())
-    with pytest.raises(StorageError, match=r"an older hpo made .*schema 0001.*`hpo db upgrade`"):
+    with pytest.raises(StorageError, match=r"an older hpo created .*schema 0001.*`hpo db upgrade`"):
         results_engine(old_url)
     reader = open_reader(old_url)
     with reader.connect() as connection:

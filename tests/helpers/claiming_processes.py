@@ -1,4 +1,4 @@
-"""A worker process for test_processes.py: obeys the lines on its stdin and answers on stdout, in JSON."""
+"""A worker process for test_processes.py: executes the lines on its stdin and answers on stdout, in JSON."""
 
 from __future__ import annotations
 

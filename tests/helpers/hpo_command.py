@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,8 @@ class Hpo:
 
 
 COMMAND = [sys.executable, "-m", "hpo"]
+EVENT_SECONDS = 200.0
+"""Longest wait for an event: the slowest is the first epoch on a busy machine."""
 
 
 @dataclass
@@ -88,14 +91,19 @@ class Running:
 
     process: subprocess.Popen[str]
 
-    def wait_for(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """Read events until one is wanted; the test's time limit is the deadline."""
+    def wait_for(self, kind: str, where: Callable[[dict[str, Any]], bool] | None = None) -> dict[str, Any]:
+        """Return the next event of that kind for which ``where`` holds; fail if it does not come in time."""
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            event: dict[str, Any] = json.loads(line)
-            if wanted(event):
-                return event
-        raise AssertionError(f"the command ended first: {self.end()}")
+        watchdog = threading.Timer(EVENT_SECONDS, self.process.kill)
+        watchdog.start()
+        try:
+            for line in self.process.stdout:
+                event: dict[str, Any] = json.loads(line)
+                if event["event"] == kind and (where is None or where(event)):
+                    return event
+        finally:
+            watchdog.cancel()
+        raise AssertionError(f"no {kind} within {EVENT_SECONDS:g} s or before the end: {self.end()}")
 
     def family(self) -> list[psutil.Process]:
         parent = psutil.Process(self.process.pid)
@@ -105,9 +113,9 @@ class Running:
         """SIGKILL to the command and every process it started."""
         for process in self.family():
             process.send_signal(signal.SIGKILL)
-        self.process.communicate()
+        self.process.communicate(timeout=60)
 
     def end(self) -> tuple[int, str]:
         """Wait for the end; exit code and standard error."""
-        _, errors = self.process.communicate()
+        _, errors = self.process.communicate(timeout=EVENT_SECONDS)
         return self.process.returncode, errors

@@ -1,4 +1,4 @@
-"""A study of twenty trials with known numbers, for the tests of views and ready questions."""
+"""A study of twenty trials with known numbers, for the tests of views and saved queries."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A Ray cluster of two nodes on this machine, in a process of its own: `kill` on its stdin kills the second.
+"""A Ray cluster of two nodes on this machine, in its own process: `kill` on its stdin kills the second node.
 
-Prints one JSON line when they are there: the address, and the pid of each node's raylet.
+Prints one JSON line when both run: the address, and the pid of each node's raylet.
 """
 
 from __future__ import annotations

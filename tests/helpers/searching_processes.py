@@ -1,7 +1,7 @@
-"""Worker processes for test_search_processes.py: they begin trials as workers do, and train nothing.
+"""Worker processes for test_search_processes.py: they begin trials as workers do, but train nothing.
 
-``searchers.py URL STUDY WORKERS DIES_AT``; a worker kills itself in its trial number DIES_AT, from 1, or 0
-for never. Prints how each ended. They are forked: to load everything takes longer than their work.
+``searching_processes.py URL STUDY WORKERS DIES_AT``: each worker kills itself in trial DIES_AT; 0 means
+never. Prints how each ended. They are forked: loading the libraries takes longer than their work.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hpo.storage.studies import find_registered
 
 
 def search(url: str, study: str, dies_at: int) -> None:
-    """Begin and end trials until none is left."""
+    """Begin and end trials until no slot is left."""
     with ResultsStore(url) as store:
         found = find_registered(store.engine, study)
         assert found is not None

@@ -1,4 +1,4 @@
-"""A PostgreSQL server that a test may kill, a network that it may cut, and a disk that it may fill."""
+"""A PostgreSQL server that a test may kill, a network that it may cut, a disk that it may fill."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Server:
         self._process.wait()
 
     def log(self) -> str:
-        """What it has said since it was started."""
+        """Return its log since it was started."""
         return (self.folder / "output").read_text()
 
     def empty(self) -> None:
@@ -63,7 +63,7 @@ class Server:
             connection.execute("TRUNCATE studies, trials RESTART IDENTITY CASCADE")
 
     def remove(self) -> None:
-        """Stop it for good."""
+        """Stop it and delete its files."""
         assert self._process is not None
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait()
@@ -89,7 +89,7 @@ class Server:
 
 @contextmanager
 def small_disk_at(folder: Path, size: str, owner: str | None = None) -> Iterator[Path]:
-    """A file system of so many bytes, as `4m`."""
+    """Mount a file system of this size, such as `4m`."""
     folder.mkdir()
     if os.geteuid() != 0:
         pytest.skip("only root may mount a small disk")
@@ -105,7 +105,7 @@ def small_disk_at(folder: Path, size: str, owner: str | None = None) -> Iterator
 
 
 def fill(folder: Path) -> Path:
-    """Take all the space that is left."""
+    """Use up all free space."""
     path = folder / "filler"
     with suppress(OSError), path.open("wb", buffering=0) as file:
         while file.write(b"x" * 4096):
@@ -114,7 +114,7 @@ def fill(folder: Path) -> Path:
 
 
 class Network:
-    """Passes connections on to a port of this machine, until it is cut: then not a byte more."""
+    """Forwards connections to a port of this machine, until it is cut."""
 
     def __init__(self, port: int) -> None:
         self._target = port
@@ -130,11 +130,11 @@ class Network:
         return make_url(url).set(port=self.port).render_as_string(hide_password=False)
 
     def cut(self) -> None:
-        """From now on nothing goes through, and nobody is told."""
+        """Stop all traffic, without resetting connections."""
         self._whole.clear()
 
     def mend(self) -> None:
-        """It works again; who was connected is reset."""
+        """Restore traffic; existing connections are reset."""
         for end in self._ends:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -167,7 +167,7 @@ class Network:
 
 
 def free_port() -> int:
-    """A port on which nobody listens."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port: int = taken.getsockname()[1]
     return port

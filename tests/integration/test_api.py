@@ -1,4 +1,4 @@
-"""Studies from Python; the examples of docs/python.md are run as they stand there, as a script."""
+"""The Python API; the examples of docs/python.md are run as a script."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ print("waiting", study.status().summary.waiting)
 """
 
 
-def test_the_examples_of_the_documentation_run_as_a_script(tmp_path: Path) -> None:
+def test_examples_of_the_documentation_run_as_a_script(tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(blocks) == 4
     (tmp_path / "script.py").write_text("\n".join([*blocks, CHECKS]))
@@ -49,7 +49,7 @@ def test_the_examples_of_the_documentation_run_as_a_script(tmp_path: Path) -> No
     assert lines[-1] == "waiting 3"  # of four trials one was run
 
 
-def test_a_study_is_submitted_from_a_mapping_with_changes(storage_url: str) -> None:
+def test_submit_takes_a_mapping_with_changes(storage_url: str) -> None:
     with hpo.submit(STUDY, storage_url, changes={"epochs": 2}, trials=3, priority=4) as study:
         assert repr(study) == "<hpo.Study mine: 0 of 3 trials are over>"
         assert study.best() is None and study.summary is None
@@ -62,7 +62,7 @@ def test_a_study_is_submitted_from_a_mapping_with_changes(storage_url: str) -> N
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_mistakes_are_errors_of_hpo(storage_url: str) -> None:
+def test_api_raises_errors_of_hpo_for_mistakes(storage_url: str) -> None:
     with pytest.raises(StudyFileError, match=r"unknown key 'trails'"):
         hpo.submit({**STUDY, "trails": 3}, storage_url)
     hpo.submit(STUDY, storage_url).close()
@@ -72,7 +72,7 @@ def test_mistakes_are_errors_of_hpo(storage_url: str) -> None:
 
 @pytest.mark.parametrize(("code", "error"), [(130, KeyboardInterrupt), (143, SystemExit)])
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_a_signal_ends_the_program_after_all_is_saved(
+def test_run_raises_after_a_signal(
     storage_url: str, code: int, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -82,7 +82,7 @@ def test_a_signal_ends_the_program_after_all_is_saved(
         hpo.run(STUDY, storage_url)
 
 
-def test_in_a_thread_signals_are_left_to_the_program() -> None:
+def test_stop_on_signals_changes_nothing_in_a_thread() -> None:
     flags = []
 
     def in_thread() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from hpo.reporting.doctor import checks as module
 from hpo.reporting.doctor.checks import clock, database
-from hpo.storage.ping import DatabaseInfo, reach
+from hpo.storage.ping import DatabaseInfo, ping
 from hpo.storage.revision import HEAD
 
 
@@ -55,13 +55,13 @@ def test_database_in_use_is_described(storage_url: str) -> None:
 def test_database_without_hpo_tables_is_described(empty_storage_url: str) -> None:
     if empty_storage_url.startswith("sqlite"):
         Path(empty_storage_url.removeprefix("sqlite:///")).touch()
-    assert reach(empty_storage_url).schema is None
+    assert ping(empty_storage_url).schema is None
     assert "no studies yet" in database(empty_storage_url).message
 
 
 def test_database_slow_or_with_an_old_schema_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = DatabaseInfo("postgresql://host/x", "PostgreSQL 18", True, "0000", 250.0)
-    monkeypatch.setattr(module, "reach", lambda url: slow)
+    monkeypatch.setattr(module, "ping", lambda url: slow)
     found = database("postgresql://host/x")
     assert found.condition == "warning"
     assert f"schema 0000 (`hpo run` upgrades it to {HEAD}), answers in 250.0 ms" in found.message
@@ -77,7 +77,7 @@ def test_database_with_a_newer_schema_is_a_problem(storage_url: str) -> None:
     engine.dispose()
     found = database(storage_url)
     assert found.condition == "problem"
-    assert "a newer hpo made this database" in found.message
+    assert "a newer hpo created this database" in found.message
 
 
 def test_clock_is_compared_with_the_database(storage_url: str) -> None:

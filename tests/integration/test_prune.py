@@ -124,7 +124,7 @@ def test_statistics_that_no_trial_refers_to_go(cache: Path, capsys: Capture) -> 
         fill(store)
         with store.engine.begin() as connection:
             connection.execute(text("INSERT INTO hpo_statistics VALUES (1, 'abcdef', 'xyz')"))
-    assert "statistics  what preprocessing abcdef of study everything learned" in _prune(
+    assert "statistics  preprocessing statistics abcdef of study everything" in _prune(
         capsys, "--storage", url
     )
     _prune(capsys, "--delete", "--storage", url)

@@ -206,7 +206,10 @@ def test_studies_are_trained_by_workers_and_read_by_viewers(
     for command in WRITES:
         assert run_command(command) == 1, command
         said = capsys.readouterr().err
-        assert "its user may not do this: `hpo db roles`" in said and "Traceback" not in said, (command, said)
+        assert "its user may not do this: see `hpo db roles`" in said and "Traceback" not in said, (
+            command,
+            said,
+        )
 
 
 def _status(app: Dashboard, path: str) -> str:

@@ -1,4 +1,4 @@
-"""A worker that serves whatever is open, in this process, on both databases."""
+"""The loop of a worker that serves all open studies, in this process, on both databases."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hpo.signals import StopRequestedError
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import StudyRow, WorkerRow
 from hpo.training.model_factory import allow_only
-from hpo.workers import loop as inline
+from hpo.workers import loop
 from hpo.workers.loop import serve
 from hpo.workers.messages import Ready, WorkOrder
 from hpo.workers.submit import submit_study
@@ -60,25 +60,25 @@ def _over(events: list[Event]) -> set[str]:
     return {event.study for event in events if isinstance(event, StudyOver)}
 
 
-def test_all_open_studies_are_served_by_priority_then_in_turn(storage_url: str) -> None:
+def test_loop_serves_studies_by_priority_then_in_turn(storage_url: str) -> None:
     for name, priority in (("a", 0), ("b", 0), ("urgent", 1)):
         _submit(storage_url, name, priority=priority)
     events = _serve(storage_url)
     assert _trained(events) == ["urgent", "urgent", "a", "b", "a", "b"]
     assert _over(events) == {"a", "b", "urgent"}
     with ResultsStore(storage_url) as store, store.engine.connect() as connection:
-        assert connection.execute(select(WorkerRow.worker)).all() == []  # it has left
+        assert connection.execute(select(WorkerRow.worker)).all() == []  # deregistered
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_only_named_studies_are_served(storage_url: str) -> None:
+def test_loop_serves_only_the_named_studies(storage_url: str) -> None:
     for name in ("a", "b"):
         _submit(storage_url, name, trials=1)
     assert _trained(_serve(storage_url, "b")) == ["b"]
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_a_worker_without_the_tags_leaves_a_study_to_others(storage_url: str) -> None:
+def test_loop_leaves_a_study_to_workers_with_its_tags(storage_url: str) -> None:
     _submit(storage_url, "plain", trials=1)
     _submit(storage_url, "large", trials=1, priority=9, needs=["gpu", "big"])
     assert _trained(_serve(storage_url, tags=frozenset({"big"}))) == ["plain"]
@@ -86,15 +86,13 @@ def test_a_worker_without_the_tags_leaves_a_study_to_others(storage_url: str) ->
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_a_run_here_of_a_study_that_needs_more_is_refused(storage_url: str) -> None:
+def test_run_refuses_a_study_that_needs_other_tags(storage_url: str) -> None:
     _submit(storage_url, "large", needs=["gpu"])
     with pytest.raises(UserError, match="study large needs gpu, which workers here do not have"):
         _serve(storage_url, "large", service=False)
 
 
-def test_a_study_whose_images_are_missing_is_passed_over_and_others_are_served(
-    storage_url: str, tmp_path: Path
-) -> None:
+def test_loop_skips_a_study_whose_data_set_is_missing(storage_url: str, tmp_path: Path) -> None:
     _submit(storage_url, "good", trials=1)
     elsewhere = _submit(storage_url, "elsewhere", priority=9)
     with ResultsStore(storage_url) as store:  # submitted on a machine that has the folder
@@ -114,7 +112,7 @@ def test_a_study_whose_images_are_missing_is_passed_over_and_others_are_served(
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_a_study_of_another_hpo_is_passed_over(storage_url: str) -> None:
+def test_loop_skips_a_study_of_a_different_version_of_hpo(storage_url: str) -> None:
     _submit(storage_url, "good", trials=1)
     newer = _submit(storage_url, "newer", priority=9)
     with ResultsStore(storage_url) as store:
@@ -131,7 +129,7 @@ def test_a_study_of_another_hpo_is_passed_over(storage_url: str) -> None:
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_a_study_in_which_all_fails_is_stopped_and_others_go_on(
+def test_loop_stops_a_failing_study_and_serves_others(
     storage_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import hpo.trial.run
@@ -154,13 +152,13 @@ def test_a_study_in_which_all_fails_is_stopped_and_others_go_on(
     assert "its last 2 trials failed" in skipped.reason and "hpo resume bad" in skipped.reason
     with ResultsStore(storage_url) as store:
         assert store.read(lambda connection: control.stopped_at(connection, bad)) is not None
-        # Resumed, it gets as many tries again.
+        # After `hpo resume` the count starts again.
         control.resume(store, bad)
     assert _trained(_serve(storage_url)) == ["bad", "bad"]
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_a_service_waits_for_what_comes_later_and_a_stopped_study_is_left(
+def test_loop_waits_for_later_studies_and_skips_stopped_ones(
     storage_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = _submit(storage_url, "first", trials=1)
@@ -168,7 +166,7 @@ def test_a_service_waits_for_what_comes_later_and_a_stopped_study_is_left(
         control.stop(store, first)
     rests = []
 
-    def wait(loop: Any, seconds: float) -> bool:
+    def wait(_: Any, seconds: float) -> bool:
         rests.append(seconds)
         if len(rests) == 3:
             _submit(storage_url, "late", trials=1)
@@ -176,18 +174,18 @@ def test_a_service_waits_for_what_comes_later_and_a_stopped_study_is_left(
             raise StopRequestedError
         return False
 
-    monkeypatch.setattr(inline.WorkerLoop, "_wait", wait)
+    monkeypatch.setattr(loop.WorkerLoop, "_wait", wait)
     events: list[Event] = []
     with pytest.raises(StopRequestedError):
         order = WorkOrder(storage_url, (), "cpu", 2, service=True, waits=True)
         serve(order, events.append, lambda: None, lambda ready: None)
     assert _trained(events) == ["late"]
-    assert rests[0] == inline.IDLE_SECONDS < rests[1] < rests[2]
-    assert rests[3] == inline.IDLE_SECONDS  # again at once after work
+    assert rests[0] == loop.IDLE_SECONDS < rests[1] < rests[2]
+    assert rests[3] == loop.IDLE_SECONDS  # again at once after work
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_a_worker_says_which_tags_it_has(storage_url: str) -> None:
+def test_loop_reports_its_tags(storage_url: str) -> None:
     ready: list[Ready] = []
     order = WorkOrder(storage_url, (), "cpu", 2, tags=frozenset({"big"}), service=True)
     serve(order, lambda event: None, lambda: None, ready.append)
@@ -209,7 +207,7 @@ def build(options, *, in_shape, classes):
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_networks_of_packages_that_are_not_allowed_are_not_even_imported(
+def test_loop_does_not_import_networks_that_are_not_allowed(
     storage_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "foreign_nets.py").write_text(FOREIGN)
@@ -231,7 +229,7 @@ def test_networks_of_packages_that_are_not_allowed_are_not_even_imported(
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_a_network_that_was_put_into_a_slot_is_refused_too(
+def test_loop_refuses_an_enqueued_network_that_is_not_allowed(
     storage_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "slipped_nets.py").write_text(FOREIGN)
@@ -246,6 +244,6 @@ def test_a_network_that_was_put_into_a_slot_is_refused_too(
 
 @pytest.fixture(autouse=True)
 def _any_network_afterwards() -> Iterator[None]:
-    """Other tests of this process name networks of their own."""
+    """Allow all networks again, for other tests of this process."""
     yield
     allow_only(None)

@@ -13,7 +13,7 @@ import typer
 from hpo.cli.options import Json, Storage, storage_url
 
 if TYPE_CHECKING:
-    from hpo.maintenance.check import Problem
+    from hpo.maintenance.check import Damage
     from hpo.maintenance.prune import Removable
 
 db = typer.Typer(name="db", no_args_is_help=True, help="Upgrade, check, back up and clean the database.")
@@ -191,7 +191,7 @@ def _of_database(url: str) -> tuple[list[Removable], list[Removable]]:
     return (find_rows(url), find_weights(url)) if inspect_schema(url).revision else ([], [])
 
 
-def _line(problem: Problem) -> str:
+def _line(problem: Damage) -> str:
     place = " ".join(
         part
         for part in (problem.study or "", "" if problem.number is None else f"trial {problem.number}")
@@ -202,7 +202,7 @@ def _line(problem: Problem) -> str:
     return f"{sign}  {problem.check}  {where}{problem.message} ({problem.remedy})"
 
 
-def _verdict(checks: int, problems: list[Problem], remaining: list[Problem], repair: bool) -> str:
+def _verdict(checks: int, problems: list[Damage], remaining: list[Damage], repair: bool) -> str:
     from hpo.reporting import formatting
 
     if not problems:

@@ -66,7 +66,7 @@ def query(
     leaderboard, and params (of every Optuna study in the database).
     """
     from hpo.cli.views.rows import parameters
-    from hpo.queries.saved_queries import ask, question
+    from hpo.queries.saved_queries import run_query, saved_query
 
     wanted = output_format or _format_of(output)
     if list_queries:
@@ -75,9 +75,9 @@ def query(
     if sql is None:
         raise UserError('expected SQL (hpo query "SELECT ...") or a name from `hpo query --list`')
     if show:
-        sys.stdout.write(question(sql).sql)
+        sys.stdout.write(saved_query(sql).sql)
         return
-    columns, rows = ask(storage_url(storage), sql, parameters(params or []), timeout)
+    columns, rows = run_query(storage_url(storage), sql, parameters(params or []), timeout)
     with closing(rows):
         _write(wanted, output, columns, rows)
 
@@ -99,9 +99,11 @@ def _write_list(wanted: Format, output: Path | None) -> None:
 
     from hpo.cli.console import stdout
     from hpo.cli.views.tables import table_that_fits
-    from hpo.queries.saved_queries import NAMES, question
+    from hpo.queries.saved_queries import NAMES, saved_query
 
-    listed = [(each.name, each.title, " ".join(map(str, each.parameters))) for each in map(question, NAMES)]
+    listed = [
+        (each.name, each.title, " ".join(map(str, each.parameters))) for each in map(saved_query, NAMES)
+    ]
     header = ["name", "question", "parameters"]
     if wanted is not Format.table or output is not None:
         _write(wanted, output, header, iter(listed))

@@ -119,6 +119,7 @@ def _check_names(url: str, names: list[str], *, must_exist: bool) -> None:
     from hpo.cli.database import study_in_database
     from hpo.errors import UnknownStudyError
     from hpo.storage.schema import inspect_schema
+    from hpo.storage.studies import unknown_study
 
     state = inspect_schema(url) if names else None
     if state is None or (state.revision and not state.current):
@@ -126,7 +127,7 @@ def _check_names(url: str, names: list[str], *, must_exist: bool) -> None:
     for name in names:
         try:
             if not state.revision:
-                raise UnknownStudyError(f"there is no study {name}: this database has none yet")
+                raise unknown_study(name, ())
             study_in_database(url, name)
         except UnknownStudyError as error:
             if must_exist:

@@ -10,7 +10,7 @@ import typer
 from hpo.cli.options import Json, Storage, storage_url
 
 if TYPE_CHECKING:
-    from hpo.queries.workers import PresentWorker
+    from hpo.queries.workers import WorkerInfo
 
 _HEALTHY = {"at work", "idle"}
 
@@ -31,11 +31,11 @@ def workers(
     """
     from hpo.cli.console import print_json, stdout
     from hpo.cli.database import results
-    from hpo.queries.workers import present_workers, state_of
+    from hpo.queries.workers import list_workers, state_of
     from hpo.storage.identity import is_local
 
     with results(storage_url(storage)) as engine:
-        found = [each for each in present_workers(engine) if not here or is_local(each.worker)]
+        found = [each for each in list_workers(engine) if not here or is_local(each.worker)]
     states = [state_of(each) for each in found]
     if as_json:
         print_json([{"state": state, **asdict(each)} for each, state in zip(found, states, strict=True)])
@@ -47,7 +47,7 @@ def workers(
         raise typer.Exit(1)
 
 
-def _print(found: list[PresentWorker], states: list[str]) -> None:
+def _print(found: list[WorkerInfo], states: list[str]) -> None:
     from rich.text import Text
 
     from hpo.cli.console import printable, stdout

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from hpo.cli.console import print_title, printable
 from hpo.cli.views.tables import table_that_fits
-from hpo.queries.stages import Confirmation, StageStatus, stages_status
+from hpo.queries.stages import ConfirmationResult, StageStatus, stages_status
 from hpo.reporting import formatting
 from hpo.stages.wording import confidence
 
@@ -56,7 +56,7 @@ def _stages_table(stages: Sequence[StageStatus], width: int) -> Table:
     return table_that_fits(columns, width, left=("stage",))
 
 
-def _confirmed_table(found: Sequence[Confirmation], width: int) -> Table:
+def _confirmed_table(found: Sequence[ConfirmationResult], width: int) -> Table:
     columns = {
         "rank": [Text(_number(each.rank)) for each in found],
         "trial": [Text(str(each.number)) for each in found],
@@ -74,7 +74,7 @@ def _confirmed_table(found: Sequence[Confirmation], width: int) -> Table:
     return table_that_fits(columns, width, left=())
 
 
-def _interval(each: Confirmation) -> str:
+def _interval(each: ConfirmationResult) -> str:
     if each.low is None or each.high is None:
         return "–"
     return f"{formatting.accuracy(each.low)} to {formatting.accuracy(each.high)}"

@@ -1,7 +1,7 @@
 """The file: a zip of JSON Lines with a manifest that has the length and SHA-256 of every part.
 
-Zip and JSON are the formats that any language has read for decades; a schema dump or an SQLite file would
-tie the reader to one engine's types. A part is written as it is read, so its size does not matter.
+Every language reads zip and JSON; a schema dump or an SQLite file would tie the reader to one engine's types.
+A part is written while it is read, so its size does not matter.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ blobs/SHA256       binary columns, which a row names by {"sha256": ...}; those o
 One JSON object a line. A float that is not finite is {"$float": "NaN"}, "Infinity" or "-Infinity"; an object
 whose one key begins with $ is wrapped: {"$literally": {...}}. Times are UTC in ISO 8601.
 """
-# What `zipfile` raises for bytes that are no zip, a checksum, an unknown method and an encrypted part.
+# What `zipfile` raises for a file that is not a zip, a wrong checksum, an unknown method, an encrypted part.
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 _CHUNK = 1 << 20
 
 
-class Part(BaseModel):
+class ArchivePart(BaseModel):
     """One file in the zip."""
 
     rows: int | None = None
@@ -51,7 +51,7 @@ class Part(BaseModel):
     sha256: str
 
 
-class Manifest(BaseModel):
+class ArchiveManifest(BaseModel):
     """What the file is; ``written_schema`` is the revision of hpo's tables that its rows come from."""
 
     format: str
@@ -60,7 +60,7 @@ class Manifest(BaseModel):
     written_by: str
     written_at: str
     written_schema: str
-    parts: dict[str, Part]
+    parts: dict[str, ArchivePart]
 
 
 class ArchiveWriter:
@@ -68,11 +68,11 @@ class ArchiveWriter:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._zip = zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED)
-        self._parts: dict[str, Part] = {}
+        self._parts: dict[str, ArchivePart] = {}
         self._put(_README, [_README_TEXT.encode()])
 
     def rows(self, name: str, lines: Iterable[bytes]) -> int:
-        """A part of one line a row; how many there are."""
+        """Write a part with one line per row; return the number of rows."""
         count = 0
 
         def counted() -> Iterator[bytes]:
@@ -86,7 +86,7 @@ class ArchiveWriter:
         return count
 
     def blob(self, content: bytes) -> str:
-        """A binary part, once; its SHA-256."""
+        """Write a binary part, once; return its SHA-256 (hex)."""
         name = hashlib.sha256(content).hexdigest()
         if f"blobs/{name}" not in self._parts:
             self._parts[f"blobs/{name}"] = self._put(f"blobs/{name}", [content])
@@ -94,11 +94,13 @@ class ArchiveWriter:
 
     def finish(self, **about: str) -> None:
         """Write the manifest and close the zip."""
-        manifest = Manifest(format=FORMAT, version=VERSION, written_schema=HEAD, parts=self._parts, **about)
+        manifest = ArchiveManifest(
+            format=FORMAT, version=VERSION, written_schema=HEAD, parts=self._parts, **about
+        )
         self._put(MANIFEST, [manifest.model_dump_json(indent=1, exclude_none=True).encode()])
         self._zip.close()
 
-    def _put(self, name: str, chunks: Iterable[bytes]) -> Part:
+    def _put(self, name: str, chunks: Iterable[bytes]) -> ArchivePart:
         info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
         info.compress_type = zipfile.ZIP_DEFLATED
         info.external_attr = 0o644 << 16
@@ -108,11 +110,11 @@ class ArchiveWriter:
                 member.write(chunk)
                 digest.update(chunk)
                 size += len(chunk)
-        return Part(bytes=size, sha256=digest.hexdigest())
+        return ArchivePart(bytes=size, sha256=digest.hexdigest())
 
 
 class Archive:
-    """A file whose every part has been checked against the manifest."""
+    """An archive whose parts have all been checked against its manifest."""
 
     def __init__(self, path: Path, opened: zipfile.ZipFile) -> None:
         self.path = path
@@ -121,22 +123,22 @@ class Archive:
         self._check_parts()
 
     def lines(self, name: str) -> Iterator[bytes]:
-        """The lines of a part; none if there is no such part."""
+        """Yield the lines of a part; none if it does not exist."""
         if name in self.manifest.parts:
             with self._zip.open(name) as member:
                 yield from member
 
     def blob(self, name: str) -> bytes:
-        """A binary part by its SHA-256."""
+        """Return a binary part by its SHA-256 (hex)."""
         return self._zip.read(f"blobs/{name}")
 
-    def _manifest(self) -> Manifest:
+    def _manifest(self) -> ArchiveManifest:
         if MANIFEST not in self._zip.namelist():
             raise StudyExportError(f"{self.path} is a zip file, but not one that `hpo export-study` wrote")
         text = self._zip.read(MANIFEST)
         try:
             self._refuse_newer(json.loads(text))
-            return Manifest.model_validate_json(text)
+            return ArchiveManifest.model_validate_json(text)
         except ValidationError as error:
             raise _damaged(self.path, f"{MANIFEST} cannot be read: {error.errors()[0]['msg']}") from None
         except ValueError as error:
@@ -172,7 +174,7 @@ class Archive:
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[Archive]:
-    """The file, checked to the last byte. Raises ``StudyExportError`` if it is damaged, altered or newer."""
+    """Open an archive, checked completely. Raises ``StudyExportError`` if it is damaged, altered or newer."""
     with ExitStack() as stack:
         with _read_errors(path):
             opened = stack.enter_context(zipfile.ZipFile(path))
@@ -192,5 +194,5 @@ def _read_errors(path: Path) -> Iterator[None]:
 
 def _damaged(path: Path, why: str) -> StudyExportError:
     return StudyExportError(
-        f"{path} is cut short, altered or no study file ({why}); nothing was imported: export the study again"
+        f"{path} is truncated, altered or not a study file ({why}); nothing was imported: export it again"
     )

@@ -1,4 +1,4 @@
-"""A study out of a database."""
+"""Exporting a study from a database."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from optuna.storages import RDBStorage
 from sqlalchemy import Connection, Table, inspect, select
 
 from hpo import provenance
-from hpo.config.suggestions import did_you_mean
-from hpo.errors import UnknownStudyError
 from hpo.maintenance.transfer import optuna_part, our_part
 from hpo.maintenance.transfer.archive import ArchiveWriter
 from hpo.maintenance.transfer.plain import to_line
 from hpo.storage.engine import open_reader, reading
 from hpo.storage.optuna.storage import optuna_within
 from hpo.storage.revision import VERSION_TABLE, require
+from hpo.storage.studies import unknown_study
 from hpo.storage.tables import STUDIES, Base, SlotRow, StatisticsRow, StudyRow
 
 Row = dict[str, Any]
@@ -30,7 +29,7 @@ STUDY_PART, TRIALS_PART = "optuna_study.jsonl", "optuna_trials.jsonl"
 
 
 def part_name(table: Table) -> str:
-    """The part that holds a table's rows."""
+    """Return the name of the part with a table's rows."""
     return f"{table.name}.jsonl"
 
 
@@ -41,7 +40,7 @@ SLOTS_PART, STATISTICS_PART = (
 
 @dataclass(frozen=True)
 class Moved:
-    """What a file holds of a study."""
+    """What an archive contains of a study."""
 
     study: str
     states: dict[str, int]
@@ -49,19 +48,19 @@ class Moved:
     rows: dict[str, int]
     """Rows by part."""
     running: int
-    """Slots that a worker held."""
+    """Slots that workers held."""
 
     @property
     def trials(self) -> int:
-        """All of them."""
+        """Number of trials."""
         return sum(self.states.values())
 
 
 def export_study(url: str, name: str, stream: BinaryIO) -> Moved:
-    """Write a study to ``stream`` as it is at one instant, also while workers are at it; what was written.
+    """Write a consistent snapshot of a study to ``stream``, even while workers run; return what was written.
 
     Any Optuna study can be exported. Raises ``UnknownStudyError``, and ``StudyExportError`` if it cannot be
-    carried over.
+    exported.
     """
     with _snapshot(url) as connection, optuna_within(connection) as storage:
         study_id = _find(connection, name)
@@ -78,7 +77,7 @@ def export_study(url: str, name: str, stream: BinaryIO) -> Moved:
 def study_parts(
     connection: Connection, storage: RDBStorage, study_id: int, blob: Callable[[bytes], str]
 ) -> Iterator[tuple[str, Generator[Row]]]:
-    """The parts of a study and each one's rows; a part must be read before the next is asked for."""
+    """Yield the parts of a study with their rows; read each part before the next."""
     yield STUDY_PART, (row for row in [optuna_part.read_study(storage, study_id)])
     trials, numbers = optuna_part.read_trials(connection, storage, study_id)
     yield TRIALS_PART, (row for row in trials)
@@ -88,7 +87,7 @@ def study_parts(
 
 
 def is_ours(connection: Connection, study_id: int) -> bool:
-    """Whether hpo made the study."""
+    """Return whether hpo created the study."""
     if not inspect(connection).has_table(StudyRow.__tablename__):
         return False
     same = (STUDIES.c.study_id == StudyRow.study_id) & (STUDIES.c.study_name == StudyRow.name)
@@ -98,14 +97,14 @@ def is_ours(connection: Connection, study_id: int) -> bool:
 
 @contextmanager
 def _snapshot(url: str) -> Iterator[Connection]:
-    """One transaction in which every read sees the same instant."""
+    """Open one transaction in which all reads see the same snapshot."""
     engine = open_reader(url)
     try:
         with reading(engine) as connection:
             ours = inspect(connection).has_table(VERSION_TABLE)
         if ours:
             require(engine)
-        # SQLite's transactions are snapshots as they are.
+        # SQLite's transactions are snapshots anyway.
         level = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
         with reading(engine.execution_options(**level)) as connection:
             yield connection
@@ -118,13 +117,12 @@ def _find(connection: Connection, name: str) -> int:
     if inspect(connection).has_table(STUDIES.name):
         known = {row.study_name: row.study_id for row in connection.execute(select(STUDIES))}
     if name not in known:
-        listed = f"{did_you_mean(name, known)} It has {', '.join(known)}" if known else "it has none"
-        raise UnknownStudyError(f"there is no study {name} in this database: {listed.strip()}")
+        raise unknown_study(name, known)
     return known[name]
 
 
 class Tally:
-    """Counts what passes by."""
+    """Counts rows and trials while they are read."""
 
     def __init__(self) -> None:
         self.states: Counter[str] = Counter()
@@ -132,7 +130,7 @@ class Tally:
         self.running = 0
 
     def count(self, part: str, rows: Iterable[Row]) -> Iterator[Row]:
-        """The rows, counted as they are taken."""
+        """Yield the rows and count them."""
         for row in rows:
             self.rows[part] += 1
             if part == TRIALS_PART:
@@ -142,5 +140,5 @@ class Tally:
             yield row
 
     def moved(self, study: str) -> Moved:
-        """All of it."""
+        """Return the counts."""
         return Moved(study, dict(self.states), dict(self.rows), self.running)

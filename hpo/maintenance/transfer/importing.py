@@ -1,4 +1,4 @@
-"""A study into a database, in one transaction, and read back before it is committed."""
+"""Importing a study into a database in one transaction, verified before it is committed."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class _Import:
 
     def run(self) -> Moved:
         """Everything, within the caller's transaction."""
-        orphans.sweep(self.connection)
+        orphans.delete_orphans(self.connection)
         self._refuse_taken()
         with optuna_within(self.connection) as storage:
             study_id = self._write(storage)
@@ -108,14 +108,14 @@ class _Import:
         return study_id
 
     def _release(self, study_id: int) -> None:
-        """Close the attempts that were under way."""
+        """End the attempts that were open."""
         waiting = select(SlotRow.trial_id).where(SlotRow.study_id == study_id, SlotRow.state == "waiting")
         for trial_id in self.connection.scalars(waiting).all():
             if trial_id is not None:
                 attempts.end(self.connection, trial_id, "lost")
 
     def _compare(self, storage: RDBStorage, study_id: int) -> None:
-        """Read the study back as an export would, and hold it to the file, row by row."""
+        """Read the study back as an export would, and compare it with the file row by row."""
         for part, found in study_parts(self.connection, storage, study_id, _sha256):
             with closing(found):
                 self._compare_part(part, found)
@@ -125,7 +125,7 @@ class _Import:
             difference = _difference(part, expected or {}, row or {})
             if difference:
                 raise StudyExportError(
-                    f"{self.archive.path} would not read back as it was written, so nothing was imported "
+                    f"{self.archive.path} does not read back as it was written, so nothing was imported "
                     f"({part}, {difference})"
                 )
 
@@ -146,7 +146,7 @@ def _taken(name: str) -> UserError:
 
 
 def _as_imported(part: str, row: Row, names: _Names) -> Row:
-    """A row as it shall be here: renamed, marked anew, and held by nobody."""
+    """Return a row as imported: with the new name and uid, and without a worker."""
     if part == STUDY_PART:
         marked = {**row["user_attrs"], orphans.UID_ATTRIBUTE: names.uid}
         ours = orphans.UID_ATTRIBUTE in row["user_attrs"]
@@ -159,7 +159,7 @@ def _as_imported(part: str, row: Row, names: _Names) -> Row:
 
 
 def _difference(part: str, expected: Row, found: Row) -> str:
-    """The first value that does not read back; a file of an older schema lacks the newer columns."""
+    """Describe the first value that differs; a file of an older schema lacks newer columns."""
     if not (expected and found):
         return f"{expected or found} is only on one side"
     skipped = _CLOSED if part == _ATTEMPTS_PART and expected["outcome"] is None else ()
@@ -170,7 +170,7 @@ def _difference(part: str, expected: Row, found: Row) -> str:
 
 
 def _equal(one: Any, other: Any) -> bool:
-    """Equality in which NaN is itself."""
+    """Compare values; NaN equals itself."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_equal(one[name], other[name]) for name in one)
     if isinstance(one, list) and isinstance(other, list):

@@ -1,4 +1,4 @@
-"""A study as Optuna has it, read and written through Optuna's API."""
+"""Optuna's part of a study, read and written through Optuna's API."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 
 def read_study(storage: RDBStorage, study_id: int) -> Row:
-    """Name, directions and attributes."""
+    """Return the study's name, directions and attributes."""
     return {
         "name": storage.get_study_name_from_id(study_id),
         "directions": [direction.name for direction in storage.get_study_directions(study_id)],
@@ -37,15 +37,15 @@ def read_study(storage: RDBStorage, study_id: int) -> Row:
 def read_trials(
     connection: Connection, storage: RDBStorage, study_id: int
 ) -> tuple[list[Row], dict[int, int]]:
-    """Every trial in the order of its number, and the numbers by Optuna's ids.
+    """Return all trials in the order of their numbers, and the numbers by Optuna's ids.
 
-    Raises ``StudyExportError`` if another database could not hold them: Optuna numbers trials itself.
+    Raises ``StudyExportError`` if another database could not store them: Optuna numbers trials itself.
     """
     trials = storage.get_all_trials(study_id, deepcopy=False)
     numbers = [trial.number for trial in trials]
     if numbers != list(range(len(trials))):
         raise StudyExportError(
-            f"the trials are not numbered 0 to {len(trials) - 1}: `hpo db check` says which numbers are wrong"
+            f"the trials are not numbered 0 to {len(trials) - 1}: `hpo db check` lists the wrong ones"
         )
     for trial in trials:
         _refuse_ambiguous(storage, trial)
@@ -56,7 +56,7 @@ def read_trials(
 
 
 def create_study(storage: RDBStorage, row: Mapping[str, Any]) -> int:
-    """Make the study; its id."""
+    """Create the study and return its id."""
     directions = [StudyDirection[name] for name in row["directions"]]
     study_id = storage.create_new_study(directions, row["name"])
     for name, value in row["user_attrs"].items():
@@ -67,7 +67,7 @@ def create_study(storage: RDBStorage, row: Mapping[str, Any]) -> int:
 
 
 def create_trials(storage: RDBStorage, study_id: int, rows: Iterator[Row]) -> list[int]:
-    """Make the trials; their ids in the order of their numbers."""
+    """Create the trials and return their ids in the order of their numbers."""
     return [storage.create_new_trial(study_id, _template(row)) for row in rows]
 
 
@@ -111,7 +111,7 @@ def _distribution(document: Any) -> BaseDistribution:
 
 
 def _refuse_ambiguous(storage: RDBStorage, trial: FrozenTrial) -> None:
-    """Among choices such as ``1`` and ``True`` Optuna finds the first again, whichever it was."""
+    """Raise if Optuna would read back another value: of equal choices (1, True) it finds the first."""
     for name, value in trial.params.items():
         distribution = trial.distributions[name]
         if not isinstance(distribution, CategoricalDistribution) or _all_differ(distribution.choices):
@@ -120,7 +120,7 @@ def _refuse_ambiguous(storage: RDBStorage, trial: FrozenTrial) -> None:
         if stored != distribution.to_internal_repr(value):
             raise StudyExportError(
                 f"trial {trial.number} has {name} = {value!r}, which Optuna cannot tell from an equal choice "
-                f"among {list(distribution.choices)}: this study cannot be carried over"
+                f"among {list(distribution.choices)}: this study cannot be exported"
             )
 
 
@@ -129,7 +129,7 @@ def _all_differ(choices: tuple[Any, ...]) -> bool:
 
 
 def _times(connection: Connection, study_id: int) -> dict[int, Row]:
-    """When trials began and ended, as stored: the API gives local times, some of which come twice a year."""
+    """Return the stored start and end of trials; the API has local times, which are ambiguous."""
     columns = (TRIALS.c.trial_id, TRIALS.c.datetime_start, TRIALS.c.datetime_complete)
     found = connection.execute(select(*columns).where(TRIALS.c.study_id == study_id))
     return {trial_id: {"started": _iso(began), "ended": _iso(ended)} for trial_id, began, ended in found}

@@ -1,4 +1,4 @@
-"""The rows of hpo's tables that belong to one study, without the ids of the database that they are in."""
+"""The rows of one study in hpo's tables, without the ids of their database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TABLES: tuple[Table, ...] = tuple(
     for table in Base.metadata.sorted_tables
     if table.name.startswith("hpo_") and table not in (SchemaRow.__table__, WorkerRow.__table__)
 )
-"""Every table of ours that hangs on a study, those that others refer to first."""
+"""Every table of hpo with rows of a study, after those that it refers to."""
 _LEFT_OUT = {"study_id", "id", "lease_until", "progress_at"}
 """Ids of one database, and times by its clock."""
 _ROWS_AT_A_TIME = 1000
@@ -31,7 +31,7 @@ def read_rows(
     numbers: Mapping[int, int],
     blob: Callable[[bytes], str],
 ) -> Generator[Row]:
-    """The study's rows of a table; ``numbers`` are the trials' by their ids, ``blob`` keeps binary values."""
+    """Yield the study's rows of a table; ``numbers``: trial numbers by id; ``blob`` stores binary values."""
     in_chunks = {"yield_per": _ROWS_AT_A_TIME}
     with connection.execute(_of_study(table, study_id), execution_options=in_chunks) as found:
         for row in found:
@@ -51,7 +51,7 @@ def write_rows(
     rows: Iterable[Row],
     blob: Callable[[str], bytes],
 ) -> None:
-    """Insert what ``read_rows`` gave into a study whose trials have these ids, by number."""
+    """Insert rows of ``read_rows`` into a study; ``trial_ids`` are the new ids by trial number."""
     columns = {_name(column): column for column in table.columns}
     own = {"study_id": study_id} if "study_id" in table.columns else {}
     remaining = iter(rows)
@@ -68,7 +68,7 @@ def write_rows(
 
 
 def _of_study(table: Table, study_id: int) -> Select[Any]:
-    """Also where an orphan with a reused id lies about (`hpo.storage.orphans`): both sides must agree."""
+    """Select the study's rows, without orphans of a reused id (`hpo.storage.orphans`)."""
     trials = (
         select(TrialRow.trial_id)
         .join(TRIALS, and_(TRIALS.c.trial_id == TrialRow.trial_id, TRIALS.c.study_id == TrialRow.study_id))

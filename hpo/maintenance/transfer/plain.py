@@ -1,4 +1,4 @@
-"""Values as strict JSON and back, exactly: JSON itself has no NaN, no infinity and no dates."""
+"""Exact conversion of values to strict JSON and back, with NaN and infinity."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 
 _NOT_FINITE = "$float"
 _LITERALLY = "$literally"
-_WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_FLOATS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def to_line(row: Mapping[str, Any]) -> bytes:
-    """A row as a line of JSON; a float that is not finite becomes ``{"$float": "NaN"}``."""
-    # Escaped to ASCII: half a character, which Optuna's attributes may hold, is no UTF-8.
+    """Return a row as a line of JSON; a float that is not finite becomes ``{"$float": "NaN"}``."""
+    # Escaped to ASCII: a lone surrogate, which Optuna's attributes may contain, is not valid UTF-8.
     return json.dumps(_encode(row), allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
 
 
 def from_line(line: bytes) -> Any:
-    """What ``to_line`` was given; raises ``ValueError`` for anything else."""
+    """Return the row of a line by ``to_line``; raises ``ValueError`` for anything else."""
     return _decode(json.loads(line, parse_constant=_refuse))
 
 
@@ -40,7 +40,7 @@ def _decode(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if value.keys() == {_NOT_FINITE}:
-        return _WORDS[value[_NOT_FINITE]]
+        return _FLOATS[value[_NOT_FINITE]]
     if value.keys() == {_LITERALLY}:
         value = value[_LITERALLY]
     return {name: _decode(each) for name, each in value.items()}

@@ -22,7 +22,7 @@ from hpo.data.datasets import resolve_auto
 from hpo.errors import DataError, StorageError, StorageUrlError
 from hpo.reporting.dashboard import DEFAULT_PORT
 from hpo.settings import settings
-from hpo.storage.ping import DatabaseInfo, reach, seconds_ahead
+from hpo.storage.ping import DatabaseInfo, ping, seconds_ahead
 from hpo.storage.revision import HEAD
 from hpo.storage.url import parse_url
 
@@ -98,7 +98,7 @@ def _version(package: str) -> str | None:
 def database(url: str) -> CheckResult:
     """Check that the database is reachable; report its kind, schema and latency."""
     try:
-        found = reach(url)
+        found = ping(url)
     except (StorageError, StorageUrlError) as error:
         return problem(str(error), "fix this database, or use another one with --storage")
     if not found.exists:

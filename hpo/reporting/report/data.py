@@ -14,7 +14,7 @@ from hpo.diagnosis.findings import study_findings
 from hpo.diagnosis.importance import Answer, importance
 from hpo.diagnosis.trials import study_results
 from hpo.diagnosis.wilson import wilson_interval
-from hpo.queries.stages import Confirmation, StagesStatus, stages_status
+from hpo.queries.stages import ConfirmationResult, StagesStatus, stages_status
 from hpo.queries.study import StudyOverview, TrialSummary, checks_by_severity, study_overview
 from hpo.queries.trial import TrialDetail, trial_detail
 from hpo.records import StudyFinding
@@ -71,7 +71,7 @@ class ReportData:
         return self.done < self.total and self.overview.stopped_at is None
 
     @property
-    def winner(self) -> Confirmation | None:
+    def winner(self) -> ConfirmationResult | None:
         """The configuration that won a confirmation, if there was one."""
         return next((each for each in self.stages.confirmations if each.rank == 1), None)
 

@@ -1,4 +1,4 @@
-"""Our distributions in Optuna's words, so that its tables, samplers and dashboard understand them."""
+"""Our distributions as Optuna's, for its tables, samplers and dashboard."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hpo.config.space import Choice, Distribution, Integer, Log
 
 
 def optuna_distribution(distribution: Distribution) -> BaseDistribution:
-    """The Optuna distribution with the same support and scale."""
+    """Return the Optuna distribution with the same support and scale."""
     if isinstance(distribution, Choice):
         return CategoricalDistribution(distribution.choice)
     low, high = distribution.bounds
@@ -28,10 +28,10 @@ def optuna_distribution(distribution: Distribution) -> BaseDistribution:
 def as_parameters(
     space: Mapping[str, Distribution], values: Mapping[str, Any]
 ) -> dict[str, tuple[Any, BaseDistribution]]:
-    """The values that Optuna can keep as a trial's parameters, each with its distribution.
+    """Return the values that Optuna can store as a trial's parameters, each with its distribution.
 
-    A number that was given from outside its range widens it for this trial. A choice from outside the list is
-    left out: Optuna wants the same choices in all trials of a study.
+    A given number outside its range widens the range for this trial. A choice outside the list is omitted:
+    Optuna requires the same choices in all trials of a study.
     """
     found = {}
     for name, value in values.items():

@@ -12,16 +12,15 @@ from typing import Any
 from optuna.distributions import BaseDistribution, json_to_distribution
 from sqlalchemy import Connection, DateTime, TextClause, inspect, text
 
-from hpo.config.suggestions import did_you_mean
-from hpo.errors import UnknownStudyError
 from hpo.storage.engine import open_reader, reading
+from hpo.storage.studies import unknown_study
 
 _HERE = Path(__file__).parent
 
 
 @dataclass
 class OptunaTrial:
-    """A trial; ``values`` are its finite values by objective, ``curve`` what it reported, by step."""
+    """A trial: its finite values by objective, and its reported intermediate values by step."""
 
     number: int
     state: str
@@ -34,7 +33,7 @@ class OptunaTrial:
 
 @dataclass(frozen=True)
 class OptunaHistory:
-    """A study: the direction of each objective, what each parameter was drawn from last, the trials."""
+    """A study: the direction of each objective, the last distribution of each parameter, the trials."""
 
     name: str
     directions: tuple[str, ...]
@@ -43,28 +42,22 @@ class OptunaHistory:
 
 
 def optuna_history(url: str, name: str) -> OptunaHistory:
-    """Every trial of one of Optuna's studies; raises ``UnknownStudyError``, or ``StorageError``."""
+    """Return a study that Optuna created; raises ``UnknownStudyError`` or ``StorageError``."""
     engine = open_reader(url)
     try:
         with reading(engine) as connection:
-            _require(connection, name)
+            _require_known(connection, name)
             return _read(connection, name)
     finally:
         engine.dispose()
 
 
-def _require(connection: Connection, name: str) -> None:
+def _require_known(connection: Connection, name: str) -> None:
     names: list[str] = []
     if inspect(connection).has_table("studies"):
         names = list(connection.scalars(text("SELECT study_name FROM studies ORDER BY study_id")))
-    if name in names:
-        return
-    if not names:
-        raise UnknownStudyError(f"there is no study {name}: this database has none yet")
-    hint = did_you_mean(name, names)
-    raise UnknownStudyError(
-        f"there is no study {name} in this database: {hint}{' ' if hint else ''}It has {', '.join(names)}"
-    )
+    if name not in names:
+        raise unknown_study(name, names)
 
 
 def _read(connection: Connection, name: str) -> OptunaHistory:
@@ -93,12 +86,9 @@ def _statement(name: str) -> TextClause:
     return text((_HERE / f"optuna_{name}.sql").read_text(encoding="utf-8"))
 
 
-_SQL = Path(__file__).with_name("optuna_studies.sql")
-
-
 @dataclass(frozen=True)
 class OptunaStudy:
-    """A study, its trials by state, and the best value of its one objective; None if it has several."""
+    """A study, its trials by state, and its best value; None if it has several objectives."""
 
     name: str
     waiting: int
@@ -110,13 +100,13 @@ class OptunaStudy:
 
 
 def list_optuna_studies(url: str, ours: Collection[str] = ()) -> list[OptunaStudy]:
-    """Every Optuna study in the database but ``ours``; raises ``StorageError`` if it is unusable."""
+    """Return the Optuna studies except ``ours``; raises ``StorageError`` if the database is unusable."""
     engine = open_reader(url)
     try:
         with reading(engine) as connection:
             if not inspect(connection).has_table("studies"):
                 return []
-            rows = connection.execute(text(_SQL.read_text(encoding="utf-8"))).all()
+            rows = connection.execute(_statement("studies")).all()
     finally:
         engine.dispose()
     return [OptunaStudy(**row._mapping) for row in rows if row.name not in ours]

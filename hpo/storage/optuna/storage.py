@@ -34,7 +34,7 @@ _distribution = lru_cache(maxsize=10_000)(json_to_distribution)
 
 
 class QuickReader(RDBStorage):
-    """Optuna's storage, but all trials of a study are read in a tenth of the time."""
+    """Optuna's storage, which reads all trials of a study in a tenth of the time."""
 
     def _get_trials(
         self,
@@ -49,7 +49,7 @@ class QuickReader(RDBStorage):
                 with self.engine.connect() as connection:
                     return _read(connection, study_id)
             except DBAPIError:
-                pass  # Optuna says what is wrong with the database
+                pass  # Optuna's own read raises a better error
         found: list[FrozenTrial] = super()._get_trials(
             study_id, states, included_trial_ids, trial_id_greater_than
         )
@@ -58,7 +58,7 @@ class QuickReader(RDBStorage):
 
 @dataclass
 class _Parts:
-    """What other tables say about a trial."""
+    """What other tables contain about a trial."""
 
     values: dict[int, float] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
@@ -69,9 +69,9 @@ class _Parts:
 
 
 def _read(connection: Connection, study_id: int) -> list[FrozenTrial]:
-    """In the order of their ids."""
+    """Read a study's trials in the order of their ids."""
     trial = _TRIALS.c
-    # First, since nothing more comes to a trial that has ended. Rows of later trials are left out.
+    # First, since an ended trial gets no more rows. Rows of later trials are ignored.
     trials = connection.execute(
         select(trial.trial_id, trial.number, trial.state, trial.datetime_start, trial.datetime_complete)
         .where(trial.study_id == study_id)
@@ -102,12 +102,12 @@ def _frozen(row: Any, parts: _Parts) -> FrozenTrial:
 
 
 def _local(stored: datetime | None) -> datetime | None:
-    """Optuna stores UTC, and gives this machine's time; both without a zone."""
+    """Return this machine's local time, as Optuna does for the UTC that it stores; both without a zone."""
     return None if stored is None else stored.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
 
 
 def _rows(connection: Connection, study_id: int, model: Any, *names: str) -> Any:
-    """The trial's id and these columns of a table of Optuna's, in the order in which rows were written."""
+    """Yield the trial's id and these columns of one of Optuna's tables, in the order of insertion."""
     table = model.__table__
     (order,) = table.primary_key
     statement = (
@@ -148,14 +148,14 @@ def _add_attributes(connection: Connection, study_id: int, parts: defaultdict[in
         parts[trial_id].system_attrs[key] = json.loads(text)
 
 
-# Optuna tells every new study and trial on stderr; the live view and the one-line-an-epoch log are ours.
+# Optuna logs every new study and trial on stderr; hpo has its own live view and log.
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 _ATTEMPTS = 5
 
 
 def open_optuna_storage(url: str) -> BaseStorage:
-    """Optuna's storage for this URL, which keeps finished trials in memory.
+    """Return Optuna's storage for this URL, which caches finished trials.
 
     Raises ``StorageError`` if the database is unusable or belongs to another version of Optuna.
     """
@@ -164,14 +164,14 @@ def open_optuna_storage(url: str) -> BaseStorage:
 
 
 def close_optuna_storage(storage: BaseStorage) -> None:
-    """Close the connections of what ``open_optuna_storage`` opened, but those in use."""
+    """Close the idle connections of a storage from ``open_optuna_storage``."""
     backend = getattr(storage, "_backend", storage)
     if isinstance(backend, RDBStorage):
         backend.engine.dispose()
 
 
 def make_optuna_tables(url: str) -> None:
-    """Let Optuna make the tables it misses and check the others; raises as ``open_optuna_storage``."""
+    """Let Optuna create missing tables and check the others; raises like ``open_optuna_storage``."""
     parsed = parse_url(url)
     arguments = optuna_engine_options(parsed)["connect_args"]
     _open(parsed, {"connect_args": arguments, "poolclass": NullPool})
@@ -197,20 +197,20 @@ def _open(url: URL, engine_options: dict[str, Any]) -> RDBStorage:
 
 
 def _explained(url: URL, error: StorageInternalError) -> Exception:
-    """What Optuna did not understand, such as that this user may not read its tables."""
+    """Return the cause that Optuna wrapped, such as missing rights on its tables."""
     cause = error.__cause__
     return explain(url, cause) if isinstance(cause, DBAPIError) and is_fault(cause) else error
 
 
 def _made_by_another(error: DBAPIError) -> bool:
-    """Whether another process made the same tables or rows at the same moment."""
+    """Return whether another process created the same tables or rows at the same moment."""
     if isinstance(error, OperationalError | ProgrammingError):
         return "already exists" in str(error.orig)
     return isinstance(error, IntegrityError)
 
 
 class _DatabaseError(Exception):
-    """Carries what the database raised past Optuna, which would try five times more in a dead transaction."""
+    """Carries a database error past Optuna, which would retry five times in an aborted transaction."""
 
     def __init__(self, error: DBAPIError) -> None:
         self.error = error
@@ -231,13 +231,13 @@ class _Session(Session):
 def _past_optuna() -> Iterator[None]:
     try:
         yield
-    except IntegrityError:  # to which Optuna has an answer
+    except IntegrityError:  # which Optuna handles
         raise
     except DBAPIError as error:
         raise _DatabaseError(error) from error
 
 
-# Made once, since a sessionmaker makes a class of its own.
+# Created once, since a sessionmaker creates a class.
 _SESSIONS: sessionmaker[Session] = sessionmaker(class_=_Session, join_transaction_mode="rollback_only")
 
 
@@ -259,10 +259,10 @@ class _Joined(RDBStorage):
         distribution: BaseDistribution,
         previous_distribution: BaseDistribution | None = None,
     ) -> None:
-        """Add it, to be written with the trial's others at once.
+        """Add a parameter, to be written together with the trial's others.
 
-        Optuna reads the trial, and an earlier distribution, for each parameter again, while all who begin
-        a trial of the study wait. The trial was made a moment ago; a study's distributions stay the same.
+        Optuna reads the trial and an earlier distribution again for each parameter, while other workers that
+        start a trial of the study wait. The trial is new, and a study's distributions stay the same.
         """
         session.add(
             models.TrialParamModel(
@@ -276,12 +276,12 @@ class _Joined(RDBStorage):
 
 @contextmanager
 def optuna_within(connection: Connection) -> Iterator[RDBStorage]:
-    """Optuna's own write methods inside the connection's transaction.
+    """Run Optuna's write methods inside the connection's transaction.
 
-    What Optuna writes and what we write beside it then happen together or not at all: a worker killed
-    anywhere leaves no trial without a slot and no outcome recorded but not told, and a worker that lost its
-    lease while it was paused creates no second trial. Make another write on the connection afterwards: it
-    fails if Optuna rolled the transaction back without a word.
+    Optuna's writes and ours are then committed together or not at all: a worker killed at any moment leaves
+    no trial without a slot and no outcome that only one of the two has, and a worker that lost its lease
+    while suspended creates no second trial. Write on the connection afterwards: that fails if Optuna rolled
+    the transaction back silently.
     """
     try:
         yield _Joined(connection)

@@ -105,12 +105,12 @@ def node_probe() -> Callable[[str, list[str]], dict[str, Any]]:
         try:
             report["hpo"] = importlib.metadata.version("hpo")
             from hpo.provenance import sources
-            from hpo.storage.ping import reach
+            from hpo.storage.ping import ping
         except ImportError:  # hpo is missing, or older than this function
             return report
         report["hpo"] = sources()
         try:
-            reach(storage_url)
+            ping(storage_url)
         except Exception as error:  # any error is reported to the user
             report["database"] = str(error)
         return report

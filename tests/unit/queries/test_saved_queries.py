@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hpo.queries import saved_queries
-from hpo.queries.saved_queries import NAMES, question
+from hpo.queries.saved_queries import NAMES, saved_query
 from hpo.queries.sql_text import parameter_names
 
 FOLDER = Path(saved_queries.__file__).parent / "saved"
@@ -21,7 +21,7 @@ def test_every_file_is_listed_once() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_head_documents_each_parameter_and_fits_a_terminal(name: str) -> None:
-    ready = question(name)
+    ready = saved_query(name)
     assert sorted(parameter_names(ready.sql)) == sorted(each.name for each in ready.parameters)
     assert 10 < len(ready.title) <= 56
     assert all(each.meaning for each in ready.parameters)
@@ -32,5 +32,5 @@ def test_a_head_documents_each_parameter_and_fits_a_terminal(name: str) -> None:
 
 
 def test_defaults_have_the_parameters_type() -> None:
-    assert [str(each) for each in question("best").parameters] == ["study", "count=10"]
-    assert question("best").parameters[1].default == 10
+    assert [str(each) for each in saved_query("best").parameters] == ["study", "count=10"]
+    assert saved_query("best").parameters[1].default == 10

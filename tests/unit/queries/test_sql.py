@@ -59,7 +59,7 @@ def test_ctrl_c_ends_the_query(url: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_an_unknown_table_of_ours_says_where_it_comes_from(url: str) -> None:
-    with pytest.raises(QueryError, match="hpo makes it when a study is first run"):
+    with pytest.raises(QueryError, match="hpo creates it when a study is first run"):
         run_sql(url, "SELECT * FROM results")
     with pytest.raises(QueryError, match=r"no such table: tree \(did you mean trees"):
         run_sql(url, "SELECT * FROM tree")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from hpo.config.methods import Asha, Hyperband, Median
-from hpo.records import Standing
+from hpo.records import RungRank
 from hpo.search.pruners import bracket_of, judge, promotable, promoted, rungs, stopped_at_the_end
 
 
@@ -24,51 +24,54 @@ def test_rungs_are_the_powers_of_the_reduction() -> None:
 
 def test_asha_lets_the_best_share_through() -> None:
     third = Asha()
-    assert judge(third, Standing(3, 4, 12)).action == "goes_on"
-    stopped = judge(third, Standing(3, 9, 12))
-    assert (stopped.action, stopped.words) == ("stopped", "rank 9 of 12 at epoch 3: not among the best third")
-    assert judge(third, Standing(3, 5, 12)).action == "stopped"
+    assert judge(third, RungRank(3, 4, 12)).action == "goes_on"
+    stopped = judge(third, RungRank(3, 9, 12))
+    assert (stopped.action, stopped.reason) == (
+        "stopped",
+        "rank 9 of 12 at epoch 3: not among the best third",
+    )
+    assert judge(third, RungRank(3, 5, 12)).action == "stopped"
     # Nobody to compare with: the first goes on, and of the first few the best.
-    assert [judge(third, Standing(1, 1, of)).action for of in (1, 2, 3)] == ["goes_on"] * 3
-    assert judge(third, Standing(1, 2, 2)).action == "stopped"
-    assert judge(Asha(reduction=4), Standing(1, 3, 12)).words.endswith(": among the best quarter")
+    assert [judge(third, RungRank(1, 1, of)).action for of in (1, 2, 3)] == ["goes_on"] * 3
+    assert judge(third, RungRank(1, 2, 2)).action == "stopped"
+    assert judge(Asha(reduction=4), RungRank(1, 3, 12)).reason.endswith(": among the best quarter")
 
 
 def test_with_promotion_nobody_is_stopped_and_the_first_waits() -> None:
     pausing = Asha(promote=True)
-    assert judge(pausing, Standing(1, 1, 2)).action == "paused"
-    assert judge(pausing, Standing(1, 1, 3)).action == "goes_on"
-    assert judge(pausing, Standing(1, 2, 5)).action == "paused"
+    assert judge(pausing, RungRank(1, 1, 2)).action == "paused"
+    assert judge(pausing, RungRank(1, 1, 3)).action == "goes_on"
+    assert judge(pausing, RungRank(1, 2, 5)).action == "paused"
 
 
 def test_the_most_advanced_paused_trial_goes_on_first() -> None:
     pausing = Asha(promote=True)
-    early, late = Standing(1, 2, 6), Standing(3, 1, 3)
+    early, late = RungRank(1, 2, 6), RungRank(3, 1, 3)
     assert promotable(pausing, [early, late], closing=False) is late
-    assert promotable(pausing, [early, Standing(3, 2, 3)], closing=False) is early
-    assert promotable(pausing, [Standing(1, 3, 6)], closing=False) is None
+    assert promotable(pausing, [early, RungRank(3, 2, 3)], closing=False) is early
+    assert promotable(pausing, [RungRank(1, 3, 6)], closing=False) is None
     assert promotable(pausing, [], closing=True) is None
-    assert promoted(pausing, early).words == "rank 2 of 6 at epoch 1: among the best third now"
+    assert promoted(pausing, early).reason == "rank 2 of 6 at epoch 1: among the best third now"
 
 
 def test_at_the_end_the_best_of_too_few_goes_on() -> None:
-    pausing, two = Asha(promote=True), Standing(1, 1, 2)
+    pausing, two = Asha(promote=True), RungRank(1, 1, 2)
     assert promotable(pausing, [two], closing=False) is None
     assert promotable(pausing, [two], closing=True) is two
-    assert promotable(pausing, [Standing(1, 2, 2)], closing=True) is None
-    assert promoted(pausing, two).words == "rank 1 of 2 at epoch 1: the best of the few that came there now"
-    assert stopped_at_the_end(pausing, Standing(1, 5, 12)).words == (
+    assert promotable(pausing, [RungRank(1, 2, 2)], closing=True) is None
+    assert promoted(pausing, two).reason == "rank 1 of 2 at epoch 1: the best of the few that came there now"
+    assert stopped_at_the_end(pausing, RungRank(1, 5, 12)).reason == (
         "rank 5 of 12 at epoch 1: not among the best third"
     )
 
 
 def test_the_median_rule_stops_the_worse_half_after_its_warm_up() -> None:
     rule = Median(min_trials=5)
-    actions = [judge(rule, Standing(2, rank, 5)).action for rank in range(1, 6)]
+    actions = [judge(rule, RungRank(2, rank, 5)).action for rank in range(1, 6)]
     assert actions == ["goes_on"] * 3 + ["stopped"] * 2
-    assert [judge(rule, Standing(2, rank, 6)).action for rank in (3, 4)] == ["goes_on", "stopped"]
-    assert judge(rule, Standing(2, 4, 4)).action == "goes_on"
-    assert judge(rule, Standing(2, 5, 5)).words == "rank 5 of 5 at epoch 2: below the median"
+    assert [judge(rule, RungRank(2, rank, 6)).action for rank in (3, 4)] == ["goes_on", "stopped"]
+    assert judge(rule, RungRank(2, 4, 4)).action == "goes_on"
+    assert judge(rule, RungRank(2, 5, 5)).reason == "rank 5 of 5 at epoch 2: below the median"
 
 
 def test_hyperband_has_the_papers_brackets() -> None:
@@ -110,7 +113,7 @@ class PapersAsha:
 
 
 @dataclass(frozen=True)
-class Waiting(Standing):
+class Waiting(RungRank):
     trial: int
 
 

@@ -63,7 +63,7 @@ def test_a_lost_connection_is_tried_again() -> None:
     [
         ("file is not a database", "is not an SQLite database: name another file"),
         ("database disk image is malformed", "is damaged: restore it from a backup"),
-        ("attempt to write a readonly database", "cannot be written: allow it"),
+        ("attempt to write a readonly database", "is not writable: make it so"),
         ("database is locked", "stays locked by another process"),
         ("database or disk is full", "no space left for"),
         ("something new", "hpo.db: something new"),
@@ -84,7 +84,7 @@ def test_a_file_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
 
     assert "there is no folder" in told(tmp_path / "nowhere" / "hpo.db")
     assert "it is a folder" in told(tmp_path)
-    assert "allow writing to it and to its folder" in told(tmp_path / "hpo.db")
+    assert "make it and its folder writable" in told(tmp_path / "hpo.db")
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_file_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
         ('FATAL:  password authentication failed for user "me"', "the user or the password is wrong"),
         (
             "connection to server failed: Connection refused\n\tIs the server running?",
-            "nothing listens there",
+            "connection refused: is PostgreSQL running",
         ),
         ('FATAL:  database "db" does not exist', "create it first"),
         ('FATAL:  role "me" does not exist', 'role "me" does not exist'),
@@ -101,8 +101,8 @@ def test_a_file_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
         ("permission denied for schema public", "the user lacks the right"),
         ("permission denied for table hpo_study", "its user may not do this"),
         ("must be owner of view results", "only the owner of hpo's tables may do this"),
-        ("permission denied to create role", "may not make roles"),
-        ('FATAL:  role "hpo_viewer" is not permitted to log in', "this role may not log in"),
+        ("permission denied to create role", "may not create roles"),
+        ('FATAL:  role "hpo_viewer" is not permitted to log in', "this role cannot log in"),
         ("invalid option secret", "invalid option ***"),
     ],
 )
@@ -122,4 +122,4 @@ def test_a_disk_that_is_full_is_told_also_where_sqlite_calls_it_a_failure(
     assert "see the system log" in str(explain(url, failure))
     full = shutil.disk_usage(tmp_path)._replace(free=4095)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: full)
-    assert f"no space left for {tmp_path / 'hpo.db'}: make room" in str(explain(url, failure))
+    assert f"no space left for {tmp_path / 'hpo.db'}: free some" in str(explain(url, failure))

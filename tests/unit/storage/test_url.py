@@ -36,7 +36,7 @@ def test_postgresql_is_reached_through_psycopg_3(scheme: str) -> None:
         ("sqlite://", "in memory cannot be shared"),
         ("sqlite:///:memory:", "in memory cannot be shared"),
         ("sqlite://host/hpo.db", "three slashes"),
-        ("sqlite:///hpo.db?mode=ro", r"options after \? are not understood"),
+        ("sqlite:///hpo.db?mode=ro", r"options after \? are not supported"),
         ("postgresql://me:secret@host", "names no database"),
         ("postgresql://me:sec@ret@host/db", "write an @ in the password as %40"),
         ("postgresql://me:sec/ret@host:port/db", "is not a storage URL"),

@@ -7,7 +7,7 @@ from tests.helpers.command_output import Capture, error_text, output_lines
 
 def test_delete_running_study_is_refused(own_demo: str, capsys: Capture) -> None:
     shown = error_text(capsys, "delete", "demo", "--yes")
-    assert "1 worker holds a trial of demo: `hpo stop demo --wait` first" in shown
+    assert "1 worker holds a trial of demo: run `hpo stop demo --wait` first" in shown
     assert output_lines(capsys, "studies")[1].startswith("demo")
 
 

@@ -7,7 +7,7 @@ from tests.helpers.command_output import Capture, error_text, output_json, outpu
 
 def test_logs_of_a_failed_trial_end_with_its_traceback(demo: str, capsys: Capture) -> None:
     assert [line[21:] for line in output_lines(capsys, "logs", "demo", "4")] == [
-        "attempt 1 begins on cpu  (host:1:w)",
+        "attempt 1 starts on cpu  (host:1:w)",
         "attempt 1 failed after epoch 0  (host:1:w)",
         "failed: error: ValueError: \\x1b[31mno",
         "Traceback ...",

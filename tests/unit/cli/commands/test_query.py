@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
-from hpo.queries.saved_queries import NAMES, question
+from hpo.queries.saved_queries import NAMES, saved_query
 from tests.helpers.command_output import Capture, error_text, output_lines
 
 BEST = "SELECT max(value) AS best FROM results"
@@ -43,12 +43,12 @@ def test_query_list_has_every_built_in_query(capsys: Capture) -> None:
     assert shown[1].endswith("study count=10")
     listed = json.loads("\n".join(lines(capsys, "--list", "--format", "json")))
     assert listed[0] == {
-        "name": "best", "question": question("best").title, "parameters": "study count=10",
+        "name": "best", "question": saved_query("best").title, "parameters": "study count=10",
     }  # fmt: skip
 
 
 def test_query_show_prints_the_sql(capsys: Capture) -> None:
-    assert "\n".join(lines(capsys, "curve", "--show")) + "\n" == question("curve").sql
+    assert "\n".join(lines(capsys, "curve", "--show")) + "\n" == saved_query("curve").sql
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_query_format_wins_over_the_suffix(demo: str, tmp_path: Path, capsys: Ca
     [
         ([BEST, "-o", "out.xlsx"], "error: out.xlsx: unknown format .xlsx; use one of .txt, .json, .csv,"),
         ([], 'error: expected SQL (hpo query "SELECT ...") or a name from `hpo query --list`'),
-        (["bset"], "error: there is no ready question bset: did you mean best?"),
-        (["nothing", "--show"], "error: there is no ready question nothing: `hpo query --list` shows all"),
+        (["bset"], "error: unknown saved query bset: did you mean best?"),
+        (["nothing", "--show"], "error: unknown saved query nothing: `hpo query --list` shows all"),
         (["best", "-p", "study=dmo"], "error: there is no study dmo in this database: did you mean demo?"),
         (["curve", "-p", "number=9"], "error: study demo has no trial 9: its trials are 0 to 5"),
         (["SELECT 1", "-p", "n=1"], "error: the query has no parameter :n; it has none"),
@@ -96,7 +96,7 @@ def test_query_format_wins_over_the_suffix(demo: str, tmp_path: Path, capsys: Ca
         (["SELECT 1 AS a, 2 AS a", "-o", "out.parquet"], "error: two columns are named a"),
         (["SELEC 1"], "error: hpo query only reads"),
         (["DELETE FROM trials"], "error: hpo query only reads"),
-        (["SELECT :n"], "error: the query has parameters without a value: give --param n=..."),
+        (["SELECT :n"], "error: the query has parameters without a value: add --param n=..."),
         (["SELECT lrr FROM results"], "error: no such column: lrr (did you mean lr"),
     ],
 )  # fmt: skip

@@ -114,7 +114,7 @@ def test_json_view_writes_a_summary_without_database_after_a_signal(
 
 @pytest.mark.parametrize("kind", [RunView, JsonRunView])
 def test_view_of_an_uninterrupted_run_needs_the_database(kind: type[RunView | JsonRunView]) -> None:
-    with pytest.raises(StorageError, match="nothing listens there"):
+    with pytest.raises(StorageError, match="connection refused: is PostgreSQL running"):
         show(kind(NOWHERE), summary(6), [])
 
 

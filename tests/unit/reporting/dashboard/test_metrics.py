@@ -54,4 +54,4 @@ def test_metrics_never_change_the_database(studies: str, ask: Ask, writable: boo
 def test_metrics_without_hpo_tables_fail_with_a_reason(url: str, ask: Ask) -> None:
     answer = ask(make_app(url, Access()), "/metrics", HTTP_HOST="127.0.0.1")
     assert answer.status == 503
-    assert b"holds Optuna's studies and none of hpo's" in answer.body
+    assert b"contains Optuna's studies and none of hpo's" in answer.body

@@ -1,4 +1,4 @@
-"""The ready questions on either database: their numbers are those that Python, numpy and scipy find."""
+"""The saved queries on either database: their numbers are those that Python, numpy and scipy find."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from hpo.errors import QueryError, UnknownStudyError, UserError
-from hpo.queries.saved_queries import NAMES, ask, question
+from hpo.queries.saved_queries import NAMES, run_query, saved_query
 from hpo.records import Outcome
 from tests.helpers.population import EPOCHS, Known, known_trials, populate
 
@@ -27,7 +27,7 @@ def known(bench: Any) -> list[Known]:
 @pytest.fixture
 def answer(bench: Any) -> Ask:
     def answer(name: str, **params: Any) -> list[dict[str, Any]]:
-        columns, rows = ask(bench.store.url, name, params)
+        columns, rows = run_query(bench.store.url, name, params)
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
     return answer
@@ -38,14 +38,14 @@ def given(name: str) -> dict[str, Any]:
     values: dict[str, Any] = {"number": 0, "other": "other"}
     return {
         each.name: values[each.name]
-        for each in question(name).parameters
+        for each in saved_query(name).parameters
         if each.default is None and each.name in values
     }
 
 
 def test_a_database_without_a_study_says_so(answer: Ask) -> None:
     for name in NAMES:
-        if any(each.name == "study" for each in question(name).parameters):
+        if any(each.name == "study" for each in saved_query(name).parameters):
             with pytest.raises(UnknownStudyError, match="no study yet"):
                 answer(name)
         else:
@@ -56,9 +56,9 @@ def test_a_study_without_trials_has_no_answers(bench: Any, answer: Ask) -> None:
     bench.register("first")
     bench.register("other")
     for name in NAMES:
-        params = {"study": "first"} if "study" in {each.name for each in question(name).parameters} else {}
+        params = {"study": "first"} if "study" in {each.name for each in saved_query(name).parameters} else {}
         if "number" in given(name):
-            with pytest.raises(UserError, match="study first has no trial 0: none has begun yet"):
+            with pytest.raises(UserError, match="study first has no trial 0: none has started yet"):
                 answer(name, **params, **given(name))
         else:
             assert answer(name, **params, **given(name)) == [], name
@@ -67,7 +67,7 @@ def test_a_study_without_trials_has_no_answers(bench: Any, answer: Ask) -> None:
 def test_every_question_has_an_answer(bench: Any, known: list[Known], answer: Ask) -> None:
     populate(bench, "other", known_trials(20)[:2])
     for name in NAMES:
-        params = {"study": "known"} if "study" in {each.name for each in question(name).parameters} else {}
+        params = {"study": "known"} if "study" in {each.name for each in saved_query(name).parameters} else {}
         assert answer(name, **params, **given(name)), name
 
 
@@ -285,7 +285,7 @@ def test_what_is_missing_or_unknown_is_explained(bench: Any, known: list[Known],
         answer("curve")
     with pytest.raises(QueryError, match=r"curve has no parameter trial: it has study"):
         answer("curve", trial=1)
-    with pytest.raises(QueryError, match=r":number is 'first', which is no integer"):
+    with pytest.raises(QueryError, match=r":number is 'first', which is not a valid integer"):
         answer("curve", number="first")
     with pytest.raises(UserError, match="study known has no trial 99: its trials are 0 to 19"):
         answer("curve", number=99)
@@ -293,9 +293,9 @@ def test_what_is_missing_or_unknown_is_explained(bench: Any, known: list[Known],
         UnknownStudyError, match=r"no study knwon in this database: did you mean known\? It has known"
     ):
         answer("best", study="knwon")
-    with pytest.raises(QueryError, match=r"no ready question bset: did you mean best\?"):
+    with pytest.raises(QueryError, match=r"unknown saved query bset: did you mean best\?"):
         answer("bset")
-    with pytest.raises(QueryError, match=r'results is a view, "SELECT \* FROM results" shows it'):
+    with pytest.raises(QueryError, match=r'results is a view: try "SELECT \* FROM results"'):
         answer("results")
     bench.register("other")
     with pytest.raises(
