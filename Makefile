@@ -5,10 +5,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STUDY  ?= quickstart
 WORKERS ?= 1
-PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist worksteal
+PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist worksteal $(PYTEST_OPTIONS)
+# Compiled modules are kept: the processes of a test run would compile each of them anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help study up test test-unit test-all test-slow bench lint types format docs site screenshots clean
+.PHONY: help study up test test-unit test-all test-slow coverage bench lint types format docs site screenshots clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -19,7 +21,7 @@ study: $(VENV)/installed ## install what is needed and run a study (STUDY=quicks
 up: ## start PostgreSQL, the dashboard and workers in containers (WORKERS=1)
 	@WORKERS=$(WORKERS) deploy/up.sh
 
-test: $(VENV)/installed-dev ## install what is needed and run the test suite (under 10 minutes)
+test: $(VENV)/installed-dev ## install what is needed and run the test suite (some 5 minutes)
 	@$(PYTEST) -m "not slow"
 
 test-unit: $(VENV)/installed-dev ## only the unit tests (under a minute)
@@ -27,6 +29,11 @@ test-unit: $(VENV)/installed-dev ## only the unit tests (under a minute)
 
 test-slow: $(VENV)/installed-dev ## only the long tests
 	@$(PYTEST) -m slow
+
+coverage: $(VENV)/installed-dev ## which part of hpo the unit tests run
+	@COVERAGE_CORE=$$($(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")') \
+		$(PYTEST) -m "not slow" tests/unit --cov --cov-report=
+	@echo "Unit tests run $$($(BIN)/coverage report --format=total) % of the lines of hpo"
 
 test-all: test test-slow ## every test, the long ones too
 
@@ -41,7 +48,7 @@ lint: $(VENV)/installed-dev types ## ruff (lint and format), codespell, mypy --s
 	@$(BIN)/lint-imports
 
 types: $(VENV)/installed-dev ## mypy --strict
-	@$(BIN)/mypy hpo models
+	@$(BIN)/mypy hpo models tests
 
 format: $(VENV)/installed-dev ## apply the fixes of ruff
 	@$(BIN)/ruff check --fix .
@@ -57,7 +64,7 @@ screenshots: $(VENV)/installed-dev ## take the screenshots in docs/pictures agai
 	@$(BIN)/python docs/pictures/make_screenshots.py
 
 clean: ## remove the virtual environment and caches
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"hpo needs Python 3.11 or newer; $(PYTHON) is {v[0]}.{v[1]}. Try: make PYTHON=python3.12 $(MAKECMDGOALS)")'

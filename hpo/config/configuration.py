@@ -1,4 +1,4 @@
-"""Configuration: every hyperparameter of a trial, in one flat, typed, frozen model."""
+"""Configuration: all hyperparameters of a trial in one flat, typed, frozen model."""
 
 from __future__ import annotations
 
@@ -57,49 +57,51 @@ Condition = Mapping[str, tuple[Any, ...]]
 
 
 def _hyper(default: Any, description: str, when: Condition | None = None, **limits: Any) -> Any:
-    """A hyperparameter: its default, what it means, and the values of other fields under which it applies."""
+    """Declare a hyperparameter: its default, its meaning, and the values of other fields it applies with."""
     extra: Any = {"when": {name: list(values) for name, values in when.items()}} if when else None
     return Field(default=default, description=description, json_schema_extra=extra, **limits)
 
 
 class Configuration(BaseModel):
-    """All hyperparameters of a trial. Adding one is one field here; nothing else defines a hyperparameter."""
+    """All hyperparameters of a trial. To add one, add a field here; nothing else defines a hyperparameter."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     # --- data ---
-    dataset: DatasetName = _hyper("auto", "which images; auto is CIFAR-10 if it can be had, else synthetic")
+    dataset: DatasetName = _hyper(
+        "auto", "which images; auto is CIFAR-10 if it is available, otherwise synthetic"
+    )
     data_root: str | None = _hyper(
         None, "folder with train/<class>/ (and test/<class>/) images", {"dataset": ("folder",)}
     )
     train_images: int | None = _hyper(
-        None, "how many images to train on (stratified); empty for all that are not held out", ge=1
+        None, "number of training images (stratified); empty for all that are not held out", ge=1
     )
     val_fraction: float = _hyper(0.1, "share of the training split held out for validation", gt=0, le=0.5)
-    preprocessing: Preprocessing = _hyper("standardize", "how pixels are centred, scaled or decorrelated")
+    preprocessing: Preprocessing = _hyper("standardize", "how pixels are centered, scaled or decorrelated")
     pca_components: int = _hyper(
-        256, "principal components kept", {"preprocessing": ("pca", "whiten")}, ge=1, le=3072
+        256, "number of principal components to keep", {"preprocessing": ("pca", "whiten")}, ge=1, le=3072
     )
     whiten_epsilon: float = _hyper(
         1e-2,
-        "added to each variance before division, in units of pixels scaled to [0, 1], squared",
+        "added to each variance before division, for pixels scaled to [0, 1]",
         {"preprocessing": ("whiten", "zca")},
         gt=0,
     )
-    augmentation: Augmentation = _hyper("flip_crop", "random changes of each training image")
+    augmentation: Augmentation = _hyper("flip_crop", "random transformations of each training image")
     augmentation_strength: float = _hyper(
         1.0,
-        "1 shifts by up to 4 pixels and cuts 8 x 8 pixels out; scales both",
+        "scales the crop (1: shift by up to 4 pixels) and the cutout (1: 8 x 8 pixels)",
         {"augmentation": ("flip_crop", "flip_crop_cutout")},
         ge=0,
         le=3,
     )
 
     # --- model ---
-    model: str = _hyper("convnet", "a bundled network, or your own factory as package.module:function")
+    model: str = _hyper("convnet", "a bundled network, or your own as package.module:function")
     width: int = _hyper(16, "channels of the first stage (mlp: 16 x width hidden units)", ge=1, le=1024)
     depth: int | None = _hyper(
-        None, "layers, as the model counts them; empty for its own default", ge=1, le=200
+        None, "number of layers, as the model counts them; empty for its default", ge=1, le=200
     )
     activation: Activation = _hyper("relu", "the nonlinearity after each hidden layer")
     negative_slope: float = _hyper(
@@ -107,23 +109,27 @@ class Configuration(BaseModel):
     )
     elu_alpha: float = _hyper(1.0, "ELU's limit for very negative inputs", {"activation": ("elu",)}, gt=0)
     maxout_pieces: int = _hyper(
-        2, "linear pieces of which maxout takes the largest", {"activation": ("maxout",)}, ge=2, le=16
+        2,
+        "number of linear pieces that maxout takes the maximum of",
+        {"activation": ("maxout",)},
+        ge=2,
+        le=16,
     )
-    initializer: Initializer = _hyper("he", "how weights start")
+    initializer: Initializer = _hyper("he", "how weights are initialized")
     init_distribution: Literal["normal", "uniform"] = _hyper(
-        "normal", "the law that weights are drawn from", {"initializer": ("xavier", "he", "lecun")}
+        "normal", "the distribution that weights are drawn from", {"initializer": ("xavier", "he", "lecun")}
     )
     init_std: float = _hyper(0.05, "standard deviation of the weights", {"initializer": ("gaussian",)}, gt=0)
     init_constant: float = _hyper(0.01, "the value of every weight", {"initializer": ("constant",)})
     batch_norm: BatchNorm = _hyper("before", "normalization before or after each activation, or none")
-    norm: Norm = _hyper("batch", "what kind of normalization", {"batch_norm": ("before", "after")})
+    norm: Norm = _hyper("batch", "the kind of normalization", {"batch_norm": ("before", "after")})
     norm_momentum: float = _hyper(
         0.1, "weight of the new batch in the running statistics", {"norm": ("batch",)}, gt=0, le=1
     )
     norm_epsilon: float = _hyper(
         1e-5, "added to the variance before division", {"batch_norm": ("before", "after")}, gt=0
     )
-    norm_groups: int = _hyper(8, "most groups of channels", {"norm": ("group",)}, ge=1)
+    norm_groups: int = _hyper(8, "maximum number of channel groups", {"norm": ("group",)}, ge=1)
 
     # --- regularization (never on biases and norm parameters unless regularize_all) ---
     weight_decay: float = _hyper(5e-4, "L2 penalty w -= lr * weight_decay * w (decoupled for adamw)", ge=0)
@@ -134,14 +140,16 @@ class Configuration(BaseModel):
         "plain", "drop single activations (in the head) or whole channels (after each stage)"
     )
     max_norm: float | None = _hyper(
-        None, "largest L2 norm of a unit's incoming weights; empty for none", gt=0
+        None, "maximum L2 norm of a unit's incoming weights; empty for no limit", gt=0
     )
-    label_smoothing: float = _hyper(0.0, "share of the target spread over all classes", ge=0, lt=1)
+    label_smoothing: float = _hyper(0.0, "share of the target that is spread over all classes", ge=0, lt=1)
 
     # --- optimization ---
     optimizer: OptimizerName = _hyper("sgd", "the update rule")
     lr: float = _hyper(0.05, "peak learning rate", gt=0)
-    momentum: float = _hyper(0.9, "velocity kept per step", {"optimizer": ("sgd", "rmsprop")}, ge=0, lt=1)
+    momentum: float = _hyper(
+        0.9, "share of the velocity kept per step", {"optimizer": ("sgd", "rmsprop")}, ge=0, lt=1
+    )
     nesterov: bool = _hyper(False, "look ahead along the velocity", {"optimizer": ("sgd",)})
     beta1: float = _hyper(0.9, "decay of the mean gradient", {"optimizer": ("adam", "adamw")}, ge=0, lt=1)
     beta2: float = _hyper(
@@ -165,24 +173,26 @@ class Configuration(BaseModel):
     final_lr_fraction: float = _hyper(
         0.0, "lr at the end, as a share of the peak", {"schedule": ("cosine", "one_cycle")}, ge=0, le=1
     )
-    gradient_clip: float | None = _hyper(None, "largest global L2 norm of the gradient; empty for none", gt=0)
+    gradient_clip: float | None = _hyper(
+        None, "maximum global L2 norm of the gradient; empty for no limit", gt=0
+    )
     batch_size: int = _hyper(64, "images per step", ge=1)
     epochs: int = _hyper(5, "passes over the training images", ge=1)
-    precision: Precision = _hyper("auto", "auto picks bf16 where it was measured to be faster")
+    precision: Precision = _hyper("auto", "auto uses bf16 where it was measured to be faster")
 
     def applicable(self) -> dict[str, Any]:
-        """Every field's value, ``None`` where the field has no effect (momentum under adam)."""
+        """Return every field's value, ``None`` where the field has no effect (momentum under adam)."""
         values = self.model_dump()
         return {name: value if applies(name, values) else None for name, value in values.items()}
 
     @classmethod
     def stored(cls, values: Mapping[str, Any]) -> Configuration:
-        """The configuration that ``applicable`` gave these values."""
+        """Return the configuration from the values that ``applicable`` returned."""
         return cls(**{name: value for name, value in values.items() if value is not None})
 
 
 def conditions(name: str) -> dict[str, tuple[Any, ...]]:
-    """The values of other fields under which the field ``name`` has an effect; empty if always."""
+    """Return the values of other fields under which a field has an effect; empty if always."""
     extra = Configuration.model_fields[name].json_schema_extra
     when = extra.get("when", {}) if isinstance(extra, dict) else {}
     assert isinstance(when, dict)
@@ -190,7 +200,7 @@ def conditions(name: str) -> dict[str, tuple[Any, ...]]:
 
 
 def applies(name: str, values: Mapping[str, Any]) -> bool:
-    """Whether the field ``name`` has an effect, given the values of all fields."""
+    """Return whether a field has an effect, given the values of all fields."""
     return all(
         values[field] in allowed and applies(field, values) for field, allowed in conditions(name).items()
     )

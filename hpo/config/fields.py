@@ -1,4 +1,8 @@
-"""What a field accepts, read off its pydantic model, and mistakes in its value said in plain words."""
+"""What a field accepts, derived from its pydantic model, and clear messages for values that it rejects.
+
+Pydantic would validate values too, but not as a study file writes them: its strict mode rejects ``1e1`` for
+an integer, its lax mode accepts ``true`` and ``"3"``, and neither knows how a value was written.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +23,13 @@ from hpo.config.suggestions import did_you_mean
 
 Kind = Literal["number", "whole", "flag", "word", "text"]
 _KINDS: dict[type, Kind] = {bool: "flag", int: "whole", float: "number", str: "text"}
-# What a database column holds, and up to where a float still counts by ones.
+# Limits of a database integer, and of the floats that represent every integer.
 _TOO_LARGE: dict[type, int] = {int: 2**63, float: 2**53}
 _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
 
 
 class WrongValue(ValueError):  # noqa: N818 - becomes a Problem at its place, is never shown as an exception
-    """A value that a field does not accept: what is wrong, and what would be right."""
+    """A value that a field does not accept: what is wrong and what would be right."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -63,7 +67,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class FieldType:
-    """One field: what it accepts, its default and what it means. ``words`` are the values of a ``word``."""
+    """One field: the values it accepts, its default and its meaning. A ``word`` is one of ``words``."""
 
     name: str
     kind: Kind
@@ -75,11 +79,11 @@ class FieldType:
     description: str
 
     def accept(self, node: Node) -> bool | int | float | str | None:
-        """The field's value that ``node`` says; raises ``WrongValue`` with what is wrong in words."""
+        """Return the field's value that ``node`` gives. Raises ``WrongValue``."""
         if not isinstance(node, ScalarNode):
             what = "a list" if isinstance(node, SequenceNode) else "a mapping"
             raise WrongValue(f"{what} is not {self._wanted()}")
-        if self.optional and self._says_nothing(node):
+        if self.optional and self._is_empty(node):
             return None
         if node.value is None:
             raise WrongValue("has no value", self._for_null())
@@ -92,7 +96,7 @@ class FieldType:
         }
         return readers[self.kind](node)
 
-    def _says_nothing(self, leaf: ScalarNode) -> bool:
+    def _is_empty(self, leaf: ScalarNode) -> bool:
         return leaf.value is None or (self.kind != "text" and leaf.text in ("none", "None"))
 
     def _for_null(self) -> str:
@@ -137,20 +141,18 @@ class FieldType:
 
     def _text(self, leaf: ScalarNode) -> str:
         if not isinstance(leaf.value, str):
-            raise WrongValue(
-                f"{as_written(leaf)} is not {self._wanted()}", f'in quotes it would be: "{leaf.text}"'
-            )
+            raise WrongValue(f"{as_written(leaf)} is not {self._wanted()}", f'in quotes: "{leaf.text}"')
         return leaf.value
 
     def _wanted(self) -> str:
         if self.kind == "word":
             return f"one of: {', '.join(self.words)}" if len(self.words) > 1 else self.words[0]
         names: dict[Kind, str] = {"number": "a number", "whole": "a whole number", "flag": "true or false"}
-        return names.get(self.kind, "a text")
+        return names.get(self.kind, "a string")
 
 
 def field_type(model: type[BaseModel], name: str) -> FieldType | None:
-    """What the field accepts, or ``None`` if it is not a single value."""
+    """Return what a field accepts; ``None`` if it is not a single value."""
     info = model.model_fields[name]
     inner, optional = _unwrap(info.annotation)
     words = tuple(get_args(inner)) if get_origin(inner) is Literal else ()
@@ -189,7 +191,7 @@ _SIGNS = {
 
 
 def as_written(value: Any) -> str:
-    """A value as it stands in a study file, cut to a readable length; texts are quoted."""
+    """Return a value as it is written in a study file, cut to a readable length; strings are quoted."""
     if isinstance(value, ScalarNode):
         is_text = isinstance(value.value, str)
         text = repr(value.text) if is_text else value.text or "null"
@@ -199,7 +201,7 @@ def as_written(value: Any) -> str:
 
 
 def yaml_text(value: Any) -> str:
-    """A value as YAML writes it: ``null``, ``true``, ``1e-4``, ``relu``."""
+    """Return a value as YAML writes it: ``null``, ``true``, ``1e-4``, ``relu``."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, float):
@@ -208,14 +210,14 @@ def yaml_text(value: Any) -> str:
 
 
 def setting(value: Any) -> str:
-    """The value of a hyperparameter with three significant digits."""
+    """Return the value of a hyperparameter with three significant digits."""
     if isinstance(value, float) and math.isfinite(value) and value:
         return yaml_text(float(f"{value:.3g}"))
     return yaml_text(value)
 
 
 def number_text(value: float) -> str:
-    """A number as a person writes it: ``0.05``, ``1e-4``, ``3072``."""
+    """Return a number as people write it: ``0.05``, ``1e-4``, ``3072``."""
     if isinstance(value, int) and abs(value) < 10**15:
         return str(value)
     text = f"{value:.5e}" if 0 < abs(value) < 0.01 else f"{value:g}"
@@ -227,7 +229,7 @@ def number_text(value: float) -> str:
 
 def _hyperparameters() -> dict[str, FieldType]:
     found = {name: field_type(Configuration, name) for name in Configuration.model_fields}
-    assert all(found.values()), "every field of Configuration has one simple value"
+    assert all(found.values()), "every field of Configuration is a single value"
     return {name: field for name, field in found.items() if field is not None}
 
 
@@ -236,11 +238,11 @@ HYPERPARAMETERS: dict[str, FieldType] = _hyperparameters()
 
 
 NOT_SEARCHED = ("dataset", "data_root")
-"""What all trials of a study share: a study is tied to its images."""
+"""Fields that all trials of a study share: a study is tied to its images."""
 
 
 def when_text(name: str) -> str:
-    """The condition under which a hyperparameter has an effect, e.g. ``optimizer: sgd, rmsprop``."""
+    """Return the condition under which a hyperparameter has an effect, e.g. ``optimizer: sgd, rmsprop``."""
     return "; ".join(
         f"{parent}: {', '.join(map(yaml_text, values))}" for parent, values in conditions(name).items()
     )

@@ -1,4 +1,4 @@
-"""The JSON schema of a study file, for editors: names, descriptions, defaults and limits while one types."""
+"""The JSON schema of study files, with which editors complete names and show descriptions and limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from hpo.config.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, when_text
 from hpo.config.methods import NamedChoice, Pruner, options_of, summaries
 from hpo.config.parsing.load import STUDY_KEYS, THRESHOLDS
-from hpo.config.parsing.sections import DEFAULTS, METHODS, TAG_PATTERN
+from hpo.config.parsing.sections import DEFAULTS, NAMED_CHOICES, TAG_PATTERN
 from hpo.config.parsing.space import ALLOWED
 from hpo.config.parsing.stages import CONFIRM_KEYS, STAGE_KEYS
 from hpo.config.study import NAME_PATTERN, STAGE_PATTERN, StageSpec, StudySpec
@@ -21,13 +21,13 @@ _LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "ex
 _KIND_DESCRIPTIONS = {
     "log": "uniform in the exponent between [low, high]",
     "uniform": "uniform between [low, high]",
-    "int": "uniform over whole numbers from low to high, both included",
-    "choice": "one of a list, each as likely",
+    "int": "uniform over integers from low to high, both included",
+    "choice": "one of a list, all equally likely",
 }
 
 
 def study_schema() -> Schema:
-    """Draft 7, which editors' YAML servers understand; ``parsing.load`` checks more than it can say."""
+    """Return the schema in draft 7, which YAML language servers support; ``parsing.load`` checks more."""
     searchable = {name: field for name, field in HYPERPARAMETERS.items() if name not in NOT_SEARCHED}
     sections: Schema = {
         "fixed": _section("fixed", {name: _single(field) for name, field in HYPERPARAMETERS.items()}),
@@ -36,7 +36,7 @@ def study_schema() -> Schema:
     keys = {name: _single(field) for name, field in STUDY_KEYS.items()}
     keys["study"]["pattern"] = NAME_PATTERN.pattern
     keys["checks"] = _checks(keys["checks"])
-    keys.update({name: _method(keys[name], method) for name, method in METHODS.items()})
+    keys.update({name: _method(keys[name], method) for name, method in NAMED_CHOICES.items()})
     keys["stages"] = _stages()
     keys["needs"] = _needs()
     keys["first"] = _first()
@@ -125,7 +125,7 @@ def _mapping(fields: Mapping[str, FieldType]) -> Schema:
 
 
 def schema_text() -> str:
-    """The schema as the file that is checked in and written by ``hpo schema``."""
+    """Return the text of the file that is checked in and that ``hpo schema`` writes."""
     return json.dumps(study_schema(), indent=1, ensure_ascii=False) + "\n"
 
 
@@ -182,7 +182,7 @@ def _distribution(field: FieldType, kind: str) -> Schema:
 
 
 def _when() -> Schema:
-    """Other fields, each with the value or the values under which the distribution is drawn from."""
+    """The schema of ``when``: other fields, each with the value or values that it requires."""
     return {
         "type": "object",
         "description": "drawn only if these other hyperparameters have these values",

@@ -1,4 +1,4 @@
-"""Distributions over hyperparameters, and the space that a study searches."""
+"""Distributions of hyperparameters, and the order in which a space is drawn."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Distribution(BaseModel):
     )
 
     def active(self, values: Mapping[str, Any]) -> bool:
-        """Whether ``when`` holds for the values drawn or fixed so far."""
+        """Return whether ``when`` holds for the values drawn or fixed so far."""
         return all(
             name in values and values[name] in (wanted if isinstance(wanted, list) else [wanted])
             for name, wanted in self.when.items()
@@ -36,15 +36,15 @@ class _Interval(_Distribution):
     def _ordered(self) -> _Interval:
         low, high = self.bounds
         if not low < high:
-            raise ValueError(f"the low end {low:g} is not below the high end {high:g}")
+            raise ValueError(f"the lower bound {low:g} is not below the upper bound {high:g}")
         return self
 
     def extremes(self) -> list[Any]:
-        """The values at the ends, for checks against other fields."""
+        """Return the bounds, for checks against other fields."""
         return list(self.bounds)
 
     def can_be(self, value: Any) -> bool:
-        """Whether ``value`` may be drawn; one number of a range never is."""
+        """Return whether ``value`` may be drawn; a single number of a continuous range never is."""
         return False
 
 
@@ -68,12 +68,12 @@ class Log(_Interval):
         return self
 
     def draw(self, u: float) -> float:
-        """The value at quantile ``u`` in [0, 1)."""
+        """Return the value at quantile ``u`` in [0, 1)."""
         low, high = math.log(self.log[0]), math.log(self.log[1])
         return min(self.log[1], max(self.log[0], math.exp(low + u * (high - low))))
 
     def quantile(self, value: float) -> float:
-        """Where ``value`` lies in the range, on its scale: what ``draw`` takes; within [0, 1]."""
+        """Return the quantile of ``value`` on the range's scale, clipped to [0, 1]; inverse of ``draw``."""
         return _share(math.log(value) if value > 0 else -math.inf, *map(math.log, self.log))
 
 
@@ -87,16 +87,16 @@ class Uniform(_Interval):
         return self.uniform
 
     def draw(self, u: float) -> float:
-        """The value at quantile ``u`` in [0, 1)."""
+        """Return the value at quantile ``u`` in [0, 1)."""
         return self.uniform[0] + u * (self.uniform[1] - self.uniform[0])
 
     def quantile(self, value: float) -> float:
-        """Where ``value`` lies in the range: what ``draw`` takes; within [0, 1]."""
+        """Return the quantile of ``value``, clipped to [0, 1]; inverse of ``draw``."""
         return _share(value, *self.uniform)
 
 
 class Integer(_Interval):
-    """Uniform over whole numbers, both ends included: ``{int: [2, 5]}``."""
+    """Uniform over integers, both bounds included: ``{int: [2, 5]}``."""
 
     int_: tuple[int, int] = Field(alias="int")
 
@@ -105,27 +105,27 @@ class Integer(_Interval):
         return self.int_
 
     def extremes(self) -> list[Any]:
-        """The values at the ends, or every value if they are few: some depths are impossible in between."""
+        """Return the bounds, or all values if they are few: some depths in between are invalid."""
         low, high = self.int_
         return list(range(low, high + 1)) if high - low < 200 else [low, high]
 
     def can_be(self, value: Any) -> bool:
-        """Whether ``value`` may be drawn."""
+        """Return whether ``value`` may be drawn."""
         return isinstance(value, int) and self.int_[0] <= value <= self.int_[1]
 
     def draw(self, u: float) -> int:
-        """The value at quantile ``u`` in [0, 1)."""
+        """Return the value at quantile ``u`` in [0, 1)."""
         low, high = self.int_
         return low + min(high - low, math.floor(u * (high - low + 1)))
 
     def quantile(self, value: float) -> float:
-        """Where ``value`` lies in the range: the middle of what ``draw`` takes to it; within [0, 1]."""
+        """Return the middle of the quantiles that ``draw`` maps to ``value``, clipped to [0, 1]."""
         low, high = self.int_
         return _share(value + 0.5, low, high + 1)
 
 
 class Choice(_Distribution):
-    """One of a list, each as likely: ``{choice: [relu, tanh]}``."""
+    """One of a list, all equally likely: ``{choice: [relu, tanh]}``."""
 
     choice: Annotated[list[Scalar], Field(min_length=1)]
 
@@ -138,15 +138,15 @@ class Choice(_Distribution):
         return self
 
     def extremes(self) -> list[Any]:
-        """Every value, for checks against other fields."""
+        """Return every value, for checks against other fields."""
         return list(self.choice)
 
     def can_be(self, value: Any) -> bool:
-        """Whether ``value`` may be drawn."""
+        """Return whether ``value`` may be drawn."""
         return value in self.choice
 
     def draw(self, u: float) -> Scalar:
-        """The value at quantile ``u`` in [0, 1)."""
+        """Return the value at quantile ``u`` in [0, 1)."""
         return self.choice[min(len(self.choice) - 1, math.floor(u * len(self.choice)))]
 
 
@@ -161,9 +161,9 @@ Kind = Literal["log", "uniform", "int", "choice"]
 
 
 def drawing_order(space: Mapping[str, Distribution]) -> list[str]:
-    """The names of a space, each after those that its ``when`` names.
+    """Return the names of a space, each after those that its ``when`` names.
 
-    Where ``when`` goes in a circle, the circle is cut at an arbitrary place; ``load.py`` refuses such spaces.
+    A circular ``when`` is cut at an arbitrary place; ``load.py`` rejects such spaces.
     """
     order: dict[str, None] = {}
     entered: set[str] = set()

@@ -14,11 +14,11 @@ from hpo.config.space import Distribution
 from hpo.config.thresholds import Thresholds
 
 STAGE_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
-"""What may name a stage: it stands in commands, file names and SQL."""
+"""Valid names of stages: they appear in commands, file names and SQL."""
 MAIN, TEST = "main", "test"
 RESERVED = {
-    MAIN: "it is the one stage of a study without stages",
-    TEST: "it is the one that follows a confirmation by itself",
+    MAIN: "it is the only stage of a study without stages",
+    TEST: "it follows a confirmation automatically",
 }
 
 
@@ -27,24 +27,24 @@ class ConfirmationSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    top: int = Field(default=3, description="how many of the best configurations", ge=1, le=100)
+    top: int = Field(default=3, description="number of best configurations", ge=1, le=100)
     seeds: int = Field(
         default=3,
-        description="trainings of each, with other weights, data order and augmentation",
+        description="trainings of each, with different weights, data order and augmentation",
         ge=1,
         le=100,
     )
     folds: int = Field(
         default=0,
-        description="parts into which training and validation images are dealt, each class evenly; each is "
-        "validated on once a seed. 0: the study's own validation images, every time",
+        description="number of stratified folds of the training and validation images; each is validated on "
+        "once per seed. 0: always the study's own validation images",
         ge=0,
         le=50,
     )
 
     @property
     def runs_each(self) -> int:
-        """Trainings of one configuration."""
+        """Number of trainings per configuration."""
         return self.seeds * max(1, self.folds)
 
 
@@ -56,41 +56,42 @@ class StageSpec(BaseModel):
     name: str = Field(description="the stage's name, e.g. coarse", pattern=STAGE_PATTERN.pattern)
     trials: int | None = Field(
         default=None,
-        description="how many configurations are tried; needed but for confirm",
+        description="number of configurations to try; required except with confirm",
         ge=1,
         le=1_000_000,
     )
     epochs: int | None = Field(
-        default=None, description="passes over the training images; empty for what the study says", ge=1
+        default=None, description="passes over the training images; empty for the study's", ge=1
     )
     data: float = Field(
         default=1.0,
-        description="share of the training images; a smaller share is part of a larger one",
+        description="share of the training images; a smaller share is a subset of a larger one",
         gt=0,
         le=1,
     )
     space: Literal["refine", "around", "same"] = Field(
         default="refine",
-        description="where draws come from. refine: what the results of the stage before leave of its space; "
-        "around: near its best configurations, within that; same: all of the study's, as in the first stage",
+        description="where draws come from. refine: what the results of the stage before leave of "
+        "its space; around: near its best configurations, within that; same: the study's whole space, as in "
+        "the first stage",
     )
     keep: float = Field(
         default=0.25,
-        description="share of the trials before, the best of them, whose ranges refine keeps, and which "
-        "around draws near",
+        description="share of the previous stage's trials, the best ones, whose ranges refine keeps and "
+        "which around draws near",
         gt=0,
         le=0.5,
     )
     carry: int = Field(
         default=0,
-        description="how many of its trials are the best configurations of all stages before, trained again "
+        description="number of its trials that train the best configurations of all earlier stages again, "
         "with its epochs and images",
         ge=0,
         le=1_000_000,
     )
     pruner: Pruner | None = Field(
         default=None,
-        description="what ends its trials early, in place of the study's pruner; trials of different stages "
+        description="what ends its trials early, instead of the study's pruner; trials of different stages "
         "are not compared",
     )
     confirm: ConfirmationSettings | None = Field(
@@ -99,22 +100,22 @@ class StageSpec(BaseModel):
 
     @property
     def kind(self) -> Literal["search", "confirm"]:
-        """What is done in it."""
+        """Whether the stage searches or confirms."""
         return "confirm" if self.confirm else "search"
 
     @property
     def planned(self) -> int:
-        """Trials, if there are enough to confirm."""
+        """Number of trials, if enough configurations learned to confirm them."""
         return self.confirm.top * self.confirm.runs_each if self.confirm else self.trials or 0
 
 
 def planned_trials(stages: Sequence[StageSpec]) -> int:
-    """All trials of a study with these stages, the one that is measured on the test images included."""
+    """Return the number of trials of a study with these stages, including its test evaluation."""
     return sum(stage.planned for stage in stages) + any(stage.confirm for stage in stages)
 
 
 NAME_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")
-"""What may name a study: it stands in commands, file names and URLs."""
+"""Valid names of studies: they appear in commands, file names and URLs."""
 
 
 class StudySpec(BaseModel):
@@ -126,56 +127,55 @@ class StudySpec(BaseModel):
         description="the study's name, unique in the database; running it again resumes it",
         pattern=NAME_PATTERN.pattern,
     )
-    seed: int = Field(default=0, description="every draw of the study follows from it", ge=0, lt=2**63)
+    seed: int = Field(default=0, description="the seed of all draws of the study", ge=0, lt=2**63)
     objective: Literal["val_accuracy"] = Field(
-        default="val_accuracy", description="what the study maximizes; the test split is never looked at"
+        default="val_accuracy", description="what the study maximizes; the test split is never used"
     )
     trials: int = Field(
-        description="how many configurations are tried; left out where stages say it", ge=1, le=1_000_000
+        description="number of configurations to try; left out if there are stages", ge=1, le=1_000_000
     )
     sampler: Sampler = Field(
         default=Sampler.model_validate("random"),
-        description="which configurations are tried: a name, or a mapping with options of its own "
-        "(docs/search.md)",
+        description="which configurations are tried: a name, or a mapping with options (docs/search.md)",
     )
     pruner: Pruner = Field(
         default=Pruner.model_validate("none"),
-        description="what ends trials early because others are ahead: a name, or a mapping with options of "
-        "its own (docs/search.md)",
+        description="what ends trials early because others are ahead: a name, or a mapping with options "
+        "(docs/search.md)",
     )
     max_consecutive_failures: int = Field(
         default=10,
-        description="trials that may fail in a row (an error, no memory left, workers that die) before the "
-        "study is stopped with a message",
+        description="trials that may fail in a row (errors, out of memory, dead workers) before the study is "
+        "stopped with a message",
         ge=1,
     )
     max_deaths: int = Field(
         default=3,
-        description="workers that may die or hang in the same epoch of a trial before it is given up; more "
-        "where machines are taken away at any moment",
+        description="workers that may die or hang in the same epoch of a trial before the trial fails; raise "
+        "it for preemptible machines",
         ge=1,
     )
     keep_best: int = Field(
         default=5,
-        description="how many trials, the best ones, have the weights of their best epoch kept; 0 for none",
+        description="number of best trials whose best-epoch weights are kept; 0 for none",
         ge=0,
     )
     needs: tuple[str, ...] = Field(
-        default=(), description="tags that a worker must have to serve the study; one on a GPU has gpu"
+        default=(), description="tags that a worker must have to serve the study; workers on a GPU have gpu"
     )
     first: tuple[dict[str, Any], ...] = Field(
         default=(),
-        description="configurations that are tried before any is drawn: defaults, or a list of them",
+        description="configurations to try before any is drawn: defaults, or a list",
     )
     fixed: dict[str, Any] = Field(default_factory=dict, description="hyperparameters with one value")
     space: dict[str, Distribution] = Field(default_factory=dict, description="hyperparameters searched")
     stages: tuple[StageSpec, ...] = Field(
         default=(),
-        description="legs of the search, each on what the one before leaves of the space",
+        description="stages of the search, each on the space that the one before leaves",
     )
     checks: Thresholds = Field(
         default=Thresholds(),
-        description="how closely trials are watched: a preset, or a mapping with thresholds of its own",
+        description="how closely trials are checked: a preset, or a mapping with thresholds",
     )
 
     @field_validator("checks", mode="before")
@@ -185,26 +185,26 @@ class StudySpec(BaseModel):
 
     @field_serializer("checks")
     def _as_written(self, checks: Thresholds) -> Any:
-        """Only what was set, so that a later default does not make it another study."""
+        """Only what was set, so that a changed default does not change the stored study."""
         written = checks.model_dump(exclude_unset=True)
         return checks.preset if set(written) <= {"preset"} else written
 
     @property
     def trial_costs(self) -> tuple[tuple[int, float], ...]:
-        """(trials, cost of each) stage after stage; the cost is in passes over all training images."""
+        """(trials, cost of each) per stage; the cost is in passes over all training images."""
         epochs = self.fixed.get("epochs", Configuration.model_fields["epochs"].default)
         costs = tuple((stage.planned, (stage.epochs or epochs) * stage.data) for stage in self.stages)
         if any(stage.confirm for stage in self.stages):
             costs += ((1, costs[-1][1]),)  # on the test images
         return costs or ((self.trials, float(epochs)),)
 
-    def giving(self, values: Mapping[str, Any]) -> StudySpec:
-        """The same study with some hyperparameters fixed at these values; the draws of others stay."""
+    def with_fixed(self, values: Mapping[str, Any]) -> StudySpec:
+        """Return the study with some hyperparameters fixed at these values; draws of the others stay."""
         space = {name: each for name, each in self.space.items() if name not in values}
         return self.model_copy(update={"fixed": {**self.fixed, **values}, "space": space})
 
     def configuration(self, drawn: dict[str, Any]) -> Configuration:
-        """The configuration that the drawn values and the fixed ones make.
+        """Return the configuration of the drawn and the fixed values.
 
         Raises ``pydantic.ValidationError`` if a value does not fit its field.
         """

@@ -1,4 +1,4 @@
-"""A first study file with comments, from three answers: which images, how long, what to search."""
+"""A commented first study file from three answers: which images, how long, what to search."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from hpo.config.write import flow
 from hpo.errors import UserError
 
 _TRIALS, _EPOCHS = 20, 4
-"""Where there is time for them: random search wants many trials, and few epochs tell the bad ones."""
+"""Used if time allows: random search needs many trials, and few epochs identify the bad ones."""
 _LONGEST_EPOCHS = 10
 _FEWEST_TRIALS, _MOST_TRIALS = 6, 1000
 _FEWEST_IMAGES, _FEWEST_OF_CLASS = 2000, 20
 _HELD_OUT = 0.1
 """The default of ``val_fraction``."""
 _BATCH = 64
-"""The default of ``batch_size``; of few images there would be too few steps."""
+"""The default of ``batch_size``, which gives too few steps on few images."""
 
 
 @dataclass(frozen=True)
 class Images:
-    """Which images; ``available`` are those of the training split, some of which are held out."""
+    """The images of a study; ``available`` counts the training split, part of which is held out."""
 
     dataset: Literal["cifar10", "folder", "synthetic"]
     available: int
@@ -31,26 +31,26 @@ class Images:
 
     @property
     def trained(self) -> int:
-        """How many an epoch has if all are used."""
+        """Number of images per epoch if all are used."""
         return max(1, round(self.available * (1 - _HELD_OUT)))
 
 
 @dataclass(frozen=True)
 class Length:
-    """How long a study is; ``train_images`` None for all."""
+    """The length of a study; ``train_images`` is None for all."""
 
     trials: int
     epochs: int = _EPOCHS
     train_images: int | None = None
 
     def work(self, images: Images) -> int:
-        """Images to train: trials x epochs x images of an epoch."""
+        """Return the number of images to train on: trials x epochs x images per epoch."""
         return self.trials * self.epochs * (self.train_images or images.trained)
 
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched: a line about it, and lines of a study file."""
+    """What is searched: a summary, and lines of a study file."""
 
     summary: str
     fixed: str
@@ -62,7 +62,7 @@ SEARCHES: dict[str, Search] = {
         "the choices of CS231n lecture 6: activation, initializer, normalization, optimizer, learning rate",
         fixed="  schedule: cosine        # how lr changes over training",
         space="""\
-  lr:           {log: [1.0e-4, 1.0]}   # log: as often from 1e-4 to 1e-3 as from 0.1 to 1
+  lr:           {log: [1.0e-4, 1.0]}   # log: 1e-4 to 1e-3 as often as 0.1 to 1
   weight_decay: {log: [1.0e-6, 1.0e-1]}
   activation:   {choice: [relu, leaky_relu, elu, tanh, sigmoid]}
   initializer:  {choice: [he, xavier, small_gaussian]}
@@ -71,7 +71,7 @@ SEARCHES: dict[str, Search] = {
   momentum:     {uniform: [0.8, 0.99], when: {optimizer: sgd}}   # adam has none""",
     ),
     "regularization": Search(
-        "learning rate and regularization of one sound network",
+        "learning rate and regularization of one good network",
         fixed="""\
   activation: relu
   initializer: he
@@ -81,7 +81,7 @@ SEARCHES: dict[str, Search] = {
   nesterov: true
   schedule: cosine        # how lr changes over training""",
         space="""\
-  lr:              {log: [1.0e-3, 1.0]}   # log: as often from 1e-3 to 1e-2 as from 0.1 to 1
+  lr:              {log: [1.0e-3, 1.0]}   # log: 1e-3 to 1e-2 as often as 0.1 to 1
   weight_decay:    {log: [1.0e-6, 1.0e-2]}
   dropout:         {uniform: [0.0, 0.5]}
   label_smoothing: {uniform: [0.0, 0.2]}""",
@@ -89,10 +89,10 @@ SEARCHES: dict[str, Search] = {
 }
 
 
-def fitting(work: float, images: Images) -> Length:
-    """What to do with time for so many images: whole epochs before more of them, and both before more trials.
+def fitting_length(work: float, images: Images) -> Length:
+    """Return the length that fits a budget of ``work`` images: whole epochs, then more epochs, then trials.
 
-    In less time than the smallest useful study takes, it is that one.
+    The smallest useful study is returned even if it takes longer.
     """
     available = images.trained
     per_epoch = work / (_TRIALS * _EPOCHS)
@@ -108,36 +108,38 @@ def fitting(work: float, images: Images) -> Length:
 
 
 def parse_length(text: str) -> float | Length:
-    """Minutes (``30``), or trials x epochs (``20x5``); raises ``UserError``."""
+    """Parse minutes (``30``) or trials x epochs (``20x5``). Raises ``UserError``."""
     product = re.fullmatch(r"\s*(\d{1,6})\s*[x×*]\s*(\d{1,4})\s*", text)
     if product and int(product[1]) and int(product[2]):
         return Length(int(product[1]), int(product[2]))
     minutes = re.fullmatch(r"\s*(\d{1,6}(?:\.\d+)?)\s*(?:m|min|minutes?)?\s*", text)
     if minutes and float(minutes[1]):
         return float(minutes[1])
-    raise UserError(f"{text!r} is no length: give minutes, such as 30, or trials x epochs, such as 20x5")
+    raise UserError(
+        f"{text!r} is not a valid length: give minutes, such as 30, or trials x epochs, such as 20x5"
+    )
 
 
 def name_from(stem: str) -> str:
-    """A study's name from a file's."""
+    """Derive a study's name from a file's name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("._-")[:200] or "my-study"
 
 
 def first_study(name: str, images: Images, length: Length, search: Search, takes: str) -> str:
-    """The file; ``takes`` are lines on how long it will take."""
+    """Return the file's text; ``takes`` are lines about how long it will take."""
     lines = [
         "# yaml-language-server: $schema=./study.schema.json",
         "#",
-        "# Written by `hpo init`; change what you like. For editors: `hpo schema -o study.schema.json`.",
+        "# Written by `hpo init`; edit as you like. For editors: `hpo schema -o study.schema.json`.",
         "#",
         f"# What it searches: {search.summary}.",
         *(f"# {line}" for line in takes.splitlines()),
         "",
-        _line(f"study: {flow(name)}", "its name in the database; running it again goes on with it"),
-        _line("seed: 0", "every draw follows from it"),
-        _line(f"trials: {length.trials}", "configurations to try"),
+        _line(f"study: {flow(name)}", "its name in the database; running it again resumes it"),
+        _line("seed: 0", "seed of all draws"),
+        _line(f"trials: {length.trials}", "number of configurations to try"),
         _line("sampler: random", "or sobol, tpe, gp, cmaes (docs/search.md)"),
-        _line("# pruner: asha", "ends trials early that are behind others"),
+        _line("# pruner: asha", "stops trials early that are behind others"),
         "",
         "fixed:",
         *_data(images, length),
@@ -150,7 +152,7 @@ def first_study(name: str, images: Images, length: Length, search: Search, takes
         "space:",
         search.space,
         "",
-        _line("checks: standard", "each training is watched; a hopeless one is stopped and told why"),
+        _line("checks: standard", "each training is checked; a hopeless one is stopped, with the reason"),
     ]
     return "\n".join(lines) + "\n"
 
@@ -160,12 +162,12 @@ def _data(images: Images, length: Length) -> list[str]:
     if images.root is not None:
         lines.append(_line(f"  data_root: {flow(images.root)}", "one folder of images per class"))
     if length.train_images is not None:
-        rest = f"of {images.trained:,}; leave it out for all"
+        rest = f"of {images.trained:,}; remove the line for all"
         lines.append(_line(f"  train_images: {length.train_images}", rest))
     epoch = length.train_images or images.trained
     batch = min(_BATCH, max(4, epoch // 10), epoch)
     if batch < _BATCH:
-        lines.append(_line(f"  batch_size: {batch}", f"{epoch} images to train on are few"))
+        lines.append(_line(f"  batch_size: {batch}", f"small, as there are only {epoch} training images"))
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Thresholds: every number that a check compares with. Sources and measurements are in docs/checks.md."""
+"""Thresholds of all checks. Their sources and measurements are in docs/checks.md."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ def _limit(default: float, description: str, **limits: Any) -> Any:
 
 
 class Thresholds(BaseModel):
-    """How closely a training is watched; any of it can be set under ``checks:`` in a study file."""
+    """How closely a training is checked; every field can be set under ``checks:`` in a study file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     preset: Preset = Field(
         default="standard",
-        description="off watches nothing; full adds the gradient check in float64 and more layer statistics",
+        description="off checks nothing; full adds the gradient check in float64 and more layer statistics",
     )
 
     # --- before training ---
-    image_std_low: float = _limit(0.02, "standard deviation of the images below which scaling is wrong", gt=0)
-    image_std_high: float = _limit(10.0, "standard deviation of the images above which it is missing", gt=0)
+    image_std_low: float = _limit(
+        0.02, "standard deviation of the images below which their scaling is wrong", gt=0
+    )
+    image_std_high: float = _limit(
+        10.0, "standard deviation of the images above which scaling is missing", gt=0
+    )
     image_offset: float = _limit(4.0, "|mean| of the images over their standard deviation", gt=0)
     split_shift: float = _limit(
         0.5, "difference of the means of training and validation images, in standard deviations", gt=0
@@ -46,7 +50,7 @@ class Thresholds(BaseModel):
     spike_factor: float = _limit(2.0, "a step's loss over the median of the ten steps before it", gt=1)
     chance_margin: float = _limit(0.02, "nats below ln C that count as having learned something", gt=0)
     patience: float = _limit(
-        0.12, "share of the training after which one that is at chance may be stopped", gt=0, le=1
+        0.12, "share of the training after which a trial at chance level may be stopped", gt=0, le=1
     )
     dead_share: float = _limit(0.9, "share of a layer's units that are the same for all images", gt=0, le=1)
     saturated_share: float = _limit(0.9, "share of a layer's activations at the flat ends", gt=0, le=1)
@@ -55,22 +59,24 @@ class Thresholds(BaseModel):
     gradient_ratio: float = _limit(
         1e4, "gradient of the last layer over that of the first, relative to weights", gt=1
     )
-    update_factor: float = _limit(8.0, "first update over what is usual for the optimizer, or under it", gt=1)
+    update_factor: float = _limit(
+        8.0, "factor between the first update and the optimizer's usual one, either way", gt=1
+    )
     mode_gap: float = _limit(
-        1.0, "nats that running statistics cost against batch statistics on the same images", gt=0
+        1.0, "nats that running statistics cost compared with batch statistics on the same images", gt=0
     )
     loss_cosine: float = _limit(
         0.3, "cosine between the gradients of the loss and of cross-entropy by the outputs", gt=0, lt=1
     )
     stale_gradient: float = _limit(
-        0.3, "size of the gradients at the start of backward over those of the step before", gt=0
+        0.3, "norm of the gradients at the start of backward over those of the step before", gt=0
     )
     batch_class_share: float = _limit(
-        0.4, "different classes in a batch over those that a shuffled batch has", gt=0, le=1
+        0.4, "number of classes in a batch over that of a shuffled batch", gt=0, le=1
     )
 
     # --- after training ---
-    chance_sigmas: float = _limit(4.0, "standard errors above guessing", gt=0)
+    chance_sigmas: float = _limit(4.0, "standard errors above chance level", gt=0)
     overfit_gap: float = _limit(0.25, "training accuracy minus validation accuracy", gt=0, le=1)
     underfit_accuracy: float = _limit(
         0.22, "training accuracy above chance, as a share of what is possible", gt=0, le=1
@@ -83,10 +89,10 @@ class Thresholds(BaseModel):
 
     @property
     def thorough(self) -> bool:
-        """Whether what is expensive is checked too."""
+        """Whether expensive checks run too."""
         return self.preset == "full"
 
 
 def thresholds_of(checks: Preset | Thresholds) -> Thresholds:
-    """A preset by its name, or the thresholds that are given."""
+    """Return the thresholds of a preset, or the given ones."""
     return checks if isinstance(checks, Thresholds) else Thresholds(preset=checks)

@@ -1,4 +1,4 @@
-"""A study as the text of a study file, which ``load`` reads back to the same study."""
+"""Write a study as a study file, which ``load`` reads back to an equal study."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 from hpo.config.study import StudySpec
 
-# What `yaml_tree` resolves to the same text; anything else is quoted.
+# Strings that `yaml_tree` reads back unquoted; others are quoted.
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 _NOT_TEXT = {"null", "true", "false"}
 
 
 def study_text(spec: StudySpec, comments: Sequence[str] = ()) -> str:
-    """The file; ``comments`` are lines at its head."""
+    """Return the file's text; ``comments`` are lines at its head."""
     document = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     lines = [f"# {comment}".rstrip() for comment in comments] + ([""] if comments else [])
     for key, value in document.items():
@@ -29,7 +29,7 @@ def study_text(spec: StudySpec, comments: Sequence[str] = ()) -> str:
 
 
 def flow(value: Any) -> str:
-    """A value on one line of a study file."""
+    """Return a value on one line of a study file."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {flow(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list):

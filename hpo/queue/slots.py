@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from hpo import provenance
 from hpo.config.study import MAIN, StudySpec
 from hpo.errors import StudyChangedError, UserError
-from hpo.stages.store import add_stage, slots_to_come, stage_fixed
+from hpo.stages.store import StagePlan, add_stage, slots_to_come, stage_fixed
 from hpo.storage import orphans
 from hpo.storage.column_types import utc_now
 from hpo.storage.notify import notify_idle_workers
@@ -151,11 +151,9 @@ _NOT_STARTED = (SlotRow.state == "waiting") & SlotRow.trial_id.is_(None)
 
 def _start_first_stage(connection: Connection, study_id: int, spec: StudySpec, images: int) -> None:
     first = spec.stages[0]
-    add_stage(
-        connection, study_id, first.name, "search",
-        spec=spec, space=spec.space, fixed=stage_fixed(spec, first, images), images=images,
-        given=[_first(spec, slot) for slot in range(first.trials or 0)],
-    )  # fmt: skip
+    given = [_first(spec, slot) for slot in range(first.trials or 0)]
+    plan = StagePlan(first.name, "search", spec.space, stage_fixed(spec, first, images), given)
+    add_stage(connection, study_id, spec, images, plan)
 
 
 def _create(connection: Connection, spec: StudySpec, dataset: Dataset) -> int:

@@ -1,4 +1,4 @@
-"""The trials of a stage as a sampler that learns sees them; what has ended is read once."""
+"""The trials of a stage as a learning sampler sees them; finished trials are read once."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hpo.storage.store import ResultsStore
 from hpo.storage.tables import EPOCHS, FINDINGS, TRIALS, TrialRow
 
 _ATTRIBUTES = table("trial_system_attributes", column("trial_id"), column("key"), column("value_json"))
-"""Optuna's; `ResultsStore.begin_trial` writes them."""
+"""Optuna's table; `ResultsStore.begin_trial` writes to it."""
 GENERATION = "cma:generation"
-"""The attribute in which Optuna's CMA-ES keeps the generation of a trial."""
+"""The attribute in which Optuna's CMA-ES stores the generation of a trial."""
 
 
 @dataclass(frozen=True)
 class PastTrial:
-    """A trial that was begun; ``order`` counts endings, None while it runs."""
+    """A trial that was started; its outcome is None while it runs."""
 
     trial_id: int
     number: int
@@ -31,21 +31,21 @@ class PastTrial:
     """The validation accuracy of its last epoch."""
     epochs: int | None
     hopeless: bool
-    """A check ended it."""
+    """Whether a check stopped it."""
     generation: int | None
     ended: Any
-    """What endings are put in order by."""
+    """Sort key of finished trials."""
 
     @property
     def infeasible(self) -> bool:
-        """Whether nothing came of it, through no fault of its rivals: it failed or was hopeless."""
+        """Whether it failed or was stopped by a check, rather than by comparison with other trials."""
         return self.outcome == "failed" or (self.outcome == "pruned" and self.hopeless)
 
 
 class History:
-    """The trials of a stage of a study, read anew at each look but for those that have ended.
+    """The trials of one stage of a study; each read fetches only new and running ones.
 
-    Other stages train for other times or on other images: their values do not compare.
+    Other stages have other epochs or images, so their values do not compare.
     """
 
     def __init__(self, store: ResultsStore, study_id: int, stage: str) -> None:
@@ -53,8 +53,8 @@ class History:
         self._of_stage = (TrialRow.study_id == study_id, TrialRow.stage == stage)
         self._known: dict[int, PastTrial] = {}
 
-    def look(self) -> list[PastTrial]:
-        """Every trial begun so far, by number."""
+    def read(self) -> list[PastTrial]:
+        """Return every trial started so far by number."""
 
         def work(connection: Connection) -> list[PastTrial]:
             return [_past(row) for row in connection.execute(self._unknown())]
@@ -63,9 +63,9 @@ class History:
         return sorted(self._known.values(), key=lambda trial: trial.number)
 
     def _unknown(self) -> Select[Any]:
-        """Trials that are new since the last look, or that ran then.
+        """Select the trials that are new since the last read or were running then.
 
-        Optuna locks a study while it gives a trial its id, so that no lower id appears later.
+        Optuna locks a study while it assigns a trial id, so no lower id appears later.
         """
         running = [trial.trial_id for trial in self._known.values() if trial.outcome is None]
         fresh = or_(TrialRow.trial_id > max(self._known, default=-1), TrialRow.trial_id.in_(running))

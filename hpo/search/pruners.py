@@ -1,8 +1,8 @@
-"""When a trial ends early because others are ahead: pure functions of where it stands among those like it.
+"""When a trial is pruned because others are ahead: pure functions of its rank among comparable trials.
 
 Trials are compared at **rungs**: certain epochs, among trials of one study, stage and bracket that have the
 same number of epochs to train. A trial's score at a rung is its best validation accuracy up to that epoch:
-what its result would be if it ended there. Of equal scores the older trial's counts as higher.
+its result if it ended there. Of equal scores, that of the older trial ranks higher.
 
 Sources: asynchronous successive halving, Li et al., A system for massively parallel hyperparameter tuning
 (MLSys 2020), algorithm 2; Hyperband, Li et al., JMLR 18 (2018); the median rule, Golovin et al., Google
@@ -22,7 +22,7 @@ Place = TypeVar("Place", bound=RungRank)
 
 
 def bracket_of(pruner: Rules, epochs: int, slot: int) -> int:
-    """The bracket of a slot's trial: 0 but for hyperband; a later bracket begins at a later rung."""
+    """Return the bracket of a slot's trial: 0 except for hyperband; later brackets start at later rungs."""
     if not isinstance(pruner, Hyperband):
         return 0
     order = _bracket_order(pruner.reduction, len(_halving_rungs(pruner, epochs)))
@@ -30,14 +30,14 @@ def bracket_of(pruner: Rules, epochs: int, slot: int) -> int:
 
 
 def rungs(pruner: Rules, epochs: int, bracket: int = 0) -> tuple[int, ...]:
-    """The epochs after which trials of ``epochs`` epochs are compared; never the last."""
+    """Return the epochs after which trials of ``epochs`` epochs are compared; never the last."""
     if isinstance(pruner, Median):
         return tuple(range(pruner.warmup_epochs + 1, epochs))
     return _halving_rungs(pruner, epochs)[bracket:]
 
 
 def judge(pruner: Rules, at: RungRank) -> Decision:
-    """What becomes of a trial that stands at a rung."""
+    """Decide whether a trial at a rung continues, pauses or stops."""
     place = _place(at)
     if isinstance(pruner, Median):
         if at.of < pruner.min_trials or 2 * at.rank <= at.of + 1:
@@ -47,21 +47,21 @@ def judge(pruner: Rules, at: RungRank) -> Decision:
     if pruner.promote:
         ahead = at.rank <= at.of // pruner.reduction
         return Decision("goes_on" if ahead else "paused", f"{place}: {_among(ahead)} the best {share}")
-    # The first one at a rung goes on: there is nobody to wait for, and nothing to compare it with.
+    # The first trial at a rung continues: there is nothing to compare it with.
     ahead = at.rank <= max(1, at.of // pruner.reduction)
     return Decision("goes_on" if ahead else "stopped", f"{place}: {_among(ahead)} the best {share}")
 
 
 def can_pause(pruner: Rules | None) -> TypeGuard[Asha]:
-    """Whether it pauses trials instead of stopping them."""
+    """Return whether the pruner pauses trials instead of stopping them."""
     return isinstance(pruner, Asha) and pruner.promote
 
 
 def promotable(pruner: Asha, paused: Sequence[Place], closing: bool) -> Place | None:
-    """Which of the best paused trials of each rung goes on, the most advanced first; None if none may.
+    """Return the paused trial to resume: the most advanced of the best of each rung, or ``None``.
 
-    ``closing`` says that no trial runs and none is to come. Then the best of a rung goes on even where so few
-    came there that the best share is less than one trial: else a small study would end with none complete.
+    ``closing``: no trial runs and none is to come. Then the best of a rung is resumed even if so few reached
+    it that the best share is less than one trial. Otherwise a small study would end without a complete trial.
     """
     fewest = 1 if closing else 0
     able = [each for each in paused if each.rank <= max(fewest, each.of // pruner.reduction)]
@@ -69,14 +69,14 @@ def promotable(pruner: Asha, paused: Sequence[Place], closing: bool) -> Place | 
 
 
 def promoted(pruner: Asha, at: RungRank) -> Decision:
-    """What is said of a paused trial that goes on."""
+    """Return the decision to resume a paused trial."""
     ahead = at.rank <= at.of // pruner.reduction
-    why = f"among the best {_share(pruner.reduction)}" if ahead else "the best of the few that came there"
+    why = f"among the best {_share(pruner.reduction)}" if ahead else "the best of the few that reached it"
     return Decision("goes_on", f"{_place(at)}: {why} now")
 
 
 def stopped_at_the_end(pruner: Asha, at: RungRank) -> Decision:
-    """What is said of a trial that is still paused when the study ends."""
+    """Return the decision on a trial that is still paused when the study ends."""
     return Decision("stopped", f"{_place(at)}: not among the best {_share(pruner.reduction)}")
 
 
@@ -90,10 +90,10 @@ def _halving_rungs(pruner: Asha, epochs: int) -> tuple[int, ...]:
 
 @lru_cache(maxsize=64)
 def _bracket_order(reduction: int, most_rungs: int) -> tuple[int, ...]:
-    """The brackets of as many consecutive slots as hyperband has trials, evenly mixed.
+    """Return the brackets of consecutive slots, one per trial of a hyperband round, evenly mixed.
 
     With s rungs, bracket b of hyperband's s + 1 has ceil((s + 1) / (s - b + 1) * reduction^(s - b)) trials,
-    so that all brackets cost about the same; the last trains without early stopping.
+    so that all brackets cost about the same; the last trains without pruning.
     """
     sizes = [
         -(-(most_rungs + 1) * reduction ** (most_rungs - b) // (most_rungs - b + 1))

@@ -1,4 +1,4 @@
-"""A slot's configuration, drawn once, when its trial begins; whoever goes on with the trial reads it back."""
+"""A slot's configuration: drawn once, when its trial starts, and read back when the trial is resumed."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from hpo.storage.optuna.distributions import as_parameters
 from hpo.storage.store import OtherTrialsStartedError, ResultsStore
 from hpo.testing.faults import fault_point
 
-MOST_TRIES = 3
-"""Draws of which others that began meanwhile must have known; with many workers there is always one."""
-MOST_REDRAWS = 3
-"""Draws of what the database has already before another point of the space is taken at random."""
+MAX_TRIES = 3
+"""Suggestions per slot, if other trials start meanwhile: with many workers one always does."""
+MAX_DUPLICATES = 3
+"""Duplicates of earlier trials that a sampler may suggest before a random unused point replaces them."""
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A draw, and how many trials of the stage had begun when it was made; None if it learned from none."""
+    """A draw, and the number of trials in the stage when it was made; None if it learned from none."""
 
     draw: Draw
     begun: int | None = None
 
 
 @dataclass(frozen=True)
-class Begun:
-    """A trial that is registered, with its configuration and what of it was drawn or given."""
+class RegisteredTrial:
+    """A trial in the database, with its configuration and the values of it that were drawn or given."""
 
     trial_id: int
     number: int
@@ -44,7 +44,7 @@ class Begun:
 
 
 class Suggestions:
-    """What the slots of a study get. A worker has one: it keeps the trials that have ended."""
+    """Suggests configurations for the slots of a study. A worker has one; it caches finished trials."""
 
     def __init__(self, store: ResultsStore, study_id: int, space: Mapping[str, Distribution]) -> None:
         self._store = store
@@ -53,41 +53,41 @@ class Suggestions:
         self._histories: dict[str, History] = {}
 
     def begin(
-        self, hold: Lease, spec: StudySpec, given: Mapping[str, Any], *, dataset: str, device: str
-    ) -> Begun:
-        """Register the slot's trial with what was given and drawn for it, or find it registered.
+        self, lease: Lease, spec: StudySpec, given: Mapping[str, Any], *, dataset: str, device: str
+    ) -> RegisteredTrial:
+        """Register the slot's trial with its given and drawn values, or return it if it is registered.
 
         ``spec`` is that of the slot's stage. Raises ``LeaseLostError``.
         """
-        stored = self._store.trial_of(hold)
+        stored = self._store.trial_of(lease)
         if stored is not None:
             trial_id, number, document = stored
             values = searched_values(spec.space, document) | _that_apply(given, document)
-            return Begun(trial_id, number, Configuration.stored(document), values)
-        drawn_from = spec.giving(given)
-        for tries in range(1, MOST_TRIES + 1):
-            suggestion = self.suggest(drawn_from, hold.stage, hold.slot)
-            if tries == MOST_TRIES:
+            return RegisteredTrial(trial_id, number, Configuration.stored(document), values)
+        drawn_from = spec.with_fixed(given)
+        for attempt in range(1, MAX_TRIES + 1):
+            suggestion = self.suggest(drawn_from, lease.stage, lease.slot)
+            if attempt == MAX_TRIES:
                 suggestion = replace(suggestion, begun=None)
             fault_point("trial.drawn")
             with suppress(OtherTrialsStartedError):
-                return self._register(hold, drawn_from, given, suggestion, dataset, device)
-        raise AssertionError("the last try is accepted whoever began meanwhile")
+                return self._register(lease, drawn_from, given, suggestion, dataset, device)
+        raise AssertionError("the last suggestion is accepted even if other trials started meanwhile")
 
     def suggest(self, spec: StudySpec, stage: str, slot: int) -> Suggestion:
-        """The draw of a slot whose trial has not begun."""
-        learned = LEARNING.get(spec.sampler.name)
-        if learned is None:
+        """Return the draw of a slot whose trial has not started."""
+        sampler = LEARNING.get(spec.sampler.name)
+        if sampler is None:
             return Suggestion(Draw(sample_slot(spec, slot), {}))
-        past = self._history(stage).look()
+        past = self._history(stage).read()
         if sum(trial.outcome is not None for trial in past) < spec.sampler.options.startup:
             return Suggestion(Draw(random_draw(spec, slot), {}))
-        taken = {signature(spec, searched_values(spec.space, trial.configuration)) for trial in past}
-        for again in range(MOST_REDRAWS if is_finite(spec) else 1):
-            found = learned(spec, slot, again, past)
-            if signature(spec, found.values) not in taken:
+        used = {signature(spec, searched_values(spec.space, trial.configuration)) for trial in past}
+        for attempt in range(MAX_DUPLICATES if is_finite(spec) else 1):
+            found = sampler(spec, slot, attempt, past)
+            if signature(spec, found.values) not in used:
                 return Suggestion(found, len(past))
-        other = unused_point(spec, slot, taken)
+        other = unused_point(spec, slot, used)
         return Suggestion(found if other is None else Draw(other, {}), len(past))
 
     def _history(self, stage: str) -> History:
@@ -97,19 +97,19 @@ class Suggestions:
 
     def _register(
         self,
-        hold: Lease,
+        lease: Lease,
         spec: StudySpec,
         given: Mapping[str, Any],
         suggestion: Suggestion,
         dataset: str,
         device: str,
-    ) -> Begun:
+    ) -> RegisteredTrial:
         drawn = suggestion.draw.values
         configuration = spec.configuration({**drawn, "dataset": dataset})
         values = _that_apply(given, configuration.model_dump()) | drawn
         parameters = as_parameters(self._space, values)
         trial_id, number = self._store.begin_trial(
-            hold,
+            lease,
             params={name: value for name, (value, _) in parameters.items()},
             distributions={name: distribution for name, (_, distribution) in parameters.items()},
             configuration=configuration.applicable(),
@@ -117,7 +117,7 @@ class Suggestions:
             attributes=suggestion.draw.attributes,
             begun=suggestion.begun,
         )
-        return Begun(trial_id, number, configuration, values)
+        return RegisteredTrial(trial_id, number, configuration, values)
 
 
 def _that_apply(given: Mapping[str, Any], configuration: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Which trainings confirm the best configurations of a study, and what their results say. Pure.
+"""The trainings that confirm the best configurations of a study, and their statistics. Pure.
 
-The best of many noisy values is too good (the winner's curse): what counts is the mean of trainings that had
-no part in the choice, with an interval, and whether the runner-up can be told from the winner.
+The best of many noisy values is too good (the winner's curse). What counts is the mean of trainings that had
+no part in the selection, with its interval, and whether winner and runner-up differ significantly.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LEVEL = 0.95
 class Run:
     """One training of a candidate; ``fold`` is None without folds.
 
-    Runs of the same seed and fold begin with the same weights, order and images: candidates compare in pairs.
+    Runs of the same seed and fold share weights, data order and images, so candidates compare in pairs.
     """
 
     candidate: int
@@ -28,19 +28,19 @@ class Run:
     fold: int | None
 
 
-def run_of(confirmation: ConfirmationSettings, candidates: int, slot: int) -> Run:
-    """What slot ``slot`` trains: every candidate once, then every candidate with the next fold or seed."""
+def run_of(settings: ConfirmationSettings, candidates: int, slot: int) -> Run:
+    """Return the run of a slot: every candidate once, then every candidate with the next fold or seed."""
     turn, candidate = divmod(slot, candidates)
-    seed, fold = divmod(turn, max(1, confirmation.folds))
-    return Run(candidate, seed, fold if confirmation.folds else None)
+    seed, fold = divmod(turn, max(1, settings.folds))
+    return Run(candidate, seed, fold if settings.folds else None)
 
 
 @dataclass(frozen=True)
 class Confirmed:
-    """What the runs of a candidate say; ``low`` to ``high`` covers its mean with 95 %.
+    """The result of a candidate's runs; ``low`` to ``high`` is the 95 % interval of its mean.
 
-    ``difference`` is to the next in rank, over the runs that both completed, and ``p_value`` is of a paired
-    t-test of it. None where there are too few runs.
+    ``difference`` is the mean difference to the next in rank over the runs that both completed, ``p_value``
+    that of a paired t-test of it. None if there are too few runs.
     """
 
     candidate: int
@@ -54,14 +54,14 @@ class Confirmed:
 
 
 Values = Mapping[tuple[int, int | None], float | None]
-"""A candidate's value by (seed, fold); None of a run that did not complete."""
+"""A candidate's value by (seed, fold); None for a run that did not complete."""
 
 
-def confirm(confirmation: ConfirmationSettings, values: Sequence[Values]) -> list[Confirmed]:
-    """The candidates by rank. ``values`` has the runs of each.
+def confirm(settings: ConfirmationSettings, values: Sequence[Values]) -> list[Confirmed]:
+    """Rank the candidates by the values of their runs.
 
-    A candidate of which a run came to nothing ranks behind all of which none did; of equals, the one that was
-    better in the search is ahead.
+    A candidate with failed runs ranks behind those with fewer. Of equals, the one that was better in the
+    search ranks first.
     """
     done = [[each for each in runs.values() if each is not None] for runs in values]
     order = sorted(
@@ -71,8 +71,8 @@ def confirm(confirmation: ConfirmationSettings, values: Sequence[Values]) -> lis
     found = []
     for rank, i in enumerate(order, start=1):
         following = values[order[rank]] if rank < len(order) else {}
-        difference, p_value = _compared(confirmation, values[i], following)
-        interval = _interval(confirmation, done[i])
+        difference, p_value = _compared(settings, values[i], following)
+        interval = _interval(settings, done[i])
         mean = _mean(done[i]) if done[i] else None
         found.append(Confirmed(i, rank, len(done[i]), mean, *interval, difference, p_value))
     return found
@@ -82,19 +82,17 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _interval(
-    confirmation: ConfirmationSettings, values: Sequence[float]
-) -> tuple[float | None, float | None]:
+def _interval(settings: ConfirmationSettings, values: Sequence[float]) -> tuple[float | None, float | None]:
     if len(values) < 2:
         return None, None
-    from scipy import special  # takes a third of a second to load, which only the end of a study needs
+    from scipy import special  # loads in a third of a second; needed only at the end of a study
 
-    reach = float(special.stdtrit(len(values) - 1, (1 + LEVEL) / 2)) * _error(confirmation, values)
+    reach = float(special.stdtrit(len(values) - 1, (1 + LEVEL) / 2)) * _error(settings, values)
     return _mean(values) - reach, _mean(values) + reach
 
 
 def _compared(
-    confirmation: ConfirmationSettings, one: Values, other: Values
+    settings: ConfirmationSettings, one: Values, other: Values
 ) -> tuple[float | None, float | None]:
     pairs = [(a, b) for run in one if (a := one[run]) is not None and (b := other.get(run)) is not None]
     differences = [a - b for a, b in pairs]
@@ -103,7 +101,7 @@ def _compared(
     difference = _mean(differences)
     if len(differences) < 2:
         return difference, None
-    error = _error(confirmation, differences)
+    error = _error(settings, differences)
     if error == 0:
         return difference, 1.0 if difference == 0 else 0.0
     from scipy import special
@@ -111,7 +109,7 @@ def _compared(
     return difference, float(2 * special.stdtr(len(differences) - 1, -abs(difference) / error))
 
 
-def _error(confirmation: ConfirmationSettings, values: Sequence[float]) -> float:
+def _error(settings: ConfirmationSettings, values: Sequence[float]) -> float:
     """The standard error of the mean of runs.
 
     Folds share most of their training images, so their results are not independent: the variance is larger
@@ -120,5 +118,5 @@ def _error(confirmation: ConfirmationSettings, values: Sequence[float]) -> float
     n = len(values)
     mean = _mean(values)
     variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
-    overlap = 1 / (confirmation.folds - 1) if confirmation.folds else 0.0
+    overlap = 1 / (settings.folds - 1) if settings.folds else 0.0
     return math.sqrt(variance * (1 / n + overlap))

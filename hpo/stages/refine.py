@@ -1,7 +1,7 @@
-"""How the space of a stage follows from the results before it. Pure: results → space and decisions.
+"""Derive the space of the next stage from the results of a stage. Pure: results → space and decisions.
 
-CS231n lecture 6, "coarse to fine": keep where the best lie, look further where they lie at a border. The
-rules and their numbers are in docs/search.md.
+CS231n lecture 6, "coarse to fine": keep the region of the best trials, extend it where they lie at a border.
+The rules and their numbers are in docs/search.md.
 """
 
 from __future__ import annotations
@@ -21,45 +21,47 @@ from hpo.diagnosis.changes import beyond
 from hpo.diagnosis.fisher import fisher
 
 FEWEST_BEST = 3
-"""Best trials that have a hyperparameter, of which a range is made at least: two points give no margin."""
+"""Minimum number of best trials that a range is made from: two points give no margin."""
 SELECTION = 2
-"""Trials with a hyperparameter for each of the best: else "the best" are most of all, and tell nothing."""
+"""Minimum number of trials with a hyperparameter per best one: otherwise the best are most of all trials."""
 LEAST_WIDTH = 0.2
-"""The narrowest that a range becomes in one stage, as a share of it on its own scale. Three random points lie
-as close together as a tenth of the range in 3 % of all cases."""
+"""Smallest share of a range, on its own scale, that one stage narrows it to. Three random points lie within a
+tenth of the range in 3 % of all cases."""
 UNLIKELY = 0.05
-"""The largest probability, if a choice were like the others, at which it is dropped."""
+"""Largest probability of results as bad as a choice's, if it were like the others, at which it is dropped."""
 
 
 @dataclass(frozen=True)
 class StageTrial:
-    """A finished trial of a stage; ``values`` are the searched hyperparameters that had an effect in it."""
+    """A finished trial of a stage; ``values`` are its searched hyperparameters that had an effect."""
 
     slot: int
     value: float | None
-    """Its best so far if the search stopped it early; None unless it did, or it is complete."""
+    """The best value until its end if it is complete or was pruned; None otherwise."""
     failed: bool
-    """Whether it came to nothing: an error, stopped by a check, or finished at chance."""
+    """Whether it ended with an error, was stopped by a check, or finished at chance level."""
     values: Mapping[str, Any]
     stopped_at: int | None = None
-    """The epoch at which the search stopped it because others were ahead; None if it did not."""
+    """The epoch at which the pruner stopped it; None if it did not."""
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """Complete trials come before those that were stopped early, of these the later stopped.
+        """Sort key: complete trials first, then pruned ones by epoch, the latest first.
 
-        Then the better value; of equals the lower slot, which does not depend on who was faster.
+        Within these the better value, then the lower slot, which does not depend on which worker was faster.
         """
         return self.stopped_at is not None, -(self.stopped_at or 0), -(self.value or 0.0), self.slot
 
 
+RankedTrial: TypeAlias = tuple[int, str, float]
+"""A trial's number, its stage and its value."""
 Range: TypeAlias = Log | Uniform | Integer
 Action = Literal["keep", "narrow", "widen", "move", "drop", "fix", "leave_out", "end", "around", "carry"]
 
 
 @dataclass(frozen=True)
 class SpaceDecision:
-    """What becomes of a hyperparameter, in words; ``evidence`` holds the numbers for programs."""
+    """A decision about a hyperparameter, or a trial, of the next stage; ``evidence`` has its numbers."""
 
     subject: str
     action: Action
@@ -69,17 +71,17 @@ class SpaceDecision:
 
 @dataclass(frozen=True)
 class Refined:
-    """The next space, what is fixed by it, and why. An empty space with nothing fixed cannot be searched."""
+    """The next space, the values fixed by it, and why. If both are empty, no trial learned."""
 
     space: dict[str, Distribution]
     fixed: dict[str, Any]
     decisions: tuple[SpaceDecision, ...]
     best: tuple[StageTrial, ...] = ()
-    """The trials that it follows from, best first."""
+    """The trials that it is derived from, best first."""
 
 
 def refine(spec: StudySpec, trials: Sequence[StageTrial], keep: float) -> Refined:
-    """The space of the next stage after ``spec``'s, from the best share ``keep`` of its trials."""
+    """Return the space of the stage after ``spec``'s, from the best share ``keep`` of its trials."""
     results = _Results.of(trials, keep)
     if not results.ranked:
         return Refined({}, {}, (_nothing_learned(len(trials)),))
@@ -105,8 +107,8 @@ def refine(spec: StudySpec, trials: Sequence[StageTrial], keep: float) -> Refine
 
 
 def same_space(spec: StudySpec) -> Refined:
-    """The same space again."""
-    decision = SpaceDecision("", "keep", "the whole space is searched, as the study asks", {})
+    """Return the study's whole space again."""
+    decision = SpaceDecision("", "keep", "the whole space is searched, as the study file asks", {})
     return Refined(dict(spec.space), {}, (decision,))
 
 
@@ -131,7 +133,7 @@ class _Results:
 def _nothing_learned(count: int) -> SpaceDecision:
     message = (
         f"none of {count} trials learned, so nothing is left of the space: the study ends here. Search other "
-        "ranges or choices in a study with another name; `hpo query failure-causes` says what went wrong"
+        "ranges or choices in a study with another name; `hpo query failure-causes` shows what went wrong"
     )
     return SpaceDecision("", "end", message, {"trials": count, "learned": 0})
 
@@ -148,32 +150,32 @@ def _refine_choice(name: str, distribution: Choice, results: _Results) -> tuple[
     if not reasons:
         message = f"{name}: all {len(left)} choices kept, none was clearly worse than the others"
         return distribution, SpaceDecision(name, "keep", message, evidence)
-    said = "; ".join(f"{yaml_text(value)} dropped, {reason}" for value, reason in reasons.items())
+    dropped = "; ".join(f"{yaml_text(value)} dropped, {reason}" for value, reason in reasons.items())
     refined = distribution.model_copy(update={"choice": left})
     if len(left) == 1:
-        message = f"{name}: fixed at {yaml_text(left[0])}: {said}"
+        message = f"{name}: fixed at {yaml_text(left[0])}: {dropped}"
         return refined, SpaceDecision(name, "fix", message, evidence)
-    return refined, SpaceDecision(name, "drop", f"{name}: {said}", evidence)
+    return refined, SpaceDecision(name, "drop", f"{name}: {dropped}", evidence)
 
 
 def _why_drop(name: str, value: Any, having: Sequence[StageTrial], results: _Results) -> str | None:
-    """Why a choice is not worth more trials; None if it may be.
+    """Return why a choice deserves no more trials; ``None`` if it may.
 
-    By how likely none of its trials would learn, or be in the better half, if it were like the others: the
-    hypergeometric probability of none, as in Fisher's exact test.
+    The test is the hypergeometric probability that none of its trials would learn, or rank in the better
+    half, if it were like the others, as in Fisher's exact test.
     """
     mine = [each for each in having if each.values[name] == value]
     others = len(having) - len(mine)
     for what, hits in (
         ("learned", [each for each in having if not each.failed]),
-        ("came into the better half", [each for each in results.better_half if name in each.values]),
+        ("ranked in the better half", [each for each in results.better_half if name in each.values]),
     ):
         mine_hit = sum(each.values[name] == value for each in hits)
         misses = len(having) - len(hits)
         if not mine or mine_hit or len(mine) > misses:
             continue
         if fisher(len(mine), len(mine), misses, len(having)) <= UNLIKELY:
-            return f"0 of {len(mine)} trials {what} (of the others {len(hits)} of {others})"
+            return f"0 of {len(mine)} trials {what} ({len(hits)} of {others} with other choices)"
     return None
 
 
@@ -193,46 +195,48 @@ def _refine_range(
     sides = []
     for upwards in (False, True):
         if _at_border(distribution, best, upwards):
-            further = _extended_bound(spec, name, upwards)
-            if further != distribution.bounds[upwards]:
+            bound = _extended_bound(spec, name, upwards)
+            if bound != distribution.bounds[upwards]:
                 sides.append("upper" if upwards else "lower")
-                new_low, new_high = (new_low, further) if upwards else (further, new_high)
+                new_low, new_high = (new_low, bound) if upwards else (bound, new_high)
     refined = _with_bounds(distribution, new_low, new_high)
     evidence |= {
         "best_low": min(best), "best_high": max(best), "new_range": list(refined.bounds), "widened": sides,
     }  # fmt: skip
-    return refined, _said(name, distribution, refined, best, sides, evidence)
+    return refined, _range_decision(name, distribution, refined, best, sides, evidence)
 
 
 def _too_thin(best: int, having: int) -> str:
     if best < FEWEST_BEST:
-        return f"only {best} of the best trials have it, too few to make a range of"
+        return f"only {best} of the best trials have it, too few to derive a range"
     if having < SELECTION * best:
-        return f"the best {best} are most of the {having} trials that have it, so they tell little"
+        return (
+            f"the best {best} are most of the {having} trials that have it, which says little about its range"
+        )
     return ""
 
 
 def _at_border(distribution: Distribution, best: Sequence[float], upwards: bool) -> bool:
-    """Whether the best trial, and half of the best, lie in the outer tenth of the range at this end."""
+    """Whether the best trial and half of the best lie in the outer tenth of the range at this end."""
     border = edge(distribution, upwards)
     outer = [value >= border if upwards else value <= border for value in best]
     return outer[0] and 2 * sum(outer) >= len(outer)
 
 
 def _extended_bound(spec: StudySpec, name: str, upwards: bool) -> float:
-    """The new end of a range that is widened; the old one if the study cannot have values beyond it."""
+    """The new bound of a range that is widened; the old one if the study cannot have values beyond it."""
     distribution = spec.space[name]
     assert not isinstance(distribution, Choice)
     low, high = distribution.bounds
-    further = beyond(distribution, name, upwards)
-    wider = _with_bounds(distribution, *((low, further) if upwards else (further, high)))
+    extended = beyond(distribution, name, upwards)
+    wider = _with_bounds(distribution, *((low, extended) if upwards else (extended, high)))
     draft = Draft(fixed=dict(spec.fixed), space={**spec.space, name: wider})
-    return distribution.bounds[upwards] if contradictions(draft) else further
+    return distribution.bounds[upwards] if contradictions(draft) else extended
 
 
 @dataclass(frozen=True)
 class _Scale:
-    """A range on the scale that it is drawn on: a log range in its exponent."""
+    """A range on the scale that it is sampled on: a log range in its exponent."""
 
     low: float
     high: float
@@ -246,10 +250,10 @@ class _Scale:
         return _Scale(math.log(low), math.log(high), True) if is_log else _Scale(low, high, False)
 
     def around(self, best: Sequence[float]) -> tuple[float, float]:
-        """The best values' range with a margin, at least LEAST_WIDTH of the old range wide.
+        """The range of the best values plus a margin, at least LEAST_WIDTH of the old range wide.
 
-        k points drawn uniformly from an interval span (k - 1) / (k + 1) of it: their span over k - 1 beyond
-        either end is the unbiased estimate of the ends. So fewer points get a wider margin.
+        k points drawn uniformly from an interval span (k - 1) / (k + 1) of it on average: adding
+        span / (k - 1) at either end estimates its ends without bias. So fewer points get a wider margin.
         """
         places = [math.log(value) if self.is_log else value for value in best]
         low, high = min(places), max(places)
@@ -258,13 +262,13 @@ class _Scale:
         return low - margin - missing, high + margin + missing
 
     def inside(self, low: float, high: float) -> tuple[float, float]:
-        """The part of it within the old range, as values."""
+        """The part within the old range, as values."""
         low, high = max(low, self.low), min(high, self.high)
         return (math.exp(low), math.exp(high)) if self.is_log else (low, high)
 
 
 def _with_bounds(distribution: Range, low: float, high: float) -> Range:
-    """The same kind of range between these ends, which are rounded; within the old ends where they were."""
+    """The same kind of range with these bounds, rounded but never beyond old bounds that they lay within."""
     old_low, old_high = distribution.bounds
     if isinstance(distribution, Integer):
         ends = (math.floor(low + 1e-9), math.ceil(high - 1e-9))
@@ -278,7 +282,7 @@ def _with_bounds(distribution: Range, low: float, high: float) -> Range:
     return distribution.model_copy(update={kind: (low, high)})
 
 
-def _said(
+def _range_decision(
     name: str,
     before: Distribution,
     after: Distribution,
@@ -295,13 +299,13 @@ def _said(
     is_cut = new_low > old_low or new_high < old_high
     action: Action = "narrow" if not sides else "move" if is_cut else "widen"
     verb = {"narrow": "narrowed", "move": "moved", "widen": "widened"}[action]
-    border = f", at the {' and the '.join(sides)} end: better ones may lie beyond" if sides else ""
+    border = f", at the {' and the '.join(sides)} end: better values may lie beyond" if sides else ""
     change = f"{name}: {verb} from {distribution_text(before)} to {distribution_text(after)}"
     return SpaceDecision(name, action, f"{change}: {where}{border}", evidence)
 
 
 def _never_drawn(space: Mapping[str, Distribution], fixed: Mapping[str, Any]) -> list[str]:
-    """Names whose ``when`` cannot hold any more, and what hangs on them."""
+    """Names whose ``when`` can no longer hold, and those that depend on them."""
     gone: list[str] = []
     while fresh := [
         name

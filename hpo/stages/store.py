@@ -1,19 +1,22 @@
-"""The stages of a study in the database: what each draws from, and what its slots train."""
+"""The stages of a study in the database: their spaces, slots, decisions and candidates."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select, update
 
 from hpo.config.parsing.stages import share_of
+from hpo.config.space import Distribution
 from hpo.config.study import MAIN, TEST, ConfirmationSettings, StageSpec, StudySpec
 from hpo.data.split import Fold
 from hpo.rng import Key
+from hpo.stages.confirm import Confirmed
+from hpo.stages.refine import SpaceDecision
 from hpo.storage.column_types import utc_now
-from hpo.storage.tables import SlotRow, StageRow, StudyRow
+from hpo.storage.tables import CandidateRow, DecisionRow, SlotRow, StageRow, StudyRow
 
 Kind = Literal["search", "confirm", "test"]
 
@@ -22,8 +25,8 @@ Kind = Literal["search", "confirm", "test"]
 class Stage:
     """A stage that has begun.
 
-    ``spec`` is the study as this stage has it: its own seed, from the study's and its name, so that its draws
-    are its own; its space, what it fixes and its pruner.
+    ``spec`` is the study with this stage's space, fixed values and pruner, and with a seed of the stage,
+    derived from the study's seed and the stage's name, so that no two stages draw the same values.
     """
 
     name: str
@@ -33,13 +36,12 @@ class Stage:
     candidates: int = 0
 
     def key(self, slot: int) -> Key:
-        """The key of all that is random in the training of a slot."""
+        """Return the key of all random numbers in the training of a slot."""
         key = Key(self.spec.seed)
         if self.confirmation is None:
             return key / "trial" / slot
-        # The same for all candidates: they are compared in pairs.
-        turn = slot // self.candidates
-        return key / "run" / turn
+        # The same for all candidates, so that they compare in pairs.
+        return key / "run" / (slot // self.candidates)
 
     def fold(self, slot: int) -> Fold:
         """Return which images a slot trains on and which it is validated on."""
@@ -52,17 +54,17 @@ class Stage:
 
 
 def main_stage(spec: StudySpec) -> Stage:
-    """The one stage of a study without stages."""
+    """Return the only stage of a study without stages."""
     return Stage(MAIN, "search", spec)
 
 
 def find_stage(connection: Connection, study_id: int, spec: StudySpec, name: str) -> Stage:
-    """A stage that has begun."""
+    """Return a stage that has begun."""
     return read_stages(connection, study_id, spec).get(name) or main_stage(spec)
 
 
 def read_stages(connection: Connection, study_id: int, spec: StudySpec) -> dict[str, Stage]:
-    """Every stage that has a row, in their order, by name."""
+    """Return every stage that has begun by name, in order."""
     rows = connection.execute(
         select(StageRow.__table__).where(StageRow.study_id == study_id).order_by(StageRow.position)
     )
@@ -79,64 +81,128 @@ def _stage(spec: StudySpec, row: Any) -> Stage:
         "stages": [],
         "first": [],
     }
-    said = next((each for each in spec.stages if each.name == row.stage), None)
-    confirmation = said.confirm if said else None
+    stage = next((each for each in spec.stages if each.name == row.stage), None)
+    confirmation = stage.confirm if stage else None
     if row.kind != "search":
-        own["pruner"] = "none"  # what is confirmed or tested is trained to its end
-    elif said and said.pruner:
-        own["pruner"] = said.pruner.model_dump(mode="json")
+        own["pruner"] = "none"  # confirming and testing trials run to the end
+    elif stage and stage.pruner:
+        own["pruner"] = stage.pruner.model_dump(mode="json")
     candidates = row.trials // confirmation.runs_each if confirmation else 0
     stage_spec = StudySpec.model_validate(document | own)
     return Stage(row.stage, cast(Kind, row.kind), stage_spec, confirmation, candidates)
 
 
 def stage_seed(spec: StudySpec, stage: str) -> int:
-    """The seed of a stage's draws and trainings."""
+    """Return the seed of a stage's draws and trainings."""
     return (Key(spec.seed) / "stage" / stage).integer()
 
 
-def add_stage(
-    connection: Connection,
-    study_id: int,
-    name: str,
-    kind: Kind,
-    *,
-    spec: StudySpec,
-    space: Mapping[str, Any],
-    fixed: Mapping[str, Any],
-    images: int,
-    given: Sequence[Mapping[str, Any] | None],
-) -> None:
-    """Write a stage and its slots, one for each of ``given``: a configuration, or None for a draw.
+@dataclass(frozen=True)
+class Candidate:
+    """A configuration that a confirmation trains again: the trial that found it, its value, its runs."""
 
-    ``images`` is how many training images the data set has. Its primary key lets a stage begin once only.
+    trial_id: int
+    search_value: float
+    runs: int
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """A stage that is to begin."""
+
+    name: str
+    kind: Kind
+    space: Mapping[str, Distribution]
+    fixed: Mapping[str, Any]
+    given: Sequence[Mapping[str, Any] | None]
+    """One entry per slot: its configuration, or None if it is drawn."""
+    decisions: Sequence[SpaceDecision] = ()
+    candidates: Sequence[Candidate] = ()
+    ranking: Sequence[Confirmed] = ()
+    """The candidates of the confirmation before, by rank."""
+
+
+def add_stage(connection: Connection, study_id: int, spec: StudySpec, images: int, plan: StagePlan) -> None:
+    """Write a stage, its slots, decisions and candidates; its primary key lets it begin only once.
+
+    ``images`` is the number of training images in the data set.
     """
-    after = select(StageRow.position).where(StageRow.study_id == study_id)
-    position = 1 + max(connection.scalars(after).all(), default=0 if spec.stages else 1)
+    positions = select(StageRow.position).where(StageRow.study_id == study_id)
+    position = 1 + max(connection.scalars(positions).all(), default=0 if spec.stages else 1)
+    trained = None if "train_images" in plan.space else _train_images(spec, plan.fixed, images, plan.kind)
     connection.execute(
         insert(StageRow).values(
             study_id=study_id,
-            stage=name,
+            stage=plan.name,
             position=position,
-            kind=kind,
-            trials=len(given),
-            space={key: each.model_dump(mode="json", by_alias=True) for key, each in space.items()},
-            fixed=dict(fixed),
-            epochs=None if "epochs" in space else spec.configuration(dict(fixed)).epochs,
-            train_images=None if "train_images" in space else _train_images(spec, fixed, images, kind),
+            kind=plan.kind,
+            trials=len(plan.given),
+            space={key: each.model_dump(mode="json", by_alias=True) for key, each in plan.space.items()},
+            fixed=dict(plan.fixed),
+            epochs=None if "epochs" in plan.space else spec.configuration(dict(plan.fixed)).epochs,
+            train_images=trained,
             made_at=utc_now(),
         )
     )
+    _add_slots(connection, study_id, plan.name, 0, plan.given)
+    add_decisions(connection, study_id, plan.name, plan.decisions)
+    candidates = [
+        {"study_id": study_id, "stage": plan.name, "candidate": candidate, **asdict(each)}
+        for candidate, each in enumerate(plan.candidates)
+    ]
+    if candidates:
+        connection.execute(insert(CandidateRow), candidates)
+
+
+def _add_slots(
+    connection: Connection,
+    study_id: int,
+    stage: str,
+    first: int,
+    given: Sequence[Mapping[str, Any] | None],
+) -> None:
     slots = [
-        {"study_id": study_id, "stage": name, "slot": slot, "given": None if each is None else dict(each)}
-        for slot, each in enumerate(given)
+        {"study_id": study_id, "stage": stage, "slot": slot, "given": None if each is None else dict(each)}
+        for slot, each in enumerate(given, start=first)
     ]
     if slots:
         connection.execute(insert(SlotRow), slots)
 
 
+def add_test_slot(connection: Connection, study_id: int, slot: int, given: Mapping[str, Any]) -> None:
+    """Add slot ``slot`` to stage ``test``, which has begun."""
+    _add_slots(connection, study_id, TEST, slot, [given])
+    stage = StageRow.study_id == study_id, StageRow.stage == TEST
+    connection.execute(update(StageRow).where(*stage).values(trials=slot + 1))
+
+
+def add_decisions(
+    connection: Connection, study_id: int, stage: str, decisions: Sequence[SpaceDecision]
+) -> None:
+    """Write decisions on a stage after those that it has."""
+    positions = select(func.max(DecisionRow.position)).where(
+        DecisionRow.study_id == study_id, DecisionRow.stage == stage
+    )
+    first = 1 + (connection.scalar(positions) or 0)
+    rows = [
+        {"study_id": study_id, "stage": stage, "position": position, **asdict(decision)}
+        for position, decision in enumerate(decisions, start=first)
+    ]
+    if rows:
+        connection.execute(insert(DecisionRow), rows)
+
+
+def write_ranking(connection: Connection, study_id: int, stage: str, ranking: Sequence[Confirmed]) -> None:
+    """Write the results of a confirmation to its candidates."""
+    for each in ranking:
+        values = asdict(each)
+        candidate = CandidateRow.candidate == values.pop("candidate")
+        of_stage = CandidateRow.study_id == study_id, CandidateRow.stage == stage
+        connection.execute(update(CandidateRow).where(*of_stage, candidate).values(values))
+
+
 def stage_fixed(spec: StudySpec, stage: StageSpec, images: int) -> dict[str, Any]:
-    """What a stage fixes: its epochs, and how many images its share is."""
+    """Return the hyperparameters that a stage fixes: its epochs and its number of training images."""
     fixed: dict[str, Any] = {} if stage.epochs is None else {"epochs": stage.epochs}
     if stage.data < 1:
         fixed["train_images"] = share_of(_train_images(spec, {}, images), stage.data)
@@ -144,7 +210,7 @@ def stage_fixed(spec: StudySpec, stage: StageSpec, images: int) -> dict[str, Any
 
 
 def _train_images(spec: StudySpec, fixed: Mapping[str, Any], images: int, kind: Kind = "search") -> int:
-    """How many images a trial trains on: as many as are fixed, else all that are not held out."""
+    """Number of images that a trial trains on: the fixed number, else all that are not held out."""
     searched = spec.space.get("val_fraction")
     share = max(searched.extremes()) if searched else spec.configuration({}).val_fraction
     held_out = round(images * share)
@@ -154,7 +220,7 @@ def _train_images(spec: StudySpec, fixed: Mapping[str, Any], images: int, kind: 
 
 
 def slots_to_come(connection: Connection, study_id: int) -> int:
-    """Slots of the stages that have not begun; none if the study ended before them."""
+    """Return the number of slots of stages that have not begun; 0 if the study ended before them."""
     document = connection.scalar(select(StudyRow.spec).where(StudyRow.study_id == study_id))
     if not document or not document.get("stages"):
         return 0

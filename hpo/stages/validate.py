@@ -1,4 +1,4 @@
-"""Stages that cannot work on a data set, refused before anything is trained."""
+"""Refuse stages that do not fit the data set, before anything is trained."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from hpo.stages.store import stage_fixed
 
 
 class TrainingLabels(Protocol):
-    """What of a data set decides whether stages can work on it."""
+    """The part of a data set that decides whether stages fit it."""
 
     @property
     def train_labels(self) -> Labels: ...
 
 
 def refuse_impossible(spec: StudySpec, dataset: TrainingLabels) -> None:
-    """Raise ``ConfigurationError`` for stages that cannot work on these images."""
+    """Raise ``ConfigurationError`` if a stage does not fit these images."""
     labels = dataset.train_labels
     rarest = int(np.bincount(labels).min()) if len(labels) else 0
     for stage in spec.stages:
@@ -30,7 +30,7 @@ def refuse_impossible(spec: StudySpec, dataset: TrainingLabels) -> None:
         if images is not None and images < max(batch, len(np.unique(labels))):
             raise ConfigurationError(
                 f"stage {stage.name}: data: {stage.data:g} is {images} training images, fewer than "
-                + (f"batch_size {batch}" if images < batch else "there are classes")
+                + (f"batch_size {batch}" if images < batch else "the number of classes")
             )
         folds = stage.confirm.folds if stage.confirm else 0
         if folds > rarest:

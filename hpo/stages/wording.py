@@ -1,74 +1,92 @@
-"""A confirmation in words: which configurations were chosen, and what their runs say."""
+"""The messages of decisions between stages: carried trials, selected candidates, confirmation results."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from hpo.config.fields import setting
 from hpo.config.study import ConfirmationSettings
+from hpo.stages.around import CHANGE
 from hpo.stages.confirm import LEVEL, Confirmed
-from hpo.stages.refine import SpaceDecision
+from hpo.stages.refine import RankedTrial, SpaceDecision
 
-Candidate = tuple[int, str, float]
-"""The number of the trial that found a configuration, its stage and its value."""
-TOLD_APART = 0.05
-"""The p-value up to which the winner is said to be ahead."""
+SIGNIFICANCE = 0.05
+"""The largest p-value at which the winner is called significantly better."""
 
 
-def chosen(confirmation: ConfirmationSettings, candidates: Sequence[Candidate]) -> list[SpaceDecision]:
-    """Which configurations are trained again, and how often."""
-    if not candidates:
+def around(trials: Sequence[int], of: int, before: str) -> SpaceDecision:
+    """Describe which configurations are drawn around: the numbers of the best of ``of`` trials."""
+    numbers = ", ".join(map(str, trials))
+    message = (
+        f"drawn around the best {len(trials)} of {of} trials of {before}: numbers move on their scale by "
+        f"about a third of their range, choices change in one of {round(1 / CHANGE)} draws (trials {numbers})"
+    )
+    return SpaceDecision("", "around", message, {"trials": list(trials), "of": of, "stage": before})
+
+
+def carry(best: Sequence[RankedTrial]) -> SpaceDecision:
+    """Describe which configurations are trained again."""
+    listed = ", ".join(f"trial {number} of {stage} ({setting(value)})" for number, stage, value in best)
+    which = f"best {len(best)}" if len(best) > 1 else "best"
+    message = f"starts with the {which} so far, trained with this stage's epochs and images: {listed}"
+    return SpaceDecision("", "carry", message, {"trials": [number for number, _, _ in best]})
+
+
+def candidates(settings: ConfirmationSettings, best: Sequence[RankedTrial]) -> list[SpaceDecision]:
+    """Describe which configurations are trained again, and how often."""
+    if not best:
         message = "no trial learned, so there is nothing to confirm: the study ends here"
         return [SpaceDecision("", "end", message, {})]
     decisions = [
         SpaceDecision(
             f"trial {number}",
             "keep",
-            f"trial {number} of stage {stage} ({value:.4f}) is trained again {how_often(confirmation)}",
+            f"trial {number} of stage {stage} ({value:.4f}) is trained again {_how_often(settings)}",
             {"number": number, "stage": stage, "search_value": value},
         )
-        for number, stage, value in candidates
+        for number, stage, value in best
     ]
-    if len(candidates) < confirmation.top:
-        message = f"of the {confirmation.top} that were to be confirmed, only {len(candidates)} learned"
-        decisions.append(
-            SpaceDecision("", "keep", message, {"asked": confirmation.top, "found": len(candidates)})
-        )
+    if len(best) < settings.top:
+        message = f"only {len(best)} of the {settings.top} configurations to be confirmed learned"
+        decisions.append(SpaceDecision("", "keep", message, {"asked": settings.top, "found": len(best)}))
     return decisions
 
 
-def how_often(confirmation: ConfirmationSettings) -> str:
+def _how_often(settings: ConfirmationSettings) -> str:
     """``3 times with other seeds``, ``with 2 seeds in each of 5 folds``."""
-    if not confirmation.folds:
-        return f"{confirmation.seeds} times with other seeds"
-    seeds = f"{confirmation.seeds} seeds" if confirmation.seeds > 1 else "one seed"
-    return f"with {seeds} in each of {confirmation.folds} folds"
+    if not settings.folds:
+        return f"{settings.seeds} times with other seeds"
+    seeds = f"{settings.seeds} seeds" if settings.seeds > 1 else "one seed"
+    return f"with {seeds} in each of {settings.folds} folds"
 
 
-def confirmed(
-    confirmation: ConfirmationSettings,
+def confirmation_result(
+    settings: ConfirmationSettings,
     ranking: Sequence[Confirmed],
     found: Mapping[int, tuple[int, float]],
-    best_found: float,
-    as_long: bool,
+    best_of_search: float,
+    same_budget: bool,
 ) -> list[SpaceDecision]:
-    """The winner and how sure that is; the others; and how much better the search made it look.
+    """Describe the winner and how significant its lead is, the others, and how optimistic the search was.
 
-    ``found`` has the number and the search value of each candidate's trial. ``as_long`` says whether the
-    trial of ``best_found`` had the epochs and images of a confirming run: else the values do not compare.
+    ``found`` has the number and the search value of each candidate's trial. ``same_budget`` is whether the
+    best trial of the search had the epochs and images of a confirming run; if not, values do not compare.
     """
     winner = ranking[0]
-    if winner.completed < confirmation.runs_each or winner.mean is None:
+    if winner.completed < settings.runs_each or winner.mean is None:
         message = "no configuration completed all its runs, so none is confirmed: the study ends here"
         return [SpaceDecision("", "end", message, {})]
     decisions = [_winner(winner, ranking, found)]
-    decisions += [_other(each, confirmation, found) for each in ranking[1:]]
-    gap = best_found - winner.mean
-    said = f"the best value of the search was {best_found:.4f}, the winner's mean is {winner.mean:.4f}: "
-    if as_long:
-        message = f"{said}{abs(gap):.4f} {'less, the winner' if gap > 0 else 'more, so no winner'}'s curse"
+    decisions += [_other(each, settings, found) for each in ranking[1:]]
+    gap = best_of_search - winner.mean
+    message = (
+        f"the best value of the search was {best_of_search:.4f}, the winner's mean is {winner.mean:.4f}: "
+    )
+    if same_budget:
+        message += f"{abs(gap):.4f} {'less, the winner' if gap > 0 else 'more, so no winner'}'s curse"
     else:
-        message = f"{said}not after as many epochs and images, so neither speaks of a winner's curse"
-    evidence = {"best_of_search": best_found, "confirmed": winner.mean, "gap": gap}
+        message += "their epochs and images differ, so this does not measure the winner's curse"
+    evidence = {"best_of_search": best_of_search, "confirmed": winner.mean, "gap": gap}
     return [*decisions, SpaceDecision("", "keep", message, evidence)]
 
 
@@ -76,45 +94,46 @@ def _winner(
     winner: Confirmed, ranking: Sequence[Confirmed], found: Mapping[int, tuple[int, float]]
 ) -> SpaceDecision:
     number, value = found[winner.candidate]
-    said = f"trial {number} wins: {mean_text(winner)}, {value:.4f} in the search"
+    message = f"trial {number} wins: {_mean_text(winner)}, {value:.4f} in the search"
     if len(ranking) > 1 and winner.difference is not None:
         runner_up = found[ranking[1].candidate][0]
-        said += f"; {winner.difference:.4f} ahead of trial {runner_up}"
+        message += f"; {winner.difference:.4f} ahead of trial {runner_up}"
         if winner.p_value is not None:
-            apart = "told apart" if winner.p_value <= TOLD_APART else "which may be chance"
-            said += f", {apart} (p = {winner.p_value:.2g})"
-    said += "; it is trained on training and validation images and measured on the test images, once"
-    return SpaceDecision(f"trial {number}", "keep", said, _evidence(winner, number, value))
+            verdict = "significant" if winner.p_value <= SIGNIFICANCE else "which may be chance"
+            message += f", {verdict} (p = {winner.p_value:.2g})"
+    message += "; it is trained on training and validation images and evaluated on the test images, once"
+    return SpaceDecision(f"trial {number}", "keep", message, _evidence(winner, number, value))
 
 
 def _other(
-    each: Confirmed, confirmation: ConfirmationSettings, found: Mapping[int, tuple[int, float]]
+    each: Confirmed, settings: ConfirmationSettings, found: Mapping[int, tuple[int, float]]
 ) -> SpaceDecision:
     number, value = found[each.candidate]
-    failed = confirmation.runs_each - each.completed
-    said = f"{mean_text(each)}, {value:.4f} in the search"
+    failed = settings.runs_each - each.completed
+    result = f"{_mean_text(each)}, {value:.4f} in the search"
     if failed:
-        said = f"{failed} of {confirmation.runs_each} runs came to nothing" + (
-            f"; the others: {said}" if each.completed else ""
-        )
-    return SpaceDecision(f"trial {number}", "drop", f"trial {number}: {said}", _evidence(each, number, value))
+        others = f"; the others: {result}" if each.completed else ""
+        result = f"{failed} of {settings.runs_each} runs failed or were stopped{others}"
+    return SpaceDecision(
+        f"trial {number}", "drop", f"trial {number}: {result}", _evidence(each, number, value)
+    )
 
 
-def looked_again(number: int, looks: int) -> SpaceDecision:
-    """Somebody asked for a look at the test images, after ``looks`` others."""
-    said = f"trial {number} is trained on training and validation images and measured on the test images"
-    if looks:
-        said += f": look {looks + 1}; only the first is an honest one"
-    return SpaceDecision(f"trial {number}", "keep", said, {"number": number, "looks_before": looks})
+def evaluation(number: int, earlier: int) -> SpaceDecision:
+    """Describe an evaluation on the test images that a user asked for, after ``earlier`` others."""
+    message = f"trial {number} is trained on training and validation images and evaluated on the test images"
+    if earlier:
+        message += f": evaluation {earlier + 1}; only the first one is unbiased"
+    return SpaceDecision(f"trial {number}", "keep", message, {"number": number, "looks_before": earlier})
 
 
-def confidence() -> str:
-    """How an interval is called."""
+def interval_label() -> str:
+    """Label of the confidence interval."""
     return f"{LEVEL:.0%} interval"
 
 
-def mean_text(each: Confirmed) -> str:
-    """``0.7812 ± 0.0041 over 3 runs``: the mean and its 95 % interval."""
+def _mean_text(each: Confirmed) -> str:
+    """``0.7812 ± 0.0041 (95%, 3 runs)``: the mean and its interval."""
     if each.mean is None:
         return "no value"
     spread = f" ± {each.mean - each.low:.4f}" if each.low is not None else ""

@@ -155,7 +155,7 @@ class Repeat:
 
     def _different_draws(self) -> Iterator[Difference]:
         """Yield hyperparameters that today's code draws differently; only for samplers that do not learn."""
-        spec, then = self._stage.spec.giving(self.trial.given or {}), self.trial.configuration
+        spec, then = self._stage.spec.with_fixed(self.trial.given or {}), self.trial.configuration
         if spec.sampler.name not in PURE:
             return
         now = spec.configuration(

@@ -20,7 +20,7 @@ from tests.helpers.killable_workers import (
 
 TRIALS, WORKERS, DEATHS = 6, 3, 12
 LONG: dict[str, Any] = {"epochs": 12}
-SOMETIMES = {"HPO_CHECKPOINT_SECONDS": "0.2"}
+SOMETIMES: Any = {"HPO_CHECKPOINT_SECONDS": "0.2"}
 """Checkpoints, beside those at the ends of epochs."""
 KILLED = f"signal {signal.SIGPROF.value}"
 

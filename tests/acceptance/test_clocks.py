@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.parametrize("storage_url", ["postgresql"], indirect=True),
 ]
 TEN_MINUTES = 600.0
-SHORT_LEASE = {"HPO_LEASE_SECONDS": "5"}
+SHORT_LEASE: Any = {"HPO_LEASE_SECONDS": "5"}
 Undisturbed = Callable[[int], dict[str, list[Any]]]
 
 

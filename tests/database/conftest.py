@@ -48,7 +48,7 @@ class Bench:
 
     def __init__(self, store: ResultsStore) -> None:
         self.store = store
-        self.images = Images()
+        self.images: Any = Images()
 
     def spec(self, name: str = "first", trials: int = 3, **changes: Any) -> StudySpec:
         document = {

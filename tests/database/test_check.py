@@ -242,7 +242,7 @@ def test_a_study_deleted_in_the_dashboard_leaves_nothing_at_once(url: str) -> No
         "wsgi.url_scheme": "http",
     }
     list(app(request, lambda said, headers, *_: status.append(said)))
-    storage._backend.engine.dispose()
+    storage._backend.engine.dispose()  # type: ignore[attr-defined]
     assert status == ["204 No Content"]
     assert _rows(url) == dict.fromkeys(_rows(url), 0)
     assert found(url) == []

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import inspect
@@ -60,6 +60,6 @@ def test_processes_upgrade_at_once_and_claim_no_slot_twice(empty_storage_url: st
     assert crew.together(empty_storage_url, None) == ["upgraded"] * PROCESSES
     with ResultsStore(empty_storage_url) as store:
         assert set(inspect(store.engine).get_view_names()) == set(VIEWS)
-        study_id = register_study(store, StudySpec(study="many", trials=SLOTS), Images())
+        study_id = register_study(store, StudySpec(study="many", trials=SLOTS), cast(Any, Images()))
     claimed = crew.together(empty_storage_url, study_id)
     assert sorted(slot for each in claimed for slot in each) == [[slot, 1] for slot in range(SLOTS)]

@@ -26,8 +26,10 @@ from hpo.signals import StudyStoppedError
 from hpo.storage import fence, store, tables
 from hpo.storage.engine import writing
 from hpo.storage.fence import Lease
+from hpo.storage.retry import DEFAULT_RETRY
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import AttemptRow, SlotRow, TrialRow
+from tests.database.conftest import Bench
 
 SLOTS, EPOCHS = 2, 2
 WORKERS = st.sampled_from(["a:1:0.00", "b:2:0.00", "c:3:0.00"])
@@ -100,7 +102,7 @@ class Protocol(RuleBasedStateMachine):
             return
         if hung:
             done = self.writes(
-                worker, lambda lease, trial: leases.release_as_hung(self.store, lease, leases.DEFAULT_RETRY)
+                worker, lambda lease, trial: leases.release_as_hung(self.store, lease, DEFAULT_RETRY)
             )
         else:
             done = self.writes(worker, lambda lease, trial: release(self.store, lease))
@@ -180,7 +182,7 @@ SQLITE = pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
-def machine(bench: Any, tmp_path: Path) -> type[Protocol]:
+def machine(bench: Bench, tmp_path: Path) -> type[Protocol]:
     template = Path(bench.store.url.removeprefix("sqlite:///"))
     count = iter(range(1_000_000))
 
@@ -199,7 +201,7 @@ def machine(bench: Any, tmp_path: Path) -> type[Protocol]:
 
 def explore(machine: type[Protocol], examples: int, quick: bool = False) -> None:
     """``quick`` makes no effort to find the shortest example."""
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         machine,
         settings=settings(
             max_examples=examples,

@@ -92,8 +92,8 @@ def test_there_and_back_under_another_name(there: str, here: str, tmp_path: Path
             row["study"] = ""
     assert returned == renamed
     with open_archive(back) as archive:
-        (row,) = archive.lines("hpo_study.jsonl")
-    assert (json.loads(row)["name"], json.loads(row)["spec"]["study"]) == ("renamed", "renamed")
+        (line,) = archive.lines("hpo_study.jsonl")
+    assert (json.loads(line)["name"], json.loads(line)["spec"]["study"]) == ("renamed", "renamed")
 
 
 def test_the_slot_that_was_running_is_claimed_first_and_goes_on(file: Path, here: str) -> None:

@@ -22,7 +22,7 @@ def claim_all(url: str, study_id: int) -> list[tuple[int, int]]:
 print(json.dumps("ready"), flush=True)  # noqa: T201 (its way to answer)
 for line in sys.stdin:
     url, study_id = json.loads(line)
-    answer = "upgraded"
+    answer: object = "upgraded"
     if study_id is None:
         ResultsStore(url).close()
     else:

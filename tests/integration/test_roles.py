@@ -216,7 +216,7 @@ def _status(app: Dashboard, path: str) -> str:
     statuses: list[str] = []
     environ: dict[str, Any] = {"PATH_INFO": path}
     setup_testing_defaults(environ)
-    b"".join(app(environ, lambda status, *_: statuses.append(status)))  # type: ignore[func-returns-value,arg-type,return-value]
+    b"".join(app(environ, lambda status, *_: statuses.append(status)))
     return statuses[-1]
 
 

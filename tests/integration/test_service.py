@@ -19,6 +19,7 @@ from hpo.signals import StopRequestedError
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import StudyRow, WorkerRow
 from hpo.training.model_factory import allow_only
+from hpo.training.setup import prepare as real_prepare
 from hpo.workers import loop
 from hpo.workers.loop import serve
 from hpo.workers.messages import Ready, WorkOrder
@@ -99,6 +100,7 @@ def test_loop_skips_a_study_whose_data_set_is_missing(storage_url: str, tmp_path
         spec = store.read(
             lambda connection: connection.scalar(select(StudyRow.spec).where(StudyRow.study_id == elsewhere))
         )
+        assert spec is not None
         fixed = {**spec["fixed"], "dataset": "folder", "data_root": str(tmp_path / "none")}
         moved = update(StudyRow).where(StudyRow.study_id == elsewhere)
         values = {"spec": {**spec, "fixed": fixed}, "dataset": "folder"}
@@ -134,12 +136,10 @@ def test_loop_stops_a_failing_study_and_serves_others(
 ) -> None:
     import hpo.trial.run
 
-    real = hpo.trial.run.prepare
-
     def prepare(configuration: Any, *arguments: Any) -> Any:
         if configuration.width == 5:
             raise ValueError("no luck")
-        return real(configuration, *arguments)
+        return real_prepare(configuration, *arguments)
 
     monkeypatch.setattr(hpo.trial.run, "prepare", prepare)
     bad = _submit(

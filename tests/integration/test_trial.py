@@ -38,6 +38,7 @@ from hpo.rng import Key
 from hpo.search.samplers.registry import sample_slot
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import results_engine
+from hpo.training.model_factory import build_model
 from hpo.training.setup import TrialSetup
 from hpo.workers.loop import serve
 from hpo.workers.messages import Ready, WorkOrder
@@ -205,7 +206,7 @@ class _Broken(nn.Module):
 def test_a_bug_in_a_trial_fails_it_and_the_study_goes_on(
     storage_url: str, results: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = hpo.training.setup.build_model
+    real = build_model
 
     def build(configuration: Any, **arguments: Any) -> nn.Module:
         return _Broken() if configuration.width == 4 else real(configuration, **arguments)

@@ -15,7 +15,7 @@ def test_everything_public_is_there() -> None:
         assert getattr(hpo, name) is not None
     assert dir(hpo) == sorted(hpo.__all__)
     with pytest.raises(AttributeError, match="no attribute 'open_result'"):
-        _ = hpo.open_result  # type: ignore[attr-defined]
+        _ = hpo.open_result
 
 
 def test_importing_it_imports_nothing_heavy() -> None:

@@ -25,8 +25,7 @@ def enqueue(
     """
     from hpo.cli.console import print_line
     from hpo.cli.database import find_in_database
-    from hpo.config.parsing.given import read_given
-    from hpo.config.parsing.load import load_study
+    from hpo.config.parsing.load import load_study, read_assignments
     from hpo.queue import slots
     from hpo.reporting import formatting
     from hpo.storage.store import ResultsStore
@@ -36,7 +35,7 @@ def enqueue(
     url = storage_url(storage)
     found = find_in_database(url, study)
     spec = found.spec if found else load_study(study)
-    given = read_given(spec, pairs)
+    given = read_assignments(spec, pairs)
     with ResultsStore(url) as store:
         study_id = found.study_id if found else submit_study(store, spec).study_id
         slot, grown = slots.enqueue(store, study_id, given)

@@ -19,13 +19,13 @@ def evaluate(
     from hpo.cli.console import print_line, print_warning
     from hpo.cli.database import study_in_database
     from hpo.reporting import formatting
-    from hpo.stages.advance import look_again
+    from hpo.stages.advance import evaluate_on_test
     from hpo.storage.store import ResultsStore
 
     url = storage_url(storage)
     study_in_database(url, study)
     with ResultsStore(url) as store:
-        looks = look_again(store, study, number)
+        looks = evaluate_on_test(store, study, number)
     if looks:
         print_warning(
             f"this is evaluation {looks + 1} on the test images, "

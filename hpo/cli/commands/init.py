@@ -113,7 +113,7 @@ def _search(name: str) -> SearchName:
     try:
         return SearchName(name.strip())
     except ValueError:
-        raise UserError(f"{name!r} is none of {', '.join(SearchName)}") from None
+        raise UserError(f"{name!r} is not one of: {', '.join(SearchName)}") from None
 
 
 def _default_images() -> str:
@@ -144,7 +144,7 @@ def _images(name: str) -> Images:
 def _plan(how_long: float | Length, images: Images) -> tuple[Length, str, str]:
     """How many trials and epochs, how long that takes at this machine's speed, and a comment on it."""
     from hpo.cli.console import stderr
-    from hpo.config.template import Length, fitting
+    from hpo.config.template import Length, fitting_length
     from hpo.reporting import formatting
     from hpo.training.speed import pool_speed
 
@@ -154,7 +154,7 @@ def _plan(how_long: float | Length, images: Images) -> tuple[Length, str, str]:
         speed, length = pool_speed(how_long.trials), how_long
     else:
         speed = pool_speed()
-        length = fitting(60 * how_long * speed, images)
+        length = fitting_length(60 * how_long * speed, images)
     work = length.work(images)
     about = formatting.duration(work / speed)
     comment = (

@@ -1,4 +1,4 @@
-"""A study's stages, the decisions between them and what was confirmed, as `hpo run` and `hpo status` end."""
+"""A study's stages, decisions and confirmation, as `hpo run` and `hpo status` show them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from hpo.cli.console import print_title, printable
 from hpo.cli.views.tables import table_that_fits
 from hpo.queries.stages import ConfirmationResult, StageStatus, stages_status
 from hpo.reporting import formatting
-from hpo.stages.wording import confidence
+from hpo.stages.wording import interval_label
 
 
 def print_stages(console: Console, engine: Engine, study: str) -> None:
-    """Nothing for a study without stages whose test images nobody has looked at."""
+    """Print nothing if the study has no stages and was never evaluated on the test images."""
     found = stages_status(engine, study)
     if found.stages:
         print_title(console, "stages")
@@ -38,7 +38,7 @@ def print_stages(console: Console, engine: Engine, study: str) -> None:
 
 
 def as_dict(engine: Engine, study: str) -> dict[str, Any]:
-    """The same for programs."""
+    """Return the same as JSON values."""
     return asdict(stages_status(engine, study))
 
 
@@ -64,7 +64,7 @@ def _confirmed_table(found: Sequence[ConfirmationResult], width: int) -> Table:
         "mean": [
             Text(formatting.accuracy(each.mean), "bold green" if each.rank == 1 else "") for each in found
         ],
-        confidence(): [Text(_interval(each)) for each in found],
+        interval_label(): [Text(_interval(each)) for each in found],
         "runs": [Text(f"{each.completed}/{each.runs}") for each in found],
         "ahead of next": [
             Text("–" if each.difference is None else f"{each.difference:.4f}") for each in found

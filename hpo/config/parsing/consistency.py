@@ -1,4 +1,4 @@
-"""Mistakes between the parts of a study file, such as a `when` that never holds."""
+"""Contradictions between the parts of a study file, such as a `when` that never holds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Rule:
-    """A contradiction between fields: ``broken`` says whether the values of ``fields`` clash."""
+    """A rule about several fields: ``broken`` returns whether the values of ``fields`` violate it."""
 
     fields: tuple[str, ...]
     broken: Callable[[Values], bool]
@@ -35,7 +35,7 @@ MODEL_DEPTHS: dict[str, tuple[Callable[[int], bool], str]] = {
     "airbench": (lambda d: d == 7, "airbench has 7 convolutions: leave depth out"),
     "mlp": (lambda d: d <= 50, "use 1 to 50 hidden layers"),
 }
-"""The bundled models: which depths each can have, and how to say so."""
+"""The bundled models: whether each can have a depth, and the message if it cannot."""
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -77,9 +77,7 @@ RULES: tuple[Rule, ...] = (
             and v["train_images"] is not None
             and v["pca_components"] > v["train_images"]
         ),
-        lambda v: (
-            f"pca_components {v['pca_components']} is more than {v['train_images']} train_images determine"
-        ),
+        lambda v: f"pca_components {v['pca_components']} is more than {v['train_images']} train_images allow",
     ),
     Rule(
         ("model", "depth"),
@@ -98,31 +96,31 @@ def broken_rules(values: Values) -> list[str]:
     return [rule.message(values) for rule in RULES if rule.broken(values)]
 
 
-MAX_COMBINATIONS = 100_000  # per rule; a study of tens of values has hundreds
+MAX_COMBINATIONS = 100_000  # per rule; typical studies have hundreds
 MAX_GRID = 100_000
 
 
 @dataclass
 class Draft:
-    """A study being read: what was understood so far, and where each hyperparameter stands."""
+    """A study being parsed: what is known so far, and the place of each hyperparameter."""
 
     fixed: dict[str, Scalar] = field(default_factory=dict)
     space: dict[str, Distribution] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)
-    """Hyperparameters with a mistake; nothing is concluded from them."""
+    """Hyperparameters with mistakes; no conclusions are drawn from them."""
 
     def place(self, name: str) -> Place:
-        """Where a hyperparameter was given."""
+        """Return the place of a hyperparameter."""
         return self.places.get(name, Place())
 
     def constant(self, name: str) -> Scalar:
-        """The value of a hyperparameter that is not searched."""
+        """Return the value of a hyperparameter that is not searched."""
         default: Scalar = HYPERPARAMETERS[name].default
         return self.fixed.get(name, default)
 
     def can_be(self, name: str, value: Scalar) -> bool:
-        """Whether a hyperparameter can take a value in this study."""
+        """Return whether a hyperparameter can take a value in this study."""
         if name in self.unreadable:
             return True
         if name in self.space:
@@ -130,8 +128,8 @@ class Draft:
         return self.constant(name) == value
 
 
-def drop_what_overrides_switch_off(draft: Draft) -> None:
-    """Leave out of the space what an override made pointless: momentum, after ``--set optimizer=adam``."""
+def drop_overridden(draft: Draft) -> None:
+    """Remove from the space what an override made irrelevant: momentum, after ``--set optimizer=adam``."""
     overridden = {name for name, place in draft.places.items() if place.source}
     while dropped := [
         name
@@ -144,18 +142,18 @@ def drop_what_overrides_switch_off(draft: Draft) -> None:
 
 
 def when_problems(draft: Draft) -> list[Problem]:
-    """``when`` that goes in a circle or can never hold."""
+    """Report conditions (``when``) that are circular or can never hold."""
     problems = []
     for name in draft.space:
         circle = _circle(draft.space, name)
         if circle:
             if name == min(circle):
                 text = " → ".join([*circle, circle[0]])
-                problems.append(draft.place(name).problem(name, f"when goes in a circle: {text}"))
+                problems.append(draft.place(name).problem(name, f"when is circular: {text}"))
             continue
         for parent, wanted in _impossible_conditions(draft, name):
             message = f"is never drawn: {parent} is never {' or '.join(map(yaml_text, wanted))} in this study"
-            problems.append(draft.place(name).problem(name, message, _what_it_is(draft, parent)))
+            problems.append(draft.place(name).problem(name, message, _origin_text(draft, parent)))
     return problems
 
 
@@ -166,15 +164,15 @@ def _impossible_conditions(draft: Draft, name: str) -> Iterator[tuple[str, list[
             yield parent, values
 
 
-def _what_it_is(draft: Draft, name: str) -> str:
+def _origin_text(draft: Draft, name: str) -> str:
     if name in draft.space:
         return f"{name} is drawn from {distribution_text(draft.space[name])}"
-    how = "fixed at" if name in draft.fixed else "not given, so it is"
+    how = "fixed at" if name in draft.fixed else "not set, so it is"
     return f"{name} is {how} {yaml_text(draft.constant(name))}"
 
 
 def _circle(space: dict[str, Distribution], name: str) -> list[str]:
-    """The names on a circle of ``when`` through ``name``, in order; empty if there is none."""
+    """Return the names on a circle of ``when`` through ``name`` in order; empty if there is none."""
     paths = [[name]]
     seen = {name}
     while paths:
@@ -189,7 +187,7 @@ def _circle(space: dict[str, Distribution], name: str) -> list[str]:
 
 
 def contradictions(draft: Draft) -> list[Problem]:
-    """Rules that some configuration of the study breaks: one problem a rule, with the values that do."""
+    """Report rules that some configuration of the study breaks, each once, with values that break it."""
     problems = []
     for rule in RULES:
         if draft.unreadable.intersection(rule.fields):
@@ -198,13 +196,13 @@ def contradictions(draft: Draft) -> list[Problem]:
         if broken is not None:
             name = _culprit(draft, rule)
             problems.append(
-                draft.place(name).problem(name, rule.message(broken), _searched(draft, rule, broken))
+                draft.place(name).problem(name, rule.message(broken), _drawn_text(draft, rule, broken))
             )
     return problems
 
 
 def _combinations(draft: Draft, rule: Rule) -> Iterator[dict[str, Any]]:
-    """The values that a rule's fields can have together: the ends of what is searched, as ``when`` allows."""
+    """Yield values that a rule's fields can have together: bounds of searched ones, as ``when`` allows."""
     names = _with_parents(draft, rule.fields)
     candidates = [
         draft.space[name].extremes() + ([_ABSENT] if draft.space[name].when else [])
@@ -223,26 +221,26 @@ _ABSENT = object()
 
 def _with_parents(draft: Draft, names: tuple[str, ...]) -> list[str]:
     found = list(names)
-    for name in found:  # grows while it is walked
+    for name in found:  # grows during the iteration
         if name in draft.space:
             found.extend(parent for parent in draft.space[name].when if parent not in found)
     return found
 
 
 def _culprit(draft: Draft, rule: Rule) -> str:
-    """The field to blame: one set on the command line, else the one that stands last in the file."""
+    """Return the field to report: one set on the command line, else the last one in the file."""
     given = [name for name in rule.fields if name in draft.places]
     order = {name: (bool(place.source), place.line or 0) for name, place in draft.places.items()}
     return max(given or rule.fields, key=lambda name: order.get(name, (False, 0)))
 
 
-def _searched(draft: Draft, rule: Rule, values: dict[str, Any]) -> str:
+def _drawn_text(draft: Draft, rule: Rule, values: dict[str, Any]) -> str:
     drawn = [f"{name} {as_written(yaml_text(values[name]))}" for name in rule.fields if name in draft.space]
-    return f"the study can draw {' with '.join(drawn)}" if drawn else ""
+    return f"the study may draw {' with '.join(drawn)}" if drawn else ""
 
 
 def grid_problems(draft: Draft) -> list[Problem]:
-    """What a grid cannot go through."""
+    """Report distributions that a grid cannot enumerate, and grids that are too large."""
     problems = []
     points = 1
     for name, distribution in draft.space.items():
@@ -251,7 +249,7 @@ def grid_problems(draft: Draft) -> list[Problem]:
         elif isinstance(distribution, Integer):
             points *= distribution.int_[1] - distribution.int_[0] + 1
         else:
-            message = f"sampler: grid cannot go through {distribution_text(distribution)}"
+            message = f"sampler: grid cannot enumerate {distribution_text(distribution)}"
             problems.append(draft.place(name).problem(name, message, "use choice or int, or sampler: random"))
     if points > MAX_GRID and not problems:
         size = f"{points:,}" if math.log10(points) < 12 else "more than 1e12"
@@ -262,13 +260,13 @@ def grid_problems(draft: Draft) -> list[Problem]:
 
 
 def cmaes_problems(draft: Draft) -> list[Problem]:
-    """A space without a number that every trial has is nothing that CMA-ES could move in."""
-    moving = [
+    """Report a space without a number that every trial draws: CMA-ES has no dimension."""
+    numbers = [
         each
         for each in draft.space.values()
         if not isinstance(each, Choice) and not draft.space.keys() & each.when.keys()
     ]
-    if moving or draft.unreadable:
+    if numbers or draft.unreadable:
         return []
     message = "sampler: cmaes needs a number that every trial draws: log, uniform or int"
     return [Problem(message, "space", hint="use sampler: tpe for choices")]
@@ -276,14 +274,14 @@ def cmaes_problems(draft: Draft) -> list[Problem]:
 
 @dataclass(frozen=True)
 class PrunerGiven:
-    """What stands under a key ``pruner``, a name or a name with options, and where."""
+    """The value of a key ``pruner``, a name or a name with options, and its place."""
 
     given: Any
     place: Place
 
 
 def pruner_problems(pruner: PrunerGiven, draft: Draft) -> list[Problem]:
-    """A pruner whose first look comes when every trial is over."""
+    """Report a pruner whose first comparison comes after the last epoch."""
     options: dict[str, Any] = {}
     name = pruner.given
     if isinstance(name, dict):
@@ -292,15 +290,17 @@ def pruner_problems(pruner: PrunerGiven, draft: Draft) -> list[Problem]:
         return []
     fields = options_of(Pruner)[name]
     longest = max(draft.space["epochs"].extremes()) if "epochs" in draft.space else draft.constant("epochs")
-    for option, later in _FIRST_LOOK.items():
+    for option, later in _FIRST_COMPARISON.items():
         if option not in fields:
             continue
         value = options.get(option, fields[option].default)
         if value + later >= longest:
-            message = f"{name} would stop nothing: {option} is {value}, and trials have {longest} epochs"
+            message = (
+                f"{name} would never stop a trial: {option} is {value}, and trials have {longest} epochs"
+            )
             return [pruner.place.problem("pruner", message, f"lower {option} or raise epochs")]
     return []
 
 
-_FIRST_LOOK = {"min_epochs": 0, "warmup_epochs": 1}
-"""Options of pruners in epochs, and how many epochs later the first look is."""
+_FIRST_COMPARISON = {"min_epochs": 0, "warmup_epochs": 1}
+"""Pruner options in epochs, and how many epochs later the first comparison is."""

@@ -1,7 +1,13 @@
-"""A study file → ``StudySpec``, or every mistake in it at once: line, key, what is wrong, what is right."""
+"""A study file → ``StudySpec``, or all its mistakes at once: line, key, what is wrong, what would be right.
+
+The text is parsed into a tree whose values know their lines (``yaml_tree``), overrides are applied to it
+(``overrides``), each section is read (here, ``sections``, ``space``, ``stages``) and the whole is checked for
+contradictions (``consistency``).
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,18 +19,18 @@ from hpo.config.parsing.consistency import (
     PrunerGiven,
     cmaes_problems,
     contradictions,
-    drop_what_overrides_switch_off,
+    drop_overridden,
     grid_problems,
     pruner_problems,
     when_problems,
 )
 from hpo.config.parsing.overrides import apply_overrides
 from hpo.config.parsing.sections import (
-    METHODS,
+    NAMED_CHOICES,
+    choice_field,
     first_problems,
-    method_word,
+    read_choice,
     read_first,
-    read_method,
     read_needs,
     read_options,
 )
@@ -36,13 +42,13 @@ from hpo.config.space import Choice, drawing_order
 from hpo.config.study import NAME_PATTERN, StudySpec, planned_trials
 from hpo.config.suggestions import did_you_mean
 from hpo.config.thresholds import Thresholds
-from hpo.errors import Problem, StudyFileError
+from hpo.errors import Problem, StudyFileError, UserError
 
-__all__ = ["bundled_studies", "drawing_order", "load_study", "parse_study"]
+__all__ = ["bundled_studies", "drawing_order", "load_study", "parse_study", "read_assignments"]
 
 
 def load_study(source: str, overrides: Sequence[str] = ()) -> StudySpec:
-    """The study in a file or of a bundled name, with ``key=value`` overrides applied.
+    """Load a study file or a bundled study, with ``key=value`` overrides applied.
 
     Raises ``UnknownStudyError`` if there is no such study, ``StudyFileError`` with all its mistakes.
     """
@@ -51,54 +57,67 @@ def load_study(source: str, overrides: Sequence[str] = ()) -> StudySpec:
 
 
 def parse_study(text: str, source: str, overrides: Sequence[str] = (), option: str = "--set ") -> StudySpec:
-    """The study that ``text`` describes; ``source`` is its name in messages. Raises ``StudyFileError``.
+    """Parse the study in ``text``. Raises ``StudyFileError`` with all its mistakes.
 
-    ``option`` is what stood before each override.
+    ``source`` is its name in messages; ``option`` is what precedes each override there.
     """
     problems: list[Problem] = []
     tree = read_tree(text, source, problems)
     if not isinstance(tree, MappingNode):
         raise StudyFileError(source, [*problems, _not_a_study(tree)])
     tree = apply_overrides(tree, overrides, problems, option)
-    given = _top_level(tree, problems)
-    given["needs"] = read_needs(tree.entries.get("needs"), problems)
-    stages = parse_stages(tree.entries.get("stages"), problems)
-    draft = Draft()
-    _read_section(tree, "fixed", draft, _read_fixed, problems)
-    _read_section(tree, "space", draft, _read_searched, problems)
-    drop_what_overrides_switch_off(draft)
+    values = _read_single_values(tree, problems)
+    values["needs"] = read_needs(tree.entries.get("needs"), problems)
+    draft = _read_hyperparameters(tree, problems)
     problems += [*_in_both(tree), *_unknown_models(draft), *when_problems(draft), *contradictions(draft)]
-    sampler = _method_name(given.get("sampler"))
+    sampler = _choice_name(values.get("sampler"))
     problems += _sampler_problems(sampler, draft)
-    pruner = PrunerGiven(given.get("pruner"), tree.keys.get("pruner", Place()))
+    stages = parse_stages(tree.entries.get("stages"), problems)
+    pruner = PrunerGiven(values.get("pruner"), tree.keys.get("pruner", Place()))
     if stages:
         problems += stage_problems(tree.entries["stages"], stages, draft, pruner)
-        problems += _other_trials(tree, given, planned_trials(stages))
-        given |= {"stages": stages, "trials": planned_trials(stages)}
+        problems += _other_trials(tree, values, planned_trials(stages))
+        values |= {"stages": stages, "trials": planned_trials(stages)}
     else:
         problems += pruner_problems(pruner, draft)
     first = tree.entries.get("first")
-    given["first"] = read_first(first, draft, problems)
-    trials = stages[0].trials if stages else given.get("trials")
-    problems += first_problems(first, given["first"], trials, sampler)
+    values["first"] = read_first(first, draft, problems)
+    trials = stages[0].trials if stages else values.get("trials")
+    problems += first_problems(first, values["first"], trials, sampler)
     if problems:
         raise StudyFileError(source, sorted(problems, key=lambda p: (bool(p.source), p.line or 0)))
-    return StudySpec(**given, fixed=draft.fixed, space=draft.space)
+    return StudySpec(**values, fixed=draft.fixed, space=draft.space)
 
 
-def _method_name(method: Any) -> str:
-    return method if isinstance(method, str) else next(iter(method or {}), "")
+def read_assignments(spec: StudySpec, pairs: Sequence[str]) -> dict[str, Any]:
+    """Read a configuration to train instead of a draw, from ``key=value`` pairs.
+
+    Values may lie outside the study's space, but must fit their fields and whatever the study may draw with
+    them. Raises ``UserError``; for mistakes in values ``StudyFileError`` with all of them.
+    """
+    names = [pair.partition("=")[0].strip() for pair in pairs]
+    for name in names:
+        _require_hyperparameter(name)
+    text = json.dumps(spec.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+    changed = parse_study(text, f"{spec.study} with these values", pairs, option="")
+    for name in names:
+        if name not in changed.fixed:
+            raise UserError(f"{name} needs one value here, e.g. {name}={HYPERPARAMETERS[name].default}")
+    return {name: changed.fixed[name] for name in names}
 
 
-def _sampler_problems(sampler: str, draft: Draft) -> list[Problem]:
-    find = {"grid": grid_problems, "cmaes": cmaes_problems}.get(sampler)
-    return find(draft) if find else []
+def _require_hyperparameter(name: str) -> None:
+    if name in NOT_SEARCHED:
+        raise UserError(f"{name} cannot be set here: all trials of a study share it")
+    if name not in HYPERPARAMETERS:
+        hint = did_you_mean(name, HYPERPARAMETERS) or "all are listed in docs/study-files.md"
+        raise UserError(f"unknown hyperparameter {name!r} ({hint})")
 
 
 def _not_a_study(node: Node) -> Problem:
     if isinstance(node, ScalarNode) and node.value is None:
         return Problem("is empty", hint="a study needs at least study, trials and space")
-    return node.place.problem("", "is not a study", "a study file is made of lines like trials: 20")
+    return node.place.problem("", "is not a study", "a study file has lines such as trials: 20")
 
 
 _SECTIONS = ("fixed", "space")
@@ -108,12 +127,12 @@ _BLOCKS = (*_SECTIONS, "stages", "needs", "first")
 
 def _thresholds() -> dict[str, FieldType]:
     fields = {name: field_type(Thresholds, name) for name in Thresholds.model_fields}
-    assert all(fields.values()), "every threshold is one simple value"
+    assert all(fields.values()), "every threshold is a single value"
     return {name: field for name, field in fields.items() if field is not None}
 
 
 THRESHOLDS: dict[str, FieldType] = _thresholds()
-"""What may stand under ``checks:``."""
+"""The keys of ``checks:``."""
 
 
 def _single_values() -> dict[str, FieldType]:
@@ -121,7 +140,7 @@ def _single_values() -> dict[str, FieldType]:
     fields = {name: field_type(StudySpec, name) for name in infos}
     word = THRESHOLDS["preset"]
     fields["checks"] = replace(word, name="checks", description=infos["checks"].description or "")
-    fields |= {key: method_word(StudySpec, key) for key in METHODS}
+    fields |= {key: choice_field(StudySpec, key) for key in NAMED_CHOICES}
     assert all(fields.values()), "load.py must learn to read the new key"
     return {name: field for name, field in fields.items() if field is not None}
 
@@ -130,24 +149,26 @@ STUDY_KEYS: dict[str, FieldType] = _single_values()
 """Every key of a study file that has a single value."""
 
 
-def _top_level(tree: MappingNode, problems: list[Problem]) -> dict[str, Any]:
+def _read_single_values(tree: MappingNode, problems: list[Problem]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for key, node in tree.entries.items():
         if key in STUDY_KEYS:
             if key == "checks" and isinstance(node, MappingNode):
-                all_of = "all of them: docs/checks.md"
-                given[key] = read_options(key, "there is no threshold", THRESHOLDS, all_of, node, problems)
+                all_of = "all are listed in docs/checks.md"
+                given[key] = read_options(key, "unknown threshold", THRESHOLDS, all_of, node, problems)
                 continue
             field = STUDY_KEYS[key]
             try:
-                given[key] = read_method(key, node, field, problems) if key in METHODS else field.accept(node)
+                given[key] = (
+                    read_choice(key, node, field, problems) if key in NAMED_CHOICES else field.accept(node)
+                )
                 if key == "study":
-                    _check_name(given[key])
+                    _require_valid_name(given[key])
             except WrongValue as mistake:
                 problems.append(node.place.problem(key, mistake.message, mistake.hint))
         elif key not in _BLOCKS:
             problems.append(
-                tree.keys[key].problem("", f"unknown key {as_written(repr(key))}", _known_key(key))
+                tree.keys[key].problem("", f"unknown key {as_written(repr(key))}", _unknown_key_hint(key))
             )
     for name, field in STUDY_KEYS.items():
         in_stages = name == "trials" and "stages" in tree.entries
@@ -157,27 +178,35 @@ def _top_level(tree: MappingNode, problems: list[Problem]) -> dict[str, Any]:
 
 
 def _other_trials(tree: MappingNode, given: Mapping[str, Any], planned: int) -> list[Problem]:
-    """``trials`` beside stages that do not add up to it."""
+    """Report ``trials`` beside stages whose sum differs."""
     if given.get("trials", planned) == planned:
         return []
     hint = "leave it out, and set the trials of each stage"
-    message = f"{given['trials']} is not what the stages add up to, {planned}"
+    message = f"{given['trials']} differs from the sum of the stages, {planned}"
     return [tree.entries["trials"].place.problem("trials", message, hint)]
 
 
 _EXAMPLES = {"study": "e.g. study: my-first", "trials": "e.g. trials: 20"}
 
 
-def _known_key(key: str) -> str:
+def _unknown_key_hint(key: str) -> str:
     if key in HYPERPARAMETERS:
         return "a hyperparameter belongs under fixed or space"
     return did_you_mean(key, [*STUDY_KEYS, *_BLOCKS]) or f"known: {', '.join(StudySpec.model_fields)}"
 
 
-def _check_name(name: str) -> None:
+def _require_valid_name(name: str) -> None:
     if not NAME_PATTERN.fullmatch(name):
-        hint = "letters, digits, '.', '_' and '-', at most 200, beginning with a letter or digit"
-        raise WrongValue(f"{as_written(repr(name))} cannot name a study", hint)
+        hint = "letters, digits, '.', '_' and '-', at most 200, starting with a letter or digit"
+        raise WrongValue(f"{as_written(repr(name))} is not a valid study name", hint)
+
+
+def _read_hyperparameters(tree: MappingNode, problems: list[Problem]) -> Draft:
+    draft = Draft()
+    _read_section(tree, "fixed", draft, _read_fixed, problems)
+    _read_section(tree, "space", draft, _read_searched, problems)
+    drop_overridden(draft)
+    return draft
 
 
 def _read_section(
@@ -206,15 +235,15 @@ def _read_section(
 
 def _unknown_hyperparameter(name: str, place: Place) -> Problem:
     if name in StudySpec.model_fields:
-        return place.problem("", f"{name} is no hyperparameter", "it belongs at the top level of the file")
-    hint = did_you_mean(name, HYPERPARAMETERS) or "all of them: docs/study-files.md"
-    return place.problem("", f"there is no hyperparameter {as_written(repr(name))}", hint)
+        return place.problem("", f"{name} is not a hyperparameter", "it belongs at the top level")
+    hint = did_you_mean(name, HYPERPARAMETERS) or "all are listed in docs/study-files.md"
+    return place.problem("", f"unknown hyperparameter {as_written(repr(name))}", hint)
 
 
 def _read_fixed(draft: Draft, field: FieldType, node: Node, problems: list[Problem]) -> None:
     try:
         if isinstance(node, MappingNode):
-            raise WrongValue("a mapping is not a value", "a distribution belongs under space")
+            raise WrongValue("a mapping is not a single value", "a distribution belongs under space")
         draft.fixed[field.name] = field.accept(node)
     except WrongValue as mistake:
         draft.unreadable.add(field.name)
@@ -225,7 +254,7 @@ def _read_searched(draft: Draft, field: FieldType, node: Node, problems: list[Pr
     if field.name in NOT_SEARCHED:
         place = draft.place(field.name)
         problems.append(
-            place.problem(field.name, "cannot be searched", "a study has one: put it under fixed")
+            place.problem(field.name, "cannot be searched", "a study has one value: put it under fixed")
         )
         draft.unreadable.add(field.name)
         return
@@ -259,8 +288,17 @@ def _unknown_models(draft: Draft) -> list[Problem]:
     hint = f"bundled: {', '.join(MODEL_DEPTHS)}; your own: package.module:function"
     return [
         draft.place("model").problem(
-            "model", f"there is no model {as_written(repr(name))}", did_you_mean(name, MODEL_DEPTHS) or hint
+            "model", f"unknown model {as_written(repr(name))}", did_you_mean(name, MODEL_DEPTHS) or hint
         )
         for name in names
         if isinstance(name, str) and name not in MODEL_DEPTHS and ":" not in name
     ]
+
+
+def _choice_name(choice: Any) -> str:
+    return choice if isinstance(choice, str) else next(iter(choice or {}), "")
+
+
+def _sampler_problems(sampler: str, draft: Draft) -> list[Problem]:
+    find = {"grid": grid_problems, "cmaes": cmaes_problems}.get(sampler)
+    return find(draft) if find else []

@@ -1,4 +1,4 @@
-"""``--set key=value``: changes to a study file before it is checked."""
+"""``--set key=value``: changes to a study file before it is validated."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from hpo.errors import Problem, StudyFileError
 def apply_overrides(
     tree: MappingNode, overrides: Sequence[str], problems: list[Problem], option: str = "--set "
 ) -> MappingNode:
-    """The study with every ``key=value`` applied in order; what cannot be applied is added to ``problems``.
+    """Return the study with every ``key=value`` applied in order; mistakes are added to ``problems``.
 
-    A key is that of the file (``trials``, ``fixed.epochs``, ``space.lr.log``) or the name of a
-    hyperparameter, which moves it between ``fixed`` and ``space`` as its value asks. ``option`` stands before
-    each in messages.
+    A key is one of the file (``trials``, ``fixed.epochs``, ``space.lr.log``) or the name of a hyperparameter,
+    which moves between ``fixed`` and ``space`` as its value requires. ``option`` precedes each override in
+    messages.
     """
     for override in overrides:
         key, equals, text = override.partition("=")
@@ -31,7 +31,7 @@ def apply_overrides(
             )
         elif path[0] not in StudySpec.model_fields and path[0] not in HYPERPARAMETERS:
             hint = did_you_mean(path[0], [*HYPERPARAMETERS, *StudySpec.model_fields])
-            problems.append(Problem(f"there is no key {path[0]!r}", hint=hint, source=source))
+            problems.append(Problem(f"unknown key {path[0]!r}", hint=hint, source=source))
         else:
             try:
                 node = read_tree(text, source, problems, override=True)

@@ -1,4 +1,4 @@
-"""Where a study file comes from: a path, or one of the studies that are installed with hpo."""
+"""Read a study file from a path, or one of the studies that are installed with hpo."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def bundled_studies() -> list[str]:
-    """The names of the studies that are installed with hpo, sorted."""
+    """Return the sorted names of the studies that are installed with hpo."""
     files = resources.files("hpo.studies").iterdir()
     return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
 
 
 def bundled_text(name: str) -> str:
-    """The file of a bundled study."""
+    """Return the text of a bundled study."""
     return (resources.files("hpo.studies") / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def require_bundled(name: str) -> str:
-    """``name``, if a bundled study has it; raises ``UnknownStudyError`` otherwise."""
+    """Return ``name`` if it is a bundled study. Raises ``UnknownStudyError`` otherwise."""
     bundled = bundled_studies()
     if name not in bundled:
         hint = did_you_mean(name, bundled)
@@ -36,10 +36,10 @@ def require_bundled(name: str) -> str:
 
 
 def read_source(source: str) -> tuple[str, str]:
-    """The text of a study and the name to call it in messages.
+    """Return the text of a study and its name in messages.
 
-    A file that exists wins over a bundled study of the same name. Raises ``UnknownStudyError`` if there is
-    neither, ``StudyFileError`` if the file cannot be read as text.
+    An existing file takes precedence over a bundled study of that name. Raises ``UnknownStudyError`` if
+    there is neither, ``StudyFileError`` if the file cannot be read as text.
     """
     bundled = bundled_studies()
     path = Path(source)
@@ -62,12 +62,12 @@ def read_source(source: str) -> tuple[str, str]:
 
 def _decode(content: bytes, source: str) -> str:
     if len(content) > MAX_BYTES:
-        raise StudyFileError(source, [Problem("is larger than 1 MB; a study file has a few kilobytes")])
+        raise StudyFileError(source, [Problem("is larger than 1 MB; study files have a few kilobytes")])
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        problem = Problem("is not UTF-8 text", line=line, hint="save it with the encoding UTF-8")
+        problem = Problem("is not UTF-8 text", line=line, hint="save it as UTF-8")
         raise StudyFileError(source, [problem]) from None
 
 
@@ -85,4 +85,4 @@ def _printable(source: str) -> str:
 
 def _yaml_files_in(folder: Path) -> str:
     names = sorted(path.name for path in folder.iterdir() if path.suffix in _SUFFIXES)[:5]
-    return f"it holds {', '.join(names)}" if names else ""
+    return f"it contains {', '.join(names)}" if names else ""

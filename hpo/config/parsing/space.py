@@ -1,4 +1,4 @@
-"""One entry of a study file's ``space:`` → a distribution, or the mistakes in it."""
+"""Parse one entry of ``space:`` into a distribution, or report its mistakes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "word": ("choice",),
     "text": ("choice",),
 }
-"""Which distributions fit which kind of field; the first is the one to suggest."""
+"""Distributions that fit each kind of field; the first is suggested."""
 
 
 def read_distribution(field: FieldType, node: Node, problems: list[Problem]) -> Distribution | None:
-    """The distribution that ``node`` describes for ``field``; ``None``, with ``problems``, if wrong."""
+    """Parse the distribution of a field; ``None``, with ``problems``, if it is wrong."""
     before = len(problems)
     if not isinstance(node, MappingNode):
         hint = f"a single value belongs under fixed; a searched one is e.g. {example(field)}"
@@ -41,7 +41,7 @@ def read_distribution(field: FieldType, node: Node, problems: list[Problem]) -> 
 
 
 def example(field: FieldType) -> str:
-    """A distribution that fits the field, as one would write it."""
+    """Return a distribution that fits the field, as in a study file."""
     if field.kind == "word":
         return f"{{choice: [{', '.join(field.words[:3])}]}}"
     if field.kind in ("flag", "text"):
@@ -51,13 +51,13 @@ def example(field: FieldType) -> str:
 
 def _kind(field: FieldType, table: MappingNode, problems: list[Problem]) -> str | None:
     kinds = [key for key in table.entries if key in KINDS]
-    strange = [key for key in table.entries if key not in KINDS and key != "when"]
-    for key in strange:
+    unknown = [key for key in table.entries if key not in KINDS and key != "when"]
+    for key in unknown:
         hint = did_you_mean(key, [*KINDS, "when"]) or f"distributions are {', '.join(KINDS)}"
         problems.append(table.keys[key].problem(field.name, f"{key} is not a distribution", hint))
     if len(kinds) > 1:
         problems.append(table.place.problem(field.name, f"has {' and '.join(kinds)}; give one distribution"))
-    elif not kinds and not strange:
+    elif not kinds and not unknown:
         problems.append(table.place.problem(field.name, "has no distribution", f"e.g. {example(field)}"))
     if len(kinds) != 1:
         return None
@@ -73,9 +73,9 @@ def _kind(field: FieldType, table: MappingNode, problems: list[Problem]) -> str 
 
 _ARTICLES = {
     "whole": "a whole number",
-    "flag": "a value that is true or false",
-    "word": "a value from a list",
-    "text": "a text",
+    "flag": "a boolean",
+    "word": "one of a list of values",
+    "text": "a string",
 }
 
 
@@ -86,17 +86,17 @@ def _values(field: FieldType, kind: str, node: Node, problems: list[Problem]) ->
         problems.append(node.place.problem(field.name, f"{kind} needs two numbers", f"{kind}: [low, high]"))
         return []
     if kind == "log" and _not_positive(node.items[0]):
-        message = f"a log scale cannot begin at {as_written(node.items[0])}"
-        problems.append(node.place.problem(field.name, message, "begin above 0, or use uniform"))
+        message = f"a log scale cannot start at {as_written(node.items[0])}"
+        problems.append(node.place.problem(field.name, message, "start above 0, or use uniform"))
         return []
-    # An end is a number even where the field may be empty, and whole under int even where it may be broken.
-    ends = replace(field, kind="whole" if kind == "int" else field.kind, optional=False, required=True)
-    bounds = _accepted(ends, node.items, problems)
+    # Bounds are numbers even if the field may be empty, and integers under int even if the field is a float.
+    bound = replace(field, kind="whole" if kind == "int" else field.kind, optional=False, required=True)
+    bounds = _accepted(bound, node.items, problems)
     if len(bounds) == 2 and not bounds[0] < bounds[1]:
         low, high = map(as_written, node.items)
         hint = f"{kind}: [{high}, {low}]" if bounds[0] > bounds[1] else "one value belongs under fixed"
         problems.append(
-            node.place.problem(field.name, f"the low end {low} is not below the high end {high}", hint)
+            node.place.problem(field.name, f"the lower bound {low} is not below the upper bound {high}", hint)
         )
     return bounds
 
@@ -107,15 +107,13 @@ def _not_positive(node: Node) -> bool:
 
 def _choices(field: FieldType, node: Node, problems: list[Problem]) -> list[Any]:
     if not isinstance(node, SequenceNode) or not node.items:
-        what = "has nothing to choose from" if isinstance(node, SequenceNode) else "choice needs a list"
+        what = "has no values" if isinstance(node, SequenceNode) else "choice needs a list"
         problems.append(node.place.problem(field.name, what, f"e.g. {example(field)}"))
         return []
     values = _accepted(field, node.items, problems)
     repeated = [yaml_text(value) for value, count in Counter(values).items() if count > 1]
     if repeated:
-        problems.append(
-            node.place.problem(field.name, f"{', '.join(repeated)} stands in choice more than once")
-        )
+        problems.append(node.place.problem(field.name, f"{', '.join(repeated)} is repeated in choice"))
     return values
 
 
@@ -142,7 +140,7 @@ def _read_when(name: str, node: Node | None, problems: list[Problem]) -> dict[st
             hint = did_you_mean(parent, HYPERPARAMETERS)
             problems.append(
                 node.keys[parent].problem(
-                    name, f"when: there is no hyperparameter {as_written(repr(parent))}", hint
+                    name, f"when: unknown hyperparameter {as_written(repr(parent))}", hint
                 )
             )
         elif isinstance(wanted, SequenceNode):
@@ -165,7 +163,7 @@ def _accepted_when(
 
 
 def distribution_text(distribution: Distribution) -> str:
-    """A distribution in a few characters, e.g. ``log 1e-4 … 1``."""
+    """Return a distribution in a few words, e.g. ``log 1e-4 to 1``."""
     if hasattr(distribution, "choice"):
         return ", ".join(map(yaml_text, distribution.choice))
     kind = next(kind for kind, cls in KINDS.items() if isinstance(distribution, cls))

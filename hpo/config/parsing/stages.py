@@ -1,4 +1,4 @@
-"""``stages:`` of a study file → ``StageSpec``s, or the mistakes in it."""
+"""Read ``stages:`` of a study file into ``StageSpec``s, or report its mistakes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from hpo.config.fields import FieldType, WrongValue, as_written, field_type
 from hpo.config.parsing.consistency import Draft, PrunerGiven, contradictions, pruner_problems
-from hpo.config.parsing.sections import METHODS, method_word, read_method
+from hpo.config.parsing.sections import NAMED_CHOICES, choice_field, read_choice
 from hpo.config.parsing.yaml_tree import MappingNode, Node, Place, ScalarNode, SequenceNode
 from hpo.config.study import RESERVED, STAGE_PATTERN, ConfirmationSettings, StageSpec
 from hpo.config.suggestions import did_you_mean
@@ -24,14 +24,14 @@ def _single(model: type[BaseModel]) -> dict[str, FieldType]:
     return {name: field for name, field in found.items() if field is not None}
 
 
-STAGE_KEYS: dict[str, FieldType] = _single(StageSpec) | {"pruner": method_word(StageSpec, "pruner")}
+STAGE_KEYS: dict[str, FieldType] = _single(StageSpec) | {"pruner": choice_field(StageSpec, "pruner")}
 """Every key of a stage that has a single value."""
 CONFIRM_KEYS: dict[str, FieldType] = _single(ConfirmationSettings)
-"""What may stand under ``confirm:``."""
+"""The keys of ``confirm:``."""
 
 
 def parse_stages(node: Node | None, problems: list[Problem]) -> tuple[StageSpec, ...]:
-    """The stages that ``node`` lists; none, with ``problems``, if one is wrong."""
+    """Read the listed stages; none, with ``problems``, if one is wrong."""
     if node is None or (isinstance(node, ScalarNode) and node.value is None):
         return ()
     if not isinstance(node, SequenceNode) or not node.items:
@@ -60,23 +60,23 @@ def _read_stage(table: MappingNode, problems: list[Problem]) -> StageSpec | None
     if "name" not in table.entries:
         problems.append(table.place.problem("stages", "a stage has no name", _EXAMPLE))
     elif name is not None and not STAGE_PATTERN.fullmatch(name):
-        hint = "letters, digits, '.', '_' and '-', beginning with a letter or digit"
+        hint = "letters, digits, '.', '_' and '-', starting with a letter or digit"
         problems.append(
-            table.keys["name"].problem("stages", f"{as_written(repr(name))} cannot name a stage", hint)
+            table.keys["name"].problem("stages", f"{as_written(repr(name))} is not a valid stage name", hint)
         )
     if confirm is None and "trials" not in table.entries:
         problems.append(table.place.problem("stages", f"stage {name} has no trials", "e.g. trials: 20"))
     for key, hint in _WITHOUT_CONFIRM.items() if confirm is not None else ():
         if key in table.entries:
-            message = f"{key} does not go with confirm"
+            message = f"{key} cannot be combined with confirm"
             problems.append(table.keys[key].problem("stages", message, hint))
     return StageSpec(**given) if len(problems) == before else None
 
 
-_HOW_MANY = "top, seeds and folds say how many are trained"
+_SET_BY_CONFIRM = "top, seeds and folds set the number of trials"
 _WITHOUT_CONFIRM = {
-    **dict.fromkeys(("trials", "keep", "space", "carry"), _HOW_MANY),
-    "pruner": "what is confirmed is trained to its end",
+    **dict.fromkeys(("trials", "keep", "space", "carry"), _SET_BY_CONFIRM),
+    "pruner": "confirming trials run to the end",
 }
 
 
@@ -93,11 +93,11 @@ def _read_confirmation(node: Node, problems: list[Problem]) -> ConfirmationSetti
     if confirmation.folds == 1:
         problems.append(
             node.keys["folds"].problem(
-                "confirm", "folds: 1 leaves nothing to train on", "2 or more, or 0 for none"
+                "confirm", "folds: 1 leaves no images to train on", "2 or more, or 0 for none"
             )
         )
     elif confirmation.runs_each < 2:
-        message = "one training of each configuration says nothing about luck"
+        message = "one training of each configuration cannot tell luck from quality"
         problems.append(node.place.problem("confirm", message, "seeds: 2 or more, or folds: 2 or more"))
     return confirmation if len(problems) == before else None
 
@@ -114,7 +114,9 @@ def _values(
         if key in fields:
             field = fields[key]
             try:
-                given[key] = read_method(key, node, field, problems) if key in METHODS else field.accept(node)
+                given[key] = (
+                    read_choice(key, node, field, problems) if key in NAMED_CHOICES else field.accept(node)
+                )
             except WrongValue as mistake:
                 problems.append(node.place.problem(key, mistake.message, mistake.hint))
         elif key not in others:
@@ -125,16 +127,16 @@ def _values(
 
 
 def _misplaced(stage: StageSpec, before: list[StageSpec], place: Place) -> list[Problem]:
-    """What is wrong with a stage after those before it."""
+    """Report what is wrong with a stage after those before it."""
     problems = []
     if stage.name in RESERVED:
         problems.append(
-            place.problem("stages", f"{stage.name} cannot name a stage", f"{RESERVED[stage.name]}")
+            place.problem("stages", f"{stage.name} is not a valid stage name", f"{RESERVED[stage.name]}")
         )
     if any(each.name == stage.name for each in before):
         problems.append(place.problem("stages", f"there is another stage {stage.name}", "names must differ"))
     if any(each.confirm for each in before):
-        message = f"{stage.name} comes after the confirmation"
+        message = f"{stage.name} follows the confirmation"
         problems.append(place.problem("stages", message, "confirm is the last stage"))
     elif stage.confirm:
         found = sum(each.planned for each in before)
@@ -149,11 +151,11 @@ def _misplaced(stage: StageSpec, before: list[StageSpec], place: Place) -> list[
 
 
 def _without_results(stage: StageSpec, before: list[StageSpec], place: Place) -> list[Problem]:
-    """What a stage wants of the trials before it, more than there are."""
+    """Report a stage that needs more earlier trials than there are."""
     found = sum(each.planned for each in before)
     if not before:
         wanted = {"space: around": stage.space == "around", "carry": stage.carry > 0}
-        hint = "it goes with a later stage"
+        hint = "it is for later stages"
         return [
             place.problem("stages", f"{stage.name} has {key}, but no stage comes before it", hint)
             for key, is_wanted in wanted.items()
@@ -163,20 +165,20 @@ def _without_results(stage: StageSpec, before: list[StageSpec], place: Place) ->
     if stage.kind == "confirm" or stage.carry <= most:
         return []
     what = f"it has {most} trials" if most < found else f"only {found} trials come before it"
-    message = f"{stage.name} begins with the best {stage.carry}, but {what}"
+    message = f"{stage.name} starts with the best {stage.carry}, but {what}"
     return [place.problem("stages", message, f"carry: {most} or less")]
 
 
 def stage_problems(
     node: Node | None, stages: tuple[StageSpec, ...], draft: Draft, pruner: PrunerGiven
 ) -> list[Problem]:
-    """What stages cannot do with this study's hyperparameters and its pruner."""
+    """Report stages that contradict the study's hyperparameters or its pruner."""
     if not stages:
         return []
     assert isinstance(node, SequenceNode)
     problems = []
     if not draft.space and not draft.unreadable:
-        problems.append(node.place.problem("stages", "there is no space to search in stages", "add space:"))
+        problems.append(node.place.problem("stages", "stages need a space to search", "add space:"))
     known = {problem.message for problem in contradictions(draft)}
     for stage, item in zip(stages, node.items, strict=True):
         assert isinstance(item, MappingNode)
@@ -197,7 +199,7 @@ def stage_problems(
 def _pruner_problems(
     node: SequenceNode, stages: tuple[StageSpec, ...], draft: Draft, pruner: PrunerGiven
 ) -> list[Problem]:
-    """A stage's own pruner must be of use in it, the study's in one of the stages that have none."""
+    """A stage's own pruner must have an effect in it, the study's in one of the stages without one."""
     found, of_study = [], []
     for stage, item in zip(stages, node.items, strict=True):
         assert isinstance(item, MappingNode)
@@ -211,7 +213,7 @@ def _pruner_problems(
 
 
 def _within(stage: StageSpec, draft: Draft) -> Draft:
-    """The study as one stage has it."""
+    """Return the study with the settings of one stage."""
     fixed = dict(draft.fixed)
     if stage.epochs is not None and "epochs" not in draft.space:
         fixed["epochs"] = stage.epochs
@@ -222,5 +224,5 @@ def _within(stage: StageSpec, draft: Draft) -> Draft:
 
 
 def share_of(images: int, share: float) -> int:
-    """How many images a share of them is, at least one."""
+    """Return the number of images in a share of them, at least one."""
     return max(1, round(share * images))

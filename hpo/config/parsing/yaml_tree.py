@@ -1,7 +1,8 @@
-"""YAML as a tree whose every value knows its line; safe to read from anyone.
+"""YAML as a tree whose every value knows its line; safe for untrusted input.
 
-Values are resolved as in YAML 1.2: ``1e-4`` is a number, ``off`` and ``none`` are words (the YAML 1.1 of most
-Python programs makes them a text and a boolean).
+Values are resolved as in YAML 1.2: ``1e-4`` is a number, ``off`` and ``none`` are strings (PyYAML's YAML 1.1
+makes them a string and a boolean). The tree is built from libyaml's events, so that nesting and aliases are
+limited before anything is constructed.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from yaml.reader import Reader
 
 from hpo.errors import Problem, StudyFileError
 
-MAX_VALUES = 10_000  # after aliases are written out; a study file has tens
+MAX_VALUES = 10_000  # with aliases expanded; a study file has tens
 MAX_DEPTH = 20
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -38,24 +39,24 @@ _INT = re.compile(r"[-+]?[0-9]+(_[0-9]+)*", re.ASCII)
 _FLOAT = re.compile(
     r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf)|\.(nan|NaN)", re.ASCII
 )
-_MAX_DIGITS = 400  # longer ones stay text: int() refuses thousands of digits
+_MAX_DIGITS = 400  # longer ones stay strings: int() refuses thousands of digits
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where something was said: a line of the file, or (``source``) an override on the command line."""
+    """Where something is written: a line of the file, or (``source``) an override on the command line."""
 
     line: int | None = None
     source: str = ""
 
     def problem(self, key: str, message: str, hint: str = "") -> Problem:
-        """A mistake at this place."""
+        """Return a problem at this place."""
         return Problem(message, key, self.line, hint, self.source)
 
 
 @dataclass(frozen=True)
 class ScalarNode:
-    """One value; ``text`` is how it was written."""
+    """A single value; ``text`` is how it is written."""
 
     value: bool | int | float | str | None
     text: str
@@ -72,18 +73,18 @@ class SequenceNode:
 
 @dataclass(frozen=True)
 class MappingNode:
-    """A mapping; ``keys`` says where each key stands."""
+    """A mapping; ``keys`` are the places of its keys."""
 
     entries: dict[str, Node]
     keys: dict[str, Place]
     place: Place
 
     def with_entry(self, key: str, node: Node) -> MappingNode:
-        """This table with one entry set."""
+        """Return a copy with one entry set."""
         return replace(self, entries={**self.entries, key: node}, keys={**self.keys, key: node.place})
 
     def without(self, *names: str) -> MappingNode:
-        """This table with some entries left out."""
+        """Return a copy without some entries."""
         entries = {key: node for key, node in self.entries.items() if key not in names}
         return replace(self, entries=entries)
 
@@ -92,23 +93,24 @@ Node: TypeAlias = ScalarNode | SequenceNode | MappingNode
 
 
 def read_tree(text: str, source: str, problems: list[Problem], *, override: bool = False) -> Node:
-    """The one document in ``text``; mistakes that can be read past are added to ``problems``.
+    """Parse the only document in ``text``; mistakes that allow parsing to continue are added to ``problems``.
 
-    Raises ``StudyFileError`` where reading cannot go on. With ``override``, ``source`` is each value's place.
+    Raises ``StudyFileError`` for the others. With ``override``, ``source`` is the place of every value.
     """
-    builder = _Builder(source if override else "", problems)
-    strange = Reader.NON_PRINTABLE.search(text)
+    builder = _TreeBuilder(source if override else "", problems)
+    unprintable = Reader.NON_PRINTABLE.search(text)
     try:
-        if strange is not None:
+        if unprintable is not None:
             raise _Unreadable(
-                text.count("\n", 0, strange.start()) + 1, f"an unprintable character {strange.group()!r}"
+                text.count("\n", 0, unprintable.start()) + 1,
+                f"an unprintable character {unprintable.group()!r}",
             )
         return builder.document(yaml.parse(text, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
         problem = _syntax_problem(error, text, builder.source)
-    except _Unreadable as stop:
-        line = None if override else stop.line
-        problem = Problem(stop.message, "", line, stop.hint, builder.source)
+    except _Unreadable as error:
+        line = None if override else error.line
+        problem = Problem(error.message, "", line, error.hint, builder.source)
     raise StudyFileError(source, [*problems, problem])
 
 
@@ -118,7 +120,7 @@ class _Unreadable(Exception):  # noqa: N818 - becomes a Problem, is never shown 
 
 
 @dataclass
-class _Builder:
+class _TreeBuilder:
     source: str
     problems: list[Problem]
     anchors: dict[str, tuple[Node, int] | None] = field(default_factory=dict)
@@ -130,7 +132,7 @@ class _Builder:
             if isinstance(event, DocumentStartEvent):
                 if node is not None:
                     raise _Unreadable(
-                        self._line(event), "a second YAML document begins here (---)", "one study a file"
+                        self._line(event), "a second YAML document starts here (---)", "one study per file"
                     )
                 node = self._node(next(events), events, depth=0)
             elif isinstance(event, StreamEndEvent):
@@ -157,20 +159,20 @@ class _Builder:
         elif depth >= MAX_DEPTH:
             raise _Unreadable(line, f"more than {MAX_DEPTH} levels of nesting")
         elif isinstance(event, MappingStartEvent):
-            node = self._table(events, line, depth + 1)
+            node = self._mapping(events, line, depth + 1)
         else:
-            node = self._items(events, line, depth + 1)
+            node = self._sequence(events, line, depth + 1)
         if event.anchor is not None:
             self.anchors[event.anchor] = (node, self.count - before + 1)
         return node
 
-    def _items(self, events: Iterator[Event], line: int, depth: int) -> SequenceNode:
+    def _sequence(self, events: Iterator[Event], line: int, depth: int) -> SequenceNode:
         items: list[Node] = []
         while not isinstance(event := next(events), SequenceEndEvent):
             items.append(self._node(event, events, depth))
         return SequenceNode(tuple(items), self._place(line))
 
-    def _table(self, events: Iterator[Event], line: int, depth: int) -> MappingNode:
+    def _mapping(self, events: Iterator[Event], line: int, depth: int) -> MappingNode:
         entries: dict[str, Node] = {}
         keys: dict[str, Place] = {}
         while not isinstance(event := next(events), MappingEndEvent):
@@ -190,7 +192,7 @@ class _Builder:
 
     def _alias(self, event: AliasEvent, line: int) -> Node:
         if event.anchor not in self.anchors:
-            raise _Unreadable(line, f"*{event.anchor} refers to nothing: no &{event.anchor} stands above it")
+            raise _Unreadable(line, f"*{event.anchor} is undefined: there is no &{event.anchor} above it")
         found = self.anchors[event.anchor]
         if found is None:
             raise _Unreadable(line, f"*{event.anchor} refers to itself")
@@ -202,7 +204,7 @@ class _Builder:
         self.count += values
         if self.count > MAX_VALUES:
             raise _Unreadable(
-                line, f"more than {MAX_VALUES:,} values (aliases written out); this is no study file"
+                line, f"more than {MAX_VALUES:,} values (with aliases expanded); this is not a study file"
             )
 
     def _line(self, event: Event) -> int:
@@ -213,7 +215,7 @@ class _Builder:
 
 
 def resolve(text: str) -> bool | int | float | str | None:
-    """What an unquoted word means in YAML 1.2's core schema, with ``_`` allowed between digits."""
+    """Resolve an unquoted scalar as YAML 1.2's core schema does, with ``_`` allowed between digits."""
     if _NULL.fullmatch(text):
         return None
     if found := _BOOL.fullmatch(text):
@@ -230,7 +232,7 @@ def resolve(text: str) -> bool | int | float | str | None:
 
 
 def plain(node: Node) -> Any:
-    """The values of a node without their places."""
+    """Return the values of a node without their places."""
     if isinstance(node, ScalarNode):
         return node.value
     if isinstance(node, SequenceNode):
@@ -239,19 +241,19 @@ def plain(node: Node) -> Any:
 
 
 _SYNTAX_HINTS = {
-    "mapping values are not allowed": "is the indentation off, or does a text with ': ' lack quotes?",
-    "found character that cannot start any token": "indent with spaces, not tabs; a text that begins with a "
-    "special character needs quotes",
+    "mapping values are not allowed": "is the indentation wrong, or does a string with ': ' need quotes?",
+    "found character that cannot start any token": "indent with spaces, not tabs; a string that starts "
+    "with a special character needs quotes",
     "found character '\\t'": "indent with spaces, not tabs",
     "tab character": "indent with spaces, not tabs",
     "found unexpected ':'": "write key: value, with a space after the colon",
     "could not find expected ':'": "write key: value, with a space after the colon",
-    "did not find expected key": "is the indentation off?",
-    "expected <block end>": "is the indentation off?",
-    "did not find expected ',' or ']'": "a list is closed with ]",
-    "expected ',' or ']'": "a list is closed with ]",
-    "did not find expected ',' or '}'": "a mapping in braces is closed with }",
-    "expected ',' or '}'": "a mapping in braces is closed with }",
+    "did not find expected key": "is the indentation wrong?",
+    "expected <block end>": "is the indentation wrong?",
+    "did not find expected ',' or ']'": "close the list with ]",
+    "expected ',' or ']'": "close the list with ]",
+    "did not find expected ',' or '}'": "close the mapping with }",
+    "expected ',' or '}'": "close the mapping with }",
 }
 
 

@@ -33,7 +33,7 @@ from hpo.reporting.report.trials import (
     slices_section,
     trials_table,
 )
-from hpo.stages.wording import TOLD_APART
+from hpo.stages.wording import SIGNIFICANCE
 
 _LEADERS = 10
 
@@ -96,7 +96,7 @@ def _found(data: ReportData) -> Section:
 def _confidence(data: ReportData) -> str:
     winner = data.winner
     if winner is not None and winner.p_value is not None:
-        apart = "a significant difference" if winner.p_value <= TOLD_APART else "which may be chance"
+        apart = "a significant difference" if winner.p_value <= SIGNIFICANCE else "which may be chance"
         return (
             f"It is {winner.difference:.4f} ahead of the second, {apart} (p = {winner.p_value:.2g}); its "
             f"accuracy in the search was {winner.search_value:.4f}."

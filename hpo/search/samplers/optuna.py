@@ -1,7 +1,7 @@
-"""Samplers that learn: Optuna's own, given the trials that the database has.
+"""Samplers that learn: Optuna's own, given the trials in the database.
 
-Each draw asks a fresh sampler on a study in memory. So it follows from the study, the slot and the recorded
-trials alone: whoever goes on with the study draws what this worker would have drawn.
+Each draw asks a new sampler on an in-memory study. So it depends on the study, the slot and the recorded
+trials alone: any worker that resumes the study draws the same.
 """
 
 from __future__ import annotations
@@ -32,72 +32,72 @@ from hpo.storage.optuna.distributions import optuna_distribution
 Past = Sequence[PastTrial]
 
 _TRAINS, _FAILS = "trains", 1.0
-"""The constraint that failed and hopeless trials break by 1 and others keep by 1: the border is between."""
+"""The constraint that failed and hopeless trials violate by 1 and others satisfy by 1."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """The values of a slot; ``attributes`` are what Optuna's sampler wants to find with its trial later."""
+    """The values of a slot; ``attributes`` are what Optuna's sampler reads from its trial later."""
 
     values: Values
     attributes: Mapping[str, Any]
 
 
-def tpe_draw(spec: StudySpec, slot: int, again: int, past: Past) -> Draw:
-    """The most promising of some points where good trials are dense. Bergstra et al., NeurIPS 24 (2011).
+def tpe_draw(spec: StudySpec, slot: int, attempt: int, past: Past) -> Draw:
+    """Return the most promising of several points where good trials are dense.
 
-    A trial that was stopped early ranks below those that trained longer.
+    Bergstra et al., NeurIPS 24 (2011). A pruned trial ranks below those that trained longer.
     """
-    sampler = _tpe(_seed(spec, slot, again), spec.sampler.options.candidates)
-    return Draw(_ask(spec, sampler, _presented(spec, past, _for_tpe), spec.space)[0], {})
+    sampler = _tpe(_seed(spec, slot, attempt), spec.sampler.options.candidates)
+    return Draw(_ask(spec, sampler, _as_optuna_trials(spec, past, _for_tpe), spec.space)[0], {})
 
 
-def gp_draw(spec: StudySpec, slot: int, again: int, past: Past) -> Draw:
-    """Where a Gaussian process expects most to gain. Parameters that not every trial has go by TPE."""
-    seed = _seed(spec, slot, again)
+def gp_draw(spec: StudySpec, slot: int, attempt: int, past: Past) -> Draw:
+    """Draw where a Gaussian process expects most improvement; conditional parameters come from TPE."""
+    seed = _seed(spec, slot, attempt)
     sampler = GPSampler(
         seed=seed, n_startup_trials=1, independent_sampler=_tpe(seed), warn_independent_sampling=False
     )
-    present = _as_values(worst=_worst(past), constrained=any(trial.infeasible for trial in past))
-    return Draw(_ask(spec, sampler, _presented(spec, past, present), spec.space)[0], {})
+    view = _as_values(worst=_worst(past), constrained=any(trial.infeasible for trial in past))
+    return Draw(_ask(spec, sampler, _as_optuna_trials(spec, past, view), spec.space)[0], {})
 
 
-def cmaes_draw(spec: StudySpec, slot: int, again: int, past: Past) -> Draw:
-    """From a normal distribution that moves with each generation of trials; other values are random.
+def cmaes_draw(spec: StudySpec, slot: int, attempt: int, past: Past) -> Draw:
+    """Draw from a normal distribution that moves with each generation of trials; other values are random.
 
-    Optuna would keep the distribution in the database, as a pickle. Here a trial keeps the number of its
-    generation, and the generations are told again, in the order in which their trials ended.
+    Optuna would store the distribution in the database, as a pickle. Here a trial stores the number of its
+    generation, and the generations are replayed in the order in which their trials ended.
     """
     space = numeric_dimensions(spec)
-    values = resample(spec, slot, again)
+    values = resample(spec, slot, attempt)
     if not space:
         return Draw(values, {})
     size = population(spec)
-    present = _as_values(worst=_worst(past) - 1.0, constrained=False)
+    view = _as_values(worst=_worst(past) - 1.0, constrained=False)
     generations = _generations(spec, past)
     optimizer: dict[str, Any] = {}
     generation = 0
     while True:
-        members = _presented(spec.model_copy(update={"space": space}), generations[generation], present)
-        whole = len(members) >= size
+        members = _as_optuna_trials(spec.model_copy(update={"space": space}), generations[generation], view)
+        complete = len(members) >= size
         sampler = CmaEsSampler(
-            seed=_seed(spec, slot, again), n_startup_trials=1, popsize=size, warn_independent_sampling=False
+            seed=_seed(spec, slot, attempt), n_startup_trials=1, popsize=size, warn_independent_sampling=False
         )
-        trials = [_carrier(space, optimizer), *(members[:size] if whole else [])]
-        moved, asked = _ask(spec, sampler, trials, space)
-        if not whole:
-            return Draw({**values, **moved}, {GENERATION: generation})
-        optimizer = {name: value for name, value in asked.items() if name.startswith("cma:optimizer")}
+        trials = [_carrier(space, optimizer), *(members[:size] if complete else [])]
+        drawn, attributes = _ask(spec, sampler, trials, space)
+        if not complete:
+            return Draw({**values, **drawn}, {GENERATION: generation})
+        optimizer = {name: value for name, value in attributes.items() if name.startswith("cma:optimizer")}
         generation += 1
 
 
 def population(spec: StudySpec) -> int:
-    """Trials of a generation; Hansen, arXiv:1604.00772, equation 48."""
+    """Return the number of trials per generation; Hansen, arXiv:1604.00772, equation 48."""
     return spec.sampler.options.population or 4 + math.floor(3 * math.log(len(numeric_dimensions(spec))))
 
 
 def searched_values(space: Mapping[str, Distribution], configuration: Mapping[str, Any]) -> Values:
-    """The searched values of a configuration that have an effect there."""
+    """Return the searched values of a configuration that have an effect in it."""
     return {
         name: configuration[name]
         for name, distribution in space.items()
@@ -105,8 +105,8 @@ def searched_values(space: Mapping[str, Distribution], configuration: Mapping[st
     }
 
 
-def _seed(spec: StudySpec, slot: int, again: int) -> int:
-    return (Key(spec.seed) / "learn" / slot / again).integer() % 2**32
+def _seed(spec: StudySpec, slot: int, attempt: int) -> int:
+    return (Key(spec.seed) / "learn" / slot / attempt).integer() % 2**32
 
 
 def _tpe(seed: int, candidates: int = 24) -> TPESampler:
@@ -116,7 +116,7 @@ def _tpe(seed: int, candidates: int = 24) -> TPESampler:
 def _ask(
     spec: StudySpec, sampler: BaseSampler, trials: Sequence[FrozenTrial], space: Mapping[str, Distribution]
 ) -> tuple[Values, dict[str, Any]]:
-    """What the sampler draws for ``space`` after these trials, and what it notes with its trial."""
+    """Return the sampler's draw for ``space`` after these trials, and the attributes that it sets."""
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.add_trials(trials)
     trial = study.ask()
@@ -137,23 +137,23 @@ def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
 
 
 @dataclass(frozen=True)
-class _Standing:
-    """How a trial went, as a sampler shall see it."""
+class _SamplerView:
+    """A trial's result as a sampler sees it."""
 
     state: TrialState
     value: float | None = None
     reached: Mapping[int, float] = field(default_factory=dict)
-    """A validation accuracy by its epoch."""
+    """Validation accuracies by epoch."""
     constraint: float | None = None
-    """Above 0 for a trial that came to nothing."""
+    """Above 0 for a trial that failed or was stopped by a check."""
 
 
-class _Recorded(FrozenTrial):
-    """A trial that nobody changes: to copy it deeply, as Optuna does, takes longer than to draw."""
+class _ImmutableTrial(FrozenTrial):
+    """A trial that is never changed: the deep copies that Optuna makes would take longer than the draw."""
 
     def __init__(
         self,
-        standing: _Standing,
+        view: _SamplerView,
         values: Values,
         distributions: Mapping[str, BaseDistribution],
         attributes: Mapping[str, Any] = MappingProxyType({}),
@@ -162,32 +162,34 @@ class _Recorded(FrozenTrial):
         super().__init__(
             number=-1,
             trial_id=-1,
-            state=standing.state,
-            value=standing.value,
+            state=view.state,
+            value=view.value,
             datetime_start=now,
-            datetime_complete=now if standing.state.is_finished() else None,
+            datetime_complete=now if view.state.is_finished() else None,
             params=values,
             distributions={name: distributions[name] for name in values},
             user_attrs={},
             system_attrs=dict(attributes),
-            intermediate_values=dict(standing.reached),
+            intermediate_values=dict(view.reached),
         )
-        if standing.constraint is not None:
-            self.set_constraint(_TRAINS, standing.constraint)
+        if view.constraint is not None:
+            self.set_constraint(_TRAINS, view.constraint)
 
     def __deepcopy__(self, memo: Any) -> FrozenTrial:
         return copy.copy(self)
 
 
-def _presented(spec: StudySpec, past: Past, present: Callable[[PastTrial], _Standing]) -> list[FrozenTrial]:
-    """The trials in Optuna's words, without those outside the space."""
+def _as_optuna_trials(
+    spec: StudySpec, past: Past, view: Callable[[PastTrial], _SamplerView]
+) -> list[FrozenTrial]:
+    """Return the trials as Optuna's, without those outside the space."""
     distributions = {name: optuna_distribution(each) for name, each in spec.space.items()}
     trials: list[FrozenTrial] = []
     for trial in past:
         values = searched_values(spec.space, trial.configuration)
         if all(_lies_in(spec.space[name], value) for name, value in values.items()):
             attributes = {} if trial.generation is None else {GENERATION: trial.generation}
-            trials.append(_Recorded(present(trial), values, distributions, attributes))
+            trials.append(_ImmutableTrial(view(trial), values, distributions, attributes))
     return trials
 
 
@@ -198,29 +200,29 @@ def _lies_in(distribution: Distribution, value: Any) -> bool:
     return bool(low <= value <= high)
 
 
-def _for_tpe(trial: PastTrial) -> _Standing:
+def _for_tpe(trial: PastTrial) -> _SamplerView:
     if trial.outcome is None:
-        return _Standing(TrialState.RUNNING)
+        return _SamplerView(TrialState.RUNNING)
     if trial.infeasible:
-        return _Standing(TrialState.PRUNED, constraint=_FAILS)
+        return _SamplerView(TrialState.PRUNED, constraint=_FAILS)
     if trial.outcome == "complete":
-        return _Standing(TrialState.COMPLETE, trial.value)
+        return _SamplerView(TrialState.COMPLETE, trial.value)
     reached = {} if trial.reached is None or trial.epochs is None else {trial.epochs: trial.reached}
-    return _Standing(TrialState.PRUNED, reached=reached)
+    return _SamplerView(TrialState.PRUNED, reached=reached)
 
 
-def _as_values(*, worst: float, constrained: bool) -> Callable[[PastTrial], _Standing]:
-    """For samplers that see values only: what came to nothing has the worst, what was stopped its last."""
+def _as_values(*, worst: float, constrained: bool) -> Callable[[PastTrial], _SamplerView]:
+    """For samplers that see values only: failed trials get the worst value, pruned ones their last."""
 
-    def present(trial: PastTrial) -> _Standing:
+    def view(trial: PastTrial) -> _SamplerView:
         if trial.outcome is None:
-            return _Standing(TrialState.RUNNING)
+            return _SamplerView(TrialState.RUNNING)
         reached = trial.value if trial.outcome == "complete" else trial.reached
         value = worst if trial.infeasible or reached is None else reached
         constraint = _FAILS if trial.infeasible else -_FAILS
-        return _Standing(TrialState.COMPLETE, value, constraint=constraint if constrained else None)
+        return _SamplerView(TrialState.COMPLETE, value, constraint=constraint if constrained else None)
 
-    return present
+    return view
 
 
 def _worst(past: Past) -> float:
@@ -228,7 +230,7 @@ def _worst(past: Past) -> float:
 
 
 def _generations(spec: StudySpec, past: Past) -> Mapping[int, list[PastTrial]]:
-    """The trials of each generation that have ended, in the order in which they did."""
+    """Return the finished trials of each generation, in the order in which they ended."""
     generations: defaultdict[int, list[PastTrial]] = defaultdict(list)
     for trial in sorted((each for each in past if each.outcome), key=lambda each: (each.ended, each.number)):
         if trial.generation is not None:
@@ -237,7 +239,7 @@ def _generations(spec: StudySpec, past: Past) -> Mapping[int, list[PastTrial]]:
 
 
 def _carrier(space: Mapping[str, Distribution], optimizer: Mapping[str, Any]) -> FrozenTrial:
-    """A trial that Optuna takes the space and the state of CMA-ES from; of no generation itself."""
+    """A trial outside all generations, from which Optuna reads the space and the state of CMA-ES."""
     middle = {name: each.draw(0.5) for name, each in space.items()}
     distributions = {name: optuna_distribution(each) for name, each in space.items()}
-    return _Recorded(_Standing(TrialState.COMPLETE, 0.0), middle, distributions, optimizer)
+    return _ImmutableTrial(_SamplerView(TrialState.COMPLETE, 0.0), middle, distributions, optimizer)

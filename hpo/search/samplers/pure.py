@@ -21,20 +21,20 @@ _DEFAULTS = {name: field.default for name, field in Configuration.model_fields.i
 
 
 def fixed_values(spec: StudySpec) -> dict[str, Any]:
-    """Values that hold before anything is drawn: the defaults, then the fixed ones."""
+    """Return the values of all hyperparameters that are not searched: fixed ones, otherwise defaults."""
     return {name: value for name, value in {**_DEFAULTS, **spec.fixed}.items() if name not in spec.space}
 
 
 def signature(spec: StudySpec, drawn: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """What of a draw has an effect on the training: two draws with the same are one configuration."""
+    """Return the part of a draw that affects training: equal signatures are one configuration."""
     values = {**_DEFAULTS, **spec.fixed, **drawn}
     return tuple((name, drawn[name]) for name in spec.space if name in drawn and applies(name, values))
 
 
 def grid_points(spec: StudySpec) -> list[Values] | None:
-    """The distinct points of a finite space, the first parameter varying slowest; None if there is no end.
+    """Return the distinct points of a finite space, the first parameter varying slowest; else ``None``.
 
-    A space of more than 100,000 points counts as endless.
+    A space of more than 100,000 points counts as infinite.
     """
     size = math.prod(_count(each) for each in spec.space.values())
     return _points(spec.model_dump_json(by_alias=True)) if size <= MAX_GRID else None
@@ -56,12 +56,12 @@ def _points(document: str) -> list[Values]:
 
 
 def is_finite(spec: StudySpec) -> bool:
-    """Whether the space has no range of numbers, so that a draw may come twice."""
+    """Return whether the space has no continuous range, so that draws may repeat."""
     return all(_count(each) < math.inf for each in spec.space.values())
 
 
 def numeric_dimensions(spec: StudySpec) -> dict[str, Distribution]:
-    """The numbers that every trial of the study draws: what CMA-ES moves in."""
+    """Return the numbers that every trial of the study draws: the dimensions of CMA-ES."""
     before = fixed_values(spec)
     return {
         name: each
@@ -87,42 +87,42 @@ def _every_value(distribution: Distribution) -> list[Any]:
 
 
 Quantile = Callable[[str], float]
-"""A parameter's name → where in its distribution the value lies, in [0, 1)."""
+"""A parameter's name → the quantile of its value in [0, 1)."""
 Quantiles = Callable[[StudySpec, int], Quantile]
 
-MOST_REDRAWS = 100
-"""How often a slot of a finite space is drawn anew before one of the points that are left is taken."""
+MAX_RESAMPLES = 100
+"""How often a slot of a finite space is resampled before one of the unused points is picked."""
 
 
 def random_draw(spec: StudySpec, slot: int) -> Values:
-    """Each value afresh, by (study seed, slot, name); no point of a finite space twice."""
+    """Draw each value independently from (study seed, slot, name); no point of a finite space twice."""
     return _distinct(spec, slot, _random_quantiles)
 
 
 def sobol_draw(spec: StudySpec, slot: int) -> Values:
-    """Point ``slot`` of a Sobol sequence scrambled by the study's seed; no point of a finite space twice.
+    """Return point ``slot`` of a Sobol sequence scrambled by the study's seed; no finite point twice.
 
-    Each parameter has a dimension of its own, also where it does not apply. Sobol, USSR Comput. Math. 7
+    Each parameter has its own dimension, even where it does not apply. Sobol, USSR Comput. Math. 7
     (1967); scrambling: Matousek, J. Complexity 14 (1998).
     """
     return _distinct(spec, slot, _sobol_quantiles)
 
 
 def grid_draw(spec: StudySpec, slot: int) -> Values:
-    """Point ``slot`` of the product of all choices, counted round and round."""
+    """Return point ``slot`` of the product of all choices, starting over after the last."""
     every = grid_points(spec)
-    assert every is not None  # load.py refuses an endless grid
+    assert every is not None  # load.py refuses an infinite grid
     return every[slot % len(every)]
 
 
-def resample(spec: StudySpec, slot: int, again: int) -> Values:
-    """The ``again``-th random draw of a slot (from 1) after one that is not wanted."""
-    key = Key(spec.seed) / "draw" / slot / "again" / again
+def resample(spec: StudySpec, slot: int, attempt: int) -> Values:
+    """Return another random draw of a slot after a rejected one; ``attempt`` counts from 1."""
+    key = Key(spec.seed) / "draw" / slot / "again" / attempt
     return _values(spec, lambda name: (key / name).uniform())
 
 
 def _values(spec: StudySpec, quantile: Quantile) -> Values:
-    """The values at these quantiles, without those that do not apply."""
+    """Return the values at these quantiles, without those that do not apply."""
     values, drawn = fixed_values(spec), {}
     for name in drawing_order(spec.space):
         distribution = spec.space[name]
@@ -137,12 +137,12 @@ def _random_quantiles(spec: StudySpec, slot: int) -> Quantile:
 
 
 def _sobol_quantiles(spec: StudySpec, slot: int) -> Quantile:
-    from scipy.stats import qmc  # takes half a second to load, which only this sampler needs
+    from scipy.stats import qmc  # loads in half a second; only this sampler needs it
 
-    # By name: the order of a space's keys makes no other study of it.
+    # By name, so that the order of a space's keys does not change the study.
     dimensions = sorted(spec.space)
     engine = qmc.Sobol(len(dimensions), scramble=True, rng=(Key(spec.seed) / "sobol").integer())
-    if slot:  # SciPy cannot forward by 0
+    if slot:  # SciPy cannot fast-forward by 0
         engine.fast_forward(slot)
     return dict(zip(dimensions, engine.random(1)[0].tolist(), strict=True)).__getitem__
 
@@ -159,10 +159,10 @@ def _sequence(document: str, quantiles: Quantiles) -> _Sequence:
 
 
 class _Sequence:
-    """The draws of slot 0, 1, 2, ... of a finite space, each unlike those before it.
+    """The draws of slots 0, 1, 2, ... of a finite space, each different from those before it.
 
-    A slot has its own draw; where a lower slot has that point, the next of its redraws that none has. So the
-    draw of a slot depends on the study alone. Once every point was drawn, all may come again.
+    A slot keeps its own draw unless a lower slot has that point; then it is resampled until it is new. So the
+    draw of a slot depends on the study alone. Once every point was drawn, all become available again.
     """
 
     def __init__(self, spec: StudySpec, quantiles: Quantiles) -> None:
@@ -170,29 +170,29 @@ class _Sequence:
         self._quantiles = quantiles
         self._points = grid_points(spec)
         self._drawn: list[Values] = []
-        self._taken: set[object] = set()
+        self._used: set[object] = set()
 
     def of(self, slot: int) -> Values:
         while len(self._drawn) <= slot:
             values = self._next(len(self._drawn))
             self._drawn.append(values)
-            self._taken.add(signature(self._spec, values))
+            self._used.add(signature(self._spec, values))
         return self._drawn[slot]
 
     def _next(self, slot: int) -> Values:
-        if self._points is not None and len(self._taken) == len(self._points):
-            self._taken.clear()
+        if self._points is not None and len(self._used) == len(self._points):
+            self._used.clear()
         values = _values(self._spec, self._quantiles(self._spec, slot))
-        for again in range(1, MOST_REDRAWS + 1):
-            if signature(self._spec, values) not in self._taken:
+        for attempt in range(1, MAX_RESAMPLES + 1):
+            if signature(self._spec, values) not in self._used:
                 return values
-            values = resample(self._spec, slot, again)
-        return unused_point(self._spec, slot, self._taken) or values
+            values = resample(self._spec, slot, attempt)
+        return unused_point(self._spec, slot, self._used) or values
 
 
-def unused_point(spec: StudySpec, slot: int, taken: Collection[object]) -> Values | None:
-    """One of the points of a finite space that are left, at random; None if there is none."""
-    left = [point for point in grid_points(spec) or [] if signature(spec, point) not in taken]
+def unused_point(spec: StudySpec, slot: int, used: Collection[object]) -> Values | None:
+    """Return a random one of the unused points of a finite space; ``None`` if there is none."""
+    left = [point for point in grid_points(spec) or [] if signature(spec, point) not in used]
     if not left:
         return None
     return left[math.floor((Key(spec.seed) / "draw" / slot / "left").uniform() * len(left))]

@@ -14,19 +14,19 @@ PURE: dict[str, Callable[[StudySpec, int], Values]] = {
     "sobol": sobol_draw,
     "grid": grid_draw,
 }
-"""What follows from the study and the slot alone."""
+"""Samplers that depend on the study and the slot alone."""
 
 LEARNING: dict[str, Callable[[StudySpec, int, int, Sequence[PastTrial]], Draw]] = {
     "tpe": tpe_draw,
     "gp": gp_draw,
     "cmaes": cmaes_draw,
 }
-"""What follows from the recorded trials too; the third argument counts redraws from 0."""
+"""Samplers that also learn from the recorded trials; the third argument counts attempts from 0."""
 
 
 def sample_slot(spec: StudySpec, slot: int) -> Values:
-    """The searched values of slot ``slot`` (0-based), without those that do not apply there.
+    """Return the searched values of slot ``slot`` (0-based), without those that do not apply.
 
-    Of a sampler that learns: what it draws before there is anything to learn from.
+    For a sampler that learns: its draw before there is anything to learn from.
     """
     return PURE.get(spec.sampler.name, random_draw)(spec, slot)

@@ -159,7 +159,7 @@ def landscape(count: int) -> Curves:
     for number in range(count):
         place = dice.uniform(-4, 0)
         value = 0.7 - 0.1 * abs(place + 1.5)
-        others = {name: dice.choice(list(choice)) for name, choice in choices.items()}
+        others: dict[str, Any] = {name: dice.choice(list(choice)) for name, choice in choices.items()}
         others |= {"lr": 10**place, "weight_decay": 10 ** dice.uniform(-6, -1), "optimizer": "adam"}
         trials.append(rising(number, value, again=(value,) * 3, short=(value - 0.2,), **others))
     return Curves(4, tuple(trials), 1)

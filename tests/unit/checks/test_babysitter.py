@@ -187,8 +187,8 @@ def test_watched_weights_are_bit_for_bit_those_of_an_unwatched_training(name: st
 
 
 def hooks(model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    own = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
-    return sum(map(len, own)) + sum(len(each._forward_hooks) for each in model.modules())
+    own = len(optimizer._optimizer_step_pre_hooks) + len(optimizer._optimizer_step_post_hooks)
+    return own + sum(len(each._forward_hooks) for each in model.modules())
 
 
 @pytest.mark.parametrize("end", ["close", "after", "with"])

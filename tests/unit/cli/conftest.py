@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
@@ -49,7 +49,7 @@ def demo_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The database file; only read from."""
     path = tmp_path_factory.mktemp("demo") / "demo.db"
     with ResultsStore(f"sqlite:///{path}") as store:
-        study_id = register_study(store, parse_study(STUDY, "demo.yaml"), _Images())
+        study_id = register_study(store, parse_study(STUDY, "demo.yaml"), cast(Any, _Images()))
         _trial(store, study_id, {"lr": 0.05, "optimizer": "sgd", "momentum": 0.9}, _complete(0.71, 3))
         _trial(store, study_id, {"lr": 0.01, "optimizer": "adam"}, _complete(0.8125, 2))
         pruned = Outcome(

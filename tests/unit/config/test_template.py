@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from hpo.config.parsing.load import parse_study
-from hpo.config.template import SEARCHES, Images, Length, first_study, fitting, name_from, parse_length
+from hpo.config.template import SEARCHES, Images, Length, first_study, fitting_length, name_from, parse_length
 from hpo.errors import UserError
 
 CIFAR10 = Images("cifar10", 50_000, 10)
@@ -63,7 +63,7 @@ def test_names_that_yaml_takes_for_something_else_are_quoted(name: str) -> None:
     ],
 )
 def test_time_becomes_epochs_then_trials(work: float, images: Images, length: Length) -> None:
-    assert fitting(work, images) == length
+    assert fitting_length(work, images) == length
     if length.trials > 6 and length.trials < 1000:
         assert 0.9 * work <= length.work(images) <= work
 

@@ -45,7 +45,7 @@ POINTS = np.setdiff1d(np.linspace(-4, 4, 161), [0.0])  # kinks are at 0
 
 
 def activation(name: str, channels: int = 1, **options: object) -> nn.Module:
-    return ACTIVATIONS[name](replace(OPTIONS, activation=name, **options), channels)  # type: ignore[arg-type]
+    return ACTIVATIONS[name](replace(OPTIONS, activation=name, **options), channels)
 
 
 def test_every_activation_but_maxout_has_a_formula_here() -> None:

@@ -24,7 +24,7 @@ CHOICES = [
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("choices", CHOICES, ids=lambda choices: "-".join(choices.values()))
 def test_forward_and_backward(model: str, choices: dict[str, str]) -> None:
-    options = NetworkOptions(model=model, width=4, dropout=0.1, initializer="he", **choices)  # type: ignore[arg-type]
+    options = NetworkOptions(model=model, width=4, dropout=0.1, initializer="he", **choices)
     network = MODELS[model](options, classes=7)
     initialize(network, options, torch.Generator().manual_seed(0), None)
     network = network.to(memory_format=torch.channels_last)

@@ -61,7 +61,7 @@ LAWS = [  # options, variance
 
 @pytest.mark.parametrize(("chosen", "variance"), LAWS, ids=lambda value: str(value))
 def test_mean_and_variance_over_seeds(chosen: dict[str, object], variance: float) -> None:
-    options = replace(NetworkOptions(), **chosen)  # type: ignore[arg-type]
+    options = replace(NetworkOptions(), **chosen)
     weights = drawn_weights(options).double()
     count = weights.numel()
     assert weights.mean().abs() < 5 * math.sqrt(variance / count)

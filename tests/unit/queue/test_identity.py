@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -53,13 +54,13 @@ def test_of_other_machines_nothing_is_known() -> None:
 
 
 def test_a_container_that_shares_the_machines_name_is_another_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identity.platform, "node", lambda: "box:1")
+    monkeypatch.setattr("platform.node", lambda: "box:1")
     monkeypatch.setattr(identity, "_FIRST_NAMESPACE", "pid:[1]")
-    monkeypatch.setattr(identity.Path, "exists", lambda self: True)
-    monkeypatch.setattr(identity.Path, "readlink", lambda self: "pid:[42]")
+    monkeypatch.setattr(Path, "exists", lambda self: True)
+    monkeypatch.setattr(Path, "readlink", lambda self: "pid:[42]")
     identity.host.cache_clear()
     assert identity.host() == "box-1/42"
-    monkeypatch.setattr(identity.Path, "readlink", lambda self: "pid:[1]")
+    monkeypatch.setattr(Path, "readlink", lambda self: "pid:[1]")
     identity.host.cache_clear()
     assert identity.host() == "box-1"
     identity.host.cache_clear()

@@ -14,7 +14,7 @@ CHOICES: dict[str, Any] = {"lr": {"choice": [0.01, 0.1]}, "depth": {"int": [1, 3
 def test_a_grid_is_warned_of_with_what_it_tries() -> None:
     (warning,) = warnings(_study(CHOICES, sampler="grid"))
     assert "in its 6 points: 2 of lr, 3 of depth" in warning
-    assert "Random draws try a new value" in warning and "Bergstra and Bengio" in warning
+    assert "Random search tries a new value" in warning and "Bergstra and Bengio" in warning
 
 
 def test_only_a_grid_over_several_hyperparameters_is_warned_of() -> None:
@@ -24,9 +24,7 @@ def test_only_a_grid_over_several_hyperparameters_is_warned_of() -> None:
 
 def test_more_trials_than_configurations_are_told() -> None:
     (note,) = notes(_study(CHOICES))
-    assert note.startswith(
-        "the space has 6 configurations for 10 trials: when all are tried, they come again"
-    )
+    assert note.startswith("the space has 6 configurations for 10 trials: once all are tried, they repeat")
     assert list(notes(_study(CHOICES, trials=6))) == []
     assert list(notes(_study({**CHOICES, "momentum": {"uniform": [0.8, 0.9]}}))) == []
 
@@ -35,5 +33,5 @@ def test_what_cmaes_does_not_learn_is_told() -> None:
     space = {"lr": {"log": [1e-3, 1]}, "optimizer": {"choice": ["sgd", "adam"]}}
     space["momentum"] = {"uniform": [0.8, 0.99], "when": {"optimizer": "sgd"}}
     (note,) = notes(_study(space, sampler="cmaes"))
-    assert note == "cmaes learns lr; it has no part in optimizer, momentum: those are random"
+    assert note == "cmaes learns lr; drawn at random: optimizer, momentum"
     assert list(notes(_study({"lr": space["lr"]}, sampler="cmaes"))) == []

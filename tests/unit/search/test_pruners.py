@@ -59,7 +59,7 @@ def test_at_the_end_the_best_of_too_few_goes_on() -> None:
     assert promotable(pausing, [two], closing=False) is None
     assert promotable(pausing, [two], closing=True) is two
     assert promotable(pausing, [RungRank(1, 2, 2)], closing=True) is None
-    assert promoted(pausing, two).reason == "rank 1 of 2 at epoch 1: the best of the few that came there now"
+    assert promoted(pausing, two).reason == "rank 1 of 2 at epoch 1: the best of the few that reached it now"
     assert stopped_at_the_end(pausing, RungRank(1, 5, 12)).reason == (
         "rank 5 of 12 at epoch 1: not among the best third"
     )

@@ -105,5 +105,5 @@ def test_what_is_drawn_again_in_a_finite_space_is_near_too(monkeypatch: pytest.M
         return float(np.mean([each["depth"] - 1 for of_seed in found for each in of_seed]))
 
     near = distance()
-    monkeypatch.setattr("hpo.stages.around.MOST_REDRAWS", 0)  # then any point that is left
+    monkeypatch.setattr("hpo.stages.around.MAX_RESAMPLES", 0)  # then any point that is left
     assert near < distance() - 1

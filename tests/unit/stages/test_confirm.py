@@ -10,7 +10,7 @@ from scipy import stats
 
 from hpo.config.study import ConfirmationSettings
 from hpo.stages.confirm import confirm, run_of
-from hpo.stages.wording import chosen, confirmed
+from hpo.stages.wording import candidates, confirmation_result
 
 SEEDS = ConfirmationSettings(top=2, seeds=4)
 
@@ -43,7 +43,9 @@ def test_the_interval_is_students_and_the_difference_is_tested_in_pairs() -> Non
 
 def test_folds_share_images_so_the_interval_is_wider() -> None:
     values = [0.70, 0.74, 0.71, 0.73, 0.69]
-    by_fold = {(0, fold): value for fold, value in enumerate(values)}
+    by_fold: dict[tuple[int, int | None], float | None] = {
+        (0, fold): value for fold, value in enumerate(values)
+    }
     (only,) = confirm(ConfirmationSettings(top=1, seeds=1, folds=5), [by_fold])
     error = np.std(values, ddof=1) * math.sqrt(
         1 / 5 + 1 / 4
@@ -51,7 +53,7 @@ def test_folds_share_images_so_the_interval_is_wider() -> None:
     assert only.high == pytest.approx(np.mean(values) + stats.t.ppf(0.975, 4) * error)
 
 
-def test_a_configuration_that_came_to_nothing_once_does_not_win() -> None:
+def test_confirm_a_failed_run_ranks_behind_complete_ones() -> None:
     ranking = confirm(SEEDS, [_values(0.9, 0.9, None, 0.9), _values(0.5, 0.5, 0.5, 0.5)])
     assert [each.candidate for each in ranking] == [1, 0]
     assert ranking[1].completed == 3
@@ -60,34 +62,36 @@ def test_a_configuration_that_came_to_nothing_once_does_not_win() -> None:
     assert ranking[0].p_value == pytest.approx(0.0, abs=1e-9)
 
 
-def test_no_run_no_value() -> None:
+def test_confirm_without_runs_has_no_value_and_ends() -> None:
     (only,) = confirm(ConfirmationSettings(top=1, seeds=2), [_values(None, None)])
     assert (only.completed, only.mean, only.low) == (0, None, None)
-    (decision,) = confirmed(ConfirmationSettings(top=1, seeds=2), [only], {0: (3, 0.8)}, 0.8, as_long=True)
+    (decision,) = confirmation_result(
+        ConfirmationSettings(top=1, seeds=2), [only], {0: (3, 0.8)}, 0.8, same_budget=True
+    )
     assert decision.action == "end"
     assert decision.message.startswith("no configuration completed all its runs")
 
 
-def test_it_is_said_in_words_with_the_winners_curse() -> None:
+def test_confirmation_result_names_winner_and_winners_curse() -> None:
     ranking = confirm(SEEDS, [_values(0.70, 0.74, 0.71, 0.73), _values(0.69, 0.72, 0.70, 0.73)])
     numbers = {0: (31, 0.76), 1: (7, 0.75)}
-    said = [each.message for each in confirmed(SEEDS, ranking, numbers, 0.76, as_long=True)]
-    assert said == [
+    messages = [each.message for each in confirmation_result(SEEDS, ranking, numbers, 0.76, same_budget=True)]
+    assert messages == [
         "trial 31 wins: 0.7200 ± 0.0291 (95%, 4 runs), 0.7600 in the search; 0.0100 ahead of trial 7, which "
-        "may be chance (p = 0.092); it is trained on training and validation images and measured on the test "
-        "images, once",
+        "may be chance (p = 0.092); it is trained on training and validation images and evaluated on the "
+        "test images, once",
         "trial 7: 0.7100 ± 0.0291 (95%, 4 runs), 0.7500 in the search",
         "the best value of the search was 0.7600, the winner's mean is 0.7200: 0.0400 less, the winner's "
         "curse",
     ]
-    assert confirmed(SEEDS, ranking, numbers, 0.76, as_long=False)[-1].message == (
-        "the best value of the search was 0.7600, the winner's mean is 0.7200: not after as many epochs and "
-        "images, so neither speaks of a winner's curse"
+    assert confirmation_result(SEEDS, ranking, numbers, 0.76, same_budget=False)[-1].message == (
+        "the best value of the search was 0.7600, the winner's mean is 0.7200: their epochs and images "
+        "differ, so this does not measure the winner's curse"
     )
 
 
-def test_fewer_than_asked_for_is_said_and_none_ends_the_study() -> None:
-    said = chosen(ConfirmationSettings(top=3, seeds=3), [(4, "fine", 0.8)])
-    assert said[0].message == "trial 4 of stage fine (0.8000) is trained again 3 times with other seeds"
-    assert said[1].message == "of the 3 that were to be confirmed, only 1 learned"
-    assert [each.action for each in chosen(SEEDS, [])] == ["end"]
+def test_candidates_names_fewer_and_none_ends_the_study() -> None:
+    messages = candidates(ConfirmationSettings(top=3, seeds=3), [(4, "fine", 0.8)])
+    assert messages[0].message == "trial 4 of stage fine (0.8000) is trained again 3 times with other seeds"
+    assert messages[1].message == "only 1 of the 3 configurations to be confirmed learned"
+    assert [each.action for each in candidates(SEEDS, [])] == ["end"]

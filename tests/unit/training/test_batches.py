@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from hpo.rng import Key
 from hpo.training.batches import EpochBatches, epoch_order, steps_per_epoch
 from hpo.training.data import ImageSet
 
-Make = Callable[..., tuple]
+Make = Callable[..., tuple[Any, ...]]
 KEY = Key(5) / "trial" / 0
 
 

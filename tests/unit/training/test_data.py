@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from hpo.settings import settings
 from hpo.training import data as state
 from hpo.training.data import ImageSet, make_trial_data, weights_hash
 
-Make = Callable[..., tuple]
+Make = Callable[..., tuple[Any, ...]]
 CPU = torch.device("cpu")
 MATRIX_KINDS = ("pca", "whiten", "zca")
 
@@ -62,7 +63,7 @@ def thumbnails(tiny_dataset: Dataset) -> Dataset:
 
 @pytest.mark.parametrize("kind", MATRIX_KINDS)
 def test_matrix_preprocessing_is_done_once_in_half_precision(
-    kind: str, thumbnails: Dataset, tiny_split: Split
+    kind: Any, thumbnails: Dataset, tiny_split: Split
 ) -> None:
     configuration = Configuration(preprocessing=kind, pca_components=16)
     data = make_trial_data(configuration, thumbnails, tiny_split, CPU)
@@ -139,7 +140,8 @@ def test_another_split_is_prepared_anew(tiny_dataset: Dataset, tiny_split: Split
 
 
 def test_only_one_transformed_set_is_held(thumbnails: Dataset, tiny_split: Split) -> None:
-    for kind in (*MATRIX_KINDS, "standardize", "none", "minmax", "zero_center", "zca"):
+    kinds: tuple[Any, ...] = (*MATRIX_KINDS, "standardize", "none", "minmax", "zero_center", "zca")
+    for kind in kinds:
         configuration = Configuration(preprocessing=kind, pca_components=8)
         make_trial_data(configuration, thumbnails, tiny_split, CPU)
         held = list(state._prepared.values())
@@ -157,15 +159,15 @@ def test_a_batch_of_transformed_images_is_exact_where_half_precision_is() -> Non
 
 def test_the_hash_is_of_names_shapes_and_values() -> None:
     torch.manual_seed(0)
-    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    net: Any = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     first = weights_hash(net)
     assert len(first) == 64
-    assert weights_hash(net.to(memory_format=torch.channels_last)) == first  # type: ignore[call-overload]
+    assert weights_hash(net.to(memory_format=torch.channels_last)) == first
     with torch.no_grad():
         net[0].weight[0, 0, 0, 0] += 1e-6
     second = weights_hash(net)
     assert second != first
-    net[1].running_mean[0] = 1.0  # type: ignore[index]
+    net[1].running_mean[0] = 1.0
     assert weights_hash(net) not in (first, second)
     assert weights_hash(nn.Sequential(net[0])) != weights_hash(net)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from torch import nn
 from hpo.training import evaluate as module
 from hpo.training.evaluate import evaluate
 
-Make = Callable[..., tuple]
+Make = Callable[..., tuple[Any, ...]]
 
 
 @pytest.mark.parametrize("batch", [7, 40, 1000])
@@ -56,6 +57,6 @@ def test_bf16_is_close_to_fp32(make_tiny: Make) -> None:
 
 def test_a_network_of_nans_has_a_loss_of_nan(make_tiny: Make) -> None:
     _, data = make_tiny()
-    net = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+    net: Any = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
     nn.init.constant_(net[1].weight, float("nan"))
     assert np.isnan(evaluate(net, data.val, "fp32").loss)

@@ -186,7 +186,7 @@ def test_train_from_an_epoch_start_gives_the_same_result(fields: dict[str, Any],
     whole, results = _train(configuration, data)
 
     begun = _setup(configuration, data)
-    epochs = train(begun)
+    epochs: Any = train(begun)
     head = [next(epochs), next(epochs)]
     saved = copy.deepcopy((begun.model.state_dict(), begun.optimizer.state_dict()))
     epochs.close()

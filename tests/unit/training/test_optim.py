@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +80,7 @@ RULES: dict[str, tuple[dict[str, object], Rule]] = {
 
 @pytest.mark.parametrize("name", RULES)
 def test_twenty_steps_follow_the_update_rule(name: str) -> None:
+    fields: Any
     fields, rule = RULES[name]
     configuration = Configuration(lr=LR, weight_decay=0.1, **fields)
     net = _net()

@@ -110,12 +110,12 @@ def test_the_clock_of_a_schedule_starts_after_the_warm_up(schedule: str) -> None
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize(("epochs", "per_epoch"), [(1, 1), (2, 1), (1, 3)])
-def test_the_shortest_trainings_have_a_rate_above_zero(schedule: str, epochs: int, per_epoch: int) -> None:
+def test_the_shortest_trainings_have_a_rate_above_zero(schedule: Any, epochs: int, per_epoch: int) -> None:
     rates = _ours(Configuration(lr=LR, schedule=schedule, epochs=epochs), per_epoch)
     assert all(0 < rate <= LR for rate in rates)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_warm_up_over_the_whole_training(schedule: str) -> None:
+def test_warm_up_over_the_whole_training(schedule: Any) -> None:
     rates = _ours(Configuration(lr=LR, schedule=schedule, warmup_epochs=2, epochs=2))
     np.testing.assert_allclose(rates, LR * np.arange(1, 15) / 14, rtol=1e-12)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from hpo.training import speed as module
+from hpo.training.precision import STEP_IMAGES
 from hpo.training.speed import measure_speed
 
 CPU = torch.device("cpu")
@@ -34,5 +35,5 @@ def test_the_share_is_operations_over_those_of_a_matrix_product(monkeypatch: pyt
     seconds = {module._STEPS: 2.0 * module._STEPS, 1: 0.5}
     monkeypatch.setattr(module, "_seconds", lambda device, work, times: seconds[times])
     found = measure_speed(CPU, "fp32")
-    assert found.images_per_second == pytest.approx(module.STEP_IMAGES / 2)
+    assert found.images_per_second == pytest.approx(STEP_IMAGES / 2)
     assert found.share == pytest.approx((1000 * 2 * 64**3 / 2.0) / (2 * 1024**3 / 0.5))

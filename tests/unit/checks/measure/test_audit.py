@@ -174,7 +174,7 @@ def in_sixteen_bits(model: nn.Module) -> None:
 def test_entries_that_a_coarse_format_lost_are_counted() -> None:
     seen = watched(between=in_sixteen_bits)
     torch.manual_seed(0)
-    model = network()
+    model: Any = network()
     F.cross_entropy(model(IMAGES[:BATCH]), LABELS[:BATCH]).backward()
     before = np.concatenate([model[1].weight.grad.numpy().ravel(), model[3].weight.grad.numpy().ravel()])
     kept = (before * np.float32(1e-6)).astype(np.float16) != 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -11,9 +12,18 @@ from torch.nn import functional as F
 
 from hpo.checks.measure.memorize import STEPS, balanced_examples, memorize, peak_lr
 from hpo.checks.measure.probes import plain_forward
+from hpo.checks.observations import Memorization
 
 IMAGES = torch.randn(20, 3, 4, 4, generator=torch.Generator().manual_seed(1))
 LABELS = torch.arange(20) % 10
+
+
+def found_by(
+    model: nn.Module, optimizer: torch.optim.Optimizer, forward: Any = plain_forward
+) -> Memorization:
+    found = memorize(model, optimizer, forward, IMAGES, LABELS)
+    assert found is not None
+    return found
 
 
 def network() -> nn.Sequential:
@@ -24,7 +34,7 @@ def test_a_sound_network_learns_them_and_stays_as_it_is() -> None:
     model = network()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     before = {name: each.clone() for name, each in model.state_dict().items()}
-    found = memorize(model, optimizer, plain_forward, IMAGES, LABELS)
+    found = found_by(model, optimizer)
     assert (found.examples, found.accuracy, found.unchanged) == (20, 1.0, ())
     assert 0 < found.steps < STEPS and found.last_loss < found.first_loss
     assert found.blank_loss > found.last_loss
@@ -36,7 +46,7 @@ def test_a_sound_network_learns_them_and_stays_as_it_is() -> None:
 def test_the_first_loss_and_step_are_those_of_a_plain_loop() -> None:
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-9)
-    found = memorize(model, optimizer, plain_forward, IMAGES, LABELS)
+    found = found_by(model, optimizer)
     expected = float(F.cross_entropy(model.eval()(IMAGES), LABELS).detach())
     assert found.first_loss == pytest.approx(expected, rel=1e-5)
     assert found.steps == STEPS and found.last_loss == pytest.approx(expected, rel=1e-4)
@@ -47,7 +57,7 @@ def test_weight_decay_is_off_and_the_peak_rate_is_taken() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.2, weight_decay=1e3)
     torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.0)
     assert optimizer.param_groups[0]["lr"] == 0
-    assert memorize(model, optimizer, plain_forward, IMAGES, LABELS).accuracy == 1.0
+    assert found_by(model, optimizer).accuracy == 1.0
     assert optimizer.param_groups[0]["weight_decay"] == 1e3
 
 
@@ -58,21 +68,21 @@ def test_a_blind_network_pays_nothing_for_blank_images() -> None:
         return plain_forward(net, images * 0)
 
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    found = memorize(model, optimizer, blind, IMAGES, LABELS)
+    found = found_by(model, optimizer, blind)
     assert found.accuracy < 1 and found.blank_loss == pytest.approx(found.last_loss)
 
 
 def test_what_the_optimizer_lacks_is_unchanged() -> None:
     model = network()
     optimizer = torch.optim.Adam(model[4].parameters(), lr=0.01)
-    found = memorize(model, optimizer, plain_forward, IMAGES, LABELS)
+    found = found_by(model, optimizer)
     assert found.unchanged == ("1.weight", "1.bias")
 
 
 def test_a_loss_that_is_not_finite_ends_it() -> None:
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e30)
-    found = memorize(model, optimizer, plain_forward, IMAGES, LABELS)
+    found = found_by(model, optimizer)
     assert found.steps < STEPS and not math.isfinite(found.last_loss)
 
 
@@ -97,7 +107,7 @@ class Derived(nn.Module):
 
 
 def test_weights_that_torch_does_not_copy_are_not_tried() -> None:
-    model = nn.Sequential(Derived())
+    model: Any = nn.Sequential(Derived())
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     assert memorize(model, optimizer, plain_forward, IMAGES, LABELS) is None
     del model[0].weight

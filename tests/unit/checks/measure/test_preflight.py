@@ -79,7 +79,7 @@ def test_a_sound_network() -> None:
 
 
 def test_nothing_is_disturbed() -> None:
-    model = nn.Sequential(nn.Dropout(0.5), Parts(), nn.RReLU()).train()
+    model: Any = nn.Sequential(nn.Dropout(0.5), Parts(), nn.RReLU()).train()
     model[1].norm.eval()
     state = {name: each.clone() for name, each in model.state_dict().items()}
     train, generator = examples(), torch.random.get_rng_state()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,9 +50,10 @@ class Rows(nn.Module):
         return logits
 
     def by_hand(self, x: Tensor) -> list[tuple[str, Tensor, Tensor]]:
-        conv = F.conv2d(x, self.body[0].weight, self.body[0].bias)
+        body: Any = self.body
+        conv = F.conv2d(x, body[0].weight, body[0].bias)
         rectified = conv.clamp(min=0)
-        hidden = rectified.flatten(1) @ self.body[3].weight.T + self.body[3].bias
+        hidden = rectified.flatten(1) @ body[3].weight.T + body[3].bias
         squashed = 1 / (1 + (-hidden).exp())
         logits = squashed @ self.classifier.weight.T + self.classifier.bias
         return [
@@ -134,7 +136,12 @@ def test_activations_gradients_and_updates_are_those_without_hooks(build: type[R
     probe = Probe(model, plain_forward, images, labels)
     F.cross_entropy(model(images), labels).backward()
     before = {name: weight.detach().clone().numpy() for name, weight in layer_weights(model).items()}
-    gradients = {name: weight.grad.clone().numpy() for name, weight in layer_weights(model).items()}
+    gradients = {
+        name: weight.grad.clone().numpy()
+        for name, weight in layer_weights(model).items()
+        if weight.grad is not None
+    }
+    assert len(gradients) == len(before)
     meter.before()
     optimizer.step()
     shot = probe.snapshot(7, 0.1, meter.after()).read()
@@ -204,7 +211,7 @@ def test_a_residual_network_is_read_in_the_order_of_its_forward_pass() -> None:
 
 
 def test_normalization_is_on_batch_statistics_in_a_look() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten())
+    model: Any = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten())
     model.append(nn.Linear(144, CLASSES))
     model.eval().requires_grad_(False)
     images, labels = batch()
@@ -268,7 +275,7 @@ class Unlucky(nn.Module):
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("batch_statistics", [False, True])
 def test_undisturbed_leaves_no_trace(batch_statistics: bool, fails: bool) -> None:
-    model = nn.Sequential(
+    model: Any = nn.Sequential(
         nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.RReLU(), nn.Sequential(nn.BatchNorm2d(4))
     )
     if fails:

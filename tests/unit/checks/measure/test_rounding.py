@@ -27,6 +27,7 @@ def _faint() -> Parts:
     model = Parts()
     with torch.no_grad():
         model.conv.weight.mul_(1e-5)
+        assert model.conv.bias is not None
         model.conv.bias.fill_(1.0)
     return model
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -50,7 +52,7 @@ def test_the_group_with_the_largest_rate_counts() -> None:
 
 
 def test_norms_whose_statistics_stand_still() -> None:
-    model = network()
+    model: Any = network()
     model[1].momentum = 0.0
     assert read(model, torch.optim.SGD(model.parameters(), lr=0.1)).frozen_norms == ("1",)
     model[1].momentum = None  # a cumulative mean moves

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,7 +47,8 @@ def test_an_activation_in_place_counts_after_it() -> None:
 
 
 def test_a_look_takes_none_unasked_and_of_numbers_that_are_not_finite() -> None:
-    model, images = small_network(), torch.randn(IMAGES, 3, 4, 4)
+    model: Any = small_network()
+    images = torch.randn(IMAGES, 3, 4, 4)
     assert [layer.counts for layer in look(model, images, histograms=False)] == [(), ()]
     with torch.no_grad():
         model[3].bias[0] = math.inf

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from scipy import stats
 
-from hpo.checks.rules.learned import chance_limit, learned
+from hpo.checks.derived import chance_limit
+from hpo.checks.rules.learned import learned
 from tests.helpers.observed import LIMITS, epochs, one, seen
 
 

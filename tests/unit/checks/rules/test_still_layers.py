@@ -49,7 +49,10 @@ class Steps(nn.Module):
 def trained(model: nn.Sequential, rate: float) -> Observations:
     """Forty steps; the first linear layer has a group of its own."""
     images, labels = torch.randn(100, 3, 4, 4), torch.arange(100) % 10
-    groups = [{"params": model[1].parameters(), "lr": rate}, {"params": model[3].parameters()}]
+    groups: list[dict[str, Any]] = [
+        {"params": model[1].parameters(), "lr": rate},
+        {"params": model[3].parameters()},
+    ]
     optimizer = torch.optim.SGD(groups[::-1], lr=0.05)
     with Babysitter(model, optimizer, classes=10, epochs=1, steps_per_epoch=40) as sitter:
         sitter.before(images, labels)

@@ -23,7 +23,7 @@ def test_what_is_lost_entirely_is_for_another_check() -> None:
 
 
 def test_a_short_gradient_makes_short_steps_with_sgd_alone() -> None:
-    short = {"gradient_scale": _CUT * 0.9}
+    short: dict[str, Any] = {"gradient_scale": _CUT * 0.9}
     found = one(used_gradient(used(**short), LIMITS), "note", "schedule")
     assert found.remedy.change == {"gradient_clip": 1.0}
     assert used_gradient(used("adam", **short), LIMITS) == []

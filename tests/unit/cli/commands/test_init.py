@@ -82,7 +82,11 @@ def test_three_questions_and_what_is_wrong_is_asked_again(
     captured = capsys.readouterr()
     for question in ("1. Which images?", "2. How long?", "3. What to search?"):
         assert captured.out.count(question) == 1
-    for wrong in ("nowhere", "'a while' is no length", "'everything' is none of lecture, regularization"):
+    for wrong in (
+        "nowhere",
+        "'a while' is not a valid length",
+        "'everything' is not one of: lecture, regularization",
+    ):
         assert wrong in captured.err
 
 
@@ -104,8 +108,8 @@ def test_a_file_is_replaced_only_by_force(capsys: Capture) -> None:
     ("arguments", "said"),
     [
         (("--images", "nowhere"), "nowhere"),
-        (("--length", "soon"), "'soon' is no length"),
-        (("--length", "2000000x1"), "is no length"),
+        (("--length", "soon"), "'soon' is not a valid length"),
+        (("--length", "2000000x1"), "is not a valid length"),
         (("missing/study.yaml",), "cannot write missing/study.yaml"),
     ],
 )

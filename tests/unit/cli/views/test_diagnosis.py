@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
@@ -48,7 +49,7 @@ def exploding(tmp_path_factory: pytest.TempPathFactory) -> str:
 def _exploding(url: str, study: str) -> str:
     spec = parse_study(study, "made-up.yaml")
     with ResultsStore(url) as store:
-        study_id = register_study(store, spec, _Images())
+        study_id = register_study(store, spec, cast(Any, _Images()))
         for i in range(24):
             lr = 10 ** (-4 + 4 * i / 23)
             lease = claim(store, study_id, "host:1:w", lease_seconds=3600)

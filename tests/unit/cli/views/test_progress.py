@@ -65,8 +65,8 @@ def test_a_paused_trial_neither_runs_nor_is_over() -> None:
     assert (progress.running, progress.paused, progress.done) == ({}, {0}, 0)
     progress.apply(started(0, "b"))
     assert (list(progress.running), progress.paused) == ([0], set())
-    for event in (TrialPaused("b", 0, ""), ended(0, "pruned", None)):
-        progress.apply(event)
+    progress.apply(TrialPaused("b", 0, ""))
+    progress.apply(ended(0, "pruned", None))
     assert (progress.running, progress.paused, progress.done) == ({}, set(), 1)
 
 

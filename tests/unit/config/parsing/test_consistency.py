@@ -33,7 +33,7 @@ def test_the_defaults_break_no_rule() -> None:
         ({"batch_size": 1}, "batch normalization needs batch_size of 2 or more"),
         (
             {"preprocessing": "pca", "train_images": 100},
-            "pca_components 256 is more than 100 train_images determine",
+            "pca_components 256 is more than 100 train_images allow",
         ),
         ({"model": "resnet", "depth": 9}, "model resnet has no depth 9; use 6n + 2: 8, 14, 20, 26, 32 ..."),
         ({"model": "vgg", "depth": 7}, "model vgg has no depth 7; use 6, 8, 11 or 13"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import jsonschema
 import pytest
@@ -41,9 +42,10 @@ def test_the_schema_knows_it() -> None:
     schema = study_schema()
     for first in ("defaults", ["defaults", {"lr": 0.05}]):
         jsonschema.validate({"study": "s", "trials": 2, "first": first}, schema)
-    for first in ("default", [{"lr": {"log": [1, 2]}}], [{}], {"lr": 1}):
+    wrong: list[Any] = ["default", [{"lr": {"log": [1, 2]}}], [{}], {"lr": 1}]
+    for each in wrong:
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate({"study": "s", "trials": 2, "first": first}, schema)
+            jsonschema.validate({"study": "s", "trials": 2, "first": each}, schema)
 
 
 @pytest.mark.parametrize(
@@ -51,14 +53,14 @@ def test_the_schema_knows_it() -> None:
     [
         (
             "first: default",
-            "s.yaml:4: first: 'default' is no configuration (e.g. first: defaults, or first: [",
+            "s.yaml:4: first: 'default' is not a configuration (e.g. first: defaults, or first: [",
         ),
-        ("first: [{}]", "s.yaml:4: first: an empty mapping is no configuration"),
-        ("first: [[1]]", "s.yaml:4: first: a list is no configuration"),
-        ("first: [{lrr: 1}]", "s.yaml:4: first: there is no hyperparameter 'lrr' (did you mean lr?)"),
+        ("first: [{}]", "s.yaml:4: first: an empty mapping is not a configuration"),
+        ("first: [[1]]", "s.yaml:4: first: a list is not a configuration"),
+        ("first: [{lrr: 1}]", "s.yaml:4: first: unknown hyperparameter 'lrr' (did you mean lr?)"),
         (
             "first: [{dataset: cifar10}]",
-            "s.yaml:4: first: dataset cannot be given: all trials of a study share",
+            "s.yaml:4: first: dataset cannot be set here: all trials of a study share",
         ),
         ("first: [{lr: fast}]", "s.yaml:4: first: lr: 'fast' is not a number"),
         ("first: [{lr: {log: [1, 2]}}]", "s.yaml:4: first: lr: a mapping is not a number"),
@@ -81,7 +83,7 @@ def test_no_default_lies_in_the_space() -> None:
 
 
 def test_a_grid_has_no_place_for_it() -> None:
-    with pytest.raises(StudyFileError, match="first: would take the place of points of the grid"):
+    with pytest.raises(StudyFileError, match="first: would replace points of the grid"):
         _read(
             "first: defaults",
             "study: s\ntrials: 2\nsampler: grid\nspace: {activation: {choice: [relu, elu]}}\n",

@@ -102,7 +102,7 @@ def test_conditional_values_are_only_combined_where_they_are_drawn() -> None:
     allowed = "optimizer: {choice: [sgd, adam]}, nesterov: {choice: [true, false], when: {optimizer: sgd}}"
     parse_study(study("momentum: 0.9", allowed), "s.yaml")
     assert mistakes(study("momentum: 0", allowed)) == [
-        "4: nesterov: nesterov needs momentum above 0 (the study can draw nesterov true with optimizer sgd)"
+        "4: nesterov: nesterov needs momentum above 0 (the study may draw nesterov true with optimizer sgd)"
     ]
     parse_study(
         study("momentum: 0", allowed.replace("optimizer: sgd", "optimizer: adam")), "s.yaml"
@@ -113,7 +113,7 @@ def test_aliases_that_explode_are_refused() -> None:
     lines = ["study: s", "trials: 5", "a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
     assert mistakes("\n".join(lines)) == [
-        "6: more than 10,000 values (aliases written out); this is no study file"
+        "6: more than 10,000 values (with aliases expanded); this is not a study file"
     ]
 
 
@@ -176,15 +176,16 @@ class TestOverrides:
         [
             ("epochs=x", "--set epochs=x: epochs: 'x' is not a whole number"),
             ("epochs", "--set epochs: has no = (write key=value, e.g. --set epochs=2)"),
-            ("epocs=2", "--set epocs=2: there is no key 'epocs' (did you mean epochs?)"),
+            ("epocs=2", "--set epocs=2: unknown key 'epocs' (did you mean epochs?)"),
             ("fixed.epocs=2",
-             "--set fixed.epocs=2: there is no hyperparameter 'epocs' (did you mean epochs?)"),
+             "--set fixed.epocs=2: unknown hyperparameter 'epocs' (did you mean epochs?)"),
             ("lr=", "--set lr=: lr: has no value (the default is 0.05)"),
             ("trials=0", "--set trials=0: trials: 0 is below 1, the smallest allowed"),
             ("lr={log: [1, 0.1]}",
-             "--set lr={log: [1, 0.1]}: lr: the low end 1 is not below the high end 0.1 (log: [0.1, 1])"),
+             "--set lr={log: [1, 0.1]}: lr: the lower bound 1 is not below the upper bound 0.1 "
+             "(log: [0.1, 1])"),
             ("lr={log: [1", "--set lr={log: [1: not readable as YAML: did not find expected ',' or ']' "
-             "(a list is closed with ])"),
+             "(close the list with ])"),
             ("warmup_epochs=5", "--set warmup_epochs=5: warmup_epochs: a warm-up of 5 epochs is longer than "
              "the training (4 epochs)"),
             ("lr=\udcff", r"--set lr=\udcff: an unprintable character '\udcff'"),
@@ -228,9 +229,9 @@ class TestSources:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            (b"study: s\ntrials: \xff", ":2: is not UTF-8 text (save it with the encoding UTF-8)"),
-            ("study: s".encode("utf-16"), ":1: is not UTF-8 text (save it with the encoding UTF-8)"),
-            (b"#" * 1_000_001, ": is larger than 1 MB; a study file has a few kilobytes"),
+            (b"study: s\ntrials: \xff", ":2: is not UTF-8 text (save it as UTF-8)"),
+            ("study: s".encode("utf-16"), ":1: is not UTF-8 text (save it as UTF-8)"),
+            (b"#" * 1_000_001, ": is larger than 1 MB; study files have a few kilobytes"),
         ],
     )
     def test_a_file_that_is_no_text_is_refused(self, tmp_path: Path, content: bytes, message: str) -> None:
@@ -242,7 +243,7 @@ class TestSources:
 
     def test_a_folder_is_refused_with_what_it_holds(self, tmp_path: Path) -> None:
         (tmp_path / "mine.yaml").touch()
-        with pytest.raises(StudyFileError, match=r"is a folder, not a study file \(it holds mine\.yaml\)"):
+        with pytest.raises(StudyFileError, match=r"is a folder, not a study file \(it contains mine\.yaml\)"):
             load_study(str(tmp_path))
 
     def test_a_byte_order_mark_is_read_over(self, tmp_path: Path) -> None:
@@ -311,6 +312,6 @@ def test_every_mistake_in_the_thresholds_is_reported_with_its_line() -> None:
     with pytest.raises(StudyFileError) as caught:
         parse_study(text, "f")
     message = str(caught.value)
-    assert "f:4: checks: there is no threshold 'explosion_facto' (did you mean explosion_factor?)" in message
+    assert "f:4: checks: unknown threshold 'explosion_facto' (did you mean explosion_factor?)" in message
     assert "f:5: patience: 2 is above 1" in message
     assert "f:6: preset: 'loud' is not one of: off, standard, full" in message

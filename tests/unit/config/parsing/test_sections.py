@@ -27,8 +27,8 @@ def test_needs_can_be_set_on_the_command_line() -> None:
     ("value", "message"),
     [
         ("gpu", "s.yaml:4: needs: is not a list of tags (e.g. needs: [gpu])"),
-        ("[GPU]", "s.yaml:4: needs: 'GPU' is no tag (small letters, digits, '.', '_' and '-')"),
-        ("[{gpu: 1}]", "s.yaml:4: needs: a list or mapping is no tag"),
+        ("[GPU]", "s.yaml:4: needs: 'GPU' is not a valid tag (lowercase letters, digits, '.', '_' and '-')"),
+        ("[{gpu: 1}]", "s.yaml:4: needs: a list or mapping is not a valid tag"),
     ],
 )
 def test_mistakes_are_told_with_their_line(value: str, message: str) -> None:
@@ -40,7 +40,7 @@ def test_mistakes_are_told_with_their_line(value: str, message: str) -> None:
 def test_tags_of_a_worker() -> None:
     assert read_tags("") == frozenset()
     assert read_tags("gpu, a100,") == {"gpu", "a100"}
-    with pytest.raises(UserError, match=r"'A 100' is no tag"):
+    with pytest.raises(UserError, match=r"'A 100' is not a valid tag"):
         read_tags("gpu,A 100")
 
 

@@ -64,7 +64,7 @@ def test_the_pruner_of_the_study_must_be_of_use_in_one_stage() -> None:
     assert _parse("- {name: a, trials: 4, epochs: 2}\n- {name: b, trials: 4}", head).stages[1].pruner is None
     (found,) = mistakes("- {name: a, trials: 4, epochs: 2}\n- {name: b, trials: 4, pruner: none}", head)
     assert found == (
-        "s.yaml:4: pruner: asha would stop nothing: min_epochs is 3, and trials have 2 epochs "
+        "s.yaml:4: pruner: asha would never stop a trial: min_epochs is 3, and trials have 2 epochs "
         "(lower min_epochs or raise epochs)"
     )
 
@@ -101,9 +101,9 @@ def test_texts_that_would_be_read_as_something_else_are_quoted() -> None:
         ("- {name: a, trials: 4, keep: 0}", "s.yaml:5: keep: 0 is not above 0"),
         (
             "- {name: test, trials: 4}",
-            "s.yaml:5: stages: test cannot name a stage (it is the one that follows",
+            "s.yaml:5: stages: test is not a valid stage name (it follows a confirmation",
         ),
-        ("- {name: a/b, trials: 4}", "s.yaml:5: stages: 'a/b' cannot name a stage (letters, digits"),
+        ("- {name: a/b, trials: 4}", "s.yaml:5: stages: 'a/b' is not a valid stage name (letters, digits"),
         ("- coarse", "s.yaml:5: stages: 'coarse' is not a stage"),
         (
             "- {name: a, trials: 4}\n- {name: a, trials: 4}",
@@ -120,11 +120,11 @@ def test_texts_that_would_be_read_as_something_else_are_quoted() -> None:
         ("- {name: b, confirm: {top: 3}}", "s.yaml:5: stages: b confirms the best 3, but only 0 trials"),
         (
             "- {name: a, trials: 4}\n- {name: b, trials: 3, confirm: {top: 3}}",
-            "s.yaml:6: stages: trials does not go with confirm",
+            "s.yaml:6: stages: trials cannot be combined with confirm",
         ),
         (
             "- {name: a, trials: 4}\n- {name: b, pruner: asha, confirm: {top: 3}}",
-            "s.yaml:6: stages: pruner does not go with confirm (what is confirmed is trained to its end)",
+            "s.yaml:6: stages: pruner cannot be combined with confirm (confirming trials run to the end)",
         ),
         (
             "- {name: a, trials: 4, pruner: ahsa}",
@@ -137,29 +137,29 @@ def test_texts_that_would_be_read_as_something_else_are_quoted() -> None:
         ),
         (
             "- {name: a, trials: 4, epochs: 3, pruner: {asha: {min_epochs: 3}}}",
-            "s.yaml:5: pruner: asha would stop nothing: min_epochs is 3, and trials have 3 epochs",
+            "s.yaml:5: pruner: asha would never stop a trial: min_epochs is 3, and trials have 3 epochs",
         ),
         (
             "- {name: a, trials: 4}\n- {name: b, confirm: {top: 1, seeds: 1}}",
-            "s.yaml:6: confirm: one training of each configuration says nothing about luck",
+            "s.yaml:6: confirm: one training of each configuration cannot tell luck from quality",
         ),
         (
             "- {name: a, trials: 4}\n- {name: b, confirm: {folds: 1}}",
-            "s.yaml:6: confirm: folds: 1 leaves nothing to train on",
+            "s.yaml:6: confirm: folds: 1 leaves no images to train on",
         ),
         ("- {name: a, trials: 4}\n- {name: b, confirm: {tops: 1}}", "s.yaml:6: confirm: unknown key 'tops'"),
         (
             "- {name: a, trials: 4, space: around}",
-            "s.yaml:5: stages: a has space: around, but no stage comes before it (it goes",
+            "s.yaml:5: stages: a has space: around, but no stage comes before it (it is for",
         ),
         ("- {name: a, trials: 4, carry: 1}", "s.yaml:5: stages: a has carry, but no stage comes before it"),
         (
             "- {name: a, trials: 4}\n- {name: b, trials: 9, carry: 5}",
-            "s.yaml:6: stages: b begins with the best 5, but only 4 trials come before it (carry: 4 or less)",
+            "s.yaml:6: stages: b starts with the best 5, but only 4 trials come before it (carry: 4 or less)",
         ),
         (
             "- {name: a, trials: 4}\n- {name: b, trials: 2, carry: 3}",
-            "s.yaml:6: stages: b begins with the best 3, but it has 2 trials (carry: 2 or less)",
+            "s.yaml:6: stages: b starts with the best 3, but it has 2 trials (carry: 2 or less)",
         ),
         ("- {name: a, trials: 4}\n- {name: b, trials: 2, carry: -1}", "s.yaml:6: carry: -1 is below 0"),
         (
@@ -168,11 +168,11 @@ def test_texts_that_would_be_read_as_something_else_are_quoted() -> None:
         ),
         (
             "- {name: a, trials: 4}\n- {name: b, confirm: {}, carry: 1}",
-            "s.yaml:6: stages: carry does not go with confirm",
+            "s.yaml:6: stages: carry cannot be combined with confirm",
         ),
         (
             "- {name: a, trials: 4}\n- {name: b, confirm: {}}\n- {name: c, trials: 1}",
-            "s.yaml:7: stages: c comes after the confirmation (confirm is the last stage)",
+            "s.yaml:7: stages: c follows the confirmation (confirm is the last stage)",
         ),
     ],
 )
@@ -189,13 +189,13 @@ def test_what_stages_set_is_not_searched_and_there_is_a_space() -> None:
         "s.yaml:4: stages: a sets data, but train_images is searched (leave train_images out of space)",
     ]
     assert mistakes("- {name: a, trials: 4}", "study: s\n") == [
-        "s.yaml:3: stages: there is no space to search in stages (add space:)"
+        "s.yaml:3: stages: stages need a space to search (add space:)"
     ]
 
 
 def test_trials_are_those_of_the_stages() -> None:
     (found,) = mistakes("- {name: a, trials: 4}", HEAD, "trials=9")
     assert found == (
-        "--set trials=9: trials: 9 is not what the stages add up to, 4 (leave it out, and set the trials of "
-        "each stage)"
+        "--set trials=9: trials: 9 differs from the sum of the stages, 4 (leave it out, and set the trials "
+        "of each stage)"
     )

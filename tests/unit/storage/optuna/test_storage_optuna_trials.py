@@ -3,10 +3,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState, create_trial
 
@@ -29,14 +30,14 @@ def url(tmp_path: Path) -> str:
     url = f"sqlite:///{tmp_path}/d.db"
     optuna.create_study(storage=url, study_name="other").add_trial(create_trial(value=1.0))
     study = optuna.create_study(storage=url, study_name="odd", directions=["maximize", "minimize"])
-    space = {
+    space: dict[str, BaseDistribution] = {
         "lr": FloatDistribution(1e-4, 1.0, log=True),
         "layers": IntDistribution(1, 4),
         "norm": CategoricalDistribution((None, "batch", 3)),
     }
-    params = {"lr": 0.1, "layers": 2, "norm": None}
+    params: dict[str, Any] = {"lr": 0.1, "layers": 2, "norm": None}
     curve = {1: 0.5, 3: float("inf"), 2: -float("inf")}
-    attrs = {"user_attrs": {"a": [1, {"b": None}]}, "system_attrs": {"constraints": [1.0]}}
+    attrs: dict[str, Any] = {"user_attrs": {"a": [1, {"b": None}]}, "system_attrs": {"constraints": [1.0]}}
     study.add_trial(create_trial(values=[0.7, float("inf")], params=params, distributions=space, **attrs))
     study.add_trial(
         create_trial(

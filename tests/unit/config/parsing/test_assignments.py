@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hpo.config.parsing.given import read_given
+from hpo.config.parsing.load import read_assignments
 from hpo.config.study import StudySpec
 from hpo.errors import StudyFileError, UserError
 from hpo.search.samplers.registry import sample_slot
@@ -26,7 +26,7 @@ SPEC = StudySpec.model_validate(
 
 
 def test_values_have_the_type_of_their_field_and_may_leave_the_space() -> None:
-    given = read_given(
+    given = read_assignments(
         SPEC, ["lr=1", "activation=gelu", "batch_size=1e2", "nesterov=no", "gradient_clip=none"]
     )
     assert given == {
@@ -37,19 +37,19 @@ def test_values_have_the_type_of_their_field_and_may_leave_the_space() -> None:
 
 def test_what_is_given_switches_conditional_hyperparameters_and_leaves_the_other_draws() -> None:
     drawn = sample_slot(SPEC, 3)
-    assert sample_slot(SPEC.giving({"optimizer": "adam"}), 3) == {"lr": drawn["lr"]}
-    with_sgd = sample_slot(SPEC.giving({"optimizer": "sgd"}), 3)
+    assert sample_slot(SPEC.with_fixed({"optimizer": "adam"}), 3) == {"lr": drawn["lr"]}
+    with_sgd = sample_slot(SPEC.with_fixed({"optimizer": "sgd"}), 3)
     assert set(with_sgd) == {"lr", "momentum"}
     assert with_sgd["lr"] == drawn["lr"]
-    assert set(sample_slot(SPEC.giving({"optimizer": "sgd", "momentum": 0.5}), 3)) == {"lr"}
+    assert set(sample_slot(SPEC.with_fixed({"optimizer": "sgd", "momentum": 0.5}), 3)) == {"lr"}
 
 
 @pytest.mark.parametrize(
     ("pair", "error", "message"),
     [
-        ("dataset=cifar10", UserError, "dataset cannot be given: all trials of a study share it"),
-        ("lrate=1", UserError, "there is no hyperparameter 'lrate'"),
-        ("trials=3", UserError, "there is no hyperparameter 'trials'"),
+        ("dataset=cifar10", UserError, "dataset cannot be set here: all trials of a study share it"),
+        ("lrate=1", UserError, "unknown hyperparameter 'lrate'"),
+        ("trials=3", UserError, "unknown hyperparameter 'trials'"),
         ("lr={log: [1e-3, 1]}", UserError, "lr needs one value here, e.g. lr=0.05"),
         ("lr=fast", StudyFileError, "  lr=fast: lr: 'fast' is not a number"),
         ("lr", StudyFileError, "  lr: has no = (write key=value, e.g. epochs=2)"),
@@ -62,5 +62,5 @@ def test_what_is_given_switches_conditional_hyperparameters_and_leaves_the_other
 )
 def test_mistakes_are_told_with_what_was_given(pair: str, error: Any, message: str) -> None:
     with pytest.raises(error) as caught:
-        read_given(SPEC, [pair])
+        read_assignments(SPEC, [pair])
     assert message in str(caught.value)
