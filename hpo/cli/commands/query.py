@@ -34,9 +34,7 @@ _SUFFIXES = {
 def query(
     sql: Annotated[
         str | None,
-        typer.Argument(
-            metavar="SQL|NAME", help="A read-only SQL statement, or the name of a saved query."
-        ),
+        typer.Argument(metavar="SQL|NAME", help="A read-only SQL statement, or the name of a saved query."),
     ] = None,
     list_queries: Annotated[bool, typer.Option("--list", help="List the saved queries.")] = False,
     show: Annotated[
