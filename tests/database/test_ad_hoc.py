@@ -14,6 +14,7 @@ from hpo.queries.sql import run_sql
 from hpo.queries.sql_text import parameter_names
 from hpo.records import Outcome
 from hpo.storage.tables import TrialRow
+from tests.database.conftest import Bench
 
 MANY = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) "
 
@@ -79,7 +80,7 @@ MESSAGES = [
 
 
 @pytest.fixture
-def url(bench: Any) -> str:
+def url(bench: Bench) -> str:
     bench.trial(bench.register(), Outcome("complete", value=0.7, verdict="healthy: it's fine"))
     return str(bench.store.url)
 
@@ -99,7 +100,7 @@ def test_a_result_without_rows_has_its_columns(url: str) -> None:
     assert ask(url, "SELECT number, value FROM results WHERE number = 99") == (["number", "value"], [])
 
 
-def test_anything_but_one_read_is_refused_and_changes_nothing(bench: Any, url: str) -> None:
+def test_anything_but_one_read_is_refused_and_changes_nothing(bench: Bench, url: str) -> None:
     for sql in REFUSED:
         with pytest.raises(QueryError):
             pytest.fail(f"{sql}: {ask(url, sql)}")
@@ -120,7 +121,7 @@ def test_a_parameter_that_the_query_has_not_is_refused(url: str) -> None:
         ask(url, "SELECT 1", number=1)
 
 
-def test_a_value_is_bound_and_never_becomes_sql(bench: Any, url: str) -> None:
+def test_a_value_is_bound_and_never_becomes_sql(bench: Bench, url: str) -> None:
     evil = "'; DELETE FROM hpo_trial; --"
     sql = "SELECT CAST(:evil AS TEXT), count(*) FROM results WHERE study <> :evil"
     assert ask(url, sql, evil=evil)[1] == [(evil, 1)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 
@@ -12,9 +11,10 @@ from hpo.records import Finding, LayerStatistics
 from hpo.storage import attempts
 from hpo.storage.engine import writing
 from hpo.storage.tables import EPOCHS, FINDINGS, LAYERS, AttemptRow, SlotRow
+from tests.database.conftest import Bench
 
 
-def _dies(bench: Any, study_id: int, *epochs: int) -> int:
+def _dies(bench: Bench, study_id: int, *epochs: int) -> int:
     """A worker that records these epochs and is then found dead; the trial's id."""
     lease = bench.claim(study_id)
     trial_id, _ = bench.begin(lease)
@@ -27,7 +27,7 @@ def _dies(bench: Any, study_id: int, *epochs: int) -> int:
     return int(trial_id)
 
 
-def test_deaths_count_at_the_furthest_place_only(bench: Any) -> None:
+def test_deaths_count_at_the_furthest_place_only(bench: Bench) -> None:
     study_id = bench.register(trials=1)
     counted = []
     for epochs in [(), (1,), (), (2, 3), (), (1,)]:
@@ -36,7 +36,7 @@ def test_deaths_count_at_the_furthest_place_only(bench: Any) -> None:
     assert counted == [(1, 1), (1, 2), (2, 2), (1, 4), (2, 4), (3, 4)]
 
 
-def test_a_worker_that_was_asked_to_stop_did_not_die(bench: Any) -> None:
+def test_a_worker_that_was_asked_to_stop_did_not_die(bench: Bench) -> None:
     study_id = bench.register(trials=1)
     lease = bench.claim(study_id)
     trial_id, _ = bench.begin(lease)
@@ -50,7 +50,7 @@ def test_a_worker_that_was_asked_to_stop_did_not_die(bench: Any) -> None:
     [(2, 20, [1, 2], [0, 9, 19], [0, 9, 20]), (1, 12, [1], [0, 9], [0, 9]), (0, -1, [], [], [])],
 )
 def test_what_lies_beyond_the_place_is_forgotten(
-    bench: Any, epoch: int, step: int, epochs: list[int], layers: list[int], findings: list[int]
+    bench: Bench, epoch: int, step: int, epochs: list[int], layers: list[int], findings: list[int]
 ) -> None:
     study_id = bench.register(trials=1)
     lease = bench.claim(study_id)
@@ -78,7 +78,7 @@ def test_what_lies_beyond_the_place_is_forgotten(
     assert [row.epoch for row in bench.rows(SlotRow)] == [epoch]
 
 
-def test_epochs_that_are_in_a_checkpoint_but_not_recorded_are_to_be_recorded(bench: Any) -> None:
+def test_epochs_that_are_in_a_checkpoint_but_not_recorded_are_to_be_recorded(bench: Bench) -> None:
     lease = bench.claim(bench.register(trials=1))
     trial_id, _ = bench.begin(lease)
     bench.store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)

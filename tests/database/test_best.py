@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import select, update
 
 from hpo.artifacts.ranking import TrialsToKeep, count_better, trials_to_keep
 from hpo.config.study import TEST
 from hpo.records import Outcome
 from hpo.storage.tables import TRIALS, TrialRow
+from tests.database.conftest import Bench
 
 
-def test_the_best_by_value_and_of_equals_the_earlier(bench: Any) -> None:
+def test_the_best_by_value_and_of_equals_the_earlier(bench: Bench) -> None:
     study_id = bench.register(trials=7)
     for value in (0.5, 0.9, 0.7, 0.9):
         bench.trial(study_id, Outcome("complete", value=value))
@@ -26,7 +25,7 @@ def test_the_best_by_value_and_of_equals_the_earlier(bench: Any) -> None:
     assert better == [4, 4, 2, 0]
 
 
-def test_trials_measured_on_the_test_images_are_kept_beside_the_best(bench: Any) -> None:
+def test_trials_measured_on_the_test_images_are_kept_beside_the_best(bench: Bench) -> None:
     study_id = bench.register(trials=3)
     for value in (0.5, 0.9, 0.6):
         bench.trial(study_id, Outcome("complete", value=value))
@@ -37,7 +36,7 @@ def test_trials_measured_on_the_test_images_are_kept_beside_the_best(bench: Any)
         assert trials_to_keep(connection, study_id, 0).best == {}
 
 
-def test_an_earlier_trial_stands_before_its_equals(bench: Any) -> None:
+def test_an_earlier_trial_stands_before_its_equals(bench: Bench) -> None:
     study_id = bench.register(trials=3)
     first = bench.claim(study_id)
     _, number = bench.begin(first)

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, event, func, select
 from hpo.queue.leases import claim, renew
 from hpo.records import Finding, LayerStatistics, Outcome
 from hpo.storage.tables import EPOCHS, FINDINGS, LAYERS, AttemptRow, SlotRow, StatisticsRow, TrialRow
+from tests.database.conftest import Bench
 
 FINDING = Finding("spikes", "note", math.nan, math.nan, "m", step=3, epoch=1)
 LAYER = LayerStatistics("conv", step=3, epoch=1, position=0)
@@ -22,7 +23,7 @@ TRANSACTIONS = 11
 Run = Callable[[Callable[[], Any]], Any]
 
 
-def _life(bench: Any, study_id: int, run: Run) -> None:
+def _life(bench: Bench, study_id: int, run: Run) -> None:
     """A trial's life, each transaction through ``run``."""
     store = bench.store
     lease = run(lambda: claim(store, study_id, "host:1:0.00", 60.0))
@@ -38,7 +39,7 @@ def _life(bench: Any, study_id: int, run: Run) -> None:
     run(lambda: store.finish_trial(lease, trial_id, Outcome("complete", value=0.5)))
 
 
-def _expect_each_once(bench: Any, studies: list[str]) -> None:
+def _expect_each_once(bench: Bench, studies: list[str]) -> None:
     """One of everything for each study, which has one slot."""
     ours: list[Any] = [SlotRow, TrialRow, AttemptRow, EPOCHS, FINDINGS, LAYERS, StatisticsRow]
     with bench.store.engine.connect() as connection:
@@ -76,7 +77,7 @@ def _dies_before(engine: Engine, admin: psycopg.Connection[Any], statement: int)
 @pytest.mark.parametrize(
     "storage_url", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True
 )
-def test_the_server_ends_the_connection_before_any_statement(bench: Any, postgres_server: str) -> None:
+def test_the_server_ends_the_connection_before_any_statement(bench: Bench, postgres_server: str) -> None:
     engine, studies = bench.store.engine, []
     with psycopg.connect(postgres_server, autocommit=True) as admin:
         for statement in range(MOST_STATEMENTS):
@@ -96,7 +97,7 @@ MOST_STATEMENTS = 24
 
 
 @pytest.mark.parametrize("which", range(TRANSACTIONS))
-def test_the_answer_to_a_commit_is_lost(bench: Any, monkeypatch: pytest.MonkeyPatch, which: int) -> None:
+def test_the_answer_to_a_commit_is_lost(bench: Bench, monkeypatch: pytest.MonkeyPatch, which: int) -> None:
     study_id = bench.register(trials=1)
     dialect = bench.store.engine.dialect
     commit = dialect.do_commit

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import update
@@ -15,6 +13,7 @@ from hpo.records import Outcome
 from hpo.reporting.prometheus import database_metrics
 from hpo.storage.column_types import epoch_now
 from hpo.storage.tables import SlotRow
+from tests.database.conftest import Bench
 
 DONE = Outcome("complete", value=0.5, verdict="healthy", best_epoch=1)
 
@@ -28,7 +27,7 @@ def _scrape(url: str) -> dict[tuple[str, ...], float]:
     }
 
 
-def test_everything_is_counted_by_study(bench: Any) -> None:
+def test_everything_is_counted_by_study(bench: Bench) -> None:
     study_id = bench.register()
     trial_id, _ = bench.begin(lease := bench.claim(study_id, "a:1:0.00"))
     bench.store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)

@@ -16,6 +16,7 @@ from hpo.config.configuration import Configuration
 from hpo.queries.sql import run_sql
 from hpo.settings import settings
 from hpo.storage.views import VIEW_TABLES
+from tests.database.conftest import Bench
 from tests.helpers.population import populate
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sql.md").read_text(encoding="utf-8")
@@ -26,14 +27,14 @@ WORDS = {
 
 
 @pytest.fixture
-def url(bench: Any) -> str:
+def url(bench: Bench) -> str:
     """A study with something to find for each question."""
     populate(bench, "quickstart")
     return str(bench.store.url)
 
 
 @pytest.fixture
-def theirs(bench: Any) -> None:
+def theirs(bench: Bench) -> None:
     """A study that another program made."""
     with bench.plain_optuna() as storage:
         study = optuna.create_study(study_name="theirs", storage=storage)
@@ -72,7 +73,7 @@ def test_the_python_in_it_runs(url: str, capsys: pytest.CaptureFixture[str]) -> 
     assert list(names["steep"].columns) == ["number", "value"]
 
 
-def test_every_column_of_every_view_is_listed_in_its_order_with_its_type(bench: Any) -> None:
+def test_every_column_of_every_view_is_listed_in_its_order_with_its_type(bench: Bench) -> None:
     for view, table in VIEW_TABLES.items():
         section = PAGE.split(f"### {view}\n")[1].split("\n#")[0]
         listed = re.findall(r"^\| (\*?\w+\*?) \| ?(\w*) \|", section, re.MULTILINE)[1:]

@@ -10,13 +10,14 @@ from hpo.errors import StudyChangedError
 from hpo.queue.slots import enqueue, study_progress
 from hpo.records import Outcome
 from hpo.storage.tables import SlotRow, StudyRow
+from tests.database.conftest import Bench
 
 
-def _given(bench: Any) -> dict[int, Any]:
+def _given(bench: Bench) -> dict[int, Any]:
     return {row.slot: row.given for row in sorted(bench.rows(SlotRow), key=lambda row: row.slot)}
 
 
-def test_a_configuration_takes_the_place_of_the_next_draw(bench: Any) -> None:
+def test_a_configuration_takes_the_place_of_the_next_draw(bench: Bench) -> None:
     study_id = bench.register(trials=4)
     bench.trial(study_id, Outcome("complete", value=0.5))
     assert bench.claim(study_id).given == {}
@@ -26,7 +27,7 @@ def test_a_configuration_takes_the_place_of_the_next_draw(bench: Any) -> None:
     assert [bench.claim(study_id).given["lr"] for _ in range(2)] == [0.2, 0.3]
 
 
-def test_a_study_whose_slots_have_all_begun_grows(bench: Any) -> None:
+def test_a_study_whose_slots_have_all_begun_grows(bench: Bench) -> None:
     study_id = bench.register(trials=1)
     bench.trial(study_id, Outcome("complete", value=0.5))
     assert enqueue(bench.store, study_id, {"lr": 0.2}) == (1, True)
@@ -38,7 +39,7 @@ def test_a_study_whose_slots_have_all_begun_grows(bench: Any) -> None:
     assert bench.claim(study_id).given == {"lr": 0.2}
 
 
-def test_fewer_trials_take_back_draws_and_no_configuration_that_was_given(bench: Any) -> None:
+def test_fewer_trials_take_back_draws_and_no_configuration_that_was_given(bench: Bench) -> None:
     study_id = bench.register(trials=1)
     enqueue(bench.store, study_id, {"lr": 0.1})
     enqueue(bench.store, study_id, {"lr": 0.2})
@@ -47,7 +48,7 @@ def test_fewer_trials_take_back_draws_and_no_configuration_that_was_given(bench:
     assert _given(bench) == {0: {"lr": 0.1}, 1: {"lr": 0.2}}
 
 
-def test_the_study_files_own_configurations_have_the_first_slots(bench: Any) -> None:
+def test_the_study_files_own_configurations_have_the_first_slots(bench: Bench) -> None:
     study_id = bench.register(trials=3, first=[{"lr": 0.2}, {"lr": 0.3}])
     assert _given(bench) == {0: {"lr": 0.2}, 1: {"lr": 0.3}, 2: None}
     assert [bench.claim(study_id).given for _ in range(3)] == [{"lr": 0.2}, {"lr": 0.3}, {}]
@@ -56,13 +57,13 @@ def test_the_study_files_own_configurations_have_the_first_slots(bench: Any) -> 
     assert _given(bench)[3] is None
 
 
-def test_other_first_configurations_make_another_study(bench: Any) -> None:
+def test_other_first_configurations_make_another_study(bench: Bench) -> None:
     bench.register(trials=2, first=[{"lr": 0.2}])
     with pytest.raises(StudyChangedError, match="first: "):
         bench.register(trials=2)
 
 
-def test_of_stages_the_first_begins_with_them(bench: Any) -> None:
+def test_of_stages_the_first_begins_with_them(bench: Bench) -> None:
     stages = [{"name": "coarse", "trials": 2, "epochs": 1}, {"name": "fine", "trials": 1, "epochs": 1}]
     bench.register(trials=3, stages=stages, first=[{"lr": 0.2}])
     assert _given(bench) == {0: {"lr": 0.2}, 1: None}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,16 +17,17 @@ from hpo.errors import QueryError, StorageError, UserError
 from hpo.settings import settings
 from hpo.storage.tables import TrialRow
 from hpo.storage.views import VIEW_TABLES, VIEWS
+from tests.database.conftest import Bench
 from tests.helpers.population import Known, populate
 
 
 @pytest.fixture
-def known(bench: Any) -> list[Known]:
+def known(bench: Bench) -> list[Known]:
     return populate(bench)
 
 
 @pytest.fixture
-def opened(bench: Any) -> Iterator[hpo.Results]:
+def opened(bench: Bench) -> Iterator[hpo.Results]:
     with hpo.open_results(bench.store.url) as results:
         yield results
 
@@ -66,7 +66,7 @@ def test_results_have_the_types_of_the_fields_on_either_database(
     assert asked.to_dict() == expected.to_dict()
 
 
-def test_a_frame_of_no_rows_has_its_types(bench: Any, opened: hpo.Results) -> None:
+def test_a_frame_of_no_rows_has_its_types(bench: Bench, opened: hpo.Results) -> None:
     frame = opened.curves("nothing")
     assert len(frame) == 0
     assert frame.epoch.dtype == "Int64"
@@ -104,7 +104,7 @@ def test_sqlalchemy_has_the_same_names_and_cannot_write(known: list[Known], open
 
 
 def test_the_storage_of_the_settings_is_the_default(
-    bench: Any, monkeypatch: pytest.MonkeyPatch, known: list[Known]
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, known: list[Known]
 ) -> None:
     monkeypatch.setenv("HPO_STORAGE", bench.store.url)
     settings.cache_clear()
@@ -118,7 +118,7 @@ def test_a_database_that_hpo_has_not_used_is_refused(empty_storage_url: str) -> 
 
 
 def test_without_pandas_it_says_what_to_install(
-    bench: Any, opened: hpo.Results, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, opened: hpo.Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(UserError, match="pip install pandas"):

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
 from hpo.cli.app import run_command
+from tests.database.conftest import Bench
 from tests.helpers.population import known_trials, populate
 
 Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def url(bench: Any) -> str:
+def url(bench: Bench) -> str:
     """The known trials: from lr 1 on all exploded, and below the accuracy rises with lr."""
     populate(bench, "known", known_trials(29))
     return str(bench.store.url)
@@ -58,7 +58,7 @@ def test_the_table_has_every_hyperparameter_and_status_ends_with_the_strongest(
     assert json.loads(ask(url, capsys, "status", "known", "--json"))["importance"] == statements
 
 
-def test_an_unknown_study_and_one_without_trials(bench: Any, capsys: Capture) -> None:
+def test_an_unknown_study_and_one_without_trials(bench: Bench, capsys: Capture) -> None:
     url = str(bench.store.url)
     bench.register("empty", trials=2)
     assert "too few finished trials to tell what matters" in ask(url, capsys, "importance", "empty")

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import event, text
 
 from hpo.queue.scheduling import open_studies
+from tests.database.conftest import Bench
 from tests.helpers.population import populate
 
 LOOKUPS = {
@@ -22,7 +23,7 @@ LOOKUPS = {
 }
 
 
-def test_what_is_open_is_found_by_the_slots_indexes(bench: Any) -> None:
+def test_what_is_open_is_found_by_the_slots_indexes(bench: Bench) -> None:
     """However many slots studies have: a worker asks before each trial."""
     bench.register("large", trials=500)
     asked = []
@@ -45,7 +46,7 @@ def test_what_is_open_is_found_by_the_slots_indexes(bench: Any) -> None:
 
 
 @pytest.mark.parametrize("sql", LOOKUPS)
-def test_a_lookup_reads_no_whole_table(bench: Any, sql: str) -> None:
+def test_a_lookup_reads_no_whole_table(bench: Bench, sql: str) -> None:
     populate(bench)
     with bench.store.engine.connect() as connection:
         if connection.dialect.name == "postgresql":

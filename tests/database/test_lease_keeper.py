@@ -19,6 +19,7 @@ from hpo.storage.engine import writing
 from hpo.storage.retry import DEFAULT_RETRY
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import AttemptRow, SlotRow
+from tests.database.conftest import Bench
 
 
 class Clock:
@@ -45,7 +46,7 @@ def times(store: ResultsStore) -> tuple[float, float]:
     return float(left), float(silent)
 
 
-def began(bench: Any, lease: Any) -> int:
+def began(bench: Bench, lease: Any) -> int:
     trial_id, _ = bench.begin(lease)
     bench.store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
     return int(trial_id)
@@ -57,7 +58,7 @@ def set_back(store: ResultsStore, seconds: float) -> None:
         connection.execute(update(SlotRow).values(lease_until=SlotRow.lease_until - seconds))
 
 
-def test_it_renews_each_third_of_the_lease(bench: Any, clock: Clock) -> None:
+def test_it_renews_each_third_of_the_lease(bench: Bench, clock: Clock) -> None:
     lease = bench.claim(bench.register(), seconds=60.0)
     held = LeaseKeeper(bench.store, lease, 600.0, clock)
     set_back(bench.store, 19.0)
@@ -75,7 +76,7 @@ def test_it_renews_each_third_of_the_lease(bench: Any, clock: Clock) -> None:
     assert times(bench.store)[1] == pytest.approx(20.0, abs=3)
 
 
-def test_a_long_silence_below_the_limit_keeps_the_slot(bench: Any, clock: Clock) -> None:
+def test_a_long_silence_below_the_limit_keeps_the_slot(bench: Bench, clock: Clock) -> None:
     """As while a large set is evaluated, or principal components are computed: ten leases long."""
     study_id = bench.register(trials=1)
     held = LeaseKeeper(bench.store, bench.claim(study_id, seconds=60.0), 600.0, clock)
@@ -86,7 +87,7 @@ def test_a_long_silence_below_the_limit_keeps_the_slot(bench: Any, clock: Clock)
         assert claim(bench.store, study_id, "b:2:0.00", 60.0) is None
 
 
-def test_a_trial_that_hangs_loses_its_slot_and_the_next_goes_on_with_it(bench: Any, clock: Clock) -> None:
+def test_a_trial_that_hangs_loses_its_slot_and_the_next_goes_on_with_it(bench: Bench, clock: Clock) -> None:
     study_id = bench.register(trials=1)
     lease = bench.claim(study_id, "a:1:0.00", seconds=60.0)
     trial_id = began(bench, lease)
@@ -105,7 +106,7 @@ def test_a_trial_that_hangs_loses_its_slot_and_the_next_goes_on_with_it(bench: A
     assert work.attempts == {"hung": 1} and work.workers[0].attempt == 1
 
 
-def test_three_that_hang_in_one_epoch_count_as_deaths(bench: Any, clock: Clock) -> None:
+def test_three_that_hang_in_one_epoch_count_as_deaths(bench: Bench, clock: Clock) -> None:
     study_id = bench.register(trials=1)
     for count in (1, 2, 3):
         lease = bench.claim(study_id, "a:1:0.00")
@@ -114,7 +115,7 @@ def test_three_that_hang_in_one_epoch_count_as_deaths(bench: Any, clock: Clock) 
         assert bench.store.deaths_in_a_row(trial_id) == (count, 1)
 
 
-def test_what_a_killed_worker_held_is_given_back_as_hung(bench: Any) -> None:
+def test_what_a_killed_worker_held_is_given_back_as_hung(bench: Bench) -> None:
     study_id = bench.register(trials=2)
     for worker in ("a:1:0.00", "b:2:0.00"):
         began(bench, bench.claim(study_id, worker))
@@ -134,7 +135,7 @@ def _until(condition: Any) -> None:
     raise AssertionError("it never came")
 
 
-def test_the_thread_holds_the_lease_and_says_when_it_is_lost(bench: Any) -> None:
+def test_the_thread_holds_the_lease_and_says_when_it_is_lost(bench: Bench) -> None:
     study_id = bench.register(trials=1)
     lease = bench.claim(study_id, seconds=0.3)
     lease_end = bench.rows(SlotRow)[0].lease_until
@@ -156,7 +157,7 @@ def _raises(held: LeaseKeeper) -> bool:
     return False
 
 
-def test_a_database_that_is_away_ends_nothing(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_is_away_ends_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     lease = bench.claim(bench.register(trials=1), seconds=0.3)
     asked: list[int] = []
 
@@ -181,7 +182,7 @@ def _stops(held: LeaseKeeper) -> bool:
     return False
 
 
-def test_the_thread_ends_with_the_trial(bench: Any) -> None:
+def test_the_thread_ends_with_the_trial(bench: Bench) -> None:
     lease = bench.claim(bench.register(trials=1))
     with LeaseKeeper(bench.store, lease, 600.0):
         pass
@@ -189,7 +190,7 @@ def test_the_thread_ends_with_the_trial(bench: Any) -> None:
     release(bench.store, lease)
 
 
-def test_a_stopped_study_gives_no_slots_until_it_is_resumed(bench: Any) -> None:
+def test_a_stopped_study_gives_no_slots_until_it_is_resumed(bench: Bench) -> None:
     study_id, other = bench.register(), bench.register("other")
     assert control.stop(bench.store, study_id) and not control.stop(bench.store, study_id)
     with pytest.raises(StudyStoppedError):
@@ -199,7 +200,7 @@ def test_a_stopped_study_gives_no_slots_until_it_is_resumed(bench: Any) -> None:
     assert bench.claim(study_id).slot == 0
 
 
-def test_those_at_work_on_a_stopped_study_write_until_they_leave(bench: Any) -> None:
+def test_those_at_work_on_a_stopped_study_write_until_they_leave(bench: Bench) -> None:
     study_id = bench.register()
     lease = bench.claim(study_id)
     trial_id = began(bench, lease)

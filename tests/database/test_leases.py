@@ -18,6 +18,7 @@ from hpo.storage import identity
 from hpo.storage.engine import writing
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import AttemptRow, SlotRow
+from tests.database.conftest import Bench
 
 
 def expire(store: ResultsStore, slot: int) -> None:
@@ -30,13 +31,13 @@ def slot_row(store: ResultsStore, slot: int) -> Any:
         return connection.execute(select(SlotRow.__table__).where(SlotRow.slot == slot)).one()
 
 
-def test_slots_are_claimed_from_the_lowest_and_each_once(bench: Any) -> None:
+def test_slots_are_claimed_from_the_lowest_and_each_once(bench: Bench) -> None:
     study_id = bench.register(trials=3)
     assert [bench.claim(study_id).slot for _ in range(3)] == [0, 1, 2]
     assert claim(bench.store, study_id, "host:1:0.00", 60.0) is None
 
 
-def test_the_lease_ends_by_the_databases_clock(bench: Any) -> None:
+def test_the_lease_ends_by_the_databases_clock(bench: Bench) -> None:
     study_id = bench.register()
     lease = bench.claim(study_id, seconds=60.0)
     now = {
@@ -48,7 +49,7 @@ def test_the_lease_ends_by_the_databases_clock(bench: Any) -> None:
     assert slot_row(bench.store, lease.slot).lease_until == pytest.approx(float(seconds) + 60.0, abs=2.0)
 
 
-def test_an_expired_lease_is_claimed_under_a_higher_token(bench: Any) -> None:
+def test_an_expired_lease_is_claimed_under_a_higher_token(bench: Bench) -> None:
     study_id = bench.register()
     first = bench.claim(study_id, "a:1:0.00")
     expire(bench.store, 0)
@@ -57,7 +58,7 @@ def test_an_expired_lease_is_claimed_under_a_higher_token(bench: Any) -> None:
     assert slot_row(bench.store, 0).worker == "b:2:0.00"
 
 
-def test_every_write_under_a_stale_token_is_refused(bench: Any) -> None:
+def test_every_write_under_a_stale_token_is_refused(bench: Bench) -> None:
     study_id = bench.register()
     stale = bench.claim(study_id, "a:1:0.00")
     trial_id, number = bench.begin(stale)
@@ -81,7 +82,7 @@ def test_every_write_under_a_stale_token_is_refused(bench: Any) -> None:
     assert study_progress(store, study_id).pruned == 1
 
 
-def test_an_expired_lease_that_nobody_claimed_still_holds(bench: Any) -> None:
+def test_an_expired_lease_that_nobody_claimed_still_holds(bench: Bench) -> None:
     study_id = bench.register()
     lease = bench.claim(study_id)
     expire(bench.store, 0)
@@ -89,7 +90,7 @@ def test_an_expired_lease_that_nobody_claimed_still_holds(bench: Any) -> None:
     assert bench.claim(study_id).slot == 1
 
 
-def test_a_released_slot_is_claimed_at_once_and_goes_on_with_its_trial(bench: Any) -> None:
+def test_a_released_slot_is_claimed_at_once_and_goes_on_with_its_trial(bench: Bench) -> None:
     study_id = bench.register()
     lease = bench.claim(study_id)
     trial_id, _ = bench.begin(lease)
@@ -105,7 +106,7 @@ def test_a_released_slot_is_claimed_at_once_and_goes_on_with_its_trial(bench: An
     assert (attempt.outcome, attempt.from_epoch, attempt.to_epoch) == ("released", 0, 1)
 
 
-def test_slots_of_dead_local_workers_come_back_and_no_others(bench: Any) -> None:
+def test_slots_of_dead_local_workers_come_back_and_no_others(bench: Bench) -> None:
     study_id = bench.register(trials=4)
     alive = identity.worker_id()
     with subprocess.Popen([sys.executable, "-c", "pass"]) as gone:

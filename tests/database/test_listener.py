@@ -25,6 +25,7 @@ from hpo.records import Decision, Outcome, Rung
 from hpo.signals import stop_on_signals
 from hpo.stages.advance import advance
 from hpo.storage.store import ResultsStore
+from tests.database.conftest import Bench
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -35,7 +36,7 @@ STAGES = [{"name": "a", "trials": 1}, {"name": "b", "trials": 2}]
 
 
 @pytest.fixture
-def wakeups(bench: Any) -> Iterator[Wakeups]:
+def wakeups(bench: Bench) -> Iterator[Wakeups]:
     """Those of another worker."""
     with ResultsStore(bench.store.url) as store:
         made = Wakeups(store.engine)
@@ -44,40 +45,40 @@ def wakeups(bench: Any) -> Iterator[Wakeups]:
         assert isinstance(store.engine.pool, QueuePool) and store.engine.pool.checkedout() == 0
 
 
-def _submits(bench: Any, *_: Any) -> None:
+def _submits(bench: Bench, *_: Any) -> None:
     bench.register("second")
 
 
-def _resumes(bench: Any, study_id: int, _: Any) -> None:
+def _resumes(bench: Bench, study_id: int, _: Any) -> None:
     control.resume(bench.store, study_id)
 
 
-def _stops(bench: Any, study_id: int, _: Any) -> None:
+def _stops(bench: Bench, study_id: int, _: Any) -> None:
     control.stop(bench.store, study_id)
 
 
-def _enqueues(bench: Any, study_id: int, _: Any) -> None:
+def _enqueues(bench: Bench, study_id: int, _: Any) -> None:
     enqueue(bench.store, study_id, {"lr": 0.5})
 
 
-def _gives_back(bench: Any, _: int, lease: Any) -> None:
+def _gives_back(bench: Bench, _: int, lease: Any) -> None:
     release(bench.store, lease)
 
 
-def _ends_a_trial(bench: Any, _: int, lease: Any) -> None:
+def _ends_a_trial(bench: Bench, _: int, lease: Any) -> None:
     bench.store.finish_trial(lease, bench.begin(lease)[0], DONE)
 
 
-def _judges(bench: Any, _: int, lease: Any) -> None:
+def _judges(bench: Bench, _: int, lease: Any) -> None:
     trial_id, _ = bench.begin(lease)
     bench.store.judge(lease, trial_id, Rung(1, 3, 0, 0.5), lambda at: Decision("goes_on", "alone"))
 
 
-def _pauses(bench: Any, _: int, lease: Any) -> None:
+def _pauses(bench: Bench, _: int, lease: Any) -> None:
     bench.store.pause_trial(lease, bench.begin(lease)[0], DONE)
 
 
-def _deletes(bench: Any, *_: Any) -> None:
+def _deletes(bench: Bench, *_: Any) -> None:
     found = find_deletable(bench.store.engine, "first")
     delete_study(bench.store, found, force=True)
 
@@ -87,7 +88,7 @@ CHANGES = [_submits, _resumes, _stops, _enqueues, _gives_back, _ends_a_trial, _j
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_an_idle_worker_hears_of_each_change(
-    bench: Any, wakeups: Wakeups, change: Callable[..., None]
+    bench: Bench, wakeups: Wakeups, change: Callable[..., None]
 ) -> None:
     study_id = bench.register()
     lease = bench.claim(study_id)
@@ -105,7 +106,7 @@ def test_an_idle_worker_hears_of_each_change(
 )
 class TestOnPostgreSQL:
     def test_the_next_stage_and_an_imported_study_are_heard_of(
-        self, bench: Any, wakeups: Wakeups, tmp_path: Any
+        self, bench: Bench, wakeups: Wakeups, tmp_path: Any
     ) -> None:
         staged = bench.register("staged", trials=3, stages=STAGES)
         bench.trial(staged, DONE, (0.5,))
@@ -117,7 +118,7 @@ class TestOnPostgreSQL:
         import_study(bench.store.url, tmp_path / "staged.zip", "other")
         assert wakeups.wait(LONG)
 
-    def test_a_paused_trial_that_is_ended_is_heard_of(self, bench: Any, wakeups: Wakeups) -> None:
+    def test_a_paused_trial_that_is_ended_is_heard_of(self, bench: Bench, wakeups: Wakeups) -> None:
         study_id = bench.register(trials=1)
         lease = bench.claim(study_id)
         trial_id, _ = bench.begin(lease)
@@ -129,14 +130,14 @@ class TestOnPostgreSQL:
         assert end_paused(bench.store, study_id, "main", lambda paused, last: None, lambda paused: stopped)
         assert wakeups.wait(LONG)
 
-    def test_nothing_is_heard_of_what_is_not_committed(self, bench: Any, wakeups: Wakeups) -> None:
+    def test_nothing_is_heard_of_what_is_not_committed(self, bench: Bench, wakeups: Wakeups) -> None:
         bench.register()
         wakeups.listen()
         with pytest.raises(StudyChangedError):
             register_study(bench.store, bench.spec(seed=9), bench.images)
         assert not wakeups.wait(0.1)
 
-    def test_whoever_trains_hears_nothing_and_has_its_connections(self, bench: Any) -> None:
+    def test_whoever_trains_hears_nothing_and_has_its_connections(self, bench: Bench) -> None:
         """What it does not read would fill the server's memory."""
         wakeups = Wakeups(bench.store.engine)
         wakeups.listen()
@@ -151,7 +152,7 @@ class TestOnPostgreSQL:
             assert [each.scalar(text(channels)) for each in (first, second)] == [0, 0]
 
     def test_a_lost_connection_is_a_reason_to_look_and_to_listen_again(
-        self, bench: Any, wakeups: Wakeups
+        self, bench: Bench, wakeups: Wakeups
     ) -> None:
         wakeups.listen()
         end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN hpo_work'"
@@ -165,7 +166,7 @@ class TestOnPostgreSQL:
 
 
 @pytest.mark.parametrize("listening", [False, True])
-def test_a_signal_ends_the_waiting(bench: Any, wakeups: Wakeups, listening: bool) -> None:
+def test_a_signal_ends_the_waiting(bench: Bench, wakeups: Wakeups, listening: bool) -> None:
     if listening:
         wakeups.listen()
     with stop_on_signals() as stop:

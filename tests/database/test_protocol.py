@@ -29,6 +29,7 @@ from hpo.storage.fence import Lease
 from hpo.storage.retry import DEFAULT_RETRY
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import AttemptRow, SlotRow, TrialRow
+from tests.database.conftest import Bench
 
 SLOTS, EPOCHS = 2, 2
 WORKERS = st.sampled_from(["a:1:0.00", "b:2:0.00", "c:3:0.00"])
@@ -181,7 +182,7 @@ SQLITE = pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
-def machine(bench: Any, tmp_path: Path) -> type[Protocol]:
+def machine(bench: Bench, tmp_path: Path) -> type[Protocol]:
     template = Path(bench.store.url.removeprefix("sqlite:///"))
     count = iter(range(1_000_000))
 

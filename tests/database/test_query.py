@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -17,16 +16,17 @@ from hpo.queue.leases import release
 from hpo.records import Finding, Outcome, Remedy
 from hpo.storage.engine import writing
 from hpo.storage.studies import results_engine
+from tests.database.conftest import Bench
 
 
 @pytest.fixture
-def engine(bench: Any) -> Iterator[Engine]:
+def engine(bench: Bench) -> Iterator[Engine]:
     opened = results_engine(bench.store.url)
     yield opened
     opened.dispose()
 
 
-def test_studies_are_listed_with_their_counts(bench: Any, engine: Engine) -> None:
+def test_studies_are_listed_with_their_counts(bench: Bench, engine: Engine) -> None:
     assert list_studies(engine) == []
     first = bench.register("first", trials=4)
     bench.register("second", trials=2)
@@ -45,7 +45,7 @@ def test_studies_are_listed_with_their_counts(bench: Any, engine: Engine) -> Non
     assert (listed[1].best_value, listed[1].dataset) == (None, "synthetic")
 
 
-def test_a_studys_status_names_the_best_and_who_is_at_work(bench: Any, engine: Engine) -> None:
+def test_a_studys_status_names_the_best_and_who_is_at_work(bench: Bench, engine: Engine) -> None:
     study_id = bench.register(trials=4)
     bench.trial(study_id, Outcome("complete", value=0.5))
     bench.trial(study_id, Outcome("complete", value=0.5))
@@ -62,7 +62,7 @@ def test_a_studys_status_names_the_best_and_who_is_at_work(bench: Any, engine: E
     assert second.lease_seconds_left < 0
 
 
-def test_the_leaderboard_shows_what_was_searched(bench: Any, engine: Engine) -> None:
+def test_the_leaderboard_shows_what_was_searched(bench: Bench, engine: Engine) -> None:
     study_id = bench.register(trials=3)
     for value, lr in [(0.5, 0.1), (0.7, 0.2), (0.5, 0.3)]:
         bench.trial(study_id, Outcome("complete", value=value, best_epoch=1), (value,), lr=lr)
@@ -73,7 +73,7 @@ def test_the_leaderboard_shows_what_was_searched(bench: Any, engine: Engine) -> 
     assert [leader.rank for leader in leaderboard(engine, "first")] == [1, 2, 2]
 
 
-def test_a_trials_detail_has_everything(bench: Any, engine: Engine) -> None:
+def test_a_trials_detail_has_everything(bench: Bench, engine: Engine) -> None:
     study_id = bench.register()
     lease = bench.claim(study_id)
     trial_id, number = bench.begin(lease)
@@ -104,7 +104,7 @@ def test_a_trials_detail_has_everything(bench: Any, engine: Engine) -> None:
     assert [(each.attempt, each.outcome) for each in detail.attempts] == [(1, "released"), (2, "pruned")]
 
 
-def test_wrong_names_and_numbers_are_explained(bench: Any, engine: Engine) -> None:
+def test_wrong_names_and_numbers_are_explained(bench: Bench, engine: Engine) -> None:
     with pytest.raises(UnknownStudyError, match="no study first in this database: it has none yet"):
         study_status(engine, "first")
     study_id = bench.register("first")

@@ -17,12 +17,13 @@ from hpo.reporting.report.build import make_report
 from hpo.storage.optuna.foreign import optuna_history
 from hpo.storage.studies import results_engine
 from hpo.storage.url import parse_url
+from tests.database.conftest import Bench
 from tests.helpers.optuna_study import THEIRS, make_theirs
 from tests.helpers.population import EPOCHS, populate
 
 
 @pytest.fixture
-def engine(bench: Any) -> Any:
+def engine(bench: Bench) -> Any:
     populate(bench)
     made = results_engine(bench.store.url)
     yield made

@@ -23,6 +23,7 @@ from hpo.search.pruners import judge, promotable, promoted, stopped_at_the_end
 from hpo.storage.fence import Lease
 from hpo.storage.rungs import CHECK
 from hpo.storage.tables import RungRow, SlotRow
+from tests.database.conftest import Bench
 
 HALF = Asha(reduction=2, promote=True)
 CHOOSE, PROMOTED, STOPPED = (
@@ -31,7 +32,7 @@ CHOOSE, PROMOTED, STOPPED = (
 PAUSED = Outcome("pruned", verdict="paused: somewhere", cause="healthy", best_epoch=1, parameters=7)
 
 
-def enter(bench: Any, lease: Lease, score: float, **rung: Any) -> tuple[int, RungRank]:
+def enter(bench: Bench, lease: Lease, score: float, **rung: Any) -> tuple[int, RungRank]:
     """Begin the lease's trial and come to epoch 1 with a score; where it then stands."""
     trial_id, _ = bench.begin(lease)
     bench.store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
@@ -48,7 +49,7 @@ def enter(bench: Any, lease: Lease, score: float, **rung: Any) -> tuple[int, Run
     return trial_id, seen[0]
 
 
-def pause(bench: Any, study_id: int, score: float) -> int:
+def pause(bench: Bench, study_id: int, score: float) -> int:
     """A whole trial up to its pause at epoch 1; its id."""
     lease = bench.claim(study_id)
     trial_id, _ = enter(bench, lease, score)
@@ -58,15 +59,15 @@ def pause(bench: Any, study_id: int, score: float) -> int:
     return int(trial_id)
 
 
-def go_on(bench: Any, study_id: int, worker: str = "host:2:0.00") -> Lease | None:
+def go_on(bench: Bench, study_id: int, worker: str = "host:2:0.00") -> Lease | None:
     return claim_promoted(bench.store, study_id, MAIN, worker, 60.0, CHOOSE, PROMOTED)
 
 
-def end(bench: Any, study_id: int) -> bool:
+def end(bench: Bench, study_id: int) -> bool:
     return None is not end_paused(bench.store, study_id, MAIN, CHOOSE, STOPPED)
 
 
-def test_a_trial_is_ranked_among_those_that_came_to_the_same_rung(bench: Any) -> None:
+def test_a_trial_is_ranked_among_those_that_came_to_the_same_rung(bench: Bench) -> None:
     study_id = bench.register(trials=7)
     scores = [0.3, 0.5, 0.4, 0.5]
     standings = [enter(bench, bench.claim(study_id), score)[1] for score in scores]
@@ -78,13 +79,13 @@ def test_a_trial_is_ranked_among_those_that_came_to_the_same_rung(bench: Any) ->
         assert (at.rank, at.of) == (1, 1)
 
 
-def test_other_studies_do_not_count(bench: Any) -> None:
+def test_other_studies_do_not_count(bench: Bench) -> None:
     for name in ("one", "other"):
         _, at = enter(bench, bench.claim(bench.register(name)), 0.5)
         assert (at.rank, at.of) == (1, 1)
 
 
-def test_who_was_let_through_stays_so_and_who_was_not_is_judged_anew(bench: Any) -> None:
+def test_who_was_let_through_stays_so_and_who_was_not_is_judged_anew(bench: Bench) -> None:
     study_id = bench.register(trials=3)
     lease = bench.claim(study_id)
     trial_id, _ = bench.begin(lease)
@@ -98,7 +99,7 @@ def test_who_was_let_through_stays_so_and_who_was_not_is_judged_anew(bench: Any)
     assert (row.decision, row.rank, row.compared, row.score) == ("goes_on", 1, 1, 0.2)
 
 
-def test_only_the_holder_of_the_slot_is_judged_or_paused(bench: Any) -> None:
+def test_only_the_holder_of_the_slot_is_judged_or_paused(bench: Bench) -> None:
     study_id = bench.register(trials=1)
     lease = bench.claim(study_id, seconds=-1.0)
     trial_id, _ = bench.begin(lease)
@@ -110,7 +111,7 @@ def test_only_the_holder_of_the_slot_is_judged_or_paused(bench: Any) -> None:
     assert bench.rows(RungRow) == []
 
 
-def test_a_paused_trial_is_nobodys_until_it_is_among_the_best(bench: Any) -> None:
+def test_a_paused_trial_is_nobodys_until_it_is_among_the_best(bench: Bench) -> None:
     study_id = bench.register(trials=3)
     first = pause(bench, study_id, 0.3)
     assert go_on(bench, study_id) is None
@@ -137,14 +138,14 @@ def test_a_paused_trial_is_nobodys_until_it_is_among_the_best(bench: Any) -> Non
     assert check_database(bench.store.url) == []
 
 
-def test_the_stages_with_paused_trials_are_known(bench: Any) -> None:
+def test_the_stages_with_paused_trials_are_known(bench: Bench) -> None:
     study_id = bench.register(trials=2)
     assert paused_stages(bench.store, study_id) == []
     pause(bench, study_id, 0.3)
     assert paused_stages(bench.store, study_id) == [MAIN]
 
 
-def test_a_new_slot_is_claimed_while_nobody_may_go_on(bench: Any) -> None:
+def test_a_new_slot_is_claimed_while_nobody_may_go_on(bench: Bench) -> None:
     study_id = bench.register(trials=2)
     pause(bench, study_id, 0.3)
     lease = claim(bench.store, study_id, "host:3:0.00", 60.0)
@@ -153,7 +154,7 @@ def test_a_new_slot_is_claimed_while_nobody_may_go_on(bench: Any) -> None:
     assert claim(bench.store, study_id, "host:4:0.00", 60.0) is None
 
 
-def test_paused_trials_end_as_pruned_when_no_trial_runs_or_is_to_come(bench: Any) -> None:
+def test_paused_trials_end_as_pruned_when_no_trial_runs_or_is_to_come(bench: Bench) -> None:
     study_id = bench.register(trials=3)
     for score in (0.3, 0.6):
         pause(bench, study_id, score)
@@ -180,7 +181,7 @@ def test_paused_trials_end_as_pruned_when_no_trial_runs_or_is_to_come(bench: Any
     assert {problem.check for problem in check_database(bench.store.url)} == {"statistics"}
 
 
-def test_a_study_too_small_for_the_best_share_has_a_winner_all_the_same(bench: Any) -> None:
+def test_a_study_too_small_for_the_best_share_has_a_winner_all_the_same(bench: Bench) -> None:
     study_id = bench.register(trials=1)
     trial_id = pause(bench, study_id, 0.3)
     assert not end(bench, study_id)
@@ -188,7 +189,7 @@ def test_a_study_too_small_for_the_best_share_has_a_winner_all_the_same(bench: A
     assert lease is not None and lease.trial_id == trial_id
 
 
-def test_two_workers_never_get_the_same_paused_trial(bench: Any) -> None:
+def test_two_workers_never_get_the_same_paused_trial(bench: Bench) -> None:
     study_id = bench.register(trials=4)
     for score in (0.3, 0.6, 0.4, 0.5):
         pause(bench, study_id, score)
@@ -196,7 +197,7 @@ def test_two_workers_never_get_the_same_paused_trial(bench: Any) -> None:
     assert [lease and lease.slot for lease in leases] == [1, 3, None]
 
 
-def test_a_rung_is_read_by_its_index(bench: Any) -> None:
+def test_a_rung_is_read_by_its_index(bench: Bench) -> None:
     study_id = bench.register(trials=2)
     pause(bench, study_id, 0.3)
     if bench.store.engine.dialect.name != "sqlite":

@@ -14,18 +14,19 @@ from scipy import stats
 from hpo.errors import QueryError, UnknownStudyError, UserError
 from hpo.queries.saved_queries import NAMES, run_query, saved_query
 from hpo.records import Outcome
+from tests.database.conftest import Bench
 from tests.helpers.population import EPOCHS, Known, known_trials, populate
 
 Ask = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture
-def known(bench: Any) -> list[Known]:
+def known(bench: Bench) -> list[Known]:
     return populate(bench)
 
 
 @pytest.fixture
-def answer(bench: Any) -> Ask:
+def answer(bench: Bench) -> Ask:
     def answer(name: str, **params: Any) -> list[dict[str, Any]]:
         columns, rows = run_query(bench.store.url, name, params)
         return [dict(zip(columns, row, strict=True)) for row in rows]
@@ -52,7 +53,7 @@ def test_a_database_without_a_study_says_so(answer: Ask) -> None:
             assert answer(name) == []
 
 
-def test_a_study_without_trials_has_no_answers(bench: Any, answer: Ask) -> None:
+def test_a_study_without_trials_has_no_answers(bench: Bench, answer: Ask) -> None:
     bench.register("first")
     bench.register("other")
     for name in NAMES:
@@ -64,7 +65,7 @@ def test_a_study_without_trials_has_no_answers(bench: Any, answer: Ask) -> None:
             assert answer(name, **params, **given(name)) == [], name
 
 
-def test_every_question_has_an_answer(bench: Any, known: list[Known], answer: Ask) -> None:
+def test_every_question_has_an_answer(bench: Bench, known: list[Known], answer: Ask) -> None:
     populate(bench, "other", known_trials(20)[:2])
     for name in NAMES:
         params = {"study": "known"} if "study" in {each.name for each in saved_query(name).parameters} else {}
@@ -159,7 +160,7 @@ def test_importance_is_epsilon_squared_and_spearmans_correlation(known: list[Kno
     assert (rows["activation"]["rank_correlation"], rows["lr"]["trials"]) == (None, len(counted))
 
 
-def test_a_trial_that_the_search_stopped_early_has_not_failed(bench: Any, answer: Ask) -> None:
+def test_a_trial_that_the_search_stopped_early_has_not_failed(bench: Bench, answer: Ask) -> None:
     """Tanh was at 0.5 when it was stopped: it counts so, and only what exploded as the worst of all."""
     study_id = bench.register("known", trials=9)
     stopped = Outcome("pruned", verdict="stopped early: rank 2 of 2", cause="healthy", best_epoch=2)
@@ -178,7 +179,7 @@ def test_a_trial_that_the_search_stopped_early_has_not_failed(bench: Any, answer
     assert shares["activation"] == pytest.approx(epsilon_squared(groups))
 
 
-def test_importance_where_every_value_is_the_same_is_not_known(bench: Any, answer: Ask) -> None:
+def test_importance_where_every_value_is_the_same_is_not_known(bench: Bench, answer: Ask) -> None:
     alike = [Known(**{**vars(each), "value": 0.1, "state": "complete"}) for each in known_trials()[:8]]
     populate(bench, trials=alike)
     assert {row["variance_share"] for row in answer("importance")} == {None}
@@ -196,7 +197,7 @@ def test_the_boundary_names_the_edge_where_the_best_lie(known: list[Known], answ
 
 
 @pytest.mark.parametrize(("rates", "edge"), [((0.9, 0.8, 0.1, 0.01), "high"), ((0.01, 0.9, 0.9, 0.9), "low")])
-def test_the_edge(bench: Any, answer: Ask, rates: tuple[float, ...], edge: str) -> None:
+def test_the_edge(bench: Bench, answer: Ask, rates: tuple[float, ...], edge: str) -> None:
     trials = [each for each in known_trials() if each.state == "complete"][:4]
     changed = [
         Known(**{**vars(each), "number": number, "lr": lr, "value": 0.9 - 0.1 * number})
@@ -252,7 +253,7 @@ def test_learning_over_time(known: list[Known], answer: Ask) -> None:
     ]
 
 
-def test_chance_and_two_studies(bench: Any, known: list[Known], answer: Ask) -> None:
+def test_chance_and_two_studies(bench: Bench, known: list[Known], answer: Ask) -> None:
     again = [Known(**{**vars(each), "value": (each.value or 0) + 0.02}) for each in known[:1]]
     populate(bench, "other", again)
     (row,) = answer("seed-variance")
@@ -278,7 +279,7 @@ def test_chance_and_two_studies(bench: Any, known: list[Known], answer: Ask) -> 
     assert (origin["number"], origin["dataset_fingerprint"], origin["weights_hash"]) == (4, "f" * 64, "abc")
 
 
-def test_what_is_missing_or_unknown_is_explained(bench: Any, known: list[Known], answer: Ask) -> None:
+def test_what_is_missing_or_unknown_is_explained(bench: Bench, known: list[Known], answer: Ask) -> None:
     with pytest.raises(
         QueryError, match=r"curve needs --param number=\.\.\.: it has study \(the study\), number"
     ):
@@ -310,6 +311,6 @@ def test_the_only_study_is_the_default_in_sql_too(known: list[Known], answer: As
     assert answer("SELECT count(*) AS trials FROM results WHERE study = :study") == [{"trials": len(known)}]
 
 
-def test_a_study_whose_name_looks_like_a_number_is_found(bench: Any, answer: Ask) -> None:
+def test_a_study_whose_name_looks_like_a_number_is_found(bench: Bench, answer: Ask) -> None:
     populate(bench, "2024", known_trials()[:2])
     assert len(answer("curve", study=2024, number="1")) == known_trials()[1].epochs_done

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from sqlalchemy import update
 
@@ -15,15 +13,16 @@ from hpo.queue.worker_registry import WorkerRegistration
 from hpo.records import Outcome
 from hpo.storage.column_types import epoch_now
 from hpo.storage.tables import StudyRow, WorkerRow
+from tests.database.conftest import Bench
 
 DONE = Outcome("complete", value=0.5, verdict="healthy", best_epoch=1)
 
 
-def _names(bench: Any, *names: str) -> list[str]:
+def _names(bench: Bench, *names: str) -> list[str]:
     return [each.name for each in open_studies(bench.store, names)]
 
 
-def test_the_highest_priority_comes_first_then_the_fewest_at_work_then_the_oldest(bench: Any) -> None:
+def test_the_highest_priority_comes_first_then_the_fewest_at_work_then_the_oldest(bench: Bench) -> None:
     first, second = bench.register("first"), bench.register("second")
     register_study(bench.store, bench.spec("urgent"), bench.images, priority=5)
     register_study(bench.store, bench.spec("someday"), bench.images, priority=-1)
@@ -38,14 +37,14 @@ def test_the_highest_priority_comes_first_then_the_fewest_at_work_then_the_oldes
     assert _names(bench, "second", "someday", "nothing") == ["second", "someday"]
 
 
-def test_submitting_again_keeps_the_priority_unless_another_is_given(bench: Any) -> None:
+def test_submitting_again_keeps_the_priority_unless_another_is_given(bench: Bench) -> None:
     study_id = register_study(bench.store, bench.spec(), bench.images, priority=3)
     for given, expected in ((None, 3), (0, 0), (-2, -2)):
         assert register_study(bench.store, bench.spec(), bench.images, priority=given) == study_id
         assert [each.priority for each in open_studies(bench.store)] == [expected]
 
 
-def test_what_is_over_is_not_served_and_what_is_stopped_says_so(bench: Any) -> None:
+def test_what_is_over_is_not_served_and_what_is_stopped_says_so(bench: Bench) -> None:
     short, other = bench.register("short", trials=1), bench.register("other", needs=["gpu", "big"])
     bench.trial(short, DONE, (0.5,))
     assert _names(bench) == ["other"]
@@ -56,14 +55,14 @@ def test_what_is_over_is_not_served_and_what_is_stopped_says_so(bench: Any) -> N
     assert not open_studies(bench.store)[0].stopped
 
 
-def test_a_study_between_two_stages_is_served(bench: Any) -> None:
+def test_a_study_between_two_stages_is_served(bench: Bench) -> None:
     stages = [{"name": "a", "trials": 1}, {"name": "b", "trials": 2}]
     study_id = bench.register("staged", trials=3, stages=stages)
     bench.trial(study_id, DONE, (0.5,))
     assert _names(bench) == ["staged"]  # stage b has not begun, and no slot is open
 
 
-def test_a_study_with_other_settings_is_another(bench: Any) -> None:
+def test_a_study_with_other_settings_is_another(bench: Bench) -> None:
     bench.register("first", trials=3)
     (before,) = open_studies(bench.store)
     assert open_studies(bench.store)[0].identity == before.identity
@@ -75,7 +74,7 @@ def test_a_study_with_other_settings_is_another(bench: Any) -> None:
 
 
 def test_a_worker_is_listed_from_its_arrival_until_it_leaves(
-    bench: Any, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = WorkerRegistration(
         bench.store, "host:1:0.00", device="cpu", tags=frozenset({"b", "a"}), studies=("s",)
@@ -97,7 +96,7 @@ def test_a_worker_is_listed_from_its_arrival_until_it_leaves(
     assert [row.worker for row in bench.rows(WorkerRow)] == ["host:1:0.00"]
 
 
-def test_workers_without_a_sign_for_a_day_are_forgotten(bench: Any) -> None:
+def test_workers_without_a_sign_for_a_day_are_forgotten(bench: Bench) -> None:
     WorkerRegistration(bench.store, "gone:1:0.00", device="cpu")
     WorkerRegistration(bench.store, "slow:1:0.00", device="cpu")
     with bench.store.engine.begin() as connection:

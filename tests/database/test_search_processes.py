@@ -11,6 +11,7 @@ import pytest
 from hpo.search.samplers.registry import sample_slot
 from hpo.storage.tables import SlotRow, TrialRow
 from tests import helpers
+from tests.database.conftest import Bench
 from tests.helpers import forked
 
 TRIALS = 16
@@ -28,7 +29,7 @@ SPACES: dict[str, dict[str, Any]] = {
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("sampler", ["random", "sobol", "grid"])
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_any_crew_tries_the_same_configurations(bench: Any, sampler: str) -> None:
+def test_any_crew_tries_the_same_configurations(bench: Bench, sampler: str) -> None:
     changes = {
         "space": SPACES["grid" if sampler == "grid" else "random"],
         "sampler": sampler,
@@ -52,7 +53,7 @@ def test_any_crew_tries_the_same_configurations(bench: Any, sampler: str) -> Non
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_eight_learning_workers_share_no_configuration_of_a_finite_space(bench: Any) -> None:
+def test_eight_learning_workers_share_no_configuration_of_a_finite_space(bench: Bench) -> None:
     space = {"depth": {"int": [1, 8]}, "width": {"int": [1, 8]}}
     study_id = bench.register("s", space=space, sampler={"tpe": {"startup": 5}}, trials=TRIALS)
     assert _crew(bench.store.url, "s", 8, dies_at=0) == [0] * 8

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import inspect, text, update
@@ -23,12 +22,13 @@ from hpo.storage import attempts
 from hpo.storage.column_types import epoch_now
 from hpo.storage.studies import find_study
 from hpo.storage.tables import AttemptRow, SlotRow, StudyRow, WorkerRow
+from tests.database.conftest import Bench
 
 DONE = Outcome("complete", value=0.5, verdict="healthy", best_epoch=1)
 WORKER = "host:1:0.00"
 
 
-def test_workers_are_listed_with_what_they_hold(bench: Any) -> None:
+def test_workers_are_listed_with_what_they_hold(bench: Bench) -> None:
     study_id = bench.register()
     WorkerRegistration(bench.store, "busy:1:0.00", device="cuda:0", tags=frozenset({"gpu"}))
     WorkerRegistration(bench.store, "idle:1:0.00", device="cpu", studies=("first",))
@@ -55,7 +55,7 @@ def _finding(check: str, epoch: int, severity: str = "warn") -> Finding:
     return Finding(check, severity, math.nan, math.nan, f"{check} was seen", step=10 * epoch, epoch=epoch)  # type: ignore[arg-type]
 
 
-def test_a_log_tells_a_trial_in_the_order_of_time(bench: Any) -> None:
+def test_a_log_tells_a_trial_in_the_order_of_time(bench: Bench) -> None:
     study_id = bench.register()
     first = bench.claim(study_id)
     trial_id, number = bench.begin(first)
@@ -90,7 +90,7 @@ def test_a_log_tells_a_trial_in_the_order_of_time(bench: Any) -> None:
     assert entries[1].severity == "warn"
 
 
-def test_what_a_dead_worker_had_printed_is_kept_with_its_last_attempt(bench: Any) -> None:
+def test_what_a_dead_worker_had_printed_is_kept_with_its_last_attempt(bench: Bench) -> None:
     study_id = bench.register()
     for _ in range(2):
         lease = bench.claim(study_id, WORKER)
@@ -103,7 +103,7 @@ def test_what_a_dead_worker_had_printed_is_kept_with_its_last_attempt(bench: Any
     assert [outputs[key] for key in sorted(outputs)] == [None, "Killed: postgresql://a:***@h/d"]
 
 
-def test_a_deleted_study_leaves_nothing_and_others_stay(bench: Any) -> None:
+def test_a_deleted_study_leaves_nothing_and_others_stay(bench: Bench) -> None:
     study_id, other = bench.register("gone"), bench.register("stays")
     for each in (study_id, other):
         trial_id = bench.trial(each, DONE, (0.5, 0.25))
@@ -134,7 +134,7 @@ def test_a_deleted_study_leaves_nothing_and_others_stay(bench: Any) -> None:
         find_deletable(bench.store.engine, "gone")
 
 
-def test_a_study_that_workers_hold_is_deleted_only_by_force(bench: Any, tmp_path: Path) -> None:
+def test_a_study_that_workers_hold_is_deleted_only_by_force(bench: Bench, tmp_path: Path) -> None:
     study_id = bench.register()
     lease = bench.claim(study_id)
     trial_id, _ = bench.begin(lease)
@@ -155,7 +155,7 @@ def test_a_study_that_workers_hold_is_deleted_only_by_force(bench: Any, tmp_path
     assert len(bench.rows(StudyRow)) == 1
 
 
-def test_priorities_are_told(bench: Any) -> None:
+def test_priorities_are_told(bench: Bench) -> None:
     bench.register()
     with bench.store.engine.begin() as connection:
         assert find_study(connection, "first").name == "first"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import optuna
 import pytest
@@ -15,9 +14,10 @@ from hpo.queue.slots import StudyProgress, register_study, study_progress
 from hpo.records import Outcome
 from hpo.storage.studies import find_registered
 from hpo.storage.tables import SlotRow, StudyRow, TrialRow
+from tests.database.conftest import Bench
 
 
-def test_a_study_is_submitted_once_with_its_slots(bench: Any) -> None:
+def test_a_study_is_submitted_once_with_its_slots(bench: Bench) -> None:
     study_id = bench.register(trials=3)
     assert bench.register(trials=3) == study_id
     assert [(row.stage, row.slot, row.state, row.token) for row in bench.rows(SlotRow)] == [
@@ -39,7 +39,7 @@ def test_a_study_is_submitted_once_with_its_slots(bench: Any) -> None:
         assert (found._study_id, found.direction) == (study_id, optuna.study.StudyDirection.MAXIMIZE)
 
 
-def test_the_spec_comes_back_as_it_was_with_its_keys_in_order(bench: Any) -> None:
+def test_the_spec_comes_back_as_it_was_with_its_keys_in_order(bench: Bench) -> None:
     space = {name: {"choice": [1, 2]} for name in ("width", "epochs", "batch_size", "depth")}
     spec = bench.spec(fixed={}, space=space)
     register_study(bench.store, spec, bench.images)
@@ -49,7 +49,7 @@ def test_the_spec_comes_back_as_it_was_with_its_keys_in_order(bench: Any) -> Non
     assert list(found.spec.space) == list(space)
 
 
-def test_more_trials_add_slots_and_fewer_take_back_those_that_nobody_began(bench: Any) -> None:
+def test_more_trials_add_slots_and_fewer_take_back_those_that_nobody_began(bench: Bench) -> None:
     study_id = bench.register(trials=2)
     bench.trial(study_id, Outcome("complete", value=0.5))
     bench.register(trials=5)
@@ -65,7 +65,7 @@ def test_more_trials_add_slots_and_fewer_take_back_those_that_nobody_began(bench
     assert study.spec["trials"] == 1
 
 
-def test_a_changed_study_is_refused_with_every_difference(bench: Any) -> None:
+def test_a_changed_study_is_refused_with_every_difference(bench: Bench) -> None:
     bench.register()
     changed = bench.spec(
         seed=7, fixed={"epochs": 4, "width": 8}, space={"lr": {"log": [1e-5, 1.0]}}, trials=9
@@ -83,14 +83,14 @@ def test_a_changed_study_is_refused_with_every_difference(bench: Any) -> None:
     assert len(bench.rows(SlotRow)) == 3
 
 
-def test_other_images_are_refused(bench: Any) -> None:
+def test_other_images_are_refused(bench: Bench) -> None:
     bench.register()
     other = replace(bench.images, fingerprint="0" * 64, origin="somewhere else")
     with pytest.raises(StudyChangedError, match=r"ffffffffffff; now synthetic \(somewhere else\)"):
         register_study(bench.store, bench.spec(), other)
 
 
-def test_a_study_that_hpo_did_not_make_is_left_alone(bench: Any) -> None:
+def test_a_study_that_hpo_did_not_make_is_left_alone(bench: Bench) -> None:
     with bench.plain_optuna() as storage:
         optuna.create_study(study_name="first", storage=storage)
     with pytest.raises(StudyChangedError, match="was not created by hpo"):
@@ -98,7 +98,7 @@ def test_a_study_that_hpo_did_not_make_is_left_alone(bench: Any) -> None:
     assert find_registered(bench.store.engine, "first") is None
 
 
-def test_progress_counts_every_state(bench: Any) -> None:
+def test_progress_counts_every_state(bench: Bench) -> None:
     study_id = bench.register(trials=6)
     for outcome in (Outcome("complete", value=0.5), Outcome("pruned"), Outcome("pruned"), Outcome("failed")):
         bench.trial(study_id, outcome)
@@ -108,7 +108,7 @@ def test_progress_counts_every_state(bench: Any) -> None:
     assert (now.done, now.total) == (4, 6)
 
 
-def test_a_study_deleted_with_optunas_tools_begins_afresh_under_its_name(bench: Any) -> None:
+def test_a_study_deleted_with_optunas_tools_begins_afresh_under_its_name(bench: Bench) -> None:
     study_id = bench.register()
     bench.trial(study_id, Outcome("complete", value=0.9), accuracies=(0.9,))
     with bench.plain_optuna() as storage:
@@ -123,7 +123,7 @@ def test_a_study_deleted_with_optunas_tools_begins_afresh_under_its_name(bench: 
     assert [trial.value for trial in bench.optuna_trials()] == [0.1]
 
 
-def test_a_deleted_study_that_optuna_made_again_is_not_taken_for_ours(bench: Any) -> None:
+def test_a_deleted_study_that_optuna_made_again_is_not_taken_for_ours(bench: Bench) -> None:
     """SQLite gives the new study the old one's id."""
     bench.trial(bench.register(), Outcome("complete", value=0.9))
     with bench.plain_optuna() as storage:

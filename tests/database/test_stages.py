@@ -29,6 +29,7 @@ from hpo.storage.fence import Lease
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import CandidateRow, DecisionRow, SlotRow, StageRow
 from hpo.storage.views import VIEW_TABLES
+from tests.database.conftest import Bench
 
 STAGES = [
     {"name": "coarse", "trials": 12, "epochs": 1, "data": 0.5},
@@ -40,7 +41,7 @@ Rule = Callable[[str, int, dict[str, Any]], Outcome]
 
 
 @pytest.fixture
-def study_id(bench: Any) -> int:
+def study_id(bench: Bench) -> int:
     return int(bench.register(trials=PLANNED, stages=STAGES))
 
 
@@ -49,7 +50,7 @@ def good(stage: str, slot: int, values: dict[str, Any]) -> Outcome:
     return Outcome("complete", value=0.7 - abs(values["lr"] - 0.01) / 10 - slot / 1e4, cause="healthy")
 
 
-def finish(bench: Any, study_id: int, rule: Rule = good) -> list[dict[str, Any]]:
+def finish(bench: Bench, study_id: int, rule: Rule = good) -> list[dict[str, Any]]:
     """Do what workers do with all open slots, with the draws that they would make; the values of each."""
     spec = bench.spec(trials=PLANNED, stages=STAGES)
     trained = []
@@ -66,7 +67,7 @@ def finish(bench: Any, study_id: int, rule: Rule = good) -> list[dict[str, Any]]
     return trained
 
 
-def written(bench: Any) -> list[tuple[Any, ...]]:
+def written(bench: Bench) -> list[tuple[Any, ...]]:
     """Everything about stages and slots that does not depend on who trained what when."""
     stages = [(row.stage, row.position, row.trials, row.space, row.fixed) for row in bench.rows(StageRow)]
     slots = sorted((row.stage, row.slot, repr(row.given)) for row in bench.rows(SlotRow))
@@ -74,7 +75,7 @@ def written(bench: Any) -> list[tuple[Any, ...]]:
     return [*stages, *slots, *decisions]
 
 
-def test_only_the_first_stage_is_written_at_first(bench: Any, study_id: int) -> None:
+def test_only_the_first_stage_is_written_at_first(bench: Bench, study_id: int) -> None:
     (stage,) = bench.rows(StageRow)
     assert (stage.stage, stage.position, stage.kind, stage.trials, stage.epochs) == (
         "coarse", 1, "search", 12, 1,
@@ -87,7 +88,7 @@ def test_only_the_first_stage_is_written_at_first(bench: Any, study_id: int) -> 
     assert len(bench.rows(SlotRow)) == 12
 
 
-def test_a_stage_begins_when_the_one_before_is_over_and_only_once(bench: Any, study_id: int) -> None:
+def test_a_stage_begins_when_the_one_before_is_over_and_only_once(bench: Bench, study_id: int) -> None:
     lease = bench.claim(study_id)
     assert advance(bench.store, "first")
     assert len(bench.rows(StageRow)) == 1
@@ -108,7 +109,7 @@ def test_a_stage_begins_when_the_one_before_is_over_and_only_once(bench: Any, st
     assert said.evidence["new_range"] == [low, high]
 
 
-def test_a_stage_is_pruned_as_it_says_or_as_the_study_does_and_a_confirmation_never(bench: Any) -> None:
+def test_a_stage_is_pruned_as_it_says_or_as_the_study_does_and_a_confirmation_never(bench: Bench) -> None:
     own = [{**STAGES[0], "epochs": 3, "pruner": {"asha": {"reduction": 2}}}, *STAGES[1:]]
     study = {"trials": PLANNED, "stages": own, "pruner": "median"}
     study_id = bench.register(**study)
@@ -124,7 +125,7 @@ def test_a_stage_is_pruned_as_it_says_or_as_the_study_does_and_a_confirmation_ne
     }
 
 
-def test_the_next_space_follows_from_trials_that_were_stopped_early_too(bench: Any, study_id: int) -> None:
+def test_the_next_space_follows_from_trials_that_were_stopped_early_too(bench: Bench, study_id: int) -> None:
     def stopped(lease: Lease, trial_id: int, rate: float) -> None:
         rung = Rung(1, 3, 0, 0.4 - abs(math.log10(rate / 0.01)) / 10)
         bench.store.judge(lease, trial_id, rung, lambda at: RungDecision("stopped", "rank 9 of 9"))
@@ -143,7 +144,7 @@ def test_the_next_space_follows_from_trials_that_were_stopped_early_too(bench: A
     assert (said.evidence["best_low"], said.evidence["best_high"]) == (0.009, 0.011)
 
 
-def test_a_stage_has_draws_of_its_own_within_its_space(bench: Any, study_id: int) -> None:
+def test_a_stage_has_draws_of_its_own_within_its_space(bench: Bench, study_id: int) -> None:
     coarse = finish(bench, study_id)
     advance(bench.store, "first")
     fine = finish(bench, study_id)
@@ -156,7 +157,7 @@ def test_a_stage_has_draws_of_its_own_within_its_space(bench: Any, study_id: int
 AROUND = [STAGES[0], {**STAGES[1], "space": "around", "carry": 2, "trials": 6}, STAGES[2]]
 
 
-def test_a_stage_begins_with_the_best_and_draws_around_the_best_of_the_one_before(bench: Any) -> None:
+def test_a_stage_begins_with_the_best_and_draws_around_the_best_of_the_one_before(bench: Bench) -> None:
     study = {"trials": PLANNED + 2, "stages": AROUND}
     study_id = bench.register(**study)
     coarse = finish(bench, study_id)
@@ -186,7 +187,7 @@ def test_a_stage_begins_with_the_best_and_draws_around_the_best_of_the_one_befor
     assert [each["lr"] for each in fine] == [row.given["lr"] for row in slots]
 
 
-def test_what_is_drawn_around_others_is_not_called_given(bench: Any) -> None:
+def test_what_is_drawn_around_others_is_not_called_given(bench: Bench) -> None:
     study_id = bench.register(trials=PLANNED + 2, stages=AROUND)
     finish(bench, study_id)
     advance(bench.store, "first")
@@ -197,7 +198,7 @@ def test_what_is_drawn_around_others_is_not_called_given(bench: Any) -> None:
     ]  # fmt: skip
 
 
-def test_fewer_learned_than_a_stage_wants_to_begin_with(bench: Any) -> None:
+def test_fewer_learned_than_a_stage_wants_to_begin_with(bench: Bench) -> None:
     stages = [STAGES[0], {**AROUND[1], "carry": 5}, STAGES[2]]
     study_id = bench.register(trials=PLANNED + 2, stages=stages)
 
@@ -212,7 +213,7 @@ def test_fewer_learned_than_a_stage_wants_to_begin_with(bench: Any) -> None:
     assert drawn == [False, False, False, True, True, True]
 
 
-def test_a_stage_may_be_nothing_but_the_best_configurations(bench: Any) -> None:
+def test_a_stage_may_be_nothing_but_the_best_configurations(bench: Bench) -> None:
     stages = [STAGES[0], {**STAGES[1], "carry": 4}, STAGES[2]]
     study_id = bench.register(trials=PLANNED, stages=stages)
     finish(bench, study_id)
@@ -225,7 +226,7 @@ def test_a_stage_may_be_nothing_but_the_best_configurations(bench: Any) -> None:
 
 
 def test_the_whole_way_to_a_confirmed_winner_and_one_look_at_the_test_images(
-    bench: Any, study_id: int
+    bench: Bench, study_id: int
 ) -> None:
     def rule(stage: str, slot: int, values: dict[str, Any]) -> Outcome:
         if stage == "confirm":
@@ -267,7 +268,7 @@ def test_the_whole_way_to_a_confirmed_winner_and_one_look_at_the_test_images(
     assert "test accuracy 0.6100" in report.lower() and "## Stages and decisions" in report
 
 
-def test_the_winners_curse_is_told_by_values_after_like_trainings(bench: Any, study_id: int) -> None:
+def test_the_winners_curse_is_told_by_values_after_like_trainings(bench: Bench, study_id: int) -> None:
     """The best of the search is one of the fine stage, which trains as long as the confirmation."""
 
     def rule(stage: str, slot: int, values: dict[str, Any]) -> Outcome:
@@ -279,7 +280,7 @@ def test_the_winners_curse_is_told_by_values_after_like_trainings(bench: Any, st
     assert said[-1].endswith("less, the winner's curse")
 
 
-def test_the_test_images_do_not_rank(bench: Any, study_id: int) -> None:
+def test_the_test_images_do_not_rank(bench: Bench, study_id: int) -> None:
     def rule(stage: str, slot: int, values: dict[str, Any]) -> Outcome:
         return (
             Outcome("complete", value=0.99, test_value=0.99) if stage == "test" else good(stage, slot, values)
@@ -294,7 +295,7 @@ def test_the_test_images_do_not_rank(bench: Any, study_id: int) -> None:
     assert [row.images for row in leaders] == [100] * len(leaders)
 
 
-def test_a_configuration_of_which_a_run_failed_does_not_win(bench: Any, study_id: int) -> None:
+def test_a_configuration_of_which_a_run_failed_does_not_win(bench: Bench, study_id: int) -> None:
     def rule(stage: str, slot: int, values: dict[str, Any]) -> Outcome:
         if stage == "confirm" and slot == 0:
             return Outcome("pruned", verdict="exploded", cause="exploding_loss")
@@ -306,7 +307,7 @@ def test_a_configuration_of_which_a_run_failed_does_not_win(bench: Any, study_id
     assert ranks == {0: (2, 1), 1: (1, 2)}
 
 
-def test_a_study_in_which_nothing_learns_ends_with_a_reason(bench: Any, study_id: int) -> None:
+def test_a_study_in_which_nothing_learns_ends_with_a_reason(bench: Bench, study_id: int) -> None:
     finish(bench, study_id, lambda *_: Outcome("pruned", cause="exploding_loss"))
     assert not advance(bench.store, "first")
     assert not advance(bench.store, "first")
@@ -318,7 +319,7 @@ def test_a_study_in_which_nothing_learns_ends_with_a_reason(bench: Any, study_id
     assert [each.trials for each in stages_status(bench.store.engine, "first").stages] == [12, 0]
 
 
-def test_the_slots_do_not_depend_on_the_order_in_which_trials_end(bench: Any, study_id: int) -> None:
+def test_the_slots_do_not_depend_on_the_order_in_which_trials_end(bench: Bench, study_id: int) -> None:
     def ties(stage: str, slot: int, values: dict[str, Any]) -> Outcome:
         return Outcome("complete", value=round(good(stage, slot, values).value or 0, 2))
 
@@ -338,7 +339,7 @@ def test_the_slots_do_not_depend_on_the_order_in_which_trials_end(bench: Any, st
     assert mine == []
 
 
-def test_many_workers_that_find_a_stage_over_begin_one(bench: Any, study_id: int) -> None:
+def test_many_workers_that_find_a_stage_over_begin_one(bench: Bench, study_id: int) -> None:
     finish(bench, study_id)
 
     def work(_: int) -> bool:
@@ -354,7 +355,9 @@ def test_many_workers_that_find_a_stage_over_begin_one(bench: Any, study_id: int
 @pytest.mark.parametrize(
     "last", ["INSERT INTO hpo_stage", "INSERT INTO hpo_slot", "INSERT INTO hpo_decision"]
 )
-def test_a_worker_killed_while_it_begins_a_stage_leaves_nothing(bench: Any, study_id: int, last: str) -> None:
+def test_a_worker_killed_while_it_begins_a_stage_leaves_nothing(
+    bench: Bench, study_id: int, last: str
+) -> None:
     finish(bench, study_id)
     before = written(bench)
     assert _killed_after(bench.store, last)
@@ -382,7 +385,7 @@ def _killed_after(store: ResultsStore, last: str) -> bool:
     return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
 
 
-def test_a_known_configuration_takes_part_in_all_of_it(bench: Any, study_id: int) -> None:
+def test_a_known_configuration_takes_part_in_all_of_it(bench: Bench, study_id: int) -> None:
     enqueue(bench.store, study_id, {"lr": 0.01, "activation": "elu", "batch_size": 32})
     while advance(bench.store, "first"):
         finish(bench, study_id)
@@ -390,7 +393,7 @@ def test_a_known_configuration_takes_part_in_all_of_it(bench: Any, study_id: int
     assert {"lr": 0.01, "activation": "elu", "batch_size": 32} in given
 
 
-def test_the_space_that_is_left_as_a_study(bench: Any, study_id: int) -> None:
+def test_the_space_that_is_left_as_a_study(bench: Bench, study_id: int) -> None:
     finish(bench, study_id)
     spec, comments = refined_study(bench.store.engine, "first", 0.25)
     advance(bench.store, "first")
@@ -402,7 +405,7 @@ def test_the_space_that_is_left_as_a_study(bench: Any, study_id: int) -> None:
 
 
 def test_a_report_says_that_a_study_in_stages_is_over_and_counts_only_what_came_to_nothing(
-    bench: Any, study_id: int
+    bench: Bench, study_id: int
 ) -> None:
     def rule(stage: str, slot: int, values: dict[str, Any]) -> Outcome:
         if stage == "coarse" and slot < 2:
@@ -419,18 +422,18 @@ def test_a_report_says_that_a_study_in_stages_is_over_and_counts_only_what_came_
     assert "failed or did not learn, most often with the verdict “learning rate too high” (2 trials)" in said
 
 
-def test_a_report_of_a_study_that_ended_in_a_stage_says_finished(bench: Any, study_id: int) -> None:
+def test_a_report_of_a_study_that_ended_in_a_stage_says_finished(bench: Bench, study_id: int) -> None:
     finish(bench, study_id, lambda stage, slot, values: Outcome("pruned", cause="lr_too_high"))
     assert not advance(bench.store, "first")
     assert "finished" in _state_and_summary(bench)
 
 
-def _state_and_summary(bench: Any) -> str:
+def _state_and_summary(bench: Bench) -> str:
     page = make_report(bench.store.url, "first", "md").text
     return page[: page.index("Setup")]
 
 
-def test_each_look_at_the_test_images_is_counted(bench: Any) -> None:
+def test_each_look_at_the_test_images_is_counted(bench: Bench) -> None:
     study_id = bench.register(trials=1)
     finish(bench, study_id)
     assert [evaluate_on_test(bench.store, "first", 0) for _ in range(2)] == [0, 1]
@@ -455,7 +458,7 @@ def test_each_look_at_the_test_images_is_counted(bench: Any) -> None:
         evaluate_on_test(bench.store, "first", 1)
 
 
-def test_a_study_that_confirms_looks_by_itself(bench: Any, study_id: int) -> None:
+def test_a_study_that_confirms_looks_by_itself(bench: Bench, study_id: int) -> None:
     finish(bench, study_id)
     with pytest.raises(UserError, match="evaluates its winner on the test images after its confirmation"):
         evaluate_on_test(bench.store, "first", 0)

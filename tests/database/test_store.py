@@ -17,9 +17,10 @@ from hpo.queue.slots import study_progress
 from hpo.records import Finding, LayerStatistics, Outcome
 from hpo.storage import store as store_module
 from hpo.storage.tables import EPOCHS, FINDINGS, LAYERS, AttemptRow, SlotRow, TrialRow
+from tests.database.conftest import Bench
 
 
-def test_a_trial_is_told_to_optuna_with_params_curve_and_verdict(bench: Any) -> None:
+def test_a_trial_is_told_to_optuna_with_params_curve_and_verdict(bench: Bench) -> None:
     study_id = bench.register()
     lease = bench.claim(study_id)
     trial_id, number = bench.begin(lease, lr=0.01, activation="tanh")
@@ -55,7 +56,7 @@ def test_a_trial_is_told_to_optuna_with_params_curve_and_verdict(bench: Any) -> 
     assert (attempt.host, attempt.pid, attempt.outcome, attempt.to_epoch) == ("host", 1, "complete", 3)
 
 
-def test_whoever_begins_a_trial_lets_the_others_wait_for_few_statements(bench: Any) -> None:
+def test_whoever_begins_a_trial_lets_the_others_wait_for_few_statements(bench: Bench) -> None:
     """Optuna locks the study meanwhile, and would read two rows and write one for each parameter."""
     study_id = bench.register()
     lease = bench.claim(study_id)
@@ -70,7 +71,7 @@ def test_whoever_begins_a_trial_lets_the_others_wait_for_few_statements(bench: A
     assert not [each for each in said if "FROM trial_params" in each]
 
 
-def test_the_next_worker_goes_on_with_the_same_trial_and_number(bench: Any) -> None:
+def test_the_next_worker_goes_on_with_the_same_trial_and_number(bench: Bench) -> None:
     study_id = bench.register()
     lease = bench.claim(study_id)
     trial_id, number = bench.begin(lease)
@@ -90,7 +91,7 @@ def test_the_next_worker_goes_on_with_the_same_trial_and_number(bench: Any) -> N
     assert (ours.worker, ours.device, ours.seconds) == ("other:2:0.00", "cuda", 4.0)
 
 
-def test_an_attempt_that_its_worker_never_ended_is_lost(bench: Any) -> None:
+def test_an_attempt_that_its_worker_never_ended_is_lost(bench: Bench) -> None:
     study_id = bench.register()
     lease = bench.claim(study_id)
     trial_id, _ = bench.begin(lease)
@@ -104,7 +105,7 @@ def test_an_attempt_that_its_worker_never_ended_is_lost(bench: Any) -> None:
 
 @pytest.mark.parametrize("step", ["_insert_trial", "set_outcome"])
 def test_a_worker_killed_between_optunas_write_and_ours_leaves_neither(
-    bench: Any, monkeypatch: pytest.MonkeyPatch, step: str
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """The process dies inside the transaction: nothing of it is seen, and doing it again does it once."""
 
@@ -138,7 +139,7 @@ def test_a_worker_killed_between_optunas_write_and_ours_leaves_neither(
     assert [trial.state for trial in bench.optuna_trials()] == [TrialState.COMPLETE]
 
 
-def test_a_write_whose_success_was_not_heard_of_is_made_again_without_harm(bench: Any) -> None:
+def test_a_write_whose_success_was_not_heard_of_is_made_again_without_harm(bench: Bench) -> None:
     study_id = bench.register()
     lease = bench.claim(study_id)
     assert bench.begin(lease) == bench.begin(lease)
@@ -157,7 +158,7 @@ def test_a_write_whose_success_was_not_heard_of_is_made_again_without_harm(bench
         renew(bench.store, lease)
 
 
-def test_a_histogram_is_read_as_it_was_written(bench: Any) -> None:
+def test_a_histogram_is_read_as_it_was_written(bench: Bench) -> None:
     lease = bench.claim(bench.register())
     trial_id, number = bench.begin(lease)
     counted = LayerStatistics("conv", step=7, epoch=1, position=0, low=-1 / 3, high=2.0, counts=(5, 0, 7))
@@ -170,7 +171,7 @@ def test_a_histogram_is_read_as_it_was_written(bench: Any) -> None:
         assert connection.scalars(nulls).all() == [15]
 
 
-def test_numbers_that_are_not_finite_are_null(bench: Any) -> None:
+def test_numbers_that_are_not_finite_are_null(bench: Bench) -> None:
     study_id = bench.register()
     lease = bench.claim(study_id)
     trial_id, _ = bench.begin(lease)
@@ -182,7 +183,7 @@ def test_numbers_that_are_not_finite_are_null(bench: Any) -> None:
     assert (told.state, told.value) == (TrialState.PRUNED, None)
 
 
-def test_a_failed_trial_keeps_its_traceback_whatever_is_in_it(bench: Any) -> None:
+def test_a_failed_trial_keeps_its_traceback_whatever_is_in_it(bench: Bench) -> None:
     study_id = bench.register()
     error = "Traceback ...\nValueError: \x00 and half a character \ud800"
     bench.trial(study_id, Outcome("failed", error=error, verdict="an error: ValueError"))
@@ -192,7 +193,7 @@ def test_a_failed_trial_keeps_its_traceback_whatever_is_in_it(bench: Any) -> Non
     assert (told.state, told.user_attrs["verdict"]) == (TrialState.FAIL, "an error: ValueError")
 
 
-def test_a_trial_ended_with_optunas_tools_is_ended_here_too(bench: Any) -> None:
+def test_a_trial_ended_with_optunas_tools_is_ended_here_too(bench: Bench) -> None:
     study_id = bench.register()
     lease = bench.claim(study_id)
     trial_id, number = bench.begin(lease)
@@ -205,7 +206,7 @@ def test_a_trial_ended_with_optunas_tools_is_ended_here_too(bench: Any) -> None:
     assert study_progress(bench.store, study_id).done == 1
 
 
-def test_ids_that_sqlite_gives_out_again_bring_nothing_old_with_them(bench: Any) -> None:
+def test_ids_that_sqlite_gives_out_again_bring_nothing_old_with_them(bench: Bench) -> None:
     """Another study is deleted with Optuna's own tools while this one runs."""
     study_id = bench.register("first")
     bench.trial(bench.register("second"), Outcome("complete", value=0.9), accuracies=(0.9,))

@@ -15,6 +15,7 @@ from hpo.errors import UnknownStudyError
 from hpo.records import Outcome
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import STUDY_FINDINGS
+from tests.database.conftest import Bench
 
 LR = {"lr": {"log": [1e-4, 1.0]}, "activation": {"choice": ["relu", "tanh"]}}
 EXPLODED = Outcome("pruned", verdict="exploded: loss", cause="exploding_loss")
@@ -25,19 +26,19 @@ def good(lr: float) -> Outcome:
     return Outcome("complete", value=0.5 - lr, verdict="healthy", cause="healthy")
 
 
-def a_study_that_explodes_above(bench: Any, threshold: float, lrs: list[float], name: str = "first") -> int:
+def a_study_that_explodes_above(bench: Bench, threshold: float, lrs: list[float], name: str = "first") -> int:
     study_id = int(bench.register(name, trials=40, space=LR))
     for lr in lrs:
         bench.trial(study_id, EXPLODED if lr > threshold else good(lr), lr=lr)
     return study_id
 
 
-def ask(bench: Any, sql: str) -> list[Any]:
+def ask(bench: Bench, sql: str) -> list[Any]:
     with bench.store.engine.connect() as connection:
         return [tuple(row) for row in connection.execute(text(sql))]
 
 
-def test_the_view_has_what_the_trials_say(bench: Any) -> None:
+def test_the_view_has_what_the_trials_say(bench: Bench) -> None:
     a_study_that_explodes_above(bench, 0.1, LRS)
     found = refresh_findings(bench.store, "first")
     assert found[0].message == "lr above 0.1: 6 of 6 exploded; elsewhere 0 of 18"
@@ -54,7 +55,7 @@ def test_the_view_has_what_the_trials_say(bench: Any) -> None:
     assert (evidence["hits"], evidence["trials"], evidence["cause"]) == (6, 6, "exploding_loss")
 
 
-def test_a_refresh_replaces_what_was_said_before(bench: Any) -> None:
+def test_a_refresh_replaces_what_was_said_before(bench: Bench) -> None:
     study_id = a_study_that_explodes_above(bench, 0.1, LRS)
     first = refresh_findings(bench.store, "first")
     assert refresh_findings(bench.store, "first") == first
@@ -67,7 +68,7 @@ def test_a_refresh_replaces_what_was_said_before(bench: Any) -> None:
     assert not any("exploded" in row.message for row in rows)
 
 
-def test_studies_do_not_mix(bench: Any) -> None:
+def test_studies_do_not_mix(bench: Bench) -> None:
     a_study_that_explodes_above(bench, 0.1, LRS)
     a_study_that_explodes_above(bench, 0.1, [lr / 10 for lr in LRS], "second")
     for name in ("first", "second"):
@@ -77,7 +78,7 @@ def test_studies_do_not_mix(bench: Any) -> None:
     ]
 
 
-def test_only_trials_that_have_ended_count(bench: Any) -> None:
+def test_only_trials_that_have_ended_count(bench: Bench) -> None:
     study_id = a_study_that_explodes_above(bench, 0.1, LRS)
     bench.begin(bench.claim(study_id))
     results = study_results(bench.store.engine, "first")
@@ -86,7 +87,7 @@ def test_only_trials_that_have_ended_count(bench: Any) -> None:
     assert [trial.values["lr"] for trial in results.trials] == LRS
 
 
-def test_the_seconds_of_a_trial_are_those_of_its_attempts(bench: Any) -> None:
+def test_the_seconds_of_a_trial_are_those_of_its_attempts(bench: Bench) -> None:
     study_id = bench.register(space=LR)
     trial_id = bench.trial(study_id, good(0.1))
     with bench.store.engine.begin() as connection:
@@ -101,7 +102,7 @@ def test_the_seconds_of_a_trial_are_those_of_its_attempts(bench: Any) -> None:
     assert trial.seconds == 5.0
 
 
-def test_a_hyperparameter_without_effect_is_no_value_of_the_trial(bench: Any) -> None:
+def test_a_hyperparameter_without_effect_is_no_value_of_the_trial(bench: Bench) -> None:
     space = {
         "lr": {"log": [1e-4, 1.0]},
         "optimizer": {"choice": ["sgd", "adam"]},
@@ -121,18 +122,18 @@ def test_a_hyperparameter_without_effect_is_no_value_of_the_trial(bench: Any) ->
     assert sgd.values == {"lr": 0.1, "optimizer": "sgd", "momentum": 0.7, "gradient_clip": 1.0}
 
 
-def test_a_study_before_its_first_trial_has_nothing_to_say(bench: Any) -> None:
+def test_a_study_before_its_first_trial_has_nothing_to_say(bench: Bench) -> None:
     bench.register()
     assert refresh_findings(bench.store, "first") == []
 
 
-def test_an_unknown_study_is_refused(bench: Any) -> None:
+def test_an_unknown_study_is_refused(bench: Bench) -> None:
     bench.register()
     with pytest.raises(UnknownStudyError, match="there is no study frist in this database"):
         refresh_findings(bench.store, "frist")
 
 
-def test_many_may_refresh_at_once(bench: Any) -> None:
+def test_many_may_refresh_at_once(bench: Bench) -> None:
     a_study_that_explodes_above(bench, 0.1, LRS)
     failures: list[BaseException] = []
 
@@ -153,7 +154,7 @@ def test_many_may_refresh_at_once(bench: Any) -> None:
     assert sorted(positions) == list(range(1, len(positions) + 1))
 
 
-def test_a_deleted_studys_findings_disappear(bench: Any) -> None:
+def test_a_deleted_studys_findings_disappear(bench: Bench) -> None:
     a_study_that_explodes_above(bench, 0.1, LRS)
     assert refresh_findings(bench.store, "first")
     with bench.plain_optuna() as storage:

@@ -19,6 +19,7 @@ from hpo.search.samplers.registry import LEARNING, PURE
 from hpo.search.suggest import RegisteredTrial, Suggestions
 from hpo.storage.fence import Lease
 from hpo.storage.store import OtherTrialsStartedError, ResultsStore
+from tests.database.conftest import Bench
 
 WORKER = "host:1:0.00"
 SPACE: dict[str, Any] = {
@@ -40,7 +41,7 @@ ANY = [*PURE, *LEARNS]
 class Searcher:
     """A worker that trains nothing: it begins trials and ends them as ``rate`` says."""
 
-    def __init__(self, bench: Any, study_id: int, spec: StudySpec) -> None:
+    def __init__(self, bench: Bench, study_id: int, spec: StudySpec) -> None:
         self.store: ResultsStore = bench.store
         self.study_id = study_id
         self.spec = spec
@@ -75,7 +76,7 @@ class Searcher:
 
 
 def searcher(
-    bench: Any, sampler: Any, name: str = "s", space: dict[str, Any] = SPACE, **more: Any
+    bench: Bench, sampler: Any, name: str = "s", space: dict[str, Any] = SPACE, **more: Any
 ) -> Searcher:
     changes = {"space": space, "sampler": sampler, "trials": 100, **more}
     return Searcher(bench, bench.register(name, **changes), bench.spec(name, **changes))
@@ -88,7 +89,7 @@ def rate(values: dict[str, Any]) -> float | None:
 
 
 @pytest.mark.parametrize("sampler", ANY, ids=str)
-def test_a_trial_that_has_begun_is_read_back(bench: Any, sampler: Any) -> None:
+def test_a_trial_that_has_begun_is_read_back(bench: Bench, sampler: Any) -> None:
     space = FINITE if sampler == "grid" else SPACE
     first = searcher(bench, sampler, space=space)
     first.search(5, rate)
@@ -103,7 +104,7 @@ def test_a_trial_that_has_begun_is_read_back(bench: Any, sampler: Any) -> None:
 
 @pytest.mark.parametrize("sampler", [*LEARNS, "random"], ids=str)
 def test_one_worker_draws_the_same_twice_killed_between_a_draw_and_its_trial(
-    bench: Any, sampler: Any, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, sampler: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = searcher(bench, sampler, "whole").search(10, rate)
     worker = searcher(bench, sampler, "cut")
@@ -125,14 +126,14 @@ def _killed(point: str) -> None:
 
 
 @pytest.mark.parametrize("sampler", LEARNS, ids=str)
-def test_conditional_values_are_there_where_they_apply(bench: Any, sampler: Any) -> None:
+def test_conditional_values_are_there_where_they_apply(bench: Bench, sampler: Any) -> None:
     found = searcher(bench, sampler).search(12, rate)
     assert all(("momentum" in values) == (values["optimizer"] == "sgd") for values in found)
     assert {values["optimizer"] for values in found} == {"sgd", "adam"}
 
 
 @pytest.mark.parametrize("sampler", LEARNS, ids=str)
-def test_who_draws_without_knowing_another_trial_draws_again(bench: Any, sampler: Any) -> None:
+def test_who_draws_without_knowing_another_trial_draws_again(bench: Bench, sampler: Any) -> None:
     worker, other = searcher(bench, sampler), searcher(bench, sampler)
     worker.search(6, rate)
     mine, theirs = worker.claim(), other.claim()
@@ -151,7 +152,7 @@ def test_who_draws_without_knowing_another_trial_draws_again(bench: Any, sampler
 
 
 def test_a_draw_is_made_again_for_each_that_began_meanwhile_but_not_for_ever(
-    bench: Any, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker, other = searcher(bench, {"tpe": {"startup": 1}}), searcher(bench, {"tpe": {"startup": 1}})
     worker.search(2, rate)
@@ -171,7 +172,7 @@ def test_a_draw_is_made_again_for_each_that_began_meanwhile_but_not_for_ever(
 
 @pytest.mark.parametrize("sampler", [*LEARNS, "random", "sobol"], ids=str)
 def test_no_configuration_of_a_finite_space_comes_twice_before_all_were_tried(
-    bench: Any, sampler: Any
+    bench: Bench, sampler: Any
 ) -> None:
     worker = searcher(bench, sampler, space=FINITE)
     found = worker.search(14, lambda values: 0.9 - 0.1 * values["depth"])
@@ -180,14 +181,14 @@ def test_no_configuration_of_a_finite_space_comes_twice_before_all_were_tried(
 
 
 @pytest.mark.slow
-def test_two_workers_at_once_share_no_configuration_of_a_finite_space(bench: Any) -> None:
+def test_two_workers_at_once_share_no_configuration_of_a_finite_space(bench: Bench) -> None:
     workers = [searcher(bench, {"gp": {"startup": 2}}, space=FINITE) for _ in range(3)]
     workers[0].search(3, lambda values: 0.5)
     running = [worker.begin(worker.claim()).values for worker in workers for _ in range(3)]
     assert len({repr(values) for values in running}) == 9
 
 
-def test_the_history_has_every_outcome_and_reads_what_ended_once(bench: Any) -> None:
+def test_the_history_has_every_outcome_and_reads_what_ended_once(bench: Bench) -> None:
     worker = searcher(bench, "random")
     worker.search(1, lambda values: 0.7)
     worker.search(1, lambda values: None)
@@ -220,7 +221,7 @@ def _ids(begun: tuple[Lease, RegisteredTrial]) -> tuple[Lease, int]:
     return begun[0], begun[1].trial_id
 
 
-def test_the_generation_of_cmaes_is_kept_where_optuna_keeps_it(bench: Any) -> None:
+def test_the_generation_of_cmaes_is_kept_where_optuna_keeps_it(bench: Bench) -> None:
     worker = searcher(bench, {"cmaes": {"startup": 2, "population": 4}})
     worker.search(12, rate)
     past = History(bench.store, worker.study_id, "main").read()
@@ -231,7 +232,7 @@ def test_the_generation_of_cmaes_is_kept_where_optuna_keeps_it(bench: Any) -> No
 
 
 @pytest.mark.parametrize("sampler", LEARNS, ids=str)
-def test_the_failures_of_a_region_are_not_picked_again(bench: Any, sampler: Any) -> None:
+def test_the_failures_of_a_region_are_not_picked_again(bench: Bench, sampler: Any) -> None:
     """Half of the range of the exponent fails, and half of random draws; of later ones less than a third."""
 
     def half(values: dict[str, Any]) -> float | None:

@@ -13,9 +13,10 @@ from hpo.signals import StopFlag
 from hpo.storage import identity
 from hpo.workers.messages import Crashed, CrashReport
 from hpo.workers.supervisor import Supervisor, WorkerEvents
+from tests.database.conftest import Bench
 
 
-def test_supervisor_releases_the_slot_of_a_crashed_worker_before_restart(bench: Any) -> None:
+def test_supervisor_releases_the_slot_of_a_crashed_worker_before_restart(bench: Bench) -> None:
     study_id = bench.register()
     with subprocess.Popen([sys.executable, "-c", "pass"]) as gone:
         gone.wait()

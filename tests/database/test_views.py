@@ -12,14 +12,15 @@ from sqlalchemy import text
 from hpo.config.configuration import Configuration
 from hpo.queue.leases import release
 from hpo.records import Finding, LayerStatistics, Outcome, Remedy
+from tests.database.conftest import Bench
 
 
-def ask(bench: Any, sql: str) -> list[Any]:
+def ask(bench: Bench, sql: str) -> list[Any]:
     with bench.store.engine.connect() as connection:
         return [tuple(row) for row in connection.execute(text(sql))]
 
 
-def test_results_has_every_hyperparameter_with_its_type(bench: Any) -> None:
+def test_results_has_every_hyperparameter_with_its_type(bench: Bench) -> None:
     study_id = bench.register(fixed={"epochs": 3, "nesterov": True, "depth": 4})
     lease = bench.claim(study_id)
     configuration = Configuration(nesterov=True, depth=4, activation="leaky_relu", lr=1)
@@ -53,7 +54,7 @@ def test_results_has_every_hyperparameter_with_its_type(bench: Any) -> None:
     assert ask(bench, "SELECT number FROM results WHERE nesterov AND lr >= 0.5 AND batch_size = 64") == [(0,)]
 
 
-def test_every_state_of_a_trial_has_its_word(bench: Any) -> None:
+def test_every_state_of_a_trial_has_its_word(bench: Bench) -> None:
     study_id = bench.register(trials=5)
     for outcome in (Outcome("complete", value=0.5), Outcome("pruned"), Outcome("failed")):
         bench.trial(study_id, outcome)
@@ -70,7 +71,7 @@ def test_every_state_of_a_trial_has_its_word(bench: Any) -> None:
     ]
 
 
-def test_the_leaderboard_ranks_within_each_study_and_equals_share_a_rank(bench: Any) -> None:
+def test_the_leaderboard_ranks_within_each_study_and_equals_share_a_rank(bench: Bench) -> None:
     for name, values in [("first", [0.5, 0.7, 0.5]), ("second", [0.1])]:
         study_id = bench.register(name, trials=4)
         for value in values:
@@ -84,7 +85,7 @@ def test_the_leaderboard_ranks_within_each_study_and_equals_share_a_rank(bench: 
     ]
 
 
-def test_curves_findings_layers_and_attempts_carry_study_and_number(bench: Any) -> None:
+def test_curves_findings_layers_and_attempts_carry_study_and_number(bench: Bench) -> None:
     study_id = bench.register()
     lease = bench.claim(study_id)
     trial_id, _ = bench.begin(lease)
@@ -111,7 +112,7 @@ def test_curves_findings_layers_and_attempts_carry_study_and_number(bench: Any) 
     ]
 
 
-def test_params_decodes_studies_that_hpo_did_not_make(bench: Any) -> None:
+def test_params_decodes_studies_that_hpo_did_not_make(bench: Bench) -> None:
     choices = ["relu", None, True, False, 3, 0.1, 1e-05, 'say "no", ]', "NaN"]
 
     def objective(trial: optuna.Trial) -> float:
@@ -153,7 +154,7 @@ def test_params_decodes_studies_that_hpo_did_not_make(bench: Any) -> None:
     assert ask(bench, sql.format("wild")) == [(9, "failed", None, None, None)]
 
 
-def test_params_has_our_studies_too(bench: Any) -> None:
+def test_params_has_our_studies_too(bench: Bench) -> None:
     bench.trial(bench.register(), Outcome("complete", value=0.5), lr=0.01, activation="tanh")
     sql = "SELECT study, number, param, value_text, value_number FROM params ORDER BY param"
     assert ask(bench, sql) == [
@@ -162,7 +163,7 @@ def test_params_has_our_studies_too(bench: Any) -> None:
     ]
 
 
-def test_what_optuna_no_longer_has_is_in_no_view(bench: Any) -> None:
+def test_what_optuna_no_longer_has_is_in_no_view(bench: Bench) -> None:
     """Also not when another study gets the deleted one's id, as on SQLite."""
     bench.trial(bench.register(), Outcome("complete", value=0.9), accuracies=(0.9,))
     views = ("results", "curves", "attempts", "leaderboard", "params")
