@@ -184,7 +184,7 @@ def test_what_killed_writers_left_is_removed(saved: Checkpoints, folder: Path) -
 
 
 @pytest.mark.parametrize("kill_at", [1, 2])
-def test_a_worker_killed_while_it_saves_the_same_step_again_damages_nothing(
+def test_kill_while_saving_the_same_step_again_damages_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, kill_at: int
 ) -> None:
     """As within the evaluation after an epoch's last step, and at its end."""
