@@ -1,4 +1,4 @@
-"""Activations by name. None works in place: a hook on the layer before must see that layer's output."""
+"""Activations by name. None works in place: a hook on the previous layer must see that layer's output."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class LinearActivation(nn.Identity):
 
 
 ActivationBuilder = Callable[[NetworkOptions, int], nn.Module]
-"""Takes the options and the channels that the activation puts out."""
+"""Takes the options and the number of channels that the activation returns."""
 
 ACTIVATIONS: dict[str, ActivationBuilder] = {
     "sigmoid": lambda options, channels: nn.Sigmoid(),
@@ -112,7 +112,7 @@ ACTIVATIONS: dict[str, ActivationBuilder] = {
     "linear": lambda options, channels: LinearActivation(),
 }
 
-# nn.PReLU and nn.RReLU stand for ours too; the last row is what a user's own model may hold besides.
+# nn.PReLU and nn.RReLU include ours; the last row is for models of users.
 ACTIVATION_TYPES: tuple[type[nn.Module], ...] = (
     *(nn.Sigmoid, nn.Tanh, LecunTanh, nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.RReLU),
     *(nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Softplus, Maxout, LinearActivation),
@@ -121,7 +121,7 @@ ACTIVATION_TYPES: tuple[type[nn.Module], ...] = (
 
 
 def filters_per_channel(options: NetworkOptions) -> int:
-    """How many filters the layer before the activation needs for each channel that comes out."""
+    """Return the number of filters that the layer before the activation needs per output channel."""
     return options.maxout_pieces if options.activation == "maxout" else 1
 
 

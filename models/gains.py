@@ -1,4 +1,4 @@
-"""The gain of each activation: what a layer's weights are scaled by so that signals keep their size.
+"""The gain of each activation: the factor of a layer's weights with which signals keep their size.
 
 He et al. 2015 (eq. 7-10): if a layer's outputs z are N(0, 1) and f is the activation, weights of variance
 gain^2 / n give the next layer outputs of variance 1 when gain^2 = 1 / E[f(z)^2]. That is the square root of 2
@@ -19,7 +19,7 @@ from .options import NetworkOptions
 
 
 def gain(options: NetworkOptions) -> float:
-    """The gain of the options' activation."""
+    """Return the gain of the options' activation."""
     return GAINS[options.activation](options)
 
 
@@ -62,7 +62,7 @@ GAINS: dict[str, Callable[[NetworkOptions], float]] = {
 
 
 def _grid() -> tuple[Tensor, Tensor]:
-    """Points z in float64 and the standard normal density there."""
+    """Return points z in float64 and the standard normal density there."""
     z = torch.linspace(-12, 12, 24_001, dtype=torch.float64)
     return z, torch.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
 

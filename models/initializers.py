@@ -1,4 +1,4 @@
-"""How weights start. Every draw comes from the given CPU generator: weights are a function of its seed.
+"""Initial weights. Every draw comes from the given CPU generator: weights are a function of its seed.
 
 n is a layer's fan-in (inputs of one unit) and m its fan-out (units that one input reaches); with maxout, m
 counts the units of all pieces, since the gradient comes back through each.
@@ -66,7 +66,7 @@ def initialize(
 
 
 def weight_layers(module: nn.Module) -> list[WeightLayer]:
-    """The linear and convolution layers, in order of registration; ValueError if there are none."""
+    """Return the linear and convolution layers in order of registration. Raises ``ValueError`` if none."""
     layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear | _ConvNd)]
     if not layers:
         raise ValueError("the network has no linear or convolution layer to initialize")
@@ -88,7 +88,7 @@ def _classifier(shape: torch.Size, options: NetworkOptions, generator: torch.Gen
 
 
 def fans(shape: torch.Size) -> tuple[int, int]:
-    """Fan-in and fan-out of a weight (outputs, inputs, *kernel)."""
+    """Return fan-in and fan-out of a weight (outputs, inputs, *kernel)."""
     places = math.prod(shape[2:])
     return shape[1] * places, shape[0] * places
 
@@ -98,7 +98,7 @@ def _normal(shape: torch.Size, std: float, generator: torch.Generator) -> Tensor
 
 
 def _drawn(shape: torch.Size, std: float, options: NetworkOptions, generator: torch.Generator) -> Tensor:
-    """From the normal or the uniform law with mean 0 and this standard deviation."""
+    """Draw from the normal or the uniform distribution with mean 0 and this standard deviation."""
     if options.init_distribution == "normal":
         return _normal(shape, std, generator)
     bound = math.sqrt(3) * std
@@ -181,7 +181,7 @@ def _scale_layer(layer: nn.Module, inputs: tuple[Any, ...], output: Tensor, targ
 
 @contextmanager
 def _batch_statistics(module: nn.Module) -> Iterator[None]:
-    """Eval mode but for batch normalization; modes and running statistics are put back at the end."""
+    """Use eval mode except for batch normalization; restore modes and running statistics at the end."""
     modes = {layer: layer.training for layer in module.modules()}
     buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
     module.eval()

@@ -1,4 +1,4 @@
-"""What the networks are made of: blocks of weights, normalization and activation; stages; heads."""
+"""Building blocks of the networks: blocks of weights, normalization and activation; stages; heads."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Network(nn.Sequential):
 
 
 def named(layers: Mapping[str, nn.Module]) -> nn.Sequential:
-    """Layers in a row with names of their own."""
+    """Return a sequence of named layers."""
     row = nn.Sequential()
     for name, layer in layers.items():
         row.add_module(name, layer)
@@ -49,7 +49,7 @@ def dense_block(options: NetworkOptions, inputs: int, outputs: int) -> nn.Sequen
 
 
 def finish(options: NetworkOptions, filters: int, outputs: int, *, spatial: bool) -> dict[str, nn.Module]:
-    """What follows the weights: normalization before or after the activation, or none."""
+    """Return the layers after the weights: normalization before or after the activation, or none."""
     activation = ACTIVATIONS[options.activation](options, outputs)
     if options.batch_norm == "before":
         return {"norm": norm(options, filters, spatial=spatial), "activation": activation}
@@ -59,7 +59,7 @@ def finish(options: NetworkOptions, filters: int, outputs: int, *, spatial: bool
 
 
 def norm(options: NetworkOptions, channels: int, *, spatial: bool) -> nn.Module:
-    """The chosen normalization of (B, C, H, W), or of (B, C) if not ``spatial``; with scale 1 and shift 0."""
+    """Return the chosen normalization of (B, C, H, W), or of (B, C) if not ``spatial``."""
     return NORMS[options.norm](options, channels, spatial)
 
 
@@ -69,7 +69,7 @@ def _batch_norm(options: NetworkOptions, channels: int, spatial: bool) -> nn.Mod
 
 
 def _layer_norm(options: NetworkOptions, channels: int, spatial: bool) -> nn.Module:
-    """Over channels and places of one image, scale and shift per channel: group norm with one group."""
+    """Normalize over channels and positions of an image, scale and shift per channel: one-group norm."""
     return nn.GroupNorm(1, channels, eps=options.norm_epsilon)
 
 
@@ -85,12 +85,12 @@ NORMS: dict[str, Callable[[NetworkOptions, int, bool], nn.Module]] = {
 
 
 def group_count(channels: int, most: int) -> int:
-    """The largest number of groups, at most ``most``, that divides ``channels``."""
+    """Return the largest number of groups, at most ``most``, that divides ``channels``."""
     return next(groups for groups in range(min(most, channels), 0, -1) if channels % groups == 0)
 
 
 def stage(options: NetworkOptions, blocks: Mapping[str, nn.Module], pool: nn.Module | None) -> nn.Sequential:
-    """Blocks at one image size, then pooling, then the dropping of whole channels if that is asked for."""
+    """Return blocks at one image size, pooling, and spatial dropout if the options have it."""
     layers = dict(blocks)
     if pool is not None:
         layers["pool"] = pool
@@ -102,7 +102,7 @@ def stage(options: NetworkOptions, blocks: Mapping[str, nn.Module], pool: nn.Mod
 def conv_stage(
     options: NetworkOptions, inputs: int, outputs: Sequence[int], pool: nn.Module, *, first: int
 ) -> nn.Sequential:
-    """Convolution blocks with so many ``outputs``, named from ``conv<first>`` on, and pooling."""
+    """Return convolution blocks with these ``outputs``, named from ``conv<first>`` on, and pooling."""
     blocks: dict[str, nn.Module] = {}
     for number, channels in enumerate(outputs, first):
         blocks[f"conv{number}"] = conv_block(options, inputs, channels)
@@ -113,7 +113,7 @@ def conv_stage(
 def conv_stages(
     options: NetworkOptions, inputs: int, stages: Iterable[tuple[Sequence[int], nn.Module]]
 ) -> dict[str, nn.Module]:
-    """Stages ``stage1``, ``stage2`` ... given by the channels of their convolutions and their pooling."""
+    """Return stages ``stage1``, ``stage2`` ... from the channels of their convolutions and their pooling."""
     layers: dict[str, nn.Module] = {}
     first = 1
     for number, (outputs, pool) in enumerate(stages, 1):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """What every network here takes; meaning, limits and defaults are `hpo.config.configuration`'s."""
+    """The options of every network; meaning, limits and defaults are in `hpo.config.configuration`."""
 
     model: str = "convnet"
     width: int = 16

@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from diagnosis_programs import fault, sound
 from diagnosis_programs.bases import BASES
 from diagnosis_programs.faults import FAULTS
@@ -72,10 +74,33 @@ def curve_of(path: Path) -> Curve:
     return Curve(**fields)
 
 
+class _Unpickler(pickle.Unpickler):
+    """Finds classes by the names that recordings of earlier versions have."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        return super().find_class(module, _RENAMED.get(name, name))
+
+
+_RENAMED = {"Fed": "ForwardRecord"}
+_OBSERVATIONS = TypeAdapter(Observations)
+
+
 def seen_of(path: Path) -> Observations:
-    """Return the babysitter's observations of a run. A pickle: load only your own recordings."""
-    seen: Observations = pickle.loads(path.with_suffix(".seen").read_bytes())
-    return seen
+    """Return the babysitter's observations of a run. A pickle: load only your own recordings.
+
+    Recordings with former names of classes and fields load, too.
+    """
+    with path.with_suffix(".seen").open("rb") as file:
+        return _OBSERVATIONS.validate_python(_plain(_Unpickler(file).load()))
+
+
+def _plain(value: Any) -> Any:
+    """Return dataclasses as dictionaries of the fields that they were recorded with."""
+    if dataclasses.is_dataclass(value):
+        return {name: _plain(each) for name, each in vars(value).items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value
 
 
 def recordings(half: Half | None, precision: Precision = "fp32") -> list[Run]:

@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DecodedSplit:
-    """A split on its way into the cache: labels (N,), and images (n, 3, 32, 32) in the same order."""
+    """A split to be cached: labels (N,), and chunks of images (n, 3, 32, 32) in the same order."""
 
     labels: Labels
     chunks: Iterable[Bytes]
@@ -52,7 +52,7 @@ class DecodedSplit:
 
 @dataclass(frozen=True)
 class Decoded:
-    """A whole data set on its way into the cache."""
+    """A whole data set to be cached."""
 
     train: DecodedSplit
     test: DecodedSplit
@@ -62,8 +62,8 @@ class Decoded:
 class Source:
     """Where ``count`` images come from.
 
-    ``signature`` changes when the images do. ``decode`` is called if they are not cached; what goes wrong in
-    it is a ``DataError``.
+    ``signature`` changes when the images do. ``decode`` is called if they are not cached; it raises
+    ``DataError``.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Source:
 
 
 class Meta(BaseModel):
-    """What ``meta.json`` says about a cache folder."""
+    """The contents of ``meta.json`` in a cache folder."""
 
     format: int
     classes: tuple[str, ...]
@@ -93,11 +93,11 @@ class Cached:
 
 
 class _DamagedError(Exception):
-    """A cache folder that cannot be used; says why."""
+    """A cache folder that cannot be used, with the reason."""
 
 
 def cached(source: Source, root: Path) -> Cached:
-    """The decoded images of a source, from ``root`` if they are there, else decoded and put there.
+    """Return the decoded images of a source from the cache in ``root``; decode them if they are missing.
 
     A damaged cache is rebuilt with a warning. Raises ``DataError`` if it cannot be written or read.
     """
@@ -207,7 +207,7 @@ def _write_text(handle: BinaryIO, text: str) -> None:
 
 
 def _publish(temporary: Path, folder: Path) -> None:
-    """Put a finished folder in place. If another process was faster, its equal copy stays."""
+    """Move a finished folder into place. If another process was faster, its identical copy stays."""
     if folder.exists() and _open_or_none(folder) is None:
         aside = temporary_beside(folder)
         folder.replace(aside)
@@ -221,7 +221,7 @@ def _publish(temporary: Path, folder: Path) -> None:
 
 
 def source_signature(parts: Iterable[Any]) -> str:
-    """SHA-256 of a description of a source, in hexadecimal."""
+    """Return the SHA-256 of a description of a source, in hexadecimal."""
     digest = hashlib.sha256()
     digest.update(os.fsencode("\0".join(str(part) for part in parts)))
     return digest.hexdigest()
@@ -232,13 +232,13 @@ Make: TypeAlias = Callable[[], Iterable[Halves]]
 """Yields all images in turn, some at a time: (b, C, H, W)."""
 
 KEPT = 4
-"""Sets on disk, each of 300 MB for CIFAR-10. One that is removed stays with those who have it mapped."""
+"""Number of sets kept on disk, 300 MB each for CIFAR-10. Processes that have a removed one mapped keep it."""
 
 
 def preprocessed_images(name: str, shape: tuple[int, ...], make: Make, cache: Path) -> Halves:
-    """The images (N, C, H, W) called ``name``, as a read-only memory map; made if they are not in ``cache``.
+    """Return the images (N, C, H, W) called ``name`` as a read-only memory map; make them if missing.
 
-    Where that cannot be written they are made in memory, with a warning.
+    If ``cache`` cannot be written, they are made in memory, with a warning.
     """
     path = cache / "preprocessed" / name / "images.npy"
     try:
@@ -252,7 +252,9 @@ def preprocessed_images(name: str, shape: tuple[int, ...], make: Make, cache: Pa
                 found = np.load(path, mmap_mode="r", allow_pickle=False)
         return found
     except OSError as error:
-        logger.warning("this worker holds its preprocessed images itself, as %s is no place: %s", path, error)
+        logger.warning(
+            "cannot cache preprocessed images in %s (%s); keeping them in this worker's memory", path, error
+        )
         return _in_memory(shape, make)
 
 
@@ -302,7 +304,7 @@ def _write_bytes(handle: BinaryIO, content: bytes) -> None:
 
 
 def _remove_oldest(folder: Path, kept: int) -> None:
-    """Leave the ``kept`` that were used last; what other processes remove meanwhile is fine."""
+    """Keep the ``kept`` most recently used sets; other processes may remove some meanwhile."""
     used = {}
     for path in folder.glob("*/images.npy"):
         try:

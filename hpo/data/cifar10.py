@@ -24,7 +24,7 @@ _declared: list[Any] = []  # a torch Library undoes its declarations when it is 
 
 
 def import_torchvision() -> ModuleType:
-    """The package with ``torchvision.datasets`` loaded. Raises ``ImportError`` if it is not installed."""
+    """Import torchvision with its ``datasets``. Raises ``ImportError`` if it is not installed."""
     try:
         return _import()
     except RuntimeError as error:
@@ -62,7 +62,7 @@ _COUNT = 60_000
 
 
 def cifar10_advice(data: Path) -> str:
-    """The ways to get CIFAR-10, for the end of an error."""
+    """Return the ways to get CIFAR-10, for the end of an error message."""
     return (
         "Three ways to get CIFAR-10:\n"
         f"  1. let it be downloaded once: {URL} must be reachable;\n"
@@ -73,7 +73,7 @@ def cifar10_advice(data: Path) -> str:
 
 
 def found_on_disk(data: Path) -> Path | None:
-    """Where CIFAR-10 lies below the data folder, if it does; it is not opened here.
+    """Return where CIFAR-10 is below the data folder, if it is; it is not opened.
 
     Raises ``DataError`` if the folder may not be read.
     """
@@ -92,9 +92,9 @@ def why_not_downloadable(seconds: float) -> str | None:
 
 
 def cifar10_source(data: Path) -> Source:
-    """CIFAR-10 below the data folder, downloaded or unpacked there if need be.
+    """Return CIFAR-10 from the data folder; download or unpack it if necessary.
 
-    Raises ``DataError`` if it is neither there nor to be had, or if it is incomplete or damaged.
+    Raises ``DataError`` if it is not available, incomplete or damaged.
     """
     data = data.expanduser().absolute()
     advice = cifar10_advice(data)

@@ -1,4 +1,4 @@
-"""Data sets by name: where they come from, and the memory-mapped arrays that they become."""
+"""Data sets by name: their sources, and their memory-mapped arrays."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Dataset:
 
 
 def resolve_auto(settings: Settings) -> tuple[Literal["cifar10", "synthetic"], str]:
-    """What ``dataset: auto`` is on this machine, and why in words.
+    """Return the data set that ``dataset: auto`` means on this machine, and the reason.
 
     CIFAR-10 if it is on disk or its server answers within ``settings.download_seconds``, else synthetic.
     """
@@ -53,7 +53,7 @@ def resolve_auto(settings: Settings) -> tuple[Literal["cifar10", "synthetic"], s
 
 
 def load_dataset(name: str, *, root: Path | None = None, settings: Settings) -> Dataset:
-    """The data set ``name`` (cifar10, folder or synthetic), decoded into the cache if it is not there yet.
+    """Load the data set ``name`` (cifar10, folder or synthetic); decode it into the cache if it is missing.
 
     ``root`` is the image folder of ``folder``. Raises ``DataError`` if the data are missing or damaged, or if
     the cache cannot be written.
@@ -110,11 +110,11 @@ def choose_dataset(spec: StudySpec) -> tuple[str, str]:
 
 
 def load_study_images(spec: StudySpec, name: str) -> Dataset:
-    """The data set ``name`` (cifar10, folder or synthetic), from the study's folder where it gives one."""
+    """Load the data set ``name`` (cifar10, folder or synthetic), from the study's folder if it has one."""
     root = _setting(spec, "data_root")
     return load_dataset(name, root=Path(root) if root else None, settings=settings())
 
 
 def _setting(spec: StudySpec, field: str) -> Any:
-    """A study's one value of a field that cannot be searched."""
+    """The study's value of a field that cannot be searched."""
     return spec.fixed.get(field, Configuration.model_fields[field].default)

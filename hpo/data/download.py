@@ -1,4 +1,4 @@
-"""Asks for and fetches a file over the network, never waiting without end."""
+"""Probe and download a file over the network, with time limits."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ _BLOCK = 1 << 18
 def why_unreachable(url: str, size: int, seconds: float) -> str | None:
     """``None`` if the server of ``url`` offers a file of ``size`` bytes within ``seconds``, else the reason.
 
-    The question is asked in a thread that is left behind when the time is up: a stalled name look-up obeys no
-    timeout.
+    The request runs in a thread that is abandoned after the time limit: a stalled lookup ignores timeouts.
     """
     answers: list[str | None] = []
     asking = threading.Thread(target=lambda: answers.append(_refusal(url, size, seconds)), daemon=True)
@@ -43,7 +42,7 @@ def _refusal(url: str, size: int, seconds: float) -> str | None:
 
 
 def download(url: str, path: Path, md5: str) -> None:
-    """Fetch ``url`` to ``path``, which appears when it is complete and its checksum is right.
+    """Download ``url`` to ``path``, which appears only when it is complete and its checksum matches.
 
     Raises ``DataError`` if it cannot be fetched, ``OSError`` if it cannot be written.
     """

@@ -37,7 +37,7 @@ def decode_image(path: Path) -> DecodedImage:
 
 
 def decode_or_reason(path: Path) -> DecodedImage | str:
-    """The decoded image, or why there is none (Pillow raises all of these for damaged files)."""
+    """Return the decoded image, or the reason why not (Pillow raises all of these for damaged files)."""
     try:
         if not path.stat().st_size:
             return "the file is empty"
@@ -51,9 +51,9 @@ def decode_or_reason(path: Path) -> DecodedImage | str:
 
 
 def image_paths(given: Sequence[str]) -> list[Path]:
-    """Image files, the images anywhere below folders, and what patterns (``*.png``) match; each once.
+    """Return image files, all images below folders, and the matches of patterns (``*.png``), each once.
 
-    A file that is named is taken whatever it is called. Raises ``DataError`` for what is not there.
+    A file that is named itself may have any extension. Raises ``DataError`` for what does not exist.
     """
     found: dict[Path, None] = {}
     for each in given:

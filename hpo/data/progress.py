@@ -1,4 +1,4 @@
-"""Says on stderr that something slow is going on: a bar on a terminal, one line anywhere else."""
+"""A progress bar on stderr for slow steps; a single line if stderr is not a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show that ``what`` runs; yields a function that takes how many of ``total`` steps were just done."""
+    """Show a progress bar; yields a function that advances it by a number of the ``total`` steps."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 

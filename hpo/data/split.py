@@ -1,4 +1,4 @@
-"""Which training images a trial learns from and which it is validated on: stratified and seeded."""
+"""Split the training images into those trained on and those validated on: stratified and seeded."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _stratified_order(labels: Labels, key: Key) -> Labels:
     """All indices in an order of which every stretch has each class in proportion.
 
     The r-th of a class's n images, shuffled, has its turn at (r + 1/2) / n (Sainte-Laguë's way to share out
-    seats, in which nobody loses by there being more to share).
+    seats, under which no class loses when there are more to share).
     """
     turn = np.empty(len(labels))
     for c in range(int(labels.max()) + 1):
@@ -89,5 +89,5 @@ def _check_every_class(part: str, labels: Labels, classes: Labels, why: str) -> 
 
 
 def split_key(seed: Key) -> Key:
-    """The key of a study's split: all trials are judged on the same images."""
+    """Return the key of a study's split, which all trials share."""
     return seed / "split"

@@ -63,7 +63,7 @@ def init(
     from hpo.files import write_text
 
     if file.exists() and not force:
-        raise UserError(f"{file} is there already: name another file, or replace it with --force")
+        raise UserError(f"{file} exists: name another file, or overwrite it with --force")
     asks = sys.stdin.isatty() and (images, length, search) == (None, None, None)
     answer = _ask if asks else _take_default
     which = _images(images) if images is not None else answer(_IMAGES, _default_images(), _images)
@@ -79,7 +79,7 @@ def init(
 _IMAGES = """\
 1. Which images?
    cifar10    60,000 photographs in 10 classes; 170 MB, downloaded once
-   synthetic  pictures that hpo draws itself
+   synthetic  images that hpo generates
    or a folder of your own, with one folder of images per class"""
 _LENGTH = """\
 2. How long?
@@ -87,7 +87,7 @@ _LENGTH = """\
 _SEARCH = """\
 3. What to search?
    lecture         activation, initializer, normalization, optimizer, learning rate, weight decay
-   regularization  learning rate, weight decay, dropout and label smoothing of one sound network"""
+   regularization  learning rate, weight decay, dropout and label smoothing of one good network"""
 
 
 def _ask(question: str, default: str, read: Callable[[str], T]) -> T:
@@ -125,7 +125,7 @@ def _default_images() -> str:
 
 
 def _images(name: str) -> Images:
-    """Raises ``DataError`` for a folder that is none of images."""
+    """Raises ``DataError`` if the folder contains no images."""
     from hpo.config.template import Images
     from hpo.data import synthetic
     from hpo.data.folder import folder_source, list_images
@@ -158,7 +158,7 @@ def _plan(how_long: float | Length, images: Images) -> tuple[Length, str, str]:
     work = length.work(images)
     about = formatting.duration(work / speed)
     comment = (
-        f"How long it takes: about {about}, and less where trials are stopped early: {work:,} images\n"
+        f"Duration: about {about}, less if trials are stopped early: {work:,} images\n"
         f"(trials x epochs x images) at {speed:,.0f} images/s, this machine's speed if nothing else runs."
     )
     return length, about, comment

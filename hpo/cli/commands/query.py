@@ -1,4 +1,4 @@
-"""``hpo query``: SQL or a built-in query over all results."""
+"""``hpo query``: SQL or a saved query over all results."""
 
 from __future__ import annotations
 
@@ -34,13 +34,11 @@ _SUFFIXES = {
 def query(
     sql: Annotated[
         str | None,
-        typer.Argument(
-            metavar="SQL|NAME", help="A read-only SQL statement, or the name of a built-in query."
-        ),
+        typer.Argument(metavar="SQL|NAME", help="A read-only SQL statement, or the name of a saved query."),
     ] = None,
-    list_queries: Annotated[bool, typer.Option("--list", help="List the built-in queries.")] = False,
+    list_queries: Annotated[bool, typer.Option("--list", help="List the saved queries.")] = False,
     show: Annotated[
-        bool, typer.Option("--show", help="Print the SQL of a built-in query instead of running it.")
+        bool, typer.Option("--show", help="Print the SQL of a saved query instead of running it.")
     ] = False,
     params: Annotated[
         list[str] | None,
@@ -60,7 +58,7 @@ def query(
     ] = 30.0,
     storage: Storage = None,
 ) -> None:
-    """Query the results with SQL or a built-in query.
+    """Query the results with SQL or a saved query.
 
     The views are results (one row a trial, each hyperparameter a column), curves, findings, layers, attempts,
     leaderboard, and params (of every Optuna study in the database).

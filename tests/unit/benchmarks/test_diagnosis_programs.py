@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +18,12 @@ from diagnosis_programs.faults import FAULTS
 from diagnosis_programs.halves import HALVES, Half, halves
 from diagnosis_programs.healthy import HEALTHY
 from diagnosis_programs.program import CLASSES, Program
-from diagnosis_programs.runs import recordings
+from diagnosis_programs.runs import keep, recordings, seen_of
 from diagnosis_programs.script import Curve, Script
 from diagnosis_programs.sound import trains_well
 
 from hpo.checks.causes import CAUSES
+from tests.helpers.observed import seen
 
 IMAGES = 40
 CRASHES = {"labels_from_1", "labels_from_minus_1", "void_labels", "ten_for_zero", "fine_classes"}
@@ -178,3 +180,20 @@ def test_what_trains_well_is_far_from_guessing_and_not_far_below_its_like() -> N
     assert not trains_well([0.45, 0.27], comparable=[0.4, 0.45, 0.5])
     assert trains_well([0.31, 0.31], comparable=[0.4, 0.45, 0.5])
     assert not trains_well([0.34, 0.34], comparable=[0.5, 0.5, 0.5])
+
+
+def test_recordings_with_former_field_names_load(tmp_path: Path) -> None:
+    recorded, old = seen(), seen()
+    for owner, now, former in (
+        (old, "forwards", "fed"),
+        (old.setup, "foreign_parameters", "strangers"),
+        (old.setup, "frozen_norms", "still_norms"),
+        (old.preflight, "identical_units", "alike"),
+        (old.snapshots[0].layers[0], "constant_outputs", "mute"),
+    ):
+        fields = vars(owner)
+        fields[former] = fields.pop(now)
+    keep(tmp_path / "old.json", Curve(), old)
+    loaded = seen_of(tmp_path / "old.json")
+    assert loaded.losses.tolist() == recorded.losses.tolist()
+    assert repr(replace(loaded, losses=recorded.losses)) == repr(recorded)

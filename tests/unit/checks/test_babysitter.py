@@ -23,7 +23,7 @@ CLASSES, BATCH, STEPS = 10, 32, 20
 
 
 def pictures(count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Ten classes told apart by which row is bright, under noise; standardized, mixed."""
+    """Ten classes that differ in which row is bright, under noise; standardized, shuffled."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randperm(count, generator=generator) % CLASSES
     images = torch.randn(count, 3, 10, 10, generator=generator)
@@ -62,14 +62,14 @@ class Program:
         model, images, labels = self.model, TRAIN[0], self.labels
         order = torch.arange(len(labels)) if self.order is None else self.order
         optimizer = torch.optim.SGD(self.parameters(model), lr=self.lr, momentum=0.9)
-        sitter = Babysitter(
+        babysitter = Babysitter(
             model, optimizer, classes=CLASSES, epochs=self.epochs, steps_per_epoch=STEPS,
             loss_function=self.loss, checks=self.checks,
         )  # fmt: skip
         torch.manual_seed(1)
-        found = sitter.before(images[order[:256]], labels[order[:256]], *VAL)
+        found = babysitter.before(images[order[:256]], labels[order[:256]], *VAL)
         if any(finding.severity == "fatal" for finding in found):
-            return sitter
+            return babysitter
         for _ in range(self.epochs):
             if self.train_mode:
                 model.train()
@@ -81,10 +81,10 @@ class Program:
                 loss.backward()
                 optimizer.step()
                 losses.append(loss.detach())
-                if not self.at_once and sitter.step(loss, labels[rows]) is not None:
-                    return sitter
-            if self.at_once and sitter.steps(torch.stack(losses)) is not None:
-                return sitter
+                if not self.at_once and babysitter.step(loss, labels[rows]) is not None:
+                    return babysitter
+            if self.at_once and babysitter.steps(torch.stack(losses)) is not None:
+                return babysitter
             model.eval()
             with torch.no_grad():
                 logits, trained = model(VAL[0]), model(images)
@@ -96,25 +96,25 @@ class Program:
                 "val_loss": float(F.cross_entropy(logits, VAL[1])),
                 "val_accuracy": val_accuracy,
             }
-            if sitter.epoch(**facts, val_images=len(VAL[1])) is not None:
-                return sitter
-        sitter.after()
-        return sitter
+            if babysitter.epoch(**facts, val_images=len(VAL[1])) is not None:
+                return babysitter
+        babysitter.after()
+        return babysitter
 
 
 def judged(program: Program) -> Verdict:
-    sitter = program.run()
-    for finding in sitter.findings:
+    babysitter = program.run()
+    for finding in babysitter.findings:
         check_finding(finding)
-    return sitter.verdict()
+    return babysitter.verdict()
 
 
 def test_a_sound_program_is_healthy() -> None:
-    sitter = Program().run()
-    assert sitter.verdict().cause == "healthy"
-    assert [each for each in sitter.findings if each.severity in ("warn", "fatal")] == []
-    assert sitter.seen.curve[-1].val_accuracy > 0.8
-    assert sitter.seen.steps == sitter.seen.optimizer_steps == 80
+    babysitter = Program().run()
+    assert babysitter.verdict().cause == "healthy"
+    assert [each for each in babysitter.findings if each.severity in ("warn", "fatal")] == []
+    assert babysitter.seen.curve[-1].val_accuracy > 0.8
+    assert babysitter.seen.steps == babysitter.seen.optimizer_steps == 80
 
 
 MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
@@ -142,28 +142,28 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistakes_of_programs_are_named(mistake: str) -> None:
+def test_verdict_names_the_mistake_of_a_program(mistake: str) -> None:
     changes, cause, code = MISTAKES[mistake]
-    said = judged(Program(**changes))
-    assert said.cause == cause
-    assert said.change == {"code": code} and code in CODE_FIXES
-    assert said.remedy and 0 < said.confidence <= 1
+    verdict = judged(Program(**changes))
+    assert verdict.cause == cause
+    assert verdict.change == {"code": code} and code in CODE_FIXES
+    assert verdict.remedy and 0 < verdict.confidence <= 1
 
 
-def test_a_second_softmax_is_named() -> None:
-    said = judged(Program(model=network(nn.Softmax(1))))
-    assert (said.cause, said.change) == ("softmax_twice", {"code": "remove_output_activation"})
+def test_verdict_names_a_second_softmax() -> None:
+    verdict = judged(Program(model=network(nn.Softmax(1))))
+    assert (verdict.cause, verdict.change) == ("softmax_twice", {"code": "remove_output_activation"})
 
 
-def test_a_learning_rate_a_thousand_times_too_high_is_named() -> None:
-    said = judged(Program(lr=50.0))
-    assert said.cause == "lr_too_high" and said.change["lr"] <= 50 / 3
+def test_verdict_names_a_learning_rate_far_too_high() -> None:
+    verdict = judged(Program(lr=50.0))
+    assert verdict.cause == "lr_too_high" and verdict.change["lr"] <= 50 / 3
 
 
-def test_off_does_nothing() -> None:
-    sitter = Program(checks="off").run()
-    assert sitter.findings == [] and sitter.seen.steps == 0 and sitter.seen.preflight is None
-    assert sitter.verdict().cause == "healthy"
+def test_preset_off_observes_nothing() -> None:
+    babysitter = Program(checks="off").run()
+    assert babysitter.findings == [] and babysitter.seen.steps == 0 and babysitter.seen.preflight is None
+    assert babysitter.verdict().cause == "healthy"
 
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
@@ -176,14 +176,16 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_watched_weights_are_bit_for_bit_those_of_an_unwatched_training(name: str) -> None:
+def test_watching_leaves_weights_bit_for_bit_the_same(name: str) -> None:
     states = []
     for checks in ("off", "full"):
         torch.manual_seed(3)
         model = NETWORKS[name]()
         Program(model=model, epochs=2, lr=0.01, checks=checks).run()
         states.append(model.state_dict())
-    assert all(torch.equal(each, states[1][key]) for key, each in states[0].items())
+    unwatched, watched = states
+    assert unwatched and unwatched.keys() == watched.keys()
+    assert not [name for name, each in unwatched.items() if not torch.equal(each, watched[name])]
 
 
 def hooks(model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
@@ -192,20 +194,20 @@ def hooks(model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
 
 
 @pytest.mark.parametrize("end", ["close", "after", "with"])
-def test_hooks_go_and_everything_can_be_collected(end: str) -> None:
+def test_hooks_are_removed_at_the_end(end: str) -> None:
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    sitter = Babysitter(model, optimizer, classes=CLASSES)
+    babysitter = Babysitter(model, optimizer, classes=CLASSES)
     assert hooks(model, optimizer) == 4
-    sitter.before(TRAIN[0][:64], TRAIN[1][:64])
+    babysitter.before(TRAIN[0][:64], TRAIN[1][:64])
     if end == "with":
-        with sitter:
+        with babysitter:
             pass
     else:
-        getattr(sitter, end)()
+        getattr(babysitter, end)()
     assert hooks(model, optimizer) == 0
     alive = weakref.ref(model), weakref.ref(optimizer)
-    del model, optimizer, sitter
+    del model, optimizer, babysitter
     gc.collect()
     assert [each() for each in alive] == [None, None]
 
@@ -219,8 +221,8 @@ def test_losses_one_by_one_and_at_once_and_replayed_give_the_same() -> None:
 def test_a_loop_that_accumulates_gradients_is_healthy() -> None:
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    with Babysitter(model, optimizer, classes=CLASSES, epochs=4, steps_per_epoch=STEPS) as sitter:
-        sitter.before(TRAIN[0][:256], TRAIN[1][:256], *VAL)
+    with Babysitter(model, optimizer, classes=CLASSES, epochs=4, steps_per_epoch=STEPS) as babysitter:
+        babysitter.before(TRAIN[0][:256], TRAIN[1][:256], *VAL)
         for _ in range(4):
             for number, rows in enumerate(torch.arange(len(TRAIN[1])).split(BATCH), 1):
                 loss = F.cross_entropy(model(TRAIN[0][rows]), TRAIN[1][rows])
@@ -228,7 +230,7 @@ def test_a_loop_that_accumulates_gradients_is_healthy() -> None:
                 if number % 2 == 0:
                     optimizer.step()
                     optimizer.zero_grad()
-                assert sitter.step(loss, TRAIN[1][rows]) is None
-            sitter.epoch()
-        sitter.after()
-    assert sitter.verdict().cause == "healthy" and sitter.seen.optimizer_steps == 40
+                assert babysitter.step(loss, TRAIN[1][rows]) is None
+            babysitter.epoch()
+        babysitter.after()
+    assert babysitter.verdict().cause == "healthy" and babysitter.seen.optimizer_steps == 40

@@ -98,4 +98,4 @@ def test_without_a_place_they_are_held_in_memory(
     images = _get("a", make, tmp_path)
     assert not isinstance(images, np.memmap)
     assert np.array_equal(images, IMAGES)
-    assert "holds its preprocessed images itself" in caplog.text
+    assert "keeping them in this worker's memory" in caplog.text

@@ -18,20 +18,20 @@ from hpo.diagnosis.conditions import Condition, TrialTable, choices, short_betwe
         (4.0, 6.0, False, 5.0),
     ],
 )
-def test_a_threshold_has_as_few_digits_as_tell_the_trials_apart(
+def test_conditions_a_threshold_has_as_few_digits_as_tell_the_trials_apart(
     low: float, high: float, log: bool, short: float
 ) -> None:
     assert short_between(low, high, log) == short
 
 
 @given(st.floats(1e-9, 1e9), st.floats(1e-9, 1e9), st.booleans())
-def test_a_threshold_lies_between(one: float, other: float, log: bool) -> None:
+def test_conditions_a_threshold_lies_between(one: float, other: float, log: bool) -> None:
     low, high = sorted((one, other))
     if high > low * (1 + 1e-12):
         assert low < short_between(low, high, log) < high
 
 
-def test_thresholds_split_the_trials_in_every_way(make_study: Any) -> None:
+def test_conditions_thresholds_split_the_trials_in_every_way(make_study: Any) -> None:
     results = make_study(lambda values: 0.5, trials=12)
     table = TrialTable.of(results)
     for name in ("lr", "weight_decay"):
@@ -44,7 +44,7 @@ def test_thresholds_split_the_trials_in_every_way(make_study: Any) -> None:
         assert splits == above | below
 
 
-def test_thresholds_of_whole_numbers_are_whole(make_study: Any) -> None:
+def test_conditions_thresholds_of_whole_numbers_are_whole(make_study: Any) -> None:
     results = make_study(lambda values: 0.5, trials=40, space="\n  depth: {int: [3, 5]}")
     found = {str(each) for each in thresholds(results.spec.space, TrialTable.of(results))}
     assert found == {"depth above 3", "depth above 4", "depth below 4", "depth below 5"}
@@ -62,7 +62,7 @@ def test_a_condition_holds_only_where_its_hyperparameter_has_an_effect(make_stud
     ]
 
 
-def test_choices_are_those_of_the_space(make_study: Any) -> None:
+def test_conditions_choices_are_those_of_the_space(make_study: Any) -> None:
     space = (
         "\n  nesterov: {choice: [true, false]}\n  gradient_clip: {choice: [none, 1.0]}\n  lr: {log: [0.1, 1]}"
     )

@@ -22,7 +22,7 @@ def noisy(values: Any, size: float = 0.01) -> float:
     return size * float(scipy.stats.norm.ppf(0.001 + 0.998 * abs(digits)))
 
 
-def test_shares_are_those_of_a_known_function(make_study: Any) -> None:
+def test_effects_shares_are_those_of_a_known_function(make_study: Any) -> None:
     """y = a log10 lr + b [sgd] + noise, drawn uniformly, has the variances a^2 16/12, b^2 / 4 and s^2."""
 
     def rule(values: Any) -> float:
@@ -41,7 +41,7 @@ def test_shares_are_those_of_a_known_function(make_study: Any) -> None:
         assert shares[name].share < 0.03
 
 
-def test_the_share_of_a_choice_is_the_adjusted_r_squared(make_study: Any) -> None:
+def test_effects_the_share_of_a_choice_is_the_adjusted_r_squared(make_study: Any) -> None:
     results = make_study(lambda values: 0.5 + 0.03 * (values["batch_norm"] == "none") + noisy(values))
     effect = found(results)["batch_norm"]
     values = np.array([trial.value for trial in results.trials])
@@ -56,7 +56,7 @@ def test_the_share_of_a_choice_is_the_adjusted_r_squared(make_study: Any) -> Non
     assert effect.best.mean == pytest.approx(values[norms == "none"].mean())
 
 
-def test_p_values_agree_with_the_f_test(make_study: Any) -> None:
+def test_effects_p_values_agree_with_the_f_test(make_study: Any) -> None:
     results = make_study(lambda values: 0.5 + 0.006 * (values["optimizer"] == "sgd") + noisy(values))
     effect = found(results)["optimizer"]
     by = {
@@ -67,7 +67,7 @@ def test_p_values_agree_with_the_f_test(make_study: Any) -> None:
     assert effect.p_value == pytest.approx(expected, rel=0.25)
 
 
-def test_a_conditional_hyperparameter_is_judged_where_it_applies(make_study: Any) -> None:
+def test_effects_a_conditional_hyperparameter_is_judged_where_it_applies(make_study: Any) -> None:
     results = make_study(lambda values: 0.5 + values.get("momentum", 0.0) + noisy(values))
     effect = found(results)["momentum"]
     assert effect.trials == sum("momentum" in trial.values for trial in results.trials) < 60
@@ -76,12 +76,12 @@ def test_a_conditional_hyperparameter_is_judged_where_it_applies(make_study: Any
     assert 0.9 < low < high <= 0.99
 
 
-def test_few_trials_and_equal_outcomes_have_no_effect(make_study: Any) -> None:
+def test_effects_few_trials_and_equal_outcomes_have_no_effect(make_study: Any) -> None:
     assert found(make_study(lambda values: 0.5)) == {}
     assert found(make_study(noisy, trials=9)) == {}
 
 
-def test_a_whole_number_is_written_as_one(make_study: Any) -> None:
+def test_effects_a_whole_number_is_written_as_one(make_study: Any) -> None:
     results = make_study(
         lambda values: 0.1 * values["depth"], space="\n  depth: {int: [2, 5]}", head="fixed: {width: 4}"
     )
@@ -97,5 +97,7 @@ def test_a_whole_number_is_written_as_one(make_study: Any) -> None:
         ([], []),
     ],
 )
-def test_holm_goes_on_while_each_next_is_small_enough(p_values: list[float], expected: list[bool]) -> None:
+def test_effects_holm_goes_on_while_each_next_is_small_enough(
+    p_values: list[float], expected: list[bool]
+) -> None:
     assert holm(p_values, 0.05) == expected

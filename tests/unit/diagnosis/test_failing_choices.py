@@ -20,7 +20,7 @@ def sigmoid_needs_batch_norm(values: Any) -> str | float:
     return "not_learning" if stuck or values["lr"] > 0.5 else 0.4 if values["activation"] == "elu" else 0.3
 
 
-def test_a_pair_that_never_learned(make_study: Any) -> None:
+def test_failing_choices_a_pair_that_never_learned(make_study: Any) -> None:
     results = make_study(sigmoid_needs_batch_norm, trials=90)
     (finding,) = found(results)
     stuck = [
@@ -48,7 +48,7 @@ def test_a_choice_that_never_learned_is_not_repeated_in_pairs(make_study: Any) -
     assert finding.remedy == "remove small_gaussian from initializer"
 
 
-def test_a_pair_is_not_blamed_for_what_one_of_it_does(make_study: Any) -> None:
+def test_failing_choices_a_pair_is_not_blamed_for_what_one_of_it_does(make_study: Any) -> None:
     def rule(values: Any) -> str | float:
         lucky = int(values["lr"] * 1e9) % 8 == 0
         return 0.4 if values["batch_norm"] != "none" or lucky else "not_learning"
@@ -56,13 +56,13 @@ def test_a_pair_is_not_blamed_for_what_one_of_it_does(make_study: Any) -> None:
     assert found(make_study(rule, trials=120)) == []
 
 
-def test_none_of_a_few_is_no_news(make_study: Any) -> None:
+def test_failing_choices_none_of_a_few_is_no_news(make_study: Any) -> None:
     results = make_study(sigmoid_needs_batch_norm, trials=20)
     assert sum(trial.cause != "healthy" for trial in results.trials) == 5
     assert found(results) == []
 
 
-def test_none_of_many_is_no_news_where_most_fail(make_study: Any) -> None:
+def test_failing_choices_none_of_many_is_no_news_where_most_fail(make_study: Any) -> None:
     def rule(values: Any) -> str | float:
         return 0.4 if values["activation"] != "sigmoid" and values["lr"] < 2e-3 else "exploding_loss"
 
@@ -70,7 +70,7 @@ def test_none_of_many_is_no_news_where_most_fail(make_study: Any) -> None:
     assert not any(str(finding.evidence["where"]).count("sigmoid") for finding in found(results))
 
 
-def test_a_grid_with_three_seeds_is_enough(make_study: Any) -> None:
+def test_failing_choices_a_grid_with_three_seeds_is_enough(make_study: Any) -> None:
     space = """
   activation: {choice: [sigmoid, tanh, lecun_tanh, relu, leaky_relu, prelu, elu, selu, gelu, silu]}
   batch_norm: {choice: [none, before]}
@@ -84,7 +84,7 @@ def test_a_grid_with_three_seeds_is_enough(make_study: Any) -> None:
     assert finding.evidence["p_limit"] == pytest.approx(ALPHA / 20)
 
 
-def test_two_choices_that_are_best_apart_are_kept_apart(make_study: Any) -> None:
+def test_failing_choices_two_choices_that_are_best_apart_are_kept_apart(make_study: Any) -> None:
     def rule(values: Any) -> str | float:
         sigmoid, bare = values["activation"] == "sigmoid", values["batch_norm"] == "none"
         return "not_learning" if sigmoid and bare else 0.5 if sigmoid or bare else 0.3

@@ -17,7 +17,7 @@ def explodes_above(threshold: float) -> Any:
     return lambda values: "exploding_loss" if values["lr"] > threshold else 0.5 - 0.1 * values["lr"]
 
 
-def test_a_threshold_is_found_and_worded(make_study: Any) -> None:
+def test_failures_a_threshold_is_found_and_worded(make_study: Any) -> None:
     results = make_study(explodes_above(0.12))
     (finding,) = failures(results, TrialTable.of(results))
     lrs = [trial.values["lr"] for trial in results.trials]
@@ -36,7 +36,7 @@ def test_a_threshold_is_found_and_worded(make_study: Any) -> None:
     assert {**narrowed.space, "lr": None} == {**results.spec.space, "lr": None}
 
 
-def test_exceptions_do_not_hide_the_rule(make_study: Any) -> None:
+def test_failures_exceptions_do_not_hide_the_rule(make_study: Any) -> None:
     def rule(values: Any) -> str | float:
         survives = int(values["lr"] * 1e9) % 5 == 0
         return 0.2 if survives else explodes_above(0.12)(values)
@@ -49,7 +49,7 @@ def test_exceptions_do_not_hide_the_rule(make_study: Any) -> None:
     assert f": {above.count('exploding_loss')} of {len(above)} exploded; elsewhere 0 of" in finding.message
 
 
-def test_a_choice_is_found_and_left_out(make_study: Any) -> None:
+def test_failures_a_choice_is_found_and_left_out(make_study: Any) -> None:
     results = make_study(lambda values: "error" if values["optimizer"] == "sgd" else 0.5)
     (finding,) = failures(results, TrialTable.of(results))
     assert finding.message.startswith("optimizer sgd: ")
@@ -61,7 +61,7 @@ def test_a_choice_is_found_and_left_out(make_study: Any) -> None:
     assert "momentum" not in changed.space and changed.fixed == {"optimizer": "adam"}
 
 
-def test_two_conditions_are_found_together(make_study: Any) -> None:
+def test_failures_two_conditions_are_found_together(make_study: Any) -> None:
     def rule(values: Any) -> str | float:
         return "exploding_loss" if values["lr"] > 0.02 and values["optimizer"] == "adam" else 0.5
 
@@ -97,7 +97,7 @@ def test_conditional_hyperparameters_are_compared_where_they_apply(make_study: A
     assert finding.evidence["p_value"] == pytest.approx(expected)
 
 
-def test_each_cause_has_its_own_place(make_study: Any) -> None:
+def test_failures_each_cause_has_its_own_place(make_study: Any) -> None:
     def rule(values: Any) -> str | float:
         if values["lr"] < 1e-3:
             return "not_learning"
@@ -111,13 +111,13 @@ def test_each_cause_has_its_own_place(make_study: Any) -> None:
     }
 
 
-def test_nothing_is_said_on_thin_evidence(make_study: Any) -> None:
+def test_failures_nothing_is_said_on_thin_evidence(make_study: Any) -> None:
     results = make_study(explodes_above(0.12), trials=8)
     assert sum(trial.cause == "exploding_loss" for trial in results.trials) == 2
     assert failures(results, TrialTable.of(results)) == []
 
 
-def test_a_remedy_never_cuts_off_the_best(make_study: Any) -> None:
+def test_failures_a_remedy_never_cuts_off_the_best(make_study: Any) -> None:
     def rule(values: Any) -> str | float:
         survives = int(values["lr"] * 1e9) % 5 == 0
         return 0.9 if values["lr"] > 0.12 and survives else explodes_above(0.12)(values)
@@ -129,7 +129,7 @@ def test_a_remedy_never_cuts_off_the_best(make_study: Any) -> None:
     assert (finding.remedy, finding.change) == ("", {})
 
 
-def test_a_cause_of_trials_that_learned_is_a_note(make_study: Any) -> None:
+def test_failures_a_cause_of_trials_that_learned_is_a_note(make_study: Any) -> None:
     results = make_study(lambda values: 0.5)
     trials = tuple(
         replace(trial, cause="overfitting") if trial.values["weight_decay"] < 1e-4 else trial

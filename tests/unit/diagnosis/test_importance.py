@@ -37,7 +37,7 @@ def test_what_decides_training_and_what_decides_accuracy_are_told_apart(make_stu
     assert strongest([trains, value]) == [trains.statements[0], said]
 
 
-def test_settings_that_are_bad_together_lower_the_accuracy(make_study: Any) -> None:
+def test_importance_settings_that_are_bad_together_lower_the_accuracy(make_study: Any) -> None:
     def is_bad(values: Any) -> bool:
         return bool(values["activation"] == "tanh" and values["batch_norm"] == "none")
 
@@ -52,7 +52,7 @@ def test_settings_that_are_bad_together_lower_the_accuracy(make_study: Any) -> N
     )
 
 
-def test_a_conditional_hyperparameter_says_how_many_trials_it_is_compared_in(make_study: Any) -> None:
+def test_importance_of_a_conditional_parameter_counts_its_trials(make_study: Any) -> None:
     (value,) = importance(make_study(lambda values: 0.5 + values.get("momentum", 0.0), trials=100))
     count = next(each.trials for each in value.effects if each.name == "momentum")
     assert any(
@@ -61,13 +61,13 @@ def test_a_conditional_hyperparameter_says_how_many_trials_it_is_compared_in(mak
 
 
 @pytest.mark.parametrize("trials", [0, 1, 5])
-def test_few_trials_say_nothing(make_study: Any, trials: int) -> None:
+def test_importance_few_trials_say_nothing(make_study: Any, trials: int) -> None:
     results = make_study(lambda values: 0.5 + values["lr"], trials=10)
     few = type(results)(results.spec, results.trials[:trials], 10, 50_000)
     assert importance(few) == []
 
 
-def test_chance_says_hardly_anything(make_study: Any) -> None:
+def test_importance_chance_says_hardly_anything(make_study: Any) -> None:
     """Outcomes drawn by lot: at most 5 % of such studies may speak, of these 30 five at most."""
     spoke = 0
     for seed in range(30):
@@ -79,6 +79,6 @@ def test_chance_says_hardly_anything(make_study: Any) -> None:
     assert spoke <= 5
 
 
-def test_the_same_trials_give_the_same_answers(make_study: Any) -> None:
+def test_importance_the_same_trials_give_the_same_answers(make_study: Any) -> None:
     results = make_study(lambda values: 0.5 + 0.1 * (values["lr"] * 1e5 % 1))
     assert importance(results) == importance(results)

@@ -20,7 +20,7 @@ def dead_without_norm(values: Any) -> str | float:
     return "exploding_loss" if values["lr"] > 0.1 and values["batch_norm"] == "none" else 0.5
 
 
-def test_what_is_bad_together_only_is_found_with_its_counts(make_study: Any) -> None:
+def test_interactions_what_is_bad_together_only_is_found_with_its_counts(make_study: Any) -> None:
     results = make_study(dead_without_norm, trials=150)
     (pair,) = found(results)
     names = {condition.name: condition for condition in pair.conditions}
@@ -34,7 +34,7 @@ def test_what_is_bad_together_only_is_found_with_its_counts(make_study: Any) -> 
     assert sum(cell.trials for cell in (pair.both, pair.first, pair.second, pair.neither)) == 150
 
 
-def test_the_p_value_is_the_larger_of_two_exact_tests(make_study: Any) -> None:
+def test_interactions_the_p_value_is_the_larger_of_two_exact_tests(make_study: Any) -> None:
     def rule(values: Any) -> str | float:
         bad = values["optimizer"] == "sgd" and values["batch_norm"] == "none"
         return "exploding_loss" if bad and values["weight_decay"] > 1e-5 else 0.5
@@ -57,7 +57,7 @@ def test_the_p_value_is_the_larger_of_two_exact_tests(make_study: Any) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_one_bad_setting_is_no_interaction(make_study: Any, seed: int) -> None:
+def test_interactions_one_bad_setting_is_no_interaction(make_study: Any, seed: int) -> None:
     results = make_study(
         lambda values: "exploding_loss" if values["lr"] > 0.05 else 0.5, trials=150, seed=seed
     )
@@ -65,7 +65,7 @@ def test_one_bad_setting_is_no_interaction(make_study: Any, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_two_that_add_up_are_none_either(make_study: Any, seed: int) -> None:
+def test_interactions_two_that_add_up_are_none_either(make_study: Any, seed: int) -> None:
     """Each alone costs 40 %, both 80 %."""
 
     def rule(values: Any) -> str | float:
@@ -75,7 +75,7 @@ def test_two_that_add_up_are_none_either(make_study: Any, seed: int) -> None:
     assert found(make_study(rule, trials=300, seed=seed)) == []
 
 
-def test_chance_finds_hardly_any(make_study: Any) -> None:
+def test_interactions_chance_finds_hardly_any(make_study: Any) -> None:
     """Of 40 studies whose failures are drawn by lot 5 % may speak: six at most."""
     spoke = 0
     for seed in range(40):

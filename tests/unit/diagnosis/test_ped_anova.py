@@ -33,7 +33,7 @@ def study(trials: int, rule: Any) -> StudyResults:
     return StudyResults(spec, tuple(rows), 10, 50_000)
 
 
-def test_what_the_best_have_in_common_gets_the_largest_share() -> None:
+def test_ped_anova_what_the_best_have_in_common_gets_the_largest_share() -> None:
     def rule(values: Any) -> float | None:
         return None if values["lr"] > 0.1 else 0.8 - 0.1 * abs(math.log10(values["lr"]) + 2)
 
@@ -43,7 +43,7 @@ def test_what_the_best_have_in_common_gets_the_largest_share() -> None:
     assert set(shares) == {"lr", "weight_decay", "optimizer", "momentum"}
 
 
-def test_trials_that_came_to_nothing_are_the_worst() -> None:
+def test_ped_anova_trials_that_came_to_nothing_are_the_worst() -> None:
     """Only that they failed tells these apart from the others."""
     shares = best_tenth_shares(
         study(60, lambda values: None if values["optimizer"] == "adam" else 0.5 + values["weight_decay"] / 9)
@@ -51,7 +51,7 @@ def test_trials_that_came_to_nothing_are_the_worst() -> None:
     assert shares["optimizer"] > 0.02
 
 
-def test_few_trials_say_nothing() -> None:
+def test_ped_anova_few_trials_say_nothing() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert best_tenth_shares(study(9, lambda values: 0.5 + values["lr"] / 9)) == {}

@@ -60,7 +60,7 @@ def watched(
     return sitter.seen
 
 
-def test_a_sound_loop_has_every_ratio_at_one() -> None:
+def test_audit_a_sound_loop_has_every_ratio_at_one() -> None:
     audits = watched().audits
     assert [audit.step for audit in audits] == [0, 1, 2]
     for audit in audits:
@@ -75,7 +75,7 @@ def first(seen: Observations) -> StepAudit:
     return seen.audits[0]
 
 
-def test_numbers_are_those_of_numpy() -> None:
+def test_audit_numbers_are_those_of_numpy() -> None:
     """Squared error, whose gradient by the outputs is 2 (z - y) / (B C), computed by hand."""
     torch.manual_seed(0)
     logits = network()(IMAGES[:BATCH]).detach().numpy().astype(np.float64)
@@ -115,7 +115,7 @@ def hardest(logits: Tensor, labels: Tensor) -> Tensor:
     ],
     ids=["smoothed", "nll", "margin", "binary", "weighted", "sum", "hardest"],
 )
-def test_losses_that_are_right_are_quiet(loss: Loss) -> None:
+def test_audit_losses_that_are_right_are_quiet(loss: Loss) -> None:
     seen = watched(loss)
     assert first(seen).cosine == first(seen).cosine
     assert loss_gradient(seen, LIMITS) == []
@@ -144,13 +144,13 @@ def test_losses_that_are_right_are_quiet(loss: Loss) -> None:
     ],
     ids=["negative", "probability", "easiest", "neighbour", "mean"],
 )
-def test_losses_that_reward_something_else_are_wrong(loss: Loss, words: str, fix: str) -> None:
+def test_audit_losses_that_reward_something_else_are_wrong(loss: Loss, words: str, fix: str) -> None:
     found = loss_gradient(watched(loss), LIMITS)
     assert [(each.severity, each.cause) for each in found] == [("warn", "wrong_loss")]
     assert words in found[0].message and found[0].remedy.change == {"code": fix}
 
 
-def test_an_optimizer_that_maximizes_goes_uphill_unless_the_loss_is_to_be_made_large() -> None:
+def test_audit_descent_uphill_warns_unless_the_loss_is_maximized() -> None:
     uphill = watched(maximize=True)
     assert first(uphill).descent == pytest.approx(-1, abs=1e-4)
     assert [each.cause for each in descent(uphill, LIMITS)] == ["wrong_loss"]
@@ -159,7 +159,7 @@ def test_an_optimizer_that_maximizes_goes_uphill_unless_the_loss_is_to_be_made_l
     assert descent(right, LIMITS) == loss_gradient(right, LIMITS) == []
 
 
-def test_decay_that_makes_the_steps_is_seen() -> None:
+def test_audit_decay_that_makes_the_steps_is_seen() -> None:
     assert descent(watched(weight_decay=5e-4), LIMITS) == []
     found = descent(watched(weight_decay=30.0, lr=1e-3), LIMITS)
     assert [(each.severity, each.cause) for each in found] == [("note", "over_regularized")]
@@ -171,7 +171,7 @@ def in_sixteen_bits(model: nn.Module) -> None:
         parameter.grad = (parameter.grad * 1e-6).half().float() / 1e-6
 
 
-def test_entries_that_a_coarse_format_lost_are_counted() -> None:
+def test_audit_entries_that_a_coarse_format_lost_are_counted() -> None:
     seen = watched(between=in_sixteen_bits)
     torch.manual_seed(0)
     model: Any = network()
@@ -203,7 +203,7 @@ def test_a_gradient_that_is_cut_down_is_told_from_one_that_is_scaled_back() -> N
     assert used_gradient(scaled, LIMITS) == []
 
 
-def test_another_gradient_than_that_of_backward_is_noted() -> None:
+def test_audit_another_gradient_than_that_of_backward_is_noted() -> None:
     def turned(model: nn.Module) -> None:
         for parameter in model.parameters():
             assert parameter.grad is not None
@@ -220,7 +220,7 @@ def rounded(model: nn.Module) -> None:
         parameter.copy_((parameter * 16).round() / 16)
 
 
-def test_updates_that_rounding_takes_back_are_no_updates() -> None:
+def test_audit_updates_that_rounding_takes_back_are_no_updates() -> None:
     seen = watched(after=rounded, lr=1e-3)
     assert seen.audits[1].kept == pytest.approx(0, abs=0.05)
     found = undone_update(seen, LIMITS)
@@ -233,12 +233,12 @@ def short(model: nn.Module) -> None:
         parameter.mul_(min(1.0, 0.01 / float(parameter.norm())))
 
 
-def test_a_limit_on_the_norm_takes_nothing_back() -> None:
+def test_audit_a_limit_on_the_norm_takes_nothing_back() -> None:
     assert undone_update(watched(after=short), LIMITS) == []
     assert undone_update(watched(), LIMITS) == []
 
 
-def test_without_labels_only_the_loss_is_compared_with_nothing() -> None:
+def test_audit_without_labels_only_the_loss_is_compared_with_nothing() -> None:
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     with Babysitter(model, optimizer, classes=10) as sitter:
@@ -275,7 +275,7 @@ def test_a_loop_that_hands_over_its_losses_in_bulk_is_audited_all_the_same() -> 
     assert all(math.isnan(audit.cosine) for audit in sitter.seen.audits)
 
 
-def test_steps_of_several_passes_are_audited_once_each() -> None:
+def test_audit_steps_of_several_passes_are_audited_once_each() -> None:
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     with Babysitter(model, optimizer, classes=10) as sitter:

@@ -84,7 +84,7 @@ def stale(passes: list[ForwardRecord]) -> list[float]:
 
 
 @pytest.mark.parametrize("step", [zero_first, zero_between, zero_last, zero_last_in_place])
-def test_gradients_that_are_zeroed_are_not_stale(step: Callable[[Loop], None]) -> None:
+def test_inputs_gradients_that_are_zeroed_are_not_stale(step: Callable[[Loop], None]) -> None:
     loop = Loop()
     for _ in range(2):
         for _ in range(4):
@@ -96,7 +96,7 @@ def test_gradients_that_are_zeroed_are_not_stale(step: Callable[[Loop], None]) -
 
 
 @pytest.mark.parametrize("step", [accumulate_two, accumulate_three])
-def test_gradients_that_are_accumulated_are_not_stale(step: Callable[[Loop], None]) -> None:
+def test_inputs_gradients_that_are_accumulated_are_not_stale(step: Callable[[Loop], None]) -> None:
     loop = Loop()
     for _ in range(3):
         for _ in range(4):
@@ -106,7 +106,7 @@ def test_gradients_that_are_accumulated_are_not_stale(step: Callable[[Loop], Non
     assert not known or min(known) <= LIMITS.stale_gradient
 
 
-def test_gradients_that_are_never_zeroed_pile_up() -> None:
+def test_inputs_gradients_that_are_never_zeroed_pile_up() -> None:
     loop = Loop()
     never(loop)
     never(loop)
@@ -115,7 +115,7 @@ def test_gradients_that_are_never_zeroed_pile_up() -> None:
     assert second.stale_gradient == pytest.approx(1.0)  # exactly what the step before used is still there
 
 
-def test_only_a_few_passes_are_read_and_paused_ones_are_not() -> None:
+def test_inputs_only_a_few_passes_are_read_and_paused_ones_are_not() -> None:
     loop = Loop()
     with loop.meter.paused():
         loop.model(IMAGES)
@@ -129,7 +129,7 @@ def test_only_a_few_passes_are_read_and_paused_ones_are_not() -> None:
     assert loop.meter.read() == []
 
 
-def test_images_as_they_were_fed() -> None:
+def test_inputs_images_as_they_were_fed() -> None:
     loop = Loop()
     zero_first(loop)
     array = IMAGES.double().numpy()
@@ -140,7 +140,7 @@ def test_images_as_they_were_fed() -> None:
     assert math.isnan(few.mean) and math.isnan(few.std)
 
 
-def test_modes_are_those_of_the_loop() -> None:
+def test_inputs_modes_are_those_of_the_loop() -> None:
     loop = Loop()
     zero_first(loop)
     loop.model.eval()
@@ -150,7 +150,7 @@ def test_modes_are_those_of_the_loop() -> None:
     assert (second.training_mode, second.eval_norms) == (False, ("2", "3"))
 
 
-def test_an_evaluation_with_gradients_is_not_training() -> None:
+def test_inputs_an_evaluation_with_gradients_is_not_training() -> None:
     """Many loops forget no_grad when they evaluate, which costs memory and nothing else."""
     loop = Loop()
     loop.model.eval()

@@ -9,14 +9,14 @@ import torch
 from hpo.checks.measure.linear_probe import linear_probe, roughness
 
 
-def test_noise_has_the_roughness_that_theory_gives() -> None:
+def test_linear_probe_noise_has_the_roughness_that_theory_gives() -> None:
     """Means of s x s independent pixels have a variance of 1 / s^2."""
     torch.manual_seed(0)
     assert roughness(torch.randn(400, 3, 32, 32)) == pytest.approx((1, 1 / 4, 1 / 16, 1 / 64), rel=0.1)
 
 
 @pytest.mark.parametrize(("height", "width", "scales"), [(8, 8, 3), (37, 42, 4), (30, 19, 4)])
-def test_numbers_are_those_of_numpy(height: int, width: int, scales: int) -> None:
+def test_linear_probe_numbers_are_those_of_numpy(height: int, width: int, scales: int) -> None:
     torch.manual_seed(0)
     images = torch.randn(5, 2, height, width).cumsum(3)
     values = images.numpy().astype(np.float64)
@@ -31,12 +31,12 @@ def test_numbers_are_those_of_numpy(height: int, width: int, scales: int) -> Non
     assert roughness(images) == pytest.approx(expected, rel=1e-4)
 
 
-def test_images_without_variation_have_none() -> None:
+def test_linear_probe_images_without_variation_have_none() -> None:
     assert roughness(torch.ones(4, 3, 32, 32)) == ()
     assert roughness(torch.randn(4, 3, 1, 1)) == ()
 
 
-def test_a_linear_model_tells_what_is_there_and_no_more() -> None:
+def test_linear_probe_a_linear_model_tells_what_is_there_and_no_more() -> None:
     torch.manual_seed(0)
     shades = 3 * torch.randn(10, 3, 2, 2).repeat_interleave(4, 2).repeat_interleave(4, 3)
 

@@ -30,7 +30,7 @@ def network() -> nn.Sequential:
     return nn.Sequential(nn.Flatten(), nn.Linear(48, 32), nn.Dropout(0.9), nn.ReLU(), nn.Linear(32, 10))
 
 
-def test_a_sound_network_learns_them_and_stays_as_it_is() -> None:
+def test_memorize_a_sound_network_learns_them_and_stays_as_it_is() -> None:
     model = network()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     before = {name: each.clone() for name, each in model.state_dict().items()}
@@ -43,7 +43,7 @@ def test_a_sound_network_learns_them_and_stays_as_it_is() -> None:
     assert all(each.grad is None for each in model.parameters())
 
 
-def test_the_first_loss_and_step_are_those_of_a_plain_loop() -> None:
+def test_memorize_the_first_loss_and_step_are_those_of_a_plain_loop() -> None:
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-9)
     found = found_by(model, optimizer)
@@ -52,7 +52,7 @@ def test_the_first_loss_and_step_are_those_of_a_plain_loop() -> None:
     assert found.steps == STEPS and found.last_loss == pytest.approx(expected, rel=1e-4)
 
 
-def test_weight_decay_is_off_and_the_peak_rate_is_taken() -> None:
+def test_memorize_weight_decay_is_off_and_the_peak_rate_is_taken() -> None:
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.2, weight_decay=1e3)
     torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.0)
@@ -61,7 +61,7 @@ def test_weight_decay_is_off_and_the_peak_rate_is_taken() -> None:
     assert optimizer.param_groups[0]["weight_decay"] == 1e3
 
 
-def test_a_blind_network_pays_nothing_for_blank_images() -> None:
+def test_memorize_a_blind_network_pays_nothing_for_blank_images() -> None:
     model = network()
 
     def blind(net: nn.Module, images: torch.Tensor) -> torch.Tensor:
@@ -72,21 +72,21 @@ def test_a_blind_network_pays_nothing_for_blank_images() -> None:
     assert found.accuracy < 1 and found.blank_loss == pytest.approx(found.last_loss)
 
 
-def test_what_the_optimizer_lacks_is_unchanged() -> None:
+def test_memorize_what_the_optimizer_lacks_is_unchanged() -> None:
     model = network()
     optimizer = torch.optim.Adam(model[4].parameters(), lr=0.01)
     found = found_by(model, optimizer)
     assert found.unchanged == ("1.weight", "1.bias")
 
 
-def test_a_loss_that_is_not_finite_ends_it() -> None:
+def test_memorize_a_loss_that_is_not_finite_ends_it() -> None:
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e30)
     found = found_by(model, optimizer)
     assert found.steps < STEPS and not math.isfinite(found.last_loss)
 
 
-def test_under_lbfgs_there_is_no_plain_step_to_try() -> None:
+def test_memorize_under_lbfgs_there_is_no_plain_step_to_try() -> None:
     model = network()
     before = {name: each.clone() for name, each in model.state_dict().items()}
     optimizer = torch.optim.LBFGS(model.parameters(), lr=0.1)
@@ -106,7 +106,7 @@ class Derived(nn.Module):
         return F.linear(images.flatten(1), self.weight)
 
 
-def test_weights_that_torch_does_not_copy_are_not_tried() -> None:
+def test_memorize_weights_that_torch_does_not_copy_are_not_tried() -> None:
     model: Any = nn.Sequential(Derived())
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     assert memorize(model, optimizer, plain_forward, IMAGES, LABELS) is None
@@ -115,7 +115,7 @@ def test_weights_that_torch_does_not_copy_are_not_tried() -> None:
     assert memorize(model, optimizer, plain_forward, IMAGES, LABELS) is not None
 
 
-def test_examples_are_taken_of_each_class_in_turn() -> None:
+def test_memorize_examples_are_taken_of_each_class_in_turn() -> None:
     labels = torch.tensor([2, 2, 2, 2, 0, 0, 1])
     taken = balanced_examples(labels, 5)
     assert labels[taken].tolist() == [0, 1, 2, 0, 2]
@@ -123,7 +123,7 @@ def test_examples_are_taken_of_each_class_in_turn() -> None:
     assert len(balanced_examples(torch.zeros(3, dtype=torch.int64))) == 3
 
 
-def test_peak_lr_of_torchs_schedulers() -> None:
+def test_memorize_peak_lr_of_torchs_schedulers() -> None:
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.7, total_steps=10)

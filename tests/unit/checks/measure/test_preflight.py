@@ -56,7 +56,7 @@ def examined(model: nn.Module, train: Examples | None = None, **options: Any) ->
     return examine(model, optimizer, train or examples(), val, **given)
 
 
-def test_a_sound_network() -> None:
+def test_preflight_a_sound_network() -> None:
     train = examples()
     model = Parts()
     facts = examined(model, train, loss_function=F.cross_entropy, thorough=True, val=examples(20))
@@ -78,7 +78,7 @@ def test_a_sound_network() -> None:
     assert probe.right == pytest.approx(wrong - 20, abs=1e-6) and probe.even_twice == pytest.approx(LN10)
 
 
-def test_nothing_is_disturbed() -> None:
+def test_preflight_nothing_is_disturbed() -> None:
     model: Any = nn.Sequential(nn.Dropout(0.5), Parts(), nn.RReLU()).train()
     model[1].norm.eval()
     state = {name: each.clone() for name, each in model.state_dict().items()}
@@ -91,7 +91,7 @@ def test_nothing_is_disturbed() -> None:
     assert all(each.grad is None for each in model.parameters())
 
 
-def test_image_facts_are_those_of_numpy() -> None:
+def test_preflight_image_facts_are_those_of_numpy() -> None:
     images = torch.randn(12, 3, 5, 5) * torch.tensor([1.0, 2.0, 3.0]).view(3, 1, 1) + 4
     facts, array = image_facts(images), images.double().numpy()
     assert facts.count == 12
@@ -101,13 +101,13 @@ def test_image_facts_are_those_of_numpy() -> None:
     assert (facts.mean, facts.std, facts.low, facts.high) == pytest.approx(expected, rel=1e-5)
 
 
-def test_label_facts_count_what_is_in_range() -> None:
+def test_preflight_label_facts_count_what_is_in_range() -> None:
     facts = label_facts(torch.tensor([0, 0, 2, 3, -1, 7]), 4)
     assert (facts.counts, facts.lowest, facts.highest, facts.total) == ((2, 0, 1, 1), -1, 7, 4)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.01])
-def test_constant_weights_make_units_alike(value: float) -> None:
+def test_preflight_constant_weights_make_units_alike(value: float) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU())
     model.append(nn.Linear(8, CLASSES))
     for parameter in model.parameters():
@@ -115,7 +115,7 @@ def test_constant_weights_make_units_alike(value: float) -> None:
     assert examined(model).identical_units == ("1", "3")
 
 
-def test_a_residual_branch_may_start_at_zero() -> None:
+def test_preflight_a_residual_branch_may_start_at_zero() -> None:
     """As in Goyal et al. 2017 and Fixup (Zhang et al. 2019): its units get different gradients."""
 
     class Branch(nn.Module):
@@ -134,31 +134,31 @@ def test_a_residual_branch_may_start_at_zero() -> None:
     assert examined(Branch()).identical_units == ()
 
 
-def test_a_detached_branch_gets_no_gradient() -> None:
+def test_preflight_a_detached_branch_gets_no_gradient() -> None:
     facts = examined(Parts(lambda model, x: x.detach()))
     assert facts.without_gradient == ("conv.weight", "conv.bias")
 
 
-def test_a_network_whose_output_is_detached_gets_none_at_all() -> None:
+def test_preflight_a_network_whose_output_is_detached_gets_none_at_all() -> None:
     model = Parts(outputs=lambda x: x.detach())
     facts = examined(model, thorough=True)
     assert facts.without_gradient == tuple(name for name, _ in model.named_parameters())
     assert facts.memorization is not None and facts.memorization.steps == 0
 
 
-def test_frozen_parameters_are_not_expected_to_get_any() -> None:
+def test_preflight_frozen_parameters_are_not_expected_to_get_any() -> None:
     model = Parts(lambda model, x: x.detach())
     model.conv.requires_grad_(False)
     assert examined(model).without_gradient == ()
 
 
-def test_dropout_that_goes_on_in_evaluation_is_seen() -> None:
+def test_preflight_dropout_that_goes_on_in_evaluation_is_seen() -> None:
     facts = examined(Parts(lambda model, x: F.dropout(x, 0.5, training=True)))
     assert facts.eval_noise > LIMITS.eval_difference
     assert examined(Parts(lambda model, x: F.dropout(x, 0.5, model.training))).eval_noise == 0
 
 
-def test_an_evaluation_that_depends_on_the_batch_is_seen() -> None:
+def test_preflight_an_evaluation_that_depends_on_the_batch_is_seen() -> None:
     facts = examined(Parts(lambda model, x: (x - x.mean(0)) / (x.std(0) + 1e-3)))
     assert facts.eval_noise == 0 and facts.eval_batch_effect > LIMITS.eval_difference
 
@@ -187,7 +187,7 @@ class UndefinedBackward(torch.autograd.Function):
         return gradient * NAN
 
 
-def test_a_derivative_that_is_nan_does_not_pass_for_a_right_one() -> None:
+def test_preflight_a_derivative_that_is_nan_does_not_pass_for_a_right_one() -> None:
     error = examined(Parts(lambda model, x: UndefinedBackward.apply(x)), thorough=True).gradient_error
     assert error is not None and math.isnan(error)
 
@@ -202,7 +202,7 @@ def test_a_wrong_backward_is_found_and_dropout_as_a_function_is_none() -> None:
 
 
 @pytest.mark.parametrize("activation", ["maxout", "prelu", "rrelu", "lecun_tanh"])
-def test_the_backward_passes_of_our_own_activations_are_right(activation: str) -> None:
+def test_preflight_the_backward_passes_of_our_own_activations_are_right(activation: str) -> None:
     model = convnet(NetworkOptions(width=2, activation=activation), classes=CLASSES)
     train = Examples(torch.randn(20, 3, 32, 32), torch.arange(20) % CLASSES)
     error = examined(model, train, thorough=True).gradient_error
@@ -216,13 +216,13 @@ def test_images_that_are_not_finite_leave_nothing_to_learn_by_heart() -> None:
     assert math.isnan(facts.loss) and facts.memorization is None
 
 
-def test_labels_out_of_range_do_not_stop_the_measurement() -> None:
+def test_preflight_labels_out_of_range_do_not_stop_the_measurement() -> None:
     train = examples()
     train.labels[0] = 10
     assert examined(Parts(), train).labels.highest == 10
 
 
-def test_negatives_are_told_from_images_of_the_same_kind() -> None:
+def test_preflight_negatives_are_told_from_images_of_the_same_kind() -> None:
     bright = torch.linspace(-1, 1, 8).view(1, 1, 1, 8)
 
     def pictures(count: int) -> Examples:

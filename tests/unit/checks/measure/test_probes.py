@@ -124,7 +124,7 @@ def constant_units(values: Tensor) -> float:
 
 
 @pytest.mark.parametrize("build", NETWORKS)
-def test_activations_gradients_and_updates_are_those_without_hooks(build: type[Rows]) -> None:
+def test_probes_activations_gradients_and_updates_are_those_without_hooks(build: type[Rows]) -> None:
     model = build()
     images, labels = batch()
     weight, bias = list(model.parameters())[:2]
@@ -173,7 +173,7 @@ def test_activations_gradients_and_updates_are_those_without_hooks(build: type[R
 
 
 @pytest.mark.parametrize("build", NETWORKS)
-def test_hooks_are_gone_after_a_look(build: type[Rows]) -> None:
+def test_probes_hooks_are_gone_after_a_look(build: type[Rows]) -> None:
     model = build()
     images, labels = batch()
     Probe(model, plain_forward, images, labels).snapshot(0, 0.1, None)
@@ -210,7 +210,7 @@ def test_a_residual_network_is_read_in_the_order_of_its_forward_pass() -> None:
     assert shot.output_activation == ""
 
 
-def test_normalization_is_on_batch_statistics_in_a_look() -> None:
+def test_probes_normalization_is_on_batch_statistics_in_a_look() -> None:
     model: Any = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten())
     model.append(nn.Linear(144, CLASSES))
     model.eval().requires_grad_(False)
@@ -233,12 +233,13 @@ def ten_layers(activation: Callable[[], nn.Module], scale: Callable[[int], float
         rows += [linear, activation()]
     model = nn.Sequential(*rows, nn.Linear(500, CLASSES))
     inputs = torch.randn(1000, 500, generator=generator)
-    return (
-        Probe(model, plain_forward, inputs, torch.zeros(1000, dtype=torch.int64)).snapshot(0, 0, None).read()
-    )
+    probe = Probe(model, plain_forward, inputs, torch.zeros(1000, dtype=torch.int64))
+    snapshot = probe.snapshot(0, 0, None).read()
+    assert len(snapshot.hidden) == 10
+    return snapshot
 
 
-def test_lecture_small_weights_shrink_a_tanh_network() -> None:
+def test_probes_lecture_small_weights_shrink_a_tanh_network() -> None:
     shot = ten_layers(nn.Tanh, lambda inputs: 0.01)
     stds = [layer.std for layer in shot.hidden]
     assert stds[:4] == pytest.approx([0.213, 0.048, 0.0106, 0.0024], rel=0.05)
@@ -246,13 +247,13 @@ def test_lecture_small_weights_shrink_a_tanh_network() -> None:
     assert all(abs(layer.mean) < 0.01 for layer in shot.hidden)
 
 
-def test_lecture_large_weights_saturate_a_tanh_network() -> None:
+def test_probes_lecture_large_weights_saturate_a_tanh_network() -> None:
     shot = ten_layers(nn.Tanh, lambda inputs: 1.0)
     assert all(layer.std == pytest.approx(0.98, abs=0.02) for layer in shot.hidden)
     assert all(layer.saturated > 0.85 for layer in shot.hidden)
 
 
-def test_lecture_he_keeps_a_relu_network_alive() -> None:
+def test_probes_lecture_he_keeps_a_relu_network_alive() -> None:
     shot = ten_layers(nn.ReLU, lambda inputs: math.sqrt(2 / inputs))
     # After one layer: half of a Gaussian of variance 2. In 25 draws, means of all layers lie in 0.43 .. 0.68
     # and standard deviations in 0.66 .. 0.99; the slide's lie in 0.55 .. 0.62 and 0.81 .. 0.89.
@@ -263,7 +264,7 @@ def test_lecture_he_keeps_a_relu_network_alive() -> None:
     assert all(layer.dead < 0.1 for layer in shot.hidden)
 
 
-def test_every_activation_of_the_models_is_known() -> None:
+def test_probes_every_activation_of_the_models_is_known() -> None:
     assert {kind.__name__ for kind in ACTIVATION_TYPES} <= ACTIVATIONS
 
 
@@ -274,7 +275,7 @@ class Unlucky(nn.Module):
 
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("batch_statistics", [False, True])
-def test_undisturbed_leaves_no_trace(batch_statistics: bool, fails: bool) -> None:
+def test_probes_undisturbed_leaves_no_trace(batch_statistics: bool, fails: bool) -> None:
     model: Any = nn.Sequential(
         nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.RReLU(), nn.Sequential(nn.BatchNorm2d(4))
     )
@@ -326,13 +327,13 @@ class Pair(nn.Module):
         return x @ self.weight.T, None
 
 
-def test_layers_of_an_unusual_form_do_not_stop_a_look() -> None:
+def test_probes_layers_of_an_unusual_form_do_not_stop_a_look() -> None:
     images, labels = batch()
     shot = Probe(Odd(), plain_forward, images, labels).snapshot(0, 0.1, None).read()
     assert [layer.name for layer in shot.layers] == ["classifier"]
 
 
-def test_a_look_without_a_step_knows_no_update_and_no_gradient() -> None:
+def test_probes_a_look_without_a_step_knows_no_update_and_no_gradient() -> None:
     model = Functional()
     shot = Probe(model, plain_forward, *batch()).snapshot(0, 0.1, None).read()
     assert all(math.isnan(layer.update_ratio) and math.isnan(layer.gradient_norm) for layer in shot.layers)

@@ -32,7 +32,7 @@ def _faint() -> Parts:
     return model
 
 
-def test_outputs_that_differ_in_fp32_alone_are_not_lost() -> None:
+def test_rounding_outputs_that_differ_in_fp32_alone_are_not_lost() -> None:
     model = _faint()
     with torch.no_grad():
         images = torch.randn(40, 3, 8, 8)
@@ -40,7 +40,7 @@ def test_outputs_that_differ_in_fp32_alone_are_not_lost() -> None:
     assert _found(model) == ([], 0.0)
 
 
-def test_outputs_that_are_the_same_in_fp32_too_are() -> None:
+def test_rounding_outputs_that_are_the_same_in_fp32_too_are() -> None:
     model = _faint()
     model.conv.register_forward_pre_hook(lambda _, inputs: torch.zeros_like(*inputs))
     found, constant_outputs = _found(model)
@@ -49,7 +49,7 @@ def test_outputs_that_are_the_same_in_fp32_too_are() -> None:
     ] and constant_outputs == 1.0
 
 
-def test_the_network_is_left_as_it_is() -> None:
+def test_rounding_the_network_is_left_as_it_is() -> None:
     model = _faint()
     before = {name: each.clone() for name, each in model.state_dict().items()}
     _found(model)

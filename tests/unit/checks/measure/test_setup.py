@@ -21,7 +21,7 @@ def read(model: nn.Module, optimizer: torch.optim.Optimizer) -> Setup:
     return read_setup(model, optimizer, classes=3, epochs=4, steps_per_epoch=25, settings={"lr": 0.1})
 
 
-def test_a_sound_setup() -> None:
+def test_setup_a_sound_setup() -> None:
     model = network()
     setup = read(model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.8, weight_decay=5e-4))
     assert (setup.optimizer, setup.lr, setup.momentum, setup.weight_decay) == ("sgd", 0.1, 0.8, 5e-4)
@@ -30,7 +30,7 @@ def test_a_sound_setup() -> None:
     assert setup.settings == {"lr": 0.1}
 
 
-def test_what_is_frozen_or_forgotten() -> None:
+def test_setup_what_is_frozen_or_forgotten() -> None:
     model = network()
     model[0].requires_grad_(False)
     other = network()
@@ -41,7 +41,7 @@ def test_what_is_frozen_or_forgotten() -> None:
     assert (setup.foreign_parameters, setup.momentum, setup.parameters) == (6, 0.7, 4)
 
 
-def test_the_group_with_the_largest_rate_counts() -> None:
+def test_setup_the_group_with_the_largest_rate_counts() -> None:
     model = network()
     groups = [
         {"params": model[0].parameters(), "lr": 0.5, "weight_decay": 0.0},
@@ -51,7 +51,7 @@ def test_the_group_with_the_largest_rate_counts() -> None:
     assert (setup.lr, setup.weight_decay, setup.momentum) == (0.5, 0.1, 0.0)
 
 
-def test_norms_whose_statistics_stand_still() -> None:
+def test_setup_norms_whose_statistics_stand_still() -> None:
     model: Any = network()
     model[1].momentum = 0.0
     assert read(model, torch.optim.SGD(model.parameters(), lr=0.1)).frozen_norms == ("1",)

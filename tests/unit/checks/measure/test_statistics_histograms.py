@@ -28,7 +28,7 @@ def look(model: nn.Module, images: Tensor, *, histograms: bool = True) -> tuple[
     return probe.snapshot(0, 0.1, None, histograms=histograms).read().layers
 
 
-def test_a_look_counts_activations_as_numpy_does() -> None:
+def test_statistics_histograms_a_look_counts_activations_as_numpy_does() -> None:
     model, images = small_network(), torch.randn(IMAGES, 3, 4, 4)
     with torch.no_grad():
         hidden = model[:3](images)
@@ -40,7 +40,7 @@ def test_a_look_counts_activations_as_numpy_does() -> None:
         assert sum(layer.counts) == values.size
 
 
-def test_an_activation_in_place_counts_after_it() -> None:
+def test_statistics_histograms_an_activation_in_place_counts_after_it() -> None:
     model, images = small_network(), torch.randn(IMAGES, 3, 4, 4)
     model[2] = nn.ReLU(inplace=True)
     assert look(model, images)[0].low == 0
@@ -64,7 +64,9 @@ def test_values_that_are_all_the_same_lie_in_the_first_bin() -> None:
 
 @pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
 @pytest.mark.parametrize("shape", [(32, 16, 32, 32), (32, 48, 8, 8), (32, 60, 4, 4), (64, 500)])
-def test_a_sample_is_of_all_images_and_units_alike(shape: tuple[int, ...], last: bool) -> None:
+def test_statistics_histograms_a_sample_is_of_all_images_and_units_alike(
+    shape: tuple[int, ...], last: bool
+) -> None:
     if len(shape) == 4 and last:
         whole = torch.empty(shape).to(memory_format=torch.channels_last)
     else:
@@ -78,7 +80,7 @@ def test_a_sample_is_of_all_images_and_units_alike(shape: tuple[int, ...], last:
         assert found.min() > 0.7 * share - 1 and found.max() < 1.3 * share + 1
 
 
-def test_a_sample_is_a_copy() -> None:
+def test_statistics_histograms_a_sample_is_a_copy() -> None:
     values = torch.ones(4, 3)
     taken = sample(values)
     values.zero_()

@@ -18,14 +18,14 @@ def spread(*stds: float, last: float = 0.5) -> Observations:
 
 
 @pytest.mark.parametrize("std", [LOW * 1.001, 0.6, HIGH * 0.999, NAN])
-def test_inside_is_quiet(std: float) -> None:
+def test_activation_scale_inside_is_quiet(std: float) -> None:
     assert activation_scale(spread(0.6, std), LIMITS) == []
 
 
 @pytest.mark.parametrize(
     ("std", "limit", "words"), [(LOW * 0.99, LOW, "hardly vary"), (HIGH * 1.01, HIGH, "are huge")]
 )
-def test_outside_is_a_bad_start(std: float, limit: float, words: str) -> None:
+def test_activation_scale_outside_is_a_bad_start(std: float, limit: float, words: str) -> None:
     found = one(activation_scale(spread(0.6, std), LIMITS), "note", "bad_init")
     assert (found.layer, found.value, found.threshold) == ("conv2", std, limit)
     assert words in found.message and f"{std:.2g}" in found.message
@@ -36,5 +36,5 @@ def test_the_first_layer_is_named_and_shrinking_goes_before_growing() -> None:
     assert one(activation_scale(spread(1e4, 0.6, 1e-5, 1e-7), LIMITS), "note").layer == "conv3"
 
 
-def test_the_classifier_does_not_count() -> None:
+def test_activation_scale_the_classifier_does_not_count() -> None:
     assert activation_scale(spread(0.6, last=1e-9), LIMITS) == []

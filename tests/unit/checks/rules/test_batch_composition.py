@@ -10,13 +10,13 @@ from tests.helpers.observed import LIMITS, one, preflight, seen
 
 
 @pytest.mark.parametrize("size", [1, 2, 4, 8, 64])
-def test_shuffled_batches_of_any_size_are_mixed(size: int) -> None:
+def test_batch_composition_shuffled_batches_of_any_size_are_mixed(size: int) -> None:
     expected = 10 * (1 - 0.9**size)
     classes = [round(expected)] * 20
     assert batch_composition(seen(batch_classes=classes, batch_labels=size), LIMITS) == []
 
 
-def test_sorted_batches_are_not() -> None:
+def test_batch_composition_sorted_batches_are_not() -> None:
     found = one(batch_composition(seen(batch_classes=[1] * 20, batch_labels=64), LIMITS), "warn")
     assert found.cause == "batch_composition" and found.remedy.change == {"code": "shuffle_batches"}
     assert "1 classes" in found.message and "10.0" in found.message
@@ -28,5 +28,5 @@ def test_sorted_images_show_few_classes_before_training_too() -> None:
 
 
 @pytest.mark.parametrize(("classes", "found"), [([], 0), ([1] * 4, 0), ([1] * 5, 1)])
-def test_a_handful_of_batches_says_nothing(classes: list[int], found: int) -> None:
+def test_batch_composition_a_handful_of_batches_says_nothing(classes: list[int], found: int) -> None:
     assert len(batch_composition(seen(batch_classes=classes), LIMITS)) == found

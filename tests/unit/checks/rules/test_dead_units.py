@@ -14,18 +14,18 @@ def shots(*shares: float, steps: tuple[int, ...] = (0, 8)) -> list:  # type: ign
     ]
 
 
-def test_just_below_and_just_above() -> None:
+def test_dead_units_just_below_and_just_above() -> None:
     assert dead_units(seen(snapshots=shots(LIMITS.dead_share - 0.001)), LIMITS) == []
     found = one(dead_units(seen(snapshots=shots(LIMITS.dead_share + 0.001)), LIMITS), "warn", "dead_units")
     assert found.layer == "conv1" and "90%" in found.message
 
 
-def test_from_the_start_it_is_the_start() -> None:
+def test_dead_units_from_the_start_it_is_the_start() -> None:
     before = preflight(layers=snapshot(layer("conv1", dead=1.0), layer("classifier", nonlinearity="")))
     one(dead_units(seen(preflight=before, snapshots=shots(0.95)), LIMITS), "warn", "bad_init")
 
 
-def test_a_whole_layer_in_two_looks_is_hopeless() -> None:
+def test_dead_units_a_whole_layer_in_two_looks_is_hopeless() -> None:
     one(dead_units(seen(snapshots=shots(1.0, 1.0)), LIMITS), "fatal")
     one(dead_units(seen(snapshots=shots(0.2, 1.0)), LIMITS), "warn")
 
@@ -39,7 +39,7 @@ def test_an_activation_that_is_deaf_to_both_signs_is_at_fault_itself() -> None:
     assert "their inputs have both signs" in found.message
 
 
-def test_units_that_had_no_gradient_while_they_were_alive_did_not_lose_it_by_dying() -> None:
+def test_dead_units_without_gradient_while_alive_is_vanishing_gradients() -> None:
     alive = snapshot(layer("conv1", dead=0.1, gradient_norm=0.0), layer("classifier"), step=8)
     found = one(dead_units(seen(snapshots=[alive, *shots(0.95, steps=(32,))]), LIMITS), "warn")
     assert found.cause == "vanishing_gradients"

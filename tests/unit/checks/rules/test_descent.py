@@ -12,18 +12,18 @@ def stepped(*cosines: float, decay: float = 0.0, loss: float = 1.0) -> Observati
     return seen(audits=audits, setup=setup(weight_decay=decay))
 
 
-def test_one_step_downhill_is_enough() -> None:
+def test_descent_one_step_downhill_is_enough() -> None:
     assert descent(stepped(-0.9, 0.3), LIMITS) == []
     found = one(descent(stepped(-0.9, _UPHILL - 0.01, NAN), LIMITS), "warn", "wrong_loss")
     assert found.remedy.change == {"code": "fix_loss_sign"}
     assert descent(stepped(NAN), LIMITS) == []
 
 
-def test_uphill_on_a_loss_with_the_wrong_sign_is_downhill() -> None:
+def test_descent_uphill_on_a_loss_with_the_wrong_sign_is_downhill() -> None:
     assert descent(stepped(-0.9, loss=-1.0), LIMITS) == []
 
 
-def test_steps_that_have_nothing_to_do_with_the_gradient_are_those_of_decay() -> None:
+def test_descent_across_the_gradient_is_weight_decay() -> None:
     one(descent(stepped(0.01, -0.02, decay=0.1), LIMITS), "note", "over_regularized")
     assert descent(stepped(0.01, -0.02, decay=0.01), LIMITS) == []
     assert descent(stepped(0.01, 0.3, decay=0.1), LIMITS) == []

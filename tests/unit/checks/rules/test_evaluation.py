@@ -16,7 +16,7 @@ def answers(noise: float, effect: float) -> Observations:
 
 
 @pytest.mark.parametrize(("noise", "effect"), [(0.0, 0.0), (LIMIT, LIMIT)])
-def test_the_same_answers_pass(noise: float, effect: float) -> None:
+def test_evaluation_the_same_answers_pass(noise: float, effect: float) -> None:
     found = one(evaluation(answers(noise, effect), LIMITS), "pass", "")
     assert (found.value, found.threshold) == (noise, LIMIT)
 
@@ -25,12 +25,12 @@ def test_the_same_answers_pass(noise: float, effect: float) -> None:
     ("noise", "effect", "words"),
     [(LIMIT * 1.01, 0.0, "two evaluations"), (0.0, LIMIT * 1.01, "of its batch"), (1.0, 2.0, "two evaluat")],
 )
-def test_others_are_named(noise: float, effect: float, words: str) -> None:
+def test_evaluation_others_are_named(noise: float, effect: float, words: str) -> None:
     found = one(evaluation(answers(noise, effect), LIMITS), "warn", "eval_mode")
     assert words in found.message and found.remedy.change == {"code": "call_train"}
     assert (found.value, found.threshold) == (noise or effect, LIMIT)
 
 
 @pytest.mark.parametrize(("noise", "effect"), [(NAN, NAN), (0.0, NAN), (NAN, 0.0)])
-def test_outputs_that_are_not_finite_neither_pass_nor_fail(noise: float, effect: float) -> None:
+def test_evaluation_outputs_that_are_not_finite_neither_pass_nor_fail(noise: float, effect: float) -> None:
     assert evaluation(answers(noise, effect), LIMITS) == []

@@ -14,7 +14,7 @@ LIMIT = LIMITS.explosion_factor * LN10
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_loss_that_is_not_finite_is_fatal_where_it_is(value: float) -> None:
+def test_exploding_loss_a_loss_that_is_not_finite_is_fatal_where_it_is(value: float) -> None:
     found = one(exploding_loss(seen(losses=np.array([2.3, 2.2, value, 2.0])), LIMITS), "fatal", "lr_too_high")
     assert found.step == 2 and str(value) in found.message
     assert stayed_finite(seen(losses=np.array([2.3, value])), LIMITS) == []
@@ -24,7 +24,7 @@ def staying(level: float) -> np.ndarray:
     return np.concatenate([[LN10], np.full(2 * WINDOW, level)])
 
 
-def test_the_threshold_is_three_times_the_first() -> None:
+def test_exploding_loss_the_threshold_is_three_times_the_first() -> None:
     assert exploding_loss(seen(losses=staying(LIMIT * 0.999)), LIMITS) == []
     found = one(exploding_loss(seen(losses=staying(LIMIT * 1.001)), LIMITS), "fatal")
     assert found.threshold == pytest.approx(LIMIT) and found.remedy.change["lr"] == pytest.approx(
@@ -34,17 +34,17 @@ def test_the_threshold_is_three_times_the_first() -> None:
     assert exploding_loss(seen(losses=lucky), LIMITS) == []
 
 
-def test_a_loss_on_its_way_back_is_a_note() -> None:
+def test_exploding_loss_a_loss_on_its_way_back_is_a_note() -> None:
     losses = np.concatenate([[LN10], np.full(WINDOW, 10 * LIMIT), np.full(WINDOW, 2 * LIMIT)])
     one(exploding_loss(seen(losses=losses), LIMITS), "note")
 
 
-def test_large_first_updates_make_it_surer() -> None:
+def test_exploding_loss_large_first_updates_make_it_surer() -> None:
     wild = [snapshot(layer(update_ratio=1.0), layer("classifier", update_ratio=1.0))]
     sure = one(exploding_loss(seen(losses=staying(2 * LIMIT), snapshots=wild), LIMITS), "fatal")
     plain = one(exploding_loss(seen(losses=staying(2 * LIMIT), snapshots=[]), LIMITS), "fatal")
     assert sure.confidence > plain.confidence
 
 
-def test_nothing_seen_nothing_said() -> None:
+def test_exploding_loss_nothing_seen_nothing_said() -> None:
     assert exploding_loss(seen(losses=np.empty(0)), LIMITS) == []

@@ -9,7 +9,7 @@ from hpo.checks.rules.few_shades import few_shades
 from tests.helpers.observed import LIMITS, images, one, preflight, seen
 
 
-def test_the_share_of_pixels_at_an_end() -> None:
+def test_few_shades_the_share_of_pixels_at_an_end() -> None:
     assert few_shades(seen(), LIMITS) == []
     found = one(
         few_shades(seen(preflight=preflight(images=images(clipped_share=0.97))), LIMITS),
@@ -21,7 +21,7 @@ def test_the_share_of_pixels_at_an_end() -> None:
     assert few_shades(seen(preflight=black), LIMITS) == []  # input_scale says so
 
 
-def test_bytes_that_were_scaled_and_cut_are_seen() -> None:
+def test_few_shades_bytes_that_were_scaled_and_cut_are_seen() -> None:
     torch.manual_seed(0)
     pixels = torch.randint(256, (20, 3, 8, 8), dtype=torch.uint8)
     facts = image_facts((pixels.float() / 255).to(torch.uint8).float())

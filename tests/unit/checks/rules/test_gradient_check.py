@@ -13,12 +13,12 @@ def differing(error: float | None) -> Observations:
     return seen(preflight=preflight(gradient_error=error))
 
 
-def test_up_to_the_limit_it_passes() -> None:
+def test_gradient_check_up_to_the_limit_it_passes() -> None:
     found = one(gradient_check(differing(LIMITS.gradient_error), LIMITS), "pass", "")
     assert found.value == found.threshold == LIMITS.gradient_error and "5.0e-02" in found.message
 
 
-def test_beyond_it_backward_is_wrong() -> None:
+def test_gradient_check_beyond_it_backward_is_wrong() -> None:
     error = LIMITS.gradient_error + 0.01
     found = one(gradient_check(differing(error), LIMITS), "warn", "wrong_gradient")
     assert (found.value, found.threshold) == (error, LIMITS.gradient_error) and "6%" in found.message
@@ -26,5 +26,5 @@ def test_beyond_it_backward_is_wrong() -> None:
 
 
 @pytest.mark.parametrize("error", [None, NAN])
-def test_not_measured_is_quiet(error: float | None) -> None:
+def test_gradient_check_not_measured_is_quiet(error: float | None) -> None:
     assert gradient_check(differing(error), LIMITS) == []

@@ -15,16 +15,16 @@ def followed_by(*nonlinearities: str) -> Observations:
 
 
 @pytest.mark.parametrize("last", ["", "Softmax"])
-def test_a_softmax_at_the_end_is_another_matter(last: str) -> None:
+def test_hidden_softmax_a_softmax_at_the_end_is_another_matter(last: str) -> None:
     assert hidden_softmax(followed_by("ReLU", "Sigmoid", last), LIMITS) == []
 
 
-def test_between_layers_it_is_named() -> None:
+def test_hidden_softmax_between_layers_it_is_named() -> None:
     found = one(hidden_softmax(followed_by("ReLU", "Softmax", "Softmax", ""), LIMITS), "warn")
     assert (found.cause, found.layer, found.value) == ("vanishing_gradients", "layer2", 2.0)
     assert "2 hidden layers" in found.message
     assert found.remedy.change == {"code": "replace_hidden_activation"}
 
 
-def test_one_is_enough() -> None:
+def test_hidden_softmax_one_is_enough() -> None:
     one(hidden_softmax(followed_by("Softmax", ""), LIMITS), "warn", "vanishing_gradients")

@@ -20,7 +20,7 @@ def forward(train: tuple[float, ...], val: tuple[float, ...] = CIFAR, count: int
     return seen(preflight=preflight(images=facts[0], val_images=facts[1]))
 
 
-def test_what_is_alike_at_every_scale_is_quiet() -> None:
+def test_image_structure_what_is_alike_at_every_scale_is_quiet() -> None:
     one(image_structure(forward((0.13, 0.14, 0.20, 0.27)), LIMITS), "pass")
     assert image_structure(forward((9.0,) * 4, count=99), LIMITS) == []
     assert image_structure(forward(()), LIMITS) == []
@@ -37,7 +37,7 @@ def test_what_is_alike_at_every_scale_is_quiet() -> None:
         (CIFAR, (0.98, 0.25, 0.065, 0.02), "warn", "train_val_mismatch", "15.0 times as rough"),
     ],
 )
-def test_the_side_that_is_unlike_photographs_was_changed(
+def test_image_structure_the_side_that_is_unlike_photographs_was_changed(
     train: tuple[float, ...], val: tuple[float, ...], severity: str, cause: str, words: str
 ) -> None:
     found = one(image_structure(forward(train, val), LIMITS), severity, cause)
@@ -52,7 +52,7 @@ def clouds(count: int) -> Tensor:
     return noise[0] * 0.25 + noise[1] * 0.4 + noise[2] * 0.7 + noise[3]
 
 
-def test_in_real_images() -> None:
+def test_image_structure_in_real_images() -> None:
     torch.manual_seed(0)
     train, val = clouds(256), clouds(256)
 

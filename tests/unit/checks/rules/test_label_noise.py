@@ -17,11 +17,11 @@ def leading(lead: float = 2 * _LEAD, losses: float = 2 * _LOSSES) -> list[EpochF
 @pytest.mark.parametrize(
     ("lead", "losses"), [(_LEAD - 0.001, 1.0), (0.3, _LOSSES - 0.001), (0.0, 0.0), (NAN, 1.0), (0.3, NAN)]
 )
-def test_inside_is_quiet(lead: float, losses: float) -> None:
+def test_label_noise_inside_is_quiet(lead: float, losses: float) -> None:
     assert label_noise(seen(curve=leading(lead, losses)), LIMITS) == []
 
 
-def test_just_beyond_both_labels_are_wrong() -> None:
+def test_label_noise_just_beyond_both_labels_are_wrong() -> None:
     curve = leading(_LEAD + 0.001, _LOSSES + 0.001)
     found = one(label_noise(seen(curve=curve), LIMITS), "warn", "labels_do_not_match")
     assert found.value == pytest.approx(_LEAD + 0.001) and found.threshold == _LEAD
@@ -30,7 +30,7 @@ def test_just_beyond_both_labels_are_wrong() -> None:
 
 
 @pytest.mark.parametrize("name", _HARDER)
-def test_what_makes_training_harder_explains_it(name: str) -> None:
+def test_label_noise_what_makes_training_harder_explains_it(name: str) -> None:
     for factor, count in ((1.0, 1), (1.01, 0)):
         sets = setup(settings={name: factor * _HARDER[name]})
         assert len(label_noise(seen(setup=sets, curve=leading()), LIMITS)) == count
@@ -38,6 +38,6 @@ def test_what_makes_training_harder_explains_it(name: str) -> None:
     assert label_noise(seen(setup=dropped, curve=leading()), LIMITS) == []
 
 
-def test_one_epoch_says_nothing() -> None:
+def test_label_noise_one_epoch_says_nothing() -> None:
     assert label_noise(seen(curve=leading()[:1]), LIMITS) == []
     assert label_noise(seen(curve=[]), LIMITS) == []

@@ -18,12 +18,12 @@ def test_guessing_exceeds_the_limit_by_chance_as_seldom_as_it_should(classes: in
     assert guessing.sf(limit * images) < 10 * stats.norm.sf(LIMITS.chance_sigmas)
 
 
-def test_just_below_and_just_above() -> None:
+def test_learned_just_below_and_just_above() -> None:
     limit = chance_limit(10, 1000, LIMITS.chance_sigmas)
     found = one(learned(seen(curve=epochs([0.1, limit - 1e-6])), LIMITS), "warn", "not_learning")
     assert f"{limit:.3f}" in found.message and "0.100" in found.message and found.remedy.change
     one(learned(seen(curve=epochs([0.1, limit + 1e-6])), LIMITS), "pass")
 
 
-def test_without_a_number_of_images_nothing_is_said() -> None:
+def test_learned_without_a_number_of_images_nothing_is_said() -> None:
     assert learned(seen(val_images=None), LIMITS) == []

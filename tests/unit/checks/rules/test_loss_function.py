@@ -33,7 +33,7 @@ def judged(loss: Loss) -> object:
         lambda x, y: F.cross_entropy(x, y, reduction="none"),
     ],
 )
-def test_what_is_cross_entropy_passes(loss: Loss) -> None:
+def test_loss_function_what_is_cross_entropy_passes(loss: Loss) -> None:
     one(judged(loss), "pass")  # type: ignore[arg-type]
 
 
@@ -51,17 +51,17 @@ def test_what_is_cross_entropy_passes(loss: Loss) -> None:
         (lambda x, y: F.cross_entropy(x.mean(0).expand_as(x), y), "wrong_loss", "use_cross_entropy"),
     ],
 )
-def test_mistakes_are_named(loss: Loss, cause: str, code: str) -> None:
+def test_loss_function_mistakes_are_named(loss: Loss, cause: str, code: str) -> None:
     found = one(judged(loss), "warn", cause)  # type: ignore[arg-type]
     assert found.remedy.change == {"code": code}
 
 
 @pytest.mark.parametrize(("first", "severity"), [(-LN10, "warn"), (64 * LN10, "warn"), (0.04, "warn")])
-def test_a_first_loss_that_is_none_of_cross_entropy(first: float, severity: str) -> None:
+def test_loss_function_a_first_loss_that_is_none_of_cross_entropy(first: float, severity: str) -> None:
     one(first_step_loss(seen(losses=np.array([first])), LIMITS), severity, "wrong_loss")
 
 
 @pytest.mark.parametrize("first", [2.31, 1.5, 6.0])
-def test_a_first_loss_near_what_was_measured(first: float) -> None:
+def test_loss_function_a_first_loss_near_what_was_measured(first: float) -> None:
     assert first_step_loss(seen(losses=np.array([first])), LIMITS) == []
     assert first_step_loss(seen(losses=np.array([first]), preflight=None), LIMITS) == []

@@ -15,14 +15,14 @@ def audited(*cosines: float, **changes: Any) -> Observations:
     return seen(audits=[audit(step, cosine=cosine, **changes) for step, cosine in enumerate(cosines)])
 
 
-def test_one_step_that_fits_is_enough() -> None:
+def test_loss_gradient_one_step_that_fits_is_enough() -> None:
     assert loss_gradient(audited(0.1, 0.31, NAN), LIMITS) == []
     one(loss_gradient(audited(0.1, 0.29, NAN), LIMITS), "warn", "wrong_loss")
     assert loss_gradient(audited(NAN), LIMITS) == []
     assert loss_gradient(audited(), LIMITS) == []
 
 
-def test_the_threshold_is_that_of_the_study_file() -> None:
+def test_loss_gradient_the_threshold_is_that_of_the_study_file() -> None:
     one(loss_gradient(audited(0.4), LIMITS.model_copy(update={"loss_cosine": 0.5})), "warn", "wrong_loss")
 
 
@@ -34,6 +34,6 @@ def test_away_from_labels_is_right_for_an_optimizer_that_maximizes() -> None:
 
 
 @pytest.mark.parametrize(("idle", "lead", "count"), [(0.9, -0.1, 1), (0.9, 0.1, 0), (0.4, -0.1, 0)])
-def test_only_the_easiest_examples(idle: float, lead: float, count: int) -> None:
+def test_loss_gradient_only_the_easiest_examples(idle: float, lead: float, count: int) -> None:
     found = loss_gradient(audited(0.31, 0.31, idle=idle, lead=lead), LIMITS)
     assert [each.cause for each in found] == ["wrong_loss"] * count

@@ -31,7 +31,7 @@ def heart(known: float) -> Any:
     return preflight(memorization=Memorization(20, known, 11, 2.31, 0.4, 3.0, ()))
 
 
-def test_just_below_what_counts_as_learning_it_speaks() -> None:
+def test_memorizes_only_just_below_what_counts_as_learning_it_speaks() -> None:
     found = one(memorizes_only(trained(_LEARNED - 0.001), LIMITS), "note", "labels_do_not_match")
     assert found.value == pytest.approx(_LEARNED - 0.001) and found.threshold == _LEARNED
     assert "20 examples" in found.message and "in 11 steps" in found.message
@@ -41,12 +41,12 @@ def test_just_below_what_counts_as_learning_it_speaks() -> None:
 
 
 @pytest.mark.parametrize(("factor", "count"), [(0.99, 1), (1.01, 0)])
-def test_steps_must_have_a_sound_size(factor: float, count: int) -> None:
+def test_memorizes_only_steps_must_have_a_sound_size(factor: float, count: int) -> None:
     for excess in (factor * LIMITS.update_factor, 1 / factor / LIMITS.update_factor):
         assert len(memorizes_only(trained(excess=excess), LIMITS)) == count
 
 
-def test_before_the_end_only_where_nothing_is_learned() -> None:
+def test_memorizes_only_before_the_end_only_where_nothing_is_learned() -> None:
     flat = np.full(250, LN10)
     one(memorizes_only(trained(ended=False, losses=flat), LIMITS), "note")
     assert memorizes_only(trained(ended=False), LIMITS) == []
@@ -61,15 +61,15 @@ def test_losses_far_above_chance_speak_of_steps_that_are_too_long(factor: float,
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2])
-def test_a_training_of_hardly_a_step_is_judged_too(steps: int) -> None:
+def test_memorizes_only_a_training_of_hardly_a_step_is_judged_too(steps: int) -> None:
     assert len(memorizes_only(trained(losses=np.full(steps, LN10)), LIMITS)) == 1
 
 
 @pytest.mark.parametrize("facts", [None, preflight(memorization=None), heart(0.95)])
-def test_without_knowing_them_by_heart_it_is_quiet(facts: Any) -> None:
+def test_memorizes_only_without_knowing_them_by_heart_it_is_quiet(facts: Any) -> None:
     assert memorizes_only(trained(preflight=facts), LIMITS) == []
 
 
-def test_unknown_updates_say_nothing() -> None:
+def test_memorizes_only_unknown_updates_say_nothing() -> None:
     assert memorizes_only(trained(snapshots=[]), LIMITS) == []
     assert memorizes_only(trained(excess=NAN), LIMITS) == []

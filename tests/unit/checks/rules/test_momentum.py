@@ -14,16 +14,14 @@ def pushed(value: float, optimizer: str = "sgd") -> Observations:
 
 
 @pytest.mark.parametrize("value", [0.0, 0.9, _EXTREME])
-def test_usual_momentum_is_quiet(value: float) -> None:
+def test_momentum_usual_momentum_is_quiet(value: float) -> None:
     assert momentum(pushed(value), LIMITS) == []
 
 
 @pytest.mark.parametrize(
     ("value", "words", "severity"), [(0.991, "111 times", "note"), (0.999, "1000 times", "warn")]
 )
-def test_more_is_noted_and_a_memory_longer_than_the_training_is_worth_a_warning(
-    value: float, words: str, severity: str
-) -> None:
+def test_momentum_warns_only_if_longer_than_the_training(value: float, words: str, severity: str) -> None:
     assert pushed(value).setup.total_steps == 500
     found = one(momentum(pushed(value), LIMITS), severity, "momentum_too_high")
     assert (found.value, found.threshold) == (value, _EXTREME)
@@ -43,6 +41,6 @@ def test_adams_momentum_is_an_average_that_may_be_too_long_as_well() -> None:
     assert "momentum 0.999 makes steps the mean of the last 1000 gradients" in found.message
 
 
-def test_rmsprops_momentum_adds_up_as_that_of_sgd() -> None:
+def test_momentum_rmsprops_momentum_adds_up_as_that_of_sgd() -> None:
     found = one(momentum(pushed(0.999, "rmsprop"), LIMITS), "warn", "momentum_too_high")
     assert "1000 times as long" in found.message

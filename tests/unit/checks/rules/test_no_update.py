@@ -14,11 +14,11 @@ def moving(ratio: float, gradient: float = 0.1, step: int = 0) -> Snapshot:
     return snapshot(*rows, step=step)
 
 
-def test_any_movement_is_enough() -> None:
+def test_no_update_any_movement_is_enough() -> None:
     assert no_update(seen(snapshots=[moving(0.0), moving(1e-12)]), LIMITS) == []
 
 
-def test_none_in_two_looks_is_not() -> None:
+def test_no_update_none_in_two_looks_is_not() -> None:
     found = one(no_update(seen(snapshots=[moving(0.0), moving(0.0)]), LIMITS), "warn", "no_update")
     assert "no weight has changed in 500 steps" in found.message and found.step == 499
     assert found.remedy.change == {"code": "call_step"}
@@ -26,21 +26,21 @@ def test_none_in_two_looks_is_not() -> None:
 
 
 @pytest.mark.parametrize(("steps", "count"), [(_MIN_STEPS - 1, 0), (_MIN_STEPS, 1)])
-def test_a_step_that_is_never_made(steps: int, count: int) -> None:
+def test_no_update_a_step_that_is_never_made(steps: int, count: int) -> None:
     found = no_update(seen(losses=falling(steps), optimizer_steps=0, snapshots=[]), LIMITS)
     assert len(found) == count
     if found:
         assert f"{steps} losses" in one(found, "warn", "no_update").message
 
 
-def test_steps_without_gradients_move_by_decay_alone() -> None:
+def test_no_update_steps_without_gradients_move_by_decay_alone() -> None:
     decaying = [moving(1e-4, gradient=0.0), moving(1e-4, gradient=0.0)]
     assert "in 2 snapshots" in one(no_update(seen(snapshots=decaying), LIMITS), "warn", "no_update").message
     assert no_update(seen(snapshots=[*decaying, moving(1e-4)]), LIMITS) == []
     assert no_update(seen(snapshots=decaying, preflight=None), LIMITS) == []
 
 
-def test_unknown_ratios_say_nothing() -> None:
+def test_no_update_unknown_ratios_say_nothing() -> None:
     assert no_update(seen(snapshots=[moving(NAN), moving(NAN), moving(0.0)]), LIMITS) == []
 
 

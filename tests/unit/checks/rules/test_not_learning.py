@@ -14,23 +14,23 @@ def flat(level: float, steps: int = 300) -> np.ndarray:
     return level + 0.01 * np.tile([1.0, -1.0], steps // 2)
 
 
-def test_a_loss_at_chance_is_fatal() -> None:
+def test_not_learning_a_loss_at_chance_is_fatal() -> None:
     found = one(not_learning(seen(losses=flat(LN10)), LIMITS), "fatal", "not_learning")
     assert "300 of 500" in found.message and "2.303" in found.message
 
 
-def test_its_level_counts_from_the_margin_on() -> None:
+def test_not_learning_its_level_counts_from_the_margin_on() -> None:
     below = flat(LN10 - 2.5 * LIMITS.chance_margin)
     assert not_learning(seen(losses=below), LIMITS) == []
     one(not_learning(seen(losses=flat(LN10 - LIMITS.chance_margin / 2)), LIMITS), "fatal")
 
 
-def test_slow_progress_is_left_alone() -> None:
+def test_not_learning_slow_progress_is_left_alone() -> None:
     slow = flat(LN10) - np.linspace(-0.05, 0.05, 300)
     assert not_learning(seen(losses=slow), LIMITS) == []
 
 
-def test_it_waits() -> None:
+def test_not_learning_it_waits() -> None:
     early = max(40, math.ceil(LIMITS.patience * 500)) - 2
     assert not_learning(seen(losses=flat(LN10, early)), LIMITS) == []
     assert not_learning(seen(losses=np.full(300, np.nan)), LIMITS) == []

@@ -20,12 +20,12 @@ def learned(
     )
 
 
-def test_all_of_them_pass() -> None:
+def test_overfit_small_all_of_them_pass() -> None:
     found = one(overfit_small(learned(steps=11), LIMITS), "pass", "")
     assert found.value == found.threshold == 1.0 and "memorized 20 examples in 11 steps" in found.message
 
 
-def test_all_but_one_is_noted() -> None:
+def test_overfit_small_all_but_one_is_noted() -> None:
     found = one(overfit_small(learned(0.95), LIMITS), "note", "")
     assert (found.value, found.threshold) == (0.95, 1.0)
     assert (
@@ -34,13 +34,13 @@ def test_all_but_one_is_noted() -> None:
 
 
 @pytest.mark.parametrize("loss", [math.inf, NAN])
-def test_a_loss_that_is_not_finite_calls_for_a_lower_lr(loss: float) -> None:
+def test_overfit_small_a_loss_that_is_not_finite_calls_for_a_lower_lr(loss: float) -> None:
     found = one(overfit_small(learned(0.1, last=loss, steps=3), LIMITS), "note")
     assert found.threshold == 1.0
     assert f"became {loss} after 3 steps" in found.message and found.remedy.text == "lower lr"
 
 
-def test_zeroed_images_must_cost_something() -> None:
+def test_overfit_small_zeroed_images_must_cost_something() -> None:
     for more in (1.1 * _DIFFERENCE, -1.1 * _DIFFERENCE):
         found = one(looks_at_input(learned(0.5, more=more), LIMITS), "pass", "")
         assert found.value == pytest.approx(more) and f"{more:.3g} nats" in found.message
@@ -49,21 +49,21 @@ def test_zeroed_images_must_cost_something() -> None:
     assert "(0.409)" in found.message and "first layer" in found.remedy.text
 
 
-def test_who_knows_all_has_looked() -> None:
+def test_overfit_small_who_knows_all_has_looked() -> None:
     one(looks_at_input(learned(1.0, more=0.0), LIMITS), "pass")
     one(looks_at_input(learned(1.0, first=0.45, more=0.0), LIMITS), "pass")
 
 
-def test_who_has_learned_nothing_cannot_say_from_what() -> None:
+def test_overfit_small_who_has_learned_nothing_cannot_say_from_what() -> None:
     assert looks_at_input(learned(0.5, last=2.3 - 0.9 * _FALLEN, more=0.0), LIMITS) == []
     one(looks_at_input(learned(0.5, last=2.3 - 1.1 * _FALLEN, more=0.0), LIMITS), "note")
 
 
 @pytest.mark.parametrize(("last", "more"), [(NAN, 0.0), (math.inf, 0.0), (0.4, NAN)])
-def test_losses_that_are_not_finite_say_nothing(last: float, more: float) -> None:
+def test_overfit_small_losses_that_are_not_finite_say_nothing(last: float, more: float) -> None:
     assert looks_at_input(learned(0.5, last=last, more=more), LIMITS) == []
 
 
-def test_not_tried_is_quiet() -> None:
+def test_overfit_small_not_tried_is_quiet() -> None:
     nothing = seen(preflight=preflight(memorization=None))
     assert overfit_small(nothing, LIMITS) == looks_at_input(nothing, LIMITS) == []

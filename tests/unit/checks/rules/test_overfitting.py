@@ -17,7 +17,7 @@ def apart(gap: float, turn: float) -> list[EpochFacts]:
 
 
 @pytest.mark.parametrize(("gap", "turn"), [(GAP - 0.001, 2.0), (0.5, _TURNED - 0.001), (-0.3, 2.0)])
-def test_inside_is_quiet(gap: float, turn: float) -> None:
+def test_overfitting_inside_is_quiet(gap: float, turn: float) -> None:
     assert overfitting(seen(curve=apart(gap, turn)), LIMITS) == []
 
 
@@ -29,7 +29,7 @@ def test_inside_is_quiet(gap: float, turn: float) -> None:
         (_SEVERE_GAP + 0.001, _TURNED + 0.001, "warn"),
     ],
 )
-def test_beyond_both_it_overfits(gap: float, turn: float, severity: str) -> None:
+def test_overfitting_beyond_both_it_overfits(gap: float, turn: float, severity: str) -> None:
     found = one(overfitting(seen(curve=apart(gap, turn)), LIMITS), severity, "overfitting")
     assert found.value == pytest.approx(gap) and found.threshold == GAP and found.step == 300
     assert f"{0.5 + gap:.3f} against 0.500" in found.message
@@ -37,7 +37,7 @@ def test_beyond_both_it_overfits(gap: float, turn: float, severity: str) -> None
     assert found.remedy.change == {"augmentation": "flip_crop"}
 
 
-def test_unknown_epochs_say_nothing() -> None:
+def test_overfitting_unknown_epochs_say_nothing() -> None:
     assert overfitting(seen(curve=[]), LIMITS) == []
     assert overfitting(seen(curve=epochs([0.5], [NAN], [9.0])), LIMITS) == []
     assert overfitting(seen(curve=[*apart(0.0, 1.0), *epochs([0.1], [1.0], [NAN])]), LIMITS) == []

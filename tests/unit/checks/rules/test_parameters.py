@@ -8,25 +8,25 @@ from tests.helpers.observed import LIMITS, one, preflight, seen, setup
 NAMES = ("conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias", "classifier.weight")
 
 
-def test_a_sound_setup_passes() -> None:
+def test_parameters_a_sound_setup_passes() -> None:
     assert "all 6 parameters" in one(trained_parameters(seen(), LIMITS), "pass", "").message
 
 
-def test_one_frozen_parameter_is_enough() -> None:
+def test_parameters_one_frozen_parameter_is_enough() -> None:
     found = one(trained_parameters(seen(setup=setup(frozen=NAMES[:1])), LIMITS), "warn", "frozen_parameters")
     assert (found.value, found.threshold) == (1.0, 0.0)
     assert found.message == "requires_grad is off for conv1.weight"
     assert found.remedy.change == {"code": "unfreeze"}
 
 
-def test_one_that_the_optimizer_lacks_is_enough() -> None:
+def test_parameters_one_that_the_optimizer_lacks_is_enough() -> None:
     found = one(trained_parameters(seen(setup=setup(unoptimized=NAMES[:1])), LIMITS), "warn")
     assert (found.cause, found.value) == ("frozen_parameters", 1.0)
     assert found.message == "the optimizer lacks conv1.weight"
     assert found.remedy.change == {"code": "give_all_parameters"}
 
 
-def test_three_names_are_enough_and_strangers_are_counted() -> None:
+def test_parameters_three_names_are_enough_and_strangers_are_counted() -> None:
     foreign = seen(setup=setup(unoptimized=NAMES, foreign_parameters=5))
     found = one(trained_parameters(foreign, LIMITS), "warn")
     assert (
@@ -37,7 +37,7 @@ def test_three_names_are_enough_and_strangers_are_counted() -> None:
     assert three.message.endswith("conv1.weight, conv1.bias, conv2.weight")
 
 
-def test_a_gradient_reaches_all_or_it_is_detached() -> None:
+def test_parameters_a_gradient_reaches_all_or_it_is_detached() -> None:
     one(gradient_reaches(seen(), LIMITS), "pass", "")
     facts = preflight(without_gradient=NAMES[:2])
     found = one(gradient_reaches(seen(preflight=facts), LIMITS), "warn", "detached")

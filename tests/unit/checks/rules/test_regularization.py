@@ -19,7 +19,7 @@ MOST = {"dropout": 0.75, "label_smoothing": 0.5, "augmentation_strength": 2.0}
 
 
 @pytest.mark.parametrize("name", MOST)
-def test_the_most_that_is_usual_is_quiet(name: str) -> None:
+def test_regularization_the_most_that_is_usual_is_quiet(name: str) -> None:
     assert heavy_regularization(seen(**settings(name, MOST[name])), LIMITS) == []
     assert heavy_regularization(seen(**settings(name, 0.0)), LIMITS) == []
 
@@ -37,7 +37,7 @@ def test_the_most_that_is_usual_is_quiet(name: str) -> None:
         ),
     ],
 )
-def test_more_is_noted(name: str, cause: str, words: str, change: dict[str, Any]) -> None:
+def test_regularization_more_is_noted(name: str, cause: str, words: str, change: dict[str, Any]) -> None:
     found = one(heavy_regularization(seen(**settings(name, MOST[name] + 0.01)), LIMITS), "note", cause)
     assert found.value == pytest.approx(MOST[name] + 0.01) and found.threshold == MOST[name]
     assert words in found.message and found.remedy.change == change
@@ -45,7 +45,7 @@ def test_more_is_noted(name: str, cause: str, words: str, change: dict[str, Any]
 
 
 @pytest.mark.parametrize(("smoothing", "count"), [(0.49, 0), (0.51, 1)])
-def test_smoothing_is_read_off_the_loss_function(smoothing: float, count: int) -> None:
+def test_regularization_smoothing_is_read_off_the_loss_function(smoothing: float, count: int) -> None:
     """Of logits 20 x one-hot: s (C - 1) / C x 20 nats where right, (1 - s / C) x 20 where wrong."""
     probe = probed(right=20 * 0.9 * smoothing, wrong=20 * (1 - smoothing / 10))
     found = heavy_regularization(seen(preflight=preflight(loss_probe=probe)), LIMITS)
@@ -62,7 +62,7 @@ def weighing(*norms: float, step: int = 0) -> Snapshot:
     return snapshot(*(layer(f"conv{at}", weight_norm=norm) for at, norm in enumerate(norms)), step=step)
 
 
-def test_weights_at_a_fifth_are_quiet_and_below_have_shrunk() -> None:
+def test_regularization_weights_at_a_fifth_are_quiet_and_below_have_shrunk() -> None:
     first = weighing(1.0, 10.0, 100.0)
     for share, count in ((_SHRUNK + 0.001, 0), (_SHRUNK - 0.001, 1)):
         last = weighing(share, 10 * share, 100.0, step=95)
@@ -74,7 +74,7 @@ def test_weights_at_a_fifth_are_quiet_and_below_have_shrunk() -> None:
     assert told.remedy.change == {"weight_decay": 5e-4, "l1": 0.0, "max_norm": None}
 
 
-def test_unknown_weights_say_nothing() -> None:
+def test_regularization_unknown_weights_say_nothing() -> None:
     for first, last in ((NAN, 0.1), (1.0, NAN), (0.0, 0.0)):
         assert shrinking_weights(seen(snapshots=[weighing(first), weighing(last)]), LIMITS) == []
     assert shrinking_weights(seen(snapshots=[weighing(0.1)]), LIMITS) == []

@@ -20,19 +20,19 @@ def thrown(level: float, ratio: float = LARGE, steps: int = 200) -> Observations
     return seen(losses=losses, snapshots=[snapshot(layer(update_ratio=ratio))])
 
 
-def test_a_high_loss_after_a_large_first_step_is_a_rough_start() -> None:
+def test_rough_start_a_high_loss_after_a_large_first_step_is_a_rough_start() -> None:
     found = one(rough_start(thrown(_ABOVE + 0.01), LIMITS), "warn", "lr_too_high")
     assert found.value == pytest.approx(_ABOVE + 0.01) and found.threshold == _ABOVE
     assert "1.5x ln C" in found.message and "8x the usual size" in found.message
     assert found.remedy.change["lr"] < 0.05 and "warmup_epochs" in found.remedy.text
 
 
-def test_each_alone_is_none() -> None:
+def test_rough_start_each_alone_is_none() -> None:
     assert rough_start(thrown(_ABOVE - 0.01), LIMITS) == []
     assert rough_start(thrown(3.0, ratio=0.98 * LARGE), LIMITS) == []
 
 
-def test_what_is_short_under_way_or_unknown_says_nothing() -> None:
+def test_rough_start_what_is_short_under_way_or_unknown_says_nothing() -> None:
     assert rough_start(thrown(3.0, steps=2 * _STEPS - 1), LIMITS) == []
     assert rough_start(thrown(NAN), LIMITS) == []
     assert rough_start(thrown(3.0, ratio=NAN), LIMITS) == []

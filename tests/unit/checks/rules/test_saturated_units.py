@@ -20,11 +20,11 @@ def looked(*shots: Snapshot) -> Observations:
     return seen(snapshots=list(shots), setup=setup(settings={"activation": "tanh"}))
 
 
-def test_just_below_is_quiet() -> None:
+def test_saturated_units_just_below_is_quiet() -> None:
     assert saturated_units(looked(flat(SHARE - 0.001, NAN, 0.0)), LIMITS) == []
 
 
-def test_the_worst_layer_is_named() -> None:
+def test_saturated_units_the_worst_layer_is_named() -> None:
     found = one(saturated_units(looked(flat(SHARE, SHARE + 0.05, NAN)), LIMITS), "note", "saturated_units")
     assert (found.layer, found.step) == ("conv2", 8)
     assert (found.value, found.threshold) == (SHARE + 0.05, SHARE)
@@ -36,11 +36,11 @@ def test_only_the_latest_look_counts_and_not_the_classifier() -> None:
     assert saturated_units(looked(flat(0.1, last=1.0)), LIMITS) == []
 
 
-def test_unknown_is_quiet() -> None:
+def test_saturated_units_unknown_is_quiet() -> None:
     assert saturated_units(looked(flat(NAN, NAN)), LIMITS) == []
     assert saturated_units(seen(snapshots=[], preflight=None), LIMITS) == []
 
 
-def test_before_training_the_untrained_layers_count() -> None:
+def test_saturated_units_before_training_the_untrained_layers_count() -> None:
     facts = preflight(layers=flat(1.0, step=-1))
     assert one(saturated_units(seen(snapshots=[], preflight=facts), LIMITS), "note").step == 0

@@ -32,11 +32,11 @@ def rates(looks: Iterable[tuple[int, float]]) -> Observations:
         [],
     ],
 )
-def test_rates_that_last_are_quiet(looks: list[tuple[int, float]]) -> None:
+def test_schedule_rates_that_last_are_quiet(looks: list[tuple[int, float]]) -> None:
     assert schedule(rates(looks), LIMITS) == []
 
 
-def test_a_thousandth_of_the_peak_before_the_middle_is_too_early() -> None:
+def test_schedule_a_thousandth_of_the_peak_before_the_middle_is_too_early() -> None:
     looks = [(0, 0.01), (8, 0.05), (END - 1, 0.05 * _VANISHED * 0.99)]
     found = one(schedule(rates(looks), LIMITS), "warn", "schedule")
     assert found.value == pytest.approx(0.99 * _VANISHED) and found.threshold == _VANISHED
@@ -44,7 +44,7 @@ def test_a_thousandth_of_the_peak_before_the_middle_is_too_early() -> None:
     assert found.remedy.change == {"schedule": "cosine"}
 
 
-def test_a_rate_far_below_its_peak_after_the_start_has_not_risen() -> None:
+def test_schedule_a_rate_far_below_its_peak_after_the_start_has_not_risen() -> None:
     looks = [(0, 1e-9), (EARLY, 0.05 * _NOT_RISEN * 0.99), (END, 0.05)]
     found = one(schedule(rates(looks), LIMITS), "warn", "schedule")
     assert found.value == pytest.approx(0.99 * _NOT_RISEN) and found.threshold == _NOT_RISEN
@@ -52,14 +52,14 @@ def test_a_rate_far_below_its_peak_after_the_start_has_not_risen() -> None:
     assert found.remedy.change == {"warmup_epochs": 0}
 
 
-def test_a_rate_that_grows_beyond_its_peak_is_no_schedule() -> None:
+def test_schedule_a_rate_that_grows_beyond_its_peak_is_no_schedule() -> None:
     assert schedule(rates([(0, 0.05), (END + 50, 0.05 * _BEYOND)]), LIMITS) == []
     found = one(schedule(rates([(0, 0.05), (END, 0.2), (END + 50, 5.0)]), LIMITS), "warn", "schedule")
     assert found.step == END and f"grown to 0.2, from 0.05, by step {END} of 500" in found.message
     assert found.remedy.change == {"schedule": "cosine"}
 
 
-def test_without_a_known_length_there_is_no_middle() -> None:
+def test_schedule_without_a_known_length_there_is_no_middle() -> None:
     shots = [snapshot(step=0), snapshot(step=8, lr=1e-9)]
     one(schedule(seen(snapshots=shots), LIMITS), "warn")
     assert schedule(seen(snapshots=shots, setup=setup(epochs=None)), LIMITS) == []

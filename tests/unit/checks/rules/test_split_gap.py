@@ -30,7 +30,7 @@ def guessing(best: float, train: float) -> list[EpochFacts]:
 
 
 @pytest.mark.parametrize("train", [0.1 + _GAP + 0.001, 0.99])
-def test_guessing_in_validation_alone(train: float) -> None:
+def test_split_gap_guessing_in_validation_alone(train: float) -> None:
     best = GUESSING - 0.001
     found = one(split_gap(seen(curve=guessing(best, train)), LIMITS), "warn", "train_val_mismatch")
     assert found.value == pytest.approx((best - 0.1) / (train - 0.1)) and found.confidence == 0.75
@@ -42,7 +42,7 @@ def test_guessing_in_validation_alone(train: float) -> None:
     assert found.remedy.change == {"code": "same_normalization"}
 
 
-def test_guessing_in_both_is_no_gap() -> None:
+def test_split_gap_guessing_in_both_is_no_gap() -> None:
     assert split_gap(seen(curve=guessing(GUESSING - 0.001, 0.1 + _GAP - 0.001)), LIMITS) == []
 
 
@@ -56,7 +56,7 @@ def test_guessing_in_both_is_no_gap() -> None:
         (_GAP + 0.001, NAN, 0),
     ],
 )
-def test_images_that_look_different(gap: float, split_t: float, count: int, sign: int) -> None:
+def test_split_gap_images_that_look_different(gap: float, split_t: float, count: int, sign: int) -> None:
     facts = preflight(split_t=sign * split_t)
     found = split_gap(seen(curve=apart(gap), preflight=facts), LIMITS)
     assert len(found) == count
@@ -65,7 +65,7 @@ def test_images_that_look_different(gap: float, split_t: float, count: int, sign
         assert found[0].value == pytest.approx(gap) and found[0].threshold == _GAP
 
 
-def test_what_training_learns_and_validation_does_not_show() -> None:
+def test_split_gap_what_training_learns_and_validation_does_not_show() -> None:
     found = one(split_gap(seen(curve=carrying(_CARRIES - 0.01)), LIMITS), "warn", "train_val_mismatch")
     assert found.value == pytest.approx(_CARRIES - 0.01) and (found.threshold, found.step) == (_CARRIES, 200)
     assert (
@@ -84,11 +84,11 @@ def test_what_training_learns_and_validation_does_not_show() -> None:
         {"share": 0.3, "count": 1},
     ],
 )
-def test_inside_of_one_is_quiet(inside: dict[str, Any]) -> None:
+def test_split_gap_inside_of_one_is_quiet(inside: dict[str, Any]) -> None:
     assert split_gap(seen(curve=carrying(**inside)), LIMITS) == []
 
 
-def test_a_bad_epoch_after_a_good_one_is_no_gap() -> None:
+def test_split_gap_a_bad_epoch_after_a_good_one_is_no_gap() -> None:
     """Statistics of batch normalization jump, validation accuracy with them."""
     curve = [*carrying(0.8, count=2), carrying(0.3, count=3)[-1]]
     assert split_gap(seen(curve=curve), LIMITS) == []

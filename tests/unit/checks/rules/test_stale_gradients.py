@@ -8,7 +8,7 @@ from hpo.checks.rules.stale_gradients import stale_gradients
 from tests.helpers.observed import LIMITS, forward, one, seen
 
 
-def test_every_pass_must_show_them() -> None:
+def test_stale_gradients_every_pass_must_show_them() -> None:
     above, below = LIMITS.stale_gradient + 0.001, LIMITS.stale_gradient - 0.001
     found = one(
         stale_gradients(seen(forwards=[forward(0), forward(1, stale_gradient=above)]), LIMITS), "warn"

@@ -8,12 +8,12 @@ from hpo.checks.rules.step_count import _FEW, step_count
 from tests.helpers.observed import LIMITS, one, seen, setup
 
 
-def test_enough_is_quiet() -> None:
+def test_step_count_enough_is_quiet() -> None:
     assert step_count(seen(setup=setup(epochs=1, steps_per_epoch=_FEW)), LIMITS) == []
 
 
 @pytest.mark.parametrize(("epochs", "steps_per_epoch"), [(1, _FEW - 1), (_FEW - 1, 1)])
-def test_fewer_is_not(epochs: int, steps_per_epoch: int) -> None:
+def test_step_count_fewer_is_not(epochs: int, steps_per_epoch: int) -> None:
     short = seen(setup=setup(epochs=epochs, steps_per_epoch=steps_per_epoch))
     found = one(step_count(short, LIMITS), "warn", "batch_size")
     assert (found.value, found.threshold) == (_FEW - 1, _FEW) and f"only {_FEW - 1} steps" in found.message
@@ -21,6 +21,6 @@ def test_fewer_is_not(epochs: int, steps_per_epoch: int) -> None:
 
 
 @pytest.mark.parametrize("unknown", ["epochs", "steps_per_epoch"])
-def test_an_unknown_length_is_quiet(unknown: str) -> None:
+def test_step_count_an_unknown_length_is_quiet(unknown: str) -> None:
     known = {"epochs": 1, "steps_per_epoch": 1}
     assert step_count(seen(setup=setup(**{**known, unknown: None})), LIMITS) == []

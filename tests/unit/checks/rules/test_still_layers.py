@@ -20,12 +20,12 @@ def looks(first: dict[str, Any], *, steps: tuple[int, ...] = (0, 8, 32), **chang
     return seen(snapshots=shots, **{"preflight": preflight(layers=start), **changes})
 
 
-def test_what_moves_is_quiet() -> None:
+def test_still_layers_what_moves_is_quiet() -> None:
     assert still_layers(looks({}), LIMITS) == []
     assert still_layers(looks({"update_ratio": 0.0, "gradient_norm": 0.0}, steps=(0, 8)), LIMITS) == []
 
 
-def test_the_gradient_says_why_a_layer_stands_still() -> None:
+def test_still_layers_the_gradient_says_why_a_layer_stands_still() -> None:
     still = {"update_ratio": 0.0}
     one(still_layers(looks({**still, "gradient_norm": 0.0}), LIMITS), "warn", "vanishing_gradients")
     one(still_layers(looks({**still, "gradient_norm": NAN}), LIMITS), "warn", "detached")
@@ -33,7 +33,7 @@ def test_the_gradient_says_why_a_layer_stands_still() -> None:
     assert found.layer == "conv1" and found.message.endswith("in 2 snapshots")
 
 
-def test_what_other_checks_say_is_not_said_again() -> None:
+def test_still_layers_what_other_checks_say_is_not_said_again() -> None:
     still = {"update_ratio": 0.0}
     assert still_layers(looks(still, setup=setup(frozen=("conv1.weight",))), LIMITS) == []
     assert still_layers(looks(still, setup=setup(unoptimized=("conv1.weight",))), LIMITS) == []
@@ -69,7 +69,7 @@ def network(activation: nn.Module) -> nn.Sequential:
     return nn.Sequential(nn.Flatten(), nn.Linear(48, 24), activation, nn.Linear(24, 10))
 
 
-def test_in_real_trainings() -> None:
+def test_still_layers_in_real_trainings() -> None:
     assert still_layers(trained(network(nn.ReLU()), 0.05), LIMITS) == []
     one(still_layers(trained(network(nn.ReLU()), 0.0), LIMITS), "warn", "frozen_parameters")
     found = one(still_layers(trained(network(Steps()), 0.05), LIMITS), "warn", "vanishing_gradients")

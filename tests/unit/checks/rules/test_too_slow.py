@@ -26,21 +26,21 @@ def slow(losses: np.ndarray | None = None, ratio: float = 1e-5, **changes: Any) 
     return seen(**{"losses": line(0.1) if losses is None else losses, "snapshots": shots, **changes})
 
 
-def test_little_in_a_line_by_small_steps_is_too_slow() -> None:
+def test_too_slow_little_in_a_line_by_small_steps_is_too_slow() -> None:
     found = one(too_slow(slow(line(_LITTLE - 0.001), _SMALL * 0.99), LIMITS), "warn", "lr_too_low")
     assert found.value == pytest.approx(_LITTLE - 0.001) and found.threshold == _LITTLE
     assert f"from 2.303 to {LN10 * (1 - _LITTLE + 0.001):.3f}" in found.message
     assert "3.0e-04" in found.message and found.step == STEPS and found.remedy.change["lr"] >= 0.15
 
 
-def test_beyond_any_of_them_it_is_not() -> None:
+def test_too_slow_beyond_any_of_them_it_is_not() -> None:
     assert too_slow(slow(line(_LITTLE + 0.001)), LIMITS) == []
     assert too_slow(slow(line(-0.001)), LIMITS) == []
     assert too_slow(slow(ratio=_SMALL * 1.01), LIMITS) == []
 
 
 @pytest.mark.parametrize(("share", "count"), [(_STRAIGHT + 0.02, 1), (_STRAIGHT - 0.02, 0)])
-def test_a_second_half_that_falls_less_is_no_line(share: float, count: int) -> None:
+def test_too_slow_a_second_half_that_falls_less_is_no_line(share: float, count: int) -> None:
     half = np.linspace(0.0, 1.0, STEPS // 2)
     bent = 2.3 - 0.2 * np.concatenate([half, 1 + share * half])
     assert len(too_slow(slow(bent, ratio=1e-4), LIMITS)) == count
@@ -57,11 +57,11 @@ def test_a_first_step_far_below_the_usual_is_too_slow_whatever_the_line() -> Non
 
 
 @pytest.mark.parametrize(("steps", "count"), [(39, 0), (40, 1)])
-def test_few_steps_prove_nothing(steps: int, count: int) -> None:
+def test_too_slow_few_steps_prove_nothing(steps: int, count: int) -> None:
     assert len(too_slow(slow(line(0.1, steps)), LIMITS)) == count
 
 
-def test_unfinished_spoilt_or_unknown_says_nothing() -> None:
+def test_too_slow_unfinished_spoilt_or_unknown_says_nothing() -> None:
     assert too_slow(slow(ended=False), LIMITS) == []
     assert too_slow(slow(np.append(line(0.1), NAN)), LIMITS) == []
     assert too_slow(slow(ratio=NAN), LIMITS) == []

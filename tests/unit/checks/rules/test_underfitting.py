@@ -20,11 +20,11 @@ def knowing(share: float, below: float = 0.01, **changes: Any) -> Observations:
     return seen(curve=curve, setup=setup(**changes))
 
 
-def test_just_above_is_quiet() -> None:
+def test_underfitting_just_above_is_quiet() -> None:
     assert underfitting(knowing(LIMIT + 0.001), LIMITS) == []
 
 
-def test_just_below_it_underfits() -> None:
+def test_underfitting_just_below_it_underfits() -> None:
     found = one(underfitting(knowing(LIMIT - 0.001), LIMITS), "warn", "underfitting")
     assert found.value == pytest.approx(LIMIT - 0.001) and (found.threshold, found.step) == (LIMIT, 200)
     accuracy = 0.1 + 0.9 * (LIMIT - 0.001)
@@ -33,7 +33,7 @@ def test_just_below_it_underfits() -> None:
 
 
 @pytest.mark.parametrize(("share", "count"), [(LIMIT + 0.001, 0), (LIMIT - 0.001, 1)])
-def test_validation_accuracy_counts_where_it_is_higher(share: float, count: int) -> None:
+def test_underfitting_validation_accuracy_counts_where_it_is_higher(share: float, count: int) -> None:
     """Dropout and augmentation take accuracy from training alone."""
     validated = 0.1 + 0.9 * share
     curve = epochs([validated], [validated - 0.1])
@@ -41,18 +41,18 @@ def test_validation_accuracy_counts_where_it_is_higher(share: float, count: int)
 
 
 @pytest.mark.parametrize(("factor", "count"), [(1.01, 0), (0.99, 1)])
-def test_more_is_asked_where_settings_are_heavy(factor: float, count: int) -> None:
+def test_underfitting_more_is_asked_where_settings_are_heavy(factor: float, count: int) -> None:
     found = underfitting(knowing(factor * _HEAVY * LIMIT, dropout=0.9), LIMITS)
     assert [each.threshold for each in found] == [_HEAVY * LIMIT] * count
 
 
 @pytest.mark.parametrize(("width", "wider"), [(1, 8), (2, 8), (16, 64)])
-def test_a_known_width_is_made_four_times_as_wide(width: int, wider: int) -> None:
+def test_underfitting_a_known_width_is_made_four_times_as_wide(width: int, wider: int) -> None:
     found = one(underfitting(knowing(0.0, settings={"width": width}), LIMITS), "warn")
     assert found.remedy.change == {"width": wider} and f"width: {wider}" in found.remedy.text
 
 
-def test_unknown_accuracies_say_nothing() -> None:
+def test_underfitting_unknown_accuracies_say_nothing() -> None:
     assert underfitting(seen(curve=[]), LIMITS) == []
     assert underfitting(seen(curve=epochs([0.1], [NAN])), LIMITS) == []
     assert underfitting(seen(curve=epochs([NAN], [0.1])), LIMITS) == []

@@ -12,7 +12,7 @@ def kept(*shares: float, ratio: float = 1e-3) -> Observations:
     return seen(audits=audits, snapshots=[snapshot(layer(update_ratio=ratio))])
 
 
-def test_the_median_decides() -> None:
+def test_undone_update_the_median_decides() -> None:
     found = one(undone_update(kept(1.0, 0.0, 0.1), LIMITS), "warn", "no_update")
     assert found.value == 0.1 and found.threshold == _KEPT and found.message.startswith("90% of the change")
     assert undone_update(kept(1.0, 0.0, 0.3), LIMITS) == []
@@ -20,5 +20,5 @@ def test_the_median_decides() -> None:
     assert undone_update(seen(snapshots=[]), LIMITS) == []
 
 
-def test_a_long_step_may_be_taken_back() -> None:
+def test_undone_update_a_long_step_may_be_taken_back() -> None:
     assert undone_update(kept(0.0, 0.0, ratio=0.2), LIMITS) == []

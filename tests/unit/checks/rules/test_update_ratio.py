@@ -19,7 +19,7 @@ def moved(excess: float, optimizer: str = "sgd", step: int = 0) -> Observations:
 
 @pytest.mark.parametrize("optimizer", USUAL_UPDATE)
 @pytest.mark.parametrize("excess", [1.001 / FACTOR, 1.0, 0.999 * FACTOR])
-def test_inside_is_quiet(excess: float, optimizer: str) -> None:
+def test_update_ratio_inside_is_quiet(excess: float, optimizer: str) -> None:
     assert update_ratio(moved(excess, optimizer), LIMITS) == []
 
 
@@ -28,7 +28,7 @@ def test_inside_is_quiet(excess: float, optimizer: str) -> None:
     ("excess", "limit", "cause", "lr"),
     [(1.001 * FACTOR, FACTOR, "lr_too_high", 0.0062), (0.999 / FACTOR, 1 / FACTOR, "lr_too_low", 0.4)],
 )
-def test_outside_is_a_matter_of_lr(
+def test_update_ratio_outside_is_a_matter_of_lr(
     excess: float, limit: float, cause: str, lr: float, optimizer: str
 ) -> None:
     found = one(update_ratio(moved(excess, optimizer), LIMITS), "note", cause)
@@ -38,5 +38,5 @@ def test_outside_is_a_matter_of_lr(
 
 
 @pytest.mark.parametrize("unknown", [moved(NAN), moved(0.0), moved(100.0, step=8), seen(snapshots=[])])
-def test_unknown_first_steps_say_nothing(unknown: Observations) -> None:
+def test_update_ratio_unknown_first_steps_say_nothing(unknown: Observations) -> None:
     assert update_ratio(unknown, LIMITS) == []

@@ -14,7 +14,7 @@ def used(optimizer: str = "sgd", settings: dict[str, Any] | None = None, **chang
     return seen(audits=audits, setup=setup(optimizer=optimizer, settings=settings or {}))
 
 
-def test_what_is_lost_entirely_is_for_another_check() -> None:
+def test_used_gradient_what_is_lost_entirely_is_for_another_check() -> None:
     assert used_gradient(used(), LIMITS) == []
     one(used_gradient(used(lost=_LOST + 0.01), LIMITS), "warn", "vanishing_gradients")
     assert used_gradient(used(lost=_LOST), LIMITS) == []
@@ -22,7 +22,7 @@ def test_what_is_lost_entirely_is_for_another_check() -> None:
     assert used_gradient(used(lost=1.0), LIMITS) == []
 
 
-def test_a_short_gradient_makes_short_steps_with_sgd_alone() -> None:
+def test_used_gradient_a_short_gradient_makes_short_steps_with_sgd_alone() -> None:
     short: dict[str, Any] = {"gradient_scale": _CUT * 0.9}
     found = one(used_gradient(used(**short), LIMITS), "note", "schedule")
     assert found.remedy.change == {"gradient_clip": 1.0}

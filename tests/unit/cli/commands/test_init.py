@@ -99,7 +99,7 @@ def test_who_goes_away_leaves_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_is_replaced_only_by_force(capsys: Capture) -> None:
     Path("study.yaml").write_text("precious")
     assert run_command(["init"]) == 2
-    assert "study.yaml is there already" in capsys.readouterr().err
+    assert "study.yaml exists: name another file" in capsys.readouterr().err
     assert Path("study.yaml").read_text() == "precious"
     _init("--force")
 

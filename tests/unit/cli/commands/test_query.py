@@ -27,7 +27,7 @@ def test_query_parameter_is_filled_in(demo: str, capsys: Capture) -> None:
     ]  # fmt: skip
 
 
-def test_query_built_in_query_runs_by_its_name(demo: str, capsys: Capture) -> None:
+def test_query_saved_query_runs_by_its_name(demo: str, capsys: Capture) -> None:
     shown = lines(capsys, "best", "-p", "count=1")
     assert shown[0].split()[:3] == ["rank", "number", "value"]
     assert [line.split()[:3] for line in shown[2:]] == [["1", "1", "0.8125"]]
@@ -36,7 +36,7 @@ def test_query_built_in_query_runs_by_its_name(demo: str, capsys: Capture) -> No
     ]  # fmt: skip
 
 
-def test_query_list_has_every_built_in_query(capsys: Capture) -> None:
+def test_query_list_has_every_saved_query(capsys: Capture) -> None:
     shown = lines(capsys, "--list")
     assert [line.split()[0] for line in shown[1:]] == list(NAMES)
     assert shown[1].split("  ")[0] == "best"
