@@ -45,6 +45,7 @@ lint: $(VENV)/installed-dev types ## ruff (lint and format), codespell, mypy --s
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/codespell
+	@$(BIN)/pre-commit validate-config
 	@$(BIN)/lint-imports
 
 types: $(VENV)/installed-dev ## mypy --strict

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hpo.queries.frames import Results, open_results
     from hpo.workers.ray.resources import RayWorkers
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = [
     "Babysitter",
