@@ -27,7 +27,7 @@ HURTS = 0.03
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the babysitter would have said of a recorded run."""
+    """The babysitter's verdict on a recorded run, and what it would have stopped."""
 
     curve: Curve
     verdict: Verdict

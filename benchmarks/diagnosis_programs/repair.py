@@ -1,4 +1,4 @@
-"""Applies the remedy of each fault's verdict, and trains again: is the accuracy back?"""
+"""Applies the remedy of each fault's verdict, and trains again: does the accuracy recover?"""
 
 from __future__ import annotations
 

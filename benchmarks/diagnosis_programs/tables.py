@@ -87,7 +87,7 @@ def _counted(names: Iterable[str]) -> str:
 
 
 def alarm_rows(healthy: Sequence[HealthyJudged]) -> str:
-    """Sound programs on which a check raised its voice."""
+    """Sound programs on which a check warned."""
     rows = [
         [each.name, each.half, finding.check, finding.severity, f"{finding.step}", finding.message]
         for each in healthy
@@ -95,7 +95,7 @@ def alarm_rows(healthy: Sequence[HealthyJudged]) -> str:
         for run in each.judgements
         for finding in run.alarms
     ]
-    header = ["sound program", "half", "check", "severity", "step", "what it said"]
+    header = ["sound program", "half", "check", "severity", "step", "message"]
     return table(header, rows) if rows else "no sound program raised an alarm"
 
 

@@ -60,7 +60,7 @@ class ValueRun:
         """The study, in this size."""
         spec = load_study(STUDY)
         reduced = {
-            "dataset": load_images(notice=False).name,  # the synthetic pictures where there is no CIFAR-10
+            "dataset": load_images(notice=False).name,  # the synthetic images where CIFAR-10 is missing
             "train_images": self.size.images,
             "epochs": self.size.epochs,
             "width": self.size.width,
@@ -68,7 +68,7 @@ class ValueRun:
         return spec.model_copy(update={"fixed": {**spec.fixed, **reduced}})
 
     def train(self, folder: Path) -> None:
-        """Train it as ``hpo.trial.run`` does, but to the end, and keep what came of it."""
+        """Train it as ``hpo.trial.run`` does, but to the end, and store the result."""
         babysitter, curve = _watched_training(self.spec(), self.slot)
         keep(self.path(folder), curve, babysitter.seen)
 

@@ -24,7 +24,7 @@ def in_order(
     space: Mapping[str, Distribution],
     seed: int,
 ) -> list[int]:
-    """The candidates' places, in the order in which they are drawn around ``best``."""
+    """Return the candidates' positions in the order in which they are drawn around ``best``."""
     generator = random.Random(seed)
     # Of independent exponential times each is the first with odds in proportion to its rate.
     times = [generator.expovariate(1.0) / (density(each, best, space) + 1e-300) for each in candidates]
@@ -34,7 +34,7 @@ def in_order(
 def density(
     values: Mapping[str, Any], best: Sequence[Mapping[str, Any]], space: Mapping[str, Distribution]
 ) -> float:
-    """How much more likely a draw around ``best`` is there than one from the whole ``space``."""
+    """Return how much more likely a draw around ``best`` is there than one from the whole ``space``."""
     return math.fsum(
         math.prod(
             _factor(distribution, values[name], centre.get(name))
