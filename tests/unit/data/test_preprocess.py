@@ -187,7 +187,7 @@ def test_memory_format_is_kept(images: Tensor, kind: str) -> None:
 
 
 def test_more_components_than_pixels(images: Tensor) -> None:
-    with pytest.raises(ConfigurationError, match="pca_components is 49, but an image has 48 values"):
+    with pytest.raises(ConfigurationError, match="pca_components is 49, but an image has only 48 values"):
         fitted(images, "pca", pca_components=49)
 
 
