@@ -14,7 +14,7 @@ from .layers import Network, Shape, conv_block, finish, head, named, stage
 from .options import NetworkOptions
 
 CONVOLUTIONS = 7
-PATCH_FILTERS = 24  # twice the numbers of a 2 x 2 patch in three colours
+PATCH_FILTERS = 24  # twice the numbers of a 2 x 2 patch in three colors
 MULTIPLES = (1, 3, 4)
 """Channels of the stages over the width. Published: 64, 256, 256 channels, and 128, 384, 384 for 95 %."""
 

@@ -18,7 +18,7 @@ Biases start at 0, scales of normalizations at 1 (also the last one of a residua
 classifier is followed by no activation and should begin with near-equal probabilities: for xavier, he, lecun,
 orthogonal and lsuv it is drawn with gain 1 and then made ten times smaller, so that logits have a standard
 deviation of about 0.1 on features of size 1 and the loss starts within about 0.01 of ln(classes). The bad
-examples and gaussian apply to the classifier as they stand.
+examples and gaussian apply to the classifier unchanged.
 """
 
 from __future__ import annotations

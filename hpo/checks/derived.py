@@ -92,7 +92,7 @@ def _relative_gradient(layer: LayerStatistics) -> float:
 def loss_at_chance(seen: Observations, limits: Thresholds) -> float | None:
     """Return the loss of a training that is at chance after ``patience``, and not leaving it; else None.
 
-    A training that has not left chance is told apart from a slow one by a line through its latest losses.
+    A training that has not left chance is distinguished from a slow one by a line through its latest losses.
     """
     total, steps = seen.setup.total_steps, seen.steps
     if total is None or not max(_MIN_STEPS, limits.patience * total) <= steps <= _LATEST * total:

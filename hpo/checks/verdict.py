@@ -56,7 +56,7 @@ def verdict(findings: Sequence[Finding]) -> Verdict:
 def _second(ranked: Sequence[str], scores: Mapping[str, float]) -> str:
     """Return the alternative: the next cause with evidence, or the one that the first is mistaken for.
 
-    Symptoms, such as not learning, are no alternatives.
+    Symptoms, such as not learning, are not alternatives.
     """
     first, *others = ranked
     likely = [each for each in others if each not in SYMPTOMS and scores[each] >= _LIKELY]

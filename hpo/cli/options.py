@@ -72,7 +72,7 @@ def overrides(changes: Sequence[str] | None, trials: int | None) -> list[str]:
 def with_ray_address(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with ``--ray=ADDRESS`` in one piece.
 
-    ``--ray`` can stand alone: the argument after it belongs to it only if it looks like an address.
+    ``--ray`` needs no argument: the argument after it belongs to it only if it looks like an address.
     """
     from hpo.workers.ray.resources import is_address
 

@@ -1,1 +1,1 @@
-"""Findings about a study as a whole, from the results of its trials."""
+"""Findings about a study, from the results of its trials."""

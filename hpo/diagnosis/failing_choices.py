@@ -1,6 +1,6 @@
 """Choices, and pairs of choices, with which no trial learned.
 
-Where most trials fail, 0 of n is no surprise: it is reported where n failures would be unlikely if these
+Where most trials fail, 0 of n is not surprising: it is reported where n failures would be unlikely if these
 trials learned as often as all, by Fisher's exact test over all choices and pairs (Tarone 1990).
 """
 

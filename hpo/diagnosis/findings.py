@@ -15,7 +15,7 @@ from hpo.records import StudyFinding
 
 
 def study_findings(results: StudyResults) -> list[StudyFinding]:
-    """Return the findings on a study as a whole, from its finished trials. Deterministic."""
+    """Return the findings about a study, from its finished trials. Deterministic."""
     if not results.trials:
         return []
     table = TrialTable.of(results)

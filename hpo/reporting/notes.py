@@ -119,7 +119,7 @@ def _findings(findings: Sequence[StudyFinding]) -> str:
     for finding in findings:
         remedy = f" **Try:** {escaped(finding.remedy)}" if finding.remedy else ""
         lines.append(f"- {escaped(finding.message)}.{remedy}")
-    return "### Findings about the search\n\n" + "\n".join(lines)
+    return "### Findings about the study\n\n" + "\n".join(lines)
 
 
 def _link(trial: TrialSummary, study_id: int) -> str:

@@ -45,8 +45,8 @@ def _search_stage(results: StageResults, last: Stage, stage: StageSpec) -> Stage
     if draws and refined.space and stage.space == "around":
         given += _around(results, stage, refined, fixed, given)
         slots = {each.slot: each.number for each in results.trials(last.name)}
-        centres = [slots[each.slot] for each in refined.best]
-        decisions.append(wording.around(centres, len(slots), last.name))
+        centers = [slots[each.slot] for each in refined.best]
+        decisions.append(wording.around(centers, len(slots), last.name))
     elif refined.space:
         given += [None] * (stage.planned - len(given))
     elif refined.fixed and not carried:

@@ -68,7 +68,7 @@ class TrialSetup:
         return _draw(self.data.train, self.key / "probe", self.device)
 
     def val_probe_batch(self) -> tuple[Tensor, Tensor]:
-        """Draw as many validation images and labels."""
+        """Draw up to ``PROBE_IMAGES`` validation images and labels, like ``probe_batch``."""
         return _draw(self.data.val, self.key / "probe" / "val", self.device)
 
     def test_accuracy(self, dataset: Dataset) -> float:

@@ -159,7 +159,7 @@ def metrics_served(metrics: WorkerMetrics, host: str, port: int) -> Iterator[str
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         raise UserError(
             f"--metrics-port: cannot listen on {host}:{port}: {reason}. Each `hpo worker` of a machine needs "
-            "a port of its own; 0 takes any free port"
+            "its own port; 0 takes any free port"
         ) from None
     try:
         shown = f"[{host}]" if ":" in host else host

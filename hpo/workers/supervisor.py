@@ -83,7 +83,7 @@ class WorkerPool(Protocol):
 
 
 class WorkerEvents:
-    """Passes on what workers report, and keeps what it means for the run as a whole."""
+    """Forwards what workers report, and keeps what it means for the whole run."""
 
     def __init__(self, emit: Emit, on_ready: Callable[[Ready], None]) -> None:
         self.problems: list[str] = []

@@ -56,7 +56,7 @@ def test_a_worker_is_cut_off_for_a_minute(
 
 
 @POSTGRES
-def test_a_worker_that_is_cut_off_past_its_lease_loses_its_slot_and_takes_the_next(
+def test_worker_cut_off_past_its_lease_loses_its_slot(
     killable: KillableWorkers, url: str, network: Network, undisturbed: Undisturbed
 ) -> None:
     training = submit(url, "s", 2, **LONG)
@@ -73,7 +73,7 @@ def test_a_worker_that_is_cut_off_past_its_lease_loses_its_slot_and_takes_the_ne
 
 
 @POSTGRES
-def test_a_worker_that_is_stopped_while_it_is_cut_off_leaves_what_is_unsent_to_the_next(
+def test_worker_stopped_while_cut_off_leaves_unsent_rows_to_the_next(
     killable: KillableWorkers, url: str, network: Network, undisturbed: Undisturbed
 ) -> None:
     training = submit(url, "s", 1, **LONG)
@@ -119,7 +119,7 @@ holder.execute("ROLLBACK")
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_sqlite_is_locked_by_another_process_for_longer_than_a_connection_waits(
+def test_sqlite_locked_longer_than_a_connection_waits_is_retried(
     killable: KillableWorkers, storage_url: str, undisturbed: Undisturbed
 ) -> None:
     path = storage_url.removeprefix("sqlite:///")

@@ -31,9 +31,7 @@ def test_a_full_disk_of_checkpoints_is_noted_and_the_training_goes_on(hpo: Hpo, 
     assert notes and all("No space left on device" in note["message"] for note in notes)
 
 
-def test_a_full_disk_of_the_database_is_told_and_the_study_goes_on_when_there_is_room(
-    hpo: Hpo, small_disk: Path
-) -> None:
+def test_full_disk_is_reported_and_the_study_resumes_with_room(hpo: Hpo, small_disk: Path) -> None:
     study = hpo.write_study(trials=2)
     calm = hpo("run", study, "--set", "study=calm")
     assert calm.returncode == 0, calm.stderr

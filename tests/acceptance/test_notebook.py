@@ -77,7 +77,7 @@ def test_a_study_runs_in_a_cell_and_is_read_in_the_next(
     assert _run(client, f'sorted({LOOK}.results()["number"].tolist())') == ("[0, 1]", "")
 
 
-def test_an_interrupted_cell_gives_its_trial_back_and_goes_on_when_run_again(
+def test_interrupted_cell_releases_its_trial_and_resumes_it(
     kernel: tuple[KernelManager, BlockingKernelClient],
 ) -> None:
     manager, client = kernel

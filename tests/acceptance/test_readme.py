@@ -55,7 +55,7 @@ VARYING = (
     r"synthetic images, version #, seed #;? ?.*",
     r"quickstart # trials, # workers? with # threads? each on .*",
     r"next: hpo predict \S+ IMAGE\.\.\. model card: \S+",
-    r"rank trial val_accuracy .*|layer mean std .*|.* \(#% sure, else .*\)",
+    r"rank trial val_accuracy .*|layer mean std .*|.* \(#% confidence; next most likely: .*\)",
     r"(relu|elu|leaky_relu|tanh|sigmoid) # #",
     r"star\.png( \w+ #){3}",
     r"http://\S+/dashboard/\?token=\S+ \(read-only; press Ctrl-C to stop\)",

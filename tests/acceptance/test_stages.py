@@ -45,7 +45,7 @@ def _outcome(url: str) -> list[Any]:
 
 @pytest.mark.slow
 @SQLITE
-def test_stages_are_trained_to_the_end_and_a_kill_at_a_border_changes_nothing(
+def test_stages_killed_at_a_border_end_with_the_same_results(
     killable: KillableWorkers, storage_url: str, tmp_path: Path
 ) -> None:
     _submit(storage_url)

@@ -74,7 +74,7 @@ MESSAGES = [
     ("SELECT r.activatoin FROM results AS r", r"activatoin.*did you mean activation"),
     ("SELECT * FROM result", r"result.*did you mean results"),
     ("SELECT FROM WHERE", "(?i)syntax error"),
-    ("SELECT :study, :number", "give --param number=... --param study=..."),
+    ("SELECT :study, :number", "add --param number=... --param study=..."),
     ("SELECT * FROM hpo_trial; -- one\nSELECT 2", "one statement at a time"),
 ]
 

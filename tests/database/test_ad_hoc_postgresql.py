@@ -108,4 +108,4 @@ def test_a_query_that_an_administrator_ends_says_so(url: str) -> None:
         while connection.execute(cancel).fetchone() == (0,):
             pass
     waiter.join()
-    assert "the server ended the query: canceling statement" in str(caught[0])
+    assert "the server canceled the query: canceling statement" in str(caught[0])

@@ -78,7 +78,7 @@ def test_what_lies_beyond_the_place_is_forgotten(
     assert [row.epoch for row in bench.rows(SlotRow)] == [epoch]
 
 
-def test_epochs_that_are_in_a_checkpoint_but_not_recorded_are_to_be_recorded(bench: Bench) -> None:
+def test_unrecorded_epochs_of_a_checkpoint_are_listed(bench: Bench) -> None:
     lease = bench.claim(bench.register(trials=1))
     trial_id, _ = bench.begin(lease)
     bench.store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)

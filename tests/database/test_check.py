@@ -165,7 +165,7 @@ def test_what_a_repair_does_is_what_it_says(url: str) -> None:
     assert tuple(slot) == ("waiting", None)
 
 
-def test_the_lease_of_a_dead_process_of_this_machine_is_found_before_it_runs_out(url: str) -> None:
+def test_check_finds_a_dead_local_lease_before_it_expires(url: str) -> None:
     damage(url, f"UPDATE hpo_slot SET worker = '{host()}:999999999:1.00' WHERE state = 'running'")
     (problem,) = found(url)
     assert problem.message == f"slot 4 is held by {host()}:999999999:1.00, which is dead"

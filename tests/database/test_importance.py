@@ -40,9 +40,7 @@ def test_it_says_what_decides(url: str, capsys: Capture) -> None:
     assert sum(found["best_tenth"].values()) == pytest.approx(1)
 
 
-def test_the_table_has_every_hyperparameter_and_status_ends_with_the_strongest(
-    url: str, capsys: Capture
-) -> None:
+def test_importance_table_is_whole_and_status_names_the_strongest(url: str, capsys: Capture) -> None:
     found = json.loads(ask(url, capsys, "importance", "known", "--json"))
     text = ask(url, capsys, "importance", "known")
     lines = text.splitlines()

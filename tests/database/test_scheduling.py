@@ -22,7 +22,7 @@ def _names(bench: Bench, *names: str) -> list[str]:
     return [each.name for each in open_studies(bench.store, names)]
 
 
-def test_the_highest_priority_comes_first_then_the_fewest_at_work_then_the_oldest(bench: Bench) -> None:
+def test_open_studies_are_ordered_by_priority_workers_and_age(bench: Bench) -> None:
     first, second = bench.register("first"), bench.register("second")
     register_study(bench.store, bench.spec("urgent"), bench.images, priority=5)
     register_study(bench.store, bench.spec("someday"), bench.images, priority=-1)

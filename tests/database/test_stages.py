@@ -109,9 +109,9 @@ def test_a_stage_begins_when_the_one_before_is_over_and_only_once(bench: Bench, 
     assert said.evidence["new_range"] == [low, high]
 
 
-def test_a_stage_is_pruned_as_it_says_or_as_the_study_does_and_a_confirmation_never(bench: Bench) -> None:
+def test_stage_prunes_by_its_own_rule_and_confirmation_never(bench: Bench) -> None:
     own = [{**STAGES[0], "epochs": 3, "pruner": {"asha": {"reduction": 2}}}, *STAGES[1:]]
-    study = {"trials": PLANNED, "stages": own, "pruner": "median"}
+    study: dict[str, Any] = {"trials": PLANNED, "stages": own, "pruner": "median"}
     study_id = bench.register(**study)
     spec = bench.spec(**study)
     while advance(bench.store, "first"):
@@ -157,8 +157,8 @@ def test_a_stage_has_draws_of_its_own_within_its_space(bench: Bench, study_id: i
 AROUND = [STAGES[0], {**STAGES[1], "space": "around", "carry": 2, "trials": 6}, STAGES[2]]
 
 
-def test_a_stage_begins_with_the_best_and_draws_around_the_best_of_the_one_before(bench: Bench) -> None:
-    study = {"trials": PLANNED + 2, "stages": AROUND}
+def test_stage_carries_the_best_and_draws_around_them(bench: Bench) -> None:
+    study: dict[str, Any] = {"trials": PLANNED + 2, "stages": AROUND}
     study_id = bench.register(**study)
     coarse = finish(bench, study_id)
     advance(bench.store, "first")
@@ -225,9 +225,7 @@ def test_a_stage_may_be_nothing_but_the_best_configurations(bench: Bench) -> Non
     assert fine.space == coarse.space
 
 
-def test_the_whole_way_to_a_confirmed_winner_and_one_look_at_the_test_images(
-    bench: Bench, study_id: int
-) -> None:
+def test_study_in_stages_confirms_a_winner_and_tests_it_once(bench: Bench, study_id: int) -> None:
     def rule(stage: str, slot: int, values: dict[str, Any]) -> Outcome:
         if stage == "confirm":
             # The second of the search is the better one.
@@ -404,9 +402,7 @@ def test_the_space_that_is_left_as_a_study(bench: Bench, study_id: int) -> None:
     assert comments[1].startswith("  lr: narrowed from log 1e-4 to 1 to log ")
 
 
-def test_a_report_says_that_a_study_in_stages_is_over_and_counts_only_what_came_to_nothing(
-    bench: Bench, study_id: int
-) -> None:
+def test_report_of_a_finished_study_in_stages_counts_only_failures(bench: Bench, study_id: int) -> None:
     def rule(stage: str, slot: int, values: dict[str, Any]) -> Outcome:
         if stage == "coarse" and slot < 2:
             return Outcome("pruned", cause="lr_too_high")

@@ -103,7 +103,7 @@ def test_a_trial_that_has_begun_is_read_back(bench: Bench, sampler: Any) -> None
 
 
 @pytest.mark.parametrize("sampler", [*LEARNS, "random"], ids=str)
-def test_one_worker_draws_the_same_twice_killed_between_a_draw_and_its_trial(
+def test_suggest_after_a_kill_draws_the_same_configuration(
     bench: Bench, sampler: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = searcher(bench, sampler, "whole").search(10, rate)
@@ -151,7 +151,7 @@ def test_who_draws_without_knowing_another_trial_draws_again(bench: Bench, sampl
     assert fresh.values != begun.values
 
 
-def test_a_draw_is_made_again_for_each_that_began_meanwhile_but_not_for_ever(
+def test_suggest_draws_again_after_each_new_trial_up_to_a_limit(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker, other = searcher(bench, {"tpe": {"startup": 1}}), searcher(bench, {"tpe": {"startup": 1}})
@@ -171,9 +171,7 @@ def test_a_draw_is_made_again_for_each_that_began_meanwhile_but_not_for_ever(
 
 
 @pytest.mark.parametrize("sampler", [*LEARNS, "random", "sobol"], ids=str)
-def test_no_configuration_of_a_finite_space_comes_twice_before_all_were_tried(
-    bench: Bench, sampler: Any
-) -> None:
+def test_suggest_repeats_no_configuration_before_all_were_tried(bench: Bench, sampler: Any) -> None:
     worker = searcher(bench, sampler, space=FINITE)
     found = worker.search(14, lambda values: 0.9 - 0.1 * values["depth"])
     assert len({repr(values) for values in found[:12]}) == 12

@@ -172,9 +172,7 @@ def test_a_configuration_that_was_given_is_trained_in_the_place_of_a_draw(
     assert second.params == sample_slot(spec, 1)
 
 
-def test_what_preprocessing_learned_is_stored_once_for_all_trials_that_share_it(
-    storage_url: str, results: Engine
-) -> None:
+def test_preprocessing_state_is_stored_once_for_all_trials(storage_url: str, results: Engine) -> None:
     space = {"preprocessing": {"choice": ["standardize", "minmax"]}}
     spec = _study(space).model_copy(update={"trials": 4})
     _run(storage_url, spec)

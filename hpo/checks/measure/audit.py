@@ -19,7 +19,7 @@ from hpo.checks.measure.probes import layer_weights
 from hpo.checks.observations import StepAudit
 
 _STEPS = 3
-"""Number of audited steps: a single one may be unusual (a rate of 0 at the start of a warm-up, say)."""
+"""Number of audited steps: a single one may be unusual (e.g. a rate of 0 at the start of a warm-up)."""
 _IDLE = 1e-3
 """An example whose gradient is below this share of the largest one is idle."""
 _UNKNOWN = math.nan

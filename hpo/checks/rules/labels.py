@@ -9,7 +9,7 @@ from hpo.config.thresholds import Thresholds
 from hpo.records import Finding
 
 _EXPECTED = 10
-"""Expected examples per class above which a missing class is no accident: e^-10 by chance."""
+"""Expected examples per class above which a missing class is not an accident: e^-10 by chance."""
 
 
 def labels(seen: Observations, limits: Thresholds) -> list[Finding]:
@@ -19,7 +19,7 @@ def labels(seen: Observations, limits: Thresholds) -> list[Finding]:
     if facts.lowest < 0 or facts.highest >= classes:
         remedy = fix("fix_labels", f"number the classes from 0 to {classes - 1}")
         message = (
-            f"labels go from {facts.lowest} to {facts.highest}; the {classes} outputs stand for 0 to "
+            f"labels go from {facts.lowest} to {facts.highest}; the {classes} outputs represent 0 to "
             f"{classes - 1}"
         )
         value = float(facts.lowest if facts.lowest < 0 else facts.highest)

@@ -35,7 +35,7 @@ def worker(
             min=1,
             max=256,
             metavar="N",
-            help="Number of trials trained in parallel, each in a process of its own. "
+            help="Number of trials trained in parallel, each in its own process. "
             "[default: one per core, at most 4; 1 on a GPU]",
             show_default=False,
         ),

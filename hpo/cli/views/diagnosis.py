@@ -19,7 +19,7 @@ from hpo.reporting.failures import group_failures
 
 
 def print_diagnosis(console: Console, engine: Engine, study: str) -> None:
-    """Print a line for each cause of failures, then the findings on the study as a whole, if any."""
+    """Print a line for each cause of failures, then the findings about the study, if any."""
     results = study_results(engine, study)
     found = study_findings(results)
     failures = group_failures(results, found)
@@ -31,7 +31,8 @@ def print_diagnosis(console: Console, engine: Engine, study: str) -> None:
         console.print(Text(printable(f"  {failure}")), soft_wrap=True)
     if found:
         print_title(
-            console, f"the study as a whole, judged by its trials{where}" if where else "the study as a whole"
+            console,
+            f"findings about the study, judged by its trials{where}" if where else "findings about the study",
         )
     for finding in found:
         severity = Text(f"  {finding.severity}", SEVERITY_STYLES[finding.severity])

@@ -31,7 +31,7 @@ from hpo.events import (
 )
 from hpo.reporting import formatting
 
-# One color per state, here and in every table; the words alone tell them apart too.
+# One color per state, here and in every table; the text alone distinguishes them too.
 STATE_STYLES = {
     "complete": "green",
     "pruned": "yellow",

@@ -80,16 +80,18 @@ def _print_verdict(console: Console, trial: TrialDetail) -> None:
     if trial.verdict:
         style = "green" if trial.verdict == HEALTHY else "yellow"
         unsure = trial.confidence is not None and trial.cause not in (None, HEALTHY)
-        sure = f"  ({trial.confidence:.0%} sure{_otherwise(trial.second_cause)})" if unsure else ""
-        console.print(Text.assemble((printable(trial.verdict), style), (sure, "dim")), soft_wrap=True)
+        confidence = (
+            f"  ({trial.confidence:.0%} confidence{_next_cause(trial.second_cause)})" if unsure else ""
+        )
+        console.print(Text.assemble((printable(trial.verdict), style), (confidence, "dim")), soft_wrap=True)
     if trial.cause == HEALTHY and trial.second_cause in CAUSES:
         console.print(Text(f"also suspected: {CAUSES[trial.second_cause].label}", "dim"), soft_wrap=True)
     if trial.remedy:
         console.print(Text.assemble(("try: ", "bold"), printable(trial.remedy)), soft_wrap=True)
 
 
-def _otherwise(cause: str | None) -> str:
-    return f", else {CAUSES[cause].label}" if cause in CAUSES else ""
+def _next_cause(cause: str | None) -> str:
+    return f"; next most likely: {CAUSES[cause].label}" if cause in CAUSES else ""
 
 
 def _print_configuration(console: Console, trial: TrialDetail) -> None:

@@ -163,7 +163,7 @@ def _accepted_when(
 
 
 def distribution_text(distribution: Distribution) -> str:
-    """Return a distribution in a few words, e.g. ``log 1e-4 to 1``."""
+    """Return a short description of a distribution, e.g. ``log 1e-4 to 1``."""
     if hasattr(distribution, "choice"):
         return ", ".join(map(yaml_text, distribution.choice))
     kind = next(kind for kind, cls in KINDS.items() if isinstance(distribution, cls))

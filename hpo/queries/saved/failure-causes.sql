@@ -1,10 +1,10 @@
--- Why did trials not go well?
+-- Why did trials fail?
 --
 -- Each cause with its trials, its range of learning rates, and an example with its remedy. A trial that the search
 -- stopped early because others were ahead has not failed.
 --
 -- :study (text)  the study
-WITH unwell AS (
+WITH failures AS (
     SELECT
         coalesce(cause, state) AS cause,
         number,
@@ -22,7 +22,7 @@ WITH unwell AS (
 ),
 ordered AS (
     SELECT cause, number, state, lr, seconds, remedy, row_number() OVER (PARTITION BY cause ORDER BY number) AS place
-    FROM unwell
+    FROM failures
 )
 SELECT
     cause,

@@ -24,7 +24,7 @@ _WIDEST = 0.92
 """The share of the distance to the next histogram."""
 _SPREAD_LOG = 30.0
 """Ranges that differ by this factor are drawn on a symmetric log scale."""
-_STEPS_LABELLED = 4
+_STEPS_LABELED = 4
 _LABELS_A_SIDE = 3
 _CLOSEST = 0.7
 """The minimum distance of a label from 0, as a share of the distance between labels."""
@@ -126,8 +126,8 @@ def symmetric_ticks(linear: float, most: float) -> list[float]:
 
 def _set_steps(axes: Axes, steps: Sequence[int]) -> None:
     axes.set_xlim(-0.15, len(steps))
-    labelled = _some(range(len(steps)), _STEPS_LABELLED)
-    axes.set_xticks(labelled, [f"{steps[each]:,}" for each in labelled], rotation=35, ha="right")
+    labeled = _some(range(len(steps)), _STEPS_LABELED)
+    axes.set_xticks(labeled, [f"{steps[each]:,}" for each in labeled], rotation=35, ha="right")
     axes.grid(visible=False, axis="x")
 
 

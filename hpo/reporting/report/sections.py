@@ -206,4 +206,4 @@ def _search(data: ReportData) -> Section | None:
         Note(each.message, family="generalization" if each.severity == "warn" else "cold", remedy=each.remedy)
         for each in data.findings
     ]
-    return Section("space", "Findings about the search", tuple(notes))
+    return Section("space", "Findings about the study", tuple(notes))

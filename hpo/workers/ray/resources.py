@@ -75,7 +75,7 @@ class RayWorkers:
             f"--device {wanted}: Ray workers have no GPU without --gpus-per-worker 1, or a fraction"
         )
 
-    def in_words(self) -> str:
+    def description(self) -> str:
         """Describe the resources of each worker."""
         gpus = f" and {self.gpus_per_worker:g} GPU" if self.gpus_per_worker else ""
         return f"{self.cpus_per_worker:g} CPU{gpus}"
@@ -112,7 +112,7 @@ def worker_count(shares: RayWorkers, nodes: Sequence[Node], trials: int) -> int:
         return min(room, trials)
     listed = "\n".join(f"  {each.host}: {each.cpus:g} CPU, {each.gpus:g} GPU" for each in nodes)
     raise UserError(
-        f"no node of the Ray cluster has {shares.in_words()} for a worker:\n{listed}\n"
+        f"no node of the Ray cluster has {shares.description()} for a worker:\n{listed}\n"
         "Ask for less or, if an autoscaler adds nodes, set with --max-workers how many workers to wait for"
     )
 

@@ -56,7 +56,7 @@ def run_on_ray(
         nodes = usable_nodes(nodes, cluster.examine(nodes, whole_url, code.modules))
         count = worker_count(workers, nodes, spec.trials)
         idle = 0 if workers.gpus_per_worker else int(sum(node.gpus for node in nodes))
-        on_event(ClusterJoined(tuple(node.host for node in nodes), count, workers.in_words(), idle))
+        on_event(ClusterJoined(tuple(node.host for node in nodes), count, workers.description(), idle))
         order = WorkOrder(whole_url, (spec.study,), device, count, tags, threads=workers.threads)
         only_on = nodes[0] if url.drivername == "sqlite" else None  # nodes may join later
         start_actor = partial(cluster.start_actor, order, workers, _environment(), only_on)

@@ -55,7 +55,7 @@ def test_the_same_attempts_are_replaced() -> None:
     assert len(store.trial_folders("uid")) == 1
 
 
-def test_half_written_ones_are_never_found_but_are_superfluous_once_the_trial_is_over() -> None:
+def test_half_written_weights_are_ignored_and_removed_after_the_trial() -> None:
     half = settings().artifacts / "uid" / ".trial-3-1.abc.tmp"
     half.mkdir(parents=True)
     (half / "weights.safetensors").write_bytes(b"half")

@@ -129,7 +129,7 @@ def test_a_stage_is_told_what_hpo_run_would_know_of_its_trials() -> None:
     assert "momentum" not in found[0].values
 
 
-def test_the_winner_of_a_confirmation_is_judged_by_a_seed_it_was_not_chosen_by() -> None:
+def test_confirmed_winner_is_judged_by_an_unused_seed() -> None:
     lucky = rising(0, 0.9, again=(0.9, 0.3, 0.3))
     steady = rising(1, 0.8, again=(0.5, 0.5, 0.5))
     curves = Curves(4, (lucky, steady))
@@ -165,7 +165,7 @@ def landscape(count: int) -> Curves:
     return Curves(4, tuple(trials), 1)
 
 
-def test_coarse_to_fine_finds_more_than_plain_search_where_one_number_matters() -> None:
+def test_coarse_to_fine_beats_plain_search_where_one_number_matters() -> None:
     curves, spec = landscape(200), recorded_spec()
     plan = Plan((Leg(24, short=True), Leg(12)))
     ours = [coarse_to_fine(spec, curves, plan, 4, seed) for seed in range(10)]

@@ -46,7 +46,7 @@ def test_shares_are_right_to_an_image_or_two(counts: list[int], fraction: float,
     assert np.abs(np.bincount(labels[parts.train]) - ideal * n_train).max() <= 2
 
 
-def test_fewer_training_images_are_part_of_more_and_share_the_validation_images() -> None:
+def test_split_of_fewer_images_is_nested_with_the_same_validation() -> None:
     full, half, tiny = (split(BALANCED, 0.1, n, Key(7)) for n in (None, 450, 33))
     assert set(tiny.train) < set(half.train) < set(full.train)
     assert np.array_equal(full.val, half.val) and np.array_equal(full.val, tiny.val)

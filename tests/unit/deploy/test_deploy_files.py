@@ -47,6 +47,7 @@ def test_compose_files_follow_the_specification(path: Path) -> None:
 def test_services_wait_for_each_other_restart_and_keep_secrets() -> None:
     compose = yaml.safe_load(COMPOSE_FILES[0].read_text())
     services: dict[str, Any] = compose["services"]
+    assert len(services) > 4
     for name, service in services.items():
         assert service["restart"] == ("no" if name in ("migrate", "roles", "hpo") else "unless-stopped")
         assert "healthcheck" in service
@@ -61,7 +62,7 @@ def test_services_wait_for_each_other_restart_and_keep_secrets() -> None:
         assert ignored.returncode in (0, 128)  # 128: not a git checkout
 
 
-def test_the_image_has_pinned_bases_another_user_than_root_and_the_wheel_alone() -> None:
+def test_image_pins_its_bases_and_runs_the_wheel_without_root() -> None:
     lines = (ROOT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
     (base,) = [line.removeprefix("ARG PYTHON=") for line in lines if line.startswith("ARG PYTHON=")]
     assert re.fullmatch(r"3\.\d+\.\d+-slim-\w+", base)
@@ -79,7 +80,7 @@ def test_the_image_has_the_pytorch_that_the_package_wants() -> None:
     assert set(re.findall(r'"(torch[^"]*)"', (ROOT / "Dockerfile").read_text())) == wanted
 
 
-def test_all_that_the_wheel_is_made_of_goes_into_the_build_and_nothing_else() -> None:
+def test_build_context_holds_the_sources_of_the_wheel_only() -> None:
     rules = (ROOT / ".dockerignore").read_text().splitlines()
     kept = {rule[1:] for rule in rules if rule.startswith("!")}
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -105,6 +105,7 @@ def test_biases_and_norms_start_neutral(initializer: str) -> None:
     options = NetworkOptions(initializer=initializer, batch_norm="after")
     network = MODELS["resnet"](options, classes=10)
     initialize(network, options, generator(), images(8))
+    assert {nn.Conv2d, nn.BatchNorm2d} <= {type(layer) for layer in network.modules()}
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             assert layer.bias is not None

@@ -31,7 +31,7 @@ def drawn(best: list[dict[str, Any]], count: int = 4000, space: dict[str, Any] =
     return draws_around(study(space), best, range(count), [])
 
 
-def test_numbers_move_by_the_reach_on_their_own_scale_and_stay_within_the_range() -> None:
+def test_around_moves_numbers_by_the_reach_within_the_range() -> None:
     rates = [math.log10(each["lr"]) for each in drawn([{**SLOW, "lr": 1e-2}])]
     assert min(rates) >= -4 and max(rates) <= 0
     # A normal distribution around the middle, cut off at 1.5 standard deviations.
@@ -57,7 +57,7 @@ def test_choices_change_now_and_then_each_other_one_as_often() -> None:
     assert found.count("tanh") / len(found) == pytest.approx(CHANGE / 2, abs=0.015)
 
 
-def test_a_condition_holds_in_every_draw_and_a_value_that_the_centre_lacks_is_drawn_from_all() -> None:
+def test_around_keeps_conditions_and_draws_missing_values_from_all() -> None:
     found = drawn([SLOW])
     assert all(("momentum" in each) == (each["optimizer"] == "sgd") for each in found)
     momenta = [each["momentum"] for each in found if "momentum" in each]
@@ -71,7 +71,7 @@ def test_whole_numbers_stay_whole_and_within() -> None:
     assert max(set(depths), key=depths.count) == 3
 
 
-def test_a_centre_outside_the_space_draws_at_its_nearest_end_and_among_the_choices_left() -> None:
+def test_around_a_centre_outside_the_space_draws_at_its_nearest_end() -> None:
     space = {"lr": {"log": [1e-3, 1e-2]}, "activation": {"choice": ["relu", "tanh"]}}
     found = drawn([{"lr": 1.0, "activation": "elu"}], space=space)
     rates = [math.log10(each["lr"]) for each in found]

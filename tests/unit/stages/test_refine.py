@@ -87,7 +87,7 @@ def test_whole_numbers_stay_whole() -> None:
     assert narrowed.int_ == (16, 28)
 
 
-def test_a_range_whose_best_lie_at_its_end_is_widened_there_and_cut_at_the_other() -> None:
+def test_refine_widens_a_range_at_its_best_end_and_cuts_the_other() -> None:
     spec = study({"lr": {"log": [1e-4, 0.1]}})
     found = refine(spec, at("lr", [0.09, 0.095, 0.04], [1e-3] * 20), keep=0.1)
     lr = found.space["lr"]
@@ -100,7 +100,7 @@ def test_a_range_whose_best_lie_at_its_end_is_widened_there_and_cut_at_the_other
     assert decision.message.endswith("at the upper end: better values may lie beyond")
 
 
-def test_a_range_is_not_widened_for_one_trial_nor_beyond_what_its_field_or_the_study_allows() -> None:
+def test_refine_widens_no_range_for_one_trial_or_beyond_its_limits() -> None:
     spec = study({"lr": {"log": [1e-4, 0.1]}})
     one = refine(spec, at("lr", [0.095, 0.01, 0.02], [1e-3] * 20), keep=0.1).decisions[0]
     assert one.evidence["widened"] == []
@@ -114,7 +114,7 @@ def test_a_range_is_not_widened_for_one_trial_nor_beyond_what_its_field_or_the_s
     assert best.space["batch_size"].bounds[1] == 100  # type: ignore[union-attr]
 
 
-def test_a_choice_that_never_learned_is_dropped_and_one_that_is_never_good_too() -> None:
+def test_refine_drops_choices_that_never_learned_or_are_never_good() -> None:
     spec = study({"activation": {"choice": ["relu", "elu", "sigmoid", "tanh"]}, "lr": {"log": [1e-4, 1.0]}})
 
     def rule(values: dict[str, Any]) -> float | None:
@@ -141,7 +141,7 @@ def test_choices_are_kept_while_their_failures_may_be_chance() -> None:
     assert messages(found)["activation"].endswith("none was clearly worse than the others")
 
 
-def test_the_last_choice_is_fixed_and_what_hangs_on_dropped_ones_is_left_out() -> None:
+def test_refine_fixes_the_last_choice_and_drops_its_conditionals() -> None:
     space = {
         "optimizer": {"choice": ["adam", "sgd"]},
         "momentum": {"uniform": [0.5, 0.9], "when": {"optimizer": "sgd"}},
@@ -173,7 +173,7 @@ def test_a_range_is_kept_if_the_best_are_most_of_all() -> None:
     assert "the best 3 are most of the 5 trials that have it" in messages(found)["lr"]
 
 
-def test_trials_that_were_stopped_early_rank_behind_complete_ones_and_the_later_the_better() -> None:
+def test_refine_ranks_pruned_trials_behind_complete_ones_by_epoch() -> None:
     complete = [StageTrial(0, 0.5, False, {"lr": 0.010}), StageTrial(1, 0.6, False, {"lr": 0.012})]
     # Two of four are complete: the third of the best is who came farthest, not who had most so far.
     late, early = StageTrial(2, 0.3, False, {"lr": 0.02}, 3), StageTrial(3, 0.55, False, {"lr": 0.9}, 1)

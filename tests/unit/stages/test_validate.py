@@ -36,7 +36,7 @@ def test_more_folds_than_images_of_a_class() -> None:
     refuse_impossible(spec, _Images())
 
 
-def test_a_share_of_the_images_that_is_less_than_a_batch_or_has_not_every_class() -> None:
+def test_validate_refuses_a_share_below_a_batch_or_without_a_class() -> None:
     assert _refused("{name: a, trials: 4, data: 0.2}") == (
         "stage a: data: 0.2 is 5 training images, fewer than the number of classes"
     )

@@ -62,7 +62,7 @@ print(json.dumps([torch.get_num_threads(), int((tiny.view(torch.int32) != 0).sum
 """
 
 
-def test_a_prepared_process_flushes_denormals_on_every_thread_and_keeps_its_memory() -> None:
+def test_prepared_process_flushes_denormals_and_keeps_its_memory() -> None:
     output = subprocess.run([sys.executable, "-c", PREPARED], capture_output=True, text=True, check=True)
     threads, denormals, faults = json.loads(output.stdout)
     assert threads == 2

@@ -142,6 +142,7 @@ def test_each_bit_of_a_document_is_under_the_checksum(saved: Checkpoints, folder
     _save(saved, 10)
     path = max(folder.glob("*.json"))
     whole = path.read_bytes()
+    assert len(whole) > 100
     for place in range(len(whole)):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
         found, refused = _load(folder)
@@ -183,7 +184,7 @@ def test_what_killed_writers_left_is_removed(saved: Checkpoints, folder: Path) -
 
 
 @pytest.mark.parametrize("kill_at", [1, 2])
-def test_a_worker_killed_while_it_saves_the_same_step_again_damages_nothing(
+def test_kill_while_saving_the_same_step_again_damages_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, kill_at: int
 ) -> None:
     """As within the evaluation after an epoch's last step, and at its end."""

@@ -111,7 +111,7 @@ def test_after_a_lost_lease_or_database_nothing_is_written(
     assert writer.pending() == [finding("a")]
 
 
-def test_a_bug_in_a_write_is_told_once_and_the_failure_can_still_be_written(
+def test_bug_in_a_write_is_reported_once_and_the_failure_recorded(
     store: Store, writer: BackgroundWriter
 ) -> None:
     store.raises.append(ValueError("bug"))

@@ -91,5 +91,7 @@ def test_statistics_moments_extremes_of_any_number_of_dimensions(shape: tuple[in
 def test_statistics_moments_a_unit_that_has_no_number_has_no_extremes(layout: torch.memory_format) -> None:
     given = values().to(memory_format=layout)
     given[2, 1, 3, 3] = torch.nan
-    for extreme in unit_extremes(given):
+    extremes = unit_extremes(given)
+    assert len(extremes) == 2
+    for extreme in extremes:
         assert extreme.isnan().tolist() == [False, True, False, False, False]

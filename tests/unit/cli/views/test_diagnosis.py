@@ -64,7 +64,7 @@ def _exploding(url: str, study: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("unwell", "text"),
+    ("group", "text"),
     [
         (
             FailureGroup("exploding_loss", "exploded", (1, 5), 0.5, 2.0),
@@ -77,8 +77,8 @@ def _exploding(url: str, study: str) -> str:
         ),
     ],
 )
-def test_what_did_not_go_well_is_a_line(unwell: FailureGroup, text: str) -> None:
-    assert str(unwell) == text
+def test_failure_group_prints_as_a_line(group: FailureGroup, text: str) -> None:
+    assert str(group) == text
 
 
 def shown(url: str, width: int) -> list[str]:
@@ -93,7 +93,7 @@ EXPECTED = [
     "problems",
     "  exploded: 6 trials (number 18, 19, 20, 21, 22, 23)",
     "",
-    "the study as a whole",
+    "findings about the study",
     "  warn  lr above 0.1: 6 of 6 exploded; elsewhere 0 of 18",
     "        try: narrow lr to {log: [1e-4, 0.1]}",
 ]
@@ -109,7 +109,7 @@ def test_of_a_study_in_stages_it_is_said_which_is_meant(tmp_path: Path) -> None:
     titles = [line for line in shown(url, 200) if line and not line.startswith(" ")]
     assert titles[:2] == [
         "problems in stage coarse",
-        "the study as a whole, judged by its trials in stage coarse",
+        "findings about the study, judged by its trials in stage coarse",
     ]
 
 
@@ -138,7 +138,7 @@ def test_a_study_without_findings_shows_nothing(demo: str) -> None:
     console = Console(file=io.StringIO(), width=80, markup=False)
     with console.capture() as capture, results(demo) as engine:
         print_diagnosis(console, engine, "demo")
-    assert "the study as a whole" not in capture.get()
+    assert "findings about the study" not in capture.get()
 
 
 def test_it_is_shown_without_loading_pytorch() -> None:

@@ -78,7 +78,7 @@ def test_the_best_complete_trial_is_named() -> None:
     assert lines[1].rstrip().endswith("best 0.8200 (trial 0)")
 
 
-def test_what_must_not_vanish_is_printed_above_and_the_screen_is_left_clean() -> None:
+def test_live_view_prints_lasting_lines_above_and_clears_the_screen() -> None:
     stream = io.StringIO()
     console = Console(file=stream, width=80, force_terminal=True, color_system=None, markup=False)
     with LiveView(console, RunProgress()) as view:

@@ -35,7 +35,7 @@ def test_values_have_the_type_of_their_field_and_may_leave_the_space() -> None:
     assert isinstance(given["lr"], float) and isinstance(given["batch_size"], int)
 
 
-def test_what_is_given_switches_conditional_hyperparameters_and_leaves_the_other_draws() -> None:
+def test_assignments_switch_conditional_hyperparameters_only() -> None:
     drawn = sample_slot(SPEC, 3)
     assert sample_slot(SPEC.with_fixed({"optimizer": "adam"}), 3) == {"lr": drawn["lr"]}
     with_sgd = sample_slot(SPEC.with_fixed({"optimizer": "sgd"}), 3)

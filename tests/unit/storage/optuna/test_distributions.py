@@ -34,7 +34,7 @@ def test_every_distribution_has_its_counterpart(name: str, theirs: BaseDistribut
     assert optuna_distribution(SPACE[name]) == theirs
 
 
-def test_a_number_from_outside_widens_its_range_and_another_choice_is_left_out() -> None:
+def test_distributions_widen_for_a_number_and_skip_unknown_choices() -> None:
     found = as_parameters(SPACE, {"lr": 1.0, "width": 2, "activation": "gelu", "epochs": 3, "dropout": 0.2})
     assert found == {
         "lr": (1.0, FloatDistribution(1e-4, 1.0, log=True)),

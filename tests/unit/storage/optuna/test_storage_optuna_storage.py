@@ -28,7 +28,7 @@ def test_any_path_will_do(tmp_path: Path, name: str) -> None:
         assert connection.scalar(text("SELECT count(*) FROM params")) == 1
 
 
-def test_its_connections_enforce_foreign_keys_so_that_the_dashboards_deletions_reach_our_rows(
+def test_storage_enforces_foreign_keys_on_dashboard_deletions(
     tmp_path: Path,
 ) -> None:
     storage = open_optuna_storage(f"sqlite:///{tmp_path / 'hpo.db'}")
