@@ -119,7 +119,7 @@ def test_a_name_that_is_taken_is_refused_with_what_to_do(file: Path, here: str) 
     before = views(here, "already-here")
     with pytest.raises(UserError, match=r"already has a study already-here.*--as NAME"):
         import_study(here, file, "already-here")
-    with pytest.raises(UserError, match="cannot be named 'a b'"):
+    with pytest.raises(UserError, match="'a b' is not a valid study name"):
         import_study(here, file, "a b")
     assert views(here, "already-here") == before
 
