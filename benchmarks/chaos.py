@@ -2,8 +2,9 @@
 
     python benchmarks/chaos.py [--parts kills signals contention] [--engines sqlite postgresql] [--kills 30]
 
-kills       24 trials by `hpo run --workers 3`, undisturbed (calm), and again while workers get SIGKILL at random
-            moments: every trial finished once, with the same weights; wall time against 1.6 x calm + lease.
+kills       24 trials by `hpo run --workers 3`, undisturbed (calm), and again while workers get SIGKILL at
+            random moments: every trial finished once, with the same weights; wall time against 1.6 x calm
+            + lease.
 signals     The same study's run gets SIGTERM and SIGINT in turn, at random moments: within 5 s all processes
             end, with every trial saved and every slot released; the next run resumes.
 contention  16 workers on PostgreSQL and 8 on SQLite claim, begin, record and end 400 trials without training.

@@ -4,11 +4,11 @@
     python benchmarks/search.py record --storage sqlite:///FILE --study NAME [--study NAME]
 
 `learning_curves.csv.gz` holds configurations that random search drew from the space of the study
-`cifar10_random`, each trained once on real CIFAR-10 images by `hpo run` (its header lists the
-reductions). A replay takes them in the order of a strategy, with simulated workers for which every epoch
-takes the same time, and ends trials by the same pure functions that `hpo run` uses. The target is the result
-that the best 5 % (or 1 %) of all configurations reach; the cost is the number of epochs trained, by all
-workers together, until any trial reaches it.
+`cifar10_random`, each trained once on real CIFAR-10 images by `hpo run` (its header lists the reductions). A
+replay takes them in the order of a strategy, with simulated workers for which every epoch takes the same
+time, and ends trials by the same pure functions that `hpo run` uses. The target is the result that the best 5
+% (or 1 %) of all configurations reach; the cost is the number of epochs trained, by all workers together,
+until any trial reaches it.
 """
 
 from __future__ import annotations

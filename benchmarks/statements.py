@@ -59,7 +59,7 @@ def _for_any(statement: str) -> str:
 def replay(
     url: str, programs: Path, folder: Path, text: str, clients: int, rate: float, seconds: float
 ) -> list[float]:
-    """Record ``rate`` epochs per second over ``clients`` connections; return the seconds of each since due."""
+    """Record ``rate`` epochs per second over ``clients`` connections; return each one's seconds since due."""
     file, log = folder / "epoch.sql", folder / f"log-{rate:g}"
     file.write_text(text)
     command = [

@@ -9,8 +9,8 @@ processes and database included. It uses the options of a study file that save t
 that the first trial is hpo's default configuration, and `pruner: asha`. Decoding the images, done once per
 machine, is not counted for either side.
 
-`ours` runs twice: with hpo's own schedule of the learning rate (cosine), the default, to which the bar applies;
-and with a constant one, so that each training is the same as plain's.
+`ours` runs twice: with hpo's own schedule of the learning rate (cosine), the default, to which the bar
+applies; and with a constant one, so that each training is the same as plain's.
 
 For each seed `plain` runs first, alone, which gives the time of its best value; then each of ours, alone,
 until a drawn trial is as good, or all are done. The ratio is plain's time over ours until any trial was as
