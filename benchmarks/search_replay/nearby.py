@@ -37,24 +37,24 @@ def density(
     """Return how much more likely a draw around ``best`` is there than one from the whole ``space``."""
     return math.fsum(
         math.prod(
-            _factor(distribution, values[name], centre.get(name))
+            _factor(distribution, values[name], center.get(name))
             for name, distribution in space.items()
             if values.get(name) is not None
         )
-        for centre in best
+        for center in best
     ) / len(best)
 
 
-def _factor(distribution: Distribution, value: Any, centre: Any) -> float:
-    if centre is None:
+def _factor(distribution: Distribution, value: Any, center: Any) -> float:
+    if center is None:
         return 1.0
     if isinstance(distribution, Choice):
         count = len(distribution.choice)
-        others = count - (centre in distribution.choice)
+        others = count - (center in distribution.choice)
         if others == count:
             return 1.0
-        share = 1 - CHANGE if value == centre else CHANGE / others
+        share = 1 - CHANGE if value == center else CHANGE / others
         return share * count if others else 1.0
-    at, around = distribution.quantile(value), distribution.quantile(centre)
+    at, around = distribution.quantile(value), distribution.quantile(center)
     low, high = (_NORMAL.cdf((end - around) / REACH) for end in (0.0, 1.0))
     return _NORMAL.pdf((at - around) / REACH) / REACH / (high - low)

@@ -98,7 +98,7 @@ def test_signature_follows_the_files(root: Path) -> None:
 
 
 def test_images_become_32_by_32_rgb(tmp_path: Path) -> None:
-    """Grey, palette, alpha, 16 bits, large and oblong images of one colour keep that colour."""
+    """Gray, palette, alpha, 16 bits, large and oblong images of one color keep that color."""
     grey = (100, 100, 100)
     images = {
         "grey.png": Image.new("L", (50, 40), 100),

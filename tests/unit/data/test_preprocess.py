@@ -75,8 +75,8 @@ def test_affine_kinds_equal_their_formula(images: Tensor, kind: str) -> None:
 
 def eigen(x: Doubles) -> tuple[Doubles, Doubles]:
     """Variances in falling order and components in columns."""
-    centred = x - x.mean(0)
-    variances, components = np.linalg.eigh(centred.T @ centred / len(x))
+    centered = x - x.mean(0)
+    variances, components = np.linalg.eigh(centered.T @ centered / len(x))
     return variances[::-1], components[:, ::-1]
 
 
