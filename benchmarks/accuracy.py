@@ -7,7 +7,7 @@ weights, data order and augmentation, so that the runs of one seed differ in pre
 same for all. The bar: the mean validation accuracies are within one standard error.
 
 `best` trains the configuration of the bundled study cifar10_best in this process, with all cores, for its
-epochs or for --best-epochs, and then looks at the test images once. Wall time is from the start of the
+epochs or for --best-epochs, and then evaluates it on the test images once. Wall time is from the start of the
 process (of the part, if there are several) to the test accuracy. The bar: 86 % within 15 minutes on 2 cores.
 """
 
@@ -142,7 +142,7 @@ def _compare_precisions(arguments: argparse.Namespace, dataset: Dataset, device:
 
 
 def _compare(fp32: list[float], bf16: list[float]) -> None:
-    """The difference of the means beside the standard error of a mean, and that of the paired difference."""
+    """Print the difference of the means, the standard error of a mean, and that of the paired difference."""
     root = math.sqrt(len(fp32))
     difference = statistics.mean(bf16) - statistics.mean(fp32)
     error = max(statistics.stdev(fp32), statistics.stdev(bf16)) / root
@@ -155,7 +155,7 @@ def _compare(fp32: list[float], bf16: list[float]) -> None:
 
 
 def _train_best(arguments: argparse.Namespace, dataset: Dataset, device: torch.device) -> None:
-    """Train the study's configuration, and look at the test images once."""
+    """Train the study's configuration, and evaluate it on the test images once."""
     started = time.time() if len(arguments.parts) > 1 else psutil.Process().create_time()
     configuration = load_study(BEST_STUDY).configuration({})
     if arguments.best_epochs is not None:

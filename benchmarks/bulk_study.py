@@ -42,7 +42,7 @@ Row = Sequence[Any]
 
 @dataclass(frozen=True)
 class Images:
-    """A data set as far as a study stores it."""
+    """The properties of a data set that a study stores."""
 
     name: str = "synthetic"
     fingerprint: str = "f" * 64
@@ -53,10 +53,10 @@ class Images:
 
 @dataclass(frozen=True)
 class Fate:
-    """How a made-up trial ended; also what ends early does so in its last epoch, to have a full curve."""
+    """How a made-up trial ended. Even one that ends early does so in its last epoch, to have a full curve."""
 
     state: str
-    told: str
+    optuna_state: str
     value: float | None
     cause: str
     epochs_done: int
@@ -64,12 +64,12 @@ class Fate:
 
 
 def study_file(name: str, trials: int, epochs: int = 20) -> str:
-    """The text of the study's file."""
+    """Return the text of the study file."""
     return STUDY.format(name=name, trials=trials, epochs=epochs)
 
 
 def make_study(store: ResultsStore, name: str, trials: int, epochs: int = 20, layers: int = 6) -> int:
-    """Submit a study and write all its trials; its id."""
+    """Submit a study and write all its trials; return its id."""
     spec = parse_study(study_file(name, trials, epochs), "bulk")
     study_id = register_study(store, spec, Images())
     with writing(store.engine) as connection:
@@ -96,7 +96,7 @@ def _fate(configuration: dict[str, Any], epochs: int, chance: random.Random) -> 
 
 
 class _Writer:
-    """Rows for every table, COPYed on PostgreSQL and inserted in one go on SQLite."""
+    """Writes rows to every table: with COPY on PostgreSQL, in one statement on SQLite."""
 
     def __init__(
         self, connection: Connection, study_id: int, spec: StudySpec, first: int, epochs: int, layers: int
@@ -165,7 +165,7 @@ class _Writer:
                 copy.write_row(row)
 
     def _settle(self) -> None:
-        """End the slots, and let PostgreSQL's sequence know of the trials' ids."""
+        """End the slots, and advance PostgreSQL's sequence past the trials' ids."""
         self._connection.execute(
             text("UPDATE hpo_slot SET state = 'done', trial_id = :first + slot WHERE study_id = :study_id"),
             {"first": self._first, "study_id": self._study_id},
@@ -177,7 +177,7 @@ class _Writer:
             )
 
     def _each(self) -> Iterator[tuple[int, int, Fate, str, str]]:
-        """trial_id, number, fate, started, ended."""
+        """Yield trial_id, number, fate, started, ended."""
         for number, fate in enumerate(self._fates):
             began = BEGAN + timedelta(seconds=40 * (number // WORKERS))
             ended = began + timedelta(seconds=2 * fate.epochs_done)
@@ -185,7 +185,7 @@ class _Writer:
 
     def _trials(self) -> Iterator[Row]:
         for trial_id, number, fate, began, ended in self._each():
-            yield trial_id, number, self._study_id, fate.told, began, ended
+            yield trial_id, number, self._study_id, fate.optuna_state, began, ended
 
     def _params(self) -> Iterator[Row]:
         distributions = {name: optuna_distribution(each) for name, each in self._spec.space.items()}

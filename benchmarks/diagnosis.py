@@ -6,13 +6,13 @@
     python benchmarks/diagnosis.py value FOLDER [--trials 100] [--images 5000] [--epochs 9] [--width 16]
 
 `record` trains faulty and sound programs on a part of CIFAR-10 (on synthetic images where it is missing) in a
-loop that is not hpo's own, never acts on a finding, and stores everything that the babysitter observed.
+loop that is not hpo's own and never acts on a finding, and stores everything that the babysitter observed.
 `judge` replays the checks on the recordings, as they would have acted, and prints the tables. `repair`
 applies each remedy and trains again. `value` trains random configurations of studies/cifar10_random.yaml to
 the end and reports what early stopping would have saved. Every command resumes where it was interrupted.
 
 The tuning half is where checks, thresholds and the rules of the verdict were chosen; the checking half was
-kept out of sight meanwhile (diagnosis_programs/halves.py).
+held out meanwhile (diagnosis_programs/halves.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How long it takes to draw a configuration, after 100 and after 1,000 trials: ``python draws.py``.
 
-The first draw of a worker reads every trial; later ones read what is new. A sampler that learns then draws.
+The first draw of a worker reads every trial; later ones read only new ones. A learning sampler then draws.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _measure(url: str, trials: int, samplers: list[str], n: int) -> Iterator[lis
         spec = parse_study(study_file(name, trials), "bulk", [f"sampler={sampler}"])
         if sampler == "cmaes":
             _in_generations(store, study_id, spec)
-        _seconds(Suggestions(store, study_id, spec.space), spec, trials)  # what is loaded once in a process
+        _seconds(Suggestions(store, study_id, spec.space), spec, trials)  # loads what a process loads once
         suggestions = Suggestions(store, study_id, spec.space)
         first = _seconds(suggestions, spec, trials)
         later = [_seconds(suggestions, spec, trials + each) for each in range(1, n + 1)]

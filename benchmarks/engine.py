@@ -4,12 +4,12 @@
 
 `ours` is hpo.training's loop with augmentation, in the precision that it picks for this machine. `loader 0`
 and `loader 2` are the tutorial's loop: PIL images, torchvision transforms, a DataLoader with 0 and 2 loader
-processes, fp32, torch as it comes. `limit` is a bare hand-written loop over batches that lie ready in memory,
+processes, fp32, torch with its defaults. `limit` is a bare hand-written loop over batches in memory that are
 already augmented, with our precision, memory format, threads and optimizer. `per core` is ours as one process
 for each core, with one thread each, summed: what several workers reach. All train the same network.
 
-Each side has a process of its own, and they take turns within a round, so that a busy moment of the machine
-hits all of them. The ratio is the median of the rounds' ratios.
+Each side has its own process, and they take turns within a round, so that other load on the machine affects
+all of them. The ratio is the median of the rounds' ratios.
 """
 
 from __future__ import annotations

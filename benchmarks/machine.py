@@ -16,7 +16,7 @@ from hpo.settings import settings
 
 
 def machine() -> str:
-    """Processor, cores, memory, device, versions, date; and how busy the machine was with other things."""
+    """Return processor, cores, memory, device, versions, date, and the load before the benchmark."""
     load = f"load {os.getloadavg()[0]:.1f} before" if hasattr(os, "getloadavg") else "load unknown"
     gpu = f", {torch.cuda.get_device_name(0)}" if torch.cuda.is_available() else ""
     return (
@@ -34,7 +34,7 @@ def _processor() -> str:
 
 
 def images(notice: bool = True) -> Dataset:
-    """CIFAR-10 where it can be had, else the synthetic data set; says which, and why."""
+    """Return CIFAR-10 if it is available, else the synthetic data set; print which, and why."""
     name, reason = resolve_auto(settings())
     if notice:
         print(f"images: {name} ({reason})")

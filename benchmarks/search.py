@@ -4,11 +4,11 @@
     python benchmarks/search.py record --storage sqlite:///FILE --study NAME [--study NAME]
 
 `learning_curves.csv.gz` holds configurations that random search drew from the space of the study
-`cifar10_random`, each trained once on real CIFAR-10 images by `hpo run` (its head says with what
-reductions). A replay takes them up in the order of a strategy, with simulated workers for which every epoch
-takes the same time, and ends trials by the same pure functions that `hpo run` uses. The target is the result
-that the best 5 % (or 1 %) of all configurations reach; what counts is the epochs trained, by all workers
-together, until any trial has shown it.
+`cifar10_random`, each trained once on real CIFAR-10 images by `hpo run` (its header lists the reductions). A
+replay takes them in the order of a strategy, with simulated workers for which every epoch takes the same
+time, and ends trials by the same pure functions that `hpo run` uses. The target is the result that the best 5
+% (or 1 %) of all configurations reach; the cost is the number of epochs trained, by all workers together,
+until any trial reaches it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ BUDGETS = (25, 50, 100, 200, 400, 800)
 ASHA_BAR = 0.25
 """Asha's epochs to the top 5 %, over those of random search that trains every trial in full, at 4 workers."""
 STAGED_BAR = 0.75
-"""In how many repeats coarse to fine ends with a better configuration than random search, at 4 workers."""
+"""Share of repeats in which coarse to fine finds a better configuration than random search, at 4 workers."""
 STAGED = "48 short, 48 around"
 _PROMOTE = Asha(promote=True)
 _SHORT = Leg(48, short=True, pruner=_PROMOTE)
@@ -109,14 +109,14 @@ def main() -> None:
         if arguments.numbers:
             curves = curves.part(*arguments.numbers)
         if not curves.trials:
-            parser.error("argument --numbers: the table has no configuration of these numbers")
+            parser.error("argument --numbers: the table has no configurations with these numbers")
         report(curves, arguments.repeats)
 
 
 def _numbers(text: str) -> tuple[int, int]:
     first, separator, last = text.partition("-")
     if not (separator and first.isdecimal() and last.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} is no range of numbers, e.g. 0-359")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid range of numbers, e.g. 0-359")
     return int(first), int(last)
 
 
@@ -140,11 +140,9 @@ def report(curves: Curves, repeats: int) -> None:
     for share in (0.05, 0.01):
         print(f"\nmedian epochs to the top {share:.0%}, by all workers\n{_to_target(curves, runs, share)}")
     print(f"\nmedian time to the top 5 %, in epochs of a worker\n{_time_to_target(curves, runs, 0.05)}")
-    print(f"\nmean distance to the best after so many epochs, 4 workers\n{_regret(runs, best)}")
+    print(f"\nmean distance to the best after the given number of epochs, 4 workers\n{_regret(runs, best)}")
     duels = staged(curves, repeats)
-    print(
-        f"\ncoarse to fine, confirmed, against random search of as many epochs, 4 workers\n{_staged(duels)}"
-    )
+    print(f"\ncoarse to fine, confirmed, against random search of equal epochs, 4 workers\n{_staged(duels)}")
     _bars(curves, runs, duels)
 
 
@@ -154,12 +152,12 @@ Runs = dict[tuple[str, int], list[list[Point]]]
 def replays(
     orders: Sequence[Sequence[Recorded]], epochs: int, strategy: Strategy, workers: int
 ) -> list[list[Point]]:
-    """A repeat for each order; strategies with the same kind of order get the same ones."""
+    """Replay each order; strategies with the same kind of order get the same ones."""
     return [Replay(order, epochs, workers, strategy.pruner, strategy.checked).run() for order in orders]
 
 
 def at_the_limit(curves: Curves, share: float, workers: int, repeats: int) -> list[list[Point]]:
-    """An oracle in place of a pruner: it ends after an epoch whatever will not come to the best ``share``."""
+    """Replay with an oracle as pruner: it ends after an epoch what will not reach the best ``share``."""
     target = curves.threshold(share)
     known = tuple(
         each if each.best >= target else replace(each, curve=each.curve[:1], cause="known")
@@ -170,12 +168,12 @@ def at_the_limit(curves: Curves, share: float, workers: int, repeats: int) -> li
 
 
 def until(run: Sequence[Point], target: float) -> Point | None:
-    """The first point at which the target was reached; None if it never was."""
+    """Return the first point at which the target was reached; None if it never was."""
     return next((point for point in run if point.best >= target), None)
 
 
 def median_epochs(curves: Curves, runs: list[list[Point]], share: float) -> float:
-    """To the best ``share``; a repeat that never got there counts as infinitely many."""
+    """Return the median epochs to the best ``share``; a repeat that never reaches it counts as infinite."""
     target = curves.threshold(share)
     reached = [until(run, target) for run in runs]
     return statistics.median(point.epochs if point else math.inf for point in reached)
@@ -219,19 +217,19 @@ def _regret(runs: Runs, best: float) -> str:
 
 @dataclass(frozen=True)
 class Duels:
-    """Coarse to fine against one rival, repeat by repeat, with the same order of configurations."""
+    """Coarse to fine against one baseline, repeat by repeat, with the same order of configurations."""
 
     ours: list[Picked]
     theirs: list[Picked]
 
     def share(self, sign: int) -> float:
-        """Of the repeats: better (1), the same (0), worse (-1)."""
+        """Return the share of repeats that are better (1), the same (0) or worse (-1)."""
         differences = [a.value - b.value for a, b in zip(self.ours, self.theirs, strict=True)]
         return statistics.mean((each > 0) - (each < 0) == sign for each in differences)
 
 
 def staged(curves: Curves, repeats: int) -> dict[tuple[str, str], Duels]:
-    """Every plan against every rival, which has the epochs that the plan took in that repeat."""
+    """Compare every plan with every baseline, which gets the epochs that the plan took in that repeat."""
     spec, duels = recorded_spec(), {}
     for what, plan in PLANS.items():
         if plan.legs[0].short and not curves.short_epochs:

@@ -1,4 +1,4 @@
-"""The very statements of a recorded epoch, replayed by pgbench: its clients cost next to nothing."""
+"""The exact statements of a recorded epoch, replayed by pgbench, whose clients use almost no CPU time."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from sqlalchemy import event
 from hpo.storage.store import ResultsStore
 
 _FIRST_TRIAL = 70_000_001
-"""Numbers that nothing else in the statements has."""
+"""A number that occurs nowhere else in the statements, as ``EPOCH`` is."""
 EPOCH = 90_000_001
 
 
 def number_trials_from_here(store: ResultsStore) -> None:
-    """The next trial of the database is the first of the replay."""
+    """Make the next trial of the database the first of the replay."""
     with psycopg.connect(store.url) as connection:
         connection.execute(f"ALTER SEQUENCE trials_trial_id_seq RESTART WITH {_FIRST_TRIAL}".encode())
 
 
 @contextmanager
-def _heard(store: ResultsStore) -> Iterator[list[bytes]]:
-    """The statements that go to the database meanwhile, with their values in them."""
-    said: list[bytes] = []
+def _sent_statements(store: ResultsStore) -> Iterator[list[bytes]]:
+    """Collect the statements sent to the database meanwhile, with their values."""
+    sent: list[bytes] = []
 
-    def hear(_connection: Any, cursor: Any, statement: str, values: Any, _context: Any, many: bool) -> None:
+    def note(_connection: Any, cursor: Any, statement: str, values: Any, _context: Any, many: bool) -> None:
         client = psycopg.ClientCursor(cursor.connection)
-        said.extend(client.mogrify(statement, each).encode() for each in (values if many else [values]))
+        sent.extend(client.mogrify(statement, each).encode() for each in (values if many else [values]))
 
-    event.listen(store.engine, "before_cursor_execute", hear)
+    event.listen(store.engine, "before_cursor_execute", note)
     try:
-        yield said
+        yield sent
     finally:
-        event.remove(store.engine, "before_cursor_execute", hear)
+        event.remove(store.engine, "before_cursor_execute", note)
 
 
 def script(store: ResultsStore, transactions: list[Callable[[], None]]) -> str:
-    """What they send for the replay's first trial and ``EPOCH``, for any client's trial and epoch."""
+    """Return the transactions' statements as a script for any client's trial and epoch."""
     parts = [r"\set trial " + f"{_FIRST_TRIAL} + :client_id", r"\set epoch random(1, 2000000000)"]
     for transaction in transactions:
-        with _heard(store) as said:
+        with _sent_statements(store) as sent:
             transaction()
-        parts += ["BEGIN;", *(f"{_for_any(each.decode())};" for each in said), "COMMIT;"]
+        parts += ["BEGIN;", *(f"{_for_any(each.decode())};" for each in sent), "COMMIT;"]
     return "\n".join(parts) + "\n"
 
 
@@ -59,7 +59,7 @@ def _for_any(statement: str) -> str:
 def replay(
     url: str, programs: Path, folder: Path, text: str, clients: int, rate: float, seconds: float
 ) -> list[float]:
-    """Record so many epochs a second over so many connections; how long each took since it was due."""
+    """Record ``rate`` epochs per second over ``clients`` connections; return each one's seconds since due."""
     file, log = folder / "epoch.sql", folder / f"log-{rate:g}"
     file.write_text(text)
     command = [

@@ -1,8 +1,8 @@
-"""Is the synthetic data set quick to make, and hard enough that tuning matters?
+"""Is the synthetic data set quick to make, and hard enough for tuning to matter?
 
     python benchmarks/synthetic.py [--seeds 3] [--device auto]
 
-The bars: 12,000 pictures in under 5 s on one core; a linear classifier below 45 % validation accuracy at its
+The bars: 12,000 images in under 5 s on one core; a linear classifier below 45 % validation accuracy at its
 best learning rate; a good small CNN above 85 %; a bad learning rate at chance, which is 10 %. Each row is the
 mean over seeds of weights, data order and augmentation; the split is the same for all.
 """
@@ -70,7 +70,7 @@ def accuracies(dataset: Dataset, values: dict[str, Any], seeds: int, device: tor
 
 def row(name: str, found: list[float], bar: str) -> list[str]:
     cells = [name, f"{statistics.mean(found):.1f}", f"{min(found):.1f} to {max(found):.1f}", bar]
-    print("  ".join(cells), file=sys.stderr, flush=True)  # it takes minutes: show that it moves
+    print("  ".join(cells), file=sys.stderr, flush=True)  # shows progress: it takes minutes
     return cells
 
 
@@ -90,7 +90,7 @@ def main() -> None:
     prepare_process(divide_threads(1))
     device = resolve_device(arguments.device)
     print(machine())
-    print(f"12,000 pictures: {making_seconds():.1f} s of one core (bar: below 5)")
+    print(f"12,000 images: {making_seconds():.1f} s of one core (bar: below 5)")
     dataset = load_dataset("synthetic", settings=settings())
     linear = {lr: accuracies(dataset, {**LINEAR, "lr": lr}, arguments.seeds, device) for lr in LINEAR_LRS}
     best = max(linear, key=lambda lr: statistics.mean(linear[lr]))
@@ -98,7 +98,7 @@ def main() -> None:
     rows += [
         row(name, accuracies(dataset, values, arguments.seeds, device), bar) for name, values, bar in CASES
     ]
-    header = [f"9,000 pictures, n = {arguments.seeds} seeds", "accuracy, %", "lowest to highest", "bar"]
+    header = [f"9,000 images, n = {arguments.seeds} seeds", "accuracy, %", "lowest to highest", "bar"]
     print(table(header, rows))
 
 

@@ -1,21 +1,21 @@
-"""How much sooner hpo reaches the best accuracy of what one would write with Optuna and PyTorch.
+"""How much sooner hpo reaches the best accuracy of a plain Optuna and PyTorch script.
 
     python benchmarks/time_to_target.py [--trials 24] [--epochs 5] [--images 10000] [--width 16]
 
 `plain` is Optuna's own PyTorch example adapted to CIFAR-10: one process, PIL images, torchvision transforms,
 a DataLoader, fp32, a random sampler, no pruning, a constant learning rate. `ours` is `hpo run` on the same
 space, with the same network, images, epochs and number of trials, as hpo starts it on this machine: start of
-processes and database included. What a study file has for those in a hurry is used: `first: defaults`, so
-that the first trial is hpo's default configuration, and `pruner: asha`. Decoding of the images, once in a
-machine's life, is not counted for either side.
+processes and database included. It uses the options of a study file that save time: `first: defaults`, so
+that the first trial is hpo's default configuration, and `pruner: asha`. Decoding the images, done once per
+machine, is not counted for either side.
 
-`ours` runs twice: with hpo's own schedule of the learning rate (cosine), as a study has it that says nothing
-of schedules, which the bar is for; and with a constant one, so that each training is the same as plain's.
+`ours` runs twice: with hpo's own schedule of the learning rate (cosine), the default, to which the bar
+applies; and with a constant one, so that each training is the same as plain's.
 
-For each seed `plain` runs first, alone, and says when it first had its best value; then each of ours, alone,
-until a trial that was drawn has a value as good, or all are done. The ratio is of plain's time and of ours
-until any trial was as good, 0 if none ever was; the bar is for the median over the seeds. `drawn` leaves out
-the trial that was not.
+For each seed `plain` runs first, alone, which gives the time of its best value; then each of ours, alone,
+until a drawn trial is as good, or all are done. The ratio is plain's time over ours until any trial was as
+good, 0 if none was; the bar is for the median over the seeds. `drawn` excludes the first trial, which was not
+drawn.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class _PilImages(torch.utils.data.Dataset[tuple[Tensor, int]]):
 
 
 def plain(arguments: argparse.Namespace, seed: int, pipe: Connection) -> None:
-    """Optuna's example (github.com/optuna/optuna-examples, pytorch_simple.py), in a process of its own."""
+    """Optuna's example (github.com/optuna/optuna-examples, pytorch_simple.py), in a separate process."""
     began = time.perf_counter()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     dataset = images(notice=False)
@@ -140,7 +140,7 @@ def _loaders(arguments: argparse.Namespace, dataset: Dataset, seed: int) -> tupl
     val = _PilImages(dataset, rows.val, transforms.Compose(usual))
     workers: dict[str, Any] = {"num_workers": arguments.loaders}
     if arguments.loaders and sys.platform == "linux":
-        workers["multiprocessing_context"] = "fork"  # its default, which this spawned process has lost
+        workers["multiprocessing_context"] = "fork"  # the default, not inherited by this spawned process
     return (
         torch.utils.data.DataLoader(train, batch_size=64, shuffle=True, **workers),
         torch.utils.data.DataLoader(val, batch_size=64, **workers),
@@ -148,7 +148,7 @@ def _loaders(arguments: argparse.Namespace, dataset: Dataset, seed: int) -> tupl
 
 
 def _plain_training(configuration: Configuration, train: Any, val: Any) -> float:
-    """The last epoch's validation accuracy, as the example returns it; 0 if the loss was no number."""
+    """The last epoch's validation accuracy, as the example returns it; 0 if the loss was not a number."""
     model = build_model(configuration, classes=10, key=Key(0) / configuration.lr.hex(), sample=None)
     optimizer = torch.optim.SGD(
         model.parameters(),
@@ -171,7 +171,7 @@ def _plain_training(configuration: Configuration, train: Any, val: Any) -> float
 
 
 def run_plain(arguments: argparse.Namespace, seed: int) -> Iterator[Point]:
-    """Every trial of the plain script as it ends."""
+    """Yield every trial of the plain script as it ends."""
     ours, theirs = multiprocessing.get_context("spawn").Pipe(duplex=False)
     process = multiprocessing.get_context("spawn").Process(target=plain, args=(arguments, seed, theirs))
     process.start()
@@ -184,7 +184,7 @@ def run_plain(arguments: argparse.Namespace, seed: int) -> Iterator[Point]:
 def run_ours(
     arguments: argparse.Namespace, seed: int, dataset: str, target: float, schedule: str
 ) -> Iterator[Point]:
-    """Our trials as they end, until one that was drawn is as good as ``target``."""
+    """Yield our trials as they end, until a drawn one is as good as ``target``."""
     document = {
         "study": "race",
         "seed": seed,
@@ -225,7 +225,7 @@ def run_ours(
 
 
 def race(arguments: argparse.Namespace, seed: int, dataset: str) -> list[list[str]]:
-    """One seed's rows of the table."""
+    """Return one seed's rows of the table."""
     theirs = list(run_plain(arguments, seed))
     target = max(point.value for point in theirs)
     reached = next(point.seconds for point in theirs if point.value == target)
@@ -252,7 +252,7 @@ def race(arguments: argparse.Namespace, seed: int, dataset: str) -> list[list[st
 
 
 def _reached(theirs: float, as_good: list[Point]) -> list[str]:
-    """When the first was as good, and how much sooner that is."""
+    """Return when the first was as good, and how much sooner that is."""
     if not as_good:
         return ["never", "0"]
     return [f"{as_good[0].seconds:.1f}", f"{theirs / as_good[0].seconds:.1f}"]

@@ -207,7 +207,7 @@ Event: TypeAlias = (
 
 
 def as_dict(event: Event) -> dict[str, Any]:
-    """Return an event's fields, as JSON has them: the numbers of an epoch lie beside the others."""
+    """Return an event's fields, as JSON has them: an epoch's numbers are on the same level."""
     values = asdict(event)
     result: dict[str, Any] = values.pop("result", {})
     return values | result

@@ -1,4 +1,4 @@
-"""Atomic file writes: a file is complete or absent, even if processes are killed or write at once."""
+"""Atomic file writes: a file is complete or absent, even if processes are killed or write concurrently."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from hpo.testing.faults import fault_point
 
 @contextmanager
 def atomic_file(path: Path, *, faults: str = "", first_wins: bool = False) -> Iterator[BinaryIO]:
-    """Open a temporary file that takes the place of ``path`` once all is written and synced to the disk.
+    """Open a temporary file that replaces ``path`` once everything is written and synced to disk.
 
-    With ``first_wins``, a file that another writer has put there meanwhile stays. ``faults`` is the prefix of
-    this write's fault points. Raises ``OSError``.
+    With ``first_wins``, a file that another writer has created in the meantime is kept. ``faults`` is the
+    prefix of this write's fault points. Raises ``OSError``.
     """
     temporary = temporary_beside(path)
     try:
@@ -52,7 +52,7 @@ def _fault_point(prefix: str, name: str) -> None:
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """Make a temporary folder that becomes ``folder`` once all is written. Raises ``OSError``."""
+    """Create a temporary folder that becomes ``folder`` once everything is written. Raises ``OSError``."""
     temporary = temporary_beside(folder)
     try:
         temporary.mkdir(parents=True)
@@ -65,26 +65,26 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file atomically, so that it survives a power cut. Raises ``OSError``."""
+    """Write a file atomically and durably: it survives a power failure. Raises ``OSError``."""
     with atomic_file(path) as file:
         write(file)
     sync_folder(path.parent)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` as ``write_file`` does."""
+    """Write ``content`` with ``write_file``."""
     write_file(path, lambda file: file.write(content))
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write an output file of the user's. Raises ``UserError`` if that is not possible."""
+    """Write an output file for the user. Raises ``UserError`` if it cannot be written."""
     with replacing(path) as file:
         file.write(text)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[TextIO]:
-    """Open a text file that takes the place of ``path`` once all is written.
+    """Open a text file that replaces ``path`` once everything is written.
 
     Raises ``UserError`` if the file cannot be written.
     """
@@ -98,7 +98,7 @@ def replacing(path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def replacing_bytes(path: Path) -> Iterator[BinaryIO]:
-    """As ``replacing``, for bytes. A path like /dev/stdout or a pipe is written to directly."""
+    """Do the same as ``replacing`` for bytes. A path like /dev/stdout or a pipe is written to directly."""
     try:
         is_special = path.exists() and not path.is_file()
         with path.open("wb") if is_special else atomic_file(path) as file:
@@ -118,14 +118,14 @@ _SAMPLES, _SAMPLE_BYTES = 64, 4096
 
 
 class FileMark(BaseModel):
-    """What a file must look like: its size in bytes, and SHA-256 of the sampled ones."""
+    """The expected size of a file in bytes, and the SHA-256 of sampled blocks."""
 
     size: int
     sample: str
 
 
 def file_mark(path: Path) -> FileMark:
-    """Size and sampled checksum: 64 blocks of 4 KiB, evenly spread from the first to the last."""
+    """Return a file's size and sampled checksum: 64 blocks of 4 KiB, evenly spaced from first to last."""
     size = path.stat().st_size
     digest = hashlib.sha256()
     with path.open("rb") as handle:
@@ -137,10 +137,10 @@ def file_mark(path: Path) -> FileMark:
 
 @contextmanager
 def locked(path: Path) -> Iterator[bool]:
-    """Hold the lock beside ``path``, so that work is not done twice; yields whether it is held.
+    """Hold the lock file of ``path``, so that work is not done twice; yield whether it is held.
 
-    It only saves work: where files cannot be locked (some network file systems, Windows) nothing is held, and
-    what is written stays right because it is put in place in one step. A killed holder's lock is released.
+    The lock only saves work: where files cannot be locked (some network file systems, Windows), it is not
+    held, and results stay correct because files are replaced atomically. A killed holder's lock is released.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("wb") as handle:
@@ -159,12 +159,12 @@ def _flock(handle: BinaryIO) -> bool:
 
 
 def temporary_beside(path: Path) -> Path:
-    """A unique name in the folder of ``path``."""
+    """Return a unique path in the folder of ``path``."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed writers of ``path`` left; only for the holder of its lock."""
+    """Remove temporary files of killed writers of ``path``; only the holder of its lock may call this."""
     for leftover in path.parent.glob(f".{path.name}.*.tmp"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
@@ -173,16 +173,16 @@ def remove_leftovers(path: Path) -> None:
 
 
 def mark_used(path: Path) -> None:
-    """Write the time of use to a cached file, by which `hpo db prune` knows what is idle.
+    """Set the modification time of a cached file to now, so that `hpo db prune` knows which files are unused.
 
-    Many disks keep no times of reading. A cache that this user may only read is not marked.
+    Many disks do not record access times. A cache that this user cannot write to is not marked.
     """
     with suppress(OSError):
         os.utime(path)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the entries of a folder survive a power cut, where the system can."""
+    """Make a folder's entries survive a power failure, where the system supports it."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -192,7 +192,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def cannot_write(what: str, path: Path, variable: str, error: OSError, needed_bytes: int) -> DataError:
-    """The error for a write that failed: which file, why, how much room it takes, what to change."""
+    """Return the error for a failed write: which file, why, the space it needs, and what to change."""
     needed = f"{needed_bytes / 1e6:,.0f} MB"
     if error.errno in _FULL:
         return DataError(
@@ -201,5 +201,5 @@ def cannot_write(what: str, path: Path, variable: str, error: OSError, needed_by
         )
     return DataError(
         f"cannot write {what} ({needed}) at {path}: {error.strerror or error}\n"
-        f"Set {variable} to a folder that can be written."
+        f"Set {variable} to a writable folder."
     )

@@ -81,7 +81,7 @@ def _sources_hash() -> str:
 def _sources() -> dict[str, Path]:
     """Return every file of ours that a result may depend on, by its path in the package.
 
-    In a checkout `hpo.models` lies beside the package, not in it.
+    In a checkout `hpo.models` is next to the package, not in it.
     """
     folders = {"": _PACKAGE}
     models = find_spec("hpo.models")

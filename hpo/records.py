@@ -70,7 +70,7 @@ NO_REMEDY = Remedy("")
 
 @dataclass(frozen=True)
 class Finding:
-    """One check's number beside its threshold, what it means, and what to change; NaN for no number."""
+    """One check's number and threshold, what they mean, and what to change; NaN for no number."""
 
     check: str
     severity: Severity
@@ -154,7 +154,7 @@ def stored_fields(record: type) -> dict[str, str]:
 
 
 def stored(record: EpochResult | Finding | LayerStatistics | StudyFinding) -> dict[str, Any]:
-    """Return what of a record is stored and shown as JSON, by its names there; None for what is empty."""
+    """Return the stored fields by their names in the database and JSON; None for empty values."""
     names = stored_fields(type(record))
     return {there: _plain(getattr(record, name)) for name, there in names.items()}
 

@@ -20,7 +20,7 @@ def mlp(options: NetworkOptions, *, in_shape: Shape = (3, 32, 32), classes: int)
 
 def perceptron(options: NetworkOptions, *, inputs: int, hidden: list[int], classes: int) -> Network:
     """Hidden layers of any sizes; images are flattened. Dropout follows each of them, whatever its kind:
-    a unit has no neighbours to be dropped with.
+    a unit has no neighbors to be dropped with.
     """
     plain = replace(options, dropout_kind="plain")
     return Network({"head": head(plain, inputs, hidden, classes, drop_inputs=False)})

@@ -33,7 +33,7 @@ def resnet(options: NetworkOptions, *, in_shape: Shape = (3, 32, 32), classes: i
 
 
 class Residual(nn.Module):
-    """Two 3 x 3 convolutions beside a shortcut; the second activation follows the sum.
+    """Two 3 x 3 convolutions and a shortcut; the second activation follows the sum.
 
     Shortcuts have no weights (option A): where channels double, every second pixel is taken and channels of
     zeros are added. With maxout the shortcut is added to each piece. With ``batch_norm: after`` the

@@ -107,32 +107,68 @@ def empty_storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
     _drop_database(server, name)
 
 
+Fill = Callable[[str], None]
+"""Writes what a test starts from into the database of a URL."""
+NewDatabase = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def _filled() -> dict[tuple[str, Fill], Any]:
+    """Databases to copy that hold what a test starts from, by engine and contents."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def contents() -> Fill | None:
+    """What the databases of `storage_url` hold; a module overrides it, and it is written once."""
+    return None
+
+
 @pytest.fixture(params=ENGINES)
-def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a database with every table and view, and nothing in them."""
-    if request.param == "sqlite":
-        shutil.copy(request.getfixturevalue("_sqlite_template"), tmp_path / "hpo.db")
-        yield f"sqlite:///{tmp_path / 'hpo.db'}"
-        return
-    server = request.getfixturevalue("postgres_server")
-    name = f"hpo_{uuid.uuid4().hex[:12]}"
-    yield _create_database(server, name, template=request.getfixturevalue("_postgres_template"))
-    _drop_database(server, name)
+def storage_url(request: pytest.FixtureRequest, new_database: NewDatabase, contents: Fill | None) -> str:
+    """The URL of a database with every table and view, and nothing in them but the `contents`."""
+    return new_database(request.param, contents)
 
 
 @pytest.fixture
-def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
+def new_database(
+    request: pytest.FixtureRequest, tmp_path: Path, _filled: dict[tuple[str, Fill], Any]
+) -> Iterator[NewDatabase]:
     """Makes a database of the named engine with every table, as often as it is called; its URL."""
     made: list[str] = []
 
-    def make(engine: str) -> str:
-        name = f"hpo_{uuid.uuid4().hex[:12]}"
+    def make(engine: str, fill: Fill | None = None) -> str:
         if engine == "sqlite":
-            shutil.copy(request.getfixturevalue("_sqlite_template"), tmp_path / f"{name}.db")
-            return f"sqlite:///{tmp_path / f'{name}.db'}"
+            path = tmp_path / ("hpo.db" if not (tmp_path / "hpo.db").exists() else f"{uuid.uuid4().hex}.db")
+            shutil.copy(sqlite_template(fill), path)
+            return f"sqlite:///{path}"
+        name = f"hpo_{uuid.uuid4().hex[:12]}"
         made.append(name)
-        template = request.getfixturevalue("_postgres_template")
-        return _create_database(request.getfixturevalue("postgres_server"), name, template=template)
+        server = request.getfixturevalue("postgres_server")
+        return _create_database(server, name, template=postgres_template(fill))
+
+    def sqlite_template(fill: Fill | None) -> Path:
+        empty: Path = request.getfixturevalue("_sqlite_template")
+        if fill is None:
+            return empty
+        if ("sqlite", fill) not in _filled:
+            path = empty.with_name(f"{uuid.uuid4().hex}.db")
+            shutil.copy(empty, path)
+            fill(f"sqlite:///{path}")
+            _filled["sqlite", fill] = path
+        filled: Path = _filled["sqlite", fill]
+        return filled
+
+    def postgres_template(fill: Fill | None) -> str:
+        empty: str = request.getfixturevalue("_postgres_template")
+        if fill is None:
+            return empty
+        if ("postgresql", fill) not in _filled:
+            name = f"hpo_filled_{uuid.uuid4().hex[:12]}"
+            fill(_create_database(request.getfixturevalue("postgres_server"), name, template=empty))
+            _filled["postgresql", fill] = name
+        filled: str = _filled["postgresql", fill]
+        return filled
 
     yield make
     for name in made:

@@ -1,4 +1,4 @@
-"""The labelled faults. Causes, fixes and bases were written down before any verdict on them had been seen.
+"""The labeled faults. Causes, fixes and bases were written down before any verdict on them had been seen.
 
 A fault counts only if it hurts: the benchmark measures each against its sound base, seed by seed.
 """

@@ -26,8 +26,8 @@ HURTS = 0.03
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What the babysitter would have said of a recorded run."""
+class Judgment:
+    """The babysitter's verdict on a recorded run, and what it would have stopped."""
 
     curve: Curve
     verdict: Verdict
@@ -55,27 +55,27 @@ class Judgement:
         return min(1.0, finding.step / total)
 
 
-def judged(path: Path) -> Judgement:
+def judged(path: Path) -> Judgment:
     """Replay the checks on the recording at ``path``."""
     seen = seen_of(path)
     findings = replay(seen, Thresholds())
-    return Judgement(curve_of(path), verdict(findings), tuple(findings), seen)
+    return Judgment(curve_of(path), verdict(findings), tuple(findings), seen)
 
 
 @dataclass(frozen=True)
 class FaultJudged:
-    """A fault's judgements, one per seed, and the accuracy of its sound twins."""
+    """A fault's judgments, one per seed, and the accuracy of its sound twins."""
 
     fault: Fault
     half: Half
     seeds: tuple[int, ...]
-    judgements: tuple[Judgement, ...]
+    judgments: tuple[Judgment, ...]
     twins: tuple[float, ...]
 
     @property
     def damage(self) -> float:
         """Accuracy that the fault costs, in the median of the seeds."""
-        pairs = zip(self.twins, self.judgements, strict=True)
+        pairs = zip(self.twins, self.judgments, strict=True)
         return statistics.median(twin - each.curve.final_accuracy for twin, each in pairs)
 
     @property
@@ -85,7 +85,7 @@ class FaultJudged:
 
     def detected(self) -> int:
         """Seeds with an alarm."""
-        return sum(bool(each.alarms) for each in self.judgements)
+        return sum(bool(each.alarms) for each in self.judgments)
 
     def named(self, places: int) -> int:
         """Seeds whose cause is right, among the first ``places`` (1 or 2) that the verdict names."""
@@ -94,7 +94,7 @@ class FaultJudged:
                 cause in self.fault.causes
                 for cause in (each.verdict.cause, each.verdict.second_cause)[:places]
             )
-            for each in self.judgements
+            for each in self.judgments
         )
 
 
@@ -109,19 +109,19 @@ def judge_faults(folder: Path, half: Half | None) -> list[FaultJudged]:
         twins = {seed: folder / "bases" / f"{each.base}-{seed}.json" for seed in fault.SEEDS}
         seeds = tuple(seed for seed in fault.SEEDS if runs[seed].exists() and twins[seed].exists())
         if seeds:
-            judgements = tuple(judged(runs[seed]) for seed in seeds)
+            judgments = tuple(judged(runs[seed]) for seed in seeds)
             accuracies = tuple(curve_of(twins[seed]).final_accuracy for seed in seeds)
-            found.append(FaultJudged(each, chosen[name], seeds, judgements, accuracies))
+            found.append(FaultJudged(each, chosen[name], seeds, judgments, accuracies))
     return found
 
 
 @dataclass(frozen=True)
 class HealthyJudged:
-    """A sound program's judgements, one per seed."""
+    """A sound program's judgments, one per seed."""
 
     name: str
     half: Half
-    judgements: tuple[Judgement, ...]
+    judgments: tuple[Judgment, ...]
     counts: bool
     """Whether it did train well."""
 
@@ -161,6 +161,6 @@ def share(numerator: int, denominator: int) -> str:
     return f"{100 * numerator / denominator:.1f} % of {denominator}" if denominator else "none"
 
 
-def runs_of(judged_programs: Sequence[FaultJudged | HealthyJudged]) -> list[Judgement]:
+def runs_of(judged_programs: Sequence[FaultJudged | HealthyJudged]) -> list[Judgment]:
     """All runs of these programs."""
-    return [each for program in judged_programs for each in program.judgements]
+    return [each for program in judged_programs for each in program.judgments]

@@ -32,7 +32,7 @@ def preprocessed(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
 
 
 def augmented(configuration: Configuration, images: Tensor, generator: torch.Generator) -> Tensor:
-    """A batch, randomly changed as the configuration says."""
+    """A batch, randomly changed as the configuration specifies."""
     return augment(images, configuration.augmentation, configuration.augmentation_strength, generator)
 
 

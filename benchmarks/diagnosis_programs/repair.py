@@ -1,4 +1,4 @@
-"""Applies the remedy of each fault's verdict, and trains again: is the accuracy back?"""
+"""Applies the remedy of each fault's verdict, and trains again: does the accuracy recover?"""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def _treated(name: str, change: Mapping[str, Any]) -> Program:
 def treatments(faults: Sequence[FaultJudged]) -> list[Treatment]:
     """One for each run of the repairable faults that hurt; the first seed of all, then the next."""
     found = [
-        Treatment(each.fault.name, seed, judgement.verdict.change, twin)
+        Treatment(each.fault.name, seed, judgment.verdict.change, twin)
         for each in faults
         if each.counts and each.fault.repairable
-        for seed, judgement, twin in zip(each.seeds, each.judgements, each.twins, strict=True)
+        for seed, judgment, twin in zip(each.seeds, each.judgments, each.twins, strict=True)
     ]
     return sorted(found, key=lambda treatment: treatment.seed)

@@ -34,7 +34,7 @@ EPOCH_NUMBERS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
 @dataclass
 class Curve:
-    """What became of a training; losses in nats, accuracies in [0, 1], one entry per epoch."""
+    """The outcome of a training; losses in nats, accuracies in [0, 1], one entry per epoch."""
 
     train_loss: list[float] = field(default_factory=list)
     train_accuracy: list[float] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Curve:
     error: str = ""
     """The exception that ended it."""
     fatal_step: int | None = None
-    """Steps taken when the babysitter first asked to stop; the training goes on all the same."""
+    """Steps taken when the babysitter first asked to stop; the training continues anyway."""
     seconds: float = 0.0
     """Training, validation and the babysitter."""
 
@@ -62,7 +62,7 @@ class Curve:
 def pixels(train_images: int | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Bytes (N, 3, 32, 32) and labels (N,) to train on, then to validate on; the same for every seed.
 
-    A stratified part of CIFAR-10, or of the synthetic pictures where there is none.
+    A stratified part of CIFAR-10, or of the synthetic images where it is missing.
     """
     dataset = load_images(notice=False)
     share = VAL_IMAGES / len(dataset.train_labels)
@@ -138,7 +138,7 @@ class Script:
         return images, labels, self.val_images[rows], self.val_labels[rows]
 
     def train(self) -> Curve:
-        """Train to the end, whatever the babysitter says."""
+        """Train to the end, whatever the babysitter decides."""
         program, model, curve, sitter = self.program, self.model, self.curve, self.sitter
         started = time.perf_counter()
         self._note(sitter.before(*self.examples()), 0)

@@ -9,7 +9,7 @@ from pathlib import Path
 from machine import table
 
 from diagnosis_programs.halves import HALVES, Half
-from diagnosis_programs.judging import FaultJudged, HealthyJudged, Judgement, runs_of, share
+from diagnosis_programs.judging import FaultJudged, HealthyJudged, Judgment, runs_of, share
 from diagnosis_programs.repair import Treatment
 from diagnosis_programs.value import Size, Value
 
@@ -24,7 +24,7 @@ def _counting(faults: Sequence[FaultJudged], half: Half) -> list[FaultJudged]:
     return [each for each in faults if each.half == half and each.counts]
 
 
-def _sound(healthy: Sequence[HealthyJudged], half: Half) -> list[Judgement]:
+def _sound(healthy: Sequence[HealthyJudged], half: Half) -> list[Judgment]:
     return runs_of([each for each in healthy if each.half == half and each.counts])
 
 
@@ -36,7 +36,7 @@ def _of_faults(count: Callable[[FaultJudged], int]) -> Callable[..., str]:
     return cell
 
 
-def _of_healthy(count: Callable[[Judgement], bool]) -> Callable[..., str]:
+def _of_healthy(count: Callable[[Judgment], bool]) -> Callable[..., str]:
     def cell(faults: Sequence[FaultJudged], healthy: Sequence[HealthyJudged], half: Half) -> str:
         runs = _sound(healthy, half)
         return share(sum(count(each) for each in runs), len(runs))
@@ -60,14 +60,14 @@ def fault_rows(faults: Sequence[FaultJudged]) -> str:
 
 
 def _fault_row(each: FaultJudged) -> list[str]:
-    seeds = len(each.judgements)
-    noticed = [at for run in each.judgements if (at := run.noticed_at) is not None]
+    seeds = len(each.judgments)
+    noticed = [at for run in each.judgments if (at := run.noticed_at) is not None]
     return [
         each.fault.name,
         each.half,
         " / ".join(each.fault.causes),
-        _counted(_called(run) for run in each.judgements),
-        _counted(run.alarms[0].check if run.alarms else "-" for run in each.judgements),
+        _counted(_called(run) for run in each.judgments),
+        _counted(run.alarms[0].check if run.alarms else "-" for run in each.judgments),
         f"{100 * sum(noticed) / len(noticed):.0f} %" if noticed else "-",
         f"{100 * each.damage:.0f}",
         f"{each.named(1)}/{seeds}",
@@ -75,7 +75,7 @@ def _fault_row(each: FaultJudged) -> list[str]:
     ]
 
 
-def _called(run: Judgement) -> str:
+def _called(run: Judgment) -> str:
     second = f" ({run.verdict.second_cause})" if run.verdict.second_cause else ""
     return f"{run.verdict.cause}{second}"
 
@@ -87,15 +87,15 @@ def _counted(names: Iterable[str]) -> str:
 
 
 def alarm_rows(healthy: Sequence[HealthyJudged]) -> str:
-    """Sound programs on which a check raised its voice."""
+    """Sound programs on which a check warned."""
     rows = [
         [each.name, each.half, finding.check, finding.severity, f"{finding.step}", finding.message]
         for each in healthy
         if each.counts
-        for run in each.judgements
+        for run in each.judgments
         for finding in run.alarms
     ]
-    header = ["sound program", "half", "check", "severity", "step", "what it said"]
+    header = ["sound program", "half", "check", "severity", "step", "message"]
     return table(header, rows) if rows else "no sound program raised an alarm"
 
 
@@ -103,7 +103,7 @@ def left_out(faults: Sequence[FaultJudged], healthy: Sequence[HealthyJudged]) ->
     """What does not count, and why."""
     harmless = [f"{each.fault.name} ({100 * each.damage:+.1f})" for each in faults if not each.counts]
     poor = [
-        f"{each.name} ({', '.join(f'{run.curve.final_accuracy:.2f}' for run in each.judgements)})"
+        f"{each.name} ({', '.join(f'{run.curve.final_accuracy:.2f}' for run in each.judgments)})"
         for each in healthy
         if not each.counts
     ]

@@ -12,7 +12,7 @@ import torch
 from machine import images as load_images
 from torch import Tensor
 
-from diagnosis_programs.judging import Judgement, judged
+from diagnosis_programs.judging import Judgment, judged
 from diagnosis_programs.runs import keep
 from diagnosis_programs.script import Curve
 from hpo.checks.babysitter import Babysitter
@@ -60,7 +60,7 @@ class ValueRun:
         """The study, in this size."""
         spec = load_study(STUDY)
         reduced = {
-            "dataset": load_images(notice=False).name,  # the synthetic pictures where there is no CIFAR-10
+            "dataset": load_images(notice=False).name,  # the synthetic images where CIFAR-10 is missing
             "train_images": self.size.images,
             "epochs": self.size.epochs,
             "width": self.size.width,
@@ -68,7 +68,7 @@ class ValueRun:
         return spec.model_copy(update={"fixed": {**spec.fixed, **reduced}})
 
     def train(self, folder: Path) -> None:
-        """Train it as ``hpo.trial.run`` does, but to the end, and keep what came of it."""
+        """Train it as ``hpo.trial.run`` does, but to the end, and store the result."""
         babysitter, curve = _watched_training(self.spec(), self.slot)
         keep(self.path(folder), curve, babysitter.seen)
 
@@ -123,31 +123,31 @@ class Value:
 
 def value_of(runs: Sequence[ValueRun], folder: Path) -> Value:
     """Judge recorded runs as they would have been stopped."""
-    judgements = [judged(run.path(folder)) for run in runs]
-    hopeless = [each for each in judgements if is_hopeless(each)]
-    others = [each for each in judgements if not is_hopeless(each)]
-    ranked = sorted(judgements, key=lambda each: -max(each.curve.val_accuracy))
+    judgments = [judged(run.path(folder)) for run in runs]
+    hopeless = [each for each in judgments if is_hopeless(each)]
+    others = [each for each in judgments if not is_hopeless(each)]
+    ranked = sorted(judgments, key=lambda each: -max(each.curve.val_accuracy))
     caught = [each.stopped_at for each in hopeless if each.stopped_at is not None]
     return Value(
-        trials=len(judgements),
+        trials=len(judgments),
         hopeless=len(hopeless),
         stopped_hopeless=len(caught),
         saved=_saved(hopeless),
         stopped_share=sum(caught) / len(caught) if caught else float("nan"),
         stopped_others=sum(each.stopped_at is not None for each in others),
         stopped_better_half=sum(each.stopped_at is not None for each in ranked[: len(ranked) // 2]),
-        saved_of_all=_saved(judgements),
+        saved_of_all=_saved(judgments),
     )
 
 
-def is_hopeless(judgement: Judgement) -> bool:
+def is_hopeless(judgment: Judgment) -> bool:
     """Ended with an accuracy that guessing reaches, or with a loss that is not a number."""
-    curve, seen = judgement.curve, judgement.seen
+    curve, seen = judgment.curve, judgment.seen
     assert seen.val_images is not None
     limit = chance_limit(seen.setup.classes, seen.val_images, GUESSING_SIGMAS)
     return not math.isfinite(curve.train_loss[-1]) or curve.val_accuracy[-1] <= limit
 
 
-def _saved(judgements: Sequence[Judgement]) -> float:
-    kept = [1 - each.stopped_at for each in judgements if each.stopped_at is not None]
-    return sum(kept) / len(judgements) if judgements else float("nan")
+def _saved(judgments: Sequence[Judgment]) -> float:
+    kept = [1 - each.stopped_at for each in judgments if each.stopped_at is not None]
+    return sum(kept) / len(judgments) if judgments else float("nan")

@@ -1,1 +1,1 @@
-"""Recorded learning curves, and strategies of search that are replayed on them."""
+"""Recorded learning curves, and search strategies that are replayed on them."""

@@ -19,9 +19,9 @@ SEARCHED = ("lr", "weight_decay", "activation", "initializer", "batch_norm", "op
 CONFIRMING = "again"
 """The stage of recording.yaml that trains the best configurations with other seeds."""
 AGAIN, SHORT_EPOCH, EPOCH, ENDED = "again_", "short_epoch_", "epoch_", "ended"
-"""How columns begin, and what stands for a training with another seed that a check ended."""
+"""Prefixes of columns, and the mark of a training with another seed that a check ended."""
 SHORT, SHORT_ENDED_BY = "-short", "short_ended_by"
-"""What is behind the names of the studies of short trainings, and what ended these."""
+"""Suffix of the names of studies of short trainings, and the column of what ended them."""
 _TRIALS = text(
     f"SELECT trial_id, slot, stage, epochs, cause, state, {', '.join(SEARCHED)} FROM results "
     "WHERE study = :study AND stage <> 'test' AND state IN ('complete', 'pruned') ORDER BY slot"
@@ -36,9 +36,9 @@ class Recorded:
     """A configuration, and its validation accuracy after each epoch that it was trained.
 
     ``cause`` is why a check ended it, after which its curve may have no epoch; empty if it was trained to its
-    end. ``again`` has the results of the trainings with other seeds, as many as there were of this
-    configuration, None of one that a check ended. ``short`` is the curve of a training of few epochs, with a
-    schedule of its own, and ``short_cause`` why a check ended that.
+    end. ``again`` has the result of each training of this configuration with another seed, None for one
+    that a check ended. ``short`` is the curve of a training of few epochs, with its own schedule, and
+    ``short_cause`` why a check ended that.
     """
 
     number: int
@@ -64,17 +64,17 @@ class Curves:
     short_epochs: int = 0
 
     def part(self, first: int, last: int) -> Curves:
-        """The configurations of these numbers, both included."""
+        """Return the configurations with these numbers, both included."""
         return replace(self, trials=tuple(each for each in self.trials if first <= each.number <= last))
 
     @property
     def shortened(self) -> Curves:
-        """The same configurations with their short trainings."""
+        """Return the same configurations with their short trainings."""
         trials = tuple(replace(each, curve=each.short, cause=each.short_cause) for each in self.trials)
         return Curves(self.short_epochs, trials)
 
     def threshold(self, share: float) -> float:
-        """The result that ``share`` of all configurations reach."""
+        """Return the result that ``share`` of all configurations reach."""
         best = sorted((each.best for each in self.trials), reverse=True)
         return best[max(1, round(share * len(best))) - 1]
 
@@ -82,8 +82,8 @@ class Curves:
 def record(url: str, studies: Sequence[str], head: Sequence[str], path: Path = FILE) -> Curves:
     """Write the studies' finished trials to a file, ``head`` above them as comments.
 
-    Numbered by slot, those of a later study after those of the one before; beside them the short trainings,
-    which are of the study with SHORT behind the name.
+    Numbered by slot, those of a later study after those of the one before; with the short trainings, from the
+    study whose name ends in SHORT.
     """
     engine = results_engine(url)
     rows: list[dict[str, Any]] = []
@@ -158,7 +158,7 @@ def _numbered(begin: str, values: Sequence[str]) -> dict[str, str]:
 
 
 def write(path: Path, head: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
-    """The table, ``head`` above it as comments; a row has the columns that it has a value for."""
+    """Write the table, ``head`` above it as comments; a row has the columns that it has a value for."""
     begins = ("number", *SEARCHED, "ended_by", AGAIN, SHORT_ENDED_BY, SHORT_EPOCH, EPOCH)
     known = dict.fromkeys(name for row in sorted(rows, key=len, reverse=True) for name in row)
     columns = [name for begin in begins for name in known if name.startswith(begin)]
@@ -172,7 +172,7 @@ def write(path: Path, head: Sequence[str], rows: Sequence[dict[str, Any]]) -> No
 
 
 def load(path: Path = FILE) -> Curves:
-    """The recorded table."""
+    """Return the recorded table."""
     lines = [line for line in gzip.decompress(path.read_bytes()).decode().splitlines() if line[0] != "#"]
     rows = list(csv.DictReader(lines))
     points = [sum(name.startswith(begin) for name in rows[0]) for begin in (EPOCH, SHORT_EPOCH)]

@@ -24,7 +24,7 @@ def in_order(
     space: Mapping[str, Distribution],
     seed: int,
 ) -> list[int]:
-    """The candidates' places, in the order in which they are drawn around ``best``."""
+    """Return the candidates' positions in the order in which they are drawn around ``best``."""
     generator = random.Random(seed)
     # Of independent exponential times each is the first with odds in proportion to its rate.
     times = [generator.expovariate(1.0) / (density(each, best, space) + 1e-300) for each in candidates]
@@ -34,27 +34,27 @@ def in_order(
 def density(
     values: Mapping[str, Any], best: Sequence[Mapping[str, Any]], space: Mapping[str, Distribution]
 ) -> float:
-    """How much more likely a draw around ``best`` is there than one from the whole ``space``."""
+    """Return how much more likely a draw around ``best`` is there than one from the whole ``space``."""
     return math.fsum(
         math.prod(
-            _factor(distribution, values[name], centre.get(name))
+            _factor(distribution, values[name], center.get(name))
             for name, distribution in space.items()
             if values.get(name) is not None
         )
-        for centre in best
+        for center in best
     ) / len(best)
 
 
-def _factor(distribution: Distribution, value: Any, centre: Any) -> float:
-    if centre is None:
+def _factor(distribution: Distribution, value: Any, center: Any) -> float:
+    if center is None:
         return 1.0
     if isinstance(distribution, Choice):
         count = len(distribution.choice)
-        others = count - (centre in distribution.choice)
+        others = count - (center in distribution.choice)
         if others == count:
             return 1.0
-        share = 1 - CHANGE if value == centre else CHANGE / others
+        share = 1 - CHANGE if value == center else CHANGE / others
         return share * count if others else 1.0
-    at, around = distribution.quantile(value), distribution.quantile(centre)
+    at, around = distribution.quantile(value), distribution.quantile(center)
     low, high = (_NORMAL.cdf((end - around) / REACH) for end in (0.0, 1.0))
     return _NORMAL.pdf((at - around) / REACH) / REACH / (high - low)

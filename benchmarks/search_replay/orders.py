@@ -1,4 +1,4 @@
-"""In which order a strategy takes up configurations of the recorded table."""
+"""The order in which a strategy takes configurations from the recorded table."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from search_replay.curves import Curves, Recorded
 CHOICES = ("activation", "initializer", "batch_norm", "optimizer")
 _RANGES = {"lr": (1e-4, 1.0), "weight_decay": (1e-6, 1e-1)}
 LEVELS = 3
-"""Of each number in the grid: both ends of its range and the middle, on the log scale."""
+"""Levels of each number in the grid: both ends of its range and the middle, on the log scale."""
 LR_WEIGHT = 8
-"""Half a decade of learning rate, an eighth of its range, counts as much as another choice: it decides most,
-and a grid answered at other learning rates would be none."""
+"""Half a decade of learning rate, an eighth of its range, counts as much as another choice: it matters most,
+and a grid answered at other learning rates would not be a grid."""
 
 
 def at_random(curves: Curves, seed: int) -> list[Recorded]:
-    """Random search: the table holds random draws; each repeat takes them in another order."""
+    """Return the order of random search: the table holds random draws; each repeat shuffles them."""
     return random.Random(seed).sample(curves.trials, len(curves.trials))
 
 
 def on_a_grid(curves: Curves, seed: int) -> list[Recorded]:
-    """A grid in order, as `sampler: grid` takes it: the first hyperparameter varies slowest.
+    """Return a grid in the order of `sampler: grid`: the first hyperparameter varies slowest.
 
-    The product of all choices and of LEVELS values of each number; each repeat names the hyperparameters in
+    The product of all choices and of LEVELS values of each number; each repeat lists the hyperparameters in
     another order. A point is answered by the recorded configuration nearest to it that was not taken yet.
     """
     values = _values(curves)
@@ -37,7 +37,7 @@ def on_a_grid(curves: Curves, seed: int) -> list[Recorded]:
 
 
 def on_a_shuffled_grid(curves: Curves, seed: int) -> list[Recorded]:
-    """The same points in random order, which is kinder to a grid that is cut short."""
+    """Return the same points in random order, which favors a grid that is stopped early."""
     values = _values(curves)
     points = [dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())]
     random.Random(seed).shuffle(points)
@@ -50,7 +50,7 @@ def _values(curves: Curves) -> dict[str, list[Any]]:
 
 
 def nearest(curves: Curves, points: Iterable[dict[str, Any]]) -> list[Recorded]:
-    """For each point the nearest recorded configuration that no earlier point took, while there are any."""
+    """Yield for each point the nearest recorded configuration that no earlier point took."""
     left = list(curves.trials)
     order = []
     for point in points:
@@ -68,7 +68,7 @@ def _levels(low: float, high: float) -> list[float]:
 
 
 def _distance(point: dict[str, Any], values: dict[str, Any]) -> float:
-    """The sum over hyperparameters: 1 for another choice, else the share of the range, on its log scale."""
+    """Return the sum over hyperparameters: 1 for another choice, else the share of the log range."""
     apart = float(sum(point[name] != values[name] for name in CHOICES))
     for name, (low, high) in _RANGES.items():
         weight = LR_WEIGHT if name == "lr" else 1

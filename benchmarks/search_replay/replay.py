@@ -19,7 +19,7 @@ from search_replay.curves import Recorded
 
 @dataclass(frozen=True)
 class Point:
-    """After so many epochs in all, at a time in epochs, the best accuracy that any trial had shown."""
+    """The best accuracy of any trial after a total number of epochs, at a time in epochs."""
 
     epochs: int
     time: int
@@ -31,7 +31,7 @@ State = Literal["running", "complete", "hopeless", "stopped", "paused"]
 
 @dataclass
 class Taken:
-    """A configuration that a replay took up: how far it was trained, and what ended it."""
+    """A configuration in a replay: how far it was trained, and what ended it."""
 
     slot: int
     recorded: Recorded
@@ -39,10 +39,10 @@ class Taken:
     done: int = 0
     state: State = "running"
     best: float = 0.0
-    """Its best accuracy so far. A curve that a check cut short stays where it was."""
+    """Its best accuracy so far. A curve that a check ended keeps its last value."""
 
     def advance(self) -> None:
-        """Train an epoch more."""
+        """Train one more epoch."""
         if self.done < len(self.recorded.curve):
             self.best = max(self.best, self.recorded.curve[self.done])
         self.done += 1
@@ -55,10 +55,10 @@ class _Waiting(RungRank):
 
 @dataclass
 class Replay:
-    """One study: trials taken up in ``order`` by ``workers`` workers, ended early by ``pruner``.
+    """One study: trials run in ``order`` by ``workers`` workers, ended early by ``pruner``.
 
-    ``checked`` says whether the checks end hopeless trials as they did when the curves were recorded; without
-    them such a trial is trained to its end and stays where it was. ``taken`` has all trials, by slot, once
+    ``checked`` is whether the checks end hopeless trials as they did when the curves were recorded; without
+    them such a trial is trained to its end and keeps its last value. ``taken`` has all trials, by slot, once
     the study has run.
     """
 
@@ -72,7 +72,7 @@ class Replay:
     _paused: dict[tuple[int, int], list[tuple[float, int]]] = field(default_factory=dict)
 
     def run(self) -> list[Point]:
-        """A point for each epoch, in the order in which they end."""
+        """Return a point for each epoch, in the order in which they end."""
         self.taken = [self._trial(slot, each) for slot, each in enumerate(self.order)]
         fresh = iter(self.taken)
         waiting = next(fresh, None)

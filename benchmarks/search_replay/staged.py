@@ -1,14 +1,14 @@
-"""A search in stages replayed: coarse, fine, confirmed; by the rules that `hpo run` begins a stage with.
+"""A search in stages replayed: coarse, fine, confirmed; with the rules with which `hpo run` starts a stage.
 
-The table stands for the space. The first stage draws from all of it; a later one from those configurations
-that lie in what `refine` leaves and that no stage took before, at random or with the odds of `around`; so
+The table represents the space. The first stage draws from all of it; a later one from the configurations
+within the ranges that `refine` leaves that no stage took before, at random or with the odds of `around`; so
 nothing beyond the recorded ranges is searched where a range is widened. What a stage carries is trained again
 with its epochs. The confirmation trains the best again, with the recorded trainings of other seeds.
 
 Whatever a search picks is judged by one training that had no part in the choice: each other seed is the judge
 in turn, and the confirmation has the rest. A search that does not confirm picks its best value, and is judged
 by the same trainings. A configuration without recorded other seeds is not confirmed; if plain search picks
-one, its own value stands, which flatters plain search.
+one, its own value counts, which flatters plain search.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ CLASSES, TRAIN_IMAGES = 10, 50_000
 
 @dataclass(frozen=True)
 class Leg:
-    """A stage that searches: how many trials, of few epochs or all, what ends them early, what they are.
+    """A searching stage: its number of trials, few epochs or all, its pruner, and its space.
 
-    ``space``, ``keep`` and ``carry`` as in a study file; they say nothing of the first stage.
+    ``space``, ``keep`` and ``carry`` as in a study file; they do not apply to the first stage.
     """
 
     trials: int
@@ -62,7 +62,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Picked:
-    """What a search gave: the judged value of what it picked, and the epochs that it trained."""
+    """The result of a search: the judged value of its pick, and the epochs that it trained."""
 
     value: float
     epochs: int
@@ -87,7 +87,7 @@ def coarse_to_fine(spec: StudySpec, curves: Curves, plan: Plan, workers: int, se
             carried = [place_of[each.number] for each in best[: leg.carry]]
             left = _left(found, leg, curves, order, seed * 10 + len(stages))
             places = [*carried, *left[: leg.trials - len(carried)]]
-        # What was drawn is not drawn again.
+        # No configuration is drawn twice.
         order = [each for each in order if each not in places]
         stages.append(_train(leg, places, curves, workers))
     searched = sum(each.done for stage in stages for each in stage)
@@ -139,7 +139,7 @@ def plain_confirmed(curves: Curves, plan: Plan, budget: int, seed: int) -> Picke
 
 
 def tried(spec: StudySpec, taken: Sequence[Taken]) -> list[StageTrial]:
-    """What `hpo run` would know of a stage's trials."""
+    """Return what `hpo run` would know about a stage's trials."""
     results = StudyResults(spec, tuple(_result(spec, each) for each in taken), CLASSES, TRAIN_IMAGES)
     found = []
     for trial, result in zip(taken, results.trials, strict=True):
@@ -206,7 +206,7 @@ def _judges(chosen: Sequence[Recorded]) -> range:
 
 
 def _judged(chosen: Recorded, judge: int) -> float:
-    """A training that a check ended is worth nothing."""
+    """Return 0 for a training that a check ended."""
     return chosen.again[judge] or 0.0
 
 

@@ -37,7 +37,7 @@ class BestWeights:
             self.update(result, model)
 
     def update(self, result: EpochResult, model: nn.Module) -> None:
-        """Copy the model's weights whatever came before."""
+        """Copy the model's weights, even if they are not better."""
         self.epoch, self.accuracy = result.epoch, result.val_accuracy
         self.weights = {name: each.detach().cpu().clone() for name, each in model.state_dict().items()}
 

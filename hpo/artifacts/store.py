@@ -1,4 +1,4 @@
-"""The best weights of a study's best trials: a folder for each, with safetensors beside readable JSON.
+"""The best weights of a study's best trials: one folder each, with safetensors and readable JSON.
 
 A folder's name contains the token of the attempt that wrote it. The newest token counts, so that a worker
 that lost its slot without noticing changes nothing. The folder appears atomically.
@@ -66,7 +66,7 @@ def save(
 ) -> Path:
     """Save the weights of a trial for the holder of ``token``, and return their folder. Raises ``OSError``.
 
-    ``study`` is written into a file beside it, to identify the study's folder.
+    ``study`` is written into a file next to it, to identify the study's folder.
     """
     import safetensors.torch
 

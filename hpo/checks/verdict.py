@@ -10,7 +10,7 @@ from hpo.checks.causes import CAUSES, HEALTHY, SYMPTOMS
 from hpo.records import Finding, Severity
 
 _WEIGHT: dict[Severity, float] = {"pass": 0.0, "note": 0.7, "warn": 1.0, "fatal": 1.0}
-"""Weight of a finding's confidence: a note alone never makes a verdict, but it can name the cause."""
+"""Weight of a finding's confidence: a note alone never leads to a verdict, but it can name the cause."""
 _EXPLAINED = 0.4
 """Factor on a cause that a likely one explains: a cascade is named after its first cause."""
 _LIKELY = 0.25

@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DecodedSplit:
-    """A split to be cached: labels (N,), and chunks of images (n, 3, 32, 32) in the same order."""
+    """A split to cache: labels (N,), and chunks of images (n, 3, 32, 32) in the same order."""
 
     labels: Labels
     chunks: Iterable[Bytes]
@@ -52,7 +52,7 @@ class DecodedSplit:
 
 @dataclass(frozen=True)
 class Decoded:
-    """A whole data set to be cached."""
+    """A complete data set to cache."""
 
     train: DecodedSplit
     test: DecodedSplit
@@ -60,9 +60,9 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Source:
-    """Where ``count`` images come from.
+    """The source of ``count`` images.
 
-    ``signature`` changes when the images do. ``decode`` is called if they are not cached; it raises
+    ``signature`` changes when the images change. ``decode`` is called if they are not cached; it may raise
     ``DataError``.
     """
 
@@ -93,11 +93,11 @@ class Cached:
 
 
 class _DamagedError(Exception):
-    """A cache folder that cannot be used, with the reason."""
+    """A cache folder cannot be used; the message is the reason."""
 
 
 def cached(source: Source, root: Path) -> Cached:
-    """Return the decoded images of a source from the cache in ``root``; decode them if they are missing.
+    """Return the decoded images of a source from the cache in ``root``; decode them if necessary.
 
     A damaged cache is rebuilt with a warning. Raises ``DataError`` if it cannot be written or read.
     """
@@ -119,7 +119,7 @@ def _open_or_warn(folder: Path) -> Cached | None:
     except FileNotFoundError:
         return None
     except _DamagedError as damage:
-        logger.warning("the image cache %s is damaged (%s); building it again", folder, damage)
+        logger.warning("the image cache %s is damaged (%s); rebuilding it", folder, damage)
         return None
 
 
@@ -149,7 +149,7 @@ def _open_array(path: Path, meta: Meta) -> npt.NDArray[Any]:
     except FileNotFoundError as error:
         raise _DamagedError(f"{path.name} is missing") from error
     if not whole:
-        raise _DamagedError(f"{path.name} is not what was written")
+        raise _DamagedError(f"{path.name} does not match meta.json")
     array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     return array
 
@@ -207,7 +207,7 @@ def _write_text(handle: BinaryIO, text: str) -> None:
 
 
 def _publish(temporary: Path, folder: Path) -> None:
-    """Move a finished folder into place. If another process was faster, its identical copy stays."""
+    """Move a finished folder into place, unless another process has already put an identical one there."""
     if folder.exists() and _open_or_none(folder) is None:
         aside = temporary_beside(folder)
         folder.replace(aside)
@@ -221,7 +221,7 @@ def _publish(temporary: Path, folder: Path) -> None:
 
 
 def source_signature(parts: Iterable[Any]) -> str:
-    """Return the SHA-256 of a description of a source, in hexadecimal."""
+    """Return the hexadecimal SHA-256 of a description of a source."""
     digest = hashlib.sha256()
     digest.update(os.fsencode("\0".join(str(part) for part in parts)))
     return digest.hexdigest()
@@ -229,16 +229,16 @@ def source_signature(parts: Iterable[Any]) -> str:
 
 Halves: TypeAlias = npt.NDArray[np.float16]
 Make: TypeAlias = Callable[[], Iterable[Halves]]
-"""Yields all images in turn, some at a time: (b, C, H, W)."""
+"""Yields all images in order, in chunks (b, C, H, W)."""
 
 KEPT = 4
-"""Number of sets kept on disk, 300 MB each for CIFAR-10. Processes that have a removed one mapped keep it."""
+"""Number of sets kept on disk, 300 MB each for CIFAR-10. A removed one stays usable where it is mapped."""
 
 
 def preprocessed_images(name: str, shape: tuple[int, ...], make: Make, cache: Path) -> Halves:
-    """Return the images (N, C, H, W) called ``name`` as a read-only memory map; make them if missing.
+    """Return the images (N, C, H, W) called ``name`` as a read-only memory map; compute them if necessary.
 
-    If ``cache`` cannot be written, they are made in memory, with a warning.
+    If ``cache`` cannot be written, they are computed in memory, with a warning.
     """
     path = cache / "preprocessed" / name / "images.npy"
     try:
@@ -267,7 +267,7 @@ def _read(path: Path) -> Halves | None:
     except ValidationError:
         whole = False
     if not whole:
-        logger.warning("the preprocessed images %s are damaged; making them again", path)
+        logger.warning("the preprocessed images %s are damaged; computing them again", path)
         return None
     mark_used(path)
     images: Halves = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -304,7 +304,7 @@ def _write_bytes(handle: BinaryIO, content: bytes) -> None:
 
 
 def _remove_oldest(folder: Path, kept: int) -> None:
-    """Keep the ``kept`` most recently used sets; other processes may remove some meanwhile."""
+    """Keep only the ``kept`` most recently used sets; other processes may remove some at the same time."""
     used = {}
     for path in folder.glob("*/images.npy"):
         try:

@@ -20,7 +20,7 @@ from hpo.data.folder import folder_source
 from hpo.errors import DataError
 from hpo.files import cannot_write, temporary_beside
 
-_declared: list[Any] = []  # a torch Library undoes its declarations when it is collected
+_declared: list[Any] = []  # a torch Library removes its declarations when it is garbage-collected
 
 
 def import_torchvision() -> ModuleType:
@@ -62,10 +62,10 @@ _COUNT = 60_000
 
 
 def cifar10_advice(data: Path) -> str:
-    """Return the ways to get CIFAR-10, for the end of an error message."""
+    """Return instructions for getting CIFAR-10, for the end of an error message."""
     return (
         "Three ways to get CIFAR-10:\n"
-        f"  1. let it be downloaded once: {URL} must be reachable;\n"
+        f"  1. let hpo download it once: {URL} must be reachable;\n"
         f"  2. put torchvision's {BATCHES}/ or {ARCHIVE} into {data} ($HPO_DATA);\n"
         f"  3. put images into {data / IMAGES}/train/<class>/ and .../test/<class>/ (jpg or png).\n"
         "Or use dataset: synthetic, which needs no files."
@@ -73,9 +73,9 @@ def cifar10_advice(data: Path) -> str:
 
 
 def found_on_disk(data: Path) -> Path | None:
-    """Return where CIFAR-10 is below the data folder, if it is; it is not opened.
+    """Return the path of CIFAR-10 in the data folder, or ``None``; it is not opened.
 
-    Raises ``DataError`` if the folder may not be read.
+    Raises ``DataError`` if the folder cannot be read.
     """
     places = (data / BATCHES, data / IMAGES, data / ARCHIVE)
     try:
@@ -87,7 +87,7 @@ def found_on_disk(data: Path) -> Path | None:
 
 
 def why_not_downloadable(seconds: float) -> str | None:
-    """``None`` if the download server answers within ``seconds``, else the reason."""
+    """Return ``None`` if the download server answers within ``seconds``, otherwise the reason."""
     return why_unreachable(URL, ARCHIVE_BYTES, seconds)
 
 
@@ -137,7 +137,7 @@ def _download(data: Path, advice: str) -> None:
 
 
 def _unpack(data: Path, advice: str) -> None:
-    """Unpack the archive beside itself, in one step."""
+    """Unpack the archive into its own folder, atomically."""
     archive = data / ARCHIVE
     if not _intact(archive, ARCHIVE_MD5):
         raise DataError(f"{archive} is damaged or incomplete: delete it and try again\n{advice}")
@@ -172,7 +172,7 @@ def _batch_source(data: Path, advice: str) -> Source:
     missing = [name for name in _BATCH_FILES if not (folder / name).is_file()]
     if missing:
         raise DataError(
-            f"{folder} is incomplete, it lacks {', '.join(missing)}: delete it and try again\n{advice}"
+            f"{folder} is incomplete, missing {', '.join(missing)}: delete it and try again\n{advice}"
         )
     status = [(folder / name).stat() for name in _BATCH_FILES]
     return Source(
@@ -186,7 +186,7 @@ def _batch_source(data: Path, advice: str) -> Source:
 
 
 def _decode(data: Path, advice: str) -> Decoded:
-    """Read the batches through torchvision, each file only after its MD5 sum was found right."""
+    """Read the batches through torchvision, each file only after verifying its MD5 sum."""
     dataset = import_torchvision().datasets.CIFAR10
     sums = dict([*dataset.train_list, *dataset.test_list, (dataset.meta["filename"], dataset.meta["md5"])])
     damaged = [
@@ -202,7 +202,7 @@ def _decode(data: Path, advice: str) -> Decoded:
 
 
 def _part(images: Bytes, targets: list[int]) -> DecodedSplit:
-    """torchvision's images (N, 32, 32, 3) and labels."""
+    """Return torchvision's images (N, 32, 32, 3) and labels as a split."""
     return DecodedSplit(np.array(targets, dtype=np.int64), _chunks(images))
 
 

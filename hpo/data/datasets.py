@@ -23,9 +23,9 @@ _SYNTHETIC_SEED = 0
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images (N, 3, 32, 32) uint8 in read-only memory maps, labels (N,) int64, and what they are.
+    """Images (N, 3, 32, 32) uint8 in read-only memory maps, and labels (N,) int64.
 
-    ``fingerprint`` is SHA-256 over classes, labels and pixels; ``origin`` says in words where they came from.
+    ``fingerprint`` is the SHA-256 of classes, labels and pixels; ``origin`` describes their source.
     """
 
     name: str
@@ -39,9 +39,10 @@ class Dataset:
 
 
 def resolve_auto(settings: Settings) -> tuple[Literal["cifar10", "synthetic"], str]:
-    """Return the data set that ``dataset: auto`` means on this machine, and the reason.
+    """Return the data set that ``dataset: auto`` selects on this machine, and the reason.
 
-    CIFAR-10 if it is on disk or its server answers within ``settings.download_seconds``, else synthetic.
+    It is CIFAR-10 if that is on disk or its server answers within ``settings.download_seconds``, otherwise
+    synthetic.
     """
     place = found_on_disk(settings.data.expanduser().absolute())
     if place is not None:
@@ -53,7 +54,7 @@ def resolve_auto(settings: Settings) -> tuple[Literal["cifar10", "synthetic"], s
 
 
 def load_dataset(name: str, *, root: Path | None = None, settings: Settings) -> Dataset:
-    """Load the data set ``name`` (cifar10, folder or synthetic); decode it into the cache if it is missing.
+    """Load the data set ``name`` (cifar10, folder or synthetic); decode it into the cache if necessary.
 
     ``root`` is the image folder of ``folder``. Raises ``DataError`` if the data are missing or damaged, or if
     the cache cannot be written.
@@ -87,14 +88,14 @@ def _synthetic_source() -> Source:
         name="synthetic",
         classes=synthetic.CLASSES,
         count=per_class * len(synthetic.CLASSES),
-        origin=f"synthetic pictures, version {synthetic.VERSION}, seed {_SYNTHETIC_SEED}",
+        origin=f"synthetic images, version {synthetic.VERSION}, seed {_SYNTHETIC_SEED}",
         signature=source_signature(["synthetic", synthetic.VERSION, _SYNTHETIC_SEED, per_class]),
-        decode=_draw_synthetic,
+        decode=_generate_synthetic,
     )
 
 
-def _draw_synthetic() -> Decoded:
-    with progress_bar("drawing the synthetic pictures", 1):
+def _generate_synthetic() -> Decoded:
+    with progress_bar("generating synthetic images", 1):
         train, train_labels, test, test_labels = synthetic.make_synthetic(_SYNTHETIC_SEED)
     return Decoded(DecodedSplit(train_labels, _whole(train)), DecodedSplit(test_labels, _whole(test)))
 
@@ -104,7 +105,7 @@ def _whole(images: Bytes) -> Iterator[Bytes]:
 
 
 def choose_dataset(spec: StudySpec) -> tuple[str, str]:
-    """Return the name of the data set for a new study and, if ``dataset: auto`` decided, why."""
+    """Return the name of the data set for a new study and, for ``dataset: auto``, the reason."""
     name: str = _setting(spec, "dataset")
     return resolve_auto(settings()) if name == "auto" else (name, "")
 
@@ -116,5 +117,5 @@ def load_study_images(spec: StudySpec, name: str) -> Dataset:
 
 
 def _setting(spec: StudySpec, field: str) -> Any:
-    """The study's value of a field that cannot be searched."""
+    """Return the study's value of a field that cannot be searched."""
     return spec.fixed.get(field, Configuration.model_fields[field].default)

@@ -15,27 +15,27 @@ from hpo.data.progress import progress_bar
 from hpo.errors import DataError
 from hpo.files import locked, remove_leftovers, write_file
 
-_SILENCE_SECONDS = 30.0  # a download fails after this long without a byte
+_SILENCE_SECONDS = 30.0  # a download fails after this long without receiving data
 _BLOCK = 1 << 18
 
 
 def why_unreachable(url: str, size: int, seconds: float) -> str | None:
-    """``None`` if the server of ``url`` offers a file of ``size`` bytes within ``seconds``, else the reason.
+    """Return ``None`` if the server offers a file of ``size`` bytes within ``seconds``, otherwise the reason.
 
     The request runs in a thread that is abandoned after the time limit: a stalled lookup ignores timeouts.
     """
-    answers: list[str | None] = []
-    asking = threading.Thread(target=lambda: answers.append(_refusal(url, size, seconds)), daemon=True)
-    asking.start()
-    asking.join(seconds)
-    return answers[0] if answers else f"no answer within {seconds:g} s"
+    refusals: list[str | None] = []
+    probe = threading.Thread(target=lambda: refusals.append(_refusal(url, size, seconds)), daemon=True)
+    probe.start()
+    probe.join(seconds)
+    return refusals[0] if refusals else f"no answer within {seconds:g} s"
 
 
 def _refusal(url: str, size: int, seconds: float) -> str | None:
     try:
-        question = urllib.request.Request(url, method="HEAD")
-        with urllib.request.urlopen(question, timeout=seconds) as answer:
-            offered = answer.headers.get("Content-Length", "none")
+        request = urllib.request.Request(url, method="HEAD")
+        with urllib.request.urlopen(request, timeout=seconds) as response:
+            offered = response.headers.get("Content-Length", "none")
     except (OSError, http.client.HTTPException, ValueError) as error:
         return _reason(error)
     return None if offered == str(size) else f"it offers {offered} bytes instead of {size}"
@@ -57,12 +57,12 @@ def download(url: str, path: Path, md5: str) -> None:
 def _fetch(handle: BinaryIO, url: str, md5: str) -> None:
     digest = hashlib.md5(usedforsecurity=False)
     try:
-        answer = urllib.request.urlopen(url, timeout=_SILENCE_SECONDS)
+        response = urllib.request.urlopen(url, timeout=_SILENCE_SECONDS)
     except (OSError, http.client.HTTPException) as error:
         raise DataError(f"cannot download {url}: {_reason(error)}") from error
-    total = int(answer.headers.get("Content-Length", 0))
-    with answer, progress_bar(f"downloading {url} ({total / 1e6:,.0f} MB)", total) as advance:
-        while block := _read(answer, url):
+    total = int(response.headers.get("Content-Length", 0))
+    with response, progress_bar(f"downloading {url} ({total / 1e6:,.0f} MB)", total) as advance:
+        while block := _read(response, url):
             handle.write(block)
             digest.update(block)
             advance(len(block))
@@ -70,14 +70,14 @@ def _fetch(handle: BinaryIO, url: str, md5: str) -> None:
         raise DataError(f"the download of {url} is damaged (MD5 {digest.hexdigest()}, expected {md5})")
 
 
-def _read(answer: http.client.HTTPResponse, url: str) -> bytes:
+def _read(response: http.client.HTTPResponse, url: str) -> bytes:
     try:
-        return answer.read(_BLOCK)
+        return response.read(_BLOCK)
     except (OSError, http.client.HTTPException) as error:
-        raise DataError(f"the download of {url} broke off: {_reason(error)}") from error
+        raise DataError(f"the download of {url} was interrupted: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
-    words = reason.strerror if isinstance(reason, OSError) else str(reason)
-    return words or str(reason) or type(reason).__name__
+    message = reason.strerror if isinstance(reason, OSError) else str(reason)
+    return message or str(reason) or type(reason).__name__

@@ -19,15 +19,15 @@ from hpo.errors import DataError
 
 TEST_SHARE = 0.1
 FOLDER_HELP = (
-    "Expected: ROOT/train/<class>/*.jpg (or png, ...) with two classes or more, and ROOT/test/<class>/*.jpg "
-    "or no ROOT/test at all.\nOr use dataset: cifar10, or dataset: synthetic, which needs no files."
+    "Expected: ROOT/train/<class>/*.jpg (or png, ...) with two or more classes, and optionally "
+    "ROOT/test/<class>/*.jpg.\nOr use dataset: cifar10, or dataset: synthetic, which needs no files."
 )
 _CHUNK = 512  # images decoded between two writes
 _SHOWN = 5  # damaged files named in one error
 
 
 class ImageFile(NamedTuple):
-    """An image in a class folder; ``size`` in bytes and ``mtime_ns`` tell whether it has changed."""
+    """An image in a class folder; ``size`` in bytes and ``mtime_ns`` show whether it has changed."""
 
     path: str
     class_name: str
@@ -37,7 +37,7 @@ class ImageFile(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies in an image folder, sorted; ``held_out`` says that test was taken out of train."""
+    """The sorted contents of an image folder; ``held_out``: whether test was held out from train."""
 
     classes: tuple[str, ...]
     train: list[ImageFile]
@@ -46,9 +46,9 @@ class Listing:
 
 
 def folder_source(root: Path, *, name: str = "folder", advice: str = FOLDER_HELP) -> Source:
-    """The images below ``root``; their listing is read now, their pixels when ``decode`` is called.
+    """Return the images below ``root``, listed now; pixels are read when ``decode`` is called.
 
-    Raises ``DataError`` (ending with ``advice``) for a wrong root, fewer than two classes or an empty class.
+    Raises ``DataError`` (ending with ``advice``) for a bad root, fewer than two classes or an empty class.
     """
     root = root.expanduser().absolute()
     try:
@@ -72,11 +72,11 @@ def folder_source(root: Path, *, name: str = "folder", advice: str = FOLDER_HELP
 
 
 class _FolderError(Exception):
-    """What is wrong with an image folder, without the advice."""
+    """An error in an image folder, without the advice."""
 
 
 def list_images(root: Path) -> Listing:
-    """Find ``root/train`` and ``root/test``, or take the class folders in ``root`` itself."""
+    """Find ``root/train`` and ``root/test``, or use the class folders in ``root`` itself."""
     if not root.exists():
         raise _FolderError(f"there is no folder {root}")
     if not root.is_dir():
@@ -93,7 +93,7 @@ def list_images(root: Path) -> Listing:
 
 
 def _list_classes(folder: Path) -> dict[str, list[ImageFile]]:
-    """The image files of each class folder; raises if a class is empty or there are fewer than two."""
+    """Return the image files of each class folder; raise if a class is empty or there are fewer than two."""
     entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     names = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
     if not names:
@@ -103,7 +103,7 @@ def _list_classes(folder: Path) -> dict[str, list[ImageFile]]:
             + (f", only {loose} loose images: put them in one folder per class" if loose else "")
         )
     if len(names) == 1:
-        raise _FolderError(f"{folder} has one class only ({names[0]}); a classifier needs two or more")
+        raise _FolderError(f"{folder} has only one class ({names[0]}); a classifier needs two or more")
     found = {name: sorted(_scan(folder / name, name)) for name in names}
     empty = [str(folder / name) for name, files in found.items() if not files]
     if empty:
@@ -112,7 +112,7 @@ def _list_classes(folder: Path) -> dict[str, list[ImageFile]]:
 
 
 def _scan(folder: Path, class_name: str) -> Iterator[ImageFile]:
-    """Every image below a class folder."""
+    """Yield every image below a class folder."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
@@ -135,20 +135,20 @@ def _flat(found: dict[str, list[ImageFile]]) -> list[ImageFile]:
 def _check_same_classes(root: Path, train: set[str], test: set[str]) -> None:
     for other, missing in (("test", train - test), ("train", test - train)):
         if missing:
-            raise _FolderError(f"{root / other} lacks the class {', '.join(sorted(missing))}")
+            raise _FolderError(f"{root / other} is missing the class {', '.join(sorted(missing))}")
 
 
 def _hold_out(root: Path, found: dict[str, list[ImageFile]]) -> tuple[list[ImageFile], list[ImageFile]]:
-    """Take a share of each class, at least one image: those whose names hash lowest.
+    """Hold out a share of each class, at least one image: those with the lowest hashes of their names.
 
-    An image's turn depends on its own name, so adding some leaves most others where they were.
+    The hash depends only on the name, so adding images leaves most others in the split they were in.
     """
     kept: list[ImageFile] = []
     held_out: list[ImageFile] = []
     for class_name, files in found.items():
         if len(files) < 2:
             raise _FolderError(
-                f"{root / class_name} has one image; at least two are needed to hold one out for test"
+                f"{root / class_name} has only one image; at least two are needed to hold one out for test"
             )
         by_hash = sorted(files, key=lambda file: _name_hash(file, root))
         count = max(1, round(TEST_SHARE * len(files)))

@@ -1,4 +1,4 @@
-"""Image files: finding, opening and decoding them."""
+"""Find, open and decode image files."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif"
 
 
 class DecodedImage(NamedTuple):
-    """Pixels (3, 32, 32) uint8, and the size that the image had: width and height, upright."""
+    """Pixels (3, 32, 32) uint8, and the original size: width and height, upright."""
 
     pixels: Bytes
     size: tuple[int, int]
 
 
 def decode_image(path: Path) -> DecodedImage:
-    """Decode an image: upright, RGB, squeezed to 32 x 32 without cropping. Raises what Pillow raises."""
+    """Decode an image: upright, RGB, resized to 32 x 32 without cropping. Raises what Pillow raises."""
     with Image.open(path) as image:
         upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I"):  # 16 bits of grey, which convert() would clip instead of scaling
+        if upright.mode.startswith("I"):  # 16-bit gray, which convert() would clip instead of scaling
             upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
         rgb = upright.convert("RGB")
         size = rgb.size
@@ -37,13 +37,13 @@ def decode_image(path: Path) -> DecodedImage:
 
 
 def decode_or_reason(path: Path) -> DecodedImage | str:
-    """Return the decoded image, or the reason why not (Pillow raises all of these for damaged files)."""
+    """Return the decoded image, or why it is unreadable (Pillow raises all of these for damaged files)."""
     try:
         if not path.stat().st_size:
             return "the file is empty"
         return decode_image(path)
     except UnidentifiedImageError:
-        return "not an image, or one of an unknown format"
+        return "not an image, or an unknown format"
     except OSError as error:
         return error.strerror or str(error)
     except (SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -53,7 +53,7 @@ def decode_or_reason(path: Path) -> DecodedImage | str:
 def image_paths(given: Sequence[str]) -> list[Path]:
     """Return image files, all images below folders, and the matches of patterns (``*.png``), each once.
 
-    A file that is named itself may have any extension. Raises ``DataError`` for what does not exist.
+    A file given by name may have any extension. Raises ``DataError`` if a file or folder does not exist.
     """
     found: dict[Path, None] = {}
     for each in given:

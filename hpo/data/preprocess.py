@@ -1,8 +1,8 @@
-"""Preprocessing of images: centring, scaling, decorrelating, with statistics of the training images only.
+"""Preprocessing of images: centering, scaling, decorrelation, with statistics of the training images only.
 
-Every kind is ``pixels * scale + shift`` (pixels from 0 to 255), and for pca, whiten and zca a linear map on
-top, given by principal components: rotate into their basis, scale each coordinate, rotate back. What comes
-out is always an image. docs/data.md has the formulas.
+Every kind is ``pixels * scale + shift`` (pixels from 0 to 255), followed for pca, whiten and zca by a linear
+map given by principal components: rotate into their basis, scale each coordinate, rotate back. The output is
+always an image. docs/data.md has the formulas.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from hpo.errors import ConfigurationError
 from hpo.files import locked, mark_used, write_file
 from hpo.heartbeat import beat
 
-_LEVELS = 255.0  # grey levels of a byte; statistics are of pixels / 255
-_SMALLEST_SPREAD = 1 / _LEVELS  # a pixel that varies by less than a grey level is not blown up
+_LEVELS = 255.0  # gray levels of a byte; statistics are of pixels / 255
+_SMALLEST_SPREAD = 1 / _LEVELS  # do not amplify a pixel that varies by less than a gray level
 _MIDDLE = 128.0
 _CHUNK = 1024  # images summed at once; with _MIDDLE this keeps float32 exact, see mean_and_covariance
-_CACHED_CHUNK = 64  # five times as fast where nothing but sums is made: it stays in the processor's cache
+_CACHED_CHUNK = 64  # five times as fast for plain sums: it stays in the processor's cache
 
 logger = logging.getLogger(__name__)
 
 Affine: TypeAlias = tuple[Tensor, Tensor]
-"""Centre and spread: pixels in [0, 1] become (pixel - centre) / spread. Float64, (C, 1, 1) or (C, H, W)."""
+"""Center and spread: pixels in [0, 1] become (pixel - center) / spread. Float64, (C, 1, 1) or (C, H, W)."""
 
 
 class Preprocessor:
     """A fitted preprocessing: uint8 images (B, C, H, W) in, float32 images of the same shape out.
 
-    The state is tensors only, so that it can be stored with a model and applied to new images later.
+    Its state consists of tensors only, so it can be stored with a model and applied to new images.
     """
 
     def __init__(
@@ -54,19 +54,19 @@ class Preprocessor:
     def fit(cls, configuration: Configuration, images: Tensor, *, cache: Path | None = None) -> Preprocessor:
         """Fit to training images (N, C, H, W) uint8, on any device; the result is on the same device.
 
-        Principal components take seconds on CIFAR-10; ``cache`` is a folder to keep them in, by a hash of the
-        images. Raises ``ConfigurationError`` if there are fewer pixels than ``pca_components``.
+        Principal components take seconds on CIFAR-10; ``cache`` is a folder to store them in, by a hash of
+        the images. Raises ``ConfigurationError`` if there are fewer pixels than ``pca_components``.
         """
         kind = configuration.preprocessing
         if kind in AFFINE:
-            centre, spread = AFFINE[kind](images)
-            scale, shift = 1 / (_LEVELS * spread), -centre / spread
+            center, spread = AFFINE[kind](images)
+            scale, shift = 1 / (_LEVELS * spread), -center / spread
             return cls(scale.float(), shift.float())
         mean, variances, basis = principal_components(images, cache)
         kept = len(variances) if kind == "zca" else configuration.pca_components
         if kept > len(variances):
             raise ConfigurationError(
-                f"pca_components is {kept}, but an image has {len(variances)} values only"
+                f"pca_components is {kept}, but an image has only {len(variances)} values"
             )
         gain = torch.ones_like(variances) if kind == "pca" else _whitening(variances, configuration)
         scale = torch.full((images.shape[1], 1, 1), 1 / _LEVELS)
@@ -75,21 +75,21 @@ class Preprocessor:
         return cls(*(part.float().to(images.device) for part in parts))
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Preprocess uint8 images (B, C, H, W); float32, in the memory format of the input."""
-        centred = self._centred(images)
+        """Preprocess uint8 images (B, C, H, W) to float32, in the memory format of the input."""
+        centered = self._centered(images)
         if self.basis is None or self.gain is None:
-            return centred
-        flat = centred.flatten(1)
+            return centered
+        flat = centered.flatten(1)
         flat = (flat @ self.basis * self.gain) @ self.basis.T if self._map is None else flat @ self._map
-        result = flat.view(centred.shape)
-        return result if centred.is_contiguous() else result.contiguous(memory_format=torch.channels_last)
+        result = flat.view(centered.shape)
+        return result if centered.is_contiguous() else result.contiguous(memory_format=torch.channels_last)
 
     def components(self, images: Tensor) -> Tensor:
-        """Coordinates (B, k) of images in the basis of pca, whiten or zca, where they are uncorrelated."""
+        """Return coordinates (B, k) in the basis of pca, whiten or zca, where they are uncorrelated."""
         assert self.basis is not None and self.gain is not None, "only pca, whiten and zca have components"
-        return self._centred(images).flatten(1) @ self.basis * self.gain
+        return self._centered(images).flatten(1) @ self.basis * self.gain
 
-    def _centred(self, images: Tensor) -> Tensor:
+    def _centered(self, images: Tensor) -> Tensor:
         levels = images.to(torch.float32, copy=True)
         return levels.mul_(self.scale).add_(self.shift)  # in place: keeps the memory format
 
@@ -99,22 +99,22 @@ class Preprocessor:
         return self.basis is not None
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that ``from_state`` needs."""
+        """Return everything that ``from_state`` needs."""
         parts = {"scale": self.scale, "shift": self.shift, "basis": self.basis, "gain": self.gain}
         return {name: part for name, part in parts.items() if part is not None}
 
     @classmethod
     def from_state(cls, state: dict[str, Tensor]) -> Preprocessor:
-        """The preprocessor whose ``state()`` this is."""
+        """Return the preprocessor with this ``state()``."""
         return cls(**state)
 
     def to(self, device: torch.device | str) -> Preprocessor:
-        """The same on another device."""
+        """Return a copy on another device."""
         return Preprocessor.from_state({name: part.to(device) for name, part in self.state().items()})
 
 
 def _square_map(basis: Tensor, gain: Tensor) -> Tensor | None:
-    """The whole linear map (d, d), symmetric, where it costs less than two products with ``basis`` (d, k)."""
+    """Return the symmetric map (d, d) if it costs less than two products with ``basis`` (d, k)."""
     pixels, kept = basis.shape
     if 2 * kept <= pixels:
         return None
@@ -128,8 +128,8 @@ def _whitening(variances: Tensor, configuration: Configuration) -> Tensor:
 
 
 def _none(images: Tensor) -> Affine:
-    centre = torch.zeros((images.shape[1], 1, 1), dtype=torch.float64, device=images.device)
-    return centre, torch.ones_like(centre)
+    center = torch.zeros((images.shape[1], 1, 1), dtype=torch.float64, device=images.device)
+    return center, torch.ones_like(center)
 
 
 def _zero_center(images: Tensor) -> Affine:
@@ -152,7 +152,7 @@ def _standardize_pixel(images: Tensor) -> Affine:
 
 
 def _minmax(images: Tensor) -> Affine:
-    """Each pixel and channel from its smallest to its largest training value becomes -1 to 1."""
+    """Map the range of each pixel and channel in the training images to -1 to 1."""
     low, high = images.amin(0).double() / _LEVELS, images.amax(0).double() / _LEVELS
     return (low + high) / 2, ((high - low) / 2).clamp_min(_SMALLEST_SPREAD)
 
@@ -168,7 +168,7 @@ AFFINE: dict[str, Callable[[Tensor], Affine]] = {
 
 
 def _moments(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and mean square (C, H, W) of levels minus 128, float64; exact as in ``mean_and_covariance``."""
+    """Return mean and mean square (C, H, W), float64, of levels minus 128; exact, see mean_and_covariance."""
     total = torch.zeros(images.shape[1:], dtype=torch.float64, device=images.device)
     square = torch.zeros_like(total)
     for chunk in images.split(_CACHED_CHUNK):
@@ -179,15 +179,15 @@ def _moments(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _mean_and_spread(mean: Tensor, square: Tensor) -> Affine:
-    """Mean and standard deviation of pixels / 255, from the moments of levels minus 128."""
+    """Return mean and standard deviation of pixels / 255 from the moments of levels minus 128."""
     spread = (square - mean * mean).clamp_min(0).sqrt() / _LEVELS
     return (mean + _MIDDLE) / _LEVELS, spread.clamp_min(_SMALLEST_SPREAD)
 
 
 def principal_components(images: Tensor, cache: Path | None = None) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean (d,), variances (d,) in falling order, and components (d, d) in columns, of pixels / 255.
+    """Return mean (d,), descending variances (d,), and components (d, d) as columns, of pixels / 255.
 
-    Float32 on the CPU: the same numbers whether they are computed or come from ``cache``.
+    Float32 on the CPU: the numbers are the same whether they are computed or read from ``cache``.
     """
     if cache is None:
         return _decompose(images)
@@ -198,8 +198,8 @@ def principal_components(images: Tensor, cache: Path | None = None) -> tuple[Ten
             if found is None:
                 found = _decompose(images)
                 write_file(path, partial(_save_components, found=found))
-    except OSError as error:  # only time is lost without a cache
-        logger.warning("principal components could not be cached at %s: %s", path, error)
+    except OSError as error:  # without a cache it only takes longer
+        logger.warning("cannot cache principal components at %s: %s", path, error)
         return _decompose(images)
     return found
 
@@ -212,10 +212,12 @@ def _decompose(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def mean_and_covariance(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (d,) and covariance (d, d) of pixels / 255 over images (N, ...) uint8; float64, on their device.
+    """Return mean (d,) and covariance (d, d) of pixels / 255; float64, on the device of the images.
 
-    Sums of products are exact: levels minus 128 are at most 128 in size, so 1024 products add up to 2**24 at
-    most and float32 rounds none of them, in any order. It runs at float32 speed and in modest memory.
+    Images are (N, ...) uint8.
+
+    Sums of products are exact: levels minus 128 are at most 128 in magnitude, so 1024 products add up to at
+    most 2**24, and float32 rounds none of them, in any order. It runs at float32 speed in little memory.
     """
     pixels = images[0].numel()
     total = torch.zeros(pixels, dtype=torch.float64, device=images.device)

@@ -1,4 +1,4 @@
-"""Split the training images into those trained on and those validated on: stratified and seeded."""
+"""A stratified, seeded split of the training images into training and validation."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Split:
 
 @dataclass(frozen=True)
 class Fold:
-    """Which training images are held out for validation, if not the study's own ``val_fraction``."""
+    """The training images held out for validation, if they are not the study's own ``val_fraction``."""
 
     count: int = 0
     """Number of equal folds; 0 for the study's own split."""
     index: int = 0
     """The fold that is held out, from 0."""
     include_validation: bool = False
-    """Also train on the validation images. Validation accuracy then means nothing."""
+    """Also train on the validation images. Validation accuracy is then meaningless."""
 
 
 def split(
@@ -40,9 +40,9 @@ def split(
 ) -> Split:
     """Hold out ``val_fraction`` of the images, and keep ``train_images`` of the others (all if ``None``).
 
-    Each class gets its proportional share of either part, to an image or two. The validation images do
-    not depend on ``train_images``, and a smaller training set is part of a larger one. Raises ``DataError``
-    if a class would be left without images in a part, or if there are fewer than ``train_images``.
+    Each class gets its proportional share of both parts, within an image or two. The validation images do
+    not depend on ``train_images``, and a smaller training set is a subset of a larger one. Raises
+    ``DataError`` if a part would have no images of a class, or if there are fewer than ``train_images``.
     """
     order = _stratified_order(labels, key)
     if fold.count:
@@ -67,24 +67,24 @@ def split(
 
 
 def _stratified_order(labels: Labels, key: Key) -> Labels:
-    """All indices in an order of which every stretch has each class in proportion.
+    """Return all indices in an order in which every range has the classes in proportion.
 
-    The r-th of a class's n images, shuffled, has its turn at (r + 1/2) / n (Sainte-Laguë's way to share out
-    seats, under which no class loses when there are more to share).
+    The r-th of a class's n shuffled images gets the sort key (r + 1/2) / n (the Sainte-Laguë method of
+    allocating seats, under which no class loses a seat when there are more of them).
     """
-    turn = np.empty(len(labels))
+    position = np.empty(len(labels))
     for c in range(int(labels.max()) + 1):
         members = np.flatnonzero(labels == c)
-        turn[members] = ((key / "class" / c).numpy().permutation(len(members)) + 0.5) / len(members)
-    return np.argsort(turn, kind="stable").astype(np.int64)
+        position[members] = ((key / "class" / c).numpy().permutation(len(members)) + 0.5) / len(members)
+    return np.argsort(position, kind="stable").astype(np.int64)
 
 
 def _check_every_class(part: str, labels: Labels, classes: Labels, why: str) -> None:
-    bare = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
-    if len(bare):
+    missing = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
+    if len(missing):
         raise DataError(
             f"too few images for {part}: {why} leaves {len(labels)} images for {len(classes)} classes, "
-            f"and none of class {bare[0]}, which has {classes[bare[0]]} in the training split"
+            f"and none of class {missing[0]}, which has {classes[missing[0]]} in the training split"
         )
 
 

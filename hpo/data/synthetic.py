@@ -1,9 +1,10 @@
-"""Ten classes of drawn 32 x 32 pictures: a data set that is made in seconds and still needs tuning.
+"""Ten classes of synthetic 32 x 32 images: a data set that is generated in seconds and still needs tuning.
 
-Seven outlines and three textures lie over clutter, in random colours, places, sizes and rotations, under
-noise. A mirrored picture is as likely as the original and the object lies within the frame, so flips and
-small shifts keep the label. Only operations that IEEE 754 rounds exactly (+ - * / sqrt, comparisons) touch
-the pixels: a seed gives the same bytes on any machine, which sines and matrix products do not promise.
+Seven outlines and three textures lie over clutter, with random colors, positions, sizes and rotations, under
+noise. A mirrored image is as likely as the original and the object lies within the frame, so flips and small
+shifts preserve the label. Pixels are computed only with operations that IEEE 754 rounds exactly (+ - * /
+sqrt, comparisons): a seed gives the same bytes on any machine, which sines and matrix products do not
+guarantee.
 """
 
 from __future__ import annotations
@@ -25,19 +26,19 @@ Texture = Callable[[Floats, Floats], Floats]
 """Signed distance to the edge of a texture's marks, in periods; negative inside."""
 
 SIDE = 32
-VERSION = 1  # raise it when other pictures come out, so that old caches are not taken for new ones
+VERSION = 1  # increase it when the images change, so that old caches are not reused
 TRAIN_PER_CLASS = 1_000
 TEST_PER_CLASS = 200
-_CHUNK = 400  # pictures drawn at once: their working set stays in the processor's cache
+_CHUNK = 400  # images generated at once: their working set stays in the processor's cache
 
-# How hard it is; docs/data.md says what accuracies these values give.
+# Difficulty; docs/data.md lists the accuracies that these values give.
 _RADIUS = (6.0, 11.0)  # pixels
-_CONTRAST = (0.1, 0.5)  # object minus ground, in each channel
-_FAINT = 0.7  # how far the faintest object fades into the ground
+_CONTRAST = (0.1, 0.5)  # object minus background, in each channel
+_FAINT = 0.7  # how far the faintest object fades into the background
 _PERIOD = (4.0, 7.0)  # pixels per period of a texture
-_NOISE = (0.03, 0.4)  # largest amplitude of a pixel's noise
-_CLUTTER = 4  # strokes and spots per picture
-_NEGATIVES = 0.2  # share of pictures with inverted colours: without them brightness alone would tell too much
+_NOISE = (0.03, 0.4)  # range of the maximum noise of a pixel
+_CLUTTER = 4  # strokes and spots per image
+_NEGATIVES = 0.2  # share of images with inverted colors: without them brightness alone would reveal too much
 
 
 def _max(a: Floats, b: Floats | float) -> Floats:
@@ -92,7 +93,7 @@ def _crescent(u: Floats, v: Floats) -> Floats:
 
 
 def _star(u: Floats, v: Floats) -> Floats:
-    """A five-pointed star, folded into one of its ten equal wedges by reflections at fixed lines."""
+    """A five-pointed star, folded into one of its ten equal wedges by reflections across fixed lines."""
     x, y = _abs(u), v
     for normal_x in (0.80901699, -0.80901699):
         behind = _max(x * normal_x - y * 0.58778525, 0.0) * 2.0
@@ -149,10 +150,10 @@ CLASSES: tuple[str, ...] = (*SHAPES, *TEXTURES)
 def make_synthetic(
     seed: int, train_per_class: int = TRAIN_PER_CLASS, test_per_class: int = TEST_PER_CLASS
 ) -> tuple[Bytes, Labels, Bytes, Labels]:
-    """Draw the data set of a seed.
+    """Generate the data set of a seed.
 
     Returns train images (10 * train_per_class, 3, 32, 32) uint8, their labels int64, and the same for test;
-    each class is equally frequent and the order is shuffled.
+    classes are balanced and the order is shuffled.
     """
     key = Key(seed) / "synthetic"
     per_class = train_per_class + test_per_class
@@ -169,7 +170,7 @@ def _shuffled(images: Bytes, labels: Labels, key: Key) -> tuple[Bytes, Labels]:
 
 
 def draw_class(name: str, count: int, key: Key) -> Bytes:
-    """``count`` pictures (count, 3, 32, 32) of one class."""
+    """Generate images (count, 3, 32, 32) of one class."""
     starts = range(0, count, _CHUNK)
     return np.concatenate([_draw_chunk(name, min(_CHUNK, count - start), key / start) for start in starts])
 
@@ -177,32 +178,32 @@ def draw_class(name: str, count: int, key: Key) -> Bytes:
 def _draw_chunk(name: str, count: int, key: Key) -> Bytes:
     random = key.numpy()
     ground = _ground(random, count)
-    picture = _strew_clutter(random, ground)
+    image = _add_clutter(random, ground)
     radius = _uniform(random, count, *_RADIUS)
     u, v = _object_grid(random, radius)
     contrast = _uniform(random, (count, 3, 1, 1), *_CONTRAST)
-    colour = ground[:, :, SIDE // 2, SIDE // 2, None, None] + contrast
-    outline, ink = _object(random, name, u, v, radius[:, None, None], colour)
+    color = ground[:, :, SIDE // 2, SIDE // 2, None, None] + contrast
+    outline, ink = _object(random, name, u, v, radius[:, None, None], color)
     solid = 1.0 - _mostly_small(random, (count, 1, 1)) * np.float32(_FAINT)
-    picture = _blend(picture, ink, _coverage(outline, radius[:, None, None]) * solid)
+    image = _blend(image, ink, _coverage(outline, radius[:, None, None]) * solid)
     negative = random.random((count, 1, 1, 1)) < _NEGATIVES
-    return _to_bytes(np.where(negative, 1.0 - picture, picture) + _noise(random, count))
+    return _to_bytes(np.where(negative, 1.0 - image, image) + _noise(random, count))
 
 
 def _object(
-    random: np.random.Generator, name: str, u: Floats, v: Floats, radius: Floats, colour: Floats
+    random: np.random.Generator, name: str, u: Floats, v: Floats, radius: Floats, color: Floats
 ) -> tuple[Floats, Floats]:
-    """A class's outline (count, 32, 32), as a signed distance in radii, and its ink (count, 3, 32, 32)."""
+    """Return the outline (count, 32, 32), a signed distance in radii, and the colors (count, 3, 32, 32)."""
     count = len(u)
     if name in TEXTURES:
         outline = np.where(random.random((count, 1, 1)) < 0.5, _disc(u, v), _square(u, v))
         period = _uniform(random, (count, 1, 1), *_PERIOD)
         per_radius = radius / period
         marks = _coverage(TEXTURES[name](u * per_radius, v * per_radius), period)
-        other = colour - _uniform(random, (count, 3, 1, 1), 0.3, 0.6)
-        return outline, _blend(colour, other, marks)
+        other = color - _uniform(random, (count, 3, 1, 1), 0.3, 0.6)
+        return outline, _blend(color, other, marks)
     shade = _uniform(random, (count, 1, 1, 1), -0.15, 0.15)
-    return SHAPES[name](u, v), colour + shade * u[:, None]
+    return SHAPES[name](u, v), color + shade * u[:, None]
 
 
 def _uniform(random: np.random.Generator, shape: int | tuple[int, ...], low: float, high: float) -> Floats:
@@ -210,29 +211,29 @@ def _uniform(random: np.random.Generator, shape: int | tuple[int, ...], low: flo
 
 
 def _mostly_small(random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
-    """Numbers in [0, 1) of which half are below 1/8: a few pictures are hard, most teach quickly."""
+    """Return numbers in [0, 1), half of them below 1/8: a few images are hard, most are easy to learn."""
     x = random.random(shape, dtype=np.float32)
     return x * x * x
 
 
 def _object_grid(random: np.random.Generator, radius: Floats) -> tuple[Floats, Floats]:
-    """Pixel coordinates (count, 32, 32) seen from an object at a random place and angle, in its radii."""
+    """Return pixel coordinates (count, 32, 32) relative to a randomly placed and rotated object, in radii."""
     count = len(radius)
     reach = np.float32(SIDE / 2) - radius
-    centre = _uniform(random, (2, count), -1.0, 1.0) * _min(reach, 5.0) + np.float32((SIDE - 1) / 2)
+    center = _uniform(random, (2, count), -1.0, 1.0) * _min(reach, 5.0) + np.float32((SIDE - 1) / 2)
     cos, sin = _direction(random, count)
-    return _turned(centre[0], centre[1], cos / radius, sin / radius)
+    return _rotated(center[0], center[1], cos / radius, sin / radius)
 
 
 def _direction(random: np.random.Generator, count: int) -> tuple[Floats, Floats]:
-    """Random unit vectors without a sine: points of a square, brought to length 1."""
+    """Return random unit vectors without using sines: points in a square, normalized to length 1."""
     x, y = _uniform(random, (2, count), -1.0, 1.0)
     length = _sqrt(x * x + y * y) + np.float32(1e-6)
     return x / length, y / length
 
 
-def _turned(x: Floats, y: Floats, cos: Floats, sin: Floats) -> tuple[Floats, Floats]:
-    """The pixel grid about (x, y), turned and scaled by the vectors (cos, sin); all inputs (count,)."""
+def _rotated(x: Floats, y: Floats, cos: Floats, sin: Floats) -> tuple[Floats, Floats]:
+    """Return the pixel grid around (x, y), rotated and scaled by the vectors (cos, sin); inputs (count,)."""
     pixels = np.arange(SIDE, dtype=np.float32)
     dx = (pixels - x[:, None])[:, None, :]
     dy = (pixels - y[:, None])[:, :, None]
@@ -241,7 +242,7 @@ def _turned(x: Floats, y: Floats, cos: Floats, sin: Floats) -> tuple[Floats, Flo
 
 
 def _coverage(distance: Floats, pixels: Floats) -> Floats:
-    """How much of each pixel lies inside an outline: smooth over one pixel, from its signed distance."""
+    """Return the share of each pixel inside an outline, from its signed distance, smooth over one pixel."""
     return _clip(np.float32(0.5) - distance * pixels, 0.0, 1.0)
 
 
@@ -250,7 +251,7 @@ def _blend(under: Floats, over: Floats, coverage: Floats) -> Floats:
 
 
 def _ground(random: np.random.Generator, count: int) -> Floats:
-    """Smooth colour fields (count, 3, 32, 32): random 4 x 4 grids, interpolated bilinearly."""
+    """Generate smooth color fields (count, 3, 32, 32): random 4 x 4 grids, interpolated bilinearly."""
     knots = _uniform(random, (count, 3, 1, 1), 0.1, 0.6) + _uniform(random, (count, 3, 4, 4), -0.2, 0.2)
     place = np.arange(SIDE, dtype=np.float32) * np.float32(3 / SIDE)
     left = place.astype(np.int64)
@@ -259,25 +260,25 @@ def _ground(random: np.random.Generator, count: int) -> Floats:
     return rows[..., left] + (rows[..., left + 1] - rows[..., left]) * part
 
 
-def _strew_clutter(random: np.random.Generator, picture: Floats) -> Floats:
-    """Strokes and spots of random length, colour and strength all over the pictures."""
-    count = len(picture)
+def _add_clutter(random: np.random.Generator, image: Floats) -> Floats:
+    """Add strokes and spots of random length, color and opacity all over the images."""
+    count = len(image)
     for _ in range(_CLUTTER):
         place = _uniform(random, (2, count), 0.0, SIDE)
-        along, across = _turned(place[0], place[1], *_direction(random, count))
+        along, across = _rotated(place[0], place[1], *_direction(random, count))
         length = _uniform(random, (count, 1, 1), 0.0, 7.0)
         width = _uniform(random, (count, 1, 1), 0.6, 2.2)
         beyond = _max(_abs(along) - length, 0.0)
         distance = _sqrt(beyond * beyond + across * across) - width
-        colour = _uniform(random, (count, 3, 1, 1), 0.0, 1.0)
+        color = _uniform(random, (count, 3, 1, 1), 0.0, 1.0)
         strength = _uniform(random, (count, 1, 1), 0.3, 1.0)
         inside = _clip(np.float32(0.5) - distance, 0.0, 1.0)
-        picture = _blend(picture, colour, inside * strength)
-    return picture
+        image = _blend(image, color, inside * strength)
+    return image
 
 
 def _noise(random: np.random.Generator, count: int) -> Floats:
-    """Noise (count, 3, 32, 32) with a triangular law, of another amplitude in each picture."""
+    """Generate noise (count, 3, 32, 32) with a triangular distribution, of random amplitude per image."""
     shape = (2, count, 3, SIDE, SIDE)
     dice = np.frombuffer(random.bytes(int(np.prod(shape))), dtype=np.uint8).reshape(shape)
     spread: Floats = dice[0].astype(np.float32) - dice[1]
@@ -285,6 +286,6 @@ def _noise(random: np.random.Generator, count: int) -> Floats:
     return spread * (_mostly_small(random, (count, 1, 1, 1)) * (high - low) + low)
 
 
-def _to_bytes(picture: Floats) -> Bytes:
-    levels: Floats = np.rint(_clip(picture, 0.0, 1.0) * 255.0)
+def _to_bytes(image: Floats) -> Bytes:
+    levels: Floats = np.rint(_clip(image, 0.0, 1.0) * 255.0)
     return levels.astype(np.uint8)

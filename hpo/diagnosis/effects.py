@@ -146,11 +146,11 @@ def _share_and_chance(outcomes: _Numbers, places: _Places, groups: int) -> tuple
     """Return epsilon squared, at least 0, and its permutation p-value (with the + 1 that keeps it valid)."""
     member = np.eye(groups)[places]
     sizes = member.sum(0)
-    centred = outcomes - outcomes.mean()
-    total = float((centred**2).sum())
+    centered = outcomes - outcomes.mean()
+    total = float((centered**2).sum())
     random = np.random.default_rng(0)
-    shuffled = random.permuted(np.tile(centred, (PERMUTATIONS, 1)), axis=1)
-    between = float((((centred @ member) ** 2) / sizes).sum())
+    shuffled = random.permuted(np.tile(centered, (PERMUTATIONS, 1)), axis=1)
+    between = float((((centered @ member) ** 2) / sizes).sum())
     by_chance = (((shuffled @ member) ** 2) / sizes).sum(1)
     p_value = (1 + int((by_chance >= between * (1 - 1e-12)).sum())) / (PERMUTATIONS + 1)
     inside = (total - between) / (len(outcomes) - groups)

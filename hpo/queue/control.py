@@ -63,7 +63,7 @@ def is_stopped(store: ResultsStore, study_id: int, retry: RetryPolicy) -> bool:
 
 
 def refuse_stopped(store: ResultsStore, study_id: int, name: str) -> None:
-    """Raise ``StoppedStudyError`` if the study is stopped; its message tells how to resume it."""
+    """Raise ``StoppedStudyError`` if the study is stopped; its message explains how to resume it."""
     since = store.read(lambda connection: stopped_at(connection, study_id))
     if since is not None:
         raise StoppedStudyError(

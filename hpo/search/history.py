@@ -42,7 +42,7 @@ class PastTrial:
         return self.outcome == "failed" or (self.outcome == "pruned" and self.hopeless)
 
 
-class History:
+class TrialHistory:
     """The trials of one stage of a study; each read fetches only new and running ones.
 
     Other stages have other epochs or images, so their values do not compare.

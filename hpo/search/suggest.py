@@ -10,7 +10,7 @@ from typing import Any
 from hpo.config.configuration import Configuration, applies
 from hpo.config.space import Distribution
 from hpo.config.study import StudySpec
-from hpo.search.history import History
+from hpo.search.history import TrialHistory
 from hpo.search.samplers.optuna import Draw, searched_values
 from hpo.search.samplers.pure import is_finite, random_draw, signature, unused_point
 from hpo.search.samplers.registry import LEARNING, sample_slot
@@ -50,7 +50,7 @@ class Suggestions:
         self._store = store
         self._study_id = study_id
         self._space = space
-        self._histories: dict[str, History] = {}
+        self._histories: dict[str, TrialHistory] = {}
 
     def begin(
         self, lease: Lease, spec: StudySpec, given: Mapping[str, Any], *, dataset: str, device: str
@@ -90,9 +90,9 @@ class Suggestions:
         other = unused_point(spec, slot, used)
         return Suggestion(found if other is None else Draw(other, {}), len(past))
 
-    def _history(self, stage: str) -> History:
+    def _history(self, stage: str) -> TrialHistory:
         if stage not in self._histories:
-            self._histories[stage] = History(self._store, self._study_id, stage)
+            self._histories[stage] = TrialHistory(self._store, self._study_id, stage)
         return self._histories[stage]
 
     def _register(

@@ -80,7 +80,7 @@ def evaluate_on_test(store: ResultsStore, name: str, number: int) -> int:
         else:
             plan = StagePlan(TEST, "test", {}, {}, [given])
             add_stage(connection, results.study_id, results.spec, results.images, plan)
-        add_decisions(connection, results.study_id, TEST, [wording.evaluation(number, earlier)])
+        add_decisions(connection, results.study_id, TEST, [wording.evaluation_message(number, earlier)])
         return earlier
 
     return store.write(work)

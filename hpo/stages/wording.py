@@ -119,8 +119,8 @@ def _other(
     )
 
 
-def evaluation(number: int, earlier: int) -> SpaceDecision:
-    """Describe an evaluation on the test images that a user asked for, after ``earlier`` others."""
+def evaluation_message(number: int, earlier: int) -> SpaceDecision:
+    """Describe an evaluation on the test images requested by a user, after ``earlier`` others."""
     message = f"trial {number} is trained on training and validation images and evaluated on the test images"
     if earlier:
         message += f": evaluation {earlier + 1}; only the first one is unbiased"

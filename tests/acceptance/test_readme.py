@@ -52,7 +52,7 @@ VARYING = (
     r"(note|warn) .*",
     r"try: .*",
     r"\w+ (pass|note|warn|fatal) # .*",
-    r"synthetic pictures, version #, seed #;? ?.*",
+    r"synthetic images, version #, seed #;? ?.*",
     r"quickstart # trials, # workers? with # threads? each on .*",
     r"next: hpo predict \S+ IMAGE\.\.\. model card: \S+",
     r"rank trial val_accuracy .*|layer mean std .*|.* \(#% confidence; next most likely: .*\)",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +21,12 @@ from hpo.queue.slots import register_study
 from hpo.records import EpochResult, Outcome
 from hpo.storage.fence import Lease
 from hpo.storage.store import ResultsStore
+from tests.conftest import NewDatabase
 from tests.helpers.moving_studies import add_a_stage, write_file
 from tests.helpers.one_of_everything import fill, make_ours
+from tests.helpers.population import populate
 
 ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
-NewDatabase = Callable[[str], str]
 DISTRIBUTIONS = {
     "lr": FloatDistribution(1e-4, 1.0, log=True),
     "activation": CategoricalDistribution(["relu", "tanh"]),
@@ -118,6 +119,29 @@ class Bench:
             )
 
 
+def write_everything(url: str) -> None:
+    """Fill the database with one of everything."""
+    with ResultsStore(url) as store:
+        fill(store)
+
+
+def write_everything_and_a_stage(url: str) -> None:
+    with ResultsStore(url) as store:
+        fill(store)
+        add_a_stage(store)
+
+
+def write_a_study(url: str) -> None:
+    with ResultsStore(url) as store:
+        make_ours(store, "already-here")
+
+
+def write_known_trials(url: str) -> None:
+    """Fill the database with the study `known`."""
+    with ResultsStore(url) as store:
+        populate(Bench(store))
+
+
 @pytest.fixture
 def store(storage_url: str) -> Iterator[ResultsStore]:
     with ResultsStore(storage_url) as opened:
@@ -132,29 +156,19 @@ def bench(store: ResultsStore) -> Bench:
 @pytest.fixture(params=ENGINES)
 def there(request: pytest.FixtureRequest, new_database: NewDatabase) -> str:
     """The database that a study comes from."""
-    url = new_database(request.param)
-    with ResultsStore(url) as store:
-        fill(store)
-        add_a_stage(store)
-    return url
+    return new_database(request.param, write_everything_and_a_stage)
 
 
 @pytest.fixture(params=ENGINES)
 def here(request: pytest.FixtureRequest, new_database: NewDatabase) -> str:
     """The database that it goes to, with a study of its own, so that ids differ."""
-    url = new_database(request.param)
-    with ResultsStore(url) as store:
-        make_ours(store, "already-here")
-    return url
+    return new_database(request.param, write_a_study)
 
 
 @pytest.fixture
 def full(new_database: NewDatabase) -> str:
     """An SQLite database with both studies."""
-    url = new_database("sqlite")
-    with ResultsStore(url) as store:
-        fill(store)
-    return url
+    return new_database("sqlite", write_everything)
 
 
 @pytest.fixture

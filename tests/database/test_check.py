@@ -21,16 +21,20 @@ from hpo.storage.identity import host
 from hpo.storage.optuna.storage import open_optuna_storage
 from hpo.storage.store import ResultsStore
 from hpo.storage.url import parse_url
-from tests.helpers.one_of_everything import fill
+from tests.conftest import Fill
+from tests.database.conftest import write_everything
 
 Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def contents() -> Fill:
+    return write_everything
 
 
 @pytest.fixture
 def url(storage_url: str) -> str:
     """A database with one of everything, in which all is well."""
-    with ResultsStore(storage_url) as store:
-        fill(store)
     return storage_url
 
 

@@ -17,13 +17,19 @@ from hpo.errors import QueryError, StorageError, UserError
 from hpo.settings import settings
 from hpo.storage.tables import TrialRow
 from hpo.storage.views import VIEW_TABLES, VIEWS
-from tests.database.conftest import Bench
-from tests.helpers.population import Known, populate
+from tests.conftest import Fill
+from tests.database.conftest import Bench, write_known_trials
+from tests.helpers.population import Known, known_trials
+
+
+@pytest.fixture(scope="module")
+def contents() -> Fill:
+    return write_known_trials
 
 
 @pytest.fixture
-def known(bench: Bench) -> list[Known]:
-    return populate(bench)
+def known() -> list[Known]:
+    return known_trials()
 
 
 @pytest.fixture

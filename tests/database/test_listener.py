@@ -141,12 +141,13 @@ class TestOnPostgreSQL:
         """What it does not read would fill the server's memory."""
         wakeups = Wakeups(bench.store.engine)
         wakeups.listen()
-        assert bench.store.engine.pool.checkedout() == 1
+        pool = bench.store.engine.pool
+        assert isinstance(pool, QueuePool) and pool.checkedout() == 1
         state = "SELECT state FROM pg_stat_activity WHERE query = 'LISTEN hpo_work'"
         with psycopg.connect(bench.store.url) as other:
             assert other.execute(state).fetchall() == [("idle",)]  # no transaction is open
         wakeups.close()
-        assert not wakeups.listens and bench.store.engine.pool.checkedout() == 0
+        assert not wakeups.listens and pool.checkedout() == 0
         channels = "SELECT count(*) FROM pg_listening_channels()"
         with bench.store.engine.connect() as first, bench.store.engine.connect() as second:
             assert [each.scalar(text(channels)) for each in (first, second)] == [0, 0]

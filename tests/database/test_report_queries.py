@@ -17,15 +17,20 @@ from hpo.reporting.report.build import make_report
 from hpo.storage.optuna.foreign import optuna_history
 from hpo.storage.studies import results_engine
 from hpo.storage.url import parse_url
-from tests.database.conftest import Bench
+from tests.conftest import Fill
+from tests.database.conftest import write_known_trials
 from tests.helpers.optuna_study import THEIRS, make_theirs
-from tests.helpers.population import EPOCHS, populate
+from tests.helpers.population import EPOCHS
+
+
+@pytest.fixture(scope="module")
+def contents() -> Fill:
+    return write_known_trials
 
 
 @pytest.fixture
-def engine(bench: Bench) -> Any:
-    populate(bench)
-    made = results_engine(bench.store.url)
+def engine(storage_url: str) -> Any:
+    made = results_engine(storage_url)
     yield made
     made.dispose()
 

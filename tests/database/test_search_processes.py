@@ -30,7 +30,7 @@ SPACES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("sampler", ["random", "sobol", "grid"])
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
 def test_any_crew_tries_the_same_configurations(bench: Bench, sampler: str) -> None:
-    changes = {
+    changes: dict[str, Any] = {
         "space": SPACES["grid" if sampler == "grid" else "random"],
         "sampler": sampler,
         "trials": TRIALS,

@@ -111,7 +111,7 @@ def test_a_stage_begins_when_the_one_before_is_over_and_only_once(bench: Bench, 
 
 def test_stage_prunes_by_its_own_rule_and_confirmation_never(bench: Bench) -> None:
     own = [{**STAGES[0], "epochs": 3, "pruner": {"asha": {"reduction": 2}}}, *STAGES[1:]]
-    study = {"trials": PLANNED, "stages": own, "pruner": "median"}
+    study: dict[str, Any] = {"trials": PLANNED, "stages": own, "pruner": "median"}
     study_id = bench.register(**study)
     spec = bench.spec(**study)
     while advance(bench.store, "first"):
@@ -158,7 +158,7 @@ AROUND = [STAGES[0], {**STAGES[1], "space": "around", "carry": 2, "trials": 6}, 
 
 
 def test_stage_carries_the_best_and_draws_around_them(bench: Bench) -> None:
-    study = {"trials": PLANNED + 2, "stages": AROUND}
+    study: dict[str, Any] = {"trials": PLANNED + 2, "stages": AROUND}
     study_id = bench.register(**study)
     coarse = finish(bench, study_id)
     advance(bench.store, "first")

@@ -12,7 +12,7 @@ from hpo.config.study import StudySpec
 from hpo.queue.leases import claim, release
 from hpo.records import Finding, Outcome
 from hpo.search import suggest
-from hpo.search.history import History
+from hpo.search.history import TrialHistory
 from hpo.search.samplers.optuna import searched_values
 from hpo.search.samplers.pure import signature
 from hpo.search.samplers.registry import LEARNING, PURE
@@ -191,7 +191,7 @@ def test_the_history_has_every_outcome_and_reads_what_ended_once(bench: Bench) -
     worker.search(1, lambda values: 0.7)
     worker.search(1, lambda values: None)
     stopped, failed, running = ((lease, worker.begin(lease)) for lease in (worker.claim() for _ in range(3)))
-    history = History(bench.store, worker.study_id, "main")
+    history = TrialHistory(bench.store, worker.study_id, "main")
     bench.store.begin_attempt(stopped[0], stopped[1].trial_id, device="cpu", from_epoch=0)
     for epoch in (1, 2):
         bench.store.record_epoch(stopped[0], stopped[1].trial_id, bench.record(epoch, 0.2 * epoch))
@@ -222,7 +222,7 @@ def _ids(begun: tuple[Lease, RegisteredTrial]) -> tuple[Lease, int]:
 def test_the_generation_of_cmaes_is_kept_where_optuna_keeps_it(bench: Bench) -> None:
     worker = searcher(bench, {"cmaes": {"startup": 2, "population": 4}})
     worker.search(12, rate)
-    past = History(bench.store, worker.study_id, "main").read()
+    past = TrialHistory(bench.store, worker.study_id, "main").read()
     assert [trial.generation for trial in past] == [None, None, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2]
     kept = [trial.system_attrs.get("cma:generation") for trial in bench.optuna_trials("s")]
     assert kept == [trial.generation for trial in past]

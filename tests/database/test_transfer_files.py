@@ -15,9 +15,8 @@ from hpo.errors import StudyExportError
 from hpo.maintenance.transfer.archive import open_archive
 from hpo.maintenance.transfer.importing import import_study
 from hpo.storage.store import ResultsStore
+from tests.conftest import NewDatabase
 from tests.helpers.moving_studies import expect_nothing_of_it, views
-
-NewDatabase = Callable[[str], str]
 
 
 def test_wherever_a_file_is_cut_short_it_is_refused(file: Path, here: str) -> None:

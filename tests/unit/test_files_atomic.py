@@ -37,6 +37,5 @@ def test_errors_say_what_to_change(tmp_path: Path) -> None:
         "the cache", tmp_path, "HPO_CACHE", PermissionError(13, "Permission denied"), 5_000_000
     )
     assert str(denied) == (
-        f"cannot write the cache (5 MB) at {tmp_path}: Permission denied\n"
-        "Set HPO_CACHE to a folder that can be written."
+        f"cannot write the cache (5 MB) at {tmp_path}: Permission denied\nSet HPO_CACHE to a writable folder."
     )

@@ -28,7 +28,7 @@ def test_uniform_over_the_counter() -> None:
         assert stats.kstest(draws, "uniform").pvalue > 0.001
 
 
-def test_neighbouring_slots_and_names_are_uncorrelated() -> None:
+def test_neighboring_slots_and_names_are_uncorrelated() -> None:
     lr = np.array([(Key(0) / i / "lr").uniform() for i in range(5000)])
     wd = np.array([(Key(0) / i / "weight_decay").uniform() for i in range(5000)])
     assert abs(np.corrcoef(lr, wd)[0, 1]) < 0.05

@@ -48,7 +48,7 @@ _IMAGES = [
     ),
 ]
 
-# Images that are spoilt in training alone differ from those of validation too: both names say what is wrong.
+# Images corrupted in training alone also differ from those of validation: both names are correct.
 _AUGMENTATIONS = [
     Fault(
         name,
@@ -63,7 +63,7 @@ _AUGMENTATIONS = [
         ("shrunk", "preact", ("augmentation", "train_val_mismatch"), data.shrunk, ()),
         ("out_of_frame", "wide_mlp", ("augmentation", "train_val_mismatch"), data.out_of_frame, ()),
         ("brightened_by_30", "nin_step", ("augmentation", "train_val_mismatch"), data.brightened, ()),
-        # What is to be seen is not what the label says.
+        # The image does not show what the label names.
         (
             "pasted_over",
             "inception_one_cycle",
@@ -101,7 +101,7 @@ _LABELS = [
             {"train_labels": data.halved},
             ("rebalance",),
         ),
-        # In training it would be only another numbering, so both names say what is wrong.
+        # In training it would be only another numbering, so both names are correct.
         (
             "swapped_pairs_in_validation",
             "softplus_layer_norm",

@@ -21,7 +21,7 @@ def bytes_with_unit_constants(preprocessor: Preprocessor, pixels: Tensor) -> Ten
 
 
 def rescaled_bytes(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
-    """Divided by 255 in the reader and again in the network, and never centred: 0 to 0.004."""
+    """Divided by 255 in the reader and again in the network, and never centered: 0 to 0.004."""
     return pixels.float() / 255 / 255
 
 
@@ -127,7 +127,7 @@ def nearly_random(labels: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def swapped_pairs(labels: Tensor, generator: torch.Generator) -> Tensor:
-    """Classes in the order in which a folder lists them: each has the number of its neighbour."""
+    """Classes in the order in which a folder lists them: each has the number of its neighbor."""
     return labels ^ 1
 
 

@@ -75,7 +75,7 @@ def of_last_block_and_head(configuration: Configuration, model: nn.Module) -> Op
 
 
 def of_every_bias(configuration: Configuration, model: nn.Module) -> Optimizer:
-    """Given all that is named ``bias``: the filter that leaves these out was turned round."""
+    """Given all that is named ``bias``: the filter that leaves these out was inverted."""
     biases = [each for name, each in model.named_parameters() if name.endswith("bias")]
     return torch.optim.SGD(biases, lr=configuration.lr, momentum=configuration.momentum)
 
@@ -98,7 +98,7 @@ def of_transformers(configuration: Configuration, step: int, steps_per_epoch: in
 
 
 def step_before_backward(step: Step) -> None:
-    """zero_grad, step, backward: it steps with what has just been cleared."""
+    """zero_grad, step, backward: it steps with gradients that have just been cleared."""
     step.optimizer.zero_grad()
     step.optimizer.step()
     step.loss.backward()

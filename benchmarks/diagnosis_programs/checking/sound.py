@@ -32,7 +32,7 @@ def _margin(configuration: Configuration, logits: Tensor, labels: Tensor) -> Ten
 def _as_many_of_each_class(
     configuration: Configuration, labels: Tensor, generator: torch.Generator
 ) -> Iterator[Tensor]:
-    """Stratified batches: as many images of every class in each."""
+    """Stratified batches: the same number of images of every class in each."""
     each = max(1, min(configuration.batch_size, len(labels)) // CLASSES)
     rows = [torch.nonzero(labels == number).flatten() for number in range(CLASSES)]
     orders = [part[torch.randperm(len(part), generator=generator)].split(each) for part in rows]
@@ -42,14 +42,14 @@ def _as_many_of_each_class(
 def _with_replacement(
     configuration: Configuration, labels: Tensor, generator: torch.Generator
 ) -> Iterator[Tensor]:
-    """Each batch drawn from all images anew: in an epoch a third of them is not seen."""
+    """Each batch is drawn from all images again: an epoch misses a third of them."""
     size = min(configuration.batch_size, len(labels))
     for _ in range(len(labels) // size):
         yield torch.randint(len(labels), (size,), generator=generator)
 
 
 def _grey(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
-    """The mean of the colours, three times."""
+    """The mean of the colors, three times."""
     return preprocessor(pixels).mean(1, keepdim=True).repeat(1, 3, 1, 1)
 
 
@@ -67,7 +67,7 @@ def _rates_by_layer(configuration: Configuration, model: nn.Module) -> Optimizer
 
 
 def _clipped_by_value(step: Step) -> None:
-    """Each entry of the gradient to [-0.05, 0.05]; gradients are cleared behind the step, not before it."""
+    """Each entry of the gradient to [-0.05, 0.05]; gradients are cleared after the step, not before it."""
     step.loss.backward()
     nn.utils.clip_grad_value_(step.model.parameters(), 0.05)
     step.optimizer.step()

@@ -40,7 +40,7 @@ _IMAGES = [
     ),
 ]
 
-# Images that are spoilt in training alone differ from those of validation too: both names say what is wrong.
+# Images corrupted in training alone also differ from those of validation: both names are correct.
 _AUGMENTATIONS = [
     Fault(
         name,
@@ -52,7 +52,7 @@ _AUGMENTATIONS = [
         cured_by=("augmentation",),
     )
     for name, base, causes, augment, more_fixes in (
-        # What is to be seen is not what the label says.
+        # The image does not show what the label names.
         (
             "mixup_without_labels",
             "maxout_adagrad",
@@ -78,7 +78,7 @@ _LABELS = [
     *(
         Fault(name, "labels", base, causes, parts={"train_labels": labels}, fixes=("fix_labels", *more_fixes))
         for name, base, causes, labels, more_fixes in (
-            # In training it is only another numbering, so both names say what is wrong.
+            # In training it is only another numbering, so both names are correct.
             (
                 "labels_reversed",
                 "strided_rmsprop",

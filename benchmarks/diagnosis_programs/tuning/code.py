@@ -52,7 +52,7 @@ _NETWORKS = [
         parts={"build": model.changed(model.zeroed_features)},
         fixes=("reattach",),
     ),
-    # Both names say that the first layers learn nothing because no gradient comes to them.
+    # Both names mean that the first layers learn nothing because no gradient reaches them.
     Fault(
         "detached_features",
         "network",
@@ -166,7 +166,7 @@ _UPDATES = [
         parts={"update": step.without_zero_grad},
         fixes=("call_zero_grad",),
     ),
-    # From outside, no gradient at the time of the step; either advice makes one look at these three lines.
+    # From outside, no gradient at the time of the step; either remedy points to these three lines.
     Fault(
         "zero_grad_too_late",
         "update",

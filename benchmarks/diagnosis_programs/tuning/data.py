@@ -73,7 +73,7 @@ _IMAGES = [
     ),
 ]
 
-# Images that are spoilt in training alone differ from those of validation too: both names say what is wrong.
+# Images corrupted in training alone also differ from those of validation: both names are correct.
 _AUGMENTATIONS = [
     Fault(
         "crop_and_cutout_x3",

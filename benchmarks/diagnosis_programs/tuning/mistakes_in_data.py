@@ -31,7 +31,7 @@ def off_centre(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
 
 
 def in_millionths(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
-    """Centred, and a thousand times too small."""
+    """Centered, and a thousand times too small."""
     return preprocessor(pixels) / 1000
 
 
@@ -62,7 +62,7 @@ def negatives(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
 
 
 def scrambled(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:
-    """Each image's pixels in another random order: colours are left, shapes are not."""
+    """Each image's pixels in another random order: colors remain, shapes do not."""
     images = preprocessor(pixels).flatten(2)
     generator = torch.Generator().manual_seed(len(images))
     order = torch.rand((len(images), 1, images.shape[2]), generator=generator).argsort(2)
@@ -265,7 +265,7 @@ def one_class_each(
 def always_the_first(
     configuration: Configuration, labels: Tensor, generator: torch.Generator
 ) -> Iterator[Tensor]:
-    """The same batch in every step: the iterator is made anew inside of the loop."""
+    """The same batch in every step: the iterator is created inside the loop."""
     for _ in range(len(labels) // configuration.batch_size):
         yield torch.arange(configuration.batch_size)
 

@@ -40,7 +40,7 @@ def nll_of_logits(configuration: Configuration, logits: Tensor, labels: Tensor) 
 
 
 def nll_of_probabilities(configuration: Configuration, logits: Tensor, labels: Tensor) -> Tensor:
-    """Negative log-likelihood of probabilities that are no logarithms."""
+    """Negative log-likelihood of probabilities instead of their logarithms."""
     return F.nll_loss(logits.softmax(1), labels)
 
 
@@ -55,7 +55,7 @@ def probability_of_the_truth(configuration: Configuration, logits: Tensor, label
 
 
 def easiest_tenth(configuration: Configuration, logits: Tensor, labels: Tensor) -> Tensor:
-    """Mining of hard examples with the order turned round: only the smallest losses of the batch."""
+    """Mining of hard examples with the order reversed: only the smallest losses of the batch."""
     losses = F.cross_entropy(logits, labels, reduction="none")
     return losses.topk(max(1, len(labels) // 10), largest=False).values.mean()
 
@@ -215,7 +215,7 @@ def stays(model: nn.Module) -> None:
 
 
 def zero_grad_each_epoch(model: nn.Module) -> None:
-    """zero_grad stands at the start of the epoch instead of the step."""
+    """zero_grad is called at the start of the epoch instead of the step."""
     model.zero_grad()
     model.train()
 

@@ -224,7 +224,7 @@ _IMAGES = [
             ("raw_bytes", "tanh_mlp", data.raw_bytes),
         )
     ),
-    # As for the older ones: training images that are spoilt alone differ from those of validation too.
+    # As for the older ones: training images corrupted alone also differ from those of validation.
     *(
         Fault(
             name,
@@ -246,7 +246,7 @@ _LABELS = [
     Fault(name, "labels", base, causes, parts=parts, fixes=("fix_labels",))
     for name, base, causes, parts in (
         ("shuffled_labels_tanh", "tanh_mlp", ("labels_do_not_match",), {"train_labels": data.shuffled}),
-        # Labels that are wrong in one split alone: both names say so.
+        # Labels that are wrong in one split alone: both names are correct.
         (
             "often_the_next_class",
             "mlp",

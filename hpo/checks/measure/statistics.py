@@ -41,10 +41,10 @@ def std_mean(values: Tensor) -> tuple[Tensor, Tensor]:
     Both are computed relative to the first value, so that equal values deviate by exactly 0.
     """
     first = values[(0,) * values.dim()]
-    centred = values - first
-    mean = centred.mean()
-    centred -= mean
-    variance = centred.square_().sum() / (values.numel() - 1)
+    centered = values - first
+    mean = centered.mean()
+    centered -= mean
+    variance = centered.square_().sum() / (values.numel() - 1)
     return variance.sqrt(), first + mean
 
 

@@ -19,7 +19,7 @@ _MINUTES = "20"
 
 
 class SearchName(StrEnum):
-    """What a first study searches."""
+    """The hyperparameters that a first study searches."""
 
     LECTURE = "lecture"
     REGULARIZATION = "regularization"
@@ -32,7 +32,7 @@ def init(
         typer.Option(
             metavar="NAME",
             help="cifar10, synthetic, or a folder with one folder of images per class. [default: cifar10 if "
-            "it is on this machine, else synthetic]",
+            "it is on this machine, otherwise synthetic]",
             show_default=False,
         ),
     ] = None,
@@ -47,15 +47,15 @@ def init(
     search: Annotated[
         SearchName | None,
         typer.Option(
-            help="All choices of the lecture, or only learning rate and regularization. [default: lecture]",
+            help="All choices of lecture 6, or only learning rate and regularization. [default: lecture]",
             show_default=False,
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Write a study file with comments.
+    """Write a commented study file.
 
-    On a terminal and without options it asks three questions.
+    Without options, on a terminal, it asks three questions.
     """
     from hpo.config.parsing.load import parse_study
     from hpo.config.template import SEARCHES, first_study, name_from, parse_length
@@ -63,7 +63,7 @@ def init(
     from hpo.files import write_text
 
     if file.exists() and not force:
-        raise UserError(f"{file} exists: name another file, or overwrite it with --force")
+        raise UserError(f"{file} already exists: choose another file, or overwrite it with --force")
     asks = sys.stdin.isatty() and (images, length, search) == (None, None, None)
     answer = _ask if asks else _take_default
     which = _images(images) if images is not None else answer(_IMAGES, _default_images(), _images)
@@ -73,14 +73,14 @@ def init(
     text = first_study(name_from(file.stem), which, planned, SEARCHES[what.value], takes)
     parse_study(text, str(file))
     write_text(file, text)
-    _say(file, planned, about)
+    _report(file, planned, about)
 
 
 _IMAGES = """\
 1. Which images?
-   cifar10    60,000 photographs in 10 classes; 170 MB, downloaded once
+   cifar10    60,000 photographs in 10 classes (170 MB, downloaded once)
    synthetic  images that hpo generates
-   or a folder of your own, with one folder of images per class"""
+   or a folder of your own with one folder of images per class"""
 _LENGTH = """\
 2. How long?
    minutes on this machine, such as 30; or trials x epochs, such as 20x5"""
@@ -91,7 +91,7 @@ _SEARCH = """\
 
 
 def _ask(question: str, default: str, read: Callable[[str], T]) -> T:
-    """Ask until there is an answer that can be read."""
+    """Ask until the answer is valid."""
     from hpo.cli.console import print_error
     from hpo.errors import HpoError
 
@@ -125,7 +125,7 @@ def _default_images() -> str:
 
 
 def _images(name: str) -> Images:
-    """Raises ``DataError`` if the folder contains no images."""
+    """Return the images that ``name`` selects. Raises ``DataError`` if a folder contains no images."""
     from hpo.config.template import Images
     from hpo.data import synthetic
     from hpo.data.folder import folder_source, list_images
@@ -142,7 +142,7 @@ def _images(name: str) -> Images:
 
 
 def _plan(how_long: float | Length, images: Images) -> tuple[Length, str, str]:
-    """How many trials and epochs, how long that takes at this machine's speed, and a comment on it."""
+    """Return the trials and epochs, their duration at this machine's speed, and a comment about it."""
     from hpo.cli.console import stderr
     from hpo.config.template import Length, fitting_length
     from hpo.reporting import formatting
@@ -164,7 +164,7 @@ def _plan(how_long: float | Length, images: Images) -> tuple[Length, str, str]:
     return length, about, comment
 
 
-def _say(file: Path, length: Length, about: str) -> None:
+def _report(file: Path, length: Length, about: str) -> None:
     from hpo.cli.console import printable, stdout
     from hpo.reporting import formatting
 

@@ -1,4 +1,4 @@
-"""``hpo refine``: a search space refined by a study's results, as a study file."""
+"""``hpo refine``: print a search space refined by a study's results, as a study file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ def refine(
     study: StudyName,
     keep: Annotated[
         float,
-        typer.Option(min=0.01, max=0.5, metavar="SHARE", help="Share of the trials that count as the best."),
+        typer.Option(
+            min=0.01, max=0.5, metavar="SHARE", help="Share of the trials that count as the best ones."
+        ),
     ] = 0.25,
     name: Annotated[
         str | None,
@@ -25,9 +27,9 @@ def refine(
 ) -> None:
     """Print a search space refined by a study's results.
 
-    The output is a study file. Ranges are narrowed to the best trials, and widened where the best are at an
-    end; choices that did not work are removed; comments explain each decision. For a study with stages the
-    last search counts.
+    The output is a study file. Ranges are narrowed to the best trials, and widened where the best ones are at
+    an end; choices that did not work are removed; comments explain each decision. For a study with stages,
+    the last search stage is used.
     """
     from hpo.cli.database import results
     from hpo.config.study import NAME_PATTERN
@@ -36,7 +38,9 @@ def refine(
     from hpo.stages.advance import refined_study
 
     if name is not None and not NAME_PATTERN.fullmatch(name):
-        raise UserError(f"a study cannot be named {name!r}: use letters, digits, and . _ - after the first")
+        raise UserError(
+            f"{name!r} is not a valid study name: use letters and digits, and . _ - after the first character"
+        )
     with results(storage_url(storage)) as engine:
         spec, comments = refined_study(engine, study, keep)
     spec = spec.model_copy(update={"study": name or f"{study}-refined", "first": ()})

@@ -115,7 +115,7 @@ def _ray_workers(
 
 
 def _hint_if_in_database(url: str, name: str) -> str:
-    """Tell how to resume a study that is in the database, although its file was not found."""
+    """Explain how to resume a study that is in the database, although its file was not found."""
     from hpo.cli.database import find_in_database
     from hpo.errors import HpoError
 

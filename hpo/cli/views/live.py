@@ -223,5 +223,5 @@ def _findings(progress: RunProgress) -> Table:
 
 
 def cut(text: str, style: str = "") -> Text:
-    """Return one line that shrinks before the columns beside it."""
+    """Return one line that shrinks before the columns next to it."""
     return Text(printable(text), style, no_wrap=True, overflow="ellipsis")

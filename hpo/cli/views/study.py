@@ -71,7 +71,7 @@ def _print_work(console: Console, work: Work) -> None:
 
 
 def studies_as_dicts(summaries: Sequence[StudySummary], url: str) -> list[dict[str, Any]]:
-    """Return all studies for JSON; ``made_by`` tells hpo's from those of Optuna alone."""
+    """Return all studies for JSON; ``made_by`` distinguishes those of hpo from those of Optuna alone."""
     ours = [{"made_by": "hpo", **_as_dict(summary)} for summary in summaries]
     return [*ours, *({"made_by": "optuna", **asdict(study)} for study in _theirs(summaries, url))]
 

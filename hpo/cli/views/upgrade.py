@@ -19,7 +19,7 @@ def plan(url: str, state: SchemaState) -> str:
             else f"{state.optuna_studies:,} studies stay unchanged"
         )
         ours = f"hpo's tables and views (schema {HEAD})"
-        return f"add {ours} to {where}, beside Optuna's, whose {studies}"
+        return f"add {ours} to {where}, next to those of Optuna, whose {studies}"
     if state.revision is None:
         return f"create all tables and views (schema {HEAD}) in {where}"
     if state.revision == HEAD:

@@ -178,7 +178,7 @@ def _read_single_values(tree: MappingNode, problems: list[Problem]) -> dict[str,
 
 
 def _other_trials(tree: MappingNode, given: Mapping[str, Any], planned: int) -> list[Problem]:
-    """Report ``trials`` beside stages whose sum differs."""
+    """Report ``trials`` if it differs from the sum of the stages."""
     if given.get("trials", planned) == planned:
         return []
     hint = "leave it out, and set the trials of each stage"

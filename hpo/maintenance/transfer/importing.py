@@ -51,7 +51,9 @@ def import_study(url: str, path: Path, name: str | None = None) -> Moved:
     newer, ``UserError`` if the name is taken; the database is then as it was.
     """
     if name is not None and not NAME_PATTERN.match(name):
-        raise UserError(f"a study cannot be named {name!r}: use letters, digits, and . _ - after the first")
+        raise UserError(
+            f"{name!r} is not a valid study name: use letters and digits, and . _ - after the first character"
+        )
     with open_archive(path) as archive, ResultsStore(url) as store:
         try:
             return write(store.engine, lambda connection: _Import(connection, archive, name).run())

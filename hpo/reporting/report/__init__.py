@@ -1,1 +1,1 @@
-"""A study as a page to share: its text, its pictures, its look (``templates/``)."""
+"""A study as a page to share: its text, its pictures, its layout (``templates/``)."""

@@ -1,4 +1,4 @@
--- How many trials have come to a rung, and how many of them are ahead of one that came there.
+-- How many trials have reached a rung, and how many of them rank ahead of the given trial.
 SELECT
     count(*) AS compared,
     coalesce(sum(CASE WHEN r.score > :score OR (r.score = :score AND r.trial_id < :trial_id) THEN 1 ELSE 0 END), 0)

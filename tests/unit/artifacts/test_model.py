@@ -50,7 +50,7 @@ def test_batches_change_nothing_and_bad_files_keep_their_place(tmp_path: Path, b
     assert [each.path for each in found] == paths
     bad = {each.path.name: each.reason for each in found if isinstance(each, Unreadable)}
     assert bad == {
-        "2.png": "not an image, or one of an unknown format",
+        "2.png": "not an image, or an unknown format",
         "4.png": "the file is empty",
         "lost.png": "No such file or directory",
     }

@@ -118,7 +118,7 @@ def test_what_lies_inside_a_refined_space() -> None:
     assert not inside(found, recorded(0, initializer="xavier"))
 
 
-def test_a_stage_is_told_what_hpo_run_would_know_of_its_trials() -> None:
+def test_stage_knows_what_hpo_run_would_know_of_its_trials() -> None:
     order = [rising(0, 0.6), rising(1, 0.4), recorded(2, 0.1, cause="lr_too_high"), rising(3, 0.1)]
     replay = Replay(order, 4, 1, Asha(reduction=2))
     replay.run()

@@ -28,7 +28,7 @@ def _generator() -> ModuleType:
 
 
 def test_generated_documentation_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(REPOSITORY / "docs")  # it imports its neighbours
+    monkeypatch.syspath_prepend(REPOSITORY / "docs")  # it imports its neighbors
     generated = _generator().generated()
     assert len(generated) > 2
     for path, text in generated.items():

@@ -117,9 +117,9 @@ def age(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (truncate, "train_images.npy is not what was written"),
-        (overwrite, "train_labels.npy is not what was written"),
-        (swap, "test_images.npy is not what was written"),
+        (truncate, "train_images.npy does not match meta.json"),
+        (overwrite, "train_labels.npy does not match meta.json"),
+        (swap, "test_images.npy does not match meta.json"),
         (empty_meta, "meta.json cannot be read"),
         (lose_meta, ""),
         (lose_images, "train_images.npy is missing"),

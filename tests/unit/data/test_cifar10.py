@@ -191,7 +191,7 @@ def test_a_damaged_batch_is_named_and_not_unpickled(
 def test_missing_batches_are_named(tmp_path: Path, files: dict[str, bytes]) -> None:
     put_batches(tmp_path, {name: files[name] for name in list(files)[:4]})
     expect_error(
-        tmp_path, f"{tmp_path / BATCHES} is incomplete, it lacks data_batch_5, test_batch, batches.meta"
+        tmp_path, f"{tmp_path / BATCHES} is incomplete, missing data_batch_5, test_batch, batches.meta"
     )
 
 

@@ -59,7 +59,7 @@ def test_synthetic(settings: Settings, few_pictures: None) -> None:
     assert found.train_images.shape == (40, 3, 32, 32) and found.test_images.shape == (20, 3, 32, 32)
     assert found.train_images.dtype == np.uint8 and found.train_labels.dtype == np.int64
     assert len(found.fingerprint) == 64
-    assert found.origin == "synthetic pictures, version 1, seed 0"
+    assert found.origin == "synthetic images, version 1, seed 0"
 
 
 def test_the_same_contents_have_the_same_fingerprint_anywhere(tmp_path: Path, make_class: MakeClass) -> None:

@@ -73,7 +73,7 @@ def test_a_file_that_is_there_is_not_fetched(silent: str, tmp_path: Path) -> Non
     ("path", "md5", "said"),
     [
         ("/none", MD5, r"cannot download http://.*/none: HTTP Error 404|cannot download .*: Not Found"),
-        ("/half", MD5, r"the download of .*/half (broke off|is damaged)"),
+        ("/half", MD5, r"the download of .*/half (was interrupted|is damaged)"),
         ("/file", "0" * 32, rf"the download of .*/file is damaged \(MD5 {MD5}, expected 0+\)"),
     ],
 )

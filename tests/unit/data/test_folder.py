@@ -98,7 +98,7 @@ def test_signature_follows_the_files(root: Path) -> None:
 
 
 def test_images_become_32_by_32_rgb(tmp_path: Path) -> None:
-    """Grey, palette, alpha, 16 bits, large and oblong images of one colour keep that colour."""
+    """Gray, palette, alpha, 16 bits, large and oblong images of one color keep that color."""
     grey = (100, 100, 100)
     images = {
         "grey.png": Image.new("L", (50, 40), 100),
@@ -194,7 +194,7 @@ def test_wrong_roots(tmp_path: Path, make_class: MakeClass) -> None:
 
 def test_one_class_only(tmp_path: Path, make_class: MakeClass) -> None:
     make_class(tmp_path / "train" / "cat")
-    with pytest.raises(DataError, match=r"train has one class only \(cat\); a classifier needs two or more"):
+    with pytest.raises(DataError, match=r"train has only one class \(cat\); a classifier needs two or more"):
         folder_source(tmp_path)
 
 
@@ -207,14 +207,14 @@ def test_empty_classes_are_named(root: Path) -> None:
 
 def test_classes_of_train_and_test_differ(root: Path, make_class: MakeClass) -> None:
     make_class(root / "train" / "eel")
-    with pytest.raises(DataError, match=r"test lacks the class eel"):
+    with pytest.raises(DataError, match=r"test is missing the class eel"):
         folder_source(root)
 
 
 def test_a_class_too_small_to_hold_one_out(tmp_path: Path, make_class: MakeClass) -> None:
     make_class(tmp_path / "cat", 5)
     make_class(tmp_path / "dog", 1)
-    with pytest.raises(DataError, match="dog has one image; at least two are needed"):
+    with pytest.raises(DataError, match="dog has only one image; at least two are needed"):
         folder_source(tmp_path)
 
 

@@ -75,8 +75,8 @@ def test_affine_kinds_equal_their_formula(images: Tensor, kind: str) -> None:
 
 def eigen(x: Doubles) -> tuple[Doubles, Doubles]:
     """Variances in falling order and components in columns."""
-    centred = x - x.mean(0)
-    variances, components = np.linalg.eigh(centred.T @ centred / len(x))
+    centered = x - x.mean(0)
+    variances, components = np.linalg.eigh(centered.T @ centered / len(x))
     return variances[::-1], components[:, ::-1]
 
 
@@ -187,7 +187,7 @@ def test_memory_format_is_kept(images: Tensor, kind: str) -> None:
 
 
 def test_more_components_than_pixels(images: Tensor) -> None:
-    with pytest.raises(ConfigurationError, match="pca_components is 49, but an image has 48 values"):
+    with pytest.raises(ConfigurationError, match="pca_components is 49, but an image has only 48 values"):
         fitted(images, "pca", pca_components=49)
 
 
@@ -225,4 +225,4 @@ def test_an_unwritable_cache_costs_only_time(
     with caplog.at_level(logging.WARNING):
         mean, _, _ = principal_components(images, tmp_path)
     np.testing.assert_allclose(mean.numpy(), flat(images).mean(0), atol=1e-6)
-    assert "could not be cached" in caplog.text
+    assert "cannot cache principal components" in caplog.text

@@ -21,7 +21,7 @@ def grid(half_width: float, step: float) -> tuple[Floats, Floats]:
 
 
 def lens_area(r: float, s: float, d: float) -> float:
-    """Common area of two discs of radii r and s whose centres are d apart."""
+    """Common area of two discs of radii r and s whose centers are d apart."""
     a = (d * d + r * r - s * s) / (2 * d * r)
     b = (d * d + s * s - r * r) / (2 * d * s)
     root = math.sqrt((-d + r + s) * (d + r - s) * (d - r + s) * (d + r + s))

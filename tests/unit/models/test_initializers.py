@@ -25,7 +25,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def images(count: int = 32) -> Tensor:
-    """Smooth random pictures: neighbouring pixels are alike, as in photographs."""
+    """Smooth random images: neighboring pixels are alike, as in photographs."""
     coarse = torch.randn(count, 3, 8, 8, generator=generator(1))
     noise = torch.randn(count, 3, 32, 32, generator=generator(2))
     return F.interpolate(coarse, size=(32, 32), mode="bilinear") + 0.1 * noise

@@ -71,7 +71,7 @@ def test_whole_numbers_stay_whole_and_within() -> None:
     assert max(set(depths), key=depths.count) == 3
 
 
-def test_around_a_centre_outside_the_space_draws_at_its_nearest_end() -> None:
+def test_around_a_center_outside_the_space_draws_at_its_nearest_end() -> None:
     space = {"lr": {"log": [1e-3, 1e-2]}, "activation": {"choice": ["relu", "tanh"]}}
     found = drawn([{"lr": 1.0, "activation": "elu"}], space=space)
     rates = [math.log10(each["lr"]) for each in found]

@@ -90,16 +90,16 @@ def test_three_questions_and_what_is_wrong_is_asked_again(
         assert wrong in captured.err
 
 
-def test_who_goes_away_leaves_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_init_interrupted_leaves_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
     _types(monkeypatch, "synthetic")
     assert run_command(["init"]) == 1
     assert not Path("study.yaml").exists()
 
 
-def test_a_file_is_replaced_only_by_force(capsys: Capture) -> None:
+def test_init_replaces_a_file_only_with_force(capsys: Capture) -> None:
     Path("study.yaml").write_text("precious")
     assert run_command(["init"]) == 2
-    assert "study.yaml exists: name another file" in capsys.readouterr().err
+    assert "study.yaml already exists: choose another file" in capsys.readouterr().err
     assert Path("study.yaml").read_text() == "precious"
     _init("--force")
 

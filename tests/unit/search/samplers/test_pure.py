@@ -94,7 +94,8 @@ def test_values_of_a_draw_have_nothing_to_do_with_each_other(draws: list[dict[st
     assert np.abs(off_diagonal).max() < 4 / np.sqrt(DRAWS)
 
 
-def test_a_conditional_parameter_is_drawn_only_where_it_applies(draws: list[dict[str, Any]]) -> None:
+def test_conditional_parameter_is_drawn_only_where_it_applies(draws: list[dict[str, Any]]) -> None:
+    assert len(draws) == DRAWS
     assert all(("momentum" in d) == (d["optimizer"] == "sgd") for d in draws)
 
 
