@@ -55,10 +55,8 @@ class ConfirmationResult:
 
 
 @dataclass(frozen=True)
-class TestEvaluation:
+class HeldOutEvaluation:
     """A trial whose network was evaluated on the test images."""
-
-    __test__ = False  # pytest would take it for a class of tests
 
     number: int
     test_value: float
@@ -71,7 +69,7 @@ class StagesStatus:
     stages: tuple[StageStatus, ...]
     decisions: tuple[StageDecision, ...]
     confirmations: tuple[ConfirmationResult, ...]
-    looks: tuple[TestEvaluation, ...]
+    looks: tuple[HeldOutEvaluation, ...]
     """Every evaluation on the test images, in order: only the first is unbiased."""
 
 
@@ -87,7 +85,7 @@ def stages_status(engine: Engine, name: str) -> StagesStatus:
             confirmations=tuple(
                 _rows(connection, "confirmations", name, ConfirmationResult, "rank", "number")
             ),
-            looks=tuple(TestEvaluation(row.number, row.test_value) for row in looks),
+            looks=tuple(HeldOutEvaluation(row.number, row.test_value) for row in looks),
         )
 
 

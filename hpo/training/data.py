@@ -89,7 +89,7 @@ def make_trial_data(
     return _prepared[key]
 
 
-def test_images(dataset: Dataset, preprocessor: Preprocessor, device: torch.device) -> ImageSet:
+def preprocessed_test_images(dataset: Dataset, preprocessor: Preprocessor, device: torch.device) -> ImageSet:
     """Return the test split on ``device``, preprocessed like the training images."""
     labels = torch.from_numpy(np.array(dataset.test_labels)).to(device)
     rows = torch.arange(len(labels), device=device)

@@ -221,7 +221,7 @@ def _train(
                     control.check_stop()
                 products.weights_hash = weights_hash(setup.model)
                 if stage.kind == "test":
-                    products.test_value = setup.test_accuracy(context.dataset)
+                    products.test_value = setup.accuracy_on_test(context.dataset)
                 babysitter.after()
                 findings.record()
         except TrialStoppedError:
