@@ -75,7 +75,7 @@ $(VENV)/bin/python:
 # (PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu lets it). Else the default build is installed.
 define cpu_build
 	@[ -e /dev/nvidiactl ] || ! build=$$($(BIN)/python -m pip index versions torch 2>/dev/null | grep -om1 '[0-9.]*+cpu' | head -1) \
-		|| [ -z "$$build" ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check "torch==$$build"
+		|| [ -z "$$build" ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check "torch==$$build" torchvision
 endef
 
 $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
