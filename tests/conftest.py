@@ -29,9 +29,14 @@ ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The image cache of all test processes: pictures are drawn once."""
+    """The cache of this test process, whose data sets are those of all test processes: drawn once."""
     base = tmp_path_factory.getbasetemp()
-    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared-cache"
+    drawn = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "datasets"
+    drawn.mkdir(exist_ok=True)
+    cache = base / "cache"
+    cache.mkdir()
+    (cache / "datasets").symlink_to(drawn)
+    return cache
 
 
 @pytest.fixture(autouse=True)
