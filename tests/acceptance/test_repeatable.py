@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import get_args
 
+import pytest
+
 from hpo.config.configuration import Activation, Configuration
 from tests.helpers import forked
 
@@ -72,6 +74,7 @@ def _hashes(configurations: list[Configuration]) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.slow
 def test_every_model_and_activation_trains_to_the_same_weights_twice() -> None:
     configurations = _configurations()
     first, second = _hashes(configurations), _hashes(configurations[::-1])[::-1]

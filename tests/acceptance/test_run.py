@@ -49,6 +49,7 @@ def test_run_trains_a_study_once_and_adds_trials_to_it(hpo: Hpo) -> None:
     assert hpo.rows("select number, lr, weights_hash from results order by number")[:2] == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
 def test_run_stores_and_prints_findings_on_the_study(hpo: Hpo) -> None:
     study = hpo.write_study(trials=10, epochs=1)

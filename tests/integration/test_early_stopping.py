@@ -218,7 +218,10 @@ def test_a_worker_that_stops_and_comes_back_decides_the_same(storage_url: str) -
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("pruner", [{"median": {"min_trials": 2}}, {"hyperband": {"reduction": 2}}])
+@pytest.mark.parametrize(
+    "pruner",
+    [{"median": {"min_trials": 2}}, pytest.param({"hyperband": {"reduction": 2}}, marks=pytest.mark.slow)],
+)
 def test_the_other_rules_stop_trials_too(storage_url: str, pruner: Any) -> None:
     events = run(storage_url, spec("s", pruner))
     states = {event.number: event.state for event in events if isinstance(event, TrialEnded)}

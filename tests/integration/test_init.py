@@ -27,6 +27,7 @@ def test_the_file_runs_as_it_is(
     assert "study  all 1 trial" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_three_answers_on_a_terminal_write_a_file_that_runs(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     with subprocess.Popen(

@@ -113,6 +113,7 @@ def test_kept_weights_are_those_of_the_best_epoch(storage_url: str) -> None:
         assert found.document["dataset_fingerprint"] == images.fingerprint
 
 
+@pytest.mark.slow
 @SQLITE
 def test_interrupted_trials_keep_the_same_weights(storage_url: str, tmp_path: Path) -> None:
     """The best epoch may lie before the interruption: its weights are in the checkpoint."""

@@ -132,6 +132,7 @@ def test_statistics_that_no_trial_refers_to_go(cache: Path, capsys: Capture) -> 
         assert connection.scalar(text("SELECT count(*) FROM hpo_statistics")) == 2
 
 
+@pytest.mark.slow
 def test_what_is_used_is_marked_so_that_it_stays(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A data set, components, preprocessed images and a measurement, each read again after 40 days."""
     folder = cache / "cache"

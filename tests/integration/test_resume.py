@@ -122,7 +122,7 @@ def work_in_pieces(url: str, study: str, piece: int) -> int:
     raise AssertionError("the study does not end")
 
 
-@pytest.mark.parametrize("piece", [11, 33])
+@pytest.mark.parametrize("piece", [11, pytest.param(33, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
 def test_stopped_trials_end_like_calm_ones(storage_url: str, kind: str, piece: int) -> None:
