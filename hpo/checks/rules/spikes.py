@@ -1,4 +1,4 @@
-"""Does the loss jump in single steps? The learning rate is at its limit, or an image is bad."""
+"""Does the loss jump at single steps? The learning rate is almost too high, or an image is bad."""
 
 from __future__ import annotations
 

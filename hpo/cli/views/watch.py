@@ -122,7 +122,7 @@ def progress_of(now: StudyNow, clock: Callable[[], float] = time.monotonic) -> R
         progress.running[trial.number] = _running_trial(now, trial, moment)
         if trial.curve and trial.curve[-1].images_per_second > 0:
             progress.rates[trial.worker] = trial.curve[-1].images_per_second
-    if now.running:  # without workers there is no estimate of the time left
+    if now.running:  # the time left cannot be estimated without workers
         progress.durations = {trial.number: trial.seconds for trial in now.ended}
     progress.ended.extend(map(_ended, now.ended))
     progress.findings.extend(

@@ -67,7 +67,7 @@ def export_study(url: str, name: str, stream: BinaryIO) -> Moved:
         writer, tally = ArchiveWriter(stream), Tally()
         for part, rows in study_parts(connection, storage, study_id, writer.blob):
             lines = map(to_line, tally.count(part, rows))
-            # A blob is a part of its own, and a zip is written one part at a time.
+            # Each blob is a separate part, and a zip is written one part at a time.
             writer.rows(part, list(lines) if part == STATISTICS_PART else lines)
         now = datetime.now(UTC)
         writer.finish(study=name, written_by=f"hpo {provenance.running_code()}", written_at=f"{now:%FT%TZ}")

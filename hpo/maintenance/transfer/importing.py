@@ -41,7 +41,7 @@ from hpo.storage.tables import STUDIES, AttemptRow, SlotRow, StudyRow
 _STUDY_TABLE_PART = f"{StudyRow.__tablename__}.jsonl"
 _ATTEMPTS_PART = f"{AttemptRow.__tablename__}.jsonl"
 _CLOSED = ("outcome", "to_epoch")
-"""What changes in an attempt that was under way: nobody here is at it."""
+"""What changes in an attempt that was running: no worker of this database runs it."""
 
 
 def import_study(url: str, path: Path, name: str | None = None) -> Moved:

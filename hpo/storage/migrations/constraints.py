@@ -12,7 +12,7 @@ def change_check(table: str, name: str, old: str, new: str) -> None:
         op.drop_constraint(name, table, type_="check")
         op.create_check_constraint(name, table, new)
         return
-    # SQLite changes a constraint by making the table anew (https://sqlite.org/lang_altertable.html, 7).
+    # SQLite changes a constraint by recreating the table (https://sqlite.org/lang_altertable.html, 7).
     connection = op.get_bind()
     made_by = connection.scalar(
         text("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = :table"), {"table": table}
