@@ -73,7 +73,7 @@ def _is_blocked(admin: Admin) -> bool:
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_a_full_disk_is_told_and_the_study_goes_on_when_there_is_room(
+def test_a_full_disk_is_reported_and_the_study_continues_when_there_is_room(
     hpo: Hpo, server: Server, admin: Admin
 ) -> None:
     study = hpo.write_study(trials=2)

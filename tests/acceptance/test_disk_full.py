@@ -20,7 +20,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
-def test_a_full_disk_of_checkpoints_is_noted_and_the_training_goes_on(hpo: Hpo, small_disk: Path) -> None:
+def test_a_full_disk_of_checkpoints_is_noted_and_the_training_continues(hpo: Hpo, small_disk: Path) -> None:
     fill(small_disk)
     hpo.environment["HPO_CHECKPOINTS"] = str(small_disk / "checkpoints")
     done = hpo("run", hpo.write_study(trials=1), "--set", "lr=0.01")

@@ -110,7 +110,7 @@ def test_a_worker_asked_to_stop_within_an_epoch(
     assert attempts(storage_url) == ["released", "released", "complete"]
 
 
-def test_a_worker_paused_past_its_lease_goes_on_with_the_next_slot(
+def test_a_worker_paused_past_its_lease_continues_with_the_next_slot(
     killable: KillableWorkers, storage_url: str, calm: Any
 ) -> None:
     submit(storage_url, "s", 2)

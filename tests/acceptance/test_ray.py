@@ -175,7 +175,7 @@ def _each_ended_once(hpo: Hpo, lost: int) -> None:
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_python_run_starts_a_ray_of_its_own(hpo: Hpo, ray_folder: Path) -> None:
+def test_python_run_starts_its_own_ray(hpo: Hpo, ray_folder: Path) -> None:
     study = hpo.write_study(trials=2, epochs=1)
     program = f"""
 import hpo, ray

@@ -108,7 +108,7 @@ def test_anything_but_one_read_is_refused_and_changes_nothing(bench: Bench, url:
         assert connection.scalars(select(TrialRow.value)).all() == [0.7]
 
 
-def test_the_message_says_what_is_wrong(url: str) -> None:
+def test_the_message_reports_what_is_wrong(url: str) -> None:
     for sql, message in MESSAGES:
         with pytest.raises(QueryError, match=message):
             ask(url, sql)

@@ -91,7 +91,7 @@ def test_sleep_ends_with_the_time_limit(url: str) -> None:
         list(run_sql(url, "SELECT pg_sleep(60)", timeout=0.1)[1])
 
 
-def test_a_query_that_an_administrator_ends_says_so(url: str) -> None:
+def test_a_query_that_an_administrator_ends_is_reported(url: str) -> None:
     _, rows = run_sql(url, "SELECT pg_sleep(60)", timeout=60)
     caught: list[BaseException] = []
 

@@ -46,7 +46,7 @@ def said(capsys: Capture, url: str, *command: str) -> str:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_file_that_is_no_database(tmp_path: Path, capsys: Capture, command: tuple[str, ...]) -> None:
+def test_a_file_that_is_not_a_database(tmp_path: Path, capsys: Capture, command: tuple[str, ...]) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("dear diary, " * 1000)
     before = path.read_bytes()

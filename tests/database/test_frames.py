@@ -123,7 +123,7 @@ def test_a_database_that_hpo_has_not_used_is_refused(empty_storage_url: str) -> 
         hpo.open_results(empty_storage_url)
 
 
-def test_without_pandas_it_says_what_to_install(
+def test_without_pandas_it_reports_what_to_install(
     bench: Bench, opened: hpo.Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)

@@ -26,7 +26,7 @@ def ask(url: str, capsys: Capture, *command: str) -> str:
     return capsys.readouterr().out
 
 
-def test_it_says_what_decides(url: str, capsys: Capture) -> None:
+def test_it_reports_what_decides(url: str, capsys: Capture) -> None:
     found = json.loads(ask(url, capsys, "importance", "known", "--json"))
     assert (found["study"], found["trials"]) == ("known", 29)
     trains, value = found["answers"]

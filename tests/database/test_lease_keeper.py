@@ -87,7 +87,7 @@ def test_a_long_silence_below_the_limit_keeps_the_slot(bench: Bench, clock: Cloc
         assert claim(bench.store, study_id, "b:2:0.00", 60.0) is None
 
 
-def test_a_trial_that_hangs_loses_its_slot_and_the_next_goes_on_with_it(bench: Bench, clock: Clock) -> None:
+def test_a_hanging_trial_loses_its_slot_and_the_next_worker_resumes_it(bench: Bench, clock: Clock) -> None:
     study_id = bench.register(trials=1)
     lease = bench.claim(study_id, "a:1:0.00", seconds=60.0)
     trial_id = began(bench, lease)
@@ -135,7 +135,7 @@ def _until(condition: Any) -> None:
     raise AssertionError("it never came")
 
 
-def test_the_thread_holds_the_lease_and_says_when_it_is_lost(bench: Bench) -> None:
+def test_the_thread_holds_the_lease_and_reports_when_it_is_lost(bench: Bench) -> None:
     study_id = bench.register(trials=1)
     lease = bench.claim(study_id, seconds=0.3)
     lease_end = bench.rows(SlotRow)[0].lease_until

@@ -82,7 +82,7 @@ def test_every_write_under_a_stale_token_is_refused(bench: Bench) -> None:
     assert study_progress(store, study_id).pruned == 1
 
 
-def test_an_expired_lease_that_nobody_claimed_still_holds(bench: Bench) -> None:
+def test_an_expired_lease_holds_until_the_slot_is_claimed(bench: Bench) -> None:
     study_id = bench.register()
     lease = bench.claim(study_id)
     expire(bench.store, 0)
@@ -90,7 +90,7 @@ def test_an_expired_lease_that_nobody_claimed_still_holds(bench: Bench) -> None:
     assert bench.claim(study_id).slot == 1
 
 
-def test_a_released_slot_is_claimed_at_once_and_goes_on_with_its_trial(bench: Bench) -> None:
+def test_a_released_slot_is_claimed_at_once_and_resumes_its_trial(bench: Bench) -> None:
     study_id = bench.register()
     lease = bench.claim(study_id)
     trial_id, _ = bench.begin(lease)

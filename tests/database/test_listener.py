@@ -87,7 +87,7 @@ CHANGES = [_submits, _resumes, _stops, _enqueues, _gives_back, _ends_a_trial, _j
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_an_idle_worker_hears_of_each_change(
+def test_an_idle_worker_is_notified_of_each_change(
     bench: Bench, wakeups: Wakeups, change: Callable[..., None]
 ) -> None:
     study_id = bench.register()
@@ -137,7 +137,7 @@ class TestOnPostgreSQL:
             register_study(bench.store, bench.spec(seed=9), bench.images)
         assert not wakeups.wait(0.1)
 
-    def test_whoever_trains_hears_nothing_and_has_its_connections(self, bench: Bench) -> None:
+    def test_training_worker_does_not_listen_and_keeps_its_connections(self, bench: Bench) -> None:
         """What it does not read would fill the server's memory."""
         wakeups = Wakeups(bench.store.engine)
         wakeups.listen()

@@ -67,7 +67,7 @@ def test_status_lists_the_study_and_query_reads_its_parameters(theirs: str, caps
 
 
 @pytest.mark.parametrize("command", [("run", "quickstart"), ("show", "theirs", "0"), ("db", "check")])
-def test_what_needs_hpos_tables_says_how_to_get_them_and_adds_none(
+def test_what_needs_hpos_tables_reports_how_to_get_them_and_adds_none(
     theirs: str, capsys: Capture, command: tuple[str, ...]
 ) -> None:
     before = _everything(theirs)
@@ -77,7 +77,7 @@ def test_what_needs_hpos_tables_says_how_to_get_them_and_adds_none(
     assert _everything(theirs) == before
 
 
-def test_an_upgrade_says_what_it_does_and_keeps_optunas_rows(theirs: str, capsys: Capture) -> None:
+def test_an_upgrade_reports_what_it_does_and_keeps_optunas_rows(theirs: str, capsys: Capture) -> None:
     before = _everything(theirs)
     said = _out(capsys, "db", "upgrade", "--dry-run", "--storage", theirs)
     assert said.startswith("would: add hpo's tables and views") and "whose study stays unchanged" in said

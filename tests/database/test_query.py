@@ -45,7 +45,7 @@ def test_studies_are_listed_with_their_counts(bench: Bench, engine: Engine) -> N
     assert (listed[1].best_value, listed[1].dataset) == (None, "synthetic")
 
 
-def test_a_studys_status_names_the_best_and_who_is_at_work(bench: Bench, engine: Engine) -> None:
+def test_study_status_names_the_best_trial_and_the_workers(bench: Bench, engine: Engine) -> None:
     study_id = bench.register(trials=4)
     bench.trial(study_id, Outcome("complete", value=0.5))
     bench.trial(study_id, Outcome("complete", value=0.5))

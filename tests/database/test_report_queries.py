@@ -46,7 +46,7 @@ def test_overview_curves_and_checks(engine: Any) -> None:
     assert checks["watch"]["fatal"] == 4 and sum(checks["watch"].values()) == 20
 
 
-def test_what_goes_on_now(engine: Any) -> None:
+def test_live_status(engine: Any) -> None:
     now = study_now(engine, "known", findings=2)
     assert [trial.number for trial in now.ended][-1] == 19 and len(now.ended) == 20
     assert all(trial.seconds >= 0 for trial in now.ended)

@@ -85,7 +85,7 @@ def test_other_studies_do_not_count(bench: Bench) -> None:
         assert (at.rank, at.of) == (1, 1)
 
 
-def test_who_was_let_through_stays_so_and_who_was_not_is_judged_anew(bench: Bench) -> None:
+def test_a_passed_trial_stays_passed_and_others_are_judged_again(bench: Bench) -> None:
     study_id = bench.register(trials=3)
     lease = bench.claim(study_id)
     trial_id, _ = bench.begin(lease)
@@ -111,7 +111,7 @@ def test_only_the_holder_of_the_slot_is_judged_or_paused(bench: Bench) -> None:
     assert bench.rows(RungRow) == []
 
 
-def test_a_paused_trial_is_nobodys_until_it_is_among_the_best(bench: Bench) -> None:
+def test_a_paused_trial_is_unclaimable_until_it_is_among_the_best(bench: Bench) -> None:
     study_id = bench.register(trials=3)
     first = pause(bench, study_id, 0.3)
     assert go_on(bench, study_id) is None
@@ -145,7 +145,7 @@ def test_the_stages_with_paused_trials_are_known(bench: Bench) -> None:
     assert paused_stages(bench.store, study_id) == [MAIN]
 
 
-def test_a_new_slot_is_claimed_while_nobody_may_go_on(bench: Bench) -> None:
+def test_a_new_slot_is_claimed_while_no_paused_trial_may_resume(bench: Bench) -> None:
     study_id = bench.register(trials=2)
     pause(bench, study_id, 0.3)
     lease = claim(bench.store, study_id, "host:3:0.00", 60.0)

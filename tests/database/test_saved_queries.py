@@ -44,7 +44,7 @@ def given(name: str) -> dict[str, Any]:
     }
 
 
-def test_a_database_without_a_study_says_so(answer: Ask) -> None:
+def test_a_database_without_a_study_is_reported(answer: Ask) -> None:
     for name in NAMES:
         if any(each.name == "study" for each in saved_query(name).parameters):
             with pytest.raises(UnknownStudyError, match="no study yet"):

@@ -44,7 +44,7 @@ def test_submitting_again_keeps_the_priority_unless_another_is_given(bench: Benc
         assert [each.priority for each in open_studies(bench.store)] == [expected]
 
 
-def test_what_is_over_is_not_served_and_what_is_stopped_says_so(bench: Bench) -> None:
+def test_finished_studies_are_not_served_and_stopped_ones_raise(bench: Bench) -> None:
     short, other = bench.register("short", trials=1), bench.register("other", needs=["gpu", "big"])
     bench.trial(short, DONE, (0.5,))
     assert _names(bench) == ["other"]

@@ -83,7 +83,7 @@ def test_opening_a_current_database_is_fast_and_takes_no_lock(storage_url: str) 
     assert min(times) < 0.2
 
 
-def test_views_are_made_anew_when_their_text_changed(engine: Engine, storage_url: str) -> None:
+def test_views_are_recreated_when_their_text_changed(engine: Engine, storage_url: str) -> None:
     with engine.begin() as connection:
         connection.execute(update(SchemaRow).values(value="of an older hpo"))
         connection.execute(text("DROP VIEW layers"))

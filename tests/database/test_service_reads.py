@@ -56,7 +56,7 @@ def _finding(check: str, epoch: int, severity: str = "warn") -> Finding:
     return Finding(check, severity, math.nan, math.nan, f"{check} was seen", step=10 * epoch, epoch=epoch)  # type: ignore[arg-type]
 
 
-def test_a_log_tells_a_trial_in_the_order_of_time(bench: Bench) -> None:
+def test_a_log_shows_a_trial_in_the_order_of_time(bench: Bench) -> None:
     study_id = bench.register()
     first = bench.claim(study_id)
     trial_id, number = bench.begin(first)
@@ -156,7 +156,7 @@ def test_a_study_that_workers_hold_is_deleted_only_by_force(bench: Bench, tmp_pa
     assert len(bench.rows(StudyRow)) == 1
 
 
-def test_priorities_are_told(bench: Bench) -> None:
+def test_priorities_are_reported(bench: Bench) -> None:
     bench.register()
     with bench.store.engine.begin() as connection:
         assert find_study(connection, "first").name == "first"

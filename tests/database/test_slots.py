@@ -49,7 +49,7 @@ def test_the_spec_comes_back_as_it_was_with_its_keys_in_order(bench: Bench) -> N
     assert list(found.spec.space) == list(space)
 
 
-def test_more_trials_add_slots_and_fewer_take_back_those_that_nobody_began(bench: Bench) -> None:
+def test_more_trials_add_slots_and_fewer_remove_unclaimed_ones(bench: Bench) -> None:
     study_id = bench.register(trials=2)
     bench.trial(study_id, Outcome("complete", value=0.5))
     bench.register(trials=5)

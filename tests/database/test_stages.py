@@ -144,7 +144,7 @@ def test_the_next_space_follows_from_trials_that_were_stopped_early_too(bench: B
     assert (said.evidence["best_low"], said.evidence["best_high"]) == (0.009, 0.011)
 
 
-def test_a_stage_has_draws_of_its_own_within_its_space(bench: Bench, study_id: int) -> None:
+def test_a_stage_draws_independently_within_its_space(bench: Bench, study_id: int) -> None:
     coarse = finish(bench, study_id)
     advance(bench.store, "first")
     fine = finish(bench, study_id)
@@ -266,7 +266,7 @@ def test_study_in_stages_confirms_a_winner_and_tests_it_once(bench: Bench, study
     assert "test accuracy 0.6100" in report.lower() and "## Stages and decisions" in report
 
 
-def test_the_winners_curse_is_told_by_values_after_like_trainings(bench: Bench, study_id: int) -> None:
+def test_the_winners_curse_is_reported_by_values_after_like_trainings(bench: Bench, study_id: int) -> None:
     """The best of the search is one of the fine stage, which trains as long as the confirmation."""
 
     def rule(stage: str, slot: int, values: dict[str, Any]) -> Outcome:
@@ -418,7 +418,7 @@ def test_report_of_a_finished_study_in_stages_counts_only_failures(bench: Bench,
     assert "failed or did not learn, most often with the verdict “learning rate too high” (2 trials)" in said
 
 
-def test_a_report_of_a_study_that_ended_in_a_stage_says_finished(bench: Bench, study_id: int) -> None:
+def test_a_report_of_a_study_that_ended_in_a_stage_reports_finished(bench: Bench, study_id: int) -> None:
     finish(bench, study_id, lambda stage, slot, values: Outcome("pruned", cause="lr_too_high"))
     assert not advance(bench.store, "first")
     assert "finished" in _state_and_summary(bench)
@@ -429,7 +429,7 @@ def _state_and_summary(bench: Bench) -> str:
     return page[: page.index("Setup")]
 
 
-def test_each_look_at_the_test_images_is_counted(bench: Bench) -> None:
+def test_each_evaluation_on_the_test_images_is_counted(bench: Bench) -> None:
     study_id = bench.register(trials=1)
     finish(bench, study_id)
     assert [evaluate_on_test(bench.store, "first", 0) for _ in range(2)] == [0, 1]

@@ -20,7 +20,7 @@ from hpo.storage.tables import EPOCHS, FINDINGS, LAYERS, AttemptRow, SlotRow, Tr
 from tests.database.conftest import Bench
 
 
-def test_a_trial_is_told_to_optuna_with_params_curve_and_verdict(bench: Bench) -> None:
+def test_a_trial_reaches_optuna_with_params_curve_and_verdict(bench: Bench) -> None:
     study_id = bench.register()
     lease = bench.claim(study_id)
     trial_id, number = bench.begin(lease, lr=0.01, activation="tanh")
@@ -56,7 +56,7 @@ def test_a_trial_is_told_to_optuna_with_params_curve_and_verdict(bench: Bench) -
     assert (attempt.host, attempt.pid, attempt.outcome, attempt.to_epoch) == ("host", 1, "complete", 3)
 
 
-def test_whoever_begins_a_trial_lets_the_others_wait_for_few_statements(bench: Bench) -> None:
+def test_starting_a_trial_blocks_others_for_few_statements(bench: Bench) -> None:
     """Optuna locks the study meanwhile, and would read two rows and write one for each parameter."""
     study_id = bench.register()
     lease = bench.claim(study_id)
@@ -71,7 +71,7 @@ def test_whoever_begins_a_trial_lets_the_others_wait_for_few_statements(bench: B
     assert not [each for each in said if "FROM trial_params" in each]
 
 
-def test_the_next_worker_goes_on_with_the_same_trial_and_number(bench: Bench) -> None:
+def test_the_next_worker_resumes_the_same_trial_and_number(bench: Bench) -> None:
     study_id = bench.register()
     lease = bench.claim(study_id)
     trial_id, number = bench.begin(lease)

@@ -55,7 +55,7 @@ def test_the_view_has_what_the_trials_say(bench: Bench) -> None:
     assert (evidence["hits"], evidence["trials"], evidence["cause"]) == (6, 6, "exploding_loss")
 
 
-def test_a_refresh_replaces_what_was_said_before(bench: Bench) -> None:
+def test_a_refresh_replaces_what_was_reported_before(bench: Bench) -> None:
     study_id = a_study_that_explodes_above(bench, 0.1, LRS)
     first = refresh_findings(bench.store, "first")
     assert refresh_findings(bench.store, "first") == first
@@ -102,7 +102,7 @@ def test_the_seconds_of_a_trial_are_those_of_its_attempts(bench: Bench) -> None:
     assert trial.seconds == 5.0
 
 
-def test_a_hyperparameter_without_effect_is_no_value_of_the_trial(bench: Bench) -> None:
+def test_a_hyperparameter_that_does_not_apply_has_no_value(bench: Bench) -> None:
     space = {
         "lr": {"log": [1e-4, 1.0]},
         "optimizer": {"choice": ["sgd", "adam"]},

@@ -133,7 +133,7 @@ def test_conditional_values_are_there_where_they_apply(bench: Bench, sampler: An
 
 
 @pytest.mark.parametrize("sampler", LEARNS, ids=str)
-def test_who_draws_without_knowing_another_trial_draws_again(bench: Bench, sampler: Any) -> None:
+def test_draw_is_repeated_if_another_trial_started_meanwhile(bench: Bench, sampler: Any) -> None:
     worker, other = searcher(bench, sampler), searcher(bench, sampler)
     worker.search(6, rate)
     mine, theirs = worker.claim(), other.claim()

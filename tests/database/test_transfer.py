@@ -94,7 +94,7 @@ def test_there_and_back_under_another_name(there: str, here: str, tmp_path: Path
     assert (json.loads(line)["name"], json.loads(line)["spec"]["study"]) == ("renamed", "renamed")
 
 
-def test_the_slot_that_was_running_is_claimed_first_and_goes_on(file: Path, here: str) -> None:
+def test_the_slot_that_was_running_is_claimed_first_and_resumed(file: Path, here: str) -> None:
     import_study(here, file)
     with ResultsStore(here) as store, store.engine.connect() as connection:
         find = text("SELECT study_id FROM hpo_study WHERE name = 'everything'")

@@ -117,7 +117,7 @@ def test_what_an_old_study_holds_is_read_as_it_was_written(old_url: str) -> None
     assert [trial.state for trial in trials[4:]] == [TrialState.RUNNING] * 2
 
 
-def test_an_old_study_goes_on(old_url: str) -> None:
+def test_an_old_study_continues(old_url: str) -> None:
     with ResultsStore(old_url) as store:
         lease = claim(store, 1, "host:2:0.00", 60.0)
         # The slot that was running, whose lease has long run out.

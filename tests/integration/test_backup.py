@@ -94,7 +94,7 @@ def test_a_copy_that_is_not_sound_is_not_kept(
     assert {each.name for each in tmp_path.glob(".old.db*")} == set()
 
 
-def test_targets_that_are_no_backups_are_refused(path: Path, tmp_path: Path) -> None:
+def test_targets_that_are_not_backups_are_refused(path: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("dear diary")
     for target, why in [
         (path, "is the database itself"),
@@ -109,7 +109,7 @@ def test_targets_that_are_no_backups_are_refused(path: Path, tmp_path: Path) -> 
         back_up(f"sqlite:///{tmp_path / 'none.db'}", tmp_path / "x.db", _ignore)
 
 
-def test_for_postgresql_the_command_is_said_without_the_password(tmp_path: Path) -> None:
+def test_for_postgresql_the_command_is_reported_without_the_password(tmp_path: Path) -> None:
     url = "postgresql://ada:S3cret@db.example.org:5433/results"
     with pytest.raises(UserError) as refused:
         back_up(url, tmp_path / "x.dump", _ignore)

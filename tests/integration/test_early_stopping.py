@@ -135,7 +135,7 @@ def test_a_trial_below_the_best_share_is_stopped_and_has_not_failed(storage_url:
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_a_paused_trial_goes_on_as_if_it_had_never_been_paused(storage_url: str, whole: Rows) -> None:
+def test_a_paused_trial_resumes_to_the_same_result(storage_url: str, whole: Rows) -> None:
     events = run(storage_url, spec("s", PROMOTE))
     found = {row[0]: row for row in rows(storage_url, RESULTS, "s")}
     complete = [slot for slot, row in found.items() if row[2] == "complete"]

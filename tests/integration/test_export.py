@@ -154,7 +154,7 @@ def test_the_program_needs_nothing_of_hpo(pictures: Path, exported: Path) -> Non
     assert torch.allclose(alone, hpo.load_exported(exported).probabilities(images[:9]), atol=1e-6)
 
 
-def test_metrics_and_card_say_what_was_measured(url: str, exported: Path) -> None:
+def test_metrics_and_card_report_what_was_measured(url: str, exported: Path) -> None:
     metrics = json.loads((exported / METRICS).read_text())
     value = recorded(url, KEPT)
     assert metrics["val_accuracy"] == pytest.approx(value, abs=1e-6)
@@ -241,7 +241,7 @@ def test_weights_that_are_not_those_of_the_trial_are_not_exported(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_cannot_be_exported_is_said(url: str, tmp_path: Path, capsys: Capture) -> None:
+def test_what_cannot_be_exported_is_reported(url: str, tmp_path: Path, capsys: Capture) -> None:
     missing = export(url, "--trial", "7", code=2, capsys=capsys)[1]
     assert "study s has no trial 7: its trials are 0 to 2" in missing
     exploded = export(url, "--trial", str(EXPLODED), code=2, capsys=capsys)[1]
@@ -256,7 +256,7 @@ def test_what_cannot_be_exported_is_said(url: str, tmp_path: Path, capsys: Captu
     assert "there is no study t" in capsys.readouterr().err
 
 
-def test_kept_weights_that_are_damaged_are_told(url: str, tmp_path: Path, capsys: Capture) -> None:
+def test_kept_weights_that_are_damaged_are_reported(url: str, tmp_path: Path, capsys: Capture) -> None:
     with ResultsStore(url) as store:
         study = find_registered(store.engine, "s")
     assert study is not None
@@ -293,14 +293,16 @@ def picture(path: Path, size: tuple[int, int] = (32, 32)) -> Path:
     return path
 
 
-def test_other_sizes_are_squeezed_and_said(exported: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_other_sizes_are_squeezed_and_reported(exported: Path, tmp_path: Path, capsys: Capture) -> None:
     picture(tmp_path / "a.png"), picture(tmp_path / "b.png", (50, 40))
     out, err = predict(capsys, str(exported), str(tmp_path / "*.png"), "--json")
     assert [each["size"] for each in json.loads(out)] == [[32, 32], [50, 40]]
     assert err == "resized 1 of 2 images to 32 x 32, whatever their aspect ratio\n"
 
 
-def test_what_is_no_image_is_told_after_the_others(exported: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_what_is_not_an_image_is_reported_after_the_others(
+    exported: Path, tmp_path: Path, capsys: Capture
+) -> None:
     picture(tmp_path / "a.png")
     (tmp_path / "b.png").write_text("no image")
     out, err = predict(capsys, str(exported), str(tmp_path), "--csv", "--top", "2", code=2)

@@ -159,7 +159,7 @@ def test_none_are_kept_if_none_are_wanted(storage_url: str) -> None:
 
 
 @SQLITE
-def test_a_disk_that_does_not_take_them_is_told_and_the_trial_counts(storage_url: str) -> None:
+def test_a_disk_that_does_not_take_them_is_reported_and_the_trial_counts(storage_url: str) -> None:
     settings().artifacts.write_text("in the way")
     work(storage_url, spec("s", keep_best=2, trials=2))
     assert len(ranking(storage_url)) == 2

@@ -90,7 +90,7 @@ def test_the_first_difference_is_named(url: str, capsys: Capture) -> None:
     assert "does not match: it differs from epoch 2 on" in capsys.readouterr().out
 
 
-def test_what_was_otherwise_then_is_said_before(url: str, capsys: Capture) -> None:
+def test_differences_from_then_are_reported_first(url: str, capsys: Capture) -> None:
     change(
         url,
         "UPDATE hpo_attempt SET threads = 2, code_version = '0.0.9+old', processor = 'Z80', "
@@ -115,7 +115,7 @@ def test_what_was_otherwise_then_is_said_before(url: str, capsys: Capture) -> No
     assert not any(line.startswith("threads") for line in said)
 
 
-def test_an_attempt_of_before_0003_says_what_is_not_recorded(url: str, capsys: Capture) -> None:
+def test_an_attempt_of_before_0003_reports_what_is_not_recorded(url: str, capsys: Capture) -> None:
     change(
         url,
         "UPDATE hpo_attempt SET threads = NULL, code_version = NULL, processor = NULL, precision = NULL, "

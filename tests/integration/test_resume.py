@@ -125,7 +125,7 @@ def work_in_pieces(url: str, study: str, piece: int) -> int:
 @pytest.mark.parametrize("piece", [11, pytest.param(33, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_stopped_trials_end_like_calm_ones(storage_url: str, kind: str, piece: int) -> None:
+def test_interrupted_trials_end_like_uninterrupted_ones(storage_url: str, kind: str, piece: int) -> None:
     with ResultsStore(storage_url) as store:
         for name in ("calm", "stopped"):
             submit_study(store, spec(name, **KINDS[kind]))
@@ -136,7 +136,7 @@ def test_stopped_trials_end_like_calm_ones(storage_url: str, kind: str, piece: i
     assert not settings().checkpoints.exists() or not list(settings().checkpoints.rglob("*.json"))
 
 
-def test_attempts_say_from_where_each_worker_went_on(storage_url: str) -> None:
+def test_attempts_record_the_epoch_each_worker_resumed_from(storage_url: str) -> None:
     with ResultsStore(storage_url) as store:
         submit_study(store, spec("calm"))
         submit_study(store, spec("stopped"))
@@ -160,7 +160,7 @@ def _notes(url: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(storage_url: str) -> None:
+def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(storage_url: str) -> None:
     with ResultsStore(storage_url) as store:
         submit_study(store, spec("calm"))
         submit_study(store, spec("stopped"))
@@ -201,7 +201,7 @@ def test_without_a_checkpoint_the_trial_starts_again(storage_url: str) -> None:
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_a_training_goes_on_where_no_checkpoint_can_be_written(
+def test_a_training_continues_where_no_checkpoint_can_be_written(
     storage_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("in the way")

@@ -201,7 +201,7 @@ class _Broken(nn.Module):
         return logits
 
 
-def test_a_bug_in_a_trial_fails_it_and_the_study_goes_on(
+def test_a_bug_in_a_trial_fails_it_and_the_study_continues(
     storage_url: str, results: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = build_model
@@ -237,7 +237,7 @@ def test_running_out_of_memory_fails_the_trial_with_a_remedy(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on address space")
 @pytest.mark.parametrize("checks", ["standard", pytest.param("off", marks=pytest.mark.slow)])
-def test_a_worker_that_runs_out_of_memory_frees_it_and_goes_on(checks: str, tmp_path: Path) -> None:
+def test_a_worker_out_of_memory_frees_it_and_continues(checks: str, tmp_path: Path) -> None:
     script = Path(helpers.__file__).with_name("starved.py")
     command = [sys.executable, str(script), str(tmp_path), checks]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

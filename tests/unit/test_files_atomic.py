@@ -32,7 +32,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_errors_say_what_to_change(tmp_path: Path) -> None:
+def test_errors_report_what_to_change(tmp_path: Path) -> None:
     denied = cannot_write(
         "the cache", tmp_path, "HPO_CACHE", PermissionError(13, "Permission denied"), 5_000_000
     )

@@ -44,7 +44,7 @@ def test_another_format_names_the_version_that_wrote_it(path: Path) -> None:
         ExportedFolder(path)
 
 
-def test_what_is_no_exported_folder_is_said(path: Path, tmp_path: Path) -> None:
+def test_what_is_not_an_exported_folder_is_reported(path: Path, tmp_path: Path) -> None:
     with pytest.raises(ExportedFolderError, match="there is no folder"):
         ExportedFolder(tmp_path / "nowhere")
     with pytest.raises(ExportedFolderError, match=r"was not written by `hpo export`: it has no manifest"):

@@ -82,7 +82,7 @@ def test_only_wanted_and_unfinished_ones_stay() -> None:
         ("weights.safetensors", None, "cannot be read: No such file"),
     ],
 )
-def test_damage_is_told(name: str, content: bytes | None, flaw: str) -> None:
+def test_damage_is_reported(name: str, content: bytes | None, flaw: str) -> None:
     folder = _keep(3, 1)
     (folder / name).unlink()
     if content is not None:

@@ -68,7 +68,7 @@ def test_a_hopeless_trial_ends_where_its_curve_does_but_only_with_checks() -> No
     assert [each.done for each in unchecked.taken] == [4, 4, 4]
 
 
-def test_asha_stops_who_is_behind_at_a_rung() -> None:
+def test_asha_stops_a_trial_that_is_behind_at_a_rung() -> None:
     order = [rising(i, best) for i, best in enumerate((0.6, 0.4, 0.8, 0.7))]
     replay = Replay(order, 4, 1, Asha(reduction=2))
     replay.run()
@@ -84,7 +84,7 @@ def test_a_hopeless_trial_counts_as_the_last_at_the_rungs() -> None:
     assert (replay.taken[3].state, replay.taken[3].done) == ("complete", 4), "second of four, not of two"
 
 
-def test_a_paused_trial_goes_on_once_it_is_among_the_best() -> None:
+def test_a_paused_trial_resumes_once_it_is_among_the_best() -> None:
     order = [rising(i, best) for i, best in enumerate((0.6, 0.4, 0.3, 0.2))]
     replay = Replay(order, 4, 1, Asha(reduction=2, promote=True))
     points = replay.run()

@@ -10,7 +10,7 @@ EVERY_CAUSE = pytest.mark.parametrize("name", CAUSES)
 
 
 @EVERY_CAUSE
-def test_consequences_are_other_causes_and_go_one_way(name: str) -> None:
+def test_consequences_are_other_causes_and_form_no_cycle(name: str) -> None:
     consequences = CAUSES[name].explains
     assert name not in consequences
     assert not [other for other in consequences if name in CAUSES[other].explains]
@@ -22,7 +22,7 @@ def test_labels_are_unique() -> None:
 
 
 @EVERY_CAUSE
-def test_a_cause_resembles_another_that_is_no_symptom(name: str) -> None:
+def test_a_cause_resembles_another_that_is_not_a_symptom(name: str) -> None:
     resembles = CAUSES[name].resembles
     assert resembles in {"", *CAUSES} - {name, *SYMPTOMS}
 

@@ -22,7 +22,7 @@ from tests.helpers.observed import LIMITS, LN10, falling, layer, seen, snapshot
         (["pass", "pass", "note"], ["pass", "note"]),
     ],
 )
-def test_a_finding_is_said_again_only_when_it_gets_worse(
+def test_a_finding_is_reported_again_only_when_it_gets_worse(
     told: list[Severity], heard: list[Severity], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = iter(told)
@@ -41,7 +41,7 @@ def dead(share: float, step: int) -> Observations:
     return seen(snapshots=[shot], losses=falling(step + 1), ended=False)
 
 
-def test_what_was_said_at_one_look_is_not_said_at_the_next() -> None:
+def test_what_was_reported_at_one_look_is_not_reported_at_the_next() -> None:
     judge = Judge(LIMITS)
     heard = [[finding.check for finding in judge.during(dead(0.95, step))] for step in (8, 32, 95)]
     assert [names.count("dead_units") for names in heard] == [1, 0, 0]
@@ -56,7 +56,7 @@ def test_checks_do_not_silence_each_other_nor_judges() -> None:
     assert "dead_units" in [finding.check for finding in Judge(LIMITS).during(wild)]
 
 
-def test_before_and_after_share_what_was_said() -> None:
+def test_before_and_after_share_what_was_reported() -> None:
     judge, sound = Judge(LIMITS), seen()
     first = [finding.check for finding in judge.before(sound)]
     assert "initial_loss" in first and len(set(first)) == len(first)
@@ -78,7 +78,7 @@ def test_a_replay_stops_at_the_look_after_the_first_fatal_finding(at: int) -> No
     assert not {"learned", "underfitting"} & {finding.check for finding in findings}
 
 
-def test_a_replay_that_does_not_act_goes_on_to_the_end() -> None:
+def test_a_replay_that_does_not_act_continues_to_the_end() -> None:
     checks = [finding.check for finding in replay(exploding(40), LIMITS, acting=False)]
     assert checks.count("exploding_loss") == 1 and checks[-1] != "exploding_loss" and "learned" in checks
 

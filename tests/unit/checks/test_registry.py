@@ -23,7 +23,7 @@ def test_a_sound_training_gives_no_warning(check: Check) -> None:
 
 
 @pytest.mark.parametrize("check", ALL, ids=lambda check: check.__name__)
-def test_numbers_that_are_not_known_are_no_evidence(check: Check) -> None:
+def test_numbers_that_are_not_known_are_not_evidence(check: Check) -> None:
     unknown = layer(
         mean=math.nan, std=math.nan, dead=math.nan, gradient_norm=math.nan, weight_norm=math.nan,
         update_ratio=math.nan, constant_outputs=math.nan,
@@ -35,7 +35,7 @@ def test_numbers_that_are_not_known_are_no_evidence(check: Check) -> None:
 
 
 @pytest.mark.parametrize("check", [*DURING, *AFTER], ids=lambda check: check.__name__)
-def test_nothing_seen_yet_is_no_evidence(check: Check) -> None:
+def test_nothing_seen_yet_is_not_evidence(check: Check) -> None:
     if check.__name__ == "split_difference":
         pytest.skip("needs what was measured before training")
     empty = seen(

@@ -145,7 +145,7 @@ def test_study_file_with_mistakes_lists_them_all(tmp_path: Path, capsys: Capture
     ]
 
 
-def test_closed_pipe_is_no_error(demo: str) -> None:
+def test_closed_pipe_is_not_an_error(demo: str) -> None:
     sql = "SELECT * FROM results, results r2"
     command = f"{sys.executable} -m hpo query --storage {demo} --format csv '{sql}' | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)

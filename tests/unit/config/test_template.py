@@ -83,7 +83,7 @@ def test_lengths(text: str, length: float | Length) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "long", "0", "0x5", "5x0", "-3", "1e9", "nan", "20x5x2"])
-def test_what_is_no_length(text: str) -> None:
+def test_what_is_not_a_length(text: str) -> None:
     with pytest.raises(UserError, match="give minutes, such as 30, or trials x epochs, such as 20x5"):
         parse_length(text)
 

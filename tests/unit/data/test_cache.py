@@ -126,7 +126,7 @@ def age(folder: Path) -> None:
         (age, "its format is 0, this version writes 1"),
     ],
 )
-def test_a_damaged_cache_is_rebuilt_and_says_so(
+def test_a_damaged_cache_is_rebuilt_and_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, harm: Callable[[Path], None], said: str
 ) -> None:
     cached(source(), tmp_path)

@@ -146,7 +146,7 @@ def test_a_slurm_task_serves_studies_and_hands_sigterm_on(cluster: dict[str, str
     assert task.returncode == 143
 
 
-def test_a_slurm_task_says_what_it_lacks(cluster: dict[str, str]) -> None:
+def test_a_slurm_task_reports_what_it_lacks(cluster: dict[str, str]) -> None:
     for name in ("HPO_STORAGE", "HPO_CHECKPOINTS", "HPO_ARTIFACTS"):
         environment = {key: value for key, value in cluster.items() if key != name}
         done = subprocess.run(

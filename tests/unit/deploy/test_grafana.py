@@ -113,7 +113,7 @@ def test_the_documents_list_every_metric_with_its_labels(exposed: Exposed) -> No
     assert told == {name: set(labels) for name, labels in exposed.items()}
 
 
-def test_every_panel_has_a_place_of_its_own_and_a_source() -> None:
+def test_every_panel_has_a_place_and_a_source() -> None:
     dashboard = _dashboard()
     panels, variables = dashboard["panels"], {each["name"] for each in dashboard["templating"]["list"]}
     assert len({panel["id"] for panel in panels}) == len(panels)

@@ -105,7 +105,7 @@ def test_up_unusable_docker_is_reported_before_anything_changes(
     assert not (folder / "secrets").exists()
 
 
-def test_up_without_docker_says_where_to_get_it(folder: Path) -> None:
+def test_up_without_docker_reports_where_to_get_it(folder: Path) -> None:
     programs = {name: shutil.which(name) for name in ("make", "sh", "dirname")}
     for name, path in programs.items():
         assert path

@@ -40,7 +40,7 @@ def test_border_a_best_inside_the_range_is_well_placed(make_study: Any) -> None:
     assert border(make_study(lambda values: 0.9 - 0.1 * abs(math.log10(values["lr"]) + 3), space=LR)) == []
 
 
-def test_border_failures_are_no_best_trials(make_study: Any) -> None:
+def test_border_failures_are_not_best_trials(make_study: Any) -> None:
     def rule(values: Any) -> str | float:
         return 0.9 - 0.1 * abs(math.log10(values["lr"]) + 3) if values["lr"] < 6e-3 else "exploding_loss"
 

@@ -18,7 +18,7 @@ from hpo.diagnosis.conditions import Condition, TrialTable, choices, short_betwe
         (4.0, 6.0, False, 5.0),
     ],
 )
-def test_conditions_a_threshold_has_as_few_digits_as_tell_the_trials_apart(
+def test_conditions_threshold_has_the_fewest_digits_that_separate(
     low: float, high: float, log: bool, short: float
 ) -> None:
     assert short_between(low, high, log) == short

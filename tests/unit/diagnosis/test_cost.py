@@ -42,7 +42,7 @@ def test_cost_trials_at_chance_are_failures_whatever_their_verdict(make_study: A
     ]
 
 
-def test_cost_trials_that_the_search_ended_early_are_no_failures(make_study: Any) -> None:
+def test_cost_trials_that_the_search_ended_early_are_not_failures(make_study: Any) -> None:
     results = make_study(lambda values: 0.5, trials=20)
     trials = tuple(replace(trial, state="pruned", value=None) for trial in results.trials)
     assert cost(replace(results, trials=trials)) == []

@@ -97,7 +97,7 @@ def test_effects_a_whole_number_is_written_as_one(make_study: Any) -> None:
         ([], []),
     ],
 )
-def test_effects_holm_goes_on_while_each_next_is_small_enough(
+def test_effects_holm_continues_while_each_next_is_small_enough(
     p_values: list[float], expected: list[bool]
 ) -> None:
     assert holm(p_values, 0.05) == expected

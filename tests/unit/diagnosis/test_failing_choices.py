@@ -56,13 +56,13 @@ def test_failing_choices_a_pair_is_not_blamed_for_what_one_of_it_does(make_study
     assert found(make_study(rule, trials=120)) == []
 
 
-def test_failing_choices_none_of_a_few_is_no_news(make_study: Any) -> None:
+def test_failing_choices_none_of_a_few_is_not_news(make_study: Any) -> None:
     results = make_study(sigmoid_needs_batch_norm, trials=20)
     assert sum(trial.cause != "healthy" for trial in results.trials) == 5
     assert found(results) == []
 
 
-def test_failing_choices_none_of_many_is_no_news_where_most_fail(make_study: Any) -> None:
+def test_failing_choices_none_of_many_is_not_news_where_most_fail(make_study: Any) -> None:
     def rule(values: Any) -> str | float:
         return 0.4 if values["activation"] != "sigmoid" and values["lr"] < 2e-3 else "exploding_loss"
 

@@ -111,7 +111,7 @@ def test_failures_each_cause_has_its_own_place(make_study: Any) -> None:
     }
 
 
-def test_failures_nothing_is_said_on_thin_evidence(make_study: Any) -> None:
+def test_failures_nothing_is_reported_on_thin_evidence(make_study: Any) -> None:
     results = make_study(explodes_above(0.12), trials=8)
     assert sum(trial.cause == "exploding_loss" for trial in results.trials) == 2
     assert failures(results, TrialTable.of(results)) == []

@@ -38,7 +38,7 @@ def test_findings_planted_structure_is_found_whatever_the_draws(make_study: Any,
     assert where["never_works"] == {("initializer", "is"), ("batch_norm", "is")}
 
 
-def test_findings_outcomes_dealt_out_anew_mean_nothing(make_study: Any) -> None:
+def test_findings_shuffled_outcomes_mean_nothing(make_study: Any) -> None:
     """At most 5 % of 200 such studies may get a finding; about 0.5 % do."""
     results = make_study(planted)
     dealer = random.Random(0)
@@ -61,7 +61,7 @@ def test_findings_random_accuracies_alone_mean_nothing(make_study: Any) -> None:
     assert alarms <= 2
 
 
-def test_findings_the_same_trials_in_another_order_say_the_same(make_study: Any) -> None:
+def test_findings_the_same_trials_in_another_order_report_the_same(make_study: Any) -> None:
     results = make_study(planted)
     shuffled = replace(results, trials=tuple(reversed(results.trials)))
     messages = [[each.message for each in study_findings(one)] for one in (results, shuffled)]
@@ -79,7 +79,7 @@ def test_findings_a_finding_is_json_and_its_change_makes_a_valid_study(make_stud
         assert bool(finding.change) <= bool(finding.remedy)
 
 
-def test_findings_a_choice_that_never_works_is_said_once(make_study: Any) -> None:
+def test_findings_a_choice_that_never_works_is_reported_once(make_study: Any) -> None:
     results = make_study(lambda values: "not_learning" if values["batch_norm"] == "none" else 0.4)
     assert [finding.check for finding in study_findings(results) if "batch_norm none" in finding.message] == [
         "never_works"
@@ -107,5 +107,5 @@ def test_failures_that_verdicts_call_by_different_names_are_found_together(make_
     )
 
 
-def test_findings_a_study_without_trials_says_nothing(make_study: Any) -> None:
+def test_findings_a_study_without_trials_reports_nothing(make_study: Any) -> None:
     assert study_findings(replace(make_study(planted, trials=1), trials=())) == []

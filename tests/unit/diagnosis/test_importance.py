@@ -9,7 +9,7 @@ import pytest
 from hpo.diagnosis.importance import importance, strongest
 
 
-def test_what_decides_training_and_what_decides_accuracy_are_told_apart(make_study: Any) -> None:
+def test_effects_on_training_and_on_accuracy_are_separate(make_study: Any) -> None:
     def rule(values: Any) -> str | float:
         if values["lr"] > 0.1 and values["batch_norm"] == "none":
             return "exploding_loss"
@@ -61,13 +61,13 @@ def test_importance_of_a_conditional_parameter_counts_its_trials(make_study: Any
 
 
 @pytest.mark.parametrize("trials", [0, 1, 5])
-def test_importance_few_trials_say_nothing(make_study: Any, trials: int) -> None:
+def test_importance_few_trials_report_nothing(make_study: Any, trials: int) -> None:
     results = make_study(lambda values: 0.5 + values["lr"], trials=10)
     few = type(results)(results.spec, results.trials[:trials], 10, 50_000)
     assert importance(few) == []
 
 
-def test_importance_chance_says_hardly_anything(make_study: Any) -> None:
+def test_importance_chance_shows_hardly_anything(make_study: Any) -> None:
     """Outcomes drawn by lot: at most 5 % of such studies may speak, of these 30 five at most."""
     spoke = 0
     for seed in range(30):

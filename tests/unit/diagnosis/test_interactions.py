@@ -57,7 +57,7 @@ def test_interactions_the_p_value_is_the_larger_of_two_exact_tests(make_study: A
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_interactions_one_bad_setting_is_no_interaction(make_study: Any, seed: int) -> None:
+def test_interactions_one_bad_setting_is_not_an_interaction(make_study: Any, seed: int) -> None:
     results = make_study(
         lambda values: "exploding_loss" if values["lr"] > 0.05 else 0.5, trials=150, seed=seed
     )

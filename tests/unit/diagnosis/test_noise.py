@@ -17,7 +17,7 @@ def with_values(results: Any, accuracies: list[float]) -> Any:
     return replace(results, trials=tuple(trials))
 
 
-def test_noise_trials_within_the_binomial_error_are_not_told_apart(make_study: Any) -> None:
+def test_noise_trials_within_the_binomial_error_are_ties(make_study: Any) -> None:
     results = with_values(make_study(lambda values: 0.5, trials=4), [0.50, 0.49, 0.481, 0.47])
     (finding,) = noise(results)
     # 5,000 images: the standard error is 0.0071, that of a difference 0.01.
@@ -34,7 +34,7 @@ def test_noise_a_clear_winner_is_nothing_to_say(make_study: Any) -> None:
     assert noise(with_values(make_study(lambda values: 0.5, trials=3), [0.50, 0.47, 0.46])) == []
 
 
-def test_noise_more_validation_images_tell_more_apart(make_study: Any) -> None:
+def test_noise_more_validation_images_distinguish_more(make_study: Any) -> None:
     accuracies = [0.50, 0.49, 0.48, 0.47]
     few = make_study(lambda values: 0.5, trials=4)
     many = make_study(lambda values: 0.5, trials=4, head="fixed: {val_fraction: 0.5}", train_images=500_000)
@@ -61,17 +61,17 @@ def test_noise_repeated_configurations_show_what_the_seed_does(make_study: Any) 
     assert finding.message.startswith("the best 2 configurations (0.")
 
 
-def test_noise_two_repeats_say_little_about_seeds(make_study: Any) -> None:
+def test_noise_two_repeats_show_little_about_seeds(make_study: Any) -> None:
     results = make_study(lambda values: 0.5, trials=6, space=GRID, head="sampler: grid")
     (finding,) = noise(with_values(results, [0.50, 0.49, 0.3, 0.3, 0.45, 0.46]))
     assert finding.evidence["seed_deviation"] is None
 
 
-def test_noise_nothing_is_said_where_the_images_are_not_known(make_study: Any) -> None:
+def test_noise_nothing_is_reported_where_the_images_are_not_known(make_study: Any) -> None:
     assert noise(make_study(lambda values: 0.5, trials=4, train_images=None)) == []
 
 
-def test_noise_nothing_is_said_where_there_are_none(make_study: Any) -> None:
+def test_noise_nothing_is_reported_where_there_are_none(make_study: Any) -> None:
     assert noise(make_study(lambda values: 0.5, trials=4, train_images=4)) == []
 
 

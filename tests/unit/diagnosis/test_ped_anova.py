@@ -51,7 +51,7 @@ def test_ped_anova_trials_that_came_to_nothing_are_the_worst() -> None:
     assert shares["optimizer"] > 0.02
 
 
-def test_ped_anova_few_trials_say_nothing() -> None:
+def test_ped_anova_few_trials_report_nothing() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert best_tenth_shares(study(9, lambda values: 0.5 + values["lr"] / 9)) == {}

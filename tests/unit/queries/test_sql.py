@@ -58,14 +58,14 @@ def test_ctrl_c_ends_the_query(url: str, monkeypatch: pytest.MonkeyPatch) -> Non
         signal.signal(signal.SIGALRM, before)
 
 
-def test_an_unknown_table_of_ours_says_where_it_comes_from(url: str) -> None:
+def test_an_unknown_table_of_ours_reports_where_it_comes_from(url: str) -> None:
     with pytest.raises(QueryError, match="hpo creates it when a study is first run"):
         run_sql(url, "SELECT * FROM results")
     with pytest.raises(QueryError, match=r"no such table: tree \(did you mean trees"):
         run_sql(url, "SELECT * FROM tree")
 
 
-def test_a_file_that_is_no_database_is_a_storage_error(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a database " * 100)
     with pytest.raises(StorageError, match="is not an SQLite database"):
         run_sql(f"sqlite:///{tmp_path / 'notes.txt'}", "SELECT 1")

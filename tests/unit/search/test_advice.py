@@ -22,14 +22,14 @@ def test_only_a_grid_over_several_hyperparameters_is_warned_of() -> None:
     assert warnings(_study({"lr": CHOICES["lr"]}, sampler="grid")) == []
 
 
-def test_more_trials_than_configurations_are_told() -> None:
+def test_more_trials_than_configurations_are_reported() -> None:
     (note,) = notes(_study(CHOICES))
     assert note.startswith("the space has 6 configurations for 10 trials: once all are tried, they repeat")
     assert list(notes(_study(CHOICES, trials=6))) == []
     assert list(notes(_study({**CHOICES, "momentum": {"uniform": [0.8, 0.9]}}))) == []
 
 
-def test_what_cmaes_does_not_learn_is_told() -> None:
+def test_what_cmaes_does_not_learn_is_reported() -> None:
     space = {"lr": {"log": [1e-3, 1]}, "optimizer": {"choice": ["sgd", "adam"]}}
     space["momentum"] = {"uniform": [0.8, 0.99], "when": {"optimizer": "sgd"}}
     (note,) = notes(_study(space, sampler="cmaes"))

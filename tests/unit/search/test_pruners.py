@@ -37,14 +37,14 @@ def test_asha_lets_the_best_share_through() -> None:
     assert judge(Asha(reduction=4), RungRank(1, 3, 12)).reason.endswith(": among the best quarter")
 
 
-def test_with_promotion_nobody_is_stopped_and_the_first_waits() -> None:
+def test_promotion_stops_no_trial_and_pauses_the_first() -> None:
     pausing = Asha(promote=True)
     assert judge(pausing, RungRank(1, 1, 2)).action == "paused"
     assert judge(pausing, RungRank(1, 1, 3)).action == "goes_on"
     assert judge(pausing, RungRank(1, 2, 5)).action == "paused"
 
 
-def test_the_most_advanced_paused_trial_goes_on_first() -> None:
+def test_the_most_advanced_paused_trial_resumes_first() -> None:
     pausing = Asha(promote=True)
     early, late = RungRank(1, 2, 6), RungRank(3, 1, 3)
     assert promotable(pausing, [early, late], closing=False) is late
@@ -54,7 +54,7 @@ def test_the_most_advanced_paused_trial_goes_on_first() -> None:
     assert promoted(pausing, early).reason == "rank 2 of 6 at epoch 1: among the best third now"
 
 
-def test_at_the_end_the_best_of_too_few_goes_on() -> None:
+def test_at_the_end_the_best_of_too_few_resumes() -> None:
     pausing, two = Asha(promote=True), RungRank(1, 1, 2)
     assert promotable(pausing, [two], closing=False) is None
     assert promotable(pausing, [two], closing=True) is two

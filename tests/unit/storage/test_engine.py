@@ -53,7 +53,7 @@ def test_a_transaction_is_all_or_nothing_table_making_too(engine: Engine) -> Non
         assert connection.scalar(text("SELECT count(*) FROM sqlite_master WHERE name = 'other'")) == 0
 
 
-def test_a_write_takes_the_lock_at_its_start_and_readers_go_on(engine: Engine) -> None:
+def test_a_write_takes_the_lock_at_its_start_and_readers_continue(engine: Engine) -> None:
     with writing(engine), closing(sqlite3.connect(str(engine.url.database), timeout=0)) as other:
         assert other.execute("SELECT count(*) FROM parent").fetchone() == (0,)
         with pytest.raises(sqlite3.OperationalError, match="locked"):
@@ -116,7 +116,7 @@ def test_a_path_with_odd_characters_is_read_as_it_is(path: Path) -> None:
     plain.dispose()
 
 
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a database " * 100)
     engine = open_engine(f"sqlite:///{tmp_path / 'notes.txt'}")
     with pytest.raises(StorageError, match="is not an SQLite database"), reading(engine):
@@ -126,7 +126,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "notes.txt").read_text().startswith("not a database")
 
 
-def test_who_waits_for_sqlites_lock_gets_it_or_is_told(tmp_path: Path) -> None:
+def test_waiting_for_the_sqlite_lock_succeeds_or_fails_clearly(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'a.db'}"
     first, second = open_engine(url), open_engine(url)
     order: list[str] = []

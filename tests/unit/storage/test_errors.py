@@ -69,14 +69,14 @@ def test_a_lost_connection_is_tried_again() -> None:
         ("something new", "hpo.db: something new"),
     ],
 )
-def test_sqlite_errors_say_what_to_do(tmp_path: Path, message: str, told: str) -> None:
+def test_sqlite_errors_report_what_to_do(tmp_path: Path, message: str, told: str) -> None:
     url = parse_url(f"sqlite:///{tmp_path}/hpo.db")
     error = explain(url, wrapped(sqlite3.OperationalError(message)))
     assert told in str(error)
     assert f"{tmp_path}/hpo.db" in str(error)
 
 
-def test_a_file_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_opened_reports_why(tmp_path: Path) -> None:
     cannot = sqlite3.OperationalError("unable to open database file")
 
     def told(path: Path) -> str:
@@ -106,7 +106,7 @@ def test_a_file_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
         ("invalid option secret", "invalid option ***"),
     ],
 )
-def test_postgresql_errors_say_what_to_do_without_the_password(message: str, told: str) -> None:
+def test_postgresql_errors_report_what_to_do_without_the_password(message: str, told: str) -> None:
     text = str(explain(SERVER, wrapped(psycopg.OperationalError(message))))
     assert text.startswith("cannot use postgresql://me:***@host/db: ")
     assert told in text
@@ -114,7 +114,7 @@ def test_postgresql_errors_say_what_to_do_without_the_password(message: str, tol
     assert len(text.splitlines()) <= 2
 
 
-def test_a_disk_that_is_full_is_told_also_where_sqlite_calls_it_a_failure(
+def test_a_full_disk_is_reported_where_sqlite_says_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = parse_url(f"sqlite:///{tmp_path / 'hpo.db'}")

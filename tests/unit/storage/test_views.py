@@ -39,6 +39,6 @@ def test_results_has_a_column_for_each_hyperparameter(dialect: str) -> None:
     assert "/*" not in results
 
 
-def test_the_fingerprint_tells_texts_apart() -> None:
+def test_the_fingerprint_differs_between_texts() -> None:
     assert views.fingerprint("sqlite") != views.fingerprint("postgresql")
     assert views.fingerprint("sqlite") == views.fingerprint("sqlite")

@@ -86,7 +86,7 @@ def test_augmented_batches_repeat_whatever_was_drawn_before(augmentation: str, m
     assert all(torch.equal(a, b) for (_, a), (_, b) in zip(first, plain, strict=True))
 
 
-def test_each_epoch_augments_anew(make_tiny: Make) -> None:
+def test_each_epoch_augments_again(make_tiny: Make) -> None:
     _, data = make_tiny()
     one_image = ImageSet(data.train.pixels, data.train.labels, torch.zeros(32, dtype=torch.int64), None)
     (first, _), *_ = _epoch(make_tiny, one_image, epoch=1, augmentation="flip_crop")

@@ -130,7 +130,7 @@ def test_the_same_data_are_prepared_once(make_tiny: Make) -> None:
     assert other is not first
 
 
-def test_another_split_is_prepared_anew(tiny_dataset: Dataset, tiny_split: Split) -> None:
+def test_another_split_is_prepared_again(tiny_dataset: Dataset, tiny_split: Split) -> None:
     configuration = Configuration()
     swapped = Split(train=tiny_split.val, val=tiny_split.train)
     one = make_trial_data(configuration, tiny_dataset, tiny_split, CPU)

@@ -49,7 +49,7 @@ def test_batch_size_and_width_are_named(work: Callable[[], object]) -> None:
     assert "\n" not in str(no.value)
 
 
-def test_what_was_asked_for_is_told() -> None:
+def test_what_was_asked_for_is_reported() -> None:
     with pytest.raises(OutOfMemoryError, match=r"\(1125899.91 GB more were requested\)"):
         translating_oom(_petabyte_of_torch, CONFIGURATION, CPU)
 

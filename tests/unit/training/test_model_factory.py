@@ -201,7 +201,7 @@ WRONG = {
 
 @pytest.mark.usefixtures("nets")
 @pytest.mark.parametrize("path", WRONG)
-def test_what_is_wrong_with_a_users_model_is_said(path: str) -> None:
+def test_what_is_wrong_with_a_users_model_is_reported(path: str) -> None:
     with pytest.raises(ConfigurationError, match=WRONG[path]) as caught:
         check_model(Configuration(model=path), classes=10)
     assert "model" in str(caught.value)

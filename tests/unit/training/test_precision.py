@@ -55,7 +55,7 @@ def test_a_machine_is_measured_once(fake_speeds: Fake) -> None:
     assert json.loads(file.read_text())["bf16"] == 150.0
 
 
-def test_another_version_of_torch_is_measured_anew(
+def test_another_version_of_torch_is_measured_again(
     fake_speeds: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = fake_speeds(100.0, 150.0)
@@ -66,7 +66,7 @@ def test_another_version_of_torch_is_measured_anew(
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"fp32": 1}', "[]", '{"other": 2}'])
-def test_a_damaged_cache_file_is_measured_anew(damage: str, fake_speeds: Fake) -> None:
+def test_a_damaged_cache_file_is_measured_again(damage: str, fake_speeds: Fake) -> None:
     calls = fake_speeds(100.0, 150.0)
     measurement(CPU)
     (file,) = settings().cache.iterdir()

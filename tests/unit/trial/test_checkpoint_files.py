@@ -214,9 +214,7 @@ def test_of_one_step_the_last_comes_first(saved: Checkpoints, folder: Path) -> N
     assert ([len(each.tensors["model"]) for each in found], refused) == ([30, 20], [])
 
 
-def test_one_that_a_worker_replaces_meanwhile_is_not_told_as_damaged(
-    saved: Checkpoints, folder: Path
-) -> None:
+def test_a_checkpoint_replaced_meanwhile_is_not_reported_as_damaged(saved: Checkpoints, folder: Path) -> None:
     """A worker that lost its slot without knowing it may still save."""
     _save(saved, 10, 20)
     refused: list[tuple[int, str]] = []
@@ -238,7 +236,7 @@ def test_removing_leaves_nothing_of_the_study_but_other_slots(saved: Checkpoints
     assert not folder.parent.exists()
 
 
-def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(saved: Checkpoints, folder: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_the_last_checkpoint(saved: Checkpoints, folder: Path) -> None:
     _save(saved, 10)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
@@ -253,7 +251,7 @@ def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(saved: Checkpoints, 
     assert not list(folder.glob(".*.tmp"))
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     saved = Checkpoints(tmp_path / "file" / "uid" / "main-0", token=1)
     _save(saved, 10)

@@ -137,7 +137,7 @@ def test_a_wish_to_stop_ends_the_writing_and_not_the_training(store: Store, writ
     assert writer.pending() == [finding("a")]
 
 
-def test_who_waits_for_the_database_can_be_stopped(store: Store, writer: BackgroundWriter) -> None:
+def test_waiting_for_the_database_can_be_stopped(store: Store, writer: BackgroundWriter) -> None:
     store.door.clear()
     writer.findings([finding("a")])
 

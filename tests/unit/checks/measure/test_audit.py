@@ -186,7 +186,7 @@ def test_audit_entries_that_a_coarse_format_lost_are_counted() -> None:
     ]
 
 
-def test_a_gradient_that_is_cut_down_is_told_from_one_that_is_scaled_back() -> None:
+def test_a_truncated_gradient_differs_from_a_rescaled_one() -> None:
     def shortened(model: nn.Module) -> None:
         nn.utils.clip_grad_norm_(model.parameters(), 1e-5)
 
@@ -220,7 +220,7 @@ def rounded(model: nn.Module) -> None:
         parameter.copy_((parameter * 16).round() / 16)
 
 
-def test_audit_updates_that_rounding_takes_back_are_no_updates() -> None:
+def test_audit_updates_that_rounding_takes_back_are_not_updates() -> None:
     seen = watched(after=rounded, lr=1e-3)
     assert seen.audits[1].kept == pytest.approx(0, abs=0.05)
     found = undone_update(seen, LIMITS)

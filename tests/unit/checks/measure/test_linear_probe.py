@@ -36,7 +36,7 @@ def test_linear_probe_images_without_variation_have_none() -> None:
     assert roughness(torch.randn(4, 3, 1, 1)) == ()
 
 
-def test_linear_probe_a_linear_model_tells_what_is_there_and_no_more() -> None:
+def test_linear_probe_finds_what_is_there_and_no_more() -> None:
     torch.manual_seed(0)
     shades = 3 * torch.randn(10, 3, 2, 2).repeat_interleave(4, 2).repeat_interleave(4, 3)
 

@@ -152,7 +152,7 @@ def test_preflight_frozen_parameters_are_not_expected_to_get_any() -> None:
     assert examined(model).without_gradient == ()
 
 
-def test_preflight_dropout_that_goes_on_in_evaluation_is_seen() -> None:
+def test_preflight_dropout_that_continues_in_evaluation_is_seen() -> None:
     facts = examined(Parts(lambda model, x: F.dropout(x, 0.5, training=True)))
     assert facts.eval_noise > LIMITS.eval_difference
     assert examined(Parts(lambda model, x: F.dropout(x, 0.5, model.training))).eval_noise == 0
@@ -192,7 +192,7 @@ def test_preflight_a_derivative_that_is_nan_does_not_pass_for_a_right_one() -> N
     assert error is not None and math.isnan(error)
 
 
-def test_a_wrong_backward_is_found_and_dropout_as_a_function_is_none() -> None:
+def test_a_wrong_backward_is_found_and_functional_dropout_is_fine() -> None:
     wrong = examined(Parts(lambda model, x: WrongSquare.apply(x)), thorough=True).gradient_error
     assert wrong is not None and wrong > LIMITS.gradient_error
     right = examined(Parts(lambda model, x: x * x), thorough=True).gradient_error
@@ -222,7 +222,7 @@ def test_preflight_labels_out_of_range_do_not_stop_the_measurement() -> None:
     assert examined(Parts(), train).labels.highest == 10
 
 
-def test_preflight_negatives_are_told_from_images_of_the_same_kind() -> None:
+def test_preflight_negatives_differ_from_images_of_the_same_kind() -> None:
     bright = torch.linspace(-1, 1, 8).view(1, 1, 1, 8)
 
     def pictures(count: int) -> Examples:

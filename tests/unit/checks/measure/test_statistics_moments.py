@@ -51,7 +51,7 @@ def test_statistics_moments_equal_values_deviate_by_exactly_nothing(value: float
 
 @pytest.mark.parametrize("place", [(0, 0, 0, 0), (7, 2, 3, 4)])
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
-def test_statistics_moments_values_that_are_no_numbers_are_not_hidden(
+def test_statistics_moments_values_that_are_not_numbers_are_not_hidden(
     place: tuple[int, ...], value: float
 ) -> None:
     given = values()

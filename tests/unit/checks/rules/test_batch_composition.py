@@ -28,5 +28,5 @@ def test_sorted_images_show_few_classes_before_training_too() -> None:
 
 
 @pytest.mark.parametrize(("classes", "found"), [([], 0), ([1] * 4, 0), ([1] * 5, 1)])
-def test_batch_composition_a_handful_of_batches_says_nothing(classes: list[int], found: int) -> None:
+def test_batch_composition_a_handful_of_batches_reports_nothing(classes: list[int], found: int) -> None:
     assert len(batch_composition(seen(batch_classes=classes), LIMITS)) == found

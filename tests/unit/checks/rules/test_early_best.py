@@ -25,7 +25,7 @@ def test_early_best_of_equal_epochs_the_first_is_the_best() -> None:
     assert "epoch 2 of 6" in one(early_best(seen(curve=epochs([0.3, *[0.5] * 5])), LIMITS), "note").message
 
 
-def test_early_best_three_epochs_or_unknown_ones_say_nothing() -> None:
+def test_early_best_three_epochs_or_unknown_ones_report_nothing() -> None:
     assert early_best(seen(curve=epochs(best_at(1, of=3))), LIMITS) == []
     assert early_best(seen(curve=epochs([0.5, 0.4, 0.3, NAN])), LIMITS) == []
     assert early_best(seen(curve=[]), LIMITS) == []

@@ -46,5 +46,5 @@ def test_exploding_loss_large_first_updates_make_it_surer() -> None:
     assert sure.confidence > plain.confidence
 
 
-def test_exploding_loss_nothing_seen_nothing_said() -> None:
+def test_exploding_loss_nothing_seen_nothing_reported() -> None:
     assert exploding_loss(seen(losses=np.empty(0)), LIMITS) == []

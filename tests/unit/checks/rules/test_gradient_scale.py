@@ -48,7 +48,7 @@ def test_gradient_scale_gradients_are_taken_relative_to_weights() -> None:
     one(gradient_scale(looked(shot), LIMITS), "note")
 
 
-def test_gradient_scale_unknown_or_few_layers_say_nothing() -> None:
+def test_gradient_scale_unknown_or_few_layers_report_nothing() -> None:
     assert gradient_scale(looked(gradients(0.0, middle=NAN)), LIMITS) == []
     assert gradient_scale(looked(snapshot(layer(gradient_norm=0.0), layer())), LIMITS) == []
     assert gradient_scale(seen(snapshots=[], preflight=None), LIMITS) == []

@@ -58,5 +58,5 @@ def test_initial_loss_a_penalty_of_nothing_is_noted() -> None:
 
 
 @pytest.mark.parametrize(("loss", "penalty"), [(2.0, None), (2.0, NAN), (NAN, 1.0), (2.0, math.inf)])
-def test_initial_loss_unknown_penalties_say_nothing(loss: float, penalty: float | None) -> None:
+def test_initial_loss_unknown_penalties_report_nothing(loss: float, penalty: float | None) -> None:
     assert regularized_loss(starting(loss, penalty), LIMITS) == []

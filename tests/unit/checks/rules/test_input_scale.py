@@ -48,7 +48,7 @@ def test_input_scale_pixels_that_are_not_finite_are_fatal(mean: float, std: floa
     assert "not finite" in one(input_scale(pixels(mean, std), LIMITS), "fatal", "input_scale").message
 
 
-def test_input_scale_a_configuration_is_told_to_standardize() -> None:
+def test_input_scale_recommends_to_standardize() -> None:
     found = one(input_scale(pixels(0, HIGH * 2, "none"), LIMITS), "warn")
     assert found.remedy.change == {"preprocessing": "standardize"}
 
@@ -99,7 +99,7 @@ def test_input_scale_a_pattern_that_differs_beyond_doubt(sign: int) -> None:
 
 
 @pytest.mark.parametrize(("mean", "std"), [(NAN, 2), (1, NAN), (NAN, NAN)])
-def test_input_scale_unknown_statistics_say_nothing(mean: float, std: float) -> None:
+def test_input_scale_unknown_statistics_report_nothing(mean: float, std: float) -> None:
     assert split_difference(splits(mean, std), LIMITS) == []
     assert (
         split_difference(seen(forwards=[forward(0), forward(9, learning=False, mean=mean, std=std)]), LIMITS)

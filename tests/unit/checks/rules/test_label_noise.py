@@ -38,6 +38,6 @@ def test_label_noise_what_makes_training_harder_explains_it(name: str) -> None:
     assert label_noise(seen(setup=dropped, curve=leading()), LIMITS) == []
 
 
-def test_label_noise_one_epoch_says_nothing() -> None:
+def test_label_noise_one_epoch_reports_nothing() -> None:
     assert label_noise(seen(curve=leading()[:1]), LIMITS) == []
     assert label_noise(seen(curve=[]), LIMITS) == []

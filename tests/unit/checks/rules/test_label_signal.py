@@ -16,11 +16,11 @@ def told(train: float, val: float, transfer: float) -> Observations:
 @pytest.mark.parametrize(
     "shares", [(0.25, 0.24, 0.26), (0.1, 0.1, 0.1), (0.16, 0.24, 0.18), (0.25, 0.24, 0.16)]
 )
-def test_label_signal_what_is_told_in_both_or_in_none_is_quiet(shares: tuple[float, float, float]) -> None:
+def test_label_signal_equal_in_both_splits_reports_nothing(shares: tuple[float, float, float]) -> None:
     one(label_signal(told(*shares), LIMITS), "pass")
 
 
-def test_label_signal_without_validation_nothing_is_said() -> None:
+def test_label_signal_without_validation_nothing_is_reported() -> None:
     assert label_signal(seen(), LIMITS) == []
 
 
@@ -32,9 +32,7 @@ def test_label_signal_without_validation_nothing_is_said() -> None:
         ((0.25, 0.1, 0.1), "train_val_mismatch"),
     ],
 )
-def test_label_signal_the_split_in_which_nothing_is_told_is_wrong(
-    shares: tuple[float, ...], cause: str
-) -> None:
+def test_label_signal_blames_the_split_without_signal(shares: tuple[float, ...], cause: str) -> None:
     """Guessing 256 labels of ten classes has a standard error of sqrt(0.1 x 0.9 / 256) = 0.019."""
     found = one(label_signal(told(*shares), LIMITS), "note", cause)
     assert found.threshold == pytest.approx(0.1 + 2.5 * 0.01875)

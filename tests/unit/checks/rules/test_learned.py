@@ -25,5 +25,5 @@ def test_learned_just_below_and_just_above() -> None:
     one(learned(seen(curve=epochs([0.1, limit + 1e-6])), LIMITS), "pass")
 
 
-def test_learned_without_a_number_of_images_nothing_is_said() -> None:
+def test_learned_without_a_number_of_images_nothing_is_reported() -> None:
     assert learned(seen(val_images=None), LIMITS) == []

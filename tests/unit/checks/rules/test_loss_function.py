@@ -57,7 +57,7 @@ def test_loss_function_mistakes_are_named(loss: Loss, cause: str, code: str) -> 
 
 
 @pytest.mark.parametrize(("first", "severity"), [(-LN10, "warn"), (64 * LN10, "warn"), (0.04, "warn")])
-def test_loss_function_a_first_loss_that_is_none_of_cross_entropy(first: float, severity: str) -> None:
+def test_loss_function_first_loss_is_not_a_cross_entropy(first: float, severity: str) -> None:
     one(first_step_loss(seen(losses=np.array([first])), LIMITS), severity, "wrong_loss")
 
 

@@ -30,7 +30,7 @@ def test_lost_signal_the_classifier_counts() -> None:
     assert one(lost_signal(seen(preflight=preflight(layers=shot)), LIMITS), "warn").layer == "classifier"
 
 
-def test_lost_signal_behind_dead_units_or_constant_images_it_is_no_wonder() -> None:
+def test_lost_signal_is_explained_by_dead_units_or_constant_images() -> None:
     quiet = layer("conv2", constant_outputs=1.0)
     assert lost_signal(network(layer("conv1", dead=1.0), quiet), LIMITS) == []
     assert lost_signal(network(quiet, std=0.0), LIMITS) == []

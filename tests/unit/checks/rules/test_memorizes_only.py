@@ -70,6 +70,6 @@ def test_memorizes_only_without_knowing_them_by_heart_it_is_quiet(facts: Any) ->
     assert memorizes_only(trained(preflight=facts), LIMITS) == []
 
 
-def test_memorizes_only_unknown_updates_say_nothing() -> None:
+def test_memorizes_only_unknown_updates_report_nothing() -> None:
     assert memorizes_only(trained(snapshots=[]), LIMITS) == []
     assert memorizes_only(trained(excess=NAN), LIMITS) == []

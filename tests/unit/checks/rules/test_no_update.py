@@ -40,7 +40,7 @@ def test_no_update_steps_without_gradients_move_by_decay_alone() -> None:
     assert no_update(seen(snapshots=decaying, preflight=None), LIMITS) == []
 
 
-def test_no_update_unknown_ratios_say_nothing() -> None:
+def test_no_update_unknown_ratios_report_nothing() -> None:
     assert no_update(seen(snapshots=[moving(NAN), moving(NAN), moving(0.0)]), LIMITS) == []
 
 

@@ -29,7 +29,7 @@ def test_norm_statistics_beyond_it_twice_in_a_row_it_speaks() -> None:
 
 
 @pytest.mark.parametrize("gaps", [(), (5.0,), (5.0, NAN), (NAN, 5.0)])
-def test_norm_statistics_unknown_or_few_looks_say_nothing(gaps: tuple[float, ...]) -> None:
+def test_norm_statistics_unknown_or_few_looks_report_nothing(gaps: tuple[float, ...]) -> None:
     assert norm_statistics(costing(*gaps), LIMITS) == []
 
 

@@ -36,7 +36,7 @@ def test_oscillation_a_steady_fall_does_not_swing() -> None:
     assert oscillation(seen(losses=np.linspace(10.0, 0.1, 200)), LIMITS) == []
 
 
-def test_oscillation_short_unfinished_or_spoilt_losses_say_nothing() -> None:
+def test_oscillation_short_unfinished_or_spoilt_losses_report_nothing() -> None:
     wild = swinging(0.5)
     one(oscillation(seen(losses=wild), LIMITS), "note")
     assert oscillation(seen(losses=wild[:78]), LIMITS) == []

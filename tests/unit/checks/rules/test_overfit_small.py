@@ -49,18 +49,18 @@ def test_overfit_small_zeroed_images_must_cost_something() -> None:
     assert "(0.409)" in found.message and "first layer" in found.remedy.text
 
 
-def test_overfit_small_who_knows_all_has_looked() -> None:
+def test_overfit_small_full_accuracy_reports_nothing() -> None:
     one(looks_at_input(learned(1.0, more=0.0), LIMITS), "pass")
     one(looks_at_input(learned(1.0, first=0.45, more=0.0), LIMITS), "pass")
 
 
-def test_overfit_small_who_has_learned_nothing_cannot_say_from_what() -> None:
+def test_overfit_small_nothing_learned_names_no_other_cause() -> None:
     assert looks_at_input(learned(0.5, last=2.3 - 0.9 * _FALLEN, more=0.0), LIMITS) == []
     one(looks_at_input(learned(0.5, last=2.3 - 1.1 * _FALLEN, more=0.0), LIMITS), "note")
 
 
 @pytest.mark.parametrize(("last", "more"), [(NAN, 0.0), (math.inf, 0.0), (0.4, NAN)])
-def test_overfit_small_losses_that_are_not_finite_say_nothing(last: float, more: float) -> None:
+def test_overfit_small_losses_that_are_not_finite_report_nothing(last: float, more: float) -> None:
     assert looks_at_input(learned(0.5, last=last, more=more), LIMITS) == []
 
 

@@ -37,7 +37,7 @@ def test_overfitting_beyond_both_it_overfits(gap: float, turn: float, severity: 
     assert found.remedy.change == {"augmentation": "flip_crop"}
 
 
-def test_overfitting_unknown_epochs_say_nothing() -> None:
+def test_overfitting_unknown_epochs_report_nothing() -> None:
     assert overfitting(seen(curve=[]), LIMITS) == []
     assert overfitting(seen(curve=epochs([0.5], [NAN], [9.0])), LIMITS) == []
     assert overfitting(seen(curve=[*apart(0.0, 1.0), *epochs([0.1], [1.0], [NAN])]), LIMITS) == []

@@ -27,7 +27,7 @@ def test_plateau_less_stands_still(gain: float) -> None:
     assert "schedule: cosine" in found.remedy.text
 
 
-def test_plateau_few_or_unknown_epochs_say_nothing() -> None:
+def test_plateau_few_or_unknown_epochs_report_nothing() -> None:
     assert plateau(seen(curve=gaining(0.0)[:-1]), LIMITS) == []
     assert plateau(seen(curve=epochs([0.5] * 6, val_loss=[2.0] * 5 + [NAN])), LIMITS) == []
     assert plateau(seen(curve=[]), LIMITS) == []

@@ -52,7 +52,7 @@ def test_regularization_smoothing_is_read_off_the_loss_function(smoothing: float
     assert [round(each.value, 6) for each in found] == [smoothing] * count
 
 
-def test_what_is_no_cross_entropy_says_nothing_about_smoothing() -> None:
+def test_what_is_not_cross_entropy_reports_nothing_about_smoothing() -> None:
     for even in (LN10 + 0.2, NAN):
         odd = preflight(loss_probe=probed(even=even, wrong=1.0))
         assert heavy_regularization(seen(preflight=odd), LIMITS) == []
@@ -74,7 +74,7 @@ def test_regularization_weights_at_a_fifth_are_quiet_and_below_have_shrunk() -> 
     assert told.remedy.change == {"weight_decay": 5e-4, "l1": 0.0, "max_norm": None}
 
 
-def test_regularization_unknown_weights_say_nothing() -> None:
+def test_regularization_unknown_weights_report_nothing() -> None:
     for first, last in ((NAN, 0.1), (1.0, NAN), (0.0, 0.0)):
         assert shrinking_weights(seen(snapshots=[weighing(first), weighing(last)]), LIMITS) == []
     assert shrinking_weights(seen(snapshots=[weighing(0.1)]), LIMITS) == []

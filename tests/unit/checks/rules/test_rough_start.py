@@ -27,12 +27,12 @@ def test_rough_start_a_high_loss_after_a_large_first_step_is_a_rough_start() -> 
     assert found.remedy.change["lr"] < 0.05 and "warmup_epochs" in found.remedy.text
 
 
-def test_rough_start_each_alone_is_none() -> None:
+def test_rough_start_one_sign_alone_is_not_enough() -> None:
     assert rough_start(thrown(_ABOVE - 0.01), LIMITS) == []
     assert rough_start(thrown(3.0, ratio=0.98 * LARGE), LIMITS) == []
 
 
-def test_rough_start_what_is_short_under_way_or_unknown_says_nothing() -> None:
+def test_rough_start_what_is_short_under_way_or_unknown_reports_nothing() -> None:
     assert rough_start(thrown(3.0, steps=2 * _STEPS - 1), LIMITS) == []
     assert rough_start(thrown(NAN), LIMITS) == []
     assert rough_start(thrown(3.0, ratio=NAN), LIMITS) == []

@@ -52,7 +52,7 @@ def test_schedule_a_rate_far_below_its_peak_after_the_start_has_not_risen() -> N
     assert found.remedy.change == {"warmup_epochs": 0}
 
 
-def test_schedule_a_rate_that_grows_beyond_its_peak_is_no_schedule() -> None:
+def test_schedule_a_rate_that_grows_beyond_its_peak_is_not_a_schedule() -> None:
     assert schedule(rates([(0, 0.05), (END + 50, 0.05 * _BEYOND)]), LIMITS) == []
     found = one(schedule(rates([(0, 0.05), (END, 0.2), (END + 50, 5.0)]), LIMITS), "warn", "schedule")
     assert found.step == END and f"grown to 0.2, from 0.05, by step {END} of 500" in found.message

@@ -39,7 +39,7 @@ def test_spikes_small_losses_may_jump() -> None:
     one(spikes(seen(losses=jumping(11.0, level=0.1 * FACTOR / 10)), LIMITS), "note")
 
 
-def test_spikes_short_unfinished_or_spoilt_losses_say_nothing() -> None:
+def test_spikes_short_unfinished_or_spoilt_losses_report_nothing() -> None:
     wild = jumping(9.0)
     assert spikes(seen(losses=wild[:-1]), LIMITS) == []
     assert spikes(seen(losses=wild, ended=False), LIMITS) == []

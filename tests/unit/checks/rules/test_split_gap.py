@@ -42,7 +42,7 @@ def test_split_gap_guessing_in_validation_alone(train: float) -> None:
     assert found.remedy.change == {"code": "same_normalization"}
 
 
-def test_split_gap_guessing_in_both_is_no_gap() -> None:
+def test_split_gap_guessing_in_both_is_not_a_gap() -> None:
     assert split_gap(seen(curve=guessing(GUESSING - 0.001, 0.1 + _GAP - 0.001)), LIMITS) == []
 
 
@@ -88,7 +88,7 @@ def test_split_gap_inside_of_one_is_quiet(inside: dict[str, Any]) -> None:
     assert split_gap(seen(curve=carrying(**inside)), LIMITS) == []
 
 
-def test_split_gap_a_bad_epoch_after_a_good_one_is_no_gap() -> None:
+def test_split_gap_a_bad_epoch_after_a_good_one_is_not_a_gap() -> None:
     """Statistics of batch normalization jump, validation accuracy with them."""
     curve = [*carrying(0.8, count=2), carrying(0.3, count=3)[-1]]
     assert split_gap(seen(curve=curve), LIMITS) == []

@@ -25,7 +25,7 @@ def test_still_layers_what_moves_is_quiet() -> None:
     assert still_layers(looks({"update_ratio": 0.0, "gradient_norm": 0.0}, steps=(0, 8)), LIMITS) == []
 
 
-def test_still_layers_the_gradient_says_why_a_layer_stands_still() -> None:
+def test_still_layers_the_gradient_explains_a_still_layer() -> None:
     still = {"update_ratio": 0.0}
     one(still_layers(looks({**still, "gradient_norm": 0.0}), LIMITS), "warn", "vanishing_gradients")
     one(still_layers(looks({**still, "gradient_norm": NAN}), LIMITS), "warn", "detached")
@@ -33,7 +33,7 @@ def test_still_layers_the_gradient_says_why_a_layer_stands_still() -> None:
     assert found.layer == "conv1" and found.message.endswith("in 2 snapshots")
 
 
-def test_still_layers_what_other_checks_say_is_not_said_again() -> None:
+def test_still_layers_what_other_checks_report_is_not_reported_again() -> None:
     still = {"update_ratio": 0.0}
     assert still_layers(looks(still, setup=setup(frozen=("conv1.weight",))), LIMITS) == []
     assert still_layers(looks(still, setup=setup(unoptimized=("conv1.weight",))), LIMITS) == []

@@ -40,7 +40,7 @@ def test_too_slow_beyond_any_of_them_it_is_not() -> None:
 
 
 @pytest.mark.parametrize(("share", "count"), [(_STRAIGHT + 0.02, 1), (_STRAIGHT - 0.02, 0)])
-def test_too_slow_a_second_half_that_falls_less_is_no_line(share: float, count: int) -> None:
+def test_too_slow_a_second_half_that_falls_less_is_not_a_line(share: float, count: int) -> None:
     half = np.linspace(0.0, 1.0, STEPS // 2)
     bent = 2.3 - 0.2 * np.concatenate([half, 1 + share * half])
     assert len(too_slow(slow(bent, ratio=1e-4), LIMITS)) == count
@@ -61,7 +61,7 @@ def test_too_slow_few_steps_prove_nothing(steps: int, count: int) -> None:
     assert len(too_slow(slow(line(0.1, steps)), LIMITS)) == count
 
 
-def test_too_slow_unfinished_spoilt_or_unknown_says_nothing() -> None:
+def test_too_slow_unfinished_spoilt_or_unknown_reports_nothing() -> None:
     assert too_slow(slow(ended=False), LIMITS) == []
     assert too_slow(slow(np.append(line(0.1), NAN)), LIMITS) == []
     assert too_slow(slow(ratio=NAN), LIMITS) == []

@@ -52,7 +52,7 @@ def test_underfitting_a_known_width_is_made_four_times_as_wide(width: int, wider
     assert found.remedy.change == {"width": wider} and f"width: {wider}" in found.remedy.text
 
 
-def test_underfitting_unknown_accuracies_say_nothing() -> None:
+def test_underfitting_unknown_accuracies_report_nothing() -> None:
     assert underfitting(seen(curve=[]), LIMITS) == []
     assert underfitting(seen(curve=epochs([0.1], [NAN])), LIMITS) == []
     assert underfitting(seen(curve=epochs([NAN], [0.1])), LIMITS) == []

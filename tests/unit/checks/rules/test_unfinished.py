@@ -20,5 +20,5 @@ def test_unfinished_a_larger_one_calls_for_more_epochs() -> None:
 
 
 @pytest.mark.parametrize("accuracies", [[], [0.1, 0.3, 0.5], [NAN, 0.1, 0.3, 0.5], [0.1, 0.2, 0.3, NAN]])
-def test_unfinished_few_or_unknown_epochs_say_nothing(accuracies: list[float]) -> None:
+def test_unfinished_few_or_unknown_epochs_report_nothing(accuracies: list[float]) -> None:
     assert unfinished(seen(curve=epochs(accuracies)), LIMITS) == []

@@ -38,5 +38,5 @@ def test_update_ratio_outside_is_a_matter_of_lr(
 
 
 @pytest.mark.parametrize("unknown", [moved(NAN), moved(0.0), moved(100.0, step=8), seen(snapshots=[])])
-def test_update_ratio_unknown_first_steps_say_nothing(unknown: Observations) -> None:
+def test_update_ratio_unknown_first_steps_report_nothing(unknown: Observations) -> None:
     assert update_ratio(unknown, LIMITS) == []

@@ -17,7 +17,7 @@ def copied(demo: str, demo_path: Path, tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'copy.db'}"
 
 
-def test_it_says_which_slot_trains_it(copied: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_reports_which_slot_trains_it(copied: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["enqueue", "demo", "lr=0.5", "optimizer=adam", "--storage", copied]) == 0
     said = capsys.readouterr().out
     assert said == "demo  slot 6: lr 0.5, optimizer adam  (an additional trial: all others have started)\n"

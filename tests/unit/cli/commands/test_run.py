@@ -23,7 +23,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("demo")
-def test_the_default_number_of_workers_is_said_with_its_reason(
+def test_the_default_number_of_workers_is_shown_with_its_reason(
     asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("hpo.training.cores.available_cores", lambda: 3)
@@ -119,7 +119,7 @@ def test_options_that_do_not_go_together_are_refused(
 
 
 @pytest.mark.usefixtures("demo")
-def test_without_ray_it_is_said_how_to_get_it(
+def test_without_ray_the_install_command_is_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("hpo.workers.ray.run.find_spec", lambda name: None)

@@ -10,7 +10,7 @@ from hpo.cli.app import run_command
 from tests.helpers.command_output import Capture, output_lines
 
 
-def test_stop_and_resume_tell_what_changed(own_demo: str, capsys: Capture) -> None:
+def test_stop_and_resume_report_what_changed(own_demo: str, capsys: Capture) -> None:
     stopped = "1 worker will save and stop within seconds: hpo status demo"
     assert output_lines(capsys, "stop", "demo") == [f"demo is stopped; {stopped}"]
     assert output_lines(capsys, "stop", "demo") == [f"demo was already stopped; {stopped}"]

@@ -99,11 +99,11 @@ EXPECTED = [
 ]
 
 
-def test_failures_with_a_place_are_told_without_a_range(exploding: str) -> None:
+def test_failures_with_a_place_are_reported_without_a_range(exploding: str) -> None:
     assert shown(exploding, 200)[: len(EXPECTED)] == EXPECTED
 
 
-def test_of_a_study_in_stages_it_is_said_which_is_meant(tmp_path: Path) -> None:
+def test_findings_of_a_staged_study_name_the_stage(tmp_path: Path) -> None:
     stages = "stages: [{name: coarse, trials: 24}, {name: fine, trials: 4}]"
     url = _exploding(f"sqlite:///{tmp_path / 'hpo.db'}", STUDY.replace("trials: 24", stages))
     titles = [line for line in shown(url, 200) if line and not line.startswith(" ")]
@@ -113,7 +113,7 @@ def test_of_a_study_in_stages_it_is_said_which_is_meant(tmp_path: Path) -> None:
     ]
 
 
-def test_on_80_columns_a_finding_goes_on_below_its_own_text(exploding: str) -> None:
+def test_on_80_columns_a_finding_wraps_below_its_text(exploding: str) -> None:
     lines = shown(exploding, 80)
     assert lines[: len(EXPECTED)] == EXPECTED
     noise = next(i for i, line in enumerate(lines) if line.startswith("  note  the best"))

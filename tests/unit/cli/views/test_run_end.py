@@ -73,7 +73,7 @@ def test_next_commands_name_a_storage_that_is_not_the_default(
     assert f"  hpo dashboard --storage {other}   curves in a browser" in lines
 
 
-def test_summary_after_ctrl_c_tells_how_to_resume(
+def test_summary_after_ctrl_c_shows_how_to_resume(
     demo: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["/usr/bin/hpo", "run", "my study.yaml", "--set", "lr={log: [1, 2]}"])

@@ -60,7 +60,7 @@ def test_assignments_switch_conditional_hyperparameters_only() -> None:
         ),
     ],
 )
-def test_mistakes_are_told_with_what_was_given(pair: str, error: Any, message: str) -> None:
+def test_mistakes_are_reported_with_what_was_given(pair: str, error: Any, message: str) -> None:
     with pytest.raises(error) as caught:
         read_assignments(SPEC, [pair])
     assert message in str(caught.value)

@@ -39,7 +39,7 @@ def test_the_defaults_break_no_rule() -> None:
         ({"model": "vgg", "depth": 7}, "model vgg has no depth 7; use 6, 8, 11 or 13"),
     ],
 )
-def test_a_contradiction_is_said_in_words(values: dict[str, Any], message: str) -> None:
+def test_a_contradiction_is_explained(values: dict[str, Any], message: str) -> None:
     assert broken_rules({**DEFAULTS, **values}) == [message]
 
 
@@ -53,7 +53,7 @@ def test_a_contradiction_is_said_in_words(values: dict[str, Any], message: str) 
         {"model": "my.nets:build", "depth": 9},
     ],
 )
-def test_what_has_no_effect_is_no_contradiction(values: dict[str, Any]) -> None:
+def test_what_has_no_effect_is_not_a_contradiction(values: dict[str, Any]) -> None:
     assert broken_rules({**DEFAULTS, **values}) == []
 
 

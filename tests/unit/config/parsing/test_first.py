@@ -71,7 +71,7 @@ def test_the_schema_knows_it() -> None:
         ),
     ],
 )
-def test_mistakes_are_told_with_their_line(rest: str, message: str) -> None:
+def test_mistakes_are_reported_with_their_line(rest: str, message: str) -> None:
     with pytest.raises(StudyFileError) as caught:
         _read(rest)
     assert message in str(caught.value)

@@ -234,7 +234,7 @@ class TestSources:
             (b"#" * 1_000_001, ": is larger than 1 MB; study files have a few kilobytes"),
         ],
     )
-    def test_a_file_that_is_no_text_is_refused(self, tmp_path: Path, content: bytes, message: str) -> None:
+    def test_a_file_that_is_not_text_is_refused(self, tmp_path: Path, content: bytes, message: str) -> None:
         path = tmp_path / "s.yaml"
         path.write_bytes(content)
         with pytest.raises(StudyFileError) as caught:

@@ -31,7 +31,7 @@ def test_needs_can_be_set_on_the_command_line() -> None:
         ("[{gpu: 1}]", "s.yaml:4: needs: a list or mapping is not a valid tag"),
     ],
 )
-def test_mistakes_are_told_with_their_line(value: str, message: str) -> None:
+def test_mistakes_are_reported_with_their_line(value: str, message: str) -> None:
     with pytest.raises(StudyFileError) as caught:
         parse_study(f"{HEAD}needs: {value}\n", "s.yaml")
     assert message in str(caught.value)

@@ -176,7 +176,7 @@ def test_texts_that_would_be_read_as_something_else_are_quoted() -> None:
         ),
     ],
 )
-def test_every_mistake_is_told_with_its_line(stages: str, mistake: str) -> None:
+def test_every_mistake_is_reported_with_its_line(stages: str, mistake: str) -> None:
     (found,) = mistakes(stages)
     assert found.startswith(mistake)
 

@@ -213,7 +213,7 @@ def test_report_of_an_optuna_study_escapes_its_names(hostile_url: str) -> None:
     assert not re.search(r"(?<!\\)<", markdown.text.replace("\\\\", ""))
 
 
-def test_report_before_the_first_trial_says_not_started(storage_with: Callable[[str], str]) -> None:
+def test_report_before_the_first_trial_reports_not_started(storage_with: Callable[[str], str]) -> None:
     url = storage_with("study: fresh\ntrials: 2\nspace: {lr: {log: [1e-3, 1]}}\n")
     text = _Page(make_report(url, "fresh").text).text
     assert "No trial has a result yet" in text and "not started" in text
