@@ -9,6 +9,9 @@ fail() {
     exit 1
 }
 
+case "${WORKERS:=1}" in
+'' | 0* | *[!0-9]*) fail "WORKERS=$WORKERS is not a number of workers: give 1 or more" ;;
+esac
 command -v docker >/dev/null || fail "docker is not installed: see https://docs.docker.com/engine/install"
 docker compose version >/dev/null 2>&1 ||
     fail "docker has no Compose plugin: see https://docs.docker.com/compose/install"
@@ -28,7 +31,7 @@ done
 
 # Without --wait, which fails on services that are to end (migrate, roles): docker/compose issue 10596. The
 # dependencies in the file make `up` wait for the database and the upgrade anyway.
-docker compose up --detach --build --scale worker="${WORKERS:-1}" "$@"
+docker compose up --detach --build --scale worker="$WORKERS" "$@"
 cat <<END
 dashboard: http://127.0.0.1:8080, log in with the token in secrets/dashboard_token
 next:      docker compose run --rm hpo submit quickstart

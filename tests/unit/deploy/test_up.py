@@ -116,3 +116,12 @@ def test_up_without_docker_reports_where_to_get_it(folder: Path) -> None:
     assert done.stderr.startswith(
         "error: docker is not installed: see https://docs.docker.com/engine/install"
     )
+
+
+@pytest.mark.parametrize("workers", ["0", "-2", "two", "1.5"])
+def test_up_refuses_a_number_of_workers_that_is_not_one(folder: Path, workers: str) -> None:
+    done = _up(folder, f"WORKERS={workers}")
+    assert done.returncode != 0
+    assert f"WORKERS={workers} is not a number of workers: give 1 or more" in done.stderr
+    assert not (folder / "secrets").exists()
+    assert not (folder / "bin/calls").exists()
