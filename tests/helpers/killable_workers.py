@@ -72,7 +72,15 @@ class KillableWorkers:
     @staticmethod
     def wait(pid: int) -> str:
         """Return how the worker ended, or that it was stopped."""
-        _, status = os.waitpid(pid, os.WUNTRACED)
+        statuses: list[int] = []
+
+        def has_ended() -> bool:
+            found, status = os.waitpid(pid, os.WUNTRACED | os.WNOHANG)
+            statuses.extend([status] if found else [])
+            return bool(found)
+
+        wait_until(has_ended, f"the end of worker {pid}", seconds=240)
+        (status,) = statuses
         if os.WIFSTOPPED(status):
             return "stopped"
         return f"exit {os.WEXITSTATUS(status)}" if os.WIFEXITED(status) else f"signal {os.WTERMSIG(status)}"
