@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,3 +17,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         twin = item.nodeid.replace("postgresql", "sqlite")
         if item.get_closest_marker("postgres") and twin != item.nodeid and twin in on_sqlite:
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(autouse=True)
+def _no_checkpoints(shared_cache: Path) -> None:
+    """A test that kills or interrupts a trial leaves its checkpoints; the next test starts without them."""
+    shutil.rmtree(shared_cache / "checkpoints", ignore_errors=True)
