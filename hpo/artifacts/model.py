@@ -26,6 +26,7 @@ from hpo.errors import ConfigurationError, DataError, ExportedFolderError
 from hpo.rng import Key
 from hpo.training.evaluate import EVALUATION_BATCH
 from hpo.training.model_factory import IMAGE_SHAPE, build_model
+from hpo.training.network_state import load_network_state
 
 BATCH = EVALUATION_BATCH["cpu"]
 
@@ -163,7 +164,7 @@ def _network(exported: ExportedFolder, configuration: Configuration, classes: in
             raise
         raise ConfigurationError(f"{error}\n{PROGRAM} runs without your code: use --program") from error
     try:
-        network.load_state_dict(_tensors(exported, WEIGHTS))
+        load_network_state(network, _tensors(exported, WEIGHTS))
     except RuntimeError as error:
         raise exported.damaged(
             WEIGHTS, f"contains weights for a different network than {configuration.model} builds now"

@@ -31,6 +31,7 @@ from hpo.stages.store import find_stage
 from hpo.storage.engine import reading
 from hpo.storage.studies import RegisteredStudy, find_registered, results_engine
 from hpo.training.model_factory import IMAGE_SHAPE
+from hpo.training.network_state import load_network_state
 from hpo.trial.reproduce import Repeat, RepeatedEpoch
 
 Weights = Mapping[str, Tensor]
@@ -156,7 +157,7 @@ class Export:
         """Return the torch.export program, or None with the reason why a user's own network has none."""
         network = build_network(self.configuration, len(self._dataset.classes))
         try:
-            network.load_state_dict(weights)
+            load_network_state(network, weights)
         except RuntimeError as error:
             raise ExportError(
                 f"the weights of trial {self.trial.number} do not fit {self.configuration.model}: its code "

@@ -26,6 +26,7 @@ from hpo.training.cores import available_cores
 from hpo.training.data import weights_hash
 from hpo.training.device import existing_devices, prepare_process, resolve_device
 from hpo.training.loop import train
+from hpo.training.network_state import network_state
 from hpo.training.precision import Resolved, processor, resolve_precision
 from hpo.training.setup import prepare
 
@@ -121,7 +122,7 @@ class Repeat:
     def weights(self) -> dict[str, Tensor]:
         """Return the network's state after the epoch that ``run`` yielded last; the next one changes it."""
         assert self._model is not None, "run has not started"
-        return self._model.state_dict()
+        return network_state(self._model)
 
     def _epochs(self) -> int:
         """Return the number of epochs of the stored curve before its first gap."""
