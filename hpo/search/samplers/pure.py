@@ -162,8 +162,8 @@ class _Sequence:
     """The draws of slots 0, 1, 2, ... of a finite space, each different from those before it.
 
     The study's ``first`` configurations count as the draws of their slots. A slot keeps its own draw unless a
-    lower slot has that point; then it is resampled until it is new. So the draw of a slot depends on the study
-    alone. Once every point was drawn, all become available again.
+    lower slot has that point; then it is resampled until it is new. So the draw of a slot depends on the
+    study alone. Once every point was drawn, all become available again.
     """
 
     def __init__(self, spec: StudySpec, quantiles: Quantiles) -> None:
