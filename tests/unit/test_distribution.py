@@ -86,6 +86,8 @@ def test_metadata_is_looked_up_of_declared_packages_only() -> None:
 def test_project_is_named_as_messages_name_it() -> None:
     assert PROJECT["name"] == DISTRIBUTION
     assert Requirement(EXTRAS["dev"][0]).name == DISTRIBUTION
+    wheel = f"{DISTRIBUTION.replace('-', '_')}-*.whl"
+    assert all(wheel in (ROOT / each).read_text() for each in ("Dockerfile", "docs/operations.md"))
     assert PROJECT["scripts"] == {"hpo": "hpo.cli.app:main"}
 
 
