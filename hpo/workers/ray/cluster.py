@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import signal
 import socket
 import tempfile
@@ -25,7 +24,7 @@ from hpo.trial.output import tail
 from hpo.workers.messages import WorkOrder
 from hpo.workers.ray.actor import ActorGoneError, RayWorker, WorkerUpdate
 from hpo.workers.ray.nodes import NodeReport, node_probe
-from hpo.workers.ray.resources import AUTO, LOCAL, Node, RayWorkers, place
+from hpo.workers.ray.resources import AUTO, LOCAL, Node, RayWorkers, is_own_address, place
 
 CONNECT_SECONDS = 5.0
 EXAMINE_SECONDS = 120.0
@@ -82,10 +81,10 @@ class Cluster:
         ]  # fmt: skip
 
     def is_this_machine(self) -> bool:
-        """Return whether its only node is this machine."""
-        nodes = self.nodes()
+        """Return whether its only node is this machine, by its address: two machines may have one name."""
+        nodes = [each for each in ray.nodes() if each["Alive"]]
         from_inside = not self.address.startswith("ray://")
-        return len(nodes) == 1 and from_inside and nodes[0].host == platform.node()
+        return len(nodes) == 1 and from_inside and is_own_address(nodes[0]["NodeManagerAddress"])
 
     def examine(self, nodes: Sequence[Node], storage_url: str, modules: Sequence[str]) -> list[NodeReport]:
         """Have each node report whether it can serve; a node that does not answer has a ``problem``."""
