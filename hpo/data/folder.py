@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,10 +15,12 @@ import numpy as np
 
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, source_signature
 from hpo.data.images import DecodedImage, decode_images
+from hpo.data.layout import LayoutError, class_folders, find_layout
 from hpo.data.progress import progress_bar
 from hpo.data.survey import ClassSurvey, Survey
-from hpo.data.walk import is_image, left_out_sentence, walk_images
+from hpo.data.walk import left_out_sentence, walk_images
 from hpo.errors import DataError
+from hpo.files import path_text
 
 TEST_SHARE = 0.1
 FOLDER_HELP = (
@@ -41,27 +43,24 @@ class ImageFile(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """The sorted contents of an image folder; ``held_out``: whether test was held out from train.
-
-    ``left_out`` counts the other files by extension.
-    """
+    """The sorted contents of an image folder; ``held_out``: whether test was held out from train."""
 
     classes: tuple[str, ...]
     train: list[ImageFile]
     test: list[ImageFile]
     held_out: bool
-    left_out: Counter[str] = field(default_factory=Counter)
+    warnings: tuple[str, ...] = ()
 
 
 def folder_source(root: Path, *, name: str = "folder", advice: str = FOLDER_HELP) -> Source:
     """Return the images below ``root``, listed now; pixels are read when ``decode`` is called.
 
-    Raises ``DataError`` (ending with ``advice``) for a bad root, fewer than two classes or an empty class.
+    Raises ``DataError`` for a folder that cannot be used, with ``advice`` where the layout is the problem.
     """
     root = root.expanduser().absolute()
     try:
         listing = list_images(root)
-        origin = f"images in {root} ({len(listing.train):,} train, {len(listing.test):,} test"
+        origin = f"images in {path_text(root)} ({len(listing.train):,} train, {len(listing.test):,} test"
         origin += (
             f"; no test folder, so {TEST_SHARE:.0%} of each class was held out)" if listing.held_out else ")"
         )
@@ -72,52 +71,46 @@ def folder_source(root: Path, *, name: str = "folder", advice: str = FOLDER_HELP
             origin=origin,
             signature=source_signature([_READER, root, *listing.train, "test", *listing.test]),
             decode=lambda: _decode(root, listing),
-            warnings=tuple(filter(None, [left_out_sentence(listing.left_out)])),
+            warnings=listing.warnings,
         )
     except OSError as error:
-        raise DataError(f"cannot read {error.filename or root}: {error.strerror}\n{advice}") from error
-    except _FolderError as error:
-        raise DataError(f"{error}\n{advice}") from error
-
-
-class _FolderError(Exception):
-    """An error in an image folder, without the advice."""
+        raise DataError(f"cannot read {error.filename or root}: {error.strerror}") from error
+    except LayoutError as error:
+        raise DataError(f"{error}\n{advice}" if error.advise else str(error)) from error
 
 
 def list_images(root: Path) -> Listing:
-    """Find ``root/train`` and ``root/test``, or use the class folders in ``root`` itself."""
+    """List the images of ``root/train`` and ``root/test``, or of the class folders in ``root`` itself.
+
+    Raises ``LayoutError``, and ``OSError`` for what cannot be read.
+    """
     if not root.exists():
-        raise _FolderError(f"there is no folder {root}")
+        raise LayoutError(f"there is no folder {root}", advise=True)
     if not root.is_dir():
-        raise _FolderError(f"{root} is a file, not a folder of images")
+        raise LayoutError(f"{root} is a file, not a folder of images", advise=True)
+    layout = find_layout(root)
     left_out: Counter[str] = Counter()
-    train_root = root / "train" if (root / "train").is_dir() else root
-    train = _list_classes(train_root, left_out)
+    train_folders = class_folders(layout.train)
+    train = _list_classes(train_folders, left_out)
     classes = tuple(train)
-    if train_root != root and (root / "test").is_dir():
-        test = _list_classes(root / "test", left_out)
-        _check_same_classes(root, set(train), set(test))
-        return Listing(classes, _flat(train), _flat(test), held_out=False, left_out=left_out)
-    kept, held_out = _hold_out(train_root, train)
-    return Listing(classes, kept, held_out, held_out=True, left_out=left_out)
+    if layout.test is None:
+        kept, held_out = _hold_out(layout.train, train)
+        return Listing(classes, kept, held_out, True, (*layout.warnings, *left_out_sentence(left_out)))
+    test_folders = class_folders(layout.test)
+    _check_same_classes(layout.train, train_folders.keys(), layout.test, test_folders.keys())
+    test = _list_classes(test_folders, left_out)
+    warnings = (*layout.warnings, *left_out_sentence(left_out))
+    return Listing(classes, _flat(train), _flat(test), False, warnings)
 
 
-def _list_classes(folder: Path, left_out: Counter[str]) -> dict[str, list[ImageFile]]:
-    """Return the image files of each class folder; raise if a class is empty or there are fewer than two."""
-    entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    names = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
-    if not names:
-        loose = sum(is_image(entry) for entry in entries)
-        raise _FolderError(
-            f"{folder} has no class folders"
-            + (f", only {loose} loose images: put them in one folder per class" if loose else "")
-        )
-    if len(names) == 1:
-        raise _FolderError(f"{folder} has only one class ({names[0]}); a classifier needs two or more")
-    found = {name: sorted(_scan(folder / name, name, left_out)) for name in names}
-    empty = [str(folder / name) for name, files in found.items() if not files]
+def _list_classes(folders: Mapping[str, Path], left_out: Counter[str]) -> dict[str, list[ImageFile]]:
+    """Return the image files of each class folder. Raises ``LayoutError`` if a class is empty."""
+    found = {name: sorted(_scan(folder, name, left_out)) for name, folder in folders.items()}
+    empty = [str(folders[name]) for name, files in found.items() if not files]
     if empty:
-        raise _FolderError(f"no images in class folder {', '.join(empty)}")
+        raise LayoutError(
+            f"no images in class folder {', '.join(empty)}: add images, or remove what is not a class"
+        )
     return found
 
 
@@ -132,10 +125,14 @@ def _flat(found: dict[str, list[ImageFile]]) -> list[ImageFile]:
     return [file for files in found.values() for file in files]
 
 
-def _check_same_classes(root: Path, train: set[str], test: set[str]) -> None:
-    for other, missing in (("test", train - test), ("train", test - train)):
-        if missing:
-            raise _FolderError(f"{root / other} is missing the class {', '.join(sorted(missing))}")
+def _check_same_classes(train: Path, trained: Set[str], test: Path, tested: Set[str]) -> None:
+    missing = [
+        f"{folder} is missing the class {', '.join(sorted(names))}"
+        for folder, names in ((test, trained - tested), (train, tested - trained))
+        if names
+    ]
+    if missing:
+        raise LayoutError(" and ".join(missing))
 
 
 def _hold_out(root: Path, found: dict[str, list[ImageFile]]) -> tuple[list[ImageFile], list[ImageFile]]:
@@ -147,8 +144,9 @@ def _hold_out(root: Path, found: dict[str, list[ImageFile]]) -> tuple[list[Image
     held_out: list[ImageFile] = []
     for class_name, files in found.items():
         if len(files) < 2:
-            raise _FolderError(
-                f"{root / class_name} has only one image; at least two are needed to hold one out for test"
+            raise LayoutError(
+                f"class {class_name} has only one image in {root}; at least two are needed to hold one out "
+                "for test"
             )
         by_hash = sorted(files, key=lambda file: _name_hash(file, root))
         count = max(1, round(TEST_SHARE * len(files)))
@@ -189,7 +187,7 @@ class _Part:
 
     def chunks(self) -> Iterator[Bytes]:
         """Yield images (n, 3, 32, 32). Raises ``DataError`` that names the images that cannot be used."""
-        what = f"decoding {self._name} images of {self._root} ({len(self.files):,})"
+        what = f"decoding {self._name} images of {path_text(self._root)} ({len(self.files):,})"
         with progress_bar(what, len(self.files)) as advance, ThreadPoolExecutor() as pool:
             for start in range(0, len(self.files), _CHUNK):
                 chunk = self.files[start : start + _CHUNK]

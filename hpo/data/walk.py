@@ -17,6 +17,10 @@ from hpo.errors import DataError
 
 _NOT_PIXELS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 """Formats that Pillow identifies, but decodes only with other programs (EPS: Ghostscript), or never."""
+_SYSTEM_FOLDERS = frozenset(
+    {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
+)
+"""Folders, in lower case, that macOS, Windows, Linux and network drives leave beside images."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +45,21 @@ def extensions() -> frozenset[str]:
     return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in known)
 
 
-def is_image(entry: os.DirEntry[str]) -> bool:
+def is_image(name: str) -> bool:
     """Return whether a file has the extension of an image."""
-    return _suffix(entry.name) in extensions()
+    return _suffix(name) in extensions()
+
+
+def is_passed_over(name: str) -> bool:
+    """Return whether a file or folder is hidden, or a system's own."""
+    return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
 
 
 def walk_images(folder: Path | str, left_out: Counter[str]) -> Iterator[os.DirEntry[str]]:
     """Yield every image file below a folder, following links; count other files in ``left_out``.
 
-    Hidden files and folders are passed over. Raises ``OSError`` for a folder that cannot be read, and for a
-    link to a folder above it.
+    Hidden files and folders, and those of a system, are passed over. Raises ``OSError`` for a folder that
+    cannot be read, and for a link to a folder above it.
     """
     yield from _walk(os.fspath(folder), left_out, frozenset())
 
@@ -64,11 +73,11 @@ def _walk(
         raise OSError(errno.ELOOP, "this link leads to a folder above it", folder)
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith("."):
+            if is_passed_over(entry.name):
                 continue
             if entry.is_dir():
                 yield from _walk(entry.path, left_out, above | {here})
-            elif is_image(entry):
+            elif is_image(entry.name):
                 yield entry
             else:
                 left_out[_suffix(entry.name)] += 1
@@ -78,14 +87,14 @@ def _suffix(name: str) -> str:
     return os.path.splitext(name)[1].lower()  # noqa: PTH122 - five times as fast as Path
 
 
-def left_out_sentence(left_out: Counter[str]) -> str:
-    """Return how many files are not images, the most frequent extensions first; empty if there are none."""
+def left_out_sentence(left_out: Counter[str]) -> Iterator[str]:
+    """Yield how many files are not images, the most frequent extensions first, if there are any."""
     if not left_out:
-        return ""
+        return
     total = left_out.total()
     listed = ", ".join(f"{count:,} {suffix or 'without extension'}" for suffix, count in _most(left_out))
     files = "1 file is" if total == 1 else f"{total:,} files are"
-    return f"{files} left out: not an image format that Pillow reads here ({listed})"
+    yield f"{files} left out: not an image format that Pillow reads here ({listed})"
 
 
 def _most(left_out: Counter[str]) -> list[tuple[str, int]]:

@@ -89,7 +89,7 @@ class _Tally:
         from hpo.cli.console import print_warning, stderr
         from hpo.data.walk import left_out_sentence
 
-        for warning in filter(None, [left_out_sentence(self._left_out), *self._survey.sentences()]):
+        for warning in (*left_out_sentence(self._left_out), *self._survey.sentences()):
             print_warning(warning)
         if self._resized:
             note = f"resized {self._resized:,} of {count:,} images to 32 x 32, whatever their aspect ratio"
