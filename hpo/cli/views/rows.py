@@ -15,6 +15,7 @@ from typing import IO, Any, BinaryIO, TextIO
 from hpo.cli.console import finite, printable
 from hpo.config.parsing.yaml_tree import resolve
 from hpo.errors import QueryError, UserError
+from hpo.escaping import markdown
 
 Row = tuple[Any, ...]
 Writer = Callable[[TextIO, Sequence[str], Iterator[Row]], None]
@@ -87,10 +88,10 @@ def write_csv(stream: TextIO, columns: Sequence[str], rows: Iterator[Row]) -> No
 
 def write_markdown(stream: TextIO, columns: Sequence[str], rows: Iterator[Row]) -> None:
     """Write a Markdown table."""
-    stream.write(f"| {' | '.join(map(_markdown, columns))} |\n")
+    stream.write(f"| {' | '.join(map(markdown, columns))} |\n")
     stream.write(f"|{'|'.join('---' for _ in columns)}|\n")
     for row in rows:
-        stream.write(f"| {' | '.join(_markdown(_cell(value)) for value in row)} |\n")
+        stream.write(f"| {' | '.join(markdown(_cell(value)) for value in row)} |\n")
 
 
 WRITERS: dict[str, Writer] = {
@@ -208,7 +209,3 @@ def _cell(value: Any) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _markdown(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
