@@ -309,7 +309,7 @@ def test_what_is_not_an_image_is_reported_after_the_others(
     header, row = csv.reader(io.StringIO(out))
     assert header == ["image", "label", "probability", "label_2", "probability_2"]
     assert row[0] == str(tmp_path / "a.png") and float(row[2]) >= float(row[4])
-    assert "1 of 2 images cannot be read" in err and "b.png: not an image" in err
+    assert "1 of 2 images cannot be used" in err and "b.png: not an image" in err
     assert predict(capsys, str(exported), str(tmp_path / "b.png"), code=2)[0].count("\n") <= 2
     assert "there is no file or folder nowhere" in predict(capsys, str(exported), "nowhere", code=2)[1]
     assert "not both" in predict(capsys, str(exported), "a", "--csv", "--json", code=2)[1]

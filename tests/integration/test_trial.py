@@ -32,7 +32,7 @@ from hpo.errors import OutOfMemoryError
 from hpo.events import EpochDone, Event, FindingMade, TrialEnded, TrialStarted
 from hpo.queries.study import leaderboard, study_status
 from hpo.queries.trial import preprocessing_state, trial_detail
-from hpo.queue.slots import enqueue
+from hpo.queue.enqueue import enqueue
 from hpo.records import EpochResult
 from hpo.rng import Key
 from hpo.search.samplers.registry import sample_slot
@@ -236,7 +236,8 @@ def test_running_out_of_memory_fails_the_trial_with_a_remedy(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on address space")
-@pytest.mark.parametrize("checks", ["standard", pytest.param("off", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("checks", ["standard", "off"])
 def test_a_worker_out_of_memory_frees_it_and_continues(checks: str, tmp_path: Path) -> None:
     script = Path(helpers.__file__).with_name("starved.py")
     command = [sys.executable, str(script), str(tmp_path), checks]
