@@ -9,7 +9,23 @@ from typing import Any
 from hpo.config.fields import setting as setting
 from hpo.queries.stages import StagesStatus
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What starts a formula in a spreadsheet, also in full width."""
 _BARS = "▁▂▃▄▅▆▇█"
+
+
+def spreadsheet_cell(value: Any) -> Any:
+    """Return a value for a CSV file: a text that spreadsheets take for a formula gets a ``'`` before it.
+
+    Numbers, also in words such as ``-0.5``, stay as they are. Source: OWASP, "CSV Injection".
+    """
+    if not isinstance(value, str) or not value.startswith(_FORMULA):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def sparkline(values: Sequence[float], low: float, high: float, width: int = 20) -> str:
