@@ -75,7 +75,7 @@ def test_submit_warns_about_images_before_training(
             path = tmp_path / "images" / name / f"{number}.png"
             Image.new("L", (32, 32), number if name == "bar" else 0).save(path)
     fixed = {**STUDY["fixed"], "dataset": "folder", "data_root": str(tmp_path / "images")}
-    study = {**STUDY, "fixed": {**fixed, "train_images": 8}}
+    study = {**STUDY, "fixed": {**fixed, "train_images": 8, "batch_size": 4, "val_fraction": 0.3}}
     with pytest.warns(UserWarning, match="class disc: all 7 train images are the same") as caught:
         hpo.submit(study, storage_url).close()
     (tmp_path / "mine.yaml").write_text(json.dumps(study))

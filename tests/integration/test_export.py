@@ -118,7 +118,7 @@ def recorded(url: str, number: int, study: str = "s") -> float:
 
 
 def validation(dataset: Dataset) -> tuple[Any, list[str]]:
-    rows = split(dataset.train_labels, 0.3, None, split_key(Key(0))).val
+    rows = split(dataset.train_labels, dataset.classes, 0.3, None, split_key(Key(0))).val
     return dataset.train_images[rows], [dataset.classes[i] for i in dataset.train_labels[rows]]
 
 
