@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,6 +78,17 @@ def _stratified_order(labels: Labels, key: Key) -> Labels:
         members = np.flatnonzero(labels == c)
         position[members] = ((key / "class" / c).numpy().permutation(len(members)) + 0.5) / len(members)
     return np.argsort(position, kind="stable").astype(np.int64)
+
+
+def held_out_counts(class_counts: Sequence[int], val_fraction: float) -> list[int]:
+    """Return how many images of each class ``split`` holds out for validation, given those of a data set.
+
+    Exact if the images are sorted by class, as those of a folder are; otherwise within one.
+    """
+    labels = np.repeat(np.arange(len(class_counts)), class_counts)
+    held_out = _stratified_order(labels, Key(0))[: round(len(labels) * val_fraction)]
+    counts: list[int] = np.bincount(labels[held_out], minlength=len(class_counts)).tolist()
+    return counts
 
 
 def _check_every_class(part: str, labels: Labels, classes: Labels, why: str) -> None:
