@@ -28,6 +28,7 @@ class Dataset:
     """Images (N, 3, 32, 32) uint8 in read-only memory maps, and labels (N,) int64.
 
     ``fingerprint`` is the SHA-256 of classes, labels and pixels; ``origin`` describes their source.
+    ``warnings`` are what the user should know of them before training.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Dataset:
     test_labels: Labels
     fingerprint: str
     origin: str
+    warnings: tuple[str, ...] = ()
 
     @property
     def class_counts(self) -> list[int]:
@@ -74,6 +76,7 @@ def load_dataset(name: str, *, root: Path | None = None, settings: Settings) -> 
         classes=source.classes,
         fingerprint=found.meta.fingerprint,
         origin=source.origin,
+        warnings=(*source.warnings, *found.meta.warnings),
         **found.arrays,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 CAUSES_EXPLAINED: dict[str, str] = {
-    "out_of_memory": "The network or its batches did not fit into memory.",
+    "out_of_memory": "The network or its batches did not fit into memory, or the system ended its workers.",
     "error": "The program stopped with an error; nothing is known about these settings.",
     "worker_died": "Workers died repeatedly while training it, so it was given up.",
     "bad_labels": "Some labels name classes that the network does not have.",
