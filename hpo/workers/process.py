@@ -101,9 +101,9 @@ class WorkerProcess:
         output = of_last_trial = ""
         with suppress(OSError):
             of_last_trial = redact(tail(self.output))
-            output = redact(self.output.read_text(errors="replace")).strip()
+            output = redact(self.output.read_text(encoding="utf-8", errors="replace")).strip()
         if output:
-            self.output.write_text(output + "\n")
+            self.output.write_text(output + "\n", encoding="utf-8")
             self.keeps_output = True
             last_lines = output.splitlines()[-_REPORTED_LINES:]
             message = "\n".join([message, *last_lines, f"full output: {self.output}"])

@@ -72,6 +72,7 @@ def worker(
     """
     import sys
 
+    from hpo.cli.console import data_output
     from hpo.cli.views.lines import WorkerLog
     from hpo.cli.views.notices import default_workers, warn_if_oversubscribed
     from hpo.config.parsing.sections import read_tags
@@ -86,7 +87,8 @@ def worker(
         url, tuple(studies or ()), device, count, read_tags(tags),
         service=True, waits=not until_idle,
     )  # fmt: skip
-    log = WorkerLog(sys.stdout, as_json=log_format is LogFormat.JSON)
+    as_json = log_format is LogFormat.JSON
+    log = WorkerLog(data_output() if as_json else sys.stdout, as_json=as_json)
     with _with_metrics(log.show, metrics_host, metrics_port) as on_event:
         summary = serve_studies(order, on_event)
     log.end(summary)

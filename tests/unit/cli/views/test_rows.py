@@ -40,6 +40,33 @@ def test_table_is_aligned_without_control_characters() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+1+cmd|'/C calc'!A0", "'+1+cmd|'/C calc'!A0"),
+        ("-2+3", "'-2+3"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("＝1", "'＝1"),
+        ("a=1", "a=1"),
+        ("-", "'-"),
+        ("-0.5", "-0.5"),
+        ("+1e-3", "+1e-3"),
+        (-0.5, "-0.5"),
+        (None, ""),
+        ("", ""),
+    ],
+)
+def test_csv_cell_is_no_formula_and_numbers_stay(value: object, cell: str) -> None:
+    stream = io.StringIO()
+    WRITERS["csv"](stream, [str(value), "n"], iter([(value, -1)]))
+    stream.seek(0)
+    header, row = csv.reader(stream)
+    assert row == [cell, "-1"]
+    assert header == ["None" if value is None else cell, "n"]
+
+
 def test_csv_read_back_has_the_same_values() -> None:
     assert list(csv.reader(io.StringIO(written("csv")))) == [
         COLUMNS,
