@@ -155,7 +155,7 @@ probabilities = program(images).softmax(1)     # (N, 3, 32, 32) uint8, N of any 
     return (
         "## Use\n\n"
         "Images are RGB, 32 x 32, unscaled bytes; preprocessing is part of the network. `hpo predict` "
-        "resizes other images to that size.\n\n"
+        "converts other images as for training: upright, transparent pixels white, resized.\n\n"
         + example
         + (f"\n\nThere is no {bundle.PROGRAM}: {markdown(facts.no_program)}" if facts.no_program else alone)
         + "\n\nUse it for images like those it was trained on. It assigns one of its classes to every image, "

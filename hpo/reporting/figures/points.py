@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from hpo.checks.causes import HEALTHY
+from hpo.checks.chance import largest_share
 from hpo.config.configuration import applies
 from hpo.config.fields import setting
 from hpo.config.space import Choice, Distribution, Log
@@ -148,7 +149,7 @@ def study_picture(engine: Engine, overview: StudyOverview) -> StudyPicture:
         study=overview.name,
         axes=tuple(_axis(name, each) for name, each in spec.space.items()),
         points=tuple(_point(spec, trial) for trial in overview.trials if trial.stage != TEST),
-        chance=1 / overview.classes if overview.classes else None,
+        chance=largest_share(overview.class_counts or (), overview.classes) if overview.classes else None,
     )
     curves = study_curves(engine, overview.name, {point.number for point in picture.drawn})
     points = tuple(replace(point, curve=curves.get(point.number, ())) for point in picture.points)
