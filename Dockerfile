@@ -17,7 +17,7 @@ RUN python -m venv /opt/hpo
 RUN /opt/hpo/bin/pip install --no-cache-dir --index-url "https://download.pytorch.org/whl/${TORCH}" \
     "torch>=2.11,<2.16" "torchvision>=0.26,<0.30"
 COPY --from=wheel /wheels /wheels
-RUN /opt/hpo/bin/pip install --no-cache-dir /wheels/hpo-*.whl && /opt/hpo/bin/hpo --version
+RUN /opt/hpo/bin/pip install --no-cache-dir /wheels/hpo_babysitter-*.whl && /opt/hpo/bin/hpo --version
 
 FROM python:${PYTHON}
 RUN groupadd --gid 10001 hpo \

@@ -78,14 +78,21 @@ define cpu_build
 		|| [ -z "$$build" ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check "torch==$$build" torchvision
 endef
 
+# The package was called hpo, which is another project's name on PyPI: what is left of it would own the command.
+define old_name
+	@rm -rf hpo.egg-info; $(BIN)/python -m pip uninstall -qq --yes --disable-pip-version-check hpo
+endef
+
 $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing hpo into $(VENV) (once; PyTorch is large)"
 	$(cpu_build)
+	$(old_name)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
 $(VENV)/installed-dev: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing hpo and its development tools into $(VENV) (once)"
 	$(cpu_build)
+	$(old_name)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@ $(VENV)/installed

@@ -25,6 +25,8 @@ class StudyReady:
     """Number of slots that dead workers of this machine held; they are free again."""
     costs: tuple[tuple[int, float], ...] = ()
     """(number of trials, cost of each) per stage; the unit is one pass over all training images."""
+    warnings: tuple[str, ...] = ()
+    """What the user should know of the images."""
 
 
 @dataclass(frozen=True)
@@ -224,8 +226,17 @@ class RunSummary:
     interrupted: bool
     seconds: float
     exit_code: int
-    """0 if every trial is over, 130 or 143 after a signal, 1 otherwise."""
+    """0 if every trial is over, one is complete and none failed; ``TRIALS_FAILED`` if every trial is over,
+    but some failed or none is complete; 130 or 143 after a signal; 1 otherwise."""
     stopped: bool = False
     """Whether `hpo stop` ended it."""
     problems: list[str] = field(default_factory=list)
     """What went wrong with workers; empty if nothing did."""
+    complete: int = 0
+    pruned: int = 0
+    failed: int = 0
+    """Trials that ended with an error, too little memory or dead workers."""
+
+
+TRIALS_FAILED = 3
+"""The exit code of a run that ended in good order, but whose trials failed."""

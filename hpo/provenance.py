@@ -10,6 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from hpo import __version__
+
+DISTRIBUTION = "hpo-babysitter"
+"""The name that pip knows this package by: `hpo` on PyPI is another project's."""
+
 _PACKAGE = Path(__file__).parent
 _PACKAGES = ("torch", "torchvision", "numpy", "pillow", "optuna", "sqlalchemy")
 _GIT_SECONDS = 5.0
@@ -24,12 +29,12 @@ def code_version() -> str:
     commit = _commit()
     if commit is None:
         return sources()
-    return f"{version('hpo')}+{commit}" + (f".{_sources_hash()}" if commit.endswith("-dirty") else "")
+    return f"{__version__}+{commit}" + (f".{_sources_hash()}" if commit.endswith("-dirty") else "")
 
 
 def sources() -> str:
     """Return hpo's version with a hash of its sources, which is the same for the same code anywhere."""
-    return f"{version('hpo')}+sources.{_sources_hash()}"
+    return f"{__version__}+sources.{_sources_hash()}"
 
 
 def package_versions() -> dict[str, str]:

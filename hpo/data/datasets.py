@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from hpo.config.configuration import Configuration
 from hpo.config.study import StudySpec
 from hpo.data import synthetic
@@ -26,6 +28,7 @@ class Dataset:
     """Images (N, 3, 32, 32) uint8 in read-only memory maps, and labels (N,) int64.
 
     ``fingerprint`` is the SHA-256 of classes, labels and pixels; ``origin`` describes their source.
+    ``warnings`` are what the user should know of them before training.
     """
 
     name: str
@@ -36,6 +39,13 @@ class Dataset:
     test_labels: Labels
     fingerprint: str
     origin: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def class_counts(self) -> list[int]:
+        """How many training images each class has, before any are held out (C,)."""
+        counts: list[int] = np.bincount(self.train_labels, minlength=len(self.classes)).tolist()
+        return counts
 
 
 def resolve_auto(settings: Settings) -> tuple[Literal["cifar10", "synthetic"], str]:
@@ -66,6 +76,7 @@ def load_dataset(name: str, *, root: Path | None = None, settings: Settings) -> 
         classes=source.classes,
         fingerprint=found.meta.fingerprint,
         origin=source.origin,
+        warnings=(*source.warnings, *found.meta.warnings),
         **found.arrays,
     )
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, inspect, select, text
 from hpo.maintenance import repairs
 from hpo.storage.column_types import epoch_now
 from hpo.storage.engine import reading, write
-from hpo.storage.identity import is_dead_local
+from hpo.storage.identity import life_of
 from hpo.storage.notify import notify_idle_workers
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import results_engine
@@ -142,7 +142,7 @@ def _dead_leases(connection: Connection) -> Sequence[Row]:
     now = connection.scalar(select(epoch_now())) or 0.0
     found = []
     for row in _by_sql("leases")(connection):
-        if is_dead_local(row["worker"]):
+        if life_of(row["worker"]) == "dead":
             found.append({**row, "detail": "which is dead"})
         elif row["lease_until"] < now:
             found.append({**row, "detail": f"whose lease expired {now - row['lease_until']:,.0f} s ago"})

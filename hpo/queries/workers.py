@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, Row, Select, and_, func, select
 
 from hpo.storage.column_types import epoch_now
 from hpo.storage.engine import reading
-from hpo.storage.identity import SILENT_SECONDS, is_dead_local
+from hpo.storage.identity import SILENT_SECONDS, life_of
 from hpo.storage.studies import KNOWN
 from hpo.storage.tables import TRIALS, AttemptRow, SlotRow, StudyRow, TrialRow, WorkerRow
 
@@ -186,8 +186,11 @@ STATES = ("at work", "idle", "silent", "dead")
 
 
 def state_of(worker: WorkerInfo) -> str:
-    """Return one of ``STATES``. Silent: its lease has expired, or it is idle and sends no heartbeat."""
-    if is_dead_local(worker.worker):
+    """Return one of ``STATES``. Silent: its lease has expired, or it is idle and sends no heartbeat.
+
+    Dead only if this machine knows it: of a process that cannot be seen, its lease and heartbeats tell.
+    """
+    if life_of(worker.worker) == "dead":
         return "dead"
     if worker.lease_seconds_left is not None:
         return "at work" if worker.lease_seconds_left > 0 else "silent"

@@ -17,7 +17,7 @@ from hpo.signals import StudyStoppedError
 from hpo.storage import attempts
 from hpo.storage.column_types import epoch_now
 from hpo.storage.fence import Lease, holds, pass_fence, slot_is
-from hpo.storage.identity import is_dead_local
+from hpo.storage.identity import life_of
 from hpo.storage.notify import notify_idle_workers
 from hpo.storage.retry import DEFAULT_RETRY, RetryPolicy
 from hpo.storage.store import ResultsStore
@@ -124,7 +124,7 @@ def release_dead_local(
     """Release what dead workers of this machine held, in one study or in all; return the slots' numbers."""
     released = []
     for lease in _held(store, study_id, retry):
-        if not is_dead_local(lease.worker):
+        if life_of(lease.worker) != "dead":
             continue
         # The lease may have expired and been claimed since it was read.
         with suppress(LeaseLostError):

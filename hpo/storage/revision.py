@@ -5,10 +5,11 @@ from __future__ import annotations
 from sqlalchemy import Connection, Engine, inspect, text
 
 from hpo.errors import StorageError
+from hpo.provenance import DISTRIBUTION
 from hpo.storage.engine import reading
 from hpo.storage.url import place
 
-HEAD = "0010"
+HEAD = "0011"
 """The newest revision in migrations/versions."""
 VERSION_TABLE = "hpo_alembic_version"
 
@@ -41,6 +42,6 @@ def refuse_newer(connection: Connection) -> str | None:
     if revision is not None and revision > HEAD:
         raise StorageError(
             f"a newer hpo created this database (schema {revision}, this hpo knows {HEAD}): "
-            "update it with `pip install -U hpo`, or use another --storage"
+            f"update it with `pip install -U {DISTRIBUTION}`, or use another --storage"
         )
     return None if revision is None else str(revision)

@@ -17,12 +17,12 @@ from sqlalchemy import NullPool, create_engine, text
 from hpo.cli.app import run_command
 from hpo.errors import StorageError
 from hpo.maintenance.check import CHECKS, Damage, check_database
-from hpo.storage.identity import host
 from hpo.storage.optuna.storage import open_optuna_storage
 from hpo.storage.store import ResultsStore
 from hpo.storage.url import parse_url
 from tests.conftest import Fill
 from tests.database.conftest import write_everything
+from tests.helpers.local_worker import local_worker, namesake
 
 Capture = pytest.CaptureFixture[str]
 
@@ -170,9 +170,15 @@ def test_what_a_repair_does_is_what_it_says(url: str) -> None:
 
 
 def test_check_finds_a_dead_local_lease_before_it_expires(url: str) -> None:
-    damage(url, f"UPDATE hpo_slot SET worker = '{host()}:999999999:1.00' WHERE state = 'running'")
+    worker = local_worker(999999999)
+    damage(url, f"UPDATE hpo_slot SET worker = '{worker}' WHERE state = 'running'")
     (problem,) = found(url)
-    assert problem.message == f"slot 4 is held by {host()}:999999999:1.00, which is dead"
+    assert problem.message == f"slot 4 is held by {worker}, which is dead"
+
+
+def test_check_leaves_a_worker_that_it_cannot_see_its_lease(url: str) -> None:
+    damage(url, f"UPDATE hpo_slot SET worker = '{namesake(999999999)}' WHERE state = 'running'")
+    assert found(url) == []
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from hpo.storage.engine import writing
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import AttemptRow, SlotRow
 from tests.database.conftest import Bench
+from tests.helpers.local_worker import local_worker, namesake
 
 
 def expire(store: ResultsStore, slot: int) -> None:
@@ -107,15 +108,14 @@ def test_a_released_slot_is_claimed_at_once_and_resumes_its_trial(bench: Bench) 
 
 
 def test_slots_of_dead_local_workers_come_back_and_no_others(bench: Bench) -> None:
-    study_id = bench.register(trials=4)
+    study_id = bench.register(trials=5)
     alive = identity.worker_id()
     with subprocess.Popen([sys.executable, "-c", "pass"]) as gone:
         gone.wait()
-    dead = f"{identity.host()}:{gone.pid}:1.00"
     # The pid of this very process, but of a process that started at another time.
-    earlier = f"{identity.host()}:{os.getpid()}:1.00"
-    for worker in (alive, dead, "elsewhere:1:1.00", earlier):
+    earlier = local_worker(os.getpid())
+    for worker in (alive, local_worker(gone.pid), "elsewhere:1:1.00", earlier, namesake(gone.pid)):
         bench.claim(study_id, worker)
     assert release_dead_local(bench.store, study_id) == [1, 3]
-    assert study_progress(bench.store, study_id).running == 2
+    assert study_progress(bench.store, study_id).running == 3
     assert bench.claim(study_id).token == 2

@@ -10,17 +10,17 @@ from typing import Any
 from hpo.events import Event, WorkerLost
 from hpo.queue.slots import study_progress
 from hpo.signals import StopFlag
-from hpo.storage import identity
 from hpo.workers.messages import Crashed, CrashReport
 from hpo.workers.supervisor import Supervisor, WorkerEvents
 from tests.database.conftest import Bench
+from tests.helpers.local_worker import local_worker
 
 
 def test_supervisor_releases_the_slot_of_a_crashed_worker_before_restart(bench: Bench) -> None:
     study_id = bench.register()
     with subprocess.Popen([sys.executable, "-c", "pass"]) as gone:
         gone.wait()
-    dead = f"{identity.host()}:{gone.pid}:1.00"
+    dead = local_worker(gone.pid)
     bench.claim(study_id, dead)
     worker = SimpleNamespace(
         name="worker-1", identity=dead, hung=False, silent_seconds=lambda: 0.0,

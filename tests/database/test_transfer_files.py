@@ -72,7 +72,7 @@ def _better_value(members: dict[str, bytes]) -> None:
         (lambda members: members.update({"extra": b""}), r"its parts are not those .*\(extra\)"),
         (lambda members: members.pop("manifest.json"), r"not one that `hpo export-study` wrote"),
         (_manifest(format="another"), r"not one that `hpo export-study` wrote"),
-        (_manifest(version=2), r"a newer hpo wrote .*format 2, this hpo reads 1.*pip install -U hpo"),
+        (_manifest(version=2), r"a newer hpo wrote .*format 2, .* reads 1.*pip install -U hpo-babysitter"),
         (_manifest(written_schema="9999"), r"a newer hpo wrote .*schema 9999"),
         (_manifest(parts=3), r"manifest.json cannot be read"),
         (lambda members: members.update({"manifest.json": b"{"}), r"manifest.json cannot be read"),

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 from pydantic import BaseModel, ValidationError
 
 from hpo.errors import StudyExportError
+from hpo.provenance import DISTRIBUTION
 from hpo.storage.revision import HEAD
 
 FORMAT = "hpo-study"
@@ -154,7 +155,7 @@ class Archive:
             if type(found) is type(known) and found > known:
                 raise StudyExportError(
                     f"a newer hpo wrote {self.path} ({what} {found}, this hpo reads {known}): "
-                    "update it with `pip install -U hpo`"
+                    f"update it with `pip install -U {DISTRIBUTION}`"
                 )
 
     def _check_parts(self) -> None:

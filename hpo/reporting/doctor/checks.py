@@ -10,16 +10,18 @@ import socket
 import sys
 from collections import defaultdict
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, distribution, requires, version
 from pathlib import Path
 from textwrap import dedent
 from typing import Literal, TypeAlias
 
 from packaging.requirements import Requirement
 
+from hpo import __version__
 from hpo.data.cifar10 import cifar10_advice, found_on_disk
 from hpo.data.datasets import resolve_auto
 from hpo.errors import DataError, StorageError, StorageUrlError
+from hpo.provenance import DISTRIBUTION
 from hpo.reporting.dashboard import DEFAULT_PORT
 from hpo.settings import settings
 from hpo.storage.ping import DatabaseInfo, ping, seconds_ahead
@@ -71,7 +73,21 @@ def python() -> CheckResult:
 
 def packages() -> CheckResult:
     """Check that each dependency is installed in a version that hpo supports."""
-    needed = [Requirement(text) for text in requires("hpo") or []]
+    other = _other_hpo()
+    if other is not None:
+        return problem(
+            f"the package hpo {other} is installed beside {DISTRIBUTION} and has files of the same names: "
+            "it is another project's, or an hpo from before the package was renamed",
+            f"{sys.executable} -m pip uninstall hpo; then install {DISTRIBUTION} again",
+        )
+    try:
+        texts = requires(DISTRIBUTION) or []
+    except PackageNotFoundError:
+        return warning(
+            f"hpo {__version__} is not installed, only found: the packages that it needs are not known",
+            f"{sys.executable} -m pip install -e {Path(__file__).parents[3]}",
+        )
+    needed = [Requirement(text) for text in texts]
     needed = [each for each in needed if each.marker is None or each.marker.evaluate({"extra": ""})]
     found = {each.name: _version(each.name) for each in needed}
     wrong = [each for each in needed if not _fits(each, found[each.name])]
@@ -81,7 +97,16 @@ def packages() -> CheckResult:
         )
         quoted = " ".join(f"'{each.name}{each.specifier}'" for each in wrong)
         return problem(message, f"{sys.executable} -m pip install {quoted}")
-    return ok(f"hpo {version('hpo')}; " + ", ".join(f"{name} {found[name]}" for name in sorted(found)))
+    return ok(f"hpo {__version__}; " + ", ".join(f"{name} {found[name]}" for name in sorted(found)))
+
+
+def _other_hpo() -> str | None:
+    """Return the version of an installed package `hpo` that has modules of the name `hpo`, too."""
+    try:
+        found = distribution("hpo")
+    except PackageNotFoundError:
+        return None
+    return found.version if "hpo/__init__.py" in (found.read_text("RECORD") or "") else None
 
 
 def _fits(needed: Requirement, installed: str | None) -> bool:

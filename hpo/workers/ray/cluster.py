@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import signal
 import socket
 import tempfile
@@ -20,11 +19,12 @@ from ray.exceptions import ActorUnavailableError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hpo.errors import UserError
+from hpo.limits import available_cores
 from hpo.trial.output import tail
 from hpo.workers.messages import WorkOrder
 from hpo.workers.ray.actor import ActorGoneError, RayWorker, WorkerUpdate
 from hpo.workers.ray.nodes import NodeReport, node_probe
-from hpo.workers.ray.resources import AUTO, LOCAL, Node, RayWorkers, place
+from hpo.workers.ray.resources import AUTO, LOCAL, Node, RayWorkers, is_own_address, place
 
 CONNECT_SECONDS = 5.0
 EXAMINE_SECONDS = 120.0
@@ -81,10 +81,10 @@ class Cluster:
         ]  # fmt: skip
 
     def is_this_machine(self) -> bool:
-        """Return whether its only node is this machine."""
-        nodes = self.nodes()
+        """Return whether its only node is this machine, by its address: two machines may have one name."""
+        nodes = [each for each in ray.nodes() if each["Alive"]]
         from_inside = not self.address.startswith("ray://")
-        return len(nodes) == 1 and from_inside and nodes[0].host == platform.node()
+        return len(nodes) == 1 and from_inside and is_own_address(nodes[0]["NodeManagerAddress"])
 
     def examine(self, nodes: Sequence[Node], storage_url: str, modules: Sequence[str]) -> list[NodeReport]:
         """Have each node report whether it can serve; a node that does not answer has a ``problem``."""
@@ -161,7 +161,14 @@ def _join(address: str, code: Sequence[Path]) -> None:
     # Ray prints what happens to its processes to stdout; the run itself reports what matters.
     ray._private.worker._worker_logs_enabled = False
     starts: dict[str, Any] = (
-        {"include_dashboard": False, "object_store_memory": _STORE_BYTES} if address == LOCAL else {}
+        {
+            "include_dashboard": False,
+            "object_store_memory": _STORE_BYTES,
+            # Ray itself sees only a quota of the group at the root of the mounted hierarchy.
+            "num_cpus": available_cores(),
+        }
+        if address == LOCAL
+        else {}
     )
     environment = {"py_modules": [str(each) for each in code], "excludes": _NOT_SENT} if code else None
     in_main_thread = threading.current_thread() is threading.main_thread()

@@ -14,7 +14,7 @@ from typing import Any
 
 from hpo.config.study import StudySpec
 from hpo.errors import ConfigurationError, UserError
-from hpo.provenance import sources
+from hpo.provenance import DISTRIBUTION, sources
 from hpo.workers.ray.resources import Node
 
 
@@ -96,17 +96,18 @@ def node_probe() -> Callable[[str, list[str]], dict[str, Any]]:
     """
 
     def probe(storage_url: str, modules: list[str]) -> dict[str, Any]:
-        import importlib.metadata
         import importlib.util
 
         report: dict[str, Any] = {
             "missing": tuple(name for name in modules if importlib.util.find_spec(name) is None)
         }
         try:
-            report["hpo"] = importlib.metadata.version("hpo")
+            from hpo import __version__
+
+            report["hpo"] = __version__
             from hpo.provenance import sources
             from hpo.storage.ping import ping
-        except ImportError:  # hpo is missing, or older than this function
+        except ImportError:  # hpo is missing or older than this function, or another project's
             return report
         report["hpo"] = sources()
         try:
@@ -135,10 +136,11 @@ def _problems(report: NodeReport, here: str) -> list[str]:
     if report.problem:
         return [f"it did not answer: {report.problem}"]
     if report.hpo is None:
-        return [f"hpo is not installed: install {here.partition('+')[0]} in the Python that runs Ray"]
+        wanted = f"{DISTRIBUTION} {here.partition('+')[0]}"
+        return [f"hpo is not installed: install {wanted} in the Python that runs Ray"]
     found = []
     if report.hpo != here:
-        found.append(f"it has hpo {report.hpo}, this machine has {here}: install the same version")
+        found.append(f"it has hpo {report.hpo}, this machine has {here}: install the same {DISTRIBUTION}")
     if report.missing:
         found.append(f"module {', '.join(report.missing)} is missing: install it there too")
     if report.database:

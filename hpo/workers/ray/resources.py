@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,16 @@ def place(address: str) -> tuple[str, int]:
     found = _PLACE.fullmatch(address)
     assert found is not None, address
     return found[2].strip("[]"), int(found[3])
+
+
+def is_own_address(address: str) -> bool:
+    """Return whether the IP address is one of this machine's: only then can something listen there."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        socket.create_server((address, 0), family=family).close()
+    except OSError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from sqlalchemy import URL
 from hpo.config.study import StudySpec
 from hpo.errors import UserError
 from hpo.events import ClusterJoined, RunSummary
+from hpo.provenance import DISTRIBUTION
 from hpo.signals import stop_on_signals
 from hpo.storage.url import parse_url
 from hpo.workers.messages import Emit, WorkOrder
@@ -68,7 +69,9 @@ def run_on_ray(
 def _connected() -> Callable[..., AbstractContextManager[Cluster]]:
     """Return the function that connects to Ray; raises ``UserError`` if Ray is not installed."""
     if find_spec("ray") is None:
-        raise UserError("--ray needs Ray: pip install 'hpo[ray]', or pip install ray, on every node")
+        raise UserError(
+            f"--ray needs Ray, on every node: pip install '{DISTRIBUTION}[ray]', or pip install ray"
+        )
     from hpo.workers.ray.cluster import connected
 
     return connected

@@ -124,4 +124,4 @@ def test_without_ray_the_install_command_is_shown(
 ) -> None:
     monkeypatch.setattr("hpo.workers.ray.run.find_spec", lambda name: None)
     assert run_command(["run", "quickstart", "--ray"]) == 2
-    assert "pip install 'hpo[ray]'" in capsys.readouterr().err
+    assert "pip install 'hpo-babysitter[ray]'" in capsys.readouterr().err

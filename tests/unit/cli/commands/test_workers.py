@@ -8,6 +8,7 @@ from hpo.queue.worker_registry import WorkerRegistration
 from hpo.storage.identity import worker_id
 from hpo.storage.store import ResultsStore
 from tests.helpers.command_output import Capture, output_json, output_lines
+from tests.helpers.local_worker import local_worker, namesake
 
 
 def test_workers_lists_each_with_its_trial(own_demo: str, capsys: Capture) -> None:
@@ -35,3 +36,11 @@ def test_workers_here_exits_with_1_unless_one_is_alive(own_demo: str, capsys: Ca
         with store.engine.begin() as connection:
             connection.execute(text("UPDATE hpo_worker SET seen_at = seen_at - 61"))
     assert [line.split()[1] for line in output_lines(capsys, "workers", "--here", code=1)[1:]] == ["silent"]
+
+
+def test_workers_shows_one_that_cannot_be_seen_by_its_lease(own_demo: str, capsys: Capture) -> None:
+    change = text("UPDATE hpo_slot SET worker = :worker WHERE state = 'running'")
+    for worker, state in ((namesake(999999999), "at work"), (local_worker(999999999), "dead")):
+        with ResultsStore(own_demo) as store, store.engine.begin() as connection:
+            connection.execute(change, {"worker": worker})
+        assert [each["state"] for each in output_json(capsys, "workers")] == [state]

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from hpo import __version__
 from hpo.reporting.doctor import checks
 from hpo.settings import settings
 
@@ -66,9 +67,9 @@ def test_packages_in_this_environment_are_ok() -> None:
 
 
 def test_packages_lists_runtime_requirements_only(install: Install) -> None:
-    install({"hpo": "0.1", "alpha": "2.5+cpu"})
+    install({"alpha": "2.5+cpu"})
     found = checks.packages()
-    assert (found.condition, found.message) == ("ok", "hpo 0.1; alpha 2.5+cpu")
+    assert (found.condition, found.message) == ("ok", f"hpo {__version__}; alpha 2.5+cpu")
 
 
 @pytest.mark.parametrize(
@@ -78,10 +79,31 @@ def test_packages_lists_runtime_requirements_only(install: Install) -> None:
 def test_packages_that_do_not_fit_are_a_problem_with_the_pip_command(
     installed: dict[str, str], message: str, install: Install
 ) -> None:
-    install({"hpo": "0.1", **installed})
+    install(installed)
     found = checks.packages()
     assert (found.condition, found.message) == ("problem", message)
     assert found.remedy == f"{sys.executable} -m pip install 'alpha<3,>=2'"
+
+
+def test_packages_with_another_projects_hpo_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    information = tmp_path / "hpo-0.4.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Name: hpo\nVersion: 0.4\n")
+    (information / "RECORD").write_text("hpo/__init__.py,,\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = checks.packages()
+    assert found.condition == "problem"
+    assert "hpo 0.4 is installed beside hpo-babysitter" in found.message
+    assert found.remedy.startswith(f"{sys.executable} -m pip uninstall hpo;")
+
+
+def test_packages_without_an_installation_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "DISTRIBUTION", "no-such-package")
+    found = checks.packages()
+    assert found.condition == "warning"
+    assert "is not installed" in found.message
 
 
 def test_cifar10_missing_lists_the_ways_to_get_it(tmp_path: Path) -> None:

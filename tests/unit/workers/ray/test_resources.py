@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hpo.errors import UserError
-from hpo.workers.ray.resources import Node, RayWorkers, is_address, place, worker_count
+from hpo.workers.ray.resources import Node, RayWorkers, is_address, is_own_address, place, worker_count
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,9 @@ def test_device_follows_from_the_resources() -> None:
         RayWorkers().device("cuda")
     with pytest.raises(UserError, match="Ray chooses the GPU"):
         RayWorkers(gpus_per_worker=1).device("cuda:1")
+
+
+def test_is_own_address_only_of_this_machines_interfaces() -> None:
+    assert is_own_address("127.0.0.1")
+    assert not is_own_address("192.0.2.1")  # RFC 5737: of no machine
+    assert not is_own_address("2001:db8::1")  # RFC 3849
