@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +80,8 @@ class ExportedModel:
                 f"images have type {pixels.dtype} and shape {tuple(pixels.shape)}; expected torch.uint8 and "
                 f"(N, {wanted}) with unscaled pixels from 0 to 255"
             )
-        parts = [self._logits(part.to(self._device)).softmax(1).cpu() for part in pixels.split(batch)]
+        with redirect_stdout(sys.stderr):  # what a user's network prints is not the result
+            parts = [self._logits(part.to(self._device)).softmax(1).cpu() for part in pixels.split(batch)]
         return torch.cat(parts) if len(pixels) else torch.empty((0, len(self.labels)))
 
     def predict_files(
@@ -161,7 +164,8 @@ def _program(exported: ExportedFolder) -> PixelFunction:
 
 def _network(exported: ExportedFolder, configuration: Configuration, classes: int) -> nn.Module:
     try:
-        network = build_network(configuration, classes)
+        with redirect_stdout(sys.stderr):
+            network = build_network(configuration, classes)
     except ConfigurationError as error:
         if PROGRAM not in exported:
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import traceback
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +60,17 @@ def refuse_output(output: object, images: int, classes: int | None, mode: str) -
 def raised(name: str, doing: str, error: BaseException) -> str:
     """Return the message for an error that the user's code raised."""
     return f"model {name}, {doing}, raised {type(error).__name__}: {error}"
+
+
+def users_error(name: str, error: BaseException) -> str:
+    """Return the message for an error that the code of network ``name`` raised; empty for other errors."""
+    package = name.partition(":")[0].partition(".")[0] if ":" in name else ""
+    places = [
+        f"{frame.f_code.co_filename}:{line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if package and str(frame.f_globals.get("__name__")).partition(".")[0] == package
+    ]
+    return f"model {name} raised {type(error).__name__}: {error} ({places[-1]})" if places else ""
 
 
 def _refuse_tensors(name: str, module: nn.Module) -> None:
