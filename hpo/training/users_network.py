@@ -7,6 +7,7 @@ import traceback
 
 import torch
 from torch import Tensor, nn
+from torch.jit._script import RecursiveScriptModule
 from torch.nn.parameter import is_lazy
 
 from hpo.errors import ConfigurationError
@@ -24,7 +25,7 @@ def adopt(name: str, module: object, classes: int, in_shape: tuple[int, int, int
     if not isinstance(module, nn.Module):
         kind = "a class" if inspect.isclass(module) else f"a {type(module).__name__}"
         raise ConfigurationError(f"model {name} returned {kind}, not a torch.nn.Module object")
-    _refuse_sparse(name, module)
+    _refuse_modules(name, module)
     _refuse_tensors(name, module)
     _evaluate_two_images(name, module, classes, in_shape)
     _refuse_lazy(name, module)
@@ -59,7 +60,9 @@ def refuse_output(output: object, images: int, classes: int | None, mode: str) -
 
 def raised(name: str, doing: str, error: BaseException) -> str:
     """Return the message for an error that the user's code raised."""
-    return f"model {name}, {doing}, raised {type(error).__name__}: {error}"
+    detached = "does not require grad" in str(error)
+    hint = "; no gradient reaches the logits: is there a detach() or torch.no_grad() in forward?"
+    return f"model {name}, {doing}, raised {type(error).__name__}: {error}{hint if detached else ''}"
 
 
 def users_error(name: str, error: BaseException) -> str:
@@ -103,8 +106,13 @@ def _flaw(tensor: Tensor) -> str:
     return ""
 
 
-def _refuse_sparse(name: str, module: nn.Module) -> None:
+def _refuse_modules(name: str, module: nn.Module) -> None:
     for each, layer in module.named_modules():
+        if isinstance(layer, RecursiveScriptModule):
+            raise ConfigurationError(
+                f"model {name}: {each or 'it'} is a ScriptModule of torch.jit.script, which the checks "
+                "cannot watch: return the module itself"
+            )
         if getattr(layer, "sparse", False) is True:
             raise ConfigurationError(
                 f"model {name}: {each} gives sparse gradients, which hpo's optimizers do not take: use "
