@@ -17,9 +17,9 @@ from hpo.config.configuration import applies
 from hpo.config.fields import setting
 from hpo.config.space import Choice, Distribution, Log
 from hpo.config.study import TEST, StudySpec
+from hpo.escaping import printable
 from hpo.queries.study import StudyOverview, TrialSummary, study_curves
 from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY, cause_label
-from hpo.reporting.formatting import printable
 
 MOST_DRAWN = 400
 """More would overlap, and make a page of many megabytes: of a larger study every k-th trial is drawn."""
