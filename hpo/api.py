@@ -66,7 +66,7 @@ def run(
         summary = run_on_ray(spec, url, workers=ray, device=device, tags=offered, on_event=emit)
     if summary.exit_code == 128 + signal.SIGINT:
         raise KeyboardInterrupt
-    if summary.exit_code == 128 + signal.SIGTERM:
+    if summary.interrupted:
         raise SystemExit(summary.exit_code)
     return Study(spec.study, url, summary)
 

@@ -72,6 +72,7 @@ def worker(
     """
     import sys
 
+    from hpo.cli.output import saying_what_is_saved
     from hpo.cli.views.lines import WorkerLog
     from hpo.cli.views.notices import default_workers, warn_if_oversubscribed
     from hpo.config.parsing.sections import read_tags
@@ -87,7 +88,8 @@ def worker(
         service=True, waits=not until_idle,
     )  # fmt: skip
     log = WorkerLog(sys.stdout, as_json=log_format is LogFormat.JSON)
-    with _with_metrics(log.show, metrics_host, metrics_port) as on_event:
+    saved = saying_what_is_saved("other workers can resume them")
+    with saved, _with_metrics(log.show, metrics_host, metrics_port) as on_event:
         summary = serve_studies(order, on_event)
     log.end(summary)
     raise typer.Exit(summary.exit_code)
