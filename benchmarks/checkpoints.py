@@ -19,8 +19,8 @@ from machine import images, machine, table
 
 import hpo.trial.callbacks
 from hpo.config.study import StudySpec
+from hpo.limits import available_cores
 from hpo.storage.store import ResultsStore
-from hpo.training.cores import available_cores
 from hpo.trial.checkpoint_files import Checkpoints
 from hpo.workers import loop
 from hpo.workers.messages import WorkOrder

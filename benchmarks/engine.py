@@ -34,10 +34,11 @@ from hpo.config.configuration import Configuration
 from hpo.data.cifar10 import import_torchvision
 from hpo.data.datasets import Dataset
 from hpo.data.split import split
+from hpo.limits import available_cores
 from hpo.rng import Key
 from hpo.training.batches import EpochBatches
 from hpo.training.callbacks import Callback
-from hpo.training.cores import available_cores, divide_threads
+from hpo.training.cores import divide_threads
 from hpo.training.data import TrialData, make_trial_data
 from hpo.training.device import prepare_process, resolve_device
 from hpo.training.loop import train

@@ -30,10 +30,10 @@ from hpo.checks.babysitter import Babysitter
 from hpo.checks.measure.inputs import ForwardMonitor
 from hpo.config.study import StudySpec
 from hpo.events import Event, TrialEnded
+from hpo.limits import available_cores
 from hpo.queries.trial import trial_detail
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import results_engine
-from hpo.training.cores import available_cores
 from hpo.workers import loop, study_runner
 from hpo.workers.messages import WorkOrder
 from hpo.workers.submit import submit_study

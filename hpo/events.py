@@ -25,6 +25,8 @@ class StudyReady:
     """Number of slots that dead workers of this machine held; they are free again."""
     costs: tuple[tuple[int, float], ...] = ()
     """(number of trials, cost of each) per stage; the unit is one pass over all training images."""
+    warnings: tuple[str, ...] = ()
+    """What the user should know of the images."""
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,20 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SAMPLES, _SAMPLE_BYTES = 64, 4096
 
 
+def is_utf8(path: Path) -> bool:
+    """Return whether a path is text in UTF-8; names of files may be any bytes."""
+    try:
+        os.fsencode(path).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def path_text(path: Path) -> str:
+    """Return a path as text that can be stored, with bytes that are not UTF-8 as in ``\\xe9``."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
 class FileMark(BaseModel):
     """The expected size of a file in bytes, and the SHA-256 of sampled blocks."""
 

@@ -47,6 +47,11 @@ class _Interval(_Distribution):
         """Return whether ``value`` may be drawn; a single number of a continuous range never is."""
         return False
 
+    def contains(self, value: Any) -> bool:
+        """Return whether ``value`` lies in the range."""
+        low, high = self.bounds
+        return isinstance(value, int | float) and low <= value <= high
+
 
 def _share(value: float, low: float, high: float) -> float:
     return min(1.0, max(0.0, (value - low) / (high - low)))
@@ -113,6 +118,8 @@ class Integer(_Interval):
         """Return whether ``value`` may be drawn."""
         return isinstance(value, int) and self.int_[0] <= value <= self.int_[1]
 
+    contains = can_be
+
     def draw(self, u: float) -> int:
         """Return the value at quantile ``u`` in [0, 1)."""
         low, high = self.int_
@@ -144,6 +151,8 @@ class Choice(_Distribution):
     def can_be(self, value: Any) -> bool:
         """Return whether ``value`` may be drawn."""
         return value in self.choice
+
+    contains = can_be
 
     def draw(self, u: float) -> Scalar:
         """Return the value at quantile ``u`` in [0, 1)."""

@@ -199,9 +199,12 @@ class StudySpec(BaseModel):
         return costs or ((self.trials, float(epochs)),)
 
     def with_fixed(self, values: Mapping[str, Any]) -> StudySpec:
-        """Return the study with some hyperparameters fixed at these values; draws of the others stay."""
+        """Return the study with some hyperparameters fixed at these values; draws of the others stay.
+
+        It has no ``first``: its configurations are those of single trials.
+        """
         space = {name: each for name, each in self.space.items() if name not in values}
-        return self.model_copy(update={"fixed": {**self.fixed, **values}, "space": space})
+        return self.model_copy(update={"fixed": {**self.fixed, **values}, "space": space, "first": ()})
 
     def configuration(self, drawn: dict[str, Any]) -> Configuration:
         """Return the configuration of the drawn and the fixed values.

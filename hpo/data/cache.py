@@ -52,10 +52,11 @@ class DecodedSplit:
 
 @dataclass(frozen=True)
 class Decoded:
-    """A complete data set to cache."""
+    """A complete data set to cache. ``warnings`` is called after the chunks were read."""
 
     train: DecodedSplit
     test: DecodedSplit
+    warnings: Callable[[], tuple[str, ...]] = tuple
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Source:
     """The source of ``count`` images.
 
     ``signature`` changes when the images change. ``decode`` is called if they are not cached; it may raise
-    ``DataError``.
+    ``DataError``. ``warnings`` are what the user should know of the source before training.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Source:
     origin: str
     signature: str
     decode: Callable[[], Decoded]
+    warnings: tuple[str, ...] = ()
 
 
 class Meta(BaseModel):
@@ -82,6 +84,8 @@ class Meta(BaseModel):
     origin: str
     fingerprint: str
     files: dict[str, FileMark]
+    warnings: tuple[str, ...] = ()
+    """What decoding found; kept, so that it is told each time the images are used."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +190,7 @@ def _write(source: Source, folder: Path) -> None:
         origin=source.origin,
         fingerprint=contents.hexdigest(),
         files={path.name: file_mark(path) for path in sorted(folder.glob("*.npy"))},
+        warnings=decoded.warnings(),
     )
     write_file(folder / "meta.json", partial(_write_text, text=meta.model_dump_json(indent=2)))
 

@@ -26,6 +26,7 @@ class Dataset:
     """Images (N, 3, 32, 32) uint8 in read-only memory maps, and labels (N,) int64.
 
     ``fingerprint`` is the SHA-256 of classes, labels and pixels; ``origin`` describes their source.
+    ``warnings`` are what the user should know of them before training.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Dataset:
     test_labels: Labels
     fingerprint: str
     origin: str
+    warnings: tuple[str, ...] = ()
 
 
 def resolve_auto(settings: Settings) -> tuple[Literal["cifar10", "synthetic"], str]:
@@ -66,6 +68,7 @@ def load_dataset(name: str, *, root: Path | None = None, settings: Settings) -> 
         classes=source.classes,
         fingerprint=found.meta.fingerprint,
         origin=source.origin,
+        warnings=(*source.warnings, *found.meta.warnings),
         **found.arrays,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,10 @@ import numpy as np
 
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, source_signature
 from hpo.data.images import EXTENSIONS, decode_or_reason
+from hpo.data.layout import LayoutError, class_folders, find_layout
 from hpo.data.progress import progress_bar
 from hpo.errors import DataError
+from hpo.files import path_text
 
 TEST_SHARE = 0.1
 FOLDER_HELP = (
@@ -43,17 +45,18 @@ class Listing:
     train: list[ImageFile]
     test: list[ImageFile]
     held_out: bool
+    warnings: tuple[str, ...] = ()
 
 
 def folder_source(root: Path, *, name: str = "folder", advice: str = FOLDER_HELP) -> Source:
     """Return the images below ``root``, listed now; pixels are read when ``decode`` is called.
 
-    Raises ``DataError`` (ending with ``advice``) for a bad root, fewer than two classes or an empty class.
+    Raises ``DataError`` for a folder that cannot be used, with ``advice`` where the layout is the problem.
     """
     root = root.expanduser().absolute()
     try:
         listing = list_images(root)
-        origin = f"images in {root} ({len(listing.train):,} train, {len(listing.test):,} test"
+        origin = f"images in {path_text(root)} ({len(listing.train):,} train, {len(listing.test):,} test"
         origin += (
             f"; no test folder, so {TEST_SHARE:.0%} of each class was held out)" if listing.held_out else ")"
         )
@@ -63,51 +66,45 @@ def folder_source(root: Path, *, name: str = "folder", advice: str = FOLDER_HELP
             count=len(listing.train) + len(listing.test),
             origin=origin,
             signature=source_signature([root, *listing.train, "test", *listing.test]),
-            decode=lambda: _decode(root, listing, advice),
+            decode=lambda: _decode(root, listing),
+            warnings=listing.warnings,
         )
     except OSError as error:
-        raise DataError(f"cannot read {error.filename or root}: {error.strerror}\n{advice}") from error
-    except _FolderError as error:
-        raise DataError(f"{error}\n{advice}") from error
-
-
-class _FolderError(Exception):
-    """An error in an image folder, without the advice."""
+        raise DataError(f"cannot read {error.filename or root}: {error.strerror}") from error
+    except LayoutError as error:
+        raise DataError(f"{error}\n{advice}" if error.advise else str(error)) from error
 
 
 def list_images(root: Path) -> Listing:
-    """Find ``root/train`` and ``root/test``, or use the class folders in ``root`` itself."""
+    """List the images of ``root/train`` and ``root/test``, or of the class folders in ``root`` itself.
+
+    Raises ``LayoutError``, and ``OSError`` for what cannot be read.
+    """
     if not root.exists():
-        raise _FolderError(f"there is no folder {root}")
+        raise LayoutError(f"there is no folder {root}", advise=True)
     if not root.is_dir():
-        raise _FolderError(f"{root} is a file, not a folder of images")
-    train_root = root / "train" if (root / "train").is_dir() else root
-    train = _list_classes(train_root)
+        raise LayoutError(f"{root} is a file, not a folder of images", advise=True)
+    layout = find_layout(root)
+    train_folders = class_folders(layout.train)
+    train = _list_classes(train_folders)
     classes = tuple(train)
-    if train_root != root and (root / "test").is_dir():
-        test = _list_classes(root / "test")
-        _check_same_classes(root, set(train), set(test))
-        return Listing(classes, _flat(train), _flat(test), held_out=False)
-    kept, held_out = _hold_out(train_root, train)
-    return Listing(classes, kept, held_out, held_out=True)
+    if layout.test is None:
+        kept, held_out = _hold_out(layout.train, train)
+        return Listing(classes, kept, held_out, held_out=True, warnings=layout.warnings)
+    test_folders = class_folders(layout.test)
+    _check_same_classes(layout.train, train_folders.keys(), layout.test, test_folders.keys())
+    test = _list_classes(test_folders)
+    return Listing(classes, _flat(train), _flat(test), held_out=False, warnings=layout.warnings)
 
 
-def _list_classes(folder: Path) -> dict[str, list[ImageFile]]:
-    """Return the image files of each class folder; raise if a class is empty or there are fewer than two."""
-    entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    names = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
-    if not names:
-        loose = sum(_is_image(entry) for entry in entries)
-        raise _FolderError(
-            f"{folder} has no class folders"
-            + (f", only {loose} loose images: put them in one folder per class" if loose else "")
-        )
-    if len(names) == 1:
-        raise _FolderError(f"{folder} has only one class ({names[0]}); a classifier needs two or more")
-    found = {name: sorted(_scan(folder / name, name)) for name in names}
-    empty = [str(folder / name) for name, files in found.items() if not files]
+def _list_classes(folders: Mapping[str, Path]) -> dict[str, list[ImageFile]]:
+    """Return the image files of each class folder. Raises ``LayoutError`` if a class is empty."""
+    found = {name: sorted(_scan(folder, name)) for name, folder in folders.items()}
+    empty = [str(folders[name]) for name, files in found.items() if not files]
     if empty:
-        raise _FolderError(f"no images in class folder {', '.join(empty)}")
+        raise LayoutError(
+            f"no images in class folder {', '.join(empty)}: add images, or remove what is not a class"
+        )
     return found
 
 
@@ -132,10 +129,14 @@ def _flat(found: dict[str, list[ImageFile]]) -> list[ImageFile]:
     return [file for files in found.values() for file in files]
 
 
-def _check_same_classes(root: Path, train: set[str], test: set[str]) -> None:
-    for other, missing in (("test", train - test), ("train", test - train)):
-        if missing:
-            raise _FolderError(f"{root / other} is missing the class {', '.join(sorted(missing))}")
+def _check_same_classes(train: Path, trained: Set[str], test: Path, tested: Set[str]) -> None:
+    missing = [
+        f"{folder} is missing the class {', '.join(sorted(names))}"
+        for folder, names in ((test, trained - tested), (train, tested - trained))
+        if names
+    ]
+    if missing:
+        raise LayoutError(" and ".join(missing))
 
 
 def _hold_out(root: Path, found: dict[str, list[ImageFile]]) -> tuple[list[ImageFile], list[ImageFile]]:
@@ -147,8 +148,9 @@ def _hold_out(root: Path, found: dict[str, list[ImageFile]]) -> tuple[list[Image
     held_out: list[ImageFile] = []
     for class_name, files in found.items():
         if len(files) < 2:
-            raise _FolderError(
-                f"{root / class_name} has only one image; at least two are needed to hold one out for test"
+            raise LayoutError(
+                f"class {class_name} has only one image in {root}; at least two are needed to hold one out "
+                "for test"
             )
         by_hash = sorted(files, key=lambda file: _name_hash(file, root))
         count = max(1, round(TEST_SHARE * len(files)))
@@ -161,24 +163,21 @@ def _name_hash(file: ImageFile, root: Path) -> bytes:
     return hashlib.sha256(os.fsencode(os.path.relpath(file.path, root))).digest()
 
 
-def _decode(root: Path, listing: Listing, advice: str) -> Decoded:
+def _decode(root: Path, listing: Listing) -> Decoded:
     label = {name: i for i, name in enumerate(listing.classes)}
-    files = {"train": listing.train, "test": listing.test}
-    return Decoded(
-        **{
-            part: DecodedSplit(
-                _labels(members, label), _decode_chunks(members, f"decoding {part} images of {root}", advice)
-            )
-            for part, members in files.items()
-        }
-    )
+
+    def part(name: str, files: list[ImageFile]) -> DecodedSplit:
+        what = f"decoding {name} images of {path_text(root)}"
+        return DecodedSplit(_labels(files, label), _decode_chunks(files, what))
+
+    return Decoded(part("train", listing.train), part("test", listing.test))
 
 
 def _labels(files: list[ImageFile], label: dict[str, int]) -> Labels:
     return np.array([label[file.class_name] for file in files], dtype=np.int64)
 
 
-def _decode_chunks(files: list[ImageFile], what: str, advice: str) -> Iterator[Bytes]:
+def _decode_chunks(files: list[ImageFile], what: str) -> Iterator[Bytes]:
     with progress_bar(f"{what} ({len(files):,})", len(files)) as advance, ThreadPoolExecutor() as pool:
         for start in range(0, len(files), _CHUNK):
             chunk = files[start : start + _CHUNK]
@@ -189,7 +188,7 @@ def _decode_chunks(files: list[ImageFile], what: str, advice: str) -> Iterator[B
                 if isinstance(image, str)
             ]
             if damaged:
-                raise DataError(_damage_report(damaged) + f"\n{advice}")
+                raise DataError(_damage_report(damaged))
             yield np.stack([image.pixels for image in decoded if not isinstance(image, str)])
             advance(len(chunk))
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from hpo import provenance
 from hpo.config.study import MAIN, StudySpec
-from hpo.errors import StudyChangedError, UserError
+from hpo.errors import StudyChangedError
 from hpo.stages.store import StagePlan, add_stage, slots_to_come, stage_fixed
 from hpo.storage import orphans
 from hpo.storage.column_types import utc_now
@@ -105,48 +105,8 @@ def study_progress(store: ResultsStore, study_id: int) -> StudyProgress:
     return StudyProgress(**by_name, to_come=to_come)
 
 
-def enqueue(store: ResultsStore, study_id: int, given: Mapping[str, Any]) -> tuple[int, bool]:
-    """Enqueue a configuration; return its slot and whether the study got one more trial.
-
-    It replaces the next draw, after configurations that were enqueued before. If every slot has started, the
-    study gets one more slot and one more of its ``trials``. Raises ``UserError`` for a study with stages,
-    whose number of trials is fixed.
-    """
-
-    def work(connection: Connection) -> tuple[int, bool]:
-        notify_idle_workers(connection)
-        of_study = SlotRow.study_id == study_id
-        key = connection.execute(
-            select(SlotRow.stage, SlotRow.slot)
-            .where(of_study, _NOT_STARTED, SlotRow.given.is_(None))
-            .order_by(SlotRow.slot)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        ).one_or_none()
-        if key is None:
-            return _append(connection, study_id, given), True
-        at = (of_study, SlotRow.stage == key.stage, SlotRow.slot == key.slot)
-        connection.execute(update(SlotRow).where(*at).values(given=dict(given)))
-        return key.slot, False
-
-    return store.write(work)
-
-
-def _append(connection: Connection, study_id: int, given: Mapping[str, Any]) -> int:
-    """Add a slot and return its number. Locks the study's row, so that two callers get different numbers."""
-    study = select(StudyRow.spec).where(StudyRow.study_id == study_id).with_for_update()
-    spec = connection.execute(study).scalar_one()
-    if spec.get("stages"):
-        raise UserError("the study's stage has no free slot left: use a separate study")
-    of_stage = SlotRow.study_id == study_id, SlotRow.stage == MAIN
-    slot = 1 + (connection.scalar(select(func.max(SlotRow.slot)).where(*of_stage)) or 0)
-    connection.execute(insert(SlotRow).values(study_id=study_id, stage=MAIN, slot=slot, given=dict(given)))
-    grown = {**spec, "trials": max(spec["trials"], slot + 1)}
-    connection.execute(update(StudyRow).where(StudyRow.study_id == study_id).values(spec=grown))
-    return slot
-
-
-_NOT_STARTED = (SlotRow.state == "waiting") & SlotRow.trial_id.is_(None)
+NOT_STARTED = (SlotRow.state == "waiting") & SlotRow.trial_id.is_(None)
+"""Slots that wait for their first worker."""
 
 
 def _start_first_stage(connection: Connection, study_id: int, spec: StudySpec, images: int) -> None:
@@ -239,7 +199,7 @@ def _first(spec: StudySpec, slot: int) -> dict[str, Any] | None:
 def _fit_slots(connection: Connection, study_id: int, spec: StudySpec) -> None:
     of_study = (SlotRow.study_id == study_id) & (SlotRow.stage == MAIN)
     # Enqueued configurations are kept; only slots that would be drawn are removed.
-    drawn = _NOT_STARTED & SlotRow.given.is_(None)
+    drawn = NOT_STARTED & SlotRow.given.is_(None)
     connection.execute(delete(SlotRow).where(of_study, SlotRow.slot >= spec.trials, drawn))
     last = connection.scalar(select(func.max(SlotRow.slot)).where(of_study))
     first_new = 0 if last is None else last + 1

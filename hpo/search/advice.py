@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hpo.config.parsing.assignments import ineffective, surprises
 from hpo.config.study import StudySpec
 from hpo.search.samplers.pure import grid_points, numeric_dimensions
 
@@ -24,7 +25,7 @@ def warnings(spec: StudySpec) -> list[str]:
 
 
 def notes(spec: StudySpec) -> Iterator[str]:
-    """Yield notes on what may surprise: repeated configurations, values that are not learned."""
+    """Yield notes on what may surprise: repeated configurations, values that have no effect."""
     points = grid_points(spec)
     if points is not None and spec.trials > len(points):
         yield (
@@ -35,3 +36,8 @@ def notes(spec: StudySpec) -> Iterator[str]:
     others = [name for name in spec.space if name not in learned]
     if spec.sampler.name == "cmaes" and others:
         yield f"cmaes learns {', '.join(learned)}; drawn at random: {', '.join(others)}"
+    for reason in ineffective(spec, spec.fixed):
+        yield f"fixed: {reason}"
+    for given in spec.first:
+        for reason in (*ineffective(spec, given), *surprises(spec, given)):
+            yield f"first: {reason}"

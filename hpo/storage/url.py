@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -9,6 +10,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
 from hpo.errors import StorageUrlError
+from hpo.files import is_utf8
 from hpo.redact import SECRET_OPTIONS, safe_url
 
 _SUPPORTED = "use sqlite:///FILE (such as sqlite:///hpo.db) or postgresql://USER@HOST/DATABASE"
@@ -54,6 +56,10 @@ def _sqlite_url(url: URL, text: str) -> URL:
     if not url.database or url.database == ":memory:":
         raise StorageUrlError("a database in memory cannot be shared with workers: use sqlite:///hpo.db")
     path = Path(url.database).expanduser().absolute()
+    if not is_utf8(path):
+        raise StorageUrlError(
+            f"SQLite needs a path in UTF-8, not {os.fsencode(path)!r}: set HPO_STORAGE to another place"
+        )
     return URL.create("sqlite", database=str(path))
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpo.limits import available_cores, memory
+
 MOST_WORKERS = 4
 """By default; each needs half a gigabyte or more."""
+WORKER_BYTES = 700_000_000
+"""The most that a worker needs for the default network (benchmarks/memory.py)."""
 # Loading PyTorch to ask would take a second; the process that starts the workers does not need it.
 _GPU_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))
 
@@ -31,8 +33,12 @@ def default_workers(device: str, trials: int | None = None) -> WorkerCount:
         return WorkerCount(1, f"one process keeps {device} busy")
     if device == "auto" and any(path.exists() for path in _GPU_DRIVERS):
         return WorkerCount(1, "there is a GPU, and one process keeps it busy")
-    cores = available_cores()
-    if trials is not None and trials < min(cores, MOST_WORKERS):
+    cores, room = available_cores(), memory()
+    most = min(cores, MOST_WORKERS)
+    fitting = max(1, room.total // WORKER_BYTES)
+    if fitting < most and (trials is None or fitting < trials):
+        return WorkerCount(fitting, f"as many as fit into {room.described}")
+    if trials is not None and trials < most:
         return WorkerCount(trials, "one per trial, sharing the cores")
     if cores > MOST_WORKERS:
         return WorkerCount(MOST_WORKERS, f"{cores} cores, shared by {MOST_WORKERS} to save memory")
@@ -50,20 +56,17 @@ def oversubscription(workers: int) -> str | None:
     )
 
 
-def available_cores() -> int:
-    """Return the number of cores this process may use, by its CPU affinity and a container's CPU quota."""
-    affinity = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    quota = _cgroup_cores(Path("/sys/fs/cgroup/cpu.max"))
-    return affinity if quota is None else max(1, min(affinity, quota))
-
-
-def _cgroup_cores(cpu_max: Path) -> int | None:
-    """Return the whole cores of a cgroup's quota (``"200000 100000"`` is 2); None without a quota."""
-    try:
-        quota, period = cpu_max.read_text().split()
-    except (OSError, ValueError):  # no cgroup v2, or the root group, which has no limit
+def memory_shortage(workers: int) -> tuple[str, str] | None:
+    """Return a warning and its remedy if there is too little free memory for the workers, else None."""
+    room = memory()
+    if room.free >= workers * WORKER_BYTES:
         return None
-    return None if quota == "max" else int(quota) // int(period)
+    remedy = f"use --workers {fitting}" if (fitting := room.free // WORKER_BYTES) else "free some memory"
+    return (
+        f"{room.free / 1e9:.1f} of {room.described} are free, and a worker needs up to "
+        f"{WORKER_BYTES / 1e9:.1f} GB",
+        remedy,
+    )
 
 
 def divide_threads(workers: int) -> int:

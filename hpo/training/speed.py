@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from hpo.limits import usable_cores
 from hpo.training.cores import default_workers, divide_threads
 from hpo.training.device import resolve_device
 from hpo.training.precision import (
@@ -20,9 +21,6 @@ from hpo.training.precision import (
     resolve_precision,
 )
 
-EXPECTED_SHARE = 0.3
-"""Of the speed of matrix products, for the default network on a CPU. Measured: 0.47 to 0.66 in fp32 on a busy
-Zen 3; 0.46 in bf16 on a Zen 4, from 2,019 images/s and 199 GFLOP/s per core. Less is not noise."""
 _STEPS, _ROUNDS = 3, 4
 _MATRIX = 1024
 
@@ -34,7 +32,11 @@ class Speed:
     precision: Resolved
     images_per_second: float
     share: float
-    """Training's share of the operations per second of a matrix product."""
+    """Training's share of the operations per second of a matrix product.
+
+    What is normal depends on the processor: 0.47 to 0.66 in fp32 on a Zen 3, 0.46 in bf16 on a Zen 4, 0.19 on
+    a Xeon with AMX, whose matrix units are too fast for convolutions of width 16.
+    """
     undisturbed: float
     """Share of the time that the thread had its core; 1 on an idle machine."""
 
@@ -64,7 +66,7 @@ def pool_speed(trials: int | None = None) -> float:
     if device.type != "cpu":
         return speed
     workers = default_workers("cpu", trials).workers
-    return speed * workers * divide_threads(workers)
+    return speed * min(workers * divide_threads(workers), usable_cores())
 
 
 def _product(device: torch.device, precision: Resolved) -> Callable[[], object]:

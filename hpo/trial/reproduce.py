@@ -15,6 +15,7 @@ from hpo.config.configuration import Configuration
 from hpo.data.datasets import load_study_images
 from hpo.data.split import split_key
 from hpo.errors import DeviceError, UserError
+from hpo.limits import available_cores
 from hpo.queries.trial import Attempt, TrialDetail, trial_detail
 from hpo.records import EpochResult
 from hpo.rng import Key
@@ -22,7 +23,6 @@ from hpo.search.samplers.registry import PURE, sample_slot
 from hpo.stages.store import find_stage
 from hpo.storage.engine import reading
 from hpo.storage.studies import RegisteredStudy, find_registered, results_engine
-from hpo.training.cores import available_cores
 from hpo.training.data import weights_hash
 from hpo.training.device import existing_devices, prepare_process, resolve_device
 from hpo.training.loop import train

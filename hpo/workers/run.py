@@ -125,5 +125,6 @@ class StudyRun:
                 precision=ready.precision,
                 reclaimed=self._submitted.reclaimed,
                 costs=self._spec.trial_costs,
+                warnings=self._submitted.warnings,
             )
         )

@@ -28,6 +28,8 @@ class SubmittedStudy:
     """Number of slots that dead workers of this machine held; they are free again."""
     progress: StudyProgress
     priority: int
+    warnings: tuple[str, ...] = ()
+    """What the user should know of the images before training."""
 
 
 def submit_study(store: ResultsStore, spec: StudySpec, priority: int | None = None) -> SubmittedStudy:
@@ -52,6 +54,7 @@ def submit_study(store: ResultsStore, spec: StudySpec, priority: int | None = No
         reclaimed=len(reclaimed),
         progress=study_progress(store, study_id),
         priority=_priority(store, study_id),
+        warnings=dataset.warnings,
     )
 
 

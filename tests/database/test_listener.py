@@ -17,10 +17,11 @@ from hpo.maintenance.deletion import delete_study, find_deletable
 from hpo.maintenance.transfer.exporting import export_study
 from hpo.maintenance.transfer.importing import import_study
 from hpo.queue import control
+from hpo.queue.enqueue import enqueue
 from hpo.queue.leases import release
 from hpo.queue.listener import Wakeups
 from hpo.queue.pausing import end_paused
-from hpo.queue.slots import enqueue, register_study
+from hpo.queue.slots import register_study
 from hpo.records import Decision, Outcome, Rung
 from hpo.signals import stop_on_signals
 from hpo.stages.advance import advance

@@ -16,8 +16,9 @@ from hpo.config.methods import Asha, Median
 from hpo.errors import UserError
 from hpo.queries.stages import stages_status
 from hpo.queries.trial import trial_detail
+from hpo.queue.enqueue import enqueue
 from hpo.queue.leases import claim
-from hpo.queue.slots import enqueue, study_progress
+from hpo.queue.slots import study_progress
 from hpo.records import Decision as RungDecision
 from hpo.records import Outcome, Rung
 from hpo.reporting.report.build import make_report

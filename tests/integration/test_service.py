@@ -13,7 +13,8 @@ from hpo.config.study import StudySpec
 from hpo.errors import UserError
 from hpo.events import Event, StudyOver, StudySkipped, StudyTaken, TrialEnded
 from hpo.queue import control
-from hpo.queue.slots import enqueue, study_progress
+from hpo.queue.enqueue import enqueue
+from hpo.queue.slots import study_progress
 from hpo.settings import settings
 from hpo.signals import StopRequestedError
 from hpo.storage.store import ResultsStore

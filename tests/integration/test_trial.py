@@ -32,7 +32,7 @@ from hpo.errors import OutOfMemoryError
 from hpo.events import EpochDone, Event, FindingMade, TrialEnded, TrialStarted
 from hpo.queries.study import leaderboard, study_status
 from hpo.queries.trial import preprocessing_state, trial_detail
-from hpo.queue.slots import enqueue
+from hpo.queue.enqueue import enqueue
 from hpo.records import EpochResult
 from hpo.rng import Key
 from hpo.search.samplers.registry import sample_slot

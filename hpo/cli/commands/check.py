@@ -80,6 +80,7 @@ def _spec(source: str, changes: list[str]) -> StudySpec:
 def _run(
     spec: StudySpec, trial: int | None, epochs: int, images: int, device_name: str, *, quiet: bool
 ) -> tuple[Configuration, DryRun]:
+    from hpo.cli.console import print_warning
     from hpo.cli.views.check import following
     from hpo.data.datasets import choose_dataset, load_study_images
     from hpo.errors import UserError
@@ -93,6 +94,8 @@ def _run(
     device = resolve_device(device_name)
     prepare_process(divide_threads(1))
     dataset = load_study_images(spec, choose_dataset(spec)[0])
+    for warning in dataset.warnings:
+        print_warning(warning)
     if trial is not None and trial >= spec.trials:
         raise UserError(f"study {spec.study} plans trials 0 to {spec.trials - 1}; there is no trial {trial}")
     drawn = {} if trial is None else sample_slot(spec, trial)

@@ -23,10 +23,11 @@ def enqueue(
 
     It takes the place of the study's next draw. Searched hyperparameters that are not given are drawn.
     """
-    from hpo.cli.console import print_line
+    from hpo.cli.console import print_line, print_warning
     from hpo.cli.database import find_in_database
-    from hpo.config.parsing.load import load_study, read_assignments
-    from hpo.queue import slots
+    from hpo.config.parsing.assignments import read_assignments, surprises
+    from hpo.config.parsing.load import load_study
+    from hpo.queue import enqueue as queue
     from hpo.reporting import formatting
     from hpo.storage.store import ResultsStore
     from hpo.workers.submit import submit_study
@@ -36,8 +37,11 @@ def enqueue(
     found = find_in_database(url, study)
     spec = found.spec if found else load_study(study)
     given = read_assignments(spec, pairs)
+    if not found:
+        queue.require_point(spec, given)
     with ResultsStore(url) as store:
         study_id = found.study_id if found else submit_study(store, spec).study_id
-        slot, grown = slots.enqueue(store, study_id, given)
-    place = "an additional trial: all others have started" if grown else "in place of the next draw"
-    print_line(f"{spec.study}  slot {slot}: {formatting.hyperparameters(given)}  ({place})")
+        done = queue.enqueue(store, study_id, given)
+    for surprise in surprises(spec, given):
+        print_warning(surprise)
+    print_line(f"{spec.study}  slot {done.slot}: {formatting.hyperparameters(done.given)}  ({done.place})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -126,9 +127,12 @@ def _default_images() -> str:
 
 def _images(name: str) -> Images:
     """Return the images that ``name`` selects. Raises ``DataError`` if a folder contains no images."""
+    from hpo.cli.console import print_warning
     from hpo.config.template import Images
     from hpo.data import synthetic
     from hpo.data.folder import folder_source, list_images
+    from hpo.errors import UserError
+    from hpo.files import is_utf8
 
     name = name.strip()
     if name == "cifar10":
@@ -137,7 +141,11 @@ def _images(name: str) -> Images:
     if name == "synthetic":
         return Images("synthetic", available=synthetic.TRAIN_PER_CLASS * classes, classes=classes)
     root = Path(name).expanduser().absolute()
+    if not is_utf8(root):
+        raise UserError(f"a study file cannot hold the path {os.fsencode(root)!r}, which is not UTF-8")
     found = folder_source(root)
+    for warning in found.warnings:
+        print_warning(warning)
     return Images("folder", len(list_images(root).train), len(found.classes), str(root))
 
 

@@ -31,7 +31,7 @@ def submit(
     `hpo worker` trains it; this command trains nothing. Submit the same study again to change its number of
     trials or its priority.
     """
-    from hpo.cli.console import print_json, print_line
+    from hpo.cli.console import print_json, print_line, print_warning
     from hpo.cli.views.notices import print_advice
     from hpo.config.parsing.load import load_study
     from hpo.reporting import formatting
@@ -42,6 +42,8 @@ def submit(
     print_advice(spec)
     with ResultsStore(storage_url(storage)) as store:
         submitted = submit_study(store, spec, priority)
+    for warning in submitted.warnings:
+        print_warning(warning)
     now = submitted.progress
     if as_json:
         known = {"study": spec.study, "study_id": submitted.study_id, "trials": now.total, "done": now.done}

@@ -51,6 +51,7 @@ def _(event: StudyReady) -> str:
         lines.append(f"resuming: {done} done, {left} left")
     if event.reclaimed:
         lines.append(f"reclaimed {formatting.count(event.reclaimed, 'trial')} from workers that died")
+    lines += [f"warning: {warning}" for warning in event.warnings]
     return "\n".join(lines)
 
 

@@ -26,9 +26,12 @@ def default_workers(device: str, trials: int | None, option: str = "--workers") 
 
 
 def warn_if_oversubscribed(workers: int) -> None:
-    """Print a warning if there are more workers than cores."""
-    from hpo.training.cores import oversubscription
+    """Print a warning if there are more workers than cores, or more than fit into memory."""
+    from hpo.training.cores import memory_shortage, oversubscription
 
     warning = oversubscription(workers)
     if warning:
         print_warning(warning)
+    shortage = memory_shortage(workers)
+    if shortage:
+        print_warning("; ".join(shortage))

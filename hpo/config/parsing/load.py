@@ -7,7 +7,6 @@ contradictions (``consistency``).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -42,9 +41,9 @@ from hpo.config.space import Choice, drawing_order
 from hpo.config.study import NAME_PATTERN, StudySpec, planned_trials
 from hpo.config.suggestions import did_you_mean
 from hpo.config.thresholds import Thresholds
-from hpo.errors import Problem, StudyFileError, UserError
+from hpo.errors import Problem, StudyFileError
 
-__all__ = ["bundled_studies", "drawing_order", "load_study", "parse_study", "read_assignments"]
+__all__ = ["bundled_studies", "drawing_order", "load_study", "parse_study"]
 
 
 def load_study(source: str, overrides: Sequence[str] = ()) -> StudySpec:
@@ -87,31 +86,6 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), option: s
     if problems:
         raise StudyFileError(source, sorted(problems, key=lambda p: (bool(p.source), p.line or 0)))
     return StudySpec(**values, fixed=draft.fixed, space=draft.space)
-
-
-def read_assignments(spec: StudySpec, pairs: Sequence[str]) -> dict[str, Any]:
-    """Read a configuration to train instead of a draw, from ``key=value`` pairs.
-
-    Values may lie outside the study's space, but must fit their fields and whatever the study may draw with
-    them. Raises ``UserError``; for mistakes in values ``StudyFileError`` with all of them.
-    """
-    names = [pair.partition("=")[0].strip() for pair in pairs]
-    for name in names:
-        _require_hyperparameter(name)
-    text = json.dumps(spec.model_dump(mode="json", by_alias=True, exclude_defaults=True))
-    changed = parse_study(text, f"{spec.study} with these values", pairs, option="")
-    for name in names:
-        if name not in changed.fixed:
-            raise UserError(f"{name} needs one value here, e.g. {name}={HYPERPARAMETERS[name].default}")
-    return {name: changed.fixed[name] for name in names}
-
-
-def _require_hyperparameter(name: str) -> None:
-    if name in NOT_SEARCHED:
-        raise UserError(f"{name} cannot be set here: all trials of a study share it")
-    if name not in HYPERPARAMETERS:
-        hint = did_you_mean(name, HYPERPARAMETERS) or "all are listed in docs/study-files.md"
-        raise UserError(f"unknown hyperparameter {name!r} ({hint})")
 
 
 def _not_a_study(node: Node) -> Problem:

@@ -14,7 +14,7 @@ from hpo.config.methods import NamedChoice, Pruner, Sampler, options_of
 from hpo.config.parsing.consistency import Draft, contradictions
 from hpo.config.parsing.space import distribution_text
 from hpo.config.parsing.yaml_tree import MappingNode, Node, ScalarNode, SequenceNode
-from hpo.config.space import Choice, Distribution, Integer, Scalar
+from hpo.config.space import Scalar
 from hpo.config.suggestions import did_you_mean
 from hpo.errors import Problem, UserError
 
@@ -180,19 +180,12 @@ def _node_text(node: Node) -> str:
 def _defaults(node: ScalarNode, draft: Draft, problems: list[Problem]) -> Given:
     """The defaults of all searched hyperparameters, as far as they lie in the space."""
     defaults = {name: HYPERPARAMETERS[name].default for name in draft.space}
-    given = {name: value for name, value in defaults.items() if _contains(draft.space[name], value)}
+    given = {name: value for name, value in defaults.items() if draft.space[name].contains(value)}
     if not given and draft.space and not draft.unreadable:
         listed = "; ".join(f"{name} {distribution_text(each)}" for name, each in draft.space.items())
         message = f"no default lies in the space ({as_written(listed)})"
         problems.append(node.place.problem("first", message, _FIRST_EXAMPLE))
     return given
-
-
-def _contains(distribution: Distribution, value: Scalar) -> bool:
-    if isinstance(distribution, Choice | Integer):
-        return distribution.can_be(value)
-    low, high = distribution.bounds
-    return isinstance(value, int | float) and low <= value <= high
 
 
 def _value(name: str, table: MappingNode, problems: list[Problem]) -> Scalar:

@@ -161,8 +161,9 @@ def _sequence(document: str, quantiles: Quantiles) -> _Sequence:
 class _Sequence:
     """The draws of slots 0, 1, 2, ... of a finite space, each different from those before it.
 
-    A slot keeps its own draw unless a lower slot has that point; then it is resampled until it is new. So the
-    draw of a slot depends on the study alone. Once every point was drawn, all become available again.
+    The study's ``first`` configurations count as the draws of their slots. A slot keeps its own draw unless a
+    lower slot has that point; then it is resampled until it is new. So the draw of a slot depends on the
+    study alone. Once every point was drawn, all become available again.
     """
 
     def __init__(self, spec: StudySpec, quantiles: Quantiles) -> None:
@@ -182,6 +183,9 @@ class _Sequence:
     def _next(self, slot: int) -> Values:
         if self._points is not None and len(self._used) == len(self._points):
             self._used.clear()
+        if slot < len(self._spec.first):
+            given = self._spec.first[slot]
+            return given | _distinct(self._spec.with_fixed(given), slot, self._quantiles)
         values = _values(self._spec, self._quantiles(self._spec, slot))
         for attempt in range(1, MAX_RESAMPLES + 1):
             if signature(self._spec, values) not in self._used:

@@ -19,6 +19,7 @@ from ray.exceptions import ActorUnavailableError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hpo.errors import UserError
+from hpo.limits import available_cores
 from hpo.trial.output import tail
 from hpo.workers.messages import WorkOrder
 from hpo.workers.ray.actor import ActorGoneError, RayWorker, WorkerUpdate
@@ -160,7 +161,14 @@ def _join(address: str, code: Sequence[Path]) -> None:
     # Ray prints what happens to its processes to stdout; the run itself reports what matters.
     ray._private.worker._worker_logs_enabled = False
     starts: dict[str, Any] = (
-        {"include_dashboard": False, "object_store_memory": _STORE_BYTES} if address == LOCAL else {}
+        {
+            "include_dashboard": False,
+            "object_store_memory": _STORE_BYTES,
+            # Ray itself sees only a quota of the group at the root of the mounted hierarchy.
+            "num_cpus": available_cores(),
+        }
+        if address == LOCAL
+        else {}
     )
     environment = {"py_modules": [str(each) for each in code], "excludes": _NOT_SENT} if code else None
     in_main_thread = threading.current_thread() is threading.main_thread()

@@ -166,7 +166,7 @@ def test_damaged_images_are_named(
     message = str(caught.value)
     assert message.startswith("1 image(s) cannot be read; repair or remove them:\n")
     assert f"{path}: " in message and reason in message
-    assert message.endswith(FOLDER_HELP)
+    assert FOLDER_HELP not in message
 
 
 def test_many_damaged_images_are_counted(root: Path) -> None:
@@ -201,7 +201,7 @@ def test_one_class_only(tmp_path: Path, make_class: MakeClass) -> None:
 def test_empty_classes_are_named(root: Path) -> None:
     for name in ("ant", "bee"):
         (root / "train" / name).mkdir()
-    with pytest.raises(DataError, match=f"no images in class folder {root}/train/ant, {root}/train/bee\n"):
+    with pytest.raises(DataError, match=f"no images in class folder {root}/train/ant, {root}/train/bee: add"):
         folder_source(root)
 
 
@@ -214,13 +214,13 @@ def test_classes_of_train_and_test_differ(root: Path, make_class: MakeClass) -> 
 def test_a_class_too_small_to_hold_one_out(tmp_path: Path, make_class: MakeClass) -> None:
     make_class(tmp_path / "cat", 5)
     make_class(tmp_path / "dog", 1)
-    with pytest.raises(DataError, match="dog has only one image; at least two are needed"):
+    with pytest.raises(DataError, match=r"class dog has only one image in .*; at least two are needed"):
         folder_source(tmp_path)
 
 
 def test_a_broken_link_is_named(root: Path) -> None:
     (root / "train" / "cat" / "gone.png").symlink_to(root / "nowhere.png")
-    with pytest.raises(DataError, match=r"cannot read .*gone\.png: No such file"):
+    with pytest.raises(DataError, match=r"cannot read .*gone\.png: No such file or directory$"):
         folder_source(root)
 
 

@@ -35,3 +35,13 @@ def test_what_cmaes_does_not_learn_is_reported() -> None:
     (note,) = notes(_study(space, sampler="cmaes"))
     assert note == "cmaes learns lr; drawn at random: optimizer, momentum"
     assert list(notes(_study({"lr": space["lr"]}, sampler="cmaes"))) == []
+
+
+def test_given_values_without_effect_or_outside_the_space_are_reported() -> None:
+    spec = _study(
+        {"lr": {"log": [1e-3, 1]}}, fixed={"optimizer": "adam", "momentum": 0.5}, first=[{"lr": 3.0}]
+    )
+    assert list(notes(spec)) == [
+        "fixed: momentum has no effect with optimizer adam: leave it out, or set optimizer to sgd or rmsprop",
+        "first: lr 3 is outside of the study's space (log 1e-3 to 1)",
+    ]

@@ -40,6 +40,7 @@ def test_postgresql_is_reached_through_psycopg_3(scheme: str) -> None:
         ("postgresql://me:secret@host", "names no database"),
         ("postgresql://me:sec@ret@host/db", "write an @ in the password as %40"),
         ("postgresql://me:sec/ret@host:port/db", "is not a storage URL"),
+        ("sqlite:////tmp/caf\udce9/hpo.db", r"UTF-8, not b'/tmp/caf\\xe9/hpo.db': set HPO_STORAGE"),
     ],
 )
 def test_a_wrong_url_is_refused_without_its_password(text: str, message: str) -> None:

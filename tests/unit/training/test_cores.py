@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from hpo.limits import Memory
 from hpo.training import cores as module
-from hpo.training.cores import available_cores, default_workers, divide_threads, oversubscription
+from hpo.training.cores import default_workers, divide_threads, memory_shortage, oversubscription
 
 
 @pytest.mark.parametrize(
@@ -62,25 +62,35 @@ def test_more_workers_than_cores_are_warned_of(monkeypatch: pytest.MonkeyPatch) 
     assert "--workers 2" in warning
 
 
-def test_cores_are_those_this_process_may_use() -> None:
-    assert 1 <= available_cores() <= (os.cpu_count() or 1)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has affinities")
-def test_a_process_bound_to_one_core_has_one() -> None:
-    script = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-    script += "from hpo.training.cores import available_cores; print(available_cores())"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout == "1\n"
+@pytest.mark.parametrize(
+    ("gigabytes", "trials", "expected"),
+    [(1.0, None, 1), (1.5, None, 2), (1.5, 1, 1), (64.0, None, 3), (0.2, None, 1)],
+)
+def test_default_workers_fit_into_the_memory(
+    gigabytes: float, trials: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "available_cores", lambda: 3)
+    monkeypatch.setattr(module, "memory", lambda: Memory(int(gigabytes * 1e9), int(1e9), limited=True))
+    found = default_workers("cpu", trials)
+    assert found.workers == expected
+    assert (f"{gigabytes} GB of memory (the limit of its control group)" in found.reason) == (
+        expected < min(3, trials or 3)
+    )
 
 
 @pytest.mark.parametrize(
-    ("text", "cores"), [("max 100000", None), ("200000 100000", 2), ("50000 100000", 0), ("nonsense", None)]
+    ("free", "remedy"), [(1.4e9, None), (1.3e9, "use --workers 1"), (1e8, "free some memory")]
 )
-def test_a_containers_quota_counts_as_cores(text: str, cores: int | None, tmp_path: Path) -> None:
-    (tmp_path / "cpu.max").write_text(text + "\n")
-    assert module._cgroup_cores(tmp_path / "cpu.max") == cores
-    assert module._cgroup_cores(tmp_path / "missing") is None
+def test_memory_shortage_names_a_remedy(
+    free: float, remedy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "memory", lambda: Memory(int(2e9), int(free), limited=False))
+    found = memory_shortage(2)
+    assert (found and found[1]) == remedy
+    assert (
+        found is None
+        or found[0] == f"{free / 1e9:.1f} of 2.0 GB of memory are free, and a worker needs up to 0.7 GB"
+    )
 
 
 def test_it_loads_no_pytorch() -> None:

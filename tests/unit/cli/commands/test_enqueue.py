@@ -19,8 +19,10 @@ def copied(demo: str, demo_path: Path, tmp_path: Path) -> str:
 
 def test_it_reports_which_slot_trains_it(copied: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["enqueue", "demo", "lr=0.5", "optimizer=adam", "--storage", copied]) == 0
-    said = capsys.readouterr().out
-    assert said == "demo  slot 6: lr 0.5, optimizer adam  (an additional trial: all others have started)\n"
+    said, warned = capsys.readouterr()
+    assert warned == ""
+    place = "an additional trial: every other one has started or is enqueued"
+    assert said == f"demo  slot 6: lr 0.5, optimizer adam  ({place})\n"
 
 
 def test_mistakes_are_the_users_and_change_nothing(copied: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -30,3 +32,14 @@ def test_mistakes_are_the_users_and_change_nothing(copied: str, capsys: pytest.C
     assert "no study file or bundled study 'nothing'" in capsys.readouterr().err
     assert run_command(["enqueue", "demo", "lr=0.25", "--storage", copied]) == 0
     assert "slot 6: lr 0.25" in capsys.readouterr().out
+
+
+def test_values_unlike_the_studys_draws_are_accepted_with_a_warning(
+    copied: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["enqueue", "demo", "lr=20", "momentum=0.6", "dropout=0.5", "--storage", copied]) == 0
+    said, warned = capsys.readouterr()
+    assert "slot 6: lr 20, momentum 0.6, dropout 0.5" in said
+    assert "lr 20 is outside of the study's space (log 1e-3 to 10)" in warned
+    assert "momentum has no effect unless optimizer, which is drawn, is sgd or rmsprop" in warned
+    assert "dropout is not searched: the study's other trials have dropout 0" in warned

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hpo.config.parsing.load import read_assignments
+from hpo.config.parsing.assignments import read_assignments, surprises
 from hpo.config.study import StudySpec
 from hpo.errors import StudyFileError, UserError
 from hpo.search.samplers.registry import sample_slot
@@ -64,3 +64,36 @@ def test_mistakes_are_reported_with_what_was_given(pair: str, error: Any, messag
     with pytest.raises(error) as caught:
         read_assignments(SPEC, [pair])
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        (["lr=0.1", "lr=0.2"], "lr is given more than once (lr=0.1, lr=0.2): keep one"),
+        (["lr=0.1", " lr =0.1"], "lr is given more than once"),
+        (
+            ["optimizer=adam", "momentum=0.5"],
+            "momentum has no effect with optimizer adam: leave it out, or set optimizer to sgd or rmsprop",
+        ),
+        (["beta1=0.5", "optimizer=sgd"], "beta1 has no effect with optimizer sgd"),
+        (["nesterov=yes", "optimizer=rmsprop"], "nesterov has no effect with optimizer rmsprop"),
+        (["norm_groups=4"], "norm_groups has no effect with norm batch (as in this study)"),
+        (
+            ["norm_groups=4", "norm=group", "batch_norm=none"],
+            "norm_groups has no effect with batch_norm none: ",
+        ),
+    ],
+)
+def test_assignments_that_would_be_ignored_are_refused(pairs: list[str], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read_assignments(SPEC, pairs)
+    assert message in str(caught.value)
+
+
+def test_surprises_tell_what_sets_a_trial_apart() -> None:
+    assert list(surprises(SPEC, {"lr": 0.1, "optimizer": "sgd", "momentum": 0.8, "epochs": 3})) == []
+    assert list(surprises(SPEC, {"lr": 1.0, "optimizer": "rmsprop", "epochs": 4})) == [
+        "lr 1 is outside of the study's space (log 1e-4 to 0.1)",
+        "optimizer rmsprop is outside of the study's space (sgd, adam)",
+        "epochs is not searched: the study's other trials have epochs 3",
+    ]

@@ -214,3 +214,14 @@ def test_nothing_to_search_is_drawn_as_nothing(sampler: str) -> None:
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes"])
 def test_what_learns_begins_at_random(sampler: str) -> None:
     assert sample_slot(_study(sampler=sampler), 5) == sample_slot(_study(), 5)
+
+
+@pytest.mark.parametrize("sampler", ["random", "sobol"])
+@pytest.mark.parametrize("given", [{"optimizer": "adam", "width": 5, "activation": "tanh"}, {"width": 5}])
+def test_the_first_configurations_of_a_finite_space_are_not_drawn_again(
+    sampler: str, given: dict[str, Any]
+) -> None:
+    spec = _study(space=FINITE, sampler=sampler, first=[given])
+    drawn = [given | sample_slot(spec.with_fixed(given), 0)]
+    drawn += [sample_slot(spec, slot) for slot in range(1, FINITE_POINTS)]
+    assert len({signature(spec, each) for each in drawn}) == FINITE_POINTS

@@ -1,0 +1,100 @@
+"""``key=value`` pairs → a configuration to train instead of a draw, and what to know about its values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hpo.config.configuration import conditions
+from hpo.config.fields import HYPERPARAMETERS, NOT_SEARCHED, as_written, setting, yaml_text
+from hpo.config.parsing.load import parse_study
+from hpo.config.parsing.space import distribution_text
+from hpo.config.study import StudySpec
+from hpo.config.suggestions import did_you_mean
+from hpo.errors import UserError
+
+
+def read_assignments(spec: StudySpec, pairs: Sequence[str]) -> dict[str, Any]:
+    """Read a configuration from ``key=value`` pairs.
+
+    Values may lie outside the study's space, but must fit their fields and whatever the study may draw with
+    them, and each must have an effect. Raises ``UserError``; for mistakes in values ``StudyFileError`` with
+    all of them.
+    """
+    names = [pair.partition("=")[0].strip() for pair in pairs]
+    for name in names:
+        _require_hyperparameter(name)
+    for name in names:
+        if names.count(name) > 1:
+            given = ", ".join(pair for pair, each in zip(pairs, names, strict=True) if each == name)
+            raise UserError(f"{name} is given more than once ({as_written(given)}): keep one")
+    # Without `first`, which has no part in this trial.
+    document = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"first"})
+    changed = parse_study(json.dumps(document), f"{spec.study} with these values", pairs, option="")
+    for name in names:
+        if name not in changed.fixed:
+            raise UserError(f"{name} needs one value here, e.g. {name}={HYPERPARAMETERS[name].default}")
+    values = {name: changed.fixed[name] for name in names}
+    for reason in ineffective(spec, values):
+        raise UserError(reason)
+    return values
+
+
+def _require_hyperparameter(name: str) -> None:
+    if name in NOT_SEARCHED:
+        raise UserError(f"{name} cannot be set here: all trials of a study share it")
+    if name not in HYPERPARAMETERS:
+        hint = did_you_mean(name, HYPERPARAMETERS) or "all are listed in docs/study-files.md"
+        raise UserError(f"unknown hyperparameter {name!r} ({hint})")
+
+
+def ineffective(spec: StudySpec, given: Mapping[str, Any]) -> Iterator[str]:
+    """Yield why a given value changes nothing, whatever the study draws with it."""
+    for name in given:
+        for parent, allowed in _conditions(name):
+            if _possible(spec, given, parent).isdisjoint(allowed):
+                here = "" if parent in given else " (as in this study)"
+                had = ", ".join(map(setting, sorted(_possible(spec, given, parent))))
+                yield (
+                    f"{name} has no effect with {parent} {had}{here}: leave it out, or set {parent} to "
+                    f"{_alternatives(allowed)}"
+                )
+                break
+
+
+def surprises(spec: StudySpec, given: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what sets a given configuration apart from those that the study draws."""
+    for name, value in given.items():
+        distribution = spec.space.get(name)
+        if distribution is None and value != _usual(spec, name):
+            usual = setting(_usual(spec, name))
+            yield f"{name} is not searched: the study's other trials have {name} {usual}"
+        elif distribution is not None and not distribution.contains(value):
+            space = distribution_text(distribution)
+            yield f"{name} {setting(value)} is outside of the study's space ({space})"
+        for parent, allowed in _conditions(name):
+            possible = _possible(spec, given, parent)
+            if not possible <= set(allowed) and not possible.isdisjoint(allowed):
+                yield f"{name} has no effect unless {parent}, which is drawn, is {_alternatives(allowed)}"
+
+
+def _conditions(name: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Yield each field on which a field's effect depends, and the values that it needs."""
+    for parent, allowed in conditions(name).items():
+        yield parent, allowed
+        yield from _conditions(parent)
+
+
+def _possible(spec: StudySpec, given: Mapping[str, Any], name: str) -> set[Any]:
+    if name in given:
+        return {given[name]}
+    return set(spec.space[name].extremes()) if name in spec.space else {_usual(spec, name)}
+
+
+def _usual(spec: StudySpec, name: str) -> Any:
+    return spec.fixed.get(name, HYPERPARAMETERS[name].default)
+
+
+def _alternatives(values: Sequence[Any]) -> str:
+    return " or ".join(map(yaml_text, values))

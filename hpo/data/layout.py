@@ -1,0 +1,209 @@
+"""The layout of an image folder: which folders are splits and which are classes, told by their names."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from hpo.data.images import EXTENSIONS
+from hpo.files import is_utf8
+
+SYSTEM_FOLDERS = frozenset(
+    {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
+)
+"""Folders, in lower case, that macOS, Windows, Linux and network drives leave beside images."""
+
+Kind: TypeAlias = Literal["train", "validation", "test"]
+Splits: TypeAlias = Mapping[Kind, Sequence[str]]
+_KINDS: dict[str, Kind] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "eval", "evaluation"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+_WORD = r"(?<![^\W\d_])(?:{})(?![^\W\d_])"  # no letter before or after it
+_SPLIT_WORD = re.compile(_WORD.format(f"({'|'.join(sorted(_KINDS))})(?:set)?"))
+_FILLERS = re.compile(_WORD.format("set|data|dataset|split|images|imgs") + r"|[\W\d_]+")
+_ALSO_CLASSES = ("train", "valid")
+"""Words that also name things: trains beside cars, valid beside invalid tickets."""
+_SHOWN = 5  # folders listed in one message
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+class LayoutError(Exception):
+    """A folder that is not one of images in classes; ``advise``: the expected layout is worth showing."""
+
+    def __init__(self, message: str, *, advise: bool = False) -> None:
+        super().__init__(message)
+        self.advise = advise
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the images are; ``warnings`` say which folders are not used."""
+
+    train: Path
+    test: Path | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def find_layout(root: Path) -> Layout:
+    """Find the folders of training and test images; without them, ``root`` itself has the classes.
+
+    Raises ``LayoutError`` for two folders of one split, and for splits without training images.
+    """
+    names = _folders(root)
+    splits = _splits(names)
+    others = sorted({*names}.difference(*splits.values()))
+    if not any(splits.values()) or _is_class(root, splits, others):
+        return Layout(root)
+    train, test = _only(root, splits, "train"), _only(root, splits, "test")
+    if train is None:
+        raise LayoutError(_without_train(root, splits, others))
+    return Layout(train, test, _unused(train, test, splits["validation"], others))
+
+
+def class_folders(folder: Path) -> dict[str, Path]:
+    """Return the folders of a split's classes, sorted by name in Unicode's composed form (NFC).
+
+    Raises ``LayoutError`` for fewer than two, for splits in place of classes, and for a name that cannot be
+    used.
+    """
+    names = _folders(folder)
+    if not names:
+        loose = sum(path.suffix.lower() in EXTENSIONS for path in folder.iterdir())
+        only = f", only {loose} loose images: put them in one folder per class" if loose else ""
+        raise LayoutError(f"{folder} has no class folders{only}", advise=True)
+    if len(names) == 1:
+        raise _single(folder, names[0])
+    _refuse_splits(folder, names)
+    return _by_class(folder, names)
+
+
+def _folders(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        found = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+    return sorted(name for name in found if name.lower() not in SYSTEM_FOLDERS)
+
+
+def _splits(names: Iterable[str]) -> Splits:
+    """Return the names of splits: Train, test_set; of other names only pairs: seg_train and seg_test."""
+    groups: dict[str, dict[Kind, list[str]]] = {}
+    for name in names:
+        found = _SPLIT_WORD.search(name.lower())
+        if found:
+            rest = _FILLERS.sub("", _SPLIT_WORD.sub("", name.lower(), count=1))
+            groups.setdefault(rest, {}).setdefault(_KINDS[found[1]], []).append(name)
+    splits: dict[Kind, list[str]] = {"train": [], "validation": [], "test": []}
+    for rest, group in groups.items():
+        if not rest or ("train" in group and len(group) > 1):
+            for kind, members in group.items():
+                splits[kind] += members
+    return splits
+
+
+def _listed(splits: Splits) -> str:
+    return _some([name for members in splits.values() for name in members])
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _is_class(root: Path, splits: Splits, others: Sequence[str]) -> bool:
+    """Return whether the only folder with a split's name is one of several classes, such as train, car."""
+    named = [name for members in splits.values() for name in members]
+    return (
+        len(named) == 1
+        and named[0].lower() in _ALSO_CLASSES
+        and len(others) > 0
+        and not _folders(root / named[0])
+    )
+
+
+def _only(root: Path, splits: Splits, kind: Kind) -> Path | None:
+    found = splits[kind]
+    if len(found) > 1:
+        raise LayoutError(
+            f"{root} has {len(found)} folders of {kind} images ({_some(found)}): keep one, with one folder "
+            "per class"
+        )
+    return root / found[0] if found else None
+
+
+def _without_train(root: Path, splits: Splits, others: Sequence[str]) -> str:
+    problem = f"{root} has {_listed(splits)}, but no folder train"
+    if not others:
+        return f"{problem}: rename the one with the training images"
+    return (
+        f"{problem}: move the class folders ({_some(others)}) into {root / 'train'}, and {_listed(splits)} "
+        "too if it is a class"
+    )
+
+
+def _refuse_splits(folder: Path, names: Sequence[str]) -> None:
+    """Raise ``LayoutError`` if the folders, or the folders in one of them, are training and test images."""
+    if _has_splits(splits := _splits(names)):
+        raise LayoutError(
+            f"{folder} has the splits {_listed(splits)} in place of classes: use data_root: {folder}"
+        )
+    for name in names:
+        if _has_splits(splits := _splits(_folders(folder / name))):
+            raise LayoutError(
+                f"{folder / name} has the splits {_listed(splits)}, which would be mixed: put the split "
+                f"first, as in train/{name} and test/{name}"
+            )
+
+
+def _has_splits(splits: Splits) -> bool:
+    return bool(splits["train"]) and bool(splits["test"] or splits["validation"])
+
+
+def _single(folder: Path, name: str) -> LayoutError:
+    inside = _folders(folder / name)
+    if len(inside) < 2:
+        return LayoutError(
+            f"{folder} has only one class ({name}); a classifier needs two or more", advise=True
+        )
+    return LayoutError(
+        f"{folder} has only one folder, {name}, with {_some(inside)} in it: if those are the classes or the "
+        f"splits, use data_root: {folder / name}"
+    )
+
+
+def _by_class(folder: Path, names: Iterable[str]) -> dict[str, Path]:
+    """Return the folders by class name. Raises ``LayoutError`` for a name that cannot be used."""
+    found: dict[str, Path] = {}
+    for name in names:
+        if not is_utf8(Path(name)):
+            raise LayoutError(f"the class folder {os.fsencode(name)!r} in {folder} is not UTF-8: rename it")
+        if _CONTROL.search(name):
+            raise LayoutError(f"the class folder {name!r} in {folder} has a control character: rename it")
+        composed = unicodedata.normalize("NFC", name)
+        if composed in found:
+            raise LayoutError(
+                f"{folder} has two folders of the class {composed}, in two Unicode forms "
+                f"({found[composed].name!a}, {name!a}): merge them, or rename one"
+            )
+        found[composed] = folder / name
+    return dict(sorted(found.items()))
+
+
+def _unused(
+    train: Path, test: Path | None, validation: Sequence[str], others: Sequence[str]
+) -> tuple[str, ...]:
+    warnings = []
+    for name in validation:
+        instead = "" if test else ", or rename it test to measure the best network on it"
+        warnings.append(
+            f"{train.parent / name} is not used: hpo draws validation images from {train.name} "
+            f"(val_fraction). Move its images into {train.name} to train on them{instead}"
+        )
+    if others:
+        warnings.append(f"not used, as they are beside {train}: {_some(others)}")
+    return tuple(warnings)
