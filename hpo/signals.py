@@ -69,6 +69,24 @@ def stop_on_signals() -> Iterator[StopFlag]:
             signal.signal(signum, handler)
 
 
+@contextmanager
+def waiting_for_children() -> Iterator[None]:
+    """Within the block, the exit codes of child processes are known, also if the caller ignores SIGCHLD.
+
+    A launcher that ignores it hands that down to the programs that it starts; the system then forgets how
+    their children ended.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGCHLD) != signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+
 def sleep_until_signal(stop: StopFlag, seconds: float) -> None:
     """Sleep; raise ``StopRequestedError`` after a signal."""
     end = time.monotonic() + seconds

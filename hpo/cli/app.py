@@ -44,7 +44,7 @@ from hpo.cli.commands.transfer import export_study, import_study
 from hpo.cli.commands.worker import worker
 from hpo.cli.commands.workers import workers
 from hpo.cli.options import with_ray_address
-from hpo.cli.output import READER_LEFT, OutputLostError, StandardStream, lost_output, standard_streams
+from hpo.cli.output import READER_LEFT, OutputLostError, lost_output, standard_streams
 from hpo.errors import HpoError
 from hpo.redact import Redacted, holds_password
 
@@ -150,17 +150,16 @@ def main() -> NoReturn:
     with standard_streams() as streams:
         try:
             code = run_command(sys.argv[1:])
-        except OutputLostError:
-            code = 0
-        code = code or _of_output(streams)
+            code = code or _of_output(lost_output(streams))
+        except OutputLostError as lost:
+            code = _of_output(lost_output(streams) or lost)
         if any(thread.daemon for thread in threading.enumerate()):
             os._exit(code)  # Python's own shutdown aborts if a daemon thread is inside C++ code
     sys.exit(code)
 
 
-def _of_output(streams: list[StandardStream]) -> int:
+def _of_output(lost: OutputLostError | None) -> int:
     """Return the exit code for what could not be written to the standard streams, and say so."""
-    lost = lost_output(streams)
     if lost is None:
         return 0
     if lost.exit_code != READER_LEFT:  # a reader that has seen enough is no error
@@ -169,7 +168,7 @@ def _of_output(streams: list[StandardStream]) -> int:
 
 
 def run_command(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code (docs/operations.md): 0, 1 (failure), 2 (user error), 130 (Ctrl-C).
+    """Run one command and return its exit code: 0, 1 (failure), 2 (user error), 129, 130 or 143 (signals).
 
     Raises ``OutputLostError`` if a standard stream cannot be written.
     """

@@ -101,6 +101,18 @@ def lost_output(streams: list[StandardStream]) -> OutputLostError | None:
     return next((each.lost for each in streams if each.lost), None)
 
 
+def check_reader() -> None:
+    """Raise ``OutputLostError`` if stdout is a pipe whose reader has left; a write would tell only later."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except OSError:  # no file, as in a test
+        return
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    if any(event & select.POLLERR for _, event in poll.poll(0)):
+        raise OutputLostError("standard output", BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))
+
+
 @contextmanager
 def saying_what_is_saved(how_to_resume: str) -> Iterator[None]:
     """Say on stderr what became of the trials if the output is lost while the block trains them."""

@@ -93,7 +93,7 @@ class WorkerEvents:
         self.failure: Failed | None = None
         """The worker's failure that ended the work."""
         self.error: BaseException | None = None
-        """What a listener raised: it gets nothing more, and the work stops in good order before it is raised."""
+        """What a listener raised: it gets nothing more, and the work stops in good order first."""
         self.emit = self._until_it_raises(emit)
         self._on_ready = self._until_it_raises(on_ready)
         self._crashes = 0
