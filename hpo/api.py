@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from hpo.config.parsing.load import load_study, parse_study
 from hpo.config.study import StudySpec
 from hpo.errors import UserError
-from hpo.events import Event, RunSummary
+from hpo.events import Event, RunSummary, StudyReady
 from hpo.queries.frames import Results
 from hpo.queries.study import StudyStatus, study_status
 from hpo.queries.trial import TrialDetail, trial_detail
@@ -52,12 +53,12 @@ def run(
     default one per core, at most 4), ``ray`` trains with actors of a Ray cluster instead, ``on_event`` is
     called with each event (`hpo.events`); what it raises ends the run once the running trials are saved.
     Ctrl-C saves them, then raises ``KeyboardInterrupt``; the same call resumes the study. ``summary`` shows
-    whether all trials are over. Raises ``UserError`` for mistakes, ``StorageError``, and ``WorkerError`` if
-    no worker can continue.
+    whether all trials are over, and how many failed: failed trials raise nothing. Raises ``UserError`` for
+    mistakes, ``StorageError``, and ``WorkerError`` if no worker can continue.
     """
     spec = _spec(study, changes, trials)
     url = storage or settings().storage
-    emit, offered = on_event or _ignore, frozenset(tags)
+    emit, offered = on_event or _warn, frozenset(tags)
     if ray is None:
         count = workers or default_workers(device, spec.trials).workers
         summary = run_study(spec, url, workers=count, device=device, tags=offered, on_event=emit)
@@ -88,7 +89,9 @@ def submit(
     spec = _spec(study, changes, trials)
     url = storage or settings().storage
     with ResultsStore(url) as store:
-        submit_study(store, spec, priority)
+        submitted = submit_study(store, spec, priority)
+    for warning in submitted.warnings:
+        warnings.warn(warning, stacklevel=2)
     return Study(spec.study, url)
 
 
@@ -178,5 +181,8 @@ def _spec(study: StudySource, changes: Mapping[str, Any] | None, trials: int | N
     return load_study(str(study), overrides)
 
 
-def _ignore(event: Event) -> None:
-    pass
+def _warn(event: Event) -> None:
+    """Let Python warn of what `hpo run` would print about the images."""
+    if isinstance(event, StudyReady):
+        for warning in event.warnings:
+            warnings.warn(warning, stacklevel=1)

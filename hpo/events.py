@@ -226,8 +226,17 @@ class RunSummary:
     interrupted: bool
     seconds: float
     exit_code: int
-    """0 if every trial is over, 130 or 143 after a signal, 1 otherwise."""
+    """0 if every trial is over, one is complete and none failed; ``TRIALS_FAILED`` if every trial is over,
+    but some failed or none is complete; 130 or 143 after a signal; 1 otherwise."""
     stopped: bool = False
     """Whether `hpo stop` ended it."""
     problems: list[str] = field(default_factory=list)
     """What went wrong with workers; empty if nothing did."""
+    complete: int = 0
+    pruned: int = 0
+    failed: int = 0
+    """Trials that ended with an error, too little memory or dead workers."""
+
+
+TRIALS_FAILED = 3
+"""The exit code of a run that ended in good order, but whose trials failed."""

@@ -20,7 +20,7 @@ _NO_LIMIT = 1 << 60
 """Version 1 writes "no limit" as the largest multiple of a page in 63 bits."""
 
 
-_LIMITED = " (the limit of its control group)"
+_LIMITED = " allowed by its control group"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from hpo.artifacts.bundle import CONFIGURATION, LABELS, PREPROCESSING, PROGRAM, 
 from hpo.artifacts.program import PixelFunction, PixelNetwork, load_program
 from hpo.config.configuration import Configuration
 from hpo.data.cache import Bytes
-from hpo.data.images import DecodedImage, decode_or_reason
+from hpo.data.images import DecodedImage, Remark, decode_images
 from hpo.data.preprocess import Preprocessor
 from hpo.errors import ConfigurationError, DataError, ExportedFolderError
 from hpo.rng import Key
@@ -32,12 +32,13 @@ BATCH = EVALUATION_BATCH["cpu"]
 
 @dataclass(frozen=True)
 class Prediction:
-    """The most probable labels of an image file, best first, and its original (width, height)."""
+    """The most probable labels of an image file, best first, its original (width, height), and remarks."""
 
     path: Path
     labels: tuple[str, ...]
     probabilities: tuple[float, ...]
     size: tuple[int, int]
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class ExportedModel:
         with ThreadPoolExecutor() as pool:
             for start in range(0, len(paths), batch):
                 chunk = paths[start : start + batch]
-                yield from self._predict(chunk, list(pool.map(decode_or_reason, chunk)), top)
+                yield from self._predict(chunk, decode_images(chunk, pool), top)
 
     def _predict(
         self, paths: Sequence[Path], decoded: Sequence[DecodedImage | str], top: int
@@ -105,7 +106,9 @@ class ExportedModel:
                 yield Unreadable(path, each)
                 continue
             shares, places = next(found)
-            yield Prediction(path, tuple(self.labels[i] for i in places), tuple(shares), each.size)
+            yield Prediction(
+                path, tuple(self.labels[i] for i in places), tuple(shares), each.size, each.remarks
+            )
 
 
 def load_exported(folder: str | Path, *, program: bool = False, device: str = "cpu") -> ExportedModel:

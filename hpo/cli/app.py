@@ -175,7 +175,8 @@ def run_command(arguments: Sequence[str]) -> int:
     arguments, debug = _without_debug(arguments)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # without Unicode a sparkline becomes question marks
+            # A terminal without Unicode shows question marks; files and programs get UTF-8 on any system.
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
     with contextlib.redirect_stderr(cast(TextIO, Redacted(sys.stderr))):
         if any(map(holds_password, arguments)):
             _warn_of_password()

@@ -1,86 +1,127 @@
-"""Find, open and decode image files."""
+"""Decode image files: upright, RGB, 32 x 32."""
 
 from __future__ import annotations
 
-import glob
-from collections.abc import Sequence
+import logging
+import stat
+import warnings
+from collections.abc import Iterable
+from concurrent.futures import Executor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from hpo.data.cache import SIDE, Bytes
-from hpo.errors import DataError
+from hpo.data.levels import UnknownRangeError, stored, to_rgb
+from hpo.data.walk import formats
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"})
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # its errors come back as a reason, with the file
+
+RemarkKind: TypeAlias = Literal["frames", "exif", "dark", "constant"]
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ONE_PICTURE = frozenset({"MPO", "PSD"})
+"""Formats whose further frames are previews or layers of the first."""
+
+
+class Remark(NamedTuple):
+    """Something that the user should know of an image that is used."""
+
+    kind: RemarkKind
+    detail: str = ""
 
 
 class DecodedImage(NamedTuple):
-    """Pixels (3, 32, 32) uint8, and the original size: width and height, upright."""
+    """Pixels (3, 32, 32) uint8, the original size (width and height, upright), and remarks."""
 
     pixels: Bytes
     size: tuple[int, int]
+    remarks: tuple[Remark, ...] = ()
 
 
-def decode_image(path: Path) -> DecodedImage:
-    """Decode an image: upright, RGB, resized to 32 x 32 without cropping. Raises what Pillow raises."""
-    with Image.open(path) as image:
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I"):  # 16-bit gray, which convert() would clip instead of scaling
-            upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-        rgb = upright.convert("RGB")
-        size = rgb.size
-        if size != (SIDE, SIDE):
-            rgb = rgb.resize((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
-        return DecodedImage(np.asarray(rgb).transpose(2, 0, 1), size)
+def decode_images(paths: Iterable[Path], pool: Executor) -> list[DecodedImage | str]:
+    """Decode images in parallel; one that cannot be used becomes the reason."""
+    with warnings.catch_warnings():  # around the threads: filters belong to the whole process
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters is a reason or a remark
+        return list(pool.map(decode_or_reason, paths))
 
 
 def decode_or_reason(path: Path) -> DecodedImage | str:
-    """Return the decoded image, or why it is unreadable (Pillow raises all of these for damaged files)."""
+    """Return the decoded image, or why it cannot be used."""
     try:
-        if not path.stat().st_size:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return "not a regular file"
+        if not status.st_size:
             return "the file is empty"
         return decode_image(path)
     except UnidentifiedImageError:
         return "not an image, or an unknown format"
     except OSError as error:
         return error.strerror or str(error)
-    except (SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except UnknownRangeError as error:
         return str(error)
+    except Image.DecompressionBombError:
+        return f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} megapixels: make it smaller"
+    # Pillow's readers raise whatever a damaged file leads to: struct.error, TypeError, KeyError, ...
+    except Exception as error:
+        return f"damaged ({type(error).__name__}: {error})"
 
 
-def image_paths(given: Sequence[str]) -> list[Path]:
-    """Return image files, all images below folders, and the matches of patterns (``*.png``), each once.
+def decode_image(path: Path) -> DecodedImage:
+    """Decode an image: upright, RGB, resized to 32 x 32 without cropping; transparent pixels are white.
 
-    A file given by name may have any extension. Raises ``DataError`` if a file or folder does not exist.
+    Raises ``UnknownRangeError``, and what Pillow raises.
     """
-    found: dict[Path, None] = {}
-    for each in given:
-        found.update(dict.fromkeys(_paths(each)))
-    return list(found)
+    with Image.open(path, formats=formats()) as image:
+        how = stored(image)
+        image.load()
+        rgb, dark = to_rgb(image, how)
+        turn, exif = _orientation(image)
+        if turn is not None:
+            rgb = rgb.transpose(turn)
+        size = rgb.size
+        if size != (SIDE, SIDE):
+            rgb = rgb.resize((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
+        pixels = np.asarray(rgb).transpose(2, 0, 1)
+        frames = _frames(image)  # last: it reads on in the file
+    remarks = []
+    if frames > 1:
+        remarks.append(Remark("frames", f"{frames} frames"))
+    if exif:
+        remarks.append(Remark("exif", exif))
+    if dark:
+        remarks.append(Remark("dark", dark))
+    if (pixels == pixels[:, :1, :1]).all():
+        remarks.append(Remark("constant"))
+    return DecodedImage(pixels, size, tuple(remarks))
 
 
-def _paths(given: str) -> list[Path]:
-    path = Path(given)
-    if path.is_dir():
-        return _images_below(path)
-    if path.exists():
-        return [path]
-    if not glob.has_magic(given):
-        raise DataError(f"there is no file or folder {given}")
-    matches = [Path(match) for match in sorted(glob.glob(given, recursive=True))]  # noqa: PTH207 - absolute ones too
-    if not matches:
-        raise DataError(f"nothing matches {given}")
-    return [image for match in matches for image in (_images_below(match) if match.is_dir() else [match])]
+def _orientation(image: Image.Image) -> tuple[Image.Transpose | None, str]:
+    """Return how to turn an image upright, and the kind of error if its EXIF data cannot be read.
+
+    ``ImageOps.exif_transpose`` would also write the EXIF data again, which fails for wrong types of any tag.
+    """
+    try:
+        return _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1)), ""
+    except Exception as error:  # EXIF data are a file of their own, read by Pillow's TIFF reader
+        return None, type(error).__name__
 
 
-def _images_below(folder: Path) -> list[Path]:
-    images = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file()
-    )
-    if not images:
-        raise DataError(f"no images below {folder} ({', '.join(sorted(EXTENSIONS))})")
-    return images
+def _frames(image: Image.Image) -> int:
+    if image.format in _ONE_PICTURE:
+        return 1
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except Exception:  # damage behind the first frame, which is all that is used
+        return 1

@@ -10,13 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from hpo.data.images import EXTENSIONS
+from hpo.data.walk import is_image, is_passed_over
 from hpo.files import is_utf8
-
-SYSTEM_FOLDERS = frozenset(
-    {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
-)
-"""Folders, in lower case, that macOS, Windows, Linux and network drives leave beside images."""
 
 Kind: TypeAlias = Literal["train", "validation", "test"]
 Splits: TypeAlias = Mapping[Kind, Sequence[str]]
@@ -75,7 +70,7 @@ def class_folders(folder: Path) -> dict[str, Path]:
     """
     names = _folders(folder)
     if not names:
-        loose = sum(path.suffix.lower() in EXTENSIONS for path in folder.iterdir())
+        loose = sum(is_image(path.name) for path in folder.iterdir())
         only = f", only {loose} loose images: put them in one folder per class" if loose else ""
         raise LayoutError(f"{folder} has no class folders{only}", advise=True)
     if len(names) == 1:
@@ -86,8 +81,7 @@ def class_folders(folder: Path) -> dict[str, Path]:
 
 def _folders(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        found = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
-    return sorted(name for name in found if name.lower() not in SYSTEM_FOLDERS)
+        return sorted(entry.name for entry in entries if not is_passed_over(entry.name) and entry.is_dir())
 
 
 def _splits(names: Iterable[str]) -> Splits:

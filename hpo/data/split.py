@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +11,9 @@ import numpy as np
 from hpo.data.cache import Labels
 from hpo.errors import DataError
 from hpo.rng import Key
+
+_MOST_HELD_OUT = 0.5
+"""The limit of ``val_fraction``."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Fold:
 
 def split(
     labels: Labels,
+    classes: Sequence[str],
     val_fraction: float,
     train_images: int | None,
     key: Key,
@@ -41,29 +47,90 @@ def split(
     """Hold out ``val_fraction`` of the images, and keep ``train_images`` of the others (all if ``None``).
 
     Each class gets its proportional share of both parts, within an image or two. The validation images do
-    not depend on ``train_images``, and a smaller training set is a subset of a larger one. Raises
-    ``DataError`` if a part would have no images of a class, or if there are fewer than ``train_images``.
+    not depend on ``train_images``, and a smaller training set is a subset of a larger one. ``classes`` are
+    the names of the labels. Raises ``DataError`` if a part would have no images of a class, or if there are
+    fewer than ``train_images``.
     """
     order = _stratified_order(labels, key)
-    if fold.count:
-        folds = np.array_split(order, fold.count)
-        val = folds.pop(fold.index)
-        rest = np.concatenate(folds)
-        val_fraction = 1 / fold.count
-    else:
-        val, rest = np.split(order, [round(len(labels) * val_fraction)])
+    val, rest = _apart(order, val_fraction, fold)
     if train_images is not None and train_images > len(rest):
+        held_out = f"folds: {fold.count}" if fold.count else f"val_fraction: {val_fraction:g}"
         raise DataError(
             f"train_images is {train_images:,}, but only {len(rest):,} of {len(labels):,} training images "
-            f"are left when val_fraction: {val_fraction:g} is held out"
+            f"are left when {held_out} is held out: use train_images: {len(rest)} or fewer"
         )
     train = rest[:train_images]
-    classes = np.bincount(labels)
-    _check_every_class("validation", labels[val], classes, f"val_fraction: {val_fraction:g}")
-    _check_every_class("training", labels[train], classes, f"train_images: {train_images or 'all'}")
+    for part, rows in (("validation", val), ("training", train)):
+        missing = np.flatnonzero(np.bincount(labels[rows], minlength=len(classes)) == 0)
+        if len(missing):
+            shortage = _Shortage(labels, order, rest, fold, val_fraction, train_images)
+            raise DataError(shortage.message(part, classes, missing))
     if fold.include_validation:
         train = np.concatenate([train, val])
     return Split(train=np.sort(train), val=np.sort(val))
+
+
+def fewest_training_images(labels: Labels, val_fraction: float, key: Key) -> int:
+    """Return the least ``train_images`` with which ``split`` has each class that it can have."""
+    _, rest = _apart(_stratified_order(labels, key), val_fraction, Fold())
+    return _until_every_class(labels[rest])
+
+
+def _apart(order: Labels, val_fraction: float, fold: Fold) -> tuple[Labels, Labels]:
+    """Return the validation images and the others, each in order."""
+    if fold.count:
+        folds = np.array_split(order, fold.count)
+        val = folds.pop(fold.index)
+        return val, np.concatenate(folds)
+    val, rest = np.split(order, [round(len(order) * val_fraction)])
+    return val, rest
+
+
+def _until_every_class(labels: Labels) -> int:
+    """Return how many of the first labels have every class that occurs."""
+    _, first = np.unique(labels, return_index=True)
+    return int(first.max(initial=-1)) + 1
+
+
+@dataclass(frozen=True)
+class _Shortage:
+    """A split that has no images of a class in one of its parts."""
+
+    labels: Labels
+    order: Labels
+    rest: Labels
+    fold: Fold
+    val_fraction: float
+    train_images: int | None
+
+    def message(self, part: str, classes: Sequence[str], missing: Labels) -> str:
+        """Return which class is missing, why, and what would help."""
+        counts = np.bincount(self.labels, minlength=len(classes))
+        rarest = missing[np.argmin(counts[missing])]
+        name, count = classes[rarest], counts[rarest]
+        others = f", nor of {len(missing) - 1:,} more," if len(missing) > 1 else ""
+        images = f"{count:,} training image{'' if count == 1 else 's'}"
+        if part == "validation":
+            cause = f"folds: {self.fold.count}" if self.fold.count else f"val_fraction: {self.val_fraction:g}"
+        else:
+            cause = f"train_images: {self.train_images or 'all'}"
+        return (
+            f"too few images for {part}: class {name} has {images}, and {cause} leaves none of it{others} "
+            f"for {part}. Add images of {name}, leave the class out{self._setting(part, len(classes))}"
+        )
+
+    def _setting(self, part: str, classes: int) -> str:
+        """Return a change of the settings that helps; empty if there is none."""
+        if part == "training":
+            complete = len(np.unique(self.labels[self.rest])) == classes
+            fewest = _until_every_class(self.labels[self.rest])
+            return f", or use train_images: {fewest} or more" if complete and self.train_images else ""
+        if self.fold.count:
+            return ", or use fewer folds"
+        share = math.ceil(100 * _until_every_class(self.labels[self.order]) / len(self.order)) / 100
+        _, rest = _apart(self.order, share, Fold())
+        complete = len(np.unique(self.labels[rest[: self.train_images]])) == classes
+        return f", or use val_fraction: {share:g}" if complete and share <= _MOST_HELD_OUT else ""
 
 
 def _stratified_order(labels: Labels, key: Key) -> Labels:
@@ -73,19 +140,21 @@ def _stratified_order(labels: Labels, key: Key) -> Labels:
     allocating seats, under which no class loses a seat when there are more of them).
     """
     position = np.empty(len(labels))
-    for c in range(int(labels.max()) + 1):
-        members = np.flatnonzero(labels == c)
+    by_class = np.argsort(labels, kind="stable")
+    for c, members in enumerate(np.split(by_class, np.cumsum(np.bincount(labels))[:-1])):
         position[members] = ((key / "class" / c).numpy().permutation(len(members)) + 0.5) / len(members)
     return np.argsort(position, kind="stable").astype(np.int64)
 
 
-def _check_every_class(part: str, labels: Labels, classes: Labels, why: str) -> None:
-    missing = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
-    if len(missing):
-        raise DataError(
-            f"too few images for {part}: {why} leaves {len(labels)} images for {len(classes)} classes, "
-            f"and none of class {missing[0]}, which has {classes[missing[0]]} in the training split"
-        )
+def held_out_counts(class_counts: Sequence[int], val_fraction: float) -> list[int]:
+    """Return how many images of each class ``split`` holds out for validation, given those of a data set.
+
+    Exact if the images are sorted by class, as those of a folder are; otherwise within one.
+    """
+    labels = np.repeat(np.arange(len(class_counts)), class_counts)
+    held_out = _stratified_order(labels, Key(0))[: round(len(labels) * val_fraction)]
+    counts: list[int] = np.bincount(labels[held_out], minlength=len(class_counts)).tolist()
+    return counts
 
 
 def split_key(seed: Key) -> Key:

@@ -1,40 +1,83 @@
-"""Refuse stages that do not fit the data set, before anything is trained."""
+"""Refuse studies that do not fit the data set, before anything is trained."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import Any, Protocol
 
 import numpy as np
 
-from hpo.config.study import StudySpec
+from hpo.config.configuration import Configuration
+from hpo.config.study import StageSpec, StudySpec
 from hpo.data.cache import Labels
-from hpo.errors import ConfigurationError
+from hpo.data.split import Fold, split, split_key
+from hpo.errors import ConfigurationError, DataError
+from hpo.rng import Key
 from hpo.stages.store import stage_fixed
 
 
 class TrainingLabels(Protocol):
-    """The part of a data set that decides whether stages fit it."""
+    """The part of a data set that decides whether a study fits it."""
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
 
     @property
     def train_labels(self) -> Labels: ...
 
 
 def refuse_impossible(spec: StudySpec, dataset: TrainingLabels) -> None:
-    """Raise ``ConfigurationError`` if a stage does not fit these images."""
-    labels = dataset.train_labels
-    rarest = int(np.bincount(labels).min()) if len(labels) else 0
+    """Raise ``ConfigurationError`` if some trial of the study cannot split these images."""
+    if not spec.stages:
+        _refuse_splits(spec, {}, [Fold()], dataset)
     for stage in spec.stages:
-        fixed = stage_fixed(spec, stage, len(labels))
-        images = fixed.get("train_images")
-        batch = spec.fixed.get("batch_size", 0)
-        if images is not None and images < max(batch, len(np.unique(labels))):
-            raise ConfigurationError(
-                f"stage {stage.name}: data: {stage.data:g} is {images} training images, fewer than "
-                + (f"batch_size {batch}" if images < batch else "the number of classes")
-            )
-        folds = stage.confirm.folds if stage.confirm else 0
-        if folds > rarest:
-            raise ConfigurationError(
-                f"stage {stage.name}: folds: {folds} is more than the {rarest} training images of the rarest "
-                f"class, and each fold needs one of each class; use {rarest} folds or fewer"
-            )
+        try:
+            _refuse_stage(spec, stage, dataset)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"stage {stage.name}: {error}") from error
+
+
+def _refuse_stage(spec: StudySpec, stage: StageSpec, dataset: TrainingLabels) -> None:
+    fixed = stage_fixed(spec, stage, len(dataset.train_labels))
+    images = fixed.get("train_images")
+    batch = spec.fixed.get("batch_size", 0)
+    if images is not None and images < max(batch, len(dataset.classes)):
+        raise ConfigurationError(
+            f"data: {stage.data:g} is {images} training images, fewer than "
+            + (f"batch_size {batch}" if images < batch else "the number of classes")
+        )
+    folds = stage.confirm.folds if stage.confirm else 0
+    counts = np.bincount(dataset.train_labels, minlength=len(dataset.classes))
+    if folds > counts.min():
+        raise ConfigurationError(
+            f"folds: {folds} is more than the {counts.min()} training images of class "
+            f"{dataset.classes[counts.argmin()]}, and each fold needs one of each class; use "
+            f"{counts.min()} folds or fewer"
+        )
+    _refuse_splits(spec, fixed, [Fold(folds, i) for i in range(folds)] or [Fold()], dataset)
+
+
+def _refuse_splits(
+    spec: StudySpec, fixed: Mapping[str, Any], folds: list[Fold], dataset: TrainingLabels
+) -> None:
+    """Split as trials do, at the ends of what is searched."""
+    key = split_key(Key(spec.seed))
+    fractions = _extremes(spec, fixed, "val_fraction")
+    for val_fraction, train_images, fold in product(fractions, _extremes(spec, fixed, "train_images"), folds):
+        try:
+            split(dataset.train_labels, dataset.classes, val_fraction, train_images, key, fold)
+        except DataError as error:
+            raise ConfigurationError(str(error)) from error
+
+
+def _extremes(spec: StudySpec, fixed: Mapping[str, Any], name: str) -> Iterator[Any]:
+    searched = None if name in fixed else spec.space.get(name)
+    if searched is not None:
+        values = searched.extremes()
+        numbers = [value for value in values if value is not None]
+        yield from {min(numbers), max(numbers)} if numbers else ()
+        yield from (value for value in values if value is None)
+    if searched is None or searched.when:
+        default = Configuration.model_fields[name].default
+        yield {**spec.fixed, **fixed}.get(name, default)

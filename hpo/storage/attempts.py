@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -10,6 +11,10 @@ from hpo import provenance
 from hpo.records import Runtime
 from hpo.storage.column_types import utc_now
 from hpo.storage.tables import EPOCHS, AttemptRow, TrialRow
+
+_DIED = "hpo: the worker died: "
+"""Starts the line after the output of a worker that died."""
+OUT_OF_MEMORY = "out of memory"
 
 
 def begin(
@@ -78,27 +83,48 @@ def store_output(connection: Connection, trial_id: int, attempt: int, text: str)
     connection.execute(update(AttemptRow).where(it).values(output=text))
 
 
-def store_last_output(connection: Connection, worker: str, text: str) -> None:
-    """Store the output of a worker that died for its last attempt, unless that has some."""
-    of_worker = select(AttemptRow.trial_id, AttemptRow.attempt, AttemptRow.output).where(
+def store_death(connection: Connection, worker: str, output: str, cause: str) -> None:
+    """Store the output of a worker that died for its last attempt, unless that has some, and why it died."""
+    of_worker = select(AttemptRow.trial_id, AttemptRow.attempt, AttemptRow.output, AttemptRow.outcome).where(
         AttemptRow.worker == worker
     )
     last = connection.execute(of_worker.order_by(AttemptRow.started_at.desc()).limit(1)).one_or_none()
-    if last is not None and last.output is None:
+    if last is None or last.output is not None:
+        return
+    died = f"{_DIED}{cause}" if cause and last.outcome in (None, "lost", "hung") else ""
+    text = "\n".join(part for part in (output, died) if part)
+    if text:
         store_output(connection, last.trial_id, last.attempt, text)
 
 
-def deaths_in_a_row(connection: Connection, trial_id: int) -> tuple[int, int]:
-    """Return how many workers were lost or hung in the trial's furthest epoch, and that epoch, from 1."""
-    ended = select(AttemptRow.outcome, AttemptRow.to_epoch).where(
+@dataclass(frozen=True)
+class Deaths:
+    """The workers that were lost or hung in the furthest ``epoch`` of a trial, from 1."""
+
+    count: int
+    epoch: int
+    cause: str = ""
+    """Why the last of them died whose cause is known; starts with ``OUT_OF_MEMORY`` if that is certain."""
+
+
+def deaths_in_a_row(connection: Connection, trial_id: int) -> Deaths:
+    """Return the deaths in the trial's furthest epoch."""
+    ended = select(AttemptRow.outcome, AttemptRow.to_epoch, AttemptRow.output).where(
         AttemptRow.trial_id == trial_id, AttemptRow.outcome.is_not(None)
     )
-    furthest, deaths = -1, 0
-    for outcome, to_epoch in connection.execute(ended.order_by(AttemptRow.attempt)):
+    furthest, deaths, cause = -1, 0, ""
+    for outcome, to_epoch, output in connection.execute(ended.order_by(AttemptRow.attempt)):
         if (to_epoch or 0) > furthest:
-            furthest, deaths = to_epoch or 0, 0
-        deaths += outcome in ("lost", "hung")
-    return deaths, furthest + 1
+            furthest, deaths, cause = to_epoch or 0, 0, ""
+        if outcome in ("lost", "hung"):
+            deaths += 1
+            cause = _cause_of_death(output or "") or cause
+    return Deaths(deaths, furthest + 1, cause)
+
+
+def _cause_of_death(output: str) -> str:
+    last_line = output.rpartition("\n")[2]
+    return last_line.removeprefix(_DIED) if last_line.startswith(_DIED) else ""
 
 
 def busy_seconds(connection: Connection, study_id: int) -> dict[int, float]:

@@ -163,8 +163,8 @@ class ResultsStore:
         """Store what the process printed during an attempt, which may have ended."""
         self.write(lambda connection: attempts.store_output(connection, trial_id, attempt, text), retry)
 
-    def deaths_in_a_row(self, trial_id: int) -> tuple[int, int]:
-        """Return how many workers died or hung in the trial's furthest epoch, and that epoch (from 1)."""
+    def deaths_in_a_row(self, trial_id: int) -> attempts.Deaths:
+        """Return the workers that died or hung in the trial's furthest epoch."""
         return self.read(lambda connection: attempts.deaths_in_a_row(connection, trial_id))
 
     def rewind(self, lease: Lease, trial_id: int, *, epoch: int, step: int) -> int:

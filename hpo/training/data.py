@@ -44,6 +44,11 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def class_counts(self, classes: int) -> tuple[int, ...]:
+        """Return how many of the images each class has (C,)."""
+        labels = self.labels.index_select(0, self.rows)
+        return tuple(torch.bincount(labels, minlength=classes).tolist())
+
     def batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Return images (B, 3, 32, 32) float32, preprocessed, and labels (B,) at ``positions`` (B,)."""
         rows = self.rows.index_select(0, positions)

@@ -51,6 +51,8 @@ def make_babysitter(setup: TrialSetup, limits: Thresholds) -> Babysitter:
         steps_per_epoch=setup.steps_per_epoch,
         forward=setup.forward,
         configuration=setup.configuration.applicable(),
+        train_class_counts=setup.data.train.class_counts(setup.data.classes),
+        val_class_counts=setup.data.val.class_counts(setup.data.classes),
         checks=limits,
     )
 
@@ -84,6 +86,7 @@ class BabysitterCallback(Callback):
             val_loss=result.val_loss,
             val_accuracy=result.val_accuracy,
             val_images=self._val_images,
+            val_predicted_counts=result.val_predicted_counts,
         )
 
 

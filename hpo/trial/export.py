@@ -234,6 +234,7 @@ class Export:
     def _rows(self) -> Split:
         return split(
             self._dataset.train_labels,
+            self._dataset.classes,
             self.configuration.val_fraction,
             self.configuration.train_images,
             split_key(Key(self._study.spec.seed)),

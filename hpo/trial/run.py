@@ -24,6 +24,7 @@ from hpo.records import Decision, EpochResult, Outcome, OutcomeState, Runtime
 from hpo.redact import redact
 from hpo.rng import Key
 from hpo.settings import settings
+from hpo.storage.attempts import OUT_OF_MEMORY, Deaths
 from hpo.storage.fence import Lease
 from hpo.storage.retry import RetryPolicy
 from hpo.testing.faults import fault_point
@@ -102,6 +103,16 @@ class TrainingEnd:
 class _DeadlyTrialError(Exception):
     """The trial kills its workers or makes them hang."""
 
+    def __init__(self, deaths: Deaths) -> None:
+        workers = "1 worker" if deaths.count == 1 else f"{deaths.count} workers in a row"
+        known = f"; the last one: {deaths.cause.removeprefix(f'{OUT_OF_MEMORY}: ')}" if deaths.cause else ""
+        message = f"{workers} died or hung in epoch {deaths.epoch} of this trial{known}"
+        self.failure = ("worker_died", message, "lower batch_size or width if memory ran out")
+        """Cause, message and remedy."""
+        if deaths.cause.startswith(OUT_OF_MEMORY):
+            self.failure = ("out_of_memory", message, "lower batch_size or width, or use fewer workers")
+        super().__init__(message)
+
 
 def begin(context: TrialContext, lease: Lease) -> BegunTrial:
     """Register the trial and this attempt, or find the trial that an earlier worker registered."""
@@ -168,8 +179,8 @@ def _run_to_end(
     except OutOfMemoryError as exhausted:
         recorder.fail("out_of_memory", str(exhausted), "lower batch_size or width")
         return TrainingEnd("failed", products)
-    except _DeadlyTrialError as deaths:
-        recorder.fail("worker_died", str(deaths), "lower batch_size or width if memory ran out")
+    except _DeadlyTrialError as deadly:
+        recorder.fail(*deadly.failure)
         return TrainingEnd("failed", products)
     except (LeaseLostError, StorageError):
         raise
@@ -230,9 +241,9 @@ def _train(
 
 
 def _refuse_deadly(begun: BegunTrial) -> None:
-    deaths, epoch = begun.context.store.deaths_in_a_row(begun.trial_id)
-    if deaths >= begun.context.spec.max_deaths:
-        raise _DeadlyTrialError(f"{deaths} workers in a row died or hung in epoch {epoch} of this trial")
+    deaths = begun.context.store.deaths_in_a_row(begun.trial_id)
+    if deaths.count >= begun.context.spec.max_deaths:
+        raise _DeadlyTrialError(deaths)
 
 
 def _resume(begun: BegunTrial, state: TrialState, checkpoints: Checkpoints) -> EpochState | None:

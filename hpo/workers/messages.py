@@ -96,6 +96,8 @@ class CrashReport:
 
     message: str
     output: str
+    cause: str = ""
+    """Why its process ended, if that is known."""
 
 
 def run_and_report(work: Callable[[], None], send: Send) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -17,9 +18,11 @@ from types import ModuleType
 from typing import Any
 
 from hpo.heartbeat import publish_to
+from hpo.limits import ControlGroups, memory
 from hpo.redact import redact
 from hpo.settings import settings
 from hpo.signals import StopRequestedError, stop_on_signals, waiting_for_children
+from hpo.storage.attempts import OUT_OF_MEMORY
 from hpo.trial.output import capture_to, tail
 from hpo.workers.messages import (
     STOP_SECONDS,
@@ -39,8 +42,9 @@ _REPORTED_LINES = 5
 class WorkerProcess:
     """One worker process; its messages come through a pipe, its output goes to a file."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, kills: KernelKills) -> None:
         self.name = self.identity = name
+        self._kills = kills
         self.output = folder / f"{name}.log"
         self.hung = False
         self.keeps_output = False
@@ -88,19 +92,22 @@ class WorkerProcess:
 
     def crash_report(self) -> CrashReport:
         """Describe its death: the cause, the last lines of its output, and the file, which is kept."""
-        message = f"{self.name} died ({_cause_of_death(self.process.exitcode)})"
         if self.hung:
-            message = f"{self.name} hung: no progress for {settings().hung_seconds:g} s; it was killed"
+            cause = f"no progress for {settings().hung_seconds:g} s; it was killed"
+            message = f"{self.name} hung: {cause}"
+        else:
+            cause = _cause_of_death(self.process.exitcode, self._kills)
+            message = f"{self.name} died ({cause})"
         output = of_last_trial = ""
         with suppress(OSError):
             of_last_trial = redact(tail(self.output))
-            output = redact(self.output.read_text(errors="replace")).strip()
+            output = redact(self.output.read_text(encoding="utf-8", errors="replace")).strip()
         if output:
-            self.output.write_text(output + "\n")
+            self.output.write_text(output + "\n", encoding="utf-8")
             self.keeps_output = True
             last_lines = output.splitlines()[-_REPORTED_LINES:]
             message = "\n".join([message, *last_lines, f"full output: {self.output}"])
-        return CrashReport(message, of_last_trial)
+        return CrashReport(message, of_last_trial, cause)
 
 
 class ProcessPool:
@@ -110,6 +117,7 @@ class ProcessPool:
         self.count = order.workers
         self._order = order
         self._folder = folder
+        self._kills = KernelKills()
         self._spawned: list[WorkerProcess] = []
         self.running = [self._spawn() for _ in range(order.workers)]
 
@@ -155,7 +163,7 @@ class ProcessPool:
             self._folder.rmdir()
 
     def _spawn(self) -> WorkerProcess:
-        worker = WorkerProcess(f"worker-{len(self._spawned) + 1}", self._folder)
+        worker = WorkerProcess(f"worker-{len(self._spawned) + 1}", self._folder, self._kills)
         self._spawned.append(worker)
         return worker
 
@@ -187,9 +195,26 @@ def _without_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def _cause_of_death(exit_code: int | None) -> str:
+class KernelKills:
+    """The processes that the kernel kills for lack of memory, by the count of their control group."""
+
+    def __init__(self) -> None:
+        self._seen = ControlGroups().oom_kills()
+
+    def one_more(self) -> bool:
+        """Return whether there was one that no call has reported yet."""
+        now = ControlGroups().oom_kills()
+        if now is None or self._seen is None or now <= self._seen:
+            return False
+        self._seen += 1
+        return True
+
+
+def _cause_of_death(exit_code: int | None, kills: KernelKills) -> str:
+    if exit_code == -signal.SIGKILL and kills.one_more():
+        return f"{OUT_OF_MEMORY}: the kernel killed it, with {memory().described}"
     if exit_code is not None and exit_code < 0:
-        return f"killed by signal {-exit_code}" + (", out of memory?" if exit_code == -9 else "")
+        return f"killed by signal {-exit_code}" + (", out of memory?" if exit_code == -signal.SIGKILL else "")
     return f"exit code {exit_code}"
 
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from hpo.config.study import StudySpec
 from hpo.diagnosis.refresh import refresh_findings
-from hpo.events import Event, RunSummary, StudyReady, TrialEnded
+from hpo.events import TRIALS_FAILED, Event, RunSummary, StudyReady, TrialEnded
 from hpo.queue.leases import release_dead_local
 from hpo.queue.slots import StudyProgress, study_progress
 from hpo.signals import StopFlag, StopRequestedError, sleep_until_signal, stop_on_signals
@@ -40,6 +40,13 @@ def run_study(
         return StudyRun(spec, storage_url, pool, stop, on_event, started).run()
 
 
+def exit_code_of(progress: StudyProgress) -> int:
+    """Return the exit code of a run that ended without a signal."""
+    if progress.done < progress.total:
+        return 1
+    return TRIALS_FAILED if progress.failed or not progress.complete else 0
+
+
 class StudyRun:
     """One run of a study with an open pool of workers; ``started`` is a time of the monotonic clock."""
 
@@ -61,6 +68,7 @@ class StudyRun:
         self._events = WorkerEvents(self._count, self._announce)
         self._finished, self._total = 0, spec.trials
         """Trials of the study that are over, and all of them, as far as is known here."""
+        self._progress = StudyProgress()
         self._submitted: SubmittedStudy | None = None
         self._announced = False
 
@@ -94,12 +102,16 @@ class StudyRun:
             total=self._total,
             interrupted=bool(self._stop.signum),
             seconds=time.monotonic() - self._started,
-            exit_code=self._stop.exit_code if self._stop.signum else int(self._finished < self._total),
+            exit_code=self._stop.exit_code if self._stop.signum else exit_code_of(self._progress),
             stopped=self._events.stopped,
             problems=self._events.problems,
+            complete=self._progress.complete,
+            pruned=self._progress.pruned,
+            failed=self._progress.failed,
         )
 
     def _update(self, progress: StudyProgress) -> None:
+        self._progress = progress
         self._finished, self._total = progress.done, progress.total
 
     def _count(self, event: Event) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from hpo.events import Event, StudySkipped, WorkerReady
+from hpo.events import TRIALS_FAILED, Event, StudySkipped, StudyTaken, TrialEnded, WorkerReady
 from hpo.queue.leases import release_dead_local
 from hpo.signals import StopRequestedError, sleep_until_signal, stop_on_signals
 from hpo.storage.retry import RetryPolicy
@@ -25,12 +26,17 @@ class ServiceSummary:
     """How a service ended."""
 
     exit_code: int
-    """130 or 143 after a signal; 1 if studies were skipped or workers crashed; 0 otherwise."""
+    """130 or 143 after a signal; 1 if studies were skipped or workers crashed; else ``TRIALS_FAILED`` if
+    trials failed here; 0 otherwise."""
     seconds: float
     skipped: dict[str, str]
     """Studies that could not be served at some time, with the last reason."""
     problems: list[str]
     """What went wrong with workers."""
+    failed: int = 0
+    """Number of trials that failed here."""
+    most_failed: str = ""
+    """The most frequent verdict of those, with the command that shows such a trial."""
 
 
 def serve_studies(order: WorkOrder, on_event: Emit) -> ServiceSummary:
@@ -40,7 +46,8 @@ def serve_studies(order: WorkOrder, on_event: Emit) -> ServiceSummary:
     ``WorkerError`` with a worker's message if none can work.
     """
     started = time.monotonic()
-    skipped = _SkippedStudies(on_event)
+    failed = _FailedTrials(on_event)
+    skipped = _SkippedStudies(failed.emit)
 
     def announce(ready: Ready) -> None:
         on_event(WorkerReady(ready.worker, ready.device, ready.threads, tuple(sorted(ready.tags))))
@@ -52,11 +59,14 @@ def serve_studies(order: WorkOrder, on_event: Emit) -> ServiceSummary:
         with ResultsStore(order.storage_url, retry) as store, suppress(StopRequestedError):
             Supervisor(pool, store, events, stop, MOST_CRASHES * order.workers).run()
             release_dead_local(store, None)
+    problem = int(bool(skipped.reasons or events.problems))
     return ServiceSummary(
-        exit_code=stop.exit_code if stop.signum else int(bool(skipped.reasons or events.problems)),
+        exit_code=stop.exit_code if stop.signum else problem or (TRIALS_FAILED if failed.count else 0),
         seconds=time.monotonic() - started,
         skipped=skipped.reasons,
         problems=events.problems,
+        failed=failed.count,
+        most_failed=failed.most_frequent(),
     )
 
 
@@ -75,3 +85,32 @@ class _SkippedStudies:
                 return
             self.reasons[event.study] = event.reason
         self._emit(event)
+
+
+class _FailedTrials:
+    """Passes events on, and counts the trials that failed by their verdict."""
+
+    def __init__(self, emit: Emit) -> None:
+        self.count = 0
+        self._emit = emit
+        self._studies: dict[str, str] = {}
+        """The study that each worker serves."""
+        self._counts: Counter[str] = Counter()
+        self._commands: dict[str, str] = {}
+
+    def emit(self, event: Event) -> None:
+        """Pass an event on."""
+        if isinstance(event, StudyTaken):
+            self._studies[event.worker] = event.study
+        if isinstance(event, TrialEnded) and event.state == "failed":
+            self.count += 1
+            self._counts[event.verdict] += 1
+            command = f"hpo show {self._studies.get(event.worker, 'STUDY')} {event.number}"
+            self._commands.setdefault(event.verdict, command)
+        self._emit(event)
+
+    def most_frequent(self) -> str:
+        """Return the most frequent verdict and the command that shows the first such trial."""
+        return "".join(
+            f"{verdict} (`{self._commands[verdict]}`)" for verdict, _ in self._counts.most_common(1)
+        )

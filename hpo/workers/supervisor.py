@@ -13,7 +13,7 @@ from hpo.events import DatabaseAway, DatabaseBack, EpochDone, Stopping, TrialEnd
 from hpo.queue.leases import release_dead_local, release_hung
 from hpo.settings import settings
 from hpo.signals import StopFlag
-from hpo.storage.attempts import store_last_output
+from hpo.storage.attempts import store_death
 from hpo.storage.retry import RetryPolicy
 from hpo.storage.store import ResultsStore
 from hpo.workers.messages import (
@@ -239,12 +239,11 @@ class Supervisor:
             self._pool.remove(worker)
             return
         crash = worker.crash_report()
-        if crash.output:
-            with suppress(StorageError):
-                self._store.write(
-                    lambda connection: store_last_output(connection, worker.identity, crash.output),
-                    RetryPolicy(0.0),
-                )
+        with suppress(StorageError):
+            self._store.write(
+                lambda connection: store_death(connection, worker.identity, crash.output, crash.cause),
+                RetryPolicy(0.0),
+            )
         with suppress(StorageError):  # else its replacement does it, or the lease expires
             release_dead_local(self._store, None, RetryPolicy(0.0))
         if self._events.worker_crashed(worker.identity, crash.message) <= self._most_crashes:

@@ -35,7 +35,7 @@ def _expect_all_done(hpo: Hpo, trials: int, epochs: int) -> None:
 
 def test_run_trains_a_study_once_and_adds_trials_to_it(hpo: Hpo) -> None:
     study = hpo.write_study(trials=2)
-    first = hpo("run", study, fresh=True)
+    first = hpo("run", study, *ONE, fresh=True)
     assert first.returncode == 0, first.stderr
     _expect_all_done(hpo, trials=2, epochs=2)
     again = hpo("run", study, *ONE)

@@ -79,6 +79,9 @@ def test_failed_trial_is_stored_without_the_password(secretive: Hpo) -> None:
         "run", secretive.write_study(trials=1), "--set", "model=nets:build", "--set", "checks=off"
     )
     assert SECRET not in done.stdout + done.stderr
+    assert done.returncode == 3
+    error, command = done.stdout.splitlines()[-2:]
+    assert error.startswith("1 trial failed  error: ") and command == "  hpo show tiny 0   its traceback"
     (row,) = secretive.rows("SELECT state, verdict FROM results")
     assert row["state"] == "failed"
     assert "cannot reach postgresql://" in row["verdict"] and ":***@" in row["verdict"]

@@ -33,6 +33,20 @@ DISTRIBUTIONS = {
 }
 
 
+IN_PYTHON = {"test_importance", "test_rungs", "test_stages", "test_study_findings", "test_suggest"}
+"""Modules whose subject is decided in Python; the other modules try the SQL that they use on both engines."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the PostgreSQL cases of those modules, and of a move within PostgreSQL, as slow."""
+    here = [item for item in items if item.path.parent == Path(__file__).parent]
+    for item in here:
+        spared = item.path.stem in IN_PYTHON or "[postgresql-postgresql" in item.name
+        if spared and item.get_closest_marker("postgres"):
+            item.add_marker(pytest.mark.slow)
+
+
 @dataclass(frozen=True)
 class Images:
     """A data set as far as a study stores it."""
@@ -42,6 +56,7 @@ class Images:
     origin: str = "drawn here"
     classes: tuple[str, ...] = tuple("0123456789")
     train_labels: range = range(50_000)
+    class_counts: tuple[int, ...] = (5_000,) * 10
 
 
 class Bench:

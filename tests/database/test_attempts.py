@@ -9,12 +9,13 @@ import pytest
 from hpo.queue.leases import release
 from hpo.records import Finding, LayerStatistics
 from hpo.storage import attempts
+from hpo.storage.attempts import Deaths
 from hpo.storage.engine import writing
 from hpo.storage.tables import EPOCHS, FINDINGS, LAYERS, AttemptRow, SlotRow
 from tests.database.conftest import Bench
 
 
-def _dies(bench: Bench, study_id: int, *epochs: int) -> int:
+def _dies(bench: Bench, study_id: int, *epochs: int, cause: str = "") -> int:
     """A worker that records these epochs and is then found dead; the trial's id."""
     lease = bench.claim(study_id)
     trial_id, _ = bench.begin(lease)
@@ -22,6 +23,8 @@ def _dies(bench: Bench, study_id: int, *epochs: int) -> int:
     for epoch in epochs:
         bench.store.record_epoch(lease, trial_id, bench.record(epoch))
     with writing(bench.store.engine) as connection:
+        if cause:
+            attempts.store_death(connection, lease.worker, "printed", cause)
         attempts.end(connection, trial_id, "lost")
     release(bench.store, lease)
     return int(trial_id)
@@ -33,7 +36,8 @@ def test_deaths_count_at_the_furthest_place_only(bench: Bench) -> None:
     for epochs in [(), (1,), (), (2, 3), (), (1,)]:
         trial_id = _dies(bench, study_id, *epochs)
         counted.append(bench.store.deaths_in_a_row(trial_id))
-    assert counted == [(1, 1), (1, 2), (2, 2), (1, 4), (2, 4), (3, 4)]
+    places = [(1, 1), (1, 2), (2, 2), (1, 4), (2, 4), (3, 4)]
+    assert counted == [Deaths(count, epoch) for count, epoch in places]
 
 
 def test_a_worker_that_was_asked_to_stop_did_not_die(bench: Bench) -> None:
@@ -42,7 +46,28 @@ def test_a_worker_that_was_asked_to_stop_did_not_die(bench: Bench) -> None:
     trial_id, _ = bench.begin(lease)
     bench.store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
     release(bench.store, lease)
-    assert bench.store.deaths_in_a_row(trial_id) == (0, 1)
+    assert bench.store.deaths_in_a_row(trial_id) == Deaths(0, 1)
+
+
+def test_deaths_keep_the_last_known_cause_in_their_epoch(bench: Bench) -> None:
+    study_id = bench.register(trials=1)
+    told = []
+    for epochs, cause in [((), "out of memory: 1 GB"), ((), ""), ((1,), ""), ((), "killed by signal 9")]:
+        trial_id = _dies(bench, study_id, *epochs, cause=cause)
+        told.append(bench.store.deaths_in_a_row(trial_id).cause)
+    assert told == ["out of memory: 1 GB", "out of memory: 1 GB", "", "killed by signal 9"]
+    outputs = [row.output for row in sorted(bench.rows(AttemptRow), key=lambda row: row.attempt)]
+    assert outputs[0] == "printed\nhpo: the worker died: out of memory: 1 GB"
+
+
+def test_store_death_after_the_trial_ended_does_not_blame_it(bench: Bench) -> None:
+    lease = bench.claim(bench.register(trials=1))
+    trial_id, _ = bench.begin(lease)
+    bench.store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
+    with writing(bench.store.engine) as connection:
+        attempts.end(connection, trial_id, "complete")
+        attempts.store_death(connection, lease.worker, "", "killed by signal 9")
+    assert bench.rows(AttemptRow)[0].output is None
 
 
 @pytest.mark.parametrize(

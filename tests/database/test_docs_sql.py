@@ -15,7 +15,9 @@ from hpo.cli.app import run_command
 from hpo.config.configuration import Configuration
 from hpo.queries.sql import run_sql
 from hpo.settings import settings
+from hpo.storage.store import ResultsStore
 from hpo.storage.views import VIEW_TABLES
+from tests.conftest import Fill
 from tests.database.conftest import Bench
 from tests.helpers.population import populate
 
@@ -26,11 +28,20 @@ WORDS = {
 }  # fmt: skip
 
 
+def write_quickstart(url: str) -> None:
+    """Write a study with something to find for each question."""
+    with ResultsStore(url) as store:
+        populate(Bench(store), "quickstart")
+
+
+@pytest.fixture(scope="module")
+def contents() -> Fill | None:
+    return write_quickstart
+
+
 @pytest.fixture
-def url(bench: Bench) -> str:
-    """A study with something to find for each question."""
-    populate(bench, "quickstart")
-    return str(bench.store.url)
+def url(storage_url: str) -> str:
+    return storage_url
 
 
 @pytest.fixture

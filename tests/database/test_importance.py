@@ -7,17 +7,28 @@ import json
 import pytest
 
 from hpo.cli.app import run_command
+from hpo.storage.store import ResultsStore
+from tests.conftest import Fill
 from tests.database.conftest import Bench
 from tests.helpers.population import known_trials, populate
 
 Capture = pytest.CaptureFixture[str]
 
 
+def write_trials(url: str) -> None:
+    """Write the known trials: from lr 1 on all exploded, and below the accuracy rises with lr."""
+    with ResultsStore(url) as store:
+        populate(Bench(store), "known", known_trials(29))
+
+
+@pytest.fixture(scope="module")
+def contents() -> Fill | None:
+    return write_trials
+
+
 @pytest.fixture
-def url(bench: Bench) -> str:
-    """The known trials: from lr 1 on all exploded, and below the accuracy rises with lr."""
-    populate(bench, "known", known_trials(29))
-    return str(bench.store.url)
+def url(storage_url: str) -> str:
+    return storage_url
 
 
 def ask(url: str, capsys: Capture, *command: str) -> str:

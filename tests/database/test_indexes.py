@@ -9,8 +9,7 @@ import pytest
 from sqlalchemy import event, text
 
 from hpo.queue.scheduling import open_studies
-from tests.database.conftest import Bench
-from tests.helpers.population import populate
+from tests.database.conftest import Bench, write_known_trials
 
 LOOKUPS = {
     "SELECT * FROM curves WHERE study = 'known' AND number = 3": "hpo_epoch",
@@ -45,9 +44,9 @@ def test_what_is_open_is_found_by_the_slots_indexes(bench: Bench) -> None:
     assert "ix_hpo_slot_open" in "\n".join(plan), "\n".join(plan)
 
 
+@pytest.mark.parametrize("contents", [write_known_trials], ids=["known"])
 @pytest.mark.parametrize("sql", LOOKUPS)
 def test_a_lookup_reads_no_whole_table(bench: Bench, sql: str) -> None:
-    populate(bench)
     with bench.store.engine.connect() as connection:
         if connection.dialect.name == "postgresql":
             # So small a table is quicker to read whole; the plan shows whether it need be.

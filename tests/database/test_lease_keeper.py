@@ -14,6 +14,7 @@ from hpo.queue import control, lease_keeper, leases
 from hpo.queue.lease_keeper import LeaseKeeper
 from hpo.queue.leases import claim, release, release_hung
 from hpo.signals import StudyStoppedError
+from hpo.storage.attempts import Deaths
 from hpo.storage.column_types import epoch_now
 from hpo.storage.engine import writing
 from hpo.storage.retry import DEFAULT_RETRY
@@ -112,7 +113,7 @@ def test_three_that_hang_in_one_epoch_count_as_deaths(bench: Bench, clock: Clock
         lease = bench.claim(study_id, "a:1:0.00")
         trial_id = began(bench, lease)
         leases.release_as_hung(bench.store, lease, DEFAULT_RETRY)
-        assert bench.store.deaths_in_a_row(trial_id) == (count, 1)
+        assert bench.store.deaths_in_a_row(trial_id) == Deaths(count, 1)
 
 
 def test_what_a_killed_worker_held_is_given_back_as_hung(bench: Bench) -> None:

@@ -14,15 +14,23 @@ from scipy import stats
 from hpo.errors import QueryError, UnknownStudyError, UserError
 from hpo.queries.saved_queries import NAMES, run_query, saved_query
 from hpo.records import Outcome
-from tests.database.conftest import Bench
+from tests.conftest import Fill
+from tests.database.conftest import Bench, write_known_trials
 from tests.helpers.population import EPOCHS, Known, known_trials, populate
 
 Ask = Callable[..., list[dict[str, Any]]]
+EMPTY = pytest.mark.parametrize("contents", [None], ids=["empty"])
+"""For a test that writes its own study."""
+
+
+@pytest.fixture(scope="module")
+def contents() -> Fill | None:
+    return write_known_trials
 
 
 @pytest.fixture
-def known(bench: Bench) -> list[Known]:
-    return populate(bench)
+def known() -> list[Known]:
+    return known_trials()
 
 
 @pytest.fixture
@@ -44,6 +52,7 @@ def given(name: str) -> dict[str, Any]:
     }
 
 
+@EMPTY
 def test_a_database_without_a_study_is_reported(answer: Ask) -> None:
     for name in NAMES:
         if any(each.name == "study" for each in saved_query(name).parameters):
@@ -53,6 +62,7 @@ def test_a_database_without_a_study_is_reported(answer: Ask) -> None:
             assert answer(name) == []
 
 
+@EMPTY
 def test_a_study_without_trials_has_no_answers(bench: Bench, answer: Ask) -> None:
     bench.register("first")
     bench.register("other")
@@ -160,6 +170,7 @@ def test_importance_is_epsilon_squared_and_spearmans_correlation(known: list[Kno
     assert (rows["activation"]["rank_correlation"], rows["lr"]["trials"]) == (None, len(counted))
 
 
+@EMPTY
 def test_a_trial_that_the_search_stopped_early_has_not_failed(bench: Bench, answer: Ask) -> None:
     """Tanh was at 0.5 when it was stopped: it counts so, and only what exploded as the worst of all."""
     study_id = bench.register("known", trials=9)
@@ -179,6 +190,7 @@ def test_a_trial_that_the_search_stopped_early_has_not_failed(bench: Bench, answ
     assert shares["activation"] == pytest.approx(epsilon_squared(groups))
 
 
+@EMPTY
 def test_importance_where_every_value_is_the_same_is_not_known(bench: Bench, answer: Ask) -> None:
     alike = [Known(**{**vars(each), "value": 0.1, "state": "complete"}) for each in known_trials()[:8]]
     populate(bench, trials=alike)
@@ -196,6 +208,7 @@ def test_the_boundary_names_the_edge_where_the_best_lie(known: list[Known], answ
     assert row["edge"] is None
 
 
+@EMPTY
 @pytest.mark.parametrize(("rates", "edge"), [((0.9, 0.8, 0.1, 0.01), "high"), ((0.01, 0.9, 0.9, 0.9), "low")])
 def test_the_edge(bench: Bench, answer: Ask, rates: tuple[float, ...], edge: str) -> None:
     trials = [each for each in known_trials() if each.state == "complete"][:4]
@@ -311,6 +324,7 @@ def test_the_only_study_is_the_default_in_sql_too(known: list[Known], answer: As
     assert answer("SELECT count(*) AS trials FROM results WHERE study = :study") == [{"trials": len(known)}]
 
 
+@EMPTY
 def test_a_study_whose_name_looks_like_a_number_is_found(bench: Bench, answer: Ask) -> None:
     populate(bench, "2024", known_trials()[:2])
     assert len(answer("curve", study=2024, number="1")) == known_trials()[1].epochs_done

@@ -98,8 +98,8 @@ def test_what_a_dead_worker_had_printed_is_kept_with_its_last_attempt(bench: Ben
         trial_id, _ = bench.begin(lease)
         bench.store.begin_attempt(lease, trial_id, device="cpu", from_epoch=0)
     for text_ in ("Killed: postgresql://a:secret@h/d", "told too late"):
-        bench.store.write(partial(attempts.store_last_output, worker=WORKER, text=text_))
-    bench.store.write(lambda connection: attempts.store_last_output(connection, "another:1:0.00", "x"))
+        bench.store.write(partial(attempts.store_death, worker=WORKER, output=text_, cause=""))
+    bench.store.write(lambda connection: attempts.store_death(connection, "another:1:0.00", "x", ""))
     outputs = {row.trial_id: row.output for row in bench.rows(AttemptRow)}
     assert [outputs[key] for key in sorted(outputs)] == [None, "Killed: postgresql://a:***@h/d"]
 

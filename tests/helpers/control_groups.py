@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from hpo.limits import ControlGroups
+from tests.helpers.waiting import wait_until
 
 _REAL = Path("/sys/fs/cgroup")
 
@@ -67,4 +69,8 @@ def real_group(controller: str, **limits: int) -> Iterator[Callable[[], None]]:
 
         yield enter
     finally:
+        for pid in (folder / "cgroup.procs").read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        wait_until(lambda: not (folder / "cgroup.procs").read_text(), "the end of the group's processes")
         folder.rmdir()

@@ -21,6 +21,7 @@ from hpo.storage.store import ResultsStore
 from hpo.workers.loop import serve
 from hpo.workers.messages import WorkOrder
 from hpo.workers.submit import submit_study
+from tests.conftest import NewDatabase
 
 FIXED: dict[str, Any] = {
     "dataset": "synthetic",
@@ -80,11 +81,34 @@ def rows(url: str, sql: str, study: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in connection.execute(text(sql), {"study": study})]
 
 
-def everything(url: str, study: str) -> dict[str, list[tuple[Any, ...]]]:
+def everything(url: str, study: str) -> Everything:
     return {name: rows(url, sql, study) for name, sql in ALL.items()}
 
 
+Everything = dict[str, list[tuple[Any, ...]]]
+Calm = Callable[..., Everything]
 ALL = {"trials": TRIALS, "epochs": EPOCHS, "findings": FINDINGS, "layers": LAYERS}
+
+
+@pytest.fixture(scope="module")
+def _calm() -> dict[str, Everything]:
+    return {}
+
+
+@pytest.fixture
+def calm(_calm: dict[str, Everything], new_database: NewDatabase) -> Calm:
+    """What the study comes to that nothing interrupts, with those changes; trained once."""
+
+    def calm(**fixed: Any) -> Everything:
+        if repr(fixed) not in _calm:
+            url = new_database("sqlite")
+            with ResultsStore(url) as store:
+                submit_study(store, spec("calm", **fixed))
+            work(url, "calm")
+            _calm[repr(fixed)] = everything(url, "calm")
+        return {name: list(found) for name, found in _calm[repr(fixed)].items()}
+
+    return calm
 
 
 class StopAfter:
@@ -125,29 +149,27 @@ def work_in_pieces(url: str, study: str, piece: int) -> int:
 @pytest.mark.parametrize("piece", [11, pytest.param(33, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_interrupted_trials_end_like_uninterrupted_ones(storage_url: str, kind: str, piece: int) -> None:
+def test_interrupted_trials_end_like_uninterrupted_ones(
+    storage_url: str, kind: str, piece: int, calm: Calm
+) -> None:
     with ResultsStore(storage_url) as store:
-        for name in ("calm", "stopped"):
-            submit_study(store, spec(name, **KINDS[kind]))
-    work(storage_url, "calm")
+        submit_study(store, spec("stopped", **KINDS[kind]))
     pieces = work_in_pieces(storage_url, "stopped", piece)
-    assert everything(storage_url, "stopped") == everything(storage_url, "calm")
+    assert everything(storage_url, "stopped") == calm(**KINDS[kind])
     assert pieces > 2
     assert not settings().checkpoints.exists() or not list(settings().checkpoints.rglob("*.json"))
 
 
-def test_attempts_record_the_epoch_each_worker_resumed_from(storage_url: str) -> None:
+def test_attempts_record_the_epoch_each_worker_resumed_from(storage_url: str, calm: Calm) -> None:
     with ResultsStore(storage_url) as store:
-        submit_study(store, spec("calm"))
         submit_study(store, spec("stopped"))
-    work(storage_url, "calm")
     work_in_pieces(storage_url, "stopped", 33)
     assert rows(storage_url, ATTEMPTS, "stopped") == [
         (1, 0, 1, "released"),
         (2, 1, 2, "released"),
         (3, 2, 3, "complete"),
     ]
-    assert everything(storage_url, "stopped") == everything(storage_url, "calm")
+    assert everything(storage_url, "stopped") == calm()
 
 
 def _checkpoints(suffix: str) -> list[Path]:
@@ -160,11 +182,9 @@ def _notes(url: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(storage_url: str) -> None:
+def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(storage_url: str, calm: Calm) -> None:
     with ResultsStore(storage_url) as store:
-        submit_study(store, spec("calm"))
         submit_study(store, spec("stopped"))
-    work(storage_url, "calm")
     with pytest.raises(StopRequestedError):
         work(storage_url, "stopped", StopAfter(45))
     before, newest = _checkpoints(".pt")
@@ -175,7 +195,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(storage_url
         f"the checkpoint of step {int(newest.stem.split('-')[1])} was not used: it is damaged: "
         "its tensors do not match their checksum"
     )
-    found, expected = everything(storage_url, "stopped"), everything(storage_url, "calm")
+    found, expected = everything(storage_url, "stopped"), calm()
     found["findings"].remove(note)
     assert found == expected
     assert rows(storage_url, ATTEMPTS, "stopped") == [(1, 0, 1, "released"), (2, 1, 3, "complete")]
@@ -183,12 +203,10 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(storage_url
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_without_a_checkpoint_the_trial_starts_again(storage_url: str) -> None:
+def test_without_a_checkpoint_the_trial_starts_again(storage_url: str, calm: Calm) -> None:
     """As on a machine that does not share the folder: what was recorded is replaced, not doubled."""
     with ResultsStore(storage_url) as store:
-        submit_study(store, spec("calm"))
         submit_study(store, spec("stopped"))
-    work(storage_url, "calm")
     with pytest.raises(StopRequestedError):
         work(storage_url, "stopped", StopAfter(45))
     for path in _checkpoints(".json"):
@@ -197,7 +215,7 @@ def test_without_a_checkpoint_the_trial_starts_again(storage_url: str) -> None:
         work(storage_url, "stopped", StopAfter(15))
     assert rows(storage_url, EPOCHS, "stopped") == []
     work(storage_url, "stopped")
-    assert everything(storage_url, "stopped") == everything(storage_url, "calm")
+    assert everything(storage_url, "stopped") == calm()
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
@@ -218,13 +236,11 @@ def test_a_training_continues_where_no_checkpoint_can_be_written(
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
 def test_a_stop_within_an_evaluation_is_obeyed_there(
-    storage_url: str, monkeypatch: pytest.MonkeyPatch
+    storage_url: str, monkeypatch: pytest.MonkeyPatch, calm: Calm
 ) -> None:
     """The state after the epoch's last step is saved, and the evaluation is made again."""
     with ResultsStore(storage_url) as store:
-        submit_study(store, spec("calm"))
         submit_study(store, spec("stopped"))
-    work(storage_url, "calm")
     evaluated: list[int] = []
     monkeypatch.setattr(hpo.training.evaluate, "beat", lambda: evaluated.append(1))
 
@@ -238,15 +254,15 @@ def test_a_stop_within_an_evaluation_is_obeyed_there(
     assert (newest["epoch"], newest["steps"]) == (1, 30)
     assert rows(storage_url, EPOCHS, "stopped") == []
     work(storage_url, "stopped")
-    assert everything(storage_url, "stopped") == everything(storage_url, "calm")
+    assert everything(storage_url, "stopped") == calm()
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
-def test_a_stop_before_training_is_obeyed_there(storage_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_before_training_is_obeyed_there(
+    storage_url: str, monkeypatch: pytest.MonkeyPatch, calm: Calm
+) -> None:
     with ResultsStore(storage_url) as store:
-        submit_study(store, spec("calm"))
         submit_study(store, spec("stopped"))
-    work(storage_url, "calm")
     looks: list[int] = []
 
     def look() -> None:
@@ -264,4 +280,4 @@ def test_a_stop_before_training_is_obeyed_there(storage_url: str, monkeypatch: p
     assert len(looks) == 1
     assert rows(storage_url, ATTEMPTS, "stopped") == [(1, 0, 0, "released")]
     work(storage_url, "stopped", lambda: None)
-    assert everything(storage_url, "stopped") == everything(storage_url, "calm")
+    assert everything(storage_url, "stopped") == calm()

@@ -13,7 +13,7 @@ import pytest
 
 from hpo.cli.app import run_command
 from hpo.redact import Redacted, holds_password, redact
-from hpo.workers.process import WorkerProcess
+from hpo.workers.process import KernelKills, WorkerProcess
 
 SECRET = "Tr0ub4dor-and-3"
 
@@ -99,6 +99,7 @@ def test_without_a_password_in_the_command_there_is_no_warning() -> None:
 def test_crash_report_has_no_password(tmp_path: Path) -> None:
     worker = object.__new__(WorkerProcess)
     worker.name, worker.hung, worker.process = "worker-1", False, cast(Any, SimpleNamespace(exitcode=1))
+    worker._kills = KernelKills()
     worker.output = tmp_path / "worker-1.log"
     worker.output.write_text(f"Traceback ...\nOperationalError: postgresql://ada:{SECRET}@db/x\n")
     report = worker.crash_report()

@@ -83,9 +83,11 @@ def _run(
     from hpo.cli.console import print_warning
     from hpo.cli.views.check import following
     from hpo.data.datasets import choose_dataset, load_study_images
+    from hpo.data.split import fewest_training_images, split_key
     from hpo.errors import UserError
     from hpo.rng import Key
     from hpo.search.samplers.registry import sample_slot
+    from hpo.stages.validate import refuse_impossible
     from hpo.training.cores import divide_threads
     from hpo.training.device import prepare_process, resolve_device
     from hpo.training.setup import prepare
@@ -96,17 +98,19 @@ def _run(
     dataset = load_study_images(spec, choose_dataset(spec)[0])
     for warning in dataset.warnings:
         print_warning(warning)
+    refuse_impossible(spec, dataset)
     if trial is not None and trial >= spec.trials:
         raise UserError(f"study {spec.study} plans trials 0 to {spec.trials - 1}; there is no trial {trial}")
     drawn = {} if trial is None else sample_slot(spec, trial)
     configuration = spec.configuration({**drawn, "dataset": dataset.name})
-    held_out = int(len(dataset.train_labels) * configuration.val_fraction)
-    wanted_images = max(images, _MIN_STEPS * configuration.batch_size)
+    held_out = round(len(dataset.train_labels) * configuration.val_fraction)
+    key, split = Key(spec.seed) / "trial" / (trial or 0), split_key(Key(spec.seed))
+    every_class = fewest_training_images(dataset.train_labels, configuration.val_fraction, split)
+    wanted_images = max(images, _MIN_STEPS * configuration.batch_size, every_class)
     most = min(wanted_images, configuration.train_images or len(dataset.train_labels) - held_out)
     short = configuration.model_copy(
         update={"train_images": most, "epochs": min(epochs, configuration.epochs)}
     )
-    key = Key(spec.seed) / "trial" / (trial or 0)
     with following(short, quiet=quiet) as on_epoch:
-        setup = prepare(short, dataset, key, Key(spec.seed) / "split", device)
+        setup = prepare(short, dataset, key, split, device)
         return short, dry_run(setup, spec.checks, on_epoch)

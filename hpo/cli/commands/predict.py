@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -36,33 +37,38 @@ def predict(
     """Classify images with an exported network.
 
     It needs the folder alone, no database. Images of another size are resized to 32 x 32. Images that cannot
-    be read are listed at the end, and the exit code is 2.
+    be used are listed at the end, and the exit code is 2.
     """
     if as_csv and as_json:
         raise UserError("give --csv or --json, not both")
     from hpo.artifacts.model import load_exported
+    from hpo.cli.console import data_output
     from hpo.cli.views.rows import WRITERS
-    from hpo.data.images import image_paths
+    from hpo.data.walk import image_paths
     from hpo.training.device import resolve_device
 
-    paths = image_paths(images)
+    found = image_paths(images)
     model = load_exported(folder, program=program, device=str(resolve_device(device)))
-    tally = _Tally()
-    predictions = tally.counting(model.predict_files(paths, top, batch))
+    tally = _Tally(found.left_out)
+    predictions = tally.counting(model.predict_files(found.paths, top, batch))
     shown = min(top, len(model.labels))
     if as_json:
-        WRITERS["json"](sys.stdout, _OBJECT, map(_object, predictions))
+        WRITERS["json"](data_output(), _OBJECT, map(_object, predictions))
     else:
         rows = (_flat(each, shown) for each in predictions)
-        WRITERS["csv" if as_csv else "table"](sys.stdout, _header(shown), rows)
+        WRITERS["csv" if as_csv else "table"](data_output() if as_csv else sys.stdout, _header(shown), rows)
     sys.stdout.flush()  # before the notes on stderr
-    tally.report(len(paths))
+    tally.report(len(found.paths))
 
 
 class _Tally:
-    """Counts the images that were resized or could not be read."""
+    """Counts the images that were resized, could not be used, or deserve a remark."""
 
-    def __init__(self) -> None:
+    def __init__(self, left_out: Counter[str]) -> None:
+        from hpo.data.survey import Survey
+
+        self._left_out = left_out
+        self._survey = Survey()
         self._resized = 0
         self._unreadable: list[Unreadable] = []
 
@@ -76,12 +82,16 @@ class _Tally:
                 self._unreadable.append(each)
                 continue
             self._resized += each.size != (SIDE, SIDE)
+            self._survey.add(str(each.path), each.remarks)
             yield each
 
     def report(self, count: int) -> None:
-        """Print a note on resized images; raises ``DataError`` if an image could not be read."""
-        from hpo.cli.console import stderr
+        """Print notes and warnings; raises ``DataError`` if an image could not be used."""
+        from hpo.cli.console import print_warning, stderr
+        from hpo.data.walk import left_out_sentence
 
+        for warning in (*left_out_sentence(self._left_out), *self._survey.sentences()):
+            print_warning(warning)
         if self._resized:
             note = f"resized {self._resized:,} of {count:,} images to 32 x 32, whatever their aspect ratio"
             stderr().print(note, style="dim", soft_wrap=True)
@@ -89,7 +99,7 @@ class _Tally:
             listed = "".join(f"\n  {each.path}: {each.reason}" for each in self._unreadable[:_SHOWN])
             more = len(self._unreadable) - _SHOWN
             listed += f"\n  and {more:,} more" if more > 0 else ""
-            raise DataError(f"{len(self._unreadable):,} of {count:,} images cannot be read:{listed}")
+            raise DataError(f"{len(self._unreadable):,} of {count:,} images cannot be used:{listed}")
 
 
 _SHOWN = 10

@@ -58,6 +58,10 @@ def run(
     """Train a study's trials; show the best and why others failed.
 
     Run the same study again to resume it: finished trials are kept, and only the rest is trained.
+
+    The exit code is 0 if all trials are over, at least one is complete and none failed; 3 if all are over,
+    but some failed or none is complete; 1 if trials are left, 2 for wrong input, 130 or 143 after Ctrl-C or
+    SIGTERM. Pruned trials did not fail.
     """
     from hpo.config.parsing.load import load_study
     from hpo.errors import UnknownStudyError

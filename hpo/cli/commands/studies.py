@@ -52,7 +52,7 @@ def _list_bundled() -> None:
 def _headline(text: str) -> str:
     """Return the first line of a study file's head comment."""
     comments = (line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#"))
-    return next((line for line in comments if line and not line.startswith("yaml-language-server")), "")
+    return next(filter(None, comments), "")
 
 
 def _list_stored(url: str, as_json: bool) -> None:

@@ -48,6 +48,7 @@ def submit(
     if as_json:
         known = {"study": spec.study, "study_id": submitted.study_id, "trials": now.total, "done": now.done}
         known |= {"priority": submitted.priority, "needs": list(spec.needs), "dataset": submitted.dataset}
+        known["warnings"] = list(submitted.warnings)
         print_json(known)
         return
     done = f", {now.done} of them done" if now.done else ""

@@ -68,10 +68,11 @@ def worker(
 
     Serves studies by priority, then those with the fewest workers. On SIGTERM or Ctrl-C it saves and releases
     its trials, so that other workers can resume them, and exits with 143 or 130. With --until-idle it exits
-    with 0, or with 1 if a study could not be served.
+    with 0, with 1 if a study could not be served, or with 3 if trials failed here.
     """
     import sys
 
+    from hpo.cli.console import data_output
     from hpo.cli.output import saying_what_is_saved
     from hpo.cli.views.lines import WorkerLog
     from hpo.cli.views.notices import default_workers, warn_if_oversubscribed
@@ -87,7 +88,8 @@ def worker(
         url, tuple(studies or ()), device, count, read_tags(tags),
         service=True, waits=not until_idle,
     )  # fmt: skip
-    log = WorkerLog(sys.stdout, as_json=log_format is LogFormat.JSON)
+    as_json = log_format is LogFormat.JSON
+    log = WorkerLog(data_output() if as_json else sys.stdout, as_json=as_json)
     saved = saying_what_is_saved("other workers can resume them")
     with saved, _with_metrics(log.show, metrics_host, metrics_port) as on_event:
         summary = serve_studies(order, on_event)

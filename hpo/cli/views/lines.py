@@ -13,6 +13,7 @@ from hpo.cli.console import finite, printable
 from hpo.cli.views.events import describe
 from hpo.cli.views.progress import RunProgress
 from hpo.events import (
+    TRIALS_FAILED,
     ClusterJoined,
     DatabaseAway,
     DatabaseBack,
@@ -129,10 +130,14 @@ class WorkerLog:
 
     def end(self, summary: ServiceSummary) -> None:
         """Write how the service ended; the last line."""
-        level = "warning" if summary.exit_code == 1 else "info"
+        level = "warning" if summary.exit_code in (1, TRIALS_FAILED) else "info"
         message = f"ended after {formatting.duration(summary.seconds)}"
         if summary.skipped:
             message += f"; not served: {', '.join(summary.skipped)}"
+        if summary.failed:
+            message += (
+                f"; {formatting.count(summary.failed, 'trial')} failed, most often: {summary.most_failed}"
+            )
         self._write(level, "ended", "", None, "", message, asdict(summary))
 
     def _write(

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import Any
 
-from hpo.cli.console import stdout
+from hpo.cli.console import data_output, stdout
 from hpo.cli.database import results
 from hpo.cli.views.diagnosis import as_dict
 from hpo.cli.views.lines import JsonLines, Lines
@@ -18,6 +18,7 @@ from hpo.cli.views.run_end import print_ending, print_ending_without_database
 from hpo.cli.views.stages import as_dict as stages_as_dict
 from hpo.errors import StorageError
 from hpo.events import Event, RunSummary, StudyReady
+from hpo.queries.failures import frequent_failure
 from hpo.queries.study import leaderboard, study_status
 
 
@@ -75,7 +76,7 @@ class JsonRunView:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._lines = JsonLines(sys.stdout)
+        self._lines = JsonLines(data_output())
 
     def __enter__(self) -> JsonRunView:
         return self
@@ -103,4 +104,6 @@ class JsonRunView:
         with results(self._url) as engine:
             leaders = [asdict(leader) for leader in leaderboard(engine, study)]
             diagnosis = {**stages_as_dict(engine, study), **as_dict(engine, study)}
+            failure = frequent_failure(engine, study)
+            diagnosis["most_frequent_failure"] = failure and asdict(failure)
         return {"best": leaders[0] if leaders else None, "leaderboard": leaders, **diagnosis}

@@ -15,6 +15,7 @@ from hpo.cli.views.diagnosis import print_diagnosis
 from hpo.cli.views.stages import print_stages
 from hpo.cli.views.tables import leaderboard_table
 from hpo.events import RunSummary
+from hpo.queries.failures import FrequentFailure, frequent_failure
 from hpo.queries.stages import stages_status
 from hpo.queries.study import Leader, leaderboard
 from hpo.redact import safe_url
@@ -47,8 +48,26 @@ def print_ending(
         _print_commands(console, {f"hpo resume {summary.study}": "lets workers resume the study"})
     elif summary.finished < summary.total:
         _print_again(console, command)
-    else:
+    elif leaders:
         _print_commands(console, _next_commands(summary.study, storage_url))
+    failure = None if summary.interrupted or summary.stopped else frequent_failure(engine, summary.study)
+    if failure and (failure.state == "failed" or summary.finished == summary.total):
+        _print_failure(console, failure, summary.study, storage_url)
+
+
+def _print_failure(console: Console, failure: FrequentFailure, study: str, storage_url: str) -> None:
+    trials = formatting.count(failure.trials, "trial")
+    headline = (
+        f"{trials} failed" if failure.state == "failed" else f"no trial is complete: {trials} ended early"
+    )
+    most = "" if failure.of_verdict == failure.trials else f"most often ({failure.of_verdict}): "
+    console.print()
+    console.print(
+        Text.assemble((headline, "bold red"), printable(f"  {most}{failure.verdict}")), soft_wrap=True
+    )
+    show = shlex.join(["hpo", "show", study, str(failure.number), *_storage_option(storage_url)])
+    what = "its traceback" if failure.state == "failed" else "what ended it"
+    console.print(Text.assemble(f"  {printable(show)}", (f"   {what}", "dim")), soft_wrap=True)
 
 
 def print_ending_without_database(console: Console, summary: RunSummary, command: Sequence[str]) -> None:
@@ -100,13 +119,17 @@ def _best(leader: Leader, study: str) -> Text:
 
 
 def _next_commands(study: str, storage_url: str) -> dict[str, str]:
-    storage = [] if storage_url == settings().storage else ["--storage", safe_url(storage_url)]
+    storage = _storage_option(storage_url)
     sql = f"SELECT number, value, verdict, lr FROM results WHERE study = '{study}'"
     return {
         shlex.join(["hpo", "dashboard", *storage]): "curves in a browser",
         shlex.join(["hpo", "report", study, *storage]): "everything on one page, to share",
         shlex.join(["hpo", "query", *storage]) + f' "{sql}"': "all trials with SQL",
     }
+
+
+def _storage_option(storage_url: str) -> list[str]:
+    return [] if storage_url == settings().storage else ["--storage", safe_url(storage_url)]
 
 
 def _print_commands(console: Console, commands: dict[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 from pathlib import Path
 
@@ -19,8 +20,9 @@ def bundled_studies() -> list[str]:
 
 
 def bundled_text(name: str) -> str:
-    """Return the text of a bundled study."""
-    return (resources.files("hpo.studies") / f"{name}.yaml").read_text(encoding="utf-8")
+    """Return the text of a bundled study, without the line for editors, whose path holds in a checkout."""
+    text = (resources.files("hpo.studies") / f"{name}.yaml").read_text(encoding="utf-8")
+    return re.sub(r"\A# yaml-language-server: .*\n#\n", "", text)
 
 
 def require_bundled(name: str) -> str:
@@ -67,7 +69,12 @@ def _decode(content: bytes, source: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        problem = Problem("is not UTF-8 text", line=line, hint="save it as UTF-8")
+        is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+        problem = (
+            Problem("is UTF-16 text", hint="save it as UTF-8")
+            if is_utf16
+            else Problem("is not UTF-8 text", line=line, hint="save it as UTF-8")
+        )
         raise StudyFileError(source, [problem]) from None
 
 

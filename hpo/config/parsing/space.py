@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -87,7 +88,8 @@ def _values(field: FieldType, kind: str, node: Node, problems: list[Problem]) ->
         return []
     if kind == "log" and _not_positive(node.items[0]):
         message = f"a log scale cannot start at {as_written(node.items[0])}"
-        problems.append(node.place.problem(field.name, message, "start above 0, or use uniform"))
+        hint = _of_exponents(field, node.items) or "start above 0, or use uniform"
+        problems.append(node.place.problem(field.name, message, hint))
         return []
     # Bounds are numbers even if the field may be empty, and integers under int even if the field is a float.
     bound = replace(field, kind="whole" if kind == "int" else field.kind, optional=False, required=True)
@@ -103,6 +105,24 @@ def _values(field: FieldType, kind: str, node: Node, problems: list[Problem]) ->
 
 def _not_positive(node: Node) -> bool:
     return isinstance(node, ScalarNode) and isinstance(node.value, int | float) and node.value <= 0
+
+
+def _of_exponents(field: FieldType, nodes: Sequence[Node]) -> str:
+    """Return the range whose exponents to the base of ten the bounds would be, as a hint."""
+    given = [node.value for node in nodes if isinstance(node, ScalarNode)]
+    low, high = (value if isinstance(value, int | float) else math.nan for value in given)
+    if not (-_LARGEST_EXPONENT <= low < min(0, high) and high <= _LARGEST_EXPONENT):
+        return ""
+    try:
+        for value in (low, high):
+            field.limits.check(10.0**value, "")
+    except WrongValue:
+        return ""
+    bounds = ", ".join(number_text(10.0**value) for value in (low, high))
+    return f"did you mean log: [{bounds}]? The bounds are values, not exponents"
+
+
+_LARGEST_EXPONENT = 12
 
 
 def _choices(field: FieldType, node: Node, problems: list[Problem]) -> list[Any]:

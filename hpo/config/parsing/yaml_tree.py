@@ -27,6 +27,7 @@ from yaml.events import (
 )
 from yaml.reader import Reader
 
+from hpo.config.parsing import odd_characters
 from hpo.errors import Problem, StudyFileError
 
 MAX_VALUES = 10_000  # with aliases expanded; a study file has tens
@@ -97,20 +98,17 @@ def read_tree(text: str, source: str, problems: list[Problem], *, override: bool
 
     Raises ``StudyFileError`` for the others. With ``override``, ``source`` is the place of every value.
     """
-    builder = _TreeBuilder(source if override else "", problems)
+    builder = _TreeBuilder(source if override else "", text, problems)
     unprintable = Reader.NON_PRINTABLE.search(text)
     try:
         if unprintable is not None:
-            raise _Unreadable(
-                text.count("\n", 0, unprintable.start()) + 1,
-                f"an unprintable character {unprintable.group()!r}",
-            )
+            line, column = _position(text, unprintable.start())
+            raise _Unreadable(line, f"an unprintable character {unprintable.group()!r} at column {column}")
         return builder.document(yaml.parse(text, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
         problem = _syntax_problem(error, text, builder.source)
     except _Unreadable as error:
-        line = None if override else error.line
-        problem = Problem(error.message, "", line, error.hint, builder.source)
+        problem = Problem(error.message, "", None if override else error.line, error.hint, builder.source)
     raise StudyFileError(source, [*problems, problem])
 
 
@@ -122,6 +120,7 @@ class _Unreadable(Exception):  # noqa: N818 - becomes a Problem, is never shown 
 @dataclass
 class _TreeBuilder:
     source: str
+    text: str
     problems: list[Problem]
     anchors: dict[str, tuple[Node, int] | None] = field(default_factory=dict)
     count: int = 0
@@ -154,6 +153,8 @@ class _TreeBuilder:
             self.anchors[event.anchor] = None
         if isinstance(event, ScalarEvent):
             plain = event.implicit[0] and not event.style
+            if plain and (odd := odd_characters.odd_character(event.value)) is not None:
+                self._refuse_odd(odd.group(), event, line)
             value = resolve(event.value) if plain else event.value
             node: Node = ScalarNode(value, event.value, self._place(line))
         elif depth >= MAX_DEPTH:
@@ -165,6 +166,15 @@ class _TreeBuilder:
         if event.anchor is not None:
             self.anchors[event.anchor] = (node, self.count - before + 1)
         return node
+
+    def _refuse_odd(self, character: str, event: ScalarEvent, line: int) -> None:
+        """Report a character of an unquoted value or key that is not what it looks like."""
+        column = event.start_mark.column if event.start_mark else 0
+        start = len("\n".join(self.text.split("\n")[: line - 1])) + (line > 1) + column
+        place = self.text.find(character, start)
+        line, column = _position(self.text, place) if place >= 0 else (line, column + 1)
+        message = f"{odd_characters.name(character)} at column {column}"
+        raise _Unreadable(line, message, odd_characters.advice(character))
 
     def _sequence(self, events: Iterator[Event], line: int, depth: int) -> SequenceNode:
         items: list[Node] = []
@@ -257,12 +267,22 @@ _SYNTAX_HINTS = {
 }
 
 
+def _position(text: str, index: int) -> tuple[int, int]:
+    """Return the line and the column of a character, both from 1."""
+    return text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index)
+
+
 def _syntax_problem(error: yaml.MarkedYAMLError, text: str, source: str) -> Problem:
     what = error.problem or "unknown error"
     mark = error.problem_mark or error.context_mark
     line = mark.line + 1 if mark else None
     if line is not None and line > len(text.splitlines()) and error.context_mark:
         line = error.context_mark.line + 1
+    odd = odd_characters.odd_before(text, line or 1)
+    if odd is not None:
+        character = odd[1].group()
+        what = f"{odd_characters.name(character)} at column {odd[1].start() + 1}"
+        return Problem(what, "", None if source else odd[0], odd_characters.advice(character), source)
     hint = next((hint for part, hint in _SYNTAX_HINTS.items() if part in what), "")
     if source:
         return Problem(f"not readable as YAML: {what}", "", None, hint, source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 CAUSES_EXPLAINED: dict[str, str] = {
-    "out_of_memory": "The network or its batches did not fit into memory.",
+    "out_of_memory": "The network or its batches did not fit into memory, or the system ended its workers.",
     "error": "The program stopped with an error; nothing is known about these settings.",
     "worker_died": "Workers died repeatedly while training it, so it was given up.",
     "bad_labels": "Some labels name classes that the network does not have.",
@@ -42,6 +42,7 @@ CAUSES_EXPLAINED: dict[str, str] = {
         "It memorizes a few images but learns nothing from many: labels and images do not belong together."
     ),
     "exploding_loss": "The loss rose far above its first value, and did not recover.",
+    "few_validation_images": "So few images are held out that guessing may reach the same accuracy.",
     "not_learning": "The loss stayed at the level of guessing.",
     "underfitting": "It learned, but does not even fit the training images well.",
     "overfitting": "It has memorized the training images and is worse on others.",

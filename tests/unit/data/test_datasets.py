@@ -99,3 +99,16 @@ def test_synthetic_at_full_size_is_what_it_was(settings: Settings) -> None:
     found = load_dataset("synthetic", settings=settings)
     assert found.fingerprint.startswith("b68ebd79e6fc37ee")
     assert len(found.train_labels) == 10_000 and len(found.test_labels) == 2_000
+
+
+def test_warnings_are_kept_with_the_cached_images(tmp_path: Path, make_class: MakeClass) -> None:
+    for name in ("cat", "dog"):
+        make_class(tmp_path / "images" / name, 12)
+    make_class(tmp_path / "images" / "cat", 1, (1, 1), ".gif")
+    (tmp_path / "images" / "cat" / "notes.txt").touch()
+    for _ in range(2):  # decoded, then read from the cache
+        found = load_dataset("folder", root=tmp_path / "images", settings=Settings(cache=tmp_path / "cache"))
+        assert [warning.split(":")[0] for warning in found.warnings] == [
+            "1 file is left out",
+            "1 image has a single color",
+        ]

@@ -14,7 +14,6 @@ from PIL import Image
 
 from hpo.data.cache import Bytes, DecodedSplit
 from hpo.data.folder import FOLDER_HELP, folder_source
-from hpo.data.images import decode_image
 from hpo.errors import DataError
 
 MakeClass = Callable[..., None]
@@ -97,43 +96,6 @@ def test_signature_follows_the_files(root: Path) -> None:
     assert len({first, changed, folder_source(root).signature}) == 3
 
 
-def test_images_become_32_by_32_rgb(tmp_path: Path) -> None:
-    """Gray, palette, alpha, 16 bits, large and oblong images of one color keep that color."""
-    grey = (100, 100, 100)
-    images = {
-        "grey.png": Image.new("L", (50, 40), 100),
-        "palette.gif": Image.new("RGB", (40, 60), grey).convert("P", palette=Image.Palette.ADAPTIVE),
-        "alpha.png": Image.new("RGBA", (32, 32), (*grey, 255)),
-        "large.jpg": Image.new("RGB", (900, 300), grey),
-        "deep.png": Image.fromarray(np.full((32, 32), 100 * 256 + 7, np.uint16)),
-        "tiny.bmp": Image.new("RGB", (3, 3), grey),
-    }
-    for name, image in images.items():
-        image.save(tmp_path / name)
-        decoded, size = decode_image(tmp_path / name)
-        assert size == image.size
-        assert decoded.shape == (3, 32, 32) and decoded.dtype == np.uint8
-        assert np.abs(decoded.astype(int) - 100).max() <= 2, name
-
-
-def test_oblong_images_are_squeezed_not_cropped(tmp_path: Path) -> None:
-    image = Image.new("RGB", (64, 32), "white")
-    image.paste("black", (0, 0, 32, 32))
-    image.save(tmp_path / "half.png")
-    decoded, _ = decode_image(tmp_path / "half.png")
-    assert (decoded[:, :, :14] < 20).all() and (decoded[:, :, 18:] > 235).all()
-
-
-def test_cameras_orientation_is_followed(tmp_path: Path) -> None:
-    image = Image.new("RGB", (32, 32), "white")
-    image.paste("black", (0, 0, 32, 16))
-    exif = image.getexif()
-    exif[0x0112] = 3  # upside down
-    image.save(tmp_path / "turned.png", exif=exif)
-    decoded, _ = decode_image(tmp_path / "turned.png")
-    assert (decoded[:, 16:] == 0).all() and (decoded[:, :16] == 255).all()
-
-
 def damage_empty(path: Path) -> None:
     path.write_bytes(b"")
 
@@ -164,15 +126,14 @@ def test_damaged_images_are_named(
     with pytest.raises(DataError) as caught:
         list(folder_source(root).decode().train.chunks)
     message = str(caught.value)
-    assert message.startswith("1 image(s) cannot be read; repair or remove them:\n")
-    assert f"{path}: " in message and reason in message
-    assert FOLDER_HELP not in message
+    assert message.startswith(f"1 image cannot be used; repair or remove it:\n  {path}: ")
+    assert reason in message and FOLDER_HELP not in message
 
 
 def test_many_damaged_images_are_counted(root: Path) -> None:
     for path in (root / "train" / "dog").iterdir():
         path.write_bytes(b"x")
-    with pytest.raises(DataError, match=r"20 image\(s\) cannot be read(.*\n){6}.*and 15 more"):
+    with pytest.raises(DataError, match=r"20 images cannot be used(.*\n){6}.*and 15 more"):
         list(folder_source(root).decode().train.chunks)
 
 
@@ -242,3 +203,52 @@ def test_no_permission(make_class: MakeClass) -> None:
         finally:
             os.seteuid(user)
             (root / "cat").chmod(stat.S_IRWXU)
+
+
+def test_damaged_images_of_all_chunks_are_named_together(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpo.data.folder._CHUNK", 8)
+    for number in (0, 19):
+        (root / "train" / "dog" / f"{number:03d}.png").write_bytes(b"x")
+    (root / "test" / "cat" / "003.png").write_bytes(b"x")
+    with pytest.raises(
+        DataError,
+        match=r"3 images cannot be used(.*\n)+.*dog/000\.png: .*\n.*dog/019\.png: .*\n.*test/cat/003\.png: ",
+    ):
+        list(folder_source(root).decode().train.chunks)
+
+
+def warnings_of(root: Path) -> list[str]:
+    """The warnings after everything was decoded."""
+    source = folder_source(root)
+    decoded = source.decode()
+    for part in (decoded.train, decoded.test):
+        pixels(part)
+    return [*source.warnings, *decoded.warnings()]
+
+
+def test_a_class_of_constant_or_equal_images_is_a_warning(root: Path, make_class: MakeClass) -> None:
+    assert warnings_of(root) == []
+    for number in range(4):
+        path = root / "test" / "cat" / f"{number:03d}.png"
+        path.write_bytes((root / "test" / "dog" / "000.png").read_bytes())
+    for number in range(20):
+        path = root / "train" / "dog" / f"{number:03d}.png"
+        Image.new("L", (48, 48), number).save(path)
+    dogs = root / "train" / "dog"
+    assert warnings_of(root) == [
+        "class dog: each of its 20 train images is of a single color",
+        "class cat: all 4 test images are the same picture",
+        f"20 images have a single color: {dogs}/000.png, {dogs}/001.png, {dogs}/002.png and 17 more",
+    ]
+
+
+def test_further_frames_and_left_out_files_are_warnings(root: Path) -> None:
+    frames = [Image.radial_gradient("L"), Image.new("L", (256, 256))]
+    frames[0].save(root / "train" / "cat" / "film.gif", save_all=True, append_images=frames[1:])
+    (root / "train" / "cat" / "phone.heic").touch()
+    (root / "train" / "loose.png").touch()
+    assert warnings_of(root) == [
+        f"images directly in {root}/train, without a class, are left out: 1",
+        "1 file is left out: not an image format that Pillow reads here (1 .heic)",
+        f"1 image has several frames, of which only the first is used: {root}/train/cat/film.gif (2 frames)",
+    ]

@@ -73,7 +73,7 @@ def test_default_workers_fit_into_the_memory(
     monkeypatch.setattr(module, "memory", lambda: Memory(int(gigabytes * 1e9), int(1e9), limited=True))
     found = default_workers("cpu", trials)
     assert found.workers == expected
-    assert (f"{gigabytes} GB of memory (the limit of its control group)" in found.reason) == (
+    assert (f"{gigabytes} GB of memory allowed by its control group" in found.reason) == (
         expected < min(3, trials or 3)
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpo.config.parsing.source import bundled_text
+from hpo.config.parsing.source import bundled_studies, bundled_text
 from hpo.queue import control
 from hpo.storage.store import ResultsStore
 from tests.helpers.command_output import Capture, error_text, output_json, output_lines
@@ -28,6 +28,12 @@ def test_studies_bundled_lists_files_with_their_trials(capsys: Capture) -> None:
 
 def test_studies_bundled_name_prints_its_file(capsys: Capture) -> None:
     assert "\n".join(output_lines(capsys, "studies", "quickstart")) + "\n" == bundled_text("quickstart")
+
+
+def test_studies_bundled_name_leaves_out_the_editors_line(capsys: Capture) -> None:
+    for name in bundled_studies():
+        first, *rest = output_lines(capsys, "studies", name)
+        assert first.startswith("# ") and "schema" not in "".join([first, *rest])
 
 
 def test_studies_unknown_bundled_name_suggests_one(capsys: Capture) -> None:

@@ -20,7 +20,19 @@ from hpo.events import (
 from tests.helpers.events import epoch_done
 
 EVENTS: list[Event] = [
-    StudyReady("demo", "synthetic", "ten drawn classes", 1, 3, 1, 2, "cpu", "bf16", reclaimed=1),
+    StudyReady(
+        "demo",
+        "synthetic",
+        "ten drawn classes",
+        1,
+        3,
+        1,
+        2,
+        "cpu",
+        "bf16",
+        reclaimed=1,
+        warnings=("1 file is left out",),
+    ),
     TrialStarted("a", 1, 1, {"lr": 0.1}, 2),
     epoch_done("a", 1, 1, 2, 1.5, 1.6, 0.45, 2100.4),
     epoch_done("a", 1, 2, 2, 1.2, math.nan, 0.55, 2100.4),
@@ -44,6 +56,7 @@ def test_lines_show_a_run_as_text() -> None:
         "ten drawn classes",
         "resuming: 1 trial done, 2 left",
         "reclaimed 1 trial from workers that died",
+        "warning: 1 file is left out",
         "trial 1  epoch 1/2  val_accuracy 0.4500  val_loss 1.600  train_loss 1.500  2,100 images/s",
         "trial 1  complete  val_accuracy 0.5500  healthy  [2 of 3 trials, about 4 s left]",
         "trial 2  paused  rank 2 of 2 at epoch 1",

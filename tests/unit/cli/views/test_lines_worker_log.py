@@ -91,3 +91,13 @@ def test_worker_log_names_study_trial_and_worker_in_each_json_line() -> None:
 
 def test_describe_knows_every_event() -> None:
     assert set(describe.registry) - {object} == set(get_args(Event))
+
+
+def test_worker_log_ends_with_the_most_frequent_error() -> None:
+    stream = io.StringIO()
+    log = WorkerLog(stream, as_json=False, clock=_clock)
+    log.end(ServiceSummary(3, 61.0, {}, [], 3, "error: ValueError: no (`hpo show one 4`)"))
+    assert stream.getvalue() == (
+        "2026-11-29 12:00:05  warning  ended after 1 min 01 s; 3 trials failed, most often: "
+        "error: ValueError: no (`hpo show one 4`)\n"
+    )

@@ -62,6 +62,9 @@ def test_run_view_prints_the_summary_of_a_study(demo: str, capsys: pytest.Captur
         "  hpo report demo   everything on one page, to share",
         "  hpo query \"SELECT number, value, verdict, lr FROM results WHERE study = 'demo'\""
         "   all trials with SQL",
+        "",
+        "1 trial failed  error: ValueError: \\x1b[31mno",
+        "  hpo show demo 4   its traceback",
     ]
 
 
@@ -147,3 +150,12 @@ def test_json_view_ends_with_the_summary(demo: str, capsys: pytest.CaptureFixtur
     assert (last["finished"], last["best"]["number"], last["best"]["value"]) == (6, 1, 0.8125)
     assert [leader["number"] for leader in last["leaderboard"]] == [1, 0]
     assert last["unwell"][0]["label"] == "exploded"
+
+
+def test_json_summary_names_the_most_frequent_failure(demo: str, capsys: pytest.CaptureFixture[str]) -> None:
+    show(JsonRunView(demo), summary(6), [])
+    last = json.loads(capsys.readouterr().out)
+    assert last["most_frequent_failure"] == {
+        "state": "failed", "trials": 1, "verdict": "error: ValueError: \x1b[31mno", "of_verdict": 1,
+        "number": 4,
+    }  # fmt: skip

@@ -188,7 +188,7 @@ class TestOverrides:
              "(close the list with ])"),
             ("warmup_epochs=5", "--set warmup_epochs=5: warmup_epochs: a warm-up of 5 epochs is longer than "
              "the training (4 epochs)"),
-            ("lr=\udcff", r"--set lr=\udcff: an unprintable character '\udcff'"),
+            ("lr=\udcff", r"--set lr=\udcff: an unprintable character '\udcff' at column 1"),
         ],
     )  # fmt: skip
     def test_a_mistake_names_the_override(self, override: str, expected: str) -> None:
@@ -230,7 +230,7 @@ class TestSources:
         ("content", "message"),
         [
             (b"study: s\ntrials: \xff", ":2: is not UTF-8 text (save it as UTF-8)"),
-            ("study: s".encode("utf-16"), ":1: is not UTF-8 text (save it as UTF-8)"),
+            ("study: s".encode("utf-16"), ": is UTF-16 text (save it as UTF-8)"),
             (b"#" * 1_000_001, ": is larger than 1 MB; study files have a few kilobytes"),
         ],
     )

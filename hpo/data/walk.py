@@ -1,0 +1,142 @@
+"""Which files are images: one walk for training and for prediction."""
+
+from __future__ import annotations
+
+import errno
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from PIL import Image
+
+from hpo.errors import DataError
+
+_NOT_PIXELS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
+"""Formats that Pillow identifies, but decodes only with other programs (EPS: Ghostscript), or never."""
+_SYSTEM_FOLDERS = frozenset(
+    {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
+)
+"""Folders, in lower case, that macOS, Windows, Linux and network drives leave beside images."""
+
+
+@dataclass(frozen=True)
+class FoundImages:
+    """Image files, and how many other files were beside them, by lower-case extension."""
+
+    paths: list[Path]
+    left_out: Counter[str]
+
+
+@cache
+def formats() -> tuple[str, ...]:
+    """Return the image formats that Pillow decodes here, those of its installed plugins included."""
+    Image.init()
+    return tuple(name for name in Image.ID if name not in _NOT_PIXELS)
+
+
+@cache
+def extensions() -> frozenset[str]:
+    """Return the lower-case file extensions of these formats, with their dots."""
+    known = {*formats(), "MPO"}  # MPO is a JPEG file of several pictures; the reader of JPEG opens it
+    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in known)
+
+
+def is_image(name: str) -> bool:
+    """Return whether a file has the extension of an image."""
+    return _suffix(name) in extensions()
+
+
+def is_passed_over(name: str) -> bool:
+    """Return whether a file or folder is hidden, or a system's own."""
+    return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
+
+
+def walk_images(folder: Path | str, left_out: Counter[str]) -> Iterator[os.DirEntry[str]]:
+    """Yield every image file below a folder, following links; count other files in ``left_out``.
+
+    Hidden files and folders, and those of a system, are passed over. Raises ``OSError`` for a folder that
+    cannot be read, and for a link to a folder above it.
+    """
+    yield from _walk(os.fspath(folder), left_out, frozenset())
+
+
+def _walk(
+    folder: str, left_out: Counter[str], above: frozenset[tuple[int, int]]
+) -> Iterator[os.DirEntry[str]]:
+    status = os.stat(folder)  # noqa: PTH116 - five times as fast as Path
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        raise OSError(errno.ELOOP, "this link leads to a folder above it", folder)
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if is_passed_over(entry.name):
+                continue
+            if entry.is_dir():
+                yield from _walk(entry.path, left_out, above | {here})
+            elif is_image(entry.name):
+                yield entry
+            else:
+                left_out[_suffix(entry.name)] += 1
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122 - five times as fast as Path
+
+
+def left_out_sentence(left_out: Counter[str]) -> Iterator[str]:
+    """Yield how many files are not images, the most frequent extensions first, if there are any."""
+    if not left_out:
+        return
+    total = left_out.total()
+    listed = ", ".join(f"{count:,} {suffix or 'without extension'}" for suffix, count in _most(left_out))
+    files = "1 file is" if total == 1 else f"{total:,} files are"
+    yield f"{files} left out: not an image format that Pillow reads here ({listed})"
+
+
+def _most(left_out: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(left_out.items(), key=lambda each: (-each[1], each[0]))
+
+
+def image_paths(given: Sequence[str]) -> FoundImages:
+    """Return image files, all images below folders, and the matches of patterns (``*.png``), each once.
+
+    A file given by name may have any extension. Raises ``DataError`` if a file or folder does not exist or
+    cannot be read.
+    """
+    left_out: Counter[str] = Counter()
+    found: dict[Path, None] = {}
+    for each in given:
+        found.update(dict.fromkeys(_paths(each, left_out)))
+    return FoundImages(list(found), left_out)
+
+
+def _paths(given: str, left_out: Counter[str]) -> list[Path]:
+    path = Path(given)
+    if path.is_dir():
+        return _images_below(path, left_out)
+    if path.exists():
+        return [path]
+    if not glob.has_magic(given):
+        raise DataError(f"there is no file or folder {given}")
+    matches = [Path(match) for match in sorted(glob.glob(given, recursive=True))]  # noqa: PTH207 - absolute ones too
+    if not matches:
+        raise DataError(f"nothing matches {given}")
+    return [
+        image
+        for match in matches
+        for image in (_images_below(match, left_out) if match.is_dir() else [match])
+    ]
+
+
+def _images_below(folder: Path, left_out: Counter[str]) -> list[Path]:
+    try:
+        images = sorted(Path(entry.path) for entry in walk_images(folder, left_out))
+    except OSError as error:
+        raise DataError(f"cannot read {error.filename or folder}: {error.strerror}") from error
+    if not images:
+        raise DataError(f"no images below {folder} ({', '.join(sorted(extensions()))})")
+    return images
