@@ -78,6 +78,7 @@ def test_submit_warns_about_images_before_training(
     fixed = {**STUDY["fixed"], "dataset": "folder", "data_root": str(tmp_path / "images")}
     study = {**STUDY, "fixed": {**fixed, "train_images": 8, "batch_size": 4, "val_fraction": 0.3}}
     with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         hpo.submit(study, storage_url).close()
     (tmp_path / "mine.yaml").write_text(json.dumps(study))
     assert run_command(["submit", str(tmp_path / "mine.yaml"), "--json", "--storage", storage_url]) == 0
