@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpo.config.fields import setting as setting
 from hpo.queries.stages import StagesStatus
 
-# Names and messages come from a database; control characters could rewrite a terminal.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What starts a formula in a spreadsheet, also in full width."""
 _BARS = "▁▂▃▄▅▆▇█"
-
-
-def printable(text: str) -> str:
-    """Escape control characters, as in ``\\x1b``."""
-    return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
 def spreadsheet_cell(value: Any) -> Any:
