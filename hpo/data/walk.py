@@ -13,6 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from hpo.counting import counted
 from hpo.errors import DataError
 
 _NOT_PIXELS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
@@ -93,7 +94,7 @@ def left_out_sentence(left_out: Counter[str]) -> Iterator[str]:
         return
     total = left_out.total()
     listed = ", ".join(f"{count:,} {suffix or 'without extension'}" for suffix, count in _most(left_out))
-    files = "1 file is" if total == 1 else f"{total:,} files are"
+    files = counted(total, "file is", "files are")
     yield f"{files} left out: not an image format that Pillow reads here ({listed})"
 
 

@@ -13,6 +13,7 @@ from hpo.checks.derived import loss_at_chance, update_excess
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.counting import counted
 from hpo.records import Finding
 
 _LEARNED = 0.03
@@ -41,7 +42,8 @@ def memorizes_only(seen: Observations, limits: Thresholds) -> list[Finding]:
     if late.size and late.mean() > _HIGHEST * math.log(seen.setup.classes):
         return []
     message = (
-        f"{memorized.examples} examples were memorized in {memorized.steps} steps, but {seen.steps} steps of "
+        f"{counted(memorized.examples, 'example was', 'examples were')} memorized in "
+        f"{counted(memorized.steps, 'step')}, but {counted(seen.steps, 'step')} of "
         "a sound size on all images taught nothing"
     )
     return [

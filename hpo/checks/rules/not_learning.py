@@ -9,6 +9,7 @@ from hpo.checks.derived import loss_at_chance
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import sound_start
 from hpo.config.thresholds import Thresholds
+from hpo.counting import counted
 from hpo.records import Finding
 
 
@@ -19,7 +20,8 @@ def not_learning(seen: Observations, limits: Thresholds) -> list[Finding]:
         return []
     chance = math.log(seen.setup.classes)
     message = (
-        f"after {seen.steps} of {seen.setup.total_steps} steps the loss is {level:.3f}, no better than "
+        f"after {seen.steps} of {counted(seen.setup.total_steps or seen.steps, 'step')} the loss is "
+        f"{level:.3f}, no better than "
         f"guessing (ln {seen.setup.classes} = {chance:.3f}), and is not falling"
     )
     return [
