@@ -52,10 +52,10 @@ def run(
 
     ``changes`` override values of the file (``{"epochs": 3}``), ``workers`` is the number of processes (by
     default one per core, at most 4), ``ray`` trains with actors of a Ray cluster instead, ``on_event`` is
-    called with each event (`hpo.events`). Ctrl-C saves the running trials, then raises ``KeyboardInterrupt``;
-    the same call resumes the study. ``summary`` shows whether all trials are over, and how many failed:
-    failed trials raise nothing. Raises ``UserError`` for mistakes, ``StorageError``, and ``WorkerError`` if
-    no worker can continue.
+    called with each event (`hpo.events`); what it raises ends the run once the running trials are saved.
+    Ctrl-C saves them, then raises ``KeyboardInterrupt``; the same call resumes the study. ``summary`` shows
+    whether all trials are over, and how many failed: failed trials raise nothing. Raises ``UserError`` for
+    mistakes, ``StorageError``, and ``WorkerError`` if no worker can continue.
     """
     spec = _spec(study, changes, trials)
     url = storage or settings().storage
@@ -69,7 +69,7 @@ def run(
         summary = run_on_ray(spec, url, workers=ray, device=device, tags=offered, on_event=emit)
     if summary.exit_code == 128 + signal.SIGINT:
         raise KeyboardInterrupt
-    if summary.exit_code == 128 + signal.SIGTERM:
+    if summary.interrupted:
         raise SystemExit(summary.exit_code)
     return Study(spec.study, url, summary)
 

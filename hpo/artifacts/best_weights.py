@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from hpo.artifacts.ranking import count_better, trials_to_keep
 from hpo.config.configuration import Configuration
 from hpo.config.study import TEST, StudySpec
 from hpo.data.datasets import Dataset
-from hpo.records import EpochResult
+from hpo.records import EpochResult, stored
 from hpo.storage.fence import Lease
 from hpo.storage.store import ResultsStore
 from hpo.storage.url import parse_url, place
@@ -97,7 +97,7 @@ def _document(trial: TrialIdentity, best: EpochResult, value: float) -> dict[str
         "trial": trial.number,
         "objective": trial.spec.objective,
         "value": value,
-        "best_epoch": _finite(asdict(best)),
+        "best_epoch": _finite(stored(best)),
         "configuration": configuration,
         "parameters": trial.parameters,
         "dataset": trial.dataset.name,

@@ -35,8 +35,10 @@ class Babysitter:
 
     ``epochs`` and ``steps_per_epoch`` let it judge what can still be reached; ``loss_function(logits,
     labels)`` is tested on outputs whose loss is known; ``forward(model, images)`` is how the loop runs the
-    model, if not plainly; ``configuration`` (fields of ``Configuration``) makes remedies concrete. ``checks``
-    is a preset or ``Thresholds``. A complete loop is in docs/checks.md.
+    model, if not plainly; ``configuration`` (fields of ``Configuration``) makes remedies concrete. The class
+    counts (C,) of all training and validation images say what guessing reaches; without them the examples of
+    ``before`` do. Findings name classes by ``class_names``, if given. ``checks`` is a preset or
+    ``Thresholds``. A complete loop is in docs/checks.md.
     """
 
     def __init__(
@@ -50,6 +52,9 @@ class Babysitter:
         loss_function: LossFunction | None = None,
         forward: Forward | None = None,
         configuration: Mapping[str, Any] | None = None,
+        train_class_counts: Sequence[int] = (),
+        val_class_counts: Sequence[int] = (),
+        class_names: Sequence[str] = (),
         checks: Preset | Thresholds = "standard",
     ) -> None:
         self._model = model
@@ -66,6 +71,9 @@ class Babysitter:
                 epochs=epochs,
                 steps_per_epoch=steps_per_epoch,
                 settings=configuration or {},
+                train_class_counts=train_class_counts,
+                val_class_counts=val_class_counts,
+                class_names=class_names,
             )
         )
         """Every number that the checks read; ``hpo.checks.judge.replay`` judges them again."""
@@ -173,8 +181,12 @@ class Babysitter:
         val_loss: float = math.nan,
         val_accuracy: float = math.nan,
         val_images: int | None = None,
+        val_predicted_counts: Sequence[int] = (),
     ) -> Finding | None:
-        """Take the numbers of a finished epoch (losses in nats, accuracies in [0, 1]); else like ``step``."""
+        """Take the numbers of a finished epoch (losses in nats, accuracies in [0, 1]); else like ``step``.
+
+        ``val_predicted_counts`` (C,) is how many validation images were predicted as each class.
+        """
         if not self._limits.watch:
             return None
         waiting = self._take_losses()
@@ -182,7 +194,15 @@ class Babysitter:
         number = len(self.seen.curve) + 1
         self.seen.val_images = val_images or self.seen.val_images
         self.seen.curve.append(
-            EpochFacts(number, self.seen.steps, train_loss, train_accuracy, val_loss, val_accuracy)
+            EpochFacts(
+                number,
+                self.seen.steps,
+                train_loss,
+                train_accuracy,
+                val_loss,
+                val_accuracy,
+                tuple(map(int, val_predicted_counts)),
+            )
         )
         self._hooks.end_epoch(number)
         return self._fatal(self._add(self._judge.during(self.seen)))

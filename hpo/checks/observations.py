@@ -46,6 +46,12 @@ class Setup:
     """Batch norms whose running statistics never change (momentum 0)."""
     maximizes: bool = False
     """Whether the optimizer maximizes."""
+    train_class_counts: tuple[int, ...] = ()
+    """(C,) training images of each class; empty if unknown."""
+    val_class_counts: tuple[int, ...] = ()
+    """(C,) validation images of each class; empty if unknown."""
+    class_names: tuple[str, ...] = ()
+    """The names of the labels 0 .. C - 1; empty if unknown."""
 
     @property
     def total_steps(self) -> int | None:
@@ -271,6 +277,8 @@ class EpochFacts:
     train_accuracy: float
     val_loss: float
     val_accuracy: float
+    val_predicted_counts: tuple[int, ...] = ()
+    """(C,) validation images that were predicted as each class; empty if unknown."""
 
 
 Numbers = Annotated[

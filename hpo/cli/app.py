@@ -44,6 +44,7 @@ from hpo.cli.commands.transfer import export_study, import_study
 from hpo.cli.commands.worker import worker
 from hpo.cli.commands.workers import workers
 from hpo.cli.options import with_ray_address
+from hpo.cli.output import READER_LEFT, OutputLostError, lost_output, standard_streams
 from hpo.errors import HpoError
 from hpo.redact import Redacted, holds_password
 
@@ -146,26 +147,36 @@ def options(
 
 def main() -> NoReturn:
     """Run the ``hpo`` program."""
-    code = run_command(sys.argv[1:])
-    if any(thread.daemon for thread in threading.enumerate()):
-        _leave(code)
+    with standard_streams() as streams:
+        try:
+            code = run_command(sys.argv[1:])
+            code = code or _of_output(lost_output(streams))
+        except OutputLostError as lost:
+            code = _of_output(lost_output(streams) or lost)
+        if any(thread.daemon for thread in threading.enumerate()):
+            os._exit(code)  # Python's own shutdown aborts if a daemon thread is inside C++ code
     sys.exit(code)
 
 
-def _leave(code: int) -> NoReturn:
-    """End the process at once: Python's own shutdown aborts if a daemon thread is inside C++ code."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # its reader is gone, or it is closed
-            stream.flush()
-    os._exit(code)
+def _of_output(lost: OutputLostError | None) -> int:
+    """Return the exit code for what could not be written to the standard streams, and say so."""
+    if lost is None:
+        return 0
+    if lost.exit_code != READER_LEFT:  # a reader that has seen enough is no error
+        _print_error(str(lost))
+    return lost.exit_code
 
 
 def run_command(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code: 0, 1 (failure), 2 (user error), 130 (Ctrl-C)."""
+    """Run one command and return its exit code: 0, 1 (failure), 2 (user error), 129, 130 or 143 (signals).
+
+    Raises ``OutputLostError`` if a standard stream cannot be written.
+    """
     arguments, debug = _without_debug(arguments)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # without Unicode a sparkline becomes question marks
+            # A terminal without Unicode shows question marks; files and programs get UTF-8 on any system.
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
     with contextlib.redirect_stderr(cast(TextIO, Redacted(sys.stderr))):
         if any(map(holds_password, arguments)):
             _warn_of_password()
@@ -212,4 +223,5 @@ def _warn_of_password() -> None:
 def _print_error(message: str, hint: str = "") -> None:
     from hpo.cli.console import print_error
 
-    print_error(message, hint)
+    with contextlib.suppress(OutputLostError):  # the exit code tells the same
+        print_error(message, hint)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 import sys
-from typing import Any
+from io import TextIOWrapper
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
 
-from hpo.reporting.formatting import printable as printable
+from hpo.escaping import printable as printable
 
 _PIPE_COLUMNS = 10_000  # lines in a pipe or a file are for programs and grep: never wrap them
 
@@ -23,6 +24,13 @@ def stdout() -> Console:
 def stderr() -> Console:
     """Return the console for progress, hints and errors."""
     return _console(stderr=True)
+
+
+def data_output() -> TextIO:
+    """Return standard output for data, which are UTF-8 whatever the terminal's encoding."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    return sys.stdout
 
 
 def print_line(text: str) -> None:
@@ -38,7 +46,7 @@ def print_title(console: Console, text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print indented JSON on stdout."""
-    sys.stdout.write(f"{to_json(value)}\n")
+    data_output().write(f"{to_json(value)}\n")
 
 
 def print_warning(message: str) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from hpo.config.configuration import Configuration
 from hpo.config.study import StudySpec
 from hpo.data import synthetic
@@ -38,6 +40,12 @@ class Dataset:
     fingerprint: str
     origin: str
     warnings: tuple[str, ...] = ()
+
+    @property
+    def class_counts(self) -> list[int]:
+        """How many training images each class has, before any are held out (C,)."""
+        counts: list[int] = np.bincount(self.train_labels, minlength=len(self.classes)).tolist()
+        return counts
 
 
 def resolve_auto(settings: Settings) -> tuple[Literal["cifar10", "synthetic"], str]:

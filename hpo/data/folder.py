@@ -19,7 +19,7 @@ from hpo.data.images import DecodedImage, decode_images
 from hpo.data.layout import LayoutError, class_folders, find_layout
 from hpo.data.progress import progress_bar
 from hpo.data.survey import ClassSurvey, Survey
-from hpo.data.walk import left_out_sentence, walk_images
+from hpo.data.walk import is_image, is_passed_over, left_out_sentence, walk_images
 from hpo.errors import DataError
 from hpo.files import path_text
 
@@ -96,11 +96,13 @@ def list_images(root: Path) -> Listing:
     classes = tuple(train)
     if layout.test is None:
         kept, held_out = _hold_out(layout.train, train)
-        return Listing(classes, kept, held_out, True, (*layout.warnings, *left_out_sentence(left_out)))
+        warnings = (*layout.warnings, *_loose(root, layout.train), *left_out_sentence(left_out))
+        return Listing(classes, kept, held_out, True, warnings)
     test_folders = class_folders(layout.test)
     _check_same_classes(layout.train, train_folders.keys(), layout.test, test_folders.keys())
     test = _list_classes(test_folders, left_out)
-    warnings = (*layout.warnings, *left_out_sentence(left_out))
+    loose = _loose(root, layout.train, layout.test)
+    warnings = (*layout.warnings, *loose, *left_out_sentence(left_out))
     return Listing(classes, _flat(train), _flat(test), False, warnings)
 
 
@@ -113,6 +115,14 @@ def _list_classes(folders: Mapping[str, Path], left_out: Counter[str]) -> dict[s
             f"no images in class folder {', '.join(empty)}: add images, or remove what is not a class"
         )
     return found
+
+
+def _loose(*folders: Path) -> Iterator[str]:
+    """Yield how many images are beside the class folders of each folder."""
+    for folder in dict.fromkeys(folders):
+        count = sum(is_image(path.name) and not is_passed_over(path.name) for path in folder.iterdir())
+        if count:
+            yield f"images directly in {folder}, without a class, are left out: {count:,}"
 
 
 def _scan(folder: Path, class_name: str, left_out: Counter[str]) -> Iterator[ImageFile]:
@@ -162,12 +172,14 @@ def _name_hash(file: ImageFile, root: Path) -> bytes:
 
 def _decode(root: Path, listing: Listing) -> Decoded:
     label = {name: i for i, name in enumerate(listing.classes)}
-    parts = {
-        name: _Part(name, files, root) for name, files in (("train", listing.train), ("test", listing.test))
-    }
+    survey = Survey()
+    damaged: list[str] = []
+    test = _Part("test", listing.test, root, survey, damaged)
+    train = _Part("train", listing.train, root, survey, damaged, following=test)
     return Decoded(
-        **{name: DecodedSplit(_labels(part.files, label), part.chunks()) for name, part in parts.items()},
-        warnings=lambda: tuple(sentence for part in parts.values() for sentence in part.warnings()),
+        DecodedSplit(_labels(listing.train, label), train.chunks()),
+        DecodedSplit(_labels(listing.test, label), test.chunks()),
+        lambda: (*train.classes.sentences("train"), *test.classes.sentences("test"), *survey.sentences()),
     )
 
 
@@ -176,41 +188,51 @@ def _labels(files: list[ImageFile], label: dict[str, int]) -> Labels:
 
 
 class _Part:
-    """The images of train or test, decoded chunk by chunk, and what is noticed on the way."""
+    """The images of train or test, decoded chunk by chunk."""
 
-    def __init__(self, name: str, files: list[ImageFile], root: Path) -> None:
-        self.files = files
+    def __init__(
+        self,
+        name: str,
+        files: list[ImageFile],
+        root: Path,
+        survey: Survey,
+        damaged: list[str],
+        following: _Part | None = None,
+    ) -> None:
         self._name = name
+        self._files = files
         self._root = root
-        self._images = Survey()
-        self._classes = ClassSurvey()
-        self._damaged: list[str] = []
+        self._survey = survey
+        self._damaged = damaged
+        self._following = following
+        self.classes = ClassSurvey()
 
     def chunks(self) -> Iterator[Bytes]:
-        """Yield images (n, 3, 32, 32). Raises ``DataError`` that names the images that cannot be used."""
-        what = f"decoding {self._name} images of {path_text(self._root)} ({len(self.files):,})"
-        with progress_bar(what, len(self.files)) as advance, ThreadPoolExecutor() as pool:
-            for start in range(0, len(self.files), _CHUNK):
-                chunk = self.files[start : start + _CHUNK]
-                decoded = decode_images((Path(file.path) for file in chunk), pool)
-                usable = [each for each in map(self._noticed, chunk, decoded) if each]
-                if not self._damaged:  # otherwise the rest is read only to name every damaged image at once
-                    yield np.stack([image.pixels for image in usable])
-                advance(len(chunk))
+        """Yield images (n, 3, 32, 32). Raises ``DataError`` that names all images that cannot be used."""
+        yield from self._read()
+        if self._damaged and self._following:  # read it only to name its damaged images, too
+            for _ in self._following.chunks():
+                pass
         if self._damaged:
             raise DataError(_damage_report(self._damaged))
 
-    def warnings(self) -> Iterator[str]:
-        """Yield what was noticed, after the last chunk."""
-        yield from self._classes.sentences(self._name)
-        yield from self._images.sentences()
+    def _read(self) -> Iterator[Bytes]:
+        what = f"decoding {self._name} images of {path_text(self._root)} ({len(self._files):,})"
+        with progress_bar(what, len(self._files)) as advance, ThreadPoolExecutor() as pool:
+            for start in range(0, len(self._files), _CHUNK):
+                chunk = self._files[start : start + _CHUNK]
+                decoded = decode_images((Path(file.path) for file in chunk), pool)
+                usable = [each for each in map(self._noticed, chunk, decoded) if each]
+                if not self._damaged:
+                    yield np.stack([image.pixels for image in usable])
+                advance(len(chunk))
 
     def _noticed(self, file: ImageFile, image: DecodedImage | str) -> DecodedImage | None:
         if isinstance(image, str):
             self._damaged.append(f"{file.path}: {image}")
             return None
-        self._images.add(file.path, image.remarks)
-        self._classes.add(file.class_name, image)
+        self._survey.add(file.path, image.remarks)
+        self.classes.add(file.class_name, image)
         return image
 
 

@@ -148,6 +148,17 @@ def _stratified_order(labels: Labels, key: Key) -> Labels:
     return np.argsort(position, kind="stable").astype(np.int64)
 
 
+def held_out_counts(class_counts: Sequence[int], val_fraction: float) -> list[int]:
+    """Return how many images of each class ``split`` holds out for validation, given those of a data set.
+
+    Exact if the images are sorted by class, as those of a folder are; otherwise within one.
+    """
+    labels = np.repeat(np.arange(len(class_counts)), class_counts)
+    held_out = _stratified_order(labels, Key(0))[: round(len(labels) * val_fraction)]
+    counts: list[int] = np.bincount(labels[held_out], minlength=len(class_counts)).tolist()
+    return counts
+
+
 def split_key(seed: Key) -> Key:
     """Return the key of a study's split, which all trials share."""
     return seed / "split"

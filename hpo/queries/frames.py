@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Boolean, Column, DateTime, Double, Engine, Integer, Table, Text, select
 
 from hpo.errors import UserError
-from hpo.queries.saved_queries import run_query
+from hpo.queries.result_kinds import Kind
+from hpo.queries.saved_queries import query_kinds, run_query
 from hpo.queries.sql import TIMEOUT_SECONDS, Value
 from hpo.settings import settings
 from hpo.storage.engine import reading
@@ -26,6 +28,13 @@ _DTYPES: dict[type[Any], str] = {
     Text: "string",
     DateTime: "datetime64[us]",
     Double: "float64",
+}
+_KINDS: dict[Kind | None, str] = {
+    "boolean": "boolean",
+    "integer": "Int64",
+    "number": "float64",
+    "text": "string",
+    "time": "datetime64[us]",
 }
 _ORDER = ("study", "number", "rank", "epoch", "step", "position", "attempt", "param")
 
@@ -108,6 +117,10 @@ class Results:
         pandas = _pandas()
         columns, rows = run_query(self._url, sql_or_name, params, timeout)
         frame: DataFrame = pandas.DataFrame.from_records(list(rows), columns=columns)
+        for name, kind in zip(columns, query_kinds(self._url, sql_or_name, params), strict=False):
+            if kind in _KINDS and columns.count(name) == 1:
+                with suppress(TypeError, ValueError):  # a column of SQLite may have any value
+                    frame[name] = frame[name].astype(pandas.api.types.pandas_dtype(_KINDS[kind]))
         return frame
 
     def close(self) -> None:

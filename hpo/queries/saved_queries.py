@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hpo.config.suggestions import did_you_mean
 from hpo.errors import QueryError, UnknownStudyError
+from hpo.queries.result_kinds import Kind, result_kinds
 from hpo.queries.sql import TIMEOUT_SECONDS, Parameters, Rows, Value, run_sql
 from hpo.queries.sql_text import parameter_names
 from hpo.storage.studies import unknown_study, unknown_trial
@@ -105,14 +106,24 @@ def run_query(
     ``:study`` is optional if the database has only one study. Raises ``UnknownStudyError`` for an unknown
     study and ``UserError`` for an unknown trial number in a saved query.
     """
-    given = dict(params or {})
+    return run_sql(url, *_statement(url, sql_or_name, params or {}), timeout)
+
+
+def query_kinds(url: str, sql_or_name: str, params: Parameters | None = None) -> list[Kind | None]:
+    """Return the kinds of the columns that ``run_query`` gives; see ``result_kinds``."""
+    return result_kinds(url, *_statement(url, sql_or_name, params or {}))
+
+
+def _statement(url: str, sql_or_name: str, params: Parameters) -> tuple[str, dict[str, Value]]:
+    """Return the SQL, and all of its parameters."""
+    given = dict(params)
     if not _NAME.fullmatch(sql_or_name.strip()):
         wanted = parameter_names(sql_or_name)
         if _STUDY in wanted and _STUDY not in given:
             given[_STUDY] = _only_study(_studies(url))
-        return run_sql(url, sql_or_name, given, timeout)
+        return sql_or_name, given
     ready = saved_query(sql_or_name.strip())
-    return run_sql(url, ready.sql, _fill(url, ready, given), timeout)
+    return ready.sql, _fill(url, ready, given)
 
 
 def _parameter(match: re.Match[str]) -> Parameter:

@@ -93,8 +93,32 @@ def _refuse_volatile(connection: psycopg.Connection[Any], functions: set[str]) -
         raise QueryError(f"{ONLY_READS}; {found[0]} may do more than read")
 
 
+def result_types(url: URL, sql: str) -> list[str]:
+    """Return the name of each result column's type; a sum has the type of what is summed."""
+    names = parameter_names(sql)
+    # The sum of a bigint is a numeric, which does not say whether it has decimals.
+    numbered = re.sub(
+        r"(?i)\bsum(?=\s*\()", "max", replace_parameters(sql, lambda name: f"${names.index(name) + 1}")
+    )
+    try:
+        with closing(_connect(url, timeout=5.0)) as connection:
+            prepared = _prepared(connection, numbered)
+            types = "SELECT typname FROM pg_type WHERE oid = %s"
+            oids = [prepared.ftype(i) for i in range(prepared.nfields)]
+            found = {oid: connection.execute(types, [oid]).fetchone() for oid in set(oids)}
+            return [row[0] if (row := found[oid]) else "" for oid in oids]
+    except psycopg.Error as error:
+        raise _explained(url, error) from error
+
+
 def _columns(connection: psycopg.Connection[Any], sql: str) -> tuple[str, ...]:
     """Return the result's columns, which a stream without rows lacks; refuses a second statement."""
+    prepared = _prepared(connection, sql)
+    encoding = connection.info.encoding
+    return tuple((prepared.fname(i) or b"").decode(encoding) for i in range(prepared.nfields))
+
+
+def _prepared(connection: psycopg.Connection[Any], sql: str) -> Any:
     encoding = connection.info.encoding
     # Not pgconn.prepare: it would keep Ctrl-C waiting for as long as another session holds a lock.
     connection.pgconn.send_prepare(b"", sql.encode(encoding))
@@ -103,7 +127,7 @@ def _columns(connection: psycopg.Connection[Any], sql: str) -> tuple[str, ...]:
         prepared = connection.pgconn.describe_prepared(b"")
     if prepared.status != pq.ExecStatus.COMMAND_OK:
         raise psycopg.errors.error_from_result(prepared, encoding)
-    return tuple((prepared.fname(i) or b"").decode(encoding) for i in range(prepared.nfields))
+    return prepared
 
 
 def _explained(url: URL, error: psycopg.Error) -> QueryError | StorageError:

@@ -137,6 +137,7 @@ def _create(connection: Connection, spec: StudySpec, dataset: Dataset) -> int:
             dataset_origin=dataset.origin,
             classes=len(dataset.classes),
             train_images=len(dataset.train_labels),
+            class_counts=dataset.class_counts,
             created_at=utc_now(),
         )
     )

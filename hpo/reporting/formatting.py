@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,14 +10,23 @@ from hpo.config.fields import setting as setting
 from hpo.counting import counted as counted
 from hpo.queries.stages import StagesStatus
 
-# Names and messages come from a database; control characters could rewrite a terminal.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What starts a formula in a spreadsheet, also in full width."""
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-def printable(text: str) -> str:
-    """Escape control characters, as in ``\\x1b``."""
-    return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+def spreadsheet_cell(value: Any) -> Any:
+    """Return a value for a CSV file: a text that spreadsheets take for a formula gets a ``'`` before it.
+
+    Numbers, also in words such as ``-0.5``, stay as they are. Source: OWASP, "CSV Injection".
+    """
+    if not isinstance(value, str) or not value.startswith(_FORMULA):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def sparkline(values: Sequence[float], low: float, high: float, width: int = 20) -> str:

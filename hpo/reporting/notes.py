@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from hpo.checks.causes import HEALTHY, evidence
 from hpo.config.study import TEST
+from hpo.escaping import printable
 from hpo.queries.study import StudyOverview, TrialSummary
 from hpo.records import StudyFinding
 from hpo.reporting import formatting
@@ -21,7 +22,7 @@ _SHOWN = 5
 
 def escaped(text: str) -> str:
     """Escape Markdown: names and messages may contain anything."""
-    return _MARKED.sub(r"\\\1", " ".join(formatting.printable(text).split()))
+    return _MARKED.sub(r"\\\1", " ".join(printable(text).split()))
 
 
 def has_problem(trial: TrialSummary) -> bool:

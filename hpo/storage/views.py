@@ -159,5 +159,7 @@ def _type_of(source: str, column: str) -> TypeEngine[Any]:
 _VIEWS = MetaData()
 for _view in VIEWS:
     Table(_view, _VIEWS, *_typed_columns(_view))
-VIEW_TABLES: dict[str, Table] = {view: _VIEWS.tables[view] for view in VIEWS if view != "hpo_known_trial"}
+ALL_VIEW_TABLES: dict[str, Table] = {view: _VIEWS.tables[view] for view in VIEWS}
+"""Every view, by name."""
+VIEW_TABLES: dict[str, Table] = {view: ALL_VIEW_TABLES[view] for view in VIEWS if view != "hpo_known_trial"}
 """Every view that people query, by name."""

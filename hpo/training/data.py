@@ -44,6 +44,11 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def class_counts(self, classes: int) -> tuple[int, ...]:
+        """Return how many of the images each class has (C,)."""
+        labels = self.labels.index_select(0, self.rows)
+        return tuple(torch.bincount(labels, minlength=classes).tolist())
+
     def batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Return images (B, 3, 32, 32) float32, preprocessed, and labels (B,) at ``positions`` (B,)."""
         rows = self.rows.index_select(0, positions)
@@ -62,8 +67,13 @@ class TrialData:
 
     train: ImageSet
     val: ImageSet
-    classes: int
+    class_names: tuple[str, ...]
     preprocessor: Preprocessor
+
+    @property
+    def classes(self) -> int:
+        """Return the number of classes."""
+        return len(self.class_names)
 
 
 _Key: TypeAlias = tuple[object, ...]
@@ -124,7 +134,7 @@ def _prepare(configuration: Configuration, dataset: Dataset, split: Split, devic
         train, val = _apart(done, labels, train_rows, val_rows)
     else:
         train, val = (ImageSet(pixels, labels, rows, preprocessor) for rows in (train_rows, val_rows))
-    data = TrialData(train, val, len(dataset.classes), preprocessor)
+    data = TrialData(train, val, dataset.classes, preprocessor)
     release_freed_memory()
     return data
 

@@ -76,6 +76,7 @@ class _Training:
             seconds=steps.seconds + time.perf_counter() - evaluated,
             images=steps.images,
             images_per_second=steps.images / steps.seconds,
+            val_predicted_counts=validation.predicted_counts,
         )
 
     def step(self, step: int, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

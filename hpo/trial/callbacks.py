@@ -47,10 +47,13 @@ def make_babysitter(setup: TrialSetup, limits: Thresholds) -> Babysitter:
         setup.model,
         setup.optimizer,
         classes=setup.data.classes,
+        class_names=setup.data.class_names,
         epochs=setup.configuration.epochs,
         steps_per_epoch=setup.steps_per_epoch,
         forward=setup.forward,
         configuration=setup.configuration.applicable(),
+        train_class_counts=setup.data.train.class_counts(setup.data.classes),
+        val_class_counts=setup.data.val.class_counts(setup.data.classes),
         checks=limits,
     )
 
@@ -84,6 +87,7 @@ class BabysitterCallback(Callback):
             val_loss=result.val_loss,
             val_accuracy=result.val_accuracy,
             val_images=self._val_images,
+            val_predicted_counts=result.val_predicted_counts,
         )
 
 

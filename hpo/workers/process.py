@@ -21,7 +21,7 @@ from hpo.heartbeat import publish_to
 from hpo.limits import ControlGroups, memory
 from hpo.redact import redact
 from hpo.settings import settings
-from hpo.signals import StopRequestedError, stop_on_signals
+from hpo.signals import StopRequestedError, stop_on_signals, waiting_for_children
 from hpo.storage.attempts import OUT_OF_MEMORY
 from hpo.trial.output import capture_to, tail
 from hpo.workers.messages import (
@@ -101,9 +101,9 @@ class WorkerProcess:
         output = of_last_trial = ""
         with suppress(OSError):
             of_last_trial = redact(tail(self.output))
-            output = redact(self.output.read_text(errors="replace")).strip()
+            output = redact(self.output.read_text(encoding="utf-8", errors="replace")).strip()
         if output:
-            self.output.write_text(output + "\n")
+            self.output.write_text(output + "\n", encoding="utf-8")
             self.keeps_output = True
             last_lines = output.splitlines()[-_REPORTED_LINES:]
             message = "\n".join([message, *last_lines, f"full output: {self.output}"])
@@ -172,12 +172,13 @@ class ProcessPool:
 def open_process_pool(order: WorkOrder) -> Iterator[ProcessPool]:
     """Provide ``order.workers`` local processes, which end with the block."""
     folder = Path(tempfile.mkdtemp(prefix="hpo-run-"))
-    pool = ProcessPool(order, folder)
-    try:
-        yield pool
-    finally:
-        pool.end()
-        pool.remove_output()
+    with waiting_for_children():
+        pool = ProcessPool(order, folder)
+        try:
+            yield pool
+        finally:
+            pool.end()
+            pool.remove_output()
 
 
 @contextmanager

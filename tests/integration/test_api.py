@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import hpo
+from hpo.cli.app import run_command
 from hpo.errors import StudyFileError, UnknownStudyError
 from hpo.events import RunSummary
 from hpo.queue.scheduling import open_studies
@@ -59,6 +63,29 @@ def test_submit_takes_a_mapping_with_changes(storage_url: str) -> None:
     with hpo.load("mine", storage_url) as study:
         assert study.status().summary.waiting == 3
         assert study.results().empty and study.curves().empty
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_submit_warns_about_images_before_training(
+    storage_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From Python and on the command line, also when the images are in the cache."""
+    for name in ("bar", "disc"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for number in range(8):
+            path = tmp_path / "images" / name / f"{number}.png"
+            Image.new("L", (32, 32), number if name == "bar" else 0).save(path)
+    fixed = {**STUDY["fixed"], "dataset": "folder", "data_root": str(tmp_path / "images")}
+    study = {**STUDY, "fixed": {**fixed, "train_images": 8, "batch_size": 4, "val_fraction": 0.3}}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        hpo.submit(study, storage_url).close()
+    (tmp_path / "mine.yaml").write_text(json.dumps(study))
+    assert run_command(["submit", str(tmp_path / "mine.yaml"), "--json", "--storage", storage_url]) == 0
+    shown, said = capsys.readouterr()
+    assert json.loads(shown)["warnings"] == [str(each.message) for each in caught]
+    assert "warning: class disc: all 7 train images are the same picture" in said
+    assert "warning: class bar: each of its 7 train images is of a single color" in said
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)

@@ -24,6 +24,9 @@ def read_setup(
     epochs: int | None,
     steps_per_epoch: int | None,
     settings: Mapping[str, Any],
+    train_class_counts: Sequence[int] = (),
+    val_class_counts: Sequence[int] = (),
+    class_names: Sequence[str] = (),
 ) -> Setup:
     """Read the facts of a training that is about to start."""
     named = dict(model.named_parameters())
@@ -52,6 +55,9 @@ def read_setup(
             if isinstance(module, NORMS) and module.track_running_stats and module.momentum == 0
         ),
         maximizes=any(group.get("maximize", False) for group in optimizer.param_groups),
+        train_class_counts=tuple(map(int, train_class_counts)),
+        val_class_counts=tuple(map(int, val_class_counts)),
+        class_names=tuple(class_names),
     )
 
 

@@ -6,7 +6,7 @@ Source: CS231n lecture 6: no gap and two low accuracies call for a larger networ
 from __future__ import annotations
 
 from hpo.checks.base import warn
-from hpo.checks.derived import excessive_setting
+from hpo.checks.derived import excessive_setting, share_above_chance
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Remedy
@@ -22,8 +22,7 @@ def underfitting(seen: Observations, limits: Thresholds) -> list[Finding]:
     if not curve:
         return []
     best = max(curve, key=lambda epoch: epoch.train_accuracy)
-    chance = 1 / seen.setup.classes
-    share = (max(best.train_accuracy, best.val_accuracy) - chance) / (1 - chance)
+    share = share_above_chance(seen, best)
     limit = limits.underfit_accuracy
     if excessive_setting(seen) is not None:
         limit *= _HEAVY

@@ -43,6 +43,7 @@ def predict(
     if as_csv and as_json:
         raise UserError("give --csv or --json, not both")
     from hpo.artifacts.model import load_exported
+    from hpo.cli.console import data_output
     from hpo.cli.views.rows import WRITERS
     from hpo.data.walk import image_paths
     from hpo.training.device import resolve_device
@@ -53,10 +54,10 @@ def predict(
     predictions = tally.counting(model.predict_files(found.paths, top, batch))
     shown = min(top, len(model.labels))
     if as_json:
-        WRITERS["json"](sys.stdout, _OBJECT, map(_object, predictions))
+        WRITERS["json"](data_output(), _OBJECT, map(_object, predictions))
     else:
         rows = (_flat(each, shown) for each in predictions)
-        WRITERS["csv" if as_csv else "table"](sys.stdout, _header(shown), rows)
+        WRITERS["csv" if as_csv else "table"](data_output() if as_csv else sys.stdout, _header(shown), rows)
     sys.stdout.flush()  # before the notes on stderr
     tally.report(len(found.paths))
 

@@ -7,12 +7,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hpo.cli.options import OutputFile, Storage, storage_url
 from hpo.errors import UserError
+
+if TYPE_CHECKING:
+    from hpo.queries.result_kinds import Kind
 
 
 class Format(StrEnum):
@@ -64,7 +67,7 @@ def query(
     leaderboard, and params (of every Optuna study in the database).
     """
     from hpo.cli.views.rows import parameters
-    from hpo.queries.saved_queries import run_query, saved_query
+    from hpo.queries.saved_queries import query_kinds, run_query, saved_query
 
     wanted = output_format or _format_of(output)
     if list_queries:
@@ -75,9 +78,11 @@ def query(
     if show:
         sys.stdout.write(saved_query(sql).sql)
         return
-    columns, rows = run_query(storage_url(storage), sql, parameters(params or []), timeout)
+    url, values = storage_url(storage), parameters(params or [])
+    columns, rows = run_query(url, sql, values, timeout)
     with closing(rows):
-        _write(wanted, output, columns, rows)
+        kinds = query_kinds(url, sql, values) if wanted is Format.parquet else []
+        _write(wanted, output, columns, rows, kinds)
 
 
 def _format_of(output: Path | None) -> Format:
@@ -104,7 +109,7 @@ def _write_list(wanted: Format, output: Path | None) -> None:
     ]
     header = ["name", "question", "parameters"]
     if wanted is not Format.table or output is not None:
-        _write(wanted, output, header, iter(listed))
+        _write(wanted, output, header, iter(listed), ["text"] * len(header))
         return
     console = stdout()
     columns = {name: [Text(row[i]) for row in listed] for i, name in enumerate(header)}
@@ -112,30 +117,40 @@ def _write_list(wanted: Format, output: Path | None) -> None:
 
 
 def _write(
-    wanted: Format, output: Path | None, columns: Sequence[str], rows: Iterator[tuple[Any, ...]]
+    wanted: Format,
+    output: Path | None,
+    columns: Sequence[str],
+    rows: Iterator[tuple[Any, ...]],
+    kinds: Sequence[Kind | None],
 ) -> None:
     if wanted is Format.parquet:
-        _write_parquet(output, columns, rows)
+        _write_parquet(output, columns, rows, kinds)
         return
+    from hpo.cli.console import data_output
     from hpo.cli.views.rows import WRITERS
     from hpo.files import replacing
 
     writer = WRITERS[wanted.value]
     if output is None:
-        writer(sys.stdout, columns, rows)
+        writer(sys.stdout if wanted is Format.table else data_output(), columns, rows)
         return
     with replacing(output) as file:
         writer(file, columns, rows)
 
 
-def _write_parquet(output: Path | None, columns: Sequence[str], rows: Iterator[tuple[Any, ...]]) -> None:
-    from hpo.cli.views.rows import write_parquet
+def _write_parquet(
+    output: Path | None,
+    columns: Sequence[str],
+    rows: Iterator[tuple[Any, ...]],
+    kinds: Sequence[Kind | None],
+) -> None:
+    from hpo.cli.views.parquet import write_parquet
     from hpo.files import replacing_bytes
 
     if output is not None:
         with replacing_bytes(output) as file:
-            write_parquet(file, columns, rows)
+            write_parquet(file, columns, rows, kinds)
         return
     if sys.stdout.isatty():
         raise UserError("parquet cannot be shown on a terminal: add -o FILE, or > FILE")
-    write_parquet(sys.stdout.buffer, columns, rows)
+    write_parquet(sys.stdout.buffer, columns, rows, kinds)

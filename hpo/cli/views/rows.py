@@ -1,30 +1,25 @@
-"""Write the rows of a query as a table, JSON, CSV, Markdown or Parquet, as they arrive."""
+"""Write the rows of a query as a table, JSON, CSV or Markdown, as they arrive."""
 
 from __future__ import annotations
 
 import csv
 import json
-import pickle
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from itertools import chain, islice
-from tempfile import SpooledTemporaryFile
-from typing import IO, Any, BinaryIO, TextIO
+from typing import Any, TextIO
 
 from hpo.cli.console import finite, printable
 from hpo.config.parsing.yaml_tree import resolve
-from hpo.errors import QueryError, UserError
+from hpo.errors import QueryError
+from hpo.escaping import markdown
+from hpo.reporting.formatting import spreadsheet_cell
 
 Row = tuple[Any, ...]
 Writer = Callable[[TextIO, Sequence[str], Iterator[Row]], None]
 
 _MEASURED = 200  # rows that decide the width of columns
 _SHORTEST = 16  # columns of text are cut to no less
-_CELLS = 100_000
-"""Values in memory at a time, and in a row group: about 10 MB."""
-_SPOOLED_BYTES = 16 * 2**20
-_LARGEST = 2**63
 
 
 def parameters(given: Sequence[str]) -> dict[str, str | int | float | None]:
@@ -79,18 +74,18 @@ def write_json(stream: TextIO, columns: Sequence[str], rows: Iterator[Row]) -> N
 
 
 def write_csv(stream: TextIO, columns: Sequence[str], rows: Iterator[Row]) -> None:
-    """Write RFC 4180 with a header; NULL is empty."""
+    """Write RFC 4180 with a header, safe to open in a spreadsheet; NULL is empty."""
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
+    writer.writerow(map(spreadsheet_cell, columns))
+    writer.writerows(map(spreadsheet_cell, row) for row in rows)
 
 
 def write_markdown(stream: TextIO, columns: Sequence[str], rows: Iterator[Row]) -> None:
     """Write a Markdown table."""
-    stream.write(f"| {' | '.join(map(_markdown, columns))} |\n")
+    stream.write(f"| {' | '.join(map(markdown, columns))} |\n")
     stream.write(f"|{'|'.join('---' for _ in columns)}|\n")
     for row in rows:
-        stream.write(f"| {' | '.join(_markdown(_cell(value)) for value in row)} |\n")
+        stream.write(f"| {' | '.join(markdown(_cell(value)) for value in row)} |\n")
 
 
 WRITERS: dict[str, Writer] = {
@@ -99,73 +94,6 @@ WRITERS: dict[str, Writer] = {
     "csv": write_csv,
     "markdown": write_markdown,
 }
-
-
-def write_parquet(file: BinaryIO, columns: Sequence[str], rows: Iterator[Row]) -> None:
-    """Write all rows in memory that does not depend on their number.
-
-    A column's type depends on all its values (SQLite has no fixed types), so rows are spooled to disk first.
-    Raises ``UserError`` without pyarrow, or if two columns have the same name.
-    """
-    pyarrow, parquet = _pyarrow()
-    _refuse_duplicates(columns)
-    kinds: list[set[type]] = [set() for _ in columns]
-    with SpooledTemporaryFile(max_size=_SPOOLED_BYTES) as spool:
-        batches = _spool(spool, rows, kinds, max(1, _CELLS // len(columns)))
-        types = [_arrow_type(pyarrow, each) for each in kinds]
-        schema = pyarrow.schema(list(zip(columns, types, strict=True)))
-        spool.seek(0)
-        with parquet.ParquetWriter(file, schema) as writer:
-            for _ in range(batches):
-                values = zip(*pickle.load(spool), strict=True)
-                arrays = [_array(pyarrow, column, each) for column, each in zip(values, types, strict=True)]
-                writer.write_batch(pyarrow.record_batch(arrays, schema=schema))
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise UserError("parquet needs pyarrow: pip install pyarrow") from None
-    return pyarrow, parquet
-
-
-def _refuse_duplicates(columns: Sequence[str]) -> None:
-    duplicates = sorted({name for name in columns if list(columns).count(name) > 1})
-    if duplicates:
-        raise UserError(f"two columns are named {duplicates[0]}: rename one ({duplicates[0]} AS ...)")
-
-
-def _spool(spool: IO[bytes], rows: Iterator[Row], kinds: list[set[type]], size: int) -> int:
-    """Spool the rows in batches, collect the types of each column, and return the number of batches."""
-    batches = 0
-    while batch := list(islice(rows, size)):
-        for kind, column in zip(kinds, zip(*batch, strict=True), strict=True):
-            kind.update(map(type, column))
-            if int in kind and any(
-                type(value) is int and not -_LARGEST <= value < _LARGEST for value in column
-            ):
-                kind.add(str)
-        pickle.dump(batch, spool, pickle.HIGHEST_PROTOCOL)
-        batches += 1
-    return batches
-
-
-def _arrow_type(pyarrow: Any, kinds: set[type]) -> Any:
-    found = kinds - {type(None)}
-    if not found:
-        return pyarrow.null()
-    if found <= {int, float}:
-        return pyarrow.float64() if float in found else pyarrow.int64()
-    types = {bool: pyarrow.bool_(), datetime: pyarrow.timestamp("us"), bytes: pyarrow.binary()}
-    return types.get(next(iter(found)), pyarrow.string()) if len(found) == 1 else pyarrow.string()
-
-
-def _array(pyarrow: Any, column: Sequence[Any], arrow_type: Any) -> Any:
-    if arrow_type == pyarrow.string():
-        column = [None if value is None else str(value) for value in column]
-    return pyarrow.array(column, type=arrow_type)
 
 
 def _fit(widths: list[int], right: Sequence[bool], terminal: int) -> bool:
@@ -208,7 +136,3 @@ def _cell(value: Any) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _markdown(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

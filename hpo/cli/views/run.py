@@ -8,7 +8,7 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import Any
 
-from hpo.cli.console import stdout
+from hpo.cli.console import data_output, stdout
 from hpo.cli.database import results
 from hpo.cli.views.diagnosis import as_dict
 from hpo.cli.views.lines import JsonLines, Lines
@@ -76,7 +76,7 @@ class JsonRunView:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._lines = JsonLines(sys.stdout)
+        self._lines = JsonLines(data_output())
 
     def __enter__(self) -> JsonRunView:
         return self

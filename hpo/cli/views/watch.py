@@ -14,6 +14,7 @@ from rich.text import Text
 
 from hpo.cli.console import printable, stdout
 from hpo.cli.database import results
+from hpo.cli.output import check_reader
 from hpo.cli.views.live import draw
 from hpo.cli.views.progress import RunningTrial, RunProgress
 from hpo.errors import StorageError
@@ -69,6 +70,7 @@ def _as_lines(_console: Console, snapshots: Iterator[StudyNow | str]) -> None:
         if line != last:
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
+        check_reader()  # of `| head -1`: the next line may be hours away
         last = line
 
 

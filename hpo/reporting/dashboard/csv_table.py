@@ -14,6 +14,8 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from hpo.reporting.formatting import spreadsheet_cell
+
 
 def csv_answer(storage: BaseStorage, study_id: int) -> HTTPResponse:
     """Answer with optuna-dashboard's table as a download; ``?trial_ids=1,2`` selects trials by number."""
@@ -56,8 +58,9 @@ def _table(study: Study, trials: Sequence[FrozenTrial]) -> str:
     text = io.StringIO()
     rows = csv.writer(text)
     named = (*(f"Param {name}" for name in params), *(f"UserAttribute {name}" for name in attrs))
-    rows.writerow(["Number", "State", *values, *named])
+    rows.writerow(map(spreadsheet_cell, ["Number", "State", *values, *named]))
     for trial in trials:
         has = (*map(trial.params.get, params), *map(trial.user_attrs.get, attrs))
-        rows.writerow([trial.number, trial.state.name, *(trial.values or [None] * objectives), *has])
+        cells = [trial.number, trial.state.name, *(trial.values or [None] * objectives), *has]
+        rows.writerow(map(spreadsheet_cell, cells))
     return text.getvalue()

@@ -90,7 +90,7 @@ class Program:
                 logits, trained = model(VAL[0]), model(images)
             train_accuracy = float((trained.argmax(1) == labels).float().mean())
             val_accuracy = float((logits.argmax(1) == VAL[1]).float().mean())
-            facts = {
+            facts: dict[str, Any] = {
                 "train_loss": float(torch.stack(losses).mean()),
                 "train_accuracy": train_accuracy,
                 "val_loss": float(F.cross_entropy(logits, VAL[1])),

@@ -161,10 +161,46 @@ def test_ctrl_c_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_command(["studies", "--bundled"]) == 130
 
 
-def test_ascii_terminal_shows_question_marks(demo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+class _Terminal(io.TextIOWrapper):
+    def isatty(self) -> bool:
+        return True
+
+
+def written_to(kind: type[io.TextIOWrapper], arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """Run a command whose standard output has only ASCII; return what it wrote."""
     written = io.BytesIO()
-    with io.TextIOWrapper(written, encoding="ascii") as stream:
+    with kind(written, encoding="ascii") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
-        assert run_command(["show", "demo", "1"]) == 0
+        assert run_command(arguments) == 0
         stream.flush()
-        assert b"val_accuracy ???" in written.getvalue()
+        return written.getvalue()
+
+
+def test_ascii_terminal_shows_question_marks(demo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert b"???" in written_to(_Terminal, ["show", "demo", "1"], monkeypatch)
+
+
+@pytest.mark.parametrize("stream", [_Terminal, io.TextIOWrapper])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["query", "SELECT char(381, 9731) AS word", "--format", "csv"],
+        ["query", "SELECT char(381, 9731) AS word", "--format", "json"],
+        ["query", "SELECT char(381, 9731) AS word", "--format", "markdown"],
+    ],
+)
+def test_data_are_utf8_whatever_the_encoding_of_the_terminal(
+    stream: type[io.TextIOWrapper], arguments: list[str], demo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Ž☃".encode() in written_to(stream, [*arguments, "--storage", demo], monkeypatch)
+
+
+def test_text_in_a_pipe_is_utf8(demo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "█".encode() in written_to(io.TextIOWrapper, ["show", "demo", "1"], monkeypatch)
+
+
+def test_data_of_a_process_without_unicode_are_utf8(demo: str) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
+    command = [sys.executable, "-m", "hpo", "query", "SELECT char(381, 9731) AS word", "--storage", demo]
+    done = subprocess.run([*command, "--format", "csv"], capture_output=True, env=environment, check=True)
+    assert done.stdout.decode() == "word\nŽ☃\n"

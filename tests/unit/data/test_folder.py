@@ -209,8 +209,10 @@ def test_damaged_images_of_all_chunks_are_named_together(root: Path, monkeypatch
     monkeypatch.setattr("hpo.data.folder._CHUNK", 8)
     for number in (0, 19):
         (root / "train" / "dog" / f"{number:03d}.png").write_bytes(b"x")
+    (root / "test" / "cat" / "003.png").write_bytes(b"x")
     with pytest.raises(
-        DataError, match=r"2 images cannot be used(.*\n)+.*dog/000\.png: .*\n.*dog/019\.png: "
+        DataError,
+        match=r"3 images cannot be used(.*\n)+.*dog/000\.png: .*\n.*dog/019\.png: .*\n.*test/cat/003\.png: ",
     ):
         list(folder_source(root).decode().train.chunks)
 
@@ -235,8 +237,8 @@ def test_a_class_of_constant_or_equal_images_is_a_warning(root: Path, make_class
     dogs = root / "train" / "dog"
     assert warnings_of(root) == [
         "class dog: each of its 20 train images is of a single color",
-        f"20 images have a single color: {dogs}/000.png, {dogs}/001.png, {dogs}/002.png and 17 more",
         "class cat: all 4 test images are the same picture",
+        f"20 images have a single color: {dogs}/000.png, {dogs}/001.png, {dogs}/002.png and 17 more",
     ]
 
 
@@ -244,7 +246,9 @@ def test_further_frames_and_left_out_files_are_warnings(root: Path) -> None:
     frames = [Image.radial_gradient("L"), Image.new("L", (256, 256))]
     frames[0].save(root / "train" / "cat" / "film.gif", save_all=True, append_images=frames[1:])
     (root / "train" / "cat" / "phone.heic").touch()
+    (root / "train" / "loose.png").touch()
     assert warnings_of(root) == [
+        f"images directly in {root}/train, without a class, are left out: 1",
         "1 file is left out: not an image format that Pillow reads here (1 .heic)",
         f"1 image has several frames, of which only the first is used: {root}/train/cat/film.gif (2 frames)",
     ]

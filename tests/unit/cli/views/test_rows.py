@@ -40,6 +40,33 @@ def test_table_is_aligned_without_control_characters() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+1+cmd|'/C calc'!A0", "'+1+cmd|'/C calc'!A0"),
+        ("-2+3", "'-2+3"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("＝1", "'＝1"),
+        ("a=1", "a=1"),
+        ("-", "'-"),
+        ("-0.5", "-0.5"),
+        ("+1e-3", "+1e-3"),
+        (-0.5, "-0.5"),
+        (None, ""),
+        ("", ""),
+    ],
+)
+def test_csv_cell_is_no_formula_and_numbers_stay(value: object, cell: str) -> None:
+    stream = io.StringIO()
+    WRITERS["csv"](stream, [str(value), "n"], iter([(value, -1)]))
+    stream.seek(0)
+    header, row = csv.reader(stream)
+    assert row == [cell, "-1"]
+    assert header == ["None" if value is None else cell, "n"]
+
+
 def test_csv_read_back_has_the_same_values() -> None:
     assert list(csv.reader(io.StringIO(written("csv")))) == [
         COLUMNS,
@@ -60,7 +87,7 @@ def test_json_read_back_has_null_for_infinity() -> None:
 
 
 def test_markdown_escapes_markup() -> None:
-    assert written("markdown").splitlines()[3] == '| 11 | said "no", then\\\\nstopped \\| &lt;b> |  |'
+    assert written("markdown").splitlines()[3] == '| 11 | said "no", then\\\\nstopped \\| \\<b\\> |  |'
 
 
 def test_empty_result_is_a_heading() -> None:

@@ -11,7 +11,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from hpo.cli.views import rows as writer
+from hpo.cli.views import parquet as writer
 from hpo.errors import UserError
 
 WHEN = datetime(2026, 11, 24, 6, 56, 22, 123456)
@@ -19,7 +19,7 @@ WHEN = datetime(2026, 11, 24, 6, 56, 22, 123456)
 
 def written(columns: list[str], rows: list[tuple[Any, ...]]) -> pyarrow.Table:
     file = io.BytesIO()
-    writer.write_parquet(file, columns, iter(rows))
+    writer.write_parquet(file, columns, iter(rows), [])
     return parquet.read_table(io.BytesIO(file.getvalue()))
 
 
@@ -32,7 +32,7 @@ def test_parquet_read_back_has_types_and_values() -> None:
     ]
     table = written(columns, rows)
     assert [str(kind) for kind in table.schema.types] == [
-        "int64", "double", "double", "string", "bool", "timestamp[us]", "null", "binary",
+        "int64", "double", "double", "string", "bool", "timestamp[us]", "double", "binary",
     ]  # fmt: skip
     found = [tuple(row[name] for name in columns) for row in table.to_pylist()]
     assert found[:2] == [(1, 0.5, 1.0, "ä", True, WHEN, None, b"\0"), rows[1]]
