@@ -122,7 +122,7 @@ def _loose(*folders: Path) -> Iterator[str]:
     for folder in dict.fromkeys(folders):
         count = sum(is_image(path.name) and not is_passed_over(path.name) for path in folder.iterdir())
         if count:
-            yield f"images directly in {folder}, without a class, are left out: {count:,}"
+            yield f"images directly in {path_text(folder)}, without a class, are left out: {count:,}"
 
 
 def _scan(folder: Path, class_name: str, left_out: Counter[str]) -> Iterator[ImageFile]:
@@ -229,7 +229,7 @@ class _Part:
 
     def _noticed(self, file: ImageFile, image: DecodedImage | str) -> DecodedImage | None:
         if isinstance(image, str):
-            self._damaged.append(f"{file.path}: {image}")
+            self._damaged.append(f"{path_text(file.path)}: {image}")
             return None
         self._survey.add(file.path, image.remarks)
         self.classes.add(file.class_name, image)

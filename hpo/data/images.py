@@ -113,6 +113,8 @@ def _orientation(image: Image.Image) -> tuple[Image.Transpose | None, str]:
 
     ``ImageOps.exif_transpose`` would also write the EXIF data again, which fails for wrong types of any tag.
     """
+    if image.format == "TIFF":  # Pillow turns them itself when they are loaded
+        return None, ""
     try:
         return _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1)), ""
     except Exception as error:  # EXIF data are a file of their own, read by Pillow's TIFF reader

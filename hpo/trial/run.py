@@ -35,6 +35,7 @@ from hpo.training.data import weights_hash
 from hpo.training.device import translating_oom
 from hpo.training.model_factory import parameter_count
 from hpo.training.precision import processor, resolve_precision
+from hpo.training.process_state import preserved
 from hpo.training.setup import prepare
 from hpo.training.state import EpochState
 from hpo.trial import output
@@ -72,7 +73,8 @@ def run_trial(context: TrialContext, lease: Lease) -> None:
                 begun = begin(context, lease)
                 with closing(BackgroundWriter(context.store, lease, begun.trial_id)) as writer:
                     recorder = TrialRecorder(begun, writer)
-                    end = train(begun, recorder, control)
+                    with preserved():
+                        end = train(begun, recorder, control)
                     finish(begun, recorder, control, end)
             finally:
                 _record_output(context, begun)
