@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hpo.counting import counted
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, source_signature
 from hpo.data.images import DecodedImage, decode_images
 from hpo.data.layout import LayoutError, class_folders, find_layout
@@ -239,5 +240,5 @@ class _Part:
 def _damage_report(damaged: list[str]) -> str:
     more = f"\n  and {len(damaged) - _SHOWN} more" if len(damaged) > _SHOWN else ""
     listing = "".join(f"\n  {line}" for line in damaged[:_SHOWN])
-    images = "1 image cannot" if len(damaged) == 1 else f"{len(damaged):,} images cannot"
+    images = counted(len(damaged), "image cannot", "images cannot")
     return f"{images} be used; repair or remove {'it' if len(damaged) == 1 else 'them'}:{listing}{more}"

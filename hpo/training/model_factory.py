@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hpo.config.configuration import Configuration
 from hpo.config.suggestions import did_you_mean
+from hpo.counting import counted
 from hpo.errors import ConfigurationError
 from hpo.models.catalog import MODELS
 from hpo.models.initializers import initialize
@@ -196,7 +197,7 @@ def _check_output(name: str, module: nn.Module, classes: int, in_shape: ImageSha
     if tuple(logits.shape) != (2, classes):
         raise ConfigurationError(
             f"model {name} maps images of shape {tuple(images.shape)} to {tuple(logits.shape)}; "
-            f"expected logits of shape {(2, classes)}, one for each of the {classes} classes"
+            f"expected logits of shape {(2, classes)}, one for each of the {counted(classes, 'class')}"
         )
     if not logits.is_floating_point():
         raise ConfigurationError(f"model {name} returns {logits.dtype}, not floating-point logits")

@@ -14,6 +14,7 @@ import torch
 from hpo.artifacts.best_weights import BestWeights, TrialIdentity, delete_stale_weights, save_if_best
 from hpo.checks.verdict import verdict
 from hpo.config.configuration import Configuration
+from hpo.counting import counted
 from hpo.data.split import split_key
 from hpo.errors import DeviceError, LeaseLostError, OutOfMemoryError, StorageError
 from hpo.events import TrialEnded, TrialPaused, TrialStarted
@@ -106,7 +107,7 @@ class _DeadlyTrialError(Exception):
     """The trial kills its workers or makes them hang."""
 
     def __init__(self, deaths: Deaths) -> None:
-        workers = "1 worker" if deaths.count == 1 else f"{deaths.count} workers in a row"
+        workers = counted(deaths.count, "worker", "workers in a row")
         known = f"; the last one: {deaths.cause.removeprefix(f'{OUT_OF_MEMORY}: ')}" if deaths.cause else ""
         message = f"{workers} died or hung in epoch {deaths.epoch} of this trial{known}"
         self.failure = ("worker_died", message, "lower batch_size or width if memory ran out")

@@ -6,6 +6,7 @@ from hpo.checks.base import fatal, passed, warn
 from hpo.checks.observations import LabelFacts, Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.counting import counted
 from hpo.records import Finding
 
 _EXPECTED = 10
@@ -35,18 +36,19 @@ def _balance(facts: LabelFacts, names: tuple[str, ...], limits: Thresholds) -> F
     share = max(facts.counts) / facts.total
     remedy = fix("rebalance", "shuffle the examples and balance the classes")
     if missing and expected >= _EXPECTED:
-        message = f"no examples of {_named(missing, names)} among {facts.total} labels"
+        message = f"no examples of {_named(missing, names)} among {counted(facts.total, 'label')}"
         return warn(
             "labels", float(len(missing)), 0.0, message, remedy, cause="class_imbalance", confidence=0.85
         )
     if share > limits.class_share and len(facts.counts) > 2 and facts.total >= 5 * _EXPECTED:
         largest = facts.counts.index(max(facts.counts))
-        message = f"{share:.0%} of {facts.total} labels are {_named([largest], names)}"
+        message = f"{share:.0%} of {counted(facts.total, 'label')} are {_named([largest], names)}"
         return warn(
             "labels", share, limits.class_share, message, remedy, cause="class_imbalance", confidence=0.85
         )
     message = (
-        f"{len(facts.counts) - len(missing)} classes among {facts.total} labels, the largest {share:.0%}"
+        f"{counted(len(facts.counts) - len(missing), 'class')} among "
+        f"{counted(facts.total, 'label')}, the largest {share:.0%}"
     )
     return passed("labels", share, limits.class_share, message)
 
@@ -57,5 +59,5 @@ def _named(classes: list[int], names: tuple[str, ...]) -> str:
     if len(classes) == 1:
         return f"class {shown[0]}"
     if len(classes) > 4:
-        return f"{len(classes)} classes"
+        return counted(len(classes), "class")
     return f"classes {', '.join(shown)}"
