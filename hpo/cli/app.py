@@ -46,6 +46,7 @@ from hpo.cli.commands.workers import workers
 from hpo.cli.options import with_ray_address
 from hpo.cli.output import READER_LEFT, OutputLostError, lost_output, standard_streams
 from hpo.errors import HpoError, UserError
+from hpo.limits import limit_threads
 from hpo.redact import Redacted, holds_password
 
 COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
@@ -147,6 +148,7 @@ def options(
 
 def main() -> NoReturn:
     """Run the ``hpo`` program."""
+    limit_threads()
     with standard_streams() as streams:
         try:
             code = run_command(sys.argv[1:])
