@@ -50,6 +50,8 @@ class Setup:
     """(C,) training images of each class; empty if unknown."""
     val_class_counts: tuple[int, ...] = ()
     """(C,) validation images of each class; empty if unknown."""
+    class_names: tuple[str, ...] = ()
+    """The names of the labels 0 .. C - 1; empty if unknown."""
 
     @property
     def total_steps(self) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import fields
@@ -20,6 +19,7 @@ from hpo.models.initializers import initialize
 from hpo.models.layers import Network
 from hpo.models.options import NetworkOptions
 from hpo.rng import Key
+from hpo.training.process_state import TENSOR_DEFAULTS, import_with_state, preserved
 from hpo.training.users_network import USERS_ERRORS, adopt, raised
 
 ImageShape = tuple[int, int, int]
@@ -53,6 +53,7 @@ def build_model(
     return module.train()
 
 
+@preserved()
 def check_model(
     configuration: Configuration, *, classes: int, in_shape: ImageShape = IMAGE_SHAPE
 ) -> nn.Module:
@@ -93,6 +94,7 @@ def _unknown_model(name: str) -> str:
     return f"{message}known: {known}; or your own as package.module:function"
 
 
+@preserved(*TENSOR_DEFAULTS)
 def _users_model(options: NetworkOptions, classes: int, in_shape: ImageShape) -> nn.Module:
     factory = _load(options.model)
     try:
@@ -143,7 +145,7 @@ def _load(path: str) -> Callable[..., object]:
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)  # at the end: it must not hide an installed package
     try:
-        module = importlib.import_module(module_name)
+        module = import_with_state(module_name)
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
             raise ConfigurationError(

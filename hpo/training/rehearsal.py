@@ -19,7 +19,6 @@ from hpo.config.configuration import Configuration
 from hpo.config.study import StudySpec
 from hpo.data.preprocess import Preprocessor
 from hpo.errors import ConfigurationError, UserError
-from hpo.generators import kept_generators
 from hpo.rng import Key
 from hpo.training.data import ImageSet, TrialData, weights_hash
 from hpo.training.evaluate import evaluate
@@ -28,6 +27,7 @@ from hpo.training.loop import train
 from hpo.training.model_factory import IMAGE_SHAPE, build_model, check_model
 from hpo.training.network_state import load_network_state, network_state
 from hpo.training.precision import resolve_precision
+from hpo.training.process_state import preserved
 from hpo.training.setup import TrialSetup
 from hpo.training.state import EpochState
 from hpo.training.users_network import USERS_ERRORS, raised
@@ -73,7 +73,7 @@ class Rehearsal:
 
         Raises ``ConfigurationError`` if one of them fails.
         """
-        with kept_generators():
+        with preserved():
             setup = self._begin()
             self._train(setup)
             self._evaluate(setup)
@@ -81,7 +81,7 @@ class Rehearsal:
 
     def unrepeatable(self) -> str:
         """Return why two trainings from one seed differ because of the network; empty if they do not."""
-        with kept_generators():
+        with preserved():
             twins = self._begin(), self._begin()
             if weights_hash(twins[0].model) != weights_hash(twins[1].model):
                 what = "is built with other weights each time, from the same seed: it"
@@ -95,7 +95,7 @@ class Rehearsal:
 
     def unresumable(self) -> str:
         """Return why a resumed training differs from an uninterrupted one; empty if it does not."""
-        with kept_generators():
+        with preserved():
             whole, resumed = self._begin(), self._begin()
             self._train(whole)
             load_network_state(resumed.model, _through_bytes(network_state(whole.model)))
@@ -180,7 +180,7 @@ def _noise(images: int, classes: int, device: torch.device) -> TrialData:
     labels = torch.arange(images) % classes
     plain = Preprocessor(torch.tensor(1 / 128), torch.tensor(-1.0)).to(device)
     part = ImageSet(pixels.to(device), labels.to(device), torch.arange(images, device=device), plain)
-    return TrialData(part, part, classes, plain)
+    return TrialData(part, part, tuple(map(str, range(classes))), plain)
 
 
 def _first(images: ImageSet, count: int) -> ImageSet:

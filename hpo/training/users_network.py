@@ -130,7 +130,8 @@ def _refuse_lazy(name: str, module: nn.Module) -> None:
 
 
 def _evaluate_two_images(name: str, module: nn.Module, classes: int, in_shape: tuple[int, int, int]) -> None:
-    images = torch.stack([torch.zeros(in_shape), torch.randn(in_shape)])
+    images = torch.randn(2, *in_shape, dtype=torch.float32, device="cpu")
+    images[0] = 0.0
     module.eval()
     try:
         with torch.no_grad():
