@@ -44,7 +44,8 @@ class Babysitter:
     labels)`` is tested on outputs whose loss is known; ``forward(model, images)`` is how the loop runs the
     model, if not plainly; ``configuration`` (fields of ``Configuration``) makes remedies concrete. The class
     counts (C,) of all training and validation images say what guessing reaches; without them the examples of
-    ``before`` do. ``checks`` is a preset or ``Thresholds``. A complete loop is in docs/checks.md.
+    ``before`` do. Findings name classes by ``class_names``, if given. ``checks`` is a preset or
+    ``Thresholds``. A complete loop is in docs/checks.md.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Babysitter:
         configuration: Mapping[str, Any] | None = None,
         train_class_counts: Sequence[int] = (),
         val_class_counts: Sequence[int] = (),
+        class_names: Sequence[str] = (),
         checks: Preset | Thresholds = "standard",
     ) -> None:
         self._model = model
@@ -78,6 +80,7 @@ class Babysitter:
                 settings=configuration or {},
                 train_class_counts=train_class_counts,
                 val_class_counts=val_class_counts,
+                class_names=class_names,
             )
         )
         """Every number that the checks read; ``hpo.checks.judge.replay`` judges them again."""

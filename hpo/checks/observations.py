@@ -50,6 +50,12 @@ class Setup:
     """(C,) training images of each class; empty if unknown."""
     val_class_counts: tuple[int, ...] = ()
     """(C,) validation images of each class; empty if unknown."""
+    class_names: tuple[str, ...] = ()
+    """The names of the labels 0 .. C - 1; empty if unknown."""
+
+    def class_name(self, label: int) -> str:
+        """Return the name of a class, or its number if names are unknown."""
+        return self.class_names[label] if label < len(self.class_names) else str(label)
 
     @property
     def total_steps(self) -> int | None:

@@ -67,8 +67,13 @@ class TrialData:
 
     train: ImageSet
     val: ImageSet
-    classes: int
+    class_names: tuple[str, ...]
     preprocessor: Preprocessor
+
+    @property
+    def classes(self) -> int:
+        """Return the number of classes."""
+        return len(self.class_names)
 
 
 _Key: TypeAlias = tuple[object, ...]
@@ -129,7 +134,7 @@ def _prepare(configuration: Configuration, dataset: Dataset, split: Split, devic
         train, val = _apart(done, labels, train_rows, val_rows)
     else:
         train, val = (ImageSet(pixels, labels, rows, preprocessor) for rows in (train_rows, val_rows))
-    data = TrialData(train, val, len(dataset.classes), preprocessor)
+    data = TrialData(train, val, dataset.classes, preprocessor)
     release_freed_memory()
     return data
 

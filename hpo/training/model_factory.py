@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -15,12 +14,14 @@ from torch import Tensor, nn
 
 from hpo.config.configuration import Configuration
 from hpo.config.suggestions import did_you_mean
+from hpo.counting import counted
 from hpo.errors import ConfigurationError
 from hpo.models.catalog import MODELS
 from hpo.models.initializers import initialize
 from hpo.models.layers import Network
 from hpo.models.options import NetworkOptions
 from hpo.rng import Key
+from hpo.training.process_state import TENSOR_DEFAULTS, import_with_state, preserved
 
 ImageShape = tuple[int, int, int]
 IMAGE_SHAPE: ImageShape = (3, 32, 32)
@@ -53,6 +54,7 @@ def build_model(
     return module.train()
 
 
+@preserved()
 def check_model(
     configuration: Configuration, *, classes: int, in_shape: ImageShape = IMAGE_SHAPE
 ) -> nn.Module:
@@ -101,6 +103,7 @@ def _unknown_model(name: str) -> str:
     return f"{message}known: {known}; or your own as package.module:function"
 
 
+@preserved(*TENSOR_DEFAULTS)
 def _users_model(options: NetworkOptions, classes: int, in_shape: ImageShape) -> nn.Module:
     factory = _load(options.model)
     try:
@@ -157,7 +160,7 @@ def _load(path: str) -> Callable[..., object]:
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)  # at the end: it must not hide an installed package
     try:
-        module = importlib.import_module(module_name)
+        module = import_with_state(module_name)
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
             raise ConfigurationError(
@@ -194,7 +197,7 @@ def _check_output(name: str, module: nn.Module, classes: int, in_shape: ImageSha
     if tuple(logits.shape) != (2, classes):
         raise ConfigurationError(
             f"model {name} maps images of shape {tuple(images.shape)} to {tuple(logits.shape)}; "
-            f"expected logits of shape {(2, classes)}, one for each of the {classes} classes"
+            f"expected logits of shape {(2, classes)}, one for each of the {counted(classes, 'class')}"
         )
     if not logits.is_floating_point():
         raise ConfigurationError(f"model {name} returns {logits.dtype}, not floating-point logits")

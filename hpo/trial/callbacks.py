@@ -47,6 +47,7 @@ def make_babysitter(setup: TrialSetup, limits: Thresholds) -> Babysitter:
         setup.model,
         setup.optimizer,
         classes=setup.data.classes,
+        class_names=setup.data.class_names,
         epochs=setup.configuration.epochs,
         steps_per_epoch=setup.steps_per_epoch,
         forward=setup.forward,

@@ -21,7 +21,7 @@ from hpo.heartbeat import publish_to
 from hpo.limits import ControlGroups, memory
 from hpo.redact import redact
 from hpo.settings import settings
-from hpo.signals import StopRequestedError, stop_on_signals
+from hpo.signals import StopRequestedError, stop_on_signals, waiting_for_children
 from hpo.storage.attempts import OUT_OF_MEMORY
 from hpo.trial.output import capture_to, tail
 from hpo.workers.messages import (
@@ -172,12 +172,13 @@ class ProcessPool:
 def open_process_pool(order: WorkOrder) -> Iterator[ProcessPool]:
     """Provide ``order.workers`` local processes, which end with the block."""
     folder = Path(tempfile.mkdtemp(prefix="hpo-run-"))
-    pool = ProcessPool(order, folder)
-    try:
-        yield pool
-    finally:
-        pool.end()
-        pool.remove_output()
+    with waiting_for_children():
+        pool = ProcessPool(order, folder)
+        try:
+            yield pool
+        finally:
+            pool.end()
+            pool.remove_output()
 
 
 @contextmanager

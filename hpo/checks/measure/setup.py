@@ -26,6 +26,7 @@ def read_setup(
     settings: Mapping[str, Any],
     train_class_counts: Sequence[int] = (),
     val_class_counts: Sequence[int] = (),
+    class_names: Sequence[str] = (),
 ) -> Setup:
     """Read the facts of a training that is about to start."""
     named = dict(model.named_parameters())
@@ -56,6 +57,7 @@ def read_setup(
         maximizes=any(group.get("maximize", False) for group in optimizer.param_groups),
         train_class_counts=tuple(map(int, train_class_counts)),
         val_class_counts=tuple(map(int, val_class_counts)),
+        class_names=tuple(class_names),
     )
 
 

@@ -72,7 +72,7 @@ def _print_start(repeated: Repeat) -> None:
     if not repeated.differences:
         print_line("code, packages, processor, threads, precision and images are the same as then")
     if repeated.epochs < repeated.configuration.epochs:
-        done = f"{repeated.epochs} of {formatting.count(repeated.configuration.epochs, 'epoch')}"
+        done = f"{repeated.epochs} of {formatting.counted(repeated.configuration.epochs, 'epoch')}"
         print_line(f"it ended after {done}: these are trained again")
 
 
@@ -90,7 +90,7 @@ def _result(repeated: Repeat, epochs: list[RepeatedEpoch], result: Repetition) -
     first = next((epoch for epoch in epochs if epoch.differences), None)
     if result.matches:
         weights = f" and the weights ({str(result.weights_now)[:12]})" if result.same_weights else ""
-        return f"matches bit for bit: {formatting.count(len(epochs), 'epoch')}{weights}"
+        return f"matches bit for bit: {formatting.counted(len(epochs), 'epoch')}{weights}"
     if first is None:
         return (
             f"does not match: the curve is the same, the weights are not ({str(result.weights_then)[:12]} -> "

@@ -72,6 +72,7 @@ def run(
     except UnknownStudyError as error:
         raise UnknownStudyError(f"{error}{_hint_if_in_database(url, study)}") from None
 
+    from hpo.cli.output import saying_what_is_saved
     from hpo.cli.views.notices import print_advice
     from hpo.cli.views.run import JsonRunView, RunView
     from hpo.config.parsing.sections import read_tags
@@ -83,7 +84,7 @@ def run(
     offered = read_tags(tags)
     count = 0 if cluster else _local_workers(workers, device, spec.trials)
     view = JsonRunView(url) if as_json else RunView(url)
-    with view:
+    with saying_what_is_saved("run the command again to resume"), view:
         if cluster:
             summary = run_on_ray(spec, url, workers=cluster, device=device, tags=offered, on_event=view.show)
         else:

@@ -73,6 +73,7 @@ def worker(
     import sys
 
     from hpo.cli.console import data_output
+    from hpo.cli.output import saying_what_is_saved
     from hpo.cli.views.lines import WorkerLog
     from hpo.cli.views.notices import default_workers, warn_if_oversubscribed
     from hpo.config.parsing.sections import read_tags
@@ -89,7 +90,8 @@ def worker(
     )  # fmt: skip
     as_json = log_format is LogFormat.JSON
     log = WorkerLog(data_output() if as_json else sys.stdout, as_json=as_json)
-    with _with_metrics(log.show, metrics_host, metrics_port) as on_event:
+    saved = saying_what_is_saved("other workers can resume them")
+    with saved, _with_metrics(log.show, metrics_host, metrics_port) as on_event:
         summary = serve_studies(order, on_event)
     log.end(summary)
     raise typer.Exit(summary.exit_code)
