@@ -187,7 +187,7 @@ def _run_to_end(
         return TrainingEnd("failed", products)
     except (LeaseLostError, StorageError):
         raise
-    except Exception as bug:
+    except (Exception, SystemExit) as bug:  # sys.exit in a user's network ends the trial, not the worker
         recorder.fail("error", redact(f"{type(bug).__name__}: {bug}"), "")
         return TrainingEnd("failed", products, traceback.format_exc())
     return TrainingEnd("complete", products)
