@@ -14,6 +14,11 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
+def one_line(text: str) -> str:
+    """Escape control characters, ends of lines among them, so that a name cannot look like another line."""
+    return printable(text).replace("\n", "\\n")
+
+
 def markdown(text: str) -> str:
     """Escape Markdown, HTML and control characters, and join lines: it stays one paragraph or table cell."""
     return _MARKED.sub(r"\\\1", printable(" ".join(text.split())))

@@ -127,7 +127,7 @@ def is_utf8(path: Path) -> bool:
     return True
 
 
-def path_text(path: Path) -> str:
+def path_text(path: Path | str) -> str:
     """Return a path as text that can be stored, with bytes that are not UTF-8 as in ``\\xe9``."""
     return os.fsencode(path).decode(errors="backslashreplace")
 

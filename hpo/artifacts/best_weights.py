@@ -20,6 +20,7 @@ from hpo.records import EpochResult, stored
 from hpo.storage.fence import Lease
 from hpo.storage.store import ResultsStore
 from hpo.storage.url import parse_url, place
+from hpo.training.network_state import network_state
 
 
 @dataclass
@@ -30,7 +31,7 @@ class BestWeights:
     """0 before the first epoch."""
     accuracy: float = -math.inf
     weights: dict[str, Tensor] | None = None
-    """A state dict on the CPU; None if none are held."""
+    """A network's state on the CPU; None if none are held."""
 
     def update_if_better(self, result: EpochResult, model: nn.Module) -> None:
         """Copy the model's weights if this epoch is better than all before it."""
@@ -40,7 +41,7 @@ class BestWeights:
     def update(self, result: EpochResult, model: nn.Module) -> None:
         """Copy the model's weights, even if they are not better."""
         self.epoch, self.accuracy = result.epoch, result.val_accuracy
-        self.weights = {name: each.detach().cpu().clone() for name, each in model.state_dict().items()}
+        self.weights = {name: each.cpu().clone() for name, each in network_state(model).items()}
 
 
 @dataclass(frozen=True)

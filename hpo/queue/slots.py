@@ -18,7 +18,7 @@ from hpo.stages.store import StagePlan, add_stage, slots_to_come, stage_fixed
 from hpo.storage import orphans
 from hpo.storage.column_types import utc_now
 from hpo.storage.notify import notify_idle_workers
-from hpo.storage.optuna.storage import optuna_within
+from hpo.storage.optuna.storage import optuna_within, quiet_optuna
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import STUDIES, SlotRow, StudyRow, TrialRow
 
@@ -118,7 +118,7 @@ def _start_first_stage(connection: Connection, study_id: int, spec: StudySpec, i
 
 def _create(connection: Connection, spec: StudySpec, dataset: Dataset) -> int:
     uid = uuid.uuid4().hex
-    with optuna_within(connection) as optuna:
+    with optuna_within(connection) as optuna, quiet_optuna():
         study_id = optuna.create_new_study([StudyDirection.MAXIMIZE], spec.study)
         optuna.set_study_user_attr(study_id, orphans.UID_ATTRIBUTE, uid)
         # As `study.set_metric_names` does: the dashboard then labels axes val_accuracy, not "Objective 0".

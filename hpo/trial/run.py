@@ -14,6 +14,7 @@ import torch
 from hpo.artifacts.best_weights import BestWeights, TrialIdentity, delete_stale_weights, save_if_best
 from hpo.checks.verdict import verdict
 from hpo.config.configuration import Configuration
+from hpo.counting import counted
 from hpo.data.split import split_key
 from hpo.errors import DeviceError, LeaseLostError, OutOfMemoryError, StorageError
 from hpo.events import TrialEnded, TrialPaused, TrialStarted
@@ -34,6 +35,7 @@ from hpo.training.data import weights_hash
 from hpo.training.device import translating_oom
 from hpo.training.model_factory import parameter_count
 from hpo.training.precision import processor, resolve_precision
+from hpo.training.process_state import preserved
 from hpo.training.setup import prepare
 from hpo.training.state import EpochState
 from hpo.trial import output
@@ -71,7 +73,8 @@ def run_trial(context: TrialContext, lease: Lease) -> None:
                 begun = begin(context, lease)
                 with closing(BackgroundWriter(context.store, lease, begun.trial_id)) as writer:
                     recorder = TrialRecorder(begun, writer)
-                    end = train(begun, recorder, control)
+                    with preserved():
+                        end = train(begun, recorder, control)
                     finish(begun, recorder, control, end)
             finally:
                 _record_output(context, begun)
@@ -104,7 +107,7 @@ class _DeadlyTrialError(Exception):
     """The trial kills its workers or makes them hang."""
 
     def __init__(self, deaths: Deaths) -> None:
-        workers = "1 worker" if deaths.count == 1 else f"{deaths.count} workers in a row"
+        workers = counted(deaths.count, "worker", "workers in a row")
         known = f"; the last one: {deaths.cause.removeprefix(f'{OUT_OF_MEMORY}: ')}" if deaths.cause else ""
         message = f"{workers} died or hung in epoch {deaths.epoch} of this trial{known}"
         self.failure = ("worker_died", message, "lower batch_size or width if memory ran out")
@@ -184,7 +187,7 @@ def _run_to_end(
         return TrainingEnd("failed", products)
     except (LeaseLostError, StorageError):
         raise
-    except Exception as bug:
+    except (Exception, SystemExit) as bug:  # sys.exit in a user's network ends the trial, not the worker
         recorder.fail("error", redact(f"{type(bug).__name__}: {bug}"), "")
         return TrainingEnd("failed", products, traceback.format_exc())
     return TrainingEnd("complete", products)

@@ -12,6 +12,7 @@ from hpo.checks.base import fatal, note, passed, warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import better_start
 from hpo.config.thresholds import Thresholds
+from hpo.counting import counted
 from hpo.records import Finding, Remedy
 
 _HEAVY = 5.0
@@ -26,7 +27,8 @@ def initial_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
     remedy = better_start(seen)
     if not math.isfinite(loss):
         message = (
-            f"the loss is {loss} before the first step; an untrained network of {classes} classes gives "
+            f"the loss is {loss} before the first step; an untrained network of "
+            f"{counted(classes, 'class')} gives "
             f"{expected:.3f}"
         )
         return [fatal("initial_loss", loss, expected, message, remedy, cause="bad_init", confidence=0.9)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hpo.checks.base import warn
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
+from hpo.counting import counted
 from hpo.records import Finding, Remedy
 
 _FEW = 50
@@ -20,7 +21,7 @@ def step_count(seen: Observations, limits: Thresholds) -> list[Finding]:
             "step_count",
             float(total),
             float(_FEW),
-            f"the whole training has only {total} steps",
+            f"the whole training has only {counted(total, 'step')}",
             Remedy("use batch_size: 64, or more epochs", {"batch_size": 64}),
             cause="batch_size",
             confidence=0.85,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpo.cli.options import Json, Storage, StudyName, storage_url
+from hpo.counting import counted
 from hpo.errors import UserError
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _print_text(exported: Exported) -> None:
     print_line(f"trial {exported.trial} of {exported.study}, {how}  ->  {exported.folder}")
     print_line(
         f"{exported.measured_on}_accuracy {formatting.accuracy(measured.accuracy)} "
-        f"on {measured.images:,} images "
+        f"on {counted(measured.images, 'image')} "
         f"from the exported files{program}; recorded {formatting.accuracy(exported.recorded_accuracy)}"
     )
     if exported.no_program:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from hpo.counting import counted
+
 if TYPE_CHECKING:
     from hpo.config.template import Images, Length
 
@@ -167,7 +169,7 @@ def _plan(how_long: float | Length, images: Images) -> tuple[Length, str, str]:
     work = length.work(images)
     about = formatting.duration(work / speed)
     comment = (
-        f"Duration: about {about}, less if trials are stopped early: {work:,} images\n"
+        f"Duration: about {about}, less if trials are stopped early: {counted(work, 'image')}\n"
         f"(trials x epochs x images) at {speed:,.0f} images/s, this machine's speed if nothing else runs."
     )
     return length, about, comment
@@ -177,6 +179,6 @@ def _report(file: Path, length: Length, about: str) -> None:
     from hpo.cli.console import printable, stdout
     from hpo.reporting import formatting
 
-    size = f"{formatting.count(length.trials, 'trial')}, {formatting.count(length.epochs, 'epoch')} each"
+    size = f"{formatting.counted(length.trials, 'trial')}, {formatting.counted(length.epochs, 'epoch')} each"
     stdout().print(printable(f"{file}  {size}, about {about} on this machine"), soft_wrap=True)
     stdout().print(printable(f"hpo run {shlex.quote(str(file))}"), soft_wrap=True)

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from hpo.cli.console import finite, printable
 from hpo.config.parsing.yaml_tree import resolve
 from hpo.errors import QueryError
-from hpo.escaping import markdown
+from hpo.escaping import markdown, one_line
 from hpo.reporting.formatting import spreadsheet_cell
 
 Row = tuple[Any, ...]
@@ -131,7 +131,7 @@ def _write_records(stream: TextIO, names: Sequence[str], rows: Iterator[Row]) ->
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return printable(f"{value:.6g}" if isinstance(value, float) else str(value)).replace("\n", "\\n")
+    return one_line(f"{value:.6g}" if isinstance(value, float) else str(value))
 
 
 def _is_number(value: Any) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import URL
 
 from hpo.config.study import StudySpec
+from hpo.counting import counted
 from hpo.errors import UserError
 from hpo.events import ClusterJoined, RunSummary
 from hpo.provenance import DISTRIBUTION
@@ -83,7 +84,7 @@ def _refuse_sqlite(url: URL, cluster: Cluster, nodes: list[Node]) -> None:
     hosts = ", ".join(sorted({node.host for node in nodes}))
     raise UserError(
         f"SQLite is a file on one machine, and the Ray cluster at {cluster.address} has "
-        f"{len(nodes)} {'node' if len(nodes) == 1 else 'nodes'} ({hosts}): use PostgreSQL, which all of them "
+        f"{counted(len(nodes), 'node')} ({hosts}): use PostgreSQL, which all of them "
         "can reach: --storage postgresql://USER@HOST/DATABASE"
     )
 
