@@ -29,6 +29,7 @@ from hpo.checks.measure.preflight import (
 )
 from hpo.checks.measure.probes import Forward, Probe, layer_weights, plain_forward
 from hpo.checks.measure.setup import penalty, read_setup
+from hpo.checks.measure.tensors import tensor_facts
 from hpo.checks.observations import EpochFacts, Observations, Snapshot, Task
 from hpo.checks.state import BabysitterState
 from hpo.checks.verdict import Verdict, verdict
@@ -36,6 +37,8 @@ from hpo.config.thresholds import Preset, Thresholds, thresholds_of
 from hpo.records import Finding, Remedy
 
 _BATCHES_COUNTED = 20
+_MOST_CLASSES = 1000
+"""Classes that are counted in a batch where their number is unknown."""
 
 
 class Babysitter:
@@ -133,6 +136,7 @@ class Babysitter:
         train = Examples(images, labels)
         if len(images) < FEWEST_EXAMPLES:
             return self._add([_too_few(len(images))])
+        self.seen.inputs, self.seen.labels = tensor_facts(images), tensor_facts(labels)
         val = None
         if val_images is not None and val_labels is not None and len(val_images):
             val = Examples(val_images, val_labels)
@@ -176,13 +180,8 @@ class Babysitter:
             return None
         self._losses.append(torch.as_tensor(loss).detach())
         self._hooks.report(self._losses[-1], labels)
-        if (
-            labels is not None
-            and len(self.seen.batch_classes) + len(self._classes_of_batches) < _BATCHES_COUNTED
-        ):
-            counts = torch.bincount(labels.clamp(min=0), minlength=self.seen.setup.classes)
-            self._classes_of_batches.append(counts.count_nonzero())
-            self.seen.batch_labels = max(self.seen.batch_labels, len(labels))
+        if labels is not None:
+            self._count(labels)
         if len(self._losses) < CHECK_INTERVAL:
             return None
         return self.steps(torch.stack(self._take_losses()))
@@ -257,6 +256,18 @@ class Babysitter:
             return None
         return penalty(list(layer_weights(self._model).values()), decay, l1)
 
+    def _count(self, labels: Tensor) -> None:
+        """Count the classes of a batch, for the first ones."""
+        if self.seen.labels is None:
+            self.seen.labels = tensor_facts(labels)
+        if len(self.seen.batch_classes) + len(self._classes_of_batches) >= _BATCHES_COUNTED:
+            return
+        self.seen.batch_labels = max(self.seen.batch_labels, len(labels))
+        if labels.is_floating_point() or labels.ndim != 1:
+            return
+        classes = self.seen.setup.classes or _MOST_CLASSES
+        self._classes_of_batches.append(torch.bincount(labels.clamp(0, classes - 1), minlength=classes))
+
     def _take_losses(self) -> list[Tensor]:
         waiting, self._losses = self._losses, []
         return waiting
@@ -267,9 +278,12 @@ class Babysitter:
             fresh = losses.detach().float().cpu().numpy().astype(np.float64)
             self.seen.losses = np.concatenate([self.seen.losses, fresh])
         self._hooks.collect()
-        if self._classes_of_batches:
-            self.seen.batch_classes += torch.stack(self._classes_of_batches).tolist()
-            self._classes_of_batches = []
+        batches, self._classes_of_batches = self._classes_of_batches, []
+        if batches:
+            counts = torch.stack(batches)
+            *by_batch, together = torch.cat([counts, counts.sum(0, keepdim=True)]).count_nonzero(1).tolist()
+            self.seen.batch_classes += by_batch
+            self.seen.mixed_classes = max(self.seen.mixed_classes, together)
 
     def _add(self, findings: list[Finding]) -> list[Finding]:
         self.findings += findings

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from hpo.checks.measure.loss_kind import KINDS, error_kind, implied_loss, loss_kind
 from hpo.checks.measure.probes import layer_weights
 from hpo.checks.observations import StepAudit
 
@@ -38,6 +39,9 @@ class _AuditedStep:
     """Gradients of the watched weights as backward produced them, before anything changed them."""
     before: list[Tensor] = field(default_factory=list)
     after: list[Tensor] = field(default_factory=list)
+    input: tuple[int, ...] = ()
+    """Shape of the inputs; empty if they are no single tensor."""
+    input_floats: bool = True
     has_followers: bool = False
     """Whether the step has more forward passes, so the reported loss may belong to another one."""
     numbers: dict[str, Tensor] = field(default_factory=dict)
@@ -107,7 +111,12 @@ class StepAuditor:
         if current is None or current.gradient is None or "loss" in current.numbers or current.has_followers:
             return
         current.numbers["loss"] = loss.detach().float()
-        if labels is not None:
+        if labels is None:
+            return
+        if labels.is_floating_point():
+            kind = error_kind(current.output, current.gradient, labels)
+            current.numbers["kind"] = torch.maximum(kind, current.numbers["kind"])
+        else:
             current.numbers |= _against_cross_entropy(current, labels, self._classes)
 
     def read(self) -> list[StepAudit]:
@@ -123,6 +132,8 @@ class StepAuditor:
             self._open.has_followers = True  # a step of several passes is audited by its first
             return
         current = _AuditedStep(self._steps, output.detach())
+        if len(inputs) == 1 and isinstance(inputs[0], Tensor):
+            current.input, current.input_floats = tuple(inputs[0].shape), inputs[0].is_floating_point()
         self._open = current
         for handle in self._handles:
             handle.remove()
@@ -135,6 +146,9 @@ class StepAuditor:
     def _on_backward(current: _AuditedStep, gradient: Tensor) -> None:
         if current.gradient is None:
             current.gradient = gradient.detach()
+            with torch.no_grad():
+                current.numbers["kind"] = loss_kind(current.output, current.gradient)
+                current.numbers["implied_loss"] = implied_loss(current.output, current.gradient)
 
 
 def _three_weights(model: nn.Module, optimizers: Sequence[Optimizer]) -> list[Tensor]:
@@ -211,7 +225,8 @@ def _kept(last: _AuditedStep, weights: list[Tensor]) -> Tensor:
 def _against_cross_entropy(current: _AuditedStep, labels: Tensor, classes: int) -> dict[str, Tensor]:
     """Compare the loss's gradient by the logits, centered over classes, with (softmax - one-hot) / B."""
     gradient, logits = current.gradient, current.output.float()
-    fits = logits.shape == (len(labels), classes) and not labels.is_floating_point()
+    classes = classes or (logits.shape[1] if logits.ndim == 2 else 0)
+    fits = labels.ndim == 1 and logits.shape == (len(labels), classes) and classes > 1
     if gradient is None or not fits or not len(labels):
         return {}
     inside = labels.to(logits.device).clamp(0, classes - 1)
@@ -231,7 +246,7 @@ def _against_cross_entropy(current: _AuditedStep, labels: Tensor, classes: int) 
 
 _NUMBERS = (
     *("loss", "cross_entropy", "cosine", "scale", "idle", "lead"),
-    *("gradient_cosine", "gradient_scale", "lost", "descent", "kept"),
+    *("gradient_cosine", "gradient_scale", "lost", "descent", "kept", "implied_loss"),
 )
 
 
@@ -240,4 +255,13 @@ def _read(audited: _AuditedStep) -> StepAudit:
     device = audited.output.device
     numbers = [audited.numbers.get(name, torch.full((), _UNKNOWN)) for name in _NUMBERS]
     values = torch.stack([number.float().to(device) for number in numbers]).tolist()
-    return StepAudit(audited.step, len(audited.output), **dict(zip(_NUMBERS, values, strict=True)))
+    kind = audited.numbers.get("kind")
+    return StepAudit(
+        audited.step,
+        len(audited.output),
+        **dict(zip(_NUMBERS, values, strict=True)),
+        kind=KINDS[int(kind)] if kind is not None else "",
+        output=tuple(audited.output.shape),
+        input=audited.input,
+        input_floats=audited.input_floats,
+    )

@@ -112,6 +112,7 @@ def examine(
             gradient_error=_gradient_error(model, probe.first(_DOUBLE_IMAGES)) if thorough else None,
             split_t=_split_t(train.images, val.images) if val else math.nan,
             signal=_signal(train, val, classes) if val else None,
+            output=tuple(logits.shape),
         )
 
 
