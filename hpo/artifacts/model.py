@@ -23,6 +23,7 @@ from hpo.data.cache import Bytes
 from hpo.data.images import DecodedImage, Remark, decode_images
 from hpo.data.preprocess import Preprocessor
 from hpo.errors import ConfigurationError, DataError, ExportedFolderError
+from hpo.limits import available_cores
 from hpo.rng import Key
 from hpo.training.evaluate import EVALUATION_BATCH
 from hpo.training.model_factory import IMAGE_SHAPE, build_model
@@ -87,7 +88,7 @@ class ExportedModel:
 
         Images of another size are resized to 32 x 32, as training images are.
         """
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(available_cores()) as pool:
             for start in range(0, len(paths), batch):
                 chunk = paths[start : start + batch]
                 yield from self._predict(chunk, decode_images(chunk, pool), top)

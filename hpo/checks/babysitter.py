@@ -16,16 +16,23 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from hpo.checks.base import note
 from hpo.checks.judge import CHECK_INTERVAL, Judge
 from hpo.checks.measure.hooks import LoopHooks
-from hpo.checks.measure.preflight import SNAPSHOT_IMAGES, Examples, LossFunction, examine
+from hpo.checks.measure.preflight import (
+    FEWEST_EXAMPLES,
+    SNAPSHOT_IMAGES,
+    Examples,
+    LossFunction,
+    examine,
+)
 from hpo.checks.measure.probes import Forward, Probe, layer_weights, plain_forward
 from hpo.checks.measure.setup import penalty, read_setup
 from hpo.checks.observations import EpochFacts, Observations, Snapshot
 from hpo.checks.state import BabysitterState
 from hpo.checks.verdict import Verdict, verdict
 from hpo.config.thresholds import Preset, Thresholds, thresholds_of
-from hpo.records import Finding
+from hpo.records import Finding, Remedy
 
 _BATCHES_COUNTED = 20
 
@@ -110,12 +117,16 @@ class Babysitter:
 
         ``images`` (n, C, H, W) and ``labels`` (n,) are a few dozen to hundreds of training examples as the
         network will get them, ``val_*`` the same for validation; ``penalty`` is what regularization adds to
-        the loss, if known.
+        the loss, if known. With fewer than two training examples nothing is measured but a note returned.
         """
         if not self._limits.watch:
             return []
-        val = None if val_images is None or val_labels is None else Examples(val_images, val_labels)
         train = Examples(images, labels)
+        if len(images) < FEWEST_EXAMPLES:
+            return self._add([_too_few(len(images))])
+        val = None
+        if val_images is not None and val_labels is not None and len(val_images):
+            val = Examples(val_images, val_labels)
         with self._hooks.paused():
             self.seen.preflight = examine(
                 self._model,
@@ -143,7 +154,8 @@ class Babysitter:
         self.seen, self.findings = state.seen, state.findings
         self._judge.reported = state.reported
         self._hooks.resume(state.seen, state.forward_monitor)
-        self._watch_layers_on(Examples(images, labels))
+        if len(images) >= FEWEST_EXAMPLES:
+            self._watch_layers_on(Examples(images, labels))
 
     def step(self, loss: Tensor | float, labels: Tensor | None = None) -> Finding | None:
         """Take the loss () of a step; return a fatal finding if the training is hopeless.
@@ -257,3 +269,12 @@ class Babysitter:
     @staticmethod
     def _fatal(findings: list[Finding]) -> Finding | None:
         return next((finding for finding in findings if finding.severity == "fatal"), None)
+
+
+def _too_few(examples: int) -> Finding:
+    message = (
+        f"the checks before training got {examples} example{'' if examples == 1 else 's'} and need at least "
+        f"{FEWEST_EXAMPLES}: they and the statistics of layers are left out"
+    )
+    remedy = Remedy("pass a few dozen to hundreds of training examples to before()")
+    return note("examples", examples, FEWEST_EXAMPLES, message, remedy)

@@ -53,6 +53,10 @@ class Setup:
     class_names: tuple[str, ...] = ()
     """The names of the labels 0 .. C - 1; empty if unknown."""
 
+    def class_name(self, label: int) -> str:
+        """Return the name of a class, or its number if names are unknown."""
+        return self.class_names[label] if label < len(self.class_names) else str(label)
+
     @property
     def total_steps(self) -> int | None:
         """Number of steps of the whole training; None if unknown."""

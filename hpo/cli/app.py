@@ -45,7 +45,8 @@ from hpo.cli.commands.worker import worker
 from hpo.cli.commands.workers import workers
 from hpo.cli.options import with_ray_address
 from hpo.cli.output import READER_LEFT, OutputLostError, lost_output, standard_streams
-from hpo.errors import HpoError
+from hpo.errors import HpoError, UserError
+from hpo.limits import limit_threads
 from hpo.redact import Redacted, holds_password
 
 COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
@@ -147,6 +148,7 @@ def options(
 
 def main() -> NoReturn:
     """Run the ``hpo`` program."""
+    limit_threads()
     with standard_streams() as streams:
         try:
             code = run_command(sys.argv[1:])
@@ -196,6 +198,9 @@ def _run(arguments: Sequence[str], debug: bool) -> int:
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if isinstance(error, UnicodeEncodeError) and error.object[error.start] in "".join(arguments):
+            _print_error("the arguments are not UTF-8: only paths may hold other bytes")
+            return UserError.exit_code
         _print_error(f"{type(error).__name__}: {error}", "" if debug else _UNEXPECTED)
         return 1
     return 0

@@ -22,6 +22,7 @@ from hpo.data.survey import ClassSurvey, Survey
 from hpo.data.walk import is_image, is_passed_over, left_out_sentence, walk_images
 from hpo.errors import DataError
 from hpo.files import path_text
+from hpo.limits import available_cores
 
 TEST_SHARE = 0.1
 FOLDER_HELP = (
@@ -218,7 +219,7 @@ class _Part:
 
     def _read(self) -> Iterator[Bytes]:
         what = f"decoding {self._name} images of {path_text(self._root)} ({len(self._files):,})"
-        with progress_bar(what, len(self._files)) as advance, ThreadPoolExecutor() as pool:
+        with progress_bar(what, len(self._files)) as advance, ThreadPoolExecutor(available_cores()) as pool:
             for start in range(0, len(self._files), _CHUNK):
                 chunk = self._files[start : start + _CHUNK]
                 decoded = decode_images((Path(file.path) for file in chunk), pool)

@@ -44,7 +44,8 @@ def submit_study(store: ResultsStore, spec: StudySpec, priority: int | None = No
         refuse_stopped(store, registered.study_id, spec.study)
     name, why = (registered.dataset, "") if registered else choose_dataset(spec)
     dataset = load_study_images(spec, name)
-    refuse_impossible(spec, dataset)
+    if not registered:  # its settings can no longer change, and some of its trials may fit the images
+        refuse_impossible(spec, dataset)
     study_id = register_study(store, spec, dataset, priority)
     reclaimed = release_dead_local(store, study_id)
     return SubmittedStudy(

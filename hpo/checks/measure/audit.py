@@ -209,7 +209,8 @@ def _kept(last: _AuditedStep, weights: list[Tensor]) -> Tensor:
 def _against_cross_entropy(current: _AuditedStep, labels: Tensor, classes: int) -> dict[str, Tensor]:
     """Compare the loss's gradient by the logits, centered over classes, with (softmax - one-hot) / B."""
     gradient, logits = current.gradient, current.output.float()
-    if gradient is None or logits.shape != (len(labels), classes) or labels.is_floating_point():
+    fits = logits.shape == (len(labels), classes) and not labels.is_floating_point()
+    if gradient is None or not fits or not len(labels):
         return {}
     inside = labels.to(logits.device).clamp(0, classes - 1)
     usual = (logits.softmax(1) - F.one_hot(inside, classes)) / len(labels)

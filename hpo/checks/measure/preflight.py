@@ -41,6 +41,8 @@ PROBE_IMAGES = 64
 """Images on which layers are read before training: the size of a usual batch."""
 SNAPSHOT_IMAGES = 32
 """Images on which layers are read repeatedly during training."""
+FEWEST_EXAMPLES = 2
+"""Of one, normalization has no batch statistics, and no unit differs between images."""
 _EVALUATED = 16
 _MIN_EXAMPLES = 100
 """With fewer, a linear model does not exceed chance reliably."""

@@ -39,7 +39,7 @@ def _at_chance(
     message = f"stayed at chance: the best validation accuracy is {best:.3f}, {_guessing(seen, chance)}"
     remedy, cause, confidence = sound_start(seen), "not_learning", 0.4
     if len(predicted) == 1:
-        message += f"; at the end it predicts class {predicted[0]} for every image"
+        message += f"; at the end it predicts class {seen.setup.class_name(predicted[0])} for every image"
         if not _is_even(seen, chance):
             remedy = fix("rebalance", "balance the classes, or weight the loss of rare classes more")
             cause, confidence = "class_imbalance", 0.5

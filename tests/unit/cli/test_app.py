@@ -92,6 +92,14 @@ def test_unknown_command_suggests_one(capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize(
+    "command", [["status", "\udce9"], ["export", "caf\udce9"], ["query", "SELECT '\udce9'"]]
+)
+def test_argument_that_is_not_text_is_refused(command: list[str], demo: str, capsys: Capture) -> None:
+    assert run_command([*command, "--storage", demo]) == 2
+    assert capsys.readouterr().err == "error: the arguments are not UTF-8: only paths may hold other bytes\n"
+
+
+@pytest.mark.parametrize(
     ("error", "code", "text"),
     [
         (UserError("no \x1b[2J\x9bsuch thing"), 2, "error: no \\x1b[2J\\x9bsuch thing\n"),
