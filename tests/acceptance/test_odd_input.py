@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,6 +25,7 @@ from hpo.cli.app import app, run_command
 from hpo.config.study import StudySpec
 from hpo.errors import UserError
 from hpo.events import RunSummary
+from hpo.reporting.doctor import machine
 from hpo.settings import settings
 from hpo.storage.store import ResultsStore
 from hpo.workers.service import ServiceSummary
@@ -104,6 +106,8 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hpo.trial.reproduce.Repeat.run", refused)
     monkeypatch.setattr("hpo.trial.export.Export.retrain", refused)
     monkeypatch.setattr("hpo.training.speed.pool_speed", lambda *_: 1000.0)
+    for measured in ("measure_speed", "resolve_precision", "explain_precision"):
+        monkeypatch.setattr(machine, measured, cache(getattr(machine, measured)))
     monkeypatch.setattr("hpo.reporting.dashboard.server.DashboardServer.serve", _close)
     monkeypatch.setattr("hpo.cli.views.watch.watch", refused)
 
