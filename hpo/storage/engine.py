@@ -23,7 +23,7 @@ from hpo.rng import JITTER
 from hpo.storage import views
 from hpo.storage.errors import explain, is_fault, is_transient
 from hpo.storage.retry import DEFAULT_RETRY, RetryPolicy
-from hpo.storage.url import parse_url
+from hpo.storage.url import has_file, parse_url
 
 T = TypeVar("T")
 
@@ -92,7 +92,7 @@ def open_reader(text: str) -> Engine:
 def connect_read_only(url: URL) -> sqlite3.Connection:
     """Return a connection on which SQLite refuses every write; raises ``StorageError`` without a file."""
     path = str(url.database)
-    if not Path(path).exists():
+    if not has_file(url):
         raise StorageError(
             f"there is no database {path}: run a study first, or choose another one with --storage"
         )

@@ -46,6 +46,7 @@ def make_babysitter(setup: TrialSetup, limits: Thresholds) -> Babysitter:
     return Babysitter(
         setup.model,
         setup.optimizer,
+        task="classification",
         classes=setup.data.classes,
         class_names=setup.data.class_names,
         epochs=setup.configuration.epochs,

@@ -69,7 +69,7 @@ class Examples:
 
 def examine(
     model: nn.Module,
-    optimizer: Optimizer,
+    optimizer: Optimizer | None,
     train: Examples,
     val: Examples | None,
     *,
@@ -102,7 +102,7 @@ def examine(
             logits=_logit_facts(logits),
             loss_probe=_probe_loss(loss_function, probe, classes) if loss_function else None,
             memorization=memorize(model, optimizer, forward, probe.images[few], probe.labels[few])
-            if learnable
+            if learnable and optimizer is not None
             else None,
             layers=layers,
             without_gradient=tuple(name for name, each in gradients.items() if each is None),
