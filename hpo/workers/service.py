@@ -42,7 +42,7 @@ class ServiceSummary:
 def serve_studies(order: WorkOrder, on_event: Emit) -> ServiceSummary:
     """Serve studies with ``order.workers`` processes until a signal or, unless it waits, until all are over.
 
-    After a signal (`hpo.signals`) the workers stop at a safe point and release their slots. Raises
+    After a signal the workers stop at a safe point and release their slots. Raises
     ``UserError`` or ``WorkerError`` with a worker's message if none can work.
     """
     started = time.monotonic()
