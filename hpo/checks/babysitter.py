@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from hpo.checks.arguments import check_count, check_model, check_task, optimizers_of
 from hpo.checks.base import note
 from hpo.checks.judge import CHECK_INTERVAL, Judge
 from hpo.checks.measure.hooks import LoopHooks
@@ -28,7 +29,7 @@ from hpo.checks.measure.preflight import (
 )
 from hpo.checks.measure.probes import Forward, Probe, layer_weights, plain_forward
 from hpo.checks.measure.setup import penalty, read_setup
-from hpo.checks.observations import EpochFacts, Observations, Snapshot
+from hpo.checks.observations import EpochFacts, Observations, Snapshot, Task
 from hpo.checks.state import BabysitterState
 from hpo.checks.verdict import Verdict, verdict
 from hpo.config.thresholds import Preset, Thresholds, thresholds_of
@@ -38,22 +39,25 @@ _BATCHES_COUNTED = 20
 
 
 class Babysitter:
-    """Watches one training of ``model`` by ``optimizer``.
+    """Watches one training of ``model`` by ``optimizer``: one, several, or None if the loop updates by hand.
 
-    ``epochs`` and ``steps_per_epoch`` let it judge what can still be reached; ``loss_function(logits,
-    labels)`` is tested on outputs whose loss is known; ``forward(model, images)`` is how the loop runs the
-    model, if not plainly; ``configuration`` (fields of ``Configuration``) makes remedies concrete. The class
-    counts (C,) of all training and validation images say what guessing reaches; without them the examples of
-    ``before`` do. Findings name classes by ``class_names``, if given. ``checks`` is a preset or
-    ``Thresholds``. A complete loop is in docs/checks.md.
+    ``task`` says what is learned and ``classes`` how many there are; without them both are told from what is
+    seen, and checks that need to know more are skipped. ``epochs`` and ``steps_per_epoch`` let it judge what
+    can still be reached; ``loss_function(logits, labels)`` is tested on outputs whose loss is known;
+    ``forward(model, images)`` is how the loop runs the model, if not plainly; ``configuration`` (fields of
+    ``Configuration``) makes remedies concrete. The class counts (C,) of all training and validation images
+    say what guessing reaches; without them the examples of ``before`` do. Findings name classes by
+    ``class_names``, if given. ``checks`` is a preset or ``Thresholds``. A complete loop is in docs/checks.md.
+    Raises ``UserError`` for an impossible argument.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        optimizer: Optimizer,
+        optimizer: Optimizer | Sequence[Optimizer] | None = None,
         *,
-        classes: int,
+        classes: int | None = None,
+        task: Task | None = None,
         epochs: int | None = None,
         steps_per_epoch: int | None = None,
         loss_function: LossFunction | None = None,
@@ -64,8 +68,12 @@ class Babysitter:
         class_names: Sequence[str] = (),
         checks: Preset | Thresholds = "standard",
     ) -> None:
+        check_model(model)
+        check_task(task)
+        for name, value in (("classes", classes), ("epochs", epochs), ("steps_per_epoch", steps_per_epoch)):
+            check_count(name, value)
         self._model = model
-        self._optimizer = optimizer
+        self._optimizers = optimizers_of(optimizer)
         self._loss_function = loss_function
         self._forward = forward or plain_forward
         self._limits = thresholds_of(checks)
@@ -73,8 +81,9 @@ class Babysitter:
         self.seen = Observations(
             read_setup(
                 model,
-                optimizer,
-                classes=classes,
+                self._optimizers,
+                classes=classes or 0,
+                task=task,
                 epochs=epochs,
                 steps_per_epoch=steps_per_epoch,
                 settings=configuration or {},
@@ -88,7 +97,7 @@ class Babysitter:
         """All findings so far, in order."""
         self._losses: list[Tensor] = []
         self._classes_of_batches: list[Tensor] = []
-        self._hooks = LoopHooks(model, optimizer, self.seen, self._limits.preset)
+        self._hooks = LoopHooks(model, self._optimizers, self.seen, self._limits.preset)
         if self._limits.watch:
             self._hooks.attach()
 
@@ -130,7 +139,7 @@ class Babysitter:
         with self._hooks.paused():
             self.seen.preflight = examine(
                 self._model,
-                self._optimizer,
+                self._optimizers[0] if self._optimizers else None,
                 train,
                 val,
                 classes=self.seen.setup.classes,

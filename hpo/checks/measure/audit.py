@@ -6,7 +6,7 @@ Each number is the ratio or the cosine of two vectors that are equal in a sound 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -52,11 +52,11 @@ class StepAuditor:
     """
 
     def __init__(
-        self, model: nn.Module, optimizer: Optimizer, classes: int, ignoring: Callable[[], bool]
+        self, model: nn.Module, optimizers: Sequence[Optimizer], classes: int, ignoring: Callable[[], bool]
     ) -> None:
         self._classes = classes
         self._ignoring = ignoring
-        self._weights = _three_weights(model, optimizer)
+        self._weights = _three_weights(model, optimizers)
         self._left = _STEPS
         self._open: _AuditedStep | None = None
         self._last: _AuditedStep | None = None
@@ -137,9 +137,11 @@ class StepAuditor:
             current.gradient = gradient.detach()
 
 
-def _three_weights(model: nn.Module, optimizer: Optimizer) -> list[Tensor]:
+def _three_weights(model: nn.Module, optimizers: Sequence[Optimizer]) -> list[Tensor]:
     """Return the first, the middle and the last of the weights in the optimizer."""
-    held = {id(each) for group in optimizer.param_groups for each in group["params"]}
+    held = {
+        id(each) for optimizer in optimizers for group in optimizer.param_groups for each in group["params"]
+    }
     weights = [each for each in layer_weights(model).values() if id(each) in held and each.is_leaf]
     places = sorted({0, len(weights) // 2, len(weights) - 1})
     return [weights[place] for place in places] if weights else []

@@ -44,6 +44,7 @@ def repeat(
             if not as_json:
                 print_line(_epoch(each, repeated.epochs))
     assert result is not None
+    reason = "" if result.matches else repeated.explanation()
     if as_json:
         print_json(
             {
@@ -51,12 +52,15 @@ def repeat(
                 "number": number,
                 "matches": result.matches,
                 **asdict(result),
+                "reason": reason or None,
                 "differs_from_then": [asdict(each) for each in repeated.differences],
                 "epochs": [asdict(each) for each in epochs],
             }
         )
     else:
-        print_line(_result(repeated, epochs, result))
+        print_line(_result(repeated, epochs, result, reason))
+        if reason:
+            print_line(reason)
     raise typer.Exit(0 if result.matches else 1)
 
 
@@ -84,7 +88,7 @@ def _epoch(epoch: RepeatedEpoch, epochs: int) -> str:
     return f"epoch {epoch.epoch} of {epochs}  val_accuracy {accuracy}  {differences or 'the same'}"
 
 
-def _result(repeated: Repeat, epochs: list[RepeatedEpoch], result: Repetition) -> str:
+def _result(repeated: Repeat, epochs: list[RepeatedEpoch], result: Repetition, reason: str) -> str:
     from hpo.reporting import formatting
 
     first = next((epoch for epoch in epochs if epoch.differences), None)
@@ -98,7 +102,9 @@ def _result(repeated: Repeat, epochs: list[RepeatedEpoch], result: Repetition) -
         )
     last = repeated.trial.curve[len(epochs) - 1]
     why = (
-        "see the differences above"
+        "the reason is below"
+        if reason
+        else "see the differences above"
         if repeated.differences
         else "nothing that hpo records explains the difference"
     )

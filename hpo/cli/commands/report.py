@@ -45,6 +45,9 @@ def report(
     theme. The study may still be running.
     """
     from hpo.cli.console import print_line
+    from hpo.reporting.figures import give_matplotlib_a_folder
+
+    give_matplotlib_a_folder()
     from hpo.reporting.report.build import make_report
 
     wanted = form or (

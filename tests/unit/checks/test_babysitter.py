@@ -246,7 +246,7 @@ def test_before_with_fewer_than_two_examples_returns_a_note(count: int, norm: ty
         for size in (BATCH, 7, 2):
             loss = F.cross_entropy(model(TRAIN[0][:size]), TRAIN[1][:size])
             loss.backward()
-            babysitter._optimizer.step()
+            babysitter._optimizers[0].step()
             babysitter.step(loss, TRAIN[1][:size])
         babysitter.epoch(val_accuracy=0.5, val_images=2)
         babysitter.after()

@@ -10,7 +10,10 @@ import psycopg
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
+from hpo.errors import StorageError
 from hpo.storage.errors import explain, is_fault, is_transient
+from hpo.storage.ping import ping
+from hpo.storage.schema import inspect_schema
 from hpo.storage.url import parse_url
 
 SERVER = parse_url("postgresql://me:secret@host/db")
@@ -123,3 +126,10 @@ def test_a_full_disk_is_reported_where_sqlite_says_failure(
     full = shutil.disk_usage(tmp_path)._replace(free=4095)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: full)
     assert f"no space left for {tmp_path / 'hpo.db'}: free some" in str(explain(url, failure))
+
+
+def test_a_path_that_cannot_be_looked_at_is_no_bug(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/{'x' * 300}/hpo.db"
+    for look in (ping, inspect_schema):
+        with pytest.raises(StorageError, match=r"cannot open .*: File name too long"):
+            look(url)

@@ -100,7 +100,8 @@ SPOILERS: dict[str, tuple[str, Callable[[], object]]] = {
 @pytest.fixture(autouse=True)
 def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
-    locale_before = locale.setlocale(locale.LC_ALL, "C")
+    locale_before = locale.setlocale(locale.LC_ALL)
+    locale.setlocale(locale.LC_ALL, "C")
     with preserved():
         yield
     locale.setlocale(locale.LC_ALL, locale_before)
