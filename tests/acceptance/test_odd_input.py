@@ -153,7 +153,7 @@ def _expect_plain_end(words: list[str], text: bytes) -> None:
     for stream in (out, errors):
         with suppress(ValueError):
             stream.flush()
-            said += stream.buffer.getvalue().decode("utf-8", "replace")  # type: ignore[attr-defined]
+            said += stream.buffer.getvalue().decode("utf-8", "replace")
     what = f"hpo {words!r}\ndrawn.yaml: {text!r}\nexit code {code}\n{said[-3000:]}"
     assert code in EXIT_CODES, what
     assert "should not happen" not in said, what

@@ -124,7 +124,9 @@ def arguments(draw: st.DrawFn, command: Command) -> list[str]:
 
 
 def _value(parameter: Any) -> st.SearchStrategy[str]:
-    kind = getattr(parameter, "bare_type", None) or getattr(parameter, "type", None)  # of Typer, of Click
+    kind: Any = getattr(parameter, "bare_type", None) or getattr(
+        parameter, "type", None
+    )  # of Typer, of Click
     is_enum = isinstance(kind, type) and issubclass(kind, Enum)
     fitting = [str(each.value) for each in kind] if is_enum else list(getattr(kind, "choices", ()))
     name = parameter.name or ""
