@@ -18,8 +18,10 @@ from torch.optim import Optimizer
 
 from hpo.checks.arguments import check_count, check_model, check_task, optimizers_of
 from hpo.checks.base import note
+from hpo.checks.evidence import coverage
 from hpo.checks.judge import CHECK_INTERVAL, Judge
 from hpo.checks.measure.hooks import LoopHooks
+from hpo.checks.measure.left_out import LeftOut
 from hpo.checks.measure.preflight import (
     FEWEST_EXAMPLES,
     SNAPSHOT_IMAGES,
@@ -100,6 +102,7 @@ class Babysitter:
         """All findings so far, in order."""
         self._losses: list[Tensor] = []
         self._classes_of_batches: list[Tensor] = []
+        self._left_out = LeftOut(model, self._optimizers)
         self._hooks = LoopHooks(model, self._optimizers, self.seen, self._limits.preset)
         if self._limits.watch:
             self._hooks.attach()
@@ -180,6 +183,7 @@ class Babysitter:
             return None
         self._losses.append(torch.as_tensor(loss).detach())
         self._hooks.report(self._losses[-1], labels)
+        self._left_out.look()
         if labels is not None:
             self._count(labels)
         if len(self._losses) < CHECK_INTERVAL:
@@ -232,12 +236,16 @@ class Babysitter:
         self.close()
         if not self._limits.watch:
             return []
+        waiting = self._take_losses()
+        self._collect(torch.stack(waiting) if waiting else None)
+        self.seen.untrained, self.seen.still_frozen = self._left_out.read()
         self.seen.ended = True
         return self._add(self._judge.after(self.seen))
 
     def verdict(self) -> Verdict:
-        """Return the verdict on the findings so far."""
-        return verdict(self.findings)
+        """Return the verdict on what was seen so far."""
+        judge = self._judge
+        return verdict(self.findings, coverage(self.seen, self.findings, len(judge.done), judge.missing))
 
     @property
     def layers(self) -> Sequence[Snapshot]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from enum import Enum
 
 from hpo.checks.observations import Observations, Task, TensorFacts
@@ -21,9 +22,13 @@ class Fact(Enum):
     LENGTH = "pass epochs and steps_per_epoch"
     LOSS_FUNCTION = "pass loss_function"
     VAL_ACCURACY = "pass val_accuracy and val_images to epoch()"
+    VAL_LOSS = "pass val_loss to epoch()"
     CURVE = "pass train_accuracy, val_accuracy and val_loss to epoch()"
     CLASSIFICATION = "pass task='classification' and classes, if one of several classes is predicted"
     """One of C exclusive classes per example, and outputs (n, C)."""
+    CONFIGURATION = "pass configuration, if hpo configured the training"
+    """The training is as configured from start to end: nothing is frozen, unfrozen or scheduled by hand."""
+    OWN_LOOP = "the loop is not hpo's"
     CROSS_ENTROPY = "pass loss_function and the labels of each batch, if the loss is a cross-entropy"
     """The loss is the mean cross-entropy of classification: guessing costs the entropy of the labels."""
     LOGITS = "the outputs are logits"
@@ -41,18 +46,27 @@ class Fact(Enum):
 SUPPLIED = frozenset(
     {
         *(Fact.EXAMPLES, Fact.VAL_EXAMPLES, Fact.BATCH_LABELS, Fact.LENGTH, Fact.LOSS_FUNCTION),
-        *(Fact.VAL_ACCURACY, Fact.CURVE, Fact.OPTIMIZER),
+        *(Fact.VAL_ACCURACY, Fact.VAL_LOSS, Fact.CURVE, Fact.OPTIMIZER),
     }
 )
 """The facts that a caller can add whatever is trained."""
 _SUPERVISED = frozenset({"classification", "multilabel", "regression", "segmentation"})
 _FALLING = _SUPERVISED | {"language_model"}
 """Tasks whose loss falls with success; the losses of games and policies need not."""
+TASKS_WITH: Mapping[Fact, frozenset[str]] = {
+    Fact.CLASSIFICATION: frozenset({"classification"}),
+    Fact.CROSS_ENTROPY: frozenset({"classification"}),
+    Fact.SUPERVISED: _SUPERVISED,
+    Fact.LOSS_FALLS: _FALLING,
+}
+"""The tasks of which a fact can hold; others can hold of any task."""
 _AGREES = 0.3
 """Relative difference of a loss from the cross-entropy that its gradient shows; class weights change it."""
 _SAME_PULL = 0.5
 """Cosine with cross-entropy by the given labels, above which labels are those of the outputs."""
 _LARGEST_CHANNELS = 4
+_LOG_SUM = 0.02
+"""Log-sum-exp of log-probabilities: 0 but for rounding in bf16."""
 
 
 def task(seen: Observations) -> Task | None:
@@ -70,20 +84,29 @@ def facts(seen: Observations) -> frozenset[Fact]:
         Fact.LENGTH: setup.total_steps is not None,
         Fact.LOSS_FUNCTION: seen.preflight is not None and seen.preflight.loss_probe is not None,
         Fact.VAL_ACCURACY: any(math.isfinite(each) for each in seen.accuracies()),
+        Fact.VAL_LOSS: any(math.isfinite(epoch.val_loss) for epoch in seen.curve),
         Fact.CURVE: bool(seen.known_curve),
         Fact.OPTIMIZER: setup.optimizers > 0,
         Fact.FIRST_ORDER: setup.optimizers > 0 and "lbfgs" not in setup.optimizer,
         Fact.FROM_SCRATCH: not setup.frozen,
+        Fact.CONFIGURATION: bool(setup.settings),
         Fact.SUPERVISED: kind in _SUPERVISED,
         Fact.LOSS_FALLS: kind in _FALLING,
         Fact.PIXELS: _has_pixels(seen),
     }
     classes = kind == "classification" and seen.classes > 1 and _one_row_each(seen)
     loss = loss_kind(seen)
+    known[Fact.OWN_LOOP] = not known[Fact.CONFIGURATION]
     known[Fact.CLASSIFICATION] = classes
     known[Fact.CROSS_ENTROPY] = classes and loss in ("", "cross_entropy", "nll")
-    known[Fact.LOGITS] = loss != "nll"
+    known[Fact.LOGITS] = not _has_log_probabilities(seen)
     return frozenset(fact for fact, holds in known.items() if holds)
+
+
+def _has_log_probabilities(seen: Observations) -> bool:
+    if loss_kind(seen) == "nll":
+        return True
+    return seen.preflight is not None and seen.preflight.logits.log_sum < _LOG_SUM
 
 
 def loss_kind(seen: Observations) -> str:

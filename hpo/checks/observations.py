@@ -152,6 +152,8 @@ class LogitFacts:
     """Standard deviation over images, averaged over classes."""
     between_classes: float
     """Standard deviation over classes, averaged over images."""
+    log_sum: float = math.nan
+    """Largest absolute log-sum-exp of a row: 0 for log-probabilities."""
 
 
 @dataclass(frozen=True)
@@ -370,6 +372,10 @@ class Observations:
     optimizer_steps: int = 0
     val_images: int | None = None
     """Number of images that validation accuracies are measured on."""
+    untrained: tuple[str, ...] = ()
+    """Parameters outside of the optimizer that got a gradient and never changed."""
+    still_frozen: tuple[str, ...] = ()
+    """Parameters that were frozen from the start to the end, though the optimizer has them."""
     ended: bool = False
     """Whether the training is over."""
 

@@ -217,6 +217,7 @@ def _logit_facts(logits: Tensor) -> LogitFacts:
     low, high = logits.aminmax()
     sums = logits.sum(1)
     numbers = [low, high, *sums.aminmax(), logits.std(0).mean(), logits.std(1).mean()]
+    numbers.append(logits.float().logsumexp(1).abs().max())
     return LogitFacts(*torch.stack(numbers).tolist())
 
 

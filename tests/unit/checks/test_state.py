@@ -47,6 +47,8 @@ def _seen() -> Observations:
         curve=[EpochFacts(1, 8, 2.0, 0.2, 2.1, 0.1)],
         optimizer_steps=3,
         val_images=100,
+        untrained=("c",),
+        still_frozen=("d",),
     )
 
 
