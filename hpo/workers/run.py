@@ -31,7 +31,7 @@ def run_study(
 ) -> RunSummary:
     """Submit or resume the study and train its trials with local processes until all are over.
 
-    After SIGINT or SIGTERM the workers stop at a safe point and release their slots; the summary reports it.
+    After a signal the workers stop at a safe point and release their slots; the summary reports it.
     Raises ``UserError`` or ``WorkerError`` with a worker's message if the study cannot be trained.
     """
     started = time.monotonic()

@@ -30,12 +30,21 @@ def _without_home(hpo: Hpo, *arguments: str) -> subprocess.CompletedProcess[str]
     return forked.run(["-c", _HOMELESS, *arguments], cwd=hpo.folder, env=hpo.environment, timeout=240)
 
 
-def test_commands_work_without_a_home_if_each_folder_is_set(hpo: Hpo) -> None:
-    study = hpo.write_study(trials=1, epochs=1)
-    for arguments in (("run", study, "--workers", "1"), ("status",), ("report", "tiny")):
+def _expect_all_work(hpo: Hpo, *commands: tuple[str, ...]) -> None:
+    for arguments in commands:
         done = _without_home(hpo, *arguments)
         assert done.returncode == 0, done.stderr
         assert "home" not in done.stderr
+
+
+def test_commands_work_without_a_home_if_each_folder_is_set(hpo: Hpo) -> None:
+    _expect_all_work(hpo, ("submit", hpo.write_study(trials=1)), ("status",), ("query", "SELECT 1"))
+
+
+@pytest.mark.slow  # a training, and Matplotlib's search for fonts
+def test_training_and_pictures_work_without_a_home(hpo: Hpo) -> None:
+    study = hpo.write_study(trials=1, epochs=1)
+    _expect_all_work(hpo, ("run", study, "--workers", "1"), ("report", "tiny"), ("db", "prune"))
 
 
 def test_commands_without_a_home_name_the_variables(hpo: Hpo) -> None:
