@@ -97,7 +97,10 @@ def connect_read_only(url: URL) -> sqlite3.Connection:
             f"there is no database {path}: run a study first, or choose another one with --storage"
         )
     location = f"file:{quote(path)}?mode=ro{_immutable(Path(path))}"
-    connection = sqlite3.connect(location, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+    try:
+        connection = sqlite3.connect(location, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise explain(url, error) from error
     try:
         _create_temp_params_view(connection)
         connection.execute("PRAGMA query_only=ON")

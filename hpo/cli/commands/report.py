@@ -54,7 +54,7 @@ def report(
         "md" if output is not None and output.suffix.lower() in (".md", ".markdown") else "html"
     )
     place = output or Path(f"{file_name(study)}-report.{wanted}")
-    folder = place.with_name(f"{place.stem}-pictures")
+    folder = place.parent / f"{place.stem}-pictures"
     with_folder = wanted == "md" and pictures
     _refuse_existing(place, folder if with_folder else None, force)
     built = make_report(storage_url(storage), study, wanted, folder.name if with_folder else "")
