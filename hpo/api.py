@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hpo.config.parsing.load import load_study, parse_study
 from hpo.config.study import StudySpec
+from hpo.counting import counted
 from hpo.errors import UserError
 from hpo.events import Event, RunSummary, StudyReady
 from hpo.queries.frames import Results
@@ -70,6 +71,9 @@ def run(
         raise KeyboardInterrupt
     if summary.interrupted:
         raise SystemExit(summary.exit_code)
+    if on_event is None:
+        for warning in summary.warnings:
+            warnings.warn(warning, stacklevel=2)
     return Study(spec.study, url, summary)
 
 
@@ -170,7 +174,10 @@ class Study:
 
     def __repr__(self) -> str:
         summary = self.status().summary
-        return f"<hpo.Study {self.name}: {summary.done} of {summary.trials} trials are over>"
+        return (
+            f"<hpo.Study {self.name}: {summary.done} of "
+            f"{counted(summary.trials, 'trial is', 'trials are')} over>"
+        )
 
 
 def _spec(study: StudySource, changes: Mapping[str, Any] | None, trials: int | None) -> StudySpec:

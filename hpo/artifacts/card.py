@@ -10,6 +10,7 @@ from hpo.artifacts import bundle
 from hpo.artifacts.metrics import Measured
 from hpo.config.configuration import Configuration
 from hpo.config.fields import setting
+from hpo.counting import counted
 from hpo.escaping import markdown
 
 MeasuredOn = Literal["val", "test"]
@@ -67,11 +68,12 @@ def card(facts: CardFacts, configuration: Configuration, labels: tuple[str, ...]
 
 
 def _head(facts: CardFacts, configuration: Configuration, labels: tuple[str, ...]) -> str:
-    size = f", {facts.parameters:,} parameters" if facts.parameters else ""
+    size = f", {counted(facts.parameters, 'parameter')}" if facts.parameters else ""
+    classes = counted(len(labels), "class")
     model = markdown(configuration.model)
     return f"""# {facts.study}, trial {facts.trial}
 
-An image classifier: {model}{size}, for color images of 32 x 32 pixels and {len(labels)} classes
+An image classifier: {model}{size}, for color images of 32 x 32 pixels and {classes}
 ({markdown(", ".join(labels))})."""
 
 
@@ -118,7 +120,8 @@ def _chosen(facts: CardFacts) -> str:
                 "Its settings were chosen from"
             )
         return (
-            f"{chosen} {facts.trials_finished:,} trials. It was trained on training and validation images "
+            f"{chosen} {counted(facts.trials_finished, 'trial')}. It was trained on training and "
+            "validation images "
             "together."
         )
     if facts.is_best:
@@ -164,16 +167,17 @@ probabilities = program(images).softmax(1)     # (N, 3, 32, 32) uint8, N of any 
 
 
 def _data(facts: CardFacts, configuration: Configuration, measured: Measured) -> str:
-    held_out = f"test: all {measured.images:,} images of its test split; nothing was chosen by them"
+    held_out = f"test: all {counted(measured.images, 'image')} of its test split; nothing was chosen by them"
     if facts.measured_on == "val":
         held_out = (
-            f"validation: {measured.images:,} other images of its training split, stratified by class, drawn "
+            f"validation: {counted(measured.images, 'other image')} of its training split, "
+            "stratified by class, drawn "
             f"at random\n  from the study's seed ({facts.seed})"
         )
     return f"""## Data
 
 - data set: {facts.dataset}; SHA-256 of its classes, labels and pixels `{facts.fingerprint}`
-- training: {facts.train_images:,} images of its training split
+- training: {counted(facts.train_images, "image")} of its training split
 - {held_out}
 - preprocessing: {configuration.preprocessing}, fitted to the training images
 - augmentation while training: {configuration.augmentation}"""

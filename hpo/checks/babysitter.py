@@ -16,37 +16,48 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from hpo.checks.arguments import check_count, check_model, check_task, optimizers_of
+from hpo.checks.base import note
 from hpo.checks.judge import CHECK_INTERVAL, Judge
 from hpo.checks.measure.hooks import LoopHooks
-from hpo.checks.measure.preflight import SNAPSHOT_IMAGES, Examples, LossFunction, examine
+from hpo.checks.measure.preflight import (
+    FEWEST_EXAMPLES,
+    SNAPSHOT_IMAGES,
+    Examples,
+    LossFunction,
+    examine,
+)
 from hpo.checks.measure.probes import Forward, Probe, layer_weights, plain_forward
 from hpo.checks.measure.setup import penalty, read_setup
-from hpo.checks.observations import EpochFacts, Observations, Snapshot
+from hpo.checks.observations import EpochFacts, Observations, Snapshot, Task
 from hpo.checks.state import BabysitterState
 from hpo.checks.verdict import Verdict, verdict
 from hpo.config.thresholds import Preset, Thresholds, thresholds_of
-from hpo.records import Finding
+from hpo.records import Finding, Remedy
 
 _BATCHES_COUNTED = 20
 
 
 class Babysitter:
-    """Watches one training of ``model`` by ``optimizer``.
+    """Watches one training of ``model`` by ``optimizer``: one, several, or None if the loop updates by hand.
 
-    ``epochs`` and ``steps_per_epoch`` let it judge what can still be reached; ``loss_function(logits,
-    labels)`` is tested on outputs whose loss is known; ``forward(model, images)`` is how the loop runs the
-    model, if not plainly; ``configuration`` (fields of ``Configuration``) makes remedies concrete. The class
-    counts (C,) of all training and validation images say what guessing reaches; without them the examples of
-    ``before`` do. Findings name classes by ``class_names``, if given. ``checks`` is a preset or
-    ``Thresholds``. A complete loop is in docs/checks.md.
+    ``task`` says what is learned and ``classes`` how many there are; without them both are told from what is
+    seen, and checks that need to know more are skipped. ``epochs`` and ``steps_per_epoch`` let it judge what
+    can still be reached; ``loss_function(logits, labels)`` is tested on outputs whose loss is known;
+    ``forward(model, images)`` is how the loop runs the model, if not plainly; ``configuration`` (fields of
+    ``Configuration``) makes remedies concrete. The class counts (C,) of all training and validation images
+    say what guessing reaches; without them the examples of ``before`` do. Findings name classes by
+    ``class_names``, if given. ``checks`` is a preset or ``Thresholds``. A complete loop is in docs/checks.md.
+    Raises ``UserError`` for an impossible argument.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        optimizer: Optimizer,
+        optimizer: Optimizer | Sequence[Optimizer] | None = None,
         *,
-        classes: int,
+        classes: int | None = None,
+        task: Task | None = None,
         epochs: int | None = None,
         steps_per_epoch: int | None = None,
         loss_function: LossFunction | None = None,
@@ -57,8 +68,12 @@ class Babysitter:
         class_names: Sequence[str] = (),
         checks: Preset | Thresholds = "standard",
     ) -> None:
+        check_model(model)
+        check_task(task)
+        for name, value in (("classes", classes), ("epochs", epochs), ("steps_per_epoch", steps_per_epoch)):
+            check_count(name, value)
         self._model = model
-        self._optimizer = optimizer
+        self._optimizers = optimizers_of(optimizer)
         self._loss_function = loss_function
         self._forward = forward or plain_forward
         self._limits = thresholds_of(checks)
@@ -66,8 +81,9 @@ class Babysitter:
         self.seen = Observations(
             read_setup(
                 model,
-                optimizer,
-                classes=classes,
+                self._optimizers,
+                classes=classes or 0,
+                task=task,
                 epochs=epochs,
                 steps_per_epoch=steps_per_epoch,
                 settings=configuration or {},
@@ -81,7 +97,7 @@ class Babysitter:
         """All findings so far, in order."""
         self._losses: list[Tensor] = []
         self._classes_of_batches: list[Tensor] = []
-        self._hooks = LoopHooks(model, optimizer, self.seen, self._limits.preset)
+        self._hooks = LoopHooks(model, self._optimizers, self.seen, self._limits.preset)
         if self._limits.watch:
             self._hooks.attach()
 
@@ -110,16 +126,20 @@ class Babysitter:
 
         ``images`` (n, C, H, W) and ``labels`` (n,) are a few dozen to hundreds of training examples as the
         network will get them, ``val_*`` the same for validation; ``penalty`` is what regularization adds to
-        the loss, if known.
+        the loss, if known. With fewer than two training examples nothing is measured but a note returned.
         """
         if not self._limits.watch:
             return []
-        val = None if val_images is None or val_labels is None else Examples(val_images, val_labels)
         train = Examples(images, labels)
+        if len(images) < FEWEST_EXAMPLES:
+            return self._add([_too_few(len(images))])
+        val = None
+        if val_images is not None and val_labels is not None and len(val_images):
+            val = Examples(val_images, val_labels)
         with self._hooks.paused():
             self.seen.preflight = examine(
                 self._model,
-                self._optimizer,
+                self._optimizers[0] if self._optimizers else None,
                 train,
                 val,
                 classes=self.seen.setup.classes,
@@ -143,7 +163,8 @@ class Babysitter:
         self.seen, self.findings = state.seen, state.findings
         self._judge.reported = state.reported
         self._hooks.resume(state.seen, state.forward_monitor)
-        self._watch_layers_on(Examples(images, labels))
+        if len(images) >= FEWEST_EXAMPLES:
+            self._watch_layers_on(Examples(images, labels))
 
     def step(self, loss: Tensor | float, labels: Tensor | None = None) -> Finding | None:
         """Take the loss () of a step; return a fatal finding if the training is hopeless.
@@ -257,3 +278,12 @@ class Babysitter:
     @staticmethod
     def _fatal(findings: list[Finding]) -> Finding | None:
         return next((finding for finding in findings if finding.severity == "fatal"), None)
+
+
+def _too_few(examples: int) -> Finding:
+    message = (
+        f"the checks before training got {examples} example{'' if examples == 1 else 's'} and need at least "
+        f"{FEWEST_EXAMPLES}: they and the statistics of layers are left out"
+    )
+    remedy = Remedy("pass a few dozen to hundreds of training examples to before()")
+    return note("examples", examples, FEWEST_EXAMPLES, message, remedy)

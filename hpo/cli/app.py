@@ -45,7 +45,8 @@ from hpo.cli.commands.worker import worker
 from hpo.cli.commands.workers import workers
 from hpo.cli.options import with_ray_address
 from hpo.cli.output import READER_LEFT, OutputLostError, lost_output, standard_streams
-from hpo.errors import HpoError
+from hpo.errors import HpoError, UserError
+from hpo.limits import limit_threads
 from hpo.redact import Redacted, holds_password
 
 COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
@@ -147,6 +148,7 @@ def options(
 
 def main() -> NoReturn:
     """Run the ``hpo`` program."""
+    limit_threads()
     with standard_streams() as streams:
         try:
             code = run_command(sys.argv[1:])
@@ -193,9 +195,17 @@ def _run(arguments: Sequence[str], debug: bool) -> int:
             traceback.print_exc()
         _print_error(str(error))
         return error.exit_code
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        _print_system_error(error, debug)
+        return 1
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if isinstance(error, UnicodeEncodeError) and error.object[error.start] in "".join(arguments):
+            _print_error("the arguments are not UTF-8: only paths may hold other bytes")
+            return UserError.exit_code
         _print_error(f"{type(error).__name__}: {error}", "" if debug else _UNEXPECTED)
         return 1
     return 0
@@ -218,6 +228,16 @@ def _warn_of_password() -> None:
         "everyone on this machine can see a password in a command (ps): "
         "put the URL into $HPO_STORAGE, or the password into ~/.pgpass"
     )
+
+
+def _print_system_error(error: OSError, debug: bool) -> None:
+    from hpo.reporting.system_errors import explain_system_error
+
+    explained = explain_system_error(error)
+    if explained:
+        _print_error(explained)
+    else:
+        _print_error(f"{type(error).__name__}: {error}", "" if debug else _UNEXPECTED)
 
 
 def _print_error(message: str, hint: str = "") -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from hpo.counting import counted
 from hpo.data.walk import is_image, is_passed_over
 from hpo.files import is_utf8, path_text
 
@@ -71,7 +72,7 @@ def class_folders(folder: Path) -> dict[str, Path]:
     names = _folders(folder)
     if not names:
         loose = sum(is_image(path.name) for path in folder.iterdir())
-        only = f", only {loose} loose images: put them in one folder per class" if loose else ""
+        only = f", only {counted(loose, 'loose image')}: put images in one folder per class" if loose else ""
         raise LayoutError(f"{folder} has no class folders{only}", advise=True)
     if len(names) == 1:
         raise _single(folder, names[0])

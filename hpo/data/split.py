@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpo.counting import counted
 from hpo.data.cache import Labels
 from hpo.errors import DataError
 from hpo.rng import Key
@@ -56,7 +57,8 @@ def split(
     if train_images is not None and train_images > len(rest):
         held_out = f"folds: {fold.count}" if fold.count else f"val_fraction: {val_fraction:g}"
         raise DataError(
-            f"train_images is {train_images:,}, but only {len(rest):,} of {len(labels):,} training images "
+            f"train_images is {train_images:,}, but only {len(rest):,} of "
+            f"{counted(len(labels), 'training image')} "
             f"are left when {held_out} is held out: use train_images: {len(rest)} or fewer"
         )
     train = rest[:train_images]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from hpo.counting import counted
 from hpo.data.images import DecodedImage, Remark, RemarkKind
 from hpo.files import path_text
 
@@ -40,7 +41,7 @@ class Survey:
             count = self._counts.get(kind, 0)
             if count:
                 more = f" and {count - _SHOWN:,} more" if count > _SHOWN else ""
-                images = "1 image has" if count == 1 else f"{count:,} images have"
+                images = counted(count, "image has", "images have")
                 yield f"{images} {text}: {', '.join(self._examples[kind])}{more}"
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from hpo.counting import counted
 from hpo.errors import DataError
 from hpo.files import path_text
 
@@ -96,7 +97,7 @@ def left_out_sentence(left_out: Counter[str]) -> Iterator[str]:
     listed = ", ".join(
         f"{count:,} {path_text(suffix) or 'without extension'}" for suffix, count in _most(left_out)
     )
-    files = "1 file is" if total == 1 else f"{total:,} files are"
+    files = counted(total, "file is", "files are")
     yield f"{files} left out: not an image format that Pillow reads here ({listed})"
 
 

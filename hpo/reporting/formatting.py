@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpo.config.fields import setting as setting
+from hpo.counting import counted as counted
 from hpo.queries.stages import StagesStatus
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -55,11 +56,6 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def count(number: int, noun: str) -> str:
-    """Format a count: ``1 trial``, ``1,200 trials``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def loss(value: float | None) -> str:
     """Format a loss in nats: ``2.303``, ``1.2e+08``, ``nan``."""
     if value is None:
@@ -82,7 +78,8 @@ def evaluation_lines(status: StagesStatus) -> list[str]:
     lines = [f"test accuracy {accuracy(look.test_value)} (trial {look.number})" for look in status.looks]
     if len(status.looks) > 1:
         lines.append(
-            f"warning: this study was evaluated on the test images {len(status.looks)} times; only the first "
+            "warning: this study was evaluated on the test images "
+            f"{counted(len(status.looks), 'time')}; only the first "
             "test result is unbiased, since choosing among several favors luck"
         )
     return lines

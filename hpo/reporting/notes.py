@@ -79,7 +79,7 @@ def _progress(overview: StudyOverview, searched: Sequence[str]) -> str:
     stopped = " The study is stopped: `hpo resume` lets workers continue." if overview.stopped_at else ""
     return (
         f"## {escaped(overview.name)}\n\n"
-        f"{formatting.count(ended, 'trial')} done{running_too}, on {escaped(overview.dataset)}; searched: "
+        f"{formatting.counted(ended, 'trial')} done{running_too}, on {escaped(overview.dataset)}; searched: "
         f"{escaped(', '.join(searched) or 'nothing')}.{stopped}"
     )
 

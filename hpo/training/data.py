@@ -22,6 +22,7 @@ from hpo.data.split import Split
 from hpo.heartbeat import beat
 from hpo.settings import settings
 from hpo.training.device import release_freed_memory
+from hpo.training.network_state import network_state
 from hpo.training.precision import processor
 
 _CHUNK_IMAGES = 256
@@ -140,7 +141,7 @@ def _prepare(configuration: Configuration, dataset: Dataset, split: Split, devic
 
 
 def _fitted(configuration: Configuration, images: Tensor) -> Preprocessor:
-    return Preprocessor.fit(configuration, images, cache=settings().cache.expanduser())
+    return Preprocessor.fit(configuration, images, cache=settings().cache)
 
 
 def _on_device(dataset: Dataset, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -174,7 +175,7 @@ def _transformed(
     if pixels.device.type == "cpu":
         name = _transformed_name(dataset, parts, preprocessor)
         make: Make = lambda: (chunk.numpy() for chunk in chunks())  # noqa: E731
-        return _shared(preprocessed_images(name, shape, make, settings().cache.expanduser()))
+        return _shared(preprocessed_images(name, shape, make, settings().cache))
     done = torch.empty(shape, dtype=torch.float16, device=pixels.device)
     filled = 0
     for chunk in chunks():
@@ -211,7 +212,7 @@ def _transformed_name(dataset: str, parts: tuple[Tensor, Tensor], preprocessor: 
 def weights_hash(module: nn.Module) -> str:
     """Return the SHA-256 (hex) of the name, type, shape and bytes of all tensors in the state dict."""
     digest = hashlib.sha256()
-    for name, tensor in module.state_dict().items():
+    for name, tensor in network_state(module).items():
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
         flat = tensor.detach().cpu().contiguous().reshape(-1)
         digest.update(flat.view(torch.uint8).numpy().tobytes())

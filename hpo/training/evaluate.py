@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from hpo.heartbeat import beat
 from hpo.training.data import ImageSet
-from hpo.training.precision import Resolved, autocast
+from hpo.training.forward import logits_of
+from hpo.training.precision import Resolved
 
 EVALUATION_BATCH = {"cpu": 500}
 """Images per batch. On a CPU, larger batches' activations do not fit in its caches (docs/training.md)."""
@@ -47,9 +48,8 @@ def evaluate(
     losses, correct, predicted = [], [], []
     for positions in torch.arange(len(images), device=device).split(size):
         batch, labels = images.batch(positions)
-        with autocast(device, precision):
-            logits = model(batch.contiguous(memory_format=torch.channels_last))
-        logits = logits.float()
+        batch = batch.contiguous(memory_format=torch.channels_last)
+        logits = logits_of(model, batch, device, precision)
         losses.append(F.cross_entropy(logits, labels, reduction="sum"))
         predicted.append(logits.argmax(1))
         correct.append((predicted[-1] == labels).sum())

@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from PIL import Image
 
@@ -28,7 +29,16 @@ STUDY: dict[str, Any] = {
     "fixed": {"dataset": "synthetic", "train_images": 500, "width": 4, "depth": 2, "epochs": 1},
     "space": {"lr": {"log": [1e-3, 1e-1]}},
 }
+BEFORE = """
+from hpo.training.process_state import _PARTS, _same, read_state
+before = read_state(_PARTS)
+"""
 CHECKS = """
+after = read_state(_PARTS)
+changed = [part for part in _PARTS if not _same(before[part], after[part])]
+assert set(changed) <= {"loggers"}, changed  # new ones of what it loads
+loggers = [name for name, state in before["loggers"].items() if after["loggers"][name] != state]
+assert set(loggers) <= {"alembic"}, loggers  # Optuna sets its level for every program with such a database
 assert table["number"].tolist() == [0, 1] and set(table["activation"]) <= {"relu", "tanh"}
 assert status.summary.done == 2 and (best is None) == (not (table["state"] == "complete").any())
 assert set(curves["number"]) <= {0, 1} and len(findings) > 2
@@ -39,7 +49,7 @@ print("waiting", study.status().summary.waiting)
 def test_examples_of_the_documentation_run_as_a_script(tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(blocks) == 4
-    (tmp_path / "script.py").write_text("\n".join([*blocks, CHECKS]))
+    (tmp_path / "script.py").write_text("\n".join([BEFORE, *blocks, CHECKS]))
     (tmp_path / "mine.yaml").write_text(
         "study: mine\ntrials: 1\n"
         "fixed: {dataset: synthetic, train_images: 500, width: 4, depth: 2, epochs: 1}\n"
@@ -63,6 +73,14 @@ def test_submit_takes_a_mapping_with_changes(storage_url: str) -> None:
     with hpo.load("mine", storage_url) as study:
         assert study.status().summary.waiting == 3
         assert study.results().empty and study.curves().empty
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_api_keeps_the_verbosity_of_optuna(storage_url: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert optuna.logging.get_verbosity() == optuna.logging.INFO, "importing hpo changed it"
+    hpo.submit(STUDY, storage_url).close()
+    assert optuna.logging.get_verbosity() == optuna.logging.INFO
+    assert "A new study" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)

@@ -56,7 +56,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).mkdir()
         for number in range(80):
             pixels = random.normal(110, 60, (32, 32, 3)) + random.normal(0, 12, (1, 1, 3))
-            pixels[:, :, 2 - channel] += 10
+            pixels[:, :, 2 - channel] += 14
             image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
             image.save(folder / name / f"{number:02d}.png")
     return folder

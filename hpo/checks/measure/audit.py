@@ -6,7 +6,7 @@ Each number is the ratio or the cosine of two vectors that are equal in a sound 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -52,11 +52,11 @@ class StepAuditor:
     """
 
     def __init__(
-        self, model: nn.Module, optimizer: Optimizer, classes: int, ignoring: Callable[[], bool]
+        self, model: nn.Module, optimizers: Sequence[Optimizer], classes: int, ignoring: Callable[[], bool]
     ) -> None:
         self._classes = classes
         self._ignoring = ignoring
-        self._weights = _three_weights(model, optimizer)
+        self._weights = _three_weights(model, optimizers)
         self._left = _STEPS
         self._open: _AuditedStep | None = None
         self._last: _AuditedStep | None = None
@@ -137,9 +137,11 @@ class StepAuditor:
             current.gradient = gradient.detach()
 
 
-def _three_weights(model: nn.Module, optimizer: Optimizer) -> list[Tensor]:
+def _three_weights(model: nn.Module, optimizers: Sequence[Optimizer]) -> list[Tensor]:
     """Return the first, the middle and the last of the weights in the optimizer."""
-    held = {id(each) for group in optimizer.param_groups for each in group["params"]}
+    held = {
+        id(each) for optimizer in optimizers for group in optimizer.param_groups for each in group["params"]
+    }
     weights = [each for each in layer_weights(model).values() if id(each) in held and each.is_leaf]
     places = sorted({0, len(weights) // 2, len(weights) - 1})
     return [weights[place] for place in places] if weights else []
@@ -209,7 +211,8 @@ def _kept(last: _AuditedStep, weights: list[Tensor]) -> Tensor:
 def _against_cross_entropy(current: _AuditedStep, labels: Tensor, classes: int) -> dict[str, Tensor]:
     """Compare the loss's gradient by the logits, centered over classes, with (softmax - one-hot) / B."""
     gradient, logits = current.gradient, current.output.float()
-    if gradient is None or logits.shape != (len(labels), classes) or labels.is_floating_point():
+    fits = logits.shape == (len(labels), classes) and not labels.is_floating_point()
+    if gradient is None or not fits or not len(labels):
         return {}
     inside = labels.to(logits.device).clamp(0, classes - 1)
     usual = (logits.softmax(1) - F.one_hot(inside, classes)) / len(labels)

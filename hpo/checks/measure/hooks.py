@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -30,14 +30,16 @@ class LoopHooks:
     Everything stays on the device until ``collect`` moves it to the observations.
     """
 
-    def __init__(self, model: nn.Module, optimizer: Optimizer, seen: Observations, preset: Preset) -> None:
+    def __init__(
+        self, model: nn.Module, optimizers: Sequence[Optimizer], seen: Observations, preset: Preset
+    ) -> None:
         self._model = model
-        self._optimizer = optimizer
+        self._optimizers = optimizers
         self._seen = seen
         self._preset = preset
         self._probe: Probe | None = None
         self._pending: list[PendingSnapshot] = []
-        self._forwards = ForwardMonitor(model, optimizer)
+        self._forwards = ForwardMonitor(model, optimizers)
         self._meter = StepMeter(model)
         self._auditor: StepAuditor | None = None
         self._handles: list[RemovableHandle] = []
@@ -45,13 +47,14 @@ class LoopHooks:
     def attach(self) -> None:
         """Register the hooks."""
         self._auditor = StepAuditor(
-            self._model, self._optimizer, self._seen.setup.classes, lambda: self._forwards.is_paused
+            self._model, self._optimizers, self._seen.setup.classes, lambda: self._forwards.is_paused
         )
-        self._handles = [
-            self._optimizer.register_step_pre_hook(lambda *_: self._before_step()),
-            self._optimizer.register_step_post_hook(lambda *_: self._after_step()),
-            self._forwards.attach(),
-        ]
+        self._handles = [self._forwards.attach()]
+        if self._optimizers:  # the first counts the steps
+            self._handles += [
+                self._optimizers[0].register_step_pre_hook(lambda *_: self._before_step()),
+                self._optimizers[0].register_step_post_hook(lambda *_: self._after_step()),
+            ]
         self._forwards.expect()
 
     def close(self) -> None:
@@ -121,7 +124,7 @@ class LoopHooks:
         self._seen.optimizer_steps += 1
         if self._probe is not None and self._is_chosen(step):
             motion = self._meter.after()
-            lr = float(self._optimizer.param_groups[0]["lr"])
+            lr = float(self._optimizers[0].param_groups[0]["lr"])
             with self.paused():
                 histograms = self._takes_histograms(step)
                 self._pending.append(self._probe.snapshot(step, lr, motion, histograms=histograms))

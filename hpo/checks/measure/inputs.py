@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -42,9 +42,11 @@ class _Forward:
 class ForwardMonitor:
     """Records some of a loop's own forward passes, once attached."""
 
-    def __init__(self, model: nn.Module, optimizer: Optimizer) -> None:
+    def __init__(self, model: nn.Module, optimizers: Sequence[Optimizer]) -> None:
         self._model = model
-        self._parameters = [each for group in optimizer.param_groups for each in group["params"]]
+        self._parameters = [
+            each for optimizer in optimizers for group in optimizer.param_groups for each in group["params"]
+        ]
         self._paused = False
         self._learning_left = 0
         self._evaluating_left = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from hpo.checks.measure.linear_probe import linear_probe, roughness
-from hpo.checks.measure.memorize import balanced_examples, memorize
+from hpo.checks.measure.memorize import balanced_examples, copied, memorize
 from hpo.checks.measure.probes import (
     Forward,
     LayerReader,
@@ -33,6 +32,7 @@ from hpo.checks.observations import (
     Preflight,
     Snapshot,
 )
+from hpo.generators import kept_generators
 from hpo.heartbeat import beat
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
@@ -41,6 +41,8 @@ PROBE_IMAGES = 64
 """Images on which layers are read before training: the size of a usual batch."""
 SNAPSHOT_IMAGES = 32
 """Images on which layers are read repeatedly during training."""
+FEWEST_EXAMPLES = 2
+"""Of one, normalization has no batch statistics, and no unit differs between images."""
 _EVALUATED = 16
 _MIN_EXAMPLES = 100
 """With fewer, a linear model does not exceed chance reliably."""
@@ -67,7 +69,7 @@ class Examples:
 
 def examine(
     model: nn.Module,
-    optimizer: Optimizer,
+    optimizer: Optimizer | None,
     train: Examples,
     val: Examples | None,
     *,
@@ -82,7 +84,7 @@ def examine(
     ``thorough`` adds the numeric gradient check in float64.
     """
     devices = [train.images.device] if train.images.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with kept_generators(devices):
         labels = label_facts(train.labels, classes)
         probe = Examples(train.images, train.labels.clamp(0, classes - 1))
         logits, layers, gradients = _first_step(model, forward, probe.first(PROBE_IMAGES))
@@ -100,7 +102,7 @@ def examine(
             logits=_logit_facts(logits),
             loss_probe=_probe_loss(loss_function, probe, classes) if loss_function else None,
             memorization=memorize(model, optimizer, forward, probe.images[few], probe.labels[few])
-            if learnable
+            if learnable and optimizer is not None
             else None,
             layers=layers,
             without_gradient=tuple(name for name, each in gradients.items() if each is None),
@@ -262,14 +264,17 @@ def _identical_units(model: nn.Module, gradients: Mapping[str, Tensor | None]) -
     return tuple(name for name, is_identical in zip(names, flags, strict=True) if is_identical)
 
 
-def _gradient_error(model: nn.Module, probe: Examples) -> float:
+def _gradient_error(model: nn.Module, probe: Examples) -> float | None:
     """Return the largest relative error of backward's derivative, along each parameter's gradient.
 
     Compares with (L(w + h v) - L(w - h v)) / 2h in float64, normalization on batch statistics. A kink of a
     ReLU within the step adds a small error; a wrong backward pass is off by its own size. NaN if a loss or a
-    derivative is.
+    derivative is; None if the model cannot be copied.
     """
-    exact = copy.deepcopy(model).double()
+    exact = copied(model)
+    if exact is None:
+        return None
+    exact.double()
     images = probe.images.double()
     errors = [0.0]
     with undisturbed(exact, batch_statistics=True), torch.enable_grad():
@@ -306,4 +311,4 @@ def _along(
 def _exact_loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     """Return the cross-entropy (); functional dropout drops the same units every time."""
     torch.manual_seed(0)
-    return F.cross_entropy(model(images), labels)
+    return F.cross_entropy(model(images.clone()), labels)

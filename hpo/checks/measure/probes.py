@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from hpo.checks.measure.statistics import BINS, histogram, sample, std_mean, unit_extremes
 from hpo.checks.observations import Snapshot
+from hpo.generators import kept_generators
 from hpo.records import LayerStatistics
 
 Forward = Callable[[nn.Module, Tensor], Tensor]
@@ -41,46 +42,80 @@ _ACTIVATION_FIELDS = ("mean", "std", "dead", "saturated")
 
 
 def plain_forward(model: nn.Module, images: Tensor) -> Tensor:
-    """Run ``model(images)``: the forward pass of a loop that passes no other."""
-    logits: Tensor = model(images)
+    """Run ``model(images)``: the forward pass of a loop that passes no other.
+
+    On a copy: a model may change its input, and the checks use theirs again.
+    """
+    logits: Tensor = model(images.clone())
     return logits.float()
 
 
 @contextmanager
 def undisturbed(model: nn.Module, *, batch_statistics: bool) -> Iterator[None]:
-    """Restore the modes and buffers of ``model`` and the random generators afterwards.
+    """Restore the modes, buffers and attributes of ``model`` and the random generators afterwards.
 
     Inside, dropout and randomized activations are off; normalization uses batch or running statistics.
     """
-    modes = [(module, module.training) for module in model.modules()]
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    devices = {buffer.device for buffer in model.parameters() if buffer.device.type == "cuda"}
-    with torch.random.fork_rng(devices=[device.index for device in devices]):
-        for module, _ in modes:
-            module.training = batch_statistics and not isinstance(module, STOCHASTIC)
+    before = [_ModuleState(module) for module in model.modules()]
+    devices = {each.device for each in model.parameters() if each.device.type == "cuda"}
+    with kept_generators(list(devices)):
+        for each in before:
+            each.module.training = batch_statistics and not isinstance(each.module, STOCHASTIC)
         try:
             yield
         finally:
-            for module, training in modes:
-                module.training = training
-            with torch.no_grad():
-                for buffer, before in buffers:
-                    buffer.copy_(before)
+            for each in before:
+                each.restore()
+
+
+class _ModuleState:
+    """What a forward pass may change of a module itself: its mode, buffers and attributes."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self._training = module.training
+        own = [buffer for buffer in module.buffers(recurse=False) if not repeats_memory(buffer)]
+        self._contents = [(buffer, buffer.clone()) for buffer in own]
+        self._is_python = not isinstance(module, torch.jit.ScriptModule)
+        if self._is_python:
+            self._attributes, self._buffers = dict(vars(module)), dict(module._buffers)
+
+    def restore(self) -> None:
+        module = self.module
+        if self._is_python:  # a counter, or a buffer that was assigned anew
+            vars(module).update(self._attributes)
+            for name in vars(module).keys() - self._attributes.keys():
+                del vars(module)[name]
+            module._buffers.update(self._buffers)
+        module.training = self._training
+        with torch.no_grad():
+            for buffer, before in self._contents:
+                buffer.copy_(before)
+
+
+def repeats_memory(tensor: Tensor) -> bool:
+    """Return whether some of its elements are the same memory, as after ``expand``: it cannot be written."""
+    return any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True))
 
 
 def weight_modules(model: nn.Module) -> dict[str, nn.Module]:
     """Return the modules that own a weight of two or more dimensions, by name."""
     found = {}
     for name, module in model.named_modules():
-        weight = module._parameters.get("weight")
+        weight = own_weight(module)
         if weight is not None and weight.ndim >= 2 and not isinstance(module, nn.Embedding):
             found[name] = module
     return found
 
 
+def own_weight(module: nn.Module) -> Tensor | None:
+    """Return the module's own parameter ``weight``, if it has one."""
+    return dict(module.named_parameters(recurse=False)).get("weight")
+
+
 def layer_weights(model: nn.Module) -> dict[str, Tensor]:
     """Return the weights of these modules."""
-    found = {name: module._parameters["weight"] for name, module in weight_modules(model).items()}
+    found = {name: own_weight(module) for name, module in weight_modules(model).items()}
     return {name: weight for name, weight in found.items() if weight is not None}
 
 
@@ -158,7 +193,9 @@ def _numbers(activations: Tensor, kind: str) -> list[Tensor]:
     """Return mean, std, dead share and saturated share () of activations (B, units, ...)."""
     values = activations.float()
     std, mean = std_mean(values)
-    same = torch.eq(*unit_extremes(values)) if values.dim() > 1 else torch.zeros(1)
+    # One value per unit is no evidence: the network takes its images one by one.
+    several = values.dim() > 1 and values.numel() > values.shape[1]
+    same = torch.eq(*unit_extremes(values)) if several else torch.zeros(1)
     flat = _FLAT_ENDS[kind](values).float().mean() if kind in _FLAT_ENDS else torch.full_like(mean, torch.nan)
     return [mean, std, same.float().mean(), flat]
 

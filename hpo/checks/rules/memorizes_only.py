@@ -11,6 +11,7 @@ from hpo.checks.derived import chance_loss, loss_at_chance, share_above_chance, 
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.counting import counted
 from hpo.records import Finding
 
 _LEARNED = 0.03
@@ -37,7 +38,8 @@ def memorizes_only(seen: Observations, limits: Thresholds) -> list[Finding]:
     if late.size and late.mean() > _HIGHEST * chance_loss(seen):
         return []
     message = (
-        f"{memorized.examples} examples were memorized in {memorized.steps} steps, but {seen.steps} steps of "
+        f"{counted(memorized.examples, 'example was', 'examples were')} memorized in "
+        f"{counted(memorized.steps, 'step')}, but {counted(seen.steps, 'step')} of "
         "a sound size on all images taught nothing"
     )
     return [

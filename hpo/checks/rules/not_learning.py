@@ -9,6 +9,7 @@ from hpo.checks.derived import chance_loss, chance_margin, loss_at_chance
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import sound_start
 from hpo.config.thresholds import Thresholds
+from hpo.counting import counted
 from hpo.records import Finding
 
 
@@ -21,7 +22,9 @@ def not_learning(seen: Observations, limits: Thresholds) -> list[Finding]:
     is_even = math.isclose(chance, math.log(classes), abs_tol=5e-4)
     what = f"ln {classes}" if is_even else "the entropy of the labels"
     message = (
-        f"after {seen.steps} of {seen.setup.total_steps} steps the loss is {level:.3f}, no better than "
+        f"after {seen.steps} of {counted(seen.setup.total_steps or seen.steps, 'step')} the loss "
+        f"is {level:.3f}, "
+        f"no better than "
         f"guessing ({what} = {chance:.3f}), and is not falling"
     )
     return [

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from hpo.cli.options import Device, Json
+from hpo.counting import counted
 from hpo.errors import DataError, UserError
 
 if TYPE_CHECKING:
@@ -95,14 +96,17 @@ class _Tally:
         for warning in (*left_out_sentence(self._left_out), *self._survey.sentences()):
             print_warning(warning)
         if self._resized:
-            note = f"resized {self._resized:,} of {count:,} images to 32 x 32, whatever their aspect ratio"
+            note = (
+                f"resized {self._resized:,} of {counted(count, 'image')} to 32 x 32, whatever "
+                "their aspect ratio"
+            )
             stderr().print(note, style="dim", soft_wrap=True)
         if self._unreadable:
             shown = [f"{path_text(each.path)}: {each.reason}" for each in self._unreadable[:_SHOWN]]
             listed = "".join(f"\n  {one_line(each)}" for each in shown)
             more = len(self._unreadable) - _SHOWN
             listed += f"\n  and {more:,} more" if more > 0 else ""
-            raise DataError(f"{len(self._unreadable):,} of {count:,} images cannot be used:{listed}")
+            raise DataError(f"{len(self._unreadable):,} of {counted(count, 'image')} cannot be used:{listed}")
 
 
 _SHOWN = 10

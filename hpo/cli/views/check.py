@@ -83,7 +83,7 @@ def _named(items: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _heading(configuration: Configuration, result: DryRun) -> Text:
-    trained = formatting.count(result.steps, "step")
+    trained = formatting.counted(result.steps, "step")
     last = f", val_accuracy {formatting.accuracy(result.curve[-1].val_accuracy)}" if result.curve else ""
     return Text.assemble(
         (f"{configuration.model} on {configuration.dataset}", "bold"),

@@ -17,6 +17,7 @@ from hpo.config.configuration import applies
 from hpo.config.fields import setting
 from hpo.config.space import Choice, Distribution, Log
 from hpo.config.study import TEST, StudySpec
+from hpo.counting import counted
 from hpo.escaping import printable
 from hpo.queries.study import StudyOverview, TrialSummary, study_curves
 from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY, cause_label
@@ -113,7 +114,7 @@ class StudyPicture:
     def remark(self) -> str:
         """How many trials are drawn, if not all."""
         all_are = len(self.drawn) == len(self.points)
-        return "" if all_are else f"{len(self.drawn)} of {len(self.points):,} trials are drawn"
+        return "" if all_are else f"{len(self.drawn)} of {counted(len(self.points), 'trial')} are drawn"
 
     @property
     def causes(self) -> list[str]:

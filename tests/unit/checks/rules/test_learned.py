@@ -65,3 +65,9 @@ def test_learned_one_class_of_equal_ones_is_named() -> None:
     found = one(learned(counted(0.1, *(100,) * 10, predicted=(0,) * 9 + (1000,)), LIMITS), "warn")
     assert found.cause == "not_learning" and found.confidence == 0.4
     assert found.message.endswith("guessing gives 0.100; at the end it predicts class 9 for every image")
+
+
+def test_learned_names_the_predicted_class_where_names_are_known() -> None:
+    always = counted(0.1, *(100,) * 10, predicted=(0,) * 9 + (1000,))
+    named = replace(always, setup=replace(always.setup, class_names=tuple("abcdefghij")))
+    assert "it predicts class j for every image" in one(learned(named, LIMITS), "warn").message
