@@ -15,6 +15,7 @@ from hpo.artifacts.ranking import count_better, trials_to_keep
 from hpo.config.configuration import Configuration
 from hpo.config.study import TEST, StudySpec
 from hpo.data.datasets import Dataset
+from hpo.errors import ArtifactError
 from hpo.records import EpochResult, stored
 from hpo.storage.fence import Lease
 from hpo.storage.store import ResultsStore
@@ -80,8 +81,14 @@ def save_if_best(
 
 
 def delete_stale_weights(store: ResultsStore, study_id: int, study_uid: str, count: int) -> None:
-    """Remove all weights but those of the best ``count`` trials; also what killed workers left behind."""
-    found = artifact_store.trial_folders(study_uid)
+    """Remove all weights but those of the best ``count`` trials; also what killed workers left behind.
+
+    A folder that cannot be read is left: weights that a trial could not save are in its note.
+    """
+    try:
+        found = artifact_store.trial_folders(study_uid)
+    except ArtifactError:
+        return
     if found:
         keep = store.read(lambda connection: trials_to_keep(connection, study_id, count))
         artifact_store.remove(artifact_store.stale(found, keep.unfinished, keep.best))

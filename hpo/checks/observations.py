@@ -72,6 +72,19 @@ class Setup:
         """Return the name of a class, or its number if names are unknown."""
         return self.class_names[label] if label < len(self.class_names) else str(label)
 
+    def has(self, name: str) -> bool:
+        """Whether a change of this field has an effect; a user's network may not read it."""
+        return name in self.settings or ":" not in str(self.settings.get("model"))
+
+    def would_change(self, change: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the part of a change of the configuration that its fields allow and that is not set yet."""
+        missing = object()
+        return {
+            name: value
+            for name, value in change.items()
+            if self.has(name) and self.settings.get(name, missing) != value
+        }
+
     @property
     def total_steps(self) -> int | None:
         """Number of steps of the whole training; None if unknown."""

@@ -195,6 +195,11 @@ def _run(arguments: Sequence[str], debug: bool) -> int:
             traceback.print_exc()
         _print_error(str(error))
         return error.exit_code
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        _print_system_error(error, debug)
+        return 1
     except Exception as error:
         if debug:
             traceback.print_exc()
@@ -223,6 +228,16 @@ def _warn_of_password() -> None:
         "everyone on this machine can see a password in a command (ps): "
         "put the URL into $HPO_STORAGE, or the password into ~/.pgpass"
     )
+
+
+def _print_system_error(error: OSError, debug: bool) -> None:
+    from hpo.reporting.system_errors import explain_system_error
+
+    explained = explain_system_error(error)
+    if explained:
+        _print_error(explained)
+    else:
+        _print_error(f"{type(error).__name__}: {error}", "" if debug else _UNEXPECTED)
 
 
 def _print_error(message: str, hint: str = "") -> None:

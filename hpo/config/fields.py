@@ -219,7 +219,7 @@ def setting(value: Any) -> str:
 
 def number_text(value: float) -> str:
     """Return a number as people write it: ``0.05``, ``1e-4``, ``3072``."""
-    if isinstance(value, int) and abs(value) < 10**15:
+    if isinstance(value, int):
         return str(value)
     text = f"{value:.5e}" if 0 < abs(value) < 0.01 else f"{value:g}"
     mantissa, letter, exponent = text.partition("e")

@@ -20,6 +20,7 @@ from hpo.data.folder import folder_source
 from hpo.data.layout import find_layout
 from hpo.errors import DataError
 from hpo.files import cannot_write, temporary_beside
+from hpo.settings import expanded
 
 _declared: list[Any] = []  # a torch Library removes its declarations when it is garbage-collected
 
@@ -97,7 +98,7 @@ def cifar10_source(data: Path) -> Source:
 
     Raises ``DataError`` if it is not available, incomplete or damaged.
     """
-    data = data.expanduser().absolute()
+    data = expanded(data).absolute()
     advice = cifar10_advice(data)
     try:
         place = found_on_disk(data)

@@ -54,7 +54,7 @@ def resolve_auto(settings: Settings) -> tuple[Literal["cifar10", "synthetic"], s
     It is CIFAR-10 if that is on disk or its server answers within ``settings.download_seconds``, otherwise
     synthetic.
     """
-    place = found_on_disk(settings.data.expanduser().absolute())
+    place = found_on_disk(settings.data.absolute())
     if place is not None:
         return "cifar10", f"CIFAR-10 is at {place}"
     refusal = why_not_downloadable(settings.download_seconds)
@@ -70,7 +70,7 @@ def load_dataset(name: str, *, root: Path | None = None, settings: Settings) -> 
     the cache cannot be written.
     """
     source = _source(name, root, settings)
-    found = cached(source, settings.cache.expanduser().absolute())
+    found = cached(source, settings.cache.absolute())
     return Dataset(
         name=name,
         classes=source.classes,

@@ -23,6 +23,7 @@ from hpo.data.walk import is_image, is_passed_over, left_out_sentence, walk_imag
 from hpo.errors import DataError
 from hpo.files import path_text
 from hpo.limits import available_cores
+from hpo.settings import expanded
 
 TEST_SHARE = 0.1
 FOLDER_HELP = (
@@ -59,7 +60,7 @@ def folder_source(root: Path, *, name: str = "folder", advice: str = FOLDER_HELP
 
     Raises ``DataError`` for a folder that cannot be used, with ``advice`` where the layout is the problem.
     """
-    root = root.expanduser().absolute()
+    root = expanded(root).absolute()
     try:
         listing = list_images(root)
         origin = f"images in {path_text(root)} ({len(listing.train):,} train, {len(listing.test):,} test"

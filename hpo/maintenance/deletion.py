@@ -42,7 +42,7 @@ def find_deletable(engine: Engine, name: str) -> Deletable:
     with reading(engine) as connection:
         uid = str(find_study(connection, name).uid)
     at_work = sum(each.lease_seconds_left >= 0 for each in status.work.workers)
-    places = (settings().checkpoints.expanduser() / uid, kept.study_folder(uid))
+    places = (settings().checkpoints / uid, kept.study_folder(uid))
     folders = tuple(each for each in places if each.is_dir())
     size = sum(each.stat().st_size for folder in folders for each in folder.rglob("*") if each.is_file())
     return Deletable(status.summary, uid, at_work, folders, size)

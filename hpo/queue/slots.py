@@ -178,15 +178,24 @@ _MAY_CHANGE = ("trials", "max_consecutive_failures", "max_deaths", "keep_best", 
 
 
 def _flat(document: Mapping[str, Any]) -> dict[str, str]:
-    """Return each setting as JSON by its key in the study file, such as ``fixed.lr``."""
+    """Return each setting as JSON by its key in the study file, such as ``fixed.lr``; without empty parts."""
     flat = {}
     for key, value in document.items():
-        inner = value if key in ("fixed", "space") else None
-        entries = {key: value} if inner is None else {f"{key}.{name}": each for name, each in inner.items()}
-        flat.update({name: json.dumps(each, sort_keys=True) for name, each in entries.items()})
+        inner = {f"{key}.{name}": each for name, each in value.items()} if isinstance(value, dict) else None
+        entries = {key: value} if inner is None else inner
+        flat.update({name: json.dumps(_filled(each), sort_keys=True) for name, each in entries.items()})
     for name in _MAY_CHANGE:
         flat.pop(name, None)
     return flat
+
+
+def _filled(value: Any) -> Any:
+    """Leave out what a study file need not have, such as ``when: {}``."""
+    if isinstance(value, list):
+        return [_filled(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: _filled(each) for name, each in value.items() if each not in ({}, None)}
 
 
 def _document(spec: StudySpec) -> dict[str, Any]:

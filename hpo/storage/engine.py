@@ -23,7 +23,7 @@ from hpo.rng import JITTER
 from hpo.storage import views
 from hpo.storage.errors import explain, is_fault, is_transient
 from hpo.storage.retry import DEFAULT_RETRY, RetryPolicy
-from hpo.storage.url import parse_url
+from hpo.storage.url import has_file, parse_url
 
 T = TypeVar("T")
 
@@ -92,12 +92,15 @@ def open_reader(text: str) -> Engine:
 def connect_read_only(url: URL) -> sqlite3.Connection:
     """Return a connection on which SQLite refuses every write; raises ``StorageError`` without a file."""
     path = str(url.database)
-    if not Path(path).exists():
+    if not has_file(url):
         raise StorageError(
             f"there is no database {path}: run a study first, or choose another one with --storage"
         )
     location = f"file:{quote(path)}?mode=ro{_immutable(Path(path))}"
-    connection = sqlite3.connect(location, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+    try:
+        connection = sqlite3.connect(location, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise explain(url, error) from error
     try:
         _create_temp_params_view(connection)
         connection.execute("PRAGMA query_only=ON")

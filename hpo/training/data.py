@@ -141,7 +141,7 @@ def _prepare(configuration: Configuration, dataset: Dataset, split: Split, devic
 
 
 def _fitted(configuration: Configuration, images: Tensor) -> Preprocessor:
-    return Preprocessor.fit(configuration, images, cache=settings().cache.expanduser())
+    return Preprocessor.fit(configuration, images, cache=settings().cache)
 
 
 def _on_device(dataset: Dataset, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -175,7 +175,7 @@ def _transformed(
     if pixels.device.type == "cpu":
         name = _transformed_name(dataset, parts, preprocessor)
         make: Make = lambda: (chunk.numpy() for chunk in chunks())  # noqa: E731
-        return _shared(preprocessed_images(name, shape, make, settings().cache.expanduser()))
+        return _shared(preprocessed_images(name, shape, make, settings().cache))
     done = torch.empty(shape, dtype=torch.float16, device=pixels.device)
     filled = 0
     for chunk in chunks():

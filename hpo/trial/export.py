@@ -55,6 +55,8 @@ class Exported:
     program_accuracy: float | None
     no_program: str
     retrained: bool
+    recorded_on: str
+    """The device and the precision that the recorded accuracy was measured with."""
 
 
 class Export:
@@ -154,6 +156,7 @@ class Export:
             program_accuracy=of_program,
             no_program=no_program,
             retrained=self._retrained,
+            recorded_on=f"{facts.device} in {facts.precision or 'an unknown precision'}",
         )
 
     def _program(self, weights: Weights) -> tuple[bytes | None, str]:

@@ -47,6 +47,7 @@ from hpo.trial.callbacks import (
     PruningCallback,
     TrialStoppedError,
     check_before_training,
+    less_memory,
     make_babysitter,
 )
 from hpo.trial.checkpoint import TrialState, restore
@@ -106,14 +107,14 @@ class TrainingEnd:
 class _DeadlyTrialError(Exception):
     """The trial kills its workers or makes them hang."""
 
-    def __init__(self, deaths: Deaths) -> None:
+    def __init__(self, deaths: Deaths, configuration: Configuration) -> None:
         workers = counted(deaths.count, "worker", "workers in a row")
         known = f"; the last one: {deaths.cause.removeprefix(f'{OUT_OF_MEMORY}: ')}" if deaths.cause else ""
         message = f"{workers} died or hung in epoch {deaths.epoch} of this trial{known}"
-        self.failure = ("worker_died", message, "lower batch_size or width if memory ran out")
+        self.failure = ("worker_died", message, f"{less_memory(configuration)} if memory ran out")
         """Cause, message and remedy."""
         if deaths.cause.startswith(OUT_OF_MEMORY):
-            self.failure = ("out_of_memory", message, "lower batch_size or width, or use fewer workers")
+            self.failure = ("out_of_memory", message, f"{less_memory(configuration)}, or use fewer workers")
         super().__init__(message)
 
 
@@ -180,7 +181,7 @@ def _run_to_end(
     except EndedEarlyError as early:
         return TrainingEnd("pruned", products, decision=early.decision)
     except OutOfMemoryError as exhausted:
-        recorder.fail("out_of_memory", str(exhausted), "lower batch_size or width")
+        recorder.fail("out_of_memory", str(exhausted), less_memory(configuration))
         return TrainingEnd("failed", products)
     except _DeadlyTrialError as deadly:
         recorder.fail(*deadly.failure)
@@ -246,7 +247,7 @@ def _train(
 def _refuse_deadly(begun: BegunTrial) -> None:
     deaths = begun.context.store.deaths_in_a_row(begun.trial_id)
     if deaths.count >= begun.context.spec.max_deaths:
-        raise _DeadlyTrialError(deaths)
+        raise _DeadlyTrialError(deaths, begun.configuration)
 
 
 def _resume(begun: BegunTrial, state: TrialState, checkpoints: Checkpoints) -> EpochState | None:

@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from hpo.files import temporary_folder
 from hpo.heartbeat import publish_to
 from hpo.limits import ControlGroups, memory
 from hpo.redact import redact
@@ -171,7 +171,7 @@ class ProcessPool:
 @contextmanager
 def open_process_pool(order: WorkOrder) -> Iterator[ProcessPool]:
     """Provide ``order.workers`` local processes, which end with the block."""
-    folder = Path(tempfile.mkdtemp(prefix="hpo-run-"))
+    folder = temporary_folder("hpo-run-")
     with waiting_for_children():
         pool = ProcessPool(order, folder)
         try:

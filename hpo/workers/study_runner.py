@@ -78,7 +78,7 @@ class StudyRunner:
         context = self.context
         with suppress(UnknownStudyError):  # deleted a moment ago
             refresh_findings(context.store, context.spec.study)
-        remove_study_checkpoints(settings().checkpoints.expanduser(), context.study_uid)
+        remove_study_checkpoints(settings().checkpoints, context.study_uid)
         delete_stale_weights(context.store, context.study_id, context.study_uid, context.spec.keep_best)
 
 

@@ -57,7 +57,7 @@ def regularized_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
                 penalty,
                 _HEAVY * loss,
                 message,
-                Remedy("lower weight_decay and l1", {"weight_decay": 5e-4, "l1": 0.0}),
+                _less_penalty(seen),
                 cause="over_regularized",
                 confidence=0.6,
             )
@@ -77,3 +77,10 @@ def regularized_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
             Remedy("check the initializer, or leave weight_decay and l1 at 0"),
         )
     ]
+
+
+def _less_penalty(seen: Observations) -> Remedy:
+    usual = {"weight_decay": 5e-4, "l1": 0.0}
+    settings = seen.setup.settings
+    lower = {name: value for name, value in usual.items() if (settings.get(name, math.inf) or 0.0) > value}
+    return Remedy(f"lower {' and '.join(lower or usual)}", lower)

@@ -6,7 +6,7 @@ import math
 
 from hpo.checks.base import warn
 from hpo.checks.observations import Observations, Snapshot
-from hpo.checks.remedies import fix
+from hpo.checks.remedies import fix, use
 from hpo.config.thresholds import Thresholds
 from hpo.counting import counted
 from hpo.records import Finding, Remedy
@@ -14,7 +14,6 @@ from hpo.records import Finding, Remedy
 _MIN_STEPS = 20
 _STEP = fix("call_step", "call zero_grad, backward and step, in this order")
 _UNDERFLOW = fix("scale_loss", "gradients underflow: scale the loss before backward, or use bf16 or fp32")
-_RATE = Remedy("the learning rate is 0: set lr or another schedule", {"schedule": "cosine"})
 
 
 def no_update(seen: Observations, limits: Thresholds) -> list[Finding]:
@@ -45,7 +44,12 @@ def _standstill(seen: Observations) -> tuple[str, Remedy] | None:
     if len(snapshots) < 2:
         return None
     if all(shot.lr == 0 for shot in snapshots):
-        return f"the learning rate was 0 in {counted(len(snapshots), 'snapshot')}", _RATE
+        return f"the learning rate was 0 in {counted(len(snapshots), 'snapshot')}", use(
+            seen,
+            "the learning rate is 0: set lr or another schedule",
+            {"schedule": "cosine"},
+            "the learning rate is 0: set lr",
+        )
     if _flows(seen) and not any(map(_has_gradient, snapshots)):
         vanished = all(layer.gradient_norm == 0 for shot in snapshots for layer in shot.layers)
         what = "every gradient was exactly 0" if vanished else "no weight had a gradient"

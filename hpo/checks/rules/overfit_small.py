@@ -39,7 +39,10 @@ def overfit_small(seen: Observations, limits: Thresholds) -> list[Finding]:
         f"memorized only {memorized.accuracy:.0%} of {counted(memorized.examples, 'example')} in "
         f"{counted(memorized.steps, 'step')} at the full learning rate"
     )
-    remedy = Remedy("raise lr if the loss hardly changed, lower it if it jumped; or use batch_norm: before")
+    settings = seen.setup.settings
+    normalized = settings.get("batch_norm") in ("before", "after") or not seen.setup.has("batch_norm")
+    norm = "" if normalized else "; or use batch_norm: before"
+    remedy = Remedy(f"raise lr if the loss hardly changed, lower it if it jumped{norm}")
     return [note("overfit_small", memorized.accuracy, 1.0, message, remedy)]
 
 

@@ -12,6 +12,8 @@ from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Remedy
 
 _USUAL_WIDTH = 8
+_LARGEST_WIDTH = 1024
+"""The limit of the configuration."""
 _HEAVY = 1.6
 """Where settings regularize more than is usual, more accuracy is required."""
 
@@ -45,7 +47,7 @@ def underfitting(seen: Observations, limits: Thresholds) -> list[Finding]:
 
 def _remedy(seen: Observations) -> Remedy:
     width = seen.setup.settings.get("width")
-    if width is None:
+    if width is None or width >= _LARGEST_WIDTH:
         return Remedy("use a larger network, less regularization, another lr or more epochs")
-    wider = max(_USUAL_WIDTH, 4 * width)
+    wider = min(max(_USUAL_WIDTH, 4 * width), _LARGEST_WIDTH)
     return Remedy(f"use width: {wider}, less regularization, another lr or more epochs", {"width": wider})

@@ -123,7 +123,7 @@ def _default_images() -> str:
     from hpo.data.cifar10 import found_on_disk
     from hpo.settings import settings
 
-    on_disk = found_on_disk(settings().data.expanduser().absolute()) is not None
+    on_disk = found_on_disk(settings().data.absolute()) is not None
     return "cifar10" if on_disk else "synthetic"
 
 
@@ -135,6 +135,7 @@ def _images(name: str) -> Images:
     from hpo.data.folder import folder_source, list_images
     from hpo.errors import UserError
     from hpo.files import is_utf8
+    from hpo.settings import expanded
 
     name = name.strip()
     if name == "cifar10":
@@ -142,7 +143,7 @@ def _images(name: str) -> Images:
     classes = len(synthetic.CLASSES)
     if name == "synthetic":
         return Images("synthetic", available=synthetic.TRAIN_PER_CLASS * classes, classes=classes)
-    root = Path(name).expanduser().absolute()
+    root = expanded(Path(name)).absolute()
     if not is_utf8(root):
         raise UserError(f"a study file cannot hold the path {os.fsencode(root)!r}, which is not UTF-8")
     found = folder_source(root)

@@ -60,8 +60,8 @@ def run(
     Run the same study again to resume it: finished trials are kept, and only the rest is trained.
 
     The exit code is 0 if all trials are over, at least one is complete and none failed; 3 if all are over,
-    but some failed or none is complete; 1 if trials are left, 2 for wrong input, 130 or 143 after Ctrl-C or
-    SIGTERM. Pruned trials did not fail.
+    but some failed or none is complete; 1 if trials are left, 2 for wrong input, 130, 143 or 129 after
+    Ctrl-C, SIGTERM or SIGHUP, 141 when the reader of the output has left. Pruned trials did not fail.
     """
     from hpo.config.parsing.load import load_study
     from hpo.errors import UnknownStudyError

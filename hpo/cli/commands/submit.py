@@ -57,4 +57,5 @@ def submit(
         f"{spec.study}  {formatting.counted(now.total, 'trial')}{done}, priority {submitted.priority}{needs}"
     )
     print_line(f"{line}, on {submitted.origin}")
-    print_line(f"`hpo worker` trains it; `hpo status {spec.study} --watch` shows its progress")
+    allow = f"HPO_ALLOWED_MODELS={','.join(spec.packages)} " if spec.packages else ""
+    print_line(f"`{allow}hpo worker` trains it; `hpo status {spec.study} --watch` shows its progress")

@@ -66,9 +66,9 @@ def worker(
 ) -> None:
     """Train the trials of all open studies, or of those named.
 
-    Serves studies by priority, then those with the fewest workers. On SIGTERM or Ctrl-C it saves and releases
-    its trials, so that other workers can resume them, and exits with 143 or 130. With --until-idle it exits
-    with 0, with 1 if a study could not be served, or with 3 if trials failed here.
+    Serves studies by priority, then those with the fewest workers. On SIGTERM, SIGHUP or Ctrl-C it saves and
+    releases its trials, so that other workers can resume them, and exits with 143, 129 or 130. With
+    --until-idle it exits with 0, with 1 if a study could not be served, or with 3 if trials failed here.
     """
     import sys
 

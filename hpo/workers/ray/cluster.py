@@ -185,7 +185,9 @@ def _join(address: str, code: Sequence[Path]) -> None:
     )
     environment = {"py_modules": [str(each) for each in code], "excludes": _NOT_SENT} if code else None
     in_main_thread = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
+    if in_main_thread:  # a terminal that closes must not kill a local Ray before the trials are saved
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         ray.init(
             address=address, log_to_driver=False, logging_level=logging.CRITICAL,
@@ -195,7 +197,8 @@ def _join(address: str, code: Sequence[Path]) -> None:
         raise UserError(f"the Ray cluster at {address} cannot be joined: {_last_line(error)}") from error
     finally:
         if in_main_thread:
-            signal.signal(signal.SIGTERM, handler)  # Ray installs its own
+            for each, handler in handlers.items():  # Ray installs its own
+                signal.signal(each, handler)
 
 
 def _of_this_machine() -> str:

@@ -43,7 +43,7 @@ def run_on_ray(
 ) -> RunSummary:
     """Submit or resume the study and train its trials with actors until all are over.
 
-    After SIGINT or SIGTERM the actors stop at a safe point and release their slots; the summary reports it.
+    After a signal the actors stop at a safe point and release their slots; the summary reports it.
     Raises ``UserError`` if the cluster, one of its nodes or every worker cannot serve the study, and
     ``WorkerError`` with a worker's message if it fails.
     """

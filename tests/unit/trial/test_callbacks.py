@@ -10,7 +10,7 @@ from hpo.config.thresholds import Thresholds
 from hpo.data.datasets import Dataset
 from hpo.rng import Key
 from hpo.training.setup import prepare
-from hpo.trial.callbacks import make_babysitter
+from hpo.trial.callbacks import _settings, less_memory, make_babysitter
 
 
 def test_babysitter_of_a_trial_knows_the_names_of_its_classes() -> None:
@@ -26,3 +26,15 @@ def test_babysitter_of_a_trial_knows_the_names_of_its_classes() -> None:
     trial = prepare(configuration, dataset, Key(0), Key(1), torch.device("cpu"))
     with make_babysitter(trial, Thresholds()) as babysitter:
         assert babysitter.seen.setup.class_names == names
+
+
+def test_settings_of_a_users_network_are_those_that_the_study_sets() -> None:
+    own = Configuration(model="mine:build", depth=3, batch_size=1)
+    assert _settings(own)["depth"] == 3 and "width" not in _settings(own) and "lr" in _settings(own)
+    assert _settings(Configuration()) == Configuration().applicable()
+
+
+def test_less_memory_lowers_what_there_is() -> None:
+    assert less_memory(Configuration()) == "lower batch_size or width"
+    assert less_memory(Configuration(model="mine:build")) == "lower batch_size"
+    assert less_memory(Configuration(model="mine:build", batch_size=1)) == "use a smaller network"
