@@ -50,7 +50,11 @@ PRECISIONS: tuple[Resolved, ...] = ("fp32", "bf16")
 
 def _data(configuration: Configuration, dataset: Dataset, device: torch.device) -> TrialData:
     rows = split(
-        dataset.train_labels, configuration.val_fraction, configuration.train_images, Key(0) / "split"
+        dataset.train_labels,
+        dataset.classes,
+        configuration.val_fraction,
+        configuration.train_images,
+        Key(0) / "split",
     )
     return make_trial_data(configuration, dataset, rows, device)
 

@@ -78,7 +78,13 @@ def _network(configuration: Configuration) -> nn.Module:
 
 
 def _data(configuration: Configuration, dataset: Dataset, device: torch.device) -> TrialData:
-    rows = split(dataset.train_labels, configuration.val_fraction, configuration.train_images, KEY / "split")
+    rows = split(
+        dataset.train_labels,
+        dataset.classes,
+        configuration.val_fraction,
+        configuration.train_images,
+        KEY / "split",
+    )
     return make_trial_data(configuration, dataset, rows, device)
 
 
@@ -118,7 +124,11 @@ class _PilImages(torch.utils.data.Dataset[tuple[Tensor, int]]):
     def __init__(self, dataset: Dataset, configuration: Configuration) -> None:
         transforms = _torchvision_transforms()
         rows = split(
-            dataset.train_labels, configuration.val_fraction, configuration.train_images, KEY / "split"
+            dataset.train_labels,
+            dataset.classes,
+            configuration.val_fraction,
+            configuration.train_images,
+            KEY / "split",
         )
         self._pixels = dataset.train_images[rows.train].transpose(0, 2, 3, 1).copy()
         self._labels = dataset.train_labels[rows.train].tolist()

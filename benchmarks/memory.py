@@ -80,7 +80,9 @@ def _fill_cache(dataset_name: str, train_images: int | None) -> None:
     """Compute the principal components that pca, whiten and zca share, as the first worker would."""
     dataset = load_dataset(dataset_name, settings=settings())
     configuration = Configuration(preprocessing="zca", train_images=train_images)
-    rows = split(dataset.train_labels, configuration.val_fraction, train_images, Key(SEED) / "split")
+    rows = split(
+        dataset.train_labels, dataset.classes, configuration.val_fraction, train_images, Key(SEED) / "split"
+    )
     make_trial_data(configuration, dataset, rows, torch.device("cpu"))
 
 

@@ -53,7 +53,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
 def accuracies(dataset: Dataset, values: dict[str, Any], seeds: int, device: torch.device) -> list[float]:
     """Best validation accuracy over the epochs, in percent, for each seed."""
     configuration = Configuration(dataset="synthetic", **values)
-    rows = split(dataset.train_labels, configuration.val_fraction, None, Key(0) / "split")
+    rows = split(dataset.train_labels, dataset.classes, configuration.val_fraction, None, Key(0) / "split")
     data = make_trial_data(configuration, dataset, rows, device)
     precision = resolve_precision(configuration.precision, device)
     results = []

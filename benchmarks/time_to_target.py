@@ -135,7 +135,9 @@ def _loaders(arguments: argparse.Namespace, dataset: Dataset, seed: int) -> tupl
     augmented = transforms.Compose(
         [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip(), *usual]
     )
-    rows = split(dataset.train_labels, arguments.val_fraction, arguments.images, split_key(Key(seed)))
+    rows = split(
+        dataset.train_labels, dataset.classes, arguments.val_fraction, arguments.images, split_key(Key(seed))
+    )
     train = _PilImages(dataset, rows.train, augmented)
     val = _PilImages(dataset, rows.val, transforms.Compose(usual))
     workers: dict[str, Any] = {"num_workers": arguments.loaders}

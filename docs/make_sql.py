@@ -17,6 +17,7 @@ import optuna
 
 from hpo.cli.views.rows import write_table
 from hpo.queries.sql import run_sql
+from hpo.storage.optuna.storage import quiet_optuna
 
 PAGE = Path(__file__).parent / "sql.md"
 MOST_LINES = 14
@@ -63,8 +64,8 @@ def main() -> None:
     )
     parser.add_argument("--storage", default="sqlite:///hpo.db")
     url = parser.parse_args().storage
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    make_theirs(url)
+    with quiet_optuna():
+        make_theirs(url)
     PAGE.write_text(answered(PAGE.read_text(encoding="utf-8"), url), encoding="utf-8")
 
 

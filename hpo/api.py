@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hpo.config.parsing.load import load_study, parse_study
 from hpo.config.study import StudySpec
+from hpo.counting import counted
 from hpo.errors import UserError
 from hpo.events import Event, RunSummary, StudyReady
 from hpo.queries.frames import Results
@@ -51,10 +52,10 @@ def run(
 
     ``changes`` override values of the file (``{"epochs": 3}``), ``workers`` is the number of processes (by
     default one per core, at most 4), ``ray`` trains with actors of a Ray cluster instead, ``on_event`` is
-    called with each event (`hpo.events`). Ctrl-C saves the running trials, then raises ``KeyboardInterrupt``;
-    the same call resumes the study. ``summary`` shows whether all trials are over, and how many failed:
-    failed trials raise nothing. Raises ``UserError`` for mistakes, ``StorageError``, and ``WorkerError`` if
-    no worker can continue.
+    called with each event (`hpo.events`); what it raises ends the run once the running trials are saved.
+    Ctrl-C saves them, then raises ``KeyboardInterrupt``; the same call resumes the study. ``summary`` shows
+    whether all trials are over, and how many failed: failed trials raise nothing. Raises ``UserError`` for
+    mistakes, ``StorageError``, and ``WorkerError`` if no worker can continue.
     """
     spec = _spec(study, changes, trials)
     url = storage or settings().storage
@@ -68,8 +69,11 @@ def run(
         summary = run_on_ray(spec, url, workers=ray, device=device, tags=offered, on_event=emit)
     if summary.exit_code == 128 + signal.SIGINT:
         raise KeyboardInterrupt
-    if summary.exit_code == 128 + signal.SIGTERM:
+    if summary.interrupted:
         raise SystemExit(summary.exit_code)
+    if on_event is None:
+        for warning in summary.warnings:
+            warnings.warn(warning, stacklevel=2)
     return Study(spec.study, url, summary)
 
 
@@ -170,7 +174,10 @@ class Study:
 
     def __repr__(self) -> str:
         summary = self.status().summary
-        return f"<hpo.Study {self.name}: {summary.done} of {summary.trials} trials are over>"
+        return (
+            f"<hpo.Study {self.name}: {summary.done} of "
+            f"{counted(summary.trials, 'trial is', 'trials are')} over>"
+        )
 
 
 def _spec(study: StudySource, changes: Mapping[str, Any] | None, trials: int | None) -> StudySpec:

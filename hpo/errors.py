@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hpo.counting import counted
+
 
 class HpoError(Exception):
     """A failure that is not the user's mistake; the CLI prints it and exits with 1."""
@@ -35,7 +37,7 @@ class StudyFileError(UserError):
     def __init__(self, source: str, problems: list[Problem]) -> None:
         self.source = source
         self.problems = problems
-        count = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
+        count = counted(len(problems), "mistake")
         super().__init__(f"{count} in the study {source}\n{self._listing()}")
 
     def _listing(self) -> str:

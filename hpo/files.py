@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -126,7 +127,7 @@ def is_utf8(path: Path) -> bool:
     return True
 
 
-def path_text(path: Path) -> str:
+def path_text(path: Path | str) -> str:
     """Return a path as text that can be stored, with bytes that are not UTF-8 as in ``\\xe9``."""
     return os.fsencode(path).decode(errors="backslashreplace")
 
@@ -170,6 +171,28 @@ def _flock(handle: BinaryIO) -> bool:
     except (ImportError, OSError):
         return False
     return True
+
+
+def temporary_folder(prefix: str) -> Path:
+    """Create a new folder for temporary files; raises ``UserError`` that names ``$TMPDIR`` if it cannot."""
+    try:
+        return Path(tempfile.mkdtemp(prefix=prefix))
+    except OSError as error:
+        raise UserError(
+            f"no temporary files can be written ({error.strerror or error}): "
+            "set $TMPDIR to a writable folder with room"
+        ) from None
+
+
+def existing_part(place: Path) -> Path:
+    """Return the path, or its nearest ancestor that exists, as far as this user may look."""
+    return next(each for each in (place, *place.parents) if os.path.exists(each))  # noqa: PTH110 - may not raise
+
+
+def is_writable(folder: Path) -> bool:
+    """Return whether files can be created in the folder, or in a new one at that path."""
+    existing = existing_part(folder)
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
 def temporary_beside(path: Path) -> Path:

@@ -14,12 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 _NO_LIMIT = 1 << 60
 """Version 1 writes "no limit" as the largest multiple of a page in 63 bits."""
-
-
 _LIMITED = " allowed by its control group"
 
 
@@ -127,6 +123,15 @@ def usable_cores() -> float:
     return float(affinity) if quota is None else min(float(affinity), quota)
 
 
+def limit_threads() -> None:
+    """Have the libraries of this process, loaded later, start no more threads than a CPU quota gives cores.
+
+    By themselves they count the cores of the machine. `$OMP_NUM_THREADS` of the user counts first.
+    """
+    if ControlGroups().cpu_quota() is not None:
+        os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))
+
+
 @dataclass(frozen=True)
 class Memory:
     """The memory for this process and its children, in bytes."""
@@ -144,6 +149,8 @@ class Memory:
 
 def memory() -> Memory:
     """Return the machine's memory, or what the control groups of this process leave of it."""
+    import psutil  # most commands do not ask
+
     machine, groups = psutil.virtual_memory(), ControlGroups()
     limit, free = groups.memory_limit(), groups.free_memory()
     return Memory(
@@ -174,10 +181,15 @@ def _inside(mount: _Mount, path: str) -> str | None:
 def _place(mount: _Mount, path: str) -> Path:
     """Return the folder of the group ``path``.
 
-    Seen from another cgroup namespace, the path does not begin at the mount's root. The end of the path then
-    leads to the group, or the root itself is all that can be seen.
+    Seen from another cgroup namespace, the path does not begin at the mount's root. If the mount begins above
+    the namespace, the names between are unknown: the process is looked for. Else the end of the path leads to
+    the group, or the root itself is all that can be seen.
     """
     inside = _inside(mount, path)
+    if inside is None and mount.root.startswith("/.."):
+        for processes in mount.folder.rglob("cgroup.procs"):
+            if str(os.getpid()) in _lines(processes):
+                return processes.parent
     names = [name for name in (path if inside is None else inside).split("/") if name not in ("", "..")]
     while names and not mount.folder.joinpath(*names).is_dir():
         del names[0]

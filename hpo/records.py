@@ -54,6 +54,8 @@ class EpochResult:
     """Images trained on."""
     images_per_second: float
     """Training alone, with augmentation."""
+    val_predicted_counts: tuple[int, ...] = field(default=(), metadata=_IN_MEMORY)
+    """(C,) validation images that were predicted as each class; empty if unknown."""
 
 
 @dataclass(frozen=True)

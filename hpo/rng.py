@@ -7,9 +7,14 @@ or fifty, before or after a restart, and no generator state has to be saved.
 from __future__ import annotations
 
 import hashlib
+import random
 from dataclasses import dataclass
 
 import numpy as np
+
+JITTER = random.SystemRandom()
+"""For waiting times. Python's global generator belongs to the user's network, and it is seeded: all workers
+would wait equally long."""
 
 
 @dataclass(frozen=True)

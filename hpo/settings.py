@@ -5,21 +5,65 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated, TypeAlias
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from hpo.errors import UserError
 
 DEFAULT_STORAGE = "sqlite:///hpo.db"
+_NEEDS_HOME = {
+    "HPO_CACHE": "XDG_CACHE_HOME",
+    "HPO_DATA": "XDG_CACHE_HOME",
+    "HPO_ARTIFACTS": "XDG_DATA_HOME",
+}
+"""Variables whose defaults are in the home, unless the second is set."""
+
+
+def home() -> Path:
+    """Return the user's home; raises ``UserError`` that names the variables to set if there is none."""
+    found = _home()
+    if found is None:
+        unset = [f"${name}" for name, base in _NEEDS_HOME.items() if not _is_set(name) | _is_set(base)]
+        instead = f", or {', '.join(unset)} to folders of your choice" if unset else ""
+        raise UserError(
+            f"there is no home folder: $HOME is not set, and the system has none for user {os.getuid()}; "
+            f"set $HOME{instead}"
+        )
+    return found
+
+
+def expanded(path: Path) -> Path:
+    """Return the path with ``~`` replaced by the home; raises ``UserError`` if there is none."""
+    if path.parts[:1] == ("~",):
+        return home().joinpath(*path.parts[1:])
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise UserError(f"{path}: there is no home folder of user {path.parts[0][1:]}") from None
+
+
+def _home() -> Path | None:
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
+def _is_set(variable: str) -> bool:
+    return bool(os.environ.get(variable))
 
 
 def _cache_home() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hpo"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home() / ".cache") / "hpo"
 
 
 def _data_home() -> Path:
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "hpo"
+    return Path(os.environ.get("XDG_DATA_HOME") or home() / ".local" / "share") / "hpo"
+
+
+Folder: TypeAlias = Annotated[Path, AfterValidator(expanded)]
 
 
 class Settings(BaseSettings):
@@ -30,13 +74,13 @@ class Settings(BaseSettings):
     storage: str = DEFAULT_STORAGE
     storage_password_file: Path | None = None
     """A file whose first line is the password of ``storage``, unless the URL contains one."""
-    data: Path = Field(default_factory=lambda: _cache_home() / "data")
+    data: Folder = Field(default_factory=lambda: _cache_home() / "data")
     """Folder of data sets, as downloaded."""
-    cache: Path = Field(default_factory=lambda: _cache_home() / "cache")
+    cache: Folder = Field(default_factory=lambda: _cache_home() / "cache")
     """Folder of decoded images; safe to delete."""
-    checkpoints: Path = Field(default_factory=lambda given: given["cache"] / "checkpoints")
+    checkpoints: Folder = Field(default_factory=lambda given: given["cache"] / "checkpoints")
     """Folder of checkpoints; machines that share it can resume each other's trials."""
-    artifacts: Path = Field(default_factory=lambda: _data_home() / "artifacts")
+    artifacts: Folder = Field(default_factory=lambda: _data_home() / "artifacts")
     """Folder of the weights of each study's best trials: results, unlike the cache."""
     checkpoint_seconds: float = Field(default=60.0, ge=0)
     """Longest time between two checkpoints within an epoch, in seconds."""
@@ -61,7 +105,10 @@ def settings() -> Settings:
     Raises ``UserError`` that names each variable with an invalid value, or an unreadable file.
     """
     try:
-        return _with_password(Settings())
+        read = _with_password(Settings())
+        if _home() is None:  # Matplotlib and Ray look for one
+            os.environ["HOME"] = str(read.cache.absolute())
+        return read
     except ValidationError as error:
         wrong = "\n".join(
             f"  $HPO_{str(each['loc'][0]).upper()} = {each['input']!r}: {each['msg']}"
@@ -91,7 +138,7 @@ def _with_password(read: Settings) -> Settings:
 def first_line(file: Path, what: str) -> str:
     """Return the first line of a file with a secret; raises ``UserError`` if it cannot be read."""
     try:
-        return file.expanduser().read_text(encoding="utf-8").partition("\n")[0].strip()
+        return expanded(file).read_text(encoding="utf-8").partition("\n")[0].strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise UserError(f"{what} cannot be read from {file}: {reason}") from None

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM set a flag and nothing else; a second one has its default effect."""
+"""SIGINT, SIGTERM and SIGHUP set a flag and nothing else; a second SIGINT or SIGTERM kills."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from multiprocessing.connection import wait
 from types import FrameType
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SLEEP_SECONDS = 0.2
 
 
@@ -33,7 +33,7 @@ class StopFlag:
 
     @property
     def exit_code(self) -> int:
-        """Exit code by the shell's convention: 130 after Ctrl-C, 143 after SIGTERM."""
+        """Exit code by the shell's convention: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
         return 128 + self.signum
 
     def check(self) -> None:
@@ -44,9 +44,10 @@ class StopFlag:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopFlag]:
-    """Within the block, the first SIGINT or SIGTERM sets the flag; the next one has its default effect.
+    """Within the block, the first signal sets the flag; the next one kills, unless it is SIGHUP.
 
-    Changes nothing outside the main thread, which alone receives signals.
+    A terminal that closes sends several SIGHUP: from the kernel and from the shell. Where SIGHUP is ignored
+    (`nohup`), it stays ignored. Changes nothing outside the main thread, which alone receives signals.
     """
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():
@@ -55,15 +56,35 @@ def stop_on_signals() -> Iterator[StopFlag]:
 
     def set_flag(signum: int, _frame: FrameType | None) -> None:
         flag.signum = signum
-        for each in SIGNALS:
-            signal.signal(each, signal.SIG_DFL)
+        for each in handled:
+            signal.signal(each, signal.SIG_IGN if each == signal.SIGHUP else signal.SIG_DFL)
 
-    before = {signum: signal.signal(signum, set_flag) for signum in SIGNALS}
+    without_hangup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    handled = [each for each in SIGNALS if not (without_hangup and each == signal.SIGHUP)]
+    before = {signum: signal.signal(signum, set_flag) for signum in handled}
     try:
         yield flag
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+
+
+@contextmanager
+def waiting_for_children() -> Iterator[None]:
+    """Within the block, the exit codes of child processes are known, also if the caller ignores SIGCHLD.
+
+    A launcher that ignores it hands that down to the programs that it starts; the system then forgets how
+    their children ended.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGCHLD) != signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 
 
 def sleep_until_signal(stop: StopFlag, seconds: float) -> None:

@@ -21,7 +21,7 @@ def convnet(options: NetworkOptions, *, in_shape: Shape = (3, 32, 32), classes: 
     channels, height, width = in_shape
     shrunk = (height >> len(sizes), width >> len(sizes))
     if not all(shrunk):
-        raise ValueError(f"images of {height} x {width} pixels are too small for {len(sizes)} poolings")
+        raise ValueError(f"images of {height} x {width} pixels are too small for poolings: {len(sizes)}")
     outputs = [options.width << stage for stage in range(len(sizes))]
     pools = [*[nn.MaxPool2d(2) for _ in sizes[1:]], nn.AvgPool2d(2)]
     stages = [([out] * convs, pool) for out, convs, pool in zip(outputs, sizes, pools, strict=True)]

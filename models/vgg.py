@@ -30,7 +30,7 @@ def vgg(options: NetworkOptions, *, in_shape: Shape = (3, 32, 32), classes: int)
     convs = STAGES[depth]
     shrunk = (height >> len(convs), width >> len(convs))
     if not all(shrunk):
-        raise ValueError(f"images of {height} x {width} pixels are too small for {len(convs)} poolings")
+        raise ValueError(f"images of {height} x {width} pixels are too small for poolings: {len(convs)}")
     outputs = [options.width * multiple for multiple in (1, 2, 4, 8, 8)]
     stages = [([outputs[i]] * count, nn.MaxPool2d(2)) for i, count in enumerate(convs)]
     features = outputs[len(convs) - 1] * shrunk[0] * shrunk[1]

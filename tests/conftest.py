@@ -15,11 +15,14 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from hpo.settings import settings
+
+if TYPE_CHECKING:  # half a second, which only some test processes need
+    from sqlalchemy import Engine
 
 # Each test process has one core, and its programs too; a second thread would wait for the first in a loop.
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
@@ -231,3 +234,22 @@ def browser() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def watched_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database file of a study with findings, trained once per session; for reading only."""
+    from tests.helpers.report_study import watched_study
+    from tests.helpers.shared_files import created_once
+
+    return created_once(tmp_path_factory, "watched.db", watched_study)
+
+
+@pytest.fixture(scope="session")
+def watched(watched_path: Path) -> Iterator[Engine]:
+    """That database, for reading."""
+    from hpo.storage.studies import results_engine
+
+    engine = results_engine(f"sqlite:///{watched_path}")
+    yield engine
+    engine.dispose()

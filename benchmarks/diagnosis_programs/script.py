@@ -66,7 +66,7 @@ def pixels(train_images: int | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """
     dataset = load_images(notice=False)
     share = VAL_IMAGES / len(dataset.train_labels)
-    rows = split(dataset.train_labels, share, train_images, Key(0) / "diagnosis")
+    rows = split(dataset.train_labels, dataset.classes, share, train_images, Key(0) / "diagnosis")
     arrays = [
         array[part]
         for part in (rows.train, rows.val)

@@ -16,7 +16,7 @@ from diagnosis_programs.judging import Judgment, judged
 from diagnosis_programs.runs import keep
 from diagnosis_programs.script import Curve
 from hpo.checks.babysitter import Babysitter
-from hpo.checks.derived import chance_limit
+from hpo.checks.chance import Chance
 from hpo.config.parsing.load import load_study
 from hpo.config.study import StudySpec
 from hpo.config.thresholds import Thresholds
@@ -144,7 +144,7 @@ def is_hopeless(judgment: Judgment) -> bool:
     """Ended with an accuracy that guessing reaches, or with a loss that is not a number."""
     curve, seen = judgment.curve, judgment.seen
     assert seen.val_images is not None
-    limit = chance_limit(seen.setup.classes, seen.val_images, GUESSING_SIGMAS)
+    limit = Chance(1 / seen.setup.classes, seen.val_images).limit(GUESSING_SIGMAS)
     return not math.isfinite(curve.train_loss[-1]) or curve.val_accuracy[-1] <= limit
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,10 +15,12 @@ from hpo.artifacts.ranking import count_better, trials_to_keep
 from hpo.config.configuration import Configuration
 from hpo.config.study import TEST, StudySpec
 from hpo.data.datasets import Dataset
-from hpo.records import EpochResult
+from hpo.errors import ArtifactError
+from hpo.records import EpochResult, stored
 from hpo.storage.fence import Lease
 from hpo.storage.store import ResultsStore
 from hpo.storage.url import parse_url, place
+from hpo.training.network_state import network_state
 
 
 @dataclass
@@ -29,7 +31,7 @@ class BestWeights:
     """0 before the first epoch."""
     accuracy: float = -math.inf
     weights: dict[str, Tensor] | None = None
-    """A state dict on the CPU; None if none are held."""
+    """A network's state on the CPU; None if none are held."""
 
     def update_if_better(self, result: EpochResult, model: nn.Module) -> None:
         """Copy the model's weights if this epoch is better than all before it."""
@@ -39,7 +41,7 @@ class BestWeights:
     def update(self, result: EpochResult, model: nn.Module) -> None:
         """Copy the model's weights, even if they are not better."""
         self.epoch, self.accuracy = result.epoch, result.val_accuracy
-        self.weights = {name: each.detach().cpu().clone() for name, each in model.state_dict().items()}
+        self.weights = {name: each.cpu().clone() for name, each in network_state(model).items()}
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,14 @@ def save_if_best(
 
 
 def delete_stale_weights(store: ResultsStore, study_id: int, study_uid: str, count: int) -> None:
-    """Remove all weights but those of the best ``count`` trials; also what killed workers left behind."""
-    found = artifact_store.trial_folders(study_uid)
+    """Remove all weights but those of the best ``count`` trials; also what killed workers left behind.
+
+    A folder that cannot be read is left: weights that a trial could not save are in its note.
+    """
+    try:
+        found = artifact_store.trial_folders(study_uid)
+    except ArtifactError:
+        return
     if found:
         keep = store.read(lambda connection: trials_to_keep(connection, study_id, count))
         artifact_store.remove(artifact_store.stale(found, keep.unfinished, keep.best))
@@ -97,7 +105,7 @@ def _document(trial: TrialIdentity, best: EpochResult, value: float) -> dict[str
         "trial": trial.number,
         "objective": trial.spec.objective,
         "value": value,
-        "best_epoch": _finite(asdict(best)),
+        "best_epoch": _finite(stored(best)),
         "configuration": configuration,
         "parameters": trial.parameters,
         "dataset": trial.dataset.name,

@@ -10,6 +10,8 @@ from hpo.artifacts import bundle
 from hpo.artifacts.metrics import Measured
 from hpo.config.configuration import Configuration
 from hpo.config.fields import setting
+from hpo.counting import counted
+from hpo.escaping import markdown
 
 MeasuredOn = Literal["val", "test"]
 """The split that a trial's value was measured on."""
@@ -66,11 +68,13 @@ def card(facts: CardFacts, configuration: Configuration, labels: tuple[str, ...]
 
 
 def _head(facts: CardFacts, configuration: Configuration, labels: tuple[str, ...]) -> str:
-    size = f", {facts.parameters:,} parameters" if facts.parameters else ""
+    size = f", {counted(facts.parameters, 'parameter')}" if facts.parameters else ""
+    classes = counted(len(labels), "class")
+    model = markdown(configuration.model)
     return f"""# {facts.study}, trial {facts.trial}
 
-An image classifier: {configuration.model}{size}, for color images of 32 x 32 pixels and {len(labels)} classes
-({", ".join(labels)})."""
+An image classifier: {model}{size}, for color images of 32 x 32 pixels and {classes}
+({markdown(", ".join(labels))})."""
 
 
 def _accuracy(facts: CardFacts, measured: Measured) -> str:
@@ -89,7 +93,7 @@ def _accuracy(facts: CardFacts, measured: Measured) -> str:
         "",
         f"| class | {split} accuracy |",
         "|---|---:|",
-        *(f"| {label} | {_share(share)} |" for label, share in measured.per_class.items()),
+        *(f"| {markdown(label)} | {_share(share)} |" for label, share in measured.per_class.items()),
     ]
     return "\n".join(lines)
 
@@ -99,7 +103,7 @@ def _caveats(facts: CardFacts) -> list[str]:
     if facts.measured_on != "test":
         lines.append("It was not measured on test images.")
     if facts.verdict and facts.verdict != "healthy":
-        lines.append(f"The checks found a problem in the training: {facts.verdict}.")
+        lines.append(f"The checks found a problem in the training: {markdown(facts.verdict)}.")
     if facts.retrained:
         lines.append(
             "Its weights had not been saved: it was trained again for this folder, to the same curve."
@@ -116,7 +120,8 @@ def _chosen(facts: CardFacts) -> str:
                 "Its settings were chosen from"
             )
         return (
-            f"{chosen} {facts.trials_finished:,} trials. It was trained on training and validation images "
+            f"{chosen} {counted(facts.trials_finished, 'trial')}. It was trained on training and "
+            "validation images "
             "together."
         )
     if facts.is_best:
@@ -153,25 +158,26 @@ probabilities = program(images).softmax(1)     # (N, 3, 32, 32) uint8, N of any 
     return (
         "## Use\n\n"
         "Images are RGB, 32 x 32, unscaled bytes; preprocessing is part of the network. `hpo predict` "
-        "resizes other images to that size.\n\n"
+        "converts other images as for training: upright, transparent pixels white, resized.\n\n"
         + example
-        + (f"\n\nThere is no {bundle.PROGRAM}: {facts.no_program}" if facts.no_program else alone)
+        + (f"\n\nThere is no {bundle.PROGRAM}: {markdown(facts.no_program)}" if facts.no_program else alone)
         + "\n\nUse it for images like those it was trained on. It assigns one of its classes to every image, "
         "however different, and its probabilities are not calibrated."
     )
 
 
 def _data(facts: CardFacts, configuration: Configuration, measured: Measured) -> str:
-    held_out = f"test: all {measured.images:,} images of its test split; nothing was chosen by them"
+    held_out = f"test: all {counted(measured.images, 'image')} of its test split; nothing was chosen by them"
     if facts.measured_on == "val":
         held_out = (
-            f"validation: {measured.images:,} other images of its training split, stratified by class, drawn "
+            f"validation: {counted(measured.images, 'other image')} of its training split, "
+            "stratified by class, drawn "
             f"at random\n  from the study's seed ({facts.seed})"
         )
     return f"""## Data
 
 - data set: {facts.dataset}; SHA-256 of its classes, labels and pixels `{facts.fingerprint}`
-- training: {facts.train_images:,} images of its training split
+- training: {counted(facts.train_images, "image")} of its training split
 - {held_out}
 - preprocessing: {configuration.preprocessing}, fitted to the training images
 - augmentation while training: {configuration.augmentation}"""
@@ -180,14 +186,14 @@ def _data(facts: CardFacts, configuration: Configuration, measured: Measured) ->
 def _settings(facts: CardFacts, configuration: Configuration) -> str:
     values = configuration.applicable()
     searched = [name for name in facts.searched if values.get(name) is not None]
-    rows = "\n".join(f"| {name} | {setting(values[name])} |" for name in searched)
+    rows = "\n".join(f"| {name} | {markdown(setting(values[name]))} |" for name in searched)
     table = f"| searched | value |\n|---|---|\n{rows}\n\n" if rows else ""
     return f"## Settings\n\n{table}All others are in `{bundle.CONFIGURATION}`."
 
 
 def _repeat(facts: CardFacts) -> str:
     where = "\n".join(
-        f"- {name}: {value}"
+        f"- {name}: {markdown(str(value))}"
         for name, value in {
             "device": facts.device,
             "processor": facts.processor,

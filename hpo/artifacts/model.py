@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +25,11 @@ from hpo.data.cache import Bytes
 from hpo.data.images import DecodedImage, Remark, decode_images
 from hpo.data.preprocess import Preprocessor
 from hpo.errors import ConfigurationError, DataError, ExportedFolderError
+from hpo.limits import available_cores
 from hpo.rng import Key
 from hpo.training.evaluate import EVALUATION_BATCH
 from hpo.training.model_factory import IMAGE_SHAPE, build_model
+from hpo.training.network_state import load_network_state
 
 BATCH = EVALUATION_BATCH["cpu"]
 
@@ -77,7 +81,8 @@ class ExportedModel:
                 f"images have type {pixels.dtype} and shape {tuple(pixels.shape)}; expected torch.uint8 and "
                 f"(N, {wanted}) with unscaled pixels from 0 to 255"
             )
-        parts = [self._logits(part.to(self._device)).softmax(1).cpu() for part in pixels.split(batch)]
+        with redirect_stdout(sys.stderr):  # what a user's network prints is not the result
+            parts = [self._logits(part.to(self._device)).softmax(1).cpu() for part in pixels.split(batch)]
         return torch.cat(parts) if len(pixels) else torch.empty((0, len(self.labels)))
 
     def predict_files(
@@ -87,7 +92,7 @@ class ExportedModel:
 
         Images of another size are resized to 32 x 32, as training images are.
         """
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(available_cores()) as pool:
             for start in range(0, len(paths), batch):
                 chunk = paths[start : start + batch]
                 yield from self._predict(chunk, decode_images(chunk, pool), top)
@@ -160,13 +165,14 @@ def _program(exported: ExportedFolder) -> PixelFunction:
 
 def _network(exported: ExportedFolder, configuration: Configuration, classes: int) -> nn.Module:
     try:
-        network = build_network(configuration, classes)
+        with redirect_stdout(sys.stderr):
+            network = build_network(configuration, classes)
     except ConfigurationError as error:
         if PROGRAM not in exported:
             raise
         raise ConfigurationError(f"{error}\n{PROGRAM} runs without your code: use --program") from error
     try:
-        network.load_state_dict(_tensors(exported, WEIGHTS))
+        load_network_state(network, _tensors(exported, WEIGHTS))
     except RuntimeError as error:
         raise exported.damaged(
             WEIGHTS, f"contains weights for a different network than {configuration.model} builds now"

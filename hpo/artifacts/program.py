@@ -45,6 +45,28 @@ def make_program(model: PixelNetwork, image_shape: tuple[int, ...]) -> bytes:
     return stream.getvalue()
 
 
+def users_program(model: PixelNetwork, image_shape: tuple[int, ...], name: str) -> tuple[bytes | None, str]:
+    """Return the program of a user's network ``name``, or None and why it has none.
+
+    torch.export does not support all of Python, and it may take what one batch does for what all do.
+    """
+    try:
+        content = make_program(model, image_shape)
+        program = load_program(content)
+    except Exception as error:  # the user's code
+        return None, f"torch.export failed for {name}: {type(error).__name__}: {error}".splitlines()[0]
+    for count in (1, _EXAMPLE_IMAGES + 1):
+        images = torch.zeros((count, *image_shape), dtype=torch.uint8)
+        try:
+            logits = program(images)
+        except Exception:  # a guard of torch.export
+            return None, f"the torch.export program of {name} does not run on a batch of {count}"
+        with torch.no_grad():
+            if not torch.allclose(logits, model(images), rtol=1e-3, atol=1e-4, equal_nan=True):
+                return None, f"the torch.export program of {name} gives other logits on a batch of {count}"
+    return content, ""
+
+
 def load_program(content: bytes) -> PixelFunction:
     """Load a program that ``make_program`` made."""
     module: PixelFunction = torch.export.load(io.BytesIO(content)).module()

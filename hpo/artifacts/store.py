@@ -48,7 +48,7 @@ class ArtifactFolder:
 
 def artifacts() -> Path:
     """Return the folder of all saved weights: `$HPO_ARTIFACTS`."""
-    return settings().artifacts.expanduser().absolute()
+    return settings().artifacts.absolute()
 
 
 def study_folder(study_uid: str) -> Path:
@@ -113,13 +113,19 @@ def load(folder: Path) -> SavedWeights:
 
 
 def trial_folders(study_uid: str) -> list[ArtifactFolder]:
-    """Return the folders of a study's trials, including half-written ones."""
-    found = []
-    for path in sorted(study_folder(study_uid).glob("*trial-*")):
-        match = _NAME.match(path.name)
-        if match:
-            found.append(ArtifactFolder(path, int(match[1]), int(match[2])))
-    return found
+    """Return the folders of a study's trials, including half-written ones.
+
+    Raises ``ArtifactError`` if the study's folder cannot be read.
+    """
+    folder = study_folder(study_uid)
+    try:
+        names = sorted(each.name for each in folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ArtifactError(f"{folder} cannot be read: {error.strerror} ($HPO_ARTIFACTS)") from error
+    matches = [match for name in names if (match := _NAME.match(name))]
+    return [ArtifactFolder(folder / each.string, int(each[1]), int(each[2])) for each in matches]
 
 
 def studies() -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -136,6 +136,7 @@ CAUSES: dict[str, Cause] = {
     "not_learning": Cause("did not learn", ("underfitting",), resembles="labels_do_not_match"),
     "underfitting": Cause("underfits", resembles="augmentation"),
     "overfitting": Cause("overfits", resembles="train_val_mismatch"),
+    "few_validation_images": Cause("too few validation images"),
 }
 """Every cause by its name; of equally likely causes the first is named."""
 

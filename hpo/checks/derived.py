@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from hpo.checks.observations import Observations, Snapshot
+from hpo.checks.chance import Chance, constant_loss, largest_share
+from hpo.checks.observations import EpochFacts, LabelFacts, Observations, Snapshot
 from hpo.config.thresholds import Thresholds
 from hpo.records import LayerStatistics
 
@@ -32,12 +34,59 @@ _WINDOW = 0.5
 _MEMORIZED = 0.5
 _SLOPE_ERRORS = 2.0
 """Standard errors that are granted to the slope."""
+_UNEVEN_SIGMAS = 5.0
+"""Of the largest class in a sample of equal classes: 3 in ten million for each class."""
 
 
-def chance_limit(classes: int, images: int, sigmas: float) -> float:
-    """Return the accuracy that guessing stays below: 1/C plus ``sigmas`` binomial errors over ``images``."""
-    chance = 1 / classes
-    return chance + sigmas * math.sqrt(chance * (1 - chance) / images)
+def constant_accuracy(seen: Observations, split: Literal["training", "validation"]) -> float:
+    """Return the share of the most frequent class in a split.
+
+    Counted where all labels are known, otherwise estimated from the examples before training, otherwise 1/C.
+    """
+    setup, facts = seen.setup, seen.preflight
+    known = [
+        (setup.train_class_counts, facts.labels if facts else None),
+        (setup.val_class_counts, facts.val_labels if facts else None),
+    ]
+    # Splits of one data set have the same classes: the other one tells more than 1/C.
+    for counts, sample in known if split == "training" else reversed(known):
+        if sum(counts):
+            return largest_share(counts, setup.classes)
+        if sample is not None and min(sample.counts) > 0:  # without a class it may be sorted
+            return _estimated_share(sample)
+    return 1 / setup.classes
+
+
+def _estimated_share(sample: LabelFacts) -> float:
+    """Return the largest class's share of a sample, or 1/C if equal classes explain it."""
+    even, largest = Chance(1 / len(sample.counts), sample.total), max(sample.counts) / sample.total
+    return largest if largest > even.limit(_UNEVEN_SIGMAS) else even.accuracy
+
+
+def val_chance(seen: Observations) -> Chance | None:
+    """Return the best constant answer on the validation images; None if their number is unknown."""
+    images = seen.val_images or sum(seen.setup.val_class_counts)
+    return Chance(constant_accuracy(seen, "validation"), images) if images else None
+
+
+def share_above_chance(seen: Observations, epoch: EpochFacts) -> float:
+    """Return an epoch's accuracy above the constant answer's as a share of what is possible.
+
+    The larger one of training and validation.
+    """
+    return max(
+        (accuracy - constant) / (1 - constant) if constant < 1 else 0.0
+        for accuracy, constant in (
+            (epoch.train_accuracy, constant_accuracy(seen, "training")),
+            (epoch.val_accuracy, constant_accuracy(seen, "validation")),
+        )
+    )
+
+
+def chance_loss(seen: Observations) -> float:
+    """Return the training loss (nats) of the best constant answer; ln C if class counts are unknown."""
+    smoothing = float(seen.setup.settings.get("label_smoothing") or 0.0)
+    return constant_loss(seen.setup.train_class_counts, seen.setup.classes, smoothing)
 
 
 def trend(losses: np.ndarray) -> tuple[float, float, float]:
@@ -97,18 +146,22 @@ def loss_at_chance(seen: Observations, limits: Thresholds) -> float | None:
     total, steps = seen.setup.total_steps, seen.steps
     if total is None or not max(_MIN_STEPS, limits.patience * total) <= steps <= _LATEST * total:
         return None
-    chance = math.log(seen.setup.classes)
+    chance = chance_loss(seen)
     level, slope, error = trend(seen.losses[-int(_WINDOW * steps) :])
-    if not level > chance - limits.chance_margin:
+    margin = chance_margin(seen, limits)
+    if not level > chance - margin:
         return None
     # The most that the loss can still fall at the steepest slope that the data allow. Where gradients vanish
     # there is no such doubt: a loss that comes down to chance from above will stay there.
     fall = max(0.0, _SLOPE_ERRORS * error - slope) * (total - steps)
-    if level - fall < chance - 2 * limits.chance_margin and not (
-        level > chance and _is_blocked(seen, limits)
-    ):
+    if level - fall < chance - 2 * margin and not (level > chance and _is_blocked(seen, limits)):
         return None
     return level
+
+
+def chance_margin(seen: Observations, limits: Thresholds) -> float:
+    """Return ``limits.chance_margin``, smaller where the labels have less to learn than C equal classes."""
+    return limits.chance_margin * chance_loss(seen) / math.log(seen.setup.classes)
 
 
 def _is_blocked(seen: Observations, limits: Thresholds) -> bool:

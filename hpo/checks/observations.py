@@ -8,12 +8,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import PlainSerializer, PlainValidator
 
 from hpo.records import LayerStatistics, formerly
+
+Task = Literal[
+    "classification",
+    "multilabel",
+    "regression",
+    "language_model",
+    "segmentation",
+    "generative",
+    "reinforcement",
+]
+"""What a training learns; ``hpo.checks.facts`` says what follows from it."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +32,9 @@ class Setup:
     """What is known about a training before it starts."""
 
     classes: int
+    """0 if unknown or if there are none."""
     optimizer: str
-    """The optimizer's class, in lower case."""
+    """The class of the first optimizer, in lower case; empty without one."""
     lr: float
     """Peak learning rate."""
     momentum: float
@@ -46,6 +58,32 @@ class Setup:
     """Batch norms whose running statistics never change (momentum 0)."""
     maximizes: bool = False
     """Whether the optimizer maximizes."""
+    train_class_counts: tuple[int, ...] = ()
+    """(C,) training images of each class; empty if unknown."""
+    val_class_counts: tuple[int, ...] = ()
+    """(C,) validation images of each class; empty if unknown."""
+    class_names: tuple[str, ...] = ()
+    """The names of the labels 0 .. C - 1; empty if unknown."""
+    task: Task | None = "classification"
+    """As stated; None to tell it from what is seen."""
+    optimizers: int = 1
+
+    def class_name(self, label: int) -> str:
+        """Return the name of a class, or its number if names are unknown."""
+        return self.class_names[label] if label < len(self.class_names) else str(label)
+
+    def has(self, name: str) -> bool:
+        """Whether a change of this field has an effect; a user's network may not read it."""
+        return name in self.settings or ":" not in str(self.settings.get("model"))
+
+    def would_change(self, change: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the part of a change of the configuration that its fields allow and that is not set yet."""
+        missing = object()
+        return {
+            name: value
+            for name, value in change.items()
+            if self.has(name) and self.settings.get(name, missing) != value
+        }
 
     @property
     def total_steps(self) -> int | None:
@@ -271,6 +309,8 @@ class EpochFacts:
     train_accuracy: float
     val_loss: float
     val_accuracy: float
+    val_predicted_counts: tuple[int, ...] = ()
+    """(C,) validation images that were predicted as each class; empty if unknown."""
 
 
 Numbers = Annotated[

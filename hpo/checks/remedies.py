@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from hpo.checks.derived import update_excess
 from hpo.checks.observations import Observations
@@ -18,6 +20,11 @@ _PLAUSIBLE_LR = 100.0
 def fix(code: str, text: str) -> Remedy:
     """Return the remedy for a mistake in the code of the loop."""
     return Remedy(text, {"code": code})
+
+
+def use(seen: Observations, text: str, change: Mapping[str, Any], otherwise: str) -> Remedy:
+    """Return the remedy, or the text ``otherwise`` if all of the change is set already or cannot be set."""
+    return Remedy(text, change) if seen.setup.would_change(change) else Remedy(otherwise)
 
 
 def lower_lr(seen: Observations) -> Remedy:
@@ -51,18 +58,22 @@ def better_start(seen: Observations) -> Remedy:
     """
     odd = seen.setup.settings.get("activation") in ("tanh", "sigmoid", "lecun_tanh")
     name = "xavier" if odd else "he"
+    if not seen.setup.has("initializer"):
+        return Remedy("initialize the weights with He's or Xavier's scale (torch.nn.init)")
     if seen.setup.settings.get("initializer") != name:
         return Remedy(f"use initializer: {name}", {"initializer": name})
-    return Remedy(
+    return use(
+        seen,
         f"initialize the weights like initializer: {name}, and use batch_norm: before",
         {"initializer": name, "batch_norm": "before"},
+        f"scale the weights like initializer: {name}, or lower lr",
     )
 
 
 def sound_start(seen: Observations) -> Remedy:
     """Suggest the combination that trains most reliably, where nothing more specific is known."""
     change = {"batch_norm": "before", "activation": "relu", "initializer": "he"}
-    wrong = {name: value for name, value in change.items() if seen.setup.settings.get(name) != value}
+    wrong = seen.setup.would_change(change)
     if not wrong and seen.setup.settings:
         return lower_lr(seen)
     values = ", ".join(f"{name}: {value}" for name, value in (wrong or change).items())
@@ -72,10 +83,12 @@ def sound_start(seen: Observations) -> Remedy:
 def add_norm(seen: Observations) -> Remedy:
     """Add batch normalization, which rescues most initializations; if it is on, suggest what else does."""
     settings = seen.setup.settings
+    if not seen.setup.has("batch_norm"):
+        return Remedy("add batch normalization")
     if settings.get("batch_norm") not in ("before", "after"):
         return Remedy("use batch_norm: before", {"batch_norm": "before"})
     change = {"activation": "relu", "initializer": "he"}
-    wrong = {name: value for name, value in change.items() if settings.get(name) != value}
+    wrong = seen.setup.would_change(change)
     if not wrong:
         return lower_lr(seen)
     return Remedy("use " + " and ".join(f"{name}: {value}" for name, value in wrong.items()), wrong)

@@ -44,7 +44,9 @@ from hpo.cli.commands.transfer import export_study, import_study
 from hpo.cli.commands.worker import worker
 from hpo.cli.commands.workers import workers
 from hpo.cli.options import with_ray_address
-from hpo.errors import HpoError
+from hpo.cli.output import READER_LEFT, OutputLostError, lost_output, standard_streams
+from hpo.errors import HpoError, UserError
+from hpo.limits import limit_threads
 from hpo.redact import Redacted, holds_password
 
 COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
@@ -146,22 +148,32 @@ def options(
 
 def main() -> NoReturn:
     """Run the ``hpo`` program."""
-    code = run_command(sys.argv[1:])
-    if any(thread.daemon for thread in threading.enumerate()):
-        _leave(code)
+    limit_threads()
+    with standard_streams() as streams:
+        try:
+            code = run_command(sys.argv[1:])
+            code = code or _of_output(lost_output(streams))
+        except OutputLostError as lost:
+            code = _of_output(lost_output(streams) or lost)
+        if any(thread.daemon for thread in threading.enumerate()):
+            os._exit(code)  # Python's own shutdown aborts if a daemon thread is inside C++ code
     sys.exit(code)
 
 
-def _leave(code: int) -> NoReturn:
-    """End the process at once: Python's own shutdown aborts if a daemon thread is inside C++ code."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # its reader is gone, or it is closed
-            stream.flush()
-    os._exit(code)
+def _of_output(lost: OutputLostError | None) -> int:
+    """Return the exit code for what could not be written to the standard streams, and say so."""
+    if lost is None:
+        return 0
+    if lost.exit_code != READER_LEFT:  # a reader that has seen enough is no error
+        _print_error(str(lost))
+    return lost.exit_code
 
 
 def run_command(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code: 0, 1 (failure), 2 (user error), 130 (Ctrl-C)."""
+    """Run one command and return its exit code: 0, 1 (failure), 2 (user error), 129, 130 or 143 (signals).
+
+    Raises ``OutputLostError`` if a standard stream cannot be written.
+    """
     arguments, debug = _without_debug(arguments)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -183,9 +195,17 @@ def _run(arguments: Sequence[str], debug: bool) -> int:
             traceback.print_exc()
         _print_error(str(error))
         return error.exit_code
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        _print_system_error(error, debug)
+        return 1
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if isinstance(error, UnicodeEncodeError) and error.object[error.start] in "".join(arguments):
+            _print_error("the arguments are not UTF-8: only paths may hold other bytes")
+            return UserError.exit_code
         _print_error(f"{type(error).__name__}: {error}", "" if debug else _UNEXPECTED)
         return 1
     return 0
@@ -210,7 +230,18 @@ def _warn_of_password() -> None:
     )
 
 
+def _print_system_error(error: OSError, debug: bool) -> None:
+    from hpo.reporting.system_errors import explain_system_error
+
+    explained = explain_system_error(error)
+    if explained:
+        _print_error(explained)
+    else:
+        _print_error(f"{type(error).__name__}: {error}", "" if debug else _UNEXPECTED)
+
+
 def _print_error(message: str, hint: str = "") -> None:
     from hpo.cli.console import print_error
 
-    print_error(message, hint)
+    with contextlib.suppress(OutputLostError):  # the exit code tells the same
+        print_error(message, hint)

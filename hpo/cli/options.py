@@ -32,7 +32,11 @@ Trials: TypeAlias = Annotated[
 ]
 Changes: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the study file. Can be repeated."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a value of the study file. Can be repeated; of one key, the last one counts.",
+    ),
 ]
 Device: TypeAlias = Annotated[
     str, typer.Option("--device", metavar="NAME", help="Device: auto, cpu, cuda, cuda:1 or mps.")

@@ -20,6 +20,7 @@ from pydantic_core import PydanticUndefined
 from hpo.config.configuration import Configuration, conditions
 from hpo.config.parsing.yaml_tree import Node, ScalarNode, SequenceNode
 from hpo.config.suggestions import did_you_mean
+from hpo.counting import counted
 
 Kind = Literal["number", "whole", "flag", "word", "text"]
 _KINDS: dict[type, Kind] = {bool: "flag", int: "whole", float: "number", str: "text"}
@@ -197,7 +198,7 @@ def as_written(value: Any) -> str:
         text = repr(value.text) if is_text else value.text or "null"
     else:
         text = value if isinstance(value, str) else yaml_text(value)
-    return text if len(text) <= 60 else f"{text[:50]}... ({len(text)} characters)"
+    return text if len(text) <= 60 else f"{text[:50]}... ({counted(len(text), 'character')})"
 
 
 def yaml_text(value: Any) -> str:
@@ -218,7 +219,7 @@ def setting(value: Any) -> str:
 
 def number_text(value: float) -> str:
     """Return a number as people write it: ``0.05``, ``1e-4``, ``3072``."""
-    if isinstance(value, int) and abs(value) < 10**15:
+    if isinstance(value, int):
         return str(value)
     text = f"{value:.5e}" if 0 < abs(value) < 0.01 else f"{value:g}"
     mantissa, letter, exponent = text.partition("e")

@@ -198,6 +198,15 @@ class StudySpec(BaseModel):
             costs += ((1, costs[-1][1]),)  # on the test images
         return costs or ((self.trials, float(epochs)),)
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages that its networks are imported from, beside the bundled ones."""
+        choices = getattr(self.space.get("model"), "choice", ())
+        models = map(str, (self.fixed.get("model", ""), *choices))
+        return tuple(
+            dict.fromkeys(each.partition(":")[0].partition(".")[0] for each in models if ":" in each)
+        )
+
     def with_fixed(self, values: Mapping[str, Any]) -> StudySpec:
         """Return the study with some hyperparameters fixed at these values; draws of the others stay.
 

@@ -167,7 +167,7 @@ def _data(images: Images, length: Length) -> list[str]:
     epoch = length.train_images or images.trained
     batch = min(_BATCH, max(4, epoch // 10), epoch)
     if batch < _BATCH:
-        lines.append(_line(f"  batch_size: {batch}", f"small, as there are only {epoch} training images"))
+        lines.append(_line(f"  batch_size: {batch}", f"small, as the training images are only {epoch}"))
     return lines
 
 

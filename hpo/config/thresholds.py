@@ -48,7 +48,9 @@ class Thresholds(BaseModel):
     # --- during training ---
     explosion_factor: float = _limit(3.0, "loss over the first loss, or over ln C if that is larger", gt=1)
     spike_factor: float = _limit(2.0, "a step's loss over the median of the ten steps before it", gt=1)
-    chance_margin: float = _limit(0.02, "nats below ln C that count as having learned something", gt=0)
+    chance_margin: float = _limit(
+        0.02, "nats below ln C that count as having learned something; less for unequal classes", gt=0
+    )
     patience: float = _limit(
         0.12, "share of the training after which a trial at chance level may be stopped", gt=0, le=1
     )
@@ -76,7 +78,9 @@ class Thresholds(BaseModel):
     )
 
     # --- after training ---
-    chance_sigmas: float = _limit(4.0, "standard errors above chance level", gt=0)
+    chance_sigmas: float = _limit(
+        4.0, "how improbable guessing must be: as a normal variable beyond these standard deviations", gt=0
+    )
     overfit_gap: float = _limit(0.25, "training accuracy minus validation accuracy", gt=0, le=1)
     underfit_accuracy: float = _limit(
         0.22, "training accuracy above chance, as a share of what is possible", gt=0, le=1

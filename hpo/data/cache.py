@@ -204,7 +204,7 @@ def _write_images(handle: BinaryIO, part: DecodedSplit, update: Callable[[bytes]
         handle.write(data)
         update(data)
         written += len(chunk)
-    assert written == len(part.labels), f"{written} images for {len(part.labels)} labels"
+    assert written == len(part.labels), f"images: {written}, labels: {len(part.labels)}"
 
 
 def _write_text(handle: BinaryIO, text: str) -> None:
@@ -292,7 +292,7 @@ def _write_preprocessed_images(handle: BinaryIO, shape: tuple[int, ...], make: M
     for chunk in make():
         handle.write(np.ascontiguousarray(chunk, dtype="<f2").data)
         written += len(chunk)
-    assert written == shape[0], f"{written} images of {shape[0]}"
+    assert written == shape[0], f"images: {written} of {shape[0]}"
 
 
 def _in_memory(shape: tuple[int, ...], make: Make) -> Halves:

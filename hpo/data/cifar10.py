@@ -17,8 +17,10 @@ import numpy as np
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Source, source_signature
 from hpo.data.download import download, why_unreachable
 from hpo.data.folder import folder_source
+from hpo.data.layout import find_layout
 from hpo.errors import DataError
 from hpo.files import cannot_write, temporary_beside
+from hpo.settings import expanded
 
 _declared: list[Any] = []  # a torch Library removes its declarations when it is garbage-collected
 
@@ -96,7 +98,7 @@ def cifar10_source(data: Path) -> Source:
 
     Raises ``DataError`` if it is not available, incomplete or damaged.
     """
-    data = data.expanduser().absolute()
+    data = expanded(data).absolute()
     advice = cifar10_advice(data)
     try:
         place = found_on_disk(data)
@@ -114,7 +116,7 @@ def cifar10_source(data: Path) -> Source:
 
 def _image_source(images: Path, advice: str) -> Source:
     source = folder_source(images, name="cifar10", advice=advice)
-    if not (images / "test").is_dir():
+    if find_layout(images).test is None:
         raise DataError(f"there is no folder {images / 'test'}\n{advice}")
     if source.classes != CLASSES:
         missing = ", ".join(sorted(set(CLASSES) - set(source.classes))) or "none"

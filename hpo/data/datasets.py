@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from hpo.config.configuration import Configuration
 from hpo.config.study import StudySpec
 from hpo.data import synthetic
@@ -39,6 +41,12 @@ class Dataset:
     origin: str
     warnings: tuple[str, ...] = ()
 
+    @property
+    def class_counts(self) -> list[int]:
+        """How many training images each class has, before any are held out (C,)."""
+        counts: list[int] = np.bincount(self.train_labels, minlength=len(self.classes)).tolist()
+        return counts
+
 
 def resolve_auto(settings: Settings) -> tuple[Literal["cifar10", "synthetic"], str]:
     """Return the data set that ``dataset: auto`` selects on this machine, and the reason.
@@ -46,7 +54,7 @@ def resolve_auto(settings: Settings) -> tuple[Literal["cifar10", "synthetic"], s
     It is CIFAR-10 if that is on disk or its server answers within ``settings.download_seconds``, otherwise
     synthetic.
     """
-    place = found_on_disk(settings.data.expanduser().absolute())
+    place = found_on_disk(settings.data.absolute())
     if place is not None:
         return "cifar10", f"CIFAR-10 is at {place}"
     refusal = why_not_downloadable(settings.download_seconds)
@@ -62,7 +70,7 @@ def load_dataset(name: str, *, root: Path | None = None, settings: Settings) -> 
     the cache cannot be written.
     """
     source = _source(name, root, settings)
-    found = cached(source, settings.cache.expanduser().absolute())
+    found = cached(source, settings.cache.absolute())
     return Dataset(
         name=name,
         classes=source.classes,

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from hpo.counting import counted
 from hpo.data.progress import progress_bar
 from hpo.errors import DataError
 from hpo.files import locked, remove_leftovers, write_file
@@ -38,7 +39,7 @@ def _refusal(url: str, size: int, seconds: float) -> str | None:
             offered = response.headers.get("Content-Length", "none")
     except (OSError, http.client.HTTPException, ValueError) as error:
         return _reason(error)
-    return None if offered == str(size) else f"it offers {offered} bytes instead of {size}"
+    return None if offered == str(size) else f"it offers {offered} instead of {counted(size, 'byte')}"
 
 
 def download(url: str, path: Path, md5: str) -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hpo.counting import counted
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, source_signature
 from hpo.data.images import DecodedImage, decode_images
 from hpo.data.layout import LayoutError, class_folders, find_layout
@@ -21,6 +22,8 @@ from hpo.data.survey import ClassSurvey, Survey
 from hpo.data.walk import is_image, is_passed_over, left_out_sentence, walk_images
 from hpo.errors import DataError
 from hpo.files import path_text
+from hpo.limits import available_cores
+from hpo.settings import expanded
 
 TEST_SHARE = 0.1
 FOLDER_HELP = (
@@ -57,7 +60,7 @@ def folder_source(root: Path, *, name: str = "folder", advice: str = FOLDER_HELP
 
     Raises ``DataError`` for a folder that cannot be used, with ``advice`` where the layout is the problem.
     """
-    root = root.expanduser().absolute()
+    root = expanded(root).absolute()
     try:
         listing = list_images(root)
         origin = f"images in {path_text(root)} ({len(listing.train):,} train, {len(listing.test):,} test"
@@ -121,7 +124,7 @@ def _loose(*folders: Path) -> Iterator[str]:
     for folder in dict.fromkeys(folders):
         count = sum(is_image(path.name) and not is_passed_over(path.name) for path in folder.iterdir())
         if count:
-            yield f"images directly in {folder}, without a class, are left out: {count:,}"
+            yield f"images directly in {path_text(folder)}, without a class, are left out: {count:,}"
 
 
 def _scan(folder: Path, class_name: str, left_out: Counter[str]) -> Iterator[ImageFile]:
@@ -217,7 +220,7 @@ class _Part:
 
     def _read(self) -> Iterator[Bytes]:
         what = f"decoding {self._name} images of {path_text(self._root)} ({len(self._files):,})"
-        with progress_bar(what, len(self._files)) as advance, ThreadPoolExecutor() as pool:
+        with progress_bar(what, len(self._files)) as advance, ThreadPoolExecutor(available_cores()) as pool:
             for start in range(0, len(self._files), _CHUNK):
                 chunk = self._files[start : start + _CHUNK]
                 decoded = decode_images((Path(file.path) for file in chunk), pool)
@@ -228,7 +231,7 @@ class _Part:
 
     def _noticed(self, file: ImageFile, image: DecodedImage | str) -> DecodedImage | None:
         if isinstance(image, str):
-            self._damaged.append(f"{file.path}: {image}")
+            self._damaged.append(f"{path_text(file.path)}: {image}")
             return None
         self._survey.add(file.path, image.remarks)
         self.classes.add(file.class_name, image)
@@ -238,5 +241,5 @@ class _Part:
 def _damage_report(damaged: list[str]) -> str:
     more = f"\n  and {len(damaged) - _SHOWN} more" if len(damaged) > _SHOWN else ""
     listing = "".join(f"\n  {line}" for line in damaged[:_SHOWN])
-    images = "1 image cannot" if len(damaged) == 1 else f"{len(damaged):,} images cannot"
+    images = counted(len(damaged), "image cannot", "images cannot")
     return f"{images} be used; repair or remove {'it' if len(damaged) == 1 else 'them'}:{listing}{more}"

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from hpo.counting import counted
 from hpo.data.cache import SIDE, Bytes
 from hpo.data.levels import UnknownRangeError, stored, to_rgb
 from hpo.data.walk import formats
@@ -97,7 +98,7 @@ def decode_image(path: Path) -> DecodedImage:
         frames = _frames(image)  # last: it reads on in the file
     remarks = []
     if frames > 1:
-        remarks.append(Remark("frames", f"{frames} frames"))
+        remarks.append(Remark("frames", counted(frames, "frame")))
     if exif:
         remarks.append(Remark("exif", exif))
     if dark:
@@ -112,6 +113,8 @@ def _orientation(image: Image.Image) -> tuple[Image.Transpose | None, str]:
 
     ``ImageOps.exif_transpose`` would also write the EXIF data again, which fails for wrong types of any tag.
     """
+    if image.format == "TIFF":  # Pillow turns them itself when they are loaded
+        return None, ""
     try:
         return _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1)), ""
     except Exception as error:  # EXIF data are a file of their own, read by Pillow's TIFF reader

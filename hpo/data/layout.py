@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from hpo.counting import counted
 from hpo.data.walk import is_image, is_passed_over
-from hpo.files import is_utf8
+from hpo.files import is_utf8, path_text
 
 Kind: TypeAlias = Literal["train", "validation", "test"]
 Splits: TypeAlias = Mapping[Kind, Sequence[str]]
@@ -71,7 +72,7 @@ def class_folders(folder: Path) -> dict[str, Path]:
     names = _folders(folder)
     if not names:
         loose = sum(is_image(path.name) for path in folder.iterdir())
-        only = f", only {loose} loose images: put them in one folder per class" if loose else ""
+        only = f", only {counted(loose, 'loose image')}: put images in one folder per class" if loose else ""
         raise LayoutError(f"{folder} has no class folders{only}", advise=True)
     if len(names) == 1:
         raise _single(folder, names[0])
@@ -106,7 +107,7 @@ def _listed(splits: Splits) -> str:
 
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return ", ".join(map(path_text, names[:_SHOWN])) + more
 
 
 def _is_class(root: Path, splits: Splits, others: Sequence[str]) -> bool:
@@ -195,9 +196,9 @@ def _unused(
     for name in validation:
         instead = "" if test else ", or rename it test to measure the best network on it"
         warnings.append(
-            f"{train.parent / name} is not used: hpo draws validation images from {train.name} "
+            f"{path_text(train.parent / name)} is not used: hpo draws validation images from {train.name} "
             f"(val_fraction). Move its images into {train.name} to train on them{instead}"
         )
     if others:
-        warnings.append(f"not used, as they are beside {train}: {_some(others)}")
+        warnings.append(f"not used, as they are beside {path_text(train)}: {_some(others)}")
     return tuple(warnings)

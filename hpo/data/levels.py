@@ -46,7 +46,9 @@ class Stored:
 def stored(image: Image.Image) -> Stored:
     """Return how the file of an image stores its pixels; call it before the pixels are loaded."""
     tags = getattr(image, "tag_v2", None) or {}
-    deep = any(";16" in str(_rawmode(tile)) or "SGI16" in str(tile[0]) for tile in getattr(image, "tile", ()))
+    deep = any(
+        ";16" in str(_rawmode(tile)) or "SGI16" in str(tile[0]) for tile in getattr(image, "tile", None) or ()
+    )
     wide = image.mode == "F" or image.mode.startswith("I")
     return Stored(
         format=image.format or "",

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from hpo.config.configuration import Configuration
+from hpo.counting import counted
 from hpo.errors import ConfigurationError
 from hpo.files import locked, mark_used, write_file
 from hpo.heartbeat import beat
@@ -66,7 +67,7 @@ class Preprocessor:
         kept = len(variances) if kind == "zca" else configuration.pca_components
         if kept > len(variances):
             raise ConfigurationError(
-                f"pca_components is {kept}, but an image has only {len(variances)} values"
+                f"pca_components is {kept}, but an image has only {counted(len(variances), 'value')}"
             )
         gain = torch.ones_like(variances) if kind == "pca" else _whitening(variances, configuration)
         scale = torch.full((images.shape[1], 1, 1), 1 / _LEVELS)

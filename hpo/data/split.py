@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpo.counting import counted
 from hpo.data.cache import Labels
 from hpo.errors import DataError
 from hpo.rng import Key
@@ -56,7 +57,8 @@ def split(
     if train_images is not None and train_images > len(rest):
         held_out = f"folds: {fold.count}" if fold.count else f"val_fraction: {val_fraction:g}"
         raise DataError(
-            f"train_images is {train_images:,}, but only {len(rest):,} of {len(labels):,} training images "
+            f"train_images is {train_images:,}, but only {len(rest):,} of "
+            f"{counted(len(labels), 'training image')} "
             f"are left when {held_out} is held out: use train_images: {len(rest)} or fewer"
         )
     train = rest[:train_images]
@@ -144,6 +146,17 @@ def _stratified_order(labels: Labels, key: Key) -> Labels:
     for c, members in enumerate(np.split(by_class, np.cumsum(np.bincount(labels))[:-1])):
         position[members] = ((key / "class" / c).numpy().permutation(len(members)) + 0.5) / len(members)
     return np.argsort(position, kind="stable").astype(np.int64)
+
+
+def held_out_counts(class_counts: Sequence[int], val_fraction: float) -> list[int]:
+    """Return how many images of each class ``split`` holds out for validation, given those of a data set.
+
+    Exact if the images are sorted by class, as those of a folder are; otherwise within one.
+    """
+    labels = np.repeat(np.arange(len(class_counts)), class_counts)
+    held_out = _stratified_order(labels, Key(0))[: round(len(labels) * val_fraction)]
+    counts: list[int] = np.bincount(labels[held_out], minlength=len(class_counts)).tolist()
+    return counts
 
 
 def split_key(seed: Key) -> Key:

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from hpo.counting import counted
 from hpo.data.images import DecodedImage, Remark, RemarkKind
+from hpo.files import path_text
 
 _SHOWN = 3
 _TEXTS: dict[RemarkKind, str] = {
@@ -30,7 +32,8 @@ class Survey:
             self._counts[kind] = self._counts.get(kind, 0) + 1
             examples = self._examples.setdefault(kind, [])
             if len(examples) < _SHOWN:
-                examples.append(f"{path} ({detail})" if detail else path)
+                shown = path_text(path)
+                examples.append(f"{shown} ({detail})" if detail else shown)
 
     def sentences(self) -> Iterator[str]:
         """Yield a sentence for each kind of remark, with the first files."""
@@ -38,7 +41,7 @@ class Survey:
             count = self._counts.get(kind, 0)
             if count:
                 more = f" and {count - _SHOWN:,} more" if count > _SHOWN else ""
-                images = "1 image has" if count == 1 else f"{count:,} images have"
+                images = counted(count, "image has", "images have")
                 yield f"{images} {text}: {', '.join(self._examples[kind])}{more}"
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from hpo.counting import counted
 from hpo.errors import DataError
+from hpo.files import path_text
 
 _NOT_PIXELS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 """Formats that Pillow identifies, but decodes only with other programs (EPS: Ghostscript), or never."""
@@ -92,8 +94,10 @@ def left_out_sentence(left_out: Counter[str]) -> Iterator[str]:
     if not left_out:
         return
     total = left_out.total()
-    listed = ", ".join(f"{count:,} {suffix or 'without extension'}" for suffix, count in _most(left_out))
-    files = "1 file is" if total == 1 else f"{total:,} files are"
+    listed = ", ".join(
+        f"{count:,} {path_text(suffix) or 'without extension'}" for suffix, count in _most(left_out)
+    )
+    files = counted(total, "file is", "files are")
     yield f"{files} left out: not an image format that Pillow reads here ({listed})"
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 from hpo.checks.causes import HEALTHY
-from hpo.checks.derived import chance_limit
+from hpo.checks.chance import Chance, largest_share
 from hpo.config.study import StudySpec
+from hpo.data.split import held_out_counts
 
 ALPHA = 0.05 / 3
 """Significance level of a check, over all its tests, in a study whose outcomes do not depend on its
@@ -37,13 +38,15 @@ class TrialResult:
 class StudyResults:
     """The finished trials of a study.
 
-    ``classes`` and ``train_images`` (before any are held out) describe its data set; None if unknown.
+    ``classes`` and ``train_images`` (before any are held out) describe its data set, None if unknown;
+    ``class_counts`` are those of each class, empty if unknown.
     """
 
     spec: StudySpec
     trials: tuple[TrialResult, ...]
     classes: int | None
     train_images: int | None
+    class_counts: tuple[int, ...] = ()
 
     @cached_property
     def val_images(self) -> int | None:
@@ -52,18 +55,29 @@ class StudyResults:
             return None
         return round(self.train_images * self.spec.configuration({}).val_fraction)
 
-    @cached_property
-    def chance_limit(self) -> float:
-        """The accuracy that guessing stays below; 0 if the data set is unknown or has no held-out images."""
-        if not self.classes or not self.val_images:
-            return 0.0
-        return chance_limit(self.classes, self.val_images, self.spec.checks.chance_sigmas)
+    def chance(self, trial: TrialResult) -> Chance | None:
+        """Return the best constant answer on the trial's validation images; None if they are unknown."""
+        fraction = self.spec.configuration({}).val_fraction
+        return self._chance(float(trial.values.get("val_fraction", fraction)))
 
     def failed(self, trial: TrialResult) -> bool:
         """Whether the trial failed or did not learn: an error, stopped by a check, or finished at chance."""
         if trial.state == "complete":
-            return trial.value is None or trial.value <= self.chance_limit
+            chance = self.chance(trial)
+            return trial.value is None or (
+                chance is not None
+                and chance.standing(trial.value, self.spec.checks.chance_sigmas) == "at_chance"
+            )
         return trial.state == "failed" or trial.cause != HEALTHY
+
+    def _chance(self, val_fraction: float) -> Chance | None:
+        if not self.classes or not self.train_images:
+            return None
+        images = round(self.train_images * val_fraction)
+        if not images:
+            return None
+        counts = _held_out(self.class_counts, val_fraction) if self.class_counts else ()
+        return Chance(largest_share(counts, self.classes), images)
 
     @cached_property
     def ranked(self) -> list[TrialResult]:
@@ -75,3 +89,8 @@ class StudyResults:
     def top(self) -> list[TrialResult]:
         """The best tenth of all trials, at least three; fewer if fewer learned."""
         return self.ranked[: max(3, len(self.trials) // 10)]
+
+
+@lru_cache(maxsize=1024)
+def _held_out(class_counts: tuple[int, ...], val_fraction: float) -> list[int]:
+    return held_out_counts(class_counts, val_fraction)

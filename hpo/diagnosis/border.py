@@ -9,6 +9,7 @@ import math
 
 from hpo.config.fields import setting
 from hpo.config.space import Choice, Distribution, Integer, Log
+from hpo.counting import counted
 from hpo.diagnosis.base import ALPHA, StudyResults, TrialResult
 from hpo.diagnosis.changes import widen
 from hpo.diagnosis.fisher import fisher, least_p, level
@@ -59,7 +60,8 @@ class _Side:
             check="border",
             severity="warn",
             message=(
-                f"{self.top_outer} of the best {self.top} trials ({self.outer} of all {self.trials}) have "
+                f"{self.top_outer} of the best {counted(self.top, 'trial')} ({self.outer} of all "
+                f"{self.trials}) have "
                 f"{self._name} {setting(self._edge)} or {side}, the {end} end of its range: better "
                 "values may lie beyond it"
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hpo.counting import counted
 from hpo.diagnosis.base import StudyResults
 from hpo.records import StudyFinding
 
@@ -25,7 +26,7 @@ def cost(results: StudyResults) -> list[StudyFinding]:
             check="cost",
             severity="warn" if share >= LARGE else "note",
             message=(
-                f"{len(failed)} of {len(trials)} trials failed or did not learn, and "
+                f"{len(failed)} of {counted(len(trials), 'trial')} failed or did not learn, and "
                 f"took {share:.0%} of the time"
             ),
             evidence={

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from hpo.counting import counted
 from hpo.diagnosis.base import StudyResults
 from hpo.diagnosis.conditions import Mask, TrialTable
 from hpo.diagnosis.effects import Effect, Group, effects, holm
@@ -104,7 +105,7 @@ def _subject(answer: Answer, effect: Effect) -> str:
     """Return the name, with the number of trials compared if these are not all."""
     if effect.trials == answer.trials:
         return effect.name
-    return f"{effect.name} (in the {effect.trials} trials compared)"
+    return f"{effect.name} (in the {counted(effect.trials, 'trial')} compared)"
 
 
 def _pair(answer: Answer, found: Interaction) -> str:

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hpo.counting import counted
 from hpo.diagnosis.base import StudyResults, TrialResult
 from hpo.records import StudyFinding
 
@@ -83,7 +84,8 @@ def _finding(
         severity="note",
         message=(
             f"the best {len(groups)} {what} ({best.mean:.4f} to {near[-1].mean:.4f}) cannot be "
-            f"distinguished: on {results.val_images:,} validation images{scatter}, differences up to "
+            f"distinguished: on {counted(results.val_images or 0, 'validation image')}{scatter}, "
+            "differences up to "
             f"{margin:.4f} are noise"
         ),
         evidence={

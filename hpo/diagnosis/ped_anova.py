@@ -14,6 +14,7 @@ from optuna.importance import PedAnovaImportanceEvaluator
 from hpo.config.space import Choice
 from hpo.diagnosis.base import StudyResults
 from hpo.storage.optuna.distributions import optuna_distribution
+from hpo.storage.optuna.storage import quiet_optuna
 
 BEST_SHARE = 0.1
 FEWEST_BEST = 5
@@ -28,7 +29,8 @@ def best_tenth_shares(results: StudyResults) -> dict[str, float]:
     """
     if len(results.ranked) < 2 * FEWEST_BEST:
         return {}
-    study = optuna.create_study(direction="maximize")
+    with quiet_optuna():
+        study = optuna.create_study(direction="maximize")
     learned = {trial.number: trial.value or 0.0 for trial in results.ranked}
     worst = min(learned.values()) - 1.0
     space = {name: _distribution(results, name) for name in results.spec.space}

@@ -42,6 +42,7 @@ class FinishedTrials:
     spec: dict[str, Any]
     classes: int | None
     train_images: int | None
+    class_counts: tuple[int, ...]
     trials: tuple[FinishedTrial, ...]
 
 
@@ -62,6 +63,7 @@ def read_finished(connection: Connection, name: str) -> FinishedTrials:
         study.spec,
         study.classes,
         study.train_images,
+        tuple(study.class_counts or ()),
         tuple(
             FinishedTrial(
                 row.trial_id,
@@ -96,7 +98,7 @@ def results_of_first_stage(finished: FinishedTrials) -> StudyResults:
 def results_of(finished: FinishedTrials, spec: StudySpec, stage: str) -> StudyResults:
     """Return the finished trials of a stage; ``spec`` has the space that it draws from."""
     trials = tuple(_trial(spec, each) for each in finished.trials if each.stage == stage)
-    return StudyResults(spec, trials, finished.classes, finished.train_images)
+    return StudyResults(spec, trials, finished.classes, finished.train_images, finished.class_counts)
 
 
 def _trial(spec: StudySpec, trial: FinishedTrial) -> TrialResult:

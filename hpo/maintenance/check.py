@@ -205,7 +205,7 @@ CHECKS: dict[str, Check] = {
         "it is ended in Optuna too",
     ),
     "told_twice": Check(
-        "{detail} attempts ended it", _by_sql("told_twice"),
+        "attempts that ended it: {detail}", _by_sql("told_twice"),
         remedy="`hpo repeat` shows whether its configuration reproduces the stored result",
     ),
     "sums": Check(
@@ -213,11 +213,11 @@ CHECKS: dict[str, Check] = {
         "the sums are computed again from the curve",
     ),
     "curve_holes": Check(
-        "{detail} epochs of its curve are missing", _by_sql("curve_holes"),
+        "epochs missing in its curve: {detail}", _by_sql("curve_holes"),
         remedy="`hpo repeat` shows the whole curve; the stored one stays as it is",
     ),
     "numbers": Check(
-        "{detail} trials have this number", _by_sql("numbers"),
+        "trials with this number: {detail}", _by_sql("numbers"),
         remedy="Optuna created both; the study cannot be exported",
     ),
     "statistics": Check(

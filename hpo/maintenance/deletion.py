@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, delete, func, select
 
 from hpo.artifacts import store as kept
+from hpo.counting import counted
 from hpo.errors import UserError
 from hpo.queries.study import StudySummary, study_status
 from hpo.queue import control
@@ -41,7 +42,7 @@ def find_deletable(engine: Engine, name: str) -> Deletable:
     with reading(engine) as connection:
         uid = str(find_study(connection, name).uid)
     at_work = sum(each.lease_seconds_left >= 0 for each in status.work.workers)
-    places = (settings().checkpoints.expanduser() / uid, kept.study_folder(uid))
+    places = (settings().checkpoints / uid, kept.study_folder(uid))
     folders = tuple(each for each in places if each.is_dir())
     size = sum(each.stat().st_size for folder in folders for each in folder.rglob("*") if each.is_file())
     return Deletable(status.summary, uid, at_work, folders, size)
@@ -50,7 +51,7 @@ def find_deletable(engine: Engine, name: str) -> Deletable:
 def refuse_held(found: Deletable, *, force: bool) -> None:
     """Raise ``UserError`` if workers are training its trials, unless ``force``."""
     if found.at_work and not force:
-        held = "1 worker holds a trial" if found.at_work == 1 else f"{found.at_work} workers hold trials"
+        held = counted(found.at_work, "worker holds a trial", "workers hold trials")
         name = found.summary.name
         raise UserError(
             f"{held} of {name}: run `hpo stop {name} --wait` first, or use --force, which discards their work"

@@ -145,7 +145,7 @@ def _preprocessing(days: float) -> Iterator[Removable]:
 
 def _checkpoints(days: float) -> Iterator[Removable]:
     """Yield checkpoints of interrupted trials that no worker has resumed."""
-    for folder in settings().checkpoints.expanduser().absolute().glob("*"):
+    for folder in settings().checkpoints.absolute().glob("*"):
         # Rewritten at each checkpoint of a trial.
         newest = max(folder.glob("*"), key=lambda path: path.stat().st_mtime, default=folder)
         yield from _idle("checkpoints", f"checkpoints of study {folder.name}", folder, newest, days)
@@ -153,7 +153,7 @@ def _checkpoints(days: float) -> Iterator[Removable]:
 
 def _leftovers(_days: float) -> Iterator[Removable]:
     """Yield half-written files of killed processes, and the logs of workers whose run is over."""
-    places = (_cache(), _cache() / "datasets", _cache() / "components", settings().data.expanduser())
+    places = (_cache(), _cache() / "datasets", _cache() / "components", settings().data)
     for folder in (*places, *_cache().glob("preprocessed/*"), *kept.artifacts().glob("*")):
         for path in folder.glob(".*.tmp"):
             yield from _idle("leftovers", f"half-written {path.name}", path, path, _LEFTOVER_DAYS)
@@ -214,4 +214,4 @@ def _size(path: Path) -> int:
 
 
 def _cache() -> Path:
-    return settings().cache.expanduser().absolute()
+    return settings().cache.absolute()

@@ -233,6 +233,7 @@ class StudyOverview:
     dataset_origin: str
     classes: int | None
     train_images: int | None
+    class_counts: list[int] | None
     created_at: datetime
     stopped_at: datetime | None
     trials: tuple[TrialSummary, ...]

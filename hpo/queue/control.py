@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, update
 
 from hpo.config.study import StudySpec
+from hpo.counting import counted
 from hpo.errors import FailingStudyError, StoppedStudyError
 from hpo.storage.column_types import epoch_now, utc_now
 from hpo.storage.notify import notify_idle_workers
@@ -33,7 +34,8 @@ def stop_if_failing(store: ResultsStore, study_id: int, spec: StudySpec, since: 
     rows = store.read(lambda connection: connection.execute(last).all())
     if len(rows) == most and all(row.outcome == "failed" for row in rows):
         raise FailingStudyError(
-            f"study {spec.study} was stopped: its last {most} trials failed, number {rows[0].number} with\n"
+            f"study {spec.study} was stopped: its last {counted(most, 'trial')} failed, number "
+            f"{rows[0].number} with\n"
             f"  {rows[0].verdict}\n"
             f"Details: hpo show {spec.study} {rows[0].number}. Run the same command again to resume the "
             "study; max_consecutive_failures in its file sets the limit."

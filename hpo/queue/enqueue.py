@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from hpo.config.fields import setting
 from hpo.config.study import MAIN, StudySpec
+from hpo.counting import counted
 from hpo.errors import UserError
 from hpo.queue.slots import NOT_STARTED
 from hpo.search.samplers.pure import fixed_values, is_finite
@@ -130,7 +131,7 @@ def _no_point(spec: StudySpec, given: Mapping[str, Any]) -> str:
             return f"{name} {setting(value)} is not in the grid: use a study of its own"
     return (
         "no point of the grid with these values is waiting: they have started, or are beyond the study's "
-        f"{spec.trials} trials (--trials adds some)"
+        f"{counted(spec.trials, 'trial')} (--trials adds some)"
     )
 
 

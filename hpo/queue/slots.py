@@ -18,7 +18,7 @@ from hpo.stages.store import StagePlan, add_stage, slots_to_come, stage_fixed
 from hpo.storage import orphans
 from hpo.storage.column_types import utc_now
 from hpo.storage.notify import notify_idle_workers
-from hpo.storage.optuna.storage import optuna_within
+from hpo.storage.optuna.storage import optuna_within, quiet_optuna
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import STUDIES, SlotRow, StudyRow, TrialRow
 
@@ -118,7 +118,7 @@ def _start_first_stage(connection: Connection, study_id: int, spec: StudySpec, i
 
 def _create(connection: Connection, spec: StudySpec, dataset: Dataset) -> int:
     uid = uuid.uuid4().hex
-    with optuna_within(connection) as optuna:
+    with optuna_within(connection) as optuna, quiet_optuna():
         study_id = optuna.create_new_study([StudyDirection.MAXIMIZE], spec.study)
         optuna.set_study_user_attr(study_id, orphans.UID_ATTRIBUTE, uid)
         # As `study.set_metric_names` does: the dashboard then labels axes val_accuracy, not "Objective 0".
@@ -137,6 +137,7 @@ def _create(connection: Connection, spec: StudySpec, dataset: Dataset) -> int:
             dataset_origin=dataset.origin,
             classes=len(dataset.classes),
             train_images=len(dataset.train_labels),
+            class_counts=dataset.class_counts,
             created_at=utc_now(),
         )
     )
@@ -177,15 +178,24 @@ _MAY_CHANGE = ("trials", "max_consecutive_failures", "max_deaths", "keep_best", 
 
 
 def _flat(document: Mapping[str, Any]) -> dict[str, str]:
-    """Return each setting as JSON by its key in the study file, such as ``fixed.lr``."""
+    """Return each setting as JSON by its key in the study file, such as ``fixed.lr``; without empty parts."""
     flat = {}
     for key, value in document.items():
-        inner = value if key in ("fixed", "space") else None
-        entries = {key: value} if inner is None else {f"{key}.{name}": each for name, each in inner.items()}
-        flat.update({name: json.dumps(each, sort_keys=True) for name, each in entries.items()})
+        inner = {f"{key}.{name}": each for name, each in value.items()} if isinstance(value, dict) else None
+        entries = {key: value} if inner is None else inner
+        flat.update({name: json.dumps(_filled(each), sort_keys=True) for name, each in entries.items()})
     for name in _MAY_CHANGE:
         flat.pop(name, None)
     return flat
+
+
+def _filled(value: Any) -> Any:
+    """Leave out what a study file need not have, such as ``when: {}``."""
+    if isinstance(value, list):
+        return [_filled(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: _filled(each) for name, each in value.items() if each not in ({}, None)}
 
 
 def _document(spec: StudySpec) -> dict[str, Any]:

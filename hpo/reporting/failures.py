@@ -31,7 +31,7 @@ class FailureGroup:
             low, high = formatting.setting(self.lowest_lr), formatting.setting(self.highest_lr)
             lr = f", lr {low}" if low == high else f", lr {low} to {high}"
         numbers = ", ".join(map(str, self.numbers[:8])) + (" ..." if len(self.numbers) > 8 else "")
-        return f"{self.label}: {formatting.count(len(self.numbers), 'trial')}{lr} (number {numbers})"
+        return f"{self.label}: {formatting.counted(len(self.numbers), 'trial')}{lr} (number {numbers})"
 
 
 def group_failures(results: StudyResults, found: Sequence[StudyFinding]) -> list[FailureGroup]:

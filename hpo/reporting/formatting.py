@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpo.config.fields import setting as setting
+from hpo.counting import counted as counted
 from hpo.queries.stages import StagesStatus
 
-# Names and messages come from a database; control characters could rewrite a terminal.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What starts a formula in a spreadsheet, also in full width."""
 _BARS = "▁▂▃▄▅▆▇█"
-
-
-def printable(text: str) -> str:
-    """Escape control characters, as in ``\\x1b``."""
-    return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
 def spreadsheet_cell(value: Any) -> Any:
@@ -63,11 +56,6 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def count(number: int, noun: str) -> str:
-    """Format a count: ``1 trial``, ``1,200 trials``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def loss(value: float | None) -> str:
     """Format a loss in nats: ``2.303``, ``1.2e+08``, ``nan``."""
     if value is None:
@@ -90,7 +78,8 @@ def evaluation_lines(status: StagesStatus) -> list[str]:
     lines = [f"test accuracy {accuracy(look.test_value)} (trial {look.number})" for look in status.looks]
     if len(status.looks) > 1:
         lines.append(
-            f"warning: this study was evaluated on the test images {len(status.looks)} times; only the first "
+            "warning: this study was evaluated on the test images "
+            f"{counted(len(status.looks), 'time')}; only the first "
             "test result is unbiased, since choosing among several favors luck"
         )
     return lines

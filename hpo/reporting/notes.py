@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from hpo.checks.causes import HEALTHY, evidence
 from hpo.config.study import TEST
+from hpo.escaping import printable
 from hpo.queries.study import StudyOverview, TrialSummary
 from hpo.records import StudyFinding
 from hpo.reporting import formatting
@@ -21,7 +22,7 @@ _SHOWN = 5
 
 def escaped(text: str) -> str:
     """Escape Markdown: names and messages may contain anything."""
-    return _MARKED.sub(r"\\\1", " ".join(formatting.printable(text).split()))
+    return _MARKED.sub(r"\\\1", " ".join(printable(text).split()))
 
 
 def has_problem(trial: TrialSummary) -> bool:
@@ -78,7 +79,7 @@ def _progress(overview: StudyOverview, searched: Sequence[str]) -> str:
     stopped = " The study is stopped: `hpo resume` lets workers continue." if overview.stopped_at else ""
     return (
         f"## {escaped(overview.name)}\n\n"
-        f"{formatting.count(ended, 'trial')} done{running_too}, on {escaped(overview.dataset)}; searched: "
+        f"{formatting.counted(ended, 'trial')} done{running_too}, on {escaped(overview.dataset)}; searched: "
         f"{escaped(', '.join(searched) or 'nothing')}.{stopped}"
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from hpo.config.parsing.assignments import ineffective, surprises
 from hpo.config.study import StudySpec
+from hpo.counting import counted
 from hpo.search.samplers.pure import grid_points, numeric_dimensions
 
 
@@ -17,7 +18,8 @@ def warnings(spec: StudySpec) -> list[str]:
     tried = {name: len({repr(point[name]) for point in points if name in point}) for name in spec.space}
     listed = ", ".join(f"{count} of {name}" for name, count in tried.items())
     return [
-        f"sampler: grid repeats the same few values in its {len(points)} points: {listed}. Random search "
+        f"sampler: grid repeats the same few values in its {counted(len(points), 'point')}: "
+        f"{listed}. Random search "
         "tries a new value of every number in each trial and finds more where few hyperparameters matter "
         "(Bergstra and Bengio, 2012). A grid compares choices evenly; to search, use sampler: random "
         "(docs/search.md)"
@@ -29,7 +31,8 @@ def notes(spec: StudySpec) -> Iterator[str]:
     points = grid_points(spec)
     if points is not None and spec.trials > len(points):
         yield (
-            f"the space has {len(points)} configurations for {spec.trials} trials: once all are tried, they "
+            f"the space has {counted(len(points), 'configuration')} for "
+            f"{counted(spec.trials, 'trial')}: once all are tried, they "
             "repeat with new weights"
         )
     learned = numeric_dimensions(spec)

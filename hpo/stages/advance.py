@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Select, func, select
 
 from hpo.config.study import MAIN, TEST, StudySpec
+from hpo.counting import counted
 from hpo.diagnosis.refresh import lock_study
 from hpo.diagnosis.trials import FinishedTrial
 from hpo.errors import UserError
@@ -119,6 +120,6 @@ def refined_study(engine: Engine, name: str, keep: float) -> tuple[StudySpec, li
     }
     of_stage = "" if stage.name == MAIN else f", stage {stage.name}"
     trials = len(results.trials(stage.name))
-    head = f"What {trials} finished trials of the study {name}{of_stage} leave of its space:"
+    head = f"What {counted(trials, 'finished trial')} of the study {name}{of_stage} leave of its space:"
     lines = [head, *(f"  {each.message}" for each in refined.decisions)]
     return stage.spec.model_copy(update=changed), lines

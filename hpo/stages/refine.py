@@ -16,6 +16,7 @@ from hpo.config.parsing.consistency import Draft, contradictions
 from hpo.config.parsing.space import distribution_text
 from hpo.config.space import Choice, Distribution, Integer, Log, Uniform
 from hpo.config.study import StudySpec
+from hpo.counting import counted
 from hpo.diagnosis.border import edge
 from hpo.diagnosis.changes import beyond
 from hpo.diagnosis.fisher import fisher
@@ -132,7 +133,8 @@ class _Results:
 
 def _nothing_learned(count: int) -> SpaceDecision:
     message = (
-        f"none of {count} trials learned, so nothing is left of the space: the study ends here. Search other "
+        f"none of {counted(count, 'trial')} learned, so nothing is left of the space: the study "
+        "ends here. Search other "
         "ranges or choices in a study with another name; `hpo query failure-causes` shows what went wrong"
     )
     return SpaceDecision("", "end", message, {"trials": count, "learned": 0})
@@ -148,7 +150,7 @@ def _refine_choice(name: str, distribution: Choice, results: _Results) -> tuple[
     left = [value for value in distribution.choice if value not in reasons]
     evidence = {"dropped": list(reasons), "left": left, "trials": len(having)}
     if not reasons:
-        message = f"{name}: all {len(left)} choices kept, none was clearly worse than the others"
+        message = f"{name}: all {counted(len(left), 'choice')} kept, none was clearly worse than the others"
         return distribution, SpaceDecision(name, "keep", message, evidence)
     dropped = "; ".join(f"{yaml_text(value)} dropped, {reason}" for value, reason in reasons.items())
     refined = distribution.model_copy(update={"choice": left})
@@ -175,7 +177,7 @@ def _why_drop(name: str, value: Any, having: Sequence[StageTrial], results: _Res
         if not mine or mine_hit or len(mine) > misses:
             continue
         if fisher(len(mine), len(mine), misses, len(having)) <= UNLIKELY:
-            return f"0 of {len(mine)} trials {what} ({len(hits)} of {others} with other choices)"
+            return f"0 of {counted(len(mine), 'trial')} {what} ({len(hits)} of {others} with other choices)"
     return None
 
 
@@ -211,7 +213,8 @@ def _too_thin(best: int, having: int) -> str:
         return f"only {best} of the best trials have it, too few to derive a range"
     if having < SELECTION * best:
         return (
-            f"the best {best} are most of the {having} trials that have it, which says little about its range"
+            f"the best {best} are most of the {counted(having, 'trial')} that have it, which "
+            "says little about its range"
         )
     return ""
 
@@ -291,7 +294,7 @@ def _range_decision(
     evidence: Mapping[str, Any],
 ) -> SpaceDecision:
     span = f"between {setting(min(best))} and {setting(max(best))}"
-    where = f"the best {len(best)} of {evidence['trials']} trials lie {span}"
+    where = f"the best {len(best)} of {counted(evidence['trials'], 'trial')} lie {span}"
     if before == after:
         return SpaceDecision(name, "keep", f"{name}: kept, {distribution_text(before)}: {where}", evidence)
     assert not isinstance(before, Choice) and not isinstance(after, Choice)

@@ -10,6 +10,7 @@ import numpy as np
 
 from hpo.config.configuration import Configuration
 from hpo.config.study import StageSpec, StudySpec
+from hpo.counting import counted
 from hpo.data.cache import Labels
 from hpo.data.split import Fold, split, split_key
 from hpo.errors import ConfigurationError, DataError
@@ -44,16 +45,16 @@ def _refuse_stage(spec: StudySpec, stage: StageSpec, dataset: TrainingLabels) ->
     batch = spec.fixed.get("batch_size", 0)
     if images is not None and images < max(batch, len(dataset.classes)):
         raise ConfigurationError(
-            f"data: {stage.data:g} is {images} training images, fewer than "
+            f"data: {stage.data:g} is {counted(images, 'training image')}, fewer than "
             + (f"batch_size {batch}" if images < batch else "the number of classes")
         )
     folds = stage.confirm.folds if stage.confirm else 0
     counts = np.bincount(dataset.train_labels, minlength=len(dataset.classes))
     if folds > counts.min():
         raise ConfigurationError(
-            f"folds: {folds} is more than the {counts.min()} training images of class "
+            f"folds: {folds} is more than the {counted(int(counts.min()), 'training image')} of class "
             f"{dataset.classes[counts.argmin()]}, and each fold needs one of each class; use "
-            f"{counts.min()} folds or fewer"
+            f"{counted(int(counts.min()), 'fold')} or fewer"
         )
     _refuse_splits(spec, fixed, [Fold(folds, i) for i in range(folds)] or [Fold()], dataset)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from hpo.config.fields import setting
 from hpo.config.study import ConfirmationSettings
+from hpo.counting import counted
 from hpo.stages.around import CHANGE
 from hpo.stages.confirm import LEVEL, Confirmed
 from hpo.stages.refine import RankedTrial, SpaceDecision
@@ -18,7 +19,8 @@ def around(trials: Sequence[int], of: int, before: str) -> SpaceDecision:
     """Describe which configurations are drawn around: the numbers of the best of ``of`` trials."""
     numbers = ", ".join(map(str, trials))
     message = (
-        f"drawn around the best {len(trials)} of {of} trials of {before}: numbers move on their scale by "
+        f"drawn around the best {len(trials)} of {counted(of, 'trial')} of {before}: numbers "
+        "move on their scale by "
         f"about a third of their range, choices change in one of {round(1 / CHANGE)} draws (trials {numbers})"
     )
     return SpaceDecision("", "around", message, {"trials": list(trials), "of": of, "stage": before})
@@ -47,7 +49,7 @@ def candidates(settings: ConfirmationSettings, best: Sequence[RankedTrial]) -> l
         for number, stage, value in best
     ]
     if len(best) < settings.top:
-        message = f"only {len(best)} of the {settings.top} configurations to be confirmed learned"
+        message = f"only {len(best)} of the {counted(settings.top, 'configuration')} to be confirmed learned"
         decisions.append(SpaceDecision("", "keep", message, {"asked": settings.top, "found": len(best)}))
     return decisions
 
@@ -55,9 +57,9 @@ def candidates(settings: ConfirmationSettings, best: Sequence[RankedTrial]) -> l
 def _how_often(settings: ConfirmationSettings) -> str:
     """``3 times with other seeds``, ``with 2 seeds in each of 5 folds``."""
     if not settings.folds:
-        return f"{settings.seeds} times with other seeds"
-    seeds = f"{settings.seeds} seeds" if settings.seeds > 1 else "one seed"
-    return f"with {seeds} in each of {settings.folds} folds"
+        return f"{counted(settings.seeds, 'time')} with other seeds"
+    seeds = counted(settings.seeds, "seed")
+    return f"with {seeds} in each of {counted(settings.folds, 'fold')}"
 
 
 def confirmation_result(
@@ -113,7 +115,7 @@ def _other(
     result = f"{_mean_text(each)}, {value:.4f} in the search"
     if failed:
         others = f"; the others: {result}" if each.completed else ""
-        result = f"{failed} of {settings.runs_each} runs failed or were stopped{others}"
+        result = f"{failed} of {counted(settings.runs_each, 'run')} failed or were stopped{others}"
     return SpaceDecision(
         f"trial {number}", "drop", f"trial {number}: {result}", _evidence(each, number, value)
     )
@@ -137,7 +139,7 @@ def _mean_text(each: Confirmed) -> str:
     if each.mean is None:
         return "no value"
     spread = f" ± {each.mean - each.low:.4f}" if each.low is not None else ""
-    return f"{each.mean:.4f}{spread} ({LEVEL:.0%}, {each.completed} runs)"
+    return f"{each.mean:.4f}{spread} ({LEVEL:.0%}, {counted(each.completed, 'run')})"
 
 
 def _evidence(each: Confirmed, number: int, search_value: float) -> dict[str, object]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -21,11 +20,12 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 
 from hpo.errors import StorageError
+from hpo.rng import JITTER
 from hpo.storage import views
 from hpo.storage.errors import explain, is_fault, is_transient
 from hpo.storage.presence import OPENING, DatabaseFile, file_id, refuse_stray_log
 from hpo.storage.retry import DEFAULT_RETRY, RetryPolicy
-from hpo.storage.url import parse_url
+from hpo.storage.url import has_file, parse_url
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ class SqliteConnection(sqlite3.Connection):
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error) or time.monotonic() > deadline:
                     raise
-            time.sleep(random.uniform(0.01, 0.05))
+            time.sleep(JITTER.uniform(0.01, 0.05))
 
 
 def open_engine(text: str) -> Engine:
@@ -118,14 +118,17 @@ def create_file(url: URL) -> None:
 def connect_read_only(url: URL) -> sqlite3.Connection:
     """Return a connection on which SQLite refuses every write; raises ``StorageError`` without a file."""
     path = str(url.database)
-    if not Path(path).exists():
+    if not has_file(url):
         raise StorageError(
             f"there is no database {path}: run a study first, or choose another one with --storage"
         )
     refuse_stray_log(Path(path))
     location = f"file:{quote(path)}?mode=ro{_immutable(Path(path))}"
-    with OPENING:
-        connection = sqlite3.connect(location, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+    try:
+        with OPENING:
+            connection = sqlite3.connect(location, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise explain(url, error) from error
     try:
         _create_temp_params_view(connection)
         connection.execute("PRAGMA query_only=ON")
@@ -310,7 +313,7 @@ def _lock(connection: sqlite3.Connection) -> bool:
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error):
                     return False  # SQLAlchemy's own BEGIN then raises the error
-            time.sleep(random.uniform(0.001, 0.01))
+            time.sleep(JITTER.uniform(0.001, 0.01))
         return False
     finally:
         connection.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")

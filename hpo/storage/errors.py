@@ -67,6 +67,10 @@ _POSTGRESQL: tuple[tuple[str, str], ...] = (
     ("too many clients", "all its connections are taken: run fewer workers or raise max_connections"),
     ("slots are reserved", "all its connections are taken: run fewer workers or raise max_connections"),
     ("No space left on device", "no space left on its disk: free some, then run the same command again"),
+    (
+        "local user with ID",
+        "the URL has no user, and the system has no name for this process's: use postgresql://USER@HOST/NAME",
+    ),
     ("to create role", "the user may not create roles: let an administrator run what `hpo db roles` prints"),
     (
         "permission denied for schema",

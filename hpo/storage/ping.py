@@ -5,14 +5,13 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy import Connection, inspect, select, text
 
 from hpo.storage.column_types import epoch_now
 from hpo.storage.engine import open_reader, reading
 from hpo.storage.revision import VERSION_TABLE, refuse_newer
-from hpo.storage.url import parse_url, place
+from hpo.storage.url import has_file, parse_url, place
 
 _ROUND_TRIPS = 9
 
@@ -36,7 +35,7 @@ def ping(url: str) -> DatabaseInfo:
     """Connect and measure. Raises ``StorageError`` if it cannot be read or a newer hpo created it."""
     parsed = parse_url(url)
     name = "SQLite" if parsed.drivername == "sqlite" else "PostgreSQL"
-    if name == "SQLite" and not Path(str(parsed.database)).exists():
+    if name == "SQLite" and not has_file(parsed):
         return DatabaseInfo(place(parsed), name, False, None, 0.0)
     engine = open_reader(url)
     try:

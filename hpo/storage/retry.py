@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from hpo.errors import StorageError
+from hpo.rng import JITTER
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class RetryPolicy:
                 self.on_outage()
             self.on_retry()
             # With jitter, so that workers that collided do not collide again.
-            self.sleep(random.uniform(0.5, 1.0) * pause)
+            self.sleep(JITTER.uniform(0.5, 1.0) * pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
 

@@ -21,7 +21,7 @@ from hpo.storage.optuna.storage import make_optuna_tables
 from hpo.storage.presence import gone_from
 from hpo.storage.revision import HEAD, VERSION_TABLE, refuse_newer
 from hpo.storage.tables import STUDIES, SchemaRow
-from hpo.storage.url import parse_url, place
+from hpo.storage.url import has_file, parse_url, place
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # Any constant that no other program uses for its advisory locks: "hpo" in ASCII.
@@ -50,7 +50,7 @@ def inspect_schema(url: str) -> SchemaState:
     Raises ``StorageError`` if a newer hpo created the database or it is unusable.
     """
     parsed = parse_url(url)
-    if parsed.drivername == "sqlite" and not Path(str(parsed.database)).exists():
+    if parsed.drivername == "sqlite" and not has_file(parsed):
         return SchemaState(None, current=False, optuna_studies=0)
     reader = open_reader(url)
     try:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import Connection, Engine, Integer, Row, String, and_, column, select, table
 
-from hpo.config.study import StudySpec
+from hpo.config.study import NAME_PATTERN, StudySpec
 from hpo.config.suggestions import did_you_mean
 from hpo.errors import UnknownStudyError, UserError
 from hpo.storage.engine import open_reader, reading
@@ -48,6 +48,8 @@ def find_registered(engine: Engine, name: str) -> RegisteredStudy | None:
         .join(STUDIES, is_known_study())
         .where(StudyRow.name == name)
     )
+    if not NAME_PATTERN.fullmatch(name):
+        return None  # no study has it, and a database may not take its characters
     with reading(engine) as connection:
         row = connection.execute(study).one_or_none()
     if row is None:
@@ -76,11 +78,12 @@ def results_engine(url: str) -> Engine:
 
 def find_study(connection: Connection, name: str) -> Row[Any]:
     """Return a study's id, uid, name and spec; raises ``UnknownStudyError``."""
-    row = connection.execute(
+    study = (
         select(StudyRow.study_id, StudyRow.uid, StudyRow.name, StudyRow.spec)
         .join(STUDIES, is_known_study())
         .where(StudyRow.name == name)
-    ).one_or_none()
+    )
+    row = connection.execute(study).one_or_none() if NAME_PATTERN.fullmatch(name) else None
     if row is None:
         raise unknown_study(name, _known_names(connection))
     return row

@@ -90,6 +90,8 @@ class StudyRow(Base):
     classes: Mapped[int | None]
     train_images: Mapped[int | None]
     """Of the data set, before validation images are held out."""
+    class_counts: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
+    """How many of these each class has."""
     created_at: Mapped[datetime]
     stopped_at: Mapped[datetime | None]
     """When `hpo stop` stopped it; NULL while workers may claim slots."""

@@ -9,9 +9,10 @@ from sqlalchemy import make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
-from hpo.errors import StorageUrlError
+from hpo.errors import StorageError, StorageUrlError
 from hpo.files import is_utf8
 from hpo.redact import SECRET_OPTIONS, safe_url
+from hpo.settings import expanded
 
 _SUPPORTED = "use sqlite:///FILE (such as sqlite:///hpo.db) or postgresql://USER@HOST/DATABASE"
 _POSTGRESQL = {"postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg2"}
@@ -46,6 +47,15 @@ def passwords(url: URL) -> list[str]:
     return [secret for secret in (url.password, *options) if isinstance(secret, str) and secret]
 
 
+def has_file(url: URL) -> bool:
+    """Return whether an SQLite database's file exists; raises ``StorageError`` if this user may not look."""
+    path = Path(str(url.database))
+    try:
+        return path.exists()
+    except OSError as error:
+        raise StorageError(f"cannot open {path}: {error.strerror}") from None
+
+
 def _sqlite_url(url: URL, text: str) -> URL:
     if url.host or url.username:
         raise StorageUrlError(
@@ -55,7 +65,7 @@ def _sqlite_url(url: URL, text: str) -> URL:
         raise StorageUrlError(f"{text}: options after ? are not supported for SQLite; {_SUPPORTED}")
     if not url.database or url.database == ":memory:":
         raise StorageUrlError("a database in memory cannot be shared with workers: use sqlite:///hpo.db")
-    path = Path(url.database).expanduser().absolute()
+    path = expanded(Path(url.database)).absolute()
     if not is_utf8(path):
         raise StorageUrlError(
             f"SQLite needs a path in UTF-8, not {os.fsencode(path)!r}: set HPO_STORAGE to another place"

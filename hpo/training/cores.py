@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpo.counting import counted
 from hpo.limits import available_cores, memory
 
 MOST_WORKERS = 4
@@ -41,7 +42,7 @@ def default_workers(device: str, trials: int | None = None) -> WorkerCount:
     if trials is not None and trials < most:
         return WorkerCount(trials, "one per trial, sharing the cores")
     if cores > MOST_WORKERS:
-        return WorkerCount(MOST_WORKERS, f"{cores} cores, shared by {MOST_WORKERS} to save memory")
+        return WorkerCount(MOST_WORKERS, f"{counted(cores, 'core')}, shared by {MOST_WORKERS} to save memory")
     return WorkerCount(cores, "one per core, the fastest at width 16")
 
 
@@ -51,7 +52,8 @@ def oversubscription(workers: int) -> str | None:
     if workers <= cores:
         return None
     return (
-        f"{workers} workers share {cores} {'core' if cores == 1 else 'cores'}: each trial takes longer and "
+        f"{counted(workers, 'worker shares', 'workers share')} {counted(cores, 'core')}: each "
+        "trial takes longer and "
         f"the study is not faster; use --workers {cores} or fewer, unless a GPU does the work"
     )
 

@@ -22,6 +22,7 @@ from hpo.data.split import Split
 from hpo.heartbeat import beat
 from hpo.settings import settings
 from hpo.training.device import release_freed_memory
+from hpo.training.network_state import network_state
 from hpo.training.precision import processor
 
 _CHUNK_IMAGES = 256
@@ -44,6 +45,11 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def class_counts(self, classes: int) -> tuple[int, ...]:
+        """Return how many of the images each class has (C,)."""
+        labels = self.labels.index_select(0, self.rows)
+        return tuple(torch.bincount(labels, minlength=classes).tolist())
+
     def batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Return images (B, 3, 32, 32) float32, preprocessed, and labels (B,) at ``positions`` (B,)."""
         rows = self.rows.index_select(0, positions)
@@ -62,8 +68,13 @@ class TrialData:
 
     train: ImageSet
     val: ImageSet
-    classes: int
+    class_names: tuple[str, ...]
     preprocessor: Preprocessor
+
+    @property
+    def classes(self) -> int:
+        """Return the number of classes."""
+        return len(self.class_names)
 
 
 _Key: TypeAlias = tuple[object, ...]
@@ -124,13 +135,13 @@ def _prepare(configuration: Configuration, dataset: Dataset, split: Split, devic
         train, val = _apart(done, labels, train_rows, val_rows)
     else:
         train, val = (ImageSet(pixels, labels, rows, preprocessor) for rows in (train_rows, val_rows))
-    data = TrialData(train, val, len(dataset.classes), preprocessor)
+    data = TrialData(train, val, dataset.classes, preprocessor)
     release_freed_memory()
     return data
 
 
 def _fitted(configuration: Configuration, images: Tensor) -> Preprocessor:
-    return Preprocessor.fit(configuration, images, cache=settings().cache.expanduser())
+    return Preprocessor.fit(configuration, images, cache=settings().cache)
 
 
 def _on_device(dataset: Dataset, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -164,7 +175,7 @@ def _transformed(
     if pixels.device.type == "cpu":
         name = _transformed_name(dataset, parts, preprocessor)
         make: Make = lambda: (chunk.numpy() for chunk in chunks())  # noqa: E731
-        return _shared(preprocessed_images(name, shape, make, settings().cache.expanduser()))
+        return _shared(preprocessed_images(name, shape, make, settings().cache))
     done = torch.empty(shape, dtype=torch.float16, device=pixels.device)
     filled = 0
     for chunk in chunks():
@@ -201,7 +212,7 @@ def _transformed_name(dataset: str, parts: tuple[Tensor, Tensor], preprocessor: 
 def weights_hash(module: nn.Module) -> str:
     """Return the SHA-256 (hex) of the name, type, shape and bytes of all tensors in the state dict."""
     digest = hashlib.sha256()
-    for name, tensor in module.state_dict().items():
+    for name, tensor in network_state(module).items():
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
         flat = tensor.detach().cpu().contiguous().reshape(-1)
         digest.update(flat.view(torch.uint8).numpy().tobytes())

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from hpo.heartbeat import beat
 from hpo.training.data import ImageSet
-from hpo.training.precision import Resolved, autocast
+from hpo.training.forward import logits_of
+from hpo.training.precision import Resolved
 
 EVALUATION_BATCH = {"cpu": 500}
 """Images per batch. On a CPU, larger batches' activations do not fit in its caches (docs/training.md)."""
@@ -25,6 +26,8 @@ class Evaluation:
 
     loss: float
     accuracy: float
+    predicted_counts: tuple[int, ...]
+    """(C,) images that were predicted as each class."""
 
 
 @torch.inference_mode()
@@ -34,7 +37,7 @@ def evaluate(
     precision: Resolved,
     after_batch: Callable[[], None] = lambda: None,
 ) -> Evaluation:
-    """Run ``model`` in evaluation mode on all ``images``, with one transfer from the device, at the end.
+    """Run ``model`` in evaluation mode on all ``images``, waiting for the device only at the end.
 
     Ticks the heartbeat at each batch. ``after_batch`` may raise to stop the evaluation.
     """
@@ -42,16 +45,22 @@ def evaluate(
     size = EVALUATION_BATCH.get(device.type, _EVALUATION_BATCH_ELSEWHERE)
     training = model.training
     model.eval()
-    losses, correct = [], []
+    losses, correct, predicted = [], [], []
     for positions in torch.arange(len(images), device=device).split(size):
         batch, labels = images.batch(positions)
-        with autocast(device, precision):
-            logits = model(batch.contiguous(memory_format=torch.channels_last))
-        logits = logits.float()
+        batch = batch.contiguous(memory_format=torch.channels_last)
+        logits = logits_of(model, batch, device, precision)
         losses.append(F.cross_entropy(logits, labels, reduction="sum"))
-        correct.append((logits.argmax(1) == labels).sum())
+        predicted.append(logits.argmax(1))
+        correct.append((predicted[-1] == labels).sum())
         beat()
         after_batch()
     model.train(training)
-    sums = torch.stack([torch.stack(losses), torch.stack(correct).float()]).tolist()
-    return Evaluation(loss=math.fsum(sums[0]) / len(images), accuracy=math.fsum(sums[1]) / len(images))
+    counts = torch.bincount(torch.cat(predicted), minlength=logits.shape[1])
+    numbers = torch.cat([torch.stack(losses), torch.stack(correct).float(), counts.float()]).tolist()
+    batches = len(losses)
+    return Evaluation(
+        loss=math.fsum(numbers[:batches]) / len(images),
+        accuracy=math.fsum(numbers[batches : 2 * batches]) / len(images),
+        predicted_counts=tuple(map(int, numbers[2 * batches :])),
+    )

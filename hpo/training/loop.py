@@ -12,17 +12,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hpo.generators import generator_states, restore_generators, seed_generators
 from hpo.heartbeat import beat
 from hpo.records import EpochResult
 from hpo.training.batches import EpochBatches
 from hpo.training.callbacks import Callback
 from hpo.training.device import translating_oom
 from hpo.training.evaluate import evaluate
+from hpo.training.forward import logits_of
 from hpo.training.optim import StepRegularizer
-from hpo.training.precision import autocast
 from hpo.training.schedules import learning_rate
 from hpo.training.setup import TrialSetup
-from hpo.training.state import EpochState, generator_states, restore_generators
+from hpo.training.state import EpochState
 
 
 def train(
@@ -30,10 +31,11 @@ def train(
 ) -> Iterator[EpochResult]:
     """Train the model in place, yielding after each epoch; ticks the heartbeat at each step and batch.
 
-    Order, augmentation and dropout are functions of the key and the epoch; torch's global generators are
-    seeded at each epoch's start. To resume to the same result, restore the weights and the optimizer's state
-    of a moment, and pass the ``start`` that ``Callback.save`` was given then (``EpochState(n)`` is the start
-    of epoch n). Raises ``OutOfMemoryError``, and whatever the callbacks raise.
+    Order, augmentation and dropout are functions of the key and the epoch; the global generators of PyTorch,
+    NumPy and Python are seeded at each epoch's start. To resume to the same result, restore the weights and
+    the optimizer's state of a moment, and pass the ``start`` that ``Callback.save`` was given then
+    (``EpochState(n)`` is the start of epoch n). Raises ``OutOfMemoryError``, ``ConfigurationError`` if the
+    network does not return logits, and whatever the callbacks raise.
     """
     state = start or EpochState()
     for callback in callbacks:
@@ -76,6 +78,7 @@ class _Training:
             seconds=steps.seconds + time.perf_counter() - evaluated,
             images=steps.images,
             images_per_second=steps.images / steps.seconds,
+            val_predicted_counts=validation.predicted_counts,
         )
 
     def step(self, step: int, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,9 +87,7 @@ class _Training:
         lr = learning_rate(setup.configuration, step, self.steps)
         for group in setup.optimizer.param_groups:
             group["lr"] = lr
-        with autocast(setup.device, setup.precision):
-            logits = setup.model(images)
-        logits = logits.float()
+        logits = logits_of(setup.model, images, setup.device, setup.precision, setup.data.classes)
         loss = F.cross_entropy(logits, labels, label_smoothing=setup.configuration.label_smoothing)
         setup.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -120,7 +121,7 @@ class _EpochSteps:
     def run(self) -> tuple[float, float]:
         """Train to the end of the epoch; return the mean loss and the accuracy."""
         training, setup = self._training, self._setup
-        torch.manual_seed((setup.key / "dropout" / self._start.epoch).integer())
+        seed_generators((setup.key / "dropout" / self._start.epoch).integer())
         if self._start.generators:
             restore_generators(self._start.generators, setup.device)
         setup.model.train()

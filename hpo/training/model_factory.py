@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
 
@@ -16,11 +13,15 @@ from torch import Tensor, nn
 from hpo.config.configuration import Configuration
 from hpo.config.suggestions import did_you_mean
 from hpo.errors import ConfigurationError
+from hpo.generators import seeded_for_construction
 from hpo.models.catalog import MODELS
 from hpo.models.initializers import initialize
 from hpo.models.layers import Network
 from hpo.models.options import NetworkOptions
 from hpo.rng import Key
+from hpo.training.process_state import TENSOR_DEFAULTS, import_with_state, preserved
+from hpo.training.read_options import ReadOptions
+from hpo.training.users_network import USERS_ERRORS, adopt, raised
 
 ImageShape = tuple[int, int, int]
 IMAGE_SHAPE: ImageShape = (3, 32, 32)
@@ -42,7 +43,7 @@ def build_model(
     cannot be used.
     """
     options = network_options(configuration)
-    with _seeded(key / "construction"):
+    with seeded_for_construction((key / "construction").integer()):
         module = _construct(options, classes, in_shape)
     if isinstance(module, Network):
         generator = torch.Generator().manual_seed(key.integer())
@@ -53,6 +54,7 @@ def build_model(
     return module.train()
 
 
+@preserved()
 def check_model(
     configuration: Configuration, *, classes: int, in_shape: ImageShape = IMAGE_SHAPE
 ) -> nn.Module:
@@ -74,14 +76,6 @@ def network_options(configuration: Configuration) -> NetworkOptions:
     )
 
 
-@contextmanager
-def _seeded(key: Key) -> Iterator[None]:
-    """Seed torch's global CPU generator with ``key`` inside, and restore its state afterwards."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(key.integer())
-        yield
-
-
 def _construct(options: NetworkOptions, classes: int, in_shape: ImageShape) -> nn.Module:
     if ":" in options.model:
         return _users_model(options, classes, in_shape)
@@ -101,20 +95,17 @@ def _unknown_model(name: str) -> str:
     return f"{message}known: {known}; or your own as package.module:function"
 
 
+@preserved(*TENSOR_DEFAULTS)
 def _users_model(options: NetworkOptions, classes: int, in_shape: ImageShape) -> nn.Module:
-    factory = _load(options.model)
+    factory, given = _load(options.model), ReadOptions.of(options)
     try:
-        module = factory(options, in_shape=in_shape, classes=classes)
-    except Exception as error:  # the user's code: show its error
+        module = factory(given, in_shape=in_shape, classes=classes)
+    except USERS_ERRORS as error:
         call = f"build(options, in_shape={in_shape}, classes={classes})"
-        raise ConfigurationError(_raised(options.model, f"called as {call}", error)) from error
-    if not isinstance(module, nn.Module):
-        kind = "a class" if inspect.isclass(module) else f"a {type(module).__name__}"
-        raise ConfigurationError(f"model {options.model} returned {kind}, not a torch.nn.Module object")
-    if parameter_count(module) == 0:
-        raise ConfigurationError(f"model {options.model} has no parameters; nothing to train")
-    _check_output(options.model, module, classes, in_shape)
-    return module
+        raise ConfigurationError(raised(options.model, f"called as {call}", error)) from error
+    network = adopt(options.model, module, classes, in_shape)
+    given.note_on(network)
+    return network
 
 
 _allowed: tuple[str, ...] | None = None
@@ -157,15 +148,15 @@ def _load(path: str) -> Callable[..., object]:
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)  # at the end: it must not hide an installed package
     try:
-        module = importlib.import_module(module_name)
+        module = import_with_state(module_name)
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
             raise ConfigurationError(
                 f"model {path}: there is no module {error.name!r} in {here} or among the installed packages"
             ) from error
-        raise ConfigurationError(_raised(path, "when imported", error)) from error
-    except Exception as error:  # the user's code
-        raise ConfigurationError(_raised(path, "when imported", error)) from error
+        raise ConfigurationError(raised(path, "when imported", error)) from error
+    except USERS_ERRORS as error:
+        raise ConfigurationError(raised(path, "when imported", error)) from error
     factory = getattr(module, function_name, None)
     if factory is None:
         hint = did_you_mean(function_name, vars(module))
@@ -176,29 +167,3 @@ def _load(path: str) -> Callable[..., object]:
             f"model {path}: {function_name} is a {type(factory).__name__}, not a function"
         )
     return factory  # type: ignore[no-any-return]
-
-
-def _check_output(name: str, module: nn.Module, classes: int, in_shape: ImageShape) -> None:
-    """Check that two images, one of zeros and one of noise, give logits (2, classes)."""
-    images = torch.stack([torch.zeros(in_shape), torch.randn(in_shape)])
-    module.eval()
-    try:
-        with torch.no_grad():
-            logits = module(images)
-    except Exception as error:  # the user's code
-        raise ConfigurationError(
-            _raised(name, f"given images of shape {tuple(images.shape)}", error)
-        ) from error
-    if not isinstance(logits, Tensor):
-        raise ConfigurationError(f"model {name} returns a {type(logits).__name__}, not a tensor of logits")
-    if tuple(logits.shape) != (2, classes):
-        raise ConfigurationError(
-            f"model {name} maps images of shape {tuple(images.shape)} to {tuple(logits.shape)}; "
-            f"expected logits of shape {(2, classes)}, one for each of the {classes} classes"
-        )
-    if not logits.is_floating_point():
-        raise ConfigurationError(f"model {name} returns {logits.dtype}, not floating-point logits")
-
-
-def _raised(name: str, doing: str, error: Exception) -> str:
-    return f"model {name}, {doing}, raised {type(error).__name__}: {error}"

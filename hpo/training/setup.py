@@ -16,9 +16,10 @@ from hpo.rng import Key
 from hpo.training.batches import steps_per_epoch
 from hpo.training.data import ImageSet, TrialData, make_trial_data, preprocessed_test_images
 from hpo.training.evaluate import evaluate
+from hpo.training.forward import logits_of
 from hpo.training.model_factory import build_model
 from hpo.training.optim import build_optimizer
-from hpo.training.precision import Resolved, autocast, resolve_precision
+from hpo.training.precision import Resolved, resolve_precision
 
 PROBE_IMAGES = 256
 """Images that data-driven initializers and the checks before training see."""
@@ -58,10 +59,12 @@ class TrialSetup:
         return steps_per_epoch(len(self.data.train), self.configuration.batch_size)
 
     def forward(self, model: nn.Module, images: Tensor) -> Tensor:
-        """Run ``model`` on images (B, C, H, W) as the training does; returns logits (B, classes) in fp32."""
-        with autocast(self.device, self.precision):
-            logits: Tensor = model(images.contiguous(memory_format=torch.channels_last))
-        return logits.float()
+        """Run ``model`` on images (B, C, H, W) as the training does; returns logits (B, classes) in fp32.
+
+        On a copy, as in training: a network may change its input, and the checks use theirs again.
+        """
+        images = images.clone(memory_format=torch.channels_last)
+        return logits_of(model, images, self.device, self.precision)
 
     def probe_batch(self) -> tuple[Tensor, Tensor]:
         """Draw up to ``PROBE_IMAGES`` training images (n, C, H, W), preprocessed, and their labels (n,)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -11,6 +12,7 @@ from hpo.artifacts.best_weights import BestWeights
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.judge import CHECK_INTERVAL
 from hpo.checks.measure.setup import penalty
+from hpo.config.configuration import Configuration
 from hpo.config.thresholds import Thresholds
 from hpo.errors import StorageError
 from hpo.records import EpochResult, Finding
@@ -18,6 +20,7 @@ from hpo.settings import settings
 from hpo.signals import StopRequestedError
 from hpo.training.callbacks import Callback
 from hpo.training.optim import regularized_parameters
+from hpo.training.read_options import ignored_options
 from hpo.training.setup import TrialSetup
 from hpo.training.state import EpochState
 from hpo.trial.checkpoint import TrialState, capture
@@ -47,13 +50,31 @@ def make_babysitter(setup: TrialSetup, limits: Thresholds) -> Babysitter:
     return Babysitter(
         setup.model,
         setup.optimizer,
+        task="classification",
         classes=setup.data.classes,
+        class_names=setup.data.class_names,
         epochs=setup.configuration.epochs,
         steps_per_epoch=setup.steps_per_epoch,
         forward=setup.forward,
-        configuration=setup.configuration.applicable(),
+        configuration=_settings(setup.configuration, setup.model),
+        train_class_counts=setup.data.train.class_counts(setup.data.classes),
+        val_class_counts=setup.data.val.class_counts(setup.data.classes),
         checks=limits,
     )
+
+
+def _settings(configuration: Configuration, network: nn.Module) -> dict[str, Any]:
+    """Return the fields that have an effect."""
+    ignored = ignored_options(network)
+    return {name: value for name, value in configuration.applicable().items() if name not in ignored}
+
+
+def less_memory(configuration: Configuration) -> str:
+    """Return the remedy for too little memory: what can be lowered."""
+    values = configuration.applicable()
+    names = ("batch_size",) if ":" in configuration.model else ("batch_size", "width")
+    lower = [name for name in names if values[name] > 1]
+    return f"lower {' or '.join(lower)}" if lower else "use a smaller network"
 
 
 def check_before_training(setup: TrialSetup, babysitter: Babysitter) -> None:
@@ -85,6 +106,7 @@ class BabysitterCallback(Callback):
             val_loss=result.val_loss,
             val_accuracy=result.val_accuracy,
             val_images=self._val_images,
+            val_predicted_counts=result.val_predicted_counts,
         )
 
 

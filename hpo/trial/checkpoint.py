@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from hpo.checks.babysitter import Babysitter
 from hpo.checks.state import BabysitterState
 from hpo.errors import CheckpointError
 from hpo.records import EpochResult
+from hpo.training.network_state import load_network_state, network_state, state_shapes
 from hpo.training.setup import TrialSetup
 from hpo.training.state import EpochState
 from hpo.trial.checkpoint_files import Checkpoint, Checkpoints
@@ -81,7 +81,7 @@ def capture(state: TrialState, position: EpochState) -> Checkpoint:
         babysitter=replace(babysitter, seen=replace(babysitter.seen, losses=np.empty(0))),
     )
     tensors = {
-        "model": state.setup.model.state_dict(),
+        "model": network_state(state.setup.model),
         "optimizer": state.setup.optimizer.state_dict(),
         "losses": position.losses,
         "augmentation": position.augmentation,
@@ -114,8 +114,8 @@ def _restore(checkpoint: Checkpoint, state: TrialState) -> Restored:
     except (KeyError, ValidationError) as error:
         raise CheckpointError("was written by another version of hpo") from error
     setup, tensors = state.setup, checkpoint.tensors
-    _check_weights(tensors["model"], setup.model.state_dict())
-    setup.model.load_state_dict(tensors["model"])
+    _check_weights(tensors["model"], network_state(setup.model))
+    load_network_state(setup.model, tensors["model"])
     setup.optimizer.load_state_dict(tensors["optimizer"])
     document.babysitter.seen.losses = tensors["losses_seen"].numpy()
     state.babysitter.load_state_dict(document.babysitter, *setup.probe_batch())
@@ -143,7 +143,6 @@ def _step(position: EpochState, setup: TrialSetup) -> int:
     return (position.epoch - 1) * setup.steps_per_epoch + position.steps
 
 
-def _check_weights(saved: Mapping[str, Any], current: Mapping[str, Tensor]) -> None:
-    shapes = [{name: tuple(tensor.shape) for name, tensor in each.items()} for each in (saved, current)]
-    if shapes[0] != shapes[1]:
+def _check_weights(saved: Mapping[str, Tensor], current: Mapping[str, Tensor]) -> None:
+    if state_shapes(saved) != state_shapes(current):
         raise CheckpointError("contains the weights of a different network: the model's code has changed")

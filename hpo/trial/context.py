@@ -64,7 +64,7 @@ class BegunTrial:
     @property
     def checkpoint_folder(self) -> Path:
         """Where any worker finds this trial's checkpoints."""
-        root = settings().checkpoints.expanduser()
+        root = settings().checkpoints
         return slot_folder(root, self.context.study_uid, self.lease.stage, self.lease.slot)
 
 

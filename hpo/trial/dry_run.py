@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+import torch
+
+from hpo.artifacts.model import build_network
+from hpo.artifacts.program import PixelNetwork, users_program
 from hpo.checks.observations import Snapshot
 from hpo.checks.verdict import Verdict
+from hpo.config.configuration import Configuration
+from hpo.config.study import StudySpec
 from hpo.config.thresholds import Thresholds
+from hpo.data.preprocess import Preprocessor
+from hpo.errors import ConfigurationError
 from hpo.records import EpochResult, Finding
 from hpo.training.callbacks import History
 from hpo.training.loop import train
+from hpo.training.model_factory import IMAGE_SHAPE
+from hpo.training.rehearsal import Rehearsal, check_models, models_of
 from hpo.training.setup import TrialSetup
+from hpo.training.users_network import USERS_ERRORS, users_error
 from hpo.trial.callbacks import (
     BabysitterCallback,
     TrialStoppedError,
@@ -39,11 +51,47 @@ class DryRun:
         return next((finding for finding in self.findings if finding.severity == "fatal"), None)
 
 
+def rehearse_models(spec: StudySpec, classes: int, device: torch.device) -> list[Finding]:
+    """Rehearse every network of the study; return notes on what it cannot do, such as resume bit for bit.
+
+    Raises ``ConfigurationError`` for the first that cannot be trained.
+    """
+    check_models(spec, classes, device)
+    notes = []
+    for name in models_of(spec):
+        if ":" in name:
+            configuration = spec.configuration({"model": name})
+            rehearsal = Rehearsal(configuration, classes, device)
+            reason = rehearsal.unrepeatable() or rehearsal.unresumable()
+            _, no_program = users_program(_exported(configuration, classes), IMAGE_SHAPE, name)
+            notes += [_note("reproducible", reason), _note("export", no_program)]
+    return [note for note in notes if note.message]
+
+
+def _note(about: str, message: str) -> Finding:
+    return Finding(about, "note", math.nan, math.nan, message)
+
+
+def _exported(configuration: Configuration, classes: int) -> PixelNetwork:
+    plain = Preprocessor(torch.tensor(1 / 128), torch.tensor(-1.0))
+    return PixelNetwork(build_network(configuration, classes), plain)
+
+
 def dry_run(setup: TrialSetup, limits: Thresholds, on_epoch: Callable[[EpochResult], None]) -> DryRun:
     """Check ``setup`` before its training and during it, until it ends or a finding is fatal.
 
-    Raises ``OutOfMemoryError``, and whatever the network raises.
+    Raises ``OutOfMemoryError``, and ``ConfigurationError`` for what a user's network raises.
     """
+    try:
+        return _watched(setup, limits, on_epoch)
+    except USERS_ERRORS as error:
+        message = users_error(setup.configuration.model, error)
+        if not message:
+            raise
+        raise ConfigurationError(message) from error
+
+
+def _watched(setup: TrialSetup, limits: Thresholds, on_epoch: Callable[[EpochResult], None]) -> DryRun:
     history = History()
     with make_babysitter(setup, limits) as babysitter:
         callbacks = [history, BabysitterCallback(babysitter, len(setup.data.val))]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from hpo.artifacts import bundle, store
 from hpo.artifacts.card import CardFacts, MeasuredOn, card, metrics_document
 from hpo.artifacts.metrics import Measured, measure
 from hpo.artifacts.model import build_network, load_exported
-from hpo.artifacts.program import PixelNetwork, make_program
+from hpo.artifacts.program import PixelNetwork, make_program, users_program
 from hpo.config.configuration import Configuration
 from hpo.data.datasets import Dataset, load_study_images
 from hpo.data.preprocess import Preprocessor
@@ -31,6 +33,7 @@ from hpo.stages.store import find_stage
 from hpo.storage.engine import reading
 from hpo.storage.studies import RegisteredStudy, find_registered, results_engine
 from hpo.training.model_factory import IMAGE_SHAPE
+from hpo.training.network_state import load_network_state
 from hpo.trial.reproduce import Repeat, RepeatedEpoch
 
 Weights = Mapping[str, Tensor]
@@ -52,6 +55,8 @@ class Exported:
     program_accuracy: float | None
     no_program: str
     retrained: bool
+    recorded_on: str
+    """The device and the precision that the recorded accuracy was measured with."""
 
 
 class Export:
@@ -118,7 +123,8 @@ class Export:
         """Write the folder, which appears atomically. Raises ``UserError`` if it cannot be written."""
         check_output(output)
         try:
-            with atomic_folder(output) as temporary:
+            # What a user's network prints is not the command's result.
+            with redirect_stdout(sys.stderr), atomic_folder(output) as temporary:
                 exported = self._fill(weights, temporary)
         except OSError as error:
             raise UserError(f"cannot write {output}: {error.strerror or error}") from None
@@ -150,26 +156,24 @@ class Export:
             program_accuracy=of_program,
             no_program=no_program,
             retrained=self._retrained,
+            recorded_on=f"{facts.device} in {facts.precision or 'an unknown precision'}",
         )
 
     def _program(self, weights: Weights) -> tuple[bytes | None, str]:
         """Return the torch.export program, or None with the reason why a user's own network has none."""
         network = build_network(self.configuration, len(self._dataset.classes))
         try:
-            network.load_state_dict(weights)
+            load_network_state(network, weights)
         except RuntimeError as error:
             raise ExportError(
                 f"the weights of trial {self.trial.number} do not fit {self.configuration.model}: its code "
                 "has changed since the training"
             ) from error
         model = PixelNetwork(network, Preprocessor.from_state(safetensors.torch.load(self._statistics)))
-        if ":" not in self.configuration.model:
-            return make_program(model, IMAGE_SHAPE), ""
-        try:
-            return make_program(model, IMAGE_SHAPE), ""
-        except Exception as error:  # the user's code: torch.export does not support all of Python
-            reason = f"torch.export failed for {self.configuration.model}: {type(error).__name__}: {error}"
-            return None, reason.splitlines()[0]
+        name = self.configuration.model
+        return (
+            users_program(model, IMAGE_SHAPE, name) if ":" in name else (make_program(model, IMAGE_SHAPE), "")
+        )
 
     def _measure(self, path: Path, *, program: bool = False) -> Measured:
         """Measure the written files as their users load them. Raises ``ExportError`` if the value differs."""

@@ -9,6 +9,7 @@ from functools import partial
 
 from hpo.checks.causes import HEALTHY
 from hpo.config.methods import Asha, Rules
+from hpo.counting import counted
 from hpo.records import Decision, EpochResult, Finding, Outcome, Rung, Severity
 from hpo.search.pruners import bracket_of, judge, rungs
 from hpo.storage.fence import Lease
@@ -55,7 +56,7 @@ def rank_last_at_remaining_rungs(
     if not isinstance(pruner, Asha):
         return
     bracket = bracket_of(pruner, epochs, lease.slot)
-    decision = Decision("stopped", f"a check ended it after {done} epochs: it counts as the last")
+    decision = Decision("stopped", f"a check ended it after {counted(done, 'epoch')}: it counts as the last")
     for epoch in rungs(pruner, epochs, bracket):
         if epoch >= done:
             store.judge(lease, trial_id, Rung(epoch, epochs, bracket, 0.0), lambda _: decision)

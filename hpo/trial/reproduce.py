@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +28,9 @@ from hpo.storage.studies import RegisteredStudy, find_registered, results_engine
 from hpo.training.data import weights_hash
 from hpo.training.device import existing_devices, prepare_process, resolve_device
 from hpo.training.loop import train
+from hpo.training.network_state import network_state
 from hpo.training.precision import Resolved, processor, resolve_precision
+from hpo.training.rehearsal import Rehearsal
 from hpo.training.setup import prepare
 
 COMPARED = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr")
@@ -98,15 +102,17 @@ class Repeat:
         """Train, yielding each epoch as it ends, then the comparison of the whole training."""
         seed = Key(self._study.spec.seed)
         stored = self.configuration.model_copy(update={"precision": self.precision})
-        setup = prepare(
-            stored, self._dataset, self._stage.key(self.trial.slot), split_key(seed), self.device,
-            self._stage.fold(self.trial.slot),
-        )  # fmt: skip
+        with redirect_stdout(sys.stderr):  # what a user's network prints is not the result
+            setup = prepare(
+                stored, self._dataset, self._stage.key(self.trial.slot), split_key(seed), self.device,
+                self._stage.fold(self.trial.slot),
+            )  # fmt: skip
         self._model = setup.model
         epochs = train(setup)
         same = []
         for then in self.trial.curve[: self.epochs]:
-            epoch = _compared(then, next(epochs))
+            with redirect_stdout(sys.stderr):
+                epoch = _compared(then, next(epochs))
             same.append(not epoch.differences)
             yield epoch
         then_hash = self.trial.weights_hash
@@ -118,10 +124,19 @@ class Repeat:
             weights_now=now_hash,
         )
 
+    def explanation(self) -> str:
+        """Return why a user's network does not repeat; empty if two trainings of it from one seed agree."""
+        if ":" not in self.configuration.model:
+            return ""
+        with redirect_stdout(sys.stderr):
+            rehearsal = Rehearsal(self.configuration, len(self._dataset.classes), self.device)
+            was_resumed = len(self.trial.attempts) > 1
+            return rehearsal.unrepeatable() or (rehearsal.unresumable() if was_resumed else "")
+
     def weights(self) -> dict[str, Tensor]:
         """Return the network's state after the epoch that ``run`` yielded last; the next one changes it."""
         assert self._model is not None, "run has not started"
-        return self._model.state_dict()
+        return network_state(self._model)
 
     def _epochs(self) -> int:
         """Return the number of epochs of the stored curve before its first gap."""

@@ -14,6 +14,7 @@ import torch
 from hpo.artifacts.best_weights import BestWeights, TrialIdentity, delete_stale_weights, save_if_best
 from hpo.checks.verdict import verdict
 from hpo.config.configuration import Configuration
+from hpo.counting import counted
 from hpo.data.split import split_key
 from hpo.errors import DeviceError, LeaseLostError, OutOfMemoryError, StorageError
 from hpo.events import TrialEnded, TrialPaused, TrialStarted
@@ -34,6 +35,7 @@ from hpo.training.data import weights_hash
 from hpo.training.device import translating_oom
 from hpo.training.model_factory import parameter_count
 from hpo.training.precision import processor, resolve_precision
+from hpo.training.process_state import preserved
 from hpo.training.setup import prepare
 from hpo.training.state import EpochState
 from hpo.trial import output
@@ -45,6 +47,7 @@ from hpo.trial.callbacks import (
     PruningCallback,
     TrialStoppedError,
     check_before_training,
+    less_memory,
     make_babysitter,
 )
 from hpo.trial.checkpoint import TrialState, restore
@@ -71,7 +74,8 @@ def run_trial(context: TrialContext, lease: Lease) -> None:
                 begun = begin(context, lease)
                 with closing(BackgroundWriter(context.store, lease, begun.trial_id)) as writer:
                     recorder = TrialRecorder(begun, writer)
-                    end = train(begun, recorder, control)
+                    with preserved():
+                        end = train(begun, recorder, control)
                     finish(begun, recorder, control, end)
             finally:
                 _record_output(context, begun)
@@ -103,14 +107,14 @@ class TrainingEnd:
 class _DeadlyTrialError(Exception):
     """The trial kills its workers or makes them hang."""
 
-    def __init__(self, deaths: Deaths) -> None:
-        workers = "1 worker" if deaths.count == 1 else f"{deaths.count} workers in a row"
+    def __init__(self, deaths: Deaths, configuration: Configuration) -> None:
+        workers = counted(deaths.count, "worker", "workers in a row")
         known = f"; the last one: {deaths.cause.removeprefix(f'{OUT_OF_MEMORY}: ')}" if deaths.cause else ""
         message = f"{workers} died or hung in epoch {deaths.epoch} of this trial{known}"
-        self.failure = ("worker_died", message, "lower batch_size or width if memory ran out")
+        self.failure = ("worker_died", message, f"{less_memory(configuration)} if memory ran out")
         """Cause, message and remedy."""
         if deaths.cause.startswith(OUT_OF_MEMORY):
-            self.failure = ("out_of_memory", message, "lower batch_size or width, or use fewer workers")
+            self.failure = ("out_of_memory", message, f"{less_memory(configuration)}, or use fewer workers")
         super().__init__(message)
 
 
@@ -177,14 +181,14 @@ def _run_to_end(
     except EndedEarlyError as early:
         return TrainingEnd("pruned", products, decision=early.decision)
     except OutOfMemoryError as exhausted:
-        recorder.fail("out_of_memory", str(exhausted), "lower batch_size or width")
+        recorder.fail("out_of_memory", str(exhausted), less_memory(configuration))
         return TrainingEnd("failed", products)
     except _DeadlyTrialError as deadly:
         recorder.fail(*deadly.failure)
         return TrainingEnd("failed", products)
     except (LeaseLostError, StorageError):
         raise
-    except Exception as bug:
+    except (Exception, SystemExit) as bug:  # sys.exit in a user's network ends the trial, not the worker
         recorder.fail("error", redact(f"{type(bug).__name__}: {bug}"), "")
         return TrainingEnd("failed", products, traceback.format_exc())
     return TrainingEnd("complete", products)
@@ -243,7 +247,7 @@ def _train(
 def _refuse_deadly(begun: BegunTrial) -> None:
     deaths = begun.context.store.deaths_in_a_row(begun.trial_id)
     if deaths.count >= begun.context.spec.max_deaths:
-        raise _DeadlyTrialError(deaths)
+        raise _DeadlyTrialError(deaths, begun.configuration)
 
 
 def _resume(begun: BegunTrial, state: TrialState, checkpoints: Checkpoints) -> EpochState | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -16,6 +15,7 @@ from hpo.queue.control import stop
 from hpo.queue.listener import Wakeups
 from hpo.queue.scheduling import OpenStudy, open_studies
 from hpo.queue.worker_registry import WorkerRegistration
+from hpo.rng import JITTER
 from hpo.settings import settings
 from hpo.signals import StudyStoppedError
 from hpo.storage.identity import worker_id
@@ -163,15 +163,15 @@ class WorkerLoop:
     def _back_off(self) -> None:
         """Make the next rest longer, with jitter, so that workers spread."""
         longest = LONGEST_IDLE_SECONDS if self._order.waits else IDLE_SECONDS
-        self._idle = min(1.5 * self._idle, longest) * random.uniform(0.8, 1.0)
+        self._idle = min(1.5 * self._idle, longest) * JITTER.uniform(0.8, 1.0)
 
     def _rest_until_notified(self, studies: list[OpenStudy]) -> None:
         """Rest until a notification or the end of a lease; back off after notifications without work."""
         ends = [max(each.lease_ends, IDLE_SECONDS) for each in studies if each.lease_ends is not None]
-        if not self._wait(min([QUIET_SECONDS * random.uniform(0.8, 1.0), *ends])):
+        if not self._wait(min([QUIET_SECONDS * JITTER.uniform(0.8, 1.0), *ends])):
             self._idle = WAKING_SECONDS
             return
-        _sleep(self._check_stop, random.uniform(0.0, self._idle))
+        _sleep(self._check_stop, JITTER.uniform(0.0, self._idle))
         self._back_off()
         self.wakeups.wait(0)  # drop notifications of changes that the next read will see
 
@@ -242,7 +242,7 @@ class WorkerLoop:
 
     def _skip_for_now(self, study: OpenStudy, reason: str) -> None:
         self._runners.pop(study.study_id, None)
-        self._skipped_until[study.study_id] = time.monotonic() + SKIP_SECONDS * random.uniform(0.8, 1.2)
+        self._skipped_until[study.study_id] = time.monotonic() + SKIP_SECONDS * JITTER.uniform(0.8, 1.2)
         self._emit(StudySkipped(self._worker, study.name, reason))
 
     def _unload_finished(self, still_open: list[OpenStudy]) -> None:

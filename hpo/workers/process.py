@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -17,11 +16,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from hpo.files import temporary_folder
 from hpo.heartbeat import publish_to
 from hpo.limits import ControlGroups, memory
 from hpo.redact import redact
 from hpo.settings import settings
-from hpo.signals import StopRequestedError, stop_on_signals
+from hpo.signals import StopRequestedError, stop_on_signals, waiting_for_children
 from hpo.storage.attempts import OUT_OF_MEMORY
 from hpo.trial.output import capture_to, tail
 from hpo.workers.messages import (
@@ -171,13 +171,14 @@ class ProcessPool:
 @contextmanager
 def open_process_pool(order: WorkOrder) -> Iterator[ProcessPool]:
     """Provide ``order.workers`` local processes, which end with the block."""
-    folder = Path(tempfile.mkdtemp(prefix="hpo-run-"))
-    pool = ProcessPool(order, folder)
-    try:
-        yield pool
-    finally:
-        pool.end()
-        pool.remove_output()
+    folder = temporary_folder("hpo-run-")
+    with waiting_for_children():
+        pool = ProcessPool(order, folder)
+        try:
+            yield pool
+        finally:
+            pool.end()
+            pool.remove_output()
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def run_study(
 ) -> RunSummary:
     """Submit or resume the study and train its trials with local processes until all are over.
 
-    After SIGINT or SIGTERM the workers stop at a safe point and release their slots; the summary reports it.
+    After a signal the workers stop at a safe point and release their slots; the summary reports it.
     Raises ``UserError`` or ``WorkerError`` with a worker's message if the study cannot be trained.
     """
     started = time.monotonic()
@@ -108,6 +108,7 @@ class StudyRun:
             complete=self._progress.complete,
             pruned=self._progress.pruned,
             failed=self._progress.failed,
+            warnings=list(self._submitted.warnings) if self._submitted and not self._announced else [],
         )
 
     def _update(self, progress: StudyProgress) -> None:

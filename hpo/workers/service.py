@@ -42,8 +42,8 @@ class ServiceSummary:
 def serve_studies(order: WorkOrder, on_event: Emit) -> ServiceSummary:
     """Serve studies with ``order.workers`` processes until a signal or, unless it waits, until all are over.
 
-    After SIGINT or SIGTERM the workers stop at a safe point and release their slots. Raises ``UserError`` or
-    ``WorkerError`` with a worker's message if none can work.
+    After a signal the workers stop at a safe point and release their slots. Raises
+    ``UserError`` or ``WorkerError`` with a worker's message if none can work.
     """
     started = time.monotonic()
     failed = _FailedTrials(on_event)

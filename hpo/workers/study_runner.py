@@ -9,7 +9,6 @@ from functools import cache, partial
 
 from hpo.artifacts.best_weights import delete_stale_weights
 from hpo.config.methods import Asha
-from hpo.config.study import StudySpec
 from hpo.data.datasets import load_study_images
 from hpo.diagnosis.refresh import refresh_findings
 from hpo.errors import LeaseLostError, StorageError, StudyChangedError, UnknownStudyError
@@ -31,7 +30,7 @@ from hpo.storage.store import ResultsStore
 from hpo.storage.studies import RegisteredStudy, find_registered
 from hpo.testing.faults import fault_point
 from hpo.training.device import release_trial_memory, resolve_device
-from hpo.training.model_factory import check_model
+from hpo.training.rehearsal import check_models
 from hpo.trial.checkpoint_files import remove_study_checkpoints
 from hpo.trial.context import TrialContext
 from hpo.trial.run import run_trial
@@ -80,7 +79,7 @@ class StudyRunner:
         context = self.context
         with suppress(UnknownStudyError):  # deleted a moment ago
             refresh_findings(context.store, context.spec.study)
-        remove_study_checkpoints(settings().checkpoints.expanduser(), context.study_uid)
+        remove_study_checkpoints(settings().checkpoints, context.study_uid)
         delete_stale_weights(context.store, context.study_id, context.study_uid, context.spec.keep_best)
 
 
@@ -105,7 +104,8 @@ def load_study(
         raise StudyChangedError(
             f"study {name} was created with a different data set than the one now at {dataset.origin}"
         )
-    _check_models(study.spec, len(dataset.classes))
+    where = resolve_device(device)
+    check_models(study.spec, len(dataset.classes), where)
     context = TrialContext(
         spec=study.spec,
         study_id=study.study_id,
@@ -113,7 +113,7 @@ def load_study(
         store=store,
         suggestions=Suggestions(store, study.study_id, study.spec.space),
         dataset=dataset,
-        device=resolve_device(device),
+        device=where,
         worker=worker_id(),
         lease_seconds=settings().lease_seconds,
         emit=emit,
@@ -125,13 +125,6 @@ def load_study(
 
 def _find_stage(store: ResultsStore, study: RegisteredStudy, name: str) -> Stage:
     return store.read(lambda connection: find_stage(connection, study.study_id, study.spec, name))
-
-
-def _check_models(spec: StudySpec, classes: int) -> None:
-    """Raise ``ConfigurationError`` before any training for a network that cannot be built."""
-    searched = spec.space.get("model")
-    for name in searched.extremes() if searched else [spec.fixed.get("model", "convnet")]:
-        check_model(spec.configuration({"model": name}), classes=classes)
 
 
 def _claim(context: TrialContext) -> Lease | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from hpo.config.study import StudySpec
+from hpo.counting import counted
 from hpo.data.datasets import choose_dataset, load_study_images
 from hpo.queue.control import refuse_stopped
 from hpo.queue.leases import release_dead_local
@@ -29,7 +30,7 @@ class SubmittedStudy:
     progress: StudyProgress
     priority: int
     warnings: tuple[str, ...] = ()
-    """What the user should know of the images before training."""
+    """What the user should know before training: of the images, and of settings that were lowered."""
 
 
 def submit_study(store: ResultsStore, spec: StudySpec, priority: int | None = None) -> SubmittedStudy:
@@ -44,18 +45,38 @@ def submit_study(store: ResultsStore, spec: StudySpec, priority: int | None = No
         refuse_stopped(store, registered.study_id, spec.study)
     name, why = (registered.dataset, "") if registered else choose_dataset(spec)
     dataset = load_study_images(spec, name)
-    refuse_impossible(spec, dataset)
+    if not registered:  # its settings can no longer change, and some of its trials may fit the images
+        refuse_impossible(spec, dataset)
     study_id = register_study(store, spec, dataset, priority)
     reclaimed = release_dead_local(store, study_id)
+    progress = study_progress(store, study_id)
     return SubmittedStudy(
         study_id=study_id,
         dataset=dataset.name,
         origin=f"{dataset.origin}; {why}" if why else dataset.origin,
         reclaimed=len(reclaimed),
-        progress=study_progress(store, study_id),
+        progress=progress,
         priority=_priority(store, study_id),
-        warnings=dataset.warnings,
+        warnings=(*dataset.warnings, *_lowered(spec, registered.spec if registered else spec, progress)),
     )
+
+
+def _lowered(spec: StudySpec, before: StudySpec, now: StudyProgress) -> list[str]:
+    """Return what lower settings do not undo, or remove."""
+    found = []
+    if not spec.stages and now.total > spec.trials:
+        kept = counted(now.total, "trial")
+        found.append(f"trials is {spec.trials}, but {kept} have begun or were enqueued: all of them are kept")
+    if spec.keep_best < before.keep_best:
+        found.append(
+            f"keep_best is {spec.keep_best}, and was {before.keep_best}: when the next trial ends, the kept "
+            "weights of other trials are deleted"
+        )
+    if spec.max_deaths < before.max_deaths:
+        found.append(
+            f"max_deaths is {spec.max_deaths}, and was {before.max_deaths}: it counts earlier deaths"
+        )
+    return found
 
 
 def _priority(store: ResultsStore, study_id: int) -> int:

@@ -92,11 +92,23 @@ class WorkerEvents:
         """Whether `hpo stop` ended the work."""
         self.failure: Failed | None = None
         """The worker's failure that ended the work."""
-        self.emit = emit
-        self._on_ready = on_ready
+        self.error: BaseException | None = None
+        """What a listener raised: it gets nothing more, and the work stops in good order first."""
+        self.emit = self._until_it_raises(emit)
+        self._on_ready = self._until_it_raises(on_ready)
         self._crashes = 0
         self._away: set[str] = set()
         """Workers that cannot reach the database."""
+
+    def _until_it_raises(self, listener: Callable[[Any], None]) -> Callable[[Any], None]:
+        def call(message: Any) -> None:
+            if self.error is None:
+                try:
+                    listener(message)
+                except BaseException as error:
+                    self.error = error
+
+        return call
 
     @singledispatchmethod
     def handle(self, message: Any) -> None:
@@ -145,7 +157,9 @@ class WorkerEvents:
         return self._crashes
 
     def raise_failure(self) -> None:
-        """Raise ``UserError`` or ``WorkerError`` if a worker failed."""
+        """Raise what a listener raised, or ``UserError`` or ``WorkerError`` if a worker failed."""
+        if self.error is not None:
+            raise self.error
         if self.failure is not None:
             kind = UserError if self.failure.exit_code == 2 else WorkerError
             raise kind(self.failure.message)
@@ -172,7 +186,11 @@ class Supervisor:
         """Whether a worker ended because nothing is left to do."""
 
     def run(self) -> None:
-        """Return when all workers have ended. Raises ``UserError`` or ``WorkerError`` if a worker failed."""
+        """Return when all workers have ended.
+
+        Raises ``UserError`` or ``WorkerError`` if a worker failed, and what a listener of the events raised,
+        unless a signal came: the exit code is then the signal's.
+        """
         self._pool.start()
         deadline: float | None = None
         while self._pool.running:
@@ -188,11 +206,14 @@ class Supervisor:
                 self._report_refusals()
             self._kill_hung()
         self._pool.end()
+        if deadline is not None:
+            with suppress(StorageError):  # else the lease of a worker that did not stop in time expires
+                release_dead_local(self._store, None, RetryPolicy(0.0))
         self._raise_failure()
 
     @property
     def _is_stopping(self) -> bool:
-        return bool(self._stop.signum or self._events.failure)
+        return bool(self._stop.signum or self._events.failure or self._events.error)
 
     @singledispatchmethod
     def _handle(self, report: Any, worker: WorkerHandle) -> None:
@@ -254,6 +275,7 @@ class Supervisor:
             self._events.worker_crashed(worker.identity, f"{worker.name} left: {reason}")
 
     def _raise_failure(self) -> None:
-        self._events.raise_failure()
+        if not (self._stop.signum and self._events.error):
+            self._events.raise_failure()
         if self._refusals and not (self._served or self._stop.signum or self._events.stopped):
             raise UserError(self._refusals[0][1])

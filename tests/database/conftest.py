@@ -56,6 +56,7 @@ class Images:
     origin: str = "drawn here"
     classes: tuple[str, ...] = tuple("0123456789")
     train_labels: range = range(50_000)
+    class_counts: tuple[int, ...] = (5_000,) * 10
 
 
 class Bench:

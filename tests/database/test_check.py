@@ -93,10 +93,10 @@ BEYOND_REPAIR: Cases = {
             "DELETE FROM hpo_epoch WHERE epoch = 2 AND trial_id = {first}",
             "UPDATE hpo_trial SET epochs = 2, images = 6000 WHERE trial_id = {first}",
         ),
-        0, "1 epochs of its curve are missing",
+        0, "epochs missing in its curve: 1",
     ),
     "numbers": (
-        ("UPDATE trials SET number = 5 WHERE trial_id = {running}",), 5, "2 trials have this number",
+        ("UPDATE trials SET number = 5 WHERE trial_id = {running}",), 5, "trials with this number: 2",
     ),
     "told_twice": (
         (
@@ -105,7 +105,7 @@ BEYOND_REPAIR: Cases = {
             "SELECT trial_id, 2, worker, host, pid, device, started_at, 0, 'pruned' FROM hpo_attempt "
             "WHERE trial_id = {first}",
         ),
-        0, "2 attempts ended it",
+        0, "attempts that ended it: 2",
     ),
     "statistics": (
         ("UPDATE hpo_trial SET statistics_hash = NULL WHERE trial_id = {first}",),

@@ -53,7 +53,7 @@ def crew() -> Iterator[Supervisor]:
 
 class Images:
     name, fingerprint, origin = "synthetic", "f" * 64, "drawn here"
-    classes, train_labels = tuple("0123456789"), range(50_000)
+    classes, train_labels, class_counts = tuple("0123456789"), range(50_000), (5_000,) * 10
 
 
 def test_processes_upgrade_at_once_and_claim_no_slot_twice(empty_storage_url: str, crew: Supervisor) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import optuna
 import pytest
@@ -12,9 +15,13 @@ from hpo.errors import StudyChangedError
 from hpo.queue.leases import release
 from hpo.queue.slots import StudyProgress, register_study, study_progress
 from hpo.records import Outcome
+from hpo.signals import StopFlag
 from hpo.storage.studies import find_registered
 from hpo.storage.tables import SlotRow, StudyRow, TrialRow
+from hpo.workers.run import StudyRun
+from hpo.workers.submit import submit_study
 from tests.database.conftest import Bench
+from tests.helpers.datasets import blank_dataset
 
 
 def test_a_study_is_submitted_once_with_its_slots(bench: Bench) -> None:
@@ -77,8 +84,8 @@ def test_a_changed_study_is_refused_with_every_difference(bench: Bench) -> None:
         "  fixed.epochs: 3 -> 4",
         "  fixed.width: (not set) -> 8",
         "  seed: 0 -> 7",
-        '  space.activation: {"choice": ["relu", "tanh"], "when": {}} -> (not set)',
-        '  space.lr: {"log": [0.0001, 1.0], "when": {}} -> {"log": [1e-05, 1.0], "when": {}}',
+        '  space.activation: {"choice": ["relu", "tanh"]} -> (not set)',
+        '  space.lr: {"log": [0.0001, 1.0]} -> {"log": [1e-05, 1.0]}',
     ]
     assert len(bench.rows(SlotRow)) == 3
 
@@ -132,3 +139,26 @@ def test_a_deleted_study_that_optuna_made_again_is_not_taken_for_ours(bench: Ben
         theirs.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
     with pytest.raises(StudyChangedError, match="was not created by hpo"):
         bench.register()
+
+
+def test_lower_settings_of_a_study_that_has_begun_are_pointed_out(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpo.workers.submit.choose_dataset", lambda spec: ("synthetic", ""))
+    monkeypatch.setattr("hpo.workers.submit.load_study_images", lambda spec, name: blank_dataset())
+    assert submit_study(bench.store, bench.spec(trials=4, keep_best=3)).warnings == ()
+    study_id = bench.register(trials=4, keep_best=3)
+    for _ in range(4):
+        bench.trial(study_id, Outcome("complete", value=0.5))
+    assert submit_study(bench.store, bench.spec(trials=4, keep_best=3)).warnings == ()
+    assert submit_study(bench.store, bench.spec(trials=2, keep_best=1)).warnings == (
+        "trials is 2, but 4 trials have begun or were enqueued: all of them are kept",
+        "keep_best is 1, and was 3: when the next trial ends, the kept weights of other trials are deleted",
+    )
+    idle: Any = SimpleNamespace(end=lambda: None, count=0)
+    spec = bench.spec(trials=2, keep_best=1)
+    ended = StudyRun(spec, bench.store.url, idle, StopFlag(), lambda event: None, time.monotonic()).run()
+    assert (ended.total, ended.warnings) == (
+        4,
+        ["trials is 2, but 4 trials have begun or were enqueued: all of them are kept"],
+    )

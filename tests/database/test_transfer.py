@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 import zipfile
 from datetime import UTC, datetime
@@ -117,8 +118,9 @@ def test_a_name_that_is_taken_is_refused_with_what_to_do(file: Path, here: str) 
     before = views(here, "already-here")
     with pytest.raises(UserError, match=r"already has a study already-here.*--as NAME"):
         import_study(here, file, "already-here")
-    with pytest.raises(UserError, match="'a b' is not a valid study name"):
-        import_study(here, file, "a b")
+    for name in ("a b", "ends\n"):
+        with pytest.raises(UserError, match=re.escape(f"{name!r} is not a valid study name")):
+            import_study(here, file, name)
     assert views(here, "already-here") == before
 
 

@@ -39,7 +39,7 @@ class Images:
     """What of a data set is stored with a study."""
 
     name, fingerprint, origin = "synthetic", "f" * 64, "drawn here"
-    classes, train_labels = ("cat", "dog"), (0, 1, 0, 1)
+    classes, train_labels, class_counts = ("cat", "dog"), (0, 1, 0, 1), (2, 2)
 
 
 def fill(store: ResultsStore) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
+from PIL import Image
 
 import hpo
+from hpo.cli.app import run_command
 from hpo.errors import StudyFileError, UnknownStudyError
 from hpo.events import RunSummary
 from hpo.queue.scheduling import open_studies
@@ -24,7 +29,16 @@ STUDY: dict[str, Any] = {
     "fixed": {"dataset": "synthetic", "train_images": 500, "width": 4, "depth": 2, "epochs": 1},
     "space": {"lr": {"log": [1e-3, 1e-1]}},
 }
+BEFORE = """
+from hpo.training.process_state import _PARTS, _same, read_state
+before = read_state(_PARTS)
+"""
 CHECKS = """
+after = read_state(_PARTS)
+changed = [part for part in _PARTS if not _same(before[part], after[part])]
+assert set(changed) <= {"loggers"}, changed  # new ones of what it loads
+loggers = [name for name, state in before["loggers"].items() if after["loggers"][name] != state]
+assert set(loggers) <= {"alembic"}, loggers  # Optuna sets its level for every program with such a database
 assert table["number"].tolist() == [0, 1] and set(table["activation"]) <= {"relu", "tanh"}
 assert status.summary.done == 2 and (best is None) == (not (table["state"] == "complete").any())
 assert set(curves["number"]) <= {0, 1} and len(findings) > 2
@@ -35,7 +49,7 @@ print("waiting", study.status().summary.waiting)
 def test_examples_of_the_documentation_run_as_a_script(tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(blocks) == 4
-    (tmp_path / "script.py").write_text("\n".join([*blocks, CHECKS]))
+    (tmp_path / "script.py").write_text("\n".join([BEFORE, *blocks, CHECKS]))
     (tmp_path / "mine.yaml").write_text(
         "study: mine\ntrials: 1\n"
         "fixed: {dataset: synthetic, train_images: 500, width: 4, depth: 2, epochs: 1}\n"
@@ -59,6 +73,37 @@ def test_submit_takes_a_mapping_with_changes(storage_url: str) -> None:
     with hpo.load("mine", storage_url) as study:
         assert study.status().summary.waiting == 3
         assert study.results().empty and study.curves().empty
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_api_keeps_the_verbosity_of_optuna(storage_url: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert optuna.logging.get_verbosity() == optuna.logging.INFO, "importing hpo changed it"
+    hpo.submit(STUDY, storage_url).close()
+    assert optuna.logging.get_verbosity() == optuna.logging.INFO
+    assert "A new study" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_submit_warns_about_images_before_training(
+    storage_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From Python and on the command line, also when the images are in the cache."""
+    for name in ("bar", "disc"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for number in range(8):
+            path = tmp_path / "images" / name / f"{number}.png"
+            Image.new("L", (32, 32), number if name == "bar" else 0).save(path)
+    fixed = {**STUDY["fixed"], "dataset": "folder", "data_root": str(tmp_path / "images")}
+    study = {**STUDY, "fixed": {**fixed, "train_images": 8, "batch_size": 4, "val_fraction": 0.3}}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        hpo.submit(study, storage_url).close()
+    (tmp_path / "mine.yaml").write_text(json.dumps(study))
+    assert run_command(["submit", str(tmp_path / "mine.yaml"), "--json", "--storage", storage_url]) == 0
+    shown, said = capsys.readouterr()
+    assert json.loads(shown)["warnings"] == [str(each.message) for each in caught]
+    assert "warning: class disc: all 7 train images are the same picture" in said
+    assert "warning: class bar: each of its 7 train images is of a single color" in said
 
 
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)

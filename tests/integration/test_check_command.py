@@ -36,7 +36,15 @@ def images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pixels = random.integers(0, 120, (800, 3, 32, 32)).astype(np.uint8)
     pixels[np.arange(800), :, labels * 3, :] = 255
     dataset = Dataset(
-        "synthetic", tuple("abcdefghij"), pixels, labels, pixels[:20], labels[:20], "tiny", "made for a test"
+        "synthetic",
+        tuple("abcdefghij"),
+        pixels,
+        labels,
+        pixels[:20],
+        labels[:20],
+        "tiny",
+        "made for a test",
+        warnings=("1 file is left out",),
     )
     monkeypatch.setattr("hpo.data.datasets.load_dataset", lambda *_, **__: dataset)
     monkeypatch.chdir(tmp_path)
@@ -78,8 +86,9 @@ def test_check_of_an_unknown_source_exits_with_2(source: str, capsys: pytest.Cap
 
 def test_check_without_json_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["check", "tiny.yaml", "--device", "cpu"]) == 0
-    shown = capsys.readouterr().out
+    shown, said = capsys.readouterr()
     assert "mlp on synthetic" in shown and "initial_loss" in shown and "verdict" in shown
+    assert said == "warning: 1 file is left out\n"
 
 
 def test_check_of_a_users_network_reads_its_layers(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +56,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).mkdir()
         for number in range(80):
             pixels = random.normal(110, 60, (32, 32, 3)) + random.normal(0, 12, (1, 1, 3))
-            pixels[:, :, 2 - channel] += 10
+            pixels[:, :, 2 - channel] += 14
             image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
             image.save(folder / name / f"{number:02d}.png")
     return folder
@@ -118,7 +119,7 @@ def recorded(url: str, number: int, study: str = "s") -> float:
 
 
 def validation(dataset: Dataset) -> tuple[Any, list[str]]:
-    rows = split(dataset.train_labels, 0.3, None, split_key(Key(0))).val
+    rows = split(dataset.train_labels, dataset.classes, 0.3, None, split_key(Key(0))).val
     return dataset.train_images[rows], [dataset.classes[i] for i in dataset.train_labels[rows]]
 
 
@@ -303,16 +304,32 @@ def test_other_sizes_are_squeezed_and_reported(exported: Path, tmp_path: Path, c
 def test_what_is_not_an_image_is_reported_after_the_others(
     exported: Path, tmp_path: Path, capsys: Capture
 ) -> None:
-    picture(tmp_path / "a.png")
+    Image.new("RGB", (32, 32)).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_text("no image")
+    (tmp_path / "note.txt").touch()
     out, err = predict(capsys, str(exported), str(tmp_path), "--csv", "--top", "2", code=2)
     header, row = csv.reader(io.StringIO(out))
     assert header == ["image", "label", "probability", "label_2", "probability_2"]
     assert row[0] == str(tmp_path / "a.png") and float(row[2]) >= float(row[4])
     assert "1 of 2 images cannot be used" in err and "b.png: not an image" in err
+    assert "warning: 1 file is left out: not an image format that Pillow reads here (1 .txt)" in err
+    assert f"warning: 1 image has a single color: {tmp_path}/a.png" in err
     assert predict(capsys, str(exported), str(tmp_path / "b.png"), code=2)[0].count("\n") <= 2
     assert "there is no file or folder nowhere" in predict(capsys, str(exported), "nowhere", code=2)[1]
     assert "not both" in predict(capsys, str(exported), "a", "--csv", "--json", code=2)[1]
+
+
+def test_predict_shows_names_of_files_that_are_not_text(
+    exported: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    folder = os.fsencode(tmp_path)
+    picture(tmp_path / "a.png").rename(os.fsdecode(folder + b"/\xe9\n.png"))
+    Path(os.fsdecode(folder + b"/\xfc\n.png")).write_text("no image")
+    for option in ("--json", "--csv"):
+        out, err = predict(capsys, str(exported), str(tmp_path), option, code=2)
+        found = json.loads(out)[0]["image"] if option == "--json" else [*csv.reader(io.StringIO(out))][1][0]
+        assert found == f"{tmp_path}/\\xe9\n.png"
+        assert f"{tmp_path}/\\xfc\\n.png: not an image" in err
 
 
 def test_probabilities_of_all_labels_are_shown_and_add_up(

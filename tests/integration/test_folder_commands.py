@@ -10,6 +10,10 @@ import pytest
 from PIL import Image
 
 from hpo.cli.app import run_command
+from hpo.config.parsing.load import load_study
+from hpo.data.datasets import load_study_images
+from hpo.queue.slots import register_study
+from hpo.storage.store import ResultsStore
 
 STUDY = """\
 study: pets
@@ -48,6 +52,14 @@ def test_class_with_too_few_images_is_named_before_training(
     error = " ".join(capsys.readouterr().err.split())
     assert "class dog has 3 training images, and val_fraction: 0.1 leaves none of it" in error
     assert "Add images of dog, leave the class out, or use val_fraction: 0.2" in error
+
+
+@pytest.mark.usefixtures("pets")
+def test_registered_study_with_too_few_images_can_be_submitted() -> None:
+    spec = load_study("pets.yaml", ["val_fraction=0.1"])
+    with ResultsStore("sqlite:///pets.db") as store:
+        register_study(store, spec, load_study_images(spec, "folder"))
+    assert run_command([*COMMANDS["submit"], "--set", "val_fraction=0.1"]) == 0
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)

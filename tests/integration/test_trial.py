@@ -181,8 +181,9 @@ def test_preprocessing_state_is_stored_once_for_all_trials(storage_url: str, res
         assert connection.scalar(text("SELECT count(*) FROM hpo_statistics")) == 2
     state = safetensors.torch.load(preprocessing_state(results, "s", 2))
     ours = Preprocessor.from_state(state)(torch.from_numpy(np.array(images)))
-    rows = split(load_study_images(spec, "synthetic").train_labels, 0.1, 500, Key(0) / "split").train
-    seen = load_study_images(spec, "synthetic").train_images[rows].astype(np.float64)
+    data = load_study_images(spec, "synthetic")
+    rows = split(data.train_labels, data.classes, 0.1, 500, Key(0) / "split").train
+    seen = data.train_images[rows].astype(np.float64)
     mean, std = seen.mean((0, 2, 3), keepdims=True)[0], seen.std((0, 2, 3), keepdims=True)[0]
     np.testing.assert_allclose(ours.numpy(), (images - mean) / std, atol=1e-4)
 

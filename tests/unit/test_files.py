@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import UserError
-from hpo.files import replacing, write_text
+from hpo.files import is_writable, replacing, temporary_folder, write_text
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -51,3 +51,20 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Is a directory"):
         write_text(tmp_path, "x")
+
+
+def test_temporary_folder_names_tmpdir_where_none_is_writable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: [str(tmp_path / "nowhere")])
+    with pytest.raises(UserError, match=r"no temporary files .*/nowhere.*set \$TMPDIR to a writable folder"):
+        temporary_folder("hpo-")
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: [str(tmp_path)])
+    assert temporary_folder("hpo-").parent == tmp_path
+
+
+def test_is_writable_asks_the_nearest_folder_that_exists(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert is_writable(tmp_path / "new" / "er")
+    assert not is_writable(tmp_path / "file" / "new")

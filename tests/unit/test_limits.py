@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -78,6 +79,12 @@ CPU_CASES = {
         "0::/job\n",
         {"job/cpu.max": "30000 100000", "cpu.max": "max 100000"},
         0.3,
+    ),
+    "v2, a namespace without a mount of its own": (
+        {"": "/../.. cgroup2 rw"},
+        "0::/\n",
+        {"a/b/cgroup.procs": f"1\n{os.getpid()}", "a/b/cpu.max": "max 100000", "a/cpu.max": "70000 100000"},
+        0.7,
     ),
     "v2, moved out of its namespace": (V2, "0::/../other\n", {"other/cpu.max": "100000 100000"}, 1.0),
     "v2, without cpu controller": (V2, "0::/job\n", {"job/cgroup.procs": ""}, None),
@@ -194,6 +201,21 @@ def test_a_process_bound_to_one_core_has_one() -> None:
     script = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
     script += "from hpo.limits import available_cores; print(available_cores())"
     assert _printed(script) == "1\n"
+
+
+@pytest.mark.parametrize(
+    ("quota", "given", "threads"), [(None, None, None), (0.5, None, "1"), (2.0, None, "2"), (2.0, "7", "7")]
+)
+def test_limit_threads_leaves_no_more_threads_than_cores(
+    quota: float | None, given: str | None, threads: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2, 3})
+    monkeypatch.setattr(ControlGroups, "cpu_quota", lambda self: quota)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    if given is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    limits.limit_threads()
+    assert os.environ.pop("OMP_NUM_THREADS", None) == threads
 
 
 def test_memory_without_a_limit_is_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import LBFGS, Optimizer
 
-from hpo.checks.measure.probes import STOCHASTIC, Forward
+from hpo.checks.measure.examples import Forward
+from hpo.checks.measure.untouched import STOCHASTIC
 from hpo.checks.observations import Memorization
 from hpo.heartbeat import beat
+
+T = TypeVar("T")
 
 EXAMPLES = 20
 STEPS = 60
@@ -73,21 +77,29 @@ def memorize(
 
 def _copies(model: nn.Module, optimizer: Optimizer) -> tuple[nn.Module, Optimizer] | None:
     """Copy both, so that the optimizer's parameters are the model's."""
-    leaves = all(parameter.is_leaf for parameter in model.parameters())
-    held = [
-        value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)
-    ]
-    if isinstance(optimizer, LBFGS) or not leaves or not all(tensor.is_leaf for tensor in held):
+    pair = None if isinstance(optimizer, LBFGS) else copied((model, optimizer))
+    if pair is None:
         return None
-    trainee, copied = copy.deepcopy((model, optimizer))
+    trainee, optimizer = pair
     trainee.train()
     for module in trainee.modules():
         if isinstance(module, STOCHASTIC):
             module.eval()
-    for group in copied.param_groups:
+    for group in optimizer.param_groups:
         group["lr"] = peak_lr(group)
         group["weight_decay"] = 0.0
-    return trainee, copied
+    return trainee, optimizer
+
+
+def copied(original: T) -> T | None:
+    """Return a deep copy; None for what Python or PyTorch cannot copy.
+
+    A lock, an open file, a tensor that a computation gave: the network may hold any of them.
+    """
+    try:
+        return copy.deepcopy(original)
+    except Exception:  # by the user's objects
+        return None
 
 
 def peak_lr(group: dict[str, float]) -> float:

@@ -11,31 +11,39 @@ from torch.optim import Optimizer
 
 from hpo.checks.measure.memorize import peak_lr
 from hpo.checks.measure.probes import NORMS
-from hpo.checks.observations import Setup
+from hpo.checks.observations import Setup, Task
 
 _Dropout = nn.modules.dropout._DropoutNd
 
 
 def read_setup(
     model: nn.Module,
-    optimizer: Optimizer,
+    optimizers: Sequence[Optimizer],
     *,
     classes: int,
+    task: Task | None = "classification",
     epochs: int | None,
     steps_per_epoch: int | None,
     settings: Mapping[str, Any],
+    train_class_counts: Sequence[int] = (),
+    val_class_counts: Sequence[int] = (),
+    class_names: Sequence[str] = (),
 ) -> Setup:
     """Read the facts of a training that is about to start."""
     named = dict(model.named_parameters())
-    optimized = {id(each) for group in optimizer.param_groups for each in group["params"]}
-    largest = max(optimizer.param_groups, key=peak_lr)
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    # A loop without an optimizer updates all parameters by hand.
+    optimized = (
+        {id(each) for group in groups for each in group["params"]} if groups else set(map(id, named.values()))
+    )
+    largest: dict[str, Any] = max(groups, key=peak_lr) if groups else {}
     betas = largest.get("betas", (0.0, 0.0))
     return Setup(
         classes=classes,
-        optimizer=type(optimizer).__name__.lower(),
+        optimizer=type(optimizers[0]).__name__.lower() if optimizers else "",
         lr=peak_lr(largest),
         momentum=float(largest.get("momentum", betas[0])),
-        weight_decay=max(float(group.get("weight_decay", 0.0)) for group in optimizer.param_groups),
+        weight_decay=max((float(group.get("weight_decay", 0.0)) for group in groups), default=0.0),
         epochs=epochs,
         steps_per_epoch=steps_per_epoch,
         settings=dict(settings),
@@ -51,7 +59,12 @@ def read_setup(
             for name, module in model.named_modules()
             if isinstance(module, NORMS) and module.track_running_stats and module.momentum == 0
         ),
-        maximizes=any(group.get("maximize", False) for group in optimizer.param_groups),
+        maximizes=any(group.get("maximize", False) for group in groups),
+        train_class_counts=tuple(map(int, train_class_counts)),
+        val_class_counts=tuple(map(int, val_class_counts)),
+        class_names=tuple(class_names),
+        task=task,
+        optimizers=len(optimizers),
     )
 
 

@@ -8,6 +8,7 @@ from hpo.checks.base import warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.counting import counted
 from hpo.records import Finding
 
 _LEAST_BATCHES = 5
@@ -29,7 +30,8 @@ def batch_composition(seen: Observations, limits: Thresholds) -> list[Finding]:
             "batch_composition",
             float(typical),
             limit,
-            f"half of the first {len(seen.batch_classes)} batches have {typical:g} classes or fewer; "
+            f"half of the first {counted(len(seen.batch_classes), 'batch', 'batches')} have "
+            f"{counted(typical, 'class')} or fewer; "
             f"shuffled batches would have {expected:.1f}",
             fix("shuffle_batches", "reshuffle the training images in every epoch"),
             step=len(seen.batch_classes),

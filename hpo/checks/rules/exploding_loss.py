@@ -15,6 +15,7 @@ from hpo.checks.derived import update_excess
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import lower_lr
 from hpo.config.thresholds import Thresholds
+from hpo.counting import counted
 from hpo.records import Finding, Remedy
 
 WINDOW = 20
@@ -59,7 +60,7 @@ def stayed_finite(seen: Observations, limits: Thresholds) -> list[Finding]:
     if not seen.steps or not np.isfinite(seen.losses).all():
         return []
     limit = _limit(seen, limits)
-    message = f"the loss was finite for {seen.steps} steps, at most {seen.losses.max():.3g}"
+    message = f"the loss was finite for {counted(seen.steps, 'step')}, at most {seen.losses.max():.3g}"
     return [passed("exploding_loss", float(seen.losses.max()), limit, message, step=seen.steps)]
 
 

@@ -6,6 +6,7 @@ from hpo.checks.base import warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.counting import counted
 from hpo.records import Finding
 
 
@@ -15,7 +16,7 @@ def hidden_softmax(seen: Observations, limits: Thresholds) -> list[Finding]:
     inside = [layer for layer in seen.preflight.layers.hidden if layer.nonlinearity == "Softmax"]
     if not inside:
         return []
-    where = "a hidden layer" if len(inside) == 1 else f"{len(inside)} hidden layers"
+    where = "a hidden layer" if len(inside) == 1 else counted(len(inside), "hidden layer")
     return [
         warn(
             "hidden_softmax",

@@ -13,6 +13,7 @@ from hpo.checks.base import note, passed, warn
 from hpo.checks.observations import ImageFacts, Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.counting import counted
 from hpo.records import Finding
 
 _LEAST_IMAGES = 100
@@ -43,7 +44,8 @@ def image_structure(seen: Observations, limits: Thresholds) -> list[Finding]:
     times, scale = 2 ** abs(largest), 2 ** ratios.index(largest)
     changed_in_validation = _strangeness(val) > _strangeness(train) + _MARGIN
     message = (
-        f"at {scale} pixels, training images are {times:.1f} times as {'rough' if largest > 0 else 'smooth'} "
+        f"at {counted(scale, 'pixel')}, training images are {times:.1f} times as "
+        f"{'rough' if largest > 0 else 'smooth'} "
         "as validation images"
     )
     if changed_in_validation:

@@ -12,6 +12,7 @@ from hpo.checks.base import fatal, note, passed, warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import better_start
 from hpo.config.thresholds import Thresholds
+from hpo.counting import counted
 from hpo.records import Finding, Remedy
 
 _HEAVY = 5.0
@@ -26,7 +27,8 @@ def initial_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
     remedy = better_start(seen)
     if not math.isfinite(loss):
         message = (
-            f"the loss is {loss} before the first step; an untrained network of {classes} classes gives "
+            f"the loss is {loss} before the first step; an untrained network of "
+            f"{counted(classes, 'class')} gives "
             f"{expected:.3f}"
         )
         return [fatal("initial_loss", loss, expected, message, remedy, cause="bad_init", confidence=0.9)]
@@ -55,7 +57,7 @@ def regularized_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
                 penalty,
                 _HEAVY * loss,
                 message,
-                Remedy("lower weight_decay and l1", {"weight_decay": 5e-4, "l1": 0.0}),
+                _less_penalty(seen),
                 cause="over_regularized",
                 confidence=0.6,
             )
@@ -75,3 +77,10 @@ def regularized_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
             Remedy("check the initializer, or leave weight_decay and l1 at 0"),
         )
     ]
+
+
+def _less_penalty(seen: Observations) -> Remedy:
+    usual = {"weight_decay": 5e-4, "l1": 0.0}
+    settings = seen.setup.settings
+    lower = {name: value for name, value in usual.items() if (settings.get(name, math.inf) or 0.0) > value}
+    return Remedy(f"lower {' and '.join(lower or usual)}", lower)

@@ -7,25 +7,25 @@ Source of the idea: Alain & Bengio 2017, Understanding intermediate layers using
 from __future__ import annotations
 
 from hpo.checks.base import note, passed
-from hpo.checks.derived import chance_limit
+from hpo.checks.chance import Chance
+from hpo.checks.derived import constant_accuracy
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Remedy
 
 _GUESSING = 2.5
-"""Standard errors above guessing below which nothing was found."""
+"""As ``chance_sigmas``: up to this limit nothing was found."""
 
 
 def label_signal(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Compare both splits and the transfer between them; a note, since only linear structure is visible."""
     assert seen.preflight is not None
-    signal, classes = seen.preflight.signal, seen.setup.classes
+    signal = seen.preflight.signal
     if signal is None:
         return []
-    nothing, something = (
-        chance_limit(classes, signal.examples, sigmas) for sigmas in (_GUESSING, limits.chance_sigmas)
-    )
+    chance = Chance(constant_accuracy(seen, "validation"), signal.examples)
+    nothing, something = map(chance.limit, (_GUESSING, limits.chance_sigmas))
     numbers = f"{signal.train:.0%} in training, {signal.val:.0%} in validation, {signal.transfer:.0%} across"
     if signal.val > something > signal.train and min(signal.train, signal.transfer) < nothing:
         remedy = fix("fix_labels", "inspect training images, as they are fed, with their labels")

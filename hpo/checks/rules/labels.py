@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from hpo.checks.base import fatal, passed, warn
-from hpo.checks.observations import LabelFacts, Observations
+from hpo.checks.observations import LabelFacts, Observations, Setup
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.counting import counted
 from hpo.records import Finding
 
 _EXPECTED = 10
@@ -26,33 +27,36 @@ def labels(seen: Observations, limits: Thresholds) -> list[Finding]:
         return [
             fatal("labels", value, float(classes - 1), message, remedy, cause="bad_labels", confidence=0.98)
         ]
-    return [_balance(facts, limits)]
+    return [_balance(facts, seen.setup, limits)]
 
 
-def _balance(facts: LabelFacts, limits: Thresholds) -> Finding:
+def _balance(facts: LabelFacts, setup: Setup, limits: Thresholds) -> Finding:
     expected = facts.total / len(facts.counts)
     missing = [label for label, count in enumerate(facts.counts) if count == 0]
     share = max(facts.counts) / facts.total
     remedy = fix("rebalance", "shuffle the examples and balance the classes")
     if missing and expected >= _EXPECTED:
-        message = f"no examples of {_named(missing)} among {facts.total} labels"
+        message = f"no examples of {_named(missing, setup)} among {counted(facts.total, 'label')}"
         return warn(
             "labels", float(len(missing)), 0.0, message, remedy, cause="class_imbalance", confidence=0.85
         )
     if share > limits.class_share and len(facts.counts) > 2 and facts.total >= 5 * _EXPECTED:
-        message = f"{share:.0%} of {facts.total} labels are class {facts.counts.index(max(facts.counts))}"
+        largest = facts.counts.index(max(facts.counts))
+        message = f"{share:.0%} of {counted(facts.total, 'label')} are {_named([largest], setup)}"
         return warn(
             "labels", share, limits.class_share, message, remedy, cause="class_imbalance", confidence=0.85
         )
     message = (
-        f"{len(facts.counts) - len(missing)} classes among {facts.total} labels, the largest {share:.0%}"
+        f"{counted(len(facts.counts) - len(missing), 'class')} among "
+        f"{counted(facts.total, 'label')}, the largest {share:.0%}"
     )
     return passed("labels", share, limits.class_share, message)
 
 
-def _named(classes: list[int]) -> str:
+def _named(classes: list[int], setup: Setup) -> str:
+    shown = [setup.class_name(label) for label in classes]
     if len(classes) == 1:
-        return f"class {classes[0]}"
+        return f"class {shown[0]}"
     if len(classes) > 4:
-        return f"{len(classes)} classes"
-    return f"classes {', '.join(map(str, classes))}"
+        return counted(len(classes), "class")
+    return f"classes {', '.join(shown)}"

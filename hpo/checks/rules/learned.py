@@ -5,35 +5,81 @@ from __future__ import annotations
 import math
 
 from hpo.checks.base import passed, warn
-from hpo.checks.derived import chance_limit
-from hpo.checks.observations import Observations
-from hpo.checks.remedies import sound_start
+from hpo.checks.chance import Chance
+from hpo.checks.derived import val_chance
+from hpo.checks.observations import EpochFacts, Observations
+from hpo.checks.remedies import fix, sound_start
 from hpo.config.thresholds import Thresholds
-from hpo.records import Finding
+from hpo.counting import counted
+from hpo.records import Finding, Remedy
 
 
 def learned(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Compare the best validation accuracy in [0, 1] with guessing on the same number of images."""
-    accuracies = [value for value in seen.accuracies() if math.isfinite(value)]
-    if not accuracies or not seen.val_images:
+    chance = val_chance(seen)
+    epochs = [epoch for epoch in seen.curve if math.isfinite(epoch.val_accuracy)]
+    if not epochs or chance is None:
         return []
-    best, classes = max(accuracies), seen.setup.classes
-    limit = chance_limit(classes, seen.val_images, limits.chance_sigmas)
-    if best > limit:
-        message = f"reached {best:.3f}; guessing gives {1 / classes:.3f}"
-        return [passed("learned", best, limit, message, step=seen.steps)]
-    message = (
-        f"stayed at chance: the best validation accuracy is {best:.3f}, guessing gives {1 / classes:.3f}"
-    )
+    best = max(epochs, key=lambda epoch: epoch.val_accuracy)
+    standing = chance.standing(best.val_accuracy, limits.chance_sigmas)
+    if standing == "at_chance":
+        return [_at_chance(seen, limits, chance, best.val_accuracy, epochs[-1])]
+    if standing == "unclear":
+        return [_unclear(seen, limits, chance, best.val_accuracy)]
+    message = f"reached {best.val_accuracy:.3f}; {_guessing(seen, chance)}"
     return [
-        warn(
-            "learned",
-            best,
-            limit,
-            message,
-            sound_start(seen),
-            step=seen.steps,
-            cause="not_learning",
-            confidence=0.4,
-        )
+        passed("learned", best.val_accuracy, chance.limit(limits.chance_sigmas), message, step=seen.steps)
     ]
+
+
+def _at_chance(
+    seen: Observations, limits: Thresholds, chance: Chance, best: float, last: EpochFacts
+) -> Finding:
+    predicted = [label for label, count in enumerate(last.val_predicted_counts) if count]
+    message = f"stayed at chance: the best validation accuracy is {best:.3f}, {_guessing(seen, chance)}"
+    remedy, cause, confidence = sound_start(seen), "not_learning", 0.4
+    if len(predicted) == 1:
+        message += f"; at the end it predicts class {seen.setup.class_name(predicted[0])} for every image"
+        if not _is_even(seen, chance):
+            remedy = fix("rebalance", "balance the classes, or weight the loss of rare classes more")
+            cause, confidence = "class_imbalance", 0.5
+    return warn(
+        "learned",
+        best,
+        chance.limit(limits.chance_sigmas),
+        message,
+        remedy,
+        step=seen.steps,
+        cause=cause,
+        confidence=confidence,
+    )
+
+
+def _unclear(seen: Observations, limits: Thresholds, chance: Chance, accuracy: float) -> Finding:
+    message = (
+        f"{counted(chance.images, 'validation image is', 'validation images are')} too few to "
+        "tell an accuracy "
+        f"of {accuracy:.3f} from guessing; "
+        f"{_guessing(seen, chance)}"
+    )
+    images = chance.images_to_tell(accuracy, limits.chance_sigmas)
+    return warn(
+        "learned",
+        accuracy,
+        chance.limit(limits.chance_sigmas),
+        message,
+        Remedy(f"validate on {counted(images, 'image')} or more"),
+        step=seen.steps,
+        cause="few_validation_images",
+        confidence=0.3,
+    )
+
+
+def _is_even(seen: Observations, chance: Chance) -> bool:
+    """Whether the classes are equally frequent in validation, within an image."""
+    return chance.accuracy * chance.images <= chance.images / seen.setup.classes + 1
+
+
+def _guessing(seen: Observations, chance: Chance) -> str:
+    what = "guessing" if _is_even(seen, chance) else "always predicting the most frequent class"
+    return f"{what} gives {chance.accuracy:.3f}"

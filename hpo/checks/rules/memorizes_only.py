@@ -6,19 +6,18 @@ labels, but only by memorizing.
 
 from __future__ import annotations
 
-import math
-
 from hpo.checks.base import note
-from hpo.checks.derived import loss_at_chance, update_excess
+from hpo.checks.derived import chance_loss, loss_at_chance, share_above_chance, update_excess
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.counting import counted
 from hpo.records import Finding
 
 _LEARNED = 0.03
 """Share of the range above chance that counts as learning from thousands."""
 _HIGHEST = 1.25
-"""Of ln C. A network that finds nothing to learn settles at ln C; an unstable one stays above."""
+"""Of the loss of guessing. A network that finds nothing to learn settles there; an unstable one is above."""
 
 
 def memorizes_only(seen: Observations, limits: Thresholds) -> list[Finding]:
@@ -32,16 +31,15 @@ def memorizes_only(seen: Observations, limits: Thresholds) -> list[Finding]:
         return []
     if not seen.ended and loss_at_chance(seen, limits) is None:
         return []
-    chance = 1 / seen.setup.classes
-    accuracies = [max(epoch.train_accuracy, epoch.val_accuracy) for epoch in seen.known_curve]
-    share = (max(accuracies, default=chance) - chance) / (1 - chance)
+    share = max((share_above_chance(seen, epoch) for epoch in seen.known_curve), default=0.0)
     if share > _LEARNED or not 1 / limits.update_factor < excess < limits.update_factor:
         return []
     late = seen.losses[len(seen.losses) // 2 :]
-    if late.size and late.mean() > _HIGHEST * math.log(seen.setup.classes):
+    if late.size and late.mean() > _HIGHEST * chance_loss(seen):
         return []
     message = (
-        f"{memorized.examples} examples were memorized in {memorized.steps} steps, but {seen.steps} steps of "
+        f"{counted(memorized.examples, 'example was', 'examples were')} memorized in "
+        f"{counted(memorized.steps, 'step')}, but {counted(seen.steps, 'step')} of "
         "a sound size on all images taught nothing"
     )
     return [

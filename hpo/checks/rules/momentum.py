@@ -7,6 +7,7 @@ import math
 from hpo.checks.base import note, warn
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
+from hpo.counting import counted
 from hpo.records import Finding, Remedy
 
 _EXTREME = 0.99
@@ -23,7 +24,7 @@ def momentum(seen: Observations, limits: Thresholds) -> list[Finding]:
     memory = 1 / (1 - value) if value < 1 else math.inf
     longer = f"{memory:.0f} times as long as the learning rate suggests" if value < 1 else "ever longer"
     if seen.setup.optimizer.startswith(_AVERAGING) and value < 1:
-        longer = f"the mean of the last {memory:.0f} gradients"
+        longer = f"the mean of the last {counted(round(memory), 'gradient')}"
     total = seen.setup.total_steps
     return [
         (warn if total is not None and memory > total else note)(

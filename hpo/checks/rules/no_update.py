@@ -6,14 +6,14 @@ import math
 
 from hpo.checks.base import warn
 from hpo.checks.observations import Observations, Snapshot
-from hpo.checks.remedies import fix
+from hpo.checks.remedies import fix, use
 from hpo.config.thresholds import Thresholds
+from hpo.counting import counted
 from hpo.records import Finding, Remedy
 
 _MIN_STEPS = 20
 _STEP = fix("call_step", "call zero_grad, backward and step, in this order")
 _UNDERFLOW = fix("scale_loss", "gradients underflow: scale the loss before backward, or use bf16 or fp32")
-_RATE = Remedy("the learning rate is 0: set lr or another schedule", {"schedule": "cosine"})
 
 
 def no_update(seen: Observations, limits: Thresholds) -> list[Finding]:
@@ -32,7 +32,11 @@ def no_update(seen: Observations, limits: Thresholds) -> list[Finding]:
 def _standstill(seen: Observations) -> tuple[str, Remedy] | None:
     """Return what keeps the weights from changing, and the remedy."""
     if seen.optimizer_steps == 0:
-        return f"{seen.steps} losses were reported, but optimizer.step() was never called", _STEP
+        return (
+            f"{counted(seen.steps, 'loss was', 'losses were')} reported, but optimizer.step() "
+            "was never called",
+            _STEP,
+        )
     out_of_reach = {*seen.setup.frozen, *seen.setup.unoptimized}
     if seen.snapshots and all(f"{each.name}.weight" in out_of_reach for each in seen.snapshots[0].layers):
         return None  # `trained_parameters` reports this
@@ -40,14 +44,19 @@ def _standstill(seen: Observations) -> tuple[str, Remedy] | None:
     if len(snapshots) < 2:
         return None
     if all(shot.lr == 0 for shot in snapshots):
-        return f"the learning rate was 0 in {len(snapshots)} snapshots", _RATE
+        return f"the learning rate was 0 in {counted(len(snapshots), 'snapshot')}", use(
+            seen,
+            "the learning rate is 0: set lr or another schedule",
+            {"schedule": "cosine"},
+            "the learning rate is 0: set lr",
+        )
     if _flows(seen) and not any(map(_has_gradient, snapshots)):
         vanished = all(layer.gradient_norm == 0 for shot in snapshots for layer in shot.layers)
         what = "every gradient was exactly 0" if vanished else "no weight had a gradient"
-        message = f"{what} when optimizer.step() was called, in {len(snapshots)} snapshots"
+        message = f"{what} when optimizer.step() was called, in {counted(len(snapshots), 'snapshot')}"
         return message, _UNDERFLOW if vanished else _STEP
     if max(map(_largest_ratio, snapshots)) == 0:
-        return f"no weight has changed in {seen.optimizer_steps} steps", _STEP
+        return f"no weight has changed in {counted(seen.optimizer_steps, 'step')}", _STEP
     return None
 
 

@@ -12,6 +12,7 @@ import math
 from hpo.checks.base import note, passed
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
+from hpo.counting import counted
 from hpo.records import Finding, Remedy
 
 _FALLEN = 0.1
@@ -26,19 +27,22 @@ def overfit_small(seen: Observations, limits: Thresholds) -> list[Finding]:
     if memorized is None:
         return []
     if memorized.accuracy == 1.0:
-        message = f"memorized {memorized.examples} examples in {memorized.steps} steps"
+        message = f"memorized {counted(memorized.examples, 'example')} in {counted(memorized.steps, 'step')}"
         return [passed("overfit_small", 1.0, 1.0, message)]
     if not math.isfinite(memorized.last_loss):
         message = (
-            f"the loss became {memorized.last_loss} after {memorized.steps} steps on "
-            f"{memorized.examples} examples"
+            f"the loss became {memorized.last_loss} after {counted(memorized.steps, 'step')} on "
+            f"{counted(memorized.examples, 'example')}"
         )
         return [note("overfit_small", memorized.accuracy, 1.0, message, Remedy("lower lr"))]
     message = (
-        f"memorized only {memorized.accuracy:.0%} of {memorized.examples} examples in "
-        f"{memorized.steps} steps at the full learning rate"
+        f"memorized only {memorized.accuracy:.0%} of {counted(memorized.examples, 'example')} in "
+        f"{counted(memorized.steps, 'step')} at the full learning rate"
     )
-    remedy = Remedy("raise lr if the loss hardly changed, lower it if it jumped; or use batch_norm: before")
+    settings = seen.setup.settings
+    normalized = settings.get("batch_norm") in ("before", "after") or not seen.setup.has("batch_norm")
+    norm = "" if normalized else "; or use batch_norm: before"
+    remedy = Remedy(f"raise lr if the loss hardly changed, lower it if it jumped{norm}")
     return [note("overfit_small", memorized.accuracy, 1.0, message, remedy)]
 
 

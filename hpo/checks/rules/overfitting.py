@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from hpo.checks.base import note, warn
 from hpo.checks.observations import Observations
+from hpo.checks.remedies import use
 from hpo.config.thresholds import Thresholds
-from hpo.records import Finding, Remedy
+from hpo.records import Finding
 
 _SEVERE_GAP = 0.4
 """Above this gap it is a warning: most of what was learned does not generalize."""
@@ -29,8 +30,11 @@ def overfitting(seen: Observations, limits: Thresholds) -> list[Finding]:
         f"training accuracy {last.train_accuracy:.3f} against {last.val_accuracy:.3f} in validation, where "
         f"the loss rose from {smallest:.2f} to {last.val_loss:.2f}"
     )
-    remedy = Remedy(
-        "add weight_decay, dropout or augmentation: flip_crop; or stop earlier", {"augmentation": "flip_crop"}
+    remedy = use(
+        seen,
+        "add weight_decay, dropout or augmentation: flip_crop; or stop earlier",
+        {"augmentation": "flip_crop"},
+        "add weight_decay or dropout; or stop earlier",
     )
     return [
         (warn if gap > _SEVERE_GAP else note)(

@@ -6,6 +6,7 @@ from hpo.checks.base import passed, warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.counting import counted
 from hpo.records import Finding, Remedy
 
 
@@ -23,13 +24,13 @@ def trained_parameters(seen: Observations, limits: Thresholds) -> list[Finding]:
     if setup.unoptimized:
         message = f"the optimizer lacks {_listed(setup.unoptimized)}"
         if setup.foreign_parameters:
-            message += f" but has {setup.foreign_parameters} parameters of another model"
+            message += f" but has {counted(setup.foreign_parameters, 'parameter')} of another model"
         remedy = fix(
             "give_all_parameters", "create the optimizer from model.parameters() once the model is final"
         )
         found.append(_warn("trained_parameters", len(setup.unoptimized), message, remedy))
     if not found:
-        message = f"the optimizer has all {setup.parameters} parameters"
+        message = f"the optimizer has all {counted(setup.parameters, 'parameter')}"
         found.append(passed("trained_parameters", 0.0, 0.0, message))
     return found[:1]
 

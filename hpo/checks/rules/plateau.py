@@ -23,5 +23,6 @@ def plateau(seen: Observations, limits: Thresholds) -> list[Finding]:
     if gain > _STILL:
         return []
     message = f"the best validation loss was {before:.3f} halfway and {after:.3f} at the end"
-    remedy = Remedy("lower lr during training (schedule: cosine), or stop earlier")
+    cosine = " (schedule: cosine)" if seen.setup.would_change({"schedule": "cosine"}) else ""
+    remedy = Remedy(f"lower lr during training{cosine}, or stop earlier")
     return [note("plateau", gain, _STILL, message, remedy, step=curve[-1].step)]

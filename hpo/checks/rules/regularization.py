@@ -21,7 +21,7 @@ def heavy_regularization(seen: Observations, limits: Thresholds) -> list[Finding
     heavy = excessive_setting(seen)
     if heavy is None:
         return []
-    message, remedy = heavy.effect.format(heavy.value), _use(heavy.instead)
+    message, remedy = heavy.effect.format(heavy.value), _use(seen, heavy.instead)
     return [
         note(
             "heavy_regularization",
@@ -54,7 +54,7 @@ def shrinking_weights(seen: Observations, limits: Thresholds) -> list[Finding]:
             shrunk,
             _SHRUNK,
             f"the weights have shrunk to {shrunk:.1%} of their size by step {step}",
-            _use({"weight_decay": 5e-4, "l1": 0.0, "max_norm": None}),
+            _use(seen, {"weight_decay": 5e-4, "l1": 0.0, "max_norm": None}),
             step=step,
             cause="over_regularized",
             confidence=0.75,
@@ -62,6 +62,7 @@ def shrinking_weights(seen: Observations, limits: Thresholds) -> list[Finding]:
     ]
 
 
-def _use(change: Mapping[str, object]) -> Remedy:
+def _use(seen: Observations, wanted: Mapping[str, object]) -> Remedy:
+    change = seen.setup.would_change(wanted)
     values = ", ".join(f"{name}: {new if new is not None else 'none'}" for name, new in change.items())
-    return Remedy(f"use {values}", change)
+    return Remedy(f"use {values}" if values else "regularize less", change)

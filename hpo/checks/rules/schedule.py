@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hpo.checks.base import warn
 from hpo.checks.observations import Observations, Snapshot
+from hpo.checks.remedies import use
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Remedy
 
@@ -27,15 +28,30 @@ def schedule(seen: Observations, limits: Thresholds) -> list[Finding]:
         where = f"by step {shot.step} of {total}"
         if _EARLY * total <= shot.step and peak < _NOT_RISEN * seen.setup.lr:
             message = f"lr has risen to no more than {shot.lr:.1e} of {seen.setup.lr:.3g} {where}"
-            remedy = Remedy("use a warm-up of at most one epoch", {"warmup_epochs": 0})
+            remedy = use(
+                seen,
+                "use a warm-up of at most one epoch",
+                {"warmup_epochs": 0},
+                "check what sets the learning rate",
+            )
             return [_found(shot, shot.lr / seen.setup.lr, _NOT_RISEN, message, remedy)]
         if shot.lr > _BEYOND * seen.setup.lr:
             message = f"lr has grown to {shot.lr:.3g}, from {seen.setup.lr:.3g}, {where}"
-            remedy = Remedy("use a schedule that falls, such as cosine", {"schedule": "cosine"})
+            remedy = use(
+                seen,
+                "use a schedule that falls, such as cosine",
+                {"schedule": "cosine"},
+                "check what sets the learning rate",
+            )
             return [_found(shot, shot.lr / seen.setup.lr, _BEYOND, message, remedy)]
         if shot.step < _MIDDLE * total and peak > 0 and shot.lr < _VANISHED * peak:
             message = f"lr has fallen from {peak:.3g} to {shot.lr:.1e} {where}"
-            remedy = Remedy("use schedule: cosine, which ends with the training", {"schedule": "cosine"})
+            remedy = use(
+                seen,
+                "use schedule: cosine, which ends with the training",
+                {"schedule": "cosine"},
+                "check what sets the learning rate",
+            )
             return [_found(shot, shot.lr / peak, _VANISHED, message, remedy)]
     return []
 

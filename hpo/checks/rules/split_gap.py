@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hpo.checks.base import warn
-from hpo.checks.derived import chance_limit
+from hpo.checks.derived import constant_accuracy, val_chance
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
@@ -35,8 +35,9 @@ def split_gap(seen: Observations, limits: Thresholds) -> list[Finding]:
             f"({last.val_accuracy:.3f}), and the images of the two splits differ"
         )
         return [_warn(gap, _GAP, message, last.step, 0.75)]
-    carried = _carried_over(seen.setup.classes, last.train_accuracy, best)
-    guessing = best < chance_limit(seen.setup.classes, seen.val_images or 1, limits.chance_sigmas)
+    carried = _carried_over(seen, last.train_accuracy, best)
+    chance = val_chance(seen)
+    guessing = chance is not None and chance.standing(best, limits.chance_sigmas) == "at_chance"
     if carried < _CARRIES and (guessing or last.train_accuracy < _NOT_MEMORIZED):
         share = f"{carried:.0%} of the gain over guessing in training"
         message = (
@@ -47,10 +48,10 @@ def split_gap(seen: Observations, limits: Thresholds) -> list[Finding]:
     return []
 
 
-def _carried_over(classes: int, train: float, val: float) -> float:
+def _carried_over(seen: Observations, train: float, val: float) -> float:
     """Return the gain of validation over guessing as a share of training's; 1 if training has little."""
-    chance = 1 / classes
-    return (val - chance) / (train - chance) if train - chance > _GAP else 1.0
+    learned = train - constant_accuracy(seen, "training")
+    return (val - constant_accuracy(seen, "validation")) / learned if learned > _GAP else 1.0
 
 
 def _warn(value: float, threshold: float, message: str, step: int, confidence: float) -> Finding:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 from hpo.checks.base import warn
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
+from hpo.counting import counted
 from hpo.records import Finding, Remedy
 
 _FEW = 50
+_USUAL_BATCH = 64
 
 
 def step_count(seen: Observations, limits: Thresholds) -> list[Finding]:
@@ -20,9 +24,17 @@ def step_count(seen: Observations, limits: Thresholds) -> list[Finding]:
             "step_count",
             float(total),
             float(_FEW),
-            f"the whole training has only {total} steps",
-            Remedy("use batch_size: 64, or more epochs", {"batch_size": 64}),
+            f"the whole training has only {counted(total, 'step')}",
+            _remedy(seen),
             cause="batch_size",
             confidence=0.85,
         )
     ]
+
+
+def _remedy(seen: Observations) -> Remedy:
+    batch, steps = seen.setup.settings.get("batch_size"), seen.setup.steps_per_epoch
+    if batch is None or batch > _USUAL_BATCH or not steps:
+        return Remedy(f"use batch_size: {_USUAL_BATCH}, or more epochs", {"batch_size": _USUAL_BATCH})
+    epochs = math.ceil(_FEW / steps)
+    return Remedy(f"use epochs: {epochs} or more, or more images", {"epochs": epochs})

@@ -9,6 +9,7 @@ from hpo.checks.base import warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
+from hpo.counting import counted
 from hpo.records import Finding, LayerStatistics, Remedy
 
 _AFTER = 8
@@ -42,7 +43,7 @@ def still_layers(seen: Observations, limits: Thresholds) -> list[Finding]:
                     "still_layers",
                     0.0,
                     0.0,
-                    f"{message}, in {len(snapshots)} snapshots",
+                    f"{message}, in {counted(len(snapshots), 'snapshot')}",
                     remedy,
                     step=snapshots[-1].step,
                     layer=name,

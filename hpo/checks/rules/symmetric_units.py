@@ -9,6 +9,7 @@ from hpo.checks.base import passed, warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import better_start
 from hpo.config.thresholds import Thresholds
+from hpo.counting import counted
 from hpo.records import Finding
 
 
@@ -21,7 +22,7 @@ def symmetric_units(seen: Observations, limits: Thresholds) -> list[Finding]:
     remedy = better_start(seen)
     message = f"all units start with the same weights in {', '.join(identical[:3])}"
     if len(identical) > 3:
-        message += f" and {len(identical) - 3} more layers"
+        message += f" and {counted(len(identical) - 3, 'more layer')}"
     return [
         warn(
             "symmetric_units",

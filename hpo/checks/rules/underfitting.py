@@ -6,12 +6,14 @@ Source: CS231n lecture 6: no gap and two low accuracies call for a larger networ
 from __future__ import annotations
 
 from hpo.checks.base import warn
-from hpo.checks.derived import excessive_setting
+from hpo.checks.derived import excessive_setting, share_above_chance
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Remedy
 
 _USUAL_WIDTH = 8
+_LARGEST_WIDTH = 1024
+"""The limit of the configuration."""
 _HEAVY = 1.6
 """Where settings regularize more than is usual, more accuracy is required."""
 
@@ -22,8 +24,7 @@ def underfitting(seen: Observations, limits: Thresholds) -> list[Finding]:
     if not curve:
         return []
     best = max(curve, key=lambda epoch: epoch.train_accuracy)
-    chance = 1 / seen.setup.classes
-    share = (max(best.train_accuracy, best.val_accuracy) - chance) / (1 - chance)
+    share = share_above_chance(seen, best)
     limit = limits.underfit_accuracy
     if excessive_setting(seen) is not None:
         limit *= _HEAVY
@@ -46,7 +47,7 @@ def underfitting(seen: Observations, limits: Thresholds) -> list[Finding]:
 
 def _remedy(seen: Observations) -> Remedy:
     width = seen.setup.settings.get("width")
-    if width is None:
+    if width is None or width >= _LARGEST_WIDTH:
         return Remedy("use a larger network, less regularization, another lr or more epochs")
-    wider = max(_USUAL_WIDTH, 4 * width)
+    wider = min(max(_USUAL_WIDTH, 4 * width), _LARGEST_WIDTH)
     return Remedy(f"use width: {wider}, less regularization, another lr or more epochs", {"width": wider})

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from hpo.checks.base import note, warn
 from hpo.checks.observations import Observations
-from hpo.checks.remedies import fix
+from hpo.checks.remedies import fix, use
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Remedy
 
@@ -61,7 +61,9 @@ def used_gradient(seen: Observations, limits: Thresholds) -> list[Finding]:
     length = _median(audit.gradient_scale * _enlarged(audit.scale) for audit in seen.audits)
     if length < _CUT and seen.setup.optimizer == "sgd":
         message = f"gradients are clipped to {length:.1e} of their length after backward"
-        remedy = Remedy("set gradient_clip to 1 or remove it", {"gradient_clip": 1.0})
+        remedy = use(
+            seen, "set gradient_clip to 1 or remove it", {"gradient_clip": 1.0}, "remove gradient_clip"
+        )
         return [note("used_gradient", length, _CUT, message, remedy, cause="schedule", confidence=0.8)]
     return []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -44,9 +46,10 @@ def check(
 ) -> None:
     """Check one configuration before you search.
 
-    It runs the checks before training and a short dry run, and prints each check with its value, threshold
-    and remedy. It exits with 1 if a finding is fatal. `hpo doctor` checks this machine, `hpo db check` the
-    data in the database.
+    It first does with each network of your own, in small, what a trial does: a step of training, evaluation,
+    its state written and read back, export. Then it runs the checks before training and a short dry run, and
+    prints each check with its value, threshold and remedy. It exits with 1 if a finding is fatal.
+    `hpo doctor` checks this machine, `hpo db check` the data in the database.
     """
     spec = _spec(study, changes or [])
 
@@ -80,6 +83,8 @@ def _spec(source: str, changes: list[str]) -> StudySpec:
 def _run(
     spec: StudySpec, trial: int | None, epochs: int, images: int, device_name: str, *, quiet: bool
 ) -> tuple[Configuration, DryRun]:
+    from dataclasses import replace
+
     from hpo.cli.console import print_warning
     from hpo.cli.views.check import following
     from hpo.data.datasets import choose_dataset, load_study_images
@@ -90,8 +95,9 @@ def _run(
     from hpo.stages.validate import refuse_impossible
     from hpo.training.cores import divide_threads
     from hpo.training.device import prepare_process, resolve_device
+    from hpo.training.rehearsal import models_of
     from hpo.training.setup import prepare
-    from hpo.trial.dry_run import dry_run
+    from hpo.trial.dry_run import dry_run, rehearse_models
 
     device = resolve_device(device_name)
     prepare_process(divide_threads(1))
@@ -101,7 +107,11 @@ def _run(
     refuse_impossible(spec, dataset)
     if trial is not None and trial >= spec.trials:
         raise UserError(f"study {spec.study} plans trials 0 to {spec.trials - 1}; there is no trial {trial}")
-    drawn = {} if trial is None else sample_slot(spec, trial)
+    # A default that is not among the study's networks is never trained.
+    networks = models_of(spec)
+    drawn = sample_slot(spec, trial) if trial is not None else {}
+    if trial is None and spec.configuration({}).model not in networks:
+        drawn = {"model": networks[0]}
     configuration = spec.configuration({**drawn, "dataset": dataset.name})
     held_out = round(len(dataset.train_labels) * configuration.val_fraction)
     key, split = Key(spec.seed) / "trial" / (trial or 0), split_key(Key(spec.seed))
@@ -111,6 +121,8 @@ def _run(
     short = configuration.model_copy(
         update={"train_images": most, "epochs": min(epochs, configuration.epochs)}
     )
-    with following(short, quiet=quiet) as on_epoch:
-        setup = prepare(short, dataset, key, split, device)
-        return short, dry_run(setup, spec.checks, on_epoch)
+    # What a user's network prints is not the command's result.
+    with redirect_stdout(sys.stderr), following(short, quiet=quiet) as on_epoch:
+        notes = rehearse_models(spec, len(dataset.classes), device)
+        result = dry_run(prepare(short, dataset, key, split, device), spec.checks, on_epoch)
+        return short, replace(result, findings=(*result.findings, *notes))

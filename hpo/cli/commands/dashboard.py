@@ -51,6 +51,9 @@ def dashboard(
     from urllib.parse import quote
 
     from hpo.cli.console import print_warning, stdout
+    from hpo.reporting.figures import give_matplotlib_a_folder
+
+    give_matplotlib_a_folder()
     from hpo.reporting.dashboard.app import Access
     from hpo.reporting.dashboard.headers import is_local
     from hpo.reporting.dashboard.server import make_server

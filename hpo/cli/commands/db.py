@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpo.cli.options import Json, Storage, storage_url
+from hpo.counting import counted
 
 if TYPE_CHECKING:
     from hpo.maintenance.check import Damage
@@ -98,7 +99,8 @@ def backup(
         print_json({"file": str(done.path), "bytes": done.bytes})
     else:
         print_line(
-            f"{done.path}  {done.bytes:,} bytes, verified. To restore it: stop all workers, then copy it back"
+            f"{done.path}  {counted(done.bytes, 'byte')}, verified. To restore it: stop all "
+            "workers, then copy it back"
         )
 
 
@@ -206,9 +208,9 @@ def _verdict(checks: int, problems: list[Damage], remaining: list[Damage], repai
     from hpo.reporting import formatting
 
     if not problems:
-        return f"{formatting.count(checks, 'check')}, no problems"
+        return f"{formatting.counted(checks, 'check')}, no problems"
     repaired = sum(problem.repaired for problem in problems)
-    summary = f"{formatting.count(checks, 'check')}, {formatting.count(len(remaining), 'problem')}"
+    summary = f"{formatting.counted(checks, 'check')}, {formatting.counted(len(remaining), 'problem')}"
     summary += f", {repaired} repaired" if repaired else ""
     if not repair and any(problem.repairable for problem in remaining):
         summary += "; `hpo db check --repair` repairs what it can (back up first: `hpo db backup`)"
@@ -216,14 +218,14 @@ def _verdict(checks: int, problems: list[Damage], remaining: list[Damage], repai
 
 
 def _removable(each: Removable) -> str:
-    idle = "" if each.idle_days is None else f", idle for {each.idle_days:.0f} days"
+    idle = "" if each.idle_days is None else f", idle for {counted(round(each.idle_days), 'day')}"
     size = _size(each.bytes) if each.bytes else ""
     where = f"  {each.path}" if each.path else ""
     return f"{each.kind}  {each.what}{where}  {size}{idle}".rstrip()
 
 
 def _size(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size:,} bytes"
+    return f"{size / 1e6:,.1f} MB" if size >= 100_000 else counted(size, "byte")
 
 
 def _in_percent(begin: Callable[[], Callable[[int], None]]) -> Callable[[int, int], None]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpo.cli.options import Storage, StudyName, storage_url
+from hpo.counting import counted
 
 if TYPE_CHECKING:
     from hpo.maintenance.deletion import Deletable
@@ -55,7 +56,12 @@ def _contents(found: Deletable) -> str:
 
     summary = found.summary
     best = "" if summary.best_value is None else f", best {formatting.accuracy(summary.best_value)}"
-    files = f", and {found.bytes:,} bytes in {' and '.join(map(str, found.folders))}" if found.folders else ""
+    files = (
+        f", and {counted(found.bytes, 'byte')} in {' and '.join(map(str, found.folders))}"
+        if found.folders
+        else ""
+    )
     return (
-        f"{summary.name} with {formatting.count(summary.trials, 'trial')} ({summary.done} done{best}){files}"
+        f"{summary.name} with {formatting.counted(summary.trials, 'trial')} ({summary.done} "
+        f"done{best}){files}"
     )

@@ -29,6 +29,6 @@ def evaluate(
     if looks:
         print_warning(
             f"this is evaluation {looks + 1} on the test images, "
-            f"after {formatting.count(looks, 'other')}: only the first is unbiased"
+            f"after {formatting.counted(looks, 'other')}: only the first is unbiased"
         )
     print_line(f"planned: trial {number} of {study} on the test images; `hpo run {study}` trains it")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpo.cli.options import Json, Storage, StudyName, storage_url
+from hpo.counting import counted
 from hpo.errors import UserError
 
 if TYPE_CHECKING:
@@ -91,10 +92,16 @@ def _print_text(exported: Exported) -> None:
         else f", torch.export program {formatting.accuracy(exported.program_accuracy)}"
     )
     print_line(f"trial {exported.trial} of {exported.study}, {how}  ->  {exported.folder}")
+    recorded = formatting.accuracy(exported.recorded_accuracy)
+    same = {formatting.accuracy(each) for each in (measured.accuracy, exported.program_accuracy)} <= {
+        recorded,
+        formatting.accuracy(None),
+    }
+    why = "" if same else f" (on {exported.recorded_on}; exported files compute on the CPU in fp32)"
     print_line(
         f"{exported.measured_on}_accuracy {formatting.accuracy(measured.accuracy)} "
-        f"on {measured.images:,} images "
-        f"from the exported files{program}; recorded {formatting.accuracy(exported.recorded_accuracy)}"
+        f"on {counted(measured.images, 'image')} "
+        f"from the exported files{program}; recorded {recorded}{why}"
     )
     if exported.no_program:
         print_line(f"no torch.export program: {exported.no_program}")

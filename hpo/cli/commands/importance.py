@@ -67,7 +67,7 @@ def _print_text(found: StudyResults, answers: list[Answer], tenth: dict[str, flo
 
     console = stdout()
     failed = sum(map(found.failed, found.trials))
-    trials = formatting.count(len(found.trials), "trial")
+    trials = formatting.counted(len(found.trials), "trial")
     console.print(Text(printable(f"{found.spec.study}  {trials}, {failed} of which failed or did not learn")))
     if not answers:
         console.print("too few finished trials to tell what matters")

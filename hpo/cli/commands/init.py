@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from hpo.counting import counted
+
 if TYPE_CHECKING:
     from hpo.config.template import Images, Length
 
@@ -121,7 +123,7 @@ def _default_images() -> str:
     from hpo.data.cifar10 import found_on_disk
     from hpo.settings import settings
 
-    on_disk = found_on_disk(settings().data.expanduser().absolute()) is not None
+    on_disk = found_on_disk(settings().data.absolute()) is not None
     return "cifar10" if on_disk else "synthetic"
 
 
@@ -133,6 +135,7 @@ def _images(name: str) -> Images:
     from hpo.data.folder import folder_source, list_images
     from hpo.errors import UserError
     from hpo.files import is_utf8
+    from hpo.settings import expanded
 
     name = name.strip()
     if name == "cifar10":
@@ -140,7 +143,7 @@ def _images(name: str) -> Images:
     classes = len(synthetic.CLASSES)
     if name == "synthetic":
         return Images("synthetic", available=synthetic.TRAIN_PER_CLASS * classes, classes=classes)
-    root = Path(name).expanduser().absolute()
+    root = expanded(Path(name)).absolute()
     if not is_utf8(root):
         raise UserError(f"a study file cannot hold the path {os.fsencode(root)!r}, which is not UTF-8")
     found = folder_source(root)
@@ -166,7 +169,7 @@ def _plan(how_long: float | Length, images: Images) -> tuple[Length, str, str]:
     work = length.work(images)
     about = formatting.duration(work / speed)
     comment = (
-        f"Duration: about {about}, less if trials are stopped early: {work:,} images\n"
+        f"Duration: about {about}, less if trials are stopped early: {counted(work, 'image')}\n"
         f"(trials x epochs x images) at {speed:,.0f} images/s, this machine's speed if nothing else runs."
     )
     return length, about, comment
@@ -176,6 +179,6 @@ def _report(file: Path, length: Length, about: str) -> None:
     from hpo.cli.console import printable, stdout
     from hpo.reporting import formatting
 
-    size = f"{formatting.count(length.trials, 'trial')}, {formatting.count(length.epochs, 'epoch')} each"
+    size = f"{formatting.counted(length.trials, 'trial')}, {formatting.counted(length.epochs, 'epoch')} each"
     stdout().print(printable(f"{file}  {size}, about {about} on this machine"), soft_wrap=True)
     stdout().print(printable(f"hpo run {shlex.quote(str(file))}"), soft_wrap=True)

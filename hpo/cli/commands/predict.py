@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from hpo.cli.options import Device, Json
+from hpo.counting import counted
 from hpo.errors import DataError, UserError
 
 if TYPE_CHECKING:
@@ -89,17 +90,23 @@ class _Tally:
         """Print notes and warnings; raises ``DataError`` if an image could not be used."""
         from hpo.cli.console import print_warning, stderr
         from hpo.data.walk import left_out_sentence
+        from hpo.escaping import one_line
+        from hpo.files import path_text
 
         for warning in (*left_out_sentence(self._left_out), *self._survey.sentences()):
             print_warning(warning)
         if self._resized:
-            note = f"resized {self._resized:,} of {count:,} images to 32 x 32, whatever their aspect ratio"
+            note = (
+                f"resized {self._resized:,} of {counted(count, 'image')} to 32 x 32, whatever "
+                "their aspect ratio"
+            )
             stderr().print(note, style="dim", soft_wrap=True)
         if self._unreadable:
-            listed = "".join(f"\n  {each.path}: {each.reason}" for each in self._unreadable[:_SHOWN])
+            shown = [f"{path_text(each.path)}: {each.reason}" for each in self._unreadable[:_SHOWN]]
+            listed = "".join(f"\n  {one_line(each)}" for each in shown)
             more = len(self._unreadable) - _SHOWN
             listed += f"\n  and {more:,} more" if more > 0 else ""
-            raise DataError(f"{len(self._unreadable):,} of {count:,} images cannot be used:{listed}")
+            raise DataError(f"{len(self._unreadable):,} of {counted(count, 'image')} cannot be used:{listed}")
 
 
 _SHOWN = 10
@@ -107,12 +114,14 @@ _OBJECT = ("image", "label", "probability", "top", "size")
 
 
 def _object(prediction: Prediction) -> Row:
+    from hpo.files import path_text
+
     top = [
         {"label": label, "probability": probability}
         for label, probability in zip(prediction.labels, prediction.probabilities, strict=True)
     ]
     first = prediction.labels[0], prediction.probabilities[0]
-    return (str(prediction.path), *first, top, list(prediction.size))
+    return (path_text(prediction.path), *first, top, list(prediction.size))
 
 
 def _header(shown: int) -> list[str]:
@@ -121,5 +130,10 @@ def _header(shown: int) -> list[str]:
 
 
 def _flat(prediction: Prediction, shown: int) -> Row:
+    from hpo.files import path_text
+
     pairs = zip(prediction.labels[:shown], prediction.probabilities[:shown], strict=True)
-    return (str(prediction.path), *(each for label, share in pairs for each in (label, round(share, 4))))
+    return (
+        path_text(prediction.path),
+        *(each for label, share in pairs for each in (label, round(share, 4))),
+    )

@@ -44,6 +44,7 @@ def repeat(
             if not as_json:
                 print_line(_epoch(each, repeated.epochs))
     assert result is not None
+    reason = "" if result.matches else repeated.explanation()
     if as_json:
         print_json(
             {
@@ -51,12 +52,15 @@ def repeat(
                 "number": number,
                 "matches": result.matches,
                 **asdict(result),
+                "reason": reason or None,
                 "differs_from_then": [asdict(each) for each in repeated.differences],
                 "epochs": [asdict(each) for each in epochs],
             }
         )
     else:
-        print_line(_result(repeated, epochs, result))
+        print_line(_result(repeated, epochs, result, reason))
+        if reason:
+            print_line(reason)
     raise typer.Exit(0 if result.matches else 1)
 
 
@@ -72,7 +76,7 @@ def _print_start(repeated: Repeat) -> None:
     if not repeated.differences:
         print_line("code, packages, processor, threads, precision and images are the same as then")
     if repeated.epochs < repeated.configuration.epochs:
-        done = f"{repeated.epochs} of {formatting.count(repeated.configuration.epochs, 'epoch')}"
+        done = f"{repeated.epochs} of {formatting.counted(repeated.configuration.epochs, 'epoch')}"
         print_line(f"it ended after {done}: these are trained again")
 
 
@@ -84,13 +88,13 @@ def _epoch(epoch: RepeatedEpoch, epochs: int) -> str:
     return f"epoch {epoch.epoch} of {epochs}  val_accuracy {accuracy}  {differences or 'the same'}"
 
 
-def _result(repeated: Repeat, epochs: list[RepeatedEpoch], result: Repetition) -> str:
+def _result(repeated: Repeat, epochs: list[RepeatedEpoch], result: Repetition, reason: str) -> str:
     from hpo.reporting import formatting
 
     first = next((epoch for epoch in epochs if epoch.differences), None)
     if result.matches:
         weights = f" and the weights ({str(result.weights_now)[:12]})" if result.same_weights else ""
-        return f"matches bit for bit: {formatting.count(len(epochs), 'epoch')}{weights}"
+        return f"matches bit for bit: {formatting.counted(len(epochs), 'epoch')}{weights}"
     if first is None:
         return (
             f"does not match: the curve is the same, the weights are not ({str(result.weights_then)[:12]} -> "
@@ -98,7 +102,9 @@ def _result(repeated: Repeat, epochs: list[RepeatedEpoch], result: Repetition) -
         )
     last = repeated.trial.curve[len(epochs) - 1]
     why = (
-        "see the differences above"
+        "the reason is below"
+        if reason
+        else "see the differences above"
         if repeated.differences
         else "nothing that hpo records explains the difference"
     )

@@ -45,13 +45,16 @@ def report(
     theme. The study may still be running.
     """
     from hpo.cli.console import print_line
+    from hpo.reporting.figures import give_matplotlib_a_folder
+
+    give_matplotlib_a_folder()
     from hpo.reporting.report.build import make_report
 
     wanted = form or (
         "md" if output is not None and output.suffix.lower() in (".md", ".markdown") else "html"
     )
     place = output or Path(f"{file_name(study)}-report.{wanted}")
-    folder = place.with_name(f"{place.stem}-pictures")
+    folder = place.parent / f"{place.stem}-pictures"
     with_folder = wanted == "md" and pictures
     _refuse_existing(place, folder if with_folder else None, force)
     built = make_report(storage_url(storage), study, wanted, folder.name if with_folder else "")

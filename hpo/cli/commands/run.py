@@ -60,8 +60,8 @@ def run(
     Run the same study again to resume it: finished trials are kept, and only the rest is trained.
 
     The exit code is 0 if all trials are over, at least one is complete and none failed; 3 if all are over,
-    but some failed or none is complete; 1 if trials are left, 2 for wrong input, 130 or 143 after Ctrl-C or
-    SIGTERM. Pruned trials did not fail.
+    but some failed or none is complete; 1 if trials are left, 2 for wrong input, 130, 143 or 129 after
+    Ctrl-C, SIGTERM or SIGHUP, 141 when the reader of the output has left. Pruned trials did not fail.
     """
     from hpo.config.parsing.load import load_study
     from hpo.errors import UnknownStudyError
@@ -72,6 +72,7 @@ def run(
     except UnknownStudyError as error:
         raise UnknownStudyError(f"{error}{_hint_if_in_database(url, study)}") from None
 
+    from hpo.cli.output import saying_what_is_saved
     from hpo.cli.views.notices import print_advice
     from hpo.cli.views.run import JsonRunView, RunView
     from hpo.config.parsing.sections import read_tags
@@ -83,7 +84,7 @@ def run(
     offered = read_tags(tags)
     count = 0 if cluster else _local_workers(workers, device, spec.trials)
     view = JsonRunView(url) if as_json else RunView(url)
-    with view:
+    with saying_what_is_saved("run the command again to resume"), view:
         if cluster:
             summary = run_on_ray(spec, url, workers=cluster, device=device, tags=offered, on_event=view.show)
         else:

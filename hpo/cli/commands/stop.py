@@ -35,7 +35,7 @@ def stop(
             while left:
                 time.sleep(_POLL_SECONDS)
                 left = control.at_work(store, study_id)
-    workers = formatting.count(left, "worker")
+    workers = formatting.counted(left, "worker")
     rest = f"{workers} will save and stop within seconds: hpo status {study}" if left else "no worker runs it"
     typer.echo(f"{study} {state}; {rest}")
 

@@ -53,6 +53,9 @@ def submit(
         return
     done = f", {now.done} of them done" if now.done else ""
     needs = f", needs {' and '.join(spec.needs)}" if spec.needs else ""
-    line = f"{spec.study}  {formatting.count(now.total, 'trial')}{done}, priority {submitted.priority}{needs}"
+    line = (
+        f"{spec.study}  {formatting.counted(now.total, 'trial')}{done}, priority {submitted.priority}{needs}"
+    )
     print_line(f"{line}, on {submitted.origin}")
-    print_line(f"`hpo worker` trains it; `hpo status {spec.study} --watch` shows its progress")
+    allow = f"HPO_ALLOWED_MODELS={','.join(spec.packages)} " if spec.packages else ""
+    print_line(f"`{allow}hpo worker` trains it; `hpo status {spec.study} --watch` shows its progress")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpo.cli.options import Json, Storage, storage_url
+from hpo.counting import counted
 
 if TYPE_CHECKING:
     from hpo.maintenance.transfer.exporting import Moved
@@ -37,7 +38,7 @@ def export_study(
     if as_json:
         print_json({**asdict(moved), "file": str(output)})
         return
-    size = f" ({output.stat().st_size:,} bytes)" if output.is_file() else ""
+    size = f" ({counted(output.stat().st_size, 'byte')})" if output.is_file() else ""
     print_line(f"{_summary(moved)}  ->  {output}{size}")
     if moved.running:
         print_line(
@@ -74,7 +75,10 @@ def import_study(
         print_json({**asdict(moved), "file": str(file)})
         return
     print_line(f"{_summary(moved)}  <-  {file}")
-    print_line(f"read back from the database: all {sum(moved.rows.values()):,} rows match the file")
+    print_line(
+        "read back from the database: all "
+        f"{counted(sum(moved.rows.values()), 'row matches', 'rows match')} the file"
+    )
     if moved.running:
         print_line(f"{_trials(moved.running)} running at the export; the next worker resumes")
 
@@ -84,12 +88,12 @@ def _summary(moved: Moved) -> str:
 
     states = ", ".join(f"{count:,} {_STATES.get(state, state)}" for state, count in moved.states.items())
     epochs = moved.rows.get("hpo_epoch.jsonl", 0)
-    trials = formatting.count(moved.trials, "trial")
-    return f"{moved.study}  {trials} ({states}), {formatting.count(epochs, 'epoch')}"
+    trials = formatting.counted(moved.trials, "trial")
+    return f"{moved.study}  {trials} ({states}), {formatting.counted(epochs, 'epoch')}"
 
 
 _STATES = {"fail": "failed"}
 
 
 def _trials(count: int) -> str:
-    return "1 trial was" if count == 1 else f"{count} trials were"
+    return counted(count, "trial was", "trials were")

@@ -66,13 +66,14 @@ def worker(
 ) -> None:
     """Train the trials of all open studies, or of those named.
 
-    Serves studies by priority, then those with the fewest workers. On SIGTERM or Ctrl-C it saves and releases
-    its trials, so that other workers can resume them, and exits with 143 or 130. With --until-idle it exits
-    with 0, with 1 if a study could not be served, or with 3 if trials failed here.
+    Serves studies by priority, then those with the fewest workers. On SIGTERM, SIGHUP or Ctrl-C it saves and
+    releases its trials, so that other workers can resume them, and exits with 143, 129 or 130. With
+    --until-idle it exits with 0, with 1 if a study could not be served, or with 3 if trials failed here.
     """
     import sys
 
     from hpo.cli.console import data_output
+    from hpo.cli.output import saying_what_is_saved
     from hpo.cli.views.lines import WorkerLog
     from hpo.cli.views.notices import default_workers, warn_if_oversubscribed
     from hpo.config.parsing.sections import read_tags
@@ -89,7 +90,8 @@ def worker(
     )  # fmt: skip
     as_json = log_format is LogFormat.JSON
     log = WorkerLog(data_output() if as_json else sys.stdout, as_json=as_json)
-    with _with_metrics(log.show, metrics_host, metrics_port) as on_event:
+    saved = saying_what_is_saved("other workers can resume them")
+    with saved, _with_metrics(log.show, metrics_host, metrics_port) as on_event:
         summary = serve_studies(order, on_event)
     log.end(summary)
     raise typer.Exit(summary.exit_code)

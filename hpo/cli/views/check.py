@@ -17,7 +17,7 @@ from hpo.cli.console import printable, stderr, stdout, to_json
 from hpo.cli.views.tables import SEVERITY_STYLES
 from hpo.cli.views.trial import layers_table, number_cell
 from hpo.config.configuration import Configuration
-from hpo.records import EpochResult, Finding
+from hpo.records import EpochResult, Finding, stored
 from hpo.reporting import formatting
 from hpo.trial.dry_run import DryRun
 
@@ -69,7 +69,7 @@ def as_json(configuration: Configuration, result: DryRun) -> str:
         {
             "configuration": configuration.applicable(),
             "steps": result.steps,
-            "curve": [asdict(epoch) for epoch in result.curve],
+            "curve": [stored(epoch) for epoch in result.curve],
             "findings": [asdict(finding) for finding in result.findings],
             "layers": asdict(result.layers, dict_factory=_named) if result.layers else None,
             "verdict": asdict(result.verdict),
@@ -83,7 +83,7 @@ def _named(items: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _heading(configuration: Configuration, result: DryRun) -> Text:
-    trained = formatting.count(result.steps, "step")
+    trained = formatting.counted(result.steps, "step")
     last = f", val_accuracy {formatting.accuracy(result.curve[-1].val_accuracy)}" if result.curve else ""
     return Text.assemble(
         (f"{configuration.model} on {configuration.dataset}", "bold"),

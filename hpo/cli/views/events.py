@@ -39,18 +39,18 @@ def describe(event: Any) -> str:
 
 @describe.register
 def _(event: StudyReady) -> str:
-    threads = formatting.count(event.threads_per_worker, "thread")
-    workers = formatting.count(event.workers, "worker")
-    trials = formatting.count(event.trials_total, "trial")
+    threads = formatting.counted(event.threads_per_worker, "thread")
+    workers = formatting.counted(event.workers, "worker")
+    trials = formatting.counted(event.trials_total, "trial")
     lines = [
         f"{event.study}  {trials}, {workers} with {threads} each on {event.device}, {event.precision}",
         event.origin,
     ]
     if event.trials_done:
-        done, left = formatting.count(event.trials_done, "trial"), event.trials_total - event.trials_done
+        done, left = formatting.counted(event.trials_done, "trial"), event.trials_total - event.trials_done
         lines.append(f"resuming: {done} done, {left} left")
     if event.reclaimed:
-        lines.append(f"reclaimed {formatting.count(event.reclaimed, 'trial')} from workers that died")
+        lines.append(f"reclaimed {formatting.counted(event.reclaimed, 'trial')} from workers that died")
     lines += [f"warning: {warning}" for warning in event.warnings]
     return "\n".join(lines)
 
@@ -58,7 +58,9 @@ def _(event: StudyReady) -> str:
 @describe.register
 def _(event: TrialStarted) -> str:
     values = formatting.hyperparameters(event.configuration)
-    return f"{'resumes' if event.resumed else 'starts'}: {formatting.count(event.epochs, 'epoch')}, {values}"
+    return (
+        f"{'resumes' if event.resumed else 'starts'}: {formatting.counted(event.epochs, 'epoch')}, {values}"
+    )
 
 
 @describe.register
@@ -105,15 +107,15 @@ def _(event: LeaseLost) -> str:
 @describe.register
 def _(event: ClusterJoined) -> str:
     hosts = ", ".join(event.hosts[:_HOSTS]) + (" ..." if len(event.hosts) > _HOSTS else "")
-    nodes, workers = formatting.count(len(event.hosts), "node"), formatting.count(event.workers, "worker")
-    gpus = formatting.count(event.idle_gpus, "GPU")
+    nodes, workers = formatting.counted(len(event.hosts), "node"), formatting.counted(event.workers, "worker")
+    gpus = formatting.counted(event.idle_gpus, "GPU")
     idle = f"; {gpus} unused: see --gpus-per-worker" if event.idle_gpus else ""
     return f"Ray on {nodes} ({hosts}): {workers} with {event.each} each{idle}"
 
 
 @describe.register
 def _(event: WorkersWaiting) -> str:
-    workers = formatting.count(event.workers, "worker")
+    workers = formatting.counted(event.workers, "worker")
     return f"{event.waiting} of {workers} still waiting for room on the Ray cluster"
 
 
@@ -138,7 +140,7 @@ def _(event: DatabaseRetried) -> str:
 @describe.register
 def _(event: WorkerReady) -> str:
     tags = f", tags {', '.join(event.tags)}" if event.tags else ""
-    return f"ready on {event.device} with {formatting.count(event.threads, 'thread')}{tags}"
+    return f"ready on {event.device} with {formatting.counted(event.threads, 'thread')}{tags}"
 
 
 @describe.register

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from hpo.cli.console import finite, printable
 from hpo.cli.views.events import describe
 from hpo.cli.views.progress import RunProgress
+from hpo.counting import counted
 from hpo.events import (
     TRIALS_FAILED,
     ClusterJoined,
@@ -68,7 +69,7 @@ class Lines:
         total = self._progress.ready.trials_total if self._progress.ready else 0
         left = self._progress.seconds_left()
         time_left = f", about {formatting.duration(left)} left" if left else ""
-        return f"{self._progress.done} of {total} trials{time_left}"
+        return f"{self._progress.done} of {counted(total, 'trial')}{time_left}"
 
 
 class JsonLines:
@@ -136,7 +137,7 @@ class WorkerLog:
             message += f"; not served: {', '.join(summary.skipped)}"
         if summary.failed:
             message += (
-                f"; {formatting.count(summary.failed, 'trial')} failed, most often: {summary.most_failed}"
+                f"; {formatting.counted(summary.failed, 'trial')} failed, most often: {summary.most_failed}"
             )
         self._write(level, "ended", "", None, "", message, asdict(summary))
 

@@ -18,6 +18,7 @@ from hpo.cli.console import printable
 from hpo.cli.views.events import describe
 from hpo.cli.views.progress import RunningTrial, RunProgress
 from hpo.cli.views.tables import SEVERITY_STYLES
+from hpo.counting import counted
 from hpo.events import (
     ClusterJoined,
     DatabaseAway,
@@ -141,7 +142,7 @@ def _bar(progress: RunProgress, ready: StudyReady) -> Table:
     left = progress.seconds_left()
     grid.add_row(
         ProgressBar(total=ready.trials_total, completed=progress.done, width=36),
-        Text(f"{progress.done} of {ready.trials_total} trials", "bold"),
+        Text(f"{progress.done} of {counted(ready.trials_total, 'trial')}", "bold"),
         Text("" if left is None else f"about {formatting.duration(left)} left"),
         Text(f"{progress.images_per_second:,.0f} images/s" if progress.rates else "", "dim"),
     )

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from hpo.cli.console import finite, printable
 from hpo.config.parsing.yaml_tree import resolve
 from hpo.errors import QueryError
+from hpo.escaping import markdown, one_line
 from hpo.reporting.formatting import spreadsheet_cell
 
 Row = tuple[Any, ...]
@@ -81,10 +82,10 @@ def write_csv(stream: TextIO, columns: Sequence[str], rows: Iterator[Row]) -> No
 
 def write_markdown(stream: TextIO, columns: Sequence[str], rows: Iterator[Row]) -> None:
     """Write a Markdown table."""
-    stream.write(f"| {' | '.join(map(_markdown, columns))} |\n")
+    stream.write(f"| {' | '.join(map(markdown, columns))} |\n")
     stream.write(f"|{'|'.join('---' for _ in columns)}|\n")
     for row in rows:
-        stream.write(f"| {' | '.join(_markdown(_cell(value)) for value in row)} |\n")
+        stream.write(f"| {' | '.join(markdown(_cell(value)) for value in row)} |\n")
 
 
 WRITERS: dict[str, Writer] = {
@@ -130,12 +131,8 @@ def _write_records(stream: TextIO, names: Sequence[str], rows: Iterator[Row]) ->
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return printable(f"{value:.6g}" if isinstance(value, float) else str(value)).replace("\n", "\\n")
+    return one_line(f"{value:.6g}" if isinstance(value, float) else str(value))
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _markdown(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

@@ -36,6 +36,8 @@ def print_ending(
     stages = stages_status(engine, summary.study).stages
     console.print()
     console.print(_headline(summary, next((each.stage for each in stages if not each.trials), None)))
+    for warning in summary.warnings:
+        console.print(Text(printable(f"warning: {warning}"), "yellow"), soft_wrap=True)
     if leaders:
         console.print()
         console.print(leaderboard_table(leaders, console.width))
@@ -56,7 +58,7 @@ def print_ending(
 
 
 def _print_failure(console: Console, failure: FrequentFailure, study: str, storage_url: str) -> None:
-    trials = formatting.count(failure.trials, "trial")
+    trials = formatting.counted(failure.trials, "trial")
     headline = (
         f"{trials} failed" if failure.state == "failed" else f"no trial is complete: {trials} ended early"
     )
@@ -88,15 +90,16 @@ def _print_again(console: Console, command: Sequence[str]) -> None:
 
 def _headline(summary: RunSummary, ended_at: str | None) -> Text:
     """``ended_at`` is the first stage that the results of earlier stages made unnecessary."""
-    trials = formatting.count(summary.total, "trial")
+    trials = formatting.counted(summary.total, "trial")
     if summary.finished == summary.total:
-        outcome = f"ended before stage {ended_at}, after {trials}" if ended_at else f"all {trials} are done"
+        everything = "its only trial is" if summary.total == 1 else f"all {trials} are"
+        outcome = f"ended before stage {ended_at}, after {trials}" if ended_at else f"{everything} done"
         return Text.assemble(
             (printable(summary.study), "bold"), printable(f"  {outcome}"),
             (f"  ({formatting.duration(summary.seconds)})", "dim"),
         )  # fmt: skip
     why = "stopped" if summary.interrupted or summary.stopped else "ended early"
-    done = f"{summary.finished} of {formatting.count(summary.total, 'trial')} of {printable(summary.study)}"
+    done = f"{summary.finished} of {formatting.counted(summary.total, 'trial')} of {printable(summary.study)}"
     resume = "are done; run it again to resume the others"
     return Text.assemble((f"{why}: ", "bold yellow"), f"{done} {resume}")
 

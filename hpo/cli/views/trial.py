@@ -17,6 +17,7 @@ from hpo.checks.causes import CAUSES, HEALTHY
 from hpo.cli.console import print_title, printable, stdout
 from hpo.cli.views.live import STATE_STYLES
 from hpo.cli.views.tables import SEVERITY_STYLES, table_that_fits
+from hpo.counting import counted
 from hpo.queries.trial import Attempt, TrialDetail
 from hpo.records import EpochResult, Finding, LayerStatistics, stored
 from hpo.reporting import formatting
@@ -65,7 +66,7 @@ def trial_as_dict(trial: TrialDetail, weights: Path | None) -> dict[str, Any]:
 
 
 def _heading(trial: TrialDetail) -> Text:
-    facts = [f"{formatting.count(trial.parameters, 'parameter')}"] if trial.parameters else []
+    facts = [f"{formatting.counted(trial.parameters, 'parameter')}"] if trial.parameters else []
     facts += [formatting.duration(trial.seconds)] if trial.seconds else []
     facts += [f"{trial.images_per_second:,.0f} images/s"] if trial.images_per_second else []
     value = f"  val_accuracy {formatting.accuracy(trial.value)}" if trial.state == "complete" else ""
@@ -141,7 +142,8 @@ def _curve(curve: Sequence[EpochResult], best_epoch: int | None, width: int) -> 
     table = table_that_fits(columns, width, left=())
     if len(shown) < len(curve):
         table.caption = (
-            f"{len(shown)} of {len(curve)} epochs; all of them: `hpo show --json`, or the view curves"
+            f"{len(shown)} of {counted(len(curve), 'epoch')}; all of them: `hpo show "
+            "--json`, or the view curves"
         )
         table.caption_justify, table.caption_style = "left", "dim"
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hpo.counting import counted
 from hpo.storage.revision import HEAD
 from hpo.storage.schema import SchemaState
 from hpo.storage.url import parse_url, place
@@ -16,7 +17,7 @@ def plan(url: str, state: SchemaState) -> str:
         studies = (
             "study stays unchanged"
             if state.optuna_studies == 1
-            else f"{state.optuna_studies:,} studies stay unchanged"
+            else f"{counted(state.optuna_studies, 'study stays', 'studies stay')} unchanged"
         )
         ours = f"hpo's tables and views (schema {HEAD})"
         return f"add {ours} to {where}, next to those of Optuna, whose {studies}"

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from hpo.cli.console import printable, stdout
 from hpo.cli.database import results
+from hpo.cli.output import check_reader
 from hpo.cli.views.live import draw
 from hpo.cli.views.progress import RunningTrial, RunProgress
 from hpo.errors import StorageError
@@ -69,13 +70,16 @@ def _as_lines(_console: Console, snapshots: Iterator[StudyNow | str]) -> None:
         if line != last:
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
+        check_reader()  # of `| head -1`: the next line may be hours away
         last = line
 
 
 def view(now: StudyNow, clock: Callable[[], float] = time.monotonic) -> RenderableType:
     """Return the study as `hpo run` draws it, with the latest findings."""
     summary, progress = now.status.summary, progress_of(now, clock)
-    title = Text.assemble((printable(summary.name), "bold"), f"  {formatting.count(summary.trials, 'trial')}")
+    title = Text.assemble(
+        (printable(summary.name), "bold"), f"  {formatting.counted(summary.trials, 'trial')}"
+    )
     if summary.stopped_at is not None:
         title.append("  stopped; `hpo resume` resumes it", "yellow")
     elif not now.running and summary.done < summary.trials:
@@ -94,7 +98,7 @@ def one_line(now: StudyNow) -> str:
     best = ""
     if summary.best_value is not None:
         best = f", best {formatting.accuracy(summary.best_value)} (trial {now.status.best_number})"
-    done = f"{summary.done} of {formatting.count(summary.trials, 'trial')} done"
+    done = f"{summary.done} of {formatting.counted(summary.trials, 'trial')} done"
     return f"{summary.name}  {done}: {counts or 'no trial started'}{best}"
 
 

@@ -13,6 +13,7 @@ from hpo.config.methods import Pruner, options_of
 from hpo.config.parsing.space import distribution_text
 from hpo.config.parsing.yaml_tree import Place
 from hpo.config.space import Choice, Distribution, Integer, Scalar
+from hpo.counting import counted
 from hpo.errors import Problem
 
 Values = Mapping[str, Any]
@@ -42,7 +43,8 @@ RULES: tuple[Rule, ...] = (
         ("warmup_epochs", "epochs"),
         lambda v: bool(v["warmup_epochs"] > v["epochs"]),
         lambda v: (
-            f"a warm-up of {v['warmup_epochs']:g} epochs is longer than the training ({v['epochs']} epochs)"
+            f"a warm-up of {counted(v['warmup_epochs'], 'epoch')} is longer than the training "
+            f"({counted(v['epochs'], 'epoch')})"
         ),
     ),
     Rule(
@@ -252,9 +254,9 @@ def grid_problems(draft: Draft) -> list[Problem]:
             message = f"sampler: grid cannot enumerate {distribution_text(distribution)}"
             problems.append(draft.place(name).problem(name, message, "use choice or int, or sampler: random"))
     if points > MAX_GRID and not problems:
-        size = f"{points:,}" if math.log10(points) < 12 else "more than 1e12"
+        size = counted(points, "point") if math.log10(points) < 12 else "more than 1e12 points"
         last = next(reversed(draft.space))
-        message = f"the grid has {size} points, more than {MAX_GRID:,}"
+        message = f"the grid has {size}, more than {MAX_GRID:,}"
         problems.append(draft.place(last).problem("space", message, "use sampler: random"))
     return problems
 
@@ -289,14 +291,17 @@ def pruner_problems(pruner: PrunerGiven, draft: Draft) -> list[Problem]:
     if name not in Pruner.model_fields or "epochs" in draft.unreadable:
         return []
     fields = options_of(Pruner)[name]
-    longest = max(draft.space["epochs"].extremes()) if "epochs" in draft.space else draft.constant("epochs")
+    longest: Any = (
+        max(draft.space["epochs"].extremes()) if "epochs" in draft.space else draft.constant("epochs")
+    )
     for option, later in _FIRST_COMPARISON.items():
         if option not in fields:
             continue
         value = options.get(option, fields[option].default)
         if value + later >= longest:
             message = (
-                f"{name} would never stop a trial: {option} is {value}, and trials have {longest} epochs"
+                f"{name} would never stop a trial: {option} is {value}, and trials have "
+                f"{counted(longest, 'epoch')}"
             )
             return [pruner.place.problem("pruner", message, f"lower {option} or raise epochs")]
     return []

@@ -16,6 +16,7 @@ from hpo.config.parsing.space import distribution_text
 from hpo.config.parsing.yaml_tree import MappingNode, Node, ScalarNode, SequenceNode
 from hpo.config.space import Scalar
 from hpo.config.suggestions import did_you_mean
+from hpo.counting import counted
 from hpo.errors import Problem, UserError
 
 NAMED_CHOICES: dict[str, type[NamedChoice]] = {"sampler": Sampler, "pruner": Pruner}
@@ -151,7 +152,10 @@ def first_problems(
         hint = "leave it out, or use another sampler"
         return [node.place.problem("first", "would replace points of the grid", hint)]
     if trials is not None and len(first) > trials:
-        message = f"has {len(first)} configurations, more than the {trials} trials to start with"
+        message = (
+            f"has {counted(len(first), 'configuration')}, more than the "
+            f"{counted(trials, 'trial')} to start with"
+        )
         return [node.place.problem("first", message, "raise trials")]
     return []
 

@@ -14,6 +14,7 @@ from hpo.config.parsing.sections import NAMED_CHOICES, choice_field, read_choice
 from hpo.config.parsing.yaml_tree import MappingNode, Node, Place, ScalarNode, SequenceNode
 from hpo.config.study import RESERVED, STAGE_PATTERN, ConfirmationSettings, StageSpec
 from hpo.config.suggestions import did_you_mean
+from hpo.counting import counted
 from hpo.errors import Problem
 
 _EXAMPLE = "e.g. - {name: coarse, trials: 20, epochs: 2}"
@@ -142,7 +143,8 @@ def _misplaced(stage: StageSpec, before: list[StageSpec], place: Place) -> list[
         found = sum(each.planned for each in before)
         if found < stage.confirm.top:
             message = (
-                f"{stage.name} confirms the best {stage.confirm.top}, but only {found} trials come before it"
+                f"{stage.name} confirms the best {stage.confirm.top}, but only "
+                f"{counted(found, 'trial comes', 'trials come')} before it"
             )
             problems.append(
                 place.problem("stages", message, f"top: {found} or less" if found else "search first")
@@ -164,7 +166,11 @@ def _without_results(stage: StageSpec, before: list[StageSpec], place: Place) ->
     most = min(found, stage.planned)
     if stage.kind == "confirm" or stage.carry <= most:
         return []
-    what = f"it has {most} trials" if most < found else f"only {found} trials come before it"
+    what = (
+        f"it has {counted(most, 'trial')}"
+        if most < found
+        else f"only {counted(found, 'trial comes', 'trials come')} before it"
+    )
     message = f"{stage.name} starts with the best {stage.carry}, but {what}"
     return [place.problem("stages", message, f"carry: {most} or less")]
 

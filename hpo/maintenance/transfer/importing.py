@@ -50,7 +50,7 @@ def import_study(url: str, path: Path, name: str | None = None) -> Moved:
     A trial that was running waits here for a worker. Raises ``StudyExportError`` if the file is damaged or
     newer, ``UserError`` if the name is taken; the database is then as it was.
     """
-    if name is not None and not NAME_PATTERN.match(name):
+    if name is not None and not NAME_PATTERN.fullmatch(name):
         raise UserError(
             f"{name!r} is not a valid study name: use letters and digits, and . _ - after the first character"
         )

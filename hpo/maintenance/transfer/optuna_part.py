@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, select
 
 from hpo.errors import StudyExportError
+from hpo.storage.optuna.storage import quiet_optuna
 from hpo.storage.tables import TRIALS
 
 Row = dict[str, Any]
@@ -58,7 +59,8 @@ def read_trials(
 def create_study(storage: RDBStorage, row: Mapping[str, Any]) -> int:
     """Create the study and return its id."""
     directions = [StudyDirection[name] for name in row["directions"]]
-    study_id = storage.create_new_study(directions, row["name"])
+    with quiet_optuna():
+        study_id = storage.create_new_study(directions, row["name"])
     for name, value in row["user_attrs"].items():
         storage.set_study_user_attr(study_id, name, value)
     for name, value in row["system_attrs"].items():

@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Lock, Thread
 from typing import Any, Generic, TypeVar
 
@@ -16,7 +17,7 @@ from sqlalchemy import Engine
 from hpo.artifacts import store
 from hpo.diagnosis.findings import study_findings
 from hpo.diagnosis.trials import study_results
-from hpo.errors import HpoError, StorageError, UserError
+from hpo.errors import ArtifactError, HpoError, StorageError, UserError
 from hpo.queries.study import StudyOverview, study_overview
 from hpo.queries.trial import TrialDetail, trial_detail, trial_place, trials_with_layers
 from hpo.reporting.figures import interactive
@@ -164,7 +165,7 @@ def _trial_notes(overview: StudyOverview) -> dict[int, str]:
 
 def _pictures(overview: StudyOverview, layers: set[int]) -> dict[int, list[dict[str, Any]]]:
     best = {trial.number for trial in best_trials(overview)}
-    with_filters = {number for number in best if store.find(overview.uid, number)}
+    with_filters = {number for number in best if _kept_weights(overview.uid, number)}
     now = f"{int(time.time()):x}"
     pictures = {}
     for trial in overview.trials:
@@ -177,6 +178,13 @@ def _pictures(overview: StudyOverview, layers: set[int]) -> dict[int, list[dict[
             kinds.append(FILTERS)
         pictures[trial.number] = [_artifact(kind, version) for kind in kinds]
     return pictures
+
+
+def _kept_weights(study_uid: str, number: int) -> Path | None:
+    try:
+        return store.find(study_uid, number)
+    except ArtifactError:  # another user's: a page without this picture
+        return None
 
 
 def _artifact(kind: str, version: str) -> dict[str, Any]:
@@ -217,7 +225,7 @@ def _figure(kind: str, trial: TrialDetail) -> Figure | None:
     if kind == LAYERS and trial.layers:
         return layer_health(trial)
     if kind == FILTERS:
-        folder = store.find(trial.study_uid, trial.number)
+        folder = _kept_weights(trial.study_uid, trial.number)
         weights = None if folder is None else first_layer(folder)
         return None if weights is None else first_layer_filters(weights)
     return None

@@ -12,6 +12,7 @@ from ipaddress import IPv6Network
 from threading import Lock
 from urllib.parse import parse_qsl, quote, urlencode
 
+from hpo.counting import counted
 from hpo.errors import UserError
 from hpo.reporting.dashboard.wsgi import Environ, Headers, StartResponse, WsgiApp, answer
 
@@ -42,7 +43,7 @@ def checked_token(token: str) -> str:
     """Return the token; raise ``UserError`` if it is short or cannot be part of a link."""
     if len(token) < SHORTEST_TOKEN:
         raise UserError(
-            f"the dashboard's token has {len(token)} characters: use at least {SHORTEST_TOKEN}, "
+            f"the dashboard's token has {counted(len(token), 'character')}: use at least {SHORTEST_TOKEN}, "
             "or let `hpo dashboard` generate one"
         )
     if not (token.isascii() and token.isprintable()) or " " in token:

@@ -43,7 +43,7 @@ class DashboardServer:
     _app: Dashboard
 
     def serve(self) -> None:
-        """Answer requests until SIGINT or SIGTERM, then finish those in progress. A second one kills it.
+        """Answer requests until a signal, then finish those in progress. A second one kills it.
 
         Threads may remain, idle or with an answer that takes too long. The caller must therefore end the
         process with ``os._exit``: Python's own shutdown aborts if one of them runs C++ code.

@@ -21,6 +21,7 @@ from hpo import __version__
 from hpo.data.cifar10 import cifar10_advice, found_on_disk
 from hpo.data.datasets import resolve_auto
 from hpo.errors import DataError, StorageError, StorageUrlError
+from hpo.files import existing_part, is_writable, temporary_folder
 from hpo.provenance import DISTRIBUTION
 from hpo.reporting.dashboard import DEFAULT_PORT
 from hpo.settings import settings
@@ -37,6 +38,7 @@ _CLOCKS_APART = 5.0
 _LITTLE_BYTES = 1e9
 """A trial of the default network has two checkpoints of 0.7 MB (benchmarks/checkpoints.py), a wide one a
 hundred times as much; an SQLite database needs its own size again while it is backed up."""
+_LITTLE_TEMPORARY_BYTES = 1e8  # the output of workers; `hpo query --format parquet` keeps its rows there
 _DECODED_BYTES = 60_000 * 3 * 32 * 32
 _ROOM_BYTES = 2 * _DECODED_BYTES  # decoded images and the images as downloaded
 
@@ -164,9 +166,22 @@ def clock(url: str) -> CheckResult:
     )
 
 
+def temporary_files() -> CheckResult:
+    """Check that there is a folder for temporary files, such as the output of workers, with room."""
+    folder = temporary_folder("hpo-doctor-")
+    try:
+        free = shutil.disk_usage(folder).free
+    finally:
+        folder.rmdir()
+    message = f"in {folder.parent}, {free / 1e9:,.1f} GB free"
+    if free < _LITTLE_TEMPORARY_BYTES:
+        return warning(message, "free some space, or set $TMPDIR to a folder on another disk")
+    return ok(message)
+
+
 def cifar10() -> CheckResult:
     """Check whether CIFAR-10 is on disk, in which form, or can be downloaded."""
-    data = settings().data.expanduser().absolute()
+    data = settings().data.absolute()
     try:
         name, why = resolve_auto(settings())
     except DataError as error:
@@ -183,9 +198,9 @@ def cifar10() -> CheckResult:
 
 def cache() -> CheckResult:
     """Check that the cache of decoded images is writable; report its contents and the free space."""
-    folder = settings().cache.expanduser().absolute()
+    folder = settings().cache.absolute()
     existing = existing_part(folder)
-    if not is_writable(existing):
+    if not is_writable(folder):
         return problem(
             f"decoded images cannot be cached in {folder}: {existing} is not a writable folder",
             "set $HPO_CACHE to a writable folder",
@@ -210,17 +225,17 @@ def _first_line(error: DataError) -> str:
 def disk(url: str) -> CheckResult:
     """Report the free space for checkpoints, saved weights and an SQLite database, by disk."""
     places = {
-        "checkpoints ($HPO_CHECKPOINTS)": settings().checkpoints.expanduser().absolute(),
-        "saved weights ($HPO_ARTIFACTS)": settings().artifacts.expanduser().absolute(),
+        "checkpoints ($HPO_CHECKPOINTS)": settings().checkpoints.absolute(),
+        "saved weights ($HPO_ARTIFACTS)": settings().artifacts.absolute(),
         **_database_folder(url),
     }
     not_writable = [
         f"{name}: {existing_part(place)} is not a writable folder"
         for name, place in places.items()
-        if not is_writable(existing_part(place))
+        if not is_writable(place)
     ]
     if not_writable:
-        return warning("; ".join(not_writable), "set the variable to a writable folder")
+        return warning("; ".join(not_writable), "use other folders: set the variable, or --storage")
     shared: dict[int, list[str]] = defaultdict(list)
     free: dict[int, int] = {}
     for name, place in places.items():
@@ -236,16 +251,6 @@ def disk(url: str) -> CheckResult:
             message, "free some space (`hpo db prune` lists what can go), or use folders on another disk"
         )
     return ok(message)
-
-
-def existing_part(place: Path) -> Path:
-    """Return the path, or its nearest ancestor that exists."""
-    return next(each for each in (place, *place.parents) if each.exists())
-
-
-def is_writable(folder: Path) -> bool:
-    """Return whether files can be created in the folder."""
-    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
 
 
 def _database_folder(url: str) -> dict[str, Path]:

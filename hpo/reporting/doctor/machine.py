@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from hpo.counting import counted
 from hpo.errors import DeviceError
 from hpo.limits import memory, usable_cores
 from hpo.reporting.doctor.checks import CheckResult, ok, problem, warning
@@ -50,7 +51,7 @@ def _described(name: str) -> str:
     if device.type != "cpu":
         return device.type
     cores = usable_cores()
-    return f"{processor(device)}, {cores:g} {'core' if cores == 1 else 'cores'}, {memory().described}"
+    return f"{processor(device)}, {counted(cores, 'core')}, {memory().described}"
 
 
 def precision(device: str) -> CheckResult:
@@ -72,7 +73,9 @@ def speed(device: str) -> CheckResult:
         return ok(message)
     message += f"; it had its core for {found.undisturbed:.0%} of the time"
     if (cores := usable_cores()) < 1:
-        return warning(f"{message}: its control group has {cores:g} cores", "raise the group's CPU quota")
+        return warning(
+            f"{message}: its control group has {counted(cores, 'core')}", "raise the group's CPU quota"
+        )
     return warning(message, "other programs are using this machine: stop them, or run with fewer --workers")
 
 

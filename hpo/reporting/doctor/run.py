@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hpo.errors import HpoError
 from hpo.reporting.doctor import checks
 from hpo.reporting.doctor.checks import CheckResult, problem
+from hpo.reporting.system_errors import explain_system_error
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class DoctorCheck:
     topic: str
     run: Callable[[Environment], CheckResult]
     progress: str = ""
-    after: str = ""
-    """The topic that must not be a problem for this check to run."""
+    after: tuple[str, ...] = ()
+    """The topics that must not be problems for this check to run."""
 
 
 def run_checks(
@@ -35,13 +36,18 @@ def run_checks(
     """Run one check after the other, each announced first; an ``HpoError`` becomes a problem."""
     failed: set[str] = set()
     for check in DOCTOR_CHECKS:
-        if check.after in failed:
+        if failed.intersection(check.after):
             continue
         announce(check)
         try:
             result = check.run(environment)
         except HpoError as error:
             result = problem(str(error), "")
+        except OSError as error:
+            explained = explain_system_error(error)
+            if not explained:
+                raise
+            result = problem(explained, "")
         if result.condition == "problem":
             failed.add(check.topic)
         yield check, result
@@ -62,18 +68,21 @@ def _on_device(topic: str) -> Callable[[Environment], CheckResult]:
     return run
 
 
+_MEASURED = ("devices", "tempfiles")  # PyTorch writes some when it trains
+
 DOCTOR_CHECKS: tuple[DoctorCheck, ...] = (
     DoctorCheck("python", lambda environment: checks.python()),
     DoctorCheck("packages", lambda environment: checks.packages()),
     DoctorCheck("database", lambda environment: checks.database(environment.storage_url)),
-    DoctorCheck("clock", lambda environment: checks.clock(environment.storage_url), after="database"),
+    DoctorCheck("clock", lambda environment: checks.clock(environment.storage_url), after=("database",)),
+    DoctorCheck("tempfiles", lambda environment: checks.temporary_files()),
     DoctorCheck("cifar10", lambda environment: checks.cifar10(), "looking for CIFAR-10"),
     DoctorCheck("cache", lambda environment: checks.cache()),
     DoctorCheck("disk", lambda environment: checks.disk(environment.storage_url)),
     DoctorCheck("dashboard", lambda environment: checks.dashboard()),
     DoctorCheck("pytorch", _pytorch, "loading PyTorch"),
     DoctorCheck("devices", _on_device("devices")),
-    DoctorCheck("workers", _on_device("workers"), after="devices"),
-    DoctorCheck("precision", _on_device("precision"), "measuring fp32 and bf16", "devices"),
-    DoctorCheck("speed", _on_device("speed"), "measuring the training speed", "devices"),
+    DoctorCheck("workers", _on_device("workers"), after=("devices",)),
+    DoctorCheck("precision", _on_device("precision"), "measuring fp32 and bf16", _MEASURED),
+    DoctorCheck("speed", _on_device("speed"), "measuring the training speed", _MEASURED),
 )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from hpo.artifacts.store import WEIGHTS
+from hpo.counting import counted
 from hpo.reporting.figures.canvas import drawing
 from hpo.reporting.figures.style import LIGHT, Theme
 
@@ -52,5 +53,5 @@ def first_layer_filters(filters: NDArray[np.float32], theme: Theme = LIGHT) -> F
                 picture = (filters[place].transpose(1, 2, 0) / scale + 1) / 2
                 gray = picture.shape[2] == 1
                 each.imshow(picture[..., 0] if gray else picture, cmap="gray", vmin=0, vmax=1)
-        figure.suptitle(f"{count} filters of the first layer", fontsize=10)
+        figure.suptitle(f"{counted(count, 'filter')} of the first layer", fontsize=10)
     return figure

@@ -12,13 +12,15 @@ from typing import Any
 from sqlalchemy import Engine
 
 from hpo.checks.causes import HEALTHY
+from hpo.checks.chance import largest_share
 from hpo.config.configuration import applies
 from hpo.config.fields import setting
 from hpo.config.space import Choice, Distribution, Log
 from hpo.config.study import TEST, StudySpec
+from hpo.counting import counted
+from hpo.escaping import printable
 from hpo.queries.study import StudyOverview, TrialSummary, study_curves
 from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY, cause_label
-from hpo.reporting.formatting import printable
 
 MOST_DRAWN = 400
 """More would overlap, and make a page of many megabytes: of a larger study every k-th trial is drawn."""
@@ -112,7 +114,7 @@ class StudyPicture:
     def remark(self) -> str:
         """How many trials are drawn, if not all."""
         all_are = len(self.drawn) == len(self.points)
-        return "" if all_are else f"{len(self.drawn)} of {len(self.points):,} trials are drawn"
+        return "" if all_are else f"{len(self.drawn)} of {counted(len(self.points), 'trial')} are drawn"
 
     @property
     def causes(self) -> list[str]:
@@ -148,7 +150,7 @@ def study_picture(engine: Engine, overview: StudyOverview) -> StudyPicture:
         study=overview.name,
         axes=tuple(_axis(name, each) for name, each in spec.space.items()),
         points=tuple(_point(spec, trial) for trial in overview.trials if trial.stage != TEST),
-        chance=1 / overview.classes if overview.classes else None,
+        chance=largest_share(overview.class_counts or (), overview.classes) if overview.classes else None,
     )
     curves = study_curves(engine, overview.name, {point.number for point in picture.drawn})
     points = tuple(replace(point, curve=curves.get(point.number, ())) for point in picture.points)

@@ -65,6 +65,7 @@ FAMILY_OF: dict[str, str] = {
     "bad_labels": "data",
     "batch_composition": "data",
     "class_imbalance": "data",
+    "few_validation_images": "data",
     "input_scale": "data",
     "error": "code",
     "out_of_memory": "code",

@@ -34,8 +34,8 @@ def _lesson(data: ReportData, lesson: Lesson) -> Note:
     }
     results = {
         "pass": f"{counts['pass']:,} passed",
-        "note": formatting.count(counts["note"], "note"),
-        "warn": formatting.count(counts["warn"], "warning"),
+        "note": formatting.counted(counts["note"], "note"),
+        "warn": formatting.counted(counts["warn"], "warning"),
         "fatal": f"{counts['fatal']:,} stopped the training",
     }
     shown = ", ".join(text for severity, text in results.items() if counts[severity])
@@ -108,7 +108,7 @@ def reproduce_section(data: ReportData) -> Section:
         runtime = (
             last.device,
             last.processor,
-            last.threads and formatting.count(last.threads, "thread"),
+            last.threads and formatting.counted(last.threads, "thread"),
             last.precision,
         )
         machine = ", ".join(str(each) for each in runtime if each)

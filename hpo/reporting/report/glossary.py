@@ -42,6 +42,7 @@ CAUSES_EXPLAINED: dict[str, str] = {
         "It memorizes a few images but learns nothing from many: labels and images do not belong together."
     ),
     "exploding_loss": "The loss rose far above its first value, and did not recover.",
+    "few_validation_images": "So few images are held out that guessing may reach the same accuracy.",
     "not_learning": "The loss stayed at the level of guessing.",
     "underfitting": "It learned, but does not even fit the training images well.",
     "overfitting": "It has memorized the training images and is worse on others.",

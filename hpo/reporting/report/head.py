@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hpo.counting import counted
 from hpo.reporting import formatting
 from hpo.reporting.report.appendix import total_cost
 from hpo.reporting.report.blocks import Tile
@@ -10,9 +11,9 @@ from hpo.reporting.report.data import ReportData
 
 def subtitle(data: ReportData) -> str:
     """Return what was searched, in a phrase."""
-    searched = formatting.count(len(data.spec.space), "hyperparameter")
+    searched = formatting.counted(len(data.spec.space), "hyperparameter")
     images = data.overview.train_images
-    count = f" ({images:,} training images)" if images else ""
+    count = f" ({counted(images, 'training image')})" if images else ""
     return f"A search over {searched} of a small image classifier on {data.overview.dataset}{count}"
 
 
@@ -22,7 +23,7 @@ def state(data: ReportData) -> str:
         return "stopped"
     if not data.trials:
         return "not started"
-    return f"running: {data.done} of {data.total} trials done" if data.is_running else "finished"
+    return f"running: {data.done} of {counted(data.total, 'trial')} done" if data.is_running else "finished"
 
 
 def tiles(data: ReportData) -> list[Tile]:
@@ -59,9 +60,9 @@ def summary(data: ReportData) -> list[str]:
     failed = {each.number for each in results.trials if results.failed(each)}
     if failed and data.failures:
         worst = max(data.failures, key=lambda each: len(failed.intersection(each.numbers)))
-        with_it = formatting.count(len(failed.intersection(worst.numbers)), "trial")
+        with_it = formatting.counted(len(failed.intersection(worst.numbers)), "trial")
         sentences.append(
-            f"{len(failed)} of {formatting.count(len(results.trials), 'trial')} failed or did not learn, "
+            f"{len(failed)} of {formatting.counted(len(results.trials), 'trial')} failed or did not learn, "
             f"most often with the verdict “{worst.label}” ({with_it})"
         )
     advice = next((each for each in data.findings if each.remedy), None)
@@ -74,7 +75,7 @@ def result(data: ReportData) -> str:
     if winner is not None and winner.mean is not None:
         return (
             f"trial {winner.number} wins with a mean validation accuracy of {winner.mean:.4f} over "
-            f"{formatting.count(winner.completed or 0, 'training')}{_interval(winner.low, winner.high)}"
+            f"{formatting.counted(winner.completed or 0, 'training')}{_interval(winner.low, winner.high)}"
         )
     if best is None or best.value is None:
         return "no trial has a result yet"

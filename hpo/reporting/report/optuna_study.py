@@ -10,6 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 import hpo
 from hpo.checks.causes import HEALTHY
+from hpo.counting import counted
 from hpo.reporting import formatting
 from hpo.reporting.figures.points import Axis, Point, StudyPicture, choice_text
 from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY
@@ -53,7 +54,7 @@ def optuna_report(history: OptunaHistory, picture: StudyPicture) -> Report:
     return Report(
         study=history.name,
         subtitle="A study made with Optuna, without hpo: trials were not checked and have no verdicts",
-        state=f"{running} of {len(history.trials)} trials have not ended" if running else "finished",
+        state=f"{running} of {counted(len(history.trials), 'trial')} not ended" if running else "finished",
         tiles=_tiles(history, picture, states),
         short=_summary(history, picture, states),
         sections=tuple(section for section in sections if section is not None),
@@ -99,12 +100,14 @@ def _summary(history: OptunaHistory, picture: StudyPicture, states: Counter[str]
         sentences = [f"trial {best.number} has the {extreme} {picture.objective}: {best.value:.6g}"]
     others = {"pruned": "was pruned", "fail": "failed"}
     sentences += [
-        f"{formatting.count(states[state], 'trial')} {text}"
+        f"{formatting.counted(states[state], 'trial')} {text}"
         for state, text in others.items()
         if states[state]
     ]
     if len(history.directions) > 1:
-        sentences.append(f"it has {len(history.directions)} objectives; the pictures show the first")
+        sentences.append(
+            f"it has {counted(len(history.directions), 'objective')}; the pictures show the first"
+        )
     return tuple(sentences)
 
 
@@ -167,5 +170,5 @@ def _table(picture: StudyPicture, points: list[Point], targets: bool = False) ->
         rows,
         right=frozenset({"trial", "value", *numeric}),
         trials=tuple(point.number for point in points) if targets else (),
-        summary=formatting.count(len(points), "trial") if targets else "",
+        summary=formatting.counted(len(points), "trial") if targets else "",
     )

@@ -12,14 +12,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from hpo.config.fields import HYPERPARAMETERS
+from hpo.escaping import markdown, printable
 from hpo.reporting.figures.canvas import css
 from hpo.reporting.figures.points import StudyPicture
-from hpo.reporting.formatting import printable
 from hpo.reporting.report.blocks import Picture, Report
 from hpo.reporting.report.pictures import Draw, as_file, inline
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_MARKDOWN_SIGNS = re.compile(r"([\\`*\[\]<>|])")
 
 
 def to_html(report: Report, picture: StudyPicture, drawers: Mapping[str, Draw]) -> str:
@@ -49,11 +48,6 @@ def to_markdown(report: Report, drawers: Mapping[str, Draw], folder: str) -> tup
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n", files
 
 
-def markdown_text(text: str) -> str:
-    """Escape Markdown and HTML, and join lines."""
-    return _MARKDOWN_SIGNS.sub(r"\\\1", " ".join(printable(text).split()))
-
-
 def sentence(text: str) -> str:
     """Capitalize the first letter, unless the text starts with a hyperparameter's name."""
     is_name = re.split(r"[ ,:]", text, maxsplit=1)[0] in HYPERPARAMETERS
@@ -74,7 +68,7 @@ def _environment(autoescape: bool) -> Environment:
         finalize=_clean,
     )
     environment.filters["sentence"] = sentence
-    environment.filters["md"] = markdown_text
+    environment.filters["md"] = markdown
     return environment
 
 

@@ -9,6 +9,7 @@ import hpo
 from hpo.checks.causes import HEALTHY
 from hpo.config.parsing.space import distribution_text
 from hpo.config.write import study_text
+from hpo.counting import counted
 from hpo.reporting import formatting
 from hpo.reporting.figures.style import family
 from hpo.reporting.report import head
@@ -104,7 +105,9 @@ def _confidence(data: ReportData) -> str:
     if winner is not None:
         return f"Its accuracy in the search was {winner.search_value:.4f}."
     images = data.results.val_images
-    noise = f"The interval is that of one training on {images:,} validation images. " if images else ""
+    noise = (
+        f"The interval is that of one training on {counted(images, 'validation image')}. " if images else ""
+    )
     return (
         f"{noise}The best of many trials looks better than it is, since it was also the luckiest. Only "
         "trainings with other seeds (a stage with confirm) or the test images would tell."

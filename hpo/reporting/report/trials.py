@@ -54,7 +54,7 @@ def failures_section(data: ReportData) -> Section | None:
         remedy = next((each.remedy for each in examples if each.remedy), "")
         blocks.append(
             Note(
-                f"{failure.label} · {formatting.count(len(failure.numbers), 'trial')}",
+                f"{failure.label} · {formatting.counted(len(failure.numbers), 'trial')}",
                 CAUSES_EXPLAINED.get(failure.cause, ""),
                 family(failure.cause),
                 tuple((each.number, evidence(each.verdict or "no verdict")) for each in examples),
@@ -76,7 +76,7 @@ def all_trials_section(data: ReportData) -> Section | None:
         return None
     hidden = len(data.picture.points) - len(points)
     blocks: list[Block] = [
-        trials_table(data, points, summary=formatting.count(len(points), "trial"), targets=True)
+        trials_table(data, points, summary=formatting.counted(len(points), "trial"), targets=True)
     ]
     if hidden:
         blocks.append(Paragraph(f"{hidden:,} more are in the database: hpo query best.", quiet=True))

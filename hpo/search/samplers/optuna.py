@@ -28,6 +28,7 @@ from hpo.rng import Key
 from hpo.search.history import GENERATION, PastTrial
 from hpo.search.samplers.pure import Values, fixed_values, numeric_dimensions, resample
 from hpo.storage.optuna.distributions import optuna_distribution
+from hpo.storage.optuna.storage import quiet_optuna
 
 Past = Sequence[PastTrial]
 
@@ -117,7 +118,8 @@ def _ask(
     spec: StudySpec, sampler: BaseSampler, trials: Sequence[FrozenTrial], space: Mapping[str, Distribution]
 ) -> tuple[Values, dict[str, Any]]:
     """Return the sampler's draw for ``space`` after these trials, and the attributes that it sets."""
-    study = optuna.create_study(direction="maximize", sampler=sampler)
+    with quiet_optuna():
+        study = optuna.create_study(direction="maximize", sampler=sampler)
     study.add_trials(trials)
     trial = study.ask()
     values, drawn = fixed_values(spec), {}

@@ -148,10 +148,18 @@ def _add_attributes(connection: Connection, study_id: int, parts: defaultdict[in
         parts[trial_id].system_attrs[key] = json.loads(text)
 
 
-# Optuna logs every new study and trial on stderr; hpo has its own live view and log.
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-
 _ATTEMPTS = 5
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Keep Optuna from logging each new study on stderr, without a change for a program that uses it too."""
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(level, optuna.logging.WARNING))
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(level)
 
 
 def open_optuna_storage(url: str) -> BaseStorage:

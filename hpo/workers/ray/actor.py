@@ -6,7 +6,6 @@ import os
 import queue
 import shutil
 import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -15,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpo.files import temporary_folder
 from hpo.heartbeat import publish_to
 from hpo.settings import settings
 from hpo.signals import StopRequestedError
@@ -146,7 +146,7 @@ class RayWorker:
 
 def _print_to_file() -> Path:
     """Redirect this process's output to a file, from which it is kept with its trials."""
-    output = Path(tempfile.mkdtemp(prefix="hpo-run-")) / f"{os.getpid()}.log"
+    output = temporary_folder("hpo-run-") / f"{os.getpid()}.log"
     log = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     sys.stdout.flush()
     sys.stderr.flush()

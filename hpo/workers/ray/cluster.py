@@ -142,11 +142,29 @@ def connected(address: str | None, code: Sequence[Path]) -> Iterator[Cluster]:
         return
     if address != LOCAL:
         _refuse_unreachable(_of_this_machine() if address == AUTO else address)
-    _join(address, code)
+    with _ray_variables():
+        _join(address, code)
+        try:
+            yield Cluster(address)
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _ray_variables() -> Iterator[None]:
+    """Set what Ray reads, and give it back to the program that runs the study."""
+    before, prints = dict(os.environ), ray._private.worker._worker_logs_enabled
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # The order tells workers whether to use a GPU: Ray need not hide GPUs, nor warn that it will not.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Ray prints what happens to its processes to stdout; the run itself reports what matters.
+    ray._private.worker._worker_logs_enabled = False
     try:
-        yield Cluster(address)
+        yield
     finally:
-        ray.shutdown()
+        ray._private.worker._worker_logs_enabled = prints
+        for name in [name for name in os.environ if name.startswith("RAY_") and name not in before]:
+            del os.environ[name]
 
 
 def end_this_actor() -> None:
@@ -155,11 +173,6 @@ def end_this_actor() -> None:
 
 
 def _join(address: str, code: Sequence[Path]) -> None:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # The order tells workers whether to use a GPU: Ray need not hide GPUs, nor warn that it will not.
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # Ray prints what happens to its processes to stdout; the run itself reports what matters.
-    ray._private.worker._worker_logs_enabled = False
     starts: dict[str, Any] = (
         {
             "include_dashboard": False,
@@ -172,7 +185,9 @@ def _join(address: str, code: Sequence[Path]) -> None:
     )
     environment = {"py_modules": [str(each) for each in code], "excludes": _NOT_SENT} if code else None
     in_main_thread = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
+    if in_main_thread:  # a terminal that closes must not kill a local Ray before the trials are saved
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         ray.init(
             address=address, log_to_driver=False, logging_level=logging.CRITICAL,
@@ -182,7 +197,8 @@ def _join(address: str, code: Sequence[Path]) -> None:
         raise UserError(f"the Ray cluster at {address} cannot be joined: {_last_line(error)}") from error
     finally:
         if in_main_thread:
-            signal.signal(signal.SIGTERM, handler)  # Ray installs its own
+            for each, handler in handlers.items():  # Ray installs its own
+                signal.signal(each, handler)
 
 
 def _of_this_machine() -> str:

@@ -67,11 +67,12 @@ def _installed_folders() -> Iterable[str]:
 @contextmanager
 def _with_this_folder() -> Iterator[None]:
     """Search the working directory for modules too, as workers do."""
+    before = list(sys.path)
     sys.path.append(str(Path.cwd()))
     try:
         yield
     finally:
-        sys.path.pop()
+        sys.path[:] = before
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import URL
 
 from hpo.config.study import StudySpec
+from hpo.counting import counted
 from hpo.errors import UserError
 from hpo.events import ClusterJoined, RunSummary
 from hpo.provenance import DISTRIBUTION
@@ -42,7 +43,7 @@ def run_on_ray(
 ) -> RunSummary:
     """Submit or resume the study and train its trials with actors until all are over.
 
-    After SIGINT or SIGTERM the actors stop at a safe point and release their slots; the summary reports it.
+    After a signal the actors stop at a safe point and release their slots; the summary reports it.
     Raises ``UserError`` if the cluster, one of its nodes or every worker cannot serve the study, and
     ``WorkerError`` with a worker's message if it fails.
     """
@@ -83,7 +84,7 @@ def _refuse_sqlite(url: URL, cluster: Cluster, nodes: list[Node]) -> None:
     hosts = ", ".join(sorted({node.host for node in nodes}))
     raise UserError(
         f"SQLite is a file on one machine, and the Ray cluster at {cluster.address} has "
-        f"{len(nodes)} {'node' if len(nodes) == 1 else 'nodes'} ({hosts}): use PostgreSQL, which all of them "
+        f"{counted(len(nodes), 'node')} ({hosts}): use PostgreSQL, which all of them "
         "can reach: --storage postgresql://USER@HOST/DATABASE"
     )
 

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from hpo.artifacts.model import build_network
-from hpo.artifacts.program import PixelNetwork, load_program, make_program
+from hpo.artifacts.program import PixelNetwork, load_program, make_program, users_program
 from hpo.config.configuration import Configuration
 from hpo.data.preprocess import Preprocessor
 from hpo.models.activations import ACTIVATIONS
@@ -71,3 +72,24 @@ def test_every_network_can_be_exported(values: dict[str, Any]) -> None:
     model = pixel_network(**values)
     run = load_program(make_program(model, IMAGE_SHAPE))
     assert torch.allclose(run(PIXELS), model(PIXELS), rtol=1e-5, atol=1e-6)
+
+
+class Branching(nn.Module):
+    """torch.export follows the branch that its example of eight images takes."""
+
+    def __init__(self, *, branches: bool) -> None:
+        super().__init__()
+        self.dense = nn.Linear(3072, 10)
+        self.branches = branches
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.dense(images.flatten(1))
+        return 2 * logits if self.branches and len(images) > 8 else logits
+
+
+def test_users_program_that_fits_one_batch_only_is_left_out() -> None:
+    plain, branching = (PixelNetwork(Branching(branches=each), AFFINE) for each in (False, True))
+    content, reason = users_program(plain, IMAGE_SHAPE, "nets:build")
+    assert content is not None and reason == ""
+    content, reason = users_program(branching, IMAGE_SHAPE, "nets:build")
+    assert content is None and "torch.export program of nets:build does not run on a batch of " in reason

@@ -103,3 +103,10 @@ def test_a_disk_that_does_not_take_them_leaves_nothing_half_done(tmp_path: Path)
     (tmp_path / "artifacts").write_text("in the way")
     with pytest.raises(OSError, match="Not a directory"):
         _keep(3, 1)
+
+
+def test_find_names_a_folder_that_cannot_be_read() -> None:
+    settings().artifacts.mkdir()
+    (settings().artifacts / "uid").touch()  # no folder: as unreadable for root as for others
+    with pytest.raises(ArtifactError, match=r"/uid cannot be read: Not a directory \(\$HPO_ARTIFACTS\)"):
+        store.find("uid", 3)

@@ -90,7 +90,7 @@ class Program:
                 logits, trained = model(VAL[0]), model(images)
             train_accuracy = float((trained.argmax(1) == labels).float().mean())
             val_accuracy = float((logits.argmax(1) == VAL[1]).float().mean())
-            facts = {
+            facts: dict[str, Any] = {
                 "train_loss": float(torch.stack(losses).mean()),
                 "train_accuracy": train_accuracy,
                 "val_loss": float(F.cross_entropy(logits, VAL[1])),
@@ -234,3 +234,47 @@ def test_a_loop_that_accumulates_gradients_is_healthy() -> None:
             babysitter.epoch()
         babysitter.after()
     assert babysitter.verdict().cause == "healthy" and babysitter.seen.optimizer_steps == 40
+
+
+@pytest.mark.parametrize("count", [0, 1])
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.LayerNorm])
+def test_before_with_fewer_than_two_examples_returns_a_note(count: int, norm: type[nn.Module]) -> None:
+    """Warnings of PyTorch would be errors here."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(300, 8), norm(8), nn.ReLU(), nn.Linear(8, CLASSES))
+    with Babysitter(model, torch.optim.SGD(model.parameters(), lr=0.05), classes=CLASSES) as babysitter:
+        (found,) = babysitter.before(TRAIN[0][:count], TRAIN[1][:count], *VAL)
+        for size in (BATCH, 7, 2):
+            loss = F.cross_entropy(model(TRAIN[0][:size]), TRAIN[1][:size])
+            loss.backward()
+            babysitter._optimizers[0].step()
+            babysitter.step(loss, TRAIN[1][:size])
+        babysitter.epoch(val_accuracy=0.5, val_images=2)
+        babysitter.after()
+    assert found.severity == "note" and found.remedy.text
+    assert found.message.startswith(f"the checks before training got {count} example")
+
+
+@pytest.mark.parametrize("val", [0, 1, 2])
+def test_before_takes_two_examples_and_any_number_of_validation(val: int) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(300, 8), nn.BatchNorm1d(8), nn.Linear(8, CLASSES))
+    with Babysitter(
+        model, torch.optim.SGD(model.parameters(), lr=0.05), classes=CLASSES, checks="full"
+    ) as babysitter:
+        babysitter.before(TRAIN[0][:2], TRAIN[1][:2], VAL[0][:val], VAL[1][:val])
+        assert babysitter.seen.preflight is not None
+        assert (babysitter.seen.preflight.val_images is None) == (val == 0)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (7, 3, 1), (0, 5, 5)])
+def test_batches_of_any_size_are_watched(sizes: tuple[int, ...]) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(300, CLASSES))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    with Babysitter(model, optimizer, classes=CLASSES, checks="full") as babysitter:
+        babysitter.before(TRAIN[0][:64], TRAIN[1][:64])
+        for size in sizes:
+            loss = F.cross_entropy(model(TRAIN[0][:size]), TRAIN[1][:size], reduction="sum")
+            loss.backward()
+            optimizer.step()
+            babysitter.step(loss, TRAIN[1][:size])
+        babysitter.epoch()
+    assert babysitter.seen.steps == len(sizes) and len(babysitter.seen.audits) == len(sizes) - 1

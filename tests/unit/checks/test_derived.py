@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
+from torch import Tensor
+from torch.nn import functional as F
 
 from hpo.checks.derived import (
     USUAL_UPDATE,
-    chance_limit,
+    chance_loss,
+    constant_accuracy,
     gradient_ratio,
     label_smoothing,
     median_ratio,
     trend,
     update_excess,
 )
-from hpo.checks.observations import Observations
+from hpo.checks.observations import LabelFacts, Observations
 from tests.helpers.observed import LN10, NAN, falling, layer, preflight, probed, seen, setup, snapshot
 
 
@@ -71,10 +76,54 @@ def test_update_excess_is_none_if_unknown(unknown: Observations) -> None:
     assert update_excess(unknown) is None
 
 
-@pytest.mark.parametrize(("classes", "images"), [(10, 1000), (2, 50)])
-def test_chance_limit_is_a_binomial_deviation_above_guessing(classes: int, images: int) -> None:
-    hits = stats.binom(images, 1 / classes)
-    assert chance_limit(classes, images, 4.0) * images == pytest.approx(hits.mean() + 4 * hits.std())
+COUNTED = setup(classes=2, train_class_counts=(450, 50), val_class_counts=(9, 3))
+EVEN, UNEVEN, SORTED = (LabelFacts(each, 0, 1) for each in ((70, 58), (120, 8), (128, 0)))
+
+
+@pytest.mark.parametrize(
+    ("known", "train", "val"),
+    [
+        ({"setup": COUNTED, "preflight": preflight(labels=EVEN, val_labels=EVEN)}, 0.9, 0.75),
+        ({"preflight": preflight(labels=UNEVEN, val_labels=EVEN)}, 120 / 128, 0.5),
+        ({"preflight": preflight(labels=EVEN, val_labels=UNEVEN)}, 0.5, 120 / 128),
+        ({"preflight": preflight(labels=UNEVEN)}, 120 / 128, 120 / 128),
+        ({"preflight": preflight(labels=SORTED, val_labels=SORTED)}, 0.5, 0.5),
+        ({"preflight": None}, 0.5, 0.5),
+    ],
+    ids=["counted", "uneven training", "uneven validation", "no validation", "sorted", "nothing known"],
+)
+def test_constant_accuracy_is_the_largest_class(known: dict[str, Any], train: float, val: float) -> None:
+    facts = seen(**{"setup": setup(classes=2), **known})
+    assert constant_accuracy(facts, "training") == train
+    assert constant_accuracy(facts, "validation") == val
+
+
+def test_constant_accuracy_of_a_sample_of_ten_equal_classes_is_a_tenth() -> None:
+    assert constant_accuracy(seen(), "validation") == 0.1
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_chance_loss_is_the_loss_of_the_best_constant_logits(smoothing: float) -> None:
+    """Found by gradient descent on torch's cross-entropy."""
+    counts = (475, 25, 100)
+    labels = torch.arange(3).repeat_interleave(torch.tensor(counts))
+    logits = torch.zeros(3, requires_grad=True)
+    optimizer = torch.optim.LBFGS([logits], max_iter=100)
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        value = F.cross_entropy(logits.expand(len(labels), 3), labels, label_smoothing=smoothing)
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    facts = setup(classes=3, train_class_counts=counts, settings={"label_smoothing": smoothing})
+    assert chance_loss(seen(setup=facts)) == pytest.approx(float(loss().detach()), abs=1e-5)
+
+
+def test_chance_loss_of_equal_classes_is_ln_c() -> None:
+    assert chance_loss(seen()) == LN10
+    assert chance_loss(seen(setup=setup(train_class_counts=(50,) * 10))) == LN10
 
 
 @pytest.mark.parametrize(("first", "last", "ratio"), [(0.1, 0.2, 2.0), (0.0, 0.2, math.inf), (0.0, 0.0, NAN)])

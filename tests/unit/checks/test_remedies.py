@@ -15,7 +15,9 @@ from hpo.checks.remedies import (
     raise_lr,
     sound_start,
     two_digits,
+    use,
 )
+from hpo.records import Remedy
 from tests.helpers.observed import check_change, layer, seen, setup, snapshot
 
 
@@ -90,3 +92,34 @@ def test_normalization_is_added_once() -> None:
     assert add_norm(settled(batch_norm="before", activation="relu")).change == {"initializer": "he"}
     whole = settled(batch_norm="after", activation="relu", initializer="he")
     assert add_norm(whole).change == {"lr": 0.017}
+
+
+OWN = {"model": "mine.net:build", "batch_size": 64, "lr": 0.05, "augmentation": "none"}
+"""A network of the user's, which does not read the options of the bundled ones."""
+
+
+@pytest.mark.parametrize("remedy", [better_start, sound_start, add_norm])
+def test_remedies_for_a_network_of_ones_own_change_no_option_that_it_lacks(remedy: Any) -> None:
+    found = remedy(settled(**OWN))
+    assert set(found.change) <= set(OWN) and found.text
+    assert not any(f"{name}:" in found.text for name in ("initializer", "batch_norm", "activation"))
+    assert "batch_norm" in str(add_norm(settled(**OWN, batch_norm="none")).change), "it is set, so it is read"
+
+
+def test_a_better_start_that_is_set_already_is_another() -> None:
+    found = better_start(settled(initializer="he", batch_norm="before"))
+    assert found.change == {} and "batch_norm" not in found.text
+
+
+@pytest.mark.parametrize(
+    ("change", "is_offered"),
+    [
+        ({"augmentation": "flip_crop"}, True),
+        ({"batch_size": 64}, False),
+        ({"width": 8}, False),
+        ({"batch_size": 64, "lr": 0.1}, True),
+    ],
+)
+def test_use_offers_only_what_would_change_something(change: dict[str, Any], is_offered: bool) -> None:
+    remedy = use(settled(**OWN), "do", change, "otherwise")
+    assert remedy == (Remedy("do", change) if is_offered else Remedy("otherwise"))

@@ -42,6 +42,7 @@ class _Images:
     origin: str = "ten drawn classes"
     classes: tuple[str, ...] = tuple("0123456789")
     train_labels: range = range(50_000)
+    class_counts: tuple[int, ...] = (5_000,) * 10
 
 
 @pytest.fixture(scope="session")

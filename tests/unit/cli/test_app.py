@@ -92,6 +92,14 @@ def test_unknown_command_suggests_one(capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize(
+    "command", [["status", "\udce9"], ["export", "caf\udce9"], ["query", "SELECT '\udce9'"]]
+)
+def test_argument_that_is_not_text_is_refused(command: list[str], demo: str, capsys: Capture) -> None:
+    assert run_command([*command, "--storage", demo]) == 2
+    assert capsys.readouterr().err == "error: the arguments are not UTF-8: only paths may hold other bytes\n"
+
+
+@pytest.mark.parametrize(
     ("error", "code", "text"),
     [
         (UserError("no \x1b[2J\x9bsuch thing"), 2, "error: no \\x1b[2J\\x9bsuch thing\n"),
@@ -204,3 +212,30 @@ def test_data_of_a_process_without_unicode_are_utf8(demo: str) -> None:
     command = [sys.executable, "-m", "hpo", "query", "SELECT char(381, 9731) AS word", "--storage", demo]
     done = subprocess.run([*command, "--format", "csv"], capture_output=True, env=environment, check=True)
     assert done.stdout.decode() == "word\nŽ☃\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["report", "demo", "-o", ""], ". is a folder: choose a file in it with -o"),
+        (["export", "\udcff"], "there is no study \\udcff in this database"),
+        (["show", "\udcff", "0"], "there is no study \\udcff in this database"),
+        (
+            ["db", "backup", "-o", "copy.db", "--storage", "sqlite:///folder"],
+            "it is a folder, not a database file",
+        ),
+    ],
+)
+def test_odd_names_are_mistakes_and_no_crash(
+    command: list[str],
+    message: str,
+    demo: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+) -> None:
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert run_command(command) in (1, 2)
+    said = capsys.readouterr().err
+    assert message in said and "should not happen" not in said

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from hpo.config.parsing.load import parse_study
 from hpo.config.space import Choice, Distribution, Integer, Log, Uniform, drawing_order
 
 
@@ -74,3 +75,11 @@ def test_when_holds_for_any_of_its_values() -> None:
 def test_impossible_distributions_cannot_be_made(kind: type[Log], values: dict[str, object]) -> None:
     with pytest.raises(ValueError):
         kind.model_validate(values)
+
+
+def test_packages_of_a_study_are_those_of_its_own_networks() -> None:
+    text = "study: s\ntrials: 2\nspace:\n  lr: {log: [0.01, 0.1]}\n"
+    choice = text + "  model: {choice: [convnet, mine.nets:small, mine.nets:large, others:build]}\n"
+    assert parse_study(choice, "s.yaml").packages == ("mine", "others")
+    assert parse_study(text + "fixed: {model: 'nets:build'}\n", "s.yaml").packages == ("nets",)
+    assert parse_study(text, "s.yaml").packages == ()

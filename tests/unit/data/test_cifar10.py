@@ -224,6 +224,13 @@ def test_other_classes(tmp_path: Path, make_class: MakeClass) -> None:
     )
 
 
+def test_image_folders_of_other_case_are_splits(tmp_path: Path, make_class: MakeClass) -> None:
+    for part in ("Train", "Test"):
+        for name in CLASSES:
+            make_class(tmp_path / "cifar10" / part / name, 1)
+    assert cifar10_source(tmp_path).origin.endswith("(10 train, 10 test)")
+
+
 def test_image_folders_without_test(tmp_path: Path, make_class: MakeClass) -> None:
     for name in CLASSES:
         make_class(tmp_path / "cifar10" / "train" / name, 2)

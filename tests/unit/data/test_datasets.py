@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,10 +106,13 @@ def test_warnings_are_kept_with_the_cached_images(tmp_path: Path, make_class: Ma
     for name in ("cat", "dog"):
         make_class(tmp_path / "images" / name, 12)
     make_class(tmp_path / "images" / "cat", 1, (1, 1), ".gif")
+    (tmp_path / "images" / "cat" / "000.gif").rename(
+        os.fsdecode(os.fsencode(tmp_path) + b"/images/cat/\xe9.gif")
+    )
     (tmp_path / "images" / "cat" / "notes.txt").touch()
     for _ in range(2):  # decoded, then read from the cache
         found = load_dataset("folder", root=tmp_path / "images", settings=Settings(cache=tmp_path / "cache"))
-        assert [warning.split(":")[0] for warning in found.warnings] == [
-            "1 file is left out",
-            "1 image has a single color",
-        ]
+        assert found.warnings == (
+            "1 file is left out: not an image format that Pillow reads here (1 .txt)",
+            rf"1 image has a single color: {tmp_path}/images/cat/\xe9.gif",
+        )

@@ -95,7 +95,7 @@ def test_reachable(server: str) -> None:
 
 def test_a_server_that_offers_something_else(server: str) -> None:
     """A hotel's login page answers every question."""
-    assert why_unreachable(f"{server}/file", 170, 5) == f"it offers {len(CONTENT)} bytes instead of 170"
+    assert why_unreachable(f"{server}/file", 170, 5) == f"it offers {len(CONTENT)} instead of 170 bytes"
 
 
 def test_reasons_why_not(server: str) -> None:

@@ -145,7 +145,7 @@ def test_wrong_roots(tmp_path: Path, make_class: MakeClass) -> None:
         "nowhere": "there is no folder {}",
         "file": "{} is a file, not a folder of images",
         "empty": "{} has no class folders\n",
-        "loose": "{} has no class folders, only 3 loose images: put them in one folder per class",
+        "loose": "{} has no class folders, only 3 loose images: put images in one folder per class",
     }.items():
         with pytest.raises(DataError) as caught:
             folder_source(tmp_path / name)

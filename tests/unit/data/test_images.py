@@ -63,14 +63,19 @@ def test_oblong_images_are_squeezed_not_cropped(tmp_path: Path) -> None:
     assert (decoded[:, :, :14] < 20).all() and (decoded[:, :, 18:] > 235).all()
 
 
-def test_cameras_orientation_is_followed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])
+@pytest.mark.parametrize(("orientation", "first_row"), [(3, 1), (6, 0.5), (1, 0)])
+def test_cameras_orientation_is_followed(
+    suffix: str, orientation: int, first_row: float, tmp_path: Path
+) -> None:
+    """The upper half is black as it is stored."""
     image = Image.new("RGB", (32, 32), "white")
     image.paste("black", (0, 0, 32, 16))
     exif = image.getexif()
-    exif[0x0112] = 3  # upside down
-    image.save(tmp_path / "turned.png", exif=exif)
-    decoded = decode_image(tmp_path / "turned.png").pixels
-    assert (decoded[:, 16:] == 0).all() and (decoded[:, :16] == 255).all()
+    exif[0x0112] = orientation
+    path = tmp_path / f"turned{suffix}"
+    image.save(path, exif=exif, lossless=True)
+    assert used(path).pixels[:, 0].mean() / 255 == first_row
 
 
 @pytest.mark.parametrize(

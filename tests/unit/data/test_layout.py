@@ -140,7 +140,7 @@ def test_unclear_layouts_are_refused_with_a_remedy(tmp_path: Path, folders: list
     [
         (
             ["train", "test"],
-            "train has no class folders, only 3 loose images: put them in one folder per class",
+            "train has no class folders, only 3 loose images: put images in one folder per class",
         ),
         (["train/cat"], "train has only one class (cat); a classifier needs two or more"),
     ],

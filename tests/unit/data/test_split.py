@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.data.split import Fold, fewest_training_images, split
+from hpo.data.split import Fold, fewest_training_images, held_out_counts, split
 from hpo.errors import DataError
 from hpo.rng import Key
 
@@ -47,6 +47,16 @@ def test_shares_are_right_to_an_image_or_two(counts: list[int], fraction: float,
     ideal = np.array(counts) / len(labels)
     assert np.abs(np.bincount(labels[parts.val]) - ideal * n_val).max() <= 1.5
     assert np.abs(np.bincount(labels[parts.train]) - ideal * n_train).max() <= 2
+
+
+@pytest.mark.parametrize("counts", [(475, 25), (25, 475), (60, 60), (50,) * 10, (7, 30, 100)])
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
+def test_held_out_counts_are_those_of_the_split(counts: tuple[int, ...], fraction: float) -> None:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    names = NAMES[: len(counts)]
+    for order, off in ((labels, 0), (labels[::-1], 1)):
+        held_out = np.bincount(order[split(order, names, fraction, None, Key(3)).val], minlength=len(counts))
+        assert np.abs(np.array(held_out_counts(counts, fraction)) - held_out).max() <= off
 
 
 def test_split_of_fewer_images_is_nested_with_the_same_validation() -> None:

@@ -33,8 +33,8 @@ def test_numbers_are_short() -> None:
     assert formatting.loss(math.nan) == "nan"
     assert formatting.loss(None) == formatting.accuracy(None) == "–"
     assert formatting.accuracy(0.81254) == "0.8125"
-    assert formatting.count(1, "trial") == "1 trial"
-    assert formatting.count(1200, "trial") == "1,200 trials"
+    assert formatting.counted(1, "trial") == "1 trial"
+    assert formatting.counted(1200, "trial") == "1,200 trials"
 
 
 def test_hyperparameters_are_short() -> None:

@@ -10,7 +10,10 @@ import psycopg
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
+from hpo.errors import StorageError
 from hpo.storage.errors import explain, is_fault, is_transient
+from hpo.storage.ping import ping
+from hpo.storage.schema import inspect_schema
 from hpo.storage.url import parse_url
 
 SERVER = parse_url("postgresql://me:secret@host/db")
@@ -105,6 +108,7 @@ def test_a_file_that_cannot_be_opened_reports_why(tmp_path: Path) -> None:
         ("permission denied for schema public", "the user lacks the right"),
         ("permission denied for table hpo_study", "its user may not do this"),
         ("must be owner of view results", "only the owner of hpo's tables may do this"),
+        ("connection is bad: local user with ID 54321 does not exist", "the URL has no user"),
         ("permission denied to create role", "may not create roles"),
         ('FATAL:  role "hpo_viewer" is not permitted to log in', "this role cannot log in"),
         ("invalid option secret", "invalid option ***"),
@@ -127,3 +131,10 @@ def test_a_full_disk_is_reported_where_sqlite_says_failure(
     full = shutil.disk_usage(tmp_path)._replace(free=4095)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: full)
     assert f"no space left for {tmp_path / 'hpo.db'}: free some" in str(explain(url, failure))
+
+
+def test_path_that_cannot_be_looked_at_is_reported(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/{'x' * 300}/hpo.db"
+    for look in (ping, inspect_schema):
+        with pytest.raises(StorageError, match=r"cannot open .*: File name too long"):
+            look(url)

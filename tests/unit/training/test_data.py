@@ -38,7 +38,7 @@ def test_the_sets_are_those_of_the_split(make_tiny: Make, tiny_dataset: Dataset,
     assert labels.tolist() == tiny_dataset.train_labels[rows].tolist()
     fit = Preprocessor.fit(Configuration(preprocessing="none"), torch.tensor(tiny_dataset.train_images))
     assert torch.equal(images, fit(torch.tensor(tiny_dataset.train_images[rows])))
-    assert (len(data.train), len(data.val), data.classes) == (96, 40, 10)
+    assert (len(data.train), len(data.val), data.class_names) == (96, 40, tuple("abcdefghij"))
 
 
 def test_preprocessing_is_fitted_to_the_training_rows_alone(tiny_dataset: Dataset, tiny_split: Split) -> None:

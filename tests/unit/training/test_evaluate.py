@@ -31,6 +31,7 @@ def test_loss_and_accuracy_are_those_of_the_whole_set_at_once(
     result = evaluate(net, data.val, "fp32")
     assert result.loss == pytest.approx(expected_loss, rel=1e-5)
     assert result.accuracy == pytest.approx((logits.argmax(1) == labels.numpy()).mean())
+    assert list(result.predicted_counts) == np.bincount(logits.argmax(1), minlength=10).tolist()
 
 
 @pytest.mark.parametrize("training", [True, False])

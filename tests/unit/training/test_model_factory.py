@@ -189,13 +189,13 @@ WRONG = {
     "user_nets:a_list": "returned a list, not a torch.nn.Module",
     "user_nets:a_class": "returned a class, not a torch.nn.Module object",
     "user_nets:empty": "has no parameters",
-    "user_nets:eleven": r"to \(2, 11\); expected logits of shape \(2, 10\)",
+    "user_nets:eleven": r"of shape \(2, 11\) in evaluation mode; expected logits of shape \(2, 10\)",
     "user_nets:other_signature": r"as build\(options, in_shape=\(3, 32, 32\), classes=10\), raised TypeError",
     "user_nets:raises": "raised ZeroDivisionError: division by zero",
     "user_nets:fails_on_images": r"given images of shape \(2, 3, 32, 32\), raised RuntimeError",
     "user_nets:only_a_slope": "has no linear or convolution layer to initialize",
-    "user_nets:Pair": "returns a tuple, not a tensor",
-    "user_nets:Integers": "returns torch.int64, not floating-point logits",
+    "user_nets:Pair": "returns a tuple in evaluation mode, not a tensor",
+    "user_nets:Integers": "returns torch.int64 in evaluation mode, not floating-point logits",
 }
 
 

@@ -7,7 +7,7 @@ import torch
 
 from hpo.training import speed as module
 from hpo.training.precision import STEP_IMAGES
-from hpo.training.speed import measure_speed
+from hpo.training.speed import Speed, measure_speed, pool_speed
 
 CPU = torch.device("cpu")
 
@@ -21,6 +21,18 @@ def test_a_measurement_is_sane(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 1 < found.images_per_second < 1e6
     assert 0 < found.share < 1.5
     assert 0 < found.undisturbed <= 1
+
+
+@pytest.mark.parametrize(("cores", "speed"), [(0.5, 500.0), (1.0, 1000.0), (2.0, 2000.0)])
+def test_pool_speed_is_that_of_the_usable_cores(
+    cores: float, speed: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "measure_speed", lambda *_: Speed("fp32", 1000.0, 0.5, 1.0))
+    monkeypatch.setattr(module, "resolve_precision", lambda *_: "fp32")
+    monkeypatch.setattr(module, "resolve_device", lambda _: CPU)
+    monkeypatch.setattr(module, "usable_cores", lambda: cores)
+    monkeypatch.setattr("hpo.training.cores.available_cores", lambda: max(1, int(cores)))
+    assert pool_speed() == speed
 
 
 def test_the_share_is_operations_over_those_of_a_matrix_product(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hpo.config.configuration import Configuration
 from hpo.limits import ControlGroups, Memory
 from hpo.storage.attempts import Deaths
 from hpo.trial.run import _DeadlyTrialError
@@ -53,6 +54,6 @@ def test_cause_of_death_names_memory_where_the_kernel_counted_a_kill(
     ],
 )
 def test_deadly_trial_fails_with_the_cause_of_its_deaths(cause: str, check: str, end: str) -> None:
-    found, message, remedy = _DeadlyTrialError(Deaths(3, 2, cause)).failure
+    found, message, remedy = _DeadlyTrialError(Deaths(3, 2, cause), Configuration()).failure
     assert (found, message[-len(end) :]) == (check, end)
     assert "batch_size" in remedy

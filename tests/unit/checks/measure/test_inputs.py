@@ -24,7 +24,7 @@ class Loop:
         self.model = nn.Sequential(nn.Flatten(), nn.Linear(48, 16), nn.BatchNorm1d(16), nn.Dropout(0.1))
         self.model.append(nn.Linear(16, 10))
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.01)
-        self.meter = ForwardMonitor(self.model, self.optimizer)
+        self.meter = ForwardMonitor(self.model, [self.optimizer])
         self.meter.attach()
         self.meter.expect()
         self.steps = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from typing import Any
 
 import pytest
@@ -10,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from hpo.checks.measure.examples import plain_forward
 from hpo.checks.measure.memorize import STEPS, balanced_examples, memorize, peak_lr
-from hpo.checks.measure.probes import plain_forward
 from hpo.checks.observations import Memorization
 
 IMAGES = torch.randn(20, 3, 4, 4, generator=torch.Generator().manual_seed(1))
@@ -129,3 +130,9 @@ def test_memorize_peak_lr_of_torchs_schedulers() -> None:
     torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.7, total_steps=10)
     assert peak_lr(optimizer.param_groups[0]) == 0.7
     assert peak_lr({"lr": 0.3}) == 0.3
+
+
+def test_memorize_leaves_out_a_network_that_cannot_be_copied() -> None:
+    model = network()
+    model.lock = threading.Lock()  # type: ignore[assignment]
+    assert memorize(model, torch.optim.SGD(model.parameters()), plain_forward, IMAGES, LABELS) is None

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hpo.checks.measure.examples import plain_forward
 from hpo.checks.measure.probes import (
     ACTIVATIONS,
     LayerReader,
     Probe,
     StepMeter,
     layer_weights,
-    plain_forward,
-    undisturbed,
 )
+from hpo.checks.measure.untouched import undisturbed
 from hpo.checks.observations import Snapshot
 from hpo.models.activations import ACTIVATION_TYPES
 from hpo.models.options import NetworkOptions
@@ -302,6 +302,50 @@ def test_probes_undisturbed_leaves_no_trace(batch_statistics: bool, fails: bool)
     assert [module.training for module in model.modules()] == modes
     assert all(torch.equal(buffer, buffers[name]) for name, buffer in model.named_buffers())
     assert torch.equal(torch.random.get_rng_state(), generator)
+
+
+class SelfChanging(nn.Module):
+    """A forward pass changes its input, counts in an attribute, and assigns a buffer anew."""
+
+    running: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classifier = nn.Linear(3, CLASSES)
+        self.calls = 0
+        self.register_buffer("running", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        self.seen = x.shape
+        self.running = self.running + np.random.random() + x.mean().detach()
+        logits: Tensor = self.classifier(x.mul_(2).mean((2, 3)) * self.calls)
+        return logits
+
+
+def test_probes_leave_what_a_network_changes_of_itself() -> None:
+    model, (images, labels) = SelfChanging(), batch()
+    running, before = model.running, images.clone()
+    drawn = np.random.get_state()
+    probe = Probe(model, plain_forward, images, labels)
+    losses = [float(probe.loss(batch_statistics=True)) for _ in range(2)]
+    assert losses[0] == losses[1] and torch.equal(images, before)
+    assert model.calls == 0 and not hasattr(model, "seen")
+    assert model.running is running and float(running) == 0.0
+    assert str(np.random.get_state()) == str(drawn)  # its position too
+
+
+def test_probes_network_that_takes_images_one_by_one_has_no_dead_units() -> None:
+    class OneByOne(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden, self.head = nn.Linear(3, 8), nn.Linear(8, CLASSES)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.stack([self.head(self.hidden(each.mean((1, 2))[None]))[0] for each in x])
+
+    shot = Probe(OneByOne(), plain_forward, *batch()).snapshot(0, 0.1, None).read()
+    assert [(layer.name, layer.dead) for layer in shot.layers] == [("hidden", 0.0), ("head", 0.0)]
 
 
 class Odd(nn.Module):

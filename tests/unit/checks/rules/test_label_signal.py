@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from scipy import stats
 
 from hpo.checks.observations import LabelSignal, Observations
 from hpo.checks.rules.label_signal import label_signal
@@ -33,6 +34,6 @@ def test_label_signal_without_validation_nothing_is_reported() -> None:
     ],
 )
 def test_label_signal_blames_the_split_without_signal(shares: tuple[float, ...], cause: str) -> None:
-    """Guessing 256 labels of ten classes has a standard error of sqrt(0.1 x 0.9 / 256) = 0.019."""
+    """A share of the labels of ten classes that guessing exceeds in 0.6 % of all cases."""
     found = one(label_signal(told(*shares), LIMITS), "note", cause)
-    assert found.threshold == pytest.approx(0.1 + 2.5 * 0.01875)
+    assert found.threshold == stats.binom.isf(stats.norm.sf(2.5), 256, 0.1) / 256

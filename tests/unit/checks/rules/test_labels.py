@@ -6,7 +6,7 @@ import pytest
 
 from hpo.checks.observations import LabelFacts
 from hpo.checks.rules.labels import labels
-from tests.helpers.observed import LIMITS, one, preflight, seen
+from tests.helpers.observed import LIMITS, one, preflight, seen, setup
 
 
 @pytest.mark.parametrize(("lowest", "highest"), [(-1, 9), (0, 10), (1, 10)])
@@ -21,3 +21,17 @@ def test_labels_a_class_may_be_missing_from_a_few_labels_only() -> None:
     one(labels(seen(preflight=preflight(labels=LabelFacts(few, 0, 8))), LIMITS), "pass")
     found = one(labels(seen(preflight=preflight(labels=LabelFacts(many, 0, 8))), LIMITS), "warn")
     assert found.cause == "class_imbalance" and "class 9" in found.message
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ((30, 30, 0), "no examples of class wren among 60 labels"),
+        ((60, 0, 0), "no examples of classes robin, wren among 60 labels"),
+        ((58, 1, 1), "97% of 60 labels are class eel"),
+    ],
+)
+def test_labels_names_classes_where_names_are_known(counts: tuple[int, ...], message: str) -> None:
+    named = setup(classes=3, class_names=("eel", "robin", "wren"))
+    observed = seen(setup=named, preflight=preflight(labels=LabelFacts(counts, 0, 2)))
+    assert one(labels(observed, LIMITS), "warn").message == message

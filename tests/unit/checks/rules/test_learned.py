@@ -2,28 +2,72 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
-from scipy import stats
 
-from hpo.checks.derived import chance_limit
+from hpo.checks.chance import Chance
+from hpo.checks.observations import Observations
 from hpo.checks.rules.learned import learned
-from tests.helpers.observed import LIMITS, epochs, one, seen
+from hpo.checks.verdict import verdict
+from tests.helpers.observed import LIMITS, epochs, one, seen, setup
 
 
-@pytest.mark.parametrize(("classes", "images"), [(2, 100), (10, 1000), (100, 5000)])
-def test_guessing_exceeds_the_limit_by_chance_as_seldom_as_it_should(classes: int, images: int) -> None:
-    guessing = stats.binom(images, 1 / classes)
-    limit = chance_limit(classes, images, LIMITS.chance_sigmas)
-    assert limit * images == pytest.approx(guessing.mean() + LIMITS.chance_sigmas * guessing.std())
-    assert guessing.sf(limit * images) < 10 * stats.norm.sf(LIMITS.chance_sigmas)
+def counted(best: float, *val: int, predicted: tuple[int, ...] = (), **changes: Any) -> Observations:
+    """A training on these classes whose last epoch is the best."""
+    known = setup(classes=len(val), train_class_counts=tuple(9 * each for each in val), val_class_counts=val)
+    first, last = epochs([0.1, best])
+    curve = [first, replace(last, val_predicted_counts=predicted)]
+    return seen(setup=known, curve=curve, val_images=sum(val), **changes)
 
 
 def test_learned_just_below_and_just_above() -> None:
-    limit = chance_limit(10, 1000, LIMITS.chance_sigmas)
+    limit = Chance(0.1, 1000).limit(LIMITS.chance_sigmas)
     found = one(learned(seen(curve=epochs([0.1, limit - 1e-6])), LIMITS), "warn", "not_learning")
-    assert f"{limit:.3f}" in found.message and "0.100" in found.message and found.remedy.change
+    assert f"{limit:.3f}" in found.message and "guessing gives 0.100" in found.message
+    assert found.remedy.change
     one(learned(seen(curve=epochs([0.1, limit + 1e-6])), LIMITS), "pass")
 
 
 def test_learned_without_a_number_of_images_nothing_is_reported() -> None:
     assert learned(seen(val_images=None), LIMITS) == []
+
+
+@pytest.mark.parametrize("images", [500, 50])
+def test_learned_noise_of_unequal_classes_is_not_healthy(images: int) -> None:
+    """95 % right is what always predicting the most frequent class gives."""
+    common = images * 95 // 100
+    facts = counted(common / images, common, images - common, predicted=(images, 0))
+    found = one(learned(facts, LIMITS), "warn", "class_imbalance")
+    constant = f"always predicting the most frequent class gives {common / images:.3f}"
+    assert f"{constant}; at the end it predicts class 0 for every image" in found.message
+    assert verdict([found]).cause == "class_imbalance" and found.threshold <= 1
+
+
+def test_learned_unequal_classes_told_apart_pass() -> None:
+    found = one(learned(counted(0.996, 475, 25, predicted=(474, 26)), LIMITS), "pass")
+    assert found.message == "reached 0.996; always predicting the most frequent class gives 0.950"
+
+
+@pytest.mark.parametrize("right", [12, 11])
+def test_learned_few_images_tell_nothing(right: int) -> None:
+    found = one(learned(counted(right / 12, 6, 6), LIMITS), "warn", "few_validation_images")
+    assert found.message == (
+        f"12 validation images are too few to tell an accuracy of {right / 12:.3f} from guessing; "
+        "guessing gives 0.500"
+    )
+    assert "chance" not in found.message and found.threshold == 1
+    assert found.remedy.text == f"validate on {15 if right == 12 else 20} images or more"
+
+
+def test_learned_one_class_of_equal_ones_is_named() -> None:
+    found = one(learned(counted(0.1, *(100,) * 10, predicted=(0,) * 9 + (1000,)), LIMITS), "warn")
+    assert found.cause == "not_learning" and found.confidence == 0.4
+    assert found.message.endswith("guessing gives 0.100; at the end it predicts class 9 for every image")
+
+
+def test_learned_names_the_predicted_class_where_names_are_known() -> None:
+    always = counted(0.1, *(100,) * 10, predicted=(0,) * 9 + (1000,))
+    named = replace(always, setup=replace(always.setup, class_names=tuple("abcdefghij")))
+    assert "it predicts class j for every image" in one(learned(named, LIMITS), "warn").message

@@ -38,7 +38,7 @@ def test_momentum_that_never_fades_is_worth_a_warning(value: float) -> None:
 def test_adams_momentum_is_an_average_that_may_be_too_long_as_well() -> None:
     assert momentum(pushed(0.9, "adam"), LIMITS) == []
     found = one(momentum(pushed(0.999, "adamw"), LIMITS), "warn", "momentum_too_high")
-    assert "momentum 0.999 makes steps the mean of the last 1000 gradients" in found.message
+    assert "momentum 0.999 makes steps the mean of the last 1,000 gradients" in found.message
 
 
 def test_momentum_rmsprops_momentum_adds_up_as_that_of_sgd() -> None:

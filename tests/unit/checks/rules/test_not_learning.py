@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from hpo.checks.rules.not_learning import not_learning
-from tests.helpers.observed import LIMITS, LN10, one, seen
+from tests.helpers.observed import LIMITS, LN10, one, seen, setup
 
 
 def flat(level: float, steps: int = 300) -> np.ndarray:
@@ -34,3 +34,11 @@ def test_not_learning_it_waits() -> None:
     early = max(40, math.ceil(LIMITS.patience * 500)) - 2
     assert not_learning(seen(losses=flat(LN10, early)), LIMITS) == []
     assert not_learning(seen(losses=np.full(300, np.nan)), LIMITS) == []
+
+
+def test_not_learning_unequal_classes_are_guessed_at_their_entropy() -> None:
+    """Of 475 and 25: 0.199 nats, far below ln 2."""
+    noise = setup(classes=2, train_class_counts=(475, 25))
+    found = one(not_learning(seen(losses=flat(0.199), setup=noise), LIMITS), "fatal", "not_learning")
+    assert "no better than guessing (the entropy of the labels = 0.199)" in found.message
+    assert not_learning(seen(losses=flat(0.17), setup=noise), LIMITS) == []

@@ -9,7 +9,7 @@ import pytest
 
 from hpo.checks.observations import EpochFacts
 from hpo.checks.rules.split_gap import _CARRIES, _DIFFERENT, _GAP, _NOT_MEMORIZED, split_gap
-from tests.helpers.observed import LIMITS, NAN, epochs, one, preflight, seen
+from tests.helpers.observed import LIMITS, NAN, epochs, one, preflight, seen, setup
 
 GUESSING = 0.1 + LIMITS.chance_sigmas * math.sqrt(0.1 * 0.9 / 1000)
 """What guessing among ten classes stays below on 1000 images."""
@@ -92,3 +92,15 @@ def test_split_gap_a_bad_epoch_after_a_good_one_is_not_a_gap() -> None:
     """Statistics of batch normalization jump, validation accuracy with them."""
     curve = [*carrying(0.8, count=2), carrying(0.3, count=3)[-1]]
     assert split_gap(seen(curve=curve), LIMITS) == []
+
+
+def test_split_gap_without_a_number_of_images_guessing_is_not_claimed() -> None:
+    curve = carrying(0.3, train=_NOT_MEMORIZED + 0.001)
+    assert split_gap(seen(curve=curve, val_images=None), LIMITS) == []
+
+
+def test_split_gap_of_unequal_classes_starts_at_the_largest() -> None:
+    """95 % against 95 % is no gap: neither split was learned."""
+    counts = setup(classes=2, train_class_counts=(475, 25), val_class_counts=(95, 5))
+    curve = epochs([0.95, 0.95], [0.95, 0.95], [0.2, 0.2], [0.2, 0.2])
+    assert split_gap(seen(curve=curve, setup=counts, val_images=100), LIMITS) == []

@@ -24,3 +24,13 @@ def test_step_count_fewer_is_not(epochs: int, steps_per_epoch: int) -> None:
 def test_step_count_an_unknown_length_is_quiet(unknown: str) -> None:
     known = {"epochs": 1, "steps_per_epoch": 1}
     assert step_count(seen(setup=setup(**{**known, unknown: None})), LIMITS) == []
+
+
+@pytest.mark.parametrize(("batch_size", "change"), [(128, {"batch_size": 64}), (64, {"epochs": 9})])
+def test_step_count_a_batch_size_is_not_suggested_where_it_is_set(
+    batch_size: int, change: dict[str, int]
+) -> None:
+    """9 epochs of 6 steps are more than 50."""
+    short = setup(epochs=2, steps_per_epoch=6, settings={"batch_size": batch_size})
+    found = one(step_count(seen(setup=short), LIMITS), "warn", "batch_size")
+    assert found.remedy.change == change

@@ -56,3 +56,9 @@ def test_underfitting_unknown_accuracies_report_nothing() -> None:
     assert underfitting(seen(curve=[]), LIMITS) == []
     assert underfitting(seen(curve=epochs([0.1], [NAN])), LIMITS) == []
     assert underfitting(seen(curve=epochs([NAN], [0.1])), LIMITS) == []
+
+
+def test_underfitting_always_the_most_frequent_class_underfits() -> None:
+    counts = setup(classes=2, train_class_counts=(475, 25), val_class_counts=(19, 1))
+    found = one(underfitting(seen(curve=epochs([0.95], [0.95]), setup=counts), LIMITS), "warn")
+    assert found.value == pytest.approx(0.0)

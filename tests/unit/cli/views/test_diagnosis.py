@@ -38,6 +38,7 @@ class _Images:
     origin = "ten drawn classes"
     classes = tuple("0123456789")
     train_labels = range(20_000)
+    class_counts = (2_000,) * 10
 
 
 @pytest.fixture(scope="module")

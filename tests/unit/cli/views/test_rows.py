@@ -87,7 +87,7 @@ def test_json_read_back_has_null_for_infinity() -> None:
 
 
 def test_markdown_escapes_markup() -> None:
-    assert written("markdown").splitlines()[3] == '| 11 | said "no", then\\\\nstopped \\| &lt;b> |  |'
+    assert written("markdown").splitlines()[3] == '| 11 | said "no", then\\\\nstopped \\| \\<b\\> |  |'
 
 
 def test_empty_result_is_a_heading() -> None:

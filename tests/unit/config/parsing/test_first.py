@@ -94,7 +94,7 @@ def test_of_stages_the_first_has_it() -> None:
     stages = "stages: [{name: coarse, trials: 1, epochs: 1}, {name: fine, trials: 4, epochs: 2}]\n"
     head = f"study: s\nspace: {{lr: {{log: [1e-2, 1]}}}}\n{stages}"
     assert _read("first: defaults", head).first == ({"lr": 0.05},)
-    with pytest.raises(StudyFileError, match="has 2 configurations, more than the 1 trials"):
+    with pytest.raises(StudyFileError, match="has 2 configurations, more than the 1 trial to"):
         _read("first: [{lr: 1}, {lr: 2}]", head)
 
 

@@ -83,7 +83,7 @@ def study(fixed: str = "", space: str = "", top: str = "") -> str:
         ("study: s\ntrials: true", "2: trials: true is not a whole number"),
         ("study: s\ntrials:", "2: trials: has no value"),
         (study(top="seed: -1"), "5: seed: -1 is below 0, the smallest allowed"),
-        (study(top="seed: 9223372036854775808"), "5: seed: 9223372036854775808 is not below 9.22337e18"),
+        (study(top="seed: 9223372036854775808"), "5: seed: 9223372036854775808 is not below 9223372036854775808"),
         (study(top="sampler: random_search"),
          "5: sampler: 'random_search' is not one of: random, sobol, grid, tpe, gp, cmaes (did you mean random?)"),
         (study(top="sampler: {tpe: {startp: 20}}"),

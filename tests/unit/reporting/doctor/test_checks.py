@@ -205,3 +205,15 @@ def test_dashboard_port_that_is_refused_warns(monkeypatch: pytest.MonkeyPatch) -
     found = checks.dashboard(80)
     assert found.condition == "warning"
     assert "Permission denied" in found.message and "--port N" in found.remedy
+
+
+def test_temporary_files_reports_the_folder_and_little_room(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    _free(monkeypatch, 2e9)
+    assert checks.temporary_files() == checks.ok(f"in {tmp_path}, 2.0 GB free")
+    _free(monkeypatch, 5e7)
+    found = checks.temporary_files()
+    assert (found.condition, "$TMPDIR" in found.remedy) == ("warning", True)
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 
@@ -30,7 +31,7 @@ def test_run_checks_skips_what_depends_on_a_problem(monkeypatch: pytest.MonkeyPa
     found = _run(
         monkeypatch,
         DoctorCheck("device", lambda environment: problem("none", "buy one")),
-        DoctorCheck("speed", lambda environment: ok("fast"), after="device"),
+        DoctorCheck("speed", lambda environment: ok("fast"), after=("device",)),
         DoctorCheck("data", lambda environment: ok(environment.storage_url)),
     )
     assert found == [("device", problem("none", "buy one")), ("data", ok("sqlite:///hpo.db"))]
@@ -52,9 +53,22 @@ def test_doctor_checks_follow_what_they_depend_on() -> None:
     topics = [check.topic for check in DOCTOR_CHECKS]
     assert len(topics) > 10 and len(set(topics)) == len(topics)
     for place, check in enumerate(DOCTOR_CHECKS):
-        assert check.after in ("", *topics[:place])
+        assert set(check.after) <= set(topics[:place])
 
 
 def test_run_does_not_import_torch() -> None:
     script = "import sys, hpo.reporting.doctor.run; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_run_checks_reports_what_the_system_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(environment: Environment) -> CheckResult:
+        raise PermissionError(errno.EACCES, "Permission denied", "/root/x")
+
+    def unreachable(environment: Environment) -> CheckResult:
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+
+    expected = [("data", problem("/root/x: Permission denied", ""))]
+    assert _run(monkeypatch, DoctorCheck("data", refused)) == expected
+    with pytest.raises(ConnectionRefusedError):
+        _run(monkeypatch, DoctorCheck("data", unreachable))

@@ -4,9 +4,11 @@ import math
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import Engine
 
 from hpo.checks.causes import HEALTHY
-from hpo.reporting.figures.points import MOST_DRAWN, Axis, Point, StudyPicture
+from hpo.queries.study import study_overview
+from hpo.reporting.figures.points import MOST_DRAWN, Axis, Point, StudyPicture, study_picture
 from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY
 
 
@@ -29,6 +31,11 @@ def test_picture_has_curves_and_values_of_the_database(picture: StudyPicture) ->
     (running,) = picture.of(RUNNING)
     assert (running.number, running.value, len(running.curve)) == (23, None, 2)
     assert picture.chance == pytest.approx(0.1)
+
+
+def test_picture_of_unequal_classes_has_the_share_of_the_largest(watched: Engine) -> None:
+    overview = replace(study_overview(watched, "watched"), classes=2, class_counts=[475, 25])
+    assert study_picture(watched, overview).chance == 0.95
 
 
 def test_picture_omits_hyperparameters_that_do_not_apply(picture: StudyPicture) -> None:

@@ -24,7 +24,7 @@ from hpo.reporting.figures.style import LIGHT, RUNNING, STOPPED_EARLY
 from hpo.reporting.report.build import make_report
 from hpo.reporting.report.data import read_report_data
 from hpo.reporting.report.glossary import CAUSES_EXPLAINED, LESSONS
-from hpo.reporting.report.render import markdown_text, sentence
+from hpo.reporting.report.render import sentence
 from hpo.storage.store import ResultsStore
 from tests.helpers.datasets import blank_dataset
 from tests.helpers.shared_files import created_once
@@ -166,10 +166,6 @@ def test_command_writes_markdown_with_pictures(watched_path: Path, tmp_path: Pat
     )
     assert run_command([*command, "--force", "--no-pictures"]) == 0
     assert "![" not in place.read_text(encoding="utf-8")
-
-
-def test_markdown_text_escapes_markup() -> None:
-    assert markdown_text("a|b <i>*x*</i>\n[y](z) `c`") == r"a\|b \<i\>\*x\*\</i\> \[y\](z) \`c\`"
 
 
 def test_glossary_explains_every_cause_and_documented_check() -> None:

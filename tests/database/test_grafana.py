@@ -22,7 +22,7 @@ from hpo.workers.metrics import WorkerMetrics
 from tests.helpers.events import epoch_done
 from tests.helpers.one_of_everything import make_ours
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "grafana"
 OF_PROMETHEUS = {"instance", "job"}
 """Labels that it adds to what it scrapes."""

@@ -1,4 +1,4 @@
-"""Engines and transactions on SQLite; tests/database has what both databases share."""
+"""Engines and transactions on SQLite; the other modules here have what both databases share."""
 
 from __future__ import annotations
 

@@ -52,11 +52,14 @@ def test_a_transaction_that_optuna_rolled_back_takes_no_further_write(tmp_path: 
     engine.dispose()
 
 
-def test_optuna_prints_nothing(tmp_path: Path) -> None:
+def test_quiet_optuna_logs_nothing_and_sets_its_level_back(tmp_path: Path) -> None:
     (tmp_path / "hpo.db").touch()
     code = (
-        "import optuna; from hpo.storage.optuna.storage import open_optuna_storage;"
-        f"optuna.create_study(storage=open_optuna_storage('sqlite:///{tmp_path / 'hpo.db'}'))"
+        "import optuna; from hpo.storage.optuna.storage import open_optuna_storage, quiet_optuna\n"
+        "before = optuna.logging.get_verbosity()\n"
+        "with quiet_optuna():\n"
+        f"    optuna.create_study(storage=open_optuna_storage('sqlite:///{tmp_path / 'hpo.db'}'))\n"
+        "assert optuna.logging.get_verbosity() == before == optuna.logging.INFO"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
