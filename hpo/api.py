@@ -71,6 +71,9 @@ def run(
         raise KeyboardInterrupt
     if summary.interrupted:
         raise SystemExit(summary.exit_code)
+    if on_event is None:
+        for warning in summary.warnings:
+            warnings.warn(warning, stacklevel=2)
     return Study(spec.study, url, summary)
 
 

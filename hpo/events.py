@@ -236,6 +236,8 @@ class RunSummary:
     pruned: int = 0
     failed: int = 0
     """Trials that ended with an error, too little memory or dead workers."""
+    warnings: list[str] = field(default_factory=list)
+    """What ``StudyReady`` would have warned of, if no worker was needed."""
 
 
 TRIALS_FAILED = 3

@@ -108,6 +108,7 @@ class StudyRun:
             complete=self._progress.complete,
             pruned=self._progress.pruned,
             failed=self._progress.failed,
+            warnings=list(self._submitted.warnings) if self._submitted and not self._announced else [],
         )
 
     def _update(self, progress: StudyProgress) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import optuna
 import pytest
@@ -12,8 +15,10 @@ from hpo.errors import StudyChangedError
 from hpo.queue.leases import release
 from hpo.queue.slots import StudyProgress, register_study, study_progress
 from hpo.records import Outcome
+from hpo.signals import StopFlag
 from hpo.storage.studies import find_registered
 from hpo.storage.tables import SlotRow, StudyRow, TrialRow
+from hpo.workers.run import StudyRun
 from hpo.workers.submit import submit_study
 from tests.database.conftest import Bench
 from tests.helpers.datasets import blank_dataset
@@ -149,4 +154,11 @@ def test_lower_settings_of_a_study_that_has_begun_are_pointed_out(
     assert submit_study(bench.store, bench.spec(trials=2, keep_best=1)).warnings == (
         "trials is 2, but 4 trials have begun or were enqueued: all of them are kept",
         "keep_best is 1, and was 3: when the next trial ends, the kept weights of other trials are deleted",
+    )
+    idle: Any = SimpleNamespace(end=lambda: None, count=0)
+    spec = bench.spec(trials=2, keep_best=1)
+    ended = StudyRun(spec, bench.store.url, idle, StopFlag(), lambda event: None, time.monotonic()).run()
+    assert (ended.total, ended.warnings) == (
+        4,
+        ["trials is 2, but 4 trials have begun or were enqueued: all of them are kept"],
     )

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import LBFGS, Optimizer
 
-from hpo.checks.measure.probes import STOCHASTIC, Forward
+from hpo.checks.measure.examples import Forward
+from hpo.checks.measure.untouched import STOCHASTIC
 from hpo.checks.observations import Memorization
 from hpo.heartbeat import beat
 

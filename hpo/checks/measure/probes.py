@@ -6,21 +6,21 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
+from hpo.checks.measure.examples import Forward
+from hpo.checks.measure.gradients import norms
+from hpo.checks.measure.nested import is_readable
 from hpo.checks.measure.statistics import BINS, histogram, sample, std_mean, unit_extremes
+from hpo.checks.measure.untouched import undisturbed
 from hpo.checks.observations import Snapshot
-from hpo.generators import kept_generators
 from hpo.records import LayerStatistics
 
-Forward = Callable[[nn.Module, Tensor], Tensor]
-"""Runs a model on images (B, C, H, W) and returns logits (B, classes) float32."""
-
-STOCHASTIC = (nn.modules.dropout._DropoutNd, nn.RReLU)
 NORMS = (nn.modules.batchnorm._NormBase,)
 
 _FLAT_ENDS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -39,63 +39,6 @@ ACTIVATIONS = {
     *("Softplus", "Hardswish", "LogSigmoid", "Maxout", "LinearActivation", "Softmax", "Threshold"),
 }
 _ACTIVATION_FIELDS = ("mean", "std", "dead", "saturated")
-
-
-def plain_forward(model: nn.Module, images: Tensor) -> Tensor:
-    """Run ``model(images)``: the forward pass of a loop that passes no other.
-
-    On a copy: a model may change its input, and the checks use theirs again.
-    """
-    logits: Tensor = model(images.clone())
-    return logits.float()
-
-
-@contextmanager
-def undisturbed(model: nn.Module, *, batch_statistics: bool) -> Iterator[None]:
-    """Restore the modes, buffers and attributes of ``model`` and the random generators afterwards.
-
-    Inside, dropout and randomized activations are off; normalization uses batch or running statistics.
-    """
-    before = [_ModuleState(module) for module in model.modules()]
-    devices = {each.device for each in model.parameters() if each.device.type == "cuda"}
-    with kept_generators(list(devices)):
-        for each in before:
-            each.module.training = batch_statistics and not isinstance(each.module, STOCHASTIC)
-        try:
-            yield
-        finally:
-            for each in before:
-                each.restore()
-
-
-class _ModuleState:
-    """What a forward pass may change of a module itself: its mode, buffers and attributes."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
-        self._training = module.training
-        own = [buffer for buffer in module.buffers(recurse=False) if not repeats_memory(buffer)]
-        self._contents = [(buffer, buffer.clone()) for buffer in own]
-        self._is_python = not isinstance(module, torch.jit.ScriptModule)
-        if self._is_python:
-            self._attributes, self._buffers = dict(vars(module)), dict(module._buffers)
-
-    def restore(self) -> None:
-        module = self.module
-        if self._is_python:  # a counter, or a buffer that was assigned anew
-            vars(module).update(self._attributes)
-            for name in vars(module).keys() - self._attributes.keys():
-                del vars(module)[name]
-            module._buffers.update(self._buffers)
-        module.training = self._training
-        with torch.no_grad():
-            for buffer, before in self._contents:
-                buffer.copy_(before)
-
-
-def repeats_memory(tensor: Tensor) -> bool:
-    """Return whether some of its elements are the same memory, as after ``expand``: it cannot be written."""
-    return any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True))
 
 
 def weight_modules(model: nn.Module) -> dict[str, nn.Module]:
@@ -157,10 +100,10 @@ class LayerReader:
                 handle.remove()
 
     def _on_weights(self, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], object], None]:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
-            if not isinstance(output, Tensor) or any(site.name == name for site in self.sites):
+        def hook(module: nn.Module, inputs: tuple[Any, ...], output: object) -> None:
+            if not _is_batch(output) or any(site.name == name for site in self.sites):
                 return  # a layer that is used twice counts where it is used first
-            if inputs and self.sites and not self.sites[-1].nonlinearity:
+            if inputs and _is_batch(inputs[0]) and self.sites and not self.sites[-1].nonlinearity:
                 # A function, not a layer, computed the activation: it is the input of this layer.
                 self._read(self.sites[-1], inputs[0].detach())
             site = _Site(name)
@@ -170,17 +113,22 @@ class LayerReader:
 
         return hook
 
-    def _on_activation(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if self.sites and not self.sites[-1].nonlinearity:
+    def _on_activation(self, module: nn.Module, inputs: tuple[Any, ...], output: object) -> None:
+        if _is_batch(output) and self.sites and not self.sites[-1].nonlinearity:
             self.sites[-1].nonlinearity = type(module).__name__
             self._read(self.sites[-1], output.detach())
-            if self._signs and not getattr(module, "inplace", False):
+            if self._signs and inputs and _is_batch(inputs[0]) and not getattr(module, "inplace", False):
                 self.sites[-1].two_signed = _two_signed(inputs[0].detach())
 
     def _read(self, site: _Site, activations: Tensor) -> None:
         site.numbers = _numbers(activations, site.nonlinearity)
         if self._samples:
             site.sample = sample(activations)
+
+
+def _is_batch(value: object) -> TypeGuard[Tensor]:
+    """Whether ``value`` is activations (B, ...) whose statistics can be read."""
+    return isinstance(value, Tensor) and is_readable(value) and value.dim() > 0 and value.numel() > 0
 
 
 def _two_signed(values: Tensor) -> Tensor:
@@ -240,12 +188,24 @@ class PendingSnapshot:
 class Probe:
     """Reads every layer of ``model`` on one fixed batch."""
 
-    def __init__(self, model: nn.Module, forward: Forward, images: Tensor, labels: Tensor) -> None:
+    def __init__(
+        self, model: nn.Module, forward: Forward, images: Any, labels: Tensor | None, classes: int = 0
+    ) -> None:
+        """``labels`` (B,) are class labels, if there are any; ``classes`` is 0 if unknown."""
         self._model = model
         self._forward = forward
         self._images = images
-        self._labels = labels
-        self._weights = layer_weights(model)
+        if labels is not None and classes == 0:
+            lowest, highest = labels.aminmax()
+            classes = max(2, int(highest) + 1)
+            labels = labels if lowest >= 0 else None
+        self._classes = classes
+        self._labels = None if labels is None else labels.clamp(0, classes - 1)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the cross-entropy of the batch is known."""
+        return self._labels is not None
 
     def snapshot(
         self, step: int, lr: float, motion: WeightMotion | None, *, histograms: bool = False
@@ -254,13 +214,22 @@ class Probe:
         reader = LayerReader(self._model, samples=histograms)
         with torch.no_grad(), undisturbed(self._model, batch_statistics=True), reader.listening():
             logits = self._forward(self._model, self._images)
-        loss = F.cross_entropy(logits, self._labels)
-        return pack(step, lr, loss, logits, reader.sites, motion or WeightMotion.at_rest(self._weights))
+        at_rest = motion or WeightMotion.at_rest(layer_weights(self._model))
+        return pack(step, lr, self._cross_entropy(logits), logits, reader.sites, at_rest)
 
     def loss(self, *, batch_statistics: bool) -> Tensor:
         """Return the cross-entropy () of the probe batch, with batch statistics or running statistics."""
         with torch.no_grad(), undisturbed(self._model, batch_statistics=batch_statistics):
-            return F.cross_entropy(self._forward(self._model, self._images), self._labels)
+            return self._cross_entropy(self._forward(self._model, self._images))
+
+    def _cross_entropy(self, logits: Tensor) -> Tensor:
+        """Return the loss (); NaN if there are no classes."""
+        shape = logits.shape
+        if self._labels is None or len(shape) != 2 or len(self._labels) != shape[0]:
+            return logits.new_full((), math.nan)
+        if not 2 <= self._classes <= shape[1]:
+            return logits.new_full((), math.nan)
+        return F.cross_entropy(logits, self._labels)
 
 
 @dataclass(frozen=True)
@@ -283,7 +252,8 @@ def pack(
 ) -> PendingSnapshot:
     """Pack a snapshot into one tensor on the device."""
     nothing = torch.full_like(loss, torch.nan, dtype=torch.float32)
-    numbers = [loss.detach().float(), logits.detach().std(0).mean()]
+    spread = logits.detach().std(0).mean() if logits.dim() and len(logits) > 1 else nothing
+    numbers = [loss.detach().float(), spread]
     for site in sites:
         weight = motion.weights.get(site.name, nothing)
         change = motion.changes.get(site.name)
@@ -301,27 +271,35 @@ class StepMeter:
     """Measures gradients before a step of the optimizer and changes of the weights after it."""
 
     def __init__(self, model: nn.Module) -> None:
-        self._weights = layer_weights(model)
+        self._model = model
+        self._weights: dict[str, Tensor] = {}
         self._before: list[Tensor] = []
         self._gradients: dict[str, Tensor] = {}
 
     @torch.no_grad()
     def before(self) -> None:
-        """Measure the gradients, just before the step."""
-        given = {name: weight.grad for name, weight in self._weights.items() if weight.grad is not None}
-        norms = torch._foreach_norm(list(given.values())) if given else []
-        self._gradients = dict(zip(given, norms, strict=True))
+        """Remember the weights and measure their gradients, just before the step."""
+        self._weights = layer_weights(self._model)
         self._before = [weight.detach().clone() for weight in self._weights.values()]
+        self.measure_gradients()
 
     @torch.no_grad()
-    def after(self) -> WeightMotion:
-        """Measure the changes, just after the step."""
-        if not self._weights:
+    def measure_gradients(self) -> None:
+        """Measure the gradients that there are."""
+        given = {name: weight.grad for name, weight in self._weights.items() if weight.grad is not None}
+        self._gradients = dict(zip(given, norms(list(given.values())), strict=True))
+
+    @torch.no_grad()
+    def after(self) -> WeightMotion | None:
+        """Measure the changes, just after the step; None if the weights before it are not known."""
+        before, self._before = self._before, []
+        if len(before) != len(self._weights):
+            return None
+        if not before:
             return WeightMotion({}, {}, {})
         now = [weight.detach() for weight in self._weights.values()]
-        weights = torch._foreach_norm(self._before)
-        changes = torch._foreach_norm(torch._foreach_sub(now, self._before))
-        self._before = []
+        weights = torch._foreach_norm(before)
+        changes = torch._foreach_norm(torch._foreach_sub(now, before))
         names = list(self._weights)
         return WeightMotion(
             self._gradients,

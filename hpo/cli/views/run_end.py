@@ -36,6 +36,8 @@ def print_ending(
     stages = stages_status(engine, summary.study).stages
     console.print()
     console.print(_headline(summary, next((each.stage for each in stages if not each.trials), None)))
+    for warning in summary.warnings:
+        console.print(Text(printable(f"warning: {warning}"), "yellow"), soft_wrap=True)
     if leaders:
         console.print()
         console.print(leaderboard_table(leaders, console.width))

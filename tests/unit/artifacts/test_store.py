@@ -105,7 +105,7 @@ def test_a_disk_that_does_not_take_them_leaves_nothing_half_done(tmp_path: Path)
         _keep(3, 1)
 
 
-def test_a_folder_that_cannot_be_read_is_named() -> None:
+def test_find_names_a_folder_that_cannot_be_read() -> None:
     settings().artifacts.mkdir()
     (settings().artifacts / "uid").touch()  # no folder: as unreadable for root as for others
     with pytest.raises(ArtifactError, match=r"/uid cannot be read: Not a directory \(\$HPO_ARTIFACTS\)"):

@@ -26,6 +26,8 @@ def wrapped(error: Exception, kind: type[DBAPIError] = OperationalError) -> DBAP
 def test_a_broken_rule_of_ours_is_a_bug_and_keeps_its_name() -> None:
     assert not is_fault(wrapped(sqlite3.IntegrityError("UNIQUE constraint failed"), IntegrityError))
     assert not is_fault(wrapped(psycopg.errors.UndefinedTable("no table"), ProgrammingError))
+    gone = psycopg.errors.UndefinedTable('relation "hpo_slot" does not exist')
+    assert is_fault(wrapped(gone, ProgrammingError))
     assert is_fault(wrapped(psycopg.errors.InsufficientPrivilege("permission denied"), ProgrammingError))
     assert is_fault(wrapped(sqlite3.OperationalError("disk I/O error")))
 
@@ -87,6 +89,8 @@ def test_a_file_that_cannot_be_opened_reports_why(tmp_path: Path) -> None:
 
     assert "there is no folder" in told(tmp_path / "nowhere" / "hpo.db")
     assert "it is a folder" in told(tmp_path)
+    assert "was deleted" in told(tmp_path / "hpo.db")
+    (tmp_path / "hpo.db").touch(0o000)
     assert "make it and its folder writable" in told(tmp_path / "hpo.db")
 
 
@@ -104,6 +108,7 @@ def test_a_file_that_cannot_be_opened_reports_why(tmp_path: Path) -> None:
         ("permission denied for schema public", "the user lacks the right"),
         ("permission denied for table hpo_study", "its user may not do this"),
         ("must be owner of view results", "only the owner of hpo's tables may do this"),
+        ("connection is bad: local user with ID 54321 does not exist", "the URL has no user"),
         ("permission denied to create role", "may not create roles"),
         ('FATAL:  role "hpo_viewer" is not permitted to log in', "this role cannot log in"),
         ("invalid option secret", "invalid option ***"),
@@ -128,7 +133,7 @@ def test_a_full_disk_is_reported_where_sqlite_says_failure(
     assert f"no space left for {tmp_path / 'hpo.db'}: free some" in str(explain(url, failure))
 
 
-def test_a_path_that_cannot_be_looked_at_is_no_bug(tmp_path: Path) -> None:
+def test_path_that_cannot_be_looked_at_is_reported(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/{'x' * 300}/hpo.db"
     for look in (ping, inspect_schema):
         with pytest.raises(StorageError, match=r"cannot open .*: File name too long"):

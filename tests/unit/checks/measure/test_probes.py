@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hpo.checks.measure.examples import plain_forward
 from hpo.checks.measure.probes import (
     ACTIVATIONS,
     LayerReader,
     Probe,
     StepMeter,
     layer_weights,
-    plain_forward,
-    undisturbed,
 )
+from hpo.checks.measure.untouched import undisturbed
 from hpo.checks.observations import Snapshot
 from hpo.models.activations import ACTIVATION_TYPES
 from hpo.models.options import NetworkOptions

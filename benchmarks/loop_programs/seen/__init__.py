@@ -1,0 +1,1 @@
+"""Programs on which checks may be chosen."""

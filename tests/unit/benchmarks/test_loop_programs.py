@@ -1,0 +1,104 @@
+"""The programs of the loops benchmark are well-formed, and some of them run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from loop_programs.every import programs
+from loop_programs.mistakes import MISTAKES
+from loop_programs.program import PROGRAMS
+from loop_programs.runs import Outcome, omitted
+from loop_programs.tables import misses, summary
+from loop_programs.watch import Watch
+
+from hpo.checks.causes import CAUSES
+
+
+def test_every_program_lies_in_the_folder_of_its_half() -> None:
+    assert {each.name: each.train.__module__.split(".")[1] for each in programs()} == {
+        each.name: each.half for each in programs()
+    }
+
+
+def test_every_cause_is_one_that_a_verdict_can_have() -> None:
+    assert {cause for mistake in MISTAKES.values() for cause in mistake.causes} <= set(CAUSES)
+    faults = [program.fault for program in programs() if program.fault]
+    assert {cause for fault in faults for cause in fault.causes} <= set(CAUSES)
+
+
+@pytest.mark.parametrize("name", ["manual_polynomial", "survival"])
+def test_a_sound_program_reaches_its_target(name: str) -> None:
+    program = PROGRAMS[name]
+    torch.manual_seed(0)
+    assert program.train(Watch(program.settings)) >= program.target
+
+
+def test_a_faulty_program_misses_the_target() -> None:
+    program = PROGRAMS["manual_polynomial.lr_too_high"]
+    torch.manual_seed(0)
+    score = program.train(Watch(program.settings, "lr_too_high"))
+    assert not score >= program.target
+
+
+def test_treated_program_follows_settings_and_fixes() -> None:
+    program = PROGRAMS["manual_polynomial.lr_too_high"]
+    treated = program.treated({"lr": 1e-6})
+    assert treated is not None
+    assert treated.settings["lr"] == 1e-6
+    mended = PROGRAMS["manual_polynomial.wrong_sign"].treated({"code": "fix_loss_sign"})
+    assert mended is not None
+    assert mended.fault is None
+    assert program.treated({"width": 3}) is None
+
+
+class Raising:
+    """A babysitter that fails in step."""
+
+    findings = ()
+
+    def __init__(self, model: Any, optimizer: Any, *, classes: int | None = None) -> None:
+        self.classes = classes
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "step":
+            raise RuntimeError("broken")
+        return lambda *values, **more: None
+
+
+def test_watch_gives_known_arguments_and_remembers_errors() -> None:
+    watch = Watch({"lr": 1.0}, "", Raising)
+    sitter = watch(None, None, classes=3, task="classification")
+    sitter.step(1.0)
+    sitter.after()
+    assert watch.lr == 1.0
+    assert watch.record.babysitter.classes == 3
+    assert watch.record.raised == ["step: RuntimeError: broken"]
+    assert watch.record.ended
+
+
+def test_omitted_arguments_differ_between_families() -> None:
+    assert len({omitted(name) for name in PROGRAMS}) > 4
+
+
+def test_summary_counts_a_blamed_sound_program_and_a_named_fault() -> None:
+    sound = Outcome(
+        "a", "kind", "seen", "", (), 1.0, learned=True, enough=True, cause="lr_too_high", seconds=1
+    )
+    faulty = Outcome(
+        "b.no_step",
+        "kind",
+        "seen",
+        "no_step",
+        ("no_update",),
+        0,
+        learned=False,
+        enough=True,
+        cause="no_update",
+    )
+    rows = [[cell.strip() for cell in line.split("|")] for line in summary([sound, faulty]).splitlines()]
+    assert ["", "sound with a warning or cause", "1", "1", "100.0%", ""] in rows
+    assert ["", "first cause right", "1", "1", "100.0%", ""] in rows
+    assert "a (score 1.00): blamed" in misses([sound, faulty])
+    assert "b.no_step" not in misses([sound, faulty])
