@@ -42,6 +42,7 @@ from hpo.config.thresholds import Preset, Thresholds, thresholds_of
 from hpo.records import Finding, Remedy
 
 _BATCHES_COUNTED = 20
+_PASS_FORWARD = "if the loop does not run the model as model(inputs), pass forward to the babysitter; "
 _LOSSES = "record of losses"
 """What the guard calls it."""
 
@@ -87,7 +88,7 @@ class Babysitter:
         self._forward = plain_forward if forward is None else as_loop(forward)
         self._guard = Guard(self._note)
         self._limits = thresholds_of(checks)
-        self._judge = Judge(self._limits)
+        self._judge = Judge(self._limits, self._guard)
         self.seen = Observations(
             read_setup(
                 self._model,
@@ -149,9 +150,10 @@ class Babysitter:
         if train.count < FEWEST_EXAMPLES:
             return self._add([_too_few(train.count)])
         start = len(self.findings)
-        self._guard.run("measurements before training", lambda: self._examine(train, val, penalty), None)
-        self._watch_layers_on(train)
+        measure = lambda: self._examine(train, val, penalty)  # noqa: E731
+        self._guard.run("measurements before training", measure, None, _PASS_FORWARD)
         if self.seen.preflight is not None:
+            self._watch_layers_on(train)
             self._add(self._judge.before(self.seen))
         return self.findings[start:]
 

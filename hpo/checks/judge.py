@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from hpo.checks.guard import Guard
 from hpo.checks.observations import Observations
 from hpo.checks.registry import AFTER, BEFORE, DURING, Check
 from hpo.config.thresholds import Thresholds
@@ -16,8 +17,9 @@ CHECK_INTERVAL = 20
 class Judge:
     """Runs the checks of one training and remembers what it has reported."""
 
-    def __init__(self, limits: Thresholds) -> None:
+    def __init__(self, limits: Thresholds, guard: Guard | None = None) -> None:
         self._limits = limits
+        self._guard = guard or Guard()
         self.reported: dict[str, int] = {}
         """By check, the rank in SEVERITIES of its worst reported finding."""
 
@@ -34,8 +36,11 @@ class Judge:
         return self._run(AFTER, seen)
 
     def _run(self, checks: Iterable[Check], seen: Observations) -> list[Finding]:
-        found = [finding for check in checks for finding in check(seen, self._limits)]
+        found = [finding for check in checks for finding in self._findings(check, seen)]
         return [finding for finding in found if self._is_new(finding)]
+
+    def _findings(self, check: Check, seen: Observations) -> list[Finding]:
+        return self._guard.run(f"check {check.__name__}", lambda: check(seen, self._limits), [])
 
     def _is_new(self, finding: Finding) -> bool:
         rank = SEVERITIES.index(finding.severity)
