@@ -49,6 +49,7 @@ _BATCHES_COUNTED = 20
 _LEFT_OUT = "watch over parameters that are left out"
 _MOST_CLASSES = 1000
 """Classes that are counted in a batch where their number is unknown."""
+_PASS_FORWARD = "if the loop does not run the model as model(inputs), pass forward to the babysitter; "
 _LOSSES = "record of losses"
 """What the guard calls it."""
 
@@ -160,9 +161,10 @@ class Babysitter:
             return self._add([_too_few(train.count)])
         self._guard.run("shapes of the examples", lambda: self._describe(train), None)
         start = len(self.findings)
-        self._guard.run("measurements before training", lambda: self._examine(train, val, penalty), None)
-        self._watch_layers_on(train)
+        measure = lambda: self._examine(train, val, penalty)  # noqa: E731
+        self._guard.run("measurements before training", measure, None, _PASS_FORWARD)
         if self.seen.preflight is not None:
+            self._watch_layers_on(train)
             self._add(self._judge.before(self.seen))
         return self.findings[start:]
 

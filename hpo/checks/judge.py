@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 
 from hpo.checks.facts import Fact, facts
 from hpo.checks.guard import Guard
@@ -56,9 +55,11 @@ class Judge:
                 continue
             self.missing.pop(check.__name__, None)
             self.done.add(check.__name__)
-            judged = partial(check, seen, self._limits)
-            found += self._guard.run(f"check {check.__name__}", judged, [])
+            found += self._findings(check, seen)
         return [finding for finding in found if self._is_new(finding)]
+
+    def _findings(self, check: Check, seen: Observations) -> list[Finding]:
+        return self._guard.run(f"check {check.__name__}", lambda: check(seen, self._limits), [])
 
     def _is_new(self, finding: Finding) -> bool:
         rank = SEVERITIES.index(finding.severity)

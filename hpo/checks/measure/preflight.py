@@ -66,9 +66,9 @@ class _Probe:
     classes: int
 
     def first(self, count: int) -> _Probe:
-        return _Probe(
-            self.examples.first(count), None if self.labels is None else self.labels[:count], self.classes
-        )
+        if self.labels is None or not self.examples.can_be_cut:
+            return _Probe(self.examples.first(count), self.labels, self.classes)
+        return _Probe(self.examples.first(count), self.labels[:count], self.classes)
 
 
 def examine(
@@ -146,9 +146,15 @@ def _materialized(
     model: nn.Module, optimizer: Optimizer | None, forward: Forward, train: Examples
 ) -> tuple[nn.Module, Optimizer | None]:
     """Return copies if there are lazy modules: their parameters are drawn in the copies only."""
-    if not any(map(nn.parameter.is_lazy, (*model.parameters(), *model.buffers()))):
+    lazy = [each for each in (*model.parameters(), *model.buffers()) if nn.parameter.is_lazy(each)]
+    if not lazy:
         return model, optimizer
-    model, optimizer = copy.deepcopy((model, optimizer))
+    memo: dict[int, Any] = {}
+    uninitialized: Any = nn.parameter.UninitializedBuffer
+    for each in lazy:
+        if isinstance(each, uninitialized):  # deepcopy cannot
+            memo[id(each)] = uninitialized(False, each.device, each.dtype)
+    model, optimizer = copy.deepcopy((model, optimizer), memo)
     with torch.no_grad():
         forward(model, train.first(PROBE_IMAGES).inputs)
     return model, optimizer
