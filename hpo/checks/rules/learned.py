@@ -10,8 +10,8 @@ from hpo.checks.derived import val_chance
 from hpo.checks.observations import EpochFacts, Observations
 from hpo.checks.remedies import fix, sound_start
 from hpo.config.thresholds import Thresholds
-from hpo.counting import counted
 from hpo.records import Finding, Remedy
+from hpo.text import counted
 
 
 def learned(seen: Observations, limits: Thresholds) -> list[Finding]:

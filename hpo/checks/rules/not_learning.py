@@ -9,8 +9,8 @@ from hpo.checks.derived import chance_loss, chance_margin, loss_at_chance
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import sound_start
 from hpo.config.thresholds import Thresholds
-from hpo.counting import counted
 from hpo.records import Finding
+from hpo.text import counted
 
 
 def not_learning(seen: Observations, limits: Thresholds) -> list[Finding]:
