@@ -138,6 +138,7 @@ def examine(
             else None,
             split_t=_split_t(train.images, val.images) if val else math.nan,
             signal=guard.run("linear probe", lambda: _signal(train, val, classes), None) if val else None,
+            output=tuple(logits.shape),
         )
 
 
@@ -353,7 +354,8 @@ def _logit_facts(outputs: Tensor) -> LogitFacts:
     between_images, between_classes = (
         logits.std(dim).mean() if logits.shape[dim] > 1 else low.new_full((), math.nan) for dim in (0, 1)
     )
-    numbers = [low, high, *sums.aminmax(), between_images, between_classes]
+    log_sum = logits.float().logsumexp(1).abs().max()
+    numbers = [low, high, *sums.aminmax(), between_images, between_classes, log_sum]
     return LogitFacts(*torch.stack(numbers).tolist())
 
 

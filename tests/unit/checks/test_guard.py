@@ -105,7 +105,7 @@ PARTS: list[tuple[Any, str]] = [
     (Probe, "snapshot"),
     (Babysitter, "_examine"),
     (Babysitter, "_collect"),
-    (Babysitter, "_count_classes"),
+    (Babysitter, "_look"),
 ]
 
 
