@@ -164,7 +164,7 @@ class Babysitter:
         measure = lambda: self._examine(train, val, penalty)  # noqa: E731
         self._guard.run("measurements before training", measure, None, _PASS_FORWARD)
         if self.seen.preflight is not None:
-            self._watch_layers_on(train)
+            self._guard.run("choice of the probe batch", lambda: self._watch_layers_on(train), None)
             self._add(self._judge.before(self.seen))
         return self.findings[start:]
 
