@@ -28,14 +28,27 @@ class _Listener:
 
 _listener: _Listener | None = None
 _clock: Clock | None = None
+_raised: BaseException | None = None
+"""What the listener raised last."""
 
 
 def beat() -> None:
     """Report progress, such as a finished step or batch. Raises whatever the listener raises."""
     # Progress of a background thread is not progress of the training.
+    global _raised
     if _listener is not None and threading.get_ident() == _listener.thread:
         _publish(time.monotonic())
-        _listener.call()
+        _raised = None
+        try:
+            _listener.call()
+        except BaseException as error:
+            _raised = error
+            raise
+
+
+def is_from_listener(error: BaseException) -> bool:
+    """Whether the listener raised it: code that handles its own errors lets it pass."""
+    return error is _raised
 
 
 def publish_to(clock: Clock) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral
-from typing import get_args
+from typing import Any, cast, get_args
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hpo.checks.observations import Task
@@ -47,3 +48,17 @@ def check_count(name: str, value: object) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 1:
         raise UserError(f"{name}: {value!r} is not a whole number of 1 or more.")
+
+
+def scalar_loss(given: object) -> Tensor:
+    """Return a loss () of a step, detached; of several numbers their mean.
+
+    Raises ``UserError`` if there is no number.
+    """
+    if isinstance(given, Tensor) and given.numel() and not given.is_complex():
+        loss = given.detach()
+        return loss if loss.dim() == 0 else loss.float().mean()
+    try:
+        return torch.tensor(float(cast(Any, given)))
+    except (TypeError, ValueError):
+        raise UserError(f"loss: {type(given).__name__} is not a number or a tensor of one.") from None

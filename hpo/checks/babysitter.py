@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -16,19 +17,28 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from hpo.checks.arguments import check_count, check_model, check_task, optimizers_of
+from hpo.checks.arguments import check_count, check_model, check_task, optimizers_of, scalar_loss
 from hpo.checks.base import note
+from hpo.checks.evidence import coverage
+from hpo.checks.guard import Guard
 from hpo.checks.judge import CHECK_INTERVAL, Judge
-from hpo.checks.measure.hooks import LoopHooks
-from hpo.checks.measure.preflight import (
-    FEWEST_EXAMPLES,
-    SNAPSHOT_IMAGES,
+from hpo.checks.measure.examples import (
     Examples,
-    LossFunction,
-    examine,
+    Forward,
+    as_loop,
+    check_examples,
+    class_labels,
+    examples_of,
+    plain_forward,
 )
-from hpo.checks.measure.probes import Forward, Probe, layer_weights, plain_forward
+from hpo.checks.measure.hooks import LoopHooks
+from hpo.checks.measure.left_out import LeftOut
+from hpo.checks.measure.nested import tensors
+from hpo.checks.measure.preflight import FEWEST_EXAMPLES, SNAPSHOT_IMAGES, LossFunction, examine
+from hpo.checks.measure.probes import Probe, layer_weights
 from hpo.checks.measure.setup import penalty, read_setup
+from hpo.checks.measure.tensors import tensor_facts
+from hpo.checks.measure.untouched import unwrapped
 from hpo.checks.observations import EpochFacts, Observations, Snapshot, Task
 from hpo.checks.state import BabysitterState
 from hpo.checks.verdict import Verdict, verdict
@@ -36,6 +46,12 @@ from hpo.config.thresholds import Preset, Thresholds, thresholds_of
 from hpo.records import Finding, Remedy
 
 _BATCHES_COUNTED = 20
+_LEFT_OUT = "watch over parameters that are left out"
+_MOST_CLASSES = 1000
+"""Classes that are counted in a batch where their number is unknown."""
+_PASS_FORWARD = "if the loop does not run the model as model(inputs), pass forward to the babysitter; "
+_LOSSES = "record of losses"
+"""What the guard calls it."""
 
 
 class Babysitter:
@@ -44,11 +60,12 @@ class Babysitter:
     ``task`` says what is learned and ``classes`` how many there are; without them both are told from what is
     seen, and checks that need to know more are skipped. ``epochs`` and ``steps_per_epoch`` let it judge what
     can still be reached; ``loss_function(logits, labels)`` is tested on outputs whose loss is known;
-    ``forward(model, images)`` is how the loop runs the model, if not plainly; ``configuration`` (fields of
-    ``Configuration``) makes remedies concrete. The class counts (C,) of all training and validation images
-    say what guessing reaches; without them the examples of ``before`` do. Findings name classes by
-    ``class_names``, if given. ``checks`` is a preset or ``Thresholds``. A complete loop is in docs/checks.md.
-    Raises ``UserError`` for an impossible argument.
+    ``forward(model, inputs)`` is how the loop runs the model, if not as ``model(inputs)``, ``model(*inputs)``
+    or ``model(**inputs)``; ``configuration`` (fields of ``Configuration``) makes remedies concrete. The class
+    counts (C,) of all training and validation images say what guessing reaches; without them the examples of
+    ``before`` do. Findings name classes by ``class_names``, if given. ``checks`` is a preset or
+    ``Thresholds``. A complete loop is in docs/checks.md. Raises ``UserError`` for an impossible argument; its
+    own errors never reach the loop: each is one note.
     """
 
     def __init__(
@@ -72,15 +89,16 @@ class Babysitter:
         check_task(task)
         for name, value in (("classes", classes), ("epochs", epochs), ("steps_per_epoch", steps_per_epoch)):
             check_count(name, value)
-        self._model = model
+        self._model = unwrapped(model)
         self._optimizers = optimizers_of(optimizer)
         self._loss_function = loss_function
-        self._forward = forward or plain_forward
+        self._forward = plain_forward if forward is None else as_loop(forward)
+        self._guard = Guard(self._note)
         self._limits = thresholds_of(checks)
-        self._judge = Judge(self._limits)
+        self._judge = Judge(self._limits, self._guard)
         self.seen = Observations(
             read_setup(
-                model,
+                self._model,
                 self._optimizers,
                 classes=classes or 0,
                 task=task,
@@ -97,7 +115,10 @@ class Babysitter:
         """All findings so far, in order."""
         self._losses: list[Tensor] = []
         self._classes_of_batches: list[Tensor] = []
-        self._hooks = LoopHooks(model, self._optimizers, self.seen, self._limits.preset)
+        self._left_out = self._guard.run(
+            _LEFT_OUT, lambda: LeftOut(model, self._optimizers) if self._limits.watch else None, None
+        )
+        self._hooks = LoopHooks(model, self._optimizers, self.seen, self._limits.preset, self._guard)
         if self._limits.watch:
             self._hooks.attach()
 
@@ -115,84 +136,113 @@ class Babysitter:
 
     def before(
         self,
-        images: Tensor,
-        labels: Tensor,
-        val_images: Tensor | None = None,
-        val_labels: Tensor | None = None,
+        images: Any,
+        labels: Any = None,
+        val_images: Any = None,
+        val_labels: Any = None,
         *,
         penalty: float | None = None,
     ) -> list[Finding]:
         """Run the checks before training; the model and the random generators stay as they are.
 
-        ``images`` (n, C, H, W) and ``labels`` (n,) are a few dozen to hundreds of training examples as the
-        network will get them, ``val_*`` the same for validation; ``penalty`` is what regularization adds to
+        ``images`` and ``labels`` are a few dozen to hundreds of training examples as the loop has them:
+        images (n, C, H, W), features (n, F), tokens (n, T) or what else the model takes, several in a tuple
+        or dict; class labels (n,) or any other targets. Without ``labels``, ``images`` is a batch of the
+        loader with both. ``val_*`` are the same for validation; ``penalty`` is what regularization adds to
         the loss, if known. With fewer than two training examples nothing is measured but a note returned.
+        Raises ``UserError`` if there is no tensor.
         """
         if not self._limits.watch:
             return []
-        train = Examples(images, labels)
-        if len(images) < FEWEST_EXAMPLES:
-            return self._add([_too_few(len(images))])
-        val = None
-        if val_images is not None and val_labels is not None and len(val_images):
-            val = Examples(val_images, val_labels)
+        train = examples_of(images, labels)
+        check_examples(train)
+        val = None if val_images is None else examples_of(val_images, val_labels)
+        if train.count < FEWEST_EXAMPLES:
+            return self._add([_too_few(train.count)])
+        self._guard.run("shapes of the examples", lambda: self._describe(train), None)
+        start = len(self.findings)
+        measure = lambda: self._examine(train, val, penalty)  # noqa: E731
+        self._guard.run("measurements before training", measure, None, _PASS_FORWARD)
+        if self.seen.preflight is not None:
+            self._watch_layers_on(train)
+            self._add(self._judge.before(self.seen))
+        return self.findings[start:]
+
+    def _describe(self, train: Examples) -> None:
+        if train.images is not None:
+            self.seen.inputs = tensor_facts(train.images)
+        labels = next((each for each in tensors(train.labels) if each.dim()), None)
+        if labels is not None:
+            self.seen.labels = tensor_facts(labels)
+
+    def _examine(self, train: Examples, val: Examples | None, added: float | None) -> None:
         with self._hooks.paused():
             self.seen.preflight = examine(
                 self._model,
-                self._optimizers[0] if self._optimizers else None,
+                self._optimizers[0] if len(self._optimizers) == 1 else None,
                 train,
-                val,
+                val if val is not None and val.count else None,
                 classes=self.seen.setup.classes,
                 forward=self._forward,
                 loss_function=self._loss_function,
-                penalty=self._penalty() if penalty is None else penalty,
+                penalty=self._penalty() if added is None else added,
                 thorough=self._limits.thorough,
+                guard=self._guard,
             )
-        self._watch_layers_on(train)
-        return self._add(self._judge.before(self.seen))
 
     def state_dict(self) -> BabysitterState:
         """Return the state from which another babysitter continues; for a loop that reports by ``steps``."""
-        self._collect(None)
+        self._collect([])
         return BabysitterState(self.seen, self.findings, self._judge.reported, self._hooks.state())
 
-    def load_state_dict(self, state: BabysitterState, images: Tensor, labels: Tensor) -> None:
+    def load_state_dict(self, state: BabysitterState, images: Any, labels: Any = None) -> None:
         """Continue from ``state`` with the same examples; called in place of ``before``."""
         if not self._limits.watch:
             return
         self.seen, self.findings = state.seen, state.findings
         self._judge.reported = state.reported
         self._hooks.resume(state.seen, state.forward_monitor)
-        if len(images) >= FEWEST_EXAMPLES:
-            self._watch_layers_on(Examples(images, labels))
+        examples = examples_of(images, labels)
+        if examples.count >= FEWEST_EXAMPLES:
+            self._watch_layers_on(examples)
 
-    def step(self, loss: Tensor | float, labels: Tensor | None = None) -> Finding | None:
+    def step(self, loss: Tensor | float, labels: Any = None) -> Finding | None:
         """Take the loss () of a step; return a fatal finding if the training is hopeless.
 
-        ``labels`` (B,) of the batch, if given, are checked for their composition. Synchronizes with the
-        device only every CHECK_INTERVAL steps.
+        Class labels (B,) or (B, 1) of the batch, if given, are checked for their composition; all others are
+        taken for what they are. Synchronizes with the device only every CHECK_INTERVAL steps. Raises
+        ``UserError`` if ``loss`` is not a number.
         """
         if not self._limits.watch:
             return None
-        self._losses.append(torch.as_tensor(loss).detach())
+        self._losses.append(scalar_loss(loss))
         self._hooks.report(self._losses[-1], labels)
-        if (
-            labels is not None
-            and len(self.seen.batch_classes) + len(self._classes_of_batches) < _BATCHES_COUNTED
-        ):
-            counts = torch.bincount(labels.clamp(min=0), minlength=self.seen.setup.classes)
-            self._classes_of_batches.append(counts.count_nonzero())
-            self.seen.batch_labels = max(self.seen.batch_labels, len(labels))
+        self._guard.run("labels of batches", lambda: self._look(labels), None)
+        if self._left_out is not None:
+            self._guard.run(_LEFT_OUT, self._left_out.look, None)
         if len(self._losses) < CHECK_INTERVAL:
             return None
-        return self.steps(torch.stack(self._take_losses()))
+        return self._judged(self._take_losses())
+
+    def _look(self, labels: object) -> None:
+        """Look at the labels of a batch, and count the classes of the first ones."""
+        given = next((each for each in tensors(labels) if each.dim()), None)
+        if given is None:
+            return
+        if self.seen.labels is None:
+            self.seen.labels = tensor_facts(given)
+        if len(self.seen.batch_classes) + len(self._classes_of_batches) >= _BATCHES_COUNTED:
+            return
+        self.seen.batch_labels = max(self.seen.batch_labels, len(given))
+        of_classes = class_labels(labels)
+        if of_classes is not None and len(of_classes):
+            classes = self.seen.setup.classes or _MOST_CLASSES
+            counts = torch.bincount(of_classes.clamp(0, classes - 1), minlength=classes)
+            self._classes_of_batches.append(counts)
 
     def steps(self, losses: Tensor) -> Finding | None:
         """Take the losses (k,) of k steps at once; otherwise like ``step``."""
-        if not self._limits.watch:
-            return None
-        self._collect(losses)
-        return self._fatal(self._add(self._judge.during(self.seen)))
+        return self._judged([*losses.detach().flatten()]) if self._limits.watch else None
 
     def epoch(
         self,
@@ -210,8 +260,7 @@ class Babysitter:
         """
         if not self._limits.watch:
             return None
-        waiting = self._take_losses()
-        self._collect(torch.stack(waiting) if waiting else None)
+        self._guard.run(_LOSSES, lambda: self._collect(self._take_losses()), None)
         number = len(self.seen.curve) + 1
         self.seen.val_images = val_images or self.seen.val_images
         self.seen.curve.append(
@@ -228,17 +277,29 @@ class Babysitter:
         self._hooks.end_epoch(number)
         return self._fatal(self._add(self._judge.during(self.seen)))
 
+    def _judged(self, losses: list[Tensor]) -> Finding | None:
+        """Take losses () and run a round of checks."""
+        self._guard.run(_LOSSES, lambda: self._collect(losses), None)
+        return self._fatal(self._add(self._judge.during(self.seen)))
+
     def after(self) -> list[Finding]:
         """Judge the finished training, and remove the hooks."""
         self.close()
         if not self._limits.watch:
             return []
+        self._guard.run(_LOSSES, lambda: self._collect(self._take_losses()), None)
+        if self._left_out is not None:
+            nothing: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+            left_out = self._guard.run(_LEFT_OUT, self._left_out.read, nothing)
+            self.seen.untrained, self.seen.still_frozen = left_out
+            self.seen.is_unchanged = self._guard.run(_LEFT_OUT, self._left_out.is_unchanged, False)
         self.seen.ended = True
         return self._add(self._judge.after(self.seen))
 
     def verdict(self) -> Verdict:
-        """Return the verdict on the findings so far."""
-        return verdict(self.findings)
+        """Return the verdict on what was seen so far."""
+        judge = self._judge
+        return verdict(self.findings, coverage(self.seen, self.findings, len(judge.done), judge.missing))
 
     @property
     def layers(self) -> Sequence[Snapshot]:
@@ -246,9 +307,9 @@ class Babysitter:
         return self.seen.snapshots
 
     def _watch_layers_on(self, train: Examples) -> None:
-        probe = train.first(SNAPSHOT_IMAGES)
-        last = self.seen.setup.classes - 1
-        self._hooks.watch_layers(Probe(self._model, self._forward, probe.images, probe.labels.clamp(0, last)))
+        few = train.first(SNAPSHOT_IMAGES).changed(torch.clone)  # the loop may reuse its memory
+        probe = Probe(self._model, self._forward, few.inputs, few.classes, self.seen.setup.classes)
+        self._hooks.watch_layers(probe)
 
     def _penalty(self) -> float | None:
         """Return what weight decay and L1 add to the loss, if the optimizer or the configuration has any."""
@@ -261,15 +322,22 @@ class Babysitter:
         waiting, self._losses = self._losses, []
         return waiting
 
-    def _collect(self, losses: Tensor | None) -> None:
+    def _collect(self, losses: list[Tensor]) -> None:
         """Move everything that has accumulated on the device to ``seen``."""
-        if losses is not None:
-            fresh = losses.detach().float().cpu().numpy().astype(np.float64)
+        if losses:
+            on_device = torch.stack([each.float().to(losses[0].device) for each in losses])
+            fresh = on_device.cpu().numpy().astype(np.float64)
             self.seen.losses = np.concatenate([self.seen.losses, fresh])
         self._hooks.collect()
-        if self._classes_of_batches:
-            self.seen.batch_classes += torch.stack(self._classes_of_batches).tolist()
-            self._classes_of_batches = []
+        batches, self._classes_of_batches = self._classes_of_batches, []
+        if batches:
+            counts = torch.stack(batches)
+            *by_batch, together = torch.cat([counts, counts.sum(0, keepdim=True)]).count_nonzero(1).tolist()
+            self.seen.batch_classes += by_batch
+            self.seen.mixed_classes = max(self.seen.mixed_classes, together)
+
+    def _note(self, finding: Finding) -> None:
+        self.findings.append(replace(finding, step=self.seen.steps))
 
     def _add(self, findings: list[Finding]) -> list[Finding]:
         self.findings += findings

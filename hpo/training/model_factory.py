@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from hpo.config.configuration import Configuration
 from hpo.config.suggestions import did_you_mean
 from hpo.errors import ConfigurationError
-from hpo.generators import seeded_for_construction
 from hpo.models.catalog import MODELS
 from hpo.models.initializers import initialize
 from hpo.models.layers import Network
 from hpo.models.options import NetworkOptions
 from hpo.rng import Key
+from hpo.training.generators import seeded_for_construction
 from hpo.training.process_state import TENSOR_DEFAULTS, import_with_state, preserved
+from hpo.training.read_options import ReadOptions
 from hpo.training.users_network import USERS_ERRORS, adopt, raised
 
 ImageShape = tuple[int, int, int]
@@ -96,13 +97,15 @@ def _unknown_model(name: str) -> str:
 
 @preserved(*TENSOR_DEFAULTS)
 def _users_model(options: NetworkOptions, classes: int, in_shape: ImageShape) -> nn.Module:
-    factory = _load(options.model)
+    factory, given = _load(options.model), ReadOptions.of(options)
     try:
-        module = factory(options, in_shape=in_shape, classes=classes)
+        module = factory(given, in_shape=in_shape, classes=classes)
     except USERS_ERRORS as error:
         call = f"build(options, in_shape={in_shape}, classes={classes})"
         raise ConfigurationError(raised(options.model, f"called as {call}", error)) from error
-    return adopt(options.model, module, classes, in_shape)
+    network = adopt(options.model, module, classes, in_shape)
+    given.note_on(network)
+    return network
 
 
 _allowed: tuple[str, ...] | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,12 +14,13 @@ from hpo.checks.judge import CHECK_INTERVAL
 from hpo.checks.measure.setup import penalty
 from hpo.config.configuration import Configuration
 from hpo.config.thresholds import Thresholds
-from hpo.models.options import NetworkOptions
+from hpo.errors import StorageError
 from hpo.records import EpochResult, Finding
 from hpo.settings import settings
 from hpo.signals import StopRequestedError
 from hpo.training.callbacks import Callback
 from hpo.training.optim import regularized_parameters
+from hpo.training.read_options import ignored_options
 from hpo.training.setup import TrialSetup
 from hpo.training.state import EpochState
 from hpo.trial.checkpoint import TrialState, capture
@@ -56,26 +56,24 @@ def make_babysitter(setup: TrialSetup, limits: Thresholds) -> Babysitter:
         epochs=setup.configuration.epochs,
         steps_per_epoch=setup.steps_per_epoch,
         forward=setup.forward,
-        configuration=_settings(setup.configuration),
+        configuration=_settings(setup.configuration, setup.model),
         train_class_counts=setup.data.train.class_counts(setup.data.classes),
         val_class_counts=setup.data.val.class_counts(setup.data.classes),
         checks=limits,
     )
 
 
-def _settings(configuration: Configuration) -> dict[str, Any]:
-    """Return the fields that apply: of a network's, a user's own is known to read only those that are set."""
-    values = configuration.applicable()
-    if ":" in configuration.model:
-        unset = {each.name for each in fields(NetworkOptions) if values[each.name] == each.default}
-        return {name: value for name, value in values.items() if name not in unset}
-    return values
+def _settings(configuration: Configuration, network: nn.Module) -> dict[str, Any]:
+    """Return the fields that have an effect."""
+    ignored = ignored_options(network)
+    return {name: value for name, value in configuration.applicable().items() if name not in ignored}
 
 
 def less_memory(configuration: Configuration) -> str:
     """Return the remedy for too little memory: what can be lowered."""
-    values = _settings(configuration)
-    lower = [name for name in ("batch_size", "width") if (values.get(name) or 1) > 1]
+    values = configuration.applicable()
+    names = ("batch_size",) if ":" in configuration.model else ("batch_size", "width")
+    lower = [name for name in names if values[name] > 1]
     return f"lower {' or '.join(lower)}" if lower else "use a smaller network"
 
 
@@ -128,7 +126,8 @@ class BestWeightsCallback(Callback):
 class CheckpointCallback(Callback):
     """Saves the trial at the end of each epoch, once a minute, and before this worker stops.
 
-    Raises ``LeaseLostError`` if the slot is lost, and ``StopRequestedError`` after the last save.
+    Raises ``LeaseLostError`` if the slot is lost; after the last save ``StopRequestedError``, or
+    ``StorageError`` if the database is gone or unusable.
     """
 
     def __init__(self, state: TrialState, checkpoints: Checkpoints, control: TrialControl) -> None:
@@ -138,16 +137,19 @@ class CheckpointCallback(Callback):
         self._saved_at = time.monotonic()
 
     def should_save(self) -> bool:
-        self._control.raise_if_lost()
-        self._state.recorder.writer.check()
         try:
-            self._control.check_stop()
-        except StopRequestedError:
+            self._check()
+        except (StopRequestedError, StorageError):
             return True
         return time.monotonic() - self._saved_at >= settings().checkpoint_seconds
 
     def save(self, state: EpochState) -> None:
         self._save(state)
+        self._check()
+
+    def _check(self) -> None:
+        self._control.raise_if_lost()
+        self._state.recorder.writer.check()
         self._control.check_stop()
 
     def on_epoch_end(self, result: EpochResult) -> None:

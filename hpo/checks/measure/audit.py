@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,10 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from hpo.checks.guard import Guard, Hook
+from hpo.checks.measure.examples import class_labels
+from hpo.checks.measure.loss_kind import KINDS, error_kind, implied_loss, loss_kind
+from hpo.checks.measure.nested import is_readable, outputs, tensors
 from hpo.checks.measure.probes import layer_weights
 from hpo.checks.observations import StepAudit
 
@@ -23,6 +28,8 @@ _STEPS = 3
 _IDLE = 1e-3
 """An example whose gradient is below this share of the largest one is idle."""
 _UNKNOWN = math.nan
+AUDIT = "audit of the first steps"
+"""What the guard calls it."""
 
 
 @dataclass
@@ -30,85 +37,142 @@ class _AuditedStep:
     """A step from its first forward pass on."""
 
     step: int
-    output: Tensor
-    """Detached; (B, classes) in a sound loop."""
-    gradient: Tensor | None = None
-    """Of the loss with respect to the output."""
+    outputs: list[Tensor]
+    """Detached; the first is (B, classes) in a sound loop of a classification."""
+    gradients: dict[int, Tensor] = field(default_factory=dict)
+    """Of the loss with respect to each of the outputs, as far as backward has reached them."""
     fresh: dict[int, Tensor] = field(default_factory=dict)
     """Gradients of the watched weights as backward produced them, before anything changed them."""
     before: list[Tensor] = field(default_factory=list)
     after: list[Tensor] = field(default_factory=list)
+    input: tuple[int, ...] = ()
+    """Shape of the inputs; empty if they are no single tensor."""
+    input_floats: bool = True
+    has_stepped: bool = False
     has_followers: bool = False
     """Whether the step has more forward passes, so the reported loss may belong to another one."""
     numbers: dict[str, Tensor] = field(default_factory=dict)
     """The fields of StepAudit, () on the device."""
+
+    @property
+    def output(self) -> Tensor:
+        """The first output that the loss depends on."""
+        return self.outputs[min(self.gradients, default=0)]
+
+    @property
+    def gradient(self) -> Tensor | None:
+        """Of the loss with respect to ``output``."""
+        return self.gradients[min(self.gradients)] if self.gradients else None
 
 
 class StepAuditor:
     """Audits the first steps of a loop through hooks that are removed after them.
 
     It reads three layers of weights: the first, the middle and the last in the optimizer. ``ignoring()`` is
-    true during forward passes that are not the loop's.
+    true during forward passes that are not the loop's. Several outputs are audited like one.
     """
 
     def __init__(
-        self, model: nn.Module, optimizers: Sequence[Optimizer], classes: int, ignoring: Callable[[], bool]
+        self,
+        model: nn.Module,
+        optimizers: Sequence[Optimizer],
+        classes: int,
+        ignoring: Callable[[], bool],
+        guard: Guard | None = None,
     ) -> None:
+        self._model = model
+        self._optimizers = optimizers
         self._classes = classes
         self._ignoring = ignoring
-        self._weights = _three_weights(model, optimizers)
+        self._guard = guard or Guard()
+        self._weights: list[Tensor] | None = None
+        """Known after the first forward pass: lazy modules have none before."""
+        self._closure_weights: list[Tensor] | None = None
+        """Their values before a step whose forward passes are inside, in a closure."""
         self._left = _STEPS
         self._open: _AuditedStep | None = None
         self._last: _AuditedStep | None = None
         self._done: list[_AuditedStep] = []
         self._handles: list[RemovableHandle] = []
         self._steps = 0
-        self._hook = model.register_forward_hook(self._on_forward)
+        self._hook: RemovableHandle | None = None
+
+    def attach(self) -> None:
+        """Register the hook."""
+        self._hook = self._model.register_forward_hook(
+            Hook(self._guard, AUDIT, self._on_forward), with_kwargs=True
+        )
 
     def close(self) -> None:
         """Remove the hooks; unfinished audits are dropped."""
-        for handle in (self._hook, *self._handles):
+        for handle in (*((self._hook,) if self._hook else ()), *self._handles):
             handle.remove()
         self._handles, self._left, self._open = [], 0, None
 
-    def before_step(self) -> None:
-        """Compare the gradient with that of backward, just before the optimizer steps."""
-        with torch.no_grad():
-            if self._last is not None:
-                self._last.numbers["kept"] = _kept(self._last, self._weights)
-                self._last.before, self._last.after, self._last.gradient = [], [], None
-                self._last = None
-            if self._open is None or self._open.gradient is None:
-                return
-            self._open.numbers |= _fidelity(self._open, self._weights)
-            self._open.before = [weight.detach().clone() for weight in self._weights]
+    @torch.no_grad()
+    def before_step(self, *, closure: bool = False) -> None:
+        """Compare the gradient with that of backward, just before the optimizer steps.
 
+        With a ``closure``, the forward and backward passes are part of the step: compared after it.
+        """
+        weights = self._weights or []
+        if self._last is not None:
+            self._last.numbers["kept"] = _kept(self._last, weights)
+            self._last.before, self._last.after, self._last.gradients = [], [], {}
+            self._last = None
+        if closure and self._left > 0:
+            self._forget()
+            self._weights = self._weights or _three_weights(self._model, self._optimizers)
+            self._closure_weights = [weight.detach().clone() for weight in self._weights]
+        elif self._open is not None and self._open.gradients:
+            self._open.numbers |= _fidelity(self._open, weights)
+            self._open.before = [weight.detach().clone() for weight in weights]
+            self._open.has_stepped = True
+
+    @torch.no_grad()
     def after_step(self) -> None:
         """Compare the change of the weights with the gradient, just after the optimizer stepped."""
         self._steps += 1
-        current = self._open
-        if current is None or not current.before:
+        current, weights = self._open, self._weights or []
+        closure_weights, self._closure_weights = self._closure_weights, None
+        if current is None:
             return
-        with torch.no_grad():
-            current.after = [weight.detach().clone() for weight in self._weights]
-            current.numbers["descent"] = _descent(current, self._weights)
+        if closure_weights is not None and current.gradients:
+            current.has_stepped = True
+            if current.has_followers or len(closure_weights) != len(weights):
+                current.numbers.clear()  # the passes of a line search have different weights
+            else:
+                current.numbers |= _fidelity(current, weights)
+                current.before = closure_weights
+        if not current.has_stepped:
+            return
+        if current.before:
+            current.after = [weight.detach().clone() for weight in weights]
+            current.numbers["descent"] = _descent(current, weights)
+        if current.gradient is not None:
+            current.numbers["kind"] = loss_kind(current.output, current.gradient)
+            current.numbers["implied_loss"] = implied_loss(current.output, current.gradient)
         self._done.append(current)
         self._last, self._open = current, None
         self._left -= 1
-        for handle in self._handles:
-            handle.remove()
-        self._handles, current.fresh = [], {}
-        if self._left == 0:
+        self._forget()
+        current.fresh = {}
+        if self._left == 0 and self._hook is not None:
             self._hook.remove()
 
-    def reported(self, loss: Tensor, labels: Tensor | None) -> None:
-        """Take the loss () of a step and the labels (B,) of its batch, if known."""
+    def reported(self, loss: Tensor, labels: object) -> None:
+        """Take the loss () of a step and the labels of its batch, if known."""
         current = self._open or self._last
-        if current is None or current.gradient is None or "loss" in current.numbers or current.has_followers:
+        if current is None or not current.gradients or "loss" in current.numbers or current.has_followers:
             return
         current.numbers["loss"] = loss.detach().float()
-        if labels is not None:
-            current.numbers |= _against_cross_entropy(current, labels, self._classes)
+        if isinstance(labels, Tensor) and labels.is_floating_point() and current.gradient is not None:
+            current.numbers["error"] = error_kind(current.output, current.gradient, labels)
+        for each in tensors(labels):
+            numbers = _against_cross_entropy(current, each, self._classes)
+            if numbers:
+                current.numbers |= numbers
+                return
 
     def read(self) -> list[StepAudit]:
         """Move the finished audits to the host and forget them."""
@@ -116,29 +180,51 @@ class StepAuditor:
         self._done = [each for each in self._done if each is self._last]
         return [_read(each) for each in ready]
 
-    def _on_forward(self, model: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
-        if self._ignoring() or self._left == 0 or not isinstance(output, Tensor) or not output.requires_grad:
-            return
-        if self._open is not None and self._open.gradient is not None:
-            self._open.has_followers = True  # a step of several passes is audited by its first
-            return
-        current = _AuditedStep(self._steps, output.detach())
-        self._open = current
+    def _forget(self) -> None:
         for handle in self._handles:
             handle.remove()
-        self._handles = [output.register_hook(lambda gradient: self._on_backward(current, gradient))]
+        self._handles, self._open = [], None
+
+    def _on_forward(
+        self, model: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any
+    ) -> None:
+        if self._ignoring() or self._left == 0:
+            return
+        learnable = [each for each in outputs(output) if each.requires_grad]
+        if not learnable:
+            return
+        if self._weights is None:
+            self._weights = _three_weights(self._model, self._optimizers)
+        if self._open is not None and self._open.gradients:
+            self._open.has_followers = True  # a step of several passes is audited by its first
+            follower, weights = self._open, self._weights
+            self._handles.append(
+                learnable[0].register_hook(self._guarded(lambda _: _restart(follower, weights)))
+            )
+            return
+        current = _AuditedStep(self._steps, [each.detach() for each in learnable])
+        if len(inputs) == 1 and isinstance(inputs[0], Tensor):
+            current.input, current.input_floats = tuple(inputs[0].shape), inputs[0].is_floating_point()
+        self._forget()
+        self._open = current
+        for place, each in enumerate(learnable):
+            self._handles.append(each.register_hook(self._guarded(_keep(current.gradients, place))))
         for place, weight in enumerate(self._weights):
             if weight.requires_grad:
-                self._handles.append(weight.register_hook(_collect(current.fresh, place)))
+                self._handles.append(weight.register_hook(self._guarded(_collect(current.fresh, place))))
 
-    @staticmethod
-    def _on_backward(current: _AuditedStep, gradient: Tensor) -> None:
-        if current.gradient is None:
-            current.gradient = gradient.detach()
+    def _guarded(self, call: Callable[[Tensor], None]) -> Callable[[Tensor], None]:
+        return lambda gradient: self._guard.run(AUDIT, lambda: call(gradient), None)
 
 
 def _three_weights(model: nn.Module, optimizers: Sequence[Optimizer]) -> list[Tensor]:
-    """Return the first, the middle and the last of the weights in the optimizer."""
+    """Return the first, the middle and the last of the weights in the optimizer.
+
+    None of a training by several processes, which average gradients between backward and the step.
+    """
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if distributed and torch.distributed.get_world_size() > 1:
+        return []
     held = {
         id(each) for optimizer in optimizers for group in optimizer.param_groups for each in group["params"]
     }
@@ -147,15 +233,42 @@ def _three_weights(model: nn.Module, optimizers: Sequence[Optimizer]) -> list[Te
     return [weights[place] for place in places] if weights else []
 
 
-def _collect(fresh: dict[int, Tensor], place: int) -> Callable[[Tensor], None]:
-    """Sum the gradients: a weight may be used twice, and a step may have several passes."""
+def _keep(gradients: dict[int, Tensor], place: int) -> Callable[[Tensor], None]:
+    """Keep the first gradient of an output."""
 
     def hook(gradient: Tensor) -> None:
+        if place not in gradients and is_readable(gradient):
+            gradients[place] = gradient.detach()
+
+    return hook
+
+
+def _collect(fresh: dict[int, Tensor], place: int) -> Callable[[Tensor], None]:
+    """Sum the gradients: a weight may be used twice, and a step may have several passes.
+
+    Sparse gradients are left out. A gradient with a graph of its own must not be kept alive.
+    """
+
+    def hook(gradient: Tensor) -> None:
+        if not is_readable(gradient):
+            return
+        if gradient.requires_grad:
+            gradient = gradient.detach().clone()
         before = fresh.get(place)
         # No clone: autograd copies a gradient that is referenced, so in-place clipping does not reach it.
         fresh[place] = gradient if before is None else before + gradient
 
     return hook
+
+
+def _restart(current: _AuditedStep, weights: Sequence[Tensor]) -> None:
+    """Forget the gradients that were set to zero before another backward pass, as between two networks."""
+    for place in list(current.fresh):
+        gradient = weights[place].grad
+        if gradient is None:
+            del current.fresh[place]
+        elif is_readable(gradient):
+            current.fresh[place] = current.fresh[place] * gradient.any()
 
 
 def _dot(one: list[Tensor], other: list[Tensor]) -> Tensor:
@@ -174,7 +287,9 @@ def _cosine(one: list[Tensor], other: list[Tensor]) -> Tensor:
 
 def _fidelity(current: _AuditedStep, weights: list[Tensor]) -> dict[str, Tensor]:
     """Compare the gradient at the step with the one that backward produced."""
-    places = list(current.fresh)
+    places = [
+        place for place in current.fresh if (given := weights[place].grad) is None or is_readable(given)
+    ]
     if not places:
         return {}
     fresh = [current.fresh[place] for place in places]
@@ -194,7 +309,11 @@ def _fidelity(current: _AuditedStep, weights: list[Tensor]) -> dict[str, Tensor]
 def _descent(current: _AuditedStep, weights: list[Tensor]) -> Tensor:
     """Return the cosine between the step and the downhill direction."""
     moved = [(a - b, w.grad) for a, b, w in zip(current.after, current.before, weights, strict=True)]
-    known = [(change, -gradient.detach()) for change, gradient in moved if gradient is not None]
+    known = [
+        (change, -gradient.detach())
+        for change, gradient in moved
+        if gradient is not None and is_readable(gradient)
+    ]
     if not known:
         return torch.full((), _UNKNOWN)
     changes, downhill = zip(*known, strict=True)
@@ -203,20 +322,33 @@ def _descent(current: _AuditedStep, weights: list[Tensor]) -> Tensor:
 
 def _kept(last: _AuditedStep, weights: list[Tensor]) -> Tensor:
     """Return the remaining share of the last step's change."""
+    if not last.after:
+        return torch.full((), _UNKNOWN)
     changes = [after - before for after, before in zip(last.after, last.before, strict=True)]
     now = [weight.detach() - before for weight, before in zip(weights, last.before, strict=True)]
     return _ratio(_dot(now, changes), _dot(changes, changes))
 
 
 def _against_cross_entropy(current: _AuditedStep, labels: Tensor, classes: int) -> dict[str, Tensor]:
-    """Compare the loss's gradient by the logits, centered over classes, with (softmax - one-hot) / B."""
-    gradient, logits = current.gradient, current.output.float()
-    fits = logits.shape == (len(labels), classes) and not labels.is_floating_point()
-    if gradient is None or not fits or not len(labels):
+    """Compare the loss's gradient by the logits, centered over classes, with (softmax - one-hot) / B.
+
+    The logits (B, C) are the first output that fits the labels (B,) or (B, 1).
+    """
+    given_labels = class_labels(labels)
+    if given_labels is None or not len(given_labels):
         return {}
-    inside = labels.to(logits.device).clamp(0, classes - 1)
+    for place, gradient in sorted(current.gradients.items()):
+        logits = current.outputs[place].float()
+        if logits.dim() == 2 and len(logits) == len(given_labels) and classes in (0, logits.shape[1]):
+            return _compared(logits, gradient.float(), given_labels.to(logits.device))
+    return {}
+
+
+def _compared(logits: Tensor, gradient: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    classes = logits.shape[1]
+    inside = labels.clamp(0, classes - 1)
     usual = (logits.softmax(1) - F.one_hot(inside, classes)) / len(labels)
-    given = gradient.float() - gradient.float().mean(1, keepdim=True)
+    given = gradient - gradient.mean(1, keepdim=True)
     sizes = given.norm(dim=1)
     active = sizes > _IDLE * sizes.max()
     losses = F.cross_entropy(logits, inside, reduction="none")
@@ -231,7 +363,7 @@ def _against_cross_entropy(current: _AuditedStep, labels: Tensor, classes: int) 
 
 _NUMBERS = (
     *("loss", "cross_entropy", "cosine", "scale", "idle", "lead"),
-    *("gradient_cosine", "gradient_scale", "lost", "descent", "kept"),
+    *("gradient_cosine", "gradient_scale", "lost", "descent", "kept", "implied_loss"),
 )
 
 
@@ -240,4 +372,14 @@ def _read(audited: _AuditedStep) -> StepAudit:
     device = audited.output.device
     numbers = [audited.numbers.get(name, torch.full((), _UNKNOWN)) for name in _NUMBERS]
     values = torch.stack([number.float().to(device) for number in numbers]).tolist()
-    return StepAudit(audited.step, len(audited.output), **dict(zip(_NUMBERS, values, strict=True)))
+    examples = len(audited.output) if audited.output.dim() else 0
+    kinds = [int(audited.numbers[name]) for name in ("kind", "error") if name in audited.numbers]
+    return StepAudit(
+        audited.step,
+        examples,
+        **dict(zip(_NUMBERS, values, strict=True)),
+        kind=KINDS[max(kinds, default=0)],
+        output=tuple(audited.output.shape),
+        input=audited.input,
+        input_floats=audited.input_floats,
+    )

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from hpo.checks.measure.audit import StepAuditor
-from hpo.checks.measure.inputs import ForwardMonitor
+from hpo.checks.guard import Guard, Hook
+from hpo.checks.measure.audit import AUDIT, StepAuditor
+from hpo.checks.measure.inputs import PASSES, ForwardMonitor
 from hpo.checks.measure.probes import PendingSnapshot, Probe, StepMeter
+from hpo.checks.measure.untouched import uncompiled, unwrapped
 from hpo.checks.observations import ModeGap, Observations
 from hpo.checks.state import ForwardMonitorState
 from hpo.config.thresholds import Preset
 
+_STEPS, _LAYERS = "record of steps", "statistics of layers"
+"""What the guard calls them."""
 _FIRST_SNAPSHOTS = (0, 8, 32)
 """0-based steps."""
 _SNAPSHOTS = {"off": 1, "standard": 8, "full": 40}
@@ -27,34 +33,44 @@ _MIN_INTERVAL, _MAX_INTERVAL = {"off": 48, "standard": 48, "full": 10}, 500
 class LoopHooks:
     """Measures a loop: its forward passes, its first steps, and its layers at chosen steps.
 
-    Everything stays on the device until ``collect`` moves it to the observations.
+    ``model`` is what the loop calls; it is measured without what compiles or distributes it. A step is over
+    when every optimizer has stepped, or one of them is about to step again; without optimizers, when its loss
+    is reported. Everything stays on the device until ``collect`` moves it to the observations.
     """
 
     def __init__(
-        self, model: nn.Module, optimizers: Sequence[Optimizer], seen: Observations, preset: Preset
+        self,
+        model: nn.Module,
+        optimizers: Sequence[Optimizer],
+        seen: Observations,
+        preset: Preset,
+        guard: Guard,
     ) -> None:
-        self._model = model
         self._optimizers = optimizers
         self._seen = seen
         self._preset = preset
+        self._guard = guard
         self._probe: Probe | None = None
         self._pending: list[PendingSnapshot] = []
-        self._forwards = ForwardMonitor(model, optimizers)
-        self._meter = StepMeter(model)
-        self._auditor: StepAuditor | None = None
+        self._forwards = ForwardMonitor(model, optimizers, guard)
+        self._meter = StepMeter(unwrapped(model))
+        self._auditor = StepAuditor(
+            model, optimizers[:1], seen.setup.classes, lambda: self._forwards.is_paused, guard
+        )
+        self._is_attached = False
         self._handles: list[RemovableHandle] = []
+        self._stepped: set[int] = set()
+        """The optimizers that have stepped in the present step, by number."""
 
     def attach(self) -> None:
-        """Register the hooks."""
-        self._auditor = StepAuditor(
-            self._model, self._optimizers, self._seen.setup.classes, lambda: self._forwards.is_paused
-        )
-        self._handles = [self._forwards.attach()]
-        if self._optimizers:  # the first counts the steps
-            self._handles += [
-                self._optimizers[0].register_step_pre_hook(lambda *_: self._before_step()),
-                self._optimizers[0].register_step_post_hook(lambda *_: self._after_step()),
-            ]
+        """Register the hooks. A model that takes none, such as a scripted one, is watched by its steps."""
+        self._is_attached = True
+        for number, optimizer in enumerate(self._optimizers):
+            self._handles.append(optimizer.register_step_pre_hook(self._pre_hook(number)))
+            self._handles.append(optimizer.register_step_post_hook(self._post_hook(number)))
+        with suppress(RuntimeError):  # ScriptModule: "register_forward_hook is not supported"
+            self._handles.append(self._forwards.attach())
+            self._auditor.attach()
         self._forwards.expect()
 
     def close(self) -> None:
@@ -62,8 +78,7 @@ class LoopHooks:
         for handle in self._handles:
             handle.remove()
         self._handles = []
-        if self._auditor is not None:
-            self._auditor.close()
+        self._auditor.close()
 
     def watch_layers(self, probe: Probe) -> None:
         """Take snapshots of the layers on ``probe``."""
@@ -71,8 +86,8 @@ class LoopHooks:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Ignore forward passes inside: they are not the loop's."""
-        with self._forwards.paused():
+        """Ignore forward passes inside: they are not the loop's. Nothing is compiled for them."""
+        with self._forwards.paused(), uncompiled():
             yield
 
     def state(self) -> ForwardMonitorState:
@@ -82,53 +97,94 @@ class LoopHooks:
     def resume(self, seen: Observations, state: ForwardMonitorState) -> None:
         """Continue the observations of another run of the same training."""
         self._seen = seen
-        if self._auditor is not None and seen.optimizer_steps:
+        if seen.optimizer_steps:
             self._auditor.close()
         self._forwards.restore(state)
 
-    def report(self, loss: Tensor, labels: Tensor | None) -> None:
-        """Take the loss () of a step and the labels (B,) of its batch, if known."""
-        if self._auditor is not None:
-            self._auditor.reported(loss, labels)
+    def report(self, loss: Tensor, labels: object) -> None:
+        """Take the loss () of a step and the labels of its batch, if known."""
+        self._guard.run(AUDIT, lambda: self._auditor.reported(loss, labels), None)
+        if not self._optimizers and self._is_attached:
+            self._after_hand_made_step()
 
     def end_epoch(self, epoch: int) -> None:
         """Record the next forward passes; after epochs 1, 2, 4, 8 ... and the last, compare the modes.
 
         The probe's loss on batch statistics is compared with that on running statistics.
         """
-        if self._probe is not None and (epoch & (epoch - 1) == 0 or epoch == self._seen.setup.epochs):
-            with self.paused():
-                losses = [self._probe.loss(batch_statistics=each) for each in (True, False)]
-                self._seen.modes.append(ModeGap(self._seen.steps, *torch.stack(losses).tolist()))
+        if epoch & (epoch - 1) == 0 or epoch == self._seen.setup.epochs:
+            self._guard.run("comparison of the modes", self._compare_modes, None)
         self._forwards.expect()
 
     def collect(self) -> None:
         """Move what has accumulated on the device to the observations."""
-        self._seen.snapshots += [pending.read() for pending in self._pending]
-        self._pending = []
-        self._seen.forwards += self._forwards.read()
-        if self._auditor is not None:
-            self._seen.audits += self._auditor.read()
+        pending, self._pending = self._pending, []
+        self._seen.snapshots += self._guard.run(_LAYERS, lambda: [each.read() for each in pending], [])
+        self._seen.forwards += self._guard.run(PASSES, self._forwards.read, [])
+        self._seen.audits += self._guard.run(AUDIT, self._auditor.read, [])
+
+    def _pre_hook(self, number: int) -> Hook:
+        return Hook(self._guard, _STEPS, lambda *given: self._on_pre_step(number, *given))
+
+    def _post_hook(self, number: int) -> Hook:
+        return Hook(self._guard, _STEPS, lambda *given: self._on_post_step(number))
+
+    def _on_pre_step(self, number: int, optimizer: Optimizer, given: tuple[Any, ...], named: Any) -> None:
+        if number in self._stepped:
+            self._after_step()
+        if not self._stepped:
+            self._before_step()
+        elif self._is_chosen(self._seen.optimizer_steps):
+            self._guard.run(_LAYERS, self._meter.measure_gradients, None)
+        if number == 0:
+            closure = any(map(callable, (*given, *named.values())))
+            self._guard.run(AUDIT, lambda: self._auditor.before_step(closure=closure), None)
+
+    def _on_post_step(self, number: int) -> None:
+        if number == 0:
+            self._guard.run(AUDIT, self._auditor.after_step, None)
+        self._stepped.add(number)
+        if len(self._stepped) == len(self._optimizers):
+            self._after_step()
+
+    def _after_hand_made_step(self) -> None:
+        """Take the report of a loss for the end of a step. Its gradients may still be there."""
+        for call in (self._auditor.before_step, self._auditor.after_step):
+            self._guard.run(AUDIT, call, None)
+        if self._is_chosen(self._seen.optimizer_steps):
+            self._guard.run(_LAYERS, self._meter.measure_gradients, None)
+        self._guard.run(PASSES, self._forwards.before_step, None)
+        self._after_step()
+        if self._is_chosen(self._seen.optimizer_steps):
+            self._guard.run(_LAYERS, self._meter.before, None)
 
     def _before_step(self) -> None:
         if self._is_chosen(self._seen.optimizer_steps):
-            self._meter.before()
-        self._forwards.before_step()
-        if self._auditor is not None:
-            self._auditor.before_step()
+            self._guard.run(_LAYERS, self._meter.before, None)
+        self._guard.run(PASSES, self._forwards.before_step, None)
 
     def _after_step(self) -> None:
-        if self._auditor is not None:
-            self._auditor.after_step()
+        self._stepped.clear()
         step = self._seen.optimizer_steps
         self._seen.optimizer_steps += 1
         if self._probe is not None and self._is_chosen(step):
-            motion = self._meter.after()
-            lr = float(self._optimizers[0].param_groups[0]["lr"])
-            with self.paused():
-                histograms = self._takes_histograms(step)
-                self._pending.append(self._probe.snapshot(step, lr, motion, histograms=histograms))
+            probe = self._probe
+            self._guard.run(_LAYERS, lambda: self._take_snapshot(probe, step), None)
         self._forwards.after_step(step)
+
+    def _take_snapshot(self, probe: Probe, step: int) -> None:
+        motion = self._meter.after()
+        lr = float(self._optimizers[0].param_groups[0]["lr"]) if self._optimizers else math.nan
+        with self.paused():
+            histograms = self._takes_histograms(step)
+            self._pending.append(probe.snapshot(step, lr, motion, histograms=histograms))
+
+    def _compare_modes(self) -> None:
+        if self._probe is None or not self._probe.has_classes:
+            return
+        with self.paused():
+            losses = [self._probe.loss(batch_statistics=each) for each in (True, False)]
+            self._seen.modes.append(ModeGap(self._seen.steps, *torch.stack(losses).tolist()))
 
     def _is_chosen(self, step: int) -> bool:
         return step in _FIRST_SNAPSHOTS or (step + 1) % self._interval() == 0

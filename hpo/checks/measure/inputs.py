@@ -6,12 +6,16 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from hpo.checks.guard import Guard, Hook
+from hpo.checks.measure.gradients import norm
+from hpo.checks.measure.nested import is_readable, outputs, tensors
 from hpo.checks.measure.probes import NORMS
 from hpo.checks.measure.statistics import std_mean
 from hpo.checks.observations import ForwardRecord
@@ -21,6 +25,8 @@ _LEARNING_PASSES = 2
 """Passes recorded after each call of ``expect``: one may be the very first, which has no previous step."""
 _MIN_IMAGES = 16
 """The mean of fewer images scatters too much to compare two splits."""
+PASSES = "record of forward passes"
+"""What the guard calls it."""
 _MODAL = (*NORMS, nn.modules.dropout._DropoutNd)
 
 
@@ -42,11 +48,12 @@ class _Forward:
 class ForwardMonitor:
     """Records some of a loop's own forward passes, once attached."""
 
-    def __init__(self, model: nn.Module, optimizers: Sequence[Optimizer]) -> None:
+    def __init__(self, model: nn.Module, optimizers: Sequence[Optimizer], guard: Guard | None = None) -> None:
         self._model = model
+        self._guard = guard or Guard()
         self._parameters = [
             each for optimizer in optimizers for group in optimizer.param_groups for each in group["params"]
-        ]
+        ] or list(model.parameters())
         self._paused = False
         self._learning_left = 0
         self._evaluating_left = 0
@@ -56,7 +63,9 @@ class ForwardMonitor:
 
     def attach(self) -> RemovableHandle:
         """Register the hook and return its handle."""
-        return self._model.register_forward_hook(self._on_forward)
+        return self._model.register_forward_hook(
+            Hook(self._guard, PASSES, self._on_forward), with_kwargs=True
+        )
 
     def expect(self) -> None:
         """Record the next passes of each kind."""
@@ -102,20 +111,24 @@ class ForwardMonitor:
         passes, self._passes = self._passes, []
         return [_record(each) for each in passes]
 
-    def _on_forward(self, model: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
-        if self._paused or not inputs or not isinstance(output, Tensor):
+    def _on_forward(
+        self, model: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any
+    ) -> None:
+        if self._paused or not (self._learning_left or self._evaluating_left):
             return
-        learning = output.requires_grad
-        if not (self._learning_left if learning else self._evaluating_left):
+        learnable = [each for each in outputs(output) if each.requires_grad]
+        if not (self._learning_left if learnable else self._evaluating_left):
             return
-        numbers = _image_numbers(inputs[0].detach())
+        numbers = _image_numbers(inputs, named)
         seen = _Forward(
-            self._steps, learning, model.training, self._eval_norms(), numbers, last_norm=self._norm
+            self._steps, bool(learnable), model.training, self._eval_norms(), numbers, last_norm=self._norm
         )
-        if learning:
+        for each in learnable:
             # Only backward shows it: many loops evaluate without no_grad.
-            output.register_hook(lambda gradient: self._on_backward(seen))
-        else:
+            each.register_hook(
+                lambda gradient: self._guard.run(PASSES, lambda: self._on_backward(seen), None)
+            )
+        if not learnable:
             self._evaluating_left -= 1
             self._passes.append(seen)
 
@@ -132,20 +145,20 @@ class ForwardMonitor:
             if isinstance(module, _MODAL) and not module.training
         )
 
-    @torch.no_grad()
     def _gradient_norm(self) -> Tensor:
-        gradients = [each.grad for each in self._parameters if each.grad is not None]
-        if not gradients:
-            return torch.zeros(())
-        norm: Tensor = torch.stack(torch._foreach_norm(gradients)).norm()
-        return norm
+        return norm([each.grad for each in self._parameters if each.grad is not None])
 
 
-def _image_numbers(images: Tensor) -> Tensor:
-    """Return the mean and the standard deviation (2,); NaN for few images."""
-    if len(images) < _MIN_IMAGES:
-        return torch.full((2,), torch.nan, device=images.device)
-    std, mean = std_mean(images.float())
+def _image_numbers(*inputs: object) -> Tensor:
+    """Return the mean and the standard deviation (2,) of the first of the inputs that has pixels.
+
+    NaN for few images, and for inputs that are whole numbers of more than 8 bits.
+    """
+    found = [each for each in tensors(inputs) if is_readable(each)]
+    images = next((each for each in found if each.is_floating_point() or each.dtype is torch.uint8), None)
+    if images is None or not images.dim() or len(images) < _MIN_IMAGES:
+        return torch.full((2,), torch.nan, device=found[0].device if found else None)
+    std, mean = std_mean(images.detach().float())
     return torch.stack([mean, std])
 
 

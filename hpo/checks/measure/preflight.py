@@ -1,41 +1,36 @@
-"""Measurements before training: images, labels, outputs, gradients, the loss, memorization."""
+"""Measurements before training: outputs, gradients, the loss, memorization."""
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from hpo.checks.measure.linear_probe import linear_probe, roughness
-from hpo.checks.measure.memorize import balanced_examples, copied, memorize
-from hpo.checks.measure.probes import (
-    Forward,
-    LayerReader,
-    WeightMotion,
-    layer_weights,
-    pack,
-    undisturbed,
-)
+from hpo.checks.guard import Guard
+from hpo.checks.measure.example_facts import image_facts, label_facts, label_signal, split_t
+from hpo.checks.measure.examples import Examples, Forward
+from hpo.checks.measure.gradients import norms
+from hpo.checks.measure.memorize import balanced_examples, memorize
+from hpo.checks.measure.probes import LayerReader, WeightMotion, layer_weights, pack
 from hpo.checks.measure.rounding import in_full_precision
-from hpo.checks.measure.statistics import std_mean
+from hpo.checks.measure.untouched import random_kept, undisturbed
 from hpo.checks.observations import (
-    ImageFacts,
-    LabelFacts,
-    LabelSignal,
     LogitFacts,
     LossProbe,
+    Memorization,
     Preflight,
     Snapshot,
 )
-from hpo.generators import kept_generators
 from hpo.heartbeat import beat
 
-LossFunction = Callable[[Tensor, Tensor], Tensor]
+LossFunction = Callable[[Any, Any], Tensor]
 
 PROBE_IMAGES = 64
 """Images on which layers are read before training: the size of a usual batch."""
@@ -44,10 +39,6 @@ SNAPSHOT_IMAGES = 32
 FEWEST_EXAMPLES = 2
 """Of one, normalization has no batch statistics, and no unit differs between images."""
 _EVALUATED = 16
-_MIN_EXAMPLES = 100
-"""With fewer, a linear model does not exceed chance reliably."""
-_THUMB = 4
-"""Side of the thumbnails on which the two splits are compared."""
 _CONFIDENT = 20.0
 """A logit that leaves the other classes e^-20."""
 _DOUBLE_IMAGES = 8
@@ -56,15 +47,18 @@ _DOUBLE_STEP = 1e-4
 
 
 @dataclass(frozen=True)
-class Examples:
-    """Images (n, C, H, W) as the network gets them, and labels (n,) int64."""
+class _Probe:
+    """What is measured on: examples, and their class labels clamped to the classes, if there are any."""
 
-    images: Tensor
-    labels: Tensor
+    examples: Examples
+    labels: Tensor | None
+    """(n,) int64 in 0 .. classes - 1; None if the loss is not a cross-entropy of classes."""
+    classes: int
 
-    def first(self, count: int) -> Examples:
-        """Return the first ``count`` examples."""
-        return Examples(self.images[:count], self.labels[:count])
+    def first(self, count: int) -> _Probe:
+        if self.labels is None or not self.examples.can_be_cut:
+            return _Probe(self.examples.first(count), self.labels, self.classes)
+        return _Probe(self.examples.first(count), self.labels[:count], self.classes)
 
 
 def examine(
@@ -78,20 +72,32 @@ def examine(
     loss_function: LossFunction | None,
     penalty: float | None,
     thorough: bool,
+    guard: Guard | None = None,
 ) -> Preflight:
     """Measure the untrained ``model``; it and the random generators stay as they are.
 
-    ``thorough`` adds the numeric gradient check in float64.
+    ``classes`` is 0 if unknown. ``thorough`` adds the numeric gradient check in float64. What cannot be
+    measured on this kind of model or data is NaN, empty or None.
     """
-    devices = [train.images.device] if train.images.device.type == "cuda" else []
-    with kept_generators(devices):
+    guard = guard or Guard()
+    devices = [train.images.device] if train.images is not None and train.images.is_cuda else []
+    with torch.random.fork_rng(devices=devices), random_kept(model):
+        model, optimizer = _materialized(model, optimizer, forward, train)
+        logits, layers, gradients, probe = _first_step(
+            model, forward, train.first(PROBE_IMAGES), classes, loss_function
+        )
         labels = label_facts(train.labels, classes)
-        probe = Examples(train.images, train.labels.clamp(0, classes - 1))
-        logits, layers, gradients = _first_step(model, forward, probe.first(PROBE_IMAGES))
-        layers = in_full_precision(layers, model, forward, probe.images[:PROBE_IMAGES])
-        few = balanced_examples(probe.labels)
-        learnable = math.isfinite(layers.loss)
-        noise, batch_effect = _evaluation(model, forward, probe.images[:_EVALUATED])
+        layers = guard.run(
+            "check of precision",
+            lambda: in_full_precision(layers, model, forward, probe.examples.inputs),
+            layers,
+        )
+        noise, batch_effect = guard.run(
+            "evaluation of the untrained network",
+            lambda: _evaluation(model, forward, train.first(_EVALUATED)),
+            (math.nan, math.nan),
+        )
+        whole = _Probe(train, None if probe.labels is None else _clamped(train, probe.classes), probe.classes)
         return Preflight(
             images=image_facts(train.images),
             labels=labels,
@@ -100,140 +106,192 @@ def examine(
             loss=layers.loss,
             penalty=penalty,
             logits=_logit_facts(logits),
-            loss_probe=_probe_loss(loss_function, probe, classes) if loss_function else None,
-            memorization=memorize(model, optimizer, forward, probe.images[few], probe.labels[few])
-            if learnable and optimizer is not None
-            else None,
+            loss_probe=guard.run(
+                "probe of the loss function",
+                lambda: _probe_loss(loss_function, whole.labels, whole.classes),
+                None,
+            ),
+            memorization=guard.run(
+                "memorization of a few examples",
+                lambda: _memorization(model, optimizer, forward, whole, layers.loss),
+                None,
+            ),
             layers=layers,
             without_gradient=tuple(name for name, each in gradients.items() if each is None),
             identical_units=_identical_units(model, gradients),
             eval_noise=noise,
             eval_batch_effect=batch_effect,
-            gradient_error=_gradient_error(model, probe.first(_DOUBLE_IMAGES)) if thorough else None,
-            split_t=_split_t(train.images, val.images) if val else math.nan,
-            signal=_signal(train, val, classes) if val else None,
+            gradient_error=guard.run(
+                "numeric gradient check", lambda: _gradient_error(model, whole.first(_DOUBLE_IMAGES)), None
+            )
+            if thorough
+            else None,
+            split_t=split_t(train.images, val.images) if val else math.nan,
+            signal=guard.run("linear probe", lambda: label_signal(train, val, classes), None)
+            if val
+            else None,
+            output=tuple(logits.shape),
         )
 
 
-def _signal(train: Examples, val: Examples, classes: int) -> LabelSignal | None:
-    """Run the linear probe; None if a label or a pixel is invalid or there are too few examples."""
-    splits = (train, val)
-    if min(len(each.labels) for each in splits) < _MIN_EXAMPLES:
+def _materialized(
+    model: nn.Module, optimizer: Optimizer | None, forward: Forward, train: Examples
+) -> tuple[nn.Module, Optimizer | None]:
+    """Return copies if there are lazy modules: their parameters are drawn in the copies only."""
+    lazy = [each for each in (*model.parameters(), *model.buffers()) if nn.parameter.is_lazy(each)]
+    if not lazy:
+        return model, optimizer
+    memo: dict[int, Any] = {}
+    uninitialized: Any = nn.parameter.UninitializedBuffer
+    for each in lazy:
+        if isinstance(each, uninitialized):  # deepcopy cannot
+            memo[id(each)] = uninitialized(False, each.device, each.dtype)
+    model, optimizer = copy.deepcopy((model, optimizer), memo)
+    with torch.no_grad():
+        forward(model, train.first(PROBE_IMAGES).inputs)
+    return model, optimizer
+
+
+def _clamped(train: Examples, classes: int) -> Tensor | None:
+    labels = train.classes
+    return None if labels is None else labels.clamp(0, classes - 1)
+
+
+def _memorization(
+    model: nn.Module, optimizer: Optimizer | None, forward: Forward, probe: _Probe, loss: float
+) -> Memorization | None:
+    """Memorize a few examples; None without an optimizer, classes or a finite loss."""
+    if optimizer is None or probe.labels is None or not math.isfinite(loss) or not probe.examples.can_be_cut:
         return None
-    sound = [
-        (each.labels >= 0).all() & (each.labels < classes).all() & each.images.isfinite().all()
-        for each in splits
-    ]
-    if not bool(torch.stack(sound).all()):
-        return None
-    return linear_probe(train.images, train.labels, val.images, val.labels, classes)
-
-
-def image_facts(images: Tensor) -> ImageFacts:
-    """Describe images (n, C, H, W), in one transfer."""
-    values = images.detach().float()
-    stds, means = (torch.stack(each) for each in zip(*map(std_mean, values.unbind(1)), strict=True))
-    std, mean = std_mean(values)
-    low, high = values.aminmax()
-    channels = len(means)
-    clipped_share = torch.maximum((values == low).float().mean(), (values == high).float().mean())
-    *numbers, total_mean, total_std, lowest, highest, share_clipped = torch.cat(
-        [means, stds, torch.stack([mean, std, low, high, clipped_share])]
-    ).tolist()
-    return ImageFacts(
-        len(images),
-        tuple(numbers[:channels]),
-        tuple(numbers[channels:]),
-        total_mean,
-        total_std,
-        lowest,
-        highest,
-        share_clipped,
-        roughness(images),
+    few = balanced_examples(probe.labels)
+    return memorize(
+        model, optimizer, forward, probe.examples.changed(lambda each: each[few]).inputs, probe.labels[few]
     )
-
-
-def _split_t(train: Tensor, val: Tensor) -> float:
-    """Return Student's t between training and validation images along the mean training image.
-
-    Each half of the training images is projected on the mean of the other, so that the direction is
-    independent of it. Flipped or inverted images keep their mean and standard deviation, but not this.
-    """
-    thumbs, others = (
-        F.adaptive_avg_pool2d(images.detach().float(), _THUMB).flatten(1) for images in (train, val)
-    )
-    halves = thumbs.tensor_split(2)
-    if len(halves[1]) < 2 or len(others) < 2:
-        return math.nan
-    first, second = (half.mean(0) / half.mean(0).norm().clamp(min=1e-12) for half in halves)
-    along = torch.cat([halves[0] @ second, halves[1] @ first])
-    across = others @ (first + second) / 2
-    spread = (along.var() / len(along) + across.var() / len(across)).sqrt()
-    return float((along.mean() - across.mean()) / spread.clamp(min=1e-12))
-
-
-def label_facts(labels: Tensor, classes: int) -> LabelFacts:
-    """Describe labels (n,) int64."""
-    inside = labels[(labels >= 0) & (labels < classes)]
-    counts = torch.bincount(inside, minlength=classes)
-    return LabelFacts(tuple(counts.tolist()), int(labels.min()), int(labels.max()))
 
 
 def _first_step(
-    model: nn.Module, forward: Forward, probe: Examples
-) -> tuple[Tensor, Snapshot, dict[str, Tensor | None]]:
-    """Return logits, layer statistics with the loss, and each parameter's gradient (None without one)."""
+    model: nn.Module,
+    forward: Forward,
+    examples: Examples,
+    classes: int,
+    loss_function: LossFunction | None,
+) -> tuple[Tensor, Snapshot, dict[str, Tensor | None], _Probe]:
+    """Return outputs, layer statistics, each parameter's gradient (None without one), and what to measure on.
+
+    The loss is the cross-entropy where labels and outputs are those of classes. Of other losses only the
+    gradients are used: of the loop's own, if known, else of the mean square of the outputs.
+    """
     reader = LayerReader(model, signs=True)
-    named = {name: each for name, each in model.named_parameters() if each.requires_grad}
+    named = {
+        name: each
+        for name, each in model.named_parameters()
+        if each.requires_grad and not nn.parameter.is_lazy(each)
+    }
     with undisturbed(model, batch_statistics=True), torch.enable_grad():
         with reader.listening():
-            logits = forward(model, probe.images)
-        loss = F.cross_entropy(logits, probe.labels)
+            logits = forward(model, examples.inputs)
+        probe = _probe_of(examples, logits, classes)
+        if probe.labels is not None:
+            known = loss = F.cross_entropy(logits, probe.labels)
+        else:
+            known = torch.full((), math.nan)
+            loss = _other_loss(logits, examples.labels, loss_function)
         gradients = _gradients(loss, list(named.values()))
     by_name = dict(zip(named, gradients, strict=True))
-    norms = {
-        name: gradient.norm()
+    given = {
+        name: gradient
         for name in layer_weights(model)
         if (gradient := by_name.get(_weight_name(name))) is not None
     }
-    at_rest = WeightMotion.at_rest(layer_weights(model), norms)
-    snapshot = pack(-1, 0.0, loss, logits, reader.sites, at_rest).read()
-    return logits.detach(), snapshot, by_name
+    at_rest = WeightMotion.at_rest(
+        layer_weights(model), dict(zip(given, norms(list(given.values())), strict=True))
+    )
+    snapshot = pack(-1, 0.0, known.to(logits.device), logits, reader.sites, at_rest).read()
+    return logits.detach(), snapshot, by_name, probe
+
+
+def _probe_of(examples: Examples, logits: Tensor, classes: int) -> _Probe:
+    """Tell whether the outputs are logits (n, C) of classes whose labels the examples have."""
+    labels, width = examples.classes, classes
+    if labels is None or logits.dim() != 2 or len(logits) != len(labels) or not len(labels):
+        return _Probe(examples, None, classes)
+    if classes == 0:
+        width = logits.shape[1]
+        if int(labels.min()) < 0 or int(labels.max()) >= width:
+            return _Probe(examples, None, classes)
+    if width < 2 or logits.shape[1] < width:
+        return _Probe(examples, None, classes)
+    return _Probe(examples, labels.clamp(0, width - 1), width)
+
+
+def _other_loss(outputs: Tensor, labels: Any, loss_function: LossFunction | None) -> Tensor:
+    """Return a loss () whose gradient reaches what the outputs depend on."""
+    if loss_function is not None and labels is not None:
+        try:
+            return loss_function(outputs, labels).float().mean()
+        except (RuntimeError, TypeError, ValueError, IndexError):
+            pass  # it takes more than the first output
+    return outputs.square().mean()
 
 
 def _gradients(loss: Tensor, parameters: list[nn.Parameter]) -> tuple[Tensor | None, ...]:
     """Return the gradient of ``loss`` () by each parameter; None without one or if the loss is detached."""
     if not loss.requires_grad:
         return (None,) * len(parameters)
-    return torch.autograd.grad(loss, parameters, allow_unused=True)
+    return torch.autograd.grad(loss, parameters, allow_unused=True) if parameters else ()
 
 
 def _weight_name(module: str) -> str:
     return f"{module}.weight" if module else "weight"
 
 
-def _logit_facts(logits: Tensor) -> LogitFacts:
+def _logit_facts(outputs: Tensor) -> LogitFacts:
+    """Describe outputs (n, classes), or any others as if all places of an example were classes."""
+    if outputs.dim() < 2 or not outputs.numel():
+        return LogitFacts(*[math.nan] * 6)
+    logits = outputs.flatten(1)
     low, high = logits.aminmax()
     sums = logits.sum(1)
-    numbers = [low, high, *sums.aminmax(), logits.std(0).mean(), logits.std(1).mean()]
+    between_images, between_classes = (
+        logits.std(dim).mean() if logits.shape[dim] > 1 else low.new_full((), math.nan) for dim in (0, 1)
+    )
+    log_sum = logits.float().logsumexp(1).abs().max()
+    numbers = [low, high, *sums.aminmax(), between_images, between_classes, log_sum]
     return LogitFacts(*torch.stack(numbers).tolist())
 
 
-def _evaluation(model: nn.Module, forward: Forward, images: Tensor) -> tuple[float, float]:
-    """Return differences of logits, of two evaluations and of a batch and its halves, over their spread."""
+def _evaluation(model: nn.Module, forward: Forward, few: Examples) -> tuple[float, float]:
+    """Return differences of logits, of two evaluations and of a batch and its halves, over their spread.
+
+    The second is NaN if the examples cannot be cut, or if outputs are not by example.
+    """
     with torch.no_grad(), undisturbed(model, batch_statistics=False):
-        whole = forward(model, images)
-        again = forward(model, images)
-        halves = torch.cat([forward(model, half) for half in images.split((len(images) + 1) // 2)])
+        whole = forward(model, few.inputs)
+        again = forward(model, few.inputs)
+        if not whole.dim() or len(whole) < FEWEST_EXAMPLES:
+            return math.nan, math.nan
+        halves = None
+        if few.can_be_cut and len(whole) == few.count:
+            half = (few.count + 1) // 2
+            parts = (few.first(half), few.changed(lambda each: each[half:]))
+            halves = torch.cat([forward(model, part.inputs) for part in parts])
     spread = whole.std(0).mean() + 1e-3
-    differences = torch.stack([(again - whole).abs().max(), (halves - whole).abs().max()])
+    between = (again - whole).abs().max()
+    if halves is None or halves.shape != whole.shape:
+        return float(between / spread), math.nan
+    differences = torch.stack([between, (halves - whole).abs().max()])
     noise, effect = (differences / spread).tolist()
     return noise, effect
 
 
-def _probe_loss(loss_function: LossFunction, probe: Examples, classes: int) -> LossProbe:
-    """Evaluate the loss function on known outputs."""
-    labels = probe.labels[:PROBE_IMAGES]
+def _probe_loss(loss_function: LossFunction | None, labels: Tensor | None, classes: int) -> LossProbe | None:
+    """Evaluate the loss function on outputs whose cross-entropy is known.
+
+    None without a loss function or without classes.
+    """
+    if loss_function is None or labels is None:
+        return None
+    labels = labels[:PROBE_IMAGES]
     right = F.one_hot(labels, classes).float()
     even = torch.zeros_like(right)
     outputs = [even, _CONFIDENT * right, _CONFIDENT * right.roll(1, dims=1), torch.cat([even, even])]
@@ -264,18 +322,17 @@ def _identical_units(model: nn.Module, gradients: Mapping[str, Tensor | None]) -
     return tuple(name for name, is_identical in zip(names, flags, strict=True) if is_identical)
 
 
-def _gradient_error(model: nn.Module, probe: Examples) -> float | None:
+def _gradient_error(model: nn.Module, probe: _Probe) -> float | None:
     """Return the largest relative error of backward's derivative, along each parameter's gradient.
 
     Compares with (L(w + h v) - L(w - h v)) / 2h in float64, normalization on batch statistics. A kink of a
     ReLU within the step adds a small error; a wrong backward pass is off by its own size. NaN if a loss or a
-    derivative is; None if the model cannot be copied.
+    derivative is; None without classes or for inputs of whole numbers.
     """
-    exact = copied(model)
-    if exact is None:
+    images = probe.examples.inputs
+    if probe.labels is None or not isinstance(images, Tensor) or not images.is_floating_point():
         return None
-    exact.double()
-    images = probe.images.double()
+    exact, images = copy.deepcopy(model).double(), images.double()
     errors = [0.0]
     with undisturbed(exact, batch_statistics=True), torch.enable_grad():
         named = [parameter for parameter in exact.parameters() if parameter.requires_grad]

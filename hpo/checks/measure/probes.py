@@ -6,21 +6,23 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
+from hpo.checks.measure.examples import Forward
+from hpo.checks.measure.gradients import norms
+from hpo.checks.measure.nested import is_readable
 from hpo.checks.measure.statistics import BINS, histogram, sample, std_mean, unit_extremes
+from hpo.checks.measure.untouched import undisturbed
 from hpo.checks.observations import Snapshot
-from hpo.generators import kept_generators
 from hpo.records import LayerStatistics
 
-Forward = Callable[[nn.Module, Tensor], Tensor]
-"""Runs a model on images (B, C, H, W) and returns logits (B, classes) float32."""
-
-STOCHASTIC = (nn.modules.dropout._DropoutNd, nn.RReLU)
+MOST_LAYERS, LAYERS_OF_DEEP = 256, 64
+"""Networks with more layers than this are read in this many: reading all would cost more than a few steps."""
 NORMS = (nn.modules.batchnorm._NormBase,)
 
 _FLAT_ENDS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -41,82 +43,37 @@ ACTIVATIONS = {
 _ACTIVATION_FIELDS = ("mean", "std", "dead", "saturated")
 
 
-def plain_forward(model: nn.Module, images: Tensor) -> Tensor:
-    """Run ``model(images)``: the forward pass of a loop that passes no other.
-
-    On a copy: a model may change its input, and the checks use theirs again.
-    """
-    logits: Tensor = model(images.clone())
-    return logits.float()
-
-
-@contextmanager
-def undisturbed(model: nn.Module, *, batch_statistics: bool) -> Iterator[None]:
-    """Restore the modes, buffers and attributes of ``model`` and the random generators afterwards.
-
-    Inside, dropout and randomized activations are off; normalization uses batch or running statistics.
-    """
-    before = [_ModuleState(module) for module in model.modules()]
-    devices = {each.device for each in model.parameters() if each.device.type == "cuda"}
-    with kept_generators(list(devices)):
-        for each in before:
-            each.module.training = batch_statistics and not isinstance(each.module, STOCHASTIC)
-        try:
-            yield
-        finally:
-            for each in before:
-                each.restore()
-
-
-class _ModuleState:
-    """What a forward pass may change of a module itself: its mode, buffers and attributes."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
-        self._training = module.training
-        own = [buffer for buffer in module.buffers(recurse=False) if not repeats_memory(buffer)]
-        self._contents = [(buffer, buffer.clone()) for buffer in own]
-        self._is_python = not isinstance(module, torch.jit.ScriptModule)
-        if self._is_python:
-            self._attributes, self._buffers = dict(vars(module)), dict(module._buffers)
-
-    def restore(self) -> None:
-        module = self.module
-        if self._is_python:  # a counter, or a buffer that was assigned anew
-            vars(module).update(self._attributes)
-            for name in vars(module).keys() - self._attributes.keys():
-                del vars(module)[name]
-            module._buffers.update(self._buffers)
-        module.training = self._training
-        with torch.no_grad():
-            for buffer, before in self._contents:
-                buffer.copy_(before)
-
-
-def repeats_memory(tensor: Tensor) -> bool:
-    """Return whether some of its elements are the same memory, as after ``expand``: it cannot be written."""
-    return any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True))
-
-
 def weight_modules(model: nn.Module) -> dict[str, nn.Module]:
     """Return the modules that own a weight of two or more dimensions, by name."""
     found = {}
     for name, module in model.named_modules():
         weight = own_weight(module)
-        if weight is not None and weight.ndim >= 2 and not isinstance(module, nn.Embedding):
+        if weight is None or nn.parameter.is_lazy(weight) or not is_readable(weight):
+            continue
+        if weight.ndim >= 2 and not isinstance(module, nn.Embedding):
             found[name] = module
     return found
 
 
 def own_weight(module: nn.Module) -> Tensor | None:
     """Return the module's own parameter ``weight``, if it has one."""
-    return dict(module.named_parameters(recurse=False)).get("weight")
+    own = module._parameters
+    return own["weight"] if "weight" in own else None  # noqa: SIM401 - scripted modules have no get
 
 
 def layer_weights(model: nn.Module) -> dict[str, Tensor]:
     """Return the weights of these modules."""
     found = {name: own_weight(module) for name, module in weight_modules(model).items()}
     return {name: weight for name, weight in found.items() if weight is not None}
+
+
+def watched_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Return the weights of the layers that are read: all, or LAYERS_OF_DEEP evenly over a deep network."""
+    weights = list(layer_weights(model).items())
+    if len(weights) <= MOST_LAYERS:
+        return dict(weights)
+    last = len(weights) - 1
+    return dict(weights[place * last // (LAYERS_OF_DEEP - 1)] for place in range(LAYERS_OF_DEEP))
 
 
 @dataclass
@@ -140,13 +97,17 @@ class LayerReader:
         self.sites: list[_Site] = []
         self._signs, self._samples = signs, samples
         self._model = model
+        self._watched = watched_weights(model).keys()
+        self._is_between = False
+        """Whether the last layer is one that is not watched: what follows is not the last site's."""
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take statistics of the forward pass inside."""
+        """Take statistics of the forward pass inside; scripted layers take no hooks and have none."""
         handles: list[RemovableHandle] = []
         for name, module in weight_modules(self._model).items():
-            handles.append(module.register_forward_hook(self._on_weights(name)))
+            if not isinstance(module, torch.jit.ScriptModule):
+                handles.append(module.register_forward_hook(self._on_weights(name)))
         for module in self._model.modules():
             if type(module).__name__ in ACTIVATIONS:
                 handles.append(module.register_forward_hook(self._on_activation))
@@ -157,12 +118,15 @@ class LayerReader:
                 handle.remove()
 
     def _on_weights(self, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], object], None]:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
-            if not isinstance(output, Tensor) or any(site.name == name for site in self.sites):
+        def hook(module: nn.Module, inputs: tuple[Any, ...], output: object) -> None:
+            if not _is_batch(output) or any(site.name == name for site in self.sites):
                 return  # a layer that is used twice counts where it is used first
-            if inputs and self.sites and not self.sites[-1].nonlinearity:
+            if inputs and _is_batch(inputs[0]) and self._waits():
                 # A function, not a layer, computed the activation: it is the input of this layer.
                 self._read(self.sites[-1], inputs[0].detach())
+            self._is_between = name not in self._watched
+            if self._is_between:
+                return
             site = _Site(name)
             self._read(site, output.detach())
             site.constant_outputs = site.numbers[_ACTIVATION_FIELDS.index("dead")]
@@ -170,17 +134,26 @@ class LayerReader:
 
         return hook
 
-    def _on_activation(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if self.sites and not self.sites[-1].nonlinearity:
+    def _on_activation(self, module: nn.Module, inputs: tuple[Any, ...], output: object) -> None:
+        if _is_batch(output) and self._waits():
             self.sites[-1].nonlinearity = type(module).__name__
             self._read(self.sites[-1], output.detach())
-            if self._signs and not getattr(module, "inplace", False):
+            if self._signs and inputs and _is_batch(inputs[0]) and not getattr(module, "inplace", False):
                 self.sites[-1].two_signed = _two_signed(inputs[0].detach())
+
+    def _waits(self) -> bool:
+        """Whether the nonlinearity of the last site is still unknown."""
+        return bool(self.sites) and not self._is_between and not self.sites[-1].nonlinearity
 
     def _read(self, site: _Site, activations: Tensor) -> None:
         site.numbers = _numbers(activations, site.nonlinearity)
         if self._samples:
             site.sample = sample(activations)
+
+
+def _is_batch(value: object) -> TypeGuard[Tensor]:
+    """Whether ``value`` is activations (B, ...) whose statistics can be read."""
+    return isinstance(value, Tensor) and is_readable(value) and value.dim() > 0 and value.numel() > 0
 
 
 def _two_signed(values: Tensor) -> Tensor:
@@ -240,12 +213,24 @@ class PendingSnapshot:
 class Probe:
     """Reads every layer of ``model`` on one fixed batch."""
 
-    def __init__(self, model: nn.Module, forward: Forward, images: Tensor, labels: Tensor) -> None:
+    def __init__(
+        self, model: nn.Module, forward: Forward, images: Any, labels: Tensor | None, classes: int = 0
+    ) -> None:
+        """``labels`` (B,) are class labels, if there are any; ``classes`` is 0 if unknown."""
         self._model = model
         self._forward = forward
         self._images = images
-        self._labels = labels
-        self._weights = layer_weights(model)
+        if labels is not None and classes == 0:
+            lowest, highest = labels.aminmax()
+            classes = max(2, int(highest) + 1)
+            labels = labels if lowest >= 0 else None
+        self._classes = classes
+        self._labels = None if labels is None else labels.clamp(0, classes - 1)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the cross-entropy of the batch is known."""
+        return self._labels is not None
 
     def snapshot(
         self, step: int, lr: float, motion: WeightMotion | None, *, histograms: bool = False
@@ -254,13 +239,22 @@ class Probe:
         reader = LayerReader(self._model, samples=histograms)
         with torch.no_grad(), undisturbed(self._model, batch_statistics=True), reader.listening():
             logits = self._forward(self._model, self._images)
-        loss = F.cross_entropy(logits, self._labels)
-        return pack(step, lr, loss, logits, reader.sites, motion or WeightMotion.at_rest(self._weights))
+        at_rest = motion or WeightMotion.at_rest(watched_weights(self._model))
+        return pack(step, lr, self._cross_entropy(logits), logits, reader.sites, at_rest)
 
     def loss(self, *, batch_statistics: bool) -> Tensor:
         """Return the cross-entropy () of the probe batch, with batch statistics or running statistics."""
         with torch.no_grad(), undisturbed(self._model, batch_statistics=batch_statistics):
-            return F.cross_entropy(self._forward(self._model, self._images), self._labels)
+            return self._cross_entropy(self._forward(self._model, self._images))
+
+    def _cross_entropy(self, logits: Tensor) -> Tensor:
+        """Return the loss (); NaN if there are no classes."""
+        shape = logits.shape
+        if self._labels is None or len(shape) != 2 or len(self._labels) != shape[0]:
+            return logits.new_full((), math.nan)
+        if not 2 <= self._classes <= shape[1]:
+            return logits.new_full((), math.nan)
+        return F.cross_entropy(logits, self._labels)
 
 
 @dataclass(frozen=True)
@@ -283,7 +277,8 @@ def pack(
 ) -> PendingSnapshot:
     """Pack a snapshot into one tensor on the device."""
     nothing = torch.full_like(loss, torch.nan, dtype=torch.float32)
-    numbers = [loss.detach().float(), logits.detach().std(0).mean()]
+    spread = logits.detach().std(0).mean() if logits.dim() and len(logits) > 1 else nothing
+    numbers = [loss.detach().float(), spread]
     for site in sites:
         weight = motion.weights.get(site.name, nothing)
         change = motion.changes.get(site.name)
@@ -301,27 +296,35 @@ class StepMeter:
     """Measures gradients before a step of the optimizer and changes of the weights after it."""
 
     def __init__(self, model: nn.Module) -> None:
-        self._weights = layer_weights(model)
+        self._model = model
+        self._weights: dict[str, Tensor] = {}
         self._before: list[Tensor] = []
         self._gradients: dict[str, Tensor] = {}
 
     @torch.no_grad()
     def before(self) -> None:
-        """Measure the gradients, just before the step."""
-        given = {name: weight.grad for name, weight in self._weights.items() if weight.grad is not None}
-        norms = torch._foreach_norm(list(given.values())) if given else []
-        self._gradients = dict(zip(given, norms, strict=True))
+        """Remember the weights and measure their gradients, just before the step."""
+        self._weights = watched_weights(self._model)
         self._before = [weight.detach().clone() for weight in self._weights.values()]
+        self.measure_gradients()
 
     @torch.no_grad()
-    def after(self) -> WeightMotion:
-        """Measure the changes, just after the step."""
-        if not self._weights:
+    def measure_gradients(self) -> None:
+        """Measure the gradients that there are."""
+        given = {name: weight.grad for name, weight in self._weights.items() if weight.grad is not None}
+        self._gradients = dict(zip(given, norms(list(given.values())), strict=True))
+
+    @torch.no_grad()
+    def after(self) -> WeightMotion | None:
+        """Measure the changes, just after the step; None if the weights before it are not known."""
+        before, self._before = self._before, []
+        if len(before) != len(self._weights):
+            return None
+        if not before:
             return WeightMotion({}, {}, {})
         now = [weight.detach() for weight in self._weights.values()]
-        weights = torch._foreach_norm(self._before)
-        changes = torch._foreach_norm(torch._foreach_sub(now, self._before))
-        self._before = []
+        weights = torch._foreach_norm(before)
+        changes = torch._foreach_norm(torch._foreach_sub(now, before))
         names = list(self._weights)
         return WeightMotion(
             self._gradients,

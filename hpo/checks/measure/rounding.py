@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from hpo.checks.measure.probes import LayerReader, undisturbed
+from hpo.checks.measure.probes import LayerReader
+from hpo.checks.measure.untouched import undisturbed
 from hpo.checks.observations import Snapshot
 
 _CONSTANT = 0.99

@@ -6,8 +6,8 @@ from hpo.checks.base import fatal, passed, warn
 from hpo.checks.observations import LabelFacts, Observations, Setup
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
-from hpo.counting import counted
 from hpo.records import Finding
+from hpo.text import counted
 
 _EXPECTED = 10
 """Expected examples per class above which a missing class is not an accident: e^-10 by chance."""
@@ -16,7 +16,7 @@ _EXPECTED = 10
 def labels(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Check the range and the balance of the first labels."""
     assert seen.preflight is not None
-    facts, classes = seen.preflight.labels, seen.setup.classes
+    facts, classes = seen.preflight.labels, seen.classes
     if facts.lowest < 0 or facts.highest >= classes:
         remedy = fix("fix_labels", f"number the classes from 0 to {classes - 1}")
         message = (

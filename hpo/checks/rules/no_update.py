@@ -8,8 +8,8 @@ from hpo.checks.base import warn
 from hpo.checks.observations import Observations, Snapshot
 from hpo.checks.remedies import fix, use
 from hpo.config.thresholds import Thresholds
-from hpo.counting import counted
 from hpo.records import Finding, Remedy
+from hpo.text import counted
 
 _MIN_STEPS = 20
 _STEP = fix("call_step", "call zero_grad, backward and step, in this order")
@@ -27,6 +27,14 @@ def no_update(seen: Observations, limits: Thresholds) -> list[Finding]:
     return [
         warn("no_update", 0.0, 0.0, message, remedy, step=seen.steps - 1, cause="no_update", confidence=0.95)
     ]
+
+
+def unchanged_weights(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Report, at the end of a loop that hpo did not configure, that no weight has changed."""
+    if not seen.is_unchanged or seen.steps < _MIN_STEPS:
+        return []
+    message = f"no weight has changed in {counted(seen.steps, 'step')}"
+    return [warn("no_update", 0.0, 0.0, message, _STEP, step=seen.steps, cause="no_update", confidence=0.95)]
 
 
 def _standstill(seen: Observations) -> tuple[str, Remedy] | None:

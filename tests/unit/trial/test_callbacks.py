@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import nn
 
 from hpo.config.configuration import Configuration
 from hpo.config.thresholds import Thresholds
 from hpo.data.datasets import Dataset
+from hpo.models.catalog import MODELS
+from hpo.models.options import NetworkOptions
 from hpo.rng import Key
+from hpo.training.model_factory import check_model
 from hpo.training.setup import prepare
 from hpo.trial.callbacks import _settings, less_memory, make_babysitter
 
@@ -28,10 +32,24 @@ def test_babysitter_of_a_trial_knows_the_names_of_its_classes() -> None:
         assert babysitter.seen.setup.class_names == names
 
 
-def test_settings_of_a_users_network_are_those_that_the_study_sets() -> None:
-    own = Configuration(model="mine:build", depth=3, batch_size=1)
-    assert _settings(own)["depth"] == 3 and "width" not in _settings(own) and "lr" in _settings(own)
-    assert _settings(Configuration()) == Configuration().applicable()
+def build_flat(options: NetworkOptions, *, in_shape: tuple[int, ...], classes: int) -> nn.Module:
+    """A network that reads one option."""
+    return nn.Sequential(nn.Flatten(), nn.Dropout(options.dropout), nn.Linear(3072, classes))
+
+
+def build_bundled(options: NetworkOptions, *, in_shape: tuple[int, ...], classes: int) -> nn.Module:
+    return MODELS["mlp"](options, in_shape=in_shape, classes=classes)
+
+
+def test_settings_of_a_users_network_are_the_options_that_it_reads() -> None:
+    own = Configuration(model=f"{__name__}:build_flat", width=4, dropout=0.1)
+    found = _settings(own, check_model(own, classes=3))
+    assert {"model", "dropout", "lr", "batch_size"} <= set(found)
+    assert not {"width", "depth", "batch_norm", "activation", "initializer"} & set(found)
+    bundled = Configuration(model=f"{__name__}:build_bundled", width=4)
+    assert {"width", "activation"} <= set(_settings(bundled, check_model(bundled, classes=3)))
+    plain = Configuration(model="mlp", width=4)
+    assert _settings(plain, check_model(plain, classes=3)) == plain.applicable()
 
 
 def test_less_memory_lowers_what_there_is() -> None:

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from hpo.checks.measure.examples import plain_forward
 from hpo.checks.measure.memorize import STEPS, balanced_examples, memorize, peak_lr
-from hpo.checks.measure.probes import plain_forward
 from hpo.checks.observations import Memorization
 
 IMAGES = torch.randn(20, 3, 4, 4, generator=torch.Generator().manual_seed(1))

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hpo.checks.measure.preflight import Examples, examine, image_facts, label_facts
-from hpo.checks.measure.probes import plain_forward
+from hpo.checks.measure.example_facts import image_facts, label_facts
+from hpo.checks.measure.examples import Examples, plain_forward
+from hpo.checks.measure.preflight import examine
 from hpo.checks.observations import Preflight
 from hpo.models.convnet import convnet
 from hpo.models.options import NetworkOptions
@@ -211,7 +212,7 @@ def test_preflight_the_backward_passes_of_our_own_activations_are_right(activati
 
 def test_images_that_are_not_finite_leave_nothing_to_learn_by_heart() -> None:
     train = examples()
-    train.images[0, 0, 0, 0] = math.nan
+    train.inputs[0, 0, 0, 0] = math.nan
     facts = examined(Parts(), train)
     assert math.isnan(facts.loss) and facts.memorization is None
 
@@ -229,6 +230,6 @@ def test_preflight_negatives_differ_from_images_of_the_same_kind() -> None:
         return Examples(torch.randn(count, 3, 8, 8) + bright, torch.arange(count) % CLASSES)
 
     same = examined(Parts(), pictures(64), val=pictures(64)).split_t
-    negatives = Examples(-pictures(64).images, torch.arange(64) % CLASSES)
+    negatives = Examples(-pictures(64).inputs, torch.arange(64) % CLASSES)
     turned = examined(Parts(), pictures(64), val=negatives).split_t
     assert abs(same) < 5 < 20 < abs(turned)

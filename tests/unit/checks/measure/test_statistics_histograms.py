@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from hpo.checks.babysitter import Babysitter
-from hpo.checks.measure.probes import Probe, plain_forward
+from hpo.checks.measure.examples import plain_forward
+from hpo.checks.measure.probes import Probe
 from hpo.checks.measure.statistics import BINS, SAMPLE, histogram, sample
 from hpo.records import LayerStatistics
 

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hpo.checks.measure.preflight import Examples, _probe_loss
+from hpo.checks.measure.preflight import _probe_loss
 from hpo.checks.rules.loss_function import first_step_loss, loss_function
 from tests.helpers.observed import LIMITS, LN10, one, preflight, seen
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-EXAMPLES = Examples(torch.zeros(64, 1, 1, 1), torch.arange(64) % 10)
+LABELS = torch.arange(64) % 10
 
 
 def judged(loss: Loss) -> object:
-    probe = _probe_loss(loss, EXAMPLES, 10)
+    probe = _probe_loss(loss, LABELS, 10)
     return loss_function(seen(preflight=preflight(loss_probe=probe)), LIMITS)
 
 
