@@ -87,6 +87,10 @@ class StorageError(HpoError):
         super().__init__(message)
 
 
+class DatabaseTakenError(StorageError):
+    """The database was deleted, moved, replaced or emptied while it was in use."""
+
+
 class StorageUrlError(UserError):
     """A storage URL that is malformed or names an engine that is not supported."""
 

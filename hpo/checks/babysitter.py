@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 
 from hpo.checks.arguments import check_count, check_model, check_task, optimizers_of, scalar_loss
 from hpo.checks.base import note
+from hpo.checks.evidence import coverage
 from hpo.checks.guard import Guard
 from hpo.checks.judge import CHECK_INTERVAL, Judge
 from hpo.checks.measure.examples import (
@@ -31,9 +32,12 @@ from hpo.checks.measure.examples import (
     plain_forward,
 )
 from hpo.checks.measure.hooks import LoopHooks
+from hpo.checks.measure.left_out import LeftOut
+from hpo.checks.measure.nested import tensors
 from hpo.checks.measure.preflight import FEWEST_EXAMPLES, SNAPSHOT_IMAGES, LossFunction, examine
 from hpo.checks.measure.probes import Probe, layer_weights
 from hpo.checks.measure.setup import penalty, read_setup
+from hpo.checks.measure.tensors import tensor_facts
 from hpo.checks.measure.untouched import unwrapped
 from hpo.checks.observations import EpochFacts, Observations, Snapshot, Task
 from hpo.checks.state import BabysitterState
@@ -42,6 +46,10 @@ from hpo.config.thresholds import Preset, Thresholds, thresholds_of
 from hpo.records import Finding, Remedy
 
 _BATCHES_COUNTED = 20
+_LEFT_OUT = "watch over parameters that are left out"
+_MOST_CLASSES = 1000
+"""Classes that are counted in a batch where their number is unknown."""
+_PASS_FORWARD = "if the loop does not run the model as model(inputs), pass forward to the babysitter; "
 _LOSSES = "record of losses"
 """What the guard calls it."""
 
@@ -87,7 +95,7 @@ class Babysitter:
         self._forward = plain_forward if forward is None else as_loop(forward)
         self._guard = Guard(self._note)
         self._limits = thresholds_of(checks)
-        self._judge = Judge(self._limits)
+        self._judge = Judge(self._limits, self._guard)
         self.seen = Observations(
             read_setup(
                 self._model,
@@ -107,6 +115,9 @@ class Babysitter:
         """All findings so far, in order."""
         self._losses: list[Tensor] = []
         self._classes_of_batches: list[Tensor] = []
+        self._left_out = self._guard.run(
+            _LEFT_OUT, lambda: LeftOut(model, self._optimizers) if self._limits.watch else None, None
+        )
         self._hooks = LoopHooks(model, self._optimizers, self.seen, self._limits.preset, self._guard)
         if self._limits.watch:
             self._hooks.attach()
@@ -148,12 +159,21 @@ class Babysitter:
         val = None if val_images is None else examples_of(val_images, val_labels)
         if train.count < FEWEST_EXAMPLES:
             return self._add([_too_few(train.count)])
+        self._guard.run("shapes of the examples", lambda: self._describe(train), None)
         start = len(self.findings)
-        self._guard.run("measurements before training", lambda: self._examine(train, val, penalty), None)
-        self._watch_layers_on(train)
+        measure = lambda: self._examine(train, val, penalty)  # noqa: E731
+        self._guard.run("measurements before training", measure, None, _PASS_FORWARD)
         if self.seen.preflight is not None:
+            self._watch_layers_on(train)
             self._add(self._judge.before(self.seen))
         return self.findings[start:]
+
+    def _describe(self, train: Examples) -> None:
+        if train.images is not None:
+            self.seen.inputs = tensor_facts(train.images)
+        labels = next((each for each in tensors(train.labels) if each.dim()), None)
+        if labels is not None:
+            self.seen.labels = tensor_facts(labels)
 
     def _examine(self, train: Examples, val: Examples | None, added: float | None) -> None:
         with self._hooks.paused():
@@ -197,23 +217,28 @@ class Babysitter:
             return None
         self._losses.append(scalar_loss(loss))
         self._hooks.report(self._losses[-1], labels)
-        if len(self.seen.batch_classes) + len(self._classes_of_batches) < _BATCHES_COUNTED:
-            self._guard.run("labels of batches", lambda: self._count_classes(labels), None)
+        self._guard.run("labels of batches", lambda: self._look(labels), None)
+        if self._left_out is not None:
+            self._guard.run(_LEFT_OUT, self._left_out.look, None)
         if len(self._losses) < CHECK_INTERVAL:
             return None
         return self._judged(self._take_losses())
 
-    def _count_classes(self, labels: object) -> None:
-        given = class_labels(labels)
-        if given is None or not len(given):
+    def _look(self, labels: object) -> None:
+        """Look at the labels of a batch, and count the classes of the first ones."""
+        given = next((each for each in tensors(labels) if each.dim()), None)
+        if given is None:
             return
-        known = self.seen.setup.classes
-        if known:  # without waiting for the device
-            counts = torch.bincount(given.clamp(0, known), minlength=known).count_nonzero()
-        else:
-            counts = torch.as_tensor(len(given.unique()))
-        self._classes_of_batches.append(counts)
+        if self.seen.labels is None:
+            self.seen.labels = tensor_facts(given)
+        if len(self.seen.batch_classes) + len(self._classes_of_batches) >= _BATCHES_COUNTED:
+            return
         self.seen.batch_labels = max(self.seen.batch_labels, len(given))
+        of_classes = class_labels(labels)
+        if of_classes is not None and len(of_classes):
+            classes = self.seen.setup.classes or _MOST_CLASSES
+            counts = torch.bincount(of_classes.clamp(0, classes - 1), minlength=classes)
+            self._classes_of_batches.append(counts)
 
     def steps(self, losses: Tensor) -> Finding | None:
         """Take the losses (k,) of k steps at once; otherwise like ``step``."""
@@ -262,12 +287,18 @@ class Babysitter:
         self.close()
         if not self._limits.watch:
             return []
+        self._guard.run(_LOSSES, lambda: self._collect(self._take_losses()), None)
+        if self._left_out is not None:
+            nothing: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+            left_out = self._guard.run(_LEFT_OUT, self._left_out.read, nothing)
+            self.seen.untrained, self.seen.still_frozen = left_out
         self.seen.ended = True
         return self._add(self._judge.after(self.seen))
 
     def verdict(self) -> Verdict:
-        """Return the verdict on the findings so far."""
-        return verdict(self.findings)
+        """Return the verdict on what was seen so far."""
+        judge = self._judge
+        return verdict(self.findings, coverage(self.seen, self.findings, len(judge.done), judge.missing))
 
     @property
     def layers(self) -> Sequence[Snapshot]:
@@ -297,9 +328,12 @@ class Babysitter:
             fresh = on_device.cpu().numpy().astype(np.float64)
             self.seen.losses = np.concatenate([self.seen.losses, fresh])
         self._hooks.collect()
-        if self._classes_of_batches:
-            counted, self._classes_of_batches = self._classes_of_batches, []
-            self.seen.batch_classes += [int(each) for each in torch.stack(counted).tolist()]
+        batches, self._classes_of_batches = self._classes_of_batches, []
+        if batches:
+            counts = torch.stack(batches)
+            *by_batch, together = torch.cat([counts, counts.sum(0, keepdim=True)]).count_nonzero(1).tolist()
+            self.seen.batch_classes += by_batch
+            self.seen.mixed_classes = max(self.seen.mixed_classes, together)
 
     def _note(self, finding: Finding) -> None:
         self.findings.append(replace(finding, step=self.seen.steps))

@@ -5,6 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 HEALTHY = "healthy"
+"""Nothing is wrong, and the network learned."""
+NOTHING_SEEN = "nothing_wrong_seen"
+"""Nothing wrong was found, but not everything was looked at, or nothing shows that the network learned."""
+NOT_ENOUGH = "not_enough_seen"
+"""There was no training to judge."""
+OUTCOMES = {HEALTHY: "healthy", NOTHING_SEEN: "nothing wrong seen", NOT_ENOUGH: "not enough seen"}
+"""The verdicts that blame nothing, with their labels."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,9 @@ _LATEST = 0.9
 _WINDOW = 0.5
 """Share of the losses so far that the line is fitted to."""
 _MEMORIZED = 0.5
+_LAST = 20
+_POOR = 0.6
+"""Share of what is possible below which something unusual in a loop may be what limits it."""
 _SLOPE_ERRORS = 2.0
 """Standard errors that are granted to the slope."""
 _UNEVEN_SIGMAS = 5.0
@@ -51,10 +54,10 @@ def constant_accuracy(seen: Observations, split: Literal["training", "validation
     # Splits of one data set have the same classes: the other one tells more than 1/C.
     for counts, sample in known if split == "training" else reversed(known):
         if sum(counts):
-            return largest_share(counts, setup.classes)
+            return largest_share(counts, seen.classes)
         if sample is not None and min(sample.counts) > 0:  # without a class it may be sorted
             return _estimated_share(sample)
-    return 1 / setup.classes
+    return 1 / seen.classes
 
 
 def _estimated_share(sample: LabelFacts) -> float:
@@ -86,7 +89,30 @@ def share_above_chance(seen: Observations, epoch: EpochFacts) -> float:
 def chance_loss(seen: Observations) -> float:
     """Return the training loss (nats) of the best constant answer; ln C if class counts are unknown."""
     smoothing = float(seen.setup.settings.get("label_smoothing") or 0.0)
-    return constant_loss(seen.setup.train_class_counts, seen.setup.classes, smoothing)
+    return constant_loss(seen.setup.train_class_counts, seen.classes, smoothing)
+
+
+def learned_share(seen: Observations) -> float:
+    """Return how much of what is possible a classification learned so far, 0 at chance; NaN if unknown.
+
+    By accuracy where it is known, otherwise by how far the last losses are below that of guessing.
+    """
+    shares = [share_above_chance(seen, epoch) for epoch in seen.known_curve]
+    shares += [
+        (epoch.val_accuracy - constant) / (1 - constant)
+        for constant in [constant_accuracy(seen, "validation")]
+        for epoch in seen.curve
+        if math.isfinite(epoch.val_accuracy) and constant < 1
+    ]
+    last = seen.losses[-_LAST:]
+    if shares or len(last) < _LAST:
+        return max(shares, default=math.nan)
+    return 1 - float(last.mean()) / chance_loss(seen)
+
+
+def is_poor(seen: Observations) -> bool:
+    """Whether a classification ended far below what is possible."""
+    return seen.ended and seen.classes > 1 and learned_share(seen) < _POOR
 
 
 def trend(losses: np.ndarray) -> tuple[float, float, float]:
@@ -161,7 +187,7 @@ def loss_at_chance(seen: Observations, limits: Thresholds) -> float | None:
 
 def chance_margin(seen: Observations, limits: Thresholds) -> float:
     """Return ``limits.chance_margin``, smaller where the labels have less to learn than C equal classes."""
-    return limits.chance_margin * chance_loss(seen) / math.log(seen.setup.classes)
+    return limits.chance_margin * chance_loss(seen) / math.log(seen.classes)
 
 
 def _is_blocked(seen: Observations, limits: Thresholds) -> bool:
@@ -176,7 +202,7 @@ def _is_blocked(seen: Observations, limits: Thresholds) -> bool:
 def label_smoothing(seen: Observations) -> float:
     """Return the label smoothing that the configuration states or that the loss function was seen to have."""
     stated = float(seen.setup.settings.get("label_smoothing") or 0.0)
-    probe, classes = seen.preflight.loss_probe if seen.preflight else None, seen.setup.classes
+    probe, classes = seen.preflight.loss_probe if seen.preflight else None, seen.classes
     if stated > 0 or probe is None or abs(probe.even - math.log(classes)) > 0.1:
         return stated
     found = 1 - (probe.wrong - probe.right) / 20

@@ -39,8 +39,11 @@ class Guard:
         """Whether the part has failed."""
         return part in self._off
 
-    def run(self, part: str, call: Callable[[], _Result], default: _Result) -> _Result:
-        """Return what ``call`` returns; ``default`` if it raises or the part is off."""
+    def run(self, part: str, call: Callable[[], _Result], default: _Result, advice: str = "") -> _Result:
+        """Return what ``call`` returns; ``default`` if it raises or the part is off.
+
+        ``advice`` is what the user can do about an error.
+        """
         if part in self._off:
             return default
         try:
@@ -49,7 +52,7 @@ class Guard:
             if self._report is None or isinstance(error, HpoError) or is_from_listener(error):
                 raise
             self._off.add(part)
-            self._report(_failure(part, error))
+            self._report(_failure(part, error, advice))
             return default
 
 
@@ -90,15 +93,15 @@ def _make_no_hook() -> Callable[..., None]:
     return _no_hook
 
 
-def _failure(part: str, error: Exception) -> Finding:
+def _failure(part: str, error: Exception, advice: str) -> Finding:
     text = " ".join(str(error).split())[:_LONGEST]
     message = (
         f"the babysitter could not go on with the {part}, which is off from here: "
         f"{type(error).__name__}: {text} ({_place(error)})"
     )
     remedy = Remedy(
-        "the training is not affected; to help mend it, report this message with the versions of hpo "
-        f"(hpo --version) and of torch ({torch.__version__})"
+        f"the training is not affected; {advice}to help mend it, report this message with the versions of "
+        f"hpo (hpo --version) and of torch ({torch.__version__})"
     )
     return note("babysitter", 0.0, 0.0, message, remedy)
 

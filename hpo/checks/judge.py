@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from hpo.checks.facts import Fact, facts
+from hpo.checks.guard import Guard
 from hpo.checks.observations import Observations
-from hpo.checks.registry import AFTER, BEFORE, DURING, Check
+from hpo.checks.registry import AFTER, BEFORE, DURING, NEEDS, Check
 from hpo.config.thresholds import Thresholds
 from hpo.records import SEVERITIES, Finding
 
@@ -16,10 +18,16 @@ CHECK_INTERVAL = 20
 class Judge:
     """Runs the checks of one training and remembers what it has reported."""
 
-    def __init__(self, limits: Thresholds) -> None:
+    def __init__(self, limits: Thresholds, guard: Guard | None = None) -> None:
+        """A check that raises is switched off by ``guard``; without it, the error is raised."""
         self._limits = limits
+        self._guard = guard or Guard()
         self.reported: dict[str, int] = {}
         """By check, the rank in SEVERITIES of its worst reported finding."""
+        self.done: set[str] = set()
+        """The checks that had what they need."""
+        self.missing: dict[str, frozenset[Fact]] = {}
+        """By check that was skipped, the facts that it lacks."""
 
     def before(self, seen: Observations) -> list[Finding]:
         """Return the findings on the untrained network."""
@@ -27,15 +35,31 @@ class Judge:
 
     def during(self, seen: Observations) -> list[Finding]:
         """Return the new findings of a round of checks during training."""
-        return self._run(DURING, seen)
+        return self._run((*self._late(), *DURING), seen)
 
     def after(self, seen: Observations) -> list[Finding]:
         """Return the new findings on the finished training."""
-        return self._run(AFTER, seen)
+        return self._run((*self._late(), *AFTER), seen)
+
+    def _late(self) -> Iterable[Check]:
+        """Return the checks before training that could not run then: the loop may have shown more since."""
+        return [check for check in BEFORE if check.__name__ in self.missing]
 
     def _run(self, checks: Iterable[Check], seen: Observations) -> list[Finding]:
-        found = [finding for check in checks for finding in check(seen, self._limits)]
+        known = facts(seen)
+        found: list[Finding] = []
+        for check in checks:
+            lacking = NEEDS.get(check, frozenset()) - known
+            if lacking:
+                self.missing[check.__name__] = lacking
+                continue
+            self.missing.pop(check.__name__, None)
+            self.done.add(check.__name__)
+            found += self._findings(check, seen)
         return [finding for finding in found if self._is_new(finding)]
+
+    def _findings(self, check: Check, seen: Observations) -> list[Finding]:
+        return self._guard.run(f"check {check.__name__}", lambda: check(seen, self._limits), [])
 
     def _is_new(self, finding: Finding) -> bool:
         rank = SEVERITIES.index(finding.severity)

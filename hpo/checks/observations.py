@@ -152,6 +152,8 @@ class LogitFacts:
     """Standard deviation over images, averaged over classes."""
     between_classes: float
     """Standard deviation over classes, averaged over images."""
+    log_sum: float = math.nan
+    """Largest absolute log-sum-exp of a row: 0 for log-probabilities."""
 
 
 @dataclass(frozen=True)
@@ -248,6 +250,8 @@ class Preflight:
     """Student's t between training and validation images, along the mean training image; NaN if unknown."""
     signal: LabelSignal | None = None
     """None without validation examples."""
+    output: tuple[int, ...] = ()
+    """Shape of the outputs."""
 
 
 @dataclass(frozen=True)
@@ -278,6 +282,27 @@ class StepAudit:
     """Cosine between the change of the weights and the negative gradient: 1 for plain SGD, else above 0."""
     kept: float
     """Share of that change that remained before the next step: 1."""
+    kind: str = ""
+    """The loss, as its gradient by the outputs shows it; see ``hpo.checks.measure.loss_kind``."""
+    implied_loss: float = math.nan
+    """Mean cross-entropy of the outputs and the classes that the gradient pulls them to, nats."""
+    output: tuple[int, ...] = ()
+    """Shape of the outputs."""
+    input: tuple[int, ...] = ()
+    """Shape of the inputs; empty if they are no single tensor."""
+    input_floats: bool = True
+
+
+@dataclass(frozen=True)
+class TensorFacts:
+    """What is known of the tensors that a loop passes: their shape and values."""
+
+    shape: tuple[int, ...]
+    floats: bool
+    low: float = math.nan
+    high: float = math.nan
+    variance: float = math.nan
+    """Of floats, around the mean over examples."""
 
 
 @dataclass(frozen=True)
@@ -337,12 +362,35 @@ class Observations:
     """Number of classes in each of the first batches."""
     batch_labels: int = 0
     """Number of labels in the largest of these; 0 if unknown."""
+    mixed_classes: int = 0
+    """Number of classes in all of these together; 0 if unknown."""
+    inputs: TensorFacts | None = None
+    """The training examples that ``before`` got."""
+    labels: TensorFacts | None = None
+    """The labels of the first step, or those that ``before`` got."""
     curve: list[EpochFacts] = field(default_factory=list)
     optimizer_steps: int = 0
     val_images: int | None = None
     """Number of images that validation accuracies are measured on."""
+    untrained: tuple[str, ...] = ()
+    """Parameters outside of the optimizer that got a gradient and never changed."""
+    still_frozen: tuple[str, ...] = ()
+    """Parameters that were frozen from the start to the end, though the optimizer has them."""
     ended: bool = False
     """Whether the training is over."""
+
+    @property
+    def classes(self) -> int:
+        """Number of classes: as stated, otherwise that of the outputs; 0 if there are none."""
+        if self.setup.classes:
+            return self.setup.classes
+        return self.output[1] if len(self.output) in (2, 4) else self.output[-1] if self.output else 0
+
+    @property
+    def output(self) -> tuple[int, ...]:
+        """Shape of the outputs; empty if unknown."""
+        found = next((audit.output for audit in self.audits if audit.output), ())
+        return found or (self.preflight.output if self.preflight else ())
 
     @property
     def steps(self) -> int:

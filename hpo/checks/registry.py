@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+from hpo.checks.facts import Fact
 from hpo.checks.observations import Observations
 from hpo.checks.rules.activation_scale import activation_scale
 from hpo.checks.rules.batch_composition import batch_composition
@@ -13,7 +14,7 @@ from hpo.checks.rules.dead_units import dead_units
 from hpo.checks.rules.descent import descent
 from hpo.checks.rules.early_best import early_best
 from hpo.checks.rules.evaluation import evaluation
-from hpo.checks.rules.exploding_loss import exploding_loss, stayed_finite
+from hpo.checks.rules.exploding_loss import diverging_loss, exploding_loss, stayed_finite
 from hpo.checks.rules.few_shades import few_shades
 from hpo.checks.rules.gradient_check import gradient_check
 from hpo.checks.rules.gradient_scale import gradient_scale
@@ -32,12 +33,12 @@ from hpo.checks.rules.memorizes_only import memorizes_only
 from hpo.checks.rules.momentum import momentum
 from hpo.checks.rules.no_update import no_update
 from hpo.checks.rules.norm_statistics import norm_statistics
-from hpo.checks.rules.not_learning import not_learning
+from hpo.checks.rules.not_learning import ended_at_chance, not_learning
 from hpo.checks.rules.oscillation import oscillation
 from hpo.checks.rules.output_layer import output_layer
 from hpo.checks.rules.overfit_small import looks_at_input, overfit_small
-from hpo.checks.rules.overfitting import overfitting
-from hpo.checks.rules.parameters import gradient_reaches, trained_parameters
+from hpo.checks.rules.overfitting import overfitting, rising_validation_loss
+from hpo.checks.rules.parameters import gradient_reaches, trained_parameters, untrained_parameters
 from hpo.checks.rules.plateau import plateau
 from hpo.checks.rules.regularization import heavy_regularization, shrinking_weights
 from hpo.checks.rules.rough_start import rough_start
@@ -75,12 +76,83 @@ DURING: tuple[Check, ...] = (
     *(exploding_loss, not_learning, first_step_loss, no_update, update_ratio, dead_units, saturated_units),
     *(gradient_scale, training_mode, stale_gradients, batch_composition, split_difference, norm_statistics),
     *(schedule, shrinking_weights, memorizes_only, loss_gradient, used_gradient, descent, undone_update),
-    *(still_layers,),
+    *(still_layers, diverging_loss),
 )
 """Every CHECK_INTERVAL steps and after every epoch."""
 
 AFTER: tuple[Check, ...] = (
     *(stayed_finite, learned, rough_start, too_slow, spikes, oscillation, split_gap, label_noise),
     *(memorizes_only, overfitting, underfitting, unfinished, early_best, plateau),
+    *(ended_at_chance, rising_validation_loss, untrained_parameters),
 )
 """Once, on the finished training."""
+
+_CLASSES = frozenset({Fact.CLASSIFICATION})
+_LOSS = frozenset({Fact.CLASSIFICATION, Fact.CROSS_ENTROPY})
+_BEFORE = frozenset({Fact.EXAMPLES})
+_STEP = frozenset({Fact.OPTIMIZER, Fact.FIRST_ORDER})
+
+NEEDS: Mapping[Check, frozenset[Fact]] = {
+    input_scale: _BEFORE | {Fact.PIXELS},
+    few_shades: _BEFORE | {Fact.PIXELS},
+    split_difference: _BEFORE | {Fact.PIXELS, Fact.SUPERVISED},
+    image_structure: _BEFORE | {Fact.VAL_EXAMPLES, Fact.PIXELS, Fact.SUPERVISED},
+    label_signal: _BEFORE | _CLASSES | {Fact.VAL_EXAMPLES, Fact.PIXELS},
+    labels: _BEFORE | _CLASSES,
+    initial_loss: _BEFORE | _LOSS,
+    regularized_loss: _BEFORE | _LOSS,
+    loss_function: _BEFORE | _LOSS | {Fact.LOSS_FUNCTION, Fact.LOGITS},
+    output_layer: _BEFORE | _LOSS | {Fact.LOGITS},
+    trained_parameters: _BEFORE | {Fact.OPTIMIZER, Fact.CONFIGURATION},
+    gradient_reaches: _BEFORE | _LOSS,
+    symmetric_units: _BEFORE | {Fact.SUPERVISED},
+    activation_scale: _BEFORE | {Fact.SUPERVISED},
+    hidden_softmax: _BEFORE | _CLASSES,
+    dead_units: _BEFORE | {Fact.SUPERVISED},
+    lost_signal: _BEFORE | {Fact.SUPERVISED},
+    saturated_units: _BEFORE | {Fact.SUPERVISED},
+    gradient_scale: _BEFORE | _LOSS,
+    momentum: frozenset({Fact.OPTIMIZER}),
+    clipping: frozenset({Fact.OPTIMIZER}),
+    step_count: _LOSS | _STEP | {Fact.LENGTH, Fact.FROM_SCRATCH},
+    heavy_regularization: _BEFORE,
+    overfit_small: _BEFORE | _LOSS,
+    looks_at_input: _BEFORE | _LOSS,
+    evaluation: _BEFORE | {Fact.SUPERVISED},
+    gradient_check: _BEFORE | _LOSS,
+    exploding_loss: _LOSS,
+    diverging_loss: frozenset(),
+    not_learning: _LOSS | {Fact.LENGTH},
+    first_step_loss: _BEFORE | _LOSS,
+    no_update: frozenset({Fact.OPTIMIZER}),
+    update_ratio: _BEFORE | _LOSS | _STEP,
+    training_mode: frozenset(),
+    stale_gradients: frozenset({Fact.OPTIMIZER}),
+    batch_composition: _CLASSES | {Fact.BATCH_LABELS},
+    norm_statistics: _BEFORE | _LOSS,
+    schedule: _BEFORE | _STEP | {Fact.LENGTH},
+    shrinking_weights: _BEFORE | {Fact.SUPERVISED},
+    memorizes_only: _BEFORE | _LOSS,
+    loss_gradient: _CLASSES | {Fact.BATCH_LABELS},
+    used_gradient: _STEP,
+    descent: _STEP,
+    undone_update: _BEFORE | _STEP | {Fact.SUPERVISED},
+    still_layers: _BEFORE | _STEP,
+    stayed_finite: _LOSS,
+    learned: _CLASSES | {Fact.VAL_ACCURACY},
+    rough_start: _BEFORE | _LOSS | _STEP,
+    too_slow: _BEFORE | _LOSS | _STEP,
+    spikes: frozenset({Fact.LOSS_FALLS}),
+    oscillation: frozenset({Fact.LOSS_FALLS}),
+    split_gap: _CLASSES | {Fact.CURVE},
+    label_noise: _LOSS | {Fact.CURVE},
+    overfitting: _CLASSES | {Fact.CURVE},
+    underfitting: _CLASSES | {Fact.CURVE},
+    unfinished: _CLASSES | {Fact.CURVE},
+    early_best: _CLASSES | {Fact.CURVE},
+    plateau: _CLASSES | {Fact.CURVE},
+    ended_at_chance: _LOSS,
+    rising_validation_loss: frozenset({Fact.VAL_LOSS, Fact.LOSS_FALLS}),
+    untrained_parameters: frozenset({Fact.OPTIMIZER, Fact.OWN_LOOP}),
+}
+"""The facts that each check needs; without them it is skipped."""

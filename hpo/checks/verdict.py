@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hpo.checks.causes import CAUSES, HEALTHY, SYMPTOMS
+from hpo.checks.causes import CAUSES, HEALTHY, NOT_ENOUGH, NOTHING_SEEN, OUTCOMES, SYMPTOMS
+from hpo.checks.evidence import Coverage
 from hpo.records import Finding, Severity
 
 _WEIGHT: dict[Severity, float] = {"pass": 0.0, "note": 0.7, "warn": 1.0, "fatal": 1.0}
@@ -21,7 +22,7 @@ _CONCLUSIVE = 0.9
 
 @dataclass(frozen=True)
 class Verdict:
-    """A root cause with its evidence: ``cause`` and ``second_cause`` are keys of CAUSES, or 'healthy'."""
+    """A root cause with its evidence: ``cause`` is in CAUSES or OUTCOMES, ``second_cause`` in CAUSES."""
 
     cause: str
     text: str
@@ -32,10 +33,13 @@ class Verdict:
     second_cause: str = ""
 
 
-def verdict(findings: Sequence[Finding]) -> Verdict:
-    """Return healthy without warnings; else the likeliest cause that no other likely cause explains."""
+def verdict(findings: Sequence[Finding], coverage: Coverage | None = None) -> Verdict:
+    """Return the likeliest cause that no other likely cause explains, or without warnings one of OUTCOMES.
+
+    Without ``coverage`` a training without warnings is healthy: hpo's own have all that checks need.
+    """
     if not any(finding.severity in ("warn", "fatal") for finding in findings):
-        return Verdict(HEALTHY, HEALTHY)
+        return Verdict(HEALTHY, HEALTHY) if coverage is None else _outcome(coverage)
     scores = _explained(_scores(findings))
     order = list(CAUSES)
     ranked = sorted(scores, key=lambda cause: (-round(scores[cause], 3), order.index(cause)))
@@ -51,6 +55,18 @@ def verdict(findings: Sequence[Finding]) -> Verdict:
         confidence=round(min(scores[cause], 1.0), 3),
         second_cause=_second(ranked, scores),
     )
+
+
+def _outcome(coverage: Coverage) -> Verdict:
+    """Return what a training without warnings has shown."""
+    if not coverage.is_enough:
+        text = f"{OUTCOMES[NOT_ENOUGH]}: {coverage.seen}"
+        return Verdict(NOT_ENOUGH, text, "pass the loss of each step to step()", confidence=0.0)
+    if coverage.learned:
+        return Verdict(HEALTHY, f"{HEALTHY}: {coverage.seen}")
+    off = f", and {coverage.off}" if coverage.off else ""
+    text = f"{OUTCOMES[NOTHING_SEEN]} ({coverage.seen}), but nothing shows that it learned{off}"
+    return Verdict(NOTHING_SEEN, text, coverage.advice, confidence=0.5)
 
 
 def _second(ranked: Sequence[str], scores: Mapping[str, float]) -> str:

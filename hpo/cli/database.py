@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy import Engine
 
 from hpo.storage.engine import reading
+from hpo.storage.presence import lost_log_hint
 from hpo.storage.schema import inspect_schema
 from hpo.storage.studies import RegisteredStudy, find_registered, find_study, results_engine
+from hpo.storage.url import parse_url
 
 
 @contextmanager
@@ -20,6 +23,13 @@ def results(url: str) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
+
+
+def hint_of_lost_log(text: str) -> str:
+    """Return what to add where an SQLite database has no studies, though its log may have some; else ""."""
+    url = parse_url(text)
+    hint = lost_log_hint(Path(str(url.database))) if url.drivername == "sqlite" else ""
+    return hint and f"\n{hint}"
 
 
 def study_in_database(url: str, name: str) -> int:

@@ -93,4 +93,25 @@ def storage_url(option: str | None) -> str:
     """Return the URL of the database: the option, else the setting."""
     from hpo.settings import settings
 
-    return option or settings().storage
+    url = option or settings().storage
+    _warn_of_stray_logs(url)
+    return url
+
+
+def _warn_of_stray_logs(text: str) -> None:
+    """Warn if the newest results seem to lie in a log that did not come along with the database."""
+    from hpo.cli.console import print_warning
+    from hpo.errors import StorageUrlError
+    from hpo.storage.presence import stray_logs
+    from hpo.storage.url import parse_url
+
+    try:
+        url = parse_url(text)
+    except StorageUrlError:
+        return  # the command reports it
+    path = Path(str(url.database))
+    for log in stray_logs(path) if url.drivername == "sqlite" else []:
+        print_warning(
+            f"{log} belongs to no database there: if {path.name} was moved while it was in use, its newest "
+            f"results are in that file: move it to {path.name}-wal. hpo db backup -o FILE copies both as one"
+        )

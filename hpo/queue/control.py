@@ -10,9 +10,7 @@ from hpo.config.study import StudySpec
 from hpo.counting import counted
 from hpo.errors import FailingStudyError, StoppedStudyError
 from hpo.storage.column_types import epoch_now, utc_now
-from hpo.storage.engine import read
 from hpo.storage.notify import notify_idle_workers
-from hpo.storage.retry import RetryPolicy
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import TRIALS, SlotRow, StudyRow, TrialRow
 
@@ -57,11 +55,6 @@ def resume(store: ResultsStore, study_id: int) -> bool:
 def stopped_at(connection: Connection, study_id: int) -> datetime | None:
     """Return when the study was stopped (UTC), or None."""
     return connection.scalar(select(StudyRow.stopped_at).where(StudyRow.study_id == study_id))
-
-
-def is_stopped(store: ResultsStore, study_id: int, retry: RetryPolicy) -> bool:
-    """Return whether the study is stopped."""
-    return read(store.engine, lambda connection: stopped_at(connection, study_id), retry) is not None
 
 
 def refuse_stopped(store: ResultsStore, study_id: int, name: str) -> None:

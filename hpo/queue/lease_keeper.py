@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-from hpo.errors import LeaseLostError, StorageError
-from hpo.queue.control import is_stopped
+from sqlalchemy import Connection
+
+from hpo.errors import DatabaseTakenError, LeaseLostError, StorageError
+from hpo.queue.control import stopped_at
 from hpo.queue.leases import RELEASE_SECONDS, release_as_hung, renew
 from hpo.signals import StudyStoppedError
-from hpo.storage.fence import Lease
+from hpo.storage.fence import Lease, has_newest_token
 from hpo.storage.retry import RetryPolicy
 from hpo.storage.store import ResultsStore
 
@@ -67,7 +69,7 @@ class LeaseKeeper:
         self._last_heartbeat = self._clock()
 
     def raise_if_lost(self) -> None:
-        """Raise ``LeaseLostError`` if the slot is no longer this worker's."""
+        """Raise ``LeaseLostError`` if the slot is lost, ``DatabaseTakenError`` if the database is."""
         if self._failure is not None:
             raise self._failure
 
@@ -87,7 +89,12 @@ class LeaseKeeper:
         if now - self._renewed >= self._lease.seconds / 3:
             renew(self._store, self._lease, silent, retry)
             self._renewed = now
-        self._stopped = is_stopped(self._store, self._lease.study_id, retry)
+        self._stopped = self._store.read(self._is_stopped, retry)
+
+    def _is_stopped(self, connection: Connection) -> bool:
+        if not has_newest_token(connection, self._lease):
+            raise LeaseLostError(f"slot {self._lease.slot} was taken over, or is no longer there")
+        return stopped_at(connection, self._lease.study_id) is not None
 
     def _pause(self, seconds: float) -> None:
         if self._trial_over.wait(seconds):
@@ -99,6 +106,9 @@ class LeaseKeeper:
             try:
                 self.tick()
             except _TrialOverError:
+                return
+            except DatabaseTakenError as failure:
+                self._failure = failure
                 return
             except StorageError:
                 continue  # try again; the training's own writes report what is wrong

@@ -8,19 +8,28 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 
-from sqlalchemy import Connection, delete, insert, update
+from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from hpo import provenance
 from hpo.errors import StorageError
 from hpo.queue.leases import RELEASE_SECONDS
 from hpo.storage.column_types import epoch_now, utc_now
 from hpo.storage.identity import HEARTBEAT_SECONDS
+from hpo.storage.presence import gone_from
 from hpo.storage.retry import RetryPolicy
 from hpo.storage.store import ResultsStore
-from hpo.storage.tables import WorkerRow
+from hpo.storage.tables import SlotRow, WorkerRow
+from hpo.storage.url import place
 
 FORGOTTEN_SECONDS = 24 * 3600.0
 """Workers without a heartbeat for this long are removed from the registry."""
+
+
+def require_registered(store: ResultsStore, worker: str) -> None:
+    """Raise ``DatabaseTakenError`` if the worker's row is gone: the database is not what it was."""
+    mine = select(WorkerRow.worker).where(WorkerRow.worker == worker)
+    if store.read(lambda connection: connection.scalar(mine)) is None:
+        raise gone_from(place(store.engine.url))
 
 
 class WorkerRegistration:
@@ -40,7 +49,9 @@ class WorkerRegistration:
         self._last_heartbeat = time.monotonic()
 
         def register(connection: Connection) -> None:
-            old = WorkerRow.seen_at < epoch_now() - FORGOTTEN_SECONDS
+            busy = select(SlotRow.worker).where(SlotRow.worker.is_not(None), SlotRow.state == "running")
+            silent = WorkerRow.seen_at < epoch_now() - FORGOTTEN_SECONDS
+            old = and_(silent, WorkerRow.worker.not_in(busy))
             connection.execute(delete(WorkerRow).where(old | (WorkerRow.worker == worker)))
             connection.execute(
                 insert(WorkerRow).values(
@@ -57,12 +68,16 @@ class WorkerRegistration:
         store.write(register)
 
     def heartbeat(self) -> None:
-        """Record that the worker is alive; writes at most once in ``HEARTBEAT_SECONDS``."""
+        """Record that the worker is alive; writes at most once in ``HEARTBEAT_SECONDS``.
+
+        Raises ``DatabaseTakenError`` if the row is gone.
+        """
         now = time.monotonic()
         if now - self._last_heartbeat >= HEARTBEAT_SECONDS:
             self._last_heartbeat = now
-            mine = update(WorkerRow).where(WorkerRow.worker == self._worker)
-            self._store.write(lambda connection: connection.execute(mine.values(seen_at=epoch_now())))
+            mine = update(WorkerRow).where(WorkerRow.worker == self._worker).values(seen_at=epoch_now())
+            if self._store.write(lambda connection: connection.execute(mine).rowcount) != 1:
+                raise gone_from(place(self._store.engine.url))
 
     def deregister(self) -> None:
         """Remove the row; does not wait long for an unreachable database."""

@@ -12,16 +12,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
+from weakref import WeakKeyDictionary
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 
 from hpo.errors import StorageError
 from hpo.rng import JITTER
 from hpo.storage import views
 from hpo.storage.errors import explain, is_fault, is_transient
+from hpo.storage.presence import OPENING, DatabaseFile, file_id, refuse_stray_log
 from hpo.storage.retry import DEFAULT_RETRY, RetryPolicy
 from hpo.storage.url import has_file, parse_url
 
@@ -45,11 +47,20 @@ _LOCKING = "BEGIN IMMEDIATE"
 _JSON = partial(json.dumps, allow_nan=False, ensure_ascii=False)
 
 
-class SqliteConnection(sqlite3.Connection):
-    """A connection with write-ahead logging, so that readers and the writer do not block each other."""
+_FILES: WeakKeyDictionary[Engine, DatabaseFile] = WeakKeyDictionary()
+"""The file of each SQLite engine that writes."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+
+class SqliteConnection(sqlite3.Connection):
+    """A connection with write-ahead logging, so that readers and the writer do not block each other.
+
+    It creates no file: one that was deleted must not come back empty (see ``create_file``).
+    """
+
+    def __init__(self, database: str, **options: Any) -> None:
+        refuse_stray_log(Path(database))
+        with OPENING:
+            super().__init__(f"file:{quote(database)}?mode=rw", uri=True, **options)
         self._use_write_ahead_log()
         self.execute("PRAGMA foreign_keys=ON")
 
@@ -71,11 +82,18 @@ def open_engine(text: str) -> Engine:
     url = parse_url(text)
     if url.drivername == "sqlite":
         engine = create_engine(url, connect_args=_sqlite_arguments(), json_serializer=_JSON, **_POOL)
+        _notice_if_taken(engine)
         _begin_explicitly(engine)
         return engine
     engine = create_engine(url, json_serializer=_JSON, **_postgresql_options(url))
     _end_forgotten_transactions(engine)
     return engine
+
+
+def close_engine(engine: Engine) -> None:
+    """Close every connection, unless the database was taken away: see ``DatabaseFile.may_close``."""
+    if engine not in _FILES or _FILES[engine].may_close():
+        engine.dispose()
 
 
 def open_reader(text: str) -> Engine:
@@ -85,8 +103,16 @@ def open_reader(text: str) -> Engine:
         options = _postgresql_options(url)
         return create_engine(url, execution_options={"postgresql_readonly": True}, **options)
     engine = create_engine(url, creator=partial(connect_read_only, url), **_POOL)
+    _reopen_if_replaced(engine)
     _begin_explicitly(engine)
     return engine
+
+
+def create_file(url: URL) -> None:
+    """Create an SQLite database's file, empty, if it does not exist; a connection then says why it cannot."""
+    if url.drivername == "sqlite":
+        with suppress(OSError):
+            os.close(os.open(str(url.database), os.O_CREAT | os.O_RDWR, 0o644))
 
 
 def connect_read_only(url: URL) -> sqlite3.Connection:
@@ -96,9 +122,11 @@ def connect_read_only(url: URL) -> sqlite3.Connection:
         raise StorageError(
             f"there is no database {path}: run a study first, or choose another one with --storage"
         )
+    refuse_stray_log(Path(path))
     location = f"file:{quote(path)}?mode=ro{_immutable(Path(path))}"
     try:
-        connection = sqlite3.connect(location, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+        with OPENING:
+            connection = sqlite3.connect(location, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
     except sqlite3.Error as error:
         raise explain(url, error) from error
     try:
@@ -220,6 +248,38 @@ def _end_forgotten_transactions(engine: Engine) -> None:
     def _limit(connection: psycopg.Connection[Any], _record: Any) -> None:
         connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'".encode())
         connection.commit()
+
+
+def _notice_if_taken(engine: Engine) -> None:
+    """Raise ``DatabaseTakenError`` before a transaction if the file is no longer the one first opened."""
+    file = _FILES[engine] = DatabaseFile(Path(str(engine.url.database)))
+
+    @event.listens_for(engine, "do_connect")
+    def _before(*_: Any) -> None:
+        file.check({})
+
+    @event.listens_for(engine, "connect")
+    def _opened(connection: SqliteConnection, _record: Any) -> None:
+        file.opened()
+        file.hold(connection)
+
+    @event.listens_for(engine, "begin")
+    def _check(connection: Connection) -> None:
+        file.check(connection.info)
+
+
+def _reopen_if_replaced(engine: Engine) -> None:
+    """Let a reader, such as a dashboard, open the file that is at its path now."""
+    path = Path(str(engine.url.database))
+
+    @event.listens_for(engine, "connect")
+    def _opened(_connection: Any, record: Any) -> None:
+        record.info["file"] = file_id(path)
+
+    @event.listens_for(engine, "checkout")
+    def _check(_connection: Any, record: Any, _proxy: Any) -> None:
+        if file_id(path) != record.info["file"]:
+            raise DisconnectionError
 
 
 def _begin_explicitly(engine: Engine) -> None:

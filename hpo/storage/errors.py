@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +12,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
 from hpo.errors import StorageError
+from hpo.storage.presence import gone_from
+from hpo.storage.tables import STUDIES, TRIALS, Base
 from hpo.storage.url import passwords, place
 
 # serialization failure, deadlock, admin shutdown, crash shutdown, cannot connect now, too many connections
@@ -26,6 +30,8 @@ _REFUSED_FOR_GOOD = (
 )
 _LEAST_BYTES = 2**20
 _NO_PRIVILEGE = "42501"
+_OURS = "|".join((*Base.metadata.tables, STUDIES.name, TRIALS.name, "hpo_known_trial"))
+_NO_TABLE = re.compile(rf'no such table: (?:main\.)?(?:{_OURS})\b|relation "(?:{_OURS})" does not exist')
 
 _SQLITE: tuple[tuple[str, str], ...] = (
     ("file is not a database", "{path} is not an SQLite database: name another file with --storage"),
@@ -49,7 +55,11 @@ _POSTGRESQL: tuple[tuple[str, str], ...] = (
     ("resolve host", "no such host"),
     ("not permitted to log in", "this role cannot log in: create a user in it, or see hpo db roles --login"),
     ("FATAL:  role", "the server has no such user: use another one, or create it (createuser)"),
-    ("FATAL:  database", "create it first (createdb), or use another one"),
+    (
+        "FATAL:  database",
+        "create it first (createdb), or use another one; if it was dropped, restore it from a backup, and "
+        "interrupted trials resume from their checkpoints",
+    ),
     (
         "depend on it",
         "views of yours depend on hpo's: drop them, open the database with hpo, and create them again",
@@ -74,7 +84,7 @@ _POSTGRESQL: tuple[tuple[str, str], ...] = (
 def is_fault(error: DBAPIError) -> bool:
     """Return whether the database failed, and not one of our statements, whose bugs keep their traceback."""
     ours = isinstance(error, IntegrityError | DataError | ProgrammingError)
-    return not ours or _state(error) == _NO_PRIVILEGE
+    return not ours or _state(error) == _NO_PRIVILEGE or _lacks_tables(str(error.orig))
 
 
 def is_transient(error: DBAPIError) -> bool:
@@ -95,8 +105,23 @@ def explain(url: URL, error: Exception) -> StorageError:
     message = str(error.orig if isinstance(error, DBAPIError) else error)
     for secret in passwords(url):
         message = message.replace(secret, "***")
+    if _is_gone(url, message):
+        return gone_from(place(url))
     tell = _sqlite_text if url.drivername == "sqlite" else _postgresql_text
     return StorageError(tell(url, message), passes=isinstance(error, DBAPIError) and is_transient(error))
+
+
+def _is_gone(url: URL, message: str) -> bool:
+    """Return whether the database had what is missing now: hpo opens only what it has found or created."""
+    if _lacks_tables(message):
+        return True
+    path = Path(str(url.database))
+    missing = url.drivername == "sqlite" and "unable to open database file" in message and not path.exists()
+    return missing and os.access(path.parent, os.W_OK | os.X_OK)
+
+
+def _lacks_tables(message: str) -> bool:
+    return _NO_TABLE.search(message) is not None
 
 
 def _state(error: DBAPIError) -> str:

@@ -44,6 +44,11 @@ def holds(connection: Connection, lease: Lease) -> bool:
     return connection.scalar(select(SlotRow.slot).where(_held(lease))) is not None
 
 
+def has_newest_token(connection: Connection, lease: Lease) -> bool:
+    """Return whether the slot exists and has not been claimed since; it may be over."""
+    return connection.scalar(select(SlotRow.token).where(slot_is(lease))) == lease.token
+
+
 def state_under_lease(connection: Connection, lease: Lease) -> str | None:
     """Return the slot's state if this lease is its newest, else None.
 

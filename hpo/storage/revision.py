@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.engine import URL
 
 from hpo.errors import StorageError
 from hpo.provenance import DISTRIBUTION
 from hpo.storage.engine import reading
+from hpo.storage.presence import lost_log_hint
 from hpo.storage.url import place
 
 HEAD = "0011"
@@ -18,7 +22,7 @@ def require(engine: Engine) -> None:
     """Raise ``StorageError`` unless the database has the tables that this hpo reads; writes nothing."""
     with reading(engine) as connection:
         if not inspect(connection).has_table(VERSION_TABLE):
-            raise StorageError(_without_ours(connection, place(engine.url)))
+            raise StorageError(_without_ours(connection, engine.url))
         found = refuse_newer(connection)
         if found != HEAD:
             raise StorageError(
@@ -27,13 +31,15 @@ def require(engine: Engine) -> None:
             )
 
 
-def _without_ours(connection: Connection, where: str) -> str:
+def _without_ours(connection: Connection, url: URL) -> str:
+    where = place(url)
     if inspect(connection).has_table("studies"):
         return (
             f"{where} contains Optuna's studies and none of hpo's: `hpo status` lists them, "
             "`hpo db upgrade` adds hpo's tables beside Optuna's"
         )
-    return f"no study has been run with {where} yet: start one with `hpo run`"
+    hint = lost_log_hint(Path(where)) if url.drivername == "sqlite" else ""
+    return f"no study has been run with {where} yet: start one with `hpo run`" + (hint and f"; {hint}")
 
 
 def refuse_newer(connection: Connection) -> str | None:

@@ -15,9 +15,10 @@ from sqlalchemy.exc import DBAPIError
 
 from hpo.errors import UserError
 from hpo.storage import roles, views
-from hpo.storage.engine import open_engine, open_reader, reading, writing
+from hpo.storage.engine import create_file, open_engine, open_reader, reading, writing
 from hpo.storage.errors import explain, is_fault
 from hpo.storage.optuna.storage import make_optuna_tables
+from hpo.storage.presence import gone_from
 from hpo.storage.revision import HEAD, VERSION_TABLE, refuse_newer
 from hpo.storage.tables import STUDIES, SchemaRow
 from hpo.storage.url import has_file, parse_url, place
@@ -59,21 +60,24 @@ def inspect_schema(url: str) -> SchemaState:
         reader.dispose()
 
 
-def upgrade(url: str, *, adopt: bool = False) -> None:
+def upgrade(url: str, *, adopt: bool = False, create: bool = True) -> None:
     """Create or upgrade every table and view; does nothing, without a lock, if all are current.
 
     Safe in several processes at once; a killed process leaves the schema as it was. Raises ``StorageError``
-    for a database of a newer hpo or another Optuna, and ``UserError``, unless ``adopt``, for one that
-    contains only Optuna's studies.
+    for a database of a newer hpo or another Optuna, and for one without hpo's tables unless ``create``;
+    ``UserError``, unless ``adopt``, for one that contains only Optuna's studies.
     """
     state = inspect_schema(url)
     if state.current:
         return
+    if state.revision is None and not create:
+        raise gone_from(place(parse_url(url)))
     if state.is_optunas_alone and not adopt:
         raise UserError(
             f"{place(parse_url(url))} contains Optuna's studies but none of hpo's tables: `hpo db upgrade` "
             "adds them beside Optuna's, which stay as they are; or use another --storage"
         )
+    create_file(parse_url(url))
     engine = open_engine(url)
     try:
         with _one_at_a_time(engine):

@@ -29,7 +29,7 @@ from hpo.records import (
 )
 from hpo.storage import attempts, rungs, schema
 from hpo.storage.column_types import utc_now
-from hpo.storage.engine import open_engine, read, write
+from hpo.storage.engine import close_engine, open_engine, read, write
 from hpo.storage.fence import Lease, pass_fence, slot_is, state_under_lease
 from hpo.storage.notify import notify_idle_workers
 from hpo.storage.optuna.storage import optuna_within
@@ -55,10 +55,13 @@ class OtherTrialsStartedError(Exception):
 
 
 class ResultsStore:
-    """The results database, opened for writing; a new or an older one is upgraded first."""
+    """The results database, opened for writing; a new or an older one is upgraded first.
 
-    def __init__(self, url: str, retry: RetryPolicy = DEFAULT_RETRY) -> None:
-        schema.upgrade(url)
+    Raises ``DatabaseTakenError`` for a new one unless ``create``.
+    """
+
+    def __init__(self, url: str, retry: RetryPolicy = DEFAULT_RETRY, *, create: bool = True) -> None:
+        schema.upgrade(url, create=create)
         self.url = url
         self.engine = open_engine(url)
         self._retry = retry
@@ -73,7 +76,7 @@ class ResultsStore:
 
     def close(self) -> None:
         """Close every connection."""
-        self.engine.dispose()
+        close_engine(self.engine)
 
     def __enter__(self) -> ResultsStore:
         return self

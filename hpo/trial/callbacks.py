@@ -14,6 +14,7 @@ from hpo.checks.judge import CHECK_INTERVAL
 from hpo.checks.measure.setup import penalty
 from hpo.config.configuration import Configuration
 from hpo.config.thresholds import Thresholds
+from hpo.errors import StorageError
 from hpo.records import EpochResult, Finding
 from hpo.settings import settings
 from hpo.signals import StopRequestedError
@@ -125,7 +126,8 @@ class BestWeightsCallback(Callback):
 class CheckpointCallback(Callback):
     """Saves the trial at the end of each epoch, once a minute, and before this worker stops.
 
-    Raises ``LeaseLostError`` if the slot is lost, and ``StopRequestedError`` after the last save.
+    Raises ``LeaseLostError`` if the slot is lost; after the last save ``StopRequestedError``, or
+    ``StorageError`` if the database is gone or unusable.
     """
 
     def __init__(self, state: TrialState, checkpoints: Checkpoints, control: TrialControl) -> None:
@@ -135,16 +137,19 @@ class CheckpointCallback(Callback):
         self._saved_at = time.monotonic()
 
     def should_save(self) -> bool:
-        self._control.raise_if_lost()
-        self._state.recorder.writer.check()
         try:
-            self._control.check_stop()
-        except StopRequestedError:
+            self._check()
+        except (StopRequestedError, StorageError):
             return True
         return time.monotonic() - self._saved_at >= settings().checkpoint_seconds
 
     def save(self, state: EpochState) -> None:
         self._save(state)
+        self._check()
+
+    def _check(self) -> None:
+        self._control.raise_if_lost()
+        self._state.recorder.writer.check()
         self._control.check_stop()
 
     def on_epoch_end(self, result: EpochResult) -> None:

@@ -66,7 +66,8 @@ def serve(
         on_retry=(lambda: emit(DatabaseRetried(worker))) if order.service else (lambda: None),
     )
     # Retry from the start: the replacement of a dead worker may start while the database is unreachable.
-    with retry.call(lambda: ResultsStore(order.storage_url, retry)) as store:
+    # The run has created the database: where it is gone, a new one would be left behind empty.
+    with retry.call(lambda: ResultsStore(order.storage_url, retry, create=False)) as store:
         loop = WorkerLoop(order, store, retry, emit, check_stop)
         on_ready(loop.prepare(threads))
         registration = WorkerRegistration(

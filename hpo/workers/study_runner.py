@@ -17,6 +17,7 @@ from hpo.queue.control import database_time, stop_if_failing
 from hpo.queue.leases import claim, release, release_dead_local
 from hpo.queue.pausing import claim_promoted, end_paused, paused_stages
 from hpo.queue.slots import study_progress
+from hpo.queue.worker_registry import require_registered
 from hpo.search.pruners import can_pause, promotable, promoted, stopped_at_the_end
 from hpo.search.suggest import Suggestions
 from hpo.settings import settings
@@ -166,6 +167,7 @@ def _train(context: TrialContext, lease: Lease) -> None:
     try:
         run_trial(context, lease)
     except LeaseLostError:  # another worker has the slot now, and trains it
+        require_registered(context.store, context.worker)
         context.emit(LeaseLost(context.worker, lease.slot))
     except StopRequestedError:
         fault_point("worker.release")

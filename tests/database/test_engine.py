@@ -26,6 +26,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
+    (tmp_path / "hpo.db").touch()
     engine = open_engine(f"sqlite:///{tmp_path / 'hpo.db'}")
     with writing(engine) as connection:
         connection.execute(text("CREATE TABLE parent (id INTEGER PRIMARY KEY)"))
@@ -127,6 +128,7 @@ def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
 
 
 def test_waiting_for_the_sqlite_lock_succeeds_or_fails_clearly(tmp_path: Path) -> None:
+    (tmp_path / "a.db").touch()
     url = f"sqlite:///{tmp_path / 'a.db'}"
     first, second = open_engine(url), open_engine(url)
     order: list[str] = []

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from hpo.errors import LeaseLostError, StorageError
 from hpo.queries.workers import study_workers
-from hpo.queue import control, lease_keeper, leases
+from hpo.queue import control, leases
 from hpo.queue.lease_keeper import LeaseKeeper
 from hpo.queue.leases import claim, release, release_hung
 from hpo.signals import StudyStoppedError
@@ -167,7 +167,7 @@ def test_a_database_that_is_away_ends_nothing(bench: Bench, monkeypatch: pytest.
         raise StorageError("no server")
 
     with LeaseKeeper(bench.store, lease, 600.0) as held:
-        monkeypatch.setattr(lease_keeper, "is_stopped", away)
+        monkeypatch.setattr(bench.store, "read", away)
         _until(lambda: len(asked) >= 3)
         held.raise_if_lost()
         monkeypatch.undo()

@@ -31,6 +31,7 @@ def test_any_path_will_do(tmp_path: Path, name: str) -> None:
 def test_storage_enforces_foreign_keys_on_dashboard_deletions(
     tmp_path: Path,
 ) -> None:
+    (tmp_path / "hpo.db").touch()
     storage = open_optuna_storage(f"sqlite:///{tmp_path / 'hpo.db'}")
     with storage._backend.engine.connect() as connection:  # type: ignore[attr-defined]
         assert connection.scalar(text("PRAGMA foreign_keys")) == 1
@@ -52,6 +53,7 @@ def test_a_transaction_that_optuna_rolled_back_takes_no_further_write(tmp_path: 
 
 
 def test_quiet_optuna_logs_nothing_and_sets_its_level_back(tmp_path: Path) -> None:
+    (tmp_path / "hpo.db").touch()
     code = (
         "import optuna; from hpo.storage.optuna.storage import open_optuna_storage, quiet_optuna\n"
         "before = optuna.logging.get_verbosity()\n"

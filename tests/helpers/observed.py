@@ -51,7 +51,7 @@ def setup(**changes: Any) -> Setup:
         weight_decay=0.0,
         epochs=5,
         steps_per_epoch=100,
-        settings={},
+        settings={"epochs": 5},
         parameters=6,
         frozen=(),
         unoptimized=(),

@@ -18,6 +18,7 @@ from torch.utils.hooks import RemovableHandle
 
 from hpo.checks.guard import Guard, Hook
 from hpo.checks.measure.examples import class_labels
+from hpo.checks.measure.loss_kind import KINDS, error_kind, implied_loss, loss_kind
 from hpo.checks.measure.nested import is_readable, outputs, tensors
 from hpo.checks.measure.probes import layer_weights
 from hpo.checks.observations import StepAudit
@@ -44,6 +45,9 @@ class _AuditedStep:
     """Gradients of the watched weights as backward produced them, before anything changed them."""
     before: list[Tensor] = field(default_factory=list)
     after: list[Tensor] = field(default_factory=list)
+    input: tuple[int, ...] = ()
+    """Shape of the inputs; empty if they are no single tensor."""
+    input_floats: bool = True
     has_stepped: bool = False
     has_followers: bool = False
     """Whether the step has more forward passes, so the reported loss may belong to another one."""
@@ -145,6 +149,9 @@ class StepAuditor:
         if current.before:
             current.after = [weight.detach().clone() for weight in weights]
             current.numbers["descent"] = _descent(current, weights)
+        if current.gradient is not None:
+            current.numbers["kind"] = loss_kind(current.output, current.gradient)
+            current.numbers["implied_loss"] = implied_loss(current.output, current.gradient)
         self._done.append(current)
         self._last, self._open = current, None
         self._left -= 1
@@ -159,6 +166,8 @@ class StepAuditor:
         if current is None or not current.gradients or "loss" in current.numbers or current.has_followers:
             return
         current.numbers["loss"] = loss.detach().float()
+        if isinstance(labels, Tensor) and labels.is_floating_point() and current.gradient is not None:
+            current.numbers["error"] = error_kind(current.output, current.gradient, labels)
         for each in tensors(labels):
             numbers = _against_cross_entropy(current, each, self._classes)
             if numbers:
@@ -194,6 +203,8 @@ class StepAuditor:
             )
             return
         current = _AuditedStep(self._steps, [each.detach() for each in learnable])
+        if len(inputs) == 1 and isinstance(inputs[0], Tensor):
+            current.input, current.input_floats = tuple(inputs[0].shape), inputs[0].is_floating_point()
         self._forget()
         self._open = current
         for place, each in enumerate(learnable):
@@ -352,7 +363,7 @@ def _compared(logits: Tensor, gradient: Tensor, labels: Tensor) -> dict[str, Ten
 
 _NUMBERS = (
     *("loss", "cross_entropy", "cosine", "scale", "idle", "lead"),
-    *("gradient_cosine", "gradient_scale", "lost", "descent", "kept"),
+    *("gradient_cosine", "gradient_scale", "lost", "descent", "kept", "implied_loss"),
 )
 
 
@@ -362,4 +373,13 @@ def _read(audited: _AuditedStep) -> StepAudit:
     numbers = [audited.numbers.get(name, torch.full((), _UNKNOWN)) for name in _NUMBERS]
     values = torch.stack([number.float().to(device) for number in numbers]).tolist()
     examples = len(audited.output) if audited.output.dim() else 0
-    return StepAudit(audited.step, examples, **dict(zip(_NUMBERS, values, strict=True)))
+    kinds = [int(audited.numbers[name]) for name in ("kind", "error") if name in audited.numbers]
+    return StepAudit(
+        audited.step,
+        examples,
+        **dict(zip(_NUMBERS, values, strict=True)),
+        kind=KINDS[max(kinds, default=0)],
+        output=tuple(audited.output.shape),
+        input=audited.input,
+        input_floats=audited.input_floats,
+    )

@@ -113,7 +113,7 @@ def as_loop(forward: Callable[[nn.Module, Any], Any]) -> Forward:
 
 def first_output(output: object) -> Tensor:
     """Return what a model computes first, as float32. Raises ``TypeError`` if it is not a tensor."""
-    found = outputs(output)
+    found = outputs(output) or [torch.view_as_real(each) for each in tensors(output) if each.is_complex()]
     if not found:
         raise TypeError(f"the output of the model, {type(output).__name__}, holds no floating-point tensor")
     return found[0].float()

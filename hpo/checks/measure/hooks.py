@@ -14,14 +14,14 @@ from torch.utils.hooks import RemovableHandle
 
 from hpo.checks.guard import Guard, Hook
 from hpo.checks.measure.audit import AUDIT, StepAuditor
-from hpo.checks.measure.inputs import ForwardMonitor
+from hpo.checks.measure.inputs import PASSES, ForwardMonitor
 from hpo.checks.measure.probes import PendingSnapshot, Probe, StepMeter
 from hpo.checks.measure.untouched import uncompiled, unwrapped
 from hpo.checks.observations import ModeGap, Observations
 from hpo.checks.state import ForwardMonitorState
 from hpo.config.thresholds import Preset
 
-_STEPS, _LAYERS, _PASSES = "record of steps", "statistics of layers", "record of forward passes"
+_STEPS, _LAYERS = "record of steps", "statistics of layers"
 """What the guard calls them."""
 _FIRST_SNAPSHOTS = (0, 8, 32)
 """0-based steps."""
@@ -120,7 +120,7 @@ class LoopHooks:
         """Move what has accumulated on the device to the observations."""
         pending, self._pending = self._pending, []
         self._seen.snapshots += self._guard.run(_LAYERS, lambda: [each.read() for each in pending], [])
-        self._seen.forwards += self._guard.run(_PASSES, self._forwards.read, [])
+        self._seen.forwards += self._guard.run(PASSES, self._forwards.read, [])
         self._seen.audits += self._guard.run(AUDIT, self._auditor.read, [])
 
     def _pre_hook(self, number: int) -> Hook:
@@ -153,7 +153,7 @@ class LoopHooks:
             self._guard.run(AUDIT, call, None)
         if self._is_chosen(self._seen.optimizer_steps):
             self._guard.run(_LAYERS, self._meter.measure_gradients, None)
-        self._guard.run(_PASSES, self._forwards.before_step, None)
+        self._guard.run(PASSES, self._forwards.before_step, None)
         self._after_step()
         if self._is_chosen(self._seen.optimizer_steps):
             self._guard.run(_LAYERS, self._meter.before, None)
@@ -161,7 +161,7 @@ class LoopHooks:
     def _before_step(self) -> None:
         if self._is_chosen(self._seen.optimizer_steps):
             self._guard.run(_LAYERS, self._meter.before, None)
-        self._guard.run(_PASSES, self._forwards.before_step, None)
+        self._guard.run(PASSES, self._forwards.before_step, None)
 
     def _after_step(self) -> None:
         self._stepped.clear()

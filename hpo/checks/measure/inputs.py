@@ -25,7 +25,8 @@ _LEARNING_PASSES = 2
 """Passes recorded after each call of ``expect``: one may be the very first, which has no previous step."""
 _MIN_IMAGES = 16
 """The mean of fewer images scatters too much to compare two splits."""
-_BACKWARD = "record of backward passes"
+PASSES = "record of forward passes"
+"""What the guard calls it."""
 _MODAL = (*NORMS, nn.modules.dropout._DropoutNd)
 
 
@@ -63,7 +64,7 @@ class ForwardMonitor:
     def attach(self) -> RemovableHandle:
         """Register the hook and return its handle."""
         return self._model.register_forward_hook(
-            Hook(self._guard, "record of forward passes", self._on_forward), with_kwargs=True
+            Hook(self._guard, PASSES, self._on_forward), with_kwargs=True
         )
 
     def expect(self) -> None:
@@ -125,7 +126,7 @@ class ForwardMonitor:
         for each in learnable:
             # Only backward shows it: many loops evaluate without no_grad.
             each.register_hook(
-                lambda gradient: self._guard.run(_BACKWARD, lambda: self._on_backward(seen), None)
+                lambda gradient: self._guard.run(PASSES, lambda: self._on_backward(seen), None)
             )
         if not learnable:
             self._evaluating_left -= 1

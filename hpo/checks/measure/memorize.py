@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.optim import LBFGS, Optimizer
 
 from hpo.checks.measure.examples import Forward
+from hpo.checks.measure.nested import mapped
 from hpo.checks.measure.untouched import STOCHASTIC
 from hpo.checks.observations import Memorization
 from hpo.heartbeat import beat
@@ -34,7 +35,7 @@ def balanced_examples(labels: Tensor, count: int = EXAMPLES) -> Tensor:
 
 
 def memorize(
-    model: nn.Module, optimizer: Optimizer, forward: Forward, images: Tensor, labels: Tensor
+    model: nn.Module, optimizer: Optimizer, forward: Forward, images: Any, labels: Tensor
 ) -> Memorization | None:
     """Train a copy on ``images`` (n, C, H, W) and ``labels`` (n,) until memorized, at most STEPS.
 
@@ -62,7 +63,7 @@ def memorize(
         steps += 1
         beat()
     with torch.no_grad():
-        blank = float(F.cross_entropy(forward(trainee, torch.zeros_like(images)), labels))
+        blank = float(F.cross_entropy(forward(trainee, mapped(images, torch.zeros_like)), labels))
         unchanged = [name for name, now in trainee.named_parameters() if torch.equal(now, before[name])]
     return Memorization(
         examples=len(labels),

@@ -66,6 +66,7 @@ def is_readable(tensor: Tensor) -> bool:
         and not tensor.is_complex()
         and tensor.device.type != "meta"
         and not nn.parameter.is_lazy(tensor)
+        and not torch._C._functorch.is_functorch_wrapped_tensor(tensor)  # of vmap or grad
     )
 
 

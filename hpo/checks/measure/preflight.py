@@ -66,9 +66,9 @@ class _Probe:
     classes: int
 
     def first(self, count: int) -> _Probe:
-        return _Probe(
-            self.examples.first(count), None if self.labels is None else self.labels[:count], self.classes
-        )
+        if self.labels is None or not self.examples.can_be_cut:
+            return _Probe(self.examples.first(count), self.labels, self.classes)
+        return _Probe(self.examples.first(count), self.labels[:count], self.classes)
 
 
 def examine(
@@ -138,6 +138,7 @@ def examine(
             else None,
             split_t=_split_t(train.images, val.images) if val else math.nan,
             signal=guard.run("linear probe", lambda: _signal(train, val, classes), None) if val else None,
+            output=tuple(logits.shape),
         )
 
 
@@ -145,9 +146,15 @@ def _materialized(
     model: nn.Module, optimizer: Optimizer | None, forward: Forward, train: Examples
 ) -> tuple[nn.Module, Optimizer | None]:
     """Return copies if there are lazy modules: their parameters are drawn in the copies only."""
-    if not any(map(nn.parameter.is_lazy, (*model.parameters(), *model.buffers()))):
+    lazy = [each for each in (*model.parameters(), *model.buffers()) if nn.parameter.is_lazy(each)]
+    if not lazy:
         return model, optimizer
-    model, optimizer = copy.deepcopy((model, optimizer))
+    memo: dict[int, Any] = {}
+    uninitialized: Any = nn.parameter.UninitializedBuffer
+    for each in lazy:
+        if isinstance(each, uninitialized):  # deepcopy cannot
+            memo[id(each)] = uninitialized(False, each.device, each.dtype)
+    model, optimizer = copy.deepcopy((model, optimizer), memo)
     with torch.no_grad():
         forward(model, train.first(PROBE_IMAGES).inputs)
     return model, optimizer
@@ -347,7 +354,8 @@ def _logit_facts(outputs: Tensor) -> LogitFacts:
     between_images, between_classes = (
         logits.std(dim).mean() if logits.shape[dim] > 1 else low.new_full((), math.nan) for dim in (0, 1)
     )
-    numbers = [low, high, *sums.aminmax(), between_images, between_classes]
+    log_sum = logits.float().logsumexp(1).abs().max()
+    numbers = [low, high, *sums.aminmax(), between_images, between_classes, log_sum]
     return LogitFacts(*torch.stack(numbers).tolist())
 
 

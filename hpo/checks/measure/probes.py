@@ -86,10 +86,11 @@ class LayerReader:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take statistics of the forward pass inside."""
+        """Take statistics of the forward pass inside; scripted layers take no hooks and have none."""
         handles: list[RemovableHandle] = []
         for name, module in weight_modules(self._model).items():
-            handles.append(module.register_forward_hook(self._on_weights(name)))
+            if not isinstance(module, torch.jit.ScriptModule):
+                handles.append(module.register_forward_hook(self._on_weights(name)))
         for module in self._model.modules():
             if type(module).__name__ in ACTIVATIONS:
                 handles.append(module.register_forward_hook(self._on_activation))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from hpo.checks.base import warn
+from hpo.checks.base import note, warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
@@ -19,9 +19,11 @@ _SORTED = 2
 
 def batch_composition(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Count the classes in the first batches; known only where the loop passes their labels."""
-    if len(seen.batch_classes) < _LEAST_BATCHES or seen.setup.classes < 3:
+    if len(seen.batch_classes) < _LEAST_BATCHES or seen.classes < 3:
         return []
     expected = _expected(seen)
+    if 1 < seen.mixed_classes <= statistics.median(seen.batch_classes) + 1 < seen.classes:
+        return [_few_in_all(seen)]
     typical, limit = statistics.median(seen.batch_classes), limits.batch_class_share * expected
     if typical > limit:
         return []
@@ -41,10 +43,19 @@ def batch_composition(seen: Observations, limits: Thresholds) -> list[Finding]:
     ]
 
 
+def _few_in_all(seen: Observations) -> Finding:
+    """Batches that each have the classes of all batches so far are shuffled: other classes may come later."""
+    message = f"the first {counted(len(seen.batch_classes), 'batch', 'batches')} have only "
+    message += f"{seen.mixed_classes} of {seen.classes} classes: are others meant to come later?"
+    remedy = fix("shuffle_batches", "reshuffle the training images in every epoch")
+    value = float(seen.mixed_classes)
+    return note("batch_composition", value, float(seen.classes), message, remedy, cause="batch_composition")
+
+
 def _expected(seen: Observations) -> float:
     """Return the expected number of classes in a shuffled batch; fewer than C if a few classes dominate."""
     counts = seen.preflight.labels.counts if seen.preflight else ()
     total, size = sum(counts), seen.batch_labels or int(seen.setup.settings.get("batch_size") or _USUAL_BATCH)
     if sum(count > 0 for count in counts) <= _SORTED:
-        return seen.setup.classes * (1 - (1 - 1 / seen.setup.classes) ** size)
+        return seen.classes * (1 - (1 - 1 / seen.classes) ** size)
     return sum(1 - (1 - count / total) ** size for count in counts)

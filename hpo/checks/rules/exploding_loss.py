@@ -55,6 +55,27 @@ def exploding_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
     return [_found(seen, limits, mean, step, message, stop=True)]
 
 
+def diverging_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Judge a loss in whatever unit: it became NaN or infinite."""
+    bad = np.flatnonzero(~np.isfinite(seen.losses))
+    if not len(bad):
+        return []
+    at = int(bad[0])
+    message = f"the loss became {seen.losses[at]} at step {at}"
+    return [
+        fatal(
+            "exploding_loss",
+            float(seen.losses[at]),
+            math.inf,
+            message,
+            Remedy("lower lr, add warmup or clip gradients, and look for divisions by 0 and log(0)"),
+            step=at,
+            cause="lr_too_high",
+            confidence=0.6,
+        )
+    ]
+
+
 def stayed_finite(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Record the largest loss of a training that did not explode."""
     if not seen.steps or not np.isfinite(seen.losses).all():
@@ -66,7 +87,7 @@ def stayed_finite(seen: Observations, limits: Thresholds) -> list[Finding]:
 
 def _limit(seen: Observations, limits: Thresholds) -> float:
     """Return the threshold in nats; NaN if the first loss is."""
-    return limits.explosion_factor * max(float(seen.losses[0]), math.log(seen.setup.classes))
+    return limits.explosion_factor * max(float(seen.losses[0]), math.log(seen.classes))
 
 
 def _found(

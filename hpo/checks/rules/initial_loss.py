@@ -22,7 +22,7 @@ _HEAVY = 5.0
 def initial_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Compare the data loss of the untrained network (nats, regularization off) with ln C."""
     assert seen.preflight is not None
-    loss, classes = seen.preflight.loss, seen.setup.classes
+    loss, classes = seen.preflight.loss, seen.classes
     expected = math.log(classes)
     remedy = better_start(seen)
     if not math.isfinite(loss):

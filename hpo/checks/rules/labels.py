@@ -16,7 +16,7 @@ _EXPECTED = 10
 def labels(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Check the range and the balance of the first labels."""
     assert seen.preflight is not None
-    facts, classes = seen.preflight.labels, seen.setup.classes
+    facts, classes = seen.preflight.labels, seen.classes
     if facts.lowest < 0 or facts.highest >= classes:
         remedy = fix("fix_labels", f"number the classes from 0 to {classes - 1}")
         message = (

@@ -6,21 +6,26 @@ import math
 
 from hpo.checks.base import passed, warn
 from hpo.checks.chance import Chance
-from hpo.checks.derived import val_chance
+from hpo.checks.derived import constant_accuracy, val_chance
 from hpo.checks.observations import EpochFacts, Observations
 from hpo.checks.remedies import fix, sound_start
 from hpo.config.thresholds import Thresholds
 from hpo.counting import counted
 from hpo.records import Finding, Remedy
 
+_CLEARLY, _HARDLY = 0.2, 0.05
+"""Shares of what is possible above guessing where the number of validation images is unknown."""
+
 
 def learned(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Compare the best validation accuracy in [0, 1] with guessing on the same number of images."""
     chance = val_chance(seen)
     epochs = [epoch for epoch in seen.curve if math.isfinite(epoch.val_accuracy)]
-    if not epochs or chance is None:
+    if not epochs:
         return []
     best = max(epochs, key=lambda epoch: epoch.val_accuracy)
+    if chance is None:
+        return _of_unknown_count(seen, best.val_accuracy)
     standing = chance.standing(best.val_accuracy, limits.chance_sigmas)
     if standing == "at_chance":
         return [_at_chance(seen, limits, chance, best.val_accuracy, epochs[-1])]
@@ -29,6 +34,30 @@ def learned(seen: Observations, limits: Thresholds) -> list[Finding]:
     message = f"reached {best.val_accuracy:.3f}; {_guessing(seen, chance)}"
     return [
         passed("learned", best.val_accuracy, chance.limit(limits.chance_sigmas), message, step=seen.steps)
+    ]
+
+
+def _of_unknown_count(seen: Observations, best: float) -> list[Finding]:
+    """Judge the best accuracy on a number of images that is unknown: clear cases only."""
+    constant = constant_accuracy(seen, "validation")
+    share = (best - constant) / (1 - constant) if constant < 1 else 0.0
+    if share > _CLEARLY:
+        message = f"reached {best:.3f}; guessing gives {constant:.3f}"
+        return [passed("learned", best, constant, message, step=seen.steps)]
+    if share > _HARDLY:
+        return []
+    message = f"stayed at chance: the best validation accuracy is {best:.3f}, guessing gives {constant:.3f}"
+    return [
+        warn(
+            "learned",
+            best,
+            constant,
+            message,
+            sound_start(seen),
+            step=seen.steps,
+            cause="not_learning",
+            confidence=0.4,
+        )
     ]
 
 
@@ -77,7 +106,7 @@ def _unclear(seen: Observations, limits: Thresholds, chance: Chance, accuracy: f
 
 def _is_even(seen: Observations, chance: Chance) -> bool:
     """Whether the classes are equally frequent in validation, within an image."""
-    return chance.accuracy * chance.images <= chance.images / seen.setup.classes + 1
+    return chance.accuracy * chance.images <= chance.images / seen.classes + 1
 
 
 def _guessing(seen: Observations, chance: Chance) -> str:

@@ -31,7 +31,7 @@ def loss_function(seen: Observations, limits: Thresholds) -> list[Finding]:
     probe = seen.preflight.loss_probe
     if probe is None:
         return []
-    expected = math.log(seen.setup.classes)
+    expected = math.log(seen.classes)
     found = _judge(probe, expected)
     if found is None:
         message = (
@@ -82,7 +82,7 @@ def first_step_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
     if seen.preflight is None or not seen.steps or not math.isfinite(seen.preflight.loss):
         return []
     first, measured = float(seen.losses[0]), seen.preflight.loss
-    expected = math.log(seen.setup.classes)
+    expected = math.log(seen.classes)
     if first < 0:
         message = f"the first loss is {first:.3f}, below 0, where cross-entropy gives {measured:.3f}"
         remedy = _SIGN if abs(first + measured) < _CLOSE * measured else _CROSS_ENTROPY

@@ -5,16 +5,23 @@ Source: CS231n lecture 6: a large gap between training and validation accuracy i
 
 from __future__ import annotations
 
+import math
+
 from hpo.checks.base import note, warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import use
 from hpo.config.thresholds import Thresholds
-from hpo.records import Finding
+from hpo.records import Finding, Remedy
 
 _SEVERE_GAP = 0.4
 """Above this gap it is a warning: most of what was learned does not generalize."""
 _TURNED = 1.1
 """A last validation loss above this many times the smallest has turned."""
+
+_RISEN = 1.3
+_LEAST_EPOCHS = 5
+_STILL_BEST = 0.02
+"""Accuracy that may be lost while the loss of a few confident mistakes rises."""
 
 
 def overfitting(seen: Observations, limits: Thresholds) -> list[Finding]:
@@ -44,6 +51,34 @@ def overfitting(seen: Observations, limits: Thresholds) -> list[Finding]:
             message,
             remedy,
             step=last.step,
+            cause="overfitting",
+            confidence=0.6,
+        )
+    ]
+
+
+def rising_validation_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Report a validation loss that has turned long ago, where accuracies are not all known."""
+    losses = [(epoch.epoch, epoch.val_loss) for epoch in seen.curve if math.isfinite(epoch.val_loss)]
+    if len(losses) < _LEAST_EPOCHS or seen.known_curve:
+        return []
+    number, smallest = min(losses, key=lambda each: each[1])
+    last, final = losses[-1]
+    if smallest <= 0 or final <= _RISEN * smallest or number > last / 2:
+        return []
+    accuracies = [each for each in seen.accuracies() if math.isfinite(each)]
+    if accuracies and accuracies[-1] >= max(accuracies) - _STILL_BEST:
+        return []
+    message = f"the validation loss rose from {smallest:.3g} in epoch {number} to {final:.3g} at the end"
+    remedy = Remedy("stop earlier, or add weight_decay, dropout or augmentation")
+    return [
+        warn(
+            "rising_validation_loss",
+            final / smallest,
+            _RISEN,
+            message,
+            remedy,
+            step=seen.steps,
             cause="overfitting",
             confidence=0.6,
         )

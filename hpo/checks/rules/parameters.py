@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hpo.checks.base import passed, warn
+from hpo.checks.base import note, passed, warn
+from hpo.checks.derived import is_poor
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
@@ -33,6 +34,37 @@ def trained_parameters(seen: Observations, limits: Thresholds) -> list[Finding]:
         message = f"the optimizer has all {counted(setup.parameters, 'parameter')}"
         found.append(passed("trained_parameters", 0.0, 0.0, message))
     return found[:1]
+
+
+def untrained_parameters(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Judge, at the end, parameters that were left out of a loop that is not configured by hpo.
+
+    To freeze is common in fine-tuning: frozen parameters that the optimizer lacks are left out on purpose.
+    """
+    if seen.untrained:
+        message = f"{_listed(seen.untrained)} got gradients but never changed: the optimizer lacks them"
+        remedy = fix("give_all_parameters", "create the optimizer from all parameters that should be trained")
+        return [_warn("untrained_parameters", len(seen.untrained), message, remedy)]
+    if seen.still_frozen and is_poor(seen):
+        message = f"requires_grad is off for {_listed(seen.still_frozen)}, which the optimizer has"
+        remedy = fix("unfreeze", "set requires_grad_(True)")
+        return [_warn("untrained_parameters", len(seen.still_frozen), message, remedy)]
+    frozen = seen.setup.frozen
+    if not frozen:
+        return []
+    message = f"requires_grad is off for {_listed(frozen)}: is this meant, and are trained weights loaded?"
+    remedy = Remedy("set requires_grad_(True) for what should be trained")
+    return [
+        note(
+            "untrained_parameters",
+            float(len(frozen)),
+            0.0,
+            message,
+            remedy,
+            cause="frozen_parameters",
+            confidence=0.3,
+        )
+    ]
 
 
 def gradient_reaches(seen: Observations, limits: Thresholds) -> list[Finding]:

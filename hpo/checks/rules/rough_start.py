@@ -25,7 +25,7 @@ def rough_start(seen: Observations, limits: Thresholds) -> list[Finding]:
     excess = update_excess(seen)
     if not seen.ended or seen.steps < 2 * _STEPS or excess is None or excess < limits.update_factor:
         return []
-    level = float(seen.losses[:_STEPS].mean()) / math.log(seen.setup.classes)
+    level = float(seen.losses[:_STEPS].mean()) / math.log(seen.classes)
     if not level > _ABOVE:
         return []
     lower = lower_lr(seen)

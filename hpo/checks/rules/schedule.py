@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from hpo.checks.base import warn
+from hpo.checks.derived import is_poor
+from hpo.checks.facts import Fact, facts
 from hpo.checks.observations import Observations, Snapshot
 from hpo.checks.remedies import use
 from hpo.config.thresholds import Thresholds
@@ -22,6 +24,8 @@ def schedule(seen: Observations, limits: Thresholds) -> list[Finding]:
     total = seen.setup.total_steps
     if total is None or seen.setup.lr <= 0:
         return []
+    if Fact.CONFIGURATION not in facts(seen):
+        return _at_the_end(seen, total)
     peak = 0.0
     for shot in seen.snapshots:
         peak = max(peak, shot.lr)
@@ -53,6 +57,29 @@ def schedule(seen: Observations, limits: Thresholds) -> list[Finding]:
                 "check what sets the learning rate",
             )
             return [_found(shot, shot.lr / peak, _VANISHED, message, remedy)]
+    return []
+
+
+def _at_the_end(seen: Observations, total: int) -> list[Finding]:
+    """Judge a schedule that is not hpo's own: cycles and restarts fall and rise again."""
+    shots = seen.snapshots
+    if not seen.ended or not shots:
+        return []
+    top = max(shots, key=lambda shot: shot.lr)
+    rates = f"from {shots[0].lr:.3g} to {shots[-1].lr:.3g}, at most {top.lr:.3g}"
+    if shots[-1].step > _EARLY * total and top.lr < _NOT_RISEN * seen.setup.lr:
+        message = f"lr never came near {seen.setup.lr:.3g} ({rates})"
+        return [_found(top, top.lr / seen.setup.lr, _NOT_RISEN, message, Remedy("use a shorter warm-up"))]
+    low = next((shot for shot in shots if shot.step > top.step and shot.lr < _VANISHED * top.lr), None)
+    if low is not None and low.step < _MIDDLE * total:
+        after = [shot for shot in shots if shot.step >= low.step]
+        if all(shot.lr < _VANISHED * top.lr for shot in after):
+            message = f"lr has fallen to {low.lr:.1e} by step {low.step} of {total} and stays there ({rates})"
+            remedy = Remedy("step the schedule where its length counts: after each epoch or after each batch")
+            return [_found(low, low.lr / top.lr, _VANISHED, message, remedy)]
+    if top.lr > _BEYOND * seen.setup.lr and is_poor(seen):
+        message = f"lr has grown beyond the {seen.setup.lr:.3g} of the optimizer ({rates})"
+        return [_found(top, top.lr / seen.setup.lr, _BEYOND, message, Remedy("use a schedule that falls"))]
     return []
 
 

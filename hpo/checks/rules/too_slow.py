@@ -34,7 +34,7 @@ def too_slow(seen: Observations, limits: Thresholds) -> list[Finding]:
     start = float(seen.losses[: max(10, seen.steps // 20)].mean())
     middle, _, _ = trend(seen.losses[:half])
     end, _, _ = trend(seen.losses[half:])
-    fallen = (start - end) / math.log(seen.setup.classes)
+    fallen = (start - end) / math.log(seen.classes)
     ratios = [median_ratio(shot) for shot in seen.snapshots]
     known = [ratio for ratio in ratios if math.isfinite(ratio)]
     if not known or fallen > _LITTLE or fallen < 0:

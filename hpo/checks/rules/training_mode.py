@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hpo.checks.base import warn
+from hpo.checks.base import note, warn
+from hpo.checks.derived import is_poor
+from hpo.checks.facts import Fact, facts
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
@@ -10,21 +12,21 @@ from hpo.records import Finding
 
 
 def training_mode(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Report passes with gradients while normalization or dropout were in evaluation mode."""
+    """Report passes with gradients while normalization or dropout were in evaluation mode.
+
+    Layers that are kept there while the network is in training mode are common in fine-tuning: a warning only
+    if hpo configured the training, or if it ended far below what is possible.
+    """
     wrong = next((each for each in seen.forwards if each.learning and each.eval_norms), None)
     if wrong is None:
         return []
     names = ", ".join(wrong.eval_norms[:2])
     when = "from the start" if wrong.step == 0 else f"from step {wrong.step} on"
+    message, count = f"{names} in evaluation mode during training, {when}", float(len(wrong.eval_norms))
+    remedy = fix("call_train", "call model.train() before the steps of each epoch")
+    if wrong.training_mode and Fact.CONFIGURATION not in facts(seen) and not is_poor(seen):
+        message = f"{message}: is this meant, as in fine-tuning?"
+        return [note("training_mode", count, 0.0, message, remedy, step=wrong.step, cause="eval_mode")]
     return [
-        warn(
-            "training_mode",
-            float(len(wrong.eval_norms)),
-            0.0,
-            f"{names} in evaluation mode during training, {when}",
-            fix("call_train", "call model.train() before the steps of each epoch"),
-            step=wrong.step,
-            cause="eval_mode",
-            confidence=0.9,
-        )
+        warn("training_mode", count, 0.0, message, remedy, step=wrong.step, cause="eval_mode", confidence=0.9)
     ]

@@ -57,7 +57,7 @@ def _headline(text: str) -> str:
 
 def _list_stored(url: str, as_json: bool) -> None:
     from hpo.cli.console import print_json, stdout
-    from hpo.cli.database import results
+    from hpo.cli.database import hint_of_lost_log, results
     from hpo.queries.study import list_studies
     from hpo.stages.store import slots_to_come
     from hpo.storage.engine import reading
@@ -68,7 +68,8 @@ def _list_stored(url: str, as_json: bool) -> None:
     if as_json:
         print_json(found)
     elif not found:
-        stdout().print("no studies yet: `hpo run quickstart` starts one; `hpo studies --bundled` lists more")
+        more = f"`hpo studies --bundled` lists more{hint_of_lost_log(url)}"
+        stdout().print(f"no studies yet: `hpo run quickstart` starts one; {more}", soft_wrap=True)
     else:
         _print(found)
 

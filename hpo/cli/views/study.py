@@ -12,6 +12,7 @@ from rich.text import Text
 from sqlalchemy import Engine
 
 from hpo.cli.console import printable, stdout
+from hpo.cli.database import hint_of_lost_log
 from hpo.cli.views import diagnosis, stages
 from hpo.cli.views.live import STATE_STYLES
 from hpo.cli.views.tables import leaderboard_table, table_that_fits
@@ -31,7 +32,8 @@ def print_studies(summaries: Sequence[StudySummary], url: str) -> None:
     if summaries:
         console.print(_studies_table(summaries, console.width))
     elif not theirs:
-        console.print("no studies yet: `hpo run quickstart` starts one")
+        hint = hint_of_lost_log(url)
+        console.print(f"no studies yet: `hpo run quickstart` starts one{hint}", soft_wrap=True)
     if theirs:
         if summaries:
             console.print()

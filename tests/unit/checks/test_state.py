@@ -17,6 +17,7 @@ from hpo.checks.observations import (
     Setup,
     Snapshot,
     StepAudit,
+    TensorFacts,
 )
 from hpo.checks.state import BabysitterState, ForwardMonitorState
 from hpo.records import Finding, LayerStatistics, Remedy
@@ -40,9 +41,14 @@ def _seen() -> Observations:
         audits=[StepAudit(0, 32, 2.3, 2.3, 1.0, math.nan, 0.0, 0.0, 1.0, 1.0, 0.0, 1 / 3, 1.0)],
         batch_classes=[9, 10],
         batch_labels=32,
+        mixed_classes=10,
+        inputs=TensorFacts((64, 3, 8, 8), True, -1.0, 1.0, 1 / 3),
+        labels=TensorFacts((64,), False, 0.0, 9.0),
         curve=[EpochFacts(1, 8, 2.0, 0.2, 2.1, 0.1)],
         optimizer_steps=3,
         val_images=100,
+        untrained=("c",),
+        still_frozen=("d",),
     )
 
 

@@ -26,6 +26,8 @@ def wrapped(error: Exception, kind: type[DBAPIError] = OperationalError) -> DBAP
 def test_a_broken_rule_of_ours_is_a_bug_and_keeps_its_name() -> None:
     assert not is_fault(wrapped(sqlite3.IntegrityError("UNIQUE constraint failed"), IntegrityError))
     assert not is_fault(wrapped(psycopg.errors.UndefinedTable("no table"), ProgrammingError))
+    gone = psycopg.errors.UndefinedTable('relation "hpo_slot" does not exist')
+    assert is_fault(wrapped(gone, ProgrammingError))
     assert is_fault(wrapped(psycopg.errors.InsufficientPrivilege("permission denied"), ProgrammingError))
     assert is_fault(wrapped(sqlite3.OperationalError("disk I/O error")))
 
@@ -87,6 +89,8 @@ def test_a_file_that_cannot_be_opened_reports_why(tmp_path: Path) -> None:
 
     assert "there is no folder" in told(tmp_path / "nowhere" / "hpo.db")
     assert "it is a folder" in told(tmp_path)
+    assert "was deleted" in told(tmp_path / "hpo.db")
+    (tmp_path / "hpo.db").touch(0o000)
     assert "make it and its folder writable" in told(tmp_path / "hpo.db")
 
 

@@ -16,7 +16,8 @@ def test_runner_reports_a_lost_lease(monkeypatch: pytest.MonkeyPatch) -> None:
 
     emitted: list[Event] = []
     monkeypatch.setattr(study_runner, "run_trial", lose)
-    context: Any = SimpleNamespace(worker="h:1:a", emit=emitted.append)
+    monkeypatch.setattr(study_runner, "require_registered", lambda store, worker: None)
+    context: Any = SimpleNamespace(worker="h:1:a", store=None, emit=emitted.append)
     lease: Any = SimpleNamespace(slot=3)
     study_runner._train(context, lease)
     assert emitted == [LeaseLost("h:1:a", 3)]

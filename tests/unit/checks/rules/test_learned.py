@@ -30,8 +30,14 @@ def test_learned_just_below_and_just_above() -> None:
     one(learned(seen(curve=epochs([0.1, limit + 1e-6])), LIMITS), "pass")
 
 
-def test_learned_without_a_number_of_images_nothing_is_reported() -> None:
-    assert learned(seen(val_images=None), LIMITS) == []
+@pytest.mark.parametrize(
+    ("accuracy", "severities"), [(0.11, ["warn"]), (0.1, ["warn"]), (0.2, []), (0.5, ["pass"])]
+)
+def test_learned_of_an_unknown_number_of_images_judges_clear_cases(
+    accuracy: float, severities: list[str]
+) -> None:
+    found = learned(seen(val_images=None, curve=epochs([accuracy])), LIMITS)
+    assert [each.severity for each in found] == severities
 
 
 @pytest.mark.parametrize("images", [500, 50])

@@ -1,0 +1,63 @@
+"""Parameters that a loop may have left out of its training, by mistake or on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.optim import Optimizer
+
+_LOOKS = 3
+"""Number of steps after which gradients are looked for."""
+
+
+class LeftOut:
+    """Watches the parameters that are frozen or in no optimizer: other code may still change them."""
+
+    def __init__(self, model: nn.Module, optimizers: Sequence[Optimizer]) -> None:
+        self._model = model
+        self._optimizers = optimizers
+        held = self._held()
+        named = {name: each for name, each in model.named_parameters() if not is_lazy(each)}
+        self._frozen = {
+            name: each for name, each in named.items() if not each.requires_grad and id(each) in held
+        }
+        self._outside = {
+            name: each for name, each in named.items() if each.requires_grad and id(each) not in held
+        }
+        self._norms = {name: _norm(each) for name, each in (self._frozen | self._outside).items()}
+        self._with_gradient: set[str] = set()
+        self._looks = _LOOKS if self._outside and optimizers else 0
+
+    def look(self) -> None:
+        """Remember which of them got a gradient; called after each step."""
+        if self._looks > 0:
+            self._looks -= 1
+            self._with_gradient |= {name for name, each in self._outside.items() if each.grad is not None}
+
+    def read(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the unchanged parameters outside of the optimizers, and the frozen ones that these have."""
+        held = self._held()
+        still = {name for name, each in (self._frozen | self._outside).items() if self._is_same(name, each)}
+        return (
+            tuple(
+                name
+                for name, each in self._outside.items()
+                if name in still and name in self._with_gradient and id(each) not in held
+            ),
+            tuple(name for name, each in self._frozen.items() if name in still and not each.requires_grad),
+        )
+
+    def _held(self) -> set[int]:
+        groups = [group for optimizer in self._optimizers for group in optimizer.param_groups]
+        return {id(each) for group in groups for each in group["params"]}
+
+    def _is_same(self, name: str, parameter: Tensor) -> bool:
+        return bool(torch.equal(_norm(parameter), self._norms[name]))
+
+
+@torch.no_grad()
+def _norm(parameter: Tensor) -> Tensor:
+    return parameter.detach().double().norm() if parameter.is_floating_point() else parameter.detach().clone()

@@ -1,0 +1,100 @@
+"""Which loss is it? Its gradient by the outputs tells, mostly without the labels.
+
+Cross-entropy gives softmax - one-hot, binary cross-entropy sigmoid - y, squared error outputs - y. A loss
+that averages or sums, weights classes or ignores some examples keeps the direction of each row.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+KINDS = ("", "cross_entropy", "nll", "bce", "mse", "mse_of_mean")
+"""``nll`` takes log-probabilities; ``mse_of_mean`` compares each output with the mean of all labels."""
+_MOST_ROWS = 2048
+_FEWEST_ROWS = 4
+_EQUAL = 0.995
+"""Cosine of two gradients that are equal but for rounding, weights of classes or a little smoothing."""
+_CLOSE = 0.02
+
+
+def loss_kind(output: Tensor, gradient: Tensor) -> Tensor:
+    """Return the index () in KINDS of the loss with this ``gradient`` by ``output``, both (B, ...) floats."""
+    unknown = torch.zeros((), dtype=torch.long, device=output.device)
+    if output.shape != gradient.shape or output.ndim == 0 or not output.is_floating_point():
+        return unknown
+    output, gradient = output.detach().float(), gradient.float()
+    if output.is_sparse or gradient.is_sparse or len(output) < _FEWEST_ROWS:
+        return unknown
+    code = torch.where(_is_binary(output, gradient), KINDS.index("bce"), unknown)
+    for dim in {1, output.ndim - 1} if output.ndim > 1 else ():
+        if output.shape[dim] > 1:
+            rows, slopes = (each.movedim(dim, -1).flatten(0, -2)[:_MOST_ROWS] for each in (output, gradient))
+            code = torch.where(_is_cross_entropy(rows, slopes), KINDS.index("cross_entropy"), code)
+            code = torch.where(_is_nll(rows, slopes), KINDS.index("nll"), code)
+    return code
+
+
+def implied_loss(output: Tensor, gradient: Tensor) -> Tensor:
+    """Return the mean cross-entropy () of outputs (B, C, ...) and the classes that they are pulled to.
+
+    NaN without such outputs. Rows without a gradient, such as padding, do not count.
+    """
+    if output.shape != gradient.shape or output.ndim < 2 or not output.is_floating_point():
+        return torch.full((), torch.nan, device=output.device)
+    # The classes are in the dimension along which the gradient adds up to 0.
+    sums = {dim: gradient.float().sum(dim).abs().sum() for dim in {1, output.ndim - 1}}
+    losses = []
+    for dim in sums:
+        rows, slopes = (each.detach().float().movedim(dim, -1).flatten(0, -2) for each in (output, gradient))
+        costs = F.cross_entropy(rows, slopes.argmin(1), reduction="none")
+        active = slopes.abs().sum(1) > 0
+        losses.append((costs * active).sum() / active.sum())
+    best = torch.stack(list(sums.values())).argmin()
+    return torch.stack(losses)[best]
+
+
+def error_kind(output: Tensor, gradient: Tensor, labels: Tensor) -> Tensor:
+    """Return the index () in KINDS of a squared error of ``output`` and float ``labels`` of as many."""
+    output, gradient, labels = (each.detach().float().flatten() for each in (output, gradient, labels))
+    unknown = torch.zeros((), dtype=torch.long, device=output.device)
+    if output.shape != gradient.shape or output.shape != labels.shape or len(output) < _FEWEST_ROWS:
+        return unknown
+    of_mean = F.cosine_similarity(gradient, output - labels.mean(), dim=0) > _EQUAL
+    own = F.cosine_similarity(gradient, output - labels, dim=0) > _EQUAL
+    code = torch.where(of_mean, KINDS.index("mse_of_mean"), unknown)
+    return torch.where(own, KINDS.index("mse"), code)
+
+
+def _is_cross_entropy(rows: Tensor, slopes: Tensor) -> Tensor:
+    """Return whether each row (N, C) is pulled to one class as by cross-entropy."""
+    active = slopes.abs().sum(1) > 0
+    target = rows.softmax(1) - F.one_hot(slopes.argmin(1), rows.shape[1])
+    balanced = slopes.sum(1).abs() <= _CLOSE * slopes.abs().sum(1)
+    if rows.shape[1] == 2:  # any two opposite numbers have the direction; their sizes must fit too
+        alike = F.cosine_similarity(slopes[:, 0] * active, target[:, 0] * active, dim=0) > _EQUAL
+    else:
+        cosines = F.cosine_similarity(slopes, target, dim=1)
+        alike = (cosines * active).sum() > _EQUAL * active.sum()
+    return alike & (balanced | ~active).all() & (active.sum() >= _FEWEST_ROWS)
+
+
+def _is_nll(rows: Tensor, slopes: Tensor) -> Tensor:
+    """Return whether rows (N, C) are log-probabilities of which one entry each is to rise."""
+    normal = rows.logsumexp(1).abs().max() < _CLOSE
+    count = (slopes != 0).sum(1)
+    return normal & (count <= 1).all() & (slopes <= 0).all() & (count.sum() >= _FEWEST_ROWS)
+
+
+def _is_binary(output: Tensor, gradient: Tensor) -> Tensor:
+    """Return whether labels that would give this mean binary cross-entropy are all 0 or 1."""
+    scaled = gradient * gradient.numel()
+    of_logits = output.sigmoid() - scaled
+    inside = (output > 0).all() & (output < 1).all()
+    of_probabilities = output - scaled * output * (1 - output)
+    return _zero_or_one(of_logits) | (inside & _zero_or_one(of_probabilities))
+
+
+def _zero_or_one(labels: Tensor) -> Tensor:
+    return torch.minimum(labels.abs(), (labels - 1).abs()).max() < _CLOSE
