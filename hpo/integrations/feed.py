@@ -210,7 +210,8 @@ class Feed:
         if batch is None or batch.kind == "validation":
             return
         self._awaits_inputs = False
-        inputs, labels = _as_examples(model, given, named), batch.labels
+        labels = batch.labels
+        inputs = _as_examples(model, given, named, labels)
         if labels is None and not isinstance(inputs, Tensor):
             return
         self._is_measuring = True
@@ -276,12 +277,16 @@ def _labels_of(batch: object) -> Any:
     return batch if batch is None else examples_of(batch, None).labels
 
 
-def _as_examples(model: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
-    """Return the arguments of a forward pass as ``Babysitter.before`` takes them, without labels."""
+def _as_examples(model: nn.Module, given: tuple[Any, ...], named: dict[str, Any], labels: object) -> Any:
+    """Return the arguments of a forward pass as ``Babysitter.before`` takes them, without the labels."""
     if len(given) == 1 and not named:
         return given[0]
     try:
         bound = inspect.signature(model.forward).bind(*given, **named).arguments
     except (TypeError, ValueError):
         return given
-    return {name: each for name, each in bound.items() if isinstance(each, Tensor)}
+    return {
+        name: each
+        for name, each in bound.items()
+        if isinstance(each, Tensor) and each.dim() and each is not labels
+    }

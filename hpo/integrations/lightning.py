@@ -79,11 +79,15 @@ class BabysitterCallback(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Take the loss; of several batches in one step, the mean."""
+        """Take the loss; of several batches in one step, the mean.
+
+        Lightning has divided it by their number, unless the module steps by itself.
+        """
         feed = self._feed or self._begin(trainer, pl_module)
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if isinstance(loss, Tensor):
-            self._losses.append(loss.detach().float().mean())
+            parts = trainer.accumulate_grad_batches if pl_module.automatic_optimization else 1
+            self._losses.append(loss.detach().float().mean() * parts)
         if trainer.global_step == self._steps or not self._losses:
             return
         self._steps = trainer.global_step

@@ -45,7 +45,6 @@ class BabysitterCallback(TrainerCallback):
         self._has_losses = False
         self._is_validating = False
         self._handles: list[RemovableHandle] = []
-        self._early: list[Finding] = []
 
     @property
     def babysitter(self) -> Babysitter:
@@ -71,7 +70,7 @@ class BabysitterCallback(TrainerCallback):
         if model is None:
             return
         self._close()
-        guard = Guard(self._early.append)
+        guard = Guard(self._note)
         epochs = max(1, math.ceil(state.num_train_epochs))
         steps = math.ceil(state.max_steps / epochs) if state.max_steps > 0 else None
         # Before the feed's own hooks: it must know the labels of the pass.
@@ -170,6 +169,10 @@ class BabysitterCallback(TrainerCallback):
         if torch.is_grad_enabled() and isinstance(loss, Tensor) and loss.numel() == 1:
             self._losses.append(loss.detach().float().reshape(()))
             self._has_losses = True
+
+    def _note(self, finding: Finding) -> None:
+        if self._feed is not None:
+            self._feed.babysitter.findings.append(finding)
 
     def _close(self) -> None:
         for each in self._handles:
