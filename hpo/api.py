@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hpo.config.parsing.load import load_study, parse_study
 from hpo.config.study import StudySpec
-from hpo.counting import counted
 from hpo.errors import UserError
 from hpo.events import Event, RunSummary, StudyReady
 from hpo.queries.frames import Results
@@ -22,6 +21,7 @@ from hpo.settings import settings
 from hpo.storage.engine import reading
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_study
+from hpo.text import counted
 from hpo.training.cores import default_workers
 from hpo.workers.messages import Emit
 from hpo.workers.ray.resources import RayWorkers

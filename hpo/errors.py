@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hpo.counting import counted
-
 
 class HpoError(Exception):
     """A failure that is not the user's mistake; the CLI prints it and exits with 1."""
@@ -37,8 +35,8 @@ class StudyFileError(UserError):
     def __init__(self, source: str, problems: list[Problem]) -> None:
         self.source = source
         self.problems = problems
-        count = counted(len(problems), "mistake")
-        super().__init__(f"{count} in the study {source}\n{self._listing()}")
+        noun = "mistake" if len(problems) == 1 else "mistakes"
+        super().__init__(f"{len(problems)} {noun} in the study {source}\n{self._listing()}")
 
     def _listing(self) -> str:
         return "\n".join(_problem_line(self.source, problem) for problem in self.problems)

@@ -10,8 +10,7 @@ from hpo.artifacts import bundle
 from hpo.artifacts.metrics import Measured
 from hpo.config.configuration import Configuration
 from hpo.config.fields import setting
-from hpo.counting import counted
-from hpo.escaping import markdown
+from hpo.text import counted, markdown
 
 MeasuredOn = Literal["val", "test"]
 """The split that a trial's value was measured on."""

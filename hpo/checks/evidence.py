@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from hpo.checks.facts import SUPPLIED, Fact, loss_kind, task
 from hpo.checks.observations import Observations
-from hpo.counting import counted
 from hpo.records import Finding
+from hpo.text import counted
 
 _OF_THE_TASK = frozenset({Fact.CLASSIFICATION, Fact.CROSS_ENTROPY, Fact.SUPERVISED, Fact.LOSS_FALLS})
 _LEAST_STEPS = 20

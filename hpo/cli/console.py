@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.text import Text
 
-from hpo.escaping import printable as printable
+from hpo.text import printable as printable
 
 _PIPE_COLUMNS = 10_000  # lines in a pipe or a file are for programs and grep: never wrap them
 

@@ -20,7 +20,7 @@ from pydantic_core import PydanticUndefined
 from hpo.config.configuration import Configuration, conditions
 from hpo.config.parsing.yaml_tree import Node, ScalarNode, SequenceNode
 from hpo.config.suggestions import did_you_mean
-from hpo.counting import counted
+from hpo.text import counted
 
 Kind = Literal["number", "whole", "flag", "word", "text"]
 _KINDS: dict[type, Kind] = {bool: "flag", int: "whole", float: "number", str: "text"}

@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from hpo.counting import counted
 from hpo.data.progress import progress_bar
 from hpo.errors import DataError
 from hpo.files import locked, remove_leftovers, write_file
+from hpo.text import counted
 
 _SILENCE_SECONDS = 30.0  # a download fails after this long without receiving data
 _BLOCK = 1 << 18

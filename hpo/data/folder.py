@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hpo.counting import counted
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, source_signature
 from hpo.data.images import DecodedImage, decode_images
 from hpo.data.layout import LayoutError, class_folders, find_layout
@@ -24,6 +23,7 @@ from hpo.errors import DataError
 from hpo.files import path_text
 from hpo.limits import available_cores
 from hpo.settings import expanded
+from hpo.text import counted
 
 TEST_SHARE = 0.1
 FOLDER_HELP = (

@@ -13,10 +13,10 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from hpo.counting import counted
 from hpo.data.cache import SIDE, Bytes
 from hpo.data.levels import UnknownRangeError, stored, to_rgb
 from hpo.data.walk import formats
+from hpo.text import counted
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # its errors come back as a reason, with the file
 

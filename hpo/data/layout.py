@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from hpo.counting import counted
 from hpo.data.walk import is_image, is_passed_over
 from hpo.files import is_utf8, path_text
+from hpo.text import counted
 
 Kind: TypeAlias = Literal["train", "validation", "test"]
 Splits: TypeAlias = Mapping[Kind, Sequence[str]]

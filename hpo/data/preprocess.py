@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from hpo.config.configuration import Configuration
-from hpo.counting import counted
 from hpo.errors import ConfigurationError
 from hpo.files import locked, mark_used, write_file
 from hpo.heartbeat import beat
+from hpo.text import counted
 
 _LEVELS = 255.0  # gray levels of a byte; statistics are of pixels / 255
 _SMALLEST_SPREAD = 1 / _LEVELS  # do not amplify a pixel that varies by less than a gray level

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpo.counting import counted
 from hpo.data.cache import Labels
 from hpo.errors import DataError
 from hpo.rng import Key
+from hpo.text import counted
 
 _MOST_HELD_OUT = 0.5
 """The limit of ``val_fraction``."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from hpo.counting import counted
 from hpo.data.images import DecodedImage, Remark, RemarkKind
 from hpo.files import path_text
+from hpo.text import counted
 
 _SHOWN = 3
 _TEXTS: dict[RemarkKind, str] = {

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from hpo.counting import counted
 from hpo.errors import DataError
 from hpo.files import path_text
+from hpo.text import counted
 
 _NOT_PIXELS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 """Formats that Pillow identifies, but decodes only with other programs (EPS: Ghostscript), or never."""

@@ -9,11 +9,11 @@ import math
 
 from hpo.config.fields import setting
 from hpo.config.space import Choice, Distribution, Integer, Log
-from hpo.counting import counted
 from hpo.diagnosis.base import ALPHA, StudyResults, TrialResult
 from hpo.diagnosis.changes import widen
 from hpo.diagnosis.fisher import fisher, least_p, level
 from hpo.records import StudyFinding
+from hpo.text import counted
 
 OUTER = 0.1
 """The part of a range, on its own scale, that is its border."""

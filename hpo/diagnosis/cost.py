@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hpo.counting import counted
 from hpo.diagnosis.base import StudyResults
 from hpo.records import StudyFinding
+from hpo.text import counted
 
 FEWEST_TRIALS = 10
 NOTABLE = 0.1

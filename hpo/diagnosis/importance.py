@@ -12,11 +12,11 @@ from typing import Literal
 
 import numpy as np
 
-from hpo.counting import counted
 from hpo.diagnosis.base import StudyResults
 from hpo.diagnosis.conditions import Mask, TrialTable
 from hpo.diagnosis.effects import Effect, Group, effects, holm
 from hpo.diagnosis.interactions import Cell, Interaction, interactions
+from hpo.text import counted
 
 Question = Literal["trains", "value"]
 

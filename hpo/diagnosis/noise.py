@@ -11,9 +11,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hpo.counting import counted
 from hpo.diagnosis.base import StudyResults, TrialResult
 from hpo.records import StudyFinding
+from hpo.text import counted
 
 Z = 1.96
 """Two accuracies are distinguishable if they differ by more than this many standard errors: 95 %."""

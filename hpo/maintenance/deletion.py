@@ -9,7 +9,6 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, delete, func, select
 
 from hpo.artifacts import store as kept
-from hpo.counting import counted
 from hpo.errors import UserError
 from hpo.queries.study import StudySummary, study_status
 from hpo.queue import control
@@ -20,6 +19,7 @@ from hpo.storage.optuna.storage import optuna_within
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_study
 from hpo.storage.tables import StudyRow, TrialRow
+from hpo.text import counted
 
 
 @dataclass(frozen=True)

@@ -71,19 +71,17 @@ def _declared_on_sqlite(url: URL, sql: str, params: Mapping[str, Any]) -> list[s
             create = str(CreateTable(view).compile(dialect=sqlite.dialect()))
             connection.execute(create.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
         try:
-            connection.execute(
-                f"CREATE TEMP VIEW hpo_result AS {typed_sql(sql, params, _integers(connection))}"
-            )
+            connection.execute(f"CREATE TEMP VIEW hpo_result AS {typed_sql(sql, params, _names(connection))}")
             return [row[2] for row in connection.execute("PRAGMA temp.table_info(hpo_result)")]
         except sqlite3.Error:  # syntax that typed_sql does not know, or EXPLAIN: the values decide
             return []
 
 
-def _integers(connection: sqlite3.Connection) -> set[str]:
-    """Return the names that only columns of integers have."""
+def _names(connection: sqlite3.Connection) -> dict[str, bool]:
+    """Return the names of all columns, and whether only columns of integers have it."""
     columns = [(column.name, str(column.type)) for view in ALL_VIEW_TABLES.values() for column in view.c]
     columns += connection.execute(
         "SELECT c.name, c.type FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE c.type <> ''"
     )
     others = {name for name, declared in columns if _declared_kind(declared) != "integer"}
-    return {name for name, _ in columns} - others
+    return {name: name not in others for name, _ in columns}

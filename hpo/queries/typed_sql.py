@@ -7,7 +7,7 @@ results is for looking at its columns; it is never run.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 TABLE = "CREATE TEMP TABLE hpo_type (i INTEGER, r DOUBLE, t TEXT, b BOOLEAN)"
@@ -48,10 +48,10 @@ Group: TypeAlias = "list[str | Group]"
 """Tokens between two parentheses, with the groups among them."""
 
 
-def typed_sql(sql: str, params: Mapping[str, Any], integers: Collection[str]) -> str:
-    """Return the statement with typed columns; ``integers`` are the names that columns of integers have."""
+def typed_sql(sql: str, params: Mapping[str, Any], names: Mapping[str, bool]) -> str:
+    """Return the statement with typed columns; ``names`` says which columns are integers."""
     tokens = (token for token in _TOKEN.findall(sql) if not token.isspace() and token[:2] not in ("--", "/*"))
-    return _text(_Rewriter(params, integers).rewritten(_group(iter(tokens)))).rstrip("; ")
+    return _text(_Rewriter(params, names).rewritten(_group(iter(tokens)))).rstrip("; ")
 
 
 def _group(tokens: Iterator[str]) -> Group:
@@ -68,9 +68,9 @@ def _text(group: Group) -> str:
 
 
 class _Rewriter:
-    def __init__(self, params: Mapping[str, Any], integers: Collection[str]) -> None:
+    def __init__(self, params: Mapping[str, Any], names: Mapping[str, bool]) -> None:
         self._params = params
-        self._integers = integers
+        self._names = names
 
     def rewritten(self, group: Group) -> Group:
         """Rewrite a SELECT, or an expression in parentheses."""
@@ -127,15 +127,21 @@ class _Rewriter:
                 for each, after in zip(body, [*body[1:], ""], strict=True)
                 if _word([each]) not in _ARITHMETIC and "." not in (each, after)
             ]
-            return _INTEGER if all(map(self._is_integer, operands)) else _REAL
+            known = [self._is_integer(each) for each in operands]
+            if None in known and False not in known:
+                return None  # a name of the statement's own: SQLite knows its type, or the values decide
+            return _INTEGER if all(known) else _REAL
         if len(body) == 1 and re.match(r"\.?\d", str(body[0])):
             return _INTEGER if str(body[0]).isdigit() else _REAL
         return None
 
-    def _is_integer(self, operand: str | Group) -> bool:
-        if isinstance(operand, str):
-            return operand.isdigit() or operand == _INTEGER or operand in self._integers
-        return len(operand) > 0 and all(map(self._is_integer, operand))
+    def _is_integer(self, operand: str | Group) -> bool | None:
+        """Return whether an operand is an integer; None if nothing says so."""
+        if not isinstance(operand, str):
+            return self._is_integer(operand[-1]) if operand else None
+        if operand.isdigit() or operand == _INTEGER:
+            return True
+        return self._names.get(operand) if operand[0].isalpha() else False
 
     def _simplified(self, tokens: Group) -> Group:
         """Replace calls, CASE, CAST, texts and parameters."""

@@ -7,12 +7,12 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, update
 
 from hpo.config.study import StudySpec
-from hpo.counting import counted
 from hpo.errors import FailingStudyError, StoppedStudyError
 from hpo.storage.column_types import epoch_now, utc_now
 from hpo.storage.notify import notify_idle_workers
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import TRIALS, SlotRow, StudyRow, TrialRow
+from hpo.text import counted
 
 
 def database_time(store: ResultsStore) -> datetime:

@@ -10,7 +10,6 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from hpo.config.fields import setting
 from hpo.config.study import MAIN, StudySpec
-from hpo.counting import counted
 from hpo.errors import UserError
 from hpo.queue.slots import NOT_STARTED
 from hpo.search.samplers.pure import fixed_values, is_finite
@@ -19,6 +18,7 @@ from hpo.stages.store import find_stage
 from hpo.storage.notify import notify_idle_workers
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import SlotRow, StudyRow
+from hpo.text import counted
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpo.config.fields import setting as setting
-from hpo.counting import counted as counted
 from hpo.queries.stages import StagesStatus
+from hpo.text import counted as counted
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What starts a formula in a spreadsheet, also in full width."""

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 
 from hpo.checks.causes import HEALTHY, evidence
 from hpo.config.study import TEST
-from hpo.escaping import printable
 from hpo.queries.study import StudyOverview, TrialSummary
 from hpo.records import StudyFinding
 from hpo.reporting import formatting
 from hpo.reporting.figures.points import cause_of
 from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY, cause_label
+from hpo.text import printable
 
 _MARKED = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$]|(?<=:)/)")
 _SHOWN = 5

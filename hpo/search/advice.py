@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from hpo.config.parsing.assignments import ineffective, surprises
 from hpo.config.study import StudySpec
-from hpo.counting import counted
 from hpo.search.samplers.pure import grid_points, numeric_dimensions
+from hpo.text import counted
 
 
 def warnings(spec: StudySpec) -> list[str]:

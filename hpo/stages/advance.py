@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Select, func, select
 
 from hpo.config.study import MAIN, TEST, StudySpec
-from hpo.counting import counted
 from hpo.diagnosis.refresh import lock_study
 from hpo.diagnosis.trials import FinishedTrial
 from hpo.errors import UserError
@@ -26,6 +25,7 @@ from hpo.storage.engine import reading
 from hpo.storage.notify import notify_idle_workers
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import SlotRow
+from hpo.text import counted
 
 
 def advance(store: ResultsStore, name: str) -> bool:

@@ -16,10 +16,10 @@ from hpo.config.parsing.consistency import Draft, contradictions
 from hpo.config.parsing.space import distribution_text
 from hpo.config.space import Choice, Distribution, Integer, Log, Uniform
 from hpo.config.study import StudySpec
-from hpo.counting import counted
 from hpo.diagnosis.border import edge
 from hpo.diagnosis.changes import beyond
 from hpo.diagnosis.fisher import fisher
+from hpo.text import counted
 
 FEWEST_BEST = 3
 """Minimum number of best trials that a range is made from: two points give no margin."""

@@ -10,12 +10,12 @@ import numpy as np
 
 from hpo.config.configuration import Configuration
 from hpo.config.study import StageSpec, StudySpec
-from hpo.counting import counted
 from hpo.data.cache import Labels
 from hpo.data.split import Fold, split, split_key
 from hpo.errors import ConfigurationError, DataError
 from hpo.rng import Key
 from hpo.stages.store import stage_fixed
+from hpo.text import counted
 
 
 class TrainingLabels(Protocol):

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from hpo.config.fields import setting
 from hpo.config.study import ConfirmationSettings
-from hpo.counting import counted
 from hpo.stages.around import CHANGE
 from hpo.stages.confirm import LEVEL, Confirmed
 from hpo.stages.refine import RankedTrial, SpaceDecision
+from hpo.text import counted
 
 SIGNIFICANCE = 0.05
 """The largest p-value at which the winner is called significantly better."""

@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
 from hpo.errors import StorageError
-from hpo.storage.presence import gone_from
+from hpo.storage.presence import file_id, gone_from
 from hpo.storage.tables import STUDIES, TRIALS, Base
 from hpo.storage.url import passwords, place
 
@@ -116,7 +116,9 @@ def _is_gone(url: URL, message: str) -> bool:
     if _lacks_tables(message):
         return True
     path = Path(str(url.database))
-    missing = url.drivername == "sqlite" and "unable to open database file" in message and not path.exists()
+    missing = (
+        url.drivername == "sqlite" and "unable to open database file" in message and file_id(path) is None
+    )
     return missing and os.access(path.parent, os.W_OK | os.X_OK)
 
 

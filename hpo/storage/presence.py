@@ -209,7 +209,7 @@ def _is_of(descriptor: int, wanted: FileId | None) -> bool:
 
 def _taken(path: Path, opened: FileId) -> DatabaseTakenError:
     moved_to = _name_now(opened)
-    if path.exists():
+    if file_id(path) is not None:
         what = f"was replaced by another file{f' (it is {moved_to} now)' if moved_to else ''}"
     else:
         what = f"was moved to {moved_to}" if moved_to else "was deleted"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpo.counting import counted
 from hpo.limits import available_cores, memory
+from hpo.text import counted
 
 MOST_WORKERS = 4
 """By default; each needs half a gigabyte or more."""

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hpo.generators import generator_states, restore_generators, seed_generators
 from hpo.heartbeat import beat
 from hpo.records import EpochResult
 from hpo.training.batches import EpochBatches
@@ -20,6 +19,7 @@ from hpo.training.callbacks import Callback
 from hpo.training.device import translating_oom
 from hpo.training.evaluate import evaluate
 from hpo.training.forward import logits_of
+from hpo.training.generators import generator_states, restore_generators, seed_generators
 from hpo.training.optim import StepRegularizer
 from hpo.training.schedules import learning_rate
 from hpo.training.setup import TrialSetup

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from hpo.config.configuration import Configuration
 from hpo.config.suggestions import did_you_mean
 from hpo.errors import ConfigurationError
-from hpo.generators import seeded_for_construction
 from hpo.models.catalog import MODELS
 from hpo.models.initializers import initialize
 from hpo.models.layers import Network
 from hpo.models.options import NetworkOptions
 from hpo.rng import Key
+from hpo.training.generators import seeded_for_construction
 from hpo.training.process_state import TENSOR_DEFAULTS, import_with_state, preserved
 from hpo.training.read_options import ReadOptions
 from hpo.training.users_network import USERS_ERRORS, adopt, raised

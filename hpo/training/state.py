@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from hpo.generators import GeneratorStates
+from hpo.training.generators import GeneratorStates
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from functools import partial
 
 from hpo.checks.causes import HEALTHY
 from hpo.config.methods import Asha, Rules
-from hpo.counting import counted
 from hpo.records import Decision, EpochResult, Finding, Outcome, Rung, Severity
 from hpo.search.pruners import bracket_of, judge, rungs
 from hpo.storage.fence import Lease
 from hpo.storage.rungs import CHECK
 from hpo.storage.store import ResultsStore
 from hpo.testing.faults import fault_point
+from hpo.text import counted
 
 
 class EndedEarlyError(Exception):

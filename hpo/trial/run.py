@@ -14,7 +14,6 @@ import torch
 from hpo.artifacts.best_weights import BestWeights, TrialIdentity, delete_stale_weights, save_if_best
 from hpo.checks.verdict import verdict
 from hpo.config.configuration import Configuration
-from hpo.counting import counted
 from hpo.data.split import split_key
 from hpo.errors import DeviceError, LeaseLostError, OutOfMemoryError, StorageError
 from hpo.events import TrialEnded, TrialPaused, TrialStarted
@@ -29,6 +28,7 @@ from hpo.storage.attempts import OUT_OF_MEMORY, Deaths
 from hpo.storage.fence import Lease
 from hpo.storage.retry import RetryPolicy
 from hpo.testing.faults import fault_point
+from hpo.text import counted
 from hpo.training import loop
 from hpo.training.callbacks import Callback
 from hpo.training.data import weights_hash

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from hpo.config.study import StudySpec
-from hpo.counting import counted
 from hpo.data.datasets import choose_dataset, load_study_images
 from hpo.queue.control import refuse_stopped
 from hpo.queue.leases import release_dead_local
@@ -16,6 +15,7 @@ from hpo.stages.validate import refuse_impossible
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_registered
 from hpo.storage.tables import StudyRow
+from hpo.text import counted
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ class Net(nn.Module):
         self.dense = nn.Linear(3 * 32 * 32, classes)
 
     def forward(self, images):
-        if self.training:
+        if self.training and len(images) == 50:  # not when it is tried in small before
             mark = Path("died")
             print("first try" if not mark.exists() else "second try", flush=True)
             if not mark.exists():

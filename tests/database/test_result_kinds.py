@@ -135,3 +135,8 @@ def test_value_that_does_not_fit_makes_the_column_text(
     table = parquet.read_table(io.BytesIO(file.getvalue()))
     assert str(table.schema.field("x").type) == expected
     assert [value is None for value in table["x"].to_pylist()] == [value is None for value in values]
+
+
+def test_names_of_the_statement_itself_are_typed_by_their_values(storage_url: str) -> None:
+    counting = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3) SELECT i FROM n"
+    assert str(schema(storage_url, counting).field("i").type) == "int64"

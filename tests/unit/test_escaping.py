@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from hpo.escaping import markdown, printable
+from hpo.text import markdown, printable
 
 _PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 

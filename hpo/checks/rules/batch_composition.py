@@ -8,8 +8,8 @@ from hpo.checks.base import note, warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
-from hpo.counting import counted
 from hpo.records import Finding
+from hpo.text import counted
 
 _LEAST_BATCHES = 5
 _USUAL_BATCH = 64

@@ -15,8 +15,8 @@ from hpo.checks.derived import update_excess
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import lower_lr
 from hpo.config.thresholds import Thresholds
-from hpo.counting import counted
 from hpo.records import Finding, Remedy
+from hpo.text import counted
 
 WINDOW = 20
 """Steps whose mean is compared, so that one odd batch does not stop a sound training."""

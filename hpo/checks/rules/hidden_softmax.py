@@ -6,8 +6,8 @@ from hpo.checks.base import warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
-from hpo.counting import counted
 from hpo.records import Finding
+from hpo.text import counted
 
 
 def hidden_softmax(seen: Observations, limits: Thresholds) -> list[Finding]:

@@ -13,8 +13,8 @@ from hpo.checks.base import note, passed, warn
 from hpo.checks.observations import ImageFacts, Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
-from hpo.counting import counted
 from hpo.records import Finding
+from hpo.text import counted
 
 _LEAST_IMAGES = 100
 _NATURAL = 0.8

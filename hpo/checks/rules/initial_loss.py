@@ -12,8 +12,8 @@ from hpo.checks.base import fatal, note, passed, warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import better_start
 from hpo.config.thresholds import Thresholds
-from hpo.counting import counted
 from hpo.records import Finding, Remedy
+from hpo.text import counted
 
 _HEAVY = 5.0
 """Penalty over data loss above which the weights follow the penalty rather than the images."""

@@ -6,8 +6,8 @@ from hpo.checks.base import fatal, passed, warn
 from hpo.checks.observations import LabelFacts, Observations, Setup
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
-from hpo.counting import counted
 from hpo.records import Finding
+from hpo.text import counted
 
 _EXPECTED = 10
 """Expected examples per class above which a missing class is not an accident: e^-10 by chance."""

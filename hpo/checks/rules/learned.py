@@ -10,8 +10,8 @@ from hpo.checks.derived import constant_accuracy, val_chance
 from hpo.checks.observations import EpochFacts, Observations
 from hpo.checks.remedies import fix, sound_start
 from hpo.config.thresholds import Thresholds
-from hpo.counting import counted
 from hpo.records import Finding, Remedy
+from hpo.text import counted
 
 _CLEARLY, _HARDLY = 0.2, 0.05
 """Shares of what is possible above guessing where the number of validation images is unknown."""

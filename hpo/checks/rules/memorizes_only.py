@@ -11,8 +11,8 @@ from hpo.checks.derived import chance_loss, loss_at_chance, share_above_chance, 
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
-from hpo.counting import counted
 from hpo.records import Finding
+from hpo.text import counted
 
 _LEARNED = 0.03
 """Share of the range above chance that counts as learning from thousands."""

@@ -7,8 +7,8 @@ import math
 from hpo.checks.base import note, warn
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
-from hpo.counting import counted
 from hpo.records import Finding, Remedy
+from hpo.text import counted
 
 _EXTREME = 0.99
 """Sutskever et al. 2013 use 0.999 only with learning rates lowered to match, in far longer trainings."""

@@ -8,8 +8,8 @@ from hpo.checks.base import warn
 from hpo.checks.observations import Observations, Snapshot
 from hpo.checks.remedies import fix, use
 from hpo.config.thresholds import Thresholds
-from hpo.counting import counted
 from hpo.records import Finding, Remedy
+from hpo.text import counted
 
 _MIN_STEPS = 20
 _STEP = fix("call_step", "call zero_grad, backward and step, in this order")

@@ -12,8 +12,8 @@ from hpo.checks.facts import Fact, facts
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import sound_start
 from hpo.config.thresholds import Thresholds
-from hpo.counting import counted
 from hpo.records import Finding
+from hpo.text import counted
 
 _LAST = 20
 _LEAST_STEPS = 60

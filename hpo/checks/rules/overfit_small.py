@@ -12,8 +12,8 @@ import math
 from hpo.checks.base import note, passed
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
-from hpo.counting import counted
 from hpo.records import Finding, Remedy
+from hpo.text import counted
 
 _FALLEN = 0.1
 _DIFFERENCE = 0.01

@@ -7,8 +7,8 @@ from hpo.checks.derived import is_poor
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
-from hpo.counting import counted
 from hpo.records import Finding, Remedy
+from hpo.text import counted
 
 
 def trained_parameters(seen: Observations, limits: Thresholds) -> list[Finding]:

@@ -7,8 +7,8 @@ import math
 from hpo.checks.base import warn
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
-from hpo.counting import counted
 from hpo.records import Finding, Remedy
+from hpo.text import counted
 
 _FEW = 50
 _USUAL_BATCH = 64

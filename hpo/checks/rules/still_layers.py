@@ -9,8 +9,8 @@ from hpo.checks.base import warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
-from hpo.counting import counted
 from hpo.records import Finding, LayerStatistics, Remedy
+from hpo.text import counted
 
 _AFTER = 8
 """Steps after which a branch that starts at zero (residual or classifier) has opened."""

@@ -9,8 +9,8 @@ from hpo.checks.base import passed, warn
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import better_start
 from hpo.config.thresholds import Thresholds
-from hpo.counting import counted
 from hpo.records import Finding
+from hpo.text import counted
 
 
 def symmetric_units(seen: Observations, limits: Thresholds) -> list[Finding]:

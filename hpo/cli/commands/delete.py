@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpo.cli.options import Storage, StudyName, storage_url
-from hpo.counting import counted
+from hpo.text import counted
 
 if TYPE_CHECKING:
     from hpo.maintenance.deletion import Deletable

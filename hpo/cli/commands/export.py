@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpo.cli.options import Json, Storage, StudyName, storage_url
-from hpo.counting import counted
 from hpo.errors import UserError
+from hpo.text import counted
 
 if TYPE_CHECKING:
     from hpo.trial.export import Export, Exported, Weights

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from hpo.counting import counted
+from hpo.text import counted
 
 if TYPE_CHECKING:
     from hpo.config.template import Images, Length

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from hpo.cli.options import Device, Json
-from hpo.counting import counted
 from hpo.errors import DataError, UserError
+from hpo.text import counted
 
 if TYPE_CHECKING:
     from hpo.artifacts.model import Prediction, Unreadable
@@ -90,8 +90,8 @@ class _Tally:
         """Print notes and warnings; raises ``DataError`` if an image could not be used."""
         from hpo.cli.console import print_warning, stderr
         from hpo.data.walk import left_out_sentence
-        from hpo.escaping import one_line
         from hpo.files import path_text
+        from hpo.text import one_line
 
         for warning in (*left_out_sentence(self._left_out), *self._survey.sentences()):
             print_warning(warning)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpo.cli.options import Json, Storage, storage_url
-from hpo.counting import counted
+from hpo.text import counted
 
 if TYPE_CHECKING:
     from hpo.maintenance.transfer.exporting import Moved

@@ -12,7 +12,6 @@ from typing import Any, TextIO
 from hpo.cli.console import finite, printable
 from hpo.cli.views.events import describe
 from hpo.cli.views.progress import RunProgress
-from hpo.counting import counted
 from hpo.events import (
     TRIALS_FAILED,
     ClusterJoined,
@@ -35,6 +34,7 @@ from hpo.events import (
 )
 from hpo.redact import redact
 from hpo.reporting import formatting
+from hpo.text import counted
 from hpo.workers.service import ServiceSummary
 
 _OF_A_RUN = (StudyReady, Stopping, WorkerLost, ClusterJoined, WorkersWaiting, DatabaseAway, DatabaseBack)

@@ -18,7 +18,6 @@ from hpo.cli.console import printable
 from hpo.cli.views.events import describe
 from hpo.cli.views.progress import RunningTrial, RunProgress
 from hpo.cli.views.tables import SEVERITY_STYLES
-from hpo.counting import counted
 from hpo.events import (
     ClusterJoined,
     DatabaseAway,
@@ -31,6 +30,7 @@ from hpo.events import (
     WorkersWaiting,
 )
 from hpo.reporting import formatting
+from hpo.text import counted
 
 # One color per state, here and in every table; the text alone distinguishes them too.
 STATE_STYLES = {

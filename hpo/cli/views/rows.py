@@ -12,8 +12,8 @@ from typing import Any, TextIO
 from hpo.cli.console import finite, printable
 from hpo.config.parsing.yaml_tree import resolve
 from hpo.errors import QueryError
-from hpo.escaping import markdown, one_line
 from hpo.reporting.formatting import spreadsheet_cell
+from hpo.text import markdown, one_line
 
 Row = tuple[Any, ...]
 Writer = Callable[[TextIO, Sequence[str], Iterator[Row]], None]

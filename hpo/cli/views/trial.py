@@ -17,10 +17,10 @@ from hpo.checks.causes import CAUSES, HEALTHY
 from hpo.cli.console import print_title, printable, stdout
 from hpo.cli.views.live import STATE_STYLES
 from hpo.cli.views.tables import SEVERITY_STYLES, table_that_fits
-from hpo.counting import counted
 from hpo.queries.trial import Attempt, TrialDetail
 from hpo.records import EpochResult, Finding, LayerStatistics, stored
 from hpo.reporting import formatting
+from hpo.text import counted
 
 _MOST_EPOCHS = 24
 _ERROR_LINES = 8

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hpo.counting import counted
 from hpo.storage.revision import HEAD
 from hpo.storage.schema import SchemaState
 from hpo.storage.url import parse_url, place
+from hpo.text import counted
 
 
 def plan(url: str, state: SchemaState) -> str:

@@ -13,8 +13,8 @@ from hpo.config.methods import Pruner, options_of
 from hpo.config.parsing.space import distribution_text
 from hpo.config.parsing.yaml_tree import Place
 from hpo.config.space import Choice, Distribution, Integer, Scalar
-from hpo.counting import counted
 from hpo.errors import Problem
+from hpo.text import counted
 
 Values = Mapping[str, Any]
 

@@ -16,8 +16,8 @@ from hpo.config.parsing.space import distribution_text
 from hpo.config.parsing.yaml_tree import MappingNode, Node, ScalarNode, SequenceNode
 from hpo.config.space import Scalar
 from hpo.config.suggestions import did_you_mean
-from hpo.counting import counted
 from hpo.errors import Problem, UserError
+from hpo.text import counted
 
 NAMED_CHOICES: dict[str, type[NamedChoice]] = {"sampler": Sampler, "pruner": Pruner}
 """The keys whose value is a name, or a mapping of a name to its options."""

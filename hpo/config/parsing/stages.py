@@ -14,8 +14,8 @@ from hpo.config.parsing.sections import NAMED_CHOICES, choice_field, read_choice
 from hpo.config.parsing.yaml_tree import MappingNode, Node, Place, ScalarNode, SequenceNode
 from hpo.config.study import RESERVED, STAGE_PATTERN, ConfirmationSettings, StageSpec
 from hpo.config.suggestions import did_you_mean
-from hpo.counting import counted
 from hpo.errors import Problem
+from hpo.text import counted
 
 _EXAMPLE = "e.g. - {name: coarse, trials: 20, epochs: 2}"
 

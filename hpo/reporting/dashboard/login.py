@@ -12,9 +12,9 @@ from ipaddress import IPv6Network
 from threading import Lock
 from urllib.parse import parse_qsl, quote, urlencode
 
-from hpo.counting import counted
 from hpo.errors import UserError
 from hpo.reporting.dashboard.wsgi import Environ, Headers, StartResponse, WsgiApp, answer
+from hpo.text import counted
 
 SHORTEST_TOKEN = 16
 """In characters: 64 bits if they are random hexadecimal digits, with one guess every six seconds."""

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from hpo.counting import counted
 from hpo.errors import DeviceError
 from hpo.limits import memory, usable_cores
 from hpo.reporting.doctor.checks import CheckResult, ok, problem, warning
+from hpo.text import counted
 from hpo.training.cores import default_workers, divide_threads, memory_shortage
 from hpo.training.device import existing_devices, resolve_device
 from hpo.training.precision import explain_precision, processor, resolve_precision

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from hpo.escaping import printable
 from hpo.records import LayerStatistics
 from hpo.reporting.figures.style import Theme
+from hpo.text import printable
 
 MOST_PANELS = 8
 """Of more layers, this many are drawn, evenly spaced from the first to the last."""

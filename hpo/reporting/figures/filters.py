@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from hpo.artifacts.store import WEIGHTS
-from hpo.counting import counted
 from hpo.reporting.figures.canvas import drawing
 from hpo.reporting.figures.style import LIGHT, Theme
+from hpo.text import counted
 
 _COLUMNS = 16
 _CHANNELS = (1, 3)

@@ -17,10 +17,9 @@ from hpo.config.configuration import applies
 from hpo.config.fields import setting
 from hpo.config.space import Choice, Distribution, Log
 from hpo.config.study import TEST, StudySpec
-from hpo.counting import counted
-from hpo.escaping import printable
 from hpo.queries.study import StudyOverview, TrialSummary, study_curves
 from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY, cause_label
+from hpo.text import counted, printable
 
 MOST_DRAWN = 400
 """More would overlap, and make a page of many megabytes: of a larger study every k-th trial is drawn."""

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hpo.config.thresholds import Thresholds
-from hpo.escaping import printable
 from hpo.queries.trial import TrialDetail
 from hpo.records import EpochResult, LayerStatistics
 from hpo.reporting.figures.activations import (
@@ -22,6 +21,7 @@ from hpo.reporting.figures.activations import (
 from hpo.reporting.figures.canvas import drawing
 from hpo.reporting.figures.scales import plain_log, set_epochs
 from hpo.reporting.figures.style import LIGHT, Theme
+from hpo.text import printable
 
 _LOG_FROM = 20.0
 """A loss that spans more than this factor is drawn on a log scale."""

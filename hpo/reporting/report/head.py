@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hpo.counting import counted
 from hpo.reporting import formatting
 from hpo.reporting.report.appendix import total_cost
 from hpo.reporting.report.blocks import Tile
 from hpo.reporting.report.data import ReportData
+from hpo.text import counted
 
 
 def subtitle(data: ReportData) -> str:

@@ -10,13 +10,13 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 import hpo
 from hpo.checks.causes import HEALTHY
-from hpo.counting import counted
 from hpo.reporting import formatting
 from hpo.reporting.figures.points import Axis, Point, StudyPicture, choice_text
 from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY
 from hpo.reporting.report.blocks import Block, Facts, Paragraph, Report, Section, Table, Tile
 from hpo.reporting.report.trials import curves_section, slices_section
 from hpo.storage.optuna.foreign import OptunaHistory, OptunaTrial
+from hpo.text import counted
 
 _CAUSES = {
     "complete": HEALTHY,

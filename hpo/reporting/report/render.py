@@ -12,11 +12,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from hpo.config.fields import HYPERPARAMETERS
-from hpo.escaping import markdown, printable
 from hpo.reporting.figures.canvas import css
 from hpo.reporting.figures.points import StudyPicture
 from hpo.reporting.report.blocks import Picture, Report
 from hpo.reporting.report.pictures import Draw, as_file, inline
+from hpo.text import markdown, printable
 
 _TEMPLATES = Path(__file__).parent / "templates"
 

@@ -9,7 +9,6 @@ import hpo
 from hpo.checks.causes import HEALTHY
 from hpo.config.parsing.space import distribution_text
 from hpo.config.write import study_text
-from hpo.counting import counted
 from hpo.reporting import formatting
 from hpo.reporting.figures.style import family
 from hpo.reporting.report import head
@@ -35,6 +34,7 @@ from hpo.reporting.report.trials import (
     trials_table,
 )
 from hpo.stages.wording import SIGNIFICANCE
+from hpo.text import counted
 
 _LEADERS = 10
 

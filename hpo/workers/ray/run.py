@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy import URL
 
 from hpo.config.study import StudySpec
-from hpo.counting import counted
 from hpo.errors import UserError
 from hpo.events import ClusterJoined, RunSummary
 from hpo.provenance import DISTRIBUTION
 from hpo.signals import stop_on_signals
 from hpo.storage.url import parse_url
+from hpo.text import counted
 from hpo.workers.messages import Emit, WorkOrder
 from hpo.workers.ray.nodes import usable_nodes, user_code
 from hpo.workers.ray.pool import ActorPool

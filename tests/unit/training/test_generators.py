@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hpo.generators import generator_states, kept_generators, restore_generators, seed_generators
+from hpo.training.generators import generator_states, kept_generators, restore_generators, seed_generators
 
 CPU = torch.device("cpu")
 

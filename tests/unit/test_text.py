@@ -1,4 +1,4 @@
-"""Counts in messages: one function writes them, so that one is never plural."""
+"""One function writes counts in messages, so that one is never plural; any text stays itself when shown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import hpo
-from hpo.counting import counted
+from hpo.text import counted
 
 NOUNS = (
     "trials|images|epochs|workers|cores|steps|classes|labels|slots|stages|studies|points|choices|runs|folds|files|"
@@ -51,7 +51,7 @@ def test_no_message_writes_a_number_before_a_plural_itself() -> None:
         for value, text in _values_before_text(path)
         if _is_own_plural(value, text)
     }
-    assert found == set(), "use hpo.counting.counted"
+    assert found == set(), "use hpo.text.counted"
 
 
 def _values_before_text(path: Path) -> Iterator[tuple[ast.expr, str]]:

@@ -1,4 +1,4 @@
-"""Text from files and databases, made safe to show: on a terminal, and in Markdown."""
+"""Text in messages: counts with their nouns, and text from files and databases made safe to show."""
 
 from __future__ import annotations
 
@@ -7,6 +7,21 @@ import re
 # Names and messages may hold anything; control characters could rewrite a terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _MARKED = re.compile(r"([\\`*\[\]<>|~$&]|\b_(?!\w)|(?<!\w)_)")
+
+
+def counted(number: float, noun: str, plural: str = "") -> str:
+    """Format a count with its noun: ``1 trial``, ``1,200 trials``, ``2 classes``. Every message uses this.
+
+    ``plural`` is the noun's, or a phrase's such as ``trials were``.
+    """
+    shown = f"{number:,}" if isinstance(number, int) else f"{number:,g}"
+    return f"{shown} {noun if number == 1 else plural or _plural(noun)}"
+
+
+def _plural(noun: str) -> str:
+    if noun.endswith(("s", "x", "tch", "sh")):
+        return f"{noun}es"
+    return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeiou" else f"{noun}s"
 
 
 def printable(text: str) -> str:
