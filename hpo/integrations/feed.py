@@ -264,14 +264,6 @@ def line(finding: Finding) -> str:
     return f"hpo: {finding.severity} at step {finding.step}{layer}: {finding.message}.{remedy}"
 
 
-def report(verdict: Verdict) -> str:
-    """Return a verdict as lines for a terminal."""
-    lines = [f"hpo: {verdict.text}"]
-    if verdict.remedy:
-        lines.append(f"  try: {verdict.remedy}")
-    return "\n".join(lines) + "\n"
-
-
 def _labels_of(batch: object) -> Any:
     """Return the labels in a batch of a loader; None if it is not known to have any."""
     return batch if batch is None else examples_of(batch, None).labels

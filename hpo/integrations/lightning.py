@@ -20,7 +20,7 @@ from hpo.checks.babysitter import Babysitter
 from hpo.checks.guard import Guard, Hook
 from hpo.checks.verdict import Verdict
 from hpo.errors import UserError
-from hpo.integrations.feed import Feed, Options, check_options, report
+from hpo.integrations.feed import Feed, Options, check_options
 from hpo.records import Finding
 
 _SHARE = 0.5
@@ -123,7 +123,7 @@ class BabysitterCallback(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the verdict."""
         if self._feed is not None:
-            text = report(self._feed.finish())
+            text = f"hpo: {self._feed.finish()}\n"
             if trainer.is_global_zero:
                 sys.stderr.write(text)
 

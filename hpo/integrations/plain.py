@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.verdict import Verdict
 from hpo.errors import UserError
-from hpo.integrations.feed import Feed, Options, report
+from hpo.integrations.feed import Feed, Options
 
 _Batch = TypeVar("_Batch")
 _Loss = TypeVar("_Loss", bound=Tensor | float)
@@ -139,7 +139,7 @@ def _begin(feed: Feed) -> None:
 
 def _tell_unasked() -> None:
     if _current is not None and not _current.is_finished:
-        sys.stderr.write(report(_current.finish()))
+        sys.stderr.write(f"hpo: {_current.finish()}\n")
 
 
 def _length(loader: Iterable[Any]) -> int | None:

@@ -20,7 +20,7 @@ from hpo.checks.babysitter import Babysitter
 from hpo.checks.guard import Guard, Hook
 from hpo.checks.verdict import Verdict
 from hpo.errors import UserError
-from hpo.integrations.feed import Feed, Options, check_options, report
+from hpo.integrations.feed import Feed, Options, check_options
 from hpo.records import Finding
 
 _LABELS = ("labels", "label")
@@ -130,7 +130,7 @@ class BabysitterCallback(TrainerCallback):
     ) -> None:
         """Write the verdict."""
         if self._feed is not None:
-            text = report(self._feed.finish())
+            text = f"hpo: {self._feed.finish()}\n"
             self._close()
             if state.is_world_process_zero:
                 sys.stderr.write(text)
@@ -151,7 +151,8 @@ class BabysitterCallback(TrainerCallback):
             return
         batch = {"labels": named[name]}
         if torch.is_grad_enabled():
-            self._are_shares = named.get("num_items_in_batch") is not None
+            # Losses of tokens are divided by the number of tokens of the whole step, others by their own.
+            self._are_shares = named.get("num_items_in_batch") is not None and named[name].dim() > 1
             self._feed.batch(batch)
             return
         if not self._is_validating:

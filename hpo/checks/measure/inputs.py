@@ -61,7 +61,7 @@ class ForwardMonitor:
         self._steps = 0
         self._norm: Tensor | None = None
         self._last_backward = -1
-        """The step of the last recorded one: a second one in the same step adds to its gradients on purpose."""
+        """The step of the last recorded one: another in the same step adds to its gradients on purpose."""
 
     def attach(self) -> RemovableHandle:
         """Register the hook and return its handle."""
