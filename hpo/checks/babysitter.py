@@ -292,6 +292,7 @@ class Babysitter:
             nothing: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
             left_out = self._guard.run(_LEFT_OUT, self._left_out.read, nothing)
             self.seen.untrained, self.seen.still_frozen = left_out
+            self.seen.is_unchanged = self._guard.run(_LEFT_OUT, self._left_out.is_unchanged, False)
         self.seen.ended = True
         return self._add(self._judge.after(self.seen))
 

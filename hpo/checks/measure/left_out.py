@@ -27,6 +27,8 @@ class LeftOut:
         self._outside = {
             name: each for name, each in named.items() if each.requires_grad and id(each) not in held
         }
+        self._held_ones = [each for each in named.values() if each.requires_grad and id(each) in held]
+        self._held_norms = [_norm(each) for each in self._held_ones]
         self._norms = {name: _norm(each) for name, each in (self._frozen | self._outside).items()}
         self._with_gradient: set[str] = set()
         self._looks = _LOOKS if self._outside and optimizers else 0
@@ -49,6 +51,11 @@ class LeftOut:
             ),
             tuple(name for name, each in self._frozen.items() if name in still and not each.requires_grad),
         )
+
+    def is_unchanged(self) -> bool:
+        """Whether no parameter of the optimizers has changed since the start."""
+        pairs = zip(self._held_ones, self._held_norms, strict=True)
+        return bool(self._held_ones) and all(torch.equal(_norm(each), norm) for each, norm in pairs)
 
     def _held(self) -> set[int]:
         groups = [group for optimizer in self._optimizers for group in optimizer.param_groups]

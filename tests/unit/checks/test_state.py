@@ -49,6 +49,7 @@ def _seen() -> Observations:
         val_images=100,
         untrained=("c",),
         still_frozen=("d",),
+        is_unchanged=True,
     )
 
 

@@ -91,12 +91,15 @@ def test_unknown_command_suggests_one(capsys: Capture) -> None:
     assert "Did you mean 'run'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "command", [["status", "\udce9"], ["export", "caf\udce9"], ["query", "SELECT '\udce9'"]]
-)
-def test_argument_that_is_not_text_is_refused(command: list[str], demo: str, capsys: Capture) -> None:
-    assert run_command([*command, "--storage", demo]) == 2
+def test_argument_that_is_not_text_is_refused(demo: str, capsys: Capture) -> None:
+    assert run_command(["query", "SELECT '\udce9'", "--storage", demo]) == 2
     assert capsys.readouterr().err == "error: the arguments are not UTF-8: only paths may hold other bytes\n"
+
+
+@pytest.mark.parametrize("command", ["status", "export"])
+def test_study_that_is_not_text_is_unknown(command: str, demo: str, capsys: Capture) -> None:
+    assert run_command([command, "caf\udce9", "--storage", demo]) == 2
+    assert capsys.readouterr().err.startswith("error: there is no study caf\\udce9 in this database")
 
 
 @pytest.mark.parametrize(
