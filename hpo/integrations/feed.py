@@ -190,7 +190,8 @@ class Feed:
             self.end_batch()
             self.end_epoch()
             self.close()
-            self._guard.run("checks after training", self.babysitter.after, [])
+            nothing: list[Finding] = []
+            self._guard.run("checks after training", self.babysitter.after, nothing)
             self._note(None)
         return self.babysitter.verdict()
 

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # warning
 Loaders = tuple[Loader, Loader]
 
 
-class _Module(lightning.LightningModule):
+class _Module(lightning.LightningModule):  # type: ignore[name-defined]
     def __init__(self, net: nn.Module, *, by_itself: bool, manual: bool, zeroes: bool) -> None:
         super().__init__()
         self.net = net

@@ -177,3 +177,12 @@ def test_watch_several_inputs_and_dict_batches(loaders: Loaders) -> None:
     assert hpo.verdict().cause == "nothing_wrong_seen"  # there is no validation
     assert _babysitter().seen.preflight is not None
     assert _babysitter().seen.curve[-1].train_accuracy > 0.8
+
+
+def test_watch_optimizer_of_another_model_is_named(network: nn.Sequential, loaders: Loaders) -> None:
+    optimizer = torch.optim.SGD(copy.deepcopy(network).parameters(), lr=0.02)
+    for images, labels in hpo.watch(loaders[0], network, optimizer):
+        hpo.loss(F.cross_entropy(network(images), labels)).backward()
+        optimizer.step()
+        network.zero_grad()
+    assert hpo.verdict().cause == "frozen_parameters"
