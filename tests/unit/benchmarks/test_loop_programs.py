@@ -8,7 +8,7 @@ import pytest
 import torch
 from loop_programs.every import programs
 from loop_programs.mistakes import MISTAKES
-from loop_programs.program import PROGRAMS
+from loop_programs.program import HALVES, PROGRAMS
 from loop_programs.runs import Outcome, omitted
 from loop_programs.tables import misses, summary
 from loop_programs.watch import Watch
@@ -26,6 +26,13 @@ def test_every_cause_is_one_that_a_verdict_can_have() -> None:
     assert {cause for mistake in MISTAKES.values() for cause in mistake.causes} <= set(CAUSES)
     faults = [program.fault for program in programs() if program.fault]
     assert {cause for fault in faults for cause in fault.causes} <= set(CAUSES)
+
+
+def test_there_are_enough_programs_in_both_halves() -> None:
+    for half in HALVES:
+        chosen = programs(half)
+        assert sum(each.fault is None for each in chosen) >= 40
+        assert sum(each.fault is not None for each in chosen) >= 60
 
 
 @pytest.mark.parametrize("name", ["manual_polynomial", "survival"])

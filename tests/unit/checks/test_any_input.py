@@ -258,5 +258,13 @@ def test_is_readable_only_dense_tensors() -> None:
 def test_class_labels_integers_by_example() -> None:
     whole = torch.arange(3)
     assert class_labels(whole[:, None]) is not None and class_labels(whole) is not None
-    for other in (whole.float(), whole > 1, whole[None], whole.reshape(3, 1, 1), None, [0, 1], (whole,)):
+    for other in (
+        whole.float(),
+        whole > 1,
+        whole[None],
+        whole.reshape(3, 1, 1),
+        None,
+        [0, 1],
+        (whole.float(), whole),
+    ):
         assert class_labels(other) is None
