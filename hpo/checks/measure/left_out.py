@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
-_LOOKS = 3
-"""Number of steps after which gradients are looked for."""
+_LOOKS = 6
+"""How often gradients are looked for: before and after the first three steps, since a loop clears them."""
 
 
 class LeftOut:
@@ -34,7 +34,7 @@ class LeftOut:
         self._looks = _LOOKS if self._outside and optimizers else 0
 
     def look(self) -> None:
-        """Remember which of them got a gradient; called after each step."""
+        """Remember which of them got a gradient; called before and after each step."""
         if self._looks > 0:
             self._looks -= 1
             self._with_gradient |= {name for name, each in self._outside.items() if each.grad is not None}
