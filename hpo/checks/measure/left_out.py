@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
-_LOOKS = 3
-"""Number of steps after which gradients are looked for."""
+_LOOKS = 6
+"""How often gradients are looked for: before and after the first three steps, since a loop clears them."""
 
 
 class LeftOut:
@@ -37,7 +37,7 @@ class LeftOut:
         self._looks = _LOOKS if optimizers else 0
 
     def look(self) -> None:
-        """Remember which of them got a gradient; called after each step."""
+        """Remember which of them got a gradient; called before and after each step."""
         if self._looks > 0:
             self._looks -= 1
             reached = {id(each) for each in self._held_ones if each.grad is not None}
