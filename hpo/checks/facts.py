@@ -91,7 +91,7 @@ def facts(seen: Observations) -> frozenset[Fact]:
         Fact.OPTIMIZER: setup.optimizers > 0,
         Fact.FIRST_ORDER: setup.optimizers > 0 and "lbfgs" not in setup.optimizer,
         Fact.FROM_SCRATCH: not setup.frozen,
-        Fact.CONFIGURATION: bool(setup.settings),
+        Fact.CONFIGURATION: setup.settings.keys() >= {"batch_size", "schedule"},
         Fact.SUPERVISED: kind in _SUPERVISED,
         Fact.LOSS_FALLS: kind in _FALLING,
         Fact.PIXELS: _has_pixels(seen),

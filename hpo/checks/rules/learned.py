@@ -7,6 +7,7 @@ import math
 from hpo.checks.base import passed, warn
 from hpo.checks.chance import Chance
 from hpo.checks.derived import constant_accuracy, val_chance
+from hpo.checks.facts import Fact, facts
 from hpo.checks.observations import EpochFacts, Observations
 from hpo.checks.remedies import fix, sound_start
 from hpo.config.thresholds import Thresholds
@@ -48,7 +49,9 @@ def _names_rare_classes(seen: Observations, chance: Chance, best: EpochFacts) ->
     """
     spread = math.sqrt(chance.accuracy * (1 - chance.accuracy) / chance.images)
     is_far_below = best.val_accuracy < chance.accuracy - _FAR * max(spread, 1 / chance.images)
-    return not best.val_predicted_counts and not _is_even(seen, chance) and is_far_below
+    is_ours = Fact.CONFIGURATION in facts(seen)
+    names_one = sum(count > 0 for count in best.val_predicted_counts) == 1
+    return not is_ours and not names_one and not _is_even(seen, chance) and is_far_below
 
 
 def _of_unknown_count(seen: Observations, best: float) -> list[Finding]:
