@@ -32,6 +32,9 @@ class Verdict:
     confidence: float = 1.0
     second_cause: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.text}\n  try: {self.remedy}" if self.remedy else self.text
+
 
 def verdict(findings: Sequence[Finding], coverage: Coverage | None = None) -> Verdict:
     """Return the likeliest cause that no other likely cause explains, or without warnings one of OUTCOMES.
