@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from hpo.api import Study, load, run, submit
     from hpo.artifacts.model import ExportedModel, load_exported
     from hpo.checks.babysitter import Babysitter
+    from hpo.integrations.plain import loss, verdict, watch
     from hpo.queries.frames import Results, open_results
     from hpo.workers.ray.resources import RayWorkers
 
@@ -23,9 +24,12 @@ __all__ = [
     "__version__",
     "load",
     "load_exported",
+    "loss",
     "open_results",
     "run",
     "submit",
+    "verdict",
+    "watch",
 ]
 
 # Loaded on first use: `import hpo` and `hpo --help` stay fast without PyTorch and SQLAlchemy.
@@ -37,9 +41,12 @@ _LAZY = {
     "Study": "hpo.api",
     "load": "hpo.api",
     "load_exported": "hpo.artifacts.model",
+    "loss": "hpo.integrations.plain",
     "open_results": "hpo.queries.frames",
     "run": "hpo.api",
     "submit": "hpo.api",
+    "verdict": "hpo.integrations.plain",
+    "watch": "hpo.integrations.plain",
 }
 
 

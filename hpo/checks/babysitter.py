@@ -119,6 +119,7 @@ class Babysitter:
             _LEFT_OUT, lambda: LeftOut(model, self._optimizers) if self._limits.watch else None, None
         )
         self._hooks = LoopHooks(model, self._optimizers, self.seen, self._limits.preset, self._guard)
+        self._hooks.look_before_steps(self._look_left_out)
         if self._limits.watch:
             self._hooks.attach()
 
@@ -164,7 +165,7 @@ class Babysitter:
         measure = lambda: self._examine(train, val, penalty)  # noqa: E731
         self._guard.run("measurements before training", measure, None, _PASS_FORWARD)
         if self.seen.preflight is not None:
-            self._watch_layers_on(train)
+            self._guard.run("choice of the probe batch", lambda: self._watch_layers_on(train), None)
             self._add(self._judge.before(self.seen))
         return self.findings[start:]
 
@@ -218,8 +219,7 @@ class Babysitter:
         self._losses.append(scalar_loss(loss))
         self._hooks.report(self._losses[-1], labels)
         self._guard.run("labels of batches", lambda: self._look(labels), None)
-        if self._left_out is not None:
-            self._guard.run(_LEFT_OUT, self._left_out.look, None)
+        self._look_left_out()
         if len(self._losses) < CHECK_INTERVAL:
             return None
         return self._judged(self._take_losses())
@@ -292,8 +292,14 @@ class Babysitter:
             nothing: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
             left_out = self._guard.run(_LEFT_OUT, self._left_out.read, nothing)
             self.seen.untrained, self.seen.still_frozen = left_out
+            self.seen.unreached = self._guard.run(_LEFT_OUT, self._left_out.unreached, ())
+            self.seen.is_unchanged = self._guard.run(_LEFT_OUT, self._left_out.is_unchanged, False)
         self.seen.ended = True
         return self._add(self._judge.after(self.seen))
+
+    def _look_left_out(self) -> None:
+        if self._left_out is not None:
+            self._guard.run(_LEFT_OUT, self._left_out.look, None)
 
     def verdict(self) -> Verdict:
         """Return the verdict on what was seen so far."""

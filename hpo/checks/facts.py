@@ -60,6 +60,8 @@ TASKS_WITH: Mapping[Fact, frozenset[str]] = {
     Fact.LOSS_FALLS: _FALLING,
 }
 """The tasks of which a fact can hold; others can hold of any task."""
+_EXCLUSIVE = ("cross_entropy", "nll", "cross_entropy_of_probabilities")
+"""Losses of one of several exclusive classes."""
 _AGREES = 0.3
 """Relative difference of a loss from the cross-entropy that its gradient shows; class weights change it."""
 _SAME_PULL = 0.5
@@ -98,7 +100,9 @@ def facts(seen: Observations) -> frozenset[Fact]:
     loss = loss_kind(seen)
     known[Fact.OWN_LOOP] = not known[Fact.CONFIGURATION]
     known[Fact.CLASSIFICATION] = classes
-    known[Fact.CROSS_ENTROPY] = classes and loss in ("", "cross_entropy", "nll")
+    alone = known[Fact.CONFIGURATION] or loss not in _EXCLUSIVE or not _reports(seen)
+    alone = alone or _is_confirmed(seen)  # it may be one of several terms
+    known[Fact.CROSS_ENTROPY] = classes and loss in ("", *_EXCLUSIVE) and alone
     known[Fact.LOGITS] = not _has_log_probabilities(seen)
     return frozenset(fact for fact, holds in known.items() if holds)
 
@@ -119,9 +123,9 @@ def _told(seen: Observations) -> Task | None:
     output, loss = seen.output, loss_kind(seen)
     if _is_stated(seen):
         return "classification"
-    if loss in ("cross_entropy", "nll"):
+    if loss in _EXCLUSIVE:
         return _kind_of_classification(seen) if _is_confirmed(seen) else None
-    if loss == "bce":
+    if loss.startswith("bce"):
         return "segmentation" if len(output) == 4 else "multilabel"
     if loss.startswith("mse"):
         return "regression"
@@ -147,12 +151,17 @@ def _is_confirmed(seen: Observations) -> bool:
 
     A policy's gradient has the same direction, but not the same loss.
     """
-    known = [audit for audit in seen.audits if audit.kind in ("cross_entropy", "nll")]
+    known = [audit for audit in seen.audits if audit.kind in _EXCLUSIVE and math.isfinite(audit.loss)]
     return any(
         abs(audit.loss - factor * audit.implied_loss) <= _AGREES * abs(factor * audit.implied_loss)
         for audit in known
         for factor in (1, audit.examples)
     )
+
+
+def _reports(seen: Observations) -> bool:
+    """Whether the losses of audited steps are known."""
+    return any(math.isfinite(audit.loss) for audit in seen.audits)
 
 
 def _follows_labels(seen: Observations) -> bool:

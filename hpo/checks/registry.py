@@ -28,10 +28,11 @@ from hpo.checks.rules.labels import labels
 from hpo.checks.rules.learned import learned
 from hpo.checks.rules.loss_function import first_step_loss, loss_function
 from hpo.checks.rules.loss_gradient import loss_gradient
+from hpo.checks.rules.loss_kind import kind_of_loss
 from hpo.checks.rules.lost_signal import lost_signal
 from hpo.checks.rules.memorizes_only import memorizes_only
 from hpo.checks.rules.momentum import momentum
-from hpo.checks.rules.no_update import no_update
+from hpo.checks.rules.no_update import no_update, unchanged_weights
 from hpo.checks.rules.norm_statistics import norm_statistics
 from hpo.checks.rules.not_learning import ended_at_chance, not_learning
 from hpo.checks.rules.oscillation import oscillation
@@ -76,14 +77,14 @@ DURING: tuple[Check, ...] = (
     *(exploding_loss, not_learning, first_step_loss, no_update, update_ratio, dead_units, saturated_units),
     *(gradient_scale, training_mode, stale_gradients, batch_composition, split_difference, norm_statistics),
     *(schedule, shrinking_weights, memorizes_only, loss_gradient, used_gradient, descent, undone_update),
-    *(still_layers, diverging_loss),
+    *(still_layers, diverging_loss, kind_of_loss),
 )
 """Every CHECK_INTERVAL steps and after every epoch."""
 
 AFTER: tuple[Check, ...] = (
     *(stayed_finite, learned, rough_start, too_slow, spikes, oscillation, split_gap, label_noise),
     *(memorizes_only, overfitting, underfitting, unfinished, early_best, plateau),
-    *(ended_at_chance, rising_validation_loss, untrained_parameters),
+    *(ended_at_chance, rising_validation_loss, untrained_parameters, unchanged_weights),
 )
 """Once, on the finished training."""
 
@@ -104,7 +105,7 @@ NEEDS: Mapping[Check, frozenset[Fact]] = {
     loss_function: _BEFORE | _LOSS | {Fact.LOSS_FUNCTION, Fact.LOGITS},
     output_layer: _BEFORE | _LOSS | {Fact.LOGITS},
     trained_parameters: _BEFORE | {Fact.OPTIMIZER, Fact.CONFIGURATION},
-    gradient_reaches: _BEFORE | _LOSS,
+    gradient_reaches: _BEFORE | _LOSS | {Fact.CONFIGURATION},
     symmetric_units: _BEFORE | {Fact.SUPERVISED},
     activation_scale: _BEFORE | {Fact.SUPERVISED},
     hidden_softmax: _BEFORE | _CLASSES,
@@ -122,6 +123,7 @@ NEEDS: Mapping[Check, frozenset[Fact]] = {
     gradient_check: _BEFORE | _LOSS,
     exploding_loss: _LOSS,
     diverging_loss: frozenset(),
+    kind_of_loss: frozenset({Fact.OWN_LOOP}),
     not_learning: _LOSS | {Fact.LENGTH},
     first_step_loss: _BEFORE | _LOSS,
     no_update: frozenset({Fact.OPTIMIZER}),
@@ -153,6 +155,7 @@ NEEDS: Mapping[Check, frozenset[Fact]] = {
     plateau: _CLASSES | {Fact.CURVE},
     ended_at_chance: _LOSS,
     rising_validation_loss: frozenset({Fact.VAL_LOSS, Fact.LOSS_FALLS}),
+    unchanged_weights: frozenset({Fact.OPTIMIZER, Fact.OWN_LOOP}),
     untrained_parameters: frozenset({Fact.OPTIMIZER, Fact.OWN_LOOP}),
 }
 """The facts that each check needs; without them it is skipped."""

@@ -34,6 +34,9 @@ class Verdict:
     confidence: float = 1.0
     second_cause: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.text}\n  try: {self.remedy}" if self.remedy else self.text
+
 
 def verdict(
     findings: Sequence[Finding], coverage: Coverage | None = None, *, checked: bool = True

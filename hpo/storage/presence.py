@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
+import sqlite3
+import tempfile
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 from weakref import WeakSet
@@ -24,6 +27,8 @@ _MAGIC = b"SQLite format 3\x00"
 _WRITE_VERSION, _CHANGES = 18, slice(24, 28)
 _ROLLBACK, _LOGGED = 1, 2
 _AGAIN_SECONDS = 0.05
+_MOST_BYTES = 2**30
+"""Of a database and a log that are copied to see whether they belong together."""
 OPENING = threading.Lock()
 """Held while SQLite opens a file and while a header is read.
 
@@ -156,14 +161,43 @@ def lost_log_hint(path: Path) -> str:
 
 
 def stray_logs(path: Path) -> list[Path]:
-    """Return the logs in a database's folder that are of no database there, if it has none of its own."""
+    """Return the logs in a database's folder that are of no database there and complete this one.
+
+    None if it has a log of its own. Tried on a copy: with the log of another database it would be damaged.
+    """
     if not _has_no_log(path):
         return []
     return sorted(
         each
         for each in path.parent.glob("*-wal")
-        if not each.with_name(each.name.removesuffix("-wal")).exists()
+        if not each.with_name(each.name.removesuffix("-wal")).exists() and _completes(each, path)
     )
+
+
+def _completes(log: Path, path: Path) -> bool:
+    """Return whether a database with this log is sound, larger by something and without any study less."""
+    try:
+        if path.stat().st_size + log.stat().st_size > _MOST_BYTES or not log.stat().st_size:
+            return False
+        with tempfile.TemporaryDirectory(prefix="hpo-log-") as folder:
+            alone, both = Path(folder, "alone.db"), Path(folder, "both.db")
+            for copy in (alone, both):
+                shutil.copyfile(path, copy)
+            shutil.copyfile(log, log_of(both))
+            before, after = _studies(alone), _studies(both)
+    except (OSError, sqlite3.Error):
+        return False
+    return after is not None and (before or set()) <= after
+
+
+def _studies(path: Path) -> set[str] | None:
+    """Return the ids of the studies in a database; None if it is damaged."""
+    with closing(sqlite3.connect(path)) as connection:
+        if connection.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):
+            return None
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'hpo_study'").fetchone():
+            return set()
+        return {row[0] for row in connection.execute("SELECT uid FROM hpo_study")}
 
 
 def _has_no_log(path: Path) -> bool:

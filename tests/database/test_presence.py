@@ -20,7 +20,7 @@ from hpo.maintenance.backup import back_up
 from hpo.queue.lease_keeper import LeaseKeeper
 from hpo.queue.worker_registry import WorkerRegistration, require_registered
 from hpo.storage.engine import open_reader, reading
-from hpo.storage.presence import stray_logs
+from hpo.storage.presence import log_of, stray_logs
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import SlotRow, StudyRow, WorkerRow
 from tests.conftest import NewDatabase
@@ -102,6 +102,21 @@ def test_backup_copied_over_a_database_in_use_is_not_mixed_with_its_log(bench: B
     with reading(reader) as connection:
         assert connection.execute(select(StudyRow.name)).all() == []
     reader.dispose()
+
+
+@SQLITE
+def test_log_of_another_database_is_not_taken_for_this_ones(
+    bench: Bench, new_database: NewDatabase, tmp_path: Path
+) -> None:
+    bench.register()
+    other = Path(new_database("sqlite").removeprefix("sqlite:///"))
+    with ResultsStore(f"sqlite:///{other}") as store:
+        Bench(store).register("other")
+    assert not log_of(other).exists()
+    _path(bench).unlink()
+    assert log_of(_path(bench)).exists() and stray_logs(other) == []
+    with pytest.raises(DatabaseTakenError):
+        _count(bench.store)
 
 
 @SQLITE

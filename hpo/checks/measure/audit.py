@@ -89,6 +89,8 @@ class StepAuditor:
         """Known after the first forward pass: lazy modules have none before."""
         self._closure_weights: list[Tensor] | None = None
         """Their values before a step whose forward passes are inside, in a closure."""
+        self._accumulates = False
+        """Whether a step with a closure has earlier passes, before it: Lightning accumulates so."""
         self._left = _STEPS
         self._open: _AuditedStep | None = None
         self._last: _AuditedStep | None = None
@@ -121,6 +123,7 @@ class StepAuditor:
             self._last.before, self._last.after, self._last.gradients = [], [], {}
             self._last = None
         if closure and self._left > 0:
+            self._accumulates = self._open is not None and bool(self._open.gradients)
             self._forget()
             self._weights = self._weights or _three_weights(self._model, self._optimizers)
             self._closure_weights = [weight.detach().clone() for weight in self._weights]
@@ -139,6 +142,7 @@ class StepAuditor:
             return
         if closure_weights is not None and current.gradients:
             current.has_stepped = True
+            current.has_followers |= self._accumulates
             if current.has_followers or len(closure_weights) != len(weights):
                 current.numbers.clear()  # the passes of a line search have different weights
             else:

@@ -87,12 +87,13 @@ def check_examples(examples: Examples) -> None:
 
 
 def class_labels(labels: object) -> Tensor | None:
-    """Return integer labels (n,) or (n, 1) as (n,) int64; None for anything else."""
-    if not isinstance(labels, Tensor) or not is_readable(labels):
+    """Return integer labels (n,) or (n, 1), the first of several, as (n,) int64; None for anything else."""
+    given = next(iter(tensors(labels)), None)
+    if given is None or not is_readable(given):
         return None
-    if labels.is_floating_point() or labels.dtype is torch.bool:
+    if given.is_floating_point() or given.dtype is torch.bool:
         return None
-    flat = labels.squeeze(1) if labels.dim() == 2 and labels.shape[1] == 1 else labels
+    flat = given.squeeze(1) if given.dim() == 2 and given.shape[1] == 1 else given
     return flat.detach().long() if flat.dim() == 1 else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -58,6 +58,7 @@ class LoopHooks:
             model, optimizers[:1], seen.setup.classes, lambda: self._forwards.is_paused, guard
         )
         self._is_attached = False
+        self._look: Callable[[], None] = _nothing
         self._handles: list[RemovableHandle] = []
         self._stepped: set[int] = set()
         """The optimizers that have stepped in the present step, by number."""
@@ -79,6 +80,10 @@ class LoopHooks:
             handle.remove()
         self._handles = []
         self._auditor.close()
+
+    def look_before_steps(self, look: Callable[[], None]) -> None:
+        """Call ``look`` before each step of the optimizers."""
+        self._look = look
 
     def watch_layers(self, probe: Probe) -> None:
         """Take snapshots of the layers on ``probe``."""
@@ -159,6 +164,7 @@ class LoopHooks:
             self._guard.run(_LAYERS, self._meter.before, None)
 
     def _before_step(self) -> None:
+        self._look()
         if self._is_chosen(self._seen.optimizer_steps):
             self._guard.run(_LAYERS, self._meter.before, None)
         self._guard.run(PASSES, self._forwards.before_step, None)
@@ -202,3 +208,7 @@ class LoopHooks:
         return (
             2 * least if total is None else min(max(total // _SNAPSHOTS[self._preset], least), _MAX_INTERVAL)
         )
+
+
+def _nothing() -> None:
+    """Do nothing."""

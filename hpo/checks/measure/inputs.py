@@ -60,6 +60,8 @@ class ForwardMonitor:
         self._passes: list[_Forward] = []
         self._steps = 0
         self._norm: Tensor | None = None
+        self._last_backward = -1
+        """The step of the last recorded one: another in the same step adds to its gradients on purpose."""
 
     def attach(self) -> RemovableHandle:
         """Register the hook and return its handle."""
@@ -133,7 +135,8 @@ class ForwardMonitor:
             self._passes.append(seen)
 
     def _on_backward(self, seen: _Forward) -> None:
-        if self._learning_left > 0 and seen.stale is None:
+        if self._learning_left > 0 and seen.stale is None and self._last_backward < self._steps:
+            self._last_backward = self._steps
             self._learning_left -= 1
             seen.stale = self._gradient_norm()
             self._passes.append(seen)

@@ -10,13 +10,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-KINDS = ("", "cross_entropy", "nll", "bce", "mse", "mse_of_mean")
-"""``nll`` takes log-probabilities; ``mse_of_mean`` compares each output with the mean of all labels."""
+KINDS = (
+    *("", "cross_entropy", "nll", "bce", "mse", "mse_of_mean"),
+    *("cross_entropy_of_probabilities", "bce_of_probabilities"),
+)
+"""``nll`` takes log-probabilities; ``mse_of_mean`` compares each output with the mean of all labels; the last
+two are losses for logits of outputs that went through softmax or sigmoid already."""
 _MOST_ROWS = 2048
 _FEWEST_ROWS = 4
 _EQUAL = 0.995
 """Cosine of two gradients that are equal but for rounding, weights of classes or a little smoothing."""
 _CLOSE = 0.02
+_MANY = 16
+"""So many logits are never all between 0 and 1 by chance."""
 
 
 def loss_kind(output: Tensor, gradient: Tensor) -> Tensor:
@@ -27,11 +33,17 @@ def loss_kind(output: Tensor, gradient: Tensor) -> Tensor:
     output, gradient = output.detach().float(), gradient.float()
     if output.is_sparse or gradient.is_sparse or len(output) < _FEWEST_ROWS:
         return unknown
-    code = torch.where(_is_binary(output, gradient), KINDS.index("bce"), unknown)
+    inside = (output >= 0).all() & (output <= 1).all() & (output.numel() >= _MANY)
+    is_twice = inside & _is_binary_of_logits(output, gradient)
+    binary = torch.where(is_twice, KINDS.index("bce_of_probabilities"), KINDS.index("bce"))
+    code = torch.where(_is_binary(output, gradient), binary, unknown)
     for dim in {1, output.ndim - 1} if output.ndim > 1 else ():
         if output.shape[dim] > 1:
             rows, slopes = (each.movedim(dim, -1).flatten(0, -2)[:_MOST_ROWS] for each in (output, gradient))
-            code = torch.where(_is_cross_entropy(rows, slopes), KINDS.index("cross_entropy"), code)
+            is_twice = (rows >= 0).all() & ((rows.sum(1) - 1).abs().max() < _CLOSE)
+            twice, once = KINDS.index("cross_entropy_of_probabilities"), KINDS.index("cross_entropy")
+            kind = torch.where(is_twice, twice, once)
+            code = torch.where(_is_cross_entropy(rows, slopes), kind, code)
             code = torch.where(_is_nll(rows, slopes), KINDS.index("nll"), code)
     return code
 
@@ -89,11 +101,13 @@ def _is_nll(rows: Tensor, slopes: Tensor) -> Tensor:
 
 def _is_binary(output: Tensor, gradient: Tensor) -> Tensor:
     """Return whether labels that would give this mean binary cross-entropy are all 0 or 1."""
-    scaled = gradient * gradient.numel()
-    of_logits = output.sigmoid() - scaled
     inside = (output > 0).all() & (output < 1).all()
-    of_probabilities = output - scaled * output * (1 - output)
-    return _zero_or_one(of_logits) | (inside & _zero_or_one(of_probabilities))
+    of_probabilities = output - gradient * gradient.numel() * output * (1 - output)
+    return _is_binary_of_logits(output, gradient) | (inside & _zero_or_one(of_probabilities))
+
+
+def _is_binary_of_logits(output: Tensor, gradient: Tensor) -> Tensor:
+    return _zero_or_one(output.sigmoid() - gradient * gradient.numel())
 
 
 def _zero_or_one(labels: Tensor) -> Tensor:

@@ -21,6 +21,8 @@ from hpo.checks.measure.untouched import undisturbed
 from hpo.checks.observations import Snapshot
 from hpo.records import LayerStatistics
 
+MOST_LAYERS, LAYERS_OF_DEEP = 256, 64
+"""Networks with more layers than this are read in this many: reading all would cost more than a few steps."""
 NORMS = (nn.modules.batchnorm._NormBase,)
 
 _FLAT_ENDS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -46,20 +48,32 @@ def weight_modules(model: nn.Module) -> dict[str, nn.Module]:
     found = {}
     for name, module in model.named_modules():
         weight = own_weight(module)
-        if weight is not None and weight.ndim >= 2 and not isinstance(module, nn.Embedding):
+        if weight is None or nn.parameter.is_lazy(weight) or not is_readable(weight):
+            continue
+        if weight.ndim >= 2 and not isinstance(module, nn.Embedding):
             found[name] = module
     return found
 
 
 def own_weight(module: nn.Module) -> Tensor | None:
     """Return the module's own parameter ``weight``, if it has one."""
-    return dict(module.named_parameters(recurse=False)).get("weight")
+    own = module._parameters
+    return own["weight"] if "weight" in own else None  # noqa: SIM401 - scripted modules have no get
 
 
 def layer_weights(model: nn.Module) -> dict[str, Tensor]:
     """Return the weights of these modules."""
     found = {name: own_weight(module) for name, module in weight_modules(model).items()}
     return {name: weight for name, weight in found.items() if weight is not None}
+
+
+def watched_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Return the weights of the layers that are read: all, or LAYERS_OF_DEEP evenly over a deep network."""
+    weights = list(layer_weights(model).items())
+    if len(weights) <= MOST_LAYERS:
+        return dict(weights)
+    last = len(weights) - 1
+    return dict(weights[place * last // (LAYERS_OF_DEEP - 1)] for place in range(LAYERS_OF_DEEP))
 
 
 @dataclass
@@ -83,6 +97,9 @@ class LayerReader:
         self.sites: list[_Site] = []
         self._signs, self._samples = signs, samples
         self._model = model
+        self._watched = watched_weights(model).keys()
+        self._is_between = False
+        """Whether the last layer is one that is not watched: what follows is not the last site's."""
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -104,9 +121,12 @@ class LayerReader:
         def hook(module: nn.Module, inputs: tuple[Any, ...], output: object) -> None:
             if not _is_batch(output) or any(site.name == name for site in self.sites):
                 return  # a layer that is used twice counts where it is used first
-            if inputs and _is_batch(inputs[0]) and self.sites and not self.sites[-1].nonlinearity:
+            if inputs and _is_batch(inputs[0]) and self._waits():
                 # A function, not a layer, computed the activation: it is the input of this layer.
                 self._read(self.sites[-1], inputs[0].detach())
+            self._is_between = name not in self._watched
+            if self._is_between:
+                return
             site = _Site(name)
             self._read(site, output.detach())
             site.constant_outputs = site.numbers[_ACTIVATION_FIELDS.index("dead")]
@@ -115,11 +135,15 @@ class LayerReader:
         return hook
 
     def _on_activation(self, module: nn.Module, inputs: tuple[Any, ...], output: object) -> None:
-        if _is_batch(output) and self.sites and not self.sites[-1].nonlinearity:
+        if _is_batch(output) and self._waits():
             self.sites[-1].nonlinearity = type(module).__name__
             self._read(self.sites[-1], output.detach())
             if self._signs and inputs and _is_batch(inputs[0]) and not getattr(module, "inplace", False):
                 self.sites[-1].two_signed = _two_signed(inputs[0].detach())
+
+    def _waits(self) -> bool:
+        """Whether the nonlinearity of the last site is still unknown."""
+        return bool(self.sites) and not self._is_between and not self.sites[-1].nonlinearity
 
     def _read(self, site: _Site, activations: Tensor) -> None:
         site.numbers = _numbers(activations, site.nonlinearity)
@@ -215,7 +239,7 @@ class Probe:
         reader = LayerReader(self._model, samples=histograms)
         with torch.no_grad(), undisturbed(self._model, batch_statistics=True), reader.listening():
             logits = self._forward(self._model, self._images)
-        at_rest = motion or WeightMotion.at_rest(layer_weights(self._model))
+        at_rest = motion or WeightMotion.at_rest(watched_weights(self._model))
         return pack(step, lr, self._cross_entropy(logits), logits, reader.sites, at_rest)
 
     def loss(self, *, batch_statistics: bool) -> Tensor:
@@ -280,7 +304,7 @@ class StepMeter:
     @torch.no_grad()
     def before(self) -> None:
         """Remember the weights and measure their gradients, just before the step."""
-        self._weights = layer_weights(self._model)
+        self._weights = watched_weights(self._model)
         self._before = [weight.detach().clone() for weight in self._weights.values()]
         self.measure_gradients()
 

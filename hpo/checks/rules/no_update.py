@@ -29,6 +29,14 @@ def no_update(seen: Observations, limits: Thresholds) -> list[Finding]:
     ]
 
 
+def unchanged_weights(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Report, at the end of a loop that hpo did not configure, that no weight has changed."""
+    if not seen.is_unchanged or seen.steps < _MIN_STEPS:
+        return []
+    message = f"no weight has changed in {counted(seen.steps, 'step')}"
+    return [warn("no_update", 0.0, 0.0, message, _STEP, step=seen.steps, cause="no_update", confidence=0.95)]
+
+
 def _standstill(seen: Observations) -> tuple[str, Remedy] | None:
     """Return what keeps the weights from changing, and the remedy."""
     if seen.optimizer_steps == 0:

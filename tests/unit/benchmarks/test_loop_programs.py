@@ -8,7 +8,7 @@ import pytest
 import torch
 from loop_programs.every import programs
 from loop_programs.mistakes import MISTAKES
-from loop_programs.program import PROGRAMS
+from loop_programs.program import HALVES, PROGRAMS
 from loop_programs.runs import Outcome, omitted
 from loop_programs.tables import misses, summary
 from loop_programs.watch import Watch
@@ -26,6 +26,13 @@ def test_every_cause_is_one_that_a_verdict_can_have() -> None:
     assert {cause for mistake in MISTAKES.values() for cause in mistake.causes} <= set(CAUSES)
     faults = [program.fault for program in programs() if program.fault]
     assert {cause for fault in faults for cause in fault.causes} <= set(CAUSES)
+
+
+def test_there_are_enough_programs_in_both_halves() -> None:
+    for half in HALVES:
+        chosen = programs(half)
+        assert sum(each.fault is None for each in chosen) >= 40
+        assert sum(each.fault is not None for each in chosen) >= 60
 
 
 @pytest.mark.parametrize("name", ["manual_polynomial", "survival"])
@@ -58,8 +65,8 @@ class Raising:
 
     findings = ()
 
-    def __init__(self, model: Any, optimizer: Any, *, classes: int | None = None) -> None:
-        self.classes = classes
+    def __init__(self, model: Any, optimizer: Any, **arguments: Any) -> None:
+        self.arguments = arguments
 
     def __getattr__(self, name: str) -> Any:
         if name == "step":
@@ -67,13 +74,13 @@ class Raising:
         return lambda *values, **more: None
 
 
-def test_watch_gives_known_arguments_and_remembers_errors() -> None:
-    watch = Watch({"lr": 1.0}, "", Raising)
+def test_watch_omits_arguments_and_remembers_errors() -> None:
+    watch = Watch({"lr": 1.0, "scale": 2.0}, "", Raising, omit=["task"])
     sitter = watch(None, None, classes=3, task="classification")
     sitter.step(1.0)
     sitter.after()
     assert watch.lr == 1.0
-    assert watch.record.babysitter.classes == 3
+    assert watch.record.babysitter.arguments == {"classes": 3, "configuration": {"lr": 1.0}}
     assert watch.record.raised == ["step: RuntimeError: broken"]
     assert watch.record.ended
 

@@ -258,5 +258,22 @@ def test_is_readable_only_dense_tensors() -> None:
 def test_class_labels_integers_by_example() -> None:
     whole = torch.arange(3)
     assert class_labels(whole[:, None]) is not None and class_labels(whole) is not None
-    for other in (whole.float(), whole > 1, whole[None], whole.reshape(3, 1, 1), None, [0, 1], (whole,)):
+    for other in (
+        whole.float(),
+        whole > 1,
+        whole[None],
+        whole.reshape(3, 1, 1),
+        None,
+        [0, 1],
+        (whole.float(), whole),
+    ):
         assert class_labels(other) is None
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_scripted_model_is_watched_by_its_steps() -> None:
+    model = torch.jit.script(nn.Linear(8, 3))
+    sitter = Babysitter(model, sgd(model), classes=3)
+    sitter.before(X, torch.arange(40) % 3)
+    sitter.step(1.0)
+    assert sitter.seen.preflight is not None and failures(sitter) == []

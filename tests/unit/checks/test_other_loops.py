@@ -245,3 +245,95 @@ def _loss(name: str, outputs: Tensor) -> tuple[Tensor, Tensor | None]:
     weight = torch.linspace(0.5, 2, rows.shape[1]) if name == "weighted" else None
     reduction = "sum" if name == "sum" else "mean"
     return F.cross_entropy(rows, classes, weight=weight, reduction=reduction), None
+
+
+def _watched(model: nn.Module, loss: str, *, update: bool = True) -> Babysitter:
+    """Train on random targets by a loss with this mistake."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    sitter = hpo.Babysitter(model, optimizer)
+    for _ in range(25):
+        outputs = model(torch.randn(32, 16))
+        value, labels = _mistaken(loss, outputs)
+        optimizer.zero_grad()
+        if update:
+            value.backward()
+        optimizer.step()
+        sitter.step(value, labels)
+    sitter.after()
+    return sitter
+
+
+def _mistaken(name: str, outputs: Tensor) -> tuple[Tensor, Tensor]:
+    if name == "broadcast":
+        numbers = torch.randn(32)
+        return (outputs - numbers).square().mean(), numbers  # (32, 1) against (32,)
+    classes = torch.randint(outputs.shape[1], (32,))
+    return F.cross_entropy(outputs, classes), classes
+
+
+@pytest.mark.parametrize(
+    ("model", "loss", "cause"),
+    [
+        (nn.Linear(16, 1), "broadcast", "wrong_loss"),
+        (nn.Sequential(nn.Linear(16, 4), nn.Softmax(1)), "softmax twice", "softmax_twice"),
+    ],
+)
+def test_a_loss_that_gets_something_else_is_named(model: nn.Module, loss: str, cause: str) -> None:
+    torch.manual_seed(0)
+    assert _watched(model, loss).verdict().cause == cause
+
+
+def test_a_sigmoid_in_the_model_and_in_the_loss_is_named() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(16, 1), nn.Sigmoid())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    sitter = hpo.Babysitter(model, optimizer)
+    for _ in range(25):
+        flags = torch.randint(2, (32, 1)).float()
+        value = F.binary_cross_entropy_with_logits(model(torch.randn(32, 16)), flags)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        sitter.step(value, flags)
+    assert sitter.verdict().cause == "softmax_twice"
+
+
+def test_backward_that_is_never_called_is_named() -> None:
+    torch.manual_seed(0)
+    assert _watched(nn.Linear(16, 4), "none", update=False).verdict().cause == "no_update"
+
+
+class Heads(nn.Module):
+    """Two heads on one body, of which the second may be detached from it."""
+
+    def __init__(self, *, detach: bool = False) -> None:
+        super().__init__()
+        self.body, self.first, self.second = nn.Linear(16, 8), nn.Linear(16, 4), nn.Linear(8, 4)
+        self.detach = detach
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, 16) to two times (n, 4)."""
+        hidden = self.body(x).relu()
+        return self.first(x), self.second(hidden.detach() if self.detach else hidden)
+
+
+@pytest.mark.parametrize("detach", [False, True])
+def test_an_auxiliary_head_is_sound_and_a_detached_body_is_not(detach: bool) -> None:
+    torch.manual_seed(0)
+    model = Heads(detach=detach)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
+    sitter = hpo.Babysitter(model, optimizer, classes=4)
+    inputs = torch.randn(64, 16)
+    sitter.before(inputs, inputs[:, :4].argmax(1))
+    for _ in range(80):
+        inputs = torch.randn(32, 16)
+        labels = inputs[:, :4].argmax(1)
+        loss = sum((F.cross_entropy(each, labels) for each in model(inputs)), torch.zeros(()))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        sitter.step(loss, labels)
+    sitter.after()
+    assert is_blamed(sitter) == detach
+    if detach:
+        assert sitter.verdict().cause == "detached" and "body.weight" in sitter.verdict().text

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hpo.checks.measure.example_facts import image_facts, label_facts
 from hpo.checks.measure.examples import Examples, plain_forward
-from hpo.checks.measure.preflight import examine, image_facts, label_facts
+from hpo.checks.measure.preflight import examine
 from hpo.checks.observations import Preflight
 from hpo.models.convnet import convnet
 from hpo.models.options import NetworkOptions

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from hpo.checks.measure.examples import plain_forward
 from hpo.checks.measure.probes import (
     ACTIVATIONS,
+    LAYERS_OF_DEEP,
     LayerReader,
     Probe,
     StepMeter,
@@ -383,3 +384,20 @@ def test_probes_a_look_without_a_step_knows_no_update_and_no_gradient() -> None:
     assert all(math.isnan(layer.update_ratio) and math.isnan(layer.gradient_norm) for layer in shot.layers)
     norms = [float(np.linalg.norm(weight.detach())) for weight in layer_weights(model).values()]
     assert [layer.weight_norm for layer in shot.layers] == pytest.approx(norms, rel=1e-5)
+
+
+def test_layers_of_a_deep_network_are_read_evenly_and_apart() -> None:
+    """Of 600 layers 64 are read; what comes after another layer is not taken for theirs."""
+    layers: list[nn.Module] = []
+    for place in range(600):
+        layers += [nn.Linear(3, 3), nn.ReLU() if place % 2 else nn.Tanh()]
+    model = nn.Sequential(*layers, nn.Linear(3, CLASSES))
+    images, labels = torch.randn(4, 3), torch.arange(4) % CLASSES
+    meter = StepMeter(model)
+    meter.before()
+    shot = Probe(model, plain_forward, images, labels).snapshot(0, 0.1, meter.after()).read()
+    names = [layer.name for layer in shot.layers]
+    assert len(names) == len(set(names)) == LAYERS_OF_DEEP and (names[0], names[-1]) == ("0", "1200")
+    for layer in shot.hidden:
+        assert layer.nonlinearity == ("ReLU" if int(layer.name) // 2 % 2 else "Tanh")
+        assert layer.update_ratio == 0 and layer.weight_norm > 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from hpo.checks.measure.preflight import image_facts
+from hpo.checks.measure.example_facts import image_facts
 from hpo.checks.rules.few_shades import few_shades
 from tests.helpers.observed import LIMITS, images, one, preflight, seen
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hpo.checks.measure.preflight import image_facts
+from hpo.checks.measure.example_facts import image_facts
 from hpo.checks.observations import Observations
 from hpo.checks.rules.image_structure import image_structure
 from tests.helpers.observed import LIMITS, images, one, preflight, seen

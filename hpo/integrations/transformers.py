@@ -1,0 +1,189 @@
+"""A callback of Hugging Face's ``Trainer`` (the extra ``hpo-babysitter[transformers]``).
+
+``Trainer(..., callbacks=[BabysitterCallback()])``.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any, Unpack
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from hpo.checks.babysitter import Babysitter
+from hpo.checks.guard import Guard, Hook
+from hpo.checks.verdict import Verdict
+from hpo.errors import UserError
+from hpo.integrations.feed import Feed, Options, check_options
+from hpo.records import Finding
+
+_LABELS = ("labels", "label")
+
+
+class BabysitterCallback(TrainerCallback):
+    """Watches a training of ``transformers.Trainer``, and writes the verdict to standard error at its end.
+
+    Losses and labels are those of the model's own forward passes; where the trainer computes the loss
+    outside of the model, they are what it logs. With ``stop`` a hopeless training ends early. Other options
+    are those of ``hpo.Babysitter``; raises ``UserError`` for an impossible one.
+    """
+
+    def __init__(self, *, stop: bool = False, **options: Unpack[Options]) -> None:
+        check_options(options)
+        self._stop = stop
+        self._options = options
+        self._feed: Feed | None = None
+        self._losses: list[Tensor] = []
+        self._are_shares = False
+        """Whether the losses of the batches of a step are its loss in sum, not in the mean."""
+        self._has_losses = False
+        self._is_validating = False
+        self._handles: list[RemovableHandle] = []
+
+    @property
+    def babysitter(self) -> Babysitter:
+        """The babysitter with everything it has seen. Raises ``UserError`` before training."""
+        if self._feed is None:
+            raise UserError("BabysitterCallback: no training has begun yet. Call trainer.train first.")
+        return self._feed.babysitter
+
+    def verdict(self) -> Verdict:
+        """Return the verdict on what was seen so far. Raises ``UserError`` before training."""
+        return self.babysitter.verdict()
+
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: nn.Module | None = None,
+        optimizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Begin to watch."""
+        if model is None:
+            return
+        self._close()
+        guard = Guard(self._note)
+        epochs = max(1, math.ceil(state.num_train_epochs))
+        steps = math.ceil(state.max_steps / epochs) if state.max_steps > 0 else None
+        # Before the feed's own hooks: it must know the labels of the pass.
+        for hook, register in (
+            (self._on_inputs, model.register_forward_pre_hook),
+            (self._on_outputs, model.register_forward_hook),
+        ):
+            self._handles.append(register(Hook(guard, "reading of losses", hook), with_kwargs=True))
+        self._feed = Feed(model, _optimizer(optimizer), epochs=epochs, steps_per_epoch=steps, **self._options)
+        self._losses, self._has_losses, self._is_validating = [], False, False
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Report the loss of the step."""
+        losses, self._losses = self._losses, []
+        if self._feed is None or not losses:
+            return
+        together = torch.stack([each.to(losses[0].device) for each in losses])
+        self._report(together.sum() if self._are_shares else together.mean(), control)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Take the logged loss if the model itself has none."""
+        if self._feed is not None and not self._has_losses and logs and "loss" in logs:
+            self._feed.batch(None)
+            self._report(torch.tensor(float(logs["loss"])), control)
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """End an evaluation."""
+        self._is_validating = False
+        if self._feed is not None and metrics and "eval_loss" in metrics:
+            self._feed.validation(loss=float(metrics["eval_loss"]))
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """End the epoch before, now that it has been evaluated."""
+        if self._feed is not None:
+            self._feed.end_epoch()
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Write the verdict."""
+        if self._feed is not None:
+            text = f"hpo: {self._feed.finish()}\n"
+            self._close()
+            if state.is_world_process_zero:
+                sys.stderr.write(text)
+
+    def _report(self, loss: Tensor, control: TrainerControl) -> None:
+        feed = self._feed
+        if feed is None:
+            return
+        feed.loss(loss)
+        feed.end_batch()
+        if self._stop and feed.fatal is not None:
+            control.should_training_stop = True
+
+    def _on_inputs(self, model: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        """Tell the labels; a pass without any is not the trainer's."""
+        name = next((each for each in _LABELS if named.get(each) is not None), None)
+        if self._feed is None or name is None:
+            return
+        batch = {"labels": named[name]}
+        if torch.is_grad_enabled():
+            # Losses of tokens are divided by the number of tokens of the whole step, others by their own.
+            self._are_shares = named.get("num_items_in_batch") is not None and named[name].dim() > 1
+            self._feed.batch(batch)
+            return
+        if not self._is_validating:
+            self._is_validating = True
+            self._feed.begin_validation()
+        self._feed.validation_batch(batch)
+
+    def _on_outputs(
+        self, model: nn.Module, given: tuple[Any, ...], named: dict[str, Any], output: Any
+    ) -> None:
+        """Take the loss that the model has computed."""
+        loss = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
+        if loss is None and isinstance(output, tuple) and output:
+            loss = output[0]
+        if torch.is_grad_enabled() and isinstance(loss, Tensor) and loss.numel() == 1:
+            self._losses.append(loss.detach().float().reshape(()))
+            self._has_losses = True
+
+    def _note(self, finding: Finding) -> None:
+        if self._feed is not None:
+            self._feed.babysitter.findings.append(finding)
+
+    def _close(self) -> None:
+        for each in self._handles:
+            each.remove()
+        self._handles = []
+        if self._feed is not None:
+            self._feed.close()
+
+
+def _optimizer(given: Any) -> Optimizer | None:
+    """Return the optimizer inside of Accelerate's; None for one that steps elsewhere, as DeepSpeed's."""
+    inner = getattr(given, "optimizer", given)
+    return inner if isinstance(inner, Optimizer) else None
