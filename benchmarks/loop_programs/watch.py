@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 CAUGHT = (Exception, SystemExit)
+CONFIGURED = ("lr", "momentum", "weight_decay", "dropout", "gradient_clip")
+"""Settings of programs that are fields of hpo's configuration."""
 
 
 class Sitter:
@@ -88,8 +89,6 @@ class Watch:
         make = self._babysitter
         if make is None:
             return Sitter(None, self.record)
-        known = inspect.signature(make).parameters
-        given = {name: value for name, value in arguments.items() if name in known and name not in self._omit}
-        if known["classes"].default is inspect.Parameter.empty:
-            given.setdefault("classes", 2)
+        arguments["configuration"] = {n: value for n, value in self._settings.items() if n in CONFIGURED}
+        given = {name: value for name, value in arguments.items() if name not in self._omit}
         return Sitter(lambda: make(model, optimizer, **given), self.record)

@@ -43,7 +43,7 @@ def test_it_reports_what_decides(url: str, capsys: Capture) -> None:
     trains, value = found["answers"]
     assert (trains["question"], trains["trials"]) == ("trains", 29)
     known = known_trials(29)
-    good = sum(trial.state == "complete" and (trial.value or 0) > 0.11697 for trial in known)
+    good = sum(trial.state == "complete" and (trial.value or 0) > 0.1174 for trial in known)
     assert trains["good"] == good
     assert trains["sure"] == ["lr"] and trains["effects"][0]["name"] == "lr"
     assert trains["statements"][0].startswith("lr explains ")

@@ -355,7 +355,12 @@ def auxiliary_heads(watch: Watch) -> float:
     return val
 
 
-@loop("super-resolution", target=0.65, lr=3e-3, faults=[fault("wrong_target"), fault("scaled_to_nothing")])
+@loop(
+    "super-resolution",
+    target=0.65,
+    lr=3e-3,
+    faults=[fault("wrong_target"), fault("scaled_to_nothing"), fault("not_a_scalar", raises=True)],
+)
 def super_resolution(watch: Watch) -> float:
     """Sub-pixel convolution (pytorch/examples)."""
     fine, _ = drawn.digits(800, noise=0.02)
@@ -373,7 +378,7 @@ def super_resolution(watch: Watch) -> float:
         nn.PixelShuffle(2),
     )
     optimizer = torch.optim.Adam(model.parameters(), lr=watch.lr)
-    criterion = nn.MSELoss()
+    criterion = nn.MSELoss(reduction="none" if watch.fault == "not_a_scalar" else "mean")
     sitter = watch(model, optimizer, task="regression", epochs=7, steps_per_epoch=25, loss_function=criterion)
     sitter.before(coarse[:64], fine[:64])
     for _ in range(7):
@@ -381,7 +386,7 @@ def super_resolution(watch: Watch) -> float:
         for rows in batches(800, 32):
             optimizer.zero_grad()
             loss = criterion(model(coarse[rows]), fine[rows])
-            total += loss.item()
+            total += loss.mean().item()
             loss.backward()
             optimizer.step()
             sitter.step(loss)

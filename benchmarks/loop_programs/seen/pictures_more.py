@@ -38,7 +38,11 @@ class Points(nn.Module):
     "key points",
     target=0.9,
     lr=3e-3,
-    faults=[fault("zero_init"), fault("softmax_over_batch", "ignores_input")],
+    faults=[
+        fault("zero_init"),
+        fault("softmax_over_batch", "ignores_input"),
+        fault("graph_kept", harmless="the sum of losses keeps all graphs"),
+    ],
 )
 def keypoints(watch: Watch) -> float:
     """The center of a blob by a soft argmax."""
@@ -61,10 +65,10 @@ def keypoints(watch: Watch) -> float:
             loss.backward()
             optimizer.step()
             sitter.step(loss)
-            total += loss.item() / 25
+            total += (loss if watch.fault == "graph_kept" else loss.item()) / 25
         with torch.no_grad():
             found = model(pictures[800:])
-        sitter.epoch(train_loss=total, val_loss=F.mse_loss(found, centers[800:]).item())
+        sitter.epoch(train_loss=float(total), val_loss=F.mse_loss(found, centers[800:]).item())
     sitter.after()
     return explained(found, centers[800:])
 

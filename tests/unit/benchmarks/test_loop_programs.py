@@ -65,8 +65,8 @@ class Raising:
 
     findings = ()
 
-    def __init__(self, model: Any, optimizer: Any, *, classes: int | None = None) -> None:
-        self.classes = classes
+    def __init__(self, model: Any, optimizer: Any, **arguments: Any) -> None:
+        self.arguments = arguments
 
     def __getattr__(self, name: str) -> Any:
         if name == "step":
@@ -74,13 +74,13 @@ class Raising:
         return lambda *values, **more: None
 
 
-def test_watch_gives_known_arguments_and_remembers_errors() -> None:
-    watch = Watch({"lr": 1.0}, "", Raising)
+def test_watch_omits_arguments_and_remembers_errors() -> None:
+    watch = Watch({"lr": 1.0, "scale": 2.0}, "", Raising, omit=["task"])
     sitter = watch(None, None, classes=3, task="classification")
     sitter.step(1.0)
     sitter.after()
     assert watch.lr == 1.0
-    assert watch.record.babysitter.classes == 3
+    assert watch.record.babysitter.arguments == {"classes": 3, "configuration": {"lr": 1.0}}
     assert watch.record.raised == ["step: RuntimeError: broken"]
     assert watch.record.ended
 
