@@ -165,7 +165,7 @@ class Babysitter:
         measure = lambda: self._examine(train, val, penalty)  # noqa: E731
         self._guard.run("measurements before training", measure, None, _PASS_FORWARD)
         if self.seen.preflight is not None:
-            self._watch_layers_on(train)
+            self._guard.run("choice of the probe batch", lambda: self._watch_layers_on(train), None)
             self._add(self._judge.before(self.seen))
         return self.findings[start:]
 
@@ -292,6 +292,7 @@ class Babysitter:
             nothing: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
             left_out = self._guard.run(_LEFT_OUT, self._left_out.read, nothing)
             self.seen.untrained, self.seen.still_frozen = left_out
+            self.seen.unreached = self._guard.run(_LEFT_OUT, self._left_out.unreached, ())
             self.seen.is_unchanged = self._guard.run(_LEFT_OUT, self._left_out.is_unchanged, False)
         self.seen.ended = True
         return self._add(self._judge.after(self.seen))

@@ -100,7 +100,9 @@ def facts(seen: Observations) -> frozenset[Fact]:
     loss = loss_kind(seen)
     known[Fact.OWN_LOOP] = not known[Fact.CONFIGURATION]
     known[Fact.CLASSIFICATION] = classes
-    known[Fact.CROSS_ENTROPY] = classes and loss in ("", *_EXCLUSIVE)
+    alone = known[Fact.CONFIGURATION] or loss not in _EXCLUSIVE or not _reports(seen)
+    alone = alone or _is_confirmed(seen)  # it may be one of several terms
+    known[Fact.CROSS_ENTROPY] = classes and loss in ("", *_EXCLUSIVE) and alone
     known[Fact.LOGITS] = not _has_log_probabilities(seen)
     return frozenset(fact for fact, holds in known.items() if holds)
 
@@ -149,12 +151,17 @@ def _is_confirmed(seen: Observations) -> bool:
 
     A policy's gradient has the same direction, but not the same loss.
     """
-    known = [audit for audit in seen.audits if audit.kind in _EXCLUSIVE]
+    known = [audit for audit in seen.audits if audit.kind in _EXCLUSIVE and math.isfinite(audit.loss)]
     return any(
         abs(audit.loss - factor * audit.implied_loss) <= _AGREES * abs(factor * audit.implied_loss)
         for audit in known
         for factor in (1, audit.examples)
     )
+
+
+def _reports(seen: Observations) -> bool:
+    """Whether the losses of audited steps are known."""
+    return any(math.isfinite(audit.loss) for audit in seen.audits)
 
 
 def _follows_labels(seen: Observations) -> bool:

@@ -376,6 +376,8 @@ class Observations:
     """Parameters outside of the optimizer that got a gradient and never changed."""
     still_frozen: tuple[str, ...] = ()
     """Parameters that were frozen from the start to the end, though the optimizer has them."""
+    unreached: tuple[str, ...] = ()
+    """Parameters of the optimizer that got no gradient in the first steps and never changed."""
     is_unchanged: bool = False
     """Whether, at the end, no parameter of the optimizer had changed."""
     ended: bool = False

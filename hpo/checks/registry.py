@@ -105,7 +105,7 @@ NEEDS: Mapping[Check, frozenset[Fact]] = {
     loss_function: _BEFORE | _LOSS | {Fact.LOSS_FUNCTION, Fact.LOGITS},
     output_layer: _BEFORE | _LOSS | {Fact.LOGITS},
     trained_parameters: _BEFORE | {Fact.OPTIMIZER, Fact.CONFIGURATION},
-    gradient_reaches: _BEFORE | _LOSS,
+    gradient_reaches: _BEFORE | _LOSS | {Fact.CONFIGURATION},
     symmetric_units: _BEFORE | {Fact.SUPERVISED},
     activation_scale: _BEFORE | {Fact.SUPERVISED},
     hidden_softmax: _BEFORE | _CLASSES,

@@ -53,7 +53,7 @@ def submit_study(store: ResultsStore, spec: StudySpec, priority: int | None = No
     return SubmittedStudy(
         study_id=study_id,
         dataset=dataset.name,
-        origin=f"{dataset.origin}; {why}" if why else dataset.origin,
+        origin=f"{dataset.description}; {why}" if why else dataset.description,
         reclaimed=len(reclaimed),
         progress=progress,
         priority=_priority(store, study_id),

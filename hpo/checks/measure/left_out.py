@@ -27,16 +27,23 @@ class LeftOut:
         self._outside = {
             name: each for name, each in named.items() if each.requires_grad and id(each) not in held
         }
+        self._names = {id(each): name for name, each in named.items()}
+        self._reached_any = False
         self._held_ones = [each for each in named.values() if each.requires_grad and id(each) in held]
         self._held_norms = [_norm(each) for each in self._held_ones]
         self._norms = {name: _norm(each) for name, each in (self._frozen | self._outside).items()}
         self._with_gradient: set[str] = set()
-        self._looks = _LOOKS if self._outside and optimizers else 0
+        self._unreached = {id(each) for each in self._held_ones}
+        self._looks = _LOOKS if optimizers else 0
 
     def look(self) -> None:
         """Remember which of them got a gradient; called before and after each step."""
         if self._looks > 0:
             self._looks -= 1
+            reached = {id(each) for each in self._held_ones if each.grad is not None}
+            if reached:  # otherwise they were cleared already
+                self._unreached -= reached
+                self._reached_any = True
             self._with_gradient |= {name for name, each in self._outside.items() if each.grad is not None}
 
     def read(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -50,6 +57,17 @@ class LeftOut:
                 if name in still and name in self._with_gradient and id(each) not in held
             ),
             tuple(name for name, each in self._frozen.items() if name in still and not each.requires_grad),
+        )
+
+    def unreached(self) -> tuple[str, ...]:
+        """Return parameters of the optimizers that got no gradient in the first steps and never changed."""
+        if not self._reached_any:
+            return ()
+        pairs = zip(self._held_ones, self._held_norms, strict=True)
+        return tuple(
+            self._names[id(each)]
+            for each, norm in pairs
+            if id(each) in self._unreached and torch.equal(_norm(each), norm)
         )
 
     def is_unchanged(self) -> bool:

@@ -13,6 +13,8 @@ from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Remedy
 from hpo.text import counted
 
+_FAR = 4.0
+"""Standard deviations below the share of the most frequent class."""
 _CLEARLY, _HARDLY = 0.2, 0.05
 """Shares of what is possible above guessing where the number of validation images is unknown."""
 
@@ -27,6 +29,8 @@ def learned(seen: Observations, limits: Thresholds) -> list[Finding]:
     if chance is None:
         return _of_unknown_count(seen, best.val_accuracy)
     standing = chance.standing(best.val_accuracy, limits.chance_sigmas)
+    if standing == "at_chance" and _names_rare_classes(seen, chance, best):
+        return []
     if standing == "at_chance":
         return [_at_chance(seen, limits, chance, best.val_accuracy, epochs[-1])]
     if standing == "unclear":
@@ -35,6 +39,16 @@ def learned(seen: Observations, limits: Thresholds) -> list[Finding]:
     return [
         passed("learned", best.val_accuracy, chance.limit(limits.chance_sigmas), message, step=seen.steps)
     ]
+
+
+def _names_rare_classes(seen: Observations, chance: Chance, best: EpochFacts) -> bool:
+    """Whether it does not only name the most frequent class: then accuracy does not tell what it learned.
+
+    Known only from its accuracy: far below the share of that class.
+    """
+    spread = math.sqrt(chance.accuracy * (1 - chance.accuracy) / chance.images)
+    is_far_below = best.val_accuracy < chance.accuracy - _FAR * max(spread, 1 / chance.images)
+    return not best.val_predicted_counts and not _is_even(seen, chance) and is_far_below
 
 
 def _of_unknown_count(seen: Observations, best: float) -> list[Finding]:

@@ -45,6 +45,10 @@ def untrained_parameters(seen: Observations, limits: Thresholds) -> list[Finding
         message = f"{_listed(seen.untrained)} got gradients but never changed: the optimizer lacks them"
         remedy = fix("give_all_parameters", "create the optimizer from all parameters that should be trained")
         return [_warn("untrained_parameters", len(seen.untrained), message, remedy)]
+    if seen.unreached:
+        message = f"no gradient ever reached {_listed(seen.unreached)}"
+        remedy = fix("reattach", "look for detach(), .data, no_grad() or an unused branch in forward")
+        return [_warn("untrained_parameters", len(seen.unreached), message, remedy, cause="detached")]
     if seen.still_frozen and is_poor(seen):
         message = f"requires_grad is off for {_listed(seen.still_frozen)}, which the optimizer has"
         remedy = fix("unfreeze", "set requires_grad_(True)")

@@ -301,3 +301,39 @@ def test_a_sigmoid_in_the_model_and_in_the_loss_is_named() -> None:
 def test_backward_that_is_never_called_is_named() -> None:
     torch.manual_seed(0)
     assert _watched(nn.Linear(16, 4), "none", update=False).verdict().cause == "no_update"
+
+
+class Heads(nn.Module):
+    """Two heads on one body, of which the second may be detached from it."""
+
+    def __init__(self, *, detach: bool = False) -> None:
+        super().__init__()
+        self.body, self.first, self.second = nn.Linear(16, 8), nn.Linear(16, 4), nn.Linear(8, 4)
+        self.detach = detach
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, 16) to two times (n, 4)."""
+        hidden = self.body(x).relu()
+        return self.first(x), self.second(hidden.detach() if self.detach else hidden)
+
+
+@pytest.mark.parametrize("detach", [False, True])
+def test_an_auxiliary_head_is_sound_and_a_detached_body_is_not(detach: bool) -> None:
+    torch.manual_seed(0)
+    model = Heads(detach=detach)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
+    sitter = hpo.Babysitter(model, optimizer, classes=4)
+    inputs = torch.randn(64, 16)
+    sitter.before(inputs, inputs[:, :4].argmax(1))
+    for _ in range(80):
+        inputs = torch.randn(32, 16)
+        labels = inputs[:, :4].argmax(1)
+        loss = sum((F.cross_entropy(each, labels) for each in model(inputs)), torch.zeros(()))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        sitter.step(loss, labels)
+    sitter.after()
+    assert is_blamed(sitter) == detach
+    if detach:
+        assert sitter.verdict().cause == "detached" and "body.weight" in sitter.verdict().text

@@ -49,6 +49,7 @@ def _seen() -> Observations:
         val_images=100,
         untrained=("c",),
         still_frozen=("d",),
+        unreached=("e",),
         is_unchanged=True,
     )
 

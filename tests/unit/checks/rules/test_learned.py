@@ -77,3 +77,9 @@ def test_learned_names_the_predicted_class_where_names_are_known() -> None:
     always = counted(0.1, *(100,) * 10, predicted=(0,) * 9 + (1000,))
     named = replace(always, setup=replace(always.setup, class_names=tuple("abcdefghij")))
     assert "it predicts class j for every image" in one(learned(named, LIMITS), "warn").message
+
+
+def test_learned_below_the_most_frequent_class_names_others_too() -> None:
+    """95 % are of one class; 0.87 with some of the others found is not guessing."""
+    facts = seen(setup=setup(classes=2, val_class_counts=(950, 50)), curve=epochs([0.87]))
+    assert learned(facts, LIMITS) == []
