@@ -10,6 +10,8 @@ from hpo.checks.causes import CAUSES, HEALTHY, NOT_ENOUGH, NOTHING_SEEN, OUTCOME
 from hpo.checks.evidence import Coverage
 from hpo.records import Finding, Severity
 
+NOT_CHECKED = "not checked"
+"""The text of the verdict with ``checks: off``."""
 _WEIGHT: dict[Severity, float] = {"pass": 0.0, "note": 0.7, "warn": 1.0, "fatal": 1.0}
 """Weight of a finding's confidence: a note alone never leads to a verdict, but it can name the cause."""
 _EXPLAINED = 0.4
@@ -36,12 +38,17 @@ class Verdict:
         return f"{self.text}\n  try: {self.remedy}" if self.remedy else self.text
 
 
-def verdict(findings: Sequence[Finding], coverage: Coverage | None = None) -> Verdict:
+def verdict(
+    findings: Sequence[Finding], coverage: Coverage | None = None, *, checked: bool = True
+) -> Verdict:
     """Return the likeliest cause that no other likely cause explains, or without warnings one of OUTCOMES.
 
-    Without ``coverage`` a training without warnings is healthy: hpo's own have all that checks need.
+    Without ``coverage`` a training without warnings is healthy: hpo's own have all that checks need. If it
+    was not ``checked``, the text says so; it still counts as one in which nothing wrong was found.
     """
     if not any(finding.severity in ("warn", "fatal") for finding in findings):
+        if not checked:
+            return Verdict(HEALTHY, NOT_CHECKED, confidence=0.0)
         return Verdict(HEALTHY, HEALTHY) if coverage is None else _outcome(coverage)
     scores = _explained(_scores(findings))
     order = list(CAUSES)

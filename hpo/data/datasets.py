@@ -18,9 +18,11 @@ from hpo.data.folder import FOLDER_HELP, folder_source
 from hpo.data.progress import progress_bar
 from hpo.errors import DataError
 from hpo.settings import Settings, settings
+from hpo.text import counted
 
 NAMES = ("cifar10", "folder", "synthetic")
 _SYNTHETIC_SEED = 0
+_SHOWN = 5  # classes named in one line
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,13 @@ class Dataset:
     fingerprint: str
     origin: str
     warnings: tuple[str, ...] = ()
+
+    @property
+    def description(self) -> str:
+        """The source, and the names of the classes: a wrong folder may have others than expected."""
+        more = f" and {len(self.classes) - _SHOWN:,} more" if len(self.classes) > _SHOWN else ""
+        names = ", ".join(self.classes[:_SHOWN]) + more
+        return f"{self.origin}; {counted(len(self.classes), 'class')}: {names}"
 
     @property
     def class_counts(self) -> list[int]:

@@ -15,10 +15,10 @@ import numpy as np
 
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, source_signature
 from hpo.data.images import DecodedImage, decode_images
-from hpo.data.layout import LayoutError, class_folders, find_layout
+from hpo.data.layout import LayoutError, class_folders, find_layout, shared_subfolders
 from hpo.data.progress import progress_bar
-from hpo.data.survey import ClassSurvey, Survey
-from hpo.data.walk import is_image, is_passed_over, left_out_sentence, walk_images
+from hpo.data.survey import ClassSurvey, SharedImages, Survey
+from hpo.data.walk import broken_link, is_image, is_passed_over, left_out_sentence, walk_images
 from hpo.errors import DataError
 from hpo.files import path_text
 from hpo.limits import available_cores
@@ -88,7 +88,8 @@ def list_images(root: Path) -> Listing:
     Raises ``LayoutError``, and ``OSError`` for what cannot be read.
     """
     if not root.exists():
-        raise LayoutError(f"there is no folder {root}", advise=True)
+        link = broken_link(root)
+        raise LayoutError(f"{root} {link}" if link else f"there is no folder {root}", advise=not link)
     if not root.is_dir():
         raise LayoutError(f"{root} is a file, not a folder of images", advise=True)
     layout = find_layout(root)
@@ -96,15 +97,17 @@ def list_images(root: Path) -> Listing:
     train_folders = class_folders(layout.train)
     train = _list_classes(train_folders, left_out)
     classes = tuple(train)
+    nested = tuple(shared_subfolders(layout.train, train_folders))
     if layout.test is None:
         kept, held_out = _hold_out(layout.train, train)
-        warnings = (*layout.warnings, *_loose(root, layout.train), *left_out_sentence(left_out))
+        loose = _loose(root, layout.train)
+        warnings = (*layout.warnings, *nested, *loose, *left_out_sentence(left_out))
         return Listing(classes, kept, held_out, True, warnings)
     test_folders = class_folders(layout.test)
     _check_same_classes(layout.train, train_folders.keys(), layout.test, test_folders.keys())
     test = _list_classes(test_folders, left_out)
     loose = _loose(root, layout.train, layout.test)
-    warnings = (*layout.warnings, *loose, *left_out_sentence(left_out))
+    warnings = (*layout.warnings, *nested, *loose, *left_out_sentence(left_out))
     return Listing(classes, _flat(train), _flat(test), False, warnings)
 
 
@@ -120,18 +123,28 @@ def _list_classes(folders: Mapping[str, Path], left_out: Counter[str]) -> dict[s
 
 
 def _loose(*folders: Path) -> Iterator[str]:
-    """Yield how many images are beside the class folders of each folder."""
+    """Yield how many images are beside the class folders of each folder, and which links lead nowhere."""
     for folder in dict.fromkeys(folders):
-        count = sum(is_image(path.name) and not is_passed_over(path.name) for path in folder.iterdir())
+        beside = sorted(path for path in folder.iterdir() if not is_passed_over(path.name))
+        for path in beside:
+            if link := broken_link(path):
+                yield f"{path_text(path)} is left out: it {link}"
+        count = sum(is_image(path.name) for path in beside)
         if count:
             yield f"images directly in {path_text(folder)}, without a class, are left out: {count:,}"
 
 
 def _scan(folder: Path, class_name: str, left_out: Counter[str]) -> Iterator[ImageFile]:
-    """Yield every image below a class folder."""
+    """Yield every image below a class folder; links that lead nowhere, too, which ``decode`` reports."""
     for entry in walk_images(folder, left_out):
-        status = entry.stat()
-        yield ImageFile(entry.path, class_name, status.st_size, status.st_mtime_ns)
+        try:
+            status = entry.stat()
+        except FileNotFoundError:
+            if not entry.is_symlink():
+                raise
+            yield ImageFile(entry.path, class_name, 0, 0)
+        else:
+            yield ImageFile(entry.path, class_name, status.st_size, status.st_mtime_ns)
 
 
 def _flat(found: dict[str, list[ImageFile]]) -> list[ImageFile]:
@@ -175,13 +188,19 @@ def _name_hash(file: ImageFile, root: Path) -> bytes:
 def _decode(root: Path, listing: Listing) -> Decoded:
     label = {name: i for i, name in enumerate(listing.classes)}
     survey = Survey()
+    shared = SharedImages()
     damaged: list[str] = []
-    test = _Part("test", listing.test, root, survey, damaged)
-    train = _Part("train", listing.train, root, survey, damaged, following=test)
+    test = _Part("test", listing.test, root, survey, shared, damaged)
+    train = _Part("train", listing.train, root, survey, shared, damaged, following=test)
     return Decoded(
         DecodedSplit(_labels(listing.train, label), train.chunks()),
         DecodedSplit(_labels(listing.test, label), test.chunks()),
-        lambda: (*train.classes.sentences("train"), *test.classes.sentences("test"), *survey.sentences()),
+        lambda: (
+            *train.classes.sentences("train"),
+            *test.classes.sentences("test"),
+            *shared.sentences(),
+            *survey.sentences(),
+        ),
     )
 
 
@@ -198,6 +217,7 @@ class _Part:
         files: list[ImageFile],
         root: Path,
         survey: Survey,
+        shared: SharedImages,
         damaged: list[str],
         following: _Part | None = None,
     ) -> None:
@@ -205,6 +225,7 @@ class _Part:
         self._files = files
         self._root = root
         self._survey = survey
+        self._shared = shared
         self._damaged = damaged
         self._following = following
         self.classes = ClassSurvey()
@@ -235,6 +256,7 @@ class _Part:
             return None
         self._survey.add(file.path, image.remarks)
         self.classes.add(file.class_name, image)
+        self._shared.add(file.path, file.class_name, image)
         return image
 
 

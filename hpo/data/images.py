@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from hpo.data.cache import SIDE, Bytes
 from hpo.data.levels import UnknownRangeError, stored, to_rgb
-from hpo.data.walk import formats
+from hpo.data.walk import broken_link, formats
 from hpo.text import counted
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # its errors come back as a reason, with the file
@@ -69,7 +69,7 @@ def decode_or_reason(path: Path) -> DecodedImage | str:
     except UnidentifiedImageError:
         return "not an image, or an unknown format"
     except OSError as error:
-        return error.strerror or str(error)
+        return broken_link(path) or error.strerror or str(error)
     except UnknownRangeError as error:
         return str(error)
     except Image.DecompressionBombError:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -17,16 +18,19 @@ from hpo.text import counted
 Kind: TypeAlias = Literal["train", "validation", "test"]
 Splits: TypeAlias = Mapping[Kind, Sequence[str]]
 _KINDS: dict[str, Kind] = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "eval", "evaluation"), "validation"),
-    **dict.fromkeys(("test", "testing"), "test"),
+    **dict.fromkeys(("train", "training", "trainval"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "eval", "evaluation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing", "holdout"), "test"),
 }
 _WORD = r"(?<![^\W\d_])(?:{})(?![^\W\d_])"  # no letter before or after it
 _SPLIT_WORD = re.compile(_WORD.format(f"({'|'.join(sorted(_KINDS))})(?:set)?"))
 _FILLERS = re.compile(_WORD.format("set|data|dataset|split|images|imgs") + r"|[\W\d_]+")
-_ALSO_CLASSES = ("train", "valid")
+_ALSO_CLASSES = ("train", "valid", "dev")
 """Words that also name things: trains beside cars, valid beside invalid tickets."""
+_CONTENTS = frozenset({"set", "data", "dataset", "images", "imgs", "image", "img", "photos", "pictures"})
+"""Names of folders that say nothing of the images in them, as in cat/images and dog/images."""
 _SHOWN = 5  # folders listed in one message
+_DEEPEST = 4  # single folders within each other; links may go on forever
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
@@ -78,6 +82,31 @@ def class_folders(folder: Path) -> dict[str, Path]:
         raise _single(folder, names[0])
     _refuse_splits(folder, names)
     return _by_class(folder, names)
+
+
+def shared_subfolders(folder: Path, classes: Mapping[str, Path]) -> Iterator[str]:
+    """Yield a warning if the class folders have no images of their own, and most have the same subfolders.
+
+    The subfolders may be the classes, and the class folders splits (or sites, or years) under other names.
+    """
+    if any(_has_images(each) for each in classes.values()):
+        return
+    counts = Counter(name for each in classes.values() for name in _folders(each))
+    shared = [name for name, n in counts.items() if n > len(classes) / 2 and name.lower() not in _CONTENTS]
+    if not shared:
+        return
+    in_split = bool(_splits([folder.name])["train"])
+    places = [folder / shared[0]] if in_split else [folder / shared[0], folder / "train" / shared[0]]
+    yield (
+        f"the class folders of {path_text(folder)} ({_some(list(classes))}) hold only folders, with the "
+        f"same names ({_some(sorted(shared))}). If those are the classes, put their images in "
+        f"{' or '.join(map(path_text, places))} and so on"
+    )
+
+
+def _has_images(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return any(is_image(entry.name) and not is_passed_over(entry.name) for entry in entries)
 
 
 def _folders(folder: Path) -> list[str]:
@@ -160,14 +189,21 @@ def _has_splits(splits: Splits) -> bool:
 
 
 def _single(folder: Path, name: str) -> LayoutError:
-    inside = _folders(folder / name)
-    if len(inside) < 2:
+    place = folder / name
+    inside = _folders(place)
+    for _ in range(_DEEPEST):
+        if len(inside) != 1 or _splits(inside)["train"] or _has_images(place):
+            break
+        place /= inside[0]
+        inside = _folders(place)
+    if len(inside) < 2 and not _splits(inside)["train"]:
         return LayoutError(
             f"{folder} has only one class ({name}); a classifier needs two or more", advise=True
         )
+    which = "those are the classes or the splits" if len(inside) > 1 else "it has the classes"
     return LayoutError(
-        f"{folder} has only one folder, {name}, with {_some(inside)} in it: if those are the classes or the "
-        f"splits, use data_root: {folder / name}"
+        f"{folder} has only one folder, {place.relative_to(folder)}, with {_some(inside)} in it: if {which}, "
+        f"use data_root: {place}"
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from hashlib import sha256
+from hashlib import blake2b, sha256
 
 from hpo.data.images import DecodedImage, Remark, RemarkKind
 from hpo.files import path_text
@@ -68,6 +69,36 @@ class ClassSurvey:
                 yield f"class {name}: all {count:,} {part} images are the same picture"
             elif count > 1 and self._constant[name] == count:
                 yield f"class {name}: each of its {count:,} {part} images is of a single color"
+
+
+@dataclass
+class SharedImages:
+    """Finds images that are in two classes: which of them is right cannot be learned."""
+
+    _first: dict[bytes, tuple[str, str]] = field(default_factory=dict)
+    """The class and the file of each picture, by a digest of its pixels."""
+    _found: dict[tuple[str, str], dict[bytes, str]] = field(default_factory=dict)
+    """For two classes, the pictures in both, each with its files."""
+
+    def add(self, path: str, class_name: str, image: DecodedImage) -> None:
+        """Compare an image with all earlier ones; those of a single color are left to ``ClassSurvey``."""
+        if _is_constant(image):
+            return
+        digest = blake2b(image.pixels.tobytes(), digest_size=16).digest()
+        first_class, first_path = self._first.setdefault(digest, (class_name, path))
+        if first_class != class_name:
+            pair = (min(first_class, class_name), max(first_class, class_name))
+            files = f"{path_text(first_path)} and {path_text(path)}"
+            self._found.setdefault(pair, {}).setdefault(digest, files)
+
+    def sentences(self) -> Iterator[str]:
+        """Yield a sentence for each two classes with the same images, most images first."""
+        counts = Counter({pair: len(found) for pair, found in sorted(self._found.items())})
+        for (one, other), count in counts.most_common(_SHOWN):
+            example = next(iter(self._found[one, other].values()))
+            yield f"{counted(count, 'image is', 'images are')} in both {one} and {other}, such as {example}"
+        if len(counts) > _SHOWN:
+            yield f"{counted(len(counts) - _SHOWN, 'other pair')} of classes share images, too"
 
 
 def _is_constant(image: DecodedImage) -> bool:

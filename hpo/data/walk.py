@@ -89,6 +89,16 @@ def _suffix(name: str) -> str:
     return os.path.splitext(name)[1].lower()  # noqa: PTH122 - five times as fast as Path
 
 
+def broken_link(path: Path | str) -> str:
+    """Return the target of a link if it does not exist, in words; an empty text for anything else."""
+    if not os.path.islink(path) or os.path.exists(path):  # noqa: PTH110, PTH114 - takes both types
+        return ""
+    target = os.readlink(path)  # noqa: PTH115
+    if os.path.lexists(os.path.join(os.path.dirname(path), target)):  # noqa: PTH118, PTH120 - another link
+        target = os.path.realpath(path)
+    return f"is a link to {path_text(target)}, which does not exist"
+
+
 def left_out_sentence(left_out: Counter[str]) -> Iterator[str]:
     """Yield how many files are not images, the most frequent extensions first, if there are any."""
     if not left_out:
@@ -124,6 +134,8 @@ def _paths(given: str, left_out: Counter[str]) -> list[Path]:
         return _images_below(path, left_out)
     if path.exists():
         return [path]
+    if link := broken_link(path):
+        raise DataError(f"{given} {link}")
     if not glob.has_magic(given):
         raise DataError(f"there is no file or folder {given}")
     matches = [Path(match) for match in sorted(glob.glob(given, recursive=True))]  # noqa: PTH207 - absolute ones too

@@ -12,13 +12,14 @@ from hpo.artifacts import store as kept
 from hpo.errors import UserError
 from hpo.queries.study import StudySummary, study_status
 from hpo.queue import control
+from hpo.queue.slots import NOT_STARTED
 from hpo.settings import settings
 from hpo.storage.engine import reading
 from hpo.storage.notify import notify_idle_workers
 from hpo.storage.optuna.storage import optuna_within
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_study
-from hpo.storage.tables import StudyRow, TrialRow
+from hpo.storage.tables import SlotRow, StudyRow, TrialRow
 from hpo.text import counted
 
 
@@ -69,15 +70,36 @@ def delete_study(store: ResultsStore, found: Deletable, *, force: bool) -> None:
 
     def work(connection: Connection) -> None:
         mine = (StudyRow.study_id == study_id) & (StudyRow.uid == found.uid)
-        if connection.scalar(select(func.count()).where(mine)) != 1:
-            return  # another process was faster
-        with optuna_within(connection) as optuna:
-            optuna.delete_study(study_id)
-        # On PostgreSQL, foreign keys have deleted them; Optuna's SQLite connections do not enforce those.
-        connection.execute(delete(TrialRow).where(TrialRow.study_id == study_id))
-        connection.execute(delete(StudyRow).where(mine))
-        notify_idle_workers(connection)
+        if connection.scalar(select(func.count()).where(mine)) == 1:  # else another process was faster
+            _delete_rows(connection, study_id)
 
     store.write(work)
     for folder in found.folders:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def withdraw_study(store: ResultsStore, study_id: int) -> None:
+    """Delete a study that was just created, unless a trial has started or was enqueued meanwhile."""
+
+    def work(connection: Connection) -> None:
+        document = connection.scalar(
+            select(StudyRow.spec).where(StudyRow.study_id == study_id).with_for_update()
+        )
+        if document is None:
+            return
+        slots = select(SlotRow.given, NOT_STARTED).where(SlotRow.study_id == study_id).with_for_update()
+        waiting = connection.execute(slots).all()
+        enqueued = sum(given is not None for given, _ in waiting) > len(document.get("first", ()))
+        if not enqueued and all(not_started for _, not_started in waiting):
+            _delete_rows(connection, study_id)
+
+    store.write(work)
+
+
+def _delete_rows(connection: Connection, study_id: int) -> None:
+    with optuna_within(connection) as optuna:
+        optuna.delete_study(study_id)
+    # On PostgreSQL, foreign keys have deleted them; Optuna's SQLite connections do not enforce those.
+    connection.execute(delete(TrialRow).where(TrialRow.study_id == study_id))
+    connection.execute(delete(StudyRow).where(StudyRow.study_id == study_id))
+    notify_idle_workers(connection)

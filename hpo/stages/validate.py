@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import Any, Protocol
 
@@ -37,6 +38,34 @@ def refuse_impossible(spec: StudySpec, dataset: TrainingLabels) -> None:
             _refuse_stage(spec, stage, dataset)
         except ConfigurationError as error:
             raise ConfigurationError(f"stage {stage.name}: {error}") from error
+
+
+def refuse_given(spec: StudySpec, given: Mapping[str, Any], class_counts: Sequence[int]) -> None:
+    """Raise ``ConfigurationError`` if a trial with the given values does not fit the training images."""
+    if not class_counts or given.keys().isdisjoint(("batch_size", "train_images", "val_fraction")):
+        return
+    fixed = spec.with_fixed(given)
+    images = _Counted.of(class_counts)
+    refuse_impossible(fixed, images)
+    total, batch = len(images.train_labels), given.get("batch_size", 0)
+    fewest_held_out = round(total * min(_extremes(fixed, {}, "val_fraction")))
+    most = max(
+        total - fewest_held_out if each is None else each for each in _extremes(fixed, {}, "train_images")
+    )
+    if batch > most:
+        raise ConfigurationError(f"batch_size {batch:,} is larger than the training set of {most:,} images")
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """Training labels of which only the counts are known."""
+
+    classes: tuple[str, ...]
+    train_labels: Labels
+
+    @classmethod
+    def of(cls, counts: Sequence[int]) -> _Counted:
+        return cls(tuple(map(str, range(len(counts)))), np.repeat(np.arange(len(counts)), counts))
 
 
 def _refuse_stage(spec: StudySpec, stage: StageSpec, dataset: TrainingLabels) -> None:

@@ -36,6 +36,9 @@ class RegisteredStudy:
     spec: StudySpec
     dataset: str
     fingerprint: str
+    classes: int
+    class_counts: tuple[int, ...]
+    """How many training images each class has; empty for studies of earlier versions."""
 
 
 def find_registered(engine: Engine, name: str) -> RegisteredStudy | None:
@@ -44,7 +47,10 @@ def find_registered(engine: Engine, name: str) -> RegisteredStudy | None:
     Raises ``UserError`` if it was submitted by a version of hpo with settings that this one does not know.
     """
     study = (
-        select(StudyRow.study_id, StudyRow.uid, StudyRow.spec, StudyRow.dataset, StudyRow.dataset_fingerprint)
+        select(
+            *(StudyRow.study_id, StudyRow.uid, StudyRow.spec, StudyRow.dataset),
+            *(StudyRow.dataset_fingerprint, StudyRow.classes, StudyRow.class_counts),
+        )
         .join(STUDIES, is_known_study())
         .where(StudyRow.name == name)
     )
@@ -62,7 +68,10 @@ def find_registered(engine: Engine, name: str) -> RegisteredStudy | None:
             f"study {name} was submitted by a different version of hpo and uses settings that this version "
             f"does not know: {'.'.join(map(str, wrong['loc']))}: {wrong['msg']}"
         ) from error
-    return RegisteredStudy(row.study_id, row.uid, spec, row.dataset, row.dataset_fingerprint)
+    counts = tuple(row.class_counts or ())
+    return RegisteredStudy(
+        row.study_id, row.uid, spec, row.dataset, row.dataset_fingerprint, row.classes, counts
+    )
 
 
 def results_engine(url: str) -> Engine:

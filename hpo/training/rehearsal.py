@@ -20,6 +20,7 @@ from hpo.config.study import StudySpec
 from hpo.data.preprocess import Preprocessor
 from hpo.errors import ConfigurationError, UserError
 from hpo.rng import Key
+from hpo.text import counted
 from hpo.training.data import ImageSet, TrialData, weights_hash
 from hpo.training.evaluate import evaluate
 from hpo.training.forward import logits_of
@@ -50,14 +51,30 @@ def models_of(spec: StudySpec) -> list[str]:
 def check_models(spec: StudySpec, classes: int, device: torch.device) -> None:
     """Build each network of the study, and rehearse a user's own.
 
-    Raises ``ConfigurationError`` for the first that cannot be trained.
+    Raises ``ConfigurationError`` with all that cannot be trained.
     """
+    refused = []
     for name in models_of(spec):
-        configuration = spec.configuration({"model": name})
-        if ":" in name:
-            Rehearsal(configuration, classes, device).run()
-        else:
-            check_model(configuration, classes=classes)
+        try:
+            check_network(spec.configuration({"model": name}), classes, device)
+        except ConfigurationError as error:
+            refused.append(str(error))
+    if len(refused) == 1:
+        raise ConfigurationError(refused[0])
+    if refused:
+        listed = "\n".join(f"  {each}" for each in refused)
+        raise ConfigurationError(f"{counted(len(refused), 'network')} cannot be trained:\n{listed}")
+
+
+def check_network(configuration: Configuration, classes: int, device: torch.device) -> None:
+    """Build the configuration's network, and rehearse a user's own.
+
+    Raises ``ConfigurationError`` if it cannot be trained.
+    """
+    if ":" in configuration.model:
+        Rehearsal(configuration, classes, device).run()
+    else:
+        check_model(configuration, classes=classes)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class DryRun:
 def rehearse_models(spec: StudySpec, classes: int, device: torch.device) -> list[Finding]:
     """Rehearse every network of the study; return notes on what it cannot do, such as resume bit for bit.
 
-    Raises ``ConfigurationError`` for the first that cannot be trained.
+    Raises ``ConfigurationError`` with all that cannot be trained.
     """
     check_models(spec, classes, device)
     notes = []

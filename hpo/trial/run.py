@@ -317,7 +317,7 @@ def _outcome(begun: BegunTrial, recorder: TrialRecorder, end: TrainingEnd) -> Ou
         best, value = recorder.curve[-1], products.test_value
     if best and value is not None and complete:
         _keep_weights(begun, recorder, products, best, value)
-    summary = verdict(recorder.findings)
+    summary = verdict(recorder.findings, checked=begun.context.spec.checks.watch)
     outcome = Outcome(
         state=end.state,
         value=value if complete else None,

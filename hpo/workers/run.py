@@ -8,7 +8,9 @@ from functools import partial
 
 from hpo.config.study import StudySpec
 from hpo.diagnosis.refresh import refresh_findings
+from hpo.errors import StorageError, UserError
 from hpo.events import TRIALS_FAILED, Event, RunSummary, StudyReady, TrialEnded
+from hpo.maintenance.deletion import withdraw_study
 from hpo.queue.leases import release_dead_local
 from hpo.queue.slots import StudyProgress, study_progress
 from hpo.signals import StopFlag, StopRequestedError, sleep_until_signal, stop_on_signals
@@ -87,7 +89,14 @@ class StudyRun:
     def _train(self, store: ResultsStore) -> None:
         # A trial that kills its workers is given up before this many of them crash.
         most_crashes = self._spec.max_deaths * self._pool.count
-        Supervisor(self._pool, store, self._events, self._stop, most_crashes).run()
+        try:
+            Supervisor(self._pool, store, self._events, self._stop, most_crashes).run()
+        except UserError:
+            if self._submitted and self._submitted.is_new:
+                # A refused study is not kept: its corrected file would differ from it, and be refused too.
+                with suppress(StorageError):
+                    withdraw_study(store, self._submitted.study_id)
+            raise
 
     def _conclude(self, store: ResultsStore, study_id: int) -> None:
         self._pool.end()

@@ -29,6 +29,8 @@ class SubmittedStudy:
     """Number of slots that dead workers of this machine held; they are free again."""
     progress: StudyProgress
     priority: int
+    is_new: bool
+    """Whether this submission created it."""
     warnings: tuple[str, ...] = ()
     """What the user should know before training: of the images, and of settings that were lowered."""
 
@@ -53,10 +55,11 @@ def submit_study(store: ResultsStore, spec: StudySpec, priority: int | None = No
     return SubmittedStudy(
         study_id=study_id,
         dataset=dataset.name,
-        origin=f"{dataset.origin}; {why}" if why else dataset.origin,
+        origin=f"{dataset.description}; {why}" if why else dataset.description,
         reclaimed=len(reclaimed),
         progress=progress,
         priority=_priority(store, study_id),
+        is_new=registered is None,
         warnings=(*dataset.warnings, *_lowered(spec, registered.spec if registered else spec, progress)),
     )
 

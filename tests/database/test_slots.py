@@ -11,7 +11,9 @@ import optuna
 import pytest
 
 from hpo import __version__
-from hpo.errors import StudyChangedError
+from hpo.errors import StudyChangedError, UserError
+from hpo.maintenance.deletion import withdraw_study
+from hpo.queue.enqueue import enqueue
 from hpo.queue.leases import release
 from hpo.queue.slots import StudyProgress, register_study, study_progress
 from hpo.records import Outcome
@@ -162,3 +164,39 @@ def test_lower_settings_of_a_study_that_has_begun_are_pointed_out(
         4,
         ["trials is 2, but 4 trials have begun or were enqueued: all of them are kept"],
     )
+
+
+def test_a_new_study_that_is_refused_is_not_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpo.workers.submit.choose_dataset", lambda spec: ("synthetic", ""))
+    monkeypatch.setattr("hpo.workers.submit.load_study_images", lambda spec, name: blank_dataset())
+
+    class Refusing:
+        """A supervisor whose workers refuse the study."""
+
+        def __init__(self, *arguments: Any) -> None: ...
+
+        def run(self) -> None:
+            raise UserError("no such network")
+
+    monkeypatch.setattr("hpo.workers.run.Supervisor", Refusing)
+    pool: Any = SimpleNamespace(end=lambda: None, count=1)
+
+    def run() -> None:
+        with pytest.raises(UserError, match="no such network"):
+            StudyRun(bench.spec(), bench.store.url, pool, StopFlag(), lambda event: None, 0.0).run()
+
+    run()
+    assert find_registered(bench.store.engine, "first") is None
+    bench.register()  # a submitted study is kept
+    run()
+    assert find_registered(bench.store.engine, "first") is not None
+
+
+def test_a_study_that_began_or_was_enqueued_to_is_not_withdrawn(bench: Bench) -> None:
+    study_id = bench.register()
+    enqueue(bench.store, study_id, {"lr": 0.1})
+    withdraw_study(bench.store, study_id)
+    assert find_registered(bench.store.engine, "first") is not None
+    bench.claim(study_id)
+    withdraw_study(bench.store, study_id)
+    assert study_progress(bench.store, study_id).running == 1

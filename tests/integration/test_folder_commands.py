@@ -55,11 +55,12 @@ def test_class_with_too_few_images_is_named_before_training(
 
 
 @pytest.mark.usefixtures("pets")
-def test_registered_study_with_too_few_images_can_be_submitted() -> None:
+def test_registered_study_with_too_few_images_can_be_submitted(capsys: pytest.CaptureFixture[str]) -> None:
     spec = load_study("pets.yaml", ["val_fraction=0.1"])
     with ResultsStore("sqlite:///pets.db") as store:
         register_study(store, spec, load_study_images(spec, "folder"))
     assert run_command([*COMMANDS["submit"], "--set", "val_fraction=0.1"]) == 0
+    assert "; 2 classes: cat, dog" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)

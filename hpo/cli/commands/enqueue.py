@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hpo.cli.options import Storage, storage_url
+
+if TYPE_CHECKING:
+    from hpo.config.study import StudySpec
 
 
 def enqueue(
@@ -27,6 +31,7 @@ def enqueue(
     from hpo.cli.database import find_in_database
     from hpo.config.parsing.assignments import read_assignments, surprises
     from hpo.config.parsing.load import load_study
+    from hpo.data.datasets import choose_dataset, load_study_images
     from hpo.queue import enqueue as queue
     from hpo.reporting import formatting
     from hpo.storage.store import ResultsStore
@@ -37,11 +42,30 @@ def enqueue(
     found = find_in_database(url, study)
     spec = found.spec if found else load_study(study)
     given = read_assignments(spec, pairs)
-    if not found:
+    if found:
+        _refuse(spec, given, found.classes, found.class_counts)
+    else:
         queue.require_point(spec, given)
+        dataset = load_study_images(spec, choose_dataset(spec)[0])
+        _refuse(spec, given, len(dataset.classes), dataset.class_counts)
     with ResultsStore(url) as store:
         study_id = found.study_id if found else submit_study(store, spec).study_id
         done = queue.enqueue(store, study_id, given)
     for surprise in surprises(spec, given):
         print_warning(surprise)
     print_line(f"{spec.study}  slot {done.slot}: {formatting.hyperparameters(done.given)}  ({done.place})")
+
+
+def _refuse(spec: StudySpec, given: Mapping[str, Any], classes: int, class_counts: Sequence[int]) -> None:
+    """Raise ``ConfigurationError`` if a trial with the given values could not be trained."""
+    from hpo.stages.validate import refuse_given
+
+    refuse_given(spec, given, class_counts)
+    if ":" in given.get("model", ""):
+        import torch
+
+        from hpo.training.rehearsal import check_network
+
+        # Workers may have another device: the precision that every one has.
+        configuration = spec.configuration({**given, "precision": "fp32"})
+        check_network(configuration, classes, torch.device("cpu"))

@@ -100,7 +100,7 @@ def _headline(summary: RunSummary, ended_at: str | None) -> Text:
         )  # fmt: skip
     why = "stopped" if summary.interrupted or summary.stopped else "ended early"
     done = f"{summary.finished} of {formatting.counted(summary.total, 'trial')} of {printable(summary.study)}"
-    resume = "are done; run it again to resume the others"
+    resume = f"{'is' if summary.total == 1 else 'are'} done; run it again to resume the others"
     return Text.assemble((f"{why}: ", "bold yellow"), f"{done} {resume}")
 
 

@@ -23,7 +23,9 @@ def read_assignments(spec: StudySpec, pairs: Sequence[str]) -> dict[str, Any]:
     all of them.
     """
     names = [pair.partition("=")[0].strip() for pair in pairs]
-    for name in names:
+    for name, pair in zip(names, pairs, strict=True):
+        if not name:
+            raise UserError(f"{as_written(repr(pair))} has no name before =: write key=value, e.g. epochs=2")
         _require_hyperparameter(name)
     for name in names:
         if names.count(name) > 1:

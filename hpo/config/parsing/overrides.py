@@ -29,6 +29,8 @@ def apply_overrides(
             problems.append(
                 Problem("has no =", hint=f"write key=value, e.g. {option}epochs=2", source=source)
             )
+        elif not path[0]:
+            problems.append(Problem("has no name before =", hint="write key=value", source=source))
         elif path[0] not in StudySpec.model_fields and path[0] not in HYPERPARAMETERS:
             hint = did_you_mean(path[0], [*HYPERPARAMETERS, *StudySpec.model_fields])
             problems.append(Problem(f"unknown key {path[0]!r}", hint=hint, source=source))

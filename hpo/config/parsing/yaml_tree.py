@@ -36,7 +36,7 @@ MAX_DEPTH = 20
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULL = re.compile(r"~|null|Null|NULL|", re.ASCII)
 _BOOL = re.compile(r"(true|True|TRUE)|(false|False|FALSE)")
-_INT = re.compile(r"[-+]?[0-9]+(_[0-9]+)*", re.ASCII)
+_INT = re.compile(r"[-+]?([0-9]+|[0-9]{1,3}(_[0-9]{3})+)", re.ASCII)
 _FLOAT = re.compile(
     r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf)|\.(nan|NaN)", re.ASCII
 )
@@ -225,7 +225,7 @@ class _TreeBuilder:
 
 
 def resolve(text: str) -> bool | int | float | str | None:
-    """Resolve an unquoted scalar as YAML 1.2's core schema does, with ``_`` allowed between digits."""
+    """Resolve an unquoted scalar as YAML 1.2's core schema does, with ``_`` allowed between thousands."""
     if _NULL.fullmatch(text):
         return None
     if found := _BOOL.fullmatch(text):

@@ -61,6 +61,8 @@ def test_synthetic(settings: Settings, few_pictures: None) -> None:
     assert found.train_images.dtype == np.uint8 and found.train_labels.dtype == np.int64
     assert len(found.fingerprint) == 64
     assert found.origin == "synthetic images, version 1, seed 0"
+    names = ", ".join(found.classes[:5])
+    assert found.description == f"{found.origin}; 10 classes: {names} and 5 more"
 
 
 def test_the_same_contents_have_the_same_fingerprint_anywhere(tmp_path: Path, make_class: MakeClass) -> None:

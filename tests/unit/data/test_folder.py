@@ -181,8 +181,38 @@ def test_a_class_too_small_to_hold_one_out(tmp_path: Path, make_class: MakeClass
 
 def test_a_broken_link_is_named(root: Path) -> None:
     (root / "train" / "cat" / "gone.png").symlink_to(root / "nowhere.png")
-    with pytest.raises(DataError, match=r"cannot read .*gone\.png: No such file or directory$"):
-        folder_source(root)
+    (root / "train" / "dog" / "bad.png").write_bytes(b"x")
+    with pytest.raises(DataError) as caught:
+        list(folder_source(root).decode().train.chunks)
+    assert str(caught.value).splitlines() == [
+        "2 images cannot be used; repair or remove them:",
+        f"  {root}/train/cat/gone.png: is a link to {root}/nowhere.png, which does not exist",
+        f"  {root}/train/dog/bad.png: not an image, or an unknown format",
+    ]
+
+
+def test_broken_links_in_place_of_folders_are_named(root: Path) -> None:
+    (root / "train" / "eel").symlink_to("gone")
+    (root / "train" / "fox").symlink_to("eel")
+    assert folder_source(root).warnings == (
+        f"{root}/train/eel is left out: it is a link to gone, which does not exist",
+        f"{root}/train/fox is left out: it is a link to {root}/train/gone, which does not exist",
+    )
+    with pytest.raises(DataError, match=r"train/eel is a link to gone, which does not exist$"):
+        folder_source(root / "train" / "eel")
+
+
+def test_images_in_two_classes_are_a_warning(root: Path) -> None:
+    (root / "train" / "eel").symlink_to("cat")
+    (root / "test" / "eel").symlink_to("cat")
+    (warning,) = warnings_of(root)
+    assert warning.startswith("24 images are in both cat and eel, such as ")
+    assert warning.endswith(f"{root}/train/cat/000.png and {root}/train/eel/000.png")
+    cat = root / "test" / "cat" / "000.png"
+    (root / "test" / "dog" / "same.png").write_bytes(cat.read_bytes())
+    assert warnings_of(root)[1:] == [
+        f"1 image is in both cat and dog, such as {cat} and {root}/test/dog/same.png",
+    ]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")
@@ -238,6 +268,7 @@ def test_a_class_of_constant_or_equal_images_is_a_warning(root: Path, make_class
     assert warnings_of(root) == [
         "class dog: each of its 20 train images is of a single color",
         "class cat: all 4 test images are the same picture",
+        f"1 image is in both cat and dog, such as {root}/test/cat/000.png and {root}/test/dog/000.png",
         f"20 images have a single color: {dogs}/000.png, {dogs}/001.png, {dogs}/002.png and 17 more",
     ]
 

@@ -44,6 +44,7 @@ def counts(source: Source) -> str:
         ("train1", "test1"),
         ("seg_train", "seg_test"),
         ("birds train", "birds test"),
+        ("trainval", "holdout"),
     ],
 )
 def test_splits_are_told_by_their_names(tmp_path: Path, train: str, test: str) -> None:
@@ -53,14 +54,14 @@ def test_splits_are_told_by_their_names(tmp_path: Path, train: str, test: str) -
     assert source.warnings == ()
 
 
-@pytest.mark.parametrize("name", ["train", "Training", "train_data"])
+@pytest.mark.parametrize("name", ["train", "Training", "train_data", "trainval"])
 def test_training_folder_alone_holds_out_test_images(tmp_path: Path, name: str) -> None:
     source = folder_source(make(tmp_path, *in_classes(name)))
     assert source.classes == ("cat", "dog")
     assert counts(source).startswith("4 train, 2 test; no test folder")
 
 
-@pytest.mark.parametrize("name", ["val", "valid", "Validation", "eval", "val_set"])
+@pytest.mark.parametrize("name", ["val", "valid", "Validation", "eval", "val_set", "dev"])
 def test_validation_folder_is_reported_as_unused(tmp_path: Path, name: str) -> None:
     source = folder_source(make(tmp_path, *in_classes("train", "test", name)))
     assert counts(source) == "6 train, 6 test"
@@ -94,6 +95,7 @@ def test_system_folders_are_no_classes(tmp_path: Path) -> None:
         ("invalid", "valid"),
         ("crash test", "train station"),
         ("test tube", "bottle"),
+        ("dev", "ops"),
         ("contest", "trainer", "valley"),
     ],
 )
@@ -116,6 +118,11 @@ def test_any_class_name_can_be_used_inside_train(tmp_path: Path, classes: tuple[
         (["cat", "dog", *in_classes("val")], "has val, but no folder train: move the class folders"),
         (in_classes("test", "val"), "has val, test, but no folder train: rename the one with the training"),
         (in_classes("a/train", "a/test"), "only one folder, a, with test, train in it: if those"),
+        (
+            in_classes("a/train"),
+            "folder, a, with train in it: if it has the classes, use data_root: ROOT/a",
+        ),
+        (in_classes("a/b"), "has only one folder, a/b, with cat, dog in it: if those"),
         (in_classes("a"), "are the classes or the splits, use data_root: ROOT/a"),
         (in_classes("train/Training", "train/Testing"), "place of classes: use data_root: ROOT/train"),
         (
@@ -149,6 +156,38 @@ def test_expected_layout_is_shown_where_it_helps(tmp_path: Path, folders: list[s
     with pytest.raises(DataError) as caught:
         folder_source(make(tmp_path, *folders))
     assert f"{message}\n{FOLDER_HELP}" in str(caught.value)
+
+
+@pytest.mark.parametrize("folders", [in_classes("one", "two"), ["one/cat", "two/cat", "two/dog", "x/dog"]])
+def test_same_subfolders_of_all_classes_are_a_warning(tmp_path: Path, folders: list[str]) -> None:
+    (warning,) = folder_source(make(tmp_path, *folders)).warnings
+    assert warning.startswith(f"the class folders of {tmp_path} (one, two")
+    assert "hold only folders, with the same names (cat, dog). If those are the classes, put" in warning
+    assert warning.endswith(f"their images in {tmp_path}/cat or {tmp_path}/train/cat and so on")
+
+
+def test_same_subfolders_within_train_are_a_warning(tmp_path: Path) -> None:
+    (warning,) = folder_source(make(tmp_path, *in_classes("train/2020", "train/2021"))).warnings
+    assert warning.endswith(f"put their images in {tmp_path}/train/cat and so on")
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ["cat/images", "dog/images"],  # as in Tiny ImageNet
+        ["fruit/apple", "fruit/pear", "vegetable/leek"],
+        ["cat", "cat/old", "dog/old"],
+    ],
+)
+def test_subfolders_that_are_not_classes_are_no_warning(tmp_path: Path, folders: list[str]) -> None:
+    assert folder_source(make(tmp_path, *folders)).warnings == ()
+
+
+def test_links_in_a_circle_are_one_class(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "again").symlink_to(".")
+    with pytest.raises(DataError, match=r"has only one class \(data\)"):
+        folder_source(tmp_path)
 
 
 def test_train_and_test_differ_in_both_directions(tmp_path: Path) -> None:

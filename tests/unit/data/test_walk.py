@@ -50,6 +50,9 @@ def test_what_is_not_there_is_named(folder: Path) -> None:
         names("images/*.gif")
     with pytest.raises(DataError, match="no images below images/empty"):
         names("images/empty")
+    (folder / "z.png").symlink_to("gone.png")
+    with pytest.raises(DataError, match=r"images/z\.png is a link to gone\.png, which does not exist"):
+        names("images/z.png")
 
 
 def test_training_and_prediction_find_the_same_images(tmp_path: Path) -> None:

@@ -98,3 +98,12 @@ def test_check_models_reaches_every_choice() -> None:
     assert models_of(spec) == paths
     with pytest.raises(ConfigurationError, match="own_networks:Frozen has no trainable parameter"):
         check_models(spec, 10, CPU)
+
+
+def test_check_models_names_all_that_are_refused() -> None:
+    paths = [f"{own_networks.PATH}:{name}" for name in ("Frozen", "Plain", "Complex")]
+    document = {"study": "s", "trials": 2, "fixed": {"dataset": "synthetic", "precision": "fp32"}}
+    spec = StudySpec.model_validate({**document, "space": {"model": {"choice": paths}}})
+    expected = "2 networks cannot be trained:\n  .*Frozen has no trainable .*\n  .*phases is a complex"
+    with pytest.raises(ConfigurationError, match=expected):
+        check_models(spec, 10, CPU)

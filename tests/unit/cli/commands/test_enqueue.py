@@ -34,6 +34,17 @@ def test_mistakes_are_the_users_and_change_nothing(copied: str, capsys: pytest.C
     assert "slot 6: lr 0.25" in capsys.readouterr().out
 
 
+def test_what_a_trial_could_not_train_changes_nothing(
+    copied: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["enqueue", "demo", "batch_size=100000", "--storage", copied]) == 2
+    assert "batch_size 100,000 is larger than the training set of 45,000 images" in capsys.readouterr().err
+    assert run_command(["enqueue", "demo", "model=no_such_module:net", "--storage", copied]) == 2
+    assert "there is no module 'no_such_module'" in capsys.readouterr().err
+    assert run_command(["enqueue", "demo", "lr=0.25", "--storage", copied]) == 0
+    assert "slot 6: lr 0.25" in capsys.readouterr().out
+
+
 def test_values_unlike_the_studys_draws_are_accepted_with_a_warning(
     copied: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

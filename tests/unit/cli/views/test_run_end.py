@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -86,6 +87,13 @@ def test_summary_after_ctrl_c_shows_how_to_resume(
         "next",
         "  hpo run 'my study.yaml' --set 'lr={log: [1, 2]}'   resumes the study",
     ]
+
+
+def test_summary_of_a_stopped_study_of_one_trial_says_is(
+    demo: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = shown(demo, replace(summary(0, interrupted=True), total=1), capsys)
+    assert lines[5] == "stopped: 0 of 1 trial of demo is done; run it again to resume the others"
 
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"

@@ -52,6 +52,8 @@ def test_assignments_switch_conditional_hyperparameters_only() -> None:
         ("trials=3", UserError, "unknown hyperparameter 'trials'"),
         ("lr={log: [1e-3, 1]}", UserError, "lr needs one value here, e.g. lr=0.05"),
         ("lr=fast", StudyFileError, "  lr=fast: lr: 'fast' is not a number"),
+        ("=5", UserError, "'=5' has no name before =: write key=value, e.g. epochs=2"),
+        ("lr=1_0", StudyFileError, "  lr=1_0: lr: '1_0' is not a number"),
         ("lr", StudyFileError, "  lr: has no = (write key=value, e.g. epochs=2)"),
         (
             "warmup_epochs=4",
