@@ -51,7 +51,7 @@ def setup(**changes: Any) -> Setup:
         weight_decay=0.0,
         epochs=5,
         steps_per_epoch=100,
-        settings={"batch_size": 50, "schedule": "constant"},
+        settings={"batch_size": 128, "schedule": "constant"},
         parameters=6,
         frozen=(),
         unoptimized=(),
