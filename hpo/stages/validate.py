@@ -53,7 +53,9 @@ def refuse_given(spec: StudySpec, given: Mapping[str, Any], class_counts: Sequen
         total - fewest_held_out if each is None else each for each in _extremes(fixed, {}, "train_images")
     )
     if batch > most:
-        raise ConfigurationError(f"batch_size {batch:,} is larger than the training set of {most:,} images")
+        raise ConfigurationError(
+            f"batch_size {batch:,} is larger than the training set of {counted(most, 'image')}"
+        )
 
 
 @dataclass(frozen=True)

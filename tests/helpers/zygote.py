@@ -212,7 +212,7 @@ def _load_everything() -> None:
     import hpo
     from hpo import provenance
 
-    skipped = ("hpo.__main__", "hpo.storage.migrations", "hpo.models", "hpo.studies")
+    skipped = ("hpo.__main__", "hpo.integrations", "hpo.storage.migrations", "hpo.models", "hpo.studies")
     for module in pkgutil.walk_packages(hpo.__path__, "hpo."):
         if not module.name.startswith(skipped):
             importlib.import_module(module.name)

@@ -20,7 +20,7 @@ NOUNS = (
 )
 _COUNTED = re.compile(rf" (?:[a-z]+[a-rt-z] )?(?:{NOUNS})\b(?! as\b| below\b)")
 _OTHER_WORD = re.compile(r" (?:of|in|on|and|or|are|between|for|to|per|by|with|that|all|no|not|each|than) ")
-_WORDS = ("kind", "part", "self._name")
+_WORDS = ("kind", "part", "self._name", "_listed(seen.untrained)")
 """Values that are a word of the phrase, not a number."""
 
 

@@ -46,7 +46,7 @@ def batch_composition(seen: Observations, limits: Thresholds) -> list[Finding]:
 def _few_in_all(seen: Observations) -> Finding:
     """Batches that each have the classes of all batches so far are shuffled: other classes may come later."""
     message = f"the first {counted(len(seen.batch_classes), 'batch', 'batches')} have only "
-    message += f"{seen.mixed_classes} of {seen.classes} classes: are others meant to come later?"
+    message += f"{seen.mixed_classes} of {counted(seen.classes, 'class')}: are others meant to come later?"
     remedy = fix("shuffle_batches", "reshuffle the training images in every epoch")
     value = float(seen.mixed_classes)
     return note("batch_composition", value, float(seen.classes), message, remedy, cause="batch_composition")
