@@ -85,7 +85,7 @@ def check_before_training(setup: TrialSetup, babysitter: Babysitter) -> None:
     babysitter.before(*setup.probe_batch(), *setup.val_probe_batch(), penalty=added)
 
 
-class BabysitterCallback(Callback):
+class ChecksCallback(Callback):
     """Passes losses and epochs to the babysitter. Raises ``TrialStoppedError`` when a loss is fatal."""
 
     loss_interval = CHECK_INTERVAL

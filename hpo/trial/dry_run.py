@@ -26,7 +26,7 @@ from hpo.training.rehearsal import Rehearsal, check_models, models_of
 from hpo.training.setup import TrialSetup
 from hpo.training.users_network import USERS_ERRORS, users_error
 from hpo.trial.callbacks import (
-    BabysitterCallback,
+    ChecksCallback,
     TrialStoppedError,
     check_before_training,
     make_babysitter,
@@ -94,7 +94,7 @@ def dry_run(setup: TrialSetup, limits: Thresholds, on_epoch: Callable[[EpochResu
 def _watched(setup: TrialSetup, limits: Thresholds, on_epoch: Callable[[EpochResult], None]) -> DryRun:
     history = History()
     with make_babysitter(setup, limits) as babysitter:
-        callbacks = [history, BabysitterCallback(babysitter, len(setup.data.val))]
+        callbacks = [history, ChecksCallback(babysitter, len(setup.data.val))]
         with suppress(TrialStoppedError):
             check_before_training(setup, babysitter)
             stop_if_fatal(babysitter.findings)

@@ -40,7 +40,7 @@ from hpo.training.setup import prepare
 from hpo.training.state import EpochState
 from hpo.trial import output
 from hpo.trial.callbacks import (
-    BabysitterCallback,
+    ChecksCallback,
     BestWeightsCallback,
     CheckpointCallback,
     FindingsCallback,
@@ -224,7 +224,7 @@ def _train(
             callbacks: list[Callback] = [
                 recorder.history,
                 *([best] if context.spec.keep_best else []),
-                BabysitterCallback(babysitter, len(setup.data.val)),
+                ChecksCallback(babysitter, len(setup.data.val)),
                 # Saved before it is recorded: a worker killed in between does not train the epoch again.
                 CheckpointCallback(state, checkpoints, control),
                 recorder,
