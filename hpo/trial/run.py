@@ -40,9 +40,9 @@ from hpo.training.setup import prepare
 from hpo.training.state import EpochState
 from hpo.trial import output
 from hpo.trial.callbacks import (
-    ChecksCallback,
     BestWeightsCallback,
     CheckpointCallback,
+    ChecksCallback,
     FindingsCallback,
     PruningCallback,
     TrialStoppedError,
