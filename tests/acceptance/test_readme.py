@@ -54,6 +54,7 @@ VARYING = (
     r"\w+ (pass|note|warn|fatal) # .*",
     r"synthetic images, version #, seed #;? ?.*",
     r"quickstart # trials, # workers? with # threads? each on .*",
+    r"val_accuracy # on # images from the exported files, torch\.export program #; recorded #.*",
     r"next: hpo predict \S+ IMAGE\.\.\. model card: \S+",
     r"rank trial val_accuracy .*|layer mean std .*|.* \(#% confidence; next most likely: .*\)",
     r"(relu|elu|leaky_relu|tanh|sigmoid) # #",
