@@ -223,7 +223,7 @@ def test_any_order_of_events_leaves_each_trial_trained_once(machine: type[Protoc
 @pytest.mark.slow
 @SQLITE
 def test_many_more_orders(machine: type[Protocol]) -> None:
-    explore(machine, examples=400)
+    explore(machine, examples=250)
 
 
 @pytest.mark.slow
