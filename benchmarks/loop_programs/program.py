@@ -50,7 +50,7 @@ class Program:
     settings: Mapping[str, Any]
     fault: Fault | None = None
     evidence: bool = True
-    """False where nobody could tell yet whether the training works."""
+    """False if it is too early to tell whether the training works."""
 
     @property
     def family(self) -> str:

@@ -1,4 +1,4 @@
-"""Trains programs without and with the babysitter, each in a process of its own."""
+"""Trains programs without and with the babysitter, each in its own process."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Outcome:
 
     @property
     def wrongly_healthy(self) -> bool:
-        """Called healthy though it did not learn, or though nobody could tell."""
+        """Called healthy although it did not learn, or although it was too early to tell."""
         return self.healthy and not (self.learned and self.enough)
 
 

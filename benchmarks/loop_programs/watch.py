@@ -1,4 +1,4 @@
-"""What a program is given: its settings, its mistake, and somebody, or nobody, who watches it."""
+"""What a program gets: its settings, its mistake, and an optional watcher."""
 
 from __future__ import annotations
 

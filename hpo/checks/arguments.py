@@ -33,7 +33,7 @@ def check_model(model: object) -> None:
     if not isinstance(model, nn.Module):
         raise UserError(f"model: {type(model).__name__} is not a torch.nn.Module.")
     if next(model.parameters(), None) is None:
-        raise UserError("model: it has no parameters, so there is no training to watch.")
+        raise UserError("model: it has no parameters, so there is nothing to train.")
 
 
 def check_task(task: object) -> None:

@@ -57,7 +57,7 @@ _LOSSES = "record of losses"
 class Babysitter:
     """Watches one training of ``model`` by ``optimizer``: one, several, or None if the loop updates by hand.
 
-    ``task`` says what is learned and ``classes`` how many there are; without them both are told from what is
+    ``task`` is what is learned and ``classes`` their number; without them both are inferred from what is
     seen, and checks that need to know more are skipped. ``epochs`` and ``steps_per_epoch`` let it judge what
     can still be reached; ``loss_function(logits, labels)`` is tested on outputs whose loss is known;
     ``forward(model, inputs)`` is how the loop runs the model, if not as ``model(inputs)``, ``model(*inputs)``

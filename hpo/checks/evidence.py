@@ -13,7 +13,7 @@ from hpo.text import counted
 
 _OF_THE_TASK = frozenset({Fact.CLASSIFICATION, Fact.CROSS_ENTROPY, Fact.SUPERVISED, Fact.LOSS_FALLS})
 _LEAST_STEPS = 20
-"""Fewer reported losses are no training."""
+"""Fewer reported losses are not a training."""
 _EXPLAINED = 0.8
 """Of the labels' variance: a squared error above it is that of a constant answer."""
 _WINDOW = 20

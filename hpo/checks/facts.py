@@ -1,6 +1,6 @@
 """What is known of a loop. A check states the facts that it needs and is skipped without them.
 
-The task is stated, or told from what is seen: the gradient of the loss, the shapes of outputs and labels.
+The task is stated, or inferred from the gradient of the loss, the shapes of outputs and labels.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def _make_no_hook() -> Callable[..., None]:
 def _failure(part: str, error: Exception, advice: str) -> Finding:
     text = " ".join(str(error).split())[:_LONGEST]
     message = (
-        f"the babysitter could not go on with the {part}, which is off from here: "
+        f"the babysitter's {part} failed and is switched off: "
         f"{type(error).__name__}: {text} ({_place(error)})"
     )
     remedy = Remedy(

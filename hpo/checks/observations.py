@@ -289,7 +289,7 @@ class StepAudit:
     output: tuple[int, ...] = ()
     """Shape of the outputs."""
     input: tuple[int, ...] = ()
-    """Shape of the inputs; empty if they are no single tensor."""
+    """Shape of the inputs; empty if they are not a single tensor."""
     input_floats: bool = True
 
 

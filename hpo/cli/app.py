@@ -164,7 +164,7 @@ def _of_output(lost: OutputLostError | None) -> int:
     """Return the exit code for what could not be written to the standard streams, and say so."""
     if lost is None:
         return 0
-    if lost.exit_code != READER_LEFT:  # a reader that has seen enough is no error
+    if lost.exit_code != READER_LEFT:  # a reader that has seen enough is not an error
         _print_error(str(lost))
     return lost.exit_code
 

@@ -85,7 +85,7 @@ class Meta(BaseModel):
     fingerprint: str
     files: dict[str, FileMark]
     warnings: tuple[str, ...] = ()
-    """What decoding found; kept, so that it is told each time the images are used."""
+    """What decoding found; kept, so that it is reported each time the images are used."""
 
 
 @dataclass(frozen=True)

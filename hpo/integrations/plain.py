@@ -35,7 +35,7 @@ class Watched(Generic[_Batch]):
         return self._feed.babysitter
 
     def loss(self, loss: _Loss) -> _Loss:
-        """Tell a loss () of the current batch and return it; see ``hpo.loss``."""
+        """Report a loss () of the current batch and return it; see ``hpo.loss``."""
         self._feed.loss(loss)
         return loss
 
@@ -91,6 +91,8 @@ def watch(
     ends early if the training is hopeless. Other options are those of ``hpo.Babysitter``. Raises
     ``UserError`` for an impossible argument, and for a loader alone if no training is watched.
     """
+    if not any(hasattr(loader, name) for name in ("__iter__", "__getitem__")):
+        raise UserError(f"loader: {type(loader).__name__} cannot be iterated over.")
     if model is None:
         return Watched(loader, _watched("watch(loader)"), is_validation=True, stop=False)
     feed = _by_model.get(id(model))
@@ -102,7 +104,7 @@ def watch(
 
 
 def loss(loss: _Loss) -> _Loss:
-    """Tell the babysitter a loss () of the current batch and return it unchanged.
+    """Report a loss () of the current batch and return it unchanged.
 
     Within ``torch.no_grad()`` it is a loss of the validation. Raises ``UserError`` if no loader is watched.
     """

@@ -269,7 +269,7 @@ def _notice_if_taken(engine: Engine) -> None:
 
 
 def _reopen_if_replaced(engine: Engine) -> None:
-    """Let a reader, such as a dashboard, open the file that is at its path now."""
+    """Reopen the file at the path, for long-lived readers such as a dashboard."""
     path = Path(str(engine.url.database))
 
     @event.listens_for(engine, "connect")

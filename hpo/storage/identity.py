@@ -55,7 +55,7 @@ def life_of(worker: str) -> Life:
     """Return whether the worker's process is alive; "unknown" if this process cannot tell.
 
     It cannot on other machines, in other containers, and where the system hides the processes of other users
-    (``hidepid``) or has no ``/proc``. Whoever may not be dead keeps its slot until its lease expires.
+    (``hidepid``) or has no ``/proc``. A worker that may be alive keeps its slot until its lease expires.
     """
     if not is_local(worker):
         return "unknown"

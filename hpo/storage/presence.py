@@ -1,6 +1,6 @@
 """An SQLite database that is taken away while it is in use: deleted, moved, or another one put in its place.
 
-SQLite itself goes on with the file that it has opened, which may have no name by then.
+SQLite itself keeps using the file that it opened, even if that file has no name anymore.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def lost_log_hint(path: Path) -> str:
 def stray_logs(path: Path) -> list[Path]:
     """Return the logs in a database's folder that are of no database there and complete this one.
 
-    None if it has a log of its own. Tried on a copy: with the log of another database it would be damaged.
+    Empty if it has its own log. Tried on a copy, since the log of another database would damage it.
     """
     if not _has_no_log(path):
         return []

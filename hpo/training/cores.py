@@ -38,7 +38,7 @@ def default_workers(device: str, trials: int | None = None) -> WorkerCount:
     most = min(cores, MOST_WORKERS)
     fitting = max(1, room.total // WORKER_BYTES)
     if fitting < most and (trials is None or fitting < trials):
-        return WorkerCount(fitting, f"as many as fit into {room.described}")
+        return WorkerCount(fitting, f"the most that fit into {room.described}")
     if trials is not None and trials < most:
         return WorkerCount(trials, "one per trial, sharing the cores")
     if cores > MOST_WORKERS:

@@ -123,7 +123,7 @@ class Rehearsal:
                 return ""
         return (
             f"{self.configuration.model} holds something that changes in training and is not in its "
-            "state_dict, such as a counter or a generator of its own, so a resumed trial differs from an "
+            "state_dict, such as a counter or its own generator, so a resumed trial differs from an "
             "uninterrupted one: use a registered buffer, or return it from get_extra_state"
         )
 

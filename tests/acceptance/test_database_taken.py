@@ -20,7 +20,7 @@ fixed: {dataset: synthetic, train_images: 500, epochs: 300, width: 4, depth: 2, 
 
 
 class Run:
-    """A run in a folder of its own, and its database."""
+    """A run in its own folder, and its database."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

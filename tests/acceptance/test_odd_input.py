@@ -98,7 +98,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: Any, **__: Any) -> Any:
         raise UserError("nothing is trained here")
 
-    monkeypatch.setattr("hpo.cli.app.app", typer.main.get_command(app))  # which Typer makes anew for each
+    monkeypatch.setattr("hpo.cli.app.app", typer.main.get_command(app))  # which Typer makes again for each
     monkeypatch.setattr("hpo.workers.run.run_study", submitted)
     monkeypatch.setattr("hpo.workers.ray.run.run_on_ray", refused)
     monkeypatch.setattr("hpo.workers.service.serve_studies", lambda *_: ServiceSummary(0, 1.0, {}, []))

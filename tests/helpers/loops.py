@@ -133,7 +133,7 @@ class Graph:
         self.store = {"x": numbers(), "edges": torch.eye(24).to_sparse()}
 
     def __call__(self) -> None:
-        raise AssertionError("nobody asked for that")
+        raise AssertionError("unexpected call")
 
 
 @kind

@@ -266,7 +266,7 @@ class GrowsInTraining(InTraining):
 
 
 class FailsLater(Plain):
-    """Raises after as many steps as a rehearsal does not reach."""
+    """Raises after more steps than a rehearsal takes."""
 
     steps: Tensor
 

@@ -58,7 +58,7 @@ def stored(url: str, study: str) -> list[tuple[Any, ...]]:
 
 
 def stop_within_training(monkeypatch: pytest.MonkeyPatch, steps: int) -> Callable[[], None]:
-    """A stop request after so many steps, of which the rehearsal has two."""
+    """A stop request after ``count`` steps, two of which are the rehearsal's."""
     made = 0
 
     def beat() -> None:
@@ -174,4 +174,4 @@ def test_check_reaches_every_choice_of_model(capsys: Capture, tmp_path: Path) ->
     assert code == 2 and f"model {path('Frozen')} has no trainable parameter" in error
     study.write_text(study.read_text().replace("Frozen", "Tied"))
     code, result, _ = check(capsys, str(study))
-    assert code == 0 and result["configuration"]["model"] == path("Plain")  # the default is no choice
+    assert code == 0 and result["configuration"]["model"] == path("Plain")  # the default is not a choice

@@ -131,7 +131,7 @@ def dqn(watch: Watch) -> float:
     faults=[fault("wrong_sign"), fault("lr_too_low", lr=1e-7), fault("detached", raises=True)],
 )
 def bandit(watch: Watch) -> float:
-    """A contextual bandit by policy gradient with an entropy bonus; the loss is no measure of success."""
+    """A contextual bandit by policy gradient with an entropy bonus; the loss does not measure success."""
     worth = torch.randn(6, 4)
     policy = nn.Sequential(nn.Linear(6, 32), nn.Tanh(), nn.Linear(32, 4))
     optimizer = torch.optim.Adam(policy.parameters(), lr=watch.lr)

@@ -17,7 +17,7 @@ from loop_programs.watch import Watch
 
 @loop("GAN", target=0.5, lr=5e-3, faults=[fault("wrong_sign"), fault("no_step"), fault("clipped_to_nothing")])
 def wgan(watch: Watch) -> float:
-    """A Wasserstein GAN with clipped weights and RMSprop; the critic's loss is told."""
+    """A Wasserstein GAN with clipped weights and RMSprop; the critic's loss is reported."""
     generator = nn.Sequential(nn.Linear(4, 48), nn.ReLU(), nn.Linear(48, 2))
     critic = nn.Sequential(nn.Linear(2, 48), nn.ReLU(), nn.Linear(48, 48), nn.ReLU(), nn.Linear(48, 1))
     of_critic = torch.optim.RMSprop(critic.parameters(), lr=watch.lr)

@@ -46,7 +46,7 @@ class _AuditedStep:
     before: list[Tensor] = field(default_factory=list)
     after: list[Tensor] = field(default_factory=list)
     input: tuple[int, ...] = ()
-    """Shape of the inputs; empty if they are no single tensor."""
+    """Shape of the inputs; empty if they are not a single tensor."""
     input_floats: bool = True
     has_stepped: bool = False
     has_followers: bool = False
@@ -250,7 +250,7 @@ def _keep(gradients: dict[int, Tensor], place: int) -> Callable[[Tensor], None]:
 def _collect(fresh: dict[int, Tensor], place: int) -> Callable[[Tensor], None]:
     """Sum the gradients: a weight may be used twice, and a step may have several passes.
 
-    Sparse gradients are left out. A gradient with a graph of its own must not be kept alive.
+    Sparse gradients are left out. A gradient that has its own graph must not be kept alive.
     """
 
     def hook(gradient: Tensor) -> None:

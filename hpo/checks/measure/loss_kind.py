@@ -68,7 +68,7 @@ def implied_loss(output: Tensor, gradient: Tensor) -> Tensor:
 
 
 def error_kind(output: Tensor, gradient: Tensor, labels: Tensor) -> Tensor:
-    """Return the index () in KINDS of a squared error of ``output`` and float ``labels`` of as many."""
+    """Return the index () in KINDS of a squared error of ``output`` and as many float ``labels``."""
     output, gradient, labels = (each.detach().float().flatten() for each in (output, gradient, labels))
     unknown = torch.zeros((), dtype=torch.long, device=output.device)
     if output.shape != gradient.shape or output.shape != labels.shape or len(output) < _FEWEST_ROWS:

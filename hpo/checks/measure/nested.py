@@ -99,7 +99,7 @@ def outputs(value: object) -> list[Tensor]:
 
 
 def length(value: object) -> int | None:
-    """Return the number of examples in a batch, if all its tensors have as many; None otherwise."""
+    """Return the number of examples in a batch, if all its tensors agree; None otherwise."""
     lengths = {len(each) if each.dim() else None for each in tensors(value) if not each.is_nested}
     return lengths.pop() if len(lengths) == 1 else None
 

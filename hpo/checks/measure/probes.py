@@ -166,7 +166,7 @@ def _numbers(activations: Tensor, kind: str) -> list[Tensor]:
     """Return mean, std, dead share and saturated share () of activations (B, units, ...)."""
     values = activations.float()
     std, mean = std_mean(values)
-    # One value per unit is no evidence: the network takes its images one by one.
+    # One value per unit is not evidence: the network takes its images one by one.
     several = values.dim() > 1 and values.numel() > values.shape[1]
     same = torch.eq(*unit_extremes(values)) if several else torch.zeros(1)
     flat = _FLAT_ENDS[kind](values).float().mean() if kind in _FLAT_ENDS else torch.full_like(mean, torch.nan)

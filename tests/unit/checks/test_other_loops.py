@@ -1,4 +1,4 @@
-"""Sound loops that are no plain classification from scratch: nothing that is meant is blamed."""
+"""Sound loops other than plain classification from scratch: nothing intended is blamed."""
 
 from __future__ import annotations
 

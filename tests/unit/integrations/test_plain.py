@@ -142,6 +142,9 @@ def test_loss_without_watch_is_an_error(loaders: Loaders) -> None:
 
 
 def test_watch_impossible_argument_is_an_error(network: nn.Sequential, loaders: Loaders) -> None:
+    for nothing in (None, 3):
+        with pytest.raises(UserError, match=f"loader: {type(nothing).__name__} cannot be iterated over"):
+            hpo.watch(nothing, network)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="classes: 0 is not a whole number"):
         hpo.watch(loaders[0], network, torch.optim.SGD(network.parameters(), lr=1), classes=0)
 

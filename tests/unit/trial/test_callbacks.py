@@ -1,4 +1,4 @@
-"""What the babysitter of a trial is told."""
+"""What the babysitter of a trial gets."""
 
 from __future__ import annotations
 

@@ -306,7 +306,7 @@ def test_probes_undisturbed_leaves_no_trace(batch_statistics: bool, fails: bool)
 
 
 class SelfChanging(nn.Module):
-    """A forward pass changes its input, counts in an attribute, and assigns a buffer anew."""
+    """A forward pass changes its input, counts in an attribute, and reassigns a buffer."""
 
     running: Tensor
 

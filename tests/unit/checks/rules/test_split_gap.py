@@ -100,7 +100,7 @@ def test_split_gap_without_a_number_of_images_guessing_is_not_claimed() -> None:
 
 
 def test_split_gap_of_unequal_classes_starts_at_the_largest() -> None:
-    """95 % against 95 % is no gap: neither split was learned."""
+    """95 % against 95 % is not a gap: neither split was learned."""
     counts = setup(classes=2, train_class_counts=(475, 25), val_class_counts=(95, 5))
     curve = epochs([0.95, 0.95], [0.95, 0.95], [0.2, 0.2], [0.2, 0.2])
     assert split_gap(seen(curve=curve, setup=counts, val_images=100), LIMITS) == []
