@@ -126,6 +126,7 @@ def begin(context: TrialContext, lease: Lease) -> BegunTrial:
     found = context.suggestions.begin(
         lease, stage.spec, lease.given, dataset=context.dataset.name, device=str(context.device)
     )
+    assert isinstance(found.configuration, Configuration), "the built-in training is of images"
     attempt = context.store.begin_attempt(
         lease,
         found.trial_id,
