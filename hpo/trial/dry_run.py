@@ -27,11 +27,10 @@ from hpo.training.setup import TrialSetup
 from hpo.training.users_network import USERS_ERRORS, users_error
 from hpo.trial.callbacks import (
     ChecksCallback,
-    TrialStoppedError,
     check_before_training,
     make_babysitter,
-    stop_if_fatal,
 )
+from hpo.trial.session import TrialStoppedError, stop_if_fatal
 
 
 @dataclass(frozen=True)
