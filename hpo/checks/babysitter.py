@@ -39,7 +39,8 @@ from hpo.checks.measure.probes import Probe, layer_weights
 from hpo.checks.measure.setup import penalty, read_setup
 from hpo.checks.measure.tensors import tensor_facts
 from hpo.checks.measure.untouched import unwrapped
-from hpo.checks.observations import EpochFacts, Observations, Snapshot, Task
+from hpo.checks.observations import EpochFacts, Observations, Task
+from hpo.checks.preflight import Snapshot
 from hpo.checks.state import BabysitterState
 from hpo.checks.verdict import Verdict, verdict
 from hpo.config.thresholds import Preset, Thresholds, thresholds_of

@@ -21,13 +21,7 @@ from hpo.checks.measure.memorize import balanced_examples, memorize
 from hpo.checks.measure.probes import LayerReader, WeightMotion, layer_weights, pack
 from hpo.checks.measure.rounding import in_full_precision
 from hpo.checks.measure.untouched import random_kept, undisturbed
-from hpo.checks.observations import (
-    LogitFacts,
-    LossProbe,
-    Memorization,
-    Preflight,
-    Snapshot,
-)
+from hpo.checks.preflight import LogitFacts, LossProbe, Memorization, Preflight, Snapshot
 from hpo.heartbeat import beat
 
 LossFunction = Callable[[Any, Any], Tensor]
