@@ -11,7 +11,7 @@ import torch
 
 from hpo.artifacts.model import build_network
 from hpo.artifacts.program import PixelNetwork, users_program
-from hpo.checks.observations import Snapshot
+from hpo.checks.preflight import Snapshot
 from hpo.checks.verdict import Verdict
 from hpo.config.configuration import Configuration
 from hpo.config.study import StudySpec
