@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from hpo.checks.observations import Snapshot
+from hpo.checks.preflight import Snapshot
 from hpo.events import EpochDone, FindingMade
 from hpo.records import EpochResult, Finding, Remedy
 from hpo.training.callbacks import Callback, History

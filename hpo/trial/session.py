@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from hpo.checks.observations import Snapshot
+from hpo.checks.preflight import Snapshot
 from hpo.records import EpochResult, Finding, Runtime
 from hpo.trial.checkpoint_files import Checkpoints
 from hpo.trial.context import BegunTrial, TrialControl
