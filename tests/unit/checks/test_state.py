@@ -15,10 +15,10 @@ from hpo.checks.observations import (
     ModeGap,
     Observations,
     Setup,
-    Snapshot,
     StepAudit,
     TensorFacts,
 )
+from hpo.checks.preflight import Snapshot
 from hpo.checks.state import BabysitterState, ForwardMonitorState
 from hpo.records import Finding, LayerStatistics, Remedy
 
