@@ -10,19 +10,15 @@ from typing import Any
 import numpy as np
 
 from hpo.checks.causes import CAUSES
-from hpo.checks.observations import (
-    EpochFacts,
-    ForwardRecord,
+from hpo.checks.observations import EpochFacts, ForwardRecord, Observations, Setup, StepAudit
+from hpo.checks.preflight import (
     ImageFacts,
     LabelFacts,
     LogitFacts,
     LossProbe,
     Memorization,
-    Observations,
     Preflight,
-    Setup,
     Snapshot,
-    StepAudit,
 )
 from hpo.config.configuration import Configuration
 from hpo.config.thresholds import Thresholds

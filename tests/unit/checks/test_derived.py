@@ -22,7 +22,8 @@ from hpo.checks.derived import (
     trend,
     update_excess,
 )
-from hpo.checks.observations import LabelFacts, Observations
+from hpo.checks.observations import Observations
+from hpo.checks.preflight import LabelFacts
 from tests.helpers.observed import LN10, NAN, falling, layer, preflight, probed, seen, setup, snapshot
 
 
