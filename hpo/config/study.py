@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_valid
 from hpo.config.configuration import Configuration
 from hpo.config.hyperparameters import IMAGES, Hyperparameters, OwnHyperparameters, TrialConfiguration
 from hpo.config.methods import Pruner, Sampler
+from hpo.config.objective import METRIC_PATTERN, Direction, Objective, natural_direction
 from hpo.config.own_training import TRAINER_PATTERN, TrainerKind, TrialLimits
 from hpo.config.space import Distribution
 from hpo.config.thresholds import Thresholds
@@ -146,8 +147,16 @@ class StudySpec(BaseModel):
         description="your own training as a program and its arguments; {lr} stands for the value of lr",
         min_length=1,
     )
-    objective: Literal["val_accuracy"] = Field(
-        default="val_accuracy", description="what the study maximizes; the test split is never used"
+    objective: str = Field(
+        default="val_accuracy",
+        description="the metric that the study optimizes: val_accuracy, val_loss, or one that your own "
+        "training reports; the test split is never used",
+        pattern=METRIC_PATTERN.pattern,
+    )
+    direction: Direction | None = Field(
+        default=None,
+        description="whether higher values of the objective are better (maximize) or lower ones (minimize); "
+        "empty for what its name says, such as minimize for val_loss",
     )
     trials: int = Field(
         description="number of configurations to try; left out if there are stages", ge=1, le=1_000_000
@@ -235,6 +244,11 @@ class StudySpec(BaseModel):
     def has_test(self) -> bool:
         """Whether the winner of a confirmation is evaluated on test images."""
         return not self.is_own and any(stage.confirm for stage in self.stages)
+
+    @property
+    def goal(self) -> Objective:
+        """The objective with its direction."""
+        return Objective(self.objective, self.direction or natural_direction(self.objective) or "maximize")
 
     @property
     def trial_costs(self) -> tuple[tuple[int, float], ...]:

@@ -11,7 +11,7 @@ import torch
 
 from hpo.artifacts.model import build_network
 from hpo.artifacts.program import PixelNetwork, users_program
-from hpo.checks.observations import Snapshot
+from hpo.checks.preflight import Snapshot
 from hpo.checks.verdict import Verdict
 from hpo.config.configuration import Configuration
 from hpo.config.study import StudySpec
@@ -27,11 +27,10 @@ from hpo.training.setup import TrialSetup
 from hpo.training.users_network import USERS_ERRORS, users_error
 from hpo.trial.callbacks import (
     ChecksCallback,
-    TrialStoppedError,
     check_before_training,
     make_babysitter,
-    stop_if_fatal,
 )
+from hpo.trial.session import TrialStoppedError, stop_if_fatal
 
 
 @dataclass(frozen=True)
