@@ -32,6 +32,7 @@ from hpo.storage.studies import RegisteredStudy, find_registered
 from hpo.testing.faults import fault_point
 from hpo.training.device import release_trial_memory, resolve_device
 from hpo.training.rehearsal import check_models
+from hpo.training.users_trainer import check_own_training
 from hpo.trial.checkpoint_files import remove_study_checkpoints
 from hpo.trial.context import TrialContext
 from hpo.trial.run import run_trial
@@ -101,6 +102,7 @@ def load_study(
     if study is None:
         raise UnknownStudyError(f"study {name} is no longer in the database: was it deleted?")
     if study.spec.is_own:
+        check_own_training(study.spec)
         raise ConfigurationError(own_training_message(study.spec, "cannot be trained by this version of hpo"))
     dataset = load_study_images(study.spec, study.dataset)
     if dataset.fingerprint != study.fingerprint:
