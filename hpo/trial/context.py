@@ -19,7 +19,7 @@ from hpo.settings import settings
 from hpo.stages.store import Stage
 from hpo.storage.fence import Lease
 from hpo.storage.store import ResultsStore
-from hpo.trial.checkpoint_files import slot_folder
+from hpo.training.checkpoint_files import slot_folder
 
 
 @dataclass(frozen=True)

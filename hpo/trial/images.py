@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import closing
 from functools import partial
 
 import safetensors.torch
@@ -17,6 +18,7 @@ from hpo.records import EpochResult, Runtime
 from hpo.rng import Key
 from hpo.training import loop
 from hpo.training.callbacks import Callback
+from hpo.training.checkpoint_files import Checkpoints
 from hpo.training.data import TrialData, weights_hash
 from hpo.training.device import translating_oom
 from hpo.training.model_factory import parameter_count
@@ -33,7 +35,7 @@ from hpo.trial.callbacks import (
     less_memory,
     make_babysitter,
 )
-from hpo.trial.checkpoint import TrialState, restore
+from hpo.trial.checkpoint import TorchCodec, TrialState, restore
 from hpo.trial.context import TrialContext
 from hpo.trial.session import TrialFailedError, TrialSession
 
@@ -67,6 +69,14 @@ class ImageTrainer:
             raise TrialFailedError("out_of_memory", str(exhausted), less_memory(configuration)) from exhausted
 
     def _train(self, session: TrialSession) -> None:
+        begun = session.begun
+        with closing(Checkpoints(begun.checkpoint_folder, begun.lease.token, TorchCodec())) as checkpoints:
+            try:
+                self._train_from(session, checkpoints)
+            finally:
+                session.unsaved = checkpoints.problem
+
+    def _train_from(self, session: TrialSession, checkpoints: Checkpoints) -> None:
         context, begun, products = self._context, session.begun, session.products
         halves = split_key(Key(context.spec.seed))
         fold = begun.stage.fold(begun.lease.slot)
@@ -78,7 +88,7 @@ class ImageTrainer:
         with make_babysitter(setup, context.spec.checks) as babysitter:
             session.watch(babysitter)
             state = TrialState(setup, babysitter, session.recorder, held)
-            start = _resume(session, state)
+            start = _resume(session, state, checkpoints)
             if start is None:
                 check_before_training(setup, babysitter)
             if start is None or start.steps == 0:  # findings within an epoch are recorded at its end
@@ -88,7 +98,7 @@ class ImageTrainer:
                 session.recorder.history,
                 *([best] if context.spec.keep_best else []),
                 ChecksCallback(babysitter, len(setup.data.val)),
-                CheckpointCallback(state, session),
+                CheckpointCallback(state, session, checkpoints),
                 ReportCallback(session, setup.steps_per_epoch),
             ]
             with on_beat(session.control.heartbeat):  # from here on the checkpoint callback stops the trial
@@ -130,11 +140,11 @@ def _record_statistics(session: TrialSession, data: TrialData) -> str:
     return fingerprint
 
 
-def _resume(session: TrialSession, state: TrialState) -> EpochState | None:
+def _resume(session: TrialSession, state: TrialState, checkpoints: Checkpoints) -> EpochState | None:
     """Restore the newest usable checkpoint; return its position, or None if the trial starts from scratch."""
     if not session.is_resumed:
         return None
-    restored, refused = restore(state, session.checkpoints)
+    restored, refused = restore(state, checkpoints)
     if restored is None:
         session.resume(None, 0, refused)
         return None

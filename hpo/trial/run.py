@@ -22,8 +22,8 @@ from hpo.storage.fence import Lease
 from hpo.storage.retry import RetryPolicy
 from hpo.testing.faults import fault_point
 from hpo.text import counted
+from hpo.training.checkpoint_files import remove_checkpoints
 from hpo.trial import output
-from hpo.trial.checkpoint_files import Checkpoints, remove_checkpoints
 from hpo.trial.context import BegunTrial, TrialContext, TrialControl
 from hpo.trial.pruning import EndedEarlyError, ended_early, rank_last_at_remaining_rungs
 from hpo.trial.recorder import TrialRecorder
@@ -100,11 +100,10 @@ def begin(context: TrialContext, lease: Lease, trainer: Trainer) -> BegunTrial:
 
 def train(begun: BegunTrial, trainer: Trainer, recorder: TrialRecorder, control: TrialControl) -> TrainingEnd:
     """Train until the last epoch, or until the checks, the pruner or an error end it; record what happens."""
-    with closing(Checkpoints(begun.checkpoint_folder, begun.lease.token)) as checkpoints:
-        session = TrialSession(begun, recorder, control, checkpoints)
-        end = _run_to_end(trainer, session)
-    if checkpoints.problem:
-        recorder.note("checkpoint", 0, f"not every checkpoint could be written: {checkpoints.problem}")
+    session = TrialSession(begun, recorder, control)
+    end = _run_to_end(trainer, session)
+    if session.unsaved:
+        recorder.note("checkpoint", 0, f"not every checkpoint could be written: {session.unsaved}")
     return end
 
 

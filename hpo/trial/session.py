@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from hpo.checks.preflight import Snapshot
 from hpo.records import EpochResult, Finding, Runtime
-from hpo.trial.checkpoint_files import Checkpoints
 from hpo.trial.context import BegunTrial, TrialControl
 from hpo.trial.pruning import EndedEarlyError, decide, finding, rung_of
 from hpo.trial.recorder import Evidence, RecorderState, TrialRecorder
@@ -66,15 +65,14 @@ class TrialSession:
     then reports it by ``epoch``: a worker that is killed in between does not train the epoch again.
     """
 
-    def __init__(
-        self, begun: BegunTrial, recorder: TrialRecorder, control: TrialControl, checkpoints: Checkpoints
-    ) -> None:
+    def __init__(self, begun: BegunTrial, recorder: TrialRecorder, control: TrialControl) -> None:
         self.begun = begun
         self.recorder = recorder
         self.control = control
-        self.checkpoints = checkpoints
         self.products = Products()
         self.evidence: Evidence = NoEvidence()
+        self.unsaved = ""
+        """Why not every checkpoint was written; empty if all were."""
         self._steps = 0
 
     @property

@@ -29,9 +29,9 @@ from hpo.storage.identity import worker_id
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import RegisteredStudy, find_registered
 from hpo.testing.faults import fault_point
+from hpo.training.checkpoint_files import remove_study_checkpoints
 from hpo.training.device import release_trial_memory, resolve_device
 from hpo.training.rehearsal import check_models
-from hpo.trial.checkpoint_files import remove_study_checkpoints
 from hpo.trial.context import TrialContext
 from hpo.trial.run import run_trial
 from hpo.workers.messages import Emit
