@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_valid
 
 from hpo.config.configuration import Configuration
 from hpo.config.methods import Pruner, Sampler
+from hpo.config.objective import METRIC_PATTERN, Direction, Objective, natural_direction
 from hpo.config.space import Distribution
 from hpo.config.thresholds import Thresholds
 
@@ -128,8 +129,16 @@ class StudySpec(BaseModel):
         pattern=NAME_PATTERN.pattern,
     )
     seed: int = Field(default=0, description="the seed of all draws of the study", ge=0, lt=2**63)
-    objective: Literal["val_accuracy"] = Field(
-        default="val_accuracy", description="what the study maximizes; the test split is never used"
+    objective: str = Field(
+        default="val_accuracy",
+        description="the metric that the study optimizes: val_accuracy or val_loss; the test split is never "
+        "used",
+        pattern=METRIC_PATTERN.pattern,
+    )
+    direction: Direction | None = Field(
+        default=None,
+        description="whether higher values of the objective are better (maximize) or lower ones (minimize); "
+        "empty for what its name says, such as minimize for val_loss",
     )
     trials: int = Field(
         description="number of configurations to try; left out if there are stages", ge=1, le=1_000_000
@@ -188,6 +197,11 @@ class StudySpec(BaseModel):
         """Only what was set, so that a changed default does not change the stored study."""
         written = checks.model_dump(exclude_unset=True)
         return checks.preset if set(written) <= {"preset"} else written
+
+    @property
+    def goal(self) -> Objective:
+        """The objective with its direction."""
+        return Objective(self.objective, self.direction or natural_direction(self.objective) or "maximize")
 
     @property
     def trial_costs(self) -> tuple[tuple[int, float], ...]:

@@ -119,7 +119,7 @@ def _start_first_stage(connection: Connection, study_id: int, spec: StudySpec, i
 def _create(connection: Connection, spec: StudySpec, dataset: Dataset) -> int:
     uid = uuid.uuid4().hex
     with optuna_within(connection) as optuna, quiet_optuna():
-        study_id = optuna.create_new_study([StudyDirection.MAXIMIZE], spec.study)
+        study_id = optuna.create_new_study([StudyDirection[spec.goal.direction.upper()]], spec.study)
         optuna.set_study_user_attr(study_id, orphans.UID_ATTRIBUTE, uid)
         # As `study.set_metric_names` does: the dashboard then labels axes val_accuracy, not "Objective 0".
         optuna.set_study_system_attr(study_id, "study:metric_names", [spec.objective])
@@ -138,6 +138,8 @@ def _create(connection: Connection, spec: StudySpec, dataset: Dataset) -> int:
             classes=len(dataset.classes),
             train_images=len(dataset.train_labels),
             class_counts=dataset.class_counts,
+            objective=spec.goal.metric,
+            direction=spec.goal.direction,
             created_at=utc_now(),
         )
     )

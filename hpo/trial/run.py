@@ -47,7 +47,9 @@ def run_trial(context: TrialContext, lease: Lease) -> None:
         with on_beat(control.heartbeat_or_stop):
             try:
                 begun = begin(context, lease, trainer)
-                with closing(BackgroundWriter(context.store, lease, begun.trial_id)) as writer:
+                with closing(
+                    BackgroundWriter(context.store, lease, begun.trial_id, context.spec.goal)
+                ) as writer:
                     recorder = TrialRecorder(begun, writer)
                     end = train(begun, trainer, recorder, control)
                     finish(begun, recorder, control, end)

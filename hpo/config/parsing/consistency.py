@@ -10,6 +10,7 @@ from typing import Any
 
 from hpo.config.fields import HYPERPARAMETERS, as_written, yaml_text
 from hpo.config.methods import Pruner, options_of
+from hpo.config.objective import BUILT_IN, METRIC_PATTERN, Direction, natural_direction
 from hpo.config.parsing.space import distribution_text
 from hpo.config.parsing.yaml_tree import Place
 from hpo.config.space import Choice, Distribution, Integer, Scalar
@@ -309,3 +310,33 @@ def pruner_problems(pruner: PrunerGiven, draft: Draft) -> list[Problem]:
 
 _FIRST_COMPARISON = {"min_epochs": 0, "warmup_epochs": 1}
 """Pruner options in epochs, and how many epochs later the first comparison is."""
+
+
+@dataclass(frozen=True)
+class ObjectiveGiven:
+    """The values of the keys ``objective`` and ``direction``, and their places."""
+
+    metric: str
+    direction: Direction | None
+    metric_place: Place
+    direction_place: Place
+
+
+def objective_problems(given: ObjectiveGiven, *, built_in: bool) -> list[Problem]:
+    """Report a metric that the training does not report, and a missing or an impossible direction."""
+    if built_in and given.metric not in BUILT_IN:
+        message = f"{as_written(repr(given.metric))} is not {' or '.join(BUILT_IN)}"
+        return [given.metric_place.problem("objective", message, "what hpo's own training measures")]
+    if not METRIC_PATTERN.fullmatch(given.metric):
+        message = f"{as_written(repr(given.metric))} is not a valid name of a metric"
+        hint = "letters, digits, '_', '.', '/', '@' and '-', at most 100, starting with a letter or '_'"
+        return [given.metric_place.problem("objective", message, hint)]
+    natural = natural_direction(given.metric)
+    if given.direction is None and natural is None:
+        message = f"is missing, and the name {given.metric} does not tell it"
+        hint = "direction: maximize if higher is better, direction: minimize if lower is"
+        return [given.metric_place.problem("direction", message, hint)]
+    if built_in and given.direction not in (None, natural):
+        message = f"{given.direction} would look for the worst {given.metric}"
+        return [given.direction_place.problem("direction", message, f"leave it out, or use {natural}")]
+    return []

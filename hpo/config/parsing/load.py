@@ -15,11 +15,13 @@ from hpo.config.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, WrongVal
 from hpo.config.parsing.consistency import (
     MODEL_DEPTHS,
     Draft,
+    ObjectiveGiven,
     PrunerGiven,
     cmaes_problems,
     contradictions,
     drop_overridden,
     grid_problems,
+    objective_problems,
     pruner_problems,
     when_problems,
 )
@@ -69,6 +71,7 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), option: s
     values["needs"] = read_needs(tree.entries.get("needs"), problems)
     draft = _read_hyperparameters(tree, problems)
     problems += [*_in_both(tree), *_unknown_models(draft), *when_problems(draft), *contradictions(draft)]
+    problems += objective_problems(_objective(tree, values), built_in=True)
     sampler = _choice_name(values.get("sampler"))
     problems += _sampler_problems(sampler, draft)
     stages = parse_stages(tree.entries.get("stages"), problems)
@@ -267,6 +270,12 @@ def _unknown_models(draft: Draft) -> list[Problem]:
         for name in names
         if isinstance(name, str) and name not in MODEL_DEPTHS and ":" not in name
     ]
+
+
+def _objective(tree: MappingNode, values: Mapping[str, Any]) -> ObjectiveGiven:
+    metric = values.get("objective", StudySpec.model_fields["objective"].default)
+    metric_place, direction_place = (tree.keys.get(key, Place()) for key in ("objective", "direction"))
+    return ObjectiveGiven(metric, values.get("direction"), metric_place, direction_place)
 
 
 def _choice_name(choice: Any) -> str:
