@@ -184,6 +184,10 @@ class Feed:
         self._note(self._guard.run(_CHECKS, lambda: self._report(training, validation), None))
         self._is_measuring = False
 
+    def resume(self) -> None:
+        """Leave out the checks before training: they were run when it began."""
+        self._awaits_inputs = False
+
     def finish(self) -> Verdict:
         """End the last epoch, remove the hooks, and return the verdict on the whole training."""
         if not self.is_finished:

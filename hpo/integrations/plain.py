@@ -43,6 +43,15 @@ class Watched(Generic[_Batch]):
         """End the training and return the verdict; see ``hpo.verdict``."""
         return self._feed.finish()
 
+    def end_epoch(self) -> None:
+        """End the epoch now, not when the next one begins."""
+        self._feed.end_batch()
+        self._feed.end_epoch()
+
+    def resume(self) -> None:
+        """Continue a training whose babysitter has its state back."""
+        self._feed.resume()
+
     def __iter__(self) -> Iterator[_Batch]:
         feed = self._feed
         if self._is_validation:

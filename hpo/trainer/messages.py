@@ -164,6 +164,8 @@ class Done:
     found: Found
     best: str | None
     """The file with the states of the best epoch; the document that describes them lies beside it."""
+    weights_hash: str | None
+    parameters: int | None
     unsaved: str
     """Why not every checkpoint was written."""
     leftover: Leftover

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from hpo.checks.preflight import Snapshot
 from hpo.config.objective import Objective
+from hpo.config.thresholds import Thresholds
 from hpo.errors import CheckpointError, UserError
 from hpo.files import atomic_file
-from hpo.records import EpochResult, Finding
+from hpo.records import EpochResult
 from hpo.rng import Key
-from hpo.trainer import babysitting
 from hpo.trainer.babysitting import Watch
 from hpo.trainer.generators import generator_states, restore_generators
 from hpo.trainer.messages import Begin, Found, Restored
 from hpo.trainer.states import ArrayCodec, pack, unpack
 from hpo.training.checkpoint_files import Checkpoint, Checkpoints
 
-Kept = TypeVar("Kept")
 BEST = "best.safetensors"
 
 
@@ -151,6 +148,15 @@ class Saves:
         value = self._objective.of(document.curve[document.best_epoch - 1]) if document.best_epoch else np.nan
         self._best = _Best(document.best_epoch, value, document.best, best)
 
+    @property
+    def thresholds(self) -> Thresholds:
+        """Those of the study's checks."""
+        return Thresholds.model_validate(self._begin.checks)
+
+    def news(self) -> Found:
+        """Return what the checks have found and the worker was not told."""
+        return self.watch.news(self.progress.epochs)
+
     def seconds(self) -> float:
         """Return the training time so far, over all attempts."""
         return self.progress.seconds + time.monotonic() - self._started
@@ -223,6 +229,11 @@ class Saves:
         documents = {"trial": _DOCUMENT.dump_python(document), "babysitter": state}
         self.checkpoints.save(Checkpoint(self.progress.steps, documents, arrays))
         self._saved_at = time.monotonic()
+
+    def close(self) -> None:
+        """Wait for the last save, and let go of the objects."""
+        self.checkpoints.close()
+        self.watch.close()
 
     def _generators(self) -> dict[str, Any]:
         """At an epoch's end they are not needed: each epoch seeds them."""

@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from hpo.errors import UserError
 from hpo.files import atomic_file
-from hpo.records import EpochResult, Finding
+from hpo.records import MEASURES, reported_epoch
 from hpo.trainer.connection import Connection, TrialEnded
 from hpo.trainer.generators import seed_generators
-from hpo.trainer.messages import Begin, Epoch, Found, Note
-from hpo.trainer.saved import Kept, Progress, Saves
+from hpo.trainer.messages import Begin, Epoch, Note
+from hpo.trainer.saved import Saves
 
 if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
-    from hpo.checks.babysitter import Babysitter
-    from hpo.integrations.plain import Watched
-
 _Item = TypeVar("_Item")
-_KNOWN = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr")
-"""Metrics that the curve has columns for, and that the checks read."""
+_State = TypeVar("_State")
 
 __all__ = ["Trial", "TrialEnded"]
 
@@ -55,11 +50,9 @@ class Trial:
         self._begin = begin
         self._connection = connection
         self._saves = saves
-        self._started = self._epoch_started = time.monotonic()
-        self._watched: Watched[Any] | None = None
-        self._in_epochs = False
-        self._steps_before = 0
-        self._explicit_first: bool | None = None
+        self._epoch_started = time.monotonic()
+        self._saves_first: bool | None = None
+        """Whether ``save`` is called before the ``report`` of its epoch; None until it is called."""
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -130,7 +123,7 @@ class Trial:
         """Time left under the study's limit, over all attempts; None without a limit."""
         if self._begin.minutes is None:
             return None
-        return max(0.0, self._begin.minutes - self._seconds() / 60)
+        return max(0.0, self._begin.minutes - self._saves.seconds() / 60)
 
     def epochs(self, count: int | None = None) -> Iterator[int]:
         """Yield the numbers of the epochs that are left, up to the budget, or to ``count`` without one.
@@ -141,26 +134,15 @@ class Trial:
         """
         last = self._begin.budget if self._begin.budget is not None else count
         if last is None:
-            raise UserError("trial.epochs() needs a number: the study sets no epochs. Use trial.epochs(30).")
-        self._in_epochs = True
-        try:
-            for epoch in range(self._saves.progress.epochs + 1, last + 1):
-                self._start_epoch(epoch)
-                yield epoch
-                if self._saves.progress.epochs < epoch:
-                    self.report()
-        finally:
-            self._in_epochs = False
-
-    def _start_epoch(self, epoch: int) -> None:
+            raise UserError("trial.epochs() needs a number, because the study sets no epochs: trial.epochs(30)")
         progress = self._saves.progress
-        seed_generators((self._saves.key / "epoch" / epoch).integer())
-        if progress.within == 0:
-            self._steps_before = progress.steps
-        else:
-            self._steps_before = progress.steps - progress.within
-        self._epoch_started = time.monotonic()
-        self.check()
+        for epoch in range(progress.epochs + 1, last + 1):
+            seed_generators((self._saves.key / "epoch" / epoch).integer())
+            self._epoch_started = time.monotonic()
+            self.check()
+            yield epoch
+            if progress.epochs < epoch:
+                self.report()
 
     def steps(self, iterable: Iterable[_Item], *, resumable: bool = False) -> Iterator[_Item]:
         """Yield the items of ``iterable``, such as the batches of a loader, within an epoch of ``epochs``.
@@ -171,23 +153,18 @@ class Trial:
         that was given to ``keep``.
         """
         items, saves = iter(iterable), self._saves
-        if skipped := saves.progress.within:
-            for _ in range(skipped):
+        if saves.progress.within:
+            for _ in range(saves.progress.within):
                 next(items, None)
             saves.restore_within()
         for item in items:
             yield item
             saves.progress.step()
-            self._between_steps(resumable)
-
-    def _between_steps(self, resumable: bool) -> None:
-        fatal = any(each.severity == "fatal" for each in self._babysitter_findings())
-        if fatal:
-            self._connection.ask(self._found())
-        stops = self._connection.must_leave()
-        if resumable and self._in_epochs and self._saves.is_used and (stops or self._saves.is_due()):
-            self._saves.save(self._babysitter(), self._seconds())
-        self.check()
+            if saves.watch.is_fatal:
+                self._connection.ask(saves.news())
+            if resumable and saves.is_used and (saves.is_due() or self._connection.must_leave()):
+                saves.save()
+            self.check()
 
     def check(self) -> None:
         """Show that the trial makes progress. Raises ``TrialEnded`` if it must stop.
@@ -199,7 +176,7 @@ class Trial:
             raise TrialEnded("this worker stops")
 
     @overload
-    def keep(self, state: Kept, /) -> Kept: ...
+    def keep(self, state: _State, /) -> _State: ...
     @overload
     def keep(self, *states: Any, **named: Any) -> None: ...
     def keep(self, *states: Any, **named: Any) -> Any:
@@ -219,19 +196,19 @@ class Trial:
     def save(self, **states: Any) -> None:
         """Save values with the trial, such as ``model=model.state_dict()``; ``restore`` returns them.
 
-        For what ``keep`` cannot hold. An object with ``state_dict`` stands for its state. In each epoch call
-        it before ``report``, whose epoch it belongs to, or after, but always in the same place.
+        For what ``keep`` cannot hold. An object with ``state_dict`` stands for its state. Call it in each
+        epoch, either always before ``report`` or always after it.
         """
-        if self._explicit_first is None:
-            self._explicit_first = self._saves.progress.epochs == self._saves.progress.epochs_restored
+        progress = self._saves.progress
+        if self._saves_first is None:
+            self._saves_first = progress.epochs == progress.restored
         self._saves.put(states)
-        done = self._saves.progress.epochs
-        if not self._explicit_first and done > 0:
-            self._saves.save(self._babysitter(), self._seconds())
+        if not self._saves_first:  # else ``report`` saves, once the epoch is done
+            self._saves.save()
 
     def restore(self) -> dict[str, Any]:
         """Return what ``save`` saved last, with tensors on the CPU; empty in a trial that starts."""
-        return self._saves.restored_values()
+        return self._saves.values()
 
     def report(self, epoch: int | None = None, **metrics: Any) -> None:
         """Report the metrics of an epoch: it is saved, recorded, and compared with other trials.
@@ -240,32 +217,20 @@ class Trial:
         are also what the checks read. Raises ``TrialEnded`` if the trial ends here, and ``UserError`` for an
         epoch out of order and for a metric that is not a number.
         """
-        progress = self._saves.progress
-        number = progress.epochs + 1
+        saves, number = self._saves, self._saves.progress.epochs + 1
         if epoch is not None and epoch != number:
-            raise UserError(f"report: epoch {epoch} does not follow epoch {progress.epochs}")
-        result = self._result(number, {name: _number(name, value) for name, value in metrics.items()})
-        babysitter = self._babysitter()
-        if self._watched is not None:
-            self._watched.feed.end_epoch()
-        elif babysitter is not None:
-            known = {name: getattr(result, name) for name in _KNOWN[:-1]}
-            babysitter.epoch(**known)
-        if progress.steps == self._steps_before:
-            progress.steps += 1  # a training without steps: an epoch is one
-        progress.end_epoch(result)
-        self._saves.remember_best(result)
-        if self._saves.is_used:
-            self._saves.save(babysitter, self._seconds())
-        self._steps_before = progress.steps
+            raise UserError(f"report: epoch {epoch} cannot follow epoch {number - 1}")
+        numbers = {name: _number(name, value) for name, value in metrics.items()}
+        result = reported_epoch(number, numbers, time.monotonic() - self._epoch_started)
+        saves.watch.end_epoch({name: result.metric(name) for name in MEASURES if name != "lr"})
+        saves.progress.end_epoch(result)
+        saves.remember_best()
+        found = saves.news()
+        if saves.is_used:
+            saves.save()
+        self._connection.ask(Epoch(result, saves.progress.steps, found))
         self._epoch_started = time.monotonic()
-        self._connection.ask(Epoch(result, progress.steps, self._found()))
         self.check()
-
-    def _result(self, number: int, metrics: dict[str, float]) -> EpochResult:
-        known = {name: metrics.get(name, math.nan) for name in _KNOWN}
-        seconds = time.monotonic() - self._epoch_started
-        return EpochResult(epoch=number, seconds=seconds, images=0, images_per_second=math.nan, **known)
 
     def babysit(
         self,
@@ -278,18 +243,20 @@ class Trial:
 
         With a ``loader`` it returns the loader to iterate over, as ``hpo.watch`` does: report each loss to its
         ``loss``. Without, it returns an ``hpo.Babysitter``: call its ``before`` and ``step``; ``report`` calls
-        its ``epoch``. Other arguments are theirs.
+        its ``epoch``. Other arguments are theirs. Call it once, after ``keep``.
         """
-        arguments = {"checks": self._saves.thresholds(), **arguments}
+        options = {"checks": self._saves.thresholds, "epochs": self.budget, **arguments}
         if loader is None:
-            from hpo.trainer.babysitting import TrialBabysitter
+            from hpo.checks.babysitter import Babysitter
 
-            return self._saves.watch(TrialBabysitter(model, optimizer, epochs=self.budget, **arguments))
-        from hpo.trainer.babysitting import watched
+            babysitter = Babysitter(model, optimizer, **options)
+            self._saves.watch.begin(babysitter)
+            return babysitter
+        from hpo.integrations.plain import watch
 
-        self._watched = watched(loader, model, optimizer, epochs=self.budget, **arguments)
-        self._saves.watch(self._watched.babysitter)
-        return self._watched
+        watched = watch(loader, model, optimizer, **options)
+        self._saves.watch.begin(watched.babysitter, watched)
+        return watched
 
     def log(self, *texts: object, **values: Any) -> None:
         """Write a line to the trial's output, which `hpo logs` shows: texts, and values as JSON."""
@@ -313,19 +280,6 @@ class Trial:
 
     def __repr__(self) -> str:
         return f"<hpo.Trial {self.number} of {self.study}>"
-
-    def _seconds(self) -> float:
-        return self._saves.seconds_before + time.monotonic() - self._started
-
-    def _babysitter(self) -> Babysitter | None:
-        return self._saves.babysitter
-
-    def _babysitter_findings(self) -> list[Finding]:
-        babysitter = self._babysitter()
-        return [] if babysitter is None else babysitter.findings
-
-    def _found(self) -> Found:
-        return self._saves.news()
 
 
 def _number(name: str, value: Any) -> float:

@@ -45,22 +45,37 @@ class Part:
 
 
 @contextmanager
-def preserved(*parts: str) -> Iterator[dict[str, Any]]:
-    """Set these parts of the state, or all, back at the end of the block to what they were at its start.
-
-    Yields the state at the start: a part that is added to it is set back too.
-    """
+def preserved(*parts: str) -> Iterator[None]:
+    """Set these parts of the state, or all, back at the end of the block to what they were at its start."""
     before, signalled = read_state(parts or known_parts()), False
+    if not parts:
+        _open.append(before)
     try:
-        yield before
+        yield
     except StopRequestedError as stop:
         signalled = not isinstance(stop, StudyStoppedError)
         raise
     finally:
+        if not parts:
+            _open.pop()
         # The first signal has given the next one its default effect.
         restore_state(
             {name: value for name, value in before.items() if not (signalled and name == "signals")}
         )
+
+
+_open: list[dict[str, Any]] = []
+"""The states at the start of what is under way."""
+
+
+def add_torch() -> None:
+    """Add PyTorch's state to those at the start of what is under way; called right after its import."""
+    from hpo.training.torch_state import TORCH_PARTS
+
+    state = read_state(TORCH_PARTS)
+    for before in _open:
+        for name, value in state.items():
+            before.setdefault(name, value)
 
 
 def known_parts() -> dict[str, Part]:
@@ -98,7 +113,13 @@ def import_with_state(name: str) -> ModuleType:
             _PARTS[part].write({**now, **value} if isinstance(value, dict) else value)
         return sys.modules[name]
     before = read_state(part for part in known_parts() if part not in _GENERATORS)
-    module = importlib.import_module(name)
+    _open.append(before)
+    try:
+        module = importlib.import_module(name)
+    finally:
+        _open.pop()
+    for generator in _GENERATORS:
+        before.pop(generator, None)
     now = read_state(before)
     changed = [part for part in before if not _PARTS[part].same(now[part], before[part])]
     _left_by_import[name] = {part: _change(now[part], before[part]) for part in changed}

@@ -54,6 +54,8 @@ class Products:
     parameters: int | None = None
     weights_hash: str | None = None
     test_value: float | None = None
+    value: float | None = None
+    """The trial's value, if the training returned one; else the best reported one counts."""
     save_best: Callable[[EpochResult, float], None] | None = None
     """Saves the weights of the best epoch if the trial, with this value, is one of its study's best."""
 
