@@ -62,6 +62,4 @@ def save_states_if_best(
     }
     url = place(parse_url(store.url))
     owner = {"study": spec.study, "study_uid": trial.study_uid, "database": url}
-    artifact_store.save_content(
-        trial.study_uid, trial.number, lease.token, states.content, document, owner
-    )
+    artifact_store.save_content(trial.study_uid, trial.number, lease.token, states.content, document, owner)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hpo.checks.preflight import Snapshot
-from hpo.records import Finding
 from hpo.trainer.messages import Found
 from hpo.trainer.states import pack, unpack
 

@@ -254,7 +254,7 @@ class Saves:
         self._best = _Best(result.epoch, value, plain, arrays)
 
     def write_best(self) -> str | None:
-        """Write the states of the best epoch beside the checkpoints; return the file, None if there are none."""
+        """Write the states of the best epoch beside the checkpoints; return the file, if there are any."""
         if not self._best.arrays:
             return None
         path = Path(self._begin.checkpoints) / BEST

@@ -30,7 +30,9 @@ def pack(value: Any, name: str, arrays: dict[str, Any]) -> Any:
         return {"tuple": [pack(each, f"{name}.{place}", arrays) for place, each in enumerate(value)]}
     if isinstance(value, Mapping) and kind.__module__ in ("builtins", "collections"):
         return {
-            "dict": [[pack(key, name, arrays), pack(each, f"{name}.{key}", arrays)] for key, each in value.items()]
+            "dict": [
+                [pack(key, name, arrays), pack(each, f"{name}.{key}", arrays)] for key, each in value.items()
+            ]
         }
     if is_tensor(value) and not (value.is_sparse or value.is_quantized or value.is_complex()):
         return {"tensor": _add(value.detach().cpu().clone(), name, arrays)}
@@ -60,7 +62,7 @@ def unpack(plain: Any, arrays: Mapping[str, Any]) -> Any:
         return array
     if kind == "number":
         return array[()]
-    return pickle.loads(array.tobytes())  # noqa: S301 (of the trial's own folder)
+    return pickle.loads(array.tobytes())
 
 
 def is_tensor(value: Any) -> bool:
@@ -78,7 +80,10 @@ class ArrayCodec:
             import safetensors.torch
 
             return safetensors.torch.save(
-                {name: each.contiguous() if is_tensor(each) else _as_tensor(each) for name, each in tensors.items()}
+                {
+                    name: each.contiguous() if is_tensor(each) else _as_tensor(each)
+                    for name, each in tensors.items()
+                }
             )
         import safetensors.numpy
 
@@ -101,8 +106,10 @@ class ArrayCodec:
 
 
 def _add(array: Any, name: str, arrays: dict[str, Any]) -> str:
-    free = name if name not in arrays else next(
-        each for number in range(2, sys.maxsize) if (each := f"{name}#{number}") not in arrays
+    free = (
+        name
+        if name not in arrays
+        else next(each for number in range(2, sys.maxsize) if (each := f"{name}#{number}") not in arrays)
     )
     arrays[free] = array
     return free

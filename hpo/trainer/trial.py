@@ -134,7 +134,9 @@ class Trial:
         """
         last = self._begin.budget if self._begin.budget is not None else count
         if last is None:
-            raise UserError("trial.epochs() needs a number, because the study sets no epochs: trial.epochs(30)")
+            raise UserError(
+                "trial.epochs() needs a number, because the study sets no epochs: trial.epochs(30)"
+            )
         progress = self._saves.progress
         for epoch in range(progress.epochs + 1, last + 1):
             seed_generators((self._saves.key / "epoch" / epoch).integer())

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -20,7 +18,6 @@ from hpo.errors import LeaseLostError
 from hpo.heartbeat import beat, on_beat
 from hpo.queue.leases import release_as_lost
 from hpo.records import EpochResult, Finding, Remedy, Runtime
-from hpo.redact import redact
 from hpo.settings import settings
 from hpo.text import counted
 from hpo.trainer.messages import (
