@@ -52,7 +52,7 @@ class Watch:
         if watched is not None:
             watched.resume()
 
-    def end_epoch(self, metrics: Mapping[str, float]) -> None:
+    def end_epoch(self, metrics: Mapping[str, Any]) -> None:
         """Tell it the numbers of an epoch."""
         if self._watched is not None:
             self._watched.end_epoch()

@@ -29,11 +29,10 @@ def pack(value: Any, name: str, arrays: dict[str, Any]) -> Any:
     if kind is tuple:
         return {"tuple": [pack(each, f"{name}.{place}", arrays) for place, each in enumerate(value)]}
     if isinstance(value, Mapping) and kind.__module__ in ("builtins", "collections"):
-        return {
-            "dict": [
-                [pack(key, name, arrays), pack(each, f"{name}.{key}", arrays)] for key, each in value.items()
-            ]
-        }
+        pairs = [
+            [pack(key, name, arrays), pack(each, f"{name}.{key}", arrays)] for key, each in value.items()
+        ]
+        return {"dict": pairs}
     if is_tensor(value) and not (value.is_sparse or value.is_quantized or value.is_complex()):
         return {"tensor": _add(value.detach().cpu().clone(), name, arrays)}
     if kind is np.ndarray and value.dtype.kind in _NUMPY_KINDS:
@@ -79,12 +78,11 @@ class ArrayCodec:
         if any(map(is_tensor, tensors.values())):
             import safetensors.torch
 
-            return safetensors.torch.save(
-                {
-                    name: each.contiguous() if is_tensor(each) else _as_tensor(each)
-                    for name, each in tensors.items()
-                }
-            )
+            as_tensors = {
+                name: each.contiguous() if is_tensor(each) else _as_tensor(each)
+                for name, each in tensors.items()
+            }
+            return safetensors.torch.save(as_tensors)
         import safetensors.numpy
 
         return safetensors.numpy.save({name: np.array(each, order="C") for name, each in tensors.items()})

@@ -149,10 +149,10 @@ class Trial:
     def steps(self, iterable: Iterable[_Item], *, resumable: bool = False) -> Iterator[_Item]:
         """Yield the items of ``iterable``, such as the batches of a loader, within an epoch of ``epochs``.
 
-        Between two items the trial shows that it makes progress, and stops if it has to. With ``resumable`` it
-        is also saved there, once a minute and before it stops; resumed, it passes over the items that are
-        done. Use that only if all that the loop changes is kept: a sum over the epoch belongs into a dict
-        that was given to ``keep``.
+        Between two items the trial shows that it makes progress, and stops if it has to. With ``resumable``
+        it is also saved there, once a minute and before it stops; resumed, it passes over the items that are
+        done. Use that only if all that the loop changes is kept: a sum over the epoch belongs in a dict that
+        was given to ``keep``.
         """
         items, saves = iter(iterable), self._saves
         if saves.progress.within:
@@ -190,8 +190,9 @@ class Trial:
         objects are built and on their device. Returns the object if it is the only one. Raises ``UserError``
         for anything else, and for a name that is taken.
         """
-        names = [self._saves.name_of(each, named) for each in states]
-        for name, each in [*zip(names, states, strict=True), *named.items()]:
+        for each in states:
+            self._saves.keep(self._saves.name_of(each), each)
+        for name, each in named.items():
             self._saves.keep(name, each)
         return states[0] if len(states) == 1 and not named else None
 
@@ -243,9 +244,9 @@ class Trial:
     ) -> Any:
         """Watch the training of ``model``: findings are recorded with the trial, and a fatal one ends it.
 
-        With a ``loader`` it returns the loader to iterate over, as ``hpo.watch`` does: report each loss to its
-        ``loss``. Without, it returns an ``hpo.Babysitter``: call its ``before`` and ``step``; ``report`` calls
-        its ``epoch``. Other arguments are theirs. Call it once, after ``keep``.
+        With a ``loader`` it returns the loader to iterate over, as ``hpo.watch`` does: report each loss to
+        its ``loss``. Without, it returns an ``hpo.Babysitter``: call its ``before`` and ``step``; ``report``
+        calls its ``epoch``. Other arguments are theirs. Call it once, after ``keep``.
         """
         options = {"checks": self._saves.thresholds, "epochs": self.budget, **arguments}
         if loader is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -40,8 +41,9 @@ from hpo.training.precision import processor
 from hpo.trial import output
 from hpo.trial.context import TrialContext
 from hpo.trial.pruning import EndedEarlyError
-from hpo.trial.recorder import PendingRecord, RecorderState
+from hpo.trial.recorder import RecorderState
 from hpo.trial.session import TrialFailedError, TrialSession, TrialStoppedError
+from hpo.trial.writer import PendingRecord
 
 POLL_SECONDS = 0.1
 WATCH_SECONDS = 0.5
@@ -247,7 +249,7 @@ class _Conversation:
     def _lost(self, how: str) -> LeaseLostError:
         """Release the slot: the trial is resumed, as after the death of a worker."""
         begun = self._session.begun
-        print(f"hpo: the process of the training {how}")
+        sys.stderr.write(f"hpo: the process of the training {how}\n")
         release_as_lost(begun.context.store, begun.lease)
         return LeaseLostError(f"slot {begun.lease.slot} was released: the process of the training {how}")
 
