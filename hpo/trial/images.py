@@ -11,6 +11,7 @@ import torch
 
 from hpo.artifacts.best_weights import BestWeights, TrialIdentity, save_if_best
 from hpo.config.configuration import Configuration
+from hpo.data.datasets import Dataset
 from hpo.data.split import split_key
 from hpo.errors import DeviceError, OutOfMemoryError
 from hpo.heartbeat import on_beat
@@ -43,8 +44,9 @@ from hpo.trial.session import TrialFailedError, TrialSession
 class ImageTrainer:
     """Trains the configurations of a study on its images, in this process."""
 
-    def __init__(self, context: TrialContext) -> None:
+    def __init__(self, context: TrialContext, dataset: Dataset) -> None:
         self._context = context
+        self._dataset = dataset
 
     def runtime(self, configuration: Configuration) -> Runtime:
         """Return what a training of the configuration would run on."""
@@ -61,7 +63,7 @@ class ImageTrainer:
 
     def train(self, session: TrialSession) -> None:
         """Train the session's trial to its end; see ``Trainer``."""
-        configuration = session.begun.configuration
+        configuration = _configuration(session)
         try:
             with preserved():
                 translating_oom(partial(self._train, session), configuration, self._context.device)
@@ -80,7 +82,7 @@ class ImageTrainer:
         context, begun, products = self._context, session.begun, session.products
         halves = split_key(Key(context.spec.seed))
         fold = begun.stage.fold(begun.lease.slot)
-        setup = prepare(begun.configuration, context.dataset, begun.key, halves, context.device, fold)
+        setup = prepare(_configuration(session), self._dataset, begun.key, halves, context.device, fold)
         fingerprint = _record_statistics(session, setup.data)
         products.parameters = parameter_count(setup.model)
         held = BestWeights()
@@ -106,7 +108,7 @@ class ImageTrainer:
                     session.control.check_stop()
                 products.weights_hash = weights_hash(setup.model)
                 if begun.stage.kind == "test":
-                    products.test_value = setup.accuracy_on_test(context.dataset)
+                    products.test_value = setup.accuracy_on_test(self._dataset)
                 babysitter.after()
                 session.record()
 
@@ -124,12 +126,18 @@ class ImageTrainer:
             study_uid=context.study_uid,
             lease=begun.lease,
             number=begun.number,
-            configuration=begun.configuration,
-            dataset=context.dataset,
+            configuration=_configuration(session),
+            dataset=self._dataset,
             statistics_hash=statistics_hash,
             parameters=session.products.parameters,
         )
         save_if_best(context.store, identity, best, value, held)
+
+
+def _configuration(session: TrialSession) -> Configuration:
+    configuration = session.begun.configuration
+    assert isinstance(configuration, Configuration), "a study on images has configurations of images"
+    return configuration
 
 
 def _record_statistics(session: TrialSession, data: TrialData) -> str:

@@ -258,7 +258,6 @@ def _begin(session: TrialSession) -> Begin:
     begun = session.begun
     context, lease, key = begun.context, begun.lease, begun.key
     spec, fold = context.spec, begun.stage.fold(lease.slot)
-    shares = {each.name: each.data for each in spec.stages}
     return Begin(
         number=begun.number,
         study=spec.study,
@@ -267,7 +266,7 @@ def _begin(session: TrialSession) -> Begin:
         seed=key.seed,
         path=key.path,
         budget=begun.configuration.epochs,
-        data_share=shares.get(begun.stage.name, 1.0),
+        data_share=begun.stage.data,
         fold=fold.index,
         folds=fold.count,
         device=str(context.device),

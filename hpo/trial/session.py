@@ -142,7 +142,10 @@ class TrialSession:
     def _decide(self) -> None:
         """Compare the trial with the others if it is at a rung."""
         begun, pruner = self.begun, self.begun.stage.spec.pruner.rules
-        rung = rung_of(pruner, begun.lease.slot, begun.configuration.epochs, self.recorder.curve)
+        epochs = begun.configuration.epochs
+        if epochs is None:
+            return
+        rung = rung_of(pruner, begun.lease.slot, epochs, self.recorder.curve)
         if pruner is None or rung is None:
             return
         decision = decide(begun.context.store, pruner, begun.lease, begun.trial_id, rung)

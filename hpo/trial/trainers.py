@@ -10,4 +10,4 @@ from hpo.trial.session import Trainer
 
 def trainer_of(context: TrialContext) -> Trainer:
     """Return the trainer of a study."""
-    return ImageTrainer(context) if context.spec.kind == "images" else OwnTrainer(context)
+    return OwnTrainer(context) if context.dataset is None else ImageTrainer(context, context.dataset)
