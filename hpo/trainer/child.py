@@ -40,6 +40,9 @@ def main() -> None:
     load = channel.receive()
     assert isinstance(load, Load)
     sys.path[:] = load.path
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)  # at the end: it must not hide an installed package
     _limit_threads(load.threads)
     while True:
         try:

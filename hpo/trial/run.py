@@ -120,12 +120,7 @@ def _run_to_end(trainer: Trainer, session: TrialSession) -> TrainingEnd:
         trainer.train(session)
     except TrialStoppedError:
         recorder.record_findings(session.evidence)  # those of an epoch that did not end
-        pruner, epochs = begun.stage.spec.pruner.rules, begun.configuration.epochs
-        done = len(recorder.curve)
-        if epochs is not None:
-            rank_last_at_remaining_rungs(
-                begun.context.store, pruner, begun.lease, begun.trial_id, epochs, done
-            )
+        _rank_last(begun, len(recorder.curve))
         return TrainingEnd("pruned", products)
     except EndedEarlyError as early:
         return TrainingEnd("pruned", products, decision=early.decision)
