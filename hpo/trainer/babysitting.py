@@ -55,7 +55,7 @@ class Watch:
     def end_epoch(self, metrics: Mapping[str, Any]) -> None:
         """Tell it the numbers of an epoch."""
         if self._watched is not None:
-            self._watched.end_epoch()
+            self._watched.end_epoch(metrics)
         elif self.babysitter is not None:
             self.babysitter.epoch(**metrics)
 

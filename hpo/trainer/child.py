@@ -134,6 +134,8 @@ def resolve(trainer: str) -> Callable[[Any], Any]:
 
 def _value(returned: Any) -> float:
     try:
+        if isinstance(returned, str | bytes):
+            raise TypeError
         return float(returned)
     except (TypeError, ValueError):
         raise UserError(

@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -36,8 +37,7 @@ class TrainerProcess:
     """A process that runs the trainer ``trainer`` for one trial after another."""
 
     def __init__(self, trainer: str, threads: int) -> None:
-        self.trainer = trainer
-        self._threads = threads
+        self._fits = _fit(trainer, threads)
         self._kills = ControlGroups().oom_kills()
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-m", "hpo.trainer", str(theirs.fileno()), str(os.getpid())]
@@ -57,8 +57,7 @@ class TrainerProcess:
 
     def fits(self, trainer: str, threads: int) -> bool:
         """Whether it can run a trial of this trainer."""
-        alive = self._process.poll() is None
-        return alive and (self.trainer, self._threads) == (trainer, threads)
+        return self._process.poll() is None and self._fits == _fit(trainer, threads)
 
     def send(self, message: ToTrainer) -> None:
         """Send a message; if the process is dead, ``receive`` says so."""
@@ -135,6 +134,11 @@ class Death:
             return f"ended with exit code {self.code}"
         name = signal.Signals(-self.code).name if -self.code in list(signal.Signals) else str(-self.code)
         return f"was killed by signal {name}"
+
+
+def _fit(trainer: str, threads: int) -> tuple[str, ...]:
+    """Return what a process is started for: it imports the same module only once, from where it was first."""
+    return trainer, str(threads), str(Path.cwd()), *sys.path
 
 
 _running: TrainerProcess | None = None

@@ -51,8 +51,10 @@ class Trial:
         self._connection = connection
         self._saves = saves
         self._epoch_started = time.monotonic()
-        self._saves_first: bool | None = None
-        """Whether ``save`` is called before the ``report`` of its epoch; None until it is called."""
+        self._epoch = 0
+        """The one that ``epochs`` has yielded."""
+        self._reported_first: bool | None = None
+        """Whether an epoch was reported before the first call of ``save``; None until then."""
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -141,6 +143,7 @@ class Trial:
         for epoch in range(progress.epochs + 1, last + 1):
             seed_generators((self._saves.key / "epoch" / epoch).integer())
             self._epoch_started = time.monotonic()
+            self._epoch = epoch
             self.check()
             yield epoch
             if progress.epochs < epoch:
@@ -200,17 +203,17 @@ class Trial:
         """Save values with the trial, such as ``model=model.state_dict()``; ``restore`` returns them.
 
         For what ``keep`` cannot hold. An object with ``state_dict`` stands for its state. Call it in each
-        epoch, either always before ``report`` or always after it.
+        epoch before ``report``, which writes them. Raises ``UserError`` if it comes after.
         """
         progress = self._saves.progress
-        if self._saves_first is None:
-            self._saves_first = progress.epochs == progress.restored
+        if self._reported_first is None:
+            self._reported_first = progress.epochs > progress.restored
+        if self._reported_first or progress.epochs >= self._epoch > 0:
+            raise UserError("save: call it before report, which ends the epoch that its values belong to")
         self._saves.put(states)
-        if not self._saves_first:  # else ``report`` saves, once the epoch is done
-            self._saves.save()
 
     def restore(self) -> dict[str, Any]:
-        """Return what ``save`` saved last, with tensors on the CPU; empty in a trial that starts."""
+        """Return the values of the last saved epoch, with tensors on the CPU; empty if the trial starts."""
         return self._saves.values()
 
     def report(self, epoch: int | None = None, **metrics: Any) -> None:
@@ -287,6 +290,8 @@ class Trial:
 
 def _number(name: str, value: Any) -> float:
     try:
+        if isinstance(value, str | bytes):
+            raise TypeError
         return float(value)
     except (TypeError, ValueError):
         raise UserError(f"report: {name} is not a number but {value!r}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from dataclasses import dataclass, field
@@ -97,7 +98,9 @@ class _Conversation:
         self._process = process
         self._reported = _Reported()
         self._limits = session.begun.context.spec.limits
-        self._started = self._looked_at = time.monotonic()
+        self._looked_at = time.monotonic()
+        self._started = math.inf
+        """When the training started; starting the process does not count."""
         self._seconds_before = 0.0
         self._processor_seconds = 0.0
         session.watch(self._reported)
@@ -159,7 +162,7 @@ class _Conversation:
     def _restored(self, message: Restored) -> None:
         session, found = self._session, message.found
         self._reported.add(found)
-        self._seconds_before = message.seconds
+        self._started, self._seconds_before = time.monotonic(), message.seconds
         if session.is_resumed:
             state = None if message.steps is None else _recorder_state(message)
             session.resume(state, message.steps or 0, message.refused)
