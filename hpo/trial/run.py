@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from hpo.artifacts.best_weights import delete_stale_weights
 from hpo.checks.verdict import verdict
+from hpo.config.configuration import Configuration
 from hpo.errors import LeaseLostError, StorageError
 from hpo.events import TrialEnded, TrialPaused, TrialStarted
 from hpo.heartbeat import on_beat
@@ -47,7 +48,9 @@ def run_trial(context: TrialContext, lease: Lease) -> None:
         with on_beat(control.heartbeat_or_stop):
             try:
                 begun = begin(context, lease, trainer)
-                with closing(BackgroundWriter(context.store, lease, begun.trial_id)) as writer:
+                with closing(
+                    BackgroundWriter(context.store, lease, begun.trial_id, context.spec.goal)
+                ) as writer:
                     recorder = TrialRecorder(begun, writer)
                     end = train(begun, trainer, recorder, control)
                     finish(begun, recorder, control, end)
@@ -75,6 +78,7 @@ def begin(context: TrialContext, lease: Lease, trainer: Trainer) -> BegunTrial:
     found = context.suggestions.begin(
         lease, stage.spec, lease.given, dataset=context.dataset.name, device=str(context.device)
     )
+    assert isinstance(found.configuration, Configuration), "the built-in training is of images"
     attempt = context.store.begin_attempt(
         lease,
         found.trial_id,
