@@ -52,7 +52,7 @@ def head_and_tail(path: Path) -> str:
     first = head[: head.rfind(b"\n") + 1].decode(errors="replace")
     last = tail(path, MOST_BYTES - HEAD_BYTES)
     left_out = size - len(first.encode()) - len(last.encode())
-    return f"{first}[... {left_out:,} bytes are left out ...]\n{last}"
+    return f"{first}[... {left_out / 1e3:.0f} kB left out ...]\n{last}"
 
 
 def tail(path: Path, most: int = MOST_BYTES) -> str:
