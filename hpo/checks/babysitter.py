@@ -117,6 +117,8 @@ class Babysitter:
         self.seen.reduction = str(getattr(loss_function, "reduction", ""))
         read = lambda: read_setup(stated, self._model, self._optimizers)  # noqa: E731
         self.seen.setup = self._guard.run("description of model and optimizer", read, stated)
+        self.examples: Examples | None = None
+        """Those on which layers are watched; ``load_state_dict`` takes them."""
         self._losses: list[Tensor] = []
         self._classes_of_batches: list[Tensor] = []
         self._left_out = self._guard.run(
@@ -209,14 +211,17 @@ class Babysitter:
         return BabysitterState(self.seen, self.findings, self._judge.reported, self._hooks.state())
 
     def load_state_dict(self, state: BabysitterState, images: Any, labels: Any = None) -> None:
-        """Continue from ``state`` with the same examples; called in place of ``before``."""
+        """Continue from ``state`` with the same examples; called in place of ``before``.
+
+        ``images`` is None if there were none.
+        """
         if not self._limits.watch:
             return
         self.seen, self.findings = state.seen, state.findings
         self._judge.reported = state.reported
         self._hooks.resume(state.seen, state.forward_monitor)
-        examples = examples_of(images, labels)
-        if examples.count >= FEWEST_EXAMPLES:
+        examples = None if images is None else examples_of(images, labels)
+        if examples is not None and examples.count >= FEWEST_EXAMPLES:
             self._watch_layers_on(examples)
 
     def step(self, loss: Tensor | float, labels: Any = None) -> Finding | None:
@@ -332,12 +337,18 @@ class Babysitter:
         return verdict(self.findings, coverage(self.seen, self.findings, len(judge.done), judge.missing))
 
     @property
+    def device(self) -> torch.device:
+        """Where the model's first parameter is."""
+        return next((each.device for each in self._model.parameters()), torch.device("cpu"))
+
+    @property
     def layers(self) -> Sequence[Snapshot]:
         """Layer statistics so far."""
         return self.seen.snapshots
 
     def _watch_layers_on(self, train: Examples) -> None:
         few = train.first(SNAPSHOT_IMAGES).changed(torch.clone)  # the loop may reuse its memory
+        self.examples = few
         probe = Probe(self._model, self._forward, few.inputs, few.classes, self.seen.setup.classes)
         self._hooks.watch_layers(probe)
 

@@ -70,6 +70,8 @@ FAMILY_OF: dict[str, str] = {
     "error": "code",
     "out_of_memory": "code",
     "worker_died": "code",
+    "time_limit": "code",
+    "memory_limit": "code",
     "wrong_loss": "code",
     "softmax_twice": "code",
     "no_update": "code",

@@ -1,45 +1,42 @@
+"""Captured output: bounded, with its start and its end."""
+
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
+
+import pytest
 
 from hpo.trial import output
 
-PROGRAM = """
-import os, sys, warnings
-from pathlib import Path
-from hpo.trial import output
 
-log = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-os.dup2(log, 1)
-os.dup2(log, 2)
-output.capture_to(Path(sys.argv[1]))
-print("first")
-assert output.drain() == "first", "with what was still in a buffer"
-os.write(2, b"second\\n")
-assert output.drain() == "second", "without what was taken before"
-assert output.drain() == ""
-print("left")
-"""
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "worker.log"
+    monkeypatch.setattr(output, "_log", path)
+    return path
 
 
-def test_what_is_printed_is_taken_once(tmp_path: Path) -> None:
-    path = tmp_path / "log"
-    subprocess.run([sys.executable, "-c", PROGRAM, str(path)], check=True, env=dict(os.environ))
-    assert path.read_text() == "left\n"
+def test_drain_of_large_output_keeps_its_start_and_end(log: Path) -> None:
+    log.write_text("first\n" + "x" * 99 + "\n" + "".join(f"line {i}\n" for i in range(50_000)) + "last\n")
+    text = output.drain()
+    assert text.startswith("first\n") and text.endswith("last")
+    assert "kB left out" in text
+    assert output.MOST_BYTES - 200 < len(text) <= output.MOST_BYTES + 100
+    assert log.read_text() == ""
 
 
-def test_a_process_that_prints_to_a_terminal_keeps_nothing() -> None:
-    assert output.drain() == ""
+def test_bound_cuts_a_file_that_has_grown_large(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "LARGE_BYTES", 200_000)
+    with log.open("a") as file:  # as a process whose output it is
+        file.write("first\n" + "y" * 300_000 + "\n")
+        file.flush()
+        output.bound()
+        assert log.stat().st_size < output.MOST_BYTES + 100
+        file.write("last\n")
+    assert output.drain().startswith("first\n") and not log.read_text()
 
 
-def test_of_much_the_end_is_kept_from_the_start_of_a_line_on(tmp_path: Path) -> None:
-    path = tmp_path / "log"
-    path.write_text("".join(f"line {i:06}\n" for i in range(20_000)))
-    kept = output.tail(path)
-    assert len(kept) <= output.MOST_BYTES
-    assert kept.startswith("line 0") and kept.endswith("line 019999")
-    path.write_bytes(b"\xff\xfe broken")
-    assert output.tail(path) == "\ufffd\ufffd broken"
+def test_short_output_is_left_whole(log: Path) -> None:
+    log.write_text("one\ntwo\n")
+    output.bound()
+    assert output.drain() == "one\ntwo"
