@@ -48,6 +48,8 @@ from hpo.config.thresholds import Preset, Thresholds, thresholds_of
 from hpo.records import Finding, Remedy
 
 _BATCHES_COUNTED = 20
+_LONGEST_ERROR = 300
+"""Characters of an error's text."""
 _LEFT_OUT = "watch over parameters that are left out"
 _MOST_CLASSES = 1000
 """Classes that are counted in a batch where their number is unknown."""
@@ -112,6 +114,7 @@ class Babysitter:
         )
         self.seen = Observations(stated)
         """Every number that the checks read; ``hpo.checks.judge.replay`` judges them again."""
+        self.seen.reduction = str(getattr(loss_function, "reduction", ""))
         read = lambda: read_setup(stated, self._model, self._optimizers)  # noqa: E731
         self.seen.setup = self._guard.run("description of model and optimizer", read, stated)
         self.examples: Examples | None = None
@@ -132,7 +135,15 @@ class Babysitter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, Exception):
+            self.interrupted(error)
         self.close()
+
+    def interrupted(self, error: Exception) -> None:
+        """Take the exception that ended the loop, for the verdict. ``with`` does so."""
+        text = " ".join(str(error).split())
+        self.seen.error = self.seen.error or f"{type(error).__name__}: {text}"[:_LONGEST_ERROR]
+        self.after()
 
     def close(self) -> None:
         """Remove the hooks from the model and the optimizer."""
@@ -296,6 +307,7 @@ class Babysitter:
 
     def after(self) -> list[Finding]:
         """Judge the finished training, and remove the hooks."""
+        self.seen.is_interrupted |= self._hooks.is_inside_a_step
         self.close()
         if not self._limits.watch:
             return []
