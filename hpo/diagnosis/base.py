@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Literal
 
-from hpo.checks.causes import HEALTHY
+from hpo.checks.causes import OUTCOMES
 from hpo.checks.chance import Chance, largest_share
 from hpo.config.study import StudySpec
 from hpo.data.split import held_out_counts
@@ -19,10 +19,20 @@ the 60 trials of docs/checks.md permuted 1000 times, 0.5 % did."""
 
 
 @dataclass(frozen=True)
+class Suspicion:
+    """What a trial noted about the data that all trials share."""
+
+    check: str
+    value: float
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True)
 class TrialResult:
     """A finished trial; ``values`` are the searched hyperparameters that had an effect in it.
 
-    ``cause`` is a key of CAUSES or 'healthy'; the outcome if there is no verdict. ``seconds`` is the time
+    ``cause`` is a key of CAUSES or OUTCOMES; the outcome if there is no verdict. ``seconds`` is the time
     that workers spent on it.
     """
 
@@ -32,6 +42,7 @@ class TrialResult:
     cause: str
     seconds: float
     values: Mapping[str, Any]
+    suspicions: tuple[Suspicion, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,7 +79,7 @@ class StudyResults:
                 chance is not None
                 and chance.standing(trial.value, self.spec.checks.chance_sigmas) == "at_chance"
             )
-        return trial.state == "failed" or trial.cause != HEALTHY
+        return trial.state == "failed" or trial.cause not in OUTCOMES
 
     def _chance(self, val_fraction: float) -> Chance | None:
         if not self.classes or not self.train_images:

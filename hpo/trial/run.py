@@ -199,7 +199,9 @@ def _outcome(begun: BegunTrial, recorder: TrialRecorder, end: TrainingEnd) -> Ou
         best, value = recorder.curve[-1], products.test_value
     if best and value is not None and complete:
         _keep_weights(recorder, products, best, value)
-    summary = verdict(recorder.findings, checked=begun.context.spec.checks.watch)
+    is_checked = products.coverage is not None and begun.context.spec.checks.watch
+    seen = products.coverage() if products.coverage else None
+    summary = verdict(recorder.findings, seen, checked=is_checked, is_trial=True)
     outcome = Outcome(
         state=end.state,
         value=value if complete else None,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from hpo.checks.evidence import Coverage
 from hpo.checks.preflight import Snapshot
 from hpo.records import EpochResult, Finding, Runtime
 from hpo.trial.checkpoint_files import Checkpoints
@@ -55,6 +56,8 @@ class Products:
     parameters: int | None = None
     weights_hash: str | None = None
     test_value: float | None = None
+    coverage: Callable[[], Coverage] | None = None
+    """Returns what the checks looked at."""
     save_best: Callable[[EpochResult, float], None] | None = None
     """Saves the weights of the best epoch if the trial, with this value, is one of its study's best."""
 

@@ -9,7 +9,9 @@
 --
 -- :study (text)  the study
 WITH counted AS MATERIALIZED (
-    SELECT trial_id, CASE WHEN state = 'pruned' AND cause = 'healthy' THEN best_value ELSE value END AS value
+    SELECT
+        trial_id,
+        CASE WHEN state = 'pruned' AND cause IN ('healthy', 'not_checked') THEN best_value ELSE value END AS value
     FROM results
     WHERE study = :study AND state IN ('complete', 'pruned')
 ),
