@@ -24,7 +24,8 @@ from hpo.training.loop import train
 from hpo.training.model_factory import IMAGE_SHAPE
 from hpo.training.rehearsal import Rehearsal, check_models, models_of
 from hpo.training.setup import TrialSetup
-from hpo.training.users_network import USERS_ERRORS, users_error
+from hpo.training.users_code import USERS_ERRORS
+from hpo.training.users_network import users_error
 from hpo.trial.callbacks import (
     ChecksCallback,
     check_before_training,
@@ -59,7 +60,7 @@ def rehearse_models(spec: StudySpec, classes: int, device: torch.device) -> list
     notes = []
     for name in models_of(spec):
         if ":" in name:
-            configuration = spec.configuration({"model": name})
+            configuration = spec.image_configuration({"model": name})
             rehearsal = Rehearsal(configuration, classes, device)
             reason = rehearsal.unrepeatable() or rehearsal.unresumable()
             _, no_program = users_program(_exported(configuration, classes), IMAGE_SHAPE, name)

@@ -22,8 +22,8 @@ from hpo.storage.fence import Lease
 from hpo.storage.retry import RetryPolicy
 from hpo.testing.faults import fault_point
 from hpo.text import counted
+from hpo.training.checkpoint_files import remove_checkpoints
 from hpo.trial import output
-from hpo.trial.checkpoint_files import Checkpoints, remove_checkpoints
 from hpo.trial.context import BegunTrial, TrialContext, TrialControl
 from hpo.trial.pruning import EndedEarlyError, ended_early, rank_last_at_remaining_rungs
 from hpo.trial.recorder import TrialRecorder
@@ -75,7 +75,11 @@ def begin(context: TrialContext, lease: Lease, trainer: Trainer) -> BegunTrial:
     stage = context.stage(lease.stage)
     fault_point("trial.begin")
     found = context.suggestions.begin(
-        lease, stage.spec, lease.given, dataset=context.dataset.name, device=str(context.device)
+        lease,
+        stage.spec,
+        lease.given,
+        dataset=context.dataset.name if context.dataset else "",
+        device=str(context.device),
     )
     attempt = context.store.begin_attempt(
         lease,
@@ -91,7 +95,7 @@ def begin(context: TrialContext, lease: Lease, trainer: Trainer) -> BegunTrial:
             number=found.number,
             slot=lease.slot,
             configuration=found.values,
-            epochs=found.configuration.epochs,
+            epochs=found.configuration.epochs or 0,
             resumed=lease.trial_id is not None,
         )
     )
@@ -102,11 +106,10 @@ def begin(context: TrialContext, lease: Lease, trainer: Trainer) -> BegunTrial:
 
 def train(begun: BegunTrial, trainer: Trainer, recorder: TrialRecorder, control: TrialControl) -> TrainingEnd:
     """Train until the last epoch, or until the checks, the pruner or an error end it; record what happens."""
-    with closing(Checkpoints(begun.checkpoint_folder, begun.lease.token)) as checkpoints:
-        session = TrialSession(begun, recorder, control, checkpoints)
-        end = _run_to_end(trainer, session)
-    if checkpoints.problem:
-        recorder.note("checkpoint", 0, f"not every checkpoint could be written: {checkpoints.problem}")
+    session = TrialSession(begun, recorder, control)
+    end = _run_to_end(trainer, session)
+    if session.unsaved:
+        recorder.note("checkpoint", 0, f"not every checkpoint could be written: {session.unsaved}")
     return end
 
 
@@ -117,8 +120,7 @@ def _run_to_end(trainer: Trainer, session: TrialSession) -> TrainingEnd:
         trainer.train(session)
     except TrialStoppedError:
         recorder.record_findings(session.evidence)  # those of an epoch that did not end
-        pruner, epochs, done = begun.stage.spec.pruner.rules, begun.configuration.epochs, len(recorder.curve)
-        rank_last_at_remaining_rungs(begun.context.store, pruner, begun.lease, begun.trial_id, epochs, done)
+        _rank_last(begun, len(recorder.curve))
         return TrainingEnd("pruned", products)
     except EndedEarlyError as early:
         return TrainingEnd("pruned", products, decision=early.decision)
@@ -131,6 +133,14 @@ def _run_to_end(trainer: Trainer, session: TrialSession) -> TrainingEnd:
         recorder.fail("error", redact(f"{type(bug).__name__}: {bug}"), "")
         return TrainingEnd("failed", products, traceback.format_exc())
     return TrainingEnd("complete", products)
+
+
+def _rank_last(begun: BegunTrial, done: int) -> None:
+    """Rank a trial that a check ended after ``done`` epochs last at the rungs that it did not reach."""
+    pruner, epochs = begun.stage.spec.pruner.rules, begun.configuration.epochs
+    if epochs is not None:
+        store, lease = begun.context.store, begun.lease
+        rank_last_at_remaining_rungs(store, pruner, lease, begun.trial_id, epochs, done)
 
 
 def _refuse_deadly(begun: BegunTrial, trainer: Trainer) -> None:
@@ -197,11 +207,11 @@ def _outcome(begun: BegunTrial, recorder: TrialRecorder, end: TrainingEnd) -> Ou
     if begun.stage.kind == "test" and recorder.curve:
         # It was trained on its validation images: their accuracy means nothing and chooses no epoch.
         best, value = recorder.curve[-1], products.test_value
+    value = value if products.value is None else products.value
     if best and value is not None and complete:
         _keep_weights(recorder, products, best, value)
-    is_checked = products.coverage is not None and begun.context.spec.checks.watch
-    seen = products.coverage() if products.coverage else None
-    summary = verdict(recorder.findings, seen, checked=is_checked, is_trial=True)
+    seen = products.coverage() if products.coverage and products.is_checked else None
+    summary = verdict(recorder.findings, seen, checked=products.is_checked, is_trial=True)
     outcome = Outcome(
         state=end.state,
         value=value if complete else None,

@@ -9,7 +9,6 @@ from typing import Any, Protocol
 from hpo.checks.evidence import Coverage
 from hpo.checks.preflight import Snapshot
 from hpo.records import EpochResult, Finding, Runtime
-from hpo.trial.checkpoint_files import Checkpoints
 from hpo.trial.context import BegunTrial, TrialControl
 from hpo.trial.pruning import EndedEarlyError, decide, finding, rung_of
 from hpo.trial.recorder import Evidence, RecorderState, TrialRecorder
@@ -57,7 +56,11 @@ class Products:
     weights_hash: str | None = None
     test_value: float | None = None
     coverage: Callable[[], Coverage] | None = None
-    """Returns what the checks looked at."""
+    """Returns what the checks looked at; None if that is not known."""
+    is_checked: bool = False
+    """Whether any check has run."""
+    value: float | None = None
+    """The trial's value, if the training returned one; else the best reported one counts."""
     save_best: Callable[[EpochResult, float], None] | None = None
     """Saves the weights of the best epoch if the trial, with this value, is one of its study's best."""
 
@@ -69,15 +72,14 @@ class TrialSession:
     then reports it by ``epoch``: a worker that is killed in between does not train the epoch again.
     """
 
-    def __init__(
-        self, begun: BegunTrial, recorder: TrialRecorder, control: TrialControl, checkpoints: Checkpoints
-    ) -> None:
+    def __init__(self, begun: BegunTrial, recorder: TrialRecorder, control: TrialControl) -> None:
         self.begun = begun
         self.recorder = recorder
         self.control = control
-        self.checkpoints = checkpoints
         self.products = Products()
         self.evidence: Evidence = NoEvidence()
+        self.unsaved = ""
+        """Why not every checkpoint was written; empty if all were."""
         self._steps = 0
 
     @property
@@ -130,6 +132,7 @@ class TrialSession:
     def record(self) -> None:
         """Record the findings that are new. Raises ``TrialStoppedError`` if one is fatal."""
         self.recorder.record_findings(self.evidence)
+        self.products.is_checked |= bool(self.evidence.findings)
         stop_if_fatal(self.evidence.findings)
 
     def check(self) -> None:
@@ -145,7 +148,10 @@ class TrialSession:
     def _decide(self) -> None:
         """Compare the trial with the others if it is at a rung."""
         begun, pruner = self.begun, self.begun.stage.spec.pruner.rules
-        rung = rung_of(pruner, begun.lease.slot, begun.configuration.epochs, self.recorder.curve)
+        epochs = begun.configuration.epochs
+        if epochs is None:
+            return
+        rung = rung_of(pruner, begun.lease.slot, epochs, self.recorder.curve)
         if pruner is None or rung is None:
             return
         decision = decide(begun.context.store, pruner, begun.lease, begun.trial_id, rung)
