@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
+from hpo.config.objective import Direction
 from hpo.records import EpochResult
 
 
@@ -27,6 +28,8 @@ class StudyReady:
     """(number of trials, cost of each) per stage; the unit is one pass over all training images."""
     warnings: tuple[str, ...] = ()
     """What the user should know of the images."""
+    objective: str = "val_accuracy"
+    direction: Direction = "maximize"
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ class TrialEnded:
     value: float | None
     verdict: str
     seconds: float
+    objective: str = "val_accuracy"
+    """What ``value`` is."""
 
 
 @dataclass(frozen=True)
