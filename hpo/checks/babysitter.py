@@ -218,12 +218,18 @@ class Babysitter:
         if not self._limits.watch:
             return None
         self._losses.append(scalar_loss(loss))
+        self.look_at(loss)
         self._hooks.report(self._losses[-1], labels)
         self._guard.run("labels of batches", lambda: self._look(labels), None)
         self._look_left_out()
         if len(self._losses) < CHECK_INTERVAL:
             return None
         return self._judged(self._take_losses())
+
+    def look_at(self, loss: object) -> None:
+        """Read how ``loss`` was computed, if autograd recorded it. ``step`` does so, too."""
+        if self._limits.watch:
+            self._hooks.look_at(loss)
 
     def _look(self, labels: object) -> None:
         """Look at the labels of a batch, and count the classes of the first ones."""

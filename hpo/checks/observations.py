@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import PlainSerializer, PlainValidator
 
+from hpo.checks.loss_facts import LossFacts
 from hpo.checks.preflight import Preflight, Snapshot
 from hpo.records import formerly
 
@@ -141,6 +142,8 @@ class StepAudit:
     input: tuple[int, ...] = ()
     """Shape of the inputs; empty if they are not a single tensor."""
     input_floats: bool = True
+    pull: float = math.nan
+    """Share of the outputs that the loss pulls toward their labels; known of labels that are floats."""
 
 
 @dataclass(frozen=True)
@@ -208,6 +211,8 @@ class Observations:
     modes: list[ModeGap] = field(default_factory=list)
     forwards: Annotated[list[ForwardRecord], formerly("forwards", "fed")] = field(default_factory=list)
     audits: list[StepAudit] = field(default_factory=list)
+    loss_graphs: list[LossFacts] = field(default_factory=list)
+    """The graphs of the first losses, if the loop reports losses that have one."""
     batch_classes: list[int] = field(default_factory=list)
     """Number of classes in each of the first batches."""
     batch_labels: int = 0
@@ -265,6 +270,7 @@ class Observations:
             snapshots=[each for each in self.snapshots if each.step < steps],
             forwards=[each for each in self.forwards if each.step <= steps],
             audits=[each for each in self.audits if each.step < steps],
+            loss_graphs=[each for each in self.loss_graphs if each.step < steps],
             modes=[each for each in self.modes if each.step <= steps],
             batch_classes=self.batch_classes[:steps],
             curve=[each for each in self.curve if each.step <= steps],

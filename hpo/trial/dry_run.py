@@ -59,7 +59,7 @@ def rehearse_models(spec: StudySpec, classes: int, device: torch.device) -> list
     notes = []
     for name in models_of(spec):
         if ":" in name:
-            configuration = spec.configuration({"model": name})
+            configuration = spec.image_configuration({"model": name})
             rehearsal = Rehearsal(configuration, classes, device)
             reason = rehearsal.unrepeatable() or rehearsal.unresumable()
             _, no_program = users_program(_exported(configuration, classes), IMAGE_SHAPE, name)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from hpo.artifacts.best_weights import delete_stale_weights
 from hpo.checks.verdict import verdict
+from hpo.config.configuration import Configuration
 from hpo.errors import LeaseLostError, StorageError
 from hpo.events import TrialEnded, TrialPaused, TrialStarted
 from hpo.heartbeat import on_beat
@@ -77,6 +78,7 @@ def begin(context: TrialContext, lease: Lease, trainer: Trainer) -> BegunTrial:
     found = context.suggestions.begin(
         lease, stage.spec, lease.given, dataset=context.dataset.name, device=str(context.device)
     )
+    assert isinstance(found.configuration, Configuration), "the built-in training is of images"
     attempt = context.store.begin_attempt(
         lease,
         found.trial_id,

@@ -97,7 +97,8 @@ def test_stages_carry_and_confirm_the_lowest_losses(url: str) -> None:
     with ResultsStore(url) as store:
         status = stages_status(store.engine, "lowest")
         first, second = sorted(status.confirmations, key=lambda each: each.rank or 0)
-    assert first.mean is not None and second.mean is not None and first.mean <= second.mean
+    assert first.mean is not None and second.mean is not None and first.difference is not None
+    assert first.mean <= second.mean
     assert first.difference == pytest.approx(second.mean - first.mean) and first.difference >= 0
     assert first.gap == pytest.approx(first.mean - first.search_value)
     assert [each.best_value for each in status.stages[:1]] == [min(coarse)[0]]

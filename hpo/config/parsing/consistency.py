@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hpo.config.fields import HYPERPARAMETERS, as_written, yaml_text
+from hpo.config.fields import HYPERPARAMETERS, FieldType, as_written, yaml_text
 from hpo.config.methods import Pruner, options_of
 from hpo.config.objective import BUILT_IN, METRIC_PATTERN, Direction, natural_direction
 from hpo.config.parsing.space import distribution_text
@@ -107,6 +107,8 @@ MAX_GRID = 100_000
 class Draft:
     """A study being parsed: what is known so far, and the place of each hyperparameter."""
 
+    known: Mapping[str, FieldType] = field(default_factory=lambda: HYPERPARAMETERS)
+    """Every hyperparameter that the study may name."""
     fixed: dict[str, Scalar] = field(default_factory=dict)
     space: dict[str, Distribution] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
@@ -117,9 +119,19 @@ class Draft:
         """Return the place of a hyperparameter."""
         return self.places.get(name, Place())
 
+    @property
+    def is_own(self) -> bool:
+        """Whether its hyperparameters are names of the user's own training."""
+        return self.known is not HYPERPARAMETERS
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules that its values must keep: those of the built-in training."""
+        return () if self.is_own else RULES
+
     def constant(self, name: str) -> Scalar:
-        """Return the value of a hyperparameter that is not searched."""
-        default: Scalar = HYPERPARAMETERS[name].default
+        """Return the value of a hyperparameter that is not searched; ``None`` if there is no such one."""
+        default: Scalar = self.known[name].default if name in self.known else None
         return self.fixed.get(name, default)
 
     def can_be(self, name: str, value: Scalar) -> bool:
@@ -192,7 +204,7 @@ def _circle(space: dict[str, Distribution], name: str) -> list[str]:
 def contradictions(draft: Draft) -> list[Problem]:
     """Report rules that some configuration of the study breaks, each once, with values that break it."""
     problems = []
-    for rule in RULES:
+    for rule in draft.rules:
         if draft.unreadable.intersection(rule.fields):
             continue
         broken = next((values for values in _combinations(draft, rule) if rule.broken(values)), None)
@@ -289,12 +301,12 @@ def pruner_problems(pruner: PrunerGiven, draft: Draft) -> list[Problem]:
     name = pruner.given
     if isinstance(name, dict):
         name, options = next(iter(name.items()), ("", options))
-    if name not in Pruner.model_fields or "epochs" in draft.unreadable:
-        return []
-    fields = options_of(Pruner)[name]
     longest: Any = (
         max(draft.space["epochs"].extremes()) if "epochs" in draft.space else draft.constant("epochs")
     )
+    if name not in Pruner.model_fields or "epochs" in draft.unreadable or longest is None:
+        return []
+    fields = options_of(Pruner)[name]
     for option, later in _FIRST_COMPARISON.items():
         if option not in fields:
             continue

@@ -63,12 +63,16 @@ def study(fixed: str = "", space: str = "", top: str = "") -> str:
         ("study: s\ntrials: 5\nepochs: 3",
          "3: unknown key 'epochs' (a hyperparameter belongs under fixed or space)"),
         ("study: s\ntrials: 5\nxyz: 3",
-         f"3: unknown key 'xyz' (known: {', '.join(['study', 'seed', 'objective', 'direction', 'trials', 'sampler', 'pruner'])}, max_consecutive_failures, max_deaths, keep_best, needs, first, fixed, space, stages, checks)"),
+         f"3: unknown key 'xyz' (known: {', '.join(['study', 'seed', 'trainer', 'command', 'objective', 'direction', 'trials', 'sampler', 'pruner'])}, max_consecutive_failures, max_deaths, keep_best, limits, needs, first, fixed, space, stages, checks)"),
         ("trials: 5", "study: is missing (e.g. study: my-first)"),
         ("study: s", "trials: is missing (e.g. trials: 20)"),
         (study("bach_size: 3"), "3: unknown hyperparameter 'bach_size' (did you mean batch_size?)"),
         (study("learning_rate: 3"), "3: unknown hyperparameter 'learning_rate' (did you mean lr?)"),
-        (study("zzzz: 3"), "3: unknown hyperparameter 'zzzz' (all are listed in docs/study-files.md)"),
+        (
+            study("zzzz: 3"),
+            "3: unknown hyperparameter 'zzzz' (all are listed in docs/study-files.md; names of your own need "
+            "trainer: or command:)",
+        ),
         (study(space="activaton: {choice: [relu]}"),
          "4: unknown hyperparameter 'activaton' (did you mean activation?)"),
         (study("trials: 3"), "3: trials is not a hyperparameter (it belongs at the top level)"),
