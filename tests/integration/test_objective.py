@@ -122,7 +122,7 @@ def test_the_winner_is_measured_by_its_loss_on_the_test_images(url: str) -> None
 
 def test_the_report_speaks_of_the_lowest_loss(url: str) -> None:
     page = make_report(url, "lowest", "md").text
-    assert all(each in page for each in ("lowest validation loss", "mean validation loss of", "test loss 2"))
+    assert all(each in page for each in ("lowest validation loss", "mean validation loss of", "Test loss 2"))
     assert "accuracy in the search" not in page
 
 

@@ -167,7 +167,7 @@ def test_cmaes_goes_where_its_generations_were_good() -> None:
     for slot in range(8 * size):
         drawn = LEARNING["cmaes"](spec, slot, 0, past)
         bad = drawn.values["lr"] > 0.01
-        how = {"outcome": "failed"} if bad else {"value": 0.5 - drawn.values["dropout"] / 2}
+        how = {"outcome": "failed"} if bad else {"score": 0.5 - drawn.values["dropout"] / 2}
         past.append(_past(spec, slot, drawn.values, generation=drawn.attributes[GENERATION], **how))
     first, last = past[:size], past[-2 * size :]
     assert sum(trial.infeasible for trial in last) <= size // 2
