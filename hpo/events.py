@@ -15,13 +15,15 @@ class StudyReady:
 
     study: str
     dataset: str
+    """Empty for the user's own training."""
     origin: str
     trials_done: int
     trials_total: int
     workers: int
     threads_per_worker: int
     device: str
-    precision: str
+    precision: str | None
+    """None for the user's own training, which decides by itself."""
     reclaimed: int = 0
     """Number of slots that dead workers of this machine held; they are free again."""
     costs: tuple[tuple[int, float], ...] = ()
@@ -42,6 +44,7 @@ class TrialStarted:
     configuration: dict[str, Any]
     """The searched hyperparameters only."""
     epochs: int
+    """Of the trial in all; 0 if its training sets no number."""
     resumed: bool = False
 
 
@@ -52,6 +55,7 @@ class EpochDone:
     worker: str
     number: int
     epochs: int
+    """Of the trial in all; 0 if its training sets no number."""
     """How many the trial is to train."""
     result: EpochResult
 

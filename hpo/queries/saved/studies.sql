@@ -26,7 +26,7 @@ SELECT
     c.hours,
     c.started,
     c.finished,
-    s.dataset,
+    nullif(s.dataset, '') AS dataset,
     s.seed,
     s.code_version
 FROM counted AS c
