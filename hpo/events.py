@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from hpo.config.objective import Direction
 from hpo.records import EpochResult
 
 
@@ -31,7 +30,7 @@ class StudyReady:
     warnings: tuple[str, ...] = ()
     """What the user should know of the images."""
     objective: str = "val_accuracy"
-    direction: Direction = "maximize"
+    direction: Literal["maximize", "minimize"] = "maximize"
 
 
 @dataclass(frozen=True)
