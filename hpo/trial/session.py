@@ -141,15 +141,15 @@ class TrialSession:
 
     def _decide(self) -> None:
         """Compare the trial with the others if it is at a rung."""
-        begun, pruner = self.begun, self.begun.stage.spec.pruner.rules
+        begun, pruner, goal = self.begun, self.begun.stage.spec.pruner.rules, self.begun.context.spec.goal
         epochs = begun.configuration.epochs
         if epochs is None:
             return
-        rung = rung_of(pruner, begun.lease.slot, epochs, self.recorder.curve)
+        rung = rung_of(pruner, begun.lease.slot, epochs, self.recorder.curve, goal)
         if pruner is None or rung is None:
             return
         decision = decide(begun.context.store, pruner, begun.lease, begun.trial_id, rung)
-        self.recorder.record_decision(finding(decision, rung, self._steps - 1))
+        self.recorder.record_decision(finding(decision, rung, self._steps - 1, goal))
         if decision.action != "goes_on":
             raise EndedEarlyError(decision)
 
