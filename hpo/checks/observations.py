@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import PlainSerializer, PlainValidator
 
+from hpo.checks.data_facts import DataFacts
 from hpo.records import LayerStatistics, formerly
 
 Task = Literal[
@@ -382,6 +383,8 @@ class Observations:
     """Whether, at the end, no parameter of the optimizer had changed."""
     ended: bool = False
     """Whether the training is over."""
+    data: DataFacts | None = None
+    """None for trainings of hpo's own, whose data hpo loads."""
 
     @property
     def classes(self) -> int:

@@ -66,6 +66,8 @@ FAMILY_OF: dict[str, str] = {
     "batch_composition": "data",
     "class_imbalance": "data",
     "few_validation_images": "data",
+    "label_leak": "data",
+    "validation_leak": "data",
     "input_scale": "data",
     "error": "code",
     "out_of_memory": "code",
@@ -77,6 +79,7 @@ FAMILY_OF: dict[str, str] = {
     "detached": "code",
     "stale_gradients": "code",
     "eval_mode": "code",
+    "validation_mode": "code",
     "wrong_gradient": "code",
 }
 """The group of every cause."""
