@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 
 from hpo.checks.arguments import check_count, check_model, check_task, optimizers_of, scalar_loss
 from hpo.checks.base import note
+from hpo.checks.causes import NOT_ENOUGH, OUTCOMES
 from hpo.checks.evidence import coverage
 from hpo.checks.facts import Fact, facts
 from hpo.checks.guard import Guard
@@ -38,10 +39,11 @@ from hpo.checks.measure.left_out import LeftOut
 from hpo.checks.measure.nested import tensors
 from hpo.checks.measure.preflight import FEWEST_EXAMPLES, SNAPSHOT_IMAGES, LossFunction, examine
 from hpo.checks.measure.probes import Probe, layer_weights
-from hpo.checks.measure.setup import penalty, read_setup
+from hpo.checks.measure.setup import penalty, read_setup, stated_setup
 from hpo.checks.measure.tensors import tensor_facts
 from hpo.checks.measure.untouched import unwrapped
-from hpo.checks.observations import EpochFacts, Observations, Snapshot, Task
+from hpo.checks.observations import EpochFacts, Observations, Task
+from hpo.checks.preflight import Snapshot
 from hpo.checks.state import BabysitterState
 from hpo.checks.verdict import Verdict, verdict
 from hpo.config.thresholds import Preset, Thresholds, thresholds_of
@@ -98,23 +100,22 @@ class Babysitter:
         self._guard = Guard(self._note)
         self._limits = thresholds_of(checks)
         self._judge = Judge(self._limits, self._guard)
-        self.seen = Observations(
-            read_setup(
-                self._model,
-                self._optimizers,
-                classes=classes or 0,
-                task=task,
-                epochs=epochs,
-                steps_per_epoch=steps_per_epoch,
-                settings=configuration or {},
-                train_class_counts=train_class_counts,
-                val_class_counts=val_class_counts,
-                class_names=class_names,
-            )
-        )
-        """Every number that the checks read; ``hpo.checks.judge.replay`` judges them again."""
         self.findings: list[Finding] = []
         """All findings so far, in order."""
+        stated = stated_setup(
+            classes=classes or 0,
+            task=task,
+            epochs=epochs,
+            steps_per_epoch=steps_per_epoch,
+            settings=configuration or {},
+            train_class_counts=train_class_counts,
+            val_class_counts=val_class_counts,
+            class_names=class_names,
+        )
+        self.seen = Observations(stated)
+        """Every number that the checks read; ``hpo.checks.judge.replay`` judges them again."""
+        read = lambda: read_setup(stated, self._model, self._optimizers)  # noqa: E731
+        self.seen.setup = self._guard.run("description of model and optimizer", read, stated)
         self._losses: list[Tensor] = []
         self._classes_of_batches: list[Tensor] = []
         self._left_out = self._guard.run(
@@ -125,7 +126,7 @@ class Babysitter:
         self._data = DataMonitor(self._model, self._optimizers, self._guard, lambda: self._hooks.is_paused)
         self._watches_data = self._limits.watch and Fact.OWN_LOOP in facts(self.seen)
         if self._limits.watch:
-            self._hooks.attach()
+            self._guard.run("hooks", self._hooks.attach, None)
         if self._watches_data:
             self._guard.run(DATA, self._data.attach, None)
 
@@ -202,7 +203,7 @@ class Babysitter:
 
     def state_dict(self) -> BabysitterState:
         """Return the state from which another babysitter continues; for a loop that reports by ``steps``."""
-        self._collect([])
+        self._guard.run(_LOSSES, lambda: self._collect([]), None)
         return BabysitterState(self.seen, self.findings, self._judge.reported, self._hooks.state())
 
     def load_state_dict(self, state: BabysitterState, images: Any, labels: Any = None) -> None:
@@ -226,6 +227,7 @@ class Babysitter:
         if not self._limits.watch:
             return None
         self._losses.append(scalar_loss(loss))
+        self.look_at(loss)
         self._hooks.report(self._losses[-1], labels)
         if self._watches_data:
             self._guard.run(DATA, lambda: self._data.reported(labels), None)
@@ -234,6 +236,11 @@ class Babysitter:
         if len(self._losses) < CHECK_INTERVAL:
             return None
         return self._judged(self._take_losses())
+
+    def look_at(self, loss: object) -> None:
+        """Read how ``loss`` was computed, if autograd recorded it. ``step`` does so, too."""
+        if self._limits.watch:
+            self._hooks.look_at(loss)
 
     def _look(self, labels: object) -> None:
         """Look at the labels of a batch, and count the classes of the first ones."""
@@ -325,6 +332,12 @@ class Babysitter:
 
     def verdict(self) -> Verdict:
         """Return the verdict on what was seen so far."""
+        failed = Verdict(
+            NOT_ENOUGH, f"{OUTCOMES[NOT_ENOUGH]}: the verdict failed (see the notes)", confidence=0.0
+        )
+        return self._guard.run("verdict", self._verdict, failed)
+
+    def _verdict(self) -> Verdict:
         judge = self._judge
         return verdict(self.findings, coverage(self.seen, self.findings, len(judge.done), judge.missing))
 

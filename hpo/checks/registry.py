@@ -32,7 +32,9 @@ from hpo.checks.rules.layer_input import layer_input
 from hpo.checks.rules.learned import learned
 from hpo.checks.rules.loss_function import first_step_loss, loss_function
 from hpo.checks.rules.loss_gradient import loss_gradient
+from hpo.checks.rules.loss_graph import loss_graph
 from hpo.checks.rules.loss_kind import kind_of_loss
+from hpo.checks.rules.loss_sign import impossible_loss, less_likely, pushes_away, runaway_loss
 from hpo.checks.rules.lost_signal import lost_signal
 from hpo.checks.rules.memorizes_only import memorizes_only
 from hpo.checks.rules.momentum import momentum
@@ -51,6 +53,7 @@ from hpo.checks.rules.same_batch import same_batch
 from hpo.checks.rules.saturated_units import saturated_units
 from hpo.checks.rules.schedule import schedule
 from hpo.checks.rules.shared_examples import shared_examples
+from hpo.checks.rules.softmax_over_batch import softmax_over_batch
 from hpo.checks.rules.spikes import spikes
 from hpo.checks.rules.split_gap import split_gap
 from hpo.checks.rules.stale_gradients import stale_gradients
@@ -86,7 +89,8 @@ DURING: tuple[Check, ...] = (
     *(exploding_loss, not_learning, first_step_loss, no_update, update_ratio, dead_units, saturated_units),
     *(gradient_scale, training_mode, stale_gradients, batch_composition, split_difference, norm_statistics),
     *(schedule, shrinking_weights, memorizes_only, loss_gradient, used_gradient, descent, undone_update),
-    *(still_layers, diverging_loss, kind_of_loss),
+    *(still_layers, diverging_loss, kind_of_loss, loss_graph, softmax_over_batch),
+    *(impossible_loss, pushes_away, runaway_loss, less_likely),
     *(layer_input, same_batch, validation_mode, changed_labels),
 )
 """Every CHECK_INTERVAL steps and after every epoch."""
@@ -94,7 +98,7 @@ DURING: tuple[Check, ...] = (
 AFTER: tuple[Check, ...] = (
     *(stayed_finite, learned, rough_start, too_slow, spikes, oscillation, split_gap, label_noise),
     *(memorizes_only, overfitting, underfitting, unfinished, early_best, plateau),
-    *(ended_at_chance, rising_validation_loss, untrained_parameters, unchanged_weights),
+    *(runaway_loss, ended_at_chance, rising_validation_loss, untrained_parameters, unchanged_weights),
     *(layer_input, same_batch, validation_mode, changed_labels, visible_answer, shared_examples),
     *(unrelated_labels, alike_augmentation, class_recall),
 )
@@ -137,6 +141,12 @@ NEEDS: Mapping[Check, frozenset[Fact]] = {
     exploding_loss: _LOSS,
     diverging_loss: frozenset(),
     kind_of_loss: frozenset({Fact.OWN_LOOP}),
+    loss_graph: frozenset({Fact.LOSS_GRAPH}),
+    softmax_over_batch: frozenset({Fact.LOSS_GRAPH}),
+    impossible_loss: frozenset({Fact.LOSS_GRAPH}),
+    less_likely: frozenset({Fact.LOSS_GRAPH}),
+    pushes_away: frozenset({Fact.OWN_LOOP}),
+    runaway_loss: frozenset({Fact.OWN_LOOP}),
     not_learning: _LOSS | {Fact.LENGTH},
     first_step_loss: _BEFORE | _LOSS,
     no_update: frozenset({Fact.OPTIMIZER}),

@@ -162,6 +162,7 @@ class Feed:
         if self._batch is None or self._batch.kind == "validation" or not torch.is_grad_enabled():
             self._validation.add_loss(number)
         else:
+            self.babysitter.look_at(loss)
             self._batch.losses.append(number)
 
     def end_batch(self) -> None:

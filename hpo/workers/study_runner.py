@@ -9,9 +9,10 @@ from functools import cache, partial
 
 from hpo.artifacts.best_weights import delete_stale_weights
 from hpo.config.methods import Asha
+from hpo.config.study import own_training_message
 from hpo.data.datasets import load_study_images
 from hpo.diagnosis.refresh import refresh_findings
-from hpo.errors import LeaseLostError, StorageError, StudyChangedError, UnknownStudyError
+from hpo.errors import ConfigurationError, LeaseLostError, StorageError, StudyChangedError, UnknownStudyError
 from hpo.events import LeaseLost, TrialEnded
 from hpo.queue.control import database_time, stop_if_failing
 from hpo.queue.leases import claim, release, release_dead_local
@@ -99,6 +100,8 @@ def load_study(
     study = find_registered(store.engine, name)
     if study is None:
         raise UnknownStudyError(f"study {name} is no longer in the database: was it deleted?")
+    if study.spec.is_own:
+        raise ConfigurationError(own_training_message(study.spec, "cannot be trained by this version of hpo"))
     dataset = load_study_images(study.spec, study.dataset)
     if dataset.fingerprint != study.fingerprint:
         raise StudyChangedError(

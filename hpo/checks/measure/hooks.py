@@ -15,14 +15,17 @@ from torch.utils.hooks import RemovableHandle
 from hpo.checks.guard import Guard, Hook
 from hpo.checks.measure.audit import AUDIT, StepAuditor
 from hpo.checks.measure.inputs import PASSES, ForwardMonitor
+from hpo.checks.measure.loss_graph import loss_facts
 from hpo.checks.measure.probes import PendingSnapshot, Probe, StepMeter
 from hpo.checks.measure.untouched import uncompiled, unwrapped
 from hpo.checks.observations import ModeGap, Observations
 from hpo.checks.state import ForwardMonitorState
 from hpo.config.thresholds import Preset
 
-_STEPS, _LAYERS = "record of steps", "statistics of layers"
+_STEPS, _LAYERS, _GRAPH = "record of steps", "statistics of layers", "graph of the loss"
 """What the guard calls them."""
+_GRAPHS = 3
+"""Losses whose graph is read."""
 _FIRST_SNAPSHOTS = (0, 8, 32)
 """0-based steps."""
 _SNAPSHOTS = {"off": 1, "standard": 8, "full": 40}
@@ -58,6 +61,7 @@ class LoopHooks:
             model, optimizers[:1], seen.setup.classes, lambda: self._forwards.is_paused, guard
         )
         self._is_attached = False
+        self._graphs_left = _GRAPHS
         self._look: Callable[[], None] = _nothing
         self._handles: list[RemovableHandle] = []
         self._stepped: set[int] = set()
@@ -116,6 +120,17 @@ class LoopHooks:
         self._guard.run(AUDIT, lambda: self._auditor.reported(loss, labels), None)
         if not self._optimizers and self._is_attached:
             self._after_hand_made_step()
+
+    def look_at(self, loss: object) -> None:
+        """Read the graph of a loss, if it is one of the first that have one."""
+        if self._graphs_left and isinstance(loss, Tensor) and loss.grad_fn is not None:
+            self._graphs_left -= 1
+            self._guard.run(_GRAPH, lambda: self._read(loss), None)
+
+    def _read(self, loss: Tensor) -> None:
+        found = loss_facts(loss, _GRAPHS - self._graphs_left - 1, self._auditor.made)
+        if found is not None:
+            self._seen.loss_graphs.append(found)
 
     def end_epoch(self, epoch: int) -> None:
         """Record the next forward passes; after epochs 1, 2, 4, 8 ... and the last, compare the modes.

@@ -79,6 +79,28 @@ def error_kind(output: Tensor, gradient: Tensor, labels: Tensor) -> Tensor:
     return torch.where(own, KINDS.index("mse"), code)
 
 
+def pull(output: Tensor, gradient: Tensor, labels: Tensor) -> Tensor:
+    """Return the share () of the outputs (B, ...) that the loss pulls toward their float labels.
+
+    The labels have as many numbers, or one for each example. NaN without such labels.
+    """
+    output, gradient, labels = (each.detach().float() for each in (output, gradient, labels))
+    unknown = torch.full((), torch.nan, device=output.device)
+    if output.shape != gradient.shape or not output.ndim or len(output) < _FEWEST_ROWS:
+        return unknown
+    labels = labels.to(output.device)
+    if labels.numel() == output.numel():
+        truth = labels.reshape(output.shape)
+    elif labels.numel() == len(output):
+        truth = labels.reshape(-1, *[1] * (output.ndim - 1))
+    else:
+        return unknown
+    binary = ((labels == 0) | (labels == 1)).all()  # these are the sides of a logit
+    away = torch.where(binary, 1 - 2 * truth, output - truth)
+    pulled = (gradient * away > 0).float().sum()
+    return pulled / (gradient != 0).float().sum()
+
+
 def _is_cross_entropy(rows: Tensor, slopes: Tensor) -> Tensor:
     """Return whether each row (N, C) is pulled to one class as by cross-entropy."""
     active = slopes.abs().sum(1) > 0
