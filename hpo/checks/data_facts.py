@@ -23,6 +23,8 @@ class Batches:
     """Times that an example came again with a label."""
     relabeled: int = 0
     """Times that its label was another one than before."""
+    repeated: float = math.nan
+    """Share of the first epoch's examples that are equal to an earlier one: some data repeat."""
     alike: float = math.nan
     """Correlation of examples at the same place of consecutive batches, in standard deviations from 0."""
 
@@ -34,6 +36,7 @@ class Overlap:
     examples: int = 0
     """Validation examples that were compared."""
     shared: int = 0
+    """Those that are equal to a training example."""
     near: int = 0
     """Those that are almost equal to a training example, exact ones included."""
     repeated: float = math.nan
@@ -103,6 +106,8 @@ class Dependence:
     last_outputs: float = math.nan
     """Of the latest steps."""
     last_examples: int = 0
+    largest: float = math.nan
+    """Share of the most frequent label, where there is one per example and few different ones."""
     constant_loss: float = math.nan
     """Binary cross-entropy or squared error of the best constant answer, for labels of the loss's kind."""
     spread: float = math.nan

@@ -13,6 +13,7 @@ from hpo.checks.rules.batch_composition import batch_composition
 from hpo.checks.rules.changed_labels import changed_labels
 from hpo.checks.rules.class_recall import class_recall
 from hpo.checks.rules.clipping import clipping
+from hpo.checks.rules.constant_outputs import constant_outputs
 from hpo.checks.rules.dead_units import dead_units
 from hpo.checks.rules.descent import descent
 from hpo.checks.rules.early_best import early_best
@@ -100,7 +101,7 @@ AFTER: tuple[Check, ...] = (
     *(memorizes_only, overfitting, underfitting, unfinished, early_best, plateau),
     *(runaway_loss, ended_at_chance, rising_validation_loss, untrained_parameters, unchanged_weights),
     *(layer_input, same_batch, validation_mode, changed_labels, visible_answer, shared_examples),
-    *(unrelated_labels, alike_augmentation, class_recall),
+    *(unrelated_labels, alike_augmentation, class_recall, constant_outputs),
 )
 """Once, on the finished training."""
 
@@ -187,6 +188,7 @@ NEEDS: Mapping[Check, frozenset[Fact]] = {
     visible_answer: _OWN,
     shared_examples: _OWN,
     unrelated_labels: _OWN,
+    constant_outputs: _OWN | {Fact.BATCH_LABELS},
     alike_augmentation: _OWN,
     class_recall: _OWN | _CLASSES | {Fact.BATCH_LABELS},
 }

@@ -47,6 +47,7 @@ def compared(kept: Kept) -> Batches:
             relabeled += labels.get(row, label) != label
             labels[row] = label
     given = set(_rows_of(kept.train))
+    first = [row for each in batches if each.is_fresh and each.rows is not None for row in each.rows.tolist()]
     return Batches(
         steps=len(batches),
         distinct=len(set(keys)),
@@ -55,6 +56,7 @@ def compared(kept: Kept) -> Batches:
         rows=len(used),
         reseen=reseen,
         relabeled=relabeled,
+        repeated=1 - len(set(first)) / len(first) if first else math.nan,
         alike=_alike(kept),
     )
 

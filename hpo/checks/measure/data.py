@@ -28,9 +28,9 @@ DATA = "record of the data"
 _STEPS = 400
 """Steps whose batches are compared."""
 _ROWS = 20_000
-_DESCRIBED = 640
+_DESCRIBED = 480
 """Examples that are kept, to compare inputs with labels."""
-_FIRST = 48
+_FIRST = 40
 """Batches of the first epoch whose outputs are compared with labels."""
 _LAST = 40
 _EVERY = 4
@@ -200,7 +200,8 @@ class DataMonitor:
         facts.validations += self._validations
         self._validations = []
         facts.inputs = facts.inputs or self._first_layers.read()
-        facts.batches = batches.compared(self.kept)
+        if ended or self._epochs & (self._epochs - 1) == 0:  # after epochs 1, 2, 4, 8 ...
+            facts.batches = batches.compared(self.kept)
         if ended:
             facts.overlap = batches.overlap(self.kept)
             facts.dependence = replace(signal.dependence_of(self.kept), moved=self._displacement.read())

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-_PERMUTATIONS = 60
+_PERMUTATIONS = 40
 _FEWEST = 8
 _WIDEST = 32
 """Columns of labels that are compared; more are mixed into this many."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from hpo.checks.measure.nested import is_readable, tensors, values_of
 
-_MOST_COLUMNS = 2048
+_MOST_COLUMNS = 1024
 """Places of an example that are read, evenly spread."""
-_TABLE = 1 << 16
+_TABLE = 1 << 14
 """Different tokens that are told apart."""
 _EMBEDDED = 24
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 _PRIME = 1_000_003
+_MOST_CLASSES = 100
 
 
 def batch_tensors(inputs: object) -> list[Tensor]:
@@ -56,6 +59,7 @@ def fingerprints(batch: list[Tensor]) -> Tensor:
     return total
 
 
+@lru_cache(maxsize=64)
 def _multipliers(count: int, seed: int, device: torch.device) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(1, 1 << 62, (count,), generator=generator).to(device)
@@ -77,16 +81,20 @@ def _numbers(tensor: Tensor) -> Tensor:
     flat = columns(tensor)
     if flat.is_floating_point() or flat.dtype is torch.uint8 or flat.shape[1] == 1:
         return flat.float()
-    table = torch.randn(_TABLE, _EMBEDDED, generator=torch.Generator().manual_seed(0)).to(flat.device)
-    words = table[flat.long() % _TABLE]
-    mixing = torch.randn(flat.shape[1], 1, generator=torch.Generator().manual_seed(1)).to(flat.device)
+    words = _drawn(_TABLE, _EMBEDDED, flat.device)[flat.long() % _TABLE]
+    mixing = _drawn(flat.shape[1], 1, flat.device)
     return torch.cat([words.mean(1), (words * mixing).mean(1)], 1)
+
+
+@lru_cache(maxsize=16)
+def _drawn(rows: int, columns: int, device: torch.device) -> Tensor:
+    return torch.randn(rows, columns, generator=torch.Generator().manual_seed(rows)).to(device)
 
 
 def answers(labels: Tensor) -> Tensor:
     """Return labels (B, ...) as numbers (B, k) float32: classes one-hot where there are few."""
     flat = columns(labels.detach())
     whole = not flat.is_floating_point()
-    if whole and flat.shape[1] == 1 and int(flat.min()) >= 0 and int(flat.max()) < 100:
-        return torch.nn.functional.one_hot(flat[:, 0].long(), 100).float()
+    if whole and flat.shape[1] == 1 and int(flat.min()) >= 0 and int(flat.max()) < _MOST_CLASSES:
+        return torch.nn.functional.one_hot(flat[:, 0].long()).float()
     return _numbers(flat) if whole else flat.float()

@@ -17,7 +17,7 @@ from hpo.checks.measure.rows import answers, batch_tensors, described
 if TYPE_CHECKING:
     from hpo.checks.measure.data import Batch, Kept
 
-_MOST = 640
+_MOST = 480
 _MOST_CLASSES = 100
 
 
@@ -41,6 +41,7 @@ def dependence_of(kept: Kept) -> Dependence:
         first_examples=_size(first),
         last_outputs=_on_outputs(last),
         last_examples=_size(last),
+        largest=_largest(batches),
         constant_loss=_constant_loss(batches),
         spread=_spread(last),
         recalls=recalls,
@@ -99,6 +100,16 @@ def _on_outputs(batches: Sequence[Batch]) -> float:
 
 def _size(batches: Sequence[Batch]) -> int:
     return sum(len(each.labels) for each in batches if each.labels is not None)
+
+
+def _largest(batches: Sequence[Batch]) -> float:
+    """Return the share of the most frequent label; NaN for several per example or many different ones."""
+    given = [each.labels.cpu() for each in batches if each.labels is not None]
+    if not given or any(each.numel() != len(each) for each in given):
+        return math.nan
+    labels = torch.cat([each.reshape(-1).double() for each in given])
+    counts = labels.unique(return_counts=True)[1]
+    return float(counts.max()) / len(labels) if len(counts) <= _MOST_CLASSES else math.nan
 
 
 def _constant_loss(batches: Sequence[Batch]) -> float:

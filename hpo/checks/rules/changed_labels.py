@@ -11,12 +11,16 @@ from hpo.records import Finding
 
 _LEAST = 30
 _SHARE = 0.3
+_REPEATED = 0.02
+"""Equal examples within an epoch: with more, different examples have equal inputs and other labels."""
 
 
 def changed_labels(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Compare the labels of the same examples; policies and generators may have new targets each time."""
     batches = seen.data.batches if seen.data else None
-    if batches is None or batches.reseen < _LEAST or batches.relabeled < _SHARE * batches.reseen:
+    if batches is None or not batches.repeated < _REPEATED:
+        return []
+    if batches.reseen < _LEAST or batches.relabeled < _SHARE * batches.reseen:
         return []
     message = f"examples that came again had another label in {batches.relabeled} of {batches.reseen} cases"
     remedy = fix(

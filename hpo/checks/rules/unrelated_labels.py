@@ -7,6 +7,7 @@ labels, but only by memorizing. The first epoch shows it: its examples are new t
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from hpo.checks.base import warn
 from hpo.checks.data_facts import Dependence
@@ -27,6 +28,7 @@ _MOVED = 0.03
 _FLAT = 0.9
 """Share of a constant answer's loss above which nothing was learned."""
 _LAST = 20
+_KINDS = frozenset({"mse", "bce", "bce_of_probabilities"})
 _TASKS = (None, "classification", "multilabel", "regression", "segmentation", "language_model")
 
 
@@ -70,6 +72,8 @@ def _fails(seen: Observations, limits: Thresholds) -> bool:
     """Whether the end is no better: in validation, or, where that is unknown, on training examples."""
     assert seen.data is not None
     chance = val_chance(seen) if seen.classes > 1 else None
+    if chance is not None and seen.data.dependence.largest > chance.accuracy:
+        chance = replace(chance, accuracy=seen.data.dependence.largest)
     best = max((each for each in seen.accuracies() if math.isfinite(each)), default=math.nan)
     if chance is not None and math.isfinite(best):
         return chance.standing(best, limits.chance_sigmas) == "at_chance"
@@ -82,7 +86,10 @@ def _is_constant(seen: Observations) -> bool:
     constant = seen.data.dependence.constant_loss
     if math.isnan(constant) and seen.labels is not None:
         constant = seen.labels.variance
-    return loss_kind(seen) in ("mse", "bce", "bce_of_probabilities") and last > _FLAT * constant
+    is_known = loss_kind(seen) in _KINDS or any(
+        each.kinds() and each.kinds() <= _KINDS for each in seen.loss_graphs
+    )
+    return is_known and last > _FLAT * constant
 
 
 def _warn(value: float, message: str, step: int, confidence: float) -> Finding:
