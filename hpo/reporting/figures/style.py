@@ -60,6 +60,8 @@ FAMILY_OF: dict[str, str] = {
     "overfitting": "generalization",
     "train_val_mismatch": "generalization",
     "norm_statistics": "generalization",
+    "validation_mode": "generalization",
+    "validation_leak": "generalization",
     "augmentation": "data",
     "labels_do_not_match": "data",
     "bad_labels": "data",
@@ -67,7 +69,6 @@ FAMILY_OF: dict[str, str] = {
     "class_imbalance": "data",
     "few_validation_images": "data",
     "label_leak": "data",
-    "validation_leak": "data",
     "input_scale": "data",
     "error": "code",
     "out_of_memory": "code",
@@ -79,7 +80,6 @@ FAMILY_OF: dict[str, str] = {
     "detached": "code",
     "stale_gradients": "code",
     "eval_mode": "code",
-    "validation_mode": "code",
     "wrong_gradient": "code",
 }
 """The group of every cause."""
