@@ -39,7 +39,8 @@ def same_batch(seen: Observations, limits: Thresholds) -> list[Finding]:
     )
     message = f"{counted(batches.steps, 'step')} used {which}, of {counted(batches.rows, 'example')}"
     if has_more:
-        message += f"; {batches.unused} of the {batches.given} examples given before training are in none"
+        given = counted(batches.given, "example")
+        message += f"; {batches.unused} of {given} given before training are in none"
     remedy = fix("shuffle_batches", "take the next batch of a shuffled loader in each step")
     make = warn if batches.distinct == 1 or is_poor(seen) else note
     return [

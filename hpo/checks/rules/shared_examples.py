@@ -7,6 +7,7 @@ from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding
+from hpo.text import counted
 
 _SHARE = 0.05
 _FEWEST = 5
