@@ -35,7 +35,7 @@ class CardFacts:
     measured_on: MeasuredOn
     look: int
     """The number of this evaluation on the study's test images, from 1; 0 if there was none."""
-    recorded_accuracy: float
+    recorded_accuracy: float | None
     dataset: str
     fingerprint: str
     train_images: int
@@ -86,8 +86,7 @@ def _accuracy(facts: CardFacts, measured: Measured) -> str:
         "|---|---:|---:|---|",
         f"| {split} split | {measured.images:,} | {measured.accuracy:.4f} | {low:.4f} to {high:.4f} |",
         "",
-        "Measured with the files of this folder, in single precision, at export. The study recorded "
-        f"{facts.recorded_accuracy:.4f}.",
+        "Measured with the files of this folder, in single precision, at export." + _recorded(facts),
         *_caveats(facts),
         "",
         f"| class | {split} accuracy |",
@@ -95,6 +94,10 @@ def _accuracy(facts: CardFacts, measured: Measured) -> str:
         *(f"| {markdown(label)} | {_share(share)} |" for label, share in measured.per_class.items()),
     ]
     return "\n".join(lines)
+
+
+def _recorded(facts: CardFacts) -> str:
+    return "" if facts.recorded_accuracy is None else f" The study recorded {facts.recorded_accuracy:.4f}."
 
 
 def _caveats(facts: CardFacts) -> list[str]:

@@ -50,6 +50,8 @@ from hpo.config.thresholds import Preset, Thresholds, thresholds_of
 from hpo.records import Finding, Remedy
 
 _BATCHES_COUNTED = 20
+_LONGEST_ERROR = 300
+"""Characters of an error's text."""
 _LEFT_OUT = "watch over parameters that are left out"
 _MOST_CLASSES = 1000
 """Classes that are counted in a batch where their number is unknown."""
@@ -114,8 +116,11 @@ class Babysitter:
         )
         self.seen = Observations(stated)
         """Every number that the checks read; ``hpo.checks.judge.replay`` judges them again."""
+        self.seen.reduction = str(getattr(loss_function, "reduction", ""))
         read = lambda: read_setup(stated, self._model, self._optimizers)  # noqa: E731
         self.seen.setup = self._guard.run("description of model and optimizer", read, stated)
+        self.examples: Examples | None = None
+        """Those on which layers are watched; ``load_state_dict`` takes them."""
         self._losses: list[Tensor] = []
         self._classes_of_batches: list[Tensor] = []
         self._left_out = self._guard.run(
@@ -136,7 +141,15 @@ class Babysitter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, Exception):
+            self.interrupted(error)
         self.close()
+
+    def interrupted(self, error: Exception) -> None:
+        """Take the exception that ended the loop, for the verdict. ``with`` does so."""
+        text = " ".join(str(error).split())
+        self.seen.error = self.seen.error or f"{type(error).__name__}: {text}"[:_LONGEST_ERROR]
+        self.after()
 
     def close(self) -> None:
         """Remove the hooks from the model and the optimizer."""
@@ -207,14 +220,17 @@ class Babysitter:
         return BabysitterState(self.seen, self.findings, self._judge.reported, self._hooks.state())
 
     def load_state_dict(self, state: BabysitterState, images: Any, labels: Any = None) -> None:
-        """Continue from ``state`` with the same examples; called in place of ``before``."""
+        """Continue from ``state`` with the same examples; called in place of ``before``.
+
+        ``images`` is None if there were none.
+        """
         if not self._limits.watch:
             return
         self.seen, self.findings = state.seen, state.findings
         self._judge.reported = state.reported
         self._hooks.resume(state.seen, state.forward_monitor)
-        examples = examples_of(images, labels)
-        if examples.count >= FEWEST_EXAMPLES:
+        examples = None if images is None else examples_of(images, labels)
+        if examples is not None and examples.count >= FEWEST_EXAMPLES:
             self._watch_layers_on(examples)
 
     def step(self, loss: Tensor | float, labels: Any = None) -> Finding | None:
@@ -306,6 +322,7 @@ class Babysitter:
 
     def after(self) -> list[Finding]:
         """Judge the finished training, and remove the hooks."""
+        self.seen.is_interrupted |= self._hooks.is_inside_a_step
         self.close()
         if not self._limits.watch:
             return []
@@ -342,12 +359,18 @@ class Babysitter:
         return verdict(self.findings, coverage(self.seen, self.findings, len(judge.done), judge.missing))
 
     @property
+    def device(self) -> torch.device:
+        """Where the model's first parameter is."""
+        return next((each.device for each in self._model.parameters()), torch.device("cpu"))
+
+    @property
     def layers(self) -> Sequence[Snapshot]:
         """Layer statistics so far."""
         return self.seen.snapshots
 
     def _watch_layers_on(self, train: Examples) -> None:
         few = train.first(SNAPSHOT_IMAGES).changed(torch.clone)  # the loop may reuse its memory
+        self.examples = few
         probe = Probe(self._model, self._forward, few.inputs, few.classes, self.seen.setup.classes)
         self._hooks.watch_layers(probe)
 

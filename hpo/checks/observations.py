@@ -145,6 +145,8 @@ class StepAudit:
     input_floats: bool = True
     pull: float = math.nan
     """Share of the outputs that the loss pulls toward their labels; known of labels that are floats."""
+    tail: float = math.nan
+    """Share of the loss of sequences that is about one class at their ends."""
 
 
 @dataclass(frozen=True)
@@ -214,6 +216,8 @@ class Observations:
     audits: list[StepAudit] = field(default_factory=list)
     loss_graphs: list[LossFacts] = field(default_factory=list)
     """The graphs of the first losses, if the loop reports losses that have one."""
+    opponents: list[float] = field(default_factory=list)
+    """Distances of the gradients that two losses have by the same answers; see ``measure.opponents``."""
     batch_classes: list[int] = field(default_factory=list)
     """Number of classes in each of the first batches."""
     batch_labels: int = 0
@@ -240,6 +244,12 @@ class Observations:
     """Whether the training is over."""
     data: DataFacts | None = None
     """None for trainings of hpo's own, whose data hpo loads."""
+    is_interrupted: bool = False
+    """Whether it ended between a forward pass and the step for that, in one of the first steps."""
+    error: str = ""
+    """The exception that ended it, if known."""
+    reduction: str = ""
+    """What the loss function does with the losses of a batch, as PyTorch names it; empty if unknown."""
 
     @property
     def classes(self) -> int:

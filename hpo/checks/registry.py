@@ -26,6 +26,7 @@ from hpo.checks.rules.hidden_softmax import hidden_softmax
 from hpo.checks.rules.image_structure import image_structure
 from hpo.checks.rules.initial_loss import initial_loss, regularized_loss
 from hpo.checks.rules.input_scale import input_scale, split_difference
+from hpo.checks.rules.interrupted import interrupted
 from hpo.checks.rules.label_noise import label_noise
 from hpo.checks.rules.label_signal import label_signal
 from hpo.checks.rules.labels import labels
@@ -42,10 +43,12 @@ from hpo.checks.rules.momentum import momentum
 from hpo.checks.rules.no_update import no_update, unchanged_weights
 from hpo.checks.rules.norm_statistics import norm_statistics
 from hpo.checks.rules.not_learning import ended_at_chance, not_learning
+from hpo.checks.rules.opponents import opponents
 from hpo.checks.rules.oscillation import oscillation
 from hpo.checks.rules.output_layer import output_layer
 from hpo.checks.rules.overfit_small import looks_at_input, overfit_small
 from hpo.checks.rules.overfitting import overfitting, rising_validation_loss
+from hpo.checks.rules.padding import padding
 from hpo.checks.rules.parameters import gradient_reaches, trained_parameters, untrained_parameters
 from hpo.checks.rules.plateau import plateau
 from hpo.checks.rules.regularization import heavy_regularization, shrinking_weights
@@ -91,14 +94,14 @@ DURING: tuple[Check, ...] = (
     *(gradient_scale, training_mode, stale_gradients, batch_composition, split_difference, norm_statistics),
     *(schedule, shrinking_weights, memorizes_only, loss_gradient, used_gradient, descent, undone_update),
     *(still_layers, diverging_loss, kind_of_loss, loss_graph, softmax_over_batch),
-    *(impossible_loss, pushes_away, runaway_loss, less_likely),
+    *(impossible_loss, pushes_away, runaway_loss, less_likely, padding, opponents),
     *(layer_input, same_batch, validation_mode, changed_labels),
 )
 """Every CHECK_INTERVAL steps and after every epoch."""
 
 AFTER: tuple[Check, ...] = (
     *(stayed_finite, learned, rough_start, too_slow, spikes, oscillation, split_gap, label_noise),
-    *(memorizes_only, overfitting, underfitting, unfinished, early_best, plateau),
+    *(interrupted, memorizes_only, overfitting, underfitting, unfinished, early_best, plateau),
     *(runaway_loss, ended_at_chance, rising_validation_loss, untrained_parameters, unchanged_weights),
     *(layer_input, same_batch, validation_mode, changed_labels, visible_answer, shared_examples),
     *(unrelated_labels, alike_augmentation, class_recall, constant_outputs),
@@ -142,11 +145,14 @@ NEEDS: Mapping[Check, frozenset[Fact]] = {
     exploding_loss: _LOSS,
     diverging_loss: frozenset(),
     kind_of_loss: frozenset({Fact.OWN_LOOP}),
+    interrupted: frozenset({Fact.OWN_LOOP}),
     loss_graph: frozenset({Fact.LOSS_GRAPH}),
     softmax_over_batch: frozenset({Fact.LOSS_GRAPH}),
     impossible_loss: frozenset({Fact.LOSS_GRAPH}),
     less_likely: frozenset({Fact.LOSS_GRAPH}),
     pushes_away: frozenset({Fact.OWN_LOOP}),
+    padding: frozenset({Fact.OWN_LOOP}),
+    opponents: frozenset({Fact.OWN_LOOP}),
     runaway_loss: frozenset({Fact.OWN_LOOP}),
     not_learning: _LOSS | {Fact.LENGTH},
     first_step_loss: _BEFORE | _LOSS,

@@ -8,7 +8,8 @@ from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 from hpo.checks.causes import HEALTHY
-from hpo.checks.chance import Chance, largest_share
+from hpo.checks.chance import Chance, constant_loss, largest_share
+from hpo.config.objective import Objective
 from hpo.config.study import StudySpec
 from hpo.data.split import held_out_counts
 
@@ -16,6 +17,11 @@ ALPHA = 0.05 / 3
 """Significance level of a check, over all its tests, in a study whose outcomes do not depend on its
 hyperparameters. Three checks run tests, so at most 5 % of such studies get a finding. With the outcomes of
 the 60 trials of docs/checks.md permuted 1000 times, 0.5 % did."""
+
+
+LEAST_GAIN = 0.01
+"""A validation loss that is not lower by at least this share than that of the best constant answer counts as
+guessing's: networks that learn nothing come as close by their random weights."""
 
 
 @dataclass(frozen=True)
@@ -60,19 +66,33 @@ class StudyResults:
         """Return the best constant answer on the trial's validation images; None if they are unknown."""
         if not self.classes or not self.train_images:
             return None
-        usual = self.spec.image_configuration({}).val_fraction
-        fraction = float(trial.values.get("val_fraction", usual))
-        return self._chance(self.classes, self.train_images, fraction)
+        return self._chance(self.classes, self.train_images, self._val_fraction(trial))
+
+    @property
+    def goal(self) -> Objective:
+        """What the study optimizes."""
+        return self.spec.goal
 
     def failed(self, trial: TrialResult) -> bool:
         """Whether the trial failed or did not learn: an error, stopped by a check, or finished at chance."""
         if trial.state == "complete":
-            chance = self.chance(trial)
-            return trial.value is None or (
-                chance is not None
-                and chance.standing(trial.value, self.spec.checks.chance_sigmas) == "at_chance"
-            )
+            return trial.value is None or self._at_chance(trial, trial.value)
         return trial.state == "failed" or trial.cause != HEALTHY
+
+    def _at_chance(self, trial: TrialResult, value: float) -> bool:
+        """Whether guessing explains the value; never for a metric of which guessing's is unknown."""
+        if self.goal.counts_images:
+            chance = self.chance(trial)
+            sigmas = self.spec.checks.chance_sigmas
+            return chance is not None and chance.standing(value, sigmas) == "at_chance"
+        if self.goal.metric == "val_loss" and self.classes:
+            counts = _held_out(self.class_counts, self._val_fraction(trial)) if self.class_counts else ()
+            return value >= (1 - LEAST_GAIN) * constant_loss(counts, self.classes)
+        return False
+
+    def _val_fraction(self, trial: TrialResult) -> float:
+        usual = self.spec.image_configuration({}).val_fraction
+        return float(trial.values.get("val_fraction", usual))
 
     def _chance(self, classes: int, train_images: int, val_fraction: float) -> Chance | None:
         images = round(train_images * val_fraction)
@@ -85,7 +105,12 @@ class StudyResults:
     def ranked(self) -> list[TrialResult]:
         """The trials that learned, best first."""
         learned = [each for each in self.trials if each.state == "complete" and not self.failed(each)]
-        return sorted(learned, key=lambda each: (-(each.value or 0.0), each.number))
+        return sorted(learned, key=self.rank_key)
+
+    def rank_key(self, trial: TrialResult) -> tuple[float, int]:
+        """Return the sort key of a trial that learned: the best first, of equals the earlier one."""
+        assert trial.value is not None
+        return -self.goal.score(trial.value), trial.number
 
     @property
     def top(self) -> list[TrialResult]:

@@ -18,6 +18,7 @@ from hpo.records import EpochResult
 from hpo.settings import settings
 from hpo.signals import StopRequestedError
 from hpo.training.callbacks import Callback
+from hpo.training.checkpoint_files import Checkpoints
 from hpo.training.optim import regularized_parameters
 from hpo.training.read_options import ignored_options
 from hpo.training.setup import TrialSetup
@@ -110,8 +111,9 @@ class CheckpointCallback(Callback):
     Raises what ``TrialSession.check`` does; unless the slot is lost, after the last save.
     """
 
-    def __init__(self, state: TrialState, session: TrialSession) -> None:
+    def __init__(self, state: TrialState, session: TrialSession, checkpoints: Checkpoints) -> None:
         self._state = state
+        self._checkpoints = checkpoints
         self._session = session
         self._saved_at = time.monotonic()
 
@@ -130,7 +132,7 @@ class CheckpointCallback(Callback):
         self._save(EpochState(result.epoch + 1))
 
     def _save(self, position: EpochState) -> None:
-        self._session.checkpoints.save(capture(self._state, position))
+        self._checkpoints.save(capture(self._state, position))
         self._saved_at = time.monotonic()
 
 

@@ -72,7 +72,9 @@ class TrialRecorder(Callback):
         """Record an epoch."""
         begun = self._begun
         self.writer.epoch(result)
-        begun.context.emit(EpochDone(begun.context.worker, begun.number, begun.configuration.epochs, result))
+        begun.context.emit(
+            EpochDone(begun.context.worker, begun.number, begun.configuration.epochs or 0, result)
+        )
 
     def record_findings(self, evidence: Evidence) -> None:
         """Record what the checks have found and measured since the last time."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hpo.artifacts.best_weights import delete_stale_weights
 from hpo.checks.verdict import verdict
-from hpo.config.configuration import Configuration
 from hpo.errors import LeaseLostError, StorageError
 from hpo.events import TrialEnded, TrialPaused, TrialStarted
 from hpo.heartbeat import on_beat
@@ -23,8 +23,8 @@ from hpo.storage.fence import Lease
 from hpo.storage.retry import RetryPolicy
 from hpo.testing.faults import fault_point
 from hpo.text import counted
+from hpo.training.checkpoint_files import remove_checkpoints
 from hpo.trial import output
-from hpo.trial.checkpoint_files import Checkpoints, remove_checkpoints
 from hpo.trial.context import BegunTrial, TrialContext, TrialControl
 from hpo.trial.pruning import EndedEarlyError, ended_early, rank_last_at_remaining_rungs
 from hpo.trial.recorder import TrialRecorder
@@ -76,9 +76,12 @@ def begin(context: TrialContext, lease: Lease, trainer: Trainer) -> BegunTrial:
     stage = context.stage(lease.stage)
     fault_point("trial.begin")
     found = context.suggestions.begin(
-        lease, stage.spec, lease.given, dataset=context.dataset.name, device=str(context.device)
+        lease,
+        stage.spec,
+        lease.given,
+        dataset=context.dataset.name if context.dataset else "",
+        device=str(context.device),
     )
-    assert isinstance(found.configuration, Configuration), "the built-in training is of images"
     attempt = context.store.begin_attempt(
         lease,
         found.trial_id,
@@ -93,7 +96,7 @@ def begin(context: TrialContext, lease: Lease, trainer: Trainer) -> BegunTrial:
             number=found.number,
             slot=lease.slot,
             configuration=found.values,
-            epochs=found.configuration.epochs,
+            epochs=found.configuration.epochs or 0,
             resumed=lease.trial_id is not None,
         )
     )
@@ -104,11 +107,10 @@ def begin(context: TrialContext, lease: Lease, trainer: Trainer) -> BegunTrial:
 
 def train(begun: BegunTrial, trainer: Trainer, recorder: TrialRecorder, control: TrialControl) -> TrainingEnd:
     """Train until the last epoch, or until the checks, the pruner or an error end it; record what happens."""
-    with closing(Checkpoints(begun.checkpoint_folder, begun.lease.token)) as checkpoints:
-        session = TrialSession(begun, recorder, control, checkpoints)
-        end = _run_to_end(trainer, session)
-    if checkpoints.problem:
-        recorder.note("checkpoint", 0, f"not every checkpoint could be written: {checkpoints.problem}")
+    session = TrialSession(begun, recorder, control)
+    end = _run_to_end(trainer, session)
+    if session.unsaved:
+        recorder.note("checkpoint", 0, f"not every checkpoint could be written: {session.unsaved}")
     return end
 
 
@@ -119,8 +121,7 @@ def _run_to_end(trainer: Trainer, session: TrialSession) -> TrainingEnd:
         trainer.train(session)
     except TrialStoppedError:
         recorder.record_findings(session.evidence)  # those of an epoch that did not end
-        pruner, epochs, done = begun.stage.spec.pruner.rules, begun.configuration.epochs, len(recorder.curve)
-        rank_last_at_remaining_rungs(begun.context.store, pruner, begun.lease, begun.trial_id, epochs, done)
+        _rank_last(begun, len(recorder.curve))
         return TrainingEnd("pruned", products)
     except EndedEarlyError as early:
         return TrainingEnd("pruned", products, decision=early.decision)
@@ -133,6 +134,14 @@ def _run_to_end(trainer: Trainer, session: TrialSession) -> TrainingEnd:
         recorder.fail("error", redact(f"{type(bug).__name__}: {bug}"), "")
         return TrainingEnd("failed", products, traceback.format_exc())
     return TrainingEnd("complete", products)
+
+
+def _rank_last(begun: BegunTrial, done: int) -> None:
+    """Rank a trial that a check ended after ``done`` epochs last at the rungs that it did not reach."""
+    pruner, epochs = begun.stage.spec.pruner.rules, begun.configuration.epochs
+    if epochs is not None:
+        store, lease = begun.context.store, begun.lease
+        rank_last_at_remaining_rungs(store, pruner, lease, begun.trial_id, epochs, done)
 
 
 def _refuse_deadly(begun: BegunTrial, trainer: Trainer) -> None:
@@ -187,18 +196,24 @@ def _end(begun: BegunTrial, outcome: Outcome, seconds: float) -> None:
             value=outcome.value,
             verdict=outcome.verdict or "",
             seconds=seconds,
+            objective=context.spec.objective,
         )
     )
 
 
 def _outcome(begun: BegunTrial, recorder: TrialRecorder, end: TrainingEnd) -> Outcome:
     """Summarize the trial; first save its best weights if it is one of its study's best."""
-    products, complete = end.products, end.state == "complete"
-    best = max(recorder.curve, key=lambda epoch: epoch.val_accuracy, default=None)
-    value = best.val_accuracy if best else None
+    products, goal = end.products, begun.context.spec.goal
+    best = goal.best_epoch(recorder.curve)
+    value = goal.of(best) if best else None
     if begun.stage.kind == "test" and recorder.curve:
-        # It was trained on its validation images: their accuracy means nothing and chooses no epoch.
+        # It was trained on its validation images: they measure nothing and choose no epoch.
         best, value = recorder.curve[-1], products.test_value
+    value = value if products.value is None else products.value
+    if end.state == "complete" and (value is None or not math.isfinite(value)):
+        end = replace(end, state="failed")
+        recorder.fail("error", f"the trial ended without a finite {goal.metric}", "")
+    complete = end.state == "complete"
     if best and value is not None and complete:
         _keep_weights(recorder, products, best, value)
     summary = verdict(recorder.findings, checked=begun.context.spec.checks.watch)

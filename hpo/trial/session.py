@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from hpo.checks.preflight import Snapshot
 from hpo.records import EpochResult, Finding, Runtime
-from hpo.trial.checkpoint_files import Checkpoints
 from hpo.trial.context import BegunTrial, TrialControl
 from hpo.trial.pruning import EndedEarlyError, decide, finding, rung_of
 from hpo.trial.recorder import Evidence, RecorderState, TrialRecorder
@@ -55,6 +54,8 @@ class Products:
     parameters: int | None = None
     weights_hash: str | None = None
     test_value: float | None = None
+    value: float | None = None
+    """The trial's value, if the training returned one; else the best reported one counts."""
     save_best: Callable[[EpochResult, float], None] | None = None
     """Saves the weights of the best epoch if the trial, with this value, is one of its study's best."""
 
@@ -66,15 +67,14 @@ class TrialSession:
     then reports it by ``epoch``: a worker that is killed in between does not train the epoch again.
     """
 
-    def __init__(
-        self, begun: BegunTrial, recorder: TrialRecorder, control: TrialControl, checkpoints: Checkpoints
-    ) -> None:
+    def __init__(self, begun: BegunTrial, recorder: TrialRecorder, control: TrialControl) -> None:
         self.begun = begun
         self.recorder = recorder
         self.control = control
-        self.checkpoints = checkpoints
         self.products = Products()
         self.evidence: Evidence = NoEvidence()
+        self.unsaved = ""
+        """Why not every checkpoint was written; empty if all were."""
         self._steps = 0
 
     @property
@@ -141,12 +141,15 @@ class TrialSession:
 
     def _decide(self) -> None:
         """Compare the trial with the others if it is at a rung."""
-        begun, pruner = self.begun, self.begun.stage.spec.pruner.rules
-        rung = rung_of(pruner, begun.lease.slot, begun.configuration.epochs, self.recorder.curve)
+        begun, pruner, goal = self.begun, self.begun.stage.spec.pruner.rules, self.begun.context.spec.goal
+        epochs = begun.configuration.epochs
+        if epochs is None:
+            return
+        rung = rung_of(pruner, begun.lease.slot, epochs, self.recorder.curve, goal)
         if pruner is None or rung is None:
             return
         decision = decide(begun.context.store, pruner, begun.lease, begun.trial_id, rung)
-        self.recorder.record_decision(finding(decision, rung, self._steps - 1))
+        self.recorder.record_decision(finding(decision, rung, self._steps - 1, goal))
         if decision.action != "goes_on":
             raise EndedEarlyError(decision)
 

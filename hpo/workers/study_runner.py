@@ -7,10 +7,12 @@ from contextlib import suppress
 from datetime import datetime
 from functools import cache, partial
 
+import torch
+
 from hpo.artifacts.best_weights import delete_stale_weights
 from hpo.config.methods import Asha
 from hpo.config.study import own_training_message
-from hpo.data.datasets import load_study_images
+from hpo.data.datasets import Dataset, load_study_images
 from hpo.diagnosis.refresh import refresh_findings
 from hpo.errors import ConfigurationError, LeaseLostError, StorageError, StudyChangedError, UnknownStudyError
 from hpo.events import LeaseLost, TrialEnded
@@ -30,9 +32,10 @@ from hpo.storage.identity import worker_id
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import RegisteredStudy, find_registered
 from hpo.testing.faults import fault_point
+from hpo.training.checkpoint_files import remove_study_checkpoints
 from hpo.training.device import release_trial_memory, resolve_device
 from hpo.training.rehearsal import check_models
-from hpo.trial.checkpoint_files import remove_study_checkpoints
+from hpo.training.users_trainer import check_own_training
 from hpo.trial.context import TrialContext
 from hpo.trial.run import run_trial
 from hpo.workers.messages import Emit
@@ -101,14 +104,11 @@ def load_study(
     if study is None:
         raise UnknownStudyError(f"study {name} is no longer in the database: was it deleted?")
     if study.spec.is_own:
+        check_own_training(study.spec)
+    if study.spec.command is not None:
         raise ConfigurationError(own_training_message(study.spec, "cannot be trained by this version of hpo"))
-    dataset = load_study_images(study.spec, study.dataset)
-    if dataset.fingerprint != study.fingerprint:
-        raise StudyChangedError(
-            f"study {name} was created with a different data set than the one now at {dataset.origin}"
-        )
     where = resolve_device(device)
-    check_models(study.spec, len(dataset.classes), where)
+    dataset = None if study.spec.is_own else _load_images(study, where)
     context = TrialContext(
         spec=study.spec,
         study_id=study.study_id,
@@ -124,6 +124,18 @@ def load_study(
         check_stop=check_stop,
     )
     return StudyRunner(context, failures_since or database_time(store))
+
+
+def _load_images(study: RegisteredStudy, device: torch.device) -> Dataset:
+    """Return the images of a study that can be trained on."""
+    dataset = load_study_images(study.spec, study.dataset)
+    if dataset.fingerprint != study.fingerprint:
+        raise StudyChangedError(
+            f"study {study.spec.study} was created with a different data set than the one now at "
+            f"{dataset.origin}"
+        )
+    check_models(study.spec, len(dataset.classes), device)
+    return dataset
 
 
 def _find_stage(store: ResultsStore, study: RegisteredStudy, name: str) -> Stage:

@@ -32,7 +32,14 @@ CODE_FIXES = {
     *("remove_output_activation", "use_cross_entropy", "fix_loss_sign", "use_mean_reduction", "scale_input"),
     *("centre_input", "same_normalization", "fix_labels", "shuffle_batches", "unfreeze", "reattach"),
     *("give_all_parameters", "call_zero_grad", "call_step", "call_train", "fix_norm_momentum", "rebalance"),
-    *("fix_shapes", "replace_hidden_activation", "fix_bias", "weaken_augmentation", "scale_loss"),
+    *(
+        "fix_shapes",
+        "ignore_padding",
+        "replace_hidden_activation",
+        "fix_bias",
+        "weaken_augmentation",
+        "scale_loss",
+    ),
     *("call_eval", "no_grad", "hide_answer", "split_data", "seed_workers", "use_input"),
 }
 """What a remedy may tell the author of a loop to change."""

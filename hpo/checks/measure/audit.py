@@ -18,7 +18,7 @@ from torch.utils.hooks import RemovableHandle
 
 from hpo.checks.guard import Guard, Hook
 from hpo.checks.measure.examples import class_labels
-from hpo.checks.measure.loss_kind import KINDS, error_kind, implied_loss, loss_kind, pull
+from hpo.checks.measure.loss_kind import KINDS, error_kind, implied_loss, loss_kind, pull, tail_share
 from hpo.checks.measure.nested import is_readable, outputs, tensors
 from hpo.checks.measure.probes import layer_weights
 from hpo.checks.observations import StepAudit
@@ -158,6 +158,7 @@ class StepAuditor:
         if current.gradient is not None:
             current.numbers["kind"] = loss_kind(current.output, current.gradient)
             current.numbers["implied_loss"] = implied_loss(current.output, current.gradient)
+            current.numbers["tail"] = tail_share(current.output, current.gradient)
         self._done.append(current)
         self._last, self._open = current, None
         self._left -= 1
@@ -180,6 +181,11 @@ class StepAuditor:
             if numbers:
                 current.numbers |= numbers
                 return
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a step has begun that is not over."""
+        return self._open is not None and not self._open.has_stepped
 
     @property
     def made(self) -> list[object]:
@@ -377,7 +383,7 @@ def _compared(logits: Tensor, gradient: Tensor, labels: Tensor) -> dict[str, Ten
 
 _NUMBERS = (
     *("loss", "cross_entropy", "cosine", "scale", "idle", "lead"),
-    *("gradient_cosine", "gradient_scale", "lost", "descent", "kept", "implied_loss", "pull"),
+    *("gradient_cosine", "gradient_scale", "lost", "descent", "kept", "implied_loss", "pull", "tail"),
 )
 
 

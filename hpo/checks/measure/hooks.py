@@ -16,6 +16,7 @@ from hpo.checks.guard import Guard, Hook
 from hpo.checks.measure.audit import AUDIT, StepAuditor
 from hpo.checks.measure.inputs import PASSES, ForwardMonitor
 from hpo.checks.measure.loss_graph import loss_facts
+from hpo.checks.measure.opponents import OPPONENTS, OpponentMonitor
 from hpo.checks.measure.probes import PendingSnapshot, Probe, StepMeter
 from hpo.checks.measure.untouched import uncompiled, unwrapped
 from hpo.checks.observations import ModeGap, Observations
@@ -60,6 +61,7 @@ class LoopHooks:
         self._auditor = StepAuditor(
             model, optimizers[:1], seen.setup.classes, lambda: self._forwards.is_paused, guard
         )
+        self._opponents = OpponentMonitor(model, optimizers, lambda: self._forwards.is_paused, guard)
         self._is_attached = False
         self._graphs_left = _GRAPHS
         self._look: Callable[[], None] = _nothing
@@ -73,10 +75,16 @@ class LoopHooks:
         for number, optimizer in enumerate(self._optimizers):
             self._handles.append(optimizer.register_step_pre_hook(self._pre_hook(number)))
             self._handles.append(optimizer.register_step_post_hook(self._post_hook(number)))
+        self._guard.run(OPPONENTS, self._opponents.attach, None)
         with suppress(RuntimeError):  # ScriptModule: "register_forward_hook is not supported"
             self._handles.append(self._forwards.attach())
             self._auditor.attach()
         self._forwards.expect()
+
+    @property
+    def is_inside_a_step(self) -> bool:
+        """Whether one of the first steps has begun and is not over."""
+        return self._is_attached and self._auditor.is_open
 
     def close(self) -> None:
         """Remove the hooks."""
@@ -84,6 +92,7 @@ class LoopHooks:
             handle.remove()
         self._handles = []
         self._auditor.close()
+        self._opponents.close()
 
     def look_before_steps(self, look: Callable[[], None]) -> None:
         """Call ``look`` before each step of the optimizers."""
@@ -146,6 +155,8 @@ class LoopHooks:
         pending, self._pending = self._pending, []
         self._seen.snapshots += self._guard.run(_LAYERS, lambda: [each.read() for each in pending], [])
         self._seen.forwards += self._guard.run(PASSES, self._forwards.read, [])
+        if not self._seen.opponents:
+            self._seen.opponents = self._guard.run(OPPONENTS, self._opponents.read, [])
         self._seen.audits += self._guard.run(AUDIT, self._auditor.read, [])
 
     def _pre_hook(self, number: int) -> Hook:

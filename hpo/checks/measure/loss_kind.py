@@ -21,6 +21,8 @@ _FEWEST_ROWS = 4
 _EQUAL = 0.995
 """Cosine of two gradients that are equal but for rounding, weights of classes or a little smoothing."""
 _CLOSE = 0.02
+_STRAY = 0.05
+"""Share of a padding class that may be elsewhere than at the end."""
 _MANY = 16
 """So many logits are never all between 0 and 1 by chance."""
 
@@ -65,6 +67,26 @@ def implied_loss(output: Tensor, gradient: Tensor) -> Tensor:
         losses.append((costs * active).sum() / active.sum())
     best = torch.stack(list(sums.values())).argmin()
     return torch.stack(losses)[best]
+
+
+def tail_share(output: Tensor, gradient: Tensor) -> Tensor:
+    """Return the share () of a loss of sequences that is about one class at their ends, such as padding.
+
+    The outputs are (B, T, C) or (B, C, T). 0 if the class is as frequent elsewhere or if some sequences end
+    with another one; NaN without sequences. Places without a gradient do not count.
+    """
+    if output.shape != gradient.shape or output.ndim != 3 or len(output) < _FEWEST_ROWS:
+        return torch.full((), torch.nan, device=output.device)
+    slopes = gradient.float()
+    # The classes are in the dimension along which the gradient adds up to 0.
+    if slopes.sum(1).abs().sum() < slopes.sum(2).abs().sum():
+        slopes = slopes.transpose(1, 2)
+    wanted, active = slopes.argmin(2), slopes.abs().sum(2) > 0
+    last = wanted[:, -1].mode().values
+    same = (wanted == last) & active
+    tails = same.flip(1).cumprod(1).flip(1)
+    is_padding = (tails[:, -1].sum() == len(tails)) & ((same.sum() - tails.sum()) <= _STRAY * tails.sum())
+    return is_padding * tails.sum() / active.sum()
 
 
 def error_kind(output: Tensor, gradient: Tensor, labels: Tensor) -> Tensor:

@@ -26,9 +26,8 @@ def shared_examples(seen: Observations, limits: Thresholds) -> list[Finding]:
     limit = max(_SHARE, _BY_CHANCE * found.repeated)
     for number, what, confidence in ((found.shared, "", 0.9), (found.near, "almost ", 0.75)):
         if number >= _FEWEST and number / found.examples > limit:
-            message = (
-                f"{number} of {found.examples} validation examples are {what}the same as training examples"
-            )
+            of = counted(found.examples, "validation example")
+            message = f"{number} of {of} are {what}equal to training examples"
             remedy = fix(
                 "split_data", "split the data before anything else, and keep copies of an example together"
             )

@@ -42,6 +42,7 @@ def _seen() -> Observations:
         forwards=[ForwardRecord(1, True, True, ("norm",), 0.0, 1.0, math.nan)],
         audits=[StepAudit(0, 32, 2.3, 2.3, 1.0, math.nan, 0.0, 0.0, 1.0, 1.0, 0.0, 1 / 3, 1.0)],
         loss_graphs=[LossFacts(0, (LossTerm("mse", -1, True),), wrong_axis=Normalization(0, (8, 4)))],
+        opponents=[1.5],
         batch_classes=[9, 10],
         batch_labels=32,
         mixed_classes=10,
@@ -60,6 +61,9 @@ def _seen() -> Observations:
             inputs=[LayerInput("conv", True, True, False, 100.0, math.nan, 1 / 3)],
             dependence=Dependence(recalls=(0.5, math.nan), counts=(20, 0)),
         ),
+        is_interrupted=True,
+        error="ValueError: no",
+        reduction="mean",
     )
 
 
