@@ -355,8 +355,7 @@ class Babysitter:
         return self._guard.run("verdict", self._verdict, failed)
 
     def _verdict(self) -> Verdict:
-        judge = self._judge
-        return verdict(self.findings, coverage(self.seen, self.findings, len(judge.done), judge.missing))
+        return verdict(self.findings, coverage(self.seen, self.findings))
 
     @property
     def device(self) -> torch.device:
