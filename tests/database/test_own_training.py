@@ -18,6 +18,7 @@ from hpo.config.write import study_text
 from hpo.diagnosis.importance import importance
 from hpo.diagnosis.trials import study_results
 from hpo.errors import ConfigurationError, StudyChangedError, UserError
+from hpo.maintenance.check import check_database
 from hpo.queue.enqueue import enqueue
 from hpo.queue.leases import claim
 from hpo.records import Outcome
@@ -187,6 +188,7 @@ def test_columns_of_results_hold_values_of_their_type_only(bench: Bench) -> None
 def test_what_images_alone_have_is_refused(store: ResultsStore) -> None:
     study_id = submit_study(store, _spec()).study_id
     number = _train(store, study_id, 0.5).number
+    assert check_database(store.url) == []  # no images: no statistics of theirs
     mine = r"study mine is of your own training \(my_package\.train:run\): it "
     with pytest.raises(UserError, match=mine + "has no test images"):
         evaluate_on_test(store, "mine", number)

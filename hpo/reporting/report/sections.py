@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import hpo
-from hpo.checks.causes import HEALTHY
+from hpo.checks.causes import is_blame
 from hpo.config.parsing.space import distribution_text
 from hpo.config.write import study_text
 from hpo.reporting import formatting
@@ -82,7 +82,7 @@ def _found(data: ReportData) -> Section:
         *(Paragraph(line) for line in formatting.evaluation_lines(data.stages, data.spec.goal)),
         Facts(tuple(pairs)),
     ]
-    if best.verdict and best.verdict != HEALTHY:
+    if best.verdict and is_blame(best.verdict):
         color = family(best.cause or "")
         blocks.append(Note("But its verdict is", best.verdict, color, remedy=best.remedy or ""))
     layers = (
