@@ -80,7 +80,7 @@ CAUSES: dict[str, Cause] = {
     ),
     "eval_mode": Cause(
         "trained in evaluation mode",
-        (*_STALLED, *_WILD, "norm_statistics", "train_val_mismatch"),
+        (*_STALLED, *_WILD, "norm_statistics", "train_val_mismatch", "validation_mode"),
         resembles="norm_statistics",
     ),
     "wrong_gradient": Cause("wrong backward pass", (*_STALLED, *_WILD), resembles="wrong_loss"),
@@ -95,6 +95,15 @@ CAUSES: dict[str, Cause] = {
     ),
     "norm_statistics": Cause(
         "wrong normalization statistics", (*_APART, "train_val_mismatch"), resembles="eval_mode"
+    ),
+    "label_leak": Cause(
+        "the answer is in the input", (*_FLAT, "overfitting", "train_val_mismatch"), resembles="wrong_loss"
+    ),
+    "validation_leak": Cause(
+        "validation examples are trained on", ("overfitting",), resembles="train_val_mismatch"
+    ),
+    "validation_mode": Cause(
+        "validation runs like training", ("norm_statistics", "train_val_mismatch"), resembles="eval_mode"
     ),
     "train_val_mismatch": Cause("training and validation differ", _APART, resembles="augmentation"),
     "input_scale": Cause(

@@ -119,6 +119,16 @@ def is_poor(seen: Observations) -> bool:
     return seen.ended and seen.classes > 1 and learned_share(seen) < _POOR
 
 
+def has_learned(seen: Observations) -> bool:
+    """Whether numbers show that most of what is possible was learned."""
+    if seen.classes > 1 and learned_share(seen) >= _POOR:
+        return True
+    variance = seen.labels.variance if seen.labels is not None else math.nan
+    last = seen.losses[-_LAST:]
+    is_squared = any(audit.kind == "mse" for audit in seen.audits)
+    return is_squared and len(last) == _LAST and float(last.mean()) < (1 - _POOR) * variance
+
+
 def trend(losses: np.ndarray) -> tuple[float, float, float]:
     """Fit a line to ``losses`` (n,); return its final level, its slope per step and the slope's error."""
     count = len(losses)

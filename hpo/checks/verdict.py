@@ -23,6 +23,8 @@ _WEIGHT: dict[Severity, float] = {"pass": 0.0, "note": 0.7, "warn": 1.0, "fatal"
 """Weight of a finding's confidence: a note alone never leads to a verdict, but it can name the cause."""
 _EXPLAINED = 0.4
 """Factor on a cause that a likely one explains: a cascade is named after its first cause."""
+_DIRECT = ("labels_do_not_match",)
+"""Causes that, once conclusive, were seen in the data: how the training went does not explain them."""
 _LIKELY = 0.25
 """Score above which evidence names the second cause; a consequence that a warning names reaches it."""
 _CONCLUSIVE = 0.9
@@ -121,7 +123,8 @@ def _explained(scores: Mapping[str, float]) -> dict[str, float]:
     reduced = dict(scores)
     for cause, score in scores.items():
         for other in CAUSES[cause].explains:
-            if other in scores and score >= 0.5 * scores[other]:
+            is_own = other in _DIRECT and scores.get(other, 0.0) >= _CONCLUSIVE
+            if other in scores and score >= 0.5 * scores[other] and not is_own:
                 reduced[other] = min(reduced[other], _EXPLAINED * scores[other])
     return reduced
 
