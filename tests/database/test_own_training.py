@@ -23,6 +23,7 @@ from hpo.maintenance.check import check_database
 from hpo.queue.enqueue import enqueue
 from hpo.queue.leases import claim
 from hpo.records import Outcome
+from hpo.reporting.report.build import make_report
 from hpo.search.suggest import RegisteredTrial, Suggestions
 from hpo.stages.advance import advance, evaluate_on_test, refined_study
 from hpo.stages.store import find_stage
@@ -227,3 +228,13 @@ def test_a_frame_has_the_parameters_as_columns(store: ResultsStore) -> None:
     assert list(frame.layers.isna()) == ["layers" not in each for each in drawn]
     assert (str(frame.ready.dtype), str(frame.epochs.dtype)) == ("boolean", "Int64")
     assert "optimizer" in everything and "rate" not in everything
+
+
+def test_a_report_names_the_training_in_place_of_images(store: ResultsStore) -> None:
+    study_id = submit_study(store, _spec()).study_id
+    for value in (0.5, 0.75, 0.25):
+        _train(store, study_id, value)
+    text = make_report(store.url, "mine", "md").text
+    assert "A search over 3 hyperparameters of the training my_package.train:run" in text
+    assert "rate" in text and "0.7500" in text
+    assert "test images" not in text and "image fingerprint" not in text
