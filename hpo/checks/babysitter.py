@@ -217,7 +217,7 @@ class Babysitter:
         if not self._limits.watch:
             return None
         self._losses.append(scalar_loss(loss))
-        self._hooks.report(self._losses[-1], labels)
+        self._hooks.report(self._losses[-1], labels, loss)
         self._guard.run("labels of batches", lambda: self._look(labels), None)
         self._look_left_out()
         if len(self._losses) < CHECK_INTERVAL:
@@ -294,8 +294,20 @@ class Babysitter:
             self.seen.untrained, self.seen.still_frozen = left_out
             self.seen.unreached = self._guard.run(_LEFT_OUT, self._left_out.unreached, ())
             self.seen.is_unchanged = self._guard.run(_LEFT_OUT, self._left_out.is_unchanged, False)
+            self._guard.run(_LEFT_OUT, lambda: self._read_updates(self._left_out), None)
+        self.seen.updates = replace(self.seen.updates, moved=self._hooks.moved())
         self.seen.ended = True
         return self._add(self._judge.after(self.seen))
+
+    def _read_updates(self, left_out: LeftOut | None) -> None:
+        if left_out is not None:
+            self.seen.updates = replace(
+                self.seen.updates,
+                idle_optimizers=left_out.idle_optimizers(),
+                has_zero_gradients=left_out.has_zero_gradients,
+                has_zero_weights=self.seen.is_unchanged and left_out.has_zero_weights(),
+                unregistered=left_out.unregistered(self.seen.untrained),
+            )
 
     def _look_left_out(self) -> None:
         if self._left_out is not None:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import PlainSerializer, PlainValidator
 
+from hpo.checks.updates import Updates
 from hpo.records import LayerStatistics, formerly
 
 Task = Literal[
@@ -252,6 +253,8 @@ class Preflight:
     """None without validation examples."""
     output: tuple[int, ...] = ()
     """Shape of the outputs."""
+    cut_off: tuple[str, ...] = ()
+    """Parameters between the inputs and a cut that no gradient of the first output passes."""
 
 
 @dataclass(frozen=True)
@@ -380,6 +383,7 @@ class Observations:
     """Parameters of the optimizer that got no gradient in the first steps and never changed."""
     is_unchanged: bool = False
     """Whether, at the end, no parameter of the optimizer had changed."""
+    updates: Updates = field(default_factory=Updates)
     ended: bool = False
     """Whether the training is over."""
 

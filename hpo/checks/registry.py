@@ -22,6 +22,7 @@ from hpo.checks.rules.hidden_softmax import hidden_softmax
 from hpo.checks.rules.image_structure import image_structure
 from hpo.checks.rules.initial_loss import initial_loss, regularized_loss
 from hpo.checks.rules.input_scale import input_scale, split_difference
+from hpo.checks.rules.kept_graphs import kept_graphs
 from hpo.checks.rules.label_noise import label_noise
 from hpo.checks.rules.label_signal import label_signal
 from hpo.checks.rules.labels import labels
@@ -44,7 +45,7 @@ from hpo.checks.rules.plateau import plateau
 from hpo.checks.rules.regularization import heavy_regularization, shrinking_weights
 from hpo.checks.rules.rough_start import rough_start
 from hpo.checks.rules.saturated_units import saturated_units
-from hpo.checks.rules.schedule import schedule
+from hpo.checks.rules.schedule import schedule, schedule_at_end
 from hpo.checks.rules.spikes import spikes
 from hpo.checks.rules.split_gap import split_gap
 from hpo.checks.rules.stale_gradients import stale_gradients
@@ -58,6 +59,7 @@ from hpo.checks.rules.undone_update import undone_update
 from hpo.checks.rules.unfinished import unfinished
 from hpo.checks.rules.update_ratio import update_ratio
 from hpo.checks.rules.used_gradient import used_gradient
+from hpo.checks.rules.whole_motion import hardly_moved, wild_start
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding
 
@@ -85,6 +87,7 @@ AFTER: tuple[Check, ...] = (
     *(stayed_finite, learned, rough_start, too_slow, spikes, oscillation, split_gap, label_noise),
     *(memorizes_only, overfitting, underfitting, unfinished, early_best, plateau),
     *(ended_at_chance, rising_validation_loss, untrained_parameters, unchanged_weights),
+    *(schedule_at_end, kept_graphs, hardly_moved, wild_start),
 )
 """Once, on the finished training."""
 
@@ -132,7 +135,11 @@ NEEDS: Mapping[Check, frozenset[Fact]] = {
     stale_gradients: frozenset({Fact.OPTIMIZER}),
     batch_composition: _CLASSES | {Fact.BATCH_LABELS},
     norm_statistics: _BEFORE | _LOSS,
-    schedule: _BEFORE | _STEP | {Fact.LENGTH},
+    schedule: _BEFORE | _STEP | {Fact.LENGTH, Fact.CONFIGURATION},
+    schedule_at_end: frozenset({Fact.OPTIMIZER, Fact.OWN_LOOP}),
+    kept_graphs: frozenset(),
+    hardly_moved: _STEP | {Fact.OWN_LOOP},
+    wild_start: _STEP | {Fact.OWN_LOOP},
     shrinking_weights: _BEFORE | {Fact.SUPERVISED},
     memorizes_only: _BEFORE | _LOSS,
     loss_gradient: _CLASSES | {Fact.BATCH_LABELS},

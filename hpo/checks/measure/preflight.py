@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from hpo.checks.guard import Guard
+from hpo.checks.measure.cut import cut_parameters
 from hpo.checks.measure.example_facts import image_facts, label_facts, label_signal, split_t
 from hpo.checks.measure.examples import Examples, Forward
 from hpo.checks.measure.gradients import norms
@@ -97,6 +98,8 @@ def examine(
             lambda: _evaluation(model, forward, train.first(_EVALUATED)),
             (math.nan, math.nan),
         )
+        named = dict(model.named_parameters())
+        unreached = {name: named[name] for name, each in gradients.items() if each is None}
         whole = _Probe(train, None if probe.labels is None else _clamped(train, probe.classes), probe.classes)
         return Preflight(
             images=image_facts(train.images),
@@ -117,7 +120,12 @@ def examine(
                 None,
             ),
             layers=layers,
-            without_gradient=tuple(name for name, each in gradients.items() if each is None),
+            without_gradient=tuple(unreached),
+            cut_off=guard.run(
+                "search for what is detached",
+                lambda: cut_parameters(model, forward, probe.examples.inputs, unreached),
+                (),
+            ),
             identical_units=_identical_units(model, gradients),
             eval_noise=noise,
             eval_batch_effect=batch_effect,

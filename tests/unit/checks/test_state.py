@@ -20,6 +20,7 @@ from hpo.checks.observations import (
     TensorFacts,
 )
 from hpo.checks.state import BabysitterState, ForwardMonitorState
+from hpo.checks.updates import Motion, Rate, Updates
 from hpo.records import Finding, LayerStatistics, Remedy
 
 _ADAPTER = TypeAdapter(BabysitterState)
@@ -51,6 +52,7 @@ def _seen() -> Observations:
         still_frozen=("d",),
         unreached=("e",),
         is_unchanged=True,
+        updates=Updates((Rate(0, 0.1),), (Motion(0, 0.1, 1 / 3),), math.nan, (1,), True, True, ("f",), 8, 0),
     )
 
 
