@@ -21,7 +21,7 @@ import hpo.trial.callbacks
 from hpo.config.study import StudySpec
 from hpo.limits import available_cores
 from hpo.storage.store import ResultsStore
-from hpo.trial.checkpoint_files import Checkpoints
+from hpo.training.checkpoint_files import Checkpoints
 from hpo.workers import loop
 from hpo.workers.messages import WorkOrder
 from hpo.workers.submit import submit_study

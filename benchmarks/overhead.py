@@ -30,7 +30,7 @@ from torch.nn import functional as F
 import hpo.queue.lease_keeper
 import hpo.training.setup
 import hpo.trial.callbacks
-import hpo.trial.run
+import hpo.trial.images
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.measure.inputs import ForwardMonitor
 from hpo.config.study import StudySpec
@@ -70,7 +70,7 @@ PARTS: dict[str, list[tuple[Any, str]]] = {
     "model": [
         *((hpo.training.setup, name) for name in ("build_model", "build_optimizer")),
         (hpo.trial.callbacks, "penalty"),
-        *((hpo.trial.run, name) for name in ("parameter_count", "weights_hash")),
+        *((hpo.trial.images, name) for name in ("parameter_count", "weights_hash")),
     ],
 }
 

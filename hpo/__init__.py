@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from hpo.checks.babysitter import Babysitter
     from hpo.integrations.plain import loss, verdict, watch
     from hpo.queries.frames import Results, open_results
+    from hpo.trainer.connection import TrialEnded
+    from hpo.trainer.trial import Trial
     from hpo.workers.ray.resources import RayWorkers
 
 __version__ = "0.2.0.dev0"
@@ -21,6 +23,8 @@ __all__ = [
     "RayWorkers",
     "Results",
     "Study",
+    "Trial",
+    "TrialEnded",
     "__version__",
     "load",
     "load_exported",
@@ -39,6 +43,8 @@ _LAZY = {
     "RayWorkers": "hpo.workers.ray.resources",
     "Results": "hpo.queries.frames",
     "Study": "hpo.api",
+    "Trial": "hpo.trainer.trial",
+    "TrialEnded": "hpo.trainer.connection",
     "load": "hpo.api",
     "load_exported": "hpo.artifacts.model",
     "loss": "hpo.integrations.plain",

@@ -39,6 +39,7 @@ class TrialStarted:
     configuration: dict[str, Any]
     """The searched hyperparameters only."""
     epochs: int
+    """Of the trial in all; 0 if its training sets no number."""
     resumed: bool = False
 
 
@@ -49,6 +50,7 @@ class EpochDone:
     worker: str
     number: int
     epochs: int
+    """Of the trial in all; 0 if its training sets no number."""
     """How many the trial is to train."""
     result: EpochResult
 

@@ -56,6 +56,26 @@ class EpochResult:
     """Training alone, with augmentation."""
     val_predicted_counts: tuple[int, ...] = field(default=(), metadata=_IN_MEMORY)
     """(C,) validation images that were predicted as each class; empty if unknown."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """What the training reported beyond the fields above, by name; NaN where a number was not finite."""
+
+    def metric(self, name: str) -> float:
+        """Return a loss, an accuracy, ``lr`` or another reported metric; NaN if it was not reported."""
+        if name in MEASURES:
+            return float(getattr(self, name))
+        return self.metrics.get(name, math.nan)
+
+
+MEASURES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr")
+"""The metrics that have a column of their own."""
+
+
+def reported_epoch(epoch: int, metrics: Mapping[str, float], seconds: float) -> EpochResult:
+    """Return the epoch of a training that reported these metrics; what it did not report is NaN."""
+    known: dict[str, Any] = {name: float(metrics.get(name, math.nan)) for name in MEASURES}
+    others = {name: float(value) for name, value in metrics.items() if name not in MEASURES}
+    rest: dict[str, Any] = {"seconds": seconds, "images": 0, "images_per_second": math.nan}
+    return EpochResult(epoch, **known, **rest, metrics=others)
 
 
 @dataclass(frozen=True)
@@ -171,7 +191,7 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Rung:
-    """An epoch at which a trial is compared with others; ``score`` is its best accuracy up to ``epoch``.
+    """An epoch at which a trial is compared with others; ``score`` is its best one up to ``epoch``.
 
     Only trials of the same stage and ``bracket`` that train for the same number of ``epochs`` are compared.
     """

@@ -27,6 +27,16 @@ if TYPE_CHECKING:  # half a second, which only some test processes need
 # Each test process has one core, and its programs too; a second thread would wait for the first in a loop.
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
+gc.disable()
+"""Importing the tests leaves no garbage worth the search, which would take 2 s in each test process."""
+
+
+def pytest_collection_finish() -> None:
+    """Search for garbage from here on, but not among what was imported."""
+    gc.freeze()
+    gc.enable()
+
+
 ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
 

@@ -22,6 +22,7 @@ from diagnosis_programs.halves import Half, halves
 from diagnosis_programs.healthy import HEALTHY
 from diagnosis_programs.program import Program
 from diagnosis_programs.script import Curve, Script
+from hpo.checks import observations, preflight
 from hpo.checks.observations import Observations
 from hpo.config.configuration import Precision
 
@@ -75,9 +76,11 @@ def curve_of(path: Path) -> Curve:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Finds classes by the names that recordings of earlier versions have."""
+    """Finds classes by the names and modules that recordings of earlier versions have."""
 
     def find_class(self, module: str, name: str) -> Any:
+        if module == observations.__name__ and hasattr(preflight, name):
+            module = preflight.__name__
         return super().find_class(module, _RENAMED.get(name, name))
 
 

@@ -24,7 +24,7 @@ from hpo.rng import Key
 from hpo.search.samplers.registry import sample_slot
 from hpo.training.loop import train
 from hpo.training.setup import prepare
-from hpo.trial.callbacks import BabysitterCallback, check_before_training, make_babysitter
+from hpo.trial.callbacks import ChecksCallback, check_before_training, make_babysitter
 
 STUDY = "cifar10_random"
 GUESSING_SIGMAS = 4.0
@@ -78,7 +78,7 @@ def value_runs(trials: int, size: Size) -> list[ValueRun]:
     return [ValueRun(slot, size) for slot in range(trials)]
 
 
-class _Observe(BabysitterCallback):
+class _Observe(ChecksCallback):
     """Shows the babysitter all losses, and stops nothing."""
 
     def on_steps(self, step: int, losses: Tensor) -> None:

@@ -119,6 +119,12 @@ def _document(trial: TrialIdentity, best: EpochResult, value: float) -> dict[str
     }
 
 
-def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
     """Replace non-finite numbers, which JSON does not have, by None."""
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+    return {name: _finite_value(value) for name, value in values.items()}
+
+
+def _finite_value(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return _finite(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value

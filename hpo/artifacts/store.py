@@ -56,6 +56,11 @@ def study_folder(study_uid: str) -> Path:
     return artifacts() / study_uid
 
 
+def files_folder(study_uid: str, stage: str, slot: int) -> Path:
+    """Return the folder of the files that a trial of the user's own training has kept."""
+    return study_folder(study_uid) / "files" / f"{stage}-{slot}"
+
+
 def save(
     study_uid: str,
     number: int,
@@ -71,6 +76,18 @@ def save(
     import safetensors.torch
 
     content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in weights.items()})
+    return save_content(study_uid, number, token, content, document, study)
+
+
+def save_content(
+    study_uid: str,
+    number: int,
+    token: int,
+    content: bytes,
+    document: Mapping[str, Any],
+    study: Mapping[str, Any],
+) -> Path:
+    """Save weights that are safetensors already; otherwise like ``save``."""
     sealed = {"format": FORMAT, "weights_sha256": hashlib.sha256(content).hexdigest(), **document}
     folder = study_folder(study_uid) / f"trial-{number}-{token}"
     with atomic_folder(folder) as temporary:

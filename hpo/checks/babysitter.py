@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 
 from hpo.checks.arguments import check_count, check_model, check_task, optimizers_of, scalar_loss
 from hpo.checks.base import note
+from hpo.checks.causes import NOT_ENOUGH, OUTCOMES
 from hpo.checks.evidence import coverage
 from hpo.checks.guard import Guard
 from hpo.checks.judge import CHECK_INTERVAL, Judge
@@ -36,16 +37,19 @@ from hpo.checks.measure.left_out import LeftOut
 from hpo.checks.measure.nested import tensors
 from hpo.checks.measure.preflight import FEWEST_EXAMPLES, SNAPSHOT_IMAGES, LossFunction, examine
 from hpo.checks.measure.probes import Probe, layer_weights
-from hpo.checks.measure.setup import penalty, read_setup
+from hpo.checks.measure.setup import penalty, read_setup, stated_setup
 from hpo.checks.measure.tensors import tensor_facts
 from hpo.checks.measure.untouched import unwrapped
-from hpo.checks.observations import EpochFacts, Observations, Snapshot, Task
+from hpo.checks.observations import EpochFacts, Observations, Task
+from hpo.checks.preflight import Snapshot
 from hpo.checks.state import BabysitterState
 from hpo.checks.verdict import Verdict, verdict
 from hpo.config.thresholds import Preset, Thresholds, thresholds_of
 from hpo.records import Finding, Remedy
 
 _BATCHES_COUNTED = 20
+_LONGEST_ERROR = 300
+"""Characters of an error's text."""
 _LEFT_OUT = "watch over parameters that are left out"
 _MOST_CLASSES = 1000
 """Classes that are counted in a batch where their number is unknown."""
@@ -96,23 +100,25 @@ class Babysitter:
         self._guard = Guard(self._note)
         self._limits = thresholds_of(checks)
         self._judge = Judge(self._limits, self._guard)
-        self.seen = Observations(
-            read_setup(
-                self._model,
-                self._optimizers,
-                classes=classes or 0,
-                task=task,
-                epochs=epochs,
-                steps_per_epoch=steps_per_epoch,
-                settings=configuration or {},
-                train_class_counts=train_class_counts,
-                val_class_counts=val_class_counts,
-                class_names=class_names,
-            )
-        )
-        """Every number that the checks read; ``hpo.checks.judge.replay`` judges them again."""
         self.findings: list[Finding] = []
         """All findings so far, in order."""
+        stated = stated_setup(
+            classes=classes or 0,
+            task=task,
+            epochs=epochs,
+            steps_per_epoch=steps_per_epoch,
+            settings=configuration or {},
+            train_class_counts=train_class_counts,
+            val_class_counts=val_class_counts,
+            class_names=class_names,
+        )
+        self.seen = Observations(stated)
+        """Every number that the checks read; ``hpo.checks.judge.replay`` judges them again."""
+        self.seen.reduction = str(getattr(loss_function, "reduction", ""))
+        read = lambda: read_setup(stated, self._model, self._optimizers)  # noqa: E731
+        self.seen.setup = self._guard.run("description of model and optimizer", read, stated)
+        self.examples: Examples | None = None
+        """Those on which layers are watched; ``load_state_dict`` takes them."""
         self._losses: list[Tensor] = []
         self._classes_of_batches: list[Tensor] = []
         self._left_out = self._guard.run(
@@ -121,7 +127,7 @@ class Babysitter:
         self._hooks = LoopHooks(model, self._optimizers, self.seen, self._limits.preset, self._guard)
         self._hooks.look_before_steps(self._look_left_out)
         if self._limits.watch:
-            self._hooks.attach()
+            self._guard.run("hooks", self._hooks.attach, None)
 
     def __enter__(self) -> Babysitter:
         return self
@@ -129,7 +135,15 @@ class Babysitter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, Exception):
+            self.interrupted(error)
         self.close()
+
+    def interrupted(self, error: Exception) -> None:
+        """Take the exception that ended the loop, for the verdict. ``with`` does so."""
+        text = " ".join(str(error).split())
+        self.seen.error = self.seen.error or f"{type(error).__name__}: {text}"[:_LONGEST_ERROR]
+        self.after()
 
     def close(self) -> None:
         """Remove the hooks from the model and the optimizer."""
@@ -193,18 +207,21 @@ class Babysitter:
 
     def state_dict(self) -> BabysitterState:
         """Return the state from which another babysitter continues; for a loop that reports by ``steps``."""
-        self._collect([])
+        self._guard.run(_LOSSES, lambda: self._collect([]), None)
         return BabysitterState(self.seen, self.findings, self._judge.reported, self._hooks.state())
 
     def load_state_dict(self, state: BabysitterState, images: Any, labels: Any = None) -> None:
-        """Continue from ``state`` with the same examples; called in place of ``before``."""
+        """Continue from ``state`` with the same examples; called in place of ``before``.
+
+        ``images`` is None if there were none.
+        """
         if not self._limits.watch:
             return
         self.seen, self.findings = state.seen, state.findings
         self._judge.reported = state.reported
         self._hooks.resume(state.seen, state.forward_monitor)
-        examples = examples_of(images, labels)
-        if examples.count >= FEWEST_EXAMPLES:
+        examples = None if images is None else examples_of(images, labels)
+        if examples is not None and examples.count >= FEWEST_EXAMPLES:
             self._watch_layers_on(examples)
 
     def step(self, loss: Tensor | float, labels: Any = None) -> Finding | None:
@@ -217,12 +234,18 @@ class Babysitter:
         if not self._limits.watch:
             return None
         self._losses.append(scalar_loss(loss))
+        self.look_at(loss)
         self._hooks.report(self._losses[-1], labels, loss)
         self._guard.run("labels of batches", lambda: self._look(labels), None)
         self._look_left_out()
         if len(self._losses) < CHECK_INTERVAL:
             return None
         return self._judged(self._take_losses())
+
+    def look_at(self, loss: object) -> None:
+        """Read how ``loss`` was computed, if autograd recorded it. ``step`` does so, too."""
+        if self._limits.watch:
+            self._hooks.look_at(loss)
 
     def _look(self, labels: object) -> None:
         """Look at the labels of a batch, and count the classes of the first ones."""
@@ -284,6 +307,7 @@ class Babysitter:
 
     def after(self) -> list[Finding]:
         """Judge the finished training, and remove the hooks."""
+        self.seen.is_interrupted |= self._hooks.is_inside_a_step
         self.close()
         if not self._limits.watch:
             return []
@@ -315,8 +339,19 @@ class Babysitter:
 
     def verdict(self) -> Verdict:
         """Return the verdict on what was seen so far."""
+        failed = Verdict(
+            NOT_ENOUGH, f"{OUTCOMES[NOT_ENOUGH]}: the verdict failed (see the notes)", confidence=0.0
+        )
+        return self._guard.run("verdict", self._verdict, failed)
+
+    def _verdict(self) -> Verdict:
         judge = self._judge
         return verdict(self.findings, coverage(self.seen, self.findings, len(judge.done), judge.missing))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's first parameter is."""
+        return next((each.device for each in self._model.parameters()), torch.device("cpu"))
 
     @property
     def layers(self) -> Sequence[Snapshot]:
@@ -325,6 +360,7 @@ class Babysitter:
 
     def _watch_layers_on(self, train: Examples) -> None:
         few = train.first(SNAPSHOT_IMAGES).changed(torch.clone)  # the loop may reuse its memory
+        self.examples = few
         probe = Probe(self._model, self._forward, few.inputs, few.classes, self.seen.setup.classes)
         self._hooks.watch_layers(probe)
 

@@ -42,6 +42,8 @@ CAUSES: dict[str, Cause] = {
     "out_of_memory": Cause("out of memory"),
     "error": Cause("error"),
     "worker_died": Cause("given up"),
+    "time_limit": Cause("time limit"),
+    "memory_limit": Cause("memory limit"),
     "bad_labels": Cause(
         "labels out of range",
         (*_STALLED, "class_imbalance", "exploding_loss"),

@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 
 from hpo.checks.chance import Chance, constant_loss, largest_share
-from hpo.checks.observations import EpochFacts, LabelFacts, Observations, Snapshot
+from hpo.checks.observations import EpochFacts, Observations
+from hpo.checks.preflight import LabelFacts, Snapshot
 from hpo.config.thresholds import Thresholds
 from hpo.records import LayerStatistics
 

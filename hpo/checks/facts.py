@@ -38,6 +38,7 @@ class Fact(Enum):
     LOSS_FALLS = "pass task, if success lowers the loss"
     PIXELS = "the inputs are images (n, C, H, W)"
     OPTIMIZER = "pass the optimizer"
+    LOSS_GRAPH = "pass the loss to step() as a tensor with its graph, not as loss.item()"
     FIRST_ORDER = "one gradient makes one step"
     """Not LBFGS, which evaluates the loss many times a step."""
     FROM_SCRATCH = "all parameters are trained"
@@ -46,7 +47,7 @@ class Fact(Enum):
 SUPPLIED = frozenset(
     {
         *(Fact.EXAMPLES, Fact.VAL_EXAMPLES, Fact.BATCH_LABELS, Fact.LENGTH, Fact.LOSS_FUNCTION),
-        *(Fact.VAL_ACCURACY, Fact.VAL_LOSS, Fact.CURVE, Fact.OPTIMIZER),
+        *(Fact.VAL_ACCURACY, Fact.VAL_LOSS, Fact.CURVE, Fact.OPTIMIZER, Fact.LOSS_GRAPH),
     }
 )
 """The facts that a caller can add whatever is trained."""
@@ -89,6 +90,7 @@ def facts(seen: Observations) -> frozenset[Fact]:
         Fact.VAL_LOSS: any(math.isfinite(epoch.val_loss) for epoch in seen.curve),
         Fact.CURVE: bool(seen.known_curve),
         Fact.OPTIMIZER: setup.optimizers > 0,
+        Fact.LOSS_GRAPH: bool(seen.loss_graphs),
         Fact.FIRST_ORDER: setup.optimizers > 0 and "lbfgs" not in setup.optimizer,
         Fact.FROM_SCRATCH: not setup.frozen,
         Fact.CONFIGURATION: setup.settings.keys() >= {"batch_size", "schedule"},

@@ -46,7 +46,8 @@ class Judge:
         return [check for check in BEFORE if check.__name__ in self.missing]
 
     def _run(self, checks: Iterable[Check], seen: Observations) -> list[Finding]:
-        known = facts(seen)
+        unknown: frozenset[Fact] = frozenset()
+        known = self._guard.run("facts about the loop", lambda: facts(seen), unknown)
         found: list[Finding] = []
         for check in checks:
             lacking = NEEDS.get(check, frozenset()) - known

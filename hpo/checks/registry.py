@@ -22,6 +22,7 @@ from hpo.checks.rules.hidden_softmax import hidden_softmax
 from hpo.checks.rules.image_structure import image_structure
 from hpo.checks.rules.initial_loss import initial_loss, regularized_loss
 from hpo.checks.rules.input_scale import input_scale, split_difference
+from hpo.checks.rules.interrupted import interrupted
 from hpo.checks.rules.kept_graphs import kept_graphs
 from hpo.checks.rules.label_noise import label_noise
 from hpo.checks.rules.label_signal import label_signal
@@ -29,23 +30,28 @@ from hpo.checks.rules.labels import labels
 from hpo.checks.rules.learned import learned
 from hpo.checks.rules.loss_function import first_step_loss, loss_function
 from hpo.checks.rules.loss_gradient import loss_gradient
+from hpo.checks.rules.loss_graph import loss_graph
 from hpo.checks.rules.loss_kind import kind_of_loss
+from hpo.checks.rules.loss_sign import impossible_loss, less_likely, pushes_away, runaway_loss
 from hpo.checks.rules.lost_signal import lost_signal
 from hpo.checks.rules.memorizes_only import memorizes_only
 from hpo.checks.rules.momentum import momentum
 from hpo.checks.rules.no_update import no_update, unchanged_weights
 from hpo.checks.rules.norm_statistics import norm_statistics
 from hpo.checks.rules.not_learning import ended_at_chance, not_learning
+from hpo.checks.rules.opponents import opponents
 from hpo.checks.rules.oscillation import oscillation
 from hpo.checks.rules.output_layer import output_layer
 from hpo.checks.rules.overfit_small import looks_at_input, overfit_small
 from hpo.checks.rules.overfitting import overfitting, rising_validation_loss
+from hpo.checks.rules.padding import padding
 from hpo.checks.rules.parameters import gradient_reaches, trained_parameters, untrained_parameters
 from hpo.checks.rules.plateau import plateau
 from hpo.checks.rules.regularization import heavy_regularization, shrinking_weights
 from hpo.checks.rules.rough_start import rough_start
 from hpo.checks.rules.saturated_units import saturated_units
 from hpo.checks.rules.schedule import schedule, schedule_at_end
+from hpo.checks.rules.softmax_over_batch import softmax_over_batch
 from hpo.checks.rules.spikes import spikes
 from hpo.checks.rules.split_gap import split_gap
 from hpo.checks.rules.stale_gradients import stale_gradients
@@ -79,14 +85,15 @@ DURING: tuple[Check, ...] = (
     *(exploding_loss, not_learning, first_step_loss, no_update, update_ratio, dead_units, saturated_units),
     *(gradient_scale, training_mode, stale_gradients, batch_composition, split_difference, norm_statistics),
     *(schedule, shrinking_weights, memorizes_only, loss_gradient, used_gradient, descent, undone_update),
-    *(still_layers, diverging_loss, kind_of_loss),
+    *(still_layers, diverging_loss, kind_of_loss, loss_graph, softmax_over_batch),
+    *(impossible_loss, pushes_away, runaway_loss, less_likely, padding, opponents),
 )
 """Every CHECK_INTERVAL steps and after every epoch."""
 
 AFTER: tuple[Check, ...] = (
     *(stayed_finite, learned, rough_start, too_slow, spikes, oscillation, split_gap, label_noise),
-    *(memorizes_only, overfitting, underfitting, unfinished, early_best, plateau),
-    *(ended_at_chance, rising_validation_loss, untrained_parameters, unchanged_weights),
+    *(interrupted, memorizes_only, overfitting, underfitting, unfinished, early_best, plateau),
+    *(runaway_loss, ended_at_chance, rising_validation_loss, untrained_parameters, unchanged_weights),
     *(schedule_at_end, kept_graphs, hardly_moved, wild_start),
 )
 """Once, on the finished training."""
@@ -127,6 +134,15 @@ NEEDS: Mapping[Check, frozenset[Fact]] = {
     exploding_loss: _LOSS,
     diverging_loss: frozenset(),
     kind_of_loss: frozenset({Fact.OWN_LOOP}),
+    interrupted: frozenset({Fact.OWN_LOOP}),
+    loss_graph: frozenset({Fact.LOSS_GRAPH}),
+    softmax_over_batch: frozenset({Fact.LOSS_GRAPH}),
+    impossible_loss: frozenset({Fact.LOSS_GRAPH}),
+    less_likely: frozenset({Fact.LOSS_GRAPH}),
+    pushes_away: frozenset({Fact.OWN_LOOP}),
+    padding: frozenset({Fact.OWN_LOOP}),
+    opponents: frozenset({Fact.OWN_LOOP}),
+    runaway_loss: frozenset({Fact.OWN_LOOP}),
     not_learning: _LOSS | {Fact.LENGTH},
     first_step_loss: _BEFORE | _LOSS,
     no_update: frozenset({Fact.OPTIMIZER}),

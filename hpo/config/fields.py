@@ -22,7 +22,7 @@ from hpo.config.parsing.yaml_tree import Node, ScalarNode, SequenceNode
 from hpo.config.suggestions import did_you_mean
 from hpo.text import counted
 
-Kind = Literal["number", "whole", "flag", "word", "text"]
+Kind = Literal["number", "whole", "flag", "word", "text", "any"]
 _KINDS: dict[type, Kind] = {bool: "flag", int: "whole", float: "number", str: "text"}
 # Limits of a database integer, and of the floats that represent every integer.
 _TOO_LARGE: dict[type, int] = {int: 2**63, float: 2**53}
@@ -94,11 +94,12 @@ class FieldType:
             "flag": self._flag,
             "word": self._word,
             "text": self._text,
+            "any": self._any,
         }
         return readers[self.kind](node)
 
     def _is_empty(self, leaf: ScalarNode) -> bool:
-        return leaf.value is None or (self.kind != "text" and leaf.text in ("none", "None"))
+        return leaf.value is None or (self.kind not in ("text", "any") and leaf.text in ("none", "None"))
 
     def _for_null(self) -> str:
         if self.kind == "word" and "none" in self.words:
@@ -145,10 +146,21 @@ class FieldType:
             raise WrongValue(f"{as_written(leaf)} is not {self._wanted()}", f'in quotes: "{leaf.text}"')
         return leaf.value
 
+    def _any(self, leaf: ScalarNode) -> bool | int | float | str:
+        value = leaf.value
+        assert value is not None, "every value may be empty"
+        if isinstance(value, float) and not math.isfinite(value):
+            raise WrongValue(f"{as_written(leaf)} is not a finite number")
+        if isinstance(value, int) and abs(value) >= _TOO_LARGE[int]:
+            raise WrongValue(f"{as_written(leaf)} is too large")
+        return value
+
     def _wanted(self) -> str:
         if self.kind == "word":
             return f"one of: {', '.join(self.words)}" if len(self.words) > 1 else self.words[0]
         names: dict[Kind, str] = {"number": "a number", "whole": "a whole number", "flag": "true or false"}
+        if self.kind == "any":
+            return "a number, a string, true, false or null"
         return names.get(self.kind, "a string")
 
 

@@ -8,15 +8,25 @@ from typing import Any
 
 from hpo.config.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, when_text
 from hpo.config.methods import NamedChoice, Pruner, options_of, summaries
+from hpo.config.own_training import NAME_LIMIT, TRAINER_PATTERN
 from hpo.config.parsing.load import STUDY_KEYS, THRESHOLDS
+from hpo.config.parsing.own_training import LIMIT_KEYS
 from hpo.config.parsing.sections import DEFAULTS, NAMED_CHOICES, TAG_PATTERN
 from hpo.config.parsing.space import ALLOWED
 from hpo.config.parsing.stages import CONFIRM_KEYS, STAGE_KEYS
+from hpo.config.space import KINDS
 from hpo.config.study import NAME_PATTERN, STAGE_PATTERN, StageSpec, StudySpec
 
 Schema = dict[str, Any]
 
-_TYPES = {"number": "number", "whole": "integer", "flag": "boolean", "word": "string", "text": "string"}
+_TYPES: dict[str, str | list[str]] = {
+    "number": "number",
+    "whole": "integer",
+    "flag": "boolean",
+    "word": "string",
+    "text": "string",
+    "any": ["boolean", "number", "string"],
+}
 _LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 _KIND_DESCRIPTIONS = {
     "log": "uniform in the exponent between [low, high]",
@@ -28,18 +38,16 @@ _KIND_DESCRIPTIONS = {
 
 def study_schema() -> Schema:
     """Return the schema in draft 7, which YAML language servers support; ``parsing.load`` checks more."""
-    searchable = {name: field for name, field in HYPERPARAMETERS.items() if name not in NOT_SEARCHED}
-    sections: Schema = {
-        "fixed": _section("fixed", {name: _single(field) for name, field in HYPERPARAMETERS.items()}),
-        "space": _section("space", {name: _searched(field) for name, field in searchable.items()}),
-    }
     keys = {name: _single(field) for name, field in STUDY_KEYS.items()}
     keys["study"]["pattern"] = NAME_PATTERN.pattern
     keys["checks"] = _checks(keys["checks"])
     keys.update({name: _method(keys[name], method) for name, method in NAMED_CHOICES.items()})
     keys["stages"] = _stages()
     keys["needs"] = _needs()
-    keys["first"] = _first()
+    keys["trainer"]["pattern"] = f"^{TRAINER_PATTERN.pattern}$"
+    keys["command"] = _command()
+    keys["limits"] = _limits()
+    keys |= {name: {"description": _of_study(name)} for name in ("first", "fixed", "space")}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "hpo study file",
@@ -47,9 +55,55 @@ def study_schema() -> Schema:
         "additionalProperties": False,
         "required": [name for name, field in STUDY_KEYS.items() if field.required and name != "trials"],
         "anyOf": [{"required": ["trials"]}, {"required": ["stages"]}],
-        "properties": {name: {**keys, **sections}[name] for name in StudySpec.model_fields},
+        "properties": {name: keys[name] for name in StudySpec.model_fields},
+        "if": {"anyOf": [{"required": ["trainer"]}, {"required": ["command"]}]},
+        "then": {"properties": _own_training(), "not": {"required": ["trainer", "command"]}},
+        "else": {"properties": _images()},
         "definitions": {"when": _when()},
     }
+
+
+def _images() -> Schema:
+    """What only a study of the built-in training has."""
+    searchable = {name: field for name, field in HYPERPARAMETERS.items() if name not in NOT_SEARCHED}
+    return {
+        "fixed": _section({name: _single(field) for name, field in HYPERPARAMETERS.items()}),
+        "space": _section({name: _searched(field) for name, field in searchable.items()}),
+        "first": _first(),
+        "limits": False,
+    }
+
+
+def _own_training() -> Schema:
+    """What a study with ``trainer`` or ``command`` has instead: names of the user's own."""
+    value: Schema = {"type": ["boolean", "number", "string", "null"]}
+    budget = _value(HYPERPARAMETERS["epochs"]) | {"description": "the budget of a trial in epochs"}
+    names = {"propertyNames": {"pattern": f"^[A-Za-z_][A-Za-z0-9_]{{0,{NAME_LIMIT - 1}}}$"}}
+    wanted = {"oneOf": [value, {"type": "array", "minItems": 1, "items": value}]}
+    when = {"type": "object", "additionalProperties": wanted}
+    searched = {"oneOf": [_range(kind, _ends(kind, {}), when) for kind in KINDS]}
+    section: Schema = {"type": ["object", "null"], **names}
+    one = {"type": "object", "minProperties": 1, "additionalProperties": value}
+    return {
+        "fixed": section | {"properties": {"epochs": budget}, "additionalProperties": value},
+        "space": section | {"additionalProperties": searched},
+        "first": {"type": "array", "items": one},
+    }
+
+
+def _command() -> Schema:
+    word = {"type": ["string", "number", "boolean"]}
+    return {"description": _of_study("command"), "type": "array", "minItems": 1, "items": word}
+
+
+def _limits() -> Schema:
+    limits = _mapping(LIMIT_KEYS)
+    limits["properties"]["memory"] |= {"type": ["string", "integer"], "pattern": "^[0-9.]+ ?[A-Za-z]+$"}
+    return limits | {"description": _of_study("limits")}
+
+
+def _of_study(name: str) -> str:
+    return StudySpec.model_fields[name].description or ""
 
 
 def _checks(preset: Schema) -> Schema:
@@ -114,7 +168,6 @@ def _first() -> Schema:
     searchable = {name: field for name, field in HYPERPARAMETERS.items() if name not in NOT_SEARCHED}
     one = {"oneOf": [{"const": DEFAULTS}, _mapping(searchable) | {"minProperties": 1}]}
     return {
-        "description": StudySpec.model_fields["first"].description,
         "oneOf": [{"const": DEFAULTS}, {"type": "array", "items": one}],
     }
 
@@ -129,10 +182,9 @@ def schema_text() -> str:
     return json.dumps(study_schema(), indent=1, ensure_ascii=False) + "\n"
 
 
-def _section(name: str, properties: Schema) -> Schema:
+def _section(properties: Schema) -> Schema:
     return {
         "type": ["object", "null"],
-        "description": StudySpec.model_fields[name].description,
         "additionalProperties": False,
         "properties": properties,
     }
@@ -148,8 +200,9 @@ def _single(field: FieldType) -> Schema:
 def _value(field: FieldType) -> Schema:
     if field.words:
         return {"enum": list(field.words)}
-    kind: str | list[str] = _TYPES[field.kind]
-    schema: Schema = {"type": [kind, "null"] if field.optional else kind}
+    kind = _TYPES[field.kind]
+    kinds = [kind] if isinstance(kind, str) else kind
+    schema: Schema = {"type": [*kinds, "null"] if field.optional else kind}
     for sign, word in _LIMITS.items():
         limit = getattr(field.limits, sign)
         if limit is not None:
@@ -165,19 +218,26 @@ def _searched(field: FieldType) -> Schema:
 
 
 def _distribution(field: FieldType, kind: str) -> Schema:
+    return _range(kind, _ends(kind, _value(field)), {"$ref": "#/definitions/when"})
+
+
+def _ends(kind: str, value: Schema) -> Schema:
+    """The schema of what a distribution draws from; ``value`` is that of a single value."""
     if kind == "choice":
-        values: Schema = {"type": "array", "minItems": 1, "uniqueItems": True, "items": _value(field)}
-    else:
-        end = _value(field) | {"type": "integer" if kind == "int" else "number"}
-        if kind == "log" and "minimum" in end:
-            end["exclusiveMinimum"] = max(0, end.pop("minimum"))
-        values = {"type": "array", "minItems": 2, "maxItems": 2, "items": end}
+        return {"type": "array", "minItems": 1, "uniqueItems": True, "items": value}
+    end = value | {"type": "integer" if kind == "int" else "number"}
+    if kind == "log":
+        end["exclusiveMinimum"] = max(0, end.pop("minimum", 0), end.get("exclusiveMinimum", 0))
+    return {"type": "array", "minItems": 2, "maxItems": 2, "items": end}
+
+
+def _range(kind: str, values: Schema, when: Schema) -> Schema:
     values["description"] = _KIND_DESCRIPTIONS[kind]
     return {
         "type": "object",
         "additionalProperties": False,
         "required": [kind],
-        "properties": {kind: values, "when": {"$ref": "#/definitions/when"}},
+        "properties": {kind: values, "when": when},
     }
 
 

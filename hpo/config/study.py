@@ -9,9 +9,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
 
 from hpo.config.configuration import Configuration
+from hpo.config.hyperparameters import IMAGES, Hyperparameters, OwnHyperparameters, TrialConfiguration
 from hpo.config.methods import Pruner, Sampler
+from hpo.config.objective import METRIC_PATTERN, Direction, Objective, natural_direction
+from hpo.config.own_training import TRAINER_PATTERN, TrainerKind, TrialLimits
 from hpo.config.space import Distribution
 from hpo.config.thresholds import Thresholds
+from hpo.errors import ConfigurationError
 
 STAGE_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
 """Valid names of stages: they appear in commands, file names and SQL."""
@@ -109,9 +113,13 @@ class StageSpec(BaseModel):
         return self.confirm.top * self.confirm.runs_each if self.confirm else self.trials or 0
 
 
-def planned_trials(stages: Sequence[StageSpec]) -> int:
-    """Return the number of trials of a study with these stages, including its test evaluation."""
-    return sum(stage.planned for stage in stages) + any(stage.confirm for stage in stages)
+def planned_trials(stages: Sequence[StageSpec], *, on_images: bool = True) -> int:
+    """Return the number of trials of a study with these stages, including its test evaluation.
+
+    Only the built-in training (``on_images``) has test images.
+    """
+    test = on_images and any(stage.confirm for stage in stages)
+    return sum(stage.planned for stage in stages) + test
 
 
 NAME_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")
@@ -128,8 +136,27 @@ class StudySpec(BaseModel):
         pattern=NAME_PATTERN.pattern,
     )
     seed: int = Field(default=0, description="the seed of all draws of the study", ge=0, lt=2**63)
-    objective: Literal["val_accuracy"] = Field(
-        default="val_accuracy", description="what the study maximizes; the test split is never used"
+    trainer: str | None = Field(
+        default=None,
+        description="your own training as package.module:function, called with a trial; empty: the built-in "
+        "training of image classifiers",
+        pattern=f"^{TRAINER_PATTERN.pattern}$",
+    )
+    command: tuple[str, ...] | None = Field(
+        default=None,
+        description="your own training as a program and its arguments; {lr} stands for the value of lr",
+        min_length=1,
+    )
+    objective: str = Field(
+        default="val_accuracy",
+        description="the metric that the study optimizes: val_accuracy, val_loss, or one that your own "
+        "training reports; the test split is never used",
+        pattern=METRIC_PATTERN.pattern,
+    )
+    direction: Direction | None = Field(
+        default=None,
+        description="whether higher values of the objective are better (maximize) or lower ones (minimize); "
+        "empty for what its name says, such as minimize for val_loss",
     )
     trials: int = Field(
         description="number of configurations to try; left out if there are stages", ge=1, le=1_000_000
@@ -159,6 +186,10 @@ class StudySpec(BaseModel):
         default=5,
         description="number of best trials whose best-epoch weights are kept; 0 for none",
         ge=0,
+    )
+    limits: TrialLimits = Field(
+        default=TrialLimits(),
+        description="what a trial of your own training may use before it is ended: minutes, memory",
     )
     needs: tuple[str, ...] = Field(
         default=(), description="tags that a worker must have to serve the study; workers on a GPU have gpu"
@@ -190,22 +221,58 @@ class StudySpec(BaseModel):
         return checks.preset if set(written) <= {"preset"} else written
 
     @property
+    def kind(self) -> TrainerKind:
+        """What trains its trials."""
+        return "function" if self.trainer is not None else "command" if self.command is not None else "images"
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the user's own training trains its trials, so that it has no data set."""
+        return self.kind != "images"
+
+    @property
+    def trainer_text(self) -> str:
+        """What trains its trials, for people: ``my_package.train:run``, ``python train.py``, or nothing."""
+        return self.trainer or " ".join(self.command or ())
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """What its hyperparameters are, and what follows from their names."""
+        return OwnHyperparameters(self.space) if self.is_own else IMAGES
+
+    @property
+    def has_test(self) -> bool:
+        """Whether the winner of a confirmation is evaluated on test images."""
+        return not self.is_own and any(stage.confirm for stage in self.stages)
+
+    @property
+    def goal(self) -> Objective:
+        """The objective with its direction."""
+        return Objective(self.objective, self.direction or natural_direction(self.objective) or "maximize")
+
+    @property
     def trial_costs(self) -> tuple[tuple[int, float], ...]:
-        """(trials, cost of each) per stage; the cost is in passes over all training images."""
-        epochs = self.fixed.get("epochs", Configuration.model_fields["epochs"].default)
+        """(trials, cost of each) per stage; the cost is in passes over all training data.
+
+        Of the user's own training without ``epochs``, a trial on all data counts as one pass.
+        """
+        epochs = self.fixed.get("epochs", self.hyperparameters.defaults.get("epochs", 1))
         costs = tuple((stage.planned, (stage.epochs or epochs) * stage.data) for stage in self.stages)
-        if any(stage.confirm for stage in self.stages):
+        if self.has_test:
             costs += ((1, costs[-1][1]),)  # on the test images
         return costs or ((self.trials, float(epochs)),)
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """The packages that its networks are imported from, beside the bundled ones."""
+        """What a worker must allow to train it: packages of the user's code, or the program of a command."""
+        if self.command is not None:
+            return (self.command[0],)
+        paths = [self.trainer] if self.trainer is not None else self._models()
+        return tuple(dict.fromkeys(each.partition(":")[0].partition(".")[0] for each in paths if ":" in each))
+
+    def _models(self) -> list[str]:
         choices = getattr(self.space.get("model"), "choice", ())
-        models = map(str, (self.fixed.get("model", ""), *choices))
-        return tuple(
-            dict.fromkeys(each.partition(":")[0].partition(".")[0] for each in models if ":" in each)
-        )
+        return [*map(str, (self.fixed.get("model", ""), *choices))]
 
     def with_fixed(self, values: Mapping[str, Any]) -> StudySpec:
         """Return the study with some hyperparameters fixed at these values; draws of the others stay.
@@ -215,9 +282,32 @@ class StudySpec(BaseModel):
         space = {name: each for name, each in self.space.items() if name not in values}
         return self.model_copy(update={"fixed": {**self.fixed, **values}, "space": space, "first": ()})
 
-    def configuration(self, drawn: dict[str, Any]) -> Configuration:
-        """Return the configuration of the drawn and the fixed values.
+    def searched(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the searched values of a stored configuration that have an effect in it."""
+        applies = self.hyperparameters.applies
+        return {
+            name: document[name]
+            for name, distribution in self.space.items()
+            if distribution.active(document) and applies(name, document)
+        }
+
+    def configuration(self, drawn: Mapping[str, Any], dataset: str = "") -> TrialConfiguration:
+        """Return the configuration of the drawn and the fixed values, on the data set of a registered study.
 
         Raises ``pydantic.ValidationError`` if a value does not fit its field.
         """
-        return Configuration(**{**self.fixed, **drawn})
+        return self.hyperparameters.configuration({**self.fixed, **drawn}, dataset)
+
+    def image_configuration(self, drawn: Mapping[str, Any], dataset: str = "") -> Configuration:
+        """Return the configuration of a trial of the built-in training.
+
+        Raises ``ConfigurationError`` for a study of the user's own training.
+        """
+        if self.is_own:
+            raise ConfigurationError(own_training_message(self, "trains no image classifier of hpo"))
+        return IMAGES.configuration({**self.fixed, **drawn}, dataset)
+
+
+def own_training_message(spec: StudySpec, limitation: str) -> str:
+    """Return the sentence that names a study of the user's own training and what it therefore lacks."""
+    return f"study {spec.study} is of your own training ({spec.trainer_text}): it {limitation}"

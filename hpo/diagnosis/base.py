@@ -38,7 +38,8 @@ class TrialResult:
 class StudyResults:
     """The finished trials of a study.
 
-    ``classes`` and ``train_images`` (before any are held out) describe its data set, None if unknown;
+    ``classes`` and ``train_images`` (before any are held out) describe its data set, None if unknown
+    or if it has none;
     ``class_counts`` are those of each class, empty if unknown.
     """
 
@@ -53,12 +54,15 @@ class StudyResults:
         """Number of validation images of a trial; None if unknown or different between trials."""
         if self.train_images is None or "val_fraction" in self.spec.space:
             return None
-        return round(self.train_images * self.spec.configuration({}).val_fraction)
+        return round(self.train_images * self.spec.image_configuration({}).val_fraction)
 
     def chance(self, trial: TrialResult) -> Chance | None:
         """Return the best constant answer on the trial's validation images; None if they are unknown."""
-        fraction = self.spec.configuration({}).val_fraction
-        return self._chance(float(trial.values.get("val_fraction", fraction)))
+        if not self.classes or not self.train_images:
+            return None
+        usual = self.spec.image_configuration({}).val_fraction
+        fraction = float(trial.values.get("val_fraction", usual))
+        return self._chance(self.classes, self.train_images, fraction)
 
     def failed(self, trial: TrialResult) -> bool:
         """Whether the trial failed or did not learn: an error, stopped by a check, or finished at chance."""
@@ -70,14 +74,12 @@ class StudyResults:
             )
         return trial.state == "failed" or trial.cause != HEALTHY
 
-    def _chance(self, val_fraction: float) -> Chance | None:
-        if not self.classes or not self.train_images:
-            return None
-        images = round(self.train_images * val_fraction)
+    def _chance(self, classes: int, train_images: int, val_fraction: float) -> Chance | None:
+        images = round(train_images * val_fraction)
         if not images:
             return None
         counts = _held_out(self.class_counts, val_fraction) if self.class_counts else ()
-        return Chance(largest_share(counts, self.classes), images)
+        return Chance(largest_share(counts, classes), images)
 
     @cached_property
     def ranked(self) -> list[TrialResult]:

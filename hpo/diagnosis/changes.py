@@ -7,8 +7,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hpo.config.fields import HYPERPARAMETERS, setting, yaml_text
+from hpo.config.fields import Limits, setting, yaml_text
 from hpo.config.parsing.load import parse_study
+from hpo.config.parsing.names import names_of
 from hpo.config.space import Choice, Distribution, Integer, Log
 from hpo.config.study import StudySpec
 from hpo.diagnosis.base import StudyResults
@@ -90,7 +91,10 @@ def widen(results: StudyResults, name: str, upwards: bool) -> tuple[str, Change]
     distribution = results.spec.space[name]
     assert not isinstance(distribution, Choice)
     low, high = distribution.bounds
-    ends = (low, beyond(distribution, name, True)) if upwards else (beyond(distribution, name, False), high)
+    limits = _limits(results.spec, name)
+    ends = low, beyond(distribution, limits, True)
+    if not upwards:
+        ends = beyond(distribution, limits, False), high
     if ends == (low, high):
         return NO_REMEDY
     kind, ends_in_file = _range(distribution, *ends)
@@ -101,12 +105,21 @@ def widen(results: StudyResults, name: str, upwards: bool) -> tuple[str, Change]
     return f"widen {name} {'upwards' if upwards else 'downwards'}, e.g. {written}", change
 
 
+def _limits(spec: StudySpec, name: str) -> Limits:
+    """Return a hyperparameter's limits; one of the user's own keeps its sign, such as a penalty from 0 on."""
+    distribution = spec.space[name]
+    if not spec.is_own or isinstance(distribution, Choice):
+        return names_of(spec)[name].limits
+    low, high = distribution.bounds
+    return Limits(ge=0 if low >= 0 else None, le=0 if high <= 0 else None)
+
+
 def _written(kind: str, ends: Sequence[float]) -> str:
     """Return a range as a study file spells it."""
     return f"{{{kind}: [{', '.join(map(yaml_text, ends))}]}}"
 
 
-def beyond(distribution: Distribution, name: str, upwards: bool) -> float:
+def beyond(distribution: Distribution, limits: Limits, upwards: bool) -> float:
     """Return the new end: two digits, within the limits; the old end if it is a limit."""
     assert not isinstance(distribution, Choice)
     low, high = distribution.bounds
@@ -118,7 +131,6 @@ def beyond(distribution: Distribution, name: str, upwards: bool) -> float:
         length = max((high - low) * WIDER, 1.0 if isinstance(distribution, Integer) else 0.0)
         new = old + length if upwards else old - length
     new = float(f"{new:.2g}")
-    limits = HYPERPARAMETERS[name].limits
     closed, opened = (limits.le, limits.lt) if upwards else (limits.ge, limits.gt)
     if closed is not None:
         new = min(new, closed) if upwards else max(new, closed)

@@ -8,7 +8,6 @@ from typing import Any, cast
 from sqlalchemy import Connection, Engine, select
 
 from hpo.checks.causes import HEALTHY
-from hpo.config.configuration import applies
 from hpo.config.study import MAIN, StudySpec
 from hpo.diagnosis.base import StudyResults, TrialResult
 from hpo.storage.attempts import busy_seconds
@@ -108,9 +107,5 @@ def _trial(spec: StudySpec, trial: FinishedTrial) -> TrialResult:
         value=trial.value,
         cause=trial.cause or (HEALTHY if trial.outcome == "complete" else trial.outcome),
         seconds=trial.seconds,
-        values={
-            name: trial.configuration[name]
-            for name, distribution in spec.space.items()
-            if distribution.active(trial.configuration) and applies(name, trial.configuration)
-        },
+        values=spec.searched(trial.configuration),
     )

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, TypedDict, Unpack
 
 import torch
@@ -162,6 +163,7 @@ class Feed:
         if self._batch is None or self._batch.kind == "validation" or not torch.is_grad_enabled():
             self._validation.add_loss(number)
         else:
+            self.babysitter.look_at(loss)
             self._batch.losses.append(number)
 
     def end_batch(self) -> None:
@@ -174,15 +176,22 @@ class Feed:
         self._has_epoch = True
         self._note(self._guard.run(_CHECKS, lambda: self.babysitter.step(loss, batch.labels), None))
 
-    def end_epoch(self) -> None:
-        """Report the passes over the training data and the validation data since the last call."""
+    def end_epoch(self, metrics: Mapping[str, float] = MappingProxyType({})) -> None:
+        """Report the passes over the training data and the validation data since the last call.
+
+        ``metrics`` stand in for what the passes did not show.
+        """
         if not self._has_epoch:
             return
         training, validation = self._training, self._validation
         self._training, self._validation, self._has_epoch = _Pass(), _Pass(), False
         self._is_measuring = True
-        self._note(self._guard.run(_CHECKS, lambda: self._report(training, validation), None))
+        self._note(self._guard.run(_CHECKS, lambda: self._report(training, validation, metrics), None))
         self._is_measuring = False
+
+    def resume(self) -> None:
+        """Leave out the checks before training: they were run when it began."""
+        self._awaits_inputs = False
 
     def finish(self) -> Verdict:
         """End the last epoch, remove the hooks, and return the verdict on the whole training."""
@@ -223,13 +232,19 @@ class Feed:
             self._is_measuring = False
         self._note(None)
 
-    def _report(self, training: _Pass, validation: _Pass) -> Finding | None:
+    def _report(self, training: _Pass, validation: _Pass, metrics: Mapping[str, float]) -> Finding | None:
         counts = [] if validation.predicted is None else validation.predicted.tolist()
+        shown = {
+            "train_loss": training.mean_loss,
+            "train_accuracy": training.accuracy,
+            "val_loss": validation.mean_loss,
+            "val_accuracy": validation.accuracy,
+        }
+        known: dict[str, Any] = {
+            name: metrics.get(name, math.nan) if math.isnan(value) else value for name, value in shown.items()
+        }
         return self.babysitter.epoch(
-            train_loss=training.mean_loss,
-            train_accuracy=training.accuracy,
-            val_loss=validation.mean_loss,
-            val_accuracy=validation.accuracy,
+            **known,
             val_images=validation.examples or None,
             val_predicted_counts=counts,
         )

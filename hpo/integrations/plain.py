@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import sys
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar, Unpack
 
 from torch import Tensor, nn
@@ -42,6 +42,15 @@ class Watched(Generic[_Batch]):
     def verdict(self) -> Verdict:
         """End the training and return the verdict; see ``hpo.verdict``."""
         return self._feed.finish()
+
+    def end_epoch(self, metrics: Mapping[str, float]) -> None:
+        """End the epoch now, not when the next one begins, with metrics that were computed elsewhere."""
+        self._feed.end_batch()
+        self._feed.end_epoch(metrics)
+
+    def resume(self) -> None:
+        """Continue a training whose babysitter has its state back."""
+        self._feed.resume()
 
     def __iter__(self) -> Iterator[_Batch]:
         feed = self._feed

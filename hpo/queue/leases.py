@@ -110,6 +110,11 @@ def release_as_hung(store: ResultsStore, lease: Lease, retry: RetryPolicy) -> No
     _release(store, lease, "hung", retry)
 
 
+def release_as_lost(store: ResultsStore, lease: Lease) -> None:
+    """Release the slot of a trial whose process was killed, so that it is resumed; count it as a death."""
+    _release(store, lease, "lost", RetryPolicy(RELEASE_SECONDS))
+
+
 def release_hung(store: ResultsStore, worker: str) -> None:
     """Release what a worker held that was killed because it hung."""
     for lease in _held(store, None):

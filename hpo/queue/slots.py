@@ -27,6 +27,31 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class _StudyData:
+    """The data set that a study is bound to; empty for the user's own training, which brings its data."""
+
+    name: str = ""
+    fingerprint: str = ""
+    origin: str = ""
+    classes: int | None = None
+    train_images: int | None = None
+    class_counts: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, dataset: Dataset | None) -> _StudyData:
+        if dataset is None:
+            return cls()
+        return cls(
+            dataset.name,
+            dataset.fingerprint,
+            dataset.origin,
+            len(dataset.classes),
+            len(dataset.train_labels),
+            tuple(dataset.class_counts),
+        )
+
+
+@dataclass(frozen=True)
 class StudyProgress:
     """Number of slots of a study in each state."""
 
@@ -56,14 +81,17 @@ class StudyProgress:
 
 
 def register_study(
-    store: ResultsStore, spec: StudySpec, dataset: Dataset, priority: int | None = None
+    store: ResultsStore, spec: StudySpec, dataset: Dataset | None, priority: int | None = None
 ) -> int:
     """Create the study and its slots, or update an existing one; return its id.
 
+    ``dataset`` is None for the user's own training.
     ``priority`` None keeps the priority, 0 for a new study. More ``trials`` than before add slots, fewer
     remove slots that have not started. Raises ``StudyChangedError`` if the spec would lead to other trials,
     or if the data set is not the one that the study was created with.
     """
+
+    data = _StudyData.of(dataset)
 
     def work(connection: Connection) -> int:
         orphans.delete_orphans(connection)
@@ -71,9 +99,9 @@ def register_study(
         study_id = connection.scalar(select(STUDIES.c.study_id).where(STUDIES.c.study_name == spec.study))
         is_new = study_id is None
         if study_id is None:
-            study_id = _create(connection, spec, dataset)
+            study_id = _create(connection, spec, data)
         else:
-            _refuse_changes(connection, study_id, spec, dataset)
+            _refuse_changes(connection, study_id, spec, data)
             connection.execute(
                 update(StudyRow).where(StudyRow.study_id == study_id).values(spec=_document(spec))
             )
@@ -83,7 +111,7 @@ def register_study(
         if not spec.stages:
             _fit_slots(connection, study_id, spec)
         elif is_new:
-            _start_first_stage(connection, study_id, spec, len(dataset.train_labels))
+            _start_first_stage(connection, study_id, spec, data.train_images)
         return study_id
 
     return store.write(work)
@@ -109,17 +137,17 @@ NOT_STARTED = (SlotRow.state == "waiting") & SlotRow.trial_id.is_(None)
 """Slots that wait for their first worker."""
 
 
-def _start_first_stage(connection: Connection, study_id: int, spec: StudySpec, images: int) -> None:
+def _start_first_stage(connection: Connection, study_id: int, spec: StudySpec, images: int | None) -> None:
     first = spec.stages[0]
     given = [_first(spec, slot) for slot in range(first.trials or 0)]
     plan = StagePlan(first.name, "search", spec.space, stage_fixed(spec, first, images), given)
     add_stage(connection, study_id, spec, images, plan)
 
 
-def _create(connection: Connection, spec: StudySpec, dataset: Dataset) -> int:
+def _create(connection: Connection, spec: StudySpec, data: _StudyData) -> int:
     uid = uuid.uuid4().hex
     with optuna_within(connection) as optuna, quiet_optuna():
-        study_id = optuna.create_new_study([StudyDirection.MAXIMIZE], spec.study)
+        study_id = optuna.create_new_study([StudyDirection[spec.goal.direction.upper()]], spec.study)
         optuna.set_study_user_attr(study_id, orphans.UID_ATTRIBUTE, uid)
         # As `study.set_metric_names` does: the dashboard then labels axes val_accuracy, not "Objective 0".
         optuna.set_study_system_attr(study_id, "study:metric_names", [spec.objective])
@@ -132,19 +160,21 @@ def _create(connection: Connection, spec: StudySpec, dataset: Dataset) -> int:
             seed=spec.seed,
             code_version=provenance.code_version(),
             package_versions=provenance.package_versions(),
-            dataset=dataset.name,
-            dataset_fingerprint=dataset.fingerprint,
-            dataset_origin=dataset.origin,
-            classes=len(dataset.classes),
-            train_images=len(dataset.train_labels),
-            class_counts=dataset.class_counts,
+            dataset=data.name,
+            dataset_fingerprint=data.fingerprint,
+            dataset_origin=data.origin,
+            classes=data.classes,
+            train_images=data.train_images,
+            class_counts=None if data.class_counts is None else list(data.class_counts),
+            objective=spec.goal.metric,
+            direction=spec.goal.direction,
             created_at=utc_now(),
         )
     )
     return study_id
 
 
-def _refuse_changes(connection: Connection, study_id: int, spec: StudySpec, dataset: Dataset) -> None:
+def _refuse_changes(connection: Connection, study_id: int, spec: StudySpec, data: _StudyData) -> None:
     row = connection.execute(select(StudyRow.__table__).where(StudyRow.study_id == study_id)).one_or_none()
     if row is None:
         raise StudyChangedError(
@@ -157,11 +187,11 @@ def _refuse_changes(connection: Connection, study_id: int, spec: StudySpec, data
             f"study {spec.study} was created with different settings:\n{listed}\n"
             "Give the changed study another name, or restore the old settings to resume it."
         )
-    if row.dataset_fingerprint != dataset.fingerprint:
+    if row.dataset_fingerprint != data.fingerprint:
         raise StudyChangedError(
             f"study {spec.study} was created with a different data set: {row.dataset} "
-            f"({row.dataset_origin}), fingerprint {row.dataset_fingerprint[:12]}; now {dataset.name} "
-            f"({dataset.origin}), fingerprint {dataset.fingerprint[:12]}. "
+            f"({row.dataset_origin}), fingerprint {row.dataset_fingerprint[:12]}; now {data.name} "
+            f"({data.origin}), fingerprint {data.fingerprint[:12]}. "
             "Restore the old data, or give the study another name."
         )
 
@@ -173,7 +203,7 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 _ABSENT = "(not set)"
-_MAY_CHANGE = ("trials", "max_consecutive_failures", "max_deaths", "keep_best", "needs")
+_MAY_CHANGE = ("trials", "max_consecutive_failures", "max_deaths", "keep_best", "needs", "limits")
 """Settings that do not change any trial."""
 
 
@@ -181,11 +211,11 @@ def _flat(document: Mapping[str, Any]) -> dict[str, str]:
     """Return each setting as JSON by its key in the study file, such as ``fixed.lr``; without empty parts."""
     flat = {}
     for key, value in document.items():
+        if key in _MAY_CHANGE:
+            continue
         inner = {f"{key}.{name}": each for name, each in value.items()} if isinstance(value, dict) else None
         entries = {key: value} if inner is None else inner
         flat.update({name: json.dumps(_filled(each), sort_keys=True) for name, each in entries.items()})
-    for name in _MAY_CHANGE:
-        flat.pop(name, None)
     return flat
 
 

@@ -7,11 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hpo.config.configuration import Configuration, applies
+from hpo.config.hyperparameters import TrialConfiguration
 from hpo.config.space import Distribution
 from hpo.config.study import StudySpec
 from hpo.search.history import TrialHistory
-from hpo.search.samplers.optuna import Draw, searched_values
+from hpo.search.samplers.optuna import Draw
 from hpo.search.samplers.pure import is_finite, random_draw, signature, unused_point
 from hpo.search.samplers.registry import LEARNING, sample_slot
 from hpo.storage.fence import Lease
@@ -39,7 +39,7 @@ class RegisteredTrial:
 
     trial_id: int
     number: int
-    configuration: Configuration
+    configuration: TrialConfiguration
     values: dict[str, Any]
 
 
@@ -57,13 +57,14 @@ class Suggestions:
     ) -> RegisteredTrial:
         """Register the slot's trial with its given and drawn values, or return it if it is registered.
 
-        ``spec`` is that of the slot's stage. Raises ``LeaseLostError``.
+        ``spec`` is that of the slot's stage; ``dataset`` is "" for the user's own training. Raises
+        ``LeaseLostError``.
         """
         stored = self._store.trial_of(lease)
         if stored is not None:
             trial_id, number, document = stored
-            values = searched_values(spec.space, document) | _that_apply(given, document)
-            return RegisteredTrial(trial_id, number, Configuration.stored(document), values)
+            values = spec.searched(document) | _that_apply(spec, given, document)
+            return RegisteredTrial(trial_id, number, spec.hyperparameters.stored(document), values)
         drawn_from = spec.with_fixed(given)
         for attempt in range(1, MAX_TRIES + 1):
             suggestion = self.suggest(drawn_from, lease.stage, lease.slot)
@@ -82,7 +83,7 @@ class Suggestions:
         past = self._history(stage).read()
         if sum(trial.outcome is not None for trial in past) < spec.sampler.options.startup:
             return Suggestion(Draw(random_draw(spec, slot), {}))
-        used = {signature(spec, searched_values(spec.space, trial.configuration)) for trial in past}
+        used = {signature(spec, spec.searched(trial.configuration)) for trial in past}
         for attempt in range(MAX_DUPLICATES if is_finite(spec) else 1):
             found = sampler(spec, slot, attempt, past)
             if signature(spec, found.values) not in used:
@@ -105,8 +106,8 @@ class Suggestions:
         device: str,
     ) -> RegisteredTrial:
         drawn = suggestion.draw.values
-        configuration = spec.configuration({**drawn, "dataset": dataset})
-        values = _that_apply(given, configuration.model_dump()) | drawn
+        configuration = spec.configuration(drawn, dataset)
+        values = _that_apply(spec, given, configuration.model_dump()) | drawn
         parameters = as_parameters(self._space, values)
         trial_id, number = self._store.begin_trial(
             lease,
@@ -120,5 +121,8 @@ class Suggestions:
         return RegisteredTrial(trial_id, number, configuration, values)
 
 
-def _that_apply(given: Mapping[str, Any], configuration: Mapping[str, Any]) -> dict[str, Any]:
+def _that_apply(
+    spec: StudySpec, given: Mapping[str, Any], configuration: Mapping[str, Any]
+) -> dict[str, Any]:
+    applies = spec.hyperparameters.applies
     return {name: value for name, value in given.items() if applies(name, configuration)}

@@ -59,14 +59,17 @@ def _around_one(spec: StudySpec, best: Sequence[Mapping[str, Any]], key: Key) ->
     for name in drawing_order(spec.space):
         distribution = spec.space[name]
         if distribution.active(values):
-            values[name] = drawn[name] = _near(distribution, center.get(name), key / "value" / name)
+            values[name] = drawn[name] = _near(distribution, center.get(name, _ABSENT), key / "value" / name)
     return drawn
+
+
+_ABSENT = object()
 
 
 def _near(distribution: Distribution, center: Any, key: Key) -> Any:
     """A value near ``center``; any value if the configuration it is drawn around has none."""
     u = (key / "move").uniform()
-    if center is None:
+    if center is _ABSENT:
         return distribution.draw(u)
     if not isinstance(distribution, Choice):
         return distribution.draw(_moved(distribution.quantile(center), u))

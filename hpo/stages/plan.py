@@ -88,23 +88,26 @@ def _confirm_stage(results: StageResults, stage: StageSpec) -> StagePlan:
 
 
 def _test_stage(results: StageResults, confirmed: Stage) -> StagePlan:
-    """The winner of the confirmation, trained on all images and evaluated on the test images."""
+    """The winner of the confirmation, trained on all images and evaluated on the test images.
+
+    Without trials if no candidate is confirmed, or for the user's own training, which has no test images.
+    """
     settings = confirmed.confirmation
     assert settings is not None
     ranking = confirm(settings, results.confirmed_values(confirmed))
     found = {each.candidate: (each.number, each.search_value) for each in results.candidates}
     best = results.best_of_search()
-    same_budget = _budget(best) == _budget(results.trials(confirmed.name)[0])
+    same_budget = _budget(results, best) == _budget(results, results.trials(confirmed.name)[0])
     winner = ranking[0]
-    wins = winner.completed == settings.runs_each
+    tested = results.spec.has_test and winner.completed == settings.runs_each
     names = [name for name in ("epochs", "train_images") if name in confirmed.spec.fixed]
     return StagePlan(
         TEST,
         "test",
         {},
         {name: confirmed.spec.fixed[name] for name in names},
-        [results.candidates[winner.candidate].given] if wins else [],
-        wording.confirmation_result(settings, ranking, found, best.value or 0.0, same_budget),
+        [results.candidates[winner.candidate].given] if tested else [],
+        wording.confirmation_result(settings, ranking, found, best.value or 0.0, same_budget, tested),
         ranking=ranking,
     )
 
@@ -113,9 +116,11 @@ def _ranked(found: Sequence[FoundConfiguration]) -> list[RankedTrial]:
     return [(each.trial.number, each.trial.stage, each.value) for each in found]
 
 
-def _budget(trial: FinishedTrial) -> tuple[int, int | None]:
-    """Epochs, and training images if not all are used."""
-    return trial.configuration["epochs"], trial.configuration["train_images"]
+def _budget(results: StageResults, trial: FinishedTrial) -> tuple[int | None, int | None, float]:
+    """Epochs, training images if not all are used, and the share of the data that its stage used."""
+    values = trial.configuration
+    images = None if results.spec.is_own else values["train_images"]
+    return values.get("epochs"), images, results.stages[trial.stage].data
 
 
 def evaluated_configuration(results: StageResults, trial: FinishedTrial) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def refine(spec: StudySpec, trials: Sequence[StageTrial], keep: float) -> Refine
             fixed[name] = decision.evidence["left"][0]
         else:
             space[name] = refined
-    for name in _never_drawn(space, {**spec.fixed, **fixed}):
+    for name in _never_drawn(space, {**spec.hyperparameters.defaults, **spec.fixed, **fixed}):
         del space[name]
         message = f"{name}: left out, since it is drawn only with choices that were dropped"
         decisions.append(SpaceDecision(name, "leave_out", message, {}))
@@ -227,11 +227,16 @@ def _at_border(distribution: Distribution, best: Sequence[float], upwards: bool)
 
 
 def _extended_bound(spec: StudySpec, name: str, upwards: bool) -> float:
-    """The new bound of a range that is widened; the old one if the study cannot have values beyond it."""
+    """The new bound of a range that is widened; the old one if the study cannot have values beyond it.
+
+    What lies beyond a range of the user's own training may be invalid: only its author knows.
+    """
     distribution = spec.space[name]
     assert not isinstance(distribution, Choice)
+    if spec.is_own:
+        return distribution.bounds[upwards]
     low, high = distribution.bounds
-    extended = beyond(distribution, name, upwards)
+    extended = beyond(distribution, HYPERPARAMETERS[name].limits, upwards)
     wider = _with_bounds(distribution, *((low, extended) if upwards else (extended, high)))
     draft = Draft(fixed=dict(spec.fixed), space={**spec.space, name: wider})
     return distribution.bounds[upwards] if contradictions(draft) else extended
@@ -307,23 +312,27 @@ def _range_decision(
     return SpaceDecision(name, action, f"{change}: {where}{border}", evidence)
 
 
-def _never_drawn(space: Mapping[str, Distribution], fixed: Mapping[str, Any]) -> list[str]:
+def _never_drawn(space: Mapping[str, Distribution], constants: Mapping[str, Any]) -> list[str]:
     """Names whose ``when`` can no longer hold, and those that depend on them."""
     gone: list[str] = []
     while fresh := [
         name
         for name, distribution in space.items()
         if name not in gone
-        and not all(_can_be(space, gone, fixed, *each) for each in distribution.when.items())
+        and not all(_can_be(space, gone, constants, *each) for each in distribution.when.items())
     ]:
         gone += fresh
     return gone
 
 
 def _can_be(
-    space: Mapping[str, Distribution], gone: Sequence[str], fixed: Mapping[str, Any], name: str, wanted: Any
+    space: Mapping[str, Distribution],
+    gone: Sequence[str],
+    constants: Mapping[str, Any],
+    name: str,
+    wanted: Any,
 ) -> bool:
     values = wanted if isinstance(wanted, list) else [wanted]
     if name in space and name not in gone:
         return any(space[name].can_be(value) for value in values)
-    return fixed.get(name, HYPERPARAMETERS[name].default) in values
+    return name in constants and constants[name] in values

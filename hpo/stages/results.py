@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, func, select
 
-from hpo.config.configuration import applies
 from hpo.config.study import StudySpec
 from hpo.diagnosis.trials import FinishedTrial, FinishedTrials, read_finished, results_of
 from hpo.stages.confirm import Values, run_of
@@ -59,9 +58,8 @@ class StageResults:
         return self.finished.study_id
 
     @property
-    def images(self) -> int:
-        """Number of training images in the data set."""
-        assert self.finished.train_images is not None, "a study with stages is younger than this column"
+    def images(self) -> int | None:
+        """Number of training images in the data set; None for the user's own training."""
         return self.finished.train_images
 
     @property
@@ -114,12 +112,8 @@ class StageResults:
     def given(self, trial: FinishedTrial) -> dict[str, Any]:
         """Return what reproduces a trial's configuration under the settings of another stage."""
         names = [*self.spec.space, *(name for name in trial.given if name not in self.spec.space)]
-        values = {name: trial.configuration[name] for name in names}
-        return {
-            name: value
-            for name, value in values.items()
-            if value is not None and applies(name, trial.configuration)
-        }
+        applies = self.spec.hyperparameters.applies
+        return {name: trial.configuration[name] for name in names if applies(name, trial.configuration)}
 
     def best_of_search(self) -> FinishedTrial:
         """Return the trial with the highest value among those of search stages."""

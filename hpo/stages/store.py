@@ -34,6 +34,8 @@ class Stage:
     spec: StudySpec
     confirmation: ConfirmationSettings | None = None
     candidates: int = 0
+    data: float = 1.0
+    """Share of the training data that its trials use."""
 
     def key(self, slot: int) -> Key:
         """Return the key of all random numbers in the training of a slot."""
@@ -89,7 +91,8 @@ def _stage(spec: StudySpec, row: Any) -> Stage:
         own["pruner"] = stage.pruner.model_dump(mode="json")
     candidates = row.trials // confirmation.runs_each if confirmation else 0
     stage_spec = StudySpec.model_validate(document | own)
-    return Stage(row.stage, cast(Kind, row.kind), stage_spec, confirmation, candidates)
+    data = stage.data if stage else 1.0
+    return Stage(row.stage, cast(Kind, row.kind), stage_spec, confirmation, candidates, data)
 
 
 def stage_seed(spec: StudySpec, stage: str) -> int:
@@ -122,14 +125,18 @@ class StagePlan:
     """The candidates of the confirmation before, by rank."""
 
 
-def add_stage(connection: Connection, study_id: int, spec: StudySpec, images: int, plan: StagePlan) -> None:
+def add_stage(
+    connection: Connection, study_id: int, spec: StudySpec, images: int | None, plan: StagePlan
+) -> None:
     """Write a stage, its slots, decisions and candidates; its primary key lets it begin only once.
 
-    ``images`` is the number of training images in the data set.
+    ``images`` is the number of training images in the data set, None for the user's own training.
     """
     positions = select(StageRow.position).where(StageRow.study_id == study_id)
     position = 1 + max(connection.scalars(positions).all(), default=0 if spec.stages else 1)
-    trained = None if "train_images" in plan.space else _train_images(spec, plan.fixed, images, plan.kind)
+    trained = None
+    if images is not None and "train_images" not in plan.space:
+        trained = _train_images(spec, plan.fixed, images, plan.kind)
     connection.execute(
         insert(StageRow).values(
             study_id=study_id,
@@ -201,10 +208,13 @@ def write_ranking(connection: Connection, study_id: int, stage: str, ranking: Se
         connection.execute(update(CandidateRow).where(*of_stage, candidate).values(values))
 
 
-def stage_fixed(spec: StudySpec, stage: StageSpec, images: int) -> dict[str, Any]:
-    """Return the hyperparameters that a stage fixes: its epochs and its number of training images."""
+def stage_fixed(spec: StudySpec, stage: StageSpec, images: int | None) -> dict[str, Any]:
+    """Return the hyperparameters that a stage fixes: its epochs and its number of training images.
+
+    ``images`` is None for the user's own training, which takes its share of the data by itself.
+    """
     fixed: dict[str, Any] = {} if stage.epochs is None else {"epochs": stage.epochs}
-    if stage.data < 1:
+    if stage.data < 1 and images is not None:
         fixed["train_images"] = share_of(_train_images(spec, {}, images), stage.data)
     return fixed
 
@@ -212,7 +222,7 @@ def stage_fixed(spec: StudySpec, stage: StageSpec, images: int) -> dict[str, Any
 def _train_images(spec: StudySpec, fixed: Mapping[str, Any], images: int, kind: Kind = "search") -> int:
     """Number of images that a trial trains on: the fixed number, else all that are not held out."""
     searched = spec.space.get("val_fraction")
-    share = max(searched.extremes()) if searched else spec.configuration({}).val_fraction
+    share = max(searched.extremes()) if searched else spec.image_configuration({}).val_fraction
     held_out = round(images * share)
     number: int | None = {**spec.fixed, **fixed}.get("train_images")
     without = images - held_out if number is None else number
@@ -228,6 +238,6 @@ def slots_to_come(connection: Connection, study_id: int) -> int:
     trials = {row.stage: row.trials for row in connection.execute(begun)}
     if 0 in trials.values():
         return 0
-    stages = StudySpec.model_validate(document).stages
-    test = any(stage.confirm for stage in stages) and TEST not in trials
-    return sum(stage.planned for stage in stages if stage.name not in trials) + test
+    spec = StudySpec.model_validate(document)
+    test = spec.has_test and TEST not in trials
+    return sum(stage.planned for stage in spec.stages if stage.name not in trials) + test

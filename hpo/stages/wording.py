@@ -68,17 +68,19 @@ def confirmation_result(
     found: Mapping[int, tuple[int, float]],
     best_of_search: float,
     same_budget: bool,
+    tested: bool = True,
 ) -> list[SpaceDecision]:
     """Describe the winner and how significant its lead is, the others, and how optimistic the search was.
 
     ``found`` has the number and the search value of each candidate's trial. ``same_budget`` is whether the
-    best trial of the search had the epochs and images of a confirming run; if not, values do not compare.
+    best trial of the search had the epochs and data of a confirming run; if not, values do not compare.
+    ``tested`` is whether the winner is evaluated on test images.
     """
     winner = ranking[0]
     if winner.completed < settings.runs_each or winner.mean is None:
         message = "no configuration completed all its runs, so none is confirmed: the study ends here"
         return [SpaceDecision("", "end", message, {})]
-    decisions = [_winner(winner, ranking, found)]
+    decisions = [_winner(winner, ranking, found, tested)]
     decisions += [_other(each, settings, found) for each in ranking[1:]]
     gap = best_of_search - winner.mean
     message = (
@@ -93,7 +95,7 @@ def confirmation_result(
 
 
 def _winner(
-    winner: Confirmed, ranking: Sequence[Confirmed], found: Mapping[int, tuple[int, float]]
+    winner: Confirmed, ranking: Sequence[Confirmed], found: Mapping[int, tuple[int, float]], tested: bool
 ) -> SpaceDecision:
     number, value = found[winner.candidate]
     message = f"trial {number} wins: {_mean_text(winner)}, {value:.4f} in the search"
@@ -103,7 +105,8 @@ def _winner(
         if winner.p_value is not None:
             verdict = "significant" if winner.p_value <= SIGNIFICANCE else "which may be chance"
             message += f", {verdict} (p = {winner.p_value:.2g})"
-    message += "; it is trained on training and validation images and evaluated on the test images, once"
+    if tested:
+        message += "; it is trained on training and validation images and evaluated on the test images, once"
     return SpaceDecision(f"trial {number}", "keep", message, _evidence(winner, number, value))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import JSON, CheckConstraint, DateTime, Dialect, Double, Text, TypeDecorator
@@ -72,6 +73,20 @@ class Prose(TypeDecorator[str]):
         if value is None:
             return None
         return redact(value).encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+
+
+class Metrics(TypeDecorator[Mapping[str, float]]):
+    """Numbers by name as JSON; NaN and infinity become null, no numbers NULL."""
+
+    impl = JSON(none_as_null=True)
+    cache_ok = True
+
+    def process_bind_param(
+        self, value: Mapping[str, float] | None, dialect: Dialect
+    ) -> dict[str, float | None] | None:
+        if not value:
+            return None
+        return {name: each if math.isfinite(each) else None for name, each in value.items()}
 
 
 # Elsewhere plain `json`, which keeps the order of a study file's keys; `jsonb` is faster to query.

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_origin, get_type_hints
 from sqlalchemy import JSON, Column, Integer, Text
 
 from hpo.records import Remedy, stored, stored_fields
-from hpo.storage.column_types import Finite
+from hpo.storage.column_types import Finite, Metrics
 
 T = TypeVar("T")
 
@@ -49,12 +49,16 @@ def _column(name: str, hint: Any) -> Column[Any]:
         return Column(name, Finite)
     if get_origin(hint) is tuple:
         return Column(name, JSON(none_as_null=True))
+    if hint == Mapping[str, float]:
+        return Column(name, Metrics)
     return Column(name, Integer if hint is int else Text, nullable=False)
 
 
 def _value(hint: Any, stored_value: Any) -> Any:
     if stored_value is None and hint is float:
         return math.nan
+    if hint == Mapping[str, float]:
+        return {name: math.nan if each is None else each for name, each in (stored_value or {}).items()}
     if hint is Remedy:
         return Remedy(stored_value or "")
     return tuple(stored_value or ()) if get_origin(hint) is tuple else stored_value

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Insert, Table, delete, func, insert, select, 
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hpo import provenance
+from hpo.config.objective import ACCURACY, Objective
 from hpo.records import (
     Decision,
     EpochResult,
@@ -208,12 +209,14 @@ class ResultsStore:
 
         self.write(work)
 
-    def record_epoch(self, lease: Lease, trial_id: int, record: EpochResult) -> None:
-        """Add an epoch to the curves, to Optuna's too."""
+    def record_epoch(
+        self, lease: Lease, trial_id: int, record: EpochResult, objective: Objective = ACCURACY
+    ) -> None:
+        """Add an epoch to the curves; its objective to Optuna's too."""
 
         def work(connection: Connection) -> None:
             pass_fence(connection, lease, epoch=record.epoch)
-            report_to_optuna(connection, trial_id, record)
+            report_to_optuna(connection, trial_id, record.epoch, objective.of(record))
             row = {"trial_id": trial_id, **row_of(record)}
             _upsert(connection, EPOCHS, ("trial_id", "epoch"), [row], now="ended_at")
 

@@ -28,7 +28,10 @@ KNOWN = table(
 
 @dataclass(frozen=True)
 class RegisteredStudy:
-    """A study's specification and the data set it is bound to."""
+    """A study's specification and the data set it is bound to.
+
+    A study of the user's own training has none: an empty name, and no classes.
+    """
 
     study_id: int
     uid: str
@@ -36,7 +39,7 @@ class RegisteredStudy:
     spec: StudySpec
     dataset: str
     fingerprint: str
-    classes: int
+    classes: int | None
     class_counts: tuple[int, ...]
     """How many training images each class has; empty for studies of earlier versions."""
 

@@ -95,6 +95,10 @@ class StudyRow(Base):
     created_at: Mapped[datetime]
     stopped_at: Mapped[datetime | None]
     """When `hpo stop` stopped it; NULL while workers may claim slots."""
+    objective: Mapped[str] = mapped_column(String(NAME_LENGTH), server_default="val_accuracy")
+    """The metric that its trials' values are."""
+    direction: Mapped[str] = mapped_column(String(16), server_default="maximize")
+    """maximize or minimize."""
     priority: Mapped[int] = mapped_column(server_default="0")
     """Workers serve studies with a higher priority first."""
 
@@ -345,7 +349,8 @@ class RungRow(Base):
     epochs: Mapped[int]
     """The trial's total number; only trials with the same number are compared."""
     score: Mapped[float]
-    """The best validation accuracy up to this epoch; 0 for a trial that a check ended, which ranks last."""
+    """Of the best epoch up to this one, higher is better: the objective, negated if the study minimizes it.
+    The lowest number for a trial that a check ended, which ranks last (0 before revision 0012)."""
     rank: Mapped[int]
     """At the time of the decision; 1 is the best."""
     compared: Mapped[int]

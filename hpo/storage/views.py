@@ -15,6 +15,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from hpo.config.configuration import Configuration
 from hpo.records import EpochResult, LayerStatistics, stored_fields
+from hpo.storage.objective_sql import objective_text, score_text
 from hpo.storage.tables import Base
 
 VIEWS = (
@@ -72,6 +73,8 @@ def select_text(view: str, dialect: str) -> str:
         path = _FOLDER / f"{view}.sql"
     text = path.read_text(encoding="utf-8")
     text = text.replace("    /* configuration */", _configuration_columns(dialect))
+    text = text.replace("/* objective in e */", objective_text(dialect, "e", "h"))
+    text = text.replace("/* score of t */", score_text("t.value", "h"))
     text = text.replace("    /* epoch result */", _record_columns(EpochResult, "e", text))
     return text.replace("    /* layer statistics */", _record_columns(LayerStatistics, "l", text))
 
@@ -100,8 +103,14 @@ _SQL_TYPES: dict[str, Any] = {
 _COMPUTED: dict[str, dict[str, Any]] = {
     "hpo_known_trial": {"state": Text},
     "results": {
-        name: _SQL_TYPES[column_type(field.annotation)] for name, field in Configuration.model_fields.items()
+        "score": Double,
+        "best_value": Double,
+        **{
+            name: _SQL_TYPES[column_type(field.annotation)]
+            for name, field in Configuration.model_fields.items()
+        },
     },
+    "curves": {"value": Double},
     "leaderboard": {"rank": Integer},
     "params": {
         "state": Text,
@@ -153,7 +162,7 @@ def _type_of(source: str, column: str) -> TypeEngine[Any]:
     kind = tables[source].c[column].type
     plain = kind.impl_instance if isinstance(kind, TypeDecorator) else kind
     simple = (alike() for alike, like in _SIMPLE if isinstance(plain, like))
-    return next(simple, kind)
+    return next(simple, plain)
 
 
 _VIEWS = MetaData()

@@ -45,7 +45,7 @@ _UNSEEDED = "np.random.default_rng() without a seed, the clock, os.urandom"
 def models_of(spec: StudySpec) -> list[str]:
     """Return every network that trials of the study may have."""
     searched = spec.space.get("model")
-    return list(searched.extremes()) if searched else [spec.configuration({}).model]
+    return list(searched.extremes()) if searched else [spec.image_configuration({}).model]
 
 
 def check_models(spec: StudySpec, classes: int, device: torch.device) -> None:
@@ -56,7 +56,7 @@ def check_models(spec: StudySpec, classes: int, device: torch.device) -> None:
     refused = []
     for name in models_of(spec):
         try:
-            check_network(spec.configuration({"model": name}), classes, device)
+            check_network(spec.image_configuration({"model": name}), classes, device)
         except ConfigurationError as error:
             refused.append(str(error))
     if len(refused) == 1:

@@ -1,9 +1,8 @@
-"""The callbacks of a trial's training: checks, checkpoints, best weights and pruning."""
+"""The callbacks of a training of images: checks, checkpoints, best weights, and the report of each epoch."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,34 +14,17 @@ from hpo.checks.measure.setup import penalty
 from hpo.config.configuration import Configuration
 from hpo.config.thresholds import Thresholds
 from hpo.errors import StorageError
-from hpo.records import EpochResult, Finding
+from hpo.records import EpochResult
 from hpo.settings import settings
 from hpo.signals import StopRequestedError
 from hpo.training.callbacks import Callback
+from hpo.training.checkpoint_files import Checkpoints
 from hpo.training.optim import regularized_parameters
 from hpo.training.read_options import ignored_options
 from hpo.training.setup import TrialSetup
 from hpo.training.state import EpochState
 from hpo.trial.checkpoint import TrialState, capture
-from hpo.trial.checkpoint_files import Checkpoints
-from hpo.trial.context import BegunTrial, TrialControl
-from hpo.trial.pruning import EndedEarlyError, decide, finding, rung_of
-from hpo.trial.recorder import TrialRecorder
-
-
-class TrialStoppedError(Exception):
-    """A check ended the training; carries its finding."""
-
-    def __init__(self, finding: Finding) -> None:
-        self.finding = finding
-        super().__init__(finding.message)
-
-
-def stop_if_fatal(findings: Sequence[Finding]) -> None:
-    """Raise ``TrialStoppedError`` if one of the findings is fatal."""
-    fatal = next((each for each in findings if each.severity == "fatal"), None)
-    if fatal is not None:
-        raise TrialStoppedError(fatal)
+from hpo.trial.session import TrialSession, stop_if_fatal
 
 
 def make_babysitter(setup: TrialSetup, limits: Thresholds) -> Babysitter:
@@ -126,31 +108,25 @@ class BestWeightsCallback(Callback):
 class CheckpointCallback(Callback):
     """Saves the trial at the end of each epoch, once a minute, and before this worker stops.
 
-    Raises ``LeaseLostError`` if the slot is lost; after the last save ``StopRequestedError``, or
-    ``StorageError`` if the database is gone or unusable.
+    Raises what ``TrialSession.check`` does; unless the slot is lost, after the last save.
     """
 
-    def __init__(self, state: TrialState, checkpoints: Checkpoints, control: TrialControl) -> None:
+    def __init__(self, state: TrialState, session: TrialSession, checkpoints: Checkpoints) -> None:
         self._state = state
         self._checkpoints = checkpoints
-        self._control = control
+        self._session = session
         self._saved_at = time.monotonic()
 
     def should_save(self) -> bool:
         try:
-            self._check()
+            self._session.check()
         except (StopRequestedError, StorageError):
             return True
         return time.monotonic() - self._saved_at >= settings().checkpoint_seconds
 
     def save(self, state: EpochState) -> None:
         self._save(state)
-        self._check()
-
-    def _check(self) -> None:
-        self._control.raise_if_lost()
-        self._state.recorder.writer.check()
-        self._control.check_stop()
+        self._session.check()
 
     def on_epoch_end(self, result: EpochResult) -> None:
         self._save(EpochState(result.epoch + 1))
@@ -160,40 +136,12 @@ class CheckpointCallback(Callback):
         self._saved_at = time.monotonic()
 
 
-class FindingsCallback(Callback):
-    """Records what the babysitter has found. Raises ``TrialStoppedError`` if some of it is fatal."""
+class ReportCallback(Callback):
+    """Reports each epoch to the trial's session. Raises what ``TrialSession.epoch`` does."""
 
-    def __init__(self, recorder: TrialRecorder, babysitter: Babysitter) -> None:
-        self._recorder = recorder
-        self._babysitter = babysitter
-
-    def on_epoch_end(self, result: EpochResult) -> None:
-        self.record()
-
-    def record(self) -> None:
-        """Record the findings that are new, and stop if one is fatal."""
-        self._recorder.record_findings(self._babysitter)
-        stop_if_fatal(self._babysitter.findings)
-
-
-class PruningCallback(Callback):
-    """At a rung, raises ``EndedEarlyError`` if the pruner stops or pauses the trial there."""
-
-    def __init__(self, begun: BegunTrial, recorder: TrialRecorder, steps_per_epoch: int) -> None:
-        self._begun = begun
-        self._recorder = recorder
+    def __init__(self, session: TrialSession, steps_per_epoch: int) -> None:
+        self._session = session
         self._steps_per_epoch = steps_per_epoch
 
     def on_epoch_end(self, result: EpochResult) -> None:
-        self.decide()
-
-    def decide(self) -> None:
-        """Compare the trial with the others if it is at a rung; it may be at one when it resumes."""
-        begun, pruner = self._begun, self._begun.stage.spec.pruner.rules
-        rung = rung_of(pruner, begun.lease.slot, begun.configuration.epochs, self._recorder.curve)
-        if pruner is None or rung is None:
-            return
-        decision = decide(begun.context.store, pruner, begun.lease, begun.trial_id, rung)
-        self._recorder.record_decision(finding(decision, rung, rung.epoch * self._steps_per_epoch - 1))
-        if decision.action != "goes_on":
-            raise EndedEarlyError(decision)
+        self._session.epoch(result, result.epoch * self._steps_per_epoch)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,12 +18,29 @@ from hpo.checks.babysitter import Babysitter
 from hpo.checks.state import BabysitterState
 from hpo.errors import CheckpointError
 from hpo.records import EpochResult
+from hpo.training.checkpoint_files import Checkpoint, Checkpoints
 from hpo.training.network_state import load_network_state, network_state, state_shapes
 from hpo.training.setup import TrialSetup
 from hpo.training.state import EpochState
-from hpo.trial.checkpoint_files import Checkpoint, Checkpoints
 from hpo.trial.recorder import RecorderState, TrialRecorder
 from hpo.trial.writer import PendingRecord
+
+
+class TorchCodec:
+    """Tensors, and containers of tensors and numbers, as PyTorch's own files."""
+
+    def dump(self, tensors: dict[str, Any]) -> bytes:
+        """Return the tensors as bytes."""
+        buffer = io.BytesIO()
+        torch.save(tensors, buffer)
+        return buffer.getvalue()
+
+    def load(self, content: bytes) -> dict[str, Any]:
+        """Return the tensors that ``dump`` was given, on the CPU."""
+        try:
+            return dict(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
+        except pickle.UnpicklingError as error:
+            raise CheckpointError("is damaged: it contains more than tensors and numbers") from error
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from hpo.config.configuration import Configuration
+from hpo.config.hyperparameters import TrialConfiguration
 from hpo.config.study import StudySpec
 from hpo.data.datasets import Dataset
 from hpo.events import Event
@@ -19,7 +19,7 @@ from hpo.settings import settings
 from hpo.stages.store import Stage
 from hpo.storage.fence import Lease
 from hpo.storage.store import ResultsStore
-from hpo.trial.checkpoint_files import slot_folder
+from hpo.training.checkpoint_files import slot_folder
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class TrialContext:
     study_uid: str
     store: ResultsStore
     suggestions: Suggestions
-    dataset: Dataset
+    dataset: Dataset | None
+    """None for the user's own training."""
     device: torch.device
     worker: str
     lease_seconds: float
@@ -52,7 +53,7 @@ class BegunTrial:
     trial_id: int
     number: int
     attempt: int
-    configuration: Configuration
+    configuration: TrialConfiguration
     started: float
     """On the monotonic clock."""
 

@@ -11,7 +11,7 @@ import torch
 
 from hpo.artifacts.model import build_network
 from hpo.artifacts.program import PixelNetwork, users_program
-from hpo.checks.observations import Snapshot
+from hpo.checks.preflight import Snapshot
 from hpo.checks.verdict import Verdict
 from hpo.config.configuration import Configuration
 from hpo.config.study import StudySpec
@@ -27,11 +27,10 @@ from hpo.training.setup import TrialSetup
 from hpo.training.users_network import USERS_ERRORS, users_error
 from hpo.trial.callbacks import (
     ChecksCallback,
-    TrialStoppedError,
     check_before_training,
     make_babysitter,
-    stop_if_fatal,
 )
+from hpo.trial.session import TrialStoppedError, stop_if_fatal
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def rehearse_models(spec: StudySpec, classes: int, device: torch.device) -> list
     notes = []
     for name in models_of(spec):
         if ":" in name:
-            configuration = spec.configuration({"model": name})
+            configuration = spec.image_configuration({"model": name})
             rehearsal = Rehearsal(configuration, classes, device)
             reason = rehearsal.unrepeatable() or rehearsal.unresumable()
             _, no_program = users_program(_exported(configuration, classes), IMAGE_SHAPE, name)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
-import safetensors.torch
-
-from hpo.checks.babysitter import Babysitter
+from hpo.checks.preflight import Snapshot
 from hpo.events import EpochDone, FindingMade
 from hpo.records import EpochResult, Finding, Remedy
 from hpo.training.callbacks import Callback, History
-from hpo.training.data import TrialData
 from hpo.trial.context import BegunTrial
 from hpo.trial.writer import BackgroundWriter, PendingRecord
+
+
+class Evidence(Protocol):
+    """What the checks of a training have found so far, such as a ``Babysitter``."""
+
+    findings: list[Finding]
+
+    @property
+    def layers(self) -> Sequence[Snapshot]:
+        """Layer statistics so far."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,7 @@ class RecorderState:
 
     curve: list[EpochResult]
     findings_stored: int
-    """The number of the babysitter's findings that are in the database, or pending."""
+    """The number of the checks' findings that are in the database, or pending."""
     layers_stored: int
     """The step of the last layer statistics that are."""
     pending: list[PendingRecord]
@@ -54,10 +61,10 @@ class TrialRecorder(Callback):
         """Return what ``resume`` needs."""
         return RecorderState(self.curve, self._findings_stored, self._layers_stored, self.writer.pending())
 
-    def resume(self, state: RecorderState, babysitter: Babysitter) -> None:
-        """Start where an earlier worker stopped."""
+    def resume(self, state: RecorderState, found: Sequence[Finding]) -> None:
+        """Start where an earlier worker stopped, which had ``found`` these."""
         self.history.curve = state.curve
-        self.findings = babysitter.findings[: state.findings_stored]
+        self.findings = list(found[: state.findings_stored])
         self._findings_stored, self._layers_stored = state.findings_stored, state.layers_stored
         self.writer.requeue(state.pending)
 
@@ -65,14 +72,16 @@ class TrialRecorder(Callback):
         """Record an epoch."""
         begun = self._begun
         self.writer.epoch(result)
-        begun.context.emit(EpochDone(begun.context.worker, begun.number, begun.configuration.epochs, result))
+        begun.context.emit(
+            EpochDone(begun.context.worker, begun.number, begun.configuration.epochs or 0, result)
+        )
 
-    def record_findings(self, babysitter: Babysitter) -> None:
-        """Record what the babysitter has found and measured since the last time."""
-        new = babysitter.findings[self._findings_stored :]
+    def record_findings(self, evidence: Evidence) -> None:
+        """Record what the checks have found and measured since the last time."""
+        new = evidence.findings[self._findings_stored :]
         self._record(new)
-        self._findings_stored = len(babysitter.findings)
-        fresh = [each for each in babysitter.layers if each.step > self._layers_stored]
+        self._findings_stored = len(evidence.findings)
+        fresh = [each for each in evidence.layers if each.step > self._layers_stored]
         if fresh:
             epoch = len(self.curve)
             self.writer.layers([replace(layer, epoch=epoch) for each in fresh for layer in each.layers])
@@ -80,15 +89,6 @@ class TrialRecorder(Callback):
         for finding in new:
             if finding.severity != "pass":
                 self._emit_finding(finding)
-
-    def record_statistics(self, data: TrialData) -> str:
-        """Record what preprocessing learned, which new images need; return its SHA-256 (hex)."""
-        packed = safetensors.torch.save(
-            {name: part.cpu() for name, part in data.preprocessor.state().items()}
-        )
-        fingerprint = hashlib.sha256(packed).hexdigest()
-        self.writer.statistics(fingerprint, packed)
-        return fingerprint
 
     def note(self, about: str, step: int, message: str) -> None:
         """Record a note on the trial's files."""

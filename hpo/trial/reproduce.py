@@ -173,9 +173,7 @@ class Repeat:
         spec, then = self._stage.spec.with_fixed(self.trial.given or {}), self.trial.configuration
         if spec.sampler.name not in PURE:
             return
-        now = spec.configuration(
-            {**sample_slot(spec, self.trial.slot), "dataset": self._study.dataset}
-        ).applicable()
+        now = spec.configuration(sample_slot(spec, self.trial.slot), self._study.dataset).applicable()
         for name in spec.space:
             yield Difference(
                 f"the draw of {name} (the stored one is trained)", str(then.get(name)), str(now[name])

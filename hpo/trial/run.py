@@ -4,57 +4,31 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 
-import torch
-
-from hpo.artifacts.best_weights import BestWeights, TrialIdentity, delete_stale_weights, save_if_best
+from hpo.artifacts.best_weights import delete_stale_weights
 from hpo.checks.verdict import verdict
-from hpo.config.configuration import Configuration
-from hpo.data.split import split_key
-from hpo.errors import DeviceError, LeaseLostError, OutOfMemoryError, StorageError
+from hpo.errors import LeaseLostError, StorageError
 from hpo.events import TrialEnded, TrialPaused, TrialStarted
 from hpo.heartbeat import on_beat
 from hpo.queue.lease_keeper import LeaseKeeper
 from hpo.queue.leases import RELEASE_SECONDS
-from hpo.records import Decision, EpochResult, Outcome, OutcomeState, Runtime
+from hpo.records import Decision, EpochResult, Outcome, OutcomeState
 from hpo.redact import redact
-from hpo.rng import Key
 from hpo.settings import settings
 from hpo.storage.attempts import OUT_OF_MEMORY, Deaths
 from hpo.storage.fence import Lease
 from hpo.storage.retry import RetryPolicy
 from hpo.testing.faults import fault_point
 from hpo.text import counted
-from hpo.training import loop
-from hpo.training.callbacks import Callback
-from hpo.training.data import weights_hash
-from hpo.training.device import translating_oom
-from hpo.training.model_factory import parameter_count
-from hpo.training.precision import processor, resolve_precision
-from hpo.training.process_state import preserved
-from hpo.training.setup import prepare
-from hpo.training.state import EpochState
+from hpo.training.checkpoint_files import remove_checkpoints
 from hpo.trial import output
-from hpo.trial.callbacks import (
-    BestWeightsCallback,
-    CheckpointCallback,
-    ChecksCallback,
-    FindingsCallback,
-    PruningCallback,
-    TrialStoppedError,
-    check_before_training,
-    less_memory,
-    make_babysitter,
-)
-from hpo.trial.checkpoint import TrialState, restore
-from hpo.trial.checkpoint_files import Checkpoints, remove_checkpoints
 from hpo.trial.context import BegunTrial, TrialContext, TrialControl
 from hpo.trial.pruning import EndedEarlyError, ended_early, rank_last_at_remaining_rungs
 from hpo.trial.recorder import TrialRecorder
+from hpo.trial.session import Products, Trainer, TrialFailedError, TrialSession, TrialStoppedError
+from hpo.trial.trainers import trainer_of
 from hpo.trial.writer import BackgroundWriter
 
 
@@ -68,28 +42,19 @@ def run_trial(context: TrialContext, lease: Lease) -> None:
     """
     with LeaseKeeper(context.store, lease, settings().hung_seconds) as lease_keeper:
         control = TrialControl(context, lease_keeper)
+        trainer = trainer_of(context)
         begun: BegunTrial | None = None
         with on_beat(control.heartbeat_or_stop):
             try:
-                begun = begin(context, lease)
-                with closing(BackgroundWriter(context.store, lease, begun.trial_id)) as writer:
+                begun = begin(context, lease, trainer)
+                with closing(
+                    BackgroundWriter(context.store, lease, begun.trial_id, context.spec.goal)
+                ) as writer:
                     recorder = TrialRecorder(begun, writer)
-                    with preserved():
-                        end = train(begun, recorder, control)
+                    end = train(begun, trainer, recorder, control)
                     finish(begun, recorder, control, end)
             finally:
                 _record_output(context, begun)
-
-
-@dataclass
-class Products:
-    """What a training has produced so far; None or empty if it did not get that far."""
-
-    best: BestWeights = field(default_factory=BestWeights)
-    parameters: int | None = None
-    statistics_hash: str | None = None
-    weights_hash: str | None = None
-    test_value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -104,34 +69,24 @@ class TrainingEnd:
     """Why the search stopped or paused the trial."""
 
 
-class _DeadlyTrialError(Exception):
-    """The trial kills its workers or makes them hang."""
-
-    def __init__(self, deaths: Deaths, configuration: Configuration) -> None:
-        workers = counted(deaths.count, "worker", "workers in a row")
-        known = f"; the last one: {deaths.cause.removeprefix(f'{OUT_OF_MEMORY}: ')}" if deaths.cause else ""
-        message = f"{workers} died or hung in epoch {deaths.epoch} of this trial{known}"
-        self.failure = ("worker_died", message, f"{less_memory(configuration)} if memory ran out")
-        """Cause, message and remedy."""
-        if deaths.cause.startswith(OUT_OF_MEMORY):
-            self.failure = ("out_of_memory", message, f"{less_memory(configuration)}, or use fewer workers")
-        super().__init__(message)
-
-
-def begin(context: TrialContext, lease: Lease) -> BegunTrial:
+def begin(context: TrialContext, lease: Lease, trainer: Trainer) -> BegunTrial:
     """Register the trial and this attempt, or find the trial that an earlier worker registered."""
     started = time.monotonic()
     stage = context.stage(lease.stage)
     fault_point("trial.begin")
     found = context.suggestions.begin(
-        lease, stage.spec, lease.given, dataset=context.dataset.name, device=str(context.device)
+        lease,
+        stage.spec,
+        lease.given,
+        dataset=context.dataset.name if context.dataset else "",
+        device=str(context.device),
     )
     attempt = context.store.begin_attempt(
         lease,
         found.trial_id,
         device=str(context.device),
         from_epoch=0,
-        runtime=_runtime(found.configuration, context.device),
+        runtime=trainer.runtime(found.configuration),
     )
     fault_point("trial.begun")
     context.emit(
@@ -140,7 +95,7 @@ def begin(context: TrialContext, lease: Lease) -> BegunTrial:
             number=found.number,
             slot=lease.slot,
             configuration=found.values,
-            epochs=found.configuration.epochs,
+            epochs=found.configuration.epochs or 0,
             resumed=lease.trial_id is not None,
         )
     )
@@ -149,43 +104,29 @@ def begin(context: TrialContext, lease: Lease) -> BegunTrial:
     )
 
 
-def _runtime(configuration: Configuration, device: torch.device) -> Runtime:
-    try:
-        precision = resolve_precision(configuration.precision, device)
-    except DeviceError:  # the training will fail with the same error
-        precision = None
-    return Runtime(processor(device), torch.get_num_threads(), precision)
-
-
-def train(begun: BegunTrial, recorder: TrialRecorder, control: TrialControl) -> TrainingEnd:
+def train(begun: BegunTrial, trainer: Trainer, recorder: TrialRecorder, control: TrialControl) -> TrainingEnd:
     """Train until the last epoch, or until the checks, the pruner or an error end it; record what happens."""
-    products = Products()
-    with closing(Checkpoints(begun.checkpoint_folder, begun.lease.token)) as checkpoints:
-        work = partial(_train, begun, recorder, control, checkpoints, products)
-        end = _run_to_end(work, begun, recorder, products)
-    if checkpoints.problem:
-        recorder.note("checkpoint", 0, f"not every checkpoint could be written: {checkpoints.problem}")
+    session = TrialSession(begun, recorder, control)
+    end = _run_to_end(trainer, session)
+    if session.unsaved:
+        recorder.note("checkpoint", 0, f"not every checkpoint could be written: {session.unsaved}")
     return end
 
 
-def _run_to_end(
-    work: Callable[[], None], begun: BegunTrial, recorder: TrialRecorder, products: Products
-) -> TrainingEnd:
-    context, configuration = begun.context, begun.configuration
+def _run_to_end(trainer: Trainer, session: TrialSession) -> TrainingEnd:
+    begun, recorder, products = session.begun, session.recorder, session.products
     try:
-        translating_oom(work, configuration, context.device)
+        _refuse_deadly(begun, trainer)
+        trainer.train(session)
     except TrialStoppedError:
-        pruner, epochs, done = begun.stage.spec.pruner.rules, configuration.epochs, len(recorder.curve)
-        rank_last_at_remaining_rungs(context.store, pruner, begun.lease, begun.trial_id, epochs, done)
+        recorder.record_findings(session.evidence)  # those of an epoch that did not end
+        _rank_last(begun, len(recorder.curve))
         return TrainingEnd("pruned", products)
     except EndedEarlyError as early:
         return TrainingEnd("pruned", products, decision=early.decision)
-    except OutOfMemoryError as exhausted:
-        recorder.fail("out_of_memory", str(exhausted), less_memory(configuration))
-        return TrainingEnd("failed", products)
-    except _DeadlyTrialError as deadly:
-        recorder.fail(*deadly.failure)
-        return TrainingEnd("failed", products)
+    except TrialFailedError as failure:
+        recorder.fail(failure.cause, str(failure), failure.remedy)
+        return TrainingEnd("failed", products, failure.trace)
     except (LeaseLostError, StorageError):
         raise
     except (Exception, SystemExit) as bug:  # sys.exit in a user's network ends the trial, not the worker
@@ -194,78 +135,29 @@ def _run_to_end(
     return TrainingEnd("complete", products)
 
 
-def _train(
-    begun: BegunTrial,
-    recorder: TrialRecorder,
-    control: TrialControl,
-    checkpoints: Checkpoints,
-    products: Products,
-) -> None:
-    _refuse_deadly(begun)
-    context, stage = begun.context, begun.stage
-    setup = prepare(
-        begun.configuration, context.dataset, begun.key, split_key(Key(context.spec.seed)), context.device,
-        stage.fold(begun.lease.slot),
-    )  # fmt: skip
-    products.statistics_hash = recorder.record_statistics(setup.data)
-    products.parameters = parameter_count(setup.model)
-    with make_babysitter(setup, context.spec.checks) as babysitter:
-        state = TrialState(setup, babysitter, recorder, products.best)
-        findings = FindingsCallback(recorder, babysitter)
-        pruning = PruningCallback(begun, recorder, setup.steps_per_epoch)
-        start = _resume(begun, state, checkpoints)
-        if start is None:
-            check_before_training(setup, babysitter)
-        try:
-            if start is None or start.steps == 0:  # findings within an epoch are recorded at its end
-                findings.record()
-                pruning.decide()
-            best = BestWeightsCallback(products.best, setup.model, take_last=stage.kind == "test")
-            callbacks: list[Callback] = [
-                recorder.history,
-                *([best] if context.spec.keep_best else []),
-                ChecksCallback(babysitter, len(setup.data.val)),
-                # Saved before it is recorded: a worker killed in between does not train the epoch again.
-                CheckpointCallback(state, checkpoints, control),
-                recorder,
-                findings,
-                pruning,
-            ]
-            with on_beat(control.heartbeat):  # from here on the checkpoint callback stops the trial
-                for _ in loop.train(setup, callbacks, start):
-                    control.check_stop()
-                products.weights_hash = weights_hash(setup.model)
-                if stage.kind == "test":
-                    products.test_value = setup.accuracy_on_test(context.dataset)
-                babysitter.after()
-                findings.record()
-        except TrialStoppedError:
-            recorder.record_findings(babysitter)  # those of an epoch that did not end
-            raise
+def _rank_last(begun: BegunTrial, done: int) -> None:
+    """Rank a trial that a check ended after ``done`` epochs last at the rungs that it did not reach."""
+    pruner, epochs = begun.stage.spec.pruner.rules, begun.configuration.epochs
+    if epochs is not None:
+        store, lease = begun.context.store, begun.lease
+        rank_last_at_remaining_rungs(store, pruner, lease, begun.trial_id, epochs, done)
 
 
-def _refuse_deadly(begun: BegunTrial) -> None:
+def _refuse_deadly(begun: BegunTrial, trainer: Trainer) -> None:
+    """Raise ``TrialFailedError`` if the trial kills its workers or makes them hang."""
     deaths = begun.context.store.deaths_in_a_row(begun.trial_id)
     if deaths.count >= begun.context.spec.max_deaths:
-        raise _DeadlyTrialError(deaths, begun.configuration)
+        raise deadly(deaths, trainer.less_memory(begun.configuration))
 
 
-def _resume(begun: BegunTrial, state: TrialState, checkpoints: Checkpoints) -> EpochState | None:
-    """Restore the newest usable checkpoint; return its position, or None if the trial starts from scratch."""
-    if begun.lease.trial_id is None:
-        return None
-    recorder = state.recorder
-    restored, refused = restore(state, checkpoints)
-    epochs, step = (len(restored.recorder.curve), restored.step) if restored else (0, -1)
-    recorded = begun.context.store.rewind(begun.lease, begun.trial_id, epoch=epochs, step=step)
-    for at_step, reason in refused:
-        recorder.note("checkpoint", at_step, f"the checkpoint of step {at_step} was not used: it {reason}")
-    if restored is None:
-        return None
-    recorder.resume(restored.recorder, state.babysitter)
-    for epoch in recorder.curve[recorded:]:
-        recorder.on_epoch_end(epoch)
-    return restored.position
+def deadly(deaths: Deaths, less_memory: str) -> TrialFailedError:
+    """Return the failure of a trial with these deaths; ``less_memory`` is the remedy if memory ran out."""
+    workers = counted(deaths.count, "worker", "workers in a row")
+    known = f"; the last one: {deaths.cause.removeprefix(f'{OUT_OF_MEMORY}: ')}" if deaths.cause else ""
+    message = f"{workers} died or hung in epoch {deaths.epoch} of this trial{known}"
+    if deaths.cause.startswith(OUT_OF_MEMORY):
+        return TrialFailedError("out_of_memory", message, f"{less_memory}, or use fewer workers")
+    return TrialFailedError("worker_died", message, f"{less_memory} if memory ran out")
 
 
 def finish(begun: BegunTrial, recorder: TrialRecorder, control: TrialControl, end: TrainingEnd) -> None:
@@ -315,8 +207,9 @@ def _outcome(begun: BegunTrial, recorder: TrialRecorder, end: TrainingEnd) -> Ou
     if begun.stage.kind == "test" and recorder.curve:
         # It was trained on its validation images: their accuracy means nothing and chooses no epoch.
         best, value = recorder.curve[-1], products.test_value
+    value = value if products.value is None else products.value
     if best and value is not None and complete:
-        _keep_weights(begun, recorder, products, best, value)
+        _keep_weights(recorder, products, best, value)
     summary = verdict(recorder.findings, checked=begun.context.spec.checks.watch)
     outcome = Outcome(
         state=end.state,
@@ -336,22 +229,11 @@ def _outcome(begun: BegunTrial, recorder: TrialRecorder, end: TrainingEnd) -> Ou
     return outcome if end.decision is None else ended_early(outcome, end.decision)
 
 
-def _keep_weights(
-    begun: BegunTrial, recorder: TrialRecorder, products: Products, best: EpochResult, value: float
-) -> None:
-    context = begun.context
-    identity = TrialIdentity(
-        spec=context.spec,
-        study_uid=context.study_uid,
-        lease=begun.lease,
-        number=begun.number,
-        configuration=begun.configuration,
-        dataset=context.dataset,
-        statistics_hash=products.statistics_hash,
-        parameters=products.parameters,
-    )
+def _keep_weights(recorder: TrialRecorder, products: Products, best: EpochResult, value: float) -> None:
+    if products.save_best is None:
+        return
     try:
-        save_if_best(context.store, identity, best, value, products.best)
+        products.save_best(best, value)
     except OSError as error:
         recorder.note("kept_weights", 0, f"its best weights could not be kept: {error.strerror or error}")
 

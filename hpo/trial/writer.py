@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from threading import Condition, Thread
 from typing import TypeAlias
 
+from hpo.config.objective import ACCURACY, Objective
 from hpo.errors import LeaseLostError, StorageError
 from hpo.records import EpochResult, Finding, LayerStatistics
 from hpo.storage.fence import Lease
@@ -37,10 +38,13 @@ class BackgroundWriter:
     ``StorageError``, after which nothing more is written, or a bug, which is raised once.
     """
 
-    def __init__(self, store: ResultsStore, lease: Lease, trial_id: int) -> None:
+    def __init__(
+        self, store: ResultsStore, lease: Lease, trial_id: int, objective: Objective = ACCURACY
+    ) -> None:
         self._store = store
         self._lease = lease
         self._trial_id = trial_id
+        self._objective = objective
         self._writes: deque[_Write] = deque()
         self._failure: BaseException | None = None
         self._closed = False
@@ -53,7 +57,7 @@ class BackgroundWriter:
 
         def send() -> None:
             fault_point("trial.epoch")
-            self._store.record_epoch(self._lease, self._trial_id, record)
+            self._store.record_epoch(self._lease, self._trial_id, record, self._objective)
             fault_point("trial.epoch_stored")
 
         self._put(_Write(send))

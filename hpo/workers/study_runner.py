@@ -7,11 +7,14 @@ from contextlib import suppress
 from datetime import datetime
 from functools import cache, partial
 
+import torch
+
 from hpo.artifacts.best_weights import delete_stale_weights
 from hpo.config.methods import Asha
-from hpo.data.datasets import load_study_images
+from hpo.config.study import own_training_message
+from hpo.data.datasets import Dataset, load_study_images
 from hpo.diagnosis.refresh import refresh_findings
-from hpo.errors import LeaseLostError, StorageError, StudyChangedError, UnknownStudyError
+from hpo.errors import ConfigurationError, LeaseLostError, StorageError, StudyChangedError, UnknownStudyError
 from hpo.events import LeaseLost, TrialEnded
 from hpo.queue.control import database_time, stop_if_failing
 from hpo.queue.leases import claim, release, release_dead_local
@@ -29,9 +32,9 @@ from hpo.storage.identity import worker_id
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import RegisteredStudy, find_registered
 from hpo.testing.faults import fault_point
+from hpo.training.checkpoint_files import remove_study_checkpoints
 from hpo.training.device import release_trial_memory, resolve_device
 from hpo.training.rehearsal import check_models
-from hpo.trial.checkpoint_files import remove_study_checkpoints
 from hpo.trial.context import TrialContext
 from hpo.trial.run import run_trial
 from hpo.workers.messages import Emit
@@ -99,13 +102,10 @@ def load_study(
     study = find_registered(store.engine, name)
     if study is None:
         raise UnknownStudyError(f"study {name} is no longer in the database: was it deleted?")
-    dataset = load_study_images(study.spec, study.dataset)
-    if dataset.fingerprint != study.fingerprint:
-        raise StudyChangedError(
-            f"study {name} was created with a different data set than the one now at {dataset.origin}"
-        )
+    if study.spec.command is not None:
+        raise ConfigurationError(own_training_message(study.spec, "cannot be trained by this version of hpo"))
     where = resolve_device(device)
-    check_models(study.spec, len(dataset.classes), where)
+    dataset = None if study.spec.is_own else _load_images(study, where)
     context = TrialContext(
         spec=study.spec,
         study_id=study.study_id,
@@ -121,6 +121,18 @@ def load_study(
         check_stop=check_stop,
     )
     return StudyRunner(context, failures_since or database_time(store))
+
+
+def _load_images(study: RegisteredStudy, device: torch.device) -> Dataset:
+    """Return the images of a study that can be trained on."""
+    dataset = load_study_images(study.spec, study.dataset)
+    if dataset.fingerprint != study.fingerprint:
+        raise StudyChangedError(
+            f"study {study.spec.study} was created with a different data set than the one now at "
+            f"{dataset.origin}"
+        )
+    check_models(study.spec, len(dataset.classes), device)
+    return dataset
 
 
 def _find_stage(store: ResultsStore, study: RegisteredStudy, name: str) -> Stage:

@@ -7,24 +7,25 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from hpo.config.study import StudySpec
-from hpo.data.datasets import choose_dataset, load_study_images
+from hpo.data.datasets import Dataset, choose_dataset, load_study_images
 from hpo.queue.control import refuse_stopped
 from hpo.queue.leases import release_dead_local
 from hpo.queue.slots import StudyProgress, register_study, study_progress
 from hpo.stages.validate import refuse_impossible
 from hpo.storage.store import ResultsStore
-from hpo.storage.studies import find_registered
+from hpo.storage.studies import RegisteredStudy, find_registered
 from hpo.storage.tables import StudyRow
 from hpo.text import counted
 
 
 @dataclass(frozen=True)
 class SubmittedStudy:
-    """A study in the database, and the data set it is trained on."""
+    """A study in the database, and the data set it is trained on; "" for the user's own training."""
 
     study_id: int
     dataset: str
     origin: str
+    """What is trained on, in words: the images, or the user's own training."""
     reclaimed: int
     """Number of slots that dead workers of this machine held; they are free again."""
     progress: StudyProgress
@@ -45,23 +46,40 @@ def submit_study(store: ResultsStore, spec: StudySpec, priority: int | None = No
     registered = find_registered(store.engine, spec.study)
     if registered:
         refuse_stopped(store, registered.study_id, spec.study)
-    name, why = (registered.dataset, "") if registered else choose_dataset(spec)
-    dataset = load_study_images(spec, name)
-    if not registered:  # its settings can no longer change, and some of its trials may fit the images
-        refuse_impossible(spec, dataset)
-    study_id = register_study(store, spec, dataset, priority)
+    data = _own_training(spec) if spec.is_own else _images(spec, registered)
+    study_id = register_study(store, spec, data.dataset, priority)
     reclaimed = release_dead_local(store, study_id)
     progress = study_progress(store, study_id)
     return SubmittedStudy(
         study_id=study_id,
-        dataset=dataset.name,
-        origin=f"{dataset.description}; {why}" if why else dataset.description,
+        dataset=data.dataset.name if data.dataset else "",
+        origin=data.origin,
         reclaimed=len(reclaimed),
         progress=progress,
         priority=_priority(store, study_id),
         is_new=registered is None,
-        warnings=(*dataset.warnings, *_lowered(spec, registered.spec if registered else spec, progress)),
+        warnings=(*data.warnings, *_lowered(spec, registered.spec if registered else spec, progress)),
     )
+
+
+@dataclass(frozen=True)
+class _TrainedOn:
+    dataset: Dataset | None
+    origin: str
+    warnings: tuple[str, ...] = ()
+
+
+def _own_training(spec: StudySpec) -> _TrainedOn:
+    return _TrainedOn(None, f"your own training, {spec.trainer_text}")
+
+
+def _images(spec: StudySpec, registered: RegisteredStudy | None) -> _TrainedOn:
+    name, why = (registered.dataset, "") if registered else choose_dataset(spec)
+    dataset = load_study_images(spec, name)
+    if not registered:  # its settings can no longer change, and some of its trials may fit the images
+        refuse_impossible(spec, dataset)
+    origin = f"{dataset.description}; {why}" if why else dataset.description
+    return _TrainedOn(dataset, origin, tuple(dataset.warnings))
 
 
 def _lowered(spec: StudySpec, before: StudySpec, now: StudyProgress) -> list[str]:

@@ -30,7 +30,6 @@ DECIDING = tuple(point for point in POINTS if point.startswith(("trial.judge", "
 """Only a study with a pruner comes there."""
 DYING = [point for point in POINTS if not point.startswith(("worker.release", "worker.advance", *DECIDING))]
 LATER = [
-    *(f"{point}:1" for point in DYING),
     *("trial.epoch:2", "trial.epoch_stored:2"),
     # Each checkpoint writes two files; there is one after each of 16 steps, and at the end of each epoch.
     *(
@@ -41,6 +40,8 @@ LATER = [
     *(f"checkpoint.replaced:{count}" for count in (3, 9, 12)),
 ]
 """Within the first epoch, at its end, and within the second."""
+SOME = {"worker.claimed", "trial.begun", "trial.epoch_stored", "checkpoint.replace", "trial.finish"}
+"""Points whose tests are not slow: a claim, a trial, an epoch and a checkpoint half written, an end."""
 NEVER_BEGUN = ("worker.claim", "worker.claimed", "trial.begin", "trial.drawn")
 
 
@@ -65,8 +66,9 @@ def _kill_and_go_on(killable: KillableWorkers, url: str, fault: str, calm: list[
     expect_its_weights(url, token=1 if point in ("worker.claim", "trial.finished") else 2)
 
 
-@SQLITE
-@pytest.mark.parametrize("point", DYING)
+@pytest.mark.parametrize(
+    "point", [pytest.param(point, marks=[] if point in SOME else pytest.mark.slow) for point in DYING]
+)
 def test_a_worker_killed_at_a_boundary(
     killable: KillableWorkers, storage_url: str, point: str, calm: Any
 ) -> None:

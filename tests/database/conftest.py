@@ -35,16 +35,49 @@ DISTRIBUTIONS = {
 
 IN_PYTHON = {"test_importance", "test_rungs", "test_stages", "test_study_findings", "test_suggest"}
 """Modules whose subject is decided in Python; the other modules try the SQL that they use on both engines."""
+ON_BOTH = {
+    "test_attempts": {"test_what_lies_beyond_the_place_is_forgotten"},
+    "test_enqueue": {"test_a_configuration_takes_the_place_of_the_next_draw"},
+    "test_frequent_failure": {"test_early_ends_count_only_if_no_trial_is_complete"},
+    "test_lease_keeper": {
+        "test_a_stopped_study_gives_no_slots_until_it_is_resumed",
+        "test_it_renews_each_third_of_the_lease",
+        "test_the_thread_holds_the_lease_and_reports_when_it_is_lost",
+    },
+    "test_plain_optuna": {
+        "test_an_upgrade_reports_what_it_does_and_keeps_optunas_rows",
+        "test_status_lists_the_study_and_query_reads_its_parameters",
+    },
+    "test_query": {
+        "test_study_status_names_the_best_trial_and_the_workers",
+        "test_the_reading_engine_cannot_write",
+        "test_wrong_names_and_numbers_are_explained",
+    },
+    "test_slots": {
+        "test_a_new_study_that_is_refused_is_not_kept",
+        "test_a_study_is_submitted_once_with_its_slots",
+        "test_a_study_that_began_or_was_enqueued_to_is_not_withdrawn",
+        "test_more_trials_add_slots_and_fewer_remove_unclaimed_ones",
+        "test_progress_counts_every_state",
+    },
+    "test_transfer": {
+        "test_a_file_has_one_instant_of_the_study",
+        "test_every_view_and_optunas_part_are_the_same_after_the_move",
+        "test_the_slot_that_was_running_is_claimed_first_and_resumed",
+    },
+}
+"""The other tests of these modules send PostgreSQL no statement that no quick test sends it."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the PostgreSQL cases of those modules, and of a move within PostgreSQL, as slow."""
-    here = [item for item in items if item.path.parent == Path(__file__).parent]
-    for item in here:
-        spared = item.path.stem in IN_PYTHON or "[postgresql-postgresql" in item.name
-        if spared and item.get_closest_marker("postgres"):
-            item.add_marker(pytest.mark.slow)
+    """Mark the PostgreSQL cases that try nothing else, and a move within PostgreSQL, as slow."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.get_closest_marker("postgres"):
+            module, test = item.path.stem, item.name.partition("[")[0]
+            repeats = module in IN_PYTHON or test not in ON_BOTH.get(module, {test})
+            if repeats or "[postgresql-postgresql" in item.name:
+                item.add_marker(pytest.mark.slow)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from hpo.queue.leases import claim, release
 from hpo.records import Finding, Outcome
 from hpo.search import suggest
 from hpo.search.history import TrialHistory
-from hpo.search.samplers.optuna import searched_values
 from hpo.search.samplers.pure import signature
 from hpo.search.samplers.registry import LEARNING, PURE
 from hpo.search.suggest import RegisteredTrial, Suggestions
@@ -209,7 +208,7 @@ def test_the_history_has_every_outcome_and_reads_what_ended_once(bench: Bench) -
     ]
     assert past[4].trial_id == running[1].trial_id
     assert [each.number for each in past] == [0, 1, 2, 3, 4]
-    assert signature(worker.spec, searched_values(worker.spec.space, past[4].configuration)) == signature(
+    assert signature(worker.spec, worker.spec.searched(past[4].configuration)) == signature(
         worker.spec, running[1].values
     )
     assert past[0] is before[0] and past[1] is before[1]

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from sqlalchemy import text
 
+from hpo.storage.studies import results_engine
 from tests.helpers import forked
 
 STUDY = """\
@@ -63,9 +65,11 @@ class Hpo:
         return forked.run(["-m", "hpo", *arguments], cwd=self.folder, env=self.environment, timeout=timeout)
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
-        done = self("query", "--format", "json", sql)
-        assert done.returncode == 0, done.stderr
-        rows: list[dict[str, Any]] = json.loads(done.stdout)
+        """Read from the database in this process, which is ten times as fast as `hpo query`."""
+        engine = results_engine(self.environment["HPO_STORAGE"])
+        with engine.connect() as connection:
+            rows = [dict(row) for row in connection.execute(text(sql)).mappings()]
+        engine.dispose()
         return rows
 
     def start(self, *arguments: str) -> Running:

@@ -18,7 +18,7 @@ from hpo.config.study import StudySpec
 from hpo.settings import settings
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_registered
-from hpo.trial.checkpoint_files import slot_folder
+from hpo.training.checkpoint_files import slot_folder
 from hpo.workers.submit import submit_study
 from tests.helpers import forked
 from tests.helpers.waiting import wait_until

@@ -10,19 +10,15 @@ from typing import Any
 import numpy as np
 
 from hpo.checks.causes import CAUSES
-from hpo.checks.observations import (
-    EpochFacts,
-    ForwardRecord,
+from hpo.checks.observations import EpochFacts, ForwardRecord, Observations, Setup, StepAudit
+from hpo.checks.preflight import (
     ImageFacts,
     LabelFacts,
     LogitFacts,
     LossProbe,
     Memorization,
-    Observations,
     Preflight,
-    Setup,
     Snapshot,
-    StepAudit,
 )
 from hpo.config.configuration import Configuration
 from hpo.config.thresholds import Thresholds
@@ -36,7 +32,14 @@ CODE_FIXES = {
     *("remove_output_activation", "use_cross_entropy", "fix_loss_sign", "use_mean_reduction", "scale_input"),
     *("centre_input", "same_normalization", "fix_labels", "shuffle_batches", "unfreeze", "reattach"),
     *("give_all_parameters", "call_zero_grad", "call_step", "call_train", "fix_norm_momentum", "rebalance"),
-    *("replace_hidden_activation", "fix_bias", "weaken_augmentation", "scale_loss"),
+    *(
+        "fix_shapes",
+        "ignore_padding",
+        "replace_hidden_activation",
+        "fix_bias",
+        "weaken_augmentation",
+        "scale_loss",
+    ),
 }
 """What a remedy may tell the author of a loop to change."""
 

@@ -30,12 +30,13 @@ STUDY: dict[str, Any] = {
     "space": {"lr": {"log": [1e-3, 1e-1]}},
 }
 BEFORE = """
-from hpo.training.process_state import _PARTS, _same, read_state
-before = read_state(_PARTS)
+from hpo.training.process_state import known_parts, read_state
+parts = known_parts()
+before = read_state(parts)
 """
 CHECKS = """
-after = read_state(_PARTS)
-changed = [part for part in _PARTS if not _same(before[part], after[part])]
+after = read_state(parts)
+changed = [name for name, part in parts.items() if not part.same(before[name], after[name])]
 assert set(changed) <= {"loggers"}, changed  # new ones of what it loads
 loggers = [name for name, state in before["loggers"].items() if after["loggers"][name] != state]
 assert set(loggers) <= {"alembic"}, loggers  # Optuna sets its level for every program with such a database

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from hpo.config.study import StudySpec
 from hpo.storage.engine import reading
 from hpo.storage.store import ResultsStore
-from hpo.training.process_state import _PARTS, _same, preserved, read_state
+from hpo.training.process_state import known_parts, preserved, read_state
 from hpo.workers.loop import serve
 from hpo.workers.messages import WorkOrder
 from hpo.workers.submit import submit_study
@@ -81,9 +81,12 @@ def test_study_after_one_that_changes_global_state_is_the_same(
     monkeypatch.chdir(tmp_path)
     with preserved():
         alone = _weights(new_database("sqlite"), _spec("plain"))
-        before = read_state(_PARTS)
+        parts = known_parts()
+        before = read_state(parts)
         found = _weights(storage_url, _spec("spoils", model="spoiler_of_states:build"), _spec("plain"))
-        changed = [part for part, value in read_state(_PARTS).items() if not _same(value, before[part])]
+        changed = [
+            each for each, value in read_state(parts).items() if not parts[each].same(value, before[each])
+        ]
     assert found["plain"] == alone["plain"]
     assert len(found["spoils"]) == len(found["plain"]), found  # a hash, not a verdict
     # Training seeds torch's generator; what it loads makes loggers.

@@ -33,11 +33,20 @@ FIXED: dict[str, Any] = {
     "precision": "fp32",
     "val_fraction": 0.2,
 }
+ADAM = {"activation": "rrelu", "optimizer": "adam", "lr": 1e-3, "label_smoothing": 0.1}
+WARM_UP = {"dropout": 0.3, "warmup_epochs": 1, "schedule": "cosine"}
 KINDS: dict[str, dict[str, Any]] = {
-    "dropout and warm-up": {"dropout": 0.3, "warmup_epochs": 1, "schedule": "cosine"},
-    "rrelu and adam": {"activation": "rrelu", "optimizer": "adam", "lr": 1e-3, "label_smoothing": 0.1},
+    "dropout and warm-up": WARM_UP,
+    "rrelu and adam": ADAM,
     "augmentation and norm": {"augmentation": "flip_crop_cutout", "batch_norm": "after", "momentum": 0.8},
 }
+KINDS["all of these"] = KINDS["augmentation and norm"] | WARM_UP | ADAM
+INTERRUPTED = [
+    pytest.param(kind, piece, marks=[] if (kind, piece) == ("all of these", 11) else pytest.mark.slow)
+    for kind in KINDS
+    for piece in (11, 33)
+]
+"""The default optimizer, SGD with momentum, is interrupted by the other tests."""
 SOUND_AND_EXPLODING = {"lr": {"choice": [0.02, 1e6]}}
 
 EPOCHS = """
@@ -146,8 +155,7 @@ def work_in_pieces(url: str, study: str, piece: int) -> int:
     raise AssertionError("the study does not end")
 
 
-@pytest.mark.parametrize("piece", [11, pytest.param(33, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "piece"), INTERRUPTED)
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
 def test_interrupted_trials_end_like_uninterrupted_ones(
     storage_url: str, kind: str, piece: int, calm: Calm

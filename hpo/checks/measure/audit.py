@@ -18,7 +18,7 @@ from torch.utils.hooks import RemovableHandle
 
 from hpo.checks.guard import Guard, Hook
 from hpo.checks.measure.examples import class_labels
-from hpo.checks.measure.loss_kind import KINDS, error_kind, implied_loss, loss_kind
+from hpo.checks.measure.loss_kind import KINDS, error_kind, implied_loss, loss_kind, pull, tail_share
 from hpo.checks.measure.nested import is_readable, outputs, tensors
 from hpo.checks.measure.probes import layer_weights
 from hpo.checks.observations import StepAudit
@@ -51,6 +51,8 @@ class _AuditedStep:
     has_stepped: bool = False
     has_followers: bool = False
     """Whether the step has more forward passes, so the reported loss may belong to another one."""
+    made: list[object] = field(default_factory=list)
+    """The nodes of autograd that made the outputs."""
     numbers: dict[str, Tensor] = field(default_factory=dict)
     """The fields of StepAudit, () on the device."""
 
@@ -120,7 +122,7 @@ class StepAuditor:
         weights = self._weights or []
         if self._last is not None:
             self._last.numbers["kept"] = _kept(self._last, weights)
-            self._last.before, self._last.after, self._last.gradients = [], [], {}
+            self._last.before, self._last.after, self._last.gradients, self._last.made = [], [], {}, []
             self._last = None
         if closure and self._left > 0:
             self._accumulates = self._open is not None and bool(self._open.gradients)
@@ -156,6 +158,7 @@ class StepAuditor:
         if current.gradient is not None:
             current.numbers["kind"] = loss_kind(current.output, current.gradient)
             current.numbers["implied_loss"] = implied_loss(current.output, current.gradient)
+            current.numbers["tail"] = tail_share(current.output, current.gradient)
         self._done.append(current)
         self._last, self._open = current, None
         self._left -= 1
@@ -172,11 +175,23 @@ class StepAuditor:
         current.numbers["loss"] = loss.detach().float()
         if isinstance(labels, Tensor) and labels.is_floating_point() and current.gradient is not None:
             current.numbers["error"] = error_kind(current.output, current.gradient, labels)
+            current.numbers["pull"] = pull(current.output, current.gradient, labels)
         for each in tensors(labels):
             numbers = _against_cross_entropy(current, each, self._classes)
             if numbers:
                 current.numbers |= numbers
                 return
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a step has begun that is not over."""
+        return self._open is not None and not self._open.has_stepped
+
+    @property
+    def made(self) -> list[object]:
+        """The nodes that made the outputs of the audited step."""
+        current = self._open or self._last
+        return current.made if current is not None else []
 
     def read(self) -> list[StepAudit]:
         """Move the finished audits to the host and forget them."""
@@ -207,6 +222,7 @@ class StepAuditor:
             )
             return
         current = _AuditedStep(self._steps, [each.detach() for each in learnable])
+        current.made = [each.grad_fn for each in learnable]
         if len(inputs) == 1 and isinstance(inputs[0], Tensor):
             current.input, current.input_floats = tuple(inputs[0].shape), inputs[0].is_floating_point()
         self._forget()
@@ -367,7 +383,7 @@ def _compared(logits: Tensor, gradient: Tensor, labels: Tensor) -> dict[str, Ten
 
 _NUMBERS = (
     *("loss", "cross_entropy", "cosine", "scale", "idle", "lead"),
-    *("gradient_cosine", "gradient_scale", "lost", "descent", "kept", "implied_loss"),
+    *("gradient_cosine", "gradient_scale", "lost", "descent", "kept", "implied_loss", "pull", "tail"),
 )
 
 

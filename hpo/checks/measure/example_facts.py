@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from hpo.checks.measure.examples import Examples, class_labels
 from hpo.checks.measure.linear_probe import linear_probe, roughness
 from hpo.checks.measure.statistics import std_mean
-from hpo.checks.observations import ImageFacts, LabelFacts, LabelSignal
+from hpo.checks.preflight import ImageFacts, LabelFacts, LabelSignal
 
 _MOST_CLASSES = 10_000
 """Labels above are numbers of another kind, such as identities."""

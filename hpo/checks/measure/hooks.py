@@ -17,15 +17,24 @@ from hpo.checks.guard import Guard, Hook
 from hpo.checks.measure.audit import AUDIT, StepAuditor
 from hpo.checks.measure.graphs import GRAPHS, GraphWatch
 from hpo.checks.measure.inputs import PASSES, ForwardMonitor
+from hpo.checks.measure.loss_graph import loss_facts
 from hpo.checks.measure.motion import MotionMeter, RateRecord, largest_rate
+from hpo.checks.measure.opponents import OPPONENTS, OpponentMonitor
 from hpo.checks.measure.probes import PendingSnapshot, Probe, StepMeter
 from hpo.checks.measure.untouched import uncompiled, unwrapped
 from hpo.checks.observations import ModeGap, Observations
 from hpo.checks.state import ForwardMonitorState
 from hpo.config.thresholds import Preset
 
-_STEPS, _LAYERS, _MOTION = "record of steps", "statistics of layers", "record of updates"
+_STEPS, _LAYERS, _MOTION, _GRAPH = (
+    "record of steps",
+    "statistics of layers",
+    "record of updates",
+    "graph of the loss",
+)
 """What the guard calls them."""
+_GRAPHS = 3
+"""Losses whose graph is read."""
 _FIRST_SNAPSHOTS = (0, 8, 32)
 """0-based steps."""
 _SNAPSHOTS = {"off": 1, "standard": 8, "full": 40}
@@ -64,7 +73,9 @@ class LoopHooks:
             model, optimizers[:1], seen.setup.classes, lambda: self._forwards.is_paused, guard
         )
         self._graphs = GraphWatch(lambda: self._forwards.is_paused, guard)
+        self._opponents = OpponentMonitor(model, optimizers, lambda: self._forwards.is_paused, guard)
         self._is_attached = False
+        self._graphs_left = _GRAPHS
         self._look: Callable[[], None] = _nothing
         self._handles: list[RemovableHandle] = []
         self._lr = math.nan
@@ -78,11 +89,17 @@ class LoopHooks:
         for number, optimizer in enumerate(self._optimizers):
             self._handles.append(optimizer.register_step_pre_hook(self._pre_hook(number)))
             self._handles.append(optimizer.register_step_post_hook(self._post_hook(number)))
+        self._guard.run(OPPONENTS, self._opponents.attach, None)
         with suppress(RuntimeError):  # ScriptModule: "register_forward_hook is not supported"
             self._handles.append(self._forwards.attach())
             self._auditor.attach()
             self._graphs.attach(self._model)
         self._forwards.expect()
+
+    @property
+    def is_inside_a_step(self) -> bool:
+        """Whether one of the first steps has begun and is not over."""
+        return self._is_attached and self._auditor.is_open
 
     def close(self) -> None:
         """Remove the hooks."""
@@ -91,6 +108,7 @@ class LoopHooks:
         self._handles = []
         self._auditor.close()
         self._graphs.close()
+        self._opponents.close()
 
     def look_before_steps(self, look: Callable[[], None]) -> None:
         """Call ``look`` before each step of the optimizers."""
@@ -125,6 +143,17 @@ class LoopHooks:
         if not self._optimizers and self._is_attached:
             self._after_hand_made_step()
 
+    def look_at(self, loss: object) -> None:
+        """Read the graph of a loss, if it is one of the first that have one."""
+        if self._graphs_left and isinstance(loss, Tensor) and loss.grad_fn is not None:
+            self._graphs_left -= 1
+            self._guard.run(_GRAPH, lambda: self._read(loss), None)
+
+    def _read(self, loss: Tensor) -> None:
+        found = loss_facts(loss, _GRAPHS - self._graphs_left - 1, self._auditor.made)
+        if found is not None:
+            self._seen.loss_graphs.append(found)
+
     def end_epoch(self, epoch: int) -> None:
         """Record the next forward passes; after epochs 1, 2, 4, 8 ... and the last, compare the modes.
 
@@ -139,6 +168,8 @@ class LoopHooks:
         pending, self._pending = self._pending, []
         self._seen.snapshots += self._guard.run(_LAYERS, lambda: [each.read() for each in pending], [])
         self._seen.forwards += self._guard.run(PASSES, self._forwards.read, [])
+        if not self._seen.opponents:
+            self._seen.opponents = self._guard.run(OPPONENTS, self._opponents.read, [])
         self._seen.audits += self._guard.run(AUDIT, self._auditor.read, [])
         self._guard.run(_MOTION, self._collect_updates, None)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hpo.checks.observations import LabelSignal
+from hpo.checks.preflight import LabelSignal
 
 _SCALES = (1, 2, 4, 8)
 _THUMB = 4

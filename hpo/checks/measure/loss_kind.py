@@ -21,6 +21,8 @@ _FEWEST_ROWS = 4
 _EQUAL = 0.995
 """Cosine of two gradients that are equal but for rounding, weights of classes or a little smoothing."""
 _CLOSE = 0.02
+_STRAY = 0.05
+"""Share of a padding class that may be elsewhere than at the end."""
 _MANY = 16
 """So many logits are never all between 0 and 1 by chance."""
 
@@ -67,6 +69,26 @@ def implied_loss(output: Tensor, gradient: Tensor) -> Tensor:
     return torch.stack(losses)[best]
 
 
+def tail_share(output: Tensor, gradient: Tensor) -> Tensor:
+    """Return the share () of a loss of sequences that is about one class at their ends, such as padding.
+
+    The outputs are (B, T, C) or (B, C, T). 0 if the class is as frequent elsewhere or if some sequences end
+    with another one; NaN without sequences. Places without a gradient do not count.
+    """
+    if output.shape != gradient.shape or output.ndim != 3 or len(output) < _FEWEST_ROWS:
+        return torch.full((), torch.nan, device=output.device)
+    slopes = gradient.float()
+    # The classes are in the dimension along which the gradient adds up to 0.
+    if slopes.sum(1).abs().sum() < slopes.sum(2).abs().sum():
+        slopes = slopes.transpose(1, 2)
+    wanted, active = slopes.argmin(2), slopes.abs().sum(2) > 0
+    last = wanted[:, -1].mode().values
+    same = (wanted == last) & active
+    tails = same.flip(1).cumprod(1).flip(1)
+    is_padding = (tails[:, -1].sum() == len(tails)) & ((same.sum() - tails.sum()) <= _STRAY * tails.sum())
+    return is_padding * tails.sum() / active.sum()
+
+
 def error_kind(output: Tensor, gradient: Tensor, labels: Tensor) -> Tensor:
     """Return the index () in KINDS of a squared error of ``output`` and as many float ``labels``."""
     output, gradient, labels = (each.detach().float().flatten() for each in (output, gradient, labels))
@@ -77,6 +99,28 @@ def error_kind(output: Tensor, gradient: Tensor, labels: Tensor) -> Tensor:
     own = F.cosine_similarity(gradient, output - labels, dim=0) > _EQUAL
     code = torch.where(of_mean, KINDS.index("mse_of_mean"), unknown)
     return torch.where(own, KINDS.index("mse"), code)
+
+
+def pull(output: Tensor, gradient: Tensor, labels: Tensor) -> Tensor:
+    """Return the share () of the outputs (B, ...) that the loss pulls toward their float labels.
+
+    The labels have as many numbers, or one for each example. NaN without such labels.
+    """
+    output, gradient, labels = (each.detach().float() for each in (output, gradient, labels))
+    unknown = torch.full((), torch.nan, device=output.device)
+    if output.shape != gradient.shape or not output.ndim or len(output) < _FEWEST_ROWS:
+        return unknown
+    labels = labels.to(output.device)
+    if labels.numel() == output.numel():
+        truth = labels.reshape(output.shape)
+    elif labels.numel() == len(output):
+        truth = labels.reshape(-1, *[1] * (output.ndim - 1))
+    else:
+        return unknown
+    binary = ((labels == 0) | (labels == 1)).all()  # these are the sides of a logit
+    away = torch.where(binary, 1 - 2 * truth, output - truth)
+    pulled = (gradient * away > 0).float().sum()
+    return pulled / (gradient != 0).float().sum()
 
 
 def _is_cross_entropy(rows: Tensor, slopes: Tensor) -> Tensor:

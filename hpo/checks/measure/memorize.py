@@ -14,7 +14,7 @@ from torch.optim import LBFGS, Optimizer
 from hpo.checks.measure.examples import Forward
 from hpo.checks.measure.nested import mapped
 from hpo.checks.measure.untouched import STOCHASTIC
-from hpo.checks.observations import Memorization
+from hpo.checks.preflight import Memorization
 from hpo.heartbeat import beat
 
 T = TypeVar("T")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +22,7 @@ from hpo.checks.measure.memorize import balanced_examples, memorize
 from hpo.checks.measure.probes import LayerReader, WeightMotion, layer_weights, pack
 from hpo.checks.measure.rounding import in_full_precision
 from hpo.checks.measure.untouched import random_kept, undisturbed
-from hpo.checks.observations import (
-    LogitFacts,
-    LossProbe,
-    Memorization,
-    Preflight,
-    Snapshot,
-)
+from hpo.checks.preflight import LabelSignal, LogitFacts, LossProbe, Memorization, Preflight, Snapshot
 from hpo.heartbeat import beat
 
 LossFunction = Callable[[Any, Any], Tensor]
@@ -80,66 +74,87 @@ def examine(
     ``classes`` is 0 if unknown. ``thorough`` adds the numeric gradient check in float64. What cannot be
     measured on this kind of model or data is NaN, empty or None.
     """
-    guard = guard or Guard()
     devices = [train.images.device] if train.images is not None and train.images.is_cuda else []
     with torch.random.fork_rng(devices=devices), random_kept(model):
         model, optimizer = _materialized(model, optimizer, forward, train)
         logits, layers, gradients, probe = _first_step(
             model, forward, train.first(PROBE_IMAGES), classes, loss_function
         )
-        labels = label_facts(train.labels, classes)
-        layers = guard.run(
-            "check of precision",
-            lambda: in_full_precision(layers, model, forward, probe.examples.inputs),
-            layers,
-        )
-        noise, batch_effect = guard.run(
-            "evaluation of the untrained network",
-            lambda: _evaluation(model, forward, train.first(_EVALUATED)),
-            (math.nan, math.nan),
-        )
-        named = dict(model.named_parameters())
-        unreached = {name: named[name] for name, each in gradients.items() if each is None}
-        whole = _Probe(train, None if probe.labels is None else _clamped(train, probe.classes), probe.classes)
+        parts = _Parts(model, optimizer, forward, train, probe, guard or Guard())
+        layers = parts.in_full_precision(layers)
+        noise, batch_effect = parts.evaluation()
+        unreached = tuple(name for name, each in gradients.items() if each is None)
         return Preflight(
             images=image_facts(train.images),
-            labels=labels,
+            labels=label_facts(train.labels, classes),
             val_images=image_facts(val.images) if val else None,
             val_labels=label_facts(val.labels, classes) if val else None,
             loss=layers.loss,
             penalty=penalty,
             logits=_logit_facts(logits),
-            loss_probe=guard.run(
-                "probe of the loss function",
-                lambda: _probe_loss(loss_function, whole.labels, whole.classes),
-                None,
-            ),
-            memorization=guard.run(
-                "memorization of a few examples",
-                lambda: _memorization(model, optimizer, forward, whole, layers.loss),
-                None,
-            ),
+            loss_probe=parts.loss_probe(loss_function),
+            memorization=parts.memorization(layers.loss),
             layers=layers,
-            without_gradient=tuple(unreached),
-            cut_off=guard.run(
-                "search for what is detached",
-                lambda: cut_parameters(model, forward, probe.examples.inputs, unreached),
-                (),
-            ),
+            without_gradient=unreached,
+            cut_off=parts.cut_off(unreached),
             identical_units=_identical_units(model, gradients),
             eval_noise=noise,
             eval_batch_effect=batch_effect,
-            gradient_error=guard.run(
-                "numeric gradient check", lambda: _gradient_error(model, whole.first(_DOUBLE_IMAGES)), None
-            )
-            if thorough
-            else None,
+            gradient_error=parts.gradient_error() if thorough else None,
             split_t=split_t(train.images, val.images) if val else math.nan,
-            signal=guard.run("linear probe", lambda: label_signal(train, val, classes), None)
-            if val
-            else None,
+            signal=parts.signal(val, classes) if val else None,
             output=tuple(logits.shape),
         )
+
+
+class _Parts:
+    """The measurements that may fail, each in a guard: without one of them there are still the others."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer | None,
+        forward: Forward,
+        train: Examples,
+        probe: _Probe,
+        guard: Guard,
+    ) -> None:
+        self._model, self._optimizer, self._forward = model, optimizer, forward
+        self._train, self._probe, self._guard = train, probe, guard
+        labels = None if probe.labels is None else _clamped(train, probe.classes)
+        self._whole = _Probe(train, labels, probe.classes)
+
+    def in_full_precision(self, layers: Snapshot) -> Snapshot:
+        images = self._probe.examples.inputs
+        measure = lambda: in_full_precision(layers, self._model, self._forward, images)  # noqa: E731
+        return self._guard.run("check of precision", measure, layers)
+
+    def evaluation(self) -> tuple[float, float]:
+        few, unknown = self._train.first(_EVALUATED), (math.nan, math.nan)
+        measure = lambda: _evaluation(self._model, self._forward, few)  # noqa: E731
+        return self._guard.run("evaluation of the untrained network", measure, unknown)
+
+    def loss_probe(self, loss_function: LossFunction | None) -> LossProbe | None:
+        whole = self._whole
+        measure = lambda: _probe_loss(loss_function, whole.labels, whole.classes)  # noqa: E731
+        return self._guard.run("probe of the loss function", measure, None)
+
+    def memorization(self, loss: float) -> Memorization | None:
+        measure = lambda: _memorization(self._model, self._optimizer, self._forward, self._whole, loss)  # noqa: E731
+        return self._guard.run("memorization of a few examples", measure, None)
+
+    def cut_off(self, unreached: Sequence[str]) -> tuple[str, ...]:
+        inputs, named = self._probe.examples.inputs, dict(self._model.named_parameters())
+        cut = {name: named[name] for name in unreached}
+        measure = lambda: cut_parameters(self._model, self._forward, inputs, cut)  # noqa: E731
+        return self._guard.run("search for what is detached", measure, ())
+
+    def gradient_error(self) -> float | None:
+        measure = lambda: _gradient_error(self._model, self._whole.first(_DOUBLE_IMAGES))  # noqa: E731
+        return self._guard.run("numeric gradient check", measure, None)
+
+    def signal(self, val: Examples, classes: int) -> LabelSignal | None:
+        return self._guard.run("linear probe", lambda: label_signal(self._train, val, classes), None)
 
 
 def _materialized(

@@ -18,7 +18,7 @@ from hpo.checks.measure.gradients import norms
 from hpo.checks.measure.nested import is_readable
 from hpo.checks.measure.statistics import BINS, histogram, sample, std_mean, unit_extremes
 from hpo.checks.measure.untouched import undisturbed
-from hpo.checks.observations import Snapshot
+from hpo.checks.preflight import Snapshot
 from hpo.records import LayerStatistics
 
 MOST_LAYERS, LAYERS_OF_DEEP = 256, 64

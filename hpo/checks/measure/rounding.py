@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from hpo.checks.measure.probes import LayerReader
 from hpo.checks.measure.untouched import undisturbed
-from hpo.checks.observations import Snapshot
+from hpo.checks.preflight import Snapshot
 
 _CONSTANT = 0.99
 _SHORT = (torch.bfloat16, torch.float16)

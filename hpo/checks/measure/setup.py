@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,9 +18,7 @@ from hpo.checks.observations import Setup, Task
 _Dropout = nn.modules.dropout._DropoutNd
 
 
-def read_setup(
-    model: nn.Module,
-    optimizers: Sequence[Optimizer],
+def stated_setup(
     *,
     classes: int,
     task: Task | None = "classification",
@@ -29,7 +29,32 @@ def read_setup(
     val_class_counts: Sequence[int] = (),
     class_names: Sequence[str] = (),
 ) -> Setup:
-    """Read the facts of a training that is about to start."""
+    """Return what is stated of a training; nothing is known of its model and optimizers."""
+    return Setup(
+        classes=classes,
+        optimizer="",
+        lr=math.nan,
+        momentum=0.0,
+        weight_decay=0.0,
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+        settings=dict(settings),
+        parameters=0,
+        frozen=(),
+        unoptimized=(),
+        foreign_parameters=0,
+        dropout=0.0,
+        frozen_norms=(),
+        train_class_counts=tuple(map(int, train_class_counts)),
+        val_class_counts=tuple(map(int, val_class_counts)),
+        class_names=tuple(class_names),
+        task=task,
+        optimizers=0,
+    )
+
+
+def read_setup(stated: Setup, model: nn.Module, optimizers: Sequence[Optimizer]) -> Setup:
+    """Add what the model and the optimizers of a training that is about to start show."""
     named = dict(model.named_parameters())
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     # A loop without an optimizer updates all parameters by hand.
@@ -38,15 +63,12 @@ def read_setup(
     )
     largest: dict[str, Any] = max(groups, key=peak_lr) if groups else {}
     betas = largest.get("betas", (0.0, 0.0))
-    return Setup(
-        classes=classes,
+    return replace(
+        stated,
         optimizer=type(optimizers[0]).__name__.lower() if optimizers else "",
         lr=peak_lr(largest),
         momentum=float(largest.get("momentum", betas[0])),
         weight_decay=max((float(group.get("weight_decay", 0.0)) for group in groups), default=0.0),
-        epochs=epochs,
-        steps_per_epoch=steps_per_epoch,
-        settings=dict(settings),
         parameters=sum(each.requires_grad for each in named.values()),
         frozen=tuple(name for name, each in named.items() if not each.requires_grad),
         unoptimized=tuple(
@@ -60,10 +82,6 @@ def read_setup(
             if isinstance(module, NORMS) and module.track_running_stats and module.momentum == 0
         ),
         maximizes=any(group.get("maximize", False) for group in groups),
-        train_class_counts=tuple(map(int, train_class_counts)),
-        val_class_counts=tuple(map(int, val_class_counts)),
-        class_names=tuple(class_names),
-        task=task,
         optimizers=len(optimizers),
     )
 

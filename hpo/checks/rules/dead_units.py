@@ -6,7 +6,8 @@ Source: CS231n lecture 6, activation functions: "dead ReLU will never activate, 
 from __future__ import annotations
 
 from hpo.checks.base import fatal, warn
-from hpo.checks.observations import Observations, Snapshot
+from hpo.checks.observations import Observations
+from hpo.checks.preflight import Snapshot
 from hpo.checks.remedies import add_norm, better_start, fix
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding

@@ -13,7 +13,7 @@ import numpy as np
 from hpo.checks.base import fatal, note, passed
 from hpo.checks.derived import update_excess
 from hpo.checks.observations import Observations
-from hpo.checks.remedies import lower_lr
+from hpo.checks.remedies import fix, lower_lr
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Remedy
 from hpo.text import counted
@@ -22,6 +22,9 @@ WINDOW = 20
 """Steps whose mean is compared, so that one odd batch does not stop a sound training."""
 _FALLING = 0.9
 """A loss below this share of its value one window ago is recovering."""
+_SIGN = fix("fix_loss_sign", "look for a minus sign too few or too many: the loss is what is minimized")
+_GUARDED = Remedy("look for log(0), a division by 0 or the root of 0 in the loss, e.g. add a small number")
+_CLEAN = Remedy("remove or replace values that are not finite in the inputs")
 _LARGE = 3.0
 """First updates of more than this many times the usual size are evidence of a high learning rate."""
 
@@ -33,12 +36,7 @@ def exploding_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
         return []
     bad = np.flatnonzero(~np.isfinite(losses))
     if len(bad):
-        at = int(bad[0])
-        return [
-            _found(
-                seen, limits, float(losses[at]), at, f"the loss became {losses[at]} at step {at}", stop=True
-            )
-        ]
+        return [_not_finite(seen, int(bad[0])) or _diverged(seen, limits, int(bad[0]))]
     limit = _limit(seen, limits)
     mean, before = float(losses[-WINDOW:].mean()), losses[-2 * WINDOW : -WINDOW]
     if mean <= limit:
@@ -61,6 +59,9 @@ def diverging_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
     if not len(bad):
         return []
     at = int(bad[0])
+    found = _not_finite(seen, at)
+    if found is not None:
+        return [found]
     message = f"the loss became {seen.losses[at]} at step {at}"
     return [
         fatal(
@@ -74,6 +75,30 @@ def diverging_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
             confidence=0.6,
         )
     ]
+
+
+def _diverged(seen: Observations, limits: Thresholds, at: int) -> Finding:
+    loss = float(seen.losses[at])
+    return _found(seen, limits, loss, at, f"the loss became {loss} at step {at}", stop=True)
+
+
+def _not_finite(seen: Observations, at: int) -> Finding | None:
+    """Return the finding for a loss that no learning rate can have made infinite; None for others."""
+    loss = float(seen.losses[at])
+    if at == 0 and _has_bad_inputs(seen):
+        message, remedy, cause = f"the first loss is {loss}, and so are inputs", _CLEAN, "input_scale"
+    elif at == 0:
+        message, remedy, cause = f"the first loss is {loss}, before any step", _GUARDED, "wrong_loss"
+    elif loss == -math.inf:
+        message, remedy, cause = f"the loss fell to -inf by step {at}", _SIGN, "wrong_loss"
+    else:
+        return None
+    return fatal("exploding_loss", loss, math.inf, message, remedy, step=at, cause=cause, confidence=0.9)
+
+
+def _has_bad_inputs(seen: Observations) -> bool:
+    given = seen.inputs
+    return given is not None and given.floats and not math.isfinite(given.low + given.high)
 
 
 def stayed_finite(seen: Observations, limits: Thresholds) -> list[Finding]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 
 from hpo.checks.base import note, passed, warn
-from hpo.checks.observations import ImageFacts, Observations
+from hpo.checks.observations import Observations
+from hpo.checks.preflight import ImageFacts
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hpo.checks.base import fatal, passed, warn
-from hpo.checks.observations import LabelFacts, Observations, Setup
+from hpo.checks.observations import Observations, Setup
+from hpo.checks.preflight import LabelFacts
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from hpo.checks.base import passed, warn
-from hpo.checks.observations import LossProbe, Observations
+from hpo.checks.observations import Observations
+from hpo.checks.preflight import LossProbe
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Remedy

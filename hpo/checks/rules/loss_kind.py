@@ -10,7 +10,7 @@ from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Remedy
 
 _BARE = fix("remove_output_activation", "pass logits to the loss: it applies softmax or sigmoid itself")
-_SHAPES = fix("fix_labels", "give outputs and labels the same shape, e.g. outputs.squeeze(1)")
+_SHAPES = fix("fix_shapes", "give outputs and labels the same shape, e.g. outputs.squeeze(1)")
 _JUDGED: dict[str, tuple[str, str, Remedy]] = {
     "cross_entropy_of_probabilities": (
         "softmax_twice",

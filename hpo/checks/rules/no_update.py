@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from hpo.checks.base import warn
-from hpo.checks.observations import Observations, Snapshot
+from hpo.checks.observations import Observations
+from hpo.checks.preflight import Snapshot
 from hpo.checks.remedies import fix, use
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Remedy

@@ -110,9 +110,9 @@ def _run(
     # A default that is not among the study's networks is never trained.
     networks = models_of(spec)
     drawn = sample_slot(spec, trial) if trial is not None else {}
-    if trial is None and spec.configuration({}).model not in networks:
+    if trial is None and spec.image_configuration({}).model not in networks:
         drawn = {"model": networks[0]}
-    configuration = spec.configuration({**drawn, "dataset": dataset.name})
+    configuration = spec.image_configuration(drawn, dataset.name)
     held_out = round(len(dataset.train_labels) * configuration.val_fraction)
     key, split = Key(spec.seed) / "trial" / (trial or 0), split_key(Key(spec.seed))
     every_class = fewest_training_images(dataset.train_labels, configuration.val_fraction, split)

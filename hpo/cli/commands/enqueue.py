@@ -11,6 +11,7 @@ from hpo.cli.options import Storage, storage_url
 
 if TYPE_CHECKING:
     from hpo.config.study import StudySpec
+    from hpo.storage.studies import RegisteredStudy
 
 
 def enqueue(
@@ -31,7 +32,6 @@ def enqueue(
     from hpo.cli.database import find_in_database
     from hpo.config.parsing.assignments import read_assignments, surprises
     from hpo.config.parsing.load import load_study
-    from hpo.data.datasets import choose_dataset, load_study_images
     from hpo.queue import enqueue as queue
     from hpo.reporting import formatting
     from hpo.storage.store import ResultsStore
@@ -42,18 +42,26 @@ def enqueue(
     found = find_in_database(url, study)
     spec = found.spec if found else load_study(study)
     given = read_assignments(spec, pairs)
-    if found:
-        _refuse(spec, given, found.classes, found.class_counts)
-    else:
+    if not found:
         queue.require_point(spec, given)
-        dataset = load_study_images(spec, choose_dataset(spec)[0])
-        _refuse(spec, given, len(dataset.classes), dataset.class_counts)
+    if not spec.is_own:
+        _refuse(spec, given, *_classes(spec, found))
     with ResultsStore(url) as store:
         study_id = found.study_id if found else submit_study(store, spec).study_id
         done = queue.enqueue(store, study_id, given)
     for surprise in surprises(spec, given):
         print_warning(surprise)
     print_line(f"{spec.study}  slot {done.slot}: {formatting.hyperparameters(done.given)}  ({done.place})")
+
+
+def _classes(spec: StudySpec, found: RegisteredStudy | None) -> tuple[int, Sequence[int]]:
+    """Return the number of classes, and how many training images each has."""
+    from hpo.data.datasets import choose_dataset, load_study_images
+
+    if found:
+        return found.classes or 0, found.class_counts
+    dataset = load_study_images(spec, choose_dataset(spec)[0])
+    return len(dataset.classes), dataset.class_counts
 
 
 def _refuse(spec: StudySpec, given: Mapping[str, Any], classes: int, class_counts: Sequence[int]) -> None:
@@ -67,5 +75,5 @@ def _refuse(spec: StudySpec, given: Mapping[str, Any], classes: int, class_count
         from hpo.training.rehearsal import check_network
 
         # Workers may have another device: the precision that every one has.
-        configuration = spec.configuration({**given, "precision": "fp32"})
+        configuration = spec.image_configuration({**given, "precision": "fp32"})
         check_network(configuration, classes, torch.device("cpu"))

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hpo.config.fields import HYPERPARAMETERS, as_written, yaml_text
+from hpo.config.fields import HYPERPARAMETERS, FieldType, as_written, yaml_text
 from hpo.config.methods import Pruner, options_of
+from hpo.config.objective import BUILT_IN, METRIC_PATTERN, Direction, natural_direction
 from hpo.config.parsing.space import distribution_text
 from hpo.config.parsing.yaml_tree import Place
 from hpo.config.space import Choice, Distribution, Integer, Scalar
@@ -106,6 +107,8 @@ MAX_GRID = 100_000
 class Draft:
     """A study being parsed: what is known so far, and the place of each hyperparameter."""
 
+    known: Mapping[str, FieldType] = field(default_factory=lambda: HYPERPARAMETERS)
+    """Every hyperparameter that the study may name."""
     fixed: dict[str, Scalar] = field(default_factory=dict)
     space: dict[str, Distribution] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
@@ -116,9 +119,19 @@ class Draft:
         """Return the place of a hyperparameter."""
         return self.places.get(name, Place())
 
+    @property
+    def is_own(self) -> bool:
+        """Whether its hyperparameters are names of the user's own training."""
+        return self.known is not HYPERPARAMETERS
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules that its values must keep: those of the built-in training."""
+        return () if self.is_own else RULES
+
     def constant(self, name: str) -> Scalar:
-        """Return the value of a hyperparameter that is not searched."""
-        default: Scalar = HYPERPARAMETERS[name].default
+        """Return the value of a hyperparameter that is not searched; ``None`` if there is no such one."""
+        default: Scalar = self.known[name].default if name in self.known else None
         return self.fixed.get(name, default)
 
     def can_be(self, name: str, value: Scalar) -> bool:
@@ -191,7 +204,7 @@ def _circle(space: dict[str, Distribution], name: str) -> list[str]:
 def contradictions(draft: Draft) -> list[Problem]:
     """Report rules that some configuration of the study breaks, each once, with values that break it."""
     problems = []
-    for rule in RULES:
+    for rule in draft.rules:
         if draft.unreadable.intersection(rule.fields):
             continue
         broken = next((values for values in _combinations(draft, rule) if rule.broken(values)), None)
@@ -288,12 +301,12 @@ def pruner_problems(pruner: PrunerGiven, draft: Draft) -> list[Problem]:
     name = pruner.given
     if isinstance(name, dict):
         name, options = next(iter(name.items()), ("", options))
-    if name not in Pruner.model_fields or "epochs" in draft.unreadable:
-        return []
-    fields = options_of(Pruner)[name]
     longest: Any = (
         max(draft.space["epochs"].extremes()) if "epochs" in draft.space else draft.constant("epochs")
     )
+    if name not in Pruner.model_fields or "epochs" in draft.unreadable or longest is None:
+        return []
+    fields = options_of(Pruner)[name]
     for option, later in _FIRST_COMPARISON.items():
         if option not in fields:
             continue
@@ -309,3 +322,33 @@ def pruner_problems(pruner: PrunerGiven, draft: Draft) -> list[Problem]:
 
 _FIRST_COMPARISON = {"min_epochs": 0, "warmup_epochs": 1}
 """Pruner options in epochs, and how many epochs later the first comparison is."""
+
+
+@dataclass(frozen=True)
+class ObjectiveGiven:
+    """The values of the keys ``objective`` and ``direction``, and their places."""
+
+    metric: str
+    direction: Direction | None
+    metric_place: Place
+    direction_place: Place
+
+
+def objective_problems(given: ObjectiveGiven, *, built_in: bool) -> list[Problem]:
+    """Report a metric that the training does not report, and a missing or an impossible direction."""
+    if built_in and given.metric not in BUILT_IN:
+        message = f"{as_written(repr(given.metric))} is not {' or '.join(BUILT_IN)}"
+        return [given.metric_place.problem("objective", message, "what hpo's own training measures")]
+    if not METRIC_PATTERN.fullmatch(given.metric):
+        message = f"{as_written(repr(given.metric))} is not a valid name of a metric"
+        hint = "letters, digits, '_', '.', '/', '@' and '-', at most 100, starting with a letter or '_'"
+        return [given.metric_place.problem("objective", message, hint)]
+    natural = natural_direction(given.metric)
+    if given.direction is None and natural is None:
+        message = f"is missing, and the name {given.metric} does not tell it"
+        hint = "direction: maximize if higher is better, direction: minimize if lower is"
+        return [given.metric_place.problem("direction", message, hint)]
+    if built_in and given.direction not in (None, natural):
+        message = f"{given.direction} would look for the worst {given.metric}"
+        return [given.direction_place.problem("direction", message, f"leave it out, or use {natural}")]
+    return []

@@ -9,21 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from hpo.config.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, WrongValue, as_written, field_type
 from hpo.config.parsing.consistency import (
     MODEL_DEPTHS,
     Draft,
+    ObjectiveGiven,
     PrunerGiven,
     cmaes_problems,
     contradictions,
     drop_overridden,
     grid_problems,
+    objective_problems,
     pruner_problems,
     when_problems,
 )
+from hpo.config.parsing.names import SECTIONS, is_own, known_names, typed, unknown_name
 from hpo.config.parsing.overrides import apply_overrides
+from hpo.config.parsing.own_training import (
+    own_training_problems,
+    read_command,
+    read_limits,
+    require_valid_trainer,
+)
 from hpo.config.parsing.sections import (
     NAMED_CHOICES,
     choice_field,
@@ -64,19 +74,25 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), option: s
     tree = read_tree(text, source, problems)
     if not isinstance(tree, MappingNode):
         raise StudyFileError(source, [*problems, _not_a_study(tree)])
+    types = _types(tree) if overrides and is_own(tree) else {}
     tree = apply_overrides(tree, overrides, problems, option)
     values = _read_single_values(tree, problems)
     values["needs"] = read_needs(tree.entries.get("needs"), problems)
-    draft = _read_hyperparameters(tree, problems)
+    draft = _read_hyperparameters(tree, types, problems)
+    values["command"] = read_command(tree.entries.get("command"), problems)
+    values["limits"] = read_limits(tree.entries.get("limits"), problems)
+    problems += own_training_problems(tree, values, draft)
     problems += [*_in_both(tree), *_unknown_models(draft), *when_problems(draft), *contradictions(draft)]
+    problems += objective_problems(_objective(tree, values), built_in=not draft.is_own)
     sampler = _choice_name(values.get("sampler"))
     problems += _sampler_problems(sampler, draft)
     stages = parse_stages(tree.entries.get("stages"), problems)
     pruner = PrunerGiven(values.get("pruner"), tree.keys.get("pruner", Place()))
     if stages:
         problems += stage_problems(tree.entries["stages"], stages, draft, pruner)
-        problems += _other_trials(tree, values, planned_trials(stages))
-        values |= {"stages": stages, "trials": planned_trials(stages)}
+        planned = planned_trials(stages, on_images=not draft.is_own)
+        problems += _other_trials(tree, values, planned)
+        values |= {"stages": stages, "trials": planned}
     else:
         problems += pruner_problems(pruner, draft)
     first = tree.entries.get("first")
@@ -94,8 +110,7 @@ def _not_a_study(node: Node) -> Problem:
     return node.place.problem("", "is not a study", "a study file has lines such as trials: 20")
 
 
-_SECTIONS = ("fixed", "space")
-_BLOCKS = (*_SECTIONS, "stages", "needs", "first")
+_BLOCKS = (*SECTIONS, "stages", "needs", "first", "command", "limits")
 """Keys whose value is not a single one."""
 
 
@@ -136,8 +151,8 @@ def _read_single_values(tree: MappingNode, problems: list[Problem]) -> dict[str,
                 given[key] = (
                     read_choice(key, node, field, problems) if key in NAMED_CHOICES else field.accept(node)
                 )
-                if key == "study":
-                    _require_valid_name(given[key])
+                if key in _FURTHER:
+                    _FURTHER[key](given[key])
             except WrongValue as mistake:
                 problems.append(node.place.problem(key, mistake.message, mistake.hint))
         elif key not in _BLOCKS:
@@ -175,11 +190,28 @@ def _require_valid_name(name: str) -> None:
         raise WrongValue(f"{as_written(repr(name))} is not a valid study name", hint)
 
 
-def _read_hyperparameters(tree: MappingNode, problems: list[Problem]) -> Draft:
-    draft = Draft()
-    _read_section(tree, "fixed", draft, _read_fixed, problems)
+_FURTHER: dict[str, Callable[[Any], None]] = {
+    "study": _require_valid_name,
+    "trainer": require_valid_trainer,
+}
+"""What else the value of a key must be."""
+
+
+def _types(tree: MappingNode) -> Mapping[str, FieldType]:
+    """Return the types that the parameters of the user's own training have before any override."""
+    return _read_hyperparameters(tree, {}, []).known
+
+
+def _read_hyperparameters(
+    tree: MappingNode, types: Mapping[str, FieldType], problems: list[Problem]
+) -> Draft:
+    """Read ``fixed`` and ``space``; ``types`` are those of parameters whose value is overridden."""
+    draft = Draft(known_names(tree))
+    _read_section(tree, "fixed", draft, partial(_read_fixed, types), problems)
     _read_section(tree, "space", draft, _read_searched, problems)
     drop_overridden(draft)
+    if draft.is_own:
+        draft.known = {**draft.known, **typed(draft.fixed, draft.space)}
     return draft
 
 
@@ -199,22 +231,18 @@ def _read_section(
         )
         return
     for name, entry in node.entries.items():
-        field = HYPERPARAMETERS.get(name)
+        field = draft.known.get(name)
         if field is None:
-            problems.append(_unknown_hyperparameter(name, node.keys[name]))
+            problems.append(unknown_name(name, draft.known, node.keys[name], own=draft.is_own))
             continue
         draft.places[name] = node.keys[name]
         read(draft, field, entry, problems)
 
 
-def _unknown_hyperparameter(name: str, place: Place) -> Problem:
-    if name in StudySpec.model_fields:
-        return place.problem("", f"{name} is not a hyperparameter", "it belongs at the top level")
-    hint = did_you_mean(name, HYPERPARAMETERS) or "all are listed in docs/study-files.md"
-    return place.problem("", f"unknown hyperparameter {as_written(repr(name))}", hint)
-
-
-def _read_fixed(draft: Draft, field: FieldType, node: Node, problems: list[Problem]) -> None:
+def _read_fixed(
+    types: Mapping[str, FieldType], draft: Draft, field: FieldType, node: Node, problems: list[Problem]
+) -> None:
+    field = types.get(field.name, field) if node.place.source else field
     try:
         if isinstance(node, MappingNode):
             raise WrongValue("a mapping is not a single value", "a distribution belongs under space")
@@ -225,14 +253,14 @@ def _read_fixed(draft: Draft, field: FieldType, node: Node, problems: list[Probl
 
 
 def _read_searched(draft: Draft, field: FieldType, node: Node, problems: list[Problem]) -> None:
-    if field.name in NOT_SEARCHED:
+    if field.name in NOT_SEARCHED and not draft.is_own:
         place = draft.place(field.name)
         problems.append(
             place.problem(field.name, "cannot be searched", "a study has one value: put it under fixed")
         )
         draft.unreadable.add(field.name)
         return
-    distribution = read_distribution(field, node, problems)
+    distribution = read_distribution(field, node, draft.known, problems)
     if distribution is None:
         draft.unreadable.add(field.name)
     else:
@@ -240,7 +268,7 @@ def _read_searched(draft: Draft, field: FieldType, node: Node, problems: list[Pr
 
 
 def _in_both(tree: MappingNode) -> list[Problem]:
-    fixed, space = (tree.entries.get(section) for section in _SECTIONS)
+    fixed, space = (tree.entries.get(section) for section in SECTIONS)
     if not isinstance(fixed, MappingNode) or not isinstance(space, MappingNode):
         return []
     return [
@@ -257,6 +285,8 @@ def _where(place: Place) -> str:
 
 
 def _unknown_models(draft: Draft) -> list[Problem]:
+    if draft.is_own:
+        return []
     searched = draft.space.get("model")
     names = list(searched.choice) if isinstance(searched, Choice) else [draft.fixed.get("model")]
     hint = f"bundled: {', '.join(MODEL_DEPTHS)}; your own: package.module:function"
@@ -267,6 +297,12 @@ def _unknown_models(draft: Draft) -> list[Problem]:
         for name in names
         if isinstance(name, str) and name not in MODEL_DEPTHS and ":" not in name
     ]
+
+
+def _objective(tree: MappingNode, values: Mapping[str, Any]) -> ObjectiveGiven:
+    metric = values.get("objective", StudySpec.model_fields["objective"].default)
+    metric_place, direction_place = (tree.keys.get(key, Place()) for key in ("objective", "direction"))
+    return ObjectiveGiven(metric, values.get("direction"), metric_place, direction_place)
 
 
 def _choice_name(choice: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hpo.config.fields import HYPERPARAMETERS
+from hpo.config.parsing.names import known_names
 from hpo.config.parsing.yaml_tree import MappingNode, Node, read_tree
 from hpo.config.space import KINDS
 from hpo.config.study import StudySpec
@@ -25,14 +25,15 @@ def apply_overrides(
         key, equals, text = override.partition("=")
         source = option + _source(override)
         path = key.strip().split(".")
+        known = [*known_names(tree), *StudySpec.model_fields]
         if not equals:
             problems.append(
                 Problem("has no =", hint=f"write key=value, e.g. {option}epochs=2", source=source)
             )
         elif not path[0]:
             problems.append(Problem("has no name before =", hint="write key=value", source=source))
-        elif path[0] not in StudySpec.model_fields and path[0] not in HYPERPARAMETERS:
-            hint = did_you_mean(path[0], [*HYPERPARAMETERS, *StudySpec.model_fields])
+        elif path[0] not in known:
+            hint = did_you_mean(path[0], known)
             problems.append(Problem(f"unknown key {path[0]!r}", hint=hint, source=source))
         else:
             try:

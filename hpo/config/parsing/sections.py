@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from hpo.config.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, Limits, WrongValue, as_written
 from hpo.config.methods import NamedChoice, Pruner, Sampler, options_of
 from hpo.config.parsing.consistency import Draft, contradictions
+from hpo.config.parsing.names import listed
 from hpo.config.parsing.space import distribution_text
 from hpo.config.parsing.yaml_tree import MappingNode, Node, ScalarNode, SequenceNode
 from hpo.config.space import Scalar
@@ -169,7 +170,7 @@ def _configuration(node: Node, draft: Draft, problems: list[Problem]) -> Given:
         )
         return {}
     before = len(problems)
-    given = {name: _value(name, node, problems) for name in node.entries}
+    given = {name: _value(name, node, draft.known, problems) for name in node.entries}
     if len(problems) == before:
         problems += [node.place.problem("first", each.message, each.hint) for each in _clashes(draft, given)]
     return given
@@ -183,7 +184,11 @@ def _node_text(node: Node) -> str:
 
 def _defaults(node: ScalarNode, draft: Draft, problems: list[Problem]) -> Given:
     """The defaults of all searched hyperparameters, as far as they lie in the space."""
-    defaults = {name: HYPERPARAMETERS[name].default for name in draft.space}
+    if draft.is_own:
+        message = "your own training has no defaults"
+        problems.append(node.place.problem("first", message, "list configurations: first: [{lr: 0.05}]"))
+        return {}
+    defaults = {name: draft.known[name].default for name in draft.space}
     given = {name: value for name, value in defaults.items() if draft.space[name].contains(value)}
     if not given and draft.space and not draft.unreadable:
         listed = "; ".join(f"{name} {distribution_text(each)}" for name, each in draft.space.items())
@@ -192,14 +197,14 @@ def _defaults(node: ScalarNode, draft: Draft, problems: list[Problem]) -> Given:
     return given
 
 
-def _value(name: str, table: MappingNode, problems: list[Problem]) -> Scalar:
+def _value(name: str, table: MappingNode, known: Mapping[str, FieldType], problems: list[Problem]) -> Scalar:
     place, node = table.keys[name], table.entries[name]
-    field = HYPERPARAMETERS.get(name)
+    field = known.get(name)
     if field is None:
-        hint = did_you_mean(name, HYPERPARAMETERS) or "all are listed in docs/study-files.md"
+        hint = did_you_mean(name, known) or listed(known)
         problems.append(place.problem("first", f"unknown hyperparameter {as_written(repr(name))}", hint))
         return None
-    if name in NOT_SEARCHED:
+    if name in NOT_SEARCHED and known is HYPERPARAMETERS:
         problems.append(place.problem("first", f"{name} cannot be set here: all trials of a study share it"))
         return None
     try:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from hpo.config.fields import HYPERPARAMETERS, FieldType, WrongValue, as_written, number_text, yaml_text
+from hpo.config.fields import FieldType, Kind, WrongValue, as_written, number_text, yaml_text
 from hpo.config.parsing.yaml_tree import MappingNode, Node, ScalarNode, SequenceNode
 from hpo.config.space import KINDS, Distribution, Scalar
 from hpo.config.suggestions import did_you_mean
@@ -20,19 +20,25 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "flag": ("choice",),
     "word": ("choice",),
     "text": ("choice",),
+    "any": ("log", "uniform", "int", "choice"),
 }
 """Distributions that fit each kind of field; the first is suggested."""
 
 
-def read_distribution(field: FieldType, node: Node, problems: list[Problem]) -> Distribution | None:
-    """Parse the distribution of a field; ``None``, with ``problems``, if it is wrong."""
+def read_distribution(
+    field: FieldType, node: Node, known: Mapping[str, FieldType], problems: list[Problem]
+) -> Distribution | None:
+    """Parse the distribution of a field; ``None``, with ``problems``, if it is wrong.
+
+    ``known`` are all hyperparameters, which a ``when`` may name.
+    """
     before = len(problems)
     if not isinstance(node, MappingNode):
         hint = f"a single value belongs under fixed; a searched one is e.g. {example(field)}"
         problems.append(node.place.problem(field.name, "is not a distribution", hint))
         return None
     kind = _kind(field, node, problems)
-    when = _read_when(field.name, node.entries.get("when"), problems)
+    when = _read_when(field.name, node.entries.get("when"), known, problems)
     if kind is None:
         return None
     values = _values(field, kind, node.entries[kind], problems)
@@ -92,7 +98,7 @@ def _values(field: FieldType, kind: str, node: Node, problems: list[Problem]) ->
         problems.append(node.place.problem(field.name, message, hint))
         return []
     # Bounds are numbers even if the field may be empty, and integers under int even if the field is a float.
-    bound = replace(field, kind="whole" if kind == "int" else field.kind, optional=False, required=True)
+    bound = replace(field, kind=_bound_kind(field, kind), optional=False, required=True)
     bounds = _accepted(bound, node.items, problems)
     if len(bounds) == 2 and not bounds[0] < bounds[1]:
         low, high = map(as_written, node.items)
@@ -101,6 +107,12 @@ def _values(field: FieldType, kind: str, node: Node, problems: list[Problem]) ->
             node.place.problem(field.name, f"the lower bound {low} is not below the upper bound {high}", hint)
         )
     return bounds
+
+
+def _bound_kind(field: FieldType, distribution: str) -> Kind:
+    if distribution == "int":
+        return "whole"
+    return "number" if field.kind == "any" else field.kind
 
 
 def _not_positive(node: Node) -> bool:
@@ -147,7 +159,9 @@ def _accepted(field: FieldType, nodes: Sequence[Node], problems: list[Problem]) 
     return values
 
 
-def _read_when(name: str, node: Node | None, problems: list[Problem]) -> dict[str, Scalar | list[Scalar]]:
+def _read_when(
+    name: str, node: Node | None, known: Mapping[str, FieldType], problems: list[Problem]
+) -> dict[str, Scalar | list[Scalar]]:
     if node is None:
         return {}
     if not isinstance(node, MappingNode):
@@ -155,9 +169,9 @@ def _read_when(name: str, node: Node | None, problems: list[Problem]) -> dict[st
         return {}
     when: dict[str, Scalar | list[Scalar]] = {}
     for parent, wanted in node.entries.items():
-        field = HYPERPARAMETERS.get(parent)
+        field = known.get(parent)
         if field is None:
-            hint = did_you_mean(parent, HYPERPARAMETERS)
+            hint = did_you_mean(parent, known)
             problems.append(
                 node.keys[parent].problem(
                     name, f"when: unknown hyperparameter {as_written(repr(parent))}", hint

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from hpo.config.fields import FieldType, WrongValue, as_written, field_type
 from hpo.config.parsing.consistency import Draft, PrunerGiven, contradictions, pruner_problems
+from hpo.config.parsing.names import BUDGET
 from hpo.config.parsing.sections import NAMED_CHOICES, choice_field, read_choice
 from hpo.config.parsing.yaml_tree import MappingNode, Node, Place, ScalarNode, SequenceNode
 from hpo.config.study import RESERVED, STAGE_PATTERN, ConfirmationSettings, StageSpec
@@ -192,7 +193,7 @@ def stage_problems(
             ("epochs", "epochs", stage.epochs is not None),
             ("data", "train_images", stage.data < 1),
         ):
-            if used and field in draft.space:
+            if used and field in draft.space and (field == BUDGET or not draft.is_own):
                 message = f"{stage.name} sets {key}, but {field} is searched"
                 problems.append(item.keys[key].problem("stages", message, f"leave {field} out of space"))
         for problem in contradictions(_within(stage, draft)):
@@ -221,9 +222,9 @@ def _pruner_problems(
 def _within(stage: StageSpec, draft: Draft) -> Draft:
     """Return the study with the settings of one stage."""
     fixed = dict(draft.fixed)
-    if stage.epochs is not None and "epochs" not in draft.space:
-        fixed["epochs"] = stage.epochs
-    images = fixed.get("train_images")
+    if stage.epochs is not None and BUDGET not in draft.space:
+        fixed[BUDGET] = stage.epochs
+    images = None if draft.is_own else fixed.get("train_images")
     if isinstance(images, int) and "train_images" not in draft.space:
         fixed["train_images"] = share_of(images, stage.data)
     return replace(draft, fixed=fixed)

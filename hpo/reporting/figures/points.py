@@ -13,7 +13,6 @@ from sqlalchemy import Engine
 
 from hpo.checks.causes import HEALTHY
 from hpo.checks.chance import largest_share
-from hpo.config.configuration import applies
 from hpo.config.fields import setting
 from hpo.config.space import Choice, Distribution, Log
 from hpo.config.study import TEST, StudySpec
@@ -179,10 +178,5 @@ def _axis(name: str, distribution: Distribution) -> Axis:
 
 def _point(spec: StudySpec, trial: TrialSummary) -> Point:
     """Only complete trials have a value: that of a stopped one is from fewer epochs."""
-    values = {
-        name: trial.configuration[name]
-        for name, distribution in spec.space.items()
-        if distribution.active(trial.configuration) and applies(name, trial.configuration)
-    }
     value = trial.value if trial.state == "complete" else None
-    return Point(trial.number, cause_of(trial), value, values)
+    return Point(trial.number, cause_of(trial), value, spec.searched(trial.configuration))

@@ -33,7 +33,7 @@ FAMILIES: dict[str, Family] = {
     "generalization": Family("poor generalization", "#c98200", "#f6c43a"),
     "data": Family("data", "#00a070", "#2fd6a0"),
     "code": Family("program", "#2f353c", "#eef0f2"),
-    "open": Family("running or stopped early", "#8793a3", "#707b87"),
+    "open": Family("running or ended early", "#8793a3", "#707b87"),
 }
 """Every group of causes by name."""
 
@@ -41,6 +41,8 @@ FAMILY_OF: dict[str, str] = {
     HEALTHY: "healthy",
     RUNNING: "open",
     STOPPED_EARLY: "open",
+    "time_limit": "open",
+    "memory_limit": "open",
     "lr_too_high": "hot",
     "exploding_loss": "hot",
     "exploding_gradients": "hot",

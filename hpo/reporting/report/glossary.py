@@ -8,6 +8,8 @@ CAUSES_EXPLAINED: dict[str, str] = {
     "out_of_memory": "The network or its batches did not fit into memory, or the system ended its workers.",
     "error": "The program stopped with an error; nothing is known about these settings.",
     "worker_died": "Workers died repeatedly while training it, so it was given up.",
+    "time_limit": "It reached the study's limit of time for a trial.",
+    "memory_limit": "It used more memory than the study allows a trial.",
     "bad_labels": "Some labels name classes that the network does not have.",
     "wrong_loss": "The loss function is not the cross-entropy of these outputs and labels.",
     "softmax_twice": (

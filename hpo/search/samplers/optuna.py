@@ -20,7 +20,6 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from hpo.config.configuration import applies
 from hpo.config.parsing.load import drawing_order
 from hpo.config.space import Choice, Distribution
 from hpo.config.study import StudySpec
@@ -95,15 +94,6 @@ def cmaes_draw(spec: StudySpec, slot: int, attempt: int, past: Past) -> Draw:
 def population(spec: StudySpec) -> int:
     """Return the number of trials per generation; Hansen, arXiv:1604.00772, equation 48."""
     return spec.sampler.options.population or 4 + math.floor(3 * math.log(len(numeric_dimensions(spec))))
-
-
-def searched_values(space: Mapping[str, Distribution], configuration: Mapping[str, Any]) -> Values:
-    """Return the searched values of a configuration that have an effect in it."""
-    return {
-        name: configuration[name]
-        for name, distribution in space.items()
-        if distribution.active(configuration) and applies(name, configuration)
-    }
 
 
 def _seed(spec: StudySpec, slot: int, attempt: int) -> int:
@@ -188,7 +178,7 @@ def _as_optuna_trials(
     distributions = {name: optuna_distribution(each) for name, each in spec.space.items()}
     trials: list[FrozenTrial] = []
     for trial in past:
-        values = searched_values(spec.space, trial.configuration)
+        values = spec.searched(trial.configuration)
         if all(_lies_in(spec.space[name], value) for name, value in values.items()):
             attributes = {} if trial.generation is None else {GENERATION: trial.generation}
             trials.append(_ImmutableTrial(view(trial), values, distributions, attributes))

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from hpo.config.configuration import Configuration, applies
 from hpo.config.parsing.consistency import MAX_GRID
 from hpo.config.parsing.load import drawing_order
 from hpo.config.space import Choice, Distribution, Integer
@@ -17,18 +16,18 @@ from hpo.rng import Key
 Values: TypeAlias = dict[str, Any]
 """Searched hyperparameters of a trial, without those that do not apply."""
 
-_DEFAULTS = {name: field.default for name, field in Configuration.model_fields.items()}
-
 
 def fixed_values(spec: StudySpec) -> dict[str, Any]:
     """Return the values of all hyperparameters that are not searched: fixed ones, otherwise defaults."""
-    return {name: value for name, value in {**_DEFAULTS, **spec.fixed}.items() if name not in spec.space}
+    values = {**spec.hyperparameters.defaults, **spec.fixed}
+    return {name: value for name, value in values.items() if name not in spec.space}
 
 
 def signature(spec: StudySpec, drawn: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     """Return the part of a draw that affects training: equal signatures are one configuration."""
-    values = {**_DEFAULTS, **spec.fixed, **drawn}
-    return tuple((name, drawn[name]) for name in spec.space if name in drawn and applies(name, values))
+    known = spec.hyperparameters
+    values = {**known.defaults, **spec.fixed, **drawn}
+    return tuple((name, drawn[name]) for name in spec.space if name in drawn and known.applies(name, values))
 
 
 def grid_points(spec: StudySpec) -> list[Values] | None:

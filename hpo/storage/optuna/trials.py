@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, String, cast, select
 
-from hpo.records import EpochResult, Outcome
+from hpo.records import Outcome
 from hpo.redact import redact
 from hpo.storage.fence import Lease
 from hpo.storage.optuna.storage import optuna_within
@@ -42,11 +42,11 @@ def running_trial(
     )
 
 
-def report_to_optuna(connection: Connection, trial_id: int, result: EpochResult) -> None:
-    """Store an epoch's validation accuracy as an intermediate value, if Optuna still accepts one."""
+def report_to_optuna(connection: Connection, trial_id: int, epoch: int, value: float) -> None:
+    """Store the objective in an epoch as an intermediate value, if Optuna still accepts one."""
     with optuna_within(connection) as optuna:
         if _is_running(connection, trial_id):
-            optuna.set_trial_intermediate_value(trial_id, result.epoch, result.val_accuracy)
+            optuna.set_trial_intermediate_value(trial_id, epoch, value)
 
 
 def finish_in_optuna(connection: Connection, trial_id: int, outcome: Outcome) -> None:

@@ -30,6 +30,14 @@ CRASHES = {"labels_from_1", "labels_from_minus_1", "void_labels", "ten_for_zero"
 EVERY_FAULT = pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))
 
 
+TRIED = {*CRASHES, *list(FAULTS)[::8]}
+"""Those that train in tests that are not slow."""
+
+
+def _slow_unless(quick: bool) -> list[pytest.MarkDecorator]:
+    return [] if quick else [pytest.mark.slow]
+
+
 def _by_half(programs: Mapping[str, Any], half: Half) -> dict[str, Any]:
     chosen = halves(programs)
     return {name: each for name, each in programs.items() if chosen[name] == half}
@@ -62,7 +70,10 @@ def _trained(program: Program) -> Curve:
     return Script(_small(program), 0, watched=False, precision="fp32").train()
 
 
-@EVERY_FAULT
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(each, id=name, marks=_slow_unless(name in TRIED)) for name, each in FAULTS.items()],
+)
 def test_a_faulty_program_runs_or_crashes_as_its_label_says(fault: Fault) -> None:
     if fault.name in CRASHES:
         with pytest.raises(IndexError, match="out of bounds"):
@@ -162,7 +173,13 @@ def test_a_half_is_recorded_with_its_own_bases(half: Half) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [*(each.name for each in former_checking.SOUND), *_by_half(HEALTHY, "checking")]
+    "name",
+    [
+        pytest.param(name, marks=_slow_unless(not position % 8))
+        for position, name in enumerate(
+            [*(each.name for each in former_checking.SOUND), *_by_half(HEALTHY, "checking")]
+        )
+    ],
 )
 def test_an_unusual_sound_program_runs(name: str) -> None:
     curve = _trained(HEALTHY[name].program())

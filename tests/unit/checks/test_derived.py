@@ -22,7 +22,8 @@ from hpo.checks.derived import (
     trend,
     update_excess,
 )
-from hpo.checks.observations import LabelFacts, Observations
+from hpo.checks.observations import Observations
+from hpo.checks.preflight import LabelFacts
 from tests.helpers.observed import LN10, NAN, falling, layer, preflight, probed, seen, setup, snapshot
 
 
@@ -59,7 +60,7 @@ def test_update_excess_is_the_median_over_layers(optimizer: str) -> None:
     assert update_excess(updated(2.0, 4.0, 100.0, optimizer=optimizer)) == pytest.approx(4.0)
 
 
-def test_update_excess_is_scaled_to_the_peak_rate() -> None:
+def test_update_excess_is_altered_to_the_peak_rate() -> None:
     assert update_excess(updated(1.0, lr=0.005)) == pytest.approx(10.0)
 
 

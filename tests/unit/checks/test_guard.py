@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from hpo import Babysitter
+from hpo.checks import babysitter, judge
 from hpo.checks.guard import Guard, Hook
 from hpo.checks.measure import audit, inputs
 from hpo.checks.measure.audit import StepAuditor
@@ -106,6 +107,10 @@ PARTS: list[tuple[Any, str]] = [
     (Babysitter, "_examine"),
     (Babysitter, "_collect"),
     (Babysitter, "_look"),
+    (Babysitter, "_verdict"),
+    (LoopHooks, "attach"),
+    (babysitter, "read_setup"),
+    (judge, "facts"),
 ]
 
 
@@ -126,6 +131,8 @@ def test_a_part_that_fails_leaves_the_loop_alone(
             sitter.step(loss, torch.arange(30) % 3)
         sitter.epoch(val_accuracy=0.3, val_images=30)
         sitter.after()
+        assert sitter.verdict().text
+    sitter.state_dict()
     notes = [each for each in sitter.findings if each.check == "babysitter"]
     assert len(notes) == 1 and "no such number" in notes[0].message
     assert len(sitter.seen.losses) == (0 if name == "_collect" else 24)

@@ -9,16 +9,17 @@ from dataclasses import fields, replace
 import numpy as np
 from pydantic import TypeAdapter
 
+from hpo.checks.loss_facts import LossFacts, LossTerm, Normalization
 from hpo.checks.observations import (
     EpochFacts,
     ForwardRecord,
     ModeGap,
     Observations,
     Setup,
-    Snapshot,
     StepAudit,
     TensorFacts,
 )
+from hpo.checks.preflight import Snapshot
 from hpo.checks.state import BabysitterState, ForwardMonitorState
 from hpo.checks.updates import Motion, Rate, Updates
 from hpo.records import Finding, LayerStatistics, Remedy
@@ -40,6 +41,8 @@ def _seen() -> Observations:
         modes=[ModeGap(8, 1.0, 2.0)],
         forwards=[ForwardRecord(1, True, True, ("norm",), 0.0, 1.0, math.nan)],
         audits=[StepAudit(0, 32, 2.3, 2.3, 1.0, math.nan, 0.0, 0.0, 1.0, 1.0, 0.0, 1 / 3, 1.0)],
+        loss_graphs=[LossFacts(0, (LossTerm("mse", -1, True),), wrong_axis=Normalization(0, (8, 4)))],
+        opponents=[1.5],
         batch_classes=[9, 10],
         batch_labels=32,
         mixed_classes=10,
@@ -53,6 +56,9 @@ def _seen() -> Observations:
         unreached=("e",),
         is_unchanged=True,
         updates=Updates((Rate(0, 0.1),), (Motion(0, 0.1, 1 / 3),), math.nan, (1,), True, True, ("f",), 8, 0),
+        is_interrupted=True,
+        error="ValueError: no",
+        reduction="mean",
     )
 
 

@@ -110,7 +110,7 @@ def test_images_of_an_unknown_range_are_refused(
         used(save(tmp_path / "image.tif", values))
 
 
-def test_a_declared_range_of_12_bits_is_scaled(tmp_path: Path) -> None:
+def test_a_declared_range_of_12_bits_is_altered(tmp_path: Path) -> None:
     path = tmp_path / "image.pgm"
     path.write_bytes(b"P5 32 32 4095\n" + (RAMP.astype(np.uint16) * 16).astype(">u2").tobytes())
     assert np.abs(used(path).pixels.astype(int) - RAMP).max() <= 1

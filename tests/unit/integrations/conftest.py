@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
@@ -9,6 +11,12 @@ from torch.utils.data import DataLoader, TensorDataset
 from hpo.integrations import plain
 
 Loader = DataLoader[tuple[torch.Tensor, ...]]
+_LIBRARIES = ("test_lightning.py", "test_transformers.py")
+"""All of their tests are slow, and so is importing the libraries: 2 s in each test process."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return (config.getoption("-m") == "not slow" and collection_path.name in _LIBRARIES) or None
 
 
 @pytest.fixture

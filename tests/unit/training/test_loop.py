@@ -6,8 +6,6 @@ import copy
 import json
 import math
 import runpy
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +30,7 @@ from hpo.training.schedules import learning_rate
 from hpo.training.setup import TrialSetup
 from hpo.training.state import EpochState
 from tests import helpers
+from tests.helpers import forked
 
 Make = Callable[..., tuple[Configuration, TrialData]]
 CPU = torch.device("cpu")
@@ -165,8 +164,8 @@ def test_train_with_the_same_key_gives_the_same_weights(make_tiny: Make) -> None
 
 def test_train_in_another_process_gives_the_same_weights() -> None:
     script = Path(helpers.__file__).with_name("repeated.py")
-    command = [sys.executable, str(script), str(torch.get_num_threads())]
-    output = subprocess.run(command, capture_output=True, text=True, check=True)
+    output = forked.run([str(script), str(torch.get_num_threads())])
+    assert output.returncode == 0, output.stderr
     expected = runpy.run_path(str(script))["hashes"]()
     assert json.loads(output.stdout) == expected
     assert len(set(expected)) == len(expected)

@@ -23,9 +23,8 @@ from torch import nn
 from hpo.config.configuration import Configuration
 from hpo.rng import Key
 from hpo.signals import StopRequestedError, StudyStoppedError
-from hpo.training import process_state
 from hpo.training.model_factory import build_model, check_model
-from hpo.training.process_state import _PARTS, preserved, read_state
+from hpo.training.process_state import known_parts, preserved, read_state
 
 BACKENDS: Any = torch.backends
 
@@ -109,18 +108,19 @@ def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 @pytest.mark.parametrize(("part", "spoil"), SPOILERS.values(), ids=SPOILERS)
 def test_preserved_sets_back_what_code_changed(part: str, spoil: Callable[[], object]) -> None:
-    before = read_state(_PARTS)
+    parts = known_parts()
+    before = read_state(parts)
     with preserved():
         spoil()
-        assert not process_state._same(read_state([part])[part], before[part])
-    after = read_state(_PARTS)
+        assert not parts[part].same(read_state([part])[part], before[part])
+    after = read_state(parts)
     known = before["loggers"].keys()
     after = {**after, "loggers": {name: after["loggers"][name] for name in known}}  # without new ones
-    assert [name for name in _PARTS if not process_state._same(after[name], before[name])] == []
+    assert [name for name in parts if not parts[name].same(after[name], before[name])] == []
 
 
 def test_every_part_has_a_test() -> None:
-    assert {part for part, _ in SPOILERS.values()} | {"alarm"} == set(_PARTS)
+    assert {part for part, _ in SPOILERS.values()} | {"alarm"} == set(known_parts())
 
 
 def test_preserved_cancels_an_alarm(monkeypatch: pytest.MonkeyPatch) -> None:

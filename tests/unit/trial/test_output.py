@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from hpo.trial import output
 
 PROGRAM = """
@@ -43,3 +45,36 @@ def test_of_much_the_end_is_kept_from_the_start_of_a_line_on(tmp_path: Path) -> 
     assert kept.startswith("line 0") and kept.endswith("line 019999")
     path.write_bytes(b"\xff\xfe broken")
     assert output.tail(path) == "\ufffd\ufffd broken"
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "worker.log"
+    monkeypatch.setattr(output, "_log", path)
+    return path
+
+
+def test_drain_of_large_output_keeps_its_start_and_end(log: Path) -> None:
+    log.write_text("first\n" + "x" * 99 + "\n" + "".join(f"line {i}\n" for i in range(50_000)) + "last\n")
+    text = output.drain()
+    assert text.startswith("first\n") and text.endswith("last")
+    assert "kB left out" in text
+    assert output.MOST_BYTES - 200 < len(text) <= output.MOST_BYTES + 100
+    assert log.read_text() == ""
+
+
+def test_bound_cuts_a_file_that_has_grown_large(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "LARGE_BYTES", 200_000)
+    with log.open("a") as file:  # as a process whose output it is
+        file.write("first\n" + "y" * 300_000 + "\n")
+        file.flush()
+        output.bound()
+        assert log.stat().st_size < output.MOST_BYTES + 100
+        file.write("last\n")
+    assert output.drain().startswith("first\n") and not log.read_text()
+
+
+def test_short_output_is_left_whole(log: Path) -> None:
+    log.write_text("one\ntwo\n")
+    output.bound()
+    assert output.drain() == "one\ntwo"

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from hpo.config.objective import Objective
 from hpo.errors import LeaseLostError, StorageError
 from hpo.records import EpochResult, Finding, LayerStatistics
 from hpo.trial.writer import BackgroundWriter
@@ -32,7 +33,7 @@ class Store:
             raise self.raises.pop(0)
         self.written.append(what)
 
-    def record_epoch(self, hold: Any, trial_id: int, record: EpochResult) -> None:
+    def record_epoch(self, hold: Any, trial_id: int, record: EpochResult, objective: Objective) -> None:
         self._take(record.epoch)
 
     def record_findings(self, hold: Any, trial_id: int, records: list[Finding]) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hpo.config.configuration import Configuration
 from hpo.limits import ControlGroups, Memory
 from hpo.storage.attempts import Deaths
-from hpo.trial.run import _DeadlyTrialError
+from hpo.trial.run import deadly
 from hpo.workers import process
 from hpo.workers.process import KernelKills
 
@@ -54,6 +53,7 @@ def test_cause_of_death_names_memory_where_the_kernel_counted_a_kill(
     ],
 )
 def test_deadly_trial_fails_with_the_cause_of_its_deaths(cause: str, check: str, end: str) -> None:
-    found, message, remedy = _DeadlyTrialError(Deaths(3, 2, cause), Configuration()).failure
+    failure = deadly(Deaths(3, 2, cause), "lower batch_size or width")
+    found, message, remedy = failure.cause, str(failure), failure.remedy
     assert (found, message[-len(end) :]) == (check, end)
     assert "batch_size" in remedy

@@ -1,11 +1,12 @@
 -- One row a trial, with every hyperparameter as a column; NULL where a hyperparameter does not apply.
+-- value is that of the objective; score is the value, or -value where lower is better: the highest score is the best.
 SELECT
     k.study,
     t.stage,
     k.number,
     k.state,
     t.value,
-    b.val_accuracy AS best_value,
+    /* objective in e */ AS best_value,
     t.best_epoch,
     t.test_value,
     t.verdict,
@@ -24,7 +25,9 @@ SELECT
     t.ended_at AS finished,
     t.slot,
     t.weights_hash,
+    /* score of t */ AS score,
     t.trial_id
 FROM hpo_trial AS t
 JOIN hpo_known_trial AS k ON k.trial_id = t.trial_id
-LEFT JOIN hpo_epoch AS b ON b.trial_id = t.trial_id AND b.epoch = t.best_epoch
+JOIN hpo_study AS h ON h.study_id = t.study_id
+LEFT JOIN hpo_epoch AS e ON e.trial_id = t.trial_id AND e.epoch = t.best_epoch

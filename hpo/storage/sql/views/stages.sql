@@ -6,7 +6,7 @@ SELECT
     coalesce(g.kind, 'search') AS kind,
     coalesce(g.trials, w.trials) AS trials,
     w.done,
-    w.best_value,
+    CASE h.direction WHEN 'minimize' THEN w.lowest ELSE w.highest END AS best_value,
     g.epochs,
     g.train_images,
     w.images,
@@ -21,7 +21,8 @@ FROM (
         n.stage,
         count(q.slot) AS trials,
         coalesce(sum(CASE WHEN q.state = 'done' THEN 1 ELSE 0 END), 0) AS done,
-        max(CASE WHEN t.outcome = 'complete' THEN t.value END) AS best_value,
+        max(CASE WHEN t.outcome = 'complete' THEN t.value END) AS highest,
+        min(CASE WHEN t.outcome = 'complete' THEN t.value END) AS lowest,
         CAST(coalesce(sum(t.images), 0) AS BIGINT) AS images,
         coalesce(sum(t.seconds), 0.0) AS seconds
     -- A stage that could not begin has no slot, and a stage of before these tables no row.

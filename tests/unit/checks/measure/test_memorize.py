@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from hpo.checks.measure.examples import plain_forward
 from hpo.checks.measure.memorize import STEPS, balanced_examples, memorize, peak_lr
-from hpo.checks.observations import Memorization
+from hpo.checks.preflight import Memorization
 
 IMAGES = torch.randn(20, 3, 4, 4, generator=torch.Generator().manual_seed(1))
 LABELS = torch.arange(20) % 10

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from hpo.checks.measure.example_facts import image_facts, label_facts
 from hpo.checks.measure.examples import Examples, plain_forward
 from hpo.checks.measure.preflight import examine
-from hpo.checks.observations import Preflight
+from hpo.checks.preflight import Preflight
 from hpo.models.convnet import convnet
 from hpo.models.options import NetworkOptions
 from tests.helpers.observed import LIMITS, LN10, NAN

@@ -22,7 +22,7 @@ from hpo.checks.measure.probes import (
     layer_weights,
 )
 from hpo.checks.measure.untouched import undisturbed
-from hpo.checks.observations import Snapshot
+from hpo.checks.preflight import Snapshot
 from hpo.models.activations import ACTIVATION_TYPES
 from hpo.models.options import NetworkOptions
 from hpo.models.resnet import Residual, resnet

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from hpo.checks.measure.setup import read_setup
+from hpo.checks.measure.setup import read_setup, stated_setup
 from hpo.checks.observations import Setup
 
 
@@ -18,7 +18,8 @@ def network() -> nn.Sequential:
 
 
 def read(model: nn.Module, optimizer: torch.optim.Optimizer) -> Setup:
-    return read_setup(model, [optimizer], classes=3, epochs=4, steps_per_epoch=25, settings={"lr": 0.1})
+    stated = stated_setup(classes=3, epochs=4, steps_per_epoch=25, settings={"lr": 0.1})
+    return read_setup(stated, model, [optimizer])
 
 
 def test_setup_a_sound_setup() -> None:
@@ -57,14 +58,7 @@ def test_setup_norms_whose_statistics_stand_still() -> None:
     assert read(model, torch.optim.SGD(model.parameters(), lr=0.1)).frozen_norms == ("1",)
     model[1].momentum = None  # a cumulative mean moves
     assert read(model, torch.optim.SGD(model.parameters(), lr=0.1)).frozen_norms == ()
-    unknown = read_setup(
-        model,
-        [torch.optim.SGD(model.parameters(), lr=0.1)],
-        classes=3,
-        epochs=None,
-        steps_per_epoch=5,
-        settings={},
-    )
+    unknown = stated_setup(classes=3, epochs=None, steps_per_epoch=5, settings={})
     assert unknown.total_steps is None
 
 
@@ -72,8 +66,9 @@ def test_setup_of_several_optimizers_or_none() -> None:
     model = network()
     first = torch.optim.SGD(model[0].parameters(), lr=0.1)
     second = torch.optim.Adam(model[4].parameters(), lr=0.5)
-    several = read_setup(model, [first, second], classes=0, epochs=None, steps_per_epoch=None, settings={})
+    stated = stated_setup(classes=0, epochs=None, steps_per_epoch=None, settings={})
+    several = read_setup(stated, model, [first, second])
     assert (several.optimizer, several.optimizers, several.lr) == ("sgd", 2, 0.5)
     assert several.unoptimized == ("1.weight", "1.bias")
-    none = read_setup(model, [], classes=0, epochs=None, steps_per_epoch=None, settings={})
+    none = read_setup(stated, model, [])
     assert (none.optimizer, none.optimizers, none.lr, none.unoptimized) == ("", 0, 0.0, ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hpo.checks.observations import LabelFacts
+from hpo.checks.preflight import LabelFacts
 from hpo.checks.rules.batch_composition import batch_composition
 from tests.helpers.observed import LIMITS, one, preflight, seen
 

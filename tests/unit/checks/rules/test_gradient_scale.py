@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from hpo.checks.observations import Observations, Snapshot
+from hpo.checks.observations import Observations
+from hpo.checks.preflight import Snapshot
 from hpo.checks.rules.gradient_scale import gradient_scale
 from tests.helpers.observed import LIMITS, NAN, layer, one, preflight, seen, setup, snapshot
 

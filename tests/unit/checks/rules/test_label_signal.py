@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from scipy import stats
 
-from hpo.checks.observations import LabelSignal, Observations
+from hpo.checks.observations import Observations
+from hpo.checks.preflight import LabelSignal
 from hpo.checks.rules.label_signal import label_signal
 from tests.helpers.observed import LIMITS, one, preflight, seen
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hpo.checks.observations import LabelFacts
+from hpo.checks.preflight import LabelFacts
 from hpo.checks.rules.labels import labels
 from tests.helpers.observed import LIMITS, one, preflight, seen, setup
 

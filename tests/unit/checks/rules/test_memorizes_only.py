@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from hpo.checks.derived import USUAL_UPDATE
-from hpo.checks.observations import Memorization, Observations
+from hpo.checks.observations import Observations
+from hpo.checks.preflight import Memorization
 from hpo.checks.rules.memorizes_only import _HIGHEST, _LEARNED, memorizes_only
 from tests.helpers.observed import LIMITS, LN10, NAN, epochs, layer, one, preflight, seen, snapshot
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hpo.checks.observations import Snapshot
+from hpo.checks.preflight import Snapshot
 from hpo.checks.rules.no_update import _MIN_STEPS, no_update
 from tests.helpers.observed import LIMITS, NAN, falling, layer, one, seen, setup, snapshot
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hpo.checks.observations import LogitFacts, Observations
+from hpo.checks.observations import Observations
+from hpo.checks.preflight import LogitFacts
 from hpo.checks.rules.output_layer import _ROW_SUM, output_layer
 from tests.helpers.observed import LIMITS, NAN, layer, one, preflight, seen, snapshot
 

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from hpo.checks.observations import Memorization, Observations
+from hpo.checks.observations import Observations
+from hpo.checks.preflight import Memorization
 from hpo.checks.rules.overfit_small import _DIFFERENCE, _FALLEN, looks_at_input, overfit_small
 from tests.helpers.observed import LIMITS, NAN, one, preflight, seen
 

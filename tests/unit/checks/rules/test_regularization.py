@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hpo.checks.observations import Snapshot
+from hpo.checks.preflight import Snapshot
 from hpo.checks.rules.regularization import _SHRUNK, heavy_regularization, shrinking_weights
 from tests.helpers.observed import LIMITS, LN10, NAN, layer, one, preflight, probed, seen, setup, snapshot
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hpo.checks.observations import Observations, Snapshot
+from hpo.checks.observations import Observations
+from hpo.checks.preflight import Snapshot
 from hpo.checks.rules.saturated_units import saturated_units
 from tests.helpers.observed import LIMITS, NAN, layer, one, preflight, seen, setup, snapshot
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import torch
 
-from hpo.trial.checkpoint_files import Checkpoint, Checkpoints, remove_checkpoints, slot_folder
+from hpo.training.checkpoint_files import Checkpoint, Checkpoints, remove_checkpoints, slot_folder
+from hpo.trial.checkpoint import TorchCodec
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def saved(folder: Path) -> Iterator[Checkpoints]:
-    with_token = Checkpoints(folder, token=1)
+    with_token = Checkpoints(folder, token=1, codec=TorchCodec())
     yield with_token
     with_token.close()
 
@@ -47,7 +48,7 @@ def _save(saved: Checkpoints, *steps: int) -> None:
 
 def _load(folder: Path) -> tuple[list[Checkpoint], list[tuple[int, str]]]:
     refused: list[tuple[int, str]] = []
-    opened = Checkpoints(folder, token=9)
+    opened = Checkpoints(folder, token=9, codec=TorchCodec())
     found = list(opened.newest_first(lambda step, flaw: refused.append((step, flaw))))
     opened.close()
     return found, refused
@@ -91,7 +92,7 @@ def test_the_last_two_are_kept_newest_first(saved: Checkpoints, folder: Path) ->
 def test_a_worker_that_lost_its_slot_does_not_come_before_the_new_one(
     saved: Checkpoints, folder: Path
 ) -> None:
-    newer = Checkpoints(folder, token=2)
+    newer = Checkpoints(folder, token=2, codec=TorchCodec())
     _save(newer, 20, 30)
     newer.close()
     _save(saved, 40)
@@ -167,7 +168,7 @@ def test_code_in_a_checkpoint_is_not_run(folder: Path, tmp_path: Path) -> None:
         def __reduce__(self) -> tuple[Any, ...]:
             return os.system, (f"touch {tmp_path}/ran",)
 
-    saved = Checkpoints(folder, token=1)
+    saved = Checkpoints(folder, token=1, codec=TorchCodec())
     saved.save(Checkpoint(1, {}, {"w": Evil()}))
     saved.close()
     found, refused = _load(folder)
@@ -188,7 +189,7 @@ def test_kill_while_saving_the_same_step_again_damages_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, kill_at: int
 ) -> None:
     """As within the evaluation after an epoch's last step, and at its end."""
-    worker = Checkpoints(folder, token=1)
+    worker = Checkpoints(folder, token=1, codec=TorchCodec())
     _save(worker, 10, 20)
     passes = []
 
@@ -218,14 +219,16 @@ def test_a_checkpoint_replaced_meanwhile_is_not_reported_as_damaged(saved: Check
     """A worker that lost its slot without knowing it may still save."""
     _save(saved, 10, 20)
     refused: list[tuple[int, str]] = []
-    found = Checkpoints(folder, token=2).newest_first(lambda step, flaw: refused.append((step, flaw)))
+    found = Checkpoints(folder, token=2, codec=TorchCodec()).newest_first(
+        lambda step, flaw: refused.append((step, flaw))
+    )
     assert next(found).step == 20
     _save(saved, 30, 40)
     assert (list(found), refused) == ([], [])
 
 
 def test_removing_leaves_nothing_of_the_study_but_other_slots(saved: Checkpoints, folder: Path) -> None:
-    other = Checkpoints(folder.with_name("main-4"), token=1)
+    other = Checkpoints(folder.with_name("main-4"), token=1, codec=TorchCodec())
     _save(saved, 10)
     _save(other, 10)
     saved.close()
@@ -253,7 +256,7 @@ def test_a_full_disk_is_reported_and_leaves_the_last_checkpoint(saved: Checkpoin
 
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    saved = Checkpoints(tmp_path / "file" / "uid" / "main-0", token=1)
+    saved = Checkpoints(tmp_path / "file" / "uid" / "main-0", token=1, codec=TorchCodec())
     _save(saved, 10)
     assert saved.problem.endswith("Not a directory")
     saved.close()

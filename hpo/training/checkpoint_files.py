@@ -6,19 +6,16 @@ It is two files: tensors, and a JSON document with the checksums of both, which 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import pickle
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import torch
 
 from hpo.errors import CheckpointError
 from hpo.files import atomic_file, sync_folder
@@ -37,7 +34,17 @@ class Checkpoint:
     document: dict[str, Any]
     """Values that JSON can hold, and non-finite floats."""
     tensors: dict[str, Any]
-    """Tensors, and containers of tensors and numbers."""
+    """What the codec of the checkpoints can encode."""
+
+
+class Codec(Protocol):
+    """How the tensors of a checkpoint become bytes."""
+
+    def dump(self, tensors: dict[str, Any]) -> bytes:
+        """Return the tensors as bytes."""
+
+    def load(self, content: bytes) -> dict[str, Any]:
+        """Return the tensors that ``dump`` was given. Raises ``CheckpointError``."""
 
 
 Refuse = Callable[[int, str], None]
@@ -69,27 +76,27 @@ class Checkpoints:
     changes nothing.
     """
 
-    def __init__(self, folder: Path, token: int) -> None:
+    def __init__(self, folder: Path, token: int, codec: Codec) -> None:
         self.problem = ""
         """Why a checkpoint was not written (the first such failure); empty if all were."""
         self._folder = folder
         self._token = token
+        self._codec = codec
         self._saves = 0
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[None] | None = None
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Save a checkpoint. Waits only for the previous save; its tensors may change afterwards."""
-        buffer = io.BytesIO()
-        torch.save(checkpoint.tensors, buffer)
-        sealed = {"format": FORMAT, "tensors_sha256": _sha256(buffer.getbuffer())}
+        tensors = self._codec.dump(checkpoint.tensors)
+        sealed = {"format": FORMAT, "tensors_sha256": _sha256(tensors)}
         text = _encode({**sealed, **checkpoint.document})
         self.wait()
         # One step may be saved several times. No file is ever overwritten: a worker killed between the two
         # files would leave the tensors of one save with the document of another.
         self._saves += 1
         name = f"{self._token:06d}-{checkpoint.step:010d}-{self._saves:08d}"
-        self._writing = self._writer.submit(self._write, name, text, buffer.getvalue())
+        self._writing = self._writer.submit(self._write, name, text, tensors)
 
     def wait(self) -> None:
         """Return once the last save is on the disk, or has failed."""
@@ -112,7 +119,7 @@ class Checkpoints:
         for path in self._documents():
             step = _order(path)[1]
             try:
-                yield _load(path, step)
+                yield self._load(path, step)
             except CheckpointError as error:
                 # A worker that lost its slot without noticing may have replaced it meanwhile.
                 if path.exists():
@@ -129,6 +136,16 @@ class Checkpoints:
             path.unlink(missing_ok=True)
             path.with_suffix(".pt").unlink(missing_ok=True)
 
+    def _load(self, path: Path, step: int) -> Checkpoint:
+        try:
+            document = _decode(path.read_bytes())
+            tensors = path.with_suffix(".pt").read_bytes()
+        except OSError as error:
+            raise CheckpointError(f"cannot be read: {error.strerror or error}") from error
+        if _sha256(tensors) != document["tensors_sha256"]:
+            raise CheckpointError("is damaged: its tensors do not match their checksum")
+        return Checkpoint(step, document, self._codec.load(tensors))
+
     def _documents(self) -> list[Path]:
         return sorted(self._folder.glob("[0-9]*-[0-9]*-[0-9]*.json"), key=_order, reverse=True)
 
@@ -143,21 +160,6 @@ class Checkpoints:
 def _order(path: Path) -> tuple[int, int, int]:
     token, step, save = path.stem.split("-")
     return int(token), int(step), int(save)
-
-
-def _load(path: Path, step: int) -> Checkpoint:
-    try:
-        document = _decode(path.read_bytes())
-        tensors = path.with_suffix(".pt").read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"cannot be read: {error.strerror or error}") from error
-    if _sha256(tensors) != document["tensors_sha256"]:
-        raise CheckpointError("is damaged: its tensors do not match their checksum")
-    try:
-        loaded = torch.load(io.BytesIO(tensors), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError("is damaged: it contains more than tensors and numbers") from error
-    return Checkpoint(step, document, loaded)
 
 
 def _encode(document: Mapping[str, Any]) -> bytes:
@@ -186,5 +188,5 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} cannot be stored in a checkpoint's document")
 
 
-def _sha256(content: bytes | memoryview) -> str:
+def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()

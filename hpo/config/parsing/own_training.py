@@ -1,0 +1,187 @@
+"""Read `trainer`, `command` and `limits` of a study file, and check them against its parameters."""
+
+from __future__ import annotations
+
+import shlex
+import string
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from hpo.config.fields import FieldType, Limits, WrongValue, as_written, field_type
+from hpo.config.own_training import (
+    COMMAND_WORDS,
+    SMALLEST_MEMORY,
+    TRAINER_PATTERN,
+    TrialLimits,
+    memory_bytes,
+    memory_text,
+)
+from hpo.config.parsing.consistency import Draft
+from hpo.config.parsing.names import OWN_KEYS
+from hpo.config.parsing.sections import read_options
+from hpo.config.parsing.yaml_tree import MappingNode, Node, Place, ScalarNode, SequenceNode
+from hpo.config.suggestions import did_you_mean
+from hpo.errors import Problem
+
+_TRAINER_EXAMPLE = "e.g. trainer: my_package.train:run for the function run of my_package/train.py"
+_COMMAND_EXAMPLE = 'e.g. command: [python, train.py, --lr, "{lr}"]'
+_LIMITS_EXAMPLE = "e.g. limits: {minutes: 20, memory: 4GB}"
+
+
+def require_valid_trainer(path: str) -> None:
+    """Raise ``WrongValue`` if a value of ``trainer`` does not have the form of a function's path."""
+    if TRAINER_PATTERN.fullmatch(path):
+        return
+    file, colon, function = path.partition(":")
+    hint = _TRAINER_EXAMPLE
+    if file.endswith(".py"):
+        hint = f"write {file.removesuffix('.py').strip('./').replace('/', '.')}:{function or 'run'}"
+    elif not colon and "." in path:
+        hint = f"write {':'.join(path.rsplit('.', 1))}"
+    raise WrongValue(f"{as_written(repr(path))} does not have the form package.module:function", hint)
+
+
+def read_command(node: Node | None, problems: list[Problem]) -> tuple[str, ...] | None:
+    """Read the program and its arguments; ``None`` if there is no command, or a wrong one."""
+    if node is None or (isinstance(node, ScalarNode) and node.value is None):
+        return None
+    if not isinstance(node, SequenceNode) or not node.items:
+        hint = _as_list(node.text) if isinstance(node, ScalarNode) else _COMMAND_EXAMPLE
+        problems.append(node.place.problem("command", "is not a list of a program and its arguments", hint))
+        return None
+    wrong = [each for each in node.items if not isinstance(each, ScalarNode) or each.value is None]
+    problems += [each.place.problem("command", _not_an_argument(each), _COMMAND_EXAMPLE) for each in wrong]
+    words = tuple(each.text for each in node.items if isinstance(each, ScalarNode))
+    if not wrong and not words[0].strip():
+        problems.append(node.place.problem("command", "has no program", _COMMAND_EXAMPLE))
+    return None if wrong else words
+
+
+def _not_an_argument(node: Node) -> str:
+    if isinstance(node, MappingNode):
+        names = ", ".join(node.entries)
+        return f'{{{names}}} without quotes is a mapping: write "{{{names}}}"'
+    return "a list is not an argument" if isinstance(node, SequenceNode) else "an empty value is no argument"
+
+
+def _as_list(text: str) -> str:
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return _COMMAND_EXAMPLE
+    quoted = (f'"{word}"' if set(word) & set("{}[],:#&*!|>'%@`") else word for word in words)
+    return f"write command: [{', '.join(quoted)}]"
+
+
+def read_limits(node: Node | None, problems: list[Problem]) -> TrialLimits:
+    """Read the limits of a trial; those that are wrong are left out."""
+    if node is None or (isinstance(node, ScalarNode) and node.value is None):
+        return TrialLimits()
+    if not isinstance(node, MappingNode):
+        problems.append(node.place.problem("limits", "is not a mapping", _LIMITS_EXAMPLE))
+        return TrialLimits()
+    all_of = f"it has {', '.join(LIMIT_KEYS)}"
+    given = read_options("limits", "unknown limit", LIMIT_KEYS, all_of, node, problems)
+    if given.get("memory") is not None:
+        try:
+            given["memory"] = _memory(given["memory"])
+        except WrongValue as mistake:
+            place = node.entries["memory"].place
+            problems.append(place.problem("memory", mistake.message, mistake.hint))
+            del given["memory"]
+    return TrialLimits(**given)
+
+
+def _memory(given: Any) -> int:
+    if isinstance(given, bool) or not isinstance(given, int | float | str):
+        raise WrongValue(f"{as_written(given)} is not a size of memory", "e.g. 4GB or 512MiB")
+    try:
+        size = memory_bytes(given) if isinstance(given, str) else round(given)
+    except ValueError as error:
+        raise WrongValue(str(error)) from None
+    if size < SMALLEST_MEMORY:
+        hint = f"did you mean {given}GB?" if not isinstance(given, str) else ""
+        raise WrongValue(f"{memory_text(max(size, 1))} is below {memory_text(SMALLEST_MEMORY)}", hint)
+    return size
+
+
+def _limit_keys() -> dict[str, FieldType]:
+    minutes, memory = (field_type(TrialLimits, name) for name in ("minutes", "memory"))
+    assert minutes is not None and memory is not None, "every limit is a single value"
+    return {"minutes": minutes, "memory": replace(memory, kind="any", limits=Limits())}
+
+
+LIMIT_KEYS: dict[str, FieldType] = _limit_keys()
+"""The keys of ``limits:``."""
+
+
+def own_training_problems(tree: MappingNode, given: Mapping[str, Any], draft: Draft) -> list[Problem]:
+    """Report keys that exclude each other, and a command that does not fit the study's parameters."""
+    if not draft.is_own:
+        return _without_training(tree)
+    problems = []
+    if given.get("trainer") is not None and tree.entries.get("command") is not None:
+        first, second = OWN_KEYS
+        message = f"{second} cannot be combined with {first}"
+        problems.append(tree.keys[second].problem("", message, "a study has one training: keep one of them"))
+    elif given.get("command") is not None:
+        problems += _command_problems(given["command"], draft, tree.entries["command"].place)
+    return problems
+
+
+def _without_training(tree: MappingNode) -> list[Problem]:
+    if "limits" not in tree.entries:
+        return []
+    message = "is for a training of your own: the built-in training has no limits"
+    return [tree.keys["limits"].problem("limits", message, "add trainer: or command:, or leave it out")]
+
+
+def _command_problems(command: tuple[str, ...], draft: Draft, place: Place) -> Iterator[Problem]:
+    for name in draft.places.keys() & COMMAND_WORDS.keys():
+        message = f"{{{name}}} stands for {COMMAND_WORDS[name]} in a command"
+        yield draft.place(name).problem(name, message, "give the parameter another name")
+    upper = Counter(name.upper() for name in draft.places)
+    for name in draft.places:
+        if upper[name.upper()] > 1:
+            message = f"${environment_name(name)} would stand for more than one parameter"
+            yield draft.place(name).problem(name, message, "names must differ in more than case")
+    for word in command:
+        yield from _word_problems(word, draft, place)
+
+
+def environment_name(name: str) -> str:
+    """Return the environment variable in which a command finds a parameter."""
+    return f"HPO_PARAM_{name.upper()}"
+
+
+def _word_problems(word: str, draft: Draft, place: Place) -> Iterator[Problem]:
+    try:
+        names = placeholders(word)
+    except ValueError as error:
+        hint = "{{ and }} stand for braces"
+        yield place.problem("command", f"{as_written(repr(word))} is not readable: {error}", hint)
+        return
+    known = [*draft.places, *COMMAND_WORDS]
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"known: {', '.join(known)}; {{{{ and }}}} stand for braces"
+            yield place.problem("command", f"unknown parameter {as_written('{' + name + '}')}", hint)
+        elif name in draft.space and draft.space[name].when:
+            hint = f"read it from ${environment_name(name)} or from the file {{parameters}}"
+            yield place.problem("command", f"{{{name}}} has no value in trials that do not draw it", hint)
+
+
+def placeholders(word: str) -> list[str]:
+    """Return the names in braces of an argument. Raises ``ValueError`` for other uses of braces."""
+    names = []
+    for _, name, specification, conversion in string.Formatter().parse(word):
+        if name is None:
+            continue
+        if not name:
+            raise ValueError("empty braces")
+        if specification or conversion:
+            raise ValueError(f"{{{name}}} has a format, which is not supported")
+        names.append(name)
+    return names

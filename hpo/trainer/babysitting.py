@@ -1,0 +1,141 @@
+"""The babysitter of the user's own training: what it has found, and its state in a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from hpo.checks.preflight import Snapshot
+from hpo.trainer.messages import Found
+from hpo.trainer.states import pack, unpack
+
+if TYPE_CHECKING:  # loads PyTorch
+    from hpo.checks.babysitter import Babysitter
+    from hpo.checks.state import BabysitterState
+    from hpo.integrations.plain import Watched
+
+EXAMPLES, LOSSES = "babysitter.examples", "babysitter.losses"
+
+
+class Watch:
+    """What the babysitter of a trial, if it has one, has found; and what of it the worker knows."""
+
+    def __init__(self) -> None:
+        self.babysitter: Babysitter | None = None
+        self.finding_epochs: list[int] = []
+        """By finding that the worker was told: how many epochs were complete then."""
+        self.layer_epochs: list[int] = []
+        self._watched: Watched[Any] | None = None
+        self._state: BabysitterState | None = None
+        self._examples: tuple[Any, Any] = (None, None)
+
+    @property
+    def steps(self) -> int | None:
+        """The number of steps that it has seen; None without one."""
+        return None if self.babysitter is None else self.babysitter.seen.steps
+
+    @property
+    def is_fatal(self) -> bool:
+        """Whether it has found that the training is hopeless."""
+        found = [] if self.babysitter is None else self.babysitter.findings
+        return any(each.severity == "fatal" for each in found)
+
+    def begin(self, babysitter: Babysitter, watched: Watched[Any] | None = None) -> None:
+        """Watch the training with this babysitter; restore it if the trial is resumed."""
+        self.babysitter, self._watched = babysitter, watched
+        if self._state is None:
+            return
+        device = babysitter.device
+        inputs, labels = (_moved(each, device) for each in self._examples)
+        babysitter.load_state_dict(self._state, inputs, labels)
+        if watched is not None:
+            watched.resume()
+
+    def end_epoch(self, metrics: Mapping[str, Any]) -> None:
+        """Tell it the numbers of an epoch."""
+        if self._watched is not None:
+            self._watched.end_epoch(metrics)
+        elif self.babysitter is not None:
+            self.babysitter.epoch(**metrics)
+
+    def finish(self) -> None:
+        """Let it judge the whole training."""
+        if self._watched is not None:
+            self._watched.verdict()
+        elif self.babysitter is not None and not self.babysitter.seen.ended:
+            self.babysitter.after()
+
+    def close(self) -> None:
+        """Remove its hooks."""
+        if self.babysitter is not None:
+            self.babysitter.close()
+
+    def news(self, epoch: int) -> Found:
+        """Return what the worker was not told; ``epoch`` epochs are complete."""
+        if self.babysitter is None:
+            return Found()
+        findings = self.babysitter.findings[len(self.finding_epochs) :]
+        layers = list(self.babysitter.layers[len(self.layer_epochs) :])
+        self.finding_epochs += [epoch] * len(findings)
+        self.layer_epochs += [epoch] * len(layers)
+        return Found(findings, layers)
+
+    def found_before(self) -> Found:
+        """Return what earlier attempts have told, each with its epoch."""
+        if self._state is None:
+            return Found()
+        findings = zip(self._state.findings, self.finding_epochs, strict=False)
+        layers = zip(self._state.seen.snapshots, self.layer_epochs, strict=False)
+        return Found(
+            [replace(each, epoch=epoch) for each, epoch in findings],
+            [_of_epoch(each, epoch) for each, epoch in layers],
+        )
+
+    def state(self, arrays: dict[str, Any]) -> Any:
+        """Return its state for a checkpoint, with arrays put into ``arrays``; None without a babysitter."""
+        if self.babysitter is None:
+            return None
+        import numpy as np
+        from pydantic import TypeAdapter
+
+        from hpo.checks.state import BabysitterState
+
+        state = self.babysitter.state_dict()
+        examples = self.babysitter.examples
+        both = (None, None) if examples is None else (examples.inputs, examples.labels)
+        arrays[LOSSES] = state.seen.losses
+        plain = TypeAdapter(BabysitterState).dump_python(
+            replace(state, seen=replace(state.seen, losses=np.empty(0)))
+        )
+        return {"state": plain, "examples": pack(both, EXAMPLES, arrays)}
+
+    def take(
+        self, state: Any, arrays: Mapping[str, Any], finding_epochs: list[int], layer_epochs: list[int]
+    ) -> None:
+        """Take what ``state`` returned, for the babysitter of the resumed trial."""
+        if state is None:
+            return
+        import numpy as np
+        from pydantic import TypeAdapter, ValidationError
+
+        from hpo.checks.state import BabysitterState
+        from hpo.errors import CheckpointError
+
+        try:
+            self._state = TypeAdapter(BabysitterState).validate_python(state["state"])
+        except (KeyError, ValidationError) as error:
+            raise CheckpointError("was written by another version of hpo") from error
+        self._state.seen.losses = np.array(arrays[LOSSES])
+        self._examples = unpack(state["examples"], arrays)
+        self.finding_epochs, self.layer_epochs = finding_epochs, layer_epochs
+
+
+def _of_epoch(snapshot: Snapshot, epoch: int) -> Snapshot:
+    return replace(snapshot, layers=tuple(replace(each, epoch=epoch) for each in snapshot.layers))
+
+
+def _moved(value: Any, device: Any) -> Any:
+    from hpo.checks.measure.nested import mapped
+
+    return mapped(value, lambda tensor: tensor.to(device))

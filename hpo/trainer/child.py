@@ -1,0 +1,199 @@
+"""The trainer process: runs the user's function for one trial after another, as its worker tells it."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from hpo.errors import UserError
+from hpo.redact import redact
+from hpo.rng import Key
+from hpo.trainer.connection import Connection, TrialEnded
+from hpo.trainer.generators import seed_generators
+from hpo.trainer.messages import Begin, Channel, Done, Failed, Found, Left, Leftover, Load, ToWorker
+from hpo.trainer.saved import Saves
+from hpo.trainer.torch_import import after_torch_import
+from hpo.trainer.trial import Trial
+from hpo.training.process_state import add_torch, import_with_state, preserved
+
+_PACKAGE = Path(__file__).parents[1]
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
+_MEMORY_SIGNS = ("DefaultCPUAllocator", "std::bad_alloc", "bad allocation", "out of memory")
+
+
+def main() -> None:
+    """Serve the worker at the other end of the socket ``sys.argv[1]`` until it hangs up."""
+    _die_with_parent(int(sys.argv[2]))
+    channel = Channel(socket.socket(fileno=int(sys.argv[1])))
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # a crash loses no lines
+    load = channel.receive()
+    assert isinstance(load, Load)
+    sys.path[:] = load.path
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)  # at the end: it must not hide an installed package
+    _limit_threads(load.threads)
+    while True:
+        try:
+            begin = channel.receive()
+        except EOFError:
+            os._exit(0)
+        if isinstance(begin, Begin):  # not what was meant for the last trial
+            Connection(channel).send(_Training(load, begin, channel).run())
+
+
+class _Training:
+    """One trial, from its begin to its last message."""
+
+    def __init__(self, load: Load, begin: Begin, channel: Channel) -> None:
+        self._load = load
+        self._begin = begin
+        self._connection = Connection(channel)
+        self._saves = Saves(begin)
+        self._threads = set(threading.enumerate())
+
+    def run(self) -> ToWorker:
+        """Run the user's function; return how it ended."""
+        with preserved():
+            signal.signal(signal.SIGTERM, _leave)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            seed = (Key(self._begin.seed, tuple(self._begin.path)) / "start").integer()
+            after_torch_import(lambda: _prepare_torch(self._load.threads, seed))
+            seed_generators(seed)
+            end = self._end()
+            self._saves.close()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        return end
+
+    def _end(self) -> ToWorker:
+        found = Found()
+        try:
+            value = self._train()
+            self._saves.watch.finish()
+            if not self._connection.leaves:
+                return self._done(value)
+        except TrialEnded:
+            self._connection.leaves = True
+        except BaseException as error:
+            if not self._connection.leaves:
+                found = self._saves.news()
+                return Failed(*_described(error), found, self._leftover())
+        return Left(self._leftover())
+
+    def _train(self) -> float | None:
+        self._connection.ask(self._saves.restore())
+        function = resolve(self._load.trainer)
+        returned = function(Trial(self._begin, self._connection, self._saves))
+        return None if returned is None else _value(returned)
+
+    def _done(self, value: float | None) -> Done:
+        saves = self._saves
+        done = Done(
+            value=value,
+            found=saves.news(),
+            best=saves.write_best(),
+            weights_hash=saves.weights_hash(),
+            parameters=saves.parameters(),
+            unsaved="",
+            leftover=self._leftover(),
+        )
+        saves.checkpoints.wait()
+        return replace(done, unsaved=saves.checkpoints.problem)
+
+    def _leftover(self) -> Leftover:
+        gc.collect()
+        started = [each for each in threading.enumerate() if each not in self._threads]
+        return Leftover(threads=sum(each.name != "checkpoint_0" for each in started))
+
+
+def resolve(trainer: str) -> Callable[[Any], Any]:
+    """Return the function ``package.module:function``. Raises ``UserError`` if there is none of that name."""
+    module_name, _, name = trainer.partition(":")
+    found: Any = import_with_state(module_name)
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise UserError(f"trainer {trainer}: {module_name} has no {name}")
+        found = getattr(found, part)
+    if not callable(found):
+        raise UserError(f"trainer {trainer}: {name} is not a function")
+    function: Callable[[Any], Any] = found
+    return function
+
+
+def _value(returned: Any) -> float:
+    try:
+        if isinstance(returned, str | bytes):
+            raise TypeError
+        return float(returned)
+    except (TypeError, ValueError):
+        raise UserError(
+            f"the trainer returned a {type(returned).__name__}; it returns the trial's value, a number, or "
+            "None for the best one that it reported"
+        ) from None
+
+
+def _described(error: BaseException) -> tuple[str, str, str]:
+    """Return the cause, the message and the traceback of an error that the user's code raised."""
+    message = redact(f"{type(error).__name__}: {error}")
+    kinds = {each.__name__ for each in type(error).__mro__}
+    out = "OutOfMemoryError" in kinds or isinstance(error, MemoryError)
+    if isinstance(error, RuntimeError) and any(sign in str(error) for sign in _MEMORY_SIGNS):
+        out = True
+    return "out_of_memory" if out else "error", message, redact(users_traceback(error))
+
+
+def users_traceback(error: BaseException) -> str:
+    """Return the traceback of an error without the lines of hpo."""
+    whole = traceback.TracebackException.from_exception(error)
+    part: traceback.TracebackException | None = whole
+    while part is not None:
+        own = [each for each in part.stack if not _is_of_hpo(each.filename)]
+        part.stack = traceback.StackSummary.from_list(own)
+        part = part.__cause__ or part.__context__
+    return "".join(whole.format())
+
+
+def _is_of_hpo(file: str) -> bool:
+    return Path(file).is_relative_to(_PACKAGE) or file.startswith("<frozen")
+
+
+def _leave(signum: int, frame: FrameType | None) -> None:
+    if os.getpid() != _PID:  # a process that the training has forked
+        os._exit(128 + signum)
+    raise TrialEnded("this worker stops")
+
+
+_PID = os.getpid()
+
+
+def _prepare_torch(threads: int, seed: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    add_torch()
+
+
+def _limit_threads(threads: int) -> None:
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, str(threads))
+
+
+def _die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process with its worker; elsewhere it ends when it next reports."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before
+        os._exit(1)

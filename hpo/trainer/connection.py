@@ -1,0 +1,68 @@
+"""The trainer process's side of the conversation with its worker."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from hpo.trainer.messages import Alive, Channel, Continue, End, Stop, ToWorker
+
+BEAT_SECONDS = 0.5
+
+
+class TrialEnded(BaseException):
+    """The trial ends here: a pruner, a check, a limit or `hpo stop` has ended it, or its worker stops.
+
+    Not an ``Exception``: a training lets it pass, after it has put away what it holds.
+    """
+
+
+class Connection:
+    """Reports to the worker; a worker that is gone ends this process."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._beat_at = 0.0
+        self.leaves = False
+        """Whether the trial must be left."""
+
+    def send(self, message: ToWorker) -> None:
+        """Send a message that needs no reply."""
+        try:
+            self._channel.send(message)
+        except OSError:
+            os._exit(1)
+
+    def ask(self, message: ToWorker) -> None:
+        """Send a message and wait for the reply. Raises ``TrialEnded`` if it says so."""
+        self.send(message)
+        while not self.leaves:
+            if self._take():
+                return
+        raise TrialEnded(self.reason)
+
+    reason = "this worker stops"
+
+    def beat(self) -> None:
+        """Tell the worker that the training makes progress, now and then."""
+        now = time.monotonic()
+        if now - self._beat_at >= BEAT_SECONDS:
+            self._beat_at = now
+            self.send(Alive())
+
+    def must_leave(self) -> bool:
+        """Whether the worker has asked to leave the trial."""
+        while not self.leaves and self._channel.waiting():
+            self._take()
+        return self.leaves
+
+    def _take(self) -> bool:
+        """Take a message; return whether it says to continue."""
+        try:
+            message = self._channel.receive()
+        except EOFError:
+            os._exit(1)
+        if isinstance(message, End):
+            self.reason = message.reason
+        self.leaves = self.leaves or isinstance(message, End | Stop)
+        return isinstance(message, Continue)

@@ -1,0 +1,257 @@
+"""What a worker and its trainer process tell each other: one JSON document per line, and no pickle.
+
+The worker sends ``Load`` once and ``Begin`` for each trial. The process answers ``Restored``, then reports;
+after ``Epoch`` and ``Found`` it waits for ``Continue`` or ``End``. ``Done``, ``Failed`` or ``Left`` is the
+last message of a trial.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field, TypeAdapter
+
+from hpo.checks.preflight import Snapshot
+from hpo.records import EpochResult, Finding
+
+BLOCK = 1 << 16
+
+
+@dataclass(frozen=True)
+class Load:
+    """Import the trainer."""
+
+    trainer: str
+    """``package.module:function``."""
+    path: list[str]
+    """Python's module search path."""
+    threads: int
+    """For PyTorch."""
+    type: Literal["load"] = "load"
+
+
+@dataclass(frozen=True)
+class Begin:
+    """Train a trial."""
+
+    number: int
+    study: str
+    stage: str
+    parameters: dict[str, Any]
+    seed: int
+    """With ``path``, the key of everything random in the trial."""
+    path: tuple[str | int, ...]
+    budget: int | None
+    data_share: float
+    fold: int
+    folds: int
+    device: str
+    objective: str
+    direction: Literal["maximize", "minimize"]
+    keeps_best: bool
+    resumes: bool
+    """Whether an earlier worker has begun the trial."""
+    checkpoints: str
+    """The folder of its checkpoints."""
+    token: int
+    checkpoint_seconds: float
+    artifacts: str
+    """The folder of its artifacts."""
+    minutes: float | None
+    checks: dict[str, Any]
+    """The thresholds of the checks."""
+    type: Literal["begin"] = "begin"
+
+
+@dataclass(frozen=True)
+class Continue:
+    """Continue the training."""
+
+    type: Literal["continue"] = "continue"
+
+
+@dataclass(frozen=True)
+class End:
+    """Leave the trial: a pruner or a check has ended it."""
+
+    reason: str
+    type: Literal["end"] = "end"
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Save the trial and leave it: this worker must stop."""
+
+    type: Literal["stop"] = "stop"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What checks have found since the last message that tells it."""
+
+    findings: list[Finding] = field(default_factory=list)
+    layers: list[Snapshot] = field(default_factory=list)
+    type: Literal["found"] = "found"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The trainer is imported."""
+
+    type: Literal["loaded"] = "loaded"
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What the trial resumes from; no ``steps`` if it starts from scratch."""
+
+    steps: int | None
+    """Over all epochs."""
+    within: bool
+    """Whether an epoch has begun."""
+    curve: list[EpochResult]
+    found: Found
+    seconds: float
+    """Training time so far."""
+    refused: list[tuple[int, str]]
+    """Step and flaw of checkpoints that cannot be used."""
+    type: Literal["restored"] = "restored"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """An epoch has ended, and is saved."""
+
+    result: EpochResult
+    steps: int
+    found: Found
+    type: Literal["epoch"] = "epoch"
+
+
+@dataclass(frozen=True)
+class Alive:
+    """The training makes progress."""
+
+    type: Literal["alive"] = "alive"
+
+
+@dataclass(frozen=True)
+class Note:
+    """A note on the trial."""
+
+    about: str
+    message: str
+    type: Literal["note"] = "note"
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """What a trial has left in the process, which decides whether the process is used again."""
+
+    threads: int = 0
+    """Threads that still run."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """The training has returned."""
+
+    value: float | None
+    found: Found
+    best: str | None
+    """The file with the states of the best epoch; the document that describes them lies beside it."""
+    weights_hash: str | None
+    parameters: int | None
+    unsaved: str
+    """Why not every checkpoint was written."""
+    leftover: Leftover
+    type: Literal["done"] = "done"
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The training, or its import, has raised an error."""
+
+    cause: str
+    """A key of ``CAUSES``."""
+    message: str
+    trace: str
+    """The traceback of the user's code."""
+    found: Found
+    leftover: Leftover
+    type: Literal["failed"] = "failed"
+
+
+@dataclass(frozen=True)
+class Left:
+    """The training has left the trial, as it was told."""
+
+    leftover: Leftover
+    type: Literal["left"] = "left"
+
+
+ToTrainer: TypeAlias = Load | Begin | Continue | End | Stop
+ToWorker: TypeAlias = Loaded | Restored | Epoch | Found | Alive | Note | Done | Failed | Left
+Message: TypeAlias = ToTrainer | ToWorker
+_MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
+
+
+def encode(message: Message) -> bytes:
+    """Return the message as a line."""
+    return json.dumps(_MESSAGE.dump_python(message)).encode() + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """Return the message of a line. Raises ``ValueError`` if it is not one."""
+    return _MESSAGE.validate_python(json.loads(line))
+
+
+class Channel:
+    """One end of the connection between a worker and its trainer process."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._received = bytearray()
+
+    def fileno(self) -> int:
+        """Return the descriptor, for ``select``."""
+        return self._connection.fileno()
+
+    def send(self, message: Message) -> None:
+        """Send a message. Raises ``OSError`` if the other side is gone."""
+        self._connection.sendall(encode(message))
+
+    def receive(self) -> Message:
+        """Wait for a message. Raises ``EOFError`` if the other side is gone."""
+        while b"\n" not in self._received:
+            try:
+                block = self._connection.recv(BLOCK)
+            except ConnectionError:
+                block = b""
+            if not block:
+                raise EOFError
+            self._received += block
+        line, _, rest = self._received.partition(b"\n")
+        self._received = rest
+        return decode(bytes(line))
+
+    def waiting(self) -> bool:
+        """Whether ``receive`` has a message at once, or the other side is gone."""
+        if b"\n" in self._received:
+            return True
+        self._connection.setblocking(False)
+        try:
+            return self._connection.recv(1, socket.MSG_PEEK) is not None
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            return True
+        finally:
+            self._connection.setblocking(True)
+
+    def close(self) -> None:
+        """Close this end."""
+        self._connection.close()

@@ -1,0 +1,160 @@
+"""A study of the user's own training in the database: no data set, and parameters of any name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from hpo.config.own_training import UserConfiguration
+from hpo.config.parsing.load import parse_study
+from hpo.config.study import StudySpec
+from hpo.errors import ConfigurationError, StudyChangedError
+from hpo.queue.enqueue import enqueue
+from hpo.queue.leases import claim
+from hpo.records import Outcome
+from hpo.search.suggest import RegisteredTrial, Suggestions
+from hpo.stages.advance import advance
+from hpo.stages.store import find_stage
+from hpo.storage.store import ResultsStore
+from hpo.storage.studies import find_registered
+from hpo.storage.tables import DecisionRow, StageRow, StudyRow, TrialRow
+from hpo.workers.submit import submit_study
+from tests.database.conftest import Bench
+
+TEXT = """
+study: mine
+trainer: my_package.train:run
+fixed: {epochs: 9, dataset: theirs}
+space:
+  rate: {log: [1e-4, 1]}
+  kind: {choice: [null, tree, net]}
+  layers: {int: [1, 4], when: {kind: net}}
+"""
+STAGES = """
+stages:
+  - {name: coarse, trials: 8, epochs: 2, data: 0.5}
+  - {name: fine, trials: 4, epochs: 4, carry: 1}
+  - {name: confirm, epochs: 6, confirm: {top: 2, seeds: 2}}
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ResultsStore]:
+    with ResultsStore(f"sqlite:///{tmp_path / 'own.db'}") as opened:
+        yield opened
+
+
+def _spec(rest: str = "trials: 4\n") -> StudySpec:
+    return parse_study(TEXT + rest, "mine.yaml")
+
+
+def _begin(store: ResultsStore, study_id: int) -> tuple[Any, RegisteredTrial, StudySpec]:
+    lease = claim(store, study_id, "host:1:0.00", 60.0)
+    assert lease is not None
+    found = find_registered(store.engine, "mine")
+    assert found is not None
+    stage = store.read(lambda connection: find_stage(connection, study_id, found.spec, lease.stage))
+    suggestions = Suggestions(store, study_id, found.spec.space)
+    trial = suggestions.begin(lease, stage.spec, lease.given, dataset=found.dataset, device="cpu")
+    return lease, trial, stage.spec
+
+
+def _train(store: ResultsStore, study_id: int, value: float) -> RegisteredTrial:
+    lease, trial, _ = _begin(store, study_id)
+    store.begin_attempt(lease, trial.trial_id, device="cpu", from_epoch=0)
+    store.record_epoch(lease, trial.trial_id, Bench.record(1, value))
+    store.finish_trial(lease, trial.trial_id, Outcome("complete", value=value))
+    return trial
+
+
+def test_a_submitted_study_has_no_data_set(store: ResultsStore) -> None:
+    submitted = submit_study(store, _spec())
+    assert (submitted.dataset, submitted.is_new, submitted.progress.waiting) == ("", True, 4)
+    assert submitted.origin == "your own training, my_package.train:run"
+    with store.engine.connect() as connection:
+        row = connection.execute(select(StudyRow.__table__)).one()
+    assert (row.dataset, row.dataset_fingerprint, row.classes, row.train_images) == ("", "", None, None)
+    assert not submit_study(store, _spec("trials: 5\nlimits: {minutes: 3}\n")).is_new
+    with pytest.raises(StudyChangedError, match=r"fixed\.epochs: 9 -> 8"):
+        submit_study(store, parse_study(TEXT + "trials: 4\n", "mine.yaml", ["epochs=8"]))
+    with pytest.raises(StudyChangedError, match="trainer"):
+        submit_study(store, parse_study(TEXT + "trials: 4\n", "mine.yaml", ["trainer=other:run"]))
+
+
+def test_a_trial_is_drawn_once_and_read_back(store: ResultsStore) -> None:
+    study_id = submit_study(store, _spec()).study_id
+    lease, trial, spec = _begin(store, study_id)
+    assert isinstance(trial.configuration, UserConfiguration)
+    values = trial.configuration.values
+    assert values["dataset"] == "theirs" and values["epochs"] == 9
+    assert ("layers" in values) == (values["kind"] == "net")
+    again = Suggestions(store, study_id, spec.space).begin(lease, spec, {}, dataset="", device="cpu")
+    assert again == trial
+    with store.engine.connect() as connection:
+        (stored,) = connection.scalars(select(TrialRow.configuration))
+    assert stored == values
+
+
+def test_an_enqueued_configuration_is_trained_as_given(store: ResultsStore) -> None:
+    study_id = submit_study(store, _spec()).study_id
+    enqueue(store, study_id, {"kind": None, "rate": 2.0, "dataset": "other"})
+    _, trial, _ = _begin(store, study_id)
+    assert trial.configuration.applicable() == {"epochs": 9, "dataset": "other", "kind": None, "rate": 2.0}
+
+
+@pytest.mark.parametrize(
+    "sampler", ["sobol", "{tpe: {startup: 2}}", "{gp: {startup: 2}}", "{cmaes: {startup: 2}}"]
+)
+def test_samplers_draw_from_names_of_the_users_own(store: ResultsStore, sampler: str) -> None:
+    study_id = submit_study(store, _spec(f"trials: 4\nsampler: {sampler}\n")).study_id
+    for value in (0.5, 0.6, 0.7, 0.8):
+        drawn = _train(store, study_id, value).values
+        assert 1e-4 <= drawn["rate"] <= 1
+        assert ("layers" in drawn) == (drawn["kind"] == "net")
+
+
+def test_a_grid_trains_each_point_once(store: ResultsStore) -> None:
+    text = "trials: 6\nsampler: grid\n"
+    study_id = submit_study(
+        store, parse_study(TEXT.replace("  rate: {log: [1e-4, 1]}\n", "") + text, "mine.yaml")
+    ).study_id
+    drawn = [_begin(store, study_id)[1].values for _ in range(6)]
+    assert drawn == [{"kind": None}, {"kind": "tree"}, *({"kind": "net", "layers": n} for n in (1, 2, 3, 4))]
+
+
+def test_stages_end_with_the_confirmation(store: ResultsStore) -> None:
+    study_id = submit_study(store, _spec(STAGES)).study_id
+    best = max((_train(store, study_id, 0.5 + slot / 100) for slot in range(8)), key=lambda t: t.number)
+    assert best.configuration.epochs == 2
+    assert advance(store, "mine")
+    carried = _train(store, study_id, 0.7)
+    assert carried.configuration.applicable() == {**best.configuration.applicable(), "epochs": 4}
+    for _ in range(3):
+        trial = _train(store, study_id, 0.6)
+        assert 1e-4 <= trial.values["rate"] <= 1
+    assert advance(store, "mine")
+    found = find_registered(store.engine, "mine")
+    assert found is not None
+    confirm = store.read(lambda connection: find_stage(connection, study_id, found.spec, "confirm"))
+    coarse = store.read(lambda connection: find_stage(connection, study_id, found.spec, "coarse"))
+    assert (coarse.data, confirm.data) == (0.5, 1.0)
+    for _ in range(4):
+        assert _train(store, study_id, 0.8).configuration.epochs == 6
+    assert not advance(store, "mine")
+    assert submit_study(store, found.spec).progress.total == 16
+    with store.engine.connect() as connection:
+        stages = connection.execute(select(StageRow.stage, StageRow.trials, StageRow.train_images)).all()
+        messages = connection.scalars(select(DecisionRow.message).where(DecisionRow.stage == "test")).all()
+    assert stages == [("coarse", 8, None), ("fine", 4, None), ("confirm", 4, None), ("test", 0, None)]
+    assert messages[0].startswith("trial ") and not any("test images" in each for each in messages)
+
+
+def test_what_needs_images_is_refused_in_words() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"study mine is of your own training \(my_package.train:run\)"
+    ):
+        _spec().image_configuration({})
