@@ -10,6 +10,7 @@ from hpo.checks.observations import Observations
 from hpo.checks.rules.activation_scale import activation_scale
 from hpo.checks.rules.batch_composition import batch_composition
 from hpo.checks.rules.clipping import clipping
+from hpo.checks.rules.constant_answer import constant_answer
 from hpo.checks.rules.dead_units import dead_units
 from hpo.checks.rules.descent import descent
 from hpo.checks.rules.early_best import early_best
@@ -91,7 +92,14 @@ DURING: tuple[Check, ...] = (
 AFTER: tuple[Check, ...] = (
     *(stayed_finite, learned, rough_start, too_slow, spikes, oscillation, split_gap, label_noise),
     *(interrupted, memorizes_only, overfitting, underfitting, unfinished, early_best, plateau),
-    *(runaway_loss, ended_at_chance, rising_validation_loss, untrained_parameters, unchanged_weights),
+    *(
+        constant_answer,
+        runaway_loss,
+        ended_at_chance,
+        rising_validation_loss,
+        untrained_parameters,
+        unchanged_weights,
+    ),
 )
 """Once, on the finished training."""
 
@@ -139,6 +147,7 @@ NEEDS: Mapping[Check, frozenset[Fact]] = {
     pushes_away: frozenset({Fact.OWN_LOOP}),
     padding: frozenset({Fact.OWN_LOOP}),
     opponents: frozenset({Fact.OWN_LOOP}),
+    constant_answer: frozenset({Fact.OWN_LOOP}),
     runaway_loss: frozenset({Fact.OWN_LOOP}),
     not_learning: _LOSS | {Fact.LENGTH},
     first_step_loss: _BEFORE | _LOSS,
