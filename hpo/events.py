@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from hpo.records import EpochResult
 
@@ -14,19 +14,23 @@ class StudyReady:
 
     study: str
     dataset: str
+    """Empty for the user's own training."""
     origin: str
     trials_done: int
     trials_total: int
     workers: int
     threads_per_worker: int
     device: str
-    precision: str
+    precision: str | None
+    """None for the user's own training, which decides by itself."""
     reclaimed: int = 0
     """Number of slots that dead workers of this machine held; they are free again."""
     costs: tuple[tuple[int, float], ...] = ()
     """(number of trials, cost of each) per stage; the unit is one pass over all training images."""
     warnings: tuple[str, ...] = ()
     """What the user should know of the images."""
+    objective: str = "val_accuracy"
+    direction: Literal["maximize", "minimize"] = "maximize"
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,8 @@ class TrialEnded:
     value: float | None
     verdict: str
     seconds: float
+    objective: str = "val_accuracy"
+    """What ``value`` is."""
 
 
 @dataclass(frozen=True)

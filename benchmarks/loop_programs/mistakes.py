@@ -46,8 +46,10 @@ MISTAKES: dict[str, Mistake] = {
     "ignores_input": Mistake(("ignores_input",)),
     # modes
     "always_eval": Mistake(("eval_mode",), ("call_train",)),
-    "validates_in_training_mode": Mistake(("eval_mode", "norm_statistics"), ("call_eval",)),
-    "gradients_in_validation": Mistake(("eval_mode", "error"), ("no_grad",)),
+    "validates_in_training_mode": Mistake(
+        ("validation_mode", "eval_mode", "norm_statistics"), ("call_eval",)
+    ),
+    "gradients_in_validation": Mistake(("validation_mode", "eval_mode", "error"), ("no_grad",)),
     # the loss
     "softmax_twice": Mistake(("softmax_twice",), ("remove_output_activation", "use_cross_entropy")),
     "sigmoid_twice": Mistake(("softmax_twice",), ("remove_output_activation",)),
@@ -65,8 +67,10 @@ MISTAKES: dict[str, Mistake] = {
     # the data
     "labels_shuffled": Mistake(("labels_do_not_match",), ("fix_labels",)),
     "labels_out_of_range": Mistake(("bad_labels",), ("fix_labels",)),
-    "label_leak": Mistake(("train_val_mismatch", "wrong_loss"), ("fix_labels",)),
-    "validation_in_training": Mistake(("train_val_mismatch", "overfitting")),
+    "label_leak": Mistake(("label_leak", "train_val_mismatch", "wrong_loss"), ("hide_answer", "fix_labels")),
+    "validation_in_training": Mistake(
+        ("validation_leak", "train_val_mismatch", "overfitting"), ("split_data",)
+    ),
     "validation_differs": Mistake(("train_val_mismatch",), ("same_normalization",)),
     "not_scaled": Mistake(("input_scale",), ("scale_input", "centre_input")),
     "scaled_to_nothing": Mistake(("input_scale",), ("scale_input",)),

@@ -22,6 +22,9 @@ SGD's first step has no momentum yet; Adam's changes every weight by lr. Measure
 benchmarks/diagnosis.py: 4e-4 to 2e-3 with SGD, 1.1e-2 to 2.2e-2 with Adam and AdamW.
 """
 _FALLBACK_UPDATE = 1e-3
+_TINY = 0.3
+"""Of the weights' usual norm; PyTorch's own initialization has 0.41. Any step is long for tiny weights, which
+says little about the learning rate: it is compared with weights of the usual size."""
 HEAVY_SMOOTHING = 0.5
 """Label smoothing above which labels are hardly visible; 0.1 is usual (Szegedy et al. 2016)."""
 _INDISTINCT = 0.95
@@ -116,6 +119,16 @@ def is_poor(seen: Observations) -> bool:
     return seen.ended and seen.classes > 1 and learned_share(seen) < _POOR
 
 
+def has_learned(seen: Observations) -> bool:
+    """Whether numbers show that most of what is possible was learned."""
+    if seen.classes > 1 and learned_share(seen) >= _POOR:
+        return True
+    variance = seen.labels.variance if seen.labels is not None else math.nan
+    last = seen.losses[-_LAST:]
+    is_squared = any(audit.kind == "mse" for audit in seen.audits)
+    return is_squared and len(last) == _LAST and float(last.mean()) < (1 - _POOR) * variance
+
+
 def trend(losses: np.ndarray) -> tuple[float, float, float]:
     """Fit a line to ``losses`` (n,); return its final level, its slope per step and the slope's error."""
     count = len(losses)
@@ -143,7 +156,9 @@ def update_excess(seen: Observations) -> float | None:
     if not ratios or not np.isfinite(ratios).all():
         return None
     usual = USUAL_UPDATE.get(seen.setup.optimizer, _FALLBACK_UPDATE)
-    return float(np.median(ratios)) * seen.setup.lr / first.lr / usual
+    excess = float(np.median(ratios)) * seen.setup.lr / first.lr / usual
+    scale = seen.preflight.weight_scale if seen.preflight else math.nan
+    return max(excess * scale, 1.0) if excess > 1 and scale < _TINY else excess
 
 
 def gradient_ratio(seen: Observations) -> tuple[LayerStatistics, float] | None:

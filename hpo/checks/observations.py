@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import PlainSerializer, PlainValidator
 
+from hpo.checks.data_facts import DataFacts
 from hpo.checks.loss_facts import LossFacts
 from hpo.checks.preflight import Preflight, Snapshot
 from hpo.records import formerly
@@ -243,6 +244,8 @@ class Observations:
     """Whether, at the end, no parameter of the optimizer had changed."""
     ended: bool = False
     """Whether the training is over."""
+    data: DataFacts | None = None
+    """None for trainings of hpo's own, whose data hpo loads."""
     is_interrupted: bool = False
     """Whether it ended between a forward pass and the step for that, in one of the first steps."""
     error: str = ""

@@ -158,3 +158,5 @@ class Preflight:
     """None without validation examples."""
     output: tuple[int, ...] = ()
     """Shape of the outputs."""
+    weight_scale: float = math.nan
+    """Norm of a layer's weights over that of He's initialization, the median over layers."""

@@ -133,7 +133,7 @@ class StudyRun:
         if self._announced:
             return
         self._announced = True
-        assert self._submitted is not None and ready.precision is not None
+        assert self._submitted is not None
         self._on_event(
             StudyReady(
                 study=self._spec.study,
@@ -148,5 +148,7 @@ class StudyRun:
                 reclaimed=self._submitted.reclaimed,
                 costs=self._spec.trial_costs,
                 warnings=self._submitted.warnings,
+                objective=self._spec.objective,
+                direction=self._spec.goal.direction,
             )
         )

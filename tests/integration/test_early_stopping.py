@@ -121,7 +121,7 @@ def test_a_trial_below_the_best_share_is_stopped_and_has_not_failed(storage_url:
         stopped = trial_detail(store.engine, "s", out)
         results = study_results(store.engine, "s")
         leaders = leaderboard(store.engine, "s")
-    assert (stopped.state, stopped.value, stopped.cause) == ("pruned", None, "healthy")
+    assert (stopped.state, stopped.value, stopped.cause) == ("pruned", None, "not_checked")
     assert [epoch.val_accuracy for epoch in stopped.curve] == [scores[out]]
     (finding,) = [each for each in stopped.findings if each.check == "early_stopping"]
     assert (finding.severity, finding.epoch, finding.message) == ("note", 1, words)

@@ -108,6 +108,11 @@ class LoopHooks:
         with self._forwards.paused(), uncompiled():
             yield
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether forward passes are not the loop's."""
+        return self._forwards.is_paused
+
     def state(self) -> ForwardMonitorState:
         """Return what ``resume`` needs, after ``collect``."""
         return self._forwards.state()

@@ -101,6 +101,7 @@ def examine(
             split_t=split_t(train.images, val.images) if val else math.nan,
             signal=parts.signal(val, classes) if val else None,
             output=tuple(logits.shape),
+            weight_scale=_weight_scale(model),
         )
 
 
@@ -253,6 +254,15 @@ def _gradients(loss: Tensor, parameters: list[nn.Parameter]) -> tuple[Tensor | N
     if not loss.requires_grad:
         return (None,) * len(parameters)
     return torch.autograd.grad(loss, parameters, allow_unused=True) if parameters else ()
+
+
+def _weight_scale(model: nn.Module) -> float:
+    """Return the median over layers of |w| / sqrt(2 * units): He's variance is 2 over a unit's inputs."""
+    weights = [each.detach() for each in layer_weights(model).values() if each.dim() > 1 and each.numel()]
+    if not weights:
+        return math.nan
+    usual = torch.tensor([math.sqrt(2 * len(each)) for each in weights])
+    return float((torch.stack([each.float() for each in norms(weights)]).cpu() / usual).median())
 
 
 def _weight_name(module: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hpo.checks.causes import CAUSES, HEALTHY
+from hpo.checks.causes import CAUSES, HEALTHY, NOT_CHECKED, NOT_ENOUGH, NOTHING_SEEN
 
 RUNNING, STOPPED_EARLY = "running", "stopped_early"
 """Used in place of a cause: still running, and pruned although nothing was wrong."""
@@ -33,14 +33,19 @@ FAMILIES: dict[str, Family] = {
     "generalization": Family("poor generalization", "#c98200", "#f6c43a"),
     "data": Family("data", "#00a070", "#2fd6a0"),
     "code": Family("program", "#2f353c", "#eef0f2"),
-    "open": Family("running or stopped early", "#8793a3", "#707b87"),
+    "open": Family("running or ended early", "#8793a3", "#707b87"),
 }
 """Every group of causes by name."""
 
 FAMILY_OF: dict[str, str] = {
     HEALTHY: "healthy",
+    NOTHING_SEEN: "open",
+    NOT_ENOUGH: "open",
+    NOT_CHECKED: "open",
     RUNNING: "open",
     STOPPED_EARLY: "open",
+    "time_limit": "open",
+    "memory_limit": "open",
     "lr_too_high": "hot",
     "exploding_loss": "hot",
     "exploding_gradients": "hot",
@@ -60,18 +65,19 @@ FAMILY_OF: dict[str, str] = {
     "overfitting": "generalization",
     "train_val_mismatch": "generalization",
     "norm_statistics": "generalization",
+    "validation_mode": "generalization",
+    "validation_leak": "generalization",
     "augmentation": "data",
     "labels_do_not_match": "data",
     "bad_labels": "data",
     "batch_composition": "data",
     "class_imbalance": "data",
     "few_validation_images": "data",
+    "label_leak": "data",
     "input_scale": "data",
     "error": "code",
     "out_of_memory": "code",
     "worker_died": "code",
-    "time_limit": "code",
-    "memory_limit": "code",
     "wrong_loss": "code",
     "softmax_twice": "code",
     "no_update": "code",

@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 import numpy as np
 from pydantic import TypeAdapter
 
+from hpo.checks.data_facts import Batches, DataFacts, Dependence, LayerInput, ValidationPasses
 from hpo.checks.loss_facts import LossFacts, LossTerm, Normalization
 from hpo.checks.observations import (
     EpochFacts,
@@ -54,6 +55,12 @@ def _seen() -> Observations:
         still_frozen=("d",),
         unreached=("e",),
         is_unchanged=True,
+        data=DataFacts(
+            Batches(400, 1),
+            validations=[ValidationPasses(1, 3, 3, 0)],
+            inputs=[LayerInput("conv", True, True, False, 100.0, math.nan, 1 / 3)],
+            dependence=Dependence(recalls=(0.5, math.nan), counts=(20, 0)),
+        ),
         is_interrupted=True,
         error="ValueError: no",
         reduction="mean",

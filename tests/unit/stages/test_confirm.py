@@ -81,7 +81,7 @@ def test_confirmation_result_names_winner_and_winners_curse() -> None:
         "may be chance (p = 0.092); it is trained on training and validation images and evaluated on the "
         "test images, once",
         "trial 7: 0.7100 ± 0.0291 (95%, 4 runs), 0.7500 in the search",
-        "the best value of the search was 0.7600, the winner's mean is 0.7200: 0.0400 less, the winner's "
+        "the best value of the search was 0.7600, the winner's mean is 0.7200: 0.0400 worse, the winner's "
         "curse",
     ]
     assert confirmation_result(SEEDS, ranking, numbers, 0.76, same_budget=False)[-1].message == (

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from hpo.checks.causes import HEALTHY
+from hpo.config.objective import Objective
 from hpo.queries.study import study_overview
 from hpo.reporting.figures.points import MOST_DRAWN, Axis, Point, StudyPicture, study_picture
 from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY
@@ -67,7 +68,7 @@ def test_picture_of_a_large_study_draws_a_part_and_the_best() -> None:
     assert {point.number for point in picture.ranked[:10]} <= drawn
     assert picture.remark == f"{len(drawn)} of 5,000 trials are drawn"
     assert picture.count(HEALTHY) == 5000
-    assert replace(picture, maximize=False).ranked[0].value == 0.0
+    assert replace(picture, goal=Objective("val_loss", "minimize")).ranked[0].value == 0.0
 
 
 def test_picture_of_a_small_study_draws_all(picture: StudyPicture) -> None:
