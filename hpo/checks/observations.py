@@ -148,6 +148,8 @@ class StepAudit:
     """Share of the outputs that the loss pulls toward their labels; known of labels that are floats."""
     tail: float = math.nan
     """Share of the loss of sequences that is about one class at their ends."""
+    constant_loss: float = math.nan
+    """What the best constant answer costs in this batch, if the loss is a squared error."""
 
 
 @dataclass(frozen=True)

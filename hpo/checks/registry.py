@@ -13,6 +13,7 @@ from hpo.checks.rules.batch_composition import batch_composition
 from hpo.checks.rules.changed_labels import changed_labels
 from hpo.checks.rules.class_recall import class_recall
 from hpo.checks.rules.clipping import clipping
+from hpo.checks.rules.constant_answer import constant_answer
 from hpo.checks.rules.constant_outputs import constant_outputs
 from hpo.checks.rules.dead_units import dead_units
 from hpo.checks.rules.descent import descent
@@ -107,7 +108,7 @@ AFTER: tuple[Check, ...] = (
     *(runaway_loss, ended_at_chance, rising_validation_loss, untrained_parameters, unchanged_weights),
     *(schedule_at_end, kept_graphs, hardly_moved, wild_start),
     *(layer_input, same_batch, validation_mode, changed_labels, visible_answer, shared_examples),
-    *(unrelated_labels, alike_augmentation, class_recall, constant_outputs),
+    *(unrelated_labels, alike_augmentation, class_recall, constant_outputs, constant_answer),
 )
 """Once, on the finished training."""
 
@@ -156,6 +157,7 @@ NEEDS: Mapping[Check, frozenset[Fact]] = {
     pushes_away: frozenset({Fact.OWN_LOOP}),
     padding: frozenset({Fact.OWN_LOOP}),
     opponents: frozenset({Fact.OWN_LOOP}),
+    constant_answer: frozenset({Fact.OWN_LOOP}),
     runaway_loss: frozenset({Fact.OWN_LOOP}),
     not_learning: _LOSS | {Fact.LENGTH},
     first_step_loss: _BEFORE | _LOSS,
