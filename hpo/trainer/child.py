@@ -95,6 +95,7 @@ class _Training:
     def _train(self) -> float | None:
         self._connection.ask(self._saves.restore())
         function = resolve(self._load.trainer)
+        _freeze_modules()
         returned = function(Trial(self._begin, self._connection, self._saves))
         return None if returned is None else _value(returned)
 
@@ -130,6 +131,18 @@ def resolve(trainer: str) -> Callable[[Any], Any]:
         raise UserError(f"trainer {trainer}: {name} is not a function")
     function: Callable[[Any], Any] = found
     return function
+
+
+_modules_frozen = 0
+
+
+def _freeze_modules() -> None:
+    """Spare the garbage collection after each trial what was imported, which stays."""
+    global _modules_frozen
+    if len(sys.modules) > _modules_frozen:
+        _modules_frozen = len(sys.modules)
+        gc.collect()
+        gc.freeze()
 
 
 def _value(returned: Any) -> float:
