@@ -14,13 +14,15 @@ class StudyReady:
 
     study: str
     dataset: str
+    """Empty for the user's own training."""
     origin: str
     trials_done: int
     trials_total: int
     workers: int
     threads_per_worker: int
     device: str
-    precision: str
+    precision: str | None
+    """None for the user's own training, which decides by itself."""
     reclaimed: int = 0
     """Number of slots that dead workers of this machine held; they are free again."""
     costs: tuple[tuple[int, float], ...] = ()

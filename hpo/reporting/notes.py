@@ -72,6 +72,10 @@ def study_note(overview: StudyOverview, findings: Sequence[StudyFinding], study_
     return "\n\n".join(section for section in sections if section)
 
 
+def _on(overview: StudyOverview) -> str:
+    return f", on {escaped(overview.dataset)}" if overview.dataset else ""
+
+
 def _progress(overview: StudyOverview, searched: Sequence[str]) -> str:
     ended = sum(each.ended_at is not None for each in overview.trials)
     running = sum(cause_of(each) == RUNNING for each in overview.trials)
@@ -79,7 +83,7 @@ def _progress(overview: StudyOverview, searched: Sequence[str]) -> str:
     stopped = " The study is stopped: `hpo resume` lets workers continue." if overview.stopped_at else ""
     return (
         f"## {escaped(overview.name)}\n\n"
-        f"{formatting.counted(ended, 'trial')} done{running_too}, on {escaped(overview.dataset)}; searched: "
+        f"{formatting.counted(ended, 'trial')} done{running_too}{_on(overview)}; searched: "
         f"{escaped(', '.join(searched) or 'nothing')}.{stopped}"
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, func, select
 
-from hpo.config.study import MAIN, TEST, StudySpec
+from hpo.config.study import MAIN, TEST, StudySpec, own_training_message
 from hpo.diagnosis.refresh import lock_study
 from hpo.diagnosis.trials import FinishedTrial
 from hpo.errors import UserError
@@ -62,13 +62,16 @@ def evaluate_on_test(store: ResultsStore, name: str, number: int) -> int:
     """Plan to train a trial's configuration on all images and to evaluate it on the test images.
 
     Returns the number of earlier test evaluations of the study, planned ones included. Raises
-    ``UnknownStudyError``, and ``UserError`` for a trial that is not complete, or if the study will evaluate
+    ``UnknownStudyError``, and ``UserError`` for a trial that is not complete, for a study without test
+    images, or if the study will evaluate
     the winner of its confirmation.
     """
 
     def work(connection: Connection) -> int:
         lock_study(connection, name)
         results = read_results(connection, name)
+        if results.spec.is_own:
+            raise UserError(own_training_message(results.spec, "has no test images"))
         trial = _complete_trial(results, name, number)
         if any(stage.confirm for stage in results.spec.stages) and TEST not in results.stages:
             raise UserError(

@@ -36,8 +36,23 @@ VIEWS = (
 _FOLDER = Path(__file__).parent / "sql" / "views"
 _TYPES: dict[type, str] = {bool: "BOOLEAN", int: "INTEGER", float: "DOUBLE PRECISION", str: "TEXT"}
 _EXTRACT = {
-    "sqlite": "CAST(json_extract(t.configuration, '$.{name}') AS {type})",
-    "postgresql": "CAST(t.configuration ->> '{name}' AS {type})",
+    "sqlite": "CASE WHEN json_type(t.configuration, '$.{name}') IN ({kinds}) "
+    "THEN CAST(json_extract(t.configuration, '$.{name}') AS {type}) END",
+    "postgresql": "CASE WHEN {condition} THEN CAST(t.configuration ->> '{name}' AS {type}) END",
+}
+"""A parameter of the user's own training may have the name of a hyperparameter and values of another type."""
+_KINDS_SQLITE = {
+    "BOOLEAN": "'true', 'false'",
+    "INTEGER": "'integer'",
+    "DOUBLE PRECISION": "'real', 'integer'",
+    "TEXT": "'text'",
+}
+_CONDITIONS_POSTGRESQL = {
+    "BOOLEAN": "jsonb_typeof(t.configuration -> '{name}') = 'boolean'",
+    "INTEGER": "jsonb_typeof(t.configuration -> '{name}') = 'number' "
+    "AND t.configuration ->> '{name}' ~ '^-?[0-9]{{1,9}}$'",
+    "DOUBLE PRECISION": "jsonb_typeof(t.configuration -> '{name}') = 'number'",
+    "TEXT": "jsonb_typeof(t.configuration -> '{name}') = 'string'",
 }
 
 
@@ -81,11 +96,13 @@ def select_text(view: str, dialect: str) -> str:
 
 def _configuration_columns(dialect: str) -> str:
     fields = Configuration.model_fields.items()
-    columns = [
-        (name, _EXTRACT[dialect].format(name=name, type=column_type(field.annotation)))
-        for name, field in fields
-    ]
-    return "\n".join(f"    {extract} AS {name}," for name, extract in columns)
+    columns = ((name, column_type(field.annotation)) for name, field in fields)
+    return "\n".join(f"    {_extract(dialect, name, kind)} AS {name}," for name, kind in columns)
+
+
+def _extract(dialect: str, name: str, kind: str) -> str:
+    condition = _CONDITIONS_POSTGRESQL[kind].format(name=name)
+    return _EXTRACT[dialect].format(name=name, type=kind, kinds=_KINDS_SQLITE[kind], condition=condition)
 
 
 def _record_columns(record: type, alias: str, text: str) -> str:
@@ -105,6 +122,7 @@ _COMPUTED: dict[str, dict[str, Any]] = {
     "results": {
         "score": Double,
         "best_value": Double,
+        "configuration": Text,
         **{
             name: _SQL_TYPES[column_type(field.annotation)]
             for name, field in Configuration.model_fields.items()

@@ -10,7 +10,6 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -26,6 +25,7 @@ from hpo.trainer.saved import Saves
 from hpo.trainer.torch_import import after_torch_import
 from hpo.trainer.trial import Trial
 from hpo.training.process_state import add_torch, import_with_state, preserved
+from hpo.training.users_code import import_function
 
 _PACKAGE = Path(__file__).parents[1]
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
@@ -40,9 +40,6 @@ def main() -> None:
     load = channel.receive()
     assert isinstance(load, Load)
     sys.path[:] = load.path
-    here = str(Path.cwd())
-    if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)  # at the end: it must not hide an installed package
     _limit_threads(load.threads)
     while True:
         try:
@@ -94,7 +91,7 @@ class _Training:
 
     def _train(self) -> float | None:
         self._connection.ask(self._saves.restore())
-        function = resolve(self._load.trainer)
+        function = import_function("trainer", self._load.trainer, import_with_state)
         _freeze_modules()
         returned = function(Trial(self._begin, self._connection, self._saves))
         return None if returned is None else _value(returned)
@@ -117,20 +114,6 @@ class _Training:
         gc.collect()
         started = [each for each in threading.enumerate() if each not in self._threads]
         return Leftover(threads=sum(each.name != "checkpoint_0" for each in started))
-
-
-def resolve(trainer: str) -> Callable[[Any], Any]:
-    """Return the function ``package.module:function``. Raises ``UserError`` if there is none of that name."""
-    module_name, _, name = trainer.partition(":")
-    found: Any = import_with_state(module_name)
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise UserError(f"trainer {trainer}: {module_name} has no {name}")
-        found = getattr(found, part)
-    if not callable(found):
-        raise UserError(f"trainer {trainer}: {name} is not a function")
-    function: Callable[[Any], Any] = found
-    return function
 
 
 _modules_frozen = 0

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable
 from dataclasses import fields
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +18,8 @@ from hpo.rng import Key
 from hpo.training.generators import seeded_for_construction
 from hpo.training.process_state import TENSOR_DEFAULTS, import_with_state, preserved
 from hpo.training.read_options import ReadOptions
-from hpo.training.users_network import USERS_ERRORS, adopt, raised
+from hpo.training.users_code import USERS_ERRORS, import_function, raised
+from hpo.training.users_network import adopt
 
 ImageShape = tuple[int, int, int]
 IMAGE_SHAPE: ImageShape = (3, 32, 32)
@@ -97,73 +95,13 @@ def _unknown_model(name: str) -> str:
 
 @preserved(*TENSOR_DEFAULTS)
 def _users_model(options: NetworkOptions, classes: int, in_shape: ImageShape) -> nn.Module:
-    factory, given = _load(options.model), ReadOptions.of(options)
+    factory = import_function("model", options.model, import_with_state)
+    given = ReadOptions.of(options)
     try:
         module = factory(given, in_shape=in_shape, classes=classes)
     except USERS_ERRORS as error:
         call = f"build(options, in_shape={in_shape}, classes={classes})"
-        raise ConfigurationError(raised(options.model, f"called as {call}", error)) from error
+        raise ConfigurationError(raised("model", options.model, f"called as {call}", error)) from error
     network = adopt(options.model, module, classes, in_shape)
     given.note_on(network)
     return network
-
-
-_allowed: tuple[str, ...] | None = None
-"""The packages from which networks may be imported; None for all."""
-
-
-def allow_only(packages: Iterable[str] | None) -> None:
-    """Allow this process to import networks only from these packages; ``*`` or None allows all.
-
-    For a worker that trains the studies of other users. Bundled networks are always allowed.
-    """
-    global _allowed
-    named = None if packages is None else tuple(packages)
-    _allowed = None if named is None or "*" in named else named
-
-
-def _refuse_foreign(path: str, module_name: str) -> None:
-    if _allowed is None or any(
-        module_name == each or module_name.startswith(f"{each}.") for each in _allowed
-    ):
-        return
-    package = module_name.partition(".")[0]
-    raise ConfigurationError(
-        f"model {path} was not imported: this worker allows {_listed(_allowed)}. If you trust its code, "
-        f"start the worker with HPO_ALLOWED_MODELS={','.join([*_allowed, package])}"
-    )
-
-
-def _listed(packages: tuple[str, ...]) -> str:
-    return f"bundled networks and those of {', '.join(packages)}" if packages else "only bundled networks"
-
-
-def _load(path: str) -> Callable[..., object]:
-    """Import the function ``package.module:function``, also from the working directory."""
-    module_name, _, function_name = path.partition(":")
-    if not module_name or not function_name:
-        raise ConfigurationError(f"model {path!r} does not have the form package.module:function")
-    _refuse_foreign(path, module_name)
-    here = str(Path.cwd())
-    if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)  # at the end: it must not hide an installed package
-    try:
-        module = import_with_state(module_name)
-    except ModuleNotFoundError as error:
-        if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
-            raise ConfigurationError(
-                f"model {path}: there is no module {error.name!r} in {here} or among the installed packages"
-            ) from error
-        raise ConfigurationError(raised(path, "when imported", error)) from error
-    except USERS_ERRORS as error:
-        raise ConfigurationError(raised(path, "when imported", error)) from error
-    factory = getattr(module, function_name, None)
-    if factory is None:
-        hint = did_you_mean(function_name, vars(module))
-        message = f"model {path}: module {module_name} has no {function_name!r}"
-        raise ConfigurationError(f"{message}; {hint}" if hint else message)
-    if not callable(factory):
-        raise ConfigurationError(
-            f"model {path}: {function_name} is a {type(factory).__name__}, not a function"
-        )
-    return factory  # type: ignore[no-any-return]

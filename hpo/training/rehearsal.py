@@ -31,7 +31,8 @@ from hpo.training.precision import resolve_precision
 from hpo.training.process_state import preserved
 from hpo.training.setup import TrialSetup
 from hpo.training.state import EpochState
-from hpo.training.users_network import USERS_ERRORS, raised
+from hpo.training.users_code import USERS_ERRORS
+from hpo.training.users_network import raised
 
 T = TypeVar("T")
 

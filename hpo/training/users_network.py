@@ -11,9 +11,8 @@ from torch.jit._script import RecursiveScriptModule
 from torch.nn.parameter import is_lazy
 
 from hpo.errors import ConfigurationError
-
-USERS_ERRORS = (Exception, SystemExit)
-"""What a user's code may raise. ``sys.exit`` in it must not end a worker."""
+from hpo.training import users_code
+from hpo.training.users_code import USERS_ERRORS
 
 
 def adopt(name: str, module: object, classes: int, in_shape: tuple[int, int, int]) -> nn.Module:
@@ -59,10 +58,10 @@ def refuse_output(output: object, images: int, classes: int | None, mode: str) -
 
 
 def raised(name: str, doing: str, error: BaseException) -> str:
-    """Return the message for an error that the user's code raised."""
+    """Return the message for an error that the code of a user's network raised."""
     detached = "does not require grad" in str(error)
     hint = "; no gradient reaches the logits: is there a detach() or torch.no_grad() in forward?"
-    return f"model {name}, {doing}, raised {type(error).__name__}: {error}{hint if detached else ''}"
+    return users_code.raised("model", name, doing, error) + (hint if detached else "")
 
 
 def users_error(name: str, error: BaseException) -> str:

@@ -24,7 +24,8 @@ from hpo.training.loop import train
 from hpo.training.model_factory import IMAGE_SHAPE
 from hpo.training.rehearsal import Rehearsal, check_models, models_of
 from hpo.training.setup import TrialSetup
-from hpo.training.users_network import USERS_ERRORS, users_error
+from hpo.training.users_code import USERS_ERRORS
+from hpo.training.users_network import users_error
 from hpo.trial.callbacks import (
     ChecksCallback,
     check_before_training,

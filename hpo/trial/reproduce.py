@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hpo import provenance
 from hpo.config.configuration import Configuration
+from hpo.config.study import own_training_message
 from hpo.data.datasets import load_study_images
 from hpo.data.split import split_key
 from hpo.errors import DeviceError, UserError
@@ -83,6 +84,8 @@ class Repeat:
             self.trial = trial_detail(engine, study, number)
             found = find_registered(engine, study)
             assert found is not None  # trial_detail has just read it
+            if found.spec.is_own:
+                raise UserError(own_training_message(found.spec, "cannot be repeated outside of a study"))
             with reading(engine) as connection:
                 self._stage = find_stage(connection, found.study_id, found.spec, self.trial.stage)
         finally:

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 
 from hpo.config.parsing.sections import GPU, lacking
+from hpo.config.study import StudySpec
 from hpo.errors import FailingStudyError, UserError
 from hpo.events import DatabaseAway, DatabaseBack, DatabaseRetried, Event, StudyOver, StudySkipped, StudyTaken
 from hpo.heartbeat import beat
@@ -23,8 +24,8 @@ from hpo.storage.retry import RetryPolicy
 from hpo.storage.store import ResultsStore
 from hpo.training.cores import divide_threads
 from hpo.training.device import prepare_process, resolve_device
-from hpo.training.model_factory import allow_only
-from hpo.training.precision import resolve_precision
+from hpo.training.precision import Resolved, resolve_precision
+from hpo.training.users_code import allow_only
 from hpo.workers.messages import Emit, Ready, WorkOrder
 from hpo.workers.study_runner import StudyRunner, load_study
 
@@ -133,8 +134,12 @@ class WorkerLoop:
                 runner = self._retry.call(partial(self._load, name))
                 self._refuse_needs(runner)
                 self._runners[runner.context.study_id] = runner
-                precision = resolve_precision(runner.context.spec.fixed.get("precision", "auto"), self.device)
+                precision = self._precision(runner.context.spec)
         return Ready(self._worker, str(self.device), precision, threads, self.tags)
+
+    def _precision(self, spec: StudySpec) -> Resolved | None:
+        """Return the precision that the study trains in; the user's own training decides by itself."""
+        return None if spec.is_own else resolve_precision(spec.fixed.get("precision", "auto"), self.device)
 
     def run(self, registration: WorkerRegistration) -> None:
         """Run until nothing is left to do; raises ``StopRequestedError`` when the worker has to stop."""

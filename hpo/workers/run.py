@@ -133,7 +133,7 @@ class StudyRun:
         if self._announced:
             return
         self._announced = True
-        assert self._submitted is not None and ready.precision is not None
+        assert self._submitted is not None
         self._on_event(
             StudyReady(
                 study=self._spec.study,

@@ -35,6 +35,7 @@ from hpo.testing.faults import fault_point
 from hpo.training.checkpoint_files import remove_study_checkpoints
 from hpo.training.device import release_trial_memory, resolve_device
 from hpo.training.rehearsal import check_models
+from hpo.training.users_trainer import check_own_training
 from hpo.trial.context import TrialContext
 from hpo.trial.run import run_trial
 from hpo.workers.messages import Emit
@@ -103,6 +104,8 @@ def load_study(
     study = find_registered(store.engine, name)
     if study is None:
         raise UnknownStudyError(f"study {name} is no longer in the database: was it deleted?")
+    if study.spec.is_own:
+        check_own_training(study.spec)
     if study.spec.command is not None:
         raise ConfigurationError(own_training_message(study.spec, "cannot be trained by this version of hpo"))
     where = resolve_device(device)

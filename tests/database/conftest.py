@@ -33,7 +33,14 @@ DISTRIBUTIONS = {
 }
 
 
-IN_PYTHON = {"test_importance", "test_rungs", "test_stages", "test_study_findings", "test_suggest"}
+IN_PYTHON = {
+    "test_importance",
+    "test_rungs",
+    "test_stages",
+    "test_stages_reported",
+    "test_study_findings",
+    "test_suggest",
+}
 """Modules whose subject is decided in Python; the other modules try the SQL that they use on both engines."""
 ON_BOTH = {
     "test_attempts": {"test_what_lies_beyond_the_place_is_forgotten"},

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy import text as sql
 
 from hpo.config.own_training import UserConfiguration
 from hpo.config.parsing.load import parse_study
 from hpo.config.study import StudySpec
-from hpo.errors import ConfigurationError, StudyChangedError
+from hpo.config.write import study_text
+from hpo.diagnosis.importance import importance
+from hpo.diagnosis.trials import study_results
+from hpo.errors import ConfigurationError, StudyChangedError, UserError
 from hpo.queue.enqueue import enqueue
 from hpo.queue.leases import claim
 from hpo.records import Outcome
 from hpo.search.suggest import RegisteredTrial, Suggestions
-from hpo.stages.advance import advance
+from hpo.stages.advance import advance, evaluate_on_test, refined_study
 from hpo.stages.store import find_stage
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_registered
 from hpo.storage.tables import DecisionRow, StageRow, StudyRow, TrialRow
+from hpo.trial.export import Export
+from hpo.trial.reproduce import Repeat
 from hpo.workers.submit import submit_study
 from tests.database.conftest import Bench
 
@@ -158,3 +165,45 @@ def test_what_needs_images_is_refused_in_words() -> None:
         ConfigurationError, match=r"study mine is of your own training \(my_package.train:run\)"
     ):
         _spec().image_configuration({})
+
+
+def test_columns_of_results_hold_values_of_their_type_only(bench: Bench) -> None:
+    text = TEXT.replace("rate", "lr").replace("layers", "depth")
+    given = {"lr": 0.5, "width": 2.5, "batch_size": "all", "nesterov": 1, "model": False, "epochs": 3}
+    fixed = "".join(f", {name}: {value}" for name, value in given.items() if name not in ("lr", "epochs"))
+    text = text.replace("dataset: theirs", f"dataset: theirs{fixed.replace('False', 'false')}")
+    study_id = submit_study(bench.store, parse_study(text + "trials: 1\n", "mine.yaml")).study_id
+    enqueue(bench.store, study_id, {"kind": "net", "lr": 0.5, "depth": 3})
+    _begin(bench.store, study_id)
+    columns = "lr, depth, width, batch_size, nesterov, model, dataset, configuration"
+    with bench.store.engine.connect() as connection:
+        row = connection.execute(sql(f"SELECT {columns} FROM results")).one()
+        drawn = connection.execute(sql("SELECT param, value_text FROM params ORDER BY param")).all()
+    assert tuple(row[:7]) == (0.5, 3, None, None, None, None, "theirs")
+    assert json.loads(row.configuration)["width"] == 2.5
+    assert [tuple(each) for each in drawn] == [("depth", "3"), ("kind", "net"), ("lr", "0.5")]
+
+
+def test_what_images_alone_have_is_refused(store: ResultsStore) -> None:
+    study_id = submit_study(store, _spec()).study_id
+    number = _train(store, study_id, 0.5).number
+    mine = r"study mine is of your own training \(my_package\.train:run\): it "
+    with pytest.raises(UserError, match=mine + "has no test images"):
+        evaluate_on_test(store, "mine", number)
+    with pytest.raises(UserError, match=mine + "has no network that hpo could export"):
+        Export(store.url, "mine")
+    with pytest.raises(UserError, match=mine + "cannot be repeated"):
+        Repeat(store.url, "mine", number)
+
+
+def test_a_new_study_is_diagnosed_and_refined(store: ResultsStore) -> None:
+    study_id = submit_study(store, _spec("trials: 12\n")).study_id
+    for slot in range(12):
+        _train(store, study_id, slot / 12)
+    assert importance(study_results(store.engine, "mine"))
+    refined, lines = refined_study(store.engine, "mine", 0.25)
+    assert refined.is_own and refined.trainer == "my_package.train:run"
+    low, high = refined.space["rate"].bounds  # type: ignore[union-attr]
+    assert 1e-4 <= low < high <= 1  # never beyond the file's range
+    assert any(line.startswith("  rate: ") for line in lines)
+    assert parse_study(study_text(refined), "refined.yaml") == refined

@@ -19,8 +19,8 @@ from hpo.settings import settings
 from hpo.signals import StopRequestedError
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import StudyRow, WorkerRow
-from hpo.training.model_factory import allow_only
 from hpo.training.setup import prepare as real_prepare
+from hpo.training.users_code import allow_only
 from hpo.workers import loop
 from hpo.workers.loop import serve
 from hpo.workers.messages import Ready, WorkOrder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -49,9 +49,15 @@ def check(
     It first does with each network of your own, in small, what a trial does: a step of training, evaluation,
     its state written and read back, export. Then it runs the checks before training and a short dry run, and
     prints each check with its value, threshold and remedy. It exits with 1 if a finding is fatal.
+    Of a study of your own training it imports the function in a process of its own, and trains nothing.
     `hpo doctor` checks this machine, `hpo db check` the data in the database.
     """
     spec = _spec(study, changes or [])
+    if spec.is_own:
+        from hpo.cli.views.own_training import check_own_training
+
+        check_own_training(spec, _drawn(spec, trial), as_json=as_json)
+        return
 
     from hpo.cli.views.check import as_json as report_json
     from hpo.cli.views.check import print_report
@@ -80,6 +86,18 @@ def _spec(source: str, changes: list[str]) -> StudySpec:
     return spec.model_copy(update={"checks": spec.checks.model_copy(update={"preset": "standard"})})
 
 
+def _drawn(spec: StudySpec, trial: int | None) -> dict[str, Any]:
+    """Return the searched values of a trial; none without a trial."""
+    from hpo.errors import UserError
+    from hpo.search.samplers.registry import sample_slot
+
+    if trial is None:
+        return {}
+    if trial >= spec.trials:
+        raise UserError(f"study {spec.study} plans trials 0 to {spec.trials - 1}; there is no trial {trial}")
+    return sample_slot(spec, trial)
+
+
 def _run(
     spec: StudySpec, trial: int | None, epochs: int, images: int, device_name: str, *, quiet: bool
 ) -> tuple[Configuration, DryRun]:
@@ -89,9 +107,7 @@ def _run(
     from hpo.cli.views.check import following
     from hpo.data.datasets import choose_dataset, load_study_images
     from hpo.data.split import fewest_training_images, split_key
-    from hpo.errors import UserError
     from hpo.rng import Key
-    from hpo.search.samplers.registry import sample_slot
     from hpo.stages.validate import refuse_impossible
     from hpo.training.cores import divide_threads
     from hpo.training.device import prepare_process, resolve_device
@@ -105,11 +121,9 @@ def _run(
     for warning in dataset.warnings:
         print_warning(warning)
     refuse_impossible(spec, dataset)
-    if trial is not None and trial >= spec.trials:
-        raise UserError(f"study {spec.study} plans trials 0 to {spec.trials - 1}; there is no trial {trial}")
     # A default that is not among the study's networks is never trained.
     networks = models_of(spec)
-    drawn = sample_slot(spec, trial) if trial is not None else {}
+    drawn = _drawn(spec, trial)
     if trial is None and spec.image_configuration({}).model not in networks:
         drawn = {"model": networks[0]}
     configuration = spec.image_configuration(drawn, dataset.name)

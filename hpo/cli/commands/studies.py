@@ -91,7 +91,7 @@ def _row(summary: StudySummary, to_come: int) -> dict[str, Any]:
         "trials": total,
         "running": summary.running,
         "best_value": summary.best_value,
-        "dataset": summary.dataset,
+        "dataset": summary.dataset or None,
         "created_at": summary.created_at,
     }
 
@@ -112,7 +112,7 @@ def _print(found: list[dict[str, Any]]) -> None:
         "done": [Text(f"{each['done']}/{each['trials']}") for each in found],
         "running": [Text(str(each["running"])) for each in found],
         "best": [Text(formatting.accuracy(each["best_value"])) for each in found],
-        "data": [Text(printable(each["dataset"])) for each in found],
+        "data": [Text(printable(each["dataset"] or "–")) for each in found],
         "submitted (UTC)": [Text(f"{each['created_at']:%Y-%m-%d %H:%M}") for each in found],
     }
     console.print(table_that_fits(columns, console.width, left=("study", "state", "data", "submitted (UTC)")))

@@ -47,7 +47,8 @@ def submit(
     now = submitted.progress
     if as_json:
         known = {"study": spec.study, "study_id": submitted.study_id, "trials": now.total, "done": now.done}
-        known |= {"priority": submitted.priority, "needs": list(spec.needs), "dataset": submitted.dataset}
+        known |= {"priority": submitted.priority, "needs": list(spec.needs)}
+        known["dataset"] = submitted.dataset or None
         known["warnings"] = list(submitted.warnings)
         print_json(known)
         return
@@ -56,6 +57,6 @@ def submit(
     line = (
         f"{spec.study}  {formatting.counted(now.total, 'trial')}{done}, priority {submitted.priority}{needs}"
     )
-    print_line(f"{line}, on {submitted.origin}")
+    print_line(f"{line}, {'on ' if submitted.dataset else ''}{submitted.origin}")
     allow = f"HPO_ALLOWED_MODELS={','.join(spec.packages)} " if spec.packages else ""
     print_line(f"`{allow}hpo worker` trains it; `hpo status {spec.study} --watch` shows its progress")

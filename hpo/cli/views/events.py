@@ -42,8 +42,9 @@ def _(event: StudyReady) -> str:
     threads = formatting.counted(event.threads_per_worker, "thread")
     workers = formatting.counted(event.workers, "worker")
     trials = formatting.counted(event.trials_total, "trial")
+    where = ", ".join(filter(None, (event.device, event.precision)))
     lines = [
-        f"{event.study}  {trials}, {workers} with {threads} each on {event.device}, {event.precision}",
+        f"{event.study}  {trials}, {workers} with {threads} each on {where}",
         event.origin,
     ]
     if event.trials_done:

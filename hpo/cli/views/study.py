@@ -106,7 +106,7 @@ def _studies_table(summaries: Sequence[StudySummary], width: int) -> Table:
         "done": [Text(f"{each.done}/{each.trials}") for each in summaries],
         "best": [Text(formatting.accuracy(each.best_value)) for each in summaries],
         **{state: [_state_count(each, state) for each in summaries] for state in states},
-        "data": [Text(printable(each.dataset)) for each in summaries],
+        "data": [Text(printable(each.dataset or "–")) for each in summaries],
         "started (UTC)": [Text(f"{each.created_at:%Y-%m-%d %H:%M}") for each in summaries],
     }
     return table_that_fits(columns, width, left=("study", "data", "started (UTC)"))

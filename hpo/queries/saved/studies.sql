@@ -25,7 +25,7 @@ SELECT
     c.hours,
     c.started,
     c.finished,
-    s.dataset,
+    nullif(s.dataset, '') AS dataset,
     s.seed,
     s.code_version
 FROM counted AS c

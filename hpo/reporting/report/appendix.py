@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from statistics import median
 
+from hpo.queries.study import StudyOverview
 from hpo.reporting import formatting
 from hpo.reporting.report.blocks import Block, Code, Facts, Note, Paragraph, Section, Table
 from hpo.reporting.report.data import ReportData
@@ -78,6 +79,12 @@ def total_cost(data: ReportData) -> tuple[float, int]:
     return sum(each.seconds or 0.0 for each in trials), sum(each.images or 0 for each in trials)
 
 
+def _images(overview: StudyOverview) -> list[Block]:
+    if not overview.dataset:
+        return []
+    return [Facts((("images", overview.dataset_origin), ("image fingerprint", overview.dataset_fingerprint)))]
+
+
 def reproduce_section(data: ReportData) -> Section:
     """Return the commands that reproduce the results, with package versions and hardware."""
     overview, best = data.overview, data.best
@@ -85,7 +92,7 @@ def reproduce_section(data: ReportData) -> Section:
     commands = [
         f"hpo run {name}.yaml" if name == overview.name else f"hpo run {shlex.quote(overview.name + '.yaml')}"
     ]
-    if best is not None:
+    if best is not None and not data.spec.is_own:
         commands += [f"hpo repeat {name} {best.number}   # train it again and compare the results"]
         commands += [f"hpo export {name}   # its network, in a folder that needs no database"]
     packages = {"hpo": overview.code_version, **overview.package_versions}
@@ -96,7 +103,7 @@ def reproduce_section(data: ReportData) -> Section:
             "packages give the same weights, bit for bit. The study file is in the section “Setup”."
         ),
         Code("\n".join(commands)),
-        Facts((("images", overview.dataset_origin), ("image fingerprint", overview.dataset_fingerprint))),
+        *_images(overview),
         Table(
             ("package", "version"),
             tuple((each, str(packages[each])) for each in shown),

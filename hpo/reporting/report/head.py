@@ -12,6 +12,8 @@ from hpo.text import counted
 def subtitle(data: ReportData) -> str:
     """Return what was searched, in a phrase."""
     searched = formatting.counted(len(data.spec.space), "hyperparameter")
+    if data.spec.is_own:
+        return f"A search over {searched} of the training {data.spec.trainer_text}"
     images = data.overview.train_images
     count = f" ({counted(images, 'training image')})" if images else ""
     return f"A search over {searched} of a small image classifier on {data.overview.dataset}{count}"

@@ -119,8 +119,14 @@ def _leaderboard(data: ReportData) -> list[Block]:
     return [trials_table(data, ranked, ranks=True)] if len(ranked) > 1 else []
 
 
+def _trained_on(data: ReportData) -> tuple[str, str]:
+    if data.spec.is_own:
+        return "training", data.spec.trainer_text
+    return "images", f"{data.overview.dataset}: {data.overview.dataset_origin}"
+
+
 def _asked(data: ReportData) -> Section:
-    spec, overview = data.spec, data.overview
+    spec = data.spec
     rows = tuple((name, distribution_text(each), _when(each.when)) for name, each in spec.space.items())
     conditional = any(row[2] for row in rows)
     columns = ("hyperparameter", "searched", *(("only if",) if conditional else ()))
@@ -128,7 +134,7 @@ def _asked(data: ReportData) -> Section:
         Facts(
             (
                 ("objective", f"highest {spec.objective.replace('val_', 'validation ')}"),
-                ("images", f"{overview.dataset}: {overview.dataset_origin}"),
+                _trained_on(data),
                 ("trials", f"{spec.trials:,}"),
                 ("sampler", spec.sampler.name),
                 ("seed", str(spec.seed)),

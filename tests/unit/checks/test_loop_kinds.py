@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hpo import Babysitter
+from tests.helpers import loops_by_data, loops_by_step  # noqa: F401 (they add their kinds)
 from tests.helpers.loops import KINDS, Loop, train
 
 

@@ -1,4 +1,5 @@
 -- One row a trial, with every hyperparameter as a column; NULL where a hyperparameter does not apply.
+-- configuration has all of them as JSON, also the parameters of your own training.
 -- value is that of the objective; score is the value, or -value where lower is better: the highest score is the best.
 SELECT
     k.study,
@@ -25,6 +26,7 @@ SELECT
     t.ended_at AS finished,
     t.slot,
     t.weights_hash,
+    CAST(t.configuration AS TEXT) AS configuration,
     /* score of t */ AS score,
     t.trial_id
 FROM hpo_trial AS t

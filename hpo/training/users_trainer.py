@@ -1,0 +1,184 @@
+"""A look at a user's training: its file without running it, and its function in a process of its own."""
+
+from __future__ import annotations
+
+import ast
+import importlib.machinery
+import inspect
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo.errors import ConfigurationError
+from hpo.redact import redact
+from hpo.training.users_code import import_function, no_function, no_module, refuse_foreign_training
+
+if TYPE_CHECKING:
+    from hpo.config.study import StudySpec
+
+
+def check_own_training(spec: StudySpec) -> None:
+    """Raise ``ConfigurationError`` if the study's own training is not allowed here or cannot be found."""
+    refuse_foreign_training(spec)
+    if spec.trainer is not None:
+        find_trainer(spec.trainer)
+    elif spec.command is not None:
+        find_program(spec.command[0])
+
+
+def find_program(name: str) -> str:
+    """Return the path of a command's program. Raises ``ConfigurationError`` if there is none of that name."""
+    program = shutil.which(name)
+    if program is None:
+        message = f"command {name}: there is no such program in {Path.cwd()} or in the folders of $PATH"
+        raise ConfigurationError(message)
+    return program
+
+
+def find_trainer(path: str) -> Path | None:
+    """Find the file of a training ``package.module:function`` without running any code of it.
+
+    None for a module that is not a Python file. Raises ``ConfigurationError`` if there is no such module, its
+    file is not Python, or it has no such function.
+    """
+    module_name, _, function = path.partition(":")
+    origin = _module_spec(path, module_name).origin
+    if origin is None or not origin.endswith(".py"):
+        return None
+    file = Path(origin)
+    try:
+        names = set(_names(ast.parse(file.read_bytes()).body))
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        message = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise ConfigurationError(f"trainer {path}: {file}{line} is not valid Python: {message}") from None
+    except OSError as error:
+        raise ConfigurationError(f"trainer {path}: {file} cannot be read: {error.strerror}") from None
+    if function.partition(".")[0] not in names and not names & {"*", "__getattr__"}:
+        raise ConfigurationError(no_function("trainer", path, names))
+    return file
+
+
+def _module_spec(path: str, module_name: str) -> ModuleSpec:
+    """Find a module as ``import`` does, without importing the packages that it is in."""
+    here = str(Path.cwd())
+    places: Sequence[str] | None = None
+    name = ""
+    for part in module_name.split("."):
+        name = f"{name}.{part}" if name else part
+        found = _find(name, places)
+        if found is None and places is None and here not in sys.path and "" not in sys.path:
+            found = importlib.machinery.PathFinder.find_spec(name, [here])
+        if found is None or (places is not None and not places):
+            raise ConfigurationError(no_module("trainer", path, name))
+        spec, places = found, list(found.submodule_search_locations or ())
+    return spec
+
+
+def _find(name: str, places: Sequence[str] | None) -> ModuleSpec | None:
+    finders = (each for each in sys.meta_path if hasattr(each, "find_spec"))
+    return next((found for each in finders if (found := each.find_spec(name, places)) is not None), None)
+
+
+def _names(body: Iterable[ast.stmt]) -> Iterator[str]:
+    """Yield the names that statements of a module bind; ``*`` for an import of everything."""
+    for statement in body:
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield statement.name
+        elif isinstance(statement, ast.Import | ast.ImportFrom):
+            yield from ((each.asname or each.name.partition(".")[0]) for each in statement.names)
+        else:
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                    yield node.id
+            for part in ("body", "orelse", "finalbody"):
+                yield from _names(getattr(statement, part, ()))
+            for handler in getattr(statement, "handlers", ()):
+                yield from _names(handler.body)
+
+
+CHECK_SECONDS = 120.0
+"""Time for the import of a user's training before `hpo check` gives up."""
+
+
+@dataclass(frozen=True)
+class CheckedTrainer:
+    """What was seen of a user's training when a process of its own imported it.
+
+    ``problem`` is empty if the training can be used.
+    """
+
+    problem: str
+    file: str = ""
+    line: int = 0
+    signature: str = ""
+
+
+def check_trainer(path: str, seconds: float = CHECK_SECONDS) -> CheckedTrainer:
+    """Import a user's training in a process of its own, and look at its function.
+
+    Never raises for its mistakes, not even one that ends the process. What the import prints goes to standard
+    error.
+    """
+    command = [sys.executable, "-c", _CHILD, json.dumps([path, sys.path])]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=seconds, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return CheckedTrainer(f"trainer {path} was still being imported after {seconds:g} seconds")
+    answer = done.stdout.decode("utf-8", "replace").rpartition(_MARK)[2]
+    try:
+        return CheckedTrainer(**json.loads(answer))
+    except (ValueError, TypeError):
+        how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+        return CheckedTrainer(f"trainer {path} ended its process when it was imported ({how})")
+
+
+_MARK = "\x1ehpo "
+_CHILD = (
+    "import sys, json, os; path, places = json.loads(sys.argv[1]); sys.path[:] = places; "
+    "answer = os.dup(1); os.dup2(2, 1); "
+    "from hpo.training.users_trainer import answer_check; answer_check(path, answer)"
+)
+
+
+def answer_check(path: str, descriptor: int) -> None:
+    """Write what `check_trainer` returns; runs in its process."""
+    try:
+        function = import_function("trainer", path)
+        checked = _looked_at(path, function)
+    except ConfigurationError as error:
+        checked = CheckedTrainer(redact(str(error)))
+    os.write(descriptor, (_MARK + json.dumps(asdict(checked))).encode())
+    os._exit(0)  # whatever its threads and exit handlers do
+
+
+def _looked_at(path: str, function: Callable[..., Any]) -> CheckedTrainer:
+    called = inspect.unwrap(function)
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return CheckedTrainer("")
+    code = getattr(called, "__code__", None)
+    file, line = (code.co_filename, code.co_firstlineno) if code else ("", 0)
+    problem = ""
+    if inspect.iscoroutinefunction(called) or inspect.isgeneratorfunction(called):
+        kind = "async" if inspect.iscoroutinefunction(called) else "a generator"
+        problem = f"trainer {path} is {kind}: calling it trains nothing; use a plain function"
+    else:
+        try:
+            signature.bind(None)
+        except TypeError as error:
+            problem = (
+                f"trainer {path}{signature} cannot be called with one argument, the trial: {error}. "
+                f"Write def {path.rpartition(':')[2]}(trial)"
+            )
+    return CheckedTrainer(problem, file, line, str(signature))
