@@ -221,11 +221,12 @@ def test_killed_worker_takes_its_trainer_process_along(
 ) -> None:
     write_trainer(tmp_path, TORCH_TRAINER)
     monkeypatch.setenv("HPO_STORAGE", url)
+    monkeypatch.setenv("HPO_ALLOWED_MODELS", "own_trainer")
     settings.cache_clear()
     fixed = {"does": "", "kills": "worker", "killed_at": "2 3"}
     run(url, spec("whole", ["torch"], fixed={"does": "", "kills": "worker"}))
     submit(url, spec("killed", ["torch"], fixed=fixed))
-    command = [sys.executable, "-m", "hpo", "worker", "--until-done", "--study", "killed", "--workers", "1"]
+    command = [sys.executable, "-m", "hpo", "worker", "killed", "--until-idle", "--slots", "1"]
     subprocess.run(command, check=True, capture_output=True)
     assert same(url, "whole", "killed")
     assert [row[2] for row in rows(url, ATTEMPTS, study="killed")] == ["lost", "complete"]
