@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from hpo.records import EpochResult
 
@@ -29,6 +29,8 @@ class StudyReady:
     """(number of trials, cost of each) per stage; the unit is one pass over all training images."""
     warnings: tuple[str, ...] = ()
     """What the user should know of the images."""
+    objective: str = "val_accuracy"
+    direction: Literal["maximize", "minimize"] = "maximize"
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class TrialEnded:
     value: float | None
     verdict: str
     seconds: float
+    objective: str = "val_accuracy"
+    """What ``value`` is."""
 
 
 @dataclass(frozen=True)

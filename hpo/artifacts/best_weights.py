@@ -13,6 +13,7 @@ from hpo import provenance
 from hpo.artifacts import store as artifact_store
 from hpo.artifacts.ranking import count_better, trials_to_keep
 from hpo.config.configuration import Configuration
+from hpo.config.objective import ACCURACY, Objective
 from hpo.config.study import TEST, StudySpec
 from hpo.data.datasets import Dataset
 from hpo.errors import ArtifactError
@@ -27,20 +28,22 @@ from hpo.training.network_state import network_state
 class BestWeights:
     """The weights of the best epoch so far; of equals the first, like the trial's ``best_epoch``."""
 
+    objective: Objective = ACCURACY
     epoch: int = 0
     """0 before the first epoch."""
-    accuracy: float = -math.inf
+    value: float = math.nan
+    """Of the objective; NaN before the first epoch that has one."""
     weights: dict[str, Tensor] | None = None
     """A network's state on the CPU; None if none are held."""
 
     def update_if_better(self, result: EpochResult, model: nn.Module) -> None:
         """Copy the model's weights if this epoch is better than all before it."""
-        if result.val_accuracy > self.accuracy:
+        if self.objective.better(self.objective.of(result), self.value):
             self.update(result, model)
 
     def update(self, result: EpochResult, model: nn.Module) -> None:
         """Copy the model's weights, even if they are not better."""
-        self.epoch, self.accuracy = result.epoch, result.val_accuracy
+        self.epoch, self.value = result.epoch, self.objective.of(result)
         self.weights = {name: each.cpu().clone() for name, each in network_state(model).items()}
 
 
@@ -71,7 +74,8 @@ def save_if_best(
     lease = trial.lease
     if lease.stage != TEST:
         study_id, number = lease.study_id, trial.number
-        better = store.read(lambda connection: count_better(connection, study_id, value, number))
+        goal = trial.spec.goal
+        better = store.read(lambda connection: count_better(connection, study_id, goal.score(value), number))
         if better >= trial.spec.keep_best:
             return
     owner = {"study": trial.spec.study, "study_uid": trial.study_uid, "database": place(parse_url(store.url))}
@@ -104,6 +108,7 @@ def _document(trial: TrialIdentity, best: EpochResult, value: float) -> dict[str
         "slot": trial.lease.slot,
         "trial": trial.number,
         "objective": trial.spec.objective,
+        "direction": trial.spec.goal.direction,
         "value": value,
         "best_epoch": _finite(stored(best)),
         "configuration": configuration,

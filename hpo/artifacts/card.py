@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from hpo.artifacts import bundle
 from hpo.artifacts.metrics import Measured
+from hpo.checks.causes import is_blame
 from hpo.config.configuration import Configuration
 from hpo.config.fields import setting
 from hpo.text import counted, markdown
@@ -35,7 +36,7 @@ class CardFacts:
     measured_on: MeasuredOn
     look: int
     """The number of this evaluation on the study's test images, from 1; 0 if there was none."""
-    recorded_accuracy: float
+    recorded_accuracy: float | None
     dataset: str
     fingerprint: str
     train_images: int
@@ -86,8 +87,7 @@ def _accuracy(facts: CardFacts, measured: Measured) -> str:
         "|---|---:|---:|---|",
         f"| {split} split | {measured.images:,} | {measured.accuracy:.4f} | {low:.4f} to {high:.4f} |",
         "",
-        "Measured with the files of this folder, in single precision, at export. The study recorded "
-        f"{facts.recorded_accuracy:.4f}.",
+        "Measured with the files of this folder, in single precision, at export." + _recorded(facts),
         *_caveats(facts),
         "",
         f"| class | {split} accuracy |",
@@ -97,11 +97,15 @@ def _accuracy(facts: CardFacts, measured: Measured) -> str:
     return "\n".join(lines)
 
 
+def _recorded(facts: CardFacts) -> str:
+    return "" if facts.recorded_accuracy is None else f" The study recorded {facts.recorded_accuracy:.4f}."
+
+
 def _caveats(facts: CardFacts) -> list[str]:
     lines = [_chosen(facts)]
     if facts.measured_on != "test":
         lines.append("It was not measured on test images.")
-    if facts.verdict and facts.verdict != "healthy":
+    if facts.verdict and is_blame(facts.verdict):
         lines.append(f"The checks found a problem in the training: {markdown(facts.verdict)}.")
     if facts.retrained:
         lines.append(

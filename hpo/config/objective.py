@@ -37,6 +37,11 @@ class Objective:
     direction: Direction = "maximize"
 
     @property
+    def sign(self) -> int:
+        """1 if higher values are better, else -1."""
+        return 1 if self.direction == "maximize" else -1
+
+    @property
     def is_accuracy(self) -> bool:
         """Whether its values are shares of correct answers, by its name."""
         return _last_word(self.metric) in _ACCURACIES
@@ -52,6 +57,11 @@ class Objective:
         """The metric in words, such as ``validation accuracy``; any other metric by its own name."""
         return _LABELS.get(self.metric, self.metric)
 
+    @property
+    def test_label(self) -> str:
+        """What the metric is called on the test images, such as ``test accuracy``."""
+        return f"test {self.metric.removeprefix('val_').replace('_', ' ')}"
+
     def of(self, epoch: EpochResult) -> float:
         """Return the metric's value in an epoch; NaN if it was not reported."""
         return epoch.metric(self.metric)
@@ -60,13 +70,13 @@ class Objective:
         """Return the score of a value; the worst one for a value that is not finite."""
         if not math.isfinite(value):
             return WORST_SCORE
-        return value if self.direction == "maximize" else -value
+        return self.sign * value
 
     def value(self, score: float) -> float | None:
         """Return the value of a score; None for that of a trial without a value."""
         if score <= WORST_SCORE:
             return None
-        return score if self.direction == "maximize" else -score
+        return self.sign * score
 
     def better(self, value: float, other: float) -> bool:
         """Return whether a value is better than the other; every finite one is better than NaN."""
@@ -74,7 +84,7 @@ class Objective:
 
     def gain(self, value: float, other: float) -> float:
         """Return how much better a value is than the other; negative if it is worse."""
-        return value - other if self.direction == "maximize" else other - value
+        return self.sign * (value - other)
 
     def best(self, values: Iterable[float]) -> float | None:
         """Return the best finite value; None if there is none."""

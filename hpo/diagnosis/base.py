@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Literal
 
-from hpo.checks.causes import HEALTHY
-from hpo.checks.chance import Chance, largest_share
+from hpo.checks.causes import OUTCOMES
+from hpo.checks.chance import Chance, constant_loss, largest_share
+from hpo.config.objective import Objective
 from hpo.config.study import StudySpec
 from hpo.data.split import held_out_counts
 
@@ -18,11 +19,26 @@ hyperparameters. Three checks run tests, so at most 5 % of such studies get a fi
 the 60 trials of docs/checks.md permuted 1000 times, 0.5 % did."""
 
 
+LEAST_GAIN = 0.01
+"""A validation loss that is not lower by at least this share than that of the best constant answer counts as
+guessing's: networks that learn nothing come as close by their random weights."""
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """What a trial noted about the data that all trials share."""
+
+    check: str
+    value: float
+    message: str
+    remedy: str
+
+
 @dataclass(frozen=True)
 class TrialResult:
     """A finished trial; ``values`` are the searched hyperparameters that had an effect in it.
 
-    ``cause`` is a key of CAUSES or 'healthy'; the outcome if there is no verdict. ``seconds`` is the time
+    ``cause`` is a key of CAUSES or OUTCOMES; the outcome if there is no verdict. ``seconds`` is the time
     that workers spent on it.
     """
 
@@ -32,6 +48,7 @@ class TrialResult:
     cause: str
     seconds: float
     values: Mapping[str, Any]
+    suspicions: tuple[Suspicion, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,19 +77,33 @@ class StudyResults:
         """Return the best constant answer on the trial's validation images; None if they are unknown."""
         if not self.classes or not self.train_images:
             return None
-        usual = self.spec.image_configuration({}).val_fraction
-        fraction = float(trial.values.get("val_fraction", usual))
-        return self._chance(self.classes, self.train_images, fraction)
+        return self._chance(self.classes, self.train_images, self._val_fraction(trial))
+
+    @property
+    def goal(self) -> Objective:
+        """What the study optimizes."""
+        return self.spec.goal
 
     def failed(self, trial: TrialResult) -> bool:
         """Whether the trial failed or did not learn: an error, stopped by a check, or finished at chance."""
         if trial.state == "complete":
+            return trial.value is None or self._at_chance(trial, trial.value)
+        return trial.state == "failed" or trial.cause not in OUTCOMES
+
+    def _at_chance(self, trial: TrialResult, value: float) -> bool:
+        """Whether guessing explains the value; never for a metric of which guessing's is unknown."""
+        if self.goal.counts_images:
             chance = self.chance(trial)
-            return trial.value is None or (
-                chance is not None
-                and chance.standing(trial.value, self.spec.checks.chance_sigmas) == "at_chance"
-            )
-        return trial.state == "failed" or trial.cause != HEALTHY
+            sigmas = self.spec.checks.chance_sigmas
+            return chance is not None and chance.standing(value, sigmas) == "at_chance"
+        if self.goal.metric == "val_loss" and self.classes:
+            counts = _held_out(self.class_counts, self._val_fraction(trial)) if self.class_counts else ()
+            return value >= (1 - LEAST_GAIN) * constant_loss(counts, self.classes)
+        return False
+
+    def _val_fraction(self, trial: TrialResult) -> float:
+        usual = self.spec.image_configuration({}).val_fraction
+        return float(trial.values.get("val_fraction", usual))
 
     def _chance(self, classes: int, train_images: int, val_fraction: float) -> Chance | None:
         images = round(train_images * val_fraction)
@@ -85,7 +116,12 @@ class StudyResults:
     def ranked(self) -> list[TrialResult]:
         """The trials that learned, best first."""
         learned = [each for each in self.trials if each.state == "complete" and not self.failed(each)]
-        return sorted(learned, key=lambda each: (-(each.value or 0.0), each.number))
+        return sorted(learned, key=self.rank_key)
+
+    def rank_key(self, trial: TrialResult) -> tuple[float, int]:
+        """Return the sort key of a trial that learned: the best first, of equals the earlier one."""
+        assert trial.value is not None
+        return -self.goal.score(trial.value), trial.number
 
     @property
     def top(self) -> list[TrialResult]:

@@ -9,13 +9,14 @@ the main effect of a functional ANOVA (F. Hutter, H. Hoos, K. Leyton-Brown, ICML
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hpo.config.fields import setting
+from hpo.config.objective import ACCURACY, Objective
 from hpo.config.space import Choice
 from hpo.diagnosis.base import StudyResults, TrialResult
 
@@ -53,27 +54,39 @@ class Effect:
     share: float
     p_value: float
     groups: tuple[Group, ...]
+    objective: Objective = field(default=ACCURACY, repr=False)
+    """What the outcomes are values of."""
 
     @property
     def best(self) -> Group:
-        """The group with the largest mean."""
-        return max(self.groups, key=lambda group: group.mean)
+        """The group with the best mean."""
+        return max(self.groups, key=self._score)
 
     @property
     def worst(self) -> Group:
-        """The group with the smallest mean."""
-        return min(self.groups, key=lambda group: group.mean)
+        """The group with the worst mean."""
+        return min(self.groups, key=self._score)
+
+    def _score(self, group: Group) -> float:
+        return self.objective.score(group.mean)
 
 
-def effects(results: StudyResults, trials: Sequence[TrialResult], outcomes: Sequence[float]) -> list[Effect]:
+def effects(
+    results: StudyResults,
+    trials: Sequence[TrialResult],
+    outcomes: Sequence[float],
+    objective: Objective = ACCURACY,
+) -> list[Effect]:
     """Return the effect of each searched hyperparameter on the outcomes of these trials, largest first.
+
+    The outcomes are values of the objective, or of another number of which higher is better.
 
     Deterministic. Hyperparameters with too few trials or a single setting are left out.
     """
     step = -(-len(trials) // MOST_TRIALS) or 1
     trials, values = trials[::step], np.array(outcomes[::step], float)
     found = [
-        effect
+        replace(effect, objective=objective)
         for name in results.spec.space
         if (effect := _effect(results, name, trials, values)) is not None
     ]

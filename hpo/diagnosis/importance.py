@@ -1,4 +1,4 @@
-"""Which hyperparameters matter: for training at all, and for the accuracy of the trials that trained.
+"""Which hyperparameters matter: for training at all, and for the value of the trials that trained.
 
 Trials that failed or did not learn are neither left out nor mixed with the others: the first question is
 about all trials, as 1 (it learned) or 0, the second about the values of those that learned.
@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from hpo.config.objective import ACCURACY, Objective
 from hpo.diagnosis.base import StudyResults
 from hpo.diagnosis.conditions import Mask, TrialTable
 from hpo.diagnosis.effects import Effect, Group, effects, holm
@@ -24,7 +25,7 @@ ALPHA = 0.05 / 4
 """For each of four families of tests: two questions, each for single settings and for pairs. At most 5 % of
 studies whose outcomes do not depend on their settings get a statement."""
 WORST = 0.25
-"""Share of the trained trials whose accuracy counts as bad in the search for pairs."""
+"""Share of the trained trials whose value counts as bad in the search for pairs."""
 FEWEST_OF_A_KIND = 3
 """Minimum of trials that learned, and of trials that did not, for the first question."""
 
@@ -60,7 +61,8 @@ def importance(results: StudyResults) -> list[Answer]:
     learned = replace(results, trials=tuple(results.ranked))
     values = [trial.value or 0.0 for trial in learned.trials]
     if len(set(values)) > 1:
-        answers.append(_answer("value", learned, np.array(values) < np.quantile(values, WORST), values))
+        scores = np.array([results.goal.score(value) for value in values])
+        answers.append(_answer("value", learned, scores < np.quantile(scores, WORST), values, results.goal))
     return [answer for answer in answers if answer.effects]
 
 
@@ -69,8 +71,14 @@ def strongest(answers: Sequence[Answer]) -> list[str]:
     return [answer.statements[0] for answer in answers if answer.statements]
 
 
-def _answer(question: Question, results: StudyResults, bad: Mask, outcomes: Sequence[float]) -> Answer:
-    found = effects(results, results.trials, outcomes)
+def _answer(
+    question: Question,
+    results: StudyResults,
+    bad: Mask,
+    outcomes: Sequence[float],
+    objective: Objective = ACCURACY,
+) -> Answer:
+    found = effects(results, results.trials, outcomes, objective)
     sure = holm([each.p_value for each in found], ALPHA)
     return Answer(
         question,
@@ -94,10 +102,11 @@ def _trained(group: Group) -> str:
 
 
 def _of_value(answer: Answer, effect: Effect) -> str:
-    best, worst = effect.best, effect.worst
+    best, worst, goal = effect.best, effect.worst, effect.objective
+    low, high = (f"{each.mean:.3f}" if goal.is_accuracy else goal.text(each.mean) for each in (worst, best))
     return (
-        f"{_subject(answer, effect)} explains {effect.share:.0%} of the variance of val_accuracy among trials"
-        f" that trained: mean {best.mean:.3f} at {best.label}, {worst.mean:.3f} at {worst.label}"
+        f"{_subject(answer, effect)} explains {effect.share:.0%} of the variance of {goal.metric} between "
+        f"trials that trained: mean {high} at {best.label}, {low} at {worst.label}"
     )
 
 

@@ -30,8 +30,8 @@ def best_tenth_shares(results: StudyResults) -> dict[str, float]:
     if len(results.ranked) < 2 * FEWEST_BEST:
         return {}
     with quiet_optuna():
-        study = optuna.create_study(direction="maximize")
-    learned = {trial.number: trial.value or 0.0 for trial in results.ranked}
+        study = optuna.create_study(direction="maximize")  # of scores
+    learned = {trial.number: results.goal.score(trial.value or 0.0) for trial in results.ranked}
     worst = min(learned.values()) - 1.0
     space = {name: _distribution(results, name) for name in results.spec.space}
     study.add_trials(

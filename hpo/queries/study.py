@@ -19,10 +19,12 @@ from sqlalchemy import (
     select,
 )
 
+from hpo.config.objective import Direction, Objective
 from hpo.config.study import MAIN, TEST
 from hpo.queries.workers import Work, study_workers
 from hpo.records import SEVERITIES
 from hpo.storage.engine import reading
+from hpo.storage.objective_sql import objective_of_epoch, score
 from hpo.storage.studies import KNOWN, find_study, is_known_study, searched_names
 from hpo.storage.tables import (
     EPOCHS,
@@ -56,6 +58,13 @@ class StudySummary:
     stopped_at: datetime | None
     """When `hpo stop` stopped it (UTC)."""
     priority: int
+    objective: str = "val_accuracy"
+    direction: Direction = "maximize"
+
+    @property
+    def goal(self) -> Objective:
+        """What the study optimizes."""
+        return Objective(self.objective, self.direction)
 
     @property
     def done(self) -> int:
@@ -111,6 +120,14 @@ def study_status(engine: Engine, name: str) -> StudyStatus:
     )
 
 
+def study_goal(engine: Engine, name: str) -> Objective:
+    """Return what a study optimizes; raises ``UnknownStudyError``."""
+    with reading(engine) as connection:
+        found = StudyRow.study_id == find_study(connection, name).study_id
+        row = connection.execute(select(StudyRow.objective, StudyRow.direction).where(found)).one()
+    return Objective(row.objective, "minimize" if row.direction == "minimize" else "maximize")
+
+
 def leaderboard(engine: Engine, name: str, count: int = 10) -> list[Leader]:
     """Return the best complete trials of a study, best first; raises ``UnknownStudyError``."""
     with reading(engine) as connection:
@@ -149,9 +166,9 @@ def _summaries() -> Select[Any]:
             count(SlotRow.state == "running").label("running"),
             count(SlotRow.state == "paused").label("paused"),
             *ended,
-            func.max(case((and_(TrialRow.outcome == "complete", _IS_RANKED), TrialRow.value))).label(
-                "best_value"
-            ),
+            func.max(case((and_(TrialRow.outcome == "complete", _IS_RANKED), score()))).label("best_score"),
+            StudyRow.objective,
+            StudyRow.direction,
         )
         .join(STUDIES, is_known_study())
         .join(SlotRow, SlotRow.study_id == StudyRow.study_id)
@@ -163,20 +180,24 @@ def _summaries() -> Select[Any]:
             StudyRow.dataset,
             StudyRow.stopped_at,
             StudyRow.priority,
+            StudyRow.objective,
+            StudyRow.direction,
         )
         .order_by(StudyRow.created_at, StudyRow.study_id)
     )
 
 
 def _summary(row: Row[Any]) -> StudySummary:
-    return StudySummary(**row._mapping)
+    values = dict(row._mapping)
+    reached, objective = values.pop("best_score"), Objective(row.objective, row.direction)
+    return StudySummary(best_value=None if reached is None else objective.value(reached), **values)
 
 
 def _ranked(study_id: int) -> Select[Any]:
     """Select complete trials, best first; of equal ones the earlier first."""
     return (
         select(
-            func.rank().over(order_by=TrialRow.value.desc()).label("rank"),
+            func.rank().over(order_by=score().desc()).label("rank"),
             TrialRow.stage,
             KNOWN.c.number,
             TrialRow.value,
@@ -186,8 +207,9 @@ def _ranked(study_id: int) -> Select[Any]:
             TrialRow.configuration,
         )
         .join(KNOWN, KNOWN.c.trial_id == TrialRow.trial_id)
+        .join(StudyRow, StudyRow.study_id == TrialRow.study_id)
         .where(TrialRow.study_id == study_id, KNOWN.c.state == "complete", _IS_RANKED)
-        .order_by(TrialRow.value.desc(), KNOWN.c.number)
+        .order_by(score().desc(), KNOWN.c.number)
     )
 
 
@@ -236,7 +258,14 @@ class StudyOverview:
     class_counts: list[int] | None
     created_at: datetime
     stopped_at: datetime | None
+    objective: str
+    direction: Direction
     trials: tuple[TrialSummary, ...]
+
+    @property
+    def goal(self) -> Objective:
+        """What the study optimizes."""
+        return Objective(self.objective, self.direction)
 
 
 def study_overview(engine: Engine, name: str) -> StudyOverview:
@@ -252,12 +281,12 @@ def study_overview(engine: Engine, name: str) -> StudyOverview:
 
 
 def study_curves(engine: Engine, name: str, numbers: Collection[int]) -> dict[int, list[tuple[int, float]]]:
-    """Return the validation accuracy by epoch of these trials; raises ``UnknownStudyError``."""
+    """Return the objective by epoch of these trials; raises ``UnknownStudyError``."""
     curves: dict[int, list[tuple[int, float]]] = defaultdict(list)
     with reading(engine) as connection:
-        for number, epoch, accuracy in connection.execute(_curves(connection, name)):
-            if number in numbers and accuracy is not None:
-                curves[number].append((epoch, accuracy))
+        for number, epoch, value in connection.execute(_curves(connection, name)):
+            if number in numbers and value is not None:
+                curves[number].append((epoch, value))
     return curves
 
 
@@ -296,9 +325,10 @@ def _trials(study_id: int) -> Select[Any]:
 
 def _curves(connection: Connection, name: str) -> Select[int, int, float | None]:
     return (
-        select(KNOWN.c.number, EPOCHS.c.epoch, EPOCHS.c.val_accuracy)
+        select(KNOWN.c.number, EPOCHS.c.epoch, objective_of_epoch())
         .join(KNOWN, KNOWN.c.trial_id == EPOCHS.c.trial_id)
         .join(TrialRow, TrialRow.trial_id == EPOCHS.c.trial_id)
+        .join(StudyRow, StudyRow.study_id == TrialRow.study_id)
         .where(TrialRow.study_id == find_study(connection, name).study_id)
         .order_by(KNOWN.c.number, EPOCHS.c.epoch)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -9,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, Select, exists, func, select
 
+from hpo.config.objective import Direction, Objective
 from hpo.errors import UserError
 from hpo.records import EpochResult, Finding, LayerStatistics
 from hpo.storage.engine import reading
@@ -23,6 +25,7 @@ from hpo.storage.tables import (
     DecisionRow,
     SlotRow,
     StatisticsRow,
+    StudyRow,
     TrialRow,
 )
 
@@ -88,6 +91,13 @@ class TrialDetail:
     """Hyperparameters that its slot fixed before it started."""
     is_drawn_around: bool = False
     """Whether they were sampled around the best configurations of the previous stage."""
+    objective: str = "val_accuracy"
+    direction: Direction = "maximize"
+
+    @property
+    def goal(self) -> Objective:
+        """What its study optimizes."""
+        return Objective(self.objective, self.direction)
 
 
 def trial_detail(engine: Engine, name: str, number: int) -> TrialDetail:
@@ -163,8 +173,12 @@ def preprocessing_state(engine: Engine, name: str, number: int) -> bytes:
 
 def _trial(study_id: int, number: int) -> Select[Any]:
     return (
-        select(TrialRow.__table__, KNOWN.c.study, KNOWN.c.number, KNOWN.c.state, SlotRow.given)
+        select(
+            *(TrialRow.__table__, KNOWN.c.study, KNOWN.c.number, KNOWN.c.state, SlotRow.given),
+            *(StudyRow.objective, StudyRow.direction),
+        )
         .join(KNOWN, KNOWN.c.trial_id == TrialRow.trial_id)
+        .join(StudyRow, StudyRow.study_id == TrialRow.study_id)
         .outerjoin(SlotRow, SlotRow.trial_id == TrialRow.trial_id)
         .where(TrialRow.study_id == study_id, KNOWN.c.number == number)
     )
@@ -251,12 +265,20 @@ def _epochs(
     for record in trial.curve:
         if not done < record.epoch <= last:
             continue
-        said = (
-            f"epoch {record.epoch}: val_accuracy {record.val_accuracy:.4f}, val_loss {record.val_loss:.4g}, "
-            f"train_loss {record.train_loss:.4g}, {record.seconds:.1f} s"
-        )
+        said = f"epoch {record.epoch}: {_metrics(record)}{record.seconds:.1f} s"
         yield LogEntry(ends.get(record.epoch), "epoch", said, worker)
         yield from _findings(trial, record.epoch, worker)
+
+
+def _metrics(record: EpochResult) -> str:
+    """Return what was reported, each number with a comma behind it."""
+    names = ("val_accuracy", "val_loss", "train_loss", *record.metrics)
+    values = {name: record.metric(name) for name in names}
+    texts = {
+        name: f"{value:.4f}" if name == "val_accuracy" else f"{value:.4g}" for name, value in values.items()
+    }
+    shown = [name for name in names if record.images or not math.isnan(values[name])]
+    return "".join(f"{name} {texts[name]}, " for name in shown)
 
 
 def _findings(trial: TrialDetail, epochs: int, worker: str) -> Iterator[LogEntry]:

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpo.config.fields import setting as setting
+from hpo.config.objective import ACCURACY, Objective
 from hpo.queries.stages import StagesStatus
+from hpo.records import EpochResult
 from hpo.text import counted as counted
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -38,6 +40,29 @@ def sparkline(values: Sequence[float], low: float, high: float, width: int = 20)
     kept = [values[(i + 1) * len(values) // count - 1] for i in range(count)]
     span = high - low or 1.0
     return "".join(_bar((value - low) / span) for value in kept)
+
+
+def metric_sparkline(
+    values: Sequence[float], objective: Objective, width: int = 20
+) -> tuple[str, float, float]:
+    """Return the sparkline of a metric and its ends: 0 and 1 for accuracies, else its extremes."""
+    finite = [value for value in values if math.isfinite(value)] or [0.0]
+    is_share = objective.is_accuracy and min(finite) >= 0 and max(finite) <= 1
+    low, high = (0.0, 1.0) if is_share else (min(finite), max(finite))
+    return sparkline(values, low, high, width), low, high
+
+
+def metrics(result: EpochResult) -> list[tuple[str, str]]:
+    """Return the metrics of an epoch that were reported, each with its value as text.
+
+    hpo's own training reports all that it has columns for, even numbers that are not finite.
+    """
+    known = {"val_accuracy": accuracy, "val_loss": loss, "train_loss": loss}
+    values = {name: result.metric(name) for name in known}
+    shown = [
+        (name, known[name](value)) for name, value in values.items() if result.images or not math.isnan(value)
+    ]
+    return shown + [(name, Objective(name).text(value)) for name, value in result.metrics.items()]
 
 
 def _bar(share: float) -> str:
@@ -73,9 +98,12 @@ def hyperparameters(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {setting(value)}" for name, value in values.items())
 
 
-def evaluation_lines(status: StagesStatus) -> list[str]:
-    """Return the accuracy of each evaluation on the test images, and a warning if there are several."""
-    lines = [f"test accuracy {accuracy(look.test_value)} (trial {look.number})" for look in status.looks]
+def evaluation_lines(status: StagesStatus, objective: Objective = ACCURACY) -> list[str]:
+    """Return the result of each evaluation on the test images, and a warning if there are several."""
+    lines = [
+        f"{objective.test_label} {objective.text(look.test_value)} (trial {look.number})"
+        for look in status.looks
+    ]
     if len(status.looks) > 1:
         lines.append(
             "warning: this study was evaluated on the test images "

@@ -6,7 +6,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from hpo.checks.causes import HEALTHY, evidence
+from hpo.checks.causes import HEALTHY, OUTCOMES, evidence
+from hpo.config.objective import ACCURACY, Objective
 from hpo.config.study import TEST
 from hpo.queries.study import StudyOverview, TrialSummary
 from hpo.records import StudyFinding
@@ -27,25 +28,30 @@ def escaped(text: str) -> str:
 
 def has_problem(trial: TrialSummary) -> bool:
     """Return whether the trial ended and something was wrong with it."""
-    return cause_of(trial) not in (HEALTHY, RUNNING, STOPPED_EARLY)
+    return cause_of(trial) not in (*OUTCOMES, RUNNING, STOPPED_EARLY)
 
 
 def best_trials(overview: StudyOverview, count: int = _SHOWN) -> list[TrialSummary]:
     """Return the best complete trials, best first, without evaluations on the test images."""
     ranked = [each for each in overview.trials if each.state == "complete" and each.stage != TEST]
     valued = [each for each in ranked if each.value is not None]
-    return sorted(valued, key=lambda each: (-(each.value or 0.0), each.number))[:count]
+    goal = overview.goal
+    return sorted(valued, key=lambda each: (-goal.score(each.value or 0.0), each.number))[:count]
 
 
-def trial_note(trial: TrialSummary, searched: Sequence[str], rank: int | None = None) -> str:
+def trial_note(
+    trial: TrialSummary, searched: Sequence[str], rank: int | None = None, goal: Objective = ACCURACY
+) -> str:
     """Return the verdict, evidence and remedy of a trial; ``rank`` is given for one of the best."""
     parts = []
     if rank is not None:
         place = "The best trial" if rank == 1 else f"Rank {rank} of all trials"
         epoch = f" in epoch {trial.best_epoch}" if trial.best_epoch else ""
-        parts.append(f"**{place}**: accuracy {formatting.accuracy(trial.value)} on validation images{epoch}.")
+        parts.append(f"**{place}**: {escaped(goal.label)} {goal.text(trial.value)}{epoch}.")
     if trial.cause == HEALTHY:
         parts.append("Healthy: no check found anything that explains a bad result.")
+    elif trial.cause in OUTCOMES:
+        parts.append(f"{escaped(trial.verdict or OUTCOMES[trial.cause]).capitalize()}.")
     elif trial.cause:
         sure = "" if trial.confidence is None else f" ({trial.confidence:.0%} confidence)"
         parts.append(f"### {escaped(cause_label(trial.cause))}{sure}")
@@ -92,7 +98,7 @@ def _best(overview: StudyOverview, searched: Sequence[str], study_id: int) -> st
     rows = [
         [
             _link(trial, study_id),
-            formatting.accuracy(trial.value),
+            overview.goal.text(trial.value),
             *(_cell(trial, name) for name in searched),
             escaped(cause_label(trial.cause or "")),
         ]
@@ -100,7 +106,9 @@ def _best(overview: StudyOverview, searched: Sequence[str], study_id: int) -> st
     ]
     if not rows:
         return ""
-    return "### Best trials\n\n" + _table(["trial", "accuracy", *map(escaped, searched), "verdict"], rows)
+    return "### Best trials\n\n" + _table(
+        ["trial", escaped(overview.goal.label), *map(escaped, searched), "verdict"], rows
+    )
 
 
 def _problems(overview: StudyOverview, study_id: int) -> str:

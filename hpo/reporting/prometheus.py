@@ -50,6 +50,7 @@ class _Database(Collector):
         names = {each.study_id: each.name for each in studies}
         yield _trials(studies)
         yield _best(studies)
+        yield _best_accuracy(studies)
         yield _epochs(names, metrics.epochs_by_study(self._engine))
         yield _by_study(
             "hpo_images_per_second",
@@ -77,10 +78,24 @@ def _trials(studies: list[StudySummary]) -> Metric:
 
 def _best(studies: list[StudySummary]) -> Metric:
     family = GaugeMetricFamily(
-        "hpo_best_val_accuracy", "The best validation accuracy of a complete trial, 0 to 1.", labels=["study"]
+        "hpo_best_value",
+        "The best value of a complete trial; its study maximizes or minimizes the objective.",
+        labels=["study", "objective", "direction"],
     )
     for study in studies:
         if study.best_value is not None:
+            family.add_metric([study.name, study.objective, study.direction], study.best_value)
+    return family
+
+
+def _best_accuracy(studies: list[StudySummary]) -> Metric:
+    family = GaugeMetricFamily(
+        "hpo_best_val_accuracy",
+        "The best validation accuracy of a complete trial, 0 to 1, in studies that maximize it.",
+        labels=["study"],
+    )
+    for study in studies:
+        if study.best_value is not None and study.objective == "val_accuracy":
             family.add_metric([study.name], study.best_value)
     return family
 

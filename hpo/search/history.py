@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, column, exists, or_, select, table
 
+from hpo.storage.objective_sql import objective_of_epoch, score
 from hpo.storage.store import ResultsStore
-from hpo.storage.tables import EPOCHS, FINDINGS, TRIALS, TrialRow
+from hpo.storage.tables import EPOCHS, FINDINGS, TRIALS, StudyRow, TrialRow
 
 _ATTRIBUTES = table("trial_system_attributes", column("trial_id"), column("key"), column("value_json"))
 """Optuna's table; `ResultsStore.begin_trial` writes to it."""
@@ -26,9 +27,10 @@ class PastTrial:
     configuration: Mapping[str, Any]
     """Every hyperparameter, None where it has no effect."""
     outcome: str | None
-    value: float | None
+    score: float | None
+    """That of its value: higher is better, whatever the direction of the study."""
     reached: float | None
-    """The validation accuracy of its last epoch."""
+    """The score of its last epoch."""
     epochs: int | None
     hopeless: bool
     """Whether a check stopped it."""
@@ -80,14 +82,15 @@ def _trials() -> Select[Any]:
             TRIALS.c.number,
             TrialRow.configuration,
             TrialRow.outcome,
-            TrialRow.value,
+            score().label("score"),
             TrialRow.epochs,
             TrialRow.ended_at.label("ended"),
-            EPOCHS.c.val_accuracy.label("reached"),
+            score(objective_of_epoch()).label("reached"),
             hopeless.label("hopeless"),
             _ATTRIBUTES.c.value_json.label("generation"),
         )
         .join(TRIALS, TRIALS.c.trial_id == TrialRow.trial_id)
+        .join(StudyRow, StudyRow.study_id == TrialRow.study_id)
         .outerjoin(EPOCHS, and_(EPOCHS.c.trial_id == TrialRow.trial_id, EPOCHS.c.epoch == TrialRow.epochs))
         .outerjoin(
             _ATTRIBUTES, and_(_ATTRIBUTES.c.trial_id == TrialRow.trial_id, _ATTRIBUTES.c.key == GENERATION)

@@ -1,8 +1,8 @@
 """When a trial is pruned because others are ahead: pure functions of its rank among comparable trials.
 
 Trials are compared at **rungs**: certain epochs, among trials of one study, stage and bracket that have the
-same number of epochs to train. A trial's score at a rung is its best validation accuracy up to that epoch:
-its result if it ended there. Of equal scores, that of the older trial ranks higher.
+same number of epochs to train. A trial's score at a rung is that of its best epoch so far: its result if
+it ended there. Of equal scores, that of the older trial ranks higher.
 
 Sources: asynchronous successive halving, Li et al., A system for massively parallel hyperparameter tuning
 (MLSys 2020), algorithm 2; Hyperband, Li et al., JMLR 18 (2018); the median rule, Golovin et al., Google

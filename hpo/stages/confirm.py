@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hpo.config.objective import ACCURACY, Objective
 from hpo.config.study import ConfirmationSettings
 
 LEVEL = 0.95
@@ -39,8 +40,8 @@ def run_of(settings: ConfirmationSettings, candidates: int, slot: int) -> Run:
 class Confirmed:
     """The result of a candidate's runs; ``low`` to ``high`` is the 95 % interval of its mean.
 
-    ``difference`` is the mean difference to the next in rank over the runs that both completed, ``p_value``
-    that of a paired t-test of it. None if there are too few runs.
+    ``difference`` is by how much it is better than the next in rank, on average over the runs that both
+    completed; ``p_value`` is that of a paired t-test of it. None if there are too few runs.
     """
 
     candidate: int
@@ -57,7 +58,9 @@ Values = Mapping[tuple[int, int | None], float | None]
 """A candidate's value by (seed, fold); None for a run that did not complete."""
 
 
-def confirm(settings: ConfirmationSettings, values: Sequence[Values]) -> list[Confirmed]:
+def confirm(
+    settings: ConfirmationSettings, values: Sequence[Values], objective: Objective = ACCURACY
+) -> list[Confirmed]:
     """Rank the candidates by the values of their runs.
 
     A candidate with failed runs ranks behind those with fewer. Of equals, the one that was better in the
@@ -66,12 +69,16 @@ def confirm(settings: ConfirmationSettings, values: Sequence[Values]) -> list[Co
     done = [[each for each in runs.values() if each is not None] for runs in values]
     order = sorted(
         range(len(values)),
-        key=lambda i: (len(values[i]) - len(done[i]), -_mean(done[i]) if done[i] else 0.0, i),
+        key=lambda i: (
+            len(values[i]) - len(done[i]),
+            -objective.score(_mean(done[i])) if done[i] else 0.0,
+            i,
+        ),
     )
     found = []
     for rank, i in enumerate(order, start=1):
         following = values[order[rank]] if rank < len(order) else {}
-        difference, p_value = _compared(settings, values[i], following)
+        difference, p_value = _compared(settings, values[i], following, objective)
         interval = _interval(settings, done[i])
         mean = _mean(done[i]) if done[i] else None
         found.append(Confirmed(i, rank, len(done[i]), mean, *interval, difference, p_value))
@@ -92,10 +99,10 @@ def _interval(settings: ConfirmationSettings, values: Sequence[float]) -> tuple[
 
 
 def _compared(
-    settings: ConfirmationSettings, one: Values, other: Values
+    settings: ConfirmationSettings, one: Values, other: Values, objective: Objective
 ) -> tuple[float | None, float | None]:
     pairs = [(a, b) for run in one if (a := one[run]) is not None and (b := other.get(run)) is not None]
-    differences = [a - b for a, b in pairs]
+    differences = [objective.gain(a, b) for a, b in pairs]
     if not differences:
         return None, None
     difference = _mean(differences)

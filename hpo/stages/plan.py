@@ -82,7 +82,7 @@ def _confirm_stage(results: StageResults, stage: StageSpec) -> StagePlan:
         {},
         stage_fixed(results.spec, stage, results.images),
         [each.given for _ in range(runs) for each in best],
-        wording.candidates(stage.confirm, _ranked(best)),
+        wording.candidates(stage.confirm, _ranked(best), results.spec.goal),
         [Candidate(each.trial.trial_id, each.value, runs) for each in best],
     )
 
@@ -94,7 +94,8 @@ def _test_stage(results: StageResults, confirmed: Stage) -> StagePlan:
     """
     settings = confirmed.confirmation
     assert settings is not None
-    ranking = confirm(settings, results.confirmed_values(confirmed))
+    goal = results.spec.goal
+    ranking = confirm(settings, results.confirmed_values(confirmed), goal)
     found = {each.candidate: (each.number, each.search_value) for each in results.candidates}
     best = results.best_of_search()
     same_budget = _budget(results, best) == _budget(results, results.trials(confirmed.name)[0])
@@ -107,7 +108,7 @@ def _test_stage(results: StageResults, confirmed: Stage) -> StagePlan:
         {},
         {name: confirmed.spec.fixed[name] for name in names},
         [results.candidates[winner.candidate].given] if tested else [],
-        wording.confirmation_result(settings, ranking, found, best.value or 0.0, same_budget, tested),
+        wording.confirmation_result(settings, ranking, found, best.value or 0.0, same_budget, goal, tested),
         ranking=ranking,
     )
 

@@ -37,8 +37,8 @@ class StageTrial:
     """A finished trial of a stage; ``values`` are its searched hyperparameters that had an effect."""
 
     slot: int
-    value: float | None
-    """The best value until its end if it is complete or was pruned; None otherwise."""
+    score: float | None
+    """Of its best epoch if it is complete or the pruner ended it, higher is better; None otherwise."""
     failed: bool
     """Whether it ended with an error, was stopped by a check, or finished at chance level."""
     values: Mapping[str, Any]
@@ -49,9 +49,9 @@ class StageTrial:
     def order(self) -> tuple[Any, ...]:
         """Sort key: complete trials first, then pruned ones by epoch, the latest first.
 
-        Within these the better value, then the lower slot, which does not depend on which worker was faster.
+        Within these the better score, then the lower slot, which does not depend on which worker was faster.
         """
-        return self.stopped_at is not None, -(self.stopped_at or 0), -(self.value or 0.0), self.slot
+        return self.stopped_at is not None, -(self.stopped_at or 0), -(self.score or 0.0), self.slot
 
 
 RankedTrial: TypeAlias = tuple[int, str, float]
@@ -122,7 +122,7 @@ class _Results:
 
     @staticmethod
     def of(trials: Sequence[StageTrial], keep: float) -> _Results:
-        learned = [each for each in trials if each.value is not None and not each.failed]
+        learned = [each for each in trials if each.score is not None and not each.failed]
         ranked = sorted(learned, key=lambda each: each.order)
         return _Results(trials, ranked, ranked[: max(FEWEST_BEST, math.ceil(keep * len(trials)))])
 

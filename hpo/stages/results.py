@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, func, select
 
+from hpo.config.objective import WORST_SCORE
 from hpo.config.study import StudySpec
 from hpo.diagnosis.trials import FinishedTrial, FinishedTrials, read_finished, results_of
 from hpo.stages.confirm import Values, run_of
@@ -49,7 +50,7 @@ class StageResults:
     slots: Mapping[str, int]
     """Number of slots of each stage that has any."""
     stopped: Mapping[int, tuple[int, float]]
-    """By trial id: the epoch at which the pruner stopped the trial, and its best accuracy until then."""
+    """By trial id: the epoch at which the pruner stopped the trial, and its best score until then."""
     candidates: Sequence[CandidateRecord]
 
     @property
@@ -82,9 +83,10 @@ class StageResults:
         trials = []
         for each in results.trials:
             trial = by_number[each.number]
-            epoch, best = self.stopped.get(trial.trial_id, (None, None))
-            value = each.value if each.state == "complete" else best
-            trials.append(StageTrial(trial.slot, value, results.failed(each), each.values, epoch))
+            epoch, score = self.stopped.get(trial.trial_id, (None, None))
+            if each.state == "complete" and each.value is not None:
+                score = results.goal.score(each.value)
+            trials.append(StageTrial(trial.slot, score, results.failed(each), each.values, epoch))
         return sorted(trials, key=lambda each: each.slot)
 
     def best(self, top: int) -> list[FoundConfiguration]:
@@ -100,9 +102,7 @@ class StageResults:
             for stage in self.stages.values()
             for each in results_of(self.finished, stage.spec, stage.name).ranked
         ]
-        for trial in sorted(
-            ranked, key=lambda each: (-(each.value or 0.0), positions[each.stage], each.slot)
-        ):
+        for trial in sorted(ranked, key=lambda each: (-self.score(each), positions[each.stage], each.slot)):
             given = self.given(trial)
             found.setdefault(
                 repr(sorted(given.items())), FoundConfiguration(trial, trial.value or 0.0, given)
@@ -116,10 +116,14 @@ class StageResults:
         return {name: trial.configuration[name] for name in names if applies(name, trial.configuration)}
 
     def best_of_search(self) -> FinishedTrial:
-        """Return the trial with the highest value among those of search stages."""
+        """Return the trial with the best value among those of search stages."""
         searches = {name for name, stage in self.stages.items() if stage.kind == "search"}
         trials = (each for each in self.finished.trials if each.stage in searches and each.value is not None)
-        return max(trials, key=lambda each: each.value or 0.0)
+        return max(trials, key=self.score)
+
+    def score(self, trial: FinishedTrial) -> float:
+        """Return the score of a trial's value."""
+        return WORST_SCORE if trial.value is None else self.spec.goal.score(trial.value)
 
     def confirmed_values(self, stage: Stage) -> list[Values]:
         """Return the values of each candidate's runs by seed and fold."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hpo.config.fields import setting
+from hpo.config.objective import ACCURACY, Objective
 from hpo.config.study import ConfirmationSettings
 from hpo.stages.around import CHANGE
 from hpo.stages.confirm import LEVEL, Confirmed
@@ -34,7 +35,9 @@ def carry(best: Sequence[RankedTrial]) -> SpaceDecision:
     return SpaceDecision("", "carry", message, {"trials": [number for number, _, _ in best]})
 
 
-def candidates(settings: ConfirmationSettings, best: Sequence[RankedTrial]) -> list[SpaceDecision]:
+def candidates(
+    settings: ConfirmationSettings, best: Sequence[RankedTrial], goal: Objective = ACCURACY
+) -> list[SpaceDecision]:
     """Describe which configurations are trained again, and how often."""
     if not best:
         message = "no trial learned, so there is nothing to confirm: the study ends here"
@@ -43,7 +46,7 @@ def candidates(settings: ConfirmationSettings, best: Sequence[RankedTrial]) -> l
         SpaceDecision(
             f"trial {number}",
             "keep",
-            f"trial {number} of stage {stage} ({value:.4f}) is trained again {_how_often(settings)}",
+            f"trial {number} of stage {stage} ({goal.text(value)}) is trained again {_how_often(settings)}",
             {"number": number, "stage": stage, "search_value": value},
         )
         for number, stage, value in best
@@ -68,6 +71,7 @@ def confirmation_result(
     found: Mapping[int, tuple[int, float]],
     best_of_search: float,
     same_budget: bool,
+    goal: Objective = ACCURACY,
     tested: bool = True,
 ) -> list[SpaceDecision]:
     """Describe the winner and how significant its lead is, the others, and how optimistic the search was.
@@ -80,14 +84,17 @@ def confirmation_result(
     if winner.completed < settings.runs_each or winner.mean is None:
         message = "no configuration completed all its runs, so none is confirmed: the study ends here"
         return [SpaceDecision("", "end", message, {})]
-    decisions = [_winner(winner, ranking, found, tested)]
-    decisions += [_other(each, settings, found) for each in ranking[1:]]
-    gap = best_of_search - winner.mean
+    decisions = [_winner(winner, ranking, found, goal, tested)]
+    decisions += [_other(each, settings, found, goal) for each in ranking[1:]]
+    gap = goal.gain(best_of_search, winner.mean)
     message = (
-        f"the best value of the search was {best_of_search:.4f}, the winner's mean is {winner.mean:.4f}: "
+        f"the best value of the search was {goal.text(best_of_search)}, the winner's mean is "
+        f"{goal.text(winner.mean)}: "
     )
     if same_budget:
-        message += f"{abs(gap):.4f} {'less, the winner' if gap > 0 else 'more, so no winner'}'s curse"
+        message += (
+            f"{goal.text(abs(gap))} {'worse, the winner' if gap > 0 else 'better, so no winner'}'s curse"
+        )
     else:
         message += "their epochs and images differ, so this does not measure the winner's curse"
     evidence = {"best_of_search": best_of_search, "confirmed": winner.mean, "gap": gap}
@@ -95,13 +102,17 @@ def confirmation_result(
 
 
 def _winner(
-    winner: Confirmed, ranking: Sequence[Confirmed], found: Mapping[int, tuple[int, float]], tested: bool
+    winner: Confirmed,
+    ranking: Sequence[Confirmed],
+    found: Mapping[int, tuple[int, float]],
+    goal: Objective,
+    tested: bool,
 ) -> SpaceDecision:
     number, value = found[winner.candidate]
-    message = f"trial {number} wins: {_mean_text(winner)}, {value:.4f} in the search"
+    message = f"trial {number} wins: {_mean_text(winner, goal)}, {goal.text(value)} in the search"
     if len(ranking) > 1 and winner.difference is not None:
         runner_up = found[ranking[1].candidate][0]
-        message += f"; {winner.difference:.4f} ahead of trial {runner_up}"
+        message += f"; {goal.text(winner.difference)} ahead of trial {runner_up}"
         if winner.p_value is not None:
             verdict = "significant" if winner.p_value <= SIGNIFICANCE else "which may be chance"
             message += f", {verdict} (p = {winner.p_value:.2g})"
@@ -111,11 +122,11 @@ def _winner(
 
 
 def _other(
-    each: Confirmed, settings: ConfirmationSettings, found: Mapping[int, tuple[int, float]]
+    each: Confirmed, settings: ConfirmationSettings, found: Mapping[int, tuple[int, float]], goal: Objective
 ) -> SpaceDecision:
     number, value = found[each.candidate]
     failed = settings.runs_each - each.completed
-    result = f"{_mean_text(each)}, {value:.4f} in the search"
+    result = f"{_mean_text(each, goal)}, {goal.text(value)} in the search"
     if failed:
         others = f"; the others: {result}" if each.completed else ""
         result = f"{failed} of {counted(settings.runs_each, 'run')} failed or were stopped{others}"
@@ -137,12 +148,12 @@ def interval_label() -> str:
     return f"{LEVEL:.0%} interval"
 
 
-def _mean_text(each: Confirmed) -> str:
+def _mean_text(each: Confirmed, goal: Objective) -> str:
     """``0.7812 ± 0.0041 (95%, 3 runs)``: the mean and its interval."""
     if each.mean is None:
         return "no value"
-    spread = f" ± {each.mean - each.low:.4f}" if each.low is not None else ""
-    return f"{each.mean:.4f}{spread} ({LEVEL:.0%}, {counted(each.completed, 'run')})"
+    spread = f" ± {goal.text(each.mean - each.low)}" if each.low is not None else ""
+    return f"{goal.text(each.mean)}{spread} ({LEVEL:.0%}, {counted(each.completed, 'run')})"
 
 
 def _evidence(each: Confirmed, number: int, search_value: float) -> dict[str, object]:

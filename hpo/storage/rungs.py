@@ -50,7 +50,7 @@ def best_paused(connection: Connection, study_id: int, stage: str) -> list[Pause
 
 
 def stopped(connection: Connection, study_id: int) -> dict[int, tuple[int, float]]:
-    """Return the epoch and the best accuracy up to it of each trial stopped at a rung, by the trial's id."""
+    """Return the epoch and the score of each trial stopped at a rung, by the trial's id."""
     rows = select(RungRow.trial_id, RungRow.epoch, RungRow.score).where(
         RungRow.study_id == study_id, RungRow.decision == "stopped"
     )

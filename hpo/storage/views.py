@@ -90,6 +90,8 @@ def select_text(view: str, dialect: str) -> str:
     text = text.replace("    /* configuration */", _configuration_columns(dialect))
     text = text.replace("/* objective in e */", objective_text(dialect, "e", "h"))
     text = text.replace("/* score of t */", score_text("t.value", "h"))
+    gap = score_text("(c.search_value - c.mean)", "h")
+    text = text.replace("/* gain of c.search_value over c.mean */", gap)
     text = text.replace("    /* epoch result */", _record_columns(EpochResult, "e", text))
     return text.replace("    /* layer statistics */", _record_columns(LayerStatistics, "l", text))
 

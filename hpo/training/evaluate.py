@@ -29,6 +29,10 @@ class Evaluation:
     predicted_counts: tuple[int, ...]
     """(C,) images that were predicted as each class."""
 
+    def metric(self, name: str) -> float:
+        """Return what a metric of the validation images, such as ``val_loss``, is on these images."""
+        return {"val_loss": self.loss, "val_accuracy": self.accuracy}[name]
+
 
 @torch.inference_mode()
 def evaluate(

@@ -15,7 +15,7 @@ from hpo.heartbeat import beat
 from hpo.rng import Key
 from hpo.training.batches import steps_per_epoch
 from hpo.training.data import ImageSet, TrialData, make_trial_data, preprocessed_test_images
-from hpo.training.evaluate import evaluate
+from hpo.training.evaluate import Evaluation, evaluate
 from hpo.training.forward import logits_of
 from hpo.training.model_factory import build_model
 from hpo.training.optim import build_optimizer
@@ -74,10 +74,10 @@ class TrialSetup:
         """Draw up to ``PROBE_IMAGES`` validation images and labels, like ``probe_batch``."""
         return _draw(self.data.val, self.key / "probe" / "val", self.device)
 
-    def accuracy_on_test(self, dataset: Dataset) -> float:
-        """Return the share of the test images that the network classifies correctly now."""
+    def on_test(self, dataset: Dataset) -> Evaluation:
+        """Evaluate the network as it is now on the test images."""
         images = preprocessed_test_images(dataset, self.data.preprocessor, self.device)
-        return evaluate(self.model, images, self.precision).accuracy
+        return evaluate(self.model, images, self.precision)
 
 
 def prepare(

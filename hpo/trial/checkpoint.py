@@ -141,7 +141,8 @@ def _restore(checkpoint: Checkpoint, state: TrialState) -> Restored:
     state.babysitter.load_state_dict(document.babysitter, *setup.probe_batch())
     if document.best_epoch:
         best = state.best
-        best.epoch, best.accuracy = document.best_epoch, document.curve[document.best_epoch - 1].val_accuracy
+        best.epoch = document.best_epoch
+        best.value = best.objective.of(document.curve[document.best_epoch - 1])
         best.weights = tensors["best"]
     position = EpochState(
         epoch=document.epoch,

@@ -52,7 +52,8 @@ class Exported:
     study: str
     trial: int
     measured_on: MeasuredOn
-    recorded_accuracy: float
+    recorded_accuracy: float | None
+    """None if the study recorded only another metric on these images."""
     measured: Measured
     program_accuracy: float | None
     no_program: str
@@ -181,13 +182,33 @@ class Export:
     def _measure(self, path: Path, *, program: bool = False) -> Measured:
         """Measure the written files as their users load them. Raises ``ExportError`` if the value differs."""
         measured = measure(load_exported(path, program=program), *self._images_to_measure())
-        recorded = self.trial.value or 0.0
-        if abs(measured.accuracy - recorded) > max(_TOLERANCE, _TOLERATED_IMAGES / measured.images):
-            raise ExportError(
-                f"trial {self.trial.number} was recorded with {self.measured_on}_accuracy {recorded:.4f}, "
-                f"but these weights give {measured.accuracy:.4f}: nothing was exported"
-            )
+        accuracy, loss = self._recorded
+        tolerance = max(_TOLERANCE, _TOLERATED_IMAGES / measured.images)
+        if accuracy is not None and abs(measured.accuracy - accuracy) > tolerance:
+            raise self._differs("accuracy", accuracy, measured.accuracy)
+        if loss is not None and abs(measured.loss - loss) > _TOLERANCE * max(1.0, loss):
+            raise self._differs("loss", loss, measured.loss)
         return measured
+
+    @property
+    def _recorded(self) -> tuple[float | None, float | None]:
+        """The accuracy and the loss that were recorded; None for what was not, or is not compared.
+
+        The loss only where the study recorded nothing else, as on the test images.
+        """
+        trial = self.trial
+        if trial.goal.counts_images:
+            return trial.value, None
+        if self.measured_on == "test":
+            return None, trial.value
+        assert trial.best_epoch is not None  # it is complete
+        return trial.curve[trial.best_epoch - 1].val_accuracy, None
+
+    def _differs(self, what: str, recorded: float, measured: float) -> ExportError:
+        return ExportError(
+            f"trial {self.trial.number} was recorded with {self.measured_on}_{what} {recorded:.4f}, "
+            f"but these weights give {measured:.4f}: nothing was exported"
+        )
 
     def _images_to_measure(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         if self.measured_on == "test":
@@ -211,7 +232,7 @@ class Export:
             searched=trial.searched,
             parameters=trial.parameters,
             best_epoch=trial.best_epoch,
-            recorded_accuracy=trial.value,
+            recorded_accuracy=self._recorded[0],
             measured_on=self.measured_on,
             look=self._look,
             dataset=self._dataset.name,

@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 
 from hpo.artifacts.best_weights import BestWeights, TrialIdentity, save_if_best
+from hpo.checks.evidence import coverage
 from hpo.config.configuration import Configuration
 from hpo.data.datasets import Dataset
 from hpo.data.split import split_key
@@ -85,10 +86,11 @@ class ImageTrainer:
         setup = prepare(_configuration(session), self._dataset, begun.key, halves, context.device, fold)
         fingerprint = _record_statistics(session, setup.data)
         products.parameters = parameter_count(setup.model)
-        held = BestWeights()
+        held = BestWeights(context.spec.goal)
         products.save_best = partial(self._save_best, session, held, fingerprint)
         with make_babysitter(setup, context.spec.checks) as babysitter:
             session.watch(babysitter)
+            products.coverage = lambda: coverage(babysitter.seen, babysitter.findings)
             state = TrialState(setup, babysitter, session.recorder, held)
             start = _resume(session, state, checkpoints)
             if start is None:
@@ -108,7 +110,7 @@ class ImageTrainer:
                     session.control.check_stop()
                 products.weights_hash = weights_hash(setup.model)
                 if begun.stage.kind == "test":
-                    products.test_value = setup.accuracy_on_test(self._dataset)
+                    products.test_value = setup.on_test(self._dataset).metric(context.spec.objective)
                 babysitter.after()
                 session.record()
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from hpo.checks.causes import HEALTHY
+from hpo.checks.causes import HEALTHY, NOT_CHECKED, OUTCOMES
 from hpo.config.methods import Asha, Rules
+from hpo.config.objective import ACCURACY, WORST_SCORE, Objective
 from hpo.records import Decision, EpochResult, Finding, Outcome, Rung, Severity
 from hpo.search.pruners import bracket_of, judge, rungs
 from hpo.storage.fence import Lease
@@ -26,14 +27,21 @@ class EndedEarlyError(Exception):
         super().__init__(decision.reason)
 
 
-def rung_of(pruner: Rules | None, slot: int, epochs: int, curve: Sequence[EpochResult]) -> Rung | None:
+def rung_of(
+    pruner: Rules | None,
+    slot: int,
+    epochs: int,
+    curve: Sequence[EpochResult],
+    objective: Objective = ACCURACY,
+) -> Rung | None:
     """Return the rung that a trial of ``epochs`` epochs has reached with this curve; None if at none."""
     if pruner is None:
         return None
     bracket = bracket_of(pruner, epochs, slot)
     if len(curve) not in rungs(pruner, epochs, bracket):
         return None
-    return Rung(len(curve), epochs, bracket, max(epoch.val_accuracy for epoch in curve))
+    score = max(objective.score(objective.of(epoch)) for epoch in curve)
+    return Rung(len(curve), epochs, bracket, score)
 
 
 def decide(store: ResultsStore, pruner: Rules, lease: Lease, trial_id: int, rung: Rung) -> Decision:
@@ -59,17 +67,21 @@ def rank_last_at_remaining_rungs(
     decision = Decision("stopped", f"a check ended it after {counted(done, 'epoch')}: it counts as the last")
     for epoch in rungs(pruner, epochs, bracket):
         if epoch >= done:
-            store.judge(lease, trial_id, Rung(epoch, epochs, bracket, 0.0), lambda _: decision)
+            store.judge(lease, trial_id, Rung(epoch, epochs, bracket, WORST_SCORE), lambda _: decision)
 
 
-def finding(decision: Decision, rung: Rung, step: int) -> Finding:
+def finding(decision: Decision, rung: Rung, step: int, objective: Objective = ACCURACY) -> Finding:
     """Return the decision as one of the trial's findings. It is not a problem and never the verdict."""
     severity: Severity = "pass" if decision.action == "goes_on" else "note"
-    return Finding(CHECK, severity, rung.score, math.nan, decision.reason, step=step)
+    value = objective.value(rung.score)
+    return Finding(
+        CHECK, severity, math.nan if value is None else value, math.nan, decision.reason, step=step
+    )
 
 
 def ended_early(outcome: Outcome, decision: Decision) -> Outcome:
     """Return the outcome of a trial that the pruner ended; what the checks suspect is its second cause."""
-    suspected = outcome.cause if outcome.cause != HEALTHY else None
+    suspected = outcome.cause if outcome.cause not in OUTCOMES else None
+    cause = NOT_CHECKED if outcome.cause == NOT_CHECKED else HEALTHY
     how = "paused" if decision.action == "paused" else "stopped early"
-    return replace(outcome, verdict=f"{how}: {decision.reason}", cause=HEALTHY, second_cause=suspected)
+    return replace(outcome, verdict=f"{how}: {decision.reason}", cause=cause, second_cause=suspected)

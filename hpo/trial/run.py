@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hpo.artifacts.best_weights import delete_stale_weights
 from hpo.checks.verdict import verdict
@@ -195,22 +196,28 @@ def _end(begun: BegunTrial, outcome: Outcome, seconds: float) -> None:
             value=outcome.value,
             verdict=outcome.verdict or "",
             seconds=seconds,
+            objective=context.spec.objective,
         )
     )
 
 
 def _outcome(begun: BegunTrial, recorder: TrialRecorder, end: TrainingEnd) -> Outcome:
     """Summarize the trial; first save its best weights if it is one of its study's best."""
-    products, complete = end.products, end.state == "complete"
-    best = max(recorder.curve, key=lambda epoch: epoch.val_accuracy, default=None)
-    value = best.val_accuracy if best else None
+    products, goal = end.products, begun.context.spec.goal
+    best = goal.best_epoch(recorder.curve)
+    value = goal.of(best) if best else None
     if begun.stage.kind == "test" and recorder.curve:
-        # It was trained on its validation images: their accuracy means nothing and chooses no epoch.
+        # It was trained on its validation images: they measure nothing and choose no epoch.
         best, value = recorder.curve[-1], products.test_value
     value = value if products.value is None else products.value
+    if end.state == "complete" and (value is None or not math.isfinite(value)):
+        end = replace(end, state="failed")
+        recorder.fail("error", f"the trial ended without a finite {goal.metric}", "")
+    complete = end.state == "complete"
     if best and value is not None and complete:
         _keep_weights(recorder, products, best, value)
-    summary = verdict(recorder.findings, checked=begun.context.spec.checks.watch)
+    seen = products.coverage() if products.coverage and products.is_checked else None
+    summary = verdict(recorder.findings, seen, checked=products.is_checked, is_trial=True)
     outcome = Outcome(
         state=end.state,
         value=value if complete else None,

@@ -148,5 +148,7 @@ class StudyRun:
                 reclaimed=self._submitted.reclaimed,
                 costs=self._spec.trial_costs,
                 warnings=self._submitted.warnings,
+                objective=self._spec.objective,
+                direction=self._spec.goal.direction,
             )
         )

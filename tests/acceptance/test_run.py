@@ -95,6 +95,7 @@ def test_run_releases_its_slots_after_ctrl_c(hpo: Hpo) -> None:
     _expect_all_done(hpo, trials=3, epochs=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
 def test_run_saves_its_trial_within_an_epoch_after_sigterm(hpo: Hpo) -> None:
     hpo.environment["HPO_CHECKPOINTS"] = str(hpo.folder / "checkpoints")

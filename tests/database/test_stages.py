@@ -235,7 +235,7 @@ def test_the_winners_curse_is_reported_by_values_after_like_trainings(bench: Ben
     while advance(bench.store, "first"):
         finish(bench, study_id, rule)
     said = [each.message for each in stages_status(bench.store.engine, "first").decisions]
-    assert said[-1].endswith("less, the winner's curse")
+    assert said[-1].endswith("worse, the winner's curse")
 
 
 def test_the_test_images_do_not_rank(bench: Bench, study_id: int) -> None:

@@ -199,7 +199,7 @@ def test_the_history_has_every_outcome_and_reads_what_ended_once(bench: Bench) -
     bench.store.finish_trial(*_ids(stopped), Outcome("pruned", verdict="", cause="healthy"))
     bench.store.finish_trial(*_ids(failed), Outcome("failed", verdict="", cause="error", error="E"))
     past = history.read()
-    assert [(each.outcome, each.value, each.reached, each.infeasible) for each in past] == [
+    assert [(each.outcome, each.score, each.reached, each.infeasible) for each in past] == [
         ("complete", 0.7, None, False),
         ("pruned", None, None, True),
         ("pruned", None, 0.4, False),

@@ -9,6 +9,7 @@ from hpo.cli.options import Json, Storage, StudyName, storage_url
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from hpo.config.objective import Objective
     from hpo.diagnosis.base import StudyResults
     from hpo.diagnosis.importance import Answer
 
@@ -75,7 +76,7 @@ def _print_text(found: StudyResults, answers: list[Answer], tenth: dict[str, flo
     names = list(dict.fromkeys(each.name for answer in answers for each in answer.effects))
     columns = {"hyperparameter": [Text(name) for name in names]}
     for answer in answers:
-        columns |= _columns(answer, names)
+        columns |= _columns(answer, names, found.goal)
     if tenth:
         columns["best tenth"] = [Text(f"{tenth[name]:.0%}" if name in tenth else "–") for name in names]
     console.print()
@@ -88,13 +89,10 @@ def _print_text(found: StudyResults, answers: list[Answer], tenth: dict[str, flo
         console.print("nothing is beyond chance yet")
 
 
-_TITLES = {"trains": "trains", "value": "accuracy"}
-
-
-def _columns(answer: Answer, names: list[str]) -> dict[str, list[Text]]:
+def _columns(answer: Answer, names: list[str], goal: Objective) -> dict[str, list[Text]]:
     from rich.text import Text
 
-    title = _TITLES[answer.question]
+    title = "trains" if answer.question == "trains" else goal.label.removeprefix("validation ")
     effects = {each.name: each for each in answer.effects}
     shares, chances = [], []
     for name in names:

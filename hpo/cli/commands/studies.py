@@ -21,7 +21,7 @@ def studies(
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """List all studies with state, progress and best accuracy.
+    """List all studies with state, progress and best value.
 
     They are in the order in which workers serve them. --bundled lists the study files that come with hpo.
     """
@@ -91,6 +91,8 @@ def _row(summary: StudySummary, to_come: int) -> dict[str, Any]:
         "trials": total,
         "running": summary.running,
         "best_value": summary.best_value,
+        "objective": summary.objective,
+        "direction": summary.direction,
         "dataset": summary.dataset or None,
         "created_at": summary.created_at,
     }
@@ -101,7 +103,7 @@ def _print(found: list[dict[str, Any]]) -> None:
 
     from hpo.cli.console import printable, stdout
     from hpo.cli.views.tables import table_that_fits
-    from hpo.reporting import formatting
+    from hpo.config.objective import Objective
 
     console = stdout()
     styles = {"running": "cyan", "stopped": "yellow", "done": "green", "waiting": "dim"}
@@ -111,7 +113,7 @@ def _print(found: list[dict[str, Any]]) -> None:
         "priority": [Text(str(each["priority"])) for each in found],
         "done": [Text(f"{each['done']}/{each['trials']}") for each in found],
         "running": [Text(str(each["running"])) for each in found],
-        "best": [Text(formatting.accuracy(each["best_value"])) for each in found],
+        "best": [Text(Objective(each["objective"]).text(each["best_value"])) for each in found],
         "data": [Text(printable(each["dataset"] or "–")) for each in found],
         "submitted (UTC)": [Text(f"{each['created_at']:%Y-%m-%d %H:%M}") for each in found],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import singledispatch
 from typing import Any
 
+from hpo.config.objective import Objective
 from hpo.events import (
     ClusterJoined,
     DatabaseAway,
@@ -67,11 +68,10 @@ def _(event: TrialStarted) -> str:
 @describe.register
 def _(event: EpochDone) -> str:
     result = event.result
-    return (
-        f"epoch {result.epoch}/{event.epochs}  val_accuracy {formatting.accuracy(result.val_accuracy)}  "
-        f"val_loss {formatting.loss(result.val_loss)}  train_loss {formatting.loss(result.train_loss)}  "
-        f"{result.images_per_second:,.0f} images/s"
-    )
+    parts = [f"{name} {value}" for name, value in formatting.metrics(result)]
+    if result.images:
+        parts.append(f"{result.images_per_second:,.0f} images/s")
+    return "  ".join([f"epoch {result.epoch}/{event.epochs}", *parts])
 
 
 @describe.register
@@ -81,7 +81,8 @@ def _(event: FindingMade) -> str:
 
 @describe.register
 def _(event: TrialEnded) -> str:
-    value = f"  val_accuracy {formatting.accuracy(event.value)}" if event.state == "complete" else ""
+    reached = f"  {event.objective} {Objective(event.objective).text(event.value)}"
+    value = reached if event.state == "complete" else ""
     return f"{event.state}{value}  {event.verdict}"
 
 

@@ -18,6 +18,7 @@ from hpo.cli.console import printable
 from hpo.cli.views.events import describe
 from hpo.cli.views.progress import RunningTrial, RunProgress
 from hpo.cli.views.tables import SEVERITY_STYLES
+from hpo.config.objective import Objective
 from hpo.events import (
     ClusterJoined,
     DatabaseAway,
@@ -160,7 +161,7 @@ def _counts(progress: RunProgress) -> Text:
     ]
     if progress.best is not None:
         value, number = progress.best
-        parts.append(Text.assemble("best ", (formatting.accuracy(value), "bold green"), f" (trial {number})"))
+        parts.append(Text.assemble("best ", (progress.goal.text(value), "bold green"), f" (trial {number})"))
     return Text("   ").join(parts)
 
 
@@ -168,23 +169,23 @@ def _running(progress: RunProgress) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("trial", no_wrap=True, justify="right")
     table.add_column("epoch", no_wrap=True, justify="right")
-    table.add_column("validation accuracy", no_wrap=True)
+    table.add_column(progress.goal.label, no_wrap=True)
     table.add_column("train loss", no_wrap=True, justify="right")
     table.add_column("images/s", no_wrap=True, justify="right")
     table.add_column("searched")
     for number in sorted(progress.running):
         trial = progress.running[number]
-        table.add_row(*_running_row(trial, progress.rates.get(trial.worker)))
+        table.add_row(*_running_row(trial, progress.rates.get(trial.worker), progress.goal))
     return table
 
 
-def _running_row(trial: RunningTrial, rate: float | None) -> list[Text]:
-    spark = formatting.sparkline(trial.accuracies, 0.0, 1.0, _SPARK_WIDTH)
-    last = formatting.accuracy(trial.accuracies[-1]) if trial.accuracies else "checks before training"
+def _running_row(trial: RunningTrial, rate: float | None, goal: Objective) -> list[Text]:
+    spark, _, _ = formatting.metric_sparkline(trial.values, goal, _SPARK_WIDTH)
+    last = goal.text(trial.values[-1]) if trial.values else "checks before training"
     return [
         Text(str(trial.number), "cyan"),
         Text(f"{trial.epoch}/{trial.epochs}"),
-        Text.assemble((f"{spark} " if spark else "", "cyan"), (last, "" if trial.accuracies else "dim")),
+        Text.assemble((f"{spark} " if spark else "", "cyan"), (last, "" if trial.values else "dim")),
         Text(formatting.loss(trial.train_loss)),
         Text("–" if rate is None else f"{rate:,.0f}"),
         cut(formatting.hyperparameters(trial.configuration), "dim"),
@@ -203,7 +204,7 @@ def _ended(progress: RunProgress) -> Table:
 
 def _ended_row(event: TrialEnded) -> list[Text]:
     style = STATE_STYLES.get(event.state, "")
-    value = formatting.accuracy(event.value) if event.state == "complete" else ""
+    value = Objective(event.objective).text(event.value) if event.state == "complete" else ""
     return [Text(str(event.number), style), Text(event.state, style), Text(value), cut(event.verdict)]
 
 

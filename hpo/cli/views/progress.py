@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import singledispatchmethod
 from typing import Any
 
+from hpo.config.objective import ACCURACY, Objective
 from hpo.events import (
     EpochDone,
     FindingMade,
@@ -36,7 +37,8 @@ class RunningTrial:
     first_epoch: int = 0
     epoch: int = 0
     train_loss: float | None = None
-    accuracies: list[float] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    """The objective by epoch."""
 
     def expected_seconds(self, now: float) -> float | None:
         """Return the expected duration of all its epochs; None before the first has ended."""
@@ -89,10 +91,10 @@ class RunProgress:
         if trial is None:
             return
         result = event.result
-        if not trial.accuracies:
+        if not trial.values:
             trial.first_epoch = result.epoch - 1
         trial.epoch, trial.epoch_at, trial.train_loss = result.epoch, self.clock(), result.train_loss
-        trial.accuracies.append(result.val_accuracy)
+        trial.values.append(self.goal.of(result))
         self.rates[event.worker] = result.images_per_second
 
     @apply.register
@@ -115,7 +117,7 @@ class RunProgress:
         if (
             event.state == "complete"
             and event.value is not None
-            and (not self.best or event.value > self.best[0])
+            and (not self.best or self.goal.better(event.value, self.best[0]))
         ):
             self.best = (event.value, event.number)
 
@@ -129,6 +131,11 @@ class RunProgress:
         """Add the trials of earlier runs of the study, by state, and the best of them."""
         self.states.update(states)
         self.best = best
+
+    @property
+    def goal(self) -> Objective:
+        """What the study optimizes."""
+        return Objective(self.ready.objective, self.ready.direction) if self.ready else ACCURACY
 
     @property
     def done(self) -> int:

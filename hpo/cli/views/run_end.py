@@ -9,15 +9,16 @@ from rich.console import Console
 from rich.text import Text
 from sqlalchemy import Engine
 
-from hpo.checks.causes import HEALTHY
+from hpo.checks.causes import is_blame
 from hpo.cli.console import printable
 from hpo.cli.views.diagnosis import print_diagnosis
 from hpo.cli.views.stages import print_stages
 from hpo.cli.views.tables import leaderboard_table
+from hpo.config.objective import Objective
 from hpo.events import RunSummary
 from hpo.queries.failures import FrequentFailure, frequent_failure
 from hpo.queries.stages import stages_status
-from hpo.queries.study import Leader, leaderboard
+from hpo.queries.study import Leader, leaderboard, study_goal
 from hpo.redact import safe_url
 from hpo.reporting import formatting
 from hpo.settings import settings
@@ -33,6 +34,7 @@ def print_ending(
     Raises ``StorageError`` before anything is printed.
     """
     leaders = leaderboard(engine, summary.study, _LEADERS)
+    goal = study_goal(engine, summary.study)
     stages = stages_status(engine, summary.study).stages
     console.print()
     console.print(_headline(summary, next((each.stage for each in stages if not each.trials), None)))
@@ -40,9 +42,9 @@ def print_ending(
         console.print(Text(printable(f"warning: {warning}"), "yellow"), soft_wrap=True)
     if leaders:
         console.print()
-        console.print(leaderboard_table(leaders, console.width))
+        console.print(leaderboard_table(leaders, console.width, goal))
         console.print()
-        console.print(_best(leaders[0], summary.study))
+        console.print(_best(leaders[0], summary.study, goal))
     print_stages(console, engine, summary.study)
     print_diagnosis(console, engine, summary.study)
     console.print()
@@ -104,18 +106,16 @@ def _headline(summary: RunSummary, ended_at: str | None) -> Text:
     return Text.assemble((f"{why}: ", "bold yellow"), f"{done} {resume}")
 
 
-def _best(leader: Leader, study: str) -> Text:
+def _best(leader: Leader, study: str, goal: Objective) -> Text:
     searched = {name: value for name, value in leader.searched.items() if value is not None}
     lines = [
-        Text.assemble(
-            ("best", "bold"), f"  trial {leader.number}, val_accuracy {formatting.accuracy(leader.value)}"
-        )
+        Text.assemble(("best", "bold"), f"  trial {leader.number}, {goal.metric} {goal.text(leader.value)}")
     ]
     width = max((len(name) for name in searched), default=0)
     lines += [
         Text(printable(f"  {name:{width}}  {formatting.setting(value)}")) for name, value in searched.items()
     ]
-    if leader.verdict and leader.verdict != HEALTHY:
+    if leader.verdict and is_blame(leader.verdict):
         lines.append(Text(printable(f"  but {leader.verdict}"), "yellow"))
     lines.append(Text(f"  details: hpo show {study} {leader.number}", "dim"))
     return Text("\n").join(lines)

@@ -54,7 +54,7 @@ def print_study(engine: Engine, name: str) -> None:
     leaders = leaderboard(engine, name)
     if leaders:
         console.print()
-        console.print(leaderboard_table(leaders, console.width))
+        console.print(leaderboard_table(leaders, console.width, found.summary.goal))
     stages.print_stages(console, engine, name)
     diagnosis.print_diagnosis(console, engine, name)
 
@@ -104,7 +104,7 @@ def _studies_table(summaries: Sequence[StudySummary], width: int) -> Table:
     columns = {
         "study": [Text(printable(each.name), "bold") for each in summaries],
         "done": [Text(f"{each.done}/{each.trials}") for each in summaries],
-        "best": [Text(formatting.accuracy(each.best_value)) for each in summaries],
+        "best": [Text(each.goal.text(each.best_value)) for each in summaries],
         **{state: [_state_count(each, state) for each in summaries] for state in states},
         "data": [Text(printable(each.dataset or "–")) for each in summaries],
         "started (UTC)": [Text(f"{each.created_at:%Y-%m-%d %H:%M}") for each in summaries],

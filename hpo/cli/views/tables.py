@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo.cli.console import printable
+from hpo.config.objective import ACCURACY, Objective
 from hpo.config.study import MAIN
 from hpo.queries.study import Leader
 from hpo.reporting import formatting
@@ -38,7 +39,7 @@ def table_that_fits(columns: Mapping[str, Sequence[Text]], width: int, *, left: 
 _GAP = 2
 
 
-def leaderboard_table(leaders: Sequence[Leader], width: int) -> Table:
+def leaderboard_table(leaders: Sequence[Leader], width: int, goal: Objective = ACCURACY) -> Table:
     """Return the best trials with their searched values; a caption names values that do not fit."""
     searched = {
         name: [leader.searched[name] for leader in leaders]
@@ -50,9 +51,8 @@ def leaderboard_table(leaders: Sequence[Leader], width: int) -> Table:
         "rank": [Text(str(leader.rank)) for leader in leaders],
         **({} if set(stages) <= {MAIN} else {"stage": [Text(printable(stage)) for stage in stages]}),
         "trial": [Text(str(leader.number)) for leader in leaders],
-        "val_accuracy": [
-            Text(formatting.accuracy(leader.value), "bold green" if leader.rank == 1 else "")
-            for leader in leaders
+        goal.metric: [
+            Text(goal.text(leader.value), "bold green" if leader.rank == 1 else "") for leader in leaders
         ],
         **{name: [Text(_cell(value)) for value in values] for name, values in searched.items()},
         "best epoch": [

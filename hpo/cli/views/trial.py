@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hpo.checks.causes import CAUSES, HEALTHY
+from hpo.checks.causes import CAUSES, HEALTHY, OUTCOMES
 from hpo.cli.console import print_title, printable, stdout
 from hpo.cli.views.live import STATE_STYLES
 from hpo.cli.views.tables import SEVERITY_STYLES, table_that_fits
+from hpo.config.objective import Objective
 from hpo.queries.trial import Attempt, TrialDetail
 from hpo.records import EpochResult, Finding, LayerStatistics, stored
 from hpo.reporting import formatting
 from hpo.text import counted
 
 _MOST_EPOCHS = 24
+_SPARK_WIDTH = 40
 _ERROR_LINES = 8
 
 
@@ -36,8 +39,8 @@ def print_trial(trial: TrialDetail, weights: Path | None) -> None:
     _print_configuration(console, trial)
     if trial.curve:
         print_title(console, "curve")
-        console.print(_sparklines(trial.curve))
-        console.print(_curve(trial.curve, trial.best_epoch, console.width))
+        console.print(_sparklines(trial))
+        console.print(_curve(trial, console.width))
     if trial.findings:
         print_title(console, "findings")
         console.print(_findings(trial.findings))
@@ -69,7 +72,7 @@ def _heading(trial: TrialDetail) -> Text:
     facts = [f"{formatting.counted(trial.parameters, 'parameter')}"] if trial.parameters else []
     facts += [formatting.duration(trial.seconds)] if trial.seconds else []
     facts += [f"{trial.images_per_second:,.0f} images/s"] if trial.images_per_second else []
-    value = f"  val_accuracy {formatting.accuracy(trial.value)}" if trial.state == "complete" else ""
+    value = f"  {trial.objective} {trial.goal.text(trial.value)}" if trial.state == "complete" else ""
     return Text.assemble(
         (f"trial {trial.number} of {printable(trial.study)}", "bold"), "  ",
         (trial.state, STATE_STYLES.get(trial.state, "")), (value, "bold"),
@@ -79,8 +82,8 @@ def _heading(trial: TrialDetail) -> Text:
 
 def _print_verdict(console: Console, trial: TrialDetail) -> None:
     if trial.verdict:
-        style = "green" if trial.verdict == HEALTHY else "yellow"
-        unsure = trial.confidence is not None and trial.cause not in (None, HEALTHY)
+        style = "green" if trial.cause == HEALTHY else "yellow"
+        unsure = trial.confidence is not None and trial.cause not in (None, *OUTCOMES)
         confidence = (
             f"  ({trial.confidence:.0%} confidence{_next_cause(trial.second_cause)})" if unsure else ""
         )
@@ -112,33 +115,53 @@ def _print_configuration(console: Console, trial: TrialDetail) -> None:
     console.print(Columns(entries, padding=(0, 1), column_first=True, equal=True), width=width)
 
 
-def _sparklines(curve: Sequence[EpochResult]) -> Text:
-    accuracies = [record.val_accuracy for record in curve]
-    losses = [record.val_loss for record in curve]
-    finite = [loss for loss in losses if math.isfinite(loss)] or [0.0]
-    lowest, highest = min(finite), max(finite)
-    return Text.assemble(
-        ("  val_accuracy ", "dim"), (formatting.sparkline(accuracies, 0.0, 1.0, 40), "cyan"), "  0 to 1\n",
-        ("  val_loss     ", "dim"), (formatting.sparkline(losses, lowest, highest, 40), "magenta"),
-        f"  {formatting.loss(lowest)} to {formatting.loss(highest)}",
-    )  # fmt: skip
+def _sparklines(trial: TrialDetail) -> Text:
+    reported = _reported(trial)
+    drawn = [
+        name for name in dict.fromkeys(("val_accuracy", "val_loss", trial.objective)) if name in reported
+    ]
+    width = max(map(len, drawn), default=0)
+    lines = []
+    for name, color in zip(drawn, cycle(("cyan", "magenta")), strict=False):
+        values, of = [record.metric(name) for record in trial.curve], Objective(name)
+        bars, low, high = formatting.metric_sparkline(values, of, _SPARK_WIDTH)
+        ends = "  0 to 1" if (low, high) == (0.0, 1.0) else f"  {_metric(name, low)} to {_metric(name, high)}"
+        lines.append(Text.assemble((f"  {name:{width}} ", "dim"), (bars, color), ends))
+    return Text("\n").join(lines)
 
 
-def _curve(curve: Sequence[EpochResult], best_epoch: int | None, width: int) -> Table:
+def _reported(trial: TrialDetail) -> list[str]:
+    """Return the metrics to show: all that hpo's own training measures, else what was reported."""
+    ours = ("val_accuracy", "val_loss", "train_loss", "train_accuracy")
+    is_ours = any(record.images for record in trial.curve)
+    seen = [
+        name for name in ours if is_ours or not all(math.isnan(record.metric(name)) for record in trial.curve)
+    ]
+    return [*seen, *dict.fromkeys(name for record in trial.curve for name in record.metrics)]
+
+
+def _metric(name: str, value: float) -> str:
+    return formatting.loss(value) if name.endswith("loss") else Objective(name).text(value)
+
+
+def _curve(trial: TrialDetail, width: int) -> Table:
+    curve, best_epoch = trial.curve, trial.best_epoch
     shown = _thinned(curve, best_epoch)
-    columns = {
-        "epoch": [Text(str(each.epoch)) for each in shown],
-        "val_accuracy": [
-            Text(formatting.accuracy(each.val_accuracy), "bold green" if each.epoch == best_epoch else "")
+    columns = {"epoch": [Text(str(each.epoch)) for each in shown]}
+    for name in _reported(trial):
+        columns[name] = [
+            Text(
+                _metric(name, each.metric(name)),
+                "bold green" if name == trial.objective and each.epoch == best_epoch else "",
+            )
             for each in shown
-        ],
-        "val_loss": [Text(formatting.loss(each.val_loss)) for each in shown],
-        "train_loss": [Text(formatting.loss(each.train_loss)) for each in shown],
-        "train_accuracy": [Text(formatting.accuracy(each.train_accuracy)) for each in shown],
-        "lr": [Text(formatting.setting(each.lr)) for each in shown],
+        ]
+    columns |= {
+        "lr": [Text(formatting.setting(each.lr)) for each in shown if not math.isnan(each.lr)],
         "time": [Text(f"{each.seconds:.1f} s") for each in shown],
-        "images/s": [Text(f"{each.images_per_second:,.0f}") for each in shown],
+        "images/s": [Text(f"{each.images_per_second:,.0f}") for each in shown if each.images],
     }
+    columns = {name: cells for name, cells in columns.items() if len(cells) == len(shown)}
     table = table_that_fits(columns, width, left=())
     if len(shown) < len(curve):
         table.caption = (

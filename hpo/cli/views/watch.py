@@ -97,7 +97,7 @@ def one_line(now: StudyNow) -> str:
     )
     best = ""
     if summary.best_value is not None:
-        best = f", best {formatting.accuracy(summary.best_value)} (trial {now.status.best_number})"
+        best = f", best {summary.goal.text(summary.best_value)} (trial {now.status.best_number})"
     done = f"{summary.done} of {formatting.counted(summary.trials, 'trial')} done"
     return f"{summary.name}  {done}: {counts or 'no trial started'}{best}"
 
@@ -118,6 +118,8 @@ def progress_of(now: StudyNow, clock: Callable[[], float] = time.monotonic) -> R
         device="",
         precision="",
         costs=now.costs,
+        objective=summary.objective,
+        direction=summary.direction,
     )
     progress.states.update({state: getattr(summary, state) for state in ("complete", "pruned", "failed")})
     if summary.best_value is not None and now.status.best_number is not None:
@@ -128,7 +130,7 @@ def progress_of(now: StudyNow, clock: Callable[[], float] = time.monotonic) -> R
             progress.rates[trial.worker] = trial.curve[-1].images_per_second
     if now.running:  # the time left cannot be estimated without workers
         progress.durations = {trial.number: trial.seconds for trial in now.ended}
-    progress.ended.extend(map(_ended, now.ended))
+    progress.ended.extend(_ended(trial, summary.objective) for trial in now.ended)
     progress.findings.extend(
         FindingMade("", each.number, each.severity, each.check, each.message) for each in now.findings
     )
@@ -142,15 +144,17 @@ def _running_trial(now: StudyNow, trial: RunningNow, moment: float) -> RunningTr
         number=trial.number,
         worker=trial.worker,
         configuration={name: value for name, value in searched.items() if value is not None},
-        epochs=trial.configuration["epochs"],
+        epochs=trial.configuration.get("epochs") or 0,
         began=moment - trial.seconds,
         epoch_at=moment - trial.idle_seconds,
         first_epoch=trial.from_epoch,
         epoch=last.epoch if last else trial.from_epoch,
         train_loss=last.train_loss if last else None,
-        accuracies=[each.val_accuracy for each in trial.curve],
+        values=[now.status.summary.goal.of(each) for each in trial.curve],
     )
 
 
-def _ended(trial: EndedNow) -> TrialEnded:
-    return TrialEnded("", trial.number, trial.state, trial.value, trial.verdict or "", trial.seconds)
+def _ended(trial: EndedNow, objective: str) -> TrialEnded:
+    return TrialEnded(
+        "", trial.number, trial.state, trial.value, trial.verdict or "", trial.seconds, objective
+    )

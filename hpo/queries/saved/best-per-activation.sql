@@ -9,8 +9,9 @@ WITH ranked AS (
         number,
         state,
         value,
+        score,
         row_number() OVER (
-            PARTITION BY activation ORDER BY CASE WHEN state = 'complete' THEN value END DESC NULLS LAST, number
+            PARTITION BY activation ORDER BY CASE WHEN state = 'complete' THEN score END DESC NULLS LAST, number
         ) AS place
     FROM results
     WHERE study = :study
@@ -19,9 +20,9 @@ SELECT
     activation,
     count(*) AS trials,
     count(*) FILTER (WHERE state = 'complete') AS complete,
-    max(value) FILTER (WHERE state = 'complete') AS best,
+    max(value) FILTER (WHERE place = 1 AND state = 'complete') AS best,
     avg(value) FILTER (WHERE state = 'complete') AS mean,
     min(number) FILTER (WHERE place = 1 AND state = 'complete') AS best_number
 FROM ranked
 GROUP BY activation
-ORDER BY best DESC NULLS LAST, activation
+ORDER BY max(score) FILTER (WHERE state = 'complete') DESC NULLS LAST, activation

@@ -14,9 +14,15 @@ WITH tried AS (
         state,
         percent_rank() OVER (PARTITION BY param ORDER BY stored) AS position,
         row_number() OVER (
-            PARTITION BY param ORDER BY CASE WHEN state = 'complete' THEN value END DESC NULLS LAST, number
+            PARTITION BY param ORDER BY CASE WHEN state = 'complete' THEN d.sign * value END DESC NULLS LAST, number
         ) AS place
     FROM params
+    -- 1 if higher values are better.
+    CROSS JOIN (
+        SELECT coalesce(min(CASE direction WHEN 'minimize' THEN -1 ELSE 1 END), 1) AS sign
+        FROM hpo_study
+        WHERE name = :study
+    ) AS d
     WHERE study = :study AND kind <> 'choice'
 ),
 marked AS (

@@ -9,10 +9,14 @@ SELECT
     count(*) AS findings,
     count(DISTINCT f.trial_id) AS trials,
     count(DISTINCT f.trial_id) FILTER (WHERE t.outcome = 'complete') AS complete_trials,
-    max(t.value) FILTER (WHERE t.outcome = 'complete') AS best_value,
+    CASE min(h.direction)
+        WHEN 'minimize' THEN min(t.value) FILTER (WHERE t.outcome = 'complete')
+        ELSE max(t.value) FILTER (WHERE t.outcome = 'complete')
+    END AS best_value,
     min(f.number) AS example
 FROM findings AS f
 JOIN hpo_trial AS t ON t.trial_id = f.trial_id
+JOIN hpo_study AS h ON h.study_id = t.study_id
 WHERE f.study = :study
 GROUP BY f.check_name, f.severity
 ORDER BY

@@ -3,15 +3,23 @@
 -- variance_share is the share of the variance of the value that lies between groups of trials, corrected for the
 -- number of groups (epsilon squared, an adjusted R squared): 0 for a hyperparameter that makes no difference, 1 for
 -- one that decides everything. Groups are the choices, or five of equal size for a number from a range.
--- rank_correlation is Spearman's (of ranges only): its sign says which way is up. Both look at one hyperparameter at
--- a time and see no interaction. A trial that the search stopped early counts with the best that it had come to, one
+-- rank_correlation is Spearman's (of ranges only): its sign says which way is better. Both look at one hyperparameter
+-- at a time and see no interaction. A trial that the search stopped early counts with the best that it had come to, one
 -- that a check ended, such as one that exploded, as the worst value of the study; one that failed is left out.
 --
 -- :study (text)  the study
 WITH counted AS MATERIALIZED (
-    SELECT trial_id, CASE WHEN state = 'pruned' AND cause = 'healthy' THEN best_value ELSE value END AS value
-    FROM results
-    WHERE study = :study AND state IN ('complete', 'pruned')
+    -- As scores: higher is better, whatever the study optimizes.
+    SELECT
+        r.trial_id,
+        CASE h.direction WHEN 'minimize' THEN -1 ELSE 1 END
+        * CASE
+            WHEN r.state = 'pruned' AND r.cause IN ('healthy', 'not_checked') THEN r.best_value
+            ELSE r.value
+        END AS value
+    FROM results AS r
+    JOIN hpo_study AS h ON h.name = r.study
+    WHERE r.study = :study AND r.state IN ('complete', 'pruned')
 ),
 worst AS MATERIALIZED (
     SELECT min(value) AS value

@@ -11,9 +11,10 @@ WITH slices (low, high) AS (
         (2.0, 5.0), (5.0, 10.0), (10.0, NULL)
 ),
 tried AS MATERIALIZED (
-    SELECT lr, state, value
-    FROM results
-    WHERE study = :study
+    SELECT r.lr, r.state, r.value, h.direction
+    FROM results AS r
+    JOIN hpo_study AS h ON h.name = r.study
+    WHERE r.study = :study
 )
 SELECT
     s.low AS lr_from,
@@ -22,7 +23,10 @@ SELECT
     count(*) FILTER (WHERE t.state = 'complete') AS complete,
     count(*) FILTER (WHERE t.state = 'pruned') AS pruned,
     count(*) FILTER (WHERE t.state = 'failed') AS failed,
-    max(t.value) FILTER (WHERE t.state = 'complete') AS best,
+    CASE min(t.direction)
+        WHEN 'minimize' THEN min(t.value) FILTER (WHERE t.state = 'complete')
+        ELSE max(t.value) FILTER (WHERE t.state = 'complete')
+    END AS best,
     avg(t.value) FILTER (WHERE t.state = 'complete') AS mean
 FROM slices AS s
 JOIN tried AS t ON t.lr >= s.low AND (s.high IS NULL OR t.lr < s.high)

@@ -8,14 +8,15 @@ WITH finished_trials AS (
         row_number() OVER (ORDER BY finished, number) AS trials_so_far,
         number,
         value,
+        score,
         finished,
-        max(value) OVER (
+        max(score) OVER (
             ORDER BY finished, number ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS best_before
     FROM results
     WHERE study = :study AND state = 'complete'
 )
-SELECT trials_so_far, number, value, value - best_before AS gain, finished
+SELECT trials_so_far, number, value, score - best_before AS gain, finished
 FROM finished_trials
-WHERE best_before IS NULL OR value > best_before
+WHERE best_before IS NULL OR score > best_before
 ORDER BY trials_so_far

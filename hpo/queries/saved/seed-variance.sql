@@ -12,9 +12,11 @@ WITH repeated AS (
         k.number,
         t.value,
         CAST(t.configuration AS TEXT) AS configuration,
-        count(*) OVER (PARTITION BY CAST(t.configuration AS TEXT)) AS trials,
-        avg(t.value) OVER (PARTITION BY CAST(t.configuration AS TEXT)) AS mean
+        h.objective,
+        count(*) OVER (PARTITION BY CAST(t.configuration AS TEXT), h.objective) AS trials,
+        avg(t.value) OVER (PARTITION BY CAST(t.configuration AS TEXT), h.objective) AS mean
     FROM hpo_trial AS t
+    JOIN hpo_study AS h ON h.study_id = t.study_id
     JOIN hpo_known_trial AS k ON k.trial_id = t.trial_id
     WHERE k.state = 'complete'
 )
@@ -28,5 +30,5 @@ SELECT
     min(number) AS example
 FROM repeated
 WHERE trials >= :at_least AND trials > 1
-GROUP BY configuration
+GROUP BY configuration, objective
 ORDER BY mean DESC, study, example

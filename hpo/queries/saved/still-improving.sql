@@ -8,13 +8,14 @@ SELECT
     r.number,
     r.value,
     r.epochs,
-    c.val_accuracy - b.val_accuracy AS last_epoch_gain,
+    CASE h.direction WHEN 'minimize' THEN b.value - c.value ELSE c.value - b.value END AS last_epoch_gain,
     r.lr,
     r.schedule,
     r.seconds
 FROM results AS r
-JOIN hpo_epoch AS c ON c.trial_id = r.trial_id AND c.epoch = r.epochs_done
-LEFT JOIN hpo_epoch AS b ON b.trial_id = r.trial_id AND b.epoch = r.epochs_done - 1
+JOIN hpo_study AS h ON h.name = r.study
+JOIN curves AS c ON c.trial_id = r.trial_id AND c.epoch = r.epochs_done
+LEFT JOIN curves AS b ON b.trial_id = r.trial_id AND b.epoch = r.epochs_done - 1
 WHERE r.study = :study AND r.state = 'complete' AND r.best_epoch = r.epochs_done
-ORDER BY r.value DESC, r.number
+ORDER BY r.score DESC, r.number
 LIMIT :count

@@ -8,7 +8,8 @@ WITH counted AS (
         count(*) FILTER (WHERE state = 'complete') AS complete,
         count(*) FILTER (WHERE state = 'pruned') AS pruned,
         count(*) FILTER (WHERE state = 'failed') AS failed,
-        max(value) FILTER (WHERE state = 'complete') AS best,
+        max(value) FILTER (WHERE state = 'complete') AS highest,
+        min(value) FILTER (WHERE state = 'complete') AS lowest,
         sum(seconds) / 3600 AS hours,
         min(started) AS started,
         max(finished) AS finished
@@ -21,7 +22,7 @@ SELECT
     c.complete,
     c.pruned,
     c.failed,
-    c.best,
+    CASE s.direction WHEN 'minimize' THEN c.lowest ELSE c.highest END AS best,
     c.hours,
     c.started,
     c.finished,

@@ -157,7 +157,7 @@ def _trial_notes(overview: StudyOverview) -> dict[int, str]:
     searched = list(overview.spec.get("space", {}))
     ranks = {trial.number: rank for rank, trial in enumerate(best_trials(overview), 1)}
     return {
-        trial.number: trial_note(trial, searched, ranks.get(trial.number))
+        trial.number: trial_note(trial, searched, ranks.get(trial.number), overview.goal)
         for trial in overview.trials
         if trial.number in ranks or has_problem(trial)
     }

@@ -11,6 +11,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from hpo.checks.causes import HEALTHY
+from hpo.config.objective import Objective
 from hpo.queries.trial import TrialDetail
 from hpo.reporting.figures.activations import layer_color
 from hpo.reporting.figures.points import Axis, Point, StudyPicture
@@ -21,7 +22,7 @@ _ALPHA = 0.7
 
 
 def curves_plot(picture: StudyPicture) -> go.Figure:
-    """Plot every trial's validation accuracy by epoch; the legend shows and hides causes."""
+    """Plot every trial's objective by epoch; the legend shows and hides causes."""
     figure = go.Figure()
     for cause in picture.causes:
         drawn = [point for point in picture.of(cause) if point.curve]
@@ -56,8 +57,9 @@ def failures_plot(picture: StudyPicture, axis: Axis) -> go.Figure:
         figure.add_scatter(
             x=[point.values[axis.name] for point in there],
             y=[row + 0.4 * spread(point.number) for point in there],
-            text=[_tip(point) for point in there], hovertemplate="%{text}<extra></extra>", mode="markers",
-            name=name, opacity=_ALPHA, cliponaxis=False,
+            text=[_tip(point, picture.goal) for point in there],
+            hovertemplate="%{text}<extra></extra>", mode="markers", name=name,
+            opacity=_ALPHA, cliponaxis=False,
             marker={"color": LIGHT.of(cause), "symbol": plotly_marker(cause), "size": 9},
         )  # fmt: skip
     figure.update_layout(**_layout(f"{picture.study}: verdicts by {axis.name}"), showlegend=False)
@@ -95,13 +97,13 @@ def _joined(points: list[Point]) -> tuple[list[float | None], list[float | None]
     tips: list[str] = []
     for point in points:
         xs += [*(epoch for epoch, _ in point.curve), None]
-        ys += [*(round(accuracy, 5) for _, accuracy in point.curve), None]
+        ys += [*(round(value, 5) for _, value in point.curve), None]
         tips += [f"trial {point.number}"] * (len(point.curve) + 1)
     return xs, ys, tips
 
 
-def _tip(point: Point) -> str:
-    escaped = point.tip.replace("&", "&amp;").replace("<", "&lt;")
+def _tip(point: Point, goal: Objective) -> str:
+    escaped = point.tip(goal).replace("&", "&amp;").replace("<", "&lt;")
     return escaped.replace("\n", "<br>")
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from hpo.checks.causes import HEALTHY
-from hpo.checks.chance import largest_share
+from hpo.checks.causes import HEALTHY, OUTCOMES
+from hpo.checks.chance import constant_loss, largest_share
 from hpo.config.fields import setting
+from hpo.config.objective import ACCURACY, Objective
 from hpo.config.space import Choice, Distribution, Log
 from hpo.config.study import TEST, StudySpec
 from hpo.queries.study import StudyOverview, TrialSummary, study_curves
@@ -74,7 +75,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Point:
-    """A trial; ``cause`` is that of its verdict, or its state; ``curve`` has pairs (epoch, val_accuracy)."""
+    """A trial; ``cause`` is that of its verdict, or its state; ``curve`` has pairs (epoch, objective)."""
 
     number: int
     cause: str
@@ -82,24 +83,27 @@ class Point:
     values: Mapping[str, Any]
     curve: Sequence[tuple[int, float]] = ()
 
-    @property
-    def tip(self) -> str:
-        """The tooltip of the trial's marks."""
-        value = "" if self.value is None else f", {self.value:.4f}"
+    def tip(self, goal: Objective) -> str:
+        """Return the tooltip of the trial's marks."""
+        value = "" if self.value is None else f", {goal.text(self.value)}"
         searched = "".join(f"\n{name} {setting(value)}" for name, value in self.values.items())
         return printable(f"trial {self.number}{value}\n{cause_label(self.cause)}{searched}")
 
 
 @dataclass(frozen=True)
 class StudyPicture:
-    """The data of a study's pictures; ``chance`` is the accuracy of guessing, if known."""
+    """The data of a study's pictures; ``chance`` is the objective of guessing, if known."""
 
     study: str
     axes: tuple[Axis, ...]
     points: tuple[Point, ...]
-    objective: str = "validation accuracy"
-    maximize: bool = True
+    goal: Objective = ACCURACY
     chance: float | None = None
+
+    @property
+    def objective(self) -> str:
+        """What is optimized, in words."""
+        return self.goal.label
 
     @cached_property
     def drawn(self) -> tuple[Point, ...]:
@@ -131,14 +135,13 @@ class StudyPicture:
     @cached_property
     def ranked(self) -> list[Point]:
         """The trials with a value, best first."""
-        sign = -1 if self.maximize else 1
         valued = [point for point in self.points if point.value is not None]
-        return sorted(valued, key=lambda point: (sign * (point.value or 0.0), point.number))
+        return sorted(valued, key=lambda point: (-self.goal.score(point.value or 0.0), point.number))
 
     @property
     def tips(self) -> dict[int, str]:
         """The tooltips of the drawn trials by number."""
-        return {point.number: point.tip for point in self.drawn}
+        return {point.number: point.tip(self.goal) for point in self.drawn}
 
 
 def study_picture(engine: Engine, overview: StudyOverview) -> StudyPicture:
@@ -148,11 +151,20 @@ def study_picture(engine: Engine, overview: StudyOverview) -> StudyPicture:
         study=overview.name,
         axes=tuple(_axis(name, each) for name, each in spec.space.items()),
         points=tuple(_point(spec, trial) for trial in overview.trials if trial.stage != TEST),
-        chance=largest_share(overview.class_counts or (), overview.classes) if overview.classes else None,
+        goal=spec.goal,
+        chance=_chance(overview),
     )
     curves = study_curves(engine, overview.name, {point.number for point in picture.drawn})
     points = tuple(replace(point, curve=curves.get(point.number, ())) for point in picture.points)
     return replace(picture, points=points)
+
+
+def _chance(overview: StudyOverview) -> float | None:
+    """Return what the best constant answer reaches, if it is known for the objective."""
+    if not overview.classes:
+        return None
+    of = {"val_accuracy": largest_share, "val_loss": constant_loss}.get(overview.objective)
+    return None if of is None else of(overview.class_counts or (), overview.classes)
 
 
 def choice_text(value: Any) -> str:
@@ -166,7 +178,7 @@ def cause_of(trial: TrialSummary) -> str:
         return RUNNING
     if trial.state == "complete":
         return trial.cause or HEALTHY
-    return STOPPED_EARLY if trial.cause == HEALTHY else trial.cause or "error"
+    return STOPPED_EARLY if trial.cause in OUTCOMES else trial.cause or "error"
 
 
 def _axis(name: str, distribution: Distribution) -> Axis:

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from hpo.checks.causes import HEALTHY
 from hpo.config.fields import number_text, setting
+from hpo.config.objective import Objective
 from hpo.reporting.figures.canvas import drawing
 from hpo.reporting.figures.points import Axis, Point, StudyPicture
 from hpo.reporting.figures.scales import set_epochs, set_x, spread, x_of
@@ -23,7 +24,7 @@ _NOTHING = "no value"
 
 
 def curves_by_verdict(picture: StudyPicture, theme: Theme = LIGHT) -> Figure:
-    """Draw every trial's validation accuracy by epoch, in the color of its verdict."""
+    """Draw every trial's objective by epoch, in the color of its verdict."""
     with drawing(theme):
         figure = Figure(figsize=(8.2, 4.1), layout="constrained")
         axes = figure.add_subplot()
@@ -34,7 +35,7 @@ def curves_by_verdict(picture: StudyPicture, theme: Theme = LIGHT) -> Figure:
         for cause in reversed(picture.causes):
             seen = [point for point in picture.of(cause) if point.curve]
             for point in seen:
-                _curve(axes, theme, point, is_best=point.number == best)
+                _curve(axes, theme, point, picture.goal, is_best=point.number == best)
             _marks(axes, theme, [(point, *point.curve[-1]) for point in seen], size=26)
         if picture.chance is not None:
             axes.axhline(picture.chance, color=theme.muted, linewidth=0.9, linestyle=(0, (2, 3)))
@@ -68,7 +69,7 @@ def failures_over(picture: StudyPicture, axis: Axis, theme: Theme = LIGHT) -> Fi
 
 
 def slice_of(picture: StudyPicture, axis: Axis, theme: Theme = LIGHT) -> Figure:
-    """Draw the objective against one hyperparameter, with trials without a value in a strip below."""
+    """Draw the objective against one hyperparameter; trials without a value lie beyond the worst one."""
     with drawing(theme):
         figure = Figure(figsize=(4.0, 2.9), layout="constrained")
         axes = figure.add_subplot()
@@ -76,12 +77,14 @@ def slice_of(picture: StudyPicture, axis: Axis, theme: Theme = LIGHT) -> Figure:
         values = [point.value for point in picture.points if point.value is not None]
         low, high = (min(values), max(values)) if values else (0.0, 1.0)
         span = (high - low) or abs(high) or 1.0
-        strip = low - 0.2 * span
-        axes.set_ylim(low - 0.33 * span, high + 0.06 * span)
+        # The strip lies beyond the worst value.
+        worst, best, sign = (low, high, -1) if picture.goal.sign > 0 else (high, low, 1)
+        strip = worst + sign * 0.2 * span
+        axes.set_ylim(*sorted((worst + sign * 0.33 * span, best - sign * 0.06 * span)))
         axes.set_ylabel(picture.objective)
         if any(point.value is None for point in picture.points):
-            axes.axhline(low - 0.09 * span, color=theme.grid, linewidth=0.8)
-            _name_strip(axes, strip, low)
+            axes.axhline(worst + sign * 0.09 * span, color=theme.grid, linewidth=0.8)
+            _name_strip(axes, strip, low, high)
         for cause in reversed(picture.causes):
             placed = []
             for point in picture.of(cause):
@@ -94,11 +97,13 @@ def slice_of(picture: StudyPicture, axis: Axis, theme: Theme = LIGHT) -> Figure:
 
 
 def parallel(picture: StudyPicture, theme: Theme = LIGHT) -> Figure:
-    """Draw every trial as a line across all hyperparameters to its value, the best ones bold."""
+    """Draw every trial as a line across all hyperparameters to its value, the best ones bold and on top."""
     axes_list = picture.axes
     values = [point.value for point in picture.points if point.value is not None]
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    outcome = Axis(picture.objective, low, high if high > low else low + 1.0)
+    high = high if high > low else low + 1.0
+    worst, best = (low, high) if picture.goal.sign > 0 else (high, low)
+    outcome = Axis(picture.objective, worst, best)
     top = {point.number for point in picture.ranked[: max(3, len(picture.drawn) // 10)]}
     with drawing(theme):
         figure = Figure(figsize=(max(6.4, 1.35 * (len(axes_list) + 1)), 4.2), layout="constrained")
@@ -116,14 +121,14 @@ def failure_axis(picture: StudyPicture) -> Axis | None:
     return order[0] if order else (picture.axes[0] if picture.axes else None)
 
 
-def _curve(axes: Axes, theme: Theme, point: Point, is_best: bool) -> None:
+def _curve(axes: Axes, theme: Theme, point: Point, goal: Objective, is_best: bool) -> None:
     if not point.curve:
         return
-    epochs, accuracies = zip(*point.curve, strict=True)
+    epochs, values = zip(*point.curve, strict=True)
     strong = point.cause == HEALTHY
     line = axes.plot(
         epochs,
-        accuracies,
+        values,
         color=theme.of(point.cause),
         linewidth=3.0 if is_best else 1.5 if strong else 1.3,
         alpha=1.0 if is_best else 0.65,
@@ -132,7 +137,7 @@ def _curve(axes: Axes, theme: Theme, point: Point, is_best: bool) -> None:
     line.set_url(f"#trial-{point.number}")
     if is_best:
         axes.annotate(
-            f"trial {point.number}: {max(accuracies):.4f}", (epochs[-1], accuracies[-1]), (-4, 7),
+            f"trial {point.number}: {goal.text(goal.best(values))}", (epochs[-1], values[-1]), (-4, 7),
             textcoords="offset points",
             ha="right", va="bottom", fontweight="bold", color=theme.of(point.cause),
         )  # fmt: skip
@@ -166,9 +171,11 @@ def _legend(figure: Figure, theme: Theme, picture: StudyPicture) -> None:
     figure.legend(handles, labels, loc="outside right upper", labelspacing=0.7)
 
 
-def _name_strip(axes: Axes, strip: float, low: float) -> None:
-    """Label the strip below the values on the y axis."""
-    ticks = [tick for tick in axes.get_yticks() if tick >= low - 1e-12 and tick <= axes.get_ylim()[1]]
+def _name_strip(axes: Axes, strip: float, low: float, high: float) -> None:
+    """Label the strip beside the values on the y axis."""
+    bottom, top = axes.get_ylim()
+    inside = (low - 1e-12, top) if strip < low else (bottom, high + 1e-12)
+    ticks = [tick for tick in axes.get_yticks() if inside[0] <= tick <= inside[1]]
     axes.set_yticks([strip, *ticks], [_NOTHING, *(f"{tick:.3g}" for tick in ticks)])
 
 

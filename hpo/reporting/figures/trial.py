@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hpo.config.objective import BUILT_IN
 from hpo.config.thresholds import Thresholds
 from hpo.queries.trial import TrialDetail
-from hpo.records import EpochResult, LayerStatistics
+from hpo.records import MEASURES, EpochResult, LayerStatistics
 from hpo.reporting.figures.activations import (
     draw_histograms,
     layer_color,
@@ -31,16 +32,50 @@ _VERDICT_WIDTH, _VERDICT_LINES = 58, 3
 
 
 def trial_curves(trial: TrialDetail, theme: Theme = LIGHT) -> Figure:
-    """Draw training and validation loss and accuracy by epoch, the first loss, and the stop limit."""
+    """Draw training and validation loss and accuracy by epoch, the first loss, and the stop limit.
+
+    An objective that is neither has a panel of its own; what was not reported has none.
+    """
     with drawing(theme):
         figure = Figure(figsize=(8.2, 3.3), layout="constrained")
-        losses, accuracies = figure.subplots(1, 2)
+        panels = _panels(trial)
         last = max([trial.configuration.get("epochs") or 1, *(each.epoch for each in trial.curve)])
-        for axes in (losses, accuracies):
+        for axes, draw in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             set_epochs(axes, last)
-        _draw_losses(losses, theme, trial)
-        _draw_accuracies(accuracies, theme, trial)
+            draw(axes, theme, trial)
         return figure
+
+
+def _panels(trial: TrialDetail) -> list[Callable[[Axes, Theme, TrialDetail], None]]:
+    is_ours = trial.objective in BUILT_IN and (not trial.curve or any(each.images for each in trial.curve))
+    kinds = (("train_loss", "val_loss", _draw_losses), ("train_accuracy", "val_accuracy", _draw_accuracies))
+    drawn = [
+        draw
+        for train, valid, draw in kinds
+        if is_ours or any(math.isfinite(each.metric(name)) for each in trial.curve for name in (train, valid))
+    ]
+    own = [] if trial.objective in MEASURES else [_draw_objective]
+    return [*drawn, *own] or [_draw_objective]
+
+
+def _draw_objective(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
+    _title(axes, trial.goal.label, "")
+    epochs, values = [each.epoch for each in trial.curve], [trial.goal.of(each) for each in trial.curve]
+    axes.plot(epochs, values, color=theme.valid, marker="o", markersize=3.5, zorder=4)
+    _mark_best(axes, theme, trial)
+
+
+def _mark_best(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
+    best = next((each for each in trial.curve if each.epoch == trial.best_epoch), None)
+    if best is None:
+        return
+    value = trial.goal.of(best)
+    axes.plot([best.epoch], [value], marker="o", markersize=8, markerfacecolor="none",
+              markeredgewidth=1.6, color=theme.valid, zorder=6, clip_on=False)  # fmt: skip
+    axes.set_title(
+        f"best {trial.goal.text(value)}, epoch {best.epoch}", loc="right", color=theme.valid, fontsize=9,
+        fontweight="normal",
+    )  # fmt: skip
 
 
 def layer_health(trial: TrialDetail, theme: Theme = LIGHT) -> Figure:
@@ -100,6 +135,8 @@ def _draw_losses(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
         _level(axes, theme.muted, first, f"first loss {first:.3g}")
     if limit is not None:
         _level(axes, theme.alarm, limit, f"stop limit {limit:.3g}")
+    if trial.objective == "val_loss":
+        _mark_best(axes, theme, trial)
     if not trial.curve:
         _explain(axes, theme, trial)
 
@@ -108,14 +145,8 @@ def _draw_accuracies(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
     _title(axes, "accuracy", "share of the images")
     axes.set_ylim(0, 1)
     _pair(axes, theme, trial.curve, "train_accuracy", "val_accuracy")
-    best = next((each for each in trial.curve if each.epoch == trial.best_epoch), None)
-    if best is not None:
-        axes.plot([best.epoch], [best.val_accuracy], marker="o", markersize=8, markerfacecolor="none",
-                  markeredgewidth=1.6, color=theme.valid, zorder=6, clip_on=False)  # fmt: skip
-        axes.set_title(
-            f"best {best.val_accuracy:.4f}, epoch {best.epoch}", loc="right", color=theme.valid, fontsize=9,
-            fontweight="normal",
-        )  # fmt: skip
+    if trial.objective == "val_accuracy":
+        _mark_best(axes, theme, trial)
     if trial.curve:
         axes.legend(loc="lower right")
 

@@ -77,10 +77,14 @@ class ReportData:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval of the best trial's accuracy on its validation images (Wilson)."""
-        if self.best is None or self.best.value is None or not self.results.val_images:
+        """The 95 % interval of the best trial's accuracy on its validation images (Wilson).
+
+        None for other objectives: a single training does not tell their spread.
+        """
+        images = self.results.val_images if self.spec.goal.counts_images else None
+        if self.best is None or self.best.value is None or not images:
             return None
-        return wilson_interval(self.best.value, self.results.val_images)
+        return wilson_interval(self.best.value, images)
 
 
 def read_report_data(engine: Engine, name: str) -> ReportData:

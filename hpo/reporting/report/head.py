@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hpo.config.objective import Objective
 from hpo.reporting import formatting
 from hpo.reporting.report.appendix import total_cost
 from hpo.reporting.report.blocks import Tile
@@ -29,24 +30,24 @@ def state(data: ReportData) -> str:
 
 
 def tiles(data: ReportData) -> list[Tile]:
-    """Return the key numbers: accuracy, trials that learned, time, images."""
+    """Return the key numbers: the best value, trials that learned, time, images."""
     learned, done = len(data.results.ranked), len(data.results.trials)
     seconds, images = total_cost(data)
     return [
-        *_accuracy_tile(data),
+        *_value_tile(data),
         Tile(f"{learned:,} of {done:,}", "trials learned", "of the ended trials"),
         Tile(formatting.duration(seconds), "of training", f"on {_devices(data)}"),
-        Tile(f"{images / 1e6:,.2f} M", "images trained on", "epochs x images"),
+        *([Tile(f"{images / 1e6:,.2f} M", "images trained on", "epochs x images")] if images else []),
     ]
 
 
-def _accuracy_tile(data: ReportData) -> list[Tile]:
+def _value_tile(data: ReportData) -> list[Tile]:
+    goal = data.spec.goal
     if data.winner is not None and data.winner.mean is not None:
-        mean = formatting.accuracy(data.winner.mean)
-        return [Tile(mean, "confirmed accuracy", f"trial {data.winner.number}")]
+        mean, what = goal.text(data.winner.mean), goal.label.removeprefix("validation ")
+        return [Tile(mean, f"confirmed {what}", f"trial {data.winner.number}")]
     if data.best is not None:
-        value = formatting.accuracy(data.best.value)
-        return [Tile(value, "best validation accuracy", f"trial {data.best.number}")]
+        return [Tile(goal.text(data.best.value), f"best {goal.label}", f"trial {data.best.number}")]
     return []
 
 
@@ -72,19 +73,20 @@ def summary(data: ReportData) -> list[str]:
 
 
 def result(data: ReportData) -> str:
-    """Return the winner or best trial with its accuracy and interval, as a sentence."""
-    winner, best = data.winner, data.best
+    """Return the winner or best trial with its value and interval, as a sentence."""
+    winner, best, goal = data.winner, data.best, data.spec.goal
     if winner is not None and winner.mean is not None:
         return (
-            f"trial {winner.number} wins with a mean validation accuracy of {winner.mean:.4f} over "
-            f"{formatting.counted(winner.completed or 0, 'training')}{_interval(winner.low, winner.high)}"
+            f"trial {winner.number} wins with a mean {goal.label} of {goal.text(winner.mean)} over "
+            + formatting.counted(winner.completed or 0, "training")
+            + _interval(winner.low, winner.high, goal)
         )
     if best is None or best.value is None:
         return "no trial has a result yet"
     low, high = data.interval or (None, None)
-    sentence = f"trial {best.number} is the best, with a validation accuracy of {best.value:.4f}"
-    return sentence + _interval(low, high)
+    sentence = f"trial {best.number} is the best, with a {goal.label} of {goal.text(best.value)}"
+    return sentence + _interval(low, high, goal)
 
 
-def _interval(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f" (95 % interval {low:.4f} to {high:.4f})"
+def _interval(low: float | None, high: float | None, goal: Objective) -> str:
+    return "" if low is None or high is None else f" (95 % interval {goal.text(low)} to {goal.text(high)})"

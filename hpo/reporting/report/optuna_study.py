@@ -10,6 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 import hpo
 from hpo.checks.causes import HEALTHY
+from hpo.config.objective import Objective
 from hpo.reporting import formatting
 from hpo.reporting.figures.points import Axis, Point, StudyPicture, choice_text
 from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY
@@ -35,8 +36,10 @@ def optuna_picture(history: OptunaHistory) -> StudyPicture:
         study=history.name,
         axes=tuple(axis for axis in axes if axis is not None),
         points=tuple(_point(trial) for trial in history.trials),
-        objective="value" if len(history.directions) < 2 else "value of the first objective",
-        maximize=history.directions[:1] == ("maximize",),
+        goal=Objective(
+            "value" if len(history.directions) < 2 else "value of the first objective",
+            "maximize" if history.directions[:1] == ("maximize",) else "minimize",
+        ),
     )
 
 
@@ -96,7 +99,7 @@ def _summary(history: OptunaHistory, picture: StudyPicture, states: Counter[str]
     sentences = ["no trial has a value yet"]
     if picture.ranked:
         best = picture.ranked[0]
-        extreme = "largest" if picture.maximize else "smallest"
+        extreme = "largest" if picture.goal.sign > 0 else "smallest"
         sentences = [f"trial {best.number} has the {extreme} {picture.objective}: {best.value:.6g}"]
     others = {"pruned": "was pruned", "fail": "failed"}
     sentences += [

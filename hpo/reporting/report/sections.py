@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import hpo
-from hpo.checks.causes import HEALTHY
+from hpo.checks.causes import is_blame
 from hpo.config.parsing.space import distribution_text
 from hpo.config.write import study_text
 from hpo.reporting import formatting
@@ -75,14 +75,14 @@ def _found(data: ReportData) -> Section:
     if best is None:
         text = "No trial has a result yet."
         return Section("found", "Results", (Paragraph(text),))
-    applied = {name: best.configuration[name] for name in best.searched}
+    applied = {name: best.configuration[name] for name in best.searched if name in best.configuration}
     pairs = ((name, formatting.setting(value)) for name, value in applied.items() if value is not None)
     blocks: list[Block] = [
         Paragraph(f"{head.result(data)}. {_confidence(data)}"),
-        *(Paragraph(line) for line in formatting.evaluation_lines(data.stages)),
+        *(Paragraph(line) for line in formatting.evaluation_lines(data.stages, data.spec.goal)),
         Facts(tuple(pairs)),
     ]
-    if best.verdict and best.verdict != HEALTHY:
+    if best.verdict and is_blame(best.verdict):
         color = family(best.cause or "")
         blocks.append(Note("But its verdict is", best.verdict, color, remedy=best.remedy or ""))
     layers = (
@@ -95,22 +95,24 @@ def _found(data: ReportData) -> Section:
 
 
 def _confidence(data: ReportData) -> str:
-    winner = data.winner
+    winner, goal = data.winner, data.spec.goal
+    what = goal.label.removeprefix("validation ")
     if winner is not None and winner.p_value is not None:
         apart = "a significant difference" if winner.p_value <= SIGNIFICANCE else "which may be chance"
         return (
-            f"It is {winner.difference:.4f} ahead of the second, {apart} (p = {winner.p_value:.2g}); its "
-            f"accuracy in the search was {winner.search_value:.4f}."
+            f"It is {goal.text(winner.difference)} ahead of the second, {apart} (p = {winner.p_value:.2g}); "
+            f"its {what} in the search was {goal.text(winner.search_value)}."
         )
     if winner is not None:
-        return f"Its accuracy in the search was {winner.search_value:.4f}."
-    images = data.results.val_images
+        return f"Its {what} in the search was {goal.text(winner.search_value)}."
+    images = data.results.val_images if goal.counts_images else None
     noise = (
         f"The interval is that of one training on {counted(images, 'validation image')}. " if images else ""
     )
+    test = "" if data.spec.is_own else " or the test images"
     return (
         f"{noise}The best of many trials looks better than it is, since it was also the luckiest. Only "
-        "trainings with other seeds (a stage with confirm) or the test images would tell."
+        f"trainings with other seeds (a stage with confirm){test} would tell."
     )
 
 
@@ -133,7 +135,7 @@ def _asked(data: ReportData) -> Section:
     blocks: list[Block] = [
         Facts(
             (
-                ("objective", f"highest {spec.objective.replace('val_', 'validation ')}"),
+                ("objective", f"{'highest' if spec.goal.sign > 0 else 'lowest'} {spec.goal.label}"),
                 _trained_on(data),
                 ("trials", f"{spec.trials:,}"),
                 ("sampler", spec.sampler.name),
@@ -195,7 +197,7 @@ def _stages(data: ReportData) -> Section | None:
             each.stage,
             f"{each.done}/{each.trials}",
             "–" if each.epochs is None else str(each.epochs),
-            formatting.accuracy(each.best_value),
+            data.spec.goal.text(each.best_value),
             f"{each.images:,}",
         )
         for each in stages.stages

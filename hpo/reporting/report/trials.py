@@ -92,20 +92,21 @@ def trials_table(
     """
     summaries = {trial.number: trial for trial in data.trials}
     names = [axis.name for axis in data.picture.axes if any(axis.name in point.values for point in points)]
+    what = data.spec.goal.label.removeprefix("validation ")
     rows = []
     for rank, point in enumerate(points, start=1):
         trial = summaries[point.number]
         searched = [formatting.setting(point.values[name]) if name in point.values else "–" for name in names]
         seconds = "–" if trial.seconds is None else formatting.duration(trial.seconds)
         verdict = [] if ranks else [cause_label(point.cause)]
-        row = [str(point.number), formatting.accuracy(point.value), *verdict, *searched, seconds]
+        row = [str(point.number), data.spec.goal.text(point.value), *verdict, *searched, seconds]
         rows.append(tuple([str(rank), *row] if ranks else row))
-    head = ["trial", "accuracy", *([] if ranks else ["verdict"]), *names, "time"]
+    head = ["trial", what, *([] if ranks else ["verdict"]), *names, "time"]
     numeric = {axis.name for axis in data.picture.axes if not axis.choices}
     return Table(
         head=tuple(["rank", *head] if ranks else head),
         rows=tuple(rows),
-        right=frozenset({"rank", "trial", "accuracy", "time", *numeric}),
+        right=frozenset({"rank", "trial", what, "time", *numeric}),
         trials=tuple(point.number for point in points) if targets else (),
         summary=summary,
     )

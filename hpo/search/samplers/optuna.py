@@ -109,7 +109,7 @@ def _ask(
 ) -> tuple[Values, dict[str, Any]]:
     """Return the sampler's draw for ``space`` after these trials, and the attributes that it sets."""
     with quiet_optuna():
-        study = optuna.create_study(direction="maximize", sampler=sampler)
+        study = optuna.create_study(direction="maximize", sampler=sampler)  # of scores
     study.add_trials(trials)
     trial = study.ask()
     values, drawn = fixed_values(spec), {}
@@ -135,7 +135,7 @@ class _SamplerView:
     state: TrialState
     value: float | None = None
     reached: Mapping[int, float] = field(default_factory=dict)
-    """Validation accuracies by epoch."""
+    """Scores by epoch."""
     constraint: float | None = None
     """Above 0 for a trial that failed or was stopped by a check."""
 
@@ -198,7 +198,7 @@ def _for_tpe(trial: PastTrial) -> _SamplerView:
     if trial.infeasible:
         return _SamplerView(TrialState.PRUNED, constraint=_FAILS)
     if trial.outcome == "complete":
-        return _SamplerView(TrialState.COMPLETE, trial.value)
+        return _SamplerView(TrialState.COMPLETE, trial.score)
     reached = {} if trial.reached is None or trial.epochs is None else {trial.epochs: trial.reached}
     return _SamplerView(TrialState.PRUNED, reached=reached)
 
@@ -209,7 +209,7 @@ def _as_values(*, worst: float, constrained: bool) -> Callable[[PastTrial], _Sam
     def view(trial: PastTrial) -> _SamplerView:
         if trial.outcome is None:
             return _SamplerView(TrialState.RUNNING)
-        reached = trial.value if trial.outcome == "complete" else trial.reached
+        reached = trial.score if trial.outcome == "complete" else trial.reached
         value = worst if trial.infeasible or reached is None else reached
         constraint = _FAILS if trial.infeasible else -_FAILS
         return _SamplerView(TrialState.COMPLETE, value, constraint=constraint if constrained else None)
@@ -218,7 +218,7 @@ def _as_values(*, worst: float, constrained: bool) -> Callable[[PastTrial], _Sam
 
 
 def _worst(past: Past) -> float:
-    return min((trial.value for trial in past if trial.value is not None), default=0.0)
+    return min((trial.score for trial in past if trial.score is not None), default=0.0)
 
 
 def _generations(spec: StudySpec, past: Past) -> Mapping[int, list[PastTrial]]:

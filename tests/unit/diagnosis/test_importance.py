@@ -32,7 +32,7 @@ def test_effects_on_training_and_on_accuracy_are_separate(make_study: Any) -> No
     share = value.effects[0].share
     assert share > 0.8
     assert said.startswith(
-        f"weight_decay explains {share:.0%} of the variance of val_accuracy among trials that"
+        f"weight_decay explains {share:.0%} of the variance of val_accuracy between trials that"
     )
     assert strongest([trains, value]) == [trains.statements[0], said]
 

@@ -45,7 +45,7 @@ def test_noise_more_validation_images_distinguish_more(make_study: Any) -> None:
 def test_noise_repeated_configurations_show_what_the_seed_does(make_study: Any) -> None:
     generator = np.random.default_rng(0)
     means = {"relu": 0.50, "elu": 0.49, "tanh": 0.30, "sigmoid": 0.20}
-    results = make_study(lambda values: 0.5, trials=80, space=GRID, head="sampler: grid", train_images=10**6)
+    results = make_study(lambda values: 0.5, trials=80, space=GRID, head="sampler: grid", train_images=10**7)
     accuracies = [means[trial.values["activation"]] + generator.normal(0, 0.03) for trial in results.trials]
     results = with_values(results, accuracies)
     (finding,) = noise(results)

@@ -38,6 +38,6 @@ def test_trial_note_names_the_rank(watched: Engine) -> None:
     overview = study_overview(watched, "watched")
     best = best_trials(overview)[0]
     note = trial_note(best, ["lr", "momentum"], rank=1)
-    assert note.startswith(f"**The best trial**: accuracy {best.value:.4f} on validation images in epoch 4.")
+    assert note.startswith(f"**The best trial**: validation accuracy {best.value:.4f} in epoch 4.")
     assert "Healthy" in note and "Try" not in note
     assert trial_note(best, ["lr"], rank=3).startswith("**Rank 3 of all trials**")

@@ -110,7 +110,8 @@ def _numbers(results: list[EpochResult]) -> list[dict[str, Any]]:
     return [{name: v for name, v in asdict(each).items() if name not in timed} for each in results]
 
 
-@pytest.mark.parametrize("stop", [1, 5, 6, STEPS])  # after 3, 6 and 9 an epoch's steps are done
+# After 3, 6 and 9 an epoch's steps are done.
+@pytest.mark.parametrize("stop", [pytest.param(1, marks=pytest.mark.slow), 5, 6, STEPS])
 @pytest.mark.parametrize("fields", CONFIGURATIONS, ids=lambda fields: "-".join(map(str, fields.values())))
 def test_train_resumed_after_any_step_gives_the_same_result(
     fields: dict[str, Any], stop: int, make_tiny: Make

@@ -32,7 +32,7 @@ def _past(
     spec: StudySpec, number: int, values: dict[str, Any], outcome: str | None = "complete", **more: Any
 ) -> PastTrial:
     configuration = spec.configuration({**values, "dataset": "synthetic"}).applicable()
-    known = {"value": None, "reached": None, "epochs": 5, "hopeless": False, "generation": None}
+    known = {"score": None, "reached": None, "epochs": 5, "hopeless": False, "generation": None}
     return PastTrial(number, number, configuration, outcome, **{**known, "ended": number, **more})
 
 
@@ -53,8 +53,8 @@ def _search(sampler: str, seed: int, trials: int) -> float:
             else Draw(random_draw(spec, slot), {})
         )
         generation = drawn.attributes.get(GENERATION)
-        past.append(_past(spec, slot, drawn.values, value=_accuracy(drawn.values), generation=generation))
-    return max(trial.value or 0.0 for trial in past)
+        past.append(_past(spec, slot, drawn.values, score=_accuracy(drawn.values), generation=generation))
+    return max(trial.score or 0.0 for trial in past)
 
 
 @pytest.mark.slow
@@ -70,7 +70,7 @@ def test_it_beats_random_search_in_the_median(sampler: str, trials: int) -> None
 
 def _ten(spec: StudySpec, **changes: Any) -> list[PastTrial]:
     drawn = [random_draw(spec, slot) for slot in range(12)]
-    return [_past(spec, n, values, value=_accuracy(values), **changes) for n, values in enumerate(drawn)]
+    return [_past(spec, n, values, score=_accuracy(values), **changes) for n, values in enumerate(drawn)]
 
 
 @pytest.mark.parametrize("sampler", [*QUICK, pytest.param("gp", marks=pytest.mark.slow)])
@@ -117,7 +117,7 @@ def _halves(below: dict[str, Any], above: dict[str, Any]) -> Callable[[StudySpec
     return past
 
 
-GOOD = {"value": 0.5}
+GOOD = {"score": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -147,16 +147,16 @@ def test_cmaes_moves_by_generations_in_the_order_of_endings() -> None:
     assert size == 4 + math.floor(3 * math.log(3)) == 7
     values = [random_draw(spec, slot) for slot in range(3 * size)]
     told = [
-        _past(spec, n, each, value=_accuracy(each), generation=0 if n < size else 1)
+        _past(spec, n, each, score=_accuracy(each), generation=0 if n < size else 1)
         for n, each in enumerate(values[: 2 * size - 1])
     ]
     before = LEARNING["cmaes"](spec, 50, 0, told)
     assert before.attributes == {GENERATION: 1}
-    late = _past(spec, 99, values[-1], value=0.1, generation=0)
+    late = _past(spec, 99, values[-1], score=0.1, generation=0)
     assert LEARNING["cmaes"](spec, 50, 0, [*told, late]) == before
-    early = _past(spec, 99, values[-1], value=0.1, generation=0, ended=-1)
+    early = _past(spec, 99, values[-1], score=0.1, generation=0, ended=-1)
     assert LEARNING["cmaes"](spec, 50, 0, [*told, early]) != before
-    whole = [*told, _past(spec, 98, values[-2], value=0.2, generation=1)]
+    whole = [*told, _past(spec, 98, values[-2], score=0.2, generation=1)]
     assert LEARNING["cmaes"](spec, 50, 0, whole).attributes == {GENERATION: 2}
 
 
@@ -167,7 +167,7 @@ def test_cmaes_goes_where_its_generations_were_good() -> None:
     for slot in range(8 * size):
         drawn = LEARNING["cmaes"](spec, slot, 0, past)
         bad = drawn.values["lr"] > 0.01
-        how = {"outcome": "failed"} if bad else {"value": 0.5 - drawn.values["dropout"] / 2}
+        how = {"outcome": "failed"} if bad else {"score": 0.5 - drawn.values["dropout"] / 2}
         past.append(_past(spec, slot, drawn.values, generation=drawn.attributes[GENERATION], **how))
     first, last = past[:size], past[-2 * size :]
     assert sum(trial.infeasible for trial in last) <= size // 2
