@@ -90,8 +90,8 @@ class Settings(BaseSettings):
     """A trial without progress (a step, a batch of an evaluation) for this long counts as hung, in seconds.
     The default equals the NCCL timeout of torch.distributed."""
     allowed_models: str = ""
-    """Packages from which `hpo worker` may import networks, separated by commas; * for all.
-    By default only the bundled networks are allowed."""
+    """Packages from which `hpo worker` may import networks and trainings, and programs that it may start as
+    trainings, separated by commas; * for all. By default only the bundled networks are allowed."""
     dashboard_token: SecretStr | None = None
     """Login token of `hpo dashboard`; by default each start generates one."""
     download_seconds: float = Field(default=5.0, gt=0)

@@ -26,7 +26,7 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "frozen": Mistake(("frozen_parameters",), ("unfreeze", "give_all_parameters")),
     "detached": Mistake(("detached", "frozen_parameters"), ("reattach",)),
-    "graph_kept": Mistake(("detached", "error"), ("reattach",)),
+    "graph_kept": Mistake(("graph_kept", "detached", "error"), ("detach_losses", "reattach")),
     "clipped_to_nothing": Mistake(("schedule", "lr_too_low", "vanishing_gradients"), ("scale_loss",)),
     "gradients_underflow": Mistake(("vanishing_gradients", "no_update", "lr_too_low"), ("scale_loss",)),
     # settings
@@ -39,15 +39,17 @@ MISTAKES: dict[str, Mistake] = {
     "schedule_to_zero": Mistake(("schedule", "lr_too_low"), ("fix_schedule",)),
     "exploding_gradients": Mistake(("exploding_gradients", "lr_too_high"), ("clip_gradients",)),
     # the network
-    "zero_init": Mistake(("symmetric_units", "bad_init"), ("fix_bias",)),
+    "zero_init": Mistake(("symmetric_units", "bad_init"), ("fix_bias", "fix_init")),
     "large_init": Mistake(("bad_init", "exploding_gradients", "saturated_units")),
     "dead_biases": Mistake(("dead_units", "bad_init"), ("fix_bias",)),
     "saturated": Mistake(("saturated_units", "vanishing_gradients", "bad_init")),
     "ignores_input": Mistake(("ignores_input",)),
     # modes
     "always_eval": Mistake(("eval_mode",), ("call_train",)),
-    "validates_in_training_mode": Mistake(("eval_mode", "norm_statistics"), ("call_eval",)),
-    "gradients_in_validation": Mistake(("eval_mode", "error"), ("no_grad",)),
+    "validates_in_training_mode": Mistake(
+        ("validation_mode", "eval_mode", "norm_statistics"), ("call_eval",)
+    ),
+    "gradients_in_validation": Mistake(("validation_mode", "eval_mode", "error"), ("no_grad",)),
     # the loss
     "softmax_twice": Mistake(("softmax_twice",), ("remove_output_activation", "use_cross_entropy")),
     "sigmoid_twice": Mistake(("softmax_twice",), ("remove_output_activation",)),
@@ -65,8 +67,10 @@ MISTAKES: dict[str, Mistake] = {
     # the data
     "labels_shuffled": Mistake(("labels_do_not_match",), ("fix_labels",)),
     "labels_out_of_range": Mistake(("bad_labels",), ("fix_labels",)),
-    "label_leak": Mistake(("train_val_mismatch", "wrong_loss"), ("fix_labels",)),
-    "validation_in_training": Mistake(("train_val_mismatch", "overfitting")),
+    "label_leak": Mistake(("label_leak", "train_val_mismatch", "wrong_loss"), ("hide_answer", "fix_labels")),
+    "validation_in_training": Mistake(
+        ("validation_leak", "train_val_mismatch", "overfitting"), ("split_data",)
+    ),
     "validation_differs": Mistake(("train_val_mismatch",), ("same_normalization",)),
     "not_scaled": Mistake(("input_scale",), ("scale_input", "centre_input")),
     "scaled_to_nothing": Mistake(("input_scale",), ("scale_input",)),

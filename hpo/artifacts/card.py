@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from hpo.artifacts import bundle
 from hpo.artifacts.metrics import Measured
+from hpo.checks.causes import is_blame
 from hpo.config.configuration import Configuration
 from hpo.config.fields import setting
 from hpo.text import counted, markdown
@@ -104,7 +105,7 @@ def _caveats(facts: CardFacts) -> list[str]:
     lines = [_chosen(facts)]
     if facts.measured_on != "test":
         lines.append("It was not measured on test images.")
-    if facts.verdict and facts.verdict != "healthy":
+    if facts.verdict and is_blame(facts.verdict):
         lines.append(f"The checks found a problem in the training: {markdown(facts.verdict)}.")
     if facts.retrained:
         lines.append(

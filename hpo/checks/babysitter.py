@@ -21,8 +21,10 @@ from hpo.checks.arguments import check_count, check_model, check_task, optimizer
 from hpo.checks.base import note
 from hpo.checks.causes import NOT_ENOUGH, OUTCOMES
 from hpo.checks.evidence import coverage
+from hpo.checks.facts import Fact, facts
 from hpo.checks.guard import Guard
 from hpo.checks.judge import CHECK_INTERVAL, Judge
+from hpo.checks.measure.data import DATA, DataMonitor
 from hpo.checks.measure.examples import (
     Examples,
     Forward,
@@ -126,8 +128,12 @@ class Babysitter:
         )
         self._hooks = LoopHooks(model, self._optimizers, self.seen, self._limits.preset, self._guard)
         self._hooks.look_before_steps(self._look_left_out)
+        self._data = DataMonitor(self._model, self._optimizers, self._guard, lambda: self._hooks.is_paused)
+        self._watches_data = self._limits.watch and Fact.OWN_LOOP in facts(self.seen)
         if self._limits.watch:
             self._guard.run("hooks", self._hooks.attach, None)
+        if self._watches_data:
+            self._guard.run(DATA, self._data.attach, None)
 
     def __enter__(self) -> Babysitter:
         return self
@@ -148,6 +154,7 @@ class Babysitter:
     def close(self) -> None:
         """Remove the hooks from the model and the optimizer."""
         self._hooks.close()
+        self._data.close()
 
     def before(
         self,
@@ -175,6 +182,8 @@ class Babysitter:
         if train.count < FEWEST_EXAMPLES:
             return self._add([_too_few(train.count)])
         self._guard.run("shapes of the examples", lambda: self._describe(train), None)
+        if self._watches_data:
+            self._guard.run(DATA, lambda: self._data.examples(train, val), None)
         start = len(self.findings)
         measure = lambda: self._examine(train, val, penalty)  # noqa: E731
         self._guard.run("measurements before training", measure, None, _PASS_FORWARD)
@@ -235,7 +244,9 @@ class Babysitter:
             return None
         self._losses.append(scalar_loss(loss))
         self.look_at(loss)
-        self._hooks.report(self._losses[-1], labels)
+        self._hooks.report(self._losses[-1], labels, loss)
+        if self._watches_data:
+            self._guard.run(DATA, lambda: self._data.reported(labels), None)
         self._guard.run("labels of batches", lambda: self._look(labels), None)
         self._look_left_out()
         if len(self._losses) < CHECK_INTERVAL:
@@ -297,6 +308,10 @@ class Babysitter:
                 tuple(map(int, val_predicted_counts)),
             )
         )
+        if self._watches_data:
+            is_validated = math.isfinite(val_loss) or math.isfinite(val_accuracy)
+            self._guard.run(DATA, lambda: self._data.end_epoch(is_validated=is_validated), None)
+            self._read_data(ended=False)
         self._hooks.end_epoch(number)
         return self._fatal(self._add(self._judge.during(self.seen)))
 
@@ -318,8 +333,27 @@ class Babysitter:
             self.seen.untrained, self.seen.still_frozen = left_out
             self.seen.unreached = self._guard.run(_LEFT_OUT, self._left_out.unreached, ())
             self.seen.is_unchanged = self._guard.run(_LEFT_OUT, self._left_out.is_unchanged, False)
+            self._guard.run(_LEFT_OUT, lambda: self._read_updates(self._left_out), None)
+        self.seen.updates = replace(self.seen.updates, moved=self._hooks.moved())
+        if self._watches_data:
+            self._read_data(ended=True)
         self.seen.ended = True
         return self._add(self._judge.after(self.seen))
+
+    def _read_data(self, *, ended: bool) -> None:
+        with self._hooks.paused():
+            data = self._guard.run(DATA, lambda: self._data.read(ended=ended), None)
+        self.seen.data = data or self.seen.data
+
+    def _read_updates(self, left_out: LeftOut | None) -> None:
+        if left_out is not None:
+            self.seen.updates = replace(
+                self.seen.updates,
+                idle_optimizers=left_out.idle_optimizers(),
+                has_zero_gradients=left_out.has_zero_gradients,
+                has_zero_weights=self.seen.is_unchanged and left_out.has_zero_weights(),
+                unregistered=left_out.unregistered(self.seen.untrained),
+            )
 
     def _look_left_out(self) -> None:
         if self._left_out is not None:
@@ -333,8 +367,7 @@ class Babysitter:
         return self._guard.run("verdict", self._verdict, failed)
 
     def _verdict(self) -> Verdict:
-        judge = self._judge
-        return verdict(self.findings, coverage(self.seen, self.findings, len(judge.done), judge.missing))
+        return verdict(self.findings, coverage(self.seen, self.findings))
 
     @property
     def device(self) -> torch.device:

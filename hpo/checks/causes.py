@@ -10,7 +10,14 @@ NOTHING_SEEN = "nothing_wrong_seen"
 """Nothing wrong was found, but not everything was looked at, or nothing shows that the network learned."""
 NOT_ENOUGH = "not_enough_seen"
 """There was no training to judge."""
-OUTCOMES = {HEALTHY: "healthy", NOTHING_SEEN: "nothing wrong seen", NOT_ENOUGH: "not enough seen"}
+NOT_CHECKED = "not_checked"
+"""The checks were off."""
+OUTCOMES = {
+    HEALTHY: "healthy",
+    NOTHING_SEEN: "nothing wrong seen",
+    NOT_ENOUGH: "not enough seen",
+    NOT_CHECKED: "not checked",
+}
 """The verdicts that blame nothing, with their labels."""
 
 
@@ -66,6 +73,7 @@ CAUSES: dict[str, Cause] = {
     "detached": Cause(
         "part of the network gets no gradient", (*_STALLED, "lr_too_high"), resembles="frozen_parameters"
     ),
+    "graph_kept": Cause("graphs of earlier steps are kept", resembles="detached"),
     "stale_gradients": Cause(
         "gradients accumulate",
         (*_STALLED, *_WILD, "lr_too_high", "momentum_too_high"),
@@ -73,7 +81,7 @@ CAUSES: dict[str, Cause] = {
     ),
     "eval_mode": Cause(
         "trained in evaluation mode",
-        (*_STALLED, *_WILD, "norm_statistics", "train_val_mismatch"),
+        (*_STALLED, *_WILD, "norm_statistics", "train_val_mismatch", "validation_mode"),
         resembles="norm_statistics",
     ),
     "wrong_gradient": Cause("wrong backward pass", (*_STALLED, *_WILD), resembles="wrong_loss"),
@@ -88,6 +96,15 @@ CAUSES: dict[str, Cause] = {
     ),
     "norm_statistics": Cause(
         "wrong normalization statistics", (*_APART, "train_val_mismatch"), resembles="eval_mode"
+    ),
+    "label_leak": Cause(
+        "the answer is in the input", (*_FLAT, "overfitting", "train_val_mismatch"), resembles="wrong_loss"
+    ),
+    "validation_leak": Cause(
+        "validation examples are trained on", ("overfitting",), resembles="train_val_mismatch"
+    ),
+    "validation_mode": Cause(
+        "validation runs like training", ("norm_statistics", "train_val_mismatch"), resembles="eval_mode"
     ),
     "train_val_mismatch": Cause("training and validation differ", _APART, resembles="augmentation"),
     "input_scale": Cause(
@@ -149,6 +166,10 @@ CAUSES: dict[str, Cause] = {
 }
 """Every cause by its name; of equally likely causes the first is named."""
 
+JUDGED_BY_STUDY = frozenset({"labels_do_not_match", "train_val_mismatch"})
+"""Accusations of data, labels and split. All trials of a study share these: a single trial only notes what it
+saw, and the study's findings weigh all of it."""
+
 _FORMER_LABELS = (
     *("bad start", "batches are not mixed", "gradients explode", "gradients pile up", "gradients vanish"),
     *("normalization statistics out of step", "the network does not look at its input"),
@@ -156,6 +177,11 @@ _FORMER_LABELS = (
 )
 """Labels in the verdicts of older databases."""
 _LABELS = frozenset({*(cause.label for cause in CAUSES.values()), *_FORMER_LABELS})
+
+
+def is_blame(verdict: str) -> bool:
+    """Return whether the text of a verdict says that something is wrong."""
+    return not verdict.startswith(tuple(OUTCOMES.values()))
 
 
 def evidence(verdict: str) -> str:

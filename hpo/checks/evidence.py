@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hpo.checks.facts import SUPPLIED, Fact, loss_kind, task
+from hpo.checks.judge import checked
 from hpo.checks.observations import Observations
 from hpo.records import Finding
 from hpo.text import counted
@@ -71,13 +72,9 @@ class Coverage:
         return fact in SUPPLIED or (not self.is_task_known and fact in _OF_THE_TASK)
 
 
-def coverage(
-    seen: Observations,
-    findings: Sequence[Finding],
-    checks: int,
-    missing: Mapping[str, frozenset[Fact]],
-) -> Coverage:
+def coverage(seen: Observations, findings: Sequence[Finding]) -> Coverage:
     """Return what the checks of a training looked at."""
+    checks, missing = checked(seen)
     return Coverage(
         checks, seen.steps, len(seen.curve), _learned(seen, findings), missing, task(seen) is not None
     )

@@ -24,8 +24,6 @@ class Judge:
         self._guard = guard or Guard()
         self.reported: dict[str, int] = {}
         """By check, the rank in SEVERITIES of its worst reported finding."""
-        self.done: set[str] = set()
-        """The checks that had what they need."""
         self.missing: dict[str, frozenset[Fact]] = {}
         """By check that was skipped, the facts that it lacks."""
 
@@ -55,7 +53,6 @@ class Judge:
                 self.missing[check.__name__] = lacking
                 continue
             self.missing.pop(check.__name__, None)
-            self.done.add(check.__name__)
             found += self._findings(check, seen)
         return [finding for finding in found if self._is_new(finding)]
 
@@ -68,6 +65,14 @@ class Judge:
             return False
         self.reported[finding.check] = rank
         return True
+
+
+def checked(seen: Observations) -> tuple[int, dict[str, frozenset[Fact]]]:
+    """Return how many checks had what they need so far and, by name, the facts that the others lack."""
+    known = facts(seen)
+    due = dict.fromkeys((*BEFORE, *DURING, *(AFTER if seen.ended else ())))
+    missing = {check.__name__: lacking for check in due if (lacking := NEEDS.get(check, frozenset()) - known)}
+    return len(due) - len(missing), missing
 
 
 def replay(seen: Observations, limits: Thresholds, *, acting: bool = True) -> list[Finding]:

@@ -6,16 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hpo.checks.causes import CAUSES, HEALTHY, NOT_ENOUGH, NOTHING_SEEN, OUTCOMES, SYMPTOMS
+from hpo.checks.causes import (
+    CAUSES,
+    HEALTHY,
+    JUDGED_BY_STUDY,
+    NOT_CHECKED,
+    NOT_ENOUGH,
+    NOTHING_SEEN,
+    OUTCOMES,
+    SYMPTOMS,
+)
 from hpo.checks.evidence import Coverage
 from hpo.records import Finding, Severity
 
-NOT_CHECKED = "not checked"
-"""The text of the verdict with ``checks: off``."""
 _WEIGHT: dict[Severity, float] = {"pass": 0.0, "note": 0.7, "warn": 1.0, "fatal": 1.0}
 """Weight of a finding's confidence: a note alone never leads to a verdict, but it can name the cause."""
 _EXPLAINED = 0.4
 """Factor on a cause that a likely one explains: a cascade is named after its first cause."""
+_DIRECT = ("labels_do_not_match",)
+"""Causes that, once conclusive, were seen in the data: how the training went does not explain them."""
 _LIKELY = 0.25
 """Score above which evidence names the second cause; a consequence that a warning names reaches it."""
 _CONCLUSIVE = 0.9
@@ -39,16 +48,22 @@ class Verdict:
 
 
 def verdict(
-    findings: Sequence[Finding], coverage: Coverage | None = None, *, checked: bool = True
+    findings: Sequence[Finding],
+    coverage: Coverage | None = None,
+    *,
+    checked: bool = True,
+    is_trial: bool = False,
 ) -> Verdict:
     """Return the likeliest cause that no other likely cause explains, or without warnings one of OUTCOMES.
 
-    Without ``coverage`` a training without warnings is healthy: hpo's own have all that checks need. If it
-    was not ``checked``, the text says so; it still counts as one in which nothing wrong was found.
+    Without ``coverage`` nothing is known but the findings: a training without warnings is healthy, unless it
+    was not ``checked``. A trial of a study (``is_trial``) does not accuse what the study judges.
     """
+    if is_trial:
+        findings = [each for each in findings if each.cause not in JUDGED_BY_STUDY]
     if not any(finding.severity in ("warn", "fatal") for finding in findings):
         if not checked:
-            return Verdict(HEALTHY, NOT_CHECKED, confidence=0.0)
+            return Verdict(NOT_CHECKED, OUTCOMES[NOT_CHECKED], confidence=0.0)
         return Verdict(HEALTHY, HEALTHY) if coverage is None else _outcome(coverage)
     scores = _explained(_scores(findings))
     order = list(CAUSES)
@@ -108,7 +123,8 @@ def _explained(scores: Mapping[str, float]) -> dict[str, float]:
     reduced = dict(scores)
     for cause, score in scores.items():
         for other in CAUSES[cause].explains:
-            if other in scores and score >= 0.5 * scores[other]:
+            is_own = other in _DIRECT and scores.get(other, 0.0) >= _CONCLUSIVE
+            if other in scores and score >= 0.5 * scores[other] and not is_own:
                 reduced[other] = min(reduced[other], _EXPLAINED * scores[other])
     return reduced
 

@@ -263,10 +263,15 @@ class StudySpec(BaseModel):
         return costs or ((self.trials, float(epochs)),)
 
     @property
-    def packages(self) -> tuple[str, ...]:
+    def allowances(self) -> tuple[str, ...]:
         """What a worker must allow to train it: packages of the user's code, or the program of a command."""
+        return self.packages if self.command is None else (self.command[0],)
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages that its training or its networks are imported from, beside those of hpo."""
         if self.command is not None:
-            return (self.command[0],)
+            return ()
         paths = [self.trainer] if self.trainer is not None else self._models()
         return tuple(dict.fromkeys(each.partition(":")[0].partition(".")[0] for each in paths if ":" in each))
 

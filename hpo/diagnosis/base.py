@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Literal
 
-from hpo.checks.causes import HEALTHY
+from hpo.checks.causes import OUTCOMES
 from hpo.checks.chance import Chance, constant_loss, largest_share
 from hpo.config.objective import Objective
 from hpo.config.study import StudySpec
@@ -25,10 +25,20 @@ guessing's: networks that learn nothing come as close by their random weights.""
 
 
 @dataclass(frozen=True)
+class Suspicion:
+    """What a trial noted about the data that all trials share."""
+
+    check: str
+    value: float
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True)
 class TrialResult:
     """A finished trial; ``values`` are the searched hyperparameters that had an effect in it.
 
-    ``cause`` is a key of CAUSES or 'healthy'; the outcome if there is no verdict. ``seconds`` is the time
+    ``cause`` is a key of CAUSES or OUTCOMES; the outcome if there is no verdict. ``seconds`` is the time
     that workers spent on it.
     """
 
@@ -38,6 +48,7 @@ class TrialResult:
     cause: str
     seconds: float
     values: Mapping[str, Any]
+    suspicions: tuple[Suspicion, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,7 +88,7 @@ class StudyResults:
         """Whether the trial failed or did not learn: an error, stopped by a check, or finished at chance."""
         if trial.state == "complete":
             return trial.value is None or self._at_chance(trial, trial.value)
-        return trial.state == "failed" or trial.cause != HEALTHY
+        return trial.state == "failed" or trial.cause not in OUTCOMES
 
     def _at_chance(self, trial: TrialResult, value: float) -> bool:
         """Whether guessing explains the value; never for a metric of which guessing's is unknown."""

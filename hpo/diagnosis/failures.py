@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hpo.checks.causes import CAUSES, HEALTHY
+from hpo.checks.causes import CAUSES, OUTCOMES
 from hpo.diagnosis.base import ALPHA, StudyResults
 from hpo.diagnosis.changes import keep_out
 from hpo.diagnosis.conditions import TrialTable, condition_text
@@ -34,7 +34,7 @@ VERBS = {
 
 def failures(results: StudyResults, table: TrialTable) -> list[StudyFinding]:
     """Report where the trials of each cause lie, and all failures, where chance does not explain it."""
-    causes = Counter(trial.cause for trial in results.trials if trial.cause != HEALTHY)
+    causes = Counter(trial.cause for trial in results.trials if trial.cause not in OUTCOMES)
     hits = {
         cause: np.array([trial.cause == cause for trial in results.trials], bool)
         for cause, count in causes.most_common()

@@ -8,6 +8,7 @@ from hpo.diagnosis.base import StudyResults
 from hpo.diagnosis.border import border
 from hpo.diagnosis.conditions import TrialTable
 from hpo.diagnosis.cost import cost
+from hpo.diagnosis.data import data
 from hpo.diagnosis.failing_choices import never_works
 from hpo.diagnosis.failures import failures
 from hpo.diagnosis.noise import noise
@@ -21,7 +22,7 @@ def study_findings(results: StudyResults) -> list[StudyFinding]:
     table = TrialTable.of(results)
     never = never_works(results, table)
     where = [each for each in failures(results, table) if not _is_covered(each, never)]
-    return [*where, *never, *border(results), *noise(results), *cost(results)]
+    return [*data(results), *where, *never, *border(results), *noise(results), *cost(results)]
 
 
 def _is_covered(finding: StudyFinding, never: list[StudyFinding]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -9,11 +11,12 @@ from sqlalchemy import Connection, Engine, select
 
 from hpo.checks.causes import HEALTHY
 from hpo.config.study import MAIN, StudySpec
-from hpo.diagnosis.base import StudyResults, TrialResult
+from hpo.diagnosis.base import StudyResults, Suspicion, TrialResult
+from hpo.diagnosis.data import DATA_CHECKS
 from hpo.storage.attempts import busy_seconds
 from hpo.storage.engine import reading
 from hpo.storage.studies import KNOWN, find_study
-from hpo.storage.tables import SlotRow, StudyRow, TrialRow
+from hpo.storage.tables import FINDINGS, SlotRow, StudyRow, TrialRow
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class FinishedTrial:
     configuration: dict[str, Any]
     seconds: float
     """From the start to the end of each attempt, summed."""
+    suspicions: tuple[Suspicion, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ def read_finished(connection: Connection, name: str) -> FinishedTrials:
     found = find_study(connection, name)
     study = connection.execute(select(StudyRow.__table__).where(StudyRow.study_id == found.study_id)).one()
     seconds = busy_seconds(connection, study.study_id)
+    suspicions = _suspicions(connection, study.study_id)
     ended = (
         select(TrialRow.__table__, KNOWN.c.number, SlotRow.given)
         .join(KNOWN, KNOWN.c.trial_id == TrialRow.trial_id)
@@ -75,10 +80,26 @@ def read_finished(connection: Connection, name: str) -> FinishedTrials:
                 row.cause,
                 row.configuration,
                 seconds.get(row.trial_id, 0.0),
+                tuple(suspicions[row.trial_id]),
             )
             for row in connection.execute(ended)
         ),
     )
+
+
+def _suspicions(connection: Connection, study_id: int) -> Mapping[int, list[Suspicion]]:
+    """Return what the trials noted about the data that they share."""
+    table = FINDINGS.c
+    noted = (
+        select(table.trial_id, table.check_name, table.value, table.message, table.remedy)
+        .join(TrialRow, TrialRow.trial_id == table.trial_id)
+        .where(TrialRow.study_id == study_id, table.check_name.in_(DATA_CHECKS), table.severity != "pass")
+        .order_by(table.trial_id, table.id)
+    )
+    found: defaultdict[int, list[Suspicion]] = defaultdict(list)
+    for row in connection.execute(noted):
+        found[row.trial_id].append(Suspicion(row.check_name, row.value, row.message, row.remedy or ""))
+    return found
 
 
 def study_results(engine: Engine, name: str) -> StudyResults:
@@ -108,4 +129,5 @@ def _trial(spec: StudySpec, trial: FinishedTrial) -> TrialResult:
         cause=trial.cause or (HEALTHY if trial.outcome == "complete" else trial.outcome),
         seconds=trial.seconds,
         values=spec.searched(trial.configuration),
+        suspicions=trial.suspicions,
     )

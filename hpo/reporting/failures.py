@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hpo.checks.causes import CAUSES, HEALTHY
+from hpo.checks.causes import CAUSES, OUTCOMES
 from hpo.diagnosis.base import StudyResults, TrialResult
 from hpo.records import StudyFinding
 from hpo.reporting import formatting
@@ -35,10 +35,10 @@ class FailureGroup:
 
 
 def group_failures(results: StudyResults, found: Sequence[StudyFinding]) -> list[FailureGroup]:
-    """Return the trials that are not healthy by their verdict's cause, the most frequent first."""
+    """Return the trials that have a cause by their verdict, the most frequent first."""
     groups: dict[str, list[TrialResult]] = defaultdict(list)
     for trial in results.trials:
-        if trial.cause != HEALTHY:
+        if trial.cause not in OUTCOMES:
             groups[trial.cause].append(trial)
     located = {finding.evidence.get("cause") for finding in found}
     failures = [_group(cause, trials, cause not in located) for cause, trials in groups.items()]

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from hpo.checks.causes import HEALTHY, evidence
+from hpo.checks.causes import HEALTHY, OUTCOMES, evidence
 from hpo.config.objective import ACCURACY, Objective
 from hpo.config.study import TEST
 from hpo.queries.study import StudyOverview, TrialSummary
@@ -28,7 +28,7 @@ def escaped(text: str) -> str:
 
 def has_problem(trial: TrialSummary) -> bool:
     """Return whether the trial ended and something was wrong with it."""
-    return cause_of(trial) not in (HEALTHY, RUNNING, STOPPED_EARLY)
+    return cause_of(trial) not in (*OUTCOMES, RUNNING, STOPPED_EARLY)
 
 
 def best_trials(overview: StudyOverview, count: int = _SHOWN) -> list[TrialSummary]:
@@ -50,6 +50,8 @@ def trial_note(
         parts.append(f"**{place}**: {escaped(goal.label)} {goal.text(trial.value)}{epoch}.")
     if trial.cause == HEALTHY:
         parts.append("Healthy: no check found anything that explains a bad result.")
+    elif trial.cause in OUTCOMES:
+        parts.append(f"{escaped(trial.verdict or OUTCOMES[trial.cause]).capitalize()}.")
     elif trial.cause:
         sure = "" if trial.confidence is None else f" ({trial.confidence:.0%} confidence)"
         parts.append(f"### {escaped(cause_label(trial.cause))}{sure}")

@@ -159,7 +159,7 @@ class TrialRow(Base):
     verdict: Mapped[str | None] = mapped_column(Prose)
     remedy: Mapped[str | None] = mapped_column(Prose)
     cause: Mapped[str | None] = mapped_column(String(NAME_LENGTH))
-    """The verdict's root cause by name; 'healthy' where there is none."""
+    """The verdict's root cause by name, or one of hpo.checks.causes.OUTCOMES, such as 'healthy'."""
     second_cause: Mapped[str | None] = mapped_column(String(NAME_LENGTH))
     confidence: Mapped[float | None]
     """The verdict's confidence in its cause, 0 to 1."""

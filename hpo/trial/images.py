@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 
 from hpo.artifacts.best_weights import BestWeights, TrialIdentity, save_if_best
+from hpo.checks.evidence import coverage
 from hpo.config.configuration import Configuration
 from hpo.data.datasets import Dataset
 from hpo.data.split import split_key
@@ -89,6 +90,7 @@ class ImageTrainer:
         products.save_best = partial(self._save_best, session, held, fingerprint)
         with make_babysitter(setup, context.spec.checks) as babysitter:
             session.watch(babysitter)
+            products.coverage = lambda: coverage(babysitter.seen, babysitter.findings)
             state = TrialState(setup, babysitter, session.recorder, held)
             start = _resume(session, state, checkpoints)
             if start is None:

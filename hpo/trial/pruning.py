@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from hpo.checks.causes import HEALTHY
+from hpo.checks.causes import HEALTHY, NOT_CHECKED, OUTCOMES
 from hpo.config.methods import Asha, Rules
 from hpo.config.objective import ACCURACY, WORST_SCORE, Objective
 from hpo.records import Decision, EpochResult, Finding, Outcome, Rung, Severity
@@ -81,6 +81,7 @@ def finding(decision: Decision, rung: Rung, step: int, objective: Objective = AC
 
 def ended_early(outcome: Outcome, decision: Decision) -> Outcome:
     """Return the outcome of a trial that the pruner ended; what the checks suspect is its second cause."""
-    suspected = outcome.cause if outcome.cause != HEALTHY else None
+    suspected = outcome.cause if outcome.cause not in OUTCOMES else None
+    cause = NOT_CHECKED if outcome.cause == NOT_CHECKED else HEALTHY
     how = "paused" if decision.action == "paused" else "stopped early"
-    return replace(outcome, verdict=f"{how}: {decision.reason}", cause=HEALTHY, second_cause=suspected)
+    return replace(outcome, verdict=f"{how}: {decision.reason}", cause=cause, second_cause=suspected)

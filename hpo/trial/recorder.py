@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from hpo.checks.causes import JUDGED_BY_STUDY
 from hpo.checks.preflight import Snapshot
 from hpo.events import EpochDone, FindingMade
 from hpo.records import EpochResult, Finding, Remedy
@@ -78,7 +79,7 @@ class TrialRecorder(Callback):
 
     def record_findings(self, evidence: Evidence) -> None:
         """Record what the checks have found and measured since the last time."""
-        new = evidence.findings[self._findings_stored :]
+        new = [_as_trial(each) for each in evidence.findings[self._findings_stored :]]
         self._record(new)
         self._findings_stored = len(evidence.findings)
         fresh = [each for each in evidence.layers if each.step > self._layers_stored]
@@ -114,3 +115,10 @@ class TrialRecorder(Callback):
         self.findings += findings
         epoch = len(self.curve)
         self.writer.findings([replace(finding, epoch=epoch) for finding in findings])
+
+
+def _as_trial(finding: Finding) -> Finding:
+    """Return a finding as a single trial states it: what the study judges is a note."""
+    if finding.severity == "warn" and finding.cause in JUDGED_BY_STUDY:
+        return replace(finding, severity="note")
+    return finding

@@ -216,7 +216,8 @@ def _outcome(begun: BegunTrial, recorder: TrialRecorder, end: TrainingEnd) -> Ou
     complete = end.state == "complete"
     if best and value is not None and complete:
         _keep_weights(recorder, products, best, value)
-    summary = verdict(recorder.findings, checked=begun.context.spec.checks.watch)
+    seen = products.coverage() if products.coverage and products.is_checked else None
+    summary = verdict(recorder.findings, seen, checked=products.is_checked, is_trial=True)
     outcome = Outcome(
         state=end.state,
         value=value if complete else None,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from hpo.checks.evidence import Coverage
 from hpo.checks.preflight import Snapshot
 from hpo.records import EpochResult, Finding, Runtime
 from hpo.trial.context import BegunTrial, TrialControl
@@ -54,6 +55,10 @@ class Products:
     parameters: int | None = None
     weights_hash: str | None = None
     test_value: float | None = None
+    coverage: Callable[[], Coverage] | None = None
+    """Returns what the checks looked at; None if that is not known."""
+    is_checked: bool = False
+    """Whether any check has run."""
     value: float | None = None
     """The trial's value, if the training returned one; else the best reported one counts."""
     save_best: Callable[[EpochResult, float], None] | None = None
@@ -127,6 +132,7 @@ class TrialSession:
     def record(self) -> None:
         """Record the findings that are new. Raises ``TrialStoppedError`` if one is fatal."""
         self.recorder.record_findings(self.evidence)
+        self.products.is_checked |= bool(self.evidence.findings)
         stop_if_fatal(self.evidence.findings)
 
     def check(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from sqlalchemy import text
 from hpo.diagnosis.refresh import refresh_findings
 from hpo.diagnosis.trials import study_results
 from hpo.errors import UnknownStudyError
-from hpo.records import Outcome
+from hpo.records import Finding, Outcome, Remedy
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import STUDY_FINDINGS
 from tests.database.conftest import Bench
@@ -53,6 +54,22 @@ def test_the_view_has_what_the_trials_say(bench: Bench) -> None:
     assert change == {"space": {"lr": {"log": [1e-4, 0.1]}}}
     assert evidence["where"] == [{"name": "lr", "above": 0.1}]
     assert (evidence["hits"], evidence["trials"], evidence["cause"]) == (6, 6, "exploding_loss")
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_what_most_trials_note_about_their_data_is_a_finding(bench: Bench) -> None:
+    study_id = int(bench.register("first", trials=4, space=LR))
+    for number in range(4):
+        lease = bench.claim(study_id)
+        trial_id, _ = bench.begin(lease, lr=0.01)
+        noted = Finding("label_signal", "note", number / 100, 0.15, "the splits differ", Remedy("look"))
+        passed = replace(noted, check="split_gap", severity="pass", message="the splits are alike")
+        bench.store.record_findings(lease, trial_id, [noted, passed])
+        bench.store.finish_trial(lease, trial_id, good(0.01))
+    found = refresh_findings(bench.store, "first")
+    assert [each.message for each in found if each.check == "data"] == [
+        "4 of 4 trials suspect the data they share: the splits differ"
+    ]
 
 
 def test_a_refresh_replaces_what_was_reported_before(bench: Bench) -> None:

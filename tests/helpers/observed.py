@@ -40,6 +40,7 @@ CODE_FIXES = {
         "weaken_augmentation",
         "scale_loss",
     ),
+    *("call_eval", "no_grad", "hide_answer", "split_data", "seed_workers", "use_input"),
 }
 """What a remedy may tell the author of a loop to change."""
 

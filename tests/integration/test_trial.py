@@ -264,4 +264,4 @@ def test_without_checks_nothing_is_stopped(storage_url: str, results: Engine) ->
     events = _run(storage_url, spec)
     assert [event.state for event in _ended(events)] == ["complete", "complete"]
     unchecked = trial_detail(results, "s", 1)
-    assert (unchecked.findings, unchecked.verdict) == ((), "not checked")
+    assert (unchecked.findings, unchecked.verdict, unchecked.cause) == ((), "not checked", "not_checked")

@@ -58,5 +58,5 @@ def submit(
         f"{spec.study}  {formatting.counted(now.total, 'trial')}{done}, priority {submitted.priority}{needs}"
     )
     print_line(f"{line}, {'on ' if submitted.dataset else ''}{submitted.origin}")
-    allow = f"HPO_ALLOWED_MODELS={','.join(spec.packages)} " if spec.packages else ""
+    allow = f"HPO_ALLOWED_MODELS={','.join(spec.allowances)} " if spec.allowances else ""
     print_line(f"`{allow}hpo worker` trains it; `hpo status {spec.study} --watch` shows its progress")

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from hpo.checks.causes import HEALTHY
+from hpo.checks.causes import HEALTHY, OUTCOMES
 from hpo.cli.console import printable, stderr, stdout, to_json
 from hpo.cli.views.tables import SEVERITY_STYLES
 from hpo.cli.views.trial import layers_table, number_cell
@@ -119,7 +119,7 @@ def _checks_table(findings: tuple[Finding, ...], width: int) -> Table:
 def _print_verdict(console: Console, result: DryRun) -> None:
     verdict = result.verdict
     style = "green" if verdict.cause == HEALTHY else "yellow"
-    sure = "" if verdict.cause == HEALTHY else f"  ({verdict.confidence:.0%} sure)"
+    sure = "" if verdict.cause in OUTCOMES else f"  ({verdict.confidence:.0%} sure)"
     console.print(
         Text.assemble(("verdict  ", "bold"), (printable(verdict.text), style), (sure, "dim")), soft_wrap=True
     )

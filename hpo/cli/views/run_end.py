@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 from sqlalchemy import Engine
 
-from hpo.checks.causes import HEALTHY
+from hpo.checks.causes import is_blame
 from hpo.cli.console import printable
 from hpo.cli.views.diagnosis import print_diagnosis
 from hpo.cli.views.stages import print_stages
@@ -115,7 +115,7 @@ def _best(leader: Leader, study: str, goal: Objective) -> Text:
     lines += [
         Text(printable(f"  {name:{width}}  {formatting.setting(value)}")) for name, value in searched.items()
     ]
-    if leader.verdict and leader.verdict != HEALTHY:
+    if leader.verdict and is_blame(leader.verdict):
         lines.append(Text(printable(f"  but {leader.verdict}"), "yellow"))
     lines.append(Text(f"  details: hpo show {study} {leader.number}", "dim"))
     return Text("\n").join(lines)

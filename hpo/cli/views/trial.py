@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hpo.checks.causes import CAUSES, HEALTHY
+from hpo.checks.causes import CAUSES, HEALTHY, OUTCOMES
 from hpo.cli.console import print_title, printable, stdout
 from hpo.cli.views.live import STATE_STYLES
 from hpo.cli.views.tables import SEVERITY_STYLES, table_that_fits
@@ -82,8 +82,8 @@ def _heading(trial: TrialDetail) -> Text:
 
 def _print_verdict(console: Console, trial: TrialDetail) -> None:
     if trial.verdict:
-        style = "green" if trial.verdict == HEALTHY else "yellow"
-        unsure = trial.confidence is not None and trial.cause not in (None, HEALTHY)
+        style = "green" if trial.cause == HEALTHY else "yellow"
+        unsure = trial.confidence is not None and trial.cause not in (None, *OUTCOMES)
         confidence = (
             f"  ({trial.confidence:.0%} confidence{_next_cause(trial.second_cause)})" if unsure else ""
         )

@@ -16,8 +16,11 @@ WITH failures AS (
     WHERE study = :study
         AND (
             state = 'failed'
-            OR (state = 'pruned' AND coalesce(cause, '') <> 'healthy')
-            OR (state = 'complete' AND cause <> 'healthy')
+            OR (state = 'pruned' AND coalesce(cause, '') NOT IN ('healthy', 'not_checked'))
+            OR (
+                state = 'complete'
+                AND cause NOT IN ('healthy', 'nothing_wrong_seen', 'not_enough_seen', 'not_checked')
+            )
         )
 ),
 ordered AS (

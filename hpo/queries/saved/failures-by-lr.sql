@@ -12,7 +12,7 @@ tried AS MATERIALIZED (
     SELECT
         lr,
         CASE
-            WHEN cause = 'healthy' AND state = 'pruned' THEN 'ended by the search'
+            WHEN cause IN ('healthy', 'not_checked') AND state = 'pruned' THEN 'ended by the search'
             ELSE coalesce(cause, state)
         END AS cause
     FROM results

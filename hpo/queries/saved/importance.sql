@@ -13,7 +13,10 @@ WITH counted AS MATERIALIZED (
     SELECT
         r.trial_id,
         CASE h.direction WHEN 'minimize' THEN -1 ELSE 1 END
-        * CASE WHEN r.state = 'pruned' AND r.cause = 'healthy' THEN r.best_value ELSE r.value END AS value
+        * CASE
+            WHEN r.state = 'pruned' AND r.cause IN ('healthy', 'not_checked') THEN r.best_value
+            ELSE r.value
+        END AS value
     FROM results AS r
     JOIN hpo_study AS h ON h.name = r.study
     WHERE r.study = :study AND r.state IN ('complete', 'pruned')

@@ -9,7 +9,10 @@ WITH pace AS MATERIALIZED (
     WHERE study = :study AND epochs_done > 0
 )
 SELECT
-    CASE WHEN r.cause = 'healthy' THEN 'ended by the search' ELSE coalesce(r.cause, r.state) END AS cause,
+    CASE
+        WHEN r.cause IN ('healthy', 'not_checked') THEN 'ended by the search'
+        ELSE coalesce(r.cause, r.state)
+    END AS cause,
     count(*) AS pruned,
     sum(r.epochs) AS epochs_planned,
     sum(r.epochs_done) AS epochs_trained,

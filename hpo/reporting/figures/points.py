@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from hpo.checks.causes import HEALTHY
+from hpo.checks.causes import HEALTHY, OUTCOMES
 from hpo.checks.chance import constant_loss, largest_share
 from hpo.config.fields import setting
 from hpo.config.objective import ACCURACY, Objective
@@ -178,7 +178,7 @@ def cause_of(trial: TrialSummary) -> str:
         return RUNNING
     if trial.state == "complete":
         return trial.cause or HEALTHY
-    return STOPPED_EARLY if trial.cause == HEALTHY else trial.cause or "error"
+    return STOPPED_EARLY if trial.cause in OUTCOMES else trial.cause or "error"
 
 
 def _axis(name: str, distribution: Distribution) -> Axis:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hpo.checks.causes import CAUSES, HEALTHY
+from hpo.checks.causes import CAUSES, HEALTHY, NOT_CHECKED, NOT_ENOUGH, NOTHING_SEEN
 
 RUNNING, STOPPED_EARLY = "running", "stopped_early"
 """Used in place of a cause: still running, and pruned although nothing was wrong."""
@@ -39,6 +39,9 @@ FAMILIES: dict[str, Family] = {
 
 FAMILY_OF: dict[str, str] = {
     HEALTHY: "healthy",
+    NOTHING_SEEN: "open",
+    NOT_ENOUGH: "open",
+    NOT_CHECKED: "open",
     RUNNING: "open",
     STOPPED_EARLY: "open",
     "time_limit": "open",
@@ -62,12 +65,15 @@ FAMILY_OF: dict[str, str] = {
     "overfitting": "generalization",
     "train_val_mismatch": "generalization",
     "norm_statistics": "generalization",
+    "validation_mode": "generalization",
+    "validation_leak": "generalization",
     "augmentation": "data",
     "labels_do_not_match": "data",
     "bad_labels": "data",
     "batch_composition": "data",
     "class_imbalance": "data",
     "few_validation_images": "data",
+    "label_leak": "data",
     "input_scale": "data",
     "error": "code",
     "out_of_memory": "code",

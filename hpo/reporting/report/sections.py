@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import hpo
-from hpo.checks.causes import HEALTHY
+from hpo.checks.causes import is_blame
 from hpo.config.parsing.space import distribution_text
 from hpo.config.write import study_text
 from hpo.reporting import formatting
@@ -75,14 +75,14 @@ def _found(data: ReportData) -> Section:
     if best is None:
         text = "No trial has a result yet."
         return Section("found", "Results", (Paragraph(text),))
-    applied = {name: best.configuration[name] for name in best.searched}
+    applied = {name: best.configuration[name] for name in best.searched if name in best.configuration}
     pairs = ((name, formatting.setting(value)) for name, value in applied.items() if value is not None)
     blocks: list[Block] = [
         Paragraph(f"{head.result(data)}. {_confidence(data)}"),
         *(Paragraph(line) for line in formatting.evaluation_lines(data.stages, data.spec.goal)),
         Facts(tuple(pairs)),
     ]
-    if best.verdict and best.verdict != HEALTHY:
+    if best.verdict and is_blame(best.verdict):
         color = family(best.cause or "")
         blocks.append(Note("But its verdict is", best.verdict, color, remedy=best.remedy or ""))
     layers = (
@@ -109,9 +109,10 @@ def _confidence(data: ReportData) -> str:
     noise = (
         f"The interval is that of one training on {counted(images, 'validation image')}. " if images else ""
     )
+    test = "" if data.spec.is_own else " or the test images"
     return (
         f"{noise}The best of many trials looks better than it is, since it was also the luckiest. Only "
-        "trainings with other seeds (a stage with confirm) or the test images would tell."
+        f"trainings with other seeds (a stage with confirm){test} would tell."
     )
 
 

@@ -20,7 +20,7 @@ from hpo.workers.ray.resources import Node
 
 @dataclass(frozen=True)
 class UserCode:
-    """Modules outside hpo that define the study's models."""
+    """Modules outside hpo that define the study's models or its training."""
 
     modules: tuple[str, ...]
     """Top-level names."""
@@ -29,25 +29,22 @@ class UserCode:
 
 
 def user_code(spec: StudySpec) -> UserCode:
-    """Locate the code of models such as ``my_nets.cnn:build``; raises ``ConfigurationError`` if missing."""
-    names = sorted({name.partition(":")[0].partition(".")[0] for name in _own_models(spec)} - {"hpo"})
+    """Locate the code of models such as ``my_nets.cnn:build``, or that of the user's own training.
+
+    Raises ``ConfigurationError`` if it is missing.
+    """
+    kind = "trainer" if spec.trainer is not None else "model"
+    names = sorted({*spec.packages} - {"hpo"})
     with _with_this_folder():
-        places = {name: _place(name, importlib.util.find_spec(name)) for name in names}
+        places = {name: _place(kind, name, importlib.util.find_spec(name)) for name in names}
     return UserCode(tuple(names), tuple(path for path in places.values() if path is not None))
 
 
-def _own_models(spec: StudySpec) -> Iterator[str]:
-    searched = spec.space.get("model")
-    for name in searched.extremes() if searched else [spec.fixed.get("model", "")]:
-        if ":" in str(name):
-            yield str(name)
-
-
-def _place(name: str, found: ModuleSpec | None) -> Path | None:
+def _place(kind: str, name: str, found: ModuleSpec | None) -> Path | None:
     """Return the folder or file to send; None for installed code."""
     if found is None:
         raise ConfigurationError(
-            f"model {name}: no module {name!r} in {Path.cwd()} or among the installed packages"
+            f"{kind} {name}: no module {name!r} in {Path.cwd()} or among the installed packages"
         )
     folders = list(found.submodule_search_locations or [])
     if not folders and not found.has_location:  # part of Python

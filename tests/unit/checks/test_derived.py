@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,20 @@ def test_update_excess_is_the_median_over_layers(optimizer: str) -> None:
 
 def test_update_excess_is_altered_to_the_peak_rate() -> None:
     assert update_excess(updated(1.0, lr=0.005)) == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize(
+    ("scale", "excess"), [(1.0, 50.0), (0.31, 50.0), (0.1, 5.0), (0.001, 1.0), (NAN, 50.0)]
+)
+def test_update_excess_of_tiny_weights_is_that_of_usual_ones(scale: float, excess: float) -> None:
+    """A step is long compared with tiny weights, whatever the learning rate."""
+    tiny = replace(updated(50.0), preflight=preflight(weight_scale=scale))
+    assert update_excess(tiny) == pytest.approx(excess)
+
+
+def test_update_excess_of_tiny_weights_and_short_steps_is_as_measured() -> None:
+    tiny = replace(updated(0.5), preflight=preflight(weight_scale=0.01))
+    assert update_excess(tiny) == pytest.approx(0.5)
 
 
 def test_update_excess_ignores_layers_without_an_update() -> None:

@@ -134,7 +134,8 @@ def test_a_part_that_fails_leaves_the_loop_alone(
         assert sitter.verdict().text
     sitter.state_dict()
     notes = [each for each in sitter.findings if each.check == "babysitter"]
-    assert len(notes) == 1 and "no such number" in notes[0].message
+    failed_with_it = name == "facts"  # the verdict says what was looked at
+    assert len(notes) == 1 + failed_with_it and "no such number" in notes[0].message
     assert len(sitter.seen.losses) == (0 if name == "_collect" else 24)
 
 

@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 import numpy as np
 from pydantic import TypeAdapter
 
+from hpo.checks.data_facts import Batches, DataFacts, Dependence, LayerInput, ValidationPasses
 from hpo.checks.loss_facts import LossFacts, LossTerm, Normalization
 from hpo.checks.observations import (
     EpochFacts,
@@ -21,6 +22,7 @@ from hpo.checks.observations import (
 )
 from hpo.checks.preflight import Snapshot
 from hpo.checks.state import BabysitterState, ForwardMonitorState
+from hpo.checks.updates import Motion, Rate, Updates
 from hpo.records import Finding, LayerStatistics, Remedy
 
 _ADAPTER = TypeAdapter(BabysitterState)
@@ -54,6 +56,13 @@ def _seen() -> Observations:
         still_frozen=("d",),
         unreached=("e",),
         is_unchanged=True,
+        updates=Updates((Rate(0, 0.1),), (Motion(0, 0.1, 1 / 3),), math.nan, (1,), True, True, ("f",), 8, 0),
+        data=DataFacts(
+            Batches(400, 1),
+            validations=[ValidationPasses(1, 3, 3, 0)],
+            inputs=[LayerInput("conv", True, True, False, 100.0, math.nan, 1 / 3)],
+            dependence=Dependence(recalls=(0.5, math.nan), counts=(20, 0)),
+        ),
         is_interrupted=True,
         error="ValueError: no",
         reduction="mean",

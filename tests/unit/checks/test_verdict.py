@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hpo.checks.causes import CAUSES
+from hpo.checks.causes import CAUSES, JUDGED_BY_STUDY, is_blame
 from hpo.checks.verdict import verdict
 from hpo.records import Finding, Remedy
 
@@ -19,6 +19,31 @@ def finding(cause: str, severity: Any = "warn", confidence: float = 0.6, **field
 def test_notes_alone_are_healthy() -> None:
     said = verdict([finding("lr_too_high", "note", 0.9), finding("underfitting", "pass")])
     assert (said.cause, said.second_cause, said.text, said.change) == ("healthy", "", "healthy", {})
+
+
+def test_a_trial_does_not_accuse_what_its_study_judges() -> None:
+    noted = [finding("train_val_mismatch", "warn", 0.9), finding("labels_do_not_match", "note", 0.75)]
+    assert verdict(noted).cause == "train_val_mismatch"
+    assert verdict(noted, is_trial=True).cause == "healthy"
+    symptom = finding("underfitting", "warn", 0.3)
+    said = verdict([*noted, symptom], is_trial=True)
+    assert (said.cause, said.text) == ("underfitting", "underfits: saw underfitting")
+    assert said.second_cause not in JUDGED_BY_STUDY
+
+
+def test_a_training_without_checks_is_not_called_healthy() -> None:
+    said = verdict([], checked=False)
+    assert (said.cause, said.text, said.confidence) == ("not_checked", "not checked", 0.0)
+    assert verdict([finding("error", "fatal", 1.0)], checked=False).cause == "error"
+
+
+@pytest.mark.parametrize(("text", "blames"), [
+    ("healthy", False), ("healthy: 31 checks, 24 epochs", False), ("not checked", False),
+    ("nothing wrong seen (3 checks, 1 epoch), but nothing shows that it learned", False),
+    ("underfits: training accuracy is only 0.155", True), ("stopped early: 9th of 12", True),
+])  # fmt: skip
+def test_is_blame_is_about_the_text_of_a_verdict(text: str, blames: bool) -> None:
+    assert is_blame(text) is blames
 
 
 def test_a_cascade_is_named_after_its_first_cause() -> None:

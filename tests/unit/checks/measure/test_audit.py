@@ -266,7 +266,7 @@ def test_a_loop_that_hands_over_its_losses_in_bulk_is_audited_all_the_same() -> 
             optimizer.step()
             losses.append(loss.detach())
         sitter.steps(torch.stack(losses))
-        assert len(model._forward_hooks) == 1  # that of the feed meter
+        assert len(model._forward_hooks) == 2  # those of the feed meter and of the data monitor
     assert [(audit.step, audit.descent > 0) for audit in sitter.seen.audits] == [
         (0, True),
         (1, True),

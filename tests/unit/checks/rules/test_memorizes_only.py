@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 
 from hpo.checks.derived import USUAL_UPDATE
 from hpo.checks.observations import Observations
-from hpo.checks.preflight import Memorization
+from hpo.checks.preflight import LabelSignal, Memorization
+from hpo.checks.rules.learned import learned
 from hpo.checks.rules.memorizes_only import _HIGHEST, _LEARNED, memorizes_only
+from hpo.checks.verdict import verdict
 from tests.helpers.observed import LIMITS, LN10, NAN, epochs, layer, one, preflight, seen, snapshot
 
 USUAL = USUAL_UPDATE["sgd"]
@@ -69,6 +72,26 @@ def test_memorizes_only_a_training_of_hardly_a_step_is_judged_too(steps: int) ->
 @pytest.mark.parametrize("facts", [None, preflight(memorization=None), heart(0.95)])
 def test_memorizes_only_without_knowing_them_by_heart_it_is_quiet(facts: Any) -> None:
     assert memorizes_only(trained(preflight=facts), LIMITS) == []
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "confidence"),
+    [(0.1, 0.3, [0.75]), (0.1, 0.1, [0.25]), (0.3, 0.3, []), (0.3, 0.1, [])],
+    ids=["lost in training", "nothing anywhere", "found in both", "found in training"],
+)
+def test_memorizes_only_accuses_labels_by_evidence_of_their_own(
+    train: float, val: float, confidence: list[float]
+) -> None:
+    signal = LabelSignal(train, val, val, 256)
+    found = memorizes_only(trained(preflight=replace(heart(1.0), signal=signal)), LIMITS)
+    assert [each.confidence for each in found] == confidence
+
+
+def test_memorizes_only_without_evidence_is_second_to_the_symptom() -> None:
+    """No normalization and dropout learn slowly: labels are right."""
+    at_chance = [*memorizes_only(trained(), LIMITS), *learned(trained(val_images=1000), LIMITS)]
+    said = verdict(at_chance)
+    assert (said.cause, said.second_cause) == ("not_learning", "labels_do_not_match")
 
 
 def test_memorizes_only_unknown_updates_report_nothing() -> None:

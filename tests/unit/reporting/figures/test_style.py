@@ -4,7 +4,7 @@ import colorsys
 
 import pytest
 
-from hpo.checks.causes import CAUSES, HEALTHY
+from hpo.checks.causes import CAUSES, OUTCOMES
 from hpo.reporting.figures.style import (
     DARK,
     FAMILIES,
@@ -64,7 +64,7 @@ def _contrast(first: str, second: str) -> float:
 
 
 def test_family_of_covers_exactly_the_causes() -> None:
-    assert set(FAMILY_OF) == {*CAUSES, HEALTHY, RUNNING, STOPPED_EARLY}
+    assert set(FAMILY_OF) == {*CAUSES, *OUTCOMES, RUNNING, STOPPED_EARLY}
     assert set(FAMILY_OF.values()) == set(FAMILIES)
 
 

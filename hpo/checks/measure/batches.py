@@ -1,0 +1,158 @@
+"""Compares batches, and training with validation examples, by their values."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from hpo.checks.data_facts import Batches, Overlap
+from hpo.checks.measure.examples import Examples
+from hpo.checks.measure.rows import batch_tensors, columns, fingerprints
+
+if TYPE_CHECKING:
+    from hpo.checks.measure.data import Kept
+
+_ALIKE = 0.99
+"""Cosine of two examples that count as the same."""
+_NEAR = 0.02
+"""Share of the usual distance to the nearest neighbor below which two examples are almost equal."""
+_COMPARED = 512
+_FEWEST, _FEWEST_PAIRS = 8, 3
+_FOLLOWS = 0.15
+"""Excess of equal labels at the same place above which batches are arranged."""
+_LEAST_COLUMNS = 2
+"""Single numbers, such as the words of a bag, are in both splits by chance."""
+
+
+def compared(kept: Kept) -> Batches:
+    """Count how many of the first batches differ, and which labels changed."""
+    batches = [each for each in kept.batches if each.rows is not None]
+    if not batches:
+        return Batches()
+    keys = [_of_batch(each.rows, each.label_rows) for each in batches if each.rows is not None]
+    labels: dict[int, int] = {}
+    reseen = relabeled = 0
+    used: set[int] = set()
+    for batch in batches:
+        assert batch.rows is not None
+        rows = batch.rows.tolist()
+        used |= set(rows)
+        answers = batch.label_rows.tolist() if batch.label_rows is not None else []
+        for row, label in zip(rows, answers, strict=True) if len(answers) == len(rows) else ():
+            reseen += row in labels
+            relabeled += labels.get(row, label) != label
+            labels[row] = label
+    given = set(_rows_of(kept.train))
+    first = [row for each in batches if each.is_fresh and each.rows is not None for row in each.rows.tolist()]
+    return Batches(
+        steps=len(batches),
+        distinct=len(set(keys)),
+        given=len(given),
+        unused=len(given - used),
+        rows=len(used),
+        reseen=reseen,
+        relabeled=relabeled,
+        repeated=1 - len(set(first)) / len(first) if first else math.nan,
+        alike=_alike(kept),
+    )
+
+
+def _of_batch(rows: Tensor, labels: Tensor | None) -> int:
+    """Return a number for a batch, whatever the order of its examples."""
+    both = rows if labels is None or len(labels) != len(rows) else rows * 31 + labels
+    return int((both ^ (both >> 17)).sum())
+
+
+def _rows_of(examples: Examples | None) -> list[int]:
+    batch = batch_tensors(examples.inputs) if examples is not None else []
+    if batch and sum(columns(each).shape[1] for each in batch) < _LEAST_COLUMNS:
+        return []
+    return fingerprints(batch).tolist() if batch else []
+
+
+def _alike(kept: Kept) -> float:
+    """Return how much examples at the same place of consecutive batches have in common.
+
+    Workers with the same random numbers augment their batches alike. In standard deviations above other
+    places; the same example twice does not count, and no batches with labels that follow their places.
+    """
+    if _follow_places(kept):
+        return math.nan
+    blocks = [each.inputs.cpu() for each in kept.batches if each.inputs is not None and each.is_fresh]
+    pairs = [
+        (one, other) for one, other in pairwise(blocks) if one.shape == other.shape and len(one) >= _FEWEST
+    ]
+    if len(pairs) < _FEWEST_PAIRS:
+        return math.nan
+    together = torch.cat([one for one, _ in pairs])
+    std, mean = torch.std_mean(together, 0)
+    found, spread = 0.0, 0.0
+    for one, other in pairs:
+        first, second = (_unit((each - mean) / std.clamp(min=1e-6)) for each in (one, other))
+        cosines = first @ second.T
+        same, rest = cosines.diagonal(), cosines - torch.diag(cosines.diagonal())
+        if float(same.max()) > _ALIKE:
+            continue
+        size = len(cosines)
+        average = float(rest.sum()) / (size * (size - 1))
+        variance = float(((rest - average) ** 2).sum() - size * average**2) / (size * (size - 1))
+        found += float(same.sum()) - size * average
+        spread += size * variance
+    return found / math.sqrt(spread) if spread > 0 else math.nan
+
+
+def _follow_places(kept: Kept) -> bool:
+    """Whether the labels of examples are unknown, or alike at the same place of consecutive batches."""
+    batches = [each for each in kept.batches if each.inputs is not None and each.is_fresh]
+    labels = [each.labels for each in batches if each.has_row_labels and each.labels is not None]
+    if len(labels) < len(batches) or any(each.shape != labels[0].shape for each in labels):
+        return True
+    same = [_share(one == other) for one, other in pairwise(labels)]
+    turned = [_share(one == other.roll(1, 0)) for one, other in pairwise(labels)]
+    return bool(same) and sum(same) > sum(turned) + _FOLLOWS * len(same)
+
+
+def _share(flags: Tensor) -> float:
+    return float(flags.float().mean())
+
+
+def _unit(rows: Tensor) -> Tensor:
+    units: Tensor = rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    return units
+
+
+def overlap(kept: Kept) -> Overlap:
+    """Count the validation examples of ``before`` that the loop trains on, or almost."""
+    fresh = [each.rows for each in kept.batches if each.rows is not None and each.is_fresh]
+    seen = [row for rows in fresh for row in rows.tolist()]
+    own, theirs = _rows_of(kept.train), _rows_of(kept.val)
+    train = set(seen) | set(own)
+    shares = [1 - len(set(each)) / len(each) for each in (own, seen) if each]
+    repeated = max(shares, default=math.nan)
+    if theirs:
+        shared = sum(row in train for row in theirs)
+        return Overlap(len(theirs), shared, max(shared, _near(kept)), repeated)
+    validated = [row for rows in kept.validated for row in rows.tolist()]
+    shares = [sum(row in train for row in rows.tolist()) / len(rows) for rows in kept.validated]
+    shared = sum(row in train for row in validated) if shares and min(shares) > _ALIKE else 0
+    return Overlap(len(validated), shared, shared, repeated)
+
+
+def _near(kept: Kept) -> int:
+    """Count validation examples that are much nearer to a training example than these are to each other."""
+    given = [each.images for each in (kept.train, kept.val) if each is not None]
+    train, val = (given[0], given[1]) if len(given) == 2 else (None, None)
+    if train is None or val is None or not train.is_floating_point() or train.shape[1:] != val.shape[1:]:
+        return 0
+    one, other = (columns(each[:_COMPARED].detach().float().cpu()) for each in (train, val))
+    if len(one) < 2 or not one.isfinite().all() or not other.isfinite().all():
+        return 0
+    among = torch.cdist(one, one).fill_diagonal_(math.inf).min(1).values
+    usual = among.median()
+    if float((among < _NEAR * usual).float().mean()) > _NEAR:
+        return 0
+    return int((torch.cdist(other, one).min(1).values < _NEAR * usual).sum())

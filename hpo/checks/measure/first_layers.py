@@ -1,0 +1,100 @@
+"""What the first layers of a network get: values that the model scales are seen as they arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from hpo.checks.data_facts import LayerInput
+from hpo.checks.guard import Guard, Hook
+from hpo.checks.measure.nested import is_readable, tensors
+
+_WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase, nn.RNNCellBase)
+_EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
+_NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+_MOST = 4
+_FEWEST_ROWS = 4
+_SAME = 1e-3
+
+
+@dataclass
+class _Call:
+    name: str
+    module: nn.Module
+    numbers: Tensor | None = None
+    """(4,): see ``_numbers``."""
+
+
+class FirstLayers:
+    """Records the first layers that the first forward pass calls, then removes its hooks."""
+
+    def __init__(self, model: nn.Module, guard: Guard, part: str, ignoring: Callable[[], bool]) -> None:
+        self._model = model
+        self._guard = guard
+        self._part = part
+        self._ignoring = ignoring
+        self._calls: list[_Call] = []
+        self._raw: Tensor | None = None
+        self._handles: list[RemovableHandle] = []
+
+    def attach(self) -> None:
+        """Register the hooks; scripted modules take none."""
+        for name, module in self._model.named_modules():
+            if isinstance(module, (*_WEIGHTED, *_EMBEDDINGS, *_NORMS)):
+                with suppress(RuntimeError):
+                    hook = Hook(self._guard, self._part, self._hook(name))
+                    self._handles.append(module.register_forward_pre_hook(hook))
+
+    def close(self, inputs: Any = None) -> None:
+        """Remove the hooks, after a forward pass on ``inputs``."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        given = [each for each in tensors(inputs) if is_readable(each) and each.is_floating_point()]
+        largest = [each.detach().abs().max().float() for each in given if each.numel()]
+        self._raw = torch.stack(largest) if largest else None
+
+    def _hook(self, name: str) -> Any:
+        def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+            if self._ignoring() or len(self._calls) >= _MOST:
+                return
+            given = next(iter(tensors(inputs)), None)
+            call = _Call(name, module)
+            if isinstance(module, _WEIGHTED) and given is not None and is_readable(given):
+                call.numbers = _numbers(given, module)
+            self._calls.append(call)
+
+        return hook
+
+    def read(self) -> list[LayerInput]:
+        """Move what was measured to the host."""
+        raw = self._raw.tolist() if self._raw is not None else []
+        found = []
+        for place, call in enumerate(self._calls):
+            if call.numbers is None:
+                continue
+            rms, std, offset, largest = call.numbers.tolist()
+            follows = self._calls[place + 1].module if place + 1 < len(self._calls) else None
+            is_raw = any(abs(each - largest) <= _SAME * each for each in raw)
+            found.append(
+                LayerInput(call.name, place == 0, is_raw, isinstance(follows, _NORMS), rms, std, offset)
+            )
+        return found
+
+
+def _numbers(given: Tensor, module: nn.Module) -> Tensor | None:
+    """Return rms of the largest and deviation of the most variable feature, least offset, largest value."""
+    values = given.detach().float()
+    by_feature = isinstance(module, nn.modules.conv._ConvNd) and values.dim() > 2
+    rows = values.transpose(0, 1).flatten(1).T if by_feature else values.reshape(-1, values.shape[-1])
+    if len(rows) < _FEWEST_ROWS or not rows.numel():
+        return None
+    std, mean = torch.std_mean(rows, 0)
+    offset = (mean.abs() / std.clamp(min=1e-12 * mean.abs().max().clamp(min=1e-30))).min()
+    return torch.stack([rows.square().mean(0).max().sqrt(), std.max(), offset, rows.abs().max()])
