@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy import text as sql
 
+import hpo
 from hpo.config.own_training import UserConfiguration
 from hpo.config.parsing.load import parse_study
 from hpo.config.study import StudySpec
@@ -22,6 +23,7 @@ from hpo.maintenance.check import check_database
 from hpo.queue.enqueue import enqueue
 from hpo.queue.leases import claim
 from hpo.records import Outcome
+from hpo.reporting.report.build import make_report
 from hpo.search.suggest import RegisteredTrial, Suggestions
 from hpo.stages.advance import advance, evaluate_on_test, refined_study
 from hpo.stages.store import find_stage
@@ -209,3 +211,30 @@ def test_a_new_study_is_diagnosed_and_refined(store: ResultsStore) -> None:
     assert 1e-4 <= low < high <= 1  # never beyond the file's range
     assert any(line.startswith("  rate: ") for line in lines)
     assert parse_study(study_text(refined), "refined.yaml") == refined
+
+
+def test_a_frame_has_the_parameters_as_columns(store: ResultsStore) -> None:
+    text = TEXT.replace("epochs: 9", "epochs: 9, value: 7, ready: true") + "trials: 3\n"
+    study_id = submit_study(store, parse_study(text, "mine.yaml")).study_id
+    drawn = [_train(store, study_id, 0.5).values for _ in range(3)]
+    with hpo.open_results(store.url) as opened:
+        frame = opened.results("mine")
+        everything = opened.results()
+    at = list(frame.columns).index("epochs_done") + 1
+    names = ["epochs", "param_value", "ready", "dataset", "rate", "kind", "layers"]
+    assert list(frame.columns)[at : at + len(names)] == names
+    assert list(frame.rate) == [each["rate"] for each in drawn]
+    assert list(frame.param_value) == [7, 7, 7] and list(frame.value) == [0.5] * 3
+    assert list(frame.layers.isna()) == ["layers" not in each for each in drawn]
+    assert (str(frame.ready.dtype), str(frame.epochs.dtype)) == ("boolean", "Int64")
+    assert "optimizer" in everything and "rate" not in everything
+
+
+def test_a_report_names_the_training_in_place_of_images(store: ResultsStore) -> None:
+    study_id = submit_study(store, _spec()).study_id
+    for value in (0.5, 0.75, 0.25):
+        _train(store, study_id, value)
+    text = make_report(store.url, "mine", "md").text
+    assert "A search over 3 hyperparameters of the training my_package.train:run" in text
+    assert "rate" in text and "0.7500" in text
+    assert "test images" not in text and "image fingerprint" not in text

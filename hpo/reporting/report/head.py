@@ -37,7 +37,7 @@ def tiles(data: ReportData) -> list[Tile]:
         *_value_tile(data),
         Tile(f"{learned:,} of {done:,}", "trials learned", "of the ended trials"),
         Tile(formatting.duration(seconds), "of training", f"on {_devices(data)}"),
-        Tile(f"{images / 1e6:,.2f} M", "images trained on", "epochs x images"),
+        *([Tile(f"{images / 1e6:,.2f} M", "images trained on", "epochs x images")] if images else []),
     ]
 
 

@@ -75,7 +75,7 @@ def _found(data: ReportData) -> Section:
     if best is None:
         text = "No trial has a result yet."
         return Section("found", "Results", (Paragraph(text),))
-    applied = {name: best.configuration[name] for name in best.searched}
+    applied = {name: best.configuration[name] for name in best.searched if name in best.configuration}
     pairs = ((name, formatting.setting(value)) for name, value in applied.items() if value is not None)
     blocks: list[Block] = [
         Paragraph(f"{head.result(data)}. {_confidence(data)}"),
@@ -110,6 +110,7 @@ def _confidence(data: ReportData) -> str:
     noise = (
         f"The interval is that of one training on {counted(images, 'validation image')}. " if images else ""
     )
+    test = "" if data.spec.is_own else " or the test images"
     return (
         f"{noise}The best of many trials looks better than it is, since it was also the luckiest. Only "
         f"trainings with other seeds (a stage with confirm){test} would tell."
