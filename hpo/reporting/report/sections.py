@@ -89,7 +89,7 @@ def _found(data: ReportData) -> Section:
         f"The layers of trial {best.number}. The shaded band is where the lecture expects the updates of one "
         "step: about a thousandth of the weights."
     )
-    blocks.append(Picture("winner", f"The training of trial {best.number}: loss and accuracy by epoch."))
+    blocks.append(Picture("winner", f"The training of trial {best.number}, epoch by epoch."))
     blocks.append(Picture("winner-layers", layers))
     return Section("found", "Results", (*blocks, *_leaderboard(data)))
 
@@ -106,6 +106,7 @@ def _confidence(data: ReportData) -> str:
     if winner is not None:
         return f"Its {what} in the search was {goal.text(winner.search_value)}."
     images = data.results.val_images if goal.counts_images else None
+    test = "" if data.spec.is_own else " or the test images"
     noise = (
         f"The interval is that of one training on {counted(images, 'validation image')}. " if images else ""
     )
