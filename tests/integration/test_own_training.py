@@ -227,6 +227,6 @@ def test_killed_worker_takes_its_trainer_process_along(
     run(url, spec("whole", ["torch"], fixed={"does": "", "kills": "worker"}))
     submit(url, spec("killed", ["torch"], fixed=fixed))
     command = [sys.executable, "-m", "hpo", "worker", "killed", "--until-idle", "--slots", "1"]
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=False, capture_output=True)  # 1: a worker died
     assert same(url, "whole", "killed")
     assert [row[2] for row in rows(url, ATTEMPTS, study="killed")] == ["lost", "complete"]
