@@ -26,7 +26,12 @@ class Batches:
     repeated: float = math.nan
     """Share of the first epoch's examples that are equal to an earlier one: some data repeat."""
     alike: float = math.nan
-    """Correlation of examples at the same place of consecutive batches, in standard deviations from 0."""
+    """What examples at the same place of consecutive batches, or of parts of one, have in common, in standard
+    deviations above others."""
+    within: float = math.nan
+    """Variance of labels within a batch over that of all: 1 in shuffled batches."""
+    trend: float = math.nan
+    """Rank correlation of the batches' mean labels with their order, either way."""
 
 
 @dataclass(frozen=True)

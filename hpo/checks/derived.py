@@ -119,6 +119,13 @@ def is_poor(seen: Observations) -> bool:
     return seen.ended and seen.classes > 1 and learned_share(seen) < _POOR
 
 
+def is_outcome_known(seen: Observations) -> bool:
+    """Whether ``has_learned`` has numbers to tell from."""
+    if seen.classes > 1 and math.isfinite(learned_share(seen)):
+        return True
+    return seen.labels is not None and math.isfinite(seen.labels.variance)
+
+
 def has_learned(seen: Observations) -> bool:
     """Whether numbers show that most of what is possible was learned."""
     if seen.classes > 1 and learned_share(seen) >= _POOR:

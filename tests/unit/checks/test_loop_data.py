@@ -251,6 +251,43 @@ def test_labels_that_change_between_epochs_are_named() -> None:
     assert sitter.verdict().cause == "labels_do_not_match"
 
 
+def test_two_classes_in_order_are_named() -> None:
+    model, (points, labels), val = _net(), _rings(600, 0), _rings(200, 1)
+    order = labels.argsort()
+    sitter = _sitter(model, lr=0.003)
+    _train(sitter, model, (points[order], labels[order]), val, rows=lambda n: iter(torch.arange(n).split(32)))
+    assert sitter.verdict().cause == "batch_composition"
+
+
+def test_a_few_examples_that_are_remembered_are_named() -> None:
+    torch.manual_seed(1)
+    x, val = torch.randn(40, 20), torch.randn(300, 20)
+    answer = lambda rows: ((rows[:, :6] ** 2).sum(1) > 5.3).long()  # noqa: E731
+    model = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 2))
+    sitter = _sitter(model, steps=2)
+    _train(sitter, model, (x, answer(x)), (val, answer(val)), epochs=40, rows=lambda n: _batches(n, 20))
+    assert sitter.verdict().cause == "overfitting"
+    assert "40 training examples came again and again" in sitter.verdict().text
+
+
+def test_validation_labels_of_other_examples_are_named() -> None:
+    model, data, (points, labels) = _net(), _rings(600, 0), _rings(200, 1)
+    val = points, labels[torch.randperm(200)]
+    sitter = _sitter(model)
+    sitter.before(*data, *val)
+    _train(sitter, model, data, val)
+    assert sitter.verdict().cause == "train_val_mismatch"
+
+
+def test_features_that_differ_in_validation_are_named() -> None:
+    model, data, (points, labels) = _net(), _rings(600, 0), _rings(200, 1)
+    val = points * 8 + 3, labels
+    sitter = _sitter(model)
+    sitter.before(*data, *val)
+    _train(sitter, model, data, val)
+    assert sitter.verdict().cause == "train_val_mismatch"
+
+
 def test_a_label_among_the_features_is_named() -> None:
     (points, labels), (val_points, val_labels) = _rings(600, 0), _rings(200, 1)
     model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 2))
