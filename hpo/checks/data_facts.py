@@ -114,7 +114,7 @@ class Dependence:
     largest: float = math.nan
     """Share of the most frequent label, where there is one per example and few different ones."""
     constant_loss: float = math.nan
-    """Binary cross-entropy or squared error of the best constant answer, for labels of the loss's kind."""
+    """Cross-entropy or squared error of the best constant answer, for labels of the loss's kind."""
     spread: float = math.nan
     """Median over batches of the outputs' deviation between examples, over their size."""
     recalls: tuple[float, ...] = ()

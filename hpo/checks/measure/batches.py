@@ -46,8 +46,7 @@ def compared(kept: Kept) -> Batches:
         answers = batch.label_rows.tolist() if batch.label_rows is not None else []
         for row, label in zip(rows, answers, strict=True) if len(answers) == len(rows) else ():
             reseen += row in labels
-            relabeled += labels.get(row, label) != label
-            labels[row] = label
+            relabeled += labels.setdefault(row, label) != label
     given = set(_rows_of(kept.train))
     first = [row for each in batches if each.is_fresh and each.rows is not None for row in each.rows.tolist()]
     return Batches(

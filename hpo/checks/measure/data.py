@@ -65,6 +65,8 @@ class Batch:
     number: int = 0
     is_fresh: bool = True
     """Whether it is in the first epoch."""
+    is_plain: bool = False
+    """Whether ``inputs`` are the values of one tensor."""
 
     @property
     def has_row_labels(self) -> bool:
@@ -250,6 +252,7 @@ class DataMonitor:
         rows = batch_tensors(given)
         key = fingerprints(rows or [as_one(given)]) if is_compared else None
         batch = self._open = Batch(key, number=number, is_fresh=self._epochs == 0)
+        batch.is_plain = len(rows) == 1 and rows[0].is_floating_point()
         if rows and self._described < _DESCRIBED:
             batch.inputs = described(rows)[: _DESCRIBED - self._described]
             self._described += len(rows[0])

@@ -32,7 +32,7 @@ _MOVED = 0.03
 _FLAT = 0.9
 """Share of a constant answer's loss above which nothing was learned."""
 _LAST = 20
-_KINDS = frozenset({"mse", "bce", "bce_of_probabilities"})
+_KINDS = frozenset({"mse", "bce", "bce_of_probabilities", "cross_entropy", "nll"})
 _TASKS = (None, "classification", "multilabel", "regression", "segmentation", "language_model")
 
 
