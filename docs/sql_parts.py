@@ -17,7 +17,7 @@ _NOTES = {
     "hpo_statistics.state": "what preprocessing learned, safetensors",
     "hpo_attempt.outcome": "complete, pruned, failed, released, lost, hung, paused",
     "hpo_rung.decision": "goes_on, stopped, paused",
-    "hpo_rung.score": "best validation accuracy so far",
+    "hpo_rung.score": "of the best epoch so far, higher is better",
     "hpo_rung.compared": "trials that had come there",
     "hpo_worker.seen_at": "last sign outside trials, seconds since 1970, database clock",
     "hpo_finding.severity": "pass, note, warn, fatal",

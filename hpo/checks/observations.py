@@ -16,6 +16,7 @@ from pydantic import PlainSerializer, PlainValidator
 from hpo.checks.data_facts import DataFacts
 from hpo.checks.loss_facts import LossFacts
 from hpo.checks.preflight import Preflight, Snapshot
+from hpo.checks.updates import Updates
 from hpo.records import formerly
 
 Task = Literal[
@@ -147,6 +148,8 @@ class StepAudit:
     """Share of the outputs that the loss pulls toward their labels; known of labels that are floats."""
     tail: float = math.nan
     """Share of the loss of sequences that is about one class at their ends."""
+    constant_loss: float = math.nan
+    """What the best constant answer costs in this batch, if the loss is a squared error."""
 
 
 @dataclass(frozen=True)
@@ -240,6 +243,7 @@ class Observations:
     """Parameters of the optimizer that got no gradient in the first steps and never changed."""
     is_unchanged: bool = False
     """Whether, at the end, no parameter of the optimizer had changed."""
+    updates: Updates = field(default_factory=Updates)
     ended: bool = False
     """Whether the training is over."""
     data: DataFacts | None = None

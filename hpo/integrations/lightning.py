@@ -76,6 +76,11 @@ class BabysitterCallback(Callback):
         if self._feed is not None:
             self._feed.batch(batch)
 
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        """Read the graph of a loss."""
+        if self._feed is not None:
+            self._feed.babysitter.look_at(loss)
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:

@@ -168,6 +168,8 @@ class BabysitterCallback(TrainerCallback):
         if loss is None and isinstance(output, tuple) and output:
             loss = output[0]
         if torch.is_grad_enabled() and isinstance(loss, Tensor) and loss.numel() == 1:
+            if self._feed is not None:
+                self._feed.babysitter.look_at(loss)
             self._losses.append(loss.detach().float().reshape(()))
             self._has_losses = True
 

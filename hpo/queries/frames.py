@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Boolean, Column, DateTime, Double, Engine, Integer, Table, Text, select
 
-from hpo.errors import UserError
+from hpo.config.configuration import Configuration
+from hpo.config.study import StudySpec
+from hpo.errors import UnknownStudyError, UserError
 from hpo.queries.result_kinds import Kind
 from hpo.queries.saved_queries import query_kinds, run_query
 from hpo.queries.sql import TIMEOUT_SECONDS, Value
 from hpo.settings import settings
 from hpo.storage.engine import reading
-from hpo.storage.studies import results_engine
+from hpo.storage.studies import find_study, results_engine
 from hpo.storage.tables import Base
 from hpo.storage.views import VIEW_TABLES
 
@@ -65,8 +69,14 @@ class Results:
         self._url = url
 
     def results(self, study: str | None = None) -> DataFrame:
-        """Return one row per trial, with a column per hyperparameter."""
-        return self._frame("results", study)
+        """Return one row per trial, with a column per hyperparameter.
+
+        Of one ``study`` of your own training these are its parameters; one with the name of another column is
+        called ``param_NAME``.
+        """
+        frame = self._frame("results", study)
+        names = () if study is None else self._own_names(study)
+        return _with_parameters(frame, names) if names else frame
 
     def curves(self, study: str | None = None) -> DataFrame:
         """Return one row per epoch."""
@@ -145,6 +155,26 @@ class Results:
             rows = [tuple(row) for row in connection.execute(statement)]
         frame: DataFrame = pandas.DataFrame.from_records(rows, columns=list(table.c.keys()))
         return frame.astype({column.name: _dtype(column) for column in table.c})
+
+    def _own_names(self, study: str) -> tuple[str, ...]:
+        """Return the parameters of a study of the user's own training; none for other studies."""
+        with suppress(UnknownStudyError), reading(self.engine) as connection:
+            spec = StudySpec.model_validate(find_study(connection, study).spec)
+            return (*spec.fixed, *spec.space) if spec.is_own else ()
+        return ()
+
+
+def _with_parameters(frame: DataFrame, names: Sequence[str]) -> DataFrame:
+    """Replace the columns of hyperparameters by those of the parameters."""
+    pandas = _pandas()
+    place = list(frame.columns).index(next(iter(Configuration.model_fields)))
+    others = frame.drop(columns=list(Configuration.model_fields))
+    values = [json.loads(each) for each in frame["configuration"]]
+    for name in reversed(names):
+        column = pandas.Series([each.get(name) for each in values], index=frame.index, dtype=object)
+        title = f"param_{name}" if name in others else name
+        others.insert(place, title, column.convert_dtypes())
+    return others
 
 
 def _dtype(column: Column[Any]) -> str:

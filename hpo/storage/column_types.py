@@ -82,11 +82,12 @@ class Metrics(TypeDecorator[Mapping[str, float]]):
     cache_ok = True
 
     def process_bind_param(
-        self, value: Mapping[str, float] | None, dialect: Dialect
+        self, value: Mapping[str, float | None] | None, dialect: Dialect
     ) -> dict[str, float | None] | None:
         if not value:
             return None
-        return {name: each if math.isfinite(each) else None for name, each in value.items()}
+        known = {name: math.nan if each is None else each for name, each in value.items()}
+        return {name: each if math.isfinite(each) else None for name, each in known.items()}
 
 
 # Elsewhere plain `json`, which keeps the order of a study file's keys; `jsonb` is faster to query.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,9 @@ from sqlalchemy import text
 
 from hpo.artifacts.ranking import count_better, trials_to_keep
 from hpo.config.objective import WORST_SCORE, Objective
+from hpo.errors import StudyChangedError
+from hpo.maintenance.transfer.importing import import_study
+from hpo.queries.frames import open_results
 from hpo.queries.saved_queries import run_query
 from hpo.queries.study import leaderboard, list_studies, study_curves, study_status
 from hpo.queries.trial import trial_detail
@@ -19,6 +23,7 @@ from hpo.records import Decision, Outcome, Rung, RungRank, reported_epoch
 from hpo.reporting.prometheus import database_metrics
 from hpo.search.history import TrialHistory
 from tests.database.conftest import Bench
+from tests.helpers.moving_studies import write_file
 
 ENERGY = Objective("energy/total", "minimize")
 CURVES: tuple[Mapping[str, Any], ...] = (
@@ -142,7 +147,25 @@ def test_a_rung_ranks_a_hopeless_trial_behind_negative_scores(bench: Bench) -> N
 
 
 def test_the_objective_of_a_study_cannot_change(bench: Bench, study: int) -> None:
-    from hpo.errors import StudyChangedError
-
     with pytest.raises(StudyChangedError, match='direction: "minimize" -> "maximize"'):
         bench.register(objective="energy/total", direction="maximize")
+
+
+def test_a_study_as_a_file_keeps_its_direction_and_metrics(bench: Bench, study: int, tmp_path: Path) -> None:
+    url = bench.store.url
+    import_study(url, write_file(url, "first", tmp_path), "moved")
+    assert [leader.number for leader in leaderboard(bench.store.engine, "moved")] == [1, 0, 2]
+    moved, known = (trial_detail(bench.store.engine, name, 0) for name in ("moved", "first"))
+    assert moved.goal == ENERGY
+    assert repr(moved.curve) == repr(known.curve) and "nan" in repr(moved.curve[2].metrics)
+    with bench.plain_optuna() as storage:
+        assert storage.get_study_directions(storage.get_study_id_from_name("moved")) == [
+            StudyDirection.MINIMIZE
+        ]
+
+
+def test_a_frame_of_curves_has_the_metrics(bench: Bench, study: int) -> None:
+    with open_results(bench.store.url) as results:
+        curves = results.curves("first")
+    assert curves["metrics"][0] == {"energy/total": 2.0}
+    assert curves["value"][:2].tolist() == [2.0, -1.5] and math.isnan(curves["value"][2])

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy import text as sql
 
+import hpo
 from hpo.config.own_training import UserConfiguration
 from hpo.config.parsing.load import parse_study
 from hpo.config.study import StudySpec
@@ -21,13 +22,15 @@ from hpo.errors import ConfigurationError, StudyChangedError, UserError
 from hpo.maintenance.check import check_database
 from hpo.queue.enqueue import enqueue
 from hpo.queue.leases import claim
+from hpo.queue.scheduling import open_studies
 from hpo.records import Outcome
+from hpo.reporting.report.build import make_report
 from hpo.search.suggest import RegisteredTrial, Suggestions
 from hpo.stages.advance import advance, evaluate_on_test, refined_study
 from hpo.stages.store import find_stage
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_registered
-from hpo.storage.tables import DecisionRow, StageRow, StudyRow, TrialRow
+from hpo.storage.tables import CandidateRow, DecisionRow, StageRow, StudyRow, TrialRow
 from hpo.trial.export import Export
 from hpo.trial.reproduce import Repeat
 from hpo.workers.submit import submit_study
@@ -152,7 +155,12 @@ def test_stages_end_with_the_confirmation(store: ResultsStore) -> None:
     assert (coarse.data, confirm.data) == (0.5, 1.0)
     for _ in range(4):
         assert _train(store, study_id, 0.8).configuration.epochs == 6
+    # Its slots are done, but its candidates are not ranked yet.
+    assert [each.name for each in open_studies(store)] == ["mine"]
     assert not advance(store, "mine")
+    assert open_studies(store) == []
+    with store.engine.connect() as connection:
+        assert sorted(connection.scalars(select(CandidateRow.rank))) == [1, 2]
     assert submit_study(store, found.spec).progress.total == 16
     with store.engine.connect() as connection:
         stages = connection.execute(select(StageRow.stage, StageRow.trials, StageRow.train_images)).all()
@@ -209,3 +217,30 @@ def test_a_new_study_is_diagnosed_and_refined(store: ResultsStore) -> None:
     assert 1e-4 <= low < high <= 1  # never beyond the file's range
     assert any(line.startswith("  rate: ") for line in lines)
     assert parse_study(study_text(refined), "refined.yaml") == refined
+
+
+def test_a_frame_has_the_parameters_as_columns(store: ResultsStore) -> None:
+    text = TEXT.replace("epochs: 9", "epochs: 9, value: 7, ready: true") + "trials: 3\n"
+    study_id = submit_study(store, parse_study(text, "mine.yaml")).study_id
+    drawn = [_train(store, study_id, 0.5).values for _ in range(3)]
+    with hpo.open_results(store.url) as opened:
+        frame = opened.results("mine")
+        everything = opened.results()
+    at = list(frame.columns).index("epochs_done") + 1
+    names = ["epochs", "param_value", "ready", "dataset", "rate", "kind", "layers"]
+    assert list(frame.columns)[at : at + len(names)] == names
+    assert list(frame.rate) == [each["rate"] for each in drawn]
+    assert list(frame.param_value) == [7, 7, 7] and list(frame.value) == [0.5] * 3
+    assert list(frame.layers.isna()) == ["layers" not in each for each in drawn]
+    assert (str(frame.ready.dtype), str(frame.epochs.dtype)) == ("boolean", "Int64")
+    assert "optimizer" in everything and "rate" not in everything
+
+
+def test_a_report_names_the_training_in_place_of_images(store: ResultsStore) -> None:
+    study_id = submit_study(store, _spec()).study_id
+    for value in (0.5, 0.75, 0.25):
+        _train(store, study_id, value)
+    text = make_report(store.url, "mine", "md").text
+    assert "A search over 3 hyperparameters of the training my_package.train:run" in text
+    assert "rate" in text and "0.7500" in text
+    assert "test images" not in text and "image fingerprint" not in text

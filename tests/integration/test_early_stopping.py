@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from hpo.config.objective import WORST_SCORE
 from hpo.config.study import StudySpec
 from hpo.diagnosis.trials import study_results
 from hpo.events import Event, TrialEnded, TrialPaused, TrialStarted
@@ -99,9 +100,9 @@ def test_a_trial_that_a_check_ended_counts_as_the_last_at_every_rung(storage_url
     assert {(1,), (2,)} <= set(ended)
     decided = rows(storage_url, RUNGS.replace("r.decision", "r.decision, r.compared, r.score"), "s")
     # One is ended in its second epoch, the other in its first: neither is at the rungs that it had left.
-    assert [row for row in decided if row[0] in (1, 2) and row[-1] == 0.0] == [
-        (1, 2, "stopped", 2, 0.0), (2, 1, "stopped", 3, 0.0), (2, 2, "stopped", 3, 0.0)
-    ]  # fmt: skip
+    assert [row for row in decided if row[0] in (1, 2) and row[-1] == WORST_SCORE] == [
+        (*which, WORST_SCORE) for which in ((1, 2, "stopped", 2), (2, 1, "stopped", 3), (2, 2, "stopped", 3))
+    ]
     assert [row[3] for row in decided if row[:2] == (3, 1)] == [4]
     assert check_database(storage_url) == []
 

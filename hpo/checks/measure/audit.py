@@ -18,7 +18,15 @@ from torch.utils.hooks import RemovableHandle
 
 from hpo.checks.guard import Guard, Hook
 from hpo.checks.measure.examples import class_labels
-from hpo.checks.measure.loss_kind import KINDS, error_kind, implied_loss, loss_kind, pull, tail_share
+from hpo.checks.measure.loss_kind import (
+    KINDS,
+    constant_loss,
+    error_kind,
+    implied_loss,
+    loss_kind,
+    pull,
+    tail_share,
+)
 from hpo.checks.measure.nested import is_readable, outputs, tensors
 from hpo.checks.measure.probes import layer_weights
 from hpo.checks.observations import StepAudit
@@ -173,6 +181,8 @@ class StepAuditor:
         if current is None or not current.gradients or "loss" in current.numbers or current.has_followers:
             return
         current.numbers["loss"] = loss.detach().float()
+        if current.gradient is not None:
+            current.numbers["constant_loss"] = constant_loss(current.output, current.gradient, loss.detach())
         if isinstance(labels, Tensor) and labels.is_floating_point() and current.gradient is not None:
             current.numbers["error"] = error_kind(current.output, current.gradient, labels)
             current.numbers["pull"] = pull(current.output, current.gradient, labels)
@@ -383,7 +393,8 @@ def _compared(logits: Tensor, gradient: Tensor, labels: Tensor) -> dict[str, Ten
 
 _NUMBERS = (
     *("loss", "cross_entropy", "cosine", "scale", "idle", "lead"),
-    *("gradient_cosine", "gradient_scale", "lost", "descent", "kept", "implied_loss", "pull", "tail"),
+    *("gradient_cosine", "gradient_scale", "lost", "descent", "kept", "implied_loss"),
+    *("pull", "tail", "constant_loss"),
 )
 
 

@@ -21,6 +21,7 @@ _FEWEST_ROWS = 4
 _EQUAL = 0.995
 """Cosine of two gradients that are equal but for rounding, weights of classes or a little smoothing."""
 _CLOSE = 0.02
+_EXACT = 1e-3
 _STRAY = 0.05
 """Share of a padding class that may be elsewhere than at the end."""
 _MANY = 16
@@ -99,6 +100,26 @@ def error_kind(output: Tensor, gradient: Tensor, labels: Tensor) -> Tensor:
     own = F.cosine_similarity(gradient, output - labels, dim=0) > _EQUAL
     code = torch.where(of_mean, KINDS.index("mse_of_mean"), unknown)
     return torch.where(own, KINDS.index("mse"), code)
+
+
+def constant_loss(output: Tensor, gradient: Tensor, loss: Tensor) -> Tensor:
+    """Return the squared error () that the best constant answer has in this batch; NaN for other losses.
+
+    The gradient of c |outputs - targets|² tells both: c = |gradient|² / 4 loss.
+    The error is a mean, a sum, or a sum over all but the examples, or half of that.
+    """
+    unknown = torch.full((), torch.nan, device=output.device)
+    if output.shape != gradient.shape or not output.ndim or len(output) < _FEWEST_ROWS:
+        return unknown
+    output, gradient, loss = (each.detach().float().to(output.device) for each in (output, gradient, loss))
+    factor = gradient.square().sum() / (4 * loss)
+    usual = torch.tensor([1.0, output.numel(), len(output)], device=output.device)
+    products = torch.cat([factor * usual, 2 * factor * usual])
+    is_squared = ((products - 1).abs() < _EXACT).any() & ((gradient == 0).float().mean() < _CLOSE)
+    targets = output - gradient / (2 * factor)
+    spread = (targets - targets.mean(0)).square().sum() * len(output) / (len(output) - 1)
+    constant: Tensor = factor * spread
+    return torch.where(is_squared, constant, unknown)
 
 
 def pull(output: Tensor, gradient: Tensor, labels: Tensor) -> Tensor:

@@ -88,7 +88,7 @@ def test_sound_module_is_healthy(
     assert [(each.epoch, each.step) for each in seen.curve] == [(1, 30), (2, 60)]
     assert (seen.setup.epochs, seen.setup.steps_per_epoch, seen.val_images) == (2, 30, 96)
     assert seen.preflight is not None
-    assert len(seen.audits) == 3
+    assert len(seen.audits) == len(seen.loss_graphs) == 3
     images, labels = loaders[1].dataset[:]
     with torch.no_grad():
         logits = network(images)

@@ -78,6 +78,7 @@ def test_sound_classifier_is_healthy(
     assert (seen.setup.epochs, seen.setup.steps_per_epoch, seen.val_images) == (3, 24, 64)
     assert seen.curve[-1].val_accuracy > 0.9
     assert seen.curve[-1].val_loss < 0.5
+    assert len(seen.loss_graphs) == 3
     assert seen.audits[0].loss == pytest.approx(seen.audits[0].cross_entropy, rel=1e-3)
     assert not model._forward_hooks
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from hpo.config.objective import Objective
 from hpo.config.study import ConfirmationSettings
 from hpo.stages.confirm import confirm, run_of
 from hpo.stages.wording import candidates, confirmation_result
@@ -95,3 +96,21 @@ def test_candidates_names_fewer_and_none_ends_the_study() -> None:
     assert messages[0].message == "trial 4 of stage fine (0.8000) is trained again 3 times with other seeds"
     assert messages[1].message == "only 1 of the 3 configurations to be confirmed learned"
     assert [each.action for each in candidates(SEEDS, [])] == ["end"]
+
+
+def test_confirm_of_a_loss_ranks_the_lowest_mean_first() -> None:
+    loss = Objective("val_loss", "minimize")
+    ranking = confirm(SEEDS, [_values(0.69, 0.72, 0.70, 0.73), _values(0.60, 0.64, 0.61, 0.63)], loss)
+    assert [each.candidate for each in ranking] == [1, 0]
+    assert ranking[0].difference == pytest.approx(0.09)
+    messages = [
+        each.message
+        for each in confirmation_result(SEEDS, ranking, {0: (7, 0.65), 1: (31, 0.55)}, 0.55, True, loss)
+    ]
+    assert messages[0].startswith(
+        "trial 31 wins: 0.6200 ± 0.02905 (95%, 4 runs), 0.5500 in the search; 0.09000"
+    )
+    assert messages[-1] == (
+        "the best value of the search was 0.5500, the winner's mean is 0.6200: 0.07000 worse, the "
+        "winner's curse"
+    )

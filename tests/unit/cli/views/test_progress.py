@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hpo.cli.views.progress import RunProgress
@@ -155,3 +157,14 @@ def test_an_epoch_of_a_trial_that_is_not_known_is_ignored() -> None:
     progress = RunProgress()
     progress.apply(epoch(5, 1))
     assert progress.running == {}
+
+
+def test_the_best_of_a_minimized_study_is_its_lowest_value() -> None:
+    progress = RunProgress()
+    progress.apply(replace(READY, objective="val_loss", direction="minimize"))
+    progress.apply(started(0))
+    progress.apply(epoch(0, 1))
+    assert progress.running[0].values == [1.1]
+    for number, value in ((0, 0.7), (1, 0.4), (2, 0.9)):
+        progress.apply(ended(number, value=value))
+    assert progress.best == (0.4, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from hpo.cli.views.trial import print_trial
 from hpo.queries.trial import TrialDetail
-from hpo.records import EpochResult
+from hpo.records import EpochResult, reported_epoch
 
 
 def trial(epochs: int, best_epoch: int) -> TrialDetail:
@@ -57,3 +58,14 @@ def test_nan_loss_is_marked_in_sparkline_and_table(capsys: pytest.CaptureFixture
 def test_trial_page_names_the_folder_of_its_weights(capsys: pytest.CaptureFixture[str]) -> None:
     print_trial(trial(1, 1), Path("/kept/uid/trial-0-1"))
     assert "weights: /kept/uid/trial-0-1" in capsys.readouterr().out.splitlines()
+
+
+def test_a_trial_of_other_metrics_shows_those_that_it_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    curve = tuple(reported_epoch(epoch, {"val_loss": 0.5, "recall": 0.25 * epoch}, 1.0) for epoch in (1, 2))
+    shown = replace(trial(2, 2), curve=curve, objective="recall", value=0.5)
+    print_trial(shown, None)
+    out = capsys.readouterr().out
+    assert "complete  recall 0.5000" in out
+    (head,) = (line.split() for line in out.splitlines() if line.startswith("epoch"))
+    assert head == ["epoch", "val_loss", "recall", "time"]
+    assert "0.2500 to 0.5000" in out and "images/s" not in out

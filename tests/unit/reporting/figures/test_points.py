@@ -10,6 +10,7 @@ from hpo.checks.causes import HEALTHY
 from hpo.config.objective import Objective
 from hpo.queries.study import study_overview
 from hpo.reporting.figures.points import MOST_DRAWN, Axis, Point, StudyPicture, study_picture
+from hpo.reporting.figures.study import slice_of
 from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY
 
 
@@ -73,3 +74,16 @@ def test_picture_of_a_large_study_draws_a_part_and_the_best() -> None:
 
 def test_picture_of_a_small_study_draws_all(picture: StudyPicture) -> None:
     assert picture.drawn == picture.points and picture.remark == ""
+
+
+def test_slices_of_a_loss_have_trials_without_a_value_above_the_worst() -> None:
+    points = tuple(Point(n, HEALTHY, value, {"lr": 0.1}) for n, value in enumerate((0.5, 1.5, None)))
+    axis = Axis("lr", 0.01, 1.0, log=True)
+    for goal, beyond in ((Objective("val_loss", "minimize"), 1.8), (Objective(), 0.2)):
+        (axes,) = slice_of(StudyPicture("s", (axis,), points, goal=goal), axis).axes
+        heights = sorted(y for marks in axes.collections for _, y in marks.get_offsets())
+        outside = [y for y in heights if not 0.5 <= y <= 1.5]
+        assert len(heights) == 3 and outside == [pytest.approx(beyond, abs=0.15)]
+        low, high = axes.get_ylim()
+        assert low < min(heights) and max(heights) < high
+        assert axes.get_ylabel() == goal.label
