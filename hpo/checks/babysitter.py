@@ -224,7 +224,6 @@ class Babysitter:
             reported=judge.reported,
             forward_monitor=self._hooks.state(),
             waiting=tuple(map(float, self._losses)),
-            done=sorted(judge.done),
             missing={check: sorted(each.name for each in lacks) for check, lacks in judge.missing.items()},
         )
 

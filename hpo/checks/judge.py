@@ -30,7 +30,7 @@ class Judge:
 
     def resume(self, state: BabysitterState) -> None:
         """Continue where another judge of the same training was."""
-        self.reported, self.done = state.reported, set(state.done)
+        self.reported = state.reported
         self.missing = {
             check: frozenset(Fact[name] for name in lacks) for check, lacks in state.missing.items()
         }

@@ -30,7 +30,5 @@ class BabysitterState:
     forward_monitor: Annotated[ForwardMonitorState, formerly("forward_monitor", "feed")]
     waiting: tuple[float, ...] = ()
     """Losses of the last steps that no round of checks has seen yet."""
-    done: list[str] = field(default_factory=list)
-    """Checks that had what they need."""
     missing: dict[str, list[str]] = field(default_factory=dict)
     """By check that was skipped, the facts that it lacks; it may run later."""
