@@ -26,7 +26,7 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "frozen": Mistake(("frozen_parameters",), ("unfreeze", "give_all_parameters")),
     "detached": Mistake(("detached", "frozen_parameters"), ("reattach",)),
-    "graph_kept": Mistake(("detached", "error"), ("reattach",)),
+    "graph_kept": Mistake(("graph_kept", "detached", "error"), ("detach_losses", "reattach")),
     "clipped_to_nothing": Mistake(("schedule", "lr_too_low", "vanishing_gradients"), ("scale_loss",)),
     "gradients_underflow": Mistake(("vanishing_gradients", "no_update", "lr_too_low"), ("scale_loss",)),
     # settings
@@ -39,7 +39,7 @@ MISTAKES: dict[str, Mistake] = {
     "schedule_to_zero": Mistake(("schedule", "lr_too_low"), ("fix_schedule",)),
     "exploding_gradients": Mistake(("exploding_gradients", "lr_too_high"), ("clip_gradients",)),
     # the network
-    "zero_init": Mistake(("symmetric_units", "bad_init"), ("fix_bias",)),
+    "zero_init": Mistake(("symmetric_units", "bad_init"), ("fix_bias", "fix_init")),
     "large_init": Mistake(("bad_init", "exploding_gradients", "saturated_units")),
     "dead_biases": Mistake(("dead_units", "bad_init"), ("fix_bias",)),
     "saturated": Mistake(("saturated_units", "vanishing_gradients", "bad_init")),

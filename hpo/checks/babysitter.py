@@ -217,7 +217,15 @@ class Babysitter:
     def state_dict(self) -> BabysitterState:
         """Return the state from which another babysitter continues; for a loop that reports by ``steps``."""
         self._guard.run(_LOSSES, lambda: self._collect([]), None)
-        return BabysitterState(self.seen, self.findings, self._judge.reported, self._hooks.state())
+        judge = self._judge
+        return BabysitterState(
+            seen=self.seen,
+            findings=self.findings,
+            reported=judge.reported,
+            forward_monitor=self._hooks.state(),
+            waiting=tuple(map(float, self._losses)),
+            missing={check: sorted(each.name for each in lacks) for check, lacks in judge.missing.items()},
+        )
 
     def load_state_dict(self, state: BabysitterState, images: Any, labels: Any = None) -> None:
         """Continue from ``state`` with the same examples; called in place of ``before``.
@@ -227,7 +235,8 @@ class Babysitter:
         if not self._limits.watch:
             return
         self.seen, self.findings = state.seen, state.findings
-        self._judge.reported = state.reported
+        self._losses = [torch.tensor(loss, dtype=torch.float64) for loss in state.waiting]
+        self._judge.resume(state)
         self._hooks.resume(state.seen, state.forward_monitor)
         examples = None if images is None else examples_of(images, labels)
         if examples is not None and examples.count >= FEWEST_EXAMPLES:
@@ -244,7 +253,7 @@ class Babysitter:
             return None
         self._losses.append(scalar_loss(loss))
         self.look_at(loss)
-        self._hooks.report(self._losses[-1], labels)
+        self._hooks.report(self._losses[-1], labels, loss)
         if self._watches_data:
             self._guard.run(DATA, lambda: self._data.reported(labels), None)
         self._guard.run("labels of batches", lambda: self._look(labels), None)
@@ -333,6 +342,8 @@ class Babysitter:
             self.seen.untrained, self.seen.still_frozen = left_out
             self.seen.unreached = self._guard.run(_LEFT_OUT, self._left_out.unreached, ())
             self.seen.is_unchanged = self._guard.run(_LEFT_OUT, self._left_out.is_unchanged, False)
+            self._guard.run(_LEFT_OUT, lambda: self._read_updates(self._left_out), None)
+        self.seen.updates = replace(self.seen.updates, moved=self._hooks.moved())
         if self._watches_data:
             self._read_data(ended=True)
         self.seen.ended = True
@@ -342,6 +353,16 @@ class Babysitter:
         with self._hooks.paused():
             data = self._guard.run(DATA, lambda: self._data.read(ended=ended), None)
         self.seen.data = data or self.seen.data
+
+    def _read_updates(self, left_out: LeftOut | None) -> None:
+        if left_out is not None:
+            self.seen.updates = replace(
+                self.seen.updates,
+                idle_optimizers=left_out.idle_optimizers(),
+                has_zero_gradients=left_out.has_zero_gradients,
+                has_zero_weights=self.seen.is_unchanged and left_out.has_zero_weights(),
+                unregistered=left_out.unregistered(self.seen.untrained),
+            )
 
     def _look_left_out(self) -> None:
         if self._left_out is not None:

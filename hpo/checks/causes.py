@@ -73,6 +73,7 @@ CAUSES: dict[str, Cause] = {
     "detached": Cause(
         "part of the network gets no gradient", (*_STALLED, "lr_too_high"), resembles="frozen_parameters"
     ),
+    "graph_kept": Cause("graphs of earlier steps are kept", resembles="detached"),
     "stale_gradients": Cause(
         "gradients accumulate",
         (*_STALLED, *_WILD, "lr_too_high", "momentum_too_high"),

@@ -16,6 +16,7 @@ from hpo.config.thresholds import Thresholds
 from hpo.records import LayerStatistics
 
 USUAL_UPDATE = {"sgd": 6e-4, "adam": 1.5e-2, "adamw": 1.5e-2, "rmsprop": 5e-2, "adagrad": 1.5e-2}
+USUAL_UPDATE |= dict.fromkeys(("sparseadam", "adamax", "nadam", "radam"), 1.5e-2)
 """Median over layers of the first step's change over the weights' norm, at a learning rate that trains well.
 
 SGD's first step has no momentum yet; Adam's changes every weight by lr. Measured on the sound programs of
@@ -119,6 +120,15 @@ def is_poor(seen: Observations) -> bool:
     return seen.ended and seen.classes > 1 and learned_share(seen) < _POOR
 
 
+def fallen_share(seen: Observations) -> float:
+    """Return by which share of the first losses the last ones are lower; 0 if unknown."""
+    count = max(5, seen.steps // 10)
+    if seen.steps < 2 * count or not np.isfinite(seen.losses).all():
+        return 0.0
+    first, last = float(seen.losses[:count].mean()), float(seen.losses[-count:].mean())
+    return (first - last) / abs(first) if first else 0.0
+
+
 def has_learned(seen: Observations) -> bool:
     """Whether numbers show that most of what is possible was learned."""
     if seen.classes > 1 and learned_share(seen) >= _POOR:
@@ -149,9 +159,11 @@ def median_ratio(snapshot: Snapshot) -> float:
 
 def update_excess(seen: Observations) -> float | None:
     """Return the first update over its usual size, scaled to the peak learning rate; None if unknown."""
-    if not seen.snapshots or seen.snapshots[0].step > 0 or seen.snapshots[0].lr <= 0:
-        return None
+    if not seen.snapshots:
+        return _excess_of_sample(seen)
     first = seen.snapshots[0]
+    if first.step > 0 or first.lr <= 0:
+        return None
     ratios = [layer.update_ratio for layer in first.layers if layer.update_ratio > 0]
     if not ratios or not np.isfinite(ratios).all():
         return None
@@ -159,6 +171,15 @@ def update_excess(seen: Observations) -> float | None:
     excess = float(np.median(ratios)) * seen.setup.lr / first.lr / usual
     scale = seen.preflight.weight_scale if seen.preflight else math.nan
     return max(excess * scale, 1.0) if excess > 1 and scale < _TINY else excess
+
+
+def _excess_of_sample(seen: Observations) -> float | None:
+    """Return the same from the sample of the weights, where no layers are read."""
+    first = next((each for each in seen.updates.motions if each.lr > 0), None)
+    if first is None or not 0 < first.ratio < math.inf:
+        return None
+    usual = USUAL_UPDATE.get(seen.setup.optimizer, _FALLBACK_UPDATE)
+    return first.ratio * seen.setup.lr / first.lr / usual
 
 
 def gradient_ratio(seen: Observations) -> tuple[LayerStatistics, float] | None:

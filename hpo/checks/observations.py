@@ -16,6 +16,7 @@ from pydantic import PlainSerializer, PlainValidator
 from hpo.checks.data_facts import DataFacts
 from hpo.checks.loss_facts import LossFacts
 from hpo.checks.preflight import Preflight, Snapshot
+from hpo.checks.updates import Updates
 from hpo.records import formerly
 
 Task = Literal[
@@ -244,6 +245,7 @@ class Observations:
     """Parameters of the optimizer that got no gradient in the first steps and never changed."""
     is_unchanged: bool = False
     """Whether, at the end, no parameter of the optimizer had changed."""
+    updates: Updates = field(default_factory=Updates)
     ended: bool = False
     """Whether the training is over."""
     data: DataFacts | None = None

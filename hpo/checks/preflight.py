@@ -158,5 +158,7 @@ class Preflight:
     """None without validation examples."""
     output: tuple[int, ...] = ()
     """Shape of the outputs."""
+    cut_off: tuple[str, ...] = ()
+    """Parameters between the inputs and a cut that no gradient of the first output passes."""
     weight_scale: float = math.nan
     """Norm of a layer's weights over that of He's initialization, the median over layers."""

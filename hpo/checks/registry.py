@@ -28,6 +28,7 @@ from hpo.checks.rules.image_structure import image_structure
 from hpo.checks.rules.initial_loss import initial_loss, regularized_loss
 from hpo.checks.rules.input_scale import input_scale, split_difference
 from hpo.checks.rules.interrupted import interrupted
+from hpo.checks.rules.kept_graphs import kept_graphs
 from hpo.checks.rules.label_noise import label_noise
 from hpo.checks.rules.label_signal import label_signal
 from hpo.checks.rules.labels import labels
@@ -56,7 +57,7 @@ from hpo.checks.rules.regularization import heavy_regularization, shrinking_weig
 from hpo.checks.rules.rough_start import rough_start
 from hpo.checks.rules.same_batch import same_batch
 from hpo.checks.rules.saturated_units import saturated_units
-from hpo.checks.rules.schedule import schedule
+from hpo.checks.rules.schedule import schedule, schedule_at_end
 from hpo.checks.rules.shared_examples import shared_examples
 from hpo.checks.rules.softmax_over_batch import softmax_over_batch
 from hpo.checks.rules.spikes import spikes
@@ -75,6 +76,7 @@ from hpo.checks.rules.update_ratio import update_ratio
 from hpo.checks.rules.used_gradient import used_gradient
 from hpo.checks.rules.validation_mode import validation_mode
 from hpo.checks.rules.visible_answer import visible_answer
+from hpo.checks.rules.whole_motion import hardly_moved, wild_start
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding
 
@@ -104,6 +106,7 @@ AFTER: tuple[Check, ...] = (
     *(stayed_finite, learned, rough_start, too_slow, spikes, oscillation, split_gap, label_noise),
     *(interrupted, memorizes_only, overfitting, underfitting, unfinished, early_best, plateau),
     *(runaway_loss, ended_at_chance, rising_validation_loss, untrained_parameters, unchanged_weights),
+    *(schedule_at_end, kept_graphs, hardly_moved, wild_start),
     *(layer_input, same_batch, validation_mode, changed_labels, visible_answer, shared_examples),
     *(unrelated_labels, alike_augmentation, class_recall, constant_outputs, constant_answer),
 )
@@ -164,7 +167,11 @@ NEEDS: Mapping[Check, frozenset[Fact]] = {
     stale_gradients: frozenset({Fact.OPTIMIZER}),
     batch_composition: _CLASSES | {Fact.BATCH_LABELS},
     norm_statistics: _BEFORE | _LOSS,
-    schedule: _BEFORE | _STEP | {Fact.LENGTH},
+    schedule: _BEFORE | _STEP | {Fact.LENGTH, Fact.CONFIGURATION},
+    schedule_at_end: frozenset({Fact.OPTIMIZER, Fact.OWN_LOOP}),
+    kept_graphs: frozenset(),
+    hardly_moved: _STEP | {Fact.OWN_LOOP},
+    wild_start: _STEP | {Fact.OWN_LOOP},
     shrinking_weights: _BEFORE | {Fact.SUPERVISED},
     memorizes_only: _BEFORE | _LOSS,
     loss_gradient: _CLASSES | {Fact.BATCH_LABELS},

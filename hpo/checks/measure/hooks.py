@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,8 +15,10 @@ from torch.utils.hooks import RemovableHandle
 
 from hpo.checks.guard import Guard, Hook
 from hpo.checks.measure.audit import AUDIT, StepAuditor
+from hpo.checks.measure.graphs import GRAPHS, GraphWatch
 from hpo.checks.measure.inputs import PASSES, ForwardMonitor
 from hpo.checks.measure.loss_graph import loss_facts
+from hpo.checks.measure.motion import MotionMeter, RateRecord, largest_rate
 from hpo.checks.measure.opponents import OPPONENTS, OpponentMonitor
 from hpo.checks.measure.probes import PendingSnapshot, Probe, StepMeter
 from hpo.checks.measure.untouched import uncompiled, unwrapped
@@ -23,7 +26,12 @@ from hpo.checks.observations import ModeGap, Observations
 from hpo.checks.state import ForwardMonitorState
 from hpo.config.thresholds import Preset
 
-_STEPS, _LAYERS, _GRAPH = "record of steps", "statistics of layers", "graph of the loss"
+_STEPS, _LAYERS, _MOTION, _GRAPH = (
+    "record of steps",
+    "statistics of layers",
+    "record of updates",
+    "graph of the loss",
+)
 """What the guard calls them."""
 _GRAPHS = 3
 """Losses whose graph is read."""
@@ -50,6 +58,7 @@ class LoopHooks:
         preset: Preset,
         guard: Guard,
     ) -> None:
+        self._model = model
         self._optimizers = optimizers
         self._seen = seen
         self._preset = preset
@@ -58,14 +67,19 @@ class LoopHooks:
         self._pending: list[PendingSnapshot] = []
         self._forwards = ForwardMonitor(model, optimizers, guard)
         self._meter = StepMeter(unwrapped(model))
+        self._motion = MotionMeter(model, optimizers)
+        self._rates = RateRecord()
         self._auditor = StepAuditor(
             model, optimizers[:1], seen.setup.classes, lambda: self._forwards.is_paused, guard
         )
+        self._graphs = GraphWatch(lambda: self._forwards.is_paused, guard)
         self._opponents = OpponentMonitor(model, optimizers, lambda: self._forwards.is_paused, guard)
         self._is_attached = False
         self._graphs_left = _GRAPHS
         self._look: Callable[[], None] = _nothing
         self._handles: list[RemovableHandle] = []
+        self._lr = math.nan
+        """The largest learning rate of the present step."""
         self._stepped: set[int] = set()
         """The optimizers that have stepped in the present step, by number."""
 
@@ -79,6 +93,7 @@ class LoopHooks:
         with suppress(RuntimeError):  # ScriptModule: "register_forward_hook is not supported"
             self._handles.append(self._forwards.attach())
             self._auditor.attach()
+            self._graphs.attach(self._model)
         self._forwards.expect()
 
     @property
@@ -92,6 +107,7 @@ class LoopHooks:
             handle.remove()
         self._handles = []
         self._auditor.close()
+        self._graphs.close()
         self._opponents.close()
 
     def look_before_steps(self, look: Callable[[], None]) -> None:
@@ -120,12 +136,14 @@ class LoopHooks:
     def resume(self, seen: Observations, state: ForwardMonitorState) -> None:
         """Continue the observations of another run of the same training."""
         self._seen = seen
+        self._rates.rates = list(seen.updates.rates)
         if seen.optimizer_steps:
             self._auditor.close()
         self._forwards.restore(state)
 
-    def report(self, loss: Tensor, labels: object) -> None:
-        """Take the loss () of a step and the labels of its batch, if known."""
+    def report(self, loss: Tensor, labels: object, given: object) -> None:
+        """Take the loss () of a step as a number, the labels of its batch, if known, and it as ``given``."""
+        self._guard.run(GRAPHS, lambda: self._graphs.reported(given), None)
         self._guard.run(AUDIT, lambda: self._auditor.reported(loss, labels), None)
         if not self._optimizers and self._is_attached:
             self._after_hand_made_step()
@@ -158,6 +176,21 @@ class LoopHooks:
         if not self._seen.opponents:
             self._seen.opponents = self._guard.run(OPPONENTS, self._opponents.read, [])
         self._seen.audits += self._guard.run(AUDIT, self._auditor.read, [])
+        self._guard.run(_MOTION, self._collect_updates, None)
+
+    def _collect_updates(self) -> None:
+        known = self._seen.updates
+        self._seen.updates = replace(
+            known,
+            rates=tuple(self._rates.rates),
+            motions=known.motions + self._motion.read(),
+            kept_graphs=self._graphs.kept,
+            carried_from=self._graphs.carried_from,
+        )
+
+    def moved(self) -> float:
+        """Return how far the weights have moved from their first values, over their norm."""
+        return self._guard.run(_MOTION, self._motion.moved, math.nan)
 
     def _pre_hook(self, number: int) -> Hook:
         return Hook(self._guard, _STEPS, lambda *given: self._on_pre_step(number, *given))
@@ -191,11 +224,13 @@ class LoopHooks:
             self._guard.run(_LAYERS, self._meter.measure_gradients, None)
         self._guard.run(PASSES, self._forwards.before_step, None)
         self._after_step()
+        self._guard.run(_MOTION, self._motion_before, None)
         if self._is_chosen(self._seen.optimizer_steps):
             self._guard.run(_LAYERS, self._meter.before, None)
 
     def _before_step(self) -> None:
         self._look()
+        self._guard.run(_MOTION, self._motion_before, None)
         if self._is_chosen(self._seen.optimizer_steps):
             self._guard.run(_LAYERS, self._meter.before, None)
         self._guard.run(PASSES, self._forwards.before_step, None)
@@ -203,11 +238,19 @@ class LoopHooks:
     def _after_step(self) -> None:
         self._stepped.clear()
         step = self._seen.optimizer_steps
+        self._guard.run(_MOTION, lambda: self._motion.after(step, self._lr), None)
         self._seen.optimizer_steps += 1
         if self._probe is not None and self._is_chosen(step):
             probe = self._probe
             self._guard.run(_LAYERS, lambda: self._take_snapshot(probe, step), None)
         self._forwards.after_step(step)
+        self._graphs.after_step(step)
+
+    def _motion_before(self) -> None:
+        step = self._seen.optimizer_steps
+        self._lr = largest_rate(self._optimizers)
+        self._rates.take(step, self._lr)
+        self._motion.before(step)
 
     def _take_snapshot(self, probe: Probe, step: int) -> None:
         motion = self._meter.after()

@@ -64,10 +64,20 @@ class ForwardMonitor:
         """The step of the last recorded one: another in the same step adds to its gradients on purpose."""
 
     def attach(self) -> RemovableHandle:
-        """Register the hook and return its handle."""
-        return self._model.register_forward_hook(
-            Hook(self._guard, PASSES, self._on_forward), with_kwargs=True
+        """Register the hook and return its handle.
+
+        A scripted model takes none: its backward passes are seen from the last of its weights.
+        """
+        if not isinstance(self._model, torch.jit.ScriptModule):
+            return self._model.register_forward_hook(
+                Hook(self._guard, PASSES, self._on_forward), with_kwargs=True
+            )
+        weights = [each for each in self._parameters if each.dim() > 1 and each.requires_grad]
+        self._parameters = weights[-1:] or self._parameters[-1:]
+        handle: RemovableHandle = self._parameters[0].register_hook(
+            lambda gradient: self._guard.run(PASSES, self._on_gradient, None)
         )
+        return handle
 
     def expect(self) -> None:
         """Record the next passes of each kind."""
@@ -133,6 +143,15 @@ class ForwardMonitor:
         if not learnable:
             self._evaluating_left -= 1
             self._passes.append(seen)
+
+    def _on_gradient(self) -> None:
+        """Record a backward pass of which only the gradient of a weight is seen, before it is added."""
+        if not self._paused and self._learning_left:
+            nothing = torch.full((2,), torch.nan)
+            training = self._model.training
+            self._on_backward(
+                _Forward(self._steps, True, training, self._eval_norms(), nothing, last_norm=self._norm)
+            )
 
     def _on_backward(self, seen: _Forward) -> None:
         if self._learning_left > 0 and seen.stale is None and self._last_backward < self._steps:

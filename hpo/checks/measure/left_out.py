@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
+from hpo.checks.measure.gradients import norm
+from hpo.checks.measure.unregistered import unregistered
+
 _LOOKS = 6
 """How often gradients are looked for: before and after the first three steps, since a loop clears them."""
 
@@ -21,11 +24,14 @@ class LeftOut:
         self._optimizers = optimizers
         held = self._held()
         named = {name: each for name, each in model.named_parameters() if not is_lazy(each)}
+        self._unregistered = unregistered(model) if optimizers else {}
         self._frozen = {
             name: each for name, each in named.items() if not each.requires_grad and id(each) in held
         }
         self._outside = {
-            name: each for name, each in named.items() if each.requires_grad and id(each) not in held
+            name: each
+            for name, each in (named | self._unregistered).items()
+            if each.requires_grad and id(each) not in held
         }
         self._names = {id(each): name for name, each in named.items()}
         self._reached_any = False
@@ -33,6 +39,7 @@ class LeftOut:
         self._held_norms = [_norm(each) for each in self._held_ones]
         self._norms = {name: _norm(each) for name, each in (self._frozen | self._outside).items()}
         self._with_gradient: set[str] = set()
+        self._gradient_norms: list[Tensor] = []
         self._unreached = {id(each) for each in self._held_ones}
         self._looks = _LOOKS if optimizers else 0
 
@@ -44,6 +51,9 @@ class LeftOut:
             if reached:  # otherwise they were cleared already
                 self._unreached -= reached
                 self._reached_any = True
+                self._gradient_norms.append(
+                    norm([each.grad for each in self._held_ones if each.grad is not None])
+                )
             self._with_gradient |= {name for name, each in self._outside.items() if each.grad is not None}
 
     def read(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -72,15 +82,48 @@ class LeftOut:
 
     def is_unchanged(self) -> bool:
         """Whether no parameter of the optimizers has changed since the start."""
+        return bool(self._held_ones) and len(self._unchanged()) == len(self._held_ones)
+
+    def idle_optimizers(self) -> tuple[int, ...]:
+        """Return the numbers of the optimizers whose parameters got gradients but did not change.
+
+        Empty unless parameters of another optimizer did.
+        """
+        unchanged, reached = self._unchanged(), {id(each) for each in self._held_ones} - self._unreached
+        if len(unchanged) == len(self._held_ones):
+            return ()
+        own = [_held([optimizer]) & {id(each) for each in self._held_ones} for optimizer in self._optimizers]
+        return tuple(number for number, each in enumerate(own) if each & reached and each <= unchanged)
+
+    @property
+    def has_zero_gradients(self) -> bool:
+        """Whether every gradient that was looked at was exactly 0."""
+        norms = self._gradient_norms
+        return bool(norms) and not any(float(each) != 0 for each in norms)
+
+    def has_zero_weights(self) -> bool:
+        """Whether all weights of the optimizers are exactly 0, apart from vectors such as biases."""
+        weights = [each for each in self._held_ones if each.dim() > 1]
+        return bool(weights) and not any(bool((each.detach() != 0).any()) for each in weights)
+
+    def unregistered(self, untrained: Sequence[str]) -> tuple[str, ...]:
+        """Return those of the ``untrained`` that the model holds without knowing them as parameters."""
+        return tuple(name for name in untrained if name in self._unregistered)
+
+    def _unchanged(self) -> set[int]:
         pairs = zip(self._held_ones, self._held_norms, strict=True)
-        return bool(self._held_ones) and all(torch.equal(_norm(each), norm) for each, norm in pairs)
+        return {id(each) for each, norm in pairs if torch.equal(_norm(each), norm)}
 
     def _held(self) -> set[int]:
-        groups = [group for optimizer in self._optimizers for group in optimizer.param_groups]
-        return {id(each) for group in groups for each in group["params"]}
+        return _held(self._optimizers)
 
     def _is_same(self, name: str, parameter: Tensor) -> bool:
         return bool(torch.equal(_norm(parameter), self._norms[name]))
+
+
+def _held(optimizers: Sequence[Optimizer]) -> set[int]:
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    return {id(each) for group in groups for each in group["params"]}
 
 
 @torch.no_grad()

@@ -82,6 +82,8 @@ def _copies(model: nn.Module, optimizer: Optimizer) -> tuple[nn.Module, Optimize
     if pair is None:
         return None
     trainee, optimizer = pair
+    if not all(each.is_leaf for each in trainee.parameters()):
+        return None  # the copy of a scripted model gives its gradients to the original
     trainee.train()
     for module in trainee.modules():
         if isinstance(module, STOCHASTIC):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from hpo.checks.guard import Guard
+from hpo.checks.measure.cut import cut_parameters
 from hpo.checks.measure.example_facts import image_facts, label_facts, label_signal, split_t
 from hpo.checks.measure.examples import Examples, Forward
 from hpo.checks.measure.gradients import norms
@@ -82,6 +83,7 @@ def examine(
         parts = _Parts(model, optimizer, forward, train, probe, guard or Guard())
         layers = parts.in_full_precision(layers)
         noise, batch_effect = parts.evaluation()
+        unreached = tuple(name for name, each in gradients.items() if each is None)
         return Preflight(
             images=image_facts(train.images),
             labels=label_facts(train.labels, classes),
@@ -93,7 +95,8 @@ def examine(
             loss_probe=parts.loss_probe(loss_function),
             memorization=parts.memorization(layers.loss),
             layers=layers,
-            without_gradient=tuple(name for name, each in gradients.items() if each is None),
+            without_gradient=unreached,
+            cut_off=parts.cut_off(unreached),
             identical_units=_identical_units(model, gradients),
             eval_noise=noise,
             eval_batch_effect=batch_effect,
@@ -140,6 +143,12 @@ class _Parts:
     def memorization(self, loss: float) -> Memorization | None:
         measure = lambda: _memorization(self._model, self._optimizer, self._forward, self._whole, loss)  # noqa: E731
         return self._guard.run("memorization of a few examples", measure, None)
+
+    def cut_off(self, unreached: Sequence[str]) -> tuple[str, ...]:
+        inputs, named = self._probe.examples.inputs, dict(self._model.named_parameters())
+        cut = {name: named[name] for name in unreached}
+        measure = lambda: cut_parameters(self._model, self._forward, inputs, cut)  # noqa: E731
+        return self._guard.run("search for what is detached", measure, ())
 
     def gradient_error(self) -> float | None:
         measure = lambda: _gradient_error(self._model, self._whole.first(_DOUBLE_IMAGES))  # noqa: E731

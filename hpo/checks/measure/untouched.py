@@ -38,9 +38,15 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 @contextmanager
 def uncompiled() -> Iterator[None]:
-    """Run compiled functions as they were written, without compiling them for other modes or shapes."""
+    """Run compiled functions as they were written, without compiling them for other modes or shapes.
+
+    Scripted ones too: they are optimized after their first calls, for what these were given.
+    """
     loaded = "torch._dynamo" in sys.modules
-    with torch.compiler.set_stance("force_eager") if loaded else nullcontext():
+    with (
+        torch.compiler.set_stance("force_eager") if loaded else nullcontext(),
+        torch.jit.optimized_execution(False),  # type: ignore[attr-defined]
+    ):
         yield
 
 

@@ -32,10 +32,40 @@ def no_update(seen: Observations, limits: Thresholds) -> list[Finding]:
 
 def unchanged_weights(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Report, at the end of a loop that hpo did not configure, that no weight has changed."""
-    if not seen.is_unchanged or seen.steps < _MIN_STEPS:
+    if seen.steps < _MIN_STEPS:
         return []
+    if not seen.is_unchanged:
+        return _idle_optimizers(seen)
+    if seen.updates.has_zero_gradients and seen.optimizer_steps:
+        return _without_gradient(seen)
     message = f"no weight has changed in {counted(seen.steps, 'step')}"
     return [warn("no_update", 0.0, 0.0, message, _STEP, step=seen.steps, cause="no_update", confidence=0.95)]
+
+
+def _idle_optimizers(seen: Observations) -> list[Finding]:
+    """Report optimizers that never change their parameters while others do, as in a game of two networks."""
+    idle = seen.updates.idle_optimizers
+    if not idle:
+        return []
+    message = (
+        f"optimizer {idle[0] + 1} of {seen.setup.optimizers} has never changed its parameters, "
+        "although they got gradients"
+    )
+    return [warn("no_update", 0.0, 0.0, message, _STEP, step=seen.steps, cause="no_update", confidence=0.95)]
+
+
+def _without_gradient(seen: Observations) -> list[Finding]:
+    """Report steps that changed nothing since every gradient was exactly 0: the network starts in vain."""
+    if seen.updates.has_zero_weights:
+        cause, message = (
+            "symmetric_units",
+            "all weights are 0, and so are all gradients: no step changes them",
+        )
+        remedy = fix("fix_init", "initialize the weights at random, as the layers of torch.nn do")
+    else:
+        cause, message = "vanishing_gradients", "all gradients are exactly 0, and no weight has ever changed"
+        remedy = _UNDERFLOW
+    return [warn("no_update", 0.0, 0.0, message, remedy, step=seen.steps, cause=cause, confidence=0.9)]
 
 
 def _standstill(seen: Observations) -> tuple[str, Remedy] | None:
@@ -64,7 +94,7 @@ def _standstill(seen: Observations) -> tuple[str, Remedy] | None:
         what = "every gradient was exactly 0" if vanished else "no weight had a gradient"
         message = f"{what} when optimizer.step() was called, in {counted(len(snapshots), 'snapshot')}"
         return message, _UNDERFLOW if vanished else _STEP
-    if max(map(_largest_ratio, snapshots)) == 0:
+    if max(map(_largest_ratio, snapshots)) == 0 and not _is_dead(snapshots):
         return f"no weight has changed in {counted(seen.optimizer_steps, 'step')}", _STEP
     return None
 
@@ -72,6 +102,12 @@ def _standstill(seen: Observations) -> tuple[str, Remedy] | None:
 def _largest_ratio(shot: Snapshot) -> float:
     ratios = [layer.update_ratio for layer in shot.layers if math.isfinite(layer.update_ratio)]
     return max(ratios, default=math.nan)
+
+
+def _is_dead(snapshots: list[Snapshot]) -> bool:
+    """Whether gradients are exactly 0 since a whole layer gives the same for every input."""
+    no_gradient = all(layer.gradient_norm == 0 for shot in snapshots for layer in shot.layers)
+    return no_gradient and all(any(layer.dead == 1 for layer in shot.hidden) for shot in snapshots)
 
 
 def _flows(seen: Observations) -> bool:

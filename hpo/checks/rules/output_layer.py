@@ -13,6 +13,8 @@ from hpo.records import Finding
 
 _ALIKE = 1e-3
 """Outputs that hardly differ between classes come from equal weights and are not bounded."""
+_SEVERAL = 8
+"""Classes whose outputs are not all positive by chance, unless some are exactly 0: 1 in 2^8."""
 _ROW_SUM = 0.02
 """How far from 1 the sum of probabilities in bf16 may be."""
 
@@ -20,8 +22,8 @@ _ROW_SUM = 0.02
 def output_layer(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Check the outputs and the last layer of the untrained network."""
     assert seen.preflight is not None
-    message = _flaw(seen.preflight.logits, seen.preflight.layers.output_activation)
     logits = seen.preflight.logits
+    message = _flaw(logits, seen.preflight.layers.output_activation, seen.classes)
     if not message:
         if math.isnan(logits.low):
             return []
@@ -33,11 +35,13 @@ def output_layer(seen: Observations, limits: Thresholds) -> list[Finding]:
     return [warn("output_layer", logits.low, 0.0, message, remedy, cause="softmax_twice", confidence=0.95)]
 
 
-def _flaw(logits: LogitFacts, activation: str) -> str:
+def _flaw(logits: LogitFacts, activation: str, classes: int) -> str:
     if logits.low >= 0 and abs(logits.row_sum_low - 1) < _ROW_SUM and abs(logits.row_sum_high - 1) < _ROW_SUM:
         return "the outputs add up to 1: they are probabilities, not logits"
     if activation:
         return f"the network ends with {activation}, which bounds its outputs; logits must be unbounded"
+    if classes < _SEVERAL and logits.low != 0:
+        return ""
     if logits.low >= 0 and logits.high > 0 and logits.between_classes > _ALIKE * logits.high:
         return f"no output is negative (from {logits.low:.2g} to {logits.high:.2g})"
     return ""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from hpo.checks.base import note, passed, warn
-from hpo.checks.derived import is_poor
+from hpo.checks.derived import is_poor, learned_share
+from hpo.checks.facts import Fact, facts
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Remedy
 from hpo.text import counted
+
+_HARDLY = 0.2
+"""Share of what is possible below which what is trained cannot be enough."""
 
 
 def trained_parameters(seen: Observations, limits: Thresholds) -> list[Finding]:
@@ -41,6 +45,13 @@ def untrained_parameters(seen: Observations, limits: Thresholds) -> list[Finding
 
     To freeze is common in fine-tuning: frozen parameters that the optimizer lacks are left out on purpose.
     """
+    if seen.updates.unregistered:
+        names = seen.updates.unregistered
+        message = f"{_listed(names)} got gradients but never changed: the model does not know them"
+        remedy = fix(
+            "give_all_parameters", "keep layers in nn.ModuleList or nn.ModuleDict, not in a list or dict"
+        )
+        return [_warn("untrained_parameters", len(names), message, remedy)]
     if seen.untrained:
         message = f"{_listed(seen.untrained)} got gradients but never changed: the optimizer lacks them"
         remedy = fix("give_all_parameters", "create the optimizer from all parameters that should be trained")
@@ -49,6 +60,13 @@ def untrained_parameters(seen: Observations, limits: Thresholds) -> list[Finding
         message = f"no gradient ever reached {_listed(seen.unreached)}"
         remedy = fix("reattach", "look for detach(), .data, no_grad() or an unused branch in forward")
         return [_warn("untrained_parameters", len(seen.unreached), message, remedy, cause="detached")]
+    cut_off = seen.preflight.cut_off if seen.preflight else ()
+    if cut_off:
+        message = f"the output depends on {_listed(cut_off)}, but no gradient passes from it to these"
+        remedy = fix(
+            "reattach", "look for detach(), .data, no_grad() or rounding between them and the output"
+        )
+        return [_warn("untrained_parameters", len(cut_off), message, remedy, cause="detached")]
     if seen.still_frozen and is_poor(seen):
         message = f"requires_grad is off for {_listed(seen.still_frozen)}, which the optimizer has"
         remedy = fix("unfreeze", "set requires_grad_(True)")
@@ -56,6 +74,11 @@ def untrained_parameters(seen: Observations, limits: Thresholds) -> list[Finding
     frozen = seen.setup.frozen
     if not frozen:
         return []
+    if Fact.CLASSIFICATION in facts(seen) and learned_share(seen) < _HARDLY:
+        message = f"requires_grad is off for {_listed(frozen)}, and the rest has learned hardly anything"
+        return [
+            _warn("untrained_parameters", len(frozen), message, fix("unfreeze", "set requires_grad_(True)"))
+        ]
     message = f"requires_grad is off for {_listed(frozen)}: is this meant, and are trained weights loaded?"
     remedy = Remedy("set requires_grad_(True) for what should be trained")
     return [

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from hpo.checks.base import note
 from hpo.checks.derived import median_ratio, update_excess
+from hpo.checks.facts import Fact, facts
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import lower_lr, raise_lr
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding
+
+_LARGE = 0.1
+"""Share of the weights' size; networks of other kinds differ in what is usual."""
 
 
 def update_ratio(seen: Observations, limits: Thresholds) -> list[Finding]:
@@ -19,7 +23,9 @@ def update_ratio(seen: Observations, limits: Thresholds) -> list[Finding]:
     if excess is None or 1 / limits.update_factor <= excess <= limits.update_factor:
         return []
     high = excess > 1
-    ratio = median_ratio(seen.snapshots[0])
+    ratio = _first_ratio(seen)
+    if high and ratio < _LARGE and Fact.OWN_LOOP in facts(seen):
+        return []
     return [
         note(
             "update_ratio",
@@ -31,3 +37,8 @@ def update_ratio(seen: Observations, limits: Thresholds) -> list[Finding]:
             confidence=0.7,
         )
     ]
+
+
+def _first_ratio(seen: Observations) -> float:
+    """Return the first step's change over the weights' size, of the layers or else of a sample."""
+    return median_ratio(seen.snapshots[0]) if seen.snapshots else seen.updates.motions[0].ratio

@@ -198,7 +198,7 @@ def test_hooks_are_removed_at_the_end(end: str) -> None:
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     babysitter = Babysitter(model, optimizer, classes=CLASSES)
-    assert hooks(model, optimizer) == 6
+    assert hooks(model, optimizer) == 7
     babysitter.before(TRAIN[0][:64], TRAIN[1][:64])
     if end == "with":
         with babysitter:

@@ -22,6 +22,7 @@ from hpo.checks.observations import (
 )
 from hpo.checks.preflight import Snapshot
 from hpo.checks.state import BabysitterState, ForwardMonitorState
+from hpo.checks.updates import Motion, Rate, Updates
 from hpo.records import Finding, LayerStatistics, Remedy
 
 _ADAPTER = TypeAdapter(BabysitterState)
@@ -55,6 +56,7 @@ def _seen() -> Observations:
         still_frozen=("d",),
         unreached=("e",),
         is_unchanged=True,
+        updates=Updates((Rate(0, 0.1),), (Motion(0, 0.1, 1 / 3),), math.nan, (1,), True, True, ("f",), 8, 0),
         data=DataFacts(
             Batches(400, 1),
             validations=[ValidationPasses(1, 3, 3, 0)],
