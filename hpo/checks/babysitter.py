@@ -219,7 +219,15 @@ class Babysitter:
     def state_dict(self) -> BabysitterState:
         """Return the state from which another babysitter continues; for a loop that reports by ``steps``."""
         self._guard.run(_LOSSES, lambda: self._collect([]), None)
-        return BabysitterState(self.seen, self.findings, self._judge.reported, self._hooks.state())
+        judge = self._judge
+        return BabysitterState(
+            seen=self.seen,
+            findings=self.findings,
+            reported=judge.reported,
+            forward_monitor=self._hooks.state(),
+            waiting=tuple(map(float, self._losses)),
+            missing={check: sorted(each.name for each in lacks) for check, lacks in judge.missing.items()},
+        )
 
     def load_state_dict(self, state: BabysitterState, images: Any, labels: Any = None) -> None:
         """Continue from ``state`` with the same examples; called in place of ``before``.
@@ -229,7 +237,8 @@ class Babysitter:
         if not self._limits.watch:
             return
         self.seen, self.findings = state.seen, state.findings
-        self._judge.reported = state.reported
+        self._losses = [torch.tensor(loss, dtype=torch.float64) for loss in state.waiting]
+        self._judge.resume(state)
         self._hooks.resume(state.seen, state.forward_monitor)
         examples = None if images is None else examples_of(images, labels)
         if examples is not None and examples.count >= FEWEST_EXAMPLES:

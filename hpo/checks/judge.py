@@ -8,6 +8,7 @@ from hpo.checks.facts import Fact, facts
 from hpo.checks.guard import Guard
 from hpo.checks.observations import Observations
 from hpo.checks.registry import AFTER, BEFORE, DURING, NEEDS, Check
+from hpo.checks.state import BabysitterState
 from hpo.config.thresholds import Thresholds
 from hpo.records import SEVERITIES, Finding
 
@@ -26,6 +27,13 @@ class Judge:
         """By check, the rank in SEVERITIES of its worst reported finding."""
         self.missing: dict[str, frozenset[Fact]] = {}
         """By check that was skipped, the facts that it lacks."""
+
+    def resume(self, state: BabysitterState) -> None:
+        """Continue where another judge of the same training was."""
+        self.reported = state.reported
+        self.missing = {
+            check: frozenset(Fact[name] for name in lacks) for check, lacks in state.missing.items()
+        }
 
     def before(self, seen: Observations) -> list[Finding]:
         """Return the findings on the untrained network."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from hpo.checks.observations import Observations
@@ -28,3 +28,7 @@ class BabysitterState:
     reported: Annotated[dict[str, int], formerly("reported", "said")]
     """By check, the severity of its worst reported finding."""
     forward_monitor: Annotated[ForwardMonitorState, formerly("forward_monitor", "feed")]
+    waiting: tuple[float, ...] = ()
+    """Losses of the last steps that no round of checks has seen yet."""
+    missing: dict[str, list[str]] = field(default_factory=dict)
+    """By check that was skipped, the facts that it lacks; it may run later."""

@@ -189,9 +189,14 @@ class Feed:
         self._note(self._guard.run(_CHECKS, lambda: self._report(training, validation, metrics), None))
         self._is_measuring = False
 
-    def resume(self) -> None:
-        """Leave out the checks before training: they were run when it began."""
+    def state(self) -> dict[str, Any]:
+        """Return what the epoch has shown so far, as tensors and numbers."""
+        return {"training": vars(self._training).copy(), "has_epoch": self._has_epoch}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Continue an epoch. The checks before training are left out: they were run when it began."""
         self._awaits_inputs = False
+        self._training, self._has_epoch = _Pass(**state["training"]), state["has_epoch"]
 
     def finish(self) -> Verdict:
         """End the last epoch, remove the hooks, and return the verdict on the whole training."""

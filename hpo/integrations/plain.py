@@ -48,9 +48,14 @@ class Watched(Generic[_Batch]):
         self._feed.end_batch()
         self._feed.end_epoch(metrics)
 
-    def resume(self) -> None:
+    def state(self) -> dict[str, Any]:
+        """End the batch, and return what ``resume`` needs, beside the babysitter's state."""
+        self._feed.end_batch()
+        return self._feed.state()
+
+    def resume(self, state: dict[str, Any]) -> None:
         """Continue a training whose babysitter has its state back."""
-        self._feed.resume()
+        self._feed.resume(state)
 
     def __iter__(self) -> Iterator[_Batch]:
         feed = self._feed

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, exists, func, or_, select, text
 
-from hpo.stages.store import slots_to_come
+from hpo.stages.store import is_to_advance
 from hpo.storage.column_types import epoch_now
 from hpo.storage.store import ResultsStore
 from hpo.storage.tables import STUDIES, SlotRow, StageRow, StudyRow
@@ -40,7 +40,7 @@ def open_studies(store: ResultsStore, names: Collection[str] = ()) -> list[OpenS
 
     def work(connection: Connection) -> list[OpenStudy]:
         rows = connection.execute(_candidates(names)).all()
-        return [_study(row) for row in rows if row.open or slots_to_come(connection, row.study_id)]
+        return [_study(row) for row in rows if row.open or is_to_advance(connection, row.study_id)]
 
     return sorted(store.read(work), key=lambda each: (-each.priority, each.at_work, each.study_id))
 

@@ -231,13 +231,31 @@ def _train_images(spec: StudySpec, fixed: Mapping[str, Any], images: int, kind: 
 
 def slots_to_come(connection: Connection, study_id: int) -> int:
     """Return the number of slots of stages that have not begun; 0 if the study ended before them."""
+    found = _not_begun(connection, study_id)
+    if found is None:
+        return 0
+    spec, begun = found
+    test = spec.has_test and TEST not in begun
+    return sum(stage.planned for stage in spec.stages if stage.name not in begun) + test
+
+
+def is_to_advance(connection: Connection, study_id: int) -> bool:
+    """Return whether more follows when all slots are done: a stage, or the ranking of a confirmation."""
+    found = _not_begun(connection, study_id)
+    if found is None:
+        return False
+    spec, begun = found
+    wanted = {stage.name for stage in spec.stages}
+    if any(stage.confirm for stage in spec.stages):
+        wanted.add(TEST)
+    return not wanted <= begun
+
+
+def _not_begun(connection: Connection, study_id: int) -> tuple[StudySpec, set[str]] | None:
+    """Return a study with stages that goes on, and the stages that have begun; None for other studies."""
     document = connection.scalar(select(StudyRow.spec).where(StudyRow.study_id == study_id))
     if not document or not document.get("stages"):
-        return 0
+        return None
     begun = select(StageRow.stage, StageRow.trials).where(StageRow.study_id == study_id)
     trials = {row.stage: row.trials for row in connection.execute(begun)}
-    if 0 in trials.values():
-        return 0
-    spec = StudySpec.model_validate(document)
-    test = spec.has_test and TEST not in trials
-    return sum(stage.planned for stage in spec.stages if stage.name not in trials) + test
+    return None if 0 in trials.values() else (StudySpec.model_validate(document), set(trials))

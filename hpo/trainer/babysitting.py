@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # loads PyTorch
     from hpo.checks.state import BabysitterState
     from hpo.integrations.plain import Watched
 
-EXAMPLES, LOSSES = "babysitter.examples", "babysitter.losses"
+EXAMPLES, LOSSES, FEED = "babysitter.examples", "babysitter.losses", "babysitter.feed"
 
 
 class Watch:
@@ -29,6 +29,7 @@ class Watch:
         self._watched: Watched[Any] | None = None
         self._state: BabysitterState | None = None
         self._examples: tuple[Any, Any] = (None, None)
+        self._feed: Any = None
 
     @property
     def steps(self) -> int | None:
@@ -49,8 +50,8 @@ class Watch:
         device = babysitter.device
         inputs, labels = (_moved(each, device) for each in self._examples)
         babysitter.load_state_dict(self._state, inputs, labels)
-        if watched is not None:
-            watched.resume()
+        if watched is not None and self._feed is not None:
+            watched.resume(_moved(self._feed, device))
 
     def end_epoch(self, metrics: Mapping[str, Any]) -> None:
         """Tell it the numbers of an epoch."""
@@ -101,6 +102,7 @@ class Watch:
 
         from hpo.checks.state import BabysitterState
 
+        feed = None if self._watched is None else self._watched.state()
         state = self.babysitter.state_dict()
         examples = self.babysitter.examples
         both = (None, None) if examples is None else (examples.inputs, examples.labels)
@@ -108,7 +110,8 @@ class Watch:
         plain = TypeAdapter(BabysitterState).dump_python(
             replace(state, seen=replace(state.seen, losses=np.empty(0)))
         )
-        return {"state": plain, "examples": pack(both, EXAMPLES, arrays)}
+        examples_of, feed_of = pack(both, EXAMPLES, arrays), pack(feed, FEED, arrays)
+        return {"state": plain, "examples": examples_of, "feed": feed_of}
 
     def take(
         self, state: Any, arrays: Mapping[str, Any], finding_epochs: list[int], layer_epochs: list[int]
@@ -127,7 +130,7 @@ class Watch:
         except (KeyError, ValidationError) as error:
             raise CheckpointError("was written by another version of hpo") from error
         self._state.seen.losses = np.array(arrays[LOSSES])
-        self._examples = unpack(state["examples"], arrays)
+        self._examples, self._feed = unpack(state["examples"], arrays), unpack(state["feed"], arrays)
         self.finding_epochs, self.layer_epochs = finding_epochs, layer_epochs
 
 

@@ -40,9 +40,6 @@ def main() -> None:
     load = channel.receive()
     assert isinstance(load, Load)
     sys.path[:] = load.path
-    here = str(Path.cwd())
-    if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)  # at the end: it must not hide an installed package
     _limit_threads(load.threads)
     while True:
         try:
@@ -95,6 +92,7 @@ class _Training:
     def _train(self) -> float | None:
         self._connection.ask(self._saves.restore())
         function = import_function("trainer", self._load.trainer, import_with_state)
+        _freeze_modules()
         returned = function(Trial(self._begin, self._connection, self._saves))
         return None if returned is None else _value(returned)
 
@@ -116,6 +114,18 @@ class _Training:
         gc.collect()
         started = [each for each in threading.enumerate() if each not in self._threads]
         return Leftover(threads=sum(each.name != "checkpoint_0" for each in started))
+
+
+_modules_frozen = 0
+
+
+def _freeze_modules() -> None:
+    """Spare the garbage collection after each trial what was imported, which stays."""
+    global _modules_frozen
+    if len(sys.modules) > _modules_frozen:
+        _modules_frozen = len(sys.modules)
+        gc.collect()
+        gc.freeze()
 
 
 def _value(returned: Any) -> float:

@@ -16,7 +16,6 @@ from pydantic import TypeAdapter, ValidationError
 from hpo.config.objective import Objective
 from hpo.config.thresholds import Thresholds
 from hpo.errors import CheckpointError, UserError
-from hpo.files import atomic_file
 from hpo.records import EpochResult
 from hpo.rng import Key
 from hpo.trainer.babysitting import Watch
@@ -26,6 +25,8 @@ from hpo.trainer.states import ArrayCodec, pack, unpack
 from hpo.training.checkpoint_files import Checkpoint, Checkpoints
 
 BEST = "best.safetensors"
+_LEAST_PERIOD = 10
+"""Time between saves at the ends of epochs, in multiples of the time that one takes."""
 
 
 @dataclass
@@ -107,6 +108,8 @@ class Saves:
         self._restored: _Document | None = None
         self._arrays: dict[str, Any] = {}
         self._saved_at = self._started = time.monotonic()
+        self._cost = 0.0
+        """Seconds that the training waited for the last save."""
 
     def restore(self) -> Restored:
         """Read the newest usable checkpoint, if the trial is resumed; objects are restored when they come."""
@@ -209,8 +212,17 @@ class Saves:
         """Whether the last save was long ago."""
         return time.monotonic() - self._saved_at >= self._begin.checkpoint_seconds
 
+    def save_epoch(self) -> None:
+        """Save at an epoch's end, unless saving would take a large share of the training's time.
+
+        Epochs that take less than a few milliseconds are then trained again after a kill.
+        """
+        if self.is_used and time.monotonic() - self._saved_at >= self._cost * _LEAST_PERIOD:
+            self.save()
+
     def save(self) -> None:
         """Save everything as it is now; the file is written in the background."""
+        began = time.monotonic()
         arrays: dict[str, Any] = dict(self._best.arrays)
         state = self.watch.state(arrays)
         document = _Document(
@@ -229,6 +241,7 @@ class Saves:
         documents = {"trial": _DOCUMENT.dump_python(document), "babysitter": state}
         self.checkpoints.save(Checkpoint(self.progress.steps, documents, arrays))
         self._saved_at = time.monotonic()
+        self._cost = self._saved_at - began
 
     def close(self) -> None:
         """Wait for the last save, and let go of the objects."""
@@ -260,11 +273,9 @@ class Saves:
         path = Path(self._begin.checkpoints) / BEST
         path.parent.mkdir(parents=True, exist_ok=True)
         arrays = {name.removeprefix("best."): each for name, each in self._best.arrays.items()}
-        with atomic_file(path) as file:
-            file.write(ArrayCodec().dump(arrays))
-        with atomic_file(path.with_suffix(".json")) as file:
-            document = {"epoch": self._best.epoch, "states": self._best.plain}
-            file.write(json.dumps(document).encode())
+        path.write_bytes(ArrayCodec().dump(arrays))  # the worker reads it at once
+        document = {"epoch": self._best.epoch, "states": self._best.plain}
+        path.with_suffix(".json").write_text(json.dumps(document), encoding="utf-8")
         return str(path)
 
     def weights_hash(self) -> str | None:

@@ -232,8 +232,7 @@ class Trial:
         saves.progress.end_epoch(result)
         saves.remember_best()
         found = saves.news()
-        if saves.is_used:
-            saves.save()
+        saves.save_epoch()
         self._connection.ask(Epoch(result, saves.progress.steps, found))
         self._epoch_started = time.monotonic()
         self.check()

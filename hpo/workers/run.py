@@ -14,6 +14,7 @@ from hpo.maintenance.deletion import withdraw_study
 from hpo.queue.leases import release_dead_local
 from hpo.queue.slots import StudyProgress, study_progress
 from hpo.signals import StopFlag, StopRequestedError, sleep_until_signal, stop_on_signals
+from hpo.stages.advance import advance
 from hpo.storage.retry import RetryPolicy
 from hpo.storage.store import ResultsStore
 from hpo.workers.messages import Emit, Ready, WorkOrder
@@ -101,6 +102,8 @@ class StudyRun:
     def _conclude(self, store: ResultsStore, study_id: int) -> None:
         self._pool.end()
         release_dead_local(store, study_id)
+        if self._spec.is_own and self._spec.stages:
+            advance(store, self._spec.study)  # a worker killed after the last confirming trial ranked nothing
         refresh_findings(store, self._spec.study)
         self._update(study_progress(store, study_id))
 

@@ -62,7 +62,8 @@ class StudyRunner:
         if lease is not None:
             before_training()
             _train(context, lease)
-            release_trial_memory()
+            if context.dataset is not None:  # else the trial was in another process
+                release_trial_memory()
             return True
         if _end_paused(context):
             return True

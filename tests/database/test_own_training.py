@@ -22,13 +22,15 @@ from hpo.errors import ConfigurationError, StudyChangedError, UserError
 from hpo.maintenance.check import check_database
 from hpo.queue.enqueue import enqueue
 from hpo.queue.leases import claim
+from hpo.queue.scheduling import open_studies
 from hpo.records import Outcome
+from hpo.reporting.report.build import make_report
 from hpo.search.suggest import RegisteredTrial, Suggestions
 from hpo.stages.advance import advance, evaluate_on_test, refined_study
 from hpo.stages.store import find_stage
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_registered
-from hpo.storage.tables import DecisionRow, StageRow, StudyRow, TrialRow
+from hpo.storage.tables import CandidateRow, DecisionRow, StageRow, StudyRow, TrialRow
 from hpo.trial.export import Export
 from hpo.trial.reproduce import Repeat
 from hpo.workers.submit import submit_study
@@ -153,7 +155,12 @@ def test_stages_end_with_the_confirmation(store: ResultsStore) -> None:
     assert (coarse.data, confirm.data) == (0.5, 1.0)
     for _ in range(4):
         assert _train(store, study_id, 0.8).configuration.epochs == 6
+    # Its slots are done, but its candidates are not ranked yet.
+    assert [each.name for each in open_studies(store)] == ["mine"]
     assert not advance(store, "mine")
+    assert open_studies(store) == []
+    with store.engine.connect() as connection:
+        assert sorted(connection.scalars(select(CandidateRow.rank))) == [1, 2]
     assert submit_study(store, found.spec).progress.total == 16
     with store.engine.connect() as connection:
         stages = connection.execute(select(StageRow.stage, StageRow.trials, StageRow.train_images)).all()
@@ -227,3 +234,13 @@ def test_a_frame_has_the_parameters_as_columns(store: ResultsStore) -> None:
     assert list(frame.layers.isna()) == ["layers" not in each for each in drawn]
     assert (str(frame.ready.dtype), str(frame.epochs.dtype)) == ("boolean", "Int64")
     assert "optimizer" in everything and "rate" not in everything
+
+
+def test_a_report_names_the_training_in_place_of_images(store: ResultsStore) -> None:
+    study_id = submit_study(store, _spec()).study_id
+    for value in (0.5, 0.75, 0.25):
+        _train(store, study_id, value)
+    text = make_report(store.url, "mine", "md").text
+    assert "A search over 3 hyperparameters of the training my_package.train:run" in text
+    assert "rate" in text and "0.7500" in text
+    assert "test images" not in text and "image fingerprint" not in text

@@ -193,3 +193,49 @@ def rows(url: str, sql: str, **values: Any) -> list[tuple[Any, ...]]:
 
 def write_trainer(folder: Path, source: str = TRAINER) -> None:
     (folder / "own_trainer.py").write_text(source)
+
+
+TORCH_TRAINER = '''
+import os, signal
+from pathlib import Path
+
+
+def run(trial):
+    """A small network on drawn points, under the babysitter; imports PyTorch only here."""
+    import torch
+    from torch import nn
+    from torch.nn.functional import cross_entropy
+
+    drawn = torch.Generator().manual_seed(0)
+    points = torch.randn(256, 6, generator=drawn)
+    labels = (points[:, :3].sum(1) > 0).long()
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 2))
+    optimizer = torch.optim.Adam(model.parameters(), lr=trial["lr"])
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.7)
+    sums = {"loss": 0.0}
+    trial.keep(model=model, optimizer=optimizer, scheduler=scheduler, sums=sums)
+    data = torch.utils.data.TensorDataset(points[:192], labels[:192])
+    batches = trial.babysit(model, optimizer, torch.utils.data.DataLoader(data, 32, shuffle=True))
+    for epoch in trial.epochs():
+        sums["loss"] = 0.0
+        for step, (inputs, targets) in enumerate(trial.steps(batches, resumable=True)):
+            optimizer.zero_grad()
+            loss = batches.loss(cross_entropy(model.train()(inputs), targets))
+            loss.backward()
+            optimizer.step()
+            sums["loss"] += loss.item()
+            disturb(trial, epoch, step)
+        scheduler.step()
+        with torch.no_grad():
+            outputs = model.eval()(points[192:])
+        accuracy = (outputs.argmax(1) == labels[192:]).float().mean()
+        val_loss = cross_entropy(outputs, labels[192:])
+        trial.report(train_loss=sums["loss"] / 6, val_accuracy=accuracy, val_loss=val_loss)
+
+
+def disturb(trial, epoch, step):
+    mark = Path(f"killed-{trial.study}-{trial.number}")
+    if trial.parameters.get("killed_at") == f"{epoch} {step}" and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid() if trial["kills"] == "trainer" else os.getppid(), signal.SIGKILL)
+'''

@@ -212,9 +212,9 @@ def _load_everything() -> None:
     import hpo
     from hpo import provenance
 
-    skipped = ("hpo.__main__", "hpo.integrations", "hpo.storage.migrations", "hpo.models", "hpo.studies")
+    skipped = ("hpo.integrations", "hpo.storage.migrations", "hpo.models", "hpo.studies")
     for module in pkgutil.walk_packages(hpo.__path__, "hpo."):
-        if not module.name.startswith(skipped):
+        if not module.name.startswith(skipped) and not module.name.endswith(".__main__"):
             importlib.import_module(module.name)
     for name in ("optuna.cli", "time_machine", "torch._dynamo", "psycopg", "rich.live", "scipy.stats"):
         importlib.import_module(name)

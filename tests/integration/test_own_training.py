@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,9 @@ from hpo.events import TrialPaused
 from hpo.settings import settings
 from hpo.signals import StopRequestedError
 from hpo.trainer.process import end_trainer_process
-from tests.helpers.own_training import rows, run, spec, submit, work, write_trainer
+from tests.helpers.own_training import TORCH_TRAINER, rows, run, spec, submit, work, write_trainer
 
+SLOW = pytest.mark.slow
 CURVES = """
     SELECT number, epoch, val_accuracy, train_loss, metrics FROM curves WHERE study = :study ORDER BY 1, 2
 """
@@ -81,7 +84,9 @@ def test_trials_that_fail_cost_only_themselves(url: str) -> None:
     assert "in inner" in error and "in raising" in error and "hpo/trainer" not in error
 
 
-@pytest.mark.parametrize("killed_at", ["1 2", "2 0", "3 3"])
+@pytest.mark.parametrize(
+    "killed_at", [pytest.param("1 2", marks=SLOW), "2 0", pytest.param("3 3", marks=SLOW)]
+)
 def test_killed_training_resumes_bit_for_bit(
     killed_at: str, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,7 +149,7 @@ def test_confirming_trainings_have_other_seeds(url: str) -> None:
 @pytest.mark.parametrize(
     ("does", "limits", "state", "cause"),
     [
-        ("endless", {"minutes": 0.02}, "pruned", "time_limit"),
+        pytest.param("endless", {"minutes": 0.02}, "pruned", "time_limit", marks=SLOW),
         ("growing", {"memory": "250MB"}, "failed", "memory_limit"),
         ("stubborn", {"minutes": 0.02}, "pruned", "time_limit"),
     ],
@@ -181,3 +186,50 @@ def test_best_states_are_kept_as_safetensors(url: str) -> None:
     assert (document["value"], document["best_epoch"]) == (value, best_epoch)
     weights = safetensors.numpy.load_file(folder / "weights.safetensors")
     assert abs(float(abs(__import__("numpy").tanh(weights["state.weight"].sum()))) - value) < 1e-12
+
+
+FINDINGS = """
+    SELECT f.check_name, f.severity, f.step, f.epoch, f.value, f.message FROM hpo_finding AS f
+    JOIN hpo_trial AS t ON t.trial_id = f.trial_id JOIN hpo_study AS s ON s.study_id = t.study_id
+    WHERE s.name = :study ORDER BY 1, 3
+"""
+LAYERS = """
+    SELECT l.step, l.position, l.epoch, l.activation_mean, l.gradient_norm, l.update_ratio
+    FROM hpo_layer AS l JOIN hpo_trial AS t ON t.trial_id = l.trial_id
+    JOIN hpo_study AS s ON s.study_id = t.study_id WHERE s.name = :study ORDER BY 1, 2
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed_at", ["1 3", "2 1", "3 5"])
+def test_killed_training_with_pytorch_resumes_bit_for_bit(
+    killed_at: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_trainer(tmp_path, TORCH_TRAINER)
+    monkeypatch.setenv("HPO_CHECKPOINT_SECONDS", "0")
+    settings.cache_clear()
+    fixed = {"does": "", "kills": "trainer"}
+    run(url, spec("whole", ["torch"], fixed=fixed))
+    end_trainer_process()  # the next process imports PyTorch again
+    run(url, spec("killed", ["torch"], fixed=fixed | {"killed_at": killed_at}))
+    assert same(url, "whole", "killed")
+    for sql in (FINDINGS, LAYERS):
+        assert rows(url, sql, study="whole")
+        assert rows(url, sql, study="whole") == rows(url, sql, study="killed")
+
+
+@pytest.mark.slow
+def test_killed_worker_takes_its_trainer_process_along(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_trainer(tmp_path, TORCH_TRAINER)
+    monkeypatch.setenv("HPO_STORAGE", url)
+    monkeypatch.setenv("HPO_ALLOWED_MODELS", "own_trainer")
+    settings.cache_clear()
+    fixed = {"does": "", "kills": "worker", "killed_at": "2 3"}
+    run(url, spec("whole", ["torch"], fixed={"does": "", "kills": "worker"}))
+    submit(url, spec("killed", ["torch"], fixed=fixed))
+    command = [sys.executable, "-m", "hpo", "worker", "killed", "--until-idle", "--slots", "1"]
+    subprocess.run(command, check=False, capture_output=True)  # 1: a worker died
+    assert same(url, "whole", "killed")
+    assert [row[2] for row in rows(url, ATTEMPTS, study="killed")] == ["lost", "complete"]

@@ -144,7 +144,7 @@ def _running_trial(now: StudyNow, trial: RunningNow, moment: float) -> RunningTr
         number=trial.number,
         worker=trial.worker,
         configuration={name: value for name, value in searched.items() if value is not None},
-        epochs=trial.configuration["epochs"],
+        epochs=trial.configuration.get("epochs") or 0,
         began=moment - trial.seconds,
         epoch_at=moment - trial.idle_seconds,
         first_epoch=trial.from_epoch,

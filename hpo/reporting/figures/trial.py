@@ -47,15 +47,20 @@ def trial_curves(trial: TrialDetail, theme: Theme = LIGHT) -> Figure:
 
 
 def _panels(trial: TrialDetail) -> list[Callable[[Axes, Theme, TrialDetail], None]]:
-    is_ours = trial.objective in BUILT_IN and (not trial.curve or any(each.images for each in trial.curve))
     kinds = (("train_loss", "val_loss", _draw_losses), ("train_accuracy", "val_accuracy", _draw_accuracies))
     drawn = [
         draw
         for train, valid, draw in kinds
-        if is_ours or any(math.isfinite(each.metric(name)) for each in trial.curve for name in (train, valid))
+        if _is_ours(trial)
+        or any(math.isfinite(each.metric(name)) for each in trial.curve for name in (train, valid))
     ]
     own = [] if trial.objective in MEASURES else [_draw_objective]
     return [*drawn, *own] or [_draw_objective]
+
+
+def _is_ours(trial: TrialDetail) -> bool:
+    """Whether hpo's own training trained it, as far as its curve tells."""
+    return trial.objective in BUILT_IN and (not trial.curve or any(each.images for each in trial.curve))
 
 
 def _draw_objective(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
@@ -120,7 +125,7 @@ def stop_limit(trial: TrialDetail) -> float | None:
 
 
 def _draw_losses(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
-    _title(axes, "loss", "cross-entropy (nats)")
+    _title(axes, "loss", "cross-entropy (nats)" if _is_ours(trial) else "")
     _pair(axes, theme, trial.curve, "train_loss", "val_loss")
     first, limit = first_loss(trial), stop_limit(trial)
     known = [each for record in trial.curve for each in (record.train_loss, record.val_loss)]

@@ -56,7 +56,7 @@ def cost_section(data: ReportData) -> Section | None:
         ("started", f"{started:%Y-%m-%d %H:%M} UTC"),
         ("training time", f"{formatting.duration(seconds)}, summed over all workers"),
         ("trials", f"{len(data.trials):,}"),
-        ("epochs x images", f"{images:,}"),
+        *([("epochs x images", f"{images:,}")] if images else []),
     ]
     if ends:
         last = max(ends)

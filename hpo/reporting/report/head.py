@@ -37,7 +37,7 @@ def tiles(data: ReportData) -> list[Tile]:
         *_value_tile(data),
         Tile(f"{learned:,} of {done:,}", "trials learned", "of the ended trials"),
         Tile(formatting.duration(seconds), "of training", f"on {_devices(data)}"),
-        Tile(f"{images / 1e6:,.2f} M", "images trained on", "epochs x images"),
+        *([Tile(f"{images / 1e6:,.2f} M", "images trained on", "epochs x images")] if images else []),
     ]
 
 
@@ -84,8 +84,13 @@ def result(data: ReportData) -> str:
     if best is None or best.value is None:
         return "no trial has a result yet"
     low, high = data.interval or (None, None)
-    sentence = f"trial {best.number} is the best, with a {goal.label} of {goal.text(best.value)}"
+    value = f"{_article(goal.label)} {goal.label} of {goal.text(best.value)}"
+    sentence = f"trial {best.number} is the best, with {value}"
     return sentence + _interval(low, high, goal)
+
+
+def _article(noun: str) -> str:
+    return "an" if noun[0].lower() in "aeiou" else "a"
 
 
 def _interval(low: float | None, high: float | None, goal: Objective) -> str:

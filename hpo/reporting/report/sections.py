@@ -75,7 +75,7 @@ def _found(data: ReportData) -> Section:
     if best is None:
         text = "No trial has a result yet."
         return Section("found", "Results", (Paragraph(text),))
-    applied = {name: best.configuration[name] for name in best.searched}
+    applied = {name: best.configuration[name] for name in best.searched if name in best.configuration}
     pairs = ((name, formatting.setting(value)) for name, value in applied.items() if value is not None)
     blocks: list[Block] = [
         Paragraph(f"{head.result(data)}. {_confidence(data)}"),
@@ -89,7 +89,7 @@ def _found(data: ReportData) -> Section:
         f"The layers of trial {best.number}. The shaded band is where the lecture expects the updates of one "
         "step: about a thousandth of the weights."
     )
-    blocks.append(Picture("winner", f"The training of trial {best.number}: loss and accuracy by epoch."))
+    blocks.append(Picture("winner", f"The training of trial {best.number}, epoch by epoch."))
     blocks.append(Picture("winner-layers", layers))
     return Section("found", "Results", (*blocks, *_leaderboard(data)))
 
@@ -106,12 +106,14 @@ def _confidence(data: ReportData) -> str:
     if winner is not None:
         return f"Its {what} in the search was {goal.text(winner.search_value)}."
     images = data.results.val_images if goal.counts_images else None
+    test = "" if data.spec.is_own else " or the test images"
     noise = (
         f"The interval is that of one training on {counted(images, 'validation image')}. " if images else ""
     )
+    test = "" if data.spec.is_own else " or the test images"
     return (
         f"{noise}The best of many trials looks better than it is, since it was also the luckiest. Only "
-        "trainings with other seeds (a stage with confirm) or the test images would tell."
+        f"trainings with other seeds (a stage with confirm){test} would tell."
     )
 
 
