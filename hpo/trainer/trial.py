@@ -227,7 +227,10 @@ class Trial:
         if epoch is not None and epoch != number:
             raise UserError(f"report: epoch {epoch} cannot follow epoch {number - 1}")
         numbers = {name: _number(name, value) for name, value in metrics.items()}
-        result = reported_epoch(number, numbers, time.monotonic() - self._epoch_started)
+        try:
+            result = reported_epoch(number, numbers, time.monotonic() - self._epoch_started)
+        except ValueError as error:
+            raise UserError(f"report: {error}") from None
         saves.watch.end_epoch({name: result.metric(name) for name in MEASURES if name != "lr"})
         saves.progress.end_epoch(result)
         saves.remember_best()
