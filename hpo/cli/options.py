@@ -9,7 +9,12 @@ from typing import Annotated, TypeAlias
 import typer
 
 StudyFile: TypeAlias = Annotated[
-    str, typer.Argument(metavar="STUDY", help="A study file, or a bundled study (`hpo studies --bundled`).")
+    str,
+    typer.Argument(
+        metavar="STUDY",
+        help="A study file, a bundled study (`hpo studies --bundled`), or a function in a Python file, "
+        "train.py:run.",
+    ),
 ]
 StudyName: TypeAlias = Annotated[str, typer.Argument(metavar="STUDY", help="The study's name.")]
 TrialNumber: TypeAlias = Annotated[

@@ -63,12 +63,12 @@ def run(
     but some failed or none is complete; 1 if trials are left, 2 for wrong input, 130, 143 or 129 after
     Ctrl-C, SIGTERM or SIGHUP, 141 when the reader of the output has left. Pruned trials did not fail.
     """
-    from hpo.config.parsing.load import load_study
     from hpo.errors import UnknownStudyError
+    from hpo.training.scripts import load_any_study
 
     url = storage_url(storage)
     try:
-        spec = load_study(study, overrides(changes, trials))
+        spec = load_any_study(study, overrides(changes, trials))
     except UnknownStudyError as error:
         raise UnknownStudyError(f"{error}{_hint_if_in_database(url, study)}") from None
 
