@@ -78,7 +78,7 @@ def test_every_way_to_report_gives_the_same(url: str) -> None:
     assert same(url, "sound", "by_file")
 
 
-@pytest.mark.parametrize("killed", ["before 2", "after 3"])
+@pytest.mark.parametrize("killed", [pytest.param("before 2", marks=pytest.mark.slow), "after 3"])
 def test_killed_command_resumes_from_its_own_checkpoint(killed: str, url: str) -> None:
     run(url, spec("whole", ["sound"]))
     run(url, spec("killed", ["sound"], fixed={"killed": killed, "kills": "itself"}))
@@ -126,7 +126,7 @@ def _runs(process: int) -> bool:
     return psutil.pid_exists(process) and psutil.Process(process).status() != psutil.STATUS_ZOMBIE
 
 
-@pytest.mark.parametrize("does", ["endless", "stubborn"])
+@pytest.mark.parametrize("does", [pytest.param("endless", marks=pytest.mark.slow), "stubborn"])
 def test_command_beyond_a_limit_is_ended_with_its_children(
     does: str, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

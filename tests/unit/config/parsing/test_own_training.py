@@ -75,7 +75,9 @@ def test_stored_values_that_had_no_effect_are_left_out() -> None:
 
 
 def test_a_command_names_parameters_in_braces() -> None:
-    spec = study(COMMAND + "command: [./train, --lr, '{lr}', 'out={trial.folder}', 3]\nspace: {lr: {log: [1, 2]}}")
+    spec = study(
+        COMMAND + "command: [./train, --lr, '{lr}', 'out={trial.folder}', 3]\nspace: {lr: {log: [1, 2]}}"
+    )
     assert spec.command == ("./train", "--lr", "{lr}", "out={trial.folder}", "3")
     assert (spec.kind, spec.packages, spec.allowances) == ("command", (), ("./train",))
     assert placeholders("a={lr} {{x}} {trial.folder}") == ["lr", "trial.folder"]
