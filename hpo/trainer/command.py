@@ -6,7 +6,7 @@ import signal
 import time
 from collections import deque
 
-from hpo.config.own_training import filled
+from hpo.config.command import filled
 from hpo.records import EpochResult, reported_epoch
 from hpo.redact import redact
 from hpo.text import counted

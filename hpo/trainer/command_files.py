@@ -8,7 +8,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from hpo.config.own_training import COMMAND_WORDS, argument_text, parameter_variable, trial_variable
+from hpo.config.command import COMMAND_WORDS, argument_text, parameter_variable, trial_variable
 from hpo.rng import Key
 from hpo.trainer.messages import Begin
 from hpo.trainer.metric_lines import ReportedEpochs, Tail

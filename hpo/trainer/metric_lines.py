@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hpo.config.own_training import is_parameter_name
+from hpo.config.command import is_parameter_name, trial_variable
+from hpo.errors import UserError
 
 STDOUT_LINE = re.compile(rb'\s*\{\s*"hpo"\s*:')
 """The start of a line of standard output that reports metrics."""
@@ -70,6 +71,33 @@ def append_line(file: Path, line: bytes) -> None:
         os.write(descriptor, line.rstrip(b"\n") + b"\n")
     finally:
         os.close(descriptor)
+
+
+def report_metrics(words: Sequence[str], epoch: int | None) -> None:
+    """Report metrics, each as ``name=value``, from a command that trains a trial.
+
+    Raises ``UserError`` outside of one, and for what is not a metric.
+    """
+    file = os.environ.get(trial_variable("trial.metrics"))
+    if file is None:
+        raise UserError(
+            "metrics are reported by a command that trains a trial: $HPO_TRIAL_METRICS is not set"
+        )
+    document: dict[str, Any] = {} if epoch is None else {"epoch": epoch}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or name in document:
+            raise UserError(f"{word!r}: write each metric once, e.g. val_accuracy=0.91")
+        try:
+            document[name] = float(text)
+        except ValueError:
+            raise UserError(f"{word!r}: {text!r} is not a number") from None
+    line = json.dumps(document)
+    try:
+        parse_report(line)
+    except ValueError as error:
+        raise UserError(f"the report {error}") from None
+    append_line(Path(file), line.encode())
 
 
 class Tail:

@@ -72,10 +72,11 @@ def test_epochs_that_are_not_reported_have_no_metrics(url: str) -> None:
     assert values == [(1, None), (2, 0.2), (3, None), (4, 0.4)]
 
 
-def test_every_way_to_report_gives_the_same(url: str) -> None:
-    for name in ("sound", "by_file"):
+@pytest.mark.parametrize("does", ["by_file", pytest.param("by_hpo", marks=pytest.mark.slow)])
+def test_every_way_to_report_gives_the_same(does: str, url: str) -> None:
+    for name in ("sound", does):
         run(url, spec(name, [name]))
-    assert same(url, "sound", "by_file")
+    assert same(url, "sound", does)
 
 
 @pytest.mark.parametrize("killed", [pytest.param("before 2", marks=pytest.mark.slow), "after 3"])

@@ -9,16 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from hpo.config.command import COMMAND_WORDS, parameter_variable
 from hpo.config.fields import FieldType, Limits, WrongValue, as_written, field_type
-from hpo.config.own_training import (
-    COMMAND_WORDS,
-    SMALLEST_MEMORY,
-    TRAINER_PATTERN,
-    TrialLimits,
-    memory_bytes,
-    memory_text,
-    parameter_variable,
-)
+from hpo.config.own_training import SMALLEST_MEMORY, TRAINER_PATTERN, TrialLimits, memory_bytes, memory_text
 from hpo.config.parsing.consistency import Draft
 from hpo.config.parsing.names import OWN_KEYS
 from hpo.config.parsing.sections import read_options
