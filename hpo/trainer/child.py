@@ -54,10 +54,7 @@ def main() -> None:
         except EOFError:
             os._exit(0)
         if isinstance(begin, Begin):  # not what was meant for the last trial
-            end = _Training(load, begin, channel).run()
-            if os.getpid() != _PID:
-                os._exit(0)  # the training has forked this process, which goes on as if it were the first
-            Connection(channel).send(end)
+            Connection(channel).send(_Training(load, begin, channel).run())
 
 
 class _Training:
@@ -105,7 +102,11 @@ class _Training:
         self._connection.ask(self._saves.restore())
         function = import_function("trainer", self._load.trainer, import_with_state)
         _freeze_modules()
-        returned = function(Trial(self._begin, self._connection, self._saves))
+        try:
+            returned = function(Trial(self._begin, self._connection, self._saves))
+        finally:
+            if os.getpid() != _PID:  # a process that the training has forked: it must not be a second trainer
+                os._exit(0)
         return None if returned is None else _value(returned)
 
     def _done(self, value: float | None) -> Done:

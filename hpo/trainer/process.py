@@ -18,6 +18,7 @@ from typing import Protocol
 import psutil
 
 from hpo.limits import ControlGroups
+from hpo.trainer.connection import HUNG_UP
 from hpo.trainer.descendants import MARK, kill_with_descendants, left_running
 from hpo.trainer.messages import Channel, Leftover, Load, ToTrainer, ToWorker
 
@@ -172,7 +173,7 @@ class Death:
         return self.code in (-signal.SIGKILL, -signal.SIGTERM) and not self.by_kernel
 
     def __str__(self) -> str:
-        if self.code is None:
+        if self.code in (None, HUNG_UP):
             return "closed its connection to hpo"
         if self.code >= 0:
             return f"ended with exit code {self.code}"

@@ -223,6 +223,7 @@ class Trial:
         are also what the checks read. Raises ``TrialEnded`` if the trial ends here, and ``UserError`` for an
         epoch out of order and for a metric that is not a number.
         """
+        self._connection.refuse_forked()
         saves, number = self._saves, self._saves.progress.epochs + 1
         if epoch is not None and epoch != number:
             raise UserError(f"report: epoch {epoch} cannot follow epoch {number - 1}")
