@@ -160,7 +160,7 @@ NEEDS: Mapping[Check, frozenset[Fact]] = {
     pushes_away: frozenset({Fact.OWN_LOOP}),
     padding: frozenset({Fact.OWN_LOOP}),
     opponents: frozenset({Fact.OWN_LOOP}),
-    constant_answer: frozenset({Fact.OWN_LOOP}),
+    constant_answer: frozenset({Fact.OWN_LOOP, Fact.LOSS_GRAPH}),
     runaway_loss: frozenset({Fact.OWN_LOOP}),
     not_learning: _LOSS | {Fact.LENGTH},
     first_step_loss: _BEFORE | _LOSS,

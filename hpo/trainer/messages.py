@@ -81,6 +81,8 @@ class Begin:
     keeps_best: bool
     resumes: bool
     """Whether an earlier worker has begun the trial."""
+    recorded: int
+    """Epochs that are recorded."""
     checkpoints: str
     """The folder of its checkpoints."""
     token: int

@@ -1,4 +1,4 @@
-"""The trainer of a study whose training is the user's own function: it runs in a process of its own."""
+"""The trainer of a study whose training is the user's own function or command, in a process of its own."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from hpo.queue.leases import release_as_lost
 from hpo.records import EpochResult, Finding, Remedy, Runtime
 from hpo.settings import settings
 from hpo.text import counted
+from hpo.trainer.command import CommandProcess
 from hpo.trainer.messages import (
     AskPruner,
     Attribute,
@@ -42,7 +43,7 @@ from hpo.trainer.messages import (
     Suggests,
     ToWorker,
 )
-from hpo.trainer.process import TERM_SECONDS, TrainerProcess, end_trainer_process, trainer_process
+from hpo.trainer.process import TERM_SECONDS, TrainingProcess, trainer_process
 from hpo.training.precision import processor
 from hpo.trial import output
 from hpo.trial.context import TrialContext
@@ -62,7 +63,7 @@ _PROGRESS_SECONDS = 0.01
 
 
 class OwnTrainer:
-    """Trains the trials of a study by the user's function, in a process that is reused between them."""
+    """Trains the trials of a study by the user's function, in a process that is reused, or by a command."""
 
     def __init__(self, context: TrialContext) -> None:
         self._context = context
@@ -77,11 +78,15 @@ class OwnTrainer:
 
     def train(self, session: TrialSession) -> None:
         """Train the session's trial to its end; see ``Trainer``."""
-        trainer = self._context.spec.trainer
-        assert trainer is not None, "only a study with a trainer has this one"
-        process = trainer_process(trainer, torch.get_num_threads())
         with on_beat(session.control.heartbeat):
-            _Conversation(session, process).run()
+            _Conversation(session, self._process()).run()
+
+    def _process(self) -> TrainingProcess:
+        spec, threads = self._context.spec, torch.get_num_threads()
+        if spec.command is not None:
+            return CommandProcess(spec.command, threads)
+        assert spec.trainer is not None, "the user's own training is a function or a command"
+        return trainer_process(spec.trainer, threads)
 
 
 @dataclass
@@ -99,7 +104,7 @@ class _Reported:
 class _Conversation:
     """The worker's side of one trial: answers the trainer process, and watches it."""
 
-    def __init__(self, session: TrialSession, process: TrainerProcess) -> None:
+    def __init__(self, session: TrialSession, process: TrainingProcess) -> None:
         self._session = session
         self._process = process
         self._suggesting = Suggesting(session)
@@ -122,10 +127,10 @@ class _Conversation:
             self._dismiss(End(str(early)))
             raise
         except EOFError:
-            end_trainer_process()
+            self._process.end()
             raise AssertionError("a dead process is noticed where messages are received") from None
         except (TrialFailedError, LeaseLostError):
-            end_trainer_process()
+            self._process.end()
             raise
         except BaseException:  # this worker stops, or its database is gone: the trial is saved first
             self._dismiss(Stop())
@@ -234,7 +239,7 @@ class _Conversation:
         if not self._leaves_within(LEAVE_SECONDS):
             self._process.terminate()
             if not self._leaves_within(TERM_SECONDS):
-                end_trainer_process()
+                self._process.end()
 
     def _leaves_within(self, seconds: float) -> bool:
         """Whether the process has left the trial in time."""
@@ -244,7 +249,7 @@ class _Conversation:
             try:
                 message = self._process.receive(POLL_SECONDS)
             except EOFError:
-                end_trainer_process()
+                self._process.end()
                 return True
             if isinstance(message, Ended):
                 self._keep_process(message.leftover)
@@ -253,12 +258,12 @@ class _Conversation:
 
     def _keep_process(self, leftover: Leftover) -> None:
         if not self._process.is_clean(leftover):
-            end_trainer_process()
+            self._process.end()
 
     def _died(self) -> Exception:
         """Return what the death of the process means for the trial."""
         death = self._process.death()
-        end_trainer_process()
+        self._process.end()
         if death.by_kernel:
             return TrialFailedError(
                 "out_of_memory", "the kernel killed the training for lack of memory", "use less memory"
@@ -295,6 +300,7 @@ def _begin(session: TrialSession, suggests: Suggests | None) -> Begin:
         direction=spec.goal.direction,
         keeps_best=spec.keep_best > 0,
         resumes=session.is_resumed,
+        recorded=context.store.recorded_epochs(begun.trial_id) if session.is_resumed else 0,
         checkpoints=str(begun.checkpoint_folder),
         token=lease.token,
         checkpoint_seconds=settings().checkpoint_seconds,

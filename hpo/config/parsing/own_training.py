@@ -9,15 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from hpo.config.command import COMMAND_WORDS, parameter_variable
 from hpo.config.fields import FieldType, Limits, WrongValue, as_written, field_type
-from hpo.config.own_training import (
-    COMMAND_WORDS,
-    SMALLEST_MEMORY,
-    TRAINER_PATTERN,
-    TrialLimits,
-    memory_bytes,
-    memory_text,
-)
+from hpo.config.own_training import SMALLEST_MEMORY, TRAINER_PATTERN, TrialLimits, memory_bytes, memory_text
 from hpo.config.parsing.consistency import Draft
 from hpo.config.parsing.names import OWN_KEYS
 from hpo.config.parsing.sections import read_options
@@ -175,21 +169,13 @@ def _size(node: MappingNode | SequenceNode) -> int:
 
 
 def _command_problems(command: tuple[str, ...], draft: Draft, place: Place) -> Iterator[Problem]:
-    for name in draft.places.keys() & COMMAND_WORDS.keys():
-        message = f"{{{name}}} stands for {COMMAND_WORDS[name]} in a command"
-        yield draft.place(name).problem(name, message, "give the parameter another name")
     upper = Counter(name.upper() for name in draft.places)
     for name in draft.places:
         if upper[name.upper()] > 1:
-            message = f"${environment_name(name)} would stand for more than one parameter"
+            message = f"${parameter_variable(name)} would stand for more than one parameter"
             yield draft.place(name).problem(name, message, "names must differ in more than case")
     for word in command:
         yield from _word_problems(word, draft, place)
-
-
-def environment_name(name: str) -> str:
-    """Return the environment variable in which a command finds a parameter."""
-    return f"HPO_PARAM_{name.upper()}"
 
 
 def _word_problems(word: str, draft: Draft, place: Place) -> Iterator[Problem]:
@@ -202,10 +188,12 @@ def _word_problems(word: str, draft: Draft, place: Place) -> Iterator[Problem]:
     known = [*draft.places, *COMMAND_WORDS]
     for name in names:
         if name not in known:
-            hint = did_you_mean(name, known) or f"known: {', '.join(known)}; {{{{ and }}}} stand for braces"
+            meant = f"trial.{name}" in COMMAND_WORDS and f"did you mean trial.{name}?"
+            every = f"known: {', '.join(known)}; {{{{ and }}}} stand for braces"
+            hint = meant or did_you_mean(name, known) or every
             yield place.problem("command", f"unknown parameter {as_written('{' + name + '}')}", hint)
         elif name in draft.space and draft.space[name].when:
-            hint = f"read it from ${environment_name(name)} or from the file {{parameters}}"
+            hint = f"read it from ${parameter_variable(name)} or from the file {{trial.parameters}}"
             yield place.problem("command", f"{{{name}}} has no value in trials that do not draw it", hint)
 
 

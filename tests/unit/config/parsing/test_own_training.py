@@ -75,10 +75,12 @@ def test_stored_values_that_had_no_effect_are_left_out() -> None:
 
 
 def test_a_command_names_parameters_in_braces() -> None:
-    spec = study(COMMAND + "command: [./train, --lr, '{lr}', 'out={folder}', 3]\nspace: {lr: {log: [1, 2]}}")
-    assert spec.command == ("./train", "--lr", "{lr}", "out={folder}", "3")
+    spec = study(
+        COMMAND + "command: [./train, --lr, '{lr}', 'out={trial.folder}', 3]\nspace: {lr: {log: [1, 2]}}"
+    )
+    assert spec.command == ("./train", "--lr", "{lr}", "out={trial.folder}", "3")
     assert (spec.kind, spec.packages, spec.allowances) == ("command", (), ("./train",))
-    assert placeholders("a={lr} {{x}} {folder}") == ["lr", "folder"]
+    assert placeholders("a={lr} {{x}} {trial.folder}") == ["lr", "trial.folder"]
 
 
 @pytest.mark.parametrize(
@@ -165,9 +167,10 @@ def test_a_command_names_parameters_in_braces() -> None:
             ],
         ),
         (
-            COMMAND + "command: [a, '{l}', '{', '{lr:3}']\nspace: {lr: {log: [1, 2]}}",
+            COMMAND + "command: [a, '{l}', '{seed}', '{', '{lr:3}']\nspace: {lr: {log: [1, 2]}}",
             [
                 "3: command: unknown parameter {l} (did you mean lr?)",
+                "3: command: unknown parameter {seed} (did you mean trial.seed?)",
                 "3: command: '{' is not readable: Single '{' encountered in format string ({{ and }} stand for braces)",
                 "3: command: '{lr:3}' is not readable: {lr} has a format, which is not supported "
                 "({{ and }} stand for braces)",
@@ -177,14 +180,12 @@ def test_a_command_names_parameters_in_braces() -> None:
             COMMAND + "command: [a, '{m}']\nspace:\n  o: {choice: [x, y]}\n  m: {int: [1, 2], when: {o: x}}",
             [
                 "3: command: {m} has no value in trials that do not draw it "
-                "(read it from $HPO_PARAM_M or from the file {parameters})"
+                "(read it from $HPO_PARAM_M or from the file {trial.parameters})"
             ],
         ),
         (
             COMMAND + "command: [a]\nfixed: {seed: 1, Lr: 1, lr: 2}",
             [
-                "4: seed: {seed} stands for an integer that differs between trials in a command "
-                "(give the parameter another name)",
                 "4: Lr: $HPO_PARAM_LR would stand for more than one parameter (names must differ in more than case)",
                 "4: lr: $HPO_PARAM_LR would stand for more than one parameter (names must differ in more than case)",
             ],
