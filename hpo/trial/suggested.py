@@ -9,7 +9,7 @@ from hpo.records import Decision, OutcomeState
 from hpo.search.history import PastTrial, TrialHistory
 from hpo.storage.suggested import Parameter, parameters_of, record_suggested
 from hpo.trainer.messages import Attribute, Past, Suggested, Suggests
-from hpo.trainer.process import TrainerProcess
+from hpo.trainer.process import TrainerProcess, TrainingProcess
 from hpo.trial.session import TrialSession
 
 
@@ -22,11 +22,11 @@ class Suggesting:
         self._attributes: dict[str, Any] = {}
         self._decision: Decision | None = None
 
-    def begin(self, process: TrainerProcess) -> Suggests | None:
+    def begin(self, process: TrainingProcess) -> Suggests | None:
         """Return what the process needs to draw; None for a trial whose parameters are drawn already."""
         context = self._session.begun.context
         spec = self._session.begun.stage.spec
-        if spec.interface != "optuna":
+        if spec.interface != "optuna" or not isinstance(process, TrainerProcess):
             return None
         told = process.told.setdefault(context.study_uid, set())
         past = [each for each in self._history().read() if each.outcome and each.trial_id not in told]
