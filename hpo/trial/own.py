@@ -6,6 +6,7 @@ import json
 import math
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from hpo.artifacts.own_states import OwnStates, OwnTrial, save_states_if_best
 from hpo.artifacts.store import files_folder
 from hpo.checks.preflight import Snapshot
 from hpo.config.own_training import UserConfiguration, memory_text
-from hpo.errors import LeaseLostError
+from hpo.errors import LeaseLostError, StorageError
 from hpo.heartbeat import beat, on_beat
 from hpo.queue.leases import release_as_lost
 from hpo.records import EpochResult, Finding, Remedy, Runtime
@@ -134,6 +135,8 @@ class _Conversation:
             raise
         except BaseException:  # this worker stops, or its database is gone: the trial is saved first
             self._dismiss(Stop())
+            with suppress(StorageError, LeaseLostError):
+                self._suggesting.store()
             raise
         self._end(end)
 
@@ -264,6 +267,7 @@ class _Conversation:
         """Return what the death of the process means for the trial."""
         death = self._process.death()
         self._process.end()
+        self._suggesting.store()
         if death.by_kernel:
             return TrialFailedError(
                 "out_of_memory", "the kernel killed the training for lack of memory", "use less memory"
