@@ -17,11 +17,6 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", 
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-def of_budget(epoch: int, epochs: int) -> str:
-    """Return an epoch with the number of epochs, ``3/30``; without, if that is 0 because none is set."""
-    return f"{epoch}/{epochs}" if epochs else str(epoch)
-
-
 def spreadsheet_cell(value: Any) -> Any:
     """Return a value for a CSV file: a text that spreadsheets take for a formula gets a ``'`` before it.
 

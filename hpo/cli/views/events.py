@@ -59,9 +59,11 @@ def _(event: StudyReady) -> str:
 
 @describe.register
 def _(event: TrialStarted) -> str:
-    epochs = [formatting.counted(event.epochs, "epoch")] if event.epochs else []
-    parts = [*epochs, formatting.hyperparameters(event.configuration)]
-    return f"{'resumes' if event.resumed else 'starts'}: {', '.join(filter(None, parts))}"
+    values = formatting.hyperparameters(event.configuration)
+    return (
+        f"{'resumes' if event.resumed else 'starts'}: "
+        f"{formatting.counted(event.epochs, 'epoch') + ', ' if event.epochs else ''}{values}"
+    )
 
 
 @describe.register
@@ -70,7 +72,7 @@ def _(event: EpochDone) -> str:
     parts = [f"{name} {value}" for name, value in formatting.metrics(result)]
     if result.images:
         parts.append(f"{result.images_per_second:,.0f} images/s")
-    return "  ".join([f"epoch {formatting.of_budget(result.epoch, event.epochs)}", *parts])
+    return "  ".join([f"epoch {result.epoch}{f'/{event.epochs}' if event.epochs else ''}", *parts])
 
 
 @describe.register
