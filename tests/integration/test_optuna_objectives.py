@@ -219,9 +219,11 @@ def test_hpo_run_trains_an_unchanged_script_with_two_workers(
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    assert run_command(["run", "mine_quick_start.py:objective", "--trials", "14", "--workers", "2"]) == 0
+    arguments = ["mine_quick_start.py:objective", "--trials", "14", "--workers", "2", "--study", "named"]
+    assert run_command(["run", *arguments]) == 0
     assert "mine_quick_start:objective for Optuna: minimize value" in capfd.readouterr().out
     values = rows(
-        "sqlite:///hpo.db", "SELECT value, x FROM (SELECT value, configuration ->> 'x' x FROM results)"
+        "sqlite:///hpo.db",
+        "SELECT value, x FROM (SELECT value, configuration ->> 'x' x FROM results WHERE study = 'named')",
     )
     assert len(values) == 14 and all(value == (x - 2) ** 2 for value, x in values)
