@@ -61,6 +61,9 @@ def study(
 class StudyFunction(Generic[_Value]):
     """A function under ``@hpo.study``: call it without a trial to train its study."""
 
+    __name__: str
+    __qualname__: str
+
     def __init__(self, function: Callable[[Trial], _Value], document: Mapping[str, Any]) -> None:
         functools.update_wrapper(self, function)
         self._function = function

@@ -19,12 +19,23 @@ from typing import Any
 from hpo.errors import UserError
 from hpo.redact import redact
 from hpo.rng import Key
-from hpo.text import printable
+from hpo.text import counted, printable
 from hpo.trainer.connection import Connection, TrialEnded
 from hpo.trainer.descendants import adopt_orphans
 from hpo.trainer.fixed_state import fixed_state
 from hpo.trainer.generators import seed_generators
-from hpo.trainer.messages import Begin, Channel, Done, Failed, Found, Left, Leftover, Load, ToWorker
+from hpo.trainer.messages import (
+    Begin,
+    Channel,
+    Done,
+    Ended,
+    Failed,
+    Found,
+    Left,
+    Leftover,
+    Load,
+    Pruned,
+)
 from hpo.trainer.saved import Saves
 from hpo.trainer.torch_import import after_torch_import
 from hpo.trainer.trial import Trial
@@ -68,7 +79,7 @@ class _Training:
         self._threads = set(threading.enumerate())
         self._state = fixed_state()
 
-    def run(self) -> ToWorker:
+    def run(self) -> Ended:
         """Run the user's function; return how it ended."""
         with preserved():
             signal.signal(signal.SIGTERM, _leave)
@@ -83,7 +94,7 @@ class _Training:
             sys.stderr.flush()
         return self._with_leftover(end)
 
-    def _end(self) -> Done | Failed | Left:
+    def _end(self) -> Ended:
         found = Found()
         try:
             value = self._train()
@@ -95,6 +106,8 @@ class _Training:
         except BaseException as error:
             if not self._connection.leaves:
                 found = self._saves.news()
+                if _is_pruned(error):
+                    return Pruned(found, Leftover())
                 return Failed(*_described(error), found, Leftover())
         return Left(Leftover())
 
@@ -103,11 +116,20 @@ class _Training:
         function = import_function("trainer", self._load.trainer, import_with_state)
         _freeze_modules()
         try:
-            returned = function(Trial(self._begin, self._connection, self._saves))
+            returned = function(self._trial())
         finally:
             if os.getpid() != _PID:  # a process that the training has forked: it must not be a second trainer
                 os._exit(0)
+        if returned is None and self._begin.suggests is not None:
+            raise UserError("the objective returned None; one of Optuna's returns a number")
         return None if returned is None else _value(returned)
+
+    def _trial(self) -> Any:
+        if self._begin.suggests is None:
+            return Trial(self._begin, self._connection, self._saves)
+        from hpo.trainer.optuna_trial import optuna_trial
+
+        return optuna_trial(self._begin, self._connection)
 
     def _done(self, value: float | None) -> Done:
         saves = self._saves
@@ -123,7 +145,7 @@ class _Training:
         saves.checkpoints.wait()
         return replace(done, unsaved=saves.checkpoints.problem)
 
-    def _with_leftover(self, end: Done | Failed | Left) -> ToWorker:
+    def _with_leftover(self, end: Ended) -> Ended:
         """Add what the trial has left in this process, after what can be set back was."""
         gc.collect()
         started = sum(each not in self._threads for each in threading.enumerate())
@@ -142,7 +164,19 @@ def _freeze_modules() -> None:
         gc.freeze()
 
 
+def _is_pruned(error: BaseException) -> bool:
+    optuna = sys.modules.get("optuna")
+    return optuna is not None and isinstance(error, optuna.TrialPruned)
+
+
 def _value(returned: Any) -> float:
+    if isinstance(returned, list | tuple):
+        if len(returned) != 1:
+            raise UserError(
+                f"the trainer returned {counted(len(returned), 'value')}; hpo optimizes one objective: "
+                "return one number"
+            )
+        returned = returned[0]
     try:
         if isinstance(returned, str | bytes):
             raise TypeError

@@ -97,6 +97,8 @@ class TrainerProcess:
         theirs.close()
         self._watched = psutil.Process(self._process.pid)
         self._memory_at_first: int | None = None
+        self.told: dict[str, set[int]] = {}
+        """By study, the trials that a training with Optuna's interface has been told."""
         self._channel = Channel(ours)
         with suppress(OSError):  # ``receive`` notices
             self._channel.send(Load(trainer, list(sys.path), threads))

@@ -1,4 +1,4 @@
-"""A study in a Python file: ``train.py:run``, a function under ``@hpo.study``."""
+"""A study in a Python file: ``train.py:run``, a function under ``@hpo.study`` or an objective of Optuna's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from hpo.config.own_training import TRAINER_PATTERN
 from hpo.config.parsing.load import load_study, parse_study
 from hpo.config.study import StudySpec
 from hpo.errors import ConfigurationError
-from hpo.training.users_trainer import CheckedTrainer, check_trainer, find_module, find_trainer
+from hpo.training.optuna_scripts import objective_document
+from hpo.training.users_trainer import check_trainer, find_module, find_trainer
 
 _SCRIPT = re.compile(r"(?P<file>.+\.py)(:(?P<function>.*))?", re.DOTALL)
 
@@ -25,6 +26,8 @@ def is_script(source: str) -> bool:
 
 def load_any_study(source: str, overrides: Sequence[str] = ()) -> StudySpec:
     """Load a study file, a bundled study, or the study of a function in a Python file, ``train.py:run``.
+
+    A function without ``@hpo.study`` is an objective that is written for Optuna.
 
     The Python file is imported in a process of its own. Its folder is then on the search path of this
     process and of its workers. Raises like ``load_study``, and ``ConfigurationError`` if the file cannot be
@@ -45,7 +48,13 @@ def load_any_study(source: str, overrides: Sequence[str] = ()) -> StudySpec:
     checked = check_trainer(path)
     if checked.problem:
         raise ConfigurationError(checked.problem)
-    return parse_study(_document(checked, path, source), f"@hpo.study of {source}", overrides)
+    if checked.study is not None:
+        document = {"trainer": path, **checked.study}
+        return parse_study(json.dumps(document, indent=1), f"@hpo.study of {source}", overrides)
+    if "hpo." in checked.signature:
+        raise ConfigurationError(_without_study(source))
+    document = objective_document(file, path, overrides)
+    return parse_study(json.dumps(document, indent=1), source, overrides)
 
 
 def trainer_path(file: Path, function: str) -> str:
@@ -82,14 +91,12 @@ def _refuse_another(file: Path, path: str) -> None:
         )
 
 
-def _document(checked: CheckedTrainer, path: str, source: str) -> str:
-    if checked.study is None:
-        name = source.rpartition(":")[2]
-        raise ConfigurationError(
-            f"{source} has no study: write @hpo.study(space={{...}}, trials=50) above def {name}(trial), "
-            "or a study file with trainer:"
-        )
-    return json.dumps({"trainer": path, **checked.study}, indent=1)
+def _without_study(source: str) -> str:
+    name = source.rpartition(":")[2]
+    return (
+        f"{source} has no study: write @hpo.study(space={{...}}, trials=50) above def {name}(trial), or a "
+        "study file with trainer:"
+    )
 
 
 def _without_function(file: Path) -> str:

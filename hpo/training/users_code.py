@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hpo.config.suggestions import did_you_mean
 from hpo.errors import ConfigurationError
+from hpo.training.optuna_scripts import until_optimize
 
 if TYPE_CHECKING:
     from hpo.config.study import StudySpec
@@ -104,7 +105,7 @@ def import_function(
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)  # at the end: it must not hide an installed package
     try:
-        with _import_under_way():
+        with _import_under_way(), until_optimize(module_name):
             found: Any = import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):

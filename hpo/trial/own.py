@@ -6,6 +6,7 @@ import json
 import math
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from hpo.artifacts.own_states import OwnStates, OwnTrial, save_states_if_best
 from hpo.artifacts.store import files_folder
 from hpo.checks.preflight import Snapshot
 from hpo.config.own_training import UserConfiguration, memory_text
-from hpo.errors import LeaseLostError
+from hpo.errors import LeaseLostError, StorageError
 from hpo.heartbeat import beat, on_beat
 from hpo.queue.leases import release_as_lost
 from hpo.records import MEASURES, EpochResult, Finding, Remedy, Runtime
@@ -24,18 +25,23 @@ from hpo.settings import settings
 from hpo.text import counted
 from hpo.trainer.command import CommandProcess
 from hpo.trainer.messages import (
+    AskPruner,
+    Attribute,
     Begin,
     Continue,
-    Done,
     End,
+    Ended,
     Epoch,
     Failed,
     Found,
     Left,
     Leftover,
     Note,
+    Pruned,
     Restored,
     Stop,
+    Suggested,
+    Suggests,
     ToWorker,
 )
 from hpo.trainer.process import TERM_SECONDS, TrainingProcess, trainer_process
@@ -45,6 +51,7 @@ from hpo.trial.context import TrialContext
 from hpo.trial.pruning import EndedEarlyError
 from hpo.trial.recorder import RecorderState
 from hpo.trial.session import TrialFailedError, TrialSession, TrialStoppedError
+from hpo.trial.suggested import Suggesting
 from hpo.trial.writer import PendingRecord
 
 POLL_SECONDS = 0.1
@@ -101,6 +108,7 @@ class _Conversation:
     def __init__(self, session: TrialSession, process: TrainingProcess) -> None:
         self._session = session
         self._process = process
+        self._suggesting = Suggesting(session)
         self._reported = _Reported()
         self._limits = session.begun.context.spec.limits
         self._looked_at = time.monotonic()
@@ -112,7 +120,7 @@ class _Conversation:
 
     def run(self) -> None:
         """Train the trial to its end. Raises what the session raises, and ``TrialFailedError``."""
-        self._process.send(_begin(self._session))
+        self._process.send(_begin(self._session, self._suggesting.begin(self._process)))
         try:
             while (end := self._next()) is None:
                 self._session.check()
@@ -127,17 +135,20 @@ class _Conversation:
             raise
         except BaseException:  # this worker stops, or its database is gone: the trial is saved first
             self._dismiss(Stop())
+            with suppress(StorageError, LeaseLostError):
+                self._suggesting.store()
             raise
         self._end(end)
 
-    def _next(self) -> Done | Failed | Left | None:
+    def _next(self) -> Ended | None:
         """Answer a message, if one comes; return the trial's last one."""
         message = self._receive(POLL_SECONDS)
         self._look()
         if message is None:
             return None
         beat()
-        if isinstance(message, Done | Failed | Left):
+        if isinstance(message, Ended):
+            self._suggesting.store()
             return message
         self._answer(message)
         return None
@@ -154,6 +165,7 @@ class _Conversation:
             self._restored(message)
         elif isinstance(message, Epoch):
             self._reported.add(message.found)
+            self._suggesting.store()
             session.recorder.history.on_epoch_end(message.result)
             session.epoch(message.result, message.steps)
         elif isinstance(message, Found):
@@ -161,8 +173,12 @@ class _Conversation:
             session.record()
         elif isinstance(message, Note):
             session.recorder.note(message.about, 0, message.message)
+        elif isinstance(message, Suggested | Attribute):
+            self._suggesting.take(message)
         if isinstance(message, Restored | Epoch | Found):
             self._process.send(Continue())
+        elif isinstance(message, AskPruner):
+            self._process.send(Continue(self._suggesting.prunes()))
 
     def _restored(self, message: Restored) -> None:
         session, found = self._session, message.found
@@ -171,16 +187,20 @@ class _Conversation:
         if session.is_resumed:
             state = None if message.steps is None else _recorder_state(message)
             session.resume(state, message.steps or 0, message.refused)
+            self._suggesting.restart()
         if not message.within:  # what is found within an epoch is recorded at its end
             session.start()
 
-    def _end(self, end: Done | Failed | Left) -> None:
+    def _end(self, end: Ended) -> None:
         """Take the last message. Raises ``TrialFailedError``."""
         self._keep_process(end.leftover)
         if isinstance(end, Left):
             raise self._lost("was asked by SIGTERM to leave the trial")
         session, products = self._session, self._session.products
         self._reported.add(end.found)
+        if isinstance(end, Pruned):
+            session.record()
+            raise EndedEarlyError(self._suggesting.pruned())
         if isinstance(end, Failed):
             remedy = "use less memory" if end.cause == "out_of_memory" else ""
             raise TrialFailedError(end.cause, end.message, remedy, end.trace)
@@ -201,6 +221,7 @@ class _Conversation:
             return
         self._looked_at = now
         output.bound()
+        self._suggesting.store()
         usage = self._process.usage()
         if usage.processor_seconds >= self._processor_seconds + _PROGRESS_SECONDS:
             self._processor_seconds = usage.processor_seconds
@@ -235,7 +256,7 @@ class _Conversation:
             except EOFError:
                 self._process.end()
                 return True
-            if isinstance(message, Done | Failed | Left):
+            if isinstance(message, Ended):
                 self._keep_process(message.leftover)
                 return True
         return False
@@ -248,6 +269,7 @@ class _Conversation:
         """Return what the death of the process means for the trial."""
         death = self._process.death()
         self._process.end()
+        self._suggesting.store()
         if death.by_kernel:
             return TrialFailedError(
                 "out_of_memory", "the kernel killed the training for lack of memory", "use less memory"
@@ -264,7 +286,7 @@ class _Conversation:
         return LeaseLostError(f"slot {begun.lease.slot} was released: the process of the training {how}")
 
 
-def _begin(session: TrialSession) -> Begin:
+def _begin(session: TrialSession, suggests: Suggests | None) -> Begin:
     begun = session.begun
     context, lease, key = begun.context, begun.lease, begun.key
     spec, fold = context.spec, begun.stage.fold(lease.slot)
@@ -291,6 +313,7 @@ def _begin(session: TrialSession) -> Begin:
         artifacts=str(files_folder(context.study_uid, lease.stage, lease.slot)),
         minutes=spec.limits.minutes,
         checks=spec.checks.model_dump(mode="json"),
+        suggests=suggests,
     )
 
 

@@ -115,7 +115,7 @@ def own_training_problems(tree: MappingNode, given: Mapping[str, Any], draft: Dr
     """Report keys that exclude each other, and a command that does not fit the study's parameters."""
     if not draft.is_own:
         return _without_training(tree)
-    problems = []
+    problems = _interface_problems(tree, given)
     if given.get("trainer") is not None and tree.entries.get("command") is not None:
         first, second = OWN_KEYS
         message = f"{second} cannot be combined with {first}"
@@ -126,10 +126,54 @@ def own_training_problems(tree: MappingNode, given: Mapping[str, Any], draft: Dr
 
 
 def _without_training(tree: MappingNode) -> list[Problem]:
-    if "limits" not in tree.entries:
+    without = {
+        "limits": "is for a training of your own: the built-in training has no limits",
+        "interface": "is for a training of your own: the built-in training is given no trial",
+    }
+    hint = "add trainer: or command:, or leave it out"
+    return [
+        tree.keys[name].problem(name, message, hint)
+        for name, message in without.items()
+        if name in tree.entries
+    ]
+
+
+_DRAWS = ("random", "tpe", "gp")
+"""Samplers that need not know the space before a trial starts."""
+
+
+def _interface_problems(tree: MappingNode, given: Mapping[str, Any]) -> list[Problem]:
+    """Report what does not go together with a training that draws its own parameters."""
+    if given.get("interface") != "optuna":
         return []
-    message = "is for a training of your own: the built-in training has no limits"
-    return [tree.keys["limits"].problem("limits", message, "add trainer: or command:, or leave it out")]
+    problems = []
+    if given.get("trainer") is None:
+        message = "optuna is for a trainer:, which is given an optuna.Trial"
+        problems.append(tree.keys["interface"].problem("interface", message, "leave it out"))
+    for name in ("space", "stages", "first"):
+        node = tree.entries.get(name)
+        if not (node is None or (isinstance(node, MappingNode | SequenceNode) and not _size(node))):
+            message = "cannot be combined with interface: optuna, where the objective draws its parameters"
+            problems.append(tree.keys[name].problem("", f"{name} {message}", "leave it out"))
+    if _promotes(given.get("pruner")):
+        message = "promote resumes paused trials, and an objective with interface: optuna saves nothing"
+        problems.append(tree.keys["pruner"].problem("pruner", message, "leave promote out"))
+    sampler = given.get("sampler", "random")
+    name = sampler if isinstance(sampler, str) else next(iter(sampler), "")
+    if name not in _DRAWS:
+        message = f"{name} must know the space before a trial starts"
+        hint = f"with interface: optuna use {', '.join(_DRAWS)}"
+        problems.append(tree.keys["sampler"].problem("sampler", message, hint))
+    return problems
+
+
+def _promotes(pruner: Any) -> bool:
+    options = next(iter(pruner.values()), None) if isinstance(pruner, Mapping) else None
+    return bool((options or {}).get("promote"))
+
+
+def _size(node: MappingNode | SequenceNode) -> int:
+    return len(node.entries if isinstance(node, MappingNode) else node.items)
 
 
 def _command_problems(command: tuple[str, ...], draft: Draft, place: Place) -> Iterator[Problem]:

@@ -296,3 +296,31 @@ def test_the_schema_knows_own_trainings() -> None:
     )
     for wrong in mistakes:
         assert list(validator.iter_errors({"study": "s", "trials": 1, **wrong})), wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("space: {lr: {log: [1e-3, 1]}}", "space cannot be combined with interface: optuna"),
+        ("first: [{lr: 1}]", "first cannot be combined with interface: optuna"),
+        ("stages: [{name: a, trials: 3}]", "stages cannot be combined with interface: optuna"),
+        ("pruner: {asha: {promote: true}}", "promote resumes paused trials, and an objective"),
+        ("sampler: sobol", "sobol must know the space before a trial starts"),
+    ],
+)
+def test_what_a_training_that_draws_itself_cannot_have_is_refused(text: str, message: str) -> None:
+    study = f"study: s\ntrainer: a:b\ninterface: optuna\ntrials: 3\n{text}\n"
+    with pytest.raises(StudyFileError) as raised:
+        parse_study(study, "s.yaml")
+    assert message in str(raised.value)
+
+
+def test_interface_is_for_a_trainer() -> None:
+    with pytest.raises(StudyFileError, match="optuna is for a trainer:"):
+        parse_study("study: s\ncommand: [a]\ninterface: optuna\ntrials: 3\n", "s.yaml")
+    with pytest.raises(StudyFileError, match="is for a training of your own"):
+        parse_study("study: s\ninterface: optuna\ntrials: 3\nspace: {}\n", "s.yaml")
+    spec = parse_study(
+        "study: s\ntrainer: a:b\ninterface: optuna\ntrials: 3\nspace: {}\nsampler: {tpe: {startup: 5}}\n", "s"
+    )
+    assert spec.interface == "optuna"
