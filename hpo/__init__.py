@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from hpo.api import Study, load, run, submit
     from hpo.artifacts.model import ExportedModel, load_exported
     from hpo.checks.babysitter import Babysitter
+    from hpo.decorator import study
     from hpo.integrations.plain import loss, verdict, watch
     from hpo.queries.frames import Results, open_results
     from hpo.trainer.connection import TrialEnded
@@ -31,6 +32,7 @@ __all__ = [
     "loss",
     "open_results",
     "run",
+    "study",
     "submit",
     "verdict",
     "watch",
@@ -50,6 +52,7 @@ _LAZY = {
     "loss": "hpo.integrations.plain",
     "open_results": "hpo.queries.frames",
     "run": "hpo.api",
+    "study": "hpo.decorator",
     "submit": "hpo.api",
     "verdict": "hpo.integrations.plain",
     "watch": "hpo.integrations.plain",

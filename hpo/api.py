@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from hpo.config.parsing.load import load_study, parse_study
+from hpo.config.parsing.load import parse_study
 from hpo.config.study import StudySpec
 from hpo.errors import UserError
 from hpo.events import Event, RunSummary, StudyReady
@@ -23,6 +23,7 @@ from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_study
 from hpo.text import counted
 from hpo.training.cores import default_workers
+from hpo.training.scripts import load_any_study
 from hpo.workers.messages import Emit
 from hpo.workers.ray.resources import RayWorkers
 from hpo.workers.ray.run import run_on_ray
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 StudySource: TypeAlias = str | Path | Mapping[str, Any]
-"""A study file, the name of a bundled study, or the contents of a study file."""
+"""A study file, the name of a bundled study, ``train.py:run``, or the contents of a study file."""
 
 
 def run(
@@ -57,16 +58,17 @@ def run(
     whether all trials are over, and how many failed: failed trials raise nothing. Raises ``UserError`` for
     mistakes, ``StorageError``, and ``WorkerError`` if no worker can continue.
     """
-    spec = _spec(study, changes, trials)
-    url = storage or settings().storage
-    emit, offered = on_event or _warn, frozenset(tags)
-    if ray is None:
-        count = workers or default_workers(device, spec.trials).workers
-        summary = run_study(spec, url, workers=count, device=device, tags=offered, on_event=emit)
-    elif workers is not None:
-        raise UserError("workers is for processes of this machine: use max_workers of hpo.RayWorkers")
-    else:
-        summary = run_on_ray(spec, url, workers=ray, device=device, tags=offered, on_event=emit)
+    found = train(
+        study_spec(study, changes, trials),
+        storage or settings().storage,
+        workers=workers,
+        device=device,
+        tags=tags,
+        ray=ray,
+        on_event=on_event or _warn,
+    )
+    summary = found.summary
+    assert summary is not None, "it was trained now"
     if summary.exit_code == 128 + signal.SIGINT:
         raise KeyboardInterrupt
     if summary.interrupted:
@@ -74,6 +76,28 @@ def run(
     if on_event is None:
         for warning in summary.warnings:
             warnings.warn(warning, stacklevel=2)
+    return found
+
+
+def train(
+    spec: StudySpec,
+    url: str,
+    *,
+    workers: int | None,
+    device: str,
+    tags: Iterable[str],
+    ray: RayWorkers | None,
+    on_event: Emit,
+) -> Study:
+    """Do what ``run`` does, and return the study also after a signal; its ``summary`` tells."""
+    emit, offered = on_event, frozenset(tags)
+    if ray is None:
+        count = workers or default_workers(device, spec.trials).workers
+        summary = run_study(spec, url, workers=count, device=device, tags=offered, on_event=emit)
+    elif workers is not None:
+        raise UserError("workers is for processes of this machine: use max_workers of hpo.RayWorkers")
+    else:
+        summary = run_on_ray(spec, url, workers=ray, device=device, tags=offered, on_event=emit)
     return Study(spec.study, url, summary)
 
 
@@ -90,7 +114,7 @@ def submit(
     Workers serve studies of a higher ``priority`` first; None keeps it, 0 for a new study. Raises
     ``UserError`` for mistakes, and ``StorageError``.
     """
-    spec = _spec(study, changes, trials)
+    spec = study_spec(study, changes, trials)
     url = storage or settings().storage
     with ResultsStore(url) as store:
         submitted = submit_study(store, spec, priority)
@@ -180,12 +204,13 @@ class Study:
         )
 
 
-def _spec(study: StudySource, changes: Mapping[str, Any] | None, trials: int | None) -> StudySpec:
+def study_spec(study: StudySource, changes: Mapping[str, Any] | None, trials: int | None) -> StudySpec:
+    """Return the study with these changes. Raises ``UserError`` for mistakes."""
     wanted = {**(changes or {}), **({} if trials is None else {"trials": trials})}
     overrides = [f"{name}={json.dumps(value)}" for name, value in wanted.items()]
     if isinstance(study, Mapping):
         return parse_study(json.dumps(study, indent=1), "the study given", overrides)
-    return load_study(str(study), overrides)
+    return load_any_study(str(study), overrides)
 
 
 def _warn(event: Event) -> None:

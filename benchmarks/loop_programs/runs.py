@@ -74,14 +74,14 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class _Training:
+class Training:
     score: float
     error: str
     seconds: float
     record: Record
 
 
-def _train(program: Program, babysitter: Callable[..., Any] | None = None) -> _Training:
+def trained(program: Program, babysitter: Callable[..., Any] | None = None) -> Training:
     torch.manual_seed(0)
     mistake = program.fault.mistake if program.fault else ""
     watch = Watch(program.settings, mistake, babysitter, omitted(program.family))
@@ -90,7 +90,7 @@ def _train(program: Program, babysitter: Callable[..., Any] | None = None) -> _T
         score = clipped(program.train(watch))
     except Exception as raised:
         error = f"{type(raised).__name__}: {raised}"[:200]
-    return _Training(score, error, time.process_time() - started, watch.record)
+    return Training(score, error, time.process_time() - started, watch.record)
 
 
 def omitted(family: str) -> tuple[str, ...]:
@@ -104,8 +104,8 @@ def outcome(name: str) -> Outcome:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     program = PROGRAMS[name]
-    plain = _train(program)
-    watched = _train(program, Babysitter)
+    plain = trained(program)
+    watched = trained(program, Babysitter)
     fault = program.fault
     result = Outcome(
         name,
@@ -130,7 +130,7 @@ def outcome(name: str) -> Outcome:
     return result
 
 
-def _judge(result: Outcome, watched: _Training) -> None:
+def _judge(result: Outcome, watched: Training) -> None:
     sitter = watched.record.babysitter
     if sitter is None:
         return
@@ -156,7 +156,7 @@ def _treated(program: Program, change: Mapping[str, Any], before: float) -> str:
     treated = program.treated(change)
     if treated is None:
         return ""
-    after = _train(treated).score
+    after = trained(treated).score
     mended = treated.fault is None or not treated.fault.harmless
     if after >= program.target and mended:
         return "repaired"

@@ -121,18 +121,20 @@ class Babysitter:
         self.seen.setup = self._guard.run("description of model and optimizer", read, stated)
         self.examples: Examples | None = None
         """Those on which layers are watched; ``load_state_dict`` takes them."""
+        self._is_own_loop = self._limits.watch and Fact.OWN_LOOP in facts(self.seen)
         self._losses: list[Tensor] = []
         self._classes_of_batches: list[Tensor] = []
         self._left_out = self._guard.run(
-            _LEFT_OUT, lambda: LeftOut(model, self._optimizers) if self._limits.watch else None, None
+            _LEFT_OUT, lambda: LeftOut(model, self._optimizers) if self._is_own_loop else None, None
         )
-        self._hooks = LoopHooks(model, self._optimizers, self.seen, self._limits.preset, self._guard)
+        self._hooks = LoopHooks(
+            model, self._optimizers, self.seen, self._limits.preset, self._guard, updates=self._is_own_loop
+        )
         self._hooks.look_before_steps(self._look_left_out)
         self._data = DataMonitor(self._model, self._optimizers, self._guard, lambda: self._hooks.is_paused)
-        self._watches_data = self._limits.watch and Fact.OWN_LOOP in facts(self.seen)
         if self._limits.watch:
             self._guard.run("hooks", self._hooks.attach, None)
-        if self._watches_data:
+        if self._is_own_loop:
             self._guard.run(DATA, self._data.attach, None)
 
     def __enter__(self) -> Babysitter:
@@ -182,7 +184,7 @@ class Babysitter:
         if train.count < FEWEST_EXAMPLES:
             return self._add([_too_few(train.count)])
         self._guard.run("shapes of the examples", lambda: self._describe(train), None)
-        if self._watches_data:
+        if self._is_own_loop:
             self._guard.run(DATA, lambda: self._data.examples(train, val), None)
         start = len(self.findings)
         measure = lambda: self._examine(train, val, penalty)  # noqa: E731
@@ -254,7 +256,7 @@ class Babysitter:
         self._losses.append(scalar_loss(loss))
         self.look_at(loss)
         self._hooks.report(self._losses[-1], labels, loss)
-        if self._watches_data:
+        if self._is_own_loop:
             self._guard.run(DATA, lambda: self._data.reported(labels), None)
         self._guard.run("labels of batches", lambda: self._look(labels), None)
         self._look_left_out()
@@ -317,7 +319,7 @@ class Babysitter:
                 tuple(map(int, val_predicted_counts)),
             )
         )
-        if self._watches_data:
+        if self._is_own_loop:
             is_validated = math.isfinite(val_loss) or math.isfinite(val_accuracy)
             self._guard.run(DATA, lambda: self._data.end_epoch(is_validated=is_validated), None)
             self._read_data(ended=False)
@@ -344,7 +346,7 @@ class Babysitter:
             self.seen.is_unchanged = self._guard.run(_LEFT_OUT, self._left_out.is_unchanged, False)
             self._guard.run(_LEFT_OUT, lambda: self._read_updates(self._left_out), None)
         self.seen.updates = replace(self.seen.updates, moved=self._hooks.moved())
-        if self._watches_data:
+        if self._is_own_loop:
             self._read_data(ended=True)
         self.seen.ended = True
         return self._add(self._judge.after(self.seen))

@@ -26,7 +26,12 @@ class Batches:
     repeated: float = math.nan
     """Share of the first epoch's examples that are equal to an earlier one: some data repeat."""
     alike: float = math.nan
-    """Correlation of examples at the same place of consecutive batches, in standard deviations from 0."""
+    """What examples at the same place of consecutive batches, or of parts of one, have in common, in standard
+    deviations above others."""
+    within: float = math.nan
+    """Variance of labels within a batch over that of all: 1 in shuffled batches."""
+    trend: float = math.nan
+    """Rank correlation of the batches' mean labels with their order, either way."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ class Dependence:
     largest: float = math.nan
     """Share of the most frequent label, where there is one per example and few different ones."""
     constant_loss: float = math.nan
-    """Binary cross-entropy or squared error of the best constant answer, for labels of the loss's kind."""
+    """Cross-entropy or squared error of the best constant answer, for labels of the loss's kind."""
     spread: float = math.nan
     """Median over batches of the outputs' deviation between examples, over their size."""
     recalls: tuple[float, ...] = ()

@@ -120,6 +120,13 @@ def is_poor(seen: Observations) -> bool:
     return seen.ended and seen.classes > 1 and learned_share(seen) < _POOR
 
 
+def is_outcome_known(seen: Observations) -> bool:
+    """Whether ``has_learned`` has numbers to tell from."""
+    if seen.classes > 1 and math.isfinite(learned_share(seen)):
+        return True
+    return seen.labels is not None and math.isfinite(seen.labels.variance)
+
+
 def fallen_share(seen: Observations) -> float:
     """Return by which share of the first losses the last ones are lower; 0 if unknown."""
     count = max(5, seen.steps // 10)

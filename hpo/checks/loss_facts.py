@@ -10,7 +10,7 @@ class LossTerm:
     """A part of the sum that a loss is."""
 
     kind: str
-    """What it is: ``mse``, ``cross_entropy``, ``square``, ``log_softmax`` ...; ``other`` if unknown."""
+    """What it is: ``mse``, ``nll``, ``square``, ``log_softmax`` ...; ``other`` if unknown."""
     sign: int
     """1, or -1 if minus signs turn it around."""
     is_altered: bool

@@ -150,6 +150,8 @@ class StepAudit:
     """Share of the loss of sequences that is about one class at their ends."""
     constant_loss: float = math.nan
     """What the best constant answer costs in this batch, if the loss is a squared error."""
+    variety: float = math.nan
+    """Difference of the outputs between examples, over their size."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from hpo.checks.rules.descent import descent
 from hpo.checks.rules.early_best import early_best
 from hpo.checks.rules.evaluation import evaluation
 from hpo.checks.rules.exploding_loss import diverging_loss, exploding_loss, stayed_finite
+from hpo.checks.rules.few_examples import few_examples
 from hpo.checks.rules.few_shades import few_shades
 from hpo.checks.rules.gradient_check import gradient_check
 from hpo.checks.rules.gradient_scale import gradient_scale
@@ -60,6 +61,7 @@ from hpo.checks.rules.saturated_units import saturated_units
 from hpo.checks.rules.schedule import schedule, schedule_at_end
 from hpo.checks.rules.shared_examples import shared_examples
 from hpo.checks.rules.softmax_over_batch import softmax_over_batch
+from hpo.checks.rules.sorted_labels import sorted_labels
 from hpo.checks.rules.spikes import spikes
 from hpo.checks.rules.split_gap import split_gap
 from hpo.checks.rules.stale_gradients import stale_gradients
@@ -109,6 +111,7 @@ AFTER: tuple[Check, ...] = (
     *(schedule_at_end, kept_graphs, hardly_moved, wild_start),
     *(layer_input, same_batch, validation_mode, changed_labels, visible_answer, shared_examples),
     *(unrelated_labels, alike_augmentation, class_recall, constant_outputs, constant_answer),
+    *(sorted_labels, few_examples),
 )
 """Once, on the finished training."""
 
@@ -121,7 +124,7 @@ _OWN = frozenset({Fact.OWN_LOOP})
 NEEDS: Mapping[Check, frozenset[Fact]] = {
     input_scale: _BEFORE | {Fact.PIXELS},
     few_shades: _BEFORE | {Fact.PIXELS},
-    split_difference: _BEFORE | {Fact.PIXELS, Fact.SUPERVISED},
+    split_difference: _BEFORE | {Fact.SUPERVISED},
     image_structure: _BEFORE | {Fact.VAL_EXAMPLES, Fact.PIXELS, Fact.SUPERVISED},
     label_signal: _BEFORE | _CLASSES | {Fact.VAL_EXAMPLES, Fact.PIXELS},
     labels: _BEFORE | _CLASSES,
@@ -157,7 +160,7 @@ NEEDS: Mapping[Check, frozenset[Fact]] = {
     pushes_away: frozenset({Fact.OWN_LOOP}),
     padding: frozenset({Fact.OWN_LOOP}),
     opponents: frozenset({Fact.OWN_LOOP}),
-    constant_answer: frozenset({Fact.OWN_LOOP}),
+    constant_answer: frozenset({Fact.OWN_LOOP, Fact.LOSS_GRAPH}),
     runaway_loss: frozenset({Fact.OWN_LOOP}),
     not_learning: _LOSS | {Fact.LENGTH},
     first_step_loss: _BEFORE | _LOSS,
@@ -203,6 +206,8 @@ NEEDS: Mapping[Check, frozenset[Fact]] = {
     visible_answer: _OWN,
     shared_examples: _OWN,
     unrelated_labels: _OWN,
+    sorted_labels: _OWN | {Fact.BATCH_LABELS},
+    few_examples: _OWN | {Fact.SUPERVISED},
     constant_outputs: _OWN | {Fact.BATCH_LABELS},
     alike_augmentation: _OWN,
     class_recall: _OWN | _CLASSES | {Fact.BATCH_LABELS},

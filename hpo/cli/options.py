@@ -9,7 +9,12 @@ from typing import Annotated, TypeAlias
 import typer
 
 StudyFile: TypeAlias = Annotated[
-    str, typer.Argument(metavar="STUDY", help="A study file, or a bundled study (`hpo studies --bundled`).")
+    str,
+    typer.Argument(
+        metavar="STUDY",
+        help="A study file, a bundled study (`hpo studies --bundled`), or a function in a Python file, "
+        "train.py:run.",
+    ),
 ]
 StudyName: TypeAlias = Annotated[str, typer.Argument(metavar="STUDY", help="The study's name.")]
 TrialNumber: TypeAlias = Annotated[
@@ -80,13 +85,14 @@ def with_ray_address(arguments: Sequence[str]) -> list[str]:
     """
     from hpo.workers.ray.resources import is_address
 
-    joined, rest = [], list(arguments)
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    joined, rest = [], list(arguments[:end])
     while rest:
         each = rest.pop(0)
         if each == "--ray":
             each = f"--ray={rest.pop(0) if rest and is_address(rest[0]) else ''}"
         joined.append(each)
-    return joined
+    return [*joined, *arguments[end:]]
 
 
 def storage_url(option: str | None) -> str:

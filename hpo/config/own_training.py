@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,21 +13,6 @@ TrainerKind = Literal["images", "function", "command"]
 """What trains a trial: the built-in training of image classifiers, a function of the user's, or a command."""
 TRAINER_PATTERN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 """``package.module:function``."""
-NAME_LIMIT = 100
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-COMMAND_WORDS: dict[str, str] = {
-    "trial": "the trial's number",
-    "seed": "an integer that differs between trials",
-    "folder": "a folder of the trial that survives restarts",
-    "parameters": "a JSON file with all parameters",
-}
-"""What a command may name in braces besides the study's parameters, and what stands there."""
-
-
-def is_parameter_name(name: str) -> bool:
-    """Return whether a parameter or a metric of the user's own training may have this name."""
-    return len(name) <= NAME_LIMIT and bool(_NAME.fullmatch(name)) and not keyword.iskeyword(name)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from hpo.config.command import NAME_LIMIT
 from hpo.config.fields import HYPERPARAMETERS, NOT_SEARCHED, FieldType, when_text
 from hpo.config.methods import NamedChoice, Pruner, options_of, summaries
-from hpo.config.own_training import NAME_LIMIT, TRAINER_PATTERN
+from hpo.config.own_training import TRAINER_PATTERN
 from hpo.config.parsing.load import STUDY_KEYS, THRESHOLDS
 from hpo.config.parsing.own_training import LIMIT_KEYS
 from hpo.config.parsing.sections import DEFAULTS, NAMED_CHOICES, TAG_PATTERN

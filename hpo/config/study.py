@@ -147,6 +147,11 @@ class StudySpec(BaseModel):
         description="your own training as a program and its arguments; {lr} stands for the value of lr",
         min_length=1,
     )
+    interface: Literal["hpo", "optuna"] = Field(
+        default="hpo",
+        description="what the trainer is given: hpo for an hpo.Trial, optuna for an optuna.Trial, whose "
+        "suggest_float, suggest_int and suggest_categorical make the space",
+    )
     objective: str = Field(
         default="val_accuracy",
         description="the metric that the study optimizes: val_accuracy, val_loss, or one that your own "

@@ -94,6 +94,7 @@ def register_study(
     data = _StudyData.of(dataset)
 
     def work(connection: Connection) -> int:
+        nonlocal spec
         orphans.delete_orphans(connection)
         notify_idle_workers(connection)
         study_id = connection.scalar(select(STUDIES.c.study_id).where(STUDIES.c.study_name == spec.study))
@@ -101,6 +102,7 @@ def register_study(
         if study_id is None:
             study_id = _create(connection, spec, data)
         else:
+            spec = _with_its_space(connection, study_id, spec)
             _refuse_changes(connection, study_id, spec, data)
             connection.execute(
                 update(StudyRow).where(StudyRow.study_id == study_id).values(spec=_document(spec))
@@ -172,6 +174,14 @@ def _create(connection: Connection, spec: StudySpec, data: _StudyData) -> int:
         )
     )
     return study_id
+
+
+def _with_its_space(connection: Connection, study_id: int, spec: StudySpec) -> StudySpec:
+    """Return a study whose training draws its parameters with the space that they have made so far."""
+    stored = connection.scalar(select(StudyRow.spec).where(StudyRow.study_id == study_id))
+    if spec.interface == "hpo" or stored is None:
+        return spec
+    return spec.model_copy(update={"space": StudySpec.model_validate(stored).space})
 
 
 def _refuse_changes(connection: Connection, study_id: int, spec: StudySpec, data: _StudyData) -> None:

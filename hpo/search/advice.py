@@ -28,7 +28,7 @@ def warnings(spec: StudySpec) -> list[str]:
 
 def notes(spec: StudySpec) -> Iterator[str]:
     """Yield notes on what may surprise: repeated configurations, values that have no effect."""
-    points = grid_points(spec)
+    points = grid_points(spec) if spec.interface == "hpo" else None
     if points is not None and spec.trials > len(points):
         yield (
             f"the space has {counted(len(points), 'configuration')} for "

@@ -77,10 +77,12 @@ class Suggestions:
 
     def suggest(self, spec: StudySpec, stage: str, slot: int) -> Suggestion:
         """Return the draw of a slot whose trial has not started."""
+        if spec.interface == "optuna":  # the training draws
+            return Suggestion(Draw({}, {}))
         sampler = LEARNING.get(spec.sampler.name)
         if sampler is None:
             return Suggestion(Draw(sample_slot(spec, slot), {}))
-        past = self._history(stage).read()
+        past = self.history(stage).read()
         if sum(trial.outcome is not None for trial in past) < spec.sampler.options.startup:
             return Suggestion(Draw(random_draw(spec, slot), {}))
         used = {signature(spec, spec.searched(trial.configuration)) for trial in past}
@@ -91,7 +93,8 @@ class Suggestions:
         other = unused_point(spec, slot, used)
         return Suggestion(found if other is None else Draw(other, {}), len(past))
 
-    def _history(self, stage: str) -> TrialHistory:
+    def history(self, stage: str) -> TrialHistory:
+        """Return the trials of a stage."""
         if stage not in self._histories:
             self._histories[stage] = TrialHistory(self._store, self._study_id, stage)
         return self._histories[stage]

@@ -171,6 +171,11 @@ class ResultsStore:
         """Return the workers that died or hung in the trial's furthest epoch."""
         return self.read(lambda connection: attempts.deaths_in_a_row(connection, trial_id))
 
+    def recorded_epochs(self, trial_id: int) -> int:
+        """Return how many epochs of the trial are recorded."""
+        last = select(func.max(EPOCHS.c.epoch)).where(EPOCHS.c.trial_id == trial_id)
+        return self.read(lambda connection: connection.scalar(last) or 0)
+
     def rewind(self, lease: Lease, trial_id: int, *, epoch: int, step: int) -> int:
         """Let the open attempt resume after ``epoch`` epochs and ``step`` steps in all (-1: before them).
 

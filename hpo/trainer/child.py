@@ -18,9 +18,21 @@ from typing import Any
 from hpo.errors import UserError
 from hpo.redact import redact
 from hpo.rng import Key
+from hpo.text import counted
 from hpo.trainer.connection import Connection, TrialEnded
 from hpo.trainer.generators import seed_generators
-from hpo.trainer.messages import Begin, Channel, Done, Failed, Found, Left, Leftover, Load, ToWorker
+from hpo.trainer.messages import (
+    Begin,
+    Channel,
+    Done,
+    Ended,
+    Failed,
+    Found,
+    Left,
+    Leftover,
+    Load,
+    Pruned,
+)
 from hpo.trainer.saved import Saves
 from hpo.trainer.torch_import import after_torch_import
 from hpo.trainer.trial import Trial
@@ -60,7 +72,7 @@ class _Training:
         self._saves = Saves(begin)
         self._threads = set(threading.enumerate())
 
-    def run(self) -> ToWorker:
+    def run(self) -> Ended:
         """Run the user's function; return how it ended."""
         with preserved():
             signal.signal(signal.SIGTERM, _leave)
@@ -74,7 +86,7 @@ class _Training:
         sys.stderr.flush()
         return end
 
-    def _end(self) -> ToWorker:
+    def _end(self) -> Ended:
         found = Found()
         try:
             value = self._train()
@@ -86,6 +98,8 @@ class _Training:
         except BaseException as error:
             if not self._connection.leaves:
                 found = self._saves.news()
+                if _is_pruned(error):
+                    return Pruned(found, self._leftover())
                 return Failed(*_described(error), found, self._leftover())
         return Left(self._leftover())
 
@@ -93,8 +107,17 @@ class _Training:
         self._connection.ask(self._saves.restore())
         function = import_function("trainer", self._load.trainer, import_with_state)
         _freeze_modules()
-        returned = function(Trial(self._begin, self._connection, self._saves))
+        returned = function(self._trial())
+        if returned is None and self._begin.suggests is not None:
+            raise UserError("the objective returned None; one of Optuna's returns a number")
         return None if returned is None else _value(returned)
+
+    def _trial(self) -> Any:
+        if self._begin.suggests is None:
+            return Trial(self._begin, self._connection, self._saves)
+        from hpo.trainer.optuna_trial import optuna_trial
+
+        return optuna_trial(self._begin, self._connection)
 
     def _done(self, value: float | None) -> Done:
         saves = self._saves
@@ -128,7 +151,19 @@ def _freeze_modules() -> None:
         gc.freeze()
 
 
+def _is_pruned(error: BaseException) -> bool:
+    optuna = sys.modules.get("optuna")
+    return optuna is not None and isinstance(error, optuna.TrialPruned)
+
+
 def _value(returned: Any) -> float:
+    if isinstance(returned, list | tuple):
+        if len(returned) != 1:
+            raise UserError(
+                f"the trainer returned {counted(len(returned), 'value')}; hpo optimizes one objective: "
+                "return one number"
+            )
+        returned = returned[0]
     try:
         if isinstance(returned, str | bytes):
             raise TypeError

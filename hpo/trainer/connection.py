@@ -33,12 +33,16 @@ class Connection:
         except OSError:
             os._exit(1)
 
-    def ask(self, message: ToWorker) -> None:
-        """Send a message and wait for the reply. Raises ``TrialEnded`` if it says so."""
+    def ask(self, message: ToWorker) -> bool:
+        """Send a message and wait for the reply; return whether the pruner ends the trial.
+
+        Raises ``TrialEnded`` if the reply says so.
+        """
         self.send(message)
         while not self.leaves:
-            if self._take():
-                return
+            reply = self._take()
+            if reply is not None:
+                return reply.prunes
         raise TrialEnded(self.reason)
 
     reason = "this worker stops"
@@ -56,8 +60,8 @@ class Connection:
             self._take()
         return self.leaves
 
-    def _take(self) -> bool:
-        """Take a message; return whether it says to continue."""
+    def _take(self) -> Continue | None:
+        """Take a message; return it if it says to continue."""
         try:
             message = self._channel.receive()
         except EOFError:
@@ -65,4 +69,4 @@ class Connection:
         if isinstance(message, End):
             self.reason = message.reason
         self.leaves = self.leaves or isinstance(message, End | Stop)
-        return isinstance(message, Continue)
+        return message if isinstance(message, Continue) else None

@@ -1,8 +1,8 @@
 """What a worker and its trainer process tell each other: one JSON document per line, and no pickle.
 
 The worker sends ``Load`` once and ``Begin`` for each trial. The process answers ``Restored``, then reports;
-after ``Epoch`` and ``Found`` it waits for ``Continue`` or ``End``. ``Done``, ``Failed`` or ``Left`` is the
-last message of a trial.
+after ``Epoch``, ``Found`` and ``AskPruner`` it waits for ``Continue`` or ``End``. ``Done``, ``Failed``,
+``Pruned`` or ``Left`` is the last message of a trial.
 """
 
 from __future__ import annotations
@@ -34,6 +34,33 @@ class Load:
 
 
 @dataclass(frozen=True)
+class Past:
+    """A trial that has ended, for a training that draws its parameters itself."""
+
+    number: int
+    outcome: Literal["complete", "pruned", "failed"]
+    value: float | None
+    reported: dict[int, float]
+    """The last value that it has reported, by the number of the report."""
+    parameters: dict[str, tuple[float, str]]
+    """By name, Optuna's internal value and its distribution as JSON."""
+
+
+@dataclass(frozen=True)
+class Suggests:
+    """How a training draws its parameters, with Optuna's interface."""
+
+    study_uid: str
+    sampler: str
+    options: dict[str, Any]
+    """Of the sampler."""
+    prunes: bool
+    """Whether the study has a pruner."""
+    past: list[Past]
+    """The trials that have ended since this process was last told."""
+
+
+@dataclass(frozen=True)
 class Begin:
     """Train a trial."""
 
@@ -54,6 +81,8 @@ class Begin:
     keeps_best: bool
     resumes: bool
     """Whether an earlier worker has begun the trial."""
+    recorded: int
+    """Epochs that are recorded."""
     checkpoints: str
     """The folder of its checkpoints."""
     token: int
@@ -63,13 +92,16 @@ class Begin:
     minutes: float | None
     checks: dict[str, Any]
     """The thresholds of the checks."""
+    suggests: Suggests | None
+    """None: ``parameters`` are all."""
     type: Literal["begin"] = "begin"
 
 
 @dataclass(frozen=True)
 class Continue:
-    """Continue the training."""
+    """Continue the training; after ``AskPruner``, ``prunes`` is the answer."""
 
+    prunes: bool = False
     type: Literal["continue"] = "continue"
 
 
@@ -148,6 +180,34 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Suggested:
+    """The training has drawn a parameter."""
+
+    name: str
+    value: float
+    """In Optuna's internal form."""
+    distribution: str
+    """As JSON."""
+    type: Literal["suggested"] = "suggested"
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """The training has set a user attribute of Optuna's trial."""
+
+    name: str
+    value: Any
+    type: Literal["attribute"] = "attribute"
+
+
+@dataclass(frozen=True)
+class AskPruner:
+    """Ask whether the pruner ends the trial after its last report."""
+
+    type: Literal["ask_pruner"] = "ask_pruner"
+
+
+@dataclass(frozen=True)
 class Leftover:
     """What a trial has left in the process, which decides whether the process is used again."""
 
@@ -186,6 +246,15 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class Pruned:
+    """The training has ended itself early, by ``optuna.TrialPruned``."""
+
+    found: Found
+    leftover: Leftover
+    type: Literal["pruned"] = "pruned"
+
+
+@dataclass(frozen=True)
 class Left:
     """The training has left the trial, as it was told."""
 
@@ -194,7 +263,11 @@ class Left:
 
 
 ToTrainer: TypeAlias = Load | Begin | Continue | End | Stop
-ToWorker: TypeAlias = Loaded | Restored | Epoch | Found | Alive | Note | Done | Failed | Left
+Ended: TypeAlias = Done | Failed | Pruned | Left
+"""The last messages of a trial."""
+ToWorker: TypeAlias = (
+    Loaded | Restored | Epoch | Found | Alive | Note | Suggested | Attribute | AskPruner | Ended
+)
 Message: TypeAlias = ToTrainer | ToWorker
 _MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 

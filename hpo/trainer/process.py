@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -33,6 +34,43 @@ class Usage:
     """Resident, in bytes."""
 
 
+def usage_of(process: psutil.Process) -> Usage:
+    """Return what a process and its descendants use now."""
+    seconds, memory = 0.0, 0
+    with suppress(psutil.Error):
+        for each in [process, *process.children(recursive=True)]:
+            with suppress(psutil.Error):
+                times = each.cpu_times()
+                seconds += times.user + times.system
+                memory += each.memory_info().rss
+    return Usage(seconds, memory)
+
+
+class TrainingProcess(Protocol):
+    """What a worker runs the training of a trial in."""
+
+    def send(self, message: ToTrainer) -> None:
+        """Send a message; if the process is dead, ``receive`` says so."""
+
+    def receive(self, seconds: float) -> ToWorker | None:
+        """Return the next message; None if none came in time. Raises ``EOFError`` if the process has died."""
+
+    def usage(self) -> Usage:
+        """Return what it uses now."""
+
+    def is_clean(self, leftover: Leftover) -> bool:
+        """Whether it can be used again, after a trial that left this."""
+
+    def terminate(self) -> None:
+        """Send SIGTERM, which ends the trial wherever it is."""
+
+    def end(self) -> None:
+        """Kill it and its descendants."""
+
+    def death(self) -> Death:
+        """Return how it died, after ``receive`` has said so."""
+
+
 class TrainerProcess:
     """A process that runs the trainer ``trainer`` for one trial after another."""
 
@@ -51,6 +89,8 @@ class TrainerProcess:
         theirs.close()
         self._watched = psutil.Process(self._process.pid)
         self._memory_at_first: int | None = None
+        self.told: dict[str, set[int]] = {}
+        """By study, the trials that a training with Optuna's interface has been told."""
         self._channel = Channel(ours)
         with suppress(OSError):  # ``receive`` notices
             self._channel.send(Load(trainer, list(sys.path), threads))
@@ -72,14 +112,7 @@ class TrainerProcess:
 
     def usage(self) -> Usage:
         """Return what it uses now."""
-        seconds, memory = 0.0, 0
-        with suppress(psutil.Error):
-            for each in [self._watched, *self._watched.children(recursive=True)]:
-                with suppress(psutil.Error):
-                    times = each.cpu_times()
-                    seconds += times.user + times.system
-                    memory += each.memory_info().rss
-        return Usage(seconds, memory)
+        return usage_of(self._watched)
 
     def is_clean(self, leftover: Leftover) -> bool:
         """Whether it can be used again, after a trial that left this."""
@@ -95,6 +128,10 @@ class TrainerProcess:
         """Send SIGTERM, which ends the trial wherever it is."""
         with suppress(OSError):
             self._process.terminate()
+
+    def end(self) -> None:
+        """End it; the next trial starts another."""
+        end_trainer_process()
 
     def kill(self) -> None:
         """Kill it and its descendants, and wait for its end."""

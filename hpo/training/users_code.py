@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from hpo.config.suggestions import did_you_mean
 from hpo.errors import ConfigurationError
+from hpo.training.optuna_scripts import until_optimize
 
 if TYPE_CHECKING:
     from hpo.config.study import StudySpec
@@ -23,6 +25,27 @@ USERS_ERRORS = (Exception, SystemExit)
 """What a user's code may raise. ``sys.exit`` in it must not end a worker."""
 
 Kind = Literal["model", "trainer"]
+
+STUDY_ATTRIBUTE = "__hpo_study__"
+"""Where a function under ``@hpo.study`` has its study's settings."""
+
+_importing = 0
+
+
+def is_importing() -> bool:
+    """Whether hpo is importing code of the user's: a study in it must not start again."""
+    return _importing > 0
+
+
+@contextmanager
+def _import_under_way() -> Iterator[None]:
+    global _importing
+    _importing += 1
+    try:
+        yield
+    finally:
+        _importing -= 1
+
 
 _allowed: tuple[str, ...] | None = None
 """The packages and programs of users that this process may run; None for all."""
@@ -82,7 +105,8 @@ def import_function(
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)  # at the end: it must not hide an installed package
     try:
-        found: Any = import_module(module_name)
+        with _import_under_way(), until_optimize(module_name):
+            found: Any = import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
             raise ConfigurationError(no_module(kind, path, error.name)) from error

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.errors import ConfigurationError
 from hpo.redact import redact
 from hpo.training.users_code import (
+    STUDY_ATTRIBUTE,
     import_function,
     no_function,
     no_module,
@@ -54,11 +55,10 @@ def find_trainer(path: str) -> Path | None:
     None for a module that is not a Python file. Raises ``ConfigurationError`` if there is no such module, its
     file is not Python, or it has no such function.
     """
-    module_name, _, function = path.partition(":")
-    origin = _module_spec(path, module_name).origin
-    if origin is None or not origin.endswith(".py"):
+    file = find_module(path)
+    if file is None:
         return None
-    file = Path(origin)
+    function = path.partition(":")[2]
     try:
         names = set(_names(ast.parse(file.read_bytes()).body))
     except (SyntaxError, ValueError) as error:
@@ -70,6 +70,15 @@ def find_trainer(path: str) -> Path | None:
     if function.partition(".")[0] not in names and not names & {"*", "__getattr__"}:
         raise ConfigurationError(no_function("trainer", path, names))
     return file
+
+
+def find_module(path: str) -> Path | None:
+    """Find the file of the module of ``package.module:function``; None if it is not a Python file.
+
+    Raises ``ConfigurationError`` if there is no such module.
+    """
+    origin = _module_spec(path, path.partition(":")[0]).origin
+    return Path(origin) if origin is not None and origin.endswith(".py") else None
 
 
 def _module_spec(path: str, module_name: str) -> ModuleSpec:
@@ -129,6 +138,8 @@ class CheckedTrainer:
     file: str = ""
     line: int = 0
     signature: str = ""
+    study: dict[str, Any] | None = None
+    """The settings of its study, if the function is under ``@hpo.study``."""
 
 
 def check_trainer(path: str, seconds: float = CHECK_SECONDS) -> CheckedTrainer:
@@ -174,7 +185,7 @@ def answer_check(path: str, descriptor: int) -> None:
 def _looked_at(path: str, function: Callable[..., Any]) -> CheckedTrainer:
     called = inspect.unwrap(function)
     try:
-        signature = inspect.signature(function)
+        signature = inspect.signature(called)
     except (TypeError, ValueError):
         return CheckedTrainer("")
     code = getattr(called, "__code__", None)
@@ -191,4 +202,5 @@ def _looked_at(path: str, function: Callable[..., Any]) -> CheckedTrainer:
                 f"trainer {path}{signature} cannot be called with one argument, the trial: {error}. "
                 f"Write def {path.rpartition(':')[2]}(trial)"
             )
-    return CheckedTrainer(problem, file, line, str(signature))
+    study = getattr(function, STUDY_ATTRIBUTE, None)
+    return CheckedTrainer(problem, file, line, str(signature), study)

@@ -1,4 +1,4 @@
-"""The trainer of a study whose training is the user's own function: it runs in a process of its own."""
+"""The trainer of a study whose training is the user's own function or command, in a process of its own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import math
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,34 +17,41 @@ from hpo.artifacts.own_states import OwnStates, OwnTrial, save_states_if_best
 from hpo.artifacts.store import files_folder
 from hpo.checks.preflight import Snapshot
 from hpo.config.own_training import UserConfiguration, memory_text
-from hpo.errors import LeaseLostError
+from hpo.errors import LeaseLostError, StorageError
 from hpo.heartbeat import beat, on_beat
 from hpo.queue.leases import release_as_lost
 from hpo.records import EpochResult, Finding, Remedy, Runtime
 from hpo.settings import settings
 from hpo.text import counted
+from hpo.trainer.command import CommandProcess
 from hpo.trainer.messages import (
+    AskPruner,
+    Attribute,
     Begin,
     Continue,
-    Done,
     End,
+    Ended,
     Epoch,
     Failed,
     Found,
     Left,
     Leftover,
     Note,
+    Pruned,
     Restored,
     Stop,
+    Suggested,
+    Suggests,
     ToWorker,
 )
-from hpo.trainer.process import TERM_SECONDS, TrainerProcess, end_trainer_process, trainer_process
+from hpo.trainer.process import TERM_SECONDS, TrainingProcess, trainer_process
 from hpo.training.precision import processor
 from hpo.trial import output
 from hpo.trial.context import TrialContext
 from hpo.trial.pruning import EndedEarlyError
 from hpo.trial.recorder import RecorderState
 from hpo.trial.session import TrialFailedError, TrialSession, TrialStoppedError
+from hpo.trial.suggested import Suggesting
 from hpo.trial.writer import PendingRecord
 
 POLL_SECONDS = 0.1
@@ -56,7 +64,7 @@ _PROGRESS_SECONDS = 0.01
 
 
 class OwnTrainer:
-    """Trains the trials of a study by the user's function, in a process that is reused between them."""
+    """Trains the trials of a study by the user's function, in a process that is reused, or by a command."""
 
     def __init__(self, context: TrialContext) -> None:
         self._context = context
@@ -71,11 +79,15 @@ class OwnTrainer:
 
     def train(self, session: TrialSession) -> None:
         """Train the session's trial to its end; see ``Trainer``."""
-        trainer = self._context.spec.trainer
-        assert trainer is not None, "only a study with a trainer has this one"
-        process = trainer_process(trainer, torch.get_num_threads())
         with on_beat(session.control.heartbeat):
-            _Conversation(session, process).run()
+            _Conversation(session, self._process()).run()
+
+    def _process(self) -> TrainingProcess:
+        spec, threads = self._context.spec, torch.get_num_threads()
+        if spec.command is not None:
+            return CommandProcess(spec.command, threads)
+        assert spec.trainer is not None, "the user's own training is a function or a command"
+        return trainer_process(spec.trainer, threads)
 
 
 @dataclass
@@ -93,9 +105,10 @@ class _Reported:
 class _Conversation:
     """The worker's side of one trial: answers the trainer process, and watches it."""
 
-    def __init__(self, session: TrialSession, process: TrainerProcess) -> None:
+    def __init__(self, session: TrialSession, process: TrainingProcess) -> None:
         self._session = session
         self._process = process
+        self._suggesting = Suggesting(session)
         self._reported = _Reported()
         self._limits = session.begun.context.spec.limits
         self._looked_at = time.monotonic()
@@ -107,7 +120,7 @@ class _Conversation:
 
     def run(self) -> None:
         """Train the trial to its end. Raises what the session raises, and ``TrialFailedError``."""
-        self._process.send(_begin(self._session))
+        self._process.send(_begin(self._session, self._suggesting.begin(self._process)))
         try:
             while (end := self._next()) is None:
                 self._session.check()
@@ -115,24 +128,27 @@ class _Conversation:
             self._dismiss(End(str(early)))
             raise
         except EOFError:
-            end_trainer_process()
+            self._process.end()
             raise AssertionError("a dead process is noticed where messages are received") from None
         except (TrialFailedError, LeaseLostError):
-            end_trainer_process()
+            self._process.end()
             raise
         except BaseException:  # this worker stops, or its database is gone: the trial is saved first
             self._dismiss(Stop())
+            with suppress(StorageError, LeaseLostError):
+                self._suggesting.store()
             raise
         self._end(end)
 
-    def _next(self) -> Done | Failed | Left | None:
+    def _next(self) -> Ended | None:
         """Answer a message, if one comes; return the trial's last one."""
         message = self._receive(POLL_SECONDS)
         self._look()
         if message is None:
             return None
         beat()
-        if isinstance(message, Done | Failed | Left):
+        if isinstance(message, Ended):
+            self._suggesting.store()
             return message
         self._answer(message)
         return None
@@ -149,6 +165,7 @@ class _Conversation:
             self._restored(message)
         elif isinstance(message, Epoch):
             self._reported.add(message.found)
+            self._suggesting.store()
             session.recorder.history.on_epoch_end(message.result)
             session.epoch(message.result, message.steps)
         elif isinstance(message, Found):
@@ -156,8 +173,12 @@ class _Conversation:
             session.record()
         elif isinstance(message, Note):
             session.recorder.note(message.about, 0, message.message)
+        elif isinstance(message, Suggested | Attribute):
+            self._suggesting.take(message)
         if isinstance(message, Restored | Epoch | Found):
             self._process.send(Continue())
+        elif isinstance(message, AskPruner):
+            self._process.send(Continue(self._suggesting.prunes()))
 
     def _restored(self, message: Restored) -> None:
         session, found = self._session, message.found
@@ -166,16 +187,20 @@ class _Conversation:
         if session.is_resumed:
             state = None if message.steps is None else _recorder_state(message)
             session.resume(state, message.steps or 0, message.refused)
+            self._suggesting.restart()
         if not message.within:  # what is found within an epoch is recorded at its end
             session.start()
 
-    def _end(self, end: Done | Failed | Left) -> None:
+    def _end(self, end: Ended) -> None:
         """Take the last message. Raises ``TrialFailedError``."""
         self._keep_process(end.leftover)
         if isinstance(end, Left):
             raise self._lost("was asked by SIGTERM to leave the trial")
         session, products = self._session, self._session.products
         self._reported.add(end.found)
+        if isinstance(end, Pruned):
+            session.record()
+            raise EndedEarlyError(self._suggesting.pruned())
         if isinstance(end, Failed):
             remedy = "use less memory" if end.cause == "out_of_memory" else ""
             raise TrialFailedError(end.cause, end.message, remedy, end.trace)
@@ -194,6 +219,7 @@ class _Conversation:
             return
         self._looked_at = now
         output.bound()
+        self._suggesting.store()
         usage = self._process.usage()
         if usage.processor_seconds >= self._processor_seconds + _PROGRESS_SECONDS:
             self._processor_seconds = usage.processor_seconds
@@ -216,7 +242,7 @@ class _Conversation:
         if not self._leaves_within(LEAVE_SECONDS):
             self._process.terminate()
             if not self._leaves_within(TERM_SECONDS):
-                end_trainer_process()
+                self._process.end()
 
     def _leaves_within(self, seconds: float) -> bool:
         """Whether the process has left the trial in time."""
@@ -226,21 +252,22 @@ class _Conversation:
             try:
                 message = self._process.receive(POLL_SECONDS)
             except EOFError:
-                end_trainer_process()
+                self._process.end()
                 return True
-            if isinstance(message, Done | Failed | Left):
+            if isinstance(message, Ended):
                 self._keep_process(message.leftover)
                 return True
         return False
 
     def _keep_process(self, leftover: Leftover) -> None:
         if not self._process.is_clean(leftover):
-            end_trainer_process()
+            self._process.end()
 
     def _died(self) -> Exception:
         """Return what the death of the process means for the trial."""
         death = self._process.death()
-        end_trainer_process()
+        self._process.end()
+        self._suggesting.store()
         if death.by_kernel:
             return TrialFailedError(
                 "out_of_memory", "the kernel killed the training for lack of memory", "use less memory"
@@ -257,7 +284,7 @@ class _Conversation:
         return LeaseLostError(f"slot {begun.lease.slot} was released: the process of the training {how}")
 
 
-def _begin(session: TrialSession) -> Begin:
+def _begin(session: TrialSession, suggests: Suggests | None) -> Begin:
     begun = session.begun
     context, lease, key = begun.context, begun.lease, begun.key
     spec, fold = context.spec, begun.stage.fold(lease.slot)
@@ -277,12 +304,14 @@ def _begin(session: TrialSession) -> Begin:
         direction=spec.goal.direction,
         keeps_best=spec.keep_best > 0,
         resumes=session.is_resumed,
+        recorded=context.store.recorded_epochs(begun.trial_id) if session.is_resumed else 0,
         checkpoints=str(begun.checkpoint_folder),
         token=lease.token,
         checkpoint_seconds=settings().checkpoint_seconds,
         artifacts=str(files_folder(context.study_uid, lease.stage, lease.slot)),
         minutes=spec.limits.minutes,
         checks=spec.checks.model_dump(mode="json"),
+        suggests=suggests,
     )
 
 

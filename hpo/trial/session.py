@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from hpo.checks.evidence import Coverage
 from hpo.checks.preflight import Snapshot
-from hpo.records import EpochResult, Finding, Runtime
+from hpo.records import Decision, EpochResult, Finding, Runtime
 from hpo.trial.context import BegunTrial, TrialControl
 from hpo.trial.pruning import EndedEarlyError, decide, finding, rung_of
 from hpo.trial.recorder import Evidence, RecorderState, TrialRecorder
@@ -145,18 +145,20 @@ class TrialSession:
         self.recorder.writer.check()
         self.control.check_stop()
 
-    def _decide(self) -> None:
-        """Compare the trial with the others if it is at a rung."""
+    def decision(self, epochs: int) -> Decision | None:
+        """Compare the trial, which has ``epochs`` to train, with the others; None if it is at no rung."""
         begun, pruner, goal = self.begun, self.begun.stage.spec.pruner.rules, self.begun.context.spec.goal
-        epochs = begun.configuration.epochs
-        if epochs is None:
-            return
         rung = rung_of(pruner, begun.lease.slot, epochs, self.recorder.curve, goal)
         if pruner is None or rung is None:
-            return
+            return None
         decision = decide(begun.context.store, pruner, begun.lease, begun.trial_id, rung)
         self.recorder.record_decision(finding(decision, rung, self._steps - 1, goal))
-        if decision.action != "goes_on":
+        return decision
+
+    def _decide(self) -> None:
+        epochs, asks = self.begun.configuration.epochs, self.begun.stage.spec.interface == "optuna"
+        decision = None if epochs is None or asks else self.decision(epochs)
+        if decision is not None and decision.action != "goes_on":
             raise EndedEarlyError(decision)
 
 

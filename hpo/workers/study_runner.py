@@ -11,10 +11,9 @@ import torch
 
 from hpo.artifacts.best_weights import delete_stale_weights
 from hpo.config.methods import Asha
-from hpo.config.study import own_training_message
 from hpo.data.datasets import Dataset, load_study_images
 from hpo.diagnosis.refresh import refresh_findings
-from hpo.errors import ConfigurationError, LeaseLostError, StorageError, StudyChangedError, UnknownStudyError
+from hpo.errors import LeaseLostError, StorageError, StudyChangedError, UnknownStudyError
 from hpo.events import LeaseLost, TrialEnded
 from hpo.queue.control import database_time, stop_if_failing
 from hpo.queue.leases import claim, release, release_dead_local
@@ -106,8 +105,6 @@ def load_study(
         raise UnknownStudyError(f"study {name} is no longer in the database: was it deleted?")
     if study.spec.is_own:
         check_own_training(study.spec)
-    if study.spec.command is not None:
-        raise ConfigurationError(own_training_message(study.spec, "cannot be trained by this version of hpo"))
     where = resolve_device(device)
     dataset = None if study.spec.is_own else _load_images(study, where)
     context = TrialContext(

@@ -70,7 +70,8 @@ class _TrainedOn:
 
 
 def _own_training(spec: StudySpec) -> _TrainedOn:
-    return _TrainedOn(None, f"your own training, {spec.trainer_text}")
+    written = f" for Optuna: {spec.goal.direction} {spec.objective}" if spec.interface == "optuna" else ""
+    return _TrainedOn(None, f"your own training, {spec.trainer_text}{written}")
 
 
 def _images(spec: StudySpec, registered: RegisteredStudy | None) -> _TrainedOn:

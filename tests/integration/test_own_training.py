@@ -18,6 +18,7 @@ from hpo.signals import StopRequestedError
 from hpo.trainer.process import end_trainer_process
 from tests.helpers.own_training import TORCH_TRAINER, rows, run, spec, submit, work, write_trainer
 
+SLOW = pytest.mark.slow
 CURVES = """
     SELECT number, epoch, val_accuracy, train_loss, metrics FROM curves WHERE study = :study ORDER BY 1, 2
 """
@@ -83,7 +84,9 @@ def test_trials_that_fail_cost_only_themselves(url: str) -> None:
     assert "in inner" in error and "in raising" in error and "hpo/trainer" not in error
 
 
-@pytest.mark.parametrize("killed_at", ["1 2", "2 0", "3 3"])
+@pytest.mark.parametrize(
+    "killed_at", [pytest.param("1 2", marks=SLOW), "2 0", pytest.param("3 3", marks=SLOW)]
+)
 def test_killed_training_resumes_bit_for_bit(
     killed_at: str, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,7 +149,7 @@ def test_confirming_trainings_have_other_seeds(url: str) -> None:
 @pytest.mark.parametrize(
     ("does", "limits", "state", "cause"),
     [
-        ("endless", {"minutes": 0.02}, "pruned", "time_limit"),
+        pytest.param("endless", {"minutes": 0.02}, "pruned", "time_limit", marks=SLOW),
         ("growing", {"memory": "250MB"}, "failed", "memory_limit"),
         ("stubborn", {"minutes": 0.02}, "pruned", "time_limit"),
     ],
@@ -227,6 +230,6 @@ def test_killed_worker_takes_its_trainer_process_along(
     run(url, spec("whole", ["torch"], fixed={"does": "", "kills": "worker"}))
     submit(url, spec("killed", ["torch"], fixed=fixed))
     command = [sys.executable, "-m", "hpo", "worker", "killed", "--until-idle", "--slots", "1"]
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=False, capture_output=True)  # 1: a worker died
     assert same(url, "whole", "killed")
     assert [row[2] for row in rows(url, ATTEMPTS, study="killed")] == ["lost", "complete"]

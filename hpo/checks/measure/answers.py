@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _CUT = 8
 """Examples of the first batch that are run again."""
 _FEWEST = 50
+_FEWEST_COLUMNS = 3
 _PER_CLASS = 5
 _MOST_CLASSES = 100
 _EQUAL = 0.99999
@@ -44,27 +45,39 @@ class FirstBatch:
         self, model: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Tensor | None
     ) -> None:
         """Keep a few examples of the batch, if it predicts tokens from tokens."""
-        if output is None or output.dim() < 3 or not output.requires_grad:
+        if output is None or not output.requires_grad:
             return
-        output.register_hook(self._on_arrangement)
-        if output.dim() != 3 or not is_batch((inputs, named) if named else inputs):
+        if output.dim() > 2:
+            output.register_hook(self._on_arrangement)
+        places = _by_place(output, (inputs, named))
+        if places.dim() != 3 or not is_batch((inputs, named) if named else inputs):
             return
-        if length((inputs, named)) is None or not _tokens((inputs, named), output):
+        if length((inputs, named)) is None or not _tokens((inputs, named), places):
             return
         self.model = model
         self.inputs = mapped((inputs, named), lambda each: each[:_CUT].detach().clone())
-        logits = output.detach()
-        output.register_hook(lambda gradient: self._on_gradient(logits, gradient.detach()))
+        shape = places.shape
+        output.register_hook(lambda gradient: self._on_gradient(gradient.detach().reshape(shape)))
 
     def _on_arrangement(self, gradient: Tensor) -> None:
         if self.is_reshaped is None:
             self.is_reshaped = _is_reshaped(gradient.detach().float())
 
-    def _on_gradient(self, logits: Tensor, gradient: Tensor) -> None:
+    def _on_gradient(self, gradient: Tensor) -> None:
         if self.wanted is not None:
             return
         active = ((gradient < 0).sum(-1) == 1) & (gradient.sum(-1).abs() < 1e-3 * gradient.abs().sum(-1))
         self.wanted = torch.where(active, gradient.argmin(-1), -1)[:_CUT]
+
+
+def _by_place(output: Tensor, inputs: object) -> Tensor:
+    """Return outputs (B * T, V) as (B, T, V), where an input has tokens (B, T)."""
+    if output.dim() != 2:
+        return output
+    for each in tensors(inputs):
+        if each.dim() == 2 and not each.is_floating_point() and each.numel() == len(output) > len(each):
+            return output.view(*each.shape, -1)
+    return output
 
 
 def _is_reshaped(gradient: Tensor) -> Tensor:
@@ -105,34 +118,59 @@ def _tokens(inputs: object, output: Tensor) -> list[Tensor]:
 
 def found(kept: Kept, first: FirstBatch) -> Answers:
     """Look for the answer in the inputs."""
-    column, others = _column(kept.train)
+    column, others = _column(kept)
     same, following, ahead = _of_tokens(first)
     reshaped = first.is_reshaped is not None and bool(first.is_reshaped)
     return Answers(column, others, same, following, reshaped, ahead)
 
 
-def _column(examples: Examples | None) -> tuple[int, float]:
+def _column(kept: Kept) -> tuple[int, float]:
     """Return the place whose value determines the label, and how labels depend on the other places."""
-    if examples is None or examples.images is None or examples.labels is None:
-        return -1, math.nan
-    batch = batch_tensors(examples.inputs)
-    labels = next((each for each in tensors(examples.labels) if each.dim()), None)
-    if not batch or labels is None or len(labels) != len(batch[0]) or len(labels) < _FEWEST:
-        return -1, math.nan
-    values = columns(batch[0]).double().cpu()
-    if values.shape[1] < 3:
-        return -1, math.nan
-    of_classes = class_labels(labels)
+    for values, labels in (_of_examples(kept.train), _of_batches(kept)):
+        if values is None or labels is None or len(labels) < _FEWEST or values.shape[1] < _FEWEST_COLUMNS:
+            continue
+        target = _single(labels)
+        if target is None:
+            continue
+        is_certain = _determines(values.double(), target)
+        if bool(is_certain.any()):
+            rest = values[:, ~is_certain].float()
+            others = dependence([rest], [answers(labels)]) if rest.shape[1] else math.nan
+            return int(is_certain.nonzero()[0]), others
+    return -1, math.nan
+
+
+def _of_examples(examples: Examples | None) -> tuple[Tensor | None, Tensor | None]:
+    """Return inputs (n, D) and labels (n, ...) of the examples of ``before``."""
+    batch = batch_tensors(examples.inputs) if examples is not None else []
+    labels = next((each for each in tensors(examples.labels) if each.dim()), None) if examples else None
+    if not batch or labels is None or len(labels) != len(batch[0]):
+        return None, None
+    return columns(batch[0]).cpu(), labels.detach().cpu()
+
+
+def _of_batches(kept: Kept) -> tuple[Tensor | None, Tensor | None]:
+    """Return inputs and labels of the first batches."""
+    known = [
+        (each.inputs, each.labels)
+        for each in kept.batches
+        if each.is_plain and each.inputs is not None and each.labels is not None
+        if len(each.inputs) == len(each.labels)
+    ]
+    if not known or any(y.shape[1:] != known[0][1].shape[1:] for _, y in known):
+        return None, None
+    if any(x.shape[1] != known[0][0].shape[1] for x, _ in known):
+        return None, None
+    return torch.cat([x for x, _ in known]).cpu(), torch.cat([y for _, y in known]).cpu()
+
+
+def _single(labels: Tensor) -> Tensor | None:
+    """Return labels (n,) float64 if there is one class or number for each example."""
+    classes = class_labels(labels)
+    if classes is not None:
+        return classes.double()
     flat = labels.reshape(len(labels), -1)
-    if of_classes is None and (flat.shape[1] != 1 or not flat.is_floating_point()):
-        return -1, math.nan
-    target = (of_classes if of_classes is not None else flat[:, 0]).double().cpu()
-    is_certain = _determines(values, target)
-    if not bool(is_certain.any()):
-        return -1, math.nan
-    rest = values[:, ~is_certain].float()
-    column = int(is_certain.nonzero()[0])
-    return column, dependence([rest], [answers(labels.cpu())]) if rest.shape[1] else math.nan
+    return flat[:, 0].double() if flat.shape[1] == 1 and flat.is_floating_point() else None
 
 
 def _determines(values: Tensor, target: Tensor) -> Tensor:
@@ -192,6 +230,6 @@ def _looks_ahead(first: FirstBatch, given: Tensor) -> float:
     results = []
     with undisturbed(first.model, batch_statistics=False), torch.no_grad():
         for inputs, named in (first.inputs, other):
-            results.append(first_output(first.model(*inputs, **named)))
+            results.append(_by_place(first_output(first.model(*inputs, **named)), (inputs, named)))
     plain, altered = (each[:, :half] for each in results)
     return float((plain - altered).abs().max() / plain.std().clamp(min=1e-12))

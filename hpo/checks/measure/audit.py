@@ -26,6 +26,7 @@ from hpo.checks.measure.loss_kind import (
     loss_kind,
     pull,
     tail_share,
+    variety,
 )
 from hpo.checks.measure.nested import is_readable, outputs, tensors
 from hpo.checks.measure.probes import layer_weights
@@ -183,6 +184,7 @@ class StepAuditor:
         current.numbers["loss"] = loss.detach().float()
         if current.gradient is not None:
             current.numbers["constant_loss"] = constant_loss(current.output, current.gradient, loss.detach())
+            current.numbers["variety"] = variety(current.output)
         if isinstance(labels, Tensor) and labels.is_floating_point() and current.gradient is not None:
             current.numbers["error"] = error_kind(current.output, current.gradient, labels)
             current.numbers["pull"] = pull(current.output, current.gradient, labels)
@@ -394,7 +396,7 @@ def _compared(logits: Tensor, gradient: Tensor, labels: Tensor) -> dict[str, Ten
 _NUMBERS = (
     *("loss", "cross_entropy", "cosine", "scale", "idle", "lead"),
     *("gradient_cosine", "gradient_scale", "lost", "descent", "kept", "implied_loss"),
-    *("pull", "tail", "constant_loss"),
+    *("pull", "tail", "constant_loss", "variety"),
 )
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo.checks.data_facts import Batches, Overlap
@@ -14,7 +18,7 @@ from hpo.checks.measure.examples import Examples
 from hpo.checks.measure.rows import batch_tensors, columns, fingerprints
 
 if TYPE_CHECKING:
-    from hpo.checks.measure.data import Kept
+    from hpo.checks.measure.data import Batch, Kept
 
 _ALIKE = 0.99
 """Cosine of two examples that count as the same."""
@@ -22,43 +26,86 @@ _NEAR = 0.02
 """Share of the usual distance to the nearest neighbor below which two examples are almost equal."""
 _COMPARED = 512
 _FEWEST, _FEWEST_PAIRS = 8, 3
+_PARTS = (1, 2, 4)
+"""Consecutive batches, and halves and quarters of a batch, are compared."""
 _FOLLOWS = 0.15
 """Excess of equal labels at the same place above which batches are arranged."""
 _LEAST_COLUMNS = 2
 """Single numbers, such as the words of a bag, are in both splits by chance."""
 
 
-def compared(kept: Kept) -> Batches:
+@dataclass(frozen=True)
+class FirstEpoch:
+    """What the batches of the first epoch have in common; it stays as it is."""
+
+    repeated: float
+    alike: float
+    order: dict[str, float]
+
+
+def first_epoch(kept: Kept) -> FirstEpoch:
+    """Compare the batches of the first epoch."""
+    rows = _joined([each.rows for each in kept.batches if each.is_fresh])
+    repeated = 1 - len(np.unique(rows)) / len(rows) if len(rows) else math.nan
+    return FirstEpoch(repeated, _alike(kept), _order(kept))
+
+
+def compared(kept: Kept, first: FirstEpoch) -> Batches:
     """Count how many of the first batches differ, and which labels changed."""
     batches = [each for each in kept.batches if each.rows is not None]
     if not batches:
         return Batches()
-    keys = [_of_batch(each.rows, each.label_rows) for each in batches if each.rows is not None]
-    labels: dict[int, int] = {}
-    reseen = relabeled = 0
-    used: set[int] = set()
-    for batch in batches:
-        assert batch.rows is not None
-        rows = batch.rows.tolist()
-        used |= set(rows)
-        answers = batch.label_rows.tolist() if batch.label_rows is not None else []
-        for row, label in zip(rows, answers, strict=True) if len(answers) == len(rows) else ():
-            reseen += row in labels
-            relabeled += labels.get(row, label) != label
-            labels[row] = label
-    given = set(_rows_of(kept.train))
-    first = [row for each in batches if each.is_fresh and each.rows is not None for row in each.rows.tolist()]
+    keys = {_of_batch(each.rows, each.label_rows) for each in batches if each.rows is not None}
+    reseen, relabeled = _relabeled(batches)
+    used = np.unique(_joined([each.rows for each in batches]))
+    given = np.unique(np.array(_rows_of(kept.train), np.int64))
     return Batches(
         steps=len(batches),
-        distinct=len(set(keys)),
+        distinct=len(keys),
         given=len(given),
-        unused=len(given - used),
+        unused=len(np.setdiff1d(given, used, assume_unique=True)),
         rows=len(used),
         reseen=reseen,
         relabeled=relabeled,
-        repeated=1 - len(set(first)) / len(first) if first else math.nan,
-        alike=_alike(kept),
+        repeated=first.repeated,
+        alike=first.alike,
+        **first.order,
     )
+
+
+def _joined(rows: Sequence[Tensor | None]) -> NDArray[np.int64]:
+    known = [each.cpu() for each in rows if each is not None]
+    return torch.cat(known).numpy() if known else np.empty(0, np.int64)
+
+
+def _relabeled(batches: Sequence[Batch]) -> tuple[int, int]:
+    """Return how many labeled examples had come before, and how many of them with another label."""
+    labeled = [
+        each
+        for each in batches
+        if each.rows is not None and each.label_rows is not None and len(each.rows) == len(each.label_rows)
+    ]
+    rows, labels = _joined([each.rows for each in labeled]), _joined([each.label_rows for each in labeled])
+    different, first, places = np.unique(rows, return_index=True, return_inverse=True)
+    return len(rows) - len(different), int((labels != labels[first][places]).sum())
+
+
+def _order(kept: Kept) -> dict[str, float]:
+    """Return how batches of the first epoch differ in their labels, one number per example."""
+    batches = [each for each in kept.batches if each.is_fresh and each.has_row_labels]
+    given = [
+        each.labels for each in batches if each.labels is not None and each.labels.numel() == len(each.labels)
+    ]
+    labels = [each.reshape(-1).double().cpu() for each in given if len(each) > 1]
+    if len(labels) < _FEWEST or len(labels) < len(batches):
+        return {}
+    variance = float(torch.cat(labels).var())
+    within = float(torch.stack([each.var() for each in labels]).mean())
+    means = torch.stack([each.mean() for each in labels])
+    ranks = means.argsort().argsort().double()
+    steps = torch.arange(len(ranks)).double()
+    trend = float(torch.corrcoef(torch.stack([ranks, steps]))[0, 1])
+    return {"within": within / variance if variance > 0 else math.nan, "trend": abs(trend)}
 
 
 def _of_batch(rows: Tensor, labels: Tensor | None) -> int:
@@ -75,45 +122,54 @@ def _rows_of(examples: Examples | None) -> list[int]:
 
 
 def _alike(kept: Kept) -> float:
-    """Return how much examples at the same place of consecutive batches have in common.
+    """Return how much examples at the same place have in common, of consecutive batches or parts of one.
 
-    Workers with the same random numbers augment their batches alike. In standard deviations above other
-    places; the same example twice does not count, and no batches with labels that follow their places.
+    Workers with the same random numbers augment alike. In standard deviations above other places; the
+    same example twice does not count, and no data whose labels follow their places.
     """
-    if _follow_places(kept):
-        return math.nan
-    blocks = [each.inputs.cpu() for each in kept.batches if each.inputs is not None and each.is_fresh]
-    pairs = [
-        (one, other) for one, other in pairwise(blocks) if one.shape == other.shape and len(one) >= _FEWEST
-    ]
-    if len(pairs) < _FEWEST_PAIRS:
-        return math.nan
-    together = torch.cat([one for one, _ in pairs])
-    std, mean = torch.std_mean(together, 0)
-    found, spread = 0.0, 0.0
-    for one, other in pairs:
-        first, second = (_unit((each - mean) / std.clamp(min=1e-6)) for each in (one, other))
-        cosines = first @ second.T
-        same, rest = cosines.diagonal(), cosines - torch.diag(cosines.diagonal())
-        if float(same.max()) > _ALIKE:
-            continue
-        size = len(cosines)
-        average = float(rest.sum()) / (size * (size - 1))
-        variance = float(((rest - average) ** 2).sum() - size * average**2) / (size * (size - 1))
-        found += float(same.sum()) - size * average
-        spread += size * variance
-    return found / math.sqrt(spread) if spread > 0 else math.nan
-
-
-def _follow_places(kept: Kept) -> bool:
-    """Whether the labels of examples are unknown, or alike at the same place of consecutive batches."""
     batches = [each for each in kept.batches if each.inputs is not None and each.is_fresh]
-    labels = [each.labels for each in batches if each.has_row_labels and each.labels is not None]
-    if len(labels) < len(batches) or any(each.shape != labels[0].shape for each in labels):
-        return True
-    same = [_share(one == other) for one, other in pairwise(labels)]
-    turned = [_share(one == other.roll(1, 0)) for one, other in pairwise(labels)]
-    return bool(same) and sum(same) > sum(turned) + _FOLLOWS * len(same)
+    known = [
+        (each.inputs.cpu(), each.labels.cpu())
+        for each in batches
+        if each.has_row_labels and each.inputs is not None and each.labels is not None
+        if len(each.inputs) == len(each.labels)
+    ]
+    size = len(known[0][0]) if known else 0
+    whole = [each for each in known if len(each[0]) == size]
+    if len(whole) <= _FEWEST_PAIRS or any(each[1].shape != whole[0][1].shape for each in whole):
+        return math.nan
+    inputs, labels = (torch.cat([each[place] for each in whole]) for place in (0, 1))
+    if any(each[0].shape != whole[0][0].shape for each in whole):
+        return math.nan
+    std, mean = torch.std_mean(inputs, 0)
+    units = _unit((inputs - mean) / std.clamp(min=1e-6))
+    found = [_at_distance(units, labels, size // parts) for parts in _PARTS if size % parts == 0]
+    return max((each for each in found if not math.isnan(each)), default=math.nan)
+
+
+def _at_distance(units: Tensor, labels: Tensor, distance: int) -> float:
+    """Compare rows (n, d) of length 1 with those at a distance, block by block of this size."""
+    if distance < _FEWEST or len(units) < (_FEWEST_PAIRS + 1) * distance:
+        return math.nan
+    blocks, answers = units.split(distance), labels.split(distance)
+    pairs = [(one, other) for one, other in pairwise(blocks) if len(one) == len(other)]
+    targets = [(one, other) for one, other in pairwise(answers) if len(one) == len(other)]
+    same = sum(_share(one == other) for one, other in targets)
+    turned = sum(_share(one == other.roll(1, 0)) for one, other in targets)
+    if same > turned + _FOLLOWS * len(targets):
+        return math.nan
+    found = spread = 0.0
+    for one, other in pairs:
+        cosines = one @ other.T
+        at_place = cosines.diagonal()
+        if float(at_place.max()) > _ALIKE:
+            continue
+        rest = cosines - torch.diag(at_place)
+        count = distance * (distance - 1)
+        average = float(rest.sum()) / count
+        found += float(at_place.sum()) - distance * average
+        spread += distance * (float((rest**2).sum()) / count - average**2)
+    return found / math.sqrt(spread) if spread > 0 else math.nan
 
 
 def _share(flags: Tensor) -> float:

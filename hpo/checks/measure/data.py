@@ -34,9 +34,11 @@ _FIRST = 40
 """Batches of the first epoch whose outputs are compared with labels."""
 _LAST = 40
 _EVERY = 4
-"""Of the later steps, every fourth is looked at."""
-_OUTPUTS = 256
-"""Columns of outputs that are kept."""
+"""Of the steps after the first epoch, every fourth is compared with its labels."""
+_RARELY = 16
+"""The same after the steps whose batches are compared."""
+_OUTPUTS, _ANSWERS = 128, 64
+"""Columns of outputs and of labels that are kept."""
 _SEVERAL = 3
 """Outputs of a model that are kept."""
 _MOST_PASSES = 2000
@@ -63,6 +65,8 @@ class Batch:
     number: int = 0
     is_fresh: bool = True
     """Whether it is in the first epoch."""
+    is_plain: bool = False
+    """Whether ``inputs`` are the values of one tensor."""
 
     @property
     def has_row_labels(self) -> bool:
@@ -123,6 +127,7 @@ class DataMonitor:
         self._rows = self._described = self._of_outputs = 0
         self._epochs = 0
         self._validations: list[ValidationPasses] = []
+        self._first_epoch: batches.FirstEpoch | None = None
         self._displacement = Displacement(self._model, optimizers)
         self.first = FirstBatch()
         self.kept = Kept()
@@ -158,20 +163,19 @@ class DataMonitor:
         """Take the labels of a step's batch, if they are known."""
         batch, self._open = self._open, None
         given = next((each for each in tensors(labels) if each.dim() and is_readable(each)), None)
+        if batch is not None and given is not None:
+            some = columns(given.detach(), _ANSWERS) if given.dim() > 1 else given.detach()
+            batch.labels, batch.label_rows = some.clone(), fingerprints([some])
         if batch is not None:
             self._keep(batch)
-        if batch is not None and given is not None:
-            batch.labels = given.detach().clone()
-            batch.label_rows = fingerprints([batch.labels])
         if not self._optimizers:
             self._passes.clear()
         self._taken = False
 
     def _keep(self, batch: Batch) -> None:
         """Keep the batch of a step that was reported; other passes with gradients belong to none."""
-        assert batch.rows is not None
-        if batch.number < _STEPS and self._rows < _ROWS:
-            self.kept.batches.append(batch)
+        if batch.rows is not None:
+            self.kept.batches.append(batch if batch.is_fresh else replace(batch, outputs=None))
             self._rows += len(batch.rows)
         if batch.outputs is not None:
             self.kept.last.append(batch)
@@ -201,7 +205,8 @@ class DataMonitor:
         self._validations = []
         facts.inputs = facts.inputs or self._first_layers.read()
         if ended or self._epochs & (self._epochs - 1) == 0:  # after epochs 1, 2, 4, 8 ...
-            facts.batches = batches.compared(self.kept)
+            self._first_epoch = self._first_epoch or batches.first_epoch(self.kept)
+            facts.batches = batches.compared(self.kept, self._first_epoch)
         if ended:
             facts.overlap = batches.overlap(self.kept)
             facts.dependence = replace(signal.dependence_of(self.kept), moved=self._displacement.read())
@@ -243,15 +248,16 @@ class DataMonitor:
     ) -> None:
         number, self._steps = self._steps, self._steps + 1
         is_compared = number < _STEPS and self._rows < _ROWS
-        if not is_compared and number % _EVERY:
+        if not is_compared and number % _RARELY:
             return
         given = (inputs, _without_labels(named))
         rows = batch_tensors(given)
-        key = fingerprints(rows or [as_one(given)])
+        key = fingerprints(rows or [as_one(given)]) if is_compared else None
         batch = self._open = Batch(key, number=number, is_fresh=self._epochs == 0)
+        batch.is_plain = len(rows) == 1 and rows[0].is_floating_point()
         if rows and self._described < _DESCRIBED:
             batch.inputs = described(rows)[: _DESCRIBED - self._described]
-            self._described += len(key)
+            self._described += len(rows[0])
         is_chosen = (batch.is_fresh and self._of_outputs < _FIRST) or number % _EVERY == 0
         outs = batch_tensors(found)
         if is_chosen and outs:

@@ -1,11 +1,11 @@
-"""Norms of gradients of any kind: dense, sparse, of different devices and types."""
+"""Gradients of losses, and norms of gradients of any kind: dense, sparse, of different devices and types."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hpo.checks.measure.nested import is_readable, values_of
 
@@ -26,3 +26,10 @@ def norm(given: Sequence[Tensor]) -> Tensor:
     found = norms(given)
     total: Tensor = torch.stack([each.to(found[0].device) for each in found]).norm()
     return total
+
+
+def loss_gradients(loss: Tensor, parameters: list[nn.Parameter]) -> tuple[Tensor | None, ...]:
+    """Return the gradient of ``loss`` () by each parameter; None without one or if the loss is detached."""
+    if not loss.requires_grad:
+        return (None,) * len(parameters)
+    return torch.autograd.grad(loss, parameters, allow_unused=True) if parameters else ()

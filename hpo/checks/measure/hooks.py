@@ -57,7 +57,10 @@ class LoopHooks:
         seen: Observations,
         preset: Preset,
         guard: Guard,
+        *,
+        updates: bool = True,
     ) -> None:
+        """``updates`` follows weights, learning rates and graphs, for loops that hpo did not configure."""
         self._model = model
         self._optimizers = optimizers
         self._seen = seen
@@ -67,6 +70,7 @@ class LoopHooks:
         self._pending: list[PendingSnapshot] = []
         self._forwards = ForwardMonitor(model, optimizers, guard)
         self._meter = StepMeter(unwrapped(model))
+        self._follows = updates
         self._motion = MotionMeter(model, optimizers)
         self._rates = RateRecord()
         self._auditor = StepAuditor(
@@ -93,7 +97,8 @@ class LoopHooks:
         with suppress(RuntimeError):  # ScriptModule: "register_forward_hook is not supported"
             self._handles.append(self._forwards.attach())
             self._auditor.attach()
-            self._graphs.attach(self._model)
+            if self._follows:
+                self._graphs.attach(self._model)
         self._forwards.expect()
 
     @property
@@ -143,7 +148,8 @@ class LoopHooks:
 
     def report(self, loss: Tensor, labels: object, given: object) -> None:
         """Take the loss () of a step as a number, the labels of its batch, if known, and it as ``given``."""
-        self._guard.run(GRAPHS, lambda: self._graphs.reported(given), None)
+        if self._follows:
+            self._guard.run(GRAPHS, lambda: self._graphs.reported(given), None)
         self._guard.run(AUDIT, lambda: self._auditor.reported(loss, labels), None)
         if not self._optimizers and self._is_attached:
             self._after_hand_made_step()
@@ -247,6 +253,8 @@ class LoopHooks:
         self._graphs.after_step(step)
 
     def _motion_before(self) -> None:
+        if not self._follows:
+            return
         step = self._seen.optimizer_steps
         self._lr = largest_rate(self._optimizers)
         self._rates.take(step, self._lr)

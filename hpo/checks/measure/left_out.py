@@ -10,8 +10,11 @@ from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 from hpo.checks.measure.gradients import norm
+from hpo.checks.measure.nested import is_readable
 from hpo.checks.measure.unregistered import unregistered
 
+_GRADIENTS = 32
+"""Gradients of which it is read whether they are 0."""
 _LOOKS = 6
 """How often gradients are looked for: before and after the first three steps, since a loop clears them."""
 
@@ -36,8 +39,9 @@ class LeftOut:
         self._names = {id(each): name for name, each in named.items()}
         self._reached_any = False
         self._held_ones = [each for each in named.values() if each.requires_grad and id(each) in held]
-        self._held_norms = [_norm(each) for each in self._held_ones]
-        self._norms = {name: _norm(each) for name, each in (self._frozen | self._outside).items()}
+        self._held_prints = _prints(self._held_ones)
+        others = self._frozen | self._outside
+        self._prints = dict(zip(others, _prints(list(others.values())), strict=True))
         self._with_gradient: set[str] = set()
         self._gradient_norms: list[Tensor] = []
         self._unreached = {id(each) for each in self._held_ones}
@@ -47,19 +51,20 @@ class LeftOut:
         """Remember which of them got a gradient; called before and after each step."""
         if self._looks > 0:
             self._looks -= 1
-            reached = {id(each) for each in self._held_ones if each.grad is not None}
+            reached = [each for each in self._held_ones if each.grad is not None]
             if reached:  # otherwise they were cleared already
-                self._unreached -= reached
+                self._unreached -= set(map(id, reached))
                 self._reached_any = True
-                self._gradient_norms.append(
-                    norm([each.grad for each in self._held_ones if each.grad is not None])
-                )
+                some = reached[:: max(1, len(reached) // _GRADIENTS)]
+                self._gradient_norms.append(norm([each.grad for each in some if each.grad is not None]))
             self._with_gradient |= {name for name, each in self._outside.items() if each.grad is not None}
 
     def read(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the unchanged parameters outside of the optimizers, and the frozen ones that these have."""
         held = self._held()
-        still = {name for name, each in (self._frozen | self._outside).items() if self._is_same(name, each)}
+        others = self._frozen | self._outside
+        prints = zip(others, _prints(list(others.values())), strict=True)
+        still = {name for name, now in prints if _is_same(now, self._prints[name])}
         return (
             tuple(
                 name
@@ -73,12 +78,8 @@ class LeftOut:
         """Return parameters of the optimizers that got no gradient in the first steps and never changed."""
         if not self._reached_any:
             return ()
-        pairs = zip(self._held_ones, self._held_norms, strict=True)
-        return tuple(
-            self._names[id(each)]
-            for each, norm in pairs
-            if id(each) in self._unreached and torch.equal(_norm(each), norm)
-        )
+        left = self._unreached & self._unchanged()
+        return tuple(self._names[id(each)] for each in self._held_ones if id(each) in left)
 
     def is_unchanged(self) -> bool:
         """Whether no parameter of the optimizers has changed since the start."""
@@ -111,14 +112,11 @@ class LeftOut:
         return tuple(name for name in untrained if name in self._unregistered)
 
     def _unchanged(self) -> set[int]:
-        pairs = zip(self._held_ones, self._held_norms, strict=True)
-        return {id(each) for each, norm in pairs if torch.equal(_norm(each), norm)}
+        pairs = zip(self._held_ones, _prints(self._held_ones), self._held_prints, strict=True)
+        return {id(each) for each, now, before in pairs if _is_same(now, before)}
 
     def _held(self) -> set[int]:
         return _held(self._optimizers)
-
-    def _is_same(self, name: str, parameter: Tensor) -> bool:
-        return bool(torch.equal(_norm(parameter), self._norms[name]))
 
 
 def _held(optimizers: Sequence[Optimizer]) -> set[int]:
@@ -127,5 +125,19 @@ def _held(optimizers: Sequence[Optimizer]) -> set[int]:
 
 
 @torch.no_grad()
-def _norm(parameter: Tensor) -> Tensor:
-    return parameter.detach().double().norm() if parameter.is_floating_point() else parameter.detach().clone()
+def _prints(parameters: Sequence[Tensor]) -> list[float | Tensor]:
+    """Return what tells whether each of them has changed: its norm, or a copy if it has none in float64."""
+    plain = [each.detach() for each in parameters if _is_plain(each)]
+    norms = [each.cpu() for each in torch._foreach_norm(plain, 2, dtype=torch.float64)] if plain else []
+    rest = iter(torch.stack(norms).tolist() if norms else [])
+    return [next(rest) if _is_plain(each) else each.detach().clone() for each in parameters]
+
+
+def _is_plain(parameter: Tensor) -> bool:
+    return parameter.is_floating_point() and is_readable(parameter)
+
+
+def _is_same(now: float | Tensor, before: float | Tensor) -> bool:
+    if isinstance(now, Tensor) and isinstance(before, Tensor):
+        return torch.equal(now, before)
+    return bool(now == before)

@@ -191,7 +191,8 @@ def _kind(node: Any) -> str:
         return _LOSSES[name]
     if name == "Pow":
         exponent = _number(node, "_saved_exponent")
-        return "square" if exponent > 0 and exponent % 2 == 0 else "other"
+        is_even = exponent > 0 and exponent % 2 == 0
+        return "other" if not is_even else "squared_error" if _is_residual(_source(node)) else "square"
     if name == "Clamp" and _number(node, "_saved_min") >= 0:
         return "relu"
     if name == "Gather":
@@ -203,6 +204,11 @@ def _kind(node: Any) -> str:
     if name in _MATRIX:
         return "linear"
     return _PARTS.get(name, "other")
+
+
+def _is_residual(node: Any) -> bool:
+    """Whether a node subtracts something without a gradient, such as labels, or is subtracted from it."""
+    return _name(node) in ("Sub", "Rsub") and len(_inputs(node)) == 1
 
 
 def _number(node: Any, name: str) -> float:

@@ -122,6 +122,15 @@ def constant_loss(output: Tensor, gradient: Tensor, loss: Tensor) -> Tensor:
     return torch.where(is_squared, constant, unknown)
 
 
+def variety(output: Tensor) -> Tensor:
+    """Return how much outputs (B, ...) differ between examples, over their size; ()."""
+    output = output.detach().float()
+    if not output.ndim or len(output) < _FEWEST_ROWS:
+        return torch.full((), torch.nan, device=output.device)
+    differences: Tensor = (output - output.mean(0)).norm() / output.norm()
+    return differences
+
+
 def pull(output: Tensor, gradient: Tensor, labels: Tensor) -> Tensor:
     """Return the share () of the outputs (B, ...) that the loss pulls toward their float labels.
 

@@ -17,13 +17,13 @@ from hpo.checks.guard import Guard
 from hpo.checks.measure.cut import cut_parameters
 from hpo.checks.measure.example_facts import image_facts, label_facts, label_signal, split_t
 from hpo.checks.measure.examples import Examples, Forward
-from hpo.checks.measure.gradients import norms
+from hpo.checks.measure.gradients import loss_gradients, norms
 from hpo.checks.measure.memorize import balanced_examples, memorize
+from hpo.checks.measure.numeric_gradient import DOUBLE_IMAGES, gradient_error
 from hpo.checks.measure.probes import LayerReader, WeightMotion, layer_weights, pack
 from hpo.checks.measure.rounding import in_full_precision
 from hpo.checks.measure.untouched import random_kept, undisturbed
 from hpo.checks.preflight import LabelSignal, LogitFacts, LossProbe, Memorization, Preflight, Snapshot
-from hpo.heartbeat import beat
 
 LossFunction = Callable[[Any, Any], Tensor]
 
@@ -36,9 +36,6 @@ FEWEST_EXAMPLES = 2
 _EVALUATED = 16
 _CONFIDENT = 20.0
 """A logit that leaves the other classes e^-20."""
-_DOUBLE_IMAGES = 8
-_DOUBLE_STEP = 1e-4
-"""Step of the numeric derivative over the weights' norm: small for kinks, large for rounding."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +148,8 @@ class _Parts:
         return self._guard.run("search for what is detached", measure, ())
 
     def gradient_error(self) -> float | None:
-        measure = lambda: _gradient_error(self._model, self._whole.first(_DOUBLE_IMAGES))  # noqa: E731
+        few = self._whole.first(DOUBLE_IMAGES)
+        measure = lambda: gradient_error(self._model, few.examples.inputs, few.labels)  # noqa: E731
         return self._guard.run("numeric gradient check", measure, None)
 
     def signal(self, val: Examples, classes: int) -> LabelSignal | None:
@@ -220,7 +218,7 @@ def _first_step(
         else:
             known = torch.full((), math.nan)
             loss = _other_loss(logits, examples.labels, loss_function)
-        gradients = _gradients(loss, list(named.values()))
+        gradients = loss_gradients(loss, list(named.values()))
     by_name = dict(zip(named, gradients, strict=True))
     given = {
         name: gradient
@@ -256,13 +254,6 @@ def _other_loss(outputs: Tensor, labels: Any, loss_function: LossFunction | None
         except (RuntimeError, TypeError, ValueError, IndexError):
             pass  # it takes more than the first output
     return outputs.square().mean()
-
-
-def _gradients(loss: Tensor, parameters: list[nn.Parameter]) -> tuple[Tensor | None, ...]:
-    """Return the gradient of ``loss`` () by each parameter; None without one or if the loss is detached."""
-    if not loss.requires_grad:
-        return (None,) * len(parameters)
-    return torch.autograd.grad(loss, parameters, allow_unused=True) if parameters else ()
 
 
 def _weight_scale(model: nn.Module) -> float:
@@ -353,52 +344,3 @@ def _identical_units(model: nn.Module, gradients: Mapping[str, Tensor | None]) -
             same.append((rows == rows[:1]).all() & ~differ)
     flags = torch.stack(same).tolist() if same else []
     return tuple(name for name, is_identical in zip(names, flags, strict=True) if is_identical)
-
-
-def _gradient_error(model: nn.Module, probe: _Probe) -> float | None:
-    """Return the largest relative error of backward's derivative, along each parameter's gradient.
-
-    Compares with (L(w + h v) - L(w - h v)) / 2h in float64, normalization on batch statistics. A kink of a
-    ReLU within the step adds a small error; a wrong backward pass is off by its own size. NaN if a loss or a
-    derivative is; None without classes or for inputs of whole numbers.
-    """
-    images = probe.examples.inputs
-    if probe.labels is None or not isinstance(images, Tensor) or not images.is_floating_point():
-        return None
-    exact, images = copy.deepcopy(model).double(), images.double()
-    errors = [0.0]
-    with undisturbed(exact, batch_statistics=True), torch.enable_grad():
-        named = [parameter for parameter in exact.parameters() if parameter.requires_grad]
-        gradients = _gradients(_exact_loss(exact, images, probe.labels), named)
-        scale = math.sqrt(sum(float(each.square().sum()) for each in gradients if each is not None))
-        with torch.no_grad():
-            for parameter, gradient in zip(named, gradients, strict=True):
-                if gradient is not None and scale != 0:
-                    errors.append(_along(exact, images, probe.labels, parameter, gradient, scale))
-    return max(errors, key=lambda error: (math.isnan(error), error))
-
-
-def _along(
-    model: nn.Module, images: Tensor, labels: Tensor, parameter: Tensor, gradient: Tensor, scale: float
-) -> float:
-    """Return the error along the gradient itself, where the derivative is largest."""
-    norm = float(gradient.norm())
-    if norm < 1e-6 * scale:
-        return 0.0
-    direction = gradient / norm
-    step = _DOUBLE_STEP * max(float(parameter.norm()), 1e-2)
-    losses = []
-    start = parameter.clone()
-    for sign in (1, -1):
-        parameter.copy_(start + sign * step * direction)
-        losses.append(float(_exact_loss(model, images, labels)))
-    parameter.copy_(start)
-    beat()
-    numeric = (losses[0] - losses[1]) / (2 * step)
-    return abs(numeric - norm) / norm
-
-
-def _exact_loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Return the cross-entropy (); functional dropout drops the same units every time."""
-    torch.manual_seed(0)
-    return F.cross_entropy(model(images.clone()), labels)

@@ -113,7 +113,15 @@ def _largest(batches: Sequence[Batch]) -> float:
 
 
 def _constant_loss(batches: Sequence[Batch]) -> float:
-    """Return the loss of the best constant answer: the entropy of labels 0 and 1, the variance of others."""
+    """Return the loss of the best constant answer: the entropy of classes, the variance of numbers."""
+    whole = [
+        each.labels for each in batches if each.labels is not None and not each.labels.is_floating_point()
+    ]
+    if whole:
+        labels = torch.cat([each.reshape(-1).cpu() for each in whole])
+        counts = labels[labels >= 0].unique(return_counts=True)[1].double()
+        shares = counts / counts.sum()
+        return float(-(shares * shares.log()).sum())
     known = [each.labels for each in batches if each.labels is not None and each.labels.is_floating_point()]
     given = [each.reshape(len(each), -1).float().cpu() for each in known]
     if not given or any(each.shape[1:] != given[0].shape[1:] for each in given):

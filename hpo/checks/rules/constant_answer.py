@@ -10,16 +10,25 @@ import numpy as np
 from hpo.checks.base import warn
 from hpo.checks.facts import task
 from hpo.checks.observations import Observations
+from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Remedy
 
+_SQUARED = frozenset({"mse", "squared_error"})
 _NOTHING = 0.9
 """Share of a constant answer's loss above which hardly anything is explained."""
 _FLAT = 0.01
 """Relative fall over the second half."""
 _LEAST_STEPS = 100
 _WINDOW = 20
+_VARIED = 0.03
+"""Difference of the first outputs between examples over their size, above which they depend on the inputs."""
+_MOVED = 0.03
+"""Change of the weights over their first norm, below which nothing was tried yet."""
+_WILD = 3.0
+"""A loss of so many times the first may have ruined the network."""
 _UNEXPLAINED = Remedy("see whether targets belong to their inputs, and whether the inputs reach the network")
+_TARGETS = fix("fix_labels", "inspect inputs with their targets: they may have been shuffled separately")
 
 
 def constant_answer(seen: Observations, limits: Thresholds) -> list[Finding]:
@@ -28,23 +37,25 @@ def constant_answer(seen: Observations, limits: Thresholds) -> list[Finding]:
     losses = seen.losses
     if not known or any(map(math.isnan, known)) or len(losses) < _LEAST_STEPS:
         return []
+    if not seen.loss_graphs or any(not graph.kinds() <= _SQUARED for graph in seen.loss_graphs):
+        return []
     if not np.isfinite(losses).all() or seen.setup.optimizers > 1 or task(seen) == "reinforcement":
         return []
     constant, last = statistics.mean(known), float(losses[-_WINDOW:].mean())
     if constant < _FLAT * seen.audits[0].loss or last < _NOTHING * constant or _still_falls(losses):
         return []
     message = f"the loss ends at {last:.3g}; the best constant answer has {constant:.3g}"
-    return [
-        warn(
-            "constant_answer",
-            last,
-            _NOTHING * constant,
-            message,
-            _UNEXPLAINED,
-            cause="not_learning",
-            confidence=0.6,
-        )
-    ]
+    cause, remedy = ("labels_do_not_match", _TARGETS) if _tried(seen) else ("not_learning", _UNEXPLAINED)
+    limit = _NOTHING * constant
+    return [warn("constant_answer", last, limit, message, remedy, cause=cause, confidence=0.6)]
+
+
+def _tried(seen: Observations) -> bool:
+    """Whether outputs depended on inputs at the start, and many steps of a sound size led nowhere."""
+    moved = seen.data.dependence.moved if seen.data is not None else math.nan
+    varied = all(audit.variety > _VARIED for audit in seen.audits)
+    calm = float(seen.losses.max()) < _WILD * max(seen.audits[0].loss, seen.audits[0].constant_loss)
+    return varied and calm and moved > _MOVED
 
 
 def _still_falls(losses: np.ndarray) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from hpo.checks.base import note, warn
 from hpo.checks.data_facts import LayerInput
-from hpo.checks.derived import has_learned
+from hpo.checks.derived import has_learned, is_outcome_known
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
@@ -15,8 +15,8 @@ from hpo.records import Finding
 
 _HIGH = 30.0
 """Bytes have about 100, standardized features 1; polynomials of these up to 12."""
-_FAR = 300.0
-"""Above it no usual initialization works, whatever was learned so far."""
+_FAR = 100.0
+"""Above it a warning needs no outcome, only that nothing shows that the network learned."""
 _LOW = 4e-3
 """Pixels in [0, 1] that were divided by 255 once more have about 1e-3; quiet sounds 1e-2."""
 _LOST = 1e-4
@@ -44,7 +44,7 @@ def _finding(
         "scale_input",
         "subtract the mean of each input over the training set and divide by its deviation, exactly once",
     )
-    is_harmful = not has_learned(seen) and (certain or seen.ended)
+    is_harmful = not has_learned(seen) and (certain or (seen.ended and is_outcome_known(seen)))
     return (warn if is_harmful else note)(
         "layer_input",
         value,

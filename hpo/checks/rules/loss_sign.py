@@ -16,12 +16,9 @@ from hpo.records import Finding
 
 _SIGN = fix("fix_loss_sign", "look for a minus sign too few or too many: the loss is what is minimized")
 _RANGE = fix("fix_labels", "binary_cross_entropy needs labels from 0 to 1")
-_NEVER_NEGATIVE = frozenset(
-    {
-        *("mse", "l1", "smooth_l1", "huber", "bce", "nll", "ctc", "square", "relu", "norm", "exp"),
-        *("sigmoid", "softplus", "abs"),
-    }
-)
+_COMPARED = frozenset({"mse", "squared_error", "l1", "smooth_l1", "huber", "bce", "nll", "ctc"})
+"""Terms that compare outputs with targets, so that less is better."""
+_NEVER_NEGATIVE = _COMPARED | {"square", "relu", "norm", "exp", "sigmoid", "softplus", "abs"}
 """Terms that cannot be below 0."""
 _DIVERGENCE = frozenset({"exp", "square", "other"})
 """Of the divergence of a normal distribution: exp(v) + m² - 1 - v."""
@@ -47,17 +44,24 @@ def impossible_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
         return []
     lowest = float(losses.min())
     names = " and ".join(sorted(seen.loss_graphs[0].kinds()))
+    make = warn if _has_targets(seen) else note  # a variance may be meant to grow
     if all(map(_cannot_be_negative, seen.loss_graphs)):
         turned = any(term.sign < 0 for graph in seen.loss_graphs for term in graph.terms)
         is_range = seen.loss_graphs[0].kinds() == {"bce"} and not turned and not below.mean() > _ALWAYS
         message = f"the loss is {lowest:.3g}, though {names} cannot be below 0"
         remedy = _RANGE if is_range else _SIGN
-        return [warn("loss_sign", lowest, 0.0, message, remedy, cause="wrong_loss", confidence=0.95)]
+        return [make("loss_sign", lowest, 0.0, message, remedy, cause="wrong_loss", confidence=0.95)]
     is_game = task(seen) == "reinforcement"
     if below.mean() > _ALWAYS and not is_game and all(map(_is_turned, seen.loss_graphs)):
         message = f"every part of the loss ({names}) has a minus sign: it falls to {lowest:.3g} as they grow"
-        return [warn("loss_sign", lowest, 0.0, message, _SIGN, cause="wrong_loss", confidence=0.85)]
+        return [make("loss_sign", lowest, 0.0, message, _SIGN, cause="wrong_loss", confidence=0.85)]
     return []
+
+
+def _has_targets(seen: Observations) -> bool:
+    """Whether outputs are compared with something."""
+    is_compared = all(graph.kinds() & _COMPARED for graph in seen.loss_graphs)
+    return is_compared or seen.labels is not None or task(seen) is not None
 
 
 def _cannot_be_negative(graph: LossFacts) -> bool:

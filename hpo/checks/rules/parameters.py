@@ -47,13 +47,13 @@ def untrained_parameters(seen: Observations, limits: Thresholds) -> list[Finding
     """
     if seen.updates.unregistered:
         names = seen.updates.unregistered
-        message = f"{_listed(names)} got gradients but never changed: the model does not know them"
+        message = f"{_listed(names)} never changed in spite of gradients: the model does not know them"
         remedy = fix(
             "give_all_parameters", "keep layers in nn.ModuleList or nn.ModuleDict, not in a list or dict"
         )
         return [_warn("untrained_parameters", len(names), message, remedy)]
     if seen.untrained:
-        message = f"{_listed(seen.untrained)} got gradients but never changed: the optimizer lacks them"
+        message = f"{_listed(seen.untrained)} never changed in spite of gradients: the optimizer lacks them"
         remedy = fix("give_all_parameters", "create the optimizer from all parameters that should be trained")
         return [_warn("untrained_parameters", len(seen.untrained), message, remedy)]
     if seen.unreached:

@@ -20,6 +20,10 @@ from hpo.records import Finding
 
 _NOTHING, _SOMETHING = 3.0, 6.0
 """Standard deviations above independence. Sound programs end with 20 and more."""
+_CLEAR, _INDEPENDENT = 20.0, 1.5
+"""The same for labels that clearly depend on inputs in training and do not in validation."""
+_VAL_EXAMPLES = 100
+"""Sound programs have 5 and more with this many."""
 _EXAMPLES, _OUTPUTS = 50, 200
 _SPREAD = 0.1
 """Deviation of outputs between examples over their size, below which they ignore their inputs."""
@@ -28,7 +32,7 @@ _MOVED = 0.03
 _FLAT = 0.9
 """Share of a constant answer's loss above which nothing was learned."""
 _LAST = 20
-_KINDS = frozenset({"mse", "bce", "bce_of_probabilities"})
+_KINDS = frozenset({"mse", "bce", "bce_of_probabilities", "cross_entropy", "nll"})
 _TASKS = (None, "classification", "multilabel", "regression", "segmentation", "language_model")
 
 
@@ -37,6 +41,8 @@ def unrelated_labels(seen: Observations, limits: Thresholds) -> list[Finding]:
     if seen.data is None or not seen.ended or task(seen) not in _TASKS:
         return []
     found = seen.data.dependence
+    if found.inputs > _CLEAR and found.val_inputs < _INDEPENDENT and found.val_examples >= _VAL_EXAMPLES:
+        return [_mismatch(found, seen.steps)]
     if found.inputs > _SOMETHING:
         return []
     is_unrelated = found.inputs < _NOTHING and found.examples >= _EXAMPLES
@@ -61,6 +67,23 @@ def unrelated_labels(seen: Observations, limits: Thresholds) -> list[Finding]:
         message += ", and the loss ends at that of a constant answer"
         return [_warn(found.inputs, message, seen.steps, 0.65)]
     return []
+
+
+def _mismatch(found: Dependence, step: int) -> Finding:
+    message = (
+        f"labels depend on inputs in training ({found.inputs:.0f} standard deviations above independence), "
+        f"but not in validation ({found.val_inputs:.1f})"
+    )
+    return warn(
+        "unrelated_labels",
+        found.val_inputs,
+        _INDEPENDENT,
+        message,
+        fix("same_normalization", "prepare validation inputs and labels exactly like those of training"),
+        step=step,
+        cause="train_val_mismatch",
+        confidence=0.85,
+    )
 
 
 def _is_never_predicted(found: Dependence) -> bool:

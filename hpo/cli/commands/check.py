@@ -74,13 +74,14 @@ def _spec(source: str, changes: list[str]) -> StudySpec:
     """Return the study, or one with only the network that ``source`` names; checks are always on."""
     from pathlib import Path
 
-    from hpo.config.parsing.load import load_study, parse_study
+    from hpo.config.parsing.load import parse_study
+    from hpo.training.scripts import is_script, load_any_study
 
-    if ":" in source and not Path(source).exists():
+    if ":" in source and not is_script(source) and not Path(source).exists():
         text = f"study: check\ntrials: 1\nfixed:\n  model: '{source}'\nspace: {{}}\n"
         spec = parse_study(text, source, changes)
     else:
-        spec = load_study(source, changes)
+        spec = load_any_study(source, changes)
     if spec.checks.watch:
         return spec
     return spec.model_copy(update={"checks": spec.checks.model_copy(update={"preset": "standard"})})

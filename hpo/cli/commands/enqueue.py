@@ -31,16 +31,16 @@ def enqueue(
     from hpo.cli.console import print_line, print_warning
     from hpo.cli.database import find_in_database
     from hpo.config.parsing.assignments import read_assignments, surprises
-    from hpo.config.parsing.load import load_study
     from hpo.queue import enqueue as queue
     from hpo.reporting import formatting
     from hpo.storage.store import ResultsStore
+    from hpo.training.scripts import load_any_study
     from hpo.workers.submit import submit_study
 
     # Validate everything before anything is written.
     url = storage_url(storage)
     found = find_in_database(url, study)
-    spec = found.spec if found else load_study(study)
+    spec = found.spec if found else load_any_study(study)
     given = read_assignments(spec, pairs)
     if not found:
         queue.require_point(spec, given)

@@ -1,7 +1,8 @@
-"""``hpo report``: a study as a page to share."""
+"""``hpo report``: a study as a page to share; or, inside a trial, the metrics of an epoch."""
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hpo.cli.options import Storage, storage_url
+from hpo.config.command import trial_variable
 from hpo.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,7 +20,13 @@ _NOT_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def report(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="The name of a study of hpo or Optuna.")],
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="STUDY|METRIC=VALUE...",
+            help="The name of a study of hpo or Optuna; in a command that trains a trial, its metrics.",
+        ),
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -37,13 +45,33 @@ def report(
         bool, typer.Option(help="With md: write pictures to a folder next to the file.")
     ] = True,
     storage: Storage = None,
+    epoch: Annotated[
+        int | None,
+        typer.Option(
+            "--epoch",
+            metavar="N",
+            help="With metrics: the epoch that they are of, from 1. [default: the one after the last]",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Write a report on a study as HTML or Markdown.
 
     It covers the setup, the results with their confidence, and what failed and why. The HTML page is
     self-contained: share it, print it, archive it. It follows the reader's light or dark
     theme. The study may still be running.
+
+    A command that trains a trial reports its metrics in each epoch, in place of lines of JSON:
+    `hpo report val_accuracy=0.91 --epoch 3` (docs/study-files.md).
     """
+    if _are_metrics(what, epoch):
+        from hpo.trainer.metric_lines import report_metrics
+
+        report_metrics(what, epoch)
+        return
+    if len(what) > 1:
+        raise UserError(f"one study at a time: {' '.join(what)}")
+    study = what[0]
     from hpo.cli.console import print_line
     from hpo.reporting.figures import give_matplotlib_a_folder
 
@@ -61,6 +89,13 @@ def report(
     _write(built, place, folder)
     pictures_in = f", pictures in {folder}" if built.pictures else ""
     print_line(f"{place}  ({len(built.text.encode()) / 1000:,.0f} kB{pictures_in})")
+
+
+def _are_metrics(what: list[str], epoch: int | None) -> bool:
+    """Whether metrics of a trial were given: a study's name may have a = only outside of trials."""
+    return epoch is not None or (
+        trial_variable("trial.metrics") in os.environ and all("=" in each for each in what)
+    )
 
 
 def file_name(study: str) -> str:

@@ -33,12 +33,12 @@ def submit(
     """
     from hpo.cli.console import print_json, print_line, print_warning
     from hpo.cli.views.notices import print_advice
-    from hpo.config.parsing.load import load_study
     from hpo.reporting import formatting
     from hpo.storage.store import ResultsStore
+    from hpo.training.scripts import load_any_study
     from hpo.workers.submit import submit_study
 
-    spec = load_study(study, overrides(changes, trials))
+    spec = load_any_study(study, overrides(changes, trials))
     print_advice(spec)
     with ResultsStore(storage_url(storage)) as store:
         submitted = submit_study(store, spec, priority)

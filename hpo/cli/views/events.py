@@ -61,7 +61,8 @@ def _(event: StudyReady) -> str:
 def _(event: TrialStarted) -> str:
     values = formatting.hyperparameters(event.configuration)
     return (
-        f"{'resumes' if event.resumed else 'starts'}: {formatting.counted(event.epochs, 'epoch')}, {values}"
+        f"{'resumes' if event.resumed else 'starts'}: "
+        f"{formatting.counted(event.epochs, 'epoch') + ', ' if event.epochs else ''}{values}"
     )
 
 
@@ -71,7 +72,7 @@ def _(event: EpochDone) -> str:
     parts = [f"{name} {value}" for name, value in formatting.metrics(result)]
     if result.images:
         parts.append(f"{result.images_per_second:,.0f} images/s")
-    return "  ".join([f"epoch {result.epoch}/{event.epochs}", *parts])
+    return "  ".join([f"epoch {result.epoch}{f'/{event.epochs}' if event.epochs else ''}", *parts])
 
 
 @describe.register

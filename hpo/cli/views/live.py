@@ -184,7 +184,7 @@ def _running_row(trial: RunningTrial, rate: float | None, goal: Objective) -> li
     last = goal.text(trial.values[-1]) if trial.values else "checks before training"
     return [
         Text(str(trial.number), "cyan"),
-        Text(f"{trial.epoch}/{trial.epochs}"),
+        Text(f"{trial.epoch}/{trial.epochs or '–'}"),
         Text.assemble((f"{spark} " if spark else "", "cyan"), (last, "" if trial.values else "dim")),
         Text(formatting.loss(trial.train_loss)),
         Text("–" if rate is None else f"{rate:,.0f}"),

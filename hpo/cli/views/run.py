@@ -52,9 +52,12 @@ class RunView:
             self._add_earlier_trials(event.study)
         self._view.show(event)
 
-    def print_summary(self, summary: RunSummary) -> None:
-        """Print how the run ended; without the database's part if a signal ended a run that had lost it."""
-        command = ["hpo", *sys.argv[1:]]
+    def print_summary(self, summary: RunSummary, program: str = "hpo") -> None:
+        """Print how the run ended; without the database's part if a signal ended a run that had lost it.
+
+        ``program`` is what was run, before its arguments.
+        """
+        command = [*program.split(" "), *sys.argv[1:]]
         try:
             with results(self._url) as engine:
                 print_ending(self._console, engine, self._url, summary, command)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from hpo.config.command import NAME_LIMIT, is_parameter_name
 from hpo.config.fields import HYPERPARAMETERS, FieldType, Kind, Limits, as_written
-from hpo.config.own_training import NAME_LIMIT, is_parameter_name
 from hpo.config.parsing.yaml_tree import MappingNode, Place, ScalarNode
 from hpo.config.space import Choice, Distribution, Integer, Log
 from hpo.config.study import StudySpec

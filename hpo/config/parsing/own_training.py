@@ -9,15 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from hpo.config.command import COMMAND_WORDS, parameter_variable
 from hpo.config.fields import FieldType, Limits, WrongValue, as_written, field_type
-from hpo.config.own_training import (
-    COMMAND_WORDS,
-    SMALLEST_MEMORY,
-    TRAINER_PATTERN,
-    TrialLimits,
-    memory_bytes,
-    memory_text,
-)
+from hpo.config.own_training import SMALLEST_MEMORY, TRAINER_PATTERN, TrialLimits, memory_bytes, memory_text
 from hpo.config.parsing.consistency import Draft
 from hpo.config.parsing.names import OWN_KEYS
 from hpo.config.parsing.sections import read_options
@@ -121,7 +115,7 @@ def own_training_problems(tree: MappingNode, given: Mapping[str, Any], draft: Dr
     """Report keys that exclude each other, and a command that does not fit the study's parameters."""
     if not draft.is_own:
         return _without_training(tree)
-    problems = []
+    problems = _interface_problems(tree, given)
     if given.get("trainer") is not None and tree.entries.get("command") is not None:
         first, second = OWN_KEYS
         message = f"{second} cannot be combined with {first}"
@@ -132,28 +126,56 @@ def own_training_problems(tree: MappingNode, given: Mapping[str, Any], draft: Dr
 
 
 def _without_training(tree: MappingNode) -> list[Problem]:
-    if "limits" not in tree.entries:
+    without = {
+        "limits": "is for a training of your own: the built-in training has no limits",
+        "interface": "is for a training of your own: the built-in training is given no trial",
+    }
+    hint = "add trainer: or command:, or leave it out"
+    return [
+        tree.keys[name].problem(name, message, hint)
+        for name, message in without.items()
+        if name in tree.entries
+    ]
+
+
+_DRAWS = ("random", "tpe", "gp")
+"""Samplers that need not know the space before a trial starts."""
+
+
+def _interface_problems(tree: MappingNode, given: Mapping[str, Any]) -> list[Problem]:
+    """Report what does not go together with a training that draws its own parameters."""
+    if given.get("interface") != "optuna":
         return []
-    message = "is for a training of your own: the built-in training has no limits"
-    return [tree.keys["limits"].problem("limits", message, "add trainer: or command:, or leave it out")]
+    problems = []
+    if given.get("trainer") is None:
+        message = "optuna is for a trainer:, which is given an optuna.Trial"
+        problems.append(tree.keys["interface"].problem("interface", message, "leave it out"))
+    for name in ("space", "stages", "first"):
+        node = tree.entries.get(name)
+        if not (node is None or (isinstance(node, MappingNode | SequenceNode) and not _size(node))):
+            message = "cannot be combined with interface: optuna, where the objective draws its parameters"
+            problems.append(tree.keys[name].problem("", f"{name} {message}", "leave it out"))
+    sampler = given.get("sampler", "random")
+    name = sampler if isinstance(sampler, str) else next(iter(sampler), "")
+    if name not in _DRAWS:
+        message = f"{name} must know the space before a trial starts"
+        hint = f"with interface: optuna use {', '.join(_DRAWS)}"
+        problems.append(tree.keys["sampler"].problem("sampler", message, hint))
+    return problems
+
+
+def _size(node: MappingNode | SequenceNode) -> int:
+    return len(node.entries if isinstance(node, MappingNode) else node.items)
 
 
 def _command_problems(command: tuple[str, ...], draft: Draft, place: Place) -> Iterator[Problem]:
-    for name in draft.places.keys() & COMMAND_WORDS.keys():
-        message = f"{{{name}}} stands for {COMMAND_WORDS[name]} in a command"
-        yield draft.place(name).problem(name, message, "give the parameter another name")
     upper = Counter(name.upper() for name in draft.places)
     for name in draft.places:
         if upper[name.upper()] > 1:
-            message = f"${environment_name(name)} would stand for more than one parameter"
+            message = f"${parameter_variable(name)} would stand for more than one parameter"
             yield draft.place(name).problem(name, message, "names must differ in more than case")
     for word in command:
         yield from _word_problems(word, draft, place)
-
-
-def environment_name(name: str) -> str:
-    """Return the environment variable in which a command finds a parameter."""
-    return f"HPO_PARAM_{name.upper()}"
 
 
 def _word_problems(word: str, draft: Draft, place: Place) -> Iterator[Problem]:
@@ -166,10 +188,12 @@ def _word_problems(word: str, draft: Draft, place: Place) -> Iterator[Problem]:
     known = [*draft.places, *COMMAND_WORDS]
     for name in names:
         if name not in known:
-            hint = did_you_mean(name, known) or f"known: {', '.join(known)}; {{{{ and }}}} stand for braces"
+            meant = f"trial.{name}" in COMMAND_WORDS and f"did you mean trial.{name}?"
+            every = f"known: {', '.join(known)}; {{{{ and }}}} stand for braces"
+            hint = meant or did_you_mean(name, known) or every
             yield place.problem("command", f"unknown parameter {as_written('{' + name + '}')}", hint)
         elif name in draft.space and draft.space[name].when:
-            hint = f"read it from ${environment_name(name)} or from the file {{parameters}}"
+            hint = f"read it from ${parameter_variable(name)} or from the file {{trial.parameters}}"
             yield place.problem("command", f"{{{name}}} has no value in trials that do not draw it", hint)
 
 

@@ -83,6 +83,7 @@ FAMILY_OF: dict[str, str] = {
     "no_update": "code",
     "frozen_parameters": "code",
     "detached": "code",
+    "graph_kept": "code",
     "stale_gradients": "code",
     "eval_mode": "code",
     "wrong_gradient": "code",
@@ -101,6 +102,7 @@ _MARKERS = (
     ("<", "triangle-left"),
     (">", "triangle-right"),
     ("p", "pentagon"),
+    ("h", "hexagon"),
 )
 """Markers by their names in Matplotlib and plotly."""
 

@@ -17,6 +17,7 @@ CAUSES_EXPLAINED: dict[str, str] = {
     ),
     "no_update": "The optimizer never changed the weights.",
     "frozen_parameters": "Some weights were never passed to the optimizer, or are frozen.",
+    "graph_kept": "Graphs of earlier steps are kept alive: memory and time grow with every step.",
     "detached": "Part of the network gets no gradient: something cuts the backward pass.",
     "stale_gradients": "Gradients of earlier steps are not cleared and add up.",
     "eval_mode": "The network was trained in evaluation mode.",

@@ -42,6 +42,21 @@ def running_trial(
     )
 
 
+def suggest_to_optuna(
+    connection: Connection,
+    trial_id: int,
+    parameters: Mapping[str, tuple[float, BaseDistribution]],
+    attributes: Mapping[str, Any],
+) -> None:
+    """Add parameters, by their internal values, and set user attributes, if Optuna still accepts them."""
+    with optuna_within(connection) as optuna:
+        if _is_running(connection, trial_id):
+            for name, (value, distribution) in parameters.items():
+                optuna.set_trial_param(trial_id, name, value, distribution)
+            for name, attribute in attributes.items():
+                optuna.set_trial_user_attr(trial_id, name, attribute)
+
+
 def report_to_optuna(connection: Connection, trial_id: int, epoch: int, value: float) -> None:
     """Store the objective in an epoch as an intermediate value, if Optuna still accepts one."""
     with optuna_within(connection) as optuna:

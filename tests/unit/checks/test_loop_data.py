@@ -251,13 +251,52 @@ def test_labels_that_change_between_epochs_are_named() -> None:
     assert sitter.verdict().cause == "labels_do_not_match"
 
 
-def test_a_label_among_the_features_is_named() -> None:
+def test_two_classes_in_order_are_named() -> None:
+    model, (points, labels), val = _net(), _rings(600, 0), _rings(200, 1)
+    order = labels.argsort()
+    sitter = _sitter(model, lr=0.003)
+    _train(sitter, model, (points[order], labels[order]), val, rows=lambda n: iter(torch.arange(n).split(32)))
+    assert sitter.verdict().cause == "batch_composition"
+
+
+def test_a_few_examples_that_are_remembered_are_named() -> None:
+    torch.manual_seed(1)
+    x, val = torch.randn(40, 20), torch.randn(300, 20)
+    answer = lambda rows: ((rows[:, :6] ** 2).sum(1) > 5.3).long()  # noqa: E731
+    model = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 2))
+    sitter = _sitter(model, steps=2)
+    _train(sitter, model, (x, answer(x)), (val, answer(val)), epochs=40, rows=lambda n: _batches(n, 20))
+    assert sitter.verdict().cause == "overfitting"
+    assert "40 training examples came again and again" in sitter.verdict().text
+
+
+def test_validation_labels_of_other_examples_are_named() -> None:
+    model, data, (points, labels) = _net(), _rings(600, 0), _rings(200, 1)
+    val = points, labels[torch.randperm(200)]
+    sitter = _sitter(model)
+    sitter.before(*data, *val)
+    _train(sitter, model, data, val)
+    assert sitter.verdict().cause == "train_val_mismatch"
+
+
+def test_features_that_differ_in_validation_are_named() -> None:
+    model, data, (points, labels) = _net(), _rings(600, 0), _rings(200, 1)
+    val = points * 8 + 3, labels
+    sitter = _sitter(model)
+    sitter.before(*data, *val)
+    _train(sitter, model, data, val)
+    assert sitter.verdict().cause == "train_val_mismatch"
+
+
+@pytest.mark.parametrize("with_examples", [True, False])
+def test_a_label_among_the_features_is_named(with_examples: bool) -> None:
     (points, labels), (val_points, val_labels) = _rings(600, 0), _rings(200, 1)
     model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 2))
     data = torch.cat([points, 3.0 - labels[:, None]], 1), labels
     val = torch.cat([val_points, 3.0 - val_labels[:, None]], 1), val_labels
     sitter = _sitter(model)
-    sitter.before(*data, *val)
+    if with_examples:
+        sitter.before(*data, *val)
     _train(sitter, model, data, val)
     verdict = sitter.verdict()
     assert verdict.cause == "label_leak" and "input 3 of each example" in verdict.text
@@ -266,25 +305,27 @@ def test_a_label_among_the_features_is_named() -> None:
 class _Tokens(nn.Module):
     """Logits (B, T, 9) of a GRU, one way or both."""
 
-    def __init__(self, both_ways: bool) -> None:
+    def __init__(self, both_ways: bool, is_flat: bool) -> None:
         super().__init__()
+        self.is_flat = is_flat
         self.embedding = nn.Embedding(9, 12)
         self.gru = nn.GRU(12, 12, batch_first=True, bidirectional=both_ways)
         self.head = nn.Linear(24 if both_ways else 12, 9)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return self.head(self.gru(self.embedding(tokens))[0])
+        logits = self.head(self.gru(self.embedding(tokens))[0])
+        return logits.flatten(0, 1) if self.is_flat else logits
 
 
-def _next_tokens(both_ways: bool, shift: int) -> Babysitter:
+def _next_tokens(both_ways: bool, shift: int, is_flat: bool = False) -> Babysitter:
     text = (torch.randint(9, (200, 1)) + torch.arange(11) * torch.randint(1, 4, (200, 1))) % 9
-    model = _Tokens(both_ways)
+    model = _Tokens(both_ways, is_flat)
     optimizer = torch.optim.Adam(model.parameters(), 0.01)
     sitter = Babysitter(model, optimizer, task="language_model")
     for _ in range(3):
         for rows in _batches(200, 20):
             logits = model(text[rows, :-1])
-            loss = F.cross_entropy(logits.flatten(0, 1), text[rows, shift : 10 + shift].flatten())
+            loss = F.cross_entropy(logits.view(-1, 9), text[rows, shift : 10 + shift].flatten())
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -297,8 +338,9 @@ def test_a_causal_language_model_is_not_blamed() -> None:
     assert _warned(_next_tokens(both_ways=False, shift=1)) == set()
 
 
-def test_a_language_model_that_sees_the_next_token_is_named() -> None:
-    assert _next_tokens(both_ways=True, shift=1).verdict().cause == "label_leak"
+@pytest.mark.parametrize("is_flat", [False, True])
+def test_a_language_model_that_sees_the_next_token_is_named(is_flat: bool) -> None:
+    assert _next_tokens(both_ways=True, shift=1, is_flat=is_flat).verdict().cause == "label_leak"
 
 
 def test_targets_that_are_not_shifted_are_named() -> None:

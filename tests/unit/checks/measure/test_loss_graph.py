@@ -130,6 +130,8 @@ def test_the_terms_of_a_sum_with_their_signs() -> None:
     turned = values().relu().neg().mean().neg() - (values() - 1).norm()
     assert set(read(turned).terms) == {LossTerm("norm", -1, False), LossTerm("relu", 1, False)}
     assert read(1 - values().norm()).terms == (LossTerm("norm", -1, True),)
+    residual = (values()[:, 0] - TRUTH).square().mean() + (TRUTH - values()[:, 0]).pow(2).mean()
+    assert read(residual).terms == (LossTerm("squared_error", 1, False),)
     reward = (Categorical(logits=logits()).log_prob(LABELS) * TRUTH).sum()
     assert read(reward).terms == (LossTerm("log_softmax", 1, True),)
     assert read(-(logits().log_softmax(1).gather(1, LABELS[:, None]).mean())).terms == (

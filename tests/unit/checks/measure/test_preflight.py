@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from hpo.checks.measure.example_facts import image_facts, label_facts
 from hpo.checks.measure.examples import Examples, plain_forward
-from hpo.checks.measure.preflight import examine
+from hpo.checks.measure.preflight import _weight_scale, examine
 from hpo.checks.preflight import Preflight
 from hpo.models.convnet import convnet
 from hpo.models.options import NetworkOptions
@@ -233,3 +233,15 @@ def test_preflight_negatives_differ_from_images_of_the_same_kind() -> None:
     negatives = Examples(-pictures(64).inputs, torch.arange(64) % CLASSES)
     turned = examined(Parts(), pictures(64), val=negatives).split_t
     assert abs(same) < 5 < 20 < abs(turned)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.05])
+def test_preflight_weight_scale_is_relative_to_he(scale: float) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 64, 3), nn.Flatten(), nn.Linear(64 * 36, 100), nn.Linear(100, 10))
+    for module in model:
+        if not isinstance(module, nn.Flatten):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            with torch.no_grad():
+                module.weight.mul_(scale)
+    assert _weight_scale(model) == pytest.approx(scale, rel=0.05)
+    assert math.isnan(_weight_scale(nn.BatchNorm1d(3)))

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import hpo
 from hpo.checks.loss_facts import LossFacts, LossTerm
-from hpo.checks.observations import Observations, Task
+from hpo.checks.observations import Observations, Task, TensorFacts
 from hpo.checks.rules.loss_sign import impossible_loss, less_likely, pushes_away, runaway_loss
 from tests.helpers.observed import LIMITS, audit, one, seen, setup
 
@@ -52,10 +52,20 @@ def test_impossible_loss_labels_out_of_range_make_some_entropies_negative() -> N
 
 def test_impossible_loss_all_parts_are_subtracted_and_it_is_always_below_0() -> None:
     turned = LossTerm("square", -1, True)
-    one(impossible_loss(observed(falling(-1, -2), turned), LIMITS), "warn", "wrong_loss")
+    regression = observed(falling(-1, -2), turned, task="regression")
+    one(impossible_loss(regression, LIMITS), "warn", "wrong_loss")
     assert impossible_loss(observed(falling(-1, -2), turned, MSE), LIMITS) == []
     assert impossible_loss(observed(falling(1, -2), turned), LIMITS) == []
     assert impossible_loss(observed(falling(-1, -2), turned, task="reinforcement"), LIMITS) == []
+
+
+def test_impossible_loss_without_targets_something_may_be_meant_to_grow() -> None:
+    variance = LossTerm("square", -1, False)
+    one(impossible_loss(observed(falling(-1, -2), variance), LIMITS), "note", "wrong_loss")
+    labeled = replace(
+        observed(falling(-1, -2), variance), labels=TensorFacts((8,), floats=True, low=0.0, high=1.0)
+    )
+    one(impossible_loss(labeled, LIMITS), "warn", "wrong_loss")
 
 
 def test_pushes_away_needs_every_audited_step() -> None:

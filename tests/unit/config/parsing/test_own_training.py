@@ -75,10 +75,12 @@ def test_stored_values_that_had_no_effect_are_left_out() -> None:
 
 
 def test_a_command_names_parameters_in_braces() -> None:
-    spec = study(COMMAND + "command: [./train, --lr, '{lr}', 'out={folder}', 3]\nspace: {lr: {log: [1, 2]}}")
-    assert spec.command == ("./train", "--lr", "{lr}", "out={folder}", "3")
+    spec = study(
+        COMMAND + "command: [./train, --lr, '{lr}', 'out={trial.folder}', 3]\nspace: {lr: {log: [1, 2]}}"
+    )
+    assert spec.command == ("./train", "--lr", "{lr}", "out={trial.folder}", "3")
     assert (spec.kind, spec.packages, spec.allowances) == ("command", (), ("./train",))
-    assert placeholders("a={lr} {{x}} {folder}") == ["lr", "folder"]
+    assert placeholders("a={lr} {{x}} {trial.folder}") == ["lr", "trial.folder"]
 
 
 @pytest.mark.parametrize(
@@ -165,9 +167,10 @@ def test_a_command_names_parameters_in_braces() -> None:
             ],
         ),
         (
-            COMMAND + "command: [a, '{l}', '{', '{lr:3}']\nspace: {lr: {log: [1, 2]}}",
+            COMMAND + "command: [a, '{l}', '{seed}', '{', '{lr:3}']\nspace: {lr: {log: [1, 2]}}",
             [
                 "3: command: unknown parameter {l} (did you mean lr?)",
+                "3: command: unknown parameter {seed} (did you mean trial.seed?)",
                 "3: command: '{' is not readable: Single '{' encountered in format string ({{ and }} stand for braces)",
                 "3: command: '{lr:3}' is not readable: {lr} has a format, which is not supported "
                 "({{ and }} stand for braces)",
@@ -177,14 +180,12 @@ def test_a_command_names_parameters_in_braces() -> None:
             COMMAND + "command: [a, '{m}']\nspace:\n  o: {choice: [x, y]}\n  m: {int: [1, 2], when: {o: x}}",
             [
                 "3: command: {m} has no value in trials that do not draw it "
-                "(read it from $HPO_PARAM_M or from the file {parameters})"
+                "(read it from $HPO_PARAM_M or from the file {trial.parameters})"
             ],
         ),
         (
             COMMAND + "command: [a]\nfixed: {seed: 1, Lr: 1, lr: 2}",
             [
-                "4: seed: {seed} stands for an integer that differs between trials in a command "
-                "(give the parameter another name)",
                 "4: Lr: $HPO_PARAM_LR would stand for more than one parameter (names must differ in more than case)",
                 "4: lr: $HPO_PARAM_LR would stand for more than one parameter (names must differ in more than case)",
             ],
@@ -295,3 +296,30 @@ def test_the_schema_knows_own_trainings() -> None:
     )
     for wrong in mistakes:
         assert list(validator.iter_errors({"study": "s", "trials": 1, **wrong})), wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("space: {lr: {log: [1e-3, 1]}}", "space cannot be combined with interface: optuna"),
+        ("first: [{lr: 1}]", "first cannot be combined with interface: optuna"),
+        ("stages: [{name: a, trials: 3}]", "stages cannot be combined with interface: optuna"),
+        ("sampler: sobol", "sobol must know the space before a trial starts"),
+    ],
+)
+def test_what_a_training_that_draws_itself_cannot_have_is_refused(text: str, message: str) -> None:
+    study = f"study: s\ntrainer: a:b\ninterface: optuna\ntrials: 3\n{text}\n"
+    with pytest.raises(StudyFileError) as raised:
+        parse_study(study, "s.yaml")
+    assert message in str(raised.value)
+
+
+def test_interface_is_for_a_trainer() -> None:
+    with pytest.raises(StudyFileError, match="optuna is for a trainer:"):
+        parse_study("study: s\ncommand: [a]\ninterface: optuna\ntrials: 3\n", "s.yaml")
+    with pytest.raises(StudyFileError, match="is for a training of your own"):
+        parse_study("study: s\ninterface: optuna\ntrials: 3\nspace: {}\n", "s.yaml")
+    spec = parse_study(
+        "study: s\ntrainer: a:b\ninterface: optuna\ntrials: 3\nspace: {}\nsampler: {tpe: {startup: 5}}\n", "s"
+    )
+    assert spec.interface == "optuna"

@@ -11,7 +11,7 @@ from optuna.distributions import (
 )
 
 from hpo.config.space import Choice, Distribution, Integer, Log, Uniform
-from hpo.storage.optuna.distributions import as_parameters, optuna_distribution
+from hpo.storage.optuna.distributions import as_parameters, from_optuna, optuna_distribution, widened
 
 SPACE: dict[str, Distribution] = {
     "lr": Log(log=(1e-4, 0.1)),
@@ -44,3 +44,41 @@ def test_distributions_widen_for_a_number_and_skip_unknown_choices() -> None:
     assert as_parameters(SPACE, {"activation": "tanh"}) == {
         "activation": ("tanh", CategoricalDistribution(["relu", "tanh"]))
     }
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        (FloatDistribution(1, 3), Uniform(uniform=(1, 3))),
+        (FloatDistribution(1, 3, step=0.5), Uniform(uniform=(1, 3))),
+        (FloatDistribution(1, 3, log=True), Log(log=(1, 3))),
+        (IntDistribution(2, 10, step=4), Integer(int=(2, 10))),
+        (IntDistribution(1, 8, log=True), Log(log=(1, 8))),
+        (IntDistribution(4, 4), Choice(choice=[4])),
+        (CategoricalDistribution(["a", None]), Choice(choice=["a", None])),
+    ],
+)
+def test_from_optuna_keeps_the_support(theirs: BaseDistribution, ours: Distribution) -> None:
+    assert from_optuna(theirs) == ours
+
+
+def test_from_optuna_has_no_distribution_for_choices_of_objects() -> None:
+    with pytest.warns(UserWarning):
+        assert from_optuna(CategoricalDistribution([(1, 2), (3, 4)])) is None
+
+
+@pytest.mark.parametrize(
+    ("ours", "other", "both"),
+    [
+        (Uniform(uniform=(1, 3)), Uniform(uniform=(0, 2)), Uniform(uniform=(0, 3))),
+        (Integer(int=(1, 3)), Integer(int=(2, 9)), Integer(int=(1, 9))),
+        (Log(log=(1, 3)), Log(log=(2, 4)), Log(log=(1, 4))),
+        (Choice(choice=[1]), Choice(choice=[1, 2]), Choice(choice=[1, 2])),
+        (Choice(choice=[1]), Integer(int=(1, 4)), Integer(int=(1, 4))),
+        (Log(log=(1, 3)), Uniform(uniform=(0, 9)), Log(log=(1, 3))),
+    ],
+)
+def test_widened_holds_the_values_of_both(
+    ours: Distribution, other: Distribution, both: Distribution
+) -> None:
+    assert widened(ours, other) == both

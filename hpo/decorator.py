@@ -1,0 +1,171 @@
+"""``@hpo.study``: a study of the function below it, in the Python file that has the training."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from hpo.errors import HpoError, UserError
+from hpo.training.users_code import STUDY_ATTRIBUTE, is_importing
+
+if TYPE_CHECKING:
+    from hpo.api import Study
+    from hpo.trainer.trial import Trial
+    from hpo.workers.ray.resources import RayWorkers
+
+_Value = TypeVar("_Value", bound=float | None)
+
+__all__ = ["StudyFunction", "study"]
+
+
+def study(
+    *, space: Mapping[str, Any], trials: int | None = None, **settings: Any
+) -> Callable[[Callable[[Trial], _Value]], StudyFunction[_Value]]:
+    """Make a function that trains a trial a study of its own.
+
+    The arguments are the keys of a study file: ``fixed={"epochs": 30}``, ``objective="val_loss"``,
+    ``sampler="tpe"``, ``stages=[...]``. ``study`` is the study's name; by default it is the file's and the
+    function's, ``train.run``. Without an argument the function trains the study; with a trial, it trains
+    that trial::
+
+        @hpo.study(space={"lr": {"log": [1e-4, 1e-1]}}, trials=50)
+        def run(trial: hpo.Trial) -> float: ...
+
+        if __name__ == "__main__":
+            run()
+
+    ``hpo run train.py:run`` does the same. Raises ``UserError`` for arguments that a study file cannot have.
+    """
+    document = {"space": space, **({} if trials is None else {"trials": trials}), **settings}
+    taken = next((name for name in ("trainer", "command", "interface") if name in document), None)
+    if taken is not None:
+        raise UserError(f"@hpo.study: {taken} cannot be given: the function below is the training")
+    try:
+        written = json.loads(json.dumps(document))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"@hpo.study: {error}; values are numbers, texts, lists and dicts") from None
+
+    def decorate(function: Callable[[Trial], _Value]) -> StudyFunction[_Value]:
+        if not hasattr(function, "__qualname__"):
+            raise UserError(f"@hpo.study is for functions; a {type(function).__name__} is not one")
+        return StudyFunction(function, written)
+
+    return decorate
+
+
+class StudyFunction(Generic[_Value]):
+    """A function under ``@hpo.study``: call it without a trial to train its study."""
+
+    __name__: str
+    __qualname__: str
+
+    def __init__(self, function: Callable[[Trial], _Value], document: Mapping[str, Any]) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._was_called = False
+        setattr(self, STUDY_ATTRIBUTE, {"study": _default_name(function), **document})
+        if function.__module__ == "__main__" and not is_importing():
+            atexit.register(self._say_that_it_was_not_started)
+
+    @overload
+    def __call__(self, trial: Trial, /) -> _Value: ...
+    @overload
+    def __call__(
+        self,
+        /,
+        *,
+        storage: str | None = None,
+        changes: Mapping[str, Any] | None = None,
+        trials: int | None = None,
+        workers: int | None = None,
+        device: str = "auto",
+        tags: Iterable[str] = (),
+        ray: RayWorkers | None = None,
+    ) -> Study | None: ...
+    def __call__(self, trial: Trial | None = None, /, **options: Any) -> Any:
+        """Train a trial; without one train the study, show its progress, and return its results.
+
+        The options are those of `hpo.run`. While a worker imports the file, it returns None: a file without
+        ``if __name__ == "__main__":`` does not start its study again. As the main program it ends with an
+        exit code for a mistake and after a signal; elsewhere it raises what `hpo.run` raises.
+        """
+        self._was_called = True
+        if trial is not None:
+            return self._function(trial)
+        return None if is_importing() else self._train(options)
+
+    def _train(self, options: Mapping[str, Any]) -> Study:
+        try:
+            document = {"trainer": self._trainer(), **getattr(self, STUDY_ATTRIBUTE)}
+            return _run_shown(document, **options)
+        except HpoError as error:
+            if self._function.__module__ != "__main__":
+                raise
+            sys.stderr.write(f"error: {error}\n")
+            raise SystemExit(error.exit_code) from None
+
+    def _trainer(self) -> str:
+        """Return ``module:function``, under which workers import the function."""
+        from hpo.training.scripts import trainer_path
+
+        name, function = self._function.__qualname__, self._function
+        if "<" in name:
+            raise UserError(f"{name}: workers cannot import a function within another: move it out of it")
+        if function.__module__ != "__main__":
+            return f"{function.__module__}:{name}"
+        main = sys.modules["__main__"]
+        if main.__spec__ is not None:  # python -m package.train
+            return f"{main.__spec__.name}:{name}"
+        return trainer_path(_main_file(name), name)
+
+    def _say_that_it_was_not_started(self) -> None:
+        if not self._was_called and not hasattr(sys, "last_value"):
+            name = self._function.__name__
+            sys.stderr.write(
+                f"hpo: the study of {name} was not started: call {name}() at the end of the file, or use "
+                f"`hpo run {sys.argv[0]}:{name}`\n"
+            )
+
+
+def _run_shown(
+    document: Mapping[str, Any],
+    *,
+    storage: str | None = None,
+    changes: Mapping[str, Any] | None = None,
+    trials: int | None = None,
+    workers: int | None = None,
+    device: str = "auto",
+    tags: Iterable[str] = (),
+    ray: RayWorkers | None = None,
+) -> Study:
+    """Train a study as `hpo run` does, and show it. After a signal, raises ``SystemExit``."""
+    from hpo.api import study_spec, train
+    from hpo.cli.views.run import RunView
+    from hpo.settings import settings
+
+    spec, url = study_spec(document, changes, trials), storage or settings().storage
+    view = RunView(url)
+    with view:
+        found = train(spec, url, workers=workers, device=device, tags=tags, ray=ray, on_event=view.show)
+    assert found.summary is not None, "it was trained now"
+    view.print_summary(found.summary, f"python {sys.argv[0]}")
+    if found.summary.interrupted:
+        raise SystemExit(found.summary.exit_code)
+    return found
+
+
+def _main_file(name: str) -> Path:
+    file = Path(getattr(sys.modules["__main__"], "__file__", ""))
+    if file.suffix != ".py" or not file.is_file():
+        raise UserError(f"workers import {name} from its file: write it into a file train.py, not a notebook")
+    return file
+
+
+def _default_name(function: Callable[..., Any]) -> str:
+    file = Path(function.__code__.co_filename) if hasattr(function, "__code__") else Path(function.__module__)
+    return f"{file.stem}.{function.__qualname__}"

@@ -1,0 +1,216 @@
+"""``optuna.Trial`` for an objective that is written for Optuna: its draws and reports go to the worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Container, Sequence
+from copy import deepcopy as deep_copy
+from datetime import datetime
+from functools import cache
+from typing import Any, NoReturn
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    check_distribution_compatibility,
+    distribution_to_json,
+    json_to_distribution,
+)
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from hpo.records import reported_epoch
+from hpo.rng import Key
+from hpo.trainer.connection import Connection, TrialEnded
+from hpo.trainer.messages import AskPruner, Attribute, Begin, Epoch, Found, Past, Suggested, Suggests
+
+_STUDY_ID = 0
+_STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+
+_past: dict[str, dict[int, FrozenTrial]] = {}
+"""By study, its trials that have ended, as far as the worker has told."""
+
+
+def optuna_trial(begin: Begin, connection: Connection) -> optuna.Trial:
+    """Return the trial that the worker has begun. Its study has the trials that have ended so far."""
+    suggests = begin.suggests
+    assert suggests is not None, "only a trial with Optuna's interface comes here"
+    known = _past.setdefault(suggests.study_uid, {})
+    known.update((past.number, _frozen(past)) for past in suggests.past)
+    storage = _WorkersStorage(begin, connection, list(known.values()))
+    seed = (Key(begin.seed, begin.path) / "suggest").integer() % 2**32
+    study = optuna.Study(begin.study, storage, _sampler(suggests, seed), _WorkersPruner(storage))
+    return optuna.Trial(study, begin.number)
+
+
+def _sampler(suggests: Suggests, seed: int) -> BaseSampler:
+    options = suggests.options
+    if suggests.sampler == "random":
+        return RandomSampler(seed=seed)
+    if suggests.sampler == "gp":
+        return GPSampler(seed=seed, n_startup_trials=options["startup"], warn_independent_sampling=False)
+    return TPESampler(seed=seed, n_startup_trials=options["startup"], n_ei_candidates=options["candidates"])
+
+
+@cache
+def _distribution(text: str) -> BaseDistribution:
+    return json_to_distribution(text)
+
+
+def _frozen(past: Past) -> FrozenTrial:
+    distributions = {name: _distribution(text) for name, (_, text) in past.parameters.items()}
+    now = datetime.now()
+    return FrozenTrial(
+        number=past.number,
+        trial_id=past.number,
+        state=_STATES[past.outcome],
+        value=past.value,
+        datetime_start=now,
+        datetime_complete=now,
+        params={
+            name: distributions[name].to_external_repr(value) for name, (value, _) in past.parameters.items()
+        },
+        distributions=distributions,
+        user_attrs={},
+        system_attrs={},
+        intermediate_values=past.reported,
+    )
+
+
+class _WorkersPruner(BasePruner):
+    """Asks the worker, which compares the trial with those of all workers."""
+
+    def __init__(self, storage: _WorkersStorage) -> None:
+        self._storage = storage
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Whether the trial must end: see ``BasePruner``."""
+        return self._storage.asks_pruner()
+
+
+class _WorkersStorage(BaseStorage):
+    """One study with one running trial; what is written goes to the worker. A trial's id is its number."""
+
+    def __init__(self, begin: Begin, connection: Connection, past: Sequence[FrozenTrial]) -> None:
+        self._begin = begin
+        self._connection = connection
+        self._reports = 0
+        self._reported_at = time.monotonic()
+        self._last_step = -1
+        self._running = FrozenTrial(
+            number=begin.number,
+            trial_id=begin.number,
+            state=TrialState.RUNNING,
+            value=None,
+            datetime_start=datetime.now(),
+            datetime_complete=None,
+            params={},
+            distributions={},
+            user_attrs={},
+            # As `study.enqueue_trial` does.
+            system_attrs={"fixed_params": dict(begin.parameters)} if begin.parameters else {},
+            intermediate_values={},
+        )
+        self._trials = sorted([*past, self._running], key=lambda trial: trial.number)
+        self._distributions = {
+            name: each for trial in past for name, each in trial.distributions.items()
+        }  # the newest
+
+    def asks_pruner(self) -> bool:
+        """Whether the worker's pruner ends the trial here."""
+        suggests = self._begin.suggests
+        if suggests is None or not suggests.prunes or not self._reports:
+            return False
+        return self._connection.ask(AskPruner())
+
+    def set_trial_param(
+        self,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+    ) -> None:
+        if param_name in self._distributions:
+            check_distribution_compatibility(self._distributions[param_name], distribution)
+        self._check()
+        text = distribution_to_json(distribution)
+        self._connection.send(Suggested(param_name, float(param_value_internal), text))
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        self._reports += 1
+        metrics = {self._begin.objective: float(intermediate_value)}
+        if step not in (self._reports - 1, self._reports):
+            metrics["step"] = float(step)
+        now = time.monotonic()
+        result = reported_epoch(self._reports, metrics, now - self._reported_at)
+        self._reported_at = now
+        self._connection.ask(Epoch(result, self._reports, Found()))
+        self._check()
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._connection.send(Attribute(key, value))
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._running.system_attrs[key] = value
+
+    def _check(self) -> None:
+        self._connection.beat()
+        if self._connection.must_leave():
+            raise TrialEnded(self._connection.reason)
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        for trial in self._trials:
+            if trial.number == trial_id:
+                return trial
+        raise KeyError(f"no trial {trial_id}")
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        found = [trial for trial in self._trials if states is None or trial.state in states]
+        return deep_copy(found) if deepcopy else found
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        return _STUDY_ID
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        return self._begin.study
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        return [StudyDirection[self._begin.direction.upper()]]
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        return {}
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        return {}
+
+    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
+        _refuse("a study cannot be created")
+
+    def delete_study(self, study_id: int) -> None:
+        _refuse("the study cannot be deleted")
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        _refuse("attributes of the study cannot be set")
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        _refuse("attributes of the study cannot be set")
+
+    def get_all_studies(self) -> list[Any]:
+        _refuse("the studies cannot be listed")
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        _refuse("a trial cannot be added: use `hpo enqueue`")
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        _refuse("the trial cannot be ended: return its value, or raise optuna.TrialPruned")
+
+
+def _refuse(what: str) -> NoReturn:
+    raise RuntimeError(f"within an objective that hpo runs, {what}")

@@ -1,0 +1,118 @@
+"""A study in a Python file: ``train.py:run``, a function under ``@hpo.study`` or an objective of Optuna's."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hpo.config.own_training import TRAINER_PATTERN
+from hpo.config.parsing.load import load_study, parse_study
+from hpo.config.study import StudySpec
+from hpo.errors import ConfigurationError
+from hpo.training.optuna_scripts import objective_document
+from hpo.training.users_trainer import check_trainer, find_module, find_trainer
+
+_SCRIPT = re.compile(r"(?P<file>.+\.py)(:(?P<function>.*))?", re.DOTALL)
+
+
+def is_script(source: str) -> bool:
+    """Return whether this names a Python file, with or without a function in it."""
+    return _SCRIPT.fullmatch(source) is not None
+
+
+def load_any_study(source: str, overrides: Sequence[str] = ()) -> StudySpec:
+    """Load a study file, a bundled study, or the study of a function in a Python file, ``train.py:run``.
+
+    A function without ``@hpo.study`` is an objective that is written for Optuna.
+
+    The Python file is imported in a process of its own. Its folder is then on the search path of this
+    process and of its workers. Raises like ``load_study``, and ``ConfigurationError`` if the file cannot be
+    imported or its function has no study.
+    """
+    found = _SCRIPT.fullmatch(source)
+    if found is None:
+        return load_study(source, overrides)
+    file, function = Path(found["file"]), found["function"]
+    if not function:
+        raise ConfigurationError(_without_function(file))
+    path = trainer_path(file, function)
+    if not file.is_file():
+        raise ConfigurationError(f"there is no file {file}")
+    add_to_search_path(file.parent)
+    _refuse_another(file, path)
+    find_trainer(path)  # without running it: a typo is told before its import takes seconds
+    checked = check_trainer(path)
+    if checked.problem:
+        raise ConfigurationError(checked.problem)
+    if checked.study is not None:
+        document = {"trainer": path, **checked.study}
+        return parse_study(json.dumps(document, indent=1), f"@hpo.study of {source}", overrides)
+    if "hpo." in checked.signature:
+        raise ConfigurationError(_without_study(source))
+    document = objective_document(file, path, overrides)
+    return parse_study(json.dumps(document, indent=1), source, overrides)
+
+
+def trainer_path(file: Path, function: str) -> str:
+    """Return ``module:function`` for a file and a function. Raises ``ConfigurationError`` if it cannot be.
+
+    The module is found in the file's folder, as by ``python train.py``.
+    """
+    path = f"{file.stem}:{function}"
+    if TRAINER_PATTERN.fullmatch(path):
+        return path
+    if TRAINER_PATTERN.fullmatch(f"{file.stem}:run"):
+        raise ConfigurationError(f"{file}:{function}: {function!r} is not the name of a function")
+    proper = re.sub(r"\W", "_", file.stem, flags=re.ASCII)
+    raise ConfigurationError(
+        f"{file} cannot be imported: {file.stem!r} is not the name of a Python module; rename it to "
+        f"{proper}.py"
+    )
+
+
+def add_to_search_path(folder: Path) -> None:
+    """Have this process, and those that it starts, find modules in a folder; installed packages go first."""
+    known = {str(Path(each or ".").resolve()) for each in sys.path}
+    if str(folder.resolve()) not in known:
+        sys.path.append(str(folder.resolve()))
+
+
+def _refuse_another(file: Path, path: str) -> None:
+    """Raise ``ConfigurationError`` if another module hides the file."""
+    there = find_module(path)
+    if there is None or not there.samefile(file):
+        where = there or "a part of Python"
+        raise ConfigurationError(
+            f"{file} cannot be imported: module {file.stem!r} is {where}, which comes first; rename the file"
+        )
+
+
+def _without_study(source: str) -> str:
+    name = source.rpartition(":")[2]
+    return (
+        f"{source} has no study: write @hpo.study(space={{...}}, trials=50) above def {name}(trial), or a "
+        "study file with trainer:"
+    )
+
+
+def _without_function(file: Path) -> str:
+    try:
+        names = list(_decorated(ast.parse(file.read_bytes())))
+    except (OSError, SyntaxError, ValueError):
+        names = []
+    named = f"write {' or '.join(f'{file}:{name}' for name in names)}" if names else f"e.g. {file}:run"
+    return f"{file} is a Python file: name a function in it, {named}"
+
+
+def _decorated(module: ast.Module) -> Iterator[str]:
+    """Yield the names of functions with a decorator ``study``."""
+    for each in module.body:
+        decorators = each.decorator_list if isinstance(each, ast.FunctionDef) else []
+        for decorator in decorators:
+            called = decorator.func if isinstance(decorator, ast.Call) else decorator
+            if getattr(called, "attr", getattr(called, "id", "")) == "study":
+                yield getattr(each, "name", "")

@@ -1,0 +1,1 @@
+"""Tests of the process in which the user's own training runs."""
