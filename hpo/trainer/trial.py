@@ -238,11 +238,15 @@ class Trial:
         are also what the checks read. Raises ``TrialEnded`` if the trial ends here, and ``UserError`` for an
         epoch out of order and for a metric that is not a number.
         """
+        self._connection.refuse_forked()
         saves, number = self._saves, self._saves.progress.epochs + 1
         if epoch is not None and epoch != number:
             raise UserError(f"report: epoch {epoch} cannot follow epoch {number - 1}")
         numbers = {name: _number(name, value) for name, value in metrics.items()}
-        result = reported_epoch(number, numbers, time.monotonic() - self._epoch_started)
+        try:
+            result = reported_epoch(number, numbers, time.monotonic() - self._epoch_started)
+        except ValueError as error:
+            raise UserError(f"report: {error}") from None
         saves.watch.end_epoch({name: result.metric(name) for name in MEASURES if name != "lr"})
         saves.progress.end_epoch(result)
         saves.remember_best()
