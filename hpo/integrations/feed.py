@@ -189,8 +189,14 @@ class Feed:
         self._note(self._guard.run(_CHECKS, lambda: self._report(training, validation, metrics), None))
         self._is_measuring = False
 
+    def measured(self) -> dict[str, float]:
+        """Return the losses and accuracies of the epoch so far by name, without those that are unknown."""
+        shown = _measures(self._training, self._validation)
+        return {name: value for name, value in shown.items() if not math.isnan(value)}
+
     def state(self) -> dict[str, Any]:
-        """Return what the epoch has shown so far, as tensors and numbers."""
+        """End the batch; return what the epoch has shown so far, as tensors and numbers."""
+        self.end_batch()
         return {"training": vars(self._training).copy(), "has_epoch": self._has_epoch}
 
     def resume(self, state: dict[str, Any]) -> None:
@@ -239,12 +245,7 @@ class Feed:
 
     def _report(self, training: _Pass, validation: _Pass, metrics: Mapping[str, float]) -> Finding | None:
         counts = [] if validation.predicted is None else validation.predicted.tolist()
-        shown = {
-            "train_loss": training.mean_loss,
-            "train_accuracy": training.accuracy,
-            "val_loss": validation.mean_loss,
-            "val_accuracy": validation.accuracy,
-        }
+        shown = _measures(training, validation)
         known: dict[str, Any] = {
             name: metrics.get(name, math.nan) if math.isnan(value) else value for name, value in shown.items()
         }
@@ -283,6 +284,15 @@ def line(finding: Finding) -> str:
     layer = f" in {finding.layer}" if finding.layer else ""
     remedy = f" Try: {finding.remedy.text}." if finding.remedy.text else ""
     return f"hpo: {finding.severity} at step {finding.step}{layer}: {finding.message}.{remedy}"
+
+
+def _measures(training: _Pass, validation: _Pass) -> dict[str, float]:
+    return {
+        "train_loss": training.mean_loss,
+        "train_accuracy": training.accuracy,
+        "val_loss": validation.mean_loss,
+        "val_accuracy": validation.accuracy,
+    }
 
 
 def _labels_of(batch: object) -> Any:

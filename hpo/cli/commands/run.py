@@ -41,7 +41,8 @@ def run(
         typer.Option(
             "--study",
             metavar="NAME",
-            help="With a command: the study's name. [default: that of the script or program]",
+            help="With a command or a function: the study's name. [default: that of the program, or of "
+            "the file and the function]",
             show_default=False,
         ),
     ] = None,
@@ -113,17 +114,18 @@ def _study(
 ) -> StudySpec:
     """Return the study of a file, or of a command."""
     from hpo.errors import UnknownStudyError, UserError
-    from hpo.training.scripts import load_any_study
+    from hpo.training.scripts import is_script, load_any_study
 
     if arguments:
         _refuse_second_study(source, arguments)
         from hpo.config.parsing.command_line import command_study
 
         return command_study([source, *arguments], name, trials, changes or [])
-    if name is not None:
+    if name is not None and not is_script(source):
         raise UserError("--study is for a command after --: a study file has the name as study:")
+    named = [] if name is None else [f"study={name}"]
     try:
-        return load_any_study(source, overrides(changes, trials))
+        return load_any_study(source, [*overrides(changes, trials), *named])
     except UnknownStudyError as error:
         raise UnknownStudyError(f"{error}{_hint_if_in_database(url, source)}") from None
 
