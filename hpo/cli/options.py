@@ -85,13 +85,14 @@ def with_ray_address(arguments: Sequence[str]) -> list[str]:
     """
     from hpo.workers.ray.resources import is_address
 
-    joined, rest = [], list(arguments)
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    joined, rest = [], list(arguments[:end])
     while rest:
         each = rest.pop(0)
         if each == "--ray":
             each = f"--ray={rest.pop(0) if rest and is_address(rest[0]) else ''}"
         joined.append(each)
-    return joined
+    return [*joined, *arguments[end:]]
 
 
 def storage_url(option: str | None) -> str:

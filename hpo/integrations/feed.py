@@ -20,7 +20,7 @@ from hpo.checks.arguments import check_count, check_task, scalar_loss
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.guard import Guard, Hook
 from hpo.checks.measure.examples import class_labels, examples_of
-from hpo.checks.measure.nested import mapped, outputs, tensors
+from hpo.checks.measure.nested import is_readable, mapped, outputs, tensors
 from hpo.checks.measure.preflight import LossFunction
 from hpo.checks.observations import Task
 from hpo.checks.verdict import Verdict
@@ -203,8 +203,14 @@ class Feed:
         self._note(self._guard.run(_CHECKS, lambda: self._report(training, validation, metrics), None))
         self._is_measuring = False
 
+    def measured(self) -> dict[str, float]:
+        """Return the losses and accuracies of the epoch so far by name, without those that are unknown."""
+        shown = _measures(self._training, self._validation)
+        return {name: value for name, value in shown.items() if not math.isnan(value)}
+
     def state(self) -> dict[str, Any]:
-        """Return what the epoch has shown so far, as tensors and numbers."""
+        """End the batch; return what the epoch has shown so far, as tensors and numbers."""
+        self.end_batch()
         return {"training": vars(self._training).copy(), "has_epoch": self._has_epoch}
 
     def resume(self, state: dict[str, Any]) -> None:
@@ -256,12 +262,7 @@ class Feed:
 
     def _report(self, training: _Pass, validation: _Pass, metrics: Mapping[str, float]) -> Finding | None:
         counts = [] if validation.predicted is None else validation.predicted.tolist()
-        shown = {
-            "train_loss": training.mean_loss,
-            "train_accuracy": training.accuracy,
-            "val_loss": validation.mean_loss,
-            "val_accuracy": validation.accuracy,
-        }
+        shown = _measures(training, validation)
         known: dict[str, Any] = {
             name: metrics.get(name, math.nan) if math.isnan(value) else value for name, value in shown.items()
         }
@@ -330,7 +331,17 @@ def _is_among(tensor: Tensor, passed: object) -> bool:
         each is tensor
         or (each.numel() == tensor.numel() and bool((each.flatten().cpu() == tensor.flatten().cpu()).all()))
         for each in tensors(passed)
+        if each is tensor or (is_readable(each) and is_readable(tensor))
     )
+
+
+def _measures(training: _Pass, validation: _Pass) -> dict[str, float]:
+    return {
+        "train_loss": training.mean_loss,
+        "train_accuracy": training.accuracy,
+        "val_loss": validation.mean_loss,
+        "val_accuracy": validation.accuracy,
+    }
 
 
 def _as_examples(model: nn.Module, given: tuple[Any, ...], named: dict[str, Any], labels: object) -> Any:

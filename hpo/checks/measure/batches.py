@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo.checks.data_facts import Batches, Overlap
@@ -14,7 +18,7 @@ from hpo.checks.measure.examples import Examples
 from hpo.checks.measure.rows import batch_tensors, columns, fingerprints
 
 if TYPE_CHECKING:
-    from hpo.checks.measure.data import Kept
+    from hpo.checks.measure.data import Batch, Kept
 
 _ALIKE = 0.99
 """Cosine of two examples that count as the same."""
@@ -30,37 +34,60 @@ _LEAST_COLUMNS = 2
 """Single numbers, such as the words of a bag, are in both splits by chance."""
 
 
-def compared(kept: Kept) -> Batches:
+@dataclass(frozen=True)
+class FirstEpoch:
+    """What the batches of the first epoch have in common; it stays as it is."""
+
+    repeated: float
+    alike: float
+    order: dict[str, float]
+
+
+def first_epoch(kept: Kept) -> FirstEpoch:
+    """Compare the batches of the first epoch."""
+    rows = _joined([each.rows for each in kept.batches if each.is_fresh])
+    repeated = 1 - len(np.unique(rows)) / len(rows) if len(rows) else math.nan
+    return FirstEpoch(repeated, _alike(kept), _order(kept))
+
+
+def compared(kept: Kept, first: FirstEpoch) -> Batches:
     """Count how many of the first batches differ, and which labels changed."""
     batches = [each for each in kept.batches if each.rows is not None]
     if not batches:
         return Batches()
-    keys = [_of_batch(each.rows, each.label_rows) for each in batches if each.rows is not None]
-    labels: dict[int, int] = {}
-    reseen = relabeled = 0
-    used: set[int] = set()
-    for batch in batches:
-        assert batch.rows is not None
-        rows = batch.rows.tolist()
-        used |= set(rows)
-        answers = batch.label_rows.tolist() if batch.label_rows is not None else []
-        for row, label in zip(rows, answers, strict=True) if len(answers) == len(rows) else ():
-            reseen += row in labels
-            relabeled += labels.setdefault(row, label) != label
-    given = set(_rows_of(kept.train))
-    first = [row for each in batches if each.is_fresh and each.rows is not None for row in each.rows.tolist()]
+    keys = {_of_batch(each.rows, each.label_rows) for each in batches if each.rows is not None}
+    reseen, relabeled = _relabeled(batches)
+    used = np.unique(_joined([each.rows for each in batches]))
+    given = np.unique(np.array(_rows_of(kept.train), np.int64))
     return Batches(
         steps=len(batches),
-        distinct=len(set(keys)),
+        distinct=len(keys),
         given=len(given),
-        unused=len(given - used),
+        unused=len(np.setdiff1d(given, used, assume_unique=True)),
         rows=len(used),
         reseen=reseen,
         relabeled=relabeled,
-        repeated=1 - len(set(first)) / len(first) if first else math.nan,
-        alike=_alike(kept),
-        **_order(kept),
+        repeated=first.repeated,
+        alike=first.alike,
+        **first.order,
     )
+
+
+def _joined(rows: Sequence[Tensor | None]) -> NDArray[np.int64]:
+    known = [each.cpu() for each in rows if each is not None]
+    return torch.cat(known).numpy() if known else np.empty(0, np.int64)
+
+
+def _relabeled(batches: Sequence[Batch]) -> tuple[int, int]:
+    """Return how many labeled examples had come before, and how many of them with another label."""
+    labeled = [
+        each
+        for each in batches
+        if each.rows is not None and each.label_rows is not None and len(each.rows) == len(each.label_rows)
+    ]
+    rows, labels = _joined([each.rows for each in labeled]), _joined([each.label_rows for each in labeled])
+    different, first, places = np.unique(rows, return_index=True, return_inverse=True)
+    return len(rows) - len(different), int((labels != labels[first][places]).sum())
 
 
 def _order(kept: Kept) -> dict[str, float]:

@@ -127,6 +127,7 @@ class DataMonitor:
         self._rows = self._described = self._of_outputs = 0
         self._epochs = 0
         self._validations: list[ValidationPasses] = []
+        self._first_epoch: batches.FirstEpoch | None = None
         self._displacement = Displacement(self._model, optimizers)
         self.first = FirstBatch()
         self.kept = Kept()
@@ -204,7 +205,8 @@ class DataMonitor:
         self._validations = []
         facts.inputs = facts.inputs or self._first_layers.read()
         if ended or self._epochs & (self._epochs - 1) == 0:  # after epochs 1, 2, 4, 8 ...
-            facts.batches = batches.compared(self.kept)
+            self._first_epoch = self._first_epoch or batches.first_epoch(self.kept)
+            facts.batches = batches.compared(self.kept, self._first_epoch)
         if ended:
             facts.overlap = batches.overlap(self.kept)
             facts.dependence = replace(signal.dependence_of(self.kept), moved=self._displacement.read())

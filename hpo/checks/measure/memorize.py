@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any, TypeVar
+from types import FunctionType, MethodType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +17,6 @@ from hpo.checks.measure.nested import mapped
 from hpo.checks.measure.untouched import STOCHASTIC
 from hpo.checks.preflight import Memorization
 from hpo.heartbeat import beat
-
-T = TypeVar("T")
 
 EXAMPLES = 20
 STEPS = 60
@@ -40,7 +39,8 @@ def memorize(
     """Train a copy on ``images`` (n, C, H, W) and ``labels`` (n,) until memorized, at most STEPS.
 
     The copy has its own optimizer, at the peak learning rate and without weight decay; dropout is off.
-    Returns None if no copy can be trained: with L-BFGS, or with weights that torch cannot copy.
+    Returns None if no copy can be trained: with L-BFGS, with weights that torch cannot copy, or by an
+    optimizer that takes no plain steps.
     """
     copies = _copies(model, optimizer)
     if copies is None:
@@ -59,7 +59,10 @@ def memorize(
             break
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        optimizer.step()
+        try:
+            optimizer.step()
+        except Exception:  # of the user's: it may need a closure, or more than one pass
+            return None
         steps += 1
         beat()
     with torch.no_grad():
@@ -78,10 +81,13 @@ def memorize(
 
 def _copies(model: nn.Module, optimizer: Optimizer) -> tuple[nn.Module, Optimizer] | None:
     """Copy both, so that the optimizer's parameters are the model's."""
-    pair = None if isinstance(optimizer, LBFGS) else copied((model, optimizer))
-    if pair is None:
+    if isinstance(optimizer, LBFGS):
         return None
-    trainee, optimizer = pair
+    try:
+        memo: dict[int, Any] = {}
+        trainee, optimizer = copy.deepcopy(model, memo), _twin(optimizer, memo)
+    except Exception:  # by the user's objects: a lock, an open file, a tensor that a computation gave
+        return None
     if not all(each.is_leaf for each in trainee.parameters()):
         return None  # the copy of a scripted model gives its gradients to the original
     trainee.train()
@@ -94,15 +100,20 @@ def _copies(model: nn.Module, optimizer: Optimizer) -> tuple[nn.Module, Optimize
     return trainee, optimizer
 
 
-def copied(original: T) -> T | None:
-    """Return a deep copy; None for what Python or PyTorch cannot copy.
-
-    A lock, an open file, a tensor that a computation gave: the network may hold any of them.
-    """
-    try:
-        return copy.deepcopy(original)
-    except Exception:  # by the user's objects
-        return None
+def _twin(optimizer: Optimizer, memo: dict[int, Any]) -> Optimizer:
+    """Return a deep copy that has what a class of the user's has added; ``Optimizer`` itself drops it."""
+    twin = copy.deepcopy(optimizer, memo)
+    added = {
+        name: value
+        for name, value in vars(optimizer).items()
+        if name not in vars(twin) and not hasattr(type(optimizer), name)  # a scheduler replaces step
+    }
+    if any(isinstance(each, (FunctionType, MethodType)) for each in added.values()):
+        raise ValueError("a function may know the original")
+    for name, value in added.items():
+        is_inner = isinstance(value, Optimizer)
+        setattr(twin, name, _twin(value, memo) if is_inner else copy.deepcopy(value, memo))
+    return twin
 
 
 def peak_lr(group: dict[str, float]) -> float:

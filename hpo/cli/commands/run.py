@@ -9,11 +9,20 @@ import typer
 from hpo.cli.options import Changes, Device, Ray, Storage, StudyFile, Tags, Trials, overrides, storage_url
 
 if TYPE_CHECKING:
+    from hpo.config.study import StudySpec
     from hpo.workers.ray.resources import RayWorkers
 
 
 def run(
     study: StudyFile,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="-- PROGRAM ARGUMENT...",
+            help="In place of STUDY: a command whose arguments are searched, as in --lr~'log(1e-4, 1e-1)'.",
+            show_default=False,
+        ),
+    ] = None,
     storage: Storage = None,
     workers: Annotated[
         int | None,
@@ -27,6 +36,16 @@ def run(
         ),
     ] = None,
     trials: Trials = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--study",
+            metavar="NAME",
+            help="With a command or a function: the study's name. [default: that of the program, or of "
+            "the file and the function]",
+            show_default=False,
+        ),
+    ] = None,
     changes: Changes = None,
     device: Device = "auto",
     tags: Tags = "",
@@ -59,18 +78,15 @@ def run(
 
     Run the same study again to resume it: finished trials are kept, and only the rest is trained.
 
+    A command is a study without a file (docs/study-files.md):
+    `hpo run --trials 50 -- python train.py --lr~'log(1e-4, 1e-1)' --width~'choice(16, 32)'`
+
     The exit code is 0 if all trials are over, at least one is complete and none failed; 3 if all are over,
     but some failed or none is complete; 1 if trials are left, 2 for wrong input, 130, 143 or 129 after
     Ctrl-C, SIGTERM or SIGHUP, 141 when the reader of the output has left. Pruned trials did not fail.
     """
-    from hpo.errors import UnknownStudyError
-    from hpo.training.scripts import load_any_study
-
     url = storage_url(storage)
-    try:
-        spec = load_any_study(study, overrides(changes, trials))
-    except UnknownStudyError as error:
-        raise UnknownStudyError(f"{error}{_hint_if_in_database(url, study)}") from None
+    spec = _study(study, arguments or [], name, trials, changes, url)
 
     from hpo.cli.output import saying_what_is_saved
     from hpo.cli.views.notices import print_advice
@@ -91,6 +107,36 @@ def run(
             summary = run_study(spec, url, workers=count, device=device, tags=offered, on_event=view.show)
     view.print_summary(summary)
     raise typer.Exit(summary.exit_code)
+
+
+def _study(
+    source: str, arguments: list[str], name: str | None, trials: int | None, changes: Changes, url: str
+) -> StudySpec:
+    """Return the study of a file, or of a command."""
+    from hpo.errors import UnknownStudyError, UserError
+    from hpo.training.scripts import is_script, load_any_study
+
+    if arguments:
+        _refuse_second_study(source, arguments)
+        from hpo.config.parsing.command_line import command_study
+
+        return command_study([source, *arguments], name, trials, changes or [])
+    if name is not None and not is_script(source):
+        raise UserError("--study is for a command after --: a study file has the name as study:")
+    named = [] if name is None else [f"study={name}"]
+    try:
+        return load_any_study(source, [*overrides(changes, trials), *named])
+    except UnknownStudyError as error:
+        raise UnknownStudyError(f"{error}{_hint_if_in_database(url, source)}") from None
+
+
+def _refuse_second_study(source: str, arguments: list[str]) -> None:
+    """Raise ``UserError`` if the first word is a study: it was not meant as a program."""
+    from hpo.config.parsing.source import bundled_studies
+    from hpo.errors import UserError
+
+    if source in bundled_studies() or source.endswith((".yaml", ".yml")):
+        raise UserError(f"one study at a time: {source} is followed by {' '.join(arguments)}")
 
 
 def _local_workers(wanted: int | None, device: str, trials: int) -> int:

@@ -107,6 +107,47 @@ class Derived(nn.Module):
         return F.linear(images.flatten(1), self.weight)
 
 
+class Counted(torch.optim.SGD):
+    """Has an attribute of its own, which torch does not copy, and maybe another optimizer inside."""
+
+    def __init__(self, parameters: Any, lr: float, inner: bool = False) -> None:
+        given = list(parameters)
+        super().__init__(given, lr=lr)
+        self.steps = 0
+        self.inner = Counted(given, lr) if inner else None
+
+    def step(self, closure: Any = None) -> Any:
+        self.steps += 1
+        return self.inner.step() if self.inner is not None else super().step(closure)
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_memorize_keeps_what_an_optimizer_class_added(inner: bool) -> None:
+    model = network()
+    optimizer = Counted(model.parameters(), 0.5, inner)
+    before = {name: each.clone() for name, each in model.state_dict().items()}
+    assert found_by(model, optimizer).unchanged == ()
+    assert optimizer.steps == 0 and (optimizer.inner is None or optimizer.inner.steps == 0)
+    assert all(torch.equal(each, before[name]) for name, each in model.state_dict().items())
+
+
+def test_memorize_with_an_optimizer_that_needs_a_closure_is_not_tried() -> None:
+    class WithClosure(torch.optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            return super().step(lambda: closure())
+
+    model = network()
+    optimizer = WithClosure(model.parameters(), lr=0.1)
+    assert memorize(model, optimizer, plain_forward, IMAGES, LABELS) is None
+
+
+def test_memorize_with_an_optimizer_that_holds_a_function_is_not_tried() -> None:
+    model = network()
+    optimizer = Counted(model.parameters(), 0.1)
+    optimizer.measure = lambda: model(IMAGES)  # type: ignore[attr-defined]
+    assert memorize(model, optimizer, plain_forward, IMAGES, LABELS) is None
+
+
 def test_memorize_weights_that_torch_does_not_copy_are_not_tried() -> None:
     model: Any = nn.Sequential(Derived())
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

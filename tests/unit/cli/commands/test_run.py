@@ -125,3 +125,33 @@ def test_without_ray_the_install_command_is_shown(
     monkeypatch.setattr("hpo.workers.ray.run.find_spec", lambda name: None)
     assert run_command(["run", "quickstart", "--ray"]) == 2
     assert "pip install 'hpo-babysitter[ray]'" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("demo")
+def test_hpo_run_takes_what_follows_the_dashes(asked: dict[str, Any]) -> None:
+    options = ["--trials", "5", "--study", "mine", "--workers", "1", "--device", "cpu"]
+    run_command(
+        ["run", *options, "--", "python", "train.py", "--lr~log(1e-4, 1e-1)", "--ray", "--workers", "9"]
+    )
+    spec = asked["spec"]
+    assert spec.command == ("python", "train.py", "--lr", "{lr}", "--ray", "--workers", "9")
+    assert (spec.study, spec.trials, asked["workers"]) == ("mine", 5, 1)
+
+
+@pytest.mark.usefixtures("demo", "asked")
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (
+            ["--", "python", "train.py", "--lr~log(1, 2)"],
+            "how many trials? Write hpo run --trials 50 -- python",
+        ),
+        (["quickstart", "more"], "one study at a time: quickstart is followed by more"),
+        (["quickstart", "--study", "mine"], "--study is for a command after --"),
+    ],
+)
+def test_hpo_run_refuses_a_command_that_is_none(
+    words: list[str], problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["run", *words]) == 2
+    assert problem in capsys.readouterr().err

@@ -1,0 +1,94 @@
+"""Studies that are written as a command: what is searched, and what is wrong with it."""
+
+from __future__ import annotations
+
+import pytest
+
+from hpo.config.parsing.command_line import command_study, study_name
+from hpo.config.space import Choice, Integer, Log, Uniform
+from hpo.config.study import StudySpec
+from hpo.errors import UserError
+
+
+def study(*words: str, changes: tuple[str, ...] = ()) -> StudySpec:
+    return command_study(["python", "train.py", *words], None, 5, changes)
+
+
+def test_arguments_with_a_distribution_are_searched() -> None:
+    spec = study(
+        "--lr~log(1e-4, 1e-1)",
+        "--weight-decay=~uniform(0, 1)",
+        "-d~int(1, 3)",
+        "model.width=~choice(16, 32)".replace("model.", ""),
+        "name~choice(sgd, 'a, b', null)",
+        "--out={trial.folder}",
+        "--data=~/images",
+        "HEAD~1",
+    )
+    assert spec.command == (
+        "python", "train.py", "--lr", "{lr}", "--weight-decay={weight_decay}", "-d", "{d}", "width={width}",
+        "{name}", "--out={trial.folder}", "--data=~/images", "HEAD~1",
+    )  # fmt: skip
+    assert spec.space == {
+        "lr": Log(log=(1e-4, 1e-1)),
+        "weight_decay": Uniform(uniform=(0, 1)),
+        "d": Integer(int=(1, 3)),
+        "width": Choice(choice=(16, 32)),
+        "name": Choice(choice=("sgd", "a, b", None)),
+    }
+    assert (spec.study, spec.trials, spec.first) == ("train", 5, ())
+
+
+def test_words_of_other_programs_and_defaults_are_understood() -> None:
+    spec = study(
+        "--lr~loguniform(1e-5, 1.0, default_value=0.1)",
+        "--w~choices([16, 32], default=16)",
+        "--d~randint(1, 3)",
+    )
+    assert spec.space["lr"] == Log(log=(1e-5, 1.0)) and spec.space["w"] == Choice(choice=(16, 32))
+    assert spec.first == ({"lr": 0.1, "w": 16},)
+
+
+def test_settings_of_the_study_are_changed_as_for_a_file() -> None:
+    changes = ("objective=val_loss", "study=other", "fixed.epochs=3", "sampler=tpe", "trials=7")
+    spec = study("--lr~log(1e-4, 1e-1)", "-n={epochs}", changes=changes)
+    assert (spec.study, spec.trials, spec.fixed) == ("other", 7, {"epochs": 3})
+    assert spec.goal.direction == "minimize"
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--lr~log(0, 1)"], "--lr~log(0, 1): lr: a log scale cannot start at 0"),
+        (["--lr~log(1)"], "--lr~log(1): lr: "),
+        (["--lr~logg(1, 2)"], "--lr~logg(1, 2): unknown distribution 'logg' (did you mean log?)"),
+        (["--lr~0.1"], "--lr~0.1: '0.1' is not a distribution; write e.g. --lr~'log(1e-4, 1e-1)'"),
+        (
+            ["--lr~log(1, 2)", "lr=~int(1, 2)"],
+            "lr is searched more than once (--lr~log(1, 2), lr=~int(1, 2))",
+        ),
+        (["--lr~log(1, 2, step=1)"], "--lr~log(1, 2, step=1): unknown option 'step=1'"),
+        (["--lr~log(1, 2, default=x)"], "--lr~log(1, 2, default=x): first: lr: 'x' is not a number"),
+        (["--lr~log(1, 2)", "--w", "{wd}"], "train: command: unknown parameter {wd}"),
+        (["--class~int(1, 2)"], "'class' is not a valid parameter name"),
+        (["--lr", "0.1"], "no argument is searched: write e.g. --lr~'log(1e-4, 1e-1)' in place of --lr 0.01"),
+    ],
+)
+def test_mistake_names_the_argument(words: list[str], problem: str) -> None:
+    with pytest.raises(UserError) as caught:
+        study(*words)
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("python -u src/train_net.py --config conf.yaml", "train_net"),
+        ("python -m pkg.train --lr 1", "pkg.train"),
+        ("./run-it --lr 1", "run-it"),
+        ("Rscript fit.R", "fit"),
+        ("/usr/bin/_ --lr 1", "command"),
+    ],
+)
+def test_study_is_named_after_its_program(words: str, name: str) -> None:
+    assert study_name(words.split()) == name
