@@ -50,6 +50,7 @@ class Watched(Generic[_Batch]):
             take = feed.validation_batch
         else:
             feed.end_epoch()
+            feed.expect(_length(self._loader))
             take = feed.batch
         _begin(feed)
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -9,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from hpo.config.parsing.load import load_study
+from hpo.config.parsing.load import load_study, parse_study
 from hpo.config.study import StudySpec
 from hpo.trainer.process import end_trainer_process
 from tests.helpers.own_training import rows, submit, work
@@ -100,10 +103,34 @@ def test_study_files_name_functions_that_are_there() -> None:
     files = sorted(EXAMPLES.glob("*.yaml"))
     assert len(files) == 4
     for file in files:
-        trainer = load_study(file).trainer
+        trainer = load_study(str(file)).trainer
         assert trainer is not None
         module, function = trainer.split(":")
         assert module == file.stem and f"def {function}(trial" in file.with_suffix(".py").read_text()
+
+
+def test_page_runs_as_it_is_written(url: str, tmp_path: Path) -> None:
+    page = (EXAMPLES.parent / "docs" / "own-training.md").read_text(encoding="utf-8")
+    files = dict(re.findall(r"<!-- example: (\S+) -->\n```\w+\n(.*?)```", page, re.DOTALL))
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    study = load_study("train.yaml", ["trials=3"])
+    submit(url, study)
+    work(url, study.study)
+    results = rows(url, RESULTS, study=study.study)
+    assert [row[1] for row in results] == ["complete"] * 3 and max(row[2] for row in results) > 0
+    assert len(rows(url, CURVES, study=study.study)) == 30
+
+
+def test_code_on_the_page_is_valid() -> None:
+    page = (EXAMPLES.parent / "docs" / "own-training.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(python|yaml)\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) >= 8
+    for language, text in blocks:
+        ast.parse(text) if language == "python" else yaml.safe_load(text)
+    (stages,) = (text for _, text in blocks if text.startswith("stages:"))
+    spec = parse_study(f"study: s\ntrainer: train:run\nspace: {{lr: {{log: [0.001, 1]}}}}\n{stages}", "page")
+    assert [stage.name for stage in spec.stages] == ["search", "refine", "confirm"]
 
 
 def test_plain_pytorch_resumes_bit_for_bit(url: str) -> None:
