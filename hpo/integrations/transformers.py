@@ -26,6 +26,7 @@ from hpo.errors import UserError
 from hpo.integrations.feed import Feed, Options, check_options
 from hpo.integrations.saved_files import packed_files, unpacked_files
 from hpo.records import Finding
+from hpo.text import counted
 
 if TYPE_CHECKING:
     import hpo
@@ -237,8 +238,8 @@ class TrialCallback(BabysitterCallback):
         budget = self._trial.budget
         if budget is not None and state.num_train_epochs != budget:
             raise UserError(
-                f"the trial's budget is {budget} epochs, and num_train_epochs is {args.num_train_epochs:g}: "
-                "use TrainingArguments(num_train_epochs=trial.budget)"
+                f"the trial's budget is {counted(budget, 'epoch')}, and num_train_epochs is "
+                f"{args.num_train_epochs:g}: use TrainingArguments(num_train_epochs=trial.budget)"
             )
         super().on_train_begin(args, state, control, model, optimizer, **kwargs)
         if self._feed is not None and model is not None:

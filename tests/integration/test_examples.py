@@ -103,7 +103,7 @@ def test_study_files_name_functions_that_are_there() -> None:
     files = sorted(EXAMPLES.glob("*.yaml"))
     assert len(files) == 4
     for file in files:
-        trainer = load_study(file).trainer
+        trainer = load_study(str(file)).trainer
         assert trainer is not None
         module, function = trainer.split(":")
         assert module == file.stem and f"def {function}(trial" in file.with_suffix(".py").read_text()
