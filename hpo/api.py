@@ -58,17 +58,16 @@ def run(
     whether all trials are over, and how many failed: failed trials raise nothing. Raises ``UserError`` for
     mistakes, ``StorageError``, and ``WorkerError`` if no worker can continue.
     """
-    found = train(
-        study_spec(study, changes, trials),
-        storage or settings().storage,
+    spec, url = study_spec(study, changes, trials), storage or settings().storage
+    summary = train(
+        spec,
+        url,
         workers=workers,
         device=device,
         tags=tags,
         ray=ray,
         on_event=on_event or _warn,
     )
-    summary = found.summary
-    assert summary is not None, "it was trained now"
     if summary.exit_code == 128 + signal.SIGINT:
         raise KeyboardInterrupt
     if summary.interrupted:
@@ -76,7 +75,7 @@ def run(
     if on_event is None:
         for warning in summary.warnings:
             warnings.warn(warning, stacklevel=2)
-    return found
+    return Study(spec.study, url, summary)
 
 
 def train(
@@ -88,17 +87,15 @@ def train(
     tags: Iterable[str],
     ray: RayWorkers | None,
     on_event: Emit,
-) -> Study:
-    """Do what ``run`` does, and return the study also after a signal; its ``summary`` tells."""
-    emit, offered = on_event, frozenset(tags)
+) -> RunSummary:
+    """Do what ``run`` does; return how it ended, also after a signal."""
+    offered = frozenset(tags)
     if ray is None:
         count = workers or default_workers(device, spec.trials).workers
-        summary = run_study(spec, url, workers=count, device=device, tags=offered, on_event=emit)
-    elif workers is not None:
+        return run_study(spec, url, workers=count, device=device, tags=offered, on_event=on_event)
+    if workers is not None:
         raise UserError("workers is for processes of this machine: use max_workers of hpo.RayWorkers")
-    else:
-        summary = run_on_ray(spec, url, workers=ray, device=device, tags=offered, on_event=emit)
-    return Study(spec.study, url, summary)
+    return run_on_ray(spec, url, workers=ray, device=device, tags=offered, on_event=on_event)
 
 
 def submit(

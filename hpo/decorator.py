@@ -144,19 +144,18 @@ def _run_shown(
     ray: RayWorkers | None = None,
 ) -> Study:
     """Train a study as `hpo run` does, and show it. After a signal, raises ``SystemExit``."""
-    from hpo.api import study_spec, train
+    from hpo.api import Study, study_spec, train
     from hpo.cli.views.run import RunView
     from hpo.settings import settings
 
     spec, url = study_spec(document, changes, trials), storage or settings().storage
     view = RunView(url)
     with view:
-        found = train(spec, url, workers=workers, device=device, tags=tags, ray=ray, on_event=view.show)
-    assert found.summary is not None, "it was trained now"
-    view.print_summary(found.summary, f"python {sys.argv[0]}")
-    if found.summary.interrupted:
-        raise SystemExit(found.summary.exit_code)
-    return found
+        summary = train(spec, url, workers=workers, device=device, tags=tags, ray=ray, on_event=view.show)
+    view.print_summary(summary, f"python {sys.argv[0]}")
+    if summary.interrupted:
+        raise SystemExit(summary.exit_code)
+    return Study(spec.study, url, summary)
 
 
 def _main_file(name: str) -> Path:

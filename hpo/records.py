@@ -68,10 +68,22 @@ class EpochResult:
 
 MEASURES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr")
 """The metrics that have a column of their own."""
+MOST_METRICS = 1000
+"""Of an epoch. All of them are one value in the database, and are read together."""
+LONGEST_NAME = 200
+"""Characters in the name of a metric."""
 
 
 def reported_epoch(epoch: int, metrics: Mapping[str, float], seconds: float) -> EpochResult:
-    """Return the epoch of a training that reported these metrics; what it did not report is NaN."""
+    """Return the epoch of a training that reported these metrics; what it did not report is NaN.
+
+    Raises ``ValueError`` for more than ``MOST_METRICS``, and for names that cannot be stored or read.
+    """
+    if len(metrics) > MOST_METRICS:
+        raise ValueError(f"too many metrics in an epoch: {len(metrics):,}, at most {MOST_METRICS:,}")
+    for name in metrics:
+        if not name or len(name) > LONGEST_NAME or not name.isprintable():
+            raise ValueError(f"{name[:40]!a} is not a valid name of a metric")
     known: dict[str, Any] = {name: float(metrics.get(name, math.nan)) for name in MEASURES}
     others = {name: float(value) for name, value in metrics.items() if name not in MEASURES}
     rest: dict[str, Any] = {"seconds": seconds, "images": 0, "images_per_second": math.nan}

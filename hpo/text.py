@@ -18,6 +18,11 @@ def counted(number: float, noun: str, plural: str = "") -> str:
     return f"{shown} {noun if number == 1 else plural or _plural(noun)}"
 
 
+def fixed(number: float, digits: int) -> str:
+    """Format a number with ``digits`` after the point; from a million on, with an exponent: ``5.87e+33``."""
+    return f"{number:.{digits}f}" if abs(number) < 1e6 else f"{number:.3g}"
+
+
 def _plural(noun: str) -> str:
     if noun.endswith(("s", "x", "tch", "sh")):
         return f"{noun}es"

@@ -417,6 +417,8 @@ class Babysitter:
             fresh = on_device.cpu().numpy().astype(np.float64)
             self.seen.losses = np.concatenate([self.seen.losses, fresh])
         self._hooks.collect()
+        if self._left_out is not None and not self.seen.optimizer_steps:
+            self.seen.is_unchanged = self._left_out.is_unchanged()
         batches, self._classes_of_batches = self._classes_of_batches, []
         if batches:
             counts = torch.stack(batches)

@@ -94,7 +94,9 @@ class Answers:
     is_reshaped: bool = False
     """Whether the loss normalizes over places that a wrong reshape calls classes."""
     looks_ahead: float = math.nan
-    """Largest change of earlier outputs by the last token, over the spread of outputs."""
+    """Largest change of earlier outputs by later tokens, over the spread of outputs."""
+    looks_at_place: float = math.nan
+    """Largest change of an output by the token at its place; 0 if the model itself shifts the tokens."""
 
 
 @dataclass(frozen=True)

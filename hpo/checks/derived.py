@@ -60,7 +60,8 @@ def constant_accuracy(seen: Observations, split: Literal["training", "validation
     for counts, sample in known if split == "training" else reversed(known):
         if sum(counts):
             return largest_share(counts, seen.classes)
-        if sample is not None and min(sample.counts) > 0:  # without a class it may be sorted
+        # Without a class it may be sorted, or too small.
+        if sample is not None and len(sample.counts) >= seen.classes and min(sample.counts) > 0:
             return _estimated_share(sample)
     return 1 / seen.classes
 

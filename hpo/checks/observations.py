@@ -244,7 +244,7 @@ class Observations:
     unreached: tuple[str, ...] = ()
     """Parameters of the optimizer that got no gradient in the first steps and never changed."""
     is_unchanged: bool = False
-    """Whether, at the end, no parameter of the optimizer had changed."""
+    """Whether no parameter of the optimizer had changed; read at the end, and while no optimizer steps."""
     updates: Updates = field(default_factory=Updates)
     ended: bool = False
     """Whether the training is over."""

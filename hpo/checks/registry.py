@@ -111,7 +111,7 @@ AFTER: tuple[Check, ...] = (
     *(schedule_at_end, kept_graphs, hardly_moved, wild_start),
     *(layer_input, same_batch, validation_mode, changed_labels, visible_answer, shared_examples),
     *(unrelated_labels, alike_augmentation, class_recall, constant_outputs, constant_answer),
-    *(sorted_labels, few_examples),
+    *(sorted_labels, few_examples, step_count),
 )
 """Once, on the finished training."""
 

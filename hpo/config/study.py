@@ -89,7 +89,7 @@ class StageSpec(BaseModel):
     carry: int = Field(
         default=0,
         description="number of its trials that train the best configurations of all earlier stages again, "
-        "with its epochs and images",
+        "with its epochs and data",
         ge=0,
         le=1_000_000,
     )

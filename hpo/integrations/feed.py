@@ -7,7 +7,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal, TypedDict, Unpack
 
@@ -20,7 +20,7 @@ from hpo.checks.arguments import check_count, check_task, scalar_loss
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.guard import Guard, Hook
 from hpo.checks.measure.examples import class_labels, examples_of
-from hpo.checks.measure.nested import mapped, outputs
+from hpo.checks.measure.nested import is_readable, mapped, outputs, tensors
 from hpo.checks.measure.preflight import LossFunction
 from hpo.checks.observations import Task
 from hpo.checks.verdict import Verdict
@@ -97,6 +97,8 @@ class _Batch:
 
     kind: Literal["training", "validation"]
     labels: Any
+    given: object
+    """As the loader gave it."""
     losses: list[Tensor] = field(default_factory=list)
     is_counted: bool = False
     """Whether its outputs have been counted: a batch may have several forward passes."""
@@ -128,6 +130,9 @@ class Feed:
         self._guard = Guard(lambda finding: self.babysitter.findings.append(finding))
         self._batch: _Batch | None = None
         self._awaits_inputs = True
+        self._length = steps_per_epoch
+        self._has_labels_first: bool | None = None
+        """None until the first forward pass shows it."""
         self._is_measuring = False
         self._training = _Pass()
         self._validation = _Pass()
@@ -142,7 +147,16 @@ class Feed:
 
     def batch(self, batch: object) -> None:
         """Take a training batch, just before the loop works on it."""
-        self._batch = _Batch("training", _labels_of(batch))
+        self._batch = _Batch("training", self._labels_of(batch), batch)
+
+    def expect(self, length: int | None) -> None:
+        """Take the number of batches of an epoch that begins: as many are expected of those after it."""
+        setup = self.babysitter.seen.setup
+        if setup.total_steps is None or length is None or length == self._length:
+            return
+        self._length, epochs, seen = length, setup.epochs or 1, self.babysitter.seen
+        total = seen.steps + max(epochs - len(seen.curve), 1) * length
+        seen.setup = replace(setup, steps_per_epoch=max(round(total / epochs), 1))
 
     def begin_validation(self) -> None:
         """Forget an earlier validation of the same epoch."""
@@ -150,7 +164,7 @@ class Feed:
 
     def validation_batch(self, batch: object) -> None:
         """Take a validation batch, just before the loop works on it."""
-        self._batch = _Batch("validation", _labels_of(batch))
+        self._batch = _Batch("validation", self._labels_of(batch), batch)
 
     def validation(self, *, loss: float = math.nan) -> None:
         """Take a loss of the validation that was computed elsewhere."""
@@ -189,8 +203,14 @@ class Feed:
         self._note(self._guard.run(_CHECKS, lambda: self._report(training, validation, metrics), None))
         self._is_measuring = False
 
+    def measured(self) -> dict[str, float]:
+        """Return the losses and accuracies of the epoch so far by name, without those that are unknown."""
+        shown = _measures(self._training, self._validation)
+        return {name: value for name, value in shown.items() if not math.isnan(value)}
+
     def state(self) -> dict[str, Any]:
-        """Return what the epoch has shown so far, as tensors and numbers."""
+        """End the batch; return what the epoch has shown so far, as tensors and numbers."""
+        self.end_batch()
         return {"training": vars(self._training).copy(), "has_epoch": self._has_epoch}
 
     def resume(self, state: dict[str, Any]) -> None:
@@ -220,6 +240,9 @@ class Feed:
     def on_inputs(self, model: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
         """Run the checks before training on the inputs of the first forward pass that learns."""
         batch = self._batch
+        if batch is not None and self._has_labels_first is None and not self._is_measuring:
+            self._has_labels_first = _has_labels_first(batch.given, (given, named))
+            batch.labels = self._labels_of(batch.given)
         if not self._awaits_inputs or self._is_measuring or not torch.is_grad_enabled():
             return
         if batch is None or batch.kind == "validation":
@@ -239,12 +262,7 @@ class Feed:
 
     def _report(self, training: _Pass, validation: _Pass, metrics: Mapping[str, float]) -> Finding | None:
         counts = [] if validation.predicted is None else validation.predicted.tolist()
-        shown = {
-            "train_loss": training.mean_loss,
-            "train_accuracy": training.accuracy,
-            "val_loss": validation.mean_loss,
-            "val_accuracy": validation.accuracy,
-        }
+        shown = _measures(training, validation)
         known: dict[str, Any] = {
             name: metrics.get(name, math.nan) if math.isnan(value) else value for name, value in shown.items()
         }
@@ -268,6 +286,12 @@ class Feed:
             counted = self._training if batch.kind == "training" else self._validation
             counted.add_outputs(found[0].detach(), labels)
 
+    def _labels_of(self, batch: object) -> Any:
+        """Return the labels in a batch of a loader; None if it is not known to have any."""
+        if self._has_labels_first and isinstance(batch, (tuple, list)):
+            return batch[0]
+        return batch if batch is None else examples_of(batch, None).labels
+
     def _note(self, fatal: Finding | None) -> None:
         """Remember a fatal finding, and log the new findings that are more than notes."""
         self.fatal = self.fatal or fatal
@@ -285,9 +309,39 @@ def line(finding: Finding) -> str:
     return f"hpo: {finding.severity} at step {finding.step}{layer}: {finding.message}.{remedy}"
 
 
-def _labels_of(batch: object) -> Any:
-    """Return the labels in a batch of a loader; None if it is not known to have any."""
-    return batch if batch is None else examples_of(batch, None).labels
+def _has_labels_first(batch: object, passed: object) -> bool:
+    """Whether a batch is (labels, inputs, ...): classes that the model is not passed, before what it is.
+
+    Texts often come so. Numbers of examples, which differ from each other, are no classes.
+    """
+    if not isinstance(batch, (tuple, list)) or len(batch) < 2:
+        return False
+    first, last = batch[0], batch[-1]
+    if not isinstance(first, Tensor) or not isinstance(last, Tensor):
+        return False
+    classes = class_labels(first)
+    if classes is None or len(classes.unique()) == len(classes):
+        return False
+    return _is_among(last, passed) and not _is_among(first, passed)
+
+
+def _is_among(tensor: Tensor, passed: object) -> bool:
+    """Whether the values of a tensor are passed, in any shape and on any device."""
+    return any(
+        each is tensor
+        or (each.numel() == tensor.numel() and bool((each.flatten().cpu() == tensor.flatten().cpu()).all()))
+        for each in tensors(passed)
+        if each is tensor or (is_readable(each) and is_readable(tensor))
+    )
+
+
+def _measures(training: _Pass, validation: _Pass) -> dict[str, float]:
+    return {
+        "train_loss": training.mean_loss,
+        "train_accuracy": training.accuracy,
+        "val_loss": validation.mean_loss,
+        "val_accuracy": validation.accuracy,
+    }
 
 
 def _as_examples(model: nn.Module, given: tuple[Any, ...], named: dict[str, Any], labels: object) -> Any:

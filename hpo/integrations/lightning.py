@@ -1,14 +1,14 @@
-"""A callback of Lightning's ``Trainer`` (the extra ``hpo-babysitter[lightning]``).
+"""Callbacks of Lightning's ``Trainer`` (the extra ``hpo-babysitter[lightning]``).
 
-``Trainer(..., callbacks=[BabysitterCallback()])``.
+``Trainer(..., callbacks=[BabysitterCallback()])``, and in a trial ``TrialCallback(trial)``.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
-from typing import Any, Unpack
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -22,6 +22,9 @@ from hpo.checks.verdict import Verdict
 from hpo.errors import UserError
 from hpo.integrations.feed import Feed, Options, check_options
 from hpo.records import Finding
+
+if TYPE_CHECKING:
+    import hpo
 
 _SHARE = 0.5
 """A part of the module with less of the trained weights is not the network that training_step runs."""
@@ -155,6 +158,103 @@ class BabysitterCallback(Callback):
         if self._feed is None:
             raise UserError("BabysitterCallback: no training has begun yet. Call trainer.fit first.")
         return self._feed
+
+
+class TrialCallback(BabysitterCallback):
+    """Makes a training of Lightning's ``Trainer`` a trial: watched, reported, saved and resumed.
+
+    ``Trainer(..., callbacks=[TrialCallback(trial)])``. After each epoch it reports the metrics that the
+    module has logged, and the losses and accuracies that it has seen. The trial's budget is the trainer's
+    ``max_epochs``. Module, optimizers, schedulers, the precision's scaler and states of other callbacks are
+    kept with the trial; what ``on_save_checkpoint`` adds is not. Options are those of ``hpo.Babysitter``.
+    """
+
+    def __init__(self, trial: hpo.Trial, **options: Unpack[Options]) -> None:
+        options.setdefault("checks", trial.thresholds)
+        super().__init__(**options)
+        self._trial = trial
+        self._epochs: Iterator[int] = iter(())
+        self._done = {"epochs": 0, "batches_that_stepped": 0}
+        self._metrics: dict[str, float] | None = None
+        """Those of an epoch that is not reported yet."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Give the trainer the trial's budget."""
+        if self._trial.budget is not None:
+            trainer.fit_loop.max_epochs = self._trial.budget
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the training's states with the trial, continue where it was, and begin to watch."""
+        super().on_train_start(trainer, pl_module)
+        self._trial.keep(progress=self._done, **_states(trainer, pl_module))
+        _set_progress(trainer, **self._done)
+        limit = trainer.max_epochs
+        self._epochs = self._trial.epochs(limit if limit is not None and limit > 0 else None)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Report the epoch before, and seed this one."""
+        self._report(trainer)
+        next(self._epochs)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Take the loss, and stop if the trial has to."""
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        self._trial.step()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the numbers of the epoch. Lightning updates schedulers after this: it is reported later."""
+        feed = self._known()
+        feed.validation(loss=_logged_loss(trainer))
+        logged = trainer.callback_metrics.items()
+        self._metrics = feed.measured() | {name: float(value) for name, value in logged if value.numel() == 1}
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Report the last epoch, and write the verdict."""
+        self._report(trainer)
+        super().on_train_end(trainer, pl_module)
+
+    def _begin(self, trainer: Trainer, model: nn.Module) -> Feed:
+        feed = super()._begin(trainer, model)
+        self._trial.follow(feed)
+        return feed
+
+    def _report(self, trainer: Trainer) -> None:
+        metrics, self._metrics = self._metrics, None
+        if metrics is None:
+            return
+        self._done["epochs"] += 1
+        self._done["batches_that_stepped"] = trainer.fit_loop.epoch_loop._batches_that_stepped
+        self._trial.report(None, **metrics)
+
+
+def _states(trainer: Trainer, module: LightningModule) -> dict[str, Any]:
+    """Return by name what a training's state is in, beside the loop's progress."""
+    loop = trainer.fit_loop.epoch_loop
+    schedulers = [each.scheduler for each in trainer.lr_scheduler_configs]
+    callbacks = [each for each in trainer.callbacks if type(each).state_dict is not Callback.state_dict]
+    return {
+        "module": module,
+        "precision": trainer.precision_plugin,
+        **{f"optimizer{number}": each for number, each in enumerate(trainer.optimizers)},
+        **{f"scheduler{number}": each for number, each in enumerate(schedulers)},
+        **{f"callback {each.state_key}": each for each in callbacks},
+        "optimizer_steps": loop.automatic_optimization.optim_progress,
+        "manual_steps": loop.manual_optimization.optim_step_progress,
+        "batches": loop.batch_progress,
+    }
+
+
+def _set_progress(trainer: Trainer, epochs: int, batches_that_stepped: int) -> None:
+    """Have the loop continue after these epochs.
+
+    Not by a checkpoint of Lightning's: one of an epoch's end lacks the step of the schedulers.
+    """
+    progress = trainer.fit_loop.epoch_progress
+    for each in (progress.total, progress.current):
+        each.ready = each.started = each.processed = each.completed = epochs
+    trainer.fit_loop.epoch_loop._batches_that_stepped = batches_that_stepped
 
 
 def _candidates(module: nn.Module) -> list[nn.Module]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import sys
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar, Unpack
 
 from torch import Tensor, nn
@@ -25,45 +25,32 @@ class Watched(Generic[_Batch]):
 
     def __init__(self, loader: Iterable[_Batch], feed: Feed, *, is_validation: bool, stop: bool) -> None:
         self._loader = loader
-        self._feed = feed
+        self.feed = feed
         self._is_validation = is_validation
         self._stop = stop
 
     @property
     def babysitter(self) -> Babysitter:
         """The babysitter, with its findings and everything it has seen."""
-        return self._feed.babysitter
+        return self.feed.babysitter
 
     def loss(self, loss: _Loss) -> _Loss:
         """Report a loss () of the current batch and return it; see ``hpo.loss``."""
-        self._feed.loss(loss)
+        self.feed.loss(loss)
         return loss
 
     def verdict(self) -> Verdict:
         """End the training and return the verdict; see ``hpo.verdict``."""
-        return self._feed.finish()
-
-    def end_epoch(self, metrics: Mapping[str, float]) -> None:
-        """End the epoch now, not when the next one begins, with metrics that were computed elsewhere."""
-        self._feed.end_batch()
-        self._feed.end_epoch(metrics)
-
-    def state(self) -> dict[str, Any]:
-        """End the batch, and return what ``resume`` needs, beside the babysitter's state."""
-        self._feed.end_batch()
-        return self._feed.state()
-
-    def resume(self, state: dict[str, Any]) -> None:
-        """Continue a training whose babysitter has its state back."""
-        self._feed.resume(state)
+        return self.feed.finish()
 
     def __iter__(self) -> Iterator[_Batch]:
-        feed = self._feed
+        feed = self.feed
         if self._is_validation:
             feed.begin_validation()
             take = feed.validation_batch
         else:
             feed.end_epoch()
+            feed.expect(_length(self._loader))
             take = feed.batch
         _begin(feed)
         try:

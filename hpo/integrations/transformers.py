@@ -1,29 +1,39 @@
-"""A callback of Hugging Face's ``Trainer`` (the extra ``hpo-babysitter[transformers]``).
+"""Callbacks of Hugging Face's ``Trainer`` (the extra ``hpo-babysitter[transformers]``).
 
-``Trainer(..., callbacks=[BabysitterCallback()])``.
+``Trainer(..., callbacks=[BabysitterCallback()])``, and in a trial ``TrialCallback(trial)``.
 """
 
 from __future__ import annotations
 
 import math
+import shutil
 import sys
 from collections.abc import Mapping
-from typing import Any, Unpack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hpo.checks.babysitter import Babysitter
 from hpo.checks.guard import Guard, Hook
 from hpo.checks.verdict import Verdict
 from hpo.errors import UserError
 from hpo.integrations.feed import Feed, Options, check_options
+from hpo.integrations.saved_files import packed_files, unpacked_files
 from hpo.records import Finding
+from hpo.text import counted
+
+if TYPE_CHECKING:
+    import hpo
 
 _LABELS = ("labels", "label")
+_SAVED = "transformers"
+_NOT_METRICS = ("_runtime", "_per_second", "_time")
 
 
 class BabysitterCallback(TrainerCallback):
@@ -183,6 +193,100 @@ class BabysitterCallback(TrainerCallback):
         self._handles = []
         if self._feed is not None:
             self._feed.close()
+
+
+class TrialCallback(BabysitterCallback):
+    """Makes a training of ``transformers.Trainer`` a trial: watched, reported, saved and resumed.
+
+    ::
+
+        callback = TrialCallback(trial)
+        arguments = TrainingArguments(
+            num_train_epochs=trial.budget, seed=trial.seed, eval_strategy="epoch", ...
+        )
+        trainer = Trainer(model, arguments, callbacks=[callback], ...)
+        trainer.train(resume_from_checkpoint=callback.checkpoint)
+
+    After each epoch it reports the metrics of the evaluation, with ``val_`` in place of ``eval_``, and the
+    losses and accuracies that it has seen. What the trainer saves in a checkpoint is saved with the trial.
+    Options are those of ``hpo.Babysitter``.
+    """
+
+    def __init__(self, trial: hpo.Trial, **options: Unpack[Options]) -> None:
+        options.setdefault("checks", trial.thresholds)
+        super().__init__(**options)
+        self._trial = trial
+        self._files = unpacked_files(trial.restore().get(_SAVED))
+        self._metrics: dict[str, float] = {}
+        self._epoch_ends = False
+
+    @property
+    def checkpoint(self) -> str | None:
+        """The trainer's checkpoint of the last epoch that was saved; None if the trial starts."""
+        return None if self._files is None else str(self._files.folder)
+
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: nn.Module | None = None,
+        optimizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Keep the model with the trial, and begin to watch. Raises ``UserError`` for another budget."""
+        budget = self._trial.budget
+        if budget is not None and state.num_train_epochs != budget:
+            raise UserError(
+                f"the trial's budget is {counted(budget, 'epoch')}, and num_train_epochs is "
+                f"{args.num_train_epochs:g}: use TrainingArguments(num_train_epochs=trial.budget)"
+            )
+        super().on_train_begin(args, state, control, model, optimizer, **kwargs)
+        if self._feed is not None and model is not None:
+            self._trial.keep(model=model)
+            self._trial.follow(self._feed)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Report the loss of the step, and stop if the trial has to."""
+        super().on_step_end(args, state, control, **kwargs)
+        self._trial.step()
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Have the trainer save a checkpoint, after the evaluation."""
+        self._epoch_ends = control.should_save = True
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Take the metrics."""
+        super().on_evaluate(args, state, control, metrics, **kwargs)
+        self._metrics = {
+            f"val_{name.removeprefix('eval_')}": float(value)
+            for name, value in (metrics or {}).items()
+            if name.startswith("eval_") and not name.endswith(_NOT_METRICS)
+        }
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Report the epoch, if it ends, and save the trainer's checkpoint with the trial."""
+        if not self._epoch_ends or self._feed is None or args.output_dir is None:
+            return
+        folder = Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
+        self._trial.save(**{_SAVED: packed_files(folder)})
+        if args.save_strategy == "no":
+            shutil.rmtree(folder)
+        metrics, self._metrics, self._epoch_ends = self._feed.measured() | self._metrics, {}, False
+        self._trial.report(None, **metrics)
 
 
 def _optimizer(given: Any) -> Optimizer | None:

@@ -31,7 +31,7 @@ def carry(best: Sequence[RankedTrial]) -> SpaceDecision:
     """Describe which configurations are trained again."""
     listed = ", ".join(f"trial {number} of {stage} ({setting(value)})" for number, stage, value in best)
     which = f"best {len(best)}" if len(best) > 1 else "best"
-    message = f"starts with the {which} so far, trained with this stage's epochs and images: {listed}"
+    message = f"starts with the {which} so far, trained with this stage's epochs and data: {listed}"
     return SpaceDecision("", "carry", message, {"trials": [number for number, _, _ in best]})
 
 
@@ -96,7 +96,7 @@ def confirmation_result(
             f"{goal.text(abs(gap))} {'worse, the winner' if gap > 0 else 'better, so no winner'}'s curse"
         )
     else:
-        message += "their epochs and images differ, so this does not measure the winner's curse"
+        message += "their epochs and data differ, so this does not measure the winner's curse"
     evidence = {"best_of_search": best_of_search, "confirmed": winner.mean, "gap": gap}
     return [*decisions, SpaceDecision("", "keep", message, evidence)]
 

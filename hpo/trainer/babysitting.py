@@ -13,7 +13,7 @@ from hpo.trainer.states import pack, unpack
 if TYPE_CHECKING:  # loads PyTorch
     from hpo.checks.babysitter import Babysitter
     from hpo.checks.state import BabysitterState
-    from hpo.integrations.plain import Watched
+    from hpo.integrations.feed import Feed
 
 EXAMPLES, LOSSES, FEED = "babysitter.examples", "babysitter.losses", "babysitter.feed"
 
@@ -26,7 +26,8 @@ class Watch:
         self.finding_epochs: list[int] = []
         """By finding that the worker was told: how many epochs were complete then."""
         self.layer_epochs: list[int] = []
-        self._watched: Watched[Any] | None = None
+        self._loop: Feed | None = None
+        """What shows the loop to the babysitter; None if the training does."""
         self._state: BabysitterState | None = None
         self._examples: tuple[Any, Any] = (None, None)
         self._feed: Any = None
@@ -42,28 +43,29 @@ class Watch:
         found = [] if self.babysitter is None else self.babysitter.findings
         return any(each.severity == "fatal" for each in found)
 
-    def begin(self, babysitter: Babysitter, watched: Watched[Any] | None = None) -> None:
+    def begin(self, babysitter: Babysitter, loop: Feed | None = None) -> None:
         """Watch the training with this babysitter; restore it if the trial is resumed."""
-        self.babysitter, self._watched = babysitter, watched
+        self.babysitter, self._loop = babysitter, loop
         if self._state is None:
             return
         device = babysitter.device
         inputs, labels = (_moved(each, device) for each in self._examples)
         babysitter.load_state_dict(self._state, inputs, labels)
-        if watched is not None and self._feed is not None:
-            watched.resume(_moved(self._feed, device))
+        if loop is not None and self._feed is not None:
+            loop.resume(_moved(self._feed, device))
 
     def end_epoch(self, metrics: Mapping[str, Any]) -> None:
         """Tell it the numbers of an epoch."""
-        if self._watched is not None:
-            self._watched.end_epoch(metrics)
+        if self._loop is not None:
+            self._loop.end_batch()
+            self._loop.end_epoch(metrics)
         elif self.babysitter is not None:
             self.babysitter.epoch(**metrics)
 
     def finish(self) -> None:
         """Let it judge the whole training."""
-        if self._watched is not None:
-            self._watched.verdict()
+        if self._loop is not None:
+            self._loop.finish()
         elif self.babysitter is not None and not self.babysitter.seen.ended:
             self.babysitter.after()
 
@@ -102,7 +104,7 @@ class Watch:
 
         from hpo.checks.state import BabysitterState
 
-        feed = None if self._watched is None else self._watched.state()
+        feed = None if self._loop is None else self._loop.state()
         state = self.babysitter.state_dict()
         examples = self.babysitter.examples
         both = (None, None) if examples is None else (examples.inputs, examples.labels)

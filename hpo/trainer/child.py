@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -18,8 +19,10 @@ from typing import Any
 from hpo.errors import UserError
 from hpo.redact import redact
 from hpo.rng import Key
-from hpo.text import counted
+from hpo.text import counted, printable
 from hpo.trainer.connection import Connection, TrialEnded
+from hpo.trainer.descendants import adopt_orphans
+from hpo.trainer.fixed_state import fixed_state
 from hpo.trainer.generators import seed_generators
 from hpo.trainer.messages import (
     Begin,
@@ -41,12 +44,15 @@ from hpo.training.users_code import import_function
 
 _PACKAGE = Path(__file__).parents[1]
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
+_LONGEST = 20_000
+"""Characters of an error's text that are kept."""
 _MEMORY_SIGNS = ("DefaultCPUAllocator", "std::bad_alloc", "bad allocation", "out of memory")
 
 
 def main() -> None:
     """Serve the worker at the other end of the socket ``sys.argv[1]`` until it hangs up."""
     _die_with_parent(int(sys.argv[2]))
+    adopt_orphans()
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # a crash loses no lines
     load = channel.receive()
@@ -71,6 +77,7 @@ class _Training:
         self._connection = Connection(channel)
         self._saves = Saves(begin)
         self._threads = set(threading.enumerate())
+        self._state = fixed_state()
 
     def run(self) -> Ended:
         """Run the user's function; return how it ended."""
@@ -82,9 +89,10 @@ class _Training:
             seed_generators(seed)
             end = self._end()
             self._saves.close()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        return end
+        with suppress(OSError, ValueError):  # it was closed
+            sys.stdout.flush()
+            sys.stderr.flush()
+        return self._with_leftover(end)
 
     def _end(self) -> Ended:
         found = Found()
@@ -99,15 +107,19 @@ class _Training:
             if not self._connection.leaves:
                 found = self._saves.news()
                 if _is_pruned(error):
-                    return Pruned(found, self._leftover())
-                return Failed(*_described(error), found, self._leftover())
-        return Left(self._leftover())
+                    return Pruned(found, Leftover())
+                return Failed(*_described(error), found, Leftover())
+        return Left(Leftover())
 
     def _train(self) -> float | None:
         self._connection.ask(self._saves.restore())
         function = import_function("trainer", self._load.trainer, import_with_state)
         _freeze_modules()
-        returned = function(self._trial())
+        try:
+            returned = function(self._trial())
+        finally:
+            if os.getpid() != _PID:  # a process that the training has forked: it must not be a second trainer
+                os._exit(0)
         if returned is None and self._begin.suggests is not None:
             raise UserError("the objective returned None; one of Optuna's returns a number")
         return None if returned is None else _value(returned)
@@ -128,15 +140,16 @@ class _Training:
             weights_hash=saves.weights_hash(),
             parameters=saves.parameters(),
             unsaved="",
-            leftover=self._leftover(),
+            leftover=Leftover(),
         )
         saves.checkpoints.wait()
         return replace(done, unsaved=saves.checkpoints.problem)
 
-    def _leftover(self) -> Leftover:
+    def _with_leftover(self, end: Ended) -> Ended:
+        """Add what the trial has left in this process, after what can be set back was."""
         gc.collect()
-        started = [each for each in threading.enumerate() if each not in self._threads]
-        return Leftover(threads=sum(each.name != "checkpoint_0" for each in started))
+        started = sum(each not in self._threads for each in threading.enumerate())
+        return replace(end, leftover=Leftover(started, self._state != fixed_state()))
 
 
 _modules_frozen = 0
@@ -177,12 +190,26 @@ def _value(returned: Any) -> float:
 
 def _described(error: BaseException) -> tuple[str, str, str]:
     """Return the cause, the message and the traceback of an error that the user's code raised."""
-    message = redact(f"{type(error).__name__}: {error}")
+    message = f"{type(error).__name__}: {_text(error)}"
     kinds = {each.__name__ for each in type(error).__mro__}
     out = "OutOfMemoryError" in kinds or isinstance(error, MemoryError)
-    if isinstance(error, RuntimeError) and any(sign in str(error) for sign in _MEMORY_SIGNS):
+    if isinstance(error, RuntimeError) and any(sign in message for sign in _MEMORY_SIGNS):
         out = True
-    return "out_of_memory" if out else "error", message, redact(users_traceback(error))
+    return "out_of_memory" if out else "error", _bounded(message), _bounded(users_traceback(error))
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "(it has no text: its __str__ fails)"
+
+
+def _bounded(text: str) -> str:
+    """Return a text that any database takes: printable, without passwords, and not long."""
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]} [...] {text[-_LONGEST // 2 :]}"
+    return redact(printable(text))
 
 
 def users_traceback(error: BaseException) -> str:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import time
 
+from hpo.errors import UserError
 from hpo.trainer.messages import Alive, Channel, Continue, End, Stop, ToWorker
 
 BEAT_SECONDS = 0.5
+HUNG_UP = 119
+"""Exit code of a process without a connection to its worker."""
 
 
 class TrialEnded(BaseException):
@@ -22,16 +25,22 @@ class Connection:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
+        self._owner = os.getpid()
         self._beat_at = 0.0
         self.leaves = False
         """Whether the trial must be left."""
+
+    def refuse_forked(self) -> None:
+        """Raise ``UserError`` in a process that the training has forked: it would speak for two."""
+        if os.getpid() != self._owner:
+            raise UserError("only the process of the trial can report, not one that it has forked")
 
     def send(self, message: ToWorker) -> None:
         """Send a message that needs no reply."""
         try:
             self._channel.send(message)
         except OSError:
-            os._exit(1)
+            os._exit(HUNG_UP)
 
     def ask(self, message: ToWorker) -> bool:
         """Send a message and wait for the reply; return whether the pruner ends the trial.
@@ -50,13 +59,13 @@ class Connection:
     def beat(self) -> None:
         """Tell the worker that the training makes progress, now and then."""
         now = time.monotonic()
-        if now - self._beat_at >= BEAT_SECONDS:
+        if now - self._beat_at >= BEAT_SECONDS and os.getpid() == self._owner:
             self._beat_at = now
             self.send(Alive())
 
     def must_leave(self) -> bool:
         """Whether the worker has asked to leave the trial."""
-        while not self.leaves and self._channel.waiting():
+        while not self.leaves and os.getpid() == self._owner and self._channel.waiting():
             self._take()
         return self.leaves
 
@@ -64,8 +73,8 @@ class Connection:
         """Take a message; return it if it says to continue."""
         try:
             message = self._channel.receive()
-        except EOFError:
-            os._exit(1)
+        except (EOFError, OSError):
+            os._exit(HUNG_UP)
         if isinstance(message, End):
             self.reason = message.reason
         self.leaves = self.leaves or isinstance(message, End | Stop)

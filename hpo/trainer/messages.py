@@ -213,6 +213,8 @@ class Leftover:
 
     threads: int = 0
     """Threads that still run."""
+    changed: bool = False
+    """Whether it has changed what cannot be set back."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Protocol
 import psutil
 
 from hpo.limits import ControlGroups
+from hpo.trainer.connection import HUNG_UP
+from hpo.trainer.descendants import MARK, kill_with_descendants, left_running
 from hpo.trainer.messages import Channel, Leftover, Load, ToTrainer, ToWorker
 
 TERM_SECONDS = 3.0
@@ -77,6 +80,7 @@ class TrainerProcess:
     def __init__(self, trainer: str, threads: int) -> None:
         self._fits = _fit(trainer, threads)
         self._kills = ControlGroups().oom_kills()
+        self._mark = uuid.uuid4().hex
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-m", "hpo.trainer", str(theirs.fileno()), str(os.getpid())]
         self._process = subprocess.Popen(
@@ -84,7 +88,11 @@ class TrainerProcess:
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # its descendants are ended with it
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(each for each in sys.path if each)},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(each for each in sys.path if each),
+                MARK: self._mark,
+            },
         )
         theirs.close()
         self._watched = psutil.Process(self._process.pid)
@@ -107,7 +115,9 @@ class TrainerProcess:
     def receive(self, seconds: float) -> ToWorker | None:
         """Return the next message; None if none came in time. Raises ``EOFError`` if the process has died."""
         if not self._channel.waiting() and not select.select([self._channel], [], [], seconds)[0]:
-            return None
+            if self._process.poll() is None or self._channel.waiting():
+                return None
+            raise EOFError  # a descendant may hold the other end open
         return self._channel.receive()  # type: ignore[return-value]
 
     def usage(self) -> Usage:
@@ -121,7 +131,8 @@ class TrainerProcess:
             if self._memory_at_first is None:
                 self._memory_at_first = memory
             grown = memory - self._memory_at_first
-            return not leftover.threads and not self._watched.children() and grown < _LEAKED_BYTES
+            untouched = not leftover.threads and not leftover.changed
+            return untouched and grown < _LEAKED_BYTES and not left_running(self._watched)
         return False
 
     def terminate(self) -> None:
@@ -135,8 +146,7 @@ class TrainerProcess:
 
     def kill(self) -> None:
         """Kill it and its descendants, and wait for its end."""
-        with suppress(OSError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        kill_with_descendants(self._watched, self._mark)
         self._process.wait()
         self._channel.close()
 
@@ -165,7 +175,7 @@ class Death:
         return self.code in (-signal.SIGKILL, -signal.SIGTERM) and not self.by_kernel
 
     def __str__(self) -> str:
-        if self.code is None:
+        if self.code in (None, HUNG_UP):
             return "closed its connection to hpo"
         if self.code >= 0:
             return f"ended with exit code {self.code}"

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -33,14 +34,24 @@ class Program:
     def __init__(self, command: list[str], environment: dict[str, str], metrics: Path) -> None:
         self._metrics = metrics
         self._kills = ControlGroups().oom_kills() or 0
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-            start_new_session=True,  # its descendants are ended with it
-        )
+        output, writes = os.pipe()
+        guard().hold(metrics, output)  # before it starts: this worker may be killed at any time
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=writes,
+                stderr=subprocess.PIPE,
+                env=environment,
+                start_new_session=True,  # its descendants are ended with it
+            )
+        except OSError:
+            guard().drop(metrics)
+            os.close(output)
+            raise
+        finally:
+            os.close(writes)
+        guard().group(metrics, self._process.pid)
         self.watched = psutil.Process(self._process.pid)
         self.code: int | None = None
         """The exit code, once it has ended; negative for a signal."""
@@ -48,9 +59,8 @@ class Program:
         self._started = time.monotonic()
         self._beat_at = 0.0
         self._selector = selectors.DefaultSelector()
-        assert self._process.stdout is not None and self._process.stderr is not None
-        guard().add(self._process.pid, self._process.stdout.fileno(), metrics)
-        self._open = {1: self._process.stdout, 2: self._process.stderr}
+        assert self._process.stderr is not None, "it is a pipe"
+        self._open: dict[int, IO[bytes]] = {1: os.fdopen(output, "rb", 0), 2: self._process.stderr}
         self._rests = {1: b"", 2: b""}
         for target, stream in self._open.items():
             os.set_blocking(stream.fileno(), False)
@@ -132,7 +142,7 @@ class Program:
             return
         self.signal(signal.SIGKILL)
         self.code = self._process.wait()
-        guard().discard(self._process.pid)
+        guard().drop(self._metrics)
         if self._end is not None:
             self._selector.unregister(self._end)
             os.close(self._end)

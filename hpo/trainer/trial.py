@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
+    from hpo.config.thresholds import Thresholds
+    from hpo.integrations.feed import Feed
+
 _Item = TypeVar("_Item")
 _State = TypeVar("_State")
 
@@ -164,12 +167,24 @@ class Trial:
             saves.restore_within()
         for item in items:
             yield item
-            saves.progress.step()
-            if saves.watch.is_fatal:
-                self._connection.ask(saves.news())
+            self._count_step()
             if resumable and saves.is_used and (saves.is_due() or self._connection.must_leave()):
                 saves.save()
             self.check()
+
+    def step(self) -> None:
+        """Show that a step is done: what ``steps`` does between two items, for loops of other libraries.
+
+        Raises ``TrialEnded`` if the trial must stop.
+        """
+        self._count_step()
+        self.check()
+
+    def _count_step(self) -> None:
+        saves = self._saves
+        saves.progress.step()
+        if saves.watch.is_fatal:
+            self._connection.ask(saves.news())
 
     def check(self) -> None:
         """Show that the trial makes progress. Raises ``TrialEnded`` if it must stop.
@@ -223,11 +238,15 @@ class Trial:
         are also what the checks read. Raises ``TrialEnded`` if the trial ends here, and ``UserError`` for an
         epoch out of order and for a metric that is not a number.
         """
+        self._connection.refuse_forked()
         saves, number = self._saves, self._saves.progress.epochs + 1
         if epoch is not None and epoch != number:
             raise UserError(f"report: epoch {epoch} cannot follow epoch {number - 1}")
         numbers = {name: _number(name, value) for name, value in metrics.items()}
-        result = reported_epoch(number, numbers, time.monotonic() - self._epoch_started)
+        try:
+            result = reported_epoch(number, numbers, time.monotonic() - self._epoch_started)
+        except ValueError as error:
+            raise UserError(f"report: {error}") from None
         saves.watch.end_epoch({name: result.metric(name) for name in MEASURES if name != "lr"})
         saves.progress.end_epoch(result)
         saves.remember_best()
@@ -260,8 +279,17 @@ class Trial:
         from hpo.integrations.plain import watch
 
         watched = watch(loader, model, optimizer, **options)
-        self._saves.watch.begin(watched.babysitter, watched)
+        self.follow(watched.feed)
         return watched
+
+    def follow(self, loop: Feed) -> None:
+        """Take the findings of a babysitter that a callback of Lightning or transformers feeds."""
+        self._saves.watch.begin(loop.babysitter, loop)
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """Those of the study's checks, for a babysitter of your own."""
+        return self._saves.thresholds
 
     def log(self, *texts: object, **values: Any) -> None:
         """Write a line to the trial's output, which `hpo logs` shows: texts, and values as JSON."""

@@ -39,10 +39,9 @@ def load_any_study(source: str, overrides: Sequence[str] = ()) -> StudySpec:
     file, function = Path(found["file"]), found["function"]
     if not function:
         raise ConfigurationError(_without_function(file))
-    path = trainer_path(file, function)
     if not file.is_file():
         raise ConfigurationError(f"there is no file {file}")
-    add_to_search_path(file.parent)
+    path = trainer_path(file, function)
     _refuse_another(file, path)
     find_trainer(path)  # without running it: a typo is told before its import takes seconds
     checked = check_trainer(path)
@@ -58,14 +57,18 @@ def load_any_study(source: str, overrides: Sequence[str] = ()) -> StudySpec:
 
 
 def trainer_path(file: Path, function: str) -> str:
-    """Return ``module:function`` for a file and a function. Raises ``ConfigurationError`` if it cannot be.
+    """Return ``module:function`` for a file and a function, and put its folder on the search path.
 
-    The module is found in the file's folder, as by ``python train.py``.
+    The module is found in the file's folder, as by ``python train.py``; in a package it has the package's
+    name, so that its relative imports work. Raises ``ConfigurationError`` if it cannot be imported.
     """
-    path = f"{file.stem}:{function}"
+    folder, module = _module_of(file)
+    path = f"{module}:{function}"
+    for each in (folder, file.parent):
+        _add_to_search_path(each)
     if TRAINER_PATTERN.fullmatch(path):
         return path
-    if TRAINER_PATTERN.fullmatch(f"{file.stem}:run"):
+    if TRAINER_PATTERN.fullmatch(f"{module}:run"):
         raise ConfigurationError(f"{file}:{function}: {function!r} is not the name of a function")
     proper = re.sub(r"\W", "_", file.stem, flags=re.ASCII)
     raise ConfigurationError(
@@ -74,7 +77,16 @@ def trainer_path(file: Path, function: str) -> str:
     )
 
 
-def add_to_search_path(folder: Path) -> None:
+def _module_of(file: Path) -> tuple[Path, str]:
+    """Return the folder in which a file's module is found, and its name, with those of its packages."""
+    folder, names = file.resolve().parent, [file.stem]
+    while (folder / "__init__.py").is_file():
+        names.insert(0, folder.name)
+        folder = folder.parent
+    return folder, ".".join(names)
+
+
+def _add_to_search_path(folder: Path) -> None:
     """Have this process, and those that it starts, find modules in a folder; installed packages go first."""
     known = {str(Path(each or ".").resolve()) for each in sys.path}
     if str(folder.resolve()) not in known:

@@ -132,7 +132,15 @@ def raised(kind: Kind, path: str, doing: str, error: BaseException) -> str:
 
 def no_module(kind: Kind, path: str, module: str) -> str:
     """Return the message for a module that does not exist."""
+    parent, _, part = module.rpartition(".")
+    if parent in sys.modules and not hasattr(sys.modules[parent], "__path__"):
+        return no_package(kind, path, parent, part)
     return f"{kind} {path}: there is no module {module!r} in {Path.cwd()} or among the installed packages"
+
+
+def no_package(kind: Kind, path: str, module: str, part: str) -> str:
+    """Return the message for a part of a module that is not a package."""
+    return f"{kind} {path}: {module} is a module, not a package: there is no module {part!r} in it"
 
 
 def no_function(kind: Kind, path: str, known: Iterable[str]) -> str:

@@ -23,6 +23,7 @@ from hpo.training.users_code import (
     import_function,
     no_function,
     no_module,
+    no_package,
     refuse_foreign_training,
 )
 
@@ -86,11 +87,15 @@ def _module_spec(path: str, module_name: str) -> ModuleSpec:
     places: Sequence[str] | None = None
     name = ""
     for part in module_name.split("."):
-        name = f"{name}.{part}" if name else part
+        parent, name = name, f"{name}.{part}" if name else part
         found = _find(name, places)
         if found is None and places is None and here not in sys.path and "" not in sys.path:
             found = importlib.machinery.PathFinder.find_spec(name, [here])
-        if found is None or (places is not None and not places):
+        if places is not None and not places:
+            found = getattr(sys.modules.get(name), "__spec__", None)  # such as os.path, which os puts there
+            if found is None:
+                raise ConfigurationError(no_package("trainer", path, parent, part))
+        if found is None:
             raise ConfigurationError(no_module("trainer", path, name))
         spec, places = found, list(found.submodule_search_locations or ())
     return spec

@@ -20,7 +20,7 @@ from hpo.config.own_training import UserConfiguration, memory_text
 from hpo.errors import LeaseLostError, StorageError
 from hpo.heartbeat import beat, on_beat
 from hpo.queue.leases import release_as_lost
-from hpo.records import EpochResult, Finding, Remedy, Runtime
+from hpo.records import MEASURES, EpochResult, Finding, Remedy, Runtime
 from hpo.settings import settings
 from hpo.text import counted
 from hpo.trainer.command import CommandProcess
@@ -204,6 +204,8 @@ class _Conversation:
         if isinstance(end, Failed):
             remedy = "use less memory" if end.cause == "out_of_memory" else ""
             raise TrialFailedError(end.cause, end.message, remedy, end.trace)
+        if end.value is None:
+            _refuse_silence(session)
         session.unsaved = end.unsaved
         products.value, products.weights_hash, products.parameters = (
             end.value, end.weights_hash, end.parameters
@@ -313,6 +315,18 @@ def _begin(session: TrialSession, suggests: Suggests | None) -> Begin:
         checks=spec.checks.model_dump(mode="json"),
         suggests=suggests,
     )
+
+
+def _refuse_silence(session: TrialSession) -> None:
+    """Raise ``TrialFailedError`` if no epoch has a number that the trials are compared by."""
+    goal, curve = session.begun.context.spec.goal, session.recorder.curve
+    if any(math.isfinite(goal.of(epoch)) for epoch in curve):
+        return
+    names = [*MEASURES, *sorted({name for epoch in curve for name in epoch.metrics})]
+    reported = [name for name in names if any(math.isfinite(epoch.metric(name)) for epoch in curve)]
+    only = f", only {', '.join(reported)}" if reported else ""
+    message = f"the training returned no value and reported no finite {goal.metric}{only}"
+    raise TrialFailedError("error", message, f"call trial.report({goal.metric}=...), or return the value")
 
 
 def _recorder_state(message: Restored) -> RecorderState:

@@ -219,14 +219,18 @@ def _cause_of_death(exit_code: int | None, kills: KernelKills) -> str:
 
 
 class _Channel:
-    """Sends messages to the parent; all threads of a worker may use it."""
+    """Sends messages to the parent; all threads of a worker may use it.
+
+    What is sent to a parent that is gone is dropped: the worker stops at its next safe point, and its trial
+    did not fail.
+    """
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
         self._lock = threading.Lock()
 
     def __call__(self, message: Message) -> None:
-        with self._lock:
+        with self._lock, suppress(ConnectionError):
             self._pipe.send(message)
 
 
@@ -253,7 +257,7 @@ def _main(pipe: Connection, output: str, last_progress: Any) -> None:
 
         try:
             code = run_and_report(work, send)
-        except (EOFError, BrokenPipeError):
+        except EOFError:  # before there was an order
             os._exit(0)
         # Exit at once: do not wait for threads that wait for the database, or for destructors of C++ code.
         sys.stdout.flush()

@@ -174,6 +174,39 @@ def _each_ended_once(hpo: Hpo, lost: int) -> None:
     assert checked.returncode == 0, checked.stdout
 
 
+OWN_STUDY = """\
+study: own
+trainer: ray_training:run
+trials: 3
+fixed: {epochs: 3}
+space:
+  lr: {log: [0.1, 1.0]}
+"""
+OWN_TRAINING = """
+def run(trial):
+    state = trial.keep({"error": 1.0})
+    print("trained from", __file__, flush=True)
+    for epoch in trial.epochs():
+        state["error"] *= 1 - trial["lr"] / 2
+        trial.report(val_accuracy=1 - state["error"])
+"""
+
+
+@pytest.mark.parametrize("storage_url", ["postgresql"], indirect=True)
+def test_your_own_training_runs_on_ray(hpo: Hpo, ray_folder: Path) -> None:
+    (hpo.folder / "own.yaml").write_text(OWN_STUDY)
+    (hpo.folder / "ray_training.py").write_text(OWN_TRAINING)
+    with _nodes(hpo, ray_folder) as nodes:
+        done = hpo("run", "own.yaml", "--ray", nodes.address)
+        assert done.returncode == 0, done.stdout + done.stderr
+    found = hpo.rows("SELECT number, state, value, configuration FROM results ORDER BY number")
+    assert [row["state"] for row in found] == ["complete"] * 3
+    for row in found:
+        lr = json.loads(row["configuration"])["lr"]
+        assert row["value"] == pytest.approx(1 - (1 - lr / 2) ** 3)
+    assert "trained from " in hpo("logs", "own", "0").stdout
+
+
 @pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
 def test_python_run_starts_its_own_ray(hpo: Hpo, ray_folder: Path) -> None:
     study = hpo.write_study(trials=2, epochs=1)

@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, distribution_to_json
 from sqlalchemy import select
 from sqlalchemy import text as sql
 
 import hpo
 from hpo.config.own_training import UserConfiguration
 from hpo.config.parsing.load import parse_study
+from hpo.config.space import Choice, Uniform
 from hpo.config.study import StudySpec
 from hpo.config.write import study_text
 from hpo.diagnosis.importance import importance
@@ -30,6 +33,7 @@ from hpo.stages.advance import advance, evaluate_on_test, refined_study
 from hpo.stages.store import find_stage
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_registered
+from hpo.storage.suggested import Parameter, parameters_of, record_suggested
 from hpo.storage.tables import CandidateRow, DecisionRow, StageRow, StudyRow, TrialRow
 from hpo.trial.export import Export
 from hpo.trial.reproduce import Repeat
@@ -160,7 +164,7 @@ def test_stages_end_with_the_confirmation(store: ResultsStore) -> None:
     assert not advance(store, "mine")
     assert open_studies(store) == []
     with store.engine.connect() as connection:
-        assert sorted(connection.scalars(select(CandidateRow.rank))) == [1, 2]
+        assert set(connection.scalars(select(CandidateRow.rank))) == {1, 2}
     assert submit_study(store, found.spec).progress.total == 16
     with store.engine.connect() as connection:
         stages = connection.execute(select(StageRow.stage, StageRow.trials, StageRow.train_images)).all()
@@ -191,6 +195,33 @@ def test_columns_of_results_hold_values_of_their_type_only(bench: Bench) -> None
     assert tuple(row[:7]) == (0.5, 3, None, None, None, None, "theirs")
     assert json.loads(row.configuration)["width"] == 2.5
     assert [tuple(each) for each in drawn] == [("depth", "3"), ("kind", "net"), ("lr", "0.5")]
+
+
+def test_drawn_parameters_are_added_to_the_trial_and_to_its_study(bench: Bench) -> None:
+    text = "study: mine\ntrainer: a:b\ninterface: optuna\ntrials: 2\nsampler: tpe\n"
+    spec = parse_study(f"{text}objective: value\ndirection: minimize\n", "mine.yaml")
+    study_id = submit_study(bench.store, spec).study_id
+    lease, trial, _ = _begin(bench.store, study_id)
+    drawn = {
+        "x": Parameter(0.5, distribution_to_json(FloatDistribution(0, 1))),
+        "k": Parameter(1, distribution_to_json(CategoricalDistribution(["a", None]))),
+    }
+    for each in (drawn, drawn):  # a retry writes nothing twice
+        record_suggested(bench.store, lease, trial.trial_id, each, {"note": [1, "two"]})
+    wider = {"x": Parameter(3.0, distribution_to_json(FloatDistribution(-2, 4)))}
+    other, second, _ = _begin(bench.store, study_id)
+    record_suggested(bench.store, other, second.trial_id, wider, {})
+    assert parameters_of(bench.store, [trial.trial_id, second.trial_id]) == {
+        trial.trial_id: drawn,
+        second.trial_id: wider,
+    }
+    assert bench.store.trial_of(lease) == (trial.trial_id, 0, {"x": 0.5, "k": None})
+    (seen, _) = optuna.load_study(study_name="mine", storage=bench.store.url).trials
+    assert seen.params == {"x": 0.5, "k": None} and seen.user_attrs["note"] == [1, "two"]
+    assert submit_study(bench.store, spec.model_copy(update={"trials": 3})).study_id == study_id
+    found = find_registered(bench.store.engine, "mine")
+    assert found is not None
+    assert found.spec.space == {"x": Uniform(uniform=(-2, 4)), "k": Choice(choice=["a", None])}
 
 
 def test_what_images_alone_have_is_refused(store: ResultsStore) -> None:

@@ -134,7 +134,7 @@ def test_stage_carries_the_best_and_draws_around_them(bench: Bench) -> None:
     assert said["around"].message.startswith("drawn around the best 3 of 12 trials of coarse: numbers move")
     numbers = said["carry"].evidence["trials"]
     assert said["carry"].message.startswith(
-        f"starts with the best 2 so far, trained with this stage's epochs and images: trial {numbers[0]} of "
+        f"starts with the best 2 so far, trained with this stage's epochs and data: trial {numbers[0]} of "
         f"coarse (0."
     )
     around = said["around"].evidence["trials"]
@@ -217,7 +217,7 @@ def test_study_in_stages_confirms_a_winner_and_tests_it_once(bench: Bench, study
     assert winner.search_value is not None and winner.mean is not None
     assert winner.gap == pytest.approx(winner.search_value - winner.mean)
     said = [each.message for each in status.decisions if each.stage == "test"]
-    assert "their epochs and images differ" in said[-1], "the best of the search is a coarse trial"
+    assert "their epochs and data differ" in said[-1], "the best of the search is a coarse trial"
     report = make_report(bench.store.url, "first", "md").text
     assert (
         f"trial {winner.number} wins with a mean validation accuracy of 0.6220 over 2 trainings"

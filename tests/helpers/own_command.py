@@ -114,14 +114,6 @@ def stubborn():
         time.sleep(1)
 
 
-def printing():
-    say(val_accuracy=0.5)
-    print("first line")
-    for _ in range(60_000):
-        print("x" * 100)
-    print("last line", file=sys.stderr)
-
-
 def closing():
     say(val_accuracy=0.5)
     sys.stdout.flush()

@@ -33,7 +33,7 @@ def search(url: str, study: str, dies_at: int) -> None:
             if begun == dies_at:
                 os.kill(os.getpid(), signal.SIGKILL)
             store.begin_attempt(lease, trial.trial_id, device="cpu", from_epoch=0)
-            value = trial.configuration.lr % 1.0
+            value = trial.configuration.model_dump()["lr"] % 1.0
             outcome = Outcome("complete", value, verdict="", cause="healthy")
             store.finish_trial(lease, trial.trial_id, outcome)
 

@@ -12,6 +12,7 @@ import torch
 from sqlalchemy import text
 
 from hpo.artifacts import store as kept
+from hpo.config.configuration import Configuration
 from hpo.config.study import StudySpec
 from hpo.data.datasets import load_study_images
 from hpo.data.split import split_key
@@ -92,9 +93,8 @@ def test_kept_weights_are_those_of_the_best_epoch(storage_url: str) -> None:
         place = kept.find(folder.name, number)
         assert place is not None
         found = kept.load(place)
-        configuration = study.configuration(
-            {"lr": found.document["configuration"]["lr"], "dataset": "synthetic"}
-        )
+        lr = found.document["configuration"]["lr"]
+        configuration = Configuration.model_validate(FIXED | {"lr": lr})
         images = load_study_images(study, "synthetic")
         setup = prepare(
             configuration,

@@ -157,7 +157,6 @@ def test_command_is_told_about_its_trial(url: str) -> None:
 
 
 def test_command_that_cannot_be_started_fails(url: str) -> None:
-    Path("plain.txt").write_text("")
     study = spec("s", ["sound"])
     Path("tool").write_text("#!/no/such/interpreter\n")
     Path("tool").chmod(0o755)

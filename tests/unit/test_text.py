@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import hpo
-from hpo.text import counted
+from hpo.text import counted, fixed
 
 NOUNS = (
     "trials|images|epochs|workers|cores|steps|classes|labels|slots|stages|studies|points|choices|runs|folds|files|"
@@ -72,3 +72,11 @@ def _is_own_plural(value: ast.expr, text: str) -> bool:
     is_constant = isinstance(value, ast.Name) and value.id.lstrip("_").isupper()
     is_count = isinstance(value, ast.Call) and ast.unparse(value.func).endswith("counted")
     return not (is_constant or is_count or ast.unparse(value) in _WORDS)
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [(2.3026, "2.303"), (-0.5, "-0.500"), (999_999.0, "999999.000"), (5.873e33, "5.87e+33")],
+)
+def test_fixed_writes_huge_numbers_with_an_exponent(number: float, shown: str) -> None:
+    assert fixed(number, 3) == shown

@@ -119,9 +119,9 @@ def _tokens(inputs: object, output: Tensor) -> list[Tensor]:
 def found(kept: Kept, first: FirstBatch) -> Answers:
     """Look for the answer in the inputs."""
     column, others = _column(kept)
-    same, following, ahead = _of_tokens(first)
+    same, following, ahead, at_place = _of_tokens(first)
     reshaped = first.is_reshaped is not None and bool(first.is_reshaped)
-    return Answers(column, others, same, following, reshaped, ahead)
+    return Answers(column, others, same, following, reshaped, ahead, at_place)
 
 
 def _column(kept: Kept) -> tuple[int, float]:
@@ -189,9 +189,9 @@ def _determines(values: Tensor, target: Tensor) -> Tensor:
     return is_equal
 
 
-def _of_tokens(first: FirstBatch) -> tuple[float, float, float]:
-    """Return the shares of wanted tokens given at the same and at the next place, and the look-ahead."""
-    nothing = (math.nan, math.nan, math.nan)
+def _of_tokens(first: FirstBatch) -> tuple[float, float, float, float]:
+    """Return the shares of wanted tokens given at the same and at the next place, and ``_looks``."""
+    nothing = (math.nan, math.nan, math.nan, math.nan)
     if first.wanted is None or first.inputs is None or first.model is None:
         return nothing
     wanted = first.wanted.cpu()
@@ -204,7 +204,7 @@ def _of_tokens(first: FirstBatch) -> tuple[float, float, float]:
         same, following = _shares(given.cpu(), wanted)
         if max(same, following) < _FOUND or max(same, following) <= max(best[0], best[1], 0.0):
             continue
-        best = (same, following, _looks_ahead(first, given))
+        best = (same, following, *_looks(first, given))
     return best
 
 
@@ -216,20 +216,21 @@ def _shares(given: Tensor, wanted: Tensor) -> tuple[float, float]:
     return same, following
 
 
-def _looks_ahead(first: FirstBatch, given: Tensor) -> float:
-    """Return how much the outputs of the first half change when tokens of the second half do."""
+def _looks(first: FirstBatch, given: Tensor) -> tuple[float, float]:
+    """Return how much outputs change when tokens of the second half do: those before, and at the first."""
     assert first.model is not None and first.inputs is not None
     half = given.shape[1] // 2
     if half < 1:
-        return math.nan
+        return math.nan, math.nan
     changed = given.clone()
     changed[:, half:] = (given.roll(1, 0) if len(given) > 1 else given.flip(1))[:, half:]
-    if torch.equal(changed, given):
-        return math.nan
+    if torch.equal(changed[:, half], given[:, half]):
+        return math.nan, math.nan
     other = mapped(first.inputs, lambda each: changed if each is given else each)
     results = []
     with undisturbed(first.model, batch_statistics=False), torch.no_grad():
         for inputs, named in (first.inputs, other):
             results.append(_by_place(first_output(first.model(*inputs, **named)), (inputs, named)))
-    plain, altered = (each[:, :half] for each in results)
-    return float((plain - altered).abs().max() / plain.std().clamp(min=1e-12))
+    plain, altered = results
+    change = (plain - altered).abs() / plain[:, :half].std().clamp(min=1e-12)
+    return float(change[:, :half].max()), float(change[:, half].max())

@@ -20,7 +20,9 @@ _ACROSS, _HEAVY = 0.2, 0.1
 def descent(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Report if every audited step goes uphill, unless the loss is to be maximized."""
     signs = [
-        (audit, -1 if audit.cosine < 0 else 1) for audit in seen.audits if audit.descent == audit.descent
+        (audit, -1 if audit.cosine < -limits.loss_cosine else 1)  # near 0, it is no cross-entropy
+        for audit in seen.audits
+        if audit.descent == audit.descent
     ]
     if not signs:
         return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from hpo.checks.base import warn
+from hpo.checks.facts import Fact, facts
 from hpo.checks.observations import Observations
 from hpo.checks.preflight import Snapshot
 from hpo.checks.remedies import fix, use
@@ -71,6 +72,8 @@ def _without_gradient(seen: Observations) -> list[Finding]:
 def _standstill(seen: Observations) -> tuple[str, Remedy] | None:
     """Return what keeps the weights from changing, and the remedy."""
     if seen.optimizer_steps == 0:
+        if Fact.OWN_LOOP in facts(seen) and not seen.is_unchanged:
+            return None  # something else updates them: an optimizer inside of this one, or the loop by hand
         return (
             f"{counted(seen.steps, 'loss was', 'losses were')} reported, but optimizer.step() "
             "was never called",

@@ -13,7 +13,7 @@ from hpo.checks.observations import Observations
 from hpo.checks.remedies import sound_start
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding
-from hpo.text import counted
+from hpo.text import counted, fixed
 
 _LAST = 20
 _LEAST_STEPS = 60
@@ -31,7 +31,7 @@ def not_learning(seen: Observations, limits: Thresholds) -> list[Finding]:
     what = f"ln {classes}" if is_even else "the entropy of the labels"
     message = (
         f"after {seen.steps} of {counted(seen.setup.total_steps or seen.steps, 'step')} the loss "
-        f"is {level:.3f}, "
+        f"is {fixed(level, 3)}, "
         f"no better than "
         f"guessing ({what} = {chance:.3f}), and is not falling"
     )
@@ -57,7 +57,9 @@ def ended_at_chance(seen: Observations, limits: Thresholds) -> list[Finding]:
     chance, level = chance_loss(seen), float(np.mean(last))
     if not level >= chance - chance_margin(seen, limits):
         return []
-    message = f"the last {_LAST} losses are {level:.3f} on average, no better than guessing ({chance:.3f})"
+    message = (
+        f"the last {_LAST} losses are {fixed(level, 3)} on average, no better than guessing ({chance:.3f})"
+    )
     return [
         warn(
             "ended_at_chance",

@@ -14,6 +14,7 @@ from hpo.checks.observations import Observations
 from hpo.checks.remedies import lower_lr
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Remedy
+from hpo.text import fixed
 
 _STEPS = 20
 _ABOVE = 1.5
@@ -34,7 +35,7 @@ def rough_start(seen: Observations, limits: Thresholds) -> list[Finding]:
             "rough_start",
             level,
             _ABOVE,
-            f"the first {_STEPS} steps drove the loss to {level:.1f}x ln C; the first update was "
+            f"the first {_STEPS} steps drove the loss to {fixed(level, 1)}x ln C; the first update was "
             f"{excess:.0f}x the usual size",
             Remedy(f"{lower.text}, or add warmup_epochs", lower.change),
             step=_STEPS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from hpo.checks.base import warn
+from hpo.checks.facts import Fact, facts
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Remedy
@@ -15,9 +16,15 @@ _USUAL_BATCH = 64
 
 
 def step_count(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Report a training of too few steps, where its length is known."""
-    total = seen.setup.total_steps
-    if total is None or total >= _FEW:
+    """Report a training of too few steps, where its length is known.
+
+    A loop that hpo did not configure is judged at its end: its epochs may differ in length.
+    """
+    total, is_own = seen.setup.total_steps, Fact.OWN_LOOP in facts(seen)
+    if total is None or (is_own and not seen.ended):
+        return []
+    total = max(total, seen.steps) if is_own else total
+    if total >= _FEW:
         return []
     return [
         warn(

@@ -31,6 +31,8 @@ _MOVED = 0.03
 """Change of the weights over their first norm, below which nothing was tried yet."""
 _FLAT = 0.9
 """Share of a constant answer's loss above which nothing was learned."""
+_ABOVE = 2.0
+"""The same, above which a training has not come down to it yet: it tells nothing of the labels."""
 _LAST = 20
 _KINDS = frozenset({"mse", "bce", "bce_of_probabilities", "cross_entropy", "nll"})
 _TASKS = (None, "classification", "multilabel", "regression", "segmentation", "language_model")
@@ -112,7 +114,7 @@ def _is_constant(seen: Observations) -> bool:
     is_known = loss_kind(seen) in _KINDS or any(
         each.kinds() and each.kinds() <= _KINDS for each in seen.loss_graphs
     )
-    return is_known and last > _FLAT * constant
+    return is_known and _FLAT * constant < last < _ABOVE * constant
 
 
 def _warn(value: float, message: str, step: int, confidence: float) -> Finding:

@@ -25,7 +25,7 @@ def visible_answer(seen: Observations, limits: Thresholds) -> list[Finding]:
         message = "each output depends on later tokens, and the next token is what it has to predict"
         remedy = fix("hide_answer", "mask later tokens (is_causal), or let layers run one way only")
         return [_warn(found.looks_ahead, _LOOKS, message, remedy, "label_leak", 0.95)]
-    if found.same_place > _GIVEN and found.looks_ahead < _BLIND:
+    if found.same_place > _GIVEN and found.looks_ahead < _BLIND and found.looks_at_place > _LOOKS:
         message = "the token to be predicted at each place is given there: the targets are not shifted"
         remedy = fix("fix_labels", "predict tokens[:, 1:] from tokens[:, :-1]")
         return [_warn(found.same_place, _GIVEN, message, remedy, "wrong_loss", 0.95)]

@@ -73,7 +73,7 @@ def wild_start(seen: Observations, limits: Thresholds) -> list[Finding]:
     has_no_use = fallen_share(seen) < _FALLEN if Fact.LOSS_FALLS in facts(seen) else largest.ratio > _HUGE
     if not has_no_use and not _has_risen(seen):
         return []
-    message = f"a step changed the weights by {largest.ratio:.1g}x their size, at step {largest.step}"
+    message = f"a step changed the weights by {largest.ratio:.2g}x their size, at step {largest.step}"
     return [_found("wild_start", largest.ratio, _LARGE, message, lower_lr(seen), "lr_too_high", 0.85)]
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpo.cli.console import print_json, print_line
+from hpo.config.command import COMMAND_WORDS, argument_text, filled
 from hpo.config.fields import setting
 from hpo.config.parsing.space import distribution_text
 from hpo.config.study import StudySpec
@@ -35,7 +38,16 @@ def check_own_training(spec: StudySpec, drawn: dict[str, Any], *, as_json: bool)
         print_line(f"  {name}: {distribution_text(distribution)}{f'  ->  {shown}' if shown else ''}")
     for name, value in spec.fixed.items():
         print_line(f"  {name}: fixed at {setting(value)}")
+    if spec.command is not None and drawn:
+        print_line(f"  runs: {_filled(spec.command, values)}")
     print_line("no trial was trained: `hpo run` with --trials 1 trains one")
+
+
+def _filled(command: Sequence[str], values: Mapping[str, Any]) -> str:
+    """Return the command of a trial, for a shell; what only a trial that runs has stays in braces."""
+    words = {word: f"{{{word}}}" for word in COMMAND_WORDS}
+    words |= {name: argument_text(value) for name, value in values.items()}
+    return shlex.join(filled(each, words) for each in command)
 
 
 def _function(path: str) -> dict[str, str]:

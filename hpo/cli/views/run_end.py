@@ -22,6 +22,7 @@ from hpo.queries.study import Leader, leaderboard, study_goal
 from hpo.redact import safe_url
 from hpo.reporting import formatting
 from hpo.settings import settings
+from hpo.storage.studies import find_registered
 
 _LEADERS = 10
 
@@ -53,7 +54,7 @@ def print_ending(
     elif summary.finished < summary.total:
         _print_again(console, command)
     elif leaders:
-        _print_commands(console, _next_commands(summary.study, storage_url))
+        _print_commands(console, _next_commands(engine, summary.study, storage_url))
     failure = None if summary.interrupted or summary.stopped else frequent_failure(engine, summary.study)
     if failure and (failure.state == "failed" or summary.finished == summary.total):
         _print_failure(console, failure, summary.study, storage_url)
@@ -121,9 +122,12 @@ def _best(leader: Leader, study: str, goal: Objective) -> Text:
     return Text("\n").join(lines)
 
 
-def _next_commands(study: str, storage_url: str) -> dict[str, str]:
+def _next_commands(engine: Engine, study: str, storage_url: str) -> dict[str, str]:
     storage = _storage_option(storage_url)
-    sql = f"SELECT number, value, verdict, lr FROM results WHERE study = '{study}'"
+    found = find_registered(engine, study)
+    # Only hyperparameters of image classifiers have columns of their own.
+    column = "configuration" if found is not None and found.spec.is_own else "lr"
+    sql = f"SELECT number, value, verdict, {column} FROM results WHERE study = '{study}'"
     return {
         shlex.join(["hpo", "dashboard", *storage]): "curves in a browser",
         shlex.join(["hpo", "report", study, *storage]): "everything on one page, to share",

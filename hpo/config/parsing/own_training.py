@@ -155,6 +155,9 @@ def _interface_problems(tree: MappingNode, given: Mapping[str, Any]) -> list[Pro
         if not (node is None or (isinstance(node, MappingNode | SequenceNode) and not _size(node))):
             message = "cannot be combined with interface: optuna, where the objective draws its parameters"
             problems.append(tree.keys[name].problem("", f"{name} {message}", "leave it out"))
+    if _promotes(given.get("pruner")):
+        message = "promote resumes paused trials, and an objective with interface: optuna saves nothing"
+        problems.append(tree.keys["pruner"].problem("pruner", message, "leave promote out"))
     sampler = given.get("sampler", "random")
     name = sampler if isinstance(sampler, str) else next(iter(sampler), "")
     if name not in _DRAWS:
@@ -162,6 +165,11 @@ def _interface_problems(tree: MappingNode, given: Mapping[str, Any]) -> list[Pro
         hint = f"with interface: optuna use {', '.join(_DRAWS)}"
         problems.append(tree.keys["sampler"].problem("sampler", message, hint))
     return problems
+
+
+def _promotes(pruner: Any) -> bool:
+    options = next(iter(pruner.values()), None) if isinstance(pruner, Mapping) else None
+    return bool((options or {}).get("promote"))
 
 
 def _size(node: MappingNode | SequenceNode) -> int:

@@ -93,7 +93,7 @@ def test_update_excess_is_none_if_unknown(unknown: Observations) -> None:
 
 
 COUNTED = setup(classes=2, train_class_counts=(450, 50), val_class_counts=(9, 3))
-EVEN, UNEVEN, SORTED = (LabelFacts(each, 0, 1) for each in ((70, 58), (120, 8), (128, 0)))
+EVEN, UNEVEN, SORTED, PAIR = (LabelFacts(each, 0, 1) for each in ((70, 58), (120, 8), (128, 0), (2,)))
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,10 @@ EVEN, UNEVEN, SORTED = (LabelFacts(each, 0, 1) for each in ((70, 58), (120, 8), 
         ({"preflight": preflight(labels=EVEN, val_labels=UNEVEN)}, 0.5, 120 / 128),
         ({"preflight": preflight(labels=UNEVEN)}, 120 / 128, 120 / 128),
         ({"preflight": preflight(labels=SORTED, val_labels=SORTED)}, 0.5, 0.5),
+        ({"preflight": preflight(labels=PAIR)}, 0.5, 0.5),
         ({"preflight": None}, 0.5, 0.5),
     ],
-    ids=["counted", "uneven training", "uneven validation", "no validation", "sorted", "nothing known"],
+    ids=["counted", "uneven training", "uneven validation", "no validation", "sorted", "pair", "nothing"],
 )
 def test_constant_accuracy_is_the_largest_class(known: dict[str, Any], train: float, val: float) -> None:
     facts = seen(**{"setup": setup(classes=2), **known})

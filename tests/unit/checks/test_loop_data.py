@@ -348,6 +348,55 @@ def test_targets_that_are_not_shifted_are_named() -> None:
     assert verdict.cause == "wrong_loss" and "not shifted" in verdict.text
 
 
+class _Decoder(nn.Module):
+    """Predicts each token from those before it, which it shifts itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens = _Tokens(both_ways=False, is_flat=False)
+
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        logits: Tensor = self.tokens(torch.cat([source[:, :1], target[:, :-1]], 1))
+        return logits
+
+
+def test_a_decoder_that_shifts_tokens_itself_is_not_blamed() -> None:
+    text = (torch.randint(9, (200, 1)) + torch.arange(11) * torch.randint(1, 4, (200, 1))) % 9
+    model = _Decoder()
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    sitter = Babysitter(model, optimizer)
+    for _ in range(3):
+        for rows in _batches(200, 20):
+            loss = F.cross_entropy(
+                model(text[rows].flip(1)[:, 1:], text[rows, 1:]).flatten(0, 1), text[rows, 1:].flatten()
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            sitter.step(loss)
+    sitter.after()
+    assert "visible_answer" not in _warned(sitter)
+
+
+def test_a_loss_far_above_a_constant_answers_is_no_evidence() -> None:
+    """Numbers of users and items as inputs: their values tell nothing, and the mean is not learned yet."""
+    users, items = torch.randint(40, (1200,)), torch.randint(50, (1200,))
+    ratings = 9 + (torch.randn(40, 3)[users] * torch.randn(50, 3)[items]).sum(1)
+    model = nn.ModuleList([nn.Embedding(40, 4), nn.Embedding(50, 4)])
+    model.forward = lambda one, other: (model[0](one) * model[1](other)).sum(1)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    sitter = Babysitter(model, optimizer)
+    for _ in range(3):
+        for rows in _batches(1200, 40):
+            loss = F.mse_loss(model(users[rows], items[rows]), ratings[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            sitter.step(loss, ratings[rows])
+    sitter.after()
+    assert "unrelated_labels" not in _warned(sitter)
+
+
 def test_workers_that_augment_alike_are_named() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
     optimizer = torch.optim.SGD(model.parameters(), 0.01)

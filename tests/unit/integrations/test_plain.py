@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 
 import pytest
 import torch
@@ -189,3 +190,96 @@ def test_watch_optimizer_of_another_model_is_named(network: nn.Sequential, loade
         optimizer.step()
         network.zero_grad()
     assert hpo.verdict().cause == "frozen_parameters"
+
+
+class _Outer(torch.optim.Optimizer):
+    """Steps by an optimizer inside of it, as sharpness-aware ones do."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float) -> None:
+        super().__init__(parameters, {"lr": lr})
+        self.inner = torch.optim.SGD(self.param_groups, lr=lr)
+
+    def second_step(self) -> None:
+        self.inner.step()
+        self.zero_grad()
+
+
+def test_watch_an_optimizer_inside_another_updates(network: nn.Sequential, loaders: Loaders) -> None:
+    optimizer = _Outer(network.parameters(), 0.02)
+    for _ in range(2):
+        for images, labels in hpo.watch(loaders[0], network, optimizer, epochs=2):
+            hpo.loss(F.cross_entropy(network(images), labels)).backward()
+            optimizer.second_step()
+    assert hpo.verdict().cause == "nothing_wrong_seen"
+
+
+def test_watch_epochs_that_grow_are_counted(network: nn.Sequential, loaders: Loaders) -> None:
+    """A curriculum of 2, 10, 18 and 26 steps: more than the 8 that the first epoch promises."""
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.02)
+    batches = list(loaders[0])
+    expected = []
+    for epoch in range(4):
+        for images, labels in hpo.watch(batches[: 2 + 8 * epoch], network, optimizer, epochs=4):
+            optimizer.zero_grad()
+            hpo.loss(F.cross_entropy(network(images), labels)).backward()
+            optimizer.step()
+        expected.append(_babysitter().seen.setup.total_steps)
+    assert expected == [8, 32, 48, 56]
+    assert "batch_size" not in {each.cause for each in _babysitter().findings}
+    assert hpo.verdict().cause == "nothing_wrong_seen"
+
+
+class _Texts(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.bag, self.head = nn.EmbeddingBag(40, 8), nn.Linear(8, 4)
+
+    def forward(self, text: torch.Tensor, starts: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.bag(text, starts))
+        return logits
+
+
+def test_watch_labels_may_come_first(loaders: Loaders) -> None:
+    """As in torchtext's tutorial: the offsets, which come last, are numbers (B,) as labels are."""
+    labels = torch.randint(4, (480,))
+    words = 10 * labels[:, None] + torch.randint(10, (480, 5))
+    rows = zip(labels.split(16), words.split(16), strict=True)
+    batches = [(label, text.flatten(), torch.arange(0, 80, 5)) for label, text in rows]
+    network = _Texts()
+    optimizer = torch.optim.Adam(network.parameters(), 0.02)
+    for _ in range(4):
+        for label, text, starts in hpo.watch(batches[:24], network, optimizer):
+            optimizer.zero_grad()
+            hpo.loss(F.cross_entropy(network(text, starts), label)).backward()
+            optimizer.step()
+        with torch.no_grad():
+            for label, text, starts in hpo.watch(batches[24:]):
+                hpo.loss(F.cross_entropy(network(text, starts), label))
+    right = sum(
+        (network(text, starts).argmax(1) == label).sum().item() for label, text, starts in batches[24:]
+    )
+    assert hpo.verdict().cause == "healthy"
+    assert _babysitter().seen.curve[-1].val_accuracy == pytest.approx(right / 96)
+
+
+@pytest.mark.parametrize("clears", [True, False])
+def test_watch_gradients_cleared_after_a_penalty_are_fresh(loaders: Loaders, clears: bool) -> None:
+    """A critic of a game: the other network's step leaves gradients, and the penalty is computed first."""
+    critic, maker = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1)), nn.Linear(3, 3)
+    optimizers = [torch.optim.Adam(each.parameters(), 1e-3) for each in (critic, maker)]
+    for number, (images, _) in enumerate(hpo.watch(loaders[0], critic, optimizers)):
+        real = images.mean((2, 3)).requires_grad_()
+        (slope,) = torch.autograd.grad(critic(real).sum(), real, create_graph=True)
+        loss = critic(maker(torch.randn(16, 3)).detach()).mean() - critic(real).mean()
+        loss = hpo.loss(loss + (slope.norm(2, 1) - 1).square().mean())
+        if clears:
+            optimizers[0].zero_grad()
+        loss.backward()
+        optimizers[0].step()
+        if number % 5 == 4:
+            optimizers[1].zero_grad()
+            hpo.loss(-critic(maker(torch.randn(16, 3))).mean()).backward()
+            optimizers[1].step()
+    assert hpo.verdict().cause == ("nothing_wrong_seen" if clears else "stale_gradients")
+    first = next(each for each in _babysitter().seen.forwards if each.step > 0)
+    assert (first.stale_gradient == 0) is clears

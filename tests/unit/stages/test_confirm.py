@@ -86,7 +86,7 @@ def test_confirmation_result_names_winner_and_winners_curse() -> None:
         "curse",
     ]
     assert confirmation_result(SEEDS, ranking, numbers, 0.76, same_budget=False)[-1].message == (
-        "the best value of the search was 0.7600, the winner's mean is 0.7200: their epochs and images "
+        "the best value of the search was 0.7600, the winner's mean is 0.7200: their epochs and data "
         "differ, so this does not measure the winner's curse"
     )
 

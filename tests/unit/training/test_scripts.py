@@ -50,6 +50,14 @@ def test_a_decorated_function_is_read_as_a_study_file(folder: Path) -> None:
     assert "mine_script" not in sys.modules
 
 
+def test_a_file_in_a_package_has_the_name_of_the_package(folder: Path) -> None:
+    (folder / "inner" / "__init__.py").touch()
+    script = folder / "inner" / "mine_script.py"
+    script.write_text(TRAIN + "from . import __name__ as package\nassert package == 'inner'\n")
+    assert load_any_study(f"{script}:run").trainer == "inner.mine_script:run"
+    assert sys.path[-2:] == [str(folder), str(folder / "inner")]
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [

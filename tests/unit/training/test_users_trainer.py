@@ -66,6 +66,7 @@ def test_a_function_is_found_without_running_its_module(folder: Path, name: str)
 def test_names_that_only_running_tells_are_not_refused(folder: Path) -> None:
     assert find_trainer("mine_star:sin") == folder / "mine_star.py"
     assert find_trainer("math:sqrt") is None
+    assert find_trainer("os.path:join") is None
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_names_that_only_running_tells_are_not_refused(folder: Path) -> None:
         ("mine_package.train:rum", "module mine_package.train has no 'rum'; did you mean run?"),
         ("mine_packag:run", "there is no module 'mine_packag' in "),
         ("mine_package.trian:run", "there is no module 'mine_package.trian' in "),
-        ("mine_star.inner:run", "there is no module 'mine_star.inner' in "),
+        ("mine_star.inner:run", "mine_star is a module, not a package: there is no module 'inner' in it"),
         ("mine_broken:run", "mine_broken.py, line 1 is not valid Python: '(' was never closed"),
     ],
 )

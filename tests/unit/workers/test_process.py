@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from multiprocessing import Pipe
+
 import pytest
 
 from hpo.limits import ControlGroups, Memory
 from hpo.storage.attempts import Deaths
 from hpo.trial.run import deadly
 from hpo.workers import process
+from hpo.workers.messages import StoppedByUser
 from hpo.workers.process import KernelKills
 
 
@@ -57,3 +60,13 @@ def test_deadly_trial_fails_with_the_cause_of_its_deaths(cause: str, check: str,
     found, message, remedy = failure.cause, str(failure), failure.remedy
     assert (found, message[-len(end) :]) == (check, end)
     assert "batch_size" in remedy
+
+
+def test_messages_to_a_parent_that_is_gone_are_dropped() -> None:
+    """Otherwise the error would be taken for one of the trial that reports an epoch."""
+    theirs, ours = Pipe()
+    send = process._Channel(ours)
+    send(StoppedByUser())
+    assert theirs.recv() == StoppedByUser()
+    theirs.close()
+    send(StoppedByUser())

@@ -239,7 +239,7 @@ def test_preflight_negatives_differ_from_images_of_the_same_kind() -> None:
 def test_preflight_weight_scale_is_relative_to_he(scale: float) -> None:
     model = nn.Sequential(nn.Conv2d(3, 64, 3), nn.Flatten(), nn.Linear(64 * 36, 100), nn.Linear(100, 10))
     for module in model:
-        if not isinstance(module, nn.Flatten):
+        if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             with torch.no_grad():
                 module.weight.mul_(scale)

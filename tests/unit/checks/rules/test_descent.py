@@ -23,6 +23,12 @@ def test_descent_uphill_on_a_loss_with_the_wrong_sign_is_downhill() -> None:
     assert descent(stepped(-0.9, loss=-1.0), LIMITS) == []
 
 
+def test_descent_on_no_cross_entropy_keeps_its_sign() -> None:
+    """The cosine of another loss with cross-entropy may be a little below 0."""
+    assert descent(stepped(0.6, loss=-0.02), LIMITS) == []
+    one(descent(stepped(-0.6, loss=-0.02), LIMITS), "warn", "wrong_loss")
+
+
 def test_descent_across_the_gradient_is_weight_decay() -> None:
     one(descent(stepped(0.01, -0.02, decay=0.1), LIMITS), "note", "over_regularized")
     assert descent(stepped(0.01, -0.02, decay=0.01), LIMITS) == []

@@ -49,3 +49,10 @@ def test_weights_that_the_optimizer_does_not_have_are_for_another_check() -> Non
     still = [moving(0.0), moving(0.0)]
     assert no_update(seen(snapshots=still, setup=setup(unoptimized=names)), LIMITS) == []
     one(no_update(seen(snapshots=still, setup=setup(unoptimized=names[:1])), LIMITS), "warn", "no_update")
+
+
+@pytest.mark.parametrize(("is_unchanged", "count"), [(True, 1), (False, 0)])
+def test_no_update_of_an_own_loop_may_be_made_without_step(is_unchanged: bool, count: int) -> None:
+    """As by an optimizer inside of the one that is known, or by hand."""
+    loop = seen(setup=setup(settings={}), optimizer_steps=0, snapshots=[], is_unchanged=is_unchanged)
+    assert len(no_update(loop, LIMITS)) == count

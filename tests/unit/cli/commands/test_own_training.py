@@ -57,6 +57,13 @@ def test_check_finds_the_program_of_a_command(folder: Path, capsys: pytest.Captu
     assert found["values"] == {"penalty": 0}
 
 
+def test_check_shows_the_command_of_a_trial(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = "command: [python3, train.py, 'p={penalty} x', --to, '{trial.folder}']"
+    (folder / "mine.yaml").write_text(STUDY.replace("trainer: mine_training:run", command))
+    assert _run("check", "mine.yaml", "--trial", "0") == 0
+    assert "  runs: python3 train.py 'p=0 x' --to '{trial.folder}'\n" in capsys.readouterr().out
+
+
 def test_a_study_without_data_set_is_submitted_and_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("submit", "mine.yaml", "--json") == 0
     submitted = json.loads(capsys.readouterr().out)

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from hpo.cli.views import run_end
 from hpo.cli.views.run import JsonRunView, RunView
 from hpo.errors import StorageError
 from hpo.events import Event, RunSummary, StudyReady, TrialEnded, TrialStarted
 from hpo.queries.stages import StagesStatus, StageStatus
+from hpo.storage.store import ResultsStore
+from hpo.workers.submit import submit_study
+from tests.helpers import own_training
 
 EVENTS: list[Event] = [
     StudyReady("demo", "synthetic", "ten drawn classes", 4, 6, 1, 2, "cpu", "fp32"),
@@ -75,6 +80,15 @@ def test_next_commands_name_a_storage_that_is_not_the_default(
     other = demo.replace("demo.db", "./demo.db")
     lines = shown(other, summary(6), capsys)
     assert f"  hpo dashboard --storage {other}   curves in a browser" in lines
+
+
+def test_next_query_of_your_own_training_has_its_parameters(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/own.db"
+    with ResultsStore(url) as store:
+        submit_study(store, own_training.spec("mine", ["sound"]))
+        commands = run_end._next_commands(store.engine, "mine", url)
+    (query,) = (each for each in commands if each.startswith("hpo query"))
+    assert "verdict, configuration FROM results WHERE study = 'mine'" in query
 
 
 def test_summary_after_ctrl_c_shows_how_to_resume(

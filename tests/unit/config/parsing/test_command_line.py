@@ -33,8 +33,8 @@ def test_arguments_with_a_distribution_are_searched() -> None:
         "lr": Log(log=(1e-4, 1e-1)),
         "weight_decay": Uniform(uniform=(0, 1)),
         "d": Integer(int=(1, 3)),
-        "width": Choice(choice=(16, 32)),
-        "name": Choice(choice=("sgd", "a, b", None)),
+        "width": Choice(choice=[16, 32]),
+        "name": Choice(choice=["sgd", "a, b", None]),
     }
     assert (spec.study, spec.trials, spec.first) == ("train", 5, ())
 
@@ -45,7 +45,7 @@ def test_words_of_other_programs_and_defaults_are_understood() -> None:
         "--w~choices([16, 32], default=16)",
         "--d~randint(1, 3)",
     )
-    assert spec.space["lr"] == Log(log=(1e-5, 1.0)) and spec.space["w"] == Choice(choice=(16, 32))
+    assert spec.space["lr"] == Log(log=(1e-5, 1.0)) and spec.space["w"] == Choice(choice=[16, 32])
     assert spec.first == ({"lr": 0.1, "w": 16},)
 
 

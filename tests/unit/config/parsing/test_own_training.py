@@ -304,6 +304,7 @@ def test_the_schema_knows_own_trainings() -> None:
         ("space: {lr: {log: [1e-3, 1]}}", "space cannot be combined with interface: optuna"),
         ("first: [{lr: 1}]", "first cannot be combined with interface: optuna"),
         ("stages: [{name: a, trials: 3}]", "stages cannot be combined with interface: optuna"),
+        ("pruner: {asha: {promote: true}}", "promote resumes paused trials, and an objective"),
         ("sampler: sobol", "sobol must know the space before a trial starts"),
     ],
 )

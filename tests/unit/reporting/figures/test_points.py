@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine
 
@@ -81,7 +82,7 @@ def test_slices_of_a_loss_have_trials_without_a_value_above_the_worst() -> None:
     axis = Axis("lr", 0.01, 1.0, log=True)
     for goal, beyond in ((Objective("val_loss", "minimize"), 1.8), (Objective(), 0.2)):
         (axes,) = slice_of(StudyPicture("s", (axis,), points, goal=goal), axis).axes
-        heights = sorted(y for marks in axes.collections for _, y in marks.get_offsets())
+        heights = sorted(y for marks in axes.collections for _, y in np.asarray(marks.get_offsets()).tolist())
         outside = [y for y in heights if not 0.5 <= y <= 1.5]
         assert len(heights) == 3 and outside == [pytest.approx(beyond, abs=0.15)]
         low, high = axes.get_ylim()

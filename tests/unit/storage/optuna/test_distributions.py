@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from optuna.distributions import (
     BaseDistribution,
@@ -64,7 +66,8 @@ def test_from_optuna_keeps_the_support(theirs: BaseDistribution, ours: Distribut
 
 def test_from_optuna_has_no_distribution_for_choices_of_objects() -> None:
     with pytest.warns(UserWarning):
-        assert from_optuna(CategoricalDistribution([(1, 2), (3, 4)])) is None
+        pairs: Any = [(1, 2), (3, 4)]
+        assert from_optuna(CategoricalDistribution(pairs)) is None
 
 
 @pytest.mark.parametrize(
