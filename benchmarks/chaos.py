@@ -1,11 +1,14 @@
 """Workers killed at random, and many workers on one database: is anything lost or doubled, and what it costs.
 
-    python benchmarks/chaos.py [--parts kills signals contention] [--engines sqlite postgresql] [--kills 30]
+    python benchmarks/chaos.py [--parts kills function command signals contention] [--engines sqlite]
 
 kills       24 trials by `hpo run --workers 3`, undisturbed (calm), and again while workers get SIGKILL at
             random moments: every trial finished once, with the same weights; wall time against 1.6 x calm
             + lease.
-signals     The same study's run gets SIGTERM and SIGINT in turn, at random moments: within 5 s all processes
+function    The same with a training of the user's own, a function: a worker, its trainer process or `hpo run`
+            itself gets SIGKILL (then `hpo run` is started again); every trial with the same curve and states.
+command     The same with a program that saves its own checkpoints.
+signals     The study's run gets SIGTERM and SIGINT in turn, at random moments: within 5 s all processes
             end, with every trial saved and every slot released; the next run resumes.
 contention  16 workers on PostgreSQL and 8 on SQLite claim, begin, record and end 400 trials without training.
 
@@ -27,7 +30,9 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -65,6 +70,49 @@ space:
   activation: {{choice: [relu, elu, tanh]}}
 checks: off
 """
+OWN_STUDY = """
+study: {name}
+{training}
+trials: {trials}
+max_deaths: 30
+fixed: {{epochs: {epochs}, seconds: {seconds}}}
+space:
+  lr: {{log: [1.0e-3, 0.1]}}
+"""
+TRAININGS = {
+    "function": "trainer: chaos_function:run",
+    "command": f"command: ['{sys.executable}', chaos_command.py]",
+}
+FUNCTION = """
+import time
+import numpy as np
+
+def run(trial):
+    state = {"weight": np.zeros(4)}
+    trial.keep(state=state)
+    for epoch in trial.epochs():
+        for step in trial.steps(range(10), resumable=True):
+            state["weight"] = 0.9 * state["weight"] + trial["lr"] * np.random.randn(4)
+            time.sleep(trial["seconds"])
+        norm = float((state["weight"] ** 2).sum())
+        trial.report(val_accuracy=abs(float(np.tanh(state["weight"].sum()))), norm=norm)
+"""
+COMMAND = """
+import json, os, random, time
+from pathlib import Path
+
+parameters = json.loads(Path(os.environ["HPO_TRIAL_PARAMETERS"]).read_text())
+saved = Path(os.environ["HPO_TRIAL_FOLDER"], "saved.json")
+done, weight = json.loads(saved.read_text()) if saved.exists() else (0, 0.0)
+for epoch in range(done + 1, parameters["epochs"] + 1):
+    chance = random.Random(f"{os.environ['HPO_TRIAL_SEED']} {epoch}")
+    for step in range(10):
+        weight = 0.9 * weight + parameters["lr"] * chance.gauss(0, 1)
+        time.sleep(parameters["seconds"])
+    print(json.dumps({"hpo": {"epoch": epoch, "val_accuracy": abs(weight), "weight": weight}}), flush=True)
+    saved.with_suffix(".new").write_text(json.dumps([epoch, weight]))
+    saved.with_suffix(".new").replace(saved)
+"""
 TRIALS, WORKERS = 24, 3
 MOST_TIMES_CALM = 1.6
 LEASE_SECONDS = 60.0
@@ -78,6 +126,8 @@ RESULTS = """
     JOIN hpo_slot AS s ON s.study_id = h.study_id AND s.slot = r.slot
     WHERE r.study = :study ORDER BY r.slot
 """
+
+CURVES = "SELECT number, epoch, val_accuracy, CAST(metrics AS VARCHAR) FROM curves WHERE study = :study"
 
 
 @dataclass
@@ -100,14 +150,20 @@ class Ran:
     kills: int
     rows: list[Any]
     attempts: Counter[str]
+    curves: list[Any]
 
 
 class Killer:
-    """Sends SIGKILL to a worker of a run, chosen at random, at random moments."""
+    """Sends SIGKILL to a process of a run, chosen at random, at random moments.
 
-    def __init__(self, run: subprocess.Popen[bytes], instants: list[float], chance: random.Random) -> None:
+    A worker; in a study of the user's own training also the process that trains, or the run itself.
+    """
+
+    def __init__(self, kind: str, instants: list[float], chance: random.Random) -> None:
         self.kills = 0
-        self._run = run
+        self.run: subprocess.Popen[bytes] | None = None
+        """The run under way; another one once it was killed."""
+        self._kind = kind
         self._instants = instants
         self._chance = chance
         self._began = time.monotonic()
@@ -124,10 +180,25 @@ class Killer:
         for instant in self._instants:
             if self._over.wait(max(0.0, self._began + instant - time.monotonic())):
                 return
-            victims = [child for child in psutil.Process(self._run.pid).children() if _is_worker(child)]
-            if victims:
+            while not (victims := self._victims()):  # the run has just begun
+                if self._over.wait(0.2):
+                    return
+            with suppress(psutil.NoSuchProcess):
                 self._chance.choice(victims).send_signal(signal.SIGKILL)
                 self.kills += 1
+
+    def _victims(self) -> list[psutil.Process]:
+        if self.run is None:
+            return []
+        try:
+            run = psutil.Process(self.run.pid)
+            workers = [child for child in run.children() if _is_worker(child)]
+            if self._kind == "images" or not workers:
+                return workers
+            training = [each for worker in workers for each in worker.children() if _is_training(each)]
+        except psutil.NoSuchProcess:
+            return []
+        return self._chance.choice([workers, workers, training, training, [run]])
 
 
 def _is_worker(process: psutil.Process) -> bool:
@@ -137,23 +208,43 @@ def _is_worker(process: psutil.Process) -> bool:
         return False
 
 
-def start(url: str, folder: Path, name: str, arguments: Any) -> subprocess.Popen[bytes]:
+def _is_training(process: psutil.Process) -> bool:
+    try:
+        command = " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+    return "hpo.trainer" in command or "chaos_command.py" in command
+
+
+def start(url: str, folder: Path, name: str, arguments: Any, kind: str = "images") -> subprocess.Popen[bytes]:
     """Run `hpo run` on the study with three local workers."""
     path = folder / f"{name}.yaml"
-    path.write_text(STUDY.format(name=name, trials=TRIALS, images=arguments.images, epochs=arguments.epochs))
+    source = STUDY.format(name=name, trials=TRIALS, images=arguments.images, epochs=arguments.epochs)
+    if kind != "images":
+        values = {"trials": TRIALS, "epochs": arguments.epochs, "seconds": arguments.seconds}
+        source = OWN_STUDY.format(name=name, training=TRAININGS[kind], **values)
+        (folder / "chaos_function.py").write_text(FUNCTION)
+        (folder / "chaos_command.py").write_text(COMMAND)
+    path.write_text(source)
     environment = os.environ | {"HPO_LEASE_SECONDS": str(LEASE_SECONDS), "HPO_CHECKPOINTS": str(folder / "c")}
     command = [sys.executable, "-m", "hpo", "run", str(path), "--workers", str(WORKERS), "--storage", url]
     quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen([*command, "--json"], env=environment, **quiet)
+    return subprocess.Popen([*command, "--json"], env=environment, cwd=folder, **quiet)
 
 
-def run_study(url: str, folder: Path, name: str, instants: list[float], arguments: Any) -> Ran:
-    """Train the study, and kill a worker at each of these times."""
+def run_study(
+    url: str, folder: Path, name: str, instants: list[float], arguments: Any, kind: str = "images"
+) -> Ran:
+    """Train the study, and kill a process at each of these times."""
     began = time.monotonic()
-    with start(url, folder, name, arguments) as run:
-        killer = Killer(run, instants, random.Random(arguments.seed))
-        output, _ = run.communicate()
-        killer.stop()
+    killer = Killer(kind, instants, random.Random(arguments.seed))
+    while True:
+        with start(url, folder, name, arguments, kind) as run:
+            killer.run = run
+            output, _ = run.communicate()
+        if run.returncode != -signal.SIGKILL:
+            break
+    killer.stop()
     seconds = time.monotonic() - began
     if run.returncode:
         print(output.decode()[-2000:])
@@ -162,17 +253,18 @@ def run_study(url: str, folder: Path, name: str, instants: list[float], argument
         rows = list(connection.execute(text(RESULTS), {"study": name}).all())
         outcomes = text("SELECT outcome FROM attempts WHERE study = :study")
         attempts = Counter(connection.scalars(outcomes, {"study": name}).all())
-    return Ran(seconds, killer.kills, rows, attempts)
+        curves = list(connection.execute(text(CURVES), {"study": name}).all())
+    return Ran(seconds, killer.kills, rows, attempts, curves)
 
 
-def kills(engine: str, arguments: Any, faults: Faults) -> list[str]:
-    """Return a row of the table: an undisturbed run against one whose workers are killed."""
+def kills(engine: str, arguments: Any, faults: Faults, kind: str = "images") -> list[str]:
+    """Return a row of the table: an undisturbed run against one whose processes are killed."""
     with tempfile.TemporaryDirectory() as name, server(engine, Path(name)) as urls:
         folder = Path(name)
-        calm = run_study(urls("calm"), folder, "chaos", [], arguments)
+        calm = run_study(urls("calm"), folder, "chaos", [], arguments, kind)
         chance = random.Random(arguments.seed)
         instants = sorted(chance.uniform(0, 1.2 * calm.seconds) for _ in range(arguments.kills))
-        shaken = run_study(urls("shaken"), folder, "chaos", instants, arguments)
+        shaken = run_study(urls("shaken"), folder, "chaos", instants, arguments, kind)
     limit = MOST_TIMES_CALM * calm.seconds + LEASE_SECONDS
     faults.unless(len(shaken.rows) == TRIALS, f"{engine}: {len(shaken.rows)} trials")
     states = {row.state for row in shaken.rows} | {row.slot_state for row in shaken.rows}
@@ -183,6 +275,10 @@ def kills(engine: str, arguments: Any, faults: Faults) -> list[str]:
         one.weights_hash == other.weights_hash for one, other in zip(calm.rows, shaken.rows, strict=False)
     )
     faults.unless(same == TRIALS, f"{engine}: {TRIALS - same} trials have other weights")
+    if kind != "images":  # whose times of epochs are no part of the curves that are compared
+        differing = len(set(calm.curves) ^ set(shaken.curves))
+        faults.unless(not differing, f"{engine}: {differing} epochs differ")
+        faults.unless(len(shaken.curves) == TRIALS * arguments.epochs, f"{engine}: epochs doubled or lost")
     return [
         engine, str(shaken.kills), str(len(shaken.rows)), f"{same} of {TRIALS}",
         str(sum(shaken.attempts.values())), f"{calm.seconds:.0f}", f"{shaken.seconds:.0f}", f"{limit:.0f}",
@@ -291,11 +387,13 @@ def _check_many(url: str, engine: str, reported: list[Any], trials: int, faults:
             faults.unless(found == expected, f"{engine}: {sql} returned {found} instead of {expected}")
 
 
+KILLS_HEADER = [
+    "database", "kills", "trials", "same weights", "attempts", "calm s", "killed s", "limit s", ""
+]  # fmt: skip
 TABLES = {
-    "kills": (
-        kills,
-        ["database", "kills", "trials", "same weights", "attempts", "calm s", "killed s", "limit s", ""],
-    ),
+    "kills": (kills, KILLS_HEADER),
+    "function": (partial(kills, kind="function"), KILLS_HEADER),
+    "command": (partial(kills, kind="command"), KILLS_HEADER),
     "signals": (signals, ["database", "signals", "median s", "most s", "limit s", ""]),
     "contention": (
         contention,
@@ -311,6 +409,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--images", type=int, default=4000)
     parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--seconds", type=float, default=0.02, help="of a step of one's own training")
     parser.add_argument("--trials", type=int, default=MANY_TRIALS)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

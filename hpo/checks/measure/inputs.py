@@ -154,6 +154,8 @@ class ForwardMonitor:
             )
 
     def _on_backward(self, seen: _Forward) -> None:
+        if torch.is_grad_enabled():
+            return  # with create_graph, as for a gradient penalty: it adds to no gradient
         if self._learning_left > 0 and seen.stale is None and self._last_backward < self._steps:
             self._last_backward = self._steps
             self._learning_left -= 1

@@ -95,7 +95,8 @@ class RunProgress:
             trial.first_epoch = result.epoch - 1
         trial.epoch, trial.epoch_at, trial.train_loss = result.epoch, self.clock(), result.train_loss
         trial.values.append(self.goal.of(result))
-        self.rates[event.worker] = result.images_per_second
+        if result.images:
+            self.rates[event.worker] = result.images_per_second
 
     @apply.register
     def _(self, event: FindingMade) -> None:

@@ -260,3 +260,26 @@ def test_watch_labels_may_come_first(loaders: Loaders) -> None:
     )
     assert hpo.verdict().cause == "healthy"
     assert _babysitter().seen.curve[-1].val_accuracy == pytest.approx(right / 96)
+
+
+@pytest.mark.parametrize("clears", [True, False])
+def test_watch_gradients_cleared_after_a_penalty_are_fresh(loaders: Loaders, clears: bool) -> None:
+    """A critic of a game: the other network's step leaves gradients, and the penalty is computed first."""
+    critic, maker = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1)), nn.Linear(3, 3)
+    optimizers = [torch.optim.Adam(each.parameters(), 1e-3) for each in (critic, maker)]
+    for number, (images, _) in enumerate(hpo.watch(loaders[0], critic, optimizers)):
+        real = images.mean((2, 3)).requires_grad_()
+        (slope,) = torch.autograd.grad(critic(real).sum(), real, create_graph=True)
+        loss = critic(maker(torch.randn(16, 3)).detach()).mean() - critic(real).mean()
+        loss = hpo.loss(loss + (slope.norm(2, 1) - 1).square().mean())
+        if clears:
+            optimizers[0].zero_grad()
+        loss.backward()
+        optimizers[0].step()
+        if number % 5 == 4:
+            optimizers[1].zero_grad()
+            hpo.loss(-critic(maker(torch.randn(16, 3))).mean()).backward()
+            optimizers[1].step()
+    assert hpo.verdict().cause == ("nothing_wrong_seen" if clears else "stale_gradients")
+    first = next(each for each in _babysitter().seen.forwards if each.step > 0)
+    assert (first.stale_gradient == 0) is clears
