@@ -23,7 +23,7 @@ from hpo.checks.causes import NOT_ENOUGH, OUTCOMES
 from hpo.checks.evidence import coverage
 from hpo.checks.facts import Fact, facts
 from hpo.checks.guard import Guard
-from hpo.checks.judge import CHECK_INTERVAL, Judge
+from hpo.checks.judge import Judge, steps_to_round
 from hpo.checks.measure.data import DATA, DataMonitor
 from hpo.checks.measure.examples import (
     Examples,
@@ -248,7 +248,7 @@ class Babysitter:
         """Take the loss () of a step; return a fatal finding if the training is hopeless.
 
         Class labels (B,) or (B, 1) of the batch, if given, are checked for their composition; all others are
-        taken for what they are. Synchronizes with the device only every CHECK_INTERVAL steps. Raises
+        taken for what they are. Synchronizes with the device only for a round of checks. Raises
         ``UserError`` if ``loss`` is not a number.
         """
         if not self._limits.watch:
@@ -260,7 +260,7 @@ class Babysitter:
             self._guard.run(DATA, lambda: self._data.reported(labels), None)
         self._guard.run("labels of batches", lambda: self._look(labels), None)
         self._look_left_out()
-        if len(self._losses) < CHECK_INTERVAL:
+        if len(self._losses) < steps_to_round(self.seen.steps):
             return None
         return self._judged(self._take_losses())
 
@@ -271,12 +271,15 @@ class Babysitter:
 
     def _look(self, labels: object) -> None:
         """Look at the labels of a batch, and count the classes of the first ones."""
+        is_counted = len(self.seen.batch_classes) + len(self._classes_of_batches) >= _BATCHES_COUNTED
+        if is_counted and self.seen.labels is not None:
+            return
         given = next((each for each in tensors(labels) if each.dim()), None)
         if given is None:
             return
         if self.seen.labels is None:
             self.seen.labels = tensor_facts(given)
-        if len(self.seen.batch_classes) + len(self._classes_of_batches) >= _BATCHES_COUNTED:
+        if is_counted:
             return
         self.seen.batch_labels = max(self.seen.batch_labels, len(given))
         of_classes = class_labels(labels)
@@ -367,7 +370,7 @@ class Babysitter:
             )
 
     def _look_left_out(self) -> None:
-        if self._left_out is not None:
+        if self._left_out is not None and self._left_out.is_looking:
             self._guard.run(_LEFT_OUT, self._left_out.look, None)
 
     def verdict(self) -> Verdict:

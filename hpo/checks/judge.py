@@ -13,7 +13,16 @@ from hpo.config.thresholds import Thresholds
 from hpo.records import SEVERITIES, Finding
 
 CHECK_INTERVAL = 20
-"""Steps between two rounds of checks; an explosion costs at most that many more steps."""
+"""Steps between two rounds of checks at first; an explosion costs at most that many more steps."""
+
+
+_ROUNDS = 50
+"""After CHECK_INTERVAL times as many steps, a round waits for another such part of the steps so far."""
+
+
+def steps_to_round(steps: int) -> int:
+    """Return how many steps after ``steps`` the next round of checks is due: their number stays bounded."""
+    return max(CHECK_INTERVAL, steps // _ROUNDS)
 
 
 class Judge:

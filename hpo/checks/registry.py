@@ -102,7 +102,7 @@ DURING: tuple[Check, ...] = (
     *(impossible_loss, pushes_away, runaway_loss, less_likely, padding, opponents),
     *(layer_input, same_batch, validation_mode, changed_labels),
 )
-"""Every CHECK_INTERVAL steps and after every epoch."""
+"""In every round of checks (``steps_to_round``) and after every epoch."""
 
 AFTER: tuple[Check, ...] = (
     *(stayed_finite, learned, rough_start, too_slow, spikes, oscillation, split_gap, label_noise),

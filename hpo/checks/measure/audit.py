@@ -195,6 +195,11 @@ class StepAuditor:
                 return
 
     @property
+    def is_done(self) -> bool:
+        """Whether no step is left to be audited, and none waits for what follows it."""
+        return self._left == 0 and self._last is None and self._open is None
+
+    @property
     def is_open(self) -> bool:
         """Whether a step has begun that is not over."""
         return self._open is not None and not self._open.has_stepped

@@ -55,13 +55,12 @@ def compared(kept: Kept, first: FirstEpoch) -> Batches:
     batches = [each for each in kept.batches if each.rows is not None]
     if not batches:
         return Batches()
-    keys = {_of_batch(each.rows, each.label_rows) for each in batches if each.rows is not None}
     reseen, relabeled = _relabeled(batches)
     used = np.unique(_joined([each.rows for each in batches]))
     given = np.unique(np.array(_rows_of(kept.train), np.int64))
     return Batches(
         steps=len(batches),
-        distinct=len(keys),
+        distinct=len(np.unique(_keys(batches))),
         given=len(given),
         unused=len(np.setdiff1d(given, used, assume_unique=True)),
         rows=len(used),
@@ -108,10 +107,17 @@ def _order(kept: Kept) -> dict[str, float]:
     return {"within": within / variance if variance > 0 else math.nan, "trend": abs(trend)}
 
 
-def _of_batch(rows: Tensor, labels: Tensor | None) -> int:
-    """Return a number for a batch, whatever the order of its examples."""
-    both = rows if labels is None or len(labels) != len(rows) else rows * 31 + labels
-    return int((both ^ (both >> 17)).sum())
+def _keys(batches: Sequence[Batch]) -> NDArray[np.int64]:
+    """Return a number for each batch, whatever the order of its examples."""
+    sizes = [len(each.rows) for each in batches if each.rows is not None]
+    both = _joined([_with_labels(each) for each in batches])
+    starts = np.cumsum([0, *sizes[:-1]])
+    return np.add.reduceat(both ^ (both >> 17), starts)
+
+
+def _with_labels(batch: Batch) -> Tensor | None:
+    rows, labels = batch.rows, batch.label_rows
+    return rows if rows is None or labels is None or len(labels) != len(rows) else rows * 31 + labels
 
 
 def _rows_of(examples: Examples | None) -> list[int]:

@@ -162,11 +162,11 @@ class DataMonitor:
     def reported(self, labels: object) -> None:
         """Take the labels of a step's batch, if they are known."""
         batch, self._open = self._open, None
-        given = next((each for each in tensors(labels) if each.dim() and is_readable(each)), None)
-        if batch is not None and given is not None:
-            some = columns(given.detach(), _ANSWERS) if given.dim() > 1 else given.detach()
-            batch.labels, batch.label_rows = some.clone(), fingerprints([some])
         if batch is not None:
+            given = next((each for each in tensors(labels) if each.dim() and is_readable(each)), None)
+            if given is not None:
+                some = columns(given.detach(), _ANSWERS) if given.dim() > 1 else given.detach()
+                batch.labels, batch.label_rows = some.clone(), fingerprints([some])
             self._keep(batch)
         if not self._optimizers:
             self._passes.clear()

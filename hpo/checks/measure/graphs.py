@@ -54,6 +54,11 @@ class GraphWatch:
             Hook(self._guard, GRAPHS, self._on_forward), with_kwargs=True
         )
 
+    @property
+    def is_done(self) -> bool:
+        """Whether all marks have been looked for."""
+        return not self._is_open
+
     def close(self) -> None:
         """Remove the hook."""
         if self._hook is not None:

@@ -148,9 +148,10 @@ class LoopHooks:
 
     def report(self, loss: Tensor, labels: object, given: object) -> None:
         """Take the loss () of a step as a number, the labels of its batch, if known, and it as ``given``."""
-        if self._follows:
+        if self._follows and not self._graphs.is_done:
             self._guard.run(GRAPHS, lambda: self._graphs.reported(given), None)
-        self._guard.run(AUDIT, lambda: self._auditor.reported(loss, labels), None)
+        if not self._auditor.is_done:
+            self._guard.run(AUDIT, lambda: self._auditor.reported(loss, labels), None)
         if not self._optimizers and self._is_attached:
             self._after_hand_made_step()
 
@@ -209,14 +210,14 @@ class LoopHooks:
             self._after_step()
         if not self._stepped:
             self._before_step()
-        elif self._is_chosen(self._seen.optimizer_steps):
+        elif self._probe is not None and self._is_chosen(self._seen.optimizer_steps):
             self._guard.run(_LAYERS, self._meter.measure_gradients, None)
-        if number == 0:
+        if number == 0 and not self._auditor.is_done:
             closure = any(map(callable, (*given, *named.values())))
             self._guard.run(AUDIT, lambda: self._auditor.before_step(closure=closure), None)
 
     def _on_post_step(self, number: int) -> None:
-        if number == 0:
+        if number == 0 and not self._auditor.is_done:
             self._guard.run(AUDIT, self._auditor.after_step, None)
         self._stepped.add(number)
         if len(self._stepped) == len(self._optimizers):
@@ -236,8 +237,9 @@ class LoopHooks:
 
     def _before_step(self) -> None:
         self._look()
-        self._guard.run(_MOTION, self._motion_before, None)
-        if self._is_chosen(self._seen.optimizer_steps):
+        if self._follows:
+            self._guard.run(_MOTION, self._motion_before, None)
+        if self._probe is not None and self._is_chosen(self._seen.optimizer_steps):
             self._guard.run(_LAYERS, self._meter.before, None)
         self._guard.run(PASSES, self._forwards.before_step, None)
 

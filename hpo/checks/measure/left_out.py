@@ -47,6 +47,11 @@ class LeftOut:
         self._unreached = {id(each) for each in self._held_ones}
         self._looks = _LOOKS if optimizers else 0
 
+    @property
+    def is_looking(self) -> bool:
+        """Whether there are steps left to look at."""
+        return self._looks > 0
+
     def look(self) -> None:
         """Remember which of them got a gradient; called before and after each step."""
         if self._looks > 0:

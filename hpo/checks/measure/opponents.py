@@ -80,8 +80,10 @@ class OpponentMonitor:
         passes = self._passes.setdefault(number, [])
 
         def hook(part: nn.Module, given: Any, output: Any) -> None:
+            if self._ignoring() or len(passes) >= _PASSES:
+                return
             inputs, made = tensors(given), [each for each in outputs(output) if each.requires_grad]
-            if self._ignoring() or len(passes) >= _PASSES or len(inputs) != 1 or not made:
+            if len(inputs) != 1 or not made:
                 return
             taken = _Pass(inputs[0].detach(), inputs[0].requires_grad)
             if taken.is_learned_from:

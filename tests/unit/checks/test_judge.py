@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hpo.checks import judge as judging
-from hpo.checks.judge import CHECK_INTERVAL, Judge, replay
+from hpo.checks.judge import CHECK_INTERVAL, Judge, replay, steps_to_round
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Severity
@@ -93,3 +93,11 @@ def test_a_replay_sees_at_each_look_only_what_had_been_seen() -> None:
 def test_a_training_without_preflight_can_be_replayed() -> None:
     checks = [finding.check for finding in replay(seen(preflight=None), LIMITS)]
     assert "learned" in checks and "initial_loss" not in checks
+
+
+def test_steps_to_round_grow_with_the_steps_so_far() -> None:
+    assert [steps_to_round(steps) for steps in (0, 999, 1000, 10_000)] == [20, 20, 20, 200]
+    step = rounds = 0
+    while step < 100_000:
+        step, rounds = step + steps_to_round(step), rounds + 1
+    assert rounds < 300
