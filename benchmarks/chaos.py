@@ -164,6 +164,8 @@ class Killer:
         self.run: subprocess.Popen[bytes] | None = None
         """The run under way; another one once it was killed."""
         self._kind = kind
+        self._workers: set[psutil.Process] = set()
+        """All so far: they go on when their run is killed."""
         self._instants = instants
         self._chance = chance
         self._began = time.monotonic()
@@ -188,17 +190,16 @@ class Killer:
                 self.kills += 1
 
     def _victims(self) -> list[psutil.Process]:
-        if self.run is None:
-            return []
-        try:
-            run = psutil.Process(self.run.pid)
-            workers = [child for child in run.children() if _is_worker(child)]
-            if self._kind == "images" or not workers:
-                return workers
-            training = [each for worker in workers for each in worker.children() if _is_training(each)]
-        except psutil.NoSuchProcess:
-            return []
-        return self._chance.choice([workers, workers, training, training, [run]])
+        runs: list[psutil.Process] = []
+        with suppress(psutil.NoSuchProcess, AttributeError):  # the first run has not started
+            runs = [psutil.Process(self.run.pid)]  # type: ignore[union-attr]
+            self._workers |= set(runs[0].children())
+        workers = sorted(filter(_is_worker, self._workers), key=lambda each: each.pid)
+        if self._kind == "images":
+            return workers
+        training = [each for worker in workers for each in _children(worker) if _is_training(each)]
+        # Nothing is at stake while they load.
+        return self._chance.choice([workers, workers, training, training, runs]) if training else []
 
 
 def _is_worker(process: psutil.Process) -> bool:
@@ -206,6 +207,12 @@ def _is_worker(process: psutil.Process) -> bool:
         return "spawn_main" in " ".join(process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        return process.children()
+    return []
 
 
 def _is_training(process: psutil.Process) -> bool:

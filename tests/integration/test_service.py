@@ -135,14 +135,14 @@ def test_loop_skips_a_study_of_a_different_version_of_hpo(storage_url: str) -> N
 def test_loop_stops_a_failing_study_and_serves_others(
     storage_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import hpo.trial.run
+    import hpo.trial.images
 
     def prepare(configuration: Any, *arguments: Any) -> Any:
         if configuration.width == 5:
             raise ValueError("no luck")
         return real_prepare(configuration, *arguments)
 
-    monkeypatch.setattr(hpo.trial.run, "prepare", prepare)
+    monkeypatch.setattr(hpo.trial.images, "prepare", prepare)
     bad = _submit(
         storage_url, "bad", trials=9, priority=1, max_consecutive_failures=2, fixed={**FIXED, "width": 5}
     )

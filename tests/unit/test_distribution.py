@@ -22,6 +22,8 @@ DECLARED = {
     for texts in (PROJECT["dependencies"], *EXTRAS.values())
     for text in texts
 }
+COMPARED = {"neuraldbg"}
+"""Tools that benchmarks compare hpo with, in an environment of their own."""
 FOLDERS = ("hpo", "models", "studies", "docs", "deploy", "benchmarks", ".ci", ".github")
 FILES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "Dockerfile", "docker-compose.yml", "Makefile")
 _COMMAND = re.compile(r"\bpip(?:3|x)? install ((?:\\\n|[^`\n;&,)])*)")
@@ -55,7 +57,7 @@ def test_install_commands_name_only_this_package_and_declared_ones() -> None:
     strangers = {
         (file, str(each))
         for file, each in named
-        if canonicalize_name(each.name) not in {*DECLARED, DISTRIBUTION}
+        if canonicalize_name(each.name) not in {*DECLARED, *COMPARED, DISTRIBUTION}
         or (each.name == DISTRIBUTION and not each.extras <= set(EXTRAS))
     }
     assert strangers == set()

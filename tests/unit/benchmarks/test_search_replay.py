@@ -123,7 +123,7 @@ def test_stage_knows_what_hpo_run_would_know_of_its_trials() -> None:
     replay = Replay(order, 4, 1, Asha(reduction=2))
     replay.run()
     found = tried(recorded_spec(), replay.taken)
-    assert [(each.value, each.failed, each.stopped_at) for each in found] == [
+    assert [(each.score, each.failed, each.stopped_at) for each in found] == [
         (0.6, False, None), (0.1, False, 1), (None, True, None), (0.025, False, 1)
     ]  # fmt: skip
     assert "momentum" not in found[0].values

@@ -180,7 +180,7 @@ def test_the_example_in_the_docs_works() -> None:
 
 WRONG = {
     "user_net:build": "there is no module 'user_net'",
-    "user_nets.deep:build": "there is no module 'user_nets.deep'",
+    "user_nets.deep:build": "user_nets is a module, not a package: there is no module 'deep' in it",
     "user_nets:biuld": "has no 'biuld'; did you mean build?",
     "user_nets:not_callable": "not_callable is a int, not a function",
     "user_nets:": "does not have the form package.module:function",
