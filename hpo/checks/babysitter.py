@@ -251,26 +251,30 @@ class Babysitter:
         self._judge.resume(state)
         self._hooks.resume(state.seen, state.forward_monitor)
         if self._is_own_loop:
-            self._guard.run(_KEPT, lambda: self._load(state.kept), None)
+            self._resume(state.kept)
         examples = None if images is None else examples_of(images, labels)
         if examples is not None and examples.count >= FEWEST_EXAMPLES:
             self._watch_layers_on(examples)
 
-    def _load(self, kept: dict[str, Any] | None) -> None:
+    def _resume(self, kept: dict[str, Any] | None) -> None:
         """Take what the measuring has kept; without it, leave out what needs the start of the training."""
-        if kept is not None:
-            parts = restored(kept, self.device)
-            self._hooks.load(parts["hooks"])
-            self._data.load(parts["data"], self.seen.data)
-            if self._left_out is not None and parts["left_out"] is not None:
-                self._left_out.load(parts["left_out"])
-        elif (self.seen.steps or self.seen.optimizer_steps) and not self.seen.is_partial:
+        has_begun = bool(self.seen.steps or self.seen.optimizer_steps)
+        is_whole = not has_begun if kept is None else self._guard.run(_KEPT, lambda: self._load(kept), False)
+        if not is_whole and not self.seen.is_partial:
             self.seen.is_partial = True
             self._note(_resumed_in_part())
         if self.seen.is_partial:
             self._data.close()
             self._guard.switch_off(DATA)
             self._left_out = None
+
+    def _load(self, kept: dict[str, Any]) -> bool:
+        parts = restored(kept, self.device)
+        self._hooks.load(parts["hooks"])
+        self._data.load(parts["data"], self.seen.data)
+        if self._left_out is not None and parts["left_out"] is not None:
+            self._left_out.load(parts["left_out"])
+        return True
 
     def step(self, loss: Tensor | float, labels: Any = None) -> Finding | None:
         """Take the loss () of a step; return a fatal finding if the training is hopeless.

@@ -43,6 +43,8 @@ class Displacement:
 
     def load(self, state: list[Tensor]) -> None:
         """Take the first values of another run of the same training."""
+        if [each.shape for each in state] != [each.shape for each in self._start]:
+            self._weights, state = [], []  # lazy weights, or others than before: unknown
         self._start = state
 
     def read(self) -> float:

@@ -57,9 +57,12 @@ class MotionMeter:
         return self._start
 
     def load(self, state: list[Tensor]) -> None:
-        """Take the first sample of another run of the same training."""
-        self._weights = _sampled(self._model, self._optimizers) if state else []
-        self._start = state
+        """Take the first sample of another run. Raises ``ValueError`` if it is one of other weights."""
+        if not state:
+            return
+        self._weights, self._start = _sampled(self._model, self._optimizers), state
+        if [each.shape for each in _samples(self._weights)] != [each.shape for each in state]:
+            raise ValueError("the weights of the optimizer are not those of the checkpoint")
 
     @torch.no_grad()
     def moved(self) -> float:

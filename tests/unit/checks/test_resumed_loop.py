@@ -123,6 +123,21 @@ def test_checkpoint_without_measurements_leaves_out_their_checks() -> None:
     assert missing["same_batch"] == {Fact.FROM_START}
 
 
+def _of_other_layers(document: dict[str, Any]) -> None:
+    text = json.dumps(document["kept"])
+    document.update(kept=json.loads(text.replace('["calls", [["0"', '["calls", [["gone"')))
+
+
+def test_measurements_of_another_network_are_left_out() -> None:
+    loop = _Loop()
+    loop.before()
+    loop.train(0, 7)
+    again = loop.resumed(_of_other_layers)
+    assert again.sitter.seen.is_partial
+    messages = [each.message for each in again.sitter.findings[len(loop.sitter.findings) :]]
+    assert ["saved measurements failed" in messages[0], "was resumed" in messages[1]] == [True, True]
+
+
 def test_measurements_that_are_too_large_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept_state, "_MOST_BYTES", 1000)
     loop = _Loop()
