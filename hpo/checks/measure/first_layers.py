@@ -79,6 +79,17 @@ class FirstLayers:
 
         return hook
 
+    def state(self) -> dict[str, Any]:
+        """Return what ``load`` takes."""
+        return {"calls": [[each.name, each.numbers] for each in self._calls], "raw": self._raw}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take what another run of the same training has measured, and measure no more."""
+        self.close()
+        modules = dict(self._model.named_modules())
+        self._calls = [_Call(name, modules[name], numbers) for name, numbers in state["calls"]]
+        self._raw = state["raw"]
+
     def read(self) -> list[LayerInput]:
         """Move what was measured to the host."""
         raw = self._raw.tolist() if self._raw is not None else []
