@@ -57,7 +57,7 @@ def same_batch(seen: Observations, limits: Thresholds) -> list[Finding]:
             remedy,
             step=seen.steps,
             cause="batch_composition",
-            confidence=0.92,
+            confidence=0.92 if is_wrong else 0.5,
         )
     ]
 
