@@ -35,6 +35,7 @@ from hpo.checks.measure.examples import (
     plain_forward,
 )
 from hpo.checks.measure.hooks import LoopHooks
+from hpo.checks.measure.kept_state import restored, stored
 from hpo.checks.measure.left_out import LeftOut
 from hpo.checks.measure.nested import tensors
 from hpo.checks.measure.preflight import FEWEST_EXAMPLES, SNAPSHOT_IMAGES, LossFunction, examine
@@ -56,6 +57,7 @@ _LEFT_OUT = "watch over parameters that are left out"
 _MOST_CLASSES = 1000
 """Classes that are counted in a batch where their number is unknown."""
 _PASS_FORWARD = "if the loop does not run the model as model(inputs), pass forward to the babysitter; "
+_KEPT = "saved measurements"
 _LOSSES = "record of losses"
 """What the guard calls it."""
 
@@ -227,7 +229,15 @@ class Babysitter:
             forward_monitor=self._hooks.state(),
             waiting=tuple(map(float, self._losses)),
             missing={check: sorted(each.name for each in lacks) for check, lacks in judge.missing.items()},
+            kept=self._guard.run(_KEPT, self._kept, None),
         )
+
+    def _kept(self) -> dict[str, Any] | None:
+        if not self._is_own_loop or self.seen.is_partial or any(map(self._guard.is_off, (DATA, _LEFT_OUT))):
+            return None
+        left_out = self._left_out and self._left_out.state()
+        parts = {"hooks": self._hooks.kept(), "data": self._data.state(), "left_out": left_out}
+        return stored(parts)
 
     def load_state_dict(self, state: BabysitterState, images: Any, labels: Any = None) -> None:
         """Continue from ``state`` with the same examples; called in place of ``before``.
@@ -240,9 +250,31 @@ class Babysitter:
         self._losses = [torch.tensor(loss, dtype=torch.float64) for loss in state.waiting]
         self._judge.resume(state)
         self._hooks.resume(state.seen, state.forward_monitor)
+        if self._is_own_loop:
+            self._resume(state.kept)
         examples = None if images is None else examples_of(images, labels)
         if examples is not None and examples.count >= FEWEST_EXAMPLES:
             self._watch_layers_on(examples)
+
+    def _resume(self, kept: dict[str, Any] | None) -> None:
+        """Take what the measuring has kept; without it, leave out what needs the start of the training."""
+        has_begun = bool(self.seen.steps or self.seen.optimizer_steps)
+        is_whole = not has_begun if kept is None else self._guard.run(_KEPT, lambda: self._load(kept), False)
+        if not is_whole and not self.seen.is_partial:
+            self.seen.is_partial = True
+            self._note(_resumed_in_part())
+        if self.seen.is_partial:
+            self._data.close()
+            self._guard.switch_off(DATA)
+            self._left_out = None
+
+    def _load(self, kept: dict[str, Any]) -> bool:
+        parts = restored(kept, self.device)
+        self._hooks.load(parts["hooks"])
+        self._data.load(parts["data"], self.seen.data)
+        if self._left_out is not None and parts["left_out"] is not None:
+            self._left_out.load(parts["left_out"])
+        return True
 
     def step(self, loss: Tensor | float, labels: Any = None) -> Finding | None:
         """Take the loss () of a step; return a fatal finding if the training is hopeless.
@@ -436,6 +468,14 @@ class Babysitter:
     @staticmethod
     def _fatal(findings: list[Finding]) -> Finding | None:
         return next((finding for finding in findings if finding.severity == "fatal"), None)
+
+
+def _resumed_in_part() -> Finding:
+    message = (
+        "the training was resumed from a checkpoint without what had been measured of its data and its first "
+        "weights: the checks of these are left out"
+    )
+    return note("babysitter", 0.0, 0.0, message, Remedy("train from the start for these checks, too"))
 
 
 def _too_few(examples: int) -> Finding:

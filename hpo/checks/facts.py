@@ -39,6 +39,8 @@ class Fact(Enum):
     PIXELS = "the inputs are images (n, C, H, W)"
     OPTIMIZER = "pass the optimizer"
     LOSS_GRAPH = "pass the loss to step() as a tensor with its graph, not as loss.item()"
+    FROM_START = "the training was watched from its first step"
+    """Not resumed from a checkpoint that lacks what had been measured."""
     FIRST_ORDER = "one gradient makes one step"
     """Not LBFGS, which evaluates the loss many times a step."""
     FROM_SCRATCH = "all parameters are trained"
@@ -92,6 +94,7 @@ def facts(seen: Observations) -> frozenset[Fact]:
         Fact.OPTIMIZER: setup.optimizers > 0,
         Fact.LOSS_GRAPH: bool(seen.loss_graphs),
         Fact.FIRST_ORDER: setup.optimizers > 0 and "lbfgs" not in setup.optimizer,
+        Fact.FROM_START: not seen.is_partial,
         Fact.FROM_SCRATCH: not setup.frozen,
         Fact.CONFIGURATION: setup.settings.keys() >= {"batch_size", "schedule"},
         Fact.SUPERVISED: kind in _SUPERVISED,

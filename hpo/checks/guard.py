@@ -39,6 +39,10 @@ class Guard:
         """Whether the part has failed."""
         return part in self._off
 
+    def switch_off(self, part: str) -> None:
+        """Run nothing of this part any more."""
+        self._off.add(part)
+
     def run(self, part: str, call: Callable[[], _Result], default: _Result, advice: str = "") -> _Result:
         """Return what ``call`` returns; ``default`` if it raises or the part is off.
 

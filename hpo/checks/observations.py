@@ -250,6 +250,8 @@ class Observations:
     """Whether the training is over."""
     data: DataFacts | None = None
     """None for trainings of hpo's own, whose data hpo loads."""
+    is_partial: bool = False
+    """Whether the training was resumed without what had been measured of its data and first weights."""
     is_interrupted: bool = False
     """Whether it ended between a forward pass and the step for that, in one of the first steps."""
     error: str = ""

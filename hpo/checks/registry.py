@@ -119,7 +119,7 @@ _CLASSES = frozenset({Fact.CLASSIFICATION})
 _LOSS = frozenset({Fact.CLASSIFICATION, Fact.CROSS_ENTROPY})
 _BEFORE = frozenset({Fact.EXAMPLES})
 _STEP = frozenset({Fact.OPTIMIZER, Fact.FIRST_ORDER})
-_OWN = frozenset({Fact.OWN_LOOP})
+_WHOLE = frozenset({Fact.OWN_LOOP, Fact.FROM_START})
 
 NEEDS: Mapping[Check, frozenset[Fact]] = {
     input_scale: _BEFORE | {Fact.PIXELS},
@@ -160,7 +160,7 @@ NEEDS: Mapping[Check, frozenset[Fact]] = {
     pushes_away: frozenset({Fact.OWN_LOOP}),
     padding: frozenset({Fact.OWN_LOOP}),
     opponents: frozenset({Fact.OWN_LOOP}),
-    constant_answer: frozenset({Fact.OWN_LOOP, Fact.LOSS_GRAPH}),
+    constant_answer: _WHOLE | {Fact.LOSS_GRAPH},
     runaway_loss: frozenset({Fact.OWN_LOOP}),
     not_learning: _LOSS | {Fact.LENGTH},
     first_step_loss: _BEFORE | _LOSS,
@@ -173,7 +173,7 @@ NEEDS: Mapping[Check, frozenset[Fact]] = {
     schedule: _BEFORE | _STEP | {Fact.LENGTH, Fact.CONFIGURATION},
     schedule_at_end: frozenset({Fact.OPTIMIZER, Fact.OWN_LOOP}),
     kept_graphs: frozenset(),
-    hardly_moved: _STEP | {Fact.OWN_LOOP},
+    hardly_moved: _STEP | _WHOLE,
     wild_start: _STEP | {Fact.OWN_LOOP},
     shrinking_weights: _BEFORE | {Fact.SUPERVISED},
     memorizes_only: _BEFORE | _LOSS,
@@ -197,19 +197,19 @@ NEEDS: Mapping[Check, frozenset[Fact]] = {
     plateau: _CLASSES | {Fact.CURVE},
     ended_at_chance: _LOSS,
     rising_validation_loss: frozenset({Fact.VAL_LOSS, Fact.LOSS_FALLS}),
-    unchanged_weights: frozenset({Fact.OPTIMIZER, Fact.OWN_LOOP}),
-    untrained_parameters: frozenset({Fact.OPTIMIZER, Fact.OWN_LOOP}),
-    layer_input: _OWN,
-    same_batch: _OWN,
-    validation_mode: _OWN,
-    changed_labels: _OWN | {Fact.BATCH_LABELS},
-    visible_answer: _OWN,
-    shared_examples: _OWN,
-    unrelated_labels: _OWN,
-    sorted_labels: _OWN | {Fact.BATCH_LABELS},
-    few_examples: _OWN | {Fact.SUPERVISED},
-    constant_outputs: _OWN | {Fact.BATCH_LABELS},
-    alike_augmentation: _OWN,
-    class_recall: _OWN | _CLASSES | {Fact.BATCH_LABELS},
+    unchanged_weights: _WHOLE | {Fact.OPTIMIZER},
+    untrained_parameters: _WHOLE | {Fact.OPTIMIZER},
+    layer_input: _WHOLE,
+    same_batch: _WHOLE,
+    validation_mode: _WHOLE,
+    changed_labels: _WHOLE | {Fact.BATCH_LABELS},
+    visible_answer: _WHOLE,
+    shared_examples: _WHOLE,
+    unrelated_labels: _WHOLE,
+    sorted_labels: _WHOLE | {Fact.BATCH_LABELS},
+    few_examples: _WHOLE | {Fact.SUPERVISED},
+    constant_outputs: _WHOLE | {Fact.BATCH_LABELS},
+    alike_augmentation: _WHOLE,
+    class_recall: _WHOLE | _CLASSES | {Fact.BATCH_LABELS},
 }
 """The facts that each check needs; without them it is skipped."""

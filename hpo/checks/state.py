@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from hpo.checks.observations import Observations
 from hpo.records import Finding, formerly
@@ -32,3 +32,6 @@ class BabysitterState:
     """Losses of the last steps that no round of checks has seen yet."""
     missing: dict[str, list[str]] = field(default_factory=dict)
     """By check that was skipped, the facts that it lacks; it may run later."""
+    kept: dict[str, Any] | None = None
+    """What the measuring of a loop of one's own keeps, with tensors: not for JSON (``measure.kept_state``).
+    None in checkpoints of older versions, and where it is too large."""

@@ -137,6 +137,8 @@ class Feed:
         self._training = _Pass()
         self._validation = _Pass()
         self._has_epoch = False
+        self._is_resumed = False
+        """Whether the next pass over the data continues the epoch of another process."""
         self._told = 0
         self._handles: list[RemovableHandle] = []
         with suppress(RuntimeError):  # a scripted model takes no hooks
@@ -190,6 +192,12 @@ class Feed:
         self._has_epoch = True
         self._note(self._guard.run(_CHECKS, lambda: self.babysitter.step(loss, batch.labels), None))
 
+    def begin_epoch(self) -> None:
+        """End the epoch before, if any; a resumed epoch goes on instead."""
+        if not self._is_resumed:
+            self.end_epoch()
+        self._is_resumed = False
+
     def end_epoch(self, metrics: Mapping[str, float] = MappingProxyType({})) -> None:
         """Report the passes over the training data and the validation data since the last call.
 
@@ -217,6 +225,7 @@ class Feed:
         """Continue an epoch. The checks before training are left out: they were run when it began."""
         self._awaits_inputs = False
         self._training, self._has_epoch = _Pass(**state["training"]), state["has_epoch"]
+        self._is_resumed = self._has_epoch
 
     def finish(self) -> Verdict:
         """End the last epoch, remove the hooks, and return the verdict on the whole training."""

@@ -49,7 +49,7 @@ class Watched(Generic[_Batch]):
             feed.begin_validation()
             take = feed.validation_batch
         else:
-            feed.end_epoch()
+            feed.begin_epoch()
             feed.expect(_length(self._loader))
             take = feed.batch
         _begin(feed)

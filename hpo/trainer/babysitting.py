@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # loads PyTorch
     from hpo.integrations.feed import Feed
 
 EXAMPLES, LOSSES, FEED = "babysitter.examples", "babysitter.losses", "babysitter.feed"
+KEPT = "babysitter.kept"
 
 
 class Watch:
@@ -110,10 +111,11 @@ class Watch:
         both = (None, None) if examples is None else (examples.inputs, examples.labels)
         arrays[LOSSES] = state.seen.losses
         plain = TypeAdapter(BabysitterState).dump_python(
-            replace(state, seen=replace(state.seen, losses=np.empty(0)))
+            replace(state, seen=replace(state.seen, losses=np.empty(0)), kept=None)
         )
         examples_of, feed_of = pack(both, EXAMPLES, arrays), pack(feed, FEED, arrays)
-        return {"state": plain, "examples": examples_of, "feed": feed_of}
+        kept = pack(state.kept, KEPT, arrays)
+        return {"state": plain, "examples": examples_of, "feed": feed_of, "kept": kept}
 
     def take(
         self, state: Any, arrays: Mapping[str, Any], finding_epochs: list[int], layer_epochs: list[int]
@@ -128,10 +130,11 @@ class Watch:
         from hpo.errors import CheckpointError
 
         try:
-            self._state = TypeAdapter(BabysitterState).validate_python(state["state"])
+            found = TypeAdapter(BabysitterState).validate_python(state["state"])
         except (KeyError, ValidationError) as error:
             raise CheckpointError("was written by another version of hpo") from error
-        self._state.seen.losses = np.array(arrays[LOSSES])
+        self._state = replace(found, kept=unpack(state.get("kept"), arrays))
+        self._state.seen.losses = np.array(unpack({"array": LOSSES}, arrays))
         self._examples, self._feed = unpack(state["examples"], arrays), unpack(state["feed"], arrays)
         self.finding_epochs, self.layer_epochs = finding_epochs, layer_epochs
 

@@ -41,6 +41,16 @@ class FirstBatch:
         self.wanted: Tensor | None = None
         """(B, T) tokens that the gradient pulls the outputs (B, T, V) to; -1 where there is none."""
 
+    def state(self) -> dict[str, Any]:
+        """Return what ``load`` takes; the model is not part of it."""
+        return {"inputs": self.inputs, "is_reshaped": self.is_reshaped, "wanted": self.wanted}
+
+    def load(self, model: nn.Module | None, state: dict[str, Any]) -> None:
+        """Take the first batch of another run of the same training."""
+        self.model = model
+        self.inputs, self.is_reshaped = state["inputs"], state["is_reshaped"]
+        self.wanted = state["wanted"]
+
     def take(
         self, model: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Tensor | None
     ) -> None:

@@ -122,6 +122,12 @@ class StepAuditor:
             handle.remove()
         self._handles, self._left, self._open = [], 0, None
 
+    def resume(self, steps: int) -> None:
+        """Audit those of the first steps that are left after ``steps`` of another run of the training."""
+        self._steps, self._left = steps, max(0, _STEPS - steps)
+        if self._left == 0:
+            self.close()
+
     @torch.no_grad()
     def before_step(self, *, closure: bool = False) -> None:
         """Compare the gradient with that of backward, just before the optimizer steps.

@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
@@ -45,6 +44,8 @@ _MOST_PASSES = 2000
 _LABELS = ("labels", "label", "targets", "target")
 """Names of arguments that are not inputs."""
 _DROPOUT = nn.modules.dropout._DropoutNd
+_NUMBERS = ("_steps", "_rows", "_described", "_of_outputs", "_epochs")
+"""Attributes of the monitor."""
 
 
 @dataclass
@@ -155,9 +156,45 @@ class DataMonitor:
 
     def examples(self, train: Examples, val: Examples | None) -> None:
         """Take the examples of ``before``."""
-        self.kept.train = train.first(2 * _DESCRIBED).changed(torch.clone) if train.can_be_cut else None
+        self.kept.train = train.first(2 * _DESCRIBED).changed(_narrowed) if train.can_be_cut else None
         has_val = val is not None and val.can_be_cut
-        self.kept.val = val.first(2 * _DESCRIBED).changed(torch.clone) if val and has_val else None
+        self.kept.val = val.first(2 * _DESCRIBED).changed(_narrowed) if val and has_val else None
+
+    def state(self) -> dict[str, Any]:
+        """Return what ``load`` takes, between two steps: plain data with tensors."""
+        kept, model = self.kept, self.first.model
+        return {
+            "is_first": self._is_first,
+            "numbers": [getattr(self, name) for name in _NUMBERS],
+            "validations": [vars(each) for each in self._validations],
+            "first_epoch": self._first_epoch and vars(self._first_epoch),
+            "first_layers": self._first_layers.state(),
+            "displacement": self._displacement.state(),
+            "first": self.first.state(),
+            "first_model": next((name for name, each in self._model.named_modules() if each is model), ""),
+            "batches": [vars(each) for each in kept.batches],
+            "last": [vars(each) for each in kept.last],
+            "examples": [each and [each.inputs, each.labels] for each in (kept.train, kept.val)],
+            "validated": kept.validated,
+        }
+
+    def load(self, state: dict[str, Any], facts: DataFacts | None) -> None:
+        """Continue after another run of the same training, which knew these facts."""
+        self._facts = facts or self._facts
+        for name, number in zip(_NUMBERS, state["numbers"], strict=True):
+            setattr(self, name, number)
+        self._is_first = state["is_first"]
+        self._validations = [ValidationPasses(**each) for each in state["validations"]]
+        first_epoch = state["first_epoch"]
+        self._first_epoch = first_epoch and batches.FirstEpoch(**first_epoch)
+        if not self._is_first:
+            self._first_layers.load(state["first_layers"])
+        self._displacement.load(state["displacement"])
+        self.first.load(self._model.get_submodule(state["first_model"]), state["first"])
+        self.kept.batches = [Batch(**each) for each in state["batches"]]
+        self.kept.last.extend(Batch(**each) for each in state["last"])
+        self.kept.train, self.kept.val = (each and Examples(*each) for each in state["examples"])
+        self.kept.validated = state["validated"]
 
     def reported(self, labels: object) -> None:
         """Take the labels of a step's batch, if they are known."""
@@ -266,6 +303,12 @@ class DataMonitor:
             self._of_outputs += 1
         if number == 0:
             self.first.take(model, inputs, _without_labels(named), found[0] if found else None)
+
+
+def _narrowed(tensor: Tensor) -> Tensor:
+    """Return a copy of those columns of large examples that are compared."""
+    narrow = columns(tensor)
+    return (narrow if narrow.numel() < tensor.numel() else tensor).clone()
 
 
 def _mark(current: _Pass) -> None:

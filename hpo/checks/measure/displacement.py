@@ -37,6 +37,16 @@ class Displacement:
         self._weights = [weights[place] for place in places]
         self._start = [_sample(each).clone() for each in self._weights]
 
+    def state(self) -> list[Tensor]:
+        """Return what ``load`` takes."""
+        return self._start
+
+    def load(self, state: list[Tensor]) -> None:
+        """Take the first values of another run of the same training."""
+        if [each.shape for each in state] != [each.shape for each in self._start]:
+            self._weights, state = [], []  # lazy weights, or others than before: unknown
+        self._start = state
+
     def read(self) -> float:
         """Return the median of the changes, each over its first norm; NaN without weights."""
         changes = []

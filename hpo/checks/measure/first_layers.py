@@ -62,15 +62,33 @@ class FirstLayers:
 
     def _hook(self, name: str) -> Any:
         def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-            if self._ignoring() or len(self._calls) >= _MOST:
+            if self._ignoring():
+                return
+            known = next((each for each in self._calls if each.name == name), None)
+            if known is None and len(self._calls) >= _MOST:
                 return
             given = next(iter(tensors(inputs)), None)
             call = _Call(name, module)
             if isinstance(module, _WEIGHTED) and given is not None and is_readable(given):
                 call.numbers = _numbers(given, module)
-            self._calls.append(call)
+            if known is None:
+                self._calls.append(call)
+            elif known.numbers is not None and call.numbers is not None:
+                # A state that starts at a constant is not what the layer gets.
+                known.numbers = torch.where(known.numbers[1] > 0, known.numbers, call.numbers)
 
         return hook
+
+    def state(self) -> dict[str, Any]:
+        """Return what ``load`` takes."""
+        return {"calls": [[each.name, each.numbers] for each in self._calls], "raw": self._raw}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take what another run of the same training has measured, and measure no more."""
+        self.close()
+        modules = dict(self._model.named_modules())
+        self._calls = [_Call(name, modules[name], numbers) for name, numbers in state["calls"]]
+        self._raw = state["raw"]
 
     def read(self) -> list[LayerInput]:
         """Move what was measured to the host."""

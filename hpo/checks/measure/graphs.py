@@ -65,6 +65,16 @@ class GraphWatch:
             self._hook.remove()
             self._hook = None
 
+    def state(self) -> dict[str, Any]:
+        """Return what ``load`` takes. Graphs do not outlive their process, so neither do their marks."""
+        return {"kept": self.kept, "carried_from": self.carried_from, "is_open": self._is_open}
+
+    def load(self, step: int, state: dict[str, Any]) -> None:
+        """Continue after ``step`` steps; graphs that are still to be watched are those of the next losses."""
+        self._step = step
+        self.kept, self.carried_from = state["kept"], state["carried_from"]
+        self._is_open = state["is_open"]
+
     def after_step(self, step: int) -> None:
         """Count the step of the optimizer."""
         self._step = step + 1

@@ -142,9 +142,24 @@ class LoopHooks:
         """Continue the observations of another run of the same training."""
         self._seen = seen
         self._rates.rates = list(seen.updates.rates)
-        if seen.optimizer_steps:
-            self._auditor.close()
+        self._auditor.resume(seen.optimizer_steps)
         self._forwards.restore(state)
+
+    def kept(self) -> dict[str, Any]:
+        """Return what ``load`` takes, after ``collect``."""
+        return {
+            "motion": self._motion.state(),
+            "every": self._rates.every,
+            "graphs": self._graphs.state(),
+            "graphs_left": self._graphs_left,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take what another run of the same training has kept, after ``resume``."""
+        self._motion.load(state["motion"])
+        self._rates.every = state["every"]
+        self._graphs.load(self._seen.optimizer_steps, state["graphs"])
+        self._graphs_left = state["graphs_left"]
 
     def report(self, loss: Tensor, labels: object, given: object) -> None:
         """Take the loss () of a step as a number, the labels of its batch, if known, and it as ``given``."""

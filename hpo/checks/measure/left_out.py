@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +47,29 @@ class LeftOut:
         self._gradient_norms: list[Tensor] = []
         self._unreached = {id(each) for each in self._held_ones}
         self._looks = _LOOKS if optimizers else 0
+
+    def state(self) -> dict[str, Any]:
+        """Return what ``load`` takes, by the names of the parameters."""
+        held = zip(self._held_ones, self._held_prints, strict=True)
+        return {
+            "prints": {**self._prints, **{self._names[id(each)]: print_ for each, print_ in held}},
+            "unreached": sorted(self._names[each] for each in self._unreached),
+            "with_gradient": sorted(self._with_gradient),
+            "reached_any": self._reached_any,
+            "gradient_norms": self._gradient_norms,
+            "looks": self._looks,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take what another run of the same training has seen, the first values above all."""
+        first = state["prints"]
+        own = zip(self._held_ones, self._held_prints, strict=True)
+        self._held_prints = [first.get(self._names[id(each)], print_) for each, print_ in own]
+        self._prints = {name: first.get(name, print_) for name, print_ in self._prints.items()}
+        self._unreached = {key for key in self._unreached if self._names[key] in state["unreached"]}
+        self._with_gradient = set(state["with_gradient"])
+        self._reached_any, self._looks = state["reached_any"], state["looks"]
+        self._gradient_norms = state["gradient_norms"]
 
     @property
     def is_looking(self) -> bool:

@@ -52,6 +52,18 @@ class MotionMeter:
         waiting, self._waiting = self._waiting, []
         return tuple(Motion(step, lr, float(ratio)) for step, lr, ratio in waiting)
 
+    def state(self) -> list[Tensor]:
+        """Return what ``load`` takes, after ``read``."""
+        return self._start
+
+    def load(self, state: list[Tensor]) -> None:
+        """Take the first sample of another run. Raises ``ValueError`` if it is one of other weights."""
+        if not state:
+            return
+        self._weights, self._start = _sampled(self._model, self._optimizers), state
+        if [each.shape for each in _samples(self._weights)] != [each.shape for each in state]:
+            raise ValueError("the weights of the optimizer are not those of the checkpoint")
+
     @torch.no_grad()
     def moved(self) -> float:
         """Return the distance from the first sample over its norm; NaN if there is none."""
@@ -63,16 +75,17 @@ class RateRecord:
     """The learning rates so far, at most ``_MOST_RATES``."""
 
     rates: list[Rate] = field(default_factory=list)
-    _every: int = 1
+    every: int = 1
+    """Steps between two changes that are recorded."""
 
     def take(self, step: int, lr: float) -> None:
         """Record a change; a rate on the device is not read."""
-        if lr != lr or (self.rates and (self.rates[-1].lr == lr or step % self._every)):
+        if lr != lr or (self.rates and (self.rates[-1].lr == lr or step % self.every)):
             return
         self.rates.append(Rate(step, lr))
         if len(self.rates) > _MOST_RATES:
             self.rates = self.rates[::2]
-            self._every *= 2
+            self.every *= 2
 
 
 def largest_rate(optimizers: Sequence[Optimizer]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -228,7 +228,10 @@ def _first_step(
     at_rest = WeightMotion.at_rest(
         layer_weights(model), dict(zip(given, norms(list(given.values())), strict=True))
     )
-    snapshot = pack(-1, 0.0, known.to(logits.device), logits, reader.sites, at_rest).read()
+    sites = reader.sites
+    if sites:
+        sites[-1] = replace(sites[-1], nonlinearity=reader.ends_with(logits))
+    snapshot = pack(-1, 0.0, known.to(logits.device), logits, sites, at_rest).read()
     return logits.detach(), snapshot, by_name, probe
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
@@ -78,11 +78,14 @@ def watched_weights(model: nn.Module) -> dict[str, Tensor]:
 
 @dataclass
 class _Site:
-    """A layer with weights in the forward pass, with numbers () of its activations."""
+    """A call of a layer with weights in the forward pass, with numbers () of its activations."""
 
     name: str
     nonlinearity: str = ""
     numbers: list[Tensor] = field(default_factory=list)
+    before: _Site | None = None
+    """The same before its activations were read from the input of the layer ``reader``."""
+    reader: str = ""
     constant_outputs: Tensor | None = None
     two_signed: Tensor | None = None
     sample: Tensor | None = None
@@ -94,12 +97,39 @@ class LayerReader:
 
     def __init__(self, model: nn.Module, *, signs: bool = False, samples: bool = False) -> None:
         """``signs`` also reads ``two_signed``, ``samples`` the values for histograms."""
-        self.sites: list[_Site] = []
+        self._calls: list[_Site] = []
+        self._activated: Tensor | None = None
+        """What the latest activation of a call returned."""
         self._signs, self._samples = signs, samples
         self._model = model
         self._watched = watched_weights(model).keys()
         self._is_between = False
         """Whether the last layer is one that is not watched: what follows is not the last site's."""
+
+    @property
+    def sites(self) -> list[_Site]:
+        """The layers in the order of their first calls.
+
+        A layer that is called again and again (a recurrent cell, an equilibrium) starts from a constant
+        state: what its first call returns is not what the layer does.
+        """
+        calls: dict[str, list[_Site]] = {}
+        for call in self._calls:
+            calls.setdefault(call.name, []).append(call)
+        repeated = {name for name, found in calls.items() if len(found) > 1}
+        return [_merged(found, repeated) for found in calls.values()]
+
+    def ends_with(self, outputs: Tensor) -> str:
+        """Return the activation whose values the ``outputs`` of the network are; empty if there is none.
+
+        The last module that ran need not be the last computation.
+        """
+        last = self._calls[-1].nonlinearity if self._calls and not self._is_between else ""
+        given = self._activated
+        if not last or given is None or given.numel() != outputs.numel():
+            return ""
+        same = torch.equal(given.detach().flatten().to(outputs), outputs.detach().flatten())
+        return last if same else ""
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -119,36 +149,67 @@ class LayerReader:
 
     def _on_weights(self, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], object], None]:
         def hook(module: nn.Module, inputs: tuple[Any, ...], output: object) -> None:
-            if not _is_batch(output) or any(site.name == name for site in self.sites):
-                return  # a layer that is used twice counts where it is used first
+            if not _is_batch(output):
+                return
             if inputs and _is_batch(inputs[0]) and self._waits():
                 # A function, not a layer, computed the activation: it is the input of this layer.
-                self._read(self.sites[-1], inputs[0].detach())
+                self._calls[-1].before = replace(self._calls[-1])
+                self._calls[-1].reader = name
+                self._read(self._calls[-1], inputs[0].detach())
             self._is_between = name not in self._watched
             if self._is_between:
                 return
             site = _Site(name)
             self._read(site, output.detach())
             site.constant_outputs = site.numbers[_ACTIVATION_FIELDS.index("dead")]
-            self.sites.append(site)
+            self._calls.append(site)
 
         return hook
 
     def _on_activation(self, module: nn.Module, inputs: tuple[Any, ...], output: object) -> None:
         if _is_batch(output) and self._waits():
-            self.sites[-1].nonlinearity = type(module).__name__
-            self._read(self.sites[-1], output.detach())
+            call = self._calls[-1]
+            call.nonlinearity, self._activated = type(module).__name__, output
+            self._read(call, output.detach())
             if self._signs and inputs and _is_batch(inputs[0]) and not getattr(module, "inplace", False):
-                self.sites[-1].two_signed = _two_signed(inputs[0].detach())
+                call.two_signed = _two_signed(inputs[0].detach())
 
     def _waits(self) -> bool:
-        """Whether the nonlinearity of the last site is still unknown."""
-        return bool(self.sites) and not self._is_between and not self.sites[-1].nonlinearity
+        """Whether the nonlinearity of the last call is still unknown."""
+        return bool(self._calls) and not self._is_between and not self._calls[-1].nonlinearity
 
     def _read(self, site: _Site, activations: Tensor) -> None:
         site.numbers = _numbers(activations, site.nonlinearity)
         if self._samples:
             site.sample = sample(activations)
+
+
+def _merged(calls: Sequence[_Site], repeated: Set[str]) -> _Site:
+    """Return one site for all calls of a layer: the call with the smallest share of dead units.
+
+    The input of a repeated layer may be its own state, not the activation of the layer before it.
+    """
+    first = calls[0]
+    if len(calls) == 1 and first.reader not in repeated:
+        return first
+    looks = [*calls, *(call.before for call in calls if call.before is not None)]
+    place = _ACTIVATION_FIELDS.index("dead")
+    least = torch.stack([look.numbers[place] for look in looks]).argmin(0, keepdim=True)
+    constant = [call.constant_outputs for call in calls if call.constant_outputs is not None]
+    return replace(
+        first,
+        numbers=list(torch.stack([torch.stack(look.numbers) for look in looks]).index_select(0, least)[0]),
+        constant_outputs=torch.stack(constant).amin(),
+        sample=_chosen([look.sample for look in looks], least),
+    )
+
+
+def _chosen(samples: Sequence[Tensor | None], place: Tensor) -> Tensor | None:
+    """Return the sample at ``place`` (1,), or the first if their sizes differ."""
+    known = [each for each in samples if each is not None]
+    if len(known) < len(samples) or len({len(each) for each in known}) > 1:
+        return samples[0]
+    return torch.stack(known).index_select(0, place)[0]
 
 
 def _is_batch(value: object) -> TypeGuard[Tensor]:
@@ -168,7 +229,7 @@ def _numbers(activations: Tensor, kind: str) -> list[Tensor]:
     std, mean = std_mean(values)
     # One value per unit is not evidence: the network takes its images one by one.
     several = values.dim() > 1 and values.numel() > values.shape[1]
-    same = torch.eq(*unit_extremes(values)) if several else torch.zeros(1)
+    same = torch.eq(*unit_extremes(values)) if several else values.new_zeros(1)
     flat = _FLAT_ENDS[kind](values).float().mean() if kind in _FLAT_ENDS else torch.full_like(mean, torch.nan)
     return [mean, std, same.float().mean(), flat]
 

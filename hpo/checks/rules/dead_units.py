@@ -5,7 +5,8 @@ Source: CS231n lecture 6, activation functions: "dead ReLU will never activate, 
 
 from __future__ import annotations
 
-from hpo.checks.base import fatal, warn
+from hpo.checks.base import fatal, note, warn
+from hpo.checks.derived import fallen_share, has_learned
 from hpo.checks.observations import Observations
 from hpo.checks.preflight import Snapshot
 from hpo.checks.remedies import add_norm, better_start, fix
@@ -15,11 +16,17 @@ from hpo.records import Finding
 _ALL = 0.999
 _CROSSING = 0.5
 """Share of units whose inputs have both signs: a ReLU's output cannot be constant there."""
+_FALLS = 0.1
+"""Share of the first losses by which the last ones are lower, beyond the noise of batches."""
 _ACTIVATION = fix("replace_hidden_activation", "use relu between layers, which passes everything above 0")
 
 
 def dead_units(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Report the hidden layer with the most; fatal if a whole layer is dead in two snapshots in a row."""
+    """Report the hidden layer with the most; fatal if a whole layer is dead in two snapshots in a row.
+
+    Not while outputs differ between examples and the loss falls: then the signal takes another way. A note
+    if the network has learned.
+    """
     latest = seen.latest
     if latest is None or not latest.hidden:
         return []
@@ -29,12 +36,14 @@ def dead_units(seen: Observations, limits: Thresholds) -> list[Finding]:
     step = max(latest.step, 0)
     from_start = seen.preflight is not None and _dead(seen.preflight.layers, worst.name) >= limits.dead_share
     whole = worst.dead > _ALL and len(seen.snapshots) > 1 and _dead(seen.snapshots[-2], worst.name) > _ALL
+    works = latest.logit_spread > 0 and fallen_share(seen) > _FALLS
+    make = note if works and has_learned(seen) else fatal if whole and not works else warn
     when = "from the start" if from_start else f"by step {step}"
     deaf = from_start and _two_signed(seen, worst.name) > _CROSSING
     if deaf:
         when += f", although their inputs have both signs: {worst.nonlinearity} passes almost nothing"
     return [
-        (fatal if whole else warn)(
+        make(
             "dead_units",
             worst.dead,
             limits.dead_share,

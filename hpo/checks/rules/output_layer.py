@@ -18,6 +18,15 @@ _SEVERAL = 8
 _ROW_SUM = 0.02
 """How far from 1 the sum of probabilities in bf16 may be."""
 
+_RANGES = {
+    **dict.fromkeys(("Sigmoid", "Hardsigmoid", "Softmax"), (0.0, 1.0)),
+    **dict.fromkeys(("Tanh", "Hardtanh", "Softsign"), (-1.0, 1.0)),
+    "ReLU": (0.0, math.inf),
+    "ReLU6": (0.0, 6.0),
+    "Softplus": (0.0, math.inf),
+}
+"""What an activation can return; the last module that ran need not be the end of the network."""
+
 
 def output_layer(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Check the outputs and the last layer of the untrained network."""
@@ -35,10 +44,16 @@ def output_layer(seen: Observations, limits: Thresholds) -> list[Finding]:
     return [warn("output_layer", logits.low, 0.0, message, remedy, cause="softmax_twice", confidence=0.95)]
 
 
+def _is_within(logits: LogitFacts, activation: str) -> bool:
+    """Whether the outputs are what the activation can return."""
+    low, high = _RANGES.get(activation, (-math.inf, math.inf))
+    return low <= logits.low and logits.high <= high
+
+
 def _flaw(logits: LogitFacts, activation: str, classes: int) -> str:
     if logits.low >= 0 and abs(logits.row_sum_low - 1) < _ROW_SUM and abs(logits.row_sum_high - 1) < _ROW_SUM:
         return "the outputs add up to 1: they are probabilities, not logits"
-    if activation:
+    if activation and _is_within(logits, activation):
         return f"the network ends with {activation}, which bounds its outputs; logits must be unbounded"
     if classes < _SEVERAL and logits.low != 0:
         return ""

@@ -63,6 +63,7 @@ def _seen() -> Observations:
             inputs=[LayerInput("conv", True, True, False, 100.0, math.nan, 1 / 3)],
             dependence=Dependence(recalls=(0.5, math.nan), counts=(20, 0)),
         ),
+        is_partial=True,
         is_interrupted=True,
         error="ValueError: no",
         reduction="mean",

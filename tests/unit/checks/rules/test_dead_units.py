@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hpo.checks.rules.dead_units import dead_units
-from tests.helpers.observed import LIMITS, layer, one, preflight, seen, snapshot
+from tests.helpers.observed import LIMITS, epochs, falling, layer, one, preflight, seen, snapshot
 
 
 def shots(*shares: float, steps: tuple[int, ...] = (0, 8)) -> list:  # type: ignore[type-arg]
@@ -26,7 +28,8 @@ def test_dead_units_from_the_start_it_is_the_start() -> None:
 
 
 def test_dead_units_a_whole_layer_in_two_looks_is_hopeless() -> None:
-    one(dead_units(seen(snapshots=shots(1.0, 1.0)), LIMITS), "fatal")
+    flat = falling(80, end=2.3, noise=0.0)
+    one(dead_units(seen(snapshots=shots(1.0, 1.0), losses=flat), LIMITS), "fatal")
     one(dead_units(seen(snapshots=shots(0.2, 1.0)), LIMITS), "warn")
 
 
@@ -43,3 +46,12 @@ def test_dead_units_without_gradient_while_alive_is_vanishing_gradients() -> Non
     alive = snapshot(layer("conv1", dead=0.1, gradient_norm=0.0), layer("classifier"), step=8)
     found = one(dead_units(seen(snapshots=[alive, *shots(0.95, steps=(32,))]), LIMITS), "warn")
     assert found.cause == "vanishing_gradients"
+
+
+@pytest.mark.parametrize(
+    ("end", "accuracy", "severity"), [(2.3, 0.3, "fatal"), (1.8, 0.3, "warn"), (0.3, 0.9, "note")]
+)
+def test_dead_units_stop_nothing_that_learns(end: float, accuracy: float, severity: str) -> None:
+    losses = falling(80, end=end, noise=0.0)
+    found = dead_units(seen(snapshots=shots(1.0, 1.0), losses=losses, curve=epochs([accuracy])), LIMITS)
+    one(found, severity)

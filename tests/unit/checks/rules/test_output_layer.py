@@ -41,8 +41,14 @@ def test_output_layer_logits_may_add_up_to_one() -> None:
 
 @pytest.mark.parametrize("last", ["ReLU", "Sigmoid", "Tanh", "Softmax"])
 def test_output_layer_an_activation_at_the_end_is_named(last: str) -> None:
-    found = one(output_layer(outputs(-0.5, 0.5, last=last), LIMITS), "warn", "softmax_twice")
+    low = -0.5 if last == "Tanh" else 0.0
+    found = one(output_layer(outputs(low, 0.5, last=last), LIMITS), "warn", "softmax_twice")
     assert f"ends with {last}" in found.message
+
+
+@pytest.mark.parametrize("last", ["ReLU", "Sigmoid", "Tanh", "Softmax"])
+def test_output_layer_outputs_beyond_an_activation_are_not_its(last: str) -> None:
+    one(output_layer(outputs(-1.5, 0.5, last=last), LIMITS), "pass")
 
 
 def test_output_layer_outputs_that_are_not_finite_neither_pass_nor_fail() -> None:
