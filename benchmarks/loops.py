@@ -11,8 +11,8 @@ setting or a part of the program. It prints the table; `--misses` adds the progr
 `rivals` does the same with another tool, neuraldbg, as its documentation shows it; how to install it is said
 where it is missing.
 
-The seen half is where checks may be chosen; of the unseen half look at the table only
-(loop_programs/program.py draws the half from the name).
+The seen half is where checks may be chosen; of the unseen half look at the table only. The folder of a
+program is its half (loop_programs/seen and loop_programs/unseen).
 """
 
 from __future__ import annotations

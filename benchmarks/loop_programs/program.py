@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -59,8 +58,8 @@ class Program:
 
     @property
     def half(self) -> Half:
-        """Drawn from the family's name, so that programs with the same code are in the same half."""
-        return HALVES[hashlib.sha256(self.family.encode()).digest()[0] % 2]
+        """The folder of the program, ``loop_programs/HALF/``."""
+        return HALVES[HALVES.index(self.train.__module__.split(".")[1])]
 
     def treated(self, change: Mapping[str, Any]) -> Program | None:
         """The program after a verdict's ``change``; None if the program has nothing of what it names."""
@@ -80,10 +79,15 @@ PROGRAMS: dict[str, Program] = {}
 def loop(
     kind: str, *, target: float, faults: Sequence[Fault] = (), evidence: bool = True, **settings: object
 ) -> Callable[[Train], Train]:
-    """Register a sound program, and one for each of ``faults``: ``name`` and ``name.mistake``."""
+    """Register a sound program, and one for each of ``faults``: ``name`` and ``name.mistake``.
+
+    Raises ``ValueError`` if another program has the name.
+    """
 
     def register(train: Train) -> Train:
         name = train.__name__
+        if name in PROGRAMS:
+            raise ValueError(f"two programs are named {name}")
         PROGRAMS[name] = Program(name, kind, train, target, settings, evidence=evidence)
         for each in faults:
             full = f"{name}.{each.mistake}"

@@ -23,14 +23,17 @@ def same_batch(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Compare the batches of the first steps by their values.
 
     A loop may train on all of its data in every step. It does not if examples of ``before`` are in no batch,
-    or if it has several steps per epoch and what it learns does not hold in validation.
+    or if it has several steps per epoch and what it learns does not hold in validation. One batch in several
+    steps per epoch is noted in any case.
     """
     batches = seen.data.batches if seen.data else None
     if batches is None or batches.steps < _LEAST_STEPS or batches.distinct * _TIMES > batches.steps:
         return []
     has_more = 0 < batches.unused < batches.given
-    is_divided = (seen.setup.steps_per_epoch or 0) > 1 and len(seen.curve) > 1
-    if not (has_more or (is_divided and _fails(seen))):
+    is_divided = _divides(seen) and len(seen.curve) > 1
+    is_one = batches.distinct == 1 and _divides(seen)
+    is_wrong = has_more or (is_divided and _fails(seen))
+    if not (is_wrong or is_one):
         return []
     which = (
         "the same batch"
@@ -41,8 +44,10 @@ def same_batch(seen: Observations, limits: Thresholds) -> list[Finding]:
     if has_more:
         given = counted(batches.given, "example")
         message += f"; {batches.unused} of {given} given before training are in none"
+    elif not is_wrong:
+        message += "; a memory test is meant to, a training takes other batches"
     remedy = fix("shuffle_batches", "take the next batch of a shuffled loader in each step")
-    make = warn if batches.distinct == 1 or is_poor(seen) else note
+    make = warn if is_wrong and (batches.distinct == 1 or is_poor(seen)) else note
     return [
         make(
             "same_batch",
@@ -52,9 +57,14 @@ def same_batch(seen: Observations, limits: Thresholds) -> list[Finding]:
             remedy,
             step=seen.steps,
             cause="batch_composition",
-            confidence=0.92,
+            confidence=0.92 if is_wrong else 0.5,
         )
     ]
+
+
+def _divides(seen: Observations) -> bool:
+    """Whether an epoch has several steps: one batch is all data where it has one."""
+    return (seen.setup.steps_per_epoch or 0) > 1
 
 
 def _fails(seen: Observations) -> bool:

@@ -31,11 +31,14 @@ def still_layers(seen: Observations, limits: Thresholds) -> list[Finding]:
             by_name.setdefault(layer.name, []).append(layer)
     if not any(layer.update_ratio > 0 for layers in by_name.values() for layer in layers):
         return []
+    last = by_name.get(next(reversed(start), ""), [])
+    is_cut = all(layer.gradient_norm == 0 for layer in last)
+    ends = seen.preflight.layers.output_activation if is_cut else ""
     for name, layers in by_name.items():
         alive = name in start and start[name].dead < _ALIVE and start[name].gradient_norm >= 0
         if not alive or f"{name}.weight" in reported:
             continue
-        found = _judge(layers)
+        found = _judge(layers, ends)
         if found is not None:
             cause, message, remedy = found
             return [
@@ -54,9 +57,13 @@ def still_layers(seen: Observations, limits: Thresholds) -> list[Finding]:
     return []
 
 
-def _judge(layers: Sequence[LayerStatistics]) -> tuple[str, str, Remedy] | None:
+def _judge(layers: Sequence[LayerStatistics], ends: str) -> tuple[str, str, Remedy] | None:
+    """Judge a layer; ``ends`` is the activation after the last layer, if no gradient passes it."""
     if all(layer.gradient_norm == 0 for layer in layers):
         remedy = fix("replace_hidden_activation", "use an activation with a derivative: rounding has none")
+        if ends:
+            text = f"drop {ends} after the last layer: its outputs can be no others, and no gradient passes"
+            remedy = fix("remove_output_activation", text)
         return (
             "vanishing_gradients",
             "its gradient is exactly 0, although its units were alive at first",

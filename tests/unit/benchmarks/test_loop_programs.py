@@ -8,7 +8,7 @@ import pytest
 import torch
 from loop_programs.every import programs
 from loop_programs.mistakes import MISTAKES
-from loop_programs.program import HALVES, PROGRAMS
+from loop_programs.program import HALVES, PROGRAMS, loop
 from loop_programs.runs import Outcome, omitted
 from loop_programs.tables import misses, summary
 from loop_programs.watch import Watch
@@ -16,10 +16,20 @@ from loop_programs.watch import Watch
 from hpo.checks.causes import CAUSES
 
 
-def test_every_program_lies_in_the_folder_of_its_half() -> None:
-    assert {each.name: each.train.__module__.split(".")[1] for each in programs()} == {
-        each.name: each.half for each in programs()
-    }
+def test_the_folder_of_a_program_is_its_half() -> None:
+    assert PROGRAMS["moons"].half == "seen"
+    assert PROGRAMS["neural_ode.lr_too_low"].half == "unseen"
+    assert {each.half for each in programs()} == set(HALVES)
+
+
+def test_a_second_program_of_a_name_is_refused() -> None:
+    def moons(watch: Watch) -> float:
+        return watch.lr
+
+    with pytest.raises(ValueError, match="two programs are named moons"):
+        loop("two classes", target=0.0)(moons)
+    assert PROGRAMS["moons"].kind == "two classes"
+    assert PROGRAMS["moons"].train is not moons
 
 
 def test_every_cause_is_one_that_a_verdict_can_have() -> None:
@@ -31,19 +41,20 @@ def test_every_cause_is_one_that_a_verdict_can_have() -> None:
 def test_there_are_enough_programs_in_both_halves() -> None:
     for half in HALVES:
         chosen = programs(half)
-        assert sum(each.fault is None for each in chosen) >= 40
-        assert sum(each.fault is not None for each in chosen) >= 60
+        assert sum(each.fault is None for each in chosen) >= 30
+        assert sum(each.fault is not None for each in chosen) >= 70
 
 
-@pytest.mark.parametrize("name", ["manual_polynomial", "survival"])
+@pytest.mark.parametrize("name", ["manual_polynomial", "survival", "lasso"])
 def test_a_sound_program_reaches_its_target(name: str) -> None:
     program = PROGRAMS[name]
     torch.manual_seed(0)
     assert program.train(Watch(program.settings)) >= program.target
 
 
-def test_a_faulty_program_misses_the_target() -> None:
-    program = PROGRAMS["manual_polynomial.lr_too_high"]
+@pytest.mark.parametrize("family", ["manual_polynomial", "lasso"])
+def test_a_faulty_program_misses_the_target(family: str) -> None:
+    program = PROGRAMS[f"{family}.lr_too_high"]
     torch.manual_seed(0)
     score = program.train(Watch(program.settings, "lr_too_high"))
     assert not score >= program.target

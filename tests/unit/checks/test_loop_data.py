@@ -131,6 +131,24 @@ def test_one_batch_again_and_again_is_named() -> None:
     )
 
 
+def test_one_batch_of_which_nothing_else_is_known_is_not_healthy() -> None:
+    x = torch.randn(32, 3)
+    y = x[:, :1] - x[:, 1:2]
+    model = nn.Sequential(nn.Linear(3, 16), nn.ReLU(), nn.Linear(16, 1))
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    sitter = Babysitter(model, optimizer, epochs=4, steps_per_epoch=20)
+    for _ in range(80):
+        loss = F.mse_loss(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        sitter.step(loss, y)
+    sitter.after()
+    assert loss.item() < 0.3 * float(y.var())
+    noted = [each.severity for each in sitter.findings if each.check == "same_batch"]
+    assert noted == ["note"] and sitter.verdict().cause == "nothing_wrong_seen"
+
+
 def test_training_on_all_data_in_each_step_is_meant() -> None:
     model, data, val = _net(), _rings(300, 0), _rings(200, 1)
     sitter = _sitter(model, steps=1)

@@ -74,3 +74,15 @@ def test_still_layers_in_real_trainings() -> None:
     one(still_layers(trained(network(nn.ReLU()), 0.0), LIMITS), "warn", "frozen_parameters")
     found = one(still_layers(trained(network(Steps()), 0.05), LIMITS), "warn", "vanishing_gradients")
     assert found.layer == "1" and found.remedy.change == {"code": "replace_hidden_activation"}
+
+
+def test_still_layers_behind_an_activation_at_the_end_it_is_dropped() -> None:
+    still = {"update_ratio": 0.0, "gradient_norm": 0.0}
+    last = layer("head", nonlinearity="ReLU", **still)
+    shots = [
+        snapshot(layer("conv1", **still), layer("conv2"), last, step=step, lr=0.1) for step in (0, 8, 32)
+    ]
+    start = snapshot(layer("conv1"), layer("conv2"), layer("head", nonlinearity="ReLU"), step=-1)
+    found = one(still_layers(seen(snapshots=shots, preflight=preflight(layers=start)), LIMITS), "warn")
+    assert found.remedy.change == {"code": "remove_output_activation"}
+    assert "drop ReLU after the last layer" in found.remedy.text
