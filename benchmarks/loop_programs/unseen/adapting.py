@@ -245,9 +245,14 @@ class Shards(IterableDataset):
 
 @loop(
     "streaming",
-    target=0.88,
+    target=0.75,
     lr=0.02,
-    faults=[fault("not_shuffled"), fault("same_batch"), fault("no_zero_grad"), fault("wrong_sign")],
+    faults=[
+        fault("not_shuffled", harmless="the order of the classes costs a few points"),
+        fault("same_batch"),
+        fault("no_zero_grad"),
+        fault("wrong_sign"),
+    ],
 )
 def shards(watch: Watch) -> float:
     """An iterable dataset with a shuffle buffer over shards that hold a class each."""

@@ -48,11 +48,11 @@ class GPT(nn.Module):
 
 @loop(
     "language models",
-    target=0.72,
+    target=0.6,
     lr=3e-3,
     gradient_clip=1.0,
     faults=[
-        fault("label_leak"),
+        fault("label_leak", harmless="the next token is in the input; samples are a little worse"),
         fault("clipped_to_nothing", gradient_clip=1e-11),
         fault("schedule_per_batch"),
         fault("wrong_target"),

@@ -120,7 +120,7 @@ class PolicyAndValue(nn.Module):
 
 @loop(
     "reinforcement",
-    target=0.6,
+    target=0.45,
     lr=5e-3,
     faults=[fault("wrong_sign"), fault("lr_too_low", lr=1e-7), fault("no_step")],
 )

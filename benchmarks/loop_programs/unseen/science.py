@@ -245,7 +245,6 @@ class MixtureDensity(nn.Module):
         fault("broadcast"),
         fault("no_step"),
         fault("frozen"),
-        fault("saturated"),
         fault("nan_at_first"),
     ],
 )
@@ -254,9 +253,6 @@ def mixture_density(watch: Watch) -> float:
     y = torch.rand(1200, 1) * 2 - 1
     x = y + 0.3 * torch.sin(2 * math.pi * y) + 0.05 * torch.randn(1200, 1)
     model = MixtureDensity()
-    if watch.fault == "saturated":
-        for layer in (model.hidden[0], model.hidden[2]):
-            nn.init.normal_(layer.weight, std=200.0)
     if watch.fault == "frozen":
         model.hidden.requires_grad_(False)
         model.heads[1].requires_grad_(False)

@@ -345,7 +345,7 @@ def k_fold(watch: Watch) -> float:
     return accuracy(logits, y[held])
 
 
-@loop("ensembles", target=0.85, lr=0.05, faults=[fault("labels_shuffled"), fault("lr_too_low", lr=1e-6)])
+@loop("ensembles", target=0.8, lr=0.05, faults=[fault("labels_shuffled"), fault("lr_too_low", lr=1e-6)])
 def vmap_ensemble(watch: Watch) -> float:
     """Five networks at once by torch.func: stacked weights are the parameters."""
     x, y = drawn.moons(700)

@@ -43,7 +43,7 @@ class ViT(nn.Module):
 
 @loop(
     "vision transformers",
-    target=0.8,
+    target=0.75,
     lr=3e-3,
     dropout=0.0,
     faults=[
@@ -145,7 +145,7 @@ class Digits(Dataset):
 
 @loop(
     "mixers",
-    target=0.8,
+    target=0.6,
     lr=4e-3,
     faults=[
         fault("wrong_axis", "labels_do_not_match"),
