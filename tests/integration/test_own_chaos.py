@@ -49,7 +49,7 @@ for epoch in range(done + 1, int(os.environ["HPO_TRIAL_BUDGET"]) + 1):
     saved.with_suffix(".new").write_text(json.dumps([epoch, weight]))
     saved.with_suffix(".new").replace(saved)
 """
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "function": {"trainer": "chaos_function:run"},
     "command": {"command": [sys.executable, "chaos_command.py"]},
 }
