@@ -7,7 +7,7 @@ import math
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,12 +16,15 @@ import torch
 from hpo.artifacts.own_states import OwnStates, OwnTrial, save_states_if_best
 from hpo.artifacts.store import files_folder
 from hpo.checks.preflight import Snapshot
+from hpo.config.hyperparameters import TrialConfiguration
 from hpo.config.own_training import UserConfiguration, memory_text
+from hpo.config.study import StudySpec
 from hpo.errors import LeaseLostError, StorageError
 from hpo.heartbeat import beat, on_beat
 from hpo.queue.leases import release_as_lost
 from hpo.records import MEASURES, EpochResult, Finding, Remedy, Runtime
 from hpo.settings import settings
+from hpo.stages.store import Stage
 from hpo.text import counted
 from hpo.trainer.command import CommandProcess
 from hpo.trainer.messages import (
@@ -80,14 +83,16 @@ class OwnTrainer:
     def train(self, session: TrialSession) -> None:
         """Train the session's trial to its end; see ``Trainer``."""
         with on_beat(session.control.heartbeat):
-            _Conversation(session, self._process()).run()
+            _Conversation(session, training_process(self._context.spec)).run()
 
-    def _process(self) -> TrainingProcess:
-        spec, threads = self._context.spec, torch.get_num_threads()
-        if spec.command is not None:
-            return CommandProcess(spec.command, threads)
-        assert spec.trainer is not None, "the user's own training is a function or a command"
-        return trainer_process(spec.trainer, threads)
+
+def training_process(spec: StudySpec) -> TrainingProcess:
+    """Return the process that trains the trials of a study of the user's own training."""
+    threads = torch.get_num_threads()
+    if spec.command is not None:
+        return CommandProcess(spec.command, threads)
+    assert spec.trainer is not None, "the user's own training is a function or a command"
+    return trainer_process(spec.trainer, threads)
 
 
 @dataclass
@@ -285,32 +290,63 @@ class _Conversation:
 
 def _begin(session: TrialSession, optuna: OptunaSearch | None) -> Begin:
     begun = session.begun
-    context, lease, key = begun.context, begun.lease, begun.key
-    spec, fold = context.spec, begun.stage.fold(lease.slot)
-    return Begin(
+    context, lease = begun.context, begun.lease
+    first = first_begin(
+        context.spec,
+        begun.stage,
+        lease.slot,
         number=begun.number,
+        configuration=begun.configuration,
+        device=str(context.device),
+        checkpoints=begun.checkpoint_folder,
+        artifacts=files_folder(context.study_uid, lease.stage, lease.slot),
+    )
+    return replace(
+        first,
+        resumes=session.is_resumed,
+        recorded=context.store.recorded_epochs(begun.trial_id) if session.is_resumed else 0,
+        token=lease.token,
+        optuna=optuna,
+    )
+
+
+def first_begin(
+    spec: StudySpec,
+    stage: Stage,
+    slot: int,
+    *,
+    number: int,
+    configuration: TrialConfiguration,
+    device: str,
+    checkpoints: Path,
+    artifacts: Path,
+) -> Begin:
+    """Return the message that begins a trial from scratch; the two folders are for what it leaves."""
+    key, fold = stage.key(slot), stage.fold(slot)
+    return Begin(
+        number=number,
         study=spec.study,
-        stage=begun.stage.name,
-        parameters=begun.configuration.applicable(),
+        stage=stage.name,
+        parameters=configuration.applicable(),
         seed=key.seed,
         path=key.path,
-        budget=begun.configuration.epochs,
-        data_share=begun.stage.data,
+        budget=configuration.epochs,
+        data_share=stage.data,
         fold=fold.index,
         folds=fold.count,
-        device=str(context.device),
+        device=device,
         objective=spec.goal.metric,
         direction=spec.goal.direction,
         keeps_best=spec.keep_best > 0,
-        resumes=session.is_resumed,
-        recorded=context.store.recorded_epochs(begun.trial_id) if session.is_resumed else 0,
-        checkpoints=str(begun.checkpoint_folder),
-        token=lease.token,
+        resumes=False,
+        recorded=0,
+        checkpoints=str(checkpoints),
+        token=0,
         checkpoint_seconds=settings().checkpoint_seconds,
-        artifacts=str(files_folder(context.study_uid, lease.stage, lease.slot)),
+        artifacts=str(artifacts),
         minutes=spec.limits.minutes,
         checks=spec.checks.model_dump(mode="json"),
-        optuna=optuna,
+        optuna=None,
     )
 
 

@@ -36,7 +36,6 @@ from hpo.storage.studies import find_registered
 from hpo.storage.suggested import StoredParameter, parameters_of, record_suggested
 from hpo.storage.tables import CandidateRow, DecisionRow, StageRow, StudyRow, TrialRow
 from hpo.trial.export import Export
-from hpo.trial.reproduce import Repeat
 from hpo.workers.submit import submit_study
 from tests.database.conftest import Bench
 
@@ -233,8 +232,6 @@ def test_what_images_alone_have_is_refused(store: ResultsStore) -> None:
         evaluate_on_test(store, "mine", number)
     with pytest.raises(UserError, match=mine + "has no network that hpo could export"):
         Export(store.url, "mine")
-    with pytest.raises(UserError, match=mine + "cannot be repeated"):
-        Repeat(store.url, "mine", number)
 
 
 def test_a_new_study_is_diagnosed_and_refined(store: ResultsStore) -> None:
