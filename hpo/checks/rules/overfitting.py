@@ -6,10 +6,12 @@ Source: CS231n lecture 6: a large gap between training and validation accuracy i
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from hpo.checks.base import note, warn
+from hpo.checks.derived import fallen_share, val_chance
 from hpo.checks.observations import Observations
-from hpo.checks.remedies import use
+from hpo.checks.remedies import fix, use
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Remedy
 
@@ -20,6 +22,8 @@ _TURNED = 1.1
 
 _RISEN = 1.3
 _LEAST_EPOCHS = 5
+_FALLS = 0.1
+"""Share of the first training losses by which the last ones are lower, beyond the noise of batches."""
 _STILL_BEST = 0.02
 """Accuracy that may be lost while the loss of a few confident mistakes rises."""
 
@@ -70,7 +74,11 @@ def rising_validation_loss(seen: Observations, limits: Thresholds) -> list[Findi
     if accuracies and accuracies[-1] >= max(accuracies) - _STILL_BEST:
         return []
     message = f"the validation loss rose from {smallest:.3g} in epoch {number} to {final:.3g} at the end"
-    remedy = Remedy("stop earlier, or add weight_decay, dropout or augmentation")
+    remedy, cause = Remedy("stop earlier, or add weight_decay, dropout or augmentation"), "overfitting"
+    if _is_guessing(seen, accuracies, limits) and fallen_share(seen) > _FALLS:
+        message += ", and nothing that was learned in training holds there: its accuracy is that of guessing"
+        remedy = fix("fix_labels", "inspect training inputs with their labels, then those of validation")
+        cause = "labels_do_not_match"
     return [
         warn(
             "rising_validation_loss",
@@ -79,7 +87,13 @@ def rising_validation_loss(seen: Observations, limits: Thresholds) -> list[Findi
             message,
             remedy,
             step=seen.steps,
-            cause="overfitting",
+            cause=cause,
             confidence=0.6,
         )
     ]
+
+
+def _is_guessing(seen: Observations, accuracies: Sequence[float], limits: Thresholds) -> bool:
+    """Whether guessing explains the best validation accuracy: such a training has nothing to overfit."""
+    chance = val_chance(seen) if accuracies and seen.classes > 1 else None
+    return chance is not None and chance.standing(max(accuracies), limits.chance_sigmas) == "at_chance"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from hpo.checks.observations import EpochFacts
-from hpo.checks.rules.overfitting import _SEVERE_GAP, _TURNED, overfitting
+from hpo.checks.rules.overfitting import _SEVERE_GAP, _TURNED, overfitting, rising_validation_loss
 from tests.helpers.observed import LIMITS, NAN, epochs, one, seen
 
 GAP = LIMITS.overfit_gap
@@ -41,3 +42,16 @@ def test_overfitting_unknown_epochs_report_nothing() -> None:
     assert overfitting(seen(curve=[]), LIMITS) == []
     assert overfitting(seen(curve=epochs([0.5], [NAN], [9.0])), LIMITS) == []
     assert overfitting(seen(curve=[*apart(0.0, 1.0), *epochs([0.1], [1.0], [NAN])]), LIMITS) == []
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "falls", "cause"),
+    [(0.11, True, "labels_do_not_match"), (0.6, True, "overfitting"), (0.11, False, "overfitting")],
+)
+def test_rising_validation_loss_at_chance_is_no_overfitting(accuracy: float, falls: bool, cause: str) -> None:
+    values = [accuracy, accuracy, *[accuracy - 0.05] * 6]
+    curve = epochs(values, [NAN] * 8, [2.3, 2.2, 2.4, 2.6, 2.8, 3.0, 3.2, 3.4])
+    losses = np.linspace(2.3, 0.5 if falls else 2.3, 800)
+    observed = seen(curve=curve, losses=losses, val_images=1000)
+    found = one(rising_validation_loss(observed, LIMITS), "warn", cause)
+    assert ("guessing" in found.message) == (cause == "labels_do_not_match")
