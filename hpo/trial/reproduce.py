@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from hpo import provenance
 from hpo.config.configuration import Configuration
-from hpo.config.study import own_training_message
+from hpo.config.objective import Objective
 from hpo.data.datasets import load_study_images
 from hpo.data.split import split_key
 from hpo.errors import DeviceError, UserError
 from hpo.limits import available_cores
 from hpo.queries.trial import Attempt, TrialDetail, trial_detail
-from hpo.records import EpochResult
+from hpo.records import MEASURES, EpochResult
 from hpo.rng import Key
 from hpo.search.samplers.registry import PURE, sample_slot
 from hpo.stages.store import find_stage
@@ -33,9 +33,6 @@ from hpo.training.network_state import network_state
 from hpo.training.precision import Resolved, processor, resolve_precision
 from hpo.training.rehearsal import Rehearsal
 from hpo.training.setup import prepare
-
-COMPARED = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr")
-"""The numbers of an epoch that are reproducible; its duration is not."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +51,8 @@ class RepeatedEpoch:
     epoch: int
     val_accuracy: float
     differences: Mapping[str, tuple[float, float]]
+    value: float
+    """Of the study's objective, as it is now."""
 
 
 @dataclass(frozen=True)
@@ -64,18 +63,24 @@ class Repetition:
     same_weights: bool | None
     weights_then: str | None
     weights_now: str | None
+    same_value: bool | None = None
+    """Whether the trial's value is the same; None for the built-in training, whose curve has it."""
+    value_then: float | None = None
+    value_now: float | None = None
+    failure: str = ""
+    """Why the training did not end as it did then; empty if it did."""
 
     @property
     def matches(self) -> bool:
         """Whether everything that can be compared is the same."""
-        return False not in (self.same_curve, self.same_weights)
+        return not self.failure and False not in (self.same_curve, self.same_weights, self.same_value)
 
 
-class Repeat:
-    """A stored trial, ready to be trained again with the number of threads and the precision it had.
+class StoredTraining:
+    """A stored trial, about to be trained again with the number of threads that it had.
 
-    ``differences`` are known before the training. Raises ``UnknownStudyError``, ``UserError`` for a trial
-    without epochs to compare, and ``DataError`` if its images are not on this machine.
+    ``differences`` are known before the training. Raises ``UnknownStudyError``, and ``UserError`` for a trial
+    that was not trained.
     """
 
     def __init__(self, url: str, study: str, number: int, device: str | None = None) -> None:
@@ -84,8 +89,6 @@ class Repeat:
             self.trial = trial_detail(engine, study, number)
             found = find_registered(engine, study)
             assert found is not None  # trial_detail has just read it
-            if found.spec.is_own:
-                raise UserError(own_training_message(found.spec, "cannot be repeated outside of a study"))
             with reading(engine) as connection:
                 self._stage = find_stage(connection, found.study_id, found.spec, self.trial.stage)
         finally:
@@ -94,11 +97,69 @@ class Repeat:
         self._attempt = _last_attempt(self.trial)
         prepare_process(self._attempt.threads or available_cores())
         self.device = _device(device, self._attempt.device)
+
+    @property
+    def differences(self) -> list[Difference]:
+        """What is different now; bits are the same only if nothing is."""
+        return [each for each in self._compared() if each.then != each.now]
+
+    def _compared(self) -> Iterator[Difference]:
+        then, now = self._attempt, provenance.running_packages()
+        yield Difference("code", then.code_version or _UNKNOWN, provenance.running_code())
+        for name, version in (then.package_versions or {}).items():
+            yield Difference(name, version, now.get(name, "not installed"))
+        yield Difference("device", then.device, str(self.device))
+        yield Difference("processor", then.processor or _UNKNOWN, processor(self.device))
+        yield Difference("threads", str(then.threads or _UNKNOWN), str(torch.get_num_threads()))
+        yield from self._different_draws()
+        resumed = [each for each in self.trial.attempts if each.from_epoch > 0]
+        for each in resumed:
+            if each.threads != then.threads or each.precision != then.precision:
+                yield Difference(
+                    "attempts", f"{len(self.trial.attempts)} with different threads or precision", "1"
+                )
+
+    def _different_draws(self) -> Iterator[Difference]:
+        """Yield hyperparameters that today's code draws differently; only for samplers that do not learn."""
+        spec, then = self._stage.spec.with_fixed(self.trial.given or {}), self.trial.configuration
+        if spec.sampler.name not in PURE:
+            return
+        now = spec.configuration(sample_slot(spec, self.trial.slot), self._study.dataset).applicable()
+        for name in spec.space:
+            yield Difference(
+                f"the draw of {name} (the stored one is trained)", str(then.get(name)), str(now.get(name))
+            )
+
+    def _stored_epochs(self) -> int:
+        """Return the number of epochs of the stored curve before its first gap."""
+        count = 0
+        while count < len(self.trial.curve) and self.trial.curve[count].epoch == count + 1:
+            count += 1
+        return count
+
+    def _nothing_to_compare(self) -> UserError:
+        trial = self.trial
+        return UserError(
+            f"trial {trial.number} of {trial.study} has no epochs to compare "
+            f"({trial.state}{': ' if trial.verdict else ''}{trial.verdict or ''})"
+        )
+
+
+class Repeat(StoredTraining):
+    """A stored trial of the built-in training, about to be trained again with the precision that it had.
+
+    Raises also ``UserError`` for a trial without epochs to compare, and ``DataError`` if its images are not
+    on this machine.
+    """
+
+    def __init__(self, url: str, study: str, number: int, device: str | None = None) -> None:
+        super().__init__(url, study, number, device)
         self.configuration = Configuration.stored(self.trial.configuration)
         self.precision = _precision(self._attempt, self.configuration, self.device)
         self._dataset = load_study_images(self._study.spec, self._study.dataset)
-        self.differences = [each for each in self._differences() if each.then != each.now]
-        self.epochs = self._epochs()
+        self.epochs = self._stored_epochs()
+        if self.epochs == 0:
+            raise self._nothing_to_compare()
         self._model: nn.Module | None = None
 
     def run(self) -> Iterator[RepeatedEpoch | Repetition]:
@@ -115,7 +176,7 @@ class Repeat:
         same = []
         for then in self.trial.curve[: self.epochs]:
             with redirect_stdout(sys.stderr):
-                epoch = _compared(then, next(epochs))
+                epoch = compared(then, next(epochs), self.trial.goal)
             same.append(not epoch.differences)
             yield epoch
         then_hash = self.trial.weights_hash
@@ -141,46 +202,10 @@ class Repeat:
         assert self._model is not None, "run has not started"
         return network_state(self._model)
 
-    def _epochs(self) -> int:
-        """Return the number of epochs of the stored curve before its first gap."""
-        count = 0
-        while count < len(self.trial.curve) and self.trial.curve[count].epoch == count + 1:
-            count += 1
-        if count == 0:
-            raise UserError(
-                f"trial {self.trial.number} of {self.trial.study} has no epochs to compare "
-                f"({self.trial.state}{': ' if self.trial.verdict else ''}{self.trial.verdict or ''})"
-            )
-        return count
-
-    def _differences(self) -> Iterator[Difference]:
-        then, now = self._attempt, provenance.running_packages()
-        yield Difference("code", then.code_version or _UNKNOWN, provenance.running_code())
-        for name, version in (then.package_versions or {}).items():
-            yield Difference(name, version, now.get(name, "not installed"))
-        yield Difference("device", then.device, str(self.device))
-        yield Difference("processor", then.processor or _UNKNOWN, processor(self.device))
-        yield Difference("threads", str(then.threads or _UNKNOWN), str(torch.get_num_threads()))
-        yield Difference("precision", then.precision or _UNKNOWN, self.precision)
+    def _compared(self) -> Iterator[Difference]:
+        yield from super()._compared()
+        yield Difference("precision", self._attempt.precision or _UNKNOWN, self.precision)
         yield Difference("images", self._study.fingerprint[:12], self._dataset.fingerprint[:12])
-        yield from self._different_draws()
-        resumed = [each for each in self.trial.attempts if each.from_epoch > 0]
-        for each in resumed:
-            if each.threads != then.threads or each.precision != then.precision:
-                yield Difference(
-                    "attempts", f"{len(self.trial.attempts)} with different threads or precision", "1"
-                )
-
-    def _different_draws(self) -> Iterator[Difference]:
-        """Yield hyperparameters that today's code draws differently; only for samplers that do not learn."""
-        spec, then = self._stage.spec.with_fixed(self.trial.given or {}), self.trial.configuration
-        if spec.sampler.name not in PURE:
-            return
-        now = spec.configuration(sample_slot(spec, self.trial.slot), self._study.dataset).applicable()
-        for name in spec.space:
-            yield Difference(
-                f"the draw of {name} (the stored one is trained)", str(then.get(name)), str(now[name])
-            )
 
 
 _UNKNOWN = "not recorded"
@@ -209,12 +234,14 @@ def _precision(then: Attempt, configuration: Configuration, device: torch.device
         return "fp32"
 
 
-def _compared(then: EpochResult, now: EpochResult) -> RepeatedEpoch:
-    pairs = {name: (float(getattr(then, name)), float(getattr(now, name))) for name in COMPARED}
-    differences = {name: pair for name, pair in pairs.items() if not _same(*pair)}
-    return RepeatedEpoch(now.epoch, now.val_accuracy, differences)
+def compared(then: EpochResult, now: EpochResult, goal: Objective) -> RepeatedEpoch:
+    """Compare an epoch with the stored one, by every metric but its duration."""
+    names = [*MEASURES, *sorted({*then.metrics, *now.metrics})]
+    pairs = {name: (then.metric(name), now.metric(name)) for name in names}
+    differences = {name: pair for name, pair in pairs.items() if not is_same(*pair)}
+    return RepeatedEpoch(now.epoch, now.val_accuracy, differences, goal.of(now))
 
 
-def _same(then: float, now: float) -> bool:
+def is_same(then: float, now: float) -> bool:
     """Compare two numbers; the database does not distinguish NaN from infinity."""
     return then == now or not (math.isfinite(then) or math.isfinite(now))

@@ -9,7 +9,9 @@ import typer
 from hpo.cli.options import Json, Storage, StudyName, TrialNumber, storage_url
 
 if TYPE_CHECKING:
+    from hpo.config.objective import Objective
     from hpo.trial.reproduce import Repeat, RepeatedEpoch, Repetition
+    from hpo.trial.reproduce_own import RepeatOwn
 
 
 def repeat(
@@ -29,9 +31,10 @@ def repeat(
     from dataclasses import asdict
 
     from hpo.cli.console import print_json, print_line
-    from hpo.trial.reproduce import Repeat, Repetition
+    from hpo.trial.reproduce import Repetition
+    from hpo.trial.reproduce_own import find_repeat
 
-    repeated = Repeat(storage_url(storage), study, number, device)
+    repeated = find_repeat(storage_url(storage), study, number, device)
     if not as_json:
         _print_start(repeated)
     epochs: list[RepeatedEpoch] = []
@@ -42,7 +45,7 @@ def repeat(
         else:
             epochs.append(each)
             if not as_json:
-                print_line(_epoch(each, repeated.epochs))
+                print_line(_epoch(each, repeated))
     assert result is not None
     reason = "" if result.matches else repeated.explanation()
     if as_json:
@@ -64,9 +67,10 @@ def repeat(
     raise typer.Exit(0 if result.matches else 1)
 
 
-def _print_start(repeated: Repeat) -> None:
+def _print_start(repeated: Repeat | RepeatOwn) -> None:
     from hpo.cli.console import print_line
     from hpo.reporting import formatting
+    from hpo.trial.reproduce import Repeat
 
     trial = repeated.trial
     verdict = f": {trial.verdict}" if trial.verdict else ""
@@ -74,33 +78,43 @@ def _print_start(repeated: Repeat) -> None:
     for each in repeated.differences:
         print_line(f"different now  {each.what}: {each.then} -> {each.now}")
     if not repeated.differences:
-        print_line("code, packages, processor, threads, precision and images are the same as then")
-    if repeated.epochs < repeated.configuration.epochs:
-        done = f"{repeated.epochs} of {formatting.counted(repeated.configuration.epochs, 'epoch')}"
+        images = "threads, precision and images" if isinstance(repeated, Repeat) else "and threads"
+        print_line(f"code, packages, processor, {images} are the same as then")
+    budget = repeated.configuration.epochs or 0
+    if repeated.epochs < budget and trial.state != "complete":
+        done = f"{repeated.epochs} of {formatting.counted(budget, 'epoch')}"
         print_line(f"it ended after {done}: these are trained again")
 
 
-def _epoch(epoch: RepeatedEpoch, epochs: int) -> str:
-    from hpo.reporting import formatting
-
+def _epoch(epoch: RepeatedEpoch, repeated: Repeat | RepeatOwn) -> str:
+    goal = repeated.trial.goal
     differences = ", ".join(f"{name} {then!r} -> {now!r}" for name, (then, now) in epoch.differences.items())
-    accuracy = formatting.accuracy(epoch.val_accuracy)
-    return f"epoch {epoch.epoch} of {epochs}  val_accuracy {accuracy}  {differences or 'the same'}"
+    value = goal.text(epoch.value)
+    return f"epoch {epoch.epoch} of {repeated.epochs}  {goal.metric} {value}  {differences or 'the same'}"
 
 
-def _result(repeated: Repeat, epochs: list[RepeatedEpoch], result: Repetition, reason: str) -> str:
+def _result(
+    repeated: Repeat | RepeatOwn, epochs: list[RepeatedEpoch], result: Repetition, reason: str
+) -> str:
     from hpo.reporting import formatting
 
+    goal, trial = repeated.trial.goal, repeated.trial
     first = next((epoch for epoch in epochs if epoch.differences), None)
     if result.matches:
-        weights = f" and the weights ({str(result.weights_now)[:12]})" if result.same_weights else ""
-        return f"matches bit for bit: {formatting.counted(len(epochs), 'epoch')}{weights}"
+        return f"matches bit for bit: {_matching(epochs, result, goal)}"
+    if result.failure:
+        return f"does not match: {result.failure}"
+    if first is None and result.same_curve is False:
+        return f"does not match: {formatting.counted(len(epochs), 'epoch')} now, {repeated.epochs} then"
+    if first is None and result.same_value is False:
+        then, now = result.value_then, result.value_now
+        return f"does not match: the value was {then!r} then, now {now!r}"
     if first is None:
         return (
             f"does not match: the curve is the same, the weights are not ({str(result.weights_then)[:12]} -> "
             f"{str(result.weights_now)[:12]})"
         )
-    last = repeated.trial.curve[len(epochs) - 1]
+    last = trial.curve[min(len(epochs), len(trial.curve)) - 1]
     why = (
         "the reason is below"
         if reason
@@ -109,7 +123,18 @@ def _result(repeated: Repeat, epochs: list[RepeatedEpoch], result: Repetition, r
         else "nothing that hpo records explains the difference"
     )
     return (
-        f"does not match: it differs from epoch {first.epoch} on; final val_accuracy "
-        f"{formatting.accuracy(last.val_accuracy)} then, "
-        f"now {formatting.accuracy(epochs[-1].val_accuracy)} ({why})"
+        f"does not match: it differs from epoch {first.epoch} on; final {goal.metric} "
+        f"{goal.text(goal.of(last))} then, now {goal.text(epochs[-1].value)} ({why})"
     )
+
+
+def _matching(epochs: list[RepeatedEpoch], result: Repetition, goal: Objective) -> str:
+    """List what is the same."""
+    from hpo.reporting import formatting
+
+    same = [formatting.counted(len(epochs), "epoch")] if epochs else []
+    if result.same_value:
+        same.append(f"the value ({goal.text(result.value_now)})")
+    if result.same_weights:
+        same.append(f"the weights ({str(result.weights_now)[:12]})")
+    return ", ".join(same[:-1]) + (" and " if same[1:] else "") + same[-1]
