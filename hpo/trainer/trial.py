@@ -15,9 +15,9 @@ from hpo.errors import UserError
 from hpo.files import atomic_file
 from hpo.records import MEASURES, reported_epoch
 from hpo.trainer.connection import Connection, TrialEnded
-from hpo.trainer.generators import seed_generators
-from hpo.trainer.messages import Begin, Epoch, Note
+from hpo.trainer.messages import Begin, Epoch, TrialNote
 from hpo.trainer.saved import Saves
+from hpo.training.generators import seed_generators
 
 if TYPE_CHECKING:
     from torch import nn
@@ -191,9 +191,7 @@ class Trial:
 
         ``epochs``, ``steps`` and ``report`` call it.
         """
-        self._connection.beat()
-        if self._connection.must_leave():
-            raise TrialEnded("this worker stops")
+        self._connection.check()
 
     @overload
     def keep(self, state: _State, /) -> _State: ...
@@ -308,7 +306,7 @@ class Trial:
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(target) as file, source.open("rb") as content:
             shutil.copyfileobj(content, file)
-        self._connection.send(Note(f"artifact {target.name}", f"kept the file {target}"))
+        self._connection.send(TrialNote(f"artifact {target.name}", f"kept the file {target}"))
         return target
 
     def __repr__(self) -> str:

@@ -35,7 +35,7 @@ from hpo.stages.advance import advance, evaluate_on_test, refined_study
 from hpo.stages.store import find_stage
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_registered
-from hpo.storage.suggested import Parameter, parameters_of, record_suggested
+from hpo.storage.suggested import StoredParameter, parameters_of, record_suggested
 from hpo.storage.tables import CandidateRow, DecisionRow, StageRow, StudyRow, TrialRow
 from hpo.trial.export import Export
 from hpo.workers.submit import submit_study
@@ -212,12 +212,12 @@ def test_drawn_parameters_are_added_to_the_trial_and_to_its_study(bench: Bench) 
     study_id = submit_study(bench.store, spec).study_id
     lease, trial, _ = _begin(bench.store, study_id)
     drawn = {
-        "x": Parameter(0.5, distribution_to_json(FloatDistribution(0, 1))),
-        "k": Parameter(1, distribution_to_json(CategoricalDistribution(["a", None]))),
+        "x": StoredParameter(0.5, distribution_to_json(FloatDistribution(0, 1))),
+        "k": StoredParameter(1, distribution_to_json(CategoricalDistribution(["a", None]))),
     }
     for each in (drawn, drawn):  # a retry writes nothing twice
         record_suggested(bench.store, lease, trial.trial_id, each, {"note": [1, "two"]})
-    wider = {"x": Parameter(3.0, distribution_to_json(FloatDistribution(-2, 4)))}
+    wider = {"x": StoredParameter(3.0, distribution_to_json(FloatDistribution(-2, 4)))}
     other, second, _ = _begin(bench.store, study_id)
     record_suggested(bench.store, other, second.trial_id, wider, {})
     assert parameters_of(bench.store, [trial.trial_id, second.trial_id]) == {
