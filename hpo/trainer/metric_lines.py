@@ -39,7 +39,7 @@ def parse_report(line: str) -> EpochMetrics:
     """Return what a line reports. Raises ``ValueError`` that says what is wrong with it."""
     try:
         document = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError(f"is not JSON, as in {EXAMPLE}") from None
     if isinstance(document, dict) and set(document) == {"hpo"}:
         document = document["hpo"]
@@ -61,7 +61,10 @@ def metric(name: str, value: Any) -> float:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"has {name}: {json.dumps(value)}, which is not a number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:  # a whole number
+        raise ValueError(f"has {name}: a number beyond the range of a float") from None
 
 
 def append_line(file: Path, line: bytes) -> None:

@@ -66,9 +66,10 @@ def trainer_path(file: Path, function: str) -> str:
     path = f"{module}:{function}"
     for each in (folder, file.parent):
         _add_to_search_path(each)
-    if TRAINER_PATTERN.fullmatch(path):
+    is_module = "." not in file.stem and TRAINER_PATTERN.fullmatch(f"{module}:run")
+    if is_module and TRAINER_PATTERN.fullmatch(path):
         return path
-    if TRAINER_PATTERN.fullmatch(f"{module}:run"):
+    if is_module:
         raise ConfigurationError(f"{file}:{function}: {function!r} is not the name of a function")
     proper = re.sub(r"\W", "_", file.stem, flags=re.ASCII)
     raise ConfigurationError(

@@ -182,6 +182,14 @@ def answer_check(path: str, descriptor: int) -> None:
     os._exit(0)  # whatever its threads and exit handlers do
 
 
+_NOT_PLAIN: dict[str, Callable[[Any], bool]] = {
+    "async": lambda called: inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called),
+    "a generator": inspect.isgeneratorfunction,
+    "a class": inspect.isclass,
+}
+"""Kinds of callables that do not train when they are called."""
+
+
 def _looked_at(path: str, function: Callable[..., Any]) -> CheckedTrainer:
     called = inspect.unwrap(function)
     try:
@@ -191,8 +199,8 @@ def _looked_at(path: str, function: Callable[..., Any]) -> CheckedTrainer:
     code = getattr(called, "__code__", None)
     file, line = (code.co_filename, code.co_firstlineno) if code else ("", 0)
     problem = ""
-    if inspect.iscoroutinefunction(called) or inspect.isgeneratorfunction(called):
-        kind = "async" if inspect.iscoroutinefunction(called) else "a generator"
+    kind = next((kind for kind, is_kind in _NOT_PLAIN.items() if is_kind(called)), None)
+    if kind is not None:
         problem = f"trainer {path} is {kind}: calling it trains nothing; use a plain function"
     else:
         try:

@@ -39,6 +39,9 @@ def test_line_has_metrics_and_may_have_an_epoch() -> None:
         ('{"a": "high"}', 'has a: "high", which is not a number'),
         ('{"a": true}', "has a: true, which is not a number"),
         ('{"val accuracy": 1}', "has a metric 'val accuracy'"),
+        (f'{{"a": 1{"0" * 400}}}', "has a: a number beyond the range of a float"),
+        (f'{{"a": 1{"0" * 5000}}}', "is not JSON"),
+        (f'{{"a": {"[" * 100_000}', "is not JSON"),
     ],
 )
 def test_line_that_is_wrong_says_why(line: str, problem: str) -> None:
