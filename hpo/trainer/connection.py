@@ -16,7 +16,7 @@ HUNG_UP = 119
 class TrialEnded(BaseException):
     """The trial ends here: a pruner, a check, a limit or `hpo stop` has ended it, or its worker stops.
 
-    Not an ``Exception``: a training lets it pass, after it has put away what it holds.
+    Not an ``Exception``, so ``except Exception`` lets it pass; clean up in ``finally``.
     """
 
 
@@ -32,7 +32,7 @@ class Connection:
         self._reason = "this worker stops"
 
     def refuse_forked(self) -> None:
-        """Raise ``UserError`` in a process that the training has forked: it would speak for two."""
+        """Raise ``UserError`` in a process that the training has forked: it shares this connection."""
         if os.getpid() != self._owner:
             raise UserError("only the process of the trial can report, not one that it has forked")
 

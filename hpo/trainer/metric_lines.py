@@ -1,8 +1,8 @@
 """Metrics that a command reports: lines of JSON in files of its trial, one for each epoch.
 
 A line is ``{"hpo": {"epoch": 3, "val_accuracy": 0.91}}``, also on standard output, or only the inner object.
-Each attempt at the trial has a file of its own, so that a command that outlives its worker does not disturb
-the next attempt.
+Each attempt at the trial has its own file, so that a command that outlives its worker does not disturb the
+next attempt.
 """
 
 from __future__ import annotations

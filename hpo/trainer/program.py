@@ -80,7 +80,7 @@ class Program:
         return time.monotonic() - self._started
 
     def read(self, seconds: float) -> bool:
-        """Pass on what it prints, and wait for that or for its end. Return whether to tell that it did."""
+        """Pass on what it prints, and wait for that or for its end. Return whether to report progress."""
         blocks = 0
         for blocks in range(_BLOCKS):
             ready = self._selector.select(seconds if blocks == 0 else 0)

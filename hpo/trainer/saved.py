@@ -37,7 +37,7 @@ class Progress:
     steps: int = 0
     """Over all epochs."""
     within: int = 0
-    """Those of the epoch under way."""
+    """Those of the current epoch."""
     restored: int = 0
     """Epochs that earlier attempts have trained."""
     seconds: float = 0.0
@@ -157,7 +157,7 @@ class Saves:
         return Thresholds.model_validate(self._begin.checks)
 
     def news(self) -> Found:
-        """Return what the checks have found and the worker was not told."""
+        """Return what the checks have found that the worker does not know yet."""
         return self.watch.news(self.progress.epochs)
 
     def seconds(self) -> float:
@@ -244,7 +244,7 @@ class Saves:
         self._cost = self._saved_at - began
 
     def close(self) -> None:
-        """Wait for the last save, and let go of the objects."""
+        """Wait for the last save, and remove the hooks of the babysitter."""
         self.checkpoints.close()
         self.watch.close()
 

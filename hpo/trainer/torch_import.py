@@ -1,4 +1,4 @@
-"""What happens when the user's code imports PyTorch: this process does not load it before."""
+"""A function that runs once the user's code has imported PyTorch; hpo does not import it here."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ class Trial:
         """Yield the items of ``iterable``, such as the batches of a loader, within an epoch of ``epochs``.
 
         Between two items the trial shows that it makes progress, and stops if it has to. With ``resumable``
-        it is also saved there, once a minute and before it stops; resumed, it passes over the items that are
+        it is also saved there, once a minute and before it stops; resumed, it skips the items that are
         done. Use that only if all that the loop changes is kept: a sum over the epoch belongs in a dict that
         was given to ``keep``.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -61,12 +61,12 @@ def restore_generators(states: GeneratorStates, device: torch.device | str) -> N
 
 
 @contextmanager
-def kept_generators(cuda: Sequence[torch.device] = ()) -> Iterator[None]:
-    """Restore the generators of the CPU and of these CUDA devices afterwards."""
+def kept_generators() -> Iterator[None]:
+    """Restore the generators of the CPU afterwards."""
     import torch
 
     python, numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=list(cuda)):
+    with torch.random.fork_rng(devices=[]):
         try:
             yield
         finally:

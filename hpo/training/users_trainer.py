@@ -1,4 +1,4 @@
-"""A look at a user's training: its file without running it, and its function in a process of its own."""
+"""Inspection of a user's training: its file without running it, and its function in a separate process."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ CHECK_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class CheckedTrainer:
-    """What was seen of a user's training when a process of its own imported it.
+    """What a separate process found when it imported a user's training.
 
     ``problem`` is empty if the training can be used.
     """
@@ -144,7 +144,7 @@ class CheckedTrainer:
 
 
 def check_trainer(path: str, seconds: float = CHECK_SECONDS) -> CheckedTrainer:
-    """Import a user's training in a process of its own, and look at its function.
+    """Import a user's training in a separate process, and inspect its function.
 
     Never raises for its mistakes, not even one that ends the process. What the import prints goes to standard
     error.

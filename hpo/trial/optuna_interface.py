@@ -14,7 +14,7 @@ from hpo.trial.session import TrialSession
 
 
 class OptunaInterface:
-    """What a trial with Optuna's interface has drawn and set, until it is stored; and the pruner's answer."""
+    """Stores what a trial with Optuna's interface draws and sets, and asks the pruner for it."""
 
     def __init__(self, session: TrialSession) -> None:
         self._session = session
@@ -60,7 +60,7 @@ class OptunaInterface:
         ]
 
     def restart(self) -> None:
-        """Note that a resumed trial begins again, if it does: with Optuna's interface nothing is saved."""
+        """Note that a resumed trial starts over if it has Optuna's interface, which saves nothing."""
         if self._session.begun.stage.spec.interface == "optuna":
             self._session.recorder.note(
                 "restarted", 0, "its worker ended: the trial began again, as optuna.Trial saves nothing"

@@ -1,4 +1,4 @@
-"""The trainer of a study whose training is the user's own function or command, in a process of its own."""
+"""The trainer of a study whose training is the user's own function or command, in a separate process."""
 
 from __future__ import annotations
 
@@ -64,6 +64,8 @@ LEAVE_SECONDS = 10.0
 """Time to save and leave a trial before SIGTERM."""
 _PROGRESS_SECONDS = 0.01
 """Processor time that counts as progress."""
+_LESS_MEMORY = "use less memory"
+"""The remedy for too little memory."""
 
 
 class OwnTrainer:
@@ -78,7 +80,7 @@ class OwnTrainer:
 
     def less_memory(self, configuration: UserConfiguration) -> str:
         """Return the remedy for too little memory."""
-        return "use less memory"
+        return _LESS_MEMORY
 
     def train(self, session: TrialSession) -> None:
         """Train the session's trial to its end; see ``Trainer``."""
@@ -204,7 +206,7 @@ class _Conversation:
             session.record()
             raise EndedEarlyError(self._optuna.pruned())
         if isinstance(end, TrainingFailed):
-            remedy = "use less memory" if end.cause == "out_of_memory" else ""
+            remedy = _LESS_MEMORY if end.cause == "out_of_memory" else ""
             raise TrialFailedError(end.cause, end.message, remedy, end.trace)
         if end.value is None:
             _refuse_silence(session)
@@ -217,7 +219,7 @@ class _Conversation:
         session.record()
 
     def _look(self) -> None:
-        """Look at what the process uses. Raises if it exceeds a limit."""
+        """Compare what the process uses with the limits. Raises what ends the trial."""
         now = time.monotonic()
         if now - self._looked_at < WATCH_SECONDS:
             return
@@ -274,7 +276,7 @@ class _Conversation:
         self._optuna.store()
         if death.by_kernel:
             return TrialFailedError(
-                "out_of_memory", "the kernel killed the training for lack of memory", "use less memory"
+                "out_of_memory", "the kernel killed the training for lack of memory", _LESS_MEMORY
             )
         if death.is_external:
             return self._lost(str(death))
@@ -363,7 +365,7 @@ def _refuse_silence(session: TrialSession) -> None:
 
 
 def _recorder_state(message: Restored) -> RecorderState:
-    """Return how far the recording is: all that was found is written again, should it not have arrived."""
+    """Return the recorder's state. All findings are written again: some may not have reached the database."""
     found = message.found
     layers: list[PendingRecord] = [layer for each in found.layers for layer in each.layers]
     stored = found.layers[-1].step if found.layers else -1

@@ -57,7 +57,8 @@ def _not_an_argument(node: Node) -> str:
     if isinstance(node, MappingNode):
         names = ", ".join(node.entries)
         return f'{{{names}}} without quotes is a mapping: write "{{{names}}}"'
-    return "a list is not an argument" if isinstance(node, SequenceNode) else "an empty value is no argument"
+    kind = "a list" if isinstance(node, SequenceNode) else "an empty value"
+    return f"{kind} is not an argument"
 
 
 def _as_list(text: str) -> str:
