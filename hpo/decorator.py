@@ -26,7 +26,7 @@ __all__ = ["StudyFunction", "study"]
 def study(
     *, space: Mapping[str, Any], trials: int | None = None, **settings: Any
 ) -> Callable[[Callable[[Trial], _Value]], StudyFunction[_Value]]:
-    """Make a function that trains a trial a study of its own.
+    """Turn a function that trains a trial into a study.
 
     The arguments are the keys of a study file: ``fixed={"epochs": 30}``, ``objective="val_loss"``,
     ``sampler="tpe"``, ``stages=[...]``. ``study`` is the study's name; by default it is the file's and the

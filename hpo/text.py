@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 # Names and messages may hold anything; control characters could rewrite a terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -16,6 +17,13 @@ def counted(number: float, noun: str, plural: str = "") -> str:
     """
     shown = f"{number:,}" if isinstance(number, int) else f"{number:,g}"
     return f"{shown} {noun if number == 1 else plural or _plural(noun)}"
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """Join names, at most ``most`` of them: ``a, b and c``, ``a, b and 4 more``."""
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def fixed(number: float, digits: int) -> str:

@@ -22,7 +22,7 @@ from loop_programs.program import PROGRAMS, Program
 from loop_programs.runs import trained
 
 INSTALL = (
-    "neuraldbg is not installed. It is no dependency of hpo; in an environment of its own:\n"
+    "neuraldbg is not installed. hpo does not depend on it; install both in a new environment:\n"
     "  python -m venv /tmp/rivals && /tmp/rivals/bin/pip install -e . neuraldbg==1.3.2\n"
     "  /tmp/rivals/bin/python benchmarks/loops.py rivals"
 )

@@ -12,13 +12,11 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hpo.checks.arguments import check_count, check_model, check_task, optimizers_of, scalar_loss
-from hpo.checks.base import note
 from hpo.checks.causes import NOT_ENOUGH, OUTCOMES
 from hpo.checks.evidence import coverage
 from hpo.checks.facts import Fact, facts
@@ -30,36 +28,31 @@ from hpo.checks.measure.examples import (
     Forward,
     as_loop,
     check_examples,
-    class_labels,
     examples_of,
     plain_forward,
 )
 from hpo.checks.measure.hooks import LoopHooks
 from hpo.checks.measure.kept_state import restored, stored
 from hpo.checks.measure.left_out import LeftOut
-from hpo.checks.measure.nested import tensors
 from hpo.checks.measure.preflight import FEWEST_EXAMPLES, SNAPSHOT_IMAGES, LossFunction, examine
-from hpo.checks.measure.probes import Probe, layer_weights
-from hpo.checks.measure.setup import penalty, read_setup, stated_setup
-from hpo.checks.measure.tensors import tensor_facts
+from hpo.checks.measure.probes import Probe
+from hpo.checks.measure.setup import read_setup, stated_penalty, stated_setup
+from hpo.checks.measure.steps import STEPS, StepRecord
+from hpo.checks.measure.tensors import describe_examples
 from hpo.checks.measure.untouched import unwrapped
+from hpo.checks.notes import resumed_in_part, too_few_examples
 from hpo.checks.observations import EpochFacts, Observations, Task
 from hpo.checks.preflight import Snapshot
 from hpo.checks.state import BabysitterState
 from hpo.checks.verdict import Verdict, verdict
 from hpo.config.thresholds import Preset, Thresholds, thresholds_of
-from hpo.records import Finding, Remedy
+from hpo.records import Finding
 
-_BATCHES_COUNTED = 20
 _LONGEST_ERROR = 300
 """Characters of an error's text."""
 _LEFT_OUT = "watch over parameters that are left out"
-_MOST_CLASSES = 1000
-"""Classes that are counted in a batch where their number is unknown."""
 _PASS_FORWARD = "if the loop does not run the model as model(inputs), pass forward to the babysitter; "
 _KEPT = "saved measurements"
-_LOSSES = "record of losses"
-"""What the guard calls it."""
 
 
 class Babysitter:
@@ -124,8 +117,7 @@ class Babysitter:
         self.examples: Examples | None = None
         """Those on which layers are watched; ``load_state_dict`` takes them."""
         self._is_own_loop = self._limits.watch and Fact.OWN_LOOP in facts(self.seen)
-        self._losses: list[Tensor] = []
-        self._classes_of_batches: list[Tensor] = []
+        self._steps = StepRecord()
         self._left_out = self._guard.run(
             _LEFT_OUT, lambda: LeftOut(model, self._optimizers) if self._is_own_loop else None, None
         )
@@ -184,8 +176,8 @@ class Babysitter:
         check_examples(train)
         val = None if val_images is None else examples_of(val_images, val_labels)
         if train.count < FEWEST_EXAMPLES:
-            return self._add([_too_few(train.count)])
-        self._guard.run("shapes of the examples", lambda: self._describe(train), None)
+            return self._add([too_few_examples(train.count)])
+        self._guard.run("shapes of the examples", lambda: describe_examples(train, self.seen), None)
         if self._is_own_loop:
             self._guard.run(DATA, lambda: self._data.examples(train, val), None)
         start = len(self.findings)
@@ -195,13 +187,6 @@ class Babysitter:
             self._guard.run("choice of the probe batch", lambda: self._watch_layers_on(train), None)
             self._add(self._judge.before(self.seen))
         return self.findings[start:]
-
-    def _describe(self, train: Examples) -> None:
-        if train.images is not None:
-            self.seen.inputs = tensor_facts(train.images)
-        labels = next((each for each in tensors(train.labels) if each.dim()), None)
-        if labels is not None:
-            self.seen.labels = tensor_facts(labels)
 
     def _examine(self, train: Examples, val: Examples | None, added: float | None) -> None:
         with self._hooks.paused():
@@ -213,21 +198,21 @@ class Babysitter:
                 classes=self.seen.setup.classes,
                 forward=self._forward,
                 loss_function=self._loss_function,
-                penalty=self._penalty() if added is None else added,
+                penalty=stated_penalty(self._model, self.seen.setup) if added is None else added,
                 thorough=self._limits.thorough,
                 guard=self._guard,
             )
 
     def state_dict(self) -> BabysitterState:
         """Return the state from which another babysitter continues; for a loop that reports by ``steps``."""
-        self._guard.run(_LOSSES, lambda: self._collect([]), None)
+        self._guard.run(STEPS, lambda: self._collect([]), None)
         judge = self._judge
         return BabysitterState(
             seen=self.seen,
             findings=self.findings,
             reported=judge.reported,
             forward_monitor=self._hooks.state(),
-            waiting=tuple(map(float, self._losses)),
+            waiting=tuple(map(float, self._steps.losses)),
             missing={check: sorted(each.name for each in lacks) for check, lacks in judge.missing.items()},
             kept=self._guard.run(_KEPT, self._kept, None),
         )
@@ -247,7 +232,7 @@ class Babysitter:
         if not self._limits.watch:
             return
         self.seen, self.findings = state.seen, state.findings
-        self._losses = [torch.tensor(loss, dtype=torch.float64) for loss in state.waiting]
+        self._steps.losses = [torch.tensor(loss, dtype=torch.float64) for loss in state.waiting]
         self._judge.resume(state)
         self._hooks.resume(state.seen, state.forward_monitor)
         if self._is_own_loop:
@@ -262,7 +247,7 @@ class Babysitter:
         is_whole = not has_begun if kept is None else self._guard.run(_KEPT, lambda: self._load(kept), False)
         if not is_whole and not self.seen.is_partial:
             self.seen.is_partial = True
-            self._note(_resumed_in_part())
+            self._note(resumed_in_part())
         if self.seen.is_partial:
             self._data.close()
             self._guard.switch_off(DATA)
@@ -285,40 +270,21 @@ class Babysitter:
         """
         if not self._limits.watch:
             return None
-        self._losses.append(scalar_loss(loss))
+        self._steps.losses.append(scalar_loss(loss))
         self.look_at(loss)
-        self._hooks.report(self._losses[-1], labels, loss)
+        self._hooks.report(self._steps.losses[-1], labels, loss)
         if self._is_own_loop:
             self._guard.run(DATA, lambda: self._data.reported(labels), None)
-        self._guard.run("labels of batches", lambda: self._look(labels), None)
+        self._guard.run("labels of batches", lambda: self._steps.look(labels, self.seen), None)
         self._look_left_out()
-        if len(self._losses) < steps_to_round(self.seen.steps):
+        if len(self._steps.losses) < steps_to_round(self.seen.steps):
             return None
-        return self._judged(self._take_losses())
+        return self._judged(self._steps.take())
 
     def look_at(self, loss: object) -> None:
         """Read how ``loss`` was computed, if autograd recorded it. ``step`` does so, too."""
         if self._limits.watch:
             self._hooks.look_at(loss)
-
-    def _look(self, labels: object) -> None:
-        """Look at the labels of a batch, and count the classes of the first ones."""
-        is_counted = len(self.seen.batch_classes) + len(self._classes_of_batches) >= _BATCHES_COUNTED
-        if is_counted and self.seen.labels is not None:
-            return
-        given = next((each for each in tensors(labels) if each.dim()), None)
-        if given is None:
-            return
-        if self.seen.labels is None:
-            self.seen.labels = tensor_facts(given)
-        if is_counted:
-            return
-        self.seen.batch_labels = max(self.seen.batch_labels, len(given))
-        of_classes = class_labels(labels)
-        if of_classes is not None and len(of_classes):
-            classes = self.seen.setup.classes or _MOST_CLASSES
-            counts = torch.bincount(of_classes.clamp(0, classes - 1), minlength=classes)
-            self._classes_of_batches.append(counts)
 
     def steps(self, losses: Tensor) -> Finding | None:
         """Take the losses (k,) of k steps at once; otherwise like ``step``."""
@@ -340,7 +306,7 @@ class Babysitter:
         """
         if not self._limits.watch:
             return None
-        self._guard.run(_LOSSES, lambda: self._collect(self._take_losses()), None)
+        self._guard.run(STEPS, lambda: self._collect(self._steps.take()), None)
         number = len(self.seen.curve) + 1
         self.seen.val_images = val_images or self.seen.val_images
         self.seen.curve.append(
@@ -363,7 +329,7 @@ class Babysitter:
 
     def _judged(self, losses: list[Tensor]) -> Finding | None:
         """Take losses () and run a round of checks."""
-        self._guard.run(_LOSSES, lambda: self._collect(losses), None)
+        self._guard.run(STEPS, lambda: self._collect(losses), None)
         return self._fatal(self._add(self._judge.during(self.seen)))
 
     def after(self) -> list[Finding]:
@@ -372,14 +338,10 @@ class Babysitter:
         self.close()
         if not self._limits.watch:
             return []
-        self._guard.run(_LOSSES, lambda: self._collect(self._take_losses()), None)
+        self._guard.run(STEPS, lambda: self._collect(self._steps.take()), None)
         if self._left_out is not None:
-            nothing: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
-            left_out = self._guard.run(_LEFT_OUT, self._left_out.read, nothing)
-            self.seen.untrained, self.seen.still_frozen = left_out
-            self.seen.unreached = self._guard.run(_LEFT_OUT, self._left_out.unreached, ())
-            self.seen.is_unchanged = self._guard.run(_LEFT_OUT, self._left_out.is_unchanged, False)
-            self._guard.run(_LEFT_OUT, lambda: self._read_updates(self._left_out), None)
+            left_out, self.seen.is_unchanged = self._left_out, False
+            self._guard.run(_LEFT_OUT, lambda: left_out.read_into(self.seen), None)
         self.seen.updates = replace(self.seen.updates, moved=self._hooks.moved())
         if self._is_own_loop:
             self._read_data(ended=True)
@@ -391,16 +353,6 @@ class Babysitter:
             data = self._guard.run(DATA, lambda: self._data.read(ended=ended), None)
         self.seen.data = data or self.seen.data
 
-    def _read_updates(self, left_out: LeftOut | None) -> None:
-        if left_out is not None:
-            self.seen.updates = replace(
-                self.seen.updates,
-                idle_optimizers=left_out.idle_optimizers(),
-                has_zero_gradients=left_out.has_zero_gradients,
-                has_zero_weights=self.seen.is_unchanged and left_out.has_zero_weights(),
-                unregistered=left_out.unregistered(self.seen.untrained),
-            )
-
     def _look_left_out(self) -> None:
         if self._left_out is not None and self._left_out.is_looking:
             self._guard.run(_LEFT_OUT, self._left_out.look, None)
@@ -410,10 +362,8 @@ class Babysitter:
         failed = Verdict(
             NOT_ENOUGH, f"{OUTCOMES[NOT_ENOUGH]}: the verdict failed (see the notes)", confidence=0.0
         )
-        return self._guard.run("verdict", self._verdict, failed)
-
-    def _verdict(self) -> Verdict:
-        return verdict(self.findings, coverage(self.seen, self.findings))
+        read = lambda: verdict(self.findings, coverage(self.seen, self.findings))  # noqa: E731
+        return self._guard.run("verdict", read, failed)
 
     @property
     def device(self) -> torch.device:
@@ -431,32 +381,12 @@ class Babysitter:
         probe = Probe(self._model, self._forward, few.inputs, few.classes, self.seen.setup.classes)
         self._hooks.watch_layers(probe)
 
-    def _penalty(self) -> float | None:
-        """Return what weight decay and L1 add to the loss, if the optimizer or the configuration has any."""
-        decay, l1 = self.seen.setup.weight_decay, float(self.seen.setup.settings.get("l1") or 0.0)
-        if decay == 0 and l1 == 0:
-            return None
-        return penalty(list(layer_weights(self._model).values()), decay, l1)
-
-    def _take_losses(self) -> list[Tensor]:
-        waiting, self._losses = self._losses, []
-        return waiting
-
     def _collect(self, losses: list[Tensor]) -> None:
         """Move everything that has accumulated on the device to ``seen``."""
-        if losses:
-            on_device = torch.stack([each.float().to(losses[0].device) for each in losses])
-            fresh = on_device.cpu().numpy().astype(np.float64)
-            self.seen.losses = np.concatenate([self.seen.losses, fresh])
+        self._steps.collect(losses, self.seen)
         self._hooks.collect()
         if self._left_out is not None and not self.seen.optimizer_steps:
             self.seen.is_unchanged = self._left_out.is_unchanged()
-        batches, self._classes_of_batches = self._classes_of_batches, []
-        if batches:
-            counts = torch.stack(batches)
-            *by_batch, together = torch.cat([counts, counts.sum(0, keepdim=True)]).count_nonzero(1).tolist()
-            self.seen.batch_classes += by_batch
-            self.seen.mixed_classes = max(self.seen.mixed_classes, together)
 
     def _note(self, finding: Finding) -> None:
         self.findings.append(replace(finding, step=self.seen.steps))
@@ -468,20 +398,3 @@ class Babysitter:
     @staticmethod
     def _fatal(findings: list[Finding]) -> Finding | None:
         return next((finding for finding in findings if finding.severity == "fatal"), None)
-
-
-def _resumed_in_part() -> Finding:
-    message = (
-        "the training was resumed from a checkpoint without what had been measured of its data and its first "
-        "weights: the checks of these are left out"
-    )
-    return note("babysitter", 0.0, 0.0, message, Remedy("train from the start for these checks, too"))
-
-
-def _too_few(examples: int) -> Finding:
-    message = (
-        f"the checks before training got {examples} example{'' if examples == 1 else 's'} and need at least "
-        f"{FEWEST_EXAMPLES}: they and the statistics of layers are left out"
-    )
-    remedy = Remedy("pass a few dozen to hundreds of training examples to before()")
-    return note("examples", examples, FEWEST_EXAMPLES, message, remedy)

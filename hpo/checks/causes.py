@@ -108,13 +108,13 @@ CAUSES: dict[str, Cause] = {
     ),
     "train_val_mismatch": Cause("training and validation differ", _APART, resembles="augmentation"),
     "input_scale": Cause(
-        "images are badly scaled",
+        "inputs are badly scaled",
         (*_STALLED, *_WILD, "bad_init", "lr_too_high", "ignores_input"),
         resembles="ignores_input",
     ),
     # settings
     "augmentation": Cause(
-        "augmentation destroys the images",
+        "augmentation destroys the inputs",
         (*_STALLED, *_WILD, "lr_too_high", "train_val_mismatch"),
         resembles="train_val_mismatch",
     ),
@@ -156,13 +156,13 @@ CAUSES: dict[str, Cause] = {
     "lr_too_low": Cause("learning rate too low", _FLAT, resembles="schedule"),
     # what remains when nothing is more specific
     "labels_do_not_match": Cause(
-        "labels do not match the images", (*_FLAT, "overfitting"), resembles="wrong_loss"
+        "labels do not match the inputs", (*_FLAT, "overfitting"), resembles="wrong_loss"
     ),
     "exploding_loss": Cause("exploded", resembles="lr_too_high"),
     "not_learning": Cause("did not learn", ("underfitting",), resembles="labels_do_not_match"),
     "underfitting": Cause("underfits", resembles="augmentation"),
     "overfitting": Cause("overfits", resembles="train_val_mismatch"),
-    "few_validation_images": Cause("too few validation images"),
+    "few_validation_images": Cause("too few validation examples"),
 }
 """Every cause by its name; of equally likely causes the first is named."""
 
@@ -173,7 +173,8 @@ saw, and the study's findings weigh all of it."""
 _FORMER_LABELS = (
     *("bad start", "batches are not mixed", "gradients explode", "gradients pile up", "gradients vanish"),
     *("normalization statistics out of step", "the network does not look at its input"),
-    *("unbalanced classes", "wrong course of the learning rate"),
+    *("unbalanced classes", "wrong course of the learning rate", "images are badly scaled"),
+    *("augmentation destroys the images", "labels do not match the images", "too few validation images"),
 )
 """Labels in the verdicts of older databases."""
 _LABELS = frozenset({*(cause.label for cause in CAUSES.values()), *_FORMER_LABELS})

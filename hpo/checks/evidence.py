@@ -10,7 +10,7 @@ from hpo.checks.facts import SUPPLIED, Fact, loss_kind, task
 from hpo.checks.judge import checked
 from hpo.checks.observations import Observations
 from hpo.records import Finding
-from hpo.text import counted
+from hpo.text import counted, listed
 
 _OF_THE_TASK = frozenset({Fact.CLASSIFICATION, Fact.CROSS_ENTROPY, Fact.SUPERVISED, Fact.LOSS_FALLS})
 _LEAST_STEPS = 20
@@ -52,9 +52,7 @@ class Coverage:
         names = sorted(name for name, lacking in self.missing.items() if self._is_applicable(lacking))
         if not names:
             return ""
-        shown = ", ".join(names[:_NAMED]) + (
-            f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        )
+        shown = listed(names, _NAMED)
         return f"{counted(len(names), 'check was', 'checks were')} off ({shown})"
 
     @property

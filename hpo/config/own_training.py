@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,7 +56,10 @@ def memory_bytes(text: str) -> int:
     size = units.get(found[2].lower()) if found else None
     if found is None or size is None:
         raise ValueError(f"{text!r} is not a size of memory, e.g. 4GB or 512MiB")
-    return round(float(found[1]) * size)
+    size_of_it = float(found[1]) * size
+    if not math.isfinite(size_of_it):
+        raise ValueError(f"{text[:40]!r} is not a size of memory, e.g. 4GB or 512MiB")
+    return round(size_of_it)
 
 
 def memory_text(size: int) -> str:

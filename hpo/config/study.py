@@ -274,7 +274,7 @@ class StudySpec(BaseModel):
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """The packages that its training or its networks are imported from, beside those of hpo."""
+        """The packages that its training or its networks are imported from, besides those of hpo."""
         if self.command is not None:
             return ()
         paths = [self.trainer] if self.trainer is not None else self._models()

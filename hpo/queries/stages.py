@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, Table, select
 
+from hpo.config.study import TEST
 from hpo.storage.engine import reading
 from hpo.storage.studies import find_study
 from hpo.storage.views import VIEW_TABLES
@@ -79,7 +81,7 @@ def stages_status(engine: Engine, name: str) -> StagesStatus:
         study = find_study(connection, name)
         staged = bool(study.spec.get("stages"))
         looks = connection.execute(_looks(name)).all()
-        return StagesStatus(
+        found = StagesStatus(
             stages=tuple(_rows(connection, "stages", name, StageStatus, "position")) if staged else (),
             decisions=tuple(_decisions(connection, name)),
             confirmations=tuple(
@@ -87,6 +89,21 @@ def stages_status(engine: Engine, name: str) -> StagesStatus:
             ),
             looks=tuple(HeldOutEvaluation(row.number, row.test_value) for row in looks),
         )
+        return found if study.dataset else _without_test(found)
+
+
+def has_images(stages: Sequence[StageStatus]) -> bool:
+    """Whether images are counted; they are not in the user's own training."""
+    return any(each.images or each.train_images is not None for each in stages)
+
+
+def _without_test(found: StagesStatus) -> StagesStatus:
+    """Give the result of a confirmation to its stage where no test images follow."""
+    stages = tuple(each for each in found.stages if each.kind != "test")
+    decisions = tuple(
+        replace(each, stage=stages[-1].stage) if each.stage == TEST else each for each in found.decisions
+    )
+    return replace(found, stages=stages, decisions=decisions)
 
 
 def _rows(connection: Connection, view: str, name: str, kind: type[Any], *order: str) -> list[Any]:

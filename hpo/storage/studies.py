@@ -89,9 +89,9 @@ def results_engine(url: str) -> Engine:
 
 
 def find_study(connection: Connection, name: str) -> Row[Any]:
-    """Return a study's id, uid, name and spec; raises ``UnknownStudyError``."""
+    """Return a study's id, uid, name, spec and data set; raises ``UnknownStudyError``."""
     study = (
-        select(StudyRow.study_id, StudyRow.uid, StudyRow.name, StudyRow.spec)
+        select(StudyRow.study_id, StudyRow.uid, StudyRow.name, StudyRow.spec, StudyRow.dataset)
         .join(STUDIES, is_known_study())
         .where(StudyRow.name == name)
     )

@@ -29,7 +29,7 @@ _SPACE: TypeAdapter[dict[str, Distribution]] = TypeAdapter(dict[str, Distributio
 
 
 @dataclass(frozen=True)
-class Parameter:
+class StoredParameter:
     """A parameter as Optuna stores it: the value in its internal form, and the distribution as JSON."""
 
     value: float
@@ -40,7 +40,7 @@ def record_suggested(
     store: ResultsStore,
     lease: Lease,
     trial_id: int,
-    parameters: Mapping[str, Parameter],
+    parameters: Mapping[str, StoredParameter],
     attributes: Mapping[str, Any],
 ) -> None:
     """Add parameters to the trial, and to the space of its study; set user attributes of Optuna's trial."""
@@ -62,15 +62,15 @@ def record_suggested(
     store.write(work)
 
 
-def parameters_of(store: ResultsStore, trial_ids: list[int]) -> dict[int, dict[str, Parameter]]:
+def parameters_of(store: ResultsStore, trial_ids: list[int]) -> dict[int, dict[str, StoredParameter]]:
     """Return the parameters of trials by their names."""
-    found: dict[int, dict[str, Parameter]] = {trial_id: {} for trial_id in trial_ids}
+    found: dict[int, dict[str, StoredParameter]] = {trial_id: {} for trial_id in trial_ids}
 
     def work(connection: Connection) -> None:
         for start in range(0, len(trial_ids), 500):  # SQLite limits the number of values
             chosen = _PARAMETERS.c.trial_id.in_(trial_ids[start : start + 500])
             for row in connection.execute(select(_PARAMETERS).where(chosen)):
-                found[row.trial_id][row.param_name] = Parameter(row.param_value, row.distribution_json)
+                found[row.trial_id][row.param_name] = StoredParameter(row.param_value, row.distribution_json)
 
     store.read(work)
     return found

@@ -20,23 +20,18 @@ KEPT = "babysitter.kept"
 
 
 class Watch:
-    """What the babysitter of a trial, if it has one, has found; and what of it the worker knows."""
+    """The babysitter of a trial, if it has one: what it has found, and how much of that the worker knows."""
 
     def __init__(self) -> None:
         self.babysitter: Babysitter | None = None
         self.finding_epochs: list[int] = []
-        """By finding that the worker was told: how many epochs were complete then."""
+        """For each finding that the worker knows, the number of epochs that were complete."""
         self.layer_epochs: list[int] = []
         self._loop: Feed | None = None
         """What shows the loop to the babysitter; None if the training does."""
         self._state: BabysitterState | None = None
         self._examples: tuple[Any, Any] = (None, None)
         self._feed: Any = None
-
-    @property
-    def steps(self) -> int | None:
-        """The number of steps that it has seen; None without one."""
-        return None if self.babysitter is None else self.babysitter.seen.steps
 
     @property
     def is_fatal(self) -> bool:
@@ -56,7 +51,7 @@ class Watch:
             loop.resume(_moved(self._feed, device))
 
     def end_epoch(self, metrics: Mapping[str, Any]) -> None:
-        """Tell it the numbers of an epoch."""
+        """Pass on the metrics of an epoch."""
         if self._loop is not None:
             self._loop.end_batch()
             self._loop.end_epoch(metrics)
@@ -76,7 +71,7 @@ class Watch:
             self.babysitter.close()
 
     def news(self, epoch: int) -> Found:
-        """Return what the worker was not told; ``epoch`` epochs are complete."""
+        """Return what the worker does not know yet; ``epoch`` epochs are complete."""
         if self.babysitter is None:
             return Found()
         findings = self.babysitter.findings[len(self.finding_epochs) :]
@@ -86,7 +81,7 @@ class Watch:
         return Found(findings, layers)
 
     def found_before(self) -> Found:
-        """Return what earlier attempts have told, each with its epoch."""
+        """Return what earlier attempts have reported, each with its epoch."""
         if self._state is None:
             return Found()
         findings = zip(self._state.findings, self.finding_epochs, strict=False)

@@ -23,22 +23,22 @@ from hpo.text import counted, printable
 from hpo.trainer.connection import Connection, TrialEnded
 from hpo.trainer.descendants import adopt_orphans
 from hpo.trainer.fixed_state import fixed_state
-from hpo.trainer.generators import seed_generators
 from hpo.trainer.messages import (
     Begin,
     Channel,
     Done,
     Ended,
-    Failed,
     Found,
     Left,
     Leftover,
     Load,
     Pruned,
+    TrainingFailed,
 )
 from hpo.trainer.saved import Saves
 from hpo.trainer.torch_import import after_torch_import
 from hpo.trainer.trial import Trial
+from hpo.training.generators import seed_generators
 from hpo.training.process_state import add_torch, import_with_state, preserved
 from hpo.training.users_code import import_function
 
@@ -65,10 +65,10 @@ def main() -> None:
         except EOFError:
             os._exit(0)
         if isinstance(begin, Begin):  # not what was meant for the last trial
-            Connection(channel).send(_Training(load, begin, channel).run())
+            Connection(channel).send(_TrialRun(load, begin, channel).run())
 
 
-class _Training:
+class _TrialRun:
     """One trial, from its begin to its last message."""
 
     def __init__(self, load: Load, begin: Begin, channel: Channel) -> None:
@@ -108,7 +108,7 @@ class _Training:
                 found = self._saves.news()
                 if _is_pruned(error):
                     return Pruned(found, Leftover())
-                return Failed(*_described(error), found, Leftover())
+                return TrainingFailed(*_described(error), found, Leftover())
         return Left(Leftover())
 
     def _train(self) -> float | None:
@@ -120,12 +120,12 @@ class _Training:
         finally:
             if os.getpid() != _PID:  # a process that the training has forked: it must not be a second trainer
                 os._exit(0)
-        if returned is None and self._begin.suggests is not None:
+        if returned is None and self._begin.optuna is not None:
             raise UserError("the objective returned None; one of Optuna's returns a number")
         return None if returned is None else _value(returned)
 
     def _trial(self) -> Any:
-        if self._begin.suggests is None:
+        if self._begin.optuna is None:
             return Trial(self._begin, self._connection, self._saves)
         from hpo.trainer.optuna_trial import optuna_trial
 
@@ -139,8 +139,6 @@ class _Training:
             best=saves.write_best(),
             weights_hash=saves.weights_hash(),
             parameters=saves.parameters(),
-            unsaved="",
-            leftover=Leftover(),
         )
         saves.checkpoints.wait()
         return replace(done, unsaved=saves.checkpoints.problem)

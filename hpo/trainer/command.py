@@ -17,15 +17,15 @@ from hpo.trainer.messages import (
     Done,
     End,
     Epoch,
-    Failed,
     Found,
     Left,
     Leftover,
-    Note,
     Restored,
     Stop,
     ToTrainer,
     ToWorker,
+    TrainingFailed,
+    TrialNote,
 )
 from hpo.trainer.metric_lines import EXAMPLE, ReportedEpochs, parse_report
 from hpo.trainer.process import Death, Usage, usage_of
@@ -81,7 +81,7 @@ class CommandProcess:
         self._files.forget()
         self._epochs = ReportedEpochs(self._epochs.budget)
         self._messages.clear()
-        self._messages += [self._restored(0), Note("resume", message)]
+        self._messages += [self._restored(0), TrialNote("resume", message)]
 
     def _restored(self, recorded: int) -> Restored:
         curve = [self._result(number, 0.0) for number in range(1, len(self._epochs.epochs) + 1)]
@@ -159,24 +159,14 @@ class CommandProcess:
             how = f"by `hpo report {objective}=VALUE`, or by a line such as {line}"
             self._fail(f"the command ended and has reported {reported}: it must report {objective}, {how}")
             return
-        self._messages.append(
-            Done(
-                value=None,
-                found=Found(),
-                best=None,
-                weights_hash=None,
-                parameters=None,
-                unsaved="",
-                leftover=Leftover(),
-            )
-        )
+        self._messages.append(Done())
 
     def _fail(self, message: str) -> None:
         self._is_over = True
         last = "\n".join(self._running.last_lines) if self._running else ""
         kernel = self._running is not None and self._running.was_short_of_memory()
         cause = "out_of_memory" if kernel else "error"
-        self._messages.append(Failed(cause, redact(message), redact(last), Found(), Leftover()))
+        self._messages.append(TrainingFailed(cause, redact(message), redact(last), Found(), Leftover()))
 
     def usage(self) -> Usage:
         """Return what it and its descendants use now."""

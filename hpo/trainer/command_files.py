@@ -1,4 +1,4 @@
-"""What a command is given of its trial: files beside each other in the trial's folder, words, variables."""
+"""What a command is given: files in its trial's folder, values of placeholders, environment variables."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class TrialFiles:
         return self._seconds_before + self._seconds_now
 
     def count_seconds(self, now: float) -> None:
-        """Note how long this attempt has taken; now and then on the disk."""
+        """Note how long this attempt has taken; once a second, in a file."""
         if now - self._seconds_now >= 1:
             self._seconds_now = now
             with suppress(OSError):
@@ -69,7 +69,7 @@ class TrialFiles:
 
 
 def command_words(begin: Begin, files: TrialFiles, epoch: int) -> dict[str, str]:
-    """Return what stands for each name in braces."""
+    """Return the value of each placeholder of a command."""
     own = {
         "number": begin.number,
         "study": begin.study,
@@ -93,6 +93,7 @@ def command_words(begin: Begin, files: TrialFiles, epoch: int) -> dict[str, str]
 
 
 def command_environment(begin: Begin, words: dict[str, str], threads: int) -> dict[str, str]:
+    """Return the environment of a command; ``words`` are the values of its placeholders."""
     limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     unbuffered = {"PYTHONUNBUFFERED": "1"}  # Python's metrics arrive when they are printed
     given = {parameter_variable(name): words[name] for name in begin.parameters}

@@ -16,7 +16,7 @@ HUNG_UP = 119
 class TrialEnded(BaseException):
     """The trial ends here: a pruner, a check, a limit or `hpo stop` has ended it, or its worker stops.
 
-    Not an ``Exception``: a training lets it pass, after it has put away what it holds.
+    Not an ``Exception``, so ``except Exception`` lets it pass; clean up in ``finally``.
     """
 
 
@@ -29,9 +29,10 @@ class Connection:
         self._beat_at = 0.0
         self.leaves = False
         """Whether the trial must be left."""
+        self._reason = "this worker stops"
 
     def refuse_forked(self) -> None:
-        """Raise ``UserError`` in a process that the training has forked: it would speak for two."""
+        """Raise ``UserError`` in a process that the training has forked: it shares this connection."""
         if os.getpid() != self._owner:
             raise UserError("only the process of the trial can report, not one that it has forked")
 
@@ -52,12 +53,16 @@ class Connection:
             reply = self._take()
             if reply is not None:
                 return reply.prunes
-        raise TrialEnded(self.reason)
+        raise TrialEnded(self._reason)
 
-    reason = "this worker stops"
+    def check(self) -> None:
+        """Tell the worker of progress. Raises ``TrialEnded`` if the trial must be left."""
+        self.beat()
+        if self.must_leave():
+            raise TrialEnded(self._reason)
 
     def beat(self) -> None:
-        """Tell the worker that the training makes progress, now and then."""
+        """Tell the worker that the training makes progress, at most twice a second."""
         now = time.monotonic()
         if now - self._beat_at >= BEAT_SECONDS and os.getpid() == self._owner:
             self._beat_at = now
@@ -76,6 +81,6 @@ class Connection:
         except (EOFError, OSError):
             os._exit(HUNG_UP)
         if isinstance(message, End):
-            self.reason = message.reason
+            self._reason = message.reason
         self.leaves = self.leaves or isinstance(message, End | Stop)
         return message if isinstance(message, Continue) else None

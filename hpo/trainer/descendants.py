@@ -17,11 +17,11 @@ _CHILD_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of <sys/prctl.h>
 _ROUNDS = 20
 """Looks for processes that were forked while the others were killed."""
 _LASTING = "multiprocessing.resource_tracker"
-"""Python starts this process once, for all that comes later."""
+"""Python starts this process once and keeps it."""
 
 
 def adopt_orphans() -> None:
-    """Become the parent of descendants whose parent ends; elsewhere than on Linux, init is."""
+    """On Linux, become the parent of descendants whose own parent ends; elsewhere init does."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_CHILD_SUBREAPER, 1)
 

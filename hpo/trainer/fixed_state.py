@@ -1,4 +1,4 @@
-"""What a training may change of its process for good: no code of hpo can set it back."""
+"""State of a process that a training may change and hpo cannot restore."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What a worker and its trainer process tell each other: one JSON document per line, and no pickle.
+"""What a worker and its trainer process tell each other: lines of JSON, ``[type, fields]``; no pickle.
 
 The worker sends ``Load`` once and ``Begin`` for each trial. The process answers ``Restored``, then reports;
-after ``Epoch``, ``Found`` and ``AskPruner`` it waits for ``Continue`` or ``End``. ``Done``, ``Failed``,
-``Pruned`` or ``Left`` is the last message of a trial.
+after ``Epoch``, ``Found`` and ``AskPruner`` it waits for ``Continue`` or ``End``. ``Done``,
+``TrainingFailed``, ``Pruned`` or ``Left`` is the last message of a trial.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import socket
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypeAlias
+from functools import cache
+from typing import Any, Literal, TypeAlias, get_args
 
-from pydantic import Field, TypeAdapter
+from pydantic import TypeAdapter
 
 from hpo.checks.preflight import Snapshot
 from hpo.records import EpochResult, Finding
@@ -30,7 +31,6 @@ class Load:
     """Python's module search path."""
     threads: int
     """For PyTorch."""
-    type: Literal["load"] = "load"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Past:
 
 
 @dataclass(frozen=True)
-class Suggests:
+class OptunaSearch:
     """How a training draws its parameters, with Optuna's interface."""
 
     study_uid: str
@@ -92,9 +92,8 @@ class Begin:
     minutes: float | None
     checks: dict[str, Any]
     """The thresholds of the checks."""
-    suggests: Suggests | None
+    optuna: OptunaSearch | None
     """None: ``parameters`` are all."""
-    type: Literal["begin"] = "begin"
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,6 @@ class Continue:
     """Continue the training; after ``AskPruner``, ``prunes`` is the answer."""
 
     prunes: bool = False
-    type: Literal["continue"] = "continue"
 
 
 @dataclass(frozen=True)
@@ -110,30 +108,19 @@ class End:
     """Leave the trial: a pruner or a check has ended it."""
 
     reason: str
-    type: Literal["end"] = "end"
 
 
 @dataclass(frozen=True)
 class Stop:
     """Save the trial and leave it: this worker must stop."""
 
-    type: Literal["stop"] = "stop"
-
 
 @dataclass(frozen=True)
 class Found:
-    """What checks have found since the last message that tells it."""
+    """What the checks have found that the worker does not know yet."""
 
     findings: list[Finding] = field(default_factory=list)
     layers: list[Snapshot] = field(default_factory=list)
-    type: Literal["found"] = "found"
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """The trainer is imported."""
-
-    type: Literal["loaded"] = "loaded"
 
 
 @dataclass(frozen=True)
@@ -150,7 +137,6 @@ class Restored:
     """Training time so far."""
     refused: list[tuple[int, str]]
     """Step and flaw of checkpoints that cannot be used."""
-    type: Literal["restored"] = "restored"
 
 
 @dataclass(frozen=True)
@@ -160,23 +146,19 @@ class Epoch:
     result: EpochResult
     steps: int
     found: Found
-    type: Literal["epoch"] = "epoch"
 
 
 @dataclass(frozen=True)
 class Alive:
     """The training makes progress."""
 
-    type: Literal["alive"] = "alive"
-
 
 @dataclass(frozen=True)
-class Note:
+class TrialNote:
     """A note on the trial."""
 
     about: str
     message: str
-    type: Literal["note"] = "note"
 
 
 @dataclass(frozen=True)
@@ -188,7 +170,6 @@ class Suggested:
     """In Optuna's internal form."""
     distribution: str
     """As JSON."""
-    type: Literal["suggested"] = "suggested"
 
 
 @dataclass(frozen=True)
@@ -197,14 +178,11 @@ class Attribute:
 
     name: str
     value: Any
-    type: Literal["attribute"] = "attribute"
 
 
 @dataclass(frozen=True)
 class AskPruner:
     """Ask whether the pruner ends the trial after its last report."""
-
-    type: Literal["ask_pruner"] = "ask_pruner"
 
 
 @dataclass(frozen=True)
@@ -221,20 +199,19 @@ class Leftover:
 class Done:
     """The training has returned."""
 
-    value: float | None
-    found: Found
-    best: str | None
-    """The file with the states of the best epoch; the document that describes them lies beside it."""
-    weights_hash: str | None
-    parameters: int | None
-    unsaved: str
+    value: float | None = None
+    found: Found = field(default_factory=Found)
+    best: str | None = None
+    """The file with the states of the best epoch; a file of the same name, ``.json``, describes them."""
+    weights_hash: str | None = None
+    parameters: int | None = None
+    unsaved: str = ""
     """Why not every checkpoint was written."""
-    leftover: Leftover
-    type: Literal["done"] = "done"
+    leftover: Leftover = field(default_factory=Leftover)
 
 
 @dataclass(frozen=True)
-class Failed:
+class TrainingFailed:
     """The training, or its import, has raised an error."""
 
     cause: str
@@ -244,7 +221,6 @@ class Failed:
     """The traceback of the user's code."""
     found: Found
     leftover: Leftover
-    type: Literal["failed"] = "failed"
 
 
 @dataclass(frozen=True)
@@ -253,35 +229,38 @@ class Pruned:
 
     found: Found
     leftover: Leftover
-    type: Literal["pruned"] = "pruned"
 
 
 @dataclass(frozen=True)
 class Left:
-    """The training has left the trial, as it was told."""
+    """The training has left the trial, as the worker asked."""
 
     leftover: Leftover
-    type: Literal["left"] = "left"
 
 
 ToTrainer: TypeAlias = Load | Begin | Continue | End | Stop
-Ended: TypeAlias = Done | Failed | Pruned | Left
+Ended: TypeAlias = Done | TrainingFailed | Pruned | Left
 """The last messages of a trial."""
-ToWorker: TypeAlias = (
-    Loaded | Restored | Epoch | Found | Alive | Note | Suggested | Attribute | AskPruner | Ended
-)
+ToWorker: TypeAlias = Restored | Epoch | Found | Alive | TrialNote | Suggested | Attribute | AskPruner | Ended
 Message: TypeAlias = ToTrainer | ToWorker
-_MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
+_TYPES = {each.__name__: each for each in get_args(Message)}
+
+
+@cache
+def _adapter(name: str) -> TypeAdapter[Message]:
+    return TypeAdapter(_TYPES[name])
 
 
 def encode(message: Message) -> bytes:
     """Return the message as a line."""
-    return json.dumps(_MESSAGE.dump_python(message)).encode() + b"\n"
+    name = type(message).__name__
+    return json.dumps([name, _adapter(name).dump_python(message)]).encode() + b"\n"
 
 
 def decode(line: bytes) -> Message:
-    """Return the message of a line. Raises ``ValueError`` if it is not one."""
-    return _MESSAGE.validate_python(json.loads(line))
+    """Return the message of a line."""
+    name, fields = json.loads(line)
+    return _adapter(name).validate_python(fields)
 
 
 class Channel:

@@ -1,8 +1,8 @@
 """Metrics that a command reports: lines of JSON in files of its trial, one for each epoch.
 
 A line is ``{"hpo": {"epoch": 3, "val_accuracy": 0.91}}``, also on standard output, or only the inner object.
-Each attempt at the trial has a file of its own, so that a command that outlives its worker does not disturb
-the next attempt.
+Each attempt at the trial has its own file, so that a command that outlives its worker does not disturb the
+next attempt.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MOST_SKIPPED = 10_000
 
 
 @dataclass(frozen=True)
-class Report:
+class EpochMetrics:
     """The metrics of one epoch."""
 
     metrics: Mapping[str, float]
@@ -35,11 +35,11 @@ class Report:
     """From 1; None for the one after the last."""
 
 
-def parse_report(line: str) -> Report:
+def parse_report(line: str) -> EpochMetrics:
     """Return what a line reports. Raises ``ValueError`` that says what is wrong with it."""
     try:
         document = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError(f"is not JSON, as in {EXAMPLE}") from None
     if isinstance(document, dict) and set(document) == {"hpo"}:
         document = document["hpo"]
@@ -50,7 +50,7 @@ def parse_report(line: str) -> Report:
         raise ValueError(f"has the epoch {json.dumps(epoch)}; epochs are whole numbers from 1")
     if not document:
         raise ValueError("has no metric")
-    return Report({name: metric(name, value) for name, value in document.items()}, epoch)
+    return EpochMetrics({name: metric(name, value) for name, value in document.items()}, epoch)
 
 
 def metric(name: str, value: Any) -> float:
@@ -61,7 +61,10 @@ def metric(name: str, value: Any) -> float:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"has {name}: {json.dumps(value)}, which is not a number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:  # a whole number
+        raise ValueError(f"has {name}: a number beyond the range of a float") from None
 
 
 def append_line(file: Path, line: bytes) -> None:
@@ -74,7 +77,7 @@ def append_line(file: Path, line: bytes) -> None:
 
 
 def report_metrics(words: Sequence[str], epoch: int | None) -> None:
-    """Report metrics, each as ``name=value``, from a command that trains a trial.
+    """EpochMetrics metrics, each as ``name=value``, from a command that trains a trial.
 
     Raises ``UserError`` outside of one, and for what is not a metric.
     """
@@ -136,7 +139,7 @@ class ReportedEpochs:
     may_rewind: bool = True
     """Whether the next report may be of an earlier epoch: the first one of an attempt."""
 
-    def add(self, report: Report) -> int:
+    def add(self, report: EpochMetrics) -> int:
         """Add a report; epochs that it skips have no metrics. Return how many epochs it leaves as they were.
 
         Raises ``ValueError`` for an epoch out of order.

@@ -24,8 +24,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo.records import reported_epoch
 from hpo.rng import Key
-from hpo.trainer.connection import Connection, TrialEnded
-from hpo.trainer.messages import AskPruner, Attribute, Begin, Epoch, Found, Past, Suggested, Suggests
+from hpo.trainer.connection import Connection
+from hpo.trainer.messages import AskPruner, Attribute, Begin, Epoch, Found, OptunaSearch, Past, Suggested
 
 _STUDY_ID = 0
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
@@ -36,21 +36,21 @@ _past: dict[str, dict[int, FrozenTrial]] = {}
 
 def optuna_trial(begin: Begin, connection: Connection) -> optuna.Trial:
     """Return the trial that the worker has begun. Its study has the trials that have ended so far."""
-    suggests = begin.suggests
-    assert suggests is not None, "only a trial with Optuna's interface comes here"
-    known = _past.setdefault(suggests.study_uid, {})
-    known.update((past.number, _frozen(past)) for past in suggests.past)
+    search = begin.optuna
+    assert search is not None, "only a trial with Optuna's interface comes here"
+    known = _past.setdefault(search.study_uid, {})
+    known.update((past.number, _frozen(past)) for past in search.past)
     storage = _WorkersStorage(begin, connection, list(known.values()))
     seed = (Key(begin.seed, begin.path) / "suggest").integer() % 2**32
-    study = optuna.Study(begin.study, storage, _sampler(suggests, seed), _WorkersPruner(storage))
+    study = optuna.Study(begin.study, storage, _sampler(search, seed), _WorkersPruner(storage))
     return optuna.Trial(study, begin.number)
 
 
-def _sampler(suggests: Suggests, seed: int) -> BaseSampler:
-    options = suggests.options
-    if suggests.sampler == "random":
+def _sampler(search: OptunaSearch, seed: int) -> BaseSampler:
+    options = search.options
+    if search.sampler == "random":
         return RandomSampler(seed=seed)
-    if suggests.sampler == "gp":
+    if search.sampler == "gp":
         return GPSampler(seed=seed, n_startup_trials=options["startup"], warn_independent_sampling=False)
     return TPESampler(seed=seed, n_startup_trials=options["startup"], n_ei_candidates=options["candidates"])
 
@@ -121,8 +121,8 @@ class _WorkersStorage(BaseStorage):
 
     def asks_pruner(self) -> bool:
         """Whether the worker's pruner ends the trial here."""
-        suggests = self._begin.suggests
-        if suggests is None or not suggests.prunes or not self._reports:
+        search = self._begin.optuna
+        if search is None or not search.prunes or not self._reports:
             return False
         return self._connection.ask(AskPruner())
 
@@ -135,7 +135,7 @@ class _WorkersStorage(BaseStorage):
     ) -> None:
         if param_name in self._distributions:
             check_distribution_compatibility(self._distributions[param_name], distribution)
-        self._check()
+        self._connection.check()
         text = distribution_to_json(distribution)
         self._connection.send(Suggested(param_name, float(param_value_internal), text))
 
@@ -148,18 +148,13 @@ class _WorkersStorage(BaseStorage):
         result = reported_epoch(self._reports, metrics, now - self._reported_at)
         self._reported_at = now
         self._connection.ask(Epoch(result, self._reports, Found()))
-        self._check()
+        self._connection.check()
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         self._connection.send(Attribute(key, value))
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         self._running.system_attrs[key] = value
-
-    def _check(self) -> None:
-        self._connection.beat()
-        if self._connection.must_leave():
-            raise TrialEnded(self._connection.reason)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         for trial in self._trials:

@@ -170,7 +170,7 @@ class Death:
     """Whether the kernel killed it for lack of memory."""
 
     @property
-    def by_someone(self) -> bool:
+    def is_external(self) -> bool:
         """Whether it was killed from outside, as a worker may be: its trial is resumed."""
         return self.code in (-signal.SIGKILL, -signal.SIGTERM) and not self.by_kernel
 

@@ -1,4 +1,4 @@
-"""A program under way: its output is passed on, and its lines of metrics go to the file of metrics."""
+"""A running program: its output is passed on, and its lines of metrics go to the file of metrics."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import IO
 import psutil
 
 from hpo.limits import ControlGroups
-from hpo.trainer.guard import guard
 from hpo.trainer.metric_lines import STDOUT_LINE, append_line
+from hpo.trainer.reaper import reaper
 
 LAST_LINES = 20
 """Lines of output that tell why a program has failed."""
@@ -35,7 +35,7 @@ class Program:
         self._metrics = metrics
         self._kills = ControlGroups().oom_kills() or 0
         output, writes = os.pipe()
-        guard().hold(metrics, output)  # before it starts: this worker may be killed at any time
+        reaper().hold(metrics, output)  # before it starts: this worker may be killed at any time
         try:
             self._process = subprocess.Popen(
                 command,
@@ -46,12 +46,12 @@ class Program:
                 start_new_session=True,  # its descendants are ended with it
             )
         except OSError:
-            guard().drop(metrics)
+            reaper().drop(metrics)
             os.close(output)
             raise
         finally:
             os.close(writes)
-        guard().group(metrics, self._process.pid)
+        reaper().group(metrics, self._process.pid)
         self.watched = psutil.Process(self._process.pid)
         self.code: int | None = None
         """The exit code, once it has ended; negative for a signal."""
@@ -80,7 +80,7 @@ class Program:
         return time.monotonic() - self._started
 
     def read(self, seconds: float) -> bool:
-        """Pass on what it prints, and wait for that or for its end. Return whether to tell that it did."""
+        """Pass on what it prints, and wait for that or for its end. Return whether to report progress."""
         blocks = 0
         for blocks in range(_BLOCKS):
             ready = self._selector.select(seconds if blocks == 0 else 0)
@@ -142,7 +142,7 @@ class Program:
             return
         self.signal(signal.SIGKILL)
         self.code = self._process.wait()
-        guard().drop(self._metrics)
+        reaper().drop(self._metrics)
         if self._end is not None:
             self._selector.unregister(self._end)
             os.close(self._end)

@@ -19,10 +19,10 @@ from hpo.errors import CheckpointError, UserError
 from hpo.records import EpochResult
 from hpo.rng import Key
 from hpo.trainer.babysitting import Watch
-from hpo.trainer.generators import generator_states, restore_generators
 from hpo.trainer.messages import Begin, Found, Restored
 from hpo.trainer.states import ArrayCodec, pack, unpack
 from hpo.training.checkpoint_files import Checkpoint, Checkpoints
+from hpo.training.generators import generator_states, restore_generators
 
 BEST = "best.safetensors"
 _LEAST_PERIOD = 10
@@ -37,7 +37,7 @@ class Progress:
     steps: int = 0
     """Over all epochs."""
     within: int = 0
-    """Those of the epoch under way."""
+    """Those of the current epoch."""
     restored: int = 0
     """Epochs that earlier attempts have trained."""
     seconds: float = 0.0
@@ -157,7 +157,7 @@ class Saves:
         return Thresholds.model_validate(self._begin.checks)
 
     def news(self) -> Found:
-        """Return what the checks have found and the worker was not told."""
+        """Return what the checks have found that the worker does not know yet."""
         return self.watch.news(self.progress.epochs)
 
     def seconds(self) -> float:
@@ -244,7 +244,7 @@ class Saves:
         self._cost = self._saved_at - began
 
     def close(self) -> None:
-        """Wait for the last save, and let go of the objects."""
+        """Wait for the last save, and remove the hooks of the babysitter."""
         self.checkpoints.close()
         self.watch.close()
 
@@ -258,13 +258,20 @@ class Saves:
         value = self._objective.of(result)
         if not self._begin.keeps_best or not self._objective.better(value, self._best.value):
             return
+        self._best = _Best(result.epoch, value, *self._packed_models("best."))
+
+    def _packed_models(self, prefix: str = "") -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the kept states but those of optimizers, schedulers and scalers: plain data, and arrays.
+
+        The names of the arrays begin with ``prefix``.
+        """
         arrays: dict[str, Any] = {}
         plain = {
-            name: pack(_state(each), f"best.{name}", arrays)
+            name: pack(_state(each), f"{prefix}{name}", arrays)
             for name, each in self._kept.items()
-            if not hasattr(each, "step")  # optimizers, schedulers and scalers have it
+            if not hasattr(each, "step")  # as the others have
         }
-        self._best = _Best(result.epoch, value, plain, arrays)
+        return plain, arrays
 
     def write_best(self) -> str | None:
         """Write the states of the best epoch beside the checkpoints; return the file, if there are any."""
@@ -280,12 +287,7 @@ class Saves:
 
     def weights_hash(self) -> str | None:
         """Return the SHA-256 (hex) of the kept states, without those of optimizers and the like."""
-        arrays: dict[str, Any] = {}
-        plain = {
-            name: pack(_state(each), name, arrays)
-            for name, each in self._kept.items()
-            if not hasattr(each, "step")
-        }
+        plain, arrays = self._packed_models()
         if not plain:
             return None
         packed = ArrayCodec().dump(dict(sorted(arrays.items())))

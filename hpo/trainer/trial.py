@@ -15,9 +15,9 @@ from hpo.errors import UserError
 from hpo.files import atomic_file
 from hpo.records import MEASURES, reported_epoch
 from hpo.trainer.connection import Connection, TrialEnded
-from hpo.trainer.generators import seed_generators
-from hpo.trainer.messages import Begin, Epoch, Note
+from hpo.trainer.messages import Begin, Epoch, TrialNote
 from hpo.trainer.saved import Saves
+from hpo.training.generators import seed_generators
 
 if TYPE_CHECKING:
     from torch import nn
@@ -156,7 +156,7 @@ class Trial:
         """Yield the items of ``iterable``, such as the batches of a loader, within an epoch of ``epochs``.
 
         Between two items the trial shows that it makes progress, and stops if it has to. With ``resumable``
-        it is also saved there, once a minute and before it stops; resumed, it passes over the items that are
+        it is also saved there, once a minute and before it stops; resumed, it skips the items that are
         done. Use that only if all that the loop changes is kept: a sum over the epoch belongs in a dict that
         was given to ``keep``.
         """
@@ -191,9 +191,7 @@ class Trial:
 
         ``epochs``, ``steps`` and ``report`` call it.
         """
-        self._connection.beat()
-        if self._connection.must_leave():
-            raise TrialEnded("this worker stops")
+        self._connection.check()
 
     @overload
     def keep(self, state: _State, /) -> _State: ...
@@ -308,7 +306,7 @@ class Trial:
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(target) as file, source.open("rb") as content:
             shutil.copyfileobj(content, file)
-        self._connection.send(Note(f"artifact {target.name}", f"kept the file {target}"))
+        self._connection.send(TrialNote(f"artifact {target.name}", f"kept the file {target}"))
         return target
 
     def __repr__(self) -> str:

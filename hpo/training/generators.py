@@ -1,56 +1,72 @@
-"""The global generators that a network may draw from: PyTorch's, NumPy's and Python's."""
+"""The global generators of Python, NumPy and, once it is imported, PyTorch."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 GeneratorStates: TypeAlias = dict[str, Any]
-"""By generator; tensors, and containers of tensors and numbers."""
+"""By generator; containers of numbers and of tensors, which are arrays if PyTorch is not imported."""
 
 
 def seed_generators(seed: int) -> None:
     """Seed all of them, on all devices."""
-    torch.manual_seed(seed)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
     _seed_numpy_and_python(seed)
 
 
-def generator_states(device: torch.device) -> GeneratorStates:
+def generator_states(device: torch.device | str) -> GeneratorStates:
     """Return the states of the generators that a training on ``device`` draws from."""
-    states: GeneratorStates = {"cpu": torch.get_rng_state(), "python": random.getstate()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    if device.type == "mps":
-        states["mps"] = torch.mps.get_rng_state()
     _, words, *rest = np.random.get_state()
-    states["numpy"] = [torch.from_numpy(np.asarray(words, dtype=np.int64)), *rest]
-    return states
+    integers: Any = np.asarray(words, dtype=np.int64)
+    states: GeneratorStates = {"python": random.getstate()}
+    if "torch" in sys.modules:
+        import torch
+
+        kind = torch.device(device).type
+        states["cpu"] = torch.get_rng_state()
+        if kind == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(device)
+        if kind == "mps":
+            states["mps"] = torch.mps.get_rng_state()
+        integers = torch.from_numpy(integers)
+    return {**states, "numpy": [integers, *rest]}
 
 
-def restore_generators(states: GeneratorStates, device: torch.device) -> None:
+def restore_generators(states: GeneratorStates, device: torch.device | str) -> None:
     """Set the generators back to these states; a generator without one stays as it is."""
-    torch.set_rng_state(states["cpu"])
-    if "cuda" in states and device.type == "cuda":
-        torch.cuda.set_rng_state(states["cuda"], device)
-    if "mps" in states and device.type == "mps":
-        torch.mps.set_rng_state(states["mps"])
+    if "cpu" in states:
+        import torch
+
+        kind = torch.device(device).type
+        torch.set_rng_state(states["cpu"])
+        if "cuda" in states and kind == "cuda":
+            torch.cuda.set_rng_state(states["cuda"], device)
+        if "mps" in states and kind == "mps":
+            torch.mps.set_rng_state(states["mps"])
     if "python" in states:
         random.setstate(states["python"])
     if "numpy" in states:
         words, *rest = states["numpy"]
-        np.random.set_state(("MT19937", words.numpy().astype(np.uint32), *rest))
+        np.random.set_state(("MT19937", np.asarray(words).astype(np.uint32), *rest))
 
 
 @contextmanager
-def kept_generators(cuda: Sequence[torch.device] = ()) -> Iterator[None]:
-    """Restore the generators of the CPU and of these CUDA devices afterwards."""
+def kept_generators() -> Iterator[None]:
+    """Restore the generators of the CPU afterwards."""
+    import torch
+
     python, numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=list(cuda)):
+    with torch.random.fork_rng(devices=[]):
         try:
             yield
         finally:
@@ -61,6 +77,8 @@ def kept_generators(cuda: Sequence[torch.device] = ()) -> Iterator[None]:
 @contextmanager
 def seeded_for_construction(seed: int) -> Iterator[None]:
     """Seed the generators of the CPU inside, and restore them afterwards."""
+    import torch
+
     with kept_generators():
         torch.default_generator.manual_seed(seed)
         _seed_numpy_and_python(seed)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -13,6 +12,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from hpo.errors import ConfigurationError
+from hpo.training.import_hook import Execute, ImportHook
 
 
 def objective_document(file: Path, path: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -92,40 +92,23 @@ def until_optimize(module_name: str) -> Iterator[None]:
     Many files have it at their end without ``if __name__ == "__main__":``; each worker would optimize there
     on its own. Studies that the file creates are in memory.
     """
-    finder = _Finder(module_name)
-    sys.meta_path.insert(0, finder)
+    hook = ImportHook(module_name, _until_optimize)
+    sys.meta_path.insert(0, hook)
     try:
         yield
     finally:
-        sys.meta_path.remove(finder)
+        sys.meta_path.remove(hook)
 
 
-class _Finder:
-    """Finds the module as others do, and has it executed in the way above."""
-
-    def __init__(self, module_name: str) -> None:
-        self._module_name = module_name
-        self._looks = False
-
-    def find_spec(self, name: str, path: Any, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name != self._module_name or self._looks:
-            return None
-        self._looks = True
-        try:
-            spec = importlib.util.find_spec(name)
-        finally:
-            self._looks = False
-        if spec is not None and spec.origin is not None and _optimizes(Path(spec.origin)):
-            loader: Any = spec.loader
-            loader.exec_module = _stopped(loader.exec_module)
-        return spec
+def _until_optimize(spec: ModuleSpec, execute: Execute) -> Execute:
+    return _stopped(execute) if spec.origin is not None and _optimizes(Path(spec.origin)) else execute
 
 
 class _OptimizeError(BaseException):
     """Ends the execution of a module."""
 
 
-def _stopped(execute: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
+def _stopped(execute: Execute) -> Execute:
     def exec_module(module: ModuleType) -> None:
         from unittest.mock import patch
 

@@ -65,11 +65,11 @@ def preserved(*parts: str) -> Iterator[None]:
 
 
 _open: list[dict[str, Any]] = []
-"""The states at the start of what is under way."""
+"""The states at the start of each open block, the outermost first."""
 
 
 def add_torch() -> None:
-    """Add PyTorch's state to those at the start of what is under way; called right after its import."""
+    """Add PyTorch's state to those of all open blocks; called right after its import."""
     from hpo.training.torch_state import TORCH_PARTS
 
     state = read_state(TORCH_PARTS)

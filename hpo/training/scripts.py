@@ -29,7 +29,7 @@ def load_any_study(source: str, overrides: Sequence[str] = ()) -> StudySpec:
 
     A function without ``@hpo.study`` is an objective that is written for Optuna.
 
-    The Python file is imported in a process of its own. Its folder is then on the search path of this
+    The Python file is imported in a separate process. Its folder is then on the search path of this
     process and of its workers. Raises like ``load_study``, and ``ConfigurationError`` if the file cannot be
     imported or its function has no study.
     """
@@ -43,7 +43,7 @@ def load_any_study(source: str, overrides: Sequence[str] = ()) -> StudySpec:
         raise ConfigurationError(f"there is no file {file}")
     path = trainer_path(file, function)
     _refuse_another(file, path)
-    find_trainer(path)  # without running it: a typo is told before its import takes seconds
+    find_trainer(path)  # without running it: an import may take seconds
     checked = check_trainer(path)
     if checked.problem:
         raise ConfigurationError(checked.problem)
@@ -66,9 +66,10 @@ def trainer_path(file: Path, function: str) -> str:
     path = f"{module}:{function}"
     for each in (folder, file.parent):
         _add_to_search_path(each)
-    if TRAINER_PATTERN.fullmatch(path):
+    is_module = "." not in file.stem and TRAINER_PATTERN.fullmatch(f"{module}:run")
+    if is_module and TRAINER_PATTERN.fullmatch(path):
         return path
-    if TRAINER_PATTERN.fullmatch(f"{module}:run"):
+    if is_module:
         raise ConfigurationError(f"{file}:{function}: {function!r} is not the name of a function")
     proper = re.sub(r"\W", "_", file.stem, flags=re.ASCII)
     raise ConfigurationError(

@@ -12,7 +12,7 @@ from hpo.training.generators import GeneratorStates
 
 @dataclass(frozen=True)
 class EpochState:
-    """An epoch under way. ``EpochState(4)`` is the start of the fourth: the rest follows from its number."""
+    """An unfinished epoch. ``EpochState(4)`` is the start of the fourth: the rest follows from its number."""
 
     epoch: int = 1
     """Counts from 1."""

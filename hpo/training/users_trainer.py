@@ -1,4 +1,4 @@
-"""A look at a user's training: its file without running it, and its function in a process of its own."""
+"""Inspection of a user's training: its file without running it, and its function in a separate process."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ CHECK_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class CheckedTrainer:
-    """What was seen of a user's training when a process of its own imported it.
+    """What a separate process found when it imported a user's training.
 
     ``problem`` is empty if the training can be used.
     """
@@ -143,7 +143,7 @@ class CheckedTrainer:
 
 
 def check_trainer(path: str, seconds: float = CHECK_SECONDS) -> CheckedTrainer:
-    """Import a user's training in a process of its own, and look at its function.
+    """Import a user's training in a separate process, and inspect its function.
 
     Never raises for its mistakes, not even one that ends the process. What the import prints goes to standard
     error.
@@ -182,6 +182,14 @@ def answer_check(path: str, descriptor: int) -> None:
     os._exit(0)  # whatever its threads and exit handlers do
 
 
+_NOT_PLAIN: dict[str, Callable[[Any], bool]] = {
+    "async": lambda called: inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called),
+    "a generator": inspect.isgeneratorfunction,
+    "a class": inspect.isclass,
+}
+"""Kinds of callables that do not train when they are called."""
+
+
 def _looked_at(path: str, function: Callable[..., Any]) -> CheckedTrainer:
     called = inspect.unwrap(function)
     try:
@@ -191,8 +199,8 @@ def _looked_at(path: str, function: Callable[..., Any]) -> CheckedTrainer:
     code = getattr(called, "__code__", None)
     file, line = (code.co_filename, code.co_firstlineno) if code else ("", 0)
     problem = ""
-    if inspect.iscoroutinefunction(called) or inspect.isgeneratorfunction(called):
-        kind = "async" if inspect.iscoroutinefunction(called) else "a generator"
+    kind = next((kind for kind, is_kind in _NOT_PLAIN.items() if is_kind(called)), None)
+    if kind is not None:
         problem = f"trainer {path} is {kind}: calling it trains nothing; use a plain function"
     else:
         try:

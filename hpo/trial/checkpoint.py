@@ -55,7 +55,7 @@ class TrialState:
 
 
 @dataclass(frozen=True)
-class Restored:
+class ResumePoint:
     """What ``restore`` has read."""
 
     position: EpochState
@@ -112,7 +112,7 @@ def capture(state: TrialState, position: EpochState) -> Checkpoint:
     return Checkpoint(_step(position, state.setup), {"trial": _DOCUMENT.dump_python(document)}, tensors)
 
 
-def restore(state: TrialState, checkpoints: Checkpoints) -> tuple[Restored | None, list[tuple[int, str]]]:
+def restore(state: TrialState, checkpoints: Checkpoints) -> tuple[ResumePoint | None, list[tuple[int, str]]]:
     """Restore the newest usable checkpoint, if any.
 
     Weights, optimizer, babysitter and best weights are put in place; the rest is returned, with the step and
@@ -127,7 +127,7 @@ def restore(state: TrialState, checkpoints: Checkpoints) -> tuple[Restored | Non
     return None, refused
 
 
-def _restore(checkpoint: Checkpoint, state: TrialState) -> Restored:
+def _restore(checkpoint: Checkpoint, state: TrialState) -> ResumePoint:
     """Put everything in place. Raises ``CheckpointError`` if it does not fit."""
     try:
         document = _DOCUMENT.validate_python(checkpoint.document["trial"])
@@ -157,7 +157,7 @@ def _restore(checkpoint: Checkpoint, state: TrialState) -> Restored:
     recorder = RecorderState(
         document.curve, document.findings_stored, document.layers_stored, document.unsent
     )
-    return Restored(position, recorder, checkpoint.step)
+    return ResumePoint(position, recorder, checkpoint.step)
 
 
 def _step(position: EpochState, setup: TrialSetup) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from pathlib import Path
@@ -34,12 +35,38 @@ def drain() -> str:
 
 def bound() -> None:
     """Cut the middle out of the file if it has grown large: what is printed must not fill the disk."""
-    if _log is None or _log.stat().st_size < LARGE_BYTES:
+    if _log is None or _bytes_on_disk(_log) < LARGE_BYTES or _punch_hole(_log):
         return
-    kept = head_and_tail(_log).encode()
+    kept = head_and_tail(_log).encode()  # what is written from here to the next line is lost
     os.truncate(_log, 0)
     with _log.open("ab") as file:  # as all that writes to it
         file.write(kept + b"\n")
+
+
+def _bytes_on_disk(path: Path) -> int:
+    found = path.stat()
+    return getattr(found, "st_blocks", 0) * 512 or found.st_size  # a hole counts in the size alone
+
+
+_KEEP_SIZE, _PUNCH_HOLE = 1, 2
+"""Modes of ``fallocate`` in Linux."""
+
+
+def _punch_hole(path: Path) -> bool:
+    """Give the middle of a file back to the file system, whatever is written meanwhile; False if it cannot.
+
+    What ``head_and_tail`` and ``tail`` read stays.
+    """
+    if sys.platform != "linux":
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    fallocate = getattr(libc, "fallocate64", None) or getattr(libc, "fallocate", None)
+    if fallocate is None:
+        return False
+    fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    with path.open("r+b") as file:
+        length = file.seek(0, os.SEEK_END) - MOST_BYTES - HEAD_BYTES
+        return length > 0 and fallocate(file.fileno(), _PUNCH_HOLE | _KEEP_SIZE, HEAD_BYTES, length) == 0
 
 
 def head_and_tail(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The trainer of a study whose training is the user's own function or command, in a process of its own."""
+"""The trainer of a study whose training is the user's own function or command, in a separate process."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ from hpo.trainer.messages import (
     End,
     Ended,
     Epoch,
-    Failed,
     Found,
     Left,
     Leftover,
-    Note,
+    OptunaSearch,
     Pruned,
     Restored,
     Stop,
     Suggested,
-    Suggests,
     ToWorker,
+    TrainingFailed,
+    TrialNote,
 )
 from hpo.trainer.process import TERM_SECONDS, TrainingProcess, trainer_process
 from hpo.training.precision import processor
 from hpo.trial import output
 from hpo.trial.context import TrialContext
+from hpo.trial.optuna_interface import OptunaInterface
 from hpo.trial.pruning import EndedEarlyError
 from hpo.trial.recorder import RecorderState
 from hpo.trial.session import TrialFailedError, TrialSession, TrialStoppedError
-from hpo.trial.suggested import Suggesting
 from hpo.trial.writer import PendingRecord
 
 POLL_SECONDS = 0.1
@@ -64,6 +64,8 @@ LEAVE_SECONDS = 10.0
 """Time to save and leave a trial before SIGTERM."""
 _PROGRESS_SECONDS = 0.01
 """Processor time that counts as progress."""
+_LESS_MEMORY = "use less memory"
+"""The remedy for too little memory."""
 
 
 class OwnTrainer:
@@ -78,7 +80,7 @@ class OwnTrainer:
 
     def less_memory(self, configuration: UserConfiguration) -> str:
         """Return the remedy for too little memory."""
-        return "use less memory"
+        return _LESS_MEMORY
 
     def train(self, session: TrialSession) -> None:
         """Train the session's trial to its end; see ``Trainer``."""
@@ -113,7 +115,7 @@ class _Conversation:
     def __init__(self, session: TrialSession, process: TrainingProcess) -> None:
         self._session = session
         self._process = process
-        self._suggesting = Suggesting(session)
+        self._optuna = OptunaInterface(session)
         self._reported = _Reported()
         self._limits = session.begun.context.spec.limits
         self._looked_at = time.monotonic()
@@ -125,23 +127,20 @@ class _Conversation:
 
     def run(self) -> None:
         """Train the trial to its end. Raises what the session raises, and ``TrialFailedError``."""
-        self._process.send(_begin(self._session, self._suggesting.begin(self._process)))
+        self._process.send(_begin(self._session, self._optuna.begin(self._process)))
         try:
             while (end := self._next()) is None:
                 self._session.check()
         except (TrialStoppedError, EndedEarlyError) as early:
             self._dismiss(End(str(early)))
             raise
-        except EOFError:
-            self._process.end()
-            raise AssertionError("a dead process is noticed where messages are received") from None
         except (TrialFailedError, LeaseLostError):
             self._process.end()
             raise
         except BaseException:  # this worker stops, or its database is gone: the trial is saved first
             self._dismiss(Stop())
             with suppress(StorageError, LeaseLostError):
-                self._suggesting.store()
+                self._optuna.store()
             raise
         self._end(end)
 
@@ -153,7 +152,7 @@ class _Conversation:
             return None
         beat()
         if isinstance(message, Ended):
-            self._suggesting.store()
+            self._optuna.store()
             return message
         self._answer(message)
         return None
@@ -170,20 +169,20 @@ class _Conversation:
             self._restored(message)
         elif isinstance(message, Epoch):
             self._reported.add(message.found)
-            self._suggesting.store()
+            self._optuna.store()
             session.recorder.history.on_epoch_end(message.result)
             session.epoch(message.result, message.steps)
         elif isinstance(message, Found):
             self._reported.add(message)
             session.record()
-        elif isinstance(message, Note):
+        elif isinstance(message, TrialNote):
             session.recorder.note(message.about, 0, message.message)
         elif isinstance(message, Suggested | Attribute):
-            self._suggesting.take(message)
+            self._optuna.take(message)
         if isinstance(message, Restored | Epoch | Found):
             self._process.send(Continue())
         elif isinstance(message, AskPruner):
-            self._process.send(Continue(self._suggesting.prunes()))
+            self._process.send(Continue(self._optuna.prunes()))
 
     def _restored(self, message: Restored) -> None:
         session, found = self._session, message.found
@@ -192,7 +191,7 @@ class _Conversation:
         if session.is_resumed:
             state = None if message.steps is None else _recorder_state(message)
             session.resume(state, message.steps or 0, message.refused)
-            self._suggesting.restart()
+            self._optuna.restart()
         if not message.within:  # what is found within an epoch is recorded at its end
             session.start()
 
@@ -205,9 +204,9 @@ class _Conversation:
         self._reported.add(end.found)
         if isinstance(end, Pruned):
             session.record()
-            raise EndedEarlyError(self._suggesting.pruned())
-        if isinstance(end, Failed):
-            remedy = "use less memory" if end.cause == "out_of_memory" else ""
+            raise EndedEarlyError(self._optuna.pruned())
+        if isinstance(end, TrainingFailed):
+            remedy = _LESS_MEMORY if end.cause == "out_of_memory" else ""
             raise TrialFailedError(end.cause, end.message, remedy, end.trace)
         if end.value is None:
             _refuse_silence(session)
@@ -220,13 +219,13 @@ class _Conversation:
         session.record()
 
     def _look(self) -> None:
-        """Look at what the process uses. Raises if it exceeds a limit."""
+        """Compare what the process uses with the limits. Raises what ends the trial."""
         now = time.monotonic()
         if now - self._looked_at < WATCH_SECONDS:
             return
         self._looked_at = now
         output.bound()
-        self._suggesting.store()
+        self._optuna.store()
         usage = self._process.usage()
         if usage.processor_seconds >= self._processor_seconds + _PROGRESS_SECONDS:
             self._processor_seconds = usage.processor_seconds
@@ -274,12 +273,12 @@ class _Conversation:
         """Return what the death of the process means for the trial."""
         death = self._process.death()
         self._process.end()
-        self._suggesting.store()
+        self._optuna.store()
         if death.by_kernel:
             return TrialFailedError(
-                "out_of_memory", "the kernel killed the training for lack of memory", "use less memory"
+                "out_of_memory", "the kernel killed the training for lack of memory", _LESS_MEMORY
             )
-        if death.by_someone:
+        if death.is_external:
             return self._lost(str(death))
         return TrialFailedError("error", f"the process of the training {death}")
 
@@ -291,7 +290,7 @@ class _Conversation:
         return LeaseLostError(f"slot {begun.lease.slot} was released: the process of the training {how}")
 
 
-def _begin(session: TrialSession, suggests: Suggests | None) -> Begin:
+def _begin(session: TrialSession, optuna: OptunaSearch | None) -> Begin:
     begun = session.begun
     context, lease = begun.context, begun.lease
     first = first_begin(
@@ -309,7 +308,7 @@ def _begin(session: TrialSession, suggests: Suggests | None) -> Begin:
         resumes=session.is_resumed,
         recorded=context.store.recorded_epochs(begun.trial_id) if session.is_resumed else 0,
         token=lease.token,
-        suggests=suggests,
+        optuna=optuna,
     )
 
 
@@ -349,7 +348,7 @@ def first_begin(
         artifacts=str(artifacts),
         minutes=spec.limits.minutes,
         checks=spec.checks.model_dump(mode="json"),
-        suggests=None,
+        optuna=None,
     )
 
 
@@ -366,7 +365,7 @@ def _refuse_silence(session: TrialSession) -> None:
 
 
 def _recorder_state(message: Restored) -> RecorderState:
-    """Return how far the recording is: all that was found is written again, should it not have arrived."""
+    """Return the recorder's state. All findings are written again: some may not have reached the database."""
     found = message.found
     layers: list[PendingRecord] = [layer for each in found.layers for layer in each.layers]
     stored = found.layers[-1].step if found.layers else -1

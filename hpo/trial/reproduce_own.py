@@ -24,11 +24,11 @@ from hpo.trainer.messages import (
     End,
     Ended,
     Epoch,
-    Failed,
     Found,
+    OptunaSearch,
     Restored,
-    Suggests,
     ToWorker,
+    TrainingFailed,
 )
 from hpo.trainer.process import TrainingProcess, end_trainer_process
 from hpo.training.users_trainer import check_own_training
@@ -105,9 +105,9 @@ class RepeatOwn(StoredTraining):
 
     def _begin(self, folder: Path) -> Begin:
         spec = self._study.spec
-        suggests = None
+        search = None
         if spec.interface == "optuna":  # it asks for the values that it drew
-            suggests = Suggests(self.trial.study_uid, "random", {}, prunes=False, past=[])
+            search = OptunaSearch(self.trial.study_uid, "random", {}, prunes=False, past=[])
         begin = first_begin(
             spec,
             self._stage,
@@ -118,7 +118,7 @@ class RepeatOwn(StoredTraining):
             checkpoints=folder / "checkpoints",
             artifacts=folder / "artifacts",
         )
-        return replace(begin, suggests=suggests)
+        return replace(begin, optuna=search)
 
     def _epoch(self, now: EpochResult) -> RepeatedEpoch:
         goal = self.trial.goal
@@ -130,7 +130,7 @@ class RepeatOwn(StoredTraining):
 
     def _repetition(self, end: Ended | None, failure: str) -> Repetition:
         trial, same = self.trial, self._same
-        if isinstance(end, Failed):
+        if isinstance(end, TrainingFailed):
             failure = end.message
         elif self._is_whole and end is not None and not isinstance(end, Done):
             failure = "the training ended early"

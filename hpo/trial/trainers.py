@@ -1,4 +1,4 @@
-"""What trains the trials of a study is decided here, and nowhere else."""
+"""Which trainer a study has: the built-in one of images, or the user's own."""
 
 from __future__ import annotations
 

@@ -23,17 +23,19 @@ from hpo.diagnosis.importance import importance
 from hpo.diagnosis.trials import study_results
 from hpo.errors import ConfigurationError, StudyChangedError, UserError
 from hpo.maintenance.check import check_database
+from hpo.queries.stages import has_images, stages_status
 from hpo.queue.enqueue import enqueue
 from hpo.queue.leases import claim
 from hpo.queue.scheduling import open_studies
-from hpo.records import Outcome
+from hpo.records import Outcome, reported_epoch
 from hpo.reporting.report.build import make_report
+from hpo.reporting.report.data import read_report_data
 from hpo.search.suggest import RegisteredTrial, Suggestions
 from hpo.stages.advance import advance, evaluate_on_test, refined_study
 from hpo.stages.store import find_stage
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_registered
-from hpo.storage.suggested import Parameter, parameters_of, record_suggested
+from hpo.storage.suggested import StoredParameter, parameters_of, record_suggested
 from hpo.storage.tables import CandidateRow, DecisionRow, StageRow, StudyRow, TrialRow
 from hpo.trial.export import Export
 from hpo.workers.submit import submit_study
@@ -46,7 +48,7 @@ fixed: {epochs: 9, dataset: theirs}
 space:
   rate: {log: [1e-4, 1]}
   kind: {choice: [null, tree, net]}
-  layers: {int: [1, 4], when: {kind: net}}
+  depth: {int: [1, 4], when: {kind: net}}
 """
 STAGES = """
 stages:
@@ -80,7 +82,7 @@ def _begin(store: ResultsStore, study_id: int) -> tuple[Any, RegisteredTrial, St
 def _train(store: ResultsStore, study_id: int, value: float) -> RegisteredTrial:
     lease, trial, _ = _begin(store, study_id)
     store.begin_attempt(lease, trial.trial_id, device="cpu", from_epoch=0)
-    store.record_epoch(lease, trial.trial_id, Bench.record(1, value))
+    store.record_epoch(lease, trial.trial_id, reported_epoch(1, {"val_accuracy": value}, 0.1))
     store.finish_trial(lease, trial.trial_id, Outcome("complete", value=value))
     return trial
 
@@ -105,7 +107,7 @@ def test_a_trial_is_drawn_once_and_read_back(store: ResultsStore) -> None:
     assert isinstance(trial.configuration, UserConfiguration)
     values = trial.configuration.values
     assert values["dataset"] == "theirs" and values["epochs"] == 9
-    assert ("layers" in values) == (values["kind"] == "net")
+    assert ("depth" in values) == (values["kind"] == "net")
     again = Suggestions(store, study_id, spec.space).begin(lease, spec, {}, dataset="", device="cpu")
     assert again == trial
     with store.engine.connect() as connection:
@@ -128,7 +130,7 @@ def test_samplers_draw_from_names_of_the_users_own(store: ResultsStore, sampler:
     for value in (0.5, 0.6, 0.7, 0.8):
         drawn = _train(store, study_id, value).values
         assert 1e-4 <= drawn["rate"] <= 1
-        assert ("layers" in drawn) == (drawn["kind"] == "net")
+        assert ("depth" in drawn) == (drawn["kind"] == "net")
 
 
 def test_a_grid_trains_each_point_once(store: ResultsStore) -> None:
@@ -137,7 +139,7 @@ def test_a_grid_trains_each_point_once(store: ResultsStore) -> None:
         store, parse_study(TEXT.replace("  rate: {log: [1e-4, 1]}\n", "") + text, "mine.yaml")
     ).study_id
     drawn = [_begin(store, study_id)[1].values for _ in range(6)]
-    assert drawn == [{"kind": None}, {"kind": "tree"}, *({"kind": "net", "layers": n} for n in (1, 2, 3, 4))]
+    assert drawn == [{"kind": None}, {"kind": "tree"}, *({"kind": "net", "depth": n} for n in (1, 2, 3, 4))]
 
 
 def test_stages_end_with_the_confirmation(store: ResultsStore) -> None:
@@ -170,6 +172,14 @@ def test_stages_end_with_the_confirmation(store: ResultsStore) -> None:
         messages = connection.scalars(select(DecisionRow.message).where(DecisionRow.stage == "test")).all()
     assert stages == [("coarse", 8, None), ("fine", 4, None), ("confirm", 4, None), ("test", 0, None)]
     assert messages[0].startswith("trial ") and not any("test images" in each for each in messages)
+    shown = stages_status(store.engine, "mine")
+    assert [each.stage for each in shown.stages] == ["coarse", "fine", "confirm"]
+    assert {each.stage for each in shown.decisions} == {"fine", "confirm"}  # with the result
+    assert not has_images(shown.stages)
+    report = read_report_data(store.engine, "mine")
+    assert not report.is_running
+    axes = {each.name: each.label for each in report.picture.axes}
+    assert axes["depth"] == "depth" and axes["rate"] == "rate (log scale)"
 
 
 def test_what_needs_images_is_refused_in_words() -> None:
@@ -180,7 +190,7 @@ def test_what_needs_images_is_refused_in_words() -> None:
 
 
 def test_columns_of_results_hold_values_of_their_type_only(bench: Bench) -> None:
-    text = TEXT.replace("rate", "lr").replace("layers", "depth")
+    text = TEXT.replace("rate", "lr")
     given = {"lr": 0.5, "width": 2.5, "batch_size": "all", "nesterov": 1, "model": False, "epochs": 3}
     fixed = "".join(f", {name}: {value}" for name, value in given.items() if name not in ("lr", "epochs"))
     text = text.replace("dataset: theirs", f"dataset: theirs{fixed.replace('False', 'false')}")
@@ -202,12 +212,12 @@ def test_drawn_parameters_are_added_to_the_trial_and_to_its_study(bench: Bench) 
     study_id = submit_study(bench.store, spec).study_id
     lease, trial, _ = _begin(bench.store, study_id)
     drawn = {
-        "x": Parameter(0.5, distribution_to_json(FloatDistribution(0, 1))),
-        "k": Parameter(1, distribution_to_json(CategoricalDistribution(["a", None]))),
+        "x": StoredParameter(0.5, distribution_to_json(FloatDistribution(0, 1))),
+        "k": StoredParameter(1, distribution_to_json(CategoricalDistribution(["a", None]))),
     }
     for each in (drawn, drawn):  # a retry writes nothing twice
         record_suggested(bench.store, lease, trial.trial_id, each, {"note": [1, "two"]})
-    wider = {"x": Parameter(3.0, distribution_to_json(FloatDistribution(-2, 4)))}
+    wider = {"x": StoredParameter(3.0, distribution_to_json(FloatDistribution(-2, 4)))}
     other, second, _ = _begin(bench.store, study_id)
     record_suggested(bench.store, other, second.trial_id, wider, {})
     assert parameters_of(bench.store, [trial.trial_id, second.trial_id]) == {
@@ -255,11 +265,11 @@ def test_a_frame_has_the_parameters_as_columns(store: ResultsStore) -> None:
         frame = opened.results("mine")
         everything = opened.results()
     at = list(frame.columns).index("epochs_done") + 1
-    names = ["epochs", "param_value", "ready", "dataset", "rate", "kind", "layers"]
+    names = ["epochs", "param_value", "ready", "dataset", "rate", "kind", "depth"]
     assert list(frame.columns)[at : at + len(names)] == names
     assert list(frame.rate) == [each["rate"] for each in drawn]
     assert list(frame.param_value) == [7, 7, 7] and list(frame.value) == [0.5] * 3
-    assert list(frame.layers.isna()) == ["layers" not in each for each in drawn]
+    assert list(frame.depth.isna()) == ["depth" not in each for each in drawn]
     assert (str(frame.ready.dtype), str(frame.epochs.dtype)) == ("boolean", "Int64")
     assert "optimizer" in everything and "rate" not in everything
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 import hpo
-from hpo.text import counted, fixed
+from hpo.text import counted, fixed, listed
 
 NOUNS = (
     "trials|images|epochs|workers|cores|steps|classes|labels|slots|stages|studies|points|choices|runs|folds|files|"
@@ -20,7 +20,7 @@ NOUNS = (
 )
 _COUNTED = re.compile(rf" (?:[a-z]+[a-rt-z] )?(?:{NOUNS})\b(?! as\b| below\b)")
 _OTHER_WORD = re.compile(r" (?:of|in|on|and|or|are|between|for|to|per|by|with|that|all|no|not|each|than) ")
-_WORDS = ("kind", "part", "self._name", "_listed(seen.untrained)")
+_WORDS = ("kind", "part", "self._name", "listed(seen.untrained)")
 """Values that are a word of the phrase, not a number."""
 
 
@@ -80,3 +80,17 @@ def _is_own_plural(value: ast.expr, text: str) -> bool:
 )
 def test_fixed_writes_huge_numbers_with_an_exponent(number: float, shown: str) -> None:
     assert fixed(number, 3) == shown
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        ((), ""),
+        (("a",), "a"),
+        (("a", "b"), "a and b"),
+        ("abc", "a, b and c"),
+        ("abcde", "a, b, c and 2 more"),
+    ],
+)
+def test_listed_names_the_first_and_counts_the_others(names: Sequence[str], shown: str) -> None:
+    assert listed(names) == shown

@@ -12,12 +12,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from hpo.checks.guard import Guard, Hook
-from hpo.checks.measure.examples import class_labels
+from hpo.checks.measure.compared import against_cross_entropy, cosine, dot, ratio
 from hpo.checks.measure.loss_kind import (
     KINDS,
     constant_loss,
@@ -34,8 +33,6 @@ from hpo.checks.observations import StepAudit
 
 _STEPS = 3
 """Number of audited steps: a single one may be unusual (e.g. a rate of 0 at the start of a warm-up)."""
-_IDLE = 1e-3
-"""An example whose gradient is below this share of the largest one is idle."""
 _UNKNOWN = math.nan
 AUDIT = "audit of the first steps"
 """What the guard calls it."""
@@ -195,7 +192,7 @@ class StepAuditor:
             current.numbers["error"] = error_kind(current.output, current.gradient, labels)
             current.numbers["pull"] = pull(current.output, current.gradient, labels)
         for each in tensors(labels):
-            numbers = _against_cross_entropy(current, each, self._classes)
+            numbers = against_cross_entropy(current.outputs, current.gradients, each, self._classes)
             if numbers:
                 current.numbers |= numbers
                 return
@@ -314,20 +311,6 @@ def _restart(current: _AuditedStep, weights: Sequence[Tensor]) -> None:
             current.fresh[place] = current.fresh[place] * gradient.any()
 
 
-def _dot(one: list[Tensor], other: list[Tensor]) -> Tensor:
-    products = [(a.float() * b.float()).sum() for a, b in zip(one, other, strict=True)]
-    return torch.stack(products).sum()
-
-
-def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """Divide; NaN where the denominator is 0."""
-    return torch.where(denominator > 0, numerator / denominator, torch.full_like(numerator, _UNKNOWN))
-
-
-def _cosine(one: list[Tensor], other: list[Tensor]) -> Tensor:
-    return _ratio(_dot(one, other), (_dot(one, one) * _dot(other, other)).sqrt())
-
-
 def _fidelity(current: _AuditedStep, weights: list[Tensor]) -> dict[str, Tensor]:
     """Compare the gradient at the step with the one that backward produced."""
     places = [
@@ -343,9 +326,9 @@ def _fidelity(current: _AuditedStep, weights: list[Tensor]) -> dict[str, Tensor]
     given_entries = torch.stack([(each != 0).sum() for each in fresh]).sum().float()
     lost = [((g != 0) & (u == 0)).sum() for g, u in zip(fresh, used, strict=True)]
     return {
-        "gradient_cosine": _cosine(used, fresh),
-        "gradient_scale": _ratio(_dot(used, fresh), _dot(fresh, fresh)),
-        "lost": _ratio(torch.stack(lost).sum().float(), given_entries),
+        "gradient_cosine": cosine(used, fresh),
+        "gradient_scale": ratio(dot(used, fresh), dot(fresh, fresh)),
+        "lost": ratio(torch.stack(lost).sum().float(), given_entries),
     }
 
 
@@ -360,7 +343,7 @@ def _descent(current: _AuditedStep, weights: list[Tensor]) -> Tensor:
     if not known:
         return torch.full((), _UNKNOWN)
     changes, downhill = zip(*known, strict=True)
-    return _cosine(list(changes), list(downhill))
+    return cosine(list(changes), list(downhill))
 
 
 def _kept(last: _AuditedStep, weights: list[Tensor]) -> Tensor:
@@ -369,39 +352,7 @@ def _kept(last: _AuditedStep, weights: list[Tensor]) -> Tensor:
         return torch.full((), _UNKNOWN)
     changes = [after - before for after, before in zip(last.after, last.before, strict=True)]
     now = [weight.detach() - before for weight, before in zip(weights, last.before, strict=True)]
-    return _ratio(_dot(now, changes), _dot(changes, changes))
-
-
-def _against_cross_entropy(current: _AuditedStep, labels: Tensor, classes: int) -> dict[str, Tensor]:
-    """Compare the loss's gradient by the logits, centered over classes, with (softmax - one-hot) / B.
-
-    The logits (B, C) are the first output that fits the labels (B,) or (B, 1).
-    """
-    given_labels = class_labels(labels)
-    if given_labels is None or not len(given_labels):
-        return {}
-    for place, gradient in sorted(current.gradients.items()):
-        logits = current.outputs[place].float()
-        if logits.dim() == 2 and len(logits) == len(given_labels) and classes in (0, logits.shape[1]):
-            return _compared(logits, gradient.float(), given_labels.to(logits.device))
-    return {}
-
-
-def _compared(logits: Tensor, gradient: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    classes = logits.shape[1]
-    inside = labels.clamp(0, classes - 1)
-    usual = (logits.softmax(1) - F.one_hot(inside, classes)) / len(labels)
-    given = gradient - gradient.mean(1, keepdim=True)
-    sizes = given.norm(dim=1)
-    active = sizes > _IDLE * sizes.max()
-    losses = F.cross_entropy(logits, inside, reduction="none")
-    return {
-        "cross_entropy": losses.mean(),
-        "cosine": _cosine([given], [usual]),
-        "scale": _ratio((given * usual).sum(), usual.square().sum()),
-        "idle": 1 - active.float().mean(),
-        "lead": _ratio((losses * active).sum(), active.sum().float()) - losses.mean(),
-    }
+    return ratio(dot(now, changes), dot(changes, changes))
 
 
 _NUMBERS = (

@@ -316,9 +316,7 @@ def _mark(current: _Pass) -> None:
 
 
 def _without_labels(named: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: each for name, each in named.items() if name not in ("labels", "label", "targets", "target")
-    }
+    return {name: each for name, each in named.items() if name not in _LABELS}
 
 
 def _is_modal(module: nn.Module) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch.optim import Optimizer
 from hpo.checks.measure.gradients import norm
 from hpo.checks.measure.nested import is_readable
 from hpo.checks.measure.unregistered import unregistered
+from hpo.checks.observations import Observations
 
 _GRADIENTS = 32
 """Gradients of which it is read whether they are 0."""
@@ -87,6 +89,19 @@ class LeftOut:
                 some = reached[:: max(1, len(reached) // _GRADIENTS)]
                 self._gradient_norms.append(norm([each.grad for each in some if each.grad is not None]))
             self._with_gradient |= {name for name, each in self._outside.items() if each.grad is not None}
+
+    def read_into(self, seen: Observations) -> None:
+        """Move everything that is known at the end of a training to ``seen``."""
+        seen.untrained, seen.still_frozen = self.read()
+        seen.unreached = self.unreached()
+        seen.is_unchanged = self.is_unchanged()
+        seen.updates = replace(
+            seen.updates,
+            idle_optimizers=self.idle_optimizers(),
+            has_zero_gradients=self.has_zero_gradients,
+            has_zero_weights=seen.is_unchanged and self.has_zero_weights(),
+            unregistered=self.unregistered(seen.untrained),
+        )
 
     def read(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the unchanged parameters outside of the optimizers, and the frozen ones that these have."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hpo.checks.measure.memorize import peak_lr
-from hpo.checks.measure.probes import NORMS
+from hpo.checks.measure.probes import NORMS, layer_weights
 from hpo.checks.observations import Setup, Task
 
 _Dropout = nn.modules.dropout._DropoutNd
@@ -84,6 +84,14 @@ def read_setup(stated: Setup, model: nn.Module, optimizers: Sequence[Optimizer])
         maximizes=any(group.get("maximize", False) for group in groups),
         optimizers=len(optimizers),
     )
+
+
+def stated_penalty(model: nn.Module, setup: Setup) -> float | None:
+    """Return what weight decay and L1 add to the loss, if the optimizer or the configuration has any."""
+    decay, l1 = setup.weight_decay, float(setup.settings.get("l1") or 0.0)
+    if decay == 0 and l1 == 0:
+        return None
+    return penalty(list(layer_weights(model).values()), decay, l1)
 
 
 def penalty(weights: Sequence[Tensor], weight_decay: float, l1: float) -> float:

@@ -7,7 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from hpo.checks.observations import TensorFacts
+from hpo.checks.measure.examples import Examples
+from hpo.checks.measure.nested import tensors
+from hpo.checks.observations import Observations, TensorFacts
 
 
 @torch.no_grad()
@@ -21,3 +23,12 @@ def tensor_facts(values: Tensor) -> TensorFacts:
     variance = numbers.float().var(0, correction=0).mean() if floats else torch.full((), math.nan)
     ends = torch.stack([low.double(), high.double(), variance.double().to(low.device)]).tolist()
     return TensorFacts(shape, floats, *ends)
+
+
+def describe_examples(train: Examples, seen: Observations) -> None:
+    """Move what is known of the inputs and labels given to ``before`` to ``seen``."""
+    if train.images is not None:
+        seen.inputs = tensor_facts(train.images)
+    labels = next((each for each in tensors(train.labels) if each.dim()), None)
+    if labels is not None:
+        seen.labels = tensor_facts(labels)

@@ -33,9 +33,9 @@ def batch_composition(seen: Observations, limits: Thresholds) -> list[Finding]:
             float(typical),
             limit,
             f"half of the first {counted(len(seen.batch_classes), 'batch', 'batches')} have "
-            f"{counted(typical, 'class')} or fewer; "
+            f"{'a single class' if typical == 1 else 'at most ' + counted(typical, 'class')}; "
             f"shuffled batches would have {expected:.1f}",
-            fix("shuffle_batches", "reshuffle the training images in every epoch"),
+            fix("shuffle_batches", "reshuffle the training examples in every epoch"),
             step=len(seen.batch_classes),
             cause="batch_composition",
             confidence=0.9,
@@ -47,7 +47,7 @@ def _few_in_all(seen: Observations) -> Finding:
     """Batches that each have the classes of all batches so far are shuffled: other classes may come later."""
     message = f"the first {counted(len(seen.batch_classes), 'batch', 'batches')} have only "
     message += f"{seen.mixed_classes} of {counted(seen.classes, 'class')}: are others meant to come later?"
-    remedy = fix("shuffle_batches", "reshuffle the training images in every epoch")
+    remedy = fix("shuffle_batches", "reshuffle the training examples in every epoch")
     value = float(seen.mixed_classes)
     return note("batch_composition", value, float(seen.classes), message, remedy, cause="batch_composition")
 

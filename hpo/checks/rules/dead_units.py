@@ -1,4 +1,4 @@
-"""Do units give the same output for every image? Mostly dead ReLUs.
+"""Do units give the same output for every example? Mostly dead ReLUs.
 
 Source: CS231n lecture 6, activation functions: "dead ReLU will never activate, and never update".
 """
@@ -47,7 +47,7 @@ def dead_units(seen: Observations, limits: Thresholds) -> list[Finding]:
             "dead_units",
             worst.dead,
             limits.dead_share,
-            f"{worst.dead:.0%} of the units give the same output for every image, {when}",
+            f"{worst.dead:.0%} of the units give the same output for every example, {when}",
             _ACTIVATION if deaf else better_start(seen) if from_start else add_norm(seen),
             step=step,
             layer=worst.name,

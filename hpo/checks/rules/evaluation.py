@@ -19,8 +19,8 @@ def evaluation(seen: Observations, limits: Thresholds) -> list[Finding]:
         "call_train", "make dropout follow model.training, and let normalization keep running statistics"
     )
     for value, message in (
-        (noise, "two evaluations of the same images differ: evaluation mode is not deterministic"),
-        (effect, "in evaluation mode an image's outputs depend on the other images of its batch"),
+        (noise, "two evaluations of the same examples differ: evaluation mode is not deterministic"),
+        (effect, "in evaluation mode the outputs of an example depend on the rest of its batch"),
     ):
         if value > limits.eval_difference:
             return [

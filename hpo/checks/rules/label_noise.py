@@ -31,8 +31,8 @@ def label_noise(seen: Observations, limits: Thresholds) -> list[Finding]:
             lead,
             _LEAD,
             f"training accuracy {last.train_accuracy:.3f} stays far below validation accuracy "
-            f"{before.val_accuracy:.3f}: some training labels are wrong or images damaged",
-            fix("fix_labels", "inspect training images, as they are fed, with their labels"),
+            f"{before.val_accuracy:.3f}: some training labels are wrong, or inputs damaged",
+            fix("fix_labels", "inspect training inputs, as they are fed, with their labels"),
             step=last.step,
             cause="labels_do_not_match",
             confidence=0.7,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from hpo.checks.base import fatal, passed, warn
+from hpo.checks.base import fatal, note, passed, warn
 from hpo.checks.observations import Observations, Setup
 from hpo.checks.preflight import LabelFacts
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
-from hpo.records import Finding
+from hpo.records import Finding, Remedy
 from hpo.text import counted
 
 _EXPECTED = 10
@@ -28,16 +28,20 @@ def labels(seen: Observations, limits: Thresholds) -> list[Finding]:
         return [
             fatal("labels", value, float(classes - 1), message, remedy, cause="bad_labels", confidence=0.98)
         ]
-    return [_balance(facts, seen.setup, limits)]
+    return [_balance(facts, seen.preflight.val_labels, seen.setup, limits)]
 
 
-def _balance(facts: LabelFacts, setup: Setup, limits: Thresholds) -> Finding:
+def _balance(facts: LabelFacts, val: LabelFacts | None, setup: Setup, limits: Thresholds) -> Finding:
     expected = facts.total / len(facts.counts)
     missing = [label for label, count in enumerate(facts.counts) if count == 0]
     share = max(facts.counts) / facts.total
     remedy = fix("rebalance", "shuffle the examples and balance the classes")
     if missing and expected >= _EXPECTED:
         message = f"no examples of {_named(missing, setup)} among {counted(facts.total, 'label')}"
+        if val is not None and _is_unused(missing, facts, val):
+            message += f" and {counted(val.total, 'validation label')}: are there fewer classes than outputs?"
+            remedy = Remedy("use as many outputs as there are classes, or ignore this if others come later")
+            return note("labels", float(len(missing)), 0.0, message, remedy, cause="class_imbalance")
         return warn(
             "labels", float(len(missing)), 0.0, message, remedy, cause="class_imbalance", confidence=0.85
         )
@@ -52,6 +56,21 @@ def _balance(facts: LabelFacts, setup: Setup, limits: Thresholds) -> Finding:
         f"{counted(facts.total, 'label')}, the largest {share:.0%}"
     )
     return passed("labels", share, limits.class_share, message)
+
+
+def _is_unused(missing: list[int], facts: LabelFacts, val: LabelFacts) -> bool:
+    """Whether the last classes occur in neither split, and the others in both: they cost nothing.
+
+    Sorted or unequal examples lack others, or most classes.
+    """
+    used = len(facts.counts) - len(missing)
+    if len(val.counts) != len(facts.counts) or used <= len(missing):
+        return False
+    return (
+        missing[0] == used
+        and val.total >= _EXPECTED * len(val.counts)
+        and ([count > 0 for count in val.counts] == [count > 0 for count in facts.counts])
+    )
 
 
 def _named(classes: list[int], setup: Setup) -> str:

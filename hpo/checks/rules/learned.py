@@ -85,7 +85,7 @@ def _at_chance(
     message = f"stayed at chance: the best validation accuracy is {best:.3f}, {_guessing(seen, chance)}"
     remedy, cause, confidence = sound_start(seen), "not_learning", 0.4
     if len(predicted) == 1:
-        message += f"; at the end it predicts class {seen.setup.class_name(predicted[0])} for every image"
+        message += f"; at the end it predicts class {seen.setup.class_name(predicted[0])} for every example"
         if not _is_even(seen, chance):
             remedy = fix("rebalance", "balance the classes, or weight the loss of rare classes more")
             cause, confidence = "class_imbalance", 0.5
@@ -103,7 +103,7 @@ def _at_chance(
 
 def _unclear(seen: Observations, limits: Thresholds, chance: Chance, accuracy: float) -> Finding:
     message = (
-        f"{counted(chance.images, 'validation image is', 'validation images are')} too few to "
+        f"{counted(chance.images, 'validation example is', 'validation examples are')} too few to "
         "tell an accuracy "
         f"of {accuracy:.3f} from guessing; "
         f"{_guessing(seen, chance)}"
@@ -114,7 +114,7 @@ def _unclear(seen: Observations, limits: Thresholds, chance: Chance, accuracy: f
         accuracy,
         chance.limit(limits.chance_sigmas),
         message,
-        Remedy(f"validate on {counted(images, 'image')} or more"),
+        Remedy(f"validate on {counted(images, 'example')} or more"),
         step=seen.steps,
         cause="few_validation_images",
         confidence=0.3,

@@ -55,7 +55,7 @@ def memorizes_only(seen: Observations, limits: Thresholds) -> list[Finding]:
     message = (
         f"{counted(memorized.examples, 'example was', 'examples were')} memorized in "
         f"{counted(memorized.steps, 'step')}, but {counted(seen.steps, 'step')} of "
-        "a sound size on all images taught nothing"
+        "a sound size on all examples taught nothing"
     )
     return [
         note(
@@ -63,7 +63,7 @@ def memorizes_only(seen: Observations, limits: Thresholds) -> list[Finding]:
             share,
             _LEARNED,
             message,
-            fix("fix_labels", "inspect images with their labels: they may have been shuffled separately"),
+            fix("fix_labels", "inspect inputs with their labels: they may have been shuffled separately"),
             step=seen.steps,
             cause="labels_do_not_match",
             confidence=_OPEN if labels is None else _SUSPECTED,

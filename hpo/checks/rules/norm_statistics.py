@@ -26,7 +26,7 @@ def norm_statistics(seen: Observations, limits: Thresholds) -> list[Finding]:
     if gap <= limits.mode_gap:
         return []
     message = (
-        f"the same images cost {latest.running_statistics:.2f} with running statistics and "
+        f"the same examples cost {latest.running_statistics:.2f} with running statistics and "
         f"{latest.batch_statistics:.2f} with batch statistics"
     )
     return [_warn(gap, limits.mode_gap, message, latest.step, 0.6)]

@@ -17,7 +17,7 @@ from hpo.text import counted
 
 _FALLEN = 0.1
 _DIFFERENCE = 0.01
-"""Nats that zeroed images must cost a network that has learned from images."""
+"""Nats that zeroed inputs must cost a network that has learned from images."""
 
 
 def overfit_small(seen: Observations, limits: Thresholds) -> list[Finding]:
@@ -47,7 +47,7 @@ def overfit_small(seen: Observations, limits: Thresholds) -> list[Finding]:
 
 
 def looks_at_input(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Compare the loss on the memorized examples with that on zeroed images."""
+    """Compare the loss on the memorized examples with that on zeroed inputs."""
     assert seen.preflight is not None
     memorized = seen.preflight.memorization
     if memorized is None or not math.isfinite(memorized.last_loss + memorized.blank_loss):
@@ -56,9 +56,9 @@ def looks_at_input(seen: Observations, limits: Thresholds) -> list[Finding]:
         return []  # a network that has learned nothing has used nothing
     difference = memorized.blank_loss - memorized.last_loss
     if memorized.accuracy == 1.0 or abs(difference) > _DIFFERENCE:
-        message = f"zeroed images cost {difference:.3g} nats more than real ones"
+        message = f"zeroed inputs cost {difference:.3g} nats more than real ones"
         return [passed("looks_at_input", difference, _DIFFERENCE, message)]
-    message = f"zeroed images give the same loss as real ones ({memorized.blank_loss:.3f})"
+    message = f"zeroed inputs give the same loss as real ones ({memorized.blank_loss:.3f})"
     return [
         note(
             "looks_at_input",

@@ -6,10 +6,13 @@ Source: CS231n lecture 6: a large gap between training and validation accuracy i
 from __future__ import annotations
 
 import math
+import statistics
+from collections.abc import Sequence
 
 from hpo.checks.base import note, warn
+from hpo.checks.derived import fallen_share, val_chance
 from hpo.checks.observations import Observations
-from hpo.checks.remedies import use
+from hpo.checks.remedies import fix, use
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Remedy
 
@@ -20,6 +23,10 @@ _TURNED = 1.1
 
 _RISEN = 1.3
 _LEAST_EPOCHS = 5
+_FALLS = 0.1
+"""Share of the first training losses by which the last ones are lower, beyond the noise of batches."""
+_DEPENDENT = 6.0
+"""Standard deviations above independence, beyond which training labels depend on their inputs."""
 _STILL_BEST = 0.02
 """Accuracy that may be lost while the loss of a few confident mistakes rises."""
 
@@ -70,7 +77,14 @@ def rising_validation_loss(seen: Observations, limits: Thresholds) -> list[Findi
     if accuracies and accuracies[-1] >= max(accuracies) - _STILL_BEST:
         return []
     message = f"the validation loss rose from {smallest:.3g} in epoch {number} to {final:.3g} at the end"
-    remedy = Remedy("stop earlier, or add weight_decay, dropout or augmentation")
+    remedy, cause = Remedy("stop earlier, or add weight_decay, dropout or augmentation"), "overfitting"
+    if _ends_at_chance(seen, accuracies, limits) and fallen_share(seen) > _FALLS:
+        message += ", where the accuracy ends at that of guessing: nothing that was learned holds there"
+        remedy = fix("fix_labels", "inspect training inputs with their labels, then those of validation")
+        cause = "labels_do_not_match"
+        if seen.data is not None and seen.data.dependence.inputs > _DEPENDENT:
+            remedy = fix("same_normalization", "prepare validation inputs and labels like those of training")
+            cause = "train_val_mismatch"
     return [
         warn(
             "rising_validation_loss",
@@ -79,7 +93,14 @@ def rising_validation_loss(seen: Observations, limits: Thresholds) -> list[Findi
             message,
             remedy,
             step=seen.steps,
-            cause="overfitting",
+            cause=cause,
             confidence=0.6,
         )
     ]
+
+
+def _ends_at_chance(seen: Observations, accuracies: Sequence[float], limits: Thresholds) -> bool:
+    """Whether guessing explains the last validation accuracies; overfitting leaves what was learned."""
+    chance = val_chance(seen) if accuracies and seen.classes > 1 else None
+    late = statistics.fmean(accuracies[-max(1, len(accuracies) // 4) :]) if accuracies else math.nan
+    return chance is not None and chance.standing(late, limits.chance_sigmas) == "at_chance"

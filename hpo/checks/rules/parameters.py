@@ -9,7 +9,7 @@ from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Remedy
-from hpo.text import counted
+from hpo.text import counted, listed
 
 _HARDLY = 0.2
 """Share of what is possible below which what is trained cannot be enough."""
@@ -20,14 +20,14 @@ def trained_parameters(seen: Observations, limits: Thresholds) -> list[Finding]:
     setup = seen.setup
     found = []
     if setup.frozen:
-        message = f"requires_grad is off for {_listed(setup.frozen)}"
+        message = f"requires_grad is off for {listed(setup.frozen)}"
         found.append(
             _warn(
                 "trained_parameters", len(setup.frozen), message, fix("unfreeze", "set requires_grad_(True)")
             )
         )
     if setup.unoptimized:
-        message = f"the optimizer lacks {_listed(setup.unoptimized)}"
+        message = f"the optimizer lacks {listed(setup.unoptimized)}"
         if setup.foreign_parameters:
             message += f" but has {counted(setup.foreign_parameters, 'parameter')} of another model"
         remedy = fix(
@@ -47,39 +47,39 @@ def untrained_parameters(seen: Observations, limits: Thresholds) -> list[Finding
     """
     if seen.updates.unregistered:
         names = seen.updates.unregistered
-        message = f"{_listed(names)} never changed in spite of gradients: the model does not know them"
+        message = f"{listed(names)} never changed in spite of gradients: the model does not know them"
         remedy = fix(
             "give_all_parameters", "keep layers in nn.ModuleList or nn.ModuleDict, not in a list or dict"
         )
         return [_warn("untrained_parameters", len(names), message, remedy)]
     if seen.untrained:
-        message = f"{_listed(seen.untrained)} never changed in spite of gradients: the optimizer lacks them"
+        message = f"{listed(seen.untrained)} never changed in spite of gradients: the optimizer lacks them"
         remedy = fix("give_all_parameters", "create the optimizer from all parameters that should be trained")
         return [_warn("untrained_parameters", len(seen.untrained), message, remedy)]
     if seen.unreached:
-        message = f"no gradient ever reached {_listed(seen.unreached)}"
+        message = f"no gradient ever reached {listed(seen.unreached)}"
         remedy = fix("reattach", "look for detach(), .data, no_grad() or an unused branch in forward")
         return [_warn("untrained_parameters", len(seen.unreached), message, remedy, cause="detached")]
     cut_off = seen.preflight.cut_off if seen.preflight else ()
     if cut_off:
-        message = f"the output depends on {_listed(cut_off)}, but no gradient passes from it to these"
+        message = f"the output depends on {listed(cut_off)}, but no gradient passes from it to these"
         remedy = fix(
             "reattach", "look for detach(), .data, no_grad() or rounding between them and the output"
         )
         return [_warn("untrained_parameters", len(cut_off), message, remedy, cause="detached")]
     if seen.still_frozen and is_poor(seen):
-        message = f"requires_grad is off for {_listed(seen.still_frozen)}, which the optimizer has"
+        message = f"requires_grad is off for {listed(seen.still_frozen)}, which the optimizer has"
         remedy = fix("unfreeze", "set requires_grad_(True)")
         return [_warn("untrained_parameters", len(seen.still_frozen), message, remedy)]
     frozen = seen.setup.frozen
     if not frozen:
         return []
     if Fact.CLASSIFICATION in facts(seen) and learned_share(seen) < _HARDLY:
-        message = f"requires_grad is off for {_listed(frozen)}, and the rest has learned hardly anything"
+        message = f"requires_grad is off for {listed(frozen)}, and the rest has learned hardly anything"
         return [
             _warn("untrained_parameters", len(frozen), message, fix("unfreeze", "set requires_grad_(True)"))
         ]
-    message = f"requires_grad is off for {_listed(frozen)}: is this meant, and are trained weights loaded?"
+    message = f"requires_grad is off for {listed(frozen)}: is this meant, and are trained weights loaded?"
     remedy = Remedy("set requires_grad_(True) for what should be trained")
     return [
         note(
@@ -101,14 +101,9 @@ def gradient_reaches(seen: Observations, limits: Thresholds) -> list[Finding]:
     if not without:
         return [passed("gradient_reaches", 0.0, 0.0, "a gradient reaches every parameter")]
     remedy = fix("reattach", "look for detach(), .data, no_grad() or an unused branch in forward")
-    message = f"no gradient reaches {_listed(without)}"
+    message = f"no gradient reaches {listed(without)}"
     return [_warn("gradient_reaches", len(without), message, remedy, cause="detached")]
 
 
 def _warn(check: str, count: int, message: str, remedy: Remedy, cause: str = "frozen_parameters") -> Finding:
     return warn(check, float(count), 0.0, message, remedy, cause=cause, confidence=0.9)
-
-
-def _listed(names: tuple[str, ...], most: int = 3) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

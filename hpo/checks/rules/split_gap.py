@@ -11,7 +11,7 @@ from hpo.records import Finding
 
 _GAP = 0.15
 _DIFFERENT = 3.5
-"""Student's t above which the images of the two splits differ if their accuracies do too; 1 in 2,000 pairs of
+"""Student's t above which the inputs of the two splits differ if their accuracies do too; 1 in 2,000 pairs of
 random halves exceeds it."""
 _CARRIES = 0.4
 """Measured on the programs of benchmarks/diagnosis.py: 0.52 and more in 643 epochs of sound trainings below
@@ -32,7 +32,7 @@ def split_gap(seen: Observations, limits: Thresholds) -> list[Finding]:
         gap = last.train_accuracy - last.val_accuracy
         message = (
             f"training accuracy ({last.train_accuracy:.3f}) is far above validation accuracy "
-            f"({last.val_accuracy:.3f}), and the images of the two splits differ"
+            f"({last.val_accuracy:.3f}), and the inputs of the two splits differ"
         )
         return [_warn(gap, _GAP, message, last.step, 0.75)]
     carried = _carried_over(seen, last.train_accuracy, best)
@@ -60,7 +60,7 @@ def _warn(value: float, threshold: float, message: str, step: int, confidence: f
         value,
         threshold,
         message,
-        fix("same_normalization", "prepare validation images and labels exactly like those of training"),
+        fix("same_normalization", "prepare validation inputs and labels exactly like those of training"),
         step=step,
         cause="train_val_mismatch",
         confidence=confidence,

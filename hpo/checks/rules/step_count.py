@@ -44,4 +44,4 @@ def _remedy(seen: Observations) -> Remedy:
     if batch is None or batch > _USUAL_BATCH or not steps:
         return Remedy(f"use batch_size: {_USUAL_BATCH}, or more epochs", {"batch_size": _USUAL_BATCH})
     epochs = math.ceil(_FEW / steps)
-    return Remedy(f"use epochs: {epochs} or more, or more images", {"epochs": epochs})
+    return Remedy(f"use epochs: {epochs} or more, or more examples", {"epochs": epochs})

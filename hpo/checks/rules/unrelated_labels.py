@@ -61,7 +61,10 @@ def unrelated_labels(seen: Observations, limits: Thresholds) -> list[Finding]:
             "outputs have nothing to do with the labels of examples that are new to the network: they are "
             f"{found.first_outputs:.1f} standard deviations above independence"
         )
-        return [_warn(found.first_outputs, message, seen.steps, 0.65)]
+        in_both = is_unrelated and found.val_inputs < _NOTHING and found.val_examples >= _VAL_EXAMPLES
+        if in_both:
+            message += "; in neither split do labels depend on inputs"
+        return [_warn(found.first_outputs, message, seen.steps, 0.9 if in_both else 0.65)]
     if is_unrelated and _is_constant(seen):
         message = (
             f"labels do not depend on inputs ({found.inputs:.1f} standard deviations above independence)"

@@ -51,7 +51,7 @@ def _filled(command: Sequence[str], values: Mapping[str, Any]) -> str:
 
 
 def _function(path: str) -> dict[str, str]:
-    find_trainer(path)  # without running it: a typo is told before its import takes seconds
+    find_trainer(path)  # without running it: an import may take seconds
     checked = check_trainer(path)
     if checked.problem:
         raise ConfigurationError(checked.problem)

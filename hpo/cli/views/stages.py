@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from hpo.cli.console import print_title, printable
 from hpo.cli.views.tables import table_that_fits
 from hpo.config.objective import Objective
-from hpo.queries.stages import ConfirmationResult, StageStatus, stages_status
+from hpo.queries.stages import ConfirmationResult, StageStatus, has_images, stages_status
 from hpo.queries.study import study_goal
 from hpo.reporting import formatting
 from hpo.stages.wording import interval_label
@@ -55,6 +55,9 @@ def _stages_table(stages: Sequence[StageStatus], width: int, goal: Objective) ->
         "epochs x images": [Text(f"{each.images:,}") for each in stages],
         "share": [Text(f"{each.images / spent:.0%}" if spent else "–") for each in stages],
     }
+    if not has_images(stages):
+        for name in ("images", "epochs x images", "share"):
+            del columns[name]
     return table_that_fits(columns, width, left=("stage",))
 
 

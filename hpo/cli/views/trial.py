@@ -109,6 +109,8 @@ def _print_configuration(console: Console, trial: TrialDetail) -> None:
             is_given = name in (trial.given or {}) and not trial.is_drawn_around
             given = "  set, not drawn" if is_given else ""
             console.print(line.append(given, "dim"))
+    if not applied:
+        return
     print_title(console, "fixed or default")
     entries = [Text(printable(f"  {name} {formatting.setting(value)}")) for name, value in applied.items()]
     width = 100 if not console.is_terminal else console.width

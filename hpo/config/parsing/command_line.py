@@ -1,18 +1,20 @@
 """A study without a file: ``hpo run --trials 50 -- python train.py --lr~'log(1e-4, 1e-1)'``.
 
 ``--lr~EXPRESSION`` becomes the arguments ``--lr {lr}``, ``--lr=~EXPRESSION`` or ``lr=~EXPRESSION`` one
-argument, and ``lr~EXPRESSION`` the value alone. An expression is a distribution of a study file.
+argument, and ``lr~EXPRESSION`` the value alone. An expression is a distribution of a study file. Braces
+belong to the program, unless they enclose a name that the study knows.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
+from hpo.config.command import COMMAND_WORDS
 from hpo.config.parsing.load import parse_study
 from hpo.config.space import KINDS
 from hpo.config.study import StudySpec
@@ -28,6 +30,8 @@ _SYNONYMS = {"loguniform": "log", "choices": "choice", "randint": "int"}
 """Names of the same distributions in other programs."""
 _SCRIPTS = (".py", ".sh", ".r", ".jl", ".js", ".pl", ".rb", ".lua")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+_BRACES = re.compile(r"(?<!\{)\{\{(?P<escaped>[\w.]+)\}\}(?!\})|\{(?P<named>[\w.]+)\}|[{}]")
+_SET_NAME = re.compile(r"(?:fixed|space)\.(\w+)")
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,13 @@ def command_study(
     parts = [_part(word) for word in words]
     searched = [each for each in parts if isinstance(each, _Searched)]
     _refuse_twice(searched)
-    command = [each for part in parts for each in (part.arguments if isinstance(part, _Searched) else [part])]
+    set_names = [found[1] for each in changes if (found := _SET_NAME.match(each))]
+    known = {*COMMAND_WORDS, *set_names, *(each.name for each in searched)}
+    command = [
+        each
+        for part in parts
+        for each in (part.arguments if isinstance(part, _Searched) else [_with_literal_braces(part, known)])
+    ]
     study = name or study_name(words)
     document = {"study": study, "trials": trials or 1, "command": command, "space": {}}
     sources = {f"space.{each.name}={each.distribution}": each.word for each in searched}
@@ -96,6 +106,20 @@ def _part(word: str) -> str | _Searched:
     option = f"{dashes}{flag}"
     arguments = (f"{option}={place}",) if equals else (option, place) if dashes else (place,)
     return _Searched(word, name, arguments, *_distribution(word, call[1], call[2]))
+
+
+def _with_literal_braces(word: str, known: Container[str]) -> str:
+    """Double the braces of an argument that do not enclose a known name: they belong to the program.
+
+    ``{trial.x}`` stays, to be refused as unknown; ``{{lr}}`` stays, for the text ``{lr}``.
+    """
+
+    def written(found: re.Match[str]) -> str:
+        name = found["escaped"] or found["named"]
+        is_ours = name in known or (found["named"] or "").startswith("trial.")
+        return found[0] if name and is_ours else found[0].replace("{", "{{").replace("}", "}}")
+
+    return _BRACES.sub(written, word)
 
 
 def _distribution(word: str, kind: str, arguments: str) -> tuple[str, str | None]:

@@ -130,7 +130,7 @@ class Draft:
         return () if self.is_own else RULES
 
     def constant(self, name: str) -> Scalar:
-        """Return the value of a hyperparameter that is not searched; ``None`` if there is no such one."""
+        """Return the value of a hyperparameter that is not searched; ``None`` if it is unknown."""
         default: Scalar = self.known[name].default if name in self.known else None
         return self.fixed.get(name, default)
 

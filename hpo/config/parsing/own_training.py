@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from hpo.config.command import COMMAND_WORDS, parameter_variable
+from hpo.config.command import COMMAND_WORDS, is_parameter_name, parameter_variable
 from hpo.config.fields import FieldType, Limits, WrongValue, as_written, field_type
 from hpo.config.own_training import SMALLEST_MEMORY, TRAINER_PATTERN, TrialLimits, memory_bytes, memory_text
 from hpo.config.parsing.consistency import Draft
@@ -57,7 +57,8 @@ def _not_an_argument(node: Node) -> str:
     if isinstance(node, MappingNode):
         names = ", ".join(node.entries)
         return f'{{{names}}} without quotes is a mapping: write "{{{names}}}"'
-    return "a list is not an argument" if isinstance(node, SequenceNode) else "an empty value is no argument"
+    kind = "a list" if isinstance(node, SequenceNode) else "an empty value"
+    return f"{kind} is not an argument"
 
 
 def _as_list(text: str) -> str:
@@ -122,7 +123,20 @@ def own_training_problems(tree: MappingNode, given: Mapping[str, Any], draft: Dr
         problems.append(tree.keys[second].problem("", message, "a study has one training: keep one of them"))
     elif given.get("command") is not None:
         problems += _command_problems(given["command"], draft, tree.entries["command"].place)
-    return problems
+    return problems + _unreported(tree, given)
+
+
+def _unreported(tree: MappingNode, given: Mapping[str, Any]) -> list[Problem]:
+    """Report an objective that no training can report."""
+    metric = given.get("objective")
+    if metric == "epoch":
+        message, hint = "epoch is the number of a report's epoch, not a metric", "name a metric"
+    elif given.get("command") is None or metric is None or is_parameter_name(metric):
+        return []
+    else:
+        message = f"a command cannot report {as_written(repr(metric))}"
+        hint = "letters, digits and '_', as a name in Python"
+    return [tree.keys["objective"].problem("objective", message, hint)]
 
 
 def _without_training(tree: MappingNode) -> list[Problem]:

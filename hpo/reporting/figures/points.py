@@ -54,11 +54,12 @@ class Axis:
     high: float = 1.0
     log: bool = False
     choices: tuple[str, ...] = ()
+    unit: str = ""
 
     @property
     def label(self) -> str:
         """The name with its unit and scale."""
-        notes = [_UNITS[self.name]] if self.name in _UNITS else []
+        notes = [self.unit] if self.unit else []
         notes += ["log scale"] if self.log else []
         return f"{self.name} ({', '.join(notes)})" if notes else self.name
 
@@ -147,9 +148,10 @@ class StudyPicture:
 def study_picture(engine: Engine, overview: StudyOverview) -> StudyPicture:
     """Read the data of a study's pictures, without evaluations on the test images."""
     spec = StudySpec.model_validate(overview.spec)
+    units = {} if spec.is_own else _UNITS  # the same name may mean something else there
     picture = StudyPicture(
         study=overview.name,
-        axes=tuple(_axis(name, each) for name, each in spec.space.items()),
+        axes=tuple(_axis(name, each, units.get(name, "")) for name, each in spec.space.items()),
         points=tuple(_point(spec, trial) for trial in overview.trials if trial.stage != TEST),
         goal=spec.goal,
         chance=_chance(overview),
@@ -181,11 +183,11 @@ def cause_of(trial: TrialSummary) -> str:
     return STOPPED_EARLY if trial.cause in OUTCOMES else trial.cause or "error"
 
 
-def _axis(name: str, distribution: Distribution) -> Axis:
+def _axis(name: str, distribution: Distribution, unit: str) -> Axis:
     if isinstance(distribution, Choice):
-        return Axis(name, choices=tuple(map(choice_text, distribution.choice)))
+        return Axis(name, choices=tuple(map(choice_text, distribution.choice)), unit=unit)
     low, high = distribution.bounds
-    return Axis(name, low, high, isinstance(distribution, Log))
+    return Axis(name, low, high, isinstance(distribution, Log), unit=unit)
 
 
 def _point(spec: StudySpec, trial: TrialSummary) -> Point:

@@ -61,7 +61,8 @@ class ReportData:
     def total(self) -> int:
         """The number of ended, running and waiting trials: fewer than planned if stages ended early."""
         started = self.stages.stages
-        if started and (started[-1].stage == TEST or not started[-1].trials):
+        last = not self.spec.has_test and len(started) == len(self.spec.stages)
+        if started and (last or started[-1].stage == TEST or not started[-1].trials):
             return sum(each.trials for each in started)
         return max(self.spec.trials, len(self.overview.trials))
 

@@ -33,9 +33,10 @@ def tiles(data: ReportData) -> list[Tile]:
     """Return the key numbers: the best value, trials that learned, time, images."""
     learned, done = len(data.results.ranked), len(data.results.trials)
     seconds, images = total_cost(data)
+    what = "trials have a value" if data.spec.is_own else "trials learned"
     return [
         *_value_tile(data),
-        Tile(f"{learned:,} of {done:,}", "trials learned", "of the ended trials"),
+        Tile(f"{learned:,} of {done:,}", what, "of the ended trials"),
         Tile(formatting.duration(seconds), "of training", f"on {_devices(data)}"),
         *([Tile(f"{images / 1e6:,.2f} M", "images trained on", "epochs x images")] if images else []),
     ]

@@ -9,6 +9,7 @@ import hpo
 from hpo.checks.causes import is_blame
 from hpo.config.parsing.space import distribution_text
 from hpo.config.write import study_text
+from hpo.queries.stages import has_images
 from hpo.reporting import formatting
 from hpo.reporting.figures.style import family
 from hpo.reporting.report import head
@@ -193,21 +194,22 @@ def _stages(data: ReportData) -> Section | None:
     stages = data.stages
     if not stages.stages:
         return None
+    with_images = has_images(stages.stages)
     rows = tuple(
         (
             each.stage,
             f"{each.done}/{each.trials}",
             "–" if each.epochs is None else str(each.epochs),
             data.spec.goal.text(each.best_value),
-            f"{each.images:,}",
+            *([f"{each.images:,}"] if with_images else []),
         )
         for each in stages.stages
     )
-    columns = ("stage", "trials", "epochs", "best", "epochs x images")
+    columns = ("stage", "trials", "epochs", "best", *(["epochs x images"] if with_images else []))
     blocks: list[Block] = [Table(columns, rows, right=frozenset(columns[1:]))]
     for stage in dict.fromkeys(each.stage for each in stages.decisions):
         reasons = tuple(each.message for each in stages.decisions if each.stage == stage)
-        blocks += [Paragraph(f"How stage {stage} was set up:"), Points(reasons)]
+        blocks += [Paragraph(f"Stage {stage}:"), Points(reasons)]
     return Section("stages", "Stages and decisions", tuple(blocks))
 
 

@@ -270,7 +270,6 @@ def test_class_labels_integers_by_example() -> None:
         assert class_labels(other) is None
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_scripted_model_is_watched_by_its_steps() -> None:
     model = torch.jit.script(nn.Linear(8, 3))
     sitter = Babysitter(model, sgd(model), classes=3)

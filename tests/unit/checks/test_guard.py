@@ -17,7 +17,9 @@ from hpo.checks.measure import audit, inputs
 from hpo.checks.measure.audit import StepAuditor
 from hpo.checks.measure.hooks import LoopHooks
 from hpo.checks.measure.inputs import ForwardMonitor
+from hpo.checks.measure.left_out import LeftOut
 from hpo.checks.measure.probes import Probe
+from hpo.checks.measure.steps import StepRecord
 from hpo.checks.registry import DURING
 from hpo.errors import LeaseLostError, UserError
 from hpo.heartbeat import beat, on_beat
@@ -90,7 +92,7 @@ PARTS: list[tuple[Any, str]] = [
     (audit, "outputs"),
     (audit, "_fidelity"),
     (audit, "_descent"),
-    (audit, "_against_cross_entropy"),
+    (audit, "against_cross_entropy"),
     (audit, "_read"),
     (inputs, "_image_numbers"),
     (inputs, "_record"),
@@ -106,8 +108,10 @@ PARTS: list[tuple[Any, str]] = [
     (Probe, "snapshot"),
     (Babysitter, "_examine"),
     (Babysitter, "_collect"),
-    (Babysitter, "_look"),
-    (Babysitter, "_verdict"),
+    (StepRecord, "look"),
+    (babysitter, "verdict"),
+    (LeftOut, "read_into"),
+    (babysitter, "describe_examples"),
     (LoopHooks, "attach"),
     (babysitter, "read_setup"),
     (judge, "facts"),

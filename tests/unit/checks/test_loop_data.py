@@ -94,6 +94,37 @@ def test_shuffled_labels_are_named_by_any_evidence(with_examples: bool) -> None:
     assert sitter.verdict().cause == "labels_do_not_match"
 
 
+def test_memorized_labels_without_meaning_in_either_split_are_named() -> None:
+    """Training accuracy far above validation accuracy looks like splits that differ."""
+    model = nn.Sequential(nn.Linear(3, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 2))
+    (points, labels), (val_points, val_labels) = _rings(400, 0), _rings(200, 1)
+    labels, val_labels = labels[torch.randperm(400)], val_labels[torch.randperm(200)]
+    optimizer = torch.optim.Adam(model.parameters(), 2e-3)
+    sitter = Babysitter(model, optimizer, classes=2)
+    sitter.before(points, labels, val_points, val_labels)
+    for _ in range(40):
+        right = 0.0
+        for rows in _batches(400):
+            logits = model(points[rows])
+            loss = F.cross_entropy(logits, labels[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            sitter.step(loss, labels[rows])
+            right += (logits.argmax(1) == labels[rows]).float().sum().item() / 384
+        outputs = _validated(model, val_points)
+        sitter.epoch(
+            train_loss=loss.item(),
+            train_accuracy=right,
+            val_loss=F.cross_entropy(outputs, val_labels).item(),
+            val_accuracy=(outputs.argmax(1) == val_labels).float().mean().item(),
+            val_images=200,
+        )
+    sitter.after()
+    assert "split_gap" in _warned(sitter)
+    assert sitter.verdict().cause == "labels_do_not_match"
+
+
 def test_a_rate_that_is_too_low_does_not_accuse_the_labels() -> None:
     model, data, val = _net(), _rings(600, 0), _rings(200, 1)
     sitter = _sitter(model, lr=1e-6)
@@ -318,82 +349,6 @@ def test_a_label_among_the_features_is_named(with_examples: bool) -> None:
     _train(sitter, model, data, val)
     verdict = sitter.verdict()
     assert verdict.cause == "label_leak" and "input 3 of each example" in verdict.text
-
-
-class _Tokens(nn.Module):
-    """Logits (B, T, 9) of a GRU, one way or both."""
-
-    def __init__(self, both_ways: bool, is_flat: bool) -> None:
-        super().__init__()
-        self.is_flat = is_flat
-        self.embedding = nn.Embedding(9, 12)
-        self.gru = nn.GRU(12, 12, batch_first=True, bidirectional=both_ways)
-        self.head = nn.Linear(24 if both_ways else 12, 9)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        logits = self.head(self.gru(self.embedding(tokens))[0])
-        return logits.flatten(0, 1) if self.is_flat else logits
-
-
-def _next_tokens(both_ways: bool, shift: int, is_flat: bool = False) -> Babysitter:
-    text = (torch.randint(9, (200, 1)) + torch.arange(11) * torch.randint(1, 4, (200, 1))) % 9
-    model = _Tokens(both_ways, is_flat)
-    optimizer = torch.optim.Adam(model.parameters(), 0.01)
-    sitter = Babysitter(model, optimizer, task="language_model")
-    for _ in range(3):
-        for rows in _batches(200, 20):
-            logits = model(text[rows, :-1])
-            loss = F.cross_entropy(logits.view(-1, 9), text[rows, shift : 10 + shift].flatten())
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            sitter.step(loss)
-    sitter.after()
-    return sitter
-
-
-def test_a_causal_language_model_is_not_blamed() -> None:
-    assert _warned(_next_tokens(both_ways=False, shift=1)) == set()
-
-
-@pytest.mark.parametrize("is_flat", [False, True])
-def test_a_language_model_that_sees_the_next_token_is_named(is_flat: bool) -> None:
-    assert _next_tokens(both_ways=True, shift=1, is_flat=is_flat).verdict().cause == "label_leak"
-
-
-def test_targets_that_are_not_shifted_are_named() -> None:
-    verdict = _next_tokens(both_ways=False, shift=0).verdict()
-    assert verdict.cause == "wrong_loss" and "not shifted" in verdict.text
-
-
-class _Decoder(nn.Module):
-    """Predicts each token from those before it, which it shifts itself."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tokens = _Tokens(both_ways=False, is_flat=False)
-
-    def forward(self, source: Tensor, target: Tensor) -> Tensor:
-        logits: Tensor = self.tokens(torch.cat([source[:, :1], target[:, :-1]], 1))
-        return logits
-
-
-def test_a_decoder_that_shifts_tokens_itself_is_not_blamed() -> None:
-    text = (torch.randint(9, (200, 1)) + torch.arange(11) * torch.randint(1, 4, (200, 1))) % 9
-    model = _Decoder()
-    optimizer = torch.optim.Adam(model.parameters(), 0.01)
-    sitter = Babysitter(model, optimizer)
-    for _ in range(3):
-        for rows in _batches(200, 20):
-            loss = F.cross_entropy(
-                model(text[rows].flip(1)[:, 1:], text[rows, 1:]).flatten(0, 1), text[rows, 1:].flatten()
-            )
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            sitter.step(loss)
-    sitter.after()
-    assert "visible_answer" not in _warned(sitter)
 
 
 def test_a_loss_far_above_a_constant_answers_is_no_evidence() -> None:

@@ -53,7 +53,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("name", KINDS)
 def test_a_watched_loop_is_bit_for_bit_the_same(name: str) -> None:
     alone, _ = run(KINDS[name], None)

@@ -124,7 +124,7 @@ def test_a_frozen_backbone_outside_of_the_optimizer_is_a_question() -> None:
     train_classes(model, sitter, optimizer, 60)
     sitter.after()
     (found,) = [each for each in sitter.findings if each.check == "untrained_parameters"]
-    assert found.severity == "note" and "0.weight, 0.bias" in found.message
+    assert found.severity == "note" and "0.weight and 0.bias" in found.message
     assert not is_blamed(sitter)
 
 

@@ -56,7 +56,7 @@ class _Loop:
         self.sitter.epoch(val_accuracy=accuracy, val_images=56)
 
     def resumed(self, change: Any = None) -> _Loop:
-        """Return the loop as another process goes on with it, from a checkpoint's bytes."""
+        """Return the loop that another process resumes from a checkpoint's bytes."""
         arrays: dict[str, Any] = {}
         watch = Watch()
         watch.babysitter = self.sitter

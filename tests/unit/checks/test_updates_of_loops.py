@@ -384,7 +384,6 @@ def _scripted(clears: bool, watch: bool) -> tuple[list[float], Babysitter | None
     return losses, sitter
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit")
 @pytest.mark.parametrize("clears", [False, True])
 def test_scripted_model_is_not_disturbed_and_stale_gradients_are_found(clears: bool) -> None:
     plain, _ = _scripted(clears, watch=False)

@@ -8,14 +8,21 @@ from pathlib import Path
 import pytest
 
 from hpo.cli.app import run_command
-from hpo.trainer.metric_lines import STDOUT_LINE, Report, ReportedEpochs, Tail, append_line, parse_report
+from hpo.trainer.metric_lines import (
+    STDOUT_LINE,
+    EpochMetrics,
+    ReportedEpochs,
+    Tail,
+    append_line,
+    parse_report,
+)
 
 
 def test_line_has_metrics_and_may_have_an_epoch() -> None:
-    assert parse_report('{"hpo": {"epoch": 3, "val_loss": 0.5, "n": 2}}') == Report(
+    assert parse_report('{"hpo": {"epoch": 3, "val_loss": 0.5, "n": 2}}') == EpochMetrics(
         {"val_loss": 0.5, "n": 2.0}, 3
     )
-    assert parse_report('{"val_loss": 1e-3}') == Report({"val_loss": 0.001})
+    assert parse_report('{"val_loss": 1e-3}') == EpochMetrics({"val_loss": 0.001})
     not_finite = parse_report('{"hpo": {"a": NaN, "b": null, "c": -Infinity}}').metrics
     assert math.isnan(not_finite["a"]) and math.isnan(not_finite["b"]) and not_finite["c"] == -math.inf
 
@@ -32,6 +39,9 @@ def test_line_has_metrics_and_may_have_an_epoch() -> None:
         ('{"a": "high"}', 'has a: "high", which is not a number'),
         ('{"a": true}', "has a: true, which is not a number"),
         ('{"val accuracy": 1}', "has a metric 'val accuracy'"),
+        (f'{{"a": 1{"0" * 400}}}', "has a: a number beyond the range of a float"),
+        (f'{{"a": 1{"0" * 5000}}}', "is not JSON"),
+        (f'{{"a": {"[" * 100_000}', "is not JSON"),
     ],
 )
 def test_line_that_is_wrong_says_why(line: str, problem: str) -> None:
@@ -48,12 +58,12 @@ def test_other_output_does_not_report() -> None:
 
 def test_epochs_follow_each_other() -> None:
     epochs = ReportedEpochs(budget=5)
-    assert [epochs.add(Report({"a": 1.0})), epochs.add(Report({"a": 2.0}))] == [0, 1]
-    assert epochs.add(Report({"a": 4.0}, 4)) == 2
+    assert [epochs.add(EpochMetrics({"a": 1.0})), epochs.add(EpochMetrics({"a": 2.0}))] == [0, 1]
+    assert epochs.add(EpochMetrics({"a": 4.0}, 4)) == 2
     assert epochs.epochs == [{"a": 1.0}, {"a": 2.0}, {}, {"a": 4.0}]
     for number, problem in ((4, "cannot follow epoch 4"), (6, "beyond the budget of 5")):
         with pytest.raises(ValueError, match=problem):
-            epochs.add(Report({"a": 1.0}, number))
+            epochs.add(EpochMetrics({"a": 1.0}, number))
 
 
 def test_first_report_of_an_attempt_replaces_epochs(tmp_path: Path) -> None:
@@ -62,7 +72,7 @@ def test_first_report_of_an_attempt_replaces_epochs(tmp_path: Path) -> None:
     files[1].write_text('{"epoch": 3, "a": 30}\n')
     found = ReportedEpochs.of_earlier(files, None)
     assert found.epochs == [{"a": 1.0}, {"a": 2.0}, {"a": 30.0}] and found.are_numbered
-    assert found.add(Report({"a": 20.0}, 2)) == 1
+    assert found.add(EpochMetrics({"a": 20.0}, 2)) == 1
     assert found.epochs == [{"a": 1.0}, {"a": 20.0}]
 
 
@@ -85,7 +95,11 @@ def test_hpo_report_appends_to_the_trials_file(tmp_path: Path, monkeypatch: pyte
     assert run_command(["report", "val_accuracy=0.91", "val_loss=nan", "--epoch", "3"]) == 0
     assert run_command(["report", "val_accuracy=1"]) == 0
     first, second = map(parse_report, file.read_text().splitlines())
-    assert (first.epoch, first.metrics["val_accuracy"], second) == (3, 0.91, Report({"val_accuracy": 1.0}))
+    assert (first.epoch, first.metrics["val_accuracy"], second) == (
+        3,
+        0.91,
+        EpochMetrics({"val_accuracy": 1.0}),
+    )
     assert math.isnan(first.metrics["val_loss"])
 
 

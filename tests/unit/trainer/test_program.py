@@ -70,4 +70,6 @@ def test_program_that_leaves_a_child_ends_with_it(tmp_path: Path) -> None:
     _wait_until(program.has_ended)
     program.end()
     assert program.code == 0
-    assert not _runs(int((tmp_path / "child").read_text()))
+    child = int((tmp_path / "child").read_text())
+    _wait_until(lambda: not _runs(child))  # the kernel takes a moment
+    assert not _runs(child)

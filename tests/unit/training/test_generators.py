@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import random
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -37,6 +39,21 @@ def test_generator_states_restore_from_a_file_that_runs_no_code() -> None:
     buffer.seek(0)
     restore_generators(torch.load(buffer, weights_only=True), CPU)
     assert draws() == expected
+
+
+def test_generators_without_torch_restore_and_do_not_import_it() -> None:
+    program = """
+import random, sys
+import numpy as np
+from hpo.training.generators import generator_states, restore_generators, seed_generators
+seed_generators(3)
+states = generator_states("cuda:0")
+expected = random.random(), np.random.random()
+restore_generators(states, "cuda:0")
+assert (random.random(), np.random.random()) == expected
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_states_of_an_older_checkpoint_restore_what_they_hold() -> None:

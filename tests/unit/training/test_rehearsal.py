@@ -57,7 +57,7 @@ def rehearsal(name: str) -> Rehearsal:
     return Rehearsal(configuration, 10, CPU)
 
 
-@pytest.mark.filterwarnings("ignore:Lazy modules:UserWarning", "ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:Lazy modules:UserWarning")
 @pytest.mark.parametrize("name", SUPPORTED)
 def test_rehearsal_of_a_supported_network_passes(name: str) -> None:
     before = torch.get_rng_state()
@@ -65,7 +65,7 @@ def test_rehearsal_of_a_supported_network_passes(name: str) -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.filterwarnings("ignore:Lazy modules:UserWarning", "ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:Lazy modules:UserWarning")
 @pytest.mark.parametrize("name", REFUSED)
 def test_rehearsal_of_another_network_names_the_remedy(name: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(REFUSED[name])) as caught:

@@ -69,6 +69,10 @@ def test_a_file_in_a_package_has_the_name_of_the_package(folder: Path) -> None:
             "inner/my-script.py:run",
             "'my-script' is not the name of a Python module; rename it to my_script.py",
         ),
+        (
+            "inner/mine.v2.py:run",
+            "'mine.v2' is not the name of a Python module; rename it to mine_v2.py",
+        ),
         ("inner/none.py:run", "there is no file inner/none.py"),
         ("inner/random.py:run", "module 'random' is "),
         ("none.yaml", "there is no file none.yaml"),
@@ -76,6 +80,7 @@ def test_a_file_in_a_package_has_the_name_of_the_package(folder: Path) -> None:
 )
 def test_what_cannot_be_found_is_named(folder: Path, source: str, message: str) -> None:
     (folder / "inner" / "my-script.py").touch()
+    (folder / "inner" / "mine.v2.py").touch()
     (folder / "inner" / "random.py").write_text("def run(trial): pass")
     with pytest.raises(HpoError) as raised:
         load_any_study(source)

@@ -24,6 +24,7 @@ def both(trial, other): return 1.0
 def with_options(trial, *, width=3): return 1.0
 async def later(trial): return 1.0
 def rows(trial): yield 1.0
+async def later_rows(trial): yield 1.0
 class Net:
     @staticmethod
     def fit(trial): return 1.0
@@ -121,6 +122,8 @@ def test_an_import_that_hangs_is_given_up(folder: Path) -> None:
         ("both", "both(trial, other) cannot be called with one argument, the trial: missing a required argument"),
         ("later", "later is async: calling it trains nothing; use a plain function"),
         ("rows", "rows is a generator: calling it trains nothing; use a plain function"),
+        ("later_rows", "later_rows is async: calling it trains nothing; use a plain function"),
+        ("Net", "Net is a class: calling it trains nothing; use a plain function"),
         ("inside", "inside is a int, not a function"),
     ],
 )  # fmt: skip

@@ -63,15 +63,56 @@ def test_drain_of_large_output_keeps_its_start_and_end(log: Path) -> None:
     assert log.read_text() == ""
 
 
-def test_bound_cuts_a_file_that_has_grown_large(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bound_gives_the_middle_of_a_large_file_back(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "LARGE_BYTES", 200_000)
     with log.open("a") as file:  # as a process whose output it is
+        file.write("first\n" + f"{'y' * 99}\n" * 5_000)
+        file.flush()
+        output.bound()
+        assert log.stat().st_blocks * 512 < 200_000
+        assert "\0" not in output.tail(log)
+        file.write("last\n")
+    text = output.drain()
+    assert text.startswith("first\n") and text.endswith("last") and "\0" not in text
+    assert "[... 435 kB left out ...]" in text
+    assert not log.read_text()
+
+
+def test_bound_cuts_a_large_file_where_holes_are_refused(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "LARGE_BYTES", 200_000)
+    monkeypatch.setattr(output, "_punch_hole", lambda path: False)
+    with log.open("a") as file:
         file.write("first\n" + "y" * 300_000 + "\n")
         file.flush()
         output.bound()
         assert log.stat().st_size < output.MOST_BYTES + 100
         file.write("last\n")
-    assert output.drain().startswith("first\n") and not log.read_text()
+    text = output.drain()
+    assert text.startswith("first\n") and text.endswith("last")
+
+
+WRITER = """
+import os, sys
+
+log = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
+for number in range(60_000):
+    os.write(log, f"line {number:06}\\n".encode())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere lines can be lost")
+def test_bound_loses_no_line_that_is_written_meanwhile(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "LARGE_BYTES", 100_000)
+    log.touch()
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(log)]) as writer:
+        while writer.poll() is None:
+            output.bound()
+    assert writer.returncode == 0
+    assert log.stat().st_size == 60_000 * len("line 000000\n")
+    assert log.stat().st_blocks * 512 < 60_000 * len("line 000000\n")
+    tail = output.tail(log).splitlines()
+    assert tail == [f"line {number:06}" for number in range(60_000 - len(tail), 60_000)]
+    assert len(tail) > 5_000
 
 
 def test_short_output_is_left_whole(log: Path) -> None:

@@ -21,7 +21,6 @@ from hpo.checks.measure.probes import (
     StepMeter,
     layer_weights,
 )
-from hpo.checks.measure.untouched import undisturbed
 from hpo.checks.preflight import Snapshot
 from hpo.models.activations import ACTIVATION_TYPES
 from hpo.models.options import NetworkOptions
@@ -269,73 +268,6 @@ def test_probes_every_activation_of_the_models_is_known() -> None:
     assert {kind.__name__ for kind in ACTIVATION_TYPES} <= ACTIVATIONS
 
 
-class Unlucky(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        raise ZeroDivisionError
-
-
-@pytest.mark.parametrize("fails", [False, True])
-@pytest.mark.parametrize("batch_statistics", [False, True])
-def test_probes_undisturbed_leaves_no_trace(batch_statistics: bool, fails: bool) -> None:
-    model: Any = nn.Sequential(
-        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.RReLU(), nn.Sequential(nn.BatchNorm2d(4))
-    )
-    if fails:
-        model.append(Unlucky())
-    model[1].eval()
-    modes = [module.training for module in model.modules()]
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    images, _ = batch()
-    generator = torch.random.get_rng_state()
-
-    def use() -> None:
-        with undisturbed(model, batch_statistics=batch_statistics):
-            assert model[4][0].training == model[1].training == batch_statistics
-            assert not model[2].training and not model[3].training
-            torch.rand(3)
-            model(images + torch.rand(1))
-
-    if fails:
-        with pytest.raises(ZeroDivisionError):
-            use()
-    else:
-        use()
-    assert [module.training for module in model.modules()] == modes
-    assert all(torch.equal(buffer, buffers[name]) for name, buffer in model.named_buffers())
-    assert torch.equal(torch.random.get_rng_state(), generator)
-
-
-class SelfChanging(nn.Module):
-    """A forward pass changes its input, counts in an attribute, and reassigns a buffer."""
-
-    running: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.classifier = nn.Linear(3, CLASSES)
-        self.calls = 0
-        self.register_buffer("running", torch.zeros(()))
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.calls += 1
-        self.seen = x.shape
-        self.running = self.running + np.random.random() + x.mean().detach()
-        logits: Tensor = self.classifier(x.mul_(2).mean((2, 3)) * self.calls)
-        return logits
-
-
-def test_probes_leave_what_a_network_changes_of_itself() -> None:
-    model, (images, labels) = SelfChanging(), batch()
-    running, before = model.running, images.clone()
-    drawn = np.random.get_state()
-    probe = Probe(model, plain_forward, images, labels)
-    losses = [float(probe.loss(batch_statistics=True)) for _ in range(2)]
-    assert losses[0] == losses[1] and torch.equal(images, before)
-    assert model.calls == 0 and not hasattr(model, "seen")
-    assert model.running is running and float(running) == 0.0
-    assert str(np.random.get_state()) == str(drawn)  # its position too
-
-
 def test_probes_network_that_takes_images_one_by_one_has_no_dead_units() -> None:
     class OneByOne(nn.Module):
         def __init__(self) -> None:
@@ -401,76 +333,3 @@ def test_layers_of_a_deep_network_are_read_evenly_and_apart() -> None:
     for layer in shot.hidden:
         assert layer.nonlinearity == ("ReLU" if int(layer.name) // 2 % 2 else "Tanh")
         assert layer.update_ratio == 0 and layer.weight_norm > 0
-
-
-class Equilibrium(nn.Module):
-    """A state that starts at 0 and is updated by the same layer again and again."""
-
-    def __init__(self, *, outer_first: bool) -> None:
-        super().__init__()
-        self.outer, self.inward = nn.Linear(5, 16), nn.Linear(16, 16)
-        self.classifier = nn.Linear(16, CLASSES)
-        self._outer_first = outer_first
-
-    def forward(self, x: Tensor) -> Tensor:
-        z = torch.zeros(len(x), 16)
-        given = self.outer(x)
-        for _ in range(6):
-            z = (self.inward(z) + (given if self._outer_first else self.outer(x))).tanh()
-        logits: Tensor = self.classifier(z)
-        return logits
-
-
-@pytest.mark.parametrize("outer_first", [True, False])
-def test_probes_a_layer_called_again_is_not_its_first_call(outer_first: bool) -> None:
-    probe = Probe(
-        Equilibrium(outer_first=outer_first), plain_forward, torch.randn(9, 5), torch.arange(9), CLASSES
-    )
-    shot = probe.snapshot(0, 0.1, None, histograms=True).read()
-    assert [layer.name for layer in shot.layers] == ["outer", "inward", "classifier"]
-    assert [(layer.dead, layer.constant_outputs) for layer in shot.layers] == [(0.0, 0.0)] * 3
-    assert all(layer.std > 0 and len(layer.counts) > 1 for layer in shot.layers)
-
-
-class DeadCell(nn.Module):
-    """A cell whose units give the same in every call."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.cell, self.relu, self.classifier = nn.Linear(5, 5), nn.ReLU(), nn.Linear(5, CLASSES)
-        nn.init.constant_(self.cell.bias, -100.0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        for _ in range(3):
-            x = self.relu(self.cell(x))
-        logits: Tensor = self.classifier(x)
-        return logits
-
-
-def test_probes_a_layer_dead_in_every_call_is_dead() -> None:
-    shot = Probe(DeadCell(), plain_forward, torch.randn(9, 5), torch.arange(9), CLASSES).snapshot(
-        0, 0.1, None
-    )
-    cell = shot.read().layers[0]
-    assert (cell.name, cell.nonlinearity, cell.dead) == ("cell", "ReLU", 1.0)
-
-
-ENDS: list[tuple[nn.Module, Callable[[Tensor], Tensor], str]] = [
-    (nn.ReLU(), lambda x: x, "ReLU"),
-    (nn.Softmax(1), lambda x: x.view(len(x), CLASSES, 1), "Softmax"),
-    (nn.Sigmoid(), lambda x: x.double(), "Sigmoid"),
-    (nn.ReLU(), lambda x: F.linear(x, torch.randn(CLASSES, CLASSES)), ""),
-    (nn.Tanh(), lambda x: 0.1 * x, ""),
-    (nn.Sigmoid(), lambda x: x @ torch.rand(CLASSES, 3), ""),
-]
-
-
-@pytest.mark.parametrize(("activation", "after", "ending"), ENDS)
-def test_layer_reader_ends_with_what_the_outputs_are(
-    activation: nn.Module, after: Callable[[Tensor], Tensor], ending: str
-) -> None:
-    model = nn.Sequential(nn.Linear(5, CLASSES), activation)
-    reader = LayerReader(model)
-    with reader.listening():
-        outputs = after(model(torch.randn(9, 5)))
-    assert reader.ends_with(outputs) == ending

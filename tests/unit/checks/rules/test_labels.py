@@ -35,3 +35,22 @@ def test_labels_names_classes_where_names_are_known(counts: tuple[int, ...], mes
     named = setup(classes=3, class_names=("eel", "robin", "wren"))
     observed = seen(setup=named, preflight=preflight(labels=LabelFacts(counts, 0, 2)))
     assert one(labels(observed, LIMITS), "warn").message == message
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "severity"),
+    [
+        ((50,) * 4 + (0,), (50,) * 4 + (0,), "note"),
+        ((50,) * 4 + (0,), (40,) * 5, "warn"),
+        ((50, 0, 50, 50, 50), (50, 0, 50, 50, 50), "warn"),
+        ((100, 100, 0, 0, 0), (100, 100, 0, 0, 0), "warn"),
+        ((50,) * 4 + (0,), None, "warn"),
+    ],
+    ids=["unused", "in validation", "in between", "most", "unknown"],
+)
+def test_labels_asks_about_last_classes_that_no_split_has(
+    train: tuple[int, ...], val: tuple[int, ...] | None, severity: str
+) -> None:
+    facts = preflight(labels=LabelFacts(train, 0, 3), val_labels=val and LabelFacts(val, 0, 3))
+    found = one(labels(seen(setup=setup(classes=5), preflight=facts), LIMITS), severity, "class_imbalance")
+    assert ("fewer classes than outputs?" in found.message) == (severity == "note")

@@ -47,7 +47,7 @@ def test_learned_noise_of_unequal_classes_is_not_healthy(images: int) -> None:
     facts = counted(common / images, common, images - common, predicted=(images, 0))
     found = one(learned(facts, LIMITS), "warn", "class_imbalance")
     constant = f"always predicting the most frequent class gives {common / images:.3f}"
-    assert f"{constant}; at the end it predicts class 0 for every image" in found.message
+    assert f"{constant}; at the end it predicts class 0 for every example" in found.message
     assert verdict([found]).cause == "class_imbalance" and found.threshold <= 1
 
 
@@ -60,23 +60,23 @@ def test_learned_unequal_classes_told_apart_pass() -> None:
 def test_learned_few_images_tell_nothing(right: int) -> None:
     found = one(learned(counted(right / 12, 6, 6), LIMITS), "warn", "few_validation_images")
     assert found.message == (
-        f"12 validation images are too few to tell an accuracy of {right / 12:.3f} from guessing; "
+        f"12 validation examples are too few to tell an accuracy of {right / 12:.3f} from guessing; "
         "guessing gives 0.500"
     )
     assert "chance" not in found.message and found.threshold == 1
-    assert found.remedy.text == f"validate on {15 if right == 12 else 20} images or more"
+    assert found.remedy.text == f"validate on {15 if right == 12 else 20} examples or more"
 
 
 def test_learned_one_class_of_equal_ones_is_named() -> None:
     found = one(learned(counted(0.1, *(100,) * 10, predicted=(0,) * 9 + (1000,)), LIMITS), "warn")
     assert found.cause == "not_learning" and found.confidence == 0.4
-    assert found.message.endswith("guessing gives 0.100; at the end it predicts class 9 for every image")
+    assert found.message.endswith("guessing gives 0.100; at the end it predicts class 9 for every example")
 
 
 def test_learned_names_the_predicted_class_where_names_are_known() -> None:
     always = counted(0.1, *(100,) * 10, predicted=(0,) * 9 + (1000,))
     named = replace(always, setup=replace(always.setup, class_names=tuple("abcdefghij")))
-    assert "it predicts class j for every image" in one(learned(named, LIMITS), "warn").message
+    assert "it predicts class j for every example" in one(learned(named, LIMITS), "warn").message
 
 
 def test_learned_below_the_most_frequent_class_names_others_too() -> None:

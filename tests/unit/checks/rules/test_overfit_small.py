@@ -15,7 +15,7 @@ from tests.helpers.observed import LIMITS, NAN, one, preflight, seen
 def learned(
     accuracy: float = 1.0, first: float = 2.3, last: float = 0.4, more: float = 2.0, steps: int = 60
 ) -> Observations:
-    """``more`` nats are what zeroed images cost."""
+    """``more`` nats are what zeroed inputs cost."""
     return seen(
         preflight=preflight(memorization=Memorization(20, accuracy, steps, first, last, last + more, ()))
     )

@@ -34,12 +34,12 @@ def test_parameters_three_names_are_enough_and_strangers_are_counted() -> None:
     )
     assert found.value == 5.0
     three = one(trained_parameters(seen(setup=setup(frozen=NAMES[:3])), LIMITS), "warn")
-    assert three.message.endswith("conv1.weight, conv1.bias, conv2.weight")
+    assert three.message.endswith("conv1.weight, conv1.bias and conv2.weight")
 
 
 def test_parameters_a_gradient_reaches_all_or_it_is_detached() -> None:
     one(gradient_reaches(seen(), LIMITS), "pass", "")
     facts = preflight(without_gradient=NAMES[:2])
     found = one(gradient_reaches(seen(preflight=facts), LIMITS), "warn", "detached")
-    assert found.message == "no gradient reaches conv1.weight, conv1.bias" and found.value == 2.0
+    assert found.message == "no gradient reaches conv1.weight and conv1.bias" and found.value == 2.0
     assert found.remedy.change == {"code": "reattach"}

@@ -61,7 +61,7 @@ def test_split_gap_images_that_look_different(gap: float, split_t: float, count:
     found = split_gap(seen(curve=apart(gap), preflight=facts), LIMITS)
     assert len(found) == count
     if found:
-        assert "images of the two splits differ" in one(found, "warn", "train_val_mismatch").message
+        assert "inputs of the two splits differ" in one(found, "warn", "train_val_mismatch").message
         assert found[0].value == pytest.approx(gap) and found[0].threshold == _GAP
 
 

@@ -60,6 +60,14 @@ def test_trial_page_names_the_folder_of_its_weights(capsys: pytest.CaptureFixtur
     assert "weights: /kept/uid/trial-0-1" in capsys.readouterr().out.splitlines()
 
 
+def test_trial_without_fixed_values_has_no_heading_for_them(capsys: pytest.CaptureFixture[str]) -> None:
+    of_own_training = replace(trial(1, 1), configuration={"lr": 0.1}, searched=("lr",))
+    print_trial(of_own_training, None)
+    assert "fixed or default" not in capsys.readouterr().out
+    print_trial(replace(of_own_training, configuration={"lr": 0.1, "epochs": 2}), None)
+    assert "fixed or default" in capsys.readouterr().out
+
+
 def test_a_trial_of_other_metrics_shows_those_that_it_reported(capsys: pytest.CaptureFixture[str]) -> None:
     curve = tuple(reported_epoch(epoch, {"val_loss": 0.5, "recall": 0.25 * epoch}, 1.0) for epoch in (1, 2))
     shown = replace(trial(2, 2), curve=curve, objective="recall", value=0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hpo.config.command import filled
 from hpo.config.parsing.command_line import command_study, study_name
 from hpo.config.space import Choice, Integer, Log, Uniform
 from hpo.config.study import StudySpec
@@ -57,6 +58,21 @@ def test_settings_of_the_study_are_changed_as_for_a_file() -> None:
 
 
 @pytest.mark.parametrize(
+    ("word", "given"),
+    [
+        ("print({'hpo': 1}, {lr}, {})", "print({'hpo': 1}, 0.1, {})"),
+        ('{"optimizer": {"lr": {lr}}}', '{"optimizer": {"lr": 0.1}}'),
+        ("{epoch}-{val_loss:.2f}{", "{epoch}-{val_loss:.2f}{"),
+        ("{{lr}} {{other}} {trial.seed}", "{lr} {{other}} 7"),
+    ],
+)
+def test_braces_without_a_known_name_belong_to_the_program(word: str, given: str) -> None:
+    spec = study("--lr~log(1e-4, 1e-1)", "-c", word)
+    assert spec.command is not None
+    assert filled(spec.command[-1], {"lr": "0.1", "trial.seed": "7"}) == given
+
+
+@pytest.mark.parametrize(
     ("words", "problem"),
     [
         (["--lr~log(0, 1)"], "--lr~log(0, 1): lr: a log scale cannot start at 0"),
@@ -69,7 +85,7 @@ def test_settings_of_the_study_are_changed_as_for_a_file() -> None:
         ),
         (["--lr~log(1, 2, step=1)"], "--lr~log(1, 2, step=1): unknown option 'step=1'"),
         (["--lr~log(1, 2, default=x)"], "--lr~log(1, 2, default=x): first: lr: 'x' is not a number"),
-        (["--lr~log(1, 2)", "--w", "{wd}"], "train: command: unknown parameter {wd}"),
+        (["--lr~log(1, 2)", "--w", "{trial.sed}"], "train: command: unknown parameter {trial.sed}"),
         (["--class~int(1, 2)"], "'class' is not a valid parameter name"),
         (["--lr", "0.1"], "no argument is searched: write e.g. --lr~'log(1e-4, 1e-1)' in place of --lr 0.01"),
     ],

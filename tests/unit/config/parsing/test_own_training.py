@@ -146,6 +146,18 @@ def test_a_command_names_parameters_in_braces() -> None:
             ["4: memory: 'lots' is not a size of memory, e.g. 4GB or 512MiB"],
         ),
         (
+            FUNCTION + f"limits: {{memory: 1{'0' * 400}GB}}",
+            [f"4: memory: '1{'0' * 39}' is not a size of memory, e.g. 4GB or 512MiB"],
+        ),
+        (
+            COMMAND + "command: [a]\nobjective: val/acc",
+            ["4: objective: a command cannot report 'val/acc' (letters, digits and '_', as a name in Python)"],
+        ),
+        (
+            FUNCTION + "objective: epoch\ndirection: maximize",
+            ["4: objective: epoch is the number of a report's epoch, not a metric (name a metric)"],
+        ),
+        (
             COMMAND + "limits: {minutes: 1}",
             [
                 "3: limits: is for a training of your own: the built-in training has no limits "

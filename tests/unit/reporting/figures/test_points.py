@@ -50,7 +50,8 @@ def test_picture_axes_follow_the_search_space(picture: StudyPicture) -> None:
     lr, activation, _, momentum = picture.axes
     assert (lr.low, lr.high, lr.log, lr.label) == (1e-3, 10, True, "lr (log scale)")
     assert activation.choices == ("relu", "tanh", "sigmoid") and not momentum.log
-    assert Axis("batch_size", 16, 256, log=True).label == "batch_size (images a step, log scale)"
+    sizes = Axis("batch_size", 16, 256, log=True, unit="images a step")
+    assert sizes.label == "batch_size (images a step, log scale)"
 
 
 def test_axis_position() -> None:

@@ -7,22 +7,22 @@ from typing import Any, cast
 from hpo.config.study import StudySpec
 from hpo.records import Decision, OutcomeState
 from hpo.search.history import PastTrial, TrialHistory
-from hpo.storage.suggested import Parameter, parameters_of, record_suggested
-from hpo.trainer.messages import Attribute, Past, Suggested, Suggests
+from hpo.storage.suggested import StoredParameter, parameters_of, record_suggested
+from hpo.trainer.messages import Attribute, OptunaSearch, Past, Suggested
 from hpo.trainer.process import TrainerProcess, TrainingProcess
 from hpo.trial.session import TrialSession
 
 
-class Suggesting:
-    """What a trial with Optuna's interface has drawn and set, until it is stored; and the pruner's answer."""
+class OptunaInterface:
+    """Stores what a trial with Optuna's interface draws and sets, and asks the pruner for it."""
 
     def __init__(self, session: TrialSession) -> None:
         self._session = session
-        self._parameters: dict[str, Parameter] = {}
+        self._parameters: dict[str, StoredParameter] = {}
         self._attributes: dict[str, Any] = {}
         self._decision: Decision | None = None
 
-    def begin(self, process: TrainingProcess) -> Suggests | None:
+    def begin(self, process: TrainingProcess) -> OptunaSearch | None:
         """Return what the process needs to draw; None for a trial whose parameters are drawn already."""
         context = self._session.begun.context
         spec = self._session.begun.stage.spec
@@ -31,7 +31,7 @@ class Suggesting:
         told = process.told.setdefault(context.study_uid, set())
         past = [each for each in self._history().read() if each.outcome and each.trial_id not in told]
         told.update(each.trial_id for each in past)
-        return Suggests(
+        return OptunaSearch(
             study_uid=context.study_uid,
             sampler=spec.sampler.name,
             options=spec.sampler.options.model_dump(),
@@ -60,7 +60,7 @@ class Suggesting:
         ]
 
     def restart(self) -> None:
-        """Note that a resumed trial begins again, if it does: with Optuna's interface nothing is saved."""
+        """Note that a resumed trial starts over if it has Optuna's interface, which saves nothing."""
         if self._session.begun.stage.spec.interface == "optuna":
             self._session.recorder.note(
                 "restarted", 0, "its worker ended: the trial began again, as optuna.Trial saves nothing"
@@ -69,7 +69,7 @@ class Suggesting:
     def take(self, message: Suggested | Attribute) -> None:
         """Keep what the training has drawn or set until ``store``."""
         if isinstance(message, Suggested):
-            self._parameters[message.name] = Parameter(message.value, message.distribution)
+            self._parameters[message.name] = StoredParameter(message.value, message.distribution)
         else:
             self._attributes[message.name] = message.value
 
