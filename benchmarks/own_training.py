@@ -40,6 +40,8 @@ import optuna
 import psutil
 from database import server
 from machine import machine, table
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 TRAININGS = '''
 import os, sys
@@ -139,6 +141,10 @@ trials: {trials}
 fixed: {{training: {training}}}
 space:
   lr: {{log: [1.0e-3, 0.1]}}
+"""
+STATES = """
+    SELECT CAST(t.state AS VARCHAR) FROM trials AS t JOIN studies AS s ON s.study_id = t.study_id
+    WHERE s.study_name = :name
 """
 WORKERS = 2
 OVERHEAD_BARS = {"sqlite": 20.0, "postgresql": 30.0}
@@ -262,16 +268,14 @@ def run(
 
 def states(url: str, name: str) -> list[str]:
     """Return the states of the study's trials, for Optuna; none if there is no such study yet."""
-    storage = optuna.storages.RDBStorage(
-        with_driver(url), skip_table_creation=True, skip_compatibility_check=True
-    )
+    engine = create_engine(with_driver(url))
     try:
-        study_id = storage.get_study_id_from_name(name)
-        return [each.state.name for each in storage.get_all_trials(study_id, deepcopy=False)]
-    except Exception:  # the tables or the study are not there yet
+        with engine.connect() as connection:
+            return list(connection.scalars(text(STATES), {"name": name}))
+    except (OperationalError, ProgrammingError):  # the tables are not there yet
         return []
     finally:
-        storage.engine.dispose()
+        engine.dispose()
 
 
 def medians(runs: list[Ran]) -> tuple[float, float]:
