@@ -66,7 +66,7 @@ class Suggestions:
         ``spec`` is that of the slot's stage; ``images`` are the fields that the study is bound to. Raises
         ``LeaseLostError``.
         """
-        stored = self._store.trial_of(lease)
+        stored = None if lease.trial_id is None else self._store.trial_of(lease)
         if stored is not None:
             trial_id, number, document = stored
             values = spec.searched(document) | _that_apply(spec, given, document)

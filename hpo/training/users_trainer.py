@@ -24,6 +24,7 @@ from hpo.training.users_code import (
     no_function,
     no_module,
     no_package,
+    raised,
     refuse_foreign_training,
 )
 
@@ -61,9 +62,9 @@ def find_trainer(path: str) -> Path | None:
     function = path.partition(":")[2]
     try:
         names = set(_names(ast.parse(file.read_bytes()).body))
-    except (SyntaxError, ValueError) as error:
-        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        message = error.msg if isinstance(error, SyntaxError) else str(error)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        message = error.msg if isinstance(error, SyntaxError) else str(error) or "it is nested too deeply"
         raise ConfigurationError(f"trainer {path}: {file}{line} is not valid Python: {message}") from None
     except OSError as error:
         raise ConfigurationError(f"trainer {path}: {file} cannot be read: {error.strerror}") from None
@@ -178,6 +179,8 @@ def answer_check(path: str, descriptor: int) -> None:
         checked = _looked_at(path, function)
     except ConfigurationError as error:
         checked = CheckedTrainer(redact(str(error)))
+    except KeyboardInterrupt as error:  # raised by the code itself: a Ctrl-C ends the command as well
+        checked = CheckedTrainer(redact(raised("trainer", path, "when imported", error)))
     os.write(descriptor, (_MARK + json.dumps(asdict(checked))).encode())
     os._exit(0)  # whatever its threads and exit handlers do
 

@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from hpo.config.command import COMMAND_WORDS
+from hpo.config.fields import as_written
 from hpo.config.parsing.load import parse_study
 from hpo.config.space import KINDS
 from hpo.config.study import StudySpec
@@ -76,7 +77,10 @@ def command_study(
     try:
         spec = parse_study(json.dumps(document), study, [*sources, *changes])
     except StudyFileError as error:
-        raise StudyFileError(error.source, [_as_given(each, sources) for each in error.problems]) from None
+        # One that is wrong is not in the study, so that its place in the command has nothing to stand for.
+        unknown = {f"unknown parameter {as_written('{' + each.name + '}')}" for each in searched}
+        problems = [each for each in error.problems if each.message not in unknown]
+        raise StudyFileError(error.source, [_as_given(each, sources) for each in problems]) from None
     if not spec.space:
         raise UserError(f"no argument is searched: write e.g. {EXAMPLE} in place of --lr 0.01")
     return spec

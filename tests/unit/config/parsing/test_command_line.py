@@ -8,7 +8,7 @@ from hpo.config.command import filled
 from hpo.config.parsing.command_line import command_study, study_name
 from hpo.config.space import Choice, Integer, Log, Uniform
 from hpo.config.study import StudySpec
-from hpo.errors import UserError
+from hpo.errors import StudyFileError, UserError
 
 
 def study(*words: str, changes: tuple[str, ...] = ()) -> StudySpec:
@@ -94,6 +94,14 @@ def test_mistake_names_the_argument(words: list[str], problem: str) -> None:
     with pytest.raises(UserError) as caught:
         study(*words)
     assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["--lambda~log(1, 2)", "--lr~choice([)", "--lr~log(0, 1)"])
+def test_mistake_in_an_argument_is_the_only_one(word: str) -> None:
+    with pytest.raises(StudyFileError) as caught:
+        study(word)
+    (line,) = str(caught.value).splitlines()[1:]
+    assert line.startswith(f"  {word}: ")
 
 
 @pytest.mark.parametrize(
