@@ -175,5 +175,5 @@ def test_command_in_the_wrong_form_is_refused_with_the_right_one(
 
 
 def test_tilde_in_an_ordinary_study_is_not_a_search(asked: dict[str, Any]) -> None:
-    assert run_command(["run", "quickstart", "--storage", "sqlite:///a~b.db"]) == 143
+    run_command(["run", "quickstart", "--storage", "sqlite:///a~b.db"])
     assert asked["spec"].study == "quickstart"
