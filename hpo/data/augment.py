@@ -12,8 +12,8 @@ import math
 import torch
 from torch import Tensor
 
-CROP_SHIFT = 4  # pixels to either side at strength 1: the usual padding on CIFAR-10 (He et al. 2015)
-CUTOUT_SIDE = 8  # pixels at strength 1
+CROP_SHIFT = 1 / 8  # of the short side, to either side at strength 1: CIFAR-10's padding (He et al. 2015)
+CUTOUT_SIDE = 1 / 4  # of the short side, at strength 1
 _ERASED = (0.02, 0.33)
 _LONGEST = 3.3
 
@@ -22,13 +22,14 @@ def augment(batch: Tensor, policy: str, strength: float, generator: torch.Genera
     """Augment a batch (B, C, H, W) by ``Configuration.augmentation``; the input is not modified.
 
     All randomness comes from ``generator``, which must be on the batch's device: the same state gives the
-    same batch. The result is channels_last in memory. H and W must be at least ``CUTOUT_SIDE * strength``.
+    same batch. The result is channels_last in memory. ``strength`` is at most 3.
     """
     if policy == "none":
         return batch
-    shift = round(CROP_SHIFT * strength) if "crop" in policy else 0
+    short = min(batch.shape[2:])
+    shift = round(CROP_SHIFT * short * strength) if "crop" in policy else 0
     moved = flip_and_crop(batch, shift, generator, flip="flip" in policy)
-    side = round(CUTOUT_SIDE * strength) if "cutout" in policy else 0
+    side = round(CUTOUT_SIDE * short * strength) if "cutout" in policy else 0
     return cutout(moved, side, generator) if side else moved
 
 
