@@ -34,7 +34,7 @@ def augment(batch: Tensor, policy: str, strength: float, generator: torch.Genera
 
 
 def flip_and_crop(batch: Tensor, shift: int, generator: torch.Generator, *, flip: bool = True) -> Tensor:
-    """Shift each image by up to ``shift`` pixels in each direction, mirrored with probability 1/2 if ``flip``.
+    """Shift each image by up to ``shift`` pixels in each direction; if ``flip``, mirror half of them.
 
     The padding is the image reflected at its border, without repeating the border pixels.
     """

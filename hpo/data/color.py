@@ -19,10 +19,9 @@ def jitter(batch: Tensor, strength: float, generator: torch.Generator) -> Tensor
     In this order, each factor another one for each image. Takes and returns (B, C, H, W) float32.
     """
     drawn = torch.rand((3, len(batch)), generator=generator, device=batch.device)
-    for change, factors in zip(
-        (brightness, contrast, saturation), 1 + strength * (2 * drawn - 1), strict=True
-    ):
-        batch = change(batch, factors)
+    factors = 1 + strength * (2 * drawn - 1)
+    for change, by in zip((brightness, contrast, saturation), factors, strict=True):
+        batch = change(batch, by)
     return batch
 
 

@@ -17,8 +17,8 @@ def mix(
 ) -> tuple[Tensor, Tensor]:
     """Mix each image (B, C, H, W) with the one before it; return images and soft labels (B, classes).
 
-    ``mixup`` and ``cutmix`` are the parameter alpha of the Beta(alpha, alpha) distribution of the shares; 0 is
-    off. With both, each image gets one of them at random.
+    ``mixup`` and ``cutmix`` are alpha in the Beta(alpha, alpha) distribution of the shares; 0 is off. With
+    both, each image gets one of them at random.
     """
     count, device = len(images), images.device
     drawn = torch.rand((4, count), generator=generator, device=device)

@@ -33,8 +33,8 @@ def epoch_order(key: Key, epoch: int, images: int) -> Tensor:
 class EpochBatches:
     """The batches of an epoch: augmented images (B, C, H, W) float32, channels last, and labels (B,).
 
-    Labels are soft, (B, classes), if images are mixed. No image comes twice. ``first_step`` and ``augmentation`` (``augmentation_at`` of that step) resume
-    within an epoch.
+    Labels are soft, (B, classes), if images are mixed. No image comes twice. ``first_step`` and
+    ``augmentation`` (``augmentation_at`` of that step) resume within an epoch.
     """
 
     def __init__(

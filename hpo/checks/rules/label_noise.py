@@ -11,8 +11,16 @@ from hpo.records import Finding
 _LEAD = 0.1
 _LOSSES = 0.2
 _HARDER = {
-    **{"dropout": 0.5, "label_smoothing": 0.2, "augmentation_strength": 1.5, "mixup": 0.0, "cutmix": 0.0},
-    **{"rotation": 15.0, "zoom": 0.3, "color_jitter": 0.5, "grayscale": 0.3, "erasing": 0.3},
+    "dropout": 0.5,
+    "label_smoothing": 0.2,
+    "augmentation_strength": 1.5,
+    "rotation": 15.0,
+    "zoom": 0.3,
+    "color_jitter": 0.5,
+    "grayscale": 0.3,
+    "erasing": 0.3,
+    "mixup": 0.0,
+    "cutmix": 0.0,
 }
 """Settings above which training is harder than validation anyway."""
 
