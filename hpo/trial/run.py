@@ -79,7 +79,7 @@ def begin(context: TrialContext, lease: Lease, trainer: Trainer) -> BegunTrial:
         lease,
         stage.spec,
         lease.given,
-        dataset=context.dataset.name if context.dataset else "",
+        images=context.dataset.fields if context.dataset else {},
         device=str(context.device),
     )
     attempt = context.store.begin_attempt(

@@ -37,7 +37,7 @@ def export(
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Export a trained network, or what a training of your own kept, as a folder.
+    """Export a trained network as a folder.
 
     `hpo predict` uses the folder without a database. It holds the weights of the trial's best epoch
     (safetensors), its preprocessing, its settings, the class names, a torch.export program that runs without
