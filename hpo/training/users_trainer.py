@@ -7,7 +7,6 @@ import importlib.machinery
 import inspect
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.errors import ConfigurationError
 from hpo.redact import redact
+from hpo.training.programs import find_program
 from hpo.training.users_code import (
     STUDY_ATTRIBUTE,
     import_function,
@@ -39,15 +39,6 @@ def check_own_training(spec: StudySpec) -> None:
         find_trainer(spec.trainer)
     elif spec.command is not None:
         find_program(spec.command[0])
-
-
-def find_program(name: str) -> str:
-    """Return the path of a command's program. Raises ``ConfigurationError`` if there is none of that name."""
-    program = shutil.which(name)
-    if program is None:
-        message = f"command {name}: there is no such program in {Path.cwd()} or in the folders of $PATH"
-        raise ConfigurationError(message)
-    return program
 
 
 def find_trainer(path: str) -> Path | None:
