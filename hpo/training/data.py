@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from hpo.config.configuration import Configuration
 from hpo.config.image_format import STANDARD, Shape
+from hpo.data.augmenter import Augmenter
 from hpo.data.cache import Make, preprocessed_images
 from hpo.data.datasets import Dataset
 from hpo.data.preprocess import AFFINE, Preprocessor
@@ -52,10 +53,15 @@ class ImageSet:
         labels = self.labels.index_select(0, self.rows)
         return tuple(torch.bincount(labels, minlength=classes).tolist())
 
-    def batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return images (B, C, H, W) float32, preprocessed, and labels (B,) at ``positions`` (B,)."""
+    def batch(
+        self, positions: Tensor, change: Callable[[Tensor], Tensor] = lambda pixels: pixels
+    ) -> tuple[Tensor, Tensor]:
+        """Return images (B, C, H, W) float32, preprocessed, and labels (B,) at ``positions`` (B,).
+
+        ``change`` transforms the pixels before they are preprocessed.
+        """
         rows = self.rows.index_select(0, positions)
-        pixels = self.pixels.index_select(0, rows)
+        pixels = change(self.pixels.index_select(0, rows))
         images = pixels.float() if self.preprocessor is None else self.preprocessor(pixels)
         return images, self.labels.index_select(0, rows)
 
@@ -125,7 +131,7 @@ def _data_key(configuration: Configuration, dataset: Dataset, split: Split, devi
     values = configuration.applicable()
     fitted = tuple(values[name] for name in ("preprocessing", "pca_components", "whiten_epsilon"))
     rows = hashlib.sha256(split.train.tobytes() + b"|" + split.val.tobytes()).digest()
-    return (dataset.fingerprint, rows, *fitted, device)
+    return (dataset.fingerprint, rows, *fitted, Augmenter(configuration).changes_pixels, device)
 
 
 def _make_room(preprocessing: str) -> None:
@@ -144,7 +150,7 @@ def _prepare(configuration: Configuration, dataset: Dataset, split: Split, devic
     preprocessor = _fitted(configuration, Rows(pixels, train_rows)).to(device)
     release_freed_memory()  # for zca ten matrices of 3072 x 3072
     # The product with such a matrix costs much of a training step: do it once per image, not every epoch.
-    if preprocessor.is_matrix:
+    if preprocessor.is_matrix and not Augmenter(configuration).changes_pixels:
         done = _transformed(dataset.fingerprint, pixels, (train_rows, val_rows), preprocessor)
         train, val = _apart(done, labels, train_rows, val_rows)
     else:
