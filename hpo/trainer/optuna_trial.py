@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Container, Sequence
 from copy import deepcopy as deep_copy
@@ -51,7 +52,7 @@ def optuna_trial(begin: Begin, connection: Connection) -> optuna.Trial:
 
 
 class _Trial(optuna.Trial):
-    """Takes all choices that JSON can hold, and returns them as they were given: a tuple stays a tuple."""
+    """Takes all choices that JSON can hold: a tuple is stored as ``"[1, 2]"``, and returned as a tuple."""
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """Return one of the choices; see ``optuna.Trial``. Raises ``UserError`` for one that is no JSON."""
@@ -65,7 +66,8 @@ def _stored_choice(name: str, choice: Any) -> Any:
     if choice is None or isinstance(choice, bool | int | float | str):
         return choice
     try:
-        return plain_value(choice)
+        found = plain_value(choice)
+        return json.dumps(found) if isinstance(found, list | dict) else found
     except (TypeError, ValueError, RecursionError):
         what = repr(choice)[:60]
         raise UserError(
