@@ -20,6 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from hpo import provenance
 from hpo.config.objective import ACCURACY, Objective
 from hpo.records import (
+    ClassResult,
     Decision,
     EpochResult,
     Finding,
@@ -38,6 +39,7 @@ from hpo.storage.optuna.trials import finish_in_optuna, report_to_optuna, runnin
 from hpo.storage.record_columns import row_of
 from hpo.storage.retry import DEFAULT_RETRY, RetryPolicy
 from hpo.storage.tables import (
+    CLASSES,
     EPOCHS,
     FINDINGS,
     LAYERS,
@@ -188,6 +190,7 @@ class ResultsStore:
             pass_fence(connection, lease)
             for table, beyond in (
                 (EPOCHS, EPOCHS.c.epoch > epoch),
+                (CLASSES, CLASSES.c.epoch > epoch),
                 (LAYERS, LAYERS.c.step >= step),
                 (FINDINGS, FINDINGS.c.step > step),
             ):
@@ -215,17 +218,28 @@ class ResultsStore:
         self.write(work)
 
     def record_epoch(
-        self, lease: Lease, trial_id: int, record: EpochResult, objective: Objective = ACCURACY
+        self,
+        lease: Lease,
+        trial_id: int,
+        record: EpochResult,
+        objective: Objective = ACCURACY,
+        classes: Sequence[ClassResult] = (),
     ) -> None:
-        """Add an epoch to the curves; its objective to Optuna's too."""
+        """Add an epoch to the curves, its objective to Optuna's too; ``classes`` if it is the best so far."""
 
         def work(connection: Connection) -> None:
             pass_fence(connection, lease, epoch=record.epoch)
             report_to_optuna(connection, trial_id, record.epoch, objective.of(record))
             row = {"trial_id": trial_id, **row_of(record)}
             _upsert(connection, EPOCHS, ("trial_id", "epoch"), [row], now="ended_at")
+            if classes:
+                _upsert(connection, CLASSES, ("trial_id", "label"), _class_rows(trial_id, classes))
 
         self.write(work)
+
+    def record_classes(self, lease: Lease, trial_id: int, records: Sequence[ClassResult]) -> None:
+        """Store what was predicted for each class, in place of what is there."""
+        self._record(lease, CLASSES, ("trial_id", "label"), _class_rows(trial_id, records))
 
     def record_findings(self, lease: Lease, trial_id: int, records: Sequence[Finding]) -> None:
         """Store findings of checks."""
@@ -325,6 +339,10 @@ def set_outcome(connection: Connection, trial_id: int, outcome: Outcome) -> None
             ended_at=utc_now(),
         )
     )
+
+
+def _class_rows(trial_id: int, records: Sequence[ClassResult]) -> list[dict[str, Any]]:
+    return [{"trial_id": trial_id, **row_of(record)} for record in records]
 
 
 def _fields(outcome: Outcome) -> dict[str, Any]:
