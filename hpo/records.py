@@ -75,7 +75,7 @@ class EpochResult:
 
 
 LATER_MEASURES = ("val_balanced_accuracy", "val_macro_f1", "val_auc")
-"""Those of ``MEASURES`` that epochs of before revision 0013 do not have, or have among their others."""
+"""Those of ``MEASURES`` that epochs of before revision 0014 do not have, or have among their others."""
 BASIC_MEASURES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 """Those that the checks of any training read."""
 MEASURES = (*BASIC_MEASURES, *LATER_MEASURES, "lr")

@@ -11,6 +11,7 @@ from hpo.config.objective import ACCURACY, Objective
 from hpo.queries.stages import StagesStatus
 from hpo.records import LATER_MEASURES, EpochResult
 from hpo.text import counted as counted
+from hpo.text import duration as duration
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What starts a formula in a spreadsheet, also in full width."""
@@ -71,16 +72,6 @@ def _bar(share: float) -> str:
     if not math.isfinite(share):
         return "!"
     return _BARS[min(len(_BARS) - 1, max(0, int(share * len(_BARS))))]
-
-
-def duration(seconds: float) -> str:
-    """Format seconds as ``42 s``, ``3 min 05 s`` or ``2 h 10 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def loss(value: float | None) -> str:

@@ -115,7 +115,13 @@ class _EpochSteps:
         self._start = start
         self._first = (start.epoch - 1) * training.steps
         self._batches = EpochBatches(
-            setup.configuration, setup.data.train, setup.key, start.epoch, start.steps, start.augmentation
+            setup.configuration,
+            setup.data.train,
+            setup.key,
+            start.epoch,
+            start.steps,
+            start.augmentation,
+            classes=setup.data.classes,
         )
         self._losses = _LossFeed(training, self._first, start)
         self._correct = torch.tensor(start.correct, device=setup.device)
@@ -135,7 +141,8 @@ class _EpochSteps:
         setup.model.train()
         for done, (images, labels) in enumerate(self._batches, self._start.steps + 1):
             loss, logits = training.step(self._first + done - 1, images, labels)
-            self._correct += (logits.argmax(1) == labels).sum()
+            answers = labels if labels.ndim == 1 else labels.argmax(1)  # soft ones of mixed images
+            self._correct += (logits.argmax(1) == answers).sum()
             self._losses.add(loss)
             self._done = done
             beat()
