@@ -184,18 +184,18 @@ def _chunks(images: Array) -> Iterator[Bytes]:
 
 def _part(images: Any, labels: Any, what: str) -> tuple[Array, Array]:
     if images is None or labels is None:
-        raise DataError(f"{what} {'images' if images is None else 'labels'} are missing")
+        raise DataError(f"there are no {'images' if images is None else 'labels'} for {what}")
     images, labels = np.asarray(images), np.asarray(labels)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
-        raise DataError(f"{what} labels have shape {labels.shape}: use one label for each image, (N,)")
+        raise DataError(f"the labels for {what} have shape {labels.shape}: use one for each image, (N,)")
     if len(images) != len(labels):
         raise DataError(
             f"there are {counted(len(images), f'{what} image')} and {counted(len(labels), 'label')}"
         )
     if not len(images):
-        raise DataError(f"there are no {what} images")
+        raise DataError(f"there are no images for {what}")
     return images, labels
 
 

@@ -23,6 +23,7 @@ from hpo.data.hold_out import held_out_rows
 from hpo.data.images import is_colored
 from hpo.data.progress import progress_bar
 from hpo.errors import ConfigurationError, DataError
+from hpo.text import counted
 from hpo.training.users_code import USERS_ERRORS, import_function, raised
 
 _SAMPLED = 64
@@ -232,13 +233,13 @@ class UsersDatasets:
 
     def _labels(self, dataset: Any, what: str) -> Labels:
         if not len(dataset):
-            raise ConfigurationError(f"dataset {self.path} has no {what} images")
+            raise ConfigurationError(f"dataset {self.path} has no images for {what}")
         for name in _LABELS:
             found = np.asarray(getattr(dataset, name, ()))
             if found.shape == (len(dataset),) and found.dtype.kind in "iu":
                 return found.astype(np.int64)
         with progress_bar(
-            f"reading {what} labels of {self.path} ({len(dataset):,})", len(dataset)
+            f"reading labels of {self.path}, {what} ({len(dataset):,})", len(dataset)
         ) as advance:
             labels = []
             for number in range(len(dataset)):
@@ -254,7 +255,7 @@ class UsersDatasets:
         if isinstance(names, Sequence) and not isinstance(names, str):
             if count > len(names):
                 raise ConfigurationError(
-                    f"dataset {self.path} has the label {count - 1}, and names {len(names)} classes"
+                    f"dataset {self.path} has the label {count - 1}, and names {counted(len(names), 'class')}"
                 )
             return tuple(map(str, names))
         if count < 2:

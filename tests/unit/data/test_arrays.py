@@ -97,11 +97,11 @@ def test_labels_become_numbers(labels: Any, classes: Any, names: Any, first: int
     ("data", "problem"),
     [
         (ImageData(IMAGES, LABELS[:9]), "there are 40 training images and 9 labels"),
-        (ImageData(IMAGES, np.stack([LABELS, LABELS], 1)), r"labels have shape \(40, 2\)"),
+        (ImageData(IMAGES, np.stack([LABELS, LABELS], 1)), r"have shape \(40, 2\)"),
         (ImageData(IMAGES, LABELS * 0), "every label is 0; a classifier needs two classes"),
         (ImageData(IMAGES, LABELS + 0.5), "labels are float64: use whole numbers or names"),
-        (ImageData(IMAGES, LABELS, IMAGES), "test labels are missing"),
-        (ImageData(IMAGES[:0], LABELS[:0]), "there are no training images"),
+        (ImageData(IMAGES, LABELS, IMAGES), "there are no labels for test"),
+        (ImageData(IMAGES[:0], LABELS[:0]), "there are no images for training"),
         (
             ImageData(IMAGES, LABELS + 1, classes=("a", "b")),
             "labels are from 1 to 2, and classes names 2: 0 to 1",
