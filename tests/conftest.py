@@ -34,6 +34,7 @@ gc.disable()
 def pytest_collection_finish() -> None:
     """Search for garbage from here on, but not among what was imported."""
     gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
     gc.enable()
 
 

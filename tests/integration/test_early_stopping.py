@@ -212,7 +212,7 @@ def test_a_worker_that_stops_and_comes_back_decides_the_same(storage_url: str) -
     while pieces < 100:
         pieces += 1
         try:
-            serve_until(storage_url, "stopped", StopAfter(37))
+            serve_until(storage_url, "stopped", StopAfter(17))
         except StopRequestedError:
             continue
         break
