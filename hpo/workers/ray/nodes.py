@@ -168,8 +168,8 @@ def _problems(report: NodeReport, here: str) -> list[str]:
         found.append(f"module {', '.join(report.missing)} is missing: install it there too")
     if report.missing_files:
         found.append(
-            f"it has no {', '.join(report.missing_files)}: the files of a command are not sent; put them into "
-            "the same folder on every node, or into one that the nodes share"
+            f"it has no {', '.join(report.missing_files)}: the files of a command are not sent; put them "
+            "into the same folder on every node, or into one that the nodes share"
         )
     if report.database:
         found.append(f"it cannot use the database: {report.database}")
