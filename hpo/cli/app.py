@@ -34,7 +34,7 @@ from hpo.cli.commands.query import query
 from hpo.cli.commands.refine import refine
 from hpo.cli.commands.repeat import repeat
 from hpo.cli.commands.report import report
-from hpo.cli.commands.run import run
+from hpo.cli.commands.run import RunCommand, run
 from hpo.cli.commands.schema import schema
 from hpo.cli.commands.show import show
 from hpo.cli.commands.status import status
@@ -125,7 +125,7 @@ for name, command in (each for group in COMMANDS.values() for each in group.item
     if isinstance(command, typer.Typer):
         app.add_typer(command, name=name)
     else:
-        app.command(name)(command)
+        app.command(name, cls=RunCommand if name == "run" else None)(command)
 
 
 def _version(wanted: bool) -> None:

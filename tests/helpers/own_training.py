@@ -139,7 +139,11 @@ def saving_late(trial):
 
 
 def misusing(trial):
-    trial.report(3, val_accuracy=0.5)
+    trial.report(0, val_accuracy=0.5)
+
+
+def skipping(trial):
+    trial.report(epoch=3, val_accuracy=0.25)
 
 
 def seeded(trial):
