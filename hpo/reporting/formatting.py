@@ -9,7 +9,7 @@ from typing import Any
 from hpo.config.fields import setting as setting
 from hpo.config.objective import ACCURACY, Objective
 from hpo.queries.stages import StagesStatus
-from hpo.records import EpochResult
+from hpo.records import LATER_MEASURES, EpochResult
 from hpo.text import counted as counted
 from hpo.text import duration as duration
 
@@ -53,12 +53,14 @@ def metric_sparkline(
     return sparkline(values, low, high, width), low, high
 
 
-def metrics(result: EpochResult) -> list[tuple[str, str]]:
+def metrics(result: EpochResult, objective: str = "val_accuracy") -> list[tuple[str, str]]:
     """Return the metrics of an epoch that were reported, each with its value as text.
 
-    hpo's own training reports all that it has columns for, even numbers that are not finite.
+    hpo's own training reports all that it has columns for, even numbers that are not finite; of those only
+    the ``objective`` and the most usual ones are among them.
     """
-    known = {"val_accuracy": accuracy, "val_loss": loss, "train_loss": loss}
+    own = {objective: Objective(objective).text} if objective in LATER_MEASURES else {}
+    known = {**own, "val_accuracy": accuracy, "val_loss": loss, "train_loss": loss}
     values = {name: result.metric(name) for name in known}
     shown = [
         (name, known[name](value)) for name, value in values.items() if result.images or not math.isnan(value)

@@ -67,18 +67,26 @@ class _Training:
         train_loss, train_accuracy = steps.run()
         evaluated = time.perf_counter()
         setup = self.setup
-        validation = evaluate(setup.model, setup.data.val, setup.precision, steps.save_if_due)
+        validation = evaluate(
+            setup.model, setup.data.val, setup.precision, steps.save_if_due, setup.own_metric
+        )
+        values = validation.values
         return EpochResult(
             epoch=start.epoch,
             train_loss=train_loss,
             train_accuracy=train_accuracy,
-            val_loss=validation.loss,
-            val_accuracy=validation.accuracy,
+            val_loss=values["val_loss"],
+            val_accuracy=values["val_accuracy"],
+            val_balanced_accuracy=values["val_balanced_accuracy"],
+            val_macro_f1=values["val_macro_f1"],
+            val_auc=values["val_auc"],
             lr=learning_rate(setup.configuration, start.epoch * self.steps - 1, self.steps),
             seconds=steps.seconds + time.perf_counter() - evaluated,
             images=steps.images,
             images_per_second=steps.images / steps.seconds,
             val_predicted_counts=validation.predicted_counts,
+            val_confusion=validation.confusion,
+            metrics=validation.own,
         )
 
     def step(self, step: int, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
