@@ -24,8 +24,8 @@ _LEAST_STEPS = 20
 def first_signal(seen: Observations, limits: Thresholds) -> list[Finding]:
     """Judge, at the end, what later layers got at first, if nothing shows that the network learned."""
     hidden = seen.data.hidden if seen.data else []
-    if not hidden or seen.steps < _LEAST_STEPS:
-        return []
+    if not hidden or seen.steps < _LEAST_STEPS or seen.updates.alike:
+        return []  # units that are all equal give nothing: `alike_units` reports them
     dead = next((each for each in hidden if each.constant > _ALL), None)
     flat = next((each for each in hidden if each.saturated > _SATURATED), None)
     large = max(hidden, key=lambda each: each.rms)
