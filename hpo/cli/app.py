@@ -11,6 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Annotated, Any, NoReturn, TextIO, cast
 
 import typer
@@ -146,6 +147,12 @@ def options(
     """
 
 
+@cache
+def command_line() -> Any:
+    """Return the commands as Typer reads them from their functions, read once per process."""
+    return typer.main.get_command(app)
+
+
 def main() -> NoReturn:
     """Run the ``hpo`` program."""
     limit_threads()
@@ -188,7 +195,8 @@ def run_command(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str], debug: bool) -> int:
     try:
         refuse_searched_without_dashes(arguments)
-        app(with_ray_address(arguments) if "--ray" in arguments else arguments, prog_name="hpo")
+        given = with_ray_address(arguments) if "--ray" in arguments else arguments
+        command_line()(given, prog_name="hpo")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(bool(end.code))
     except HpoError as error:
