@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-DatasetName = Literal["auto", "cifar10", "folder", "synthetic"]
+from hpo.config.image_format import ImageFormat, Resize, image_size_text
+
+ImageSize = Annotated[str, BeforeValidator(image_size_text)]
+Channels = Annotated[
+    Literal["auto", "1", "3"], BeforeValidator(lambda value: str(value) if type(value) is int else value)
+]
 Preprocessing = Literal[
     "none",
     "zero_center",
@@ -19,7 +24,8 @@ Preprocessing = Literal[
     "whiten",
     "zca",
 ]
-Augmentation = Literal["none", "flip", "flip_crop", "flip_crop_cutout"]
+Augmentation = Literal["none", "flip", "crop", "flip_crop", "crop_cutout", "flip_crop_cutout"]
+AutoAugment = Literal["none", "randaugment", "trivialaugment"]
 Activation = Literal[
     "sigmoid",
     "tanh",
@@ -68,12 +74,23 @@ class Configuration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     # --- data ---
-    dataset: DatasetName = _hyper(
-        "auto", "which images; auto is CIFAR-10 if it is available, otherwise synthetic"
+    dataset: str = _hyper(
+        "auto",
+        "which images: a data set by name, or your own as package.module:function; auto is CIFAR-10 if it "
+        "is available, otherwise synthetic",
     )
     data_root: str | None = _hyper(
-        None, "folder with train/<class>/ (and test/<class>/) images", {"dataset": ("folder",)}
+        None,
+        "your own images: a folder with train/<class>/, a table, an .npz file, or what your function takes",
     )
+    image_size: ImageSize = _hyper(
+        "auto",
+        "pixels of each side, 8 to 224, or height x width, such as 48x64; auto is by the images",
+    )
+    resize: Resize = _hyper(
+        "squeeze", "how images of another shape are made to fit: distorted, cut, or with borders"
+    )
+    channels: Channels = _hyper("auto", "3 for color, 1 for gray; auto is 1 if no image has color")
     train_images: int | None = _hyper(
         None, "number of training images (stratified); empty for all that are not held out", ge=1
     )
@@ -91,11 +108,28 @@ class Configuration(BaseModel):
     augmentation: Augmentation = _hyper("flip_crop", "random transformations of each training image")
     augmentation_strength: float = _hyper(
         1.0,
-        "scales the crop (1: shift by up to 4 pixels) and the cutout (1: 8 x 8 pixels)",
-        {"augmentation": ("flip_crop", "flip_crop_cutout")},
+        "scales the crop (1: shift by up to an eighth of the side) and the cutout (1: a quarter of it)",
+        {"augmentation": ("crop", "flip_crop", "crop_cutout", "flip_crop_cutout")},
         ge=0,
         le=3,
     )
+
+    rotation: float = _hyper(0.0, "rotate each image by up to this many degrees either way", ge=0, le=180)
+    zoom: float = _hyper(0.0, "scale each image by a factor from 1 - zoom to 1 + zoom", ge=0, lt=1)
+    color_jitter: float = _hyper(
+        0.0, "largest change of brightness, contrast and saturation, as a share", ge=0, le=1
+    )
+    grayscale: float = _hyper(0.0, "probability that an image loses its color", ge=0, le=1)
+    erasing: float = _hyper(0.0, "probability that a random rectangle is blanked", ge=0, le=1)
+    auto_augment: AutoAugment = _hyper("none", "random operations on pixels: RandAugment or TrivialAugment")
+    randaugment_operations: int = _hyper(
+        2, "number of operations on each image", {"auto_augment": ("randaugment",)}, ge=1, le=8
+    )
+    randaugment_magnitude: int = _hyper(
+        9, "strength of each operation, of 30", {"auto_augment": ("randaugment",)}, ge=0, le=30
+    )
+    mixup: float = _hyper(0.0, "alpha of mixup, the blending of pairs of images; 0 is off", ge=0, le=100)
+    cutmix: float = _hyper(0.0, "alpha of CutMix, pasting a part of another image; 0 is off", ge=0, le=100)
 
     # --- model ---
     model: str = _hyper("convnet", "a bundled network, or your own as package.module:function")
@@ -184,6 +218,11 @@ class Configuration(BaseModel):
         """Return every field's value, ``None`` where the field has no effect (momentum under adam)."""
         values = self.model_dump()
         return {name: value if applies(name, values) else None for name, value in values.items()}
+
+    @property
+    def image_format(self) -> ImageFormat:
+        """The format of its images, once it is bound to a data set."""
+        return ImageFormat.of_fields(self.model_dump(include={"image_size", "resize", "channels"}))
 
     @classmethod
     def stored(cls, values: Mapping[str, Any]) -> Configuration:

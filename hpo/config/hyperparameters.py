@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeAlias
 
 from hpo.config import configuration
 from hpo.config.configuration import Configuration
+from hpo.config.datasets import OF_SYMBOLS
 from hpo.config.own_training import UserConfiguration
 from hpo.config.space import Distribution
 
@@ -33,8 +34,8 @@ class Hyperparameters(Protocol):
         """Return whether a hyperparameter has an effect in a trial with these values."""
         ...
 
-    def configuration(self, values: Mapping[str, Any], dataset: str) -> TrialConfiguration:
-        """Return the configuration of a trial; ``dataset`` is the one that the study is bound to."""
+    def configuration(self, values: Mapping[str, Any], images: Mapping[str, str]) -> TrialConfiguration:
+        """Return the configuration of a trial; ``images``: the fields that the study is bound to."""
         ...
 
     def stored(self, document: Mapping[str, Any]) -> TrialConfiguration:
@@ -55,9 +56,15 @@ class ImageHyperparameters:
         """See ``Hyperparameters``."""
         return configuration.applies(name, values)
 
-    def configuration(self, values: Mapping[str, Any], dataset: str) -> Configuration:
-        """See ``Hyperparameters``. Raises ``pydantic.ValidationError`` if a value does not fit its field."""
-        return Configuration(**{**values, "dataset": dataset} if dataset else values)
+    def configuration(self, values: Mapping[str, Any], images: Mapping[str, str]) -> Configuration:
+        """See ``Hyperparameters``. Raises ``pydantic.ValidationError`` if a value does not fit its field.
+
+        Digits and letters are not mirrored unless the study says so.
+        """
+        given: dict[str, Any] = {**values, **images}
+        if given.get("dataset") in OF_SYMBOLS:
+            given.setdefault("augmentation", "crop")
+        return Configuration(**given)
 
     def stored(self, document: Mapping[str, Any]) -> Configuration:
         """See ``Hyperparameters``."""
@@ -87,7 +94,7 @@ class OwnHyperparameters:
         """See ``Hyperparameters``."""
         return name in values
 
-    def configuration(self, values: Mapping[str, Any], dataset: str) -> UserConfiguration:
+    def configuration(self, values: Mapping[str, Any], images: Mapping[str, str]) -> UserConfiguration:
         """See ``Hyperparameters``."""
         return UserConfiguration(dict(values))
 

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from hpo.config.configuration import Configuration
-from hpo.config.study import StudySpec
+from hpo.config.datasets import OF_FILES, similar
+from hpo.config.image_format import ImageFormat, Resize, Shape
 from hpo.data import synthetic
+from hpo.data.arrays import arrays_source
+from hpo.data.auto_format import Surveyed, survey
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, cached, source_signature
 from hpo.data.cifar10 import cifar10_source, found_on_disk, why_not_downloadable
-from hpo.data.folder import FOLDER_HELP, folder_source
+from hpo.data.fit import in_format
+from hpo.data.folder import FOLDER_HELP, folder_images, folder_source
 from hpo.data.progress import progress_bar
+from hpo.data.published import PUBLISHED, digits_source, published_source
+from hpo.data.table import table_images, table_source
 from hpo.errors import DataError
-from hpo.settings import Settings, settings
+from hpo.settings import Settings
 from hpo.text import counted
 
-NAMES = ("cifar10", "folder", "synthetic")
 _SYNTHETIC_SEED = 0
 _SHOWN = 5  # classes named in one line
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images (N, 3, 32, 32) uint8 in read-only memory maps, and labels (N,) int64.
+    """Images (N, C, H, W) uint8 in read-only memory maps, and labels (N,) int64.
 
     ``fingerprint`` is the SHA-256 of classes, labels and pixels; ``origin`` describes their source.
     ``warnings`` are what the user should know of them before training.
@@ -42,6 +46,25 @@ class Dataset:
     fingerprint: str
     origin: str
     warnings: tuple[str, ...] = ()
+    resize: Resize = "squeeze"
+    """How images of another shape were made to fit."""
+
+    @property
+    def image_shape(self) -> Shape:
+        """Channels, height and width of an image."""
+        channels, height, width = self.train_images.shape[1:]
+        return channels, height, width
+
+    @property
+    def format(self) -> ImageFormat:
+        """What every image was made to."""
+        channels, height, width = self.image_shape
+        return ImageFormat(height, width, channels, self.resize)
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The fields of a configuration that are bound to these images."""
+        return {"dataset": self.name, **self.format.fields}
 
     @property
     def description(self) -> str:
@@ -72,13 +95,89 @@ def resolve_auto(settings: Settings) -> tuple[Literal["cifar10", "synthetic"], s
     return "synthetic", f"CIFAR-10 is not in {settings.data} and cannot be downloaded ({refusal})"
 
 
-def load_dataset(name: str, *, root: Path | None = None, settings: Settings) -> Dataset:
-    """Load the data set ``name`` (cifar10, folder or synthetic); decode it into the cache if necessary.
+class Images(Protocol):
+    """The images of a study before their format is chosen."""
 
-    ``root`` is the image folder of ``folder``. Raises ``DataError`` if the data are missing or damaged, or if
-    the cache cannot be written.
+    def survey(self) -> tuple[Surveyed, int]:
+        """Return what the images are like, and how many are trained on."""
+        ...
+
+    def source(self, form: ImageFormat) -> Source:
+        """Return the images in a format."""
+        ...
+
+
+@dataclass(frozen=True)
+class Decodable:
+    """Images that are decoded to one format, whatever is wanted, and then made to fit."""
+
+    native: Source
+
+    def survey(self) -> tuple[Surveyed, int]:
+        """See ``Images``."""
+        form = self.native.format
+        return Surveyed(((form.width, form.height),), form.channels == 3, False), self.native.count
+
+    def source(self, form: ImageFormat) -> Source:
+        """See ``Images``."""
+        return in_format(self.native, form)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Image files of any size, from a folder or a table."""
+
+    root: Path
+    list_images: Callable[[Path], list[Path]]
+    make_source: Callable[[Path, ImageFormat], Source]
+
+    def survey(self) -> tuple[Surveyed, int]:
+        """See ``Images``."""
+        files = self.list_images(self.root)
+        return survey(files), len(files)
+
+    def source(self, form: ImageFormat) -> Source:
+        """See ``Images``."""
+        return self.make_source(self.root, form)
+
+
+def find_images(name: str, root: Path | None, settings: Settings) -> Images:
+    """Return the images of a data set; ``root`` is the ``data_root`` of the user's own files.
+
+    Raises ``DataError`` if the data set is unknown, or its files are missing or damaged.
     """
-    source = _source(name, root, settings)
+    if name in OF_FILES and root is None:
+        layout = f"\n{FOLDER_HELP}" if name == "folder" else ""
+        raise DataError(f"dataset: {name} needs data_root, {OF_FILES[name]}{layout}")
+    if name not in _FOUND:
+        raise DataError(f"unknown dataset {name!r}; {similar(name)}")
+    return _FOUND[name](root or Path(), settings.data)
+
+
+_Find: TypeAlias = Callable[[Path, Path], Images]
+_FOUND: dict[str, _Find] = {
+    "cifar10": lambda _, data: Decodable(cifar10_source(data)),
+    **{name: lambda _, data, name=name: Decodable(published_source(name, data)) for name in PUBLISHED},  # type: ignore[misc]
+    "digits": lambda _, data: Decodable(digits_source()),
+    "synthetic": lambda _, data: Decodable(_synthetic_source()),
+    "folder": lambda root, _: Files(root, folder_images, folder_source),
+    "table": lambda root, _: Files(root, table_images, table_source),
+    "arrays": lambda root, _: Decodable(arrays_source(root)),
+}
+
+
+def load_dataset(name: str, form: ImageFormat, *, root: Path | None = None, settings: Settings) -> Dataset:
+    """Load the data set ``name`` in a format; decode it into the cache if necessary.
+
+    ``root`` is the ``data_root`` of the user's own files. Raises ``DataError`` if the data are missing or
+    damaged, or if the cache cannot be written.
+    """
+    return load_images(name, find_images(name, root, settings), form, settings)
+
+
+def load_images(name: str, images: Images, form: ImageFormat, settings: Settings) -> Dataset:
+    """Load images in a format, as the data set ``name``. Raises ``DataError`` as ``load_dataset`` does."""
+    source = images.source(form)
     found = cached(source, settings.cache.absolute())
     return Dataset(
         name=name,
@@ -86,20 +185,9 @@ def load_dataset(name: str, *, root: Path | None = None, settings: Settings) -> 
         fingerprint=found.meta.fingerprint,
         origin=source.origin,
         warnings=(*source.warnings, *found.meta.warnings),
+        resize=form.resize,
         **found.arrays,
     )
-
-
-def _source(name: str, root: Path | None, settings: Settings) -> Source:
-    if name == "cifar10":
-        return cifar10_source(settings.data)
-    if name == "synthetic":
-        return _synthetic_source()
-    if name != "folder":
-        raise DataError(f"unknown dataset {name!r}; known: auto, {', '.join(NAMES)}")
-    if root is None:
-        raise DataError(f"dataset: folder needs data_root\n{FOLDER_HELP}")
-    return folder_source(root)
 
 
 def _synthetic_source() -> Source:
@@ -122,20 +210,3 @@ def _generate_synthetic() -> Decoded:
 
 def _whole(images: Bytes) -> Iterator[Bytes]:
     yield images
-
-
-def choose_dataset(spec: StudySpec) -> tuple[str, str]:
-    """Return the name of the data set for a new study and, for ``dataset: auto``, the reason."""
-    name: str = _setting(spec, "dataset")
-    return resolve_auto(settings()) if name == "auto" else (name, "")
-
-
-def load_study_images(spec: StudySpec, name: str) -> Dataset:
-    """Load the data set ``name`` (cifar10, folder or synthetic), from the study's folder if it has one."""
-    root = _setting(spec, "data_root")
-    return load_dataset(name, root=Path(root) if root else None, settings=settings())
-
-
-def _setting(spec: StudySpec, field: str) -> Any:
-    """Return the study's value of a field that cannot be searched."""
-    return spec.fixed.get(field, Configuration.model_fields[field].default)

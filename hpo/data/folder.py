@@ -1,4 +1,4 @@
-"""Images in one folder per class: listed, checked, decoded to 32 x 32 RGB."""
+"""Images in one folder per class: listed, checked, decoded in the format of a study."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hpo.config.image_format import STANDARD, ImageFormat
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, source_signature
+from hpo.data.hold_out import TEST_SHARE, held_out_count
 from hpo.data.images import DecodedImage, decode_images
 from hpo.data.layout import LayoutError, class_folders, find_layout, shared_subfolders
 from hpo.data.progress import progress_bar
@@ -25,7 +27,6 @@ from hpo.limits import available_cores
 from hpo.settings import expanded
 from hpo.text import counted
 
-TEST_SHARE = 0.1
 FOLDER_HELP = (
     "Expected: ROOT/train/<class>/*.jpg (or png, ...) with two or more classes, and optionally "
     "ROOT/test/<class>/*.jpg.\nOr use dataset: cifar10, or dataset: synthetic, which needs no files."
@@ -55,27 +56,45 @@ class Listing:
     warnings: tuple[str, ...] = ()
 
 
-def folder_source(root: Path, *, name: str = "folder", advice: str = FOLDER_HELP) -> Source:
+def folder_source(
+    root: Path, form: ImageFormat = STANDARD, *, name: str = "folder", advice: str = FOLDER_HELP
+) -> Source:
     """Return the images below ``root``, listed now; pixels are read when ``decode`` is called.
 
     Raises ``DataError`` for a folder that cannot be used, with ``advice`` where the layout is the problem.
     """
     root = expanded(root).absolute()
+    listing = _listed(root, advice)
+    return listed_source(root, listing, form, name=name, what=f"images in {path_text(root)}")
+
+
+def listed_source(root: Path, listing: Listing, form: ImageFormat, *, name: str, what: str) -> Source:
+    """Return the listed images as a source; ``what`` names them, and ``root`` is where they were found."""
+    origin = f"{what} ({len(listing.train):,} train, {len(listing.test):,} test"
+    if listing.held_out:
+        origin += f"; no test images, so {TEST_SHARE:.0%} of each class was held out"
+    origin += ")"
+    signed = [_READER, root, *listing.train, "test", *listing.test, *form.signature]
+    return Source(
+        name=name,
+        classes=listing.classes,
+        count=len(listing.train) + len(listing.test),
+        origin=origin,
+        signature=source_signature(signed),
+        decode=lambda: _decode(root, listing, form),
+        warnings=listing.warnings,
+        format=form,
+    )
+
+
+def folder_images(root: Path) -> list[Path]:
+    """Return the training images below ``root``. Raises ``DataError`` as ``folder_source`` does."""
+    return [Path(each.path) for each in _listed(expanded(root).absolute(), FOLDER_HELP).train]
+
+
+def _listed(root: Path, advice: str) -> Listing:
     try:
-        listing = list_images(root)
-        origin = f"images in {path_text(root)} ({len(listing.train):,} train, {len(listing.test):,} test"
-        origin += (
-            f"; no test folder, so {TEST_SHARE:.0%} of each class was held out)" if listing.held_out else ")"
-        )
-        return Source(
-            name=name,
-            classes=listing.classes,
-            count=len(listing.train) + len(listing.test),
-            origin=origin,
-            signature=source_signature([_READER, root, *listing.train, "test", *listing.test]),
-            decode=lambda: _decode(root, listing),
-            warnings=listing.warnings,
-        )
+        return list_images(root)
     except OSError as error:
         raise DataError(f"cannot read {error.filename or root}: {error.strerror}") from error
     except LayoutError as error:
@@ -99,7 +118,7 @@ def list_images(root: Path) -> Listing:
     classes = tuple(train)
     nested = tuple(shared_subfolders(layout.train, train_folders))
     if layout.test is None:
-        kept, held_out = _hold_out(layout.train, train)
+        kept, held_out = hold_out(layout.train, train)
         loose = _loose(root, layout.train)
         warnings = (*layout.warnings, *nested, *loose, *left_out_sentence(left_out))
         return Listing(classes, kept, held_out, True, warnings)
@@ -108,7 +127,7 @@ def list_images(root: Path) -> Listing:
     test = _list_classes(test_folders, left_out)
     loose = _loose(root, layout.train, layout.test)
     warnings = (*layout.warnings, *nested, *loose, *left_out_sentence(left_out))
-    return Listing(classes, _flat(train), _flat(test), False, warnings)
+    return Listing(classes, flat(train), flat(test), False, warnings)
 
 
 def _list_classes(folders: Mapping[str, Path], left_out: Counter[str]) -> dict[str, list[ImageFile]]:
@@ -147,7 +166,8 @@ def _scan(folder: Path, class_name: str, left_out: Counter[str]) -> Iterator[Ima
             yield ImageFile(entry.path, class_name, status.st_size, status.st_mtime_ns)
 
 
-def _flat(found: dict[str, list[ImageFile]]) -> list[ImageFile]:
+def flat(found: Mapping[str, list[ImageFile]]) -> list[ImageFile]:
+    """Return the images of all classes, one class after the other."""
     return [file for files in found.values() for file in files]
 
 
@@ -161,7 +181,7 @@ def _check_same_classes(train: Path, trained: Set[str], test: Path, tested: Set[
         raise LayoutError(" and ".join(missing))
 
 
-def _hold_out(root: Path, found: dict[str, list[ImageFile]]) -> tuple[list[ImageFile], list[ImageFile]]:
+def hold_out(root: Path, found: dict[str, list[ImageFile]]) -> tuple[list[ImageFile], list[ImageFile]]:
     """Hold out a share of each class, at least one image: those with the lowest hashes of their names.
 
     The hash depends only on the name, so adding images leaves most others in the split they were in.
@@ -175,7 +195,7 @@ def _hold_out(root: Path, found: dict[str, list[ImageFile]]) -> tuple[list[Image
                 "for test"
             )
         by_hash = sorted(files, key=lambda file: _name_hash(file, root))
-        count = max(1, round(TEST_SHARE * len(files)))
+        count = held_out_count(len(files))
         held_out += sorted(by_hash[:count])
         kept += sorted(by_hash[count:])
     return kept, held_out
@@ -185,13 +205,13 @@ def _name_hash(file: ImageFile, root: Path) -> bytes:
     return hashlib.sha256(os.fsencode(os.path.relpath(file.path, root))).digest()
 
 
-def _decode(root: Path, listing: Listing) -> Decoded:
+def _decode(root: Path, listing: Listing, form: ImageFormat) -> Decoded:
     label = {name: i for i, name in enumerate(listing.classes)}
     survey = Survey()
     shared = SharedImages()
     damaged: list[str] = []
-    test = _Part("test", listing.test, root, survey, shared, damaged)
-    train = _Part("train", listing.train, root, survey, shared, damaged, following=test)
+    test = _Part("test", listing.test, root, form, survey, shared, damaged)
+    train = _Part("train", listing.train, root, form, survey, shared, damaged, following=test)
     return Decoded(
         DecodedSplit(_labels(listing.train, label), train.chunks()),
         DecodedSplit(_labels(listing.test, label), test.chunks()),
@@ -216,6 +236,7 @@ class _Part:
         name: str,
         files: list[ImageFile],
         root: Path,
+        form: ImageFormat,
         survey: Survey,
         shared: SharedImages,
         damaged: list[str],
@@ -224,6 +245,7 @@ class _Part:
         self._name = name
         self._files = files
         self._root = root
+        self._form = form
         self._survey = survey
         self._shared = shared
         self._damaged = damaged
@@ -231,7 +253,7 @@ class _Part:
         self.classes = ClassSurvey()
 
     def chunks(self) -> Iterator[Bytes]:
-        """Yield images (n, 3, 32, 32). Raises ``DataError`` that names all images that cannot be used."""
+        """Yield images (n, C, H, W). Raises ``DataError`` that names all images that cannot be used."""
         yield from self._read()
         if self._damaged and self._following:  # read it only to name its damaged images, too
             for _ in self._following.chunks():
@@ -244,7 +266,7 @@ class _Part:
         with progress_bar(what, len(self._files)) as advance, ThreadPoolExecutor(available_cores()) as pool:
             for start in range(0, len(self._files), _CHUNK):
                 chunk = self._files[start : start + _CHUNK]
-                decoded = decode_images((Path(file.path) for file in chunk), pool)
+                decoded = decode_images((Path(file.path) for file in chunk), pool, self._form)
                 usable = [each for each in map(self._noticed, chunk, decoded) if each]
                 if not self._damaged:
                     yield np.stack([image.pixels for image in usable])

@@ -25,7 +25,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from hpo.records import SEVERITIES, EpochResult, Finding, LayerStatistics, StudyFinding, StudySeverity
+from hpo.records import (
+    SEVERITIES,
+    ClassResult,
+    EpochResult,
+    Finding,
+    LayerStatistics,
+    StudyFinding,
+    StudySeverity,
+)
 from hpo.storage.column_types import NAME_LENGTH, Document, Finite, Prose, one_of
 from hpo.storage.record_columns import columns_of
 
@@ -92,6 +100,13 @@ class StudyRow(Base):
     """Of the data set, before validation images are held out."""
     class_counts: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
     """How many of these each class has."""
+    image_height: Mapped[int | None]
+    """Of every image as it is trained on; like the next three, NULL for the user's own training."""
+    image_width: Mapped[int | None]
+    image_channels: Mapped[int | None]
+    """3 for color, 1 for gray."""
+    image_resize: Mapped[str | None] = mapped_column(String(16))
+    """How images of another shape were made to fit: squeeze, crop or pad."""
     created_at: Mapped[datetime]
     stopped_at: Mapped[datetime | None]
     """When `hpo stop` stopped it; NULL while workers may claim slots."""
@@ -372,6 +387,16 @@ EPOCHS = Table(
     CheckConstraint("epoch >= 1", name="ck_epoch"),
 )
 """The points of the curves."""
+
+CLASSES = Table(
+    "hpo_class",
+    Base.metadata,
+    _trial_key(),
+    *columns_of(
+        ClassResult, Column("label", Integer, primary_key=True), Column("class_name", Prose, nullable=False)
+    ),
+)
+"""The confusion matrix of a trial's best epoch, a row for each class; of the test images in stage test."""
 
 LAYERS = Table(
     "hpo_layer",

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from hpo.config.configuration import Configuration
-from hpo.data.augment import augment
+from hpo.data.augmenter import Augmenter
 from hpo.rng import Key
-from hpo.training.data import ImageSet
+from hpo.training.data import ImageSet, as_many_as_standard
 
 _BATCHES_AT_ONCE = {"cpu": 1}
 """Batches that are gathered and augmented together: one on a CPU, so that it fits in the caches."""
 _BATCHES_AT_ONCE_ELSEWHERE = 16
-"""On an accelerator, launching an operation has a fixed cost."""
+"""On an accelerator, launching an operation has a fixed cost; fewer of larger images."""
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
@@ -30,10 +31,10 @@ def epoch_order(key: Key, epoch: int, images: int) -> Tensor:
 
 
 class EpochBatches:
-    """The batches of an epoch: augmented images (B, 3, 32, 32) float32, channels last, and labels (B,).
+    """The batches of an epoch: augmented images (B, C, H, W) float32, channels last, and labels (B,).
 
-    No image comes twice. ``first_step`` and ``augmentation`` (``augmentation_at`` of that step) resume
-    within an epoch.
+    Labels are soft, (B, classes), if images are mixed. No image comes twice. ``first_step`` and
+    ``augmentation`` (``augmentation_at`` of that step) resume within an epoch.
     """
 
     def __init__(
@@ -44,12 +45,17 @@ class EpochBatches:
         epoch: int,
         first_step: int = 0,
         augmentation: Tensor | None = None,
+        *,
+        classes: int = 0,
     ) -> None:
         device, size = images.rows.device, configuration.batch_size
         self._configuration = configuration
+        self._augmenter = Augmenter(configuration)
+        self._classes = classes
         self._images = images
         self._first_step = first_step
-        self._together = _BATCHES_AT_ONCE.get(device.type, _BATCHES_AT_ONCE_ELSEWHERE)
+        most = _BATCHES_AT_ONCE.get(device.type, _BATCHES_AT_ONCE_ELSEWHERE)
+        self._together = as_many_as_standard(most, images.pixels)
         self._generator = torch.Generator(device).manual_seed((key / "augment" / epoch).integer())
         if augmentation is not None:
             self._generator.set_state(augmentation)
@@ -73,7 +79,8 @@ class EpochBatches:
         return self._before if step % self._together else self._generator.get_state()
 
     def _augmented(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        pixels, labels = self._images.batch(positions)
-        policy, strength = self._configuration.augmentation, self._configuration.augmentation_strength
-        pixels = augment(pixels, policy, strength, self._generator)
-        return pixels.contiguous(memory_format=torch.channels_last), labels
+        augmenter, generator = self._augmenter, self._generator
+        images, labels = self._images.batch(positions, partial(augmenter.pixels, generator=generator))
+        images = augmenter.images(images, generator)
+        images, labels = augmenter.mixed(images, labels, self._classes, generator)
+        return images.contiguous(memory_format=torch.channels_last), labels

@@ -12,7 +12,6 @@ import numpy as np
 import safetensors.torch
 import torch
 from numpy.typing import NDArray
-from sqlalchemy import Engine
 from torch import Tensor
 
 from hpo.artifacts import bundle, store
@@ -21,8 +20,7 @@ from hpo.artifacts.metrics import Measured, measure
 from hpo.artifacts.model import build_network, load_exported
 from hpo.artifacts.program import PixelNetwork, make_program, users_program
 from hpo.config.configuration import Configuration
-from hpo.config.study import own_training_message
-from hpo.data.datasets import Dataset, load_study_images
+from hpo.data.datasets import Dataset
 from hpo.data.preprocess import Preprocessor
 from hpo.data.split import Split, split, split_key
 from hpo.errors import DataError, ExportError, UserError
@@ -34,8 +32,8 @@ from hpo.rng import Key
 from hpo.stages.store import find_stage
 from hpo.storage.engine import reading
 from hpo.storage.studies import RegisteredStudy, find_registered, results_engine
-from hpo.training.model_factory import IMAGE_SHAPE
 from hpo.training.network_state import load_network_state
+from hpo.training.study_images import load_study_images
 from hpo.trial.reproduce import Repeat, RepeatedEpoch
 
 Weights = Mapping[str, Tensor]
@@ -76,14 +74,13 @@ class Export:
         self._url = url
         engine = results_engine(url)
         try:
-            _refuse_own_training(engine, study)
             best = next((each.number for each in leaderboard(engine, study, 1)), None)
             looks = [look.number for look in stages_status(engine, study).looks]
             wanted = next((each for each in (number, *looks[:1], best) if each is not None), None)
             if wanted is None:
                 raise UserError(f"no trial of {study} is complete yet: there is nothing to export")
             self.trial = trial_detail(engine, study, wanted)
-            _check_complete(self.trial)
+            check_complete(self.trial)
             self._trials_finished = study_status(engine, study).summary.done
             self._statistics = preprocessing_state(engine, study, self.trial.number)
             found = find_registered(engine, study)
@@ -96,8 +93,8 @@ class Export:
         self._is_best = self.trial.number == best
         self._look = looks.index(self.trial.number) + 1 if self.trial.number in looks else 0
         self.measured_on: MeasuredOn = "test" if self._look else "val"
-        self.configuration = _configuration(self.trial)
         self._dataset = self._images()
+        self.configuration = _configuration(self.trial, self._dataset)
         self._split = self._rows()
         self._retrained = False
 
@@ -165,7 +162,7 @@ class Export:
 
     def _program(self, weights: Weights) -> tuple[bytes | None, str]:
         """Return the torch.export program, or None with the reason why a user's own network has none."""
-        network = build_network(self.configuration, len(self._dataset.classes))
+        network = build_network(self.configuration, len(self._dataset.classes), self._dataset.image_shape)
         try:
             load_network_state(network, weights)
         except RuntimeError as error:
@@ -175,9 +172,8 @@ class Export:
             ) from error
         model = PixelNetwork(network, Preprocessor.from_state(safetensors.torch.load(self._statistics)))
         name = self.configuration.model
-        return (
-            users_program(model, IMAGE_SHAPE, name) if ":" in name else (make_program(model, IMAGE_SHAPE), "")
-        )
+        shape = self._dataset.image_shape
+        return users_program(model, shape, name) if ":" in name else (make_program(model, shape), "")
 
     def _measure(self, path: Path, *, program: bool = False) -> Measured:
         """Measure the written files as their users load them. Raises ``ExportError`` if the value differs."""
@@ -250,7 +246,7 @@ class Export:
         )
 
     def _images(self) -> Dataset:
-        dataset = load_study_images(self._study.spec, self._study.dataset)
+        dataset = load_study_images(self._study.spec, self._study.dataset, self._study.format)
         if dataset.fingerprint != self._study.fingerprint:
             raise DataError(
                 f"the images of {self.trial.study} have changed since it was created (SHA-256 "
@@ -287,7 +283,8 @@ def check_output(output: Path) -> None:
         raise UserError(f"there is no folder {output.absolute().parent} to create {output.name} in")
 
 
-def _check_complete(trial: TrialDetail) -> None:
+def check_complete(trial: TrialDetail) -> None:
+    """Raise ``UserError`` unless the trial is complete."""
     if trial.state == "complete":
         return
     why = f": {trial.verdict}" if trial.verdict else ""
@@ -296,17 +293,10 @@ def _check_complete(trial: TrialDetail) -> None:
     )
 
 
-def _refuse_own_training(engine: Engine, study: str) -> None:
-    """Raise ``UserError`` for a study whose trials have no network of hpo."""
-    found = find_registered(engine, study)
-    if found is not None and found.spec.is_own:
-        raise UserError(own_training_message(found.spec, "has no network that hpo could export"))
-
-
-def _configuration(trial: TrialDetail) -> Configuration:
+def _configuration(trial: TrialDetail, dataset: Dataset) -> Configuration:
     values = {name: value for name, value in trial.configuration.items() if value is not None}
     values.pop("data_root", None)  # a path on this machine, which predictions do not need
-    return Configuration(**values)
+    return Configuration(**{**values, **dataset.format.fields})  # earlier versions did not store the format
 
 
 def _mismatch(trial: TrialDetail) -> str:

@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from hpo import provenance
 from hpo.config.configuration import Configuration
 from hpo.config.objective import Objective
-from hpo.data.datasets import load_study_images
 from hpo.data.split import split_key
 from hpo.errors import DeviceError, UserError
 from hpo.limits import available_cores
 from hpo.queries.trial import Attempt, TrialDetail, trial_detail
-from hpo.records import MEASURES, EpochResult
+from hpo.records import LATER_MEASURES, MEASURES, EpochResult
 from hpo.rng import Key
 from hpo.search.samplers.registry import PURE, sample_slot
 from hpo.stages.store import find_stage
@@ -33,6 +32,8 @@ from hpo.training.network_state import network_state
 from hpo.training.precision import Resolved, processor, resolve_precision
 from hpo.training.rehearsal import Rehearsal
 from hpo.training.setup import prepare
+from hpo.training.study_images import load_study_images
+from hpo.training.users_metric import UsersMetric
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ class StoredTraining:
         spec, then = self._stage.spec.with_fixed(self.trial.given or {}), self.trial.configuration
         if spec.sampler.name not in PURE:
             return
-        now = spec.configuration(sample_slot(spec, self.trial.slot), self._study.dataset).applicable()
+        now = spec.configuration(sample_slot(spec, self.trial.slot), self._study.images).applicable()
         for name in spec.space:
             yield Difference(
                 f"the draw of {name} (the stored one is trained)", str(then.get(name)), str(now.get(name))
@@ -156,7 +157,7 @@ class Repeat(StoredTraining):
         super().__init__(url, study, number, device)
         self.configuration = Configuration.stored(self.trial.configuration)
         self.precision = _precision(self._attempt, self.configuration, self.device)
-        self._dataset = load_study_images(self._study.spec, self._study.dataset)
+        self._dataset = load_study_images(self._study.spec, self._study.dataset, self._study.format)
         self.epochs = self._stored_epochs()
         if self.epochs == 0:
             raise self._nothing_to_compare()
@@ -172,6 +173,7 @@ class Repeat(StoredTraining):
                 self._stage.fold(self.trial.slot),
             )  # fmt: skip
         self._model = setup.model
+        setup = replace(setup, own_metric=UsersMetric.of(self._study.spec))
         epochs = train(setup)
         same = []
         for then in self.trial.curve[: self.epochs]:
@@ -193,7 +195,8 @@ class Repeat(StoredTraining):
         if ":" not in self.configuration.model:
             return ""
         with redirect_stdout(sys.stderr):
-            rehearsal = Rehearsal(self.configuration, len(self._dataset.classes), self.device)
+            dataset = self._dataset
+            rehearsal = Rehearsal(self.configuration, len(dataset.classes), dataset.image_shape, self.device)
             was_resumed = len(self.trial.attempts) > 1
             return rehearsal.unrepeatable() or (rehearsal.unresumable() if was_resumed else "")
 
@@ -238,6 +241,8 @@ def compared(then: EpochResult, now: EpochResult, goal: Objective) -> RepeatedEp
     """Compare an epoch with the stored one, by every metric but its duration."""
     names = [*MEASURES, *sorted({*then.metrics, *now.metrics})]
     pairs = {name: (then.metric(name), now.metric(name)) for name in names}
+    # A trial of before they were recorded has none of them.
+    pairs = {name: each for name, each in pairs.items() if name not in LATER_MEASURES or each[0] == each[0]}
     differences = {name: pair for name, pair in pairs.items() if not is_same(*pair)}
     return RepeatedEpoch(now.epoch, now.val_accuracy, differences, goal.of(now))
 

@@ -37,7 +37,6 @@ from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_registered
 from hpo.storage.suggested import StoredParameter, parameters_of, record_suggested
 from hpo.storage.tables import CandidateRow, DecisionRow, StageRow, StudyRow, TrialRow
-from hpo.trial.export import Export
 from hpo.workers.submit import submit_study
 from tests.database.conftest import Bench
 
@@ -75,7 +74,7 @@ def _begin(store: ResultsStore, study_id: int) -> tuple[Any, RegisteredTrial, St
     assert found is not None
     stage = store.read(lambda connection: find_stage(connection, study_id, found.spec, lease.stage))
     suggestions = Suggestions(store, study_id, found.spec.space)
-    trial = suggestions.begin(lease, stage.spec, lease.given, dataset=found.dataset, device="cpu")
+    trial = suggestions.begin(lease, stage.spec, lease.given, images=found.images, device="cpu")
     return lease, trial, stage.spec
 
 
@@ -108,7 +107,7 @@ def test_a_trial_is_drawn_once_and_read_back(store: ResultsStore) -> None:
     values = trial.configuration.values
     assert values["dataset"] == "theirs" and values["epochs"] == 9
     assert ("depth" in values) == (values["kind"] == "net")
-    again = Suggestions(store, study_id, spec.space).begin(lease, spec, {}, dataset="", device="cpu")
+    again = Suggestions(store, study_id, spec.space).begin(lease, spec, {}, images={}, device="cpu")
     assert again == trial
     with store.engine.connect() as connection:
         (stored,) = connection.scalars(select(TrialRow.configuration))
@@ -240,8 +239,6 @@ def test_what_images_alone_have_is_refused(store: ResultsStore) -> None:
     mine = r"study mine is of your own training \(my_package\.train:run\): it "
     with pytest.raises(UserError, match=mine + "has no test images"):
         evaluate_on_test(store, "mine", number)
-    with pytest.raises(UserError, match=mine + "has no network that hpo could export"):
-        Export(store.url, "mine")
 
 
 def test_a_new_study_is_diagnosed_and_refined(store: ResultsStore) -> None:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
-from sqlalchemy import event, select, update
+from sqlalchemy import select, update
 
 from hpo.errors import LeaseLostError
 from hpo.queue import control, leases
@@ -189,12 +189,7 @@ def machine(bench: Bench, tmp_path: Path) -> type[Protocol]:
     def new_bench() -> Any:
         path = tmp_path / f"copy-{next(count)}.db"
         shutil.copy(template, path)
-        fresh = ResultsStore(f"sqlite:///{path}")
-        # Nobody pulls the plug here.
-        event.listen(
-            fresh.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF")
-        )
-        return type(bench)(fresh)
+        return type(bench)(ResultsStore(f"sqlite:///{path}"))
 
     return type("OnSqlite", (Protocol,), {"new_bench": staticmethod(new_bench)})
 
@@ -233,11 +228,11 @@ def test_without_the_check_of_the_token_it_is_found_broken(
 ) -> None:
     """Hypothesis finds a former owner whose write is accepted, and so would in a fence with this hole."""
 
-    def pass_any(connection: Any, hold: Any, **changes: Any) -> None:
-        running = select(SlotRow.token, SlotRow.worker).where(fence.slot_is(hold), SlotRow.state == "running")
-        newest = connection.execute(running).one_or_none()
+    def pass_any(connection: Any, hold: Any, **changes: Any) -> int | None:
+        running = select(SlotRow.token, SlotRow.worker).where(fence.SLOT, SlotRow.state == "running")
+        newest = connection.execute(running, fence.slot_key(hold)).one_or_none()
         claims = {} if newest is None else newest._asdict()
-        fence.pass_fence(connection, replace(hold, **claims), **changes)
+        return fence.pass_fence(connection, replace(hold, **claims), **changes)
 
     for module in (leases, store):
         monkeypatch.setattr(module, "pass_fence", pass_any)

@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from hpo.artifacts import store as kept
 from hpo.config.configuration import Configuration
+from hpo.config.image_format import STANDARD
 from hpo.config.study import StudySpec
-from hpo.data.datasets import load_study_images
 from hpo.data.split import split_key
 from hpo.rng import Key
 from hpo.settings import settings
@@ -24,6 +24,7 @@ from hpo.storage.store import ResultsStore
 from hpo.training.evaluate import evaluate
 from hpo.training.model_factory import build_model
 from hpo.training.setup import prepare
+from hpo.training.study_images import load_study_images
 from hpo.workers.loop import serve
 from hpo.workers.messages import WorkOrder
 from hpo.workers.submit import submit_study
@@ -95,7 +96,7 @@ def test_kept_weights_are_those_of_the_best_epoch(storage_url: str) -> None:
         found = kept.load(place)
         lr = found.document["configuration"]["lr"]
         configuration = Configuration.model_validate(FIXED | {"lr": lr})
-        images = load_study_images(study, "synthetic")
+        images = load_study_images(study, "synthetic", STANDARD)
         setup = prepare(
             configuration,
             images,
@@ -103,7 +104,9 @@ def test_kept_weights_are_those_of_the_best_epoch(storage_url: str) -> None:
             split_key(Key(0)),
             torch.device("cpu"),
         )
-        model = build_model(configuration, classes=10, key=Key(99), sample=setup.probe_batch()[0])
+        model = build_model(
+            configuration, classes=10, in_shape=STANDARD.shape, key=Key(99), sample=setup.probe_batch()[0]
+        )
         model.load_state_dict(found.weights)
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         said = evaluate(model, setup.data.val, "fp32")
@@ -172,10 +175,10 @@ def test_a_disk_that_does_not_take_them_is_reported_and_the_trial_counts(storage
 
 @SQLITE
 def test_what_a_killed_worker_left_goes_when_the_study_is_looked_at_again(storage_url: str) -> None:
-    work(storage_url, spec("s", keep_best=1))
+    work(storage_url, spec("s", keep_best=1, trials=2))
     ((folder, _),) = kept.studies()
     (best,) = ranking(storage_url)[:1]
     other = ranking(storage_url)[1]
     shutil.copytree(_folder(folder.name, best), folder / f"trial-{other}-1")
-    work(storage_url, spec("s", keep_best=1))
+    work(storage_url, spec("s", keep_best=1, trials=2))
     assert kept_trials() == {"s": [best]}

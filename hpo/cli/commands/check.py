@@ -106,28 +106,30 @@ def _run(
 
     from hpo.cli.console import print_warning
     from hpo.cli.views.check import following
-    from hpo.data.datasets import choose_dataset, load_study_images
     from hpo.data.split import fewest_training_images, split_key
     from hpo.rng import Key
-    from hpo.stages.validate import refuse_impossible
+    from hpo.stages.validate import refuse_impossible, refuse_preprocessing
     from hpo.training.cores import divide_threads
     from hpo.training.device import prepare_process, resolve_device
     from hpo.training.rehearsal import models_of
     from hpo.training.setup import prepare
+    from hpo.training.study_images import choose_images, load_study_images
     from hpo.trial.dry_run import dry_run, rehearse_models
 
     device = resolve_device(device_name)
     prepare_process(divide_threads(1))
-    dataset = load_study_images(spec, choose_dataset(spec)[0])
+    chosen = choose_images(spec)
+    dataset = load_study_images(spec, chosen.dataset, chosen.format)
     for warning in dataset.warnings:
         print_warning(warning)
     refuse_impossible(spec, dataset)
+    refuse_preprocessing(spec, dataset.image_shape)
     # A default that is not among the study's networks is never trained.
     networks = models_of(spec)
     drawn = _drawn(spec, trial)
     if trial is None and spec.image_configuration({}).model not in networks:
         drawn = {"model": networks[0]}
-    configuration = spec.image_configuration(drawn, dataset.name)
+    configuration = spec.image_configuration(drawn, dataset.fields)
     held_out = round(len(dataset.train_labels) * configuration.val_fraction)
     key, split = Key(spec.seed) / "trial" / (trial or 0), split_key(Key(spec.seed))
     every_class = fewest_training_images(dataset.train_labels, configuration.val_fraction, split)
@@ -138,6 +140,6 @@ def _run(
     )
     # What a user's network prints is not the command's result.
     with redirect_stdout(sys.stderr), following(short, quiet=quiet) as on_epoch:
-        notes = rehearse_models(spec, len(dataset.classes), device)
+        notes = rehearse_models(spec, len(dataset.classes), dataset.image_shape, device)
         result = dry_run(prepare(short, dataset, key, split, device), spec.checks, on_epoch)
         return short, replace(result, findings=(*result.findings, *notes))

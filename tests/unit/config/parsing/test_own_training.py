@@ -189,6 +189,13 @@ def test_a_command_names_parameters_in_braces() -> None:
             ],
         ),
         (
+            COMMAND + "command: ['./{p}', '{l}']\nspace: {p: {choice: [a, b]}}",
+            [
+                "3: command: the program './{p}' has braces, and must be the same in each trial "
+                '(give the parameter to a script, e.g. [sh, run.sh, "{kind}"])'
+            ],
+        ),
+        (
             COMMAND + "command: [a, '{m}']\nspace:\n  o: {choice: [x, y]}\n  m: {int: [1, 2], when: {o: x}}",
             [
                 "3: command: {m} has no value in trials that do not draw it "
@@ -317,7 +324,8 @@ def test_the_schema_knows_own_trainings() -> None:
         ("first: [{lr: 1}]", "first cannot be combined with interface: optuna"),
         ("stages: [{name: a, trials: 3}]", "stages cannot be combined with interface: optuna"),
         ("pruner: {asha: {promote: true}}", "promote resumes paused trials, and an objective"),
-        ("sampler: sobol", "sobol must know the space before a trial starts"),
+        ("sampler: grid", "grid must know all choices before a trial starts"),
+        ("sampler: cmaes", "cmaes must know all ranges before a trial starts"),
     ],
 )
 def test_what_a_training_that_draws_itself_cannot_have_is_refused(text: str, message: str) -> None:
