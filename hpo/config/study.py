@@ -224,7 +224,7 @@ class StudySpec(BaseModel):
     @classmethod
     def _full_name(cls, values: Any) -> Any:
         """Give the objective of the built-in training the name that it has in the results."""
-        if not isinstance(values, dict) or {values.get("trainer"), values.get("command")} != {None}:
+        if not isinstance(values, dict) or any(values.get(key) is not None for key in ("trainer", "command")):
             return values
         short = values.get("objective")
         return {**values, "objective": SHORT_NAMES[short]} if short in SHORT_NAMES else values

@@ -175,10 +175,10 @@ def test_a_disk_that_does_not_take_them_is_reported_and_the_trial_counts(storage
 
 @SQLITE
 def test_what_a_killed_worker_left_goes_when_the_study_is_looked_at_again(storage_url: str) -> None:
-    work(storage_url, spec("s", keep_best=1))
+    work(storage_url, spec("s", keep_best=1, trials=2))
     ((folder, _),) = kept.studies()
     (best,) = ranking(storage_url)[:1]
     other = ranking(storage_url)[1]
     shutil.copytree(_folder(folder.name, best), folder / f"trial-{other}-1")
-    work(storage_url, spec("s", keep_best=1))
+    work(storage_url, spec("s", keep_best=1, trials=2))
     assert kept_trials() == {"s": [best]}

@@ -85,7 +85,8 @@ def parse_study(text: str, source: str, overrides: Sequence[str] = (), option: s
     problems += [*_in_both(tree), *_unknown_models(draft), *when_problems(draft), *contradictions(draft)]
     problems += objective_problems(_objective(tree, values), built_in=not draft.is_own)
     sampler = _choice_name(values.get("sampler"))
-    problems += _sampler_problems(sampler, draft)
+    if values.get("interface") != "optuna":  # else the space is not known yet
+        problems += _sampler_problems(sampler, draft)
     stages = parse_stages(tree.entries.get("stages"), problems)
     pruner = PrunerGiven(values.get("pruner"), tree.keys.get("pruner", Place()))
     if stages:
