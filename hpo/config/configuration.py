@@ -9,7 +9,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from hpo.config.image_format import ImageFormat, Resize, image_size_text
 
-DatasetName = Literal["auto", "cifar10", "folder", "synthetic"]
 ImageSize = Annotated[str, BeforeValidator(image_size_text)]
 Channels = Annotated[
     Literal["auto", "1", "3"], BeforeValidator(lambda value: str(value) if type(value) is int else value)
@@ -58,6 +57,8 @@ BatchNorm = Literal["none", "before", "after"]
 Norm = Literal["batch", "layer", "group"]
 OptimizerName = Literal["sgd", "adagrad", "rmsprop", "adam", "adamw"]
 Schedule = Literal["constant", "step", "exponential", "inverse_time", "cosine", "one_cycle"]
+Sampling = Literal["shuffled", "balanced"]
+ClassWeights = Literal["none", "balanced"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 Condition = Mapping[str, tuple[Any, ...]]
@@ -75,11 +76,14 @@ class Configuration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     # --- data ---
-    dataset: DatasetName = _hyper(
-        "auto", "which images; auto is CIFAR-10 if it is available, otherwise synthetic"
+    dataset: str = _hyper(
+        "auto",
+        "which images: a data set by name, or your own as package.module:function; auto is CIFAR-10 if it "
+        "is available, otherwise synthetic",
     )
     data_root: str | None = _hyper(
-        None, "folder with train/<class>/ (and test/<class>/) images", {"dataset": ("folder",)}
+        None,
+        "your own images: a folder with train/<class>/, a table, an .npz file, or what your function takes",
     )
     image_size: ImageSize = _hyper(
         "auto",
@@ -128,6 +132,14 @@ class Configuration(BaseModel):
     )
     mixup: float = _hyper(0.0, "alpha of mixup, the blending of pairs of images; 0 is off", ge=0, le=100)
     cutmix: float = _hyper(0.0, "alpha of CutMix, pasting a part of another image; 0 is off", ge=0, le=100)
+    sampling: Sampling = _hyper(
+        "shuffled", "each image once an epoch, or every class equally often, rare ones repeatedly"
+    )
+    class_weights: ClassWeights = _hyper(
+        "none",
+        "weights of the classes in the loss; balanced is the inverse of their number of images",
+        {"sampling": ("shuffled",)},
+    )
 
     # --- model ---
     model: str = _hyper("convnet", "a bundled network, or your own as package.module:function")

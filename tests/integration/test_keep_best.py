@@ -15,7 +15,6 @@ from hpo.artifacts import store as kept
 from hpo.config.configuration import Configuration
 from hpo.config.image_format import STANDARD
 from hpo.config.study import StudySpec
-from hpo.data.datasets import load_study_images
 from hpo.data.split import split_key
 from hpo.rng import Key
 from hpo.settings import settings
@@ -25,6 +24,7 @@ from hpo.storage.store import ResultsStore
 from hpo.training.evaluate import evaluate
 from hpo.training.model_factory import build_model
 from hpo.training.setup import prepare
+from hpo.training.study_images import load_study_images
 from hpo.workers.loop import serve
 from hpo.workers.messages import WorkOrder
 from hpo.workers.submit import submit_study

@@ -83,6 +83,9 @@ def test_trials_that_fail_cost_only_themselves(url: str) -> None:
     epochs = "SELECT c.epoch, c.val_accuracy FROM curves AS c JOIN results AS r USING (study, number)"
     skipped = rows(url, f"{epochs} WHERE r.value = 0.25 ORDER BY c.epoch")
     assert skipped == [(1, None), (2, None), (3, 0.25)]
+    (number,) = rows(url, "SELECT number FROM results WHERE value = 0.25")[0]
+    (kept,) = settings().artifacts.glob(f"*/trial-{number}-*/trial.json")
+    assert json.loads(kept.read_text())["states"] == {"sums": {"dict": [["n", 1]]}}
     query = "SELECT error FROM hpo_trial WHERE json_extract(configuration, '$.does') = 'raising'"
     (error,) = rows(url, query)[0]
     assert "in inner" in error and "in raising" in error and "hpo/trainer" not in error
