@@ -135,8 +135,9 @@ def forked(trial):
         if child:
             raise
         Path(trial["folder"], "refused").write_text(str(error))
-    if child:
-        os.waitpid(child, 0)
+    if not child:
+        return 0.25
+    os.waitpid(child, 0)
     return 0.5
 
 
