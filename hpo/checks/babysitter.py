@@ -51,6 +51,8 @@ from hpo.records import Finding
 _LONGEST_ERROR = 300
 """Characters of an error's text."""
 _LEFT_OUT = "watch over parameters that are left out"
+_MEMORIZING = 2.0
+"""Seconds of processor time that a loop's own network may take to memorize a few examples."""
 _PASS_FORWARD = "if the loop does not run the model as model(inputs), pass forward to the babysitter; "
 _KEPT = "saved measurements"
 
@@ -125,7 +127,7 @@ class Babysitter:
             model, self._optimizers, self.seen, self._limits.preset, self._guard, updates=self._is_own_loop
         )
         self._hooks.look_before_steps(self._look_left_out)
-        self._data = DataMonitor(self._model, self._optimizers, self._guard, lambda: self._hooks.is_paused)
+        self._data = DataMonitor(self._model, self._optimizers, self._guard, self._hooks, steps_per_epoch)
         if self._limits.watch:
             self._guard.run("hooks", self._hooks.attach, None)
         if self._is_own_loop:
@@ -201,6 +203,7 @@ class Babysitter:
                 penalty=stated_penalty(self._model, self.seen.setup) if added is None else added,
                 thorough=self._limits.thorough,
                 guard=self._guard,
+                seconds=_MEMORIZING if self._is_own_loop else math.inf,
             )
 
     def state_dict(self) -> BabysitterState:
@@ -271,15 +274,20 @@ class Babysitter:
         if not self._limits.watch:
             return None
         self._steps.losses.append(scalar_loss(loss))
-        self.look_at(loss)
-        self._hooks.report(self._steps.losses[-1], labels, loss)
-        if self._is_own_loop:
-            self._guard.run(DATA, lambda: self._data.reported(labels), None)
-        self._guard.run("labels of batches", lambda: self._steps.look(labels, self.seen), None)
-        self._look_left_out()
+        has_data = self._is_own_loop and not self._data.rests()
+        if has_data or not self._hooks.is_calm:
+            self._look_at_step(loss, labels, has_data)
         if len(self._steps.losses) < steps_to_round(self.seen.steps):
             return None
         return self._judged(self._steps.take())
+
+    def _look_at_step(self, loss: Tensor | float, labels: Any, has_data: bool) -> None:
+        self.look_at(loss)
+        self._hooks.report(self._steps.losses[-1], labels, loss)
+        if has_data:
+            self._guard.run(DATA, lambda: self._data.reported(labels), None)
+        self._guard.run("labels of batches", lambda: self._steps.look(labels, self.seen), None)
+        self._look_left_out()
 
     def look_at(self, loss: object) -> None:
         """Read how ``loss`` was computed, if autograd recorded it. ``step`` does so, too."""

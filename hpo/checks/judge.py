@@ -16,7 +16,7 @@ CHECK_INTERVAL = 20
 """Steps between two rounds of checks at first; an explosion costs at most that many more steps."""
 
 
-_ROUNDS = 50
+_ROUNDS = 20
 """After CHECK_INTERVAL times as many steps, a round waits for another such part of the steps so far."""
 
 
