@@ -27,6 +27,7 @@ from machine import images, machine, table
 from torch import nn
 
 from hpo.config.configuration import Configuration
+from hpo.config.image_format import STANDARD
 from hpo.config.parsing.load import load_study
 from hpo.data.datasets import Dataset
 from hpo.data.split import split
@@ -62,7 +63,7 @@ def _data(configuration: Configuration, dataset: Dataset, device: torch.device) 
 def _network(configuration: Configuration, data: TrialData, seed: int) -> nn.Module:
     sample, _ = data.train.first(256)
     key = Key(seed) / "accuracy" / "weights"
-    return build_model(configuration, classes=data.classes, key=key, sample=sample)
+    return build_model(configuration, classes=data.classes, in_shape=STANDARD.shape, key=key, sample=sample)
 
 
 def _train(

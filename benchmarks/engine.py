@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hpo.config.configuration import Configuration
+from hpo.config.image_format import STANDARD
 from hpo.data.cifar10 import import_torchvision
 from hpo.data.datasets import Dataset
 from hpo.data.split import split
@@ -74,7 +75,7 @@ def _configuration(arguments: argparse.Namespace, width: int) -> Configuration:
 
 
 def _network(configuration: Configuration) -> nn.Module:
-    return build_model(configuration, classes=10, key=KEY / "weights", sample=None)
+    return build_model(configuration, classes=10, in_shape=STANDARD.shape, key=KEY / "weights", sample=None)
 
 
 def _data(configuration: Configuration, dataset: Dataset, device: torch.device) -> TrialData:

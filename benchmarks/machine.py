@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from hpo.config.image_format import STANDARD
 from hpo.data.datasets import Dataset, load_dataset, resolve_auto
 from hpo.settings import settings
 
@@ -38,7 +39,7 @@ def images(notice: bool = True) -> Dataset:
     name, reason = resolve_auto(settings())
     if notice:
         print(f"images: {name} ({reason})")
-    return load_dataset(name, settings=settings())
+    return load_dataset(name, STANDARD, settings=settings())
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -25,6 +25,7 @@ import torch
 from machine import images, machine, table
 
 from hpo.config.configuration import Configuration
+from hpo.config.image_format import STANDARD
 from hpo.config.study import StudySpec
 from hpo.data.datasets import load_dataset
 from hpo.data.split import split
@@ -78,7 +79,7 @@ class _UssSampler(threading.Thread):
 
 def _fill_cache(dataset_name: str, train_images: int | None) -> None:
     """Compute the principal components that pca, whiten and zca share, as the first worker would."""
-    dataset = load_dataset(dataset_name, settings=settings())
+    dataset = load_dataset(dataset_name, STANDARD, settings=settings())
     configuration = Configuration(preprocessing="zca", train_images=train_images)
     rows = split(
         dataset.train_labels, dataset.classes, configuration.val_fraction, train_images, Key(SEED) / "split"

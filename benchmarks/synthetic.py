@@ -19,6 +19,7 @@ import torch
 from machine import machine, table
 
 from hpo.config.configuration import Configuration
+from hpo.config.image_format import STANDARD
 from hpo.data.datasets import Dataset, load_dataset
 from hpo.data.split import split
 from hpo.data.synthetic import make_synthetic
@@ -60,9 +61,9 @@ def accuracies(dataset: Dataset, values: dict[str, Any], seeds: int, device: tor
     for seed in range(seeds):
         key = Key(seed) / "synthetic benchmark"
         sample, _ = data.train.first(256)
-        model = build_model(configuration, classes=data.classes, key=key / "weights", sample=sample).to(
-            device
-        )
+        model = build_model(
+            configuration, classes=data.classes, in_shape=STANDARD.shape, key=key / "weights", sample=sample
+        ).to(device)
         epochs = train(TrialSetup.of(configuration, model, data, key, device, precision))
         results.append(100 * max(epoch.val_accuracy for epoch in epochs))
     return results
@@ -91,7 +92,7 @@ def main() -> None:
     device = resolve_device(arguments.device)
     print(machine())
     print(f"12,000 images: {making_seconds():.1f} s of one core (bar: below 5)")
-    dataset = load_dataset("synthetic", settings=settings())
+    dataset = load_dataset("synthetic", STANDARD, settings=settings())
     linear = {lr: accuracies(dataset, {**LINEAR, "lr": lr}, arguments.seeds, device) for lr in LINEAR_LRS}
     best = max(linear, key=lambda lr: statistics.mean(linear[lr]))
     rows = [row(f"linear classifier, best of {len(linear)} lr ({best:g})", linear[best], "below 45")]

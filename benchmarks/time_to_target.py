@@ -43,6 +43,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hpo.config.configuration import Configuration
+from hpo.config.image_format import STANDARD
 from hpo.data.cifar10 import import_torchvision
 from hpo.data.datasets import Dataset
 from hpo.data.split import split, split_key
@@ -151,7 +152,9 @@ def _loaders(arguments: argparse.Namespace, dataset: Dataset, seed: int) -> tupl
 
 def _plain_training(configuration: Configuration, train: Any, val: Any) -> float:
     """The last epoch's validation accuracy, as the example returns it; 0 if the loss was not a number."""
-    model = build_model(configuration, classes=10, key=Key(0) / configuration.lr.hex(), sample=None)
+    model = build_model(
+        configuration, classes=10, in_shape=STANDARD.shape, key=Key(0) / configuration.lr.hex(), sample=None
+    )
     optimizer = torch.optim.SGD(
         model.parameters(),
         lr=configuration.lr,

@@ -21,7 +21,13 @@ CHECKS = DOCS / "checks.md"
 SEARCH = DOCS / "search.md"
 SQL = DOCS / "sql.md"
 
-_VALUES = {"number": "number", "whole": "whole number", "flag": "true or false", "text": "text"}
+_VALUES = {
+    "number": "number",
+    "whole": "whole number",
+    "flag": "true or false",
+    "text": "text",
+    "size": "`auto`, 8 to 224, or `HxW`",
+}
 
 
 def generated() -> dict[Path, str]:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from hpo.config.configuration import Configuration
+from hpo.config.image_format import STANDARD
 from hpo.data.augment import augment
 from hpo.data.preprocess import Preprocessor
 from hpo.rng import Key
@@ -23,7 +24,9 @@ CLASSES = 10
 
 def network(configuration: Configuration, key: Key, sample: Tensor) -> nn.Module:
     """The configuration's network, its weights a function of ``key``."""
-    return build_model(configuration, classes=CLASSES, key=key / "weights", sample=sample)
+    return build_model(
+        configuration, classes=CLASSES, in_shape=STANDARD.shape, key=key / "weights", sample=sample
+    )
 
 
 def preprocessed(preprocessor: Preprocessor, pixels: Tensor) -> Tensor:

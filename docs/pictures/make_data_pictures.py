@@ -17,6 +17,7 @@ import torch
 from matplotlib.axes import Axes
 
 from hpo.config.configuration import Configuration, Preprocessing
+from hpo.config.image_format import STANDARD
 from hpo.data.datasets import load_dataset
 from hpo.data.preprocess import Preprocessor
 from hpo.data.synthetic import CLASSES, SIDE, Bytes
@@ -94,7 +95,7 @@ def preprocessing_picture(images: Bytes, labels: np.ndarray) -> None:
 
 
 def main() -> None:
-    dataset = load_dataset("synthetic", settings=settings())
+    dataset = load_dataset("synthetic", STANDARD, settings=settings())
     contact_sheet(dataset.train_images, dataset.train_labels)
     preprocessing_picture(dataset.train_images, dataset.train_labels)
 

@@ -58,7 +58,7 @@ def card(facts: CardFacts, configuration: Configuration, labels: tuple[str, ...]
     sections = (
         _head(facts, configuration, labels),
         _accuracy(facts, measured),
-        _use(facts, labels),
+        _use(facts, configuration, labels),
         _data(facts, configuration, measured),
         _settings(facts, configuration),
         _repeat(facts),
@@ -73,7 +73,7 @@ def _head(facts: CardFacts, configuration: Configuration, labels: tuple[str, ...
     model = markdown(configuration.model)
     return f"""# {facts.study}, trial {facts.trial}
 
-An image classifier: {model}{size}, for color images of 32 x 32 pixels and {classes}
+An image classifier: {model}{size}, for images of {configuration.image_format.text} and {classes}
 ({markdown(", ".join(labels))})."""
 
 
@@ -141,14 +141,16 @@ def _share(share: float | None) -> str:
     return "no images" if share is None else f"{share:.3f}"
 
 
-def _use(facts: CardFacts, labels: tuple[str, ...]) -> str:
+def _use(facts: CardFacts, configuration: Configuration, labels: tuple[str, ...]) -> str:
+    form = configuration.image_format
+    shape = f"(N, {form.channels}, {form.height}, {form.width})"
     example = f"""```
 hpo predict . cat.png more/*.jpg --top 3
 ```
 
 ```python
 model = hpo.load_exported(".")
-probabilities = model.probabilities(images)    # (N, 3, 32, 32) uint8 -> (N, {len(labels)})
+probabilities = model.probabilities(images)    # {shape} uint8 -> (N, {len(labels)})
 ```"""
     alone = f"""
 
@@ -156,12 +158,13 @@ Without hpo, with PyTorch alone:
 
 ```python
 program = torch.export.load("{bundle.PROGRAM}").module()
-probabilities = program(images).softmax(1)     # (N, 3, 32, 32) uint8, N of any size, on a CPU
+probabilities = program(images).softmax(1)     # {shape} uint8, N of any size, on a CPU
 ```"""
     return (
         "## Use\n\n"
-        "Images are RGB, 32 x 32, unscaled bytes; preprocessing is part of the network. `hpo predict` "
-        "converts other images as for training: upright, transparent pixels white, resized.\n\n"
+        f"Images are {'RGB' if form.channels == 3 else 'gray'}, {form.height} x {form.width}, unscaled "
+        "bytes; preprocessing is part of the network. `hpo predict` converts other images as for training: "
+        f"upright, transparent pixels white, resized ({form.resize}).\n\n"
         + example
         + (f"\n\nThere is no {bundle.PROGRAM}: {markdown(facts.no_program)}" if facts.no_program else alone)
         + "\n\nUse it for images like those it was trained on. It assigns one of its classes to every image, "

@@ -26,7 +26,7 @@ class Measured:
 
 
 def measure(model: ExportedModel, images: Bytes, labels: Labels) -> Measured:
-    """Classify images (N, 3, 32, 32) uint8 and compare with their labels (N,)."""
+    """Classify images (N, C, H, W) uint8 and compare with their labels (N,)."""
     probabilities = model.probabilities(images)
     truth = torch.as_tensor(labels)
     right = probabilities.argmax(1) == truth

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from hpo.artifacts.bundle import CONFIGURATION, LABELS, PREPROCESSING, PROGRAM, WEIGHTS, ExportedFolder
 from hpo.artifacts.program import PixelFunction, PixelNetwork, load_program
 from hpo.config.configuration import Configuration
+from hpo.config.image_format import ImageFormat, Shape
 from hpo.data.cache import Bytes
 from hpo.data.images import DecodedImage, Remark, decode_images
 from hpo.data.preprocess import Preprocessor
@@ -28,7 +29,7 @@ from hpo.errors import ConfigurationError, DataError, ExportedFolderError
 from hpo.limits import available_cores
 from hpo.rng import Key
 from hpo.training.evaluate import EVALUATION_BATCH
-from hpo.training.model_factory import IMAGE_SHAPE, build_model
+from hpo.training.model_factory import build_model
 from hpo.training.network_state import load_network_state
 
 BATCH = EVALUATION_BATCH["cpu"]
@@ -68,15 +69,20 @@ class ExportedModel:
         self.labels = labels
         self.configuration = configuration
 
+    @property
+    def format(self) -> ImageFormat:
+        """The size and channels of its images, and how others are made to fit."""
+        return self.configuration.image_format
+
     @torch.inference_mode()
     def probabilities(self, images: Tensor | Bytes, batch: int = BATCH) -> Tensor:
-        """Return probabilities (N, classes) float32, on the CPU, of RGB images (N, 3, 32, 32) uint8.
+        """Return probabilities (N, classes) float32, on the CPU, of images (N, C, H, W) uint8.
 
-        Raises ``DataError`` for images of another type or shape.
+        Raises ``DataError`` for images of another type or shape than that of ``format``.
         """
         pixels = torch.as_tensor(images)
-        if pixels.dtype != torch.uint8 or tuple(pixels.shape[1:]) != IMAGE_SHAPE:
-            wanted = ", ".join(map(str, IMAGE_SHAPE))
+        if pixels.dtype != torch.uint8 or tuple(pixels.shape[1:]) != self.format.shape:
+            wanted = ", ".join(map(str, self.format.shape))
             raise DataError(
                 f"images have type {pixels.dtype} and shape {tuple(pixels.shape)}; expected torch.uint8 and "
                 f"(N, {wanted}) with unscaled pixels from 0 to 255"
@@ -90,12 +96,12 @@ class ExportedModel:
     ) -> Iterator[Prediction | Unreadable]:
         """Yield the prediction for each image file, in order. Only ``batch`` images are in memory at once.
 
-        Images of another size are resized to 32 x 32, as training images are.
+        Images of another size are made to fit its ``format``, as training images were.
         """
         with ThreadPoolExecutor(available_cores()) as pool:
             for start in range(0, len(paths), batch):
                 chunk = paths[start : start + batch]
-                yield from self._predict(chunk, decode_images(chunk, pool), top)
+                yield from self._predict(chunk, decode_images(chunk, pool, self.format), top)
 
     def _predict(
         self, paths: Sequence[Path], decoded: Sequence[DecodedImage | str], top: int
@@ -166,7 +172,7 @@ def _program(exported: ExportedFolder) -> PixelFunction:
 def _network(exported: ExportedFolder, configuration: Configuration, classes: int) -> nn.Module:
     try:
         with redirect_stdout(sys.stderr):
-            network = build_network(configuration, classes)
+            network = build_network(configuration, classes, configuration.image_format.shape)
     except ConfigurationError as error:
         if PROGRAM not in exported:
             raise
@@ -180,8 +186,8 @@ def _network(exported: ExportedFolder, configuration: Configuration, classes: in
     return network
 
 
-def build_network(configuration: Configuration, classes: int) -> nn.Module:
+def build_network(configuration: Configuration, classes: int, in_shape: Shape) -> nn.Module:
     """Return the configuration's network, ready for trained weights."""
     # Some initializers need training images; the weights that they set would be overwritten.
     plain = configuration.model_copy(update={"initializer": "zeros"})
-    return build_model(plain, classes=classes, key=Key(0), sample=None)
+    return build_model(plain, classes=classes, key=Key(0), sample=None, in_shape=in_shape)

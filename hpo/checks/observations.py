@@ -234,6 +234,8 @@ class Observations:
     labels: TensorFacts | None = None
     """The labels of the first step, or those that ``before`` got."""
     curve: list[EpochFacts] = field(default_factory=list)
+    accuracy_scales: dict[str, float] = field(default_factory=dict)
+    """By name, what makes shares of accuracies that are not: 0.01 of percentages, NaN of anything else."""
     optimizer_steps: int = 0
     val_images: int | None = None
     """Number of images that validation accuracies are measured on."""

@@ -43,7 +43,7 @@ from hpo.cli.commands.submit import submit
 from hpo.cli.commands.transfer import export_study, import_study
 from hpo.cli.commands.worker import worker
 from hpo.cli.commands.workers import workers
-from hpo.cli.options import with_ray_address
+from hpo.cli.options import refuse_searched_without_dashes, with_ray_address
 from hpo.cli.output import READER_LEFT, OutputLostError, lost_output, standard_streams
 from hpo.errors import HpoError, UserError
 from hpo.limits import limit_threads
@@ -187,6 +187,7 @@ def run_command(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str], debug: bool) -> int:
     try:
+        refuse_searched_without_dashes(arguments)
         app(with_ray_address(arguments) if "--ray" in arguments else arguments, prog_name="hpo")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(bool(end.code))

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from hpo.config.image_format import ImageFormat, Resize, image_size_text
 
 DatasetName = Literal["auto", "cifar10", "folder", "synthetic"]
+ImageSize = Annotated[str, BeforeValidator(image_size_text)]
+Channels = Annotated[
+    Literal["auto", "1", "3"], BeforeValidator(lambda value: str(value) if type(value) is int else value)
+]
 Preprocessing = Literal[
     "none",
     "zero_center",
@@ -74,6 +80,14 @@ class Configuration(BaseModel):
     data_root: str | None = _hyper(
         None, "folder with train/<class>/ (and test/<class>/) images", {"dataset": ("folder",)}
     )
+    image_size: ImageSize = _hyper(
+        "auto",
+        "pixels of each side, 8 to 224, or height x width, such as 48x64; auto is by the images",
+    )
+    resize: Resize = _hyper(
+        "squeeze", "how images of another shape are made to fit: distorted, cut, or with borders"
+    )
+    channels: Channels = _hyper("auto", "3 for color, 1 for gray; auto is 1 if no image has color")
     train_images: int | None = _hyper(
         None, "number of training images (stratified); empty for all that are not held out", ge=1
     )
@@ -91,7 +105,7 @@ class Configuration(BaseModel):
     augmentation: Augmentation = _hyper("flip_crop", "random transformations of each training image")
     augmentation_strength: float = _hyper(
         1.0,
-        "scales the crop (1: shift by up to 4 pixels) and the cutout (1: 8 x 8 pixels)",
+        "scales the crop (1: shift by up to an eighth of the side) and the cutout (1: a quarter of it)",
         {"augmentation": ("flip_crop", "flip_crop_cutout")},
         ge=0,
         le=3,
@@ -184,6 +198,11 @@ class Configuration(BaseModel):
         """Return every field's value, ``None`` where the field has no effect (momentum under adam)."""
         values = self.model_dump()
         return {name: value if applies(name, values) else None for name, value in values.items()}
+
+    @property
+    def image_format(self) -> ImageFormat:
+        """The format of its images, once it is bound to a data set."""
+        return ImageFormat.of_fields(self.model_dump(include={"image_size", "resize", "channels"}))
 
     @classmethod
     def stored(cls, values: Mapping[str, Any]) -> Configuration:

@@ -18,11 +18,12 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from hpo.config.configuration import Configuration, conditions
+from hpo.config.image_format import SIZE_WANTED, image_size_text
 from hpo.config.parsing.yaml_tree import Node, ScalarNode, SequenceNode
 from hpo.config.suggestions import did_you_mean
 from hpo.text import counted
 
-Kind = Literal["number", "whole", "flag", "word", "text", "any"]
+Kind = Literal["number", "whole", "flag", "word", "text", "size", "any"]
 _KINDS: dict[type, Kind] = {bool: "flag", int: "whole", float: "number", str: "text"}
 # Limits of a database integer, and of the floats that represent every integer.
 _TOO_LARGE: dict[type, int] = {int: 2**63, float: 2**53}
@@ -94,6 +95,7 @@ class FieldType:
             "flag": self._flag,
             "word": self._word,
             "text": self._text,
+            "size": self._size,
             "any": self._any,
         }
         return readers[self.kind](node)
@@ -146,6 +148,12 @@ class FieldType:
             raise WrongValue(f"{as_written(leaf)} is not {self._wanted()}", f'in quotes: "{leaf.text}"')
         return leaf.value
 
+    def _size(self, leaf: ScalarNode) -> str:
+        try:
+            return str(image_size_text(leaf.text))
+        except ValueError as error:
+            raise WrongValue(str(error)) from None
+
     def _any(self, leaf: ScalarNode) -> bool | int | float | str:
         value = leaf.value
         assert value is not None, "every value may be empty"
@@ -158,7 +166,12 @@ class FieldType:
     def _wanted(self) -> str:
         if self.kind == "word":
             return f"one of: {', '.join(self.words)}" if len(self.words) > 1 else self.words[0]
-        names: dict[Kind, str] = {"number": "a number", "whole": "a whole number", "flag": "true or false"}
+        names: dict[Kind, str] = {
+            "number": "a number",
+            "whole": "a whole number",
+            "flag": "true or false",
+            "size": SIZE_WANTED,
+        }
         if self.kind == "any":
             return "a number, a string, true, false or null"
         return names.get(self.kind, "a string")
@@ -170,6 +183,8 @@ def field_type(model: type[BaseModel], name: str) -> FieldType | None:
     inner, optional = _unwrap(info.annotation)
     words = tuple(get_args(inner)) if get_origin(inner) is Literal else ()
     kind: Kind | None = "word" if words else _KINDS.get(inner)
+    if any(getattr(rule, "func", None) is image_size_text for rule in info.metadata):
+        kind = "size"
     if kind is None:
         return None
     default = None if info.default is PydanticUndefined else info.default
@@ -250,7 +265,7 @@ HYPERPARAMETERS: dict[str, FieldType] = _hyperparameters()
 """Every field of ``Configuration`` by name."""
 
 
-NOT_SEARCHED = ("dataset", "data_root")
+NOT_SEARCHED = ("dataset", "data_root", "image_size", "resize", "channels")
 """Fields that all trials of a study share: a study is tied to its images."""
 
 

@@ -33,8 +33,8 @@ class Hyperparameters(Protocol):
         """Return whether a hyperparameter has an effect in a trial with these values."""
         ...
 
-    def configuration(self, values: Mapping[str, Any], dataset: str) -> TrialConfiguration:
-        """Return the configuration of a trial; ``dataset`` is the one that the study is bound to."""
+    def configuration(self, values: Mapping[str, Any], images: Mapping[str, str]) -> TrialConfiguration:
+        """Return the configuration of a trial; ``images``: the fields that the study is bound to."""
         ...
 
     def stored(self, document: Mapping[str, Any]) -> TrialConfiguration:
@@ -55,9 +55,9 @@ class ImageHyperparameters:
         """See ``Hyperparameters``."""
         return configuration.applies(name, values)
 
-    def configuration(self, values: Mapping[str, Any], dataset: str) -> Configuration:
+    def configuration(self, values: Mapping[str, Any], images: Mapping[str, str]) -> Configuration:
         """See ``Hyperparameters``. Raises ``pydantic.ValidationError`` if a value does not fit its field."""
-        return Configuration(**{**values, "dataset": dataset} if dataset else values)
+        return Configuration(**{**values, **images})
 
     def stored(self, document: Mapping[str, Any]) -> Configuration:
         """See ``Hyperparameters``."""
@@ -87,7 +87,7 @@ class OwnHyperparameters:
         """See ``Hyperparameters``."""
         return name in values
 
-    def configuration(self, values: Mapping[str, Any], dataset: str) -> UserConfiguration:
+    def configuration(self, values: Mapping[str, Any], images: Mapping[str, str]) -> UserConfiguration:
         """See ``Hyperparameters``."""
         return UserConfiguration(dict(values))
 

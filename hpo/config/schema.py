@@ -26,6 +26,7 @@ _TYPES: dict[str, str | list[str]] = {
     "flag": "boolean",
     "word": "string",
     "text": "string",
+    "size": ["string", "integer"],
     "any": ["boolean", "number", "string"],
 }
 _LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
@@ -200,7 +201,7 @@ def _single(field: FieldType) -> Schema:
 
 def _value(field: FieldType) -> Schema:
     if field.words:
-        return {"enum": list(field.words)}
+        return {"enum": [*field.words, *(int(word) for word in field.words if word.isdecimal())]}
     kind = _TYPES[field.kind]
     kinds = [kind] if isinstance(kind, str) else kind
     schema: Schema = {"type": [*kinds, "null"] if field.optional else kind}

@@ -301,21 +301,25 @@ class StudySpec(BaseModel):
             if distribution.active(document) and applies(name, document)
         }
 
-    def configuration(self, drawn: Mapping[str, Any], dataset: str = "") -> TrialConfiguration:
-        """Return the configuration of the drawn and the fixed values, on the data set of a registered study.
+    def configuration(
+        self, drawn: Mapping[str, Any], images: Mapping[str, str] | None = None
+    ) -> TrialConfiguration:
+        """Return the configuration of the drawn and the fixed values; ``images``: see ``Dataset.fields``.
 
         Raises ``pydantic.ValidationError`` if a value does not fit its field.
         """
-        return self.hyperparameters.configuration({**self.fixed, **drawn}, dataset)
+        return self.hyperparameters.configuration({**self.fixed, **drawn}, images or {})
 
-    def image_configuration(self, drawn: Mapping[str, Any], dataset: str = "") -> Configuration:
+    def image_configuration(
+        self, drawn: Mapping[str, Any], images: Mapping[str, str] | None = None
+    ) -> Configuration:
         """Return the configuration of a trial of the built-in training.
 
         Raises ``ConfigurationError`` for a study of the user's own training.
         """
         if self.is_own:
             raise ConfigurationError(own_training_message(self, "trains no image classifier of hpo"))
-        return IMAGES.configuration({**self.fixed, **drawn}, dataset)
+        return IMAGES.configuration({**self.fixed, **drawn}, images or {})
 
 
 def own_training_message(spec: StudySpec, limitation: str) -> str:

@@ -10,21 +10,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-CROP_SHIFT = 4  # pixels to either side at strength 1: the usual padding on CIFAR-10 (He et al. 2015)
-CUTOUT_SIDE = 8  # pixels at strength 1
+CROP_SHIFT = 1 / 8  # of the short side, to either side at strength 1: CIFAR-10's padding (He et al. 2015)
+CUTOUT_SIDE = 1 / 4  # of the short side, at strength 1
 
 
 def augment(batch: Tensor, policy: str, strength: float, generator: torch.Generator) -> Tensor:
     """Augment a batch (B, C, H, W) by ``Configuration.augmentation``; the input is not modified.
 
     All randomness comes from ``generator``, which must be on the batch's device: the same state gives the
-    same batch. The result is channels_last in memory. H and W must be at least ``CUTOUT_SIDE * strength``.
+    same batch. The result is channels_last in memory. ``strength`` is at most 3.
     """
     if policy == "none":
         return batch
-    shift = round(CROP_SHIFT * strength) if policy in ("flip_crop", "flip_crop_cutout") else 0
+    short = min(batch.shape[2:])
+    shift = round(CROP_SHIFT * short * strength) if policy in ("flip_crop", "flip_crop_cutout") else 0
     moved = flip_and_crop(batch, shift, generator)
-    side = round(CUTOUT_SIDE * strength) if policy == "flip_crop_cutout" else 0
+    side = round(CUTOUT_SIDE * short * strength) if policy == "flip_crop_cutout" else 0
     return cutout(moved, side, generator) if side else moved
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ValidationError
 
+from hpo.config.image_format import STANDARD, ImageFormat, Shape
 from hpo.files import (
     FileMark,
     cannot_write,
@@ -34,9 +35,7 @@ Bytes = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
 FORMAT = 1
-SIDE = 32
-IMAGE_SHAPE = (3, SIDE, SIDE)
-_IMAGE_BYTES = 3 * SIDE * SIDE
+_LABEL_BYTES = 8
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 logger = logging.getLogger(__name__)
@@ -44,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DecodedSplit:
-    """A split to cache: labels (N,), and chunks of images (n, 3, 32, 32) in the same order."""
+    """A split to cache: labels (N,), and chunks of images (n, C, H, W) in the same order."""
 
     labels: Labels
     chunks: Iterable[Bytes]
@@ -74,6 +73,8 @@ class Source:
     signature: str
     decode: Callable[[], Decoded]
     warnings: tuple[str, ...] = ()
+    format: ImageFormat = STANDARD
+    """Of the images that ``decode`` returns."""
 
 
 class Meta(BaseModel):
@@ -90,7 +91,7 @@ class Meta(BaseModel):
 
 @dataclass(frozen=True)
 class Cached:
-    """An open cache folder; images are read-only memory maps (N, 3, 32, 32) uint8, labels (N,) int64."""
+    """An open cache folder; images are read-only memory maps (N, C, H, W) uint8, labels (N,) int64."""
 
     meta: Meta
     arrays: dict[str, npt.NDArray[Any]]
@@ -106,7 +107,7 @@ def cached(source: Source, root: Path) -> Cached:
     A damaged cache is rebuilt with a warning. Raises ``DataError`` if it cannot be written or read.
     """
     folder = root / "datasets" / f"{source.name}-{source.signature[:16]}"
-    needed = source.count * (_IMAGE_BYTES + 8)
+    needed = source.count * (source.format.values + _LABEL_BYTES)
     try:
         found = _open_or_warn(folder)
         if found is None:
@@ -176,13 +177,13 @@ def _build(source: Source, folder: Path, needed: int, alone: bool) -> Cached:
 
 def _write(source: Source, folder: Path) -> None:
     decoded = source.decode()
-    contents = hashlib.sha256(json.dumps(source.classes).encode())
+    contents = hashlib.sha256(json.dumps([*source.classes, *source.format.signature]).encode())
     for name, part in (("train", decoded.train), ("test", decoded.test)):
         labels = np.ascontiguousarray(part.labels, dtype="<i8")
         contents.update(f"{name} {len(labels)}".encode())
         contents.update(labels.tobytes())
         write_file(folder / f"{name}_labels.npy", partial(np.save, arr=labels))
-        write_images = partial(_write_images, part=part, update=contents.update)
+        write_images = partial(_write_images, part=part, shape=source.format.shape, update=contents.update)
         write_file(folder / f"{name}_images.npy", write_images)
     meta = Meta(
         format=FORMAT,
@@ -195,8 +196,10 @@ def _write(source: Source, folder: Path) -> None:
     write_file(folder / "meta.json", partial(_write_text, text=meta.model_dump_json(indent=2)))
 
 
-def _write_images(handle: BinaryIO, part: DecodedSplit, update: Callable[[bytes], None]) -> None:
-    header = {"descr": "|u1", "fortran_order": False, "shape": (len(part.labels), *IMAGE_SHAPE)}
+def _write_images(
+    handle: BinaryIO, part: DecodedSplit, shape: Shape, update: Callable[[bytes], None]
+) -> None:
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(part.labels), *shape)}
     np.lib.format.write_array_header_1_0(handle, header)
     written = 0
     for chunk in part.chunks:

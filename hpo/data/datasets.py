@@ -10,10 +10,12 @@ from typing import Any, Literal
 import numpy as np
 
 from hpo.config.configuration import Configuration
+from hpo.config.image_format import ImageFormat, Resize, Shape
 from hpo.config.study import StudySpec
 from hpo.data import synthetic
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, cached, source_signature
 from hpo.data.cifar10 import cifar10_source, found_on_disk, why_not_downloadable
+from hpo.data.fit import in_format
 from hpo.data.folder import FOLDER_HELP, folder_source
 from hpo.data.progress import progress_bar
 from hpo.errors import DataError
@@ -27,7 +29,7 @@ _SHOWN = 5  # classes named in one line
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images (N, 3, 32, 32) uint8 in read-only memory maps, and labels (N,) int64.
+    """Images (N, C, H, W) uint8 in read-only memory maps, and labels (N,) int64.
 
     ``fingerprint`` is the SHA-256 of classes, labels and pixels; ``origin`` describes their source.
     ``warnings`` are what the user should know of them before training.
@@ -42,6 +44,25 @@ class Dataset:
     fingerprint: str
     origin: str
     warnings: tuple[str, ...] = ()
+    resize: Resize = "squeeze"
+    """How images of another shape were made to fit."""
+
+    @property
+    def image_shape(self) -> Shape:
+        """Channels, height and width of an image."""
+        channels, height, width = self.train_images.shape[1:]
+        return channels, height, width
+
+    @property
+    def format(self) -> ImageFormat:
+        """What every image was made to."""
+        channels, height, width = self.image_shape
+        return ImageFormat(height, width, channels, self.resize)
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The fields of a configuration that are bound to these images."""
+        return {"dataset": self.name, **self.format.fields}
 
     @property
     def description(self) -> str:
@@ -72,13 +93,13 @@ def resolve_auto(settings: Settings) -> tuple[Literal["cifar10", "synthetic"], s
     return "synthetic", f"CIFAR-10 is not in {settings.data} and cannot be downloaded ({refusal})"
 
 
-def load_dataset(name: str, *, root: Path | None = None, settings: Settings) -> Dataset:
-    """Load the data set ``name`` (cifar10, folder or synthetic); decode it into the cache if necessary.
+def load_dataset(name: str, form: ImageFormat, *, root: Path | None = None, settings: Settings) -> Dataset:
+    """Load the data set ``name`` in a format; decode it into the cache if necessary.
 
     ``root`` is the image folder of ``folder``. Raises ``DataError`` if the data are missing or damaged, or if
     the cache cannot be written.
     """
-    source = _source(name, root, settings)
+    source = _source(name, form, root, settings)
     found = cached(source, settings.cache.absolute())
     return Dataset(
         name=name,
@@ -86,20 +107,21 @@ def load_dataset(name: str, *, root: Path | None = None, settings: Settings) -> 
         fingerprint=found.meta.fingerprint,
         origin=source.origin,
         warnings=(*source.warnings, *found.meta.warnings),
+        resize=form.resize,
         **found.arrays,
     )
 
 
-def _source(name: str, root: Path | None, settings: Settings) -> Source:
+def _source(name: str, form: ImageFormat, root: Path | None, settings: Settings) -> Source:
     if name == "cifar10":
-        return cifar10_source(settings.data)
+        return in_format(cifar10_source(settings.data), form)
     if name == "synthetic":
-        return _synthetic_source()
+        return in_format(_synthetic_source(), form)
     if name != "folder":
         raise DataError(f"unknown dataset {name!r}; known: auto, {', '.join(NAMES)}")
     if root is None:
         raise DataError(f"dataset: folder needs data_root\n{FOLDER_HELP}")
-    return folder_source(root)
+    return folder_source(root, form)
 
 
 def _synthetic_source() -> Source:
@@ -124,16 +146,30 @@ def _whole(images: Bytes) -> Iterator[Bytes]:
     yield images
 
 
-def choose_dataset(spec: StudySpec) -> tuple[str, str]:
-    """Return the name of the data set for a new study and, for ``dataset: auto``, the reason."""
+@dataclass(frozen=True)
+class ChosenImages:
+    """What a new study is bound to: a data set, the format of its images, and why where it was ``auto``."""
+
+    dataset: str
+    format: ImageFormat
+    reasons: tuple[str, ...] = ()
+
+
+def choose_images(spec: StudySpec) -> ChosenImages:
+    """Return the data set and the format that a new study is bound to. Raises ``DataError``."""
     name: str = _setting(spec, "dataset")
-    return resolve_auto(settings()) if name == "auto" else (name, "")
+    reasons = []
+    if name == "auto":
+        name, why = resolve_auto(settings())
+        reasons.append(why)
+    fields = {field: _setting(spec, field) for field in ("image_size", "resize", "channels")}
+    return ChosenImages(name, ImageFormat.of_fields(fields), tuple(reasons))
 
 
-def load_study_images(spec: StudySpec, name: str) -> Dataset:
-    """Load the data set ``name`` (cifar10, folder or synthetic), from the study's folder if it has one."""
+def load_study_images(spec: StudySpec, name: str, form: ImageFormat) -> Dataset:
+    """Load the data set ``name`` in the study's format, from the study's folder if it has one."""
     root = _setting(spec, "data_root")
-    return load_dataset(name, root=Path(root) if root else None, settings=settings())
+    return load_dataset(name, form, root=Path(root) if root else None, settings=settings())
 
 
 def _setting(spec: StudySpec, field: str) -> Any:

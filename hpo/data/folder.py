@@ -1,4 +1,4 @@
-"""Images in one folder per class: listed, checked, decoded to 32 x 32 RGB."""
+"""Images in one folder per class: listed, checked, decoded in the format of a study."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hpo.config.image_format import STANDARD, ImageFormat
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, source_signature
 from hpo.data.images import DecodedImage, decode_images
 from hpo.data.layout import LayoutError, class_folders, find_layout, shared_subfolders
@@ -55,7 +56,9 @@ class Listing:
     warnings: tuple[str, ...] = ()
 
 
-def folder_source(root: Path, *, name: str = "folder", advice: str = FOLDER_HELP) -> Source:
+def folder_source(
+    root: Path, form: ImageFormat = STANDARD, *, name: str = "folder", advice: str = FOLDER_HELP
+) -> Source:
     """Return the images below ``root``, listed now; pixels are read when ``decode`` is called.
 
     Raises ``DataError`` for a folder that cannot be used, with ``advice`` where the layout is the problem.
@@ -72,9 +75,12 @@ def folder_source(root: Path, *, name: str = "folder", advice: str = FOLDER_HELP
             classes=listing.classes,
             count=len(listing.train) + len(listing.test),
             origin=origin,
-            signature=source_signature([_READER, root, *listing.train, "test", *listing.test]),
-            decode=lambda: _decode(root, listing),
+            signature=source_signature(
+                [_READER, root, *listing.train, "test", *listing.test, *form.signature]
+            ),
+            decode=lambda: _decode(root, listing, form),
             warnings=listing.warnings,
+            format=form,
         )
     except OSError as error:
         raise DataError(f"cannot read {error.filename or root}: {error.strerror}") from error
@@ -185,13 +191,13 @@ def _name_hash(file: ImageFile, root: Path) -> bytes:
     return hashlib.sha256(os.fsencode(os.path.relpath(file.path, root))).digest()
 
 
-def _decode(root: Path, listing: Listing) -> Decoded:
+def _decode(root: Path, listing: Listing, form: ImageFormat) -> Decoded:
     label = {name: i for i, name in enumerate(listing.classes)}
     survey = Survey()
     shared = SharedImages()
     damaged: list[str] = []
-    test = _Part("test", listing.test, root, survey, shared, damaged)
-    train = _Part("train", listing.train, root, survey, shared, damaged, following=test)
+    test = _Part("test", listing.test, root, form, survey, shared, damaged)
+    train = _Part("train", listing.train, root, form, survey, shared, damaged, following=test)
     return Decoded(
         DecodedSplit(_labels(listing.train, label), train.chunks()),
         DecodedSplit(_labels(listing.test, label), test.chunks()),
@@ -216,6 +222,7 @@ class _Part:
         name: str,
         files: list[ImageFile],
         root: Path,
+        form: ImageFormat,
         survey: Survey,
         shared: SharedImages,
         damaged: list[str],
@@ -224,6 +231,7 @@ class _Part:
         self._name = name
         self._files = files
         self._root = root
+        self._form = form
         self._survey = survey
         self._shared = shared
         self._damaged = damaged
@@ -231,7 +239,7 @@ class _Part:
         self.classes = ClassSurvey()
 
     def chunks(self) -> Iterator[Bytes]:
-        """Yield images (n, 3, 32, 32). Raises ``DataError`` that names all images that cannot be used."""
+        """Yield images (n, C, H, W). Raises ``DataError`` that names all images that cannot be used."""
         yield from self._read()
         if self._damaged and self._following:  # read it only to name its damaged images, too
             for _ in self._following.chunks():
@@ -244,7 +252,7 @@ class _Part:
         with progress_bar(what, len(self._files)) as advance, ThreadPoolExecutor(available_cores()) as pool:
             for start in range(0, len(self._files), _CHUNK):
                 chunk = self._files[start : start + _CHUNK]
-                decoded = decode_images((Path(file.path) for file in chunk), pool)
+                decoded = decode_images((Path(file.path) for file in chunk), pool, self._form)
                 usable = [each for each in map(self._noticed, chunk, decoded) if each]
                 if not self._damaged:
                     yield np.stack([image.pixels for image in usable])

@@ -1,4 +1,4 @@
-"""Decode image files: upright, RGB, 32 x 32."""
+"""Decode image files: upright, in the format of a study."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import stat
 import warnings
 from collections.abc import Iterable
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
-import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from hpo.data.cache import SIDE, Bytes
+from hpo.config.image_format import ImageFormat
+from hpo.data.cache import Bytes
+from hpo.data.fit import as_pixels, fit, with_borders
 from hpo.data.levels import UnknownRangeError, stored, to_rgb
 from hpo.data.walk import broken_link, formats
 from hpo.text import counted
@@ -43,21 +45,21 @@ class Remark(NamedTuple):
 
 
 class DecodedImage(NamedTuple):
-    """Pixels (3, 32, 32) uint8, the original size (width and height, upright), and remarks."""
+    """Pixels (C, H, W) uint8, the original size (width and height, upright), and remarks."""
 
     pixels: Bytes
     size: tuple[int, int]
     remarks: tuple[Remark, ...] = ()
 
 
-def decode_images(paths: Iterable[Path], pool: Executor) -> list[DecodedImage | str]:
+def decode_images(paths: Iterable[Path], pool: Executor, form: ImageFormat) -> list[DecodedImage | str]:
     """Decode images in parallel; one that cannot be used becomes the reason."""
     with warnings.catch_warnings():  # around the threads: filters belong to the whole process
         warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters is a reason or a remark
-        return list(pool.map(decode_or_reason, paths))
+        return list(pool.map(partial(decode_or_reason, form=form), paths))
 
 
-def decode_or_reason(path: Path) -> DecodedImage | str:
+def decode_or_reason(path: Path, form: ImageFormat) -> DecodedImage | str:
     """Return the decoded image, or why it cannot be used."""
     try:
         status = path.stat()
@@ -65,7 +67,7 @@ def decode_or_reason(path: Path) -> DecodedImage | str:
             return "not a regular file"
         if not status.st_size:
             return "the file is empty"
-        return decode_image(path)
+        return decode_image(path, form)
     except UnidentifiedImageError:
         return "not an image, or an unknown format"
     except OSError as error:
@@ -79,8 +81,8 @@ def decode_or_reason(path: Path) -> DecodedImage | str:
         return f"damaged ({type(error).__name__}: {error})"
 
 
-def decode_image(path: Path) -> DecodedImage:
-    """Decode an image: upright, RGB, resized to 32 x 32 without cropping; transparent pixels are white.
+def decode_image(path: Path, form: ImageFormat) -> DecodedImage:
+    """Decode an image: upright, in the format ``form``; transparent pixels are white.
 
     Raises ``UnknownRangeError``, and what Pillow raises.
     """
@@ -92,9 +94,7 @@ def decode_image(path: Path) -> DecodedImage:
         if turn is not None:
             rgb = rgb.transpose(turn)
         size = rgb.size
-        if size != (SIDE, SIDE):
-            rgb = rgb.resize((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
-        pixels = np.asarray(rgb).transpose(2, 0, 1)
+        pixels = as_pixels(fit(rgb, form))
         frames = _frames(image)  # last: it reads on in the file
     remarks = []
     if frames > 1:
@@ -105,7 +105,7 @@ def decode_image(path: Path) -> DecodedImage:
         remarks.append(Remark("dark", dark))
     if (pixels == pixels[:, :1, :1]).all():
         remarks.append(Remark("constant"))
-    return DecodedImage(pixels, size, tuple(remarks))
+    return DecodedImage(with_borders(pixels, form), size, tuple(remarks))
 
 
 def _orientation(image: Image.Image) -> tuple[Image.Transpose | None, str]:

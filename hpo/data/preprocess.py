@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import zipfile
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor
 
 from hpo.config.configuration import Configuration
+from hpo.data.rows import Images
 from hpo.errors import ConfigurationError
 from hpo.files import locked, mark_used, write_file
 from hpo.heartbeat import beat
@@ -52,7 +54,7 @@ class Preprocessor:
         self._map = None if basis is None or gain is None else _square_map(basis, gain)
 
     @classmethod
-    def fit(cls, configuration: Configuration, images: Tensor, *, cache: Path | None = None) -> Preprocessor:
+    def fit(cls, configuration: Configuration, images: Images, *, cache: Path | None = None) -> Preprocessor:
         """Fit to training images (N, C, H, W) uint8, on any device; the result is on the same device.
 
         Principal components take seconds on CIFAR-10; ``cache`` is a folder to store them in, by a hash of
@@ -128,37 +130,39 @@ def _whitening(variances: Tensor, configuration: Configuration) -> Tensor:
     return (variances + configuration.whiten_epsilon).rsqrt()
 
 
-def _none(images: Tensor) -> Affine:
+def _none(images: Images) -> Affine:
     center = torch.zeros((images.shape[1], 1, 1), dtype=torch.float64, device=images.device)
     return center, torch.ones_like(center)
 
 
-def _zero_center(images: Tensor) -> Affine:
+def _zero_center(images: Images) -> Affine:
     mean, spread = _standardize_pixel(images)
     return mean, torch.ones_like(spread)
 
 
-def _per_channel_center(images: Tensor) -> Affine:
+def _per_channel_center(images: Images) -> Affine:
     mean, spread = _standardize(images)
     return mean, torch.ones_like(spread)
 
 
-def _standardize(images: Tensor) -> Affine:
+def _standardize(images: Images) -> Affine:
     mean, square = _moments(images)
     return _mean_and_spread(mean.mean((1, 2), keepdim=True), square.mean((1, 2), keepdim=True))
 
 
-def _standardize_pixel(images: Tensor) -> Affine:
+def _standardize_pixel(images: Images) -> Affine:
     return _mean_and_spread(*_moments(images))
 
 
-def _minmax(images: Tensor) -> Affine:
+def _minmax(images: Images) -> Affine:
     """Map the range of each pixel and channel in the training images to -1 to 1."""
-    low, high = images.amin(0).double() / _LEVELS, images.amax(0).double() / _LEVELS
+    ends = [(chunk.amin(0), chunk.amax(0)) for chunk in images.split(_CACHED_CHUNK)]
+    low = torch.stack([each for each, _ in ends]).amin(0).double() / _LEVELS
+    high = torch.stack([each for _, each in ends]).amax(0).double() / _LEVELS
     return (low + high) / 2, ((high - low) / 2).clamp_min(_SMALLEST_SPREAD)
 
 
-AFFINE: dict[str, Callable[[Tensor], Affine]] = {
+AFFINE: dict[str, Callable[[Images], Affine]] = {
     "none": _none,
     "zero_center": _zero_center,
     "per_channel_center": _per_channel_center,
@@ -168,7 +172,7 @@ AFFINE: dict[str, Callable[[Tensor], Affine]] = {
 }
 
 
-def _moments(images: Tensor) -> tuple[Tensor, Tensor]:
+def _moments(images: Images) -> tuple[Tensor, Tensor]:
     """Return mean and mean square (C, H, W), float64, of levels minus 128; exact, see mean_and_covariance."""
     total = torch.zeros(images.shape[1:], dtype=torch.float64, device=images.device)
     square = torch.zeros_like(total)
@@ -185,7 +189,7 @@ def _mean_and_spread(mean: Tensor, square: Tensor) -> Affine:
     return (mean + _MIDDLE) / _LEVELS, spread.clamp_min(_SMALLEST_SPREAD)
 
 
-def principal_components(images: Tensor, cache: Path | None = None) -> tuple[Tensor, Tensor, Tensor]:
+def principal_components(images: Images, cache: Path | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Return mean (d,), descending variances (d,), and components (d, d) as columns, of pixels / 255.
 
     Float32 on the CPU: the numbers are the same whether they are computed or read from ``cache``.
@@ -205,14 +209,14 @@ def principal_components(images: Tensor, cache: Path | None = None) -> tuple[Ten
     return found
 
 
-def _decompose(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _decompose(images: Images) -> tuple[Tensor, Tensor, Tensor]:
     mean, covariance = mean_and_covariance(images)
     rising, components = np.linalg.eigh(covariance.cpu().numpy())
     variances = torch.from_numpy(rising).flip(0).clamp_min(0)
     return mean.cpu().float(), variances.float(), torch.from_numpy(components).flip(1).float()
 
 
-def mean_and_covariance(images: Tensor) -> tuple[Tensor, Tensor]:
+def mean_and_covariance(images: Images) -> tuple[Tensor, Tensor]:
     """Return mean (d,) and covariance (d, d) of pixels / 255; float64, on the device of the images.
 
     Images are (N, ...) uint8.
@@ -220,7 +224,7 @@ def mean_and_covariance(images: Tensor) -> tuple[Tensor, Tensor]:
     Sums of products are exact: levels minus 128 are at most 128 in magnitude, so 1024 products add up to at
     most 2**24, and float32 rounds none of them, in any order. It runs at float32 speed in little memory.
     """
-    pixels = images[0].numel()
+    pixels = math.prod(images.shape[1:])
     total = torch.zeros(pixels, dtype=torch.float64, device=images.device)
     products = torch.zeros((pixels, pixels), dtype=torch.float64, device=images.device)
     for chunk in images.split(_CHUNK):
@@ -233,10 +237,10 @@ def mean_and_covariance(images: Tensor) -> tuple[Tensor, Tensor]:
     return (mean + _MIDDLE) / _LEVELS, covariance
 
 
-def _content_hash(images: Tensor) -> str:
+def _content_hash(images: Images) -> str:
     digest = hashlib.sha256(str(tuple(images.shape)).encode())
     for chunk in images.split(_CHUNK):
-        digest.update(chunk.cpu().contiguous().numpy())
+        digest.update(chunk.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:32]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from hpo.config.study import StudySpec
 from hpo.errors import FailingStudyError, StoppedStudyError
@@ -24,14 +24,8 @@ def database_time(store: ResultsStore) -> datetime:
 def stop_if_failing(store: ResultsStore, study_id: int, spec: StudySpec, since: datetime) -> None:
     """Raise ``FailingStudyError`` if the last ``max_consecutive_failures`` trials since ``since`` failed."""
     most = spec.max_consecutive_failures
-    last = (
-        select(TrialRow.outcome, TrialRow.verdict, TRIALS.c.number)
-        .join(TRIALS, TRIALS.c.trial_id == TrialRow.trial_id)
-        .where(TrialRow.study_id == study_id, TrialRow.ended_at >= since)
-        .order_by(TrialRow.ended_at.desc(), TrialRow.trial_id.desc())
-        .limit(most)
-    )
-    rows = store.read(lambda connection: connection.execute(last).all())
+    last = {"of_study": study_id, "since": since, "most": most}
+    rows = store.read(lambda connection: connection.execute(_LAST_ENDED, last).all())
     if len(rows) == most and all(row.outcome == "failed" for row in rows):
         raise FailingStudyError(
             f"study {spec.study} was stopped: its last {counted(most, 'trial')} failed, number "
@@ -54,7 +48,7 @@ def resume(store: ResultsStore, study_id: int) -> bool:
 
 def stopped_at(connection: Connection, study_id: int) -> datetime | None:
     """Return when the study was stopped (UTC), or None."""
-    return connection.scalar(select(StudyRow.stopped_at).where(StudyRow.study_id == study_id))
+    return connection.scalar(_STOPPED_AT, {"of_study": study_id})
 
 
 def refuse_stopped(store: ResultsStore, study_id: int, name: str) -> None:
@@ -86,3 +80,14 @@ def _set(store: ResultsStore, study_id: int, *, stopped: bool) -> bool:
         return connection.execute(change).rowcount == 1
 
     return store.write(work)
+
+
+# Built once, which takes longer than running them: a worker asks for each trial.
+_STOPPED_AT = select(StudyRow.stopped_at).where(StudyRow.study_id == bindparam("of_study"))
+_LAST_ENDED = (
+    select(TrialRow.outcome, TrialRow.verdict, TRIALS.c.number)
+    .join(TRIALS, TRIALS.c.trial_id == TrialRow.trial_id)
+    .where(TrialRow.study_id == bindparam("of_study"), TrialRow.ended_at >= bindparam("since"))
+    .order_by(TrialRow.ended_at.desc(), TrialRow.trial_id.desc())
+    .limit(bindparam("most"))
+)

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from sqlalchemy import ColumnElement, Connection, Select, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, or_, select, update
 
 from hpo.errors import LeaseLostError
 from hpo.queue.control import stopped_at
 from hpo.signals import StudyStoppedError
 from hpo.storage import attempts
 from hpo.storage.column_types import epoch_now
-from hpo.storage.fence import Lease, holds, pass_fence, slot_is
+from hpo.storage.fence import SLOT, Lease, holds, pass_fence
 from hpo.storage.identity import life_of
 from hpo.storage.notify import notify_idle_workers
 from hpo.storage.retry import DEFAULT_RETRY, RetryPolicy
@@ -36,7 +36,7 @@ def claim(store: ResultsStore, study_id: int, worker: str, lease_seconds: float)
     def claim_next(connection: Connection) -> Lease | None:
         if stopped_at(connection, study_id) is not None:
             raise StudyStoppedError
-        key = connection.execute(_claimable(study_id)).one_or_none()
+        key = connection.execute(_CLAIMABLE, {"of_study": study_id}).one_or_none()
         if key is None:
             return None
         return claim_slot(connection, study_id, key.stage, key.slot, worker, lease_seconds)
@@ -70,18 +70,10 @@ def claim_slot(
     *only_if: ColumnElement[bool],
 ) -> Lease | None:
     """Claim one slot for the worker under a new token; None unless ``only_if`` holds for its row."""
-    row = connection.execute(
-        update(SlotRow)
-        .where(SlotRow.study_id == study_id, SlotRow.stage == stage, SlotRow.slot == slot, *only_if)
-        .values(
-            state="running",
-            worker=worker,
-            token=SlotRow.token + 1,
-            lease_until=epoch_now() + lease_seconds,
-            progress_at=epoch_now(),
-        )
-        .returning(SlotRow.token, SlotRow.trial_id, SlotRow.epoch, SlotRow.given)
-    ).one_or_none()
+    claimed = {"of_study": study_id, "of_stage": stage, "of_slot": slot}
+    claimed |= {"new_worker": worker, "for_seconds": lease_seconds}
+    statement = _CLAIM.where(*only_if) if only_if else _CLAIM
+    row = connection.execute(statement, claimed).one_or_none()
     if row is None:
         return None
     return Lease(
@@ -154,8 +146,7 @@ def _release(
 ) -> None:
     def work(connection: Connection) -> None:
         unchanged = {"progress_at": SlotRow.progress_at}  # a release is not progress
-        pass_fence(connection, lease, state="waiting", worker=None, lease_until=None, **unchanged)
-        trial_id = connection.scalar(select(SlotRow.trial_id).where(slot_is(lease)))
+        trial_id = pass_fence(connection, lease, state="waiting", worker=None, lease_until=None, **unchanged)
         if trial_id is not None:
             attempts.end(connection, trial_id, attempt_outcome)
         notify_idle_workers(connection)
@@ -163,13 +154,27 @@ def _release(
     store.write(work, retry)
 
 
-def _claimable(study_id: int) -> Select[str, int]:
-    free = or_(SlotRow.state == "waiting", SlotRow.lease_until < epoch_now())
-    return (
-        select(SlotRow.stage, SlotRow.slot)
-        # `<> 'done'` matches the partial index.
-        .where(SlotRow.study_id == study_id, SlotRow.state != "done", free)
-        .order_by(SlotRow.slot)
-        .limit(1)
-        .with_for_update(skip_locked=True)
+_CLAIMABLE = (
+    select(SlotRow.stage, SlotRow.slot)
+    # `<> 'done'` matches the partial index.
+    .where(
+        SlotRow.study_id == bindparam("of_study"),
+        SlotRow.state != "done",
+        or_(SlotRow.state == "waiting", SlotRow.lease_until < epoch_now()),
     )
+    .order_by(SlotRow.slot)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+_CLAIM = (
+    update(SlotRow)
+    .where(SLOT)
+    .values(
+        state="running",
+        worker=bindparam("new_worker"),
+        token=SlotRow.token + 1,
+        lease_until=epoch_now() + bindparam("for_seconds"),
+        progress_at=epoch_now(),
+    )
+    .returning(SlotRow.token, SlotRow.trial_id, SlotRow.epoch, SlotRow.given)
+)

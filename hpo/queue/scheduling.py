@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, exists, func, or_, select, text
@@ -39,7 +40,7 @@ def open_studies(store: ResultsStore, names: Collection[str] = ()) -> list[OpenS
     """
 
     def work(connection: Connection) -> list[OpenStudy]:
-        rows = connection.execute(_candidates(names)).all()
+        rows = connection.execute(_candidates(tuple(names))).all()
         return [_study(row) for row in rows if row.open or is_to_advance(connection, row.study_id)]
 
     return sorted(store.read(work), key=lambda each: (-each.priority, each.at_work, each.study_id))
@@ -59,7 +60,9 @@ def _study(row: Row[Any]) -> OpenStudy:
     )
 
 
-def _candidates(names: Collection[str]) -> Select[Any]:
+@lru_cache(maxsize=8)
+def _candidates(names: tuple[str, ...]) -> Select[Any]:
+    """Build the statement once, which takes longer than running it."""
     # Each condition matches a partial index: a study may have a hundred thousand slots.
     is_open = exists().where(SlotRow.study_id == StudyRow.study_id, SlotRow.state != "done")
     running = (

@@ -12,6 +12,7 @@ from optuna.study import StudyDirection
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from hpo import provenance
+from hpo.config.image_format import ImageFormat
 from hpo.config.study import MAIN, StudySpec
 from hpo.errors import StudyChangedError
 from hpo.stages.store import StagePlan, add_stage, slots_to_come, stage_fixed
@@ -36,6 +37,19 @@ class _StudyData:
     classes: int | None = None
     train_images: int | None = None
     class_counts: tuple[int, ...] | None = None
+    format: ImageFormat | None = None
+
+    @property
+    def format_columns(self) -> dict[str, Any]:
+        """The columns of the study's row that hold the format."""
+        if self.format is None:
+            return {}
+        return {
+            "image_height": self.format.height,
+            "image_width": self.format.width,
+            "image_channels": self.format.channels,
+            "image_resize": self.format.resize,
+        }
 
     @classmethod
     def of(cls, dataset: Dataset | None) -> _StudyData:
@@ -48,6 +62,7 @@ class _StudyData:
             len(dataset.classes),
             len(dataset.train_labels),
             tuple(dataset.class_counts),
+            dataset.format,
         )
 
 
@@ -168,6 +183,7 @@ def _create(connection: Connection, spec: StudySpec, data: _StudyData) -> int:
             classes=data.classes,
             train_images=data.train_images,
             class_counts=None if data.class_counts is None else list(data.class_counts),
+            **data.format_columns,
             objective=spec.goal.metric,
             direction=spec.goal.direction,
             created_at=utc_now(),

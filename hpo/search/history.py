@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, column, exists, or_, select, table
@@ -74,6 +75,7 @@ class TrialHistory:
         return _trials().where(*self._of_stage, fresh)
 
 
+@cache
 def _trials() -> Select[Any]:
     hopeless = exists().where(FINDINGS.c.trial_id == TrialRow.trial_id, FINDINGS.c.severity == "fatal")
     return (

@@ -53,14 +53,20 @@ class Suggestions:
         self._histories: dict[str, TrialHistory] = {}
 
     def begin(
-        self, lease: Lease, spec: StudySpec, given: Mapping[str, Any], *, dataset: str, device: str
+        self,
+        lease: Lease,
+        spec: StudySpec,
+        given: Mapping[str, Any],
+        *,
+        images: Mapping[str, str],
+        device: str,
     ) -> RegisteredTrial:
         """Register the slot's trial with its given and drawn values, or return it if it is registered.
 
-        ``spec`` is that of the slot's stage; ``dataset`` is "" for the user's own training. Raises
+        ``spec`` is that of the slot's stage; ``images`` are the fields that the study is bound to. Raises
         ``LeaseLostError``.
         """
-        stored = self._store.trial_of(lease)
+        stored = None if lease.trial_id is None else self._store.trial_of(lease)
         if stored is not None:
             trial_id, number, document = stored
             values = spec.searched(document) | _that_apply(spec, given, document)
@@ -72,7 +78,7 @@ class Suggestions:
                 suggestion = replace(suggestion, begun=None)
             fault_point("trial.drawn")
             with suppress(OtherTrialsStartedError):
-                return self._register(lease, drawn_from, given, suggestion, dataset, device)
+                return self._register(lease, drawn_from, given, suggestion, images, device)
         raise AssertionError("the last suggestion is accepted even if other trials started meanwhile")
 
     def suggest(self, spec: StudySpec, stage: str, slot: int) -> Suggestion:
@@ -105,11 +111,11 @@ class Suggestions:
         spec: StudySpec,
         given: Mapping[str, Any],
         suggestion: Suggestion,
-        dataset: str,
+        images: Mapping[str, str],
         device: str,
     ) -> RegisteredTrial:
         drawn = suggestion.draw.values
-        configuration = spec.configuration(drawn, dataset)
+        configuration = spec.configuration(drawn, images)
         values = _that_apply(spec, given, configuration.model_dump()) | drawn
         parameters = as_parameters(self._space, values)
         trial_id, number = self._store.begin_trial(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from hpo import provenance
 from hpo.records import Runtime
@@ -21,27 +21,26 @@ def begin(
     connection: Connection, trial_id: int, worker: str, device: str, from_epoch: int, on: Runtime
 ) -> int:
     """Open an attempt and return its number, from 1; an earlier one that is still open ends as lost."""
-    end(connection, trial_id, "lost")
-    of_trial = AttemptRow.trial_id == trial_id
-    number = (connection.scalar(select(func.max(AttemptRow.attempt)).where(of_trial)) or 0) + 1
+    earlier = connection.scalar(_LAST, {"of_trial": trial_id})
+    if earlier is not None:
+        end(connection, trial_id, "lost")
+    number = (earlier or 0) + 1
     host, pid, _ = worker.rsplit(":", 2)
-    connection.execute(
-        insert(AttemptRow).values(
-            trial_id=trial_id,
-            attempt=number,
-            worker=worker,
-            host=host,
-            pid=int(pid),
-            device=device,
-            processor=on.processor,
-            threads=on.threads,
-            precision=on.precision,
-            code_version=provenance.running_code(),
-            package_versions=provenance.running_packages(),
-            started_at=utc_now(),
-            from_epoch=from_epoch,
-        )
-    )
+    row = {
+        "trial_id": trial_id,
+        "attempt": number,
+        "worker": worker,
+        "host": host,
+        "pid": int(pid),
+        "device": device,
+        "processor": on.processor,
+        "threads": on.threads,
+        "precision": on.precision,
+        "code_version": provenance.running_code(),
+        "package_versions": provenance.running_packages(),
+        "from_epoch": from_epoch,
+    }
+    connection.execute(_INSERT, row)
     return number
 
 
@@ -64,17 +63,9 @@ def restart_from(connection: Connection, trial_id: int, epoch: int) -> None:
 
 def end(connection: Connection, trial_id: int, outcome: str) -> None:
     """End the trial's open attempt, if any, at the last recorded epoch."""
-    last_epoch = select(func.coalesce(func.max(EPOCHS.c.epoch), 0)).where(EPOCHS.c.trial_id == trial_id)
-    connection.execute(
-        update(AttemptRow)
-        .where(AttemptRow.trial_id == trial_id, AttemptRow.outcome.is_(None))
-        .values(
-            outcome=outcome,
-            # When a worker was lost is unknown; only when it was noticed.
-            ended_at=None if outcome == "lost" else utc_now(),
-            to_epoch=last_epoch.scalar_subquery(),
-        )
-    )
+    # When a worker was lost is unknown; only when it was noticed.
+    statement = _END.values(ended_at=None) if outcome == "lost" else _END
+    connection.execute(statement, {"of_trial": trial_id, "outcome": outcome})
 
 
 def store_output(connection: Connection, trial_id: int, attempt: int, text: str) -> None:
@@ -138,3 +129,17 @@ def busy_seconds(connection: Connection, study_id: int) -> dict[int, float]:
     for row in connection.execute(attempts):
         total[row.trial_id] = total.get(row.trial_id, timedelta()) + (row.ended_at - row.started_at)
     return {trial_id: duration.total_seconds() for trial_id, duration in total.items()}
+
+
+# Built once, which takes longer than running them. Columns are set by their names.
+_OF_TRIAL = AttemptRow.trial_id == bindparam("of_trial")
+_LAST = select(func.max(AttemptRow.attempt)).where(_OF_TRIAL)
+_INSERT = insert(AttemptRow).values(started_at=utc_now())
+_LAST_EPOCH = select(func.coalesce(func.max(EPOCHS.c.epoch), 0)).where(
+    EPOCHS.c.trial_id == bindparam("of_trial")
+)
+_END = (
+    update(AttemptRow)
+    .where(_OF_TRIAL, AttemptRow.outcome.is_(None))
+    .values(ended_at=utc_now(), to_epoch=_LAST_EPOCH.scalar_subquery())
+)

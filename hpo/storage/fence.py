@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    SQLColumnExpression,
+    Update,
+    and_,
+    bindparam,
+    select,
+    update,
+)
 
 from hpo.errors import LeaseLostError
 from hpo.storage.column_types import epoch_now
@@ -28,25 +38,32 @@ class Lease:
     """Hyperparameters that are not sampled."""
 
 
-def pass_fence(connection: Connection, lease: Lease, **changes: Any) -> None:
-    """Renew the lease and apply ``changes`` to its slot, or raise ``LeaseLostError``.
+def pass_fence(connection: Connection, lease: Lease, **changes: Any) -> int | None:
+    """Renew the lease, apply ``changes`` to its slot, and return its trial, or raise ``LeaseLostError``.
 
     Do this first in a transaction: it locks the slot's row, so that no other worker claims the slot
     meanwhile. An expired lease is still valid until another worker claims the slot.
     """
-    renewed = {"lease_until": epoch_now() + lease.seconds, "progress_at": epoch_now(), **changes}
-    if connection.execute(update(SlotRow).where(_held(lease)).values(renewed)).rowcount != 1:
+    expressions = {name: each for name, each in changes.items() if isinstance(each, SQLColumnExpression)}
+    values = {f"new_{name}": each for name, each in changes.items() if name not in expressions}
+    statement = _fence(tuple(name for name in changes if name not in expressions))
+    if expressions:
+        statement = statement.values(expressions)
+    row = connection.execute(statement, {**_held_by(lease), **values}).one_or_none()
+    if row is None:
         raise LeaseLostError(f"slot {lease.slot} was taken over: {lease.worker} no longer holds it")
+    trial_id: int | None = row.trial_id
+    return trial_id
 
 
 def holds(connection: Connection, lease: Lease) -> bool:
     """Return whether the lease is still valid."""
-    return connection.scalar(select(SlotRow.slot).where(_held(lease))) is not None
+    return connection.scalar(select(SlotRow.slot).where(_HELD), _held_by(lease)) is not None
 
 
 def has_newest_token(connection: Connection, lease: Lease) -> bool:
     """Return whether the slot exists and has not been claimed since; it may be over."""
-    return connection.scalar(select(SlotRow.token).where(slot_is(lease))) == lease.token
+    return connection.scalar(select(SlotRow.token).where(SLOT), slot_key(lease)) == lease.token
 
 
 def state_under_lease(connection: Connection, lease: Lease) -> str | None:
@@ -54,15 +71,40 @@ def state_under_lease(connection: Connection, lease: Lease) -> str | None:
 
     It is not ``running`` after a transaction was committed whose answer the worker did not get.
     """
-    return connection.scalar(select(SlotRow.state).where(slot_is(lease), SlotRow.token == lease.token))
+    return connection.scalar(_STATE_UNDER_LEASE, _held_by(lease))
 
 
-def _held(lease: Lease) -> ColumnElement[bool]:
-    # The worker too: SQLite gives a deleted study's id to the next one, whose tokens start again.
-    held = SlotRow.token == lease.token, SlotRow.worker == lease.worker, SlotRow.state == "running"
-    return and_(slot_is(lease), *held)
+def slot_key(lease: Lease) -> dict[str, Any]:
+    """Return the parameters of ``SLOT``."""
+    return {"of_study": lease.study_id, "of_stage": lease.stage, "of_slot": lease.slot}
 
 
-def slot_is(lease: Lease) -> ColumnElement[bool]:
-    """Return the condition that selects the lease's slot."""
-    return and_(SlotRow.study_id == lease.study_id, SlotRow.stage == lease.stage, SlotRow.slot == lease.slot)
+SLOT = and_(
+    SlotRow.study_id == bindparam("of_study"),
+    SlotRow.stage == bindparam("of_stage"),
+    SlotRow.slot == bindparam("of_slot"),
+)
+"""Selects a lease's slot. Statements are built once, which takes longer than running them."""
+_NEWEST = and_(SLOT, SlotRow.token == bindparam("of_token"))
+# The worker too: SQLite gives a deleted study's id to the next one, whose tokens start again.
+_HELD = and_(_NEWEST, SlotRow.worker == bindparam("of_worker"), SlotRow.state == "running")
+_STATE_UNDER_LEASE = select(SlotRow.state).where(_NEWEST)
+
+
+def _held_by(lease: Lease) -> dict[str, Any]:
+    return {
+        **slot_key(lease),
+        "of_token": lease.token,
+        "of_worker": lease.worker,
+        "for_seconds": lease.seconds,
+    }
+
+
+@cache
+def _fence(changed: tuple[str, ...]) -> Update:
+    renewed: dict[str, ColumnElement[Any]] = {
+        "lease_until": epoch_now() + bindparam("for_seconds"),
+        "progress_at": epoch_now(),
+    }
+    changes: dict[str, ColumnElement[Any]] = {name: bindparam(f"new_{name}") for name in changed}
+    return update(SlotRow).where(_HELD).values(renewed | changes).returning(SlotRow.trial_id)

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import cache
 from types import MappingProxyType, TracebackType
 from typing import Any, TypeVar
 
 from optuna.distributions import BaseDistribution
-from sqlalchemy import Connection, Insert, Table, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
 
 from hpo import provenance
 from hpo.config.objective import ACCURACY, Objective
+from hpo.errors import LeaseLostError
 from hpo.records import (
     Decision,
     EpochResult,
@@ -31,10 +30,9 @@ from hpo.records import (
 from hpo.storage import attempts, rungs, schema
 from hpo.storage.column_types import utc_now
 from hpo.storage.engine import close_engine, open_engine, read, write
-from hpo.storage.fence import Lease, pass_fence, slot_is, state_under_lease
+from hpo.storage.fence import SLOT, Lease, pass_fence, slot_key, state_under_lease
 from hpo.storage.notify import notify_idle_workers
-from hpo.storage.optuna.storage import optuna_within
-from hpo.storage.optuna.trials import finish_in_optuna, report_to_optuna, running_trial
+from hpo.storage.optuna.trials import create_in_optuna, finish_in_optuna, report_to_optuna
 from hpo.storage.record_columns import row_of
 from hpo.storage.retry import DEFAULT_RETRY, RetryPolicy
 from hpo.storage.tables import (
@@ -42,11 +40,11 @@ from hpo.storage.tables import (
     FINDINGS,
     LAYERS,
     TRIALS,
-    Base,
     SlotRow,
     StatisticsRow,
     TrialRow,
 )
+from hpo.storage.upsert import upsert
 
 T = TypeVar("T")
 
@@ -105,18 +103,15 @@ class ResultsStore:
         """
 
         def work(connection: Connection) -> tuple[int, int]:
-            pass_fence(connection, lease)
-            trial_id = connection.scalar(select(SlotRow.trial_id).where(slot_is(lease)))
-            if trial_id is None:
-                template = running_trial(lease, params, distributions, attributes)
-                with optuna_within(connection) as optuna:
-                    trial_id = optuna.create_new_trial(lease.study_id, template)
-                # Optuna has locked the study by now: no other trial starts before this one.
-                if begun is not None and _begun(connection, lease) != begun:
-                    raise OtherTrialsStartedError
-                _insert_trial(connection, lease, trial_id, configuration, device)
-            number = connection.scalar(select(TRIALS.c.number).where(TRIALS.c.trial_id == trial_id))
-            assert number is not None
+            trial_id = pass_fence(connection, lease)
+            if trial_id is not None:
+                number = connection.execute(_NUMBER, {"of_trial": trial_id}).scalar_one()
+                return trial_id, number
+            trial_id, number = create_in_optuna(connection, lease, params, distributions, attributes)
+            # The study is locked by now: no other trial starts before this one.
+            if begun is not None and _begun(connection, lease) != begun:
+                raise OtherTrialsStartedError
+            _insert_trial(connection, lease, trial_id, configuration, device)
             return trial_id, number
 
         return self.write(work)
@@ -127,9 +122,9 @@ class ResultsStore:
             select(TrialRow.trial_id, TRIALS.c.number, TrialRow.configuration)
             .join(SlotRow, SlotRow.trial_id == TrialRow.trial_id)
             .join(TRIALS, TRIALS.c.trial_id == TrialRow.trial_id)
-            .where(slot_is(lease))
+            .where(SLOT)
         )
-        row = self.read(lambda connection: connection.execute(trial).one_or_none())
+        row = self.read(lambda connection: connection.execute(trial, slot_key(lease)).one_or_none())
         return None if row is None else (row.trial_id, row.number, row.configuration)
 
     def begin_attempt(
@@ -153,11 +148,7 @@ class ResultsStore:
             # An earlier try may have committed although this worker got no answer: that is not a lost worker.
             if begun is not None and attempts.is_open(connection, trial_id, begun):
                 return begun
-            connection.execute(
-                update(TrialRow)
-                .where(TrialRow.trial_id == trial_id)
-                .values(worker=lease.worker, device=device)
-            )
+            connection.execute(_TRIAL, {"of_trial": trial_id, "worker": lease.worker, "device": device})
             begun = attempts.begin(connection, trial_id, lease.worker, device, from_epoch, runtime)
             return begun
 
@@ -195,7 +186,7 @@ class ResultsStore:
             attempts.restart_from(connection, trial_id, epoch)
             last = select(func.max(EPOCHS.c.epoch)).where(EPOCHS.c.trial_id == trial_id)
             recorded = connection.scalar(last) or 0
-            connection.execute(update(SlotRow).where(slot_is(lease)).values(epoch=recorded))
+            connection.execute(_SLOT, {**slot_key(lease), "epoch": recorded})
             return recorded
 
         return self.write(work)
@@ -208,7 +199,7 @@ class ResultsStore:
             key = {"study_id": lease.study_id, "hash": fingerprint}
             known = select(StatisticsRow.hash).filter_by(**key)
             if connection.scalar(known) is None:
-                _upsert(connection, StatisticsRow, tuple(key), [key | {"state": state}])
+                upsert(connection, StatisticsRow, tuple(key), [key | {"state": state}])
             trial = update(TrialRow).where(TrialRow.trial_id == trial_id)
             connection.execute(trial.values(statistics_hash=fingerprint))
 
@@ -223,7 +214,7 @@ class ResultsStore:
             pass_fence(connection, lease, epoch=record.epoch)
             report_to_optuna(connection, trial_id, record.epoch, objective.of(record))
             row = {"trial_id": trial_id, **row_of(record)}
-            _upsert(connection, EPOCHS, ("trial_id", "epoch"), [row], now="ended_at")
+            upsert(connection, EPOCHS, ("trial_id", "epoch"), [row], now="ended_at")
 
         self.write(work)
 
@@ -251,13 +242,11 @@ class ResultsStore:
         """End the attempt and release the slot until the trial is resumed, or ended with ``outcome``."""
 
         def work(connection: Connection) -> None:
-            if state_under_lease(connection, lease) == "paused":
+            if not _end_lease(connection, lease, "paused"):
                 return
-            pass_fence(connection, lease)
             attempts.end(connection, trial_id, "paused")
-            trial = update(TrialRow).where(TrialRow.trial_id == trial_id)
-            connection.execute(trial.values(**_fields(outcome), **curve_sums(connection, trial_id)))
-            pass_fence(connection, lease, state="paused", worker=None, lease_until=None)
+            sums = curve_sums(connection, trial_id)
+            connection.execute(_TRIAL, {"of_trial": trial_id, **_fields(outcome), **sums})
             notify_idle_workers(connection)
 
         self.write(work)
@@ -266,13 +255,11 @@ class ResultsStore:
         """End the trial, its attempt and its slot, in Optuna too."""
 
         def work(connection: Connection) -> None:
-            if state_under_lease(connection, lease) == "done":
+            if not _end_lease(connection, lease, "done"):
                 return
-            pass_fence(connection, lease)
             finish_in_optuna(connection, trial_id, outcome)
             set_outcome(connection, trial_id, outcome)
             attempts.end(connection, trial_id, outcome.state)
-            pass_fence(connection, lease, state="done", worker=None, lease_until=None)
             notify_idle_workers(connection)
 
         self.write(work)
@@ -280,16 +267,30 @@ class ResultsStore:
     def _record(self, lease: Lease, table: Table, key: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
         def work(connection: Connection) -> None:
             pass_fence(connection, lease)
-            _upsert(connection, table, key, rows)
+            upsert(connection, table, key, rows)
 
         if rows:
             self.write(work)
 
 
+def _end_lease(connection: Connection, lease: Lease, state: str) -> bool:
+    """Set the slot's last state under this lease, or raise ``LeaseLostError``.
+
+    Returns False if it has that state: an earlier try was committed although the worker got no answer.
+    """
+    try:
+        pass_fence(connection, lease, state=state, worker=None, lease_until=None)
+    except LeaseLostError:
+        if state_under_lease(connection, lease) == state:
+            return False
+        raise
+    return True
+
+
 def _begun(connection: Connection, lease: Lease) -> int:
     """Return how many trials of the stage have started."""
-    of_stage = (TrialRow.study_id == lease.study_id, TrialRow.stage == lease.stage)
-    return connection.execute(select(func.count()).where(*of_stage)).scalar_one()
+    of_stage = {"of_study": lease.study_id, "of_stage": lease.stage}
+    return connection.execute(_BEGUN, of_stage).scalar_one()
 
 
 def _insert_trial(
@@ -297,34 +298,25 @@ def _insert_trial(
 ) -> None:
     if connection.dialect.name == "sqlite":
         # SQLite reuses the ids of deleted trials; rows that refer to such an id do not belong to this trial.
-        connection.execute(delete(TrialRow).where(TrialRow.trial_id == trial_id))
-    connection.execute(
-        insert(TrialRow).values(
-            trial_id=trial_id,
-            study_id=lease.study_id,
-            stage=lease.stage,
-            slot=lease.slot,
-            configuration=dict(configuration),
-            worker=lease.worker,
-            device=device,
-            started_at=utc_now(),
-        )
-    )
-    connection.execute(update(SlotRow).where(slot_is(lease)).values(trial_id=trial_id))
+        connection.execute(_DELETE_TRIAL, {"of_trial": trial_id})
+    row = {
+        "trial_id": trial_id,
+        "study_id": lease.study_id,
+        "stage": lease.stage,
+        "slot": lease.slot,
+        "configuration": dict(configuration),
+        "worker": lease.worker,
+        "device": device,
+    }
+    connection.execute(_INSERT_TRIAL, row)
+    connection.execute(_SLOT, {**slot_key(lease), "trial_id": trial_id})
 
 
 def set_outcome(connection: Connection, trial_id: int, outcome: Outcome) -> None:
     """Store how the trial ended, and the sums of its curve."""
-    connection.execute(
-        update(TrialRow)
-        .where(TrialRow.trial_id == trial_id)
-        .values(
-            **_fields(outcome),
-            **curve_sums(connection, trial_id),
-            outcome=outcome.state,
-            ended_at=utc_now(),
-        )
-    )
+    sums = curve_sums(connection, trial_id)
+    changes = {"of_trial": trial_id, "outcome": outcome.state, **_fields(outcome), **sums}
+    connection.execute(_END_TRIAL, changes)
 
 
 def _fields(outcome: Outcome) -> dict[str, Any]:
@@ -333,36 +325,23 @@ def _fields(outcome: Outcome) -> dict[str, Any]:
 
 def curve_sums(connection: Connection, trial_id: int) -> dict[str, Any]:
     """Return the trial's columns that sum up its curve; the epochs of earlier workers count too."""
-    curve = select(
-        func.count(),
-        func.coalesce(func.sum(EPOCHS.c.seconds), 0.0),
-        func.coalesce(func.sum(EPOCHS.c.images), 0),
-    ).where(EPOCHS.c.trial_id == trial_id)
-    epochs, seconds, images = connection.execute(curve).one()
+    epochs, seconds, images = connection.execute(_CURVE_SUMS, {"of_trial": trial_id}).one()
     rate = images / seconds if seconds else None
     return {"epochs": epochs, "seconds": seconds, "images": images, "images_per_second": rate}
 
 
-def _upsert(
-    connection: Connection,
-    table: Table | type[Base],
-    key: tuple[str, ...],
-    rows: list[dict[str, Any]],
-    now: str | None = None,
-) -> None:
-    """Insert rows, or overwrite those with the same key, at once; column ``now`` gets the time."""
-    statement = _upsert_statement(connection.dialect.name, table, key, tuple(rows[0]), now)
-    connection.execute(statement, rows)
-
-
-@cache
-def _upsert_statement(
-    dialect: str, table: Table | type[Base], key: tuple[str, ...], columns: tuple[str, ...], now: str | None
-) -> Insert:
-    """Build the statement once, which takes longer than running it."""
-    make = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    statement = make(table).values({now: utc_now()} if now else {})
-    changed = [*columns, now] if now else columns
-    return statement.on_conflict_do_update(
-        index_elements=key, set_={name: statement.excluded[name] for name in changed if name not in key}
-    )
+# Built once, which takes longer than running them. Columns are set by their names.
+_NUMBER = select(TRIALS.c.number).where(TRIALS.c.trial_id == bindparam("of_trial"))
+_BEGUN = select(func.count()).where(
+    TrialRow.study_id == bindparam("of_study"), TrialRow.stage == bindparam("of_stage")
+)
+_DELETE_TRIAL = delete(TrialRow).where(TrialRow.trial_id == bindparam("of_trial"))
+_INSERT_TRIAL = insert(TrialRow).values(started_at=utc_now())
+_TRIAL = update(TrialRow).where(TrialRow.trial_id == bindparam("of_trial"))
+_END_TRIAL = _TRIAL.values(ended_at=utc_now())
+_SLOT = update(SlotRow).where(SLOT)
+_CURVE_SUMS = select(
+    func.count(),
+    func.coalesce(func.sum(EPOCHS.c.seconds), 0.0),
+    func.coalesce(func.sum(EPOCHS.c.images), 0),
+).where(EPOCHS.c.trial_id == bindparam("of_trial"))

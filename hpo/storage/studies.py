@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import Connection, Engine, Integer, Row, String, and_, column, select, table
 
+from hpo.config.image_format import ImageFormat
 from hpo.config.study import NAME_PATTERN, StudySpec
 from hpo.config.suggestions import did_you_mean
 from hpo.errors import UnknownStudyError, UserError
@@ -42,6 +43,13 @@ class RegisteredStudy:
     classes: int | None
     class_counts: tuple[int, ...]
     """How many training images each class has; empty for studies of earlier versions."""
+    format: ImageFormat
+    """What its images are made to; the default for the user's own training."""
+
+    @property
+    def images(self) -> dict[str, str]:
+        """The fields of a configuration that the study is bound to; none for the user's own training."""
+        return {"dataset": self.dataset, **self.format.fields} if self.dataset else {}
 
 
 def find_registered(engine: Engine, name: str) -> RegisteredStudy | None:
@@ -53,6 +61,7 @@ def find_registered(engine: Engine, name: str) -> RegisteredStudy | None:
         select(
             *(StudyRow.study_id, StudyRow.uid, StudyRow.spec, StudyRow.dataset),
             *(StudyRow.dataset_fingerprint, StudyRow.classes, StudyRow.class_counts),
+            *(StudyRow.image_height, StudyRow.image_width, StudyRow.image_channels, StudyRow.image_resize),
         )
         .join(STUDIES, is_known_study())
         .where(StudyRow.name == name)
@@ -72,8 +81,11 @@ def find_registered(engine: Engine, name: str) -> RegisteredStudy | None:
             f"does not know: {'.'.join(map(str, wrong['loc']))}: {wrong['msg']}"
         ) from error
     counts = tuple(row.class_counts or ())
+    form = ImageFormat()
+    if row.dataset:
+        form = ImageFormat(row.image_height, row.image_width, row.image_channels, row.image_resize)
     return RegisteredStudy(
-        row.study_id, row.uid, spec, row.dataset, row.dataset_fingerprint, row.classes, counts
+        row.study_id, row.uid, spec, row.dataset, row.dataset_fingerprint, row.classes, counts, form
     )
 
 

@@ -92,6 +92,13 @@ class StudyRow(Base):
     """Of the data set, before validation images are held out."""
     class_counts: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
     """How many of these each class has."""
+    image_height: Mapped[int | None]
+    """Of every image as it is trained on; like the next three, NULL for the user's own training."""
+    image_width: Mapped[int | None]
+    image_channels: Mapped[int | None]
+    """3 for color, 1 for gray."""
+    image_resize: Mapped[str | None] = mapped_column(String(16))
+    """How images of another shape were made to fit: squeeze, crop or pad."""
     created_at: Mapped[datetime]
     stopped_at: Mapped[datetime | None]
     """When `hpo stop` stopped it; NULL while workers may claim slots."""

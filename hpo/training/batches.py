@@ -10,12 +10,12 @@ from torch import Tensor
 from hpo.config.configuration import Configuration
 from hpo.data.augment import augment
 from hpo.rng import Key
-from hpo.training.data import ImageSet
+from hpo.training.data import ImageSet, as_many_as_standard
 
 _BATCHES_AT_ONCE = {"cpu": 1}
 """Batches that are gathered and augmented together: one on a CPU, so that it fits in the caches."""
 _BATCHES_AT_ONCE_ELSEWHERE = 16
-"""On an accelerator, launching an operation has a fixed cost."""
+"""On an accelerator, launching an operation has a fixed cost; fewer of larger images."""
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
@@ -30,7 +30,7 @@ def epoch_order(key: Key, epoch: int, images: int) -> Tensor:
 
 
 class EpochBatches:
-    """The batches of an epoch: augmented images (B, 3, 32, 32) float32, channels last, and labels (B,).
+    """The batches of an epoch: augmented images (B, C, H, W) float32, channels last, and labels (B,).
 
     No image comes twice. ``first_step`` and ``augmentation`` (``augmentation_at`` of that step) resume
     within an epoch.
@@ -49,7 +49,8 @@ class EpochBatches:
         self._configuration = configuration
         self._images = images
         self._first_step = first_step
-        self._together = _BATCHES_AT_ONCE.get(device.type, _BATCHES_AT_ONCE_ELSEWHERE)
+        most = _BATCHES_AT_ONCE.get(device.type, _BATCHES_AT_ONCE_ELSEWHERE)
+        self._together = as_many_as_standard(most, images.pixels)
         self._generator = torch.Generator(device).manual_seed((key / "augment" / epoch).integer())
         if augmentation is not None:
             self._generator.set_state(augmentation)

@@ -15,9 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from hpo.config.configuration import Configuration
+from hpo.config.image_format import STANDARD, Shape
 from hpo.data.cache import Make, preprocessed_images
 from hpo.data.datasets import Dataset
 from hpo.data.preprocess import AFFINE, Preprocessor
+from hpo.data.rows import Rows
 from hpo.data.split import Split
 from hpo.heartbeat import beat
 from hpo.settings import settings
@@ -34,7 +36,7 @@ class ImageSet:
     """The images of one split (training, validation, test), read in batches."""
 
     pixels: Tensor
-    """(N, 3, 32, 32): uint8 as stored, or float16 if already preprocessed."""
+    """(N, C, H, W): uint8 as stored, or float16 if already preprocessed."""
     labels: Tensor
     """(N,) int64."""
     rows: Tensor
@@ -51,7 +53,7 @@ class ImageSet:
         return tuple(torch.bincount(labels, minlength=classes).tolist())
 
     def batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return images (B, 3, 32, 32) float32, preprocessed, and labels (B,) at ``positions`` (B,)."""
+        """Return images (B, C, H, W) float32, preprocessed, and labels (B,) at ``positions`` (B,)."""
         rows = self.rows.index_select(0, positions)
         pixels = self.pixels.index_select(0, rows)
         images = pixels.float() if self.preprocessor is None else self.preprocessor(pixels)
@@ -72,9 +74,21 @@ class TrialData:
     preprocessor: Preprocessor
 
     @property
+    def image_shape(self) -> Shape:
+        """Channels, height and width of an image."""
+        channels, height, width = self.train.pixels.shape[1:]
+        return channels, height, width
+
+    @property
     def classes(self) -> int:
         """Return the number of classes."""
         return len(self.class_names)
+
+
+def as_many_as_standard(images: int, pixels: Tensor) -> int:
+    """Return how many images (N, C, H, W) need as much memory in a network as ``images`` standard ones."""
+    area = pixels.shape[2] * pixels.shape[3]
+    return max(1, min(images, images * STANDARD.height * STANDARD.width // area))
 
 
 _Key: TypeAlias = tuple[object, ...]
@@ -127,8 +141,8 @@ def _prepare(configuration: Configuration, dataset: Dataset, split: Split, devic
     pixels, labels = _on_device(dataset, device)
     train_rows = torch.from_numpy(split.train).to(device)
     val_rows = torch.from_numpy(split.val).to(device)
-    preprocessor = _fitted(configuration, pixels.index_select(0, train_rows)).to(device)
-    release_freed_memory()  # the training images once, and for zca ten matrices of 3072 x 3072
+    preprocessor = _fitted(configuration, Rows(pixels, train_rows)).to(device)
+    release_freed_memory()  # for zca ten matrices of 3072 x 3072
     # The product with such a matrix costs much of a training step: do it once per image, not every epoch.
     if preprocessor.is_matrix:
         done = _transformed(dataset.fingerprint, pixels, (train_rows, val_rows), preprocessor)
@@ -140,7 +154,7 @@ def _prepare(configuration: Configuration, dataset: Dataset, split: Split, devic
     return data
 
 
-def _fitted(configuration: Configuration, images: Tensor) -> Preprocessor:
+def _fitted(configuration: Configuration, images: Rows) -> Preprocessor:
     return Preprocessor.fit(configuration, images, cache=settings().cache)
 
 

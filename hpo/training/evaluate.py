@@ -11,12 +11,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from hpo.heartbeat import beat
-from hpo.training.data import ImageSet
+from hpo.training.data import ImageSet, as_many_as_standard
 from hpo.training.forward import logits_of
 from hpo.training.precision import Resolved
 
 EVALUATION_BATCH = {"cpu": 500}
-"""Images per batch. On a CPU, larger batches' activations do not fit in its caches (docs/training.md)."""
+"""Standard images per batch, fewer of larger ones.
+
+On a CPU, larger batches' activations do not fit in its caches (docs/training.md)."""
 _EVALUATION_BATCH_ELSEWHERE = 2000
 
 
@@ -46,7 +48,7 @@ def evaluate(
     Ticks the heartbeat at each batch. ``after_batch`` may raise to stop the evaluation.
     """
     device = images.rows.device
-    size = EVALUATION_BATCH.get(device.type, _EVALUATION_BATCH_ELSEWHERE)
+    size = as_many_as_standard(EVALUATION_BATCH.get(device.type, _EVALUATION_BATCH_ELSEWHERE), images.pixels)
     training = model.training
     model.eval()
     losses, correct, predicted = [], [], []

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hpo.config.configuration import Configuration
+from hpo.config.image_format import Shape
 from hpo.config.suggestions import did_you_mean
 from hpo.errors import ConfigurationError
 from hpo.models.catalog import MODELS
@@ -21,9 +22,6 @@ from hpo.training.read_options import ReadOptions
 from hpo.training.users_code import USERS_ERRORS, import_function, raised
 from hpo.training.users_network import adopt
 
-ImageShape = tuple[int, int, int]
-IMAGE_SHAPE: ImageShape = (3, 32, 32)
-
 
 def build_model(
     configuration: Configuration,
@@ -31,7 +29,7 @@ def build_model(
     classes: int,
     key: Key,
     sample: Tensor | None,
-    in_shape: ImageShape = IMAGE_SHAPE,
+    in_shape: Shape,
 ) -> nn.Module:
     """Build the configuration's network on the CPU, in training mode; its weights are a function of ``key``.
 
@@ -53,9 +51,7 @@ def build_model(
 
 
 @preserved()
-def check_model(
-    configuration: Configuration, *, classes: int, in_shape: ImageShape = IMAGE_SHAPE
-) -> nn.Module:
+def check_model(configuration: Configuration, *, classes: int, in_shape: Shape) -> nn.Module:
     """Build the network before a study starts. Raises ``ConfigurationError`` if it cannot be trained."""
     key = Key(0) / "check"
     noise = torch.randn(8, *in_shape, generator=torch.Generator().manual_seed(key.integer()))
@@ -74,7 +70,7 @@ def network_options(configuration: Configuration) -> NetworkOptions:
     )
 
 
-def _construct(options: NetworkOptions, classes: int, in_shape: ImageShape) -> nn.Module:
+def _construct(options: NetworkOptions, classes: int, in_shape: Shape) -> nn.Module:
     if ":" in options.model:
         return _users_model(options, classes, in_shape)
     if options.model not in MODELS:
@@ -94,7 +90,7 @@ def _unknown_model(name: str) -> str:
 
 
 @preserved(*TENSOR_DEFAULTS)
-def _users_model(options: NetworkOptions, classes: int, in_shape: ImageShape) -> nn.Module:
+def _users_model(options: NetworkOptions, classes: int, in_shape: Shape) -> nn.Module:
     factory = import_function("model", options.model, import_with_state)
     given = ReadOptions.of(options)
     try:

@@ -138,7 +138,7 @@ def _optimizes(file: Path) -> bool:
     """Return whether a file imports Optuna and calls ``optimize``."""
     try:
         module = ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return "optuna" in _imported(module) and any(
         getattr(each.func, "attr", "") == "optimize" for each in _calls(module)

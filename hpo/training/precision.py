@@ -19,6 +19,7 @@ import torch
 from torch.nn import functional as F
 
 from hpo.config.configuration import Configuration, Precision
+from hpo.config.image_format import STANDARD
 from hpo.errors import DeviceError
 from hpo.files import atomic_file, mark_used
 from hpo.rng import Key
@@ -198,10 +199,11 @@ def default_step(device: torch.device, precision: Resolved) -> Callable[[], None
     """Return a training step of the default network on one batch of noise."""
     configuration = Configuration()
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(STEP_IMAGES, 3, 32, 32, generator=generator)
+    shape = STANDARD.shape
+    images = torch.randn(STEP_IMAGES, *shape, generator=generator)
     images = images.to(device, memory_format=torch.channels_last)
     labels = torch.randint(10, (STEP_IMAGES,), generator=generator).to(device)
-    model = build_model(configuration, classes=10, key=Key(0), sample=images.cpu())
+    model = build_model(configuration, classes=10, key=Key(0), sample=images.cpu(), in_shape=shape)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(model, configuration)
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from hpo.config.configuration import Configuration
+from hpo.config.image_format import Shape
 from hpo.config.study import StudySpec
 from hpo.data.preprocess import Preprocessor
 from hpo.errors import ConfigurationError, UserError
@@ -25,7 +26,7 @@ from hpo.training.data import ImageSet, TrialData, weights_hash
 from hpo.training.evaluate import evaluate
 from hpo.training.forward import logits_of
 from hpo.training.loop import train
-from hpo.training.model_factory import IMAGE_SHAPE, build_model, check_model
+from hpo.training.model_factory import build_model, check_model
 from hpo.training.network_state import load_network_state, network_state
 from hpo.training.precision import resolve_precision
 from hpo.training.process_state import preserved
@@ -49,7 +50,7 @@ def models_of(spec: StudySpec) -> list[str]:
     return list(searched.extremes()) if searched else [spec.image_configuration({}).model]
 
 
-def check_models(spec: StudySpec, classes: int, device: torch.device) -> None:
+def check_models(spec: StudySpec, classes: int, in_shape: Shape, device: torch.device) -> None:
     """Build each network of the study, and rehearse a user's own.
 
     Raises ``ConfigurationError`` with all that cannot be trained.
@@ -57,7 +58,7 @@ def check_models(spec: StudySpec, classes: int, device: torch.device) -> None:
     refused = []
     for name in models_of(spec):
         try:
-            check_network(spec.image_configuration({"model": name}), classes, device)
+            check_network(spec.image_configuration({"model": name}), classes, in_shape, device)
         except ConfigurationError as error:
             refused.append(str(error))
     if len(refused) == 1:
@@ -67,15 +68,15 @@ def check_models(spec: StudySpec, classes: int, device: torch.device) -> None:
         raise ConfigurationError(f"{counted(len(refused), 'network')} cannot be trained:\n{listed}")
 
 
-def check_network(configuration: Configuration, classes: int, device: torch.device) -> None:
+def check_network(configuration: Configuration, classes: int, in_shape: Shape, device: torch.device) -> None:
     """Build the configuration's network, and rehearse a user's own.
 
     Raises ``ConfigurationError`` if it cannot be trained.
     """
     if ":" in configuration.model:
-        Rehearsal(configuration, classes, device).run()
+        Rehearsal(configuration, classes, in_shape, device).run()
     else:
-        check_model(configuration, classes=classes)
+        check_model(configuration, classes=classes, in_shape=in_shape)
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class Rehearsal:
 
     configuration: Configuration
     classes: int
+    in_shape: Shape
     device: torch.device
 
     def run(self) -> None:
@@ -133,9 +135,15 @@ class Rehearsal:
         configuration = self.configuration.model_copy(
             update={"epochs": _EPOCHS, "batch_size": images, "augmentation": "none", "warmup_epochs": 0}
         )
-        data = _noise(_STEPS * images, self.classes, self.device)
+        data = _noise(_STEPS * images, self.classes, self.in_shape, self.device)
         sample, _ = data.train.first(images)
-        model = build_model(configuration, classes=self.classes, key=_KEY / "weights", sample=sample.cpu())
+        model = build_model(
+            configuration,
+            classes=self.classes,
+            key=_KEY / "weights",
+            sample=sample.cpu(),
+            in_shape=self.in_shape,
+        )
         precision = resolve_precision(configuration.precision, self.device)
         return TrialSetup.of(configuration, model, data, _KEY, self.device, precision)
 
@@ -191,10 +199,10 @@ class Rehearsal:
             raise ConfigurationError(raised(name, doing, error)) from error
 
 
-def _noise(images: int, classes: int, device: torch.device) -> TrialData:
+def _noise(images: int, classes: int, in_shape: Shape, device: torch.device) -> TrialData:
     """Return a data set of noise, the same for training and validation."""
     generator = torch.Generator().manual_seed((_KEY / "images").integer())
-    pixels = torch.randint(256, (images, *IMAGE_SHAPE), dtype=torch.uint8, generator=generator)
+    pixels = torch.randint(256, (images, *in_shape), dtype=torch.uint8, generator=generator)
     labels = torch.arange(images) % classes
     plain = Preprocessor(torch.tensor(1 / 128), torch.tensor(-1.0)).to(device)
     part = ImageSet(pixels.to(device), labels.to(device), torch.arange(images, device=device), plain)

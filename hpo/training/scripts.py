@@ -115,7 +115,7 @@ def _without_study(source: str) -> str:
 def _without_function(file: Path) -> str:
     try:
         names = list(_decorated(ast.parse(file.read_bytes())))
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         names = []
     named = f"write {' or '.join(f'{file}:{name}' for name in names)}" if names else f"e.g. {file}:run"
     return f"{file} is a Python file: name a function in it, {named}"

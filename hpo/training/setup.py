@@ -98,7 +98,13 @@ def prepare(
     data = make_trial_data(configuration, dataset, rows, device)
     beat()
     sample, _ = _draw(data.train, key / "probe", device)
-    model = build_model(configuration, classes=data.classes, key=key / "weights", sample=sample)
+    model = build_model(
+        configuration,
+        classes=data.classes,
+        key=key / "weights",
+        sample=sample,
+        in_shape=data.image_shape,
+    )
     beat()
     precision = resolve_precision(configuration.precision, device)
     return TrialSetup.of(configuration, model, data, key, device, precision)

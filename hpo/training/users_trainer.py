@@ -7,7 +7,6 @@ import importlib.machinery
 import inspect
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.errors import ConfigurationError
 from hpo.redact import redact
+from hpo.training.programs import find_program
 from hpo.training.users_code import (
     STUDY_ATTRIBUTE,
     import_function,
     no_function,
     no_module,
     no_package,
+    raised,
     refuse_foreign_training,
 )
 
@@ -40,15 +41,6 @@ def check_own_training(spec: StudySpec) -> None:
         find_program(spec.command[0])
 
 
-def find_program(name: str) -> str:
-    """Return the path of a command's program. Raises ``ConfigurationError`` if there is none of that name."""
-    program = shutil.which(name)
-    if program is None:
-        message = f"command {name}: there is no such program in {Path.cwd()} or in the folders of $PATH"
-        raise ConfigurationError(message)
-    return program
-
-
 def find_trainer(path: str) -> Path | None:
     """Find the file of a training ``package.module:function`` without running any code of it.
 
@@ -61,9 +53,9 @@ def find_trainer(path: str) -> Path | None:
     function = path.partition(":")[2]
     try:
         names = set(_names(ast.parse(file.read_bytes()).body))
-    except (SyntaxError, ValueError) as error:
-        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        message = error.msg if isinstance(error, SyntaxError) else str(error)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        message = error.msg if isinstance(error, SyntaxError) else str(error) or "it is nested too deeply"
         raise ConfigurationError(f"trainer {path}: {file}{line} is not valid Python: {message}") from None
     except OSError as error:
         raise ConfigurationError(f"trainer {path}: {file} cannot be read: {error.strerror}") from None
@@ -178,6 +170,8 @@ def answer_check(path: str, descriptor: int) -> None:
         checked = _looked_at(path, function)
     except ConfigurationError as error:
         checked = CheckedTrainer(redact(str(error)))
+    except KeyboardInterrupt as error:  # raised by the code itself: a Ctrl-C ends the command as well
+        checked = CheckedTrainer(redact(raised("trainer", path, "when imported", error)))
     os.write(descriptor, (_MARK + json.dumps(asdict(checked))).encode())
     os._exit(0)  # whatever its threads and exit handlers do
 

@@ -14,6 +14,7 @@ from hpo.artifacts.program import PixelNetwork, users_program
 from hpo.checks.preflight import Snapshot
 from hpo.checks.verdict import Verdict
 from hpo.config.configuration import Configuration
+from hpo.config.image_format import Shape
 from hpo.config.study import StudySpec
 from hpo.config.thresholds import Thresholds
 from hpo.data.preprocess import Preprocessor
@@ -21,7 +22,6 @@ from hpo.errors import ConfigurationError
 from hpo.records import EpochResult, Finding
 from hpo.training.callbacks import History
 from hpo.training.loop import train
-from hpo.training.model_factory import IMAGE_SHAPE
 from hpo.training.rehearsal import Rehearsal, check_models, models_of
 from hpo.training.setup import TrialSetup
 from hpo.training.users_code import USERS_ERRORS
@@ -51,19 +51,20 @@ class DryRun:
         return next((finding for finding in self.findings if finding.severity == "fatal"), None)
 
 
-def rehearse_models(spec: StudySpec, classes: int, device: torch.device) -> list[Finding]:
+def rehearse_models(spec: StudySpec, classes: int, in_shape: Shape, device: torch.device) -> list[Finding]:
     """Rehearse every network of the study; return notes on what it cannot do, such as resume bit for bit.
 
     Raises ``ConfigurationError`` with all that cannot be trained.
     """
-    check_models(spec, classes, device)
+    check_models(spec, classes, in_shape, device)
     notes = []
     for name in models_of(spec):
         if ":" in name:
             configuration = spec.image_configuration({"model": name})
-            rehearsal = Rehearsal(configuration, classes, device)
+            rehearsal = Rehearsal(configuration, classes, in_shape, device)
             reason = rehearsal.unrepeatable() or rehearsal.unresumable()
-            _, no_program = users_program(_exported(configuration, classes), IMAGE_SHAPE, name)
+            exported = _exported(configuration, classes, in_shape)
+            _, no_program = users_program(exported, in_shape, name)
             notes += [_note("reproducible", reason), _note("export", no_program)]
     return [note for note in notes if note.message]
 
@@ -72,9 +73,9 @@ def _note(about: str, message: str) -> Finding:
     return Finding(about, "note", math.nan, math.nan, message)
 
 
-def _exported(configuration: Configuration, classes: int) -> PixelNetwork:
+def _exported(configuration: Configuration, classes: int, in_shape: Shape) -> PixelNetwork:
     plain = Preprocessor(torch.tensor(1 / 128), torch.tensor(-1.0))
-    return PixelNetwork(build_network(configuration, classes), plain)
+    return PixelNetwork(build_network(configuration, classes, in_shape), plain)
 
 
 def dry_run(setup: TrialSetup, limits: Thresholds, on_epoch: Callable[[EpochResult], None]) -> DryRun:

@@ -34,7 +34,6 @@ from hpo.rng import Key
 from hpo.stages.store import find_stage
 from hpo.storage.engine import reading
 from hpo.storage.studies import RegisteredStudy, find_registered, results_engine
-from hpo.training.model_factory import IMAGE_SHAPE
 from hpo.training.network_state import load_network_state
 from hpo.trial.reproduce import Repeat, RepeatedEpoch
 
@@ -96,8 +95,8 @@ class Export:
         self._is_best = self.trial.number == best
         self._look = looks.index(self.trial.number) + 1 if self.trial.number in looks else 0
         self.measured_on: MeasuredOn = "test" if self._look else "val"
-        self.configuration = _configuration(self.trial)
         self._dataset = self._images()
+        self.configuration = _configuration(self.trial, self._dataset)
         self._split = self._rows()
         self._retrained = False
 
@@ -165,7 +164,7 @@ class Export:
 
     def _program(self, weights: Weights) -> tuple[bytes | None, str]:
         """Return the torch.export program, or None with the reason why a user's own network has none."""
-        network = build_network(self.configuration, len(self._dataset.classes))
+        network = build_network(self.configuration, len(self._dataset.classes), self._dataset.image_shape)
         try:
             load_network_state(network, weights)
         except RuntimeError as error:
@@ -175,9 +174,8 @@ class Export:
             ) from error
         model = PixelNetwork(network, Preprocessor.from_state(safetensors.torch.load(self._statistics)))
         name = self.configuration.model
-        return (
-            users_program(model, IMAGE_SHAPE, name) if ":" in name else (make_program(model, IMAGE_SHAPE), "")
-        )
+        shape = self._dataset.image_shape
+        return users_program(model, shape, name) if ":" in name else (make_program(model, shape), "")
 
     def _measure(self, path: Path, *, program: bool = False) -> Measured:
         """Measure the written files as their users load them. Raises ``ExportError`` if the value differs."""
@@ -250,7 +248,7 @@ class Export:
         )
 
     def _images(self) -> Dataset:
-        dataset = load_study_images(self._study.spec, self._study.dataset)
+        dataset = load_study_images(self._study.spec, self._study.dataset, self._study.format)
         if dataset.fingerprint != self._study.fingerprint:
             raise DataError(
                 f"the images of {self.trial.study} have changed since it was created (SHA-256 "
@@ -303,10 +301,10 @@ def _refuse_own_training(engine: Engine, study: str) -> None:
         raise UserError(own_training_message(found.spec, "has no network that hpo could export"))
 
 
-def _configuration(trial: TrialDetail) -> Configuration:
+def _configuration(trial: TrialDetail, dataset: Dataset) -> Configuration:
     values = {name: value for name, value in trial.configuration.items() if value is not None}
     values.pop("data_root", None)  # a path on this machine, which predictions do not need
-    return Configuration(**values)
+    return Configuration(**{**values, **dataset.format.fields})  # earlier versions did not store the format
 
 
 def _mismatch(trial: TrialDetail) -> str:

@@ -124,7 +124,7 @@ class StoredTraining:
         spec, then = self._stage.spec.with_fixed(self.trial.given or {}), self.trial.configuration
         if spec.sampler.name not in PURE:
             return
-        now = spec.configuration(sample_slot(spec, self.trial.slot), self._study.dataset).applicable()
+        now = spec.configuration(sample_slot(spec, self.trial.slot), self._study.images).applicable()
         for name in spec.space:
             yield Difference(
                 f"the draw of {name} (the stored one is trained)", str(then.get(name)), str(now.get(name))
@@ -156,7 +156,7 @@ class Repeat(StoredTraining):
         super().__init__(url, study, number, device)
         self.configuration = Configuration.stored(self.trial.configuration)
         self.precision = _precision(self._attempt, self.configuration, self.device)
-        self._dataset = load_study_images(self._study.spec, self._study.dataset)
+        self._dataset = load_study_images(self._study.spec, self._study.dataset, self._study.format)
         self.epochs = self._stored_epochs()
         if self.epochs == 0:
             raise self._nothing_to_compare()
@@ -193,7 +193,8 @@ class Repeat(StoredTraining):
         if ":" not in self.configuration.model:
             return ""
         with redirect_stdout(sys.stderr):
-            rehearsal = Rehearsal(self.configuration, len(self._dataset.classes), self.device)
+            dataset = self._dataset
+            rehearsal = Rehearsal(self.configuration, len(dataset.classes), dataset.image_shape, self.device)
             was_resumed = len(self.trial.attempts) > 1
             return rehearsal.unrepeatable() or (rehearsal.unresumable() if was_resumed else "")
 

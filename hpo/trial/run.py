@@ -79,7 +79,7 @@ def begin(context: TrialContext, lease: Lease, trainer: Trainer) -> BegunTrial:
         lease,
         stage.spec,
         lease.given,
-        dataset=context.dataset.name if context.dataset else "",
+        images=context.dataset.fields if context.dataset else {},
         device=str(context.device),
     )
     attempt = context.store.begin_attempt(
@@ -146,6 +146,8 @@ def _rank_last(begun: BegunTrial, done: int) -> None:
 
 def _refuse_deadly(begun: BegunTrial, trainer: Trainer) -> None:
     """Raise ``TrialFailedError`` if the trial kills its workers or makes them hang."""
+    if begun.attempt == 1:
+        return
     deaths = begun.context.store.deaths_in_a_row(begun.trial_id)
     if deaths.count >= begun.context.spec.max_deaths:
         raise deadly(deaths, trainer.less_memory(begun.configuration))

@@ -126,13 +126,13 @@ def load_study(
 
 def _load_images(study: RegisteredStudy, device: torch.device) -> Dataset:
     """Return the images of a study that can be trained on."""
-    dataset = load_study_images(study.spec, study.dataset)
+    dataset = load_study_images(study.spec, study.dataset, study.format)
     if dataset.fingerprint != study.fingerprint:
         raise StudyChangedError(
             f"study {study.spec.study} was created with a different data set than the one now at "
             f"{dataset.origin}"
         )
-    check_models(study.spec, len(dataset.classes), device)
+    check_models(study.spec, len(dataset.classes), dataset.image_shape, device)
     return dataset
 
 

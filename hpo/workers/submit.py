@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from hpo.config.study import StudySpec
-from hpo.data.datasets import Dataset, choose_dataset, load_study_images
+from hpo.data.datasets import ChosenImages, Dataset, choose_images, load_study_images
 from hpo.queue.control import refuse_stopped
 from hpo.queue.leases import release_dead_local
 from hpo.queue.slots import StudyProgress, register_study, study_progress
@@ -75,11 +75,11 @@ def _own_training(spec: StudySpec) -> _TrainedOn:
 
 
 def _images(spec: StudySpec, registered: RegisteredStudy | None) -> _TrainedOn:
-    name, why = (registered.dataset, "") if registered else choose_dataset(spec)
-    dataset = load_study_images(spec, name)
+    chosen = ChosenImages(registered.dataset, registered.format) if registered else choose_images(spec)
+    dataset = load_study_images(spec, chosen.dataset, chosen.format)
     if not registered:  # its settings can no longer change, and some of its trials may fit the images
         refuse_impossible(spec, dataset)
-    origin = f"{dataset.description}; {why}" if why else dataset.description
+    origin = "; ".join([dataset.description, *chosen.reasons])
     return _TrainedOn(dataset, origin, tuple(dataset.warnings))
 
 

@@ -38,7 +38,8 @@ for line in sys.stdin:
     configuration = Configuration(**json.loads(line))
     data = make_trial_data(configuration, dataset, rows, device)
     key = Key(1) / "trial" / 0
-    model = build_model(configuration, classes=4, key=key / "weights", sample=data.train.first(16)[0])
+    shape, sample = data.image_shape, data.train.first(16)[0]
+    model = build_model(configuration, classes=4, in_shape=shape, key=key / "weights", sample=sample)
     for epoch in train(TrialSetup.of(configuration, model, data, key, device, configuration.precision)):
         pass
     print(weights_hash(model))

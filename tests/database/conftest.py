@@ -15,6 +15,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 from sqlalchemy import NullPool, select
 
+from hpo.config.image_format import STANDARD, ImageFormat
 from hpo.config.study import StudySpec
 from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
@@ -97,6 +98,7 @@ class Images:
     classes: tuple[str, ...] = tuple("0123456789")
     train_labels: range = range(50_000)
     class_counts: tuple[int, ...] = (5_000,) * 10
+    format: ImageFormat = STANDARD
 
 
 class Bench:

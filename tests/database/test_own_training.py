@@ -75,7 +75,7 @@ def _begin(store: ResultsStore, study_id: int) -> tuple[Any, RegisteredTrial, St
     assert found is not None
     stage = store.read(lambda connection: find_stage(connection, study_id, found.spec, lease.stage))
     suggestions = Suggestions(store, study_id, found.spec.space)
-    trial = suggestions.begin(lease, stage.spec, lease.given, dataset=found.dataset, device="cpu")
+    trial = suggestions.begin(lease, stage.spec, lease.given, images=found.images, device="cpu")
     return lease, trial, stage.spec
 
 
@@ -108,7 +108,7 @@ def test_a_trial_is_drawn_once_and_read_back(store: ResultsStore) -> None:
     values = trial.configuration.values
     assert values["dataset"] == "theirs" and values["epochs"] == 9
     assert ("depth" in values) == (values["kind"] == "net")
-    again = Suggestions(store, study_id, spec.space).begin(lease, spec, {}, dataset="", device="cpu")
+    again = Suggestions(store, study_id, spec.space).begin(lease, spec, {}, images={}, device="cpu")
     assert again == trial
     with store.engine.connect() as connection:
         (stored,) = connection.scalars(select(TrialRow.configuration))

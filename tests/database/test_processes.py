@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import inspect
 
+from hpo.config.image_format import STANDARD
 from hpo.config.study import StudySpec
 from hpo.queue.slots import register_study
 from hpo.storage.store import ResultsStore
@@ -54,6 +55,7 @@ def crew() -> Iterator[Supervisor]:
 class Images:
     name, fingerprint, origin = "synthetic", "f" * 64, "drawn here"
     classes, train_labels, class_counts = tuple("0123456789"), range(50_000), (5_000,) * 10
+    format = STANDARD
 
 
 def test_processes_upgrade_at_once_and_claim_no_slot_twice(empty_storage_url: str, crew: Supervisor) -> None:

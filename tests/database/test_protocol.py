@@ -233,11 +233,11 @@ def test_without_the_check_of_the_token_it_is_found_broken(
 ) -> None:
     """Hypothesis finds a former owner whose write is accepted, and so would in a fence with this hole."""
 
-    def pass_any(connection: Any, hold: Any, **changes: Any) -> None:
-        running = select(SlotRow.token, SlotRow.worker).where(fence.slot_is(hold), SlotRow.state == "running")
-        newest = connection.execute(running).one_or_none()
+    def pass_any(connection: Any, hold: Any, **changes: Any) -> int | None:
+        running = select(SlotRow.token, SlotRow.worker).where(fence.SLOT, SlotRow.state == "running")
+        newest = connection.execute(running, fence.slot_key(hold)).one_or_none()
         claims = {} if newest is None else newest._asdict()
-        fence.pass_fence(connection, replace(hold, **claims), **changes)
+        return fence.pass_fence(connection, replace(hold, **claims), **changes)
 
     for module in (leases, store):
         monkeypatch.setattr(module, "pass_fence", pass_any)

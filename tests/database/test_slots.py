@@ -11,6 +11,8 @@ import optuna
 import pytest
 
 from hpo import __version__
+from hpo.config.image_format import STANDARD
+from hpo.data.datasets import ChosenImages
 from hpo.errors import StudyChangedError, UserError
 from hpo.maintenance.deletion import withdraw_study
 from hpo.queue.enqueue import enqueue
@@ -146,8 +148,8 @@ def test_a_deleted_study_that_optuna_made_again_is_not_taken_for_ours(bench: Ben
 def test_lower_settings_of_a_study_that_has_begun_are_pointed_out(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hpo.workers.submit.choose_dataset", lambda spec: ("synthetic", ""))
-    monkeypatch.setattr("hpo.workers.submit.load_study_images", lambda spec, name: blank_dataset())
+    monkeypatch.setattr("hpo.workers.submit.choose_images", lambda spec: ChosenImages("synthetic", STANDARD))
+    monkeypatch.setattr("hpo.workers.submit.load_study_images", lambda spec, name, form: blank_dataset())
     assert submit_study(bench.store, bench.spec(trials=4, keep_best=3)).warnings == ()
     study_id = bench.register(trials=4, keep_best=3)
     for _ in range(4):
@@ -167,8 +169,8 @@ def test_lower_settings_of_a_study_that_has_begun_are_pointed_out(
 
 
 def test_a_new_study_that_is_refused_is_not_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpo.workers.submit.choose_dataset", lambda spec: ("synthetic", ""))
-    monkeypatch.setattr("hpo.workers.submit.load_study_images", lambda spec, name: blank_dataset())
+    monkeypatch.setattr("hpo.workers.submit.choose_images", lambda spec: ChosenImages("synthetic", STANDARD))
+    monkeypatch.setattr("hpo.workers.submit.load_study_images", lambda spec, name, form: blank_dataset())
 
     class Refusing:
         """A supervisor whose workers refuse the study."""

@@ -52,7 +52,9 @@ class Searcher:
         return lease
 
     def begin(self, lease: Lease) -> RegisteredTrial:
-        return self.suggestions.begin(lease, self.spec, lease.given, dataset="synthetic", device="cpu")
+        return self.suggestions.begin(
+            lease, self.spec, lease.given, images={"dataset": "synthetic"}, device="cpu"
+        )
 
     def end(self, lease: Lease, begun: RegisteredTrial, value: float | None) -> None:
         """Complete with a value; without one a check has stopped it."""

@@ -16,6 +16,7 @@ import numpy as np
 import safetensors.numpy
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
+from hpo.config.image_format import STANDARD
 from hpo.config.study import StudySpec
 from hpo.diagnosis.refresh import replace_findings
 from hpo.queue.leases import claim, release
@@ -40,6 +41,7 @@ class Images:
 
     name, fingerprint, origin = "synthetic", "f" * 64, "drawn here"
     classes, train_labels, class_counts = ("cat", "dog"), (0, 1, 0, 1), (2, 2)
+    format = STANDARD
 
 
 def fill(store: ResultsStore) -> None:

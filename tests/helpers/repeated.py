@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from hpo.config.configuration import Configuration
+from hpo.config.image_format import STANDARD
 from hpo.data.datasets import Dataset
 from hpo.data.split import Split
 from hpo.rng import Key
@@ -52,7 +53,13 @@ def _hash(fields: dict[str, Any], precision: Resolved) -> str:
     )
     device, key = torch.device("cpu"), Key(11) / "trial" / 3
     data = make_trial_data(configuration, dataset, Split(train=np.arange(64), val=np.arange(64, 80)), device)
-    model = build_model(configuration, classes=10, key=key / "weights", sample=data.train.first(32)[0])
+    model = build_model(
+        configuration,
+        classes=10,
+        in_shape=STANDARD.shape,
+        key=key / "weights",
+        sample=data.train.first(32)[0],
+    )
     setup = TrialSetup.of(configuration, model, data, key, device, precision)
     list(train(setup))
     return weights_hash(setup.model)

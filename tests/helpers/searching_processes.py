@@ -28,7 +28,9 @@ def search(url: str, study: str, dies_at: int) -> None:
         release_dead_local(store, found.study_id)
         begun = 0
         while lease := claim(store, found.study_id, worker_id(), 60.0):
-            trial = suggestions.begin(lease, found.spec, lease.given, dataset="synthetic", device="cpu")
+            trial = suggestions.begin(
+                lease, found.spec, lease.given, images={"dataset": "synthetic"}, device="cpu"
+            )
             begun += 1
             if begun == dies_at:
                 os.kill(os.getpid(), signal.SIGKILL)

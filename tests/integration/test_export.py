@@ -21,6 +21,7 @@ import hpo
 from hpo.artifacts import store as kept
 from hpo.artifacts.bundle import MANIFEST, METRICS, PROGRAM, WEIGHTS
 from hpo.cli.app import run_command
+from hpo.config.image_format import STANDARD
 from hpo.config.study import StudySpec
 from hpo.data.datasets import Dataset, load_dataset
 from hpo.data.split import split, split_key
@@ -135,7 +136,7 @@ def test_the_folder_gives_the_recorded_accuracy(
     url: str, pictures: Path, exported: Path, tmp_path: Path, capsys: Capture, path: list[str]
 ) -> None:
     """The validation images as files, through `hpo predict`."""
-    images, labels = validation(load_dataset("folder", root=pictures, settings=settings()))
+    images, labels = validation(load_dataset("folder", STANDARD, root=pictures, settings=settings()))
     for number, pixels in enumerate(images):
         Image.fromarray(pixels.transpose(1, 2, 0)).save(tmp_path / f"{number:04d}.png")
     out, err = predict(capsys, str(exported), str(tmp_path), "--json", "--batch", "20", *path)
@@ -148,7 +149,7 @@ def test_the_folder_gives_the_recorded_accuracy(
 
 
 def test_the_program_needs_nothing_of_hpo(pictures: Path, exported: Path) -> None:
-    images, _ = validation(load_dataset("folder", root=pictures, settings=settings()))
+    images, _ = validation(load_dataset("folder", STANDARD, root=pictures, settings=settings()))
     program = torch.export.load(exported / PROGRAM).module()
     with torch.no_grad():
         alone = program(torch.from_numpy(images[:9])).softmax(1)
@@ -182,7 +183,7 @@ def test_the_winner_is_the_network_that_was_measured_on_the_test_images(
 ) -> None:
     out, _ = export(url, "-o", str(tmp_path / "x"), "--json", code=0, capsys=capsys, study="staged")
     found = json.loads(out)
-    dataset = load_dataset("folder", root=pictures, settings=settings())
+    dataset = load_dataset("folder", STANDARD, root=pictures, settings=settings())
     assert (found["trial"], found["measured_on"]) == (4, "test")
     assert found["retrained"] is False, "its weights are kept, though it does not rank"
     assert found["measured"]["images"] == len(dataset.test_labels)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from hpo.cli.app import run_command
+from hpo.config.image_format import STANDARD
 from hpo.config.parsing.load import load_study
 from hpo.data.datasets import load_study_images
 from hpo.queue.slots import register_study
@@ -58,7 +59,7 @@ def test_class_with_too_few_images_is_named_before_training(
 def test_registered_study_with_too_few_images_can_be_submitted(capsys: pytest.CaptureFixture[str]) -> None:
     spec = load_study("pets.yaml", ["val_fraction=0.1"])
     with ResultsStore("sqlite:///pets.db") as store:
-        register_study(store, spec, load_study_images(spec, "folder"))
+        register_study(store, spec, load_study_images(spec, "folder", STANDARD))
     assert run_command([*COMMANDS["submit"], "--set", "val_fraction=0.1"]) == 0
     assert "; 2 classes: cat, dog" in " ".join(capsys.readouterr().out.split())
 

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from hpo.artifacts import store as kept
 from hpo.config.configuration import Configuration
+from hpo.config.image_format import STANDARD
 from hpo.config.study import StudySpec
 from hpo.data.datasets import load_study_images
 from hpo.data.split import split_key
@@ -95,7 +96,7 @@ def test_kept_weights_are_those_of_the_best_epoch(storage_url: str) -> None:
         found = kept.load(place)
         lr = found.document["configuration"]["lr"]
         configuration = Configuration.model_validate(FIXED | {"lr": lr})
-        images = load_study_images(study, "synthetic")
+        images = load_study_images(study, "synthetic", STANDARD)
         setup = prepare(
             configuration,
             images,
@@ -103,7 +104,9 @@ def test_kept_weights_are_those_of_the_best_epoch(storage_url: str) -> None:
             split_key(Key(0)),
             torch.device("cpu"),
         )
-        model = build_model(configuration, classes=10, key=Key(99), sample=setup.probe_batch()[0])
+        model = build_model(
+            configuration, classes=10, in_shape=STANDARD.shape, key=Key(99), sample=setup.probe_batch()[0]
+        )
         model.load_state_dict(found.weights)
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         said = evaluate(model, setup.data.val, "fp32")

@@ -158,11 +158,11 @@ def test_command_is_told_about_its_trial(url: str) -> None:
 
 def test_command_that_cannot_be_started_fails(url: str) -> None:
     study = spec("s", ["sound"])
-    Path("tool").write_text("#!/no/such/interpreter\n")
+    Path("tool").write_bytes(b"\x7fELF\0of another machine")
     Path("tool").chmod(0o755)
     run(url, study.model_copy(update={"command": ("./tool",)}))
     (verdict,) = rows(url, "SELECT verdict FROM results")[0]
-    assert "command ./tool cannot be started: No such file or directory" in verdict
+    assert "command ./tool cannot be started: Exec format error" in verdict
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from torch import nn
 
 import hpo.training.loop
 import hpo.training.setup
+from hpo.config.image_format import STANDARD
 from hpo.config.study import StudySpec
 from hpo.config.thresholds import Thresholds
 from hpo.data.datasets import load_study_images
@@ -176,12 +177,12 @@ def test_preprocessing_state_is_stored_once_for_all_trials(storage_url: str, res
     space = {"preprocessing": {"choice": ["standardize", "minmax"]}}
     spec = _study(space).model_copy(update={"trials": 4})
     _run(storage_url, spec)
-    images = load_study_images(spec, "synthetic").test_images[:8]
+    images = load_study_images(spec, "synthetic", STANDARD).test_images[:8]
     with results.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM hpo_statistics")) == 2
     state = safetensors.torch.load(preprocessing_state(results, "s", 2))
     ours = Preprocessor.from_state(state)(torch.from_numpy(np.array(images)))
-    data = load_study_images(spec, "synthetic")
+    data = load_study_images(spec, "synthetic", STANDARD)
     rows = split(data.train_labels, data.classes, 0.1, 500, Key(0) / "split").train
     seen = data.train_images[rows].astype(np.float64)
     mean, std = seen.mean((0, 2, 3), keepdims=True)[0], seen.std((0, 2, 3), keepdims=True)[0]

@@ -106,7 +106,7 @@ def _run(
 
     from hpo.cli.console import print_warning
     from hpo.cli.views.check import following
-    from hpo.data.datasets import choose_dataset, load_study_images
+    from hpo.data.datasets import choose_images, load_study_images
     from hpo.data.split import fewest_training_images, split_key
     from hpo.rng import Key
     from hpo.stages.validate import refuse_impossible
@@ -118,7 +118,8 @@ def _run(
 
     device = resolve_device(device_name)
     prepare_process(divide_threads(1))
-    dataset = load_study_images(spec, choose_dataset(spec)[0])
+    chosen = choose_images(spec)
+    dataset = load_study_images(spec, chosen.dataset, chosen.format)
     for warning in dataset.warnings:
         print_warning(warning)
     refuse_impossible(spec, dataset)
@@ -127,7 +128,7 @@ def _run(
     drawn = _drawn(spec, trial)
     if trial is None and spec.image_configuration({}).model not in networks:
         drawn = {"model": networks[0]}
-    configuration = spec.image_configuration(drawn, dataset.name)
+    configuration = spec.image_configuration(drawn, dataset.fields)
     held_out = round(len(dataset.train_labels) * configuration.val_fraction)
     key, split = Key(spec.seed) / "trial" / (trial or 0), split_key(Key(spec.seed))
     every_class = fewest_training_images(dataset.train_labels, configuration.val_fraction, split)
@@ -138,6 +139,6 @@ def _run(
     )
     # What a user's network prints is not the command's result.
     with redirect_stdout(sys.stderr), following(short, quiet=quiet) as on_epoch:
-        notes = rehearse_models(spec, len(dataset.classes), device)
+        notes = rehearse_models(spec, len(dataset.classes), dataset.image_shape, device)
         result = dry_run(prepare(short, dataset, key, split, device), spec.checks, on_epoch)
         return short, replace(result, findings=(*result.findings, *notes))

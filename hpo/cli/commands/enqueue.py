@@ -45,7 +45,7 @@ def enqueue(
     if not found:
         queue.require_point(spec, given)
     if not spec.is_own:
-        _refuse(spec, given, *_classes(spec, found))
+        _refuse(spec, given, *_images(spec, found))
     with ResultsStore(url) as store:
         study_id = found.study_id if found else submit_study(store, spec).study_id
         done = queue.enqueue(store, study_id, given)
@@ -54,17 +54,26 @@ def enqueue(
     print_line(f"{spec.study}  slot {done.slot}: {formatting.hyperparameters(done.given)}  ({done.place})")
 
 
-def _classes(spec: StudySpec, found: RegisteredStudy | None) -> tuple[int, Sequence[int]]:
-    """Return the number of classes, and how many training images each has."""
-    from hpo.data.datasets import choose_dataset, load_study_images
+def _images(
+    spec: StudySpec, found: RegisteredStudy | None
+) -> tuple[int, Sequence[int], tuple[int, int, int]]:
+    """Return the number of classes, how many training images each has, and the shape of an image."""
+    from hpo.data.datasets import choose_images, load_study_images
 
     if found:
-        return found.classes or 0, found.class_counts
-    dataset = load_study_images(spec, choose_dataset(spec)[0])
-    return len(dataset.classes), dataset.class_counts
+        return found.classes or 0, found.class_counts, found.format.shape
+    chosen = choose_images(spec)
+    dataset = load_study_images(spec, chosen.dataset, chosen.format)
+    return len(dataset.classes), dataset.class_counts, dataset.image_shape
 
 
-def _refuse(spec: StudySpec, given: Mapping[str, Any], classes: int, class_counts: Sequence[int]) -> None:
+def _refuse(
+    spec: StudySpec,
+    given: Mapping[str, Any],
+    classes: int,
+    class_counts: Sequence[int],
+    in_shape: tuple[int, int, int],
+) -> None:
     """Raise ``ConfigurationError`` if a trial with the given values could not be trained."""
     from hpo.stages.validate import refuse_given
 
@@ -76,4 +85,4 @@ def _refuse(spec: StudySpec, given: Mapping[str, Any], classes: int, class_count
 
         # Workers may have another device: the precision that every one has.
         configuration = spec.image_configuration({**given, "precision": "fp32"})
-        check_network(configuration, classes, torch.device("cpu"))
+        check_network(configuration, classes, in_shape, torch.device("cpu"))

@@ -16,6 +16,7 @@ from hpo.text import counted
 
 if TYPE_CHECKING:
     from hpo.artifacts.model import Prediction, Unreadable
+    from hpo.config.image_format import ImageFormat
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -37,8 +38,8 @@ def predict(
 ) -> None:
     """Classify images with an exported network.
 
-    It needs the folder alone, no database. Images of another size are resized to 32 x 32. Images that cannot
-    be used are listed at the end, and the exit code is 2.
+    It needs the folder alone, no database. Images of another size are made to fit as the training
+    images were. Images that cannot be used are listed at the end, and the exit code is 2.
     """
     if as_csv and as_json:
         raise UserError("give --csv or --json, not both")
@@ -50,7 +51,7 @@ def predict(
 
     found = image_paths(images)
     model = load_exported(folder, program=program, device=str(resolve_device(device)))
-    tally = _Tally(found.left_out)
+    tally = _Tally(found.left_out, model.format)
     predictions = tally.counting(model.predict_files(found.paths, top, batch))
     shown = min(top, len(model.labels))
     if as_json:
@@ -65,10 +66,11 @@ def predict(
 class _Tally:
     """Counts the images that were resized, could not be used, or deserve a remark."""
 
-    def __init__(self, left_out: Counter[str]) -> None:
+    def __init__(self, left_out: Counter[str], form: ImageFormat) -> None:
         from hpo.data.survey import Survey
 
         self._left_out = left_out
+        self._form = form
         self._survey = Survey()
         self._resized = 0
         self._unreadable: list[Unreadable] = []
@@ -76,13 +78,12 @@ class _Tally:
     def counting(self, predictions: Iterator[Prediction | Unreadable]) -> Iterator[Prediction]:
         """Yield the predictions and count the rest."""
         from hpo.artifacts.model import Unreadable
-        from hpo.data.cache import SIDE
 
         for each in predictions:
             if isinstance(each, Unreadable):
                 self._unreadable.append(each)
                 continue
-            self._resized += each.size != (SIDE, SIDE)
+            self._resized += each.size != (self._form.width, self._form.height)
             self._survey.add(str(each.path), each.remarks)
             yield each
 
@@ -96,10 +97,8 @@ class _Tally:
         for warning in (*left_out_sentence(self._left_out), *self._survey.sentences()):
             print_warning(warning)
         if self._resized:
-            note = (
-                f"resized {self._resized:,} of {counted(count, 'image')} to 32 x 32, whatever "
-                "their aspect ratio"
-            )
+            how = f"{self._form.height} x {self._form.width}, {_HOW[self._form.resize]}"
+            note = f"resized {self._resized:,} of {counted(count, 'image')} to {how}"
             stderr().print(note, style="dim", soft_wrap=True)
         if self._unreadable:
             shown = [f"{path_text(each.path)}: {each.reason}" for each in self._unreadable[:_SHOWN]]
@@ -110,6 +109,11 @@ class _Tally:
 
 
 _SHOWN = 10
+_HOW = {
+    "squeeze": "whatever their aspect ratio",
+    "crop": "without what is outside of the middle",
+    "pad": "with gray borders",
+}
 _OBJECT = ("image", "label", "probability", "top", "size")
 
 

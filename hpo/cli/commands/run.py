@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpo.cli.options import Changes, Device, Ray, Storage, StudyFile, Tags, Trials, overrides, storage_url
+from hpo.cli.options import (
+    COMMAND_EXAMPLE,
+    Changes,
+    Device,
+    Ray,
+    Storage,
+    StudyFile,
+    Tags,
+    Trials,
+    overrides,
+    storage_url,
+)
 
 if TYPE_CHECKING:
     from hpo.config.study import StudySpec
@@ -127,7 +139,8 @@ def _study(
     try:
         return load_any_study(source, [*overrides(changes, trials), *named])
     except UnknownStudyError as error:
-        raise UnknownStudyError(f"{error}{_hint_if_in_database(url, source)}") from None
+        hint = _hint_if_program(source) or _hint_if_in_database(url, source)
+        raise UnknownStudyError(f"{error}{hint}") from None
 
 
 def _refuse_second_study(source: str, arguments: list[str]) -> None:
@@ -163,6 +176,11 @@ def _ray_workers(
     if local is not None:
         raise UserError("--workers is for processes of this machine: with --ray use --max-workers")
     return RayWorkers(address or None, 1.0 if cpus is None else cpus, gpus or 0.0, most)
+
+
+def _hint_if_program(word: str) -> str:
+    """Explain how to search the arguments of a program, if a study's name is one, or such an argument."""
+    return f"\n  a command is searched by {COMMAND_EXAMPLE}" if "~" in word or shutil.which(word) else ""
 
 
 def _hint_if_in_database(url: str, name: str) -> str:

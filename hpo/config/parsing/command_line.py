@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from hpo.config.command import COMMAND_WORDS
+from hpo.config.fields import as_written
 from hpo.config.parsing.load import parse_study
 from hpo.config.space import KINDS
 from hpo.config.study import StudySpec
@@ -22,7 +23,9 @@ from hpo.config.suggestions import did_you_mean
 from hpo.errors import Problem, StudyFileError, UserError
 
 EXAMPLE = "--lr~'log(1e-4, 1e-1)'"
-_SEARCHED = re.compile(r"(-{0,2})([A-Za-z_][\w-]*)(=?)~(.*)", re.DOTALL)
+_SEARCHED = re.compile(r"([-+]{0,2})([^\s=~]+)(=?)~(.*)", re.DOTALL)
+_OPTION = re.compile(r"[A-Za-z_][\w.-]*")
+"""Options of which a ``~`` behind them was certainly meant as a search."""
 _CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*\((.*)\)\s*", re.DOTALL)
 _DEFAULT = re.compile(r"\s*default(?:_value)?\s*=(.*)", re.DOTALL)
 _PART = re.compile(r"""(?:'[^']*'|"(?:[^"\\]|\\.)*"|\[[^]]*\]|[^,'"\[]|['"\[])+""")
@@ -66,7 +69,7 @@ def command_study(
         for part in parts
         for each in (part.arguments if isinstance(part, _Searched) else [_with_literal_braces(part, known)])
     ]
-    study = name or study_name(words)
+    study = study_name(words) if name is None else name
     document = {"study": study, "trials": trials or 1, "command": command, "space": {}}
     sources = {f"space.{each.name}={each.distribution}": each.word for each in searched}
     defaults = [each for each in searched if each.default is not None]
@@ -76,7 +79,10 @@ def command_study(
     try:
         spec = parse_study(json.dumps(document), study, [*sources, *changes])
     except StudyFileError as error:
-        raise StudyFileError(error.source, [_as_given(each, sources) for each in error.problems]) from None
+        # One that is wrong is not in the study, so that its place in the command has nothing to stand for.
+        unknown = {f"unknown parameter {as_written('{' + each.name + '}')}" for each in searched}
+        problems = [each for each in error.problems if each.message not in unknown]
+        raise StudyFileError(error.source, [_as_given(each, sources) for each in problems]) from None
     if not spec.space:
         raise UserError(f"no argument is searched: write e.g. {EXAMPLE} in place of --lr 0.01")
     return spec
@@ -98,10 +104,12 @@ def _part(word: str) -> str | _Searched:
     dashes, flag, equals, expression = found.groups()
     call = _CALL.fullmatch(expression)
     if call is None:
-        if dashes and not equals:
+        if dashes and not equals and _OPTION.fullmatch(flag):
             raise UserError(f"{word}: {expression!r} is not a distribution; write e.g. {EXAMPLE}")
         return word  # such as --data=~/images
-    name = flag.replace("-", "_")
+    if not _OPTION.fullmatch(flag) and _SYNONYMS.get(call[1], call[1]) not in KINDS:
+        return word  # such as http://host/~user(x)
+    name = re.sub(r"\W", "_", flag)
     place = f"{{{name}}}"
     option = f"{dashes}{flag}"
     arguments = (f"{option}={place}",) if equals else (option, place) if dashes else (place,)

@@ -196,6 +196,10 @@ def _command_problems(command: tuple[str, ...], draft: Draft, place: Place) -> I
         if upper[name.upper()] > 1:
             message = f"${parameter_variable(name)} would stand for more than one parameter"
             yield draft.place(name).problem(name, message, "names must differ in more than case")
+    if "{" in command[0]:
+        message = f"the program {as_written(repr(command[0]))} has braces, and must be the same in each trial"
+        yield place.problem("command", message, 'give the parameter to a script, e.g. [sh, run.sh, "{kind}"]')
+        return
     for word in command:
         yield from _word_problems(word, draft, place)
 

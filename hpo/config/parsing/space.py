@@ -20,6 +20,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "flag": ("choice",),
     "word": ("choice",),
     "text": ("choice",),
+    "size": ("choice",),
     "any": ("log", "uniform", "int", "choice"),
 }
 """Distributions that fit each kind of field; the first is suggested."""
@@ -83,6 +84,7 @@ _ARTICLES = {
     "flag": "a boolean",
     "word": "one of a list of values",
     "text": "a string",
+    "size": "a size",
 }
 
 

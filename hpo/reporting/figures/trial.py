@@ -131,8 +131,9 @@ def _draw_losses(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
     known = [each for record in trial.curve for each in (record.train_loss, record.val_loss)]
     finite = [loss for loss in known if math.isfinite(loss)]
     high = max([*finite, limit or 0.0, first or 0.0, 1.0]) * 1.12
-    axes.set_ylim(0, high)
-    if finite and high / max(min(finite), 1e-6) > _LOG_FROM:
+    low = min([*finite, 0.0]) * 1.12  # the loss of a training of one's own may be negative
+    axes.set_ylim(low, high)
+    if finite and not low and high / max(min(finite), 1e-6) > _LOG_FROM:
         axes.set_ylim(max(min(finite), 1e-6) / 1.3, high * 1.2)
         plain_log(axes)
     if first is not None:
@@ -147,8 +148,12 @@ def _draw_losses(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
 
 
 def _draw_accuracies(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
-    _title(axes, "accuracy", "share of the images")
-    axes.set_ylim(0, 1)
+    reported = [each for record in trial.curve for each in (record.train_accuracy, record.val_accuracy)]
+    high = max([each for each in reported if math.isfinite(each)], default=1.0)
+    are_shares = high <= 1
+    of = "images" if _is_ours(trial) else "examples"
+    _title(axes, "accuracy", f"share of the {of}" if are_shares else "as reported")
+    axes.set_ylim(0, 1 if are_shares else high * 1.05)
     _pair(axes, theme, trial.curve, "train_accuracy", "val_accuracy")
     if trial.objective == "val_accuracy":
         _mark_best(axes, theme, trial)

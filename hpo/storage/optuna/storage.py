@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
+from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from optuna.storages._rdb import models
@@ -257,29 +257,6 @@ class _Joined(RDBStorage):
         self.engine = connection.engine
         self.scoped_session = scoped_session(_SESSIONS)
         self.scoped_session(bind=connection)
-
-    def _set_trial_param_without_commit(
-        self,
-        session: Session,
-        trial_id: int,
-        param_name: str,
-        param_value_internal: float,
-        distribution: BaseDistribution,
-        previous_distribution: BaseDistribution | None = None,
-    ) -> None:
-        """Add a parameter, to be written together with the trial's others.
-
-        Optuna reads the trial and an earlier distribution again for each parameter, while other workers that
-        start a trial of the study wait. The trial is new, and a study's distributions stay the same.
-        """
-        session.add(
-            models.TrialParamModel(
-                trial_id=trial_id,
-                param_name=param_name,
-                param_value=param_value_internal,
-                distribution_json=distribution_to_json(distribution),
-            )
-        )
 
 
 @contextmanager

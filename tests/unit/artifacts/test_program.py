@@ -9,22 +9,22 @@ from torch import nn
 from hpo.artifacts.model import build_network
 from hpo.artifacts.program import PixelNetwork, load_program, make_program, users_program
 from hpo.config.configuration import Configuration
+from hpo.config.image_format import STANDARD
 from hpo.data.preprocess import Preprocessor
 from hpo.models.activations import ACTIVATIONS
 from hpo.models.catalog import MODELS
 from hpo.training.data import ImageSet
 from hpo.training.evaluate import evaluate
-from hpo.training.model_factory import IMAGE_SHAPE
 
 PIXELS = torch.randint(
-    0, 256, (7, *IMAGE_SHAPE), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    0, 256, (7, *STANDARD.shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
 )
 AFFINE = Preprocessor(torch.full((3, 1, 1), 1 / 255), torch.full((3, 1, 1), -0.5))
 
 
 def pixel_network(preprocessor: Preprocessor = AFFINE, **values: Any) -> PixelNetwork:
     """A network with random weights and running statistics."""
-    network = build_network(Configuration(**{"width": 4, **values}), classes=10)
+    network = build_network(Configuration(**{"width": 4, **values}), classes=10, in_shape=STANDARD.shape)
     generator = torch.Generator().manual_seed(1)
     for tensor in network.state_dict().values():
         if tensor.is_floating_point():
@@ -49,7 +49,7 @@ def test_a_program_gives_the_same_for_any_number_of_images(program: Any, count: 
 @pytest.fixture(scope="module")
 def program() -> Any:
     model = pixel_network()
-    return model, load_program(make_program(model, IMAGE_SHAPE))
+    return model, load_program(make_program(model, STANDARD.shape))
 
 
 def test_whitening_is_part_of_it() -> None:
@@ -59,7 +59,7 @@ def test_whitening_is_part_of_it() -> None:
         AFFINE.scale, AFFINE.shift, basis.contiguous(), torch.rand(20, generator=generator)
     )
     model = pixel_network(whitening, model="mlp", width=1)
-    run = load_program(make_program(model, IMAGE_SHAPE))
+    run = load_program(make_program(model, STANDARD.shape))
     assert torch.allclose(run(PIXELS), model(PIXELS), rtol=1e-5)
     assert not torch.allclose(run(PIXELS), pixel_network(model="mlp", width=1)(PIXELS))
 
@@ -70,7 +70,7 @@ def test_whitening_is_part_of_it() -> None:
 )
 def test_every_network_can_be_exported(values: dict[str, Any]) -> None:
     model = pixel_network(**values)
-    run = load_program(make_program(model, IMAGE_SHAPE))
+    run = load_program(make_program(model, STANDARD.shape))
     assert torch.allclose(run(PIXELS), model(PIXELS), rtol=1e-5, atol=1e-6)
 
 
@@ -89,7 +89,7 @@ class Branching(nn.Module):
 
 def test_users_program_that_fits_one_batch_only_is_left_out() -> None:
     plain, branching = (PixelNetwork(Branching(branches=each), AFFINE) for each in (False, True))
-    content, reason = users_program(plain, IMAGE_SHAPE, "nets:build")
+    content, reason = users_program(plain, STANDARD.shape, "nets:build")
     assert content is not None and reason == ""
-    content, reason = users_program(branching, IMAGE_SHAPE, "nets:build")
+    content, reason = users_program(branching, STANDARD.shape, "nets:build")
     assert content is None and "torch.export program of nets:build does not run on a batch of " in reason

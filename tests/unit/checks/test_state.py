@@ -50,6 +50,7 @@ def _seen() -> Observations:
         inputs=TensorFacts((64, 3, 8, 8), True, -1.0, 1.0, 1 / 3),
         labels=TensorFacts((64,), False, 0.0, 9.0),
         curve=[EpochFacts(1, 8, 2.0, 0.2, 2.1, 0.1)],
+        accuracy_scales={"val_accuracy": 0.01},
         optimizer_steps=3,
         val_images=100,
         untrained=("c",),

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hpo.config.image_format import STANDARD
 from hpo.data import cifar10, synthetic
 from hpo.data.datasets import load_dataset, resolve_auto
 from hpo.errors import DataError
@@ -54,7 +55,7 @@ def test_auto_is_synthetic_otherwise(settings: Settings, monkeypatch: pytest.Mon
 
 
 def test_synthetic(settings: Settings, few_pictures: None) -> None:
-    found = load_dataset("synthetic", settings=settings)
+    found = load_dataset("synthetic", STANDARD, settings=settings)
     assert found.name == "synthetic"
     assert found.classes == synthetic.CLASSES
     assert found.train_images.shape == (40, 3, 32, 32) and found.test_images.shape == (20, 3, 32, 32)
@@ -76,30 +77,32 @@ def test_the_same_contents_have_the_same_fingerprint_anywhere(tmp_path: Path, ma
         copy.write_bytes(path.read_bytes())
     prints = [
         load_dataset(
-            "folder", root=tmp_path / name, settings=Settings(cache=tmp_path / f"cache-{name}")
+            "folder", STANDARD, root=tmp_path / name, settings=Settings(cache=tmp_path / f"cache-{name}")
         ).fingerprint
         for name in ("one", "two")
     ]
     assert prints[0] == prints[1]
     (tmp_path / "two" / "cat").rename(tmp_path / "two" / "cow")
-    renamed = load_dataset("folder", root=tmp_path / "two", settings=Settings(cache=tmp_path / "cache-two"))
+    renamed = load_dataset(
+        "folder", STANDARD, root=tmp_path / "two", settings=Settings(cache=tmp_path / "cache-two")
+    )
     assert renamed.fingerprint != prints[0]
 
 
 def test_folder_needs_a_root(settings: Settings) -> None:
     with pytest.raises(DataError, match="dataset: folder needs data_root\nExpected: ROOT/train"):
-        load_dataset("folder", settings=settings)
+        load_dataset("folder", STANDARD, settings=settings)
 
 
 def test_unknown_names_are_answered_with_the_known(settings: Settings) -> None:
     with pytest.raises(DataError, match="unknown dataset 'cifar'; known: auto, cifar10, folder, synthetic"):
-        load_dataset("cifar", settings=settings)
+        load_dataset("cifar", STANDARD, settings=settings)
 
 
 @pytest.mark.slow
 def test_synthetic_at_full_size_is_what_it_was(settings: Settings) -> None:
     """Studies store the fingerprint: other bytes on another machine would be refused as other data."""
-    found = load_dataset("synthetic", settings=settings)
+    found = load_dataset("synthetic", STANDARD, settings=settings)
     assert found.fingerprint.startswith("b68ebd79e6fc37ee")
     assert len(found.train_labels) == 10_000 and len(found.test_labels) == 2_000
 
@@ -113,7 +116,9 @@ def test_warnings_are_kept_with_the_cached_images(tmp_path: Path, make_class: Ma
     )
     (tmp_path / "images" / "cat" / "notes.txt").touch()
     for _ in range(2):  # decoded, then read from the cache
-        found = load_dataset("folder", root=tmp_path / "images", settings=Settings(cache=tmp_path / "cache"))
+        found = load_dataset(
+            "folder", STANDARD, root=tmp_path / "images", settings=Settings(cache=tmp_path / "cache")
+        )
         assert found.warnings == (
             "1 file is left out: not an image format that Pillow reads here (1 .txt)",
             rf"1 image has a single color: {tmp_path}/images/cat/\xe9.gif",

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from hpo.config.image_format import STANDARD
 from hpo.data.images import DecodedImage, Remark, decode_image, decode_images, decode_or_reason
 
 RAMP = np.tile(np.arange(32, dtype=np.uint8) * 8, (32, 1))
@@ -20,13 +21,13 @@ RAMP = np.tile(np.arange(32, dtype=np.uint8) * 8, (32, 1))
 
 
 def used(path: Path) -> DecodedImage:
-    found = decode_or_reason(path)
+    found = decode_or_reason(path, STANDARD)
     assert isinstance(found, DecodedImage), found
     return found
 
 
 def refused(path: Path) -> str:
-    found = decode_or_reason(path)
+    found = decode_or_reason(path, STANDARD)
     assert isinstance(found, str)
     return found
 
@@ -49,7 +50,7 @@ def test_images_become_32_by_32_rgb(tmp_path: Path) -> None:
     }
     for name, image in images.items():
         image.save(tmp_path / name)
-        decoded, size, _ = decode_image(tmp_path / name)
+        decoded, size, _ = decode_image(tmp_path / name, STANDARD)
         assert size == image.size
         assert decoded.shape == (3, 32, 32) and decoded.dtype == np.uint8
         assert np.abs(decoded.astype(int) - 100).max() <= 2, name
@@ -59,7 +60,7 @@ def test_oblong_images_are_squeezed_not_cropped(tmp_path: Path) -> None:
     image = Image.new("RGB", (64, 32), "white")
     image.paste("black", (0, 0, 32, 32))
     image.save(tmp_path / "half.png")
-    decoded = decode_image(tmp_path / "half.png").pixels
+    decoded = decode_image(tmp_path / "half.png", STANDARD).pixels
     assert (decoded[:, :, :14] < 20).all() and (decoded[:, :, 18:] > 235).all()
 
 
@@ -250,7 +251,7 @@ def test_500_damages_of_exif_data_leave_the_image_usable(tmp_path: Path) -> None
     for path in paths:
         path.write_bytes(damaged(random, whole, 12, 12 + len(tags)))
     with ThreadPoolExecutor(1) as pool:
-        found = decode_images(paths, pool)
+        found = decode_images(paths, pool, STANDARD)
     assert [each for each in found if isinstance(each, str)] == []
 
 
@@ -266,7 +267,7 @@ def test_500_damages_of_files_are_used_or_named(tmp_path: Path) -> None:
     for number, path in enumerate(paths):
         path.write_bytes(damaged(random, wholes[number % len(wholes)]))
     with ThreadPoolExecutor(1) as pool:
-        found = decode_images(paths, pool)
+        found = decode_images(paths, pool, STANDARD)
     assert all(each if isinstance(each, str) else each.pixels.shape == (3, 32, 32) for each in found)
     assert {type(each) for each in found} == {str, DecodedImage}
 
@@ -276,7 +277,7 @@ def test_warnings_of_pillow_are_not_shown(tmp_path: Path, monkeypatch: pytest.Mo
     path = save(tmp_path / "large.png", RAMP)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with ThreadPoolExecutor(1) as pool:
-        assert isinstance(decode_images([path], pool)[0], DecodedImage)
+        assert isinstance(decode_images([path], pool, STANDARD)[0], DecodedImage)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert refused(path) == "more than 0 megapixels: make it smaller"
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hpo.config.configuration import Configuration
+from hpo.config.image_format import STANDARD
 from hpo.errors import OutOfMemoryError
 from hpo.records import EpochResult
 from hpo.rng import Key
@@ -56,7 +57,13 @@ class Losses(Callback):
 
 
 def _model(configuration: Configuration, data: TrialData, key: Key = KEY) -> nn.Module:
-    return build_model(configuration, classes=10, key=key / "weights", sample=data.train.first(32)[0])
+    return build_model(
+        configuration,
+        classes=10,
+        in_shape=STANDARD.shape,
+        key=key / "weights",
+        sample=data.train.first(32)[0],
+    )
 
 
 def _setup(

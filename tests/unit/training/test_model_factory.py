@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from hpo.config.configuration import Configuration
+from hpo.config.image_format import STANDARD
 from hpo.errors import ConfigurationError
 from hpo.models.catalog import MODELS
 from hpo.rng import Key
@@ -31,7 +32,9 @@ def test_weights_are_a_function_of_the_key(model: str, initializer: str) -> None
 
     def build(key: Key, torch_seed: int) -> torch.Tensor:
         torch.manual_seed(torch_seed)
-        return weights(build_model(configuration, classes=10, key=key, sample=sample))
+        return weights(
+            build_model(configuration, classes=10, in_shape=STANDARD.shape, key=key, sample=sample)
+        )
 
     assert torch.equal(build(KEY, 0), build(KEY, 1))
     assert not torch.equal(build(KEY, 0), build(Key(0) / "trial" / 4 / "weights", 0))
@@ -39,7 +42,7 @@ def test_weights_are_a_function_of_the_key(model: str, initializer: str) -> None
 
 def test_building_leaves_torchs_generator_alone() -> None:
     before = torch.get_rng_state()
-    build_model(Configuration(width=2), classes=10, key=KEY, sample=None)
+    build_model(Configuration(width=2), classes=10, in_shape=STANDARD.shape, key=KEY, sample=None)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -47,18 +50,23 @@ def test_every_field_reaches_the_network() -> None:
     configuration = Configuration(
         width=4, depth=3, activation="elu", elu_alpha=0.5, norm_momentum=0.3, norm_epsilon=1e-3, dropout=0.25
     )
-    text = repr(check_model(configuration, classes=6))
+    text = repr(check_model(configuration, classes=6, in_shape=STANDARD.shape))
     for part in ("ELU(alpha=0.5)", "eps=0.001, momentum=0.3", "p=0.25", "out_features=6", "Conv2d(8, 16"):
         assert part in text
 
 
 def test_parameter_count_of_a_known_network() -> None:
-    assert parameter_count(check_model(Configuration(model="resnet", depth=20), classes=10)) == 269_722
+    assert (
+        parameter_count(
+            check_model(Configuration(model="resnet", depth=20), classes=10, in_shape=STANDARD.shape)
+        )
+        == 269_722
+    )
 
 
 def test_unknown_names_list_the_known() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        check_model(Configuration(model="resnt"), classes=10)
+        check_model(Configuration(model="resnt"), classes=10, in_shape=STANDARD.shape)
     message = str(caught.value)
     assert "did you mean resnet?" in message
     assert all(name in message for name in MODELS)
@@ -67,7 +75,7 @@ def test_unknown_names_list_the_known() -> None:
 
 def test_a_depth_that_does_not_exist() -> None:
     with pytest.raises(ConfigurationError, match="model vgg: vgg has no depth 7; use 6, 8, 11, 13"):
-        check_model(Configuration(model="vgg", depth=7), classes=10)
+        check_model(Configuration(model="vgg", depth=7), classes=10, in_shape=STANDARD.shape)
 
 
 NETS = """
@@ -151,7 +159,8 @@ def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_users_model_keeps_its_own_weights(function: str) -> None:
     zeros = Configuration(model=f"user_nets:{function}", initializer="zeros")
     first, again, other = (
-        build_model(zeros, classes=10, key=key, sample=None) for key in (KEY, KEY, Key(0) / "other")
+        build_model(zeros, classes=10, in_shape=STANDARD.shape, key=key, sample=None)
+        for key in (KEY, KEY, Key(0) / "other")
     )
     assert torch.equal(weights(first), weights(again))
     assert not torch.equal(weights(first), weights(other))
@@ -162,8 +171,10 @@ def test_a_users_model_keeps_its_own_weights(function: str) -> None:
 @pytest.mark.usefixtures("nets")
 def test_a_network_of_ours_from_a_users_function_is_initialized() -> None:
     configuration = Configuration(model="user_nets:ours", width=2)
-    theirs = build_model(configuration, classes=10, key=KEY, sample=None)
-    ours = build_model(Configuration(model="convnet", width=2), classes=10, key=KEY, sample=None)
+    theirs = build_model(configuration, classes=10, in_shape=STANDARD.shape, key=KEY, sample=None)
+    ours = build_model(
+        Configuration(model="convnet", width=2), classes=10, in_shape=STANDARD.shape, key=KEY, sample=None
+    )
     assert torch.equal(weights(theirs), weights(ours))
 
 
@@ -175,7 +186,7 @@ def test_the_example_in_the_docs_works() -> None:
     configuration = Configuration(model="user_example:build", width=2, activation="maxout")
     # 3 x 3 convolutions of 2 and 4 maxout pairs with batch norm; a classifier of 4 features.
     expected = (27 * 4 + 8) + (18 * 8 + 16) + (4 * 10 + 10)
-    assert parameter_count(check_model(configuration, classes=10)) == expected
+    assert parameter_count(check_model(configuration, classes=10, in_shape=STANDARD.shape)) == expected
 
 
 WRONG = {
@@ -203,10 +214,16 @@ WRONG = {
 @pytest.mark.parametrize("path", WRONG)
 def test_what_is_wrong_with_a_users_model_is_reported(path: str) -> None:
     with pytest.raises(ConfigurationError, match=WRONG[path]) as caught:
-        check_model(Configuration(model=path), classes=10)
+        check_model(Configuration(model=path), classes=10, in_shape=STANDARD.shape)
     assert "model" in str(caught.value)
 
 
 def test_lsuv_without_a_batch() -> None:
     with pytest.raises(ConfigurationError, match="model convnet: lsuv needs a batch of images"):
-        build_model(Configuration(width=2, initializer="lsuv"), classes=10, key=KEY, sample=None)
+        build_model(
+            Configuration(width=2, initializer="lsuv"),
+            classes=10,
+            in_shape=STANDARD.shape,
+            key=KEY,
+            sample=None,
+        )

@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from hpo.config.configuration import Configuration
+from hpo.config.image_format import STANDARD
 from hpo.rng import Key
 from hpo.signals import StopRequestedError, StudyStoppedError
 from hpo.training.model_factory import build_model, check_model
@@ -186,7 +187,7 @@ def _settings() -> tuple[object, ...]:
 
 def test_a_check_of_a_network_leaves_nothing(configuration: Configuration) -> None:
     before = _settings()
-    check_model(configuration, classes=3)
+    check_model(configuration, classes=3, in_shape=STANDARD.shape)
     assert _settings() == before
 
 
@@ -195,7 +196,7 @@ def test_what_an_import_sets_holds_in_every_trial(configuration: Configuration) 
     before = _settings()
     for _ in range(2):
         with preserved():
-            model = build_model(configuration, classes=3, key=Key(0), sample=None)
+            model = build_model(configuration, classes=3, in_shape=STANDARD.shape, key=Key(0), sample=None)
             assert _settings() == (torch.float32, True, True, "1")
             assert next(model.parameters()).dtype == torch.float64
         assert _settings() == before

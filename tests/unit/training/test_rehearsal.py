@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from hpo.config.configuration import Configuration
+from hpo.config.image_format import STANDARD
 from hpo.config.study import StudySpec
 from hpo.errors import ConfigurationError
 from hpo.training.rehearsal import Rehearsal, check_models, models_of
@@ -54,7 +55,7 @@ REFUSED = {
 
 def rehearsal(name: str) -> Rehearsal:
     configuration = Configuration(model=f"{own_networks.PATH}:{name}", precision="fp32")
-    return Rehearsal(configuration, 10, CPU)
+    return Rehearsal(configuration, 10, STANDARD.shape, CPU)
 
 
 @pytest.mark.filterwarnings("ignore:Lazy modules:UserWarning")
@@ -97,7 +98,7 @@ def test_check_models_reaches_every_choice() -> None:
     spec = StudySpec.model_validate({**document, "space": {"model": {"choice": paths}}})
     assert models_of(spec) == paths
     with pytest.raises(ConfigurationError, match="own_networks:Frozen has no trainable parameter"):
-        check_models(spec, 10, CPU)
+        check_models(spec, 10, STANDARD.shape, CPU)
 
 
 def test_check_models_names_all_that_are_refused() -> None:
@@ -106,4 +107,4 @@ def test_check_models_names_all_that_are_refused() -> None:
     spec = StudySpec.model_validate({**document, "space": {"model": {"choice": paths}}})
     expected = "2 networks cannot be trained:\n  .*Frozen has no trainable .*\n  .*phases is a complex"
     with pytest.raises(ConfigurationError, match=expected):
-        check_models(spec, 10, CPU)
+        check_models(spec, 10, STANDARD.shape, CPU)

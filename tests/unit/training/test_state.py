@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from hpo.config.configuration import Configuration
+from hpo.config.image_format import STANDARD
 from hpo.records import EpochResult
 from hpo.rng import Key
 from hpo.training import batches
@@ -76,7 +77,9 @@ def _begin(
     configuration: Configuration, data: TrialData, precision: Resolved = "bf16", weights: Key = KEY
 ) -> TrialSetup:
     sample, _ = data.train.first(32)
-    model = build_model(configuration, classes=10, key=weights / "weights", sample=sample)
+    model = build_model(
+        configuration, classes=10, in_shape=STANDARD.shape, key=weights / "weights", sample=sample
+    )
     return TrialSetup.of(configuration, model, data, KEY, CPU, precision)
 
 

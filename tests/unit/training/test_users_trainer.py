@@ -13,7 +13,7 @@ import pytest
 from hpo.config.parsing.load import parse_study
 from hpo.errors import ConfigurationError
 from hpo.training.users_code import allow_only, import_function
-from hpo.training.users_trainer import check_own_training, check_trainer, find_program, find_trainer
+from hpo.training.users_trainer import check_own_training, check_trainer, find_trainer
 
 PACKAGE = {
     "mine_package/__init__.py": "raise SystemExit('never imported')",
@@ -38,6 +38,9 @@ with open(__file__):
     "mine_broken.py": "def run(trial:\n    pass\n",
     "mine_dies.py": "import os\nos._exit(7)\ndef run(trial): pass\n",
     "mine_raises.py": "import no_such_thing\ndef run(trial): pass\n",
+    "mine_deep.py": f"x = {'-' * 100_000}1\ndef run(trial): pass\n",
+    "mine_coded.py": "# coding: none-such\ndef run(trial): pass\n",
+    "mine_interrupts.py": "raise KeyboardInterrupt\ndef run(trial): pass\n",
     "mine_star.py": "from math import *\n",
 }
 
@@ -78,6 +81,8 @@ def test_names_that_only_running_tells_are_not_refused(folder: Path) -> None:
         ("mine_package.trian:run", "there is no module 'mine_package.trian' in "),
         ("mine_star.inner:run", "mine_star is a module, not a package: there is no module 'inner' in it"),
         ("mine_broken:run", "mine_broken.py, line 1 is not valid Python: '(' was never closed"),
+        ("mine_deep:run", "mine_deep.py is not valid Python: "),
+        ("mine_coded:run", "mine_coded.py is not valid Python: unknown encoding: none-such"),
     ],
 )
 def test_a_training_that_does_not_exist_is_refused(path: str, message: str) -> None:
@@ -102,6 +107,10 @@ def test_a_process_of_its_own_imports_the_training(folder: Path) -> None:
         (
             "mine_raises:run",
             "trainer mine_raises:run, when imported, raised ModuleNotFoundError: No module named 'no_such_thing'",
+        ),
+        (
+            "mine_interrupts:run",
+            "trainer mine_interrupts:run, when imported, raised KeyboardInterrupt: ",
         ),
         ("mine_package.train:run", "trainer mine_package.train:run, when imported, raised SystemExit: never imported"),
     ],
@@ -157,7 +166,6 @@ def test_only_allowed_packages_and_programs_are_run(folder: Path) -> None:
 
 
 def test_a_program_that_does_not_exist_is_refused() -> None:
-    assert find_program("python3")
     with pytest.raises(ConfigurationError, match="command no-such-program: there is no such program in"):
         _own("command: [no-such-program]")
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from hpo.config.configuration import Configuration
+from hpo.config.image_format import STANDARD
 from hpo.config.thresholds import Thresholds
 from hpo.data.datasets import Dataset
 from hpo.models.catalog import MODELS
@@ -43,13 +44,15 @@ def build_bundled(options: NetworkOptions, *, in_shape: tuple[int, ...], classes
 
 def test_settings_of_a_users_network_are_the_options_that_it_reads() -> None:
     own = Configuration(model=f"{__name__}:build_flat", width=4, dropout=0.1)
-    found = _settings(own, check_model(own, classes=3))
+    found = _settings(own, check_model(own, classes=3, in_shape=STANDARD.shape))
     assert {"model", "dropout", "lr", "batch_size"} <= set(found)
     assert not {"width", "depth", "batch_norm", "activation", "initializer"} & set(found)
     bundled = Configuration(model=f"{__name__}:build_bundled", width=4)
-    assert {"width", "activation"} <= set(_settings(bundled, check_model(bundled, classes=3)))
+    assert {"width", "activation"} <= set(
+        _settings(bundled, check_model(bundled, classes=3, in_shape=STANDARD.shape))
+    )
     plain = Configuration(model="mlp", width=4)
-    assert _settings(plain, check_model(plain, classes=3)) == plain.applicable()
+    assert _settings(plain, check_model(plain, classes=3, in_shape=STANDARD.shape)) == plain.applicable()
 
 
 def test_less_memory_lowers_what_there_is() -> None:

@@ -189,6 +189,13 @@ def test_a_command_names_parameters_in_braces() -> None:
             ],
         ),
         (
+            COMMAND + "command: ['./{p}', '{l}']\nspace: {p: {choice: [a, b]}}",
+            [
+                "3: command: the program './{p}' has braces, and must be the same in each trial "
+                '(give the parameter to a script, e.g. [sh, run.sh, "{kind}"])'
+            ],
+        ),
+        (
             COMMAND + "command: [a, '{m}']\nspace:\n  o: {choice: [x, y]}\n  m: {int: [1, 2], when: {o: x}}",
             [
                 "3: command: {m} has no value in trials that do not draw it "
