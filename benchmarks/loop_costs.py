@@ -10,6 +10,7 @@ load meets both. The watched one calls ``before``, ``step``, ``epoch`` and ``aft
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 import time
 from collections import defaultdict
@@ -116,7 +117,8 @@ class _Block(nn.Module):
         self.norm, self.layer, self.activation = nn.LayerNorm(8), nn.Linear(8, 8), nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + 0.01 * self.activation(self.layer(self.norm(x)))
+        added: Tensor = self.activation(self.layer(self.norm(x)))
+        return x + 0.01 * added
 
 
 def _modules() -> nn.Module:
@@ -144,8 +146,9 @@ def _training(loop: Loop, steps: int, per_epoch: int, *, watched: bool) -> Itera
     torch.manual_seed(0)
     inputs, labels = loop.data()
     model = loop.model()
-    rate = {"lr": 0.001} if loop.adam else {"lr": 0.01, "momentum": 0.9}
-    optimizer: Any = (torch.optim.Adam if loop.adam else torch.optim.SGD)(model.parameters(), **rate)
+    weights = list(model.parameters())
+    sgd = functools.partial(torch.optim.SGD, lr=0.01, momentum=0.9)
+    optimizer: torch.optim.Optimizer = torch.optim.Adam(weights) if loop.adam else sgd(weights)
     draw = torch.Generator().manual_seed(1)
     cut = len(inputs) - 500
     yield 0
@@ -238,7 +241,7 @@ class Parts:
                 if self._stack:
                     self._stack[-1] += whole
 
-        Guard.run = timed  # type: ignore[method-assign]
+        Guard.run = timed  # type: ignore[assignment, method-assign]
 
     def table(self, alone: float) -> str:
         """Return the dearest parts and forget them."""
@@ -275,8 +278,8 @@ def main() -> None:
         each = _step_seconds(loop)
         for seconds in arguments.seconds:
             rows.append(_row(name, loop, each, seconds, arguments.rounds))
+            print(" ".join(rows[-1]), flush=True)
             if arguments.parts:
-                print(f"\n{name}, {seconds:g} s")
                 print(parts.table(float(rows[-1][3])), flush=True)
     print(f"\n{machine()}; medians of n = {arguments.rounds}, processor time")
     print(table(["loop", "steps", "ms a step", "alone, s", "watched, s", "cost", "bar"], rows))

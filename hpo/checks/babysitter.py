@@ -35,6 +35,7 @@ from hpo.checks.measure.examples import (
 from hpo.checks.measure.hooks import LoopHooks
 from hpo.checks.measure.kept_state import restored, stored
 from hpo.checks.measure.left_out import LeftOut
+from hpo.checks.measure.looks import Looks
 from hpo.checks.measure.preflight import FEWEST_EXAMPLES, SNAPSHOT_IMAGES, LossFunction, examine
 from hpo.checks.measure.probes import Probe
 from hpo.checks.measure.setup import read_setup, stated_penalty, stated_setup
@@ -128,7 +129,8 @@ class Babysitter:
             model, self._optimizers, self.seen, self._limits.preset, self._guard, updates=self._is_own_loop
         )
         self._hooks.look_before_steps(self._look_left_out)
-        self._data = DataMonitor(self._model, self._optimizers, self._guard, self._hooks, steps_per_epoch)
+        looks = Looks(steps_per_epoch or 0, self.seen.setup.total_steps or 0)
+        self._data = DataMonitor(self._model, self._optimizers, self._guard, self._hooks, looks)
         if self._limits.watch:
             self._guard.run("hooks", self._hooks.attach, None)
         if self._is_own_loop:
@@ -229,10 +231,7 @@ class Babysitter:
         return stored(parts)
 
     def load_state_dict(self, state: BabysitterState, images: Any, labels: Any = None) -> None:
-        """Continue from ``state`` with the same examples; called in place of ``before``.
-
-        ``images`` is None if there were none.
-        """
+        """Continue from ``state`` with the same examples, if any; called in place of ``before``."""
         if not self._limits.watch:
             return
         self.seen, self.findings = state.seen, state.findings
@@ -311,8 +310,8 @@ class Babysitter:
     ) -> Finding | None:
         """Take the numbers of a finished epoch (losses in nats, accuracies in [0, 1]); else like ``step``.
 
-        Accuracies in percent are read as such, and a note says so.
-        ``val_predicted_counts`` (C,) is how many validation images were predicted as each class.
+        Accuracies in percent are read as such, and a note says so. ``val_predicted_counts`` (C,) is how many
+        validation images were predicted as each class.
         """
         if not self._limits.watch:
             return None
@@ -327,7 +326,7 @@ class Babysitter:
             self._guard.run(DATA, lambda: self._data.end_epoch(is_validated=is_validated), None)
             self._read_data(ended=False)
         self._hooks.end_epoch(number)
-        return self._fatal(self._add(self._judge.during(self.seen)))
+        return self._fatal(self._add(self._judge.after_epoch(self.seen)))
 
     def _judged(self, losses: list[Tensor]) -> Finding | None:
         """Take losses () and run a round of checks."""
@@ -361,9 +360,8 @@ class Babysitter:
 
     def verdict(self) -> Verdict:
         """Return the verdict on what was seen so far."""
-        failed = Verdict(
-            NOT_ENOUGH, f"{OUTCOMES[NOT_ENOUGH]}: the verdict failed (see the notes)", confidence=0.0
-        )
+        text = f"{OUTCOMES[NOT_ENOUGH]}: the verdict failed (see the notes)"
+        failed = Verdict(NOT_ENOUGH, text, confidence=0.0)
         read = lambda: verdict(self.findings, coverage(self.seen, self.findings))  # noqa: E731
         return self._guard.run("verdict", read, failed)
 

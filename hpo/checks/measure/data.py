@@ -20,9 +20,10 @@ from hpo.checks.measure.displacement import Displacement
 from hpo.checks.measure.examples import Examples
 from hpo.checks.measure.first_layers import FirstLayers
 from hpo.checks.measure.hooks import LoopHooks
-from hpo.checks.measure.looks import Looks, is_due, is_one_of
+from hpo.checks.measure.looks import Looks, is_one_of
 from hpo.checks.measure.nested import is_readable, outputs, tensors
 from hpo.checks.measure.rows import as_one, batch_tensors, columns, described, fingerprints
+from hpo.checks.measure.untouched import is_modal
 
 DATA = "record of the data"
 """What the guard calls it."""
@@ -45,7 +46,6 @@ _LABELS = ("labels", "label", "targets", "target")
 """Names of arguments that are not inputs."""
 _MANY = 1000
 """Modules."""
-_DROPOUT = nn.modules.dropout._DropoutNd
 _NUMBERS = ("_steps", "_rows", "_described", "_of_outputs")
 """Attributes of the monitor."""
 
@@ -113,7 +113,7 @@ class DataMonitor:
         optimizers: Sequence[Optimizer],
         guard: Guard,
         hooks: LoopHooks,
-        steps_per_epoch: int | None,
+        looks: Looks,
     ) -> None:
         self._model = model
         self._optimizers = optimizers
@@ -121,9 +121,9 @@ class DataMonitor:
         self._hooks = hooks
         self._rest = 0
         """Reports until passes are looked at again."""
-        self._looks = Looks(steps_per_epoch or 0)
+        self._looks = looks
         self._first_layers = FirstLayers(model, guard, DATA, lambda: hooks.is_paused)
-        self._modal = [each for each in model.modules() if _is_modal(each)]
+        self._modal = [each for each in model.modules() if is_modal(each)]
         self._is_first = True
         self._handles: list[RemovableHandle] = []
         self._starting: list[RemovableHandle] = []
@@ -135,6 +135,8 @@ class DataMonitor:
         self._steps = 0
         self._rows = self._described = self._of_outputs = 0
         self._validations: list[ValidationPasses] = []
+        self._compared = 0
+        """Batches when they were last compared."""
         self._first_epoch: batches.FirstEpoch | None = None
         self._displacement = Displacement(self._model, optimizers)
         self.first = FirstBatch()
@@ -267,7 +269,8 @@ class DataMonitor:
             given = next((each for each in tensors(labels) if each.dim() and is_readable(each)), None)
             if given is not None:
                 some = columns(given.detach(), _ANSWERS) if given.dim() > 1 else given.detach()
-                batch.labels, batch.label_rows = some.clone(), fingerprints([some])
+                batch.labels = some.clone()
+                batch.label_rows = fingerprints([some]) if batch.rows is not None else None
             self._keep(batch)
         if not self._optimizers:
             self._passes.clear()
@@ -311,7 +314,9 @@ class DataMonitor:
         facts.inputs = facts.inputs or self._first_layers.read()
         if ended or self._looks.epochs & (self._looks.epochs - 1) == 0:  # after epochs 1, 2, 4, 8 ...
             self._first_epoch = self._first_epoch or batches.first_epoch(self.kept)
-            facts.batches = batches.compared(self.kept, self._first_epoch)
+            if self._compared != len(self.kept.batches):
+                self._compared = len(self.kept.batches)
+                facts.batches = batches.compared(self.kept, self._first_epoch)
         if ended:
             facts.overlap = batches.overlap(self.kept)
             facts.dependence = replace(signal.dependence_of(self.kept), moved=self._displacement.read())
@@ -348,21 +353,24 @@ class DataMonitor:
             batch = batch_tensors(inputs)
             current.rows = fingerprints(batch) if batch and not current.is_modal else None
 
+    def _compare(self, batch: Batch, given: object) -> None:
+        rows = batch_tensors(given)
+        batch.rows = fingerprints(rows or [as_one(given)])
+        batch.is_plain = len(rows) == 1 and rows[0].is_floating_point()
+        if rows and self._described < _DESCRIBED:
+            batch.inputs = described(rows)[: _DESCRIBED - self._described]
+            self._described += len(rows[0])
+
     def _take(
         self, model: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], found: list[Tensor]
     ) -> None:
         number, self._steps = self._steps, self._steps + 1
         is_compared = number < _STEPS and self._rows < _ROWS
-        if not is_compared and not is_due(number):
+        if not is_compared and not self._looks.is_due(number):
             return
-        given = (inputs, _without_labels(named))
-        rows = batch_tensors(given)
-        key = fingerprints(rows or [as_one(given)]) if is_compared else None
-        batch = self._open = Batch(key, number=number, is_fresh=self._looks.epochs == 0)
-        batch.is_plain = len(rows) == 1 and rows[0].is_floating_point()
-        if rows and self._described < _DESCRIBED:
-            batch.inputs = described(rows)[: _DESCRIBED - self._described]
-            self._described += len(rows[0])
+        batch = self._open = Batch(number=number, is_fresh=self._looks.epochs == 0)
+        if is_compared:
+            self._compare(batch, (inputs, _without_labels(named)))
         is_chosen = (
             (batch.is_fresh and self._of_outputs < _FIRST) or not is_compared or is_one_of(_EVERY, number)
         )
@@ -387,12 +395,3 @@ def _mark(current: _Pass) -> None:
 
 def _without_labels(named: dict[str, Any]) -> dict[str, Any]:
     return {name: each for name, each in named.items() if name not in _LABELS}
-
-
-def _is_modal(module: nn.Module) -> bool:
-    """Whether training mode changes what a layer computes."""
-    if isinstance(module, nn.modules.batchnorm._NormBase):
-        return bool(module.track_running_stats)
-    if isinstance(module, (_DROPOUT, nn.RReLU)):
-        return not isinstance(module, _DROPOUT) or module.p > 0
-    return isinstance(module, nn.RNNBase) and module.dropout > 0

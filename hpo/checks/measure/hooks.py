@@ -325,12 +325,7 @@ class LoopHooks:
 
     def _next_look(self) -> int:
         step = self._seen.optimizer_steps
-        last = step + _UNKNOWN
-        if self._probe is None:
-            return last
-        while step < last and not self._is_chosen(step):
-            step += 1
-        return step
+        return step + (_UNKNOWN if self._probe is None else (-step - 1) % self._interval(step))
 
     def _motion_before(self) -> None:
         if not self._follows:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_RARELY, _PARTS = 16, 512
-"""Of later steps one of so many is looked at; in long loops one in each of so many parts."""
+_RARELY, _PARTS = 16, 64
+"""Of later steps one of so many is looked at; in long loops one in so many parts of the steps so far."""
+_END, _OF_END = 0.9, 400
+"""From this share of a training of known length on, one in so many parts of the whole."""
 _LONGEST_FIRST = 5_000
 """Steps of a first epoch of unknown length whose passes are all looked at, for the validation after it."""
 _EVERY_EPOCH = 8
@@ -21,6 +23,8 @@ class Looks:
 
     expected: int = 0
     """Reports in an epoch; 0 if unknown."""
+    total: int = 0
+    """Reports in the training; 0 if unknown."""
     reports: int = 0
     of_epoch: int = 0
     """Reports in the present epoch."""
@@ -42,7 +46,7 @@ class Looks:
         if not self.reports or (is_unknown and self.of_epoch < _LONGEST_FIRST):
             return 0
         due = number
-        while not is_due(due):
+        while not self.is_due(due):
             due += 1
         epoch = self.epochs + 1
         is_watched = epoch <= _EVERY_EPOCH or epoch & (epoch - 1) == 0
@@ -50,10 +54,11 @@ class Looks:
             return min(due - number, max(0, self.expected - self.of_epoch))
         return due - number
 
-
-def is_due(number: int) -> bool:
-    """Whether a step is looked at once the first ones are over."""
-    return is_one_of(max(_RARELY, number // _PARTS), number)
+    def is_due(self, number: int) -> bool:
+        """Whether a step is looked at once the first ones are over: the last ones tell what was learned."""
+        is_late = self.total and number >= _END * self.total
+        parts = self.total // _OF_END if is_late else number // _PARTS
+        return is_one_of(max(_RARELY, parts), number)
 
 
 def is_one_of(count: int, number: int) -> bool:

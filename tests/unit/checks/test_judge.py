@@ -96,8 +96,8 @@ def test_a_training_without_preflight_can_be_replayed() -> None:
 
 
 def test_steps_to_round_grow_with_the_steps_so_far() -> None:
-    assert [steps_to_round(steps) for steps in (0, 999, 1000, 10_000)] == [20, 49, 50, 500]
+    assert [steps_to_round(steps) for steps in (0, 999, 1000, 10_000)] == [20, 83, 83, 833]
     step = rounds = 0
     while step < 100_000:
         step, rounds = step + steps_to_round(step), rounds + 1
-    assert rounds < 150
+    assert rounds < 100
