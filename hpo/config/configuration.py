@@ -25,7 +25,8 @@ Preprocessing = Literal[
     "whiten",
     "zca",
 ]
-Augmentation = Literal["none", "flip", "flip_crop", "flip_crop_cutout"]
+Augmentation = Literal["none", "flip", "crop", "flip_crop", "crop_cutout", "flip_crop_cutout"]
+AutoAugment = Literal["none", "randaugment", "trivialaugment"]
 Activation = Literal[
     "sigmoid",
     "tanh",
@@ -106,10 +107,27 @@ class Configuration(BaseModel):
     augmentation_strength: float = _hyper(
         1.0,
         "scales the crop (1: shift by up to an eighth of the side) and the cutout (1: a quarter of it)",
-        {"augmentation": ("flip_crop", "flip_crop_cutout")},
+        {"augmentation": ("crop", "flip_crop", "crop_cutout", "flip_crop_cutout")},
         ge=0,
         le=3,
     )
+
+    rotation: float = _hyper(0.0, "rotate each image by up to this many degrees either way", ge=0, le=180)
+    zoom: float = _hyper(0.0, "scale each image by a factor from 1 - zoom to 1 + zoom", ge=0, lt=1)
+    color_jitter: float = _hyper(
+        0.0, "largest change of brightness, contrast and saturation, as a share", ge=0, le=1
+    )
+    grayscale: float = _hyper(0.0, "probability that an image loses its color", ge=0, le=1)
+    erasing: float = _hyper(0.0, "probability that a random rectangle is blanked", ge=0, le=1)
+    auto_augment: AutoAugment = _hyper("none", "random operations on pixels: RandAugment or TrivialAugment")
+    randaugment_operations: int = _hyper(
+        2, "number of operations on each image", {"auto_augment": ("randaugment",)}, ge=1, le=8
+    )
+    randaugment_magnitude: int = _hyper(
+        9, "strength of each operation, of 30", {"auto_augment": ("randaugment",)}, ge=0, le=30
+    )
+    mixup: float = _hyper(0.0, "alpha of mixup, the blending of pairs of images; 0 is off", ge=0, le=100)
+    cutmix: float = _hyper(0.0, "alpha of CutMix, pasting a part of another image; 0 is off", ge=0, le=100)
 
     # --- model ---
     model: str = _hyper("convnet", "a bundled network, or your own as package.module:function")

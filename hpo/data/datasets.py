@@ -10,13 +10,14 @@ from typing import Any, Literal
 import numpy as np
 
 from hpo.config.configuration import Configuration
-from hpo.config.image_format import ImageFormat, Resize, Shape
+from hpo.config.image_format import AUTO, ImageFormat, Resize, Shape
 from hpo.config.study import StudySpec
 from hpo.data import synthetic
+from hpo.data.auto_format import auto_format, survey
 from hpo.data.cache import Bytes, Decoded, DecodedSplit, Labels, Source, cached, source_signature
 from hpo.data.cifar10 import cifar10_source, found_on_disk, why_not_downloadable
 from hpo.data.fit import in_format
-from hpo.data.folder import FOLDER_HELP, folder_source
+from hpo.data.folder import FOLDER_HELP, folder_images, folder_source
 from hpo.data.progress import progress_bar
 from hpo.errors import DataError
 from hpo.settings import Settings, settings
@@ -160,10 +161,15 @@ def choose_images(spec: StudySpec) -> ChosenImages:
     name: str = _setting(spec, "dataset")
     reasons = []
     if name == "auto":
-        name, why = resolve_auto(settings())
-        reasons.append(why)
+        name, because = resolve_auto(settings())
+        reasons.append(because)
     fields = {field: _setting(spec, field) for field in ("image_size", "resize", "channels")}
-    return ChosenImages(name, ImageFormat.of_fields(fields), tuple(reasons))
+    root = _setting(spec, "data_root")
+    if name != "folder" or root is None or AUTO not in (fields["image_size"], fields["channels"]):
+        return ChosenImages(name, ImageFormat.of_fields(fields), tuple(reasons))
+    files = folder_images(Path(root))
+    form, why = auto_format(fields, survey(files), len(files))
+    return ChosenImages(name, form, (*reasons, *why))
 
 
 def load_study_images(spec: StudySpec, name: str, form: ImageFormat) -> Dataset:

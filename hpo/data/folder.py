@@ -64,24 +64,32 @@ def folder_source(
     Raises ``DataError`` for a folder that cannot be used, with ``advice`` where the layout is the problem.
     """
     root = expanded(root).absolute()
+    listing = _listed(root, advice)
+    origin = f"images in {path_text(root)} ({len(listing.train):,} train, {len(listing.test):,} test"
+    origin += (
+        f"; no test folder, so {TEST_SHARE:.0%} of each class was held out)" if listing.held_out else ")"
+    )
+    signed = [_READER, root, *listing.train, "test", *listing.test, *form.signature]
+    return Source(
+        name=name,
+        classes=listing.classes,
+        count=len(listing.train) + len(listing.test),
+        origin=origin,
+        signature=source_signature(signed),
+        decode=lambda: _decode(root, listing, form),
+        warnings=listing.warnings,
+        format=form,
+    )
+
+
+def folder_images(root: Path) -> list[Path]:
+    """Return the training images below ``root``. Raises ``DataError`` as ``folder_source`` does."""
+    return [Path(each.path) for each in _listed(expanded(root).absolute(), FOLDER_HELP).train]
+
+
+def _listed(root: Path, advice: str) -> Listing:
     try:
-        listing = list_images(root)
-        origin = f"images in {path_text(root)} ({len(listing.train):,} train, {len(listing.test):,} test"
-        origin += (
-            f"; no test folder, so {TEST_SHARE:.0%} of each class was held out)" if listing.held_out else ")"
-        )
-        return Source(
-            name=name,
-            classes=listing.classes,
-            count=len(listing.train) + len(listing.test),
-            origin=origin,
-            signature=source_signature(
-                [_READER, root, *listing.train, "test", *listing.test, *form.signature]
-            ),
-            decode=lambda: _decode(root, listing, form),
-            warnings=listing.warnings,
-            format=form,
-        )
+        return list_images(root)
     except OSError as error:
         raise DataError(f"cannot read {error.filename or root}: {error.strerror}") from error
     except LayoutError as error:

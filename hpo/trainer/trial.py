@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from hpo.errors import UserError
 from hpo.files import atomic_file
-from hpo.records import MEASURES, reported_epoch
+from hpo.records import BASIC_MEASURES, reported_epoch
 from hpo.trainer.connection import Connection, TrialEnded
 from hpo.trainer.messages import Begin, Epoch, TrialNote
 from hpo.trainer.saved import Saves
@@ -245,7 +245,7 @@ class Trial:
             result = reported_epoch(number, numbers, time.monotonic() - self._epoch_started)
         except ValueError as error:
             raise UserError(f"report: {error}") from None
-        saves.watch.end_epoch({name: result.metric(name) for name in MEASURES if name != "lr"})
+        saves.watch.end_epoch({name: result.metric(name) for name in BASIC_MEASURES})
         saves.progress.end_epoch(result)
         saves.remember_best()
         found = saves.news()

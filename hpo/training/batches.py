@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from hpo.config.configuration import Configuration
-from hpo.data.augment import augment
+from hpo.data.augmenter import Augmenter
 from hpo.rng import Key
 from hpo.training.data import ImageSet, as_many_as_standard
 
@@ -32,8 +33,8 @@ def epoch_order(key: Key, epoch: int, images: int) -> Tensor:
 class EpochBatches:
     """The batches of an epoch: augmented images (B, C, H, W) float32, channels last, and labels (B,).
 
-    No image comes twice. ``first_step`` and ``augmentation`` (``augmentation_at`` of that step) resume
-    within an epoch.
+    Labels are soft, (B, classes), if images are mixed. No image comes twice. ``first_step`` and
+    ``augmentation`` (``augmentation_at`` of that step) resume within an epoch.
     """
 
     def __init__(
@@ -44,9 +45,13 @@ class EpochBatches:
         epoch: int,
         first_step: int = 0,
         augmentation: Tensor | None = None,
+        *,
+        classes: int = 0,
     ) -> None:
         device, size = images.rows.device, configuration.batch_size
         self._configuration = configuration
+        self._augmenter = Augmenter(configuration)
+        self._classes = classes
         self._images = images
         self._first_step = first_step
         most = _BATCHES_AT_ONCE.get(device.type, _BATCHES_AT_ONCE_ELSEWHERE)
@@ -74,7 +79,8 @@ class EpochBatches:
         return self._before if step % self._together else self._generator.get_state()
 
     def _augmented(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        pixels, labels = self._images.batch(positions)
-        policy, strength = self._configuration.augmentation, self._configuration.augmentation_strength
-        pixels = augment(pixels, policy, strength, self._generator)
-        return pixels.contiguous(memory_format=torch.channels_last), labels
+        augmenter, generator = self._augmenter, self._generator
+        images, labels = self._images.batch(positions, partial(augmenter.pixels, generator=generator))
+        images = augmenter.images(images, generator)
+        images, labels = augmenter.mixed(images, labels, self._classes, generator)
+        return images.contiguous(memory_format=torch.channels_last), labels

@@ -67,18 +67,26 @@ class _Training:
         train_loss, train_accuracy = steps.run()
         evaluated = time.perf_counter()
         setup = self.setup
-        validation = evaluate(setup.model, setup.data.val, setup.precision, steps.save_if_due)
+        validation = evaluate(
+            setup.model, setup.data.val, setup.precision, steps.save_if_due, setup.own_metric
+        )
+        values = validation.values
         return EpochResult(
             epoch=start.epoch,
             train_loss=train_loss,
             train_accuracy=train_accuracy,
-            val_loss=validation.loss,
-            val_accuracy=validation.accuracy,
+            val_loss=values["val_loss"],
+            val_accuracy=values["val_accuracy"],
+            val_balanced_accuracy=values["val_balanced_accuracy"],
+            val_macro_f1=values["val_macro_f1"],
+            val_auc=values["val_auc"],
             lr=learning_rate(setup.configuration, start.epoch * self.steps - 1, self.steps),
             seconds=steps.seconds + time.perf_counter() - evaluated,
             images=steps.images,
             images_per_second=steps.images / steps.seconds,
             val_predicted_counts=validation.predicted_counts,
+            val_confusion=validation.confusion,
+            metrics=validation.own,
         )
 
     def step(self, step: int, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,7 +115,13 @@ class _EpochSteps:
         self._start = start
         self._first = (start.epoch - 1) * training.steps
         self._batches = EpochBatches(
-            setup.configuration, setup.data.train, setup.key, start.epoch, start.steps, start.augmentation
+            setup.configuration,
+            setup.data.train,
+            setup.key,
+            start.epoch,
+            start.steps,
+            start.augmentation,
+            classes=setup.data.classes,
         )
         self._losses = _LossFeed(training, self._first, start)
         self._correct = torch.tensor(start.correct, device=setup.device)
@@ -127,7 +141,8 @@ class _EpochSteps:
         setup.model.train()
         for done, (images, labels) in enumerate(self._batches, self._start.steps + 1):
             loss, logits = training.step(self._first + done - 1, images, labels)
-            self._correct += (logits.argmax(1) == labels).sum()
+            answers = labels if labels.ndim == 1 else labels.argmax(1)  # soft ones of mixed images
+            self._correct += (logits.argmax(1) == answers).sum()
             self._losses.add(loss)
             self._done = done
             beat()

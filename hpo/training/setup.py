@@ -20,6 +20,7 @@ from hpo.training.forward import logits_of
 from hpo.training.model_factory import build_model
 from hpo.training.optim import build_optimizer
 from hpo.training.precision import Resolved, resolve_precision
+from hpo.training.users_metric import UsersMetric
 
 PROBE_IMAGES = 256
 """Images that data-driven initializers and the checks before training see."""
@@ -37,6 +38,8 @@ class TrialSetup:
     key: Key
     device: torch.device
     precision: Resolved
+    own_metric: UsersMetric | None = None
+    """The study's objective, if it is a function of the user's."""
 
     @classmethod
     def of(
@@ -77,7 +80,7 @@ class TrialSetup:
     def on_test(self, dataset: Dataset) -> Evaluation:
         """Evaluate the network as it is now on the test images."""
         images = preprocessed_test_images(dataset, self.data.preprocessor, self.device)
-        return evaluate(self.model, images, self.precision)
+        return evaluate(self.model, images, self.precision, own=self.own_metric)
 
 
 def prepare(

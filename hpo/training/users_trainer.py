@@ -184,25 +184,36 @@ _NOT_PLAIN: dict[str, Callable[[Any], bool]] = {
 """Kinds of callables that do not train when they are called."""
 
 
-def _looked_at(path: str, function: Callable[..., Any]) -> CheckedTrainer:
+def problem_of(path: str, function: Callable[..., Any]) -> str:
+    """Return why a training cannot be called with a trial; empty if it can."""
     called = inspect.unwrap(function)
+    kind = next((kind for kind, is_kind in _NOT_PLAIN.items() if is_kind(called)), None)
+    if kind is not None:
+        return f"trainer {path} is {kind}: calling it trains nothing; use a plain function"
     try:
         signature = inspect.signature(called)
     except (TypeError, ValueError):
-        return CheckedTrainer("")
+        return ""
+    try:
+        signature.bind(None)
+    except TypeError as error:
+        name = path.rpartition(":")[2]
+        method = f", outside of the class {name.rpartition('.')[0]}" if "." in name else ""
+        return (
+            f"trainer {path}{signature} cannot be called with one argument, the trial: {error}. "
+            f"Write def {name.rpartition('.')[2]}(trial){method}"
+        )
+    return ""
+
+
+def _looked_at(path: str, function: Callable[..., Any]) -> CheckedTrainer:
+    problem = problem_of(path, function)
+    called = inspect.unwrap(function)
+    try:
+        signature = str(inspect.signature(called))
+    except (TypeError, ValueError):
+        return CheckedTrainer(problem)
     code = getattr(called, "__code__", None)
     file, line = (code.co_filename, code.co_firstlineno) if code else ("", 0)
-    problem = ""
-    kind = next((kind for kind, is_kind in _NOT_PLAIN.items() if is_kind(called)), None)
-    if kind is not None:
-        problem = f"trainer {path} is {kind}: calling it trains nothing; use a plain function"
-    else:
-        try:
-            signature.bind(None)
-        except TypeError as error:
-            problem = (
-                f"trainer {path}{signature} cannot be called with one argument, the trial: {error}. "
-                f"Write def {path.rpartition(':')[2]}(trial)"
-            )
     study = getattr(function, STUDY_ATTRIBUTE, None)
-    return CheckedTrainer(problem, file, line, str(signature), study)
+    return CheckedTrainer(problem, file, line, signature, study)

@@ -34,6 +34,7 @@ from hpo.testing.faults import fault_point
 from hpo.training.checkpoint_files import remove_study_checkpoints
 from hpo.training.device import release_trial_memory, resolve_device
 from hpo.training.rehearsal import check_models
+from hpo.training.users_metric import check_metric
 from hpo.training.users_trainer import check_own_training
 from hpo.trial.context import TrialContext
 from hpo.trial.run import run_trial
@@ -133,6 +134,7 @@ def _load_images(study: RegisteredStudy, device: torch.device) -> Dataset:
             f"{dataset.origin}"
         )
     check_models(study.spec, len(dataset.classes), dataset.image_shape, device)
+    check_metric(study.spec, len(dataset.classes))
     return dataset
 
 

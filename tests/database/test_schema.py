@@ -29,6 +29,7 @@ TABLES = {
     "attempt",
     "epoch",
     "layer",
+    "class",
     "finding",
     "study_finding",
     "stage",
