@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -104,6 +105,7 @@ def examine(
             signal=parts.signal(val, classes) if val else None,
             output=tuple(logits.shape),
             weight_scale=_weight_scale(model),
+            gave_up_after=parts.gave_up_after,
         )
 
 
@@ -121,6 +123,7 @@ class _Parts:
     ) -> None:
         self._model, self._optimizer, self._forward = model, optimizer, forward
         self._train, self._probe, self._guard = train, probe, guard
+        self.gave_up_after = math.nan
         labels = None if probe.labels is None else _clamped(train, probe.classes)
         self._whole = _Probe(train, labels, probe.classes)
 
@@ -143,7 +146,11 @@ class _Parts:
         measure = lambda: _memorization(  # noqa: E731
             self._model, self._optimizer, self._forward, self._whole, loss, seconds
         )
-        return self._guard.run("memorization of a few examples", measure, None)
+        started = time.process_time()
+        found = self._guard.run("memorization of a few examples", measure, None)
+        if found is None and time.process_time() - started > seconds:
+            self.gave_up_after = seconds
+        return found
 
     def cut_off(self, unreached: Sequence[str]) -> tuple[str, ...]:
         inputs, named = self._probe.examples.inputs, dict(self._model.named_parameters())

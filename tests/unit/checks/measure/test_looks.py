@@ -97,6 +97,17 @@ def test_memorize_gives_up_after_its_time() -> None:
     assert found.steps == 60
 
 
+def test_memorizing_that_is_given_up_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpo.checks.babysitter._MEMORIZING", 0.0)
+    model = nn.Linear(3, 2)
+    sitter = Babysitter(model, torch.optim.SGD(model.parameters(), lr=1e-6), classes=2)
+    findings = sitter.before(torch.randn(8, 3), torch.arange(8) % 2)
+    assert ["given up after 0 s" in each.message for each in findings if each.check == "overfit_small"] == [
+        True
+    ]
+    assert "looks_at_input" not in {each.check for each in findings}
+
+
 def _train(watched: bool, lengths: list[int], **arguments: Any) -> tuple[nn.Module, Babysitter, list[bool]]:
     """Train epochs of these lengths; return whether the model had a hook in each step."""
     torch.manual_seed(0)
