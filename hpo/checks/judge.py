@@ -20,7 +20,7 @@ _ROUNDS = 12
 """After CHECK_INTERVAL times as many steps, a round waits for another such part of the steps so far."""
 
 
-_EPOCHS = 100
+_EPOCHS = 30
 """Epochs after each of which there is a round."""
 
 
