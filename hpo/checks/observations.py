@@ -197,6 +197,8 @@ class EpochFacts:
     val_accuracy: float
     val_predicted_counts: tuple[int, ...] = ()
     """(C,) validation images that were predicted as each class; empty if unknown."""
+    val_balanced_accuracy: float = math.nan
+    """Mean recall of the classes."""
 
 
 Numbers = Annotated[
