@@ -125,8 +125,8 @@ class Babysitter:
         self._hooks = LoopHooks(
             model, self._optimizers, self.seen, self._limits.preset, self._guard, updates=self._is_own_loop
         )
-        self._hooks.look_before_steps(self._look_left_out)
         self._data = DataMonitor(self._model, self._optimizers, self._guard, lambda: self._hooks.is_paused)
+        self._hooks.look_before_steps(self._look_left_out, self._data.follow_parts)
         if self._limits.watch:
             self._guard.run("hooks", self._hooks.attach, None)
         if self._is_own_loop:

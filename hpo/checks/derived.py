@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from hpo.checks.chance import Chance, balanced_chance, constant_loss, largest_share
+from hpo.checks.facts import EXCLUSIVE, loss_kind, task
 from hpo.checks.observations import EpochFacts, Observations
 from hpo.checks.preflight import LabelFacts, Snapshot
 from hpo.config.thresholds import Thresholds
@@ -141,7 +142,8 @@ def learned_share(seen: Observations) -> float:
         if math.isfinite(epoch.val_accuracy) and constant < 1
     ]
     last = seen.losses[-_LAST:]
-    if shares or len(last) < _LAST:
+    is_entropy = loss_kind(seen) in EXCLUSIVE or task(seen) == "classification"
+    if shares or len(last) < _LAST or not is_entropy:
         return max(shares, default=math.nan)
     return 1 - float(last.mean()) / chance_loss(seen)
 

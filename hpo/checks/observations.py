@@ -152,6 +152,8 @@ class StepAudit:
     """What the best constant answer costs in this batch, if the loss is a squared error."""
     variety: float = math.nan
     """Difference of the outputs between examples, over their size."""
+    class_entropy: float = math.nan
+    """Of the classes that outputs are pulled to, over all places: the loss of the best constant answer."""
 
 
 @dataclass(frozen=True)

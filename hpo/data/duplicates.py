@@ -102,7 +102,7 @@ class Duplicates:
         planes = np.random.default_rng(0).standard_normal((directions.shape[1], _PLANES))
         sides = np.packbits(directions @ planes > 0, axis=1)
         telling = [place for place in np.flatnonzero(small.std(1) >= _LOOK).tolist() if place not in copies]
-        found = set()
+        found: set[tuple[int, int]] = set()
         for band in np.split(sides, _BANDS, axis=1):
             groups = defaultdict(list)
             for place in telling:
