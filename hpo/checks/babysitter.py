@@ -128,9 +128,9 @@ class Babysitter:
         self._hooks = LoopHooks(
             model, self._optimizers, self.seen, self._limits.preset, self._guard, updates=self._is_own_loop
         )
-        self._hooks.look_before_steps(self._look_left_out)
         looks = Looks(steps_per_epoch or 0, self.seen.setup.total_steps or 0)
         self._data = DataMonitor(self._model, self._optimizers, self._guard, self._hooks, looks)
+        self._hooks.look_before_steps(self._look_left_out, self._data.follow_parts)
         if self._limits.watch:
             self._guard.run("hooks", self._hooks.attach, None)
         if self._is_own_loop:
@@ -307,11 +307,12 @@ class Babysitter:
         val_accuracy: float = math.nan,
         val_images: int | None = None,
         val_predicted_counts: Sequence[int] = (),
+        val_balanced_accuracy: float = math.nan,
     ) -> Finding | None:
         """Take the numbers of a finished epoch (losses in nats, accuracies in [0, 1]); else like ``step``.
 
-        Accuracies in percent are read as such, and a note says so. ``val_predicted_counts`` (C,) is how many
-        validation images were predicted as each class.
+        Accuracies in percent are read as such; a note says so. ``val_predicted_counts`` (C,) is how many are
+        predicted as each class in validation, ``val_balanced_accuracy`` the mean recall of the classes.
         """
         if not self._limits.watch:
             return None
@@ -319,7 +320,7 @@ class Babysitter:
         number = len(self.seen.curve) + 1
         self.seen.val_images = val_images or self.seen.val_images
         counts = tuple(map(int, val_predicted_counts))
-        measured = (train_loss, train_accuracy, val_loss, val_accuracy, counts)
+        measured = (train_loss, train_accuracy, val_loss, val_accuracy, counts, val_balanced_accuracy)
         self._add(add_epoch(self.seen, EpochFacts(number, self.seen.steps, *measured)))
         if self._is_own_loop:
             is_validated = math.isfinite(val_loss) or math.isfinite(val_accuracy)
@@ -376,8 +377,7 @@ class Babysitter:
         return self.seen.snapshots
 
     def _watch_layers_on(self, train: Examples) -> None:
-        few = train.first(SNAPSHOT_IMAGES).changed(torch.clone)  # the loop may reuse its memory
-        self.examples = few
+        few = self.examples = train.first(SNAPSHOT_IMAGES).changed(torch.clone)  # its memory may be reused
         probe = Probe(self._model, self._forward, few.inputs, few.classes, self.seen.setup.classes)
         self._hooks.watch_layers(probe)
 

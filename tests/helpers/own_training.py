@@ -143,6 +143,7 @@ def misusing(trial):
 
 
 def skipping(trial):
+    trial.keep(sums={"n": 1})
     trial.report(epoch=3, val_accuracy=0.25)
 
 

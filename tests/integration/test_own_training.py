@@ -16,6 +16,7 @@ from hpo.events import TrialPaused
 from hpo.settings import settings
 from hpo.signals import StopRequestedError
 from hpo.trainer.process import end_trainer_process
+from tests.conftest import NewDatabase
 from tests.helpers.own_training import TORCH_TRAINER, rows, run, spec, submit, work, write_trainer
 
 SLOW = pytest.mark.slow
@@ -45,8 +46,8 @@ def _own_trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/own.db"
+def url(new_database: NewDatabase) -> str:
+    return new_database("sqlite")
 
 
 def same(url: str, one: str, other: str) -> bool:
@@ -82,6 +83,9 @@ def test_trials_that_fail_cost_only_themselves(url: str) -> None:
     epochs = "SELECT c.epoch, c.val_accuracy FROM curves AS c JOIN results AS r USING (study, number)"
     skipped = rows(url, f"{epochs} WHERE r.value = 0.25 ORDER BY c.epoch")
     assert skipped == [(1, None), (2, None), (3, 0.25)]
+    (number,) = rows(url, "SELECT number FROM results WHERE value = 0.25")[0]
+    (kept,) = settings().artifacts.glob(f"*/trial-{number}-*/trial.json")
+    assert json.loads(kept.read_text())["states"] == {"sums": {"dict": [["n", 1]]}}
     query = "SELECT error FROM hpo_trial WHERE json_extract(configuration, '$.does') = 'raising'"
     (error,) = rows(url, query)[0]
     assert "in inner" in error and "in raising" in error and "hpo/trainer" not in error

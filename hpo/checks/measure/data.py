@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -19,7 +18,9 @@ from hpo.checks.measure.answers import FirstBatch
 from hpo.checks.measure.displacement import Displacement
 from hpo.checks.measure.examples import Examples
 from hpo.checks.measure.first_layers import FirstLayers
+from hpo.checks.measure.geometry import agreements
 from hpo.checks.measure.hooks import LoopHooks
+from hpo.checks.measure.kept_batches import Batch, Kept
 from hpo.checks.measure.looks import Looks, is_one_of
 from hpo.checks.measure.nested import is_readable, outputs, tensors
 from hpo.checks.measure.rows import as_one, batch_tensors, columns, described, fingerprints
@@ -34,7 +35,6 @@ _DESCRIBED = 480
 """Examples that are kept, to compare inputs with labels."""
 _FIRST = 40
 """Batches of the first epoch whose outputs are compared with labels."""
-_LAST = 40
 _EVERY = 4
 """Of the steps after the first epoch, every fourth is compared with its labels."""
 _OUTPUTS, _ANSWERS = 128, 64
@@ -51,33 +51,6 @@ _NUMBERS = ("_steps", "_rows", "_described", "_of_outputs")
 
 
 @dataclass
-class Batch:
-    """The first forward pass of a step, on the device."""
-
-    rows: Tensor | None = None
-    """(B,) fingerprints."""
-    labels: Tensor | None = None
-    """(B, ...)."""
-    label_rows: Tensor | None = None
-    inputs: Tensor | None = None
-    """(B, D) as ``described``."""
-    outputs: Tensor | None = None
-    """(B, D)."""
-    width: int = 0
-    """Columns of the first output."""
-    number: int = 0
-    is_fresh: bool = True
-    """Whether it is in the first epoch."""
-    is_plain: bool = False
-    """Whether ``inputs`` are the values of one tensor."""
-
-    @property
-    def has_row_labels(self) -> bool:
-        """Whether each example has its own label."""
-        return self.rows is not None and self.labels is not None and len(self.rows) == len(self.labels)
-
-
-@dataclass
 class _Pass:
     """A forward pass after a step."""
 
@@ -86,19 +59,6 @@ class _Pass:
     """Whether gradients can be computed from it."""
     is_used: bool = False
     rows: Tensor | None = None
-
-
-@dataclass
-class Kept:
-    """What was kept of a loop's data."""
-
-    batches: list[Batch] = field(default_factory=list)
-    """Of the first steps."""
-    last: deque[Batch] = field(default_factory=lambda: deque(maxlen=_LAST))
-    train: Examples | None = None
-    val: Examples | None = None
-    validated: list[Tensor] = field(default_factory=list)
-    """Fingerprints (n,) of the passes of the first validation."""
 
 
 class DataMonitor:
@@ -126,6 +86,8 @@ class DataMonitor:
         self._modal = [each for each in model.modules() if is_modal(each)]
         self._is_first = True
         self._handles: list[RemovableHandle] = []
+        self._followed: list[nn.Module] = []
+        """Parts of the model that the loop calls in its place."""
         self._starting: list[RemovableHandle] = []
         """Hooks that run before the first pass."""
         self._passes: list[_Pass] = []
@@ -141,6 +103,9 @@ class DataMonitor:
         self._displacement = Displacement(self._model, optimizers)
         self.first = FirstBatch()
         self.kept = Kept()
+        self._pictures: Tensor | None = None
+        """Inputs of the first batch until its labels are known."""
+        self._agreements: Tensor | None = None
         self._facts = DataFacts()
 
     def attach(self) -> None:
@@ -166,13 +131,23 @@ class DataMonitor:
             self._first_layers.attach()
 
     def _hook(self) -> None:
-        for root in self._roots():
-            with suppress(RuntimeError):  # ScriptModule
-                hook = Hook(self._guard, DATA, self._on_forward)
-                self._handles.append(root.register_forward_hook(hook, with_kwargs=True))
+        for root in (*self._roots(), *self._followed):
+            self._hook_on(root)
         for optimizer in self._optimizers:
             after = Hook(self._guard, DATA, lambda *given: self._end_step())
             self._handles.append(optimizer.register_step_post_hook(after))
+
+    def follow_parts(self) -> None:
+        """Watch the children of a model that the loop never calls itself."""
+        if not isinstance(self._model, (nn.ModuleList, nn.ModuleDict)):
+            self._followed = list(self._model.children())
+            for part in self._followed:
+                self._hook_on(part)
+
+    def _hook_on(self, module: nn.Module) -> None:
+        with suppress(RuntimeError):  # ScriptModule
+            hook = Hook(self._guard, DATA, self._on_forward)
+            self._handles.append(module.register_forward_hook(hook, with_kwargs=True))
 
     def close(self) -> None:
         """Remove the hooks."""
@@ -221,6 +196,9 @@ class DataMonitor:
         """Take the examples of ``before``."""
         self.kept.train = train.first(2 * _DESCRIBED).changed(_narrowed) if train.can_be_cut else None
         has_val = val is not None and val.can_be_cut
+        pair = [each for each in tensors((train.inputs, train.labels)) if each.dim()]
+        if len(pair) == 2 and pair[0].is_floating_point():
+            self._agreements = agreements(*pair)
         self.kept.val = val.first(2 * _DESCRIBED).changed(_narrowed) if val and has_val else None
 
     def state(self) -> dict[str, Any]:
@@ -240,6 +218,7 @@ class DataMonitor:
             "last": [vars(each) for each in kept.last],
             "examples": [each and [each.inputs, each.labels] for each in (kept.train, kept.val)],
             "validated": kept.validated,
+            "agreements": self._agreements,
         }
 
     def load(self, state: dict[str, Any], facts: DataFacts | None) -> None:
@@ -260,6 +239,7 @@ class DataMonitor:
         self.kept.last.extend(Batch(**each) for each in state["last"])
         self.kept.train, self.kept.val = (each and Examples(*each) for each in state["examples"])
         self.kept.validated = state["validated"]
+        self._agreements = state.get("agreements")
 
     def reported(self, labels: object) -> None:
         """Take the labels of a step's batch, if they are known."""
@@ -271,7 +251,10 @@ class DataMonitor:
                 some = columns(given.detach(), _ANSWERS) if given.dim() > 1 else given.detach()
                 batch.labels = some.clone()
                 batch.label_rows = fingerprints([some]) if batch.rows is not None else None
+                if self._pictures is not None and self._agreements is None:
+                    self._agreements = agreements(self._pictures, given)
             self._keep(batch)
+            self._pictures = None
         if not self._optimizers:
             self._passes.clear()
         self._taken = False
@@ -312,6 +295,7 @@ class DataMonitor:
         facts.validations += self._validations
         self._validations = []
         facts.inputs = facts.inputs or self._first_layers.read()
+        facts.hidden = facts.hidden or self._first_layers.read_hidden()
         if ended or self._looks.epochs & (self._looks.epochs - 1) == 0:  # after epochs 1, 2, 4, 8 ...
             self._first_epoch = self._first_epoch or batches.first_epoch(self.kept)
             if self._compared != len(self.kept.batches):
@@ -321,6 +305,8 @@ class DataMonitor:
             facts.overlap = batches.overlap(self.kept)
             facts.dependence = replace(signal.dependence_of(self.kept), moved=self._displacement.read())
             facts.answers = answers.found(self.kept, self.first)
+            if self._agreements is not None:
+                facts.agreements = tuple(self._agreements.tolist())
         return facts
 
     def _end_step(self) -> None:
@@ -357,6 +343,8 @@ class DataMonitor:
         rows = batch_tensors(given)
         batch.rows = fingerprints(rows or [as_one(given)])
         batch.is_plain = len(rows) == 1 and rows[0].is_floating_point()
+        if batch.number == 0:
+            self._pictures = rows[0] if batch.is_plain else None
         if rows and self._described < _DESCRIBED:
             batch.inputs = described(rows)[: _DESCRIBED - self._described]
             self._described += len(rows[0])

@@ -63,18 +63,22 @@ class ForwardMonitor:
         """Steps so far."""
         self._norm: Tensor | None = None
         self._handle: RemovableHandle | None = None
+        self._part: nn.Module | None = None
         self._can_rest = False
         self._last_backward = -1
         """The step of the last recorded one: another in the same step adds to its gradients on purpose."""
 
-    def attach(self) -> None:
-        """Register the hook.
+    def attach(self, part: nn.Module | None = None) -> None:
+        """Register the hook, on the ``part`` of the model that makes its outputs.
 
         A scripted model takes none: its backward passes are seen from the last of its weights.
         """
         if not isinstance(self._model, torch.jit.ScriptModule):
+            self._part = part or self._part
+            if self._handle is not None:
+                self._handle.remove()
             hook = Hook(self._guard, PASSES, self._on_forward)
-            self._handle = self._model.register_forward_hook(hook, with_kwargs=True)
+            self._handle = (self._part or self._model).register_forward_hook(hook, with_kwargs=True)
             self._can_rest = unwrapped(self._model) is self._model  # or it would be compiled again
             return
         weights = [each for each in self._parameters if each.dim() > 1 and each.requires_grad]
