@@ -44,3 +44,9 @@ class Updates:
     """Of the graphs of some early losses, those that still existed much later; 0 unless all did."""
     carried_from: int = -1
     """The step whose graph a later forward pass used; -1 if none did."""
+    shrunk: float = float("nan")
+    """Norm of the weights at the end over that of their first values, as the median of a sample."""
+    identical: tuple[str, ...] = ()
+    """Weights whose rows, one for each unit, were all equal at the start and still are at the end."""
+    stuck: tuple[str, ...] = ()
+    """Weights that never changed although they got gradients and a learning rate, while others changed."""

@@ -15,6 +15,7 @@ from torch.utils.hooks import RemovableHandle
 
 from hpo.checks.guard import Guard, Hook
 from hpo.checks.measure.audit import AUDIT, StepAuditor
+from hpo.checks.measure.carried import CARRIED, CarriedGradients
 from hpo.checks.measure.graphs import GRAPHS, GraphWatch
 from hpo.checks.measure.inputs import PASSES, ForwardMonitor
 from hpo.checks.measure.loss_graph import loss_facts
@@ -77,6 +78,7 @@ class LoopHooks:
             model, optimizers[:1], seen.setup.classes, lambda: self._forwards.is_paused, guard
         )
         self._graphs = GraphWatch(lambda: self._forwards.is_paused, guard)
+        self._carried = CarriedGradients(optimizers if updates else (), guard)
         self._opponents = OpponentMonitor(model, optimizers, lambda: self._forwards.is_paused, guard)
         self._is_attached = False
         self._graphs_left = _GRAPHS
@@ -94,6 +96,7 @@ class LoopHooks:
             self._handles.append(optimizer.register_step_pre_hook(self._pre_hook(number)))
             self._handles.append(optimizer.register_step_post_hook(self._post_hook(number)))
         self._guard.run(OPPONENTS, self._opponents.attach, None)
+        self._guard.run(CARRIED, self._carried.attach, None)
         with suppress(RuntimeError):  # ScriptModule: "register_forward_hook is not supported"
             self._handles.append(self._forwards.attach())
             self._auditor.attach()
@@ -114,6 +117,7 @@ class LoopHooks:
         self._auditor.close()
         self._graphs.close()
         self._opponents.close()
+        self._carried.close()
 
     def look_before_steps(self, look: Callable[[], None]) -> None:
         """Call ``look`` before each step of the optimizers."""
@@ -143,6 +147,8 @@ class LoopHooks:
         self._seen = seen
         self._rates.rates = list(seen.updates.rates)
         self._auditor.resume(seen.optimizer_steps)
+        if seen.optimizer_steps:
+            self._carried.close()
         self._forwards.restore(state)
 
     def kept(self) -> dict[str, Any]:
@@ -197,6 +203,7 @@ class LoopHooks:
         self._seen.forwards += self._guard.run(PASSES, self._forwards.read, [])
         if not self._seen.opponents:
             self._seen.opponents = self._guard.run(OPPONENTS, self._opponents.read, [])
+        self._seen.carried += self._guard.run(CARRIED, self._carried.read, [])
         self._seen.audits += self._guard.run(AUDIT, self._auditor.read, [])
         self._guard.run(_MOTION, self._collect_updates, None)
 
@@ -210,9 +217,13 @@ class LoopHooks:
             carried_from=self._graphs.carried_from,
         )
 
-    def moved(self) -> float:
-        """Return how far the weights have moved from their first values, over their norm."""
-        return self._guard.run(_MOTION, self._motion.moved, math.nan)
+    def read_whole_motion(self) -> None:
+        """Add to the observations how far the weights are from their first values."""
+        self._guard.run(_MOTION, self._read_whole_motion, None)
+
+    def _read_whole_motion(self) -> None:
+        motion = self._motion
+        self._seen.updates = replace(self._seen.updates, moved=motion.moved(), shrunk=motion.shrunk())
 
     def _pre_hook(self, number: int) -> Hook:
         return Hook(self._guard, _STEPS, lambda *given: self._on_pre_step(number, *given))
@@ -227,6 +238,8 @@ class LoopHooks:
             self._before_step()
         elif self._probe is not None and self._is_chosen(self._seen.optimizer_steps):
             self._guard.run(_LAYERS, self._meter.measure_gradients, None)
+        if not self._carried.is_done:
+            self._guard.run(CARRIED, lambda: self._carried.before_step(number), None)
         if number == 0 and not self._auditor.is_done:
             closure = any(map(callable, (*given, *named.values())))
             self._guard.run(AUDIT, lambda: self._auditor.before_step(closure=closure), None)
@@ -234,6 +247,8 @@ class LoopHooks:
     def _on_post_step(self, number: int) -> None:
         if number == 0 and not self._auditor.is_done:
             self._guard.run(AUDIT, self._auditor.after_step, None)
+        if not self._carried.is_done:
+            self._guard.run(CARRIED, lambda: self._carried.after_step(number), None)
         self._stepped.add(number)
         if len(self._stepped) == len(self._optimizers):
             self._after_step()

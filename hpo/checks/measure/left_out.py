@@ -18,6 +18,8 @@ from hpo.checks.observations import Observations
 
 _GRADIENTS = 32
 """Gradients of which it is read whether they are 0."""
+_FEWEST, _COMPARED = 2, 256
+"""Rows of a weight, and numbers in a row; weights whose rows are compared."""
 _LOOKS = 6
 """How often gradients are looked for: before and after the first three steps, since a loop clears them."""
 
@@ -49,6 +51,8 @@ class LeftOut:
         self._gradient_norms: list[Tensor] = []
         self._unreached = {id(each) for each in self._held_ones}
         self._looks = _LOOKS if optimizers else 0
+        compared = self._held_ones[:: max(1, len(self._held_ones) // _COMPARED)]
+        self._identical = {id(each) for each in compared if _has_equal_rows(each)}
 
     def state(self) -> dict[str, Any]:
         """Return what ``load`` takes, by the names of the parameters."""
@@ -101,6 +105,8 @@ class LeftOut:
             has_zero_gradients=self.has_zero_gradients,
             has_zero_weights=seen.is_unchanged and self.has_zero_weights(),
             unregistered=self.unregistered(seen.untrained),
+            identical=self.identical(),
+            stuck=self.stuck(),
         )
 
     def read(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -155,6 +161,24 @@ class LeftOut:
         """Return those of the ``untrained`` that the model holds without knowing them as parameters."""
         return tuple(name for name in untrained if name in self._unregistered)
 
+    def identical(self) -> tuple[str, ...]:
+        """Return the weights whose rows were all equal at the start and still are."""
+        still = [each for each in self._held_ones if id(each) in self._identical and _has_equal_rows(each)]
+        return tuple(self._names[id(each)] for each in still)
+
+    def stuck(self) -> tuple[str, ...]:
+        """Return the weights that got gradients and a learning rate but never changed, while others did."""
+        unchanged = self._unchanged()
+        if not self._reached_any or len(unchanged) == len(self._held_ones):
+            return ()
+        groups = [group for optimizer in self._optimizers for group in optimizer.param_groups]
+        moving = {id(each) for group in groups if group.get("lr") != 0 for each in group["params"]}
+        return tuple(
+            self._names[id(each)]
+            for each in self._held_ones
+            if each.dim() > 1 and each.requires_grad and id(each) in (unchanged & moving) - self._unreached
+        )
+
     def _unchanged(self) -> set[int]:
         pairs = zip(self._held_ones, _prints(self._held_ones), self._held_prints, strict=True)
         return {id(each) for each, now, before in pairs if _is_same(now, before)}
@@ -175,6 +199,14 @@ def _prints(parameters: Sequence[Tensor]) -> list[float | Tensor]:
     norms = [each.cpu() for each in torch._foreach_norm(plain, 2, dtype=torch.float64)] if plain else []
     rest = iter(torch.stack(norms).tolist() if norms else [])
     return [next(rest) if _is_plain(each) else each.detach().clone() for each in parameters]
+
+
+@torch.no_grad()
+def _has_equal_rows(weight: Tensor) -> bool:
+    """Whether the rows of a weight (units, ...), at least two of at least two numbers, are equal."""
+    if not _is_plain(weight) or weight.dim() < 2 or len(weight) < _FEWEST or weight[0].numel() < _FEWEST:
+        return False
+    return torch.equal(weight[0], weight[-1]) and bool((weight == weight[:1]).all())
 
 
 def _is_plain(parameter: Tensor) -> bool:

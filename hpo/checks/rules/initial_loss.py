@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from hpo.checks.base import fatal, note, passed, warn
+from hpo.checks.derived import is_poor
 from hpo.checks.observations import Observations
 from hpo.checks.remedies import better_start
 from hpo.config.thresholds import Thresholds
@@ -41,6 +42,21 @@ def initial_loss(seen: Observations, limits: Thresholds) -> list[Finding]:
         return [warn("initial_loss", loss, limit, message, remedy, cause="bad_init", confidence=0.8)]
     message = f"the first loss is {loss:.3f}; ln {classes} = {expected:.3f}"
     return [passed("initial_loss", loss, expected, message)]
+
+
+def confident_start(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Judge the loop's first loss, where nothing was measured before it, of a training that stayed poor."""
+    if seen.preflight is not None or not seen.steps or not is_poor(seen):
+        return []
+    first, limit = float(seen.losses[0]), limits.initial_loss_factor * math.log(seen.classes)
+    if not limit < first < math.inf:
+        return []
+    message = (
+        f"the first loss is {first:.3g}, far above ln {seen.classes} = {math.log(seen.classes):.3f}: the "
+        "network starts confident and wrong"
+    )
+    remedy = better_start(seen)
+    return [warn("confident_start", first, limit, message, remedy, cause="bad_init", confidence=0.6)]
 
 
 def regularized_loss(seen: Observations, limits: Thresholds) -> list[Finding]:

@@ -7,13 +7,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hpo.checks.base import note
-from hpo.checks.derived import excessive_setting
+from hpo.checks.base import note, warn
+from hpo.checks.derived import excessive_setting, fallen_share, is_poor
 from hpo.checks.observations import Observations
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, Remedy
 
-_SHRUNK = 0.2
+_SHRUNK, _NOTHING = 0.2, 1e-3
+_LONG = 0.3
+"""Change of the weights in a step over their norm."""
+_LEAST_STEPS, _FALLS = 20, 0.05
 
 
 def heavy_regularization(seen: Observations, limits: Thresholds) -> list[Finding]:
@@ -60,6 +63,49 @@ def shrinking_weights(seen: Observations, limits: Thresholds) -> list[Finding]:
             confidence=0.75,
         )
     ]
+
+
+def decayed_weights(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Report weights that decay has shrunk to a small part of their size while the loss did not fall.
+
+    Without weight decay, something else holds almost all weights near 0.
+    """
+    shrunk = seen.updates.shrunk
+    if not shrunk < _SHRUNK or seen.optimizer_steps < _LEAST_STEPS or not seen.steps:
+        return []
+    if not seen.setup.weight_decay and not shrunk < _NOTHING:
+        return []
+    if seen.setup.weight_decay and (_is_wild(seen) or (fallen_share(seen) > _FALLS and not is_poor(seen))):
+        return []
+    message = f"the weights have shrunk to {shrunk:.1g} of their size"
+    if not seen.setup.weight_decay:
+        remedy = Remedy("see what sets the weights: a limit on them may be far too small")
+        return [_shrunk(shrunk, message, remedy, "vanishing_gradients")]
+    message += f" with weight_decay {seen.setup.weight_decay:g}, and hardly anything was learned"
+    remedy = Remedy("set weight_decay to 5e-4 or less", {"weight_decay": 5e-4})
+    return [_shrunk(shrunk, message, remedy, "over_regularized")]
+
+
+def _is_wild(seen: Observations) -> bool:
+    """Whether gradients, not decay, made a step about as long as the weights."""
+    steps = [
+        each.ratio for each in seen.updates.motions if each.lr * seen.setup.weight_decay < each.ratio / 2
+    ]
+    return any(ratio > _LONG for ratio in steps)
+
+
+def _shrunk(shrunk: float, message: str, remedy: Remedy, cause: str) -> Finding:
+    return warn("decayed_weights", shrunk, _SHRUNK, message, remedy, cause=cause, confidence=0.8)
+
+
+def still_heavy(seen: Observations, limits: Thresholds) -> list[Finding]:
+    """Report, at the end, a setting far above what is usual in a training that stayed poor."""
+    heavy = excessive_setting(seen)
+    if heavy is None or not is_poor(seen):
+        return []
+    message = f"{heavy.effect.format(heavy.value)}, and the training ended far below what is possible"
+    remedy = _use(seen, heavy.instead)
+    return [warn("still_heavy", heavy.value, heavy.most, message, remedy, cause=heavy.cause, confidence=0.6)]
 
 
 def _use(seen: Observations, wanted: Mapping[str, object]) -> Remedy:
