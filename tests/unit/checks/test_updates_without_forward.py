@@ -80,7 +80,7 @@ def test_units_that_start_alike_and_stay_so_are_found_without_examples() -> None
     assert sitter.seen.updates.identical == ("body.0.weight",)
     assert sitter.verdict().cause == "symmetric_units"
     fresh = parts()
-    fresh["head"].weight.data.zero_()
+    next(fresh["head"].parameters()).data.zero_()
     assert trained(fresh).seen.updates.identical == ()
 
 
