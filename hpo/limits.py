@@ -229,3 +229,11 @@ def _counts(path: Path) -> dict[str, int]:
             name, value = line.split()
             counts[name] = int(value)
     return counts
+
+
+_GPU_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))
+
+
+def has_gpu() -> bool:
+    """Return whether the machine has the driver of a GPU; asking PyTorch would take a second to load it."""
+    return any(path.exists() for path in _GPU_DRIVERS)

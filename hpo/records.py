@@ -6,7 +6,7 @@ The table's columns, the typed columns of the views, the events and the JSON fol
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal, get_args
 
@@ -46,6 +46,12 @@ class EpochResult:
     val_loss: float
     """Plain cross-entropy on the validation images."""
     val_accuracy: float
+    val_balanced_accuracy: float = field(default=math.nan, kw_only=True)
+    """Mean over the classes of the share of their images that are named correctly."""
+    val_macro_f1: float = field(default=math.nan, kw_only=True)
+    """Mean over the classes of F1."""
+    val_auc: float = field(default=math.nan, kw_only=True)
+    """Area under the ROC curve; of more than two classes the mean of each against the rest."""
     lr: float
     """Of the last step."""
     seconds: float
@@ -56,17 +62,23 @@ class EpochResult:
     """Training alone, with augmentation."""
     val_predicted_counts: tuple[int, ...] = field(default=(), metadata=_IN_MEMORY)
     """(C,) validation images that were predicted as each class; empty if unknown."""
+    val_confusion: tuple[tuple[int, ...], ...] = field(default=(), metadata=_IN_MEMORY)
+    """(C, C) validation images by class and by the class that they were predicted as; empty if unknown."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """What the training reported beyond the fields above, by name; NaN where a number was not finite."""
 
     def metric(self, name: str) -> float:
         """Return a loss, an accuracy, ``lr`` or another reported metric; NaN if it was not reported."""
-        if name in MEASURES:
-            return float(getattr(self, name))
-        return self.metrics.get(name, math.nan)
+        value = float(getattr(self, name)) if name in MEASURES else math.nan
+        # An own training's val_auc of before it had a column is among the others.
+        return self.metrics.get(name, math.nan) if math.isnan(value) else value
 
 
-MEASURES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr")
+LATER_MEASURES = ("val_balanced_accuracy", "val_macro_f1", "val_auc")
+"""Those of ``MEASURES`` that epochs of before revision 0014 do not have, or have among their others."""
+BASIC_MEASURES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+"""Those that the checks of any training read."""
+MEASURES = (*BASIC_MEASURES, *LATER_MEASURES, "lr")
 """The metrics that have a column of their own."""
 MOST_METRICS = 1000
 """Of an epoch. All of them are one value in the database, and are read together."""
@@ -88,6 +100,53 @@ def reported_epoch(epoch: int, metrics: Mapping[str, float], seconds: float) -> 
     others = {name: float(value) for name, value in metrics.items() if name not in MEASURES}
     rest: dict[str, Any] = {"seconds": seconds, "images": 0, "images_per_second": math.nan}
     return EpochResult(epoch, **known, **rest, metrics=others)
+
+
+@dataclass(frozen=True)
+class ClassResult:
+    """What a network predicts for the images of one class, in one epoch."""
+
+    label: int
+    """From 0."""
+    class_name: str
+    epoch: int
+    images: int
+    """Validation images of the class."""
+    correct: int
+    """How many of them were predicted as this class."""
+    predicted: int
+    """Images of all classes that were predicted as this class."""
+    predictions: Mapping[str, float]
+    """How many of its images were predicted as each class, by its label, without zeros."""
+
+    @property
+    def recall(self) -> float:
+        """The share of the class's images that was predicted as it; NaN without images."""
+        return self.correct / self.images if self.images else math.nan
+
+    @property
+    def precision(self) -> float:
+        """The share of what was predicted as the class that is of it; NaN without predictions."""
+        return self.correct / self.predicted if self.predicted else math.nan
+
+
+def class_results(
+    confusion: Sequence[Sequence[int]], class_names: Sequence[str], epoch: int
+) -> list[ClassResult]:
+    """Return the rows of a confusion matrix (C, C): images by class and by the class predicted."""
+    predicted = [sum(column) for column in zip(*confusion, strict=True)]
+    return [
+        ClassResult(
+            label=label,
+            class_name=name,
+            epoch=epoch,
+            images=sum(row),
+            correct=row[label],
+            predicted=predicted[label],
+            predictions={str(other): count for other, count in enumerate(row) if count},
+        )
+        for label, (name, row) in enumerate(zip(class_names, confusion, strict=True))
+    ]
 
 
 @dataclass(frozen=True)
@@ -187,7 +246,7 @@ def stored_fields(record: type) -> dict[str, str]:
     return {each.name: each.metadata.get("name", each.name) for each in kept}
 
 
-def stored(record: EpochResult | Finding | LayerStatistics | StudyFinding) -> dict[str, Any]:
+def stored(record: EpochResult | ClassResult | Finding | LayerStatistics | StudyFinding) -> dict[str, Any]:
     """Return the stored fields by their names in the database and JSON; None for empty values."""
     names = stored_fields(type(record))
     return {there: _plain(getattr(record, name)) for name, there in names.items()}

@@ -50,3 +50,13 @@ def one_line(text: str) -> str:
 def markdown(text: str) -> str:
     """Escape Markdown, HTML and control characters, and join lines: it stays one paragraph or table cell."""
     return _MARKED.sub(r"\\\1", printable(" ".join(text.split())))
+
+
+def duration(seconds: float) -> str:
+    """Format seconds as ``42 s``, ``3 min 05 s`` or ``2 h 10 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

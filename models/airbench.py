@@ -10,7 +10,7 @@ from __future__ import annotations
 from torch import nn
 
 from .activations import filters_per_channel
-from .layers import Network, Shape, conv_block, finish, head, named, stage
+from .layers import Network, Shape, conv_block, finish, head, named, refuse_smaller, stage, stem
 from .options import NetworkOptions
 
 CONVOLUTIONS = 7
@@ -23,10 +23,9 @@ def airbench(options: NetworkOptions, *, in_shape: Shape = (3, 32, 32), classes:
     """A 2 x 2 convolution, 3 stages of two 3 x 3 ones, the maximum of each last map, a classifier."""
     if options.depth not in (None, CONVOLUTIONS):
         raise ValueError(f"airbench has {CONVOLUTIONS} convolutions, not {options.depth}")
-    channels, height, width = in_shape
-    if min(height, width) < 9:
-        raise ValueError(f"images of {height} x {width} pixels are too small for three poolings")
-    layers: dict[str, nn.Module] = {"conv1": _patches(options, channels)}
+    refuse_smaller(in_shape, 9, "three poolings after its first convolution")
+    layers, (channels, _, _) = stem(options, in_shape)
+    layers["conv1"] = _patches(options, channels)
     inputs = PATCH_FILTERS
     for number, multiple in enumerate(MULTIPLES, 1):
         outputs = multiple * options.width

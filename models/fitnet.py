@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from .layers import Network, Shape, conv_stages, head
+from .layers import Network, Shape, conv_stages, head, refuse_smaller, stem
 from .options import NetworkOptions
 
 CONVOLUTIONS = 17
@@ -21,15 +21,14 @@ def fitnet(options: NetworkOptions, *, in_shape: Shape = (3, 32, 32), classes: i
     """17 convolutions in 3 stages, max pooling (the last over the whole map), a dense layer, a classifier."""
     if options.depth not in (None, CONVOLUTIONS):
         raise ValueError(f"FitNet-4 has {CONVOLUTIONS} convolutions, not {options.depth}")
-    _, height, width = in_shape
-    if height < 4 or width < 4:
-        raise ValueError(f"images of {height} x {width} pixels are too small for two poolings")
+    refuse_smaller(in_shape, 4, "two poolings")
+    first, (channels, height, width) = stem(options, in_shape)
     pools = (nn.MaxPool2d(2), nn.MaxPool2d(2), nn.MaxPool2d((height // 4, width // 4)))
     stages = [
-        ([_scaled(channels, options.width) for channels in row], pool)
+        ([_scaled(published, options.width) for published in row], pool)
         for row, pool in zip(STAGES, pools, strict=True)
     ]
-    layers = conv_stages(options, in_shape[0], stages)
+    layers = {**first, **conv_stages(options, channels, stages)}
     hidden = _scaled(HIDDEN, options.width)
     return Network({**layers, "head": head(options, stages[-1][0][-1], [hidden], classes)})
 

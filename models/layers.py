@@ -89,6 +89,31 @@ def group_count(channels: int, most: int) -> int:
     return next(groups for groups in range(min(most, channels), 0, -1) if channels % groups == 0)
 
 
+def stem(options: NetworkOptions, in_shape: Shape, stages: int = 3) -> tuple[dict[str, nn.Module], Shape]:
+    """Return strided convolutions that halve large images before the first stage, and the shape behind them.
+
+    Images below 64 pixels need none; of larger ones, the first of three ``stages`` sees 32 to 63 pixels, so
+    that the last maps and the classifier do not grow with the image. Each further stage halves once itself.
+    """
+    channels, height, width = in_shape
+    layers: dict[str, nn.Module] = {}
+    halvings = (min(height, width) // 32).bit_length() - 1
+    for number in range(1, halvings - max(0, stages - 3) + 1):
+        layers[f"stem{number}"] = conv_block(options, channels, options.width, stride=2)
+        channels, height, width = options.width, (height + 1) // 2, (width + 1) // 2
+    return layers, (channels, height, width)
+
+
+def refuse_smaller(in_shape: Shape, least: int, why: str) -> None:
+    """Raise ``ValueError`` if a side of the images is below ``least`` pixels."""
+    _, height, width = in_shape
+    if min(height, width) < least:
+        raise ValueError(
+            f"images of {height} x {width} pixels are too small for {why}: it needs at least {least} on each "
+            f"side (image_size: {least})"
+        )
+
+
 def stage(options: NetworkOptions, blocks: Mapping[str, nn.Module], pool: nn.Module | None) -> nn.Sequential:
     """Return blocks at one image size, pooling, and spatial dropout if the options have it."""
     layers = dict(blocks)

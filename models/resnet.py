@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .activations import filters_per_channel
-from .layers import Network, Shape, conv_block, finish, head, named, stage
+from .layers import Network, Shape, conv_block, finish, head, named, stage, stem
 from .options import NetworkOptions
 
 DEFAULT_DEPTH = 8
@@ -19,7 +19,8 @@ def resnet(options: NetworkOptions, *, in_shape: Shape = (3, 32, 32), classes: i
     blocks, rest = divmod(depth - 2, 6)
     if blocks < 1 or rest:
         raise ValueError(f"resnet has no depth {depth}; use 6n + 2: 8, 14, 20 ...")
-    layers: dict[str, nn.Module] = {"conv1": conv_block(options, in_shape[0], options.width)}
+    layers, (channels, _, _) = stem(options, in_shape)
+    layers["conv1"] = conv_block(options, channels, options.width)
     inputs = options.width
     for number in (1, 2, 3):
         outputs = options.width << (number - 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from .layers import Network, Shape, conv_stages, head
+from .layers import Network, Shape, conv_stages, head, refuse_smaller, stem
 from .options import NetworkOptions
 
 DEFAULT_DEPTH = 8
@@ -26,15 +26,12 @@ def vgg(options: NetworkOptions, *, in_shape: Shape = (3, 32, 32), classes: int)
     depth = options.depth or DEFAULT_DEPTH
     if depth not in STAGES:
         raise ValueError(f"vgg has no depth {depth}; use {', '.join(map(str, STAGES))}")
-    channels, height, width = in_shape
     convs = STAGES[depth]
-    shrunk = (height >> len(convs), width >> len(convs))
-    if not all(shrunk):
-        raise ValueError(f"images of {height} x {width} pixels are too small for poolings: {len(convs)}")
+    refuse_smaller(in_shape, 1 << len(convs), f"the poolings of depth {depth}")
+    first, (channels, height, width) = stem(options, in_shape, len(convs))
     outputs = [options.width * multiple for multiple in (1, 2, 4, 8, 8)]
     stages = [([outputs[i]] * count, nn.MaxPool2d(2)) for i, count in enumerate(convs)]
-    features = outputs[len(convs) - 1] * shrunk[0] * shrunk[1]
+    features = outputs[len(convs) - 1] * (height >> len(convs)) * (width >> len(convs))
     hidden = [8 * options.width] * 2
-    return Network(
-        {**conv_stages(options, channels, stages), "head": head(options, features, hidden, classes)}
-    )
+    layers = {**first, **conv_stages(options, channels, stages)}
+    return Network({**layers, "head": head(options, features, hidden, classes)})

@@ -28,6 +28,7 @@ from hpo.data.preprocess import Preprocessor
 from hpo.errors import ConfigurationError, DataError, ExportedFolderError
 from hpo.limits import available_cores
 from hpo.rng import Key
+from hpo.training.data import as_many_as_standard
 from hpo.training.evaluate import EVALUATION_BATCH
 from hpo.training.model_factory import build_model
 from hpo.training.network_state import load_network_state
@@ -75,7 +76,7 @@ class ExportedModel:
         return self.configuration.image_format
 
     @torch.inference_mode()
-    def probabilities(self, images: Tensor | Bytes, batch: int = BATCH) -> Tensor:
+    def probabilities(self, images: Tensor | Bytes, batch: int | None = None) -> Tensor:
         """Return probabilities (N, classes) float32, on the CPU, of images (N, C, H, W) uint8.
 
         Raises ``DataError`` for images of another type or shape than that of ``format``.
@@ -88,7 +89,8 @@ class ExportedModel:
                 f"(N, {wanted}) with unscaled pixels from 0 to 255"
             )
         with redirect_stdout(sys.stderr):  # what a user's network prints is not the result
-            parts = [self._logits(part.to(self._device)).softmax(1).cpu() for part in pixels.split(batch)]
+            batches = pixels.split(batch or as_many_as_standard(BATCH, pixels))
+            parts = [self._logits(part.to(self._device)).softmax(1).cpu() for part in batches]
         return torch.cat(parts) if len(pixels) else torch.empty((0, len(self.labels)))
 
     def predict_files(
@@ -109,7 +111,7 @@ class ExportedModel:
         pictures = [each for each in decoded if not isinstance(each, str)]
         found: Iterator[tuple[list[float], list[int]]] = iter(())
         if pictures:
-            probabilities = self.probabilities(np.stack([each.pixels for each in pictures]), len(pictures))
+            probabilities = self.probabilities(np.stack([each.pixels for each in pictures]))
             best, order = probabilities.topk(min(top, len(self.labels)))
             found = iter(zip(best.tolist(), order.tolist(), strict=True))
         for path, each in zip(paths, decoded, strict=True):

@@ -111,9 +111,18 @@ def find(study_uid: str, number: int) -> Path | None:
 
 
 def load(folder: Path) -> SavedWeights:
-    """Read and verify what ``save`` wrote. Raises ``ArtifactError`` if it is damaged or from a newer hpo."""
+    """Read what ``save`` wrote. Raises like ``read``."""
     import safetensors.torch
 
+    document, content = read(folder)
+    return SavedWeights(document, safetensors.torch.load(content))
+
+
+def read(folder: Path) -> tuple[dict[str, Any], bytes]:
+    """Read and verify what ``save`` wrote: the document, and the file of safetensors.
+
+    Raises ``ArtifactError`` if it is damaged or from a newer hpo.
+    """
     try:
         document = json.loads((folder / DOCUMENT).read_bytes())
         content = (folder / WEIGHTS).read_bytes()
@@ -126,7 +135,7 @@ def load(folder: Path) -> SavedWeights:
         raise ArtifactError(f"{folder} has format {version}; this version of hpo reads format {FORMAT}")
     if hashlib.sha256(content).hexdigest() != checksum:
         raise ArtifactError(f"{folder / WEIGHTS} is damaged: it does not match its checksum")
-    return SavedWeights(document, safetensors.torch.load(content))
+    return document, content
 
 
 def trial_folders(study_uid: str) -> list[ArtifactFolder]:

@@ -44,9 +44,13 @@ class Updates:
     """Of the graphs of some early losses, those that still existed much later; 0 unless all did."""
     carried_from: int = -1
     """The step whose graph a later forward pass used; -1 if none did."""
+    alike: tuple[str, ...] = ()
+    """Trained weights (dim >= 2) all of whose units are equal at the end."""
+    without_gradient: tuple[str, ...] = ()
+    """Weights that never changed, with gradients of exactly 0 in the first steps, though others moved."""
+    frozen_as_drawn: tuple[str, ...] = ()
+    """Frozen weights that nothing but PyTorch's own initialization has drawn; empty if others are trained."""
+    has_trained_weights: bool = True
+    """Whether the optimizers have weights (dim >= 2), not only biases."""
     shrunk: float = float("nan")
     """Norm of the weights at the end over that of their first values, as the median of a sample."""
-    identical: tuple[str, ...] = ()
-    """Weights whose rows, one for each unit, were all equal at the start and still are at the end."""
-    stuck: tuple[str, ...] = ()
-    """Weights that never changed although they got gradients and a learning rate, while others changed."""

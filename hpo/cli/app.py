@@ -11,6 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Annotated, Any, NoReturn, TextIO, cast
 
 import typer
@@ -19,6 +20,7 @@ from typer.core import TyperGroup
 import hpo
 from hpo.cli.commands.check import check
 from hpo.cli.commands.dashboard import dashboard
+from hpo.cli.commands.data import data
 from hpo.cli.commands.db import db
 from hpo.cli.commands.delete import delete
 from hpo.cli.commands.doctor import doctor
@@ -33,7 +35,7 @@ from hpo.cli.commands.query import query
 from hpo.cli.commands.refine import refine
 from hpo.cli.commands.repeat import repeat
 from hpo.cli.commands.report import report
-from hpo.cli.commands.run import run
+from hpo.cli.commands.run import RunCommand, run
 from hpo.cli.commands.schema import schema
 from hpo.cli.commands.show import show
 from hpo.cli.commands.status import status
@@ -43,7 +45,7 @@ from hpo.cli.commands.submit import submit
 from hpo.cli.commands.transfer import export_study, import_study
 from hpo.cli.commands.worker import worker
 from hpo.cli.commands.workers import workers
-from hpo.cli.options import with_ray_address
+from hpo.cli.options import refuse_searched_without_dashes, with_ray_address
 from hpo.cli.output import READER_LEFT, OutputLostError, lost_output, standard_streams
 from hpo.errors import HpoError, UserError
 from hpo.limits import limit_threads
@@ -51,6 +53,7 @@ from hpo.redact import Redacted, holds_password
 
 COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     "Start a study": {
+        "data": data,
         "init": init,
         "check": check,
         "run": run,
@@ -124,7 +127,7 @@ for name, command in (each for group in COMMANDS.values() for each in group.item
     if isinstance(command, typer.Typer):
         app.add_typer(command, name=name)
     else:
-        app.command(name)(command)
+        app.command(name, cls=RunCommand if name == "run" else None)(command)
 
 
 def _version(wanted: bool) -> None:
@@ -144,6 +147,12 @@ def options(
 
     `hpo COMMAND --help` explains a command. A first study: `hpo run quickstart`.
     """
+
+
+@cache
+def command_line() -> Any:
+    """Return the commands as Typer reads them from their functions, read once per process."""
+    return typer.main.get_command(app)
 
 
 def main() -> NoReturn:
@@ -187,7 +196,9 @@ def run_command(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str], debug: bool) -> int:
     try:
-        app(with_ray_address(arguments) if "--ray" in arguments else arguments, prog_name="hpo")
+        refuse_searched_without_dashes(arguments)
+        given = with_ray_address(arguments) if "--ray" in arguments else arguments
+        command_line()(given, prog_name="hpo")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(bool(end.code))
     except HpoError as error:

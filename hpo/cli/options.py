@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
+
+from hpo.errors import UserError
+
+COMMAND_EXAMPLE = "hpo run --trials 50 -- python train.py --lr~'log(1e-4, 1e-1)'"
+_SEARCHED = re.compile(r"[^\s=~]+=?~\s*\w+\s*\(")
 
 StudyFile: TypeAlias = Annotated[
     str,
@@ -93,6 +99,13 @@ def with_ray_address(arguments: Sequence[str]) -> list[str]:
             each = f"--ray={rest.pop(0) if rest and is_address(rest[0]) else ''}"
         joined.append(each)
     return [*joined, *arguments[end:]]
+
+
+def refuse_searched_without_dashes(arguments: Sequence[str]) -> None:
+    """Raise ``UserError`` for a command with searched arguments that has no ``--`` before it."""
+    searched = next((each for each in arguments if _SEARCHED.match(each)), None)
+    if arguments[:1] == ["run"] and "--" not in arguments and searched is not None:
+        raise UserError(f"{searched}: write -- before the program: {COMMAND_EXAMPLE}")
 
 
 def storage_url(option: str | None) -> str:

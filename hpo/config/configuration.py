@@ -9,7 +9,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from hpo.config.image_format import ImageFormat, Resize, image_size_text
 
-DatasetName = Literal["auto", "cifar10", "folder", "synthetic"]
 ImageSize = Annotated[str, BeforeValidator(image_size_text)]
 Channels = Annotated[
     Literal["auto", "1", "3"], BeforeValidator(lambda value: str(value) if type(value) is int else value)
@@ -25,7 +24,8 @@ Preprocessing = Literal[
     "whiten",
     "zca",
 ]
-Augmentation = Literal["none", "flip", "flip_crop", "flip_crop_cutout"]
+Augmentation = Literal["none", "flip", "crop", "flip_crop", "crop_cutout", "flip_crop_cutout"]
+AutoAugment = Literal["none", "randaugment", "trivialaugment"]
 Activation = Literal[
     "sigmoid",
     "tanh",
@@ -57,6 +57,8 @@ BatchNorm = Literal["none", "before", "after"]
 Norm = Literal["batch", "layer", "group"]
 OptimizerName = Literal["sgd", "adagrad", "rmsprop", "adam", "adamw"]
 Schedule = Literal["constant", "step", "exponential", "inverse_time", "cosine", "one_cycle"]
+Sampling = Literal["shuffled", "balanced"]
+ClassWeights = Literal["none", "balanced"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 Condition = Mapping[str, tuple[Any, ...]]
@@ -74,11 +76,14 @@ class Configuration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     # --- data ---
-    dataset: DatasetName = _hyper(
-        "auto", "which images; auto is CIFAR-10 if it is available, otherwise synthetic"
+    dataset: str = _hyper(
+        "auto",
+        "which images: a data set by name, or your own as package.module:function; auto is CIFAR-10 if it "
+        "is available, otherwise synthetic",
     )
     data_root: str | None = _hyper(
-        None, "folder with train/<class>/ (and test/<class>/) images", {"dataset": ("folder",)}
+        None,
+        "your own images: a folder with train/<class>/, a table, an .npz file, or what your function takes",
     )
     image_size: ImageSize = _hyper(
         "auto",
@@ -106,9 +111,34 @@ class Configuration(BaseModel):
     augmentation_strength: float = _hyper(
         1.0,
         "scales the crop (1: shift by up to an eighth of the side) and the cutout (1: a quarter of it)",
-        {"augmentation": ("flip_crop", "flip_crop_cutout")},
+        {"augmentation": ("crop", "flip_crop", "crop_cutout", "flip_crop_cutout")},
         ge=0,
         le=3,
+    )
+
+    rotation: float = _hyper(0.0, "rotate each image by up to this many degrees either way", ge=0, le=180)
+    zoom: float = _hyper(0.0, "scale each image by a factor from 1 - zoom to 1 + zoom", ge=0, lt=1)
+    color_jitter: float = _hyper(
+        0.0, "largest change of brightness, contrast and saturation, as a share", ge=0, le=1
+    )
+    grayscale: float = _hyper(0.0, "probability that an image loses its color", ge=0, le=1)
+    erasing: float = _hyper(0.0, "probability that a random rectangle is blanked", ge=0, le=1)
+    auto_augment: AutoAugment = _hyper("none", "random operations on pixels: RandAugment or TrivialAugment")
+    randaugment_operations: int = _hyper(
+        2, "number of operations on each image", {"auto_augment": ("randaugment",)}, ge=1, le=8
+    )
+    randaugment_magnitude: int = _hyper(
+        9, "strength of each operation, of 30", {"auto_augment": ("randaugment",)}, ge=0, le=30
+    )
+    mixup: float = _hyper(0.0, "alpha of mixup, the blending of pairs of images; 0 is off", ge=0, le=100)
+    cutmix: float = _hyper(0.0, "alpha of CutMix, pasting a part of another image; 0 is off", ge=0, le=100)
+    sampling: Sampling = _hyper(
+        "shuffled", "each image once an epoch, or every class equally often, rare ones repeatedly"
+    )
+    class_weights: ClassWeights = _hyper(
+        "none",
+        "weights of the classes in the loss; balanced is the inverse of their number of images",
+        {"sampling": ("shuffled",)},
     )
 
     # --- model ---

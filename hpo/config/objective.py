@@ -13,9 +13,17 @@ from hpo.records import EpochResult
 
 Direction: TypeAlias = Literal["maximize", "minimize"]
 
-METRIC_PATTERN = re.compile(r"^[A-Za-z_][A-Za-z0-9_./@-]{0,99}$")
+METRIC_PATTERN = re.compile(r"^[A-Za-z_][A-Za-z0-9_./@-]{0,99}(:[A-Za-z_][A-Za-z0-9_.]{0,99})?$")
 """Valid names of an objective: they appear in SQL, file names and pictures."""
-BUILT_IN = ("val_accuracy", "val_loss")
+SHORT_NAMES = {
+    "accuracy": "val_accuracy",
+    "balanced_accuracy": "val_balanced_accuracy",
+    "macro_f1": "val_macro_f1",
+    "auc": "val_auc",
+    "log_loss": "val_loss",
+}
+"""What a study file may call the metrics of the built-in training of images, and their names."""
+BUILT_IN = tuple(SHORT_NAMES.values())
 """Metrics of the built-in training of images that a study can optimize."""
 WORST_SCORE = -sys.float_info.max
 """The score of a trial that ranks behind every other. Finite: JSON has no infinity."""
@@ -26,6 +34,7 @@ _HIGHER = frozenset(
 )
 _LOWER = frozenset({"error", "loss", "mae", "mape", "mse", "nll", "perplexity", "rmse", "wer"})
 _ACCURACIES = frozenset({"accuracy", "acc"})
+_SHARES = frozenset({"val_macro_f1", "val_auc"})
 _WORDS = re.compile(r"[A-Za-z0-9]+")
 
 
@@ -43,8 +52,13 @@ class Objective:
 
     @property
     def is_accuracy(self) -> bool:
-        """Whether its values are shares of correct answers, by its name."""
-        return _last_word(self.metric) in _ACCURACIES
+        """Whether its values are accuracies, or alike numbers between 0 and 1, by its name."""
+        return _last_word(self.metric) in _ACCURACIES or self.metric in _SHARES
+
+    @property
+    def is_users(self) -> bool:
+        """Whether it is a function of the user's, ``module:function``, of the predicted probabilities."""
+        return ":" in self.metric
 
     @property
     def counts_images(self) -> bool:
@@ -60,7 +74,7 @@ class Objective:
     @property
     def test_label(self) -> str:
         """What the metric is called on the test images, such as ``test accuracy``."""
-        return f"test {self.metric.removeprefix('val_').replace('_', ' ')}"
+        return f"test {self.label.removeprefix('validation ')}"
 
     def of(self, epoch: EpochResult) -> float:
         """Return the metric's value in an epoch; NaN if it was not reported."""
@@ -124,6 +138,9 @@ def _last_word(metric: str) -> str:
 
 _LABELS = {
     "val_accuracy": "validation accuracy",
+    "val_balanced_accuracy": "validation balanced accuracy",
+    "val_macro_f1": "validation macro F1",
+    "val_auc": "validation AUC",
     "val_loss": "validation loss",
     "train_accuracy": "training accuracy",
     "train_loss": "training loss",

@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator, model_validator
 
 from hpo.config.configuration import Configuration
 from hpo.config.hyperparameters import IMAGES, Hyperparameters, OwnHyperparameters, TrialConfiguration
 from hpo.config.methods import Pruner, Sampler
-from hpo.config.objective import METRIC_PATTERN, Direction, Objective, natural_direction
+from hpo.config.objective import METRIC_PATTERN, SHORT_NAMES, Direction, Objective, natural_direction
 from hpo.config.own_training import TRAINER_PATTERN, TrainerKind, TrialLimits
 from hpo.config.space import Distribution
 from hpo.config.thresholds import Thresholds
@@ -154,8 +154,9 @@ class StudySpec(BaseModel):
     )
     objective: str = Field(
         default="val_accuracy",
-        description="the metric that the study optimizes: val_accuracy, val_loss, or one that your own "
-        "training reports; the test split is never used",
+        description="the metric that the study optimizes: accuracy, balanced_accuracy, macro_f1, auc, "
+        "log_loss, your own as package.module:function, or one that your own training reports; the test "
+        "split is never used",
         pattern=METRIC_PATTERN.pattern,
     )
     direction: Direction | None = Field(
@@ -219,6 +220,15 @@ class StudySpec(BaseModel):
     def _preset(cls, value: Any) -> Any:
         return {"preset": value} if isinstance(value, str) else value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _full_name(cls, values: Any) -> Any:
+        """Give the objective of the built-in training the name that it has in the results."""
+        if not isinstance(values, dict) or any(values.get(key) is not None for key in ("trainer", "command")):
+            return values
+        short = values.get("objective")
+        return {**values, "objective": SHORT_NAMES[short]} if short in SHORT_NAMES else values
+
     @field_serializer("checks")
     def _as_written(self, checks: Thresholds) -> Any:
         """Only what was set, so that a changed default does not change the stored study."""
@@ -274,15 +284,15 @@ class StudySpec(BaseModel):
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """The packages that its training or its networks are imported from, besides those of hpo."""
+        """The packages that its training, networks, images and objective are from, besides those of hpo."""
         if self.command is not None:
             return ()
-        paths = [self.trainer] if self.trainer is not None else self._models()
+        paths = [self.trainer] if self.trainer is not None else [*self._code(), self.objective]
         return tuple(dict.fromkeys(each.partition(":")[0].partition(".")[0] for each in paths if ":" in each))
 
-    def _models(self) -> list[str]:
+    def _code(self) -> list[str]:
         choices = getattr(self.space.get("model"), "choice", ())
-        return [*map(str, (self.fixed.get("model", ""), *choices))]
+        return [*map(str, (self.fixed.get("model", ""), self.fixed.get("dataset", ""), *choices))]
 
     def with_fixed(self, values: Mapping[str, Any]) -> StudySpec:
         """Return the study with some hyperparameters fixed at these values; draws of the others stay.

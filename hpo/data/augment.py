@@ -7,11 +7,15 @@ copying groups with equal shifts and 14 for slicing each image.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 CROP_SHIFT = 1 / 8  # of the short side, to either side at strength 1: CIFAR-10's padding (He et al. 2015)
 CUTOUT_SIDE = 1 / 4  # of the short side, at strength 1
+_ERASED = (0.02, 0.33)
+_LONGEST = 3.3
 
 
 def augment(batch: Tensor, policy: str, strength: float, generator: torch.Generator) -> Tensor:
@@ -23,14 +27,14 @@ def augment(batch: Tensor, policy: str, strength: float, generator: torch.Genera
     if policy == "none":
         return batch
     short = min(batch.shape[2:])
-    shift = round(CROP_SHIFT * short * strength) if policy in ("flip_crop", "flip_crop_cutout") else 0
-    moved = flip_and_crop(batch, shift, generator)
-    side = round(CUTOUT_SIDE * short * strength) if policy == "flip_crop_cutout" else 0
+    shift = round(CROP_SHIFT * short * strength) if "crop" in policy else 0
+    moved = flip_and_crop(batch, shift, generator, flip="flip" in policy)
+    side = round(CUTOUT_SIDE * short * strength) if "cutout" in policy else 0
     return cutout(moved, side, generator) if side else moved
 
 
-def flip_and_crop(batch: Tensor, shift: int, generator: torch.Generator) -> Tensor:
-    """Mirror each image with probability 1/2, and shift it by up to ``shift`` pixels in each direction.
+def flip_and_crop(batch: Tensor, shift: int, generator: torch.Generator, *, flip: bool = True) -> Tensor:
+    """Shift each image by up to ``shift`` pixels in each direction; if ``flip``, mirror half of them.
 
     The padding is the image reflected at its border, without repeating the border pixels.
     """
@@ -40,7 +44,8 @@ def flip_and_crop(batch: Tensor, shift: int, generator: torch.Generator) -> Tens
     moves = torch.randint(-shift, shift + 1, (2, count, 1), generator=generator, device=device)
     rows = _reflected(torch.arange(height, device=device) + moves[0], height)
     columns = _reflected(torch.arange(width, device=device) + moves[1], width)
-    columns = torch.where(mirrored, width - 1 - columns, columns)
+    if flip:
+        columns = torch.where(mirrored, width - 1 - columns, columns)
     first = torch.arange(count, device=device).view(count, 1, 1) * (height * width)
     places = first + (rows * width).unsqueeze(2) + columns.unsqueeze(1)
     pixels = batch.permute(0, 2, 3, 1).reshape(-1, channels)
@@ -63,3 +68,27 @@ def cutout(batch: Tensor, side: int, generator: torch.Generator) -> Tensor:
     images = torch.arange(count, device=device).view(count, 1, 1)
     batch.permute(0, 2, 3, 1)[images, top + along.view(1, side, 1), left + along] = 0
     return batch
+
+
+def erase(batch: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Set a rectangle of each image to 0 with probability ``share``, in place (Zhong et al. 2020).
+
+    Areas are from 2 % to 33 % of the image, and sides in proportions from 0.3 to 3.3, as in torchvision's
+    ``RandomErasing``; a side that would be longer than the image is cut.
+    """
+    height, width = batch.shape[2:]
+    drawn = torch.rand((5, len(batch)), generator=generator, device=batch.device)
+    area = (_ERASED[0] + (_ERASED[1] - _ERASED[0]) * drawn[0]) * height * width
+    log_ratio = math.log(_LONGEST) * (2 * drawn[1] - 1)
+    rows = _within(drawn[2], (area * log_ratio.exp()).sqrt(), height)
+    columns = _within(drawn[3], (area / log_ratio.exp()).sqrt(), width)
+    erased = rows.unsqueeze(2) & columns.unsqueeze(1) & (drawn[4] < share).view(-1, 1, 1)
+    return batch.masked_fill_(erased.unsqueeze(1), 0)
+
+
+def _within(place: Tensor, side: Tensor, length: int) -> Tensor:
+    """Return which of ``length`` pixels lie in a random range of ``side`` (B,) pixels."""
+    side = side.round().clamp_(1, length)
+    first = (place * (length - side + 1)).floor().unsqueeze(1)
+    pixels = torch.arange(length, device=place.device)
+    return (pixels >= first) & (pixels < first + side.unsqueeze(1))

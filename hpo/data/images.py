@@ -7,13 +7,17 @@ import stat
 import warnings
 from collections.abc import Iterable
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Literal, NamedTuple, TypeAlias
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
-from hpo.config.image_format import ImageFormat
+from hpo.config.image_format import STANDARD, ImageFormat
 from hpo.data.cache import Bytes
 from hpo.data.fit import as_pixels, fit, with_borders
 from hpo.data.levels import UnknownRangeError, stored, to_rgb
@@ -52,6 +56,52 @@ class DecodedImage(NamedTuple):
     remarks: tuple[Remark, ...] = ()
 
 
+class Measured(NamedTuple):
+    """The size of an image (width and height, upright), and whether its file can have color."""
+
+    size: tuple[int, int]
+    may_have_color: bool
+
+
+_GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "F"})
+
+
+def measure(path: Path) -> Measured | None:
+    """Read what the header of an image says; None for a file that cannot be read."""
+    try:
+        with warnings.catch_warnings(), Image.open(path, formats=formats()) as image:
+            turn, _ = _orientation(image)
+            width, height = image.size
+            size = (height, width) if turn in _SIDEWAYS else (width, height)
+            return Measured(size, image.mode not in _GRAY_MODES and not image.mode.startswith("I;16"))
+    except Exception:  # decoding names it, with the reason
+        return None
+
+
+_SIDEWAYS = frozenset(_UPRIGHT[turn] for turn in (5, 6, 7, 8))
+_COLOR_SIDE = 256
+_TINT = 8
+"""Of 255: grays that were scanned or compressed differ less between their channels."""
+
+
+def has_color(path: Path) -> bool:
+    """Return whether a pixel of an image is not gray; False for a file that cannot be read."""
+    try:
+        with Image.open(path, formats=formats()) as image:
+            how = stored(image)
+            image.draft("RGB", (_COLOR_SIDE, _COLOR_SIDE))
+            image.load()
+            pixels = np.asarray(to_rgb(image, how)[0])
+    except Exception:  # decoding names it, with the reason
+        return False
+    return is_colored(pixels)
+
+
+def is_colored(pixels: Bytes) -> bool:
+    """Return whether a pixel of an RGB image (H, W, 3) is not gray."""
+    return bool((pixels.max(2).astype(np.int16) - pixels.min(2)).max() > _TINT)
+
+
 def decode_images(paths: Iterable[Path], pool: Executor, form: ImageFormat) -> list[DecodedImage | str]:
     """Decode images in parallel; one that cannot be used becomes the reason."""
     with warnings.catch_warnings():  # around the threads: filters belong to the whole process
@@ -86,14 +136,16 @@ def decode_image(path: Path, form: ImageFormat) -> DecodedImage:
 
     Raises ``UnknownRangeError``, and what Pillow raises.
     """
-    with Image.open(path, formats=formats()) as image:
+    image, size = _opened(path, form)
+    with image, _alone if image.width * image.height > _LARGE else nullcontext():
         how = stored(image)
         image.load()
         rgb, dark = to_rgb(image, how)
         turn, exif = _orientation(image)
         if turn is not None:
             rgb = rgb.transpose(turn)
-        size = rgb.size
+        if turn in _SIDEWAYS:
+            size = size[1], size[0]
         pixels = as_pixels(fit(rgb, form))
         frames = _frames(image)  # last: it reads on in the file
     remarks = []
@@ -106,6 +158,40 @@ def decode_image(path: Path, form: ImageFormat) -> DecodedImage:
     if (pixels == pixels[:, :1, :1]).all():
         remarks.append(Remark("constant"))
     return DecodedImage(with_borders(pixels, form), size, tuple(remarks))
+
+
+_alone = Lock()
+_LARGE = 25_000_000
+"""Pixels: of larger images only one at a time is in memory, whatever the number of threads."""
+_DRAFT = 3
+"""A JPEG is read at an eighth, a quarter or half of its size if that is this many times the wanted one."""
+
+
+def _opened(path: Path, form: ImageFormat) -> tuple[Image.Image, tuple[int, int]]:
+    """Open an image, a JPEG at a reduced size where that is enough; return also its size (width, height).
+
+    Standard images are reduced only if they could not be read otherwise: caches of earlier versions stay
+    valid. Raises ``DecompressionBombError`` for what is too large even so.
+    """
+    try:
+        image = Image.open(path, formats=formats())
+        bomb = None
+    except Image.DecompressionBombError as error:
+        try:
+            image, bomb = JpegImageFile(path), error
+        except Exception:
+            raise error from None
+        if image.info.get("progressive"):  # its coefficients would all be in memory
+            image.close()
+            raise
+    size = image.size
+    if bomb or form != STANDARD:
+        wanted = _DRAFT * max(form.height, form.width)
+        image.draft(None, (wanted, wanted))
+    if bomb and image.width * image.height > 2 * (Image.MAX_IMAGE_PIXELS or 0):
+        image.close()
+        raise bomb
+    return image, size
 
 
 def _orientation(image: Image.Image) -> tuple[Image.Transpose | None, str]:

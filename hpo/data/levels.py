@@ -151,6 +151,8 @@ def _few_bits(most: int) -> UnknownRangeError:
 def _on_white(image: Image.Image) -> Image.Image:
     if image.mode in ("La", "RGBa"):  # premultiplied
         image = image.convert(image.mode[:-1] + "A")
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
     try:
         if image.mode not in ("LA", "PA", "RGBA") and "transparency" not in image.info:
             return image.convert("RGB")

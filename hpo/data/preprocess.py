@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from hpo.config.configuration import Configuration
+from hpo.data.matrices import refuse_large_matrices
 from hpo.data.rows import Images
 from hpo.errors import ConfigurationError
 from hpo.files import locked, mark_used, write_file
@@ -65,6 +66,7 @@ class Preprocessor:
             center, spread = AFFINE[kind](images)
             scale, shift = 1 / (_LEVELS * spread), -center / spread
             return cls(scale.float(), shift.float())
+        refuse_large_matrices(kind, math.prod(images.shape[1:]))
         mean, variances, basis = principal_components(images, cache)
         kept = len(variances) if kind == "zca" else configuration.pca_components
         if kept > len(variances):

@@ -9,6 +9,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from hpo.data.mapped import MappedPages
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -16,6 +18,8 @@ class Rows:
 
     pixels: Tensor
     rows: Tensor
+    pages: MappedPages
+    """Those of ``pixels``."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -33,7 +37,9 @@ class Rows:
     def split(self, count: int) -> Iterator[Tensor]:
         """Yield copies of the images, ``count`` at a time; the last may be fewer."""
         for rows in self.rows.split(count):
-            yield self.pixels.index_select(0, rows)
+            chunk = self.pixels.index_select(0, rows)
+            self.pages.count(chunk.nbytes)
+            yield chunk
 
 
 Images: TypeAlias = Tensor | Rows

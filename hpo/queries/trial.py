@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Select, exists, func, select
+from sqlalchemy import Connection, Engine, Row, Select, Table, exists, func, select
 
 from hpo.config.objective import Direction, Objective
 from hpo.errors import UserError
-from hpo.records import EpochResult, Finding, LayerStatistics
+from hpo.records import LATER_MEASURES, ClassResult, EpochResult, Finding, LayerStatistics
 from hpo.storage.engine import reading
 from hpo.storage.record_columns import record_of
 from hpo.storage.studies import KNOWN, find_study, searched_names, unknown_trial
 from hpo.storage.tables import (
+    CLASSES,
     EPOCHS,
     FINDINGS,
     LAYERS,
@@ -87,6 +88,8 @@ class TrialDetail:
     layers: tuple[LayerStatistics, ...]
     """Every layer at every probed step, in order."""
     attempts: tuple[Attempt, ...]
+    classes: tuple[ClassResult, ...] = ()
+    """What its best epoch predicts for each class, in their order; empty if unknown."""
     given: dict[str, Any] | None = None
     """Hyperparameters that its slot fixed before it started."""
     is_drawn_around: bool = False
@@ -116,6 +119,7 @@ def trial_detail(engine: Engine, name: str, number: int) -> TrialDetail:
         attempts = connection.execute(
             select(AttemptRow.__table__).where(AttemptRow.trial_id == of_trial).order_by("attempt")
         )
+        classes = connection.execute(select(CLASSES).where(CLASSES.c.trial_id == of_trial).order_by("label"))
         return TrialDetail(
             **{
                 each.name: getattr(row, each.name) for each in fields(TrialDetail) if each.name in row._fields
@@ -127,6 +131,7 @@ def trial_detail(engine: Engine, name: str, number: int) -> TrialDetail:
             findings=tuple(record_of(Finding, row._asdict()) for row in findings),
             layers=tuple(record_of(LayerStatistics, row._asdict()) for row in layers),
             attempts=tuple(_attempt(each) for each in attempts),
+            classes=tuple(record_of(ClassResult, row._asdict()) for row in classes),
         )
 
 
@@ -140,9 +145,37 @@ def trial_place(engine: Engine, trial_id: int) -> tuple[str, int] | None:
 
 def trials_with_layers(engine: Engine, name: str) -> set[int]:
     """Return the numbers of the trials with layer statistics; raises ``UnknownStudyError``."""
+    return _trials_with(engine, name, LAYERS)
+
+
+def trials_with_classes(engine: Engine, name: str) -> set[int]:
+    """Return the numbers of the trials with results by class; raises ``UnknownStudyError``."""
+    return _trials_with(engine, name, CLASSES)
+
+
+def lowest_recalls(engine: Engine, name: str, numbers: Collection[int]) -> dict[int, ClassResult]:
+    """Return, of each of these trials that has results by class, the class with the lowest recall."""
+    found: dict[int, ClassResult] = {}
     with reading(engine) as connection:
         study = find_study(connection, name)
-        looked_at = exists().where(LAYERS.c.trial_id == TrialRow.trial_id)
+        rows = (
+            select(CLASSES, KNOWN.c.number)
+            .join(KNOWN, KNOWN.c.trial_id == CLASSES.c.trial_id)
+            .join(TrialRow, TrialRow.trial_id == KNOWN.c.trial_id)
+            .where(TrialRow.study_id == study.study_id, KNOWN.c.number.in_(numbers), CLASSES.c.images > 0)
+            .order_by("label")
+        )
+        for row in connection.execute(rows):
+            each = record_of(ClassResult, row._asdict())
+            if row.number not in found or each.recall < found[row.number].recall:
+                found[row.number] = each
+    return found
+
+
+def _trials_with(engine: Engine, name: str, table: Table) -> set[int]:
+    with reading(engine) as connection:
+        study = find_study(connection, name)
+        looked_at = exists().where(table.c.trial_id == TrialRow.trial_id)
         numbers = (
             select(KNOWN.c.number)
             .join(TrialRow, TrialRow.trial_id == KNOWN.c.trial_id)
@@ -265,14 +298,15 @@ def _epochs(
     for record in trial.curve:
         if not done < record.epoch <= last:
             continue
-        said = f"epoch {record.epoch}: {_metrics(record)}{record.seconds:.1f} s"
+        said = f"epoch {record.epoch}: {_metrics(record, trial.objective)}{record.seconds:.1f} s"
         yield LogEntry(ends.get(record.epoch), "epoch", said, worker)
         yield from _findings(trial, record.epoch, worker)
 
 
-def _metrics(record: EpochResult) -> str:
+def _metrics(record: EpochResult, objective: str) -> str:
     """Return what was reported, each number with a comma behind it."""
-    names = ("val_accuracy", "val_loss", "train_loss", *record.metrics)
+    own = (objective,) if objective in LATER_MEASURES else ()
+    names = tuple(dict.fromkeys((*own, "val_accuracy", "val_loss", "train_loss", *record.metrics)))
     values = {name: record.metric(name) for name in names}
     texts = {
         name: f"{value:.4f}" if name == "val_accuracy" else f"{value:.4g}" for name, value in values.items()

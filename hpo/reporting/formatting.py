@@ -9,8 +9,9 @@ from typing import Any
 from hpo.config.fields import setting as setting
 from hpo.config.objective import ACCURACY, Objective
 from hpo.queries.stages import StagesStatus
-from hpo.records import EpochResult
+from hpo.records import LATER_MEASURES, EpochResult
 from hpo.text import counted as counted
+from hpo.text import duration as duration
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What starts a formula in a spreadsheet, also in full width."""
@@ -52,12 +53,14 @@ def metric_sparkline(
     return sparkline(values, low, high, width), low, high
 
 
-def metrics(result: EpochResult) -> list[tuple[str, str]]:
+def metrics(result: EpochResult, objective: str = "val_accuracy") -> list[tuple[str, str]]:
     """Return the metrics of an epoch that were reported, each with its value as text.
 
-    hpo's own training reports all that it has columns for, even numbers that are not finite.
+    hpo's own training reports all that it has columns for, even numbers that are not finite; of those only
+    the ``objective`` and the most usual ones are among them.
     """
-    known = {"val_accuracy": accuracy, "val_loss": loss, "train_loss": loss}
+    own = {objective: Objective(objective).text} if objective in LATER_MEASURES else {}
+    known = {**own, "val_accuracy": accuracy, "val_loss": loss, "train_loss": loss}
     values = {name: result.metric(name) for name in known}
     shown = [
         (name, known[name](value)) for name, value in values.items() if result.images or not math.isnan(value)
@@ -69,16 +72,6 @@ def _bar(share: float) -> str:
     if not math.isfinite(share):
         return "!"
     return _BARS[min(len(_BARS) - 1, max(0, int(share * len(_BARS))))]
-
-
-def duration(seconds: float) -> str:
-    """Format seconds as ``42 s``, ``3 min 05 s`` or ``2 h 10 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def loss(value: float | None) -> str:

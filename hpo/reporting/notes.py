@@ -10,7 +10,7 @@ from hpo.checks.causes import HEALTHY, OUTCOMES, evidence
 from hpo.config.objective import ACCURACY, Objective
 from hpo.config.study import TEST
 from hpo.queries.study import StudyOverview, TrialSummary
-from hpo.records import StudyFinding
+from hpo.records import ClassResult, StudyFinding
 from hpo.reporting import formatting
 from hpo.reporting.figures.points import cause_of
 from hpo.reporting.figures.style import RUNNING, STOPPED_EARLY, cause_label
@@ -40,14 +40,26 @@ def best_trials(overview: StudyOverview, count: int = _SHOWN) -> list[TrialSumma
 
 
 def trial_note(
-    trial: TrialSummary, searched: Sequence[str], rank: int | None = None, goal: Objective = ACCURACY
+    trial: TrialSummary,
+    searched: Sequence[str],
+    rank: int | None = None,
+    goal: Objective = ACCURACY,
+    lowest: ClassResult | None = None,
 ) -> str:
-    """Return the verdict, evidence and remedy of a trial; ``rank`` is given for one of the best."""
+    """Return the verdict, evidence and remedy of a trial.
+
+    ``rank`` is given for one of the best, with its class of the ``lowest`` recall.
+    """
     parts = []
     if rank is not None:
         place = "The best trial" if rank == 1 else f"Rank {rank} of all trials"
         epoch = f" in epoch {trial.best_epoch}" if trial.best_epoch else ""
         parts.append(f"**{place}**: {escaped(goal.label)} {goal.text(trial.value)}{epoch}.")
+    if lowest is not None:
+        parts.append(
+            f"Lowest recall: class {escaped(lowest.class_name)}, {lowest.recall:.3f} ({lowest.correct:,} of "
+            f"{formatting.counted(lowest.images, 'image')})."
+        )
     if trial.cause == HEALTHY:
         parts.append("Healthy: no check found anything that explains a bad result.")
     elif trial.cause in OUTCOMES:

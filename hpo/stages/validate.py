@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -10,8 +11,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from hpo.config.configuration import Configuration
+from hpo.config.image_format import Shape
 from hpo.config.study import StageSpec, StudySpec
 from hpo.data.cache import Labels
+from hpo.data.matrices import refuse_large_matrices
 from hpo.data.split import Fold, split, split_key
 from hpo.errors import ConfigurationError, DataError
 from hpo.rng import Key
@@ -38,6 +41,14 @@ def refuse_impossible(spec: StudySpec, dataset: TrainingLabels) -> None:
             _refuse_stage(spec, stage, dataset)
         except ConfigurationError as error:
             raise ConfigurationError(f"stage {stage.name}: {error}") from error
+
+
+def refuse_preprocessing(spec: StudySpec, shape: Shape) -> None:
+    """Raise ``ConfigurationError`` if some trial's preprocessing needs too much memory for such images."""
+    searched = spec.space.get("preprocessing")
+    kinds = searched.extremes() if searched else [spec.image_configuration({}).preprocessing]
+    for kind in kinds:
+        refuse_large_matrices(kind, math.prod(shape))
 
 
 def refuse_given(spec: StudySpec, given: Mapping[str, Any], class_counts: Sequence[int]) -> None:

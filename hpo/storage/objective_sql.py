@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Double, case
+from sqlalchemy import ColumnElement, Double, case, func
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
-from hpo.records import MEASURES
+from hpo.records import LATER_MEASURES, MEASURES
 from hpo.storage.tables import EPOCHS, StudyRow, TrialRow
 
 _METRIC = {
@@ -34,8 +34,12 @@ def _reported_metric(element: Any, compiler: Any, **options: Any) -> str:
 
 def objective_of_epoch() -> ColumnElement[float | None]:
     """Return the objective's value in an epoch of ``EPOCHS``; its ``StudyRow`` must be joined."""
-    known = {name: EPOCHS.c[name] for name in MEASURES}
-    return case(known, value=StudyRow.objective, else_=reported_metric(EPOCHS.c.metrics, StudyRow.objective))
+    other = reported_metric(EPOCHS.c.metrics, StudyRow.objective)
+    known: dict[str, ColumnElement[Any]] = {
+        name: func.coalesce(EPOCHS.c[name], other) if name in LATER_MEASURES else EPOCHS.c[name]
+        for name in MEASURES
+    }
+    return case(known, value=StudyRow.objective, else_=other)
 
 
 def score(value: ColumnElement[Any] | Any = TrialRow.value) -> ColumnElement[Any]:
@@ -45,8 +49,10 @@ def score(value: ColumnElement[Any] | Any = TrialRow.value) -> ColumnElement[Any
 
 def objective_text(dialect: str, epoch: str, study: str) -> str:
     """Return ``objective_of_epoch`` as text, with these aliases of ``hpo_epoch`` and ``hpo_study``."""
-    known = " ".join(f"WHEN '{name}' THEN {epoch}.{name}" for name in MEASURES)
     other = _METRIC[dialect].format(metrics=f"{epoch}.metrics", name=f"{study}.objective")
+    columns = {name: f"{epoch}.{name}" for name in MEASURES}
+    columns |= {name: f"coalesce({columns[name]}, {other})" for name in LATER_MEASURES}
+    known = " ".join(f"WHEN '{name}' THEN {column}" for name, column in columns.items())
     return f"CASE {study}.objective {known} ELSE {other} END"
 
 

@@ -38,6 +38,7 @@ _WORKER_RIGHTS = {
     "hpo_attempt": "INSERT, UPDATE",
     "hpo_candidate": "INSERT, UPDATE",
     "hpo_decision": "INSERT",
+    "hpo_class": "INSERT, UPDATE, DELETE",
     "hpo_epoch": "INSERT, UPDATE, DELETE",
     "hpo_finding": "INSERT, UPDATE, DELETE",
     "hpo_layer": "INSERT, UPDATE, DELETE",

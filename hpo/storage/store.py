@@ -19,6 +19,7 @@ from hpo import provenance
 from hpo.config.objective import ACCURACY, Objective
 from hpo.errors import LeaseLostError
 from hpo.records import (
+    ClassResult,
     Decision,
     EpochResult,
     Finding,
@@ -36,6 +37,7 @@ from hpo.storage.optuna.trials import create_in_optuna, finish_in_optuna, report
 from hpo.storage.record_columns import row_of
 from hpo.storage.retry import DEFAULT_RETRY, RetryPolicy
 from hpo.storage.tables import (
+    CLASSES,
     EPOCHS,
     FINDINGS,
     LAYERS,
@@ -179,6 +181,7 @@ class ResultsStore:
             pass_fence(connection, lease)
             for table, beyond in (
                 (EPOCHS, EPOCHS.c.epoch > epoch),
+                (CLASSES, CLASSES.c.epoch > epoch),
                 (LAYERS, LAYERS.c.step >= step),
                 (FINDINGS, FINDINGS.c.step > step),
             ):
@@ -206,17 +209,28 @@ class ResultsStore:
         self.write(work)
 
     def record_epoch(
-        self, lease: Lease, trial_id: int, record: EpochResult, objective: Objective = ACCURACY
+        self,
+        lease: Lease,
+        trial_id: int,
+        record: EpochResult,
+        objective: Objective = ACCURACY,
+        classes: Sequence[ClassResult] = (),
     ) -> None:
-        """Add an epoch to the curves; its objective to Optuna's too."""
+        """Add an epoch to the curves, its objective to Optuna's too; ``classes`` if it is the best so far."""
 
         def work(connection: Connection) -> None:
             pass_fence(connection, lease, epoch=record.epoch)
             report_to_optuna(connection, trial_id, record.epoch, objective.of(record))
             row = {"trial_id": trial_id, **row_of(record)}
             upsert(connection, EPOCHS, ("trial_id", "epoch"), [row], now="ended_at")
+            if classes:
+                upsert(connection, CLASSES, ("trial_id", "label"), _class_rows(trial_id, classes))
 
         self.write(work)
+
+    def record_classes(self, lease: Lease, trial_id: int, records: Sequence[ClassResult]) -> None:
+        """Store what was predicted for each class, in place of what is there."""
+        self._record(lease, CLASSES, ("trial_id", "label"), _class_rows(trial_id, records))
 
     def record_findings(self, lease: Lease, trial_id: int, records: Sequence[Finding]) -> None:
         """Store findings of checks."""
@@ -317,6 +331,10 @@ def set_outcome(connection: Connection, trial_id: int, outcome: Outcome) -> None
     sums = curve_sums(connection, trial_id)
     changes = {"of_trial": trial_id, "outcome": outcome.state, **_fields(outcome), **sums}
     connection.execute(_END_TRIAL, changes)
+
+
+def _class_rows(trial_id: int, records: Sequence[ClassResult]) -> list[dict[str, Any]]:
+    return [{"trial_id": trial_id, **row_of(record)} for record in records]
 
 
 def _fields(outcome: Outcome) -> dict[str, Any]:

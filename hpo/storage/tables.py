@@ -25,7 +25,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from hpo.records import SEVERITIES, EpochResult, Finding, LayerStatistics, StudyFinding, StudySeverity
+from hpo.records import (
+    SEVERITIES,
+    ClassResult,
+    EpochResult,
+    Finding,
+    LayerStatistics,
+    StudyFinding,
+    StudySeverity,
+)
 from hpo.storage.column_types import NAME_LENGTH, Document, Finite, Prose, one_of
 from hpo.storage.record_columns import columns_of
 
@@ -379,6 +387,16 @@ EPOCHS = Table(
     CheckConstraint("epoch >= 1", name="ck_epoch"),
 )
 """The points of the curves."""
+
+CLASSES = Table(
+    "hpo_class",
+    Base.metadata,
+    _trial_key(),
+    *columns_of(
+        ClassResult, Column("label", Integer, primary_key=True), Column("class_name", Prose, nullable=False)
+    ),
+)
+"""The confusion matrix of a trial's best epoch, a row for each class; of the test images in stage test."""
 
 LAYERS = Table(
     "hpo_layer",

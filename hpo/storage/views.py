@@ -14,7 +14,7 @@ from sqlalchemy import Boolean, Column, Double, Integer, MetaData, String, Table
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from hpo.config.configuration import Configuration
-from hpo.records import EpochResult, LayerStatistics, stored_fields
+from hpo.records import ClassResult, EpochResult, LayerStatistics, stored_fields
 from hpo.storage.objective_sql import objective_text, score_text
 from hpo.storage.tables import Base
 
@@ -22,6 +22,7 @@ VIEWS = (
     "hpo_known_trial",
     "results",
     "curves",
+    "classes",
     "layers",
     "findings",
     "attempts",
@@ -93,6 +94,7 @@ def select_text(view: str, dialect: str) -> str:
     gap = score_text("(c.search_value - c.mean)", "h")
     text = text.replace("/* gain of c.search_value over c.mean */", gap)
     text = text.replace("    /* epoch result */", _record_columns(EpochResult, "e", text))
+    text = text.replace("    /* class result */", _record_columns(ClassResult, "c", text))
     return text.replace("    /* layer statistics */", _record_columns(LayerStatistics, "l", text))
 
 
@@ -131,6 +133,7 @@ _COMPUTED: dict[str, dict[str, Any]] = {
         },
     },
     "curves": {"value": Double},
+    "classes": {"recall": Double, "precision": Double},
     "leaderboard": {"rank": Integer},
     "params": {
         "state": Text,

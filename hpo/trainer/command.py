@@ -30,6 +30,7 @@ from hpo.trainer.messages import (
 from hpo.trainer.metric_lines import EXAMPLE, ReportedEpochs, parse_report
 from hpo.trainer.process import Death, Usage, usage_of
 from hpo.trainer.program import Program
+from hpo.training.programs import not_started
 
 
 class CommandProcess:
@@ -70,7 +71,7 @@ class CommandProcess:
                 self._files.metrics,
             )
         except OSError as error:
-            self._fail(f"command {self._command[0]} cannot be started: {error.strerror or error}")
+            self._fail(not_started(self._command[0], error))
 
     def _start_over(self) -> None:
         """Forget earlier attempts: without the numbers of epochs it is not known where one resumes."""
@@ -157,6 +158,9 @@ class CommandProcess:
             reported = f"only {', '.join(sorted(names))}" if names else "no metric"
             line = EXAMPLE.replace("val_accuracy", objective)
             how = f"by `hpo report {objective}=VALUE`, or by a line such as {line}"
+            missed = self._running.like_a_report if self._running is not None else ""
+            if missed:
+                how += f"; a line on standard error, or that begins otherwise, does not count: {missed}"
             self._fail(f"the command ended and has reported {reported}: it must report {objective}, {how}")
             return
         self._messages.append(Done())

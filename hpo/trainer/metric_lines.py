@@ -19,8 +19,10 @@ from typing import Any
 from hpo.config.command import is_parameter_name, trial_variable
 from hpo.errors import UserError
 
-STDOUT_LINE = re.compile(rb'\s*\{\s*"hpo"\s*:')
-"""The start of a line of standard output that reports metrics."""
+STDOUT_LINE = re.compile(rb'(?:.*\r)?\s*\{\s*"hpo"\s*:')
+"""The start of a line of standard output that reports metrics; before it there may be a progress bar."""
+LIKE_A_REPORT = re.compile(rb"""['"]hpo['"]\s*:""")
+"""In a line that was meant as one, perhaps in the wrong form or place."""
 EXAMPLE = '{"hpo": {"epoch": 1, "val_accuracy": 0.91}}'
 MOST_SKIPPED = 10_000
 """Epochs without a report between two that were reported; more is a mistake."""
@@ -38,7 +40,9 @@ class EpochMetrics:
 def parse_report(line: str) -> EpochMetrics:
     """Return what a line reports. Raises ``ValueError`` that says what is wrong with it."""
     try:
-        document = json.loads(line)
+        document = json.loads(line.strip().rpartition("\r")[2], object_pairs_hook=_without_repetition)
+    except _RepeatedError as error:
+        raise ValueError(f"has {error.args[0]!r} twice") from None
     except (ValueError, RecursionError):
         raise ValueError(f"is not JSON, as in {EXAMPLE}") from None
     if isinstance(document, dict) and set(document) == {"hpo"}:
@@ -51,6 +55,19 @@ def parse_report(line: str) -> EpochMetrics:
     if not document:
         raise ValueError("has no metric")
     return EpochMetrics({name: metric(name, value) for name, value in document.items()}, epoch)
+
+
+class _RepeatedError(Exception):
+    """Two values of the same name in an object."""
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise _RepeatedError(name)
+        found[name] = value
+    return found
 
 
 def metric(name: str, value: Any) -> float:
@@ -82,7 +99,7 @@ def report_metrics(words: Sequence[str], epoch: int | None) -> None:
     Raises ``UserError`` outside of one, and for what is not a metric.
     """
     file = os.environ.get(trial_variable("trial.metrics"))
-    if file is None:
+    if not file:
         raise UserError(
             "metrics are reported by a command that trains a trial: $HPO_TRIAL_METRICS is not set"
         )
@@ -100,7 +117,10 @@ def report_metrics(words: Sequence[str], epoch: int | None) -> None:
         parse_report(line)
     except ValueError as error:
         raise UserError(f"the report {error}") from None
-    append_line(Path(file), line.encode())
+    try:
+        append_line(Path(file), line.encode())
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"the trial is over, or $HPO_TRIAL_METRICS is wrong: {file} is not there") from None
 
 
 class Tail:
@@ -158,6 +178,8 @@ class ReportedEpochs:
     def _check(self, number: int, last: int) -> None:
         if self.budget is not None and number > self.budget:
             raise ValueError(f"is of epoch {number}, beyond the budget of {self.budget} ({{trial.budget}})")
+        if number == last and not self.may_rewind:
+            raise ValueError(f"is of epoch {number} again: report all metrics of an epoch at once")
         if number > last + 1 + MOST_SKIPPED or (number <= last and not self.may_rewind):
             raise ValueError(f"is of epoch {number}, which cannot follow epoch {last}")
 

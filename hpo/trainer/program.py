@@ -15,7 +15,7 @@ from typing import IO
 import psutil
 
 from hpo.limits import ControlGroups
-from hpo.trainer.metric_lines import STDOUT_LINE, append_line
+from hpo.trainer.metric_lines import LIKE_A_REPORT, STDOUT_LINE, append_line
 from hpo.trainer.reaper import reaper
 
 LAST_LINES = 20
@@ -56,6 +56,8 @@ class Program:
         self.code: int | None = None
         """The exit code, once it has ended; negative for a signal."""
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        self.like_a_report = ""
+        """The first line that looks like a report of metrics and is none."""
         self._started = time.monotonic()
         self._beat_at = 0.0
         self._selector = selectors.DefaultSelector()
@@ -112,6 +114,8 @@ class Program:
     def _line(self, target: int, line: bytes) -> None:
         if target == 1 and STDOUT_LINE.match(line):
             append_line(self._metrics, line)
+        elif LIKE_A_REPORT.search(line):
+            self.like_a_report = self.like_a_report or line[:200].decode(errors="replace").strip()
         text = line.rstrip(b"\r").rpartition(b"\r")[2].decode(errors="replace")  # the last of a progress bar
         if text.strip():
             self.last_lines.append(text[:1000])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor
 
 from hpo.records import EpochResult
@@ -41,4 +43,5 @@ class History(Callback):
         self.curve: list[EpochResult] = []
 
     def on_epoch_end(self, result: EpochResult) -> None:
-        self.curve.append(result)
+        # Of each epoch it would be many numbers, and every checkpoint would have them.
+        self.curve.append(replace(result, val_confusion=()))

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from hpo.limits import available_cores, memory
+from hpo.limits import available_cores, has_gpu, memory
 from hpo.text import counted
 
 MOST_WORKERS = 4
 """By default; each needs half a gigabyte or more."""
 WORKER_BYTES = 700_000_000
 """The most that a worker needs for the default network (benchmarks/memory.py)."""
-# Loading PyTorch to ask would take a second; the process that starts the workers does not need it.
-_GPU_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ def default_workers(device: str, trials: int | None = None) -> WorkerCount:
     """
     if device not in ("auto", "cpu"):
         return WorkerCount(1, f"one process keeps {device} busy")
-    if device == "auto" and any(path.exists() for path in _GPU_DRIVERS):
+    if device == "auto" and has_gpu():
         return WorkerCount(1, "there is a GPU, and one process keeps it busy")
     cores, room = available_cores(), memory()
     most = min(cores, MOST_WORKERS)

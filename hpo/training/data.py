@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from hpo.config.configuration import Configuration
 from hpo.config.image_format import STANDARD, Shape
+from hpo.data.augmenter import Augmenter
 from hpo.data.cache import Make, preprocessed_images
 from hpo.data.datasets import Dataset
+from hpo.data.mapped import MappedPages
 from hpo.data.preprocess import AFFINE, Preprocessor
 from hpo.data.rows import Rows
 from hpo.data.split import Split
@@ -43,6 +45,8 @@ class ImageSet:
     """(n,) int64: the indices of this set's images in ``pixels``."""
     preprocessor: Preprocessor | None
     """None if ``pixels`` are already preprocessed."""
+    pages: MappedPages | None = None
+    """Those of ``pixels`` if they are mapped from a file."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -52,10 +56,18 @@ class ImageSet:
         labels = self.labels.index_select(0, self.rows)
         return tuple(torch.bincount(labels, minlength=classes).tolist())
 
-    def batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return images (B, C, H, W) float32, preprocessed, and labels (B,) at ``positions`` (B,)."""
+    def batch(
+        self, positions: Tensor, change: Callable[[Tensor], Tensor] = lambda pixels: pixels
+    ) -> tuple[Tensor, Tensor]:
+        """Return images (B, C, H, W) float32, preprocessed, and labels (B,) at ``positions`` (B,).
+
+        ``change`` transforms the pixels before they are preprocessed.
+        """
         rows = self.rows.index_select(0, positions)
         pixels = self.pixels.index_select(0, rows)
+        if self.pages is not None:
+            self.pages.count(pixels.nbytes)
+        pixels = change(pixels)
         images = pixels.float() if self.preprocessor is None else self.preprocessor(pixels)
         return images, self.labels.index_select(0, rows)
 
@@ -118,14 +130,15 @@ def preprocessed_test_images(dataset: Dataset, preprocessor: Preprocessor, devic
     """Return the test split on ``device``, preprocessed like the training images."""
     labels = torch.from_numpy(np.array(dataset.test_labels)).to(device)
     rows = torch.arange(len(labels), device=device)
-    return ImageSet(_shared(dataset.test_images).to(device), labels, rows, preprocessor)
+    pages = MappedPages(dataset.test_images)
+    return ImageSet(_shared(dataset.test_images).to(device), labels, rows, preprocessor, pages)
 
 
 def _data_key(configuration: Configuration, dataset: Dataset, split: Split, device: torch.device) -> _Key:
     values = configuration.applicable()
     fitted = tuple(values[name] for name in ("preprocessing", "pca_components", "whiten_epsilon"))
     rows = hashlib.sha256(split.train.tobytes() + b"|" + split.val.tobytes()).digest()
-    return (dataset.fingerprint, rows, *fitted, device)
+    return (dataset.fingerprint, rows, *fitted, Augmenter(configuration).changes_pixels, device)
 
 
 def _make_room(preprocessing: str) -> None:
@@ -141,14 +154,16 @@ def _prepare(configuration: Configuration, dataset: Dataset, split: Split, devic
     pixels, labels = _on_device(dataset, device)
     train_rows = torch.from_numpy(split.train).to(device)
     val_rows = torch.from_numpy(split.val).to(device)
-    preprocessor = _fitted(configuration, Rows(pixels, train_rows)).to(device)
+    pages = MappedPages(dataset.train_images)
+    preprocessor = _fitted(configuration, Rows(pixels, train_rows, pages)).to(device)
     release_freed_memory()  # for zca ten matrices of 3072 x 3072
     # The product with such a matrix costs much of a training step: do it once per image, not every epoch.
-    if preprocessor.is_matrix:
-        done = _transformed(dataset.fingerprint, pixels, (train_rows, val_rows), preprocessor)
-        train, val = _apart(done, labels, train_rows, val_rows)
+    if preprocessor.is_matrix and not Augmenter(configuration).changes_pixels:
+        rows = train_rows, val_rows
+        done, pages = _transformed(dataset.fingerprint, pixels, rows, preprocessor, pages)
+        train, val = _apart(done, pages, labels, *rows)
     else:
-        train, val = (ImageSet(pixels, labels, rows, preprocessor) for rows in (train_rows, val_rows))
+        train, val = (ImageSet(pixels, labels, rows, preprocessor, pages) for rows in (train_rows, val_rows))
     data = TrialData(train, val, dataset.classes, preprocessor)
     release_freed_memory()
     return data
@@ -178,38 +193,49 @@ def _shared(images: np.ndarray) -> Tensor:
 
 
 def _transformed(
-    dataset: str, pixels: Tensor, parts: tuple[Tensor, Tensor], preprocessor: Preprocessor
-) -> Tensor:
+    dataset: str,
+    pixels: Tensor,
+    parts: tuple[Tensor, Tensor],
+    preprocessor: Preprocessor,
+    pages: MappedPages,
+) -> tuple[Tensor, MappedPages]:
     """Preprocess the images at the rows of both parts; on a CPU into a file that all workers share.
 
     float16 halves the memory; its 11 significant bits are more than bf16 training uses.
     """
     shape = (sum(len(rows) for rows in parts), *pixels.shape[1:])
-    chunks = partial(_chunks, pixels, parts, preprocessor)
+    chunks = partial(_chunks, pixels, parts, preprocessor, pages)
     if pixels.device.type == "cpu":
         name = _transformed_name(dataset, parts, preprocessor)
         make: Make = lambda: (chunk.numpy() for chunk in chunks())  # noqa: E731
-        return _shared(preprocessed_images(name, shape, make, settings().cache))
+        found = preprocessed_images(name, shape, make, settings().cache)
+        return _shared(found), MappedPages(found)
     done = torch.empty(shape, dtype=torch.float16, device=pixels.device)
     filled = 0
     for chunk in chunks():
         done[filled : filled + len(chunk)] = chunk
         filled += len(chunk)
-    return done
+    return done, pages
 
 
-def _apart(done: Tensor, labels: Tensor, train: Tensor, val: Tensor) -> tuple[ImageSet, ImageSet]:
+def _apart(
+    done: Tensor, pages: MappedPages, labels: Tensor, train: Tensor, val: Tensor
+) -> tuple[ImageSet, ImageSet]:
     """Return the training and the validation images, which follow each other in ``done``."""
     places = torch.arange(len(done), device=done.device).split([len(train), len(val)])
     mine = labels.index_select(0, torch.cat([train, val]))
-    return ImageSet(done, mine, places[0], None), ImageSet(done, mine, places[1], None)
+    return ImageSet(done, mine, places[0], None, pages), ImageSet(done, mine, places[1], None, pages)
 
 
-def _chunks(pixels: Tensor, parts: tuple[Tensor, Tensor], preprocessor: Preprocessor) -> Iterator[Tensor]:
+def _chunks(
+    pixels: Tensor, parts: tuple[Tensor, Tensor], preprocessor: Preprocessor, pages: MappedPages
+) -> Iterator[Tensor]:
     largest = torch.finfo(torch.float16).max
     for rows in parts:
         for chunk in rows.split(_CHUNK_IMAGES):
-            yield preprocessor(pixels.index_select(0, chunk)).clamp_(-largest, largest).half()
+            read = pixels.index_select(0, chunk)
+            pages.count(read.nbytes)
+            yield preprocessor(read).clamp_(-largest, largest).half()
             beat()
 
 

@@ -1,19 +1,24 @@
-"""Loss and accuracy on images that are not trained on."""
+"""What a network is worth on images that it is not trained on."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hpo.checks.class_metrics import OF_COUNTS, Counts, accuracy
 from hpo.heartbeat import beat
 from hpo.training.data import ImageSet, as_many_as_standard
 from hpo.training.forward import logits_of
+from hpo.training.metrics import area_under_roc, confusion_matrix
 from hpo.training.precision import Resolved
+from hpo.training.users_metric import UsersMetric
 
 EVALUATION_BATCH = {"cpu": 500}
 """Standard images per batch, fewer of larger ones.
@@ -24,16 +29,40 @@ _EVALUATION_BATCH_ELSEWHERE = 2000
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Mean cross-entropy in nats (without label smoothing) and the share of images classified correctly."""
+    """The predictions of a network on labelled images: their counts, and what does not follow from counts."""
 
     loss: float
-    accuracy: float
-    predicted_counts: tuple[int, ...]
-    """(C,) images that were predicted as each class."""
+    """Mean cross-entropy in nats, without label smoothing and class weights."""
+    auc: float
+    """NaN if it is not defined."""
+    confusion: tuple[tuple[int, ...], ...]
+    """(C, C) images by class and by the class that they were predicted as."""
+    own: Mapping[str, float] = field(default_factory=dict)
+    """The user's metric, by name."""
 
-    def metric(self, name: str) -> float:
-        """Return what a metric of the validation images, such as ``val_loss``, is on these images."""
-        return {"val_loss": self.loss, "val_accuracy": self.accuracy}[name]
+    @property
+    def accuracy(self) -> float:
+        """The share of images whose class was predicted."""
+        return accuracy(self._counts)
+
+    @property
+    def predicted_counts(self) -> tuple[int, ...]:
+        """(C,) images that were predicted as each class."""
+        return tuple(self._counts.sum(0).tolist())
+
+    @cached_property
+    def values(self) -> dict[str, float]:
+        """Every metric by its name on the validation images, such as ``val_loss``."""
+        return {
+            "val_loss": self.loss,
+            **{name: measure(self._counts) for name, measure in OF_COUNTS.items()},
+            "val_auc": self.auc,
+            **self.own,
+        }
+
+    @cached_property
+    def _counts(self) -> Counts:
+        return np.array(self.confusion)
 
 
 @torch.inference_mode()
@@ -42,6 +71,7 @@ def evaluate(
     images: ImageSet,
     precision: Resolved,
     after_batch: Callable[[], None] = lambda: None,
+    own: UsersMetric | None = None,
 ) -> Evaluation:
     """Run ``model`` in evaluation mode on all ``images``, waiting for the device only at the end.
 
@@ -51,22 +81,26 @@ def evaluate(
     size = as_many_as_standard(EVALUATION_BATCH.get(device.type, _EVALUATION_BATCH_ELSEWHERE), images.pixels)
     training = model.training
     model.eval()
-    losses, correct, predicted = [], [], []
+    losses, truths, outputs = [], [], []
     for positions in torch.arange(len(images), device=device).split(size):
         batch, labels = images.batch(positions)
         batch = batch.contiguous(memory_format=torch.channels_last)
         logits = logits_of(model, batch, device, precision)
         losses.append(F.cross_entropy(logits, labels, reduction="sum"))
-        predicted.append(logits.argmax(1))
-        correct.append((predicted[-1] == labels).sum())
+        outputs.append(logits)
+        truths.append(labels)
         beat()
         after_batch()
     model.train(training)
-    counts = torch.bincount(torch.cat(predicted), minlength=logits.shape[1])
-    numbers = torch.cat([torch.stack(losses), torch.stack(correct).float(), counts.float()]).tolist()
-    batches = len(losses)
+    return _evaluation(torch.cat(outputs), torch.cat(truths), torch.stack(losses), own)
+
+
+def _evaluation(logits: Tensor, labels: Tensor, losses: Tensor, own: UsersMetric | None) -> Evaluation:
+    counts = confusion_matrix(labels, logits.argmax(1), logits.shape[1])
+    probabilities = logits.softmax(1)
     return Evaluation(
-        loss=math.fsum(numbers[:batches]) / len(images),
-        accuracy=math.fsum(numbers[batches : 2 * batches]) / len(images),
-        predicted_counts=tuple(map(int, numbers[2 * batches :])),
+        loss=math.fsum(losses.tolist()) / len(labels),
+        auc=area_under_roc(probabilities, labels),
+        confusion=tuple(map(tuple, counts.tolist())),
+        own={} if own is None else {own.name: own(probabilities.cpu().numpy(), labels.cpu().numpy())},
     )

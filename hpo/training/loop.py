@@ -60,6 +60,7 @@ class _Training:
         self.callbacks = callbacks
         self.regularizer = StepRegularizer(setup.model, setup.configuration)
         self.steps = setup.steps_per_epoch
+        self._weights = setup.class_weights()
 
     def epoch(self, start: EpochState) -> EpochResult:
         """Train an epoch from ``start``, then evaluate; the host waits for the device only at the end."""
@@ -67,18 +68,26 @@ class _Training:
         train_loss, train_accuracy = steps.run()
         evaluated = time.perf_counter()
         setup = self.setup
-        validation = evaluate(setup.model, setup.data.val, setup.precision, steps.save_if_due)
+        validation = evaluate(
+            setup.model, setup.data.val, setup.precision, steps.save_if_due, setup.own_metric
+        )
+        values = validation.values
         return EpochResult(
             epoch=start.epoch,
             train_loss=train_loss,
             train_accuracy=train_accuracy,
-            val_loss=validation.loss,
-            val_accuracy=validation.accuracy,
+            val_loss=values["val_loss"],
+            val_accuracy=values["val_accuracy"],
+            val_balanced_accuracy=values["val_balanced_accuracy"],
+            val_macro_f1=values["val_macro_f1"],
+            val_auc=values["val_auc"],
             lr=learning_rate(setup.configuration, start.epoch * self.steps - 1, self.steps),
             seconds=steps.seconds + time.perf_counter() - evaluated,
             images=steps.images,
             images_per_second=steps.images / steps.seconds,
             val_predicted_counts=validation.predicted_counts,
+            val_confusion=validation.confusion,
+            metrics=validation.own,
         )
 
     def step(self, step: int, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,7 +97,8 @@ class _Training:
         for group in setup.optimizer.param_groups:
             group["lr"] = lr
         logits = logits_of(setup.model, images, setup.device, setup.precision, setup.data.classes)
-        loss = F.cross_entropy(logits, labels, label_smoothing=setup.configuration.label_smoothing)
+        smoothing = setup.configuration.label_smoothing
+        loss = F.cross_entropy(logits, labels, self._weights, label_smoothing=smoothing)
         setup.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.regularizer.before_step()
@@ -107,7 +117,13 @@ class _EpochSteps:
         self._start = start
         self._first = (start.epoch - 1) * training.steps
         self._batches = EpochBatches(
-            setup.configuration, setup.data.train, setup.key, start.epoch, start.steps, start.augmentation
+            setup.configuration,
+            setup.data.train,
+            setup.key,
+            start.epoch,
+            start.steps,
+            start.augmentation,
+            classes=setup.data.classes,
         )
         self._losses = _LossFeed(training, self._first, start)
         self._correct = torch.tensor(start.correct, device=setup.device)
@@ -127,7 +143,8 @@ class _EpochSteps:
         setup.model.train()
         for done, (images, labels) in enumerate(self._batches, self._start.steps + 1):
             loss, logits = training.step(self._first + done - 1, images, labels)
-            self._correct += (logits.argmax(1) == labels).sum()
+            answers = labels if labels.ndim == 1 else labels.argmax(1)  # soft ones of mixed images
+            self._correct += (logits.argmax(1) == answers).sum()
             self._losses.add(loss)
             self._done = done
             beat()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hpo.config.own_training import TRAINER_PATTERN
-from hpo.config.parsing.load import load_study, parse_study
+from hpo.config.parsing.document import parse_document
+from hpo.config.parsing.load import load_study
 from hpo.config.study import StudySpec
 from hpo.errors import ConfigurationError
 from hpo.training.optuna_scripts import objective_document
@@ -49,11 +49,11 @@ def load_any_study(source: str, overrides: Sequence[str] = ()) -> StudySpec:
         raise ConfigurationError(checked.problem)
     if checked.study is not None:
         document = {"trainer": path, **checked.study}
-        return parse_study(json.dumps(document, indent=1), f"@hpo.study of {source}", overrides)
+        return parse_document(document, source, overrides)
     if "hpo." in checked.signature:
         raise ConfigurationError(_without_study(source))
     document = objective_document(file, path, overrides)
-    return parse_study(json.dumps(document, indent=1), source, overrides)
+    return parse_document(document, source, overrides)
 
 
 def trainer_path(file: Path, function: str) -> str:

@@ -20,6 +20,7 @@ from hpo.training.forward import logits_of
 from hpo.training.model_factory import build_model
 from hpo.training.optim import build_optimizer
 from hpo.training.precision import Resolved, resolve_precision
+from hpo.training.users_metric import UsersMetric
 
 PROBE_IMAGES = 256
 """Images that data-driven initializers and the checks before training see."""
@@ -37,6 +38,8 @@ class TrialSetup:
     key: Key
     device: torch.device
     precision: Resolved
+    own_metric: UsersMetric | None = None
+    """The study's objective, if it is a function of the user's."""
 
     @classmethod
     def of(
@@ -58,6 +61,18 @@ class TrialSetup:
         """The number of optimizer steps in an epoch."""
         return steps_per_epoch(len(self.data.train), self.configuration.batch_size)
 
+    def class_weights(self) -> Tensor | None:
+        """Return the weight of each class (C,) in the loss; None if all are 1.
+
+        An image counts by the inverse of its class's number of images: 1 on average over the images.
+        """
+        if self.configuration.applicable()["class_weights"] != "balanced":
+            return None
+        counts = torch.tensor(self.data.train.class_counts(self.data.classes), device=self.device)
+        known = counts > 0
+        weights = counts.sum() / (known.sum() * counts.clamp(min=1))
+        return torch.where(known, weights, 1.0).float()
+
     def forward(self, model: nn.Module, images: Tensor) -> Tensor:
         """Run ``model`` on images (B, C, H, W) as the training does; returns logits (B, classes) in fp32.
 
@@ -77,7 +92,7 @@ class TrialSetup:
     def on_test(self, dataset: Dataset) -> Evaluation:
         """Evaluate the network as it is now on the test images."""
         images = preprocessed_test_images(dataset, self.data.preprocessor, self.device)
-        return evaluate(self.model, images, self.precision)
+        return evaluate(self.model, images, self.precision, own=self.own_metric)
 
 
 def prepare(

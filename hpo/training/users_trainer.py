@@ -7,7 +7,6 @@ import importlib.machinery
 import inspect
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.errors import ConfigurationError
 from hpo.redact import redact
+from hpo.training.programs import find_program
 from hpo.training.users_code import (
     STUDY_ATTRIBUTE,
     import_function,
@@ -39,15 +39,6 @@ def check_own_training(spec: StudySpec) -> None:
         find_trainer(spec.trainer)
     elif spec.command is not None:
         find_program(spec.command[0])
-
-
-def find_program(name: str) -> str:
-    """Return the path of a command's program. Raises ``ConfigurationError`` if there is none of that name."""
-    program = shutil.which(name)
-    if program is None:
-        message = f"command {name}: there is no such program in {Path.cwd()} or in the folders of $PATH"
-        raise ConfigurationError(message)
-    return program
 
 
 def find_trainer(path: str) -> Path | None:
@@ -193,25 +184,36 @@ _NOT_PLAIN: dict[str, Callable[[Any], bool]] = {
 """Kinds of callables that do not train when they are called."""
 
 
-def _looked_at(path: str, function: Callable[..., Any]) -> CheckedTrainer:
+def problem_of(path: str, function: Callable[..., Any]) -> str:
+    """Return why a training cannot be called with a trial; empty if it can."""
     called = inspect.unwrap(function)
+    kind = next((kind for kind, is_kind in _NOT_PLAIN.items() if is_kind(called)), None)
+    if kind is not None:
+        return f"trainer {path} is {kind}: calling it trains nothing; use a plain function"
     try:
         signature = inspect.signature(called)
     except (TypeError, ValueError):
-        return CheckedTrainer("")
+        return ""
+    try:
+        signature.bind(None)
+    except TypeError as error:
+        name = path.rpartition(":")[2]
+        method = f", outside of the class {name.rpartition('.')[0]}" if "." in name else ""
+        return (
+            f"trainer {path}{signature} cannot be called with one argument, the trial: {error}. "
+            f"Write def {name.rpartition('.')[2]}(trial){method}"
+        )
+    return ""
+
+
+def _looked_at(path: str, function: Callable[..., Any]) -> CheckedTrainer:
+    problem = problem_of(path, function)
+    called = inspect.unwrap(function)
+    try:
+        signature = str(inspect.signature(called))
+    except (TypeError, ValueError):
+        return CheckedTrainer(problem)
     code = getattr(called, "__code__", None)
     file, line = (code.co_filename, code.co_firstlineno) if code else ("", 0)
-    problem = ""
-    kind = next((kind for kind, is_kind in _NOT_PLAIN.items() if is_kind(called)), None)
-    if kind is not None:
-        problem = f"trainer {path} is {kind}: calling it trains nothing; use a plain function"
-    else:
-        try:
-            signature.bind(None)
-        except TypeError as error:
-            problem = (
-                f"trainer {path}{signature} cannot be called with one argument, the trial: {error}. "
-                f"Write def {path.rpartition(':')[2]}(trial)"
-            )
     study = getattr(function, STUDY_ATTRIBUTE, None)
-    return CheckedTrainer(problem, file, line, str(signature), study)
+    return CheckedTrainer(problem, file, line, signature, study)

@@ -25,6 +25,7 @@ from hpo.training.loop import train
 from hpo.training.rehearsal import Rehearsal, check_models, models_of
 from hpo.training.setup import TrialSetup
 from hpo.training.users_code import USERS_ERRORS
+from hpo.training.users_metric import check_metric
 from hpo.training.users_network import users_error
 from hpo.trial.callbacks import (
     ChecksCallback,
@@ -57,6 +58,7 @@ def rehearse_models(spec: StudySpec, classes: int, in_shape: Shape, device: torc
     Raises ``ConfigurationError`` with all that cannot be trained.
     """
     check_models(spec, classes, in_shape, device)
+    check_metric(spec, classes)
     notes = []
     for name in models_of(spec):
         if ":" in name:

@@ -12,7 +12,6 @@ import numpy as np
 import safetensors.torch
 import torch
 from numpy.typing import NDArray
-from sqlalchemy import Engine
 from torch import Tensor
 
 from hpo.artifacts import bundle, store
@@ -21,8 +20,7 @@ from hpo.artifacts.metrics import Measured, measure
 from hpo.artifacts.model import build_network, load_exported
 from hpo.artifacts.program import PixelNetwork, make_program, users_program
 from hpo.config.configuration import Configuration
-from hpo.config.study import own_training_message
-from hpo.data.datasets import Dataset, load_study_images
+from hpo.data.datasets import Dataset
 from hpo.data.preprocess import Preprocessor
 from hpo.data.split import Split, split, split_key
 from hpo.errors import DataError, ExportError, UserError
@@ -35,6 +33,7 @@ from hpo.stages.store import find_stage
 from hpo.storage.engine import reading
 from hpo.storage.studies import RegisteredStudy, find_registered, results_engine
 from hpo.training.network_state import load_network_state
+from hpo.training.study_images import load_study_images
 from hpo.trial.reproduce import Repeat, RepeatedEpoch
 
 Weights = Mapping[str, Tensor]
@@ -75,14 +74,13 @@ class Export:
         self._url = url
         engine = results_engine(url)
         try:
-            _refuse_own_training(engine, study)
             best = next((each.number for each in leaderboard(engine, study, 1)), None)
             looks = [look.number for look in stages_status(engine, study).looks]
             wanted = next((each for each in (number, *looks[:1], best) if each is not None), None)
             if wanted is None:
                 raise UserError(f"no trial of {study} is complete yet: there is nothing to export")
             self.trial = trial_detail(engine, study, wanted)
-            _check_complete(self.trial)
+            check_complete(self.trial)
             self._trials_finished = study_status(engine, study).summary.done
             self._statistics = preprocessing_state(engine, study, self.trial.number)
             found = find_registered(engine, study)
@@ -285,20 +283,14 @@ def check_output(output: Path) -> None:
         raise UserError(f"there is no folder {output.absolute().parent} to create {output.name} in")
 
 
-def _check_complete(trial: TrialDetail) -> None:
+def check_complete(trial: TrialDetail) -> None:
+    """Raise ``UserError`` unless the trial is complete."""
     if trial.state == "complete":
         return
     why = f": {trial.verdict}" if trial.verdict else ""
     raise UserError(
         f"trial {trial.number} of {trial.study} is {trial.state}{why}; only complete trials can be exported"
     )
-
-
-def _refuse_own_training(engine: Engine, study: str) -> None:
-    """Raise ``UserError`` for a study whose trials have no network of hpo."""
-    found = find_registered(engine, study)
-    if found is not None and found.spec.is_own:
-        raise UserError(own_training_message(found.spec, "has no network that hpo could export"))
 
 
 def _configuration(trial: TrialDetail, dataset: Dataset) -> Configuration:

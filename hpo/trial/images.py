@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 
 import safetensors.torch
@@ -28,6 +29,7 @@ from hpo.training.precision import processor, resolve_precision
 from hpo.training.process_state import preserved
 from hpo.training.setup import prepare
 from hpo.training.state import EpochState
+from hpo.training.users_metric import UsersMetric
 from hpo.trial.callbacks import (
     BestWeightsCallback,
     CheckpointCallback,
@@ -84,6 +86,7 @@ class ImageTrainer:
         halves = split_key(Key(context.spec.seed))
         fold = begun.stage.fold(begun.lease.slot)
         setup = prepare(_configuration(session), self._dataset, begun.key, halves, context.device, fold)
+        setup = replace(setup, own_metric=UsersMetric.of(context.spec))
         fingerprint = _record_statistics(session, setup.data)
         products.parameters = parameter_count(setup.model)
         held = BestWeights(context.spec.goal)
@@ -110,7 +113,9 @@ class ImageTrainer:
                     session.control.check_stop()
                 products.weights_hash = weights_hash(setup.model)
                 if begun.stage.kind == "test":
-                    products.test_value = setup.on_test(self._dataset).metric(context.spec.objective)
+                    tested = setup.on_test(self._dataset)
+                    products.test_value = tested.values[context.spec.objective]
+                    session.recorder.on_test(tested.confusion)
                 babysitter.after()
                 session.record()
 

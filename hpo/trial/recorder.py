@@ -10,7 +10,7 @@ from typing import Protocol
 from hpo.checks.causes import JUDGED_BY_STUDY
 from hpo.checks.preflight import Snapshot
 from hpo.events import EpochDone, FindingMade
-from hpo.records import EpochResult, Finding, Remedy
+from hpo.records import ClassResult, EpochResult, Finding, Remedy, class_results
 from hpo.training.callbacks import Callback, History
 from hpo.trial.context import BegunTrial
 from hpo.trial.writer import BackgroundWriter, PendingRecord
@@ -71,11 +71,28 @@ class TrialRecorder(Callback):
 
     def on_epoch_end(self, result: EpochResult) -> None:
         """Record an epoch."""
-        begun = self._begun
-        self.writer.epoch(result)
+        begun, confusion = self._begun, result.val_confusion
+        best = begun.context.spec.goal.best_epoch(self.curve)
+        is_best = best is not None and best.epoch == result.epoch and begun.stage.kind != "test"
+        self.writer.epoch(result, self._classes(confusion, result.epoch) if is_best and confusion else ())
         begun.context.emit(
-            EpochDone(begun.context.worker, begun.number, begun.configuration.epochs or 0, result)
+            EpochDone(
+                begun.context.worker,
+                begun.number,
+                begun.configuration.epochs or 0,
+                replace(result, val_confusion=()),  # many numbers
+                begun.context.spec.objective,
+            )
         )
+
+    def on_test(self, confusion: Sequence[Sequence[int]]) -> None:
+        """Record what is predicted for the test images: counts (C, C) by class and by class predicted."""
+        self.writer.classes(self._classes(confusion, len(self.curve)))
+
+    def _classes(self, confusion: Sequence[Sequence[int]], epoch: int) -> list[ClassResult]:
+        dataset = self._begun.context.dataset
+        names = tuple(map(str, range(len(confusion)))) if dataset is None else dataset.classes
+        return class_results(confusion, names, epoch)
 
     def record_findings(self, evidence: Evidence) -> None:
         """Record what the checks have found and measured since the last time."""

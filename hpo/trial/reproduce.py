@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from hpo import provenance
 from hpo.config.configuration import Configuration
 from hpo.config.objective import Objective
-from hpo.data.datasets import load_study_images
 from hpo.data.split import split_key
 from hpo.errors import DeviceError, UserError
 from hpo.limits import available_cores
 from hpo.queries.trial import Attempt, TrialDetail, trial_detail
-from hpo.records import MEASURES, EpochResult
+from hpo.records import LATER_MEASURES, MEASURES, EpochResult
 from hpo.rng import Key
 from hpo.search.samplers.registry import PURE, sample_slot
 from hpo.stages.store import find_stage
@@ -33,6 +32,8 @@ from hpo.training.network_state import network_state
 from hpo.training.precision import Resolved, processor, resolve_precision
 from hpo.training.rehearsal import Rehearsal
 from hpo.training.setup import prepare
+from hpo.training.study_images import load_study_images
+from hpo.training.users_metric import UsersMetric
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,7 @@ class Repeat(StoredTraining):
                 self._stage.fold(self.trial.slot),
             )  # fmt: skip
         self._model = setup.model
+        setup = replace(setup, own_metric=UsersMetric.of(self._study.spec))
         epochs = train(setup)
         same = []
         for then in self.trial.curve[: self.epochs]:
@@ -239,6 +241,8 @@ def compared(then: EpochResult, now: EpochResult, goal: Objective) -> RepeatedEp
     """Compare an epoch with the stored one, by every metric but its duration."""
     names = [*MEASURES, *sorted({*then.metrics, *now.metrics})]
     pairs = {name: (then.metric(name), now.metric(name)) for name in names}
+    # A trial of before they were recorded has none of them.
+    pairs = {name: each for name, each in pairs.items() if name not in LATER_MEASURES or each[0] == each[0]}
     differences = {name: pair for name, pair in pairs.items() if not is_same(*pair)}
     return RepeatedEpoch(now.epoch, now.val_accuracy, differences, goal.of(now))
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from hpo.config.objective import ACCURACY, Objective
 from hpo.errors import LeaseLostError, StorageError
-from hpo.records import EpochResult, Finding, LayerStatistics
+from hpo.records import ClassResult, EpochResult, Finding, LayerStatistics
 from hpo.storage.fence import Lease
 from hpo.storage.store import ResultsStore
 from hpo.testing.faults import fault_point
@@ -52,15 +52,20 @@ class BackgroundWriter:
         # A daemon thread: the interpreter does not wait at exit for a server that does not answer.
         Thread(target=self._run, name="writer", daemon=True).start()
 
-    def epoch(self, record: EpochResult) -> None:
-        """Record an epoch."""
+    def epoch(self, record: EpochResult, classes: Sequence[ClassResult] = ()) -> None:
+        """Record an epoch; with ``classes`` it is the best so far, and they replace those of another."""
 
         def send() -> None:
             fault_point("trial.epoch")
-            self._store.record_epoch(self._lease, self._trial_id, record, self._objective)
+            self._store.record_epoch(self._lease, self._trial_id, record, self._objective, classes)
             fault_point("trial.epoch_stored")
 
         self._put(_Write(send))
+
+    def classes(self, records: Sequence[ClassResult]) -> None:
+        """Record what was predicted for each class, in place of what is there."""
+        send = self._store.record_classes
+        self._put(_Write(lambda: send(self._lease, self._trial_id, records)))
 
     def findings(self, records: Sequence[Finding]) -> None:
         """Record findings."""

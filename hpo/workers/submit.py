@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from hpo.config.study import StudySpec
-from hpo.data.datasets import ChosenImages, Dataset, choose_images, load_study_images
+from hpo.data.datasets import Dataset
 from hpo.queue.control import refuse_stopped
 from hpo.queue.leases import release_dead_local
 from hpo.queue.slots import StudyProgress, register_study, study_progress
-from hpo.stages.validate import refuse_impossible
+from hpo.stages.validate import refuse_impossible, refuse_preprocessing
 from hpo.storage.store import ResultsStore
 from hpo.storage.studies import RegisteredStudy, find_registered
 from hpo.storage.tables import StudyRow
 from hpo.text import counted
+from hpo.training.study_images import ChosenImages, choose_images, load_study_images
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ def _images(spec: StudySpec, registered: RegisteredStudy | None) -> _TrainedOn:
     dataset = load_study_images(spec, chosen.dataset, chosen.format)
     if not registered:  # its settings can no longer change, and some of its trials may fit the images
         refuse_impossible(spec, dataset)
+        refuse_preprocessing(spec, dataset.image_shape)
     origin = "; ".join([dataset.description, *chosen.reasons])
     return _TrainedOn(dataset, origin, tuple(dataset.warnings))
 

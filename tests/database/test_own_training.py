@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -37,8 +36,8 @@ from hpo.storage.store import ResultsStore
 from hpo.storage.studies import find_registered
 from hpo.storage.suggested import StoredParameter, parameters_of, record_suggested
 from hpo.storage.tables import CandidateRow, DecisionRow, StageRow, StudyRow, TrialRow
-from hpo.trial.export import Export
 from hpo.workers.submit import submit_study
+from tests.conftest import NewDatabase
 from tests.database.conftest import Bench
 
 TEXT = """
@@ -59,8 +58,8 @@ stages:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[ResultsStore]:
-    with ResultsStore(f"sqlite:///{tmp_path / 'own.db'}") as opened:
+def store(new_database: NewDatabase) -> Iterator[ResultsStore]:
+    with ResultsStore(new_database("sqlite")) as opened:
         yield opened
 
 
@@ -240,8 +239,6 @@ def test_what_images_alone_have_is_refused(store: ResultsStore) -> None:
     mine = r"study mine is of your own training \(my_package\.train:run\): it "
     with pytest.raises(UserError, match=mine + "has no test images"):
         evaluate_on_test(store, "mine", number)
-    with pytest.raises(UserError, match=mine + "has no network that hpo could export"):
-        Export(store.url, "mine")
 
 
 def test_a_new_study_is_diagnosed_and_refined(store: ResultsStore) -> None:

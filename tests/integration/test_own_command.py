@@ -16,6 +16,7 @@ import hpo.trial.own
 from hpo.events import TrialPaused
 from hpo.settings import settings
 from hpo.signals import StopRequestedError
+from tests.conftest import NewDatabase
 from tests.helpers.own_command import spec, write_script
 from tests.helpers.own_training import rows, run, submit, work
 
@@ -39,8 +40,8 @@ def _script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/own.db"
+def url(new_database: NewDatabase) -> str:
+    return new_database("sqlite")
 
 
 def same(url: str, one: str, other: str) -> bool:
@@ -158,11 +159,11 @@ def test_command_is_told_about_its_trial(url: str) -> None:
 
 def test_command_that_cannot_be_started_fails(url: str) -> None:
     study = spec("s", ["sound"])
-    Path("tool").write_text("#!/no/such/interpreter\n")
+    Path("tool").write_bytes(b"\x7fELF\0of another machine")
     Path("tool").chmod(0o755)
     run(url, study.model_copy(update={"command": ("./tool",)}))
     (verdict,) = rows(url, "SELECT verdict FROM results")[0]
-    assert "command ./tool cannot be started: No such file or directory" in verdict
+    assert "command ./tool cannot be started: Exec format error" in verdict
 
 
 @pytest.mark.slow

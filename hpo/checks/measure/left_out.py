@@ -12,14 +12,13 @@ from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 from hpo.checks.measure.gradients import norm
+from hpo.checks.measure.idle_weights import IdleWeights, untrained
 from hpo.checks.measure.nested import is_readable
 from hpo.checks.measure.unregistered import unregistered
 from hpo.checks.observations import Observations
 
 _GRADIENTS = 32
 """Gradients of which it is read whether they are 0."""
-_FEWEST, _COMPARED = 2, 256
-"""Rows of a weight, and numbers in a row; weights whose rows are compared."""
 _LOOKS = 6
 """How often gradients are looked for: before and after the first three steps, since a loop clears them."""
 
@@ -45,14 +44,14 @@ class LeftOut:
         self._reached_any = False
         self._held_ones = [each for each in named.values() if each.requires_grad and id(each) in held]
         self._held_prints = _prints(self._held_ones)
+        self._idle = IdleWeights({self._names[id(each)]: each for each in self._held_ones})
+        self._fixed = {name: each for name, each in named.items() if not each.requires_grad}
         others = self._frozen | self._outside
         self._prints = dict(zip(others, _prints(list(others.values())), strict=True))
         self._with_gradient: set[str] = set()
         self._gradient_norms: list[Tensor] = []
         self._unreached = {id(each) for each in self._held_ones}
         self._looks = _LOOKS if optimizers else 0
-        compared = self._held_ones[:: max(1, len(self._held_ones) // _COMPARED)]
-        self._identical = {id(each) for each in compared if _has_equal_rows(each)}
 
     def state(self) -> dict[str, Any]:
         """Return what ``load`` takes, by the names of the parameters."""
@@ -64,6 +63,7 @@ class LeftOut:
             "reached_any": self._reached_any,
             "gradient_norms": self._gradient_norms,
             "looks": self._looks,
+            "idle": self._idle.state(),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -76,6 +76,7 @@ class LeftOut:
         self._with_gradient = set(state["with_gradient"])
         self._reached_any, self._looks = state["reached_any"], state["looks"]
         self._gradient_norms = state["gradient_norms"]
+        self._idle.load(state.get("idle", []))
 
     @property
     def is_looking(self) -> bool:
@@ -88,6 +89,7 @@ class LeftOut:
             self._looks -= 1
             reached = [each for each in self._held_ones if each.grad is not None]
             if reached:  # otherwise they were cleared already
+                self._idle.look()
                 self._unreached -= set(map(id, reached))
                 self._reached_any = True
                 some = reached[:: max(1, len(reached) // _GRADIENTS)]
@@ -105,8 +107,12 @@ class LeftOut:
             has_zero_gradients=self.has_zero_gradients,
             has_zero_weights=seen.is_unchanged and self.has_zero_weights(),
             unregistered=self.unregistered(seen.untrained),
-            identical=self.identical(),
-            stuck=self.stuck(),
+            alike=self._idle.alike(),
+            has_trained_weights=any(each.dim() > 1 for each in self._held_ones),
+            without_gradient=self.without_gradient(),
+            frozen_as_drawn=untrained(
+                {name: each for name, each in self._fixed.items() if not each.requires_grad}
+            ),
         )
 
     def read(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -130,6 +136,11 @@ class LeftOut:
             return ()
         left = self._unreached & self._unchanged()
         return tuple(self._names[id(each)] for each in self._held_ones if id(each) in left)
+
+    def without_gradient(self) -> tuple[str, ...]:
+        """Return weights whose gradients were exactly 0 in the first steps, and that never changed."""
+        left = {self._names[each] for each in self._unchanged()}
+        return tuple(name for name in self._idle.without_gradient() if name in left)
 
     def is_unchanged(self) -> bool:
         """Whether no parameter of the optimizers has changed since the start."""
@@ -161,24 +172,6 @@ class LeftOut:
         """Return those of the ``untrained`` that the model holds without knowing them as parameters."""
         return tuple(name for name in untrained if name in self._unregistered)
 
-    def identical(self) -> tuple[str, ...]:
-        """Return the weights whose rows were all equal at the start and still are."""
-        still = [each for each in self._held_ones if id(each) in self._identical and _has_equal_rows(each)]
-        return tuple(self._names[id(each)] for each in still)
-
-    def stuck(self) -> tuple[str, ...]:
-        """Return the weights that got gradients and a learning rate but never changed, while others did."""
-        unchanged = self._unchanged()
-        if not self._reached_any or len(unchanged) == len(self._held_ones):
-            return ()
-        groups = [group for optimizer in self._optimizers for group in optimizer.param_groups]
-        moving = {id(each) for group in groups if group.get("lr") != 0 for each in group["params"]}
-        return tuple(
-            self._names[id(each)]
-            for each in self._held_ones
-            if each.dim() > 1 and each.requires_grad and id(each) in (unchanged & moving) - self._unreached
-        )
-
     def _unchanged(self) -> set[int]:
         pairs = zip(self._held_ones, _prints(self._held_ones), self._held_prints, strict=True)
         return {id(each) for each, now, before in pairs if _is_same(now, before)}
@@ -199,14 +192,6 @@ def _prints(parameters: Sequence[Tensor]) -> list[float | Tensor]:
     norms = [each.cpu() for each in torch._foreach_norm(plain, 2, dtype=torch.float64)] if plain else []
     rest = iter(torch.stack(norms).tolist() if norms else [])
     return [next(rest) if _is_plain(each) else each.detach().clone() for each in parameters]
-
-
-@torch.no_grad()
-def _has_equal_rows(weight: Tensor) -> bool:
-    """Whether the rows of a weight (units, ...), at least two of at least two numbers, are equal."""
-    if not _is_plain(weight) or weight.dim() < 2 or len(weight) < _FEWEST or weight[0].numel() < _FEWEST:
-        return False
-    return torch.equal(weight[0], weight[-1]) and bool((weight == weight[:1]).all())
 
 
 def _is_plain(parameter: Tensor) -> bool:

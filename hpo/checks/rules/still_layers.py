@@ -10,12 +10,11 @@ from hpo.checks.observations import Observations
 from hpo.checks.remedies import fix
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding, LayerStatistics, Remedy
-from hpo.text import counted, listed
+from hpo.text import counted
 
 _AFTER = 8
 """Steps after which a branch that starts at zero (residual or classifier) has opened."""
 _MIN_SNAPSHOTS = 2
-_LEAST_STEPS = 20
 _ALIVE = 0.5
 
 
@@ -67,19 +66,6 @@ def _is_dead_behind(seen: Observations, name: str) -> bool:
     return any(
         layer.dead == 1 and layer.position > place and not layer.saturated > _ALIVE for layer in hidden
     )
-
-
-def stuck_layers(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Report, at the end, weights whose gradients were always 0, whatever the examples of ``before`` show."""
-    names = seen.updates.stuck
-    if not names or seen.optimizer_steps < _LEAST_STEPS or seen.updates.idle_optimizers:
-        return []
-    message = f"{listed(names)} never changed: all of their gradients were 0, while others learned"
-    remedy = fix("fix_bias", "look for units that are dead from the start, and for factors of 0 in the loss")
-    layer = names[0].rpartition(".")[0]
-    flat = any(each.saturated > _ALIVE for each in seen.latest.hidden) if seen.latest else False
-    cause = "vanishing_gradients" if flat else "dead_units"
-    return [warn("stuck_layers", len(names), 0.0, message, remedy, layer=layer, cause=cause, confidence=0.6)]
 
 
 def _judge(layers: Sequence[LayerStatistics], ends: str) -> tuple[str, str, Remedy] | None:

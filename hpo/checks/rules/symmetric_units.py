@@ -7,34 +7,10 @@ from __future__ import annotations
 
 from hpo.checks.base import passed, warn
 from hpo.checks.observations import Observations
-from hpo.checks.remedies import better_start, fix
+from hpo.checks.remedies import better_start
 from hpo.config.thresholds import Thresholds
 from hpo.records import Finding
-from hpo.text import counted, listed
-
-_LEAST_STEPS = 20
-_AT_RANDOM = fix("fix_init", "initialize the weights at random, as the layers of torch.nn do")
-
-
-def identical_units(seen: Observations, limits: Thresholds) -> list[Finding]:
-    """Report, at the end, weights whose units started equal and never became different."""
-    names = seen.updates.identical
-    if not names or seen.optimizer_steps < _LEAST_STEPS:
-        return []
-    message = f"all units started with the same weights, and still have the same, in {listed(names)}"
-    remedy, layer = _AT_RANDOM, names[0]
-    return [
-        warn(
-            "identical_units",
-            float(len(names)),
-            0.0,
-            message,
-            remedy,
-            layer=layer,
-            cause="symmetric_units",
-            confidence=0.95,
-        )
-    ]
+from hpo.text import counted
 
 
 def symmetric_units(seen: Observations, limits: Thresholds) -> list[Finding]:

@@ -27,7 +27,7 @@ def underfitting(seen: Observations, limits: Thresholds) -> list[Finding]:
     curve = seen.known_curve
     if not curve:
         return []
-    best = max(curve, key=lambda epoch: epoch.train_accuracy)
+    best = max(curve, key=lambda epoch: share_above_chance(seen, epoch))
     share = share_above_chance(seen, best)
     limit = limits.underfit_accuracy
     if excessive_setting(seen) is not None:

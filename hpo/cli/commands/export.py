@@ -13,6 +13,7 @@ from hpo.text import counted
 
 if TYPE_CHECKING:
     from hpo.trial.export import Export, Exported, Weights
+    from hpo.trial.export_own import ExportedOwn
 
 
 def export(
@@ -41,12 +42,27 @@ def export(
     `hpo predict` uses the folder without a database. It holds the weights of the trial's best epoch
     (safetensors), its preprocessing, its settings, the class names, a torch.export program that runs without
     hpo, and a model card. Before the folder appears, hpo measures what it wrote on the trial's own images.
+
+    Of a training of your own it holds the states of the best epoch (trial.keep, as safetensors), the files of
+    trial.artifact and the parameters.
     """
     from dataclasses import asdict
 
     from hpo.cli.console import print_json
+    from hpo.config.study import own_training_message
     from hpo.trial.export import Export, check_output
+    from hpo.trial.export_own import export_own, own_training
 
+    own = own_training(storage_url(storage), study)
+    if own is not None:
+        if retrain:
+            raise UserError(own_training_message(own, f"is trained again by `hpo repeat {study} NUMBER`"))
+        kept = export_own(storage_url(storage), own, trial, output)
+        if as_json:
+            print_json({**asdict(kept), "folder": str(kept.folder)})
+        else:
+            _print_own(kept)
+        return
     export = Export(storage_url(storage), study, trial)
     place = output or Path(f"{study}-trial-{export.trial.number}")
     check_output(place)
@@ -60,6 +76,15 @@ def export(
         print_json({**asdict(exported), "folder": str(exported.folder)})
     else:
         _print_text(exported)
+
+
+def _print_own(kept: ExportedOwn) -> None:
+    from hpo.cli.console import print_line
+
+    at = f" in epoch {kept.best_epoch}" if kept.best_epoch else ""
+    print_line(f"trial {kept.trial} of {kept.study}, {kept.objective} {kept.value:.6g}{at}")
+    states = f"states {', '.join(kept.states)}" if kept.states else "no states"
+    print_line(f"{states}, {counted(len(kept.files), 'file')}, parameters  ->  {kept.folder}")
 
 
 def _not_kept(export: Export) -> str:

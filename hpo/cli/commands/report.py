@@ -11,7 +11,7 @@ import typer
 
 from hpo.cli.options import Storage, storage_url
 from hpo.config.command import trial_variable
-from hpo.errors import UserError
+from hpo.errors import HpoError, UserError
 
 if TYPE_CHECKING:
     from hpo.reporting.report.build import BuiltReport
@@ -85,7 +85,12 @@ def report(
     folder = place.parent / f"{place.stem}-pictures"
     with_folder = wanted == "md" and pictures
     _refuse_existing(place, folder if with_folder else None, force)
-    built = make_report(storage_url(storage), study, wanted, folder.name if with_folder else "")
+    try:
+        built = make_report(storage_url(storage), study, wanted, folder.name if with_folder else "")
+    except HpoError as error:
+        if "=" not in study:
+            raise
+        raise UserError(f"{error}\n  metrics are reported by a command that trains a trial") from None
     _write(built, place, folder)
     pictures_in = f", pictures in {folder}" if built.pictures else ""
     print_line(f"{place}  ({len(built.text.encode()) / 1000:,.0f} kB{pictures_in})")

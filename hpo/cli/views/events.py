@@ -69,7 +69,7 @@ def _(event: TrialStarted) -> str:
 @describe.register
 def _(event: EpochDone) -> str:
     result = event.result
-    parts = [f"{name} {value}" for name, value in formatting.metrics(result)]
+    parts = [f"{name} {value}" for name, value in formatting.metrics(result, event.objective)]
     if result.images:
         parts.append(f"{result.images_per_second:,.0f} images/s")
     return "  ".join([f"epoch {result.epoch}{f'/{event.epochs}' if event.epochs else ''}", *parts])

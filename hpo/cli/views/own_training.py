@@ -12,7 +12,8 @@ from hpo.config.fields import setting
 from hpo.config.parsing.space import distribution_text
 from hpo.config.study import StudySpec
 from hpo.errors import ConfigurationError
-from hpo.training.users_trainer import CheckedTrainer, check_trainer, find_program, find_trainer
+from hpo.training.programs import find_program
+from hpo.training.users_trainer import CheckedTrainer, check_trainer, find_trainer
 
 
 def check_own_training(spec: StudySpec, drawn: dict[str, Any], *, as_json: bool) -> None:

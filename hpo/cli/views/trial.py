@@ -16,11 +16,13 @@ from rich.text import Text
 
 from hpo.checks.causes import CAUSES, HEALTHY, OUTCOMES
 from hpo.cli.console import print_title, printable, stdout
+from hpo.cli.views.classes import print_classes
 from hpo.cli.views.live import STATE_STYLES
 from hpo.cli.views.tables import SEVERITY_STYLES, table_that_fits
 from hpo.config.objective import Objective
+from hpo.config.study import TEST
 from hpo.queries.trial import Attempt, TrialDetail
-from hpo.records import EpochResult, Finding, LayerStatistics, stored
+from hpo.records import LATER_MEASURES, EpochResult, Finding, LayerStatistics, stored
 from hpo.reporting import formatting
 from hpo.text import counted
 
@@ -41,6 +43,8 @@ def print_trial(trial: TrialDetail, weights: Path | None) -> None:
         print_title(console, "curve")
         console.print(_sparklines(trial))
         console.print(_curve(trial, console.width))
+    if trial.classes:
+        print_classes(console, trial.classes, "test" if trial.stage == TEST else "validation")
     if trial.findings:
         print_title(console, "findings")
         console.print(_findings(trial.findings))
@@ -64,6 +68,7 @@ def trial_as_dict(trial: TrialDetail, weights: Path | None) -> dict[str, Any]:
         **asdict(trial),
         "findings": [stored(finding) for finding in trial.findings],
         "layers": [stored(layer) for layer in trial.layers],
+        "classes": [{**stored(each), "recall": each.recall} for each in trial.classes],
         "weights": weights and str(weights),
     }
 
@@ -120,7 +125,7 @@ def _print_configuration(console: Console, trial: TrialDetail) -> None:
 def _sparklines(trial: TrialDetail) -> Text:
     reported = _reported(trial)
     drawn = [
-        name for name in dict.fromkeys(("val_accuracy", "val_loss", trial.objective)) if name in reported
+        name for name in dict.fromkeys((trial.objective, "val_accuracy", "val_loss")) if name in reported
     ]
     width = max(map(len, drawn), default=0)
     lines = []
@@ -136,10 +141,15 @@ def _reported(trial: TrialDetail) -> list[str]:
     """Return the metrics to show: all that hpo's own training measures, else what was reported."""
     ours = ("val_accuracy", "val_loss", "train_loss", "train_accuracy")
     is_ours = any(record.images for record in trial.curve)
-    seen = [
-        name for name in ours if is_ours or not all(math.isnan(record.metric(name)) for record in trial.curve)
-    ]
-    return [*seen, *dict.fromkeys(name for record in trial.curve for name in record.metrics)]
+    known = {
+        name: any(not math.isnan(record.metric(name)) for record in trial.curve)
+        for name in (*ours, *LATER_MEASURES)
+    }
+    seen = [name for name, is_known in known.items() if is_known or (is_ours and name in ours)]
+    others = dict.fromkeys(name for record in trial.curve for name in record.metrics)
+    # A narrow terminal shows the first columns.
+    first = {trial.objective}.intersection(LATER_MEASURES)
+    return sorted(dict.fromkeys((*seen, *others)), key=lambda name: name not in first)
 
 
 def _metric(name: str, value: float) -> str:

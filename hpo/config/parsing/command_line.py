@@ -23,7 +23,9 @@ from hpo.config.suggestions import did_you_mean
 from hpo.errors import Problem, StudyFileError, UserError
 
 EXAMPLE = "--lr~'log(1e-4, 1e-1)'"
-_SEARCHED = re.compile(r"(-{0,2})([A-Za-z_][\w-]*)(=?)~(.*)", re.DOTALL)
+_SEARCHED = re.compile(r"([-+]{0,2})([^\s=~]+)(=?)~(.*)", re.DOTALL)
+_OPTION = re.compile(r"[A-Za-z_][\w.-]*")
+"""Options of which a ``~`` behind them was certainly meant as a search."""
 _CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*\((.*)\)\s*", re.DOTALL)
 _DEFAULT = re.compile(r"\s*default(?:_value)?\s*=(.*)", re.DOTALL)
 _PART = re.compile(r"""(?:'[^']*'|"(?:[^"\\]|\\.)*"|\[[^]]*\]|[^,'"\[]|['"\[])+""")
@@ -67,7 +69,7 @@ def command_study(
         for part in parts
         for each in (part.arguments if isinstance(part, _Searched) else [_with_literal_braces(part, known)])
     ]
-    study = name or study_name(words)
+    study = study_name(words) if name is None else name
     document = {"study": study, "trials": trials or 1, "command": command, "space": {}}
     sources = {f"space.{each.name}={each.distribution}": each.word for each in searched}
     defaults = [each for each in searched if each.default is not None]
@@ -102,10 +104,12 @@ def _part(word: str) -> str | _Searched:
     dashes, flag, equals, expression = found.groups()
     call = _CALL.fullmatch(expression)
     if call is None:
-        if dashes and not equals:
+        if dashes and not equals and _OPTION.fullmatch(flag):
             raise UserError(f"{word}: {expression!r} is not a distribution; write e.g. {EXAMPLE}")
         return word  # such as --data=~/images
-    name = flag.replace("-", "_")
+    if not _OPTION.fullmatch(flag) and _SYNONYMS.get(call[1], call[1]) not in KINDS:
+        return word  # such as http://host/~user(x)
+    name = re.sub(r"\W", "_", flag)
     place = f"{{{name}}}"
     option = f"{dashes}{flag}"
     arguments = (f"{option}={place}",) if equals else (option, place) if dashes else (place,)

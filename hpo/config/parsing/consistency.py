@@ -5,15 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hpo.config.datasets import OF_FILES
 from hpo.config.fields import HYPERPARAMETERS, FieldType, as_written, yaml_text
 from hpo.config.methods import Pruner, options_of
-from hpo.config.objective import BUILT_IN, METRIC_PATTERN, Direction, natural_direction
+from hpo.config.objective import BUILT_IN, METRIC_PATTERN, SHORT_NAMES, Direction, natural_direction
 from hpo.config.parsing.space import distribution_text
 from hpo.config.parsing.yaml_tree import Place
 from hpo.config.space import Choice, Distribution, Integer, Scalar
+from hpo.config.suggestions import did_you_mean
 from hpo.errors import Problem
 from hpo.text import counted
 
@@ -55,8 +57,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         ("dataset", "data_root"),
-        lambda v: v["dataset"] == "folder" and not v["data_root"],
-        lambda v: "dataset: folder needs data_root, the folder that holds train/<class>/",
+        lambda v: v["dataset"] in OF_FILES and not v["data_root"],
+        lambda v: f"dataset: {v['dataset']} needs data_root, {OF_FILES[v['dataset']]}",
     ),
     Rule(
         ("schedule", "lr_decay"),
@@ -336,10 +338,15 @@ class ObjectiveGiven:
 
 def objective_problems(given: ObjectiveGiven, *, built_in: bool) -> list[Problem]:
     """Report a metric that the training does not report, and a missing or an impossible direction."""
-    if built_in and given.metric not in BUILT_IN:
-        message = f"{as_written(repr(given.metric))} is not {' or '.join(BUILT_IN)}"
-        return [given.metric_place.problem("objective", message, "what hpo's own training measures")]
-    if not METRIC_PATTERN.fullmatch(given.metric):
+    if built_in:
+        given = replace(given, metric=SHORT_NAMES.get(given.metric, given.metric))
+    if built_in and given.metric not in BUILT_IN and ":" not in given.metric:
+        message = f"{as_written(repr(given.metric))} is not a valid objective"
+        hint = did_you_mean(given.metric, (*SHORT_NAMES, *BUILT_IN)) or (
+            f"{', '.join(SHORT_NAMES)}, or your own as package.module:function"
+        )
+        return [given.metric_place.problem("objective", message, hint)]
+    if not METRIC_PATTERN.fullmatch(given.metric) or (":" in given.metric and not built_in):
         message = f"{as_written(repr(given.metric))} is not a valid name of a metric"
         hint = "letters, digits, '_', '.', '/', '@' and '-', at most 100, starting with a letter or '_'"
         return [given.metric_place.problem("objective", message, hint)]
@@ -348,7 +355,7 @@ def objective_problems(given: ObjectiveGiven, *, built_in: bool) -> list[Problem
         message = f"is missing, and the name {given.metric} does not tell it"
         hint = "direction: maximize if higher is better, direction: minimize if lower is"
         return [given.metric_place.problem("direction", message, hint)]
-    if built_in and given.direction not in (None, natural):
+    if given.metric in BUILT_IN and given.direction not in (None, natural):
         message = f"{given.direction} would look for the worst {given.metric}"
         return [given.direction_place.problem("direction", message, f"leave it out, or use {natural}")]
     return []

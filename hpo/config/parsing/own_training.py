@@ -97,8 +97,11 @@ def _memory(given: Any) -> int:
     except ValueError as error:
         raise WrongValue(str(error)) from None
     if size < SMALLEST_MEMORY:
-        hint = f"did you mean {given}GB?" if not isinstance(given, str) else ""
-        raise WrongValue(f"{memory_text(max(size, 1))} is below {memory_text(SMALLEST_MEMORY)}", hint)
+        hint = f"did you mean {given}GB?" if not isinstance(given, str) and given > 0 else ""
+        raise WrongValue(
+            f"{memory_text(size) if size > 0 else as_written(given)} is below {memory_text(SMALLEST_MEMORY)}",
+            hint,
+        )
     return size
 
 
@@ -152,8 +155,12 @@ def _without_training(tree: MappingNode) -> list[Problem]:
     ]
 
 
-_DRAWS = ("random", "tpe", "gp")
-"""Samplers that need not know the space before a trial starts."""
+_DRAWS = ("random", "sobol", "tpe", "gp")
+"""Samplers for a space that is not known before a trial draws."""
+_CANNOT_DRAW = {
+    "grid": "must know all choices before a trial starts",
+    "cmaes": "must know all ranges before a trial starts, for its normal distribution",
+}
 
 
 def _interface_problems(tree: MappingNode, given: Mapping[str, Any]) -> list[Problem]:
@@ -171,12 +178,14 @@ def _interface_problems(tree: MappingNode, given: Mapping[str, Any]) -> list[Pro
             problems.append(tree.keys[name].problem("", f"{name} {message}", "leave it out"))
     if _promotes(given.get("pruner")):
         message = "promote resumes paused trials, and an objective with interface: optuna saves nothing"
-        problems.append(tree.keys["pruner"].problem("pruner", message, "leave promote out"))
+        hint = "leave promote out, or take an hpo.Trial with trial.keep"
+        problems.append(tree.keys["pruner"].problem("pruner", message, hint))
     sampler = given.get("sampler", "random")
     name = sampler if isinstance(sampler, str) else next(iter(sampler), "")
     if name not in _DRAWS:
-        message = f"{name} must know the space before a trial starts"
-        hint = f"with interface: optuna use {', '.join(_DRAWS)}"
+        message = f"{name} {_CANNOT_DRAW.get(name, 'must know the space before a trial starts')}"
+        these = ", ".join(_DRAWS)
+        hint = f"with interface: optuna use {these}; or take an hpo.Trial, with its parameters under space:"
         problems.append(tree.keys["sampler"].problem("sampler", message, hint))
     return problems
 
@@ -196,6 +205,10 @@ def _command_problems(command: tuple[str, ...], draft: Draft, place: Place) -> I
         if upper[name.upper()] > 1:
             message = f"${parameter_variable(name)} would stand for more than one parameter"
             yield draft.place(name).problem(name, message, "names must differ in more than case")
+    if "{" in command[0]:
+        message = f"the program {as_written(repr(command[0]))} has braces, and must be the same in each trial"
+        yield place.problem("command", message, 'give the parameter to a script, e.g. [sh, run.sh, "{kind}"]')
+        return
     for word in command:
         yield from _word_problems(word, draft, place)
 

@@ -19,9 +19,18 @@ from hpo.diagnosis.findings import study_findings
 from hpo.diagnosis.trials import study_results
 from hpo.errors import ArtifactError, HpoError, StorageError, UserError
 from hpo.queries.study import StudyOverview, study_overview
-from hpo.queries.trial import TrialDetail, trial_detail, trial_place, trials_with_layers
+from hpo.queries.trial import (
+    TrialDetail,
+    lowest_recalls,
+    trial_detail,
+    trial_place,
+    trials_with_classes,
+    trials_with_layers,
+)
+from hpo.records import ClassResult
 from hpo.reporting.figures import interactive
 from hpo.reporting.figures.canvas import to_png
+from hpo.reporting.figures.confusion import confusion_picture
 from hpo.reporting.figures.filters import first_layer, first_layer_filters
 from hpo.reporting.figures.points import StudyPicture, cause_of, study_picture
 from hpo.reporting.figures.style import RUNNING
@@ -35,9 +44,9 @@ _FRESH_SECONDS = 5.0
 """The age at which a value is refreshed, unless ten times the duration of a refresh is longer."""
 _PICTURES_CACHED = 256
 """Each has about 60 kB."""
-CURVES, LAYERS, FILTERS = "c", "a", "f"
+CURVES, LAYERS, FILTERS, CLASSES = "c", "a", "f", "e"
 """The first letter of a picture's name. The dashboard's route takes hexadecimal digits and dashes."""
-_TITLES = {CURVES: "curves", LAYERS: "layers", FILTERS: "first-layer filters"}
+_TITLES = {CURVES: "curves", LAYERS: "layers", FILTERS: "first-layer filters", CLASSES: "classes"}
 
 
 @dataclass(frozen=True)
@@ -94,13 +103,15 @@ class Annotations:
             engine = self._reader()
             overview = study_overview(engine, name)
             layers = trials_with_layers(engine, name)
+            classes = trials_with_classes(engine, name)
+            lowest = lowest_recalls(engine, name, [trial.number for trial in best_trials(overview)])
         except (StorageError, UserError):  # not a study of hpo, another version of hpo, or no connection
             return None
         findings = study_findings(study_results(engine, name))
         return StudyAnnotations(
             note=study_note(overview, findings, study_id),
-            trial_notes=_trial_notes(overview),
-            pictures=_pictures(overview, layers),
+            trial_notes=_trial_notes(overview, lowest),
+            pictures=_pictures(overview, layers, classes),
             plots=_plots(engine, overview, layers),
         )
 
@@ -153,17 +164,21 @@ class _Refreshed(Generic[T]):
         self._refresh_at = ended + max(_FRESH_SECONDS, 10 * (ended - started))
 
 
-def _trial_notes(overview: StudyOverview) -> dict[int, str]:
+def _trial_notes(overview: StudyOverview, lowest: Mapping[int, ClassResult]) -> dict[int, str]:
     searched = list(overview.spec.get("space", {}))
     ranks = {trial.number: rank for rank, trial in enumerate(best_trials(overview), 1)}
     return {
-        trial.number: trial_note(trial, searched, ranks.get(trial.number), overview.goal)
+        trial.number: trial_note(
+            trial, searched, ranks.get(trial.number), overview.goal, lowest.get(trial.number)
+        )
         for trial in overview.trials
         if trial.number in ranks or has_problem(trial)
     }
 
 
-def _pictures(overview: StudyOverview, layers: set[int]) -> dict[int, list[dict[str, Any]]]:
+def _pictures(
+    overview: StudyOverview, layers: set[int], classes: set[int]
+) -> dict[int, list[dict[str, Any]]]:
     best = {trial.number for trial in best_trials(overview)}
     with_filters = {number for number in best if _kept_weights(overview.uid, number)}
     now = f"{int(time.time()):x}"
@@ -172,6 +187,8 @@ def _pictures(overview: StudyOverview, layers: set[int]) -> dict[int, list[dict[
         # The picture of a running trial gets a new name each time: browsers cache pictures by name.
         version = now if cause_of(trial) == RUNNING else "0"
         kinds = [CURVES]
+        if trial.number in classes:
+            kinds.append(CLASSES)
         if trial.number in layers and (trial.number in best or has_problem(trial)):
             kinds.append(LAYERS)
         if trial.number in with_filters:
@@ -222,6 +239,8 @@ def _json(plot: Plot) -> str:
 def _figure(kind: str, trial: TrialDetail) -> Figure | None:
     if kind == CURVES:
         return trial_curves(trial)
+    if kind == CLASSES and trial.classes:
+        return confusion_picture(trial.classes)
     if kind == LAYERS and trial.layers:
         return layer_health(trial)
     if kind == FILTERS:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from hpo.config.objective import BUILT_IN
 from hpo.config.thresholds import Thresholds
 from hpo.queries.trial import TrialDetail
-from hpo.records import MEASURES, EpochResult, LayerStatistics
+from hpo.records import LATER_MEASURES, MEASURES, EpochResult, LayerStatistics
 from hpo.reporting.figures.activations import (
     draw_histograms,
     layer_color,
@@ -37,8 +37,8 @@ def trial_curves(trial: TrialDetail, theme: Theme = LIGHT) -> Figure:
     An objective that is neither has a panel of its own; what was not reported has none.
     """
     with drawing(theme):
-        figure = Figure(figsize=(8.2, 3.3), layout="constrained")
         panels = _panels(trial)
+        figure = Figure(figsize=(8.2 if len(panels) < 3 else 10.4, 3.3), layout="constrained")
         last = max([trial.configuration.get("epochs") or 1, *(each.epoch for each in trial.curve)])
         for axes, draw in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             set_epochs(axes, last)
@@ -54,13 +54,17 @@ def _panels(trial: TrialDetail) -> list[Callable[[Axes, Theme, TrialDetail], Non
         if _is_ours(trial)
         or any(math.isfinite(each.metric(name)) for each in trial.curve for name in (train, valid))
     ]
+    measured = any(math.isfinite(each.metric(name)) for each in trial.curve for name in LATER_MEASURES)
+    by_class = [_draw_class_metrics] if measured else []
     own = [] if trial.objective in MEASURES else [_draw_objective]
-    return [*drawn, *own] or [_draw_objective]
+    return [*drawn, *by_class, *own] or [_draw_objective]
 
 
 def _is_ours(trial: TrialDetail) -> bool:
     """Whether hpo's own training trained it, as far as its curve tells."""
-    return trial.objective in BUILT_IN and (not trial.curve or any(each.images for each in trial.curve))
+    return (trial.objective in BUILT_IN or trial.goal.is_users) and (
+        not trial.curve or any(each.images for each in trial.curve)
+    )
 
 
 def _draw_objective(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
@@ -68,6 +72,23 @@ def _draw_objective(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
     epochs, values = [each.epoch for each in trial.curve], [trial.goal.of(each) for each in trial.curve]
     axes.plot(epochs, values, color=theme.valid, marker="o", markersize=3.5, zorder=4)
     _mark_best(axes, theme, trial)
+
+
+def _draw_class_metrics(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
+    _title(axes, "by class", "validation")
+    axes.set_ylim(0, 1)
+    epochs = [each.epoch for each in trial.curve]
+    for name, label, color, dashes in (
+        ("val_balanced_accuracy", "balanced accuracy", theme.valid, "solid"),
+        ("val_macro_f1", "macro F1", theme.families["data"], (0, (5, 2))),
+        ("val_auc", "AUC", theme.families["hot"], (0, (1, 1.5))),
+    ):
+        values = [each.metric(name) for each in trial.curve]
+        if any(map(math.isfinite, values)):
+            axes.plot(epochs, values, label=label, color=color, linestyle=dashes, marker="o", markersize=3)
+    if trial.objective in LATER_MEASURES:
+        _mark_best(axes, theme, trial)
+    axes.legend(loc="lower right")
 
 
 def _mark_best(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
@@ -131,8 +152,9 @@ def _draw_losses(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
     known = [each for record in trial.curve for each in (record.train_loss, record.val_loss)]
     finite = [loss for loss in known if math.isfinite(loss)]
     high = max([*finite, limit or 0.0, first or 0.0, 1.0]) * 1.12
-    axes.set_ylim(0, high)
-    if finite and high / max(min(finite), 1e-6) > _LOG_FROM:
+    low = min([*finite, 0.0]) * 1.12  # the loss of a training of one's own may be negative
+    axes.set_ylim(low, high)
+    if finite and not low and high / max(min(finite), 1e-6) > _LOG_FROM:
         axes.set_ylim(max(min(finite), 1e-6) / 1.3, high * 1.2)
         plain_log(axes)
     if first is not None:
@@ -147,8 +169,12 @@ def _draw_losses(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
 
 
 def _draw_accuracies(axes: Axes, theme: Theme, trial: TrialDetail) -> None:
-    _title(axes, "accuracy", "share of the images")
-    axes.set_ylim(0, 1)
+    reported = [each for record in trial.curve for each in (record.train_accuracy, record.val_accuracy)]
+    high = max([each for each in reported if math.isfinite(each)], default=1.0)
+    are_shares = high <= 1
+    of = "images" if _is_ours(trial) else "examples"
+    _title(axes, "accuracy", f"share of the {of}" if are_shares else "as reported")
+    axes.set_ylim(0, 1 if are_shares else high * 1.05)
     _pair(axes, theme, trial.curve, "train_accuracy", "val_accuracy")
     if trial.objective == "val_accuracy":
         _mark_best(axes, theme, trial)

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from hpo.config.study import TEST, StudySpec
 from hpo.diagnosis.base import StudyResults
+from hpo.diagnosis.bootstrap import bootstrap_interval
 from hpo.diagnosis.findings import study_findings
 from hpo.diagnosis.importance import Answer, importance
 from hpo.diagnosis.trials import study_results
@@ -78,10 +79,12 @@ class ReportData:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval of the best trial's accuracy on its validation images (Wilson).
+        """The 95 % interval of the best trial's value, as far as its validation images tell.
 
-        None for other objectives: a single training does not tell their spread.
+        Of an accuracy Wilson's, of other metrics of counts by a bootstrap, otherwise None.
         """
+        if self.best is not None and not self.spec.goal.counts_images:
+            return bootstrap_interval(self.spec.objective, self.best.classes)
         images = self.results.val_images if self.spec.goal.counts_images else None
         if self.best is None or self.best.value is None or not images:
             return None

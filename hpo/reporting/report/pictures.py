@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from hpo.queries.trial import TrialDetail
 from hpo.reporting.figures import study, trial
 from hpo.reporting.figures.canvas import to_svg, to_svg_file
+from hpo.reporting.figures.confusion import confusion_picture
 from hpo.reporting.figures.points import StudyPicture
 
 Draw: TypeAlias = Callable[[], Figure]
@@ -25,6 +26,8 @@ def drawers(
     }
     if best is not None and best.curve:
         found["winner"] = partial(trial.trial_curves, best)
+    if best is not None and best.classes:
+        found["winner-classes"] = partial(confusion_picture, best.classes)
     if best is not None and best.layers:
         found["winner-layers"] = partial(trial.layer_health, best)
     if not picture.points:

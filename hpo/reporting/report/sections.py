@@ -35,7 +35,7 @@ from hpo.reporting.report.trials import (
     trials_table,
 )
 from hpo.stages.wording import SIGNIFICANCE
-from hpo.text import counted
+from hpo.text import counted, printable
 
 _LEADERS = 10
 
@@ -91,8 +91,22 @@ def _found(data: ReportData) -> Section:
         "step: about a thousandth of the weights."
     )
     blocks.append(Picture("winner", f"The training of trial {best.number}, epoch by epoch."))
+    blocks.append(Picture("winner-classes", _classes_caption(data)))
     blocks.append(Picture("winner-layers", layers))
     return Section("found", "Results", (*blocks, *_leaderboard(data)))
+
+
+def _classes_caption(data: ReportData) -> str:
+    classes = data.best.classes if data.best else ()
+    known = [each for each in classes if each.images]
+    if data.best is None or not known:
+        return ""
+    worst = min(known, key=lambda each: each.recall)
+    return (
+        f"What trial {data.best.number} predicts for the validation images of each class. It finds the "
+        f"smallest share of class {printable(worst.class_name)}: {worst.correct:,} of "
+        f"{counted(worst.images, 'image')}."
+    )
 
 
 def _confidence(data: ReportData) -> str:
@@ -106,10 +120,13 @@ def _confidence(data: ReportData) -> str:
         )
     if winner is not None:
         return f"Its {what} in the search was {goal.text(winner.search_value)}."
-    images = data.results.val_images if goal.counts_images else None
-    test = "" if data.spec.is_own else " or the test images"
+    images = data.results.val_images if data.interval else None
     noise = (
-        f"The interval is that of one training on {counted(images, 'validation image')}. " if images else ""
+        f"The interval is that of one training on {counted(images, 'validation image')}. "
+        if images
+        else f"One training does not tell how far its {what} is from that on other images. "
+        if data.interval is None and not data.spec.is_own
+        else ""
     )
     test = "" if data.spec.is_own else " or the test images"
     return (

@@ -52,6 +52,7 @@ def _seen() -> Observations:
         inputs=TensorFacts((64, 3, 8, 8), True, -1.0, 1.0, 1 / 3),
         labels=TensorFacts((64,), False, 0.0, 9.0),
         curve=[EpochFacts(1, 8, 2.0, 0.2, 2.1, 0.1)],
+        accuracy_scales={"val_accuracy": 0.01},
         optimizer_steps=3,
         val_images=100,
         untrained=("c",),
@@ -59,7 +60,7 @@ def _seen() -> Observations:
         unreached=("e",),
         is_unchanged=True,
         updates=Updates(
-            (Rate(0, 0.1),), (Motion(0, 0.1, 1 / 3),), math.nan, (1,), True, True, ("f",), 8, 0, 1 / 3
+            (Rate(0, 0.1),), (Motion(0, 0.1, 1 / 3),), math.nan, (1,), True, True, ("f",), 8, 0, shrunk=1 / 3
         ),
         data=DataFacts(
             Batches(400, 1),

@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
+from hpo.config.image_format import STANDARD, ImageFormat
 from hpo.config.parsing.load import parse_study
 from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
@@ -43,6 +44,7 @@ class _Images:
     classes: tuple[str, ...] = tuple("0123456789")
     train_labels: range = range(50_000)
     class_counts: tuple[int, ...] = (5_000,) * 10
+    format: ImageFormat = STANDARD
 
 
 @pytest.fixture(scope="session")

@@ -63,7 +63,7 @@ def test_help_lists_each_command_once_below_its_group(help_lines: list[str]) -> 
         line.removesuffix(":") if line[0] != " " else line.split()[0] for line in help_lines[start:] if line
     ]
     assert first_words == [word for group, names in COMMANDS.items() for word in (group, *names)]
-    assert sum(map(len, COMMANDS.values())) == 28
+    assert sum(map(len, COMMANDS.values())) == 29
 
 
 def test_help_has_a_whole_sentence_for_each_command(help_lines: list[str]) -> None:
@@ -142,7 +142,7 @@ def test_debug_prints_the_traceback(arguments: list[str], capsys: Capture) -> No
 
 def test_debug_after_two_dashes_is_an_argument(capsys: Capture) -> None:
     assert run_command(["run", "--", "--debug"]) == 2
-    assert "bundled study '--debug'" in capsys.readouterr().err
+    assert "hpo run --trials 50 -- --debug" in capsys.readouterr().err
 
 
 def test_study_file_with_mistakes_lists_them_all(tmp_path: Path, capsys: Capture) -> None:

@@ -7,8 +7,11 @@ import math
 import pytest
 
 from hpo.config.objective import WORST_SCORE, Objective, natural_direction
+from hpo.config.parsing.load import parse_study
+from hpo.errors import StudyFileError
 from hpo.records import EpochResult, reported_epoch
 
+STUDY = "study: s\ntrials: 2\nspace:\n  lr: {log: [1e-3, 1]}\n"
 ACCURACY = Objective()
 LOSS = Objective("val_loss", "minimize")
 RETURN = Objective("episode_return", "maximize")
@@ -88,3 +91,39 @@ def test_reported_metrics_fill_their_columns_and_the_rest_stays_by_name() -> Non
     assert (epoch.epoch, epoch.val_loss, epoch.lr, epoch.seconds) == (3, 0.5, 0.1, 2.0)
     assert math.isnan(epoch.val_accuracy) and epoch.metrics == {"val/f1": 0.9}
     assert Objective("val/f1").of(epoch) == 0.9 and math.isnan(Objective("recall").of(epoch))
+
+
+@pytest.mark.parametrize(
+    ("short", "metric", "direction"),
+    [
+        ("accuracy", "val_accuracy", "maximize"),
+        ("balanced_accuracy", "val_balanced_accuracy", "maximize"),
+        ("macro_f1", "val_macro_f1", "maximize"),
+        ("auc", "val_auc", "maximize"),
+        ("log_loss", "val_loss", "minimize"),
+    ],
+)
+def test_short_name_of_a_metric_of_images_is_that_of_the_results(
+    short: str, metric: str, direction: str
+) -> None:
+    spec = parse_study(f"{STUDY}objective: {short}\n", "s.yaml")
+    assert (spec.objective, spec.goal.direction) == (metric, direction)
+
+
+def test_short_name_in_an_own_training_is_its_own_metric() -> None:
+    own = "study: s\ntrials: 2\ntrainer: a.b:c\nspace:\n  lr: {log: [1e-3, 1]}\nobjective: accuracy\n"
+    assert parse_study(own, "s.yaml").objective == "accuracy"
+
+
+def test_own_function_needs_a_direction_unless_its_name_tells_it() -> None:
+    assert parse_study(f"{STUDY}objective: my.metrics:f2_score\n", "s.yaml").goal.direction == "maximize"
+    with pytest.raises(StudyFileError, match="direction: is missing"):
+        parse_study(f"{STUDY}objective: my.metrics:cost\n", "s.yaml")
+    minimized = parse_study(f"{STUDY}objective: my.metrics:cost\ndirection: minimize\n", "s.yaml")
+    assert minimized.goal == Objective("my.metrics:cost", "minimize")
+
+
+def test_own_function_of_an_own_training_is_not_a_metric() -> None:
+    own = "study: s\ntrials: 2\ntrainer: a.b:c\nspace:\n  lr: {log: [1e-3, 1]}\nobjective: a:score\n"
+    with pytest.raises(StudyFileError, match="'a:score' is not a valid name of a metric"):
+        parse_study(own, "s.yaml")

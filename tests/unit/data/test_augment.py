@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hpo.config.configuration import Augmentation
-from hpo.data.augment import augment, cutout, flip_and_crop
+from hpo.data.augment import augment, cutout, erase, flip_and_crop
 
 POLICIES = get_args(Augmentation)
 
@@ -68,6 +68,27 @@ def test_flip_only_mirrors() -> None:
     mirrored = (result != batch).flatten(1).any(1)
     assert torch.equal(result, torch.where(mirrored.view(-1, 1, 1, 1), batch.flip(-1), batch))
     assert 60 < mirrored.sum() < 140
+
+
+def test_a_crop_without_flip_keeps_left_and_right() -> None:
+    mirrored, down, right = moves(augment(numbered(2000), "crop", 1.0, seeded()))
+    assert not mirrored.any()
+    assert (int(down.min()), int(down.max())) == (int(right.min()), int(right.max())) == (-4, 4)
+
+
+def test_erasing_blanks_one_rectangle_in_the_share_of_images() -> None:
+    blank = erase(torch.ones(2000, 3, 32, 48), 0.25, seeded()) == 0
+    assert torch.equal(blank.any(1), blank.all(1))
+    rows, columns = blank[:, 0].any(2).sum(1), blank[:, 0].any(1).sum(1)
+    areas = blank[:, 0].sum((1, 2))
+    assert torch.equal(areas, rows * columns)
+    erased = areas > 0
+    assert erased.float().mean().item() == pytest.approx(0.25, abs=0.04)
+    shares = areas[erased] / (32 * 48)
+    assert shares.min() > 0.01 and shares.max() < 0.36
+    assert shares.mean().item() == pytest.approx(0.175, abs=0.02)
+    ratios = rows[erased] / columns[erased]
+    assert 0.2 < ratios.min() < 0.4 and 2.5 < ratios.max() < 4.5
 
 
 def test_none_changes_nothing() -> None:

@@ -45,7 +45,7 @@ def test_width_scales_the_stages_and_not_the_first_layer() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="7 convolutions"):
         airbench(NetworkOptions(depth=8), classes=10)
-    with pytest.raises(ValueError, match="too small"):
+    with pytest.raises(ValueError, match="needs at least 9"):
         airbench(NetworkOptions(), in_shape=(3, 8, 8), classes=10)
     assert airbench(NetworkOptions(width=1), in_shape=(1, 9, 9), classes=2)(
         torch.zeros(2, 1, 9, 9)

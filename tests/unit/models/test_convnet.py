@@ -44,7 +44,7 @@ def test_names_are_stable() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="1 convolution or more"):
         convnet(NetworkOptions(depth=-1), classes=10)
-    with pytest.raises(ValueError, match="too small for poolings: 3"):
+    with pytest.raises(ValueError, match="too small for its poolings: it needs at least 8"):
         convnet(NetworkOptions(), in_shape=(3, 7, 32), classes=10)
     assert convnet(NetworkOptions(), in_shape=(3, 8, 33), classes=2).eval()(
         torch.zeros(1, 3, 8, 33)

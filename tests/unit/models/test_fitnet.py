@@ -29,5 +29,5 @@ def test_width_scales_the_published_channels() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="17 convolutions"):
         fitnet(NetworkOptions(depth=16), classes=10)
-    with pytest.raises(ValueError, match="too small"):
+    with pytest.raises(ValueError, match="needs at least 4"):
         fitnet(NetworkOptions(), in_shape=(3, 3, 3), classes=10)

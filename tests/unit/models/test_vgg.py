@@ -42,5 +42,5 @@ def test_parameters_by_hand() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="use 6, 8, 11, 13"):
         vgg(NetworkOptions(depth=16), classes=10)
-    with pytest.raises(ValueError, match="too small for poolings: 5"):
+    with pytest.raises(ValueError, match="too small for the poolings of depth 11: it needs at least 32"):
         vgg(NetworkOptions(depth=11), in_shape=(3, 16, 16), classes=10)

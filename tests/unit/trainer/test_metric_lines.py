@@ -39,6 +39,7 @@ def test_line_has_metrics_and_may_have_an_epoch() -> None:
         ('{"a": "high"}', 'has a: "high", which is not a number'),
         ('{"a": true}', "has a: true, which is not a number"),
         ('{"val accuracy": 1}', "has a metric 'val accuracy'"),
+        ('{"hpo": {"a": 1, "a": 2}}', "has 'a' twice"),
         (f'{{"a": 1{"0" * 400}}}', "has a: a number beyond the range of a float"),
         (f'{{"a": 1{"0" * 5000}}}', "is not JSON"),
         (f'{{"a": {"[" * 100_000}', "is not JSON"),
@@ -52,6 +53,8 @@ def test_line_that_is_wrong_says_why(line: str, problem: str) -> None:
 
 def test_other_output_does_not_report() -> None:
     assert STDOUT_LINE.match(b'  { "hpo" : {"a": 1}}')
+    with_bar = '\r 50 %\r100 %\r{"hpo": {"a": 1}}\r'
+    assert STDOUT_LINE.match(with_bar.encode()) and parse_report(with_bar) == EpochMetrics({"a": 1.0})
     for line in (b"hpo", b'{"loss": 1}', b'{"hpo_lr": 1}', b'x {"hpo": {}}', b'"hpo"'):
         assert not STDOUT_LINE.match(line)
 
@@ -61,7 +64,11 @@ def test_epochs_follow_each_other() -> None:
     assert [epochs.add(EpochMetrics({"a": 1.0})), epochs.add(EpochMetrics({"a": 2.0}))] == [0, 1]
     assert epochs.add(EpochMetrics({"a": 4.0}, 4)) == 2
     assert epochs.epochs == [{"a": 1.0}, {"a": 2.0}, {}, {"a": 4.0}]
-    for number, problem in ((4, "cannot follow epoch 4"), (6, "beyond the budget of 5")):
+    for number, problem in (
+        (3, "cannot follow epoch 4"),
+        (4, "is of epoch 4 again: report all"),
+        (6, "beyond the budget of 5"),
+    ):
         with pytest.raises(ValueError, match=problem):
             epochs.add(EpochMetrics({"a": 1.0}, number))
 
@@ -133,5 +140,15 @@ def test_hpo_report_outside_of_a_trial_is_refused(
     monkeypatch.delenv("HPO_TRIAL_METRICS", raising=False)
     assert run_command(["report", "a=1", "--epoch", "2"]) == 2
     assert "metrics are reported by a command that trains a trial" in capsys.readouterr().err
+    assert run_command(["report", "a=1", "--storage", "sqlite://"]) == 2
+    assert "metrics are reported by a command that trains a trial" in capsys.readouterr().err
     assert run_command(["report", "one", "two"]) == 2
     assert "one study at a time: one two" in capsys.readouterr().err
+
+
+def test_hpo_report_after_the_trial_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HPO_TRIAL_METRICS", str(tmp_path / "removed" / "metrics"))
+    assert run_command(["report", "a=1"]) == 2
+    assert capsys.readouterr().err.startswith("error: the trial is over, or $HPO_TRIAL_METRICS is wrong: ")

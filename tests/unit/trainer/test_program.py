@@ -58,6 +58,7 @@ def test_output_is_passed_on_and_metrics_go_to_the_file(
     _wait_until(lambda: not program.read(0.1) and program.has_ended())
     program.end()
     assert program.code == 3 and set(program.last_lines) >= {"other", "bar 2"}
+    assert program.like_a_report == ""
     assert metrics.read_text() == '{"hpo": {"epoch": 1, "a": 1}}\n'
     assert "other\n" in capfd.readouterr().out
 
@@ -73,3 +74,20 @@ def test_program_that_leaves_a_child_ends_with_it(tmp_path: Path) -> None:
     child = int((tmp_path / "child").read_text())
     _wait_until(lambda: not _runs(child))  # the kernel takes a moment
     assert not _runs(child)
+
+
+@pytest.mark.parametrize(
+    "prints",
+    [
+        """echo '{"hpo": {"a": 1}}' >&2""",
+        """echo 'INFO {"hpo": {"a": 1}}'""",
+        """echo "{'hpo': {'a': 1}}" """,
+        """printf '{\n "hpo": {"a": 1}}\n'""",
+    ],
+)
+def test_line_that_was_meant_as_a_report_is_remembered(tmp_path: Path, prints: str) -> None:
+    metrics = tmp_path / "metrics"
+    program = Program(["sh", "-c", f"echo other; {prints}"], dict(os.environ), metrics)
+    _wait_until(lambda: not program.read(0.1) and program.has_ended())
+    program.end()
+    assert "hpo" in program.like_a_report and not metrics.exists()

@@ -86,6 +86,33 @@ def test_augmented_batches_repeat_whatever_was_drawn_before(augmentation: str, m
     assert all(torch.equal(a, b) for (_, a), (_, b) in zip(first, plain, strict=True))
 
 
+_CHANGES: list[dict[str, Any]] = [
+    {"rotation": 20},
+    {"zoom": 0.2},
+    {"color_jitter": 0.3},
+    {"grayscale": 0.5},
+    {"erasing": 0.5},
+    {"auto_augment": "randaugment"},
+    {"auto_augment": "trivialaugment"},
+    {"mixup": 0.4},
+    {"cutmix": 1.0},
+]
+
+
+@pytest.mark.parametrize("change", _CHANGES, ids=str)
+def test_each_transformation_changes_images_and_repeats(change: dict[str, Any], make_tiny: Make) -> None:
+    configuration, data = make_tiny(**change)
+    plain, _ = make_tiny()
+    found, again, without = (
+        next(iter(EpochBatches(each, data.train, KEY, 1, classes=10)))
+        for each in (configuration, configuration, plain)
+    )
+    assert torch.equal(found[0], again[0]) and not torch.equal(found[0], without[0])
+    assert found[0].shape == without[0].shape and found[0].dtype == torch.float32
+    mixes = "mixup" in change or "cutmix" in change
+    assert found[1].shape == ((32, 10) if mixes else (32,))
+
+
 def test_each_epoch_augments_again(make_tiny: Make) -> None:
     _, data = make_tiny()
     one_image = ImageSet(data.train.pixels, data.train.labels, torch.zeros(32, dtype=torch.int64), None)

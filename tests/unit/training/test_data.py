@@ -95,6 +95,16 @@ def test_preprocessed_images_are_shared_and_bit_for_bit_those_made_here(
     assert torch.equal(again.val.pixels, data.val.pixels)
 
 
+def test_pixels_that_change_each_time_are_preprocessed_each_time(
+    thumbnails: Dataset, tiny_split: Split
+) -> None:
+    configuration = Configuration(preprocessing="zca", color_jitter=0.5)
+    data = make_trial_data(configuration, thumbnails, tiny_split, CPU)
+    assert data.train.pixels.dtype == torch.uint8
+    darker, _ = data.train.batch(torch.arange(4), lambda pixels: pixels * 0.5)
+    assert torch.allclose(darker, data.preprocessor(torch.tensor(thumbnails.train_images[:4]) * 0.5))
+
+
 def _mapped_at(pixels: torch.Tensor) -> str:
     """The line of this process's memory map in which the tensor lies."""
     for line in Path("/proc/self/maps").read_text().splitlines():

@@ -93,7 +93,7 @@ def test_mistakes_in_the_decorator_are_those_of_a_study_file(folder: Path) -> No
     )
     with pytest.raises(HpoError) as raised:
         load_any_study("mine_wrong.py:run")
-    for part in ("@hpo.study of mine_wrong.py:run", "did you mean trials?", "trials", "is not below"):
+    for part in ("  mine_wrong.py:run: unknown key", "did you mean trials?", "trials", "is not below"):
         assert part in str(raised.value)
 
 

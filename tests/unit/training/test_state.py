@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import pytest
@@ -135,19 +136,23 @@ def test_train_counts_the_seconds_before_a_stop(make_tiny: Make) -> None:
     assert result.images_per_second == pytest.approx(96 / 1000, rel=0.1)
 
 
+@pytest.mark.parametrize("together", [1, 2])
 @pytest.mark.parametrize("first", range(4))
-def test_batches_made_together_resume_in_their_middle(
-    first: int, make_tiny: Make, monkeypatch: pytest.MonkeyPatch
+def test_augmented_and_mixed_batches_resume_in_their_middle(
+    first: int, together: int, make_tiny: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on an accelerator, where the generator is ahead of the batch that is trained on."""
-    monkeypatch.setitem(batches._BATCHES_AT_ONCE, "cpu", 2)
-    configuration, data = make_tiny(augmentation="flip_crop_cutout", batch_size=24)
-    whole = EpochBatches(configuration, data.train, KEY, 1)
-    expected = [images for images, _ in whole]
-    begun = EpochBatches(configuration, data.train, KEY, 1)
+    """Two at once as on an accelerator, where the generator is ahead of the batch that is trained on."""
+    monkeypatch.setitem(batches._BATCHES_AT_ONCE, "cpu", together)
+    everything = {"rotation": 10, "color_jitter": 0.2, "erasing": 0.5, "auto_augment": "randaugment"}
+    configuration, data = make_tiny(
+        augmentation="flip_crop_cutout", batch_size=24, mixup=0.4, cutmix=1.0, **everything
+    )
+    make = partial(EpochBatches, configuration, data.train, KEY, 1, classes=10)
+    expected = list(make())
+    begun = make()
     for _, _pair in zip(range(first), begun, strict=False):
         pass
-    rest = EpochBatches(configuration, data.train, KEY, 1, first, begun.augmentation_at(first))
-    found = [images for images, _ in rest]
+    found = list(make(first, begun.augmentation_at(first)))
     assert len(found) == 4 - first
-    assert all(torch.equal(*pair) for pair in zip(found, expected[first:], strict=True))
+    for one, other in zip(found, expected[first:], strict=True):
+        assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])

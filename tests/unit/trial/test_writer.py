@@ -33,7 +33,9 @@ class Store:
             raise self.raises.pop(0)
         self.written.append(what)
 
-    def record_epoch(self, hold: Any, trial_id: int, record: EpochResult, objective: Objective) -> None:
+    def record_epoch(
+        self, hold: Any, trial_id: int, record: EpochResult, objective: Objective, classes: Any
+    ) -> None:
         self._take(record.epoch)
 
     def record_findings(self, hold: Any, trial_id: int, records: list[Finding]) -> None:

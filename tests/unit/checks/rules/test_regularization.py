@@ -13,7 +13,6 @@ from hpo.checks.rules.regularization import (
     decayed_weights,
     heavy_regularization,
     shrinking_weights,
-    still_heavy,
 )
 from hpo.checks.updates import Motion, Updates
 from tests.helpers.observed import (
@@ -116,11 +115,3 @@ def test_decayed_weights_without_decay_something_else_holds_them_near_0() -> Non
     limited = {"setup": setup(weight_decay=0.0), "losses": np.full(100, 1.0), "optimizer_steps": 100}
     one(decayed_weights(seen(**limited, updates=Updates(shrunk=1e-5)), LIMITS), "warn", "vanishing_gradients")
     assert decayed_weights(seen(**limited, updates=Updates(shrunk=0.1)), LIMITS) == []
-
-
-def test_still_heavy_a_poor_training_with_heavy_dropout_is_warned_of() -> None:
-    poor = epochs([0.2], [0.2])
-    found = one(still_heavy(seen(setup=setup(dropout=0.9), curve=poor), LIMITS), "warn", "over_regularized")
-    assert found.remedy.change == {"dropout": 0.2}
-    assert still_heavy(seen(setup=setup(dropout=0.5), curve=poor), LIMITS) == []
-    assert still_heavy(seen(setup=setup(dropout=0.9), curve=epochs([0.9], [0.9])), LIMITS) == []

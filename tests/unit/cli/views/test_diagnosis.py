@@ -15,6 +15,7 @@ from rich.console import Console
 from hpo.cli.app import run_command
 from hpo.cli.database import results
 from hpo.cli.views.diagnosis import print_diagnosis
+from hpo.config.image_format import STANDARD
 from hpo.config.parsing.load import parse_study
 from hpo.queue.leases import claim
 from hpo.queue.slots import register_study
@@ -39,6 +40,7 @@ class _Images:
     classes = tuple("0123456789")
     train_labels = range(20_000)
     class_counts = (2_000,) * 10
+    format = STANDARD
 
 
 @pytest.fixture(scope="module")

@@ -20,21 +20,25 @@ def test_arguments_with_a_distribution_are_searched() -> None:
         "--lr~log(1e-4, 1e-1)",
         "--weight-decay=~uniform(0, 1)",
         "-d~int(1, 3)",
-        "model.width=~choice(16, 32)".replace("model.", ""),
+        "+model.layers[0].width=~choice(16, 32)",
+        "--model.depth~int(1, 3)",
         "name~choice(sgd, 'a, b', null)",
         "--out={trial.folder}",
         "--data=~/images",
         "HEAD~1",
+        "http://host/~user(x)",
     )
     assert spec.command == (
-        "python", "train.py", "--lr", "{lr}", "--weight-decay={weight_decay}", "-d", "{d}", "width={width}",
-        "{name}", "--out={trial.folder}", "--data=~/images", "HEAD~1",
+        "python", "train.py", "--lr", "{lr}", "--weight-decay={weight_decay}", "-d", "{d}",
+        "+model.layers[0].width={model_layers_0__width}", "--model.depth", "{model_depth}",
+        "{name}", "--out={trial.folder}", "--data=~/images", "HEAD~1", "http://host/~user(x)",
     )  # fmt: skip
     assert spec.space == {
         "lr": Log(log=(1e-4, 1e-1)),
         "weight_decay": Uniform(uniform=(0, 1)),
         "d": Integer(int=(1, 3)),
-        "width": Choice(choice=[16, 32]),
+        "model_layers_0__width": Choice(choice=[16, 32]),
+        "model_depth": Integer(int=(1, 3)),
         "name": Choice(choice=["sgd", "a, b", None]),
     }
     assert (spec.study, spec.trials, spec.first) == ("train", 5, ())
@@ -87,6 +91,10 @@ def test_braces_without_a_known_name_belong_to_the_program(word: str, given: str
         (["--lr~log(1, 2, default=x)"], "--lr~log(1, 2, default=x): first: lr: 'x' is not a number"),
         (["--lr~log(1, 2)", "--w", "{trial.sed}"], "train: command: unknown parameter {trial.sed}"),
         (["--class~int(1, 2)"], "'class' is not a valid parameter name"),
+        (["--9x~int(1, 2)"], "--9x~int(1, 2): '9x' is not a valid parameter name"),
+        (["é~int(1, 2)"], "é~int(1, 2): 'é' is not a valid parameter name"),
+        (["--model.lr~logg(1, 2)"], "--model.lr~logg(1, 2): unknown distribution 'logg'"),
+        (["--model.lr~log(1, 2)", "--model_lr~log(1, 2)"], "model_lr is searched more than once"),
         (["--lr", "0.1"], "no argument is searched: write e.g. --lr~'log(1e-4, 1e-1)' in place of --lr 0.01"),
     ],
 )

@@ -105,7 +105,7 @@ def study(fixed: str = "", space: str = "", top: str = "") -> str:
          "space: sampler: cmaes needs a number that every trial draws: log, uniform or int "
          "(use sampler: tpe for choices)"),
         (study(top="checks: false"), "5: checks: false is not one of: off, standard, full (did you mean off?)"),
-        (study(top="objective: loss"), "5: objective: 'loss' is not val_accuracy or val_loss (what hpo's own training measures)"),
+        (study(top="objective: loss"), "5: objective: 'loss' is not a valid objective (did you mean val_loss?)"),
         (study(top="direction: up"), "5: direction: 'up' is not one of: maximize, minimize"),
         (study(top="direction: minimize"),
          "5: direction: minimize would look for the worst val_accuracy (leave it out, or use maximize)"),

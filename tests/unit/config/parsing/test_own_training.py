@@ -141,6 +141,11 @@ def test_a_command_names_parameters_in_braces() -> None:
                 "4: memory: 4B is below 64MB (did you mean 4GB?)",
             ],
         ),
+        (FUNCTION + "limits: {memory: 0}", ["4: memory: 0 is below 64MB"]),
+        (
+            FUNCTION + "objective: val_loss\ndirection: maximize",
+            ["5: direction: maximize would look for the worst val_loss (leave it out, or use minimize)"],
+        ),
         (
             FUNCTION + "limits: {memory: lots}",
             ["4: memory: 'lots' is not a size of memory, e.g. 4GB or 512MiB"],
@@ -186,6 +191,13 @@ def test_a_command_names_parameters_in_braces() -> None:
                 "3: command: '{' is not readable: Single '{' encountered in format string ({{ and }} stand for braces)",
                 "3: command: '{lr:3}' is not readable: {lr} has a format, which is not supported "
                 "({{ and }} stand for braces)",
+            ],
+        ),
+        (
+            COMMAND + "command: ['./{p}', '{l}']\nspace: {p: {choice: [a, b]}}",
+            [
+                "3: command: the program './{p}' has braces, and must be the same in each trial "
+                '(give the parameter to a script, e.g. [sh, run.sh, "{kind}"])'
             ],
         ),
         (
@@ -317,7 +329,8 @@ def test_the_schema_knows_own_trainings() -> None:
         ("first: [{lr: 1}]", "first cannot be combined with interface: optuna"),
         ("stages: [{name: a, trials: 3}]", "stages cannot be combined with interface: optuna"),
         ("pruner: {asha: {promote: true}}", "promote resumes paused trials, and an objective"),
-        ("sampler: sobol", "sobol must know the space before a trial starts"),
+        ("sampler: grid", "grid must know all choices before a trial starts"),
+        ("sampler: cmaes", "cmaes must know all ranges before a trial starts"),
     ],
 )
 def test_what_a_training_that_draws_itself_cannot_have_is_refused(text: str, message: str) -> None:

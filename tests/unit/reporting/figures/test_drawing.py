@@ -6,6 +6,7 @@ import io
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -85,6 +86,23 @@ def test_trial_curves_mark_first_loss_and_stop_limit(
     assert trial.stop_limit(detail) == 6.93
     text = to_svg(trial.trial_curves(detail), "t", "t")
     assert ">first loss 2.31<" in text and ">stop limit 6.93<" in text and ">no completed epoch<" in text
+
+
+@pytest.mark.parametrize(
+    ("panel", "metrics"),
+    [
+        (0, {"train_loss": -3.5, "val_loss": -2.0}),
+        (0, {"train_loss": 0.5, "val_loss": -2.0}),
+        (1, {"train_accuracy": 95.5, "val_accuracy": 93.0}),
+        (1, {"train_accuracy": 0.955, "val_accuracy": 93.0}),
+    ],
+)
+def test_trial_curves_show_any_number_that_was_reported(
+    best: TrialDetail, panel: int, metrics: dict[str, Any]
+) -> None:
+    curve = tuple(replace(each, **metrics) for each in best.curve)
+    low, high = trial.trial_curves(replace(best, curve=curve)).axes[panel].get_ylim()
+    assert all(low < value < high for value in metrics.values())
 
 
 def test_trial_curves_shorten_a_long_verdict(watched: Engine, picture: StudyPicture) -> None:

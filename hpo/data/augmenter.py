@@ -1,0 +1,71 @@
+"""All random transformations of a training batch, in order: those of pixels, those of images, mixing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hpo.config.configuration import Configuration
+from hpo.data.augment import augment, erase
+from hpo.data.color import jitter, make_gray
+from hpo.data.mixing import mix
+from hpo.data.policies import rand_augment, trivial_augment
+from hpo.data.warp import rotate_and_zoom
+
+
+@dataclass(frozen=True)
+class Augmenter:
+    """The transformations that a configuration asks for.
+
+    All randomness comes from the generator that is given, which must be on the batch's device: the same state
+    gives the same batch. What is off draws nothing.
+    """
+
+    configuration: Configuration
+
+    @property
+    def changes_pixels(self) -> bool:
+        """Whether images are changed before they are preprocessed, so that this cannot be done in advance."""
+        wanted = self.configuration
+        return bool(wanted.auto_augment != "none" or wanted.color_jitter or wanted.grayscale)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether images and labels are mixed."""
+        return bool(self.configuration.mixup or self.configuration.cutmix)
+
+    def pixels(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        """Transform pixels (B, C, H, W) from 0 to 255, of any type; float32 if anything changes them."""
+        if not self.changes_pixels:
+            return batch
+        wanted = self.configuration
+        batch = batch.float()
+        if wanted.auto_augment == "randaugment":
+            operations, magnitude = wanted.randaugment_operations, wanted.randaugment_magnitude
+            batch = rand_augment(batch, operations, magnitude, generator)
+        elif wanted.auto_augment == "trivialaugment":
+            batch = trivial_augment(batch, generator)
+        if wanted.color_jitter:
+            batch = jitter(batch, wanted.color_jitter, generator)
+        return make_gray(batch, wanted.grayscale, generator) if wanted.grayscale else batch
+
+    def images(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        """Transform preprocessed images (B, C, H, W) float32; the input is not modified."""
+        wanted = self.configuration
+        policy, strength = wanted.augmentation, wanted.augmentation_strength
+        if wanted.rotation or wanted.zoom:
+            batch = rotate_and_zoom(batch, wanted.rotation, wanted.zoom, generator)
+        result = augment(batch, policy, strength, generator)
+        if not wanted.erasing:
+            return result
+        return erase(result.clone() if result is batch else result, wanted.erasing, generator)
+
+    def mixed(
+        self, images: Tensor, labels: Tensor, classes: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Mix images with each other; labels (B,) become soft ones (B, classes) if anything is mixed."""
+        if not self.mixes:
+            return images, labels
+        return mix(images, labels, classes, self.configuration.mixup, self.configuration.cutmix, generator)
