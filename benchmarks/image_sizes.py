@@ -68,6 +68,7 @@ KEY = Key(0) / "image sizes"
 CPU = torch.device("cpu")
 CLASSES = 10
 BATCH = 64
+VAL = 0.03
 Epoch = Callable[[], int]
 """Train one epoch; the number of images."""
 
@@ -87,7 +88,7 @@ def draw(folder: Path, count: int, side: int, ending: str) -> None:
 
 def _configuration(arguments: argparse.Namespace) -> Configuration:
     return Configuration(
-        dataset="folder", batch_size=BATCH, val_fraction=0.02, schedule="constant", lr=0.01, epochs=100_000
+        dataset="folder", batch_size=BATCH, val_fraction=VAL, schedule="constant", lr=0.01, epochs=100_000
     )
 
 
@@ -105,7 +106,7 @@ def _network(side: int) -> nn.Module:
 
 def _data(arguments: argparse.Namespace, side: int) -> TrialData:
     dataset = _dataset(arguments, side)
-    rows = split(dataset.train_labels, dataset.classes, 0.02, None, KEY / "split")
+    rows = split(dataset.train_labels, dataset.classes, VAL, None, KEY / "split")
     return make_trial_data(_configuration(arguments), dataset, rows, CPU)
 
 

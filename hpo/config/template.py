@@ -28,6 +28,8 @@ class Images:
     available: int
     classes: int
     root: str | None = None
+    cost: float = 1.0
+    """Of training on one of them, over one of CIFAR-10's size."""
 
     @property
     def trained(self) -> int:

@@ -130,9 +130,11 @@ def _default_images() -> str:
 def _images(name: str) -> Images:
     """Return the images that ``name`` selects. Raises ``DataError`` if a folder contains no images."""
     from hpo.cli.console import print_warning
+    from hpo.config.image_format import AUTO, STANDARD
     from hpo.config.template import Images
     from hpo.data import synthetic
-    from hpo.data.folder import folder_source, list_images
+    from hpo.data.auto_format import auto_format, relative_cost, survey
+    from hpo.data.folder import folder_images, folder_source
     from hpo.errors import UserError
     from hpo.files import is_utf8
     from hpo.settings import expanded
@@ -149,7 +151,11 @@ def _images(name: str) -> Images:
     found = folder_source(root)
     for warning in found.warnings:
         print_warning(warning)
-    return Images("folder", len(list_images(root).train), len(found.classes), str(root))
+    files = folder_images(root)
+    form, _ = auto_format(
+        {"image_size": AUTO, "resize": STANDARD.resize, "channels": AUTO}, survey(files), len(files)
+    )
+    return Images("folder", len(files), len(found.classes), str(root), relative_cost(form))
 
 
 def _plan(how_long: float | Length, images: Images) -> tuple[Length, str, str]:
@@ -162,9 +168,9 @@ def _plan(how_long: float | Length, images: Images) -> tuple[Length, str, str]:
     if stderr().is_terminal:
         stderr().print("measuring this machine's training speed ...", style="dim")
     if isinstance(how_long, Length):
-        speed, length = pool_speed(how_long.trials), how_long
+        speed, length = pool_speed(how_long.trials) / images.cost, how_long
     else:
-        speed = pool_speed()
+        speed = pool_speed() / images.cost
         length = fitting_length(60 * how_long * speed, images)
     work = length.work(images)
     about = formatting.duration(work / speed)
